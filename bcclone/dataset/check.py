@@ -4,7 +4,8 @@ In: folders, CSV files and patterns. Out: a `RecordingReport` for each log. docs
 fault means; docs/results/recording-faults.json how many of them are found.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,8 @@ from bcclone.dataset.steering_faults import STEERING_FAULTS
 from bcclone.recording.files import LOG_NAME, ImageIndex, find_logs
 from bcclone.recording.log import ForeignLog, Log, read_log
 from bcclone.recording.row import CAMERAS
+from bcclone.recording.run_tables import read_trace
+from bcclone.system.errors import UserError
 from bcclone.system.json_values import to_json
 from bcclone.system.location import Location
 from bcclone.system.progress import ProgressBar
@@ -60,9 +63,9 @@ class ImageFaults:
 class RecordingReport:
     """Content and faults of a log.
 
-    log: None for a file that is not a log of the simulator, for the reason given; images: None if none of them exists;
+    log: None if the file is not a log of the simulator, for the reason given; images: None if none of them exists;
     suspects: rows that were probably recorded wrongly; correction: of the side cameras, None without images of them;
-    diagnosis: what is wrong with the recording, None for a file that is not a log.
+    diagnosis: what is wrong with the recording, None if the file is not a log.
     """
 
     path: Location
@@ -149,7 +152,11 @@ def _check_log(path: Location) -> RecordingReport:
     figures, reasons = RecordingFigures(len(log.rows)), list[str]()
     with ProgressBar(f"checking {path.name}", len(log.rows), "rows") as progress:
         for row in log.rows[["line", *CAMERAS]].to_dict("records"):
-            figures.add(_frames_of(row, index, reasons))
+            frames = dict[str, Image | None]()
+            for camera in filter(row.get, CAMERAS):
+                frames[camera], reason = try_frame(index.find(row[camera]))
+                reasons += [f"row {row['line']}: image {row[camera]}{reason}"] if reason else []
+            figures.add(frames)
             progress.advance(1)
     missing, frozen = sum(reason.endswith(MISSING) for reason in reasons), int(figures.frozen.sum())
     readable = [checksum for checksum in figures.checksums if checksum is not None]
@@ -161,30 +168,12 @@ def _check_log(path: Location) -> RecordingReport:
         duplicates=len(readable) - len(set(readable)) - frozen,
         reasons=tuple(reasons),
     )
-    correction = measure_correction(log)
-    edges = (correction.recoveries - correction.from_right, correction.from_right) if correction else None
-    diagnosis = diagnose(log, figures, lambda row: read_center(log, row, index), edges, _simulated_road(log))
+    correction, road = measure_correction(log), None
+    with suppress(UserError):  # a trace.csv of another program
+        road = next((point.track for point in read_trace(path.parent).values()), None)
+    diagnosis = diagnose(log, figures, lambda row: read_center(log, row, index), correction, road)
     named_diagnosis = diagnosis.of_recording(str(path.parent if path.name == LOG_NAME else path))
     return RecordingReport(path, log, None, images, suspects, correction, named_diagnosis)
-
-
-def _frames_of(row: Mapping[Any, Any], index: ImageIndex, reasons: list[str]) -> dict[str, Image | None]:
-    """Return the frames of a row, by camera; None for one that cannot be read, for a reason that is added."""
-    frames: dict[str, Image | None] = {}
-    for camera in filter(row.get, CAMERAS):
-        frames[camera], reason = try_frame(index.find(row[camera]))
-        if reason:
-            reasons.append(f"row {row['line']}: image {row[camera]}{reason}")
-    return frames
-
-
-def _simulated_road(log: Log) -> str | None:
-    """Return the road of our simulator that a recording of it names in its trace, None for others."""
-    trace = log.path.parent / "trace.csv"
-    try:
-        return str(pd.read_csv(str(trace), nrows=1)["track"].iloc[0])
-    except (OSError, KeyError, IndexError, ValueError):
-        return None
 
 
 def read_center(log: Log, row: int, index: ImageIndex | None = None) -> Image | None:
@@ -193,7 +182,10 @@ def read_center(log: Log, row: int, index: ImageIndex | None = None) -> Image | 
 
 
 def _suspects(rows: pd.DataFrame) -> list[str]:
-    """Return the last rows that follow a pause: the simulator writes them late, with another speed."""
+    """Return a line for each last row of an episode that follows a gap: the simulator writes it late.
+
+    Its speed is then of another moment.
+    """
     lines = []
     gaps = rows.groupby("episode")["time_ms"].diff()
     for _, episode in rows.groupby("episode"):
@@ -211,21 +203,22 @@ def diagnose(
     log: Log,
     figures: RecordingFigures,
     read_frame: ReadFrame,
-    from_edges: tuple[int, int] | None = None,
+    correction: MeasuredCorrection | None = None,
     road: str | None = None,
 ) -> Diagnosis:
-    """Return the diagnosis of a recording. read_frame: as in Evidence; from_edges, road: as in Coverage."""
+    """Return the diagnosis of a recording. read_frame: as in Evidence; correction, road: as in Coverage."""
     evidence = Evidence(log, figures, read_frame)
     if evidence.too_few:
-        seen = (*_unusable_rows(evidence), *unusable_pictures(evidence))
-        return Diagnosis(seen, unknown=(evidence.too_few,))
+        findings = (*_unusable_rows(evidence), *unusable_pictures(evidence))
+        return Diagnosis(findings, unknown=(evidence.too_few,))
     judges = (_unusable_rows, *PICTURE_FAULTS, *STEERING_FAULTS)
     findings = tuple(finding for judge in judges for finding in judge(evidence))
-    agreement, heading, usable = evidence.agreement, evidence.heading, _usable_seconds(findings, evidence)
+    agreement, heading = evidence.agreement, evidence.heading
     brightness = np.array([look.mean for look in figures.looks])
+    bends, usable_seconds = evidence.seconds_of_bends(), _usable_seconds(findings, evidence)
     return Diagnosis(
         findings,
-        tuple(_unknown(evidence, from_edges)),
+        tuple(_unknown(evidence, correction)),
         {
             "turn_correlation": agreement.correlation if agreement else None,
             "steering_after_turn_seconds": agreement.lag if agreement else None,
@@ -235,14 +228,13 @@ def diagnose(
             "heading_agreeing": heading and heading.agreeing,
             "seconds": float(evidence.seconds[-1]),
         },
-        usable,
         evidence,
-        Coverage(evidence.seconds_of_bends(), brightness, usable, from_edges, road),
+        Coverage(bends, brightness, usable_seconds, correction, road),
     )
 
 
 def _unusable_rows(evidence: Evidence) -> Iterator[Finding]:
-    """Yield a fault if so many rows cannot be used that a conversion refuses the log."""
+    """Yield a fault if a conversion would refuse the log for its unusable rows."""
     log = evidence.log
     if len(log.bad_rows) > MAX_SKIPPED * log.row_count:
         yield Finding(
@@ -250,12 +242,12 @@ def _unusable_rows(evidence: Evidence) -> Iterator[Finding]:
             f"{len(log.bad_rows)} of {log.row_count} rows cannot be used, the first for this reason: "
             f"{log.bad_rows[0].reason}",
             "correct them in the log, or leave them out: bcclone preprocess RECORDING --allow-skips",
-            usable=True,  # those that are left
+            usable=True,  # the other rows
         )
 
 
 def _usable_seconds(findings: Sequence[Finding], evidence: Evidence) -> float:
-    """Return the seconds of driving without the rows that cannot be used."""
+    """Return the seconds of driving in rows that can be used."""
     steps = np.diff(evidence.seconds, prepend=evidence.seconds[0])
     good = np.ones(len(steps), np.bool_)
     for finding in findings:
@@ -264,7 +256,7 @@ def _usable_seconds(findings: Sequence[Finding], evidence: Evidence) -> float:
     return float(steps[good].sum())
 
 
-def _unknown(evidence: Evidence, from_edges: tuple[int, int] | None) -> Iterator[str]:
+def _unknown(evidence: Evidence, correction: MeasuredCorrection | None) -> Iterator[str]:
     agreement, heading = evidence.agreement, evidence.heading
     if agreement is None:
         yield "whether steering and frames agree: the steering or the camera hardly turns, or the pictures do not match"
@@ -274,5 +266,5 @@ def _unknown(evidence: Evidence, from_edges: tuple[int, int] | None) -> Iterator
         yield f"when the steering was recorded: its delay is uncertain by {agreement.error:.1f} s"
     if heading is None or not is_trusted(heading):
         yield "where the camera looks: too little on the ground can be followed while the car drives straight on"
-    if from_edges is None:
+    if correction is None:
         yield "how many recoveries there are: that takes the frames of three cameras"

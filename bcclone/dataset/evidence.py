@@ -4,26 +4,19 @@ In: a log and its frames. Out: `Evidence`. A network is not asked: that the fram
 more, and needs no TensorFlow.
 """
 
+import math
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from itertools import pairwise
+from typing import NamedTuple, Self
 
 import numpy as np
 
 from bcclone.dataset.geometry import FOCAL_PX
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image
-from bcclone.dataset.motion import (
-    Followed,
-    Heading,
-    Shift,
-    TurnMeter,
-    Turns,
-    follow_points,
-    measure_heading,
-    side_shift,
-)
+from bcclone.dataset.motion import Heading, Shift, TurnMeter, Turns, follow_points, measure_heading, side_shift
 from bcclone.dataset.statistics import block_jackknife, correlation, mean_around, top_of
 from bcclone.dataset.vehicle import MPH
 from bcclone.recording.log import Log
@@ -37,7 +30,7 @@ MAX_LAG_ERROR = 0.2
 FINE_SECONDS = 0.2
 _FEWEST_ROWS = 200
 _SATURATED, _REDUCED = 250, (FRAME_WIDTH // 2, FRAME_HEIGHT // 2)
-_LEAST_MPH, _LEAST_THROTTLE = 2.0, 0.02  # slower rows are standing
+_LEAST_MPH, _LEAST_THROTTLE = 2.0, 0.02  # below them the car stands
 _SMOOTH_SECONDS = 0.6  # keys are pressed and released several times a second, and a car turns more slowly
 _MAX_PAIRS, _MAX_SIDES = 60, 150
 _PAUSE_STEPS = 3.0  # of the usual time from row to row
@@ -56,22 +49,22 @@ ReadFrame = Callable[[int], Image | None]
 class Look(NamedTuple):
     """Figures of a frame: mean, 0 to 255; share of white pixels, 0 to 1; variance of its second derivative."""
 
-    mean: float
-    white: float
-    sharpness: float
+    mean: float = math.nan
+    white: float = math.nan
+    sharpness: float = math.nan
 
-
-def _look_at(frame: Image) -> Look:
-    gray = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
-    small = cv2.resize(gray, _REDUCED, interpolation=cv2.INTER_NEAREST)
-    white = float(np.count_nonzero(small >= _SATURATED)) / small.size
-    return Look(float(small.mean()), white, float(cv2.meanStdDev(cv2.Laplacian(gray, cv2.CV_16S))[1][0, 0]) ** 2)
+    @classmethod
+    def at(cls, frame: Image) -> Self:
+        gray = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+        small = cv2.resize(gray, _REDUCED, interpolation=cv2.INTER_NEAREST)
+        contrast = float(cv2.meanStdDev(cv2.Laplacian(gray, cv2.CV_16S))[1][0, 0])
+        return cls(float(small.mean()), float((small >= _SATURATED).mean()), contrast**2)
 
 
 class RecordingFigures:
     """Gathers figures of the frames while they are read; add() the rows in order of time.
 
-    every: from row to row whose side cameras are looked at; those of the others may be left out.
+    Side cameras are measured on every Nth row only, and only these rows need their frames: every is N.
     """
 
     def __init__(self, rows: int) -> None:
@@ -85,7 +78,7 @@ class RecordingFigures:
         """Take a row's frames, camera -> RGB uint8 (160, 320, 3), None for one that cannot be read."""
         center = frames.get("center")
         self.turns.add(center)
-        self.looks.append(Look(np.nan, np.nan, np.nan) if center is None else _look_at(center))
+        self.looks.append(Look() if center is None else Look.at(center))
         self.checksums.append(None if center is None else zlib.crc32(center.data))
         if center is not None and len(self.looks) % self.every == 0:
             shifts = {name: side_shift(center, frame) for name, frame in frames.items()
@@ -96,8 +89,8 @@ class RecordingFigures:
     @property
     def frozen(self) -> BoolArray:
         """Return which rows have the same centre frame as the row before, (rows,)."""
-        pairs = zip(self.checksums, self.checksums[1:], strict=False)
-        return np.array([False, *(before is not None and before == after for before, after in pairs)], np.bool_)
+        frozen = (before is not None and before == after for before, after in pairwise(self.checksums))
+        return np.array([False, *frozen], np.bool_)
 
 
 @dataclass(frozen=True)
@@ -122,10 +115,10 @@ class Agreement:
 class Evidence:
     """What the rows and frames of a recording show, in order of time. Arrays are (rows,); (steps,) from row to row.
 
-    numbers: of the rows, as `bcclone edit` counts them: of all rows, the deleted ones too, from 1; times_ms; seconds:
-    since the first row, with shortened pauses; stretch: how many pauses come before; steering: -1 left to 1 right;
-    speed_mph: all 0 if unknown; three_cameras: which have the simulator's lens. read_frame: the index of a row -> its
-    centre frame, RGB uint8 (160, 320, 3), None if it cannot be read.
+    numbers: row numbers as `bcclone edit` shows them, from 1, deleted rows counted; times_ms; seconds: since the first
+    row, with shortened pauses; stretch: how many pauses come before; steering: -1 left to 1 right; speed_mph: all 0 if
+    unknown; three_cameras: the recording has them, so its lens is the simulator's. read_frame: the index of a row ->
+    its centre frame, RGB uint8 (160, 320, 3), None if it cannot be read.
     """
 
     def __init__(self, log: Log, figures: RecordingFigures, read_frame: ReadFrame) -> None:
@@ -144,9 +137,10 @@ class Evidence:
 
     @property
     def too_few(self) -> str:
-        """Return why the driving cannot be judged, or nothing."""
-        few = f"{len(self.numbers)} rows are too few to judge the driving, expected {_FEWEST_ROWS}"
-        return few if len(self.numbers) < _FEWEST_ROWS else ""
+        """Return why the driving cannot be judged, "" if it can."""
+        count = len(self.numbers)
+        few = f"{count} rows are too few to judge the driving, expected {_FEWEST_ROWS}"
+        return few if count < _FEWEST_ROWS else ""
 
     @cached_property
     def turns(self) -> Turns:
@@ -163,16 +157,16 @@ class Evidence:
 
     @property
     def stands(self) -> BoolArray:
-        """Return the rows in which the car stands, (rows,): by its speed, or where that is unknown by its throttle."""
+        """Return the rows in which the car stands, (rows,), by its speed, or by its throttle if speeds are unknown."""
         if self.has_speed:
             return np.asarray(self.speed_mph <= _LEAST_MPH)
         throttle = self.log.rows["throttle"].to_numpy(np.float64)
         return np.asarray((throttle <= _LEAST_THROTTLE) & bool((throttle > _LEAST_THROTTLE).any()))
 
     def curvature(self, smooth_seconds: float = _SMOOTH_SECONDS) -> FloatArray:
-        """Return how sharply the camera turned, (steps,): pixels a second, for a mile per hour if speeds are known.
+        """Return how sharply the camera turned, (steps,): pixels a second, divided by the speed in mph if it is known.
 
-        Clipped at the largest and smallest hundredth.
+        The largest and the smallest hundredth are clipped.
         """
         rate = self.turns.right / np.maximum(np.diff(self.seconds), 1e-3)
         if self.has_speed:
@@ -183,17 +177,16 @@ class Evidence:
         return mean_around(self.middles, rate, smooth_seconds, usable, self.stretch[1:])
 
     def bends_per_m(self) -> FloatArray | None:
-        """Return the curvature of the driven line, (steps,), a metre, right positive; None where it is not known.
+        """Return the curvature of the driven line, (steps,), 1/m, right positive; None without speeds or a known lens.
 
-        It takes speeds and the simulator's lens. It is 10 to 20 % too large in bends of our simulator, whose frames
-        turn with what stands nearby, too.
+        It is 10 to 20 % too large in bends of our simulator, whose frames also turn with nearby objects.
         """
         return self.curvature() / (FOCAL_PX * MPH) if self.three_cameras and self.has_speed else None
 
     def seconds_of_bends(self) -> FloatArray:
-        """Return the seconds of bends, (2, kinds): to the left and to the right, of each kind that RADII_M parts.
+        """Return the seconds of bends, (2, kinds), to the left and to the right, of each kind between RADII_M.
 
-        Where the radii are not known, there is one kind.
+        There is one kind if radii are not known.
         """
         bends = self.bends_per_m()
         if bends is None:
@@ -227,7 +220,7 @@ class Evidence:
         return follow_points(before, after, shift)
 
     @cached_property
-    def _moved(self) -> list[tuple[FloatArray, FloatArray]]:
+    def moved(self) -> list[tuple[FloatArray, FloatArray]]:
         """Return moved_after() rows after which the camera hardly turns, spread over the recording."""
         straight = np.flatnonzero(self.turns.straight)
         if not len(straight):
@@ -237,23 +230,22 @@ class Evidence:
 
     @cached_property
     def heading(self) -> Heading | None:
-        return measure_heading(self._moved)
-
-    @property
-    def usual_followed(self) -> Followed:
-        counts = np.median([Followed.of(moved) for _, moved in self._moved] or [Followed(0, 0, 0.0)], axis=0)
-        return Followed(int(counts[0]), int(counts[1]), float(counts[2]))
+        return measure_heading(self.moved)
 
     @cached_property
     def agreement(self) -> Agreement | None:
-        """Return how steering and turns agree, None where either hardly changes, or the pictures do not match."""
+        """Return how steering and turns agree, None if either hardly changes, or the pictures do not match."""
         curvature, usable = self.curvature(), self.turns.usable
         if usable.sum() < FEWEST_STEPS or np.median(self.turns.match[usable]) < _LEAST_MATCH:
             return None
         if curvature.std() < 1e-6 or self.steering.std() < 1e-3:
             return None
-        about, r = _best_lag(_correlations(curvature[usable], self.steering_after(_LAGS)[:, usable]))
-        # how many steps a lag leaves in a stretch changes with the lag, and with it what is compared: not so nearby
+        found = _correlations(curvature[usable], self.steering_after(_LAGS)[:, usable])
+        # the sign is that near no lag, since a bend in the other direction may follow a second later
+        usual = found[np.abs(_LAGS) <= _NEAR_SECONDS]
+        sign = np.sign(usual[np.argmax(np.abs(usual))]) or 1.0
+        about, r = _top_lag(_LAGS, sign * found), float(sign * (sign * found).max())
+        # different lags compare different steps; nearby lags compare nearly the same
         near = _LAGS[np.abs(_LAGS - about) <= _NEAR_SECONDS]
         curvature, steering = self.curvature(FINE_SECONDS), self.steering_after(near, FINE_SECONDS)
         steps = np.flatnonzero(usable & np.isfinite(steering).all(axis=0))
@@ -274,22 +266,12 @@ class Evidence:
         return agreement is None or not agreement.is_clear or agreement.correlation <= 0
 
 
-def _best_lag(found: FloatArray) -> tuple[float, float]:
-    """Return the lag of the correlation of the greatest size, and that correlation. found: for each of _LAGS, (lags,).
-
-    Near the usual lag the sign is the car's; a bend in the other direction may follow a second later.
-    """
-    usual = found[np.abs(_LAGS) <= _NEAR_SECONDS]
-    sign = np.sign(usual[np.argmax(np.abs(usual))]) or 1.0
-    return _top_lag(_LAGS, sign * found), float(sign * (sign * found).max())
-
-
 def _top_lag(lags: FloatArray, heights: FloatArray) -> float:
     return float(lags[0] + _LAG_STEP * top_of(heights))
 
 
 def _correlations(curvature: FloatArray, steering: FloatArray) -> FloatArray:
-    """Return the correlation of each shift of the steering, (lags, steps), where it is known; 0 for few such steps."""
+    """Return the correlation with each shift of the steering, (lags, steps), NaN if unknown; 0 for too few steps."""
     known = np.isfinite(steering)
     return np.array([
         (correlation(curvature[at], shifted[at]) or 0.0) if at.sum() >= FEWEST_STEPS else 0.0

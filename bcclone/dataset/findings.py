@@ -1,4 +1,7 @@
-"""What is found in a recording: its faults, what could not be judged, how much it covers; and what to record next."""
+"""Describe a recording: its faults, what could not be judged, how much it covers; and advise what to record next.
+
+In: `Evidence` and the `Finding`s of all judges. Out: a `Diagnosis`, and lines of advice.
+"""
 
 import shlex
 from collections.abc import Iterator, Sequence
@@ -9,6 +12,7 @@ from typing import Any, Self
 import numpy as np
 
 from bcclone.dataset.evidence import RADII_M, Evidence
+from bcclone.dataset.recoveries import MeasuredCorrection
 from bcclone.dataset.statistics import runs
 from bcclone.system.arrays import FloatArray
 from bcclone.system.json_values import to_json
@@ -48,7 +52,7 @@ class Finding:
 
 
 def delete_rows(spans: Sequence[tuple[int, int]]) -> str:
-    """Return the remedy for rows that cannot be used: to delete the longest span, and the other ones."""
+    """Return the remedy for rows that cannot be used: delete the longest span, and the other ones."""
     first, last = max(spans, key=lambda span: span[1] - span[0])
     others = "" if len(spans) == 1 else f", and the other {len(spans) - 1} spans"
     return f"bcclone edit RECORDING --delete {first} {last}{others}"
@@ -58,16 +62,15 @@ def delete_rows(spans: Sequence[tuple[int, int]]) -> str:
 class Coverage:
     """How much a recording covers.
 
-    bends: seconds, (2, kinds), to the left and to the right, of each kind that RADII_M parts; or of one kind, where
-    the radii are not known; brightness: of the frames, (frames,), 0 to 255, NaN for one that cannot be read;
-    usable_seconds: of driving; from_edges: recoveries from the left and from the right edge, None if they cannot be
-    counted; road: of our simulator that was recorded, None for another one.
+    bends: as seconds_of_bends() returns them; brightness: of the frames, (frames,), 0 to 255, NaN for one that cannot
+    be read; usable_seconds: of driving, without the rows that a finding names; correction: counts the recoveries from
+    each edge, None if they cannot be counted; road: that our simulator recorded, None for another one.
     """
 
     bends: FloatArray
     brightness: FloatArray
     usable_seconds: float
-    from_edges: tuple[int, int] | None = None
+    correction: MeasuredCorrection | None = None
     road: str | None = None
 
 
@@ -75,25 +78,28 @@ class Coverage:
 class Diagnosis:
     """What a recording shows. findings: its faults; unknown: what could not be judged.
 
-    figures: what was measured, by name; usable_seconds: of driving, without the rows that a finding names; evidence:
-    what was judged; coverage: what there is to learn from; both None for too few rows.
+    figures: measurements by name; evidence: what was judged; coverage: what there is to learn from; both None for too
+    few rows.
     """
 
     findings: tuple[Finding, ...] = ()
     unknown: tuple[str, ...] = ()
     figures: dict[str, float | None] = field(default_factory=dict)
-    usable_seconds: float = 0.0
     evidence: Evidence | None = None
     coverage: Coverage | None = None
 
     @property
+    def usable_seconds(self) -> float:
+        return self.coverage.usable_seconds if self.coverage else 0.0
+
+    @property
     def verdict(self) -> str:
-        if not self.findings:
-            return (
-                f"no fault found; {self.usable_seconds:.0f} s of driving can be used" if self.evidence else "not judged"
-            )
         names = ", ".join(finding.fault for finding in self.findings)
-        return f"{names}; {self.usable_seconds:.0f} s of driving can be used as they are" if self.evidence else names
+        if not self.coverage:
+            return names or "not judged"
+        return f"{names or 'no fault found'}; {self.usable_seconds:.0f} s of driving can be used" + (
+            " as they are" if names else ""
+        )
 
     def of_recording(self, name: str) -> Self:
         """Return the diagnosis with remedies that name the recording."""
@@ -117,9 +123,9 @@ class Diagnosis:
 
 
 def advise(recordings: Sequence[Coverage]) -> tuple[str, ...]:
-    """Return lines of what to record beside the recordings, each with its seconds.
+    """Return lines that say what else to record, each with its seconds.
 
-    A recording of which nothing can be used does not count: its faults are to be mended first.
+    A recording without a usable row does not count: its faults must be mended first.
     """
     recordings = [one for one in recordings if one.usable_seconds > 0]
     if not recordings:
@@ -144,20 +150,21 @@ def _more_bends(recordings: Sequence[Coverage], road: str | None) -> Iterator[st
     for side, (those, others) in {"left": bends, "right": bends[::-1]}.items():
         few = np.flatnonzero((those < _FEW_BENDS * (those + others)) & (others >= _FEWEST_SECONDS))
         for first, last in runs(few):
-            have, beside = those[first : last + 1].sum(), others[first : last + 1].sum()
+            have, opposite = those[first : last + 1].sum(), others[first : last + 1].sum()
             radii = f" of {RADII_M[first - 1] if first else 'up'} to {RADII_M[last]} m" if len(those) > 1 else ""
             yield (
-                f"{_rounded(beside / 2 - have)}: {side} bends{radii}, of which there are "
-                f"{have:.0f} s, {beside:.0f} s to the other side; drive the other way round{_play(road)}"
+                f"{_rounded(opposite / 2 - have)}: {side} bends{radii}, of which there are "
+                f"{have:.0f} s, {opposite:.0f} s to the other side; drive the other way round{_play(road)}"
                 + (", with --reverse or without" if road else "")
             )
 
 
 def _more_recoveries(recordings: Sequence[Coverage], road: str | None) -> Iterator[str]:
-    counted = [one.from_edges for one in recordings if one.from_edges]
+    counted = [one.correction for one in recordings if one.correction]
     if not counted:
         return
-    counts = {"left": sum(left for left, _ in counted), "right": sum(right for _, right in counted)}
+    from_right = sum(one.from_right for one in counted)
+    counts = {"left": sum(one.recoveries for one in counted) - from_right, "right": from_right}
     missing = {side: _FEW_RECOVERIES - count for side, count in counts.items() if count < _FEW_RECOVERIES}
     if missing:
         yield (
@@ -171,12 +178,9 @@ def _more_light(recordings: Sequence[Coverage], road: str | None) -> Iterator[st
     brightness = np.concatenate([np.zeros(0), *(one.brightness for one in recordings)])
     brightness = brightness[np.isfinite(brightness)]
     if len(brightness) and np.subtract(*np.quantile(brightness, (0.95, 0.05))) < _ONE_LIGHT:
-        how = (
-            f": bcclone simulate record other-light --road {shlex.quote(road)} --light 0.6 --sun-elevation 20"
-            if road
-            else ""
-        )
-        yield f"{_rounded(_LEAST_SECONDS / 2)}: another light, for all frames are alike in brightness{how}"
+        how = f"--road {shlex.quote(road)} --light 0.6 --sun-elevation 20" if road else ""
+        command = f": bcclone simulate record other-light {how}" if road else ""
+        yield f"{_rounded(_LEAST_SECONDS / 2)}: another light, for all frames are alike in brightness{command}"
 
 
 def _play(road: str | None) -> str:

@@ -9,7 +9,8 @@ World", 1950).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from itertools import pairwise
+from typing import NamedTuple, Self
 
 import numpy as np
 
@@ -34,14 +35,11 @@ _ROUNDS, _ROUNDS_OF_PARTS = 8, 3  # of the fit and the turns
 
 
 class Shift(NamedTuple):
-    """By how much a picture is that of another one, moved: pixels of a frame; match: 0 to 1, how alike they are."""
+    """How far a picture is moved against another one, in pixels of a frame; match: 0 to 1, how alike they are."""
 
-    right: float
-    down: float
-    match: float
-
-
-_UNKNOWN = Shift(np.nan, np.nan, 0.0)
+    right: float = np.nan
+    down: float = np.nan
+    match: float = 0.0
 
 
 class TurnMeter:
@@ -53,14 +51,12 @@ class TurnMeter:
 
     def add(self, frame: Image | None) -> None:
         """Measure the next frame, RGB uint8 (160, 320, 3); None for one that cannot be read."""
-        reduced = None if frame is None else _reduced(frame[_FAR])
-        known = reduced is not None and self._last is not None
-        self.shifts.append(_shift(self._last, reduced) if known else _UNKNOWN)  # type: ignore[arg-type]
-        self._last = reduced
+        before, self._last = self._last, None if frame is None else _reduced(frame[_FAR])
+        self.shifts.append(Shift() if before is None or self._last is None else _shift(before, self._last))
 
 
 def side_shift(center: Image, side: Image) -> Shift:
-    """Return by how much the ground in a side camera's frame is moved against the centre camera's."""
+    """Return how far the ground in a side camera's frame is moved against the centre camera's."""
     return _shift(_reduced(center[_NEAR]), _reduced(side[_NEAR]))
 
 
@@ -79,8 +75,8 @@ def _shift(before: Float32Array, after: Float32Array) -> Shift:
 class Turns:
     """How a recording's camera turned. Arrays are (steps,): from each frame to the next.
 
-    right: of the camera, in pixels of a frame; down: by which the far moved down; usable: the pictures match, and the
-    frames follow one another.
+    right: turn of the camera, in pixels of a frame; down: movement of distant objects; usable: the pictures match, and
+    the frames follow one another.
     """
 
     right: FloatArray
@@ -89,9 +85,9 @@ class Turns:
     usable: BoolArray
 
     @classmethod
-    def of(cls, shifts: Sequence[Shift], follows: BoolArray) -> "Turns":
-        """Return the turns of the frames. shifts: of all frames but the first; follows: (steps,), no pause between."""
-        right, down, match = (np.array(column, np.float64) for column in zip(*shifts, strict=True))
+    def of(cls, shifts: Sequence[Shift], follows: BoolArray) -> Self:
+        """Return the turns of the frames. shifts: of all frames but the first; follows: (steps,), without a pause."""
+        right, down, match = np.array(shifts, np.float64).T
         usable = follows & (match > 0.05) & (np.abs(right) < 50) & (np.abs(down) < 20)
         return cls(np.where(usable, -right, 0.0), np.where(usable, down, 0.0), match, usable)
 
@@ -103,7 +99,7 @@ class Turns:
     def roll_degrees(self) -> tuple[float, float] | None:
         """Return by how many degrees the camera leans to the right, and the standard error; None if it hardly turns.
 
-        The far moves along the horizon when the car turns, and across the frame when the camera is level.
+        When the car turns, distant objects move along the horizon, which is level only for a level camera.
         """
         good = self.usable & (self.match > 0.3)
         right, down = -self.right[good], self.down[good]
@@ -116,13 +112,13 @@ class Turns:
 
 
 def follow_points(before: Image, after: Image, turn: Shift) -> tuple[FloatArray, FloatArray]:
-    """Return points of a frame, (points, 2) as (column, row), and by how much each moves to the next frame.
+    """Return points of a frame, (points, 2) as (column, row), and how far each moves to the next frame.
 
-    turn: the shift of the far, which is taken off.
+    turn: the shift of distant objects, which is subtracted.
     """
     first, second = (np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), np.uint8) for frame in (before, after))
     chosen = []
-    for top, bottom in zip(_BANDS, _BANDS[1:], strict=False):
+    for top, bottom in pairwise(_BANDS):
         corners = cv2.goodFeaturesToTrack(first[top:bottom], _POINTS, _LEAST_CONTRAST, _APART)
         if corners is not None:
             chosen.append(corners + np.array([0, top], np.float32))
@@ -157,9 +153,9 @@ class Heading(NamedTuple):
 
 
 class Followed(NamedTuple):
-    """How many points of a frame are found again in the next one, how many of them move clearly, and how far.
+    """Points of a frame that are found again in the next one: their number, how many of them move clearly, how far.
 
-    pixels: the median of the points' movements, 0 for no points.
+    pixels: the median of all movements, 0 for no points.
     """
 
     points: int
@@ -167,7 +163,7 @@ class Followed(NamedTuple):
     pixels: float
 
     @classmethod
-    def of(cls, moved: FloatArray) -> "Followed":
+    def of(cls, moved: FloatArray) -> Self:
         """Count the points of follow_points(). moved: (points, 2)."""
         lengths = np.hypot(moved[:, 0], moved[:, 1])
         return cls(len(moved), int(_is_clear(lengths).sum()), float(np.median(lengths)) if len(moved) else 0.0)
@@ -180,8 +176,8 @@ def _is_clear(lengths: FloatArray) -> BoolArray:
 def focus_of_expansion(followed: Sequence[tuple[FloatArray, FloatArray]], rounds: int = _ROUNDS) -> Heading | None:
     """Return the pixel from which all points move away, None for too few points.
 
-    followed: for some frames, points and how they move, (points, 2) each. What is left of a turn moves all points of a
-    frame alike; it is fitted with the pixel, in turns.
+    followed: for some frames, points and how they move, (points, 2) each. The rest of a turn moves all points of a
+    frame alike; it and the pixel are fitted alternately.
     """
     frames = np.repeat(np.arange(len(followed)), [len(points) for points, _ in followed])
     if len(frames) < _FEWEST_MOVES:
@@ -211,7 +207,7 @@ def focus_of_expansion(followed: Sequence[tuple[FloatArray, FloatArray]], rounds
 
 
 def measure_heading(followed: Sequence[tuple[FloatArray, FloatArray]]) -> Heading | None:
-    """Return the focus of expansion with errors by how far parts of the recording differ; None for too few points."""
+    """Return the focus of expansion, with errors that show how parts of the recording differ; None for too few."""
     whole = focus_of_expansion(followed)
     parts = [focus_of_expansion([followed[frame] for frame in part.tolist()], _ROUNDS_OF_PARTS)
              for part in np.array_split(np.arange(len(followed)), _PARTS)]  # fmt: skip
@@ -232,14 +228,14 @@ def _best_try(across: FloatArray, offsets: FloatArray) -> tuple[FloatArray, floa
 
 
 def _turns_left(points: FloatArray, moved: FloatArray, frames: IndexArray, focus: FloatArray) -> FloatArray:
-    """Return the movement that all points of each frame share, (frames, 2), beside the one away from the focus."""
+    """Return the movement that all points of each frame share, (frames, 2), besides the one away from the focus."""
     away = points - focus
     across = np.stack([-away[:, 1], away[:, 0]], 1) / (np.hypot(away[:, 0], away[:, 1]) + 1e-6)[:, None]
-    beside = np.sum(across * moved, axis=1)
+    sideways = np.sum(across * moved, axis=1)
     turned = np.zeros((frames[-1] + 1, 2))
     for frame in np.unique(frames):
         of = frames == frame
-        directions, amounts, weights = across[of], beside[of], np.ones(int(of.sum()))
+        directions, amounts, weights = across[of], sideways[of], np.ones(int(of.sum()))
         for _ in range(3):
             normal = (directions * weights[:, None]).T @ directions + 0.5 * np.eye(2)
             turned[frame] = np.linalg.solve(normal, (directions * weights[:, None]).T @ amounts)

@@ -33,9 +33,9 @@ _REMOUNT = "mount the camera again, and record again; or turn the frames back by
 
 
 def unusable_pictures(evidence: Evidence) -> Iterator[Finding]:
-    """Yield the faults of single pictures; of few rows it is not said that the car moves while they are frozen."""
-    mean, white, sharpness = (np.array(column) for column in zip(*evidence.figures.looks, strict=True))
-    frozen = np.zeros(len(mean), np.bool_) if evidence.too_few else evidence.figures.frozen & ~evidence.stands
+    """Yield the faults of single pictures. With too few rows, frozen frames are not reported."""
+    mean, white, sharpness = np.array(evidence.figures.looks).T
+    frozen = evidence.figures.frozen & ~evidence.stands & (not evidence.too_few)
     readable = np.isfinite(mean)
     dark = readable & (mean < _DARK)
     bright = readable & ((mean > _BRIGHT) | (white > _MAX_WHITE))
@@ -80,24 +80,21 @@ def rows_out_of_order(evidence: Evidence) -> Iterator[Finding]:
 def clock_jumps(evidence: Evidence) -> Iterator[Finding]:
     """Yield the pauses without deleted rows across which the pictures go on as from one row to the next.
 
-    Where the rows before and after a pause show fewer points than usual, in a sharp bend, it is compared with them.
-    After a real pause the few points that are mistaken for those before have moved much farther.
+    If fewer points than usual can be followed in the rows before and after a pause, as in a sharp bend, these rows are
+    the measure. After a real pause, the few wrongly matched points seem to move much farther.
     """
-    numbers, usual, steps = evidence.numbers, evidence.usual_followed, np.diff(evidence.times_ms) / 1000
-
-    def followed_after(row: int) -> Followed:
-        return Followed.of(evidence.moved_after(row)[1])
-
-    pauses = np.flatnonzero(
-        (steps > max(_JUMP_STEPS * float(np.median(steps)), _JUMP_SECONDS)) & (np.diff(numbers) == 1)
-    )
+    numbers, steps = evidence.numbers, np.diff(evidence.times_ms) / 1000
+    counts = np.median([Followed.of(moved) for _, moved in evidence.moved] or [Followed(0, 0, 0.0)], axis=0)
+    usual = Followed(int(counts[0]), int(counts[1]), float(counts[2]))
+    is_long = steps > max(_JUMP_STEPS * float(np.median(steps)), _JUMP_SECONDS)
+    pauses = np.flatnonzero(is_long & (np.diff(numbers) == 1))[:_MAX_PAUSES]
     jumps = []
-    for pause in pauses[:_MAX_PAUSES].tolist() if usual.points >= _FEWEST_POINTS else []:
-        there = followed_after(pause)
-        beside = [followed_after(row) for row in (pause - 1, pause + 1) if 0 <= row < len(steps)]
-        points, moving = (min(known, float(np.mean([one[at] for one in beside]))) for at, known in enumerate(usual[:2]))
+    for pause in pauses.tolist() if usual.points >= _FEWEST_POINTS else []:
+        rows = [pause, *(row for row in (pause - 1, pause + 1) if 0 <= row < len(steps))]
+        there, *around = (Followed.of(evidence.moved_after(row)[1]) for row in rows)
+        points, moving = np.minimum(usual[:2], np.mean(around, axis=0)[:2])
         alike = there.points > max(_ALIKE * points, _FEWEST_POINTS) and there.moving > _MOVING * moving
-        if alike and there.pixels < _FARTHER * max(usual.pixels, *(one.pixels for one in beside)):
+        if alike and there.pixels < _FARTHER * max(usual.pixels, *(one.pixels for one in around)):
             jumps.append(pause)
     if jumps:
         seconds = ", ".join(f"{steps[jump]:.1f}" for jump in jumps[:5])
@@ -113,7 +110,7 @@ def clock_jumps(evidence: Evidence) -> Iterator[Finding]:
 
 
 def camera_pose(evidence: Evidence) -> Iterator[Finding]:
-    """Yield what the movement of the world shows of the camera's pose."""
+    """Yield faults of the camera's pose, by how the pictures move."""
     if evidence.is_upside_down:
         yield Finding(
             "upside-down",
@@ -138,7 +135,7 @@ def is_trusted(heading: Heading) -> bool:
 
 
 def _direction(heading: Heading, three_cameras: bool) -> Iterator[Finding]:
-    """Yield where the camera looks. three_cameras: which are expected to look where the simulator's do."""
+    """Yield faults of where the camera looks. three_cameras: they are expected to look where the simulator's do."""
     right = (FRAME_WIDTH - 1) / 2 - heading.column
     limit = _MAX_TURNED_SIMULATOR_PX if three_cameras else _MAX_TURNED_PX
     lens = "" if three_cameras else ", if it has the simulator's lens"
@@ -165,10 +162,10 @@ def _degrees(pixels: float, error: float) -> tuple[float, float]:
 
 
 def exchanged_cameras(evidence: Evidence) -> Iterator[Finding]:
-    """Yield whether frames stand under the name of another camera.
+    """Yield a fault if frames have the name of another camera.
 
-    A camera farther left sees the ground farther right. Two cameras that are 1.6 m apart see too little in common:
-    their shift is noise, so that only where most of the rows nearby are opposite, the cameras are exchanged.
+    A camera farther left sees the ground farther right. The shift between the outer two, 1.6 m apart, is mostly noise;
+    so the cameras count as exchanged only if most of the rows nearby are opposite.
     """
     sides = evidence.figures.sides
     if len(sides) < _FEWEST_ROWS:
@@ -179,7 +176,7 @@ def exchanged_cameras(evidence: Evidence) -> Iterator[Finding]:
     exchanged = nearby > _MAX_OPPOSITE
     if not exchanged.any():
         return
-    both, one, other = (int((each & exchanged).sum()) for each in (left & right, left & ~right, right & ~left))
+    both, one, other = ((each & exchanged).sum() for each in (left & right, left & ~right, right & ~left))
     first, second = ("left", "right") if both >= max(one, other) else ("center", "left" if one > other else "right")
     yield Finding(
         "exchanged-cameras",
@@ -192,7 +189,7 @@ def exchanged_cameras(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _side(shift: Shift) -> int:
-    """Return 1 if the ground is clearly farther right, -1 farther left, 0 if that cannot be said."""
+    """Return 1 if the ground is clearly farther right, -1 farther left, 0 if it is not clear."""
     clear = shift.match > _LEAST_MATCH and _LEAST_APART_PX < abs(shift.right) < _MAX_APART_PX
     return int(np.sign(shift.right)) if clear else 0
 

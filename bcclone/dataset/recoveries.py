@@ -1,19 +1,18 @@
 """Measure the correction of the side cameras' steering from the recoveries in a recording.
 
 In: a log with images. Out: a `MeasuredCorrection`: the steering of a driver who is as far off the line as a side
-camera, beside the one that geometry gives.
+camera, and the one that geometry gives.
 
-A recovery is recorded from the moment at which the car is off its line and parallel to it, after a pause, until it is
-back. Its first steering, less the steering at its end, is the driver's answer to the offset that the car has lost in
-between. The recording itself teaches what an offset looks like: the frames of a row show one place of the road from
-three known positions. docs/explanation/training.md shows how well this works.
+A recovery begins after a pause, with the car off its line and parallel to it, and ends when the car is back. Its first
+steering, minus the steering at its end, is the driver's answer to the offset that the car has lost. What an offset
+looks like is learned from the recording itself: the frames of a row show one place of the road from three positions.
+docs/explanation/training.md shows how well this works.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from bcclone.dataset.images import try_frame
 from bcclone.dataset.labels import Correction
@@ -22,7 +21,7 @@ from bcclone.dataset.vehicle import MOUNTS, SIDE_CAMERA_M
 from bcclone.recording.files import ImageIndex
 from bcclone.recording.log import Log
 from bcclone.recording.row import CAMERAS
-from bcclone.system.arrays import Float32Array, FloatArray, IndexArray
+from bcclone.system.arrays import BoolArray, Float32Array, FloatArray, IndexArray
 from bcclone.system.opencv import cv2
 
 # of a stretch after a pause, in seconds: the driver steers back, then against it, and is back on the line
@@ -38,13 +37,15 @@ _LEAST_DEVIATION = 8.0  # of 255
 _RIDGE = 1000.0
 _LEAST_MPH = 3.0  # slower rows are not driving
 
+Paths = Sequence[str | None]  # of the images of one camera, None for a missing one
+
 
 @dataclass(frozen=True)
 class MeasuredCorrection:
     """The correction of the side cameras that a recording shows, and the one that geometry gives at its speeds.
 
-    recoveries: the number of stretches that it is measured from; measured: None if they do not tell it, for the reason
-    given; standard_error: of measured, by the jackknife; from_right: recoveries that begin right of the line.
+    recoveries: their number; measured: None if it cannot be measured, for the reason given; standard_error: of
+    measured, by the jackknife; from_right: number of the recoveries that begin right of the line.
     """
 
     recoveries: int
@@ -68,8 +69,8 @@ class MeasuredCorrection:
 class Recovery:
     """What a recording shows in the first seconds after a pause.
 
-    returned_m: how far the car has moved to the left; back, against: the steering at first, and half-way, less that at
-    the end.
+    returned_m: how far the car has moved to the left; back, against: steering at first, and half-way, minus that at the
+    end.
     """
 
     returned_m: float
@@ -79,21 +80,22 @@ class Recovery:
 
 def measure_correction(log: Log) -> MeasuredCorrection | None:
     """Measure the correction from the recoveries of a recording; None if it lacks images of the side cameras."""
-    speeds = log.rows["speed_mph"].to_numpy(np.float64)
+    speeds, index = log.rows["speed_mph"].to_numpy(np.float64), ImageIndex(log.path)
     driven = speeds[speeds >= _LEAST_MPH]
-    appearances = _Appearances(log)
-    if not (len(driven) and appearances.complete.any()):
+    paths = {camera: [index.find(name) for name in log.rows[camera]] for camera in CAMERAS}
+    complete = np.array([all(of_row) for of_row in zip(*paths.values(), strict=True)], np.bool_)
+    if not (len(driven) and complete.any()):
         return None
     geometry = Correction()
     sides = geometry.of_camera("left", driven) - geometry.of_camera("right", driven)
-    return measured_correction(_recoveries(log, appearances), float(sides.mean() / 2))
+    return measured_correction(_recoveries(log, paths, complete), float(sides.mean() / 2))
 
 
 def measured_correction(stretches: Sequence[Recovery], geometry: float) -> MeasuredCorrection:
-    """Return the correction that the stretches after pauses tell, if they are recoveries.
+    """Return the correction that the stretches after pauses show, if they are recoveries.
 
-    Who recovers steers back to the line and then against that, so as not to cross it. A bend looks like an offset, but
-    in it nobody steers against.
+    In a recovery the driver steers back to the line and then against that, so as not to cross it. A bend looks like an
+    offset, but nobody steers against it.
     """
     found = [each for each in stretches if abs(each.returned_m) >= _LEAST_RETURN_M]
     from_right = sum(each.returned_m > 0 for each in found)
@@ -103,7 +105,7 @@ def measured_correction(stretches: Sequence[Recovery], geometry: float) -> Measu
         return replace(unknown, reason=reason)
     returned_m, back, against = np.array([(each.returned_m, each.back, each.against) for each in found]).T
     side = np.sign(returned_m)
-    # a ratio of means: the noise of single offsets does not weaken it, as it would the slope of a regression
+    # noisy offsets would bias a regression's slope towards 0; a ratio of means is unbiased
     measured, error = _ratio(-side * back * SIDE_CAMERA_M, side * returned_m)
     clear, clear_error = _ratio(side * against, np.ones(len(found)))
     if clear < _CLEAR * clear_error or measured < _CLEAR * error:
@@ -120,50 +122,45 @@ def _ratio(above: FloatArray, below: FloatArray) -> tuple[float, float]:
     return float(above.sum() / below.sum()), error
 
 
-class _Appearances:
-    """How the ground looks in the frames of a log. complete: whether a row has an image of each camera, (rows,)."""
+def _appearances(paths: Paths, rows: IndexArray) -> Float32Array:
+    """Return how the ground looks in the frames of some rows, (rows, values), NaN for those that cannot be read.
 
-    def __init__(self, log: Log) -> None:
-        index = ImageIndex(log.path)
-        self._paths = {camera: [index.find(name) for name in log.rows[camera]] for camera in CAMERAS}
-        self.complete = np.array([all(paths) for paths in zip(*self._paths.values(), strict=True)], np.bool_)
-
-    def read(self, camera: str, rows: IndexArray) -> Float32Array:
-        """Return the appearance in frames of a camera, (rows, values), NaN for those that cannot be read."""
-        return np.stack([_appearance(self._paths[camera][row]) for row in rows.tolist()])
-
-
-def _appearance(path: str | None) -> Float32Array:
-    """Return saturation and brightness of the ground, reduced and each scaled to its mean and deviation, (values,)."""
-    frame, _ = try_frame(path)
-    if frame is None:
-        return np.full(2 * _COLUMNS * _ROWS, np.nan, np.float32)
-    ground = np.asarray(cv2.cvtColor(frame[_GROUND], cv2.COLOR_RGB2HSV)[..., 1:])
-    reduced = cv2.resize(ground, (_COLUMNS, _ROWS), interpolation=cv2.INTER_AREA).astype(np.float32)
-    scaled = (reduced - reduced.mean((0, 1))) / (reduced.std((0, 1)) + _LEAST_DEVIATION)
-    return np.asarray(scaled.ravel(), np.float32)
+    The values are saturation and brightness, reduced and each scaled to its mean and deviation.
+    """
+    values = np.full((len(rows), 2 * _COLUMNS * _ROWS), np.nan, np.float32)
+    for number, row in enumerate(rows.tolist()):
+        frame, _ = try_frame(paths[row])
+        if frame is not None:
+            ground = np.asarray(cv2.cvtColor(frame[_GROUND], cv2.COLOR_RGB2HSV)[..., 1:])
+            reduced = cv2.resize(ground, (_COLUMNS, _ROWS), interpolation=cv2.INTER_AREA).astype(np.float32)
+            scaled = (reduced - reduced.mean((0, 1))) / (reduced.std((0, 1)) + _LEAST_DEVIATION)
+            values[number] = scaled.ravel()
+    return values
 
 
-def _recoveries(log: Log, appearances: _Appearances) -> list[Recovery]:
-    """Return the stretches after pauses; none if the frames of the cameras cannot be compared."""
-    parts = _parts_after_pauses(log, appearances.complete)
+def _recoveries(log: Log, paths: Mapping[str, Paths], complete: BoolArray) -> list[Recovery]:
+    """Return the stretches after pauses; none if the frames of the cameras cannot be compared.
+
+    paths: of the images of each camera; complete: whether a row has all three, (rows,).
+    """
+    parts = _parts_after_pauses(log, complete)
     if len(parts) < _FEWEST:
         return []
     used = np.concatenate([np.concatenate(part) for part in parts])
-    others = np.setdiff1d(np.flatnonzero(appearances.complete), used)
+    others = np.setdiff1d(np.flatnonzero(complete), used)
     if not len(others):
         return []
-    to_offset = _offset_weights(appearances, others[:: len(others) // _MAX_TRAINING_ROWS + 1])
+    to_offset = _offset_weights(paths, others[:: len(others) // _MAX_TRAINING_ROWS + 1])
     steering = log.rows["steering"].to_numpy(np.float64)
     ends = np.concatenate([part[2] for part in parts])
-    # on other frames than they were fitted to, the weights find less of a known distance
-    apart_m = _mean((appearances.read("right", ends) - appearances.read("left", ends)) @ to_offset)
+    # on other frames than they were fitted to, the weights find less than the known distance
+    apart_m = _mean((_appearances(paths["right"], ends) - _appearances(paths["left"], ends)) @ to_offset)
     gain = apart_m / (MOUNTS["right"][0] - MOUNTS["left"][0])
     if not gain > 0:  # NaN where no frame can be read
         return []
     found = []
     for first, half_way, end in parts:
-        before, after = (_mean(appearances.read("center", rows) @ to_offset) for rows in (first, end))
+        before, after = (_mean(_appearances(paths["center"], rows) @ to_offset) for rows in (first, end))
         back, against = (steering[rows].mean() - steering[end].mean() for rows in (first, half_way))
         found.append(Recovery((before - after) / gain, float(back), float(against)))
     return [each for each in found if np.isfinite(each.returned_m)]
@@ -175,7 +172,7 @@ def _mean(offsets_m: FloatArray | Float32Array) -> float:
     return float(readable.mean()) if len(readable) else float("nan")
 
 
-def _parts_after_pauses(log: Log, complete: npt.NDArray[np.bool_]) -> list[tuple[IndexArray, ...]]:
+def _parts_after_pauses(log: Log, complete: BoolArray) -> list[tuple[IndexArray, ...]]:
     """Return the rows of the three parts of each stretch that begins after a pause and is long enough."""
     seconds, episode = log.rows["time_ms"].to_numpy(np.float64) / 1000, log.rows["episode"].to_numpy()
     speeds = log.rows["speed_mph"].to_numpy(np.float64)
@@ -188,14 +185,14 @@ def _parts_after_pauses(log: Log, complete: npt.NDArray[np.bool_]) -> list[tuple
     return stretches
 
 
-def _offset_weights(appearances: _Appearances, rows: IndexArray) -> Float32Array:
-    """Return the weights of an appearance, (values,), that tell how far to the right a frame was taken, in metres.
+def _offset_weights(paths: Mapping[str, Paths], rows: IndexArray) -> Float32Array:
+    """Return the weights of an appearance, (values,), whose sum is how far to the right a frame was taken, in metres.
 
-    They are fitted by ridge regression on the differences within a row, so that it does not count where on the road,
-    and how far from its middle, the car was.
+    They are fitted by ridge regression on the differences within a row, so the car's place on the road, and its
+    distance from the middle, do not count.
     """
-    center = appearances.read("center", rows)
-    differences = np.concatenate([appearances.read(side, rows) - center for side in _SIDES])
+    center = _appearances(paths["center"], rows)
+    differences = np.concatenate([_appearances(paths[side], rows) - center for side in _SIDES])
     offsets = np.repeat([MOUNTS[side][0] for side in _SIDES], len(rows)).astype(np.float32)
     readable = np.isfinite(differences).all(axis=1)
     differences, offsets = differences[readable], offsets[readable]

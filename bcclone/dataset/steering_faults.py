@@ -38,10 +38,10 @@ def few_steps(evidence: Evidence) -> Iterator[Finding]:
 
 
 def clipped(evidence: Evidence) -> Iterator[Finding]:
-    """Yield whether the steering ends at a limit that the car's bends go beyond.
+    """Yield a fault if the steering ends at a limit although the car's bends are sharper.
 
-    Many rows at the largest value are also those of a driver who holds a stick that ends there, or of a stick or keys
-    with few steps: there, the bends must be clearly sharper than the largest value tells.
+    Many rows also have the largest value if a driver holds a stick at its end, or if the stick or the keys have few
+    steps. Then the bends must be clearly sharper than the largest value tells.
     """
     size = np.round(np.abs(evidence.steering), 4)
     turning = size > _LEAST_STEERING
@@ -68,7 +68,7 @@ def clipped(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _sharper_than_steered(evidence: Evidence, largest: float) -> float | None:
-    """Return the turns at the largest steering, as a multiple of those that a line through the others gives there."""
+    """Return how much sharper the car turns at the largest steering than a line through the other rows predicts."""
     agreement = evidence.agreement
     if agreement is None or not agreement.is_clear or agreement.correlation < 0:
         return None
@@ -82,7 +82,7 @@ def _sharper_than_steered(evidence: Evidence, largest: float) -> float | None:
 
 
 def steering_and_turns(evidence: Evidence) -> Iterator[Finding]:
-    """Yield what the steering shows beside the turns of the camera, if its frames are not upside down."""
+    """Yield faults found by comparing the steering with the camera's turns, unless the frames are upside down."""
     agreement = evidence.agreement
     if agreement is None or evidence.is_upside_down:
         return
@@ -93,14 +93,14 @@ def steering_and_turns(evidence: Evidence) -> Iterator[Finding]:
         return
     # longer parts where few rows a second are recorded
     part_seconds = max(_PART_SECONDS, 1.2 * FEWEST_STEPS * float(np.median(np.diff(evidence.seconds))))
-    parts = list(_parts_that_disagree(evidence, lag, part_seconds))
+    parts = tuple(_parts_that_disagree(evidence, lag, part_seconds))
     if parts and (agreement.is_clear or r > UNRELATED):
         yield Finding(
             "partly-unrelated",
             f"in parts of {part_seconds:.0f} s or more the steering does not follow the turns of the camera; "
             f"over all, the correlation is {r:.2f}",
             delete_rows(parts),
-            tuple(parts),
+            parts,
         )
     elif not agreement.is_clear and r < UNRELATED:
         yield Finding(
@@ -166,7 +166,7 @@ def _parts_that_disagree(evidence: Evidence, lag: float, part_seconds: float) ->
     if not np.isfinite(follows).any():
         return
     disagree = (wrong > _WRONG) & (follows < np.nanpercentile(follows, 75) - _LESS)
-    # parts overlap by half, so that the one before or after must be wrong, too
+    # parts overlap by half, so the one before or the one after must be wrong, too
     around = np.pad(disagree, 1)
     for first, last in runs(np.flatnonzero(disagree & (around[:-2] | around[2:]))):
         rows = np.flatnonzero((evidence.seconds >= starts[first]) & (evidence.seconds <= starts[last] + part_seconds))

@@ -130,7 +130,7 @@ class TracePoint:
         return f"{image},{self.seconds:.2f},{track},{self.x_m:.3f},{self.z_m:.3f},{self.cross_track_m:.4f}"
 
 
-def read_trace(folder: Path) -> dict[str, TracePoint]:
+def read_trace(folder: Location) -> dict[str, TracePoint]:
     """Return the points of trace.csv by the base name of their image; none if there is no such file."""
 
     def point_of(cells: Mapping[str, str]) -> TracePoint:

@@ -12,10 +12,13 @@ from bcclone.dataset.check import check
 from bcclone.dataset.evidence import Agreement
 from bcclone.dataset.findings import Coverage, advise
 from bcclone.dataset.motion import focus_of_expansion
+from bcclone.dataset.recoveries import MeasuredCorrection
 from bcclone.system.opencv import cv2
 from benchmarks.recording_faults import FAULTS, Recorded, load_recording
 from tests.conftest import made_once, result_of, run_script
 from tests.recordings import rewrite
+
+_SEVEN, _FIVE = MeasuredCorrection(7, 0.0, from_right=1), MeasuredCorrection(5, 0.0, from_right=5)
 
 
 @pytest.fixture(scope="session")
@@ -110,7 +113,7 @@ def test_a_turned_camera_is_measured_in_degrees(recorded):
 
 
 def test_the_advice_names_what_is_missing_with_seconds_and_road():
-    lap = Coverage(np.array([[0.0, 3, 8, 9, 9], [0, 3, 0, 1, 7]]), np.full(99, 120.0), 90.0, (6, 1), "lake")
+    lap = Coverage(np.array([[0.0, 3, 8, 9, 9], [0, 3, 0, 1, 7]]), np.full(99, 120.0), 90.0, _SEVEN, "lake")
     bends, recoveries, light, more = advise([lap])
     assert bends.startswith("10 s: right bends of 25 to 70 m, of which there are 1 s, 17 s to the other side; ")
     assert recoveries.startswith("20 s: recoveries from the right edge, of which there are 1: ")
@@ -121,8 +124,8 @@ def test_the_advice_names_what_is_missing_with_seconds_and_road():
 
 
 def test_the_advice_is_for_all_recordings_together():
-    lap = Coverage(np.array([[0.0, 3, 8, 9, 9], [0, 3, 0, 1, 7]]), np.full(99, 60.0), 90.0, (6, 1), "lake")
-    back = Coverage(lap.bends[::-1], np.full(99, 150.0), 90.0, (0, 5), "lake")
+    lap = Coverage(np.array([[0.0, 3, 8, 9, 9], [0, 3, 0, 1, 7]]), np.full(99, 60.0), 90.0, _SEVEN, "lake")
+    back = Coverage(lap.bends[::-1], np.full(99, 150.0), 90.0, _FIVE, "lake")
     assert advise([lap, back]) == ()
     unknown = Coverage(np.array([[1.0], [29.0]]), np.full(99, 150.0), 90.0)  # radii of another car's lens
     (line,) = advise([lap, back, replace(unknown, bends=20 * unknown.bends)])
