@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _CONNECT_SECONDS = 8.0
 _WORKER_SECONDS = 10.0  # how long a cluster may be without workers: somebody may restart one that ended
 _ANSWER_SECONDS = 20.0  # longer than a busy scheduler takes
+_SECONDS_BETWEEN_REPORTS = 0.25
 _LOOPBACK = "127.0.0.1"
 _ADDRESS = re.compile(r"(?:tcp|tls)://[^\s/:]+:\d+|(?:tcp|tls)://\[[0-9a-fA-F:]+\]:\d+")
 _LOCAL = re.compile(r"local:([1-9]\d{0,2})")
@@ -57,9 +58,7 @@ class DaskPool(TaskPool):
         """Return the number of threads of all workers; each runs one task at a time."""
         return sum(worker["nthreads"] for worker in self._all_workers().values())
 
-    def submit(
-        self, function: Callable[[Task], Result], task: Task, faulty: Sequence[str]
-    ) -> "Future[tuple[float, Result]]":
+    def submit(self, function: Callable[[Task], Result], task: Task, faulty: Sequence[str]) -> "Future[Result]":
         """Start a task, on a worker that is not named as faulty if there is another one."""
         others = [name for name in self._all_workers() if name not in faulty] if faulty else []
         choice: dict[str, Any] = {"workers": others, "allow_other_workers": True} if others else {}
@@ -136,14 +135,24 @@ def _other_version(place: str) -> UserError:
     return UserError(f"{place} has another version of bcclone; install the same one there, and start it again")
 
 
-def _run_on_worker(function: Callable[[Any], Any], task: Any, sources: str, topic: str) -> tuple[float, Any]:
-    """Run a task in a thread of a worker. sources: the sender's source_digest()."""
+def _run_on_worker(function: Callable[[Task], Result], task: Task, sources: str, topic: str) -> Result:
+    """Run a task in a thread of a worker, and send its progress now and then. sources: the sender's source_digest()."""
     from distributed import get_worker
 
-    worker = get_worker()
+    worker, unsent, sent_at = get_worker(), 0.0, time.monotonic()
+
+    def report(amount: float) -> None:
+        nonlocal unsent, sent_at
+        unsent += float(amount)  # NumPy's numbers cannot be sent as events
+        if time.monotonic() - sent_at >= _SECONDS_BETWEEN_REPORTS:
+            worker.log_event(topic, unsent)
+            unsent, sent_at = 0.0, time.monotonic()
+
     if sources != source_digest():
         raise _other_version(f"worker {worker.address}")
-    return run_task(function, task, worker.address, lambda amount: worker.log_event(topic, amount))
+    result = run_task(function, task, worker.address, report)
+    worker.log_event(topic, unsent)  # on its way before the result
+    return result
 
 
 @contextmanager

@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -29,7 +29,7 @@ from bcclone.feed.feed_settings import AUTO, FeedSettings
 from bcclone.feed.selection import TrainingData
 from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
-from bcclone.system.json_values import from_json, json_text
+from bcclone.system.json_values import from_json, json_text, names_of
 from bcclone.system.progress import Notify
 from bcclone.system.task_pool import source_digest
 from bcclone.system.tensorflow_quietly import describe_devices, load_tensorflow, onednn_for_batches
@@ -130,7 +130,7 @@ class JointWorker(Worker):
         """Return the chief's plan; on the other workers all of its files lie in the scratch folder."""
         if self._cluster is None:
             return make_plan()
-        names = (*DECIDE_WEIGHTS, *(each.name for each in fields(FeedSettings)))
+        names = (*DECIDE_WEIGHTS, *names_of(FeedSettings))
         joint = {name: self._chosen[name] for name in names if name in self._chosen}
         self.require_agreement({"content of the store": data.content_hash[:16], **joint})
         own = make_plan() if self.writes else None

@@ -27,9 +27,9 @@ from bcclone.dataset.store import read_store
 from bcclone.dataset.store_writer import write_store
 from bcclone.system.arrays import IndexArray
 from bcclone.system.atomic import sha256_of
-from bcclone.system.codec import parse_json
+from bcclone.system.codec import from_text
 from bcclone.system.errors import UserError
-from bcclone.system.json_values import from_json, json_text
+from bcclone.system.json_values import json_text
 from bcclone.system.location import Location, Unreachable, as_local, is_url, names_url, reaching, replacing
 from bcclone.system.task_pool import WorkerFault, report_progress
 
@@ -231,7 +231,7 @@ def _described(task: ShardTask, path: Path, origin: str) -> WrittenShard | None:
     """Describe the shard in a file, None if it is not complete or of another origin."""
     try:
         content, ((text,),) = read_store(path, ["origin"])
-        stored = from_json(_Origin, parse_json(text))
+        stored = from_text(_Origin, text)
     except (UserError, ValueError, TypeError):
         return None
     if stored.digest != origin:

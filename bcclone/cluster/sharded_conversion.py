@@ -4,7 +4,7 @@ In: `ShardingSettings`. Out: a folder of shards and a `Conversion` that counts i
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,11 +27,11 @@ from bcclone.system import atomic
 from bcclone.system.arrays import IndexArray
 from bcclone.system.errors import UserError
 from bcclone.system.location import Location, as_local, check_writable, is_url, reaching
-from bcclone.system.progress import ProgressBar
+from bcclone.system.progress import Notify, ProgressBar
 from bcclone.system.task_pool import TaskPool
 
 
-def convert(settings: ShardingSettings, notify: Callable[[str], None] = lambda line: None) -> Conversion:
+def convert(settings: ShardingSettings, notify: Notify = lambda line: None) -> Conversion:
     """Convert recordings to a folder of shards, which its manifest completes.
 
     notify: called with a line for each log that was read. Raises ForeignLog for a file that is not a driving log, and
@@ -45,7 +45,7 @@ class _Shards(OneFile):
     """A folder of shards. cluster: the workers, None for processes of this machine."""
 
     settings: ShardingSettings
-    notify: Callable[[str], None] = lambda line: None
+    notify: Notify = lambda line: None
     cluster: TaskPool | None = None
 
     @contextmanager

@@ -1,6 +1,6 @@
 """Recordings -> a store, or a report on their faults; edits of a recording."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from bcclone.system.settings_file import read_settings_file
 
 if TYPE_CHECKING:
     from bcclone.dataset.conversion import Conversion
+    from bcclone.system.progress import Notify
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def preprocess(given: Given, chosen: Recordings, file: SettingsFile) -> Result:
     return Result.of(result)
 
 
-def convert(settings: PreprocessSettings, notify: Callable[[str], None] = lambda line: None) -> "Conversion":
+def convert(settings: PreprocessSettings, notify: "Notify" = lambda line: None) -> "Conversion":
     """Convert recordings to a store: one file, or, where `ShardingSettings` say so, a folder of shards."""
     if isinstance(settings, ShardingSettings) and settings.is_sharded:
         from bcclone.cluster.sharded_conversion import convert as convert_into_shards

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from bcclone.system.atomic import make_folder
 from bcclone.system.codec import read_json
 from bcclone.system.errors import UserError
 from bcclone.system.hardware import usable_cores
+from bcclone.system.progress import Notify
 from bcclone.system.settings import Checked, Count, Laps, Mph, setting
 from bcclone.system.table import Table, TableColumn
 from bcclone.system.task_pool import FinishedSteps
@@ -147,7 +148,7 @@ def demo(settings: DemoSettings) -> Result:
     return Result.of(result, wrote=[result.page], code=int(not result.on_the_road))
 
 
-def run_demo(settings: DemoSettings, notify: Callable[[str], None]) -> DemoResult:
+def run_demo(settings: DemoSettings, notify: Notify) -> DemoResult:
     """Run every step that is not complete; raises UserError when one fails."""
     kept = settings.folder / _STEPS
     is_demo = kept.is_dir() and not kept.is_symlink()
@@ -202,7 +203,7 @@ class _Run:
     states: of each step that an earlier demo began, its words once it was complete, and none before.
     """
 
-    def __init__(self, states: FinishedSteps[tuple[str, ...]], notify: Callable[[str], None]) -> None:
+    def __init__(self, states: FinishedSteps[tuple[str, ...]], notify: Notify) -> None:
         self._states, self._notify, self._start = states, notify, time.monotonic()
         self._running: list[subprocess.Popen[str]] = []
 

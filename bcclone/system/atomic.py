@@ -46,9 +46,19 @@ def replacing(path: Path, follow: bool = False) -> Iterator[Path]:
 
 @contextmanager
 def _temporary_path(path: Path, suffix: str) -> Iterator[Path]:
-    """Yield a temporary name next to a path, and remove what still has it after the block; an OSError names `path`."""
+    """Yield a temporary name next to a path, after removing those of killed processes; an OSError names `path`."""
     prefix = f".{path.stem[:100]}."  # short enough for any file system
-    _remove_leftovers(path, prefix)
+    leftovers = re.compile(re.escape(prefix) + r"([0-9]{1,9})-.*\.partial", re.DOTALL)
+    for leftover in path.parent.iterdir() if path.parent.is_dir() else ():
+        if found := leftovers.match(leftover.name):
+            import psutil
+
+            if psutil.pid_exists(int(found[1])):
+                continue
+            if leftover.name.endswith(_OLD) and not path.exists():
+                leftover.replace(path)  # the process was killed between the two names
+            else:
+                _remove(leftover)
     temporary = path.with_name(f"{prefix}{os.getpid()}-{uuid.uuid4().hex[:8]}.partial{suffix}")
     try:
         yield temporary
@@ -187,21 +197,6 @@ def _flush(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _remove_leftovers(path: Path, prefix: str) -> None:
-    """Remove what killed processes have left under the temporary names of a path."""
-    pattern = re.compile(re.escape(prefix) + r"([0-9]{1,9})-.*\.partial", re.DOTALL)
-    for leftover in path.parent.iterdir() if path.parent.is_dir() else ():
-        if found := pattern.match(leftover.name):
-            import psutil
-
-            if psutil.pid_exists(int(found[1])):
-                continue
-            if leftover.name.endswith(_OLD) and not path.exists():
-                leftover.replace(path)  # the process was killed between the two names
-            else:
-                _remove(leftover)
 
 
 def _remove(path: Path) -> None:

@@ -17,11 +17,11 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from io import BufferedReader, FileIO, StringIO, TextIOWrapper
+from io import BufferedReader, StringIO, TextIOWrapper
 from pathlib import Path
 from typing import Any, Literal, TextIO, TypeVar
 
-from bcclone.system.errors import UserError, first_line
+from bcclone.system.errors import UserError, first_line, shown
 from bcclone.system.json_values import from_json
 from bcclone.system.location import Location, parse_location, reaching
 
@@ -42,8 +42,8 @@ _MOST_BYTES: Mapping[Container, int] = {
     "store": 1 << 62,
 }
 _LONGEST_LINE = 10_000  # characters of a table
-_LONGEST_SHOWN = 60  # characters of a wrong value that an error repeats
 _MOST_INTEGER = 1 << 63
+_TOO_LARGE = "larger than {} bytes, the most that such a file may have"
 _PART = 1 << 23  # bytes that are asked of a server at once
 _FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
 
@@ -75,29 +75,22 @@ def explained(path: Location | str, what: str, remedy: str) -> Iterator[None]:
     try:
         with reaching(path):
             yield
-    except UserError as error:
-        if not isinstance(error, UnfitFile):
-            raise
-        raise UserError(f"{path}: cannot be read: {error.strerror}; {remedy}") from None
-    except OSError as error:
-        reason = f"cannot be read: {error.strerror}" if error.strerror else _not(what, first_line(error))
-        raise UserError(f"{path}: {reason}; {remedy}") from None
-    except KeyError as error:
-        raise UserError(f"{path}: {_not(what, f'{first_line(error)} is missing')}; {remedy}") from error
     except (
-        ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RuntimeError, MemoryError, csv.Error
+        OSError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RuntimeError, MemoryError,
+        csv.Error,
     ) as error:  # fmt: skip
-        raise UserError(f"{path}: {_not(what, first_line(error))}; {remedy}") from error
-
-
-def _not(what: str, reason: str) -> str:
-    return f"not {what}: {reason}" if what else reason
+        if isinstance(error, OSError) and error.strerror:
+            reason = f"cannot be read: {error.strerror}"
+        else:
+            reason = first_line(error) + (" is missing" if isinstance(error, KeyError) else "")
+            reason = f"not {what}: {reason}" if what else reason
+        raise UserError(f"{path}: {reason}; {remedy}") from error
 
 
 def read_json(path: Location, kind: type[_T], what: str, remedy: str) -> _T:
     """Return the value in a JSON file, as from_json() makes it; raises UserError as explained()."""
     with explained(path, what, remedy):
-        return from_json(kind, parse_json(read_bytes(path, "json")))
+        return from_text(kind, read_bytes(path, "json"))
 
 
 def read_toml(path: Path, what: str, remedy: str) -> dict[str, Any]:
@@ -121,8 +114,8 @@ def read_table(
         rows = csv.reader(_lines(StringIO(text, newline="")), strict=True)
         names = [name.strip() for name in next(rows, [])]
         if len(set(names)) < len(names) or not set(needed) <= set(names):
-            shown = ",".join(names)[:_LONGEST_SHOWN]
-            raise ValueError(f"its first line is {shown!r}, expected names of columns with {','.join(needed)}")
+            first = shown(",".join(names))
+            raise ValueError(f"its first line is {first}, expected names of columns with {','.join(needed)}")
         for cells in filter(None, rows):
             if len(cells) != len(names):
                 raise ValueError(f"line {rows.line_num}: {len(cells)} cells, expected {len(names)}")
@@ -147,62 +140,35 @@ def read_bytes(source: Location | str, container: Container) -> bytes:
     """Return the content of a regular file, a path or URL.
 
     Raises UnfitFile for a pipe, a device and more bytes than such a file may have; OSError for a file that cannot be
-    opened.
+    opened, and Unreachable for one at a URL.
     """
-    most = _MOST_BYTES[container]
-    if isinstance(source, str):
-        source = parse_location(source)
-    if isinstance(source, Path):
-        with FileIO(_open(source, most)) as file:
-            content = file.readall()
-    else:
-        content = _read_url(source, most)
-    if len(content) > most:
-        raise _too_large(source, most)
+    location: Any = parse_location(source) if isinstance(source, str) else source
+    if isinstance(location, Path):
+        with open_file(location, container) as file:
+            return file.read()
+    content, most = b"", _MOST_BYTES[container]
+    with reaching(location), location.fs.open(location.path, "rb", cache_type="none") as file:
+        while len(content) <= most and (part := file.read(min(most + 1 - len(content), _PART))):
+            content += part
+    if len(content) > most:  # perhaps of an answer that never ends
+        raise UnfitFile(location, _TOO_LARGE.format(most))
     return content
-
-
-def _read_url(location: Any, most: int) -> bytes:
-    """Return at most a byte more than `most` of a file at a URL, also of a server whose answer never ends.
-
-    Raises OSError, and Unreachable for the errors of other kinds that packages raise for a server.
-    """
-    content = b""
-    try:
-        with location.fs.open(location.path, "rb", cache_type="none") as file:
-            while len(content) <= most and (part := file.read(min(most + 1 - len(content), _PART))):
-                content += part
-        return content
-    except OSError:
-        raise
-    except Exception:
-        with reaching(location):
-            raise
 
 
 def open_file(path: Path, container: Container) -> BufferedReader:
     """Open a regular file for reading; raises UnfitFile and OSError as read_bytes()."""
-    return os.fdopen(_open(path, _MOST_BYTES[container]), "rb")
+    handle, most = os.open(path, _FLAGS), _MOST_BYTES[container]
+    status = os.fstat(handle)
+    is_regular = stat.S_ISREG(status.st_mode)
+    if is_regular and status.st_size <= most:
+        return os.fdopen(handle, "rb")
+    os.close(handle)
+    raise UnfitFile(path, _TOO_LARGE.format(most) if is_regular else "not a regular file; name a file on a disk")
 
 
 def check_regular(path: Path) -> None:
     """Raise UnfitFile for a pipe or device, and OSError for a file that cannot be opened, before a library opens it."""
     open_file(path, "store").close()
-
-
-def _open(path: Path, most: int) -> int:
-    """Return a handle of a regular file of so many bytes at most."""
-    handle = os.open(path, _FLAGS)
-    status = os.fstat(handle)
-    is_regular = stat.S_ISREG(status.st_mode)
-    if is_regular and status.st_size <= most:
-        return handle
-    os.close(handle)
-    raise _too_large(path, most) if is_regular else UnfitFile(path, "not a regular file; name a file on a disk")
-
-
-def _too_large(path: Location | str, most: int) -> UnfitFile:
-    return UnfitFile(path, f"larger than {most} bytes, the most that such a file may have")
 
 
 def path_inside(folder: Path, name: str) -> Path:
@@ -213,9 +179,9 @@ def path_inside(folder: Path, name: str) -> Path:
     try:
         path, home = (folder / name).resolve(), folder.resolve()
     except (OSError, ValueError, RuntimeError):  # a NUL, or links in a circle
-        raise ValueError(f"{name[:_LONGEST_SHOWN]!r} is not the name of a file") from None
+        raise ValueError(f"{shown(name)} is not the name of a file") from None
     if not path.is_relative_to(home):
-        raise ValueError(f"{name[:_LONGEST_SHOWN]!r} leads out of the folder {folder}; expected a file inside it")
+        raise ValueError(f"{shown(name)} leads out of the folder {folder}; expected a file inside it")
     return path
 
 
@@ -249,12 +215,12 @@ def one_line(name: str, value: Any, most: int = _LONGEST_LINE) -> str:
     return value
 
 
-def shown(value: Any) -> str:
-    """Return a value as an error repeats it: quoted, and cut after 60 characters."""
-    return repr(str(value)[:_LONGEST_SHOWN])
-
-
 # ---- JSON
+
+
+def from_text(kind: type[_T], text: str | bytes) -> _T:
+    """Return the value of a JSON text, as from_json() makes it; raises ValueError as parse_json() and from_json()."""
+    return from_json(kind, parse_json(text))
 
 
 def parse_json(text: str | bytes) -> Any:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from importlib.util import find_spec
 
 _LONGEST_REASON = 200  # characters of an error of another package
+_LONGEST_SHOWN = 60  # characters of a wrong value
 
 
 class UserError(Exception):
@@ -37,6 +38,11 @@ def require_package(module: str, needed_for: str, install: str) -> None:
 def printable(text: str) -> str:
     """Return a text for a terminal, in which control characters, such as those in names of files, are escaped."""
     return "".join(one if one.isprintable() or one in "\n\t" else repr(one)[1:-1] for one in text)
+
+
+def shown(value: object) -> str:
+    """Return a value as an error repeats it: a text in quotes, and at most 60 characters."""
+    return repr(value[:_LONGEST_SHOWN]) if isinstance(value, str) else repr(value)[:_LONGEST_SHOWN]
 
 
 def number_of(number: int, noun: str) -> str:

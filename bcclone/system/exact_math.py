@@ -130,21 +130,14 @@ def _shifted_sine(angle: float, shift: int) -> float:
     quarters = math.floor(angle / (math.pi / 2) + 0.5)
     rest = angle - quarters * _HALF_PI - quarters * _HALF_PI_REST
     turned = quarters + shift
-    value = _cosine_series(rest) if turned % 2 == 1 else _sine_series(rest)
+    value = _series(rest * rest, 18) if turned % 2 == 1 else _series(rest * rest, 17) * rest
     return -value if turned % 4 >= 2 else value
 
 
 @compiled(cache=True)
-def _sine_series(angle: float) -> float:
-    square, total = angle * angle, 1.0
-    for power in range(17, 1, -2):
-        total = 1.0 - total * square / (power * (power - 1))
-    return total * angle
-
-
-@compiled(cache=True)
-def _cosine_series(angle: float) -> float:
-    square, total = angle * angle, 1.0
-    for power in range(18, 0, -2):
+def _series(square: float, highest: int) -> float:
+    """Return the series of the cosine, or of the sine divided by the angle. highest: power, even for the cosine."""
+    total = 1.0
+    for power in range(highest, 1, -2):
         total = 1.0 - total * square / (power * (power - 1))
     return total

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from bcclone.system import atomic
 from bcclone.system.codec import HDF5, check_regular, open_file
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, shown
 
 Source = Path | IO[bytes]  # a path, or an open file such as one at a URL
 Table: TypeAlias = npt.NDArray[Any] | list[str]
@@ -72,19 +72,19 @@ def _read_part(file: h5py.File, path: str, kind: Any) -> Any:
     if kind is list:
         group = member_of(file, path)
         if not isinstance(group, h5py.Group):
-            raise UnfitContent(f"{path[:60]!r} is not a group of arrays")
+            raise UnfitContent(f"{shown(path)} is not a group of arrays")
         return [np.asarray(dataset_of(group, name)[()]) for name in sorted(group)]
     dataset = dataset_of(file, path, texts=kind in (str, None))
     if kind is Place:
         return Place(dataset.dtype, dataset.shape, dataset.id.get_offset())
     is_text = h5py.check_string_dtype(dataset.dtype) is not None and dataset.dtype.hasobject
     if kind is str and (not is_text or dataset.ndim > 1):
-        raise UnfitContent(f"{path[:60]!r} is not a list of texts")
+        raise UnfitContent(f"{shown(path)} is not a list of texts")
     if is_text:
         return list(np.atleast_1d(dataset.asstr()[()]))
     if kind is not None and dataset.dtype != np.dtype(kind):
         found, expected = (one.names or str(one) for one in (dataset.dtype, np.dtype(kind)))
-        raise UnfitContent(f"the columns of {path[:60]!r} are {found}, expected {expected}")
+        raise UnfitContent(f"the columns of {shown(path)} are {found}, expected {expected}")
     return np.asarray(dataset[()])
 
 
@@ -94,9 +94,9 @@ def member_of(group: h5py.Group, path: str) -> h5py.Group | h5py.Dataset:
     for name in path.strip("/").split("/"):
         link = member.get(name, getlink=True) if isinstance(member, h5py.Group) else None
         if link is None:
-            raise UnfitContent(f"has no {path[:60]!r}")
+            raise UnfitContent(f"has no {shown(path)}")
         if not isinstance(link, h5py.HardLink):
-            raise UnfitContent(f"{path[:60]!r} is a link, which is not followed")
+            raise UnfitContent(f"{shown(path)} is a link, which is not followed")
         member = member[name]
     return member
 
@@ -109,22 +109,22 @@ def dataset_of(group: h5py.Group, path: str, compressed: bool = False, texts: bo
     """
     dataset = member_of(group, path)
     if not isinstance(dataset, h5py.Dataset) or dataset.shape is None:
-        raise UnfitContent(f"{path[:60]!r} is not an array")
+        raise UnfitContent(f"{shown(path)} is not an array")
     kind, properties = dataset.id.get_type(), dataset.id.get_create_plist()
     is_table = kind.get_class() == h5py.h5t.COMPOUND
     for one in map(kind.get_member_type, range(kind.get_nmembers())) if is_table else [kind]:
         # h5py takes bytes of other types for addresses of objects in memory
         is_plain = one.get_class() in _PLAIN
         if not is_plain or (one.get_class() == h5py.h5t.STRING and one.is_variable_str() and not texts):
-            raise UnfitContent(f"{path[:60]!r} is not an array of plain numbers and texts")
+            raise UnfitContent(f"{shown(path)} is not an array of plain numbers and texts")
     if dataset.external or dataset.is_virtual:
-        raise UnfitContent(f"the numbers of {path[:60]!r} are in another file, which is not read")
+        raise UnfitContent(f"the numbers of {shown(path)} are in another file, which is not read")
     filters = {properties.get_filter(number)[0] for number in range(properties.get_nfilters())}
     if filters - (_SAFE_FILTERS if compressed else set()):
-        raise UnfitContent(f"the numbers of {path[:60]!r} are compressed, which is not supported")
+        raise UnfitContent(f"the numbers of {shown(path)} are compressed, which is not supported")
     size = math.prod(dataset.shape) * kind.get_size()
     if dataset.id.get_storage_size() < (min(size, 1) if filters else size):
-        raise UnfitContent(f"the numbers of {path[:60]!r} were never written")
+        raise UnfitContent(f"the numbers of {shown(path)} were never written")
     return dataset
 
 

@@ -43,7 +43,7 @@ class Interrupts:
 
 @contextmanager
 def keeping_interrupts() -> Iterator[None]:
-    """Raise KeyboardInterrupt after the block if a package has swallowed one, or made it another error, within.
+    """Raise KeyboardInterrupt after the block if code in the block swallowed or replaced it.
 
     One that arises in a callback, as of a weak reference, is lost; imports of large packages run many.
     """

@@ -13,13 +13,12 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, shown
 from bcclone.system.location import parse_location
 
 _T = TypeVar("_T")
 
 _NAMES = {str: "a text", bool: "true or false", int: "a whole number", float: "a number", NoneType: "null"}
-_LONGEST_VALUE = 60  # characters of a wrong value that an error repeats
 
 
 def to_json(value: Any) -> Any:
@@ -45,6 +44,11 @@ def json_text(value: Any, indent: int | None = None) -> str:
     return json.dumps(to_json(value), indent=indent) + "\n"
 
 
+def names_of(kind: Any) -> list[str]:
+    """Return the names of a dataclass's fields, in their order."""
+    return [each.name for each in fields(kind)]
+
+
 def from_json(kind: type[_T], stored: Any) -> _T:
     """Return the value of a type that to_json() returned; a missing key means the default of its field.
 
@@ -59,7 +63,10 @@ def _read(kind: Any, stored: Any, place: str) -> Any:
     if isinstance(kind, type) and is_dataclass(kind):
         return _read_dataclass(kind, stored, place)
     if origin in (Union, UnionType):
-        return _read_union(members, stored, place)
+        for member in members:
+            with suppress(ValueError):
+                return _read(member, stored, place)
+        return _read(members[0], stored, place)  # raises what the first one raises
     if origin is Literal:
         if stored not in members:
             raise _wrong(place, stored, f"one of {', '.join(map(repr, members))}")
@@ -88,14 +95,6 @@ def _read_dataclass(kind: Any, stored: Any, place: str) -> Any:
         return kind(**values)
     except ValueError as error:  # of its own check
         raise _error(place, str(error)) from None
-
-
-def _read_union(members: Sequence[Any], stored: Any, place: str) -> Any:
-    """Return the value of the first type that takes it; raises what the first one raises."""
-    for member in members:
-        with suppress(ValueError):
-            return _read(member, stored, place)
-    return _read(members[0], stored, place)
 
 
 def _read_sequence(origin: Any, members: Sequence[Any], stored: Any, place: str) -> Any:
@@ -153,7 +152,7 @@ def _name(kind: Any) -> str:
 
 
 def _wrong(place: str, stored: Any, expected: str) -> ValueError:
-    return _error(place, f"{repr(stored)[:_LONGEST_VALUE]}, expected {expected}")
+    return _error(place, f"{shown(stored)}, expected {expected}")
 
 
 def _error(place: str, reason: str) -> ValueError:

@@ -80,14 +80,11 @@ def reaching(location: Location | str) -> Iterator[None]:
         raise
     except Exception as error:
         is_far = names_url(location) if isinstance(location, str) else is_url(location)
-        if not is_far or not (isinstance(error, OSError) or _is_of_connection(error)):
+        package = type(error).__module__.partition(".")[0]
+        is_ours = package in ("builtins", "bcclone", "h5py", "numpy", "json") and not isinstance(error, OSError)
+        if not is_far or is_ours:  # otherwise of a package that fsspec speaks to a server with
             raise
         raise Unreachable(f"{location}: cannot be reached: {first_line(error)}; {_REMEDY}") from None
-
-
-def _is_of_connection(error: Exception) -> bool:
-    """Return whether an error comes from a package that fsspec speaks to a server with."""
-    return type(error).__module__.partition(".")[0] not in ("builtins", "bcclone", "h5py", "numpy", "json")
 
 
 def read_ranges(ranges: Sequence[tuple[Location, int, int]]) -> list[bytes]:

@@ -10,13 +10,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from bcclone.system.hardware import output_of, read_text
 from bcclone.system.settings import SIMULATOR_PORT
-
-if TYPE_CHECKING:
-    from packaging.requirements import Requirement
 
 PYTHONS = ((3, 11), (3, 13))  # as in pyproject.toml; a test compares
 _FFMPEG_SECONDS = 1.0
@@ -186,20 +183,17 @@ def check_packages(requirements: Sequence[str], extra: str = "") -> list[Check]:
         )
         if not with_extra or (extra and without):
             continue
-        checks.append(_check_package(requirement))
-        for added in sorted(requirement.extras):
-            if checks[-1].state == "ok":
-                checks.extend(check_packages(metadata.requires(requirement.name) or [], added))
+        name, found = requirement.name, version_of(requirement.name)
+        if found and requirement.specifier.contains(found, prereleases=True):
+            checks.append(Check(name, "ok", found))
+            for added in sorted(requirement.extras):
+                checks.extend(check_packages(metadata.requires(name) or [], added))
+            continue
+        extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
+        advice = f'python -m pip install "{name}{extras}{requirement.specifier}"'
+        needs = f"{found or 'missing'}, needs {requirement.specifier or 'any'}"
+        checks.append(Check(name, "failed", needs, advice))
     return checks
-
-
-def _check_package(requirement: "Requirement") -> Check:
-    name, found = requirement.name, version_of(requirement.name)
-    if found and requirement.specifier.contains(found, prereleases=True):
-        return Check(name, "ok", found)
-    extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
-    advice = f'python -m pip install "{name}{extras}{requirement.specifier}"'
-    return Check(name, "failed", f"{found or 'missing'}, needs {requirement.specifier or 'any'}", advice)
 
 
 def version_of(package: str) -> str | None:

@@ -9,7 +9,7 @@ huge image.
 
 import os
 import struct
-from typing import Self
+from typing import Any, Self
 
 import cv2 as cv2
 import numpy as np
@@ -66,7 +66,19 @@ def decode_image(content: bytes) -> npt.NDArray[np.uint8]:
         jpeg_size(content)
         if content.rfind(_END) < content.rfind(_SCAN):  # OpenCV makes the rest grey
             raise BadImage("not a complete JPEG: it ends too early")
-    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    pixels: Any = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
     if pixels is None:
         raise BadImage("neither a complete JPEG nor a complete PNG")
-    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
+    return recolored(pixels, cv2.COLOR_BGR2RGB)
+
+
+def recolored(image: npt.NDArray[np.uint8], conversion: int) -> npt.NDArray[np.uint8]:
+    """Return an image, uint8 (height, width, ...), in other colours. conversion: as cv2.cvtColor() takes it."""
+    return np.asarray(cv2.cvtColor(image, conversion), np.uint8)
+
+
+def resized(
+    image: npt.NDArray[np.uint8], size: tuple[int, int], interpolation: int = cv2.INTER_AREA
+) -> npt.NDArray[np.uint8]:
+    """Return an image, uint8 (height, width, ...), of another size, (width, height)."""
+    return np.asarray(cv2.resize(image, size, interpolation=interpolation), np.uint8)

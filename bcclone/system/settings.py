@@ -17,10 +17,16 @@ from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, get_args
 
+from bcclone.system.errors import shown
+
 _KEY = "setting"
-_NUMBERS: dict[Any, tuple[type, str]] = {int: (Integral, "a whole number"), float: (Real, "a number")}
+_PLAIN: dict[Any, tuple[type, str]] = {
+    int: (Integral, "a whole number"),
+    float: (Real, "a number"),
+    bool: (bool, "true or false"),
+}
 _UNBOUNDED = 100_000  # larger maxima only keep numbers sane, and are not shown
-_LONGEST_VALUE = 60  # characters of a wrong value that an error repeats
+_LONGEST_VALUE = 60  # characters of a wrong value that an error repeats without quotes
 
 SIMULATOR_PORT = 4567  # the simulator always connects to it
 SMALLEST_IMAGE, LARGEST_IMAGE = 8, 1024  # width or height of what a network is given, in pixels
@@ -94,7 +100,7 @@ class Setting:
 def setting(default: Any, help: str = "", *span: float, **values: Any) -> Any:
     """Return a dataclass field with a default. span: minimum and maximum; values: fields of Setting.
 
-    What is left out is that of the kind of values, the field's type.
+    Values that are not given come from the annotated type.
     """
     values |= dict(zip(("minimum", "maximum"), span, strict=False)) | ({"help": help} if help else {})
     return field(default=default, metadata={_KEY: values})
@@ -253,7 +259,7 @@ def option_words(settings: Any) -> list[str]:
 class Checked:
     """A settings dataclass, which raises SettingError for the first value that is not what its setting expects.
 
-    A text becomes a path where a path is expected. Where several texts are, one becomes a tuple, and a path a text.
+    A text becomes a path where a path is expected. For a tuple of texts, one text or path becomes a tuple.
     """
 
     def __post_init__(self) -> None:
@@ -277,16 +283,15 @@ def check_value(each: Any, declared: Setting, value: Any) -> None:
     name, kind = f"{{{each.name}}}", type_of(each)
     if value is None and each.default is None:
         return
-    if (number := _NUMBERS.get(kind)) and (not isinstance(value, number[0]) or isinstance(value, bool)):
-        raise SettingError(name + " {value}, expected {kind}", value=repr(value), kind=number[1])
-    if kind is bool and not isinstance(value, bool):
-        raise SettingError(name + " {value}, expected true or false", value=repr(value))
+    takes, words = _PLAIN.get(kind, (object, ""))
+    if not isinstance(value, takes) or (isinstance(value, bool) and kind in (int, float)):
+        raise SettingError(name + " {value}, expected {kind}", value=shown(value), kind=words)
     if not declared.allows(value):
         between = "x" if declared.unit == "SIZE" else ", "
         text = between.join(map(str, value)) if isinstance(value, tuple) else str(value)
-        shown = f"{value:g}" if isinstance(value, float) else text[:_LONGEST_VALUE]
+        short = f"{value:g}" if isinstance(value, float) else text[:_LONGEST_VALUE]
         expected = declared.expected.replace("one of", "some of") if isinstance(value, tuple) else declared.expected
-        raise SettingError(name + " {value}, expected {expected}", value=shown, expected=expected)
+        raise SettingError(name + " {value}, expected {expected}", value=short, expected=expected)
 
 
 def type_of(each: Any) -> Any:

@@ -1,12 +1,11 @@
-"""Run a function over tasks on an executor: processes of this machine, or a cluster; keep the results of finished ones.
+"""Run a function over tasks in processes of this machine, or on a cluster; keep the results of finished tasks.
 
-In: a function, its tasks, and perhaps a folder. Out: the results. Faults of a worker are retried.
+In: a function, its tasks, and perhaps a folder. Out: the results. After a fault of a worker, its task is run again.
 """
 
 import hashlib
 import multiprocessing
 import os
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager, nullcontext
@@ -19,11 +18,11 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from bcclone.system.atomic import write_text
-from bcclone.system.codec import parse_json, read_bytes
+from bcclone.system.codec import from_text, read_bytes
 from bcclone.system.errors import UserError
 from bcclone.system.hardware import usable_cores
 from bcclone.system.interrupts import become_worker, interrupts_kept_from_children
-from bcclone.system.json_values import from_json, json_text
+from bcclone.system.json_values import json_text
 from bcclone.system.progress import Notify, ProgressBar
 
 _RETRIES = 3
@@ -58,55 +57,33 @@ class WorkerFault(Exception):
     """
 
 
-class _Reporter:
-    """Sends the progress of one task a few times a second."""
-
-    def __init__(self, send: Callable[[float], None]) -> None:
-        self._send, self._sent_at, self.unsent = send, time.monotonic(), 0.0
-
-    def add(self, amount: float) -> None:
-        self.unsent += float(amount)  # NumPy's numbers cannot be sent as events
-        if time.monotonic() - self._sent_at >= _SECONDS_BETWEEN_REPORTS:
-            self._send(self.unsent)
-            self.unsent, self._sent_at = 0.0, time.monotonic()
-
-
 # a worker may run tasks in several threads
-_reporter: ContextVar[_Reporter | None] = ContextVar("reporter", default=None)
+_report: ContextVar[Callable[[float], object]] = ContextVar("report", default=lambda amount: None)
 
 
 def report_progress(amount: float) -> None:
     """Add to the progress of the task that this thread runs; does nothing outside of a pool. May be called often."""
-    if reporter := _reporter.get():
-        reporter.add(amount)
+    _report.get()(amount)
 
 
-def run_task(
-    function: Callable[[Any], Any], task: Any, worker: str, send: Callable[[float], None]
-) -> tuple[float, Any]:
-    """Run a task in this thread; return the progress that was not sent, and the result.
+def run_task(function: Callable[[Task], Result], task: Task, worker: str, report: Callable[[float], object]) -> Result:
+    """Run a task in this thread, and return its result.
 
-    worker: name of this worker, which is added to a WorkerFault; send: receives the progress now and then.
+    worker: name of this worker, which is added to a WorkerFault; report: receives what the task reports.
     """
-    reporter = _Reporter(send)
-    token = _reporter.set(reporter)
+    token = _report.set(report)
     try:
-        result = function(task)
-        return reporter.unsent, result
+        return function(task)
     except WorkerFault as fault:
         raise WorkerFault(str(fault), worker) from None
     finally:
-        _reporter.reset(token)
-
-
-# index, task, and the workers where it failed
-_Pending = dict["Future[tuple[float, Result]]", tuple[int, Task, tuple[str, ...]]]
+        _report.reset(token)
 
 
 class TaskPool:
     """Workers of this machine; a subclass has those of a cluster.
 
-    workers: how many tasks run side by side; reported: returns how much progress all tasks have sent so far.
+    workers: how many tasks run side by side; reported: returns how much progress all tasks have reported so far.
     """
 
     def __init__(self, executor: Executor, workers: int, reported: Callable[[], float]) -> None:
@@ -130,7 +107,7 @@ class TaskPool:
         report by report_progress(). Raises UserError, and whatever a task raises; tasks that have not started are then
         cancelled.
         """
-        pending: _Pending[Result, Task] = {}
+        pending: dict[Future[Result], tuple[int, Task, tuple[str, ...]]] = {}  # and the workers where it failed
         waiting, reported = enumerate(tasks), self.reported()
         try:
             while True:
@@ -141,10 +118,9 @@ class TaskPool:
                 done, _ = wait(pending, _SECONDS_BETWEEN_REPORTS, FIRST_COMPLETED)
                 results = self._results(done, pending, function)
                 before, reported = reported, self.reported()
-                if amount := reported - before + sum(unsent for _, (unsent, _) in results):
-                    on_progress(amount)
-                for index, (_, result) in results:
-                    yield index, result
+                if reported > before:
+                    on_progress(reported - before)
+                yield from results
                 if not done:
                     self.check()
         except Exception as error:
@@ -157,11 +133,11 @@ class TaskPool:
 
     def _results(
         self,
-        done: "Iterable[Future[tuple[float, Result]]]",
-        pending: "_Pending[Result, Task]",
+        done: "Iterable[Future[Result]]",
+        pending: "dict[Future[Result], tuple[int, Task, tuple[str, ...]]]",
         function: Callable[[Task], Result],
-    ) -> list[tuple[int, tuple[float, Result]]]:
-        """Return the index of each task that is done, and what run_task() returned; repeat those that met a fault."""
+    ) -> list[tuple[int, Result]]:
+        """Return index and result of each task that is done; repeat those that met a fault."""
         results = []
         for future in done:
             index, task, faulty = pending.pop(future)
@@ -178,9 +154,7 @@ class TaskPool:
                 pending[self.submit(function, task, faulty)] = index, task, faulty
         return results
 
-    def submit(
-        self, function: Callable[[Task], Result], task: Task, faulty: Sequence[str]
-    ) -> "Future[tuple[float, Result]]":
+    def submit(self, function: Callable[[Task], Result], task: Task, faulty: Sequence[str]) -> "Future[Result]":
         """Start a task, on a worker that is not named as faulty if there is another one."""
         return self._executor.submit(_run_in_process, function, task)
 
@@ -188,8 +162,8 @@ class TaskPool:
         """Raise UserError if nothing can complete any more; called while nothing happens."""
 
     def explain(self, error: Exception) -> UserError | None:
-        """Return the error for the user if the executor failed, or None if the task did."""
-        return _worker_ended() if isinstance(error, BrokenExecutor) else None
+        """Return the error for the user if the cluster failed, or None if the task did."""
+        return None
 
 
 # set once in each worker process: what all of them have reported
@@ -207,26 +181,22 @@ def open_pool(jobs: int = 0) -> Iterator[TaskPool]:
     try:
         with process_pool(jobs, _set_total, (total,)) as executor:
             yield TaskPool(executor, jobs, lambda: total.value)
-    except BrokenExecutor:  # a process that ended while the others were started
-        raise _worker_ended() from None
-
-
-def _worker_ended() -> UserError:
-    return UserError("a worker process ended unexpectedly; if memory ran out, use fewer --jobs")
+    except BrokenExecutor:
+        raise UserError("a worker process ended unexpectedly; if memory ran out, use fewer --jobs") from None
 
 
 def _set_total(total: "Synchronized[float]") -> None:
     _total.set(total)
 
 
-def _run_in_process(function: Callable[[Any], Any], task: Any) -> tuple[float, Any]:
-    return run_task(function, task, f"process {os.getpid()}", _add_to_total)
-
-
-def _add_to_total(amount: float) -> None:
+def _run_in_process(function: Callable[[Task], Result], task: Task) -> Result:
     total = _total.get()
-    with total.get_lock():
-        total.value += amount
+
+    def add(amount: float) -> None:
+        with total.get_lock():
+            total.value += amount
+
+    return run_task(function, task, f"process {os.getpid()}", add)
 
 
 @contextmanager
@@ -275,7 +245,7 @@ class FinishedSteps(Generic[Result]):
         if self.folder is None:
             return None
         try:
-            return from_json(self._kind, parse_json(read_bytes(self.folder / f"{key}.json", "json")))
+            return from_text(self._kind, read_bytes(self.folder / f"{key}.json", "json"))
         except (OSError, ValueError):
             return None
 

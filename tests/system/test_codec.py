@@ -104,7 +104,7 @@ def test_single_values() -> None:
     assert (number("x", "1e3"), number("x", 2, 0, 2), whole_number("n", "7")) == (1000.0, 2.0, 7)
     assert one_line("name", "lake é") == "lake é"
     for value in ("", "x", None, True, [], "nan", float("inf"), 10**400, 5):
-        with pytest.raises(ValueError, match=r"^x is '.*', expected a number from 0 to 4$"):
+        with pytest.raises(ValueError, match=r"^x is .*, expected a number from 0 to 4$"):
             number("x", value, 0, 4)
     for value in ("1.5", 0.5, False, 1 << 70):
         with pytest.raises(ValueError, match="expected a"):
@@ -139,9 +139,6 @@ def test_content_of_a_file_up_to_the_limit(tmp_path: Path, monkeypatch) -> None:
     for read in (read_bytes, open_file):
         with pytest.raises(UnfitFile, match="larger than 9 bytes"):
             read(path, "json")
-    if sys.platform == "linux":  # whose /proc states no sizes
-        with pytest.raises(UnfitFile, match="larger than 9 bytes"):
-            read_bytes(Path("/proc/version"), "json")
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ def test_a_file_is_read_up_to_its_limit(folder, name):
     else:
         with pytest.raises(UnfitFile, match=f"{name}: larger than {MOST} bytes"):
             read_bytes(f"{folder}/{name}", "json")
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(UserError, match="404: cannot be reached"):
         read_bytes(f"{folder}/404", "json")
 
 
