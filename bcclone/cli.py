@@ -73,7 +73,10 @@ def run_command(command: Command, prog: str, argv: Sequence[str] | None = None) 
     """Run a command and return its exit code; an error becomes one message on standard error."""
     given = Given(make_parser(command, prog), argv)
     common = given.make(Common)
-    _prepare_process()
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # paths may not fit the terminal's encoding
     try:
         with keeping_interrupts(), _only_errors() if common.quiet else nullcontext():
             code = perform(command, given)
@@ -99,6 +102,8 @@ def perform(command: Command, given: Given) -> int:
         make_folder(folder)  # before any work is done
     with settings_as_typed(given.parser):
         result = command.run(given)
+        for note in result.notes:
+            notify(note)
         if common.json:
             print(json.dumps(to_json(result.value), allow_nan=False))
         elif result.text is not None:
@@ -127,13 +132,6 @@ def _typed(action: argparse.Action) -> str:
     """Return the option in full, or a positional argument as --help names it."""
     options = [option for option in action.option_strings if not option.startswith("--no-")]
     return options[-1] if options else str(action.metavar or action.dest)
-
-
-def _prepare_process() -> None:
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # paths may not fit the terminal's encoding
 
 
 @contextmanager

@@ -135,7 +135,7 @@ def _other_version(place: str) -> UserError:
     return UserError(f"{place} has another version of bcclone; install the same one there, and start it again")
 
 
-def _run_on_worker(function: Callable[[Task], Result], task: Task, sources: str, topic: str) -> Result:
+def _run_on_worker(function: Callable[[Any], Any], task: Any, sources: str, topic: str) -> Any:
     """Run a task in a thread of a worker, and send its progress now and then. sources: the sender's source_digest()."""
     from distributed import get_worker
 

@@ -66,7 +66,12 @@ class _Shards(OneFile):
         shard_settings = ShardSettings(preprocessing, samples, settings.shard_mb * 10**6, settings.resume)
         shards = ShardPlan.of(folder, _first_free_number(folder), plan, shard_settings)
         if settings.resume and not settings.adding and not settings.force and (folder / MANIFEST_NAME).exists():
-            return Written(_complete_already(folder, shards), plan.skips, (f"{folder} is complete already",))
+            if Manifest.read(folder).origin != _joint_origin(shards.tasks()):
+                raise UserError(
+                    f"{folder} is a complete store, of other recordings or with other options; overwrite it with "
+                    "--force, add to it with --add, or name another -o"
+                )
+            return Written(open_store(folder), plan.skips, (f"{folder} is complete already",))
         with (
             _made_and_locked(folder),
             nullcontext(self.cluster) if self.cluster else open_pool("", settings.jobs) as pool,
@@ -121,16 +126,6 @@ def _made_and_locked(folder: Location) -> Iterator[None]:
     busy = f"{folder}: another process is writing this store; wait until it ends, or name another -o"
     with atomic.locked(folder, busy):
         yield
-
-
-def _complete_already(folder: Location, shards: ShardPlan) -> Store:
-    """Open a complete store; raises UserError if it was made of something else."""
-    if Manifest.read(folder).origin != _joint_origin(shards.tasks()):
-        raise UserError(
-            f"{folder} is a complete store, of other recordings or with other options; overwrite it with --force, add "
-            "to it with --add, or name another -o"
-        )
-    return open_store(folder)
 
 
 def write_shards(shards: ShardPlan, pool: TaskPool) -> list[WrittenShard]:
@@ -188,18 +183,8 @@ def _complete(
 
 
 def _first_free_number(folder: Location) -> int:
-    """Return the number after the last shard that the manifest in the folder names, 0 without one."""
-    return max((int(Path(name).stem) for name in _named_shards(folder)), default=-1) + 1
-
-
-def count_unfinished_shards(output: Location) -> int:
-    """Return how many shards a folder has that its manifest does not name; 0 for a file and for nothing."""
-    with reaching(output):
-        return len({path.name for path in output.glob(SHARD_FILES)} - _named_shards(output))
-
-
-def _named_shards(folder: Location) -> set[str]:
+    """Return the number after the last shard that the manifest in the folder names, 0 without a readable one."""
     try:
-        return {shard.name for shard in Manifest.read(folder).shards}
+        return max((int(Path(shard.name).stem) for shard in Manifest.read(folder).shards), default=-1) + 1
     except UserError:
-        return set()  # no store, which may be overwritten
+        return 0  # no store, which may be overwritten

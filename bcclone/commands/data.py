@@ -9,7 +9,7 @@ from bcclone.cluster.cluster_settings import ShardingSettings
 from bcclone.commands.options import Given, Result, SettingsFile, command, notify
 from bcclone.dataset.sample_settings import PreprocessSettings, SampleSettings
 from bcclone.recording import EditSettings
-from bcclone.system.errors import UserError, number_of
+from bcclone.system.errors import UserError
 from bcclone.system.settings import argument, setting
 from bcclone.system.settings_file import read_settings_file
 
@@ -40,20 +40,13 @@ class Recordings:
     )
 
 
-def _unfinished(given: Given) -> str:
-    """Return what an interrupted conversion leaves."""
-    from bcclone.cluster.sharded_conversion import count_unfinished_shards
-
-    if given.make(Recordings).check:
-        return "--check changes nothing"
-    output = given.of(ShardingSettings).get("output", ShardingSettings.output)
-    if count := count_unfinished_shards(output):
-        unfinished = f"{output} holds {number_of(count, 'shard')} that are not part of a complete store yet"
-        return f"{unfinished}; continue with the same command and --resume"
-    return ""
-
-
-@command("turn recordings into a store", ShardingSettings, SampleSettings, left=_unfinished)
+@command(
+    "turn recordings into a store",
+    ShardingSettings,
+    SampleSettings,
+    left="an existing store is unchanged; a folder keeps its finished shards, which the same command and --resume "
+    "complete",
+)
 def preprocess(given: Given, chosen: Recordings, file: SettingsFile) -> Result:
     """Turn recordings of the simulator into one HDF5 store for training.
 
@@ -78,9 +71,8 @@ def preprocess(given: Given, chosen: Recordings, file: SettingsFile) -> Result:
     samples = {name: of_store.pop(name) for name in SampleSettings.__dataclass_fields__ if name in of_store}
     samples |= given.of(SampleSettings)
     result = convert(ShardingSettings(**of_store | {"inputs": inputs, "samples": samples}), notify)
-    for line in (*(f"note: {notice}" for notice in result.notices), *(f"skipped: {skip}" for skip in result.skips)):
-        notify(line)
-    return Result.of(result)
+    notes = *(f"note: {notice}" for notice in result.notices), *(f"skipped: {skip}" for skip in result.skips)
+    return Result.of(result, notes=notes)
 
 
 def convert(settings: PreprocessSettings, notify: "Notify" = lambda line: None) -> "Conversion":

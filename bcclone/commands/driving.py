@@ -26,7 +26,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Standing:
+class ServerEnd:
     """How a server ends."""
 
     end_with_stdin: bool = setting(False, "exit when standard input is closed, for programs that start the server")
@@ -36,7 +36,7 @@ class Standing:
     "drive the simulator's car with a model",
     left=lambda given: given.kept("run_folder", "what was recorded", otherwise="nothing was recorded"),
 )
-def drive(given: Given, settings: DriveSettings, watched: WatchSettings, standing: Standing) -> Result:
+def drive(given: Given, settings: DriveSettings, watched: WatchSettings, standing: ServerEnd) -> Result:
     """Serve a trained model to the simulator, which connects to port 4567 in its autonomous mode.
 
     With RUN, frames and controls are recorded into that folder. Without it, nothing is recorded until you press
@@ -59,7 +59,7 @@ def drive(given: Given, settings: DriveSettings, watched: WatchSettings, standin
 
 
 @command("drive the built-in simulator yourself", left="nothing was recorded")
-def play(given: Given, settings: PlaySettings, standing: Standing) -> Result:
+def play(given: Given, settings: PlaySettings, standing: ServerEnd) -> Result:
     """Drive the built-in simulator yourself, on a web page: with keys, mouse, gamepad or the thumbs of a phone.
 
     With --model, a model drives, and you take over whenever you steer. R records in the simulator's format.
@@ -139,10 +139,9 @@ def video(given: Given, shown: Run) -> Result:
     from bcclone.pictures.clip import make_clip
 
     clip = make_clip(settings)
-    for note in (*clip.notes, *(f"skipped: {reason}" for reason in clip.skipped)):
-        notify(note)
+    notes = *clip.notes, *(f"skipped: {reason}" for reason in clip.skipped)
     text = f"{clip.path}: {clip.frames} frames, {clip.seconds:.1f} s, {len(clip.skipped)} skipped"
-    return Result(clip.as_json(), text)
+    return Result(clip.as_json(), text, notes)
 
 
 def _no_run_named() -> UserError:

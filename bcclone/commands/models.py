@@ -32,12 +32,6 @@ class Exported:
         None, "file or folder to write", shown=f"{ExportSettings.output}, or named like the model"
     )
 
-    @property
-    def path(self) -> Path:
-        """Return the file or folder to write."""
-        is_model = self.to in FORMATS
-        return ExportModelSettings(Path(self.source), self.to).path if is_model else ExportSettings.output
-
 
 @command("write recordings and models in other programs' formats", ExportSettings, ExportModelSettings)
 def export(given: Given, chosen: Exported) -> Result:
@@ -65,13 +59,12 @@ def export(given: Given, chosen: Exported) -> Result:
     from bcclone.lab.exchange import recording_export
 
     result = recording_export.export(given.make(ExportSettings))
-    for line in result.skipped[:_SHOWN_SKIPS]:
-        notify(f"left out: {line}")
     return Result(
         result,
         f"{result.output}: {result.format}, {number_of(result.rows, 'row')} in "
         f"{number_of(result.episodes, 'episode')}, cameras {', '.join(result.cameras)}, "
         f"{len(result.skipped)} left out, {result.seconds:.1f} s",
+        [f"left out: {line}" for line in result.skipped[:_SHOWN_SKIPS]],
     )
 
 
@@ -86,16 +79,16 @@ def import_(settings: ImportSettings) -> Result:
     """
     from bcclone.lab.exchange.recording_import import import_recording
 
-    result = import_recording(settings)
+    result, notes = import_recording(settings), []
     if result.converted:
         how = f"framed by {settings.framing}" if settings.framing else "stretched"
-        notify(f"note: {number_of(result.converted, 'image')} {how} to JPEG of 320x160 pixels")
+        notes.append(f"note: {number_of(result.converted, 'image')} {how} to JPEG of 320x160 pixels")
     if result.deleted:
-        notify(
+        notes.append(
             f"note: {number_of(result.deleted, 'row')} marked as deleted, as in the source; "
             f"to change that: bcclone edit {result.output}"
         )
-    return Result.of(result)
+    return Result.of(result, notes=notes)
 
 
 @command("convert an older Keras model")
@@ -123,11 +116,6 @@ class FitFiles:
     store: Path = argument("store of its samples")
     output: Path | None = setting(None, "file to write", unit="MONITOR", shown="MODEL, ending in .monitor")
 
-    @property
-    def path(self) -> Path:
-        """Return the file to write."""
-        return self.output or self.model.with_suffix(".monitor")
-
 
 @command("fit a model to a car's camera and steering")
 def calibrate(settings: CalibrateSettings) -> Result:
@@ -148,12 +136,10 @@ def calibrate(settings: CalibrateSettings) -> Result:
     return Result(result, result.as_text(settings))
 
 
-def _left(given: Given) -> str:
-    folder = given.make(ImproveSettings).folder
-    return f"{folder} keeps what was done so far; continue with the same command and --resume"
-
-
-@command("train a model on where it goes wrong", left=_left)
+@command(
+    "train a model on where it goes wrong",
+    left="the work folder keeps what was done so far; continue with the same command and --resume",
+)
 def improve(settings: ImproveSettings) -> Result:
     """Train a model on so that it drives better, and compare it on the rows of the suite, before and after.
 
@@ -181,10 +167,11 @@ def monitor_fit(files: FitFiles, settings: MonitorSettings) -> Result:
     load_tensorflow(onednn=onednn_for_batches())
     from bcclone.lab.monitor.monitor import fit
 
-    info = fit(files.model, files.store, files.path, settings, notify).info
+    output = files.output or files.model.with_suffix(".monitor")
+    info = fit(files.model, files.store, output, settings, notify).info
     alarms = f"{info.false_alarms:.1%} of the seconds of undisturbed driving"
     return Result(
-        {"output": files.path, **to_json(info)},
-        f"{files.path}: {info.kind}; uncertain above {info.threshold:.4g}, which is meant to be exceeded in {alarms}\n"
-        f"next: bcclone evaluate {files.model} --monitor {files.path}",
+        {"output": output, **to_json(info)},
+        f"{output}: {info.kind}; uncertain above {info.threshold:.4g}, which is meant to be exceeded in {alarms}\n"
+        f"next: bcclone evaluate {files.model} --monitor {output}",
     )

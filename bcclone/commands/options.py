@@ -1,8 +1,8 @@
-"""What a command is: a function, and its settings, which make the parser; what the user gave; the printed result."""
+"""What a command is: a function whose parameters, dataclasses of settings, make its arguments and options."""
 
 import argparse
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from functools import partial
 from inspect import getdoc
@@ -10,23 +10,25 @@ from pathlib import Path
 from typing import Any, Self, TypeVar, get_args, get_origin
 
 from bcclone.system.errors import UserError, printable
-from bcclone.system.location import as_local, reaching
+from bcclone.system.location import as_local
 from bcclone.system.settings import Setting, argument, option_of, setting, settings_of, type_of
 
 Settings = TypeVar("Settings")
 _TYPES = {int: "N", float: "X", Path: "PATH", str: "TEXT"}
-_NOTHING = "nothing was written"
+_NOTHING = "nothing was written; an older output is unchanged"
 
 
 @dataclass(frozen=True)
 class Result:
     """What a command prints: a value with --json, else the text; None prints nothing.
 
-    wrote: files, which are named on standard error, a report to open in a browser last; code: the exit code.
+    notes: printed on standard error before it; wrote: files, which are named there after it, a report to open in a
+    browser last; code: the exit code.
     """
 
     value: Any
     text: str | None
+    notes: Iterable[str] = ()
     wrote: Sequence[Path] = ()
     code: int = 0
 
@@ -41,6 +43,10 @@ class ResultsFolder:
     """The folder for the results of a command."""
 
     output: Path | None = setting(None, "folder to write a report, pictures and figures into", unit="DIR", shown="none")
+
+    def part(self, name: str) -> Path | None:
+        """Return a folder in it, None without it."""
+        return self.output and self.output / name
 
 
 @dataclass(frozen=True)
@@ -126,7 +132,7 @@ class Command:
 
     description: shown by --help; settings: the dataclasses whose fields are its arguments and options, with those of
     the dataclasses in them; without: fields that have no option here; titles: group of options -> text below its
-    heading; left: what Ctrl-C leaves behind, where that is not its output unchanged.
+    heading; left: what Ctrl-C leaves behind.
     """
 
     function: Callable[..., Any]
@@ -134,7 +140,7 @@ class Command:
     settings: Sequence[type]
     without: Collection[str] = ()
     titles: Mapping[str, str] = field(default_factory=dict)
-    left: str | Callable[[Given], str] = ""
+    left: str | Callable[[Given], str] = _NOTHING
 
     def run(self, given: Given) -> Result:
         """Run the function with what the user gave."""
@@ -142,16 +148,8 @@ class Command:
         return result if isinstance(result, Result) else Result.of(result)
 
     def left_behind(self, given: Given) -> str:
-        """Return what an interrupted command has left: as it declares, or else its output."""
-        try:
-            if left := self.left if isinstance(self.left, str) else self.left(given):
-                return left
-            kind: Any = next(kind for kind in self.settings if kind is not ResultsFolder and hasattr(kind, "output"))
-            output = given.of(kind).get("output", kind.output) or given.make(kind).path
-            with reaching(output):
-                return f"{output} is unchanged" if output.exists() else f"{output} was not written"
-        except (ImportError, AttributeError, StopIteration, TypeError, ValueError, UserError):
-            return _NOTHING  # it had not imported or checked what it needs, or has no output
+        """Return what an interrupted command has left."""
+        return self.left if isinstance(self.left, str) else self.left(given)
 
     def declared(self) -> Iterator[tuple[Any, Any, Setting, Any]]:
         """Yield the settings of the command: dataclass or its value, field, Setting and default."""
@@ -207,7 +205,8 @@ def declare(command: Command, parser: argparse.ArgumentParser) -> None:
             continue
         names = [each.name] if declared.positional else ["-o", option] if option == "--output" else [option]
         how = _how(type_of(each), declared, each.name, default) | ({} if declared.positional else {"dest": each.name})
-        group = _group(parser, declared.group, command.titles.get(declared.group))
+        groups, title = {group.title: group for group in parser._action_groups}, declared.group
+        group = groups.get(title) or (parser.add_argument_group(title, command.titles.get(title)) if title else parser)
         group.add_argument(*names, help=help_of(declared, default), **how)
     if rare:
         parser.add_argument(
@@ -252,12 +251,6 @@ def _how(kind: Any, declared: Setting, name: str, default: Any) -> dict[str, Any
     if is_list and not is_open:
         return how | {"nargs": len(get_args(kind)), "metavar": tuple(declared.unit.split())}
     return how | ({"action": "append"} if is_open else {})
-
-
-def _group(parser: argparse.ArgumentParser, title: str, text: str | None) -> argparse._ActionsContainer:
-    """Return the parser's group of this title, made when it is first asked for."""
-    groups = {group.title: group for group in parser._action_groups}
-    return groups.get(title) or (parser.add_argument_group(title, text) if title else parser)
 
 
 def help_of(declared: Setting, default: Any) -> str:

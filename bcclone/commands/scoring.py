@@ -43,8 +43,8 @@ class ReplayInputs:
 
 
 @dataclass(frozen=True)
-class Compared:
-    """Two tables."""
+class ScoredTables:
+    """The table to score, and the one of the labels."""
 
     predictions: Path = argument("a table, such as one of bcclone predict")
     labels: Path = argument("a table, or a recording")
@@ -73,7 +73,7 @@ def evaluate(scored: ScoredModel, settings: EvaluateSettings, watched: WatchSett
         from bcclone.pictures.score_files import write_evaluation
 
         wrote = write_evaluation(results.output, result, settings, scored.model)
-    return Result(result.figures(), str(result.table(settings)), wrote)
+    return Result(result.figures(), str(result.table(settings)), wrote=wrote)
 
 
 @command(
@@ -90,7 +90,7 @@ def suite(scored: Models, settings: SuiteSettings, watched: WatchSettings, resul
     """
     from bcclone.evaluate.suite import evaluate_suite
 
-    settings = replace(settings, kept=results.output / _DRIVES if results.output else None)
+    settings = replace(settings, kept=results.part(_DRIVES))
     with _pool(settings.scheduler) as pool:
         result = evaluate_suite(scored.models, settings, notify, pool, watched.file)
     wrote = []
@@ -98,7 +98,7 @@ def suite(scored: Models, settings: SuiteSettings, watched: WatchSettings, resul
         from bcclone.pictures.score_files import write_suite
 
         wrote = write_suite(results.output, result)
-    return Result(result.figures(), result.as_text(), wrote)
+    return Result(result.figures(), result.as_text(), wrote=wrote)
 
 
 @command(
@@ -117,11 +117,11 @@ def margin(scored: Models, settings: MarginSettings, results: ResultsFolder) -> 
     from bcclone.lab.margin.margin_files import margin_table, write_margins
     from bcclone.lab.margin.margins import map_margins
 
-    settings = replace(settings, kept=results.output / _PARTS if results.output else None)
+    settings = replace(settings, kept=results.part(_PARTS))
     with _pool(settings.scheduler) as pool:
         maps = map_margins(scored.models, settings, notify, pool)
     wrote = write_margins(results.output, maps, settings, scored.models) if results.output else []
-    return Result({name: one.figures() for name, one in maps.items()}, margin_table(maps, settings), wrote)
+    return Result({name: one.figures() for name, one in maps.items()}, margin_table(maps, settings), wrote=wrote)
 
 
 def _pool(scheduler: str) -> "AbstractContextManager[TaskPool | None]":
@@ -154,14 +154,12 @@ def replay(
     from bcclone.evaluate import replay as replaying
 
     result = replaying.replay(replayed.models, replayed.recording, settings, watched.file, server)
-    for notice in result.notices:
-        notify(notice)
     wrote = []
     if results.output:
         from bcclone.pictures.score_files import write_replay
 
         wrote = write_replay(results.output, replayed.recording, result)
-    return Result(result.figures(), result.as_text(), wrote)
+    return Result(result.figures(), result.as_text(), result.notices, wrote)
 
 
 @command("predict the steering of frames")
@@ -176,15 +174,15 @@ def predict(settings: PredictSettings) -> Result:
     from bcclone.evaluate import predict as prediction
 
     result = prediction.predict(settings)
-    for note in prediction.notes_of(result, settings.rows):
-        notify(f"note: {note}")
     return Result(
-        result, f"{result.output}: {number_of(result.frames, 'frame')}\nnext: bcclone score {result.output} LABELS"
+        result,
+        f"{result.output}: {number_of(result.frames, 'frame')}\nnext: bcclone score {result.output} LABELS",
+        [f"note: {note}" for note in prediction.notes_of(result, settings.rows)],
     )
 
 
 @command("score predictions against labels")
-def score(tables: Compared, settings: ScoreSettings, results: ResultsFolder) -> Result:
+def score(tables: ScoredTables, settings: ScoreSettings, results: ResultsFolder) -> Result:
     """Score predictions of steering against labels: correlation, right side, RMSE and explained variance.
 
     Both are tables with a column frame_id and one of the steering; the labels may also be a recording. Frames are
@@ -195,11 +193,10 @@ def score(tables: Compared, settings: ScoreSettings, results: ResultsFolder) -> 
     from bcclone.evaluate import prediction_score
 
     result = prediction_score.score(tables.predictions, tables.labels, settings)
-    for notice in result.notices:
-        notify(f"note: {notice}")
+    notes = [f"note: {notice}" for notice in result.notices]
     wrote = []
     if results.output:
         from bcclone.pictures.score_files import write_prediction_score
 
         wrote = write_prediction_score(results.output, tables.predictions.name, result)
-    return Result(result.figures(), result.as_text(), wrote)
+    return Result(result.figures(), result.as_text(), notes, wrote)

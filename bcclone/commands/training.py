@@ -22,7 +22,7 @@ _STORE = "data.h5"
 
 
 @dataclass(frozen=True)
-class Course:
+class RunOptions:
     """Whether a run is resumed, and what is drawn at its end."""
 
     resume: bool = setting(False, "continue the newest run with this store and output")
@@ -42,7 +42,7 @@ class Course:
         + list_of({name: strategy.text for name, strategy in STRATEGIES.items()}),
     },
 )
-def model(given: Given, course: Course) -> Result:
+def model(given: Given, course: RunOptions) -> Result:
     """Train the network on a store, or directly on recordings.
 
     Each training writes settings, history, checkpoints, model, pictures and a report into its own run folder,
@@ -106,7 +106,5 @@ def plots(settings: PlotSettings) -> Result:
     if settings.image:
         return Result.of(explore_image(settings))
     result = draw_all(settings, notify, open_if_store)
-    for note in result.notes:
-        notify(f"note: {note}")
     lines = {name: f"left out: {at}" if isinstance(at, str) else str(at) for name, at in result.pictures.items()}
-    return Result(result.as_json(), list_of(lines))
+    return Result(result.as_json(), list_of(lines), [f"note: {note}" for note in result.notes])
