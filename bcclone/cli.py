@@ -124,14 +124,11 @@ def settings_as_typed(parser: argparse.ArgumentParser) -> Iterator[None]:
     try:
         yield
     except SettingError as error:
-        typed = {action.dest: _typed(action) for action in parser._actions}
+        typed = {}
+        for action in parser._actions:  # the option in full, or a positional argument as --help names it
+            options = [option for option in action.option_strings if not option.startswith("--no-")]
+            typed[action.dest] = options[-1] if options else str(action.metavar or action.dest)
         raise UserError(error.naming(lambda name: typed.get(name, key_of(name)))) from None
-
-
-def _typed(action: argparse.Action) -> str:
-    """Return the option in full, or a positional argument as --help names it."""
-    options = [option for option in action.option_strings if not option.startswith("--no-")]
-    return options[-1] if options else str(action.metavar or action.dest)
 
 
 @contextmanager

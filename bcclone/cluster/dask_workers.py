@@ -48,10 +48,11 @@ class DaskPool(TaskPool):
         self._progress = 0.0
         self._present: set[str] = set()  # addresses of workers
         self._without_workers_since: float | None = None
-        client.subscribe_topic(topic, self._add)
 
-    def _add(self, event: tuple[float, float]) -> None:
-        self._progress += event[1]
+        def add(event: tuple[float, float]) -> None:
+            self._progress += event[1]
+
+        client.subscribe_topic(topic, add)
 
     @property
     def workers(self) -> int:

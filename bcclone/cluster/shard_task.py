@@ -9,6 +9,7 @@ import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Self
@@ -124,10 +125,10 @@ class ShardPlan:
         named, recording = plan.rows[FRAME_COLUMNS].to_numpy(), plan.rows["recording"].to_numpy()
         ends = [0, *(np.flatnonzero(np.diff(recording)) + 1).tolist(), len(recording)]
         blocks, before = [], 0  # files in earlier shards
-        for start, end in zip(ends, ends[1:], strict=False):
+        for start, end in pairwise(ends):
             count = -(-(end - start) // most)
             edges = np.linspace(start, end, count + 1).round().astype(int).tolist()
-            for first_row, last in zip(edges, edges[1:], strict=False):
+            for first_row, last in pairwise(edges):
                 context = min(settings.samples.frame_offsets, first_row - start)
                 files = np.unique(named[first_row - context : last])
                 files = files[files != NO_FRAME]
@@ -167,7 +168,14 @@ def _with_local_files(rows: pd.DataFrame, files: IndexArray) -> pd.DataFrame:
 def write_shard(task: ShardTask) -> WrittenShard:
     """Write a shard, or keep the one that is there; raises WorkerFault when this worker cannot read or write."""
     try:
-        origin = _origin_of(task)
+        digest = hashlib.sha256(task.origin.encode())
+        for path in () if names_url(next(iter(task.part.files), "")) else task.part.files:
+            try:
+                status = os.stat(path)  # noqa: PTH116 called for each image
+                digest.update(f"{status.st_size} {status.st_mtime_ns} ".encode())
+            except OSError:
+                digest.update(b"- ")
+        origin = digest.hexdigest()
         if task.reuse and (reused := _reused(task, origin)):
             return reused
         folder = task.path.parent
@@ -197,18 +205,6 @@ def _reused(task: ShardTask, origin: str) -> WrittenShard | None:
     if kept:
         report_progress(task.own)
     return kept and replace(kept, was_kept=True)
-
-
-def _origin_of(task: ShardTask) -> str:
-    """Return the digest of the task, with size and time of each local image file."""
-    digest, files = hashlib.sha256(task.origin.encode()), task.part.files
-    for path in () if files and names_url(files[0]) else files:
-        try:
-            status = os.stat(path)  # noqa: PTH116 called for each image
-            digest.update(f"{status.st_size} {status.st_mtime_ns} ".encode())
-        except OSError:
-            digest.update(b"- ")
-    return digest.hexdigest()
 
 
 def _write(task: ShardTask, origin: str, path: Path) -> None:

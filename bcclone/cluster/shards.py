@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import repeat
 from typing import Any, Self
 
 import numpy as np
@@ -157,9 +158,15 @@ def read_shards(
     rows, samples, frames, further = [], [], [], []
     extras: list[str] = []
     first_row = first_frame = 0
-    for shard, opened in _far_shards(folder, manifest) if is_url(folder) else _local_shards(folder, manifest):
+    for shard, opened in _far_shards(folder, manifest) if is_url(folder) else zip(manifest.shards, repeat(None)):
+        if not opened and not as_local(folder / shard.name).is_file():
+            raise UserError(f"{folder / shard.name}: this shard of the store is missing; {_remedy(folder)}")
         content, tables = read_store(folder / shard.name, others, opened)
-        _check_shard(folder, shard, manifest, content)
+        (file,), all_frames = content.frames, shard.frames + len(shard.copied)
+        found = file.version[0], len(content.rows), len(content.samples), file.count, content.content_hash
+        expected = shard.bytes, shard.rows, shard.samples, all_frames, shard.content_hash
+        if found != expected or content.preprocessing != manifest.preprocessing:
+            raise UserError(f"{folder / shard.name}: not the shard that the manifest describes; {_remedy(folder)}")
         further.append(tables)
         number_of = np.append(first_frame + np.arange(shard.frames), np.array(shard.copied, np.int64))
         part = content.samples.copy()
@@ -172,7 +179,7 @@ def read_shards(
             own[name] = np.where(own[name] == NO_FRAME, NO_FRAME, np.append(number_of, NO_FRAME)[own[name]])
         rows.append(own)
         extras.extend(content.extras or [""] * shard.rows)
-        frames.append(replace(content.frames[0], count=shard.frames, sha256=shard.sha256))
+        frames.append(replace(file, count=shard.frames, sha256=shard.sha256))
         first_row, first_frame = first_row + shard.rows, first_frame + shard.frames
     with explained(folder, "a folder of shards that fit together", _remedy(folder)):
         return StoreContent(
@@ -185,13 +192,6 @@ def read_shards(
             recordings=list(manifest.recordings),
             frames=frames,
         ), further
-
-
-def _local_shards(folder: Location, manifest: Manifest) -> Iterator[tuple[Shard, None]]:
-    for shard in manifest.shards:
-        if not as_local(folder / shard.name).is_file():
-            raise UserError(f"{folder / shard.name}: this shard of the store is missing; {_remedy(folder)}")
-        yield shard, None
 
 
 def _far_shards(folder: Location, manifest: Manifest) -> Iterator[tuple[Shard, tuple[Any, tuple[int, int]]]]:
@@ -214,15 +214,6 @@ def _far_shards(folder: Location, manifest: Manifest) -> Iterator[tuple[Shard, t
             known = {part: next(read) for part in each}
             tables = file.fs.open(file.path, cache_type="parts", cache_options={"data": known, "strict": True})
             yield shard, (tables, (shard.bytes, after[number][1]))
-
-
-def _check_shard(folder: Location, shard: Shard, manifest: Manifest, content: StoreContent) -> None:
-    (file,) = content.frames
-    found = file.version[0], len(content.rows), len(content.samples), file.count, content.content_hash
-    of_frames = shard.frames + len(shard.copied)
-    expected = shard.bytes, shard.rows, shard.samples, of_frames, shard.content_hash
-    if found != expected or content.preprocessing != manifest.preprocessing:
-        raise UserError(f"{folder / shard.name}: not the shard that the manifest describes; {_remedy(folder)}")
 
 
 def _remedy(folder: Location) -> str:

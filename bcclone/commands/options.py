@@ -239,10 +239,13 @@ def _how(kind: Any, declared: Setting, name: str, default: Any) -> dict[str, Any
     is_list = get_origin(kind) is tuple and declared.parse is None
     is_open = is_list and Ellipsis in get_args(kind)
     member = get_args(kind)[0] if is_list else kind
+    metavar = declared.unit or None  # argparse itself shows the choices of an option
+    if not metavar and (declared.positional or not declared.choices):
+        metavar = name.upper() if declared.positional else _TYPES.get(member, "TEXT")
     how: dict[str, Any] = {
         "type": _converter(member, declared.parse),
         "choices": None if declared.parse else declared.choices or None,
-        "metavar": _metavar(member, declared, name),
+        "metavar": metavar,
     }
     if declared.positional:
         has_default = default is not MISSING
@@ -269,13 +272,6 @@ def _shown(value: Any) -> str:
     if isinstance(value, tuple):
         return ",".join(map(str, value)) or "none"
     return f"{value:g}" if isinstance(value, float) else str(value) or "none"
-
-
-def _metavar(kind: Any, declared: Setting, name: str) -> str | None:
-    """Return what --help shows for a value; None for the choices of an option, which argparse shows itself."""
-    if declared.unit or (declared.choices and not declared.positional):
-        return declared.unit or None
-    return name.upper() if declared.positional else _TYPES.get(kind, "TEXT")
 
 
 def _converter(kind: Any, parse: Callable[[str], Any] | None) -> Callable[[str], Any]:

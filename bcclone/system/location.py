@@ -89,19 +89,17 @@ def reaching(location: Location | str) -> Iterator[None]:
 
 def read_ranges(ranges: Sequence[tuple[Location, int, int]]) -> list[bytes]:
     """Read several ranges of files at URLs of one kind at once: file, start and end of each. Raises Unreachable."""
-    if not ranges:
-        return []
-    locations: list[Any] = [location for location, _, _ in ranges]
-    paths = [location.path for location in locations]
-    with reaching(locations[0]):
-        blocks = locations[0].fs.cat_ranges(paths, [start for _, start, _ in ranges], [end for *_, end in ranges])
-    for (location, start, end), data in zip(ranges, blocks, strict=True):
+    blocks: list[bytes] = []
+    urls = [str(location) for location, _, _ in ranges]
+    parts = read_urls(urls, [start for _, start, _ in ranges], [end for *_, end in ranges])
+    for (location, start, end), part in zip(ranges, parts, strict=True):
         with reaching(location):
-            if isinstance(data, Exception):
-                raise data
-        if len(data) < end - start:
+            if isinstance(part, OSError):
+                raise part
+        if len(part) < end - start:
             raise Unreachable(f"{location}: ends before byte {end}; it was replaced or truncated, so write it again")
-    return blocks  # type: ignore[no-any-return]
+        blocks.append(part)
+    return blocks
 
 
 def version_of(location: Location) -> tuple[int, int]:
@@ -127,14 +125,19 @@ def versions_of(locations: Sequence[Location]) -> list[tuple[int, int]]:
         return list(pool.map(version, locations))
 
 
-def read_urls(urls: Sequence[str]) -> list[bytes | OSError]:
-    """Read small files at URLs of one kind at once: the content of each, or why it is not there. Raises Unreachable."""
+def read_urls(
+    urls: Sequence[str], starts: Sequence[int | None] = (), ends: Sequence[int | None] = ()
+) -> list[bytes | OSError]:
+    """Read small files at URLs of one kind at once, or a part of each; return the content, or why it is not there.
+
+    Raises Unreachable.
+    """
     if not urls:
         return []
     folder: Any = parse_location(urls[0])
     paths, whole = [folder.fs._strip_protocol(url) for url in urls], [None] * len(urls)
     with reaching(urls[0]):
-        contents = folder.fs.cat_ranges(paths, whole, whole, on_error="return")
+        contents = folder.fs.cat_ranges(paths, starts or whole, ends or whole, on_error="return")
     for url, content in zip(urls, contents, strict=True):
         with reaching(url):
             if isinstance(content, Exception) and not isinstance(content, (FileNotFoundError, PermissionError)):

@@ -230,22 +230,23 @@ def _initialize_worker(initializer: Callable[..., object], arguments: tuple[Any,
     initializer(*arguments)
 
 
+@dataclass(frozen=True)
 class FinishedSteps(Generic[Result]):
-    """The results of finished steps in a folder, dataclasses, so that a command that was killed goes on where it was.
+    """The results of finished steps in a folder, so that a command that was killed continues after the last of them.
 
-    A step has a key, which says all that its result depends on. Its file KEY.json is written whole or not at all;
-    without a folder nothing is kept.
+    kind: dataclass of the results. A step has a key, which says all that its result depends on. Its file KEY.json is
+    written whole or not at all; without a folder nothing is kept.
     """
 
-    def __init__(self, folder: Path | None, kind: type[Result]) -> None:
-        self.folder, self._kind = folder, kind
+    folder: Path | None
+    kind: type[Result]
 
     def find(self, key: str) -> Result | None:
         """Return the result of a step that was finished before, None if there is none that can be read."""
         if self.folder is None:
             return None
         try:
-            return from_text(self._kind, read_bytes(self.folder / f"{key}.json", "json"))
+            return from_text(self.kind, read_bytes(self.folder / f"{key}.json", "json"))
         except (OSError, ValueError):
             return None
 
