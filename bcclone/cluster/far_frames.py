@@ -33,7 +33,7 @@ _GAP_FRAMES = 2  # gaps up to this size are read, too, rather than making anothe
 
 
 class ShardCache:
-    """Local copies of shards, at most `limit` bytes of them, but for those in use; the oldest are deleted.
+    """Local copies of shards, at most `limit` bytes of them; the oldest that are not in use are deleted.
 
     A context manager that several feeds may enter. wanted: the folder, None for a temporary one, which is deleted when
     the last feed leaves.

@@ -2,8 +2,8 @@
 
 Each worker reads its part of the same global batch, and every one applies the sum of all gradients. Worker 0, the
 chief, decides and writes; the others get its settings and its state, and keep their own files in a temporary folder.
-While TensorFlow waits for a worker, no signal, thread or exception ends the wait; so the workers look for each other
-first, and a wait that begins nevertheless ends the process after a minute.
+While TensorFlow waits for a worker, no signal, thread or exception ends the wait. So the workers first look for each
+other, and a timer ends the process if TensorFlow then waits for more than a minute.
 """
 
 import faulthandler

@@ -1,7 +1,7 @@
 """Open a folder of shards as one store: its rows, samples and frames are numbered through all of them.
 
-In: a path or a URL. Out: a `Store`, whose tables are those of all shards; the `Manifest`, store.json, says which shards
-there are, and how their numbers continue each other's.
+In: a path or a URL. Out: a `Store`, whose tables are those of all shards. The `Manifest`, the file store.json, names
+the shards.
 
 open_store() opens every kind of store: one file, and a folder of shards on this machine or at a URL.
 """

@@ -1,4 +1,4 @@
-"""Foreign bytes -> checked values. Only here are the limits of files that somebody else may have made.
+"""Read files that somebody else may have made: bytes -> checked values, within limits that stand only here.
 
 read_json(), read_toml() and read_table() read a whole file, or raise one UserError with its path, what was expected and
 the remedy; hdf5_file.py does the same for HDF5, and opencv.py for images. Readers of other formats take their bytes

@@ -30,7 +30,7 @@ FINITE = {"nnan", "ninf", "nsz"}
 
 
 class _Cache(FunctionCache):  # type: ignore[misc]
-    """A cache that neither a full disk stops, nor what an older version of bcclone, with other modules, left there."""
+    """A cache that does without writing on a full disk, and without reading what an older version of bcclone wrote."""
 
     def __init__(self, function: Any, sources: int) -> None:
         super().__init__(function)

@@ -1,4 +1,4 @@
-"""Sine, cosine and their kin, with the same result to the last bit on every processor.
+"""Sine, cosine, exponential and others, with the same result to the last bit on every processor.
 
 The C library, NumPy and BLAS choose their code by the processor at hand, and round differently. The functions here are
 made of additions, multiplications, divisions and square roots only, whose rounding IEEE 754 defines, and are compiled

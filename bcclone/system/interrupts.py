@@ -67,9 +67,9 @@ def keeping_interrupts() -> Iterator[None]:
 class StopSocket:
     """A context manager whose `socket` becomes readable on request(), when `event` is set, and on signals.
 
-    Signals, Ctrl-C and SIGTERM, count between take_signals() and the end of wait(), and only in the main thread. A
-    KeyboardInterrupt could arise anywhere in what they stop. Python writes to the wake-up socket when a signal arrives,
-    which wakes the waiting thread on every system.
+    Ctrl-C and SIGTERM count between take_signals() and the end of wait(), and only in the main thread. They raise no
+    KeyboardInterrupt, which could interrupt the server at any line: when a signal arrives, Python writes to the wake-up
+    socket, which wakes the waiting thread on every system.
     """
 
     def __init__(self, event: threading.Event | None = None) -> None:
