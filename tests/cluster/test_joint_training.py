@@ -17,7 +17,7 @@ from bcclone.dataset.sample_settings import PreprocessSettings
 from bcclone.dataset.store import Store
 from tests.conftest import command, made_once, run_process
 from tests.processes import free_addresses, wait_for
-from tests.train.test_train import state_of, weights
+from tests.train.test_train import assert_same_weights, state_of, weights
 
 pytestmark = pytest.mark.slow
 
@@ -132,12 +132,6 @@ def assert_close(first, second):
     assert np.allclose(history_of(first), history_of(second), rtol=1e-4)
 
 
-def assert_equal(first, second):
-    one, other = weights(first / "model.h5"), weights(second / "model.h5")
-    assert one.keys() == other.keys()
-    assert [name for name in one if (one[name] != other[name]).any()] == []
-
-
 def test_two_workers_train_the_network_that_one_trains(one, two, store):
     """Augmented, without dropout, which each worker draws for its own part."""
     with Store(store) as data:
@@ -177,7 +171,7 @@ def test_a_killed_worker_and_a_killed_chief_end_the_others_and_a_resume_gives_th
     ended = [member.ended() for member in workers.start([store] * 2, *QUICK, "--resume")]
     assert [code for code, _ in ended] == [0, 0], ended
     assert any(line.startswith("resuming") for line in ended[0][1])
-    assert_equal(two, workers.folder / "0")
+    assert_same_weights(two / "model.h5", workers.folder / "0" / "model.h5")
     assert history_of(two) == history_of(workers.folder / "0")
 
 

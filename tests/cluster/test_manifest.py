@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import socket
 from itertools import islice
 
 import pytest
@@ -43,13 +42,3 @@ def test_a_count_that_the_file_cannot_hold_asks_for_no_memory(folder, field):
     manifest = json.loads((folder / MANIFEST_NAME).read_text())
     manifest["shards"][0][field] += 1
     assert "not the shard that the manifest describes" in outcome(folder, manifest)
-
-
-def test_a_store_that_names_a_server_connects_to_none(folder):
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        server.settimeout(0)
-        manifest = json.loads((folder / MANIFEST_NAME).read_text())
-        manifest["recordings"][0]["path"] = f"ftp://127.0.0.1:{server.getsockname()[1]}/driving_log.csv"
-        assert outcome(folder, manifest) == ""
-        with pytest.raises(BlockingIOError):
-            server.accept()

@@ -2,8 +2,6 @@
 
 import os
 import re
-import subprocess
-import sys
 
 import pytest
 
@@ -11,6 +9,7 @@ from bcclone.cluster.dask_workers import open_pool
 from bcclone.system.errors import UserError
 from tests.conftest import ROOT
 from tests.dask_cluster import DaskCluster
+from tests.processes import python, said
 
 PAGE = (ROOT / "docs/how-to/cluster.md").read_text()
 PROGRAM = """
@@ -26,7 +25,7 @@ with open_pool(sys.argv[1]) as pool:
 @pytest.mark.long
 def test_a_cluster_with_certificates_runs_tasks_for_their_holders_only(tmp_path):
     (line,) = re.findall("^openssl .*$", PAGE, re.MULTILINE)
-    subprocess.run(line.split(), cwd=tmp_path, check=True, capture_output=True)
+    said(*line.split(), cwd=tmp_path, check=True)
     (settings,) = re.findall("```yaml\n(.*?)```", PAGE, re.DOTALL)
     (tmp_path / "dask").mkdir()
     (tmp_path / "dask" / "tls.yaml").write_text(settings.replace("/home/me/keys", str(tmp_path)))
@@ -36,9 +35,7 @@ def test_a_cluster_with_certificates_runs_tasks_for_their_holders_only(tmp_path)
     try:
         cluster.start_scheduler("--protocol", "tls")
         cluster.start_worker()
-        line = [sys.executable, "-c", PROGRAM, cluster.address]
-        done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, env=os.environ, timeout=60)
-        assert done.stdout == "[(0, 9)]\n", done.stderr
+        assert python(PROGRAM, cluster.address, cwd=ROOT, env=os.environ, timeout=60) == "[(0, 9)]\n"
         holders.undo()
         for address in (cluster.address, cluster.address.replace("tls", "tcp")):
             with pytest.raises(UserError, match="no Dask scheduler answers"), open_pool(address):

@@ -1,18 +1,17 @@
 """`preprocess --check` reports the content and the faults of a recording, and changes nothing."""
 
-import json
 import shutil
 
 import pytest
 
 from bcclone.system.errors import UserError
-from tests.conftest import run_script
+from tests.conftest import result_of, run_script
 from tests.messages.refusals import run_command
 from tests.recordings import images_of, spoil
 
 
 def check(*arguments, code=0):
-    return json.loads(run_script("preprocess.py", *arguments, "--check", "--json", code=code).stdout)["recordings"]
+    return result_of("preprocess.py", *arguments, "--check", code=code)["recordings"]
 
 
 def test_options_of_the_conversion_are_refused(tmp_path):

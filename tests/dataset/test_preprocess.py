@@ -20,7 +20,7 @@ from bcclone.dataset.sample_settings import PreprocessSettings, SampleSettings
 from bcclone.dataset.store import Store
 from bcclone.recording.log import read_log
 from bcclone.system.errors import UserError
-from tests.conftest import command, run_script
+from tests.conftest import command, result_of, run_script
 from tests.processes import python, said, started
 from tests.recordings import images_of, many_rows, remove_column, rewrite, spoil
 
@@ -107,9 +107,8 @@ def test_without_a_named_recording_those_in_the_folder_are_read_and_each_log_is_
     assert (made["logs"], made["recordings"], made["rows"], made["frames"]) == (read, 2, 120, 360)
     assert f"taking {folder}" in done.stderr
     assert "run1.csv: 70 rows" in done.stderr
-    assert len(json.loads(run_script("preprocess.py", "--check", "--json").stdout)["recordings"]) == 2
-    again = json.loads(run_script("preprocess.py", "--json", "--add").stdout)
-    assert again["logs"] == read
+    assert len(result_of("preprocess.py", "--check")["recordings"]) == 2
+    assert result_of("preprocess.py", "--add")["logs"] == read
 
 
 def test_adding_keeps_the_content_of_the_store(recording, tmp_path):

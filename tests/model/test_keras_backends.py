@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from importlib.util import find_spec
 
 import pytest
@@ -12,6 +10,7 @@ from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.model.model_file import save_model
 from bcclone.model.network import build_network
 from tests.conftest import ROOT
+from tests.processes import python
 
 ANSWERS = """
 import json, sys
@@ -39,10 +38,7 @@ print(json.dumps(answers))
 
 def answers_of(backend, folder, names):
     environment = os.environ | {"KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu"}
-    line = [sys.executable, "-c", ANSWERS, str(folder), *names]
-    done = subprocess.run(line, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    return json.loads(python(ANSWERS, folder, *names, env=environment, cwd=ROOT).splitlines()[-1])
 
 
 @pytest.mark.long

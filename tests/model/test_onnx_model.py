@@ -1,7 +1,5 @@
 """An ONNX file drives as the model that it was made from; other files are refused."""
 
-import json
-
 import numpy as np
 import pytest
 
@@ -10,7 +8,7 @@ from bcclone.model.onnx_model import OnnxModel
 from bcclone.model.policy import load_policy
 from bcclone.pictures.run_data import ReferenceModel
 from bcclone.system.errors import UserError
-from tests.conftest import run_script
+from tests.conftest import result_of
 from tests.lab.export_model.exports import exported_once
 
 onnx = pytest.importorskip("onnx")
@@ -62,10 +60,10 @@ def test_it_has_no_saliency_and_takes_no_preprocessing(untrained_model, exported
 @pytest.mark.long
 def test_commands_drive_and_score_it_as_the_model(untrained_model, simulated_recording, exported):
     models = (untrained_model, exported(untrained_model))
-    own, exported = (json.loads(run_script("evaluate", model, "--laps", 0.02, "--json").stdout) for model in models)
+    own, exported = (result_of("evaluate", model, "--laps", 0.02) for model in models)
     for measure in ("distance_m", "mean_abs_cross_track_m"):
         assert exported[measure] == pytest.approx(own[measure], abs=0.05)
-    replayed = json.loads(run_script("replay", *models, simulated_recording, "--json").stdout)
+    replayed = result_of("replay", *models, simulated_recording)
     own, exported = (replayed["models"][str(model)] for model in models)
     assert exported["steering_correlation"] == pytest.approx(own["steering_correlation"], abs=0.01)
 

@@ -1,16 +1,14 @@
 """bcclone trained-models copies the models that come with it, and changes no file that is there."""
 
-import json
 from pathlib import Path
 
-from tests.conftest import ROOT, run_script
+from tests.conftest import ROOT, result_of, run_script
 
 MODELS = {path.name: path.read_bytes() for path in (ROOT / "models").glob("*.h5")}
 
 
-def copied(folder, *line, **options):
-    done = run_script("trained-models", *line, "--json", cwd=folder, **options)
-    return json.loads(done.stdout) if not options else done.stderr
+def copied(folder, *line):
+    return result_of("trained-models", *line, cwd=folder)
 
 
 def content(folder):
@@ -32,7 +30,7 @@ def test_the_models_are_copied_once_to_the_folder_that_is_named(tmp_path):
 def test_another_file_of_that_name_stays_and_nothing_is_written(tmp_path):
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "lake.h5").write_bytes(b"mine")
-    error = copied(tmp_path, code=1)
+    error = run_script("trained-models", cwd=tmp_path, code=1).stderr
     assert "lake.h5 exists already" in error
     assert "name another folder" in error
     assert content(tmp_path / "models") == {"lake.h5": b"mine"}

@@ -12,7 +12,7 @@ from bcclone.recording.run_tables import BY_MODEL, DRIVERS, HUMAN, DrivenRow
 from bcclone.recording.writer import append_row
 from bcclone.system.errors import UserError
 from bcclone.system.settings import SettingError
-from tests.conftest import run_script
+from tests.conftest import result_of, run_script
 from tests.messages.small_recording import make_recording
 from tests.pictures.video_runs import name_of
 
@@ -133,13 +133,13 @@ def test_clips_and_stores_leave_deleted_rows_out(recording, tmp_path):
     result = json.loads(made.stdout)
     assert (result["rows"], result["episodes"], result["logs"][0]["deleted_rows"]) == (100, 2, 20)
     assert "20 deleted ones are left out" in made.stderr
-    (report,) = json.loads(run_script("preprocess.py", recording, "--check", "--json").stdout)["recordings"]
+    (report,) = result_of("preprocess.py", recording, "--check")["recordings"]
     assert (report["rows"], report["deleted_rows"], report["images"]["orphans"]) == (100, 20, 0)
 
 
 def test_the_command_lists_and_undoes(recording):
     before = content(recording)
-    result = json.loads(run_script("edit", recording, "--trim", "2s", "6s", "--json").stdout)
+    result = result_of("edit", recording, "--trim", "2s", "6s")
     assert result["rows"] == 120
     assert result["deleted"] == result["changed"] == 120 - len(kept(recording)) > 50
     assert [one["kept"] for one in result["spans"]] == [False, True, False]

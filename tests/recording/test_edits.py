@@ -23,6 +23,7 @@ from bcclone.system.errors import UserError
 from tests.hostile import with_wrong_values
 from tests.messages.small_recording import make_recording
 from tests.pictures.video_runs import name_of
+from tests.recordings import rewrite
 
 TIMES = np.arange(10) * 100 + 1_767_225_600_000  # as name_of() counts
 
@@ -59,12 +60,9 @@ def test_deleted_rows_are_left_out_and_begin_an_episode(tmp_path):
 
 def test_the_steering_is_mirrored_and_taken_from_later_within_a_stretch(tmp_path):
     log = make_recording(tmp_path, rows=5) / "driving_log.csv"
-    lines = log.read_text().replace(name_of(400), name_of(9000)).splitlines()  # a pause before the last row
+    log.write_text(log.read_text().replace(name_of(400), name_of(9000)))  # a pause before the last row
     recorded = [0.0, 0.1, 0.3, -0.4, 0.9]
-    changed = [line.split(",") for line in lines]
-    for fields, steering in zip(changed, recorded, strict=True):
-        fields[3] = str(steering)
-    log.write_text("\n".join(",".join(fields) for fields in changed) + "\n")
+    rewrite(tmp_path, lambda rows: [[*row[:3], str(one), *row[4:]] for row, one in zip(rows, recorded, strict=True)])
     edits = Edits((Edit(MIRROR), Edit(ADVANCE, seconds=0.15)))
     write_edits(log, edits)
     assert read_edits(log) == edits

@@ -89,13 +89,3 @@ def test_no_budget_was_raised_without_a_reason_in_the_same_commit():
     assert [raised_in_silence(older, newer) for newer, older in zip(texts, texts[1:], strict=False)] == [
         [] for _ in texts[1:]
     ]
-
-
-def test_a_raised_budget_needs_a_new_reason():
-    def row(lines, why):
-        return f"| `feed` | {lines:,} | 18,000 | 20 | {why} |\n"
-
-    assert raised_in_silence(row(2500, ""), row(2600, "")) == ["feed"]
-    assert raised_in_silence(row(2500, "rain; fog went"), row(2600, "rain; fog went")) == ["feed"]
-    assert raised_in_silence(row(2500, ""), row(2600, "rain; fog went")) == []
-    assert raised_in_silence(row(2500, ""), row(2400, "")) == []

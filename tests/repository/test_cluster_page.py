@@ -7,7 +7,6 @@ import subprocess
 import sys
 from contextlib import ExitStack, contextmanager
 from itertools import groupby
-from pathlib import Path
 
 import pytest
 
@@ -82,8 +81,3 @@ def test_the_page_leads_from_nothing_to_a_model_that_drives(tmp_path):
         assert len(store.frames.files) > 1
         assert len(store.recordings) == 2
     assert (tmp_path / "model.h5").is_file()
-
-
-def test_the_page_shows_each_step():
-    steps = [Path(shlex.split(text)[1]).stem for text in commands_of_the_page()]
-    assert list(dict.fromkeys(steps)) == ["simulate", "scheduler", "worker", "preprocess", "model", "suite"]

@@ -2,12 +2,12 @@
 
 import re
 import shutil
-import subprocess
 import sys
 
 import pytest
 
 from tests.conftest import ROOT
+from tests.processes import said
 from tests.repository.changes import CHANGES
 
 ROW = re.compile(r"^\| (?P<kind>[^|]+?) \| (?P<files>`[^|]+?`) \|(?P<by_hand>[^|]*)\| (?P<most>\d+) \|$", re.MULTILINE)
@@ -43,7 +43,7 @@ def changed(tmp_path_factory):
 
 def run(copy, *line):
     environment = {"PATH": "", "PYTHONPATH": str(copy), "TF_CPP_MIN_LOG_LEVEL": "3", "NUMBA_DISABLE_JIT": "1"}
-    done = subprocess.run([sys.executable, *map(str, line)], cwd=copy, env=environment, capture_output=True, text=True)
+    done = said(sys.executable, *line, cwd=copy, env=environment)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -65,6 +65,7 @@ def test_a_change_takes_the_files_of_its_row_and_no_others(change, changed):
     assert all((ROOT / name).exists() or "NAME" in name for name in by_hand)
 
 
+@pytest.mark.slow
 def test_what_is_new_works(changed, simulated_recording, untrained_model, tmp_path):
     (changed / "uses.txt").write_text("=====".join(change.use for change in CHANGES), encoding="utf-8")
     (changed / "use.py").write_text(USE, encoding="utf-8")

@@ -1,12 +1,12 @@
 """The pages: no merge is half done, and docs/ builds without a warning, every link within it leading somewhere."""
 
 import re
-import subprocess
 import sys
 
 import pytest
 
 from tests.conftest import ROOT
+from tests.processes import said
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.timeout(300)
 @pytest.mark.slow
 def test_the_pages_build_without_a_warning(tmp_path):
     line = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html", ROOT / "docs", tmp_path / "pages"]
-    done = subprocess.run([*line, "-d", tmp_path / "trees"], capture_output=True, text=True)
+    done = said(*line, "-d", tmp_path / "trees")
     assert done.returncode == 0, done.stderr
     for page in (ROOT / "docs").rglob("*.md"):
         assert (tmp_path / "pages" / page.relative_to(ROOT / "docs").with_suffix(".html")).exists()

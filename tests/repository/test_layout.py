@@ -3,8 +3,6 @@
 import ast
 from collections import Counter
 
-import pytest
-
 from tests.conftest import ROOT
 
 PACKAGE, TESTS = ROOT / "bcclone", ROOT / "tests"
@@ -23,12 +21,12 @@ def test_the_tests_of_a_room_are_in_the_folder_of_its_name():
     assert folders >= ROOMS
 
 
-@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_no_constant_of_a_module_is_defined_twice(path):
+def test_no_constant_of_a_module_is_defined_twice():
     """The later value would count in functions above it, too; this has happened to two modules that were joined."""
-    nodes = ast.parse(path.read_text(encoding="utf-8")).body
-    targets = [target for node in nodes if isinstance(node, ast.Assign) for target in node.targets]
-    targets += [node.target for node in nodes if isinstance(node, ast.AnnAssign)]
-    parts = [part for target in targets for part in ast.walk(target) if isinstance(part, ast.Name)]
-    names = Counter(part.id for part in parts if isinstance(part.ctx, ast.Store))
-    assert [name for name, count in names.items() if count > 1] == []
+    for path in PACKAGE.rglob("*.py"):
+        nodes = ast.parse(path.read_text(encoding="utf-8")).body
+        targets = [target for node in nodes if isinstance(node, ast.Assign) for target in node.targets]
+        targets += [node.target for node in nodes if isinstance(node, ast.AnnAssign)]
+        parts = [part for target in targets for part in ast.walk(target) if isinstance(part, ast.Name)]
+        names = Counter(part.id for part in parts if isinstance(part.ctx, ast.Store))
+        assert [name for name, count in names.items() if count > 1] == [], path

@@ -1,7 +1,6 @@
 """docs/measure_gpu.py, which measures on a machine with a GPU unattended: its steps, here without one."""
 
 import json
-import subprocess
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -12,6 +11,7 @@ from bcclone.commands import load_command, split_line
 from bcclone.commands.options import make_parser
 from benchmarks.__main__ import make_benchmark
 from tests.conftest import ROOT
+from tests.processes import said
 
 SCRIPT = ROOT / "docs" / "measure_gpu.py"
 
@@ -51,8 +51,7 @@ def test_an_interrupted_step_is_run_again_and_a_complete_one_is_not_and_a_failed
 
 @pytest.mark.long
 def test_every_step_runs(tmp_path):
-    line = [sys.executable, SCRIPT, tmp_path, "--quick"]
-    subprocess.run(line, capture_output=True, text=True, check=True)
+    said(sys.executable, SCRIPT, tmp_path, "--quick", check=True)
     found = json.loads((tmp_path / "quick" / "gpu.json").read_text())
     assert found["missing"] == []
     assert set(found["failed"]) <= {"doctor"}  # it may miss a tool of this machine

@@ -18,6 +18,7 @@ import requests
 
 from tests.conftest import ROOT
 from tests.pages import FakePage
+from tests.processes import said
 
 pytestmark = pytest.mark.slow
 
@@ -46,14 +47,12 @@ def source_package(packages):
 
 def tracked():
     """Return the files of the package and its models in the last commit, which the packages are built from."""
-    line = ["git", "ls-tree", "-r", "--name-only", "HEAD", "bcclone", "models"]
-    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=True)
+    done = said("git", "ls-tree", "-r", "--name-only", "HEAD", "bcclone", "models", cwd=ROOT, check=True)
     return {name for name in done.stdout.split() if not name.endswith(".md")}
 
 
 def test_pypi_accepts_the_metadata_and_the_long_description(wheel, source_package):
-    line = [sys.executable, "-m", "twine", "check", "--strict", wheel, source_package]
-    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    done = said(sys.executable, "-m", "twine", "check", "--strict", wheel, source_package)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("PASSED") == 2
 

@@ -33,10 +33,6 @@ def test_the_picture_has_the_headings_and_labels_of_the_page():
     assert set(found) - set(made_from(page_picture.PICTURE).splitlines()) == set(), REMEDY
 
 
-def test_numbers_do_not_count_as_words():
-    assert page_picture.words(["  wheels ", "−0.2°", "–", "609 rows\nrecorded"]) == "wheels\n#°\n# rows recorded"
-
-
 @pytest.mark.slow
 @needs_browser
 @pytest.mark.timeout(120)

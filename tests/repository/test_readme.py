@@ -2,7 +2,6 @@
 
 import json
 import re
-import subprocess
 import tomllib
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from bcclone.evaluate.scenarios import SCENARIOS
 from bcclone.feed.feed_settings import STRATEGIES
 from benchmarks.__main__ import BENCHMARKS, make_benchmark
 from tests.conftest import ROOT
+from tests.processes import said
 from tests.repository.shown import PAGES, parse, shown_on
 
 README = (ROOT / "README.md").read_text()
@@ -180,8 +180,7 @@ def test_the_store_is_documented_column_by_column(simulated_store):
 
 
 def test_no_file_contains_machine_paths_or_names():
-    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
-    for name in tracked:
+    for name in said("git", "ls-files", cwd=ROOT, check=True).stdout.split():
         path = Path(ROOT / name)
         if path.suffix in (".png", ".h5", ".keras", ".gif"):
             continue
@@ -203,19 +202,19 @@ NOT_FILES = {  # names within other programs' data sets
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("page", LINKING, ids=lambda page: str(page.relative_to(ROOT)))
-def test_links_lead_somewhere_and_files_that_a_page_names_exist(page):
-    text = page.read_text()
-    for link in re.findall(r"\]\(([^)#]+)\)", text):
-        assert link.startswith("http") or (page.parent / link).exists(), link
-    if is_record(page):
-        return
-    for name in re.findall(r"(?<![\w/.-])((?:bcclone|tests|docs)/[\w/.-]*\w)", text):
-        is_no_file = re.fullmatch(r"bcclone/\w+-v0|.*NAME\.py", name)  # an environment, or a file to be written
-        assert is_no_file or list(ROOT.glob(f"{name}*")), name
-    named = set(re.findall(r"`([a-z_]+/[a-z_/]*(?:\.py)?)[`:]", text))
-    for name in named - MADE - NOT_FILES:  # also within the package: `feed/`
-        assert [*ROOT.glob(f"{name}*"), *(ROOT / "bcclone").glob(f"{name}*")], name
+def test_links_lead_somewhere_and_files_that_a_page_names_exist():
+    for page in LINKING:
+        text = page.read_text()
+        for link in re.findall(r"\]\(([^)#]+)\)", text):
+            assert link.startswith("http") or (page.parent / link).exists(), (page, link)
+        if is_record(page):
+            continue
+        for name in re.findall(r"(?<![\w/.-])((?:bcclone|tests|docs)/[\w/.-]*\w)", text):
+            is_no_file = re.fullmatch(r"bcclone/\w+-v0|.*NAME\.py", name)  # an environment, or a file to be written
+            assert is_no_file or list(ROOT.glob(f"{name}*")), (page, name)
+        named = set(re.findall(r"`([a-z_]+/[a-z_/]*(?:\.py)?)[`:]", text))
+        for name in named - MADE - NOT_FILES:  # also within the package: `feed/`
+            assert [*ROOT.glob(f"{name}*"), *(ROOT / "bcclone").glob(f"{name}*")], (page, name)
 
 
 def test_contributing_lists_every_command_of_make():

@@ -3,7 +3,6 @@
 import re
 import shlex
 import shutil
-import subprocess
 import sys
 import tomllib
 
@@ -12,6 +11,7 @@ import yaml
 
 from bcclone.cli import COMMANDS
 from tests.conftest import ROOT
+from tests.processes import said
 
 ADDRESS = "https://git.example/owner/name"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -28,8 +28,7 @@ def checkout(tmp_path):
 
 
 def prepare(checkout, tag):
-    line = [sys.executable, ROOT / ".ci" / "prepare_release.py", ADDRESS, tag]
-    return subprocess.run(line, cwd=checkout, capture_output=True, text=True, check=False)
+    return said(sys.executable, ROOT / ".ci" / "prepare_release.py", ADDRESS, tag, cwd=checkout)
 
 
 def test_each_relative_link_of_the_long_description_becomes_a_file_of_the_tag(checkout):

@@ -7,7 +7,7 @@ import networks
 import PIL.Image
 import pytest
 import result_pictures
-from made_from import made_from, mark
+from made_from import made_from
 
 from bcclone.model.model_file import load_model_file
 from tests.conftest import ROOT
@@ -63,19 +63,6 @@ def test_a_picture_of_figures_shows_the_results_of_today(name, tmp_path):
     draw(result_pictures.results(result), tmp_path / "drawn.png")
     with PIL.Image.open(stored) as picture, PIL.Image.open(tmp_path / "drawn.png") as drawn:
         assert picture.size == drawn.size
-
-
-def test_a_mark_changes_no_pixel_and_replaces_the_one_before(tmp_path):
-    path = tmp_path / "marked.png"
-    with PIL.Image.open(FOLDER / "monitor.png") as picture:
-        pixels = picture.tobytes()
-        picture.save(path)
-    assert made_from(path) == ""
-    for text in ("older", "Steuerung: −1 bis 1"):
-        mark(path, text)
-        assert made_from(path) == text
-    with PIL.Image.open(path) as picture:
-        assert picture.tobytes() == pixels
 
 
 def test_every_command_of_the_page_is_accepted_and_every_picture_is_on_it():

@@ -1,7 +1,6 @@
 """Functions compiled with Numba, with and without a cache."""
 
 import os
-import subprocess
 import sys
 
 import numpy as np
@@ -9,7 +8,7 @@ import pytest
 from numba import njit
 
 from bcclone.system.compiled import compiled
-from tests.processes import on_a_full_disk
+from tests.processes import on_a_full_disk, said
 
 DOUBLED = """
 import sys
@@ -42,7 +41,7 @@ def run(tmp_path):
         line = [sys.executable, tmp_path / "program.py", *arguments]
         environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
         line = line if size is None else on_a_full_disk(line, size)
-        done = subprocess.run(line, capture_output=True, text=True, check=True, env=environment)
+        done = said(*line, check=True, env=environment)
         assert done.stderr == ""
         return done.stdout.split()
 

@@ -1,9 +1,7 @@
 """bcclone doctor names what is missing and how to fix it, quickly and without a traceback."""
 
-import json
 import os
 import socket
-import subprocess
 import sys
 import tomllib
 
@@ -25,8 +23,8 @@ from bcclone.system.doctor import (
     check_system,
 )
 from bcclone.system.hardware import Card
-from tests.conftest import ROOT, command, run_script
-from tests.processes import imported_by
+from tests.conftest import ROOT, command, result_of, run_script
+from tests.processes import imported_by, python, said
 
 
 @pytest.fixture
@@ -41,7 +39,7 @@ def states(checks):
 
 
 def test_json_and_table_report_the_same_checks(free_port):
-    report = json.loads(run_script("doctor", "--json", "--port", free_port).stdout)
+    report = result_of("doctor", "--port", free_port)
     assert report["ok"] is True
     assert {"python", "tensorflow", "port", "folder", "memory", "accelerator", "ffmpeg", "npm"} <= {
         check["name"] for check in report["checks"]
@@ -58,7 +56,7 @@ def test_a_taken_port_fails_with_advice_on_the_next_line():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         lines = run_script("doctor", "--port", port, code=1).stdout.splitlines()
-        assert json.loads(run_script("doctor", "--json", "--port", port, code=1).stdout)["ok"] is False
+        assert result_of("doctor", "--port", port, code=1)["ok"] is False
     (row,) = [number for number, line in enumerate(lines) if line.startswith("port ")]
     assert lines[row].split(None, 2)[1:] == ["FAILED", f"127.0.0.1:{port} is in use"]
     assert lines[row + 1].lstrip().startswith("-> stop the program that listens there")
@@ -72,7 +70,7 @@ def test_tensorflow_is_not_loaded(free_port):
 
 @pytest.mark.slow
 def test_full_computes_at_least_on_the_cpu(free_port):
-    report = json.loads(run_script("doctor", "--full", "--json", "--port", free_port).stdout)
+    report = result_of("doctor", "--full", "--port", free_port)
     (found,) = [check["found"] for check in report["checks"] if check["name"] == "accelerator"]
     assert found.startswith("TensorFlow computes on CPU:0")
 
@@ -106,8 +104,7 @@ def test_the_check_of_a_folder_leaves_no_file_in_it_and_refuses_a_file(tmp_path)
 
 
 def test_doctor_runs_without_any_package_and_advises_what_to_install(free_port):
-    line = [sys.executable, "-S", "-m", "bcclone", "doctor", "--port", str(free_port)]
-    done = subprocess.run(line, cwd=ROOT, env={}, capture_output=True, text=True, check=False)
+    done = said(sys.executable, "-S", "-m", "bcclone", "doctor", "--port", free_port, cwd=ROOT, env={})
     assert done.returncode == 1
     assert not done.stderr
     assert "pip install -c constraints.txt -e ." in done.stdout
@@ -174,8 +171,7 @@ def test_a_card_is_checked_by_its_compute_capability(name, capability, cudnn, st
 @pytest.mark.slow
 def test_the_oldest_supported_card_fits_the_installed_tensorflow_and_the_pinned_cudnn():
     code = "import tensorflow; print(tensorflow.sysconfig.get_build_info()['cuda_compute_capabilities'][0])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "sm_{}{}".format(*OLDEST_FOR_TENSORFLOW)
+    assert python(code).strip() == "sm_{}{}".format(*OLDEST_FOR_TENSORFLOW)
     pinned = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if ";" not in line)
     cudnn = pinned["nvidia-cudnn-cu12"]
     assert check_card(Card("NVIDIA GeForce GTX 1060", (6, 1)), cudnn).state == "failed"

@@ -49,11 +49,11 @@ def make(kind, /, **values):
     return kind(**(dict.fromkeys(required, Path("somewhere")) | values))
 
 
-def test_there_are_settings_to_check():
-    assert len(settings_kinds()) > 30
+KINDS = settings_kinds()
+assert len(KINDS) > 30
 
 
-@pytest.mark.parametrize("kind", settings_kinds(), ids=lambda kind: f"{kind.__module__}.{kind.__name__}")
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: f"{kind.__module__}.{kind.__name__}")
 def test_a_value_out_of_its_range_is_refused_with_name_value_and_range(kind):
     for each, declared in declared_in(kind):
         for value in out_of_range(each, declared):

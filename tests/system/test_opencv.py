@@ -1,10 +1,10 @@
 """OpenCV leaves no empty entry in the search path of shared libraries, which would stand for the current folder."""
 
 import os
-import subprocess
-import sys
 
 import pytest
+
+from tests.processes import python
 
 PRINT = "import os, bcclone.dataset.images; print(os.environ.get('LD_LIBRARY_PATH', ''))"
 
@@ -14,8 +14,6 @@ def test_processes_that_are_started_load_no_library_of_the_current_folder(before
     environment = {name: value for name, value in os.environ.items() if name != "LD_LIBRARY_PATH"}
     if before is not None:
         environment["LD_LIBRARY_PATH"] = before
-    line = [sys.executable, "-c", PRINT]
-    done = subprocess.run(line, env=environment, capture_output=True, text=True, check=True)
-    entries = done.stdout.rstrip("\n").split(":")
+    entries = python(PRINT, env=environment).rstrip("\n").split(":")
     assert entries == [""] or "" not in entries
     assert ("/opt/lib" in entries) == ("opt" in (before or ""))

@@ -1,6 +1,5 @@
 """Results and errors come in order, are computed only so far ahead, and no thread runs after the block."""
 
-import subprocess
 import sys
 import threading
 import time
@@ -8,6 +7,7 @@ import time
 import pytest
 
 from bcclone.system.prefetch import prefetch_ordered
+from tests.processes import said
 
 
 def slow_square(number):
@@ -75,13 +75,14 @@ def test_a_block_that_is_never_left_ends_with_the_process():
     script = """
 import cv2, numpy as np, time
 from bcclone.system.prefetch import prefetch_ordered
+from tests.processes import said
 image, flipped = np.zeros((512, 512, 3), np.uint8), np.empty((512, 512, 3), np.uint8)
 prefetch = prefetch_ordered(lambda _: cv2.flip(image, 1, dst=flipped) is None, range(10**6), 2, ahead=10**6)
 prefetch.__enter__()
 time.sleep(0.05)
 raise SystemExit(3)
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    done = said(sys.executable, "-c", script, timeout=60)
     assert (done.returncode, done.stderr) == (3, "")
 
 

@@ -1,19 +1,18 @@
 """TensorFlow is loaded without messages, its devices are described, and its errors are shown if it cannot be loaded."""
 
 import os
-import subprocess
 import sys
 
 import pytest
+
+from tests.processes import said
 
 LOAD = "from bcclone.system.tensorflow_quietly import load_tensorflow; print(load_tensorflow(threads=1))"
 
 
 def loaded(code, **environment):
     kept = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
-    return subprocess.run(
-        [sys.executable, "-c", code], env=kept | environment, capture_output=True, text=True, check=False
-    )
+    return said(sys.executable, "-c", code, env=kept | environment)
 
 
 @pytest.mark.slow

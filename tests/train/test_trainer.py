@@ -1,8 +1,6 @@
 """A training step: losses, gradients, several devices, float16; in a separate process, as devices are made once."""
 
 import math
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -16,6 +14,7 @@ from bcclone.train.prepare import make_trainer
 from bcclone.train.train_settings import TrainSettings
 from bcclone.train.trainer import Trainer
 from tests.conftest import ROOT
+from tests.processes import python
 
 LOG_10, LOG_1 = 0.05 * math.asinh(10), 0.05 * math.asinh(1)  # of 0.5 and 0.05, with the logarithmic loss's scale
 TOGETHER = """
@@ -62,8 +61,7 @@ for clip_norm, place in ((0.0, "cpu"), (0.1, "cpu"), (0.0, "device")):
 @pytest.mark.long
 def test_two_devices_train_like_one():
     """Also batches of odd size, and of a single sample, of which one device gets none."""
-    done = subprocess.run([sys.executable, "-c", TOGETHER], capture_output=True, text=True, check=False, cwd=ROOT)
-    assert done.stdout == "True\nFalse\nTrue\n", done.stderr  # longer without a limit than with it
+    assert python(TOGETHER, cwd=ROOT) == "True\nFalse\nTrue\n"  # longer without a limit than with it
 
 
 @pytest.mark.parametrize(
