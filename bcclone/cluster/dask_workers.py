@@ -65,23 +65,19 @@ class DaskPool(TaskPool):
         choice: dict[str, Any] = {"workers": others, "allow_other_workers": True} if others else {}
         return self._executor.submit(_run_on_worker, function, task, source_digest(), self._topic, **choice)
 
-    def explain(self, error: Exception) -> UserError | None:
-        """Return the error if the scheduler or a worker failed, or has another bcclone; None if the task did."""
+    def explain(self, error: Exception) -> None:
+        """Raise UserError if the scheduler or a worker failed, or has another bcclone; return if the task failed."""
         from distributed import KilledWorker
         from distributed.comm import CommClosedError
 
         if isinstance(error, CancelledError | CommClosedError) or self._client.status != "running":
-            return self._lost()
+            raise self._lost() from None
         if isinstance(error, KilledWorker):
-            return UserError(
+            raise UserError(
                 f"{error.allowed_failures + 1} workers ended unexpectedly while they ran the same task, the last one "
                 f"{error.last_worker.address}; its log may say why; if memory ran out, start fewer workers on a machine"
-            )
-        try:
-            self.check_versions()
-        except UserError as mismatch:
-            return mismatch
-        return None
+            ) from None
+        self.check_versions()
 
     def check(self) -> None:
         """Raise UserError if the scheduler does not answer, or if the cluster has had no worker for some time."""

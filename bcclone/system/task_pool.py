@@ -124,8 +124,8 @@ class TaskPool:
                 if not done:
                     self.check()
         except Exception as error:
-            if not isinstance(error, UserError) and (explained := self.explain(error)):
-                raise explained from None
+            if not isinstance(error, UserError):
+                self.explain(error)
             raise
         finally:
             for future in pending:
@@ -161,9 +161,8 @@ class TaskPool:
     def check(self) -> None:
         """Raise UserError if nothing can complete any more; called while nothing happens."""
 
-    def explain(self, error: Exception) -> UserError | None:
-        """Return the error for the user if the cluster failed, or None if the task did."""
-        return None
+    def explain(self, error: Exception) -> None:
+        """Raise the UserError for this error if the cluster failed; return if the task did."""
 
 
 # set once in each worker process: what all of them have reported
