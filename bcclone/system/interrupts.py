@@ -32,13 +32,14 @@ class Interrupts:
 
         Does nothing in a thread other than the main one.
         """
-        with _handled_by(self._request):
-            yield self
 
-    def _request(self, number: int, frame: FrameType | None) -> None:
-        if self.requested:
-            raise KeyboardInterrupt
-        self.requested = True
+        def request(number: int, frame: FrameType | None) -> None:
+            if self.requested:
+                raise KeyboardInterrupt
+            self.requested = True
+
+        with _handled_by(request):
+            yield self
 
 
 @contextmanager
