@@ -200,7 +200,7 @@ class FarFrames(Frames):
             for number in [each for each in loaded if each not in self._maps]:
                 frames = self._cache.map(self.files[number], self.frame_shape, stop)
                 with self._lock:
-                    self._use_map(number, frames)
+                    self.use_map(number, frames)
         except BaseException:
             self.unload(loaded)
             raise

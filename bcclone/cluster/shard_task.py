@@ -240,7 +240,7 @@ def _described(task: ShardTask, path: Path, origin: str) -> WrittenShard | None:
         frames=task.own - sum(index < task.own for index in stored.unusable),
         copied=(),
         content_hash=content.content_hash,
-        bytes=content.frames[0].version[0],
+        bytes=content.frames.files[0].version[0],
         sha256=sha256_of(path),
     )
     return WrittenShard(shard, task.origin, stored.unusable)

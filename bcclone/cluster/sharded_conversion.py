@@ -14,7 +14,7 @@ import numpy as np
 from bcclone.cluster.cluster_settings import ShardingSettings
 from bcclone.cluster.dask_workers import open_pool
 from bcclone.cluster.shard_task import SHARD_FILES, ShardPlan, ShardSettings, ShardTask, WrittenShard, write_shard
-from bcclone.cluster.shards import MANIFEST_NAME, Manifest, open_store, opened_shards, read_shards
+from bcclone.cluster.shards import MANIFEST_NAME, Manifest, open_store, read_shards
 from bcclone.dataset import conversion
 from bcclone.dataset.conversion import Conversion, OneFile, Written
 from bcclone.dataset.conversion_plan import ConversionPlan, frame_numbers
@@ -89,7 +89,7 @@ class _Shards(OneFile):
             frames = frame_numbers(len(plan.files), unusable, len(old.frames) if old else 0)
             content = _complete(shards, written, frames, manifest)
         kept = f"{sum(one.was_kept for one in written)} of {len(written)} shards were kept from an interrupted run"
-        return Written(opened_shards(settings.output, content), skips, (kept,) if settings.resume else ())
+        return Written(Store(settings.output, content), skips, (kept,) if settings.resume else ())
 
 
 def _check_folder(settings: ShardingSettings) -> None:

@@ -135,13 +135,7 @@ def open_store(path: Location | str) -> Store:
         if is_url(path):
             raise UserError(f"{path}: a file at a URL, expected a folder of shards; copy it to this machine first")
         return Store(path)
-    return opened_shards(path, read_shards(path, Manifest.read(path))[0])
-
-
-def opened_shards(folder: Location, content: StoreContent) -> Store:
-    """Return the store in a folder whose shards have been read."""
-    frames = FarFrames if is_url(folder) else Frames
-    return Store(folder, (content, frames(content.frames, content.preprocessing.shape)))
+    return Store(path, read_shards(path, Manifest.read(path))[0])
 
 
 def open_if_store(path: Location) -> Store | None:
@@ -162,7 +156,7 @@ def read_shards(
         if not opened and not as_local(folder / shard.name).is_file():
             raise UserError(f"{folder / shard.name}: this shard of the store is missing; {_remedy(folder)}")
         content, tables = read_store(folder / shard.name, others, opened)
-        (file,), all_frames = content.frames, shard.frames + len(shard.copied)
+        (file,), all_frames = content.frames.files, shard.frames + len(shard.copied)
         found = file.version[0], len(content.rows), len(content.samples), file.count, content.content_hash
         expected = shard.bytes, shard.rows, shard.samples, all_frames, shard.content_hash
         if found != expected or content.preprocessing != manifest.preprocessing:
@@ -190,7 +184,7 @@ def read_shards(
             rows=join_rows(rows),
             extras=extras if any(extras) else [],
             recordings=list(manifest.recordings),
-            frames=frames,
+            frames=(FarFrames if is_url(folder) else Frames)(frames, manifest.preprocessing.shape),
         ), further
 
 

@@ -5,7 +5,7 @@ In: `PreprocessSettings`. Out: a store and a `Conversion` that counts it; or `Im
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -24,7 +24,7 @@ from bcclone.recording.files import find_logs
 from bcclone.system import atomic, hdf5_file
 from bcclone.system.errors import UserError, number_of
 from bcclone.system.location import Location, as_local, is_url, parse_location
-from bcclone.system.progress import ProgressBar
+from bcclone.system.progress import Notify, ProgressBar
 from bcclone.system.settings import differences
 
 _MANY_SPLIT_PAIRS = 0.05  # fraction of the samples that is worth a notice
@@ -95,25 +95,22 @@ class OneFile:
     @contextmanager
     def opened(self) -> Iterator[Store | None]:
         """Open the store to add to, if any; raises UserError if the output may not be written."""
-        self._check_output()
-        with Store(self.settings.output) if self.settings.adding else nullcontext() as old:
-            yield old
-
-    def _check_output(self) -> None:
         settings = self.settings
         if is_url(settings.output):
             raise UserError(f"{settings.output}: one file is written to a local path; name another -o")
-        remedy = "overwrite it with --force, add to it with --add, or name another -o"
-        output = as_local(settings.output)
-        replaces = output.is_file() and settings.force and not settings.adding
+        output, adding = as_local(settings.output), settings.adding
+        replaces = output.is_file() and settings.force and not adding
         if replaces and output.resolve() in [log.resolve() for log in find_logs(settings.inputs)]:
             raise UserError(f"{output} is one of the recordings; name another -o")
-        hdf5_file.check_output(output, "store", settings.force or settings.adding, remedy)
+        remedy = "overwrite it with --force, add to it with --add, or name another -o"
+        hdf5_file.check_output(output, "store", settings.force or adding, remedy)
+        with Store(output) if adding else nullcontext() as old:
+            yield old
 
     def write(
         self, preprocessing: Preprocessing, samples: SampleSettings, plan: ConversionPlan, old: Store | None
     ) -> Written:
-        """Write the store, with what the old one holds, and open it; raises UserError for many skips."""
+        """Write the store, behind the content of the old one, and open it; raises UserError for many skips."""
         rows, files = len(plan.rows), len(plan.files)
         part = StorePart(preprocessing, samples, plan.rows, plan.files, plan.recordings)
         with (
@@ -132,7 +129,7 @@ class OneFile:
 
 
 def convert(
-    settings: PreprocessSettings, notify: Callable[[str], None] = lambda line: None, target: OneFile | None = None
+    settings: PreprocessSettings, notify: Notify = lambda line: None, target: OneFile | None = None
 ) -> Conversion:
     """Convert recordings to a store, by default of one file, which has a temporary name until it is complete.
 
@@ -174,7 +171,7 @@ def convert(
 
 @contextmanager
 def open_samples(
-    paths: Sequence[str], notify: Callable[[str], None] = lambda line: None, open_if_store: OpenIfStore = open_if_store
+    paths: Sequence[str], notify: Notify = lambda line: None, open_if_store: OpenIfStore = open_if_store
 ) -> Iterator[Store | ImageSamples]:
     """Open the samples of a store, or of recordings (folders or logs), whose images are read in place."""
     if len(paths) == 1 and (opened := open_if_store(parse_location(paths[0]))):
@@ -188,7 +185,7 @@ def open_in_place(
     inputs: tuple[str, ...],
     preprocessing: Preprocessing,
     settings: SampleSettings,
-    notify: Callable[[str], None] = lambda line: None,
+    notify: Notify = lambda line: None,
 ) -> ImageSamples:
     """Make the samples of recordings without a store; their image files are read when they are used.
 
@@ -211,7 +208,7 @@ def open_in_place(
 def _chosen_settings(settings: PreprocessSettings, old: Store | None) -> tuple[Preprocessing, SampleSettings]:
     """Return how images and samples are made: as chosen, else as in the old store, else by default.
 
-    Raises UserError if they are made otherwise in the old store.
+    Raises UserError if the old store was made in another way.
     """
     images, samples = (old.preprocessing, old.sample_settings) if old else (Preprocessing(), SampleSettings())
     preprocessing = choose_preprocessing(settings.preprocess, settings.size, settings.preprocessing or images)
@@ -227,7 +224,7 @@ def _chosen_settings(settings: PreprocessSettings, old: Store | None) -> tuple[P
 
 
 def _split_notices(counts: Mapping[str, int], split_pairs: int, settings: SampleSettings) -> Iterator[str]:
-    """Yield a notice if validation is far from what was asked for, and if the split costs many samples.
+    """Yield a notice if validation is far from the fraction that was asked for, and if the split costs many samples.
 
     counts: as count_samples() returns them.
     """

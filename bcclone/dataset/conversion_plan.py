@@ -5,8 +5,8 @@ In: recordings, and the store to add to, if any. Out: a `ConversionPlan`, of whi
 """
 
 import hashlib
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -27,6 +27,7 @@ from bcclone.recording.row import CAMERAS
 from bcclone.system.arrays import BoolArray, IndexArray
 from bcclone.system.errors import UserError
 from bcclone.system.location import Location, reaching
+from bcclone.system.progress import Notify
 
 _DRIVEN = ["time_ms", "steering", "speed_mph"]  # columns that differ from one drive to the next
 _LISTED = 10
@@ -72,7 +73,7 @@ class StorePart:
     """What one file of a store is written from.
 
     preprocessing, samples: how frames and samples are made; rows: first `context` rows before the part, whose frames
-    its samples need, then its own ones, with the columns of ConversionPlan.rows; files: paths of the images that
+    its samples need, then its own, with the columns of ConversionPlan.rows; files: paths of the images that
     `frame_CAMERA` counts; recordings: of the rows.
     """
 
@@ -151,11 +152,17 @@ def frame_numbers(files: int, unusable: Collection[int], first: int = 0) -> Inde
 
 @dataclass(frozen=True)
 class _NewRecording:
-    """The rows of a log that are new. paths: of the images of the used cameras, (rows, cameras), None for no file."""
+    """The rows of a log that are new.
+
+    paths: of the images of the used cameras, (rows, cameras), None for no file; centers: what identifies the centre
+    images of the whole log; notices: about rows that are left out.
+    """
 
     log: Log
     rows: pd.DataFrame
     paths: pd.DataFrame
+    centers: Collection[str]
+    notices: Sequence[str]
 
     def info(self) -> RecordingInfo:
         log = self.log
@@ -182,15 +189,15 @@ def make_plan(
     inputs: tuple[str, ...],
     samples: SampleSettings,
     old: Store | None,
-    notify: Callable[[str], None] = lambda line: None,
+    notify: Notify = lambda line: None,
     held_back: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
 ) -> ConversionPlan:
     """Read the logs, and number recordings, episodes and images; the numbers continue those of the old store, if any.
 
     The plan has no rows if the old store has all of them. notify: takes a line for each log that was read; held_back:
-    recordings by the part of the samples that each is, whole; these come first, so that no other recording has their
-    images. Raises ForeignLog for a file that is not a log, and UserError if no log has a row of those that are used, or
-    one is held back for two parts.
+    part of the samples -> recordings that are this part, whole; they are read first, so that no other recording has
+    their images. Raises ForeignLog for a file that is not a log, and UserError if no row is left, or a log is named for
+    two parts.
     """
     recording = len(old.recordings) if old else 0
     episode = int(old.rows["episode"].max()) + 1 if old else 0
@@ -204,8 +211,12 @@ def make_plan(
         notify(f"read {read[-1]}")
         log = choose_rows(log, samples.rows)
         chosen += len(log.rows)
-        new = _new_rows(log, samples, centers, old, notices) if len(log.rows) else None
-        if new is None or new.rows.empty:
+        if log.rows.empty:
+            continue
+        new = _new_rows(log, samples, centers, old)
+        centers.update(new.centers)
+        notices += new.notices
+        if new.rows.empty:
             continue
         rows = new.rows.assign(
             recording=recording + len(added),
@@ -213,7 +224,7 @@ def make_plan(
             part=np.uint8(PARTS.index(part or TRAINING)),
         )
         episode = int(rows["episode"].max()) + 1
-        added.append(_NewRecording(log, rows, new.paths))
+        added.append(replace(new, rows=rows))
     left_out = sum(each.rows for each in read) - chosen
     if not chosen:
         raise UserError(
@@ -250,18 +261,15 @@ def _parts_of_logs(inputs: tuple[str, ...], held_back: Mapping[str, tuple[str, .
     return dict(logs.values())
 
 
-def _new_rows(
-    log: Log, samples: SampleSettings, centers: set[str], old: Store | None, notices: list[str]
-) -> _NewRecording:
+def _new_rows(log: Log, samples: SampleSettings, centers: Collection[str], old: Store | None) -> _NewRecording:
     """Return the log's rows except those whose centre image was named before: by a row, a log or the old store.
 
-    centers: paths of the centre images of earlier logs, to which those of this one are added; likewise notices.
+    centers: those of the logs before.
     """
-    index, rows = ImageIndex(log.path), log.rows
-    # a name without a file is in another log another image's
-    images = rows["center"].map(lambda name: index.find(name) or f"no file {name}")
-    repeated = images.duplicated() | images.isin(centers)
-    centers.update(image for name, image in zip(rows["center"], images, strict=True) if image != f"no file {name}")
+    index, rows, notices = ImageIndex(log.path), log.rows, list[str]()
+    # without a file, a name identifies an image only within its log
+    images = rows["center"].map(lambda name: index.find(name) or f"{log.path}: no file {name}")
+    repeated = images.duplicated() | images.isin(list(centers))
     if repeated.any():
         notices.append(f"{log.path}: {int(repeated.sum())} repeated rows left out")
     known = pd.Series(False, rows.index)
@@ -280,15 +288,15 @@ def _new_rows(
             )
     rows = rows[~known & ~repeated].reset_index(drop=True)
     used = [camera for camera in CAMERAS if camera in samples.cameras]
-    return _NewRecording(log, rows, rows[used].map(index.find))
+    return _NewRecording(log, rows, rows[used].map(index.find), images, notices)
 
 
 def _joined(
     added: Sequence[_NewRecording], samples: SampleSettings, old: Store | None
 ) -> tuple[pd.DataFrame, Sequence[str]]:
-    """Return the rows of all recordings, and the files of their frames.
+    """Return the rows of all recordings, and the files of their frames, in the order of the rows.
 
-    These are numbered in the order of the rows, so that the frames of neighbouring rows lie together in a store.
+    So the frames of neighbouring rows are next to each other in a store.
     """
     if not added:
         return pd.DataFrame(), ()

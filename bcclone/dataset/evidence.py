@@ -34,12 +34,12 @@ _LEAST_MPH, _LEAST_THROTTLE = 2.0, 0.02  # below them the car stands
 _SMOOTH_SECONDS = 0.6  # keys are pressed and released several times a second, and a car turns more slowly
 _MAX_PAIRS, _MAX_SIDES = 60, 150
 _PAUSE_STEPS = 3.0  # of the usual time from row to row
-_BEND = 0.25  # of the driver's usual sharpest steering: a bend, where radii are not known
+_BEND = 0.25  # of the driver's usual sharpest steering; more is a bend, if radii are not known
 _LOWEST_ROW, _LEAST_SEEN = 0.55 * FRAME_HEIGHT, 0.05  # of a level camera it is 0.5; share of the movements
 _FARTHEST_SECONDS, _LAG_STEP = 1.5, 0.025
 _LAGS = np.arange(-_FARTHEST_SECONDS, _FARTHEST_SECONDS + _LAG_STEP / 2, _LAG_STEP)
 _NEAR_SECONDS = 0.6
-_USUAL_SECONDS = 1.2  # a lag beyond it is one of chance, unless the correlation is sure
+_USUAL_SECONDS = 1.2  # a longer lag is chance, unless the correlation is above _SURE
 _LEAST_MATCH = 0.3  # of successive pictures
 BLOCKS = 8
 
@@ -207,7 +207,7 @@ class Evidence:
         return np.where(known, np.interp(times, self.seconds, smooth), np.nan)
 
     def paired(self, lag: float, smooth_seconds: float = _SMOOTH_SECONDS) -> tuple[IndexArray, FloatArray, FloatArray]:
-        """Return the steps whose turn can be used, and their curvature and the steering `lag` seconds later."""
+        """Return the steps that can be used, their curvature, and the steering `lag` seconds after them."""
         (steering,) = self.steering_after(np.array([lag]), smooth_seconds)
         steps = np.flatnonzero(self.turns.usable & np.isfinite(steering))
         return steps, self.curvature(smooth_seconds)[steps], steering[steps]
@@ -241,7 +241,7 @@ class Evidence:
         if curvature.std() < 1e-6 or self.steering.std() < 1e-3:
             return None
         found = _correlations(curvature[usable], self.steering_after(_LAGS)[:, usable])
-        # the sign is that near no lag, since a bend in the other direction may follow a second later
+        # the sign is taken near lag 0, since a bend in the other direction may follow a second later
         usual = found[np.abs(_LAGS) <= _NEAR_SECONDS]
         sign = np.sign(usual[np.argmax(np.abs(usual))]) or 1.0
         about, r = _top_lag(_LAGS, sign * found), float(sign * (sign * found).max())

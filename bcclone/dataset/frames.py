@@ -34,7 +34,7 @@ class FrameFile:
     """The frames in one file.
 
     offset: of the first, in bytes; count: number of frames; version: version_of() the file; sha256: of the whole
-    file, "" if it is not known.
+    file, "" if unknown.
     """
 
     path: Location
@@ -43,13 +43,9 @@ class FrameFile:
     version: tuple[int, int]
     sha256: str = ""
 
-    def check(self) -> None:
-        if not self.path.exists() or version_of(self.path) != self.version:
-            raise self.changed()
-
     def changed(self) -> UserError:
         """Return the error for a file that is no longer the one that was opened."""
-        return UserError(f"{self.path}: the store was rewritten or removed after training began; train again")
+        return UserError(f"{self.path}: the store was rewritten or removed while it was used; start again")
 
     def read(self, frame_bytes: int, at_once: int) -> Iterator[bytes]:
         """Yield the bytes of so many frames at once; raises UserError if the file ends before its last frame.
@@ -79,21 +75,20 @@ class Frames:
     """Frames, uint8 (frames, height, width, channels), in files that are mapped into memory when first used.
 
     They can be indexed like an array. Reading raises UserError if a file has changed since the store was opened; a
-    pickled copy maps it again. bcclone.cluster has a subclass for files at a URL. A context manager, whose block closes
-    them at its end; only copies of far files need it.
+    pickled copy maps it again. bcclone.cluster has a subclass for files at a URL. A context manager that closes them.
     """
 
-    is_far = False  # whether the files are on another machine, so that single frames are read slowly
+    is_far = False  # on another machine, where single frames are read slowly
 
     def __init__(self, files: Sequence[FrameFile], frame_shape: tuple[int, ...]) -> None:
         self.files, self.frame_shape = tuple(files), frame_shape
         counts = [file.count for file in self.files]
         self._ends = np.cumsum(counts, dtype=np.int64)
         self._starts = self._ends - counts
-        # (files,): address of each file's first frame, minus the bytes of all frames before it; 0: not mapped yet
+        # (files,): address of each file's first frame, minus the bytes of all frames before it; 0 if not mapped
         self._origins = np.zeros(len(self.files), np.uint64)
         self._maps: dict[int, Image] = {}  # number of a file -> its frames
-        self._mapping = threading.Lock()  # a file mapped twice would be unmapped once, where the first thread reads it
+        self._mapping = threading.Lock()  # the second of two maps of a file would free the first, which is still read
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -150,10 +145,10 @@ class Frames:
         return parts
 
     def load(self, indices: Indices, stop: threading.Event) -> Any:
-        """Bring the frames at these indices near, until unload(); may return early when `stop` is set.
+        """Read the frames at these indices into the system's cache, until unload(); `stop` ends it early.
 
-        A memory map reads page by page; a disk is many times faster with long sequential reads. The bytes are read and
-        discarded: the system caches them. When a read fails, the memory map then reads, or fails, by itself.
+        A memory map reads page by page; a disk is many times faster with long sequential reads. A failed read is
+        ignored: the memory map then reads, or fails, by itself.
         """
         scratch = memoryview(bytearray(_SCRATCH_BYTES))
         with contextlib.suppress(OSError), contextlib.ExitStack() as opened:
@@ -168,26 +163,28 @@ class Frames:
                 _read(source, start, size, scratch)
 
     def unload(self, loaded: Any) -> None:
-        """Give up what load() has returned; here the system evicts what it needs the memory of."""
+        """Release what load() has returned; here nothing, since the system empties its cache by itself."""
 
     def check_cache(self, limit: int, window: int) -> None:
-        """Raise UserError if copies of two windows of so many files take more than `limit` bytes; only of far files."""
+        """Raise UserError if copies of two windows of so many files, at a URL, take more than `limit` bytes."""
 
     def set_cache(self, folder: Path | None, limit: int) -> None:
-        """Choose where the blocks of frames that are reopened from these keep copies of far files; opens nothing.
+        """Choose where frames that are reopened from these copy files at a URL to; opens nothing.
 
-        folder: None for a temporary one; limit: bytes of all copies. Near files need no copies.
+        folder: None for a temporary one; limit: bytes of all copies.
         """
 
     def _map_file(self, number: int) -> Image:
         if number not in self._maps:
             with self._mapping:
+                file = self.files[number]
+                if not file.path.exists() or version_of(file.path) != file.version:
+                    raise file.changed()
                 if number not in self._maps:
-                    self.files[number].check()
-                    self._use_map(number, self.files[number].map(self.frame_shape))
+                    self.use_map(number, file.map(self.frame_shape))
         return self._maps[number]
 
-    def _use_map(self, number: int, frames: Image) -> None:
+    def use_map(self, number: int, frames: Image) -> None:
         """Let take() copy from the mapped frames of a file."""
         bytes_before = np.uint64(self._starts[number] * self.frame_bytes)
         self._origins[number] = np.uint64(frames.ctypes.data) - bytes_before
@@ -226,7 +223,7 @@ class FramesInMemory(Frames):
 
 
 def _read(file: FileIO, start: int, size: int, scratch: memoryview) -> None:
-    """Read and discard bytes in few calls, since each waits for the interpreter lock afterwards."""
+    """Read and discard bytes in few calls, since after each one the thread waits for the interpreter lock."""
     end = start + size
     while start < end:
         if hasattr(os, "preadv"):

@@ -24,7 +24,7 @@ from bcclone.system.json_values import from_json, to_json
 from bcclone.system.location import Location
 from bcclone.system.opencv import cv2
 
-FRAMING_NAME = "framing.json"  # beside the log of an imported recording
+FRAMING_NAME = "framing.json"  # next to the log of an imported recording
 FRACTION = 32  # positions in a picture are in whole 32nds of a pixel, as cv2.remap() interpolates
 _LARGEST = 1 << 14  # width or height of a picture
 _SAME_ASPECT = 0.02
@@ -84,7 +84,7 @@ class Lens:
         return np.asarray(roll @ (seen - end[:, np.newaxis]) + end[:, np.newaxis])
 
     def _turned(self, column: float, row: float) -> FloatArray:
-        """Return the rotation, (3, 3), from the car's axes to the camera's, which sees straight ahead at this pixel.
+        """Return the rotation, (3, 3), from the car's axes to the camera's, in which this pixel is straight ahead.
 
         column, row: from the middle of the picture.
         """
@@ -97,10 +97,10 @@ class Lens:
 
 @dataclass(frozen=True)
 class Sampling:
-    """Where the pixels of a frame lie in a picture that was first reduced.
+    """Where the pixels of a frame are in a picture that was first reduced.
 
     width, height: of the reduced picture; corner: column and row of the upper left one of four pixels, int16
-    (160, 320, 2); part: how far the frame's pixel lies behind it, in 32nds of a pixel, int32 (160, 320, 2).
+    (160, 320, 2); part: from there to the frame's pixel, in 32nds of a pixel, int32 (160, 320, 2).
     """
 
     width: int
@@ -119,11 +119,11 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Framing:
-    """How pictures of a camera become frames; of pictures with more or fewer pixels, too, if their shape is the same.
+    """How pictures of a camera become frames; the pictures may have more or fewer pixels, in the same shape.
 
-    width, height: of the pictures; rows, columns: of them that are kept, from the first up to but not including the
-    second, None for all, if there is no lens; lens: with it, the frame is the view of the simulator's camera, and
-    repeats the picture's edge beyond it. Raises BadImage for rows and columns that the pictures do not have.
+    width, height: of the pictures; rows, columns: which of them to use, without a lens, from the first up to but not
+    including the second, None for all; lens: makes the frame the view of the simulator's camera, which repeats the
+    picture's edge beyond it. Raises BadImage for rows and columns that the pictures do not have.
     """
 
     width: int
@@ -185,7 +185,7 @@ class Framing:
 
     @property
     def has_shape_of_frames(self) -> bool:
-        """Return whether its pictures are twice as wide as high, so that a frame counts as one of them."""
+        """Return whether its pictures are twice as wide as high: then a frame counts as one of them."""
         return abs(self.width * FRAME_HEIGHT / (self.height * FRAME_WIDTH) - 1) <= _SAME_ASPECT
 
     def describe(self) -> str:
@@ -221,7 +221,7 @@ def read_framing(path: Path) -> Framing:
 
 
 def framing_of(log: Location) -> Framing | None:
-    """Return the framing beside the log of a recording, None if there is none; raises UserError."""
+    """Return the framing in the file next to a log, None without such a file; raises UserError."""
     path = log.parent / FRAMING_NAME
     return read_framing(path) if isinstance(path, Path) and path.is_file() else None
 
@@ -244,7 +244,7 @@ def _scaled(kept: tuple[int, int] | None, by: float) -> tuple[int, int] | None:
 def sampling_of(framing: Framing) -> Sampling:
     """Return where the pixels of a frame lie in a picture; raises ValueError for a framing without a lens.
 
-    A picture of more detail than the frame is reduced by a whole factor first, so that no pixel of it is skipped.
+    A picture with more detail than the frame is first reduced by a whole factor, so that none of its pixels is skipped.
     """
     if framing.lens is None:
         raise ValueError("a framing without a lens, expected one")

@@ -16,10 +16,9 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image
-from bcclone.system.arrays import FloatArray
+from bcclone.system.arrays import BoolArray, FloatArray
 from bcclone.system.opencv import cv2
 
 FOCAL_PX = FRAME_HEIGHT / 2 * math.sqrt(3)  # 60 degrees vertical
@@ -81,7 +80,7 @@ class Warp:
     def horizon_row(self, width: int, height: int, xp: Any = np) -> Any:
         """Return the first row of a view of this size that shows ground, float (...,), 0 to the height.
 
-        The horizon is not exactly level, but near it the warps of ground and sky differ by less than half a pixel.
+        The horizon is not exactly level, but there the warps of ground and sky differ by less than half a pixel.
         """
         across, down, constant = (self.horizon[..., index] for index in range(3))
         return xp.clip(xp.round(-(across * (width - 1) / 2 + constant) / down), 0, height)
@@ -101,7 +100,7 @@ class CameraMove:
     ahead_m: Any = 0.0
 
 
-def warp_to(move: CameraMove, mirrored: bool | npt.NDArray[np.bool_] = False, xp: Any = np) -> Warp:
+def warp_to(move: CameraMove, mirrored: bool | BoolArray = False, xp: Any = np) -> Warp:
     """Return the warp from a camera's frames to those of the moved camera; for several moves, one for each.
 
     mirrored: bool, or (moves,); the view shows the mirrored world, but the camera itself is not mirrored: it keeps its

@@ -1,14 +1,12 @@
 """Compute the steering label of each frame: smoothed and shifted in time, and corrected for its camera.
 
-In: rows with time and steering. Out: labels, one for each row; a `Correction` adds what a camera needs.
+In: rows with time and steering. Out: labels, one for each row, and the correction for each camera.
 
 A key is either pressed or not, so the steering of a keyboard jumps between a few values while the path of the car,
 which is what the images show, is a smooth curve. Without smoothing, a network learns the jumps.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -19,7 +17,7 @@ from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.vehicle import MOUNTS, MPH, SIDE_CAMERA_M, lookahead_of, steering_to_line
 from bcclone.system.arrays import Float32Array, FloatArray, IndexArray
 
-# metres ahead: where the stretches of a path end, and the columns of the rows that hold it, where it is known
+# metres ahead where the stretches of a path end; columns that have the path of rows of `simulate roads`
 PATH_ENDS_M = (2.0, 4.0, 6.0, 8.0, 10.0, 15.0, 20.0, 25.0)
 PATH_COLUMNS = *(f"path_{end:g}m" for end in PATH_ENDS_M), "path_offset", "path_turn"
 _PATH_POINTS = 5  # of each stretch
@@ -48,7 +46,7 @@ def steering_labels(rows: pd.DataFrame, smooth_seconds: float, lead_seconds: flo
 
 
 def output_labels(rows: RowTable, outputs: Sequence[Output]) -> Float32Array:
-    """Return what the images of each row call for beside the steering, in the units of the outputs, (rows, outputs).
+    """Return the labels of outputs other than the steering, in their units, (rows, outputs).
 
     rows: ordered by episode and time.
     """
@@ -64,7 +62,7 @@ def output_labels(rows: RowTable, outputs: Sequence[Output]) -> Float32Array:
 
 
 def knows_road(rows: RowTable) -> bool:
-    """Return whether some of the rows are places of `simulate roads`, which know the road ahead."""
+    """Return whether some of the rows are of `simulate roads`, and so have the path ahead."""
     return PATH_COLUMNS[0] in (rows.dtype.names or ()) and bool(np.isfinite(rows[PATH_COLUMNS[0]]).any())
 
 
@@ -72,9 +70,9 @@ def path_labels(rows: RowTable, settings: SampleSettings) -> Float32Array:
     """Return where the road leads from each row, as steering, float32 (rows, stretches and more).
 
     It is the mean steering over each stretch ahead, between 0 m and PATH_ENDS_M, within the episode; rows of
-    `simulate roads` also know the car's offset from the middle of the road and its turn. Each is scaled to the spread
+    `simulate roads` also have the car's offset from the middle of the road and its turn. Each is scaled to the spread
     of the steering, so that all of them count alike in a loss. rows: ordered by episode and time. Raises ValueError if
-    only some of them know their path.
+    only some of them have a path.
     """
     if set(PATH_COLUMNS) <= set(rows.dtype.names or ()):
         path = np.stack([rows[name].astype(np.float64) for name in PATH_COLUMNS], axis=1)
@@ -123,29 +121,19 @@ def _smoothed(seconds: FloatArray, steering: FloatArray, spread: float) -> Float
     return total / weights
 
 
-@dataclass(frozen=True)
-class Correction:
-    """How the steering is corrected for a camera or a car that is off its line.
+def lookahead_m(settings: SampleSettings, speed_mph: FloatArray) -> FloatArray:
+    """Return how far ahead on its line a returning car aims, in metres, (speeds,), at each of (speeds,)."""
+    if isinstance(settings.correction, str) or not settings.correction:
+        return np.maximum(np.asarray(speed_mph, float) * MPH * settings.lookahead_seconds, _SHORTEST_LOOKAHEAD_M)
+    return np.full(np.shape(speed_mph), lookahead_of(SIDE_CAMERA_M, settings.correction))
 
-    steering: correction for a side camera, the same at every speed, or "auto": the steering that brings the car back to
-    its line when it aims at the point lookahead_seconds ahead.
+
+def camera_correction(settings: SampleSettings, camera: str, speed_mph: FloatArray) -> FloatArray:
+    """Return the correction of the steering for frames of a camera, (speeds,), at each of (speeds,).
+
+    It is a number of the settings, or, for "auto", the steering that brings a car in the camera's place back to its
+    line.
     """
-
-    steering: float | str = SampleSettings.correction
-    lookahead_seconds: float = SampleSettings.lookahead_seconds
-
-    @classmethod
-    def of(cls, settings: SampleSettings) -> Self:
-        return cls(settings.correction, settings.lookahead_seconds)
-
-    def lookahead_m(self, speed_mph: FloatArray) -> FloatArray:
-        """Return how far ahead on its line a returning car aims, in metres, (speeds,), at each of (speeds,)."""
-        if isinstance(self.steering, str) or not self.steering:
-            return np.maximum(np.asarray(speed_mph, float) * MPH * self.lookahead_seconds, _SHORTEST_LOOKAHEAD_M)
-        return np.full(np.shape(speed_mph), lookahead_of(SIDE_CAMERA_M, self.steering))
-
-    def of_camera(self, camera: str, speed_mph: FloatArray) -> FloatArray:
-        """Return the correction for a frame of that camera, (speeds,), at each of (speeds,)."""
-        if not isinstance(self.steering, str):
-            return np.full(np.shape(speed_mph), _SIDE[camera] * self.steering)
-        return np.asarray(steering_to_line(MOUNTS[camera][0], 0.0, self.lookahead_m(speed_mph)))
+    if not isinstance(settings.correction, str):
+        return np.full(np.shape(speed_mph), _SIDE[camera] * settings.correction)
+    return np.asarray(steering_to_line(MOUNTS[camera][0], 0.0, lookahead_m(settings, speed_mph)))

@@ -1,10 +1,9 @@
 """Measure from successive frames how the camera turns, and from pairs of them where it heads.
 
-What is far away moves sideways when a car turns, by the same angle: the upper part of a frame, shifted, is that of the
-frame before. The shift needs no network and no labels, and follows the steering of the car more closely than any
-network's answer (benchmarks/lab-log). Where a car drives straight on, all that it sees moves away from one point,
-the focus of expansion, which shows the direction in which the camera looks (J. J. Gibson, "The Perception of the Visual
-World", 1950).
+When a car turns, distant objects move sideways by the same angle: the upper part of a frame is that of the frame
+before, shifted. The shift needs no network and no labels, and follows the steering more closely than any network's
+answer (benchmarks/lab-log). When a car drives straight on, everything in view moves away from one point, the focus of
+expansion, which shows where the camera looks (J. J. Gibson, "The Perception of the Visual World", 1950).
 """
 
 from collections.abc import Sequence
@@ -133,7 +132,7 @@ def follow_points(before: Image, after: Image, turn: Shift) -> tuple[FloatArray,
 
 
 def _places(before: Image, after: Image, points: Float32Array) -> tuple[Float32Array, BoolArray]:
-    """Return where points of a grey image, (points, 1, 2), are in another, and which were found, (points,)."""
+    """Return the places of a grey image's points, (points, 1, 2), in another image, and which are found, (points,)."""
     there = np.empty_like(points)
     _, found, _ = cv2.calcOpticalFlowPyrLK(before, after, points, there, winSize=_WINDOW, maxLevel=2)
     return there, np.asarray(found)[:, 0] == 1

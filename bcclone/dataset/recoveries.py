@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bcclone.dataset.images import try_frame
-from bcclone.dataset.labels import Correction
+from bcclone.dataset.labels import camera_correction
+from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.statistics import jackknife_error
 from bcclone.dataset.vehicle import MOUNTS, SIDE_CAMERA_M
 from bcclone.recording.files import ImageIndex
@@ -86,9 +87,8 @@ def measure_correction(log: Log) -> MeasuredCorrection | None:
     complete = np.array([all(of_row) for of_row in zip(*paths.values(), strict=True)], np.bool_)
     if not (len(driven) and complete.any()):
         return None
-    geometry = Correction()
-    sides = geometry.of_camera("left", driven) - geometry.of_camera("right", driven)
-    return measured_correction(_recoveries(log, paths, complete), float(sides.mean() / 2))
+    left, right = (camera_correction(SampleSettings(), side, driven) for side in _SIDES)
+    return measured_correction(_recoveries(log, paths, complete), float((left - right).mean() / 2))
 
 
 def measured_correction(stretches: Sequence[Recovery], geometry: float) -> MeasuredCorrection:
@@ -153,7 +153,7 @@ def _recoveries(log: Log, paths: Mapping[str, Paths], complete: BoolArray) -> li
     to_offset = _offset_weights(paths, others[:: len(others) // _MAX_TRAINING_ROWS + 1])
     steering = log.rows["steering"].to_numpy(np.float64)
     ends = np.concatenate([part[2] for part in parts])
-    # on other frames than they were fitted to, the weights find less than the known distance
+    # for frames that they were not fitted to, the weights give less than the true distance between the cameras
     apart_m = _mean((_appearances(paths["right"], ends) - _appearances(paths["left"], ends)) @ to_offset)
     gain = apart_m / (MOUNTS["right"][0] - MOUNTS["left"][0])
     if not gain > 0:  # NaN where no frame can be read

@@ -136,10 +136,9 @@ class SampleSettings(Checked):
 
         Raises ValueError or TypeError for values that are no settings.
         """
-        if not isinstance(stored, Mapping):
-            raise ValueError(f"{str(stored)[:60]!r}, expected the settings of samples")
-        values = {"frame_offsets" if name == "previous" else name: value for name, value in stored.items()}
-        return from_json(cls, values)
+        if isinstance(stored, Mapping):
+            stored = {"frame_offsets" if name == "previous" else name: value for name, value in stored.items()}
+        return from_json(cls, stored)
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from bcclone.dataset.labels import Correction, steering_labels
+from bcclone.dataset.labels import camera_correction, steering_labels
 from bcclone.dataset.rows import NO_FRAME, RowTable
 from bcclone.dataset.sample_settings import MAX_FRAME_OFFSETS, PARTS, TEST, TRAINING, SampleSettings
 from bcclone.recording.row import CAMERAS
-from bcclone.system.arrays import IndexArray
+from bcclone.system.arrays import BoolArray, IndexArray
 
 SampleTable = npt.NDArray[np.void]  # (samples,), of SAMPLE
 
@@ -50,27 +50,22 @@ def indices_of(samples: SampleTable, rows: RowTable, part: str) -> IndexArray:
 
 
 def count_samples(samples: SampleTable, rows: RowTable) -> Counter[str]:
-    """Return the number of samples of each of PARTS, and of `copies`, which are seen more often in an epoch.
-
-    A copy repeats the sample before it.
-    """
+    """Return the number of samples of each of PARTS, and of `copies`, which repeat the sample before them."""
     counts = Counter({part: len(indices_of(samples, rows, part)) for part in PARTS})
     counts["copies"] = int((samples[1:] == samples[:-1]).sum())
     return counts
 
 
-def assign_validation(
-    rows: pd.DataFrame, settings: SampleSettings, before: pd.DataFrame | None = None
-) -> npt.NDArray[np.bool_]:
+def assign_validation(rows: pd.DataFrame, settings: SampleSettings, before: pd.DataFrame | None = None) -> BoolArray:
     """Return which rows are held back from training, bool (rows,).
 
-    These are the rows of recordings that are held back whole, which have a `part`. Of the others, whole blocks of time
-    are sampled until their fraction of the rows is as near as possible to settings.validation_rows; if there are two
-    blocks or more, each side gets at least one. Blocks are blocks of clock time, so that copied rows, and rows recorded
-    twice into the same log, are on one side.
+    These are the rows with a `part`, of recordings that are held back whole. Of the others, random blocks of time are
+    chosen until their fraction of the rows is as close as possible to settings.validation_rows; of two blocks or more,
+    each side gets at least one. Blocks are of clock time, so that copied rows, and rows recorded twice into the same
+    log, are on one side.
 
-    rows: with `time_ms`; before: rows that were split earlier, with `validation`; their blocks stay on their side,
-    which says nothing of those in recordings that are held back whole.
+    rows: with `time_ms`; before: rows that were split earlier, with `validation`. Their blocks keep their side;
+    recordings held back whole do not count.
     """
     held_back = rows["part"].to_numpy(np.bool_) if "part" in rows else np.zeros(len(rows), np.bool_)
     if not held_back.all():
@@ -78,7 +73,7 @@ def assign_validation(
     return held_back
 
 
-def _choose_rows(rows: pd.DataFrame, settings: SampleSettings, before: pd.DataFrame | None) -> npt.NDArray[np.bool_]:
+def _choose_rows(rows: pd.DataFrame, settings: SampleSettings, before: pd.DataFrame | None) -> BoolArray:
     """Return which rows are in the blocks of time that are chosen for validation, bool (rows,)."""
     blocks = _blocks(rows, settings)
     validation = np.zeros(len(rows), np.bool_)
@@ -175,14 +170,14 @@ def _pair(rows: pd.DataFrame, settings: SampleSettings, camera: str, frame_offse
     samples["frame"], samples["row"] = frames[then], now
     samples["episode"], samples["validation"] = episode[now], validation[now]
     speed_mph = rows["speed_mph"].to_numpy()[now]
-    steering = rows["label"].to_numpy()[now] + Correction.of(settings).of_camera(camera, speed_mph)
+    steering = rows["label"].to_numpy()[now] + camera_correction(settings, camera, speed_mph)
     samples["steering"] = np.clip(steering, -1.0, 1.0)
     samples["camera"], samples["frame_offset"] = CAMERAS.index(camera), frame_offset
     return samples
 
 
 def count_split_pairs(rows: RowTable, settings: SampleSettings) -> int:
-    """Count the samples left out because their frame is on one side of the split and their steering on the other."""
+    """Count the samples left out because their frame and their steering are on different sides of the split."""
     episode, validation = rows["episode"], rows["validation"]
     count = 0
     for offset in range(1, min(settings.frame_offsets, len(rows) - 1) + 1):
@@ -211,8 +206,8 @@ class Windows:
 def windows(samples: SampleTable, seq_length: int) -> Windows:
     """Return the windows of seq_length consecutive rows that end at these samples, in their order.
 
-    samples: those of one side of the split, so that no window reaches into the other. They also give the frames of the
-    earlier rows, so no other table is needed.
+    samples: those of one side of the split, so that no window reaches into the other. The frames of the earlier rows
+    are found in them, too.
     """
     newest = samples[samples["frame_offset"] == 0]
     row, camera, episode = newest["row"].astype(np.int64), newest["camera"], newest["episode"]

@@ -18,7 +18,7 @@ _FEWEST_LEVELS = 5
 _DEVICE_STEP, _GENTLE_STEPS = 0.05, 2.5  # a gentle drive uses few of the steps of 0.05 or 0.1 of a keyboard or stick
 _FULL = 0.98  # of the largest steering that a log can hold
 _CLIPPED_SHARE = 0.04  # of the turning rows at the largest value
-_SHARPER, _CLEARLY_SHARPER = 1.02, 1.2  # bends than the largest value tells; where a stick ends, they are as it tells
+_SHARPER, _CLEARLY_SHARPER = 1.02, 1.2  # bends than the largest value means; at the end of a stick the ratio is 1
 _COARSE_LEVELS = 20
 _LEAST_STEERING = 0.02
 
@@ -41,7 +41,7 @@ def clipped(evidence: Evidence) -> Iterator[Finding]:
     """Yield a fault if the steering ends at a limit although the car's bends are sharper.
 
     Many rows also have the largest value if a driver holds a stick at its end, or if the stick or the keys have few
-    steps. Then the bends must be clearly sharper than the largest value tells.
+    steps. Then the bends must be clearly sharper than the largest value means.
     """
     size = np.round(np.abs(evidence.steering), 4)
     turning = size > _LEAST_STEERING

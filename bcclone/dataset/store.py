@@ -76,7 +76,8 @@ class StoreContent:
     """The tables of a store.
 
     samples: SAMPLE table; rows: the recorded rows; recordings: where the rows come from; extras: text of the further
-    columns of each row, or nothing; frames: the files of the frames.
+    columns of each row, or nothing; frames: uint8 (frames, height, width, channels), memory-mapped, read-only. Raises
+    ValueError for tables that do not fit together.
     """
 
     preprocessing: Preprocessing
@@ -86,7 +87,7 @@ class StoreContent:
     rows: RowTable
     recordings: Sequence[RecordingInfo]
     extras: Sequence[str]
-    frames: Sequence[FrameFile]
+    frames: Frames
 
     def __post_init__(self) -> None:
         tables = {"samples": self.samples, "rows": self.rows}
@@ -94,7 +95,7 @@ class StoreContent:
             if table.ndim != 1:
                 raise ValueError(f"its table of {name} has {table.ndim} axes, expected one")
         check_rows(self.rows)
-        frames = sum(file.count for file in self.frames)
+        frames = len(self.frames)
         for name, column, of, count in (
             ("samples", "frame", "frame", frames),
             ("samples", "row", "row", len(self.rows)),
@@ -109,17 +110,17 @@ class StoreContent:
 
 
 class Store:
-    """A store opened for reading: a file, or what bcclone.cluster has read from several files.
+    """A store opened for reading: a file, or content that bcclone.cluster has read from several files.
 
-    frames: uint8 (frames, height, width, channels), memory-mapped, read-only; the tables are those of StoreContent.
-    Raises UserError for a path that is not a store, and for a store that is truncated or has another schema.
+    The tables and frames are those of StoreContent. Raises UserError for a path that is not a store, and for a store
+    that is truncated or has another schema.
     """
 
-    def __init__(self, path: Location | str, opened: tuple[StoreContent, Frames] | None = None) -> None:
+    def __init__(self, path: Location | str, content: StoreContent | None = None) -> None:
         self.path = path = parse_location(path) if isinstance(path, str) else path
-        content, self.frames = opened or _open_file(path)
+        content = content or _read_file(path)
         self.preprocessing, self.sample_settings = content.preprocessing, content.sample_settings
-        self.content_hash, self.recordings = content.content_hash, content.recordings
+        self.content_hash, self.recordings, self.frames = content.content_hash, content.recordings, content.frames
         self.samples, self.rows, self.extras = content.samples, content.rows, content.extras
 
     def __enter__(self) -> Self:
@@ -166,7 +167,7 @@ def open_if_store(path: Location) -> Store | None:
     return None if path.suffix == ".csv" or (isinstance(path, Path) and path.is_dir()) else Store(path)
 
 
-def _open_file(path: Location) -> tuple[StoreContent, Frames]:
+def _read_file(path: Location) -> StoreContent:
     if not isinstance(path, Path):
         raise UserError(f"{path}: a file at a URL, expected a store on this machine; copy it here first")
     if path.is_dir():
@@ -176,8 +177,7 @@ def _open_file(path: Location) -> tuple[StoreContent, Frames]:
         )
     if not path.exists():
         raise missing_store(path)
-    content, _ = read_store(path)
-    return content, Frames(content.frames, content.preprocessing.shape)
+    return read_store(path)[0]
 
 
 def missing_store(path: Location) -> UserError:
@@ -190,8 +190,8 @@ def read_store(
 ) -> tuple[StoreContent, Sequence[Table]]:
     """Read the tables of a store of one file, and other tables of that file.
 
-    others: names of these; opened: an open file with the content of one at a URL, and its version. Raises UserError if
-    it is no store, is truncated, or has another schema.
+    others: names of these; opened: for a URL, an open file with its content, and its version. Raises UserError if it is
+    no store, is truncated, or has another schema.
     """
     with explained(path, "a complete store", "make one with: bcclone preprocess RECORDING... -o data.h5"):
         try:
@@ -213,13 +213,13 @@ def read_store(
             rows=np.asarray(parts["rows"]),
             recordings=[from_json(RecordingInfo, parse_json(text)) for text in parts["recordings"]],
             extras=parts["extras"],
-            frames=[_frame_file(parts["frames"], preprocessing, path, version)],
+            frames=Frames([_frame_file(parts["frames"], preprocessing, path, version)], preprocessing.shape),
         )
         return content, [parts[name] for name in others]
 
 
 def read_preprocessing(text: Any, digest: Any) -> Preprocessing:
-    """Return a stored preprocessing; raises ValueError if it is none, or does not have this digest."""
+    """Return a stored preprocessing; raises ValueError if the text is not one, or has another digest."""
     preprocessing = Preprocessing.from_json(text)
     if digest != preprocessing.digest:
         raise ValueError("the hash of its preprocessing does not match")
@@ -227,7 +227,7 @@ def read_preprocessing(text: Any, digest: Any) -> Preprocessing:
 
 
 def _frame_file(place: Place, preprocessing: Preprocessing, path: Location, version: tuple[int, int]) -> FrameFile:
-    """Return where the frames lie; raises ValueError if there are others than expected."""
+    """Return where the frames are in the file; raises ValueError if they are not as expected."""
     count, *shape = place.shape or (0,)
     if place.dtype != np.uint8 or tuple(shape) != preprocessing.shape:
         raise ValueError(

@@ -55,9 +55,8 @@ class StoreWriter:
     """Writes a store to `path`: first the frames one after the other, then the tables.
 
     Space for `capacity` frames and `table_bytes` of tables is reserved on disk first, so that a full disk raises an
-    OSError before the work begins, and not an error of HDF5 when it closes the file. The frames are written to the
-    file directly and not through HDF5, which would hold them in memory. `path` should be a temporary name
-    (bcclone.system.atomic).
+    OSError before the work begins, and not an error of HDF5 when it closes the file. The frames do not pass through
+    HDF5, which would keep them in memory. `path` should be a temporary name (bcclone.system.atomic).
     """
 
     def __init__(self, path: Path, preprocessing: Preprocessing, capacity: int, table_bytes: int = 0) -> None:
@@ -67,7 +66,12 @@ class StoreWriter:
         self._frame_bytes = math.prod(preprocessing.shape)
         self._table_bytes = table_bytes + _OVERHEAD
         size = capacity * self._frame_bytes + self._table_bytes
-        _check_space(path, size)
+        free = shutil.disk_usage(path.absolute().parent).free
+        if size > free:
+            raise UserError(
+                f"{path.parent}: the store needs {size / 1e6:.1f} MB and {free / 1e6:.1f} MB are free; "
+                "free some space, choose another folder, or a smaller --size"
+            )
         _reserve(path, size)
         self._offset = _lay_out(path, preprocessing, capacity)
         _reserve(path, size)
@@ -91,7 +95,11 @@ class StoreWriter:
         if checksums is None:
             checksums = [zlib.crc32(frame.data) for frame in frames]
         self.checksums.extend(checksums)
-        self._write(frames.reshape(-1).data)
+        data = frames.reshape(-1).data
+        while data:  # a nearly full disk takes a part, and refuses only the rest
+            count = self._file.write(data)
+            self._flush.wrote(count)
+            data = data[count:]
         self.count += len(frames)
 
     def append_from(self, store: Store) -> None:
@@ -99,12 +107,6 @@ class StoreWriter:
         for file in store.frames.files:
             for block in file.read(self._frame_bytes, max(1, _COPY_BYTES // self._frame_bytes)):
                 self.append(np.frombuffer(block, np.uint8).reshape(-1, *store.frames.frame_shape))
-
-    def _write(self, data: memoryview) -> None:
-        while data:  # a nearly full disk takes a part, and refuses only the rest
-            count = self._file.write(data)
-            self._flush.wrote(count)
-            data = data[count:]
 
     def finish(
         self,
@@ -193,15 +195,6 @@ def _reserve(path: Path, size: int) -> None:
                 raise
         if file.tell() < size:
             file.truncate(size)
-
-
-def _check_space(path: Path, needed: int) -> None:
-    free = shutil.disk_usage(path.absolute().parent).free
-    if needed > free:
-        raise UserError(
-            f"{path.parent}: the store needs {needed / 1e6:.1f} MB and {free / 1e6:.1f} MB are free; "
-            "free some space, choose another folder, or a smaller --size"
-        )
 
 
 def write_store(

@@ -2,28 +2,24 @@
 
 In: a log with its drivers.csv. Out: the log with the rows of the choice only.
 
-A row that drivers.csv lacks, as the last one of a killed program may be, counts as driven by the model: so it is never
-learned from as a correction.
+A row that is not in drivers.csv, such as the last one of a killed program, counts as driven by the model, so that it is
+never taken for a correction.
 """
 
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
 from bcclone.dataset.sample_settings import CORRECTIONS, GOOD_ROWS
 from bcclone.recording.log import Log
-from bcclone.recording.run_tables import MODEL, DrivenRow, read_drivers
-from bcclone.system.arrays import IndexArray
+from bcclone.recording.run_tables import BY_MODEL, MODEL, read_drivers
+from bcclone.system.arrays import BoolArray, IndexArray
 
 WENT_WRONG_SECONDS = 5  # of the model's driving before a take-over: in these it went wrong
 LEFT_OUT = {  # choice -> the rows that it leaves out
     GOOD_ROWS: f"that the model drove in the {WENT_WRONG_SECONDS} s before a person took over",
     CORRECTIONS: "in which no person had taken over",
 }
-_UNKNOWN = DrivenRow(MODEL)
-
-Mask = npt.NDArray[np.bool_]
 
 
 def choose_rows(log: Log, choice: str) -> Log:
@@ -35,7 +31,7 @@ def choose_rows(log: Log, choice: str) -> Log:
     drivers, rows = read_drivers(log.path.parent), log.rows
     if not drivers:
         return replace(log, rows=rows.assign(take_over=False))
-    driven = [drivers.get(image, _UNKNOWN) for image in rows["center"]]
+    driven = [drivers.get(image, BY_MODEL) for image in rows["center"]]
     number = np.array([row.take_over or 0 for row in driven], np.int64)
     by_model = np.array([row.driver == MODEL for row in driven], np.bool_)
     kept = np.ones(len(rows), np.bool_)
@@ -44,10 +40,11 @@ def choose_rows(log: Log, choice: str) -> Log:
     elif choice == GOOD_ROWS:
         kept = ~(by_model & _before_take_overs(log, number))
     chosen = rows.assign(take_over=number > 0)[kept].reset_index(drop=True)
-    return replace(log, rows=chosen.assign(episode=_episodes(log, np.flatnonzero(kept))))
+    begins = (np.diff(np.flatnonzero(kept)) > 1) | (np.diff(chosen["episode"]) != 0)
+    return replace(log, rows=chosen.assign(episode=np.append(0, np.cumsum(begins))[: len(chosen)]))
 
 
-def _before_take_overs(log: Log, number: IndexArray) -> Mask:
+def _before_take_overs(log: Log, number: IndexArray) -> BoolArray:
     """Return which rows are in the last seconds before a take-over, in the same episode; number: take-over, 0: none."""
     time_ms, episode = log.rows["time_ms"].to_numpy(np.int64), log.rows["episode"].to_numpy()
     before = np.zeros(len(number), np.bool_)
@@ -55,10 +52,3 @@ def _before_take_overs(log: Log, number: IndexArray) -> Mask:
         first = int(np.searchsorted(time_ms, time_ms[row] - WENT_WRONG_SECONDS * 1000))
         before[first:row] |= episode[first:row] == episode[row]
     return before
-
-
-def _episodes(log: Log, kept: IndexArray) -> IndexArray:
-    """Return the episodes, from 0, of the rows that are kept, given their positions in the log's table."""
-    episode = log.rows["episode"].to_numpy()[kept]
-    begins = (np.diff(kept) > 1) | (np.diff(episode) != 0)
-    return np.append(0, np.cumsum(begins))[: len(kept)]

@@ -110,13 +110,8 @@ def seconds_back(lateral_offset_m: float, speed: float, steering: float) -> floa
 
     Returns infinity for a steering of 0 or less, or a car that stands still.
     """
-    shortest, longest = 0.0, _MAX_RETURN_SECONDS
-    if steering <= 0 or steering_back(lateral_offset_m, speed, longest) > steering:
+    from scipy.optimize import brentq  # only pictures need it
+
+    if steering <= 0 or steering_back(lateral_offset_m, speed, _MAX_RETURN_SECONDS) > steering:
         return math.inf
-    while longest - shortest > 1e-6:
-        middle = (shortest + longest) / 2
-        if steering_back(lateral_offset_m, speed, middle) > steering:
-            shortest = middle
-        else:
-            longest = middle
-    return longest
+    return float(brentq(lambda at: steering_back(lateral_offset_m, speed, at) - steering, 0.0, _MAX_RETURN_SECONDS))

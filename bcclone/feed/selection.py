@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bcclone.dataset.answer import OUTPUTS, outputs_of
-from bcclone.dataset.labels import Correction, knows_road, output_labels, path_labels
+from bcclone.dataset.labels import knows_road, lookahead_m, output_labels, path_labels
 from bcclone.dataset.rows import RowTable
 from bcclone.dataset.sample_settings import TRAINING
 from bcclone.dataset.samples import SampleTable, windows
@@ -151,7 +151,7 @@ def _results_of(data: TrainingData, function: TargetFunction) -> Callable[[Sampl
 def lookahead_of(data: TrainingData, row: npt.NDArray[np.uint32]) -> Float32Array:
     """Return how far ahead the car aims in samples of these rows, (samples,), indices into data.rows, in metres."""
     rows: RowTable = data.rows
-    return Correction.of(data.sample_settings).lookahead_m(rows["speed_mph"][row]).astype(np.float32)
+    return lookahead_m(data.sample_settings, rows["speed_mph"][row]).astype(np.float32)
 
 
 def describe_windows(training: Selection, validation: Selection) -> str:

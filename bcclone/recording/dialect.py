@@ -14,14 +14,14 @@ from itertools import accumulate, product
 from bcclone.recording.row import CAMERAS, RowError
 
 COLUMNS = "center,left,right,steering,throttle,brake,speed"
-# these patterns never go back over what they have passed, so that a line takes a time proportional to its length
+# none of these patterns backtracks, so the time for a line is proportional to its length
 NUMBER = re.compile(r"[-+]?(?:\d++(?:\.\d*+)?+|\.\d++)(?:[eE][-+]?\d++)?+")
 LONGEST_NAME = 255  # bytes; the limit of common file systems
 LONGEST_LINE = 20_000
 
 _SEPARATORS = ",;\t"
 _IMAGE = re.compile(rf"\.jpe?g\"?+ *+(?P<separator>[{_SEPARATORS}])(?P<space> ?)", re.IGNORECASE)
-_FIELD = r"(?=[,;]*+[^\s,;])"  # text follows, perhaps after empty fields
+_FIELD = r"(?=[,;]*+[^\s,;])"  # followed by text, perhaps after empty fields
 _TABS = r"(?=[^\S\t]*+\t)\s++"  # white space that contains a tab
 _INDEX = re.compile(rf"\s*+\d*+(?:\s*+[,;]\s*+|{_TABS}){_FIELD}|{_TABS}{_FIELD}")
 _EMPTY = {mark: re.compile(rf' *+(?:"" *+)?+[{mark}]') for mark in _SEPARATORS}
@@ -105,16 +105,20 @@ def split_line(line: int, text: str) -> Fields:
     images = []
     for camera in CAMERAS:
         image, rest = _split_image(rest, separator, camera)
-        images.append(_base_name(image))
+        images.append(image.replace("\\", "/").rpartition("/")[2].strip())  # a backslash never starts an escape
         if len(images[-1].encode()) > LONGEST_NAME:
             raise RowError(
                 f"the name of the {camera} image has {len(images[-1].encode())} bytes, expected at most {LONGEST_NAME}"
             )
     spaced = separator == "," and found["space"] == " "
-    numbers = _split_numbers(rest, separator, spaced)
+    rest = rest.strip().rstrip(f"{separator} ")
+    if '"' in rest:
+        numbers = next(csv.reader([rest], delimiter=separator, skipinitialspace=True))
+    else:
+        numbers = re.split(r",\s+", rest) if spaced else rest.split(separator)
     if len(numbers) < 4:
         raise RowError(f"the row ends after {3 + len(numbers)} columns, expected 7: {COLUMNS}")
-    return Fields(line, (images[0], images[1], images[2]), tuple(numbers), spaced)
+    return Fields(line, (images[0], images[1], images[2]), tuple(number.strip() for number in numbers), spaced)
 
 
 def _split_image(text: str, separator: str, camera: str) -> tuple[str, str]:
@@ -128,22 +132,6 @@ def _split_image(text: str, separator: str, camera: str) -> tuple[str, str]:
     return path["path"], text[path.end() :]
 
 
-def _base_name(path: str) -> str:
-    """Return the text after the last slash or backslash; a backslash never starts an escape."""
-    return path.replace("\\", "/").rpartition("/")[2].strip()
-
-
-def _split_numbers(text: str, separator: str, spaced: bool) -> list[str]:
-    text = text.strip().rstrip(f"{separator} ")
-    if '"' in text:
-        fields = next(csv.reader([text], delimiter=separator, skipinitialspace=True))
-    elif spaced:
-        fields = re.split(r",\s+", text)
-    else:
-        fields = text.split(separator)
-    return [field.strip() for field in fields]
-
-
 def with_decimal_point(number: str) -> str:
     """Return a number with its decimal comma, if it has one, replaced by a point."""
     return number.replace(",", ".") if "," in number and _COMMA_NUMBER.fullmatch(number) else number
@@ -152,8 +140,8 @@ def with_decimal_point(number: str) -> str:
 def resolve_decimal_commas(parts: Sequence[str], previous_speed_mph: float) -> Numbers:
     """Return the numbers of a line whose separators and decimal marks are both bare commas.
 
-    parts: the numeric columns, split at every comma. Of all possible readings, the one whose speed is nearest to that
-    of the previous row is returned. Raises RowError if there is no reading, or two that are equally near.
+    parts: the numeric columns, split at every comma. Of all possible readings, the one whose speed is closest to that
+    of the previous row is returned. Raises RowError if there is no reading, or two that are equally close.
     """
     readings = sorted(set(_readings(parts)), key=lambda numbers: abs(numbers[3] - previous_speed_mph))
     if not readings:

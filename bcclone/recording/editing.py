@@ -145,7 +145,7 @@ def rows_to_show(settings: EditSettings) -> pd.DataFrame:
 class _Recorded:
     """All usable rows of a log, the deleted ones included, in order of time, and its edits so far.
 
-    seconds: since the first row, (rows,), to the millisecond, so that 0.8s finds the row that says so.
+    seconds: since the first row, (rows,), rounded to milliseconds, so that the position 0.8s finds the row at 0.8 s.
     """
 
     def __init__(self, path: Path) -> None:
@@ -154,7 +154,10 @@ class _Recorded:
         self.seconds: FloatArray = np.round(seconds_since_first(self.times / 1000), 3)
 
     def edited(self, settings: EditSettings) -> Edits:
-        """Return the edits with the one that the settings ask for, or the same ones if they ask for none."""
+        """Return the edits with that of the settings, or the same ones without one.
+
+        Raises UserError for an edit that would change nothing, or shift the steering too far.
+        """
         done = self.edits.edits
         if settings.undo:
             if not done:
@@ -170,18 +173,13 @@ class _Recorded:
                     f"most {MAX_ADVANCE:g} s; take the last edit back with: bcclone edit {self.path} --undo"
                 )
             return after
-        for kind, positions in ((DELETE, settings.delete), (RESTORE, settings.restore), (TRIM, settings.trim)):
-            if positions:
-                first, last = self.range_of(positions)
-                ends = [(0, first - 1), (last + 1, len(self.rows) - 1)]
-                return self._with(kind, ends if kind == TRIM else [(first, last)])
-        return self.edits
-
-    def _with(self, kind: str, ranges: Sequence[tuple[int, int]]) -> Edits:
-        """Return the edits and one more, of ranges of rows; raises UserError if it would change nothing."""
-        images = self.rows["center"].tolist()
-        spans = tuple((images[first], images[last]) for first, last in ranges if first <= last)
-        after = Edits((*self.edits.edits, Edit(kind, spans))) if spans else self.edits
+        if not (positions := settings.delete or settings.restore or settings.trim):
+            return self.edits
+        kind = DELETE if settings.delete else RESTORE if settings.restore else TRIM
+        images, (first, last) = self.rows["center"].tolist(), self.range_of(positions)
+        ranges = [(0, first - 1), (last + 1, len(images) - 1)] if kind == TRIM else [(first, last)]
+        spans = tuple((images[start], images[end]) for start, end in ranges if start <= end)
+        after = Edits((*done, Edit(kind, spans))) if spans else self.edits
         if (after.deleted(self.times) == self.edits.deleted(self.times)).all():
             already = "are deleted already" if spans else "are all of the recording"
             state = "are not deleted" if kind == RESTORE else already
@@ -201,7 +199,7 @@ class _Recorded:
         return first, last
 
     def _index(self, position: str, side: str) -> int:
-        """Return the index of the row at a position: of seconds, the next row ("left") or the last one by then."""
+        """Return the index of the row at a position; of seconds, the row after it ("left") or before it ("right")."""
         count = len(self.rows)
         if position in (START, END):
             return 0 if position == START else count - 1

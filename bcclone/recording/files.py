@@ -94,7 +94,7 @@ def default_inputs() -> list[str]:
 class ImageIndex:
     """Finds the JPEG files of a log by base name, in all the usual folders; each folder is listed once.
 
-    A name that differs from a file's in upper and lower case only is found too, as on Windows and macOS.
+    Upper and lower case do not matter, as on Windows and macOS.
     """
 
     def __init__(self, log_path: Location) -> None:
@@ -107,7 +107,9 @@ class ImageIndex:
         for folder in reversed(self.folders):
             if folder.is_dir():
                 resolved = f"{folder}/" if is_url(folder) else f"{os.path.realpath(as_local(folder))}{os.sep}"
-                self._folder_of.update((name, resolved) for name in _jpeg_names(folder))
+                with reaching(folder):
+                    names = [path.name for path in folder.iterdir()]
+                self._folder_of |= {name: resolved for name in names if name.lower().endswith((".jpg", ".jpeg"))}
         self._by_lower: dict[str, str] | None = None  # made when a name is not found as it is
 
     def find(self, name: str) -> str | None:
@@ -120,7 +122,7 @@ class ImageIndex:
         return sorted(self._folder_of.keys() - set(map(self._file_of, named)))
 
     def _file_of(self, name: str) -> str | None:
-        """Return the file's own name, which may have other upper and lower case letters, or None."""
+        """Return the name of the file itself, in its own upper and lower case, or None."""
         if name in self._folder_of:
             return name
         if not name:
@@ -131,17 +133,12 @@ class ImageIndex:
 
 
 def _images_folder(home: Location) -> Location:
-    """Return the folder IMG in this one, also if its name has other letters, such as img."""
+    """Return the folder IMG in this one, in any upper and lower case."""
     usual = home / IMAGES
     if is_url(home) or usual.is_dir() or not home.is_dir():
         return usual
     names = [path.name for path in home.iterdir() if path.name.lower() == IMAGES.lower() and path.is_dir()]
     return home / min(names, default=IMAGES)
-
-
-def _jpeg_names(folder: Location) -> list[str]:
-    with reaching(folder):
-        return [path.name for path in folder.iterdir() if path.name.lower().endswith((".jpg", ".jpeg"))]
 
 
 def _expand(name: str) -> list[Location]:

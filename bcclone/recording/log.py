@@ -207,7 +207,10 @@ def _read_line_by_line(path: Location, lines: list[str]) -> _Read:
             raise ForeignLog(path, f"it has a header and no rows, expected rows of {COLUMNS}", empty=header)
         begins = lines[first].strip()[:60]
         raise ForeignLog(path, f"row {bad[0].row}: {bad[0].reason} (the file begins with {begins!r})")
-    bare_commas = _has_bare_decimal_commas(split)
+    # commas are both separators and decimal marks, without spaces that distinguish them
+    bare_commas = any(len(f.numbers) > 4 for f in split) and not any(
+        "." in number or "," in number or not number for f in split for number in f.numbers
+    )
     decimal_comma = bare_commas or any(with_decimal_point(n) != n for f in split for n in f.numbers[:4])
     dialect = Dialect(
         spaced=sum(f.spaced for f in split) * 2 > len(split),
@@ -236,13 +239,6 @@ def _split_lines(lines: list[str], first: int, bad: list[BadRow]) -> Iterator[Fi
         except RowError as error:
             if names_an_image(text) or not is_known_header(text):  # joined logs repeat the header
                 bad.append(BadRow(number, str(error)))
-
-
-def _has_bare_decimal_commas(split: list[Fields]) -> bool:
-    """Return True if commas are both separators and decimal marks, without spaces that distinguish them."""
-    return any(len(f.numbers) > 4 for f in split) and not any(
-        "." in number or "," in number or not number for f in split for number in f.numbers
-    )
 
 
 def _checked_rows(split: list[Fields], bare_commas: bool, bad: list[BadRow]) -> Iterator[LogRow]:

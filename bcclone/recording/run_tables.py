@@ -1,6 +1,6 @@
-"""Read the sidecar tables of a run: CSV files next to its log, with further values for each image.
+"""Read and write the sidecar tables of a run: CSV files next to its log, with further values for each image.
 
-In: a run folder. Out: the values by image. Also how each value is written as a row.
+In: a run folder. Out: the values of each table by image. For writing, values in, rows out.
 
 drivers.csv says who drove, trace.csv where the simulated car was, answers.csv how late the drive server answered, and
 uncertainty.csv has the scores of a monitor. Each row is written with its row of the log, so that a killed program
@@ -9,7 +9,7 @@ leaves both complete.
 
 import hashlib
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -71,7 +71,7 @@ SIDECARS = (DRIVERS, TRACE, ANSWERS, UNCERTAINTY)
 class DrivenRow:
     """Who steered at a row of the log: MODEL or HUMAN; take_over: number of the take-over, from 1, None if none.
 
-    A person who takes over from a model begins a take-over, which ends when the model drives again. Raises ValueError.
+    A take-over begins when a person takes over from a model, and ends when the model drives again. Raises ValueError.
     """
 
     driver: str
@@ -131,7 +131,7 @@ class TracePoint:
 
 
 def read_trace(folder: Location) -> dict[str, TracePoint]:
-    """Return the points of trace.csv by the base name of their image; none if there is no such file."""
+    """Return the points of trace.csv by the base name of their image; {} without such a file. Raises UserError."""
 
     def point_of(cells: Mapping[str, str]) -> TracePoint:
         return TracePoint(track=cells["track"], **{name: number(name, cells[name]) for name in _FARTHEST})
@@ -150,7 +150,7 @@ def uncertainty_row(image: str, score: float, average: float, uncertain: bool) -
 
 
 def read_answers(folder: Path) -> dict[str, float]:
-    """Return the milliseconds from request to answer by the base name of the image; none if there is no such file."""
+    """Return the milliseconds from request to answer by the base name of the image; {} without such a file."""
     (column,) = ANSWERS.columns
     return ANSWERS.read(folder, lambda cells: number(column, cells[column]))
 
@@ -172,25 +172,18 @@ def write_trace(folder: Path, shown: Sequence[ShownFrame]) -> int:
     """Write the trace of a run folder; return how many of its frames were found among the shown ones.
 
     The drive server names frames by its own clock, but keeps their bytes, so each is found by the digest of its JPEG.
-    """
-    rows = [point.row(name) for name, point in _matched(folder, shown)]
-    write_text(folder / TRACE.name, TRACE.header + "".join(f"{row}\n" for row in rows))
-    return len(rows)
-
-
-def _matched(folder: Path, shown: Sequence[ShownFrame]) -> Iterator[tuple[str, TracePoint]]:
-    """Yield the name of each frame and where the car was.
-
     Frames with the same bytes, as of a car that stands still, are matched in their order.
     """
     indices: dict[bytes, deque[int]] = defaultdict(deque)
     for index, frame in enumerate(shown):
         indices[frame.digest].append(index)
-    latest = -1
+    rows, latest = list[str](), -1
     for path in sorted(folder.glob("*.jpg")):
         candidates = indices[digest_of(read_bytes(path, "image"))]
         while candidates and candidates[0] <= latest:
             candidates.popleft()
         if candidates:
             latest = candidates.popleft()
-            yield path.name, shown[latest].point
+            rows.append(shown[latest].point.row(path.name))
+    write_text(folder / TRACE.name, TRACE.header + "".join(f"{row}\n" for row in rows))
+    return len(rows)

@@ -40,7 +40,7 @@ class RecordingWriter:
             raise UserError(f"{folder}: cannot record there: {error.strerror}; choose another folder") from None
 
     def write(self, images: Mapping[str, bytes], numbers: Iterable[str], tables: Mapping[Sidecar, str]) -> None:
-        """Append a row, or leave nothing of it; raises OSError if the disk refuses.
+        """Append a row, or nothing of it if the disk refuses; then raises OSError.
 
         images: name -> content of the JPEG file; a name without a camera is of the centre camera; numbers: the other
         cells of the log; tables: the row in each table next to it.
@@ -62,7 +62,7 @@ class RecordingWriter:
         self.rows += 1
 
     def remove_if_void(self) -> None:
-        """Remove what was made if no row was written; a folder with files of others stays."""
+        """Remove the files and folders that were made if no row was written; other files stay."""
         if self.rows:
             return
         with suppress(OSError):
@@ -74,7 +74,7 @@ class RecordingWriter:
 
 
 def is_free(folder: Path) -> bool:
-    """Return whether a folder can take a new recording: it is missing, empty, or has one that got no row."""
+    """Return whether a folder can take a new recording: it is missing, empty, or has a recording without a row."""
     if not folder.is_dir():
         return not folder.exists()
     names, log, images = {path.name for path in folder.iterdir()}, folder / LOG_NAME, folder / IMAGES
@@ -104,7 +104,7 @@ def append_row(path: Path, row: str, header: str = "") -> None:
 
 
 def _write_image(path: Path, content: bytes) -> None:
-    """Write a file that exists under its name only when it is complete, and that replaces a link."""
+    """Write a file that appears under its name when it is complete; a link of this name is replaced."""
     temporary = path.with_name(f".{path.name}.partial")
     try:
         temporary.write_bytes(content)

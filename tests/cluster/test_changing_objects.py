@@ -48,7 +48,7 @@ def test_frames_of_a_shard_that_changes_after_the_store_was_opened_are_not_read(
         before = opened.frames[np.array([0, 1])]
         other = opened.frames[np.array([len(opened.frames) - 1])]
         CHANGES[change](store / FIRST)
-        with pytest.raises(UserError, match=f"{FIRST}: .*(train again|cannot be reached|ends before)"):
+        with pytest.raises(UserError, match=f"{FIRST}: .*(start again|cannot be reached|ends before)"):
             opened.frames[np.array([0, 1])]
         assert (opened.frames[np.array([len(opened.frames) - 1])] == other).all()
     assert before.any()

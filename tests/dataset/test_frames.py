@@ -99,7 +99,7 @@ def test_a_copy_refuses_a_file_that_has_changed(tmp_path, count):
     sent = pickle.dumps(Frames([FrameFile(path, 0, len(FRAMES), file_version(path))] * count, SHAPE))
     os.utime(path, ns=(1, 1))
     copy = pickle.loads(sent)
-    with pytest.raises(UserError, match=r"data\.h5: the store was rewritten or removed after training began"):
+    with pytest.raises(UserError, match=r"data\.h5: the store was rewritten or removed while it was used"):
         copy[0]
 
 

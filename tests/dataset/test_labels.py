@@ -7,7 +7,15 @@ import pandas as pd
 import pytest
 
 from bcclone.dataset.answer import OUTPUTS
-from bcclone.dataset.labels import PATH_COLUMNS, PATH_ENDS_M, Correction, output_labels, path_labels, steering_labels
+from bcclone.dataset.labels import (
+    PATH_COLUMNS,
+    PATH_ENDS_M,
+    camera_correction,
+    lookahead_m,
+    output_labels,
+    path_labels,
+    steering_labels,
+)
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.vehicle import MPH, SIDE_CAMERA_M, lookahead_of, steering_to_line
 
@@ -42,20 +50,20 @@ def test_a_lead_takes_the_steering_of_later_rows():
 
 
 def test_the_auto_correction_steers_back_and_is_stronger_at_lower_speed():
-    slow, fast = Correction().of_camera("left", np.array([15.0, 30.0]))
+    slow, fast = camera_correction(SampleSettings(), "left", np.array([15.0, 30.0]))
     assert slow > fast > 0
-    assert (Correction().of_camera("right", np.array([15.0, 30.0])) < 0).all()
-    assert Correction().of_camera("center", np.array([15.0, 30.0])).tolist() == [0.0, 0.0]
+    assert (camera_correction(SampleSettings(), "right", np.array([15.0, 30.0])) < 0).all()
+    assert camera_correction(SampleSettings(), "center", np.array([15.0, 30.0])).tolist() == [0.0, 0.0]
 
 
 def test_the_auto_correction_has_a_shortest_lookahead():
-    standing, slow = Correction().of_camera("left", np.array([0.0, 5.0]))
+    standing, slow = camera_correction(SampleSettings(), "left", np.array([0.0, 5.0]))
     assert standing == slow < 0.5
 
 
 @pytest.mark.parametrize("steering", [0.05, 0.4])
 def test_a_fixed_correction_determines_the_lookahead(steering):
-    (ahead,) = Correction(steering).lookahead_m(np.array([30.0]))
+    (ahead,) = lookahead_m(SampleSettings(correction=steering), np.array([30.0]))
     assert ahead == lookahead_of(SIDE_CAMERA_M, steering)
     assert steering_to_line(-SIDE_CAMERA_M, 0.0, ahead) == pytest.approx(steering)
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from bcclone.dataset.images import encode_jpeg
-from bcclone.dataset.labels import Correction
+from bcclone.dataset.labels import camera_correction
 from bcclone.dataset.recoveries import Recovery, measure_correction, measured_correction
+from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.vehicle import MPH, SIDE_CAMERA_M, steering_to_line
 from bcclone.recording.log import read_log
 from bcclone.recording.row import CAMERAS, image_stamp
@@ -61,7 +62,7 @@ def test_the_experts_own_correction_is_measured_from_its_recoveries(recovering):
     truth = -float(np.mean(steering_to_line(SIDE_CAMERA_M, 0.0, LOOKAHEAD_M + LOOKAHEAD_SECONDS * speed)))
     assert result.recoveries >= 6
     assert abs(result.measured - truth) < max(3 * result.standard_error, 0.2 * truth)
-    assert result.geometry == pytest.approx(Correction().of_camera("left", np.array([29.0]))[0], abs=0.01)
+    assert result.geometry == pytest.approx(camera_correction(SampleSettings(), "left", np.array([29.0]))[0], abs=0.01)
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from bcclone.cli import perform
 from bcclone.commands.options import Given, make_parser
 from bcclone.commands.training import plots
 from bcclone.dataset.conversion import open_in_place
-from bcclone.dataset.labels import Correction
+from bcclone.dataset.labels import camera_correction
 from bcclone.dataset.preprocessing import Preprocessing, seen_rows
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.samples import SAMPLE
@@ -62,10 +62,10 @@ def subject(model_file, store):
 
 
 def test_a_correction_takes_longer_at_a_lower_speed_and_one_by_geometry_as_long_at_each():
-    (_, _, slow), (_, _, fast) = returns(Correction(0.1), [10, 30])
+    (_, _, slow), (_, _, fast) = returns(SampleSettings(correction=0.1), [10, 30])
     assert slow > 2 * fast
     assert 10 * slow < 30 * fast < 1.5 * 10 * slow  # the lag of the yaw is longer where it is faster
-    (_, weak, slow), (_, strong, fast) = returns(Correction("auto", lookahead_seconds=0.8), [20, 30])
+    (_, weak, slow), (_, strong, fast) = returns(SampleSettings(lookahead_seconds=0.8), [20, 30])
     assert weak > 1.5 * strong
     assert slow == pytest.approx(fast, rel=0.1)
     assert typical_speeds(np.array([0.0, 28.0, 29.0, 29.2])) == [10.0, 20.0, 29.0]
@@ -166,7 +166,7 @@ def test_the_samples_of_a_row_have_the_steering_that_training_uses(subject, stor
     titles = ["center", "left", "right", "center,\n1 frame earlier", "center, mirrored"]
     assert [sample.title for sample in shown] == titles
     for sample in shown[:-1]:
-        corrected = recorded[1] + Correction().of_camera(sample.title.split(",")[0], np.array([speed]))[0]
+        corrected = recorded[1] + camera_correction(SampleSettings(), sample.title.split(",")[0], np.array([speed]))[0]
         assert sample.steering == pytest.approx(corrected, abs=1e-6)
     assert shown[-1].steering == pytest.approx(-recorded[1])
     assert np.array_equal(shown[-1].image, shown[0].image[:, ::-1])

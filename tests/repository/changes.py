@@ -195,7 +195,7 @@ assert SpeedController(SpeedSettings(20.0, slow_in_fog=True)).target_mph(Answer(
             (
                 "bcclone/dataset/conversion_plan.py",
                 '        rows = rows.assign(half_speed=rows["speed_mph"] / 2)\n',
-                "        added.append(_NewRecording(log, rows, new.paths))",
+                "        added.append(replace(new, rows=rows))",
             ),
         ),
         """

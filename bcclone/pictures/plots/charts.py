@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-from bcclone.dataset.labels import Correction
-from bcclone.dataset.sample_settings import PARTS, TRAINING
+from bcclone.dataset.labels import camera_correction
+from bcclone.dataset.sample_settings import PARTS, TRAINING, SampleSettings
 from bcclone.dataset.samples import SampleTable
 from bcclone.dataset.vehicle import FULL_LOCK_DEGREES, MPH, SIDE_CAMERA_M, seconds_back, steering_back
 from bcclone.feed.order import balanced, has_zero_steering
@@ -116,11 +116,11 @@ def steering_counts(samples: SampleTable) -> dict[str, IndexArray]:
 
 def plot_recovery(subject: Subject, path: Path) -> None:
     """Draw which steering brings a car back to its line in how much time, and the corrections, into a PNG."""
-    correction = subject.correction
+    settings = subject.corrected
     title = f"Steering that brings the car back from a side camera's place, {SIDE_CAMERA_M:.2f} m off its line"
     figure = new_figure(8, 4.8, title)
     axes = figure.subplots()
-    backs = returns(correction, typical_speeds(np.asarray(subject.samples.rows["speed_mph"], np.float64)))
+    backs = returns(settings, typical_speeds(np.asarray(subject.samples.rows["speed_mph"], np.float64)))
     for (speed_mph, steering, seconds), (color, style) in zip(backs, _SPEED_STYLES, strict=False):
         needed = [steering_back(SIDE_CAMERA_M, speed_mph * MPH, each) for each in _SECONDS_SHOWN]
         label = f"{speed_mph:g} mph"
@@ -128,11 +128,11 @@ def plot_recovery(subject: Subject, path: Path) -> None:
             label += f": {steering:.3g} takes {seconds:.1f} s, {seconds * speed_mph * MPH:.0f} m"
             axes.plot([seconds], [steering], "o", color=color, zorder=4)
         axes.plot(_SECONDS_SHOWN, needed, style, color=color, linewidth=2, label=label)
-    if isinstance(correction.steering, float):
-        label = f"correction that the samples carry: {correction.steering:g}"
-        axes.axhline(correction.steering, color=GRAY, linestyle=":", label=label)
+    if isinstance(settings.correction, float):
+        label = f"correction that the samples carry: {settings.correction:g}"
+        axes.axhline(settings.correction, color=GRAY, linestyle=":", label=label)
     else:
-        axes.plot([], [], " ", label=f"correction: auto, aiming {correction.lookahead_seconds:g} s ahead")
+        axes.plot([], [], " ", label=f"correction: auto, aiming {settings.lookahead_seconds:g} s ahead")
     axes.set(
         xlabel="seconds until it is back on its line, beginning parallel to it and holding the steering",
         ylabel=f"steering (1 is full lock, {FULL_LOCK_DEGREES:g} degrees)",
@@ -144,13 +144,13 @@ def plot_recovery(subject: Subject, path: Path) -> None:
     save(figure, path)
 
 
-def returns(correction: Correction, speeds_mph: Sequence[float]) -> list[tuple[float, float, float]]:
+def returns(settings: SampleSettings, speeds_mph: Sequence[float]) -> list[tuple[float, float, float]]:
     """Return how a car at the position of a side camera comes back: speed, steering, and after how many seconds."""
     speeds = np.array(speeds_mph, float)
-    sides = (correction.of_camera("left", speeds) - correction.of_camera("right", speeds)) / 2
+    left, right = (camera_correction(settings, side, speeds) for side in ("left", "right"))
     return [
         (speed, steering, seconds_back(SIDE_CAMERA_M, speed * MPH, steering))
-        for speed, steering in zip(speeds.tolist(), sides.tolist(), strict=True)
+        for speed, steering in zip(speeds.tolist(), ((left - right) / 2).tolist(), strict=True)
     ]
 
 

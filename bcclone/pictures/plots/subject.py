@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bcclone.dataset.images import BadImage, Image, read_frame
-from bcclone.dataset.labels import Correction
 from bcclone.dataset.preprocessing import Preprocessing
-from bcclone.dataset.sample_settings import TEST, TRAINING, VALIDATION
+from bcclone.dataset.sample_settings import TEST, TRAINING, VALIDATION, SampleSettings
 from bcclone.dataset.samples import SampleTable
 from bcclone.dataset.store import Store
 from bcclone.feed.feed_settings import AugmentSettings
@@ -59,13 +58,13 @@ class Subject:
         return self.samples.samples
 
     @property
-    def correction(self) -> Correction:
-        """The correction of the steering in samples of the side cameras; raises NotDrawn if there are none."""
+    def corrected(self) -> SampleSettings:
+        """The settings of samples with side cameras; raises NotDrawn if all are of the centre camera."""
         if not self.table["camera"].any():
             raise NotDrawn(
                 "all samples are of the centre camera, whose steering is not corrected; name one with side cameras"
             )
-        return Correction.of(self.samples.sample_settings)
+        return self.samples.sample_settings
 
     def one_per_row(self, part: str) -> IndexArray:
         """Return one sample of each log row of a part, (rows,), in order: centre camera, not flipped, without offset.

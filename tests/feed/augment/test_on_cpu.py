@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from bcclone.dataset.geometry import CameraMove
-from bcclone.dataset.labels import Correction
+from bcclone.dataset.labels import camera_correction, lookahead_m
 from bcclone.dataset.preprocessing import PRESETS, Preprocessing, seen_rows
+from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.store import Store
 from bcclone.dataset.vehicle import CAMERA_AHEAD_M, FULL_LOCK_DEGREES, MOUNTS, WHEELBASE_M, YAW_GAIN
 from bcclone.feed.augment import AugmentationInputs, blur
@@ -61,10 +62,10 @@ def test_a_camera_to_the_right_or_turned_to_the_right_steers_to_the_left(offset_
 
 
 def test_a_camera_moved_to_a_side_camera_has_the_steering_of_that_camera():
-    correction, speed = Correction(), np.array([30.0])
-    (ahead,) = correction.lookahead_m(speed)
+    settings, speed = SampleSettings(), np.array([30.0])
+    (ahead,) = lookahead_m(settings, speed)
     corrected = change_of(MOUNTS["left"][0], lookahead_m=ahead)
-    assert corrected == pytest.approx(correction.of_camera("left", speed)[0])
+    assert corrected == pytest.approx(camera_correction(settings, "left", speed)[0])
 
 
 @pytest.mark.parametrize(("offset_m", "degrees"), [(1.0, 0.0), (0.0, 8.0), (-1.5, 8.0), (1.0, 8.0)])
