@@ -21,7 +21,7 @@ from bcclone.dataset.statistics import block_jackknife, correlation, mean_around
 from bcclone.dataset.vehicle import MPH
 from bcclone.recording.log import Log
 from bcclone.system.arrays import BoolArray, FloatArray, IndexArray
-from bcclone.system.opencv import cv2
+from bcclone.system.opencv import cv2, recolored, resized
 
 RADII_M = (15, 25, 40, 70, 150)  # between the kinds of bends; beyond, the road is straight
 FEWEST_STEPS = 50
@@ -55,8 +55,8 @@ class Look(NamedTuple):
 
     @classmethod
     def at(cls, frame: Image) -> Self:
-        gray = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
-        small = cv2.resize(gray, _REDUCED, interpolation=cv2.INTER_NEAREST)
+        gray = recolored(frame, cv2.COLOR_RGB2GRAY)
+        small = resized(gray, _REDUCED, cv2.INTER_NEAREST)
         contrast = float(cv2.meanStdDev(cv2.Laplacian(gray, cv2.CV_16S))[1][0, 0])
         return cls(float(small.mean()), float((small >= _SATURATED).mean()), contrast**2)
 

@@ -131,7 +131,12 @@ def advise(recordings: Sequence[Coverage]) -> tuple[str, ...]:
     if not recordings:
         return ()
     road = next((one.road for one in recordings if one.road), None)
-    lines = [*_more_bends(recordings, road), *_more_recoveries(recordings, road), *_more_light(recordings, road)]
+    lines = [*_more_bends(recordings, road), *_more_recoveries(recordings, road)]
+    brightness = np.concatenate([one.brightness for one in recordings])
+    if np.subtract(*np.nanquantile(brightness, (0.95, 0.05))) < _ONE_LIGHT:
+        how = f"--road {shlex.quote(road)} --light 0.6 --sun-elevation 20" if road else ""
+        command = f": bcclone simulate record other-light {how}" if road else ""
+        lines.append(f"{_rounded(_LEAST_SECONDS / 2)}: another light, for all frames are alike in brightness{command}")
     usable_seconds = sum(one.usable_seconds for one in recordings)
     if usable_seconds < _LEAST_SECONDS:
         missing = _LEAST_SECONDS - usable_seconds
@@ -172,15 +177,6 @@ def _more_recoveries(recordings: Sequence[Coverage], road: str | None) -> Iterat
             f"edge, of which there are {' and '.join(str(counts[side]) for side in missing)}: "
             f"pause the recording, drive to the edge, and record the way back{_play(road)}"
         )
-
-
-def _more_light(recordings: Sequence[Coverage], road: str | None) -> Iterator[str]:
-    brightness = np.concatenate([np.zeros(0), *(one.brightness for one in recordings)])
-    brightness = brightness[np.isfinite(brightness)]
-    if len(brightness) and np.subtract(*np.quantile(brightness, (0.95, 0.05))) < _ONE_LIGHT:
-        how = f"--road {shlex.quote(road)} --light 0.6 --sun-elevation 20" if road else ""
-        command = f": bcclone simulate record other-light {how}" if road else ""
-        yield f"{_rounded(_LEAST_SECONDS / 2)}: another light, for all frames are alike in brightness{command}"
 
 
 def _play(road: str | None) -> str:

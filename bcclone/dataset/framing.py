@@ -18,11 +18,11 @@ import numpy.typing as npt
 from bcclone.dataset.geometry import FOCAL_PX, rotation, simulated_camera
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image
 from bcclone.system.arrays import FloatArray
-from bcclone.system.codec import parse_json, read_json
+from bcclone.system.codec import read_json
 from bcclone.system.errors import UserError
-from bcclone.system.json_values import from_json, to_json
+from bcclone.system.json_values import to_json
 from bcclone.system.location import Location
-from bcclone.system.opencv import cv2
+from bcclone.system.opencv import cv2, resized
 
 FRAMING_NAME = "framing.json"  # next to the log of an imported recording
 FRACTION = 32  # positions in a picture are in whole 32nds of a pixel, as cv2.remap() interpolates
@@ -111,7 +111,7 @@ class Sampling:
     def apply(self, picture: Image) -> Image:
         """Return the frame of a picture, RGB uint8 (160, 320, 3)."""
         if picture.shape[1::-1] != (self.width, self.height):
-            picture = np.asarray(cv2.resize(picture, (self.width, self.height), interpolation=cv2.INTER_AREA), np.uint8)
+            picture = resized(picture, (self.width, self.height))
         table = (self.part[..., 1] * FRACTION + self.part[..., 0]).astype(np.uint16)
         frame = cv2.remap(picture, self.corner, table, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         return np.asarray(frame, np.uint8)
@@ -176,7 +176,7 @@ class Framing:
         kept = picture[slice(*(fitting.rows or (None,))), slice(*(fitting.columns or (None,)))]
         if kept.shape[:2] == (FRAME_HEIGHT, FRAME_WIDTH):
             return kept
-        return np.asarray(cv2.resize(kept, (FRAME_WIDTH, FRAME_HEIGHT), interpolation=cv2.INTER_AREA), np.uint8)
+        return resized(kept, (FRAME_WIDTH, FRAME_HEIGHT))
 
     @property
     def cuts(self) -> bool:
@@ -208,11 +208,6 @@ class Framing:
     def to_json(self) -> str:
         """Return the framing as JSON, as framing.json and a model file hold it."""
         return json.dumps(to_json(self))
-
-    @classmethod
-    def from_json(cls, text: str | bytes) -> Self:
-        """Read a text of to_json(); raises ValueError for any other."""
-        return from_json(cls, parse_json(text))
 
 
 def read_framing(path: Path) -> Framing:

@@ -19,7 +19,7 @@ import numpy as np
 
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image
 from bcclone.system.arrays import BoolArray, FloatArray
-from bcclone.system.opencv import cv2
+from bcclone.system.opencv import cv2, recolored
 
 FOCAL_PX = FRAME_HEIGHT / 2 * math.sqrt(3)  # 60 degrees vertical
 HEIGHT_M = 1.278  # of the cameras above the road
@@ -57,8 +57,7 @@ class Warp:
     def apply(self, image: Image, width: int, height: int) -> Image:
         """Return the view, uint8 (height, width, channels); the edge of the image is repeated beyond it."""
         if image.shape[2] == 3:
-            view = self.apply(np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2RGBA), np.uint8), width, height)
-            return np.asarray(cv2.cvtColor(view, cv2.COLOR_RGBA2RGB), np.uint8)
+            return recolored(self.apply(recolored(image, cv2.COLOR_RGB2RGBA), width, height), cv2.COLOR_RGBA2RGB)
         view = np.empty((height, width, image.shape[2]), np.uint8)
         self.draw(image, view)
         return view

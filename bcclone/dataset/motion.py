@@ -16,7 +16,7 @@ import numpy as np
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image
 from bcclone.dataset.statistics import robust_line
 from bcclone.system.arrays import BoolArray, Float32Array, FloatArray, IndexArray
-from bcclone.system.opencv import cv2
+from bcclone.system.opencv import cv2, recolored, resized
 
 _FAR = slice(16, 72)  # rows of a frame: around the horizon, with little sky
 _NEAR = slice(64, 128)  # of a side camera's: the ground, without the bonnet
@@ -60,8 +60,7 @@ def side_shift(center: Image, side: Image) -> Shift:
 
 
 def _reduced(part: Image) -> Float32Array:
-    gray = cv2.cvtColor(part, cv2.COLOR_RGB2GRAY)
-    return cv2.resize(gray, (_WIDTH, len(part) // 2), interpolation=cv2.INTER_AREA).astype(np.float32)
+    return resized(recolored(part, cv2.COLOR_RGB2GRAY), (_WIDTH, len(part) // 2)).astype(np.float32)
 
 
 def _shift(before: Float32Array, after: Float32Array) -> Shift:
@@ -115,7 +114,7 @@ def follow_points(before: Image, after: Image, turn: Shift) -> tuple[FloatArray,
 
     turn: the shift of distant objects, which is subtracted.
     """
-    first, second = (np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), np.uint8) for frame in (before, after))
+    first, second = (recolored(frame, cv2.COLOR_RGB2GRAY) for frame in (before, after))
     chosen = []
     for top, bottom in pairwise(_BANDS):
         corners = cv2.goodFeaturesToTrack(first[top:bottom], _POINTS, _LEAST_CONTRAST, _APART)

@@ -1,4 +1,4 @@
-"""Judge pictures, rows and cameras: dark, blurred and frozen frames, jumps of the clock, where the cameras look."""
+"""Judge pictures, rows and cameras, evidence -> findings: dark, blurred and frozen frames, clock jumps, poses."""
 
 import math
 from collections.abc import Iterator

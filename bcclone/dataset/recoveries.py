@@ -23,7 +23,7 @@ from bcclone.recording.files import ImageIndex
 from bcclone.recording.log import Log
 from bcclone.recording.row import CAMERAS
 from bcclone.system.arrays import BoolArray, Float32Array, FloatArray, IndexArray
-from bcclone.system.opencv import cv2
+from bcclone.system.opencv import cv2, recolored, resized
 
 # of a stretch after a pause, in seconds: the driver steers back, then against it, and is back on the line
 _PARTS = (0.0, 0.25), (0.8, 1.8), (1.8, 2.8)
@@ -131,8 +131,8 @@ def _appearances(paths: Paths, rows: IndexArray) -> Float32Array:
     for number, row in enumerate(rows.tolist()):
         frame, _ = try_frame(paths[row])
         if frame is not None:
-            ground = np.asarray(cv2.cvtColor(frame[_GROUND], cv2.COLOR_RGB2HSV)[..., 1:])
-            reduced = cv2.resize(ground, (_COLUMNS, _ROWS), interpolation=cv2.INTER_AREA).astype(np.float32)
+            ground = recolored(frame[_GROUND], cv2.COLOR_RGB2HSV)[..., 1:]
+            reduced = resized(ground, (_COLUMNS, _ROWS)).astype(np.float32)
             scaled = (reduced - reduced.mean((0, 1))) / (reduced.std((0, 1)) + _LEAST_DEVIATION)
             values[number] = scaled.ravel()
     return values

@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from bcclone.recording.row import CAMERAS
-from bcclone.system.json_values import from_json
+from bcclone.system.json_values import from_json, names_of
 from bcclone.system.location import Location, parse_location, reaching
 from bcclone.system.settings import (
     PRESET_NAMES,
@@ -190,7 +190,7 @@ class PreprocessSettings(Checked):
             raise SettingError(
                 "{preprocess} {name} and {preprocessing} are both set; leave one out", name=self.preprocess
             )
-        if unknown := set(self.samples) - {each.name for each in fields(SampleSettings)}:
+        if unknown := set(self.samples) - set(names_of(SampleSettings)):
             raise ValueError(f"samples have no setting {min(unknown)!r}; expected fields of SampleSettings")
         SampleSettings(**self.samples)
         if self.validation_recordings and "validation" in self.samples:

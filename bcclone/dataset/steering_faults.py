@@ -1,4 +1,4 @@
-"""Judge the recorded steering: by its values, and by how the camera turned."""
+"""Judge the recorded steering, evidence -> findings: by its values, and by how the camera turned."""
 
 from collections.abc import Iterator
 

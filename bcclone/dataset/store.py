@@ -21,10 +21,10 @@ from bcclone.dataset.samples import SAMPLE, SampleTable, indices_of
 from bcclone.recording.dialect import Dialect
 from bcclone.system.arrays import IndexArray
 from bcclone.system.atomic import file_version
-from bcclone.system.codec import explained, parse_json
+from bcclone.system.codec import explained, from_text, parse_json
 from bcclone.system.errors import UserError
 from bcclone.system.hdf5_file import Place, Table, kind_of, read_hdf5
-from bcclone.system.json_values import from_json, to_json
+from bcclone.system.json_values import to_json
 from bcclone.system.location import Location, as_local, parse_location
 
 SCHEMA_VERSION = 2
@@ -211,7 +211,7 @@ def read_store(
             content_hash=parts["@content_hash"],
             samples=parts["samples"],
             rows=np.asarray(parts["rows"]),
-            recordings=[from_json(RecordingInfo, parse_json(text)) for text in parts["recordings"]],
+            recordings=[from_text(RecordingInfo, text) for text in parts["recordings"]],
             extras=parts["extras"],
             frames=Frames([_frame_file(parts["frames"], preprocessing, path, version)], preprocessing.shape),
         )

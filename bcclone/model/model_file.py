@@ -26,7 +26,7 @@ from bcclone.model.keras_files.stored import read_stored
 from bcclone.model.model_path import check_keras_path
 from bcclone.model.policy import SteeringCalibration
 from bcclone.system.atomic import replacing
-from bcclone.system.codec import explained, parse_json, read_bytes
+from bcclone.system.codec import explained, from_text, parse_json, read_bytes
 from bcclone.system.errors import UserError
 from bcclone.system.json_values import from_json
 
@@ -213,7 +213,7 @@ def open_model(
         except UnsupportedModel as error:
             raise UserError(f"{path}: {error}; see {_DRIVABLE}") from None
         training = TrainingInfo.from_json(stored.texts.get(_TRAINING, "{}"))
-        framing = Framing.from_json(stored.texts[_FRAMING]) if _FRAMING in stored.texts else None
+        framing = from_text(Framing, stored.texts[_FRAMING]) if _FRAMING in stored.texts else None
         calibration = None
         if _CALIBRATION in stored.texts:
             calibration = SteeringCalibration.from_json(stored.texts[_CALIBRATION])

@@ -20,7 +20,7 @@ from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image
 from bcclone.dataset.preprocessing import PRESETS, Preprocessing
 from bcclone.model.model_path import check_model_path
 from bcclone.system.arrays import Float32Array
-from bcclone.system.codec import read_bytes
+from bcclone.system.codec import from_text, read_bytes
 from bcclone.system.errors import UserError, first_line, require_package
 
 SEQ_LENGTH = "bcclone_seq_length"  # in the metadata of a recurrent network: the frames of a window in its training
@@ -153,7 +153,7 @@ def _framing_of(session: Any, path: Path) -> Framing | None:
     """Return how pictures of the camera that the network drives with become frames, None for the simulator's."""
     stored = session.get_modelmeta().custom_metadata_map.get(FRAMING)
     try:
-        return Framing.from_json(stored) if stored else None
+        return from_text(Framing, stored) if stored else None
     except ValueError as error:
         raise UserError(f"{path}: its framing cannot be read: {error}; export it again") from None
 

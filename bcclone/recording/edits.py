@@ -14,8 +14,8 @@ from bcclone.recording import MAX_ADVANCE
 from bcclone.recording.row import time_of
 from bcclone.system.arrays import BoolArray, FloatArray, IndexArray
 from bcclone.system.atomic import write_text
-from bcclone.system.codec import explained, parse_json, read_bytes
-from bcclone.system.json_values import from_json, json_text, to_json
+from bcclone.system.codec import explained, from_text, read_bytes
+from bcclone.system.json_values import json_text, to_json
 from bcclone.system.location import Location, as_local
 
 TRIM, DELETE, RESTORE = OF_ROWS = ("trim", "delete", "restore")
@@ -87,7 +87,7 @@ def read_edits(log: Location) -> Edits:
     path = edits_path(log)
     remedy = "restore the file, or remove it to use all rows of the recording"
     with explained(path, "the edits of a recording", remedy):
-        return from_json(Edits, parse_json(read_bytes(path, "settings"))) if path.exists() else Edits()
+        return from_text(Edits, read_bytes(path, "settings")) if path.exists() else Edits()
 
 
 def write_edits(log: Path, edits: Edits) -> None:
