@@ -4,7 +4,7 @@ from dataclasses import MISSING, dataclass
 from pathlib import Path
 
 from bcclone.commands.options import Given, Result, command, notify
-from bcclone.lab.calibrate.calibrate_settings import CalibrateSettings
+from bcclone.lab.calibrate import CalibrateSettings
 from bcclone.lab.exchange.exchange_settings import EXPORT_FORMATS, ExportSettings, ImportSettings
 from bcclone.lab.export_model.export_settings import FORMATS, ExportModelSettings
 from bcclone.lab.improve import ImproveSettings

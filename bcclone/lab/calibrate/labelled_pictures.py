@@ -16,7 +16,7 @@ from bcclone.dataset.images import BadImage, Image, decode_image, read_file
 from bcclone.dataset.statistics import evenly
 from bcclone.evaluate.evaluate_settings import check_unused
 from bcclone.evaluate.predict import frame_files, read_labels, seconds_of
-from bcclone.lab.calibrate.calibrate_settings import CalibrateSettings
+from bcclone.lab.calibrate import CalibrateSettings
 from bcclone.lab.exchange.exchange_settings import ImportSettings
 from bcclone.lab.exchange.formats import ExchangedRow, format_named
 from bcclone.lab.exchange.left_out import Findings

@@ -30,7 +30,7 @@ for _name, _road in (("Lake", "lake"), ("Mountain", "mountain"), ("Road", "rando
         register(
             f"bcclone/{_name}-v0",
             entry_point="bcclone.lab.environment.driving_env:DrivingEnv",
-            vector_entry_point="bcclone.lab.environment.vector_env:DrivingVectorEnv",
+            vector_entry_point="bcclone.lab.environment.driving_env:DrivingVectorEnv",
             kwargs={"road": _road},
         )
 

@@ -1,15 +1,22 @@
-"""The simulator as a Gymnasium environment: controls in; frames, reward and figures out, step by step."""
+"""The simulator as a Gymnasium environment: controls in; frames, reward and figures out, step by step.
+
+DrivingEnv has one car, DrivingVectorEnv several, each drawn by its own thread.
+"""
 
 import math
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import gymnasium
 import numpy as np
+import numpy.typing as npt
 from gymnasium import spaces
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space, concatenate, create_empty_array
 
 from bcclone.dataset.answer import Answer
 from bcclone.dataset.images import Image
@@ -22,7 +29,7 @@ from bcclone.simulator.scene import Obstacles
 from bcclone.simulator.track import Track, load_track
 from bcclone.simulator.world import FRAME_SECONDS
 from bcclone.simulator.world_settings import LOST_M, TOP_SPEED_MPH, Conditions
-from bcclone.system.arrays import Float32Array
+from bcclone.system.arrays import BoolArray, Float32Array, FloatArray
 from bcclone.system.errors import require_package
 from bcclone.system.exact_math import cosine, sine
 from bcclone.system.settings import Checked, Metres, Mph, setting
@@ -34,11 +41,11 @@ _SECTOR_M = 50.0
 _NEXT_SECONDS = 1.0
 _START_OFFSET_M, _START_TURN_DEGREES = 0.8, 4.0  # largest of random starts
 
-Observation = Any  # an array, or a dictionary of arrays
-
-
 _LEAST_WIDTH_PX = 640  # smaller pictures are enlarged
 _UNSEEN = ("dummy", "offscreen")  # drivers that SDL falls back to where there is no display
+
+Observation = Any  # an array, or a dictionary of arrays
+_Batch = tuple[Observation, FloatArray, BoolArray, BoolArray, dict[str, Any]]
 
 
 class Window:
@@ -292,3 +299,87 @@ class DrivingEnv(gymnasium.Env[Observation, Float32Array]):
     def _show(self) -> None:
         if self._window is not None:
             self._window.show(self._frame())
+
+
+class DrivingVectorEnv(VectorEnv[Observation, Float32Array, npt.NDArray[Any]]):
+    """Cars on the same road that do not meet each other; each drives as in DrivingEnv.
+
+    The cars share the scene, so many take little memory. An episode that has ended begins anew with the next step, with
+    the options of the last reset(). threads: number that draw the frames, 0 for one per core. Raises ValueError for
+    less than one car and for another render_mode than rgb_array.
+    """
+
+    metadata = DrivingEnv.metadata | {"autoreset_mode": AutoresetMode.NEXT_STEP, "render_modes": ["rgb_array"]}
+
+    def __init__(self, num_envs: int = 1, render_mode: str | None = None, threads: int = 0, **values: Any) -> None:
+        if num_envs < 1:
+            raise ValueError(f"num_envs is {num_envs}, expected 1 or more")
+        if render_mode not in (None, "rgb_array"):
+            raise ValueError(f"render_mode is {render_mode!r}, expected rgb_array: several cars have no window")
+        self.num_envs, self.render_mode = num_envs, render_mode
+        self._cars = [DrivingEnv(render_mode, **values) for _ in range(num_envs)]
+        self.single_observation_space = self._cars[0].observation_space
+        self.single_action_space = self._cars[0].action_space
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self._pool = ThreadPoolExecutor(threads or os.cpu_count() or 1, "car")
+        self._ended = np.zeros(num_envs, np.bool_)
+        self._options: dict[str, Any] | None = None
+
+    def reset(
+        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Begin an episode of every car. seed: of the first car, the others count on; or one for each.
+
+        options: as in DrivingEnv.reset(), for all cars, also for the episodes that follow without a reset().
+        """
+        seeds = seed if isinstance(seed, list) else [None if seed is None else seed + n for n in range(self.num_envs)]
+        if len(seeds) != self.num_envs:
+            raise ValueError(f"{len(seeds)} seeds, expected one for each of {self.num_envs} cars")
+        started = self._pool.map(lambda car, seed: car.reset(seed=seed, options=options), self._cars, seeds)
+        observations, infos = zip(*started, strict=True)
+        self._ended[:], self._options = False, options
+        return self._joined(observations), self._infos(infos)
+
+    def step(self, actions: Float32Array) -> _Batch:
+        """Advance every car by 0.04 s; one whose episode has ended begins another, and its action is not used.
+
+        Raises ValueError for anything but finite numbers of the shape (cars, controls); then no car has moved.
+        """
+        if np.shape(actions) != self.action_space.shape:
+            raise ValueError(f"actions have the shape {np.shape(actions)}, expected {self.action_space.shape}")
+        for car, action, ended in zip(self._cars, actions, self._ended, strict=True):
+            if not ended:
+                car.checked(action)
+
+        def advance(number: int) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+            car = self._cars[number]
+            if not self._ended[number]:
+                return car.step(actions[number])
+            observation, info = car.reset(options=self._options)
+            return observation, 0.0, False, False, info
+
+        observations, rewards, terminated, truncated, infos = zip(
+            *self._pool.map(advance, range(self.num_envs)), strict=True
+        )
+        ends = np.array(terminated), np.array(truncated)
+        self._ended = ends[0] | ends[1]
+        return self._joined(observations), np.array(rewards, np.float64), *ends, self._infos(infos)
+
+    def render(self) -> tuple[Any, ...] | None:
+        """Return the pictures of the centre cameras in the mode rgb_array."""
+        return tuple(self._pool.map(DrivingEnv.render, self._cars)) if self.render_mode else None
+
+    def close_extras(self, **_: Any) -> None:
+        """End the threads."""
+        self._pool.shutdown()
+
+    def _joined(self, observations: Sequence[Observation]) -> Observation:
+        empty: Any = create_empty_array(self.single_observation_space, self.num_envs)
+        return concatenate(self.single_observation_space, observations, empty)
+
+    def _infos(self, infos: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        joined: dict[str, Any] = {}
+        for number, info in enumerate(infos):
+            joined = self._add_info(joined, info, number)
+        return joined

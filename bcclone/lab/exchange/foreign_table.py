@@ -209,8 +209,8 @@ def find_times(table: ForeignTable, settings: ImportSettings) -> Times | None:
 def times_of(cells: Sequence[str], column: str = "") -> Times | None:
     """Return the times in cells: numbers, dates, or names of images; None where most cells are none, or all the same.
 
-    Numbers have the unit that the column's name ends with. Without one, those of a date from 2000 to 2100 have the unit
-    in which they are one, others the unit in which their steps are from 2 ms to 2 s.
+    Numbers have the unit that the column's name ends with. Otherwise choose the unit that gives dates from 2000 to
+    2100, else steps under 2 s.
     """
     dates = [_date_ms(cell) for cell in cells]
     if _are_times(dates):

@@ -31,8 +31,8 @@ _CONTAINERS = {
 }  # fmt: skip
 _ENDINGS = tuple(_CONTAINERS)
 _CODECS = {"h264", "hevc", "av1", "libdav1d", "mpeg4", "mjpeg", "vp8", "vp9", "libvpx", "libvpx-vp9"}
-_LATEST_SECONDS = 0.12  # before the first and after the last row of a table with times, and in a gap of it
-_GAP_SECONDS = 1.5  # that rows of one a second do not have
+_LATEST_SECONDS = 0.12  # how far from the nearest row a frame may be, where no two rows enclose it
+_GAP_SECONDS = 1.5  # longest gap to interpolate; tables may have one row a second
 
 
 @dataclass(frozen=True)

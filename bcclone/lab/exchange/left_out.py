@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from bcclone.lab.exchange.formats import BROKEN, KINDS, ExchangedRow
+from bcclone.recording.log import EPISODE_GAP_MS
 from bcclone.system.errors import UserError, number_of
 
 _LEAST_SHARE = 0.1  # of the rows that must be left
 _EXAMPLES = 3  # of each kind
 _SHOWN_COLUMNS = 20
 _STRAIGHT, _STANDING_THROTTLE, _STANDING_MPH = 0.01, 0.01, 0.5
-_EPISODE_GAP_MS = 1000  # a longer one begins another episode
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ class Findings:
         self._times[row.recording].append(row.time_ms)
 
     def check(self, source: Path) -> None:
-        """Raise UserError if nothing is left, or less than a tenth of what is not left out on demand."""
+        """Raise UserError if under 10 % of the rows are usable, --min-throttle not counted, or it leaves none."""
         frames = self.images_without_record if self.frames_are_rows else 0
         usable, lost = len(self._numbers) + self._below_min_throttle, self.left_out.total() + frames
         if not usable and not lost:
@@ -150,6 +150,9 @@ class Findings:
 
     def summary(self) -> Summary:
         """Return what was seen; at least one row was taken."""
+        steps = np.concatenate([np.diff(np.sort(np.asarray(times, np.int64))) for times in self._times.values()])
+        steps = steps[(steps > 0) & (steps <= EPISODE_GAP_MS)]
+        usual = steps[steps <= 1.5 * np.median(steps)] if len(steps) else steps  # without rows that are left out
         steering, throttle, speed = np.array(self._numbers, np.float64).T
         size = self._sizes.most_common(1)[0][0]
         moves, limit = (speed, _STANDING_MPH) if np.any(speed) else (throttle, _STANDING_THROTTLE)
@@ -160,7 +163,7 @@ class Findings:
             size=size,
             sizes={f"{width}x{height}": count for (width, height), count in self._sizes.most_common()},
             aspect=round(size[0] / size[1], 3),
-            frame_rate=self._frame_rate(),
+            frame_rate=round(1000 / float(usual.mean()), 1) if len(usual) else None,
             images_without_record=self.images_without_record,
             left_out=tuple(self.examples),
             below_min_throttle=self._below_min_throttle,
@@ -171,9 +174,3 @@ class Findings:
             **rounded,
             **{kind: self.left_out[kind] for kind in KINDS},
         )
-
-    def _frame_rate(self) -> float | None:
-        steps = np.concatenate([np.diff(np.sort(np.asarray(times, np.int64))) for times in self._times.values()])
-        steps = steps[(steps > 0) & (steps <= _EPISODE_GAP_MS)]
-        usual = steps[steps <= 1.5 * np.median(steps)] if len(steps) else steps  # without rows that are left out
-        return round(1000 / float(usual.mean()), 1) if len(usual) else None

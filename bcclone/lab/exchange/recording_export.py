@@ -76,17 +76,12 @@ def export(settings: ExportSettings) -> ExportResult:
 def _open_source(settings: ExportSettings) -> Iterator[ExportedRows]:
     """Open recordings or a store; raises UserError for anything else, and for too many rows without usable images."""
     location = parse_location(settings.source)
-    if _is_store(location):
+    is_file = not is_url(location) and location.is_file() and location.suffix.lower() in (".h5", ".hdf5")
+    if is_file or (not is_url(location) and (location / MANIFEST_NAME).is_file()):
         with open_store(location) as store:
             yield _stored_rows(store, settings)
     else:
         yield _recorded_rows(settings)
-
-
-def _is_store(location: Location) -> bool:
-    if is_url(location) or not location.exists():
-        return False
-    return (location / MANIFEST_NAME).is_file() if location.is_dir() else location.suffix.lower() in (".h5", ".hdf5")
 
 
 def _recorded_rows(settings: ExportSettings) -> ExportedRows:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from bcclone.dataset.framing import FRAMING_NAME, Framing, read_framing
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, decode_image, decode_jpeg, encode_jpeg
 from bcclone.lab.exchange.exchange_settings import IMPORT_FORMATS, ImportSettings
-from bcclone.lab.exchange.formats import EMPTY, MISSING, UNREADABLE, ExchangedRow, Format, UnusableImage, format_named
+from bcclone.lab.exchange.formats import EMPTY, MISSING, UNREADABLE, ExchangedRow, UnusableImage, format_named
 from bcclone.lab.exchange.labelled_video import VideoFrame
 from bcclone.lab.exchange.left_out import Findings, Summary
 from bcclone.recording.edits import DELETE, Edit, Edits, write_edits
@@ -193,27 +193,27 @@ def import_recording(settings: ImportSettings) -> ImportResult:
     """Write a source of another program as a recording; rows that cannot be used are counted and left out.
 
     Raises UserError for a source that cannot be read, or of which too little can, a target that is not empty, and a
-    disk that refuses.
+    disk that refuses; SettingError for a setting of tables that the format has no use for.
     """
     start = time.monotonic()
     source, output = settings.source, settings.output
     format = format_named(settings.format or format_of(source, settings.table))
-    _check_options(settings, format)
+    for each, declared in settings_of(ImportSettings):
+        if declared.group and each.name not in format.options and getattr(settings, each.name) != each.default:
+            formats = ", ".join(name for name in IMPORT_FORMATS if each.name in format_named(name).options)
+            raise SettingError(
+                f"{{{each.name}}} is only for {formats}, but {{source}} is {{format}}; leave it out",
+                source=source,
+                format=format.name,
+            )
     format.check_package()
     findings = Findings(settings.min_throttle)
     framing = read_framing(settings.framing) if settings.framing else None
-    missing = [above for above in output.parents if not above.exists()]
-    try:
-        atomic.make_folder(output.parent, "another -o")
-        atomic.check_new_folder(output)
-        with atomic.replacing_folder(output) as folder:
-            written = write_recordings(format.read(settings, findings), folder, findings, framing)
-            findings.check(source)
-    except BaseException:
-        for above in missing:
-            with suppress(OSError):
-                above.rmdir()
-        raise
+    atomic.make_folder(output.parent, "another -o")
+    atomic.check_new_folder(output)
+    with atomic.replacing_folder(output) as folder:
+        written = write_recordings(format.read(settings, findings), folder, findings, framing)
+        findings.check(source)
     return ImportResult(
         output=output,
         format=format.name,
@@ -224,18 +224,6 @@ def import_recording(settings: ImportSettings) -> ImportResult:
         seconds=round(time.monotonic() - start, 2),
         seen=findings.summary(),
     )
-
-
-def _check_options(settings: ImportSettings, format: Format) -> None:
-    """Raise SettingError for a setting of tables that the format has no use for."""
-    for each, declared in settings_of(ImportSettings):
-        if declared.group and each.name not in format.options and getattr(settings, each.name) != each.default:
-            formats = ", ".join(name for name in IMPORT_FORMATS if each.name in format_named(name).options)
-            raise SettingError(
-                f"{{{each.name}}} is only for {formats}, but {{source}} is {{format}}; leave it out",
-                source=settings.source,
-                format=format.name,
-            )
 
 
 def format_of(source: Path, table: Path | None = None) -> str:

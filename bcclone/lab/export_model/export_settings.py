@@ -72,7 +72,11 @@ class ExportModelSettings(Checked):
     )
 
     def validate(self) -> None:
-        self._check_format()
+        for each in fields(self):
+            formats = TFLITE if each.name in _OF_TFLITE else (DONKEYCAR,) if each.name in _OF_CAR else tuple(FORMATS)
+            if self.to not in formats and getattr(self, each.name) != each.default:
+                only = " and ".join(f"--to {name}" for name in formats)
+                raise SettingError(f"{{{each.name}}} is only for {only}; leave it out")
         if self.quantize == INT8 and not self.calibrate:
             raise SettingError(
                 "{quantize} int8 needs pictures of the camera that it will drive with; name a recording, a tub or a "
@@ -84,13 +88,6 @@ class ExportModelSettings(Checked):
             raise SettingError(
                 "{throttle_in_bends} and {throttle_speed_mph} both say where the car is slow; leave one of them out"
             )
-
-    def _check_format(self) -> None:
-        for each in fields(self):
-            formats = TFLITE if each.name in _OF_TFLITE else (DONKEYCAR,) if each.name in _OF_CAR else tuple(FORMATS)
-            if self.to not in formats and getattr(self, each.name) != each.default:
-                only = " and ".join(f"--to {name}" for name in formats)
-                raise SettingError(f"{{{each.name}}} is only for {only}; leave it out")
 
     @property
     def constant_throttle(self) -> float:

@@ -2,7 +2,6 @@
 
 import os
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from bcclone.system import atomic
 from bcclone.system.codec import read_bytes
 from bcclone.system.errors import UserError, require_package
 from bcclone.system.opencv import cv2
+from bcclone.system.progress import Notify
 
 _FRAMES = 20
 _SAVED_MODEL_FILE = "saved_model.pb"
@@ -93,7 +93,7 @@ class ExportModelResult:
         return "\n".join(lines)
 
 
-def export_model(settings: ExportModelSettings, notify: Callable[[str], None] = lambda line: None) -> ExportModelResult:
+def export_model(settings: ExportModelSettings, notify: Notify = lambda line: None) -> ExportModelResult:
     """Write a model with the preparation of its frames in another format, completely or not at all.
 
     notify: called with a line for each step. Raises UserError when a package is missing, when the model cannot be

@@ -7,7 +7,6 @@ right.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -116,7 +115,12 @@ def place_on(road: DrawnRoad, random: Random) -> DrawnPlace:
 
 def place_at(road: DrawnRoad, offset_m: float, turn: float) -> DrawnPlace:
     """Return the place of a car offset_m to the right of its lane's middle, turned `turn` radians to its right."""
-    mean, aim_m = partial(_mean, road.curvatures), road.aim_m
+    aim_m = road.aim_m
+
+    def mean(start_m: float, end_m: float) -> float:
+        steps = slice(_BEGIN + round(start_m / _STEP_M), _BEGIN + round(end_m / _STEP_M))
+        return float(road.curvatures[steps].mean())
+
     back = 2.0 / aim_m * sine(turn) + 2.0 / (aim_m * aim_m) * offset_m
     steering = steering_of(BEND_GAIN * mean(0.0, _BEND_PART * aim_m) - back)
     path = path_of(mean, offset_m, turn)
@@ -131,10 +135,6 @@ def path_of(mean_curvature: Callable[[float, float], float], offset_m: float, tu
     """
     bends = map(mean_curvature, (0.0, *PATH_ENDS_M[:-1]), PATH_ENDS_M)
     return (*(float(steering_of(bend)) for bend in bends), offset_m, turn)
-
-
-def _mean(curvatures: FloatArray, start_m: float, end_m: float) -> float:
-    return float(curvatures[_BEGIN + round(start_m / _STEP_M) : _BEGIN + round(end_m / _STEP_M)].mean())
 
 
 def _draw_curvatures(random: Random, radius_m: float, floor: bool) -> FloatArray:
@@ -155,12 +155,8 @@ def _draw_curvatures(random: Random, radius_m: float, floor: bool) -> FloatArray
         bends[max(start, 0) : max(end, 0)] = bend
         turned += bend * max(end - max(start, _BEGIN), 0) * _STEP_M
         start = end
-    return _smoothed(bends, max(int(0.5 * unit / _STEP_M), 1) | 1)
-
-
-def _smoothed(values: FloatArray, width: int) -> FloatArray:
-    """Return the running mean over an odd number of values."""
-    total = np.cumsum(np.concatenate([[0.0], np.pad(values, width // 2, mode="edge")]))
+    width = max(int(0.5 * unit / _STEP_M), 1) | 1  # of the running mean
+    total = np.cumsum(np.concatenate([[0.0], np.pad(bends, width // 2, mode="edge")]))
     return np.asarray((total[width:] - total[:-width]) / width)
 
 

@@ -7,10 +7,9 @@ shows a road of its own to a camera of its own.
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -44,7 +43,7 @@ from bcclone.system.errors import UserError
 from bcclone.system.exact_math import sine
 from bcclone.system.hardware import usable_cores
 from bcclone.system.opencv import cv2
-from bcclone.system.progress import ProgressBar
+from bcclone.system.progress import Notify, ProgressBar
 from bcclone.system.task_pool import report_progress
 
 _CAMERAS = ("center",)
@@ -128,43 +127,36 @@ def render_road(task: RoadTask) -> RoadFrame:
     """Render the frames of a task; raises UserError for a road that cannot be built."""
     cv2.setNumThreads(1)
     frames = []
-    for frame in chain(_simulated(task), _sketched(task)):
+    for frame in _frames_of(task):
         frames.append(frame)
         report_progress(1)
     images, steering, path = zip(*frames, strict=True)
     return RoadFrame(np.stack(images), np.array(steering, np.float32), np.array(path, np.float32))
 
 
-def _sketches(settings: RoadSamplesSettings) -> int:
-    """Return how many of the frames of a road, the last ones, are of other roads and of any camera."""
-    return round(settings.any_camera * settings.frames)
-
-
-def _random(task: RoadTask, *more: int) -> Random:
-    return np.random.default_rng((task.settings.seed, task.settings.first_road + task.number, *more))
-
-
-def _simulated(task: RoadTask) -> Iterator[RoadFrame]:
-    settings, road, random = task.settings, task.settings.road(task.number), _random(task)
-    count = settings.frames - _sketches(settings)
-    if not count:
-        return
-    track, always = load_track(road, bool(task.number % 2)), _draw_sun(random)
-    for number in range(count):
+def _frames_of(task: RoadTask) -> Iterator[RoadFrame]:
+    """Yield the frames of a road, then those of other roads, each by a camera of its own."""
+    settings, road = task.settings, task.settings.road(task.number)
+    seed = settings.seed, settings.first_road + task.number
+    random, of_sketches = np.random.default_rng(seed), np.random.default_rng((*seed, _SKETCHES))
+    sketches = round(settings.any_camera * settings.frames)
+    for number in range(settings.frames - sketches):
+        if not number:
+            track = load_track(road, bool(task.number % 2))
+            of_road = Conditions(
+                sun_elevation=_LOWEST_SUN + 60.0 * random.random() ** 2,  # often low, where shadows are longest
+                sun_azimuth=random.uniform(-180.0, 180.0),
+                texture_seed=int(random.integers(1, 1 << 20)),
+            )
         if number % _FRAMES_OF_A_WEATHER == 0:
-            renderer = Renderer(road, draw_weather(random, always, settings))
+            renderer = Renderer(road, draw_weather(random, of_road, settings))
         place = draw_place(track, random)
         frame = renderer.frame(start_on(track, *place), seconds=random.uniform(0.0, _SECONDS))
         image = task.preprocessing.apply(decode_jpeg(encode_jpeg(frame)))
         path = path_of(partial(_mean_curvature, track, place.along_m), place.offset_m, place.turn)
         yield RoadFrame(image, steering_at(track, place), path)
-
-
-def _sketched(task: RoadTask) -> Iterator[RoadFrame]:
-    """Yield the frames of other roads, each by a camera of its own."""
-    random = _random(task, _SKETCHES)  # the simulated frames do not depend on their number
-    for _ in range(_sketches(task.settings)):
-        sketch = draw_sketch(random, task.preprocessing.height, task.preprocessing.width)
+    for _ in range(sketches):
+        sketch = draw_sketch(of_sketches, task.preprocessing.height, task.preprocessing.width)
         yield sketch._replace(image=task.preprocessing.convert_colors(sketch.image))
 
 
@@ -183,15 +175,6 @@ def draw_sketch(random: Random, height: int, width: int) -> RoadFrame:
     pixel = camera.pixel(width) * random.uniform(*_SHARPNESS)
     picture = paint(surroundings, place.line, camera.rays(height, width), pixel)
     return RoadFrame(with_effects(picture, random), place.steering, place.path)
-
-
-def _draw_sun(random: Random) -> Conditions:
-    """Return the conditions that hold for the whole scene of a road."""
-    return Conditions(
-        sun_elevation=_LOWEST_SUN + 60.0 * random.random() ** 2,  # often low, where shadows are longest
-        sun_azimuth=random.uniform(-180.0, 180.0),
-        texture_seed=int(random.integers(1, 1 << 20)),
-    )
 
 
 def draw_weather(random: Random, conditions: Conditions, settings: RoadSamplesSettings) -> Conditions:
@@ -226,9 +209,7 @@ class RoadSamplesResult:
     seconds: float
 
 
-def make_road_samples(
-    settings: RoadSamplesSettings, notify: Callable[[str], None] = lambda line: None
-) -> RoadSamplesResult:
+def make_road_samples(settings: RoadSamplesSettings, notify: Notify = lambda line: None) -> RoadSamplesResult:
     """Render frames on random roads, and write them as a store that model.py trains on, whole or not at all.
 
     notify: receives the address of the dashboard of a cluster. Raises UserError.
@@ -269,7 +250,7 @@ def make_road_samples(
 
 
 def _rendered(
-    settings: RoadSamplesSettings, tasks: Sequence[RoadTask], writer: StoreWriter, notify: Callable[[str], None]
+    settings: RoadSamplesSettings, tasks: Sequence[RoadTask], writer: StoreWriter, notify: Notify
 ) -> Iterator[RoadFrame]:
     """Yield the frames of each road in order, when they are in the store."""
     early: dict[int, RoadFrame] = {}

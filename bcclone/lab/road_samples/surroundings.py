@@ -71,11 +71,17 @@ def draw_surroundings(random: Random, road: DrawnRoad, line: FloatArray) -> Surr
     indoor = road.floor or random.random() < 0.25
     grain = random.uniform(0.0, 0.06 if road.floor and random.random() < 0.5 else 0.35)
     bands = _table(_draw_bands(random, road, ground if road.floor else surface), _BAND)
-    marks = _table(_draw_marks(random, road.floor), _MARK)
-    boxes = _table([*_skyline(random, indoor), *_things(random, line, road.width_m / 2)], _BOX)
+    marks: list[list[float]] = []  # joints, tape, cables
+    if random.random() < (0.6 if road.floor else 0.15):
+        for _ in range(int(random.integers(1, 5))):
+            angle = random.uniform(0.0, 2 * math.pi)
+            distance, half = random.uniform(-3.0, 12.0), log_uniform(random, 0.02, 0.15)
+            marks.append([cosine(angle), sine(angle), distance, half, *_color(random, 5, 200, 0.2)])
+    boxes = _table(_draw_boxes(random, line, road.width_m / 2, indoor), _BOX)
     boxes = boxes[boxes[:, 1] > 1.0]
     boxes = boxes[np.argsort(-boxes[:, 1], kind="stable")]
-    return Surroundings(bands, marks, boxes, _draw_air(random, ground, grain, indoor), int(random.integers(1 << 30)))
+    air = _draw_air(random, ground, grain, indoor)
+    return Surroundings(bands, _table(marks, _MARK), boxes, air, int(random.integers(1 << 30)))
 
 
 def _table(rows: list[list[float]], columns: int) -> FloatArray:
@@ -142,32 +148,17 @@ def _draw_bands(random: Random, road: DrawnRoad, surface: FloatArray) -> list[li
     return bands
 
 
-def _draw_marks(random: Random, floor: bool) -> list[list[float]]:
-    """Return lines that are not the road's: joints, tape, cables."""
-    marks: list[list[float]] = []
-    if random.random() < (0.6 if floor else 0.15):
-        for _ in range(int(random.integers(1, 5))):
-            angle = random.uniform(0.0, 2 * math.pi)
-            distance, half = random.uniform(-3.0, 12.0), log_uniform(random, 0.02, 0.15)
-            marks.append([cosine(angle), sine(angle), distance, half, *_color(random, 5, 200, 0.2)])
-    return marks
-
-
-def _skyline(random: Random, indoor: bool) -> list[list[float]]:
-    """Return far walls, windows, houses, hills."""
+def _draw_boxes(random: Random, line: FloatArray, half_m: float, indoor: bool) -> list[list[float]]:
+    """Return far walls, windows, houses, hills; trees, poles, furniture and legs beside the road; another car on it;
+    rails or walls along it.
+    """
     boxes = []
     for _ in range(int(random.integers(0, 9))):
         away = random.uniform(8.0, 30.0) if indoor else random.uniform(60.0, 300.0)
         place = [away * random.uniform(-1.6, 1.6), away, away * random.uniform(0.03, 0.6)]
         texture = [random.uniform(2.0, 30.0) / away, random.uniform(0.0, 0.7)]
         boxes.append([*place, away * random.uniform(0.02, 0.35), *_color(random, 5, 230, 0.35), 0.0, *texture])
-    return boxes
-
-
-def _things(random: Random, line: FloatArray, half_m: float) -> list[list[float]]:
-    """Return trees, poles, furniture and legs beside the road, another car on it, and rails or walls along it."""
     ahead = line[line[:, 4] > 1.5]
-    boxes = []
     for _ in range(int(random.integers(0, 16))):
         point = ahead[int(random.integers(len(ahead) * 3 // 4))]
         wide, tall = log_uniform(random, 0.05, 2.5), log_uniform(random, 0.3, 9.0)

@@ -11,9 +11,8 @@ import pytest
 from bcclone.commands import load_command
 from bcclone.commands.options import make_parser
 from bcclone.dataset.framing import Framing, Lens, read_framing
-from bcclone.lab.calibrate.calibrate_settings import CalibrateSettings
-from bcclone.lab.calibrate.calibration import calibrate, fit_steering
-from bcclone.lab.calibrate.framing_search import FramingSearch, Trial
+from bcclone.lab.calibrate import CalibrateSettings
+from bcclone.lab.calibrate.calibration import FramingSearch, Trial, calibrate, fit_steering
 from bcclone.lab.calibrate.labelled_pictures import LabelledPictures, read_labelled
 from bcclone.system.errors import UserError
 from bcclone.system.settings import SettingError

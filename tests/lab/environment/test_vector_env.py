@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 import bcclone.lab.environment  # noqa: F401
-from bcclone.lab.environment.vector_env import DrivingVectorEnv
+from bcclone.lab.environment.driving_env import DrivingVectorEnv
 
 SMALL = {"height": 32, "width": 48}
 
