@@ -235,7 +235,8 @@ def calibrate(settings: CalibrateSettings, notify: Notify = lambda line: None) -
     steering = {"recorded": labelled.steering, "the model, with gain and bias": fitted}
     middle = labelled.pictures[len(labelled.pictures) // 2]
     plot_framing(trial.framing, middle, labelled.seconds, steering, framing_file.with_suffix(".png"))
-    curvature, unit = _curvature_of(calibration)
+    step, height_m = 0.01, calibration.camera_height_m
+    bend = curvature_in_heights(step) / step / gain if gain else None  # for a small steering of the car
     return CalibrationResult(
         output=settings.output,
         framing_file=framing_file,
@@ -248,8 +249,8 @@ def calibrate(settings: CalibrateSettings, notify: Notify = lambda line: None) -
         pictures=len(labelled.pictures),
         seconds=round(labelled.driven, 2),
         unreadable=labelled.unreadable,
-        curvature=curvature,
-        unit=unit,
+        curvature=None if bend is None else round(bend / (height_m or 1), 5),
+        unit="" if bend is None else "1/m" if height_m else "1/camera height",
     )
 
 
@@ -315,17 +316,6 @@ def _witness_of(path: Path) -> Witness:
         return np.concatenate(parts).astype(np.float64)
 
     return answer
-
-
-def _curvature_of(calibration: SteeringCalibration) -> tuple[float | None, str]:
-    """Return the curvature of the path for a small steering of the car, a unit of it, and the unit."""
-    if not calibration.gain:
-        return None, ""
-    step = 0.01
-    in_heights = curvature_in_heights(step) / step / calibration.gain
-    if calibration.camera_height_m:
-        return round(in_heights / calibration.camera_height_m, 5), "1/m"
-    return round(in_heights, 5), "1/camera height"
 
 
 def _check_output(settings: CalibrateSettings, framing_file: Path) -> None:

@@ -1,12 +1,10 @@
 """A tub, a recording, or a folder of pictures with a table -> the pictures of the first seconds, and their steering."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from itertools import chain, islice
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +16,7 @@ from bcclone.evaluate.evaluate_settings import check_unused
 from bcclone.evaluate.predict import frame_files, read_labels, seconds_of
 from bcclone.lab.calibrate import CalibrateSettings
 from bcclone.lab.exchange.exchange_settings import ImportSettings
-from bcclone.lab.exchange.formats import ExchangedRow, format_named
+from bcclone.lab.exchange.formats import format_named
 from bcclone.lab.exchange.left_out import Findings
 from bcclone.lab.exchange.recording_import import format_of
 from bcclone.recording.files import find_log, is_recording
@@ -58,9 +56,9 @@ class LabelledPictures:
 
 
 class _Labelled(NamedTuple):
-    """A picture that is not decoded yet, its steering, and its time in seconds from any start."""
+    """A picture, as the path or the content of its file, its steering, and its time in seconds from any start."""
 
-    content: Callable[[], bytes]
+    picture: str | bytes
     steering: float
     seconds: float
 
@@ -85,7 +83,7 @@ def read_labelled(settings: CalibrateSettings) -> LabelledPictures:
     read: list[tuple[_Labelled, Image]] = []
     for one in chosen:
         with suppress(BadImage, OSError):
-            picture = decode_image(one.content())
+            picture = decode_image(one.picture if isinstance(one.picture, bytes) else read_file(one.picture))
             if imported:  # in the shape of the camera's again
                 size = imported.width, imported.height
                 picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
@@ -116,9 +114,21 @@ def _labelled(settings: CalibrateSettings, recorded: bool) -> Iterable[_Labelled
     source = settings.frames
     if not recorded and settings.labels is None:
         check_unused(settings, source, "steering_column", "left_positive", "rate")
-        rows = format_named(_format_of(source)).read(ImportSettings(source), Findings())
+        if not source.exists():
+            raise UserError(f"{source}: no such file or folder")
+        detected = "frames"
+        with suppress(UserError):
+            detected = format_of(source)
+        if detected == "frames":
+            raise UserError(
+                f"{source}: neither a recording nor a tub; for a folder of pictures, name a table of their steering, "
+                f"too: bcclone calibrate MODEL {source} LABELS"
+            )
+        rows = format_named(detected).read(ImportSettings(source), Findings())
         return (
-            _Labelled(partial(_content_of, row), row.steering, row.time_ms / 1000) for row in rows if not row.deleted
+            _Labelled(picture, row.steering, row.time_ms / 1000)
+            for row in rows
+            if isinstance(picture := row.images.get("center"), bytes) and not row.deleted
         )
     files = frame_files(source)
     labels = read_labels(settings.labels or find_log(str(source)), settings.steering_column).steering
@@ -133,30 +143,8 @@ def _labelled(settings: CalibrateSettings, recorded: bool) -> Iterable[_Labelled
     if seconds is None:
         seconds = np.arange(len(both)) / settings.rate
     return [
-        _Labelled(partial(read_file, file.path), side * labels[file.frame_id], float(at))
-        for file, at in zip(both, seconds, strict=True)
+        _Labelled(file.path, side * labels[file.frame_id], float(at)) for file, at in zip(both, seconds, strict=True)
     ]
-
-
-def _content_of(row: ExchangedRow) -> bytes:
-    """Return the file of a row's picture; raises BadImage for a row without one and for a frame of a video."""
-    content = row.images.get("center")
-    if not isinstance(content, bytes):
-        raise BadImage("no picture in a file")
-    return content
-
-
-def _format_of(source: Path) -> str:
-    """Return the format of a source that holds its steering, too; raises UserError for any other, and for pictures."""
-    if not source.exists():
-        raise UserError(f"{source}: no such file or folder")
-    with suppress(UserError):
-        if (detected := format_of(source)) != "frames":
-            return detected
-    raise UserError(
-        f"{source}: neither a recording nor a tub; for a folder of pictures, name a table of their steering, too: "
-        f"bcclone calibrate MODEL {source} LABELS"
-    )
 
 
 def _first(labelled: Iterable[_Labelled], seconds: float) -> Iterator[_Labelled]:

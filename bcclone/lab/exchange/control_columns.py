@@ -52,7 +52,7 @@ class Column:
 
     @property
     def full(self) -> str:
-        """Return the name with that of its feature, which may be that of one number."""
+        """Return feature.name, or the name alone where the feature is this one number."""
         return self.name if self.feature in ("", self.name) else f"{self.feature}.{self.name}"
 
 
@@ -60,7 +60,7 @@ class Column:
 class Controls:
     """The columns of steering, throttle, brake and speed, by the names of NUMBERS, and how to convert their values.
 
-    factor: of the steering, which is -1 to 1 then, right positive; words: how it is read.
+    factor: makes the steering -1 to 1, right positive; words: column, unit and side of the steering.
     """
 
     columns: Mapping[str, Column]
@@ -106,9 +106,9 @@ def find_controls(
 ) -> Controls:
     """Return which columns hold steering, throttle, brake and speed.
 
-    columns: that may be found by their names; a setting may name others, too. preferred: number -> features of which
-    the first with one column that fits is taken. Raises UserError for a steering that cannot be found or has no unit,
-    and for a column that was asked for and does not exist, or several times.
+    columns: those to choose from; preferred: number -> features, of which the first with exactly one fitting column is
+    taken. Raises UserError for a steering that cannot be found or has no unit, and where a column that a setting names
+    does not exist, or several times.
     """
     chosen: dict[str, Column] = {}
     for name, fits in _FITS.items():
@@ -169,9 +169,10 @@ def _steering_scale(settings: ImportSettings, column: str) -> tuple[float, str]:
 
 @dataclass(frozen=True)
 class ControlTable:
-    """A table with its controls. values: of the rows, by the names of NUMBERS: numbers, or a cell that is none.
+    """A table with its controls.
 
-    times: of the rows, None where no column has some.
+    values: of each row, by the names of NUMBERS, the text of a cell where it holds no number; times: of the rows, None
+    where no column has some.
     """
 
     table: ForeignTable

@@ -8,6 +8,7 @@ import csv
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import TextIOWrapper
@@ -129,7 +130,12 @@ def find_table(settings: ImportSettings) -> Path:
     paths = files_inside(source if source.is_dir() else source.parent, TABLE_ENDINGS, "--table")
     if not source.is_dir():
         paths = [path for path in paths if path.stem == source.stem] or paths
-    fitting = paths if len(paths) == 1 else [path for path in paths if _has_steering(path, settings.steering_column)]
+    fitting = paths if len(paths) == 1 else []
+    for path in paths if len(paths) > 1 else ():
+        with suppress(UserError):
+            table = read_foreign(path)
+            steering = [name for name in table.cells if is_steering(plain(name)) and table.is_numeric(name)]
+            fitting += [path] if settings.steering_column in table.cells or steering else []
     if len(fitting) == 1:
         return fitting[0]
     listed = ", ".join(path.name for path in (fitting or paths)[:20])
@@ -137,14 +143,6 @@ def find_table(settings: ImportSettings) -> Path:
         f"no table ({', '.join(TABLE_ENDINGS)}) with the steering lies beside the pictures; name one with --table"
     )  # fmt: skip
     raise UserError(f"{source}: {reason}", exit_code=2)
-
-
-def _has_steering(path: Path, asked: str | None) -> bool:
-    try:
-        table = read_foreign(path)
-    except UserError:
-        return False
-    return asked in table.cells or any(is_steering(plain(name)) and table.is_numeric(name) for name in table.cells)
 
 
 def is_steering(name: str) -> bool:

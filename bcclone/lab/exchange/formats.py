@@ -1,4 +1,4 @@
-"""A row of a recording on its way to another format or from one, and what describes a format."""
+"""The row that every export writes and every import reads, and the description of a format."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace

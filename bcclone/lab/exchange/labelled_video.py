@@ -1,7 +1,7 @@
 """The format video: a video, and a table with a row for each frame, or with times. Needs PyAV.
 
-Without times, row 1 belongs to frame 1. With times, each frame gets the values between those of the rows around it;
-times since 1970 begin with the first frame, others count from it. Where these are far apart, it gets none.
+Without times, row 1 belongs to frame 1. With times, the values of a frame are interpolated between the rows around it;
+where these are far apart, it has none. Times since 1970 begin with the first frame; others count from it.
 
 A video is decoded once, forwards. Its container is chosen by the file's ending and read through an open file, so that a
 playlist under another name cannot make FFmpeg open further files.
@@ -176,9 +176,7 @@ def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow
 def _video_of(source: Path) -> Path:
     """Return the video that was named, or the only one in the folder or beside the table; raises UserError."""
     folder = _folder_of(source)
-    if not folder:
-        return source
-    paths = files_inside(folder, _ENDINGS, "its path as the source")
+    paths = files_inside(folder, _ENDINGS, "its path as the source") if folder else [source]
     if len(paths) != 1:
         listed = ", ".join(path.name for path in paths[:20]) or "none"
         raise UserError(f"{source}: expected one video; name it itself; there are: {listed}", exit_code=2)

@@ -82,8 +82,8 @@ def _describe_left_out(counts: Mapping[str, Any]) -> list[str]:
 class Findings:
     """Counts what an import takes and what it leaves out, and checks that enough is left.
 
-    images_without_record, columns_left_out, notes: set by the reader of the source; frames_are_rows: images without
-    record are left out, as those of a video are.
+    images_without_record, columns_left_out, notes: set by the reader of the source; frames_are_rows: count images
+    without a record as left out, as for a video.
     """
 
     def __init__(self, min_throttle: float | None = None) -> None:

@@ -66,7 +66,14 @@ class _ImportedRecording(RecordingWriter):
     def add(self, prepared: _Prepared, framing: Framing | None) -> None:
         """Append a row with its images; raises OSError. framing: by which they were converted, None: stretched."""
         row = prepared.row
-        stamp = self._free_stamp(row.time_ms, hash(tuple(prepared.images.items())))
+        key, time_ms = (row.time_ms, hash(tuple(prepared.images.items()))), row.time_ms
+        if key not in self._times:  # other images of the same millisecond get a later one
+            while time_ms in self._later:
+                time_ms = self._later[time_ms]
+            # the next row of this time is not compared with all before
+            self._later |= {row.time_ms: time_ms + 1, time_ms: time_ms + 1}
+            self._times[key] = time_ms
+        stamp = image_stamp(_EPOCH + timedelta(milliseconds=self._times[key]))
         images = {f"{camera}_{stamp}.jpg": image for camera, image in prepared.images.items()}
         center, of_tables = f"{CAMERAS[0]}_{stamp}.jpg", ((DRIVERS, row.driven), (TRACE, row.point))
         self.write(images, map(repr, row.numbers), {table: value.row(center) for table, value in of_tables if value})
@@ -85,20 +92,6 @@ class _ImportedRecording(RecordingWriter):
             write_edits(self.log, Edits((Edit(DELETE, spans),)))
         if self.framing:
             atomic.write_text(self.folder / FRAMING_NAME, self.framing.to_json() + "\n")
-
-    def _free_stamp(self, time_ms: int, content: int) -> str:
-        """Return the time for the names of a row; other images of the same millisecond get a later one.
-
-        content: hash of its images.
-        """
-        key = time_ms, content
-        if key not in self._times:
-            while time_ms in self._later:
-                time_ms = self._later[time_ms]
-            # the next row of this time is not compared with all before
-            self._later |= {key[0]: time_ms + 1, time_ms: time_ms + 1}
-            self._times[key] = time_ms
-        return image_stamp(_EPOCH + timedelta(milliseconds=self._times[key]))
 
 
 def _prepare(framing: Framing | None, row: ExchangedRow) -> _Prepared:
@@ -209,11 +202,18 @@ def import_recording(settings: ImportSettings) -> ImportResult:
     format.check_package()
     findings = Findings(settings.min_throttle)
     framing = read_framing(settings.framing) if settings.framing else None
-    atomic.make_folder(output.parent, "another -o")
-    atomic.check_new_folder(output)
-    with atomic.replacing_folder(output) as folder:
-        written = write_recordings(format.read(settings, findings), folder, findings, framing)
-        findings.check(source)
+    missing = [above for above in output.parents if not above.exists()]
+    try:
+        atomic.make_folder(output.parent, "another -o")
+        atomic.check_new_folder(output)
+        with atomic.replacing_folder(output) as folder:
+            written = write_recordings(format.read(settings, findings), folder, findings, framing)
+            findings.check(source)
+    except BaseException:
+        for above in missing:
+            with suppress(OSError):
+                above.rmdir()
+        raise
     return ImportResult(
         output=output,
         format=format.name,

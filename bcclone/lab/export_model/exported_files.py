@@ -85,22 +85,19 @@ def _onnx_content(file: ModelFile, interface: Interface) -> bytes:
         ) from None
     for each in (*model.graph.input, *model.graph.output):
         each.type.tensor_type.shape.dim[0].dim_param = _DRIVES
-    onnx.helper.set_model_props(model, _metadata(file))
-    content: bytes = model.SerializeToString()
-    return content
-
-
-def _metadata(file: ModelFile) -> dict[str, str]:
     training = {key: value for key, value in vars(file.training).items() if value}
     _, *others = (f"{each.name} / {each.unit:g}" for each in file.outputs)
     columns = ", ".join([f"{STEERING}: -1 (left) to 1 (right)", *others])
-    return {
+    metadata = {
         "bcclone_preprocessing": file.preprocessing.to_json(),
         "bcclone_training": json.dumps(training),
         SEQ_LENGTH: str(file.seq_length),
         **({FRAMING: file.framing.to_json()} if file.framing else {}),
         "description": f"{FRAME}: camera frames, RGB; {columns}; {file.preprocessing.describe()}",
     }
+    onnx.helper.set_model_props(model, metadata)
+    content: bytes = model.SerializeToString()
+    return content
 
 
 def _write_saved_model(folder: Path, interface: Interface, drives: int | None) -> None:
@@ -155,7 +152,13 @@ def open_exported(path: Path, kind: str) -> Run:
         model = OnnxModel(path)
         return lambda inputs: dict(zip(model.signature.outputs, model.run(inputs), strict=True))
     if kind in TFLITE:
-        return _open_litert(path, kind)
+        from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+        # donkeycar 5.3 with tflite-runtime runs signatures before memory is allocated, for which XNNPACK is left out
+        resolver = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES if kind == DONKEYCAR else OpResolverType.AUTO
+        interpreter = Interpreter(str(path), num_threads=1, experimental_op_resolver_type=resolver)
+        runner = interpreter.get_signature_runner()
+        return lambda inputs: {name: np.asarray(value) for name, value in runner(**inputs).items()}
     loaded = tf.saved_model.load(str(path))
 
     def run(inputs: Inputs) -> Outputs:
@@ -163,16 +166,6 @@ def open_exported(path: Path, kind: str) -> Run:
         return {name: value.numpy() for name, value in outputs.items()}
 
     return run
-
-
-def _open_litert(path: Path, kind: str) -> Run:
-    from ai_edge_litert.interpreter import Interpreter, OpResolverType
-
-    # donkeycar 5.3 with tflite-runtime runs signatures before memory is allocated, for which XNNPACK is left out
-    resolver = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES if kind == DONKEYCAR else OpResolverType.AUTO
-    interpreter = Interpreter(str(path), num_threads=1, experimental_op_resolver_type=resolver)
-    runner = interpreter.get_signature_runner()
-    return lambda inputs: {name: np.asarray(value) for name, value in runner(**inputs).items()}
 
 
 @dataclass(frozen=True)

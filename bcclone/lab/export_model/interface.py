@@ -1,4 +1,4 @@
-"""What an exported file takes and gives: the same computation in TensorFlow, for the file, and by the model itself.
+"""The interface of an exported file, which TensorFlow computes for the file, and the model itself to compare.
 
 A computation takes inputs by name and returns outputs by name. There are two interfaces:
 
