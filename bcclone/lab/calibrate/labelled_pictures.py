@@ -23,7 +23,7 @@ from bcclone.recording.files import find_log, is_recording
 from bcclone.recording.row import ROUNDING
 from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
-from bcclone.system.opencv import cv2
+from bcclone.system.opencv import resized
 
 _MAX_PICTURES, _FEWEST = 160, 50  # of the first seconds, evenly spread
 _MAX_STEP, _USUAL_STEPS = 1.0, 3  # seconds between frames, or usual steps; a longer pause does not count
@@ -85,8 +85,7 @@ def read_labelled(settings: CalibrateSettings) -> LabelledPictures:
         with suppress(BadImage, OSError):
             picture = decode_image(one.picture if isinstance(one.picture, bytes) else read_file(one.picture))
             if imported:  # in the shape of the camera's again
-                size = imported.width, imported.height
-                picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+                picture = resized(picture, (imported.width, imported.height))
             read.append((one, picture))
     most_frequent = Counter(picture.shape for _, picture in read).most_common(1)
     usual = [(one, picture) for one, picture in read if picture.shape == most_frequent[0][0]]

@@ -10,12 +10,13 @@ pip install 'bcclone[gym]'.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH
 from bcclone.simulator.world_settings import LOST_M, TOP_SPEED_MPH, Conditions
 from bcclone.system.errors import require_package
+from bcclone.system.json_values import names_of
 from bcclone.system.settings import Checked, Metres, Mph, SettingError, setting
 
 require_package("gymnasium", "an environment", "bcclone[gym]")
@@ -23,7 +24,7 @@ from gymnasium.envs.registration import register, registry  # noqa: E402
 
 OBSERVATIONS = ("center", "left", "right", "segmentation", "depth")
 ACTIONS = ("steering", "steering-throttle")
-CONDITIONS = tuple(each.name for each in fields(Conditions))
+CONDITIONS = tuple(names_of(Conditions))
 
 for _name, _road in (("Lake", "lake"), ("Mountain", "mountain"), ("Road", "random:0")):
     if f"bcclone/{_name}-v0" not in registry:

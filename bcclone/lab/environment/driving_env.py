@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gymnasium
@@ -32,6 +32,7 @@ from bcclone.simulator.world_settings import LOST_M, TOP_SPEED_MPH, Conditions
 from bcclone.system.arrays import BoolArray, Float32Array, FloatArray
 from bcclone.system.errors import require_package
 from bcclone.system.exact_math import cosine, sine
+from bcclone.system.json_values import names_of
 from bcclone.system.settings import Checked, Metres, Mph, setting
 
 FARTHEST_M = np.float32(1000.0)  # depth of the sky in an observation
@@ -96,7 +97,7 @@ class Start(Checked):
     speed_mph: Mph = setting(0.0, "speed", 0, TOP_SPEED_MPH)
 
 
-_DRIVE_OPTIONS = tuple(each.name for each in fields(Start))
+_DRIVE_OPTIONS = tuple(names_of(Start))
 
 
 def settings_from(values: Mapping[str, Any]) -> EnvironmentSettings:
@@ -104,8 +105,7 @@ def settings_from(values: Mapping[str, Any]) -> EnvironmentSettings:
 
     Raises ValueError for a value out of range, and for an unknown name.
     """
-    names = [each.name for each in fields(EnvironmentSettings)]
-    given = dict(values_by_name("argument", values, (*names, *CONDITIONS)))
+    given = dict(values_by_name("argument", values, (*names_of(EnvironmentSettings), *CONDITIONS)))
     conditions = changed_conditions(Conditions(), given.pop("conditions", {}))
     conditions = replace(conditions, **{name: given.pop(name) for name in CONDITIONS if name in given})
     if isinstance(given.get("observations"), list):

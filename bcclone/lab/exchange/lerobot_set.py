@@ -145,7 +145,13 @@ class _EpisodeVideo:
 
     def __init__(self, folder: Path, key: str, fps: float, stack: ExitStack) -> None:
         self._folder, self._key, self._fps = folder, key, fps
-        self._places = _read_places(folder, key)
+        self._places: dict[int, tuple[str, float]] = {}  # episode -> file, and seconds in it; none in version 2
+        names = "episode_index", *(f"videos/{key}/{name}" for name in ("chunk_index", "file_index", "from_timestamp"))
+        for place, row in _records(folder, _EPISODES, names):
+            with explained(place, "an episode of this data set", _REMEDY):
+                episode, chunk, file = (whole_number(name, row[name]) for name in names[:3])
+                start = number(names[3], row[names[3]])
+            self._places[episode] = f"videos/{key}/chunk-{chunk:03d}/file-{file:03d}.mp4", start
         self._open = stack.enter_context(ExitStack())
         self._file, self._begun = "", set[str]()  # the file that is open, and all that were
         self._frames: Iterator[VideoFrame] = iter(())
@@ -178,18 +184,6 @@ class _EpisodeVideo:
         if frame is None or abs(frame.seconds - wanted) > _TOLERANCE / self._fps:
             raise UnusableImage(MISSING, f"{file} has no frame at {wanted:.3f} s")
         return frame
-
-
-def _read_places(folder: Path, key: str) -> dict[int, tuple[str, float]]:
-    """Return the file of each episode and its seconds there, as meta/episodes states them; none in version 2."""
-    names = "episode_index", *(f"videos/{key}/{name}" for name in ("chunk_index", "file_index", "from_timestamp"))
-    places = {}
-    for place, row in _records(folder, _EPISODES, names):
-        with explained(place, "an episode of this data set", _REMEDY):
-            episode, chunk, file = (whole_number(name, row[name]) for name in names[:3])
-            start = number(names[3], row[names[3]])
-        places[episode] = f"videos/{key}/chunk-{chunk:03d}/file-{file:03d}.mp4", start
-    return places
 
 
 def _columns(settings: ImportSettings, findings: Findings) -> _Columns:

@@ -24,7 +24,7 @@ from bcclone.model.onnx_model import load_onnxruntime
 from bcclone.system import atomic
 from bcclone.system.codec import read_bytes
 from bcclone.system.errors import UserError, require_package
-from bcclone.system.opencv import cv2
+from bcclone.system.opencv import resized
 from bcclone.system.progress import Notify
 
 _FRAMES = 20
@@ -179,7 +179,7 @@ def read_pictures(folder: Path, camera: tuple[int, int]) -> tuple[list[Image], i
         try:
             picture = decode_image(read_bytes(paths[index], "image"))
             if picture.shape[1::-1] != camera:
-                picture = np.asarray(cv2.resize(picture, camera, interpolation=cv2.INTER_AREA), np.uint8)
+                picture = resized(picture, camera)
             pictures.append(picture)
         except (BadImage, OSError):
             unreadable += 1
