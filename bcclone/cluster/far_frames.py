@@ -99,17 +99,16 @@ class ShardCache:
     def _fetch(self, file: FrameFile, copy: Path, stop: threading.Event) -> None:
         from fsspec.callbacks import Callback
 
-        class Stopping(Callback):  # type: ignore[misc]
-            def call(self, *_: Any, **__: Any) -> None:
-                if stop.is_set():
-                    raise UserError("fetching was stopped")
+        def check(*_: Any, **__: Any) -> None:
+            if stop.is_set():
+                raise UserError("fetching was stopped")
 
         self._make_room(file.version[0])
         with tempfile.TemporaryDirectory(dir=self.folder, suffix=".partial") as folder:
             partial, remote = Path(folder, copy.name), file.path
             try:
                 with reaching(remote):
-                    remote.fs.get_file(remote.path, str(partial), callback=Stopping())  # type: ignore[union-attr]
+                    remote.fs.get_file(remote.path, str(partial), callback=Callback(hooks={"stop": check}))  # type: ignore[union-attr]
                 is_whole = sha256_of(partial) == file.sha256
                 if is_whole:
                     partial.replace(copy)

@@ -10,7 +10,7 @@ from typing import Any, get_origin
 from bcclone.system.codec import read_toml
 from bcclone.system.errors import UserError, did_you_mean
 from bcclone.system.json_values import from_json
-from bcclone.system.settings import Setting, SettingError, check_value, settings_of, type_of
+from bcclone.system.settings import SettingError, check_value, settings_of, type_of
 
 
 def read_settings_file(path: Path, *kinds: type, without: Collection[str] = ()) -> dict[str, Any]:
@@ -36,8 +36,12 @@ def read_settings_file(path: Path, *kinds: type, without: Collection[str] = ()) 
             raise UserError(f"{path}: no setting is called {key!r}; {hint}")
         name = of_keys[option]
         each, declared = settings[name]
+        kind, is_several = type_of(each), get_origin(type_of(each)) is tuple
         try:
-            values[name] = _value(type_of(each), declared, value)
+            if declared.parse and (isinstance(value, str) or (is_several and not isinstance(value, list))):
+                values[name] = declared.parse(str(value))  # as on the command line
+            else:
+                values[name] = (value,) if is_several and isinstance(value, str) else from_json(kind, value)
             check_value(each, declared, values[name])
         except SettingError as error:
             raise UserError(f"{path}: {error.naming(key_of)}") from None
@@ -49,11 +53,3 @@ def read_settings_file(path: Path, *kinds: type, without: Collection[str] = ()) 
 def key_of(name: str) -> str:
     """Return the key of a field."""
     return name.replace("_", "-")
-
-
-def _value(kind: Any, declared: Setting, value: Any) -> Any:
-    """Return the value with the type of its setting; a text is read as on the command line."""
-    is_several = get_origin(kind) is tuple
-    if declared.parse and (isinstance(value, str) or (is_several and not isinstance(value, list))):
-        return declared.parse(str(value))
-    return (value,) if is_several and isinstance(value, str) else from_json(kind, value)
