@@ -37,6 +37,23 @@ def errors_of(browser):
     return [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
 
 
+class BrowserPage:
+    """A page of a server on this machine, in the browser."""
+
+    def __init__(self, browser, port):
+        self.browser, self.url = browser, f"http://127.0.0.1:{port}/"
+        browser.get(self.url)
+
+    def element(self, name):
+        return self.browser.find_element("id", name)
+
+    def text(self, name):
+        return self.element(name).text
+
+    def script(self, text, *arguments):
+        return self.browser.execute_script(text, *arguments)
+
+
 @contextmanager
 def window_of(browser, width):
     """Let the window have this width within the block."""

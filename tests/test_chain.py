@@ -6,38 +6,41 @@ import numpy as np
 import pytest
 
 from bcclone.recording.log import read_log
-from tests.conftest import run_process, run_script, shared
-from tests.drive.drive_server import drive, serving
-from tests.frame_replay import FrameReplay
+from tests.conftest import result_of, run_process, run_script, shared
+from tests.drive.drive_server import Still, drive, serving
+from tests.recordings import images_of
 
 
 def run_chain(recordings, folder, preprocess_options, train_options, frames):
     """Run all four as a user would; return what each reported."""
     store, model, run = folder / "data.h5", folder / "model.h5", folder / "run1"
-    made = json.loads(run_process("preprocess.py", *recordings, "-o", store, *preprocess_options, "--json").stdout)
-    line = ("model.py", store, "-o", model, "--runs", folder / "runs", *train_options, "--json")
-    trained = json.loads(run_process(*line).stdout)
-    world = FrameReplay(recordings[0] / "driving_log.csv", frames)
+
+    def result(*line):
+        return json.loads(run_process(*line, "--json").stdout)
+
+    made = result("preprocess.py", *recordings, "-o", store, *preprocess_options)
+    trained = result("model.py", store, "-o", model, "--runs", folder / "runs", *train_options)
+    world = Still(frames, jpegs=[path.read_bytes() for path in images_of(recordings[0])])
     with serving(model, run) as server:
         report = drive(server.port, world)
         assert server.end() == 0
-    clip = json.loads(run_process("video.py", run, "--json").stdout)
+    clip = result("video.py", run)
     assert (folder / "run1.mp4").stat().st_size > 1000
-    return made, trained, report, clip, world
+    return made, trained, report, clip, [steering for steering, _ in world.controls]
 
 
 @pytest.mark.slow
 def test_the_whole_chain_on_a_simulated_recording(simulated_recording, tmp_path):
-    made, trained, report, clip, world = run_chain(
-        [simulated_recording], tmp_path, ("--block-seconds", 2, "--frame-offsets", 0), ("--epochs", 4), frames=0
+    made, trained, report, clip, steering = run_chain(
+        [simulated_recording], tmp_path, ("--block-seconds", 2, "--frame-offsets", 0), ("--epochs", 4), frames=120
     )
     assert made["frames"] == 360
     assert trained["epochs"] == 4
     assert report.steers == 119
     assert clip["frames"] == 120
-    again = json.loads(run_process("preprocess.py", tmp_path / "run1", "--check", "--json").stdout)["recordings"]
+    again = result_of("preprocess.py", tmp_path / "run1", "--check")["recordings"]
     assert (again[0]["rows"], again[0]["images"]["corrupt"]) == (120, 0)
-    assert len(world.controls) == 119
+    assert len(steering) == 119
 
 
 @pytest.mark.slow
@@ -48,8 +51,7 @@ def test_a_new_network_learns_to_drive_from_a_third_of_a_lap(tmp_path, untrained
     run_script("model.py", store, "-o", model, "--epochs", 6, "--no-plots", "--runs", tmp_path / "runs")
 
     def driven(by):
-        line = ("evaluate", by, "--in-process", "--laps", 0.1, "--speed", 20, "--json")
-        return json.loads(run_script(*line).stdout)
+        return result_of("evaluate", by, "--in-process", "--laps", 0.1, "--speed", 20)
 
     trained = driven(model)
     assert trained["interventions"] == 0
@@ -60,14 +62,13 @@ def test_a_new_network_learns_to_drive_from_a_third_of_a_lap(tmp_path, untrained
 @pytest.mark.long
 def test_the_whole_chain_on_real_recordings(tmp_path):
     recordings = [shared("recordings") / name for name in ("lake_linux", "mountain_windows")]
-    made, trained, report, clip, world = run_chain(recordings, tmp_path, (), ("--epochs", 2), frames=600)
+    made, trained, report, clip, steering = run_chain(recordings, tmp_path, (), ("--epochs", 2), frames=600)
     print(json.dumps([made, trained]))
     assert (made["recordings"], made["rows"], made["frames"], made["skipped"]) == (2, 2656, 7968, 0)
     assert trained["val_loss"] < 0.2
     assert report.steers == 599
     assert clip["frames"] == 600
     human = read_log(recordings[0] / "driving_log.csv").rows["steering"].to_numpy()[:599]
-    steering = [control.steering for control in world.controls]
     correlation = np.corrcoef(human, steering)[0, 1]
     print(f"correlation with the human: {correlation:.2f}")
     assert correlation > 0.2

@@ -14,13 +14,15 @@ from bcclone.commands import COMMANDS, load_command
 from bcclone.commands.options import Given, make_parser
 from tests.conftest import ROOT, run_process, run_script
 from tests.conftest import command as command_line
-from tests.processes import imported_by
+from tests.processes import imported_by, said, started
 
 SCRIPTS = ("preprocess.py", "model.py", "drive.py", "video.py")
-ONE_OF_EACH_MODULE = {load_command(name).function.__module__: name for name in COMMANDS}.values()
+ONE_OF_EACH_MODULE = {
+    load_command(name.removesuffix(".py")).function.__module__: name for name in (*COMMANDS, *SCRIPTS)
+}.values()
 
 
-@pytest.mark.parametrize("name", [*SCRIPTS, *ONE_OF_EACH_MODULE])
+@pytest.mark.parametrize("name", ONE_OF_EACH_MODULE)
 def test_help_answers_without_loading_what_it_does_not_need(name):
     heavy = {"tensorflow", "keras", "moviepy", "matplotlib", "eventlet", "pandas", "cv2", "h5py"}
     assert not imported_by(*command_line(*name.split(), "--help")) & heavy
@@ -34,19 +36,8 @@ def test_preprocess_and_video_never_load_tensorflow(simulated_recording, tmp_pat
     assert not (store | clip) & {"tensorflow", "keras"}
 
 
-@pytest.mark.parametrize("script", SCRIPTS)
-def test_a_script_and_its_subcommand_have_the_same_options(script):
-    name = script.removesuffix(".py")
-    by_script = run_process(script, "--help").stdout
-    by_name = run_script(name, "--help").stdout
-    assert by_script.partition("\n\n")[2] == by_name.partition("\n\n")[2]
-    assert f"python {script}" in by_script
-
-
 def test_without_its_environment_a_command_says_what_is_not_installed(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-S", ROOT / "preprocess.py", tmp_path], capture_output=True, text=True, cwd=ROOT, check=False
-    )
+    done = said(sys.executable, "-S", ROOT / "preprocess.py", tmp_path, cwd=ROOT)
     assert done.returncode == 1
     assert "is not installed" in done.stderr
     assert ".venv/bin/activate" in done.stderr
@@ -54,7 +45,7 @@ def test_without_its_environment_a_command_says_what_is_not_installed(tmp_path):
 
 
 def test_bcclone_lists_its_commands_and_its_version():
-    alone = subprocess.run([sys.executable, "-m", "bcclone"], capture_output=True, text=True, check=False)
+    alone = said(sys.executable, "-m", "bcclone")
     assert alone.returncode == 2
     for listed in (run_process("--help").stdout, alone.stderr):
         assert all(f"  {name}" in listed for name in COMMANDS)
@@ -83,7 +74,7 @@ def test_a_users_mistake_is_one_line_to_which_debug_adds_the_traceback(line):
     plain = run_process(*line, code=1).stderr
     assert plain.startswith("error: ")
     assert len(plain.strip().splitlines()) == 1
-    debugged = subprocess.run(command_line(*line, "--debug"), capture_output=True, text=True)
+    debugged = said(*command_line(*line, "--debug"))
     assert debugged.returncode == 1
     assert debugged.stderr.startswith("Traceback")
     assert debugged.stderr.endswith(plain)
@@ -99,8 +90,7 @@ sys.exit(cli.run_command(Command(lambda: {}["missing"], "A command with a fault.
 
 @pytest.mark.parametrize("options", [(), ("--debug",)])
 def test_an_internal_error_is_reported_with_its_own_exit_code(options, tmp_path):
-    line, places = [sys.executable, "-c", BROKEN, *options], os.environ | {"TMPDIR": str(tmp_path)}
-    done = subprocess.run(line, cwd=ROOT, env=places, capture_output=True, text=True)
+    done = said(sys.executable, "-c", BROKEN, *options, cwd=ROOT, env=os.environ | {"TMPDIR": str(tmp_path)})
     assert done.returncode == INTERNAL_ERROR
     (kept,) = tmp_path.glob("bcclone-fault-*.txt")
     last = done.stderr.rpartition("error: internal")[2]
@@ -111,16 +101,10 @@ def test_an_internal_error_is_reported_with_its_own_exit_code(options, tmp_path)
 
 
 def interrupted(*line, after, cwd):
-    """Start a command, send Ctrl-C when `after` appears on its standard error, and return what it said last."""
-    with subprocess.Popen(
-        command_line(*line), cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    ) as run:
-        printed = ""
-        while after not in printed:
-            printed += run.stderr.readline()
-            assert run.poll() is None, printed
+    """Start a command, send Ctrl-C when a line that begins so is on its standard error; return what it said last."""
+    with started(command_line(*line), after, cwd=cwd) as run:
         run.send_signal(signal.SIGINT)
-        printed += run.stderr.read()
+        printed = run.stderr.read()
     assert run.returncode == 130
     assert "Traceback" not in printed
     return printed.strip().splitlines()[-1]
@@ -188,8 +172,7 @@ def test_no_module_of_the_current_folder_is_run(tmp_path, simulated_recording, s
         ("preprocess", simulated_recording, "-o", tmp_path / "store", "--shard-mb", 1, "--jobs", 2),
         ("model", simulated_store, "-o", tmp_path / "m.h5", "--epochs", 1, "--feed", "workers", "--no-plots"),
     ):
-        run = [sys.executable, "-P", "-m", "bcclone", *map(str, line), "--quiet"]
-        done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=False)
+        done = said(sys.executable, "-P", "-m", "bcclone", *line, "--quiet", cwd=tmp_path)
         assert done.returncode in (0, 1), done.stderr
     assert not (tmp_path / "mark").exists()
 
@@ -198,8 +181,7 @@ def test_no_module_of_the_current_folder_is_run(tmp_path, simulated_recording, s
 def test_no_settings_of_numba_in_the_current_folder_are_used(tmp_path):
     (tmp_path / ".numba_config.yaml").write_text(f"cache_dir: {tmp_path / 'cache'}\ncpu_name: generic\n")
     code = "import bcclone.dataset.gather, numba.core.config as c; print(c.CPU_NAME)"
-    done = subprocess.run([sys.executable, "-P", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert done.stdout == "None\n"
+    assert said(sys.executable, "-P", "-c", code, cwd=tmp_path, check=True).stdout == "None\n"
     assert not (tmp_path / "cache").exists()
 
 
@@ -218,8 +200,6 @@ def test_names_send_no_commands_to_the_terminal(tmp_path):
 )
 def test_a_closed_standard_stream_is_no_error(closed, simulated_recording, tmp_path):
     for line in (("edit", simulated_recording), ("export", simulated_recording, "--to", "csv", "-o", tmp_path / "csv")):
-        done = subprocess.run(
-            ["sh", "-c", f'exec "$@" {closed}', "sh", *command_line(*line)], capture_output=True, check=False
-        )
-        assert (done.returncode, done.stderr.count(b"error")) == (0, 0)
+        done = said("sh", "-c", f'exec "$@" {closed}', "sh", *command_line(*line))
+        assert (done.returncode, done.stderr.count("error")) == (0, 0)
     assert (tmp_path / "csv" / "table.csv").stat().st_size

@@ -1,16 +1,16 @@
 """The demo: its steps, which are skipped, what it refuses to remove, and the lap at its end."""
 
 import json
-import subprocess
 
 import pytest
 
-from tests.conftest import command, run_process
+from tests.conftest import command, result_of, run_process
+from tests.processes import said
 
 
 def demo(folder, *options):
     line = ("demo", "--folder", folder, "--record-laps", 0.08, "--epochs", 1, "--laps", 0.04, *options, "--json")
-    done = subprocess.run(command(*line), capture_output=True, text=True, check=False)
+    done = said(*command(*line))
     assert done.returncode in (0, 1), done.stderr  # after one epoch the car may leave the road
     assert "Traceback" not in done.stderr
     return done
@@ -28,15 +28,8 @@ def test_the_demo_runs_every_step_and_skips_complete_ones(tmp_path):
     assert sum(seconds[5:8]) < result["seconds_to_trained_lap"] < sum(seconds[:8])  # two are recorded at once
     kept = result["drive"]["autonomy_percent"] == 100 and result["drive"]["ended"] == "laps driven"
     assert first.returncode == int(not kept)
-    made = (
-        "forward/driving_log.csv",
-        "fog/driving_log.csv",
-        "reverse/driving_log.csv",
-        "data.h5",
-        "model.h5",
-        "run1.mp4",
-        "drive/map.png",
-    )
+    logs = [f"{name}/driving_log.csv" for name in ("forward", "fog", "reverse")]
+    made = (*logs, "data.h5", "model.h5", "run1.mp4", "drive/map.png")
     for name in (*made, "first.mp4"):
         assert (tmp_path / "demo" / name).exists()
     times = {name: (tmp_path / "demo" / name).stat().st_mtime_ns for name in made}
@@ -69,22 +62,10 @@ def test_a_folder_whose_name_begins_with_a_dash_is_a_folder(tmp_path):
 
 @pytest.mark.long
 def test_the_demo_ends_with_a_lap_without_an_intervention(tmp_path):
-    done = subprocess.run(
-        command("demo", "--folder", tmp_path / "demo"), capture_output=True, text=True, timeout=900, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    done = run_process("demo", "--folder", tmp_path / "demo")
     assert "autonomy 100.0 %, 0 interventions in 1.00 laps" in done.stdout
-    line = (
-        "evaluate",
-        tmp_path / "demo" / "model.h5",
-        "--in-process",
-        "--laps",
-        0.2,
-        "--set",
-        "road-visibility=0",
-        "--json",
-    )
-    assert json.loads(run_process(*line).stdout)["first_off_road_m"] < 150  # it looked at the road
+    line = ("evaluate", tmp_path / "demo" / "model.h5", "--in-process", "--laps", 0.2, "--set", "road-visibility=0")
+    assert result_of(*line)["first_off_road_m"] < 150  # it looked at the road
 
 
 @pytest.mark.slow

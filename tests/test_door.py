@@ -1,8 +1,6 @@
 """`import bcclone`: the names that programs use, their parameters, and what importing them loads."""
 
 import inspect
-import subprocess
-import sys
 from dataclasses import fields, is_dataclass
 
 import pytest
@@ -10,6 +8,7 @@ import pytest
 import bcclone
 from bcclone.system.settings import declared_in
 from tests.conftest import ROOT
+from tests.processes import python
 
 PARAMETERS = {
     "check": "inputs",
@@ -70,15 +69,13 @@ def test_importing_loads_nothing_large_and_settings_nothing_of_tensorflow():
         "heavy = {'tensorflow', 'keras', 'cv2', 'pandas', 'h5py', 'matplotlib'} & set(sys.modules);"
         "print(spent < 0.05, light, heavy)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "True set() set()\n"
+    assert python(code) == "True set() set()\n"
 
 
 @pytest.mark.slow
 def test_a_function_stays_when_the_room_of_its_name_is_imported():
     code = "import bcclone as b, bcclone.train.plan, bcclone.play; print(b.train.__name__, b.play.__name__)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "run play\n"
+    assert python(code) == "run play\n"
 
 
 def test_each_name_is_in_the_reference():

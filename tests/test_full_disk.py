@@ -6,14 +6,13 @@ is tried at two limits, the smaller in the first kB and the larger near the end 
 
 import re
 import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import command
-from tests.processes import on_a_full_disk
+from tests.processes import on_a_full_disk, said
 
 _LEAST = 1 << 13  # bytes; what processes share is a file, too
 
@@ -33,7 +32,8 @@ class Writing:
 
 COMMANDS = {
     "preprocess": Writing("preprocess.py {recording} -o {here}/data.h5 --size 16x16"),
-    "video": Writing("video.py {recording} -o {here}/clip.mp4"),
+    "video over an old one": Writing("video.py {recording} -o {here}/clip.mp4", "copy {model} {here}/clip.mp4"),
+    "video, GIF": Writing("video.py {recording} -o {here}/clip.gif", "copy {model} {here}/clip.gif"),
     "edit": Writing("edit {here}/recording --delete 3 5", "copy {recording} {here}/recording"),
     "simulate record": Writing("simulate record {here}/recording --laps 0.01"),
     "import": Writing("import {csv} -o {here}/imported"),
@@ -70,7 +70,7 @@ COMMANDS = {
 def inputs(simulated_recording, simulated_store, untrained_model, tmp_path_factory):
     folder = tmp_path_factory.mktemp("inputs")
     shutil.copytree(simulated_recording, folder / "copy")
-    subprocess.run(command("export", simulated_recording, "--to", "csv", "-o", folder / "csv"), check=True)
+    said(*command("export", simulated_recording, "--to", "csv", "-o", folder / "csv"), check=True)
     return {
         "recording": simulated_recording,
         "store": simulated_store,
@@ -92,7 +92,7 @@ def prepared(writing, inputs, here):
     if before[:1] == ["copy"]:
         (shutil.copytree if Path(before[1]).is_dir() else shutil.copy)(*before[1:])
     elif before:
-        subprocess.run(command(*before), check=True, capture_output=True)
+        said(*command(*before), check=True)
 
 
 def content_of(folder):
@@ -103,7 +103,7 @@ def largest_file(writing, inputs, here):
     """Return the size of the largest file that the command writes, but for what differs from one run to the next."""
     prepared(writing, inputs, here)
     before = content_of(here)
-    done = subprocess.run(command(*words_of(writing.line, inputs, here)), capture_output=True, text=True, check=False)
+    done = said(*command(*words_of(writing.line, inputs, here)))
     assert done.returncode == 0, done.stderr
     return max(
         15 * len(content) // 16
@@ -117,7 +117,7 @@ def check_refusal(writing, inputs, here, limit):
     prepared(writing, inputs, here)
     before = content_of(here)
     line = on_a_full_disk(command(*words_of(writing.line, inputs, here)), limit)
-    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    done = said(*line)
     assert done.returncode == 1, f"{limit}: {done.returncode} {done.stderr}"
     assert "Traceback" not in done.stderr, done.stderr
     errors = [text for text in done.stderr.splitlines() if text.startswith("error: ")]

@@ -45,7 +45,7 @@ def rows_of(folder):
 def test_a_drive_goes_on_and_keeps_its_rows_wherever_the_disk_becomes_full(untrained_model, tmp_path):
     folder = tmp_path / "run"
     with serving(untrained_model, folder) as server, FakePage(server.port) as page:
-        drive(server.port, Still(100, jpeg=SMALL))
+        drive(server.port, Still(100, jpegs=[SMALL]))
         page.send(set={"recording": False})
         wait_for(lambda: not state_of(server.port)["recording"]["on"])
         tables = [path.stat().st_size + 7 for path in folder.glob("*.csv")]
@@ -55,7 +55,7 @@ def test_a_drive_goes_on_and_keeps_its_rows_wherever_the_disk_becomes_full(untra
             set_room(server, limit)
             page.send(set={"recording": True})
             wait_for(lambda: state_of(server.port)["recording"]["on"])
-            assert drive(server.port, Still(20, jpeg=SMALL)).steers == 19
+            assert drive(server.port, Still(20, jpegs=[SMALL])).steers == 19
             state = wait_for(lambda: (s := state_of(server.port))["recording"]["failure"] and s)
             assert state["recording"]["failure"] in FULL, limit
             assert any("the recording has ended" in warning["text"] for warning in state["warnings"])
@@ -63,7 +63,7 @@ def test_a_drive_goes_on_and_keeps_its_rows_wherever_the_disk_becomes_full(untra
         set_room(server, None)
         page.send(set={"recording": True})
         wait_for(lambda: state_of(server.port)["recording"]["on"])
-        drive(server.port, Still(20, jpeg=SMALL))
+        drive(server.port, Still(20, jpegs=[SMALL]))
         assert server.end() == 0
     assert "Traceback" not in server.output
     assert len(rows_of(folder)) >= 119

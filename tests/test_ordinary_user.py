@@ -5,7 +5,6 @@ Root may read and write everything; so each command runs as another user where t
 
 import json
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import run_script
+from tests.processes import said
 from tests.test_full_disk import content_of
 
 # runs a command twice in one process: first with all rights, which loads what it needs, then as another user
@@ -31,8 +31,8 @@ print("-----", file=sys.stderr)
 sys.exit(main(second))
 """
 
-READING = {"edit": "edit {recording}"}
-READING_SLOWLY = {
+READING = {
+    "edit": "edit {recording}",
     "preprocess": "preprocess.py {recording} -o {here}/data.h5",
     "export": "export {recording} --to csv -o {here}/exported",
     "import": "import {csv} -o {here}/imported",
@@ -103,9 +103,7 @@ def refused(line, homes, *named):
     first, home = homes
     before = content_of(home)
     lines = json.dumps([words_in(line, first), words_in(line, home)])
-    done = subprocess.run(
-        [sys.executable, "-c", _AS_ANOTHER, lines], capture_output=True, text=True, check=False, timeout=200
-    )
+    done = said(sys.executable, "-c", _AS_ANOTHER, lines, timeout=200)
     printed = done.stderr.partition("-----")[2]
     errors = [text for text in printed.splitlines() if text.startswith("error: ")]
     assert done.returncode in (1, 2), f"{done.returncode} {done.stderr}"
@@ -128,11 +126,8 @@ def test_an_image_that_may_not_be_read_is_not_called_damaged(homes):
     assert "not a JPEG" not in error
 
 
-@pytest.mark.parametrize(
-    "line",
-    [*READING.values(), *(pytest.param(line, marks=pytest.mark.slow) for line in READING_SLOWLY.values())],
-    ids=[*READING, *READING_SLOWLY],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("line", READING.values(), ids=READING)
 def test_an_input_that_may_not_be_read_is_named(homes, line):
     (homes[1] / "here").chmod(0o777)
     name = max(("csv", "recording", "model", "store"), key=lambda name: line.find("{" + name + "}"))
@@ -144,11 +139,7 @@ def test_an_input_that_may_not_be_read_is_named(homes, line):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "line",
-    WRITING.values(),
-    ids=WRITING,
-)
+@pytest.mark.parametrize("line", WRITING.values(), ids=WRITING)
 def test_a_folder_that_may_not_be_written_is_named(homes, line):
     for name in ("here", "copy"):
         (homes[1] / name).chmod(0o555)

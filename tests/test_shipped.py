@@ -8,6 +8,7 @@ import pytest
 from bcclone.drive.controller import SpeedSettings
 from bcclone.evaluate.evaluate_settings import EvaluateSettings
 from bcclone.evaluate.evaluation import evaluate_policy
+from bcclone.lab.improve.learning import StartModel
 from bcclone.model.policy import load_policy
 from bcclone.simulator.world_settings import WorldSettings
 
@@ -64,6 +65,4 @@ def test_the_models_of_any_road_drive_where_they_have_never_been(settings, name)
 
 def test_the_older_names_of_its_settings_are_read():
     """lake.h5 was written when `appearance` was called `look`; a training that goes on from it must augment as much."""
-    from bcclone.lab.improve.learning import StartModel
-
     assert StartModel.read(MODELS / "lake.h5").training.appearance == 2.0

@@ -22,8 +22,8 @@ from bcclone.evaluate.scenarios import Scenario
 from bcclone.evaluate.suite import SuiteTask
 from bcclone.feed.source import Batch
 from bcclone.system.task_pool import TaskPool, run_task
-from tests.drive.drive_server import drive, serving_in_a_thread
-from tests.frame_replay import FrameReplay
+from tests.drive.drive_server import Still, drive, serving_in_a_thread
+from tests.recordings import images_of
 
 INSIDE = ("bcclone.system.", "bcclone.feed.augment.", "bcclone.simulator.", "bcclone.model.recurrent")
 
@@ -105,7 +105,7 @@ def test_an_image_on_the_socket_to_the_steering(simulated_recording, untrained_m
         is_bytes = isinstance(value, bytes | bytearray | memoryview | str) and len(value) > 2000
         return is_bytes or is_image(value) or isinstance(value, Telemetry | Answer)
 
-    frames = FrameReplay(simulated_recording / "driving_log.csv", 20)
+    frames = Still(20, jpegs=[path.read_bytes() for path in images_of(simulated_recording)])
     with serving_in_a_thread(untrained_model) as server, passing(is_datum, 20) as passed:
         drive(server.port, frames)
     assert passed == {

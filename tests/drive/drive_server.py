@@ -27,7 +27,7 @@ from bcclone.play.play_server import play
 from bcclone.play.play_settings import PlaySettings
 from bcclone.simulator.unity_client import CarState, UnityClient, connected
 from tests.conftest import command
-from tests.processes import KILL, on_a_full_disk
+from tests.processes import KILL, on_a_full_disk, wait_for
 
 # test_server.py alone runs in both modes each time
 MODES = (ASYNC_MODES[0], pytest.param(ASYNC_MODES[1], marks=pytest.mark.slow))
@@ -156,16 +156,17 @@ def errors_logged():
 
 
 class Still:
-    """A world that shows the same frame a number of times. manual: numbers of the frames with a driving key held."""
+    """A world that shows these frames in turns. manual: numbers of the frames with a driving key held."""
 
-    def __init__(self, frames, manual=(), jpeg=FRAME):
-        self.left, self.manual, self.jpeg, self.shown, self.controls = frames, manual, jpeg, 0, []
+    def __init__(self, frames, manual=(), jpegs=(FRAME,)):
+        self.left, self.manual, self.jpegs, self.shown, self.controls = frames, manual, jpegs, 0, []
 
     def observe(self):
         if self.shown == self.left:
             return None
         self.shown += 1
-        return CarState(-3.75, 0.3, 12.5, self.jpeg, manual=self.shown in self.manual)
+        jpeg = self.jpegs[(self.shown - 1) % len(self.jpegs)]
+        return CarState(-3.75, 0.3, 12.5, jpeg, manual=self.shown in self.manual)
 
     def steer(self, steering, throttle):
         self.controls.append((steering, throttle))
@@ -216,7 +217,4 @@ def state_of(port):
 
 def wait_for_state(port, **values):
     """Wait until the server's state has these values."""
-    until = time.monotonic() + 5
-    while {name: (state := state_of(port))[name] for name in values} != values:
-        assert time.monotonic() < until, state
-        time.sleep(0.05)
+    wait_for(lambda: values.items() <= state_of(port).items(), seconds=5)

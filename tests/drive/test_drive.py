@@ -26,12 +26,14 @@ from tests.drive.drive_server import (
     drive,
     events_until,
     next_event,
+    port_in,
     raw,
     serving,
     serving_in_a_thread,
     state_of,
     telemetry_text,
 )
+from tests.processes import said
 
 
 def test_the_first_latency_is_printed_and_slow_answers_are_counted():
@@ -111,10 +113,9 @@ with WebServer(threading_host, ("127.0.0.1", 0), Access(), show) as server:
 print("ended", flush=True)
 time.sleep(0.2)
 """
-    process = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
-    assert (process.returncode, process.stderr) == (0, "")
-    assert "the car has left" in process.stdout
-    assert process.stdout.endswith("left\nended\n")
+    done = said(sys.executable, "-c", program, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith("the car has left\nended\n")
 
 
 @pytest.mark.slow
@@ -139,9 +140,7 @@ def test_a_kill_leaves_a_valid_recording_and_the_simulator_connects_to_the_next_
 def test_json_is_the_only_standard_output(untrained_model, tmp_path):
     line = command("drive.py", untrained_model, tmp_path / "run1", "--port", 0, "--json")
     with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        while not (listening := re.search(r"listening on \S+:(\d+);", process.stderr.readline())):
-            assert process.poll() is None
-        drive(int(listening[1]), Still(5))
+        drive(next(filter(None, map(port_in, process.stderr))), Still(5))
         process.send_signal(signal.SIGINT)
         out, _ = process.communicate(timeout=20)
     printed = json.loads(out)

@@ -16,7 +16,7 @@ from bcclone.recording.log import read_log
 from bcclone.recording.run_tables import read_drivers
 from bcclone.simulator.unity_client import CarState, UnityClient, connected
 from tests.drive.drive_server import next_event, raw, serving, telemetry_text
-from tests.pages import chromium, errors_of, named_controls, needs_browser, window_of
+from tests.pages import BrowserPage, chromium, errors_of, named_controls, needs_browser, window_of
 from tests.processes import wait_for
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium, of the dev extras")
@@ -91,25 +91,7 @@ def port(untrained_model, folder):
         assert "Traceback" not in server.output, server.output
 
 
-class Page:
-    """The page in the browser."""
-
-    def __init__(self, browser, port):
-        self.browser, self.url = browser, f"http://127.0.0.1:{port}/"
-
-    def open(self):
-        self.browser.get(self.url)
-        return self
-
-    def element(self, name):
-        return self.browser.find_element(By.ID, name)
-
-    def text(self, name):
-        return self.element(name).text
-
-    def script(self, text, *arguments):
-        return self.browser.execute_script(text, *arguments)
-
+class Page(BrowserPage):
     def press(self, *keys):
         """Press keys while no control has the focus."""
         self.browser.find_element(By.TAG_NAME, "body").send_keys(*keys)
@@ -152,7 +134,7 @@ def page(browser, port):
     """The page of the shared server with its initial controls; no test may leave an error in the console."""
     requests.post(f"http://127.0.0.1:{port}/control", json=AS_STARTED, timeout=5).raise_for_status()
     browser.get_log("browser")
-    page = Page(browser, port).open()
+    page = Page(browser, port)
     wait_for(lambda: page.text("connection-text") != "connecting")
     yield page
     assert errors_of(browser) == []
@@ -253,7 +235,7 @@ def test_the_plots_show_the_time_before_the_page_was_opened(page, port):
     page.browser.get("about:blank")
     with driving(port) as (_, client):
         wait_for(lambda: client.report.steers > 40)
-    page.open()
+    page.browser.get(page.url)
     page.shows("waiting for the simulator")
     for plot, color in (
         ("plot-steering", "model"), ("plot-speed", "text"), ("plot-throttle", "text"), ("plot-latency", "text")
@@ -292,7 +274,7 @@ def test_every_control_has_a_name_and_the_tab_key_reaches_it_in_a_window_of_any_
 @pytest.mark.long
 def test_the_page_asks_for_the_token(browser, untrained_model):
     with serving(untrained_model, "--token", "sesame") as server:
-        page = Page(browser, server.port).open()
+        page = Page(browser, server.port)
         assert requests.get(f"{page.url}state", timeout=5).status_code == 401
         page.element("token").send_keys("simsim", Keys.ENTER)
         wait_for(lambda: "This is not the token." in page.browser.page_source)

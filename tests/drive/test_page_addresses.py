@@ -5,6 +5,7 @@ The page in a browser is tested in test_drive_page.py.
 
 import contextlib
 import time
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -28,9 +29,11 @@ from tests.conftest import ROOT
 from tests.drive.drive_server import FRAME as DRIVEN
 from tests.drive.drive_server import (
     MODES,
+    Clock,
     Constant,
     errors_logged,
     next_event,
+    playing,
     raw,
     serving_in_a_thread,
     telemetry_text,
@@ -137,25 +140,25 @@ def test_every_response_has_security_headers():
 
 
 def test_the_history_covers_the_last_60_seconds():
-    seconds = [0.0]
-    page = make_page(clock=lambda: seconds[0])
+    clock = Clock()
+    page = make_page(clock)
     client, cars = make_client(page), page.cars
     assert client.get("/history").json == []
     for count in range(1000):
-        seconds[0] = 1.0 + count * 0.15
+        clock.seconds = 1.0 + count * 0.15
         cars.stats.answered("car", cars.arbiter.answer("car", Telemetry(1.0, 0.2, 12.5, FRAME)), 0.002)
     points = client.get("/history").json
-    assert points[-1]["seconds"] == pytest.approx(seconds[0])
+    assert points[-1]["seconds"] == pytest.approx(clock.seconds)
     assert 59 < points[-1]["seconds"] - points[0]["seconds"] <= 60
     assert (points[-1]["steering_sent"], points[-1]["speed_mph"]) == (0.25, 12.5)
 
 
 def test_pages_share_one_frame_which_changes_ten_times_a_second_and_when_a_control_is_set():
-    seconds = [0.0]
-    page = make_page(clock=lambda: seconds[0])
+    clock = Clock()
+    page = make_page(clock)
     numbers = []
     for count in range(90):
-        seconds[0] = count / 30
+        clock.seconds = count / 30
         first, second = page.newest(), page.newest()
         assert first is second
         numbers.append(first.number)
@@ -233,9 +236,18 @@ def test_eight_pages_may_be_open_and_a_ninth_is_refused(port):
     wait_for(lambda: status() == 200)
 
 
-def test_a_websocket_needs_the_token_and_a_page_of_this_server():
-    with serving_in_a_thread(Constant(), token="sesame") as server:
+@pytest.mark.parametrize(
+    "serve",
+    [partial(serving_in_a_thread, Constant()), pytest.param(playing, marks=pytest.mark.slow)],
+    ids=["drive", "play"],
+)
+def test_a_websocket_needs_the_token_and_a_page_of_this_server(serve):
+    with serve(token="sesame") as server:
         for options, status in (({"origin": "http://elsewhere.example"}, 403), ({}, 401)):
             with pytest.raises(websocket.WebSocketBadStatusException) as refused:
                 FakePage(server.port, **options)
             assert refused.value.status_code == status
+        login = f"http://127.0.0.1:{server.port}/login"
+        answer = requests.post(login, data={"token": "sesame"}, timeout=5, allow_redirects=False)
+        with FakePage(server.port, cookie=answer.headers["Set-Cookie"].partition(";")[0]) as page:
+            page.receive()

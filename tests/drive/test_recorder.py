@@ -220,15 +220,6 @@ def make_service(recorder):
     return DriveService(arbiter, DriveStats(arbiter), recorder, server)
 
 
-def answer(recorder, *frames):
-    """Answer telemetries of a car with these frames; return the replies that it got."""
-    service, replies = make_service(recorder), []
-    car = SimpleNamespace(sid="a", send=replies.append)
-    for frame in frames:
-        service.answer(car, TelemetryEvent(Telemetry(0.0, 0.0, 1.0, frame)))
-    return replies
-
-
 def test_an_answer_that_cannot_be_sent_is_recorded_without_a_latency(tmp_path):
     def send(reply):
         raise ConnectionResetError
@@ -239,10 +230,11 @@ def test_an_answer_that_cannot_be_sent_is_recorded_without_a_latency(tmp_path):
 
 
 def test_a_failing_recorder_costs_the_car_no_answer(caplog):
-    class Full:
-        def record(self, row):
-            raise RuntimeError("no room")
+    def fail(row):
+        raise RuntimeError("no room")
 
-    (reply, _) = answer(Full(), *FRAMES[:2])
-    assert reply.control.steering == 0.1
+    replies = []
+    car = SimpleNamespace(sid="a", send=replies.append)
+    make_service(SimpleNamespace(record=fail)).answer(car, TelemetryEvent(TELEMETRY))
+    assert replies[0].control.steering == 0.1
     assert "no room" in caplog.text

@@ -35,6 +35,7 @@ from tests.drive.drive_server import (
     telemetry_text,
     wait_for_state,
 )
+from tests.processes import wait_for
 
 
 @pytest.fixture(scope="module", params=ASYNC_MODES)
@@ -134,10 +135,7 @@ def test_a_current_python_socketio_client_drives(port):
     payload = json.loads(telemetry_text()[2:])[1]
     for count in range(1, 11):
         client.emit("telemetry", payload)
-        until = time.monotonic() + 5
-        while len(answers) < count:
-            assert time.monotonic() < until
-            time.sleep(0.001)
+        wait_for(lambda count=count: len(answers) == count, 5, 0.001)
     client.disconnect()
     assert {tuple(answer) for answer in answers} == {("steering_angle", "throttle")}
 

@@ -4,12 +4,12 @@ import base64
 import json
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.drive.drive_server import FRAME, MODES, Constant, serving_in_a_thread, wait_for_state
+from tests.processes import said
 
 CLIENTS = Path(__file__).parent / "socket_io_clients"
 ROUNDS = 40
@@ -26,7 +26,7 @@ def clients(tmp_path_factory):
     shutil.copytree(CLIENTS, folder, ignore=shutil.ignore_patterns("node_modules"))
     line = ["npm", "ci", "--prefer-offline", "--ignore-scripts", "--no-audit", "--no-fund"]
     line += ["--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-timeout=20000"]
-    done = subprocess.run(line, cwd=folder, capture_output=True, text=True, check=False)
+    done = said(*line, cwd=folder)
     if done.returncode and re.search(UNREACHABLE, done.stderr):
         pytest.skip("needs the JavaScript clients of Socket.IO: npm cannot reach its registry")
     assert done.returncode == 0, done.stderr
@@ -40,15 +40,10 @@ def port(clients, request):
         yield server.port
 
 
-def drive(clients, *arguments):
-    line = ["node", clients / "drive.js", *map(str, arguments)]
-    image = base64.b64encode(FRAME).decode()
-    return subprocess.run(line, input=image, capture_output=True, text=True, timeout=120, check=False)
-
-
 @pytest.mark.parametrize("version", [2, 3, 4])
 def test_every_telemetry_is_answered_and_the_client_is_removed(clients, port, version):
-    done = drive(clients, version, f"http://127.0.0.1:{port}", ROUNDS)
+    line = ("node", clients / "drive.js", version, f"http://127.0.0.1:{port}", ROUNDS)
+    done = said(*line, input=base64.b64encode(FRAME).decode(), timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads(done.stdout) == {"steers": ROUNDS, "manuals": 1}
     wait_for_state(port, clients=0)

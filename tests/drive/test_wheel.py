@@ -129,16 +129,6 @@ def steer(hands, clock, frames, model=MODEL_STEERS, hold=None):
     return frames_driven
 
 
-def test_keys_take_over_and_give_back_in_small_steps(hands, clock):
-    frames = steer(hands, clock, 3) + steer(hands, clock, 30, hold=RIGHT) + steer(hands, clock, 30, hold=RELEASED)
-    steering = [each.control.steering for each in frames]
-    assert [each.by for each in frames] == [BY_MODEL] * 3 + [DrivenRow(HUMAN, 1)] * 30 + [BY_MODEL] * 30
-    assert max(abs(b - a) for a, b in zip(steering, steering[1:], strict=False)) <= 0.05 + 1e-9
-    assert steering[32] > 0.9
-    assert steering[-1] == MODEL_STEERS.steering
-    assert {each.control.throttle for each in frames} == {MODEL_STEERS.throttle}
-
-
 def test_a_page_that_falls_silent_lets_go(hands, clock):
     hands.move("a", RIGHT)
     assert steer(hands, clock, 1)[0].by.driver == HUMAN

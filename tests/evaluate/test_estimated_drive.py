@@ -11,6 +11,7 @@ from bcclone.evaluate.estimated_drive import read_drive
 from bcclone.evaluate.evaluate_settings import ReplaySettings
 from bcclone.evaluate.replay_result import Replayed, replay_controls
 from bcclone.evaluate.rollout import read_reference
+from tests.recordings import rewrite
 
 SIMULATED = Framing(320, 160, lens=Lens(FOCAL_PX, VANISHING_ROW, 159.5))
 BENDS = (0.35, 1.0)  # of the lap: at speed
@@ -20,10 +21,7 @@ def of_a_car(lap, folder, gain, speed="0"):
     """Return the log of the same frames, imported from a car whose steering is `gain` times as large."""
     shutil.copytree(lap.parent, folder)
     (folder / FRAMING_NAME).write_text(SIMULATED.to_json())
-    rows = [line.split(",") for line in lap.read_text().splitlines()]
-    lines = [",".join([center, "", "", str(gain * float(steering)), *more[:-1], speed])
-             for center, _, _, steering, *more in rows]  # fmt: skip
-    (folder / lap.name).write_text("\n".join(lines) + "\n")
+    rewrite(folder, lambda rows: [[row[0], "", "", str(gain * float(row[3])), *row[4:-1], speed] for row in rows])
     return folder / lap.name
 
 

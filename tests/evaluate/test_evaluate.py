@@ -18,7 +18,7 @@ from bcclone.recording.run_tables import read_answers, read_trace
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world_settings import WorldSettings
 from bcclone.system.errors import UserError
-from tests.conftest import command, run_script, shared
+from tests.conftest import command, result_of, shared
 from tests.evaluate.blind import Blind, metres_on_the_road
 from tests.evaluate.test_replay import LEGACY
 from tests.processes import KILL, children_of, wait_for
@@ -33,8 +33,7 @@ KEYS = {
 @pytest.mark.slow
 def test_a_model_is_scored_over_the_wire_with_pictures(untrained_model, tmp_path):
     line = ("evaluate", untrained_model, "--laps", 0.03, "--speed", 20, "--output", tmp_path / "out")
-    done = run_script(*line, "--run", tmp_path / "run1", "--json")
-    result = json.loads(done.stdout)
+    result = result_of(*line, "--run", tmp_path / "run1")
     assert set(result) == KEYS
     assert result["laps"] == pytest.approx(0.03, abs=0.005)
     assert 0 < result["request_to_steer_ms"]["p50"] <= result["request_to_steer_ms"]["p99"]
@@ -44,7 +43,7 @@ def test_a_model_is_scored_over_the_wire_with_pictures(untrained_model, tmp_path
     for name in ("map.png", "views.png"):
         with PIL.Image.open(tmp_path / "out" / name) as picture:
             assert picture.width > 600
-    check = json.loads(run_script("preprocess.py", tmp_path / "run1", "--check", "--json").stdout)["recordings"]
+    check = result_of("preprocess.py", tmp_path / "run1", "--check")["recordings"]
     assert check[0]["rows"] > 30
     trace, answers = read_trace(tmp_path / "run1"), read_answers(tmp_path / "run1")
     names = sorted(path.name for path in (tmp_path / "run1").glob("*.jpg"))
@@ -120,8 +119,8 @@ def test_models_that_others_trained_on_the_unity_program_drive_the_lake(laps):
     folder = shared("legacy_models")
     for name, preset in LEGACY.items():
         way = ("--in-process",) if "1.2.1" in name else ()  # one of them over the wire
-        line = ("evaluate", folder / name, "--preprocess", preset, "--speed", 20, "--laps", laps, *way, "--json")
-        result = json.loads(run_script(*line).stdout)
+        line = ("evaluate", folder / name, "--preprocess", preset, "--speed", 20, "--laps", laps, *way)
+        result = result_of(*line)
         assert (result["autonomy_percent"], result["interventions"], result["ended"]) == (100.0, 0, "laps driven")
         assert result["mean_abs_cross_track_m"] < 0.8
 

@@ -1,7 +1,6 @@
 """Predictions of a model: for the frames of a folder of any size, and for those of a recording."""
 
 import io
-import json
 import os
 import shutil
 import struct
@@ -13,13 +12,15 @@ import pytest
 from bcclone.dataset.framing import Framing, Lens
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH
 from bcclone.evaluate.predict import frame_files, read_labels, read_steering
+from bcclone.model.policy import load_policy
 from bcclone.recording.edits import DELETE, Edit, Edits, write_edits
 from bcclone.recording.files import is_recording
 from bcclone.system.errors import UserError
-from tests.conftest import run_script
+from tests.conftest import calibrated, result_of, run_script
 from tests.messages.refusals import run_command
 from tests.messages.small_recording import make_recording
 from tests.pictures.video_runs import name_of
+from tests.recordings import rewrite
 
 
 def frame(seed, width=FRAME_WIDTH, height=FRAME_HEIGHT):
@@ -39,13 +40,10 @@ def frames(tmp_path):
 
 
 def predicted(model, frames, output, *words):
-    done = run_script("predict", model, frames, "-o", output, "--json", *words)
-    return json.loads(done.stdout), read_steering(output).steering
+    return result_of("predict", model, frames, "-o", output, *words), read_steering(output).steering
 
 
 def test_the_frames_of_a_folder_are_predicted_in_the_order_of_their_numbers(frames, untrained_model, tmp_path):
-    from bcclone.model.policy import load_policy
-
     result, steering = predicted(untrained_model, frames, tmp_path / "p.csv")
     assert list(steering) == ["1_cam", "2_cam", "10_cam"]
     assert (result["frames"], len(result["unreadable"]), result["sizes"]) == (3, 1, {"320x160": 3})
@@ -99,8 +97,7 @@ def test_a_network_of_windows_forgets_frames_before_a_pause(untrained_window_mod
 
 def test_frames_before_a_pause_are_forgotten_also_if_the_next_image_is_missing(tmp_path):
     folder = make_recording(tmp_path / "recording", rows=53)
-    lines = (folder / "driving_log.csv").read_text().splitlines(keepends=True)
-    (folder / "driving_log.csv").write_text("".join(lines[:2] + lines[50:]))
+    rewrite(folder, lambda rows: rows[:2] + rows[50:])
     (folder / name_of(5000)).unlink()
     assert [file.begins for file in frame_files(folder)] == [True, False, True, False]
 
@@ -135,9 +132,6 @@ def test_what_is_no_image_is_left_out_and_never_waited_for(frames, untrained_mod
 
 
 def test_a_framing_is_taken_from_the_model_or_from_a_file_that_is_given(untrained_model, tmp_path):
-    from bcclone.model.model_file import calibrated_content
-    from bcclone.model.policy import SteeringCalibration
-
     framing = Framing(160, 120, lens=Lens(120.0, 45.0, 79.5))
     (tmp_path / "small").mkdir()
     small = frame(0, 160, 120)
@@ -145,29 +139,25 @@ def test_a_framing_is_taken_from_the_model_or_from_a_file_that_is_given(untraine
     (tmp_path / "frames").mkdir()
     PIL.Image.fromarray(framing.apply(np.asarray(small))).save(tmp_path / "frames" / "1.png")
     (tmp_path / "framing.json").write_text(framing.to_json())
-    content = calibrated_content(untrained_model, framing, SteeringCalibration(gain=-2.0, bias=0.1))
-    (tmp_path / "car.h5").write_bytes(content)
+    car = calibrated(untrained_model, tmp_path / "car.h5", -2.0, 0.1, framing)
     _, own = predicted(untrained_model, tmp_path / "frames", tmp_path / "own.csv")
     given = ("--framing", tmp_path / "framing.json")
     assert predicted(untrained_model, tmp_path / "small", tmp_path / "given.csv", *given)[1] == own
-    _, calibrated = predicted(tmp_path / "car.h5", tmp_path / "small", tmp_path / "calibrated.csv")
-    assert calibrated["1"] == pytest.approx(-2 * own["1"] + 0.1)
-    _, cut = predicted(tmp_path / "car.h5", tmp_path / "small", tmp_path / "cut.csv", "--rows", "40:120")
-    assert cut != calibrated
+    _, steered = predicted(car, tmp_path / "small", tmp_path / "calibrated.csv")
+    assert steered["1"] == pytest.approx(-2 * own["1"] + 0.1)
+    _, cut = predicted(car, tmp_path / "small", tmp_path / "cut.csv", "--rows", "40:120")
+    assert cut != steered
 
 
 def test_a_recording_of_another_framing_is_refused(recording, untrained_model, tmp_path):
-    from bcclone.model.model_file import calibrated_content
-    from bcclone.model.policy import SteeringCalibration
-
     copy = tmp_path / "imported"
     shutil.copytree(recording, copy)
     (copy / "framing.json").write_text(Framing(160, 120).to_json())
     framing = Framing(160, 120, rows=(40, 120))
-    (tmp_path / "car.h5").write_bytes(calibrated_content(untrained_model, framing, SteeringCalibration(1.0)))
+    car = calibrated(untrained_model, tmp_path / "car.h5", framing=framing)
     for words in (
-        ("predict", tmp_path / "car.h5", copy, "-o", tmp_path / "p.csv"),
-        ("replay", tmp_path / "car.h5", copy),
+        ("predict", car, copy, "-o", tmp_path / "p.csv"),
+        ("replay", car, copy),
     ):
         with pytest.raises(UserError, match="rows 40 to 120.*import the recording again"):
             run_command(*words)
@@ -177,19 +167,16 @@ def test_a_recording_of_another_framing_is_refused(recording, untrained_model, t
 
 
 def test_frames_that_the_import_has_framed_are_not_framed_again(untrained_model, tmp_path):
-    from bcclone.model.model_file import calibrated_content
-    from bcclone.model.policy import SteeringCalibration
-
     framing = Framing(640, 320, lens=Lens(300.0, 140.0, 319.5))  # of the shape of frames
-    (tmp_path / "car.h5").write_bytes(calibrated_content(untrained_model, framing, SteeringCalibration(1.0)))
+    car = calibrated(untrained_model, tmp_path / "car.h5", framing=framing)
     noise = PIL.Image.fromarray(np.random.default_rng(0).integers(0, 255, (160, 320, 3), np.uint8))
     buffer = io.BytesIO()
     noise.save(buffer, "JPEG", quality=95)
     imported = make_recording(tmp_path / "imported", image=buffer.getvalue())
     _, own = predicted(untrained_model, imported, tmp_path / "own.csv")
     (imported / "framing.json").write_text(framing.to_json())
-    result, calibrated = predicted(tmp_path / "car.h5", imported, tmp_path / "calibrated.csv")
-    assert calibrated == own
+    result, steered = predicted(car, imported, tmp_path / "calibrated.csv")
+    assert steered == own
     assert result["framing"] is None
     with pytest.raises(UserError, match=r"would do the same again.*bcclone replay MODEL"):
         run_command("replay", imported, "--port", 1)

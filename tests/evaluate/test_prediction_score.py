@@ -11,7 +11,7 @@ from bcclone.evaluate.predict import FrameSteering, read_labels, read_steering, 
 from bcclone.evaluate.prediction_score import score_predictions
 from bcclone.pictures.plots.drive_pictures import plot_curves
 from bcclone.system.errors import UserError
-from tests.conftest import run_script
+from tests.conftest import result_of, run_script
 from tests.messages.refusals import run_command
 from tests.messages.small_recording import make_recording
 
@@ -98,8 +98,7 @@ def test_a_challenges_labels_are_scored_in_their_two_parts(tmp_path):
     labels, predictions = tmp_path / "labels.csv", tmp_path / "p.csv"
     labels.write_text("frame_id,steering_angle,public\n1,0.5,1\n2,0.1,0\n3,-0.5,1\n4,0.3,0\n")
     predictions.write_text("frame_id,steering_angle\n1,0.4\n2,0.1\n3,-0.4\n4,0.3\n")
-    done = run_script("score", predictions, labels, "--json")
-    figures = json.loads(done.stdout)
+    figures = result_of("score", predictions, labels)
     assert figures["public"]["predictions"]["rmse"] == pytest.approx(0.1)
     assert figures["private"]["predictions"]["rmse"] == 0
     assert "predictions, public" in run_script("score", predictions, labels).stdout
@@ -197,7 +196,7 @@ def test_the_command_writes_both_curves_the_figures_and_a_report(tmp_path):
     write_steering(tmp_path / "labels.csv", table(labels).steering)
     write_steering(tmp_path / "p.csv", table(0.5 * labels + 0.02).steering)
     line = ("score", tmp_path / "p.csv", tmp_path / "labels.csv", "--fit-seconds", 20, "-o", tmp_path / "out")
-    figures = json.loads(run_script(*line, "--json").stdout)
+    figures = result_of(*line)
     assert json.loads((tmp_path / "out" / "figures.json").read_text()) == figures
     assert (tmp_path / "out" / "score.png").read_bytes().startswith(b"\x89PNG")
     page = (tmp_path / "out" / "report.html").read_text()

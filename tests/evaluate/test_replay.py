@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import cv2
 import numpy as np
 import PIL.Image
 import pytest
@@ -22,11 +23,12 @@ from bcclone.evaluate.replay_result import Replayed, replay_controls
 from bcclone.evaluate.rollout import RecordedDrive, RelativePose, Rollout, RowFrames, Views, read_reference, read_row
 from bcclone.evaluate.suite import SuiteResult
 from bcclone.lab.monitor.monitor_watch import MonitorWatch
+from bcclone.model.policy import load_policy
 from bcclone.pictures.score_files import write_replay
 from bcclone.system.errors import UserError
-from tests.conftest import ROOT, run_script, shared
+from tests.conftest import ROOT, result_of, shared
 from tests.drive.drive_server import serving
-from tests.similarity import structural_similarity
+from tests.recordings import rewrite
 
 FULL = PRESETS["carnd-160x320-rgb"]
 ROAD = slice(65, 136)
@@ -39,6 +41,13 @@ LEGACY = {
 @pytest.fixture(scope="session")
 def reference(lap):
     return read_reference(lap)
+
+
+def changed(lap, folder, change):
+    """Return the log of a copy of the recording whose rows are changed."""
+    copy = shutil.copytree(lap.parent, folder / "changed")
+    rewrite(copy, change)
+    return copy / lap.name
 
 
 class Constant:
@@ -97,10 +106,7 @@ def test_the_recorded_steering_needs_no_intervention_and_no_steering_scores_belo
 
 
 def test_after_a_gap_the_car_starts_on_the_path_and_the_gap_is_not_counted(lap, tmp_path):
-    shutil.copytree(lap.parent, tmp_path / "gap")
-    log = tmp_path / "gap" / "driving_log.csv"
-    lines = log.read_text().splitlines(keepends=True)
-    log.write_text("".join(lines[:50] + lines[80:]))  # 2 s are missing
+    log = changed(lap, tmp_path, lambda rows: rows[:50] + rows[80:])  # 2 s are missing
     reference = read_reference(log)
     full = read_reference(lap)
     assert [row for row, end in enumerate(reference.ends) if end] == [49, len(reference) - 1]
@@ -126,7 +132,8 @@ def test_a_fraction_reads_only_those_rows_and_the_smoothed_steering_is_shorter_a
 def test_a_view_is_what_a_camera_there_sees_with_pixels_of_all_cameras_and_the_bonnet_in_its_place(reference):
     frames = read_row(reference.images[150])
     left = Views(FULL).view(frames, RelativePose(MOUNTS["left"][0]), frames.centre)
-    assert structural_similarity(left, read_frame(reference.images[150]["left"]), ROAD) > 0.8
+    real = read_frame(reference.images[150]["left"])
+    assert np.corrcoef(*(cv2.GaussianBlur(picture[ROAD], (11, 11), 0).ravel() for picture in (left, real)))[0, 1] > 0.9
     pose = RelativePose(0.35, -0.02)
     lone = Views(FULL).view(RowFrames(frames.centre, {"center": frames.cameras["center"]}), pose, frames.centre)
     changed = np.abs(Views(FULL).view(frames, pose, frames.centre).astype(int) - lone).max(axis=2) > 0
@@ -139,8 +146,6 @@ def test_a_view_is_what_a_camera_there_sees_with_pixels_of_all_cameras_and_the_b
 
 @pytest.mark.slow
 def test_each_rollout_has_a_recurrent_state_of_its_own(lap, untrained_recurrent_model):
-    from bcclone.model.policy import load_policy
-
     policy = load_policy(untrained_recurrent_model)
     settings = ReplaySettings(fraction=(0.3, 0.5), limits_m=(1.0, 3.0))
     result = replay_policies({"model": policy}, lap, settings)["model"]
@@ -154,8 +159,6 @@ def test_each_rollout_has_a_recurrent_state_of_its_own(lap, untrained_recurrent_
 
 
 def test_several_models_in_one_pass_score_as_each_does_alone(lap, untrained_model):
-    from bcclone.model.policy import load_policy
-
     settings = ReplaySettings(fraction=(0.3, 0.5))
     policies = {"network": load_policy(untrained_model), "left": Constant(-0.2)}
     together = replay_policies(policies, lap, settings)
@@ -184,10 +187,7 @@ def test_over_the_wire_a_car_gets_the_recorded_frames_and_made_views_once_it_dev
 @pytest.fixture
 def without_speed(lap, tmp_path):
     """The log of the same recording as that of a car that measures no speed: 0 in each row."""
-    shutil.copytree(lap.parent, tmp_path / "floor")
-    rows = [line.rpartition(",")[0] + ",0\n" for line in lap.read_text().splitlines()]
-    (tmp_path / "floor" / lap.name).write_text("".join(rows))
-    return tmp_path / "floor" / lap.name
+    return changed(lap, tmp_path, lambda rows: [[*row[:-1], "0"] for row in rows])
 
 
 def test_without_a_speed_nobody_gets_a_verdict_and_the_steering_is_compared(lap, without_speed, tmp_path):
@@ -237,8 +237,8 @@ KEYS = {
 
 @pytest.mark.slow
 def test_the_command_compares_a_model_with_the_controls(lap, untrained_model, tmp_path):
-    line = ("--fraction", "0.2:0.6", "--limit", 2.5, "--output", tmp_path / "out", "--json")
-    result = json.loads(run_script("replay", untrained_model, lap.parent, *line).stdout)
+    line = ("--fraction", "0.2:0.6", "--limit", 2.5, "--output", tmp_path / "out")
+    result = result_of("replay", untrained_model, lap.parent, *line)
     assert set(result) == KEYS | {"controls"}
     assert set(result["controls"]) == {"human", "zero", "mean"}
     assert all(set(control) == KEYS for control in result["controls"].values())
@@ -254,12 +254,10 @@ def test_the_command_compares_a_model_with_the_controls(lap, untrained_model, tm
 
 @pytest.mark.slow
 def test_a_drive_server_is_scored_over_the_wire(lap):
-    model, line = ROOT / "models" / "lake.h5", (lap, "--fraction", "0.3:0.5", "--json")
+    model, line = ROOT / "models" / "lake.h5", (lap, "--fraction", "0.3:0.5")
     with serving(model) as server:
-        result = json.loads(
-            run_script("replay", *line, "--port", server.port, "--set", "decimal-comma=true", "--wait", 1).stdout
-        )
-    alone = json.loads(run_script("replay", model, *line).stdout)
+        result = result_of("replay", *line, "--port", server.port, "--set", "decimal-comma=true", "--wait", 1)
+    alone = result_of("replay", model, *line)
     assert set(result) >= KEYS | {"controls", "request_to_steer_ms"}
     assert list(result["by_limit"]) == ["2"]
     assert result["telemetries"] == result["frames"] == result["rows"]
@@ -269,10 +267,7 @@ def test_a_drive_server_is_scored_over_the_wire(lap):
 
 
 def test_windows_restart_after_a_gap_even_if_its_first_frame_is_missing(lap, tmp_path):
-    shutil.copytree(lap.parent, tmp_path / "gap")
-    log = tmp_path / "gap" / "driving_log.csv"
-    lines = log.read_text().splitlines(keepends=True)
-    log.write_text("".join(lines[:10] + lines[40:60]))
+    log = changed(lap, tmp_path, lambda rows: rows[:10] + rows[40:60])
     Path(read_reference(log).images[10]["center"]).unlink()
     policy = Constant(0.0)
     result = replay_policies({"zero": policy}, log, ReplaySettings(limit_m=5.0, limits_m=()))["zero"]
@@ -289,8 +284,6 @@ def lake():
 
 @pytest.fixture(scope="module")
 def legacy():
-    from bcclone.model.policy import load_policy
-
     folder = shared("legacy_models")
     return {name: load_policy(folder / name, preset) for name, preset in LEGACY.items()}
 

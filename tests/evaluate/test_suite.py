@@ -16,7 +16,7 @@ from bcclone.pictures.score_files import appearances_of, write_suite
 from bcclone.simulator.score import Intervention, LinePoint, Score
 from bcclone.system.errors import UserError
 from bcclone.system.task_pool import open_pool
-from tests.conftest import made_once, run_script
+from tests.conftest import made_once, result_of, run_script
 from tests.model.keras_files.old_models import keras1_config, write
 
 pytestmark = pytest.mark.timeout(600)  # each process loads TensorFlow, on cores that other tests use, too
@@ -95,7 +95,7 @@ def test_recordings_are_replayed_as_by_the_replay_command(of_two_models, untrain
     single = json.loads(of_two_models[0][0])
     (one,) = single["recordings"]
     assert (one["recording"], set(one["models"])) == ("lake", {"untrained", "older"})
-    by_replay = json.loads(run_script("replay", untrained_model, simulated_recording, "--json").stdout)
+    by_replay = result_of("replay", untrained_model, simulated_recording)
     ours = one["models"]["untrained"]
     assert ours["rows"] == by_replay["rows"] == 120
     # it uses more threads, which may round differently

@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import h5py
+
 from bcclone.dataset.conversion import convert
 from bcclone.dataset.sample_settings import PreprocessSettings
 from bcclone.dataset.store import Store
-from tests.dataset.test_store import change, some_frames, write_store
+from tests.dataset.test_store import some_frames, write_store
 from tests.messages.refusals import checked, refusal, run_command
 from tests.messages.small_recording import DRIVEN, make_recording, without_privileges
 
@@ -16,9 +18,10 @@ def preprocess(*line):
     return run_command("preprocess", *line)
 
 
-def opened(edit):
+def of_another_version():
     write_store(PLACE, some_frames(10))
-    change(PLACE, edit)
+    with h5py.File(PLACE, "r+") as file:
+        file.attrs["schema_version"] = 99
     return Store(PLACE)
 
 
@@ -59,7 +62,7 @@ REFUSALS = [
     refusal(lambda: Store(PLACE), "data.h5", "no such store", "bcclone preprocess RECORDING... -o data.h5"),
     refusal(unreadable, "data.h5", "permission"),
     refusal(
-        lambda: opened(lambda file: file.attrs.__setitem__("schema_version", 99)),
+        of_another_version,
         "data.h5",
         "version 99",
         "expected",

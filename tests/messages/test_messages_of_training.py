@@ -1,59 +1,44 @@
-"""train, model.py: settings files, runs that are resumed, models to train on, and trainings that cannot go on."""
+"""train, model.py: models to train on, and trainings that cannot go on."""
 
 import shutil
 from pathlib import Path
 
 import h5py
 
+from bcclone.cluster.joint_trainer import make_joint_trainer
 from bcclone.dataset.framing import Framing
 from bcclone.dataset.store import Store
-from bcclone.model.policy import SteeringCalibration
+from bcclone.train.prepare import make_trainer
 from bcclone.train.train_settings import TrainSettings
-from tests.conftest import ROOT
+from bcclone.train.training_state import read_history
+from tests.conftest import ROOT, calibrated
 from tests.messages.refusals import checked, refusal, run_command
 from tests.messages.small_recording import make_recording
 
 SMALL = ("--epochs", 1, "--feed", "memory", "--no-plots", "--no-augment")
 
 
-def model(*line):
-    return run_command("model", *line)
-
-
-def store(**recorded):
+def store():
     """Make data.h5 of a few rows."""
-    run_command("preprocess", make_recording("rec", **recorded), "--force")
+    run_command("preprocess", make_recording("rec"), "--force")
     return Path("data.h5")
 
 
-def prepared(samples, start=None, **values):
-    from bcclone.train.prepare import make_trainer
-
-    with Store(samples) as data:
-        return make_trainer(data, TrainSettings(**{"seq_length": 1, "learning_rate": 1e-3, "start": start} | values))
-
-
-def on_gpus(number):
-    from bcclone.cluster.joint_trainer import make_joint_trainer
-
-    return make_joint_trainer(None, TrainSettings(gpus=number), 1)
+def going_on_from(model):
+    with Store(store()) as data:
+        return make_trainer(data, TrainSettings(seq_length=1, learning_rate=1e-3, start=model))
 
 
 def of_no_training_samples():
-    samples = store()
-    with h5py.File(samples, "r+") as file:
+    with h5py.File(store(), "r+") as file:
         table = file["samples"][()]
         table["validation"] = True
         file["samples"][...] = table
-    return model()
+    return run_command("model")
 
 
 def from_another_camera(untrained_model):
-    from bcclone.model.model_file import calibrated_content
-
-    content = calibrated_content(untrained_model, Framing(160, 120, rows=(40, 120)), SteeringCalibration(gain=1.0))
-    Path("car.h5").write_bytes(content)
-    return prepared(store(), Path("car.h5"))
+    return going_on_from(calibrated(untrained_model, Path("car.h5"), framing=Framing(160, 120, rows=(40, 120))))
 
 
 def diverged():
@@ -64,12 +49,10 @@ def diverged():
         for one in arrays:
             if isinstance(one, h5py.Dataset):
                 one[...] = one[()] * 1e30
-    return model(store(), *SMALL, "--from", start)
+    return run_command("model", store(), *SMALL, "--from", start)
 
 
 def history(text):
-    from bcclone.train.training_state import read_history
-
     Path("history.csv").write_text(text)
     return read_history(Path("history.csv"))
 
@@ -82,14 +65,14 @@ REFUSALS = [
         "remove",
     ),
     refusal(
-        lambda untrained_window_model: prepared(store(), untrained_window_model),
+        lambda untrained_window_model: going_on_from(untrained_window_model),
         "windows.h5",
         "3 frames",
         "--seq-length 3",
     ),
     refusal(of_no_training_samples, "data.h5", "no training samples", "--validation"),
     refusal(from_another_camera, "car.h5", "rows 40 to 120", "data.h5", "bcclone import SOURCE --framing"),
-    refusal(lambda untrained_model: on_gpus(64), "--gpus 64", "0", "bcclone doctor"),
+    refusal(lambda: make_joint_trainer(None, TrainSettings(gpus=64), 1), "--gpus 64", "0", "bcclone doctor"),
     refusal(diverged, "epoch 1", "--learning-rate"),
 ]
 

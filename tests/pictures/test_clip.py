@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import struct
-import subprocess
 import sys
 
 import numpy as np
@@ -14,9 +13,9 @@ from bcclone.dataset.images import encode_jpeg
 from bcclone.pictures.clip import make_clip
 from bcclone.pictures.clip_settings import ClipSettings, Pace
 from bcclone.system.errors import UserError
-from tests.conftest import command, run_script
+from tests.conftest import command, result_of, run_script
 from tests.pictures.video_runs import make_known_run, make_run, read_frames, read_gif
-from tests.processes import imported_by, on_a_full_disk
+from tests.processes import imported_by
 
 
 def read_clip(path):
@@ -28,8 +27,8 @@ def read_clip(path):
 
 def test_a_clip_is_written_next_to_its_run_with_the_frames_in_order_of_time(tmp_path):
     run = make_run(tmp_path / "run1")
-    done = run_script("video.py", "run1", "--json", cwd=tmp_path)
-    assert json.loads(done.stdout) == {"output": "run1.mp4", "frames": 20, "skipped": 0, "seconds": 0.333}
+    made = result_of("video.py", "run1", cwd=tmp_path)
+    assert made == {"output": "run1.mp4", "frames": 20, "skipped": 0, "seconds": 0.333}
     (tmp_path / "run1.mp4").unlink()
     run_script("video.py", ".", "--fps", 30, cwd=run)
     fps, values = read_clip(tmp_path / "run1.mp4")
@@ -97,30 +96,13 @@ def test_in_real_time_a_broken_frame_keeps_its_time_and_pauses_count_ten_seconds
     run = make_run(tmp_path / "run1")
     frame = sorted(run.glob("*.jpg"))[5]
     frame.write_bytes(frame.read_bytes()[:-400])
-    made = json.loads(run_script("video.py", run, "--fps", "real", "--json").stdout)
+    made = result_of("video.py", run, "--fps", "real")
     assert (made["frames"], made["skipped"]) == (115, 1)
     _, values = read_clip(tmp_path / "run1.mp4")
     assert np.allclose(values[30:36], 40, atol=3)  # the previous frame is shown
     run = make_run(tmp_path / "run2", count=3, step_ms=4000)
     shutil.copyfile(sorted(run.glob("*.jpg"))[0], run / "2026_01_01_05_00_00_000.jpg")
     assert make_clip(ClipSettings(run, pace=Pace(real_time=True))).frames == 60 * 18 + 1
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("name", "size"), [("run1.mp4", 2_000), ("run1.gif", 60_000)])
-def test_a_full_disk_is_reported_and_keeps_the_old_clip(tmp_path, name, size):
-    run = make_run(tmp_path / "run1")
-    for number, frame in enumerate(run.glob("*.jpg")):
-        noise = np.random.default_rng(number).integers(0, 255, (160, 320, 3), np.uint8)
-        frame.write_bytes(encode_jpeg(noise))
-    (tmp_path / name).write_text("old")
-    line = on_a_full_disk(command("video.py", run, "-o", tmp_path / name), size)
-    done = subprocess.run(line, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert "is the disk full?" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert (tmp_path / name).read_text() == "old"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["run1", name]
 
 
 def test_frames_of_one_pixel_are_refused(tmp_path):
@@ -169,10 +151,8 @@ def test_a_range_without_frames_is_refused_with_the_length_of_the_run(tmp_path):
 
 def test_a_gif_shows_each_frame_at_its_time(tmp_path):
     run = make_run(tmp_path / "run1")
-    done = run_script("video.py", run, "-o", tmp_path / "run1.gif", "--json")
-    assert json.loads(done.stdout) == {
-        "output": str(tmp_path / "run1.gif"), "frames": 23, "skipped": 0, "seconds": 1.917,
-    }  # fmt: skip
+    made = result_of("video.py", run, "-o", tmp_path / "run1.gif")
+    assert made == {"output": str(tmp_path / "run1.gif"), "frames": 23, "skipped": 0, "seconds": 1.917}
     frames, durations = read_gif(tmp_path / "run1.gif")
     assert frames[0].shape == (160, 320, 3)
     # equal pictures in a row may be stored as one that stays longer
@@ -233,13 +213,3 @@ def test_an_overlay_with_a_model_shows_its_steering_and_saliency(simulated_recor
     orange = [(np.abs(frame[322:] - (230, 159, 0)).max(axis=2) < 40).sum() for frame in (with_model[3], without[3])]
     assert orange[0] > 20 > orange[1]
     assert np.abs(with_model[3][60:300] - without[3][60:300]).mean() > 5
-
-
-@pytest.mark.slow
-def test_frames_of_another_size_than_the_models_are_refused(tmp_path, untrained_model):
-    run = make_run(tmp_path / "run1", 2)
-    for frame in run.iterdir():
-        frame.write_bytes(encode_jpeg(np.zeros((80, 160, 3), np.uint8)))
-    stderr = run_script("video.py", run, "--overlay", "--model", untrained_model, code=1).stderr
-    assert "160x80 pixels, expected 320x160" in stderr
-    assert "--model" in stderr

@@ -14,6 +14,7 @@ import pytest
 from bcclone.pictures.clip import encode
 from bcclone.pictures.clip_settings import ClipSettings, Pace
 from tests.pictures.video_runs import read_frames
+from tests.processes import said
 
 
 def settings_of(path):
@@ -89,7 +90,7 @@ assert "dotenv" not in sys.modules
 
 @pytest.mark.parametrize(
     "start",
-    [("-c", MAKES_A_CLIP), ("-i", "-c", MAKES_A_CLIP), ("script.py",)],
+    [("-c", MAKES_A_CLIP), pytest.param(("-i", "-c", MAKES_A_CLIP), marks=pytest.mark.slow), ("script.py",)],
     ids=["a line", "as in a notebook", "a file"],
 )
 def test_a_file_of_variables_in_the_current_folder_or_above_is_not_read(tmp_path, start):
@@ -107,9 +108,7 @@ def test_a_file_of_variables_in_the_current_folder_or_above_is_not_read(tmp_path
     names = ("FFMPEG_BINARY", "FFPLAY_BINARY", "IMAGEIO_FFMPEG_EXE")
     environment = {name: value for name, value in os.environ.items() if name not in names}
     environment["PATH"] = f"{folder}{os.pathsep}{environment['PATH']}"
-    ended = subprocess.run(
-        [sys.executable, *start], cwd=folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True
-    )
+    ended = said(sys.executable, *start, cwd=folder, env=environment, stdin=subprocess.DEVNULL)
     assert (ended.returncode, (folder / "clip.mp4").is_file()) == (0, True), ended.stderr
     assert "Error" not in ended.stderr  # -i goes on after one
     assert not mark.exists()

@@ -1,6 +1,5 @@
 """The numbers behind the pictures, and which pictures can be drawn of a model and its samples."""
 
-import json
 import math
 import shutil
 from dataclasses import replace
@@ -8,17 +7,23 @@ from dataclasses import replace
 import numpy as np
 import PIL.Image
 import pytest
+from keras import Input, Sequential, layers
+from matplotlib.figure import Figure
 
-from bcclone.cli import perform
-from bcclone.commands.options import Given, make_parser
-from bcclone.commands.training import plots
 from bcclone.dataset.conversion import open_in_place
+from bcclone.dataset.images import read_frame
 from bcclone.dataset.labels import camera_correction
 from bcclone.dataset.preprocessing import Preprocessing, seen_rows
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.samples import SAMPLE
 from bcclone.dataset.store import Store
+from bcclone.feed.feed import open_validation_feed
 from bcclone.feed.feed_settings import AugmentSettings
+from bcclone.feed.selection import select
+from bcclone.model.layer_kinds import DROPOUT, frame_layers
+from bcclone.model.model_file import load_model_file, save_model
+from bcclone.model.network import build_network
+from bcclone.model.policy import Policy, load_policy
 from bcclone.pictures.plot_settings import PICTURE_NAMES, PlotSettings
 from bcclone.pictures.plots.all_pictures import PlotResult, draw_all, draw_pictures
 from bcclone.pictures.plots.charts import (
@@ -29,13 +34,25 @@ from bcclone.pictures.plots.charts import (
     steering_counts,
     typical_speeds,
 )
+from bcclone.pictures.plots.network_pictures import activations, draw_crop, mosaic, stages_of
+from bcclone.pictures.plots.one_image import draw_image, read_image
+from bcclone.pictures.plots.sample_pictures import (
+    augmented_samples,
+    describe_errors,
+    plot_predictions,
+    predictions,
+    samples_of_row,
+    spread_by_steering,
+    spread_evenly,
+)
 from bcclone.pictures.plots.style import DPI
-from bcclone.pictures.plots.subject import stretches
+from bcclone.pictures.plots.subject import Subject, stretches
 from bcclone.simulator.record import record
 from bcclone.simulator.world_settings import ExpertSettings, RecordSettings
 from bcclone.train.training_state import Epoch, history_csv
-from tests.conftest import shared
+from tests.conftest import result_of, run_script, shared
 from tests.model.random_layers import random_layers
+from tests.recordings import images_of, rewrite
 
 ERRORS = [(1, 0.5, 0.4, 0.3, 0.2), (2, 0.2, 0.2, 0.1, 0.1), (3, 0.1, 0.1, 0.1, 0.2)]
 BY_EPOCH = [Epoch(*errors, 1e-3, 7.0, 100.0, 0.1) for errors in ERRORS]
@@ -49,15 +66,11 @@ def store(simulated_store):
 
 @pytest.fixture(scope="module")
 def model_file(untrained_model):
-    from bcclone.model.model_file import load_model_file
-
     return load_model_file(untrained_model)
 
 
 @pytest.fixture(scope="module")
 def subject(model_file, store):
-    from bcclone.pictures.plots.subject import Subject
-
     return Subject(model_file, store, BY_EPOCH)
 
 
@@ -73,8 +86,6 @@ def test_a_correction_takes_longer_at_a_lower_speed_and_one_by_geometry_as_long_
 
 
 def test_a_recovery_begins_off_centre_after_a_pause_and_ends_on_the_centre_line():
-    from bcclone.pictures.plots.sample_pictures import spread_evenly
-
     back = np.array([-2.0, -1.6, -0.9, -0.1, 0.1])
     offset_m = np.concatenate([[0.1, 1.5, 0.1], back, [1.8, 1.7, 1.6]])
     seconds = np.concatenate([np.arange(3) * 0.1, 5 + np.arange(5) * 0.5, 20 + np.arange(3) * 0.1])
@@ -96,8 +107,6 @@ def recoveries(tmp_path_factory):
 
 @pytest.mark.slow
 def test_the_three_frames_of_a_recovery_approach_the_centre_line(recoveries, model_file, tmp_path):
-    from bcclone.pictures.plots.subject import Subject
-
     folder, samples = recoveries
     subject = Subject(model_file, samples)
     located, offset_m = located_samples(subject)
@@ -130,10 +139,6 @@ def test_steering_is_counted_by_camera_and_flipped_samples_count_with_the_record
 
 
 def test_the_shown_crop_is_the_output_of_the_networks_cropping_layer(model_file):
-    from matplotlib.figure import Figure
-
-    from bcclone.pictures.plots.network_pictures import draw_crop
-
     frame = np.random.default_rng(0).integers(0, 256, (160, 320, 3), np.uint8)
     axes = Figure().subplots(1, 3)
     draw_crop(axes, model_file, frame)
@@ -156,8 +161,6 @@ def test_frames_come_from_the_recording_or_if_it_is_gone_from_the_store(subject,
 
 
 def test_the_samples_of_a_row_have_the_steering_that_training_uses(subject, store):
-    from bcclone.pictures.plots.sample_pictures import samples_of_row, spread_by_steering
-
     chosen = spread_by_steering(subject, subject.one_per_row("training"))
     recorded = store.samples["steering"][chosen]
     assert np.all(np.diff(recorded) >= 0)
@@ -173,9 +176,6 @@ def test_the_samples_of_a_row_have_the_steering_that_training_uses(subject, stor
 
 
 def test_augmented_samples_are_shown_with_their_own_steering(model_file, store):
-    from bcclone.pictures.plots.sample_pictures import augmented_samples
-    from bcclone.pictures.plots.subject import Subject
-
     subject = Subject(model_file, store, augment=AugmentSettings(shift_m=1.0))
     position = int(subject.one_per_row("training")[0])
     shown = augmented_samples(subject, position)
@@ -193,15 +193,7 @@ def test_the_error_in_the_picture_is_the_one_of_the_training_and_both_are_named(
     smooth_seconds, model_file, recording, tmp_path
 ):
     """Steer as with a joystick that is either left or right: smoothed labels are far from what was recorded."""
-    from bcclone.feed.feed import open_validation_feed
-    from bcclone.feed.selection import select
-    from bcclone.pictures.plots.sample_pictures import describe_errors, plot_predictions, predictions
-    from bcclone.pictures.plots.subject import Subject
-
-    log = recording / "driving_log.csv"
-    rows = [line.split(",") for line in log.read_text().splitlines()]
-    steered = [",".join([*row[:3], str(1 - number // 2 % 2 * 2), *row[4:]]) for number, row in enumerate(rows)]
-    log.write_text("\n".join(steered) + "\n")
+    rewrite(recording, lambda rows: [[*row[:3], str(1 - n // 2 % 2 * 2), *row[4:]] for n, row in enumerate(rows)])
     settings = SampleSettings(cameras=("center",), flip=False, block_seconds=2.0, smooth_seconds=smooth_seconds)
     data = open_in_place((str(recording),), Preprocessing(), settings)
     with open_validation_feed(select(data, "validation", 1), 1000) as feed, feed.epoch(1) as batches:
@@ -225,10 +217,6 @@ def test_the_error_in_the_picture_is_the_one_of_the_training_and_both_are_named(
 
 @pytest.mark.parametrize("network", ["", "gru"])
 def test_activations_are_the_outputs_of_every_convolution(model_file, network):
-    from bcclone.model.layer_kinds import frame_layers
-    from bcclone.model.network import build_network
-    from bcclone.pictures.plots.network_pictures import activations, mosaic
-
     model = build_network(seq_length=3, network=network) if network else model_file.model
     image = np.random.default_rng(0).integers(0, 256, (*[3] * bool(network), 128, 128, 3), dtype=np.uint8)
     given = activations(model, image)
@@ -244,12 +232,6 @@ def test_activations_are_the_outputs_of_every_convolution(model_file, network):
 
 
 def test_the_diagram_names_every_layer_with_its_weights(model_file):
-    from keras import Input, Sequential
-
-    from bcclone.model.layer_kinds import DROPOUT
-    from bcclone.model.network import build_network
-    from bcclone.pictures.plots.network_pictures import stages_of
-
     stages = stages_of(model_file.model)
     assert sum(stage.parameters for stage in stages) == model_file.model.count_params()
     assert [stage.name for stage in stages][:3] == ["input", "crop", "conv1"]
@@ -282,13 +264,6 @@ def test_all_pictures_are_drawn_in_small_files_of_a_readable_width(subject, tmp_
 def test_a_network_of_windows_gets_the_windows_of_its_feed_and_explores_an_image_as_the_first_of_a_drive(
     subject, store, simulated_recording, tmp_path
 ):
-    from bcclone.feed.feed import open_validation_feed
-    from bcclone.feed.selection import select
-    from bcclone.model.network import build_network
-    from bcclone.model.policy import Policy
-    from bcclone.pictures.plots.one_image import draw_image, read_image
-    from bcclone.pictures.plots.sample_pictures import predictions
-
     windows = replace(subject, file=replace(subject.file, model=build_network(seq_length=3)))
     figures = predictions(windows)
     with open_validation_feed(select(store, "validation", 3), 1000) as feed, feed.epoch(1) as batches:
@@ -298,53 +273,35 @@ def test_a_network_of_windows_gets_the_windows_of_its_feed_and_explores_an_image
     assert all(np.abs(fed - steering).min() < 1e-5 for steering in figures.network)
     pictures = draw_pictures(windows, tmp_path)
     assert [name for name, path in pictures.items() if isinstance(path, str)] == ["recovery-frames"]
-    image = center_image(simulated_recording)
+    image = images_of(simulated_recording)[60]
     result = draw_image(windows.file, image, read_image(image), tmp_path / "windows.png")
     assert result.steering == pytest.approx(Policy(windows.file).answer(read_image(image)).steering)
     assert not result.left_out
 
 
 def test_an_imported_network_is_drawn_with_its_own_preprocessing(store, tmp_path):
-    from bcclone.model.model_file import load_model_file
-    from bcclone.pictures.plots.subject import Subject
-
     file = load_model_file(shared("legacy_models") / "keras-1.2.1_66x200_yuv.h5", "nvidia-66x200-yuv-bgr")
     drawn = draw_pictures(Subject(file, store), tmp_path, only=("crop", "network", "activations"))
     assert set(drawn.values()) == set(tmp_path.iterdir())
 
 
-def plot(*arguments):
-    return perform(plots, Given(make_parser(plots, "plots"), [str(argument) for argument in arguments]))
-
-
-@pytest.fixture
-def run_folder(untrained_model, tmp_path):
-    folder = tmp_path / "runs" / "first"
-    folder.mkdir(parents=True)
-    shutil.copy(untrained_model, folder / "model.h5")
+def test_pictures_go_into_the_run_folder_of_the_model_whatever_it_is_called(untrained_model, tmp_path):
+    (folder := tmp_path / "runs" / "first").mkdir(parents=True)
+    renamed = shutil.copy(untrained_model, folder / "best.h5")
     (folder / "history.csv").write_text(history_csv(BY_EPOCH[:1]))
-    return folder
-
-
-def test_pictures_go_into_the_run_folder_of_the_model_whatever_it_is_called(untrained_model, run_folder, capsys):
-    renamed = (run_folder / "model.h5").rename(run_folder / "best.h5")
     for model in (renamed, untrained_model):
-        assert plot(model, "--runs", run_folder.parent, "--only", "history", "--json") == 0
-        result = json.loads(capsys.readouterr().out)
-        assert (result["drawn"], result["skipped"]) == ({"history": str(run_folder / "plots" / "history.png")}, {})
+        result = result_of("plots", model, "--runs", folder.parent, "--only", "history")
+        assert (result["drawn"], result["skipped"]) == ({"history": str(folder / "plots" / "history.png")}, {})
 
 
-def test_pictures_of_a_model_without_a_run_folder_go_next_to_it(untrained_model, simulated_store, tmp_path, capsys):
+def test_pictures_of_a_model_without_a_run_folder_go_next_to_it(untrained_model, simulated_store, tmp_path):
     model = shutil.copy(untrained_model, tmp_path / "mine.h5")
     only = ("--only", "history,steering", "--set", "zero-fraction=0", "--runs", tmp_path)
-    assert plot(model, simulated_store, *only) == 0
-    assert "left out: there is no history" in capsys.readouterr().out
+    assert "left out: there is no history" in run_script("plots", model, simulated_store, *only).stdout
     assert [path.name for path in (tmp_path / "mine-plots").iterdir()] == ["steering.png"]
 
 
 def test_a_store_that_the_model_was_not_trained_on_is_noted(model_file, store, tmp_path):
-    from bcclone.model.model_file import save_model
-
     model = tmp_path / "model.h5"
     settings = PlotSettings(model, (str(store.path),), tmp_path / "plots", only=("network",), runs=tmp_path)
     for trained_on, notes in ((store.content_hash, 0), ("another", 1)):
@@ -352,36 +309,25 @@ def test_a_store_that_the_model_was_not_trained_on_is_noted(model_file, store, t
         assert len(draw_all(settings).notes) == notes
 
 
-def test_a_store_in_the_folder_is_used_and_named(untrained_model, simulated_store, tmp_path, monkeypatch, capsys):
+def test_a_store_in_the_folder_is_used_and_named(untrained_model, simulated_store, tmp_path):
     shutil.copy(simulated_store, tmp_path / "data.h5")
-    monkeypatch.chdir(tmp_path)
-    assert plot(untrained_model, "--output", "pictures", "--only", "steering,history") == 0
-    shown = capsys.readouterr()
-    assert "those of data.h5 in this folder" in shown.err
-    assert [line.split()[0] for line in shown.out.splitlines()] == ["history", "steering"]
-    assert [line[8:10] for line in shown.out.splitlines()] == ["  ", "  "]  # one width, that of the longest name
+    done = run_script("plots", untrained_model, "--output", "pictures", "--only", "steering,history", cwd=tmp_path)
+    assert "those of data.h5 in this folder" in done.stderr
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["history", "steering"]
 
 
-def explored(model, image, folder, capsys):
-    assert plot(model, image, "--output", folder, "--runs", folder, "--json") == 0
-    result = json.loads(capsys.readouterr().out)
+def explored(model, image, folder):
+    result = result_of("plots", model, image, "--output", folder, "--runs", folder)
     with PIL.Image.open(result["output"]) as picture:
         assert picture.width >= 10 * DPI
     return result
 
 
-def center_image(recording, number=60):
-    return sorted((recording / "IMG").glob("center_*.jpg"))[number]
-
-
 def test_an_image_is_explored_with_its_side_images_or_alone_with_computed_views(
-    untrained_model, simulated_recording, tmp_path, capsys
+    untrained_model, simulated_recording, tmp_path
 ):
-    from bcclone.dataset.images import read_frame
-    from bcclone.model.policy import load_policy
-
-    image = center_image(simulated_recording)
-    result = explored(untrained_model, image, tmp_path, capsys)
+    image = images_of(simulated_recording)[60]
+    result = explored(untrained_model, image, tmp_path)
     assert (result["output"], result["skipped"]) == (str(tmp_path / f"{image.stem}.png"), {})
     policy, sides = load_policy(untrained_model), result["sides"]
     steering = {"center": result["steering"], **{side: sides[side]["steering"] for side in ("left", "right")}}
@@ -392,7 +338,7 @@ def test_an_image_is_explored_with_its_side_images_or_alone_with_computed_views(
     line = (simulated_recording / "driving_log.csv").read_text().splitlines()[60]
     assert result["recorded_steering"] == pytest.approx(float(line.split(",")[3]))
 
-    alone = explored(untrained_model, shutil.copy(image, tmp_path / "alone.jpg"), tmp_path, capsys)
+    alone = explored(untrained_model, shutil.copy(image, tmp_path / "alone.jpg"), tmp_path)
     assert (alone["steering"], alone["recorded_steering"]) == (result["steering"], None)
     assert not any(view["recorded"] for view in alone["sides"].values())
     for side, view in alone["sides"].items():  # the computed view resembles the recorded one
@@ -401,12 +347,8 @@ def test_an_image_is_explored_with_its_side_images_or_alone_with_computed_views(
 
 
 def test_a_network_without_convolutions_is_explored_without_their_parts(model_file, simulated_recording, tmp_path):
-    from keras import Input, Sequential, layers
-
-    from bcclone.pictures.plots.one_image import draw_image, read_image
-
     dense = Sequential([Input((128, 128, 3)), layers.Rescaling(1 / 255), layers.Flatten(), layers.Dense(1)])
-    image = center_image(simulated_recording)
+    image = images_of(simulated_recording)[60]
     result = draw_image(replace(model_file, model=dense), image, read_image(image), tmp_path / "dense.png")
     assert set(result.left_out) == {"activations", "saliency"}
     assert math.isfinite(result.steering)

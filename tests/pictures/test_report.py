@@ -22,6 +22,7 @@ from bcclone.pictures.score_files import write_evaluation
 from bcclone.simulator.score import Intervention, LinePoint, Score
 from bcclone.simulator.track import load_track
 from bcclone.train.training_state import SampleCounts, TrainResult
+from tests.evaluate.test_suite import FIGURES
 from tests.pages import chromium, errors_of, needs_browser, window_of
 
 HOSTILE = """<script>alert(1)</script>"'&</title><img src=//evil.example/x onerror=alert(2)>"""
@@ -137,11 +138,8 @@ def test_a_command_is_shown_as_it_is_typed():
 
 
 def drive(interventions=0):
-    score = Score(
-        autonomy_percent=98.25, interventions=interventions, first_off_road_m=None, distance_m=1138.0,
-        mean_abs_cross_track_m=0.134, max_abs_cross_track_m=0.61, mean_speed_mph=24.6, steering_smoothness=0.2,
-        seconds=103.0, departures={}, laps=1.0, ended="laps driven",
-    )  # fmt: skip
+    figures = {"mean_abs_cross_track_m": 0.134, "max_abs_cross_track_m": 0.61, "mean_speed_mph": 24.6}
+    score = Score(**FIGURES | figures | {"autonomy_percent": 98.25, "interventions": interventions})
     trace = tuple(LinePoint(float(x), 0.0, x / 10) for x in range(5))
     view = np.zeros((160, 320, 3), np.uint8)
     places = (Intervention(3.0, 0.0, 512.0),) * interventions
@@ -230,7 +228,7 @@ def test_a_report_opens_by_itself_at_a_terminal_with_a_display(tmp_path, termina
     program = (
         "from pathlib import Path; from bcclone.cli import perform;"
         "from bcclone.commands.options import Browser, Command, Given, Result, make_parser;"
-        "command = Command(lambda: Result(1, None, [Path('a report.html')]), '', (Browser,));"
+        "command = Command(lambda: Result(1, None, wrote=[Path('a report.html')]), '', (Browser,));"
         f"perform(command, Given(make_parser(command, 'one'), {option.split()}))"
     )
     browser = tmp_path / "browser"

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from tests.conftest import ROOT
+from tests.processes import python
 
 DRAW = """
 from pathlib import Path
@@ -36,5 +37,4 @@ def test_a_program_keeps_the_style_that_it_has_chosen_for_its_own_figures():
         "import matplotlib; matplotlib.rcParams['figure.facecolor'] = 'red'; import bcclone.pictures.plots.charts; "
         "print(matplotlib.rcParams['figure.facecolor'])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "red"
+    assert python(code).strip() == "red"

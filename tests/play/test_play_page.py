@@ -5,12 +5,11 @@ import pytest
 from bcclone.recording.log import read_log
 from bcclone.recording.run_tables import read_drivers
 from tests.drive.drive_server import playing
-from tests.pages import FakePage, chromium, errors_of, needs_browser
+from tests.pages import BrowserPage, FakePage, chromium, errors_of, needs_browser
 from tests.processes import wait_for
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium, of the dev extras")
 
-from selenium.webdriver.common.by import By  # noqa: E402
 from selenium.webdriver.common.keys import Keys  # noqa: E402
 
 pytestmark = [pytest.mark.slow, needs_browser]
@@ -27,22 +26,10 @@ def browser():
         yield driver
 
 
-class PlayPage:
-    """The page in the browser, once it drives."""
-
-    def __init__(self, browser, port):
-        self.browser, self.url = browser, f"http://127.0.0.1:{port}/"
-        browser.get(self.url)
-
-    def script(self, text, *arguments):
-        return self.browser.execute_script(text, *arguments)
-
+class PlayPage(BrowserPage):
     def until(self, condition):
         """Wait until a JavaScript condition on the newest state is true; return the state."""
         return wait_for(lambda: self.script(f"return state && ({condition}) && state"))
-
-    def text(self, name):
-        return self.browser.find_element(By.ID, name).text
 
     def press(self, *keys):
         webdriver.ActionChains(self.browser).send_keys(*keys).perform()
@@ -52,9 +39,6 @@ class PlayPage:
 
     def let_go(self, key):
         webdriver.ActionChains(self.browser).key_up(key).perform()
-
-    def check_console(self):
-        assert errors_of(self.browser) == []
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +59,7 @@ def page(browser, server):
     page.script("send({set: {kept: false, paused: false, recording: false, put_back: true}})")
     page.until("state.mode === 'driving' && state.driver === 'model'")
     yield page
-    page.check_console()
+    assert errors_of(browser) == []
 
 
 def test_held_keys_give_a_recording_that_says_who_drove(page, folder):
@@ -102,7 +86,7 @@ def test_held_keys_give_a_recording_that_says_who_drove(page, folder):
 
 
 def test_the_mouse_steers_while_its_button_is_held_on_the_picture(page):
-    picture = page.browser.find_element(By.ID, "frame")
+    picture = page.element("frame")
     actions = webdriver.ActionChains(page.browser)
     actions.move_to_element(picture).click_and_hold().move_by_offset(110, 0).perform()
     state = page.until("state.steering_sent > .45")
@@ -150,7 +134,7 @@ def test_escape_pauses_and_the_arrows_move_a_focused_slider_instead_of_the_car(p
     assert wait_for(lambda: page.text("connection-text") == "paused: Esc drives on")
     page.press(Keys.ESCAPE)
     page.until("state.mode === 'driving'")
-    slider = page.browser.find_element(By.ID, "set-speed")
+    slider = page.element("set-speed")
     before = page.script("return state.set_speed_mph")
     slider.send_keys(Keys.ARROW_LEFT)
     state = page.until(f"state.set_speed_mph === {before - 1}")
@@ -163,7 +147,7 @@ def test_the_keyboard_answers_another_page_that_asks_for_the_wheel(page, server,
         other.until(lambda state: not state["wheel"]["drives"])
         other.send(wheel="ask")
         other.until(lambda state: state["wheel"]["asking"])
-        assert wait_for(lambda: page.browser.find_element(By.ID, "keep").is_displayed())
+        assert wait_for(lambda: page.element("keep").is_displayed())
         page.press(key)
         state = other.until(lambda state: not state["wheel"]["asking"])
         assert state["wheel"]["drives"] == drives
@@ -176,11 +160,11 @@ def test_the_page_says_that_the_server_has_gone_and_finds_it_again(browser, tmp_
         page.until("state.wheel.drives")
         page.press("r")
         page.until("state.recording.on")
-        assert wait_for(lambda: page.browser.find_element(By.ID, "recording-lamp").is_displayed())
+        assert wait_for(lambda: page.element("recording-lamp").is_displayed())
     wait_for(lambda: "does not answer" in page.text("connection-text"))
     assert "the recording ended" in page.text("recording-text")
     assert str(tmp_path / "run") in page.text("recording-text")
-    assert not page.browser.find_element(By.ID, "recording-lamp").is_displayed()
+    assert not page.element("recording-lamp").is_displayed()
     with playing(port=server.port):
         page.until("state.mode === 'driving'")
         page.hold("w")

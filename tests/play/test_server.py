@@ -5,7 +5,6 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-import requests
 import websocket
 
 from bcclone.dataset.conversion import convert
@@ -55,20 +54,6 @@ def test_a_page_that_does_not_draw_gets_no_more_than_two_frames_and_then_the_new
         slow.socket.settimeout(10)
         slow.send(drawn=2)
         assert slow.receive()[0]["frame"] > numbers[-1] + 15  # those between were dropped
-
-
-def test_other_machines_need_the_token():
-    with playing(token="sesame") as server:
-        url = f"http://127.0.0.1:{server.port}"
-        with pytest.raises(websocket.WebSocketBadStatusException) as refused:
-            FakePage(server.port)
-        assert refused.value.status_code == 401
-        assert 'name="token"' in requests.get(url, timeout=5).text
-        with requests.Session() as browser:
-            assert browser.post(f"{url}/login", data={"token": "sesame"}, timeout=5).status_code == 200
-            cookie = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
-        with FakePage(server.port, cookie=cookie) as page:
-            page.until(lambda state: state["wheel"]["drives"])
 
 
 def test_a_recording_of_a_play_can_be_preprocessed(tmp_path):

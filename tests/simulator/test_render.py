@@ -1,9 +1,6 @@
 """Scenes and frames: what must be seen, where, and that the same inputs give the same bytes."""
 
-import hashlib
 import re
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -21,16 +18,6 @@ from bcclone.simulator.track import load_track
 from bcclone.simulator.world_settings import Conditions
 from tests.conftest import ROOT
 
-HASH = """
-import hashlib
-from bcclone.simulator.world_settings import Conditions
-from bcclone.simulator.car import start_on
-from bcclone.simulator.render import Renderer
-from bcclone.simulator.track import load_track
-frame = Renderer("lake", Conditions()).frame(start_on(load_track("lake"), along_m=200))
-print(hashlib.sha256(frame.tobytes()).hexdigest())
-"""
-
 
 @pytest.fixture(scope="module")
 def lake():
@@ -44,14 +31,6 @@ def mountain():
 
 def at(renderer, along_m, cross_track_m=0.0):
     return start_on(renderer.scene.track, cross_track_m, along_m)
-
-
-@pytest.mark.slow
-def test_a_frame_has_its_format_and_another_process_renders_the_same_bytes(lake):
-    frame = lake.frame(at(lake, 200))
-    assert (frame.shape, frame.dtype) == ((160, 320, 3), np.uint8)
-    other = subprocess.run([sys.executable, "-c", HASH], capture_output=True, text=True, check=True).stdout.strip()
-    assert other == hashlib.sha256(frame.tobytes()).hexdigest()
 
 
 def test_compiled_code_is_not_reused_after_a_source_changed():
@@ -104,17 +83,6 @@ def test_the_road_is_ahead_with_a_line_on_each_side(lake, unlined):
     assert inner / 138.56 * depth_m == pytest.approx(6.8, abs=0.3)
 
 
-def lowered_by(new, old):
-    """Return by how many rows a picture has to be moved down to be most like another."""
-    rows = len(old)
-
-    def unlike(down):
-        shifted = old[max(-down, 0) : rows - max(down, 0)]
-        return np.abs(new[max(down, 0) : rows + min(down, 0)] - shifted).mean()
-
-    return min(range(-25, 26), key=unlike)
-
-
 @pytest.mark.parametrize(
     ("change", "region", "check"),
     [
@@ -122,9 +90,6 @@ def lowered_by(new, old):
         ({"fog": 6.0}, np.s_[40:60], lambda new, old: new.std() < old.std()),
         ({"road_visibility": 0.0}, np.s_[75:120, 140:180], lambda new, old: np.abs(new - old).mean() > 25),
         ({"texture_seed": 1}, np.s_[70:130], lambda new, old: np.abs(new - old).mean() > 5),
-        ({"camera_shift_m": 1.0}, np.s_[70:130], lambda new, old: np.abs(new - old).mean() > 5),
-        ({"camera_height_m": 1.0}, np.s_[70:130], lambda new, old: np.abs(new - old).mean() > 5),
-        ({"camera_pitch": -5.0}, np.s_[40:110], lambda new, old: lowered_by(new, old) in (-12, -13)),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )

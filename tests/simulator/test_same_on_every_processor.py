@@ -6,12 +6,11 @@ Each library can be told to use the code of an older processor, so one machine c
 import json
 import os
 import re
-import subprocess
-import sys
 
 import pytest
 
 from tests.conftest import ROOT
+from tests.processes import python
 
 OLD_LIBRARIES = {  # what makes each library use the code for a processor without AVX
     "NPY_DISABLE_CPU_FEATURES": "X86_V3 X86_V4 AVX512_ICL AVX512_SPR",
@@ -68,27 +67,19 @@ def here():
 
 
 def digests(environment):
-    done = subprocess.run(
-        [sys.executable, "-c", DRIVE], env=os.environ | environment, capture_output=True, text=True, check=True
-    )
-    return json.loads(done.stdout)
-
-
-@pytest.mark.long
-@pytest.mark.timeout(600)
-def test_drives_and_frames_are_the_same_with_the_code_for_an_old_processor(here):
-    assert digests(OLD_LIBRARIES) == here
+    return json.loads(python(DRIVE, env=os.environ | environment))
 
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("processor", ["haswell", "skylake-avx512", "znver3"])
-def test_drives_and_frames_are_the_same_when_compiled_for_another_processor(here, processor):
-    assert digests({"NUMBA_CPU_NAME": processor}) == here
-
-
-@pytest.mark.long
-@pytest.mark.timeout(900)
-@pytest.mark.parametrize("library", sorted(OLD_LIBRARIES))
-def test_drives_and_frames_are_the_same_with_each_library_of_an_old_processor(here, library):
-    assert digests({library: OLD_LIBRARIES[library]}) == here
+@pytest.mark.parametrize(
+    "environment",
+    [
+        OLD_LIBRARIES,
+        *({name: value} for name, value in OLD_LIBRARIES.items()),
+        *({"NUMBA_CPU_NAME": processor} for processor in ("haswell", "skylake-avx512", "znver3")),
+    ],
+    ids=lambda environment: " ".join(environment) if len(environment) == 1 else "all of them",
+)
+def test_drives_and_frames_are_the_same_with_code_for_another_processor(here, environment):
+    assert digests(environment) == here

@@ -1,11 +1,8 @@
 """Recordings that the simulator makes: the Unity program's format to the letter, reproducible, whole after any end."""
 
 import csv
-import json
 import re
 import signal
-import subprocess
-import time
 
 import numpy as np
 import pytest
@@ -17,8 +14,8 @@ from bcclone.simulator.car import TrackedCar
 from bcclone.simulator.record import Expert, record
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world_settings import ExpertSettings, RecordSettings
-from tests.conftest import command, run_script
-from tests.processes import on_a_full_disk
+from tests.conftest import command, result_of, run_script
+from tests.processes import on_a_full_disk, said, started
 
 NUMBER = r"-?\d+(\.\d+)?(E-\d\d)?"
 ROW = re.compile(rf"(/[^,]+/IMG/(center|left|right)_\d{{4}}(_\d\d){{5}}_\d{{3}}\.jpg,){{3}}{NUMBER}(,{NUMBER}){{3}}")
@@ -80,48 +77,34 @@ def test_keyboard_steering_comes_in_steps_and_is_mostly_zero():
     assert np.abs(steering * 20 - np.rint(steering * 20)).max() < 1e-6
 
 
-def test_recoveries_begin_off_the_centre_and_only_the_way_back_is_recorded():
+def test_recoveries_begin_off_the_centre_only_the_way_back_is_recorded_and_each_pause_begins_an_episode():
+    """No pause is so short that frames from before it would be taken for earlier frames of those after it."""
     track = load_track("lake")
-    tracked, expert, begun = TrackedCar(track), Expert(track, ExpertSettings(recoveries=12), seed=1), []
-    was_recording, recorded = True, 0
+    tracked, expert, begun = TrackedCar(track), Expert(track, ExpertSettings(recoveries=20, speed_mph=20), seed=1), []
+    recorded, paused, pauses = 0, 0, []
     for _ in range(6000):
         tracked.car.control(*expert.control(tracked.car, tracked.position))
-        if expert.recording and not was_recording:
+        if expert.recording and paused:
             begun.append(abs(tracked.position.cross_track_m))
-        was_recording = expert.recording
+            pauses.append(paused * 0.02)
+        paused = 0 if expert.recording else paused + 1
         recorded += expert.recording
         tracked.step()
         assert abs(tracked.position.cross_track_m) < tracked.position.limit_m
     assert len(begun) > 12
     assert np.median(begun) > 0.7
     assert 0.6 < recorded / 6000 < 0.95
-
-
-def test_every_pause_of_the_recording_begins_an_episode(tmp_path):
-    """No pause is so short that frames from before it would be taken for earlier frames of those after it."""
-    settings = ExpertSettings(recoveries=25, speed_mph=15)
-    track = load_track("lake")
-    tracked, expert, pauses, paused = TrackedCar(track), Expert(track, settings, seed=2), [], 0
-    for _ in range(6000):
-        tracked.car.control(*expert.control(tracked.car, tracked.position))
-        if expert.recording and paused:
-            pauses.append(paused * 0.02)
-        paused = 0 if expert.recording else paused + 1
-        tracked.step()
-    assert len(pauses) > 20
     assert min(pauses) * 1000 > EPISODE_GAP_MS + 200
 
 
 @pytest.mark.slow
 def test_the_command_records_and_prints_the_next_step(tmp_path):
     line = ("simulate", "record", tmp_path / "rec", "--laps", 0.02, "--reverse", "--set", "steering=keyboard")
-    done = run_script(*line, "--json")
-    result = json.loads(done.stdout)
+    result = result_of(*line)
     assert result["rows"] == len((tmp_path / "rec" / "driving_log.csv").read_text().splitlines()) > 20
-    assert "recording" in done.stderr
     refused = run_script(*line, code=1)
     assert "not an empty folder" in refused.stderr
-    check = json.loads(run_script("preprocess.py", tmp_path / "rec", "--check", "--json").stdout)["recordings"]
+    check = result_of("preprocess.py", tmp_path / "rec", "--check")["recordings"]
     assert (check[0]["rows"], check[0]["bad_rows"]) == (result["rows"], [])
 
 
@@ -139,7 +122,7 @@ def complete_rows(folder):
 @pytest.mark.slow
 def test_a_full_disk_ends_with_a_message_and_keeps_complete_rows(tmp_path):
     line = on_a_full_disk(command("simulate", "record", tmp_path / "rec", "--laps", 0.2), 21_000)
-    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    done = said(*line)
     assert done.returncode == 1
     found = re.search(
         r"error: .*: cannot write: File too large; the (\d+) rows recorded so far are complete", done.stderr
@@ -151,14 +134,11 @@ def test_a_full_disk_ends_with_a_message_and_keeps_complete_rows(tmp_path):
 
 @pytest.mark.slow
 def test_ctrl_c_keeps_what_was_recorded(tmp_path):
-    line = command("simulate", "record", tmp_path / "rec", "--laps", 5)
-    process = subprocess.Popen(line, stderr=subprocess.PIPE, text=True)
     log = tmp_path / "rec" / "driving_log.csv"
-    until = time.monotonic() + 60
-    while time.monotonic() < until and not (log.exists() and log.read_bytes().count(b"\n") > 15):
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=30)
+    line = command("simulate", "record", tmp_path / "rec", "--laps", 5)
+    with started(line, lambda: log.exists() and log.read_bytes().count(b"\n") > 15) as process:
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=30)
     assert process.returncode == 130
     rows = re.search(r"interrupted: .* keeps the (\d+) rows recorded so far", stderr)
     assert rows, stderr

@@ -1,6 +1,5 @@
 """A camera's framing and a car's gain and bias are found from its first minute, or taken from the user."""
 
-import json
 import shlex
 import shutil
 
@@ -14,10 +13,11 @@ from bcclone.dataset.framing import Framing, Lens, read_framing
 from bcclone.lab.calibrate import CalibrateSettings
 from bcclone.lab.calibrate.calibration import FramingSearch, Trial, calibrate, fit_steering
 from bcclone.lab.calibrate.labelled_pictures import LabelledPictures, read_labelled
+from bcclone.model.model_file import load_model_file
+from bcclone.model.policy import load_policy
 from bcclone.system.errors import UserError
 from bcclone.system.settings import SettingError
-from bcclone.system.tensorflow_quietly import load_tensorflow
-from tests.conftest import ROOT, made_once, run_script
+from tests.conftest import ROOT, made_once, result_of, run_script
 from tests.messages.refusals import run_command
 from tests.messages.small_recording import make_recording
 from tests.other_camera import road_frames, seen_by
@@ -33,9 +33,6 @@ def car(tmp_path_factory):
     """Pictures of another camera and their steering, which is GAIN x the network's on what it would see + BIAS."""
 
     def make(folder):
-        load_tensorflow()
-        from bcclone.model.policy import load_policy
-
         (folder / "frames").mkdir()
         policy, lines = load_policy(MODEL), ["frame_id,steering_angle"]
         for number, frame in enumerate(road_frames(FRAMES)):
@@ -60,8 +57,6 @@ def test_what_the_user_knows_is_taken_and_the_rest_is_fitted(car, tmp_path):
     assert result.correlation > 0.97 > result.stretched_correlation
     assert (result.gain, result.bias) == pytest.approx((GAIN, BIAS), abs=0.05)
     assert (result.unit, result.pictures, result.seconds) == ("1/m", FRAMES, pytest.approx((FRAMES - 1) / RATE))
-    from bcclone.model.model_file import load_model_file
-
     loaded, before = load_model_file(tmp_path / "car.h5"), load_model_file(MODEL)
     assert (loaded.framing, loaded.calibration.gain, loaded.calibration.camera_height_m) == (FRAMING, result.gain, 0.2)
     assert (before.framing, before.calibration) == (None, None)
@@ -72,18 +67,17 @@ def test_what_the_user_knows_is_taken_and_the_rest_is_fitted(car, tmp_path):
 
 @pytest.mark.slow
 def test_the_framing_of_an_unknown_camera_is_found(car, tmp_path):
-    words = ("--rate", RATE, "-o", tmp_path / "car.h5", "--json")
-    done = run_script("calibrate", MODEL, car / "frames", car / "labels.csv", *words)
-    result = json.loads(done.stdout)
+    result = result_of(
+        "calibrate", MODEL, car / "frames", car / "labels.csv", "--rate", RATE, "-o", tmp_path / "car.h5"
+    )
     assert result["correlation"] > 0.97 > result["stretched_correlation"]
     assert result["framing"]["lens"]["horizon_row"] == pytest.approx(40.0, abs=4.0)
     assert result["framing"]["lens"]["focal_px"] == pytest.approx(66.0, rel=0.15)
     assert result["gain"] == pytest.approx(GAIN, rel=0.3)
     assert (tmp_path / "car.framing.png").stat().st_size > 10_000
-    words = (car / "frames", "-o", tmp_path / "predictions.csv")
-    run_script("predict", tmp_path / "car.h5", *words)
-    score = run_script("score", tmp_path / "predictions.csv", car / "labels.csv", "--json")
-    assert json.loads(score.stdout)["predictions"]["rmse"] < 0.1
+    run_script("predict", tmp_path / "car.h5", car / "frames", "-o", tmp_path / "predictions.csv")
+    score = result_of("score", tmp_path / "predictions.csv", car / "labels.csv")
+    assert score["predictions"]["rmse"] < 0.1
 
 
 def test_the_search_finds_the_lens_that_the_witness_reads():

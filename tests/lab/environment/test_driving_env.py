@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 
 import gymnasium
 import numpy as np
@@ -11,8 +9,10 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 import bcclone.lab.environment  # noqa: F401
-from bcclone.simulator.world_settings import Conditions
+from bcclone.simulator.record import Expert
+from bcclone.simulator.world_settings import Conditions, ExpertSettings
 from bcclone.system.errors import UserError
+from tests.processes import python
 
 SMALL = {"height": 40, "width": 60}
 AHEAD = np.array([0.0], np.float32)
@@ -47,8 +47,7 @@ def test_the_environments_load_neither_tensorflow_nor_the_renderer():
         "import sys, bcclone.lab.environment\n"
         "print([name for name in ('tensorflow', 'numba', 'socketio') if name in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    assert python(code) == "[]\n"
 
 
 @pytest.mark.filterwarnings("error")
@@ -108,9 +107,6 @@ def test_a_crash_ends_an_episode(make):
 
 
 def test_laps_driven_by_an_expert_end_an_episode(make):
-    from bcclone.simulator.record import Expert
-    from bcclone.simulator.world_settings import ExpertSettings
-
     env = make("Road", road="random:2:length=300,hills=0", laps=0.5).unwrapped
     env.reset(seed=0)
     expert, info, terminated = None, {}, False
@@ -244,14 +240,8 @@ print(digest.hexdigest())
 
 @pytest.mark.slow
 def test_the_same_seed_and_actions_give_the_same_bytes_in_other_processes():
-    digests = set()
-    for threads in ("1", "2"):
-        done = subprocess.run(
-            [sys.executable, "-c", DRIVE, "random:5"], capture_output=True, text=True, check=True,
-            env={**os.environ, "OMP_NUM_THREADS": threads, "NUMBA_NUM_THREADS": threads},
-        )  # fmt: skip
-        digests.add(done.stdout)
-    assert len(digests) == 1
+    threads = [dict.fromkeys(("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"), number) for number in "12"]
+    assert len({python(DRIVE, "random:5", env=os.environ | each) for each in threads}) == 1
 
 
 def test_figures_are_plain_numbers_that_json_takes(make):

@@ -13,10 +13,10 @@ from bcclone.dataset.images import decode_jpeg
 from bcclone.dataset.store import Store
 from bcclone.lab.exchange.exchange_settings import ExportSettings
 from bcclone.lab.exchange.recording_export import export
+from bcclone.model.model_file import load_model_file
 from bcclone.recording.run_tables import read_drivers
 from bcclone.system.errors import UserError
-from bcclone.system.tensorflow_quietly import load_tensorflow
-from tests.conftest import run_script
+from tests.conftest import result_of, run_script
 from tests.lab.exchange.driven_recordings import make_driven
 from tests.lab.exchange.foreign_sources import color_shown, imported, make_lerobot, make_tub, rows_of
 
@@ -49,9 +49,6 @@ def test_a_tub_brings_its_framing_to_the_recording_the_store_and_the_model(tmp_p
     words = ("-o", tmp_path / "model.h5", "--runs", tmp_path / "runs", "--epochs", "1")
     done = run_script("model", tmp_path / "lens.h5", *words, "--set", "turn-degrees=2")
     assert "to move it, give --shift-m, --set pitch-degrees\n" in done.stderr + done.stdout
-    load_tensorflow()
-    from bcclone.model.model_file import load_model_file
-
     file = load_model_file(tmp_path / "model.h5")
     assert (file.framing, file.calibration) == (given, None)
     moves = [file.training.settings[name] for name in ("shift_m", "turn_degrees", "pitch_degrees")]
@@ -68,12 +65,11 @@ def test_deleted_records_are_deleted_rows_that_can_be_restored(tmp_path):
 
 def test_what_a_pilot_steered_is_taken_and_no_person_becomes_the_model(tmp_path):
     folder = make_tub(tmp_path / "tub", rows=5, **{"pilot/angle": -0.7, "pilot/throttle": 0.2})
+    records = list(map(json.loads, (folder / "catalog_0.catalog").read_text().splitlines()))
     for index, mode in ((2, "local_angle"), (3, "local"), (4, "local")):
-        lines = (folder / "catalog_0.catalog").read_text().splitlines()
-        record = json.loads(lines[index]) | {"user/mode": mode}
-        if index == 4:
-            del record["pilot/angle"]
-        (folder / "catalog_0.catalog").write_text("\n".join([*lines[:index], json.dumps(record), *lines[index + 1 :]]))
+        records[index]["user/mode"] = mode
+    del records[4]["pilot/angle"]
+    (folder / "catalog_0.catalog").write_text("\n".join(map(json.dumps, records)))
     result = imported(folder, tmp_path / "out")
     rows = rows_of(tmp_path / "out")
     assert rows["steering"].tolist() == [0.0, 0.1, -0.7, -0.7, 0.4]
@@ -104,17 +100,6 @@ def test_a_data_set_that_is_no_drive_is_refused_with_what_it_has(tmp_path):
     assert rows_of(tmp_path / "out")["steering"].tolist() == [0.0, -0.25, -0.5] * 2
 
 
-def test_the_unit_of_a_data_sets_steering_is_not_guessed(tmp_path):
-    folder = make_lerobot(tmp_path / "set", camera=PICTURE, names=("steering_angle", "throttle"), step=10)
-    with pytest.raises(UserError, match="'steering_angle': nothing says .*--unit rad, deg or ratio"):
-        imported(folder, tmp_path / "out")
-    with pytest.raises(UserError, match="4 of 6 values of the steering are beyond full steering"):
-        imported(folder, tmp_path / "out", unit="ratio")
-    assert not (tmp_path / "out").exists()
-    imported(folder, tmp_path / "out", unit="deg")
-    assert rows_of(tmp_path / "out")["steering"].tolist() == [0.0, 0.4, 0.8] * 2
-
-
 def test_of_two_features_with_a_steering_the_action_is_taken(tmp_path):
     names = ["steering_norm"]
     folder = make_lerobot(tmp_path / "set", camera=PICTURE, names=[*names, "throttle"], **{"observation.state": names})
@@ -127,15 +112,6 @@ def test_of_two_features_with_a_steering_the_action_is_taken(tmp_path):
         imported(folder, tmp_path / "out2")
     imported(folder, tmp_path / "out2", steering_column="other.steering_norm")
     assert rows_of(tmp_path / "out2")["steering"].tolist() == pytest.approx([0.1] * 6)
-
-
-def test_a_speed_of_a_data_set_needs_a_unit(tmp_path):
-    folder = make_lerobot(tmp_path / "set", camera=PICTURE, **{"observation.state": ["velocity"]})
-    result = imported(folder, tmp_path / "out", speed_column="velocity")
-    assert any("velocity is left out, since nothing says its unit" in note for note in result.seen.notes)
-    assert rows_of(tmp_path / "out")["speed_mph"].tolist() == [0.0] * 6
-    imported(folder, tmp_path / "out2", speed_column="velocity", speed_unit="m/s")
-    assert rows_of(tmp_path / "out2")["speed_mph"].tolist() == pytest.approx([0.2237] * 6, abs=1e-4)
 
 
 def spoil(path, old, new):
@@ -171,11 +147,9 @@ def test_a_source_without_a_file_that_describes_it_is_refused(tmp_path, make, fi
     ("old", "new", "kind", "words"),
     [
         ("_timestamp_ms", "time", "broken_lines", "record 1: no '_timestamp_ms'"),
-        ('"user/angle": 0.2', '"user/angle": 7', "broken_lines", "record 3: steering is 7, expected -1 to 1"),
         ('{"_index": 2', "\0" * 50, "broken_lines", "record 3: not a record"),
         ("3_cam", "9_cam", "records_without_image", "record 4: .*9_cam_image_array_.jpg.* No such file"),
         ("cam/image_array", "cam/depth", "records_without_image", "record 1: it has no image of the center camera"),
-        (": 1767225600000", ": -1", "broken_lines", "record 1: its time is -1 ms, expected millisec"),
     ],
 )
 def test_a_broken_record_is_counted_and_left_out(tmp_path, old, new, kind, words):
@@ -229,10 +203,6 @@ def test_rows_without_throttle_are_counted_and_left_out_on_demand(tmp_path):
     [
         (",lake,0.35,7.5,-2.125,0.3125", ",lak", "line 7: not 17 cells, as in the first line"),
         ("1.0000001", "left", r"table\.csv: line 6: steering is 'left', expected a number"),
-        ("1.0000001", "", "no 'steering'"),
-        ("1.0000001", "1.1", r"table\.csv: line 6: steering is 1\.1, expected -1 to 1"),
-        ("\n0,0,", "\n0,-1,", "line 2: recording 0, episode -1, expected 0 or more of each"),
-        (",human,1,", ",robot,1,", "line 4: driver 'robot', expected model or human"),
         (
             "0000002_center",
             "0000009_center",
@@ -272,7 +242,7 @@ def test_the_command_says_what_comes_next(tmp_path):
     assert "images: 160x120 pixels, 1.333 to 1, 20 frames a second" in done.stdout
     assert "steers 0% left, 25% straight, 75% right" in done.stdout
     assert "1 row marked as deleted" in done.stderr
-    result = json.loads(run_script(*line, tmp_path / "two", "--json").stdout)
+    result = result_of(*line, tmp_path / "two")
     assert (result["rows"], result["deleted"], result["format"]) == (4, 1, "tub")
     assert result["seen"]["size"] == [160, 120]
     assert "--unit is only for lerobot, video, frames" in run_script(*line, "x", "--unit", "rad", code=1).stderr

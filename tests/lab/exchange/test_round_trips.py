@@ -9,7 +9,8 @@ from bcclone.recording.files import ImageIndex
 from bcclone.recording.log import read_log
 from bcclone.recording.row import CAMERAS
 from tests.conftest import run_script, shared
-from tests.lab.exchange.driven_recordings import make_driven, stamp_of
+from tests.lab.exchange.driven_recordings import make_driven
+from tests.pictures.video_runs import name_of
 
 pytest.importorskip("pyarrow", reason="pip install 'bcclone[export]'")
 
@@ -83,5 +84,5 @@ def test_rows_of_the_same_millisecond_keep_their_own_images(tmp_path):
     table = tmp_path / "there" / "table.csv"
     table.write_text(table.read_text().replace("1767225600067", "1767225600000"))
     import_recording(ImportSettings(tmp_path / "there", tmp_path / "back"))
-    assert rows_of(tmp_path / "back")["center"].tolist() == [f"center_{stamp_of(at)}.jpg" for at in (0, 1)]
+    assert rows_of(tmp_path / "back")["center"].tolist() == [f"center_{name_of(at)}" for at in (0, 1)]
     assert list(images_of(tmp_path / "back").values()) == list(images_of(recording).values())

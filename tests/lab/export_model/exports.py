@@ -1,7 +1,8 @@
-"""Exported files of the untrained models, each written once for all tests and workers; not to be changed."""
+"""Models to export, and exported files that are written once for all tests and workers; not to be changed."""
 
 from bcclone.lab.export_model.export_settings import FORMATS, ExportModelSettings
 from bcclone.lab.export_model.model_export import export_model
+from bcclone.model.model_file import load_model_file, save_model
 from tests.conftest import made_once
 
 
@@ -13,3 +14,12 @@ def exported_once(tmp_path_factory, model, kind):
         export_model(ExportModelSettings(model, kind, folder / name))
 
     return made_once(tmp_path_factory, f"{model.stem}-as-{kind}", export) / name
+
+
+def steering_by_millions(model, path):
+    """Write a model whose answers no other file reproduces: the last digits are more than the tolerance."""
+    file = load_model_file(model)
+    *others, kernel, bias = file.model.get_weights()
+    file.model.set_weights([*others, kernel * 1e7, bias])
+    save_model(path, file.model, file.preprocessing)
+    return path

@@ -1,6 +1,5 @@
 """Learning from take-overs: what is mixed, how corrections weigh, and how the result is told."""
 
-import json
 import shutil
 
 import pytest
@@ -13,7 +12,7 @@ from bcclone.lab.improve.rounds import Improvement, Round, compare, comparison_t
 from bcclone.recording.run_tables import DRIVERS, HUMAN, MODEL, DrivenRow
 from bcclone.simulator.score import Score
 from bcclone.system.errors import UserError
-from tests.conftest import run_script
+from tests.conftest import result_of, run_script
 from tests.recordings import images_of
 
 
@@ -95,24 +94,18 @@ def test_a_model_is_trained_on_from_take_overs_and_compared_row_by_row(recording
     assert "--resume" in refused
     assert "--force" in refused
     model.unlink()
-    again = run_script(*line, *suite, "--resume", "--json")  # it is complete: nothing is trained
-    result = json.loads(again.stdout)
+    result = result_of(*line, *suite, "--resume")  # it is complete: nothing is trained
     assert [one["number"] for one in result["rounds"]] == [0, 1]
     assert result["rounds"][1]["all_rows"] == 45
     assert (tmp_path / "better.h5").read_bytes() != untrained_model.read_bytes()
 
 
-@pytest.fixture
-def settings(tmp_path):
-    (tmp_path / "work").mkdir()
-    return ImproveSettings(
-        tmp_path / "model.h5", expert=True, output=tmp_path / "better.h5", work=tmp_path / "work", resume=True
-    )
-
-
 @pytest.mark.parametrize("content", [b"[]", b"{", b"\xff", b"{}"])
-def test_options_that_are_none_are_refused(settings, content):
-    (settings.work / OPTIONS).write_bytes(content)
-    with pytest.raises(UserError, match="work") as caught, work_folder(settings):
+def test_options_that_are_none_are_refused(tmp_path, content):
+    (work := tmp_path / "work").mkdir()
+    (work / OPTIONS).write_bytes(content)
+    settings = ImproveSettings(
+        tmp_path / "model.h5", expert=True, output=tmp_path / "better.h5", work=work, resume=True
+    )
+    with pytest.raises(UserError, match="work.*--work"), work_folder(settings):
         pass
-    assert "--work" in str(caught.value)

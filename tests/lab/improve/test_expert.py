@@ -1,10 +1,7 @@
 """Learning from the built-in expert: its labels, drives that differ, rounds that survive a kill."""
 
 import json
-import signal
-import subprocess
 
-import h5py
 import numpy as np
 import pytest
 
@@ -17,8 +14,9 @@ from bcclone.recording.row import time_of
 from bcclone.simulator.world_settings import WorldSettings
 from tests.conftest import command, made_once, run_script
 from tests.evaluate.blind import Blind
-from tests.processes import wait_for
+from tests.processes import started
 from tests.recordings import images_of
+from tests.train.test_train import assert_same_weights
 
 # an untrained network leaves the road here
 ROUNDS = ("--expert", "--rounds", 1, "--set", "drives=1", "--set", "drive-laps=0.02", "--epochs", 1, "--jobs", 1)
@@ -67,15 +65,6 @@ def improved(untrained_model, tmp_path_factory):
     return made_once(tmp_path_factory, "improved", make)
 
 
-def weights_of(path):
-    found = []
-    with h5py.File(path) as file:
-        file["model_weights"].visititems(
-            lambda _, item: found.append(item[()]) if isinstance(item, h5py.Dataset) else None
-        )
-    return found
-
-
 @pytest.mark.slow
 def test_each_round_adds_its_rows_to_all_earlier_ones_and_is_scored(improved):
     result = json.loads((improved / "result.json").read_text())
@@ -100,20 +89,15 @@ def test_each_round_adds_its_rows_to_all_earlier_ones_and_is_scored(improved):
 def test_a_killed_improvement_is_resumed_and_gives_the_same_model(improved, untrained_model, tmp_path):
     line = ("improve", untrained_model, *ROUNDS, *SUITE, "-o", tmp_path / "better.h5")
     work = tmp_path / "better-improve"
-    process = subprocess.Popen(command(*line), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        wait_for(lambda: (work / "recordings" / "01-0" / "driving_log.csv").exists(), 120)
-    finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+    with started(command(*line), (work / "recordings" / "01-0" / "driving_log.csv").exists):
+        pass  # it is killed
     assert not (tmp_path / "better.h5").exists()
     refused = run_script(*line, code=1)
     assert "--resume" in refused.stderr
     other = run_script(*line, "--resume", "--seed", 1, code=1)
     assert "seed: 0, but now 1" in other.stderr
     run_script(*line, "--resume")
-    for one, other in zip(weights_of(tmp_path / "better.h5"), weights_of(improved / "better.h5"), strict=True):
-        assert (one == other).all()
+    assert_same_weights(tmp_path / "better.h5", improved / "better.h5")
     assert rounds_of(work) == rounds_of(improved / "better-improve")
     run_script(*line, "--seed", 1, "--force")
     assert json.loads((work / "options.json").read_text())["seed"] == 1

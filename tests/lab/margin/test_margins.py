@@ -1,9 +1,8 @@
 """Maps of model files: the same in any number of processes and after a kill, and what the command refuses."""
 
 import json
-import signal
-import subprocess
 
+import keras
 import numpy as np
 import pytest
 
@@ -11,13 +10,13 @@ from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.vehicle import MPH
 from bcclone.evaluate.worker_model import InputFile
 from bcclone.lab.margin import MarginSettings
-from bcclone.lab.margin.answers import Seen, SeenRoad, draw_states
+from bcclone.lab.margin.answers import Seen, SeenRoad
 from bcclone.lab.margin.margins import map_margins
-from bcclone.model.model_file import calibrated_content
-from bcclone.model.policy import SteeringCalibration
+from bcclone.model.model_file import save_model
+from bcclone.model.policy import load_policy
 from bcclone.system.errors import UserError
-from tests.conftest import ROOT, command, made_once, run_script
-from tests.processes import wait_for
+from tests.conftest import ROOT, calibrated, command, made_once, result_of, run_script
+from tests.processes import started
 
 ROAD = {"points": [[0, 0, 8], [0, 30, 8], [4, 60, 8]]}
 MODEL = ROOT / "models" / "any-road.h5"
@@ -25,10 +24,9 @@ MODEL = ROOT / "models" / "any-road.h5"
 
 @pytest.fixture(scope="module")
 def road(tmp_path_factory):
-    folder = made_once(
-        tmp_path_factory, "margin-road", lambda folder: (folder / "road.json").write_text(json.dumps(ROAD))
-    )
-    return folder / "road.json"
+    path = tmp_path_factory.mktemp("margin") / "road.json"
+    path.write_text(json.dumps(ROAD))
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -36,13 +34,6 @@ def straight_ahead(tmp_path_factory):
     """A model file that steers 0, whatever it sees."""
 
     def save(folder):
-        from bcclone.system.tensorflow_quietly import load_tensorflow
-
-        load_tensorflow()
-        import keras
-
-        from bcclone.model.model_file import save_model
-
         image = keras.Input((16, 16, 3), dtype="uint8")
         mean = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(image))
         steering = keras.layers.Dense(1, kernel_initializer="zeros")(mean)
@@ -65,11 +56,9 @@ def test_the_map_is_the_same_in_any_number_of_processes_and_after_a_kill(road, t
     def line(folder, jobs):
         return ["margin", MODEL, "--road", road, "-o", tmp_path / folder, "--jobs", jobs, "--check", 60, "--no-browser"]
 
-    once = json.loads(run_script(*line("one", 1), "--json").stdout)
-    process = subprocess.Popen(command(*line("two", 2)), stderr=subprocess.DEVNULL)
-    wait_for(lambda: list((tmp_path / "two" / "parts").glob("*.json")), seconds=400)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    once = result_of(*line("one", 1))
+    with started(command(*line("two", 2)), lambda: list((tmp_path / "two" / "parts").glob("*.json"))):
+        pass  # it is killed
     kept = len(list((tmp_path / "two" / "parts").glob("*.json")))
     done = run_script(*line("two", 2))
     assert f"{kept} of " in done.stderr or "parts are finished already" in done.stderr
@@ -87,25 +76,13 @@ def test_the_map_is_the_same_in_any_number_of_processes_and_after_a_kill(road, t
 @pytest.mark.slow
 @pytest.mark.parametrize("gain", [1.0, 0.4])
 def test_batches_answer_as_a_drive_does_but_for_rounding(road, gain, tmp_path):
-    model = tmp_path / "calibrated.h5"
-    model.write_bytes(calibrated_content(MODEL, None, SteeringCalibration(gain, 0.1 * (1 - gain))))
+    model = calibrated(MODEL, tmp_path / "calibrated.h5", gain, 0.1 * (1 - gain))
     seen = Seen(InputFile.of(model), None, str(road), False, 20 * MPH)
     shown = SeenRoad(seen)
     cars = [shown.car(70.0 + place, offset, 0.1) for place in range(0, 20, 5) for offset in (-2.0, 0.0, 1.5)]
-    from bcclone.model.policy import load_policy
-
     policy = load_policy(model)
     single = np.array([policy.next_answer(shown.image(car), ())[0].steering for car in cars])
     assert np.abs(shown.steering(cars) - single).max() < 1e-6
-
-
-@pytest.mark.slow
-def test_states_to_drive_are_inside_the_set_and_the_same_each_time(road):
-    (found,) = map_margins([MODEL], MarginSettings(str(road), jobs=1)).values()
-    states = draw_states(found.returning, 200, 1)
-    assert len(states) == 200
-    assert states == draw_states(found.returning, 200, 1)
-    assert states != draw_states(found.returning, 200, 2)
 
 
 def test_a_network_of_several_frames_is_refused(untrained_window_model, road):

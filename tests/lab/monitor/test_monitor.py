@@ -5,13 +5,17 @@ import shutil
 
 import numpy as np
 import pytest
+from keras import Input, Sequential, layers
 
+from bcclone.dataset.conversion import convert
 from bcclone.dataset.images import decode_jpeg
 from bcclone.dataset.preprocessing import PRESETS
+from bcclone.dataset.sample_settings import PreprocessSettings
 from bcclone.lab.monitor import KINDS, MonitorSettings
 from bcclone.lab.monitor.monitor import fit, load_monitor, read_monitor, save_monitor
+from bcclone.lab.monitor.monitor_kinds import score_by_dropout
+from bcclone.model.model_file import ModelFile
 from bcclone.system.errors import UserError
-from bcclone.system.tensorflow_quietly import load_tensorflow
 from tests.conftest import made_once, run_script
 from tests.model.random_layers import random_layers
 
@@ -41,12 +45,6 @@ def frames(simulated_recording):
 
 
 def test_random_passes_through_a_layer_of_any_type_disagree():
-    load_tensorflow()
-    from keras import Input, Sequential, layers
-
-    from bcclone.lab.monitor.monitor_kinds import score_by_dropout
-    from bcclone.model.model_file import ModelFile
-
     for layer, shape in random_layers(0.5):
         start = [Input((128, 128, 3), dtype="uint8"), layers.Rescaling(1 / 255), layers.AveragePooling2D(16)]
         network = Sequential([*start, layers.Reshape(shape), layer, layers.Flatten(), layers.Dense(1)])
@@ -114,9 +112,6 @@ def test_an_existing_file_is_kept_unless_the_settings_replace_it(untrained_model
 
 
 def test_a_store_that_was_prepared_otherwise_is_refused(untrained_model, simulated_recording, tmp_path):
-    from bcclone.dataset.conversion import convert
-    from bcclone.dataset.sample_settings import PreprocessSettings
-
     convert(PreprocessSettings((str(simulated_recording),), tmp_path / "other.h5", size=(64, 64)))
     with pytest.raises(UserError, match="give the store that"):
         fit(untrained_model, tmp_path / "other.h5", tmp_path / "model.monitor")

@@ -1,5 +1,3 @@
-import json
-
 import numpy as np
 import pytest
 
@@ -8,7 +6,7 @@ from bcclone.lab.road_samples import RoadSamplesSettings
 from bcclone.lab.road_samples.rendering import make_road_samples
 from bcclone.simulator.random_road import parse_name
 from bcclone.system.errors import UserError
-from tests.conftest import run_script
+from tests.conftest import result_of, run_script
 
 RANGES = "length=150-200"
 
@@ -34,8 +32,8 @@ def test_the_store_has_every_roads_frames_and_is_the_same_with_any_number_of_pro
 @pytest.mark.slow
 def test_a_network_trains_on_what_the_command_writes(tmp_path):
     store, model = tmp_path / "roads.h5", tmp_path / "model.h5"
-    line = ("simulate", "roads", "-o", store, "--roads", 2, "--frames", 3, "--size", 64, "--ranges", RANGES, "--json")
-    assert json.loads(run_script(*line, "--validation", 0.5).stdout)["frames"] == 6
+    line = ("simulate", "roads", "-o", store, "--roads", 2, "--frames", 3, "--size", 64, "--ranges", RANGES)
+    assert result_of(*line, "--validation", 0.5)["frames"] == 6
     train = ("model.py", store, "-o", model, "--runs", tmp_path / "runs", "--epochs", 1, "--batch-size", 2)
     assert "do not follow each other" in run_script(*train, "--seq-length", 3, code=1).stderr
     assert "the same speed_mph, 20" in run_script(*train, "--predict", "throttle", code=1).stderr
