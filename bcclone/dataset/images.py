@@ -14,6 +14,7 @@ from bcclone.system.opencv import jpeg_size as jpeg_size
 Image = npt.NDArray[np.uint8]
 
 FRAME_WIDTH, FRAME_HEIGHT = 320, 160
+IMAGE_ENDINGS = (".jpeg", ".jpg", ".png")
 MISSING = " is missing"
 
 
@@ -49,6 +50,14 @@ def read_frame(path: str, into: Image | None = None, content: bytes | OSError | 
         if isinstance(content, OSError):
             raise content
         return decode_jpeg(read_file(path) if content is None else content, into=into)
+    except OSError as error:
+        raise BadImage(f"cannot be read: {error.strerror or type(error).__name__}") from None
+
+
+def read_picture(path: str) -> Image:
+    """Return a picture of any size, RGB uint8 (height, width, 3); raises BadImage."""
+    try:
+        return decode_image(read_file(path))
     except OSError as error:
         raise BadImage(f"cannot be read: {error.strerror or type(error).__name__}") from None
 

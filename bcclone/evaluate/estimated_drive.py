@@ -9,23 +9,22 @@ offset; a wrong horizon changes all, and shows in different speeds of near and f
 """
 
 import math
-import os
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
 from bcclone.dataset.framing import Framing, framing_of, sampling_of
 from bcclone.dataset.geometry import FOCAL_PX, HEIGHT_M, CameraMove, warp_to
-from bcclone.dataset.images import BadImage, Image, read_frame
+from bcclone.dataset.images import Image, try_frame
 from bcclone.dataset.motion import TurnMeter, Turns
 from bcclone.dataset.statistics import block_jackknife, correlation, top_of
 from bcclone.dataset.vehicle import CAMERA_AHEAD_M, SteeringLaw
 from bcclone.evaluate.rollout import RecordedDrive, Rollout, read_reference
 from bcclone.system.arrays import BoolArray, Float32Array, FloatArray, IndexArray
 from bcclone.system.opencv import cv2
-from bcclone.system.prefetch import prefetch_ordered
-from bcclone.system.progress import ProgressBar
+from bcclone.system.prefetch import read_ahead
 
 _TOP, _MIDDLE, _BOTTOM = 80, 102, 134  # rows of the ground, far and near; below them may be a bonnet
 _LEFT, _COLUMN_STEP, _COLUMNS = 20, 2, 140
@@ -39,17 +38,6 @@ _LAGS = np.arange(0.0, 0.61, 0.025).tolist()
 _BLOCKS, _FEWEST_ROWS = 8, 100
 _MAX_APART, _LEAST_CORRELATION, _MAX_ERROR = 1.2, 0.55, 0.25  # of near and far speeds; of yaw rates; of the gain
 _CHECK_LIMIT = 2.0  # camera heights
-_MEASURED = (  # of the estimates, in words
-    "Estimated speed: {median_speed:.2f} camera heights a second in the median, {low:.2f} to {high:.2f} in 90 % of the "
-    "rows; the near ground shows {near_to_far_speed:.2f} times the speed of the far, which is 1 if the horizon is "
-    "right.",
-    "Estimated steering: 1 is a curvature of {curvature_of_steering:.3f} per camera height (standard error "
-    "{curvature_error:.3f}), with a lag of {lag_seconds:.2f} s; the yaw rates correlate with the camera's by "
-    "{yaw_rate_correlation:.2f}.",
-    "Check: along the path that the frames show, the recorded steering with these estimates deviates by "
-    "{check_rms:.2f} camera heights (rms), {check_interventions} times beyond {check_limit:g}; no steering "
-    "{check_interventions_without_steering} times.",
-)
 
 
 def read_drive(log: Path, fraction: tuple[float, float] = (0.0, 1.0)) -> RecordedDrive:
@@ -77,7 +65,24 @@ def read_drive(log: Path, fraction: tuple[float, float] = (0.0, 1.0)) -> Recorde
         return _Fit.of(columns[moving], motion.yaw_rate[moving])
 
     lag, fit = min(((lag, fit_of(lag)) for lag in _LAGS), key=lambda item: item[1].residual)
-    return _with_estimates(recorded, framing, motion, SteeringLaw(fit.gain, fit.bias, lag), fit)
+    law = SteeringLaw(fit.gain, fit.bias, lag)
+    drive = replace(
+        recorded,
+        speed=tuple(motion.speed.tolist()),
+        curvature=law.curvatures(recorded.steering, recorded.seconds, recorded.ends),
+        law=law,
+        unit="camera heights",
+    )
+    estimates = Estimates.of(drive, motion, fit)
+    measured, figures = estimates.describe(motion.speed), {key: round(it, 4) for key, it in asdict(estimates).items()}
+    if fault := estimates.fault:
+        return replace(_refused(recorded, fault, *measured), estimates=figures)
+    assumed = (
+        f"{_why_estimated(recorded)}: speed and steering are estimated from its frames, in heights of its camera.",
+        f"Assumed: flat ground; a camera that is fixed, {CAMERA_AHEAD_M / HEIGHT_M:.1f} of its heights ahead of the "
+        f"rear axle, and framed as it is: {framing.describe()}.",
+    )
+    return replace(drive, notes=(*assumed, *measured), estimates=figures)
 
 
 def _refused(recorded: RecordedDrive, reason: str, *more: str) -> RecordedDrive:
@@ -112,76 +117,86 @@ class _Motion:
 def _measure_motion(recorded: RecordedDrive, framing: Framing) -> _Motion:
     meter, sweep = TurnMeter(), _GroundSweep(framing)
     paths = [row.get("center") for row in recorded.images]
-    with (
-        ProgressBar("estimating the speed", len(paths), "rows") as progress,
-        prefetch_ordered(_read, paths, os.cpu_count() or 1, 32) as frames,
-    ):
+    with read_ahead("estimating the speed", "rows", lambda path: try_frame(path)[0], paths) as frames:
         for row, frame in enumerate(frames):
             meter.add(frame)
             right = -meter.shifts[-1].right
             follows = row > 0 and not recorded.ends[row - 1] and math.isfinite(right)
             sweep.add(frame, recorded.seconds[row - 1] if follows else None, math.atan(right / FOCAL_PX))
-            progress.advance(1)
     turns = Turns.of(meter.shifts[1:], ~np.array(recorded.ends[:-1]))
     yaw_rate = np.append(np.arctan(turns.right / FOCAL_PX), 0.0) / np.maximum(recorded.seconds, 1e-3)
     speed, near_to_far = sweep.result()
     return _Motion(speed, yaw_rate, np.append(turns.usable, False), near_to_far)
 
 
-def _with_estimates(
-    recorded: RecordedDrive, framing: Framing, motion: _Motion, law: SteeringLaw, fit: "_Fit"
-) -> RecordedDrive:
-    """Return the drive with estimates, or without them if they are not good enough; in both cases with notes."""
-    drive = replace(
-        recorded,
-        speed=tuple(motion.speed.tolist()),
-        curvature=law.curvatures(recorded.steering, recorded.seconds, recorded.ends),
-        law=law,
-        unit="camera heights",
-    )
-    seen = np.where(motion.usable & (motion.speed > _SLOWEST), motion.yaw_rate / np.maximum(motion.speed, 1e-3), 0.0)
-    along_seen = replace(drive, curvature=tuple(seen.tolist()))
-    human, zero = (
-        Rollout(along_seen, _CHECK_LIMIT).advance_by(steering).score
-        for steering in (recorded.steering, [0.0] * len(recorded))
-    )
-    low, median, high = np.percentile(motion.speed, [5, 50, 95]).tolist()
-    figures = {
-        "median_speed": median,
-        "near_to_far_speed": motion.near_to_far,
-        "curvature_of_steering": fit.gain,
-        "curvature_error": fit.error,
-        "lag_seconds": law.lag_seconds,
-        "yaw_rate_correlation": fit.correlation,
-        "check_limit": _CHECK_LIMIT,
-        "check_rms": human.rms_cross_track_m,
-        "check_interventions": human.interventions,
-        "check_interventions_without_steering": zero.interventions,
-    }
-    measured = [note.format(low=low, high=high, **figures) for note in _MEASURED]
-    estimates = {name: round(value, 4) for name, value in figures.items()}
-    reason = ""
-    if not 1 / _MAX_APART < motion.near_to_far < _MAX_APART:
-        reason = "near and far ground move at different speeds: the horizon is wrong, or the ground shows too little"
-    elif not (fit.correlation > _LEAST_CORRELATION and fit.error < _MAX_ERROR * fit.gain):
-        reason = "the camera's turns do not follow from the recorded steering well enough"
-    elif 2 * human.interventions > zero.interventions:
-        reason = "the recorded steering, with the estimates, does not follow the path that the frames show"
-    if reason:
-        return replace(_refused(recorded, reason, *measured), estimates=estimates)
-    assumed = (
-        f"{_why_estimated(recorded)}: speed and steering are estimated from its frames, in heights of its camera.",
-        f"Assumed: flat ground; a camera that is fixed, {CAMERA_AHEAD_M / HEIGHT_M:.1f} of its heights ahead of the "
-        f"rear axle, and framed as it is: {framing.describe()}.",
-    )
-    return replace(drive, notes=(*assumed, *measured), estimates=estimates)
+@dataclass(frozen=True)
+class Estimates:
+    """The estimates of a drive in camera heights, and how well they hold.
 
+    near_to_far_speed: 1 if the horizon is right; curvature_of_steering: of the steering 1; curvature_error: its
+    standard error; yaw_rate_correlation: of the law's yaw rates and the camera's; check_*: of the recorded steering
+    along the path that the frames show, with interventions beyond check_limit.
+    """
 
-def _read(path: str | None) -> Image | None:
-    try:
-        return None if path is None else read_frame(path)
-    except BadImage:
-        return None
+    median_speed: float
+    near_to_far_speed: float
+    curvature_of_steering: float
+    curvature_error: float
+    lag_seconds: float
+    yaw_rate_correlation: float
+    check_limit: float
+    check_rms: float
+    check_interventions: int
+    check_interventions_without_steering: int
+
+    @classmethod
+    def of(cls, drive: RecordedDrive, motion: _Motion, fit: "_Fit") -> Self:
+        speed = motion.speed
+        seen = np.where(motion.usable & (speed > _SLOWEST), motion.yaw_rate / np.maximum(speed, 1e-3), 0.0)
+        along_seen = replace(drive, curvature=tuple(seen.tolist()))
+        human, zero = (
+            Rollout(along_seen, _CHECK_LIMIT).advance_by(steering).score
+            for steering in (drive.steering, [0.0] * len(drive))
+        )
+        return cls(
+            float(np.median(speed)),
+            motion.near_to_far,
+            fit.gain,
+            fit.error,
+            drive.law.lag_seconds,
+            fit.correlation,
+            _CHECK_LIMIT,
+            human.rms_cross_track_m,
+            human.interventions,
+            zero.interventions,
+        )
+
+    @property
+    def fault(self) -> str:
+        """Why the estimates are not good enough; "" if they are."""
+        if not 1 / _MAX_APART < self.near_to_far_speed < _MAX_APART:
+            return "near and far ground move at different speeds: the horizon is wrong, or the ground shows too little"
+        gain, error = self.curvature_of_steering, self.curvature_error
+        if not (self.yaw_rate_correlation > _LEAST_CORRELATION and error < _MAX_ERROR * gain):
+            return "the camera's turns do not follow from the recorded steering well enough"
+        if 2 * self.check_interventions > self.check_interventions_without_steering:
+            return "the recorded steering, with the estimates, does not follow the path that the frames show"
+        return ""
+
+    def describe(self, speed: FloatArray) -> tuple[str, str, str]:
+        """Return sentences on the estimates. speed: of each row, (rows,)."""
+        low, high = np.percentile(speed, [5, 95])
+        return (
+            f"Estimated speed: {self.median_speed:.2f} camera heights a second in the median, {low:.2f} to {high:.2f} "
+            f"in 90 % of the rows; the near ground shows {self.near_to_far_speed:.2f} times the speed of the far, "
+            "which is 1 if the horizon is right.",
+            f"Estimated steering: 1 is a curvature of {self.curvature_of_steering:.3f} per camera height (standard "
+            f"error {self.curvature_error:.3f}), with a lag of {self.lag_seconds:.2f} s; the yaw rates correlate with "
+            f"the camera's by {self.yaw_rate_correlation:.2f}.",
+            "Check: along the path that the frames show, the recorded steering with these estimates deviates by "
+            f"{self.check_rms:.2f} camera heights (rms), {self.check_interventions} times beyond {self.check_limit:g}; "
+            f"no steering {self.check_interventions_without_steering} times.",
+        )
 
 
 @dataclass(frozen=True)
@@ -219,7 +234,10 @@ class _GroundSweep:
 
     def add(self, frame: Image | None, seconds: float | None, yaw_rad: float) -> None:
         """Match the next frame; seconds, yaw_rad: since the one before, None where they do not belong together."""
-        before, self._last = self._last, None if frame is None else self._details(frame)
+        before, self._last = self._last, None
+        if frame is not None:
+            gray = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32)
+            self._last = np.asarray((gray - cv2.GaussianBlur(gray, (0, 0), _DETAIL_PX)) * self._seen, np.float32)
         matches = np.zeros((2, len(_SPEEDS)))
         if before is not None and self._last is not None and seconds is not None:
             ahead_m = _SPEEDS * seconds * HEIGHT_M
@@ -239,10 +257,6 @@ class _GroundSweep:
         steps = [top_of(matches[rows, around].sum(axis=0)) - _AROUND for matches in (near, far, near + far)]
         fine = np.where(path > 0, _SPEEDS[path] * _STEP ** steps[2], 0.0)
         return np.append(fine, 0.0), float(_STEP ** (steps[0] - steps[1]))
-
-    def _details(self, frame: Image) -> Float32Array:
-        gray = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32)
-        return np.asarray((gray - cv2.GaussianBlur(gray, (0, 0), _DETAIL_PX)) * self._seen, np.float32)
 
 
 def _warped(frame: Float32Array, pixels: FloatArray) -> Float32Array:

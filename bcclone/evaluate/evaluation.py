@@ -6,7 +6,7 @@ does not test the protocol. A monitor may watch the drive.
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeAlias
@@ -20,13 +20,15 @@ from bcclone.drive.driver import Driver, SteeringPolicy, Uncertainty, Watch
 from bcclone.drive.protocol import Telemetry
 from bcclone.drive.server import server_process
 from bcclone.evaluate.evaluate_settings import EvaluateSettings
+from bcclone.evaluate.worker_model import not_finite
+from bcclone.model.policy import load_policy
 from bcclone.recording.run_tables import write_trace
 from bcclone.simulator.score import DriveEvent, Intervention, LinePoint, Score
 from bcclone.simulator.track import load_track
 from bcclone.simulator.unity_client import UnityClient, connected
 from bcclone.simulator.world import SimulatedWorld, open_world
 from bcclone.system.errors import UserError
-from bcclone.system.json_values import to_json
+from bcclone.system.json_values import names_of, to_json
 from bcclone.system.settings import option_words
 from bcclone.system.table import Table, TableColumn
 
@@ -52,7 +54,7 @@ class WatchFile:
 
 @dataclass(frozen=True)
 class WatchedFrame:
-    """What was said of a frame. seconds: of the drive; average: of the scores of the last second."""
+    """What a monitor said of a frame. seconds: of the drive; average: of the scores of the last second."""
 
     seconds: float
     score: float
@@ -94,7 +96,7 @@ def uncertainty_figures(watched: Sequence[WatchedFrame]) -> dict[str, Any]:
 def watched_table(watched: Sequence[WatchedFrame]) -> Table:
     """Return the frames as the table that is written as uncertainty.csv."""
     rows = [(f"{one.seconds:.3f}", f"{one.score:.6g}", f"{one.average:.6g}", int(one.uncertain)) for one in watched]
-    return Table([TableColumn(column.name) for column in fields(WatchedFrame)], rows)
+    return Table([*map(TableColumn, names_of(WatchedFrame))], rows)
 
 
 @dataclass(frozen=True)
@@ -114,8 +116,8 @@ class Latency:
 class Evaluation:
     """The result of one simulated drive.
 
-    latency: None in a suite, whose results are the same on each machine; trace: the driven line; watched: what a watch
-    said of each frame, () without one; views: some of the frames, uint8 (160, 320, 3), none in a suite.
+    latency: None in a suite, whose results are the same on each machine; trace: the driven line; watched: what a
+    monitor said of each frame, () without one; views: some of the frames, uint8 (160, 320, 3), none in a suite.
     """
 
     score: Score
@@ -130,6 +132,13 @@ class Evaluation:
     def rank(self) -> tuple[float, ...]:
         """Return the sort key, the best first: complete drives, more autonomy, nearer to the centre line."""
         return not self.score.complete, -self.score.autonomy_percent, self.score.mean_abs_cross_track_m
+
+    @property
+    def cell(self) -> str:
+        """The figures in a row of a suite."""
+        its = self.score
+        distances = f"{its.mean_abs_cross_track_m:6.2f}{its.max_abs_cross_track_m:7.2f}"
+        return f"{its.autonomy_percent:6.1f} %{its.interventions:5d}{distances}"
 
     def figures(self) -> dict[str, Any]:
         latency = {"request_to_steer_ms": to_json(self.latency)} if self.latency else {}
@@ -169,11 +178,6 @@ def evaluate(model: Path | str, settings: EvaluateSettings | None = None, watch:
         )
     if not (settings.in_process or watch):
         return _evaluate_served(model, settings)
-    from bcclone.system.tensorflow_quietly import load_tensorflow
-
-    load_tensorflow()
-    from bcclone.model.policy import load_policy
-
     policy = load_policy(model, settings.preprocess)
     return evaluate_policy(policy, settings, watch.opener([model]) if watch else None, str(model))
 
@@ -216,10 +220,7 @@ def drive_policy(
             watched.append(WatchedFrame.of(world.tracked.seconds, decision.uncertainty))
         world.steer(decision.control.steering, decision.control.throttle)
     if driver.faults == driver.answered:
-        raise UserError(
-            f"{name}: no usable steering for any of {driver.answered} frames, expected a finite number from -1 to 1; "
-            "drive a model that has been trained, and whose --preprocess is the one of its training"
-        )
+        raise not_finite(name, f"for any of {driver.answered} frames")
     return _evaluation(world, latencies_ms, watched)
 
 

@@ -4,40 +4,34 @@ A table has a row frame_id,steering_angle for each frame: the name of the frame'
 recording are named after the images of the centre camera.
 """
 
-import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path, PurePath
 
 import numpy as np
 
 from bcclone.dataset.framing import Framing, check_framed, framing_of, read_framing
-from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image, decode_image, read_file
+from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, IMAGE_ENDINGS, BadImage, Image, read_picture
 from bcclone.evaluate.evaluate_settings import MOST_STEERING, PredictSettings
 from bcclone.evaluate.rollout import read_reference
-from bcclone.model.model_path import is_onnx
+from bcclone.evaluate.worker_model import not_finite
+from bcclone.model.policy import load_policy
 from bcclone.recording.files import find_log, is_recording
-from bcclone.recording.log import read_log
+from bcclone.recording.log import EPISODE_GAP_MS, read_log
 from bcclone.recording.row import RowError, time_of
 from bcclone.system.arrays import FloatArray
 from bcclone.system.atomic import check_output, replacing
 from bcclone.system.codec import number, read_table
-from bcclone.system.errors import UserError
-from bcclone.system.prefetch import prefetch_ordered
-from bcclone.system.progress import ProgressBar
+from bcclone.system.errors import UserError, shown
+from bcclone.system.prefetch import read_ahead
 from bcclone.system.table import Table, TableColumn
 
 ID, STEERING, PUBLIC = "frame_id", "steering_angle", "public"
 _STEERING_NAMES = (STEERING, "steering", "angle")
 _PUBLIC = {"0": False, "1": True, "false": False, "true": True}
 _UNITS = {13: 1e3, 16: 1e6, 19: 1e9}  # digits of a time since 1970 -> its units a second
-
-_ENDINGS = {".jpg", ".jpeg", ".png"}
-_AHEAD = 32
-_PAUSE_SECONDS = 1.0  # a longer one begins another drive, as in a recording
 
 
 @dataclass(frozen=True)
@@ -53,9 +47,8 @@ class NamedFrame:
 class Predicted:
     """A table that was written.
 
-    frames: in it; unreadable: path and reason of each frame that is left out; sizes: "WIDTHxHEIGHT" of the frames as
-    they are -> their number; framing: by which pictures became frames, None where they were stretched, and for a
-    recording that was imported, whose import framed them.
+    frames: in it; unreadable: path and reason of each frame that is left out; sizes: "WIDTHxHEIGHT" of the pictures ->
+    their number; framing: applied here; None if they were stretched, or framed at import.
     """
 
     output: Path
@@ -73,21 +66,21 @@ def predict(settings: PredictSettings) -> Predicted:
     """
     check_output(settings.output, settings.force)
     files = frame_files(settings.frames)
-    if not is_onnx(settings.model):
-        from bcclone.system.tensorflow_quietly import load_tensorflow
-
-        load_tensorflow()
-    from bcclone.model.policy import load_policy
-
     policy = load_policy(settings.model, settings.preprocess)
     framing = _framing(settings, policy.framing)
     steering: dict[str, float] = {}
     unreadable: list[str] = []
     sizes: Counter[str] = Counter()
-    with (
-        ProgressBar("predicting", len(files), "frames") as progress,
-        prefetch_ordered(partial(_read, settings.rows, framing), iter(files), os.cpu_count() or 1, _AHEAD) as frames,
-    ):
+
+    def read(file: NamedFrame) -> tuple[Image, str] | str:
+        """Return a frame, RGB uint8 (160, 320, 3), and the size of its picture; or why it cannot be read."""
+        try:
+            pixels = read_picture(file.path)
+            return (framing or Framing.of(pixels, settings.rows)).apply(pixels), f"{pixels.shape[1]}x{pixels.shape[0]}"
+        except BadImage as error:
+            return str(error)
+
+    with read_ahead("predicting", "frames", read, files) as frames:
         for file, frame in zip(files, frames, strict=True):
             if file.begins:
                 policy.forget()
@@ -97,14 +90,10 @@ def predict(settings: PredictSettings) -> Predicted:
                 pixels, size = frame
                 sizes[size] += 1
                 steering[file.frame_id] = policy.answer(pixels).steering
-            progress.advance(1)
     if not steering:
         raise UserError(f"{unreadable[0]}; none of the {len(files)} frames can be used")
     if broken := [file.path for file in files if not np.isfinite(steering.get(file.frame_id, 0.0))]:
-        raise UserError(
-            f"{settings.model}: its steering at {broken[0]} is not finite, expected a number from -1 to 1; use a model "
-            "that is trained, and whose --preprocess is the one of its training"
-        )
+        raise not_finite(settings.model, f"at {broken[0]}")
     write_steering(settings.output, steering)
     return Predicted(settings.output, len(steering), tuple(unreadable), dict(sizes), framing)
 
@@ -115,7 +104,7 @@ def frame_files(source: Path) -> tuple[NamedFrame, ...]:
     Of a folder without images, those in its subfolders are taken. Raises UserError if there are none, or two of one
     name.
     """
-    if source.is_file() and source.suffix.lower() in _ENDINGS:
+    if source.is_file() and source.suffix.lower() in IMAGE_ENDINGS:
         raise UserError(f"{source}: a single image; name its folder")
     if is_recording(source):
         return _recorded(find_log(str(source)))
@@ -124,7 +113,7 @@ def frame_files(source: Path) -> tuple[NamedFrame, ...]:
         raise UserError(f"{source}: {what}; name a folder of JPEGs or PNGs, or a recording")
     paths = _images(source.iterdir()) or _images(source.rglob("*"))
     if not paths:
-        raise UserError(f"{source}: no images in it, expected files that end in {', '.join(sorted(_ENDINGS))}")
+        raise UserError(f"{source}: no images in it, expected files that end in {', '.join(IMAGE_ENDINGS)}")
     by_id: dict[str, Path] = {}
     for path in paths:
         if not path.stem.isprintable():
@@ -133,7 +122,7 @@ def frame_files(source: Path) -> tuple[NamedFrame, ...]:
             raise UserError(f"{path} and {other} have one name, which is their frame_id; name one folder of them")
     seconds = seconds_of(list(by_id))
     pauses = np.zeros(len(paths)) if seconds is None else np.diff(seconds, prepend=seconds[0])
-    begins = (pauses > _PAUSE_SECONDS) | (np.arange(len(paths)) == 0)
+    begins = (pauses > EPISODE_GAP_MS / 1000) | (np.arange(len(paths)) == 0)
     return tuple(NamedFrame(name, str(path), bool(at)) for (name, path), at in zip(by_id.items(), begins, strict=True))
 
 
@@ -156,23 +145,12 @@ def _images(paths: Iterator[Path]) -> list[Path]:
     def parts(path: Path) -> list[str | int]:
         return [int(part) if place % 2 else part for place, part in enumerate(re.split(r"([0-9]+)", str(path)))]
 
-    images = (path for path in paths if path.suffix.lower() in _ENDINGS and not path.name.startswith("."))
+    images = (path for path in paths if path.suffix.lower() in IMAGE_ENDINGS and not path.name.startswith("."))
     return sorted(images, key=parts)
 
 
-def _read(rows: tuple[int, int] | None, framing: Framing | None, file: NamedFrame) -> tuple[Image, str] | str:
-    """Return a frame for the network, RGB uint8 (160, 320, 3), and its size as it was; or why it cannot be read."""
-    try:
-        pixels = decode_image(read_file(file.path))
-        return (framing or Framing.of(pixels, rows)).apply(pixels), f"{pixels.shape[1]}x{pixels.shape[0]}"
-    except BadImage as error:
-        return str(error)
-    except OSError as error:
-        return f"cannot be read: {error.strerror or type(error).__name__}"
-
-
 def _framing(settings: PredictSettings, of_model: Framing | None) -> Framing | None:
-    """Return by what the pictures become frames; None to stretch them, and for a recording that is framed already."""
+    """Return the framing to apply; None to stretch the pictures, and for a recording that was framed at import."""
     if settings.rows:
         return None
     framing = read_framing(settings.framing) if settings.framing else of_model
@@ -184,7 +162,7 @@ def _framing(settings: PredictSettings, of_model: Framing | None) -> Framing | N
 
 
 def notes_of(predicted: Predicted, rows: tuple[int, int] | None) -> Sequence[str]:
-    """Return what a person should know: how files that are no frames yet became frames, and which were left out."""
+    """Return how pictures of other sizes became frames, and which were left out."""
     notes = []
     kept = f"rows {rows[0]} to {rows[1]}" if rows else "all rows"
     simulators = f"{FRAME_WIDTH}x{FRAME_HEIGHT}"
@@ -247,10 +225,10 @@ def read_steering(path: Path, column: str = "") -> FrameSteering:
             frame_id = cells[ID].strip()
             if not frame_id or not frame_id.isprintable() or frame_id in steering:
                 again = "stands there twice" if frame_id in steering else "is no name of a frame"
-                raise ValueError(f"{ID} {frame_id[:40]!r} {again}")
+                raise ValueError(f"{ID} {shown(frame_id)} {again}")
             steering[frame_id] = number(named, cells[named], -MOST_STEERING, MOST_STEERING)
             if (flag := cells.get(PUBLIC, "0").strip().lower()) not in _PUBLIC:
-                raise ValueError(f"{PUBLIC} is {flag[:40]!r}, expected 0 or 1")
+                raise ValueError(f"{PUBLIC} is {shown(flag)}, expected 0 or 1")
             public |= {frame_id: _PUBLIC[flag]} if PUBLIC in cells else {}
         except ValueError as error:
             raise UserError(f"{path}: line {line}: {error}; correct it, or remove the line") from None
@@ -262,9 +240,8 @@ def _steering_column(path: Path, columns: Iterable[str], column: str) -> str:
     others = [name for name in columns if name not in (ID, PUBLIC)]
     names = [name for name in _STEERING_NAMES if name in others] or (others if len(others) == 1 else [])
     if column or not names:
-        shown = ",".join(columns)[:60]
-        wanted = repr(column or STEERING)
-        raise UserError(f"{path}: its columns are {shown}, expected {wanted}; name the steering: --steering-column")
+        there, wanted = shown(",".join(columns)), repr(column or STEERING)
+        raise UserError(f"{path}: its columns are {there}, expected {wanted}; name the steering: --steering-column")
     return names[0]
 
 

@@ -14,7 +14,7 @@ from bcclone.evaluate.predict import FrameSteering, read_labels, read_steering, 
 from bcclone.evaluate.rollout import SMOOTHED_ROWS, running_mean
 from bcclone.recording.files import is_recording
 from bcclone.system.arrays import BoolArray, FloatArray
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, shown
 from bcclone.system.json_values import to_json
 from bcclone.system.table import Table, TableColumn
 
@@ -78,7 +78,7 @@ class Matched:
     """Frames with a label and a prediction, in order of time, or of the labels if their names are no times.
 
     seconds: since the first one, None if unknown; labels, predictions: (frames,), with the same positive side; public:
-    (frames,), None if the labels do not say; the last two: the names of frames that have only one of the two.
+    (frames,), None if the labels do not say; without_prediction, without_label: unmatched frames.
     """
 
     seconds: FloatArray | None
@@ -93,15 +93,13 @@ class Matched:
 class PredictionScore:
     """The score of predictions.
 
-    frames: that are scored; labels_without_prediction, predictions_without_label: the frames that are in one table
-    alone; constant_steering: of the driver "constant"; smoothing: how the smoothed steering was made; lag: of the
-    steering that `shown` names; drivers: the predictions as they are, smoothed and fitted, and those to compare with ->
-    their agreement; parts: public and private -> the same; steering: of each driver in all matched frames, (frames,).
+    frames: that are scored; constant_steering: of the driver "constant"; smoothing: how the smoothed steering was made;
+    lag: of the steering that `shown` names; drivers: the predictions as they are, smoothed and fitted, and those to
+    compare with -> their agreement; parts: public and private -> the same; steering: of each driver in all matched
+    frames, (frames,).
     """
 
     frames: int
-    labels_without_prediction: int
-    predictions_without_label: int
     threshold: float
     frames_beyond_threshold: int
     smoothing: str
@@ -120,6 +118,8 @@ class PredictionScore:
     def figures(self) -> dict[str, Any]:
         arrays = ("drivers", "parts", "steering", "matched")
         figures = {name: value for name, value in vars(self).items() if name not in arrays}
+        figures["labels_without_prediction"] = len(self.matched.without_prediction)
+        figures["predictions_without_label"] = len(self.matched.without_label)
         return {name: to_json(value) for name, value in {**figures, **self.drivers, **self.parts}.items()}
 
     @property
@@ -171,8 +171,7 @@ class PredictionScore:
 
 def score(predictions: Path | str, labels: Path | str, settings: ScoreSettings | None = None) -> PredictionScore:
     """Read a table of predictions, and a table or recording of labels, and score them; raises UserError."""
-    settings = settings or ScoreSettings()
-    found = read_steering(Path(predictions))
+    settings, found = settings or ScoreSettings(), read_steering(Path(predictions))
     return score_predictions(found, read_labels(Path(labels), settings.steering_column), settings)
 
 
@@ -208,8 +207,6 @@ def score_predictions(
     seconds = None if matched.seconds is None else matched.seconds[rest]
     return PredictionScore(
         frames=int(rest.sum()),
-        labels_without_prediction=len(matched.without_prediction),
-        predictions_without_label=len(matched.without_label),
         threshold=settings.threshold,
         frames_beyond_threshold=int((np.abs(matched.labels[rest]) > settings.threshold).sum()),
         smoothing=smoothing,
@@ -229,8 +226,8 @@ def match(predictions: FrameSteering, labels: FrameSteering, settings: ScoreSett
     if not ids:
         first, other = next(iter(predictions.steering)), next(iter(labels.steering))
         raise UserError(
-            f"{predictions.path}: none of its frames is in {labels.path}; its first frame_id is {first[:60]!r}, theirs "
-            f"{other[:60]!r}; expected the same names in both"
+            f"{predictions.path}: none of its frames is in {labels.path}; its first frame_id is {shown(first)}, theirs "
+            f"{shown(other)}; expected the same names in both"
         )
     seconds = seconds_of(ids)
     if seconds is None and settings.rate:
@@ -297,8 +294,7 @@ def _smoothed(steering: FloatArray, seconds: FloatArray | None) -> tuple[FloatAr
 def _best_lag(steering: FloatArray, labels: FloatArray, seconds: FloatArray | None) -> Lag | None:
     """Return the shift by whole frames with the greatest correlation, the smallest of equal ones.
 
-    None at the end of those that are tried, beyond which it might be greater still, and where the frames are so few or
-    so far apart that none is tried.
+    None if the best lag is the largest tried, or too few frames allow any.
     """
     step = float(np.median(np.diff(seconds))) if seconds is not None and len(seconds) > 1 else 0.0
     most = min(round(_LAG_SECONDS / step), 5 * _LAG_FRAMES) if step else _LAG_FRAMES

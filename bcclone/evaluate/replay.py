@@ -1,11 +1,9 @@
 """Models or a drive server, and a recording -> how each drives through it; models in one pass for all limits."""
 
 import math
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,18 +18,15 @@ from bcclone.evaluate.evaluate_settings import ReplaySettings
 from bcclone.evaluate.evaluation import OpenWatch, WatchedFrame, WatchFile
 from bcclone.evaluate.replay_result import Replayed, ReplayResult, replay_controls
 from bcclone.evaluate.rollout import RecordedDrive, RelativePose, Rollout, RowFrames, Views, read_row, rollouts_of
+from bcclone.evaluate.worker_model import not_finite
+from bcclone.model.policy import Policy, load_policy
 from bcclone.recording.files import find_log
 from bcclone.simulator.unity_client import CarState, UnityClient, connected
 from bcclone.simulator.world_settings import ServerSettings
 from bcclone.system.arrays import Memory
 from bcclone.system.errors import UserError
-from bcclone.system.prefetch import prefetch_ordered
+from bcclone.system.prefetch import read_ahead
 from bcclone.system.progress import ProgressBar
-
-if TYPE_CHECKING:  # it loads TensorFlow
-    from bcclone.model.policy import Policy
-
-_ROWS_AHEAD = 32
 
 
 def replay(
@@ -58,11 +53,6 @@ def replay(
     if server:
         return _replay_served(log, settings, server)
     open_watch = watch.opener(models) if watch else None
-    from bcclone.system.tensorflow_quietly import load_tensorflow
-
-    load_tensorflow()
-    from bcclone.model.policy import load_policy
-
     policies = {str(path): load_policy(Path(path), settings.preprocess) for path in models}
     for name, policy in policies.items():
         check_framed(log, name, policy.framing)
@@ -70,7 +60,7 @@ def replay(
 
 
 def replay_policies(
-    policies: Mapping[str, "Policy"],
+    policies: Mapping[str, Policy],
     recording: Path,
     settings: ReplaySettings | None = None,
     open_watch: OpenWatch | None = None,
@@ -86,10 +76,7 @@ def replay_policies(
     row, watched = 0, list[WatchedFrame]()
     begins = np.concatenate([[0.0], np.cumsum(reference.seconds)]).tolist()  # of each row, in recorded seconds
     watch = open_watch(lambda: begins[row]) if open_watch else None
-    with (
-        ProgressBar("replaying", len(reference), "rows") as progress,
-        prefetch_ordered(read_row, reference.images, os.cpu_count() or 1, _ROWS_AHEAD) as rows,
-    ):
+    with read_ahead("replaying", "rows", read_row, reference.images) as rows:
         for row, frames in enumerate(rows):
             for driver in drivers.values():
                 driver.drive_row(frames)
@@ -97,7 +84,6 @@ def replay_policies(
                 watched.append(WatchedFrame.of(begins[row], watch.judge(frames.centre)))
             if watch is not None and reference.ends[row]:  # a gap ends the second that is averaged
                 watch.forget()
-            progress.advance(1)
     controls = replay_controls(reference, settings)
     return {
         name: ReplayResult(
@@ -120,7 +106,7 @@ class _Driver:
     last steering. The last entry of the lists of steering and memories belongs to the recording's own frames.
     """
 
-    def __init__(self, name: str, policy: "Policy", reference: RecordedDrive, settings: ReplaySettings) -> None:
+    def __init__(self, name: str, policy: Policy, reference: RecordedDrive, settings: ReplaySettings) -> None:
         self._name, self._policy, self._reference = name, policy, reference
         self._views = Views(policy.preprocessing, reference.in_heights)
         self.rollouts = rollouts_of(reference, settings.all_limits_m)
@@ -135,10 +121,7 @@ class _Driver:
         *steering_of_rollouts, on_recorded = self._steering_now
         self.steering.append(on_recorded if frames.centre is not None else math.nan)
         if not all(map(math.isfinite, self._steering_now)):
-            raise UserError(
-                f"{self._name}: its steering at row {len(self.steering)} is not finite, expected a number from -1 to "
-                "1; replay a model that is trained, and whose --preprocess is the one of its training"
-            )
+            raise not_finite(self._name, f"at row {len(self.steering)}")
         for index, (rollout, steering) in enumerate(zip(self.rollouts.values(), steering_of_rollouts, strict=True)):
             rollout.advance(steering)
             if rollout.fresh:

@@ -1,7 +1,7 @@
 """The results of a replay: the rollouts of each driver, and their figures as JSON values and as a table in text."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from bcclone.evaluate.evaluation import WatchedFrame, WatchFigures, uncertainty_
 from bcclone.evaluate.rollout import RecordedDrive, Rollout, RolloutScore, rollouts_of
 from bcclone.simulator.unity_client import DriveReport
 from bcclone.system.arrays import FloatArray
-from bcclone.system.json_values import to_json
+from bcclone.system.json_values import names_of, to_json
 from bcclone.system.table import Table, TableColumn
 
 _DRIVEN = (
@@ -63,7 +63,14 @@ class ReplayFigures:
             return None
         return -self.autonomy_percent, self.rms_cross_track_m
 
-    def as_json(self) -> dict[str, Any]:
+    @property
+    def cell(self) -> str:
+        """The figures in a row of a suite."""
+        if self.autonomy_percent is None:
+            return f"{'-':>8}{'-':>5}{'-':>6}"
+        return f"{self.autonomy_percent:6.1f} %{self.interventions:5d}{self.rms_cross_track_m:6.2f}"
+
+    def figures(self) -> dict[str, Any]:
         """Return the figures as JSON values, whose keys name the unit."""
         figures: dict[str, Any] = _with_unit(to_json(self), "m" if self.unit == "m" else self.unit.replace(" ", "_"))
         return figures
@@ -111,7 +118,7 @@ class ReplayResult:
             None if (r := correlation(curve, steering)) is None else round(r, 4)
             for curve in (recorded, self.reference.smoothed_steering[steers])
         )
-        score = asdict(self.rollout.score) if self.rollout else dict.fromkeys(one.name for one in fields(RolloutScore))
+        score = asdict(self.rollout.score) if self.rollout else dict.fromkeys(names_of(RolloutScore))
         return ReplayFigures(
             **score,
             unit=self.reference.unit,
@@ -157,7 +164,7 @@ class Replayed:
     def figures(self) -> dict[str, Any]:
         """Return the figures of a single driver, or of several by their names under "models", as JSON values."""
         values = {
-            name: {**its.figures().as_json(), **uncertainty_figures(its.watched)} for name, its in self.results.items()
+            name: {**its.figures().figures(), **uncertainty_figures(its.watched)} for name, its in self.results.items()
         }
         figures = next(iter(values.values())) if len(values) == 1 else {"models": values}
         figures |= {"estimates": dict(estimates)} if (estimates := self.first.reference.estimates) else {}

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bcclone.dataset.geometry import HEIGHT_M, CameraMove, warp_to
-from bcclone.dataset.images import BadImage, Image, read_frame
+from bcclone.dataset.images import Image, try_frame
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.vehicle import CAMERA_AHEAD_M, MOUNTS, MPH, SteeringLaw
 from bcclone.recording.files import ImageIndex
@@ -23,7 +23,7 @@ from bcclone.simulator.camera import bonnet
 from bcclone.simulator.score import autonomy_percent
 from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
-from bcclone.system.opencv import cv2
+from bcclone.system.opencv import cv2, recolored
 
 SMOOTHED_ROWS = 9  # 0.6 s, against the steps of a keyboard
 _LOST_RADIANS = math.pi / 3  # at a larger yaw no view can be made
@@ -216,11 +216,9 @@ def read_row(paths: Mapping[str, str]) -> RowFrames:
     """Read the frames of a row, camera -> path; unreadable ones are left out."""
     centre, cameras = None, {}
     for camera, path in paths.items():
-        try:
-            frame = read_frame(path)
-        except BadImage:
+        if (frame := try_frame(path)[0]) is None:
             continue
-        cameras[camera] = np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2RGBA), np.uint8)
+        cameras[camera] = recolored(frame, cv2.COLOR_RGB2RGBA)
         cameras[camera][..., 3] = _world_mask(camera)
         centre = frame if camera == "center" else centre
     return RowFrames(centre, cameras)
@@ -256,15 +254,17 @@ class Views:
         view = self._warped(nearest, frames, pose, self._full)
         missing = _unseen(view) & ~self._bonnet
         for camera in others:
-            box = _box_of(missing)
-            if box is None:
+            # the outermost columns are missing in every camera, so they alone need no other one
+            left, top, width, height = cv2.boundingRect(missing[:, 1:-1])
+            if not width:
                 break
+            box = _Box(left, top, width + 2, height)
             region = slice(box.top, box.top + box.height), slice(box.left, box.left + box.width)
             more = self._warped(camera, frames, pose, box)
             filled = missing[region] & ~_unseen(more)
             cv2.copyTo(more, filled, view[region])
             missing[region] ^= filled
-        result = self._preprocessing.convert_colors(np.asarray(cv2.cvtColor(view, cv2.COLOR_RGBA2RGB), np.uint8))
+        result = self._preprocessing.convert_colors(recolored(view, cv2.COLOR_RGBA2RGB))
         cv2.copyTo(centre, self._bonnet, result)
         return result
 
@@ -286,15 +286,6 @@ class _Box(NamedTuple):
     top: int
     width: int
     height: int
-
-
-def _box_of(missing: Image) -> _Box | None:
-    """Return the smallest region with all missing pixels, None without any.
-
-    The outermost columns count only together with others, since they are missing in every camera.
-    """
-    left, top, width, height = cv2.boundingRect(missing[:, 1:-1])
-    return _Box(left, top, width + 2, height) if width else None
 
 
 def _unseen(view: Image) -> Image:

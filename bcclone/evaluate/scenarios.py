@@ -14,10 +14,8 @@ from bcclone.system.errors import UserError, did_you_mean
 
 _LAKE_MPH, _MOUNTAIN_MPH = 20.0, 15.0
 _WEATHERS: dict[str, Any] = {"fog": 20.0, "rain": 1.0, "snow": 1.0}  # as strong as they can be
-_RANDOM_ROADS, _RANDOM_MPH = 30, (15.0, 25.0)  # seeds from 0; those of `simulate roads` begin far above
-_SINGLE_STRENGTH, _NIGHT_CYCLE_SECONDS = 0.5, 60.0
+_RANDOM_ROADS = 30  # seeds from 0; those of `simulate roads` begin far above
 _PUSHED = WorldSettings(perturbation_m=1.0, perturbation_every_m=100.0)
-_MAX_SHADOWS = 0.0  # degrees: the azimuth of the sun with the most shadows on the road
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,8 @@ SCENARIOS = (
     *(_lake(f"latency-{ms}", f"{ms} ms latency", WorldSettings(latency_ms=ms)) for ms in (100, 200, 300)),
     _lake("light-0.5", "half the light", light=0.5),
     _lake("light-1.5", "half as much light again", light=1.5),
-    _lake("shadows", "long shadows: the sun 12 degrees high", sun_elevation=12.0, sun_azimuth=_MAX_SHADOWS),
+    # from this azimuth, the most shadows are on the road
+    _lake("shadows", "long shadows: the sun 12 degrees high", sun_elevation=12.0, sun_azimuth=0.0),
     _lake("fog", "fog 5 times as thick", fog=5.0),
     _lake("camera-shift", "camera 0.2 m to the right", camera_shift_m=0.2),
     _lake("camera-pitch", "camera 1 degree up", camera_pitch=1.0),
@@ -81,7 +80,7 @@ def _testing() -> Iterator[Scenario]:
     The single ones are from SelfOracle (Stocco, Weiss, Calzana and Tonella, "Misbehaviour prediction for autonomous
     driving systems", ICSE 2020), the graded ones from ThirdEye (Stocco, Nunes, d'Amorim and Tonella, ASE 2022).
     """
-    half, cycle = _SINGLE_STRENGTH, _NIGHT_CYCLE_SECONDS
+    half, cycle = 0.5, 60.0
     night: dict[str, Any] = {"night_cycle": cycle}
     words = f"day and night within {cycle:g} s"
     for kind, most in _WEATHERS.items():
@@ -94,15 +93,15 @@ def _testing() -> Iterator[Scenario]:
             yield _lake(f"{kind}-{percent}", f"{kind}, {percent} %", None, **{kind: most * (percent / 100)})
 
 
-def _roads() -> Iterator[Scenario]:
-    """Yield drives of many roads: random ones of the first seeds, then lake and mountain in both directions."""
-    for speed_mph, seed in product(_RANDOM_MPH, range(_RANDOM_ROADS)):
-        yield replace(_plain(f"random:{seed}", speed_mph), name=f"random-{seed}-{speed_mph:g}")
-    for track, speeds in ((LAKE.name, (20.0, 30.0)), (MOUNTAIN.name, (15.0, 20.0))):
-        yield from (_plain(track, speed_mph, reverse) for speed_mph in speeds for reverse in (False, True))
-
-
-SUITES = {"standard": SCENARIOS, "testing": tuple(_testing()), "roads": tuple(_roads())}
+_ROADS = (
+    *(
+        replace(_plain(f"random:{seed}", speed_mph), name=f"random-{seed}-{speed_mph:g}")
+        for speed_mph, seed in product((15.0, 25.0), range(_RANDOM_ROADS))
+    ),
+    *(_plain(LAKE.name, speed_mph, reverse) for speed_mph, reverse in product((20.0, 30.0), (False, True))),
+    *(_plain(MOUNTAIN.name, speed_mph, reverse) for speed_mph, reverse in product((15.0, 20.0), (False, True))),
+)
+SUITES = {"standard": SCENARIOS, "testing": tuple(_testing()), "roads": _ROADS}
 
 
 def select_scenarios(settings: SuiteSettings) -> tuple[Scenario, ...]:
@@ -116,18 +115,17 @@ def select_scenarios(settings: SuiteSettings) -> tuple[Scenario, ...]:
         if name not in names:
             hint = did_you_mean(name, names, 3) or f"choose from {', '.join(names)}"
             raise UserError(f"the suite has no row {name}; {hint}")
-    return tuple(_changed(one, settings) for one in suite if not settings.rows or one.name in settings.rows)
-
-
-def _changed(scenario: Scenario, changes: SuiteSettings) -> Scenario:
-    settings = scenario.settings
-    changed = replace(
-        settings,
-        track=changes.track or settings.track,
-        speed=replace(settings.speed, when_uncertain=changes.when_uncertain),
-        world=replace(settings.world, laps=changes.laps, most_interventions=changes.most_interventions),
-        conditions=replace(settings.conditions, texture_seed=changes.texture_seed),
-    )
-    return replace(
-        scenario, description=scenario.description.replace(settings.track, changed.track, 1), settings=changed
-    )
+    chosen = []
+    for one in suite:
+        if not settings.rows or one.name in settings.rows:
+            of_row = one.settings
+            changed = replace(
+                of_row,
+                track=road or of_row.track,
+                speed=replace(of_row.speed, when_uncertain=settings.when_uncertain),
+                world=replace(of_row.world, laps=settings.laps, most_interventions=settings.most_interventions),
+                conditions=replace(of_row.conditions, texture_seed=settings.texture_seed),
+            )
+            description = one.description.replace(of_row.track, changed.track, 1)
+            chosen.append(Scenario(one.name, description, changed))
+    return tuple(chosen)

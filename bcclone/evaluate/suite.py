@@ -3,11 +3,10 @@ of each row, the figures as JSON values and the tables in text.
 """
 
 import contextlib
-import hashlib
 import io
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import product
@@ -18,17 +17,18 @@ from bcclone.evaluate.evaluate_settings import SuiteSettings
 from bcclone.evaluate.evaluation import Evaluation, WatchFile, drive_policy
 from bcclone.evaluate.replay_result import ReplayFigures
 from bcclone.evaluate.scenarios import Scenario, select_scenarios
-from bcclone.evaluate.worker_model import InputFile, load_on_one_core, one_at_a_time
+from bcclone.evaluate.worker_model import InputFile, load_on_one_core, one_at_a_time, result_key
 from bcclone.model.model_path import check_model_path
 from bcclone.recording.files import find_local_logs
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.score import FAILURE_LIMITS_M, Score
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world import SimulatedWorld
-from bcclone.system.codec import read_bytes
 from bcclone.system.errors import UserError
+from bcclone.system.progress import Notify
 from bcclone.system.table import Table, TableColumn
-from bcclone.system.task_pool import FinishedSteps, Shown, TaskPool, report_progress, run_kept, source_digest
+from bcclone.system.task_pool import FinishedSteps, Shown, TaskPool, report_progress, run_kept
+from bcclone.system.tensorflow_quietly import load_tensorflow
 
 _BEST = "*"
 _DEPARTURES = f"departures beyond {', '.join(f'{limit:g}' for limit in FAILURE_LIMITS_M)} m, off the road"
@@ -74,11 +74,11 @@ class SuiteResult:
             for name, path in self.models.items()
         }
         rows = [
-            {"row": one.name, "description": one.description} | _compared(self.drives[one.name], Evaluation.figures)
+            {"row": one.name, "description": one.description, **_compared(self.drives[one.name])}
             for one in self.scenarios
         ]
         recordings = [
-            {"recording": name, "path": str(log)} | _compared(self.replays[name], ReplayFigures.as_json)
+            {"recording": name, "path": str(log), **_compared(self.replays[name])}
             for name, log in self.recordings.items()
         ]
         return {"models": models, "rows": rows, "recordings": recordings}
@@ -91,7 +91,7 @@ class SuiteResult:
             *map(TableColumn, self.models),
         ]
         rows = [["", "", *["autonomy  off  mean   most"] * len(self.models)]]
-        rows += [[one.name, one.description, *_cells(self.drives[one.name], _drive_cell)] for one in self.scenarios]
+        rows += [[one.name, one.description, *_cells(self.drives[one.name])] for one in self.scenarios]
         totals, beyond = [], []
         for name in self.models:
             scores, off = self.scores(name), self.interventions(name)
@@ -101,7 +101,7 @@ class SuiteResult:
         rows += [["", _TOTALS, *totals], ["", _DEPARTURES, *beyond]]
         if self.recordings:
             rows += [[""] * len(columns), ["", "", *["autonomy  off   rms"] * len(self.models)]]
-            rows += [[name, _describe(of), *_cells(of, _replay_cell)] for name, of in self.replays.items()]
+            rows += [[name, _describe(of), *_cells(of)] for name, of in self.replays.items()]
         return Table(columns, rows)
 
     def explanations(self) -> list[str]:
@@ -121,25 +121,13 @@ class SuiteResult:
         return "\n".join([str(self.table()), "", *self.explanations()])
 
 
-def _compared(results: Mapping[str, Result], figures: Callable[[Result], dict[str, Any]]) -> dict[str, Any]:
-    return {"best": sorted(best_of(results)), "models": {name: figures(result) for name, result in results.items()}}
+def _compared(results: Mapping[str, Result]) -> dict[str, Any]:
+    return {"best": sorted(best_of(results)), "models": {name: result.figures() for name, result in results.items()}}
 
 
-def _cells(results: Mapping[str, Result], text: Callable[[Result], str]) -> list[str]:
+def _cells(results: Mapping[str, Result]) -> list[str]:
     best = best_of(results) if len(results) > 1 else ()
-    return [text(result) + (_BEST if model in best else "") for model, result in results.items()]
-
-
-def _drive_cell(drive: Evaluation) -> str:
-    score = drive.score
-    distances = f"{score.mean_abs_cross_track_m:6.2f}{score.max_abs_cross_track_m:7.2f}"
-    return f"{score.autonomy_percent:6.1f} %{score.interventions:5d}{distances}"
-
-
-def _replay_cell(replay: ReplayFigures) -> str:
-    if replay.autonomy_percent is None:
-        return f"{'-':>8}{'-':>5}{'-':>6}"
-    return f"{replay.autonomy_percent:6.1f} %{replay.interventions:5d}{replay.rms_cross_track_m:6.2f}"
+    return [result.cell + (_BEST if model in best else "") for model, result in results.items()]
 
 
 def _describe(replays: Mapping[str, ReplayFigures]) -> str:
@@ -152,7 +140,7 @@ def _describe(replays: Mapping[str, ReplayFigures]) -> str:
 
 @dataclass(frozen=True)
 class RecordedRow:
-    """A recording to replay. Only reading it tells its length, so a suite begins with it, in case it is the longest."""
+    """A recording to replay. Recordings run first, because their length is unknown."""
 
     name: str
     log: Path
@@ -167,8 +155,8 @@ Row: TypeAlias = Scenario | RecordedRow
 class SuiteTask:
     """A model and its scenario or recording.
 
-    preprocess: for a model that does not store its own; inputs: the other files that the worker needs;
-    watch: monitor of the drive, only for a scenario.
+    preprocess: for a model that does not store its own; inputs: the other files that the worker needs; watch: monitor
+    of a scenario's drive.
     """
 
     model: InputFile
@@ -186,20 +174,17 @@ class SuiteTask:
 
     @property
     def key(self) -> str:
-        """Return the name of a scenario with a hash of everything that its result depends on; "" for a recording."""
+        """Return the name of the kept result; "" for a recording, whose result is not kept."""
         if isinstance(self.row, RecordedRow):
             return ""
-        track = Path(self.row.settings.track)
-        content = read_bytes(track, "json") if track.suffix == ".json" else b""
         inputs = [file.sha256 for file in (self.model, *self.inputs)]
-        parts = source_digest(), inputs, self.preprocess, self.row, content
-        return f"{self.row.name}-{hashlib.sha256(repr(parts).encode()).hexdigest()[:16]}"
+        return result_key(self.row.name, self.row.settings.track, inputs, self.preprocess, self.row)
 
 
 def evaluate_suite(
     models: Sequence[Path | str],
     settings: SuiteSettings | None = None,
-    notify: Callable[[str], None] = lambda line: None,
+    notify: Notify = lambda line: None,
     pool: TaskPool | None = None,
     watch: WatchFile | None = None,
 ) -> SuiteResult:
@@ -212,9 +197,7 @@ def evaluate_suite(
     if not models:
         raise UserError("no model to score; name one, such as: bcclone suite model.h5")
     if watch:
-        open_watch = watch.opener(models)
-        from bcclone.system.tensorflow_quietly import load_tensorflow
-
+        open_watch, watch = watch.opener(models), replace(watch, file=watch.file.absolute())
         load_tensorflow()
         open_watch(time.monotonic)  # raises UserError for a monitor of another model
     scenarios, named = select_scenarios(settings), name_models(list(map(Path, models)))
@@ -224,9 +207,13 @@ def evaluate_suite(
     input_of = cache(InputFile.of)
     # the longest first, so that no worker drives on alone at the end
     places = list(product(sorted(rows, key=lambda row: -row.seconds), named))
-    tasks = [_task(row, input_of(named[model]), settings.preprocess, watch) for row, model in places]
+
+    def task(row: Row, model: str) -> SuiteTask:
+        file = row.log if isinstance(row, RecordedRow) else watch and watch.file
+        return SuiteTask(input_of(named[model]), settings.preprocess, row, (input_of(file),) if file else (), watch)
+
     kept, shown = FinishedSteps(settings.kept, Evaluation), Shown("driving", "m", "drives", notify)
-    done = run_kept(settings.jobs if pool is None else pool, run_task, tasks, kept, shown)
+    done = run_kept(settings.jobs if pool is None else pool, run_task, [task(*each) for each in places], kept, shown)
     drives: dict[str, dict[str, Evaluation]] = {row.name: {} for row in scenarios}
     replays: dict[str, dict[str, ReplayFigures]] = {name: {} for name in recordings}
     for (row, model), result in zip(places, done, strict=True):
@@ -235,13 +222,6 @@ def evaluate_suite(
         else:
             replays[row.name][model] = result
     return SuiteResult(named, scenarios, drives, recordings, replays)
-
-
-def _task(row: Row, model: InputFile, preprocess: str | None, watch: WatchFile | None) -> SuiteTask:
-    if isinstance(row, RecordedRow):
-        return SuiteTask(model, preprocess, row, (InputFile.of(row.log),))
-    inputs = (InputFile.of(watch.file),) if watch else ()
-    return SuiteTask(model, preprocess, row, inputs, watch and replace(watch, file=watch.file.absolute()))
 
 
 def run_task(task: SuiteTask) -> Evaluation | ReplayFigures:

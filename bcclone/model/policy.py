@@ -5,6 +5,7 @@ An ONNX file needs no TensorFlow; only a file of Keras loads it.
 
 import json
 import math
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from bcclone.system.arrays import Float32Array, Memory
 from bcclone.system.codec import parse_json
 from bcclone.system.errors import UserError
 from bcclone.system.json_values import from_json, to_json
+from bcclone.system.tensorflow_quietly import load_tensorflow
 
 if TYPE_CHECKING:
     from bcclone.model.model_file import ModelFile
@@ -141,6 +143,8 @@ def load_policy(path: Path | str, preprocessing: Preprocessing | str | None = No
     """
     path = Path(path)
     if not is_onnx(path):
+        if "tensorflow" not in sys.modules:
+            load_tensorflow()
         from bcclone.model.model_file import load_model_file
 
         return Policy(load_model_file(path, preprocessing))

@@ -16,19 +16,18 @@ import numpy as np
 from bcclone.dataset.images import Image
 from bcclone.dataset.statistics import evenly
 from bcclone.pictures.clip_settings import ClipSettings
-from bcclone.pictures.overlay import GROUND, Overlay, make_overlay
+from bcclone.pictures.overlay import GROUND, make_overlay
 from bcclone.pictures.run_data import (
     FrameInfo,
     ReferenceDrive,
     ReferenceModel,
-    RunData,
     RunFrames,
     find_frames,
     read_run_data,
 )
 from bcclone.system import atomic
 from bcclone.system.errors import UserError
-from bcclone.system.opencv import cv2
+from bcclone.system.opencv import cv2, resized
 from bcclone.system.progress import ProgressBar
 
 _SMOOTHING = (7, 60.0, 5.0)  # bilateral filter: pixels across, standard deviations of brightness and of distance
@@ -70,7 +69,7 @@ def make_clip(settings: ClipSettings) -> Clip:
     atomic.check_output(settings.path, force=True, remedy="")
     runs = [find_frames(folder) for folder in settings.runs]
     model = ReferenceModel.open(settings.model, settings.preprocess) if settings.model else None
-    tracks = [ClipTrack.open(frames, settings, model) for frames in runs]
+    tracks = [ClipTrack(frames, settings, model) for frames in runs]
     indices = _choose_frames(settings, tracks)
 
     def draw(numbers: Sequence[int]) -> Iterator[Image | None]:
@@ -89,27 +88,19 @@ def make_clip(settings: ClipSettings) -> Clip:
     return Clip(settings.path, count, count / settings.rate, skipped, notes)
 
 
-@dataclass(frozen=True)
 class ClipTrack:
     """One run of a clip, and how its frames are drawn.
 
-    overlay: None to draw the frames alone; model: its steering and saliency are drawn on the overlay.
+    model: its steering and saliency are drawn on the overlay. Raises UserError for a table that cannot be read, and for
+    an unknown track.
     """
 
-    frames: RunFrames
-    data: RunData
-    settings: ClipSettings
-    overlay: Overlay | None = None
-    model: ReferenceModel | None = None
-
-    @classmethod
-    def open(cls, frames: RunFrames, settings: ClipSettings, model: ReferenceModel | None) -> "ClipTrack":
-        """Read the tables of a run; raises UserError for one that cannot be read, and for an unknown track."""
-        data, overlay = read_run_data(frames, times_only=not settings.overlay), None
+    def __init__(self, frames: RunFrames, settings: ClipSettings, model: ReferenceModel | None) -> None:
+        self.frames, self._settings, self._model = frames, settings, model
+        self.data, self._overlay = read_run_data(frames, times_only=not settings.overlay), None
         if settings.overlay:
             name, width = frames.folder.resolve().name, settings.run_width or frames.size[0]
-            overlay = make_overlay(name, width, data, frames.size, model is not None)
-        return cls(frames, data, settings, overlay, model)
+            self._overlay = make_overlay(name, width, self.data, frames.size, model is not None)
 
     def pictures(self, indices: Sequence[int]) -> Iterator[Image | None]:
         """Yield a picture, RGB uint8 (height, width, 3), for each of these indices, in ascending order.
@@ -118,7 +109,7 @@ class ClipTrack:
         frame repeats the previous picture; otherwise it is None.
         """
         picture: Image | None = None
-        reference = ReferenceDrive(self.model, self.frames, self.data.seconds) if self.model else None
+        reference = ReferenceDrive(self._model, self.frames, self.data.seconds) if self._model else None
         last: tuple[Image, FrameInfo] | None = None
         for index, repeats in groupby(indices):
             if index == len(self.data.frames):
@@ -129,7 +120,7 @@ class ClipTrack:
                     steering, mask = reference.answer(index, frame)
                     info = replace(info, model_steering=steering, mask=mask)
                 last, picture = (frame, info), self._draw(frame, info)
-            elif not self.settings.in_real_time:
+            elif not self._settings.in_real_time:
                 picture = None
             for _ in repeats:
                 yield picture
@@ -140,15 +131,15 @@ class ClipTrack:
         return self._draw(np.zeros((height, width, 3), np.uint8), FrameInfo(0.0))
 
     def _draw(self, frame: Image, info: FrameInfo) -> Image:
-        shown, width = frame, self.settings.run_width
-        if self.settings.is_gif:  # noise would take most of its bytes
+        shown, width = frame, self._settings.run_width
+        if self._settings.is_gif:  # noise would take most of its bytes
             shown = np.asarray(cv2.bilateralFilter(cv2.medianBlur(frame, 3), *_SMOOTHING), np.uint8)
-        if self.overlay is not None:
-            return self.overlay.draw(shown, info)
+        if self._overlay is not None:
+            return self._overlay.draw(shown, info)
         if width is None:
             return shown
         height = round(frame.shape[0] * width / frame.shape[1])
-        return np.asarray(cv2.resize(shown, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
+        return resized(shown, (width, height), cv2.INTER_CUBIC)
 
 
 def _choose_frames(settings: ClipSettings, tracks: Sequence[ClipTrack]) -> list[list[int]]:

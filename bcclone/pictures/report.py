@@ -41,6 +41,11 @@ dd { margin: .2rem 0 .9rem }
 pre { margin: 0; padding: .6rem .8rem; border-radius: 6px; background: var(--box); white-space: pre-wrap }
 pre code { font: .9rem/1.5 ui-monospace, monospace; overflow-wrap: anywhere; user-select: all }
 """
+_POLICY = (
+    "default-src 'none'; img-src data:; media-src data:; "
+    f"style-src 'sha256-{base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()}'; base-uri 'none'; "
+    "form-action 'none'"
+)
 
 
 @dataclass(frozen=True)
@@ -80,7 +85,24 @@ def write_report(path: Path, report: Report) -> None:
         sections.append(f"<dt>{_text(what)}</dt><dd><pre><code>{_text(line)}</code></pre></dd>")
     if report.commands:
         sections.append("</dl>")
-    write_bytes(path, _page(title, "\n".join(sections)).encode())
+    content = "\n".join(sections)
+    page = f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>{_STYLE}</style>
+</head>
+<body>
+<main>
+{content}
+</main>
+</body>
+</html>
+"""
+    write_bytes(path, page.encode())
 
 
 def typed(word: object) -> str:
@@ -103,30 +125,6 @@ def next_commands(model: Path | str, names: str, *more: object) -> dict[str, str
         "replay": ("Score it on a recording of yours", model, "RECORDING"),
     }
     return {str(words[name][0]): shown_command(name, *words[name][1:], *more) for name in names.split()}
-
-
-def _page(title: str, content: str) -> str:
-    allowed = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
-    policy = (
-        f"default-src 'none'; img-src data:; media-src data:; style-src 'sha256-{allowed}'; base-uri 'none'; "
-        "form-action 'none'"
-    )
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{policy}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>{_STYLE}</style>
-</head>
-<body>
-<main>
-{content}
-</main>
-</body>
-</html>
-"""
 
 
 def _text(text: str) -> str:

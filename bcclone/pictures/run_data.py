@@ -12,15 +12,16 @@ import numpy as np
 import simplejpeg
 
 from bcclone.dataset.images import BadImage, Image, jpeg_size, read_file
+from bcclone.model.policy import Policy, load_policy
 from bcclone.recording.edits import read_edits, seconds_since_first
 from bcclone.recording.files import LOG_NAME, find_log
 from bcclone.recording.row import CAMERAS, time_of
 from bcclone.recording.run_tables import MODEL, read_answers, read_drivers, read_trace
 from bcclone.system.arrays import Float32Array, FloatArray, Memory
 from bcclone.system.errors import UserError
+from bcclone.system.tensorflow_quietly import load_tensorflow
 
-if TYPE_CHECKING:  # they load TensorFlow
-    from bcclone.model.policy import Policy
+if TYPE_CHECKING:  # it loads TensorFlow
     from bcclone.model.saliency import Saliency
 
 _GAP_SECONDS = 1.0  # a longer one ends an episode: the next frame does not follow on the previous one
@@ -45,10 +46,7 @@ class RunFrames:
         """Return a frame, RGB uint8 (height, width, 3); if it is broken, add it to `skipped` and return None."""
         name = self.names[index]
         try:
-            content = read_file(str(self.folder / name))
-            if jpeg_size(content) != self.size:  # it has been replaced
-                raise BadImage("another size than the others")
-            frame: Image = simplejpeg.decode_jpeg(content, colorspace="RGB")
+            frame: Image = simplejpeg.decode_jpeg(read_file(str(self.folder / name)), colorspace="RGB")
         except (ValueError, OSError) as error:
             self.skipped[name] = f"incomplete JPEG: {error}"
             return None
@@ -156,7 +154,6 @@ class RunData:
 
     @cached_property
     def seconds(self) -> FloatArray:
-        """The seconds of driving since the first frame, (frames,)."""
         return np.array([frame.seconds for frame in self.frames])
 
     def knows(self, name: str) -> bool:
@@ -217,7 +214,7 @@ def _read_log(frames: RunFrames) -> tuple[dict[str, tuple[float, float]], tuple[
 class ReferenceModel:
     """A model that steers along with recorded drives, and its saliency."""
 
-    policy: "Policy"
+    policy: Policy
     saliency: "Saliency"
 
     @classmethod
@@ -227,10 +224,7 @@ class ReferenceModel:
         Raises UserError for a file that is no model, and for a network whose saliency cannot be computed.
         """
         if "tensorflow" not in sys.modules:  # a program that uses it already has chosen its threads
-            from bcclone.system.tensorflow_quietly import load_tensorflow
-
             load_tensorflow(threads=1)  # it steers frame by frame, and the encoder uses the other cores
-        from bcclone.model.policy import load_policy
         from bcclone.model.saliency import Saliency
 
         policy = load_policy(path, preprocess)
@@ -238,7 +232,7 @@ class ReferenceModel:
 
 
 class ReferenceDrive:
-    """The answers of a model along one run; its frames are asked for in order, and some may be left out.
+    """The answers of a model along one run, whose frames come in order; some may be left out.
 
     Several runs may share the model: each drive has a memory of its own.
     """

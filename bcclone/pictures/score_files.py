@@ -15,13 +15,7 @@ from bcclone.evaluate.prediction_score import FITTED_SMOOTHED, SMOOTHED, Predict
 from bcclone.evaluate.replay_result import CONTROLS, Replayed
 from bcclone.evaluate.scenarios import Scenario
 from bcclone.evaluate.suite import SuiteResult
-from bcclone.pictures.plots.drive_pictures import (
-    plot_curves,
-    plot_deviations,
-    plot_drives,
-    plot_frames,
-    plot_scores,
-)
+from bcclone.pictures.plots.drive_pictures import plot_curves, plot_deviations, plot_drives, plot_frames, plot_scores
 from bcclone.pictures.report import REPORT_NAME, Report, next_commands, shown_command, write_report
 from bcclone.recording.files import find_log
 from bcclone.simulator.car import start_on

@@ -1,14 +1,17 @@
-"""Compute results ahead of time in threads, and give them in the order of their inputs.
+"""Compute results ahead of time in threads, and give them in the order of their inputs, perhaps with a progress bar.
 
 concurrent.futures does the same, and costs a fifth more with small batches: its futures wait on condition variables.
 """
 
 import contextlib
+import os
 import queue
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
+
+from bcclone.system.progress import ProgressBar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -44,6 +47,24 @@ def prefetch_ordered(
         yield _collected(permits, results)
     finally:
         end()
+
+
+@contextlib.contextmanager
+def read_ahead(
+    label: str, unit: str, read: Callable[[Item], Result], items: Sequence[Item]
+) -> Iterator[Iterator[Result]]:
+    """Give the results of read(item) in order, 32 ahead on all cores, with a progress bar. unit: of the items."""
+
+    def counted(results: Iterator[Result]) -> Iterator[Result]:
+        for result in results:
+            yield result
+            progress.advance(1)
+
+    with (
+        ProgressBar(label, len(items), unit) as progress,
+        prefetch_ordered(read, items, os.cpu_count() or 1, 32) as results,
+    ):
+        yield counted(results)
 
 
 class _Failed(NamedTuple):

@@ -58,7 +58,7 @@ DEFECTS = (
            "bcclone/train/checkpoint.py", "    trainer.totals.write(totals)\n", "",
            "tests/train/test_hostile_checkpoint.py::test_the_sums_of_an_epochs_losses_come_back"),
     Defect("red and blue are exchanged in pictures of other programs",
-           "bcclone/system/opencv.py", "cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)", "pixels",
+           "bcclone/system/opencv.py", "recolored(pixels, cv2.COLOR_BGR2RGB)", "pixels",
            "tests/lab/exchange/test_importing.py::test_a_lerobot_data_set_of_another_program_becomes_a_recording"),
     Defect("a network of several frames sees those before a pause if the next image is missing",
            "bcclone/evaluate/predict.py", "begins = begins or ends", "begins = ends",

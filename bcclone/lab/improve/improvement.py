@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from bcclone.recording.row import CAMERAS
 from bcclone.system import atomic, hdf5_file
 from bcclone.system.codec import read_bytes, read_json
 from bcclone.system.errors import UserError
+from bcclone.system.progress import Notify
 from bcclone.system.task_pool import open_pool
 
 OPTIONS = "options.json"
@@ -37,7 +38,7 @@ _IDENTITY = (
 )  # fmt: skip
 
 
-def improve(settings: ImproveSettings, notify: Callable[[str], None] = lambda line: None) -> Improvement:
+def improve(settings: ImproveSettings, notify: Notify = lambda line: None) -> Improvement:
     """Train a model on, score it before and after, and write the better one.
 
     notify: called with each line of progress. Raises UserError, and KeyboardInterrupt on Ctrl-C; after that, or after a
@@ -90,7 +91,17 @@ def work_folder(settings: ImproveSettings) -> Iterator[Path]:
                 shutil.rmtree(path / part, ignore_errors=True)
             (path / MODELS).mkdir()
         if record.exists():
-            _check_same(record, options)
+            stored = read_json(record, dict[str, Any], "the options of an improvement", "name another --work")
+            differing = [
+                f"\n  {name}: {stored.get(name)}, but now {value}"
+                for name, value in json.loads(json.dumps(options)).items()
+                if stored.get(name) != value
+            ]
+            if differing:
+                raise UserError(
+                    f"{path} has other options; resume it with the same ones, begin anew with --force instead of "
+                    f"--resume, or name another --work:{''.join(differing)}"
+                )
         else:
             atomic.write_bytes(start, read_bytes(model, "model"))
             atomic.write_text(record, json.dumps(options, indent=1) + "\n")
@@ -101,18 +112,3 @@ def _is_result(file: Path, work: Path) -> bool:
     """Return whether a file is a model of the work folder."""
     models = [model for model in (work / START, *(work / MODELS).glob("*.h5")) if model.is_file()]
     return file.is_file() and atomic.sha256_of(file) in map(atomic.sha256_of, models)
-
-
-def _check_same(record: Path, options: dict[str, Any]) -> None:
-    """Raise UserError if this command differs from the first one."""
-    stored = read_json(record, dict[str, Any], "the options of an improvement", "name another --work")
-    differing = [
-        f"\n  {name}: {stored.get(name)}, but now {value}"
-        for name, value in json.loads(json.dumps(options)).items()
-        if stored.get(name) != value
-    ]
-    if differing:
-        raise UserError(
-            f"{record.parent} has other options; resume it with the same ones, begin anew with --force "
-            f"instead of --resume, or name another --work:{''.join(differing)}"
-        )

@@ -7,7 +7,7 @@ augmentation, as far as its file states them. Complete rounds are kept in the wo
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -28,8 +28,10 @@ from bcclone.lab.improve.rounds import Round, Rounds
 from bcclone.recording.files import find_logs
 from bcclone.recording.log import read_log
 from bcclone.system.errors import UserError
+from bcclone.system.json_values import names_of
 from bcclone.system.progress import Notify
 from bcclone.system.task_pool import FinishedSteps, Shown, TaskPool, run_kept
+from bcclone.system.tensorflow_quietly import load_tensorflow, onednn_for_batches
 from bcclone.train.run import resume, run
 from bcclone.train.train_settings import DECIDE_WEIGHTS, FINE_TUNING_LEARNING_RATE, TrainSettings, values_of
 
@@ -38,7 +40,7 @@ _EPOCHS = 4
 LEARNING_RATE = 5e-4  # with the expert
 _ROWS_SEEN, _MAX_EPOCHS = 40_000, 8  # rows times epochs of a training; 2 epochs of 5,500 rows are too few
 _MAX_INTERVENTIONS = 1  # of a row in a round: a weak model would be driven for very long
-_KEPT = ("network", "loss", "batch_size", "zero_fraction", *(each.name for each in fields(AugmentSettings)))
+_KEPT = ("network", "loss", "batch_size", "zero_fraction", *names_of(AugmentSettings))
 
 
 def count_images(recordings: tuple[str, ...], cameras: tuple[str, ...]) -> tuple[int, int]:
@@ -71,8 +73,6 @@ class StartModel:
     @classmethod
     def read(cls, path: Path) -> Self:
         """Read a model file; raises UserError for one of another program."""
-        from bcclone.system.tensorflow_quietly import load_tensorflow, onednn_for_batches
-
         load_tensorflow(onednn=onednn_for_batches())  # the trainings run in this process
         from bcclone.model.model_file import ForeignModel, open_model
 

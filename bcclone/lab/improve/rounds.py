@@ -45,28 +45,25 @@ class Round:
 
     @property
     def interventions(self) -> int:
-        """Return the sum over the rows of the suite that were driven."""
+        """The sum over the rows of the suite that were driven."""
         return sum(score.interventions for score in self.scores.values())
 
     @property
     def clean_rows(self) -> int:
-        """Return how many rows of the suite need no intervention."""
+        """How many rows of the suite need no intervention."""
         return sum(not score.interventions for score in self.scores.values())
 
     def as_json(self) -> dict[str, Any]:
-        """Return the round as JSON values."""
         scores = [_row_figures(row, score) for row, score in self.scores.items()]
         sums = {"interventions": self.interventions, "clean_rows": self.clean_rows}
         return {**to_json(self), "scores": scores, **sums}
 
     def as_text(self) -> str:
-        """Return a line on the round."""
         after = f", after {self.all_rows} rows" if self.number else ""
         return f"round {self.number}{after}: {self.driven}; {self.seconds / 60:.1f} minutes"
 
     @property
     def driven(self) -> str:
-        """Return how the model drove, in words."""
         return f"{self.interventions} interventions, {self.clean_rows} of {len(self.scores)} driven rows without"
 
 
@@ -89,7 +86,6 @@ class Improvement:
     work: Path
 
     def as_json(self) -> dict[str, Any]:
-        """Return the result as JSON values."""
         before, after = self.rounds[0].scores, chosen_round(self.rounds).scores
         verdicts = compare(before, after)
         compared = [
@@ -132,7 +128,7 @@ class Improvement:
 
 
 def compare(before: Scores, after: Scores) -> dict[str, str]:
-    """Return "better", "worse" or, where neither more nor fewer interventions were needed, "same", for each row.
+    """Return for each row "better", "worse" or "same", by its interventions.
 
     A drive that misses its goal is worse than any number of interventions.
     """
@@ -146,32 +142,22 @@ def compare(before: Scores, after: Scores) -> dict[str, str]:
 def comparison_table(before: Scores, after: Scores) -> str:
     """Return a table with a line for each row, and what follows from it."""
     verdicts = compare(before, after)
-    scores = [
-        TableColumn(f"{key} {when}", words, heading)
-        for when in ("before", "after")
-        for key, words, heading in (
-            ("interventions", str, f"{when}: off"), ("mean", "{:.2f}".format, "mean"), ("most", "{:.2f}".format, "most")
-        )
-    ]  # fmt: skip
-    row, description, verdict = (TableColumn(key, heading="") for key in ("row", "description", "verdict"))
-    values = [
-        (
-            name,
-            _DESCRIPTIONS[name],
-            *(
-                figure
-                for one in (before[name], after[name])
-                for figure in (one.interventions, one.mean_abs_cross_track_m, one.max_abs_cross_track_m)
-            ),
-            _VERDICTS[said],
-        )
-        for name, said in verdicts.items()
-    ]
+    columns, values = [TableColumn(key, heading="") for key in ("row", "description")], []
+    for when in ("before", "after"):
+        columns.append(TableColumn(f"interventions {when}", heading=f"{when}: off"))
+        columns += [TableColumn(f"{key} {when}", "{:.2f}".format, key) for key in ("mean", "most")]
+    for name, said in verdicts.items():
+        scores = [
+            figure
+            for one in (before[name], after[name])
+            for figure in (one.interventions, one.mean_abs_cross_track_m, one.max_abs_cross_track_m)
+        ]
+        values.append((name, _DESCRIPTIONS[name], *scores, _VERDICTS[said]))
     worse = ", ".join(name for name, said in verdicts.items() if said == "worse")
     lost = f"WORSE than before on {worse}" if worse else "no row became worse"
     were, are = (sum(score.interventions for score in one.values()) for one in (before, after))
     legend = "off: interventions; mean, most: distance from the centre line, m"
-    table = Table((row, description, *scores, verdict), values)
+    table = Table([*columns, TableColumn("verdict", heading="")], values)
     return f"{legend}\n{table}\n\n{were} interventions before, {are} after; {lost}"
 
 

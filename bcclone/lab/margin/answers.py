@@ -4,20 +4,18 @@ Frames are rendered at the size that the network sees, or whole and compressed w
 them in batches; TensorFlow rounds these differently from the batches of one that a drive uses, by up to 3e-7.
 """
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain, groupby
 from operator import itemgetter
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bcclone.dataset.images import Image, decode_jpeg, encode_jpeg
-from bcclone.evaluate.worker_model import InputFile, load_on_one_core, one_at_a_time
+from bcclone.evaluate.worker_model import InputFile, load_on_one_core, not_finite, one_at_a_time, result_key
 from bcclone.lab.margin.state_grid import NEAR_M, Cars, ReturningSet
 from bcclone.model.policy import Policy
 from bcclone.simulator.car import STEP_SECONDS, Car, TrackedCar, holding_throttle, nose_up, start_on
@@ -26,9 +24,8 @@ from bcclone.simulator.track import load_track
 from bcclone.simulator.world import FRAME_SECONDS
 from bcclone.simulator.world_settings import Conditions
 from bcclone.system.arrays import Float32Array
-from bcclone.system.codec import read_bytes
 from bcclone.system.errors import UserError
-from bcclone.system.task_pool import report_progress, source_digest
+from bcclone.system.task_pool import report_progress
 
 _BATCH = 64
 _CARS_A_TASK = 200
@@ -74,11 +71,8 @@ class StatesTask:
 
     @property
     def key(self) -> str:
-        """Return a name that says all that the result depends on: also the road's file, and bcclone's sources."""
-        road = Path(self.seen.track)
-        content = read_bytes(road, "json") if road.suffix == ".json" else b""
-        digest = hashlib.sha256(repr((source_digest(), self, content)).encode())
-        return f"{self.purpose}-{digest.hexdigest()[:24]}"
+        """Return the name of the kept result."""
+        return result_key(self.purpose, self.seen.track, self)
 
 
 @dataclass(frozen=True)
@@ -104,7 +98,7 @@ class SeenRoad:
         self._whole = self._preprocessing.crop_top != 0 or self._preprocessing.crop_bottom is not None
         size = () if self._whole else (self._preprocessing.height, self._preprocessing.width)
         self._renderer = Renderer(seen.track, Conditions(), *size)
-        self._steer = _in_batches(policy) if policy.model else _one_by_one(policy)
+        self._steer = _call_of(policy)
         self._nose_up = nose_up(holding_throttle(seen.speed))
 
     def car(self, along_m: float, offset_m: float, turn: float) -> Car:
@@ -130,10 +124,7 @@ class SeenRoad:
         steering = np.concatenate(answers)
         if not np.isfinite(steering).all():
             car = cars[int(np.argmin(np.isfinite(steering)))]
-            raise UserError(
-                f"{self._path}: its steering at ({car.x:.1f}, {car.z:.1f}) on the map is not finite, expected a number "
-                "from -1 to 1; use a model that is trained, and whose --preprocess is the one of its training"
-            )
+            raise not_finite(self._path, f"at ({car.x:.1f}, {car.z:.1f}) on the map")
         return np.clip(steering, -1.0, 1.0)
 
 
@@ -161,16 +152,14 @@ def _opened(task: StatesTask) -> Iterator[SeenRoad]:
         yield _open_road(task.seen)
 
 
-def _in_batches(policy: Policy) -> Steer:
+def _call_of(policy: Policy) -> Steer:
+    """Return a network as a call; that of an ONNX file takes whole frames, one by one."""
+    if policy.model is None:
+        return lambda images: np.array([policy.next_answer(image, ())[0].steering for image in images], np.float32)
     from bcclone.model.recurrent import compile_call
 
     call = compile_call(policy.model, batch=None)
     return lambda images: np.array([policy.calibrated(each) for each in call(images)[:, 0].tolist()], np.float32)
-
-
-def _one_by_one(policy: Policy) -> Steer:
-    """Return a network of an ONNX file, which prepares whole frames itself, as a call."""
-    return lambda images: np.array([policy.next_answer(image, ())[0].steering for image in images], np.float32)
 
 
 @dataclass(frozen=True)
@@ -241,7 +230,10 @@ def drive_states(task: StatesTask) -> DrivenCheck:
             gone: list[State] = []
             for (state, tracked), answer in zip(driving.items(), steering.tolist(), strict=True):
                 off_road = _advance(tracked, answer)
-                is_back = seconds >= _DRIVEN_AT_LEAST - 1e-9 and _is_back(tracked)
+                position = tracked.position
+                turn = np.degrees(np.remainder(tracked.car.heading - position.heading + np.pi, 2 * np.pi) - np.pi)
+                is_near = bool(abs(position.cross_track_m) <= NEAR_M and abs(turn) <= _STRAIGHT_DEGREES)
+                is_back = is_near and seconds >= _DRIVEN_AT_LEAST - 1e-9
                 left += [state] * off_road
                 came_back += is_back and not off_road
                 gone += [state] * (off_road or is_back)
@@ -262,9 +254,3 @@ def _advance(tracked: TrackedCar, steering: float) -> bool:
         off_road |= abs(tracked.position.cross_track_m) > tracked.position.limit_m
     car.speed = speed
     return off_road
-
-
-def _is_back(tracked: TrackedCar) -> bool:
-    position = tracked.position
-    turn = np.degrees(np.remainder(tracked.car.heading - position.heading + np.pi, 2 * np.pi) - np.pi)
-    return bool(abs(position.cross_track_m) <= NEAR_M and abs(turn) <= _STRAIGHT_DEGREES)

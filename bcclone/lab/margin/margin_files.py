@@ -70,37 +70,27 @@ def write_margins(folder: Path, maps: Maps, settings: MarginSettings, models: Se
     reverse = " reversed" if settings.reverse else ""
     plot_margins(maps, f"{settings.track}{reverse}, {settings.speed_mph:g} mph", strip)
     write_text(figures, json_text({name: one.figures() for name, one in maps.items()}, indent=2))
-    pictures = {"The road as a strip, and from how far to its left and right the car comes back": strip}
-    for number, (name, one) in enumerate(maps.items()):
-        if one.narrowest:
-            path = folder / f"narrowest-{number + 1}.png"
-            plot_frames(_frames(one, settings), path)
-            pictures[f"{name}: the narrowest places, as a car sees them from its margin"] = path
     way = f"the road {settings.track}{' in reverse' if settings.reverse else ''}"
     sentences = [
         f"The margin is how far to the side of the middle a car that drives along {way} at {settings.speed_mph:g} mph "
         "still comes back to within 0.5 m, without leaving the road in the next 5 s. The road is grey, the margin "
         f"blue; below {_SMALL_M:g} m it is red.",
-        *(f"{name}: {_describe(one)}." for name, one in maps.items()),
-        *(f"{name}: {_describe_check(one.check)}." for name, one in maps.items() if one.check),
-        *(
-            f"{name}: nothing to record next here, nearly every state comes back."
-            for name, one in maps.items()
-            if not one.record_next
-        ),
     ]
-    of_several = {name: f"{name}: " if len(maps) > 1 else "" for name in maps}
-    table = [("", "the narrowest places")]
-    table += [
-        (f"{of_several[name]}{number}", place.text.strip())
-        for name, one in maps.items()
-        for number, place in enumerate(one.narrowest, 1)
-    ]
-    commands = {
-        f"{of_several[name]}Record next: {each.text}": each.command(settings.track, settings.reverse)
-        for name, one in maps.items()
-        for each in one.record_next
-    }
+    pictures = {"The road as a strip, and from how far to its left and right the car comes back": strip}
+    table, commands = [("", "the narrowest places")], dict[str, str]()
+    for number, (name, one) in enumerate(maps.items(), 1):
+        model = f"{name}: " if len(maps) > 1 else ""
+        sentences.append(f"{name}: {_describe(one)}.")
+        sentences += [f"{name}: {_describe_check(one.check)}."] if one.check else []
+        if not one.record_next:
+            sentences.append(f"{name}: nothing to record next here, nearly every state comes back.")
+        if one.narrowest:
+            path = folder / f"narrowest-{number}.png"
+            plot_frames(_frames(one, settings), path)
+            pictures[f"{name}: the narrowest places, as a car sees them from its margin"] = path
+        table += [(f"{model}{rank}", place.text.strip()) for rank, place in enumerate(one.narrowest, 1)]
+        for each in one.record_next:
+            commands[f"{model}Record next: {each.text}"] = each.command(settings.track, settings.reverse)
     if not settings.check:
         kept = ("-o", settings.kept.parent) if settings.kept else ()
         words = (*models, *option_words(settings), "--check", "1000", *kept)

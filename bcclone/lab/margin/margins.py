@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from itertools import product
+from itertools import islice, product
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ from bcclone.simulator.track import Track, load_track
 from bcclone.system.arrays import BoolArray, Float32Array, FloatArray
 from bcclone.system.errors import UserError
 from bcclone.system.json_values import to_json
+from bcclone.system.progress import Notify
 from bcclone.system.task_pool import FinishedSteps, Shown, TaskPool, open_pool, run_kept
 
 _PLACES_A_TASK = 12
@@ -66,7 +67,6 @@ class NarrowPlace:
 
     @property
     def text(self) -> str:
-        """Return a line on the place."""
         way = "a straight"
         if self.radius_m is not None:
             way = f"a {'left' if self.radius_m < 0 else 'right'} bend of {abs(self.radius_m):.0f} m"
@@ -128,9 +128,9 @@ class MarginMap:
         """Return the share of the same states from which the car never leaves the road, however far it drives."""
         return round(100 * float(self.returning.stays[self._box].mean()), 2)
 
-    @property
+    @cached_property
     def _box(self) -> BoolArray:
-        """Return which states are within 2 m and 10 degrees, on the asphalt, bool (places, offsets, turns)."""
+        """Which states are within 2 m and 10 degrees, on the asphalt, bool (places, offsets, turns)."""
         grid = self.returning.grid
         offsets = np.abs(grid.offsets_m) <= np.minimum(self.limits_m, _BOX_M + 1e-9)[:, None]
         turns = np.abs(np.degrees(grid.turns)) <= _BOX_DEGREES + 1e-9
@@ -166,19 +166,15 @@ class MarginMap:
         offsets = self.returning.grid.offsets_m
         narrow = least < self.limits_m - 2 * (offsets[1] - offsets[0])
         order = np.argsort(least, kind="stable")
-        chosen: list[int] = []
+        chosen: dict[float, NarrowPlace] = {}  # by its place
         for place in order[narrow[order]].tolist():
-            apart = [abs(self.track.apart(float(along[place]), float(along[one]))) for one in chosen]
-            if len(chosen) < _WORST_PLACES and all(metres >= _APART_M for metres in apart):
-                chosen.append(place)
-        return tuple(self._place(place) for place in chosen)
-
-    def _place(self, place: int) -> NarrowPlace:
-        margins, along = self.returning.margins_m[place], float(self.along_m[place])
-        side = "either" if margins[0] == margins[1] else ("left", "right")[int(np.argmin(margins))]
-        bend = self._bend(along)
-        radius = round(1 / bend, 1) if abs(bend) > 1 / _STRAIGHT_M else None
-        return NarrowPlace(round(along, 1), side, round(float(margins.min()), 3), radius)
+            here, (left, right) = float(along[place]), self.returning.margins_m[place].tolist()
+            if all(abs(self.track.apart(here, there)) >= _APART_M for there in chosen):
+                side = "either" if left == right else "left" if left < right else "right"
+                bend = self._bend(here)
+                radius = round(1 / bend, 1) if abs(bend) > 1 / _STRAIGHT_M else None
+                chosen[here] = NarrowPlace(round(here, 1), side, round(min(left, right), 3), radius)
+        return tuple(islice(chosen.values(), _WORST_PLACES))
 
     @cached_property
     def record_next(self) -> tuple[RecordNext, ...]:
@@ -232,7 +228,6 @@ class MarginMap:
         return max(ahead, key=abs)
 
     def figures(self) -> dict[str, Any]:
-        """Return the figures as JSON values."""
         grid, margins = self.returning.grid, self.returning.margins_m
         return {
             "share_percent": self.share_percent,
@@ -253,7 +248,7 @@ class MarginMap:
 def map_margins(
     models: Sequence[Path],
     settings: MarginSettings | None = None,
-    notify: Callable[[str], None] = lambda line: None,
+    notify: Notify = lambda line: None,
     pool: TaskPool | None = None,
 ) -> dict[str, MarginMap]:
     """Return the map of each model by its name; raises UserError.

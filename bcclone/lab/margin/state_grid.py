@@ -61,7 +61,6 @@ class StateGrid(NamedTuple):
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Return how many places, offsets and turns there are."""
         return len(self.places_m), len(self.offsets_m), len(self.turns)
 
     @property
@@ -87,7 +86,7 @@ def _symmetric(most: float, step: float) -> FloatArray:
 
 
 class RoadShape(NamedTuple):
-    """What a car's motion needs of a road, at each point of its line, (points,).
+    """What moves a car along a road, at each point of its line, (points,).
 
     curvature: 1/m, positive to the right; limits_m: largest offset with all wheels on the asphalt; levels: metres on
     the map for each metre along the road; points_a_metre: of the line; closed: whether it is.

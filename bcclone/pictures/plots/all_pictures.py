@@ -7,7 +7,7 @@ TensorFlow is loaded before a module imports Keras.
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from bcclone.pictures.plots.subject import NotDrawn, Subject
 from bcclone.pictures.report import REPORT_NAME, Report, next_commands, shown_command, write_report
 from bcclone.system.atomic import make_folder
 from bcclone.system.errors import UserError, first_line
+from bcclone.system.json_values import names_of
 from bcclone.system.progress import Notify
 from bcclone.system.tensorflow_quietly import load_tensorflow, onednn_for_batches
 from bcclone.train.training_folder import START_NAME
@@ -80,8 +81,8 @@ def draw_all(
         folder = _make_folder(settings, run)
         history = read_history(run / "history.csv") if run else []
         stated = file.training.settings
-        names = [each.name for each in fields(AugmentSettings)]
-        augment = AugmentSettings(**{"augment": False} | {name: stated[name] for name in names if name in stated})
+        augmented = {name: stated[name] for name in names_of(AugmentSettings) if name in stated}
+        augment = AugmentSettings(**{"augment": False} | augmented)
         most = stated.get("zero_fraction", 1.0) if settings.zero_fraction is None else settings.zero_fraction
         subject = Subject(file, data, history, settings.seed, float(most), augment)
         pictures = draw_pictures(subject, folder, settings.only)

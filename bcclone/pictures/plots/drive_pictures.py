@@ -4,7 +4,6 @@ and how pictures are framed.
 
 import math
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING
@@ -16,7 +15,7 @@ from matplotlib.collections import LineCollection
 
 from bcclone.dataset.check import RecordingReport, read_center
 from bcclone.dataset.framing import FRACTION, Framing, sampling_of
-from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image, read_frame
+from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image, try_frame
 from bcclone.dataset.statistics import evenly
 from bcclone.pictures.plots.style import (
     BLUE,
@@ -135,9 +134,8 @@ def plot_deviations(
         deviation_m, taken_over = np.array(drive.path), np.array(drive.interventions, int)
         cut = taken_over + 1  # the line starts again after an intervention
         axes.plot(np.insert(seconds, cut, np.nan), np.insert(deviation_m, cut, np.nan), color=BLUE, linewidth=1)
-        axes.plot(
-            seconds[taken_over], np.clip(deviation_m[taken_over], -limit_m, limit_m), "x", color=RED, markersize=4
-        )
+        shown = np.clip(deviation_m[taken_over], -limit_m, limit_m)
+        axes.plot(seconds[taken_over], shown, "x", color=RED, markersize=4)
         for side in (-limit_m, 0, limit_m):
             axes.axhline(side, color=GRAY, linewidth=0.6, linestyle="-" if side == 0 else "--")
         axes.set_ylim(-1.15 * limit_m, 1.15 * limit_m)
@@ -195,10 +193,11 @@ def plot_recording(log: Path, rows: pd.DataFrame, path: Path) -> None:
         across = min(_STRIP_ACROSS, len(strip))
         grid = part.add_gridspec(2, across, height_ratios=(1.0, 0.9))
         for place, index in enumerate(evenly(len(strip), across)):
-            row, frame = strip.iloc[index].to_dict(), _NO_IMAGE
-            with suppress(BadImage):
-                frame = read_frame(found) if (found := images.find(str(row["center"]))) else frame
-            shown = (255 - (255 - frame) * _FADED).astype(np.uint8) if row["deleted"] else frame
+            row = strip.iloc[index].to_dict()
+            frame, _ = try_frame(images.find(str(row["center"])))
+            shown = _NO_IMAGE if frame is None else frame
+            if row["deleted"]:
+                shown = (255 - (255 - shown) * _FADED).astype(np.uint8)
             title = f"row {strip.index[index] + 1}, {row['seconds']:.1f} s"
             show_image(part.add_subplot(grid[0, place]), shown, title)
         axes, numbers = part.add_subplot(grid[1, :]), strip.index.to_numpy(np.float64) + 1

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from bcclone.dataset.geometry import CameraMove, warp_to
-from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image, read_frame
+from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image, read_frame, try_frame
 from bcclone.dataset.vehicle import MOUNTS
 from bcclone.model.model_file import ModelFile
 from bcclone.model.policy import Policy, window_after
@@ -39,7 +39,7 @@ _CROP_INCHES, _VIEWS_INCHES, _SHEETS_TITLE_INCHES = 3.0, 2.6, 0.4
 
 @dataclass(frozen=True)
 class SideView:
-    """What a model answers for the view of a side camera: recorded, or else computed by moving the centre camera."""
+    """What a model answers for the view of a side camera; without a recorded view, one computed from the image."""
 
     steering: float
     recorded: bool
@@ -149,18 +149,9 @@ def _row_of(image: Path) -> tuple[float | None, dict[str, Image]]:
         with suppress(UserError):  # no log, or that of another program
             rows, index = read_log(log, edited=False).rows, ImageIndex(log)
             for row in rows[rows["center"] == image.name].to_dict("records"):
-                paths = {side: index.find(row[side]) for side in ("left", "right")}
-                return float(row["steering"]), _readable(paths)
+                frames = {side: try_frame(index.find(row[side]))[0] for side in ("left", "right")}
+                return float(row["steering"]), {side: one for side, one in frames.items() if one is not None}
     return None, {}
-
-
-def _readable(paths: Mapping[str, str | None]) -> dict[str, Image]:
-    frames = {}
-    for camera, path in paths.items():
-        with suppress(BadImage):
-            if path:
-                frames[camera] = read_frame(path)
-    return frames
 
 
 def _moved(frame: Image, side: str) -> Image:

@@ -14,16 +14,14 @@ from bcclone.dataset.store import Store
 from bcclone.feed.feed_settings import AugmentSettings
 from bcclone.feed.selection import TrainingData
 from bcclone.recording.files import ImageIndex
+from bcclone.recording.log import EPISODE_GAP_MS
 from bcclone.recording.row import CAMERAS
 from bcclone.system.arrays import FloatArray, IndexArray
-from bcclone.system.opencv import cv2
+from bcclone.system.opencv import cv2, resized
 from bcclone.train.training_state import Epoch
 
 if TYPE_CHECKING:  # it loads TensorFlow
     from bcclone.model.model_file import ModelFile
-
-
-_PAUSE_SECONDS = 1.0  # a longer one ends a stretch
 
 
 class NotDrawn(Exception):
@@ -137,7 +135,7 @@ class Subject:
                 fault = f"{path or 'an image'}: {error}"
                 raise NotDrawn(f"{fault}; and the store holds no frame to show instead") from None
             size = (stored.frame_width, stored.frame_height)
-            frame = np.asarray(cv2.resize(self.data.frames[int(sample["frame"])], size), np.uint8)
+            frame = resized(self.data.frames[int(sample["frame"])], size, cv2.INTER_LINEAR)
         return np.asarray(cv2.flip(frame, 1), np.uint8) if sample["flipped"] else frame
 
     def image_path(self, index: int) -> str | None:
@@ -155,4 +153,4 @@ class Subject:
 def stretches(seconds: FloatArray) -> list[IndexArray]:
     """Split the indices of times, (times,), at pauses and where they go back."""
     steps = np.diff(seconds)
-    return np.split(np.arange(len(seconds)), np.flatnonzero((steps > _PAUSE_SECONDS) | (steps < 0)) + 1)
+    return np.split(np.arange(len(seconds)), np.flatnonzero((steps > EPISODE_GAP_MS / 1000) | (steps < 0)) + 1)
