@@ -55,7 +55,6 @@ def test_a_conversion_is_a_library_call(simulated_recording, tmp_path):
         ({"preprocess": "gray-80x120", "preprocessing": Preprocessing()}, "leave one out"),
         ({"preprocess": "gray-80x120", "size": (64, 64)}, "leave out size"),
         ({"samples": {"camera": "left"}}, "no setting 'camera'"),
-        ({"samples": {"seq_length": 99}}, "seq_length 99"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(wrong, expected):

@@ -1,5 +1,7 @@
 """The published networks have the layers and parameters of their publications, learn, and can be saved and exported."""
 
+from functools import cache
+
 import keras
 import numpy as np
 import pytest
@@ -28,6 +30,7 @@ DENSE = {
 TOTAL = {"dave-2": 252_219, "chauffeur": 102_345, "epoch": 33_649_729}
 
 
+@cache
 def build(name):
     takes = PRESETS[ARCHITECTURES[name].preset]
     return build_network(takes.shape, network=name)

@@ -4,10 +4,8 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import threading
-from contextlib import chdir
 from dataclasses import dataclass
 
 import psutil
@@ -19,7 +17,7 @@ from bcclone.system.task_pool import FinishedSteps
 from tests import pool_tasks
 from tests.conftest import ROOT
 from tests.dask_cluster import dask_cluster, kill
-from tests.processes import wait_for
+from tests.processes import started, wait_for
 
 ENGINES = ["", pytest.param("local:2", marks=pytest.mark.slow)]
 
@@ -106,9 +104,9 @@ def test_a_scheduler_that_does_not_answer_is_told(listening):
             pass
 
 
-def wait_for_tasks(folder, count):
-    """Wait until pool_tasks.wait_for_file() has begun so often."""
-    wait_for(lambda: len(list(folder.glob("*.pid"))) >= count)
+def tasks_begun(folder):
+    """Return how often pool_tasks.wait_for_file() has begun."""
+    return len(list(folder.glob("*.pid")))
 
 
 @pytest.mark.long
@@ -121,7 +119,7 @@ def wait_for_tasks(folder, count):
 )
 def test_a_scheduler_that_stops_or_all_workers_that_end_are_told(tmp_path, which, words):
     def end_them():
-        wait_for_tasks(tmp_path, 2)
+        wait_for(lambda: tasks_begun(tmp_path) >= 2)
         if which == "workers":
             for process in cluster.workers:
                 kill(process)
@@ -181,20 +179,13 @@ if __name__ == "__main__":
 @pytest.mark.long
 def test_a_pool_that_ctrl_c_ends_leaves_no_process_behind(tmp_path):
     (tmp_path / "program.py").write_text(PROGRAM)
-    line = [sys.executable, "program.py", "", *(str(tmp_path / name) for name in "abcd")]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    with (
-        chdir(tmp_path),
-        subprocess.Popen(line, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True) as program,
-    ):
-        try:
-            wait_for_tasks(tmp_path, 2)
-            started = psutil.Process(program.pid).children(recursive=True)
-            os.killpg(program.pid, signal.SIGINT)  # as Ctrl-C in a terminal
-            stderr = program.communicate(timeout=40)[1]
-        finally:
-            kill(program)
-    _, alive = psutil.wait_procs(started, timeout=40)
+    line = [sys.executable, "program.py", "", *(tmp_path / name for name in "abcd")]
+    options = {"cwd": tmp_path, "env": os.environ | {"PYTHONPATH": str(ROOT)}, "start_new_session": True}
+    with started(line, lambda: tasks_begun(tmp_path) >= 2, **options) as program:
+        children = psutil.Process(program.pid).children(recursive=True)
+        os.killpg(program.pid, signal.SIGINT)  # as Ctrl-C in a terminal
+        stderr = program.communicate(timeout=40)[1]
+    _, alive = psutil.wait_procs(children, timeout=40)
     assert not alive
     assert stderr == "interrupted\n"
 

@@ -14,6 +14,3 @@ def alone(name):
     """One augmentation at full strength, in every sample if it changes a fraction of them."""
     strength = getattr(AugmentSettings(), name)
     return replace(NOTHING, **{name: strength if strength > 1 or name in MOVEMENTS else 1.0})
-
-
-EVERYTHING = AugmentSettings(**{name: getattr(alone(name), name) for name in STRENGTHS})
