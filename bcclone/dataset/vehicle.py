@@ -17,6 +17,7 @@ FULL_LOCK_DEGREES = 25.0
 WHEELBASE_M = 2.87
 YAW_GAIN = 1.05  # yaw rate relative to that of a kinematic bicycle
 STEERING_LAG_SECONDS = 0.15
+KEY_STEP = 0.05  # of full lock, for each 0.02 s that a key is held; a released key centres the wheel at once
 # positions of the cameras: metres to the right, up and ahead of the car's origin
 MOUNTS = {"center": (0.0, 1.2, 1.0), "left": (-0.806, 1.2, 0.984), "right": (0.825, 1.2, 0.999)}
 CAMERA_AHEAD_M = 2.6  # of the centre camera, ahead of the rear axle, which follows the path

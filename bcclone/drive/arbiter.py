@@ -19,7 +19,7 @@ from bcclone.drive.protocol import Control, ProtocolError, Telemetry, format_ste
 _WAITING_SECONDS = 0.1
 # After 3 s without telemetry a `manual` restarts a car that lost its answers; a second and last one follows at 30 s,
 # since each adds a third loop to a car that was only slow.
-_SILENCES = (3.0, 30.0)
+SILENCES = (3.0, 30.0)
 # After a pause this long, earlier frames are no guide to the next one.
 _PAUSE_SECONDS = 1.0
 # A connection that no longer drives gets `manual` as the answer to its next telemetry, or unasked after this time.
@@ -59,7 +59,9 @@ MANUAL = Reply()
 class ConnectionArbiter:
     """Chooses which connection drives, and gives every telemetry of every connection one reply.
 
-    autonomous: False hands the car over to the person at the simulator. wakeups: how often a silent car was woken.
+    driving_sid: the connection that drives, None if there is none; waiting: the number of connected cars that do not
+    drive; autonomous: False hands the car over to the person at the simulator; wakeups: how often a silent car was
+    woken.
     """
 
     def __init__(self, driver: Driver, clock: Callable[[], float] = time.monotonic) -> None:
@@ -73,13 +75,11 @@ class ConnectionArbiter:
 
     @property
     def driving_sid(self) -> str | None:
-        """Return the connection that drives, None when there is none."""
         order = self._order
         return order[-1] if order else None
 
     @property
     def waiting(self) -> int:
-        """Return the number of connected cars that do not drive."""
         return max(len(self._order) - 1, 0)
 
     @property
@@ -109,8 +109,11 @@ class ConnectionArbiter:
         with self._lock:
             if self._ended:
                 return MANUAL
-            if telemetry is not None:
-                self._add(sid)
+            if telemetry is not None and sid not in self._order:
+                if self.driving_sid is not None:
+                    self._pending[self.driving_sid] = self._clock() + _PENDING_SECONDS
+                self._order.append(sid)
+                self._change()
             if self.driving_sid is None:
                 return Reply(fault=fault)
             if sid != self.driving_sid:
@@ -145,7 +148,7 @@ class ConnectionArbiter:
         """Return the driving connection when it has been silent so long that it needs a `manual`, else None."""
         with self._lock:
             sid, sent = self.driving_sid, self._wakeups_in_silence
-            if sid is None or sent == len(_SILENCES) or self.silent_seconds < _SILENCES[sent]:
+            if sid is None or sent == len(SILENCES) or self.silent_seconds < SILENCES[sent]:
                 return None
             self._wakeups_in_silence += 1
             self.wakeups += 1
@@ -158,15 +161,6 @@ class ConnectionArbiter:
             for sid in due:
                 del self._pending[sid]
             return due
-
-    def _add(self, sid: str) -> None:
-        """Let a connection drive when it is new."""
-        if sid in self._order:
-            return
-        if self.driving_sid is not None:
-            self._pending[self.driving_sid] = self._clock() + _PENDING_SECONDS
-        self._order.append(sid)
-        self._change()
 
     def _change(self) -> None:
         """Reset the state for the connection that drives now."""

@@ -88,22 +88,20 @@ class SpeedController:
         """Return the speed to hold with this answer and this uncertainty."""
         if self._stops:
             return 0.0
-        slower = _SLOW if self.uncertain and self.settings.when_uncertain == "slow" else 1.0
-        return slower * self._certain_mph(answer)
+        mph, predicted = self.set_speed_mph, answer.predicted_speed_mph
+        lowest = min(self.settings.min_speed_mph, mph)
+        if self.settings.predicted_speed:
+            if predicted is None or not math.isfinite(predicted):
+                predicted = lowest
+            mph = min(max(predicted, lowest), mph)
+        elif self.settings.slow_in_corners:
+            sharpness = min(max((abs(answer.steering) - STRAIGHT) / (SHARPEST - STRAIGHT), 0.0), 1.0)
+            mph -= sharpness * (mph - lowest)
+        return mph * (_SLOW if self.uncertain and self.settings.when_uncertain == "slow" else 1.0)
 
     @property
     def _stops(self) -> bool:
         return self.uncertain and self.settings.when_uncertain == "stop"
-
-    def _certain_mph(self, answer: Answer) -> float:
-        lowest = min(self.settings.min_speed_mph, self.set_speed_mph)
-        if self.settings.predicted_speed:
-            mph = answer.predicted_speed_mph
-            return min(max(mph, lowest), self.set_speed_mph) if mph is not None and math.isfinite(mph) else lowest
-        if not self.settings.slow_in_corners:
-            return self.set_speed_mph
-        sharpness = min(max((abs(answer.steering) - STRAIGHT) / (SHARPEST - STRAIGHT), 0.0), 1.0)
-        return self.set_speed_mph - sharpness * (self.set_speed_mph - lowest)
 
     def forget(self) -> None:
         """Reset the controller, for another car."""

@@ -55,7 +55,10 @@ class DriveSettings(Checked):
 
     def validate(self) -> None:
         for address in self.allow_from:
-            _check_address(address)
+            try:
+                ipaddress.ip_address(address)
+            except ValueError:
+                raise SettingError("{allow_from} {address}, expected one such as 172.17.0.1", address=address) from None
         check_token(self.host, self.token)
         if self.append and self.run_folder is None:
             raise SettingError("{append} adds to a run; name its folder, {run_folder}")
@@ -100,10 +103,3 @@ def is_this_machine(host: str) -> bool:
         return False
     mapped = getattr(address, "ipv4_mapped", None)
     return (mapped or address).is_loopback
-
-
-def _check_address(address: str) -> None:
-    try:
-        ipaddress.ip_address(address)
-    except ValueError:
-        raise SettingError("{allow_from} {address}, expected one such as 172.17.0.1", address=address) from None

@@ -8,16 +8,15 @@ import logging
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from bcclone.dataset.answer import OUTPUTS, Answer
 from bcclone.dataset.framing import Framing
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image, decode_image, decode_jpeg
-from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.drive.controller import SpeedController, SpeedSettings
 from bcclone.drive.protocol import Control, Telemetry
 from bcclone.drive.wheel import PageHands
@@ -26,8 +25,8 @@ from bcclone.system.errors import UserError, first_line
 
 logger = logging.getLogger(__name__)
 
-# When model and monitor take longer than this for each of the last frames, the frames of the simulator's two loops wait
-# for each other, and each is answered twice as late as it need be.
+# When model and monitor take longer than this for each of the last frames, the frames of the simulator's two loops
+# queue, and the latency doubles.
 _TOO_SLOW_SECONDS, _FRAMES_TOO_SLOW = 0.05, 3
 _DECAY = 0.8  # factor on the last steering for each frame without usable steering
 
@@ -42,21 +41,12 @@ class SteeringPolicy(Protocol):
         """Forget the frames so far: the next one does not follow the last one."""
 
 
-class ModelPolicy(SteeringPolicy, Protocol):
-    """A policy that tells what its network sees.
-
-    model: the network in Keras, None for an ONNX file; framing: how pictures of its camera become frames, None for the
-    simulator's.
-    """
-
-    model: Any
-    preprocessing: Preprocessing
-    framing: Framing | None
-
-
 @dataclass(frozen=True)
 class Uncertainty:
-    """A monitor's score of a frame. average: of the scores of the last second; complete: a whole second has passed."""
+    """A monitor's score of a frame. average: of the scores of the last second; complete: a whole second has passed.
+
+    uncertain: the average of a whole second is above the threshold.
+    """
 
     score: float
     average: float
@@ -65,7 +55,6 @@ class Uncertainty:
 
     @property
     def uncertain(self) -> bool:
-        """Return whether the average of a whole second is above the threshold."""
         return self.complete and self.average > self.threshold
 
 
@@ -84,17 +73,17 @@ class Decision:
     """A telemetry and the control that answers it.
 
     frame: its number, from 1, which identifies it throughout the drive; steering: the model's steering, None when that
-    was not usable, and `fault` is the reason; set_speed_mph: the speed that the throttle is to hold; frame_readable:
-    whether the camera frame could be decoded; by: who gave the steering of the control; uncertainty: of the
-    monitor, None without one or without a readable frame; repeated: steering and uncertainty are of an earlier frame,
-    the last one that the model saw.
+    was not usable, and `fault` is the reason; target_speed_mph: the speed that the throttle is to hold;
+    frame_readable: whether the camera frame could be decoded; by: who gave the steering of the control; uncertainty: of
+    the monitor, None without one or without a readable frame; repeated: steering and uncertainty are of the last frame
+    that the model saw, an earlier one.
     """
 
     frame: int
     telemetry: Telemetry
     control: Control
     steering: float | None
-    set_speed_mph: float
+    target_speed_mph: float
     fault: str = ""
     frame_readable: bool = True
     by: DrivenRow = BY_MODEL
@@ -116,8 +105,8 @@ class Driver:
 
     speed: what its controller is built from; hands: of persons who may take over, None: only the model drives; watch:
     judges each frame, and the controller acts on it; clock: returns seconds; framing: how the car's pictures become
-    frames, None if they are frames; answered: decisions so far; faults: frames
-    and messages so far that could not be used.
+    frames, None if they are frames; answered: decisions so far; faults: frames and messages so far that could not be
+    used.
     """
 
     def __init__(
@@ -130,7 +119,11 @@ class Driver:
     ) -> None:
         """Raises UserError for a policy that does not predict what the settings ask for."""
         if speed.needs:
-            _check_predicts(policy, speed.needs)
+            answer = policy.answer(np.zeros((FRAME_HEIGHT, FRAME_WIDTH, 3), np.uint8))
+            policy.forget()
+            for output in OUTPUTS:
+                if output.name in speed.needs and getattr(answer, output.name) is None:
+                    raise UserError(output.refusal)
         self.controller, self._hands, self._watch = SpeedController(speed), hands, watch
         self._policy, self._clock = policy, clock
         self.framing: Framing | None = None
@@ -150,14 +143,16 @@ class Driver:
         Without usable steering, the last steering decays to 0 and the throttle is closed. On a machine that is too
         slow, a late frame gets the model's last steering again, so that the model sees the next one, which is newer.
         """
-        frame, fault = _decode(telemetry.jpeg, self.framing)
-        repeated = frame is not None and late and self.too_slow and self._judged.answer is not None
-        if frame is None:
-            judged = _Judged(None, fault, None)
-        elif repeated:
-            judged = self._judged
+        frame, repeated = None, False
+        try:
+            frame = self.framing.apply(decode_image(telemetry.jpeg)) if self.framing else decode_jpeg(telemetry.jpeg)
+        except BadImage as error:
+            judged = _Judged(None, f"bad camera frame: {error}", None)
         else:
-            judged = self._judged = self._infer_and_judge(frame)
+            repeated = late and self.too_slow and self._judged.answer is not None
+            if not repeated:
+                self._judged = self._judge(frame)
+            judged = self._judged
         answer, fault, uncertainty = judged.answer, judged.fault, judged.uncertainty
         self.controller.uncertain = uncertainty is not None and uncertainty.uncertain
         if answer is None:
@@ -175,7 +170,7 @@ class Driver:
             telemetry=telemetry,
             control=control,
             steering=None if answer is None else answer.steering,
-            set_speed_mph=self.controller.target_mph(self._sent),
+            target_speed_mph=self.controller.target_mph(self._sent),
             fault=fault,
             frame_readable=frame is not None,
             by=BY_MODEL if self._hands is None else self._hands.by,
@@ -204,46 +199,20 @@ class Driver:
         if self.faults in (1, 10, 100) or self.faults % 1000 == 0:
             logger.warning("fault %d: %s; answered safely", self.faults, fault)
 
-    def _infer_and_judge(self, frame: Image) -> _Judged:
+    def _judge(self, frame: Image) -> _Judged:
         """Return what the model and the monitor say of a frame; note how long it took."""
-        start = self._clock()
-        judged = _Judged(*self._infer(frame), self._judge(frame))
+        answer: Answer | None = None
+        fault, uncertainty, start = "", None, self._clock()
+        try:  # the car needs an answer, whatever model and monitor raise
+            given = self._policy.answer(frame)
+            answer = given if math.isfinite(given.steering) else None
+            fault = f"bad inference: steering is {given.steering}" if answer is None else ""
+        except Exception as error:
+            fault = f"bad inference: {first_line(error)}"
+        if self._watch is not None:
+            try:
+                uncertainty = self._watch.judge(frame)
+            except Exception as error:
+                self.count_fault(f"the monitor failed: {first_line(error)}")
         self._judging_seconds.append(self._clock() - start)
-        return judged
-
-    def _infer(self, frame: Image) -> tuple[Answer | None, str]:
-        """Return the model's answer, or None and the reason."""
-        try:
-            answer = self._policy.answer(frame)
-        except Exception as error:  # the car needs an answer, whatever inference raises
-            return None, f"bad inference: {first_line(error)}"
-        if not math.isfinite(answer.steering):
-            return None, f"bad inference: steering is {answer.steering}"
-        return answer, ""
-
-    def _judge(self, frame: Image) -> Uncertainty | None:
-        """Return what the monitor says of a frame, None without one or when it fails."""
-        if self._watch is None:
-            return None
-        try:
-            return self._watch.judge(frame)
-        except Exception as error:  # the car needs an answer, whatever the monitor raises
-            self.count_fault(f"the monitor failed: {first_line(error)}")
-            return None
-
-
-def _check_predicts(policy: SteeringPolicy, names: Sequence[str]) -> None:
-    """Raise UserError for a policy whose answers lack one of these outputs; it forgets the frame that it is shown."""
-    answer = policy.answer(np.zeros((FRAME_HEIGHT, FRAME_WIDTH, 3), np.uint8))
-    policy.forget()
-    for output in OUTPUTS:
-        if output.name in names and getattr(answer, output.name) is None:
-            raise UserError(output.refusal)
-
-
-def _decode(jpeg: bytes, framing: Framing | None) -> tuple[Image | None, str]:
-    """Return the frame, or None and the reason."""
-    try:
-        return framing.apply(decode_image(jpeg)) if framing else decode_jpeg(jpeg), ""
-    except BadImage as error:
-        return None, f"bad camera frame: {error}"
+        return _Judged(answer, fault, uncertainty)

@@ -120,7 +120,11 @@ class SocketIOConnection:
     def receive(self, text: str) -> Reaction:
         """Return the reaction to a packet; raises RefusedPacket, which ends the connection."""
         if text.startswith("42"):
-            return self._event(text)
+            joining: tuple[str, ...] = ()
+            if not self._joined and not text.startswith("42/"):
+                self.dialect = "Unity simulator"
+                joining = self._join()  # fact 4: an event without a CONNECT before it
+            return Reaction(joining, None if self._left else read_telemetry(text[1:]))
         if text[:1] not in tuple("0123456") or (text[0] == "4" and text[1:2] not in tuple("0123456")):
             raise RefusedPacket('a text that is no packet of Socket.IO, expected one such as 42["telemetry",{...}]')
         if text[0] == "2":  # fact 9: the client pings
@@ -128,13 +132,6 @@ class SocketIOConnection:
         if text[0] == "4":
             return self._message(text)
         return Reaction(close=text[0] == "1")
-
-    def _event(self, text: str) -> Reaction:
-        joining: tuple[str, ...] = ()
-        if not self._joined and not text.startswith("42/"):
-            self.dialect = "Unity simulator"
-            joining = self._join()  # fact 4: an event without a CONNECT before it
-        return Reaction(joining, None if self._left else read_telemetry(text[1:]))
 
     def _message(self, text: str) -> Reaction:
         try:
@@ -166,7 +163,11 @@ def read_telemetry(packet: str) -> TelemetryEvent | None:
         return None
     ack = _message_text(Packet(ACK, [], id=int(event["id"]))) if event["id"] else ""
     try:
-        return TelemetryEvent(parse_telemetry(_first_argument(packet)), ack)
+        try:
+            _, *arguments = Packet(encoded_packet=packet).data
+        except (ValueError, RecursionError) as error:
+            raise ProtocolError(f"unreadable JSON: {error}; expected a name and an object") from None
+        return TelemetryEvent(parse_telemetry(arguments[0] if arguments else None), ack)
     except ProtocolError as error:  # the car needs an answer all the same
         return TelemetryEvent(error, ack)
 
@@ -215,15 +216,6 @@ def event_text(name: str, fields: dict[str, str]) -> str:
 def _message_text(packet: Packet) -> str:
     """Return a packet of Socket.IO as the text of a message of Engine.IO."""
     return f"4{packet.encode()}"
-
-
-def _first_argument(packet: str) -> Any:
-    """Return the object of an event: the value after its name in a JSON list, None if there is none."""
-    try:
-        _, *arguments = Packet(encoded_packet=packet).data
-    except (ValueError, RecursionError) as error:
-        raise ProtocolError(f"unreadable JSON: {error}; expected a name and an object") from None
-    return arguments[0] if arguments else None
 
 
 def _parse_number(payload: dict[str, Any], name: str) -> tuple[float, bool]:

@@ -9,12 +9,14 @@ import logging
 import queue
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 from bcclone.recording.writer import is_free
 from bcclone.system.errors import UserError
+from bcclone.system.progress import Notify
 
 logger = logging.getLogger(__name__)
 
@@ -23,17 +25,15 @@ RowIn = TypeVar("RowIn", contravariant=True)
 
 
 class RowFiles(Protocol[RowIn]):
-    """The open files of a recording."""
+    """The open files of a recording, which are in a folder."""
 
     @property
-    def folder(self) -> Path:
-        """Return the folder that they are in."""
+    def folder(self) -> Path: ...
 
     def write(self, row: RowIn) -> None:
         """Write a whole row; raises OSError or UserError, and the rows before are complete."""
 
-    def close(self) -> None:
-        """Close them."""
+    def close(self) -> None: ...
 
 
 def free_folder(folder: Path) -> Path:
@@ -62,13 +62,14 @@ class Recorder(Generic[Row]):
 
     open_files is called at the begin of each, and raises UserError. from_start: the first one begins with the block.
     Rows are dropped and counted when more than most_waiting wait for the disk. When the disk is full or gone, the
-    recording ends and the drive goes on; on_failure is called with the reason.
+    recording ends and the drive goes on; on_failure is called with the reason. recorded, dropped: rows of all
+    recordings so far.
     """
 
     def __init__(
         self,
         open_files: Callable[[], RowFiles[Row]],
-        on_failure: Callable[[str], None] = lambda why: None,
+        on_failure: Notify = lambda why: None,
         most_waiting: int = 256,
         from_start: bool = False,
     ) -> None:
@@ -100,12 +101,10 @@ class Recorder(Generic[Row]):
 
     @property
     def recorded(self) -> int:
-        """Return the number of rows of all recordings so far."""
         return sum(recording.recorded for recording in self._recordings)
 
     @property
     def dropped(self) -> int:
-        """Return the number of rows that were left out so far."""
         return sum(recording.dropped for recording in self._recordings)
 
     @property
@@ -164,15 +163,10 @@ class Recorder(Generic[Row]):
                     recording.files.write(row)
                     recording.recorded += 1
             except (UserError, OSError) as error:
+                why = (error.strerror if isinstance(error, OSError) else None) or str(error)
                 recording.dropped += row is not None
-                self._fail(recording, error)
-
-    def _fail(self, recording: _Recording[Row], error: UserError | OSError) -> None:
-        recording.failure = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        recording.on = False
-        logger.warning("%s: cannot record any more: %s; driving goes on", recording.files.folder, recording.failure)
-        self._on_failure(f"the recording has ended: {recording.failure}")
-        try:
-            recording.files.close()
-        except OSError:
-            logger.warning("%s: its files could not be closed", recording.files.folder)
+                recording.failure, recording.on = why, False
+                logger.warning("%s: cannot record any more: %s; driving goes on", recording.files.folder, why)
+                self._on_failure(f"the recording has ended: {why}")
+                with suppress(OSError):
+                    recording.files.close()

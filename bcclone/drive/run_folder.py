@@ -7,7 +7,6 @@ the latencies and, with a monitor, uncertainty.csv.
 import datetime
 import re
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from bcclone.recording.run_tables import ANSWERS, DRIVERS, UNCERTAINTY, answer_r
 from bcclone.recording.writer import RecordingWriter, is_free, refuse_links
 from bcclone.system.codec import open_file
 from bcclone.system.errors import UserError
+from bcclone.system.progress import Notify
 
 _MILLISECOND = datetime.timedelta(milliseconds=1)
 
@@ -36,7 +36,7 @@ class RunRow:
 
 
 def run_recorder(
-    folder: Path | None = None, append: bool = False, on_failure: Callable[[str], None] = lambda why: None
+    folder: Path | None = None, append: bool = False, on_failure: Notify = lambda why: None
 ) -> Recorder[RunRow]:
     """Return the recorder of a drive; with a folder, it is on from the start.
 
@@ -56,7 +56,7 @@ def run_recorder(
 
 
 class _FrameNames:
-    """Names each frame by its time, in milliseconds; a second frame gets the next one. last: of the newest frame.
+    """Names each frame by its time in milliseconds, or by the next millisecond if that is taken. last: the newest time.
 
     The clock of the machine is read once: set back or forth during a drive, it would change the time between two rows.
     """
@@ -94,15 +94,11 @@ class RunTables:
             tables[ANSWERS] = answer_row(name, row.seconds)
         if found := decision.uncertainty:
             tables[UNCERTAINTY] = uncertainty_row(name, found.score, found.average, found.uncertain)
-        self._writer.write({name: decision.telemetry.jpeg}, _numbers_of(decision), tables)
-
-
-def _numbers_of(decision: Decision) -> Iterator[str]:
-    """Yield the cells of a row as in the simulator's format, then the received steering and throttle."""
-    telemetry, control = decision.telemetry, decision.control
-    throttle, brake = max(control.throttle, 0.0), abs(min(control.throttle, 0.0))
-    yield from (f"{number:.6f}" for number in (control.steering, throttle, brake, telemetry.speed_mph))
-    yield from (f"{number:.4f}" for number in (telemetry.steering_degrees, telemetry.throttle))
+        telemetry, control = decision.telemetry, decision.control
+        throttle, brake = max(control.throttle, 0.0), abs(min(control.throttle, 0.0))
+        numbers = [f"{number:.6f}" for number in (control.steering, throttle, brake, telemetry.speed_mph)]
+        received = [f"{number:.4f}" for number in (telemetry.steering_degrees, telemetry.throttle)]
+        self._writer.write({name: telemetry.jpeg}, numbers + received, tables)
 
 
 def check_run_folder(folder: Path, append: bool) -> datetime.datetime:
@@ -114,7 +110,12 @@ def check_run_folder(folder: Path, append: bool) -> datetime.datetime:
                 f"{folder} contains a run, which is never overwritten; record into {free_folder(folder)}, or add to it "
                 "with --append"
             )
-        _check_is_run(folder)
+        refuse_links(folder)
+        if (log := folder / LOG_NAME).exists():
+            with open_file(log, "table") as file:
+                first = file.readline(1000)
+            if first and not re.match(rb"\d{4}(_\d\d){5}_\d{3}\.jpg,,,", first):  # a recording of the simulator
+                raise UserError(f"{folder} is a recording, but not a run of drive.py; record into another folder")
     except OSError as error:
         raise UserError(f"{folder}: cannot record there: {error.strerror}; choose another folder") from None
     frames = [name for name in names if name.endswith(".jpg")]
@@ -124,14 +125,3 @@ def check_run_folder(folder: Path, append: bool) -> datetime.datetime:
         return datetime.datetime.strptime(frames[-1].removesuffix(".jpg") + "000", "%Y_%m_%d_%H_%M_%S_%f")
     except ValueError:
         raise UserError(f"{folder}: {frames[-1]} is not a frame of a run; record into another folder") from None
-
-
-def _check_is_run(folder: Path) -> None:
-    """Raise UserError when drive.py did not write the folder's log; it may be a recording of the simulator."""
-    refuse_links(folder)
-    log = folder / LOG_NAME
-    if log.exists():
-        with open_file(log, "table") as file:
-            first = file.readline(1000)
-        if first and not re.match(rb"\d{4}(_\d\d){5}_\d{3}\.jpg,,,", first):
-            raise UserError(f"{folder} is a recording, but not a run of drive.py; record into another folder")

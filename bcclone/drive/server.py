@@ -20,15 +20,17 @@ from typing import IO
 
 from bcclone.drive.arbiter import ConnectionArbiter
 from bcclone.drive.drive_settings import DriveResult, DriveSettings, is_this_machine
-from bcclone.drive.driver import Driver, ModelPolicy, Watch
+from bcclone.drive.driver import Driver, Watch
 from bcclone.drive.page.page_state import make_saliency_thread
 from bcclone.drive.run_folder import check_run_folder, run_recorder
 from bcclone.drive.stats import DriveStats
 from bcclone.drive.wheel import PageHands
 from bcclone.drive.wire.web_server import Access, WebServer, load_host
 from bcclone.model.model_path import check_model_path, is_onnx
+from bcclone.model.policy import Policy, load_policy
 from bcclone.system.errors import UserError
 from bcclone.system.interrupts import keeping_interrupts
+from bcclone.system.progress import Notify
 
 _END_SECONDS, _POLL_SECONDS = 20.0, 0.05
 _CONNECTED = "a car is connected\n"
@@ -37,7 +39,7 @@ _LISTENING = re.compile(r"listening on \S+:(\d+);")
 
 def serve(
     settings: DriveSettings,
-    notify: Callable[[str], None] = print,
+    notify: Notify = print,
     stop: threading.Event | None = None,
     open_watch: Callable[[], Watch] | None = None,
 ) -> DriveResult:
@@ -50,33 +52,18 @@ def serve(
     when the model, the address or the run folder cannot be used.
     """
     check_model_path(settings.model)
-    return _serve(lambda server: _load(settings, server, open_watch), settings, notify, stop)
+    return serve_policy(None, settings, notify, stop, open_watch)
 
 
-def serve_policy(
-    policy: ModelPolicy,
-    settings: DriveSettings,
-    notify: Callable[[str], None] = print,
-    stop: threading.Event | None = None,
-    watch: Watch | None = None,
-) -> DriveResult:
-    """Serve a policy that is already open, as serve() does. watch: the monitor of the drive."""
-    return _serve(lambda server: (policy, watch), settings, notify, stop)
-
-
-def _load(
-    settings: DriveSettings, server: WebServer, open_watch: Callable[[], Watch] | None
-) -> tuple[ModelPolicy, Watch | None]:
-    """Return the policy of the model and the monitor, if there is one, and say how they drive."""
+def _load(settings: DriveSettings, server: WebServer, watched: bool) -> Policy:
+    """Return the policy of the model, and say how it drives. watched: a monitor, which needs TensorFlow, is loaded."""
     server.notify(f"loading {settings.model}; a simulator that connects waits, and {server.url} shows when it drives")
     device = "CPU"
-    if not is_onnx(settings.model) or open_watch is not None:
+    if not is_onnx(settings.model) or watched:
         from bcclone.system.tensorflow_quietly import load_tensorflow
 
         # one thread is a fifth faster than two for single frames, and leaves a core to the simulator
         device = load_tensorflow(threads=1)
-    from bcclone.model.policy import load_policy
-
     policy = load_policy(settings.model, settings.preprocess)
     server.notify(f"{settings.model}: frames are prepared as {policy.preprocessing.describe()}")
     if policy.framing:
@@ -88,15 +75,17 @@ def _load(
     if not is_this_machine(settings.host):
         host = settings.host
         server.notify(f"warning: every machine that knows the token can use {host}; the token is sent unencrypted")
-    return policy, open_watch() if open_watch else None
+    return policy
 
 
-def _serve(
-    load: Callable[[WebServer], tuple[ModelPolicy, Watch | None]],
+def serve_policy(
+    policy: Policy | None,
     settings: DriveSettings,
-    notify: Callable[[str], None],
-    stop: threading.Event | None,
+    notify: Notify = print,
+    stop: threading.Event | None = None,
+    open_watch: Callable[[], Watch] | None = None,
 ) -> DriveResult:
+    """Serve a policy that is already open, or the model of the settings if it is None, as serve() does."""
     if settings.run_folder is not None:
         check_run_folder(settings.run_folder, settings.append)
     host, access = load_host(settings.async_mode), Access(settings.host, settings.token, settings.allow_from)
@@ -104,7 +93,8 @@ def _serve(
         notify("note: eventlet and this mode are supported until April 2027; leave --async-mode out to use threads")
     with WebServer(host, (settings.host, settings.port), access, notify, stop) as server:
         with keeping_interrupts():
-            policy, watch = load(server)
+            policy = policy or _load(settings, server, open_watch is not None)
+            watch = open_watch() if open_watch else None
         from bcclone.drive.page.app import OpenPages, make_app
         from bcclone.drive.wire.service import DrivePage, DriveService
 
@@ -128,15 +118,9 @@ def _serve(
             )
             server.wait()
             service.finish()
-    recording = recorder.state()
-    return DriveResult(
-        answered=driver.answered,
-        faults=driver.faults,
-        folder=None if recording["folder"] is None else Path(recording["folder"]),
-        recorded=recording["recorded"],
-        dropped=recording["dropped"],
-        failure=recording["failure"],
-    )
+    folder = recorder.state()["folder"]
+    counts = recorder.recorded, recorder.dropped
+    return DriveResult(driver.answered, driver.faults, Path(folder) if folder else None, *counts, recorder.failure)
 
 
 @dataclass(frozen=True)
@@ -165,7 +149,11 @@ def server_process(
         try:
             yield ServerProcess(_port(process, output, start_seconds), process.pid)
         finally:
-            _end(process)
+            try:
+                process.communicate(timeout=_END_SECONDS)  # closes its standard input
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
             _, _, after = _read(output).partition(_CONNECTED)
             # the caller reports an interrupt itself
             lines = [line for line in after.splitlines() if not line.startswith("interrupted: ")]
@@ -206,13 +194,3 @@ def _port(process: subprocess.Popen[bytes], output: IO[str], seconds: float) -> 
 def _read(output: IO[str]) -> str:
     output.seek(0)
     return output.read()
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    if process.stdin is not None:
-        process.stdin.close()
-    try:
-        process.wait(_END_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()

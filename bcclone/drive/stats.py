@@ -8,12 +8,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from bcclone.drive.arbiter import ConnectionArbiter, Reply
+from bcclone.drive.arbiter import SILENCES, ConnectionArbiter, Reply
 from bcclone.drive.driver import Decision
 from bcclone.drive.protocol import Telemetry
 
@@ -22,7 +22,6 @@ _HISTORY_STEP = 0.09  # keeps every third frame of 30 a second, in spite of roun
 _LATENCIES = 1000  # answers that p50 and p99 are computed from
 _MAX_WARNINGS = 8
 _RATE_SECONDS = 2.0
-_SILENT_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
@@ -41,10 +40,22 @@ class HistoryPoint:
     latency_ms: float
 
 
+@dataclass(frozen=True)
+class _Answered:
+    """A car and its last answer. sid: "" for none; key_held: a person drives it, at the simulator."""
+
+    sid: str = ""
+    telemetry: Telemetry | None = None
+    decision: Decision | None = None
+    key_held: bool = False
+    latency_ms: float | None = None
+
+
 class DriveStats:
     """Collects the figures of a drive; threads may write and read at the same time.
 
-    arbiter: knows which car drives; max_latency_ms: slower answers are counted, 0 for none. frames: received so far.
+    arbiter: knows which car drives; max_latency_ms: slower answers are counted, 0 for none. seconds: since the server
+    began; frames: received so far.
     """
 
     def __init__(
@@ -53,11 +64,7 @@ class DriveStats:
         self._arbiter, self._max_latency_ms = arbiter, max_latency_ms
         self._clock, self._began = clock, clock()
         self._lock = threading.Lock()
-        self._sid = ""  # of the car that was answered last; the next four values are about it
-        self._telemetry: Telemetry | None = None
-        self._decision: Decision | None = None
-        self._key_held = False
-        self._latency_ms: float | None = None
+        self._last = _Answered()
         self._answers: deque[float] = deque(maxlen=1000)  # when each was sent
         self._history: deque[HistoryPoint] = deque()
         self._latencies: deque[float] = deque(maxlen=_LATENCIES)
@@ -67,14 +74,13 @@ class DriveStats:
 
     @property
     def seconds(self) -> float:
-        """Return the seconds since the server began."""
         return self._clock() - self._began
 
     @property
     def jpeg(self) -> tuple[int, bytes]:
         """Return the number of the last frame, from 1, and the frame; b"" when no car drives."""
         with self._lock:
-            telemetry = self._telemetry if self._is_driving() else None
+            telemetry = self._driving().telemetry
             return self.frames, telemetry.jpeg if telemetry else b""
 
     def answered(self, sid: str, reply: Reply, seconds: float | None) -> None:
@@ -85,16 +91,16 @@ class DriveStats:
             return
         decision, latency_ms = reply.decision, None if seconds is None else seconds * 1000
         with self._lock:
-            if sid != self._sid:
-                self._sid, self._key_held = sid, False
-                self._telemetry = self._decision = self._latency_ms = None
+            if sid != self._last.sid:
+                self._last = _Answered(sid)
                 self._answers.clear()
             if not reply.fault:
-                self._decision, self._key_held = decision, reply.telemetry is None
+                self._last = replace(self._last, decision=decision, key_held=reply.telemetry is None)
             if reply.telemetry is not None:
-                self._telemetry = reply.telemetry
+                self._last = replace(self._last, telemetry=reply.telemetry)
                 self.frames += 1
             if latency_ms is not None:
+                self._last = replace(self._last, latency_ms=round(latency_ms, 2))
                 self._count_latency(decision, latency_ms)
         if decision is not None and decision.repeated:
             self.warn("the model is too slow for this machine: frames that waited got the steering of an earlier one")
@@ -119,20 +125,19 @@ class DriveStats:
         """
         arbiter, driver = self._arbiter, self._arbiter.driver
         with self._lock:
-            drives = self._is_driving()
-            telemetry, decision = (self._telemetry, self._decision) if drives else (None, None)
-            last_ms = self._latency_ms if drives else None
-            p50, p99 = self._latency_percentiles()
+            car, since = self._driving(), self.seconds - _RATE_SECONDS
+            telemetry, decision = car.telemetry, car.decision
+            p50, p99 = np.percentile(self._latencies, [50, 99]).round(2).tolist() if self._latencies else (None, None)
             return {
                 "seconds": round(self.seconds, 1),
-                "connection": self._connection(drives),
+                "connection": self._connection(car),
                 "dialect": dialect,
                 "clients": clients,
                 "waiting_cars": arbiter.waiting,
                 "autonomous": arbiter.autonomous,
                 "frames": self.frames,
                 "first_answer_seconds": self.first_answer_seconds,
-                "frames_per_second": self._rate() if drives else 0.0,
+                "frames_per_second": round(sum(sent > since for sent in self._answers if car.sid) / _RATE_SECONDS, 1),
                 "answered": driver.answered,
                 "faults": driver.faults,
                 "wakeups": arbiter.wakeups,
@@ -141,10 +146,10 @@ class DriveStats:
                 "steering_model": decision.steering if decision else None,
                 "steering_sent": decision.control.steering if decision else None,
                 "throttle": decision.control.throttle if decision else None,
-                "target_speed_mph": decision.set_speed_mph if decision else None,
+                "target_speed_mph": decision.target_speed_mph if decision else None,
                 "speed_rule": driver.controller.settings.rule,
                 "latency_ms": {
-                    "last": None if last_ms is None else round(last_ms, 2),
+                    "last": car.latency_ms,
                     "p50": p50,
                     "p99": p99,
                     "slow": self._slow,
@@ -163,19 +168,19 @@ class DriveStats:
         with self._lock:
             return [point for point in self._history if point.seconds > after]
 
-    def _is_driving(self) -> bool:
-        """Return whether the car that was answered last drives; it may have left, or another one drives."""
-        return self._sid == self._arbiter.driving_sid
+    def _driving(self) -> _Answered:
+        """Return the car that drives and its last answer, nothing before its first one."""
+        return self._last if self._last.sid == self._arbiter.driving_sid else _Answered()
 
-    def _connection(self, drives: bool) -> str:
+    def _connection(self, car: _Answered) -> str:
         arbiter = self._arbiter
         if arbiter.driving_sid is None:
             return "none"
-        if arbiter.silent_seconds > _SILENT_SECONDS:
+        if arbiter.silent_seconds > SILENCES[0]:
             return "silent"
         if not arbiter.autonomous:
             return "handed over"
-        return "key held" if drives and self._key_held else "driving"
+        return "key held" if car.key_held else "driving"
 
     def _uncertainty(self, decision: Decision | None) -> dict[str, Any] | None:
         if decision is None or (uncertainty := decision.uncertainty) is None:
@@ -192,25 +197,14 @@ class DriveStats:
         now = self.seconds
         if self.first_answer_seconds is None:
             self.first_answer_seconds = round(now, 2)
-        self._latency_ms = latency_ms
         self._latencies.append(latency_ms)
         self._answers.append(now)
         self._slow += 0 < self._max_latency_ms < latency_ms
         is_due = not self._history or now - self._history[-1].seconds >= _HISTORY_STEP
-        if decision is None or not self._is_driving() or not is_due:
+        if decision is None or self._driving() is not self._last or not is_due:
             return
         speed, control = decision.telemetry.speed_mph, decision.control
-        values = (speed, decision.set_speed_mph, decision.steering, control.steering, control.throttle, latency_ms)
+        values = (speed, decision.target_speed_mph, decision.steering, control.steering, control.throttle, latency_ms)
         self._history.append(HistoryPoint(now, *values))
         while self._history[0].seconds < now - HISTORY_SECONDS:
             self._history.popleft()
-
-    def _rate(self) -> float:
-        since = self.seconds - _RATE_SECONDS
-        return round(sum(sent > since for sent in self._answers) / _RATE_SECONDS, 1)
-
-    def _latency_percentiles(self) -> tuple[float | None, float | None]:
-        if not self._latencies:
-            return None, None
-        p50, p99 = np.percentile(self._latencies, [50, 99])
-        return round(float(p50), 2), round(float(p99), 2)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
+from bcclone.dataset.vehicle import KEY_STEP
 from bcclone.drive.protocol import Control
 from bcclone.recording.run_tables import BY_MODEL, HUMAN, MODEL, DrivenRow
 
@@ -18,11 +19,9 @@ _HAND_OVER_CHANGE = 0.05  # of the steering from frame to frame, at a hand-over
 SILENT_SECONDS = 1.0  # without a message of the page that steers, its hands are off the wheel
 ANSWER_SECONDS = 10.0  # that a page has to keep the wheel after it was asked for it
 _STEP_SECONDS = 0.02
-_LATE_STEPS = 25  # of a pause between two frames
-
-# Seen in recorded logs: each 0.02 s that a key is held turns the wheel by 0.05 of full lock, and a released key
-# centres it at once; throttle and brake rise and fall by 3 a second, like the Unity program's default axes.
-STEERING_STEP, THROTTLE_STEP = 0.05, 0.06
+_LATE_STEPS = 25  # most steps that are made up for after a pause
+# Throttle and brake rise and fall by 3 a second, like the Unity program's default axes: seen in recorded logs.
+_THROTTLE_STEP = 0.06
 
 
 @dataclass(frozen=True)
@@ -70,37 +69,26 @@ class HandControls:
     def advance(self, hands: HandInput, steps: int) -> HandInput:
         """Return the positions after so many steps of 0.02 s with these controls in use; None: hands, or feet, off."""
         for _ in range(steps):
-            self._steering = _pressed(self._steering, hands.steering_key, STEERING_STEP)
-            if not hands.steering_key:
-                self._steering = 0.0
-            self._throttle = _pressed(self._throttle, hands.throttle_key, THROTTLE_STEP)
-            if not hands.throttle_key:
-                self._throttle = _released(self._throttle, THROTTLE_STEP)
-        return HandInput(self._steer(hands), self._pedals(hands))
-
-    def _steer(self, hands: HandInput) -> float | None:
-        if hands.steering is not None:
-            return float(hands.steering)
-        return self._steering if hands.steering_key else None
-
-    def _pedals(self, hands: HandInput) -> float | None:
+            self._steering = _pressed(self._steering, hands.steering_key, KEY_STEP) if hands.steering_key else 0.0
+            if hands.throttle_key:
+                self._throttle = _pressed(self._throttle, hands.throttle_key, _THROTTLE_STEP)
+            else:  # back to 0
+                left = round(max(abs(self._throttle) - _THROTTLE_STEP, 0.0), 6)
+                self._throttle = math.copysign(left, self._throttle)
         if hands.throttle is not None:
             self._throttle = 0.0
-            return float(hands.throttle)
-        return self._throttle if hands.throttle_key or self._throttle else None
+        steering = self._steering if hands.steering_key else None
+        throttle = self._throttle if hands.throttle_key or self._throttle else None
+        return HandInput(
+            steering if hands.steering is None else float(hands.steering),
+            throttle if hands.throttle is None else float(hands.throttle),
+        )
 
 
 def _pressed(value: float, key: int, step: float) -> float:
     """Return a value after one step with this key held; the other direction begins at 0."""
-    if not key:
-        return value
     value = 0.0 if value * key < 0 else value
     return round(min(max(value + key * step, -1.0), 1.0), 6)  # so that many steps add up to round numbers
-
-
-def _released(value: float, step: float) -> float:
-    """Return a value after one step without a key, on its way to 0."""
-    return math.copysign(round(max(abs(value) - step, 0.0), 6), value)
 
 
 class Wheel:
@@ -126,17 +114,14 @@ class Wheel:
             takes_over = driver == HUMAN and model is not None
             self.count += takes_over
             self.by = DrivenRow(driver, self.count if takes_over else None)
-        steering = person.steering if driver == HUMAN else model.steering if model else None
-        self._steering = self._limited(steering or 0.0)
+        steering = person.steering if driver == HUMAN or model is None else model.steering
+        steering = steering or 0.0
+        if self._handing_over:
+            limited = min(max(steering, self._steering - _HAND_OVER_CHANGE), self._steering + _HAND_OVER_CHANGE)
+            self._handing_over, steering = limited != steering, limited
+        self._steering = steering
         throttle = (model.throttle if model else 0.0) if person.throttle is None else person.throttle
-        return Control(self._steering, throttle)
-
-    def _limited(self, steering: float) -> float:
-        if not self._handing_over:
-            return steering
-        limited = min(max(steering, self._steering - _HAND_OVER_CHANGE), self._steering + _HAND_OVER_CHANGE)
-        self._handing_over = limited != steering
-        return limited
+        return Control(steering, throttle)
 
 
 @dataclass(frozen=True)
@@ -154,8 +139,8 @@ class PageHands:
     In a drive any page may take over (`shared`): the first one whose hands are on the wheel steers, until it lets go.
     In a play the first page drives, until it leaves or hands over: one that is asked for the wheel gives it, keeps it,
     or loses it when it does not answer within 10 s, so that a page that nobody looks at does not hold it for ever.
-    A page is any object. wheel: all steering of the car goes through it, once a frame; input: what the hands did last,
-    after the number of that input.
+    A page is any object. wheel: all steering of the car goes through it, once a frame; input: number and value of the
+    latest input.
     """
 
     def __init__(self, shared: bool = True, clock: Callable[[], float] = time.monotonic) -> None:
@@ -173,7 +158,7 @@ class PageHands:
         return self.wheel.by
 
     @property
-    def driver(self) -> object | None:
+    def driving_page(self) -> object | None:
         """Return the page that drives; in a drive, the page whose hands are on the wheel."""
         if self._shared:
             return None if self._in_use() == RELEASED else self._mover
@@ -191,7 +176,7 @@ class PageHands:
             return WheelView(drives, asked=drives and self._asking is not None, asking=page is self._asking)
 
     def may_set(self, page: object) -> bool:
-        return self._shared or page is self.driver
+        return self._shared or page is self.driving_page
 
     def move(self, page: object, hands: HandInput, number: int = 0) -> None:
         """Take what the hands at a page do; raises ValueError if it may not steer. number: of this input."""
@@ -220,7 +205,7 @@ class PageHands:
     def leave(self, page: object) -> None:
         """Remove a page that has closed; if it drove, the page that asks, or else the oldest one, drives."""
         with self._lock:
-            drove = page is self.driver
+            drove = page is self.driving_page
             if page in self.pages:
                 self.pages.remove(page)
             if page is self._asking:
@@ -233,14 +218,14 @@ class PageHands:
     def ask(self, page: object) -> None:
         """Let a watching page ask for the wheel, if no other one asks."""
         with self._lock:
-            watches = not (self._shared or page is self.driver)
+            watches = not (self._shared or page is self.driving_page)
             if watches and page in self.pages and self._asking is None:
                 self._asking, self._asked_at = page, self._clock()
 
     def answer(self, page: object, give: bool) -> None:
         """Give the wheel to the page that asks, or keep it; only the page that drives can."""
         with self._lock:
-            if page is not self.driver or self._asking is None:
+            if page is not self.driving_page or self._asking is None:
                 return
             if give:
                 self._hand_over()
@@ -254,7 +239,7 @@ class PageHands:
                 self._hand_over()
 
     def _may_steer(self, page: object) -> bool:
-        return page is self.driver or (self._shared and self.driver is None)
+        return page is self.driving_page or (self._shared and self.driving_page is None)
 
     def _in_use(self) -> HandInput:
         return self.input[1] if self.silent_seconds < SILENT_SECONDS else RELEASED

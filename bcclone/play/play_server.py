@@ -5,33 +5,32 @@ Settings go in, a PlayResult comes out; each part of a play is built here, and o
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
 from bcclone.drive.drive_settings import is_this_machine
-from bcclone.drive.driver import Driver, ModelPolicy
+from bcclone.drive.driver import Driver
 from bcclone.drive.page.app import OpenPages, make_app
 from bcclone.drive.page.page_state import PageContents, make_saliency_thread
 from bcclone.drive.wire import threading_host
 from bcclone.drive.wire.web_server import Access, WebServer
+from bcclone.model.policy import Policy, load_policy
 from bcclone.play.play_session import PlaySession, play_recorder
 from bcclone.play.play_settings import PLAY_PORT, PlayResult, PlaySettings
 from bcclone.play.play_world import PlayedWorld
 from bcclone.simulator.render import Renderer
-from bcclone.simulator.track import Track, load_track
+from bcclone.simulator.track import load_track
 from bcclone.system.errors import UserError
 from bcclone.system.hardware import open_in_browser
+from bcclone.system.progress import Notify
 
 logger = logging.getLogger(__name__)
 
 _MAP_STEP = 4  # points of the centre line between two of the map: 2 m
 
 
-def play(
-    settings: PlaySettings, notify: Callable[[str], None] = print, stop: threading.Event | None = None
-) -> PlayResult:
+def play(settings: PlaySettings, notify: Notify = print, stop: threading.Event | None = None) -> PlayResult:
     """Serve a page that drives the built-in simulator, until Ctrl-C, SIGTERM or `stop`; return the result.
 
     notify: called with lines for the user; stop: an event that any thread may set to end the play. Signals are handled
@@ -56,7 +55,7 @@ def play(
         has_model=policy is not None,
         sees=policy.preprocessing.describe() if policy else "",
         track=track.road.name,
-        track_map=_map(track),
+        track_map={"line": track.line[::_MAP_STEP, [0, 2]].round(1).tolist(), "width_m": track.road.width_m},
     )
     access = Access(settings.host, settings.token)
     with (
@@ -74,20 +73,28 @@ def play(
         if settings.browser:
             open_in_browser(server.url, seconds=0)
         server.wait()
-    return _result(session)
+    best = world.best_lap_seconds
+    return PlayResult(
+        frames=session.frames,
+        seconds=round(world.tracked.seconds, 2),
+        laps=round(float(world.tracked.progress_m / track.lap_m), 3),
+        best_lap_seconds=None if best is None else round(best, 2),
+        folders=recorder.folders,
+        rows=recorder.recorded,
+        dropped=recorder.dropped,
+        failure=recorder.failure,
+    )
 
 
-def _load_policy(model: Path, preprocess: str | None) -> ModelPolicy:
+def _load_policy(model: Path, preprocess: str | None) -> Policy:
     from bcclone.system.tensorflow_quietly import load_tensorflow
 
     load_tensorflow(threads=1)  # as drive.py does; the other cores render
-    from bcclone.model.policy import load_policy
-
     return load_policy(model, preprocess)
 
 
 @contextmanager
-def _driven(session: PlaySession, policy: ModelPolicy | None, server: WebServer) -> Iterator[PlaySession]:
+def _driven(session: PlaySession, policy: Policy | None, server: WebServer) -> Iterator[PlaySession]:
     """Let a thread drive the session within the block; when that fails, a stop is requested."""
 
     def drive() -> None:
@@ -107,23 +114,3 @@ def _driven(session: PlaySession, policy: ModelPolicy | None, server: WebServer)
         finally:
             session.end()
             thread.join()
-
-
-def _result(session: PlaySession) -> PlayResult:
-    world, recorder = session.world, session.recorder
-    best = world.best_lap_seconds
-    return PlayResult(
-        frames=session.frames,
-        seconds=round(world.tracked.seconds, 2),
-        laps=round(float(world.tracked.progress_m / world.track.lap_m), 3),
-        best_lap_seconds=None if best is None else round(best, 2),
-        folders=recorder.folders,
-        rows=recorder.recorded,
-        dropped=recorder.dropped,
-        failure=recorder.failure,
-    )
-
-
-def _map(track: Track) -> dict[str, Any]:
-    """Return the map: x and z of the centre line's points, in metres, and the width of the asphalt."""
-    return {"line": track.line[::_MAP_STEP, [0, 2]].round(1).tolist(), "width_m": track.road.width_m}

@@ -20,14 +20,16 @@ from bcclone.drive.page.page_state import ControlChanges, PageContents, PageFram
 from bcclone.drive.protocol import Control, Telemetry
 from bcclone.drive.recorder import Recorder, free_folder
 from bcclone.drive.wheel import SILENT_SECONDS, HandInput, PageHands
-from bcclone.play.play_world import PlayedWorld, WorldPace
+from bcclone.play.play_world import PlayedWorld
 from bcclone.recording.run_tables import HUMAN, MODEL, DrivenRow, TracePoint
 from bcclone.simulator.car import Car
-from bcclone.simulator.record import CarRecording
+from bcclone.simulator.record import BETWEEN_ROWS_SECONDS, CarRecording
 from bcclone.simulator.render import Renderer
+from bcclone.simulator.world import WorldPace
+from bcclone.system.progress import Notify
 
 FRAMES_A_SECOND = 30
-_ROW_SECONDS = 1 / 15  # as the Unity program records
+_MOST_STEPS = 8  # of the world at once: a car that leaps after a pause cannot be driven
 _IDLE_SECONDS = 0.1  # between two frames that nobody sees, or that show a world at rest
 _ROLL_SECONDS, _BRAKE = 1.0, -0.5  # the car then rolls, and brakes after that
 _RELEASED = Control(0.0, 0.0)
@@ -51,7 +53,7 @@ class PlayedRow:
 
 
 class PlaySession(PageSession):
-    """A car that is driven until the session ends, as its pages know it.
+    """A car that is driven until the session ends, for its pages.
 
     hands: at the pages, and the wheel that they share with the model; clock: returns seconds; on_frame: called after
     each frame; paused, put_back: set by pages.
@@ -70,7 +72,7 @@ class PlaySession(PageSession):
         self.on_frame: Callable[[], None] = lambda: None
         self.frames = 0
         self.paused = self.put_back = False
-        self._pace, self._over = WorldPace(clock), threading.Event()
+        self._pace, self._over = WorldPace(_MOST_STEPS, clock), threading.Event()
         self._decision: Decision | None = None
         self.hands.wheel.by = DrivenRow(MODEL if driver else HUMAN)  # before the first frame
         self._apart_until = self._next_row_at = 0.0
@@ -80,7 +82,6 @@ class PlaySession(PageSession):
 
     @property
     def controls(self) -> tuple[str, ...]:
-        """Return the names of the controls that pages set."""
         return ("recording", "paused", "put_back", *(("saliency", "set_speed_mph", "kept") if self.driver else ()))
 
     @property
@@ -96,7 +97,6 @@ class PlaySession(PageSession):
         return self.frames, self._jpeg
 
     def newest(self) -> PageFrame | None:
-        """Return the newest frame and the state with it."""
         return self._newest
 
     def set(self, changes: ControlChanges) -> None:
@@ -124,12 +124,20 @@ class PlaySession(PageSession):
         """Show the world as it is now; return the seconds until the next frame is due. Only drive() calls this."""
         mode, standing = self.mode, self.world.car.speed == 0.0
         number, hands = self.hands.input
-        self._put_back_if_wished()
+        if self.put_back or self.world.lost:
+            self.put_back, self._jpeg = False, b""
+            self.world.put_back()
+            self._apart_until = self._clock() + _APART_SECONDS
+            if self.driver is not None:
+                self.driver.forget_frames()
         at_rest = mode == "paused" or (mode == "asleep" and standing)
         if at_rest:
             self._pace.rest()
         else:
-            self._move(mode, hands)
+            steps = self._pace.due()
+            model = self._decision.control if self._decision else _RELEASED if self.driver else None
+            control = self.hands.wheel.turn(self._hands_asleep() if mode == "asleep" else hands, steps, model)
+            self.world.drive(control.steering, control.throttle, steps)
         if at_rest and self._jpeg:
             if self.hands.pages:
                 self._show(mode, number)
@@ -138,25 +146,11 @@ class PlaySession(PageSession):
         self._jpeg = encode_jpeg(self._image)
         self._show(mode, number)
         self._record(mode)
-        self._decide()
+        if self.driver is not None:  # the model sees every frame, also while a person steers
+            car = self.world.car
+            degrees, mph = car.steering * FULL_LOCK_DEGREES, car.speed / MPH
+            self._decision = self.driver.decide(Telemetry(degrees, car.throttle, mph, self._jpeg))
         return 1 / FRAMES_A_SECOND
-
-    def _put_back_if_wished(self) -> None:
-        if not (self.put_back or self.world.lost):
-            return
-        self.put_back = False
-        self.world.put_back()
-        self._jpeg = b""
-        self._apart_until = self._clock() + _APART_SECONDS
-        if self.driver is not None:
-            self.driver.forget_frames()
-
-    def _move(self, mode: str, hands: HandInput) -> None:
-        """Advance the world to the present, with the steering of whoever drives now."""
-        steps = self._pace.due()
-        model = self._decision.control if self._decision else _RELEASED if self.driver else None
-        control = self.hands.wheel.turn(self._hands_asleep() if mode == "asleep" else hands, steps, model)
-        self.world.drive(control.steering, control.throttle, steps)
 
     def _hands_asleep(self) -> HandInput:
         """Return what the hands would do to stop the car on its road, while no page sends anything."""
@@ -164,21 +158,14 @@ class PlaySession(PageSession):
         rolls = self.hands.silent_seconds < SILENT_SECONDS + _ROLL_SECONDS
         return HandInput(steering, 0.0 if rolls else _BRAKE)
 
-    def _decide(self) -> None:
-        """Ask the model for the control of the next frame; it sees every frame, also while a person steers."""
-        if self.driver is not None:
-            car = self.world.car
-            degrees, mph = car.steering * FULL_LOCK_DEGREES, car.speed / MPH
-            self._decision = self.driver.decide(Telemetry(degrees, car.throttle, mph, self._jpeg))
-
     def _record(self, mode: str) -> None:
         now = self._clock()
         due = now >= self._next_row_at - 0.5 / FRAMES_A_SECOND  # no frame is exactly on time
         if mode != "driving" or not due or now < self._apart_until or self._image is None:
             return
-        self._next_row_at += _ROW_SECONDS
-        if self._next_row_at < now - _ROW_SECONDS:  # after a pause
-            self._next_row_at = now + _ROW_SECONDS
+        self._next_row_at += BETWEEN_ROWS_SECONDS
+        if self._next_row_at < now - BETWEEN_ROWS_SECONDS:  # after a pause
+            self._next_row_at = now + BETWEEN_ROWS_SECONDS
         if self.recorder.on:
             world = self.world
             car, point = copy.copy(world.car), world.tracked.trace_point
@@ -209,7 +196,7 @@ class PlaySession(PageSession):
             "z_m": car.z,
             "heading": car.heading,
             "cross_track_m": world.tracked.position.cross_track_m,
-            "off_road": world.off_road,
+            "off_road": world.tracked.position.off_road,
             "laps": world.laps(),
             "real_time_factor": self._pace.factor,
             "frames_per_second": self._pace.frames_per_second,
@@ -222,7 +209,7 @@ class PlaySession(PageSession):
         texts = []
         if mode == "asleep" and self.frames > FRAMES_A_SECOND:
             texts.append("the page that drives is silent: the car rolls to a stop")
-        if self.world.off_road:
+        if self.world.tracked.position.off_road:
             texts.append("off the road")
         if self._pace.factor < _SLOW:
             texts.append("the world is slower than real time: close other programs")
@@ -237,7 +224,7 @@ class PlaySession(PageSession):
 
 
 def play_recorder(
-    renderer: Renderer, folder: Path | None, on_failure: Callable[[str], None] = lambda why: None
+    renderer: Renderer, folder: Path | None, on_failure: Notify = lambda why: None
 ) -> Recorder[PlayedRow]:
     """Return the recorder of a play: each recording goes into a new folder, the first into `folder` if it is free."""
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from bcclone.dataset.images import Image, encode_jpeg
-from bcclone.dataset.vehicle import FULL_LOCK_DEGREES, MPH, WHEELBASE_M
+from bcclone.dataset.vehicle import FULL_LOCK_DEGREES, KEY_STEP, MPH, WHEELBASE_M
 from bcclone.recording.row import image_stamp
 from bcclone.recording.run_tables import DRIVERS, TRACE, DrivenRow, TracePoint
 from bcclone.recording.writer import RecordingWriter, is_free
@@ -30,7 +30,6 @@ _START = datetime.datetime(2026, 1, 1)  # a fixed clock: the same seed gives the
 
 _LOOKAHEAD_M = 4.0
 _WANDER_SECONDS = 4.0
-_KEY_STEP = 0.05  # of full lock, per 0.02 s that a key is held; 0 when it is released: seen in recorded logs
 _KEY_SLACK = 0.006  # error, in seconds of full lock, at which a person presses a key
 _SWERVE_SECONDS, _RECOVERY_SECONDS = 4.0, 2.5
 _PAUSE_SECONDS = 1.5  # at least; readers of the log ignore shorter pauses
@@ -99,7 +98,7 @@ class Expert:
         pressed = abs(self._key_debt) > _KEY_SLACK or self._key_steering != 0.0
         side = math.copysign(1.0, self._key_debt)
         if pressed and (self._key_steering == 0.0 or side == math.copysign(1.0, self._key_steering)):
-            self._key_steering = min(max(self._key_steering + side * _KEY_STEP, -1.0), 1.0)
+            self._key_steering = min(max(self._key_steering + side * KEY_STEP, -1.0), 1.0)
         else:
             self._key_steering = 0.0
         return self._key_steering
@@ -147,7 +146,9 @@ class CarRecording(RecordingWriter):
         """
         stamp = image_stamp(self._start + datetime.timedelta(milliseconds=round(seconds * 1000)))
         images = {f"{camera}_{stamp}.jpg": encode_jpeg(frame) for camera, frame in frames.items()}
-        numbers = map(_single, (car.steering, car.throttle, car.brake, car.speed / MPH))
+        # in single precision with seven digits, as the simulator writes numbers: 3.798023E-05
+        cells = (np.float32(value) for value in (car.steering, car.throttle, car.brake, car.speed / MPH))
+        numbers = [f"{cell:.7g}".replace("e", "E") for cell in cells]
         tables = {table: value.row(f"center_{stamp}.jpg") for table, value in ((TRACE, point), (DRIVERS, by)) if value}
         try:
             self.write(images, numbers, tables)
@@ -185,8 +186,3 @@ def _record_drive(tracked: TrackedCar, expert: Expert, goal_m: float, renderer: 
                 progress.advance(max(tracked.progress_m - progress.done, 0.0), f"{writer.rows} rows")
             tracked.step()
         progress.advance(goal_m - progress.done, f"{writer.rows} rows")
-
-
-def _single(value: float) -> str:
-    """Format a number as the simulator does: single precision, seven digits, 3.798023E-05."""
-    return f"{np.float32(value):.7g}".replace("e", "E")

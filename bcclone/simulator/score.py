@@ -118,7 +118,7 @@ class Scorer:
             self._beyond[limit_m] = abs(position.cross_track_m) > limit_m
             if self._beyond[limit_m] and not was_beyond:
                 self.add_event(f"beyond {limit_m:g} m")
-        was_off_road, self._off_road = self._off_road, abs(position.cross_track_m) > position.limit_m
+        was_off_road, self._off_road = self._off_road, position.off_road
         if self._off_road and not was_off_road:
             self.interventions.append(Intervention(x, z, self._distance_m))
             self.add_event(OFF_ROAD)

@@ -74,6 +74,11 @@ class TrackPosition:
     height_m: float
     limit_m: float
 
+    @property
+    def off_road(self) -> bool:
+        """Return whether a wheel of the car has left the asphalt."""
+        return abs(self.cross_track_m) > self.limit_m
+
 
 class Track:
     """A centre line with a point every half metre, closed or open.
@@ -128,7 +133,6 @@ class Track:
 
     @property
     def points_a_metre(self) -> float:
-        """Return how many points of the line there are for each metre."""
         return (len(self.line) - (not self.closed)) / self.length_m
 
     def goal_m(self, laps: float) -> float:

@@ -55,7 +55,6 @@ class DriveReport:
     telemetries: int
     steers: int
     manuals: int
-    pongs: int
     lost_loops: int
     latencies_ms: tuple[float, ...]
 
@@ -103,10 +102,10 @@ class UnityClient:
     @property
     def report(self) -> DriveReport:
         """Return the counts so far; another thread may ask while the car drives."""
-        telemetries, steers, manuals, pongs, lost = map(
-            self._counts.__getitem__, ("telemetry", "steer", "manual", "pong", "lost loop")
+        telemetries, steers, manuals, lost = map(
+            self._counts.__getitem__, ("telemetry", "steer", "manual", "lost loop")
         )
-        return DriveReport(telemetries, steers, manuals, pongs, lost, tuple(self._latencies_ms))
+        return DriveReport(telemetries, steers, manuals, lost, tuple(self._latencies_ms))
 
     def drive(self) -> DriveReport:
         """Drive to the end of the world's drive; raises UserError if the server is silent or sends nonsense."""
@@ -150,8 +149,6 @@ class UnityClient:
                 self._send_telemetry()  # fact 4: "open" fires for the packet, too
         elif message == "2":
             self._connection.send_text("3")
-        elif message == "3":
-            self._counts["pong"] += 1
         elif message.startswith("42"):
             return self._handle_event(_parsed(message, 2, list), arrived)
         return False

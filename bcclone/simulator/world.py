@@ -26,7 +26,8 @@ FRAME_SECONDS = 2 * STEP_SECONDS  # simulated time between two frames
 _STUCK_SECONDS, _STUCK_SPEED = 20.0, 0.2
 _SLOWEST = 1.5  # m/s along the track on average; a slower drive is ended
 _VIEWS = 12  # frames kept of a drive, evenly spaced along it
-_CAUGHT_UP_SECONDS = 1.0  # of the wall clock: a world in real time catches up with no more at once
+_MOST_STEPS = 50  # that a world in real time makes up for at once
+_RATE_SECONDS = 2.0
 _RECORDER_SECONDS = 5.0  # until the server has written its last frames, at most
 _SPARE_M = 0.3  # distance from the edge of the road that a perturbation leaves
 
@@ -102,7 +103,7 @@ class SimulatedWorld:
         self._still_seconds, self._reported_m = 0.0, 0.0
         self._pending: deque[tuple[float, float, float]] = deque()  # when they take effect, steering, throttle
         self._last_frame_at = 0.0
-        self._caught_up: float | None = None
+        self._pace = WorldPace(_MOST_STEPS)
         self.views: list[Image] = []
         self.shown: list[ShownFrame] = []
 
@@ -118,7 +119,7 @@ class SimulatedWorld:
         if self._settings.real_time:
             time.sleep(max(self._last_frame_at + FRAME_SECONDS - time.monotonic(), 0.0))
             self._last_frame_at = time.monotonic()
-            self._catch_up()
+            self.advance(self._pace.due() * STEP_SECONDS)
         else:
             self.advance(FRAME_SECONDS)
         if self.ended:
@@ -134,7 +135,7 @@ class SimulatedWorld:
     def steer(self, steering: float, throttle: float) -> None:
         """Set the controls, -1 to 1, that take effect after the latency and hold until the next ones."""
         if self._settings.real_time:
-            self._catch_up()  # the time before this control came was driven without it
+            self.advance(self._pace.due() * STEP_SECONDS)  # the time before this control came was driven without it
         self.scorer.add_steering(steering)
         at = self.tracked.seconds + self._settings.latency_ms / 1000
         self._pending.append((at, steering, throttle))
@@ -179,15 +180,50 @@ class SimulatedWorld:
         if self.ended and self.ended != LAPS_DRIVEN:
             self.scorer.add_failure(car.x, car.z, self.ended)
 
-    def _catch_up(self) -> None:
-        """Advance by the time since the last call; after a long pause by one second only."""
-        now = time.monotonic()
-        if self._caught_up is None:
-            self._caught_up = now
-        self._caught_up = max(self._caught_up, now - _CAUGHT_UP_SECONDS)
-        steps = math.floor((now - self._caught_up) / STEP_SECONDS)
-        self._caught_up += steps * STEP_SECONDS
-        self.advance(steps * STEP_SECONDS)
+
+class WorldPace:
+    """The real time of a world that advances in steps of 0.02 s.
+
+    most_steps: at once; after a longer pause the world is late.
+    """
+
+    def __init__(self, most_steps: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._most_steps, self._clock = most_steps, clock
+        self._reached: float | None = None  # the wall clock's time that the world has reached
+        self._taken: deque[tuple[float, int]] = deque()  # when steps were due, and how many
+
+    def due(self) -> int:
+        """Return how many steps are due; the caller takes them now."""
+        now = self._clock()
+        if self._reached is None:
+            self._reached = now
+        steps = math.floor((now - self._reached) / STEP_SECONDS + 1e-9)
+        now_due = min(steps, self._most_steps)
+        self._reached = self._reached + now_due * STEP_SECONDS if now_due == steps else now
+        self._taken.append((now, now_due))
+        while self._taken[0][0] < now - _RATE_SECONDS:
+            self._taken.popleft()
+        return now_due
+
+    def rest(self) -> None:
+        """Let the world stand still until due() is called again."""
+        self._reached = None
+        self._taken.clear()
+
+    @property
+    def factor(self) -> float:
+        """Return simulated seconds for each second of the wall clock, of the last 2 s; 1 before there is a second."""
+        seconds = self._taken[-1][0] - self._taken[0][0] if self._taken else 0.0
+        if seconds < _RATE_SECONDS / 2:
+            return 1.0
+        first, *others = self._taken
+        return sum(steps for _, steps in others) * STEP_SECONDS / seconds
+
+    @property
+    def frames_per_second(self) -> float:
+        """Return how often due() was called a second, of the last 2 s."""
+        seconds = self._taken[-1][0] - self._taken[0][0] if self._taken else 0.0
+        return (len(self._taken) - 1) / seconds if seconds > 0 else 0.0
 
 
 class Perturbations:

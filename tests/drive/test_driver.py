@@ -80,7 +80,7 @@ def test_failing_inference_gets_a_safe_answer(answer):
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.name)
 def test_the_speed_to_hold_follows_the_policys_answer(law):
     driver = Driver(Steering(*[law.answer] * 2), law.settings)
-    assert driver.decide(telemetry()).set_speed_mph == pytest.approx(law.held_mph)
+    assert driver.decide(telemetry()).target_speed_mph == pytest.approx(law.held_mph)
 
 
 def test_another_car_starts_with_straight_wheels_and_no_frames():
@@ -102,7 +102,7 @@ def test_each_decision_says_whether_the_monitor_is_uncertain_and_the_car_acts_on
     driver = watched_driver("stop", 0.5, 3.0, 0.5)
     decisions = [driver.decide(telemetry()) for _ in range(3)]
     assert [decision.uncertainty.uncertain for decision in decisions] == [False, True, False]
-    assert [decision.set_speed_mph for decision in decisions] == [20.0, 0.0, 20.0]
+    assert [decision.target_speed_mph for decision in decisions] == [20.0, 0.0, 20.0]
     assert decisions[1].control.throttle == -1.0
     assert decisions[1].control.steering == 0.1
 
@@ -111,7 +111,7 @@ def test_a_frame_that_cannot_be_judged_is_driven_without_uncertainty():
     driver = watched_driver("stop", 3.0, 3.0, RuntimeError("out of memory"), 3.0)
     _, judged, failed, last = (driver.decide(telemetry(jpeg)) for jpeg in (FRAME, FRAME, FRAME, b""))
     assert (judged.uncertainty.uncertain, failed.uncertainty, last.uncertainty) == (True, None, None)
-    assert (failed.set_speed_mph, failed.control.steering, driver.faults) == (20.0, 0.1, 2)
+    assert (failed.target_speed_mph, failed.control.steering, driver.faults) == (20.0, 0.1, 2)
 
 
 class Slow(Constant):

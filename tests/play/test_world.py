@@ -4,9 +4,10 @@ import pytest
 
 from bcclone.play.play_server import play
 from bcclone.play.play_settings import PlaySettings
-from bcclone.play.play_world import PlayedWorld, WorldPace
+from bcclone.play.play_world import PlayedWorld
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track
+from bcclone.simulator.world import WorldPace
 from bcclone.simulator.world_settings import Conditions
 from bcclone.system.errors import UserError
 from tests.drive.drive_server import Clock
@@ -92,7 +93,7 @@ def taken(pace, clock, seconds, every):
 
 @pytest.mark.parametrize("every", [1 / 30, 0.007])
 def test_fifty_steps_are_due_a_second_however_often_one_asks(clock, every):
-    pace = WorldPace(clock)
+    pace = WorldPace(8, clock)
     pace.due()
     assert taken(pace, clock, 4.2, every) == pytest.approx(4.2 * 50, abs=2)
     assert pace.factor == pytest.approx(1.0, abs=0.02)
@@ -102,7 +103,7 @@ def test_fifty_steps_are_due_a_second_however_often_one_asks(clock, every):
 
 
 def test_a_world_that_has_rested_does_not_catch_up(clock):
-    pace = WorldPace(clock)
+    pace = WorldPace(8, clock)
     pace.due()
     clock.seconds += 0.05
     pace.rest()

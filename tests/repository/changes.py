@@ -179,7 +179,7 @@ with bcclone.Store(folder / "data.h5") as store:
             (
                 "bcclone/drive/controller.py",
                 "        if self.settings.slow_in_fog:\n            return 0.5 * self.set_speed_mph\n",
-                "        if not self.settings.slow_in_corners:",
+                "        mph, predicted = self.set_speed_mph",
             ),
         ),
         """

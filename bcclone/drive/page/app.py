@@ -10,7 +10,6 @@ import json
 import logging
 import secrets
 from dataclasses import asdict
-from types import ModuleType
 from typing import Any
 
 import flask
@@ -18,7 +17,7 @@ import flask
 from bcclone.drive.controller import HIGHEST_SPEED_MPH
 from bcclone.drive.page.page_state import ControlChanges, PageFrame, PageSession
 from bcclone.drive.wheel import HandInput, WheelView
-from bcclone.drive.wire.web_server import WRONG_TOKEN_SECONDS, WebServer
+from bcclone.drive.wire.web_server import WRONG_TOKEN_SECONDS, Host, WebServer
 from bcclone.drive.wire.websocket import BadHandshake, Websocket
 from bcclone.system.codec import parse_json
 from bcclone.system.errors import UserError
@@ -44,7 +43,7 @@ def make_app(session: PageSession, pages: "OpenPages", server: WebServer) -> fla
     app.config.update(MAX_CONTENT_LENGTH=_LONGEST_BODY)
     responses = _Responses(session, pages, server)
     app.before_request(responses.require_token)
-    app.after_request(_add_headers)
+    app.after_request(responses.add_headers)
     app.add_url_rule("/", view_func=responses.index)
     app.add_url_rule("/socket", view_func=responses.socket, websocket=True)
     app.add_url_rule("/room", view_func=responses.room)
@@ -95,8 +94,13 @@ class _Responses:
 
     def control(self) -> Any:
         """Set the controls in the request's JSON; return the new state."""
+        request = flask.request
         try:
-            self._session.set(ControlChanges.parse(_json(flask.request), self._session.controls))
+            try:
+                values = parse_json(request.get_data()) if request.is_json else None  # None: a form of another site
+            except ValueError as error:
+                raise ValueError(f"{error}; expected an object with some of the controls, as JSON") from None
+            self._session.set(ControlChanges.parse(values, self._session.controls))
         except (ValueError, UserError) as error:
             return {"error": str(error)}, 400
         self._pages.wake()
@@ -112,6 +116,10 @@ class _Responses:
         if request.endpoint == "index":
             return self._form(wrong=False)
         return _text("log in on the page first", 401)
+
+    def add_headers(self, response: flask.Response) -> flask.Response:
+        response.headers.update(_HEADERS)
+        return response
 
     def login(self) -> Any:
         """Remember a browser that has sent the token."""
@@ -131,35 +139,19 @@ def _cookie_name() -> str:
     return f"bcclone-{flask.request.environ['SERVER_PORT']}"
 
 
-def _json(request: flask.Request) -> Any:
-    """Return the value of a request's JSON, None if it has none; raises ValueError for JSON that is not read."""
-    if not request.is_json:  # as a form of another site
-        return None
-    try:
-        return parse_json(request.get_data())
-    except ValueError as error:
-        raise ValueError(f"{error}; expected an object with some of the controls, as JSON") from None
-
-
 def _text(text: str, status: int) -> flask.Response:
     return flask.Response(f"{text}\n", status, mimetype="text/plain")
 
 
-def _add_headers(response: flask.Response) -> flask.Response:
-    response.headers.update(_HEADERS)
-    return response
-
-
 class OpenPages:
-    """The open pages of a session, at most 8. host: serves them, in threads or in greenlets."""
+    """The open pages of a session, at most 8. host: serves them, in threads or in greenlets; full: no more may open."""
 
-    def __init__(self, session: PageSession, host: ModuleType) -> None:
+    def __init__(self, session: PageSession, host: Host) -> None:
         self._session, self._host = session, host
         self._pages: list[_Page] = []
 
     @property
     def full(self) -> bool:
-        """Return whether there is no room for one more page."""
         return len(self._pages) >= _PAGES
 
     def serve(self, socket: Websocket) -> None:
@@ -184,33 +176,30 @@ class OpenPages:
 
     def _receive(self, page: "_Page", text: str | bytes) -> None:
         """Do what a page's message says, or tell the page why not."""
+        session, hands = self._session, self._session.hands
         try:
             try:
                 message = parse_json(text)
             except ValueError as error:
                 raise ValueError(f"{str(error)[:100]}; expected an object, as JSON") from None
-            self._obey(page, message)
+            match message:
+                case {"drawn": number}:
+                    page.draw(_number(number))
+                case {"input": number}:
+                    hands.move(page, HandInput.parse(message.get("hands")), _number(number))
+                case {"set": values}:
+                    if not hands.may_set(page):
+                        raise ValueError("this page only watches; ask for the wheel first")
+                    session.set(ControlChanges.parse(values, session.controls))
+                    self.wake()
+                case {"wheel": "ask"}:
+                    hands.ask(page)
+                case {"wheel": "give" | "keep" as wish}:
+                    hands.answer(page, give=wish == "give")
+                case _:
+                    raise ValueError("expected an object with drawn, input, set, or wheel: ask, give or keep")
         except (ValueError, UserError) as error:
             page.send(with_pictures({"kind": "refusal", "error": str(error)[:_REFUSAL_CHARACTERS]}))
-
-    def _obey(self, page: "_Page", message: Any) -> None:
-        session, hands = self._session, self._session.hands
-        match message:
-            case {"drawn": number}:
-                page.draw(_number(number))
-            case {"input": number}:
-                hands.move(page, HandInput.parse(message.get("hands")), _number(number))
-            case {"set": values}:
-                if not hands.may_set(page):
-                    raise ValueError("this page only watches; ask for the wheel first")
-                session.set(ControlChanges.parse(values, session.controls))
-                self.wake()
-            case {"wheel": "ask"}:
-                hands.ask(page)
-            case {"wheel": "give" | "keep" as wish}:
-                hands.answer(page, give=wish == "give")
-            case _:
-                raise ValueError("expected an object with drawn, input, set, or wheel: ask, give or keep")
 
     def _send_frames(self, page: "_Page") -> None:
         """Send the newest frames until the page closes; a slow page gets fewer."""
@@ -235,7 +224,7 @@ class OpenPages:
 class _Page:
     """One page: its websocket, and the frames that it has not drawn yet."""
 
-    def __init__(self, socket: Websocket, host: ModuleType) -> None:
+    def __init__(self, socket: Websocket, host: Host) -> None:
         self.open, self.changed = True, host.make_event()
         self._socket = socket
         self._sent = self._drawn = 0  # numbers of messages with a frame, from 1

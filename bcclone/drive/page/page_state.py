@@ -14,9 +14,10 @@ import numpy as np
 
 from bcclone.dataset.images import BadImage, Image, decode_jpeg
 from bcclone.drive.controller import HIGHEST_SPEED_MPH
-from bcclone.drive.driver import Driver, ModelPolicy
+from bcclone.drive.driver import Driver
 from bcclone.drive.recorder import Recorder
 from bcclone.drive.wheel import PageHands
+from bcclone.model.policy import Policy
 from bcclone.system.opencv import cv2
 
 logger = logging.getLogger(__name__)
@@ -97,7 +98,7 @@ class ControlChanges:
 
 
 class PageSession(ABC):
-    """A drive or a play, as its pages know it.
+    """A drive or a play, for its pages.
 
     driver: the model and its controller, None if only a person drives; saliency: None without a model.
     """
@@ -119,8 +120,7 @@ class PageSession(ABC):
         """Return the names of the controls that pages set."""
 
     @abstractmethod
-    def state(self) -> dict[str, Any]:
-        """Return the current state, for JSON."""
+    def state(self) -> dict[str, Any]: ...
 
     @abstractmethod
     def newest(self) -> PageFrame | None:
@@ -165,7 +165,8 @@ class SaliencyThread:
     """Computes the saliency overlays of the newest frames, off the driving path.
 
     newest: returns the number of the newest frame and its JPEG, b"" without one; mask: frame uint8 (160, 320, 3) RGB ->
-    float (160, 320), 0..1; None when the network has no saliency, and `unavailable` is the reason.
+    float (160, 320), 0..1; None when the network has no saliency, and `unavailable` is the reason; png: the newest
+    overlay, with transparency, b"" without one.
     """
 
     def __init__(
@@ -205,23 +206,20 @@ class SaliencyThread:
 
     @property
     def png(self) -> bytes:
-        """Return the newest overlay, a PNG with transparency; b"" without one."""
         return self._png
 
     def _run(self) -> None:
         last = 0
         while self._wanted.wait() and not self._over.is_set():
             number, jpeg = self._newest()
-            if number != last and jpeg:
+            if number != last and jpeg and self._mask is not None:
                 last = number
-                self._compute(jpeg)
+                self._compute(jpeg, self._mask)
             self._over.wait(_OVERLAY_SECONDS)
 
-    def _compute(self, jpeg: bytes) -> None:
-        if self._mask is None:
-            return
+    def _compute(self, jpeg: bytes, mask_of: Callable[[Image], Any]) -> None:
         try:
-            mask = self._mask(decode_jpeg(jpeg))
+            mask = mask_of(decode_jpeg(jpeg))
         except BadImage:
             return  # the driver has warned already
         except Exception as error:  # the car drives on without the overlay
@@ -239,7 +237,7 @@ class SaliencyThread:
                 self._png = png
 
 
-def make_saliency_thread(policy: ModelPolicy, newest: Callable[[], tuple[int, bytes]]) -> SaliencyThread:
+def make_saliency_thread(policy: Policy, newest: Callable[[], tuple[int, bytes]]) -> SaliencyThread:
     """Return the thread that computes the overlays of a policy's network, if it has any."""
     if policy.model is None:
         return SaliencyThread(newest, None, "an ONNX file shows no saliency; drive with the .h5 that it was made from")
@@ -253,7 +251,7 @@ def make_saliency_thread(policy: ModelPolicy, newest: Callable[[], tuple[int, by
         return SaliencyThread(newest, None, str(error) or type(error).__name__)
 
 
-def seen_region_of(policy: ModelPolicy) -> tuple[float, float, float, float]:
+def seen_region_of(policy: Policy) -> tuple[float, float, float, float]:
     """Return the part of the frame that a policy's network sees: left, top, right, bottom, as fractions."""
     if policy.model is None or policy.framing:  # an ONNX file takes whole frames
         return 0.0, 0.0, 1.0, 1.0

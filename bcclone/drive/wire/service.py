@@ -14,9 +14,8 @@ from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qs
 
-from bcclone.drive.arbiter import MANUAL, ConnectionArbiter, Reply
+from bcclone.drive.arbiter import MANUAL, SILENCES, ConnectionArbiter, Reply
 from bcclone.drive.drive_settings import DriveSettings
-from bcclone.drive.driver import ModelPolicy
 from bcclone.drive.page.page_state import (
     ControlChanges,
     PageContents,
@@ -32,6 +31,7 @@ from bcclone.drive.stats import DriveStats, HistoryPoint
 from bcclone.drive.wheel import PageHands
 from bcclone.drive.wire.web_server import SOCKETIO_PATH, WebServer, WSGIApp
 from bcclone.drive.wire.websocket import BadHandshake, Websocket
+from bcclone.model.policy import Policy
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +64,10 @@ class CarConnection:
 
 
 class DriveService:
-    """The cars of a drive, over Socket.IO. The server notifies its user when a car has come or gone."""
+    """The cars of a drive, over Socket.IO. The server notifies its user when a car has come or gone.
+
+    clients: the number of connections; dialect: of the one that drives, "" if none does.
+    """
 
     def __init__(
         self, arbiter: ConnectionArbiter, stats: DriveStats, recorder: Recorder[RunRow], server: WebServer
@@ -80,7 +83,6 @@ class DriveService:
 
     @property
     def dialect(self) -> str:
-        """Return the dialect of the connection that drives, "" when none does."""
         driving = self._cars.get(self.arbiter.driving_sid or "")
         return driving.protocol.dialect if driving else ""
 
@@ -100,7 +102,7 @@ class DriveService:
                 self._send_unasked(car.sid, ping)
         manual = event_text(MANUAL.event, MANUAL.data)
         if (silent := self.arbiter.wake()) is not None:
-            self.stats.warn("the car was silent for 3 s; a message was sent to wake it")
+            self.stats.warn(f"the car was silent for {SILENCES[0]:g} s; a message was sent to wake it")
             self._send_unasked(silent, manual)
         for sid in self.arbiter.pending_manual():
             self._send_unasked(sid, manual)
@@ -109,7 +111,19 @@ class DriveService:
         """Answer a telemetry of a car. late: it waited for the answer to an earlier one."""
         self._answering.add(car.sid)
         try:
-            self._answer(car, event, late)
+            before = self.arbiter.driving_sid
+            reply = self.arbiter.answer(car.sid, event.telemetry, late)
+            if reply.decision is not None and not reply.decision.repeated and self.arbiter.driver.too_slow:
+                car.look_ahead()
+            if self.arbiter.driving_sid != before:
+                self._notify("a car is connected" if before is None else "another car is connected, and drives")
+            if reply.after:
+                self._sleep(reply.after)
+            seconds = None
+            try:
+                seconds = car.send(reply)
+            finally:
+                self._report(car.sid, reply, seconds)
         finally:
             self._answering.discard(car.sid)
 
@@ -119,21 +133,6 @@ class DriveService:
         until = time.monotonic() + _LAST_ANSWER_SECONDS
         while self._answering and time.monotonic() < until:
             self._sleep(0.005)
-
-    def _answer(self, car: CarConnection, event: TelemetryEvent, late: bool) -> None:
-        before = self.arbiter.driving_sid
-        reply = self.arbiter.answer(car.sid, event.telemetry, late)
-        if reply.decision is not None and not reply.decision.repeated and self.arbiter.driver.too_slow:
-            car.look_ahead()
-        if self.arbiter.driving_sid != before:
-            self._notify("a car is connected" if before is None else "another car is connected, and drives")
-        if reply.after:
-            self._sleep(reply.after)
-        seconds = None
-        try:
-            seconds = car.send(reply)
-        finally:
-            self._report(car.sid, reply, seconds)
 
     def _report(self, sid: str, reply: Reply, seconds: float | None) -> None:
         """Record and count a reply; a failure of that must not cost the car its next answer."""
@@ -204,7 +203,7 @@ class DriveService:
 
 
 class DrivePage(PageSession):
-    """A drive as its pages know it; any number of pages costs as much as one. clock: returns seconds."""
+    """A drive for its pages; any number of pages costs as much as one. clock: returns seconds."""
 
     controls = ("saliency", "recording", "set_speed_mph", "autonomous")
 
@@ -213,7 +212,7 @@ class DrivePage(PageSession):
         cars: DriveService,
         hands: PageHands,
         saliency: SaliencyThread,
-        policy: ModelPolicy,
+        policy: Policy,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         sees, region = policy.preprocessing.describe(), seen_region_of(policy)
@@ -247,5 +246,4 @@ class DrivePage(PageSession):
             self._next_at = -math.inf  # so that the next frame shows it
 
     def history(self) -> Sequence[HistoryPoint]:
-        """Return the points of the last 60 seconds for the plots."""
         return self.cars.stats.history()

@@ -17,14 +17,14 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import ExitStack, suppress
 from importlib import import_module
-from types import ModuleType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 from urllib.parse import parse_qs
 
 from bcclone.drive.drive_settings import is_this_machine
 from bcclone.drive.wire.websocket import Websocket
 from bcclone.system.errors import UserError
 from bcclone.system.interrupts import StopSocket
+from bcclone.system.progress import Notify
 from bcclone.system.settings import SIMULATOR_PORT
 
 logger = logging.getLogger(__name__)
@@ -45,14 +45,26 @@ _LOADING = b"""<!doctype html>
 """
 
 
-def load_host(async_mode: str) -> ModuleType:
+class Host(Protocol):
+    """What threading_host and eventlet_host offer: serving, and waiting that lets the other requests go on."""
+
+    def sleep(self, seconds: float, /) -> Any: ...
+    def make_lock(self) -> Any: ...
+    def make_event(self) -> Any: ...
+    def socket_of(self, environ: dict[str, Any]) -> Any: ...
+    def end_upgraded(self) -> list[bytes]: ...
+    def start(self, function: Callable[..., Any], *arguments: Any) -> None: ...
+    def run(self, app: WSGIApp, listener: socket.socket, stop: StopSocket) -> None: ...
+
+
+def load_host(async_mode: str) -> Host:
     """Return the module that serves in this mode, threading_host or eventlet_host.
 
     eventlet makes a copy of `threading` when it is imported, and join() on the importing thread then never returns.
     So a thread of its own imports it, unless this is the main thread. Raises UserError when the package is missing.
     """
     name = f"bcclone.drive.wire.{async_mode}_host"
-    loaded: Future[ModuleType] = Future()
+    loaded: Future[Any] = Future()
 
     def load() -> None:
         try:
@@ -65,7 +77,8 @@ def load_host(async_mode: str) -> ModuleType:
     else:
         threading.Thread(target=load, daemon=True).start()
     try:
-        return loaded.result()
+        host: Host = loaded.result()
+        return host
     except ModuleNotFoundError as error:
         if not error.name or error.name.partition(".")[0] != async_mode:
             raise
@@ -99,7 +112,9 @@ class Access:
             return "403 Forbidden", "this server answers to its address or to localhost, not to other names"
         if _is_of_another_site(environ):
             return "403 Forbidden", "pages of other sites have no access"
-        if environ.get("PATH_INFO", "").startswith(SOCKETIO_PATH) and not self._may_drive(environ):
+        address, token = environ.get("REMOTE_ADDR", ""), parse_qs(environ.get("QUERY_STRING", "")).get("token", [""])[0]
+        is_free = is_this_machine(address) or address in self._allow_from  # the simulator cannot send a token
+        if environ.get("PATH_INFO", "").startswith(SOCKETIO_PATH) and not (is_free or self.accepts(token)):
             return "401 Unauthorized", "this server asks other machines for its token: add ?token=... to the address"
         return None
 
@@ -119,14 +134,6 @@ class Access:
             self._closed_until = now + WRONG_TOKEN_SECONDS
             logger.warning("a client sent a wrong token; none is looked at for a second")
             return False
-
-    def _may_drive(self, environ: dict[str, Any]) -> bool:
-        """Return whether a simulator may connect; it cannot send a token, so on this machine it needs none."""
-        address = environ.get("REMOTE_ADDR", "")
-        if not self.token or is_this_machine(address) or address in self._allow_from:
-            return True
-        offered = parse_qs(environ.get("QUERY_STRING", "")).get("token", [""])[0]
-        return self.accepts(offered)
 
     def _names_this_server(self, host: str) -> bool:
         name = _HOST.sub(r"\1", host.lower())
@@ -159,16 +166,16 @@ class WebServer:
 
     Until show() gives it an app, browsers are told that it is being loaded, and cars that connect wait for an answer.
     access: who may send requests; notify: called with lines for the user, never by two threads at a time, and not after
-    the block; stop: an event that any thread may set to end the server. Entering raises UserError when the address
-    cannot be used.
+    the block; stop: an event that any thread may set to end the server; address: in the end, host and port as in a URL;
+    url: of the page, for a browser on this machine. Entering raises UserError when the address cannot be used.
     """
 
     def __init__(
         self,
-        host: ModuleType,
+        host: Host,
         address: tuple[str, int],
         access: Access,
-        notify: Callable[[str], None],
+        notify: Notify,
         stop: threading.Event | None = None,
     ) -> None:
         self.host, self.access = host, access
@@ -199,13 +206,11 @@ class WebServer:
 
     @property
     def address(self) -> str:
-        """Return the address and the port that it listens on, as in a URL."""
         host, port = self._address
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
     @property
     def url(self) -> str:
-        """Return the URL of the page for a browser on this machine."""
         return f"http://{self.address.replace('0.0.0.0', '127.0.0.1')}/"
 
     def notify(self, text: str) -> None:
@@ -265,8 +270,11 @@ class WebServer:
                     self.host.sleep(WRONG_TOKEN_SECONDS)
                 start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
                 return [f"{reason}\n".encode()]
-            if app := self._loaded(environ):
-                response = app(environ, start_response)
+            is_car = environ.get("PATH_INFO", "").startswith(SOCKETIO_PATH)
+            while is_car and self._app is None and not self._served.done():
+                self.host.sleep(_LOADING_SECONDS)
+            if self._app is not None:
+                response = self._app(environ, start_response)
                 return self.host.end_upgraded() if _UPGRADED in environ else response
             headers = [("Content-Type", "text/html"), ("Retry-After", "1"), ("Refresh", "1")]
             start_response("503 Service Unavailable", headers)
@@ -276,13 +284,6 @@ class WebServer:
         except Exception:
             logger.exception("the server failed on a request")
             raise
-
-    def _loaded(self, environ: dict[str, Any]) -> WSGIApp | None:
-        """Return the app; a car waits for it, and others get None until it is there."""
-        is_car = environ.get("PATH_INFO", "").startswith(SOCKETIO_PATH)
-        while is_car and self._app is None and not self._served.done():
-            self.host.sleep(_LOADING_SECONDS)
-        return self._app
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -42,7 +42,13 @@ class Websocket:
         self._close_frame: CloseConnection | None = None  # one that comes after these messages
         self._message = bytearray()  # as far as it has come; each fragment as an object would cost many times its size
         self._protocol = WSConnection(ConnectionType.SERVER)
-        self._handshake(headers)
+        try:
+            encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+            self._protocol.initiate_upgrade_connection(encoded, "/")
+            list(self._protocol.events())
+            self._send(AcceptConnection())
+        except (RemoteProtocolError, LocalProtocolError, ValueError) as error:
+            raise BadHandshake(str(error)) from None
         sock.settimeout(_SILENT_SECONDS)
         # otherwise an answer waits until the client has acknowledged the one before, which takes 40 ms
         with contextlib.suppress(OSError):  # closed meanwhile
@@ -93,15 +99,6 @@ class Websocket:
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
 
-    def _handshake(self, headers: list[tuple[str, str]]) -> None:
-        try:
-            encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
-            self._protocol.initiate_upgrade_connection(encoded, "/")
-            list(self._protocol.events())
-            self._send(AcceptConnection())
-        except (RemoteProtocolError, LocalProtocolError, ValueError) as error:
-            raise BadHandshake(str(error)) from None
-
     def _take_in(self, most: int) -> bool:
         """Keep messages of the data at hand until there are `most`; return whether the connection has ended.
 
@@ -112,21 +109,17 @@ class Websocket:
             if event is None:
                 return False
             if isinstance(event, Message):
-                self._add(event)
+                is_text = isinstance(event, TextMessage)
+                self._message += event.data.encode() if is_text else event.data
+                if event.message_finished and len(self._message) <= self._max_bytes:
+                    message, self._message = self._message, bytearray()
+                    self._messages.append((message.decode() if is_text else bytes(message), time.perf_counter()))
             elif isinstance(event, CloseConnection) and self._messages:
                 self._close_frame = event
                 return False
             if self._ends(event):
                 return True
         return False
-
-    def _add(self, event: Any) -> None:
-        """Add a fragment, and with the last one its message."""
-        is_text = isinstance(event, TextMessage)
-        self._message += event.data.encode() if is_text else event.data
-        if event.message_finished and len(self._message) <= self._max_bytes:
-            message, self._message = self._message, bytearray()
-            self._messages.append((message.decode() if is_text else bytes(message), time.perf_counter()))
 
     def _ends(self, event: Event) -> bool:
         """Answer pings and close frames; return whether the connection has ended."""

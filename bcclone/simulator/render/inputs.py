@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bcclone.dataset.images import Image
-from bcclone.simulator.render.surface import AMBIENT, CAR, SUNLIGHT
+from bcclone.simulator.render.surface import AMBIENT, CAR, RGB, SUNLIGHT
 from bcclone.simulator.road_plan import REACH_M, RoadLook
 from bcclone.simulator.scene import Scene
 from bcclone.simulator.scene.roadmap import BLOCK_M, CELL_M, Shoulders
@@ -24,17 +24,14 @@ _RAIN_FOG, _SNOW_FOG, _RAIN_DARK, _SNOW_DARK = 1.5, 3.0, 0.3, 0.1
 _MOONLIGHT, _HEADLIGHTS = 0.06, 0.9
 _ROADSIDE_M = 9.0  # largest distance of a road's shoulders from its centre line
 
-
-Color = tuple[float, float, float]
-
 # RGB under full light: chosen to look like the materials in daylight photographs
-_SURFACES: dict[str, tuple[Color, int, float]] = {  # colour, texture, contrast of its grain
+_SURFACES: dict[str, tuple[RGB, int, float]] = {  # colour, texture, contrast of its grain
     "asphalt": ((118.0, 117.0, 112.0), ASPHALT, 0.18),
     "dirt": ((176.0, 132.0, 92.0), ASPHALT, 0.08),
     "paving": ((160.0, 142.0, 130.0), COBBLE, 0.19),
 }
-_LINES: dict[str, Color] = {"white": (214.0, 212.0, 202.0), "yellow": (206.0, 184.0, 78.0), "none": (0.0, 0.0, 0.0)}
-_EDGES: dict[str, Color] = {
+_LINES: dict[str, RGB] = {"white": (214.0, 212.0, 202.0), "yellow": (206.0, 184.0, 78.0), "none": (0.0, 0.0, 0.0)}
+_EDGES: dict[str, RGB] = {
     "grass": (110.0, 138.0, 62.0),
     "sand": (212.0, 190.0, 140.0),
     "gravel": (150.0, 144.0, 134.0),
@@ -87,15 +84,15 @@ class RoadBands(NamedTuple):
     the band along each edge; stripe_m: length of a kerb's stripes, 0 for none.
     """
 
-    surface: Color
+    surface: RGB
     texture: int
     grain: float
-    line: Color
+    line: RGB
     line_m: float
-    middle: Color
+    middle: RGB
     middle_m: float
     middle_dash_m: float
-    shoulder: Color
+    shoulder: RGB
     shoulder_m: float
     stripe_m: float
 

@@ -40,6 +40,9 @@ _WET_SKY = (176.0, 190.0, 208.0)  # that a wet road reflects
 _BEAM_M, _BEAM_SLOPE = 14.0, 0.42  # of the headlights: their reach at half the light, and half their width
 # What a pixel shows
 SKY, GROUND, WATER, ROAD, LINE, EDGE, OBJECT, CAR = range(8)
+# Bands of the lake's road: from and to so many metres from the middle, on both sides
+_YELLOW_LINE, _TAR, _SECOND_LINE, _KERB = (3.34, 3.46), (3.52, 3.78), (3.80, 3.90), (3.78, 4.72)
+_BORDER_FROM_M, _BORDER_TO_M = 4.65, 6.4  # of concrete; where there is a kerb, it begins behind it
 _KERB_STRIPE_M, _KERB_RED = 0.5, (214.0, 76.0, 66.0)
 _LINE_INSET_M = 0.22  # of the lines of a designed road, from its edge
 _TEXELS_A_METRE = 32.0  # of asphalt
@@ -238,7 +241,7 @@ def _lake_road(pixel: RoadPixel, paint: Any, line_visibility: float) -> tuple[RG
     if paint.bridge[0] < pixel.along < paint.bridge[1] and offset_m < 5.6:
         stones = texel(paint.textures, COBBLE, pixel.cross * 64.0, pixel.along * 32.0, level)
         return lit((168.0, 144.0, 130.0), 1.0 + 0.19 * stones, sunlight), ROAD
-    if offset_m >= 6.4:
+    if offset_m >= _BORDER_TO_M:
         return (0.0, 0.0, 0.0), GROUND
     metre = min(max(int(pixel.along), 0), paint.shoulders.kinds.shape[1] - 1)
     side = 1 if pixel.cross > 0 else 0
@@ -252,13 +255,13 @@ def _lake_road(pixel: RoadPixel, paint: Any, line_visibility: float) -> tuple[RG
     if offset_m > 3.0:
         color = _lake_lines(color, pixel, fine, kind, line_visibility)
     if offset_m > 4.5:
-        border = covered(offset_m, 4.65 if kind != KERB else 4.72, 6.4, pixel.pixel_m)
+        border = covered(offset_m, _BORDER_FROM_M if kind != KERB else _KERB[1], _BORDER_TO_M, pixel.pixel_m)
         light = paint.shoulders.border_light[side, metre] * min(sunlight, 1.0)
         color = mixed(color, lit((206.0, 199.0, 182.0), 1.0 + 0.035 * broad, light), border)
     label = ROAD
-    if covered(offset_m, 3.34, 3.46, pixel.pixel_m) * line_visibility > 0.5:
+    if covered(offset_m, _YELLOW_LINE[0], _YELLOW_LINE[1], pixel.pixel_m) * line_visibility > 0.5:
         label = LINE
-    elif offset_m > (3.78 if kind == KERB else 4.65):
+    elif offset_m > (_KERB[0] if kind == KERB else _BORDER_FROM_M):
         label = EDGE
     return color, label
 
@@ -267,14 +270,14 @@ def _lake_road(pixel: RoadPixel, paint: Any, line_visibility: float) -> tuple[RG
 def _lake_lines(color: RGB, pixel: RoadPixel, fine: float, kind: int, line_visibility: float) -> RGB:
     """Add the yellow line, the tar next to it, and a kerb or a second line to the asphalt's colour."""
     offset_m, sunlight, pixel_m = abs(pixel.cross), pixel.sunlight, pixel.pixel_m
-    line = covered(offset_m, 3.34, 3.46, pixel_m) * line_visibility
+    line = covered(offset_m, _YELLOW_LINE[0], _YELLOW_LINE[1], pixel_m) * line_visibility
     color = mixed(color, lit((196.0, 178.0, 84.0), 1.0 + 0.06 * fine, sunlight), line)
-    tar = covered(offset_m, 3.52, 3.78, pixel_m) * line_visibility
+    tar = covered(offset_m, _TAR[0], _TAR[1], pixel_m) * line_visibility
     color = mixed(color, lit((76.0, 73.0, 62.0), 1.0 + 0.10 * fine, sunlight), tar)
     if kind == KERB:
         kerb = mixed((232.0, 222.0, 214.0), (224.0, 106.0, 100.0), _striped(pixel, _KERB_STRIPE_M))  # red and white
-        return mixed(color, lit(kerb, 1.0, sunlight), covered(offset_m, 3.78, 4.72, pixel_m))
-    second = covered(offset_m, 3.80, 3.90, pixel_m) * line_visibility * 0.6
+        return mixed(color, lit(kerb, 1.0, sunlight), covered(offset_m, _KERB[0], _KERB[1], pixel_m))
+    second = covered(offset_m, _SECOND_LINE[0], _SECOND_LINE[1], pixel_m) * line_visibility * 0.6
     return mixed(color, lit((196.0, 184.0, 96.0), 1.0, sunlight), second)
 
 

@@ -72,18 +72,13 @@ class Ground:
         return max(float(self.heights_m[self.grid.cell(x, z)]), self.water_m)
 
 
-# grid, road, heights, cover and height of the water
-_GroundParts = tuple[Grid, RoadMap, Field, Field, float]
-
-
 def make_ground(track: Track, seed: int) -> Ground:
     """Return the ground of a track; the same seed gives the same ground."""
     make = _designed if track.road.style == DESIGNED_STYLE else _lake if track.road.name == LAKE.name else _mountain
-    grid, road, heights, cover, water_m = make(track, seed)
-    return Ground(grid, _single(heights), _single(cover), road, water_m)
+    return make(track, seed)
 
 
-def _lake(track: Track, seed: int) -> _GroundParts:
+def _lake(track: Track, seed: int) -> Ground:
     grid = _LAKE_GRID
     road = map_road(track, grid, np.ones(len(track.line), bool))
     distance_m = road.distance_m
@@ -94,11 +89,12 @@ def _lake(track: Track, seed: int) -> _GroundParts:
     ledges = _smooth_step(steps % 1, 0.3, 0.8) - steps % 1  # rock faces, which the figures are too coarse for
     hills = hills + 9 * 0.6 * ledges * np.clip((hills - 4) / 4, 0, 1) * np.clip((distance_m - 11) / 6, 0, 1)
     stony = np.zeros((grid.side, grid.side), bool)
-    lumps = 1 + 0.12 * _noise(grid, seed + 7, 16)
+    lumps, (east, north) = 1 + 0.12 * _noise(grid, seed + 7, 16), grid.centres()
     for kind, (radius, height) in _ROCKS.items():
         for x, y, z in read_figures("lake_props.csv", (kind,)):
-            bump = _boulder(grid, (x, y, z), radius, height, lumps)
-            bump = np.where(distance_m > 14, bump, -1e3)
+            inside = 1 - ((east - x) ** 2 + (north - z) ** 2) / radius**2
+            bump = np.sqrt(np.clip(inside, 0, 1)) * height * lumps + y - 4.0
+            bump = np.where((inside > 0) & (distance_m > 14), bump, -1e3)
             stony |= bump > hills
             hills = np.maximum(hills, bump)
     bridge = (road.along_m > track.road.bridge[0]) & (road.along_m < track.road.bridge[1]) & (distance_m < 30)
@@ -108,10 +104,10 @@ def _lake(track: Track, seed: int) -> _GroundParts:
     cover = _mixed(grid, seed, (_GRASS, _DRY, _DIRT, _SCRUB))
     cover = _stone_on_slopes(cover, heights, _STONE, 0.85)
     cover[stony] = _STONE
-    return grid, road, heights, cover, _LAKE_WATER_M
+    return Ground(grid, _single(heights), _single(cover), road, _LAKE_WATER_M)
 
 
-def _mountain(track: Track, seed: int) -> _GroundParts:
+def _mountain(track: Track, seed: int) -> Ground:
     grid = _MOUNTAIN_GRID
     start, end = track.road.bridge
     along = np.arange(len(track.line)) / track.points_a_metre
@@ -130,10 +126,10 @@ def _mountain(track: Track, seed: int) -> _GroundParts:
     cover = _mixed(grid, seed, (_MEADOW, _LEAVES, _MEADOW, _LEAVES))
     cover = _stone_on_slopes(cover, heights, _CLIFF, 0.7)
     cover = np.where((walls > 0.9)[..., None] & (_slope(heights) > 1.2)[..., None], np.array(_DARK_CLIFF), cover)
-    return grid, road, heights, cover, _NO_WATER_M
+    return Ground(grid, _single(heights), _single(cover), road, _NO_WATER_M)
 
 
-def _designed(track: Track, seed: int) -> _GroundParts:
+def _designed(track: Track, seed: int) -> Ground:
     """Return the ground around a designed road: level along the road, and farther away by its surroundings."""
     low, high = track.line[:, [0, 2]].min(axis=0), track.line[:, [0, 2]].max(axis=0)
     side = math.ceil((float((high - low).max()) + 2 * _MARGIN_M) / CELL_M / 64) * 64
@@ -150,22 +146,13 @@ def _designed(track: Track, seed: int) -> _GroundParts:
     heights = _with_road(hills, road)
     water_m = float(np.floor(track.line[:, 1].min() - 1.0)) if land.lift_m < 0 else _NO_WATER_M
     cover = _stone_on_slopes(_mixed(grid, seed, land.covers), heights, land.stone, 0.8)
-    return grid, road, heights, cover, water_m
+    return Ground(grid, _single(heights), _single(cover), road, water_m)
 
 
 def _with_road(hills: Field, road: RoadMap) -> Field:
     """Return the heights of hills with a level bed for the road."""
     level = np.clip((LEVEL_M + 2.0 - road.distance_m) / 2.0, 0, 1)
     return np.asarray(hills * (1 - level) + np.where(level > 0, road.road_height_m, 0.0) * level)
-
-
-def _boulder(
-    grid: Grid, center: tuple[float, float, float], radius: float, height: float, lumps: Float32Array
-) -> Field:
-    """Return the heights of a rounded rock; far below the ground outside of it. lumps: how much higher each cell is."""
-    x, z = grid.centres()
-    inside = 1 - ((x - center[0]) ** 2 + (z - center[2]) ** 2) / radius**2
-    return np.where(inside > 0, np.sqrt(np.clip(inside, 0, 1)) * height * lumps + center[1] - 4.0, -1e3)
 
 
 def _between_roads(line: FloatArray, grid: Grid) -> FloatArray:

@@ -55,7 +55,10 @@ def place_cards(track: Track, ground: Ground, seed: int) -> Cards:
             _tree(ground, randomness, (x, z), _PINE_HEIGHT_M * scale * randomness.uniform(0.9, 1.15), _PINES)
             for x, z, scale in read_figures("lake_trees.csv")
         ]
-        clumps, bushes_to_m, rest = 170, 60.0, _lake_props()
+        clumps, bushes_to_m = 170, 60.0
+        for name, kind, (height, width) in (("sign", _SIGN, (2.6, 1.7)), ("tire", _TIRE, (0.75, 0.9))):
+            rest += [(x, 2.0, z, height, width, kind) for x, _, z in read_figures("lake_props.csv", (name,))]
+        rest += [(x, y, z, 46.0, 16.0, _TOWER) for x, y, z in read_figures("lake_props.csv", ("tower",))]
     else:
         if track.road.style == DESIGNED_STYLE:
             kinds, heights_m, trees_a_km, clumps_a_km = _GROWTH[track.road.look.surroundings]
@@ -69,13 +72,6 @@ def place_cards(track: Track, ground: Ground, seed: int) -> Cards:
         ]
     rows = trees + _bushes(ground, randomness, clumps, bushes_to_m) + rest
     return Cards(np.array(rows, np.float32).reshape(-1, 6), len(trees))
-
-
-def _lake_props() -> list[Row]:
-    rows: list[Row] = []
-    for name, kind, (height, width) in (("sign", _SIGN, (2.6, 1.7)), ("tire", _TIRE, (0.75, 0.9))):
-        rows += [(x, 2.0, z, height, width, kind) for x, _, z in read_figures("lake_props.csv", (name,))]
-    return rows + [(x, y, z, 46.0, 16.0, _TOWER) for x, y, z in read_figures("lake_props.csv", ("tower",))]
 
 
 def _tree(ground: Ground, randomness: Random, place: tuple[float, float], height: float, kinds: tuple[int, ...]) -> Row:
@@ -119,7 +115,9 @@ def draw_cards(seed: int) -> Pictures:
     for kinds, draw in ((_PINES, _draw_pine), (_PALMS, _draw_palm), (BUSHES, _draw_bush)):
         for kind in kinds:
             draw(pictures[kind], np.random.default_rng(seed * 97 + kind))
-    _draw_sign(pictures[_SIGN])
+    cv2.rectangle(pictures[_SIGN], (29, 50), (35, 127), (34, 34, 38, 255), -1)
+    cv2.rectangle(pictures[_SIGN], (3, 4), (61, 56), (26, 30, 40, 255), -1)
+    cv2.rectangle(pictures[_SIGN], (7, 8), (57, 52), (58, 66, 84, 255), 2)
     _draw_tower(pictures[_TOWER])
     cv2.ellipse(pictures[_TIRE], (32, 70), (31, 58), 0, 0, 360, (20, 20, 22, 255), -1)
     return pictures
@@ -161,12 +159,6 @@ def _draw_bush(picture: Pictures, randomness: Random) -> None:
         if abs(x - 32) < 31 * math.sqrt(min((y - 6) / 70, 1.0)):
             brightness = randomness.uniform(0.45, 0.9) + 0.3 * (1 - y / 127)
             cv2.ellipse(picture, (int(x), int(y)), (3, 7), 0, 0, 360, _shaded((62, 70, 30), brightness), -1)
-
-
-def _draw_sign(picture: Pictures) -> None:
-    cv2.rectangle(picture, (29, 50), (35, 127), (34, 34, 38, 255), -1)
-    cv2.rectangle(picture, (3, 4), (61, 56), (26, 30, 40, 255), -1)
-    cv2.rectangle(picture, (7, 8), (57, 52), (58, 66, 84, 255), 2)
 
 
 def _draw_tower(picture: Pictures) -> None:

@@ -28,7 +28,7 @@ def build_structures(track: Track, ground: Ground) -> FloatArray:
     """
     start, end = track.road.bridge
     if track.road.style == DESIGNED_STYLE:
-        rows = _barriers(track) + _houses(track)
+        rows = _barriers(track) + (_houses(track) if track.road.look.surroundings == "town" else [])
     elif track.road.name == LAKE.name:
         rows = [
             row
@@ -44,12 +44,9 @@ def build_structures(track: Track, ground: Ground) -> FloatArray:
 
 def _barriers(track: Track) -> list[FloatArray]:
     """Return the rails or walls along both sides of a designed road; there are none towards its neighbor."""
-    look = track.road.look
-    rows: list[FloatArray] = []
-    if look.barriers == "none":
-        return rows
+    look, rows = track.road.look, list[FloatArray]()
     for side in (-1, 1):
-        if side * look.neighbor_m > 0:
+        if look.barriers == "none" or side * look.neighbor_m > 0:
             continue
         line = _offset_line(track, side * _barriers_m(track.road), 0.0, track.length_m - 0.01 * track.closed)
         if look.barriers == "wall":
@@ -76,10 +73,7 @@ def walls_at(track: Track, along_m: float) -> float | None:
 
 def _houses(track: Track) -> list[FloatArray]:
     """Return the fronts of houses along both sides of a road through a town."""
-    if track.road.look.surroundings != "town":
-        return []
-    randomness = np.random.default_rng([track.road.look.seed, 31])
-    rows: list[FloatArray] = []
+    randomness, rows = np.random.default_rng([track.road.look.seed, 31]), list[FloatArray]()
     for side in (-1, 1):
         away_m = track.road.width_m / 2 + max(side * track.road.look.neighbor_m, 0.0) + _HOUSE_GAP_M
         along = 5.0 * randomness.random()

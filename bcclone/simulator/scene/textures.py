@@ -102,12 +102,18 @@ def blur(field: Field, taps: int, across: bool = True) -> Float32Array:
 
 
 def _sources(old_size: int, new_size: int, count: int) -> tuple[IndexArray, FloatArray]:
-    """Return the four old cells that each of the first `count` new cells is interpolated from, and their weights."""
+    """Return the four old cells that each of the first `count` new cells is interpolated from, and their weights.
+
+    The weight of a cell is its cubic convolution kernel at its distance, of up to two cells (Keys, 1981).
+    """
     position = (np.arange(count) + 0.5) * (old_size / new_size) - 0.5
     first = np.floor(position)
     taps = np.arange(-1, 3)
     cells = np.clip(first.astype(np.intp)[:, None] + taps, 0, old_size - 1)
-    return cells, _cubic(np.abs((position - first)[:, None] - taps))
+    distance, sharp = np.abs((position - first)[:, None] - taps), _SHARPNESS
+    near = ((sharp + 2) * distance - (sharp + 3)) * distance * distance + 1
+    far = ((sharp * distance - 5 * sharp) * distance + 8 * sharp) * distance - 4 * sharp
+    return cells, np.where(distance <= 1, near, far)
 
 
 @compiled(cache=True)
@@ -130,14 +136,6 @@ def _resize_columns(field: FloatArray, cells: IndexArray, weights: FloatArray, r
             for tap in range(4):
                 total += weights[column, tap] * field[row, cells[column, tap]]
             result[row, column] = total
-
-
-def _cubic(distance: FloatArray) -> FloatArray:
-    """Return the weight of a cell at a distance of up to two cells (Keys, 1981)."""
-    sharp = _SHARPNESS
-    near = ((sharp + 2) * distance - (sharp + 3)) * distance * distance + 1
-    far = ((sharp * distance - 5 * sharp) * distance + 8 * sharp) * distance - 4 * sharp
-    return np.where(distance <= 1, near, far)
 
 
 def _weighted(field: Field, weights: tuple[float, ...]) -> FloatArray:
