@@ -59,11 +59,11 @@ def test_a_car_that_is_put_back_stands_on_the_middle_of_the_road(world):
     world.car.speed = 10.0
     world.tracked.push(20.0)
     assert world.lost
-    assert world.off_road
+    assert world.tracked.position.off_road
     world.put_back()
     assert abs(world.tracked.position.cross_track_m) < 0.1
     assert world.car.speed == 0
-    assert not world.off_road
+    assert not world.tracked.position.off_road
 
 
 @pytest.mark.parametrize("side_m", [-2.0, 2.0])
@@ -72,7 +72,7 @@ def test_a_car_that_nobody_drives_rolls_along_its_road(world, side_m):
     world.car.speed = 10.0
     for _ in range(200):
         world.drive(world.steering_home(), 0.0, 1)
-        assert not world.off_road
+        assert not world.tracked.position.off_road
     assert world.tracked.progress_m > 25
     assert abs(world.tracked.position.cross_track_m) < 1.5
 
