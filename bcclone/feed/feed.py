@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from bcclone.dataset.preprocessing import seen_rows
 from bcclone.dataset.store import Store
 from bcclone.feed import strategies
 from bcclone.feed.augment import AugmentationInputs
@@ -83,8 +82,7 @@ def _augmenting(selection: Selection, sampling: SamplingSettings, kept: int) -> 
     """Return a function that augments a batch, in the rows that the network sees. kept: batches alive at a time."""
     preprocessing, add_inputs = selection.data.preprocessing, _drawing(selection, sampling)
     buffers = Buffers(sampling.batch_size, (*selection.arrays.frame.shape[1:], *preprocessing.shape), kept)
-    rows = slice(None) if sampling.whole_images else seen_rows(preprocessing.height)
-    augmenter = CpuAugmenter(sampling.augmentation, preprocessing, rows)
+    augmenter = CpuAugmenter(sampling.augmentation, preprocessing, sampling.whole_images)
 
     def augment(batch: Batch, *place: Any) -> Batch:
         inputs = AugmentationInputs(*add_inputs(batch, *place).augmentation)
@@ -101,10 +99,10 @@ def open_validation_feed(selection: Selection, batch_size: int, part: BatchPart 
     part: of each batch that this worker evaluates.
     """
     data, order = selection.data, EpochOrder(len(selection), batch_size=batch_size, part=part)
-    if not isinstance(data, Store):
-        return strategies.files(selection, order, FeedSettings())
-    make = strategies.windows if data.frames.is_far else strategies.hdf5_shuffle
-    return make(selection, order, FeedSettings())
+    if isinstance(data, Store):
+        make = strategies.windows if data.frames.is_far else strategies.hdf5_shuffle
+        return make(selection, order, FeedSettings())
+    return strategies.files(selection, order, FeedSettings())
 
 
 def check_feed(data: TrainingData, settings: FeedSettings) -> None:
@@ -125,10 +123,10 @@ def check_feed(data: TrainingData, settings: FeedSettings) -> None:
                 f"{data.path}: --feed {settings.feed} reads local stores; use --feed shards, or copy the store here"
             )
         data.frames.check_cache(settings.cache_bytes, settings.window_shards)
-        needed, available = strategy.copies * data.frames.nbytes / 1e9, available_memory()
-        if needed > _USABLE_MEMORY * available / 1e9:
+        needed, available = strategy.copies * data.frames.nbytes / 1e9, available_memory() / 1e9
+        if needed > _USABLE_MEMORY * available:
             raise UserError(
-                f"{data.path}: loading its frames takes {needed:.1f} GB of memory, and {available / 1e9:.1f} GB are "
+                f"{data.path}: loading its frames takes {needed:.1f} GB of memory, and {available:.1f} GB are "
                 "available; use --feed hdf5-chunks, which needs little"
             )
 
@@ -139,8 +137,8 @@ def choose_feed(data: TrainingData) -> tuple[str, str]:
         return "files", "there is no store; preprocess.py makes one, which is many times faster"
     if data.frames.is_far:
         return "shards", "the store is at a URL"
-    needed, available = data.frames.nbytes / 1e9, available_memory()
-    reason = f"{needed:.2f} GB of frames, {available / 1e9:.1f} GB of memory available"
-    if needed < _USABLE_MEMORY * available / 1e9:
+    needed, available = data.frames.nbytes / 1e9, available_memory() / 1e9
+    reason = f"{needed:.2f} GB of frames, {available:.1f} GB of memory available"
+    if needed < _USABLE_MEMORY * available:
         return "hdf5-shuffle", reason
     return ("shards" if len(data.frames.files) > 1 else "hdf5-chunks"), reason

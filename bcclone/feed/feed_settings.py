@@ -189,7 +189,7 @@ class SamplingSettings:
     batch_size: samples of a batch; seed: of the order and of augmentation; zero_fraction: the largest fraction of an
     epoch's samples that may have zero steering, 1 for no limit; augmentation: how samples are augmented, and
     whether by the feed, or with augment_on "device" by the training step, to which the feed gives the random numbers;
-    whole_images: the network sees all rows of an image, not only preprocessing.seen_rows(), so all are augmented.
+    whole_images: augment all rows of an image, since the network sees all of them.
     """
 
     batch_size: int

@@ -78,7 +78,6 @@ class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
             return cls(selection.mapped_source(), order, gives_next, **options)
 
     def __len__(self) -> int:
-        """Return the number of batches."""
         return len(self.batches)
 
     def __getitem__(self, number: int) -> tuple[Any, Any]:

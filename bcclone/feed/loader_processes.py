@@ -216,14 +216,9 @@ def _serve(source: SampleSource, connection: Connection, slots: Slots, started: 
             request = np.frombuffer(connection.recv_bytes(), np.uint32)
             slot, positions = int(request[0]), request[1:]
             shape = len(positions), *source.shape
-            images = np.frombuffer(slots.memory(slot), np.uint8, math.prod(shape)).reshape(shape)
-            connection.send_bytes(_fill(source, positions, images))
-
-
-def _fill(source: SampleSource, positions: Order, images: Image) -> bytes:
-    """Fill a batch; return b"", or an error and its traceback, which the trainer raises."""
-    try:
-        source.fill(positions, images)
-    except Exception as error:
-        return pickle.dumps((error, traceback.format_exc()))
-    return b""
+            images, answer = np.frombuffer(slots.memory(slot), np.uint8, math.prod(shape)).reshape(shape), b""
+            try:
+                source.fill(positions, images)
+            except Exception as error:  # which the trainer raises
+                answer = pickle.dumps((error, traceback.format_exc()))
+            connection.send_bytes(answer)

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from bcclone.dataset.rows import RowTable
 from bcclone.feed.feed_settings import CHUNKS, IN_ORDER, WINDOWS, Ordering
+from bcclone.system.arrays import BoolArray, IndexArray, Uint32Array
 
-Order = npt.NDArray[np.uint32]
+Order = Uint32Array
 
 _ZERO_TOLERANCE = 1e-6  # recorded steering this small counts as 0
 
@@ -95,7 +95,7 @@ class EpochOrder:
     size: int
     ordering: Ordering = Ordering()
     seed: int = 0
-    zero_steering: npt.NDArray[np.bool_] | None = None
+    zero_steering: BoolArray | None = None
     zero_fraction: float = 1.0
     batch_size: int = 1
     shard: Order | None = None
@@ -107,7 +107,6 @@ class EpochOrder:
         return -(-self.ordering.streams // self.part.count)
 
     def __len__(self) -> int:
-        """Return the number of samples in an epoch."""
         if self.zero_steering is None:
             return self.size
         zeros = int(self.zero_steering.sum())
@@ -127,8 +126,7 @@ class EpochOrder:
             streams = min(self.ordering.streams, len(np.unique(shard)))
             if streams <= 1:
                 return kept[windowed(shard, window, self.seed, epoch)]
-            random = np.random.default_rng([self.seed, epoch])
-            return kept[streamed(shard, window, streams, self.batch_size, random)]
+            return kept[streamed(shard, window, streams, self.batch_size, np.random.default_rng([self.seed, epoch]))]
         if kind == CHUNKS:
             order = chunked(self.size, self.ordering.size, self.seed, epoch)
         else:
@@ -172,7 +170,7 @@ def windowed(shard: Order, window: int, seed: int, epoch: int) -> Order:
     return _shuffled_windows((random.permutation(len(shards)) // window)[index], random)
 
 
-def _shuffled_windows(window: npt.NDArray[np.int64], random: np.random.Generator) -> Order:
+def _shuffled_windows(window: IndexArray, random: np.random.Generator) -> Order:
     """Return the samples window by window, and shuffle each window. window: of each sample, (samples,)."""
     order = np.argsort(window, kind="stable").astype(np.uint32)
     ends = np.cumsum(np.bincount(window)).tolist()
@@ -228,12 +226,12 @@ def split_into_windows(shard: Order) -> list[slice]:
     return [slice(start, end) for start, end in itertools.pairwise([0, *cuts, len(shard)]) if end > start]
 
 
-def has_zero_steering(row: npt.NDArray[np.uint32], rows: RowTable) -> npt.NDArray[np.bool_]:
+def has_zero_steering(row: Uint32Array, rows: RowTable) -> BoolArray:
     """Return which samples were recorded with a steering of 0, bool (samples,). row: index into rows, (samples,)."""
     return np.asarray(np.abs(rows["steering"][row]) < _ZERO_TOLERANCE)
 
 
-def balanced(order: Order, zero_steering: npt.NDArray[np.bool_], zero_fraction: float, seed: int, epoch: int) -> Order:
+def balanced(order: Order, zero_steering: BoolArray, zero_fraction: float, seed: int, epoch: int) -> Order:
     """Leave out samples of zero steering, until they are at most zero_fraction of the order.
 
     zero_steering: bool (samples,) by position. Each epoch leaves out different samples, but the same number of them.

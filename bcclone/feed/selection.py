@@ -20,7 +20,7 @@ from bcclone.dataset.store import ImageSamples, Store
 from bcclone.feed.feed_settings import PATH, STEERING
 from bcclone.feed.order import has_zero_steering
 from bcclone.feed.source import FileSource, FrameSource, MemorySource, SampleArrays
-from bcclone.system.arrays import Float32Array
+from bcclone.system.arrays import BoolArray, Float32Array, Uint32Array
 from bcclone.system.errors import UserError
 
 _LEAST_RANGE = 0.01  # of the labels of an output, in its unit
@@ -39,7 +39,7 @@ class Selection:
 
     data: TrainingData
     arrays: SampleArrays
-    row: npt.NDArray[np.uint32]
+    row: Uint32Array
     paired: int = 0
     incomplete: int = 0
 
@@ -66,12 +66,12 @@ class Selection:
         return FileSource(self.arrays, data.files, data.preprocessing)
 
     @cached_property
-    def zero_steering(self) -> npt.NDArray[np.bool_]:
+    def zero_steering(self) -> BoolArray:
         """Return which samples were recorded with a steering of 0, bool (samples,)."""
         return has_zero_steering(self.row, self.data.rows)
 
     @cached_property
-    def shard(self) -> npt.NDArray[np.uint32]:
+    def shard(self) -> Uint32Array:
         """Return the number of the shard with each sample's frame, the newest one of a window, (samples,)."""
         newest = self.arrays.frame if self.arrays.frame.ndim == 1 else self.arrays.frame[:, -1]
         return self.store.frames.file_of(newest).astype(np.uint32)
@@ -86,37 +86,37 @@ def select(
     function. Raises UserError for rows of which only some know their path, and for outputs that are the same in all
     rows, and ValueError for a function that does not return a row for each sample.
     """
-    labels_of = _labels_of(data, predict) if isinstance(predict, str) else _results_of(data, predict)
     samples = data.samples[data.split_indices(part)]
-    if seq_length == 1:
-        arrays = SampleArrays(samples["frame"].copy(), samples["flipped"].copy(), labels_of(samples))
-        return Selection(data, arrays, samples["row"].copy())
-    if knows_road(data.rows):
-        raise UserError(
-            f"{data.path}: its rows are single places of random roads, which do not follow each other; train with "
-            "--seq-length 1"
-        )
-    of_windows = windows(samples, seq_length)
-    newest = of_windows.samples
-    arrays = SampleArrays(of_windows.frames, newest["flipped"].copy(), labels_of(newest))
-    return Selection(data, arrays, newest["row"].copy(), of_windows.paired, of_windows.incomplete)
+    frame, paired, incomplete = samples["frame"].copy(), 0, 0
+    if seq_length > 1:
+        if knows_road(data.rows):
+            raise UserError(
+                f"{data.path}: its rows are single places of random roads, which do not follow each other; train with "
+                "--seq-length 1"
+            )
+        found = windows(samples, seq_length)
+        samples, frame, paired, incomplete = found.samples, found.frames, found.paired, found.incomplete
+    labels = _labels(data, samples, predict) if isinstance(predict, str) else _results(data, samples, predict)
+    arrays = SampleArrays(frame, samples["flipped"].copy(), labels)
+    return Selection(data, arrays, samples["row"].copy(), paired, incomplete)
 
 
-def _labels_of(data: TrainingData, predict: str) -> Callable[[SampleTable], Float32Array]:
-    """Return a function from samples to their labels, float32 (samples, labels), the steering first."""
+def _labels(data: TrainingData, samples: SampleTable, predict: str) -> Float32Array:
+    """Return the labels of samples, float32 (samples, labels), the steering first."""
     rows: RowTable = data.rows
     names = [*(each.predict for each in OUTPUTS), PATH]
     if predict not in names:
         raise ValueError(f"nothing to learn is called {predict!r}, expected one of {', '.join(names)}, or a function")
     if predict == PATH:
         try:
-            of_rows, mirrored = path_labels(rows, data.sample_settings), True
+            others = path_labels(rows, data.sample_settings)[samples["row"]]
         except ValueError as error:
             raise UserError(
                 f"{data.path}: {error}; train on a store of simulate roads alone, or without --predict path"
             ) from None
+        others *= np.where(samples["flipped"], np.float32(-1), np.float32(1))[:, np.newaxis]
     else:
-        outputs, mirrored = outputs_of(predict)[1:], False
+        outputs = outputs_of(predict)[1:]
         of_rows = output_labels(rows, outputs)
         if of_rows.size and np.all(np.ptp(of_rows, axis=0) < _LEAST_RANGE):  # one may stay: donkeycar has no speed
             same = " and ".join(f"the same {output.column}, {rows[output.column][0]:g}" for output in outputs)
@@ -124,31 +124,21 @@ def _labels_of(data: TrainingData, predict: str) -> Callable[[SampleTable], Floa
                 f"{data.path}: all rows have {same}, so nothing can be learned from it; "
                 f"train without --predict {predict}, or on recordings in which it changes"
             )
-
-    def labels_of(samples: SampleTable) -> Float32Array:
         others = of_rows[samples["row"]]
-        if mirrored:
-            others *= np.where(samples["flipped"], np.float32(-1), np.float32(1))[:, np.newaxis]
-        return np.concatenate([samples["steering"][:, np.newaxis], others], axis=1)
-
-    return labels_of
+    return np.concatenate([samples["steering"][:, np.newaxis], others], axis=1)
 
 
-def _results_of(data: TrainingData, function: TargetFunction) -> Callable[[SampleTable], Float32Array]:
-    """Return a function from samples to the results of a function of the user, float32 (samples, labels)."""
-
-    def labels_of(samples: SampleTable) -> Float32Array:
-        if not len(samples):
-            return np.zeros((0, 1), np.float32)
-        labels = np.asarray(function(samples, data.rows[samples["row"]]), np.float32)
-        if labels.ndim not in (1, 2) or len(labels) != len(samples):
-            raise ValueError(f"targets of shape {labels.shape} for {len(samples)} samples, expected a row for each")
-        return labels.reshape(len(samples), -1)
-
-    return labels_of
+def _results(data: TrainingData, samples: SampleTable, function: TargetFunction) -> Float32Array:
+    """Return what a function of the user gives for samples, float32 (samples, labels)."""
+    if not len(samples):
+        return np.zeros((0, 1), np.float32)
+    labels = np.asarray(function(samples, data.rows[samples["row"]]), np.float32)
+    if labels.ndim not in (1, 2) or len(labels) != len(samples):
+        raise ValueError(f"targets of shape {labels.shape} for {len(samples)} samples, expected a row for each")
+    return labels.reshape(len(samples), -1)
 
 
-def lookahead_of(data: TrainingData, row: npt.NDArray[np.uint32]) -> Float32Array:
+def lookahead_of(data: TrainingData, row: Uint32Array) -> Float32Array:
     """Return how far ahead the car aims in samples of these rows, (samples,), indices into data.rows, in metres."""
     rows: RowTable = data.rows
     return lookahead_m(data.sample_settings, rows["speed_mph"][row]).astype(np.float32)

@@ -14,13 +14,12 @@ from dataclasses import dataclass, replace
 from typing import Any, Self, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from bcclone.dataset.frames import Frames, FramesInMemory
 from bcclone.dataset.images import BadImage, Image, read_frame
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.feed.order import BatchSpan, Order
-from bcclone.system.arrays import Float32Array
+from bcclone.system.arrays import BoolArray, Float32Array, Uint32Array
 from bcclone.system.errors import UserError
 from bcclone.system.opencv import cv2
 
@@ -39,11 +38,11 @@ class SampleArrays:
     else is learned, such as the speed.
     """
 
-    frame: npt.NDArray[np.uint32]
-    flipped: npt.NDArray[np.bool_]
-    labels: npt.NDArray[np.float32]
+    frame: Uint32Array
+    flipped: BoolArray
+    labels: Float32Array
 
-    def images_at(self, positions: Order) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.bool_]]:
+    def images_at(self, positions: Order) -> tuple[Uint32Array, BoolArray]:
         """Return frame and flip of every image at these positions, window by window: (images,) each."""
         frame = self.frame[positions]
         return frame.reshape(-1), self.flipped[positions].repeat(math.prod(frame.shape[1:]))
@@ -191,8 +190,8 @@ class Batch:
 
     images: uint8 (batch, height, width, channels), or windows (batch, seq_length, height, width, channels), oldest
     frame first; labels: float32 (batch, labels), the steering first, -1 left to 1 right; augmentation: of a batch that
-    the training step augments, its AugmentationInputs; span: of one worker's part of a batch,
-    which has at least one sample; it does not count if the part is empty.
+    the training step augments, its AugmentationInputs; span: which part of the batch of all workers this is. If that is
+    empty, there is one sample here, which does not count.
     """
 
     images: Image | Tensor

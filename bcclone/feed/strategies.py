@@ -24,7 +24,8 @@ Augment = Callable[[Batch, Order, int, int], Batch]
 
 _AHEAD = 4  # batches
 _CORES = os.cpu_count() or 1
-_THREADS = min(2, _CORES)  # one alone copies half of what a core can: it also flips, looks up labels and hands over
+# one thread reaches half a core's copying speed, since it also flips and looks up labels
+_THREADS = min(2, _CORES)
 
 
 class Feed:
@@ -45,7 +46,6 @@ class Feed:
         self._opened = ExitStack()
 
     def __len__(self) -> int:
-        """Return the number of samples in an epoch."""
         return len(self.order)
 
     def __enter__(self) -> Self:
@@ -88,22 +88,20 @@ class Feed:
                 batch = replace(batch, span=span)
             return self.augment(batch, positions, number, first) if self.augment else batch
 
+        def tasks(pieces: Iterator[Any]) -> Iterator[tuple[Any, Order, BatchSpan, int]]:
+            firsts = range(start, start + len(batches.order), batches.size)
+            # zip() would keep the last batch's memory alive
+            return map(lambda *each: each, pieces, batches, map(batches.span, range(len(batches))), firsts)
+
         ahead = max(self.ahead, 2 * self.threads)
         with (
             self.pieces(batches, stop) as pieces,
-            prefetch_ordered(lambda item: load(*item), _tasks(pieces, batches, start), self.threads, ahead) as loaded,
+            prefetch_ordered(lambda item: load(*item), tasks(pieces), self.threads, ahead) as loaded,
         ):
             try:
                 yield loaded
             finally:
                 stop.set()  # first, since a thread may wait for a window of samples
-
-
-def _tasks(pieces: Iterator[Any], batches: Batches, start: int) -> Iterator[tuple[Any, Order, BatchSpan, int]]:
-    """Return, for each batch, its piece, its positions, the part of the whole batch, and the batch's first sample."""
-    firsts = range(start, start + len(batches.order), batches.size)
-    # zip() would refer to the last piece, and so to its memory
-    return map(lambda *each: each, pieces, batches, map(batches.span, range(len(batches))), firsts)
 
 
 class WindowFeed(Feed):
@@ -168,10 +166,10 @@ def files(selection: Selection, order: EpochOrder, settings: FeedSettings) -> Fe
 
 
 def hdf5_chunks(selection: Selection, order: EpochOrder, settings: FeedSettings) -> WindowFeed:
-    def split(order: Order) -> list[slice]:
-        return [slice(start, start + settings.chunk_size) for start in range(0, len(order), settings.chunk_size)]
-
-    return WindowFeed(selection.mapped_source(), order, settings.max_queue_size, split)
+    source, ahead, size = selection.mapped_source(), settings.max_queue_size, settings.chunk_size
+    return WindowFeed(
+        source, order, ahead, lambda order: [slice(start, start + size) for start in range(0, len(order), size)]
+    )
 
 
 def shards(selection: Selection, order: EpochOrder, settings: FeedSettings) -> WindowFeed:
@@ -184,8 +182,5 @@ def shards(selection: Selection, order: EpochOrder, settings: FeedSettings) -> W
 
 def windows(selection: Selection, order: EpochOrder, settings: FeedSettings) -> WindowFeed:
     """Read the next files of an order ahead."""
-
-    def split(order: Order) -> list[slice]:
-        return split_into_windows(selection.shard[order])
-
-    return WindowFeed(selection.mapped_source(), order, settings.max_queue_size, split)
+    source, ahead = selection.mapped_source(), settings.max_queue_size
+    return WindowFeed(source, order, ahead, lambda order: split_into_windows(selection.shard[order]))

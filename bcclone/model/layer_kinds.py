@@ -1,4 +1,4 @@
-"""The types of layers that networks and model files may have, each once, and what each of them keeps apart.
+"""The types of layers that networks and model files may have, and what each does to pixels, frames and weights.
 
 A new type is a row here: loading, saliency, diagrams and drives frame by frame follow, and for a type that draws random
 numbers in training also --dropout and monitors. Saliency follows a type that keeps its pixels or has a kernel.
@@ -67,7 +67,10 @@ def _pooling_3d(of: type[keras.layers.Layer]) -> LayerKind:
 
 
 def _convolution_weights(layer: Any, channels: int, extents: Sequence[int]) -> int:
-    return int(math.prod(layer.kernel_size) * channels * layer.filters // layer.groups)
+    kernel, filters = math.prod(layer.kernel_size), getattr(layer, "filters", 0)
+    if multiplier := getattr(layer, "depth_multiplier", 0):  # a filter for each channel, and perhaps one for each pixel
+        return int(channels * multiplier * (kernel + filters))
+    return int(kernel * channels * filters // layer.groups)
 
 
 _ALL = (
@@ -78,20 +81,8 @@ _ALL = (
         keeps_frames=lambda layer: layer.kernel_size[0] == layer.strides[0] == 1,
         weights=_convolution_weights,
     ),
-    _image_layer(
-        layers.SeparableConv2D,
-        channels_first=False,
-        kernel=_KERNEL,
-        weights=lambda layer, channels, extents: (
-            channels * layer.depth_multiplier * (math.prod(layer.kernel_size) + layer.filters)
-        ),
-    ),
-    _image_layer(
-        layers.DepthwiseConv2D,
-        channels_first=False,
-        kernel=_KERNEL,
-        weights=lambda layer, channels, extents: channels * layer.depth_multiplier * math.prod(layer.kernel_size),
-    ),
+    _image_layer(layers.SeparableConv2D, channels_first=False, kernel=_KERNEL, weights=_convolution_weights),
+    _image_layer(layers.DepthwiseConv2D, channels_first=False, kernel=_KERNEL, weights=_convolution_weights),
     _image_layer(layers.MaxPooling2D, kernel=_POOL),
     _image_layer(layers.AveragePooling2D, kernel=_POOL),
     _pooling_3d(layers.MaxPooling3D),
@@ -156,21 +147,19 @@ def stored_kind(name: str) -> LayerKind | None:
     return KINDS.get(_OLD_NAMES.get(name, name))
 
 
-def keeps_pixels(layer: keras.Layer) -> bool:
-    """Return whether a layer computes each pixel of its output from the same pixel of its input."""
-    kind = KINDS.get(type(layer).__name__)
-    return kind is not None and kind.keeps_pixels
+def layer_kind(layer: keras.Layer) -> LayerKind:
+    """Return the type of a layer, without any property if it is not supported."""
+    return KINDS.get(type(layer).__name__, LayerKind(keras.Layer))
 
 
 def keeps_frames(layer: keras.Layer) -> bool:
-    kind = KINDS.get(type(layer).__name__)
-    return type(layer) is layers.TimeDistributed or (kind is not None and bool(kind.keeps_frames(layer)))
+    return type(layer) is layers.TimeDistributed or bool(layer_kind(layer).keeps_frames(layer))
 
 
 def random_strength(layer: keras.Layer) -> float | None:
     """Return the rate or standard deviation of the numbers that a layer draws in training; None for other layers."""
-    kind = KINDS.get(type(layer).__name__)
-    return float(getattr(layer, kind.random)) if kind and kind.random else None
+    name = layer_kind(layer).random
+    return float(getattr(layer, name)) if name else None
 
 
 def frame_layers(model: keras.Model) -> list[keras.Layer]:

@@ -8,7 +8,7 @@ and the steering of a car: see docs/reference/model-file.md. All files, also tho
 import io
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,14 +24,15 @@ from bcclone.model.keras_files.arguments import Scaling
 from bcclone.model.keras_files.rebuild import RebuiltModel, rebuild_model
 from bcclone.model.keras_files.stored import read_stored
 from bcclone.model.model_path import check_keras_path
+from bcclone.model.onnx_model import FRAMING
 from bcclone.model.policy import SteeringCalibration
 from bcclone.system.atomic import replacing
 from bcclone.system.codec import explained, from_text, parse_json, read_bytes
 from bcclone.system.errors import UserError
-from bcclone.system.json_values import from_json
+from bcclone.system.json_values import from_json, names_of, to_json
 
 _PREPROCESSING, _HASH, _TRAINING = "bcclone_preprocessing", "bcclone_preprocessing_hash", "bcclone_training"
-_FRAMING, _CALIBRATION = "bcclone_framing", "bcclone_calibration"
+_CALIBRATION = "bcclone_calibration"
 _DRIVABLE = "docs/reference/model-file.md for the networks that can drive"
 # setting in model files of older versions, models/lake.h5 among them -> its name now
 _RENAMED = {"look": "appearance", "zero_share": "zero_fraction", "workers": "feed_workers"}
@@ -61,7 +62,7 @@ class TrainingInfo:
         """Read a JSON object, whose other values are left out; raises ValueError for anything else."""
         stored = parse_json(text)
         if isinstance(stored, dict):
-            stored = {each.name: stored[each.name] for each in fields(cls) if each.name in stored}
+            stored = {name: stored[name] for name in names_of(cls) if name in stored}
         training = from_json(cls, stored)
         return replace(
             training, settings={_RENAMED.get(name, name): value for name, value in training.settings.items()}
@@ -168,7 +169,7 @@ def model_content(
         file.attrs[_HASH] = preprocessing.digest
         file.attrs[_TRAINING] = json.dumps(training)
         if framing:
-            file.attrs[_FRAMING] = framing.to_json()
+            file.attrs[FRAMING] = framing.to_json()
     return content.getvalue()
 
 
@@ -176,10 +177,10 @@ def calibrated_content(path: Path, framing: Framing | None, calibration: Steerin
     """Return the content of a copy of a model file, with this framing and calibration; everything else stays."""
     content = io.BytesIO(read_bytes(path, "model"))
     with h5py.File(content, "r+") as file:
-        for name, value in ((_FRAMING, framing), (_CALIBRATION, calibration)):
+        for name, value in ((FRAMING, framing), (_CALIBRATION, calibration)):
             file.attrs.pop(name, None)
             if value:
-                file.attrs[name] = value.to_json()
+                file.attrs[name] = json.dumps(to_json(value))
     return content.getvalue()
 
 
@@ -208,15 +209,14 @@ def open_model(
             stored = read_stored(path)
             if "model_config" not in stored.texts:
                 stored = replace(stored, texts={**stored.texts, "model_config": _separate_config(path)})
-            own = _read_preprocessing(path, stored.texts, given) if _PREPROCESSING in stored.texts else None
+            texts = stored.texts
+            own = _read_preprocessing(path, texts, given) if _PREPROCESSING in texts else None
             rebuilt = rebuild_model(stored, len(OUTPUTS) if own else 1, rescale)
         except UnsupportedModel as error:
             raise UserError(f"{path}: {error}; see {_DRIVABLE}") from None
-        training = TrainingInfo.from_json(stored.texts.get(_TRAINING, "{}"))
-        framing = from_text(Framing, stored.texts[_FRAMING]) if _FRAMING in stored.texts else None
-        calibration = None
-        if _CALIBRATION in stored.texts:
-            calibration = SteeringCalibration.from_json(stored.texts[_CALIBRATION])
+        training = TrainingInfo.from_json(texts.get(_TRAINING, "{}"))
+        framing = from_text(Framing, texts[FRAMING]) if FRAMING in texts else None
+        calibration = from_text(SteeringCalibration, texts[_CALIBRATION]) if _CALIBRATION in texts else None
     if own is None:
         return ForeignModel(path, rebuilt)
     loaded = ModelFile(rebuilt.model, own, training, framing, calibration)

@@ -68,15 +68,10 @@ def copy_trained_models(folder: Path = Path("models")) -> CopiedModels:
     if not sources:
         raise UserError(f"{_INSTALLED}: no trained models are installed there; install bcclone again")
     make_folder(folder)
-    missing = [
-        source
-        for source in sources
-        if not (folder / source.name).is_file() or sha256_of(folder / source.name) != sha256_of(source)
-    ]
-    for source in missing:
-        check_output(folder / source.name, force=False, remedy="remove it, or name another folder")
-    for source in missing:
-        write_bytes(folder / source.name, source.read_bytes())
-    return CopiedModels(
-        tuple(folder / source.name for source in sources), tuple(folder / source.name for source in missing)
-    )
+    models = {folder / source.name: source for source in sources}
+    written = [path for path in models if not path.is_file() or sha256_of(path) != sha256_of(models[path])]
+    for path in written:
+        check_output(path, force=False, remedy="remove it, or name another folder")
+    for path in written:
+        write_bytes(path, models[path].read_bytes())
+    return CopiedModels(tuple(models), tuple(written))

@@ -94,7 +94,21 @@ def _features(shape: Shape, architecture: Architecture) -> list[keras.Layer]:
         layers.Cropping2D(((seen.start, height - seen.stop), (0, 0)), name="crop"),
         # in float32 also with --mixed-precision: float16 has steps of up to 0.001 here
         layers.Rescaling(1 / 127.5, offset=-1, dtype="float32", name="normalize"),
-        *(_image_norm() if architecture.image_norm else []),
+        *(
+            [  # each image gets the mean 0 and the same contrast, the crop apart
+                layers.LayerNormalization(
+                    axis=(1, 2, 3),
+                    epsilon=_LEAST_VARIANCE,
+                    center=False,
+                    scale=False,
+                    dtype="float32",
+                    name="image_norm",
+                ),
+                layers.Rescaling(_CONTRAST, dtype="float32", name="contrast"),
+            ]
+            if architecture.image_norm
+            else []
+        ),
         *(
             layer
             for number, convolution in enumerate(convolutions, 1)
@@ -103,16 +117,6 @@ def _features(shape: Shape, architecture: Architecture) -> list[keras.Layer]:
         layers.Dropout(_DROPOUT, name="dropout1"),
         layers.Flatten(name="flatten"),
         layers.Dense(100, activation="elu", name="dense1"),
-    ]
-
-
-def _image_norm() -> list[keras.Layer]:
-    """Return the layers that give each image the mean 0 and the same contrast, the crop apart."""
-    return [
-        layers.LayerNormalization(
-            axis=(1, 2, 3), epsilon=_LEAST_VARIANCE, center=False, scale=False, dtype="float32", name="image_norm"
-        ),
-        layers.Rescaling(_CONTRAST, dtype="float32", name="contrast"),
     ]
 
 

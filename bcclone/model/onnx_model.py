@@ -8,7 +8,7 @@ ONNX Runtime runs what a file says, so the content is checked before: plain oper
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image
 from bcclone.dataset.preprocessing import PRESETS, Preprocessing
 from bcclone.model.model_path import check_model_path
 from bcclone.system.arrays import Float32Array
-from bcclone.system.codec import from_text, read_bytes
+from bcclone.system.codec import explained, from_text, read_bytes, whole_number
 from bcclone.system.errors import UserError, first_line, require_package
 
 SEQ_LENGTH = "bcclone_seq_length"  # in the metadata of a recurrent network: the frames of a window in its training
@@ -69,12 +69,23 @@ class OnnxModel:
 
     def __init__(self, path: Path) -> None:
         """Raises UserError for a missing or damaged file, and for other inputs and outputs."""
-        self._path, self._session = path, _open_session(path)
+        onnxruntime = load_onnxruntime()
+        check_model_path(path)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1  # as drive.py runs TensorFlow
+        options.log_severity_level = 4  # what it would print, an error says
+        content = read_bytes(path, "model")
         try:
-            self.signature = _signature_of(self._session, path)
-            self.framing = _framing_of(self._session, path)
-        except UnicodeDecodeError:
-            raise UserError(f"{path}: it has names that are no text; export it again") from None
+            _check_content(content)
+            session = onnxruntime.InferenceSession(
+                content, options, providers=["CPUExecutionProvider"], enable_fallback=0
+            )
+        except Exception as error:  # ONNX Runtime has a class for each cause, with no common one but this
+            raise UserError(f"{path}: not an ONNX file that can be run: {first_line(error)}; export it again") from None
+        with explained(path, "a network that drives", "export it again"):
+            self._path, self._session, self.signature = path, session, _signature_of(session, path)
+            framing = session.get_modelmeta().custom_metadata_map.get(FRAMING)
+            self.framing = from_text(Framing, framing) if framing else None
 
     def run(self, inputs: Mapping[str, Any]) -> list[Float32Array]:
         """Return the outputs of the signature for its inputs, arrays of (drives, ...) by name.
@@ -83,12 +94,11 @@ class OnnxModel:
         """
         try:
             outputs = [np.asarray(each) for each in self._session.run(list(self.signature.outputs), dict(inputs))]
-        except Exception as error:  # as in _open_session()
+        except Exception as error:  # as in __init__()
             raise UserError(f"{self._path}: cannot be run: {first_line(error)}; export it again") from None
-        drives = len(inputs[FRAME])
         for (name, shape), output in zip(self.signature.outputs.items(), outputs, strict=True):
-            if output.shape != (drives, *shape):
-                expected = (drives, *shape)
+            expected = len(inputs[FRAME]), *shape
+            if output.shape != expected:
                 raise UserError(
                     f"{self._path}: {name} has the shape {output.shape}, expected {expected}; export it again"
                 )
@@ -112,50 +122,27 @@ def load_onnxruntime() -> Any:
     return onnxruntime
 
 
-def _open_session(path: Path) -> Any:
-    onnxruntime = load_onnxruntime()
-    check_model_path(path)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1  # as drive.py runs TensorFlow
-    options.log_severity_level = 4  # what it would print, an error says
-    content = read_bytes(path, "model")
-    try:
-        _check_content(content)
-        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"], enable_fallback=0)
-    except Exception as error:  # ONNX Runtime has a class for each cause, with no common one but this
-        raise UserError(f"{path}: not an ONNX file that can be run: {first_line(error)}; export it again") from None
-
-
 def _signature_of(session: Any, path: Path) -> Signature:
-    """Return the signature of a file; raises UserError for one that cannot drive."""
-    inputs = {each.name: tuple(each.shape[1:]) for each in session.get_inputs()}
-    outputs = {each.name: tuple(each.shape[1:]) for each in session.get_outputs()}
-    frame = inputs.get(FRAME, ())
-    seq_length = frame[0] if len(frame) == 4 and isinstance(frame[0], int) else 1
+    """Return the signature of a file; raises UserError for one that cannot drive, and ValueError for its metadata."""
+    tensors = session.get_inputs(), session.get_outputs()
+    inputs, outputs = ({each.name: tuple(each.shape[1:]) for each in side} for side in tensors)
+    frame, columns = inputs.get(FRAME, ()), outputs.get(STEERING) or (1,)
     sizes = tuple(shape[0] for name, shape in inputs.items() if name != FRAME and len(shape) == 1)
-    columns = outputs.get(STEERING) or (1,)
-    predicts = min(columns[0], len(OUTPUTS)) if isinstance(columns[0], int) else 1
-    trained = session.get_modelmeta().custom_metadata_map.get(SEQ_LENGTH, "1") if sizes else str(seq_length)
-    is_length = trained.isdecimal() and len(trained) <= 4 and 0 < int(trained) <= _LONGEST_WINDOW
-    signature = Signature(int(trained) if is_length else 1, sizes, predicts=predicts)
-    kinds = {each.name: each.type for each in (*session.get_inputs(), *session.get_outputs())}
-    fits = (inputs, outputs) == (signature.inputs, signature.outputs) and 0 < seq_length <= _LONGEST_WINDOW
-    fits = fits and all(isinstance(size, int) and 0 < size <= _LARGEST_STATE for size in (*sizes, predicts))
+    signature = Signature(frame[0] if len(frame) == 4 else 1, sizes, predicts=columns[0])
+    limits = [(signature.seq_length, _LONGEST_WINDOW), (signature.predicts, len(OUTPUTS))]
+    limits += [(size, _LARGEST_STATE) for size in sizes]
+    fits = all(isinstance(extent, int) and 0 < extent <= most for extent, most in limits)
+    fits = fits and (inputs, outputs) == (signature.inputs, signature.outputs)
+    kinds = {each.name: each.type for side in tensors for each in side}
     if not fits or any(kind != f"tensor({'uint8' if name == FRAME else 'float'})" for name, kind in kinds.items()):
         raise UserError(
             f"{path}: a network from {_described(inputs)} to {_described(outputs)}; expected camera frames, uint8 "
             f"{FRAME} {(FRAME_HEIGHT, FRAME_WIDTH, 3)}, to {STEERING} (1,), as bcclone export writes it"
         )
-    return signature
-
-
-def _framing_of(session: Any, path: Path) -> Framing | None:
-    """Return how pictures of the camera that the network drives with become frames, None for the simulator's."""
-    stored = session.get_modelmeta().custom_metadata_map.get(FRAMING)
-    try:
-        return from_text(Framing, stored) if stored else None
-    except ValueError as error:
-        raise UserError(f"{path}: its framing cannot be read: {error}; export it again") from None
+    if not sizes:
+        return signature
+    trained = session.get_modelmeta().custom_metadata_map.get(SEQ_LENGTH, 1)
+    return replace(signature, seq_length=whole_number(SEQ_LENGTH, trained, 1, _LONGEST_WINDOW))
 
 
 def _described(tensors: Mapping[str, tuple[Any, ...]]) -> str:

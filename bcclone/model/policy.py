@@ -3,13 +3,12 @@
 An ONNX file needs no TensorFlow; only a file of Keras loads it.
 """
 
-import json
 import math
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,9 +20,7 @@ from bcclone.dataset.vehicle import FULL_LOCK_DEGREES, WHEELBASE_M, YAW_GAIN
 from bcclone.model.model_path import is_onnx
 from bcclone.model.onnx_model import FRAME, OnnxModel
 from bcclone.system.arrays import Float32Array, Memory
-from bcclone.system.codec import parse_json
 from bcclone.system.errors import UserError
-from bcclone.system.json_values import from_json, to_json
 from bcclone.system.tensorflow_quietly import load_tensorflow
 
 if TYPE_CHECKING:
@@ -79,22 +76,25 @@ class Policy:
         return self._calibration.apply(steering) if self._calibration else steering
 
 
+@dataclass(frozen=True)
 class _Windows:
     """A network of single frames, or of the last frames stacked; the first frame of a drive fills its window.
 
     shape: of its input; infer: an input, uint8 (1, *shape), to the outputs, (1, outputs).
     """
 
-    def __init__(self, seq_length: int, shape: Sequence[int], infer: Callable[[Image], Float32Array]) -> None:
-        self.seq_length, self._shape, self._infer = seq_length, shape, infer
+    seq_length: int
+    shape: Sequence[int]
+    infer: Callable[[Image], Float32Array]
 
     def step(self, image: Image, memory: Memory) -> tuple[Float32Array, Memory]:
         """Return the outputs, (outputs,), for the next prepared image of a drive, and the new memory."""
         window = window_after(memory, image, self.seq_length)
-        (outputs,) = self._infer(np.stack(window).reshape(1, *self._shape))
+        (outputs,) = self.infer(np.stack(window).reshape(1, *self.shape))
         return outputs, window if self.seq_length > 1 else ()
 
 
+@dataclass(frozen=True)
 class _Recurrent:
     """A recurrent network that takes one step per frame.
 
@@ -103,14 +103,15 @@ class _Recurrent:
     states, (1, size) each, to the outputs, (1, outputs), and the new states.
     """
 
-    def __init__(self, seq_length: int, state_sizes: Sequence[int], take_step: "TakeStep") -> None:
-        self.seq_length, self._sizes, self._take_step = seq_length, state_sizes, take_step
+    seq_length: int
+    state_sizes: Sequence[int]
+    take_step: "TakeStep"
 
     def step(self, image: Image, memory: Memory) -> tuple[Float32Array, Memory]:
         """Return the outputs and the new memory, as _Windows does."""
-        states = memory or tuple(np.zeros((1, size), np.float32) for size in self._sizes)
+        states = memory or tuple(np.zeros((1, size), np.float32) for size in self.state_sizes)
         for _ in range(1 if memory else self.seq_length):
-            (outputs,), after = self._take_step(image[np.newaxis], states)
+            (outputs,), after = self.take_step(image[np.newaxis], states)
             states = tuple(after)
         return outputs, states
 
@@ -179,14 +180,6 @@ class SteeringCalibration:
         """Return the car's steering, -1 to 1; NaN stays NaN."""
         value = self.gain * steering + self.bias
         return value if math.isnan(value) else min(max(value, -1.0), 1.0)
-
-    def to_json(self) -> str:
-        return json.dumps(to_json(self))
-
-    @classmethod
-    def from_json(cls, text: str) -> Self:
-        """Read a text of to_json(); raises ValueError for any other."""
-        return from_json(cls, parse_json(text))
 
 
 def curvature_in_heights(steering: float) -> float:

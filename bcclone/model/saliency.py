@@ -13,16 +13,14 @@ from typing import Any
 
 import keras
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 from keras import layers
 
 from bcclone.dataset.images import Image
 from bcclone.dataset.preprocessing import Preprocessing
-from bcclone.model.layer_kinds import CONVOLUTIONS, KINDS, POOLINGS, frame_layers, keeps_pixels
+from bcclone.model.layer_kinds import CONVOLUTIONS, POOLINGS, frame_layers, layer_kind
+from bcclone.system.arrays import Float32Array
 from bcclone.system.errors import UserError
-
-Mask = npt.NDArray[np.float32]
 
 _SPATIAL = (*CONVOLUTIONS, *POOLINGS, layers.Cropping2D, layers.ZeroPadding2D)
 
@@ -54,14 +52,14 @@ class Saliency:
         # the first call is slow
         self.mask(np.zeros((preprocessing.frame_height, preprocessing.frame_width, 3), np.uint8))
 
-    def mask(self, frame: Image) -> Mask:
+    def mask(self, frame: Image) -> Float32Array:
         """Return the saliency of each pixel of an RGB frame, uint8 (160, 320, 3): float32 (160, 320), 0 to 1.
 
         The highest value is 1, or 0 if no feature is active. Raises BadImage for a frame of another size.
         """
         return self.mask_of(self.preprocessing.apply(frame))
 
-    def mask_of(self, image: Image) -> Mask:
+    def mask_of(self, image: Image) -> Float32Array:
         """Return the saliency of a frame, float32 (160, 320).
 
         image: the frame, prepared, uint8 (height, width, channels).
@@ -80,10 +78,6 @@ class _LayerGroup:
         for layer in (self.spatial, *self.pointwise):
             values = values if layer is None else layer(values, training=False)
         return values
-
-    @property
-    def convolves(self) -> bool:
-        return isinstance(self.spatial, CONVOLUTIONS)
 
 
 def _refusal(reason: str) -> UserError:
@@ -112,7 +106,7 @@ def _stages(chain: Sequence[keras.Layer]) -> list[_LayerGroup]:
         raise _refusal(f"it has {has} and no convolution; train one with {_names(CONVOLUTIONS)}, such as --network cnn")
     stages = [_LayerGroup(None, ())]
     for place, layer in enumerate(chain):
-        if keeps_pixels(layer):
+        if layer_kind(layer).keeps_pixels:
             stages[-1] = _LayerGroup(stages[-1].spatial, (*stages[-1].pointwise, layer))
         elif place > convolutions[-1]:
             break
@@ -133,7 +127,7 @@ def _back_through(stages: Sequence[_LayerGroup], images: Any) -> Any:
         values.append(stage.forward(values[-1]))
     mask = tf.ones((1, *values[-1].shape[1:3], 1))
     for stage, taken, output in zip(reversed(stages), values[-2::-1], values[:0:-1], strict=True):
-        if stage.convolves:
+        if isinstance(stage.spatial, CONVOLUTIONS):
             # scaled at every step, so that long products stay in the range of float32
             # the method is made for ReLU: negative outputs of ELU mean that a feature is absent; they would cancel
             # other features, and the product of two negative averages would be salient
@@ -160,20 +154,12 @@ def _back_one(layer: keras.Layer, mask: Any, extents: tuple[int, int]) -> Any:
     if isinstance(layer, layers.ZeroPadding2D):
         (top, _), (left, _) = layer.padding
         return mask[:, top : top + extents[0], left : left + extents[1]]
-    extent = getattr(layer, KINDS[type(layer).__name__].kernel)
-    kernel = _ones(extent, getattr(layer, "dilation_rate", (1, 1)))  # poolings have none
+    # ones, with zeros in the gaps of a dilated kernel: TensorFlow cannot transpose dilated convolutions with strides
+    down, across = getattr(layer, "dilation_rate", (1, 1))  # poolings have none
+    rows, columns = getattr(layer, layer_kind(layer).kernel)
+    kernel = np.zeros(((rows - 1) * down + 1, (columns - 1) * across + 1, 1, 1), np.float32)
+    kernel[::down, ::across] = 1
     return tf.nn.conv2d_transpose(mask, kernel, (1, *extents, 1), layer.strides, layer.padding.upper())
-
-
-def _ones(size: tuple[int, int], dilation: tuple[int, int]) -> Mask:
-    """Return a kernel of ones, (rows, columns, 1, 1), with zeros in the gaps of a dilated kernel.
-
-    TensorFlow cannot transpose dilated convolutions with strides.
-    """
-    rows, columns = ((extent - 1) * apart + 1 for extent, apart in zip(size, dilation, strict=True))
-    kernel = np.zeros((rows, columns, 1, 1), np.float32)
-    kernel[:: dilation[0], :: dilation[1]] = 1
-    return kernel
 
 
 def _to_frame(mask: Any, preprocessing: Preprocessing) -> Any:

@@ -13,10 +13,10 @@ import keras
 import numpy as np
 
 from bcclone.system.atomic import write_bytes
-from bcclone.system.codec import parse_json
+from bcclone.system.codec import from_text
 from bcclone.system.errors import UserError, first_line
-from bcclone.system.hdf5_file import read_hdf5
-from bcclone.system.json_values import from_json, json_text
+from bcclone.system.hdf5_file import Source, read_hdf5
+from bcclone.system.json_values import json_text
 from bcclone.system.progress import Notify
 from bcclone.train.plan import Worker
 from bcclone.train.trainer import Trainer
@@ -72,11 +72,11 @@ def _content(trainer: Trainer, state: TrainingState, model: bytes) -> bytes:
     return content.getvalue()
 
 
-def _load(source: Path, trainer: Trainer) -> tuple[TrainingState, bytes]:
+def _load(source: Source, trainer: Trainer) -> tuple[TrainingState, bytes]:
     variables = trainer.variables
     parts = read_hdf5(source, {"progress": str, "variables": list, "totals": np.float64, "model": np.uint8})
     values, totals, model = parts["variables"], parts["totals"], parts["model"]
-    state = from_json(TrainingState, parse_json(parts["progress"][0]))
+    state = from_text(TrainingState, parts["progress"][0])
     shapes = [tuple(variable.shape) for variable in variables]
     if [value.shape for value in values] != shapes or totals.shape != trainer.totals.read().shape or model.ndim != 1:
         raise ValueError("its arrays have other shapes than those of the network")
@@ -92,7 +92,5 @@ def restore(folder: RunFolder, trainer: Trainer, worker: Worker, notify: Notify)
     if worker.count > 1:
         shared = worker.share(_content(trainer, state, model) if worker.writes else b"")
         if not worker.writes:
-            path = folder.path / "shared.h5"
-            write_bytes(path, shared)
-            state, model = _load(path, trainer)
+            state, model = _load(io.BytesIO(shared), trainer)
     return state, model

@@ -24,21 +24,21 @@ from bcclone.system.progress import Notify, ProgressBar
 from bcclone.train.checkpoint import restore, save_checkpoint
 from bcclone.train.plan import Worker
 from bcclone.train.train_settings import DECIDE_WEIGHTS, TrainSettings, values_of
-from bcclone.train.trainer import Totals, Trainer, errors_of, losses_of, sums_of
+from bcclone.train.trainer import Totals, Trainer, score_batch
 from bcclone.train.training_folder import RunFolder
-from bcclone.train.training_state import Epoch, SampleCounts, TrainingSchedule, TrainResult, epoch_summary, history_csv
+from bcclone.train.training_state import Epoch, SampleCounts, TrainingSchedule, TrainResult, epoch_summary
 
 _VALIDATION_BATCH = 256  # frames
 _STEPS_BETWEEN_FIGURES = _STEPS_BETWEEN_DECISIONS = 20
 _LOOK_SECONDS = 0.05  # between two looks whether a feed has started
 
 
-@dataclass
+@dataclass(eq=False)
 class Training:
     """A training in its run folder, from its newest checkpoint to its end.
 
-    notify: called with lines for the user; worker: the process that trains; several workers agree every few steps on
-    the time, by the clock of the first one, and on whether to stop.
+    notify: called with lines for the user; worker: the process that trains. Several workers agree every few steps on
+    the time, which the first one measures, and on whether to stop.
     """
 
     trainer: Trainer
@@ -49,6 +49,20 @@ class Training:
     notify: Notify
     worker: Worker
 
+    def __post_init__(self) -> None:
+        settings, part = self.settings, self.worker.part
+        self._board = TensorBoard(self.folder.tensorboard, self.notify) if settings.tensorboard else None
+        self._feed = open_feed(self.samples, settings, settings.sampling, part)
+        self._validation_batch = max(_VALIDATION_BATCH // settings.seq_length, self.worker.count)
+        self._validation_feed = open_validation_feed(self.validation, self._validation_batch, part)
+        if not len(self.validation):
+            self.notify("note: there are no validation samples; the best epoch is the one with the smallest loss")
+        self._limits = TrainingSchedule(settings, len(self._feed), len(self.validation))
+        self._interrupts, self._must_stop, self._seconds_of_ending = Interrupts(), False, 0.0
+        self.state, self._model = restore(self.folder, self.trainer, self.worker, self.notify)
+        self._saved, self._model_is_written = self.state, not self._model  # a killed training may have left a newer one
+        self._start = time.monotonic() - self.state.elapsed  # the time of --time runs
+
     def run(self) -> tuple[TrainResult, bytes]:
         """Train, or continue, the run in the folder; return its result and the model file.
 
@@ -56,33 +70,28 @@ class Training:
         have started, and KeyboardInterrupt, after saving the state, when the process is asked to stop. Files that
         cannot be written are reported and do not stop the training.
         """
-        settings, folder, part = self.settings, self.folder, self.worker.part
-        self._board = TensorBoard(folder.tensorboard, self.notify) if settings.tensorboard else None
-        self._feed = open_feed(self.samples, settings, settings.sampling, part)
-        size = max(_VALIDATION_BATCH // settings.seq_length, self.worker.count)
-        self._validation_feed = open_validation_feed(self.validation, size, part)
-        if not len(self.validation):
-            self.notify("note: there are no validation samples; the best epoch is the one with the smallest loss")
-        self._limits = TrainingSchedule(settings, len(self._feed), len(self.validation))
-        self._interrupts, self._must_stop, self._seconds_of_ending = Interrupts(), False, 0.0
-        self.state, self._model = restore(folder, self.trainer, self.worker, self.notify)
-        self._saved, self._model_is_written = self.state, not self._model  # a killed training may have left a newer one
-        self._resumed_after = self.state.elapsed
-        self._start = time.monotonic() - self.state.elapsed  # the time of --time runs
         with self._feed, self._validation_feed, self._interrupts.listening():
             limit = self._train_epochs()
-        test = select(self.samples.data, TEST, settings.seq_length)
+        test = select(self.samples.data, TEST, self.settings.seq_length)
         counts = SampleCounts(len(self._feed), len(self.validation), len(test))
-        result = TrainResult.of(self.state, settings, counts, limit, folder.path)
+        result = TrainResult.of(self.state, self.settings, counts, limit, self.folder.path)
         if len(test):
-            loss, mae = _score(self._model, open_validation_feed(test, size), settings.loss)
+            loss, mae = _score(self._model, open_validation_feed(test, self._validation_batch), self.settings.loss)
             result = replace(result, test_loss=loss, test_mae=mae)
         return result, self._model
 
     def _train_epochs(self) -> str:
         """Train to the end; return the limit that ended it."""
         self._save()
-        self._await_feed()
+        settings, resumed_after = self.settings, self.state.elapsed
+        while not self._feed.has_started and not self._interrupts.requested:
+            # a training whose time was over when it was resumed ends below
+            if resumed_after < settings.time <= time.monotonic() - self._start:
+                raise UserError(
+                    f"--time {settings.time:g}s was over before the processes of --feed {settings.feed} had started; "
+                    "give more time, or fewer --feed-workers"
+                )
+            time.sleep(_LOOK_SECONDS)
         if limit := self._limits.reached_limit(self.state, self._is_time_up()):
             self.notify(f"note: nothing is left to train: {limit}; increase it to train on")
         self._take_time(is_epoch_end=True)
@@ -94,25 +103,13 @@ class Training:
             self._complete_epoch()
         return limit
 
-    def _await_feed(self) -> None:
-        """Wait until the processes of the feed have started, or until this one is asked to stop.
-
-        Raises UserError when --time is over before, unless it was over already when this training was resumed.
-        """
-        while not self._feed.has_started and not self._interrupts.requested:
-            if self._resumed_after < self.settings.time <= time.monotonic() - self._start:
-                raise UserError(
-                    f"--time {self.settings.time:g}s was over before the processes of --feed {self.settings.feed} had "
-                    "started; give more time, or fewer --feed-workers"
-                )
-            time.sleep(_LOOK_SECONDS)
-
     def _train_epoch(self) -> bool:
         """Train on the rest of this epoch; return whether it was cut, as the time left is needed for validation."""
         number, samples = self.state.epoch + 1, self.state.samples
         if not samples:
             self.trainer.totals.reset()
         label = f"epoch {number}/{self.settings.epochs}" if self.settings.epochs else f"epoch {number}"
+        steps, seconds = self.settings.checkpoint_steps or math.inf, self.settings.checkpoint_minutes * 60 or math.inf
         left = len(self._feed) - samples
         with self._feed.epoch(number, samples) as batches, ProgressBar(label, left, "samples") as progress:
             start = time.perf_counter()
@@ -121,53 +118,41 @@ class Training:
                 self._take_time()
                 if self._is_time_up():
                     return True
-                if self._must_stop or self._is_due():
+                state, saved = self.state, self._saved
+                if self._must_stop or state.step - saved.step >= steps or state.elapsed - saved.elapsed >= seconds:
                     self._save()
                 self._raise_if_interrupted()
                 start = time.perf_counter()
         return False
 
     def _step(self, batch: Batch, start: float) -> str:
-        waited, rate = time.perf_counter() - start, self._limits.learning_rate(self.state)
+        """Train on a batch, waited for since `start`; return the figures to show, every few steps."""
+        state, waited = self.state, time.perf_counter() - start
+        rate, step = self._limits.learning_rate(state), state.step + 1
         self.trainer.train(batch, rate)
-        step = self.state.step + 1
         loss = None if step % _STEPS_BETWEEN_FIGURES else self.trainer.totals.means()[0]  # waits for the device
-        self.state = self.state.after_step(batch.global_size, time.perf_counter() - start, waited)
+        self.state = state = replace(
+            state,
+            step=step,
+            samples=state.samples + batch.global_size,
+            seconds=state.seconds + time.perf_counter() - start,
+            waited=state.waited + waited,
+        )
         if loss is None:
             return ""
-        if not math.isfinite(loss):
-            raise self._divergence(self.state.epoch + 1)
+        self._check_finite(loss, state.epoch + 1)
         if self._board:
             self._board.log(step, {"step/loss": loss, "step/learning_rate": rate})
-        return f"loss {loss:.4f}, waiting for data {self.state.waited / max(self.state.seconds, 1e-9):.1%}"
+        return f"loss {loss:.4f}, waiting for data {state.waited / max(state.seconds, 1e-9):.1%}"
 
     def _complete_epoch(self) -> None:
         """Validate, keep the model if it is the one to keep, and save everything."""
-        start = self.state.elapsed
-        self.state = self.state.after_epoch(self._epoch_figures())
-        last = self.state.history[-1]
-        if not last.is_finite:
-            raise self._divergence(last.epoch)
-        if self.state.kept(self.settings.keep) is last:
-            self._take_model()
-        self._save()
-        self._take_time(is_epoch_end=True)
-        self._seconds_of_ending = self.state.elapsed - start
-        if self._board:
-            names = ("loss", "mae", "val_loss", "val_mae", "samples_per_second", "data_wait_share")
-            self._board.log(last.epoch, {f"epoch/{name}": getattr(last, name) for name in names})
-        self.notify(epoch_summary(self.state))
-
-    def _epoch_figures(self) -> Epoch:
-        """Evaluate the validation samples; return the figures of the epoch."""
-        state = self.state
-        loss, mae = self.trainer.totals.means()
+        state, (loss, mae), seconds = self.state, self.trainer.totals.means(), max(self.state.seconds, 1e-9)
         val_loss, val_mae = None, None
         if len(self.validation):
             with self._validation_feed.epoch(1) as batches:
                 val_loss, val_mae = self.trainer.evaluate(batches, self.worker.sum)
-        seconds = max(state.seconds, 1e-9)
-        return Epoch(
+        last = Epoch(
             epoch=state.epoch + 1,
             loss=loss,
             mae=mae,
@@ -178,16 +163,21 @@ class Training:
             samples_per_second=state.samples / seconds,
             data_wait_share=state.waited / seconds,
         )
+        self._check_finite(last.loss + last.score, last.epoch)
+        self.state = state.after_epoch(last)
+        if self.state.kept(self.settings.keep) is last:
+            self._take_model(last)
+        self._save()
+        self._take_time(is_epoch_end=True)
+        self._seconds_of_ending = self.state.elapsed - state.elapsed
+        if self._board:
+            names = ("loss", "mae", "val_loss", "val_mae", "samples_per_second", "data_wait_share")
+            self._board.log(last.epoch, {f"epoch/{name}": getattr(last, name) for name in names})
+        self.notify(epoch_summary(self.state))
 
-    def _is_due(self) -> bool:
-        """Return whether a checkpoint is due by steps or minutes since the last one."""
-        steps, minutes = self.settings.checkpoint_steps, self.settings.checkpoint_minutes
-        by_steps = bool(steps) and self.state.step - self._saved.step >= steps
-        return by_steps or bool(minutes) and self.state.elapsed - self._saved.elapsed >= minutes * 60
-
-    def _take_model(self) -> None:
+    def _take_model(self, last: Epoch) -> None:
         """Use the current weights, of the last epoch, for the model."""
-        last, data = self.state.history[-1], self.samples.data
+        data = self.samples.data
         described = {
             "settings": values_of(self.settings, DECIDE_WEIGHTS),
             "samples": asdict(data.sample_settings),
@@ -205,7 +195,7 @@ class Training:
         if not self._model_is_written:
             self._model_is_written = self._try(lambda: write_bytes(folder.model, self._model))
         self._try(lambda: save_checkpoint(folder.checkpoints, self.trainer, self.state, self._model))
-        self._try(lambda: folder.write_history(history_csv(self.state.history)))
+        self._try(lambda: folder.write_history(self.state.history))
 
     def _try(self, write: Callable[[], object]) -> bool:
         try:
@@ -234,13 +224,15 @@ class Training:
             kept = f"the model so far is {self.folder.model}; " if self.folder.model.exists() else ""
             raise KeyboardInterrupt(f"{kept}continue with the same command and --resume")
 
-    def _divergence(self, epoch: int) -> UserError:
-        path = self.folder.model
-        kept = f"; the model of the epochs before is {path}" if path.exists() else ""
-        return UserError(
-            f"training diverged in epoch {epoch}: its loss is not finite; try a --learning-rate smaller than "
-            f"{self.settings.learning_rate:g}{kept}"
-        )
+    def _check_finite(self, loss: float, epoch: int) -> None:
+        """Raise UserError when the training has diverged."""
+        if not math.isfinite(loss):
+            path = self.folder.model
+            kept = f"; the model of the epochs before is {path}" if path.exists() else ""
+            raise UserError(
+                f"training diverged in epoch {epoch}: its loss is not finite; try a --learning-rate smaller than "
+                f"{self.settings.learning_rate:g}{kept}"
+            )
 
 
 def _score(model: bytes, feed: Feed, loss: str) -> tuple[float, float]:
@@ -252,8 +244,7 @@ def _score(model: bytes, feed: Feed, loss: str) -> tuple[float, float]:
     totals = Totals()
     with feed, feed.epoch(1) as batches:
         for batch in batches:
-            errors = errors_of(network, batch.images, batch.labels, training=False)
-            totals.add(sums_of(losses_of(loss, errors, batch.labels), errors, tf.ones_like(errors[:, :1])))
+            totals.add(score_batch(network, batch.images, batch.labels, loss))
     return totals.means()
 
 

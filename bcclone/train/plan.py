@@ -5,7 +5,7 @@ A `Worker` decides the plan: the process that trains alone, on one device, or th
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from bcclone.dataset.sample_settings import TRAINING, VALIDATION
@@ -18,6 +18,7 @@ from bcclone.system import hdf5_file
 from bcclone.system.arrays import FloatArray
 from bcclone.system.codec import read_bytes
 from bcclone.system.errors import UserError
+from bcclone.system.json_values import names_of
 from bcclone.system.progress import Notify
 from bcclone.system.settings import differences, option_of
 from bcclone.system.tensorflow_quietly import load_tensorflow, onednn_for_batches
@@ -116,7 +117,14 @@ def resolve(
         feed, reason = choose_feed(data)
         notify(f"feed: {feed} ({reason}); choose another with --feed")
     if settings.augment and any(recording.framing for recording in data.recordings):
-        settings = _without_moves(settings, notify)
+        # metres, and the steering back to the line, are those of the simulator's car: move the camera only on request
+        usual_moves: dict[str, Any] = {
+            name: 0.0 for name in CAMERA_MOVES if getattr(settings, name) == getattr(AugmentSettings, name)
+        }
+        if usual_moves:
+            options = ", ".join(option_of(AugmentSettings, name) for name in usual_moves)
+            notify(f"note: a real car's frames, so augmentation does not move the camera; to move it, give {options}")
+        settings = replace(settings, **usual_moves)
     return replace(
         settings,
         seq_length=settings.seq_length or usual,
@@ -140,11 +148,11 @@ def resumed_plan(
     """
     identity = identity_of(files, data)
     folder = RunFolder.find(files.runs, identity, files.name)
-    own = {each.name: getattr(files, each.name) for each in fields(RunFiles)}
+    own = {name: getattr(files, name) for name in names_of(RunFiles)}
     if folder is None:
         _explain_missing_run(files, identity, notify)
         return new_plan(TrainSettings(**own | dict(changes)), data, notify, workers)
-    # a run that has overwritten the model that it began with began with it, too
+    # also accept --from if the run has since overwritten that model
     if files.start and not (
         folder.start
         and (read_bytes(folder.start, "model") == read_bytes(files.start, "model") or folder.has_published(files.start))
@@ -184,19 +192,6 @@ def select_samples(data: TrainingData, settings: TrainSettings, notify: Notify) 
     if settings.seq_length > 1:
         notify(f"note: {describe_windows(training, validation)}")
     return training, validation
-
-
-def _without_moves(settings: TrainSettings, notify: Notify) -> TrainSettings:
-    """Return the settings of a training on another camera's frames: the camera is moved only where a user says so.
-
-    Metres and the steering back to the line are those of the simulator's car.
-    """
-    moves = {each.name: each.default for each in fields(AugmentSettings) if each.name in CAMERA_MOVES}
-    usual: dict[str, Any] = {name: 0.0 for name, default in moves.items() if getattr(settings, name) == default}
-    if usual:
-        options = ", ".join(option_of(AugmentSettings, name) for name in usual)
-        notify(f"note: a real car's frames, so augmentation does not move the camera; to move it, give {options}")
-    return replace(settings, **usual)
 
 
 def identity_of(files: RunFiles, data: TrainingData) -> RunIdentity:

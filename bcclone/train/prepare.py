@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from bcclone.dataset.answer import outputs_of
 from bcclone.dataset.labels import output_labels
-from bcclone.dataset.preprocessing import PRESETS, Preprocessing, seen_rows
+from bcclone.dataset.preprocessing import PRESETS, Preprocessing
 from bcclone.dataset.store import common_framing
 from bcclone.feed.augment.on_device import DeviceAugmenter
 from bcclone.feed.feed_settings import AUTO, PATH
@@ -25,16 +25,24 @@ from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
 from bcclone.system.progress import Notify
 from bcclone.train.plan import Plan, Worker
-from bcclone.train.train_settings import TrainSettings
+from bcclone.train.train_settings import LearningSettings, TrainSettings
 from bcclone.train.trainer import Trainer
 
 
 def prepare_trainer(plan: Plan, samples: Selection, notify: Notify, worker: Worker) -> tuple[Plan, Trainer]:
-    """Return the plan with the device that augments decided, and its trainer; report the layers of the network."""
+    """Return the plan with the device that augments decided, and its trainer.
+
+    Reports the layers of the network, and what is lost: the framings of several cameras, and a calibration that the
+    network cannot take.
+    """
     plan = replace(plan, settings=with_augment_device(plan.settings))
     trainer = worker.make_trainer(samples.data, plan.settings, samples.arrays.labels.shape[1])
     _announce_network(trainer.model, samples.data, plan.settings, notify)
-    _announce_losses(trainer.model, samples.data, plan.settings.start, notify)
+    start = plan.settings.start
+    if len({recording.framing for recording in samples.data.recordings}) > 1:
+        notify("note: the recordings are of several cameras, so the model keeps the framing of none")
+    if start and not _can_be_scaled(trainer.model.layers[-1]) and load_model_file(start).calibration:
+        notify(f"note: the last layer of {start} cannot take its gain and bias; the training begins without them")
     return plan, trainer
 
 
@@ -55,6 +63,9 @@ def make_trainer(
         tf.config.experimental.enable_op_determinism()
     helps = settings.predict == PATH  # these outputs only help in training
     saved = _first_network(data, settings, 1 if helps else labels) if settings.mixed_precision or helps else None
+    augmenter = None
+    if settings.augment and settings.augment_on == "device":
+        augmenter = DeviceAugmenter(settings, data.preprocessing, settings.sampling.whole_images)
     before = keras.config.dtype_policy()
     try:
         if settings.mixed_precision:
@@ -62,12 +73,12 @@ def make_trainer(
         with strategy.scope() if strategy else nullcontext():
             model = _first_network(data, settings, labels)
             optimizer = make_optimizer(model, settings, strategy.num_replicas_in_sync if strategy else 1)
-            return kind(model, optimizer, settings, saved, _make_augmenter(data, settings))
+            return kind(model, optimizer, settings, saved, augmenter)
     finally:
         keras.config.set_dtype_policy(before)
 
 
-def make_optimizer(model: keras.Model, settings: TrainSettings, devices: int = 1) -> keras.optimizers.Optimizer:
+def make_optimizer(model: keras.Model, settings: LearningSettings, devices: int = 1) -> keras.optimizers.Optimizer:
     """Return AdamW for the network. devices: each of them passes its fraction of the gradient to Keras."""
     adam = keras.optimizers.AdamW(
         settings.learning_rate, weight_decay=settings.weight_decay, global_clipnorm=settings.clip_norm / devices or None
@@ -76,14 +87,6 @@ def make_optimizer(model: keras.Model, settings: TrainSettings, devices: int = 1
     optimizer = keras.optimizers.LossScaleOptimizer(adam) if settings.mixed_precision else adam
     optimizer.build(model.trainable_variables)
     return optimizer
-
-
-def _make_augmenter(data: TrainingData, settings: TrainSettings) -> DeviceAugmenter | None:
-    """Return what augments in the training step, None when the feed augments or nothing does."""
-    if not settings.augment or settings.augment_on != "device":
-        return None
-    rows = slice(None) if settings.sampling.whole_images else seen_rows(data.preprocessing.height)
-    return DeviceAugmenter(settings, data.preprocessing, rows)
 
 
 def with_augment_device(settings: TrainSettings) -> TrainSettings:
@@ -111,14 +114,6 @@ def _announce_network(model: keras.Model, data: TrainingData, settings: TrainSet
     elif not (preset or settings.start) and convolutions_for(height, width, architecture) != architecture.convolutions:
         notify(f"note: images of {width}x{height} are too small for conv3; using the convolutions of cnn-64")
     notify(layer_table(model))
-
-
-def _announce_losses(model: keras.Model, data: TrainingData, start: Path | None, notify: Notify) -> None:
-    """Report what is lost: the framings of several cameras, and a calibration that the network cannot take."""
-    if len({recording.framing for recording in data.recordings}) > 1:
-        notify("note: the recordings are of several cameras, so the model keeps the framing of none")
-    if start and not _can_be_scaled(model.layers[-1]) and load_model_file(start).calibration:
-        notify(f"note: the last layer of {start} cannot take its gain and bias; the training begins without them")
 
 
 def with_dropout_rate(model: keras.Model, rate: float) -> keras.Model:
@@ -183,14 +178,13 @@ def _check_frames(file: ModelFile, start: Path, data: TrainingData) -> None:
 def _as_network(file: ModelFile, settings: TrainSettings) -> keras.Model:
     """Return the model of a file, as the network that was asked for if that has the same weights.
 
-    The default network is not asked for: to take it would silently lose what a variant does to its input.
+    Never convert to the default network: it would lose the variant's input layers.
     """
     trained_as = file.training.network or settings.network
     if trained_as == settings.network:
         return file.model
     weights = file.model.get_weights()
-    asked = settings.network != TrainSettings().network
-    if asked and not ARCHITECTURES[settings.network].preset:
+    if settings.network != TrainSettings().network and not ARCHITECTURES[settings.network].preset:
         model = build_network(file.preprocessing.shape, file.seq_length, settings.network, len(file.outputs))
         if [each.shape for each in model.get_weights()] == [each.shape for each in weights]:
             model.set_weights(weights)

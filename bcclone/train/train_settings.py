@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from bcclone.dataset.answer import OUTPUTS
 from bcclone.feed.feed_settings import AUTO, PATH, STEERING, AugmentSettings, FeedSettings, SamplingSettings
 from bcclone.model.architectures import ARCHITECTURES
+from bcclone.system.json_values import names_of
 from bcclone.system.settings import (
     Count,
     Force,
@@ -189,8 +190,8 @@ class TrainSettings(FeedSettings, AugmentSettings, LearningSettings, RunFiles):
     """All settings of a training, one flat value.
 
     Its fields are those of RunFiles and LearningSettings above, of AugmentSettings and FeedSettings, which the feed
-    defines since others use them alone, and the ones below, on which the weights do not depend. A function that needs
-    one of these groups takes the whole value.
+    defines since others use them alone, and the ones below, on which the weights do not depend. It can be passed where
+    one of these groups is expected.
     """
 
     checkpoint_minutes: Minutes = _checkpoint(
@@ -228,9 +229,8 @@ LEFT_OPEN: dict[str, Any] = {
     "seq_length": 0, "learning_rate": 0.0, "feed": AUTO, "augment_on": AUTO, "onednn": AUTO,
 }  # fmt: skip
 LIMITS = ("epochs", "time", "patience")  # a resumed run may get other ones
-DECIDE_WEIGHTS = tuple(each.name for kind in (LearningSettings, AugmentSettings) for each in fields(kind))
-_FILES = {each.name for each in fields(RunFiles)}
-SETTING_NAMES = tuple(each.name for each in fields(TrainSettings) if each.name not in _FILES)
+DECIDE_WEIGHTS = (*names_of(LearningSettings), *names_of(AugmentSettings))
+SETTING_NAMES = tuple(name for name in names_of(TrainSettings) if name not in names_of(RunFiles))
 
 
 def values_of(settings: TrainSettings, names: Collection[str] = SETTING_NAMES) -> dict[str, Any]:

@@ -84,8 +84,7 @@ class Trainer:
         self.totals.add(sums)
 
     def _validate_step(self, images: Any, labels: Any) -> None:
-        errors = errors_of(self.model, images, labels, training=False)
-        self.totals.add(sums_of(losses_of(self._loss, errors, labels), errors, tf.ones_like(errors[:, :1])))
+        self.totals.add(score_batch(self.model, images, labels, self._loss))
 
     def gradients(self, samples: tuple[Any, ...], size: Any, weights: Any = None) -> tuple[list[Any], Any]:
         """Return the gradient of the loss for each trainable variable, and the sums of the samples for the totals.
@@ -93,22 +92,23 @@ class Trainer:
         size: number of samples in the batch, by which the loss is divided; weights: float32 (samples, 1), 0 or 1, None
         for 1.
         """
-        images, labels = self._augmented(samples)
+        images, labels, *others = samples
+        if self._augmenter:  # it changes no label but the steering
+            images, steering = self._augmenter(images, labels[:, :1], *others)
+            labels = tf.concat([steering, labels[:, 1:]], axis=1)
         with tf.GradientTape() as tape:
             errors = errors_of(self.model, images, labels, training=True)
-            errors, weights = (errors, tf.ones_like(errors[:, :1])) if weights is None else (errors * weights, weights)
+            errors = errors if weights is None else errors * weights
             each = losses_of(self._loss, errors, labels)
             loss = tf.reduce_sum(each * self._label_weights) / tf.cast(size, tf.float32)
             loss = self.optimizer.scale_loss(loss)
         return tape.gradient(loss, self.model.trainable_variables), sums_of(each, errors, weights)
 
-    def _augmented(self, samples: tuple[Any, ...]) -> tuple[Any, Any]:
-        """Return images and labels as the augmenter changes them, which leaves all labels but the steering alone."""
-        images, labels, *others = samples
-        if not self._augmenter:
-            return images, labels
-        images, steering = self._augmenter(images, labels[:, :1], *others)
-        return images, tf.concat([steering, labels[:, 1:]], axis=1)
+
+def score_batch(model: Any, images: Any, labels: Any, loss: str) -> Any:
+    """Return the sums of a batch for the totals, without dropout. loss: one of train_settings.LOSSES."""
+    errors = errors_of(model, images, labels, training=False)
+    return sums_of(losses_of(loss, errors, labels), errors)
 
 
 def losses_of(kind: str, errors: Any, labels: Any) -> Any:
@@ -130,9 +130,10 @@ def errors_of(model: Any, images: Any, labels: Any, training: bool) -> Any:
     return tf.cast(model(images, training=training), tf.float32) - labels
 
 
-def sums_of(losses: Any, errors: Any, weights: Any) -> Any:
-    """Return the sums of the loss and the absolute errors of the steering, and of the weights."""
-    values = losses[:, :1], tf.abs(errors[:, :1]), weights
+def sums_of(losses: Any, errors: Any, weights: Any = None) -> Any:
+    """Return the sums of the loss and the absolute errors of the steering, and of the weights, None for 1."""
+    steering = errors[:, :1]
+    values = losses[:, :1], tf.abs(steering), tf.ones_like(steering) if weights is None else weights
     return tf.stack([tf.reduce_sum(tf.cast(each, tf.float64)) for each in values])
 
 

@@ -11,9 +11,9 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,11 @@ import tomli_w
 from bcclone.system import atomic
 from bcclone.system.codec import read_bytes, read_json
 from bcclone.system.errors import UserError
-from bcclone.system.json_values import to_json
+from bcclone.system.json_values import names_of, to_json
 from bcclone.system.settings import SettingError
 from bcclone.system.settings_file import key_of, read_settings_file
 from bcclone.train.train_settings import RunFiles, TrainSettings, values_of
-from bcclone.train.training_state import TrainResult
+from bcclone.train.training_state import Epoch, TrainResult, history_csv
 
 START_NAME = "start.h5"  # in a run folder: the model that the run began with
 _SETTINGS, _RESULT, _RESOLVED = "settings.json", "result.json", "settings.toml"
@@ -105,12 +105,10 @@ class RunFolder:
         """Return the model that the run began with, None for an untrained network."""
         return self._start if self._start.exists() else None
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self) -> AbstractContextManager[None]:
         """Lock the run against other trainings within the block; raises UserError while another one holds the lock."""
         busy = f"{self.path}: another process is training this run; wait until it ends, or begin a new run without "
-        with atomic.locked(self.path, f"{busy}--resume"):
-            yield
+        return atomic.locked(self.path, f"{busy}--resume")
 
     @property
     def may_overwrite(self) -> bool:
@@ -139,7 +137,7 @@ class RunFolder:
     @property
     def result(self) -> TrainResult | None:
         """Return the result of the run, or None while it is unfinished."""
-        with suppress(UserError):  # an older run ends once more, from its last checkpoint
+        with suppress(UserError):  # an unreadable older result: finish again from the last checkpoint
             return replace(read_json(self.path / _RESULT, TrainResult, "the result of a run", ""), run=self.path)
         return None
 
@@ -176,8 +174,8 @@ class RunFolder:
         """Write result.json, which marks the run as complete."""
         atomic.write_text(self.path / _RESULT, json.dumps(result.as_json(), indent=2))
 
-    def write_history(self, table: str) -> None:
-        atomic.write_text(self.path / "history.csv", table)
+    def write_history(self, history: Sequence[Epoch]) -> None:
+        atomic.write_text(self.path / "history.csv", history_csv(history))
 
 
 # ---- the settings, as a TOML file with the names of the options
@@ -201,7 +199,7 @@ def read_settings(path: Path, output: Path) -> dict[str, Any]:
         raise UserError(
             f"{path} will be overwritten with the settings of this training; copy it to another name, or change -o"
         )
-    values = read_settings_file(path, TrainSettings, without=[each.name for each in fields(RunFiles)])
+    values = read_settings_file(path, TrainSettings, without=names_of(RunFiles))
     try:
         TrainSettings(**values)
     except SettingError as error:

@@ -3,16 +3,15 @@
 history.csv in a run folder has a row with the figures of each epoch.
 """
 
-import csv
-import io
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
 from bcclone.system.codec import explained, read_table, whole_number
-from bcclone.system.json_values import to_json
+from bcclone.system.json_values import names_of, to_json
+from bcclone.system.table import Table, TableColumn
 from bcclone.train.train_settings import TrainSettings
 
 _FINAL_FRACTION = 0.01  # of the highest learning rate, at the end of a falling schedule
@@ -42,29 +41,21 @@ class Epoch:
         """Return the number that is smallest in the best epoch: the validation loss, or without one the loss."""
         return self.loss if self.val_loss is None else self.val_loss
 
-    @property
-    def is_finite(self) -> bool:
-        """Return whether the losses are finite; they are not once the training has diverged."""
-        return math.isfinite(self.loss) and math.isfinite(self.score)
-
 
 def best_epoch(history: Sequence[Epoch]) -> Epoch:
     return min(history, key=lambda epoch: epoch.score)
 
 
 def history_csv(history: Sequence[Epoch]) -> str:
-    text = io.StringIO()
-    table = csv.DictWriter(text, [field.name for field in fields(Epoch)], lineterminator="\n")
-    table.writeheader()
-    table.writerows(asdict(epoch) for epoch in history)
-    return text.getvalue()
+    columns = [TableColumn(name) for name in names_of(Epoch)]
+    return Table(columns, [astuple(epoch) for epoch in history]).csv()
 
 
 def read_history(path: Path) -> list[Epoch]:
     """Read a history.csv; raises UserError if it is not one."""
     epochs: list[Epoch] = []
     what, remedy = "the history of a run", "remove the file to continue without it"
-    for line, cells in read_table(path, [each.name for each in fields(Epoch)], what, remedy):
+    for line, cells in read_table(path, names_of(Epoch), what, remedy):
         with explained(f"{path}: line {line}", "", remedy):
             validation = {name: float(cells[name]) if cells[name] else None for name in ("val_loss", "val_mae")}
             numbers: dict[str, Any] = {name: float(cells[name]) for name in cells if name not in (*validation, "epoch")}
@@ -98,16 +89,6 @@ class TrainingState:
 
     def kept(self, keep: str) -> Epoch:
         return self.best if keep == "best" else self.history[-1]
-
-    def after_step(self, samples: int, seconds: float, waited: float) -> "TrainingState":
-        """Return the state after one more step of this epoch. waited: part of its seconds."""
-        return replace(
-            self,
-            step=self.step + 1,
-            samples=self.samples + samples,
-            seconds=self.seconds + seconds,
-            waited=self.waited + waited,
-        )
 
     def after_epoch(self, figures: Epoch) -> "TrainingState":
         """Return the state at the beginning of the next epoch. figures: of the complete one."""

@@ -41,9 +41,13 @@ class Extent:
     height: int
 
     @classmethod
-    def of(cls, preprocessing: "Preprocessing", rows: slice) -> "Extent":
-        top, below, _ = rows.indices(preprocessing.height)
-        return cls(top, below - top, preprocessing.width, preprocessing.height)
+    def of(cls, preprocessing: "Preprocessing", whole_images: bool) -> "Extent":
+        """Return all rows of whole images, otherwise those that the networks of bcclone see."""
+        from bcclone.dataset.preprocessing import seen_rows
+
+        width, height = preprocessing.width, preprocessing.height
+        rows = slice(0, height) if whole_images else seen_rows(height)
+        return cls(rows.start, rows.stop - rows.start, width, height)
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ from math import ceil, cos, floor, pi, radians, sin, sqrt
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from bcclone.feed.augment import Extent, Numbers
 from bcclone.feed.augment.blur import filtered, mirrored
+from bcclone.system.arrays import Float32Array
 from bcclone.system.compiled import compiled
 
 NORMALS = {"contrast": 1, "brightness": 1, "tint": 3, "gamma": 1}
@@ -40,7 +40,7 @@ class Light:
     gamma: Any
 
 
-def light_of(numbers: Numbers, strength: float, to_rgb: npt.NDArray[np.float32], xp: Any = np) -> Light:
+def light_of(numbers: Numbers, strength: float, to_rgb: Float32Array, xp: Any = np) -> Light:
     """Return random brightness, contrast, tint and gamma; and for some images another saturation, or fog.
 
     to_rgb: float32 (3, 4), converts the images' own colors to RGB first.
@@ -60,7 +60,7 @@ def light_of(numbers: Numbers, strength: float, to_rgb: npt.NDArray[np.float32],
     return Light(matrix[:, :, :3], offset + matrix[:, :, 3], gamma)
 
 
-def levels_of(light: Light) -> npt.NDArray[np.float32]:
+def levels_of(light: Light) -> Float32Array:
     """Return the gamma tables: a new value for each level from 0 to 255, float32 (samples, 256)."""
     return np.asarray(255 * np.exp(light.gamma[:, np.newaxis] * _LOG_LEVELS))
 

@@ -39,16 +39,12 @@ def _on_cpu(images: Image, extent: Extent, quality: Float32Array) -> None:
             simplejpeg.decode_jpeg(data, buffer=view)
 
 
-def _tables() -> list[Float32Array]:
-    """Return the tables for luma and chroma, (8, 8), from low to high frequency, as a JPEG of quality 50 has them."""
+def _on_device(images: Any, quality: Any, xp: Any) -> Any:
     from PIL.Image import open as open_image  # where a device augments, and not at the start of a command
 
+    # the tables for luma and chroma, (8, 8), from low to high frequency, as a JPEG of quality 50 has them
     jpeg: Any = open_image(io.BytesIO(simplejpeg.encode_jpeg(np.zeros((8, 8, 3), np.uint8), quality=50)))
-    return [np.array(jpeg.quantization[number], np.float32).reshape(8, 8) for number in (0, 1)]
-
-
-def _on_device(images: Any, quality: Any, xp: Any) -> Any:
-    luma_table, chroma_table = _tables()
+    luma_table, chroma_table = (np.array(jpeg.quantization[n], np.float32).reshape(8, 8) for n in (0, 1))
     rows, columns = images.shape[1:3]
     below, right = -rows % 16, -columns % 16
     padded = xp.concatenate([images, *[images[:, -1:]] * below], axis=1)

@@ -39,7 +39,8 @@ _SOURCES = source_checksum(f"{__package__}.{module}" for module in ("blur", "lig
 
 # the kind of a setting is the KIND of the module with its name
 LENS: tuple[LensChange, ...] = tuple(import_module(f"{__package__}.{name}").KIND for name in LENS_SETTINGS)
-_DRAWN_TOGETHER = ("blur", "patches", "noise")  # in one table with viewpoint, light and shadows, as they always were
+# drawn in one table with viewpoint, light and shadows, so that earlier trainings can be repeated
+_DRAWN_TOGETHER = ("blur", "patches", "noise")
 
 
 def _columns_of(kinds: Iterable[Mapping[str, int]]) -> dict[str, slice]:
@@ -88,8 +89,7 @@ class Parameters(NamedTuple):
 
     sky, ground: float32 (3, 3), from pixels (column, row, 1) of the view to pixels of the image, above the row
     `horizon` and from it on; moved: bool, whether to apply them; matrix: float32 (3, 4), from the image's colors to
-    those in another light; levels: float32 (256,), the new value of each level; band_rows: as shadows.band_rows()
-    returns them.
+    those in another light; levels: float32 (256,), the new value of each level; band_rows: of lighting.band_rows().
     """
 
     sky: Any
@@ -177,12 +177,12 @@ draw_views = _make_draw_views(_SOURCES)
 class CpuAugmenter:
     """Augments samples of one preprocessing; may be used by several threads.
 
-    rows: the rows of the images to change, by default all.
+    whole_images: change all rows, not only those that the networks of bcclone see.
     """
 
-    def __init__(self, settings: AugmentSettings, preprocessing: Preprocessing, rows: slice = slice(None)) -> None:
+    def __init__(self, settings: AugmentSettings, preprocessing: Preprocessing, whole_images: bool = False) -> None:
         self._settings, self._preprocessing = settings, preprocessing
-        self._extent = Extent.of(preprocessing, rows)
+        self._extent = Extent.of(preprocessing, whole_images)
         self._cameras = Cameras(preprocessing, self._extent.top)
         self._thread = threading.local()
         nothing = np.empty((0, *preprocessing.shape), np.uint8)
@@ -214,19 +214,13 @@ class CpuAugmenter:
             if fraction := getattr(settings, kind.setting):
                 kind.on_cpu(rgb, extent, kind.parameters(numbers, fraction, extent, np))
         if self._preprocessing.color != "RGB":
-            self._convert(rgb[:, :, extent.top : below], views[:, :, extent.top : below])
+            changed = (each[:, :, extent.top : below] for each in (rgb, views))
+            for image, target in zip(*(each.reshape(-1, *each.shape[2:]) for each in changed), strict=True):
+                self._preprocessing.convert_colors(image, target)
         if not settings.moves_camera:
             return steering
         change = steering_change(move, inputs.lookahead_m)
         return np.asarray((steering + change[:, np.newaxis]).clip(-1.0, 1.0), np.float32)
-
-    def _convert(self, rgb: Image, into: Image) -> None:
-        """Write RGB images, (samples, frames, rows, width, 3), in the colours of the prepared images."""
-        rows, width = rgb.shape[2:4]
-        for image, target in zip(
-            rgb.reshape(-1, rows, width, 3), into.reshape(-1, rows, width, into.shape[-1]), strict=True
-        ):
-            self._preprocessing.convert_colors(image, target)
 
     def _parameters(self, numbers: Numbers, move: CameraMove, inputs: AugmentationInputs) -> Parameters:
         """Return the parameters of the views; kinds that are turned off have values that change nothing."""

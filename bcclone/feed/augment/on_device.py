@@ -23,12 +23,12 @@ from bcclone.feed.feed_settings import AugmentSettings
 class DeviceAugmenter:
     """Augments batches of one preprocessing within a compiled training step, as on_cpu.CpuAugmenter does.
 
-    rows: the rows of the images to change, by default all. XLA compiles the step if there is a GPU.
+    XLA compiles the step if there is a GPU.
     """
 
-    def __init__(self, settings: AugmentSettings, preprocessing: Preprocessing, rows: slice = slice(None)) -> None:
+    def __init__(self, settings: AugmentSettings, preprocessing: Preprocessing, whole_images: bool = False) -> None:
         self._settings, self._preprocessing = settings, preprocessing
-        self._extent = Extent.of(preprocessing, rows)
+        self._extent = Extent.of(preprocessing, whole_images)
         self._cameras = Cameras(preprocessing, self._extent.top)
         xla = bool(tf.config.list_logical_devices("GPU"))
         self._compiled = tf.function(self._augment, jit_compile=xla, autograph=False)

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bcclone.model.keras_files import UnsupportedModel
+from bcclone.system.errors import shown
 
 if TYPE_CHECKING:
     import keras
@@ -84,12 +85,17 @@ def translate(
     if channels_first and "softmax" in arguments.values():
         raise UnsupportedModel("softmax over columns, with channels first, is not supported")
     for name in {"axis", "shared_axes"} & arguments.keys():
-        axes = _axes(name, arguments[name], len(shape))
+        stated, count = arguments[name], len(shape)
+        axes = list(stated) if isinstance(stated, tuple) else [stated]
+        if not all(type(each) is int and each and -count < each < count for each in axes):
+            raise UnsupportedModel(f"{name} is {shown(stated)}, expected the numbers of axes")
+        axes = sorted(each % count for each in axes)
         if name == "axis" and kind.__name__ != "LayerNormalization":
-            (axes,) = axes
-            axes = -1 if axes == len(shape) - 1 else axes
-            axes = {-1: 2, 1: -1, 2: 1}[axes] if channels_first and len(shape) == 4 else axes
-        arguments[name] = axes
+            (axis,) = axes
+            axis = -1 if axis == count - 1 else axis
+            arguments[name] = {-1: 2, 1: -1, 2: 1}[axis] if channels_first and count == 4 else axis
+        else:
+            arguments[name] = axes
     return arguments
 
 
@@ -97,11 +103,11 @@ def _check_unread(name: str, value: Any) -> None:
     """Refuse an argument that is not read, unless it has its usual value."""
     if name in ("dtype", "input_dtype"):
         if "float" not in (policy := dtype_of(value)):
-            raise UnsupportedModel(f"{name} is {short(policy)}, expected 'float32'")
+            raise UnsupportedModel(f"{name} is {shown(policy)}, expected 'float32'")
     elif value is not None and name not in _EXPECTED:
-        raise UnsupportedModel(f"its argument {name[:40]!r} is unknown")
+        raise UnsupportedModel(f"its argument {shown(name)} is unknown")
     elif value is not None and value != _EXPECTED[name]:
-        raise UnsupportedModel(f"{name} is {short(value)}, which is not supported; expected {_EXPECTED[name]!r}")
+        raise UnsupportedModel(f"{name} is {shown(value)}, which is not supported; expected {_EXPECTED[name]!r}")
 
 
 def _plain(name: str, value: Any) -> Any:
@@ -121,13 +127,13 @@ def _read(name: str, value: Any, default: Any) -> Any:
     """Return the value of an argument, whose type is that of the default of today."""
     if isinstance(default, bool):
         if not isinstance(value, bool):
-            raise UnsupportedModel(f"{name} is {short(value)}, expected True or False")
+            raise UnsupportedModel(f"{name} is {shown(value)}, expected True or False")
     elif name.endswith("activation") or isinstance(default, str):
         if value not in _WORDS.get(name, ()):
-            raise UnsupportedModel(f"{name} is {short(value)}; expected one of {', '.join(_WORDS.get(name, ()))}")
+            raise UnsupportedModel(f"{name} is {shown(value)}; expected one of {', '.join(_WORDS.get(name, ()))}")
     elif isinstance(default, float) or name in _NUMBERS:
         if type(value) not in (int, float):
-            raise UnsupportedModel(f"{name} is {short(value)}, expected a number")
+            raise UnsupportedModel(f"{name} is {shown(value)}, expected a number")
         return float(value)
     else:
         return _whole(name, value)
@@ -140,16 +146,8 @@ def _whole(name: str, value: Any) -> Any:
         return tuple(_whole(name, each) for each in value)
     least = _LEAST.get(name, 1)
     if type(value) is not int or not least <= value <= _LARGEST:
-        raise UnsupportedModel(f"{name} is {short(value)}, expected a whole number from {least} to {_LARGEST}")
+        raise UnsupportedModel(f"{name} is {shown(value)}, expected a whole number from {least} to {_LARGEST}")
     return value
-
-
-def _axes(name: str, value: Any, count: int) -> Any:
-    """Return the numbers of axes, from 1. count: of the axes of the input, with the batch."""
-    axes = value if isinstance(value, tuple) else (value,)
-    if not all(type(each) is int and each and -count < each < count for each in axes):
-        raise UnsupportedModel(f"{name} is {short(value)}, expected the numbers of axes")
-    return sorted(each % count for each in axes)
 
 
 def dtype_of(value: Any) -> str:
@@ -157,11 +155,6 @@ def dtype_of(value: Any) -> str:
     if isinstance(value, dict):
         value = value["config"]["name"]
     return str(value or "float32")[:40]
-
-
-def short(value: Any) -> str:
-    """Return the repr() of a value in the file, shortened."""
-    return repr(value)[:60]
 
 
 # ---- the formula of a Lambda
@@ -197,7 +190,7 @@ def scaling_of_text(formula: str) -> Scaling:
     """Return the scaling that a text such as "x / 127.5 - 1" states; raises ValueError for any other text."""
     compact, factor, summand = formula.replace(" ", ""), _WRITTEN.format("*/"), _WRITTEN.format("+-")
     if not re.fullmatch(f"x(?:{factor})*(?:{summand})?", compact):
-        raise ValueError(f"{formula[:60]!r}, expected a formula such as x / 127.5 - 1")
+        raise ValueError(f"{shown(formula)}, expected a formula such as x / 127.5 - 1")
     return joined_scaling(
         (operation, float(number)) for operation, number in re.findall(_WRITTEN.format("-+*/"), compact)
     )
@@ -217,18 +210,15 @@ def scaling_of_code(text: str) -> Scaling:
         code = rb"%b((?:%b){0,3})%b" % (begin, re.sub(rb"\((.*?)\)", rb"\1", step), end)
         if function := re.match(_HEAD + code + _CONSTANTS + _NO_NAMES, data, re.DOTALL):
             steps = re.findall(step, function[1], re.DOTALL)
-            constants = [_number(*values) for values in re.findall(_CONSTANT, function[2], re.DOTALL)]
+            constants = [
+                math.nan if none else float(text or struct.unpack("<d" if real else "<i", real or whole)[0])
+                for none, real, whole, text in re.findall(_CONSTANT, function[2], re.DOTALL)
+            ]
             try:
                 return joined_scaling((_OPERATIONS[number], constants[index]) for (index,), (number,) in steps)
             except (IndexError, ValueError):
                 break
     raise UnsupportedModel(f"its function is not x / number - number or alike, and code in a file is not run; {REMEDY}")
-
-
-def _number(none: bytes, real: bytes, whole: bytes, text: bytes) -> float:
-    if real or whole:
-        return float(struct.unpack("<d" if real else "<i", real or whole)[0])
-    return math.nan if none else float(text)
 
 
 def joined_scaling(steps: Iterable[tuple[str, float]]) -> Scaling:

@@ -1,26 +1,24 @@
-"""Rebuild a network layer by layer from its configuration, and give it the weights of the file."""
+"""Rebuild a network layer by layer from its configuration, and give it the weights of the file.
+
+In: a `StoredModel`. Out: a `RebuiltModel` in TensorFlow's order: channels last, kernels not mirrored.
+"""
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 
 from bcclone.model.keras_files import UnsupportedModel
-from bcclone.model.keras_files.arguments import REMEDY, Scaling, Shape, dtype_of, scaling_of_code, short, translate
-from bcclone.model.keras_files.stored import StoredModel
+from bcclone.model.keras_files.arguments import REMEDY, Scaling, Shape, dtype_of, scaling_of_code, translate
+from bcclone.model.keras_files.stored import NamedArray, StoredModel, Weights
 from bcclone.model.keras_files.tree import Leaf, Nest, read_tree
-from bcclone.model.keras_files.weights import (
-    assign_weights,
-    check_mirrored,
-    flattens_channels_first,
-    has_channels_first,
-    is_mirrored,
-)
-from bcclone.model.layer_kinds import KINDS, RECURRENT, normalize, stored_kind
+from bcclone.model.layer_kinds import KINDS, RECURRENT, layer_kind, normalize, stored_kind
 from bcclone.system.codec import parse_json
+from bcclone.system.errors import shown
 
 _LARGEST_OUTPUT, _PRODUCTS_AT_MOST = 1 << 24, 1 << 35  # numbers; multiplications per frame
 _SURELY_AFFORDABLE = 1 << 22  # weights; larger networks must have theirs in the file
@@ -64,7 +62,10 @@ def rebuild_model(stored: StoredModel, most_outputs: int = 1, rescale: Scaling |
     if rescale and (count := sum(leaf.kind == "Lambda" for leaf in leaves)) != 1:
         raise UnsupportedModel(f"has {count} Lambda layers, expected 1 for --rescale")
     budget = max(_SURELY_AFFORDABLE, sum(array.values.size for arrays in stored.weights.values() for array in arrays))
-    builder = _Builder(_channels_last(shape, first), dtype, first, budget, rescale)
+    if first and len(shape) != 3:
+        raise UnsupportedModel(f"its input has the shape {shape} with channels first, which is not supported")
+    start = (None, *shape[1:], shape[0]) if first else (None, *shape)
+    builder = _Builder(start, dtype, first, budget, rescale)
     for leaf in leaves:
         builder.add(leaf)
     model = builder.finish(nest, most_outputs)
@@ -79,12 +80,6 @@ def rebuild_model(stored: StoredModel, most_outputs: int = 1, rescale: Scaling |
         names = leaf.kind, type(builder.rebuilt[leaf]).__name__
         layers.append(RebuiltLayer(leaf.name, *map(form.format, names)))
     return RebuiltModel(model, stored.texts.get("keras_version", "unknown"), backend, tuple(layers), tuple(notes))
-
-
-def _channels_last(shape: tuple[int, ...], first: bool) -> Shape:
-    if first and len(shape) != 3:
-        raise UnsupportedModel(f"its input has the shape {shape} with channels first, which is not supported")
-    return (None, *shape[1:], shape[0]) if first else (None, *shape)
 
 
 class _Builder:
@@ -112,14 +107,19 @@ class _Builder:
                 self._begin_frames(leaf)
             elif self._gathered_name and not leaf.over_time:
                 self._end_frames()
-            moves_channels = self.channels_first and leaf.kind == "Flatten" and len(self.shape) == 4
-            if moves_channels and flattens_channels_first(leaf.config):
+            # with data_format channels_first, Keras 2.2 and later move the channels to the end before they flatten
+            moves_channels = self.channels_first and leaf.config.get("data_format") != "channels_first"
+            if moves_channels and leaf.kind == "Flatten" and len(self.shape) == 4:
                 self._append(keras.layers.Permute((3, 1, 2), name=self._free_name(f"{leaf.name}_order", "order")))
-            config, after = _without_activation_layer(leaf.config)
+            config = leaf.config
+            activation: Any = config.get("activation")
+            is_layer = isinstance(activation, dict) and activation.get("class_name") in _ACTIVATION_LAYERS
+            if is_layer:
+                config = {**config, "activation": "linear"}
             layer = self._append_layer(leaf.kind, config, self._free_name(leaf.name, leaf.kind.lower()))
-            if after is not None:
+            if is_layer:
                 name = self._free_name(f"{leaf.name}_activation", "activation")
-                self._append_layer(after["class_name"], after["config"], name)
+                self._append_layer(activation["class_name"], activation["config"], name)
         except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as error:
             raise UnsupportedModel(f"{leaf}: {(str(error) or type(error).__name__).partition(chr(10))[0]}") from None
         self.rebuilt[leaf] = layer
@@ -199,7 +199,7 @@ class _Builder:
         extents = [extent or 0 for extent in output[1:]]
         if not extents or min(extents) < 1 or math.prod(extents) * self._frames > _LARGEST_OUTPUT:
             raise UnsupportedModel(f"makes {output[1:]} of {self.shape[1:]}, expected 1 to {_LARGEST_OUTPUT} numbers")
-        weights = KINDS[type(layer).__name__].weights(layer, self.shape[-1] or 0, extents)
+        weights = layer_kind(layer).weights(layer, self.shape[-1] or 0, extents)
         self._weights += weights
         steps = (self.shape[1] or 1) if isinstance(layer, RECURRENT) else math.prod(extents[:-1])
         self._products += weights * steps * self._frames
@@ -211,14 +211,6 @@ class _Builder:
         self.shape = output
 
 
-def _without_activation_layer(config: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, Any] | None]:
-    """Split an activation that is itself a layer from a layer's arguments; return both configurations."""
-    activation = config.get("activation")
-    if not isinstance(activation, dict) or activation.get("class_name") not in _ACTIVATION_LAYERS:
-        return config, None
-    return {**config, "activation": "linear"}, activation
-
-
 def _lambda_scaling(function: Any) -> Scaling | None:
     """Return what a stored function computes, None for the normalisation of our first models."""
     if isinstance(function, dict) and (function.get("class_name"), function.get("config")) == ("function", _NORMALIZE):
@@ -228,7 +220,159 @@ def _lambda_scaling(function: Any) -> Scaling | None:
         function = [stored.get(part) for part in ("code", "defaults", "closure")]
     if not isinstance(function, list) or len(function) != 3 or not isinstance(function[0], str):
         name = function.get("config") if isinstance(function, dict) else function
-        raise UnsupportedModel(f"calls the function {short(name)}, which the file does not contain; {REMEDY}")
+        raise UnsupportedModel(f"calls the function {shown(name)}, which the file does not contain; {REMEDY}")
     if function[1] or function[2]:
         raise UnsupportedModel(f"its function uses default or outer values, which is not supported; {REMEDY}")
     return scaling_of_code(function[0])
+
+
+# ---- the weights
+
+Layers = Mapping[Leaf, keras.Layer]
+
+# where Keras 3, and TensorFlow 2.12 to 2.15, keep the layers of a model
+_FOLDERS = ("layers", "_layer_checkpoint_dependencies")
+_OF_ARCHIVE = re.compile(rf"({'|'.join(_FOLDERS)})/")
+_FIRST, _LAST = {"th", "channels_first"}, {"tf", "channels_last", "default", None}
+_CONVOLUTIONS = ("Conv2D", "Convolution2D")  # whose kernels can be reordered and rotated
+_CORRELATING = {"tensorflow", "jax", "torch", "numpy", "cntk"}
+
+
+def assign_weights(model: Nest, layers: Layers, stored: StoredModel, mirrored: bool, channels_first: bool) -> None:
+    """Give each layer its arrays; raises UnsupportedModel with both shapes when they are others."""
+    used: set[int] = set()
+    in_folders = any(_OF_ARCHIVE.match(folder) for folder in stored.weights)
+    taken = _by_folder(model, "", layers, stored.weights) if in_folders else _by_name(model, layers, stored.weights)
+    for leaf, named in taken:
+        arrays = [array.values for array in named]
+        if leaf.kind in _CONVOLUTIONS and arrays and arrays[0].ndim == 4:
+            if channels_first and "nb_filter" in leaf.config:  # Keras 1; later ones have rows and columns first
+                arrays[0] = arrays[0].transpose(2, 3, 1, 0)
+            if mirrored:
+                arrays[0] = np.ascontiguousarray(arrays[0][::-1, ::-1])
+        expected = [tuple(weight.shape) for weight in layers[leaf].weights]
+        if [array.shape for array in arrays] != expected:
+            shapes = ", ".join(str(array.shape) for array in arrays) or "none"
+            raise UnsupportedModel(
+                f"{leaf}: its weights have the shapes {shapes}, expected {', '.join(map(str, expected))}"
+            )
+        layers[leaf].set_weights(arrays)
+        used.update(id(array) for array in named)
+    for folder, left in stored.weights.items():
+        if any(id(array) not in used for array in left):
+            raise UnsupportedModel(f"holds weights of {shown(folder)}, for which its network has no layer")
+
+
+def _by_name(nest: Nest, layers: Layers, weights: Weights) -> Iterator[tuple[Leaf, Sequence[NamedArray]]]:
+    """Yield the arrays of each layer in a .h5, where those of a model within the model lie together."""
+    for node in nest.nodes:
+        if isinstance(node, Leaf):
+            if node in layers:
+                yield node, weights.get(node.name, [])
+        elif node.is_over_time:
+            yield from _split(node, layers, list(weights.get(node.name, [])))
+        elif stored := weights.get(node.name) or _unnamed(nest, node, layers, weights):
+            yield from _split(node, layers, list(stored))
+        else:
+            yield from _by_name(node, layers, weights)
+
+
+def _unnamed(nest: Nest, node: Nest, layers: Layers, weights: Weights) -> Sequence[NamedArray]:
+    """Return the arrays of a model within the model whose name the configuration lacks, as in Keras 1, by its place."""
+    leaves = {leaf.name for leaf in nest.leaves()}
+    left = [arrays for name, arrays in weights.items() if arrays and name not in leaves]
+    unnamed = [other for other in nest.nodes if isinstance(other, Nest) and _has_weights(other, layers)]
+    return left[unnamed.index(node)] if len(left) == len(unnamed) and node in unnamed and not node.name else []
+
+
+def _split(nest: Nest, layers: Layers, arrays: list[NamedArray]) -> Iterator[tuple[Leaf, Sequence[NamedArray]]]:
+    """Divide the arrays of a model within the model: first all that are trained, then all that are not."""
+    divided: dict[Leaf, list[NamedArray]] = {leaf: [] for leaf in nest.leaves()}
+    for trained in (True, False):
+        for leaf, own in divided.items():
+            weights = layers[leaf].trainable_weights if trained else layers[leaf].non_trainable_weights
+            own += arrays[: len(weights)]
+            del arrays[: len(weights)]
+    if arrays:
+        raise UnsupportedModel(f"holds more weights of {shown(nest.name)} than its network has")
+    yield from divided.items()
+
+
+def _by_folder(
+    nest: Nest, prefix: str, layers: Layers, weights: Weights
+) -> Iterator[tuple[Leaf, Sequence[NamedArray]]]:
+    """Yield the arrays of each layer in an archive, whose folders are called by class and number."""
+    start = next(
+        (f"{prefix}{name}/" for name in _FOLDERS if any(f.startswith(f"{prefix}{name}/") for f in weights)), ""
+    )
+    names = {folder.removeprefix(start).partition("/")[0] for folder in weights if start and folder.startswith(start)}
+    seen: dict[str, int] = {}
+    for node in nest.nodes:
+        if not _has_weights(node, layers):
+            continue
+        # BatchNormalization is in batch_normalization, PReLU in p_re_lu
+        kind = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", node.kind)
+        kind = re.sub(r"([a-z])([A-Z])", r"\1_\2", kind).lower()
+        same = sorted(
+            (name for name in names if re.fullmatch(rf"{kind}(_\d+)?", name)), key=lambda name: (len(name), name)
+        )
+        seen[kind] = seen.get(kind, -1) + 1
+        if seen[kind] >= len(same):
+            raise UnsupportedModel(f"has no weights of {shown(node.name)} ({node.kind[:40]})")
+        folder = start + same[seen[kind]]
+        if isinstance(node, Nest) and node.is_over_time:
+            node, folder = node.nodes[0], f"{folder}/layer"
+        if isinstance(node, Nest):
+            yield from _by_folder(node, f"{folder}/", layers, weights)
+        else:  # recurrent layers keep theirs in a cell
+            yield node, [*weights.get(folder, []), *weights.get(f"{folder}/cell", [])]
+
+
+def _has_weights(node: Leaf | Nest, layers: Layers) -> bool:
+    leaves = node.leaves() if isinstance(node, Nest) else [node]
+    return any(leaf in layers and layers[leaf].weights for leaf in leaves)
+
+
+def is_mirrored(stored: StoredModel) -> bool:
+    """Return whether the kernels are Theano's, which are mirrored; raises UnsupportedModel for an unknown backend.
+
+    Files of Keras 1 do not name the backend; there TensorFlow's weights have names that end in ":0".
+    """
+    backend = stored.texts.get("backend")
+    if backend is not None:
+        if backend not in _CORRELATING | {"theano"}:
+            raise UnsupportedModel(f"was written on the backend {shown(backend)}, whose kernels are unknown")
+        return backend == "theano"
+    names = [array.name for arrays in stored.weights.values() for array in arrays]
+    of_old = not stored.texts.get("keras_version", "1").startswith(("2", "3"))
+    return of_old and bool(names) and not any(re.search(r":\d+$", name) for name in names)
+
+
+def has_channels_first(leaves: Sequence[Leaf]) -> bool:
+    """Return whether the layers have the channels first; raises UnsupportedModel when some do and others do not."""
+    orders: dict[bool, Leaf] = {}
+    for leaf in [leaf for leaf in leaves if leaf.kind != "Flatten"]:
+        for name in [name for name in ("dim_ordering", "data_format") if name in leaf.config]:
+            value = leaf.config[name]
+            if not isinstance(value, str | None) or value not in _FIRST | _LAST:
+                raise UnsupportedModel(
+                    f"{leaf}: {name} is {shown(value)}, expected 'channels_last' or 'channels_first'"
+                )
+            orders[value in _FIRST] = leaf
+    if len(orders) == 2:
+        raise UnsupportedModel(
+            f"{orders[True]} has its channels first and {orders[False]} has them last; expected one of both"
+        )
+    return True in orders
+
+
+def check_mirrored(leaf: Leaf) -> None:
+    """Refuse layers whose Theano version differs in more than mirrored kernels."""
+    if leaf.kind not in _CONVOLUTIONS and not leaf.config.keys().isdisjoint(("kernel_size", "nb_row")):
+        raise UnsupportedModel(f"{leaf}: was trained with Theano, which is not supported for this type")
+    if leaf.config.get("border_mode", leaf.config.get("padding")) != "same":
+        return
+    strides = leaf.config.get("subsample", leaf.config.get("strides"))
+    rows_columns = leaf.config.get("kernel_size", [leaf.config.get("nb_row"), leaf.config.get("nb_col")])
+    if "Pooling" in leaf.kind or strides not in ([1, 1], 1) or any(size % 2 == 0 for size in rows_columns):
+        raise UnsupportedModel(f"{leaf}: Theano pads 'same' on other sides, which is not supported")

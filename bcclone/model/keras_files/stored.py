@@ -5,6 +5,7 @@ module, run as a program, with limits of time and memory. Its answer is NumPy's 
 """
 
 import io
+import itertools
 import json
 import math
 import os
@@ -22,7 +23,7 @@ import numpy as np
 from bcclone.model.keras_files import UnsupportedModel
 from bcclone.system.arrays import Float32Array
 from bcclone.system.codec import HDF5, check_regular, open_file, parse_json
-from bcclone.system.errors import first_line
+from bcclone.system.errors import first_line, shown
 from bcclone.system.hdf5_file import LONGEST_TEXT, UnfitContent, dataset_of, member_of, open_hdf5, read_attribute
 from bcclone.system.interrupts import interrupts_kept_from_children
 
@@ -176,7 +177,7 @@ def read_layers(file: h5py.File) -> Weights:
     datasets: dict[str, list[tuple[str, h5py.Dataset]]] = {}
     for name, folder in folders.items():
         if not isinstance(folder, h5py.Group):
-            raise UnsupportedModel(f"{name[:60]!r} is not a group of weights")
+            raise UnsupportedModel(f"{shown(name)} is not a group of weights")
         datasets[name] = [(path, _array(folder, path)) for path in _names(folder, "weight_names")]
     return _read_arrays(datasets)
 
@@ -217,19 +218,19 @@ def _read_arrays(datasets: Mapping[str, list[tuple[str, h5py.Dataset]]]) -> Weig
         raise UnsupportedModel(
             f"has {numbers} weights, with an array of shape {largest}; expected at most {_NUMBERS_AT_MOST}"
         )
-    return {name: [NamedArray(path, _values(path, array)) for path, array in datasets[name]] for name in datasets}
-
-
-def _values(path: str, array: h5py.Dataset) -> Float32Array:
-    values = np.asarray(array[()], dtype=np.float32)
-    if not np.isfinite(values).all():
-        raise UnsupportedModel(f"the weights {path[:60]!r} are not all finite numbers")
-    return values
+    weights = {
+        name: [NamedArray(path, np.asarray(array[()], np.float32)) for path, array in arrays]
+        for name, arrays in datasets.items()
+    }
+    for one in itertools.chain(*weights.values()):
+        if not np.isfinite(one.values).all():
+            raise UnsupportedModel(f"the weights {shown(one.name)} are not all finite numbers")
+    return weights
 
 
 def _names(group: h5py.Group, attribute: str) -> list[str]:
     if attribute not in group.attrs:
-        raise UnsupportedModel(f"has no weights: {group.name[:60]!r} lacks its list {attribute}")
+        raise UnsupportedModel(f"has no weights: {shown(group.name)} lacks its list {attribute}")
     names: list[str] = read_attribute(group, attribute, list, _NAMES_AT_MOST)
     return names
 
@@ -237,7 +238,7 @@ def _names(group: h5py.Group, attribute: str) -> list[str]:
 def _array(group: h5py.Group, path: str) -> h5py.Dataset:
     array = dataset_of(group, path, compressed=True)
     if array.dtype.kind != "f":
-        raise UnsupportedModel(f"{path[:60]!r} is not an array of floats")
+        raise UnsupportedModel(f"{shown(path)} is not an array of floats")
     return array
 
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bcclone.model.keras_files import UnsupportedModel
-from bcclone.model.keras_files.arguments import dtype_of, joined_scaling, short
+from bcclone.model.keras_files.arguments import dtype_of, joined_scaling
+from bcclone.system.errors import shown
 
 _LAYERS_AT_MOST = 200
 _CHAINS = {"Sequential"}
@@ -37,7 +38,7 @@ class Leaf:
     over_time: str = ""
 
     def __str__(self) -> str:
-        return f"layer {self.name[:60]!r} ({self.kind[:40]})"
+        return f"layer {shown(self.name)} ({self.kind[:40]})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +79,7 @@ def _nest(config: Mapping[str, Any], over_time: str = "") -> Nest:
     kind, inner = config["class_name"], config["config"]
     if kind not in _CHAINS | _GRAPHS:
         raise UnsupportedModel(
-            f"has a network of type {short(kind)}; only Sequential and Functional chains are supported"
+            f"has a network of type {shown(kind)}; only Sequential and Functional chains are supported"
         )
     configs = inner if isinstance(inner, list) else inner["layers"]
     if kind in _GRAPHS:
@@ -98,7 +99,7 @@ def _node(item: Mapping[str, Any], over_time: str = "") -> "Leaf | Nest":
             raise UnsupportedModel(f"{leaf}: is within another TimeDistributed, which is not supported")
         return Nest(_EACH_FRAME, name, (_node(config["layer"], name or "each_frame"),), config)
     if ">" in str(item.get("registered_name") or ""):
-        raise UnsupportedModel(f"{leaf}: a custom class, {short(item['registered_name'])}, which is not in the file")
+        raise UnsupportedModel(f"{leaf}: a custom class, {shown(item['registered_name'])}, which is not in the file")
     return leaf
 
 
@@ -107,11 +108,18 @@ def _in_order(configs: list[Mapping[str, Any]], model: Mapping[str, Any]) -> lis
     named = {_name(item): item for item in configs}
     after: dict[str, str] = {}
     for name, item in named.items():
-        if (before := _parent(item)) is None:
+        tensors, _ = _taken(item)
+        if not tensors and item["class_name"] == "InputLayer":
             continue
+        if len(tensors) != 1:
+            raise UnsupportedModel(
+                f"layer {shown(name)} ({str(item['class_name'])[:40]}) takes {len(tensors)} inputs; "
+                "only chains of layers are supported"
+            )
+        (before,) = tensors
         if before in after:
             raise UnsupportedModel(
-                f"the network branches after layer {before[:60]!r}; only chains of layers are supported"
+                f"the network branches after layer {shown(before)}; only chains of layers are supported"
             )
         after[before] = name
     name, end = (_only_end(model, which) for which in ("input_layers", "output_layers"))
@@ -120,7 +128,7 @@ def _in_order(configs: list[Mapping[str, Any]], model: Mapping[str, Any]) -> lis
         name = after[name]
         order.append(name)
     if name != end or len(order) != len(named):
-        raise UnsupportedModel(f"its layers do not form one chain from {order[0][:60]!r} to {end[:60]!r}")
+        raise UnsupportedModel(f"its layers do not form one chain from {shown(order[0])} to {shown(end)}")
     return [_with_arithmetic(named[name]) for name in order]
 
 
@@ -136,25 +144,12 @@ def _only_end(model: Mapping[str, Any], which: str) -> str:
     return str(ends[0][0])
 
 
-def _parent(item: Mapping[str, Any]) -> str | None:
-    """Return the name of the layer whose output this one takes, or None for an input."""
-    tensors, _ = _taken(item)
-    if not tensors and item["class_name"] == "InputLayer":
-        return None
-    if len(tensors) != 1:
-        raise UnsupportedModel(
-            f"layer {_name(item)[:60]!r} ({str(item['class_name'])[:40]}) takes {len(tensors)} inputs; "
-            "only chains of layers are supported"
-        )
-    return tensors[0]
-
-
 def _taken(item: Mapping[str, Any]) -> tuple[list[str], list[Any]]:
     """Return the names of the layers whose outputs a layer takes, and the other arguments of its call."""
     nodes = item.get("inbound_nodes") or []
     if len(nodes) > 1:
         raise UnsupportedModel(
-            f"layer {_name(item)[:60]!r} is used {len(nodes)} times; only chains of layers are supported"
+            f"layer {shown(_name(item))} is used {len(nodes)} times; only chains of layers are supported"
         )
     tensors, others = [], []
     for node in nodes:
@@ -162,7 +157,7 @@ def _taken(item: Mapping[str, Any]) -> tuple[list[str], list[Any]]:
             values = [value for each in node["args"] for value in (each if isinstance(each, list) else [each])]
             if values and not isinstance(values[0], dict):  # 1 - x is not x - 1
                 raise UnsupportedModel(
-                    f"layer {_name(item)[:60]!r} computes with a number before its input, which is not supported"
+                    f"layer {shown(_name(item))} computes with a number before its input, which is not supported"
                 )
             tensors += [str(value["config"]["keras_history"][0]) for value in values if isinstance(value, dict)]
             others += [value for value in values if not isinstance(value, dict)]
@@ -191,7 +186,7 @@ def _with_arithmetic(item: Mapping[str, Any]) -> Mapping[str, Any]:
         arguments = vars(joined_scaling([(operation, number + 0.0)]))
     except (KeyError, ValueError, TypeError):
         raise UnsupportedModel(
-            f"layer {_name(item)[:60]!r} ({str(kind)[:40]}) is called with {short(others)}, which is not supported"
+            f"layer {shown(_name(item))} ({str(kind)[:40]}) is called with {shown(others)}, which is not supported"
         ) from None
     name = _name(item).replace(".", "_")
     return {"class_name": "Rescaling", "name": _name(item), "config": {"name": name, **arguments}}
@@ -212,7 +207,7 @@ def _input(config: Mapping[str, Any], nest: Nest) -> tuple[tuple[int, ...], str]
     are_numbers = isinstance(shape, list) and all(type(extent) is int for extent in shape[1:])
     if not isinstance(shape, list) or not are_numbers or len(shape) not in (4, 5):
         raise UnsupportedModel(
-            f"its input has the shape {short(shape)}, expected [null, rows, columns, channels], or for windows [null, "
+            f"its input has the shape {shown(shape)}, expected [null, rows, columns, channels], or for windows [null, "
             "frames, rows, columns, channels], each a number"
         )
     if not all(0 < extent <= 1024 for extent in shape[1:]):

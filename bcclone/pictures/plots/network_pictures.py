@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Polygon, Rectangle
 
 from bcclone.dataset.images import Image
-from bcclone.model.layer_kinds import CONVOLUTIONS, DROPOUT, frame_layers, keeps_pixels, random_strength
+from bcclone.model.layer_kinds import CONVOLUTIONS, DROPOUT, frame_layers, layer_kind, random_strength
 from bcclone.model.model_file import ModelFile
 from bcclone.model.saliency import cropped_edges, seen_region
 from bcclone.pictures.plots.style import BLUE, GREEN, ORANGE, RED, new_figure, save, show_image
@@ -64,7 +64,7 @@ def stages_of(model: keras.Model) -> list[Stage]:
     stages = [Stage("input", "", tuple(shape[1:]), str(model.inputs[0].dtype), 0)]
     for layer, shape in _layers_of(model):
         parameters, last = int(layer.count_params()), stages[-1]
-        if keeps_pixels(layer) and shape == last.shape:
+        if layer_kind(layer).keeps_pixels and shape == last.shape:
             kind, strength = "dropout" if isinstance(layer, DROPOUT) else "noise", random_strength(layer)
             note = layer.name if strength is None else f"{kind} {strength:g}"
             stages[-1] = replace(last, parameters=last.parameters + parameters, notes=(*last.notes, note))

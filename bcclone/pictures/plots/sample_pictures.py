@@ -11,7 +11,6 @@ import numpy as np
 from matplotlib import colormaps
 
 from bcclone.dataset.images import Image
-from bcclone.dataset.preprocessing import seen_rows
 from bcclone.dataset.sample_settings import TRAINING, VALIDATION
 from bcclone.dataset.statistics import correlation, evenly
 from bcclone.feed.augment import AugmentationInputs
@@ -108,8 +107,7 @@ def augmented_samples(subject: Subject, index: int) -> list[ShownSample]:
     images = subject.images(np.full(_AUGMENTED, index), data.preprocessing)
     into, steering = np.empty_like(images), sample["steering"][:, np.newaxis]
     architecture = ARCHITECTURES.get(subject.file.training.network or "")
-    rows = slice(None) if architecture and architecture.preset else seen_rows(data.preprocessing.height)
-    augmenter = CpuAugmenter(subject.augment, data.preprocessing, rows)
+    augmenter = CpuAugmenter(subject.augment, data.preprocessing, bool(architecture and architecture.preset))
     draws = draw(_AUGMENTED, (subject.seed, index))
     inputs = AugmentationInputs(sample["flipped"], lookahead_of(data, sample["row"]), *draws)
     changed = augmenter.augment(images, steering, inputs, into)[:, 0]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bcclone.dataset.preprocessing import PRESETS, Preprocessing, seen_rows
+from bcclone.dataset.preprocessing import PRESETS, Preprocessing
 from bcclone.feed.augment import AugmentationInputs
 from bcclone.feed.augment.on_cpu import CpuAugmenter, draw
 from bcclone.feed.augment.on_device import DeviceAugmenter
@@ -23,7 +23,7 @@ def device():
 
     @cache  # to be compiled once
     def make(settings, preprocessing):
-        return DeviceAugmenter(settings, preprocessing, seen_rows(preprocessing.height))
+        return DeviceAugmenter(settings, preprocessing)
 
     return make
 
@@ -42,11 +42,11 @@ def pictures(count, preprocessing=OURS, seed=0):
 
 def both(device, settings, images, preprocessing=OURS, seed=(0, 1, 0)):
     """Images and steering by processor and by device, of the rows that the network sees."""
-    random, count, rows = np.random.default_rng(7), len(images), seen_rows(preprocessing.height)
+    random, count = np.random.default_rng(7), len(images)
     steering = (0.2 * random.standard_normal((count, 1))).astype(np.float32)
     flipped, into = random.random(count) < 0.5, np.empty_like(images)
     inputs = AugmentationInputs(flipped, np.full(count, 12.0, np.float32), *draw(count, seed))
-    on_cpu = CpuAugmenter(settings, preprocessing, rows).augment(images, steering, inputs, into)
+    on_cpu = CpuAugmenter(settings, preprocessing).augment(images, steering, inputs, into)
     on_device, labels = device(settings, preprocessing)(images, steering, *inputs)
     return (into, on_cpu), (on_device.numpy(), labels.numpy())
 
