@@ -29,7 +29,7 @@ from bcclone.simulator.world import WorldPace
 from bcclone.system.progress import Notify
 
 FRAMES_A_SECOND = 30
-_MOST_STEPS = 8  # of the world at once: a car that leaps after a pause cannot be driven
+_MAX_STEPS = 8  # of the world at once: a car that leaps after a pause cannot be driven
 _IDLE_SECONDS = 0.1  # between two frames that nobody sees, or that show a world at rest
 _ROLL_SECONDS, _BRAKE = 1.0, -0.5  # the car then rolls, and brakes after that
 _RELEASED = Control(0.0, 0.0)
@@ -72,7 +72,7 @@ class PlaySession(PageSession):
         self.on_frame: Callable[[], None] = lambda: None
         self.frames = 0
         self.paused = self.put_back = False
-        self._pace, self._over = WorldPace(_MOST_STEPS, clock), threading.Event()
+        self._pace, self._over = WorldPace(_MAX_STEPS, clock), threading.Event()
         self._decision: Decision | None = None
         self.hands.wheel.by = DrivenRow(MODEL if driver else HUMAN)  # before the first frame
         self._apart_until = self._next_row_at = 0.0

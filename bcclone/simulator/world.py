@@ -26,7 +26,7 @@ FRAME_SECONDS = 2 * STEP_SECONDS  # simulated time between two frames
 _STUCK_SECONDS, _STUCK_SPEED = 20.0, 0.2
 _SLOWEST = 1.5  # m/s along the track on average; a slower drive is ended
 _VIEWS = 12  # frames kept of a drive, evenly spaced along it
-_MOST_STEPS = 50  # that a world in real time makes up for at once
+_MAX_STEPS = 50  # that a world in real time makes up for at once
 _RATE_SECONDS = 2.0
 _RECORDER_SECONDS = 5.0  # until the server has written its last frames, at most
 _SPARE_M = 0.3  # distance from the edge of the road that a perturbation leaves
@@ -103,7 +103,7 @@ class SimulatedWorld:
         self._still_seconds, self._reported_m = 0.0, 0.0
         self._pending: deque[tuple[float, float, float]] = deque()  # when they take effect, steering, throttle
         self._last_frame_at = 0.0
-        self._pace = WorldPace(_MOST_STEPS)
+        self._pace = WorldPace(_MAX_STEPS)
         self.views: list[Image] = []
         self.shown: list[ShownFrame] = []
 
