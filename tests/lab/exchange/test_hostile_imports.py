@@ -44,9 +44,11 @@ def exported(tmp_path, format):
         export(ExportSettings(str(make_driven(tmp_path / "lake", rows=2)), tmp_path / "set", format))
     elif format == "frames":
         make_car(tmp_path / "set", count=6)
-    else:
+    elif format == "video":
         make_video(tmp_path / "set" / "drive.mp4", count=6)
         (tmp_path / "set" / "drive.csv").write_text("steering\n" + "0.1\n" * 6)
+    else:
+        pytest.fail(f"{format} is not exported: make a small source of it here")
     return tmp_path / "set"
 
 

@@ -11,7 +11,7 @@ import pytest
 from bcclone.dataset.framing import Framing, Lens, read_framing
 from bcclone.dataset.images import decode_jpeg
 from bcclone.dataset.store import Store
-from bcclone.lab.exchange.exchange_settings import ExportSettings
+from bcclone.lab.exchange.exchange_settings import IMPORT_FORMATS, ExportSettings
 from bcclone.lab.exchange.recording_export import export
 from bcclone.model.model_file import load_model_file
 from bcclone.recording.run_tables import read_drivers
@@ -222,7 +222,7 @@ def test_a_wrong_line_of_a_table_is_left_out_by_file_and_line(tmp_path, old, new
 
 def test_what_is_of_no_known_format_is_refused(tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match=r"none of the formats csv, tub, lerobot, video, frames; expected a folder"):
+    with pytest.raises(UserError, match=f"none of the formats {', '.join(IMPORT_FORMATS)}; expected a folder"):
         imported(tmp_path / "empty", tmp_path / "out")
     with pytest.raises(UserError, match="no such file or folder"):
         imported(tmp_path / "nowhere", tmp_path / "out")
