@@ -75,7 +75,7 @@ class SpeedController:
         self._integral = 0.0
 
     def throttle(self, speed_mph: float, answer: Answer) -> float:
-        """Return the throttle, -1 (brake) to 1, for the current speed; answer: with the steering that is sent."""
+        """Return the throttle, -1 (brake) to 1, for the current speed and the model's answer, whoever steers."""
         error = self.target_mph(answer) - speed_mph
         if self._stops:
             self._integral = 0.0  # what was added up while driving would push against the brake

@@ -316,15 +316,15 @@ class CountSettings:
 
 @command("count the rows of a recording")
 def count_rows(settings: CountSettings) -> Result:
-    from bcclone.recording import count_rows
+    from bcclone.recording import row_count
 
-    rows = count_rows.count_rows(settings.recording)
+    rows = row_count.count_rows(settings.recording)
     return Result({"rows": rows}, f"{rows} rows")
 ''',
                 "",
             ),
             (
-                "bcclone/recording/count_rows.py",
+                "bcclone/recording/row_count.py",
                 '''"""Count rows."""
 
 from bcclone.recording.files import find_logs
