@@ -8,7 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -40,9 +40,9 @@ class HistoryPoint:
     latency_ms: float
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Answered:
-    """A car and its last answer. sid: "" for none; key_held: a person drives it, at the simulator."""
+    """A car and its last answer, used under a lock. sid: "" for none; key_held: a person drives, at the simulator."""
 
     sid: str = ""
     telemetry: Telemetry | None = None
@@ -95,12 +95,12 @@ class DriveStats:
                 self._last = _Answered(sid)
                 self._answers.clear()
             if not reply.fault:
-                self._last = replace(self._last, decision=decision, key_held=reply.telemetry is None)
+                self._last.decision, self._last.key_held = decision, reply.telemetry is None
             if reply.telemetry is not None:
-                self._last = replace(self._last, telemetry=reply.telemetry)
+                self._last.telemetry = reply.telemetry
                 self.frames += 1
             if latency_ms is not None:
-                self._last = replace(self._last, latency_ms=round(latency_ms, 2))
+                self._last.latency_ms = round(latency_ms, 2)
                 self._count_latency(decision, latency_ms)
         if decision is not None and decision.repeated:
             self.warn("the model is too slow for this machine: frames that waited got the steering of an earlier one")
