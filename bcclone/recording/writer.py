@@ -4,7 +4,6 @@ A row goes in; the folder is a whole recording before and after it, also if the 
 The simulator, drives, plays and imports write through this module.
 """
 
-import errno
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -94,10 +93,10 @@ def append_row(path: Path, row: str, header: str = "") -> None:
     """Append a row to a table, completely or not at all; a new table begins with the header. Raises OSError."""
     with path.open("ab", buffering=0) as file:
         end = file.seek(0, os.SEEK_END)
-        content = f"{row}\n" if end else f"{header}{row}\n"
+        rest = (f"{row}\n" if end else f"{header}{row}\n").encode()
         try:
-            if file.write(data := content.encode()) != len(data):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            while rest:  # after a part that a full disk took, the next write tells the reason
+                rest = rest[file.write(rest) :]
         except OSError:
             file.truncate(end)
             raise
