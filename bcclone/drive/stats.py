@@ -127,6 +127,7 @@ class DriveStats:
         with self._lock:
             car, since = self._driving(), self.seconds - _RATE_SECONDS
             telemetry, decision = car.telemetry, car.decision
+            sent = sum(at > since for at in self._answers) if car.sid else 0
             p50, p99 = np.percentile(self._latencies, [50, 99]).round(2).tolist() if self._latencies else (None, None)
             return {
                 "seconds": round(self.seconds, 1),
@@ -137,7 +138,7 @@ class DriveStats:
                 "autonomous": arbiter.autonomous,
                 "frames": self.frames,
                 "first_answer_seconds": self.first_answer_seconds,
-                "frames_per_second": round(sum(sent > since for sent in self._answers if car.sid) / _RATE_SECONDS, 1),
+                "frames_per_second": round(sent / _RATE_SECONDS, 1),
                 "answered": driver.answered,
                 "faults": driver.faults,
                 "wakeups": arbiter.wakeups,
