@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 
 from bcclone.dataset.labels import steering_labels
 from bcclone.dataset.rows import row_table
-from bcclone.dataset.sample_settings import MAX_FRAME_OFFSETS, SampleSettings
+from bcclone.dataset.sample_settings import MAX_FRAME_OFFSETS, PARTS, SampleSettings
 from bcclone.dataset.samples import (
     assign_validation,
     count_samples,
     count_split_pairs,
+    indices_of,
     sample_chunks,
     windows,
 )
@@ -212,6 +213,29 @@ def test_added_rows_of_an_earlier_block_join_its_side_and_count_towards_the_frac
 
 def test_an_added_block_that_does_not_improve_the_fraction_is_for_training():
     assert assign_validation(make_rows(100), SampleSettings(validation=0.5), before=make_rows(0)).sum() == 0
+
+
+def test_rows_of_recordings_held_back_whole_stay_so_and_do_not_count_towards_the_fraction():
+    settings = SampleSettings()
+    rows = make_rows(1500).assign(part=np.repeat(np.array([0, 1, 2], np.uint8), (1000, 300, 200)))
+    rows["validation"] = assign_validation(rows, settings)
+    assert rows["validation"][1000:].all()
+    assert rows["validation"][:1000].sum() == 200
+    added = make_rows(1500)[1000:]  # at the times of those held back whole, which decide nothing
+    assert assign_validation(added, settings, rows).sum() == 100
+    samples, table = build_samples(rows, settings), row_table(rows)
+    of_rows = {part: set(samples["row"][indices_of(samples, table, part)].tolist()) for part in PARTS}
+    assert of_rows["validation"] == set(np.flatnonzero(rows["validation"][:1300]))
+    assert of_rows["test"] == set(range(1300, 1500))
+    assert of_rows["training"] == set(np.flatnonzero(~rows["validation"]))
+    without = row_table(rows.drop(columns="part"))
+    assert len(indices_of(samples, without, "validation")) == samples["validation"].sum()
+    assert count_samples(samples, table)["test"] == len(indices_of(samples, table, "test")) == 6 * 200
+
+
+def test_nothing_is_held_back_unless_asked():
+    rows = make_rows(300)
+    assert assign_validation(rows, SampleSettings(validation=0)).sum() == 0
 
 
 @pytest.mark.parametrize(("frame_offsets", "validation"), [(1, 0.05), (4, 0.5), (20, 0.9)])
