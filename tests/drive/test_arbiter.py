@@ -8,7 +8,7 @@ import pytest
 
 from bcclone.dataset.answer import Answer
 from bcclone.dataset.images import encode_jpeg
-from bcclone.drive.arbiter import MANUAL, ConnectionArbiter
+from bcclone.drive.arbiter import MANUAL, ConnectionArbiter, Reply
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.driver import Driver
 from bcclone.drive.protocol import ProtocolError, Telemetry
@@ -31,18 +31,52 @@ UNREADABLE = ProtocolError("speed is not finite")
 @pytest.mark.parametrize("nothing", [None, UNREADABLE])
 def test_other_messages_are_answered_with_manual_and_do_not_drive(nothing):
     arbiter = make_arbiter()
-    reply = arbiter.answer("a", nothing)
-    assert (reply.event, reply.drives, arbiter.driving_sid) == ("manual", False, None)
+    fault = "bad telemetry: speed is not finite" if nothing else ""
+    assert (arbiter.answer("a", nothing), arbiter.driving_sid) == (Reply(fault=fault), None)
     assert arbiter.driver.faults == (nothing is UNREADABLE)
+    arbiter.answer("b", telemetry())
+    assert arbiter.answer("a", nothing) == Reply(fault=fault, after=0.1)  # waits for the car that drives
 
 
 def test_unreadable_telemetry_is_a_fault_and_the_car_drives_on():
     arbiter = make_arbiter()
-    arbiter.answer("a", telemetry())
-    reply = arbiter.answer("a", UNREADABLE)
-    assert (reply.event, reply.drives, reply.telemetry) == ("manual", True, None)
-    assert "speed" in reply.fault
+    reply = arbiter.answer("a", telemetry())
+    assert reply == Reply(reply.decision.control, True, telemetry(), reply.decision)
+    assert reply.decision.steering == 0.25
+    assert arbiter.answer("a", UNREADABLE) == Reply(drives=True, fault="bad telemetry: speed is not finite")
     assert arbiter.driving_sid == "a"
+
+
+def test_a_frame_that_waited_gets_the_last_steering_once_the_model_is_too_slow():
+    clock = Clock()
+
+    class Slow(Constant):
+        def answer(self, frame):
+            clock.seconds += 0.1
+            return super().answer(frame)
+
+    driver = Driver(Slow(), SpeedSettings(11.0), clock=clock)
+    arbiter = ConnectionArbiter(driver, clock=clock)
+    repeated = [arbiter.answer("a", telemetry(), late).decision.repeated for late in (False, False, False, True, False)]
+    assert repeated == [False, False, False, True, False]
+    assert not arbiter.answer("a", telemetry()).decision.repeated  # nobody said that it waited
+
+
+def test_a_car_is_silent_from_its_last_telemetry_and_not_while_it_is_answered():
+    clock, silent = Clock(), []
+
+    class Slow(Constant):
+        def answer(self, frame):
+            clock.seconds += 5.0
+            silent.append(arbiter.silent_seconds)
+            return super().answer(frame)
+
+    arbiter = ConnectionArbiter(Driver(Slow(), SpeedSettings(11.0)), clock=clock)
+    clock.seconds = 2.0
+    assert arbiter.silent_seconds == 2.0
+    arbiter.answer("a", telemetry())
+    clock.seconds += 4.0
+    assert (silent, arbiter.silent_seconds, arbiter.wake()) == ([0.0], 4.0, "a")
 
 
 def test_the_older_connection_is_answered_manual_after_a_pause():
@@ -106,6 +140,8 @@ def test_handing_over_closes_the_throttle_once_and_then_sends_manual():
     arbiter.autonomous = True
     assert arbiter.answer("a", telemetry()).event == "steer"
     assert arbiter.driver.answered == 2
+    arbiter.autonomous = False
+    assert [arbiter.answer(sid, telemetry()).event for sid in "aabb"] == ["steer", "manual", "steer", "manual"]
 
 
 def test_a_silent_car_is_woken_twice_and_no_more():

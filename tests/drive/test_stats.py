@@ -8,7 +8,7 @@ from bcclone.drive.arbiter import ConnectionArbiter, Reply
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.driver import Decision, Driver, Uncertainty
 from bcclone.drive.protocol import Control, Telemetry
-from bcclone.drive.stats import DriveStats
+from bcclone.drive.stats import DriveStats, HistoryPoint
 from tests.drive.drive_server import Clock, Constant
 
 
@@ -49,6 +49,59 @@ def test_figures_are_those_of_the_last_reply():
     assert (figures["connection"], figures["dialect"], figures["clients"]) == ("driving", "Unity simulator", 3)
     assert figures["latency_ms"] == {"last": 4.2, "p50": 4.2, "p99": 4.2, "slow": 0, "limit": 0.0}
     assert stats.jpeg == (2, b"jpeg")
+
+
+def test_figures_and_history_of_a_drive_are_complete():
+    clock = Clock()
+    stats = make_stats(clock=clock, max_latency_ms=10)
+    assert stats.figures()["connection"] == "driving"
+    clock.seconds = 1.23456
+    stats.answered("a", decided(), 0.0123456)
+    stats.warn("rain")
+    of_server = {"seconds": 1.2, "connection": "driving", "dialect": "", "clients": 0, "waiting_cars": 0}
+    of_drive = {"autonomous": True, "frames": 1, "first_answer_seconds": 1.23, "frames_per_second": 0.5}
+    counts = {"answered": 1, "faults": 1, "wakeups": 0}  # the first frame of this car is empty
+    of_car = {"speed_mph": 12.0, "steering_degrees": -2.0, "steering_model": 0.5, "steering_sent": 0.5, "throttle": 0.2}
+    warnings = [
+        {"text": "rain", "count": 1, "seconds": 1.2},
+        {"text": "answers that took longer than 10 ms", "count": 1, "seconds": 1.2},
+    ]
+    assert stats.figures() == of_server | of_drive | counts | of_car | {
+        "target_speed_mph": 20.0,
+        "speed_rule": "",
+        "latency_ms": {"last": 12.35, "p50": 12.35, "p99": 12.35, "slow": 1, "limit": 10},
+        "warnings": warnings,
+        "uncertainty": None,
+    }
+    for clock.seconds in (1.25, 1.35, 61.23456):
+        stats.answered("a", decided(), 0.0104321)
+    figures = stats.figures()
+    assert (figures["first_answer_seconds"], figures["latency_ms"]["p50"]) == (1.23, 10.43)
+    assert stats.history() == [
+        HistoryPoint(seconds, 12.0, 20.0, 0.5, 0.5, 0.2, pytest.approx(10.4321)) for seconds in (1.35, 61.23456)
+    ]
+
+
+def test_the_connection_says_who_drives():
+    clock, arbiter = Clock(), arbiter_of()
+    arbiter = ConnectionArbiter(arbiter.driver, clock=clock)
+    stats = DriveStats(arbiter, clock=clock)
+    assert stats.figures()["connection"] == "none"
+    arbiter.answer("a", TELEMETRY)
+    arbiter.answer("b", TELEMETRY)
+    arbiter.autonomous = False
+    assert (stats.figures()["connection"], stats.figures()["waiting_cars"]) == ("handed over", 1)
+    clock.seconds = 4.0
+    assert stats.figures()["connection"] == "silent"
+
+
+def test_warnings_say_why_a_frame_was_not_steered_by_the_model():
+    stats = make_stats(max_latency_ms=1)
+    stats.answered("a", decided(decision(steering=None, fault="the model answered NaN")), None)
+    stats.answered("a", decided(replace(decision(), repeated=True)), 0.001)
+    texts = [warning["text"] for warning in stats.figures()["warnings"]]
+    assert texts[0].startswith("the model is too slow for this machine")
+    assert texts[1:] == ["the model answered NaN; steering decays, the throttle is closed"]
 
 
 def closes(arbiter):
@@ -121,8 +174,8 @@ def test_only_the_newest_warnings_are_kept():
     stats = make_stats()
     for number in range(100):
         stats.warn(f"warning {number}")
-    assert [warning["text"] for warning in stats.figures()["warnings"]][:2] == ["warning 99", "warning 98"]
-    assert len(stats.figures()["warnings"]) < 10
+    newest = [f"warning {number}" for number in range(99, 91, -1)]
+    assert [warning["text"] for warning in stats.figures()["warnings"]] == newest
 
 
 def test_a_telemetry_that_cannot_be_read_is_a_warning_and_changes_no_figure():
