@@ -15,7 +15,7 @@ import pandas as pd
 from bcclone.dataset.conversion_plan import MAX_SKIPPED
 from bcclone.dataset.evidence import MAX_LAG_ERROR, UNRELATED, Evidence, ReadFrame, RecordingFigures
 from bcclone.dataset.findings import Coverage, Diagnosis, Finding
-from bcclone.dataset.images import MISSING, Image, try_frame
+from bcclone.dataset.images import MISSING, Image, import_remedy, try_frame
 from bcclone.dataset.picture_faults import PICTURE_FAULTS, is_trusted, unusable_pictures
 from bcclone.dataset.recoveries import MeasuredCorrection, measure_correction
 from bcclone.dataset.steering_faults import STEERING_FAULTS
@@ -168,6 +168,9 @@ def _check_log(path: Location) -> RecordingReport:
         duplicates=len(readable) - len(set(readable)) - frozen,
         reasons=tuple(reasons),
     )
+    if 2 * len(reasons) > len(named) and (remedy := import_remedy(reasons, path)):
+        finding = Finding("unreadable", f"{len(reasons)} of the {len(named)} pictures cannot be used", remedy)
+        return RecordingReport(path, log, None, images, suspects, diagnosis=Diagnosis((finding,)))
     correction, road = measure_correction(log), None
     with suppress(UserError):  # a trace.csv of another program
         road = next((point.track for point in read_trace(path.parent).values()), None)

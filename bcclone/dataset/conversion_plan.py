@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from bcclone.dataset.framing import framing_of
+from bcclone.dataset.images import import_remedy
 from bcclone.dataset.labels import steering_labels
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME, row_frame
@@ -117,6 +118,7 @@ class ConversionPlan:
             row = self.rows.iloc[int(np.argmax((self.rows[FRAME_COLUMNS] == index).any(axis=1)))]
             log = self.logs[int(row["recording"] - self.rows["recording"].iloc[0])]
             skips.append(Skip(log, int(row["line"]), f"image {Path(self.files[index]).name} cannot be used: {reason}"))
+        imports = import_remedy([skip.reason for skip in skips], skips[-1].file if skips else "")
         bad_rows = sum(recording.bad_rows for recording in self.recordings)
         bad_images = len(skips) - bad_rows
         if not self.images_named:
@@ -128,14 +130,14 @@ class ConversionPlan:
             raise UserError(
                 f"{path}: none of the {self.images_named} images can be used; looked in "
                 f"{', '.join(map(str, ImageIndex(path).folders))}; the last: row {skips[-1].row}, {skips[-1].reason}; "
-                "copy the images into one of these folders"
+                f"{imports or 'copy the images into one of these folders'}"
             )
         if max(bad_rows / self.rows_read, bad_images / self.images_named) > MAX_SKIPPED and not allowed:
             listed = "\n".join(f"  {skip}" for skip in skips[:_LISTED])
             more = f"\n  ... and {len(skips) - _LISTED} more" if len(skips) > _LISTED else ""
             raise UserError(
                 f"{bad_rows} rows and {bad_images} images cannot be used, more than {MAX_SKIPPED:.0%}; "
-                f"repair the recording, or leave them out with --allow-skips:\n{listed}{more}"
+                f"{imports or 'repair the recording'}, or leave them out with --allow-skips:\n{listed}{more}"
             )
         return tuple(skips)
 

@@ -1,5 +1,8 @@
 """Read, decode and encode camera frames: bytes or a path -> RGB pixels, and back."""
 
+import shlex
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 import simplejpeg
@@ -16,6 +19,7 @@ Image = npt.NDArray[np.uint8]
 FRAME_WIDTH, FRAME_HEIGHT = 320, 160
 IMAGE_ENDINGS = (".jpeg", ".jpg", ".png")
 MISSING = " is missing"
+_OTHER_SIZE = f" pixels, expected {FRAME_WIDTH}x{FRAME_HEIGHT}"
 
 
 def decode_jpeg(data: bytes | memoryview, into: Image | None = None) -> Image:
@@ -68,6 +72,14 @@ def try_frame(path: str | None) -> tuple[Image | None, str]:
         return (read_frame(path), "") if path else (None, MISSING)
     except BadImage as error:
         return None, f": {error}"
+
+
+def import_remedy(reasons: Sequence[str], recording: object = "RECORDING") -> str:
+    """Return the command that makes frames of pictures of another size; "" if few of the reasons name a size."""
+    if 2 * sum(reason.endswith(_OTHER_SIZE) for reason in reasons) <= len(reasons):
+        return ""
+    command = f"bcclone import {shlex.quote(str(recording))} -o recordings/NAME"
+    return f"make frames of pictures of another size: {command}"
 
 
 def read_file(path: str) -> bytes:

@@ -16,7 +16,7 @@ from typing import Any, Self, TypeAlias
 import numpy as np
 
 from bcclone.dataset.frames import Frames, FramesInMemory
-from bcclone.dataset.images import BadImage, Image, read_frame
+from bcclone.dataset.images import BadImage, Image, import_remedy, read_frame
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.feed.order import BatchSpan, Order
 from bcclone.system.arrays import BoolArray, Float32Array, Uint32Array
@@ -132,10 +132,8 @@ class FileSource(SampleSource):
             try:
                 prepared = self.preprocessing.apply(read_frame(self.files[frame]))
             except BadImage as error:
-                raise UserError(
-                    f"{self.files[frame]}: the image cannot be used: {error}; preprocess.py makes a store without such "
-                    "images"
-                ) from None
+                remedy = import_remedy([str(error)]) or "preprocess.py makes a store without such images"
+                raise UserError(f"{self.files[frame]}: the image cannot be used: {error}; {remedy}") from None
             image[:] = cv2.flip(prepared, 1) if flipped else prepared
 
 

@@ -9,7 +9,7 @@ import csv
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, product
+from itertools import accumulate, dropwhile, product
 
 from bcclone.recording.row import CAMERAS, RowError
 
@@ -19,19 +19,20 @@ NUMBER = re.compile(r"[-+]?(?:\d++(?:\.\d*+)?+|\.\d++)(?:[eE][-+]?\d++)?+")
 LONGEST_NAME = 255  # bytes; the limit of common file systems
 LONGEST_LINE = 20_000
 
-_SEPARATORS = ",;\t"
-_IMAGE = re.compile(rf"\.jpe?g\"?+ *+(?P<separator>[{_SEPARATORS}])(?P<space> ?)", re.IGNORECASE)
-_FIELD = r"(?=[,;]*+[^\s,;])"  # followed by text, perhaps after empty fields
-_TABS = r"(?=[^\S\t]*+\t)\s++"  # white space that contains a tab
-_INDEX = re.compile(rf"\s*+\d*+(?:\s*+[,;]\s*+|{_TABS}){_FIELD}|{_TABS}{_FIELD}")
-_EMPTY = {mark: re.compile(rf' *+(?:"" *+)?+[{mark}]') for mark in _SEPARATORS}
-_PATH = {mark: re.compile(rf' *+"?+(?P<path>.*?\.jpe?g)"?+ *+[{mark}]', re.IGNORECASE) for mark in _SEPARATORS}
+_SEPARATORS = ",;\t|"
+BLANK = f'{_SEPARATORS} \r"'  # of these consists a line without content
+_IMAGE = re.compile(rf"\.jpe?g *+\"?+ *+[{_SEPARATORS}]", re.IGNORECASE)
+_EMPTY = re.compile(rf' *+(?:"" *+)?+(?P<separator>[{_SEPARATORS}])')
+_PATH = re.compile(rf'(?P<path>.*?\.jpe?g) *+"?+ *+(?P<separator>[{_SEPARATORS}])', re.IGNORECASE)
+_BEFORE_NAME = re.compile(rf'[/\\"{_SEPARATORS}]')  # a backslash never starts an escape
 _HEADER_WORDS = {
     "steering": 3, "steering_angle": 3, "steering angle": 3, "throttle": 4, "brake": 5, "break": 5,
     "reverse": 5, "speed": 6, "velocity": 6, "center": 0, "left": 1, "right": 2,
 }  # fmt: skip
+_OTHER_UNIT = re.compile(r"(?:^|[\W_])(?:deg|rad|m[ /_p]*+s(?:$|[\W_]))|°|k[mp][ /_p]*+h|met(?:er|re)s")
 
 _COMMA_NUMBER = re.compile(r"[-+]?\d+,\d+(?:[eE][-+]?\d+)?")
+_UNLIKE_WHOLE = re.compile(r"[^-+\deE]|^$")
 # as the simulator writes a number: without zeros at either end
 _WRITTEN = re.compile(r"[-+]?(?:0|[1-9]\d*+)(?:\.(?:\d*[1-9]|\d++[eE][-+]?\d++))?|[-+]?[1-9]\d*+[eE][-+]?\d++")
 _TOP_SPEED_MPH = 60.0
@@ -58,78 +59,111 @@ class Dialect:
 class Fields:
     """The fields of one line: base names of the images ("" where there is none) and the numbers as written.
 
-    spaced: a space follows the comma after the first image.
+    separator: of the numbers; ", " is another one than ","; columns: their number if a comma without space is a decimal
+    mark, where the row may be read so.
     """
 
     line: int
     images: tuple[str, str, str]
     numbers: tuple[str, ...]
-    spaced: bool
+    separator: str
+    columns: int
+
+    @property
+    def has_points(self) -> bool:
+        """Return whether one of the four numbers has a decimal point."""
+        return any("." in number for number in self.numbers[:4])
+
+    @property
+    def has_bare_commas(self) -> bool:
+        """Return whether there are more whole numbers than columns: the commas are decimal marks, too."""
+        return self.separator == "," and len(self.numbers) > 4 and not any(map(_UNLIKE_WHOLE.search, self.numbers))
 
 
-def names_an_image(text: str) -> bool:
-    """Return True if the line holds the path of a JPEG."""
-    return _IMAGE.search(text) is not None
+def is_header(text: str) -> bool:
+    """Return True for names of columns, of which none is a number, or which are 0, 1, 2 and so on, as pandas names."""
+    names = _header_names(text)
+    counted = names == [str(index) for index in range(len(names))]
+    return len(names) > 1 and (counted or not any(map(is_number, names)))
 
 
 def is_known_header(text: str) -> bool:
     """Return True for the simulator's column names, in their order, in any of their usual spellings."""
-    return header_error(text) is None and "center" in _header_names(text)
+    names = _header_names(text)
+    return "center" in names and len(names) > _HEADER_WORDS["speed"] and _columns_error(names) is None
 
 
 def header_error(text: str) -> str | None:
-    """Return which column name contradicts the simulator's order of columns, or None."""
-    for index, name in enumerate(_header_names(text)):
-        if name in _HEADER_WORDS and _HEADER_WORDS[name] != index:
+    """Return which name of a column contradicts the simulator's order or units; None also for too few columns."""
+    names = _header_names(text)
+    return _columns_error(names) if len(names) > _HEADER_WORDS["speed"] else None
+
+
+def _columns_error(names: Sequence[str]) -> str | None:
+    for index, name in enumerate(names):
+        if _HEADER_WORDS.get(name, index) != index:
             return f"{name!r} as column {index + 1}, expected as column {_HEADER_WORDS[name] + 1}"
+        if index in (_HEADER_WORDS["steering"], _HEADER_WORDS["speed"]) and _OTHER_UNIT.search(name):
+            return f"{name[:60]!r} as column {index + 1}, expected steering from -1 to 1, and speed in mph"
     return None
 
 
 def _header_names(text: str) -> list[str]:
-    """Return the names of columns, in lower case, without that of an index."""
-    names = [name.strip().strip('"').lower() for name in re.split(f"[{_SEPARATORS}]", text)]
-    return names[1:] if names[0] in ("", "index", "unnamed: 0") else names
+    """Return the names of columns, in lower case, without those of indices; none for a line that names images."""
+    if len(text) > LONGEST_LINE or _IMAGE.search(text):
+        return []
+    names = [name.strip(BLANK).lower() for name in re.split(f"[{_SEPARATORS}]", text)]
+    return list(dropwhile(lambda name: name in ("", "index") or name.startswith("unnamed: "), names))
 
 
 def split_line(line: int, text: str) -> Fields:
     """Split a line into images and numbers; raises RowError with what is missing.
 
-    Paths may contain spaces and commas, so they are found by their ending and not by splitting.
+    Paths may contain spaces and commas, so they are found by their ending and not by splitting. The separator of the
+    numbers is decided from the numbers, since pandas.to_csv() leaves spaces before paths, but not before numbers.
     """
-    found = _IMAGE.search(text)
-    if found is None:
+    if len(text) > LONGEST_LINE:
+        raise RowError(f"the line has {len(text)} characters, expected at most {LONGEST_LINE}")
+    if _IMAGE.search(text) is None:
         raise RowError(f"no image path in the first column, expected {COLUMNS}")
-    separator = found["separator"]
-    index = _INDEX.match(text)
-    rest = text[index.end() :] if index else text
+    rest, separator = text, ""
     images = []
     for camera in CAMERAS:
-        image, rest = _split_image(rest, separator, camera)
-        images.append(image.replace("\\", "/").rpartition("/")[2].strip())  # a backslash never starts an escape
+        found = (None if camera == "center" else _EMPTY.match(rest)) or _PATH.match(rest)
+        if found is None:
+            raise RowError(f"no image path for the {camera} camera, expected {COLUMNS}")
+        # what stands before the first path are further columns, such as an index
+        images.append(_BEFORE_NAME.split(found.groupdict().get("path") or "")[-1].strip())
         if len(images[-1].encode()) > LONGEST_NAME:
             raise RowError(
                 f"the name of the {camera} image has {len(images[-1].encode())} bytes, expected at most {LONGEST_NAME}"
             )
-    spaced = separator == "," and found["space"] == " "
+        rest, separator = rest[found.end() :], found["separator"]
     rest = rest.strip().rstrip(f"{separator} ")
+    if rest.count('"') % 2:  # the whole line is quoted
+        rest = rest.replace('"', "")
+    spaced = re.split(r",\s+", rest)
     if '"' in rest:
         numbers = next(csv.reader([rest], delimiter=separator, skipinitialspace=True))
+    elif separator == "," and len(spaced) > 1 and all(map(is_number, spaced[:4])):
+        separator = ", "
+        numbers = spaced if len(spaced) >= 4 else rest.split(",")
     else:
-        numbers = re.split(r",\s+", rest) if spaced else rest.split(separator)
+        numbers = rest.split(separator)
     if len(numbers) < 4:
-        raise RowError(f"the row ends after {3 + len(numbers)} columns, expected 7: {COLUMNS}")
-    return Fields(line, (images[0], images[1], images[2]), tuple(number.strip() for number in numbers), spaced)
+        raise row_ends(3 + len(numbers))
+    columns = 3 + len(spaced if separator == ", " else numbers)
+    return Fields(line, (images[0], images[1], images[2]), tuple(map(str.strip, numbers)), separator, columns)
 
 
-def _split_image(text: str, separator: str, camera: str) -> tuple[str, str]:
-    """Return the image path at the start of the text, and the rest of the text."""
-    empty = _EMPTY[separator].match(text)
-    if empty and camera != "center":
-        return "", text[empty.end() :]
-    path = _PATH[separator].match(text)
-    if path is None:
-        raise RowError(f"no image path for the {camera} camera, expected {COLUMNS}")
-    return path["path"], text[path.end() :]
+def row_ends(columns: int) -> RowError:
+    """Return the error for a row of too few columns."""
+    return RowError(f"the row ends after {columns} columns, expected 7: {COLUMNS}")
+
+
+def is_number(text: str) -> bool:
+    """Return True for a number with a decimal point or comma."""
+    return NUMBER.fullmatch(with_decimal_point(text)) is not None
 
 
 def with_decimal_point(number: str) -> str:

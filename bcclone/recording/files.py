@@ -5,11 +5,12 @@ In: folders, CSV files and patterns. Out: paths of logs; and for a log, the path
 
 import glob
 import os
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from bcclone.recording.dialect import LONGEST_LINE, is_known_header, split_line
-from bcclone.recording.row import RowError
+from bcclone.recording.row import RowError, time_of
 from bcclone.recording.run_tables import SIDECARS
 from bcclone.system.codec import open_file
 from bcclone.system.errors import UserError
@@ -55,20 +56,25 @@ def find_log(name: str) -> Path:
 
 
 def is_recording(source: Path) -> bool:
-    """Return whether a local folder holds a recording, or a file is the log of one, by its first line."""
-    if source.is_dir():
-        return any(log.name == LOG_NAME or _begins_as_log(as_local(log)) for log in _logs_in_folder(source))
-    return source.name == LOG_NAME or _begins_as_log(source)
+    """Return whether a local folder holds a recording, or a file is the log of one, by its first lines."""
+    return any(map(_begins_as_log, _logs_in_folder(source) if source.is_dir() else [source]))
 
 
-def _begins_as_log(path: Path) -> bool:
+def _begins_as_log(path: Location) -> bool:
     try:
-        with open_file(path, "table") as file:
+        with open_file(as_local(path), "table") as file:
             begin = file.read(LONGEST_LINE)
-        text = begin.replace(b"\0", b"").decode(errors="replace").lstrip("\ufeff\ufffd \r\n")  # UTF-16, too
-        first, _, _ = text.replace("\r", "\n").partition("\n")
-        return is_known_header(first) or bool(split_line(1, first))
-    except (OSError, RowError):
+    except OSError:
+        return False
+    text = begin.replace(b"\0", b"").decode(errors="replace")  # UTF-16, too
+    lines = re.sub("[\ufeff\ufffd]", "", text).replace("\r", "\n").split("\n")
+    return any(is_known_header(line) or _is_row(line) for line in lines)
+
+
+def _is_row(line: str) -> bool:
+    try:
+        return bool(time_of(split_line(1, line).images[0]))
+    except RowError:
         return False
 
 
@@ -166,10 +172,14 @@ def _logs_of(path: Location) -> list[Location]:
         return [path]
     if logs := _logs_in_folder(path) or [log for folder in _subfolders(path) for log in _logs_in_folder(folder)]:
         return logs
-    raise UserError(
-        f"{path}: no {LOG_NAME} in this folder or its subfolders; name a folder with a recording of the simulator, "
-        f"or make one of a tub or another format: bcclone import {path} -o recordings/NAME"
-    )
+    if path.resolve().name.lower() == IMAGES.lower() and (log := path.resolve().parent / LOG_NAME).is_file():
+        return [log]
+    deeper = min(map(str, path.glob(f"*/*/{LOG_NAME}")), default="")
+    remedy = f"name one, such as {deeper}" if deeper else (
+        "name a folder with a recording of the simulator, or make one of a tub or another format: "
+        f"bcclone import {path} -o recordings/NAME"
+    )  # fmt: skip
+    raise UserError(f"{path}: no {LOG_NAME} in this folder or its subfolders; {remedy}")
 
 
 def _subfolders(outer: Location) -> list[Location]:

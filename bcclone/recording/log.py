@@ -7,6 +7,7 @@ Standard logs are parsed by one regular expression; the others line by line, whi
 
 import codecs
 import re
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
@@ -16,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from bcclone.recording.dialect import (
+    BLANK,
     COLUMNS,
     LONGEST_LINE,
     LONGEST_NAME,
@@ -24,16 +26,17 @@ from bcclone.recording.dialect import (
     Fields,
     Numbers,
     header_error,
+    is_header,
     is_known_header,
-    names_an_image,
     resolve_decimal_commas,
+    row_ends,
     split_line,
     with_decimal_point,
 )
 from bcclone.recording.edits import Edits, read_edits
 from bcclone.recording.row import CAMERAS, NUMBERS, RANGES, ROUNDING, LogRow, RowError, time_of
 from bcclone.system.arrays import FloatArray
-from bcclone.system.codec import HDF5, explained, read_bytes
+from bcclone.system.codec import explained, read_bytes
 from bcclone.system.errors import UserError
 from bcclone.system.location import Location
 
@@ -51,10 +54,33 @@ _STANDARD_LINE = re.compile(
 )
 
 
-class ForeignLog(UserError):
-    """A file that is not a log of the simulator. Exit code 1 for an empty file, 2 for any other."""
+# patterns of the first bytes of files that are no logs -> what they are, and the remedy
+_OTHER_FILES = {
+    rb"version https://git-lfs": "a git-LFS pointer, not the data; fetch the data with: git lfs pull",
+    rb"\x89HDF": "an HDF5 file, expected a recording; training takes recordings alone, or one store: "
+    "bcclone model {path}; a model drives: bcclone drive {path}",
+    rb"PK\x03\x04|\x1f\x8b|Rar!|7z\xbc\xaf": "an archive; unpack it, and name the folder of its driving_log.csv",
+    rb"\xff\xd8\xff|\x89PNG": "a picture; name the folder of its recording, or make one of pictures and a table: "
+    "bcclone import {folder} -o recordings/NAME",
+    rb"(?s).{4}ftyp|\x1a\x45\xdf\xa3|RIFF": "a video; make a recording of it and a table with its steering: "
+    "bcclone import {path} -o recordings/NAME",
+    rb"\s*[{[]|PAR1": "a file of another program; make a recording of its tub or data set: "
+    "bcclone import FOLDER -o recordings/NAME",
+}
 
-    def __init__(self, path: Location, reason: str, empty: bool = False) -> None:
+
+class ForeignLog(UserError):
+    """A file that is not a log of the simulator. Exit code 1 for an empty file, 2 for any other.
+
+    imports: whether it may be a table of another program, for which the message names the command.
+    """
+
+    def __init__(self, path: Location, reason: str, empty: bool = False, imports: bool = False) -> None:
+        if imports:
+            reason += (
+                "; a table of another program, with pictures beside it, becomes a recording with: bcclone import "
+                f"{shlex.quote(str(path))} -o recordings/NAME --unit ratio (or deg, rad: that of its steering)"
+            )
         super().__init__(f"{path}: not a log of the simulator: {reason}", exit_code=1 if empty else 2)
         self.reason = reason
 
@@ -167,15 +193,10 @@ def read_standard(lines: Sequence[str]) -> _Read | None:
 def _read_text(path: Location) -> str:
     with explained(path, "", "check the file and its permissions, or name another"):
         data = read_bytes(path, "table")
-    if data.startswith(HDF5):
-        raise ForeignLog(
-            path,
-            "it is an HDF5 file, a store or a model, expected a recording: a folder with a driving_log.csv, or a log. "
-            "Training takes one store, or recordings alone",
-        )
-    if data.startswith(b"version https://git-lfs"):
-        raise ForeignLog(path, "it is a git-LFS pointer, not the data; fetch the data with: git lfs pull")
-    text = _decode(data).replace("\r\n", "\n").replace("\r", "\n")
+    for begin, what in _OTHER_FILES.items():
+        if re.match(begin, data[:100]):
+            raise ForeignLog(path, f"it is {what.format(path=path, folder=path.parent)}")
+    text = _decode(data).replace("\r\n", "\n").replace("\r", "\n").replace("\ufeff", "")  # joined logs have several
     if (count := text.count("\n")) > _LINES:
         raise UserError(f"{path}: {count} lines, expected at most {_LINES}; divide it into several recordings")
     if not text.strip():
@@ -196,53 +217,59 @@ def _decode(data: bytes) -> str:
 
 
 def _read_line_by_line(path: Location, lines: list[str]) -> _Read:
-    first = next(index for index, text in enumerate(lines) if text.strip())
-    header = not names_an_image(lines[first])
-    if header and (error := header_error(lines[first])):
-        raise ForeignLog(path, f"its header has {error}")
+    first = next((text for text in lines if text.strip(BLANK)), "")
+    header = is_header(first)
     bad: list[BadRow] = []
-    split = list(_split_lines(lines, first + header, bad))
+    split = list(_split_lines(path, lines, first if header else "", bad))
     if not split:
         if not bad:
             raise ForeignLog(path, f"it has a header and no rows, expected rows of {COLUMNS}", empty=header)
-        begins = lines[first].strip()[:60]
-        raise ForeignLog(path, f"row {bad[0].row}: {bad[0].reason} (the file begins with {begins!r})")
+        begins = first.strip()[:60]
+        raise ForeignLog(path, f"row {bad[0].row}: {bad[0].reason} (the file begins with {begins!r})", imports=True)
     # commas are both separators and decimal marks, without spaces that distinguish them
-    bare_commas = any(len(f.numbers) > 4 for f in split) and not any(
-        "." in number or "," in number or not number for f in split for number in f.numbers
-    )
-    decimal_comma = bare_commas or any(with_decimal_point(n) != n for f in split for n in f.numbers[:4])
+    with_points = sum(one.has_points and len(one.numbers) > 4 for one in split)
+    bare_commas = sum(one.has_bare_commas for one in split) > with_points
+    decimal_comma = bare_commas or any(with_decimal_point(n) != n for one in split for n in one.numbers[:4])
     dialect = Dialect(
-        spaced=sum(f.spaced for f in split) * 2 > len(split),
+        spaced=sum(one.separator == ", " for one in split) * 2 > len(split),
         decimal_comma=decimal_comma,
         header=header,
-        cameras=tuple(c for index, c in enumerate(CAMERAS) if any(f.images[index] for f in split)),
-        extra_columns=0 if bare_commas else max(len(f.numbers) for f in split) - 4,
+        cameras=tuple(c for index, c in enumerate(CAMERAS) if any(one.images[index] for one in split)),
+        extra_columns=0 if bare_commas else max(len(one.numbers) for one in split) - 4,
     )
-    rows = list(_checked_rows(split, bare_commas, bad))
+    spaced_commas = any(one.separator == ", " and "," in "".join(one.numbers[:4]) for one in split)
+    rows = list(_checked_rows(split, bare_commas, spaced_commas, bad))
     bad.sort(key=lambda one: one.row)
     if not rows:
-        raise ForeignLog(path, f"no row can be used; the first bad one is row {bad[0].row}: {bad[0].reason}")
+        raise ForeignLog(
+            path, f"no row can be used; the first bad one is row {bad[0].row}: {bad[0].reason}", imports=True
+        )
     table = pd.DataFrame({column.name: [getattr(row, column.name) for row in rows] for column in fields(LogRow)})
     return dialect, table, tuple(bad)
 
 
-def _split_lines(lines: list[str], first: int, bad: list[BadRow]) -> Iterator[Fields]:
-    """Yield the fields of each line from an index on; those that cannot be split are added to bad."""
-    for number, text in enumerate(lines[first:], start=first + 1):
-        if not text.strip():
+def _split_lines(path: Location, lines: list[str], header: str, bad: list[BadRow]) -> Iterator[Fields]:
+    """Yield the fields of each line except headers, which joined logs repeat; broken lines are added to bad.
+
+    Raises ForeignLog for a header that contradicts the columns of a log.
+    """
+    for number, text in enumerate(lines, 1):
+        if not text.strip(BLANK):
             continue
         try:
-            if len(text) > LONGEST_LINE:
-                raise RowError(f"the line has {len(text)} characters, expected at most {LONGEST_LINE}")
             yield split_line(number, text)
         except RowError as error:
-            if names_an_image(text) or not is_known_header(text):  # joined logs repeat the header
+            if contradiction := header_error(text):
+                raise ForeignLog(path, f"row {number}: its header has {contradiction}", imports=True) from None
+            if text != header and not is_known_header(text):
                 bad.append(BadRow(number, str(error)))
 
 
-def _checked_rows(split: list[Fields], bare_commas: bool, bad: list[BadRow]) -> Iterator[LogRow]:
-    """Yield the usable rows in order of time, because a log may be shuffled; the others are added to bad."""
+def _checked_rows(split: list[Fields], bare_commas: bool, spaced_commas: bool, bad: list[BadRow]) -> Iterator[LogRow]:
+    """Yield the usable rows in order of time, because a log may be shuffled; the others are added to bad.
+
+    bare_commas, spaced_commas: whether the log has decimal commas, and separators without or with a space after it.
+    """
     timed, speed = [], 0.0
     for logged in split:
         try:
@@ -251,7 +278,9 @@ def _checked_rows(split: list[Fields], bare_commas: bool, bad: list[BadRow]) -> 
             bad.append(BadRow(logged.line, str(error)))
     for time_ms, logged in sorted(timed, key=lambda pair: pair[0]):
         try:
-            if bare_commas:
+            if spaced_commas and logged.columns < 7:
+                raise row_ends(logged.columns)
+            if bare_commas and logged.separator == "," and not logged.has_points:
                 numbers, extras = resolve_decimal_commas(logged.numbers, speed), ""
             else:
                 numbers, extras = _numbers(logged.numbers), ",".join(logged.numbers[4:])

@@ -2,8 +2,10 @@
 
 import shutil
 
+import numpy as np
 import pytest
 
+from bcclone.dataset.images import encode_jpeg
 from bcclone.system.errors import UserError
 from tests.conftest import result_of, run_script
 from tests.messages.refusals import run_command
@@ -58,6 +60,18 @@ def test_check_counts_the_faults_and_changes_nothing(recording):
     assert "exactly zero" in text
     assert "####" in text
     assert sorted(path.stat().st_mtime_ns for path in recording.rglob("*")) == before
+
+
+def test_pictures_of_another_size_are_refused_with_the_command_that_makes_frames_of_them(recording, tmp_path):
+    for path in (recording / "IMG").iterdir():
+        path.write_bytes(encode_jpeg(np.zeros((320, 640, 3), np.uint8)))
+    words = rf"640x320 pixels.*bcclone import {recording}/driving_log.csv -o"
+    with pytest.raises(UserError, match=words):
+        run_command("preprocess", recording, "-o", tmp_path / "data.h5")
+    (report,) = check(recording, code=1)
+    (finding,) = report["diagnosis"]["findings"]
+    assert finding["fault"] == "unreadable"
+    assert f"bcclone import {recording}/driving_log.csv -o" in finding["remedy"]
 
 
 def test_check_reports_logs_without_images_and_foreign_files(recording, tmp_path):

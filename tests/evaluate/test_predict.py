@@ -205,12 +205,15 @@ def test_a_log_of_any_name_and_place_is_a_recording_whose_edits_count(place, tmp
         ("\n\ufeff;center;left;right;steering;throttle;brake;speed\n", True),
         (f"IMG/{name_of(0)}, , , 0.1, 0.3, 0, 12\n", True),
         ("", False),
+        (f"garbage\n\nIMG/{name_of(0)}, , , 0.1, 0.3, 0, 12\n", True),
+        ("center,left,right,steering\nc.jpg,l.jpg,r.jpg,0\n", False),
+        ("c.jpg,l.jpg,r.jpg,0,0,0,1\n", False),
     ],
 )
-def test_a_log_is_told_from_a_table_by_its_first_line(text, recorded, tmp_path):
-    for encoding in ("utf-8", "utf-16"):
-        (tmp_path / "table.csv").write_text(text, encoding=encoding)
-        assert is_recording(tmp_path / "table.csv") == is_recording(tmp_path) == recorded
+def test_a_log_is_told_from_a_table_by_its_first_lines(text, recorded, tmp_path):
+    for name, encoding in (("driving_log.csv", "utf-8"), ("driving_log.csv", "utf-16")):
+        (tmp_path / name).write_text(text, encoding=encoding)
+        assert is_recording(tmp_path / name) == is_recording(tmp_path) == recorded
     if not recorded:
-        with pytest.raises(UserError, match="table.csv: not a log of the simulator; name a folder"):
-            frame_files(tmp_path / "table.csv")
+        with pytest.raises(UserError, match="driving_log.csv: not a log of the simulator; name a folder"):
+            frame_files(tmp_path / "driving_log.csv")

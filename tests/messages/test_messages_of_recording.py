@@ -9,6 +9,9 @@ from bcclone.recording.run_tables import read_answers
 from tests.messages.refusals import checked, refusal
 
 ROW = "center_2019_03_07_20_01_33_184.jpg,left.jpg,right.jpg,0,1,0,30\n"
+SPEED_FIRST = "center,left,right,steering,speed,throttle,brake"
+IN_KMH = "center,left,right,steering,throttle,brake,Speed (km/h)"
+IMPORT = "bcclone import driving_log.csv -o recordings/"
 
 
 def log(text):
@@ -23,16 +26,28 @@ def several_recordings():
     return find_log("*/")
 
 
+def folders_too_high():
+    Path("deep/runs/one").mkdir(parents=True)
+    Path("deep/runs/one/driving_log.csv").write_text(ROW)
+    return find_log("deep")
+
+
 def answers(text):
     Path("answers.csv").write_bytes(text)
     return read_answers(Path())
 
 
 REFUSALS = [
-    refusal(lambda: log(f"center,left,right,speed\n{ROW}"), "driving_log.csv", "'speed'", "column 4", "7", code=2),
+    refusal(lambda: log(f"{ROW}{SPEED_FIRST}\n{ROW}"), "row 2", "'speed'", "column 5", "7", IMPORT, code=2),
+    refusal(lambda: log(f"{IN_KMH}\n{ROW}"), "driving_log.csv", "row 1", "'speed (km/h)'", "mph", IMPORT, code=2),
+    refusal(lambda: log("image_path,steering_angle\na.jpg,0.1\n"), "row 2", "left camera", IMPORT, "--unit", code=2),
+    refusal(lambda: log("PK\3\4"), "driving_log.csv", "archive", "unpack", code=2),
+    refusal(lambda: log('{"records": []}'), "bcclone import FOLDER -o", code=2),
+    refusal(lambda: log("\0\0\0 ftypisom"), "video", IMPORT, code=2),
     refusal(default_inputs, "RECORDING", "driving_log.csv", "bcclone simulate record recordings/lake", code=2),
+    refusal(folders_too_high, "deep: no driving_log.csv", "deep/runs/one/driving_log.csv"),
     refusal(several_recordings, "*/", "2 recordings", "one/driving_log.csv"),
-    refusal(lambda: log("1,2\n3,4\n"), "driving_log.csv", "row 2", "first column", "1,2", code=2),
+    refusal(lambda: log("1,2\n3,4\n"), "driving_log.csv", "row 1", "first column", "1,2", code=2),
     refusal(lambda: log(ROW.replace(",30", ",fast")), "driving_log.csv", "row 1", "speed", "fast", code=2),
     refusal(lambda: time_of("a.jpg"), "a.jpg", "center_yyyy_MM_dd_HH_mm_ss_fff.jpg", by=(RowError,)),
     refusal(

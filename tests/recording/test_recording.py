@@ -1,6 +1,7 @@
 """Logs of every dialect give the same rows, and other files are refused with the reason."""
 
 import contextlib
+import csv
 import json
 import os
 import random
@@ -73,6 +74,19 @@ DIALECTS = {
     "pandas with its index": [",center,left,right,steering,throttle,brake,speed"]
     + [f"{number},{line}" for number, line in enumerate(log_lines(folder=""))],
     "shuffled": [log_lines()[index] for index in (2, 0, 1)],
+    "bars": log_lines("|"),
+    "spaces before images": [line.replace("/home", " /home") for line in log_lines()],
+    "spaces before numbers": [line.replace(", ", ",", 2) for line in log_lines(", ")],
+    "no space before the last number": [line[::-1].replace(" ,", ",", 1)[::-1] for line in log_lines(", ")],
+    "a header of other names": ["image 1,image 2,image 3,angle,gas,brakes,v", *log_lines()],
+    "numbers for names": ["0,1,2,3,4,5,6", *log_lines()],
+    "a spreadsheet": ["sep=;", HEADER.replace(",", ";"), *log_lines(";", comma=True), ";;;;;;"],
+    "lines in quotes": [f'"{line}"' for line in log_lines(", ")],
+    "two indices": ["Unnamed: 0.1,Unnamed: 0,center,left,right,steering,throttle,brake,speed"]
+    + [f'"{number}",{number},{line}' for number, line in enumerate(log_lines(folder=""))],
+    "joined, with byte order marks": [*log_lines(folder="")[:1], "\ufeff" + HEADER, *log_lines(folder="")[1:]],
+    "joined, with bare and spaced commas": [*log_lines(comma=True)[:2], *log_lines(", ", comma=True)[2:]],
+    "joined, with points and commas": [*log_lines()[:2], *log_lines(", ", comma=True)[2:]],
 }
 
 
@@ -85,6 +99,51 @@ def test_every_dialect_gives_the_same_rows_in_order_of_time_by_both_parsers(tmp_
     by_line = read_log(write(tmp_path, [*DIALECTS[dialect], HEADER]))  # selects the line-by-line parser
     assert log.dialect == by_line.dialect
     pd.testing.assert_frame_equal(log.rows, by_line.rows)
+
+
+PANDAS = {
+    "": {},
+    "index": {"index": True},
+    "no header": {"header": False},
+    "semicolons": {"sep": ";", "decimal": ","},
+    "quoted tabs": {"sep": "\t", "quoting": csv.QUOTE_ALL},
+    "decimal commas": {"decimal": ",", "index": True, "quoting": csv.QUOTE_NONNUMERIC},
+    "exponents": {"float_format": "%.7e", "encoding": "utf-8-sig", "lineterminator": "\r\n"},
+}
+
+
+@pytest.mark.parametrize("kind", PANDAS)
+@pytest.mark.parametrize("folder", ["", "IMG/", "C:\\Users\\Doe, John\\my data\\IMG\\"])
+def test_a_log_is_read_after_pandas_saved_it_and_a_cut_line_is_a_bad_row(tmp_path, kind, folder):
+    cells = [line.split("|") for line in log_lines("| ", folder)]  # pandas keeps the spaces before paths
+    table = pd.DataFrame([[*row[:3], *map(float, row[3:])] for row in cells], columns=HEADER.split(","))
+    path = tmp_path / "driving_log.csv"
+    table.to_csv(path, **{"index": False} | PANDAS[kind])
+    assert (values(read_log(path)), read_log(path).bad_rows) == (VALUES, ())
+    lines = path.read_text("utf-8-sig").splitlines()
+    for row in range(3):
+        number = row + len(lines) - 3
+        cut = lines[number][: len(lines[number]) // 2]
+        log = read_log(write(tmp_path, [*lines[:number], cut, *lines[number + 1 :]]))
+        assert values(log) == VALUES[:row] + VALUES[row + 1 :]
+        assert [bad.row for bad in log.bad_rows] == [number + 1]
+
+
+@pytest.mark.parametrize("columns", [1, 2, 3])
+@pytest.mark.parametrize("dialect", ["unspaced", "spaced", "decimal comma, spaced", "decimal comma, unspaced", "tabs"])
+def test_a_row_that_lacks_columns_never_gets_other_numbers(tmp_path, dialect, columns):
+    lines = list(DIALECTS[dialect])
+    for place, row in ((0, lines[0]), (2, lines[1].replace("_253", "_260")), (4, lines[2].replace("_321", "_330"))):
+        separator = ", " if "spaced" in dialect.split() else "\t" if dialect == "tabs" else ","
+        lines.insert(place, separator.join(row.split(separator)[: 7 - columns]))
+    log = read_log(write(tmp_path, lines))
+    assert (values(log), len(log.bad_rows)) == (VALUES, 3)
+
+
+@pytest.mark.parametrize("first", ["1,0,30.19016", "30,19016", "_33_184.jpg,left.jpg", "a title"])
+def test_a_broken_first_line_is_a_bad_row_and_no_header(tmp_path, first):
+    log = read_log(write(tmp_path, [first, *log_lines()]))
+    assert (values(log), [bad.row for bad in log.bad_rows], log.dialect.header) == (VALUES, [1], False)
 
 
 @pytest.mark.parametrize(
@@ -287,6 +346,8 @@ def test_folders_files_and_patterns_name_each_log_once(tmp_path):
         find_log(str(tmp_path))
     log = write(tmp_path, log_lines())
     assert find_logs([str(tmp_path)]) == [log]
+    (tmp_path / "IMG").mkdir()
+    assert find_logs([str(tmp_path), str(tmp_path / "IMG")]) == [log]
 
 
 def test_missing_inputs_and_a_named_pipe_are_errors(tmp_path):
