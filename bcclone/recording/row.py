@@ -18,7 +18,7 @@ ROUNDING = 0.001  # the simulator divides 25 degrees by 25 degrees and sometimes
 
 _NAME = re.compile(
     r"^(?:(?P<camera>center|left|right)_)?"
-    r"(?P<second>\d{4}(?:_\d\d){5})_(?P<milliseconds>\d{3})(?!\d)",
+    r"(?P<second>\d{4}(?:_\d\d){5})_(?P<milliseconds>\d{3})(?:\d{3})?(?!\d)",  # or microseconds
     re.IGNORECASE,
 )
 _EPOCH = datetime.datetime(1970, 1, 1)

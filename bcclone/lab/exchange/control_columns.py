@@ -12,9 +12,7 @@ import numpy as np
 from bcclone.lab.exchange.exchange_settings import DEGREES, MPH_OF, RADIANS, RATIO, ImportSettings
 from bcclone.lab.exchange.foreign_table import (
     ForeignTable,
-    Times,
     find_table,
-    find_times,
     is_steering,
     no_column,
     number_of_cell,
@@ -27,18 +25,25 @@ from bcclone.recording.row import RANGES, ROUNDING, RowError
 from bcclone.system.codec import number
 from bcclone.system.errors import UserError
 
-_FITS: Mapping[str, Callable[[str], object]] = {  # number of a recording -> whether a column with a plain name holds it
-    "steering": is_steering,
-    "throttle": re.compile(r"throttle|^gas(_|$)|^accelerator(_|$)").search,
-    "brake": re.compile(r"^brake(_|$)").search,
-    "speed_mph": re.compile(r"^(vehicle_)?speed(_|$)").search,
-}
 _ANGLE_ENDINGS = {
     "rad": RADIANS, "radian": RADIANS, "radians": RADIANS, "deg": DEGREES, "degree": DEGREES, "degrees": DEGREES,
     "ratio": RATIO, "normalized": RATIO, "norm": RATIO,
 }  # fmt: skip
 _RATIO_NAMES = ("steering", "user_angle")  # what simulators and donkeycar call a steering of -1 to 1
-_SPEED_ENDINGS = {"mph": "mph", "kmh": "km/h", "kph": "km/h", "km_h": "km/h", "mps": "m/s", "m_s": "m/s", "ms": "m/s"}
+_SPEED_ENDINGS = {
+    **dict.fromkeys(("mph", "mi_h", "miles_per_hour"), "mph"),
+    **dict.fromkeys(("kmh", "kph", "kmph", "km_h", "km_hr", "km_per_h", "kilometers_per_hour"), "km/h"),
+    **dict.fromkeys(("mps", "m_s", "ms", "m_sec", "m_per_s", "meters_per_second"), "m/s"),
+    **dict.fromkeys(("knots", "kn", "kt"), "knots"),
+}
+_FITS: Mapping[str, Callable[[str], object]] = {  # number of a recording -> whether a column with a plain name holds it
+    "steering": is_steering,
+    "throttle": re.compile(r"throttle|^gas(_|$)|^accelerator(_|$)").search,
+    "brake": re.compile(r"^brake(_|$)").search,
+    "speed_mph": re.compile(
+        rf"((vehicle|car|ego|cruising)_)?(speed|velocity)(_({'|'.join(_SPEED_ENDINGS)}))?"
+    ).fullmatch,
+}
 _FULL = RANGES["steering"][1]
 
 
@@ -125,6 +130,9 @@ def find_controls(
             reason = "several columns may be it" if fitting else reason
             listed = [each.full for each in fitting or columns]
             raise no_column(path, f"the {short}", f"--{short}-column", listed, reason)
+        elif fitting:
+            several = ", ".join(each.full for each in fitting)
+            findings.notes.append(f"{short}: several columns may be it, and none is read: {several}")
     factor, words = _steering_scale(settings, chosen["steering"].name)
     findings.notes.append(words)
     speed_factor = 1.0
@@ -136,6 +144,8 @@ def find_controls(
                 f"speed: {speed.full} is left out, since nothing says its unit; say it with --speed-unit"
             )
             del chosen["speed_mph"]
+    if absent := [name.removesuffix("_mph") for name in _FITS if name not in chosen]:
+        findings.notes.append(f"not in the source: {', '.join(absent)}; 0 in each row of the recording")
     return Controls(chosen, factor, words, speed_factor)
 
 
@@ -171,30 +181,27 @@ def _steering_scale(settings: ImportSettings, column: str) -> tuple[float, str]:
 class ControlTable:
     """A table with its controls.
 
-    values: of each row, by the names of NUMBERS, the text of a cell where it holds no number; times: of the rows, None
-    where no column has some.
+    values: of each row, by the names of NUMBERS, the text of a cell where it holds no number.
     """
 
     table: ForeignTable
     controls: Controls
     values: Mapping[str, Sequence[Any]]
-    times: Times | None
 
     def numbers(self, index: int) -> dict[str, float]:
         """Return the numbers of a row as a recording has them; raises ValueError."""
         return self.controls.converted({name: values[index] for name, values in self.values.items()})
 
     def others(self, *read: str) -> tuple[str, ...]:
-        """Return the columns that nothing reads. read: those that hold neither controls nor times."""
+        """Return the columns that nothing reads. read: those that hold no controls."""
         used = {self.controls.columns[name].name for name in self.values} | set(read)
-        used.add(self.times.column if self.times else "")
         return tuple(name for name in self.table.cells if name not in used)
 
 
 def read_controls(settings: ImportSettings, findings: Findings) -> ControlTable:
     """Return the table of a source with its controls; a throttle or brake out of range is left out.
 
-    Raises UserError as find_table(), read_foreign(), find_controls() and find_times(), and for a wrong unit.
+    Raises UserError as find_table(), read_foreign() and find_controls(), and for a wrong unit.
     """
     table = read_foreign(find_table(settings), findings)
     asked = {settings.steering_column, settings.throttle_column, settings.speed_column}
@@ -210,11 +217,13 @@ def read_controls(settings: ImportSettings, findings: Findings) -> ControlTable:
             continue
         low, high = RANGES.get(name, (-math.inf, math.inf))
         words = f"{name.removesuffix('_mph')}: {column.name}"
-        if beyond := [value for value in numbers if value < low - ROUNDING or value > high + ROUNDING]:
-            words += f" has {beyond[0]:g}, expected {low:g} to {high:g}"
+        beyond = [value for value in numbers if value < low - ROUNDING or value > high + ROUNDING]
+        if beyond or 2 * sum(map(math.isnan, numbers)) > len(numbers):
+            found = f"{beyond[0]:g}" if beyond else "no number in most rows"
+            words += f" has {found}, expected {low:g} to {high:g}"
             if column.name in asked:
                 raise UserError(f"{table.path}: {words}; name another column", exit_code=2)
             words += "; it is left out"
             del values[name]
         findings.notes.append(words)
-    return ControlTable(table, controls, values, find_times(table, settings))
+    return ControlTable(table, controls, values)

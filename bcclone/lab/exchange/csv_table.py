@@ -10,10 +10,19 @@ from pathlib import Path
 
 from bcclone.lab.exchange.exchange_settings import ImportSettings
 from bcclone.lab.exchange.foreign_table import TABLE_ENDINGS, read_foreign
-from bcclone.lab.exchange.formats import FIELDS, ExchangedRow, ExportedRows, Format, read_image, row_of, suffix_of
+from bcclone.lab.exchange.formats import (
+    FIELDS,
+    ExchangedRow,
+    ExportedRows,
+    Format,
+    file_of,
+    read_image,
+    row_of,
+    suffix_of,
+)
 from bcclone.lab.exchange.left_out import Findings
 from bcclone.recording.row import CAMERAS
-from bcclone.system.codec import open_text, path_inside
+from bcclone.system.codec import open_text
 from bcclone.system.errors import UserError
 
 TABLE = "table.csv"
@@ -41,7 +50,7 @@ def _is_ours(path: Path) -> bool:
     if not (table.name.lower().endswith(TABLE_ENDINGS) and table.exists()):
         return False
     try:
-        with open_text(_table_of(path)) as lines:
+        with open_text(file_of(path, TABLE)) as lines:
             names = set(next(csv.reader(lines), []))
     except (UserError, OSError, ValueError, csv.Error):
         return path.is_dir()  # _read() says what is wrong
@@ -49,8 +58,8 @@ def _is_ours(path: Path) -> bool:
 
 
 def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow]:
-    """Yield the rows of a table, or of the folder that holds table.csv; numbers that are missing are 0."""
-    path = _table_of(settings.source)
+    """Yield the rows of a table, or of the folder that holds table.csv; throttle, brake or speed may have no column."""
+    path = file_of(settings.source, TABLE)
     table = read_foreign(path, findings)
     if missing := [name for name in _NEEDED if name not in table.cells]:
         raise UserError(
@@ -62,18 +71,7 @@ def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow
         values, place = dict(zip(table.cells, cells, strict=True)), table.place(index)
         with findings.usable(place):
             images = {camera: read_image(path.parent, name) for camera in CAMERAS if (name := values.get(camera))}
-            yield row_of({name: values.get(name) for name in FIELDS}, images, place)
-
-
-def _table_of(path: Path) -> Path:
-    """Return the path of a table, which in a folder that was named must not lead out of it."""
-    if path.is_dir():
-        try:
-            path_inside(path, TABLE)
-        except ValueError as error:
-            raise UserError(f"{path / TABLE}: {error}; name the table itself") from None
-        return path / TABLE
-    return path
+            yield row_of({name: values[name] for name in FIELDS if name in values}, images, place)
 
 
 FORMAT = Format("csv", _is_ours, _read, _write, expected=TABLE)

@@ -9,9 +9,11 @@ from bcclone.recording.row import CAMERAS
 from bcclone.system.settings import Checked, Names, Setting, argument, setting
 
 EXPORT_FORMATS = {"csv": "csv_table", "tub": "tub", "lerobot": "lerobot_set"}  # name -> module that defines FORMAT
-IMPORT_FORMATS = {**EXPORT_FORMATS, "video": "labelled_video", "frames": "frame_folder"}  # detected in this order
+IMPORT_FORMATS = {  # detected in this order
+    **EXPORT_FORMATS, "recording": "simulator_log", "video": "labelled_video", "frames": "frame_folder",
+}  # fmt: skip
 RADIANS, DEGREES, RATIO = UNITS = ("rad", "deg", "ratio")
-MPH_OF = {"mph": 1.0, "km/h": 0.621371, "m/s": 2.236936}  # unit of a speed -> mph
+MPH_OF = {"mph": 1.0, "km/h": 0.621371, "m/s": 2.236936, "knots": 1.150779}  # unit of a speed -> mph
 OF_TABLES = frozenset(  # settings of every format whose steering is found by its name
     ("steering_column", "unit", "left_positive", "steering_ratio", "max_degrees", "throttle_column", "speed_column",
      "speed_unit")
@@ -78,7 +80,10 @@ class ImportSettings(Checked):
     )
     max_degrees: float = _table(25.0, "angle of the front wheels that is a steering of 1", 0.1, 3600)
     image_column: str | None = _table(
-        None, "column of the image names, with or without folder and ending", unit="NAME", shown="by its values"
+        None,
+        "column of the image names, or COLUMN=VALUE: only rows with this value, such as those of a camera",
+        unit="NAME",
+        shown="by its values",
     )
     time_column: str | None = _table(
         None,
@@ -91,4 +96,6 @@ class ImportSettings(Checked):
     speed_unit: str | None = _table(
         None, "unit of the speed, where its name does not say it", choices=tuple(MPH_OF), shown="by its name"
     )
-    frame_rate: float = _table(20.0, "frames a second where neither table nor image names have times", 0.1, 1000)
+    frame_rate: float | None = _table(
+        None, "count the rows, so many a second", 0.1, 1000, shown="by the times; 20 a second without any"
+    )

@@ -1,26 +1,24 @@
-"""Read a table of any form and its times: a CSV file -> its columns of cells; numbers or dates -> milliseconds.
+"""Read a table of any form: a CSV file -> its columns of cells.
 
-The separator is a comma, semicolon, tab or blank; a first line with a number in it is no header, and its columns are
-called 1, 2 and so on.
+The separator is a comma, semicolon, tab or blank. A first line whose cells are of the kinds of those below it is no
+header, and its columns are called 1, 2 and so on. Cells that hold an image and something else are divided.
 """
 
 import csv
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from io import TextIOWrapper
-from itertools import islice
+from itertools import islice, zip_longest
 from pathlib import Path
 
-import numpy as np
-
 from bcclone.lab.exchange.exchange_settings import ImportSettings
-from bcclone.lab.exchange.formats import files_inside
+from bcclone.lab.exchange.formats import IMAGE_ENDINGS, files_inside
 from bcclone.lab.exchange.left_out import Findings
-from bcclone.recording.row import RowError, time_of
+from bcclone.recording.row import CAMERAS
 from bcclone.system.codec import open_file
 from bcclone.system.errors import UserError
 
@@ -28,15 +26,14 @@ TABLE_ENDINGS = (".csv", ".tsv", ".txt")
 _SEPARATORS = ";\t, "  # a comma may be that of decimals
 _CHARACTERS, _COLUMNS = 100_000, 1000  # of a line, at most
 _LOOKED_AT = 200  # rows that decide what a column holds
-_NO_STEERING = re.compile(r"torque|velocity|speed|(^|_)rate(_|$)|accel|driver|override")
+_NO_STEERING = re.compile(r"torque|velocity|speed|accel|driver|override|(^|_)(rate|left|right)(_|$)")
 _ANGLES = {"angle", "user_angle", "wheel_angle", "angle_deg", "angle_rad"}
-_TIMES = re.compile(r"^(timestamp|time|t|date)(_(s|sec|seconds|ms|us|ns))?$|^seconds$")
-_PER_MS = {"s": 1e-3, "ms": 1.0, "us": 1e3, "ns": 1e6}  # unit of times -> how many are a millisecond
-_UNIT_ENDINGS = {"seconds": "s", "sec": "s", **{unit: unit for unit in _PER_MS}}
-_YEAR_2000_MS, _YEAR_2100_MS = 946_684_800_000, 4_102_444_800_000
-_STEP_MS, _DATE_STEP_MS = 2000, 60_000
-_COMPACT = re.compile(r"(20\d{6})_?(\d{6})(?:_?(\d{3}))?")  # yyyymmdd_hhmmss_fff
-_TOO_LARGE = 1 << 62  # for a time in any unit
+_PARTS = re.compile(r"\s*[;|]\s*|(?:(?<=\.jpg)|(?<=\.jpeg)|(?<=\.png))[\s,]+", re.IGNORECASE)
+
+_CAMERA_WORDS = {"left": "left", "right": "right"} | dict.fromkeys(
+    ("center", "centre", "central", "middle", "mid", "front", "forward"), "center"
+)
+_OTHER_CAMERAS = {"rear", "back", "backward", "behind", "side", "depth", "lidar", "semantic", "segmentation", "mask"}
 
 
 @dataclass(frozen=True)
@@ -83,27 +80,70 @@ def read_foreign(path: Path, findings: Findings | None = None) -> ForeignTable:
             start = list(islice(_lines(file), 20))
             file.seek(0)
             rows = csv.reader(_lines(file), delimiter=_separator_of(start), skipinitialspace=True)
-            filled = [(rows.line_num, cells) for cells in rows if any(cell.strip() for cell in cells)]
+            stripped = ((rows.line_num, [cell.strip() for cell in cells]) for cells in rows)
+            filled = [(line, cells) for line, cells in stripped if any(cells)]
     except (OSError, csv.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise UserError(f"{path}: cannot be read: {reason}; expected a table of text, such as CSV") from None
-    header = [cell.strip() for cell in filled[0][1]] if filled else []
-    if len(header) > _COLUMNS:
-        raise UserError(f"{path}: {len(header)} columns, expected at most {_COLUMNS}")
-    has_names = not any(map(_is_number, header))
+    if max((len(cells) for _, cells in filled), default=0) > _COLUMNS:
+        raise UserError(f"{path}: a line of more than {_COLUMNS} cells, expected at most that many columns")
+    filled = _divided(filled)
+    width = Counter(len(cells) for _, cells in filled[1:] or filled).most_common(1)[0][0] if filled else 0
+    has_names = bool(filled) and _is_header(filled[0][1], [cells for _, cells in filled[1:]])
+    header = filled[0][1] if has_names else [""] * width
+    if len(header) == width - 1:  # a table of R, whose rows have names, or rows that end with a separator
+        at = len(header) if not any(cells[-1] for _, cells in filled[1:] if len(cells) == width) else 0
+        header = [*header[:at], "", *header[at:]]
     names: list[str] = []
-    for number, name in enumerate(header, start=1):  # an empty or second one is its number
-        unnamed = f"{name}#{number}" if has_names else str(number)
-        names.append(name if has_names and name and name not in names else unnamed)
-    complete = [(line, cells) for line, cells in filled[has_names:] if len(cells) == len(names)]
+    for number, name in enumerate([*header, *[""] * width][:width], start=1):  # an empty or second one is its number
+        names.append(name if name and name not in names else f"{name}#{number}" if has_names else str(number))
+    complete = [(line, cells) for line, cells in filled[has_names:] if len(cells) == width]
     if not complete:
         raise UserError(f"{path}: it has no rows below its header; expected one for each frame")
-    for line, cells in filled:
-        if findings and len(cells) != len(names):
-            findings.leave_out(f"{path}: line {line}", f"not {len(names)} cells, as in the first line")
+    for line, cells in filled[has_names:]:
+        if findings and len(cells) != width:
+            findings.leave_out(f"{path}: line {line}", f"not {width} cells, as in most lines")
     columns = zip(*(cells for _, cells in complete), strict=True)
-    cells_of = {name: [cell.strip() for cell in column] for name, column in zip(names, columns, strict=True)}
-    return ForeignTable(path, [line for line, _ in complete], cells_of)
+    return ForeignTable(path, [line for line, _ in complete], dict(zip(names, map(list, columns), strict=True)))
+
+
+def _divided(lines: Sequence[tuple[int, list[str]]]) -> list[tuple[int, list[str]]]:
+    """Return lines whose cells are several where most hold an image and more, such as `a.png;b.png` or `a.png 0.1`."""
+    counts: dict[int, int] = {}  # column -> things in its cells
+    for column in range(max((len(cells) for _, cells in lines), default=0)):
+        cells = [cells[column] for _, cells in lines[: _LOOKED_AT + 1] if column < len(cells) and cells[column]]
+        several = [parts for parts in map(_PARTS.split, cells) if len(parts) > 1]
+        if 2 * len(several) > len(cells) and "image" in map(_kind, several[-1]):
+            counts[column] = Counter(map(len, several)).most_common(1)[0][0]
+    divided = []
+    for index, (line, cells) in enumerate(lines if counts else ()):
+        parts = [_PARTS.split(cell) if column in counts else [cell] for column, cell in enumerate(cells)]
+        for column, count in counts.items():
+            if cells[column : column + 1] == [""]:
+                parts[column] = [""] * count
+            elif not index and column < len(cells) and len(parts[column]) == 1:  # of a header
+                words = re.split(r"[\s;,|]+", cells[column])
+                numbered = [f"{cells[column]} {number}" for number in range(1, count + 1)]
+                parts[column] = words if len(words) == count else numbered
+        divided.append((line, [part for of_cell in parts for part in of_cell]))
+    return divided or list(lines)
+
+
+def _is_header(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+    """Return whether the cells of the first line are mostly of other kinds than those below them."""
+    kinds = [_kind(cell) for cell in first]
+    if not rows:
+        return not any(kinds)
+    columns = zip_longest(*rows[:_LOOKED_AT], fillvalue="")
+    below = (Counter(map(_kind, filter(None, cells))).most_common(1) for cells in columns)
+    usual = [kind[0][0] if kind else "" for kind in below]
+    alike = [kind == other for kind, other, cell in zip(kinds, usual, first, strict=False) if cell and (kind or other)]
+    return 2 * sum(alike) < len(alike) or not alike
+
+
+def _kind(cell: str) -> str:
+    """Return what a cell holds: a number, an image, or "" for any other text."""
+    return "number" if _is_number(cell) else "image" if cell.lower().endswith(IMAGE_ENDINGS) else ""
 
 
 def _lines(file: TextIOWrapper) -> Iterator[str]:
@@ -114,12 +154,20 @@ def _lines(file: TextIOWrapper) -> Iterator[str]:
 
 
 def _separator_of(start: Sequence[str]) -> str:
-    """Return the separator that divides the first lines into the same number of cells, two or more."""
+    """Return the separator that divides the first lines into the same number of cells, two or more.
+
+    A comma rather than another one if it makes more cells and is no decimal mark.
+    """
+    widths: dict[str, int] = {}
     for separator in _SEPARATORS:
-        lengths = [len(cells) for cells in csv.reader(start, delimiter=separator, skipinitialspace=True) if cells]
-        if lengths and min(lengths) > 1 and lengths.count(lengths[0]) > 0.8 * len(lengths):  # noqa: PLR2004
-            return separator
-    return ","
+        rows = [cells for cells in csv.reader(start, delimiter=separator, skipinitialspace=True) if cells]
+        width, count = Counter(map(len, rows)).most_common(1)[0] if rows else (1, 0)
+        if width > 1 and len(rows[0]) > 1 and count > 0.8 * len(rows):  # noqa: PLR2004
+            widths[separator] = width
+            if any("," in cell.strip(",") and _is_number(cell) for cells in rows for cell in cells):  # a decimal mark
+                return separator
+    first = next(iter(widths), ",")
+    return "," if widths.get(",", 0) > widths.get(first, 0) else first
 
 
 def find_table(settings: ImportSettings) -> Path:
@@ -150,8 +198,9 @@ def is_steering(name: str) -> bool:
 
 
 def plain(name: str) -> str:
-    """Return a name in lower case letters, digits and underscores."""
-    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+    """Return a name in lower case letters, digits and underscores: steeringAngle (°) -> steering_angle_deg."""
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.replace("°", " deg"))
+    return re.sub(r"[^a-z0-9]+", "_", words.lower()).strip("_")
 
 
 def _is_number(cell: str) -> bool:
@@ -173,84 +222,16 @@ def unit_in_name(name: str, endings: Mapping[str, str]) -> str | None:
     return next((unit for ending, unit in endings.items() if name.endswith(f"_{ending}")), None)
 
 
-# ---- times
+def camera_in(text: str) -> str:
+    """Return the camera that a text names: one of CAMERAS, "other", or "" where it names none, or several."""
+    words = set(plain(text).split("_"))
+    cameras = {_CAMERA_WORDS[word] for word in words & _CAMERA_WORDS.keys()}
+    cameras = cameras - {"center"} or cameras  # front_left is left
+    return "other" if words & _OTHER_CAMERAS else cameras.pop() if len(cameras) == 1 else ""
 
 
-@dataclass(frozen=True)
-class Times:
-    """The times of rows.
-
-    milliseconds: since 1970, or since the start where is_since_1970 is false, None for no time; unit: of the source;
-    column: that holds them, "" for none.
-    """
-
-    milliseconds: Sequence[int | None]
-    is_since_1970: bool
-    unit: str
-    column: str = ""
-
-
-def find_times(table: ForeignTable, settings: ImportSettings) -> Times | None:
-    """Return the times of a table, None if it has none; raises UserError for a named column without times."""
-    asked = settings.time_column and table.named(settings.time_column, "the times", "--time-column")
-    for name in [asked] if asked else [name for name in table.cells if _TIMES.search(plain(name))]:
-        if times := times_of(table.cells[name], name):
-            return times
-    if asked:
-        raise UserError(
-            f"{table.path}: column {asked[:60]!r} holds no times, expected numbers in s, ms, us or ns, or dates",
-            exit_code=2,
-        )
-    return None
-
-
-def times_of(cells: Sequence[str], column: str = "") -> Times | None:
-    """Return the times in cells: numbers, dates, or names of images; None where most cells are none, or all the same.
-
-    Numbers have the unit that the column's name ends with. Otherwise choose the unit that gives dates from 2000 to
-    2100, else steps under 2 s.
-    """
-    dates = [_date_ms(cell) for cell in cells]
-    if _are_times(dates):
-        return Times(dates, True, "ms", column)
-    # whole numbers are exact, those of nanoseconds, too
-    values = [int(cell) if cell.isdecimal() and len(cell) < 20 else number_of_cell(cell) for cell in cells]  # noqa: PLR2004
-    times = [value if abs(value) < _TOO_LARGE else None for value in values]
-    if not _are_times(times):
-        return None
-    numbers = np.sort(np.array([time for time in times if time is not None], dtype=float))
-    steps, middle = np.diff(numbers), float(np.median(numbers))
-    step = float(np.median(steps[steps > 0])) if np.any(steps > 0) else 0.0
-    named = unit_in_name(column, _UNIT_ENDINGS)
-    units = {named: _PER_MS[named]} if named else _PER_MS
-    since_1970 = [
-        unit
-        for unit, per_ms in units.items()
-        if _YEAR_2000_MS <= middle / per_ms < _YEAR_2100_MS and step / per_ms < _DATE_STEP_MS
-    ]
-    usual = [unit for unit, per_ms in units.items() if step / per_ms < _STEP_MS]
-    unit = (since_1970 or usual or list(units)[-1:])[0]
-    milliseconds = [None if time is None else round(time / _PER_MS[unit]) for time in times]
-    return Times(milliseconds, bool(since_1970), unit, column)
-
-
-def _are_times(values: Sequence[float | None]) -> bool:
-    times = [value for value in values if value is not None]
-    return len(times) >= 0.5 * len(values) and len(set(times)) >= min(len(times), 2) > 0
-
-
-def _date_ms(cell: str) -> int | None:
-    """Return the milliseconds since 1970 of a date, or of the name of one of our images; None for none."""
-    if match := _COMPACT.fullmatch(cell):
-        cell = f"{match[1]}T{match[2]}.{match[3] or '000'}"
-    elif _is_number(cell):
-        return None
-    try:
-        return time_of(cell)
-    except RowError:
-        pass
-    try:
-        date = datetime.fromisoformat(cell)
-    except ValueError:
-        return None
-    return round((date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() * 1000)
+def by_camera_in(texts: Mapping[str, str]) -> dict[str, str]:
+    """Return camera -> name, for each camera that exactly one text is of. texts: of each name."""
+    cameras = {name: camera_in(text) for name, text in texts.items()}
+    named = Counter(cameras.values())
+    return {camera: name for name, camera in cameras.items() if camera in CAMERAS and named[camera] == 1}

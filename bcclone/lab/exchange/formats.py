@@ -87,11 +87,13 @@ def row_of(
 ) -> ExchangedRow:
     """Return the checked row of a record, whose values have the names of FIELDS; raises ValueError for wrong ones.
 
-    Only time_ms and steering are needed. called: what the source calls a value, for messages.
+    Only time_ms and steering are needed, but a number that is there must not be None or "". called: what the source
+    calls a value, for messages.
     """
     names = dict(zip(FIELDS, FIELDS, strict=True)) | dict(called or {})
     filled = {name: value for name, value in values.items() if value not in (None, "")}
-    if missing := [names[name] for name in ("time_ms", "steering") if name not in filled]:
+    needed = {"time_ms", "steering", *values} & {"time_ms", *NUMBERS}
+    if missing := [names[name] for name in FIELDS if name in needed - filled.keys()]:
         raise RowError(f"no {missing[0]!r}")
     recording, episode, time_ms = (whole_number(names[name], filled.get(name, 0)) for name in FIELDS[:3])
     numbers = {name: number(names[name], filled.get(name, 0.0)) for name in NUMBERS}
@@ -186,6 +188,17 @@ def read_inside(folder: Path, name: str, container: Any) -> bytes:
     except ValueError as error:
         raise UnfitFile(folder / name, str(error)) from None
     return read_bytes(path, container)
+
+
+def file_of(source: Path, name: str) -> Path:
+    """Return a file that was named, or the one of this name in a folder; raises UserError if it leads out."""
+    if not source.is_dir():
+        return source
+    try:
+        path_inside(source, name)
+    except ValueError as error:
+        raise UserError(f"{source / name}: {error}; name the file itself") from None
+    return source / name
 
 
 def files_inside(folder: Path, endings: tuple[str, ...], remedy: str) -> list[Path]:

@@ -1,44 +1,87 @@
-"""The format frames: a folder of images, and a table of any form with a row for each of them."""
+"""The format frames: a folder of images, and a table of any form with a row for each of them.
 
+The images of several cameras may stand in a column each, or in the rows of one column. Then a column of few values that
+take turns, or the paths of the images, say which camera took each.
+"""
+
+import itertools
+import math
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import shlex
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from bcclone.lab.exchange.control_columns import ControlTable, read_controls
+import numpy as np
+import pandas as pd
+
+from bcclone.lab.exchange.control_columns import read_controls
 from bcclone.lab.exchange.exchange_settings import OF_TABLES, ImportSettings
-from bcclone.lab.exchange.foreign_table import TABLE_ENDINGS, ForeignTable, no_column, plain, times_of
+from bcclone.lab.exchange.foreign_table import (
+    TABLE_ENDINGS,
+    ForeignTable,
+    by_camera_in,
+    camera_in,
+    no_column,
+    plain,
+)
 from bcclone.lab.exchange.formats import IMAGE_ENDINGS, MISSING, ExchangedRow, Format, UnusableImage, read_image, row_of
 from bcclone.lab.exchange.left_out import Findings
-from bcclone.recording.row import CAMERAS, RowError
+from bcclone.lab.exchange.table_times import Times, counted, find_times
+from bcclone.recording.row import RowError
+from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
 
 _LEAST_SHARE = 0.5  # of the first rows, whose image a column must name
 _NUMBER = re.compile(r"(\d{1,19})\D*$")  # the last number in a name
+_OPTION = "--image-column"
+_FEW_VALUES = 12
+_TURNS = 0.2  # share of the rows, in order of time, of another camera than the row before
+_FASTEST_MS = 1000 / 240  # from one frame of a camera to the next
+_CAMERA_COLUMN = re.compile(r"(^|_)(cameras?|cams?|frame_id|topic)(_|$)")  # a plain name of a column
 
 
 def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow]:
     """Yield the rows of a table whose image is in the folder; others are counted.
 
-    Raises UserError for a table without steering or images, and where it is not clear which columns these are.
+    Raises UserError for a table without steering or images, and where it is not clear which columns these are, or which
+    camera took an image.
     """
     labelled = read_controls(settings, findings)
     table = labelled.table
     folder = table.path.parent if settings.source.is_file() else settings.source
     images = _ImageNames(folder)
-    cameras = _image_columns(table, images, settings.image_column)
-    times_ms, words = _times(labelled, cameras["center"], settings)
-    findings.notes += [f"times: {words}", f"images: by {', '.join(cameras.values())}"]
-    findings.columns_left_out = labelled.others(*cameras.values())
+    columns, rows = _image_columns(table, images, settings.image_column)
+    names = [cell.replace("\\", "/") for cell in table.cells[columns["center"]]]
+    # a point in a time is no ending
+    stems = [(PurePosixPath(n).stem if n.lower().endswith(IMAGE_ENDINGS) else PurePosixPath(n).name) for n in names]
+    times = find_times(table, settings, stems)
+    stated = times if times and times.unit else None
+    at = _places(stems, stated)
+    is_chosen = len(columns) > 1 or settings.image_column in table.cells
+    of_cameras = None if is_chosen else _of_cameras(table, columns["center"], rows, at, stated)
+    frames = of_cameras[1] if of_cameras else {
+        row: {camera: table.cells[column][row] for camera, column in columns.items()} for row in rows
+    }  # fmt: skip
+    if stated and _is_too_fast(at[list(frames)]):
+        raise UserError(
+            f"{table.path}: {stated.words}: most frames are less than {_FASTEST_MS:.0f} ms apart, as of no camera; "
+            "name another column with --time-column, or count the rows with --frame-rate 20",
+            exit_code=2,
+        )
+    times = stated or counted(range(len(frames)), settings)
+    findings.notes += [f"times: {times.words}", f"images: by {', '.join(columns.values())}"]
+    findings.notes += [f"cameras: by {of_cameras[0]}"] if of_cameras else []
+    findings.columns_left_out = labelled.others(*columns.values(), *times.columns, *(of_cameras or ())[:1])
     named: set[str] = set()
-    for index, time_ms in enumerate(times_ms):
-        place = table.place(index)
+    for number, (row, cells) in enumerate(frames.items()):
+        place = table.place(row)
         with findings.usable(place):
-            cells = {camera: table.cells[column][index] for camera, column in cameras.items()}
-            names = {camera: images.find(cell) for camera, cell in cells.items() if cell or camera == "center"}
-            named.update(names.values())
-            values = labelled.numbers(index) | {"time_ms": time_ms}
-            contents = {camera: read_image(folder, name) for camera, name in names.items()}
+            paths = {c: images.find(cell, c) for c, cell in cells.items() if cell or c == "center"}
+            named.update(paths.values())
+            values = labelled.numbers(row) | {"time_ms": times.milliseconds[row if stated else number]}
+            contents = {camera: read_image(folder, path) for camera, path in paths.items()}
             yield row_of(values, contents, place, called={"time_ms": "time"})
     findings.images_without_record = len(images) - len(named)
 
@@ -48,7 +91,7 @@ class _ImageNames:
 
     def __init__(self, folder: Path) -> None:
         self._paths: set[str] = set()
-        self._named: dict[tuple[str, str], str | None] = {}  # kind of a name, name -> path, None for several
+        self._named: defaultdict[tuple[str, str], list[str]] = defaultdict(list)  # kind of a name, name -> paths
         for where, _, names in os.walk(folder):
             inner = Path(where).relative_to(folder)
             self._paths.update((inner / name).as_posix() for name in names if name.lower().endswith(IMAGE_ENDINGS))
@@ -56,22 +99,26 @@ class _ImageNames:
             path = PurePosixPath(each)
             number = _NUMBER.search(path.stem)
             for key in (("name", path.name), ("stem", path.stem), ("number", str(int(number[1])) if number else "")):
-                self._named[key] = None if key in self._named else each
+                self._named[key].append(each)
 
     def __len__(self) -> int:
         return len(self._paths)
 
-    def find(self, cell: str) -> str:
-        """Return the path in the folder of the image that a cell names; raises RowError for none and for several."""
+    def find(self, cell: str, camera: str = "") -> str:
+        """Return the path in the folder of the image that a cell names; raises RowError for none and for several.
+
+        camera: whose image it is, where folders say so.
+        """
         name = cell.replace("\\", "/").removeprefix("./")
         if name in self._paths:
             return name
         last = PurePosixPath(name).name
         number = [("number", str(int(last)))] if last.isdecimal() and len(last) < 20 else []  # noqa: PLR2004
         for key in (("name", last), ("stem", last), *number):
-            if key in self._named:
-                if path := self._named[key]:
-                    return path
+            if paths := self._named.get(key):
+                of_camera = paths if len(paths) == 1 else [path for path in paths if camera_in(path) == camera]
+                if len(of_camera) == 1:
+                    return of_camera[0]
                 raise RowError(f"several images are called {cell[:60]!r}")
         raise UnusableImage(MISSING, f"image {cell[:60]!r} is not in the folder" if cell else "it names no image")
 
@@ -86,22 +133,35 @@ class _ImageNames:
         return 1 - missing / len(cells)
 
 
-def _image_columns(table: ForeignTable, images: _ImageNames, asked: str | None) -> Mapping[str, str]:
-    """Return camera -> column; raises UserError if none names images, or it is not clear which."""
-    option = "--image-column"
+def _image_columns(
+    table: ForeignTable, images: _ImageNames, asked: str | None
+) -> tuple[Mapping[str, str], Sequence[int]]:
+    """Return camera -> column, and the rows to read; raises UserError if none names images, or it is not clear which.
+
+    asked: a column, or COLUMN=VALUE for the rows with this value in a column, with # for any number.
+    """
+    rows: Sequence[int] = range(len(table.lines))
+    name, is_value, value = (asked or "").partition("=")
+    if asked is not None and (asked in table.cells or not is_value):
+        return {"center": table.named(asked, "the images", _OPTION)}, rows
     if asked is not None:
-        return {"center": table.named(asked, "the images", option)}
+        cells = table.cells[table.named(name, "the cameras", _OPTION)]
+        rows = [row for row, cell in enumerate(cells) if value in (cell, _without_numbers(cell))]
+        if not rows:
+            values = list(dict.fromkeys(cells))
+            raise no_column(table.path, "the cameras", f"{_OPTION} {name}=VALUE", values, f"{value[:60]!r} has no row")
     shares = {name: images.share_named(table.first_cells(name)) for name in table.cells}
     naming = [name for name, share in shares.items() if share >= _LEAST_SHARE]
     of_text = [name for name in naming if any(not cell.isdecimal() for cell in table.first_cells(name))]
     naming = of_text or naming  # a counter may be the number of an image, too
-    cameras = {camera: name for name in naming for camera in CAMERAS if camera in plain(name).split("_")}
-    if "center" in cameras:
-        return cameras
+    images_of = {name: next(filter(None, table.first_cells(name)), "") for name in naming}
+    for cameras in (by_camera_in(dict(zip(naming, naming, strict=True))), by_camera_in(images_of)):
+        if "center" in cameras and len(naming) > 1:
+            return cameras, rows
     if len(naming) == 1:
-        return {"center": naming[0]}
+        return {"center": naming[0]}, rows
     if naming:
-        raise no_column(table.path, "the images", option, naming, "several columns name images")
+        raise no_column(table.path, "the images", _OPTION, naming, "several columns name images")
     best = max(shares, key=lambda name: shares[name])
     example = table.first_cells(best)[0]
     raise UserError(
@@ -111,19 +171,80 @@ def _image_columns(table: ForeignTable, images: _ImageNames, asked: str | None) 
     )
 
 
-def _times(labelled: ControlTable, column: str, settings: ImportSettings) -> tuple[Sequence[int | None], str]:
-    """Return the times of the rows in milliseconds, and where they come from. column: that of the images."""
-    if times := labelled.times:
-        return times.milliseconds, f"{times.column}, in {times.unit}"
-    cells = labelled.table.cells[column]
-    names = [PurePosixPath(cell.replace("\\", "/")) for cell in cells]
-    # a point in a time is no ending
-    times = times_of([path.stem if path.name.lower().endswith(IMAGE_ENDINGS) else path.name for path in names])
-    if times and times.is_since_1970:
-        return times.milliseconds, f"the names of the images, in {times.unit}"
-    rate = settings.frame_rate
-    counted = [round(1000 * index / rate) for index in range(len(cells))]
-    return counted, f"none found; counted as {rate:g} frames a second, which --frame-rate changes"
+# ---- rows of several cameras
+
+
+def _of_cameras(
+    table: ForeignTable, images: str, rows: Sequence[int], at: FloatArray, stated: Times | None
+) -> tuple[str, dict[int, dict[str, str]]] | None:
+    """Return the column that says which camera took an image, and the images of an instant; None for one camera.
+
+    images: the column of these; at: place of each row in order of time, by the times that the table states, or others.
+    The images are by the row of the centre camera, and by camera. Raises UserError where no camera looks forward, or
+    several do.
+    """
+    ordered = [rows[index] for index in np.argsort(at[rows], kind="stable")]
+    others = {
+        name: cells for name, cells in table.cells.items() if name not in (images, *(stated.columns if stated else ()))
+    }
+    for name, cells in (others | {images: list(map(_without_numbers, table.cells[images]))}).items():
+        values = list(dict.fromkeys(cells[row] for row in rows))
+        if not 1 < len(values) <= _FEW_VALUES:
+            continue
+        turns = sum(cells[row] != cells[before] for before, row in itertools.pairwise(ordered))
+        is_called_so = all(map(camera_in, values)) or (name in others and _CAMERA_COLUMN.search(plain(name)))
+        must_be = stated and _is_too_fast(at[rows]) and not table.is_numeric(name)
+        if turns < _TURNS * (len(rows) - 1) or not (is_called_so or must_be):
+            continue
+        by_camera = by_camera_in({value: value for value in values})
+        if "center" not in by_camera:
+            raise UserError(
+                f"{table.path}: its rows take turns in column {name[:60]!r}, as those of several cameras: "
+                f"{', '.join(repr(value[:60])[1:-1] for value in values)}; choose one that looks forward, such as "
+                f"{_OPTION} {shlex.quote(f'{name}={values[0]}'[:120])}; if all are of one, name the images' column",
+                exit_code=2,
+            )
+        of_camera = {camera: [row for row in ordered if cells[row] == value] for camera, value in by_camera.items()}
+        frames = {row: {"center": table.cells[images][row]} for row in of_camera.pop("center")}
+        for camera, side in of_camera.items():
+            for row, other in _same_instant(list(frames), side, at, is_timed=stated is not None):
+                frames[row][camera] = table.cells[images][other]
+        return name, frames
+    return None
+
+
+def _without_numbers(path: str) -> str:
+    return re.sub(r"\d+", "#", path)
+
+
+def _places(stems: Sequence[str], times: Times | None) -> FloatArray:
+    """Return where each row is in order of time: its milliseconds, or else the number in the name of its image."""
+    numbers = (_NUMBER.search(stem) for stem in stems)
+    places = times.milliseconds if times else [int(found[1]) if found else None for found in numbers]
+    return np.array([math.nan if place is None else place for place in places], float)
+
+
+def _is_too_fast(milliseconds: FloatArray) -> bool:
+    steps = np.diff(np.sort(milliseconds[np.isfinite(milliseconds)]))
+    return len(steps) > 0 and float(np.median(steps)) < _FASTEST_MS
+
+
+def _same_instant(
+    center: Sequence[int], side: Sequence[int], at: FloatArray, is_timed: bool
+) -> Iterable[tuple[int, int]]:
+    """Return pairs of a row of the centre camera and one of another camera at the same instant; both are in order.
+
+    Times differ by less than half a step; without times, numbers are the same, or both cameras have as many rows.
+    """
+    steps = np.diff(at[center])
+    longest = int(np.median(steps[steps > 0]) // 2) if is_timed and np.any(steps > 0) else 0
+    left, right = (
+        pd.DataFrame({"at": at[rows], name: rows}).dropna() for name, rows in (("row", center), ("other", side))
+    )
+    pairs = pd.merge_asof(left, right, on="at", direction="nearest", tolerance=longest).dropna().astype(int)
+    if not is_timed and 2 * len(pairs) < len(center) == len(side):
+        return zip(center, side, strict=True)
+    return zip(pairs["row"], pairs["other"], strict=True)
 
 
 def _has_frames(path: Path) -> bool:

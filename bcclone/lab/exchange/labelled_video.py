@@ -19,9 +19,10 @@ import simplejpeg
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, MOST_PIXELS, BadImage, Image
 from bcclone.lab.exchange.control_columns import ControlTable, read_controls
 from bcclone.lab.exchange.exchange_settings import OF_TABLES, ImportSettings
-from bcclone.lab.exchange.foreign_table import TABLE_ENDINGS, Times
+from bcclone.lab.exchange.foreign_table import TABLE_ENDINGS
 from bcclone.lab.exchange.formats import MISSING, UNREADABLE, ExchangedRow, Format, files_inside, row_of
 from bcclone.lab.exchange.left_out import Findings
+from bcclone.lab.exchange.table_times import Times, find_times
 from bcclone.system.arrays import FloatArray
 from bcclone.system.codec import open_file
 from bcclone.system.errors import UserError, first_line, require_package
@@ -86,13 +87,14 @@ class Video:
     broken: packets that could not be decoded so far, after each of which a frame is missing.
     """
 
-    def __init__(self, container: Any) -> None:
-        self._container, self.broken = container, 0
+    def __init__(self, path: Path, container: Any) -> None:
+        self._path, self._container, self.broken = path, container, 0
 
     def frames(self) -> Iterator[VideoFrame]:
-        """Yield the frames in their order; a broken end is the end."""
-        stream = self._container.streams.video[0]
-        rate, first, number = float(stream.average_rate or 20), 0.0, 0
+        """Yield the frames in their order; a broken end is the end. Raises UserError for a video without a rate."""
+        stream, first, number = self._container.streams.video[0], 0.0, 0
+        if not (rate := stream.average_rate or stream.guessed_rate):
+            raise UserError(f"{self._path}: it states no frame rate; convert it with ffmpeg -r RATE")
         packets = self._container.demux(stream)
         with suppress(*_error()):  # of a file that ends too early
             for packet in packets:
@@ -102,7 +104,7 @@ class Video:
                     self.broken += 1
                     continue
                 for frame in decoded:
-                    seconds = number / rate if frame.time is None else float(frame.time)
+                    seconds = float(number / rate if frame.time is None else frame.time)
                     first = first if number else seconds
                     number += 1
                     yield VideoFrame(seconds - first, frame)
@@ -128,7 +130,7 @@ def open_video(path: Path) -> Iterator[Video]:
         context = container.streams.video[0].codec_context
         context.options = {"max_pixels": str(MOST_PIXELS)}
         context.thread_type = "AUTO"
-        yield Video(container)
+        yield Video(path, container)
 
 
 def _unfit(container: Any) -> str:
@@ -159,11 +161,12 @@ def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow
     Raises UserError for a video or a table that cannot be read.
     """
     path, labelled = _video_of(settings.source), read_controls(settings, findings)
-    findings.columns_left_out = labelled.others()
+    times = find_times(labelled.table, settings)
+    findings.columns_left_out = labelled.others(*(times.columns if times else ()))
     with open_video(path) as video:
-        if times := labelled.times:
+        if times:
             start = "the first row's time" if times.is_since_1970 else "0"
-            findings.notes.append(f"times: {times.column}, in {times.unit}; the first frame is at {start}")
+            findings.notes.append(f"times: {times.words}; the first frame is at {start}")
             yield from _rows_by_time(path, video, _TimedRows(labelled, times, findings), findings)
         else:
             findings.notes.append("times: of the video; a row of the table for each frame")
@@ -267,6 +270,6 @@ FORMAT = Format(
     _has_a_video,
     _read,
     needs=("av", "bcclone[video]"),
-    options=OF_TABLES | {"table", "time_column"},
+    options=OF_TABLES | {"table", "time_column", "frame_rate"},
     expected=f"a table beside a video ({', '.join(_ENDINGS)})",
 )

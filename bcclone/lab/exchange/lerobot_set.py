@@ -1,11 +1,11 @@
 """The format lerobot: a LeRobot data set; versions 2 and 3 are read, with images or videos, and 3 is written.
 
-meta/info.json declares the columns of the Parquet files in data. Videos of version 3 join episodes in a file,
-videos/KEY/chunk-000/file-000.mp4, and meta/episodes says from which second on an episode lies in it; version 2 has a
-file for each, videos/chunk-000/KEY/episode_000000.mp4. Each video is decoded once, forwards. Source: LeRobot 0.6,
-datasets/utils.py and video_utils.py.
+meta/info.json declares the columns of the Parquet files, and where these and the videos are, with names in braces.
+Videos of version 3 join episodes in a file, and meta/episodes says from which second on an episode lies in it; version
+2 has a file for each. Each video is decoded once, forwards. Source: LeRobot 0.6, datasets/utils.py and video_utils.py.
 """
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -14,12 +14,13 @@ from typing import Any
 
 from bcclone.lab.exchange.control_columns import Column, Controls, find_controls
 from bcclone.lab.exchange.exchange_settings import OF_TABLES, ImportSettings
+from bcclone.lab.exchange.foreign_table import by_camera_in, no_column
 from bcclone.lab.exchange.formats import MISSING, POINT, ExchangedRow, Format, UnusableImage, read_inside, row_of
 from bcclone.lab.exchange.labelled_video import VideoFrame, open_video
 from bcclone.lab.exchange.left_out import Findings
 from bcclone.lab.exchange.lerobot_writer import ACTION, INFO, RECORDED, STATE, write
 from bcclone.recording.row import CAMERAS, RowError
-from bcclone.system.codec import explained, number, open_file, parse_json, path_inside, whole_number
+from bcclone.system.codec import explained, number, one_line, open_file, parse_json, path_inside, whole_number
 from bcclone.system.errors import UserError
 
 _OPTIONAL = ("recording", "time_ms", "driver", "take_over", "track")  # columns of ours, by the names of FIELDS
@@ -31,8 +32,14 @@ _PREFERRED = {  # where several columns fit; ours have the log's values to the l
     "steering": (RECORDED, ACTION), "throttle": (RECORDED, ACTION), "brake": (RECORDED, ACTION),
     "speed_mph": (RECORDED, STATE),
 }  # fmt: skip
-_EPISODES = "meta/episodes"
-_EPISODES_IN_CHUNK = 1000
+_EPISODES_PATH = "meta/episodes/*/*.parquet"
+# of LeRobot, where info.json does not say them
+_CHUNKS_SIZE, _DATA_PATH = 1000, "data/*/*.parquet"
+_VIDEO_PATHS = {
+    True: "videos/chunk-{episode_chunk:03d}/{video_key}/episode_{episode_index:06d}.mp4",  # version 2
+    False: "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4",
+}
+_PLACE = re.compile(r"\{(\w+)(?::0?(\d{1,2})d?)?\}")  # a name in a path of info.json, and the digits of its number
 _TOLERANCE = 0.6  # of the time between two frames
 _ROWS_AT_ONCE = 16  # an image that a file stores once may be that of every row
 _UNPACKED, _TIMES_UNPACKED = 1 << 24, 8  # bytes of a column, and how many times those of its file; JPEGs do not shrink
@@ -40,13 +47,19 @@ _UNPACKED, _TIMES_UNPACKED = 1 << 24, 8  # bytes of a column, and how many times
 
 @dataclass(frozen=True)
 class _Columns:
-    """Which columns hold what. images, videos: camera -> column; others: columns that nothing reads."""
+    """Which columns hold what. images, videos: camera -> column; others: columns that nothing reads.
+
+    data_path, video_path, chunks_size: of info.json.
+    """
 
     images: Mapping[str, str]
     videos: Mapping[str, str]
     controls: Controls
     fps: float
     others: tuple[str, ...]
+    data_path: str
+    video_path: str
+    chunks_size: int
 
 
 def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow]:
@@ -58,18 +71,19 @@ def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow
     folder = settings.source
     columns = _columns(settings, findings)
     findings.columns_left_out, controls = columns.others, columns.controls
-    if not any((folder / "data").rglob("*.parquet")):
-        raise UserError(f"{folder}/data: there are no Parquet files; download the whole data set")
+    data = _PLACE.sub("*", columns.data_path)
+    if not _files(folder, data):
+        raise UserError(f"{folder}/{data}: there are no Parquet files; download the whole data set")
     steering, column = [], controls.columns["steering"]
-    for _, record in _records(folder, "data", [column.feature]):
+    for _, record in _records(folder, data, [column.feature]):
         with suppress(ValueError):
             steering.append(number("steering", _value_of(record, column)))
     controls.check_steering(steering, folder, settings)
     needed = {"episode_index", "frame_index", *columns.images.values()}
     needed |= {each.feature for each in controls.columns.values()}
     with ExitStack() as stack:
-        videos = {camera: _EpisodeVideo(folder, key, columns.fps, stack) for camera, key in columns.videos.items()}
-        for place, record in _records(folder, "data", needed, _OURS):
+        videos = {camera: _EpisodeVideo(folder, key, columns, stack) for camera, key in columns.videos.items()}
+        for place, record in _records(folder, data, needed, _OURS):
             with findings.usable(place):
                 yield _row(record, columns, videos, place)
 
@@ -109,20 +123,25 @@ def _value_of(record: Mapping[str, Any], column: Column) -> Any:
     return value[column.place]
 
 
+def _files(folder: Path, pattern: str) -> list[Path]:
+    """Return the files that a pattern finds, in the order of the numbers in their paths; raises UserError."""
+    with explained(folder / INFO, "the description of a LeRobot data set", _REMEDY):
+        names = [str(path.relative_to(folder)) for path in folder.glob(pattern)]
+        names.sort(key=lambda name: ([int(number) for number in re.findall(r"\d{1,18}", name)], name))
+        return [path_inside(folder, name) for name in names]
+
+
 def _records(
-    folder: Path, part: str, needed: Collection[str], optional: Collection[str] = ()
+    folder: Path, pattern: str, needed: Collection[str], optional: Collection[str] = ()
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield the place of each row of the Parquet files in a part of a data set, and its values in these columns.
+    """Yield the place of each row of the Parquet files that a pattern finds, and its values in these columns.
 
     Raises UserError for files that cannot be read, lack a needed column, or would fill memory.
     """
     from pyarrow import parquet
 
-    for path in sorted((folder / part).rglob("*.parquet")):
-        with (
-            explained(path, "a file of this data set", _REMEDY),
-            open_file(path_inside(folder, str(path.relative_to(folder))), "table") as file,
-        ):
+    for path in _files(folder, pattern):
+        with explained(path, "a file of this data set", _REMEDY), open_file(path, "table") as file:
             unpacked = _UNPACKED + _TIMES_UNPACKED * file.seek(0, 2)
             table = parquet.ParquetFile(file)
             groups = map(table.metadata.row_group, range(table.metadata.num_row_groups))
@@ -141,17 +160,17 @@ def _records(
 
 
 class _EpisodeVideo:
-    """The videos of one camera. key: the camera's feature; fps: frames a second; stack: closes the last one."""
+    """The videos of one camera. key: the camera's feature; columns: of the data set; stack: closes the last one."""
 
-    def __init__(self, folder: Path, key: str, fps: float, stack: ExitStack) -> None:
-        self._folder, self._key, self._fps = folder, key, fps
+    def __init__(self, folder: Path, key: str, columns: _Columns, stack: ExitStack) -> None:
+        self._folder, self._key, self._columns = folder, key, columns
         self._places: dict[int, tuple[str, float]] = {}  # episode -> file, and seconds in it; none in version 2
         names = "episode_index", *(f"videos/{key}/{name}" for name in ("chunk_index", "file_index", "from_timestamp"))
-        for place, row in _records(folder, _EPISODES, names):
+        for place, row in _records(folder, _EPISODES_PATH, names) if "{episode" not in columns.video_path else ():
             with explained(place, "an episode of this data set", _REMEDY):
                 episode, chunk, file = (whole_number(name, row[name]) for name in names[:3])
                 start = number(names[3], row[names[3]])
-            self._places[episode] = f"videos/{key}/chunk-{chunk:03d}/file-{file:03d}.mp4", start
+            self._places[episode] = self._path(chunk_index=chunk, file_index=file), start
         self._open = stack.enter_context(ExitStack())
         self._file, self._begun = "", set[str]()  # the file that is open, and all that were
         self._frames: Iterator[VideoFrame] = iter(())
@@ -163,11 +182,13 @@ class _EpisodeVideo:
 
         A frame before the one that was asked for last is missing, too: no video is decoded twice.
         """
-        chunk = f"chunk-{episode // _EPISODES_IN_CHUNK:03d}"
-        of_version_2 = f"videos/{chunk}/{self._key}/episode_{episode:06d}.mp4", 0.0
-        file, start = self._places.get(episode, ("", 0.0)) if self._places else of_version_2
-        if not file:
-            raise UnusableImage(MISSING, f"{_EPISODES} has no episode {episode} with videos of {self._key}")
+        if "{episode" in self._columns.video_path:
+            chunk = episode // self._columns.chunks_size
+            file, start = self._path(episode_chunk=chunk, episode_index=episode), 0.0
+        elif episode in self._places:
+            file, start = self._places[episode]
+        else:
+            raise UnusableImage(MISSING, f"meta/episodes has no episode {episode} with videos of {self._key}")
         if file not in self._begun:
             self._open.close()
             self._begun.add(file)
@@ -181,9 +202,15 @@ class _EpisodeVideo:
             while self._next and (not self._now or abs(self._next.seconds - wanted) <= abs(self._now.seconds - wanted)):
                 self._now, self._next = self._next, next(self._frames, None)
             frame = self._now
-        if frame is None or abs(frame.seconds - wanted) > _TOLERANCE / self._fps:
+        if frame is None or abs(frame.seconds - wanted) > _TOLERANCE / self._columns.fps:
             raise UnusableImage(MISSING, f"{file} has no frame at {wanted:.3f} s")
         return frame
+
+    def _path(self, **numbers: int) -> str:
+        """Return the path of a video, given the numbers in it."""
+        values = {"video_key": self._key} | {name: str(number) for name, number in numbers.items()}
+        with explained(self._folder / INFO, "", f"expected {{{', '.join(values)}}} in video_path; {_REMEDY}"):
+            return _PLACE.sub(lambda place: values[place[1]].zfill(int(place[2] or 0)), self._columns.video_path)
 
 
 def _columns(settings: ImportSettings, findings: Findings) -> _Columns:
@@ -192,13 +219,24 @@ def _columns(settings: ImportSettings, findings: Findings) -> _Columns:
     with explained(path, "the description of a LeRobot data set", f"expected `features` and `fps`; {_REMEDY}"):
         info = parse_json(read_inside(settings.source, INFO, "json"))
         fps = number("fps", info["fps"], 0.001, 10_000)
+        chunks_size = whole_number("chunks_size", info.get("chunks_size", _CHUNKS_SIZE), 1)
+        video_path = _VIDEO_PATHS[str(info.get("codebase_version")).startswith("v2")]
+        data_path, video_path = (
+            one_line(name, info.get(name) or usual)
+            for name, usual in (("data_path", _DATA_PATH), ("video_path", video_path))
+        )
         features = {one: each for one, each in info["features"].items() if isinstance(each["dtype"], str)}
     kinds = {name: each["dtype"] for name, each in features.items() if each["dtype"] in ("image", "video")}
     if not kinds:
         raise UserError(f"{path}: it has no camera, expected a feature of dtype image or video")
     cameras = {camera: name for camera in CAMERAS for name in kinds if name.rpartition(".")[2] == camera}
     if "center" not in cameras:
-        cameras = {"center": next(iter(kinds))}
+        cameras = {"center": next(iter(kinds))} if len(kinds) == 1 else by_camera_in({name: name for name in kinds})
+    if settings.image_column in kinds:
+        cameras = {"center": settings.image_column}
+    elif settings.image_column or "center" not in cameras:
+        reason = f"no camera {settings.image_column[:60]!r}" if settings.image_column else "several may look forward"
+        raise no_column(path, "the camera", "--image-column", list(kinds), reason)
     columns = [
         Column(name, feature, place)
         for feature, each in features.items()
@@ -210,7 +248,8 @@ def _columns(settings: ImportSettings, findings: Findings) -> _Columns:
     images, videos = (
         {camera: name for camera, name in cameras.items() if kinds[name] == kind} for kind in ("image", "video")
     )
-    return _Columns(images, videos, controls, fps, tuple(name for name in features if name not in read))
+    others = tuple(name for name in features if name not in read)
+    return _Columns(images, videos, controls, fps, others, data_path, video_path, chunks_size)
 
 
 def _flat_names(names: Any) -> list[str]:
@@ -226,6 +265,6 @@ FORMAT = Format(
     _read,
     write,
     needs=("pyarrow", "bcclone[export]"),
-    options=OF_TABLES,
+    options=OF_TABLES | {"image_column"},
     expected=INFO,
 )

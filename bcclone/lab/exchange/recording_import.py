@@ -1,6 +1,7 @@
 """Import a recording of another format: write driving_log.csv, IMG/ and the tables next to the log, or nothing."""
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -18,11 +19,12 @@ from bcclone.lab.exchange.formats import EMPTY, MISSING, UNREADABLE, ExchangedRo
 from bcclone.lab.exchange.labelled_video import VideoFrame
 from bcclone.lab.exchange.left_out import Findings, Summary
 from bcclone.recording.edits import DELETE, Edit, Edits, write_edits
-from bcclone.recording.files import IMAGES, LOG_NAME
+from bcclone.recording.files import IMAGES
 from bcclone.recording.row import CAMERAS, RowError, image_stamp
 from bcclone.recording.run_tables import DRIVERS, TRACE
 from bcclone.recording.writer import RecordingWriter
 from bcclone.system import atomic
+from bcclone.system.codec import open_file
 from bcclone.system.errors import UserError, number_of
 from bcclone.system.hardware import usable_cores
 from bcclone.system.opencv import cv2
@@ -32,6 +34,11 @@ from bcclone.system.settings import SettingError, settings_of
 _EPOCH, _LAST = datetime(1970, 1, 1), datetime(9999, 1, 1)  # the times that the names of images can hold
 _LAST_MS = (_LAST - _EPOCH) // timedelta(milliseconds=1)
 _FRAME_SIZE = FRAME_WIDTH, FRAME_HEIGHT
+_TAR_AT = 257  # where a tar archive has its mark
+_ARCHIVES = {
+    b"PK\3\4": "a ZIP archive", b"\x1f\x8b": "a gzip archive", b"BZh": "a bzip2 archive", b"\xfd7zXZ": "an xz archive",
+    b"7z\xbc\xaf": "a 7z archive", b"Rar!": "a RAR archive", b"ustar": "a tar archive",
+}  # fmt: skip
 _TOGETHER = 8  # rows that a thread reads and converts at once
 
 
@@ -51,14 +58,13 @@ class _Prepared(NamedTuple):
 class _ImportedRecording(RecordingWriter):
     """Writes the rows of one recording into a new folder.
 
-    deleted: rows that the source marks as deleted; converted: images in another format; framing: of these, if any was
-    of another size.
+    deleted: rows that the source marks as deleted; converted: images in another format.
     """
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, prefix=f"{IMAGES}/")
         self.deleted = self.converted = 0
-        self.framing: Framing | None = None
+        self._framings: Counter[Framing] = Counter()  # of converted images, if any was of another size
         self._times: dict[tuple[int, int], int] = {}  # time in the source and hash of images -> time
         self._later: dict[int, int] = {}  # a taken time -> one after it, from which on to look for a free one
         self._marks: list[tuple[str, bool]] = []  # name of the centre image, and whether its row is deleted
@@ -82,7 +88,7 @@ class _ImportedRecording(RecordingWriter):
         converted = sum(image is not row.images[camera] for camera, image in prepared.images.items())
         self.converted += converted
         if converted and (framing or prepared.size != _FRAME_SIZE):
-            self.framing = self.framing or framing or Framing(*prepared.size)
+            self._framings[framing or Framing(*prepared.size)] += 1
 
     def finish(self) -> None:
         """Write which rows are deleted, and how images were framed."""
@@ -90,8 +96,8 @@ class _ImportedRecording(RecordingWriter):
         spans = tuple((run[0][0], run[-1][0]) for deleted, run in runs if deleted)
         if spans:
             write_edits(self.log, Edits((Edit(DELETE, spans),)))
-        if self.framing:
-            atomic.write_text(self.folder / FRAMING_NAME, self.framing.to_json() + "\n")
+        for framing, _ in self._framings.most_common(1):
+            atomic.write_text(self.folder / FRAMING_NAME, framing.to_json() + "\n")
 
 
 def _prepare(framing: Framing | None, row: ExchangedRow) -> _Prepared:
@@ -209,6 +215,8 @@ def import_recording(settings: ImportSettings) -> ImportResult:
         with atomic.replacing_folder(output) as folder:
             written = write_recordings(format.read(settings, findings), folder, findings, framing)
             findings.check(source)
+            if format.name == "recording" and not any(each.converted for each in written):
+                raise UserError(f"{source}: a recording already, which needs no import; name it to bcclone preprocess")
     except BaseException:
         for above in missing:
             with suppress(OSError):
@@ -231,10 +239,14 @@ def format_of(source: Path, table: Path | None = None) -> str:
     formats = [format_named(name) for name in IMPORT_FORMATS]
     named = [format_named("frames")] if table and source.is_dir() else []
     detected = next(chain((each for each in formats if each.detect(source)), named), None)
-    if detected and "table" in detected.options and (source / LOG_NAME).is_file():
-        raise UserError(f"{source}: a recording already, which needs no import; name it to bcclone preprocess")
     if detected:
         return detected.name
+    with suppress(OSError), open_file(source, "store") as file:
+        begin = file.read(_TAR_AT + 5)
+        if archive := next(
+            (kind for first, kind in _ARCHIVES.items() if first in (begin[: len(first)], begin[_TAR_AT:])), ""
+        ):
+            raise UserError(f"{source}: {archive}; unpack it, and name the folder", exit_code=2)
     what = "no such file or folder" if not source.exists() else f"none of the formats {', '.join(IMPORT_FORMATS)}"
     expected = ", ".join(f"{each.expected} ({each.name})" for each in formats)
     raise UserError(f"{source}: {what}; expected a folder with {expected}", exit_code=2)

@@ -1,15 +1,21 @@
-r"""The format tub: a tub of donkeycar, version 2, which keeps the JPEG files.
+r"""The format tub: a tub of donkeycar; those of donkeycar 4 and 5 are written, which keeps the JPEG files.
 
 manifest.json has five lines: names of the inputs, their types, metadata, metadata of the manifest, and the list of
 catalogs with the indexes of deleted records. Each catalog has one JSON object for each record; its
 .catalog_manifest has the length of each line, so that a record can be found. Lines end with \r\n. Source: donkeycar
 5.3, parts/tub_v2.py and parts/datastore_v2.py. Inputs that donkeycar does not have begin with `bcclone/`.
+
+Tubs of donkeycar 2 and 3 have a file record_N.json for each record, beside its image; meta.json has the inputs and the
+time of the start, and exclude.json the numbers of deleted records. `milliseconds` count from the start; early versions
+have no times. Source: donkeycar 3.1, parts/datastore.py.
 """
 
 import json
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -27,10 +33,11 @@ from bcclone.lab.exchange.formats import (
     suffix_of,
 )
 from bcclone.lab.exchange.left_out import Findings
+from bcclone.lab.exchange.table_times import counted, times_of
 from bcclone.recording.row import RowError
 from bcclone.recording.run_tables import HUMAN, MODEL
-from bcclone.system.codec import explained, one_line, parse_json, whole_number
-from bcclone.system.errors import first_line
+from bcclone.system.codec import explained, number, one_line, parse_json, whole_number
+from bcclone.system.errors import UserError, first_line
 
 _MANIFEST, _IMAGES, _RECORDS_PER_CATALOG, _LINE_END = "manifest.json", "images", 1000, "\r\n"
 _IMAGE_INPUT = {"center": "cam/image_array", "left": "cam/image_array_left", "right": "cam/image_array_right"}
@@ -40,13 +47,18 @@ _INPUTS = {  # name of a value -> input of a tub
 }  # fmt: skip
 _TYPES = {"recording": "int", "take_over": "int", "track": "str"}  # of the others: float
 _MODE, _MODE_OF = "user/mode", {HUMAN: "user", MODEL: "local"}
-_PILOT_INPUTS = {  # mode -> what drives instead of an input
-    "local_angle": {"steering": "pilot/angle"},
-    "local": {"steering": "pilot/angle", "throttle": "pilot/throttle"},
+_USER_STEERING = {"steering": ("user/angle", "user/steering")}  # one version of donkeycar 5 had the second name
+_PILOT_STEERING: dict[str, tuple[str, ...]] = {"steering": ("pilot/angle", "pilot/steering")}
+_PILOT_INPUTS: dict[str, dict[str, tuple[str, ...]]] = {  # mode -> what drives instead of an input
+    "local_angle": _PILOT_STEERING,
+    "local": _PILOT_STEERING | {"throttle": ("pilot/throttle",)},
 }
+_RECORD_FILE = re.compile(r"record_(\d{1,18})\.json")
+_TIMES_OF_FILES = ("milliseconds", "_timestamp_ms", "timestamp")
 _OTHER_MODE = re.compile(rb'"user/mode"\s*:\s*"(?!user")')
 _READ = {
-    "_index", "_session_id", _MODE, *_IMAGE_INPUT.values(), *_INPUTS.values(), *_PILOT_INPUTS["local"].values(),
+    "_index", "_session_id", _MODE, *_IMAGE_INPUT.values(), *_INPUTS.values(), *_USER_STEERING["steering"],
+    *_PILOT_STEERING["steering"], "pilot/throttle", *_TIMES_OF_FILES,
 }  # fmt: skip
 _AT_REST = 1e-12  # a smaller steering is what rounding leaves of a joystick's 0, such as 2.8e-17
 
@@ -97,48 +109,138 @@ def _record(row: ExchangedRow, index: int, folder: Path) -> dict[str, Any]:
     return record
 
 
+@dataclass(frozen=True)
+class _Record:
+    """A record that is not parsed yet, or why its file cannot be read.
+
+    index: number in the name of its file, None where the record has its `_index`; time_ms: likewise of `_timestamp_ms`.
+    """
+
+    place: str
+    line: bytes | OSError
+    index: int | None = None
+    time_ms: int | None = None
+
+
+@dataclass(frozen=True)
+class _Tub:
+    """A tub. images: folder of the images in it; inputs: that each record should have; deleted: numbers of records.
+
+    time: the input with the time, for messages; names_drivers: whether our export wrote who drove.
+    """
+
+    images: str
+    inputs: Collection[str]
+    deleted: Collection[Any]
+    records: Callable[[], Iterator[_Record]]
+    time: str = _INPUTS["time_ms"]
+    names_drivers: bool = False
+
+
 def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow]:
     """Yield the records of a tub, those marked as deleted included; others that cannot be read are counted.
 
     Raises UserError for a manifest or catalog that cannot be read, and for one outside the folder.
     """
-    folder, manifest = settings.source, settings.source / _MANIFEST
-    with explained(
-        manifest,
-        "the manifest of a tub",
-        "name the folder of a tub of donkeycar 4 or later; its script convert_to_tub_v2.py converts older ones",
-    ):
-        lines = [parse_json(line) for line in read_inside(folder, _MANIFEST, "json").splitlines()]
-        metadata, deleted = lines[2], set(lines[-1]["deleted_indexes"])
-        # a catalog that is named again would be read again
-        catalogs = list(dict.fromkeys(one_line("a catalog", name) for name in lines[-1]["paths"]))
-    has_drivers = isinstance(metadata, dict) and bool(metadata.get("bcclone/drivers"))
-    has_drivers = has_drivers or any(_OTHER_MODE.search(_read_catalog(folder, catalog)) for catalog in catalogs)
+    folder, files = settings.source, _record_files(settings.source)
+    is_of_files = bool(files) and not (folder / _MANIFEST).is_file()
+    tub = _tub_of_files(settings, files, findings) if is_of_files else _tub_of_catalogs(folder)
+    has_drivers = tub.names_drivers or any(
+        isinstance(record.line, bytes) and _OTHER_MODE.search(record.line) for record in tub.records()
+    )
     inputs: set[str] = set()
     images: set[str] = set()
-    for catalog in catalogs:
-        for index, line in enumerate(_read_catalog(folder, catalog).splitlines(), start=1):
-            place = f"{folder / catalog}: record {index}"
-            with findings.usable(place):
-                record = _parsed(line)
-                inputs |= record.keys()
-                names = {camera: one_line(key, record[key]) for camera, key in _IMAGE_INPUT.items() if key in record}
-                images.update(names.values())
-                values, called = _values_of(record, has_drivers)
-                contents = {camera: read_image(folder, f"{_IMAGES}/{name}") for camera, name in names.items()}
-                is_deleted = whole_number("_index", record.get("_index", -1)) in deleted
-                yield row_of(values, contents, place, is_deleted, called)
-    files = {path.name for path in (folder / _IMAGES).glob("*") if path.name.lower().endswith(IMAGE_ENDINGS)}
-    findings.images_without_record = len(files - images)
+    for one in tub.records():
+        with findings.usable(one.place):
+            record = _parsed(one.line)
+            inputs |= record.keys()
+            names = {camera: one_line(key, record[key]) for camera, key in _IMAGE_INPUT.items() if key in record}
+            images.update(names.values())
+            values, called = _values_of(record, tub.inputs, has_drivers)
+            index = whole_number("_index", record.get("_index", -1) if one.index is None else one.index)
+            if settings.frame_rate:
+                values["time_ms"] = counted([index], settings).milliseconds[0]
+            elif is_of_files:
+                values["time_ms"] = one.time_ms
+            contents = {camera: read_image(folder, tub.images + name) for camera, name in names.items()}
+            is_deleted = index in tub.deleted
+            yield row_of(values, contents, one.place, is_deleted, called | {"time_ms": tub.time})
+    of_tub = {path.name for path in (folder / tub.images).glob("*") if path.name.lower().endswith(IMAGE_ENDINGS)}
+    findings.images_without_record = len(of_tub - images)
     findings.columns_left_out = tuple(sorted(inputs - _READ))
 
 
-def _read_catalog(folder: Path, name: str) -> bytes:
-    with explained(folder / name, "a catalog", f"{folder / _MANIFEST} names it; copy the whole tub again"):
-        return read_inside(folder, name, "json")
+def _tub_of_catalogs(folder: Path) -> _Tub:
+    """Return a tub of donkeycar 4 or later; raises UserError for a manifest that cannot be read."""
+    manifest = folder / _MANIFEST
+    with explained(manifest, "the manifest of a tub", "name a folder that holds a whole tub, with its catalogs"):
+        lines = [parse_json(line) for line in read_inside(folder, _MANIFEST, "json").splitlines()]
+        inputs, metadata, deleted = set(lines[0]), lines[2], set(lines[-1]["deleted_indexes"])
+        # a catalog that is named again would be read again
+        catalogs = list(dict.fromkeys(one_line("a catalog", name) for name in lines[-1]["paths"]))
+
+    def records() -> Iterator[_Record]:
+        for catalog in catalogs:
+            with explained(folder / catalog, "a catalog", f"{manifest} names it; copy the whole tub again"):
+                content = read_inside(folder, catalog, "json")
+            for index, line in enumerate(content.splitlines(), start=1):
+                yield _Record(f"{folder / catalog}: record {index}", line)
+
+    has_names = isinstance(metadata, dict) and bool(metadata.get("bcclone/drivers"))
+    return _Tub(f"{_IMAGES}/", inputs, deleted, records, names_drivers=has_names)
 
 
-def _parsed(line: bytes) -> dict[str, Any]:
+def _record_files(folder: Path) -> list[tuple[int, Path]]:
+    """Return the number and the path of each record of a tub of donkeycar 2 or 3, in the order of the numbers."""
+    found = ((_RECORD_FILE.fullmatch(path.name), path) for path in folder.glob("record_*.json"))
+    return sorted((int(match[1]), path) for match, path in found if match)
+
+
+def _tub_of_files(settings: ImportSettings, files: Sequence[tuple[int, Path]], findings: Findings) -> _Tub:
+    """Return a tub of donkeycar 2 or 3; raises UserError for a meta.json or exclude.json that cannot be read."""
+    folder = settings.source
+    with explained(folder, "a tub", "correct the file, or copy the whole tub again"):
+        meta, excluded = (
+            parse_json(read_inside(folder, name, "json")) if (folder / name).exists() else {}
+            for name in ("meta.json", "exclude.json")
+        )
+        inputs, start_ms = set(meta.get("inputs", ())), round(1000 * number("start", meta.get("start", 0)))
+        deleted = set(excluded)
+
+    def lines() -> Iterator[bytes | OSError]:
+        for _, path in files:
+            try:
+                yield read_inside(folder, path.name, "json")
+            except OSError as error:
+                yield error
+
+    stated: list[dict[str, str]] = []
+    for line in lines():
+        record: dict[str, Any] = {}
+        with suppress(ValueError):
+            record = _parsed(line)
+        stated.append({key: str(record[key])[:100] for key in _TIMES_OF_FILES if key in record})
+    keys = [key for key in _TIMES_OF_FILES if any(key in cells for cells in stated)]
+    found = ((key, times_of([cells.get(key, "") for cells in stated], key)) for key in keys)
+    key, times = next(((key, times) for key, times in found if times), ("time", None))
+    if keys and not times and settings.frame_rate is None:
+        raise UserError(f"{folder}: {keys[0]!r} of its records holds no times; count them with --frame-rate 20")
+    if not times:
+        times = counted([index for index, _ in files], settings)
+        findings.notes.append(f"times: {times.words}")
+    start_ms *= not times.is_since_1970
+    milliseconds = [None if time is None else time + start_ms for time in times.milliseconds]
+
+    def records() -> Iterator[_Record]:
+        for (index, path), line, time_ms in zip(files, lines(), milliseconds, strict=True):
+            yield _Record(str(path), line, index, time_ms)
+
+    return _Tub("", inputs, deleted, records, key)
+
+
+def _parsed(line: bytes | OSError) -> dict[str, Any]:
+    if isinstance(line, OSError):
+        raise RowError(f"cannot be read: {line.strerror}")
     try:
         record = parse_json(line)
     except ValueError as error:
@@ -149,16 +251,20 @@ def _parsed(line: bytes) -> dict[str, Any]:
     return record
 
 
-def _values_of(record: Mapping[str, Any], has_drivers: bool) -> tuple[dict[str, Any], dict[str, str]]:
+def _values_of(
+    record: Mapping[str, Any], inputs: Collection[str], has_drivers: bool
+) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the values of a record by the names of FIELDS, and which inputs hold them.
 
-    has_drivers: whether a row says who drove. Raises ValueError.
+    inputs: that the record should have; has_drivers: whether a row says who drove. Raises ValueError.
     """
     mode = one_line(_MODE, record.get(_MODE, "user"))
-    pilot = {name: key for name, key in _PILOT_INPUTS.get(mode, {}).items() if record.get(key) is not None}
-    called = _INPUTS | pilot
-    values = {"steering": 0.0} | {name: record[key] for name, key in called.items() if key in record}
-    if isinstance(values["steering"], float) and abs(values["steering"]) < _AT_REST:
+    called = dict(_INPUTS)
+    for name, keys in (*_USER_STEERING.items(), *_PILOT_INPUTS.get(mode, {}).items()):
+        called[name] = next((key for key in keys if record.get(key) is not None), called[name])
+    values = {name: record.get(key) for name, key in called.items() if key in record or key in inputs}
+    steering = values.get("steering")
+    if isinstance(steering, float) and abs(steering) < _AT_REST:
         values["steering"] = 0.0
     session = str(record.get("_session_id", "0")).rpartition("_")[2]
     values["episode"] = session if session.isdecimal() else 0
@@ -168,4 +274,11 @@ def _values_of(record: Mapping[str, Any], has_drivers: bool) -> tuple[dict[str, 
     return values, called
 
 
-FORMAT = Format("tub", lambda path: (path / _MANIFEST).is_file(), _read, _write, expected=_MANIFEST)
+FORMAT = Format(
+    "tub",
+    lambda path: (path / _MANIFEST).is_file() or bool(_record_files(path)),
+    _read,
+    _write,
+    options=frozenset(("frame_rate",)),
+    expected=f"{_MANIFEST} or record_N.json",
+)

@@ -93,10 +93,28 @@ def make_tub(folder, deleted=(), rows=4, pictures=None, **record):
     return folder
 
 
-def make_lerobot(folder, episodes=(3, 3), camera=None, names=("steering", "throttle"), step=0.25, rate=10, **others):
+def make_tub_of_files(folder, numbers=(1, 2, 10), start=1_600_000_000.5, **record):
+    """Write a tub as donkeycar 2 and 3 do: a file for each record, 50 ms apart. record: as in make_tub()."""
+    folder.mkdir()
+    values = {"user/angle": lambda number: 0.01 * number, "user/throttle": 0.3, "user/mode": "user"}
+    values |= {"milliseconds": lambda number: 50 * number} | record
+    for number in numbers:
+        write_image(folder / f"{number}_cam-image_array_.jpg", number)
+        here = {key: value(number) if callable(value) else value for key, value in values.items()}
+        here = {"cam/image_array": f"{number}_cam-image_array_.jpg"} | here
+        (folder / f"record_{number}.json").write_text(json.dumps({k: v for k, v in here.items() if v is not None}))
+    about = {"inputs": ["cam/image_array", "user/angle", "user/throttle", "user/mode"], "types": [], "start": start}
+    (folder / "meta.json").write_text(json.dumps(about))
+    return folder
+
+
+def make_lerobot(
+    folder, episodes=(3, 3), camera=None, names=("steering", "throttle"), step=0.25, rate=10, info=None, **others
+):
     """Write a data set of another program with an action, and perhaps other features' names.
 
-    camera: of the frames, content of a picture in each; None: the camera is a video, which this does not write.
+    camera: of the frames, content of a picture in each; None: the camera is a video, which this does not write; info:
+    further values of info.json.
     """
     pyarrow = pytest.importorskip("pyarrow", reason="pip install 'bcclone[export]'")
     from pyarrow import parquet
@@ -107,8 +125,9 @@ def make_lerobot(folder, episodes=(3, 3), camera=None, names=("steering", "throt
             values = {"action": [step * frame, 0.5], "frame_index": frame, "episode_index": episode}
             values |= {"timestamp": frame / rate} | {name: [0.1] * len(of) for name, of in others.items()}
             frames.append(values | ({key: {"bytes": camera, "path": None}} if camera else {}))
+    size = (info or {}).get("chunks_size", 1000)
     for episode in range(len(episodes)):
-        path = folder / f"data/chunk-000/episode_{episode:06d}.parquet"
+        path = folder / f"data/chunk-{episode // size:03d}/episode_{episode:06d}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
         of_episode = [frame for frame in frames if frame["episode_index"] == episode]
         parquet.write_table(pyarrow.Table.from_pylist(of_episode), path)
@@ -117,7 +136,10 @@ def make_lerobot(folder, episodes=(3, 3), camera=None, names=("steering", "throt
         "action": {"dtype": "float32", "shape": [2], "names": {"motors": list(names)}},
     } | {name: {"dtype": "float32", "shape": [len(of)], "names": of} for name, of in others.items()}
     (folder / "meta").mkdir()
-    (folder / "meta" / "info.json").write_text(
-        json.dumps({"codebase_version": "v2.1", "fps": rate, "features": features})
-    )
+    about = {
+        "codebase_version": "v2.1", "fps": rate, "features": features,
+        "data_path": "data/chunk-{episode_chunk:03d}/episode_{episode_index:06d}.parquet",
+        "video_path": "videos/chunk-{episode_chunk:03d}/{video_key}/episode_{episode_index:06d}.mp4",
+    }  # fmt: skip
+    (folder / "meta" / "info.json").write_text(json.dumps(about | (info or {})))
     return folder

@@ -23,7 +23,7 @@ from bcclone.recording.run_tables import DrivenRow
 from bcclone.system.errors import UserError
 from tests.hostile import damaged, with_wrong_values
 from tests.lab.exchange.driven_recordings import make_driven
-from tests.lab.exchange.foreign_sources import FIRST_NS, make_car, make_video
+from tests.lab.exchange.foreign_sources import FIRST_NS, make_car, make_video, write_image
 from tests.processes import cpu_limit
 
 FRAME = encode_jpeg(np.full((160, 320, 3), 90, np.uint8))
@@ -44,6 +44,9 @@ def exported(tmp_path, format):
         export(ExportSettings(str(make_driven(tmp_path / "lake", rows=2)), tmp_path / "set", format))
     elif format == "frames":
         make_car(tmp_path / "set", count=6)
+    elif format == "recording":
+        for path in (make_driven(tmp_path / "set", rows=2) / "IMG").iterdir():
+            write_image(path, 0)
     elif format == "video":
         make_video(tmp_path / "set" / "drive.mp4", count=6)
         (tmp_path / "set" / "drive.csv").write_text("steering\n" + "0.1\n" * 6)
@@ -52,13 +55,17 @@ def exported(tmp_path, format):
     return tmp_path / "set"
 
 
+def unit_for(format):
+    return "ratio" if "table" in format_named(format).options else None
+
+
 def refused(folder, words=""):
     """Import a folder; return whether it or a row of it was refused, with one printable line that has these words."""
     findings, reasons = Findings(), []
     with tempfile.TemporaryDirectory(dir=folder.parent) as target:
         try:
             format = format_of(folder)
-            settings = ImportSettings(folder, unit=None if format in EXPORT_FORMATS else "ratio")
+            settings = ImportSettings(folder, unit=unit_for(format))
             write_recordings(format_named(format).read(settings, findings), Path(target), findings)
         except UserError as error:
             reasons.append(str(error))
@@ -331,6 +338,5 @@ def test_a_name_that_is_not_utf_8_is_a_name(tmp_path, format):
     home = tmp_path / os.fsdecode(b"\xff")
     home.mkdir()
     folder = exported(home, format)
-    unit = None if format in EXPORT_FORMATS else "ratio"
-    import_recording(ImportSettings(folder, Path(f"{folder}-back"), unit=unit))
+    import_recording(ImportSettings(folder, Path(f"{folder}-back"), unit=unit_for(format)))
     assert len(files_of(Path(f"{folder}-back") / "IMG")) == 6

@@ -18,7 +18,16 @@ from bcclone.recording.run_tables import read_drivers
 from bcclone.system.errors import UserError
 from tests.conftest import result_of, run_script
 from tests.lab.exchange.driven_recordings import make_driven
-from tests.lab.exchange.foreign_sources import color_shown, imported, make_lerobot, make_tub, rows_of
+from tests.lab.exchange.foreign_sources import (
+    color_shown,
+    imported,
+    make_frames,
+    make_lerobot,
+    make_tub,
+    make_tub_of_files,
+    rows_of,
+    write_image,
+)
 
 PICTURE = cv2.imencode(".png", np.full((48, 96, 3), (10, 10, 200), np.uint8))[1].tobytes()
 
@@ -77,6 +86,108 @@ def test_what_a_pilot_steered_is_taken_and_no_person_becomes_the_model(tmp_path)
     drivers = read_drivers(tmp_path / "out")
     assert [drivers[name].driver for name in rows["center"]] == ["human"] * 2 + ["model"] * 3
     assert result.seen.columns_left_out == ()
+
+
+def test_the_steering_of_a_tub_may_have_the_name_that_one_version_of_donkeycar_gave_it(tmp_path):
+    folder = make_tub(tmp_path / "tub", **{"user/angle": None, "user/steering": 0.3, "pilot/steering": -0.4})
+    spoil(folder / "catalog_0.catalog", '"user/mode": "user"', '"user/mode": "local_angle"')
+    assert imported(folder, tmp_path / "out").seen.columns_left_out == ()
+    assert rows_of(tmp_path / "out")["steering"].tolist() == [-0.4, 0.3, 0.3, 0.3]
+
+
+@pytest.mark.parametrize(("steering", "rows"), [(None, 0), ("", 0), (lambda index: None if index else 0.2, 1)])
+def test_a_record_without_a_steering_is_left_out_and_a_tub_without_any_is_refused(tmp_path, steering, rows):
+    folder = make_tub(tmp_path / "tub", **{"user/angle": steering})
+    if not rows:
+        with pytest.raises(UserError, match=r"0 of 4 rows can be used.* record 1: no 'user/angle'"):
+            imported(folder, tmp_path / "out")
+        return
+    assert imported(folder, tmp_path / "out").seen.broken_lines == 3
+    assert rows_of(tmp_path / "out")["steering"].tolist() == [0.2]
+
+
+def test_a_record_without_the_throttle_that_its_tub_declares_is_left_out(tmp_path):
+    folder = make_tub(tmp_path / "tub")
+    spoil(folder / "manifest.json", '["cam/image_array"]', '["cam/image_array", "user/throttle"]')
+    spoil(folder / "catalog_0.catalog", '"user/throttle": -0.5, ', "")
+    (line,) = imported(folder, tmp_path / "out").seen.left_out
+    assert line.endswith("record 1: no 'user/throttle'")
+
+
+def test_a_tub_of_a_file_for_each_record_is_read_in_the_order_of_its_numbers(tmp_path):
+    folder = make_tub_of_files(tmp_path / "tub", numbers=range(1, 13))
+    (folder / "record_3.json").write_text('{"cam/image')
+    (folder / "record_4.json").write_text("")
+    (folder / "exclude.json").write_text("[1]")
+    result = imported(folder, tmp_path / "out")
+    rows = rows_of(tmp_path / "out")
+    assert (result.format, result.rows, result.deleted, result.seen.broken_lines) == ("tub", 10, 1, 2)
+    assert rows["steering"].tolist() == [0.01 * number for number in (2, *range(5, 13))]
+    assert rows["throttle"].tolist() == [0.3] * 9
+    assert rows["time_ms"].tolist() == [1_600_000_000_500 + 50 * number for number in (2, *range(5, 13))]
+    assert [re.search(r"record_\d\.json: not a record", line) is not None for line in result.seen.left_out] == [
+        True
+    ] * 2
+    assert result.seen.images_without_record == 2
+
+
+@pytest.mark.parametrize(
+    ("record", "settings", "step_ms"),
+    [
+        ({"milliseconds": None}, {}, 50),
+        ({"milliseconds": None}, {"frame_rate": 10}, 100),
+        ({"milliseconds": None, "timestamp": lambda n: f"2019-01-01 10:00:00.{100 * n:06d}"}, {}, 0.1),
+        ({"milliseconds": lambda n: 30 * n}, {"frame_rate": 10}, 100),
+    ],
+)
+def test_times_that_a_tub_lacks_are_counted_by_the_numbers_of_its_records(tmp_path, record, settings, step_ms):
+    result = imported(make_tub_of_files(tmp_path / "tub", (1, 21, 31), **record), tmp_path / "out", **settings)
+    assert rows_of(tmp_path / "out")["time_ms"].diff().tolist()[1:] == [20 * step_ms, 10 * step_ms]
+    assert any("counted" in note for note in result.seen.notes) == (record["milliseconds"] is None and step_ms >= 50)
+
+
+def test_times_of_a_tub_that_cannot_be_read_are_asked_for(tmp_path):
+    folder = make_tub_of_files(tmp_path / "tub", milliseconds="soon")
+    with pytest.raises(UserError, match="'milliseconds' of its records holds no times; count them with --frame-rate"):
+        imported(folder, tmp_path / "out")
+
+
+def test_a_recording_with_images_of_another_size_is_imported_with_its_tables(tmp_path):
+    folder = make_driven(tmp_path / "lake")
+    for path in (folder / "IMG").iterdir():
+        write_image(path, 3, (64, 48))
+    (folder / "IMG" / "left_2025_12_31_23_59_59_000.jpg").write_bytes(b"")
+    result = imported(folder, tmp_path / "out")
+    assert (result.format, result.rows, result.converted) == ("recording", 6, 18)
+    assert result.seen.images_without_record == 1
+    columns = ["steering", "throttle", "speed_mph", "time_ms", "center", "left"]
+    assert rows_of(tmp_path / "out")[columns].equals(rows_of(folder)[columns])
+    for name in ("drivers.csv", "trace.csv"):
+        assert (tmp_path / "out" / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_a_log_of_another_form_under_the_name_of_the_simulators_is_imported(tmp_path):
+    names = [f"central-{number}.jpg" for number in range(3)]
+    table = [("image_path", "steering_angle"), *((name, 0.1) for name in names)]
+    folder = make_frames(tmp_path / "set", names, table, "driving_log.csv")
+    assert imported(folder, tmp_path / "out", unit="ratio").rows == 3
+
+
+@pytest.mark.parametrize(("begin", "kind"), [(b"PK\3\4", "a ZIP archive"), (b"\0" * 257 + b"ustar", "a tar archive")])
+def test_an_archive_is_named_as_what_it_is(tmp_path, begin, kind):
+    (tmp_path / "tub.zip").write_bytes(begin)
+    with pytest.raises(UserError, match=f"tub.zip: {kind}; unpack it, and name the folder"):
+        imported(tmp_path / "tub.zip", tmp_path / "out")
+
+
+def test_of_several_cameras_of_a_data_set_the_one_that_looks_forward_is_asked_for(tmp_path):
+    folder = make_lerobot(tmp_path / "set", camera=PICTURE)
+    spoil(folder / "meta" / "info.json", "observation.images.front", "observation.images.top")
+    image = {"observation.images.wrist": {"dtype": "image", "shape": [48, 96, 3], "names": None}}
+    info = json.loads((folder / "meta" / "info.json").read_text())
+    (folder / "meta" / "info.json").write_text(json.dumps(info | {"features": image | info["features"]}))
+    with pytest.raises(UserError, match=r"several may look forward; name it with --image-column; there are: .*wrist, "):
+        imported(folder, tmp_path / "out")
 
 
 def test_a_lerobot_data_set_of_another_program_becomes_a_recording(tmp_path):
@@ -201,7 +312,7 @@ def test_rows_without_throttle_are_counted_and_left_out_on_demand(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        (",lake,0.35,7.5,-2.125,0.3125", ",lak", "line 7: not 17 cells, as in the first line"),
+        (",lake,0.35,7.5,-2.125,0.3125", ",lak", "line 7: not 17 cells, as in most lines"),
         ("1.0000001", "left", r"table\.csv: line 6: steering is 'left', expected a number"),
         (
             "0000002_center",

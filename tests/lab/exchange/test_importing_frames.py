@@ -2,9 +2,11 @@
 
 import math
 import re
+from pathlib import Path
 
 import pytest
 
+from bcclone.dataset.images import decode_jpeg
 from bcclone.lab.exchange.exchange_settings import ImportSettings
 from bcclone.lab.exchange.recording_import import import_recording
 from bcclone.system.errors import UserError
@@ -70,6 +72,64 @@ def test_a_table_without_header_and_with_blanks_is_read_by_numbers(tmp_path):
     assert rows_of(result)["steering"].tolist() == [0.0, 0.25, -0.5]
 
 
+SULLY = [f"{n}.jpg {15 * n}.000000,2018-07-01 17:09:44:{60 * n}" for n in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("lines", "settings"),
+    [
+        ([line.partition(",")[0] for line in SULLY], {"steering_column": "2", "unit": "deg", "frame_rate": 1000 / 60}),
+        (SULLY, {"steering_column": "2", "unit": "deg"}),
+        (["image angle,time", *SULLY], {"unit": "deg"}),
+        (["name,date", *SULLY], {"steering_column": "name 2", "unit": "deg"}),
+        ([f"{n}.jpg;{n}.jpg,{15 * n},17:09:44.{60 * n:03}" for n in range(3)], {
+            "steering_column": "3", "unit": "deg", "image_column": "1"}),
+        ([f"{15 * n},{n},{0.06 * n}" for n in range(3)], {
+            "steering_column": "1", "unit": "deg", "image_column": "2", "time_column": "3"}),
+        (["file,steering_deg,t", *(f"{n},{n}.jpg,{15 * n},{60 * n}" for n in range(3))], {}),  # row names of R
+        (["file,steering_deg,t_ms", *(f"{n}.jpg,{15 * n},{60 * n}," for n in range(3))], {}),
+    ],
+)  # fmt: skip
+def test_a_table_is_divided_by_what_its_cells_hold_and_the_first_row_may_be_data(tmp_path, lines, settings):
+    folder = make_frames(tmp_path / "set", ["0.jpg", "1.jpg", "2.jpg"])
+    (folder / "data.txt").write_text("\n".join(lines))
+    result = imported(folder, steering_ratio=15, **settings)
+    assert rows_of(result)["steering"].tolist() == pytest.approx([0, 0.04, 0.08])
+    assert rows_of(result)["time_ms"].diff().tolist()[1:] == [60, 60]
+    assert [color_shown(result.output, n) for n in range(3)] == [pytest.approx(color_of(n), abs=6) for n in range(3)]
+
+
+def test_one_cut_line_leaves_the_others_readable(tmp_path):
+    names = [f"{n}.jpg" for n in range(12)]
+    folder = make_frames(tmp_path / "set", names)
+    lines = ["image,steering", *(f"{name},0.1" for name in names)]
+    (folder / "data.csv").write_text("\n".join([*lines[:4], "3.jp", *lines[5:]]))
+    assert imported(folder).rows == 11
+
+
+@pytest.mark.parametrize(
+    ("column", "mph"),
+    [
+        ("speed (km/h)", 6.21), ("speedKmh", 6.21), ("Speed KPH", 6.21), ("velocity_m_s", 22.37),
+        ("vehicle_speed_mps", 22.37), ("speed [knots]", 11.51), ("speed_mph", 10), ("speed_limit_kmh", 0),
+    ],
+)  # fmt: skip
+def test_the_name_of_a_speed_says_its_unit_in_any_spelling(tmp_path, column, mph):
+    table = [("image", "steering", column), *((name, 0.1, 10) for name in NAMES)]
+    assert rows_of(imported(make_frames(tmp_path / "set", NAMES, table)))["speed_mph"].tolist() == pytest.approx(
+        [mph] * 3, abs=0.01
+    )
+
+
+def test_a_speed_that_most_rows_lack_is_left_out_and_a_row_without_throttle_too(tmp_path):
+    rows = [
+        (name, 0.1, throttle, speed) for name, throttle, speed in zip(NAMES, (0.3, 0.3, ""), (1, "", ""), strict=True)
+    ]
+    result = imported(make_frames(tmp_path / "set", NAMES, [("image", "steering", "throttle", "speed_mph"), *rows]))
+    assert rows_of(result)["throttle"].tolist() == [0.3, 0.3]
+    assert any("speed_mph has no number in most rows" in note for note in result.seen.notes)
+
+
 @pytest.mark.parametrize("header", ["", "image;steering;time\n"])
 def test_decimals_may_have_a_comma(tmp_path, header):
     folder = make_frames(tmp_path / "set", NAMES)
@@ -112,6 +172,77 @@ def test_three_cameras_are_three_cameras_and_a_side_camera_may_be_missing(tmp_pa
     assert len(list((result.output / "IMG").iterdir())) == 5
 
 
+CELLS = "{time},{camera},{image},{steering}"
+
+
+def make_cameras(
+    folder, cameras, place, header="timestamp,frame_id,file,steering", cells="{time},{camera},{image},{steering}"
+):
+    """Write the images of several cameras, 12 a camera, 70 ms apart, and a table with a row for each of them."""
+    images, lines = [], []
+    for number in range(12):
+        for index, camera in enumerate(cameras):
+            values = {"camera": camera, "number": number, "time": FIRST_NS + number * 70_000_000 + index * 2_000_000}
+            images.append(place.format(index=index, **values))
+            values |= {"image": images[-1], "name": Path(images[-1]).name, "steering": 0.01 * number}
+            lines.append(cells.format(**values))
+    make_frames(folder, images)
+    (folder / "labels.csv").write_text("\n".join([header, *lines]))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("cameras", "form"),
+    [
+        ("left_camera center_camera right_camera", ("{camera}/{time}.jpg",)),
+        ("/left_camera/image_color /center_camera/image_color /right_camera/image_color", ("{index}_{time}.jpg",)),
+        (
+            "CAM_FRONT_LEFT CAM_FRONT CAM_FRONT_RIGHT CAM_BACK",
+            ("{camera}/{number:03}.jpg", "channel,file,steering", "{camera},{image},{steering}"),
+        ),
+        ("rgb_left rgb_front rgb_right", ("{camera}_{number}.png", "file,steering", "{image},{steering}")),
+        ("left front right", ("{camera}/{number:04}.jpg", "cam,file,steering", "{camera},{name},{steering}")),
+        ("left center right", ("{camera}_x{index}.{number}.jpg", "n,file,steering", "{number},{image},{steering}")),
+    ],
+)
+def test_rows_of_three_cameras_become_one_row_of_an_instant(tmp_path, cameras, form):
+    result = imported(make_cameras(tmp_path / "set", cameras.split(), *form))
+    rows, count = rows_of(result), len(cameras.split())
+    assert rows["steering"].tolist() == pytest.approx([0.01 * number for number in range(12)])
+    assert rows["time_ms"].diff().tolist()[1:] == [70 if "{time}" in form[0] else 50] * 11
+    for camera, index in (("left", 0), ("center", 1), ("right", 2)):
+        pixels = decode_jpeg((result.output / "IMG" / rows[camera][7]).read_bytes())[80, 160].tolist()
+        assert pixels == pytest.approx(color_of(7 * count + index), abs=6)
+
+
+@pytest.mark.parametrize("cameras", ["left right", "0 1 2", "front_wide front_far"])
+def test_of_cameras_without_a_centre_one_is_asked_for_and_can_be_chosen(tmp_path, cameras):
+    first, second, *_ = cameras = cameras.split()
+    folder = make_cameras(tmp_path / "set", cameras, "{camera}/{time}.jpg")
+    words = f"'frame_id', as those of several cameras: {', '.join(cameras)}; choose .*--image-column frame_id={first}"
+    with pytest.raises(UserError, match=words):
+        imported(folder)
+    result = imported(folder, image_column=f"frame_id={second}")
+    assert (result.rows, result.seen.images_without_record) == (12, 12 * len(cameras) - 12)
+    assert color_shown(result.output, 1) == pytest.approx(color_of(len(cameras) + 1), abs=6)
+    with pytest.raises(UserError, match=f"'up' has no row; name it with --image-column frame_id=VALUE; .*: {first}"):
+        foreign_sources.imported(folder, tmp_path / "up", image_column="frame_id=up")
+
+
+def test_rows_at_the_rate_of_several_cameras_are_asked_for(tmp_path):
+    header = "timestamp,sensor,file,steering"
+    folder = make_cameras(tmp_path / "set", ["a", "b", "c"], "{camera}_{time}.jpg", header)
+    with pytest.raises(UserError, match="'sensor', as those of several cameras: a, b, c; .*--image-column sensor=a"):
+        imported(folder)
+
+
+def test_a_column_of_commands_is_no_camera(tmp_path):
+    names = [f"{number:02}.jpg" for number in range(30)]
+    rows = [(name, 0.1, ("left", "forward", "right")[index // 10]) for index, name in enumerate(names)]
+    result = imported(make_frames(tmp_path / "set", names, [("image", "steering", "command"), *rows]))
+    assert (result.rows, result.seen.columns_left_out) == (30, ("command",))
+
+
 @pytest.mark.parametrize("column", ["center", "center\xe4"])
 def test_a_table_that_is_named_is_read_as_in_its_folder(tmp_path, column):
     rows = [(column, "image", "steering"), *((100 * n, name, 0.1) for n, name in enumerate(NAMES))]
@@ -134,7 +265,12 @@ def test_a_table_that_is_named_is_read_as_in_its_folder(tmp_path, column):
         ("image,steering", "0.4", {"unit": "rad", "max_degrees": 20}, "beyond full .*--max-degrees 23 or more"),
         ("image,steering", "40", {"unit": "ratio"}, "say its unit with --unit rad or deg"),
         ("image,steering,gas", "0.1,40", {"throttle_column": "gas"}, "throttle: gas has 40, expected -1 to 1"),
-        ("image,steering", "0.1", {"time_column": "steering"}, "'steering' holds no times, expected numbers in s, ms"),
+        (
+            "image,steering",
+            "0.1",
+            {"time_column": "steering"},
+            "'steering' holds no times that can be read",
+        ),
         ("image,steering", "0.1", {"image_column": "name"}, "no column 'name'; name it with --image-column"),
     ],
 )

@@ -66,6 +66,17 @@ def test_a_table_of_times_gives_each_frame_the_values_at_its_time(tmp_path, star
     assert number_shown(result, 16) == 16
 
 
+def test_a_column_of_times_that_cannot_be_read_is_asked_for_or_counted(tmp_path):
+    make_video(tmp_path / "set" / "drive.mp4", count=20)
+    write_table(tmp_path / "set", [(f"tick {n}", steering(2 * n)) for n in range(10)], "time,steering")
+    with pytest.raises(UserError, match="column 'time' holds no times that can be read, .* --frame-rate 20"):
+        imported(tmp_path / "set", tmp_path / "out")
+    result = imported(tmp_path / "set", tmp_path / "out", frame_rate=10)
+    assert rows_of(result.output)["steering"].tolist() == pytest.approx(
+        [steering(n) for n in range(19)] + [steering(18)]
+    )
+
+
 def test_a_frame_between_rows_that_are_far_apart_gets_no_label(tmp_path):
     make_video(tmp_path / "set" / "drive.mp4", count=100)  # 5 s
     write_table(tmp_path / "set", [(t, 0.1) for t in (0.0, 0.5, 1.0, 4.0, 4.5, 4.95, 6.0)], "time,steering")
@@ -127,15 +138,18 @@ def test_a_frame_is_fitted_in_its_planes_as_in_rgb(tmp_path, full_range):
 def make_set(folder, version=3, missing=0):
     """Write a data set whose front camera is a video, as LeRobot does: one file for each episode, or one for all."""
     episodes, key = (12, 8), "observation.images.front"
-    make_lerobot(folder, episodes, step=0.05, rate=20, **{"observation.gear": ["gear"]})
+    info = {"chunks_size": 1} if version == 2 else {
+        "video_path": "clips/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
+    }  # fmt: skip
+    make_lerobot(folder, episodes, step=0.05, rate=20, info=info, **{"observation.gear": ["gear"]})
     if version == 2:
         for number, count in enumerate(episodes):
-            make_video(folder / "videos" / "chunk-000" / key / f"episode_{number:06d}.mp4", count=count)
+            make_video(folder / "videos" / f"chunk-{number:03d}" / key / f"episode_{number:06d}.mp4", count=count)
         return folder
     import pyarrow
     from pyarrow import parquet
 
-    make_video(folder / "videos" / key / "chunk-000" / "file-000.mp4", count=sum(episodes) - missing)
+    make_video(folder / "clips" / key / "chunk-000" / "file-000.mp4", count=sum(episodes) - missing)
     places = {f"videos/{key}/chunk_index": 0, f"videos/{key}/file_index": 0}
     rows = [{"episode_index": n, f"videos/{key}/from_timestamp": start} | places for n, start in enumerate((0.0, 0.6))]
     path = folder / "meta" / "episodes" / "chunk-000" / "file-000.parquet"

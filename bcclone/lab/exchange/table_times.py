@@ -1,0 +1,204 @@
+"""Find the times of a table: numbers, dates, times of day or the names of images -> milliseconds."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import numpy as np
+
+from bcclone.lab.exchange.exchange_settings import ImportSettings
+from bcclone.lab.exchange.foreign_table import ForeignTable, number_of_cell, plain, unit_in_name
+from bcclone.system.errors import UserError
+
+_USUAL_RATE = 20.0  # frames a second where nothing says when they were taken
+_PER_MS = {"s": 1e-3, "ms": 1.0, "us": 1e3, "ns": 1e6}  # unit of times -> how many are a millisecond
+_UNIT_ENDINGS = {
+    "s": "s", "sec": "s", "secs": "s", "seconds": "s", "ms": "ms", "msec": "ms", "millis": "ms", "milliseconds": "ms",
+    "us": "us", "usec": "us", "micros": "us", "microseconds": "us", "ns": "ns", "nsec": "ns", "nsecs": "ns",
+    "nanos": "ns", "nanosec": "ns", "nanoseconds": "ns",
+}  # fmt: skip
+_UNITS = "|".join(_UNIT_ENDINGS)
+_NAMED = re.compile(  # a plain name of a column of times
+    "(?:(?:frame|image|img|cam|camera|unix|epoch|ros|sim|record|recorded|recording|capture|captured|log|sys|system|"
+    "sensor|header|field_header)_)?"
+    f"(?:time_?stamp|date_?time|time|date|stamp|ts|t|clock|utc|epoch|{_UNITS})(?:_(?:{_UNITS}|utc|local|unix|iso))?"
+)
+_OF_TWO = (("date", "time", " "), ("sec", "nanosec", "."), ("secs", "nsecs", "."))  # endings of two columns of one time
+_YEAR_2000_MS, _YEAR_2100_MS = 946_684_800_000, 4_102_444_800_000
+_STEP_MS, _DATE_STEP_MS, _DAY_MS = 2000, 60_000, 86_400_000
+_TOO_LARGE = 1 << 62  # for a time in any unit
+_AFTER_SECONDS = (
+    r"(?:(?P<mark>[.,:_]?|-(?!\d\d:?\d\d(?!\d)))(?P<fraction>\d{1,9}))?(?!\d)\s*(?:(?P<half>[AP])M\b)?"  # of the day
+)
+_FORMS = {  # unit -> a time in it, such as 2018-07-01 17:09:44:912, 20250620_141024_333000, or ISO 8601
+    "dates": re.compile(
+        r"(?<!\d)(?P<date>20\d\d[-_./]?\d\d[-_./]?\d\d)[T\s_-]*"
+        r"(?P<hour>\d\d?)[-_:.h]?(?P<minute>\d\d)[-_:.m]?(?P<second>\d\d)" + _AFTER_SECONDS + r"\s*"
+        r"(?:Z|(?P<zone>[+-]\d\d:?\d\d)(?!\d))?",
+        re.IGNORECASE,
+    ),
+    "times of day": re.compile(
+        r"(?<!\d)(?P<hour>\d\d?):(?P<minute>\d\d):(?P<second>\d\d)" + _AFTER_SECONDS, re.IGNORECASE
+    ),
+}
+_SINCE_1970 = re.compile(r"(?<!\d)(?:(\d{10})[._-](\d{3}|\d{6}|\d{9})|(\d{10,19}))(?!\d)")  # in a name
+
+
+@dataclass(frozen=True)
+class Times:
+    """The times of rows.
+
+    milliseconds: since 1970, or since the start where is_since_1970 is false, None for no time; source: where they are
+    from; unit: of the source, "" for counted ones; columns: that hold them.
+    """
+
+    milliseconds: Sequence[int | None]
+    is_since_1970: bool
+    source: str
+    unit: str = ""
+    columns: Sequence[str] = ()
+
+    @property
+    def words(self) -> str:
+        return self.source + (f", {'in' if self.unit in _PER_MS else 'as'} {self.unit}" if self.unit else "")
+
+
+def find_times(table: ForeignTable, settings: ImportSettings, names: Sequence[str] = ()) -> Times | None:
+    """Return the times of a table: as a setting says, by columns of times, by the names of its images, or by dates.
+
+    None if it has none. Raises UserError where a column of times cannot be read. names: of the images, without ending.
+    """
+    if asked := settings.time_column and table.named(settings.time_column, "the times", "--time-column"):
+        named: list[tuple[Sequence[str], Sequence[str]]] = [((asked,), table.cells[asked])]
+    elif settings.frame_rate is not None:
+        return counted(range(len(table.lines)), settings)
+    else:
+        named = list(_named_columns(table))
+    for columns, cells in named:
+        if times := times_of(cells, columns[0]):
+            return replace(times, columns=columns)
+    if not asked:
+        numbers = [None if _FORMS["dates"].search(name) else _SINCE_1970.search(name) for name in names]
+        written = [(n[3] or f"{n[1]}.{n[2]}") if n else name for n, name in zip(numbers, names, strict=True)]
+        times = times_of(written, "the names of the images")
+        if times and times.is_since_1970:
+            return times
+        for name, cells in table.cells.items():
+            first = times_of(table.first_cells(name))
+            if first and (first.is_since_1970 or first.unit in _FORMS) and (times := times_of(cells, name)):
+                return replace(times, columns=(name,))
+    if not named:
+        return None
+    columns, cells = named[0]
+    example = next(filter(None, cells), "")
+    raise UserError(
+        f"{table.path}: column {columns[0][:60]!r} holds no times that can be read, such as {example[:60]!r}; "
+        "expected numbers in s, ms, us or ns, or dates such as 2018-07-01 17:09:44.912, which differ; name another "
+        "column with --time-column, or count the rows with --frame-rate 20",
+        exit_code=2,
+    )
+
+
+def counted(numbers: Sequence[int], settings: ImportSettings) -> Times:
+    """Return times that are counted from the numbers of frames."""
+    rate = settings.frame_rate or _USUAL_RATE
+    words = f"counted as {rate:g} frames a second"
+    words = words if settings.frame_rate else f"none found; {words}, which --frame-rate changes"
+    return Times([round(1000 * number / rate) for number in numbers], False, words)
+
+
+def _named_columns(table: ForeignTable) -> Iterator[tuple[Sequence[str], Sequence[str]]]:
+    """Yield columns that are called like times, with their cells; first those that hold one time in two columns."""
+    called = {plain(name): name for name in table.cells}
+    for ending, other, between in _OF_TWO:
+        for name, column in called.items():
+            second = called.get(f"{name.removesuffix(ending)}{other}")
+            if second and name.endswith(ending) and _NAMED.fullmatch(name):
+                digits = 9 * (between == ".")  # of nanoseconds
+                pairs = zip(table.cells[column], table.cells[second], strict=True)
+                yield (column, second), [f"{one}{between}{two.zfill(digits)}" for one, two in pairs]
+    for name in table.cells:
+        if _NAMED.fullmatch(plain(name)):
+            yield (name,), table.cells[name]
+
+
+def times_of(cells: Sequence[str], source: str = "") -> Times | None:
+    """Return the times in cells: dates, times of day, or numbers; None where most cells are none, or all the same.
+
+    Numbers have the unit that the source, a column's name, ends with. Otherwise choose the unit that gives dates from
+    2000 to 2100, else steps under 2 s.
+    """
+    numbers = [number_of_cell(cell) for cell in cells]
+    for unit, form in _FORMS.items():
+        # digits may stand for a number
+        found = [
+            form.search(cell) if number != number else form.fullmatch(cell)
+            for cell, number in zip(cells, numbers, strict=True)
+        ]
+        if _are_times(written := _written_times(found)):
+            return Times(written, unit == "dates", source, unit)
+    # whole numbers are exact, those of nanoseconds, too
+    values = [
+        int(cell) if cell.isdecimal() and len(cell) < 20 else number  # noqa: PLR2004
+        for cell, number in zip(cells, numbers, strict=True)
+    ]
+    times = [value if abs(value) < _TOO_LARGE else None for value in values]
+    if not _are_times(times):
+        return None
+    ordered = np.sort(np.array([time for time in times if time is not None], dtype=float))
+    steps, middle = np.diff(ordered), float(np.median(ordered))
+    step = float(np.median(steps[steps > 0])) if np.any(steps > 0) else 0.0
+    named = unit_in_name(source, _UNIT_ENDINGS)
+    units = {named: _PER_MS[named]} if named else _PER_MS
+    since_1970 = [
+        unit
+        for unit, per_ms in units.items()
+        if _YEAR_2000_MS <= middle / per_ms < _YEAR_2100_MS and step / per_ms < _DATE_STEP_MS
+    ]
+    usual = [unit for unit, per_ms in units.items() if step / per_ms < _STEP_MS]
+    unit = (since_1970 or usual or list(units)[-1:])[0]
+    milliseconds = [None if time is None else round(time / _PER_MS[unit]) for time in times]
+    return Times(milliseconds, bool(since_1970), source, unit)
+
+
+def _are_times(values: Sequence[float | None]) -> bool:
+    times = [value for value in values if value is not None]
+    return len(times) >= 0.5 * len(values) and len(set(times)) >= min(len(times), 2) > 0
+
+
+def _written_times(found: Sequence[re.Match[str] | None]) -> list[int | None]:
+    """Return milliseconds, since 1970 for dates; times of day go on after midnight."""
+    counts = [
+        len(match["fraction"]) for match in found if match and match["fraction"] and match["mark"] not in (".", ",")
+    ]
+    digits = 3 * -(-max(counts, default=3) // 3)  # after another mark, ms, us or ns are counted
+    times = [match and _written_time(match, digits) for match in found]
+    days, last = 0, None
+    for index, time in enumerate(times):
+        if time is not None and time < _DAY_MS:
+            days += last is not None and time < last - _DAY_MS / 2
+            last, times[index] = time, time + days * _DAY_MS
+    return times
+
+
+def _written_time(match: re.Match[str], digits: int) -> int | None:
+    """Return the milliseconds of a date since 1970, or of a time of day since midnight; None for one that is none.
+
+    digits: of a whole second in a fraction that no decimal mark precedes.
+    """
+    values = match.groupdict("")
+    day, hour = re.sub(r"\D", "", values.get("date", "1970-01-01")), int(values["hour"])
+    if half := values["half"].lower():
+        hour = hour % 12 + 12 * (half == "p")
+    try:
+        at = datetime(
+            int(day[:4]), int(day[4:6]), int(day[6:]), hour, int(values["minute"]), int(values["second"]), tzinfo=UTC
+        )
+    except ValueError:
+        return None
+    fraction, zone = values["fraction"], values.get("zone", "").replace(":", "")
+    digits = len(fraction) if values["mark"] in (".", ",") else digits
+    offset = (60 * int(zone[1:3]) + int(zone[3:])) * (-1 if zone[0] == "-" else 1) if zone else 0
+    milliseconds = 1000 * float(f"0.{fraction:0>{digits}}")
+    return round(at.timestamp() - 60 * offset) * 1000 + round(milliseconds)
