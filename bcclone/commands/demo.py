@@ -269,7 +269,7 @@ def _write_page(settings: DemoSettings, result: DemoResult) -> None:
         f"simulator: {score.interventions} interventions, {score.autonomy_percent:.1f} % autonomy.",
         f"It was {score.mean_abs_cross_track_m:.2f} m from the middle of the road on average, and "
         f"{score.max_abs_cross_track_m:.2f} m at most; half of its answers took less than "
-        f"{score.request_to_steer_ms['p50']:.0f} ms.",
+        f"{score.request_to_steer_ms['p50']} ms.",
         "The four commands at the end of this page do the same with a recording of your own.",
     ]
     commands = {

@@ -62,7 +62,7 @@ def drive(given: Given, settings: DriveSettings, watched: WatchSettings, standin
 def play(given: Given, settings: PlaySettings, standing: ServerEnd) -> Result:
     """Drive the built-in simulator yourself, on a web page: with keys, mouse, gamepad or the thumbs of a phone.
 
-    With --model, a model drives, and you take over whenever you steer. R records in the simulator's format.
+    A MODEL, if you name one, drives, and you take over whenever you steer. R records in the simulator's format.
     """
     from bcclone.drive.server import end_with_stdin
     from bcclone.play import play_server
@@ -140,8 +140,7 @@ def video(given: Given, shown: Run) -> Result:
 
     clip = make_clip(settings)
     notes = *clip.notes, *(f"skipped: {reason}" for reason in clip.skipped)
-    text = f"{clip.path}: {clip.frames} frames, {clip.seconds:.1f} s, {len(clip.skipped)} skipped"
-    return Result(clip.as_json(), text, notes)
+    return Result.of(clip, notes=notes)
 
 
 def _no_run_named() -> UserError:

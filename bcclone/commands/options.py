@@ -92,7 +92,7 @@ class Given:
         self.parser = parser
         self._values = {
             name: tuple(value) if isinstance(value, list) else value
-            for name, value in vars(parser.parse_args(argv)).items()
+            for name, value in vars(parser.parse_intermixed_args(_model_first(parser, argv))).items()
             if value not in (None, [])
         }
         self._values |= dict(self._values.pop("assigned", ()))
@@ -219,6 +219,17 @@ def declare(command: Command, parser: argparse.ArgumentParser) -> None:
         )
 
 
+def _model_first(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> Sequence[str] | None:
+    """Return the words of a command line, in which --model MODEL may stand for a first argument that is a model."""
+    first = next((action.dest for action in parser._actions if not action.option_strings), "")
+    if first not in ("model", "models") or "--model" in parser._option_string_actions:
+        return argv
+    named = argparse.ArgumentParser(parser.prog, add_help=False, allow_abbrev=False)
+    named.add_argument("--model", action="append", default=[])
+    values, others = named.parse_known_args(argv)
+    return [*values.model, *others]
+
+
 def _assign(rare: Mapping[str, tuple[Any, Setting]], text: str) -> tuple[str, Any]:
     """Return name of the field and value of NAME=VALUE; raises ValueError."""
     key, _, value = text.partition("=")
@@ -295,7 +306,9 @@ class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
     def _format_usage(self, usage: str | None, actions: Any, groups: Any, prefix: str | None) -> str:
         named = [action for action in actions if not action.option_strings]
         text = super()._format_usage(usage, named, [], prefix)
-        return text.replace(self._prog, f"{self._prog} [options]", 1) if len(named) < len(actions) - 1 else text
+        if usage or len(named) >= len(actions) - 1:  # parse_intermixed_args() gives the text of this function
+            return text
+        return text.replace(self._prog, f"{self._prog} [options]", 1)
 
 
 def list_of(texts: Mapping[str, str]) -> str:

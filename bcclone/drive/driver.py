@@ -147,7 +147,8 @@ class Driver:
         try:
             frame = self.framing.apply(decode_image(telemetry.jpeg)) if self.framing else decode_jpeg(telemetry.jpeg)
         except BadImage as error:
-            judged = _Judged(None, f"bad camera frame: {error}", None)
+            reason = error if telemetry.jpeg else "none, or not base64"
+            judged = _Judged(None, f"bad camera frame: {reason}", None)
         else:
             repeated = late and self.too_slow and self._judged.answer is not None
             if not repeated:

@@ -15,7 +15,7 @@ import numpy as np
 
 from bcclone.dataset.images import Image
 from bcclone.dataset.statistics import evenly
-from bcclone.pictures.clip_settings import ClipSettings
+from bcclone.pictures.clip_settings import GIF, ClipSettings
 from bcclone.pictures.overlay import GROUND, make_overlay
 from bcclone.pictures.run_data import (
     FrameInfo,
@@ -47,17 +47,28 @@ DrawPictures = Callable[[Sequence[int]], Iterator[Image | None]]
 
 @dataclass(frozen=True)
 class Clip:
-    """A finished clip. skipped: the frames left out, each with its reason; notes: which data is missing, and why."""
+    """A finished clip.
+
+    rate: frames a second; skipped: the frames left out, each with its reason; notes: which data is missing, and why.
+    """
 
     path: Path
     frames: int
-    seconds: float
+    rate: float
     skipped: tuple[str, ...]
     notes: tuple[str, ...]
+
+    @property
+    def seconds(self) -> float:
+        return self.frames / self.rate
 
     def as_json(self) -> dict[str, Any]:
         seconds, skipped = round(self.seconds, 3), len(self.skipped)
         return {"output": str(self.path), "frames": self.frames, "skipped": skipped, "seconds": seconds}
+
+    def as_text(self) -> str:
+        skipped = len(self.skipped)
+        return f"{self.path}: {self.frames} frames, {self.seconds:.1f} s at {self.rate:g} a second, {skipped} skipped"
 
 
 def make_clip(settings: ClipSettings) -> Clip:
@@ -71,6 +82,7 @@ def make_clip(settings: ClipSettings) -> Clip:
     model = ReferenceModel.open(settings.model, settings.preprocess) if settings.model else None
     tracks = [ClipTrack(frames, settings, model) for frames in runs]
     indices = _choose_frames(settings, tracks)
+    rate = settings.rate or min(max(tracks[0].data.frame_rate, 1.0), settings.fastest)
 
     def draw(numbers: Sequence[int]) -> Iterator[Image | None]:
         pictures = [
@@ -80,12 +92,12 @@ def make_clip(settings: ClipSettings) -> Clip:
         return pictures[0] if len(tracks) == 1 else _side_by_side(tracks, zip(*pictures, strict=True))
 
     with atomic.replacing(settings.path, follow=True) as temporary:
-        count = encode(temporary, draw, len(indices[0]), settings)
+        count = encode(temporary, draw, len(indices[0]), rate)
         if not count:
             raise runs[0].nothing_to_show()
     skipped = tuple(f"{name}: {reason}" for frames in runs for name, reason in frames.skipped.items())
     notes = tuple(f"{track.frames.folder}: {note}" for track in tracks for note in track.data.notes)
-    return Clip(settings.path, count, count / settings.rate, skipped, notes)
+    return Clip(settings.path, count, rate, skipped, notes)
 
 
 class ClipTrack:
@@ -183,25 +195,25 @@ def _side_by_side(tracks: Sequence[ClipTrack], pairs: Iterator[tuple[Image | Non
         yield joined
 
 
-def encode(path: Path, draw: DrawPictures, total: int, settings: ClipSettings) -> int:
+def encode(path: Path, draw: DrawPictures, total: int, rate: float) -> int:
     """Write a clip and return its number of pictures, 0 if there are none. Raises UserError when ffmpeg fails.
 
-    draw: yields the pictures of some numbers below `total`, RGB uint8 (height, width, 3), all of one size. For a
-    GIF, some are drawn twice: first to choose its colours by pictures from the whole clip, since all of them would not
-    fit into memory.
+    draw: yields the pictures of some numbers below `total`, RGB uint8 (height, width, 3), all of one size; rate:
+    pictures a second. For a GIF, some are drawn twice: first to choose its colours by pictures from the whole clip,
+    since all of them would not fit into memory.
     """
     with tempfile.TemporaryDirectory() as folder:
         codec: Sequence[str] = _H264
-        if settings.is_gif:
+        if path.suffix == GIF:
             palette = Path(folder) / "palette.png"
             some = evenly(total, _PALETTE_PICTURES).tolist()
-            if not _write(palette, draw(some), settings.rate, _PALETTE):
+            if not _write(palette, draw(some), rate, _PALETTE):
                 return 0
             # the description of a filter graph has two levels of escapes
             name = re.sub(r"([\\'\[\],;])", r"\\\1", re.sub(r"([\\':])", r"\\\1", palette.as_posix()))
             codec = "gif", "-vf", f"movie={name} [colors]; [in] [colors] {_USE_PALETTE}", "-loop", "0"
         with ProgressBar("encoding", total, "frames") as progress:
-            return _write(path, draw(range(total)), settings.rate, codec, progress)
+            return _write(path, draw(range(total)), rate, codec, progress)
 
 
 def _write(

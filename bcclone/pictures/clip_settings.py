@@ -7,7 +7,7 @@ from pathlib import Path
 from bcclone.system.settings import Checked, Preset, SettingError, setting
 
 MP4, GIF = ".mp4", ".gif"
-_DEFAULT_FPS = {MP4: 60.0, GIF: 12.0}
+_REAL_TIME_FPS = {MP4: 60.0, GIF: 12.0}
 _MAX_FPS = {MP4: 1000.0, GIF: 50.0}  # a GIF counts in hundredths of a second, and viewers take 1 for 10
 _REAL = "real"
 _DEFAULT_WIDTHS = {MP4: (640, 480), GIF: (480, 320)}  # pixels of a run with an overlay: alone, side by side
@@ -31,8 +31,8 @@ def parse_range(text: str) -> tuple[float, float]:
 class Pace:
     """How fast a clip shows a run.
 
-    fps: frames a second, 0 for 60 in an MP4 and 12 in a GIF; real_time: show the run as fast as it was driven, instead
-    of each frame once; None: real time for a GIF without fps and for two runs.
+    fps: frames a second, 0 for the mean rate of the run, and in real time for 60 in an MP4 and 12 in a GIF; real_time:
+    show each frame at its time instead of each frame once; None: real time for a GIF without fps and for two runs.
     """
 
     fps: float = 0.0
@@ -65,11 +65,11 @@ class ClipSettings(Checked):
     output: Path | None = setting(None, "clip to write, .mp4 or .gif", shown="RUN.mp4")
     pace: Pace = setting(
         Pace(),
-        "N: each frame once, at N frames a second; real: as fast as the run was driven; real:N: the same, at N frames "
-        f"a second; N is 1 to {_MAX_FPS[MP4]:g}, in a GIF {_MAX_FPS[GIF]:g}",
+        f"N: each frame once, at N frames a second; real: each frame at its time, {_REAL_TIME_FPS[MP4]:g} pictures a "
+        f"second; real:N: the same, N a second; N is 1 to {_MAX_FPS[MP4]:g}, in a GIF {_MAX_FPS[GIF]:g}",
         unit="FPS",
         option="fps",
-        shown=f"{_DEFAULT_FPS[MP4]:g}; for a GIF or two runs real",
+        shown="the mean rate at which the run was recorded; for a GIF or two runs real",
         parse=parse_pace,
     )
     span: tuple[float, float] = setting(
@@ -114,14 +114,13 @@ class ClipSettings(Checked):
         if not 0 <= begin < end:
             value = f"{begin:g}:{end:g}"
             raise SettingError("{span} {value}, expected A:B in seconds, 0 or more, with A before B", value=value)
-        if self.path.suffix not in _DEFAULT_FPS:
+        if self.path.suffix not in _MAX_FPS:
             raise SettingError(f"{{output}} {{path}}, expected a name that ends in {MP4} or {GIF}", path=self.path)
-        fastest = _MAX_FPS[self.path.suffix]
-        if not 1 <= self.rate <= fastest:
+        if self.pace.fps and not 1 <= self.pace.fps <= self.fastest:
             raise SettingError(
                 "{pace} {rate}, expected 1 to {fastest} frames a second in a {suffix}",
-                rate=f"{self.rate:g}",
-                fastest=f"{fastest:g}",
+                rate=f"{self.pace.fps:g}",
+                fastest=f"{self.fastest:g}",
                 suffix=self.path.suffix,
             )
         if self.side_by_side and not self.in_real_time:
@@ -153,13 +152,18 @@ class ClipSettings(Checked):
         return (self.run, self.side_by_side) if self.side_by_side else (self.run,)
 
     @property
+    def fastest(self) -> float:
+        """Return the most frames a second that the clip may have."""
+        return _MAX_FPS[self.path.suffix]
+
+    @property
     def rate(self) -> float:
-        """Return the frames a second of the clip, in hundredths, as moviepy's writer takes them."""
-        return round(self.pace.fps, 2) if self.pace.fps else _DEFAULT_FPS[self.path.suffix]
+        """Return the frames a second of the clip, in hundredths, as moviepy's writer takes them; 0: as recorded."""
+        return round(self.pace.fps, 2) or (_REAL_TIME_FPS[self.path.suffix] if self.in_real_time else 0.0)
 
     @property
     def in_real_time(self) -> bool:
-        """Return whether the clip is as fast as the drive was; if not, it shows each frame once."""
+        """Return whether the clip shows each frame at its time; if not, it shows each frame once."""
         if self.pace.real_time is not None:
             return self.pace.real_time
         return bool(self.side_by_side) or (self.is_gif and not self.pace.fps)

@@ -120,7 +120,7 @@ def next_commands(model: Path | str, names: str, *more: object) -> dict[str, str
     words: dict[str, tuple[object, ...]] = {
         "evaluate": ("Score it in the built-in simulator", model, "-o", "score"),
         "drive": ("Let it drive the Udacity simulator", model, "run1"),
-        "play": ("Drive with it in the browser, and take over", "--model", model),
+        "play": ("Drive with it in the browser, and take over", model),
         "suite": ("Score it in 20 other conditions", model, "-o", "suite"),
         "replay": ("Score it on a recording of yours", model, "RECORDING"),
     }

@@ -156,6 +156,13 @@ class RunData:
     def seconds(self) -> FloatArray:
         return np.array([frame.seconds for frame in self.frames])
 
+    @property
+    def frame_rate(self) -> float:
+        """Return the mean frames a second without pauses, in hundredths; 0 where it has none."""
+        steps = np.diff(self.seconds)
+        driven = steps[steps <= _GAP_SECONDS]
+        return round(len(driven) / max(float(driven.sum()), 1e-3), 2)
+
     def knows(self, name: str) -> bool:
         """Return whether a field of FrameInfo is known of any frame."""
         return any(getattr(frame, name) is not None for frame in self.frames)
@@ -195,7 +202,7 @@ def read_run_data(frames: RunFrames, times_only: bool = False) -> RunData:
     return RunData(tuple(infos), driver, track, notes)
 
 
-def _read_log(frames: RunFrames) -> tuple[dict[str, tuple[float, float]], tuple[str, ...]]:
+def _read_log(frames: RunFrames) -> tuple[dict[str, tuple[float, float | None]], tuple[str, ...]]:
     """Return steering and speed by the name of the centre image, and notes on what could not be read."""
     from bcclone.recording.log import read_log  # loads pandas
 
@@ -203,7 +210,11 @@ def _read_log(frames: RunFrames) -> tuple[dict[str, tuple[float, float]], tuple[
         log = read_log(find_log(str(frames.folder)))
     except UserError as error:
         return {}, (f"steering and speed are left out: {error}",)
-    rows = {name: (steering, mph) for name, steering, mph in log.rows[_LOG_COLUMNS].itertuples(index=False)}
+    moved = log.rows["speed_mph"].any()  # a tub has no speed, and its recording 0 in every row
+    rows = {
+        name: (steering, mph if moved else None)
+        for name, steering, mph in log.rows[_LOG_COLUMNS].itertuples(index=False)
+    }
     if not log.bad_rows:
         return rows, ()
     first = log.bad_rows[0]

@@ -8,7 +8,7 @@ from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.drive_settings import check_token
 from bcclone.simulator.world_settings import LOST_M, Conditions, Reverse, Track
 from bcclone.system.errors import number_of
-from bcclone.system.settings import Checked, Metres, Port, Preset, setting
+from bcclone.system.settings import Checked, Metres, Port, Preset, argument, setting
 
 PLAY_SPEED_MPH = 20.0
 PLAY_PORT = 4568  # the one after drive.py's, so that both can run
@@ -23,6 +23,7 @@ class PlaySettings(Checked):
     of FOLDER-2, FOLDER-3 ... is used.
     """
 
+    model: Path | None = argument("let this model drive, until you take over", None, shown="you drive")
     folder: Path | None = setting(
         None,
         "folder to record into; the next free one of DIR-2, DIR-3 ... when it contains something",
@@ -35,9 +36,6 @@ class PlaySettings(Checked):
     start_m: Metres = setting(0.0, "begin so far along the lap")
     start_offset_m: Metres = setting(0.0, "begin so far to the right of the middle", -LOST_M, LOST_M)
     browser: bool = setting(True, "open the page in a browser, where this machine has one")
-    model: Path | None = setting(
-        None, "let this model drive, until you take over", unit="PATH", shown="you drive", group="the model"
-    )
     speed: SpeedSettings = SpeedSettings(PLAY_SPEED_MPH)
     preprocess: Preset | None = setting(None)
     host: str = _server("127.0.0.1", "address to listen on; the default is reachable from this machine only")

@@ -44,6 +44,8 @@ def jpeg_size(data: bytes | memoryview) -> tuple[int, int]:
     try:
         height, width, _, _ = simplejpeg.decode_jpeg_header(content)
     except ValueError as error:
+        if content.startswith(_PNG):
+            raise BadImage("a PNG, expected a JPEG") from None
         raise BadImage(f"not a complete JPEG: {error}" if content else "the file is empty") from None
     if (scans := content.count(_SCAN)) > _MOST_SCANS:
         raise BadImage(f"a JPEG of {scans} scans, expected at most {_MOST_SCANS}")

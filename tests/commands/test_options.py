@@ -1,6 +1,7 @@
 """Every option sets the setting of its name; folders for results."""
 
 import argparse
+from pathlib import Path
 
 import pytest
 
@@ -54,6 +55,29 @@ def test_a_setting_without_an_option_is_set_by_its_key():
     words = ["--set", "warmup=0.1", "--set", "multiprocessing=true", "--set", "onednn=off"]
     values = chosen_settings(Given(make_parser(load_command("model"), "model"), words))
     assert values == {"warmup": 0.1, "multiprocessing": True, "onednn": "off"}
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("play", ["--port", "0", "--model", "m.h5"]),
+        ("play", ["m.h5", "--port", "0"]),
+        ("drive", ["run1", "--model=m.h5"]),
+        ("predict", ["frames", "--model", "m.h5", "-o", "p.csv"]),
+        ("evaluate", ["--speed", "20", "--model", "m.h5"]),
+    ],
+)
+def test_a_model_that_is_the_first_argument_may_be_named_by_an_option(name, words):
+    assert Given(make_parser(load_command(name), name), words)._values["model"] == Path("m.h5")
+
+
+def test_several_models_may_be_named_by_options_and_what_follows_another_option_stays_there():
+    parser = make_parser(load_command("replay"), "replay")
+    values = Given(parser, ["recording", "--model", "a.h5", "--model", "b.h5"])._values
+    assert (values["models"], values["recording"]) == ((Path("a.h5"), Path("b.h5")), "recording")
+    assert Given(make_parser(load_command("video"), "video"), ["run1", "--model", "m.h5"])._values["run"] == Path(
+        "run1"
+    )
 
 
 @pytest.mark.parametrize("word", ["warmup", "warmup=soon", "nothing=1", "epochs=3", "multiprocessing=perhaps"])

@@ -2,6 +2,7 @@
 
 import math
 
+import cv2
 import numpy as np
 import pytest
 
@@ -157,3 +158,12 @@ def test_an_unreadable_frame_is_not_repeated():
     *_, last = (driver.decide(telemetry(jpeg), late=True) for jpeg in (FRAME, FRAME, FRAME, b"garbage"))
     assert "bad camera frame" in last.fault
     assert not last.repeated
+
+
+def test_a_frame_that_is_no_jpeg_is_named_as_what_it_is():
+    png = bytes(cv2.imencode(".png", np.zeros((160, 320, 3), np.uint8))[1])
+    for image, fault in (
+        (png, "bad camera frame: a PNG, expected a JPEG"),
+        (b"", "bad camera frame: none, or not base64"),
+    ):
+        assert Driver(Steering(), SpeedSettings(25)).decide(telemetry(image)).fault == fault

@@ -81,6 +81,13 @@ def test_a_recording_is_predicted_by_the_names_of_its_centre_images(recording, u
     assert run_script("score", tmp_path / "p.csv", recording).stdout.startswith(f"{len(steering)} frames are scored")
 
 
+def test_the_folder_of_the_table_is_made(frames, untrained_model, tmp_path):
+    assert len(predicted(untrained_model, frames, tmp_path / "new" / "folder" / "p.csv")[1]) == 3
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="file: cannot make that folder.*another -o"):
+        run_command("predict", untrained_model, frames, "-o", tmp_path / "file" / "p.csv")
+
+
 def test_a_network_of_windows_forgets_frames_before_a_pause(untrained_window_model, tmp_path):
     times = (1479425441100000000, 1479425441150000000, 1479425443000000000, 1479425443050000000)
     (tmp_path / "frames").mkdir()

@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 
 from bcclone.pictures.clip import encode
-from bcclone.pictures.clip_settings import ClipSettings
 from tests.conftest import run_process
 from tests.messages.refusals import checked, refusal, run_command
 from tests.pictures.video_runs import make_run
@@ -21,7 +20,7 @@ def frames(numbers):
 
 
 def encoded(name):
-    return encode(Path(name), frames, 5, ClipSettings(Path("run"), Path(name)))
+    return encode(Path(name), frames, 5, 60.0)
 
 
 def without_ffmpeg(monkeypatch):

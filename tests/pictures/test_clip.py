@@ -14,7 +14,7 @@ from bcclone.pictures.clip import make_clip
 from bcclone.pictures.clip_settings import ClipSettings, Pace
 from bcclone.system.errors import UserError
 from tests.conftest import command, result_of, run_script
-from tests.pictures.video_runs import make_known_run, make_run, read_frames, read_gif
+from tests.pictures.video_runs import make_known_run, make_run, name_of, read_frames, read_gif
 from tests.processes import imported_by
 
 
@@ -28,7 +28,7 @@ def read_clip(path):
 def test_a_clip_is_written_next_to_its_run_with_the_frames_in_order_of_time(tmp_path):
     run = make_run(tmp_path / "run1")
     made = result_of("video.py", "run1", cwd=tmp_path)
-    assert made == {"output": "run1.mp4", "frames": 20, "skipped": 0, "seconds": 0.333}
+    assert made == {"output": "run1.mp4", "frames": 20, "skipped": 0, "seconds": 2.0}
     (tmp_path / "run1.mp4").unlink()
     run_script("video.py", ".", "--fps", 30, cwd=run)
     fps, values = read_clip(tmp_path / "run1.mp4")
@@ -103,6 +103,20 @@ def test_in_real_time_a_broken_frame_keeps_its_time_and_pauses_count_ten_seconds
     run = make_run(tmp_path / "run2", count=3, step_ms=4000)
     shutil.copyfile(sorted(run.glob("*.jpg"))[0], run / "2026_01_01_05_00_00_000.jpg")
     assert make_clip(ClipSettings(run, pace=Pace(real_time=True))).frames == 60 * 18 + 1
+
+
+def test_a_clip_is_as_long_as_the_drive_whose_frames_came_at_irregular_times_and_with_pauses(tmp_path):
+    run = make_run(tmp_path / "run1", 1)
+    frame = (run / name_of(0)).read_bytes()
+    for milliseconds in (20, 100, 120, 200, 220, 300, 320, 400, 5400, 5500):  # a pause of 5 s
+        (run / name_of(milliseconds)).write_bytes(frame)
+    made = make_clip(ClipSettings(run))
+    assert (made.frames, made.rate, made.seconds) == (11, 18, pytest.approx(0.6, abs=0.02))
+    assert read_clip(tmp_path / "run1.mp4")[0] == 18
+    assert "11 frames, 0.6 s at 18 a second, 0 skipped" in run_script("video.py", run).stdout
+    assert make_clip(ClipSettings(make_run(tmp_path / "one", 1))).seconds == 1
+    fast = make_run(tmp_path / "fast", 4, 1)
+    assert make_clip(ClipSettings(fast, tmp_path / "fast.gif", Pace(real_time=False))).rate == 50
 
 
 def test_frames_of_one_pixel_are_refused(tmp_path):

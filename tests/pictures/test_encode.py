@@ -12,13 +12,8 @@ import psutil
 import pytest
 
 from bcclone.pictures.clip import encode
-from bcclone.pictures.clip_settings import ClipSettings, Pace
 from tests.pictures.video_runs import read_frames
 from tests.processes import said
-
-
-def settings_of(path):
-    return ClipSettings(path.parent, path, pace=Pace(real_time=True))
 
 
 def test_the_encoder_ends_when_a_picture_cannot_be_drawn(tmp_path):
@@ -31,7 +26,7 @@ def test_the_encoder_ends_when_a_picture_cannot_be_drawn(tmp_path):
             yield np.zeros((160, 320, 3), np.uint8)
 
     with pytest.raises(RuntimeError, match="no picture"):
-        encode(path, draw, 100, settings_of(path))
+        encode(path, draw, 100, 60.0)
     assert [child.name() for child in psutil.Process().children() if "ffmpeg" in child.name()] == []
 
 
@@ -49,13 +44,13 @@ def test_only_a_few_pictures_are_in_memory_at_a_time(tmp_path, name):
             yield picture
             del picture
 
-    assert encode(tmp_path / name, draw, 500, settings_of(tmp_path / name)) == 500
+    assert encode(tmp_path / name, draw, 500, 12.0) == 500
     assert most <= 4
 
 
 def test_an_mp4_is_cropped_to_an_even_size_in_the_format_that_players_know(tmp_path):
     path = tmp_path / "clip.mp4"
-    assert encode(path, lambda numbers: (np.zeros((81, 161, 3), np.uint8) for _ in numbers), 3, settings_of(path)) == 3
+    assert encode(path, lambda numbers: (np.zeros((81, 161, 3), np.uint8) for _ in numbers), 3, 60.0) == 3
     assert read_frames(path)[1][0].shape == (80, 160, 3)
     clip = cv2.VideoCapture(str(path))
     names = [int(clip.get(what)) for what in (cv2.CAP_PROP_FOURCC, cv2.CAP_PROP_CODEC_PIXEL_FORMAT)]
@@ -69,7 +64,7 @@ def test_a_gif_finds_its_palette_in_a_temporary_folder_with_special_characters(t
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     path = tmp_path / "clip.gif"
     red = np.full((160, 320, 3), (250, 10, 10), np.uint8)
-    assert encode(path, lambda numbers: (red for _ in numbers), 3, settings_of(path)) == 3
+    assert encode(path, lambda numbers: (red for _ in numbers), 3, 60.0) == 3
     assert np.allclose(read_frames(path)[1][0], (250, 10, 10), atol=4)
     assert list(folder.iterdir()) == []
 
@@ -78,11 +73,9 @@ MAKES_A_CLIP = """
 import os, sys
 from pathlib import Path
 import numpy as np
-from bcclone.pictures.clip_settings import ClipSettings, Pace
 from bcclone.pictures.clip import encode
 path = Path("clip.mp4").absolute()
-settings = ClipSettings(path.parent, path, pace=Pace(real_time=True))
-assert encode(path, lambda numbers: (np.zeros((16, 32, 3), np.uint8) for _ in numbers), 3, settings) == 3
+assert encode(path, lambda numbers: (np.zeros((16, 32, 3), np.uint8) for _ in numbers), 3, 60.0) == 3
 assert not {"SET_BY", "FFMPEG_BINARY", "FFPLAY_BINARY"} & set(os.environ)
 assert "dotenv" not in sys.modules
 """

@@ -55,6 +55,14 @@ def test_a_panel_has_room_only_for_its_parts():
     assert left < middle
 
 
+def test_a_log_without_a_speed_shows_none(tmp_path):
+    run = make_known_run(tmp_path / "run1", 5)
+    log = run / "driving_log.csv"
+    log.write_text(log.read_text().replace("12.500000", "0.000000"))  # as imported from a tub
+    data = run_data_of(run)
+    assert (data.knows("steering"), data.knows("speed_mph"), overlay_of(data).speed) == (True, False, False)
+
+
 def test_run_data_holds_who_steered_a_run_and_a_simulated_recording(tmp_path, simulated_recording):
     run = run_data_of(make_known_run(tmp_path / "run1", 5))
     assert (run.driver, run.track) == ("sent", "lake")

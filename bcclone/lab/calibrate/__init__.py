@@ -1,4 +1,4 @@
-"""A model and the first minute of a car -> the framing of its camera, and the gain and bias of its steering.
+"""A model and a drive of a car -> the framing of its camera, and the gain and bias of its steering.
 
 This module has the settings; it loads no large package.
 """
@@ -37,7 +37,7 @@ class CalibrateSettings(Checked):
     labels: Path | None = argument("a table of their steering", None, shown="that of FRAMES")
     output: Path = setting(Path("car.h5"), "the calibrated model to write", unit="FILE")
     force: Force = setting(False)
-    seconds: Seconds = setting(60.0, "use the first seconds of driving", 5, 100_000)
+    seconds: Seconds | None = setting(None, "use only the first seconds of driving", 5, 100_000, shown="all")
     steering_column: str = setting(
         "", "the column of the labels with the steering", unit="NAME", shown="as of bcclone score"
     )

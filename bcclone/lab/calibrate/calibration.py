@@ -1,10 +1,11 @@
-"""A model and the first minute of a car -> a copy of the model that knows the car's camera and steering.
+"""A model and a drive of a car -> a copy of the model that knows the car's camera and steering.
 
 Labelled pictures and the network as their witness give the lens with which the network reads them best. For a lens, the
 witness answers the pictures as frames; r is the correlation of its answers with the recorded steering. A lens has the
-likelihood (1 - r^2)^(-n / 2) of n independent samples, and neighbouring frames are not independent: n is a drive's
-length in units of SAMPLE_SECONDS. With a prior of usual cameras, whose tails are wide, this gives a posterior over a
-grid; the result is its mean and not its best point, because a minute has few bends. A finer grid around it follows.
+likelihood (1 - r^2)^(-n / 2) of n independent samples, and neighbouring frames are not independent: n is the drive's
+length in units of SAMPLE_SECONDS, or the number of pictures if that is smaller. With a prior of usual cameras, whose
+tails are wide, this gives a posterior over a grid; the result is its mean and not its best point, because a short drive
+has few bends. A finer grid around it follows.
 benchmarks/lab-log/2026-11.md has the figures that it was chosen by.
 """
 
@@ -20,7 +21,7 @@ from bcclone.dataset.framing import FRAMING_NAME, Framing, Lens, read_framing
 from bcclone.dataset.images import BadImage, Image
 from bcclone.dataset.statistics import correlation
 from bcclone.lab.calibrate import CalibrateSettings
-from bcclone.lab.calibrate.labelled_pictures import LabelledPictures, read_labelled
+from bcclone.lab.calibrate.labelled_pictures import SHORTEST_FOCAL, LabelledPictures, read_labelled
 from bcclone.model.model_path import check_keras_path
 from bcclone.model.policy import SteeringCalibration, curvature_in_heights
 from bcclone.pictures.plots.drive_pictures import plot_framing
@@ -39,7 +40,7 @@ Witness = Callable[[Sequence[Image]], FloatArray]  # frames, uint8 (160, 320, 3)
 SAMPLE_SECONDS = 4.0  # of driving that give one independent sample
 # Cauchy priors, middle and half-width, and the first grids: of the log of the focal length as a share of the width, and
 # of the vanishing point in shares of the height and the width
-_FOCAL_PRIOR, _FOCALS = (math.log(0.75), 0.25), np.log(np.geomspace(0.34, 1.4, 6))
+_FOCAL_PRIOR, _FOCALS = (math.log(0.75), 0.25), np.log(np.geomspace(SHORTEST_FOCAL, 1.4, 6))
 _HORIZON_PRIOR, _HORIZONS = (0.42, 0.06), np.linspace(0.16, 0.61, 6)
 _COLUMN_PRIOR, _COLUMNS = (0.5, 0.02), np.linspace(0.45, 0.55, 5)
 _FINE, _FINE_SD = 4, 1.5  # points of a finer grid, and standard deviations of the posterior on either side
@@ -90,7 +91,7 @@ class FramingSearch:
     ) -> None:
         self._witness, self._labelled, self._advance = witness, labelled, advance
         self._width, self._height = labelled.size
-        self._samples = max(labelled.driven / SAMPLE_SECONDS, 1.0)
+        self._samples = _samples(labelled.driven, len(labelled.pictures))
 
     def attempt(self, framing: Framing) -> Trial:
         """Let the witness answer all pictures through a framing."""
@@ -215,15 +216,15 @@ def calibrate(settings: CalibrateSettings, notify: Notify = lambda line: None) -
     framing_file = settings.output.with_suffix(f".{FRAMING_NAME}")
     _check_output(settings, framing_file)
     labelled = read_labelled(settings)
-    notify(f"{len(labelled.pictures)} of the {labelled.frames} frames of the first {labelled.driven:.0f} s")
+    notify(f"{len(labelled.pictures)} pictures of {labelled.driven:.0f} s")
     trial, stretched = _search(settings, labelled)
     if trial.correlation < LEAST_CORRELATION and settings.gain is None:
         other = "another" if settings.framing or settings.rows or settings.known_lens else "your own"
         raise UserError(
             f"{settings.model}: it does not read this camera: its steering correlates with the recorded one by "
-            f"{trial.correlation:.2f} on {trial.framing.describe()}, expected {LEAST_CORRELATION} or more. Give more "
-            f"driving with bends (--seconds), {other} --framing, or the --gain, if you know it; or train a model on "
-            "the car's own frames"
+            f"{trial.correlation:.2f} on {trial.framing.describe()}, expected {LEAST_CORRELATION} or more. Give a "
+            f"longer drive with bends, {other} --framing, or the --gain, if you know it; or train a model on the car's "
+            "own frames"
         )
     gain, bias = fit_steering(trial.answers, labelled.steering, labelled.driven, settings.gain, settings.bias)
     calibration = SteeringCalibration(gain, bias, settings.camera_height_m, settings.steering_ratio)
@@ -234,7 +235,8 @@ def calibrate(settings: CalibrateSettings, notify: Notify = lambda line: None) -
     fitted = np.array([calibration.apply(answer) for answer in trial.answers])
     steering = {"recorded": labelled.steering, "the model, with gain and bias": fitted}
     middle = labelled.pictures[len(labelled.pictures) // 2]
-    plot_framing(trial.framing, middle, labelled.seconds, steering, framing_file.with_suffix(".png"))
+    shown = trial.framing.for_size(*middle.shape[1::-1])
+    plot_framing(shown, middle, labelled.seconds, steering, framing_file.with_suffix(".png"))
     step, height_m = 0.01, calibration.camera_height_m
     bend = curvature_in_heights(step) / step / gain if gain else None  # for a small steering of the car
     return CalibrationResult(
@@ -284,12 +286,17 @@ def fit_steering(
         slope = slope if gain is None else gain
         bias = float(labels.mean() - slope * answers.mean())
         prior = (_BIAS_SD * labels.std()) ** 2
-        error = (labels - slope * answers - bias).var() / max(seconds / SAMPLE_SECONDS, 1.0)
+        error = (labels - slope * answers - bias).var() / _samples(seconds, len(answers))
         bias = round(bias * (float(prior / (prior + error)) if prior else 1.0), 6)
     if gain is None:
         square = float((answers**2).sum())
         gain = round(float(((labels - bias) * answers).sum()) / square, 6) if square else 0.0
     return gain, bias
+
+
+def _samples(seconds: float, pictures: int) -> float:
+    """Return how many independent samples the pictures of a drive are."""
+    return max(min(seconds / SAMPLE_SECONDS, pictures), 1.0)
 
 
 def _witness_of(path: Path) -> Witness:

@@ -1,7 +1,8 @@
-"""A tub, a recording, or a folder of pictures with a table -> the pictures of the first seconds, and their steering."""
+"""A tub, a recording, or a folder of pictures with a table -> pictures from the whole drive, and their steering."""
 
+import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -10,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bcclone.dataset.framing import framing_of
+from bcclone.dataset.geometry import FOCAL_PX
 from bcclone.dataset.images import BadImage, Image, decode_image, read_file
 from bcclone.dataset.statistics import evenly
 from bcclone.evaluate.evaluate_settings import check_unused
@@ -17,6 +19,7 @@ from bcclone.evaluate.predict import frame_files, read_labels, seconds_of
 from bcclone.lab.calibrate import CalibrateSettings
 from bcclone.lab.exchange.exchange_settings import ImportSettings
 from bcclone.lab.exchange.formats import format_named
+from bcclone.lab.exchange.labelled_video import VideoFrame
 from bcclone.lab.exchange.left_out import Findings
 from bcclone.lab.exchange.recording_import import format_of
 from bcclone.recording.files import find_log, is_recording
@@ -25,7 +28,8 @@ from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
 from bcclone.system.opencv import resized
 
-_MAX_PICTURES, _FEWEST = 160, 50  # of the first seconds, evenly spread
+SHORTEST_FOCAL = 0.34  # focal length of the widest lens that is tried, in widths of a picture
+_MAX_PICTURES, _FEWEST = 160, 50  # evenly spread
 _MAX_STEP, _USUAL_STEPS = 1.0, 3  # seconds between frames, or usual steps; a longer pause does not count
 
 
@@ -33,21 +37,16 @@ _MAX_STEP, _USUAL_STEPS = 1.0, 3  # seconds between frames, or usual steps; a lo
 class LabelledPictures:
     """Pictures of one size, RGB uint8 (height, width, 3), and the recorded steering.
 
-    steering: (pictures,), right positive; seconds: of driving from the first one, (pictures,); frames: those of the
-    source from which they were chosen; unreadable: pictures that were left out.
+    size: width and height of the camera's pictures, of which these show as much as frames of the widest lens can;
+    steering: (pictures,), right positive; seconds: of driving from the first one, (pictures,); unreadable: pictures
+    that were left out.
     """
 
     pictures: Sequence[Image]
+    size: tuple[int, int]
     steering: FloatArray
     seconds: FloatArray
-    frames: int
     unreadable: int
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Return the width and height of a picture."""
-        height, width = self.pictures[0].shape[:2]
-        return width, height
 
     @property
     def driven(self) -> float:
@@ -56,15 +55,21 @@ class LabelledPictures:
 
 
 class _Labelled(NamedTuple):
-    """A picture, as the path or the content of its file, its steering, and its time in seconds from any start."""
+    """A picture (path or content of its file, or frame of a video), its steering, and its seconds from any start."""
 
-    picture: str | bytes
+    picture: str | bytes | VideoFrame
     steering: float
     seconds: float
 
+    def pixels(self) -> Image:
+        """Return the picture, RGB uint8 (height, width, 3); raises BadImage and OSError."""
+        if isinstance(self.picture, VideoFrame):
+            return self.picture.pixels()
+        return decode_image(self.picture if isinstance(self.picture, bytes) else read_file(self.picture))
+
 
 def read_labelled(settings: CalibrateSettings) -> LabelledPictures:
-    """Return pictures of the first seconds, evenly spread, of their most frequent size.
+    """Return pictures of the drive, evenly spread, of their most frequent size.
 
     The frames of an imported recording become pictures of the shape that framing.json beside its log says. Raises
     UserError where there are too few, or a steering beyond -1 to 1; SettingError for what only a table of labels needs.
@@ -78,35 +83,37 @@ def read_labelled(settings: CalibrateSettings) -> LabelledPictures:
         )
     if is_recording(settings.labels or source):
         check_unused(settings, settings.labels or source, "steering_column", "rate")
-    first = list(_first(_labelled(settings, recorded), settings.seconds))
-    chosen = [first[index] for index in evenly(len(first), _MAX_PICTURES)]
-    read: list[tuple[_Labelled, Image]] = []
+    chosen = _spread(_labelled(settings, recorded), settings.seconds or math.inf)
+    read: list[tuple[_Labelled, tuple[int, int], Image]] = []
     for one in chosen:
         with suppress(BadImage, OSError):
-            picture = decode_image(one.picture if isinstance(one.picture, bytes) else read_file(one.picture))
-            if imported:  # in the shape of the camera's again
-                picture = resized(picture, (imported.width, imported.height))
-            read.append((one, picture))
-    most_frequent = Counter(picture.shape for _, picture in read).most_common(1)
-    usual = [(one, picture) for one, picture in read if picture.shape == most_frequent[0][0]]
+            picture = one.pixels()
+            width, height = (imported.width, imported.height) if imported else picture.shape[1::-1]
+            factor = max(1, int(SHORTEST_FOCAL * width / FOCAL_PX))  # more pixels would only take time
+            read.append((one, (width, height), resized(picture, (width // factor, height // factor))))
+    most_frequent = Counter(size for _, size, _ in read).most_common(1)
+    usual = [(one, picture) for one, size, picture in read if size == most_frequent[0][0]]
     if len(usual) < _FEWEST:
         raise UserError(
-            f"{source}: {len(usual)} pictures of one size with a steering in its first {settings.seconds:g} s, "
-            f"expected {_FEWEST} or more; name a longer drive, or give more --seconds"
+            f"{source}: {len(usual)} pictures of one size with a steering, expected {_FEWEST} or more; name a longer "
+            "drive"
         )
     steering = np.array([one.steering for one, _ in usual])
     if np.ptp(steering) < 1e-6:
-        raise UserError(
-            f"{source}: its steering is {steering[0]:g} throughout the first {settings.seconds:g} s, expected bends; "
-            "give more --seconds"
-        )
-    if (most := max(abs(one.steering) for one in first)) > 1 + ROUNDING:
+        raise UserError(f"{source}: its steering is {steering[0]:g} throughout, expected bends; name a drive with some")
+    if (most := np.abs(steering).max()) > 1 + ROUNDING:
         raise UserError(
             f"{settings.labels or source}: a steering of {most:g} to one side, expected -1 to 1; import the pictures "
             f"with the unit of their steering first, and calibrate on that: bcclone import {source} -o NEW --unit UNIT"
         )
     seconds = np.array([one.seconds for one, _ in usual])
-    return LabelledPictures([picture for _, picture in usual], steering, seconds, len(first), len(chosen) - len(usual))
+    return LabelledPictures(
+        pictures=[picture for _, picture in usual],
+        size=most_frequent[0][0],
+        steering=steering,
+        seconds=seconds,
+        unreadable=len(chosen) - len(usual),
+    )
 
 
 def _labelled(settings: CalibrateSettings, recorded: bool) -> Iterable[_Labelled]:
@@ -127,7 +134,7 @@ def _labelled(settings: CalibrateSettings, recorded: bool) -> Iterable[_Labelled
         return (
             _Labelled(picture, row.steering, row.time_ms / 1000)
             for row in rows
-            if isinstance(picture := row.images.get("center"), bytes) and not row.deleted
+            if (picture := row.images.get("center")) is not None and not row.deleted
         )
     files = frame_files(source)
     labels = read_labels(settings.labels or find_log(str(source)), settings.steering_column).steering
@@ -146,16 +153,21 @@ def _labelled(settings: CalibrateSettings, recorded: bool) -> Iterable[_Labelled
     ]
 
 
-def _first(labelled: Iterable[_Labelled], seconds: float) -> Iterator[_Labelled]:
-    """Yield the pictures of the first seconds of driving, with these; longer pauses do not count."""
-    rest = iter(labelled)  # a tub, whose pictures are not all in memory at once
+def _spread(labelled: Iterable[_Labelled], seconds: float) -> list[_Labelled]:
+    """Return pictures from all over the first seconds of driving, with these; longer pauses do not count."""
+    rest = iter(labelled)
     begin = list(islice(rest, _FEWEST))
     usual = float(np.median(np.diff([one.seconds for one in begin]))) if len(begin) > 1 else 0.0
     longest = max(_MAX_STEP, _USUAL_STEPS * usual)
-    driven, before = 0.0, None
-    for one in chain(begin, rest):
+    spread: list[_Labelled] = []
+    driven, before, every = 0.0, None, 1
+    for number, one in enumerate(chain(begin, rest)):
         step = one.seconds - (one.seconds if before is None else before)
         driven, before = driven + (step if 0 <= step <= longest else 0.0), one.seconds
         if driven > seconds:
-            return
-        yield one._replace(seconds=driven)
+            break
+        if number % every == 0:
+            spread.append(one._replace(seconds=driven))
+        if len(spread) == 2 * _MAX_PICTURES:  # the pictures of a long tub do not fit into memory
+            spread, every = spread[::2], 2 * every
+    return [spread[index] for index in evenly(len(spread), _MAX_PICTURES)]

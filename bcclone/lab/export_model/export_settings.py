@@ -15,9 +15,8 @@ FORMATS = {  # name: (ending of the file, description)
 }
 TFLITE = (LITERT, DONKEYCAR)
 _THROTTLE = 0.2  # with which donkeycars drive slowly
-TOLERANCE = 1e-5  # of the steering, which is -1 to 1, between an exported file and its model
 FLOAT16, INT8 = "float16", "int8"
-_OF_TFLITE, _OF_CAR = ("quantize", "calibrate"), ("camera", "throttle", "throttle_in_bends", "throttle_speed_mph")
+_OF_TFLITE, _OF_CAR = ("quantize",), ("camera", "throttle", "throttle_in_bends", "throttle_speed_mph")
 
 
 ModelFormat = Annotated[str, Setting(choices=tuple(FORMATS))]
@@ -41,8 +40,8 @@ class ExportModelSettings(Checked):
     )
     calibrate: Path | None = setting(
         None,
-        "recording, tub or folder with pictures of your camera, which --quantize int8 takes its ranges from; the file "
-        "is compared with the model on others of them",
+        "recording, tub or folder with pictures of your camera, on which the file is compared with the model; "
+        "--quantize int8 takes its ranges from others of them",
         unit="FOLDER",
     )
     camera: Size = setting(
@@ -82,8 +81,6 @@ class ExportModelSettings(Checked):
                 "{quantize} int8 needs pictures of the camera that it will drive with; name a recording, a tub or a "
                 "folder of them with {calibrate}"
             )
-        if self.calibrate and not self.quantize:
-            raise SettingError("{calibrate} has no effect without {quantize}; leave it out")
         if self.throttle_in_bends is not None and self.throttle_speed_mph is not None:
             raise SettingError(
                 "{throttle_in_bends} and {throttle_speed_mph} both say where the car is slow; leave one of them out"

@@ -29,6 +29,7 @@ from bcclone.model.policy import SteeringCalibration
 from bcclone.model.recurrent import steps_of
 from bcclone.system.arrays import Float32Array
 from bcclone.system.errors import UserError
+from bcclone.system.opencv import cv2, resized
 
 Inputs = Mapping[str, Any]
 Outputs = dict[str, Float32Array]
@@ -36,6 +37,7 @@ Run = Callable[[Inputs], Outputs]
 Shapes = Mapping[str, tuple[int, ...]]
 Law = Callable[[Any, Any], Any]  # angle, (cars, 1), and the network's numbers, (cars, outputs) -> throttle, (cars, 1)
 
+_SHADES = 6, 8  # rows and columns of what a smooth frame is drawn from
 PICTURE, ANGLE, THROTTLE = "img_in", "n_outputs0", "n_outputs1"
 _SPEED, _THROTTLE = (
     next(number for number, each in enumerate(OUTPUTS) if each.predict == name) for name in ("speed", "throttle")
@@ -65,11 +67,15 @@ class Interface:
             for name, shape in self.inputs.items()
         }
 
-    def noise(self, count: int) -> list[Image]:
-        """Return frames of noise, from dark to bright; every colour and every kind of edge occurs."""
+    def drawn(self, count: int) -> list[Image]:
+        """Return frames from dark to bright: of noise, in which every colour and edge occurs, and of smooth shades."""
         random, (width, height) = np.random.default_rng(0), self.camera
-        levels = (256 * (number + 1) // count for number in range(count))
-        return [random.integers(0, level, (height, width, 3), dtype=np.uint8) for level in levels]
+        frames: list[Image] = []
+        for number in range(count):
+            rows, columns = (height, width) if number % 2 else _SHADES
+            pixels = random.integers(0, 256 * (number + 1) // count, (rows, columns, 3), dtype=np.uint8)
+            frames.append(resized(pixels, self.camera, cv2.INTER_CUBIC))
+        return frames
 
 
 def frame_interface(file: ModelFile) -> Interface:

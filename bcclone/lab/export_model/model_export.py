@@ -5,9 +5,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from bcclone.dataset.images import BadImage, Image, decode_image
+from bcclone.dataset.statistics import evenly
 from bcclone.lab.export_model.costs import Costs, costs_of
 from bcclone.lab.export_model.export_settings import (
     DONKEYCAR,
@@ -17,7 +16,6 @@ from bcclone.lab.export_model.export_settings import (
     ONNX,
     SAVED_MODEL,
     TFLITE,
-    TOLERANCE,
     ExportModelSettings,
 )
 from bcclone.model.onnx_model import load_onnxruntime
@@ -70,14 +68,12 @@ class ExportModelResult:
             for name, shape in (self.inputs | self.outputs).items()
         ]
         lines += [f"throttle: {self.throttle}"] if self.throttle else []
-        difference = f"a difference of at most {self.greatest_difference:.1e}"
-        if self.mean_difference > TOLERANCE:
-            difference = f"a mean difference of {self.mean_difference:.4f}, at most {self.greatest_difference:.3f}"
         unread = f", {self.unreadable} could not be read" if self.unreadable else ""
         runtime = ", without XNNPACK, as donkeycar runs it" if self.to == DONKEYCAR else ""
         lines += [
-            f"{self.output}: written, {self.megabytes:g} MB; it answers as {self.model} does, with {difference}, "
-            f"on {self.frames} frames{unread}",
+            f"{self.output}: written, {self.megabytes:g} MB; it answers as {self.model} does, on {self.frames} "
+            f"frames with a difference of {self.mean_difference:.1e} on average, {self.greatest_difference:.1e} at most"
+            f"{unread}",
             f"{self.milliseconds:.2f} ms for a frame, the median on one core of this machine{runtime}",
         ]
         if costs := self.costs:
@@ -119,15 +115,15 @@ def export_model(settings: ExportModelSettings, notify: Notify = lambda line: No
         raise UserError(f"{settings.model}: it sees several frames; --quantize int8 takes networks of single frames; "
                         "use --quantize float16")  # fmt: skip
     pictures, unreadable = read_pictures(settings.calibrate, interface.camera) if settings.calibrate else ([], 0)
-    frames = pictures[1::2] or interface.noise(_FRAMES)
+    frames = pictures[1::2] if pictures and settings.quantize else [*interface.drawn(_FRAMES), *pictures[1::2]]
     with (
         atomic.replacing_folder(output) if settings.to == SAVED_MODEL else atomic.replacing(output, follow=True) as new
     ):
         notify(f"{settings.model}: writing it as {settings.to}, with {file.preprocessing.describe()} inside")
         write_exported(new, settings, file, interface, interface.inputs_of(pictures[::2]))
-        notify(f"comparing its answers with the model's on {len(frames)} frames{'' if pictures else ' of noise'}")
+        notify(f"comparing its answers with the model's on {len(frames)} frames")
         apart = check_answers(new, settings, interface, frames)
-        milliseconds = median_ms(new, settings.to, interface, frames[:_FRAMES])
+        milliseconds = median_ms(new, settings.to, interface, frames[-_FRAMES:])
         size = sum(each.stat().st_size for each in (new, *new.rglob("*")) if each.is_file())
         costs = costs_of(new.read_bytes()) if settings.to in TFLITE else None
     return ExportModelResult(
@@ -175,7 +171,7 @@ def read_pictures(folder: Path, camera: tuple[int, int]) -> tuple[list[Image], i
     )
     pictures: list[Image] = []
     unreadable = 0
-    for index in np.unique(np.linspace(0, len(paths) - 1, min(2 * _PICTURES, len(paths))).astype(int)):
+    for index in evenly(len(paths), 2 * _PICTURES):
         try:
             picture = decode_image(read_bytes(paths[index], "image"))
             if picture.shape[1::-1] != camera:
@@ -188,5 +184,4 @@ def read_pictures(folder: Path, camera: tuple[int, int]) -> tuple[list[Image], i
             f"{folder}: {len(pictures)} pictures (.jpg, .png) that can be read, expected {_FEWEST} or more of the "
             "car's camera; name a recording, a tub or a folder of pictures"
         )
-    chosen = np.linspace(0, len(pictures) - 1, min(_PICTURES, len(pictures))).astype(int)
-    return [pictures[index] for index in chosen], unreadable
+    return [pictures[index] for index in evenly(len(pictures), _PICTURES)], unreadable

@@ -94,7 +94,7 @@ def test_the_search_finds_the_lens_that_the_witness_reads():
             return Trial(framing, trial, float(np.corrcoef(trial, labels)[0, 1]))
 
     pictures = [np.zeros((120, 160, 3), np.uint8)] * 60
-    labelled = LabelledPictures(pictures, labels, np.arange(60.0), 60, 0)
+    labelled = LabelledPictures(pictures, (160, 120), labels, np.arange(60.0), 0)
     lens = Search(lambda frames: np.zeros(len(frames)), labelled).find({}).framing.lens
     assert not lens.fisheye
     assert lens.horizon_row == pytest.approx(horizon, abs=5)
@@ -129,7 +129,7 @@ def test_a_network_that_does_not_read_the_camera_is_refused(car, tmp_path):
     lines = [f"{number},{value}" for number, value in enumerate(random.uniform(-1, 1, FRAMES))]
     (tmp_path / "labels.csv").write_text("\n".join(["frame_id,steering_angle", *lines]) + "\n")
     words = ("--rows", "0:120", "-o", tmp_path / "car.h5")
-    with pytest.raises(UserError, match=r"does not read this camera.*--seconds.*--framing"):
+    with pytest.raises(UserError, match=r"does not read this camera.*longer drive.*--framing"):
         run_command("calibrate", MODEL, car / "frames", tmp_path / "labels.csv", *words)
     assert not (tmp_path / "car.h5").exists()
 
@@ -140,7 +140,26 @@ def test_the_most_frequent_size_counts_and_seconds_at_less_than_a_frame_a_second
     settings = CalibrateSettings(MODEL, tmp_path / "frames", car / "labels.csv", rate=0.5, seconds=120)
     labelled = read_labelled(settings)
     assert (labelled.size, labelled.unreadable) == ((160, 120), 1)
-    assert (labelled.frames, labelled.seconds[-1]) == (61, 120)
+    assert (len(labelled.pictures), labelled.seconds[-1]) == (60, 120)
+
+
+def test_the_pictures_are_from_the_whole_drive_and_have_no_more_pixels_than_frames_need(tmp_path):
+    (tmp_path / "frames").mkdir()
+    lines = ["frame_id,steering_angle"]
+    picture = cv2.imencode(".jpg", np.zeros((720, 960, 3), np.uint8))[1].tobytes()
+    for number in range(700):
+        (tmp_path / "frames" / f"{number}.jpg").write_bytes(picture)
+        lines.append(f"{number},{np.sin(number / 30):.4f}")
+    (tmp_path / "labels.csv").write_text("\n".join(lines) + "\n")
+    labelled = read_labelled(CalibrateSettings(MODEL, tmp_path / "frames", tmp_path / "labels.csv", rate=5.0))
+    assert (labelled.size, labelled.pictures[0].shape) == ((960, 720), (360, 480, 3))
+    assert (len(labelled.pictures), labelled.seconds[0], labelled.seconds[-1]) == (
+        160,
+        0.0,
+        pytest.approx(139.8, abs=1),
+    )
+    assert np.diff(labelled.seconds).max() <= 2 * 139.8 / 160
+    assert np.array_equal(labelled.steering.round(4), np.sin(labelled.seconds * 5 / 30).round(4))
 
 
 def test_the_next_command_is_one_that_the_shell_takes(car, tmp_path, capsys):
@@ -174,13 +193,13 @@ def test_a_mistake_is_named(car, tmp_path):
     (tmp_path / "car.framing.png").write_text("mine")
     refused("car.framing.png exists already.*--force")
     (tmp_path / "car.framing.png").unlink()
-    refused("12 pictures of one size.*more --seconds", "--seconds", "5.9", "--rate", "2")
+    refused("12 pictures of one size.*longer drive", "--seconds", "5.9", "--rate", "2")
     refused("which have no rows 30 to 130.*correct the framing", "--rows", "30:130")
     refused("--framing and horizon-row both say", "--framing", "x.json", "--set", "horizon-row=3")
     refused("no such|cannot be read|not a complete", model=tmp_path / "none.h5")
     flat = "".join(f"{number},0\n" for number in range(FRAMES))
     (tmp_path / "flat.csv").write_text(f"frame_id,steering_angle\n{flat}")
-    refused("its steering is 0 throughout the first 60 s", labels=(tmp_path / "flat.csv",))
+    refused("its steering is 0 throughout, expected bends", labels=(tmp_path / "flat.csv",))
     degrees = "".join(f"{number},{number - 20}\n" for number in range(FRAMES))
     (tmp_path / "degrees.csv").write_text(f"frame_id,steering_angle\n{degrees}")
     refused("degrees.csv: a steering of 69 to.*expected -1 to 1.*--unit", labels=(tmp_path / "degrees.csv",))
