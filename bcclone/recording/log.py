@@ -59,7 +59,7 @@ _OTHER_FILES = {
     rb"version https://git-lfs": "a git-LFS pointer, not the data; fetch the data with: git lfs pull",
     rb"\x89HDF": "an HDF5 file, expected a recording; training takes recordings alone, or one store: "
     "bcclone model {path}; a model drives: bcclone drive {path}",
-    rb"PK\x03\x04|\x1f\x8b|Rar!|7z\xbc\xaf": "an archive; unpack it, and name the folder of its driving_log.csv",
+    rb"(?s)PK\x03\x04|\x1f\x8b|Rar!|7z\xbc\xaf|.{257}ustar": "an archive; unpack it, and name the folder that it holds",
     rb"\xff\xd8\xff|\x89PNG": "a picture; name the folder of its recording, or make one of pictures and a table: "
     "bcclone import {folder} -o recordings/NAME",
     rb"(?s).{4}ftyp|\x1a\x45\xdf\xa3|RIFF": "a video; make a recording of it and a table with its steering: "
@@ -193,15 +193,20 @@ def read_standard(lines: Sequence[str]) -> _Read | None:
 def _read_text(path: Location) -> str:
     with explained(path, "", "check the file and its permissions, or name another"):
         data = read_bytes(path, "table")
-    for begin, what in _OTHER_FILES.items():
-        if re.match(begin, data[:100]):
-            raise ForeignLog(path, f"it is {what.format(path=path, folder=path.parent)}")
+    if what := other_file(path, data[:512]):
+        raise ForeignLog(path, f"it is {what}")
     text = _decode(data).replace("\r\n", "\n").replace("\r", "\n").replace("\ufeff", "")  # joined logs have several
     if (count := text.count("\n")) > _LINES:
         raise UserError(f"{path}: {count} lines, expected at most {_LINES}; divide it into several recordings")
     if not text.strip():
         raise ForeignLog(path, f"the file is empty, expected rows of {COLUMNS}", empty=True)
     return text
+
+
+def other_file(path: Location, begin: bytes) -> str:
+    """Return what a file is that is no table, by its first bytes, and the remedy; "" if it may be one."""
+    found = (what for pattern, what in _OTHER_FILES.items() if re.match(pattern, begin))
+    return next(found, "").format(path=path, folder=path.parent)
 
 
 def _decode(data: bytes) -> str:

@@ -20,6 +20,7 @@ from bcclone.lab.exchange.labelled_video import VideoFrame
 from bcclone.lab.exchange.left_out import Findings, Summary
 from bcclone.recording.edits import DELETE, Edit, Edits, write_edits
 from bcclone.recording.files import IMAGES
+from bcclone.recording.log import other_file
 from bcclone.recording.row import CAMERAS, RowError, image_stamp
 from bcclone.recording.run_tables import DRIVERS, TRACE
 from bcclone.recording.writer import RecordingWriter
@@ -34,11 +35,6 @@ from bcclone.system.settings import SettingError, settings_of
 _EPOCH, _LAST = datetime(1970, 1, 1), datetime(9999, 1, 1)  # the times that the names of images can hold
 _LAST_MS = (_LAST - _EPOCH) // timedelta(milliseconds=1)
 _FRAME_SIZE = FRAME_WIDTH, FRAME_HEIGHT
-_TAR_AT = 257  # where a tar archive has its mark
-_ARCHIVES = {
-    b"PK\3\4": "a ZIP archive", b"\x1f\x8b": "a gzip archive", b"BZh": "a bzip2 archive", b"\xfd7zXZ": "an xz archive",
-    b"7z\xbc\xaf": "a 7z archive", b"Rar!": "a RAR archive", b"ustar": "a tar archive",
-}  # fmt: skip
 _TOGETHER = 8  # rows that a thread reads and converts at once
 
 
@@ -242,11 +238,8 @@ def format_of(source: Path, table: Path | None = None) -> str:
     if detected:
         return detected.name
     with suppress(OSError), open_file(source, "store") as file:
-        begin = file.read(_TAR_AT + 5)
-        if archive := next(
-            (kind for first, kind in _ARCHIVES.items() if first in (begin[: len(first)], begin[_TAR_AT:])), ""
-        ):
-            raise UserError(f"{source}: {archive}; unpack it, and name the folder", exit_code=2)
+        if (what := other_file(source, file.read(512))) and not what.startswith("a video"):
+            raise UserError(f"{source}: {what}", exit_code=2)
     what = "no such file or folder" if not source.exists() else f"none of the formats {', '.join(IMPORT_FORMATS)}"
     expected = ", ".join(f"{each.expected} ({each.name})" for each in formats)
     raise UserError(f"{source}: {what}; expected a folder with {expected}", exit_code=2)

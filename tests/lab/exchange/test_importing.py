@@ -173,11 +173,18 @@ def test_a_log_of_another_form_under_the_name_of_the_simulators_is_imported(tmp_
     assert imported(folder, tmp_path / "out", unit="ratio").rows == 3
 
 
-@pytest.mark.parametrize(("begin", "kind"), [(b"PK\3\4", "a ZIP archive"), (b"\0" * 257 + b"ustar", "a tar archive")])
-def test_an_archive_is_named_as_what_it_is(tmp_path, begin, kind):
-    (tmp_path / "tub.zip").write_bytes(begin)
-    with pytest.raises(UserError, match=f"tub.zip: {kind}; unpack it, and name the folder"):
-        imported(tmp_path / "tub.zip", tmp_path / "out")
+@pytest.mark.parametrize(
+    ("begin", "words"),
+    [
+        (b"PK\3\4", "an archive; unpack it, and name the folder"),
+        (b"\0" * 257 + b"ustar", "an archive; unpack it, and name the folder"),
+        (b'["cam/image_array"]', "bcclone import FOLDER"),
+    ],
+)
+def test_a_file_that_is_no_source_is_named_as_what_it_is(tmp_path, begin, words):
+    (tmp_path / "tub.1").write_bytes(begin)
+    with pytest.raises(UserError, match=f"tub.1: .*{words}"):
+        imported(tmp_path / "tub.1", tmp_path / "out")
 
 
 def test_of_several_cameras_of_a_data_set_the_one_that_looks_forward_is_asked_for(tmp_path):
