@@ -7,6 +7,7 @@ header, and its columns are called 1, 2 and so on. Cells that hold an image and 
 import csv
 import math
 import re
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -76,7 +77,9 @@ def read_foreign(path: Path, findings: Findings | None = None) -> ForeignTable:
     Raises UserError for one that cannot be read, is too large, or has no rows.
     """
     try:
-        with TextIOWrapper(open_file(path, "cells"), encoding="utf-8-sig", errors="replace", newline="") as file:
+        content = open_file(path, "cells")
+        encoding = "utf-16" if content.peek(2)[:2] in (BOM_UTF16_LE, BOM_UTF16_BE) else "utf-8-sig"
+        with TextIOWrapper(content, encoding, errors="replace", newline="") as file:
             start = list(islice(_lines(file), 20))
             file.seek(0)
             rows = csv.reader(_lines(file), delimiter=_separator_of(start), skipinitialspace=True)
@@ -138,7 +141,8 @@ def _is_header(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
     below = (Counter(map(_kind, filter(None, cells))).most_common(1) for cells in columns)
     usual = [kind[0][0] if kind else "" for kind in below]
     alike = [kind == other for kind, other, cell in zip(kinds, usual, first, strict=False) if cell and (kind or other)]
-    return 2 * sum(alike) < len(alike) or not alike
+    is_counted = [cell for cell in first if cell] == [str(number) for number in range(len(first) - first.count(""))]
+    return 2 * sum(alike) < len(alike) or not alike or (is_counted and not all(alike))  # pandas numbers columns
 
 
 def _kind(cell: str) -> str:

@@ -20,10 +20,11 @@ _UNIT_ENDINGS = {
 }  # fmt: skip
 _UNITS = "|".join(_UNIT_ENDINGS)
 _NAMED = re.compile(  # a plain name of a column of times
-    "(?:(?:frame|image|img|cam|camera|unix|epoch|ros|sim|record|recorded|recording|capture|captured|log|sys|system|"
+    "(?:(?:frame|image|img|cam|camera|elapsed|unix|epoch|ros|sim|record|recorded|recording|capture|captured|log|sys|system|"
     "sensor|header|field_header)_)?"
-    f"(?:time_?stamp|date_?time|time|date|stamp|ts|t|clock|utc|epoch|{_UNITS})(?:_(?:{_UNITS}|utc|local|unix|iso))?"
+    f"(?:time_?stamp|date_?time|time|date|stamp|ts|t|clock|utc|epoch|elapsed|{_UNITS})(?:_(?:{_UNITS}|utc|local|unix|iso))?"
 )
+_MAY_BE = re.compile(r"(^|_)(time|timestamp|date|stamp|clock)(_|$)")
 _OF_TWO = (("date", "time", " "), ("sec", "nanosec", "."), ("secs", "nsecs", "."))  # endings of two columns of one time
 _YEAR_2000_MS, _YEAR_2100_MS = 946_684_800_000, 4_102_444_800_000
 _STEP_MS, _DATE_STEP_MS, _DAY_MS = 2000, 60_000, 86_400_000
@@ -88,14 +89,15 @@ def find_times(table: ForeignTable, settings: ImportSettings, names: Sequence[st
             first = times_of(table.first_cells(name))
             if first and (first.is_since_1970 or first.unit in _FORMS) and (times := times_of(cells, name)):
                 return replace(times, columns=(name,))
-    if not named:
+    unclear = [((name,), cells) for name, cells in table.cells.items() if _MAY_BE.search(plain(name))]
+    if not (named or unclear):
         return None
-    columns, cells = named[0]
-    example = next(filter(None, cells), "")
+    (column, *_), cells = (named or unclear)[0]
+    problem = "holds no times that can be read" if named else "may hold times, but is not called like them"
     raise UserError(
-        f"{table.path}: column {columns[0][:60]!r} holds no times that can be read, such as {example[:60]!r}; "
-        "expected numbers in s, ms, us or ns, or dates such as 2018-07-01 17:09:44.912, which differ; name another "
-        "column with --time-column, or count the rows with --frame-rate 20",
+        f"{table.path}: column {column[:60]!r} {problem}, such as {next(filter(None, cells), '')[:60]!r}; "
+        "expected numbers in s, ms, us or ns, or dates such as 2018-07-01 17:09:44.912, which differ; name a column "
+        "with --time-column, or count the rows with --frame-rate 20",
         exit_code=2,
     )
 

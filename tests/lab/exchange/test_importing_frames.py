@@ -88,6 +88,8 @@ SULLY = [f"{n}.jpg {15 * n}.000000,2018-07-01 17:09:44:{60 * n}" for n in range(
             "steering_column": "1", "unit": "deg", "image_column": "2", "time_column": "3"}),
         (["file,steering_deg,t", *(f"{n},{n}.jpg,{15 * n},{60 * n}" for n in range(3))], {}),  # row names of R
         (["file,steering_deg,t_ms", *(f"{n}.jpg,{15 * n},{60 * n}," for n in range(3))], {}),
+        ([",0,1,2", *(f"{n},{n}.jpg,{15 * n},{60 * n}" for n in range(3))], {  # pandas, without names
+            "steering_column": "1", "unit": "deg", "time_column": "2"}),
     ],
 )  # fmt: skip
 def test_a_table_is_divided_by_what_its_cells_hold_and_the_first_row_may_be_data(tmp_path, lines, settings):
@@ -97,6 +99,12 @@ def test_a_table_is_divided_by_what_its_cells_hold_and_the_first_row_may_be_data
     assert rows_of(result)["steering"].tolist() == pytest.approx([0, 0.04, 0.08])
     assert rows_of(result)["time_ms"].diff().tolist()[1:] == [60, 60]
     assert [color_shown(result.output, n) for n in range(3)] == [pytest.approx(color_of(n), abs=6) for n in range(3)]
+
+
+def test_a_table_of_utf_16_is_read(tmp_path):
+    folder = make_frames(tmp_path / "set", NAMES)
+    (folder / "labels.csv").write_text("image,steering\n" + "".join(f"{name},0.1\n" for name in NAMES), "utf-16")
+    assert imported(folder).rows == 3
 
 
 def test_one_cut_line_leaves_the_others_readable(tmp_path):

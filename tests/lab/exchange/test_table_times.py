@@ -126,4 +126,7 @@ def test_times_are_found_in_the_names_of_images(tmp_path, name):
 def test_times_that_no_camera_has_are_asked_for_or_counted(tmp_path, cells, words):
     with pytest.raises(UserError, match=words):
         times_of_frames(tmp_path, "time", cells)
+    if cells[0] == "0.001":
+        with pytest.raises(UserError, match=r"column 'lap_time' may hold times, .* such as '0\.001'; .*--time-column"):
+            times_of_frames(tmp_path / "lap", "lap_time", cells)
     assert times_of_frames(tmp_path, "time", cells, frame_rate=10) == [100 * number for number in range(len(cells))]
