@@ -9,7 +9,7 @@ What a program may use is listed in __init__.pyi, and loaded when it is asked fo
 
 import sys  # nothing else, since `python -m bcclone` cannot handle Ctrl-C before this module is loaded
 
-ModuleType = type(sys)
+ModuleType = type(sys.modules[__name__])
 _PLACES: dict[str, tuple[str, str]] = {}
 
 

@@ -16,7 +16,17 @@ from pathlib import Path
 
 from bcclone import __version__
 from bcclone.commands import COMMANDS, FAMILIES, load_command, split_line
-from bcclone.commands.options import Browser, Command, Common, Given, ResultsFolder, list_of, make_parser, notify
+from bcclone.commands.options import (
+    Browser,
+    Command,
+    Common,
+    Given,
+    Parser,
+    ResultsFolder,
+    list_of,
+    make_parser,
+    notify,
+)
 from bcclone.system.atomic import make_folder
 from bcclone.system.errors import UserError, printable
 from bcclone.system.interrupts import keeping_interrupts
@@ -48,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return run(name, f"bcclone {name}", words)
     family = arguments[0] if arguments and arguments[0] in FAMILIES else ""
     commands = {name: text for name, text in COMMANDS.items() if name.startswith(family)}
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="bcclone",
         description="Record driving in the Udacity simulator, train a network on it, and let it drive.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -82,7 +92,7 @@ def run_command(command: Command, prog: str, argv: Sequence[str] | None = None) 
             code = perform(command, given)
             sys.stdout.flush()
     except KeyboardInterrupt as interrupt:
-        print(f"\ninterrupted: {str(interrupt) or command.left_behind(given)}", file=sys.stderr)
+        print(printable(f"\ninterrupted: {str(interrupt) or command.left_behind(given)}"), file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -18,8 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from filelock import FileLock
-from hypothesis import Phase, settings
+from hypothesis import HealthCheck, Phase, settings
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # of all workers of pytest-xdist
@@ -30,6 +29,7 @@ from bcclone.model.keras_files import stored
 from bcclone.simulator.record import record
 from bcclone.simulator.world_settings import ExpertSettings, RecordSettings
 from bcclone.system.location import parse_location
+from bcclone.system.output import locked
 from tests.processes import said
 
 ROOT = Path(__file__).parent.parent
@@ -70,6 +70,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 for display in ("DISPLAY", "WAYLAND_DISPLAY"):  # without one, no test opens a browser
     os.environ.pop(display, None)
 
+# tests pass while other programs use all cores: the time of an example says nothing
+settings.register_profile("bcclone", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("bcclone")
 # `make mutants`: the same inputs each time, and a failure need not be made small
 settings.register_profile("mutants", derandomize=True, database=None, phases=(Phase.explicit, Phase.generate))
 
@@ -134,7 +137,7 @@ def made_once(tmp_path_factory, name, make):
     folder = base / "made_once" / name
     complete = folder.with_suffix(".complete")
     folder.parent.mkdir(exist_ok=True)
-    with FileLock(folder.with_suffix(".lock")):
+    with locked(folder, "wait for it", seconds=3600):
         if not complete.exists():
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()

@@ -77,7 +77,7 @@ class FakePage:
     """A page without a browser: reads frames, acknowledges them, and sends what a test wants."""
 
     def __init__(self, port, acknowledges=True, **options):
-        self.socket = websocket.create_connection(f"ws://127.0.0.1:{port}/socket", timeout=10, **options)
+        self.socket = websocket.create_connection(f"ws://127.0.0.1:{port}/socket", timeout=60, **options)
         self.acknowledges = acknowledges
         self.inputs = 0
 

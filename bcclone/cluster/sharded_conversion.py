@@ -23,10 +23,10 @@ from bcclone.dataset.rows import NO_FRAME
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.store import Store, StoreContent
 from bcclone.dataset.store_writer import content_hash
-from bcclone.system import atomic
 from bcclone.system.arrays import IndexArray
 from bcclone.system.errors import UserError
 from bcclone.system.location import Location, as_local, check_writable, is_url, reaching
+from bcclone.system.output import NEW_FOLDER, check_output, locked
 from bcclone.system.progress import Notify, ProgressBar
 from bcclone.system.task_pool import TaskPool
 
@@ -50,8 +50,11 @@ class _Shards(OneFile):
 
     @contextmanager
     def opened(self) -> Iterator[Store | None]:
-        settings = self.settings
-        with open_store(settings.output) if settings.adding else nullcontext() as old:
+        settings, folder = self.settings, self.settings.output
+        with (
+            nullcontext() if is_url(folder) else locked(as_local(folder), "wait until it ends, or name another -o"),
+            open_store(folder) if settings.adding else nullcontext() as old,
+        ):
             _check_folder(settings)
             # a cluster that does not answer is found before hours of reading logs
             with open_pool(settings.scheduler, notify=self.notify) if settings.scheduler else nullcontext() as pool:
@@ -72,10 +75,9 @@ class _Shards(OneFile):
                     "--force, add to it with --add, or name another -o"
                 )
             return Written(open_store(folder), plan.skips, (f"{folder} is complete already",))
-        with (
-            _made_and_locked(folder),
-            nullcontext(self.cluster) if self.cluster else open_pool("", settings.jobs) as pool,
-        ):
+        if not is_url(folder):
+            as_local(folder).mkdir(exist_ok=True)
+        with nullcontext(self.cluster) if self.cluster else open_pool("", settings.jobs) as pool:
             written = write_shards(shards, pool)
             unusable = {
                 int(block.files[index]): reason
@@ -98,7 +100,7 @@ def _check_folder(settings: ShardingSettings) -> None:
     if is_url(folder):
         check_writable(folder)
     elif not folder.exists():
-        atomic.check_output(as_local(folder), False, "")
+        check_output(as_local(folder), NEW_FOLDER)
         return
     with reaching(folder):
         if not folder.exists():
@@ -113,19 +115,6 @@ def _check_folder(settings: ShardingSettings) -> None:
         raise UserError(
             f"{folder} holds shards of an interrupted run; complete it with --resume, or begin anew with --force"
         )
-
-
-@contextmanager
-def _made_and_locked(folder: Location) -> Iterator[None]:
-    """Make a local folder, and lock it against other processes; an object store has neither folders nor locks."""
-    if is_url(folder):
-        yield
-        return
-    folder = as_local(folder)
-    folder.mkdir(exist_ok=True)
-    busy = f"{folder}: another process is writing this store; wait until it ends, or name another -o"
-    with atomic.locked(folder, busy):
-        yield
 
 
 def write_shards(shards: ShardPlan, pool: TaskPool) -> list[WrittenShard]:

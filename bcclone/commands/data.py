@@ -1,6 +1,7 @@
 """Recordings -> a store, or a report on their faults; edits of a recording."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from bcclone.commands.options import Given, Result, SettingsFile, command, notif
 from bcclone.dataset.sample_settings import PreprocessSettings, SampleSettings
 from bcclone.recording import EditSettings
 from bcclone.system.errors import UserError
+from bcclone.system.output import PICTURE, writing
 from bcclone.system.settings import argument, setting
 from bcclone.system.settings_file import read_settings_file
 
@@ -92,13 +94,14 @@ def _check(inputs: Sequence[str], view: Path | None) -> Result:
 
     if view and view.suffix.lower() != ".png":
         raise UserError(f"--view {view}, expected the name of a picture that ends in .png", exit_code=2)
-    reports = check(inputs)
-    if view:
-        if len(reports) != 1 or not reports[0].is_diagnosed:
-            raise UserError("--view draws one recording with images, of 200 rows or more; name one", exit_code=2)
-        from bcclone.pictures.plots.drive_pictures import plot_diagnosis
+    with _drawing(view, inputs):
+        reports = check(inputs)
+        if view:
+            if len(reports) != 1 or not reports[0].is_diagnosed:
+                raise UserError("--view draws one recording with images, of 200 rows or more; name one", exit_code=2)
+            from bcclone.pictures.plots.drive_pictures import plot_diagnosis
 
-        plot_diagnosis(reports[0], view)
+            plot_diagnosis(reports[0], view)
     diagnoses = [report.diagnosis for report in reports if report.diagnosis]
     advice = advise([one.coverage for one in diagnoses if one.coverage])
     parts = [report.as_text() for report in reports]
@@ -121,10 +124,16 @@ def edit(settings: EditSettings) -> Result:
     """
     from bcclone.recording import editing
 
-    result = editing.edit(settings)
-    if settings.view is not None:
-        from bcclone.pictures.plots.drive_pictures import plot_recording
+    with _drawing(settings.view, [settings.recording]):
+        result = editing.edit(settings)
+        if settings.view:
+            from bcclone.pictures.plots.drive_pictures import plot_recording
 
-        plot_recording(result.log, editing.rows_to_show(settings), settings.view)
-        result = replace(result, view=settings.view)
+            plot_recording(result.log, editing.rows_to_show(settings), settings.view)
+            result = replace(result, view=settings.view)
     return Result.of(result)
+
+
+def _drawing(picture: Path | None, inputs: Sequence[str]) -> AbstractContextManager[None]:
+    """Check and lock the picture to draw, if any; one of an earlier command is replaced."""
+    return writing(picture, PICTURE, True, inputs) if picture else nullcontext()

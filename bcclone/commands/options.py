@@ -7,7 +7,7 @@ from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from functools import partial
 from inspect import getdoc
 from pathlib import Path
-from typing import Any, Self, TypeVar, get_args, get_origin
+from typing import Any, NoReturn, Self, TypeVar, get_args, get_origin
 
 from bcclone.system.errors import UserError, printable
 from bcclone.system.location import as_local
@@ -188,9 +188,16 @@ def _parts(kind: Any) -> Iterator[tuple[str, Any]]:
             yield each.name, made() if each.default is MISSING else each.default
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors, which repeat words of the user, have no control characters."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(printable(message))
+
+
 def make_parser(command: Command, prog: str) -> argparse.ArgumentParser:
     """Return the parser of a command."""
-    parser = argparse.ArgumentParser(prog=prog, description=command.description, formatter_class=_HelpFormatter)
+    parser = Parser(prog=prog, description=command.description, formatter_class=_HelpFormatter)
     declare(command, parser)
     return parser
 

@@ -20,10 +20,10 @@ from bcclone.dataset.sample_settings import PARTS, TEST, TRAINING, VALIDATION, P
 from bcclone.dataset.samples import SAMPLE, count_samples, count_split_pairs, sample_chunks
 from bcclone.dataset.store import ImageSamples, OpenIfStore, Store, open_if_store
 from bcclone.dataset.store_writer import write_store
-from bcclone.recording.files import find_logs
-from bcclone.system import atomic, hdf5_file
+from bcclone.system import atomic
 from bcclone.system.errors import UserError, number_of
 from bcclone.system.location import Location, as_local, is_url, parse_location
+from bcclone.system.output import STORE, inputs_of, writing
 from bcclone.system.progress import Notify, ProgressBar
 from bcclone.system.settings import differences
 
@@ -99,12 +99,11 @@ class OneFile:
         if is_url(settings.output):
             raise UserError(f"{settings.output}: one file is written to a local path; name another -o")
         output, adding = as_local(settings.output), settings.adding
-        replaces = output.is_file() and settings.force and not adding
-        if replaces and output.resolve() in [log.resolve() for log in find_logs(settings.inputs)]:
-            raise UserError(f"{output} is one of the recordings; name another -o")
         remedy = "overwrite it with --force, add to it with --add, or name another -o"
-        hdf5_file.check_output(output, "store", settings.force or adding, remedy)
-        with Store(output) if adding else nullcontext() as old:
+        with (
+            writing(output, STORE, settings.force or adding, inputs_of(settings), remedy),
+            Store(output) if adding else nullcontext() as old,
+        ):
             yield old
 
     def write(

@@ -22,9 +22,10 @@ from bcclone.recording.files import find_log, is_recording
 from bcclone.recording.log import EPISODE_GAP_MS, read_log
 from bcclone.recording.row import RowError, time_of
 from bcclone.system.arrays import FloatArray
-from bcclone.system.atomic import check_output, make_folder, replacing
+from bcclone.system.atomic import replacing
 from bcclone.system.codec import number, read_table
 from bcclone.system.errors import UserError, shown
+from bcclone.system.output import writes
 from bcclone.system.prefetch import read_ahead
 from bcclone.system.table import Table, TableColumn
 
@@ -58,14 +59,13 @@ class Predicted:
     framing: Framing | None
 
 
+@writes("table of predictions")
 def predict(settings: PredictSettings) -> Predicted:
     """Write the steering that a model predicts for each frame.
 
     The frames of a folder are taken in the order of their names, numbers in them by their value. A network of several
     frames forgets those before a pause of more than a second, if the names are times. Raises UserError.
     """
-    make_folder(settings.output.parent, "another -o")
-    check_output(settings.output, settings.force)
     files = frame_files(settings.frames)
     policy = load_policy(settings.model, settings.preprocess)
     framing = _framing(settings, policy.framing)

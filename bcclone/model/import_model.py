@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from bcclone.model.keras_files.arguments import scaling_of_text
 from bcclone.system.errors import UserError
+from bcclone.system.output import MODEL, writes
 from bcclone.system.settings import Checked, Force, Preset, SettingError, argument, setting
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class ImportModelResult:
     preprocessing: str
 
 
+@writes(MODEL)
 def import_model(settings: ImportModelSettings, notify: Callable[[str], None] = lambda line: None) -> ImportModelResult:
     """Rebuild the network of a model file without running code in it, and write it with its preprocessing.
 
@@ -65,11 +67,6 @@ def import_model(settings: ImportModelSettings, notify: Callable[[str], None] = 
     old, output = settings.old, settings.output
     if output.suffix != ".h5":
         raise UserError(f"{output}: a model's name must end in .h5; name another -o")
-    if old.exists() and output.exists() and old.samefile(output):
-        raise UserError(f"{output} is the model to import; name another -o")
-    from bcclone.system import hdf5_file  # loads h5py
-
-    hdf5_file.check_output(output, "model", settings.force)
     from bcclone.system.tensorflow_quietly import load_tensorflow
 
     load_tensorflow()

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bcclone.recording.files import LOG_NAME
-from bcclone.system.atomic import check_output, make_folder, sha256_of, write_bytes
+from bcclone.system.atomic import make_folder, sha256_of, write_bytes
 from bcclone.system.errors import UserError
 
 ONNX = ".onnx"
@@ -71,7 +71,8 @@ def copy_trained_models(folder: Path = Path("models")) -> CopiedModels:
     models = {folder / source.name: source for source in sources}
     written = [path for path in models if not path.is_file() or sha256_of(path) != sha256_of(models[path])]
     for path in written:
-        check_output(path, force=False, remedy="remove it, or name another folder")
+        if path.exists():
+            raise UserError(f"{path} exists already; remove it, or name another folder")
     for path in written:
         write_bytes(path, models[path].read_bytes())
     return CopiedModels(tuple(models), tuple(written))

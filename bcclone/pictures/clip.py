@@ -1,6 +1,7 @@
 """Make a clip: one run, or two side by side -> an MP4 or a GIF of chosen frames, by moviepy and ffmpeg."""
 
 import math
+import os
 import re
 import sys
 import tempfile
@@ -25,9 +26,10 @@ from bcclone.pictures.run_data import (
     find_frames,
     read_run_data,
 )
-from bcclone.system import atomic
+from bcclone.system.atomic import replacing
 from bcclone.system.errors import UserError
 from bcclone.system.opencv import cv2, resized
+from bcclone.system.output import CLIP, MADE_BY, writes
 from bcclone.system.progress import ProgressBar
 
 _SMOOTHING = (7, 60.0, 5.0)  # bilateral filter: pixels across, standard deviations of brightness and of distance
@@ -40,6 +42,10 @@ _PALETTE_PICTURES = 24
 _PALETTE = "png", "-vf", "palettegen=max_colors=64"
 # dithering would take more bytes than the colours are worth; pixels that did not change are left out
 _USE_PALETTE = "paletteuse=dither=none:diff_mode=rectangle"
+
+# what players skip, and writing() recognizes: a box of free space, a comment
+_MP4_END = b"\0\0\0\x0ffree" + MADE_BY
+_GIF_END = b"!\xfe\x07" + MADE_BY + b"\0;"
 
 # numbers of pictures -> the pictures, None for one that is left out
 DrawPictures = Callable[[Sequence[int]], Iterator[Image | None]]
@@ -71,13 +77,13 @@ class Clip:
         return f"{self.path}: {self.frames} frames, {self.seconds:.1f} s at {self.rate:g} a second, {skipped} skipped"
 
 
+@writes(CLIP, "path")
 def make_clip(settings: ClipSettings) -> Clip:
     """Write a clip as H.264 in an MP4, or as a GIF.
 
     Broken frames, and frames of another size than most, are skipped. Raises UserError if no frame can be shown or the
     encoder fails; the file at settings.path is then unchanged.
     """
-    atomic.check_output(settings.path, force=True, remedy="")
     runs = [find_frames(folder) for folder in settings.runs]
     model = ReferenceModel.open(settings.model, settings.preprocess) if settings.model else None
     tracks = [ClipTrack(frames, settings, model) for frames in runs]
@@ -91,10 +97,13 @@ def make_clip(settings: ClipSettings) -> Clip:
         ]
         return pictures[0] if len(tracks) == 1 else _side_by_side(tracks, zip(*pictures, strict=True))
 
-    with atomic.replacing(settings.path, follow=True) as temporary:
+    with replacing(settings.path, follow=settings.output is not None) as temporary:
         count = encode(temporary, draw, len(indices[0]), rate)
         if not count:
             raise runs[0].nothing_to_show()
+        with temporary.open("r+b") as file:
+            file.seek(-1 if settings.is_gif else 0, os.SEEK_END)  # a GIF ends with one byte
+            file.write(_GIF_END if settings.is_gif else _MP4_END)
     skipped = tuple(f"{name}: {reason}" for frames in runs for name, reason in frames.skipped.items())
     notes = tuple(f"{track.frames.folder}: {note}" for track in tracks for note in track.data.notes)
     return Clip(settings.path, count, rate, skipped, notes)

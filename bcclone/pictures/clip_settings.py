@@ -116,6 +116,8 @@ class ClipSettings(Checked):
             raise SettingError("{span} {value}, expected A:B in seconds, 0 or more, with A before B", value=value)
         if self.path.suffix not in _MAX_FPS:
             raise SettingError(f"{{output}} {{path}}, expected a name that ends in {MP4} or {GIF}", path=self.path)
+        if self.output is None and self.path.is_symlink():
+            raise SettingError("{path} is a link, which is not followed; name the clip: {output}", path=self.path)
         if self.pace.fps and not 1 <= self.pace.fps <= self.fastest:
             raise SettingError(
                 "{pace} {rate}, expected 1 to {fastest} frames a second in a {suffix}",

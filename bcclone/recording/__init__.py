@@ -48,11 +48,15 @@ class EditSettings(Checked):
     )
     show: Positions = setting((), "draw only the rows from FROM to TO, in more detail", shown="all")
 
-    def validate(self) -> None:
+    @property
+    def edits(self) -> list[str]:
+        """Return the names of the edits that are chosen."""
         edits = ("delete", "restore", "trim", "mirror_steering", "advance_steering", "undo")
-        chosen = [name for name in edits if getattr(self, name)]
-        if len(chosen) > 1:
-            together = " and ".join(f"{{{name}}}" for name in chosen)
+        return [name for name in edits if getattr(self, name)]
+
+    def validate(self) -> None:
+        if len(self.edits) > 1:
+            together = " and ".join(f"{{{name}}}" for name in self.edits)
             raise SettingError(f"{together} together, expected one edit at a time; run one after the other")
         for name in ("delete", "restore", "trim", "show"):
             for position in getattr(self, name):

@@ -4,6 +4,7 @@ In: `EditSettings`. Out: an `EditResult`, and the file of edits next to the log.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,9 +28,12 @@ from bcclone.recording.edits import (
 from bcclone.recording.files import find_log
 from bcclone.recording.log import EPISODE_GAP_MS, corrected_steering, read_log
 from bcclone.recording.run_tables import BY_MODEL, read_drivers
-from bcclone.system import atomic
 from bcclone.system.arrays import BoolArray, FloatArray, IndexArray
 from bcclone.system.errors import UserError, number_of
+from bcclone.system.location import as_local
+from bcclone.system.output import locked
+
+_MOST_WAIT_SECONDS = 60.0  # for others that edit the same recording
 
 
 @dataclass(frozen=True)
@@ -100,26 +104,29 @@ def edit(settings: EditSettings) -> EditResult:
     or deletes every row.
     """
     recorded = _Recorded(find_log(settings.recording))
-    path, rows, before = recorded.path, recorded.rows, recorded.edits
-    if settings.view is not None:
-        atomic.check_output(settings.view, force=True, remedy="")
-        recorded.range_of(settings.show)
-    after = recorded.edited(settings)
-    deleted, steering = after.deleted(recorded.times), corrected_steering(rows, after)
-    corrections = ["mirrored"] * after.mirrors
-    if seconds := after.advance_seconds:
-        corrections.append(f"{abs(seconds):g} s {'later' if seconds > 0 else 'earlier'}")
-    left = after if deleted.any() or corrections else Edits()  # they take each other back
-    if after is not before:
-        if deleted.all():
-            raise UserError(f"{path}: that would delete all {len(rows)} rows; remove the recording's folder instead")
-        try:
-            write_edits(path, left)
-        except OSError as error:
-            raise UserError(
-                f"{edits_path(path)}: cannot be written: {error.strerror}; "
-                "change the permissions of the folder, or edit a copy of the recording"
-            ) from None
+    path, rows = recorded.path, recorded.rows
+    recorded.range_of(settings.show)
+    busy = "try again when it has ended"
+    with locked(as_local(edits_path(path)), busy, _MOST_WAIT_SECONDS) if settings.edits else nullcontext():
+        recorded.edits = before = read_edits(path)  # others may have edited it since
+        after = recorded.edited(settings)
+        deleted, steering = after.deleted(recorded.times), corrected_steering(rows, after)
+        corrections = ["mirrored"] * after.mirrors
+        if seconds := after.advance_seconds:
+            corrections.append(f"{abs(seconds):g} s {'later' if seconds > 0 else 'earlier'}")
+        left = after if deleted.any() or corrections else Edits()  # they take each other back
+        if after is not before:
+            if deleted.all():
+                raise UserError(
+                    f"{path}: that would delete all {len(rows)} rows; remove the recording's folder instead"
+                )
+            try:
+                write_edits(path, left)
+            except OSError as error:
+                raise UserError(
+                    f"{edits_path(path)}: cannot be written: {error.strerror}; "
+                    "change the permissions of the folder, or edit a copy of the recording"
+                ) from None
     changed = (deleted != before.deleted(recorded.times)) | (steering != corrected_steering(rows, before))
     return EditResult(
         log=path,

@@ -6,7 +6,7 @@ In: folders, CSV files and patterns. Out: paths of logs; and for a log, the path
 import glob
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from bcclone.recording.dialect import LONGEST_LINE, is_known_header, split_line
@@ -19,6 +19,7 @@ from bcclone.system.location import Location, as_local, is_url, parse_location, 
 LOG_NAME = "driving_log.csv"
 IMAGES = "IMG"
 _DEFAULT_FOLDERS = ("recordings", "data")
+_ANY_DEPTH = re.compile(r"(?:(?<=[/\\])|^)\*\*(?:[/\\]|$)")
 
 
 def find_logs(inputs: Sequence[str]) -> list[Location]:
@@ -159,10 +160,27 @@ def _expand(name: str) -> list[Location]:
             parse_location(location.fs.unstrip_protocol(match)) for match in sorted(location.fs.glob(location.path))
         ]
     else:
-        found = sorted(Path(match) for match in glob.glob(name.removeprefix("file://"), recursive=True))  # noqa: PTH207 the pattern may begin at any root
+        found = sorted({Path(match) for match in _matches(name.removeprefix("file://"))})
     if not found:
         raise UserError(f"{name}: nothing matches this pattern; expected one such as 'recordings/*/'")
     return found
+
+
+def _matches(pattern: str) -> Iterator[str]:
+    """Yield what matches a local pattern; `**` enters each folder once, since links may lead in a circle."""
+    any_depth = _ANY_DEPTH.search(pattern)
+    if any_depth is None:
+        yield from glob.glob(pattern)  # noqa: PTH207 the pattern may begin at any root
+        return
+    entered: set[tuple[int, int]] = set()
+    for top in glob.glob(pattern[: any_depth.start()] or "."):  # noqa: PTH207
+        for folder, names, _ in os.walk(top, followlinks=True):
+            status = Path(folder).stat()
+            is_new = (status.st_dev, status.st_ino) not in entered
+            entered.add((status.st_dev, status.st_ino))
+            names[:] = sorted(name for name in names if is_new and not name.startswith("."))
+            if is_new:
+                yield from _matches(f"{glob.escape(folder)}/{pattern[any_depth.end() :]}")
 
 
 def _logs_of(path: Location) -> list[Location]:

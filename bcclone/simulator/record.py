@@ -23,6 +23,7 @@ from bcclone.simulator.track import Track, TrackPosition, load_track
 from bcclone.simulator.world_settings import ExpertSettings, RecordSettings
 from bcclone.system.errors import UserError
 from bcclone.system.exact_math import arctangent, arctangent2, length, normals, sine
+from bcclone.system.output import locked
 from bcclone.system.progress import ProgressBar
 
 BETWEEN_ROWS_SECONDS = 1 / 15
@@ -163,13 +164,14 @@ def record(folder: Path, settings: RecordSettings) -> Recorded:
     """Record an expert's drive; the same settings and folder give the same bytes. Raises UserError."""
     track = load_track(settings.track, settings.reverse)
     goal = track.goal_m(settings.laps)  # refuses a road or a length before the folder is made
-    writer = CarRecording(folder)
-    renderer = Renderer(settings.track, settings.conditions)
-    tracked, expert = TrackedCar(track), Expert(track, settings.expert, settings.seed)
-    try:
-        _record_drive(tracked, expert, goal, renderer, writer)
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"{folder} keeps the {writer.rows} rows recorded so far") from None
+    with locked(folder, "choose another folder to record into"):
+        writer = CarRecording(folder)
+        renderer = Renderer(settings.track, settings.conditions)
+        tracked, expert = TrackedCar(track), Expert(track, settings.expert, settings.seed)
+        try:
+            _record_drive(tracked, expert, goal, renderer, writer)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"{folder} keeps the {writer.rows} rows recorded so far") from None
     return Recorded(writer.log, writer.rows, round(tracked.seconds, 2), round(tracked.distance_m, 1))
 
 

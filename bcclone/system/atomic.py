@@ -14,7 +14,6 @@ from typing import BinaryIO
 
 from bcclone.system.errors import UserError
 
-REMEDY = "overwrite it with --force, or name another -o"  # of a file that exists
 _FLUSHED_BYTES = 1 << 25
 _OLD = ".old.partial"  # ending of the folder that is being replaced
 
@@ -138,18 +137,6 @@ def write_bytes(path: Path, content: bytes | memoryview, follow: bool = False) -
         temporary.write_bytes(content)
 
 
-@contextmanager
-def locked(folder: Path, busy: str) -> Iterator[None]:
-    """Lock a folder against other processes within the block; raises UserError(busy) while another one holds it."""
-    import filelock
-
-    try:
-        with filelock.FileLock(folder / ".lock", timeout=0):
-            yield
-    except filelock.Timeout:
-        raise UserError(busy) from None
-
-
 def file_version(path: Path) -> tuple[int, int]:
     """Return the size and modification time of a file, which differ after it was written again."""
     status = path.stat()
@@ -160,35 +147,6 @@ def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file's content, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def check_output(path: Path, force: bool, remedy: str = REMEDY) -> None:
-    """Raise UserError if `path` exists and may not be replaced, or cannot be written; call it before long work.
-
-    force: replace an existing file; remedy: what the user can do about an existing file, for the message.
-    """
-    if path.exists():
-        if not path.is_file():
-            raise UserError(f"{path} is a {'folder' if path.is_dir() else 'device'}; give the name of a file")
-        if not force:
-            raise UserError(f"{path} exists already; {remedy}")
-    _check_folder_of(path)
-
-
-def check_new_folder(path: Path) -> None:
-    """Raise UserError if `path` is no empty folder, or cannot be made; call it before long work."""
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise UserError(f"{path} exists already, and is not an empty folder; remove it, or name another -o")
-    _check_folder_of(path)
-
-
-def _check_folder_of(path: Path) -> None:
-    """Raise UserError if nothing can be written next to `path`."""
-    folder = path.absolute().parent
-    if not folder.is_dir():
-        raise UserError(f"{path}: the folder {folder} does not exist; make it first, or choose another folder")
-    if not os.access(folder, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
-        raise UserError(f"{path}: no permission to write in {folder}; choose another folder")
 
 
 def _flush(path: Path) -> None:

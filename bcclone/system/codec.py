@@ -12,6 +12,7 @@ import csv
 import json
 import math
 import os
+import re
 import stat
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -42,6 +43,7 @@ _MOST_BYTES: Mapping[Container, int] = {
     "store": 1 << 62,
 }
 _LONGEST_LINE = 10_000  # characters of a table
+_OF_LINES = ("cells", "table")
 _MOST_INTEGER = 1 << 63
 _TOO_LARGE = "larger than {} bytes, the most that such a file may have"
 _PART = 1 << 23  # bytes that are asked of a server at once
@@ -139,12 +141,14 @@ def _lines(file: TextIO) -> Iterator[str]:
 def read_bytes(source: Location | str, container: Container) -> bytes:
     """Return the content of a regular file, a path or URL.
 
-    Raises UnfitFile for a pipe, a device and more bytes than such a file may have; OSError for a file that cannot be
-    opened, and Unreachable for one at a URL.
+    Raises UnfitFile for a pipe, a device, more bytes than such a file may have, and a table with a line of megabytes;
+    OSError for a file that cannot be opened, and Unreachable for one at a URL.
     """
     location: Any = parse_location(source) if isinstance(source, str) else source
     if isinstance(location, Path):
         with open_file(location, container) as file:
+            if container in _OF_LINES:
+                _refuse_endless_lines(file, location)
             return file.read()
     content, most = b"", _MOST_BYTES[container]
     with reaching(location), location.fs.open(location.path, "rb", cache_type="none") as file:
@@ -153,6 +157,14 @@ def read_bytes(source: Location | str, container: Container) -> bytes:
     if len(content) > most:  # perhaps of an answer that never ends
         raise UnfitFile(location, _TOO_LARGE.format(most))
     return content
+
+
+def _refuse_endless_lines(file: BufferedReader, path: Path) -> None:
+    """Raise UnfitFile for a hole of a sparse file and the like, before gigabytes of it are in memory."""
+    while len(part := file.read(_PART)) == _PART:
+        if not re.search(rb"[\r\n]", part):
+            raise UnfitFile(path, f"a line of more than {_PART} bytes, as no table has")
+    file.seek(0)
 
 
 def open_file(path: Path, container: Container) -> BufferedReader:

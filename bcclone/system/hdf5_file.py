@@ -4,7 +4,7 @@ Reading follows no link and reads no other file. Types, shapes and sizes are com
 memory is asked for; a compressed array of a few bytes could stand for any number of them. What is refused raises
 UnfitContent.
 
-kind_of() and check_output() tell stores, models and other files apart, before one is read or overwritten.
+kind_of() tells stores, models and other files apart, before one is read or overwritten.
 """
 
 import math
@@ -18,13 +18,12 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from bcclone.system import atomic
 from bcclone.system.codec import HDF5, check_regular, open_file
-from bcclone.system.errors import UserError, shown
+from bcclone.system.errors import shown
 
 Source = Path | IO[bytes]  # a path, or an open file such as one at a URL
 Table: TypeAlias = npt.NDArray[Any] | list[str]
-Kind = Literal["store", "model"]
+Kind = Literal["store", "model", "damaged"]
 
 LONGEST_TEXT = 1 << 20  # bytes of an attribute
 _ATTRIBUTES: dict[str, Kind] = {"schema_version": "store", "model_config": "model", "layer_names": "model"}
@@ -150,30 +149,15 @@ def read_attribute(group: h5py.Group, name: str, kind: type, most: int = LONGEST
 
 
 def kind_of(path: Path) -> Kind | None:
-    """Return whether an HDF5 file holds a store or a model, by its attributes; None for all other files."""
+    """Return whether an HDF5 file holds a store or a model, by its attributes, or is damaged; None for all others."""
     try:
-        if _is_hdf5(path):
-            with h5py.File(path, "r") as file:
-                return next((kind for name, kind in _ATTRIBUTES.items() if name in file.attrs), None)
-    except (OSError, RuntimeError):  # a damaged file
-        pass
-    return None
-
-
-def check_output(path: Path, kind: Kind, force: bool, remedy: str = atomic.REMEDY) -> None:
-    """Raise UserError if `path` cannot be written, or exists and may not be replaced; call it before long work.
-
-    kind: what is to be written; force: replace an existing HDF5 file, but none of the other kind, so that a wrong name
-    costs nobody a text, a model or a store; remedy: what the user can do about an existing file, for the message.
-    """
-    if path.is_file() and path.stat().st_size:
-        if not _is_hdf5(path):
-            raise UserError(f"{path} exists, and is neither a store nor a model; name another -o")
-        if (found := kind_of(path)) not in (kind, None):
-            raise UserError(f"{path} is a {found}, and a {kind} is to be written; name another -o")
-    atomic.check_output(path, force, remedy)
-
-
-def _is_hdf5(path: Path) -> bool:
-    with open_file(path, "store") as file:
-        return file.read(len(HDF5)) == HDF5
+        with open_file(path, "store") as file:
+            if file.read(len(HDF5)) != HDF5:
+                return None
+    except OSError:
+        return None
+    try:
+        with h5py.File(path, "r") as opened:
+            return next((kind for name, kind in _ATTRIBUTES.items() if name in opened.attrs), None)
+    except (OSError, RuntimeError):
+        return "damaged"

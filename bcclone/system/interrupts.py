@@ -3,6 +3,7 @@
 Worker processes ignore Ctrl-C, and end with their parent. Only the standard library is imported.
 """
 
+import _thread
 import contextlib
 import multiprocessing
 import os
@@ -11,12 +12,14 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from types import FrameType
 from typing import Any, Self
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_IMPORT_CHECK_SECONDS = 0.002
 _CHECK_SECONDS = 0.5  # how soon the thread that waits for a stop event notices that the server has ended
 
 
@@ -44,16 +47,24 @@ class Interrupts:
 
 @contextmanager
 def keeping_interrupts() -> Iterator[None]:
-    """Raise KeyboardInterrupt after the block if code in the block swallowed or replaced it.
+    """Raise KeyboardInterrupt on the first signal, and after the block if code in it swallowed or replaced that.
 
-    One that arises in a callback, as of a weak reference, is lost; imports of large packages run many.
+    While a package is imported, which runs callbacks and attempts in which it would be lost, the first signal waits for
+    the end of the import.
     """
     requested = False
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         nonlocal requested
-        requested = True
-        raise KeyboardInterrupt
+        waits, requested = not requested and _imports(frame), True
+        if not waits:
+            raise KeyboardInterrupt
+        _thread.start_new_thread(repeat, (number,))  # threading has locks, which this thread may hold
+
+    def repeat(number: int) -> None:
+        while _imports(sys._current_frames().get(threading.main_thread().ident or 0)):
+            time.sleep(_IMPORT_CHECK_SECONDS)
+        _thread.interrupt_main(signal.Signals(number))
 
     try:
         with _handled_by(interrupt):
@@ -63,6 +74,13 @@ def keeping_interrupts() -> Iterator[None]:
             raise
     if requested:
         raise KeyboardInterrupt
+
+
+def _imports(frame: FrameType | None) -> bool:
+    """Return whether code at this frame runs because a module is imported."""
+    while frame is not None and not frame.f_code.co_filename.startswith("<frozen importlib"):
+        frame = frame.f_back
+    return frame is not None
 
 
 class StopSocket:

@@ -7,6 +7,8 @@ from typing import Any, Self
 
 from tqdm import tqdm
 
+from bcclone.system.errors import printable
+
 Notify = Callable[[str], None]  # takes a line of text for the user
 
 _SECONDS_BETWEEN_LINES = 30.0
@@ -21,7 +23,7 @@ class ProgressBar:
     """
 
     def __init__(self, label: str, total: int, unit: str, clock: Callable[[], float] = time.monotonic) -> None:
-        self.label, self.total, self.unit = label, total, unit
+        self.label, self.total, self.unit = printable(label), total, unit
         self.done, self._clock = 0.0, clock
         self._start = self._begin = (clock(), 0.0)  # (time, count) where bar and rate start
         self._shown = self._start[0]
@@ -48,7 +50,7 @@ class ProgressBar:
             if self._bar is not None:
                 self._bar.unpause()
         if self._bar is not None:
-            self._bar.set_postfix_str(figures, refresh=False)
+            self._bar.set_postfix_str(printable(figures), refresh=False)
             self._bar.update(round(self.done) - self._bar.n)
         elif self.done < self.total and self._clock() - self._shown >= _SECONDS_BETWEEN_LINES:
             self._shown = self._clock()
@@ -60,4 +62,4 @@ class ProgressBar:
         is_measured = self.done - before >= _LEAST_FRACTION * self.total and round(self.done) < self.total
         left = f", {(self.total - self.done) / rate:.0f} s left" if is_measured else ""
         line = f"{self.label}: {self.done:.0f}/{self.total} {self.unit}, {rate:.0f}/s{left}"
-        print(f"{line}, {figures}" if figures else line, file=sys.stderr, flush=True)
+        print(printable(f"{line}, {figures}" if figures else line), file=sys.stderr, flush=True)

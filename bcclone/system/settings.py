@@ -153,7 +153,7 @@ Seed = Annotated[
     int,
     Setting("seed of all that is random; the same seed gives the same result", minimum=0, maximum=2**32 - 1, unit="N"),
 ]
-Force = Annotated[bool, Setting("overwrite an existing output")]
+Force = Annotated[bool, Setting("overwrite an earlier output; inputs and files of other kinds are kept")]
 Port = Annotated[int, Setting(minimum=0, maximum=65_535, unit="N")]
 Names = Annotated[tuple[str, ...], Setting(unit="NAMES", parse=parse_names)]
 Size = Annotated[tuple[int, int], Setting(minimum=SMALLEST_IMAGE, maximum=LARGEST_IMAGE, unit="SIZE", parse=parse_size)]

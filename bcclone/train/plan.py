@@ -5,7 +5,9 @@ A `Worker` decides the plan: the process that trains alone, on one device, or th
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bcclone.dataset.sample_settings import TRAINING, VALIDATION
@@ -14,11 +16,11 @@ from bcclone.feed.feed_settings import AUTO, CAMERA_MOVES, ORDERS, AugmentSettin
 from bcclone.feed.order import BatchPart
 from bcclone.feed.selection import Selection, TrainingData, describe_windows, select
 from bcclone.model.architectures import ARCHITECTURES
-from bcclone.system import hdf5_file
 from bcclone.system.arrays import FloatArray
 from bcclone.system.codec import read_bytes
 from bcclone.system.errors import UserError
 from bcclone.system.json_values import names_of
+from bcclone.system.output import MODEL, check_output, inputs_of, writing
 from bcclone.system.progress import Notify
 from bcclone.system.settings import differences, option_of
 from bcclone.system.tensorflow_quietly import load_tensorflow, onednn_for_batches
@@ -50,7 +52,15 @@ class Plan:
     result: TrainResult | None = None
 
     def __post_init__(self) -> None:
-        hdf5_file.check_output(self.settings.output, "model", self.may_overwrite)
+        check_output(*self._output)
+
+    @property
+    def _output(self) -> tuple[Path, str, bool, list[Any]]:
+        return self.settings.output, MODEL, self.may_overwrite, inputs_of(self.settings)
+
+    def writing(self) -> AbstractContextManager[None]:
+        """Lock the output against other processes within the block; raises UserError while another one writes it."""
+        return writing(*self._output)
 
     @property
     def may_overwrite(self) -> bool:
@@ -98,9 +108,7 @@ class Worker:
 
 
 def check_inputs(files: RunFiles) -> None:
-    """Raise UserError when the output is one of the inputs, or the model to begin with is missing."""
-    if os.path.realpath(files.output) in map(os.path.realpath, files.data):
-        raise UserError(f"{files.output} is the store itself; name another -o")
+    """Raise UserError when the model to begin with is missing."""
     if files.start and not files.start.is_file():
         raise UserError(f"{files.start}: no such model; name another one, or leave --from out")
 

@@ -2,7 +2,7 @@
 
 import datetime
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -64,18 +64,19 @@ def _train(
         check_inputs(files)
     with open_samples(files.data, notify, open_if_store) as data:
         plan = worker.decide(data, lambda: make_plan(data, notify, worker.count))
-        samples, validation = select_samples(data, plan.settings, notify)
-        if plan.result:
-            output = plan.settings.output
-            return _republish(plan.folder, plan.result, output, notify) if plan.folder else plan.result
-        device = worker.load(plan.settings)
-        from bcclone.train.loop import Training
-        from bcclone.train.prepare import prepare_trainer
+        with plan.writing() if worker.writes else nullcontext():
+            samples, validation = select_samples(data, plan.settings, notify)
+            if plan.result:
+                output = plan.settings.output
+                return _republish(plan.folder, plan.result, output, notify) if plan.folder else plan.result
+            device = worker.load(plan.settings)
+            from bcclone.train.loop import Training
+            from bcclone.train.prepare import prepare_trainer
 
-        plan, trainer = prepare_trainer(plan, samples, notify, worker)
-        with _open_folder(plan, device, notify if worker.writes else lambda line: None) as folder:
-            result, model = Training(trainer, samples, validation, plan.settings, folder, notify, worker).run()
-            return _publish(plan, folder, result, model, notify) if worker.writes else result
+            plan, trainer = prepare_trainer(plan, samples, notify, worker)
+            with _open_folder(plan, device, notify if worker.writes else lambda line: None) as folder:
+                result, model = Training(trainer, samples, validation, plan.settings, folder, notify, worker).run()
+                return _publish(plan, folder, result, model, notify) if worker.writes else result
 
 
 @contextmanager

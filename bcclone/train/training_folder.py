@@ -23,6 +23,7 @@ from bcclone.system import atomic
 from bcclone.system.codec import read_bytes, read_json
 from bcclone.system.errors import UserError
 from bcclone.system.json_values import names_of, to_json
+from bcclone.system.output import locked
 from bcclone.system.settings import SettingError
 from bcclone.system.settings_file import key_of, read_settings_file
 from bcclone.train.train_settings import RunFiles, TrainSettings, values_of
@@ -107,8 +108,7 @@ class RunFolder:
 
     def locked(self) -> AbstractContextManager[None]:
         """Lock the run against other trainings within the block; raises UserError while another one holds the lock."""
-        busy = f"{self.path}: another process is training this run; wait until it ends, or begin a new run without "
-        return atomic.locked(self.path, f"{busy}--resume")
+        return locked(self.path, "wait until it ends, or begin a new run without --resume")
 
     @property
     def may_overwrite(self) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bcclone.cluster.far_frames import FarFrames, ShardCache
@@ -50,7 +50,6 @@ def taken(frames, indices):
     return into
 
 
-@settings(deadline=None)  # the first call compiles
 @given(st.lists(st.integers(0, 19)), st.lists(st.integers(0, 19)))
 def test_any_frames_can_be_taken_whatever_is_loaded(far, loaded, indices):
     frames, expected = far

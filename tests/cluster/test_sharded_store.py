@@ -11,8 +11,8 @@ import pytest
 from bcclone.cluster.cluster_settings import ShardingSettings
 from bcclone.cluster.sharded_conversion import convert
 from bcclone.cluster.shards import MANIFEST_NAME, open_store
-from bcclone.system.atomic import locked
 from bcclone.system.errors import UserError
+from bcclone.system.output import locked
 from tests.conftest import command, run_script
 from tests.processes import started
 from tests.recordings import images_of, rewrite, spoil
@@ -160,14 +160,13 @@ def test_the_old_store_stays_until_the_new_one_is_complete(copy, recording):
 def test_two_conversions_do_not_write_one_folder(recording, tmp_path):
     folder = tmp_path / "store"
     folder.mkdir()
-    with locked(folder, "busy"):
-        assert "another process is writing this store" in preprocess(recording, "-o", folder, *SMALL, code=1)
+    with locked(folder, "wait"):
+        assert "is writing it; wait until it ends" in preprocess(recording, "-o", folder, *SMALL, code=1)
 
 
 def test_an_output_that_is_no_store_is_refused(recording, tmp_path):
     assert "holds other files than a store's" in preprocess(recording, "-o", recording, *SMALL, "--force", code=1)
     folder = tmp_path / "none" / "store"
-    assert "does not exist" in preprocess(recording, "-o", folder, *SMALL, code=1)
     wrong = preprocess(recording, "-o", tmp_path / "data.h5", "--scheduler", "local:2", code=1)
     assert "--scheduler writes a folder of shards" in wrong
     assert "leave --jobs out" in preprocess(recording, "-o", folder, "--jobs", 2, "--scheduler", "local:2", code=1)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from bcclone.cli import main
 from bcclone.commands import COMMANDS, load_command
 from bcclone.commands.options import Given, make_parser
 from bcclone.commands.training import chosen_settings
@@ -49,6 +50,15 @@ def test_every_option_of_every_command_reaches_its_setting():
                     assert given._values[action.dest] == value, (name, words)
                     count += 1
     assert count > 300
+
+
+@pytest.mark.parametrize("line", [("preprocess", "--\x1b[31mred"), ("drive", "m.h5", "r", "\x1b[2J"), ("\x1b[2J", "x")])
+def test_errors_of_the_command_line_print_no_control_characters(line, capsys):
+    with pytest.raises(SystemExit):
+        main(line)
+    printed = capsys.readouterr().err
+    assert "\\x1b[" in printed
+    assert "\x1b" not in printed
 
 
 def test_a_setting_without_an_option_is_set_by_its_key():

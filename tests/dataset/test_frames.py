@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bcclone.dataset.frames import FrameFile, Frames, FramesInMemory
@@ -51,7 +51,6 @@ def frames(request, files, one_file):
     return Frames([one_file], SHAPE) if request.param == "one file" else Frames(files, SHAPE)
 
 
-@settings(deadline=None)  # the first call compiles
 @given(st.lists(st.integers(0, len(FRAMES) - 1)))
 def test_any_frames_can_be_taken_in_any_order(frames, indices):
     into = np.zeros((len(indices), *SHAPE), np.uint8)
@@ -76,7 +75,6 @@ def test_a_pickled_copy_reads_the_same_frames(frames):
     assert (np.asarray(copy) == FRAMES).all()
 
 
-@settings(deadline=None)  # it reads files
 @given(st.integers(0, len(FRAMES) - 1), st.integers(0, len(FRAMES) - 1))
 def test_stretches_are_the_bytes_of_the_frames(files, one_file, some, other):
     first, last = sorted((some, other))

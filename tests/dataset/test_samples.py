@@ -94,7 +94,7 @@ def test_flips_have_the_same_frame_and_the_opposite_steering():
     assert plain["steering"].tolist() == (-flipped["steering"]).tolist()
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     count=st.integers(1, 200),
     episodes=st.integers(1, 4),
@@ -120,7 +120,7 @@ def test_no_sample_crosses_an_episode_or_the_split(count, episodes, frame_offset
     assert trained | validated == set(range(3 * count))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     count=st.integers(1, 120),
     episodes=st.integers(1, 4),
@@ -249,7 +249,7 @@ def test_the_random_split_keeps_the_fraction_of_the_remaining_samples(frame_offs
     assert samples["validation"].mean() == pytest.approx(validation, abs=0.02)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     count=st.integers(1, 120),
     episodes=st.integers(1, 3),

@@ -68,7 +68,7 @@ class Server:
     def end(self, how=signal.SIGINT):
         """Send a signal, wait, and return the exit code."""
         self.process.send_signal(how)
-        self.output += self.process.communicate(timeout=20)[0]
+        self.output += self.process.communicate(timeout=120)[0]
         return self.process.returncode
 
 
@@ -181,7 +181,7 @@ def drive(port, world, **options):
 def raw(port):
     """A simulator's socket, after the handshake and the server's OPEN packet."""
     with connected("127.0.0.1", port) as connection:
-        assert json.loads(connection.receive(5)[1:])["sid"]
+        assert json.loads(connection.receive(60)[1:])["sid"]
         yield connection
 
 
@@ -190,7 +190,7 @@ def telemetry_text(jpeg=FRAME, speed="12.5000", number="0.3000"):
     return f'42["telemetry",{{"steering_angle":"{number}","throttle":"{number}","speed":"{speed}","image":"{image}"}}]'
 
 
-def next_event(connection, seconds=5):
+def next_event(connection, seconds=60):
     """Return the name and object of the next event; other packets are skipped."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
@@ -200,7 +200,7 @@ def next_event(connection, seconds=5):
     return None
 
 
-def events_until(connection, name, seconds=5):
+def events_until(connection, name, seconds=60):
     """Return the names of the next events, up to the first with this name."""
     names = []
     until = time.monotonic() + seconds
@@ -212,9 +212,9 @@ def events_until(connection, name, seconds=5):
 
 
 def state_of(port):
-    return requests.get(f"http://127.0.0.1:{port}/state", timeout=5).json()
+    return requests.get(f"http://127.0.0.1:{port}/state", timeout=60).json()
 
 
 def wait_for_state(port, **values):
     """Wait until the server's state has these values."""
-    wait_for(lambda: values.items() <= state_of(port).items(), seconds=5)
+    wait_for(lambda: values.items() <= state_of(port).items())

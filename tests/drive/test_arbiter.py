@@ -186,18 +186,18 @@ def test_the_end_waits_for_the_decision_in_progress_and_nothing_is_decided_after
     class Slow(Constant):
         def answer(self, frame):
             started.set()
-            assert go_on.wait(20)
+            assert go_on.wait(60)
             return Answer(0.25)
 
     arbiter = make_arbiter(Slow())
     with ThreadPoolExecutor() as pool:
         answering = pool.submit(arbiter.answer, "a", telemetry())
-        assert started.wait(20)
+        assert started.wait(60)
         ending = pool.submit(arbiter.end)
         with pytest.raises(TimeoutError):
             ending.result(0.2)
         go_on.set()
-        assert answering.result(20).event == "steer"
-        ending.result(20)
+        assert answering.result(60).event == "steer"
+        ending.result(60)
     assert arbiter.answer("a", telemetry()) == MANUAL
     assert arbiter.driver.answered == 1

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -47,12 +48,18 @@ def test_the_first_latency_is_printed_and_slow_answers_are_counted():
 
 
 class Slow(Constant):
-    """A policy that takes 0.1 s for a frame. seen: number of frames."""
+    """A policy whose answer takes until all frames have been sent. seen: number of frames."""
 
     seen = 0
 
+    def __init__(self):
+        super().__init__()
+        self.sent = threading.Event()
+        self.sent.set()
+
     def answer(self, frame):
-        time.sleep(0.1)
+        assert self.sent.wait(60)
+        time.sleep(0.1)  # they arrive
         self.seen += 1
         return super().answer(frame)
 
@@ -65,10 +72,12 @@ def test_on_a_slow_machine_the_model_sees_no_frame_that_waited_for_another(mode)
         def answered(count):
             """Return how many of these frames the model saw."""
             before = policy.seen
+            policy.sent.clear()
             for number in range(count):
                 connection.send_text(telemetry_text())
                 if number == 2:
                     connection.send_text("2")
+            policy.sent.set()
             assert [next_event(connection)[0] for _ in range(count)] == ["steer"] * count
             return policy.seen - before
 
@@ -113,7 +122,7 @@ with WebServer(threading_host, ("127.0.0.1", 0), Access(), show) as server:
 print("ended", flush=True)
 time.sleep(0.2)
 """
-    done = said(sys.executable, "-c", program, timeout=60)
+    done = said(sys.executable, "-c", program, timeout=300)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.endswith("the car has left\nended\n")
 
@@ -142,7 +151,7 @@ def test_json_is_the_only_standard_output(untrained_model, tmp_path):
     with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         drive(next(filter(None, map(port_in, process.stderr))), Still(5))
         process.send_signal(signal.SIGINT)
-        out, _ = process.communicate(timeout=20)
+        out, _ = process.communicate(timeout=120)
     printed = json.loads(out)
     assert printed.items() >= {"faults": 0, "folder": str(tmp_path / "run1"), "dropped": 0, "failure": ""}.items()
     assert printed["answered"] >= printed["recorded"] >= 4
@@ -155,7 +164,7 @@ def test_the_server_listens_on_the_loopback_address_and_ends_with_standard_input
         listening = Path("/proc/net/tcp").read_text() + Path("/proc/net/tcp6").read_text()
         assert re.findall(rf" (\S+):{server.port:04X} \S+ 0A ", listening) == ["0100007F"]
         server.process.stdin.close()
-        assert server.process.wait(20) == 0
+        assert server.process.wait(120) == 0
 
 
 @pytest.mark.slow
@@ -171,7 +180,7 @@ def test_ctrl_c_at_full_speed_loses_no_answered_frame(untrained_model, tmp_path,
             while len(world.controls) < 100:
                 time.sleep(0.01)
             server.process.send_signal(signal.SIGINT)
-            code = server.process.wait(20)  # standard input is still open
+            code = server.process.wait(120)  # standard input is still open
             output = server.process.communicate()[0]
             assert code == 0, output
             with pytest.raises(UserError, match="ended the connection"):

@@ -67,7 +67,7 @@ def driving(port):
             yield world, client
         finally:
             world.over = True
-            thread.join(10)
+            thread.join(60)
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +132,7 @@ class Page(BrowserPage):
 @pytest.fixture
 def page(browser, port):
     """The page of the shared server with its initial controls; no test may leave an error in the console."""
-    requests.post(f"http://127.0.0.1:{port}/control", json=AS_STARTED, timeout=5).raise_for_status()
+    requests.post(f"http://127.0.0.1:{port}/control", json=AS_STARTED, timeout=60).raise_for_status()
     browser.get_log("browser")
     page = Page(browser, port)
     wait_for(lambda: page.text("connection-text") != "connecting")
@@ -275,7 +275,7 @@ def test_every_control_has_a_name_and_the_tab_key_reaches_it_in_a_window_of_any_
 def test_the_page_asks_for_the_token(browser, untrained_model):
     with serving(untrained_model, "--token", "sesame") as server:
         page = Page(browser, server.port)
-        assert requests.get(f"{page.url}state", timeout=5).status_code == 401
+        assert requests.get(f"{page.url}state", timeout=60).status_code == 401
         page.element("token").send_keys("simsim", Keys.ENTER)
         wait_for(lambda: "This is not the token." in page.browser.page_source)
         page.element("token").send_keys("sesame", Keys.ENTER)
@@ -284,7 +284,7 @@ def test_the_page_asks_for_the_token(browser, untrained_model):
         page.press("m")
         wait_for(lambda: page.pressed("autonomous"))
         cookie = {entry["name"]: entry["value"] for entry in browser.get_cookies()}
-        assert requests.get(f"{page.url}state", cookies=cookie, timeout=5).json()["autonomous"] is False
+        assert requests.get(f"{page.url}state", cookies=cookie, timeout=60).json()["autonomous"] is False
         browser.delete_all_cookies()
         page.script("connect()")  # as when the server is restarted with another token
         wait_for(lambda: browser.find_elements(By.ID, "token"))

@@ -217,13 +217,13 @@ def test_the_server_ends_at_once_while_pages_and_a_car_are_connected(mode):
             connection.send_text(telemetry_text())
             assert next_event(connection)[0] == "steer"
             began = time.monotonic()
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 60
     assert errors == []
 
 
 def test_eight_pages_may_be_open_and_a_ninth_is_refused(port):
     def status():
-        return requests.get(f"http://127.0.0.1:{port}/room", timeout=5).status_code
+        return requests.get(f"http://127.0.0.1:{port}/room", timeout=60).status_code
 
     wait_for(lambda: status() == 200)
     with contextlib.ExitStack() as stack:
@@ -248,6 +248,6 @@ def test_a_websocket_needs_the_token_and_a_page_of_this_server(serve):
                 FakePage(server.port, **options)
             assert refused.value.status_code == status
         login = f"http://127.0.0.1:{server.port}/login"
-        answer = requests.post(login, data={"token": "sesame"}, timeout=5, allow_redirects=False)
+        answer = requests.post(login, data={"token": "sesame"}, timeout=60, allow_redirects=False)
         with FakePage(server.port, cookie=answer.headers["Set-Cookie"].partition(";")[0]) as page:
             page.receive()

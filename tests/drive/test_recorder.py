@@ -169,7 +169,7 @@ class SlowFiles:
         self.folder, self.free, self.rows, self.closed = folder, threading.Event(), [], False
 
     def write(self, row):
-        self.free.wait(10)
+        self.free.wait(60)
         self.rows.append(row)
 
     def close(self):

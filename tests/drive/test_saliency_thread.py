@@ -31,12 +31,12 @@ def test_an_overlay_that_is_ready_after_switching_off_is_dropped():
 
     def mask(frame):
         computing.set()
-        go_on.wait(10)
+        go_on.wait(60)
         return np.ones((160, 320))
 
     with SaliencyThread(newest, mask) as saliency:
         saliency.on = True
-        assert computing.wait(10)
+        assert computing.wait(60)
         saliency.on = False
         go_on.set()
     assert saliency.png == b""

@@ -72,16 +72,16 @@ def test_the_simulator_drives_with_two_loops_and_without_a_connect(port):
 )
 def test_the_handshake_and_the_answers_have_these_bytes(port, text, answer):
     with connected("127.0.0.1", port) as connection:
-        opened = connection.receive(5)
+        opened = connection.receive(60)
         assert re.fullmatch(
             r'0\{"sid":"[\w-]{20}","upgrades":\[\],"pingTimeout":60000,"pingInterval":25000,"maxPayload":1000000\}',
             opened,
         )
         connection.send_text("2")
-        assert connection.receive(5) == "3"
+        assert connection.receive(60) == "3"
         connection.send_text(text)
-        assert re.fullmatch(r'40\{"sid":"[\w-]{20}"\}', connection.receive(5))
-        assert connection.receive(5) == answer
+        assert re.fullmatch(r'40\{"sid":"[\w-]{20}"\}', connection.receive(60))
+        assert connection.receive(60) == answer
 
 
 def test_no_loop_is_lost_between_autonomous_and_manual_driving(port):
@@ -130,7 +130,7 @@ def test_the_simulator_reconnects_after_its_connection_drops_within_a_message(po
 def test_a_current_python_socketio_client_drives(port):
     client, answers = socketio.Client(), []
     client.on("steer", answers.append)
-    client.connect(f"http://127.0.0.1:{port}", transports=["websocket"], wait_timeout=5)
+    client.connect(f"http://127.0.0.1:{port}", transports=["websocket"], wait_timeout=60)
     payload = json.loads(telemetry_text()[2:])[1]
     for count in range(1, 11):
         client.emit("telemetry", payload)
@@ -140,13 +140,13 @@ def test_a_current_python_socketio_client_drives(port):
 
 
 def test_a_client_that_polls_is_told_to_use_a_websocket(port):
-    answer = requests.get(f"http://127.0.0.1:{port}/socket.io/?EIO=4&transport=polling", timeout=5)
+    answer = requests.get(f"http://127.0.0.1:{port}/socket.io/?EIO=4&transport=polling", timeout=60)
     assert (answer.status_code, "transports: ['websocket']" in answer.text) == (400, True)
 
 
 def test_an_engine_io_3_client_is_served(port):
     """Socket.IO 2 clients request EIO=3, wait for a 40 without an object, and expect no ping from the server."""
-    with socket.create_connection(("127.0.0.1", port), 5) as plain:
+    with socket.create_connection(("127.0.0.1", port), 60) as plain:
         plain.sendall(
             b"GET /socket.io/?EIO=3&transport=websocket HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
             b"Connection: Upgrade\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
@@ -186,7 +186,7 @@ def test_a_silent_car_is_woken(port):
         connection.send_text(telemetry_text())
         assert next_event(connection)[0] == "steer"
         since = time.monotonic()  # no telemetry follows
-        assert events_until(connection, "manual", seconds=8) == ["manual"]
+        assert events_until(connection, "manual") == ["manual"]
         assert time.monotonic() - since > 2.5
         state = state_of(port)
         assert state["wakeups"] >= 1

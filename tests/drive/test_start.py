@@ -42,7 +42,7 @@ def loading(model, mode, failure=None):
     loaded = threading.Event()
 
     def open_watch():  # the last that is loaded
-        assert loaded.wait(60)
+        assert loaded.wait(120)
         if failure:
             raise failure
 
@@ -61,16 +61,16 @@ def loading(model, mode, failure=None):
 @pytest.mark.parametrize("mode", MODES)
 def test_a_page_says_that_the_model_is_loaded_and_a_car_waits_for_it(untrained_model, mode):
     with loading(untrained_model, mode) as server, ThreadPoolExecutor(2) as cars:
-        page = requests.get(server.url, timeout=20)
+        page = requests.get(server.url, timeout=120)
         assert (page.status_code, page.headers["Refresh"], "loading" in page.text) == (503, "1", True)
-        assert requests.get(f"{server.url}state", timeout=20).headers["Retry-After"] == "1"
+        assert requests.get(f"{server.url}state", timeout=120).headers["Retry-After"] == "1"
         waiting = [cars.submit(drive, server.address[1], Still(10)) for _ in range(2)]
-        assert requests.get(f"{server.url}room", timeout=20).status_code == 503
+        assert requests.get(f"{server.url}room", timeout=120).status_code == 503
         assert not any(car.done() for car in waiting)
         server.loaded.set()
         assert max(car.result(60).telemetries for car in waiting) == 10
-        assert json.loads(requests.get(f"{server.url}state", timeout=20).text)["frames"] >= 10
-        assert requests.get(server.url, timeout=20).status_code == 200
+        assert json.loads(requests.get(f"{server.url}state", timeout=120).text)["frames"] >= 10
+        assert requests.get(server.url, timeout=120).status_code == 200
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -78,10 +78,10 @@ def test_a_fault_of_the_model_closes_the_connection_of_a_car_that_waits(untraine
     request = "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: 127.0.0.1\r\n"
     with (
         loading(untrained_model, mode, UserError("model.h5: damaged")) as server,
-        socket.create_connection(server.address, timeout=20) as car,
+        socket.create_connection(server.address, timeout=120) as car,
     ):
         car.sendall(f"{request}Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n".encode())
-        assert requests.get(server.url, timeout=20).status_code == 503
+        assert requests.get(server.url, timeout=120).status_code == 503
         server.loaded.set()
         with pytest.raises(UserError, match="damaged"):
             server.ended.result(20)

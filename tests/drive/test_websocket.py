@@ -29,7 +29,7 @@ def connected(headers=HEADERS):
     """Yield the server's websocket and the client's socket, behind the handshake."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        theirs.settimeout(5)
+        theirs.settimeout(60)
         websocket = Websocket(ours, headers, threading.Lock())
         response = b""
         while not response.endswith(b"\r\n\r\n"):

@@ -25,7 +25,7 @@ from tests.conftest import ROOT, command
 from tests.processes import started
 
 SHAPE = (8, 8, 3)
-SECONDS_TO_END = 5  # what a user has to wait at most
+SECONDS_TO_END = 60  # much more than it takes, also while other programs use all cores
 
 
 class Faulty(FrameSource):

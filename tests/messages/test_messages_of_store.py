@@ -55,7 +55,7 @@ def of_many_bad_rows():
 
 REFUSALS = [
     refusal(existing, "data.h5", "--force", "--add", "-o"),
-    refusal(over_a_recording, "rec/driving_log.csv", "recording", "-o"),
+    refusal(over_a_recording, "rec/driving_log.csv", "is no store", "another name"),
     refusal(of_no_images, "rec/driving_log.csv", "3 images", "rec/IMG", "row 3", "image 2026", "missing"),
     refusal(of_many_bad_rows, "3 rows", "5%", "rec/driving_log.csv, row 4", "25", "-1 to 1", "--allow-skips"),
     refusal(lambda: convert(PreprocessSettings(("rec",), "memory://laps")), "memory://laps", "local path", "-o"),

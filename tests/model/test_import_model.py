@@ -85,7 +85,7 @@ def test_the_layers_are_printed_before_the_preprocessing_is_required(import_mode
 
 
 @pytest.mark.parametrize(
-    ("output", "expected"), [("model.keras", "must end in .h5"), ("old.h5", "is the model to import; name another -o")]
+    ("output", "expected"), [("model.keras", "must end in .h5"), ("old.h5", "is an input of this command")]
 )
 def test_an_output_that_is_no_model_or_the_model_itself_is_refused(import_model, old, output, expected):
     code, _, complaint = import_model(old, "-o", old.with_name(output), "--force")

@@ -76,7 +76,7 @@ def test_a_recording_that_gets_no_row_on_a_full_disk_leaves_no_folder(world, ren
             recorder.turn(True)
             recorder.record(row(world))
             wait_for(lambda: recorder.failure)
-        wait_for(lambda: not list(tmp_path.iterdir()), seconds=20)
+        wait_for(lambda: not list(tmp_path.iterdir()))
         recorder.turn(True)
         record(recorder, world, 1)
     assert recorder.recorded == 1

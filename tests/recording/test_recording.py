@@ -330,6 +330,23 @@ def test_images_are_found_in_spite_of_other_letters_as_on_windows_and_macos(tmp_
     assert ImageIndex(tmp_path / "driving_log.csv").find("center_x.jpg") == str(folder / "center_x.jpg")
 
 
+def test_a_pattern_of_any_depth_enters_each_folder_once_where_links_lead_in_a_circle(tmp_path):
+    for name in ("a/one", "a/two/three", "b"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "driving_log.csv").write_text("x")
+    for place in ("a", "a/one", "a/two", "a/two/three"):
+        for number, target in enumerate((".", "..", tmp_path, tmp_path / "b")):
+            (tmp_path / place / f"link{number}").symlink_to(target)
+    logs = sorted(tmp_path.resolve().rglob("driving_log.csv"))
+    for pattern in ("**/driving_log.csv", "a/**/*.csv", "**/**/driv*.csv", "a/**/link3/*.csv"):
+        found = sorted(log.resolve() for log in find_logs([f"{tmp_path}/{pattern}"]))
+        assert found == (logs[-1:] if "link3" in pattern else logs)
+    (tmp_path / "a" / "[x]").mkdir()
+    (tmp_path / "a" / "[x]" / "other.csv").write_text("x")
+    assert [log.name for log in find_logs([f"{tmp_path}/a/**/other.csv"])] == ["other.csv"]
+    assert find_logs([f"{tmp_path}/b/**/"]) == [tmp_path / "b" / "driving_log.csv"]
+
+
 def test_folders_files_and_patterns_name_each_log_once(tmp_path):
     logs = []
     for name in ("a", "b", ".cache"):

@@ -50,7 +50,7 @@ def running(line, folder, output=subprocess.PIPE):
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
-        process.wait(10)
+        process.wait(60)
         if process.stdout:
             process.stdout.close()
 

@@ -8,8 +8,6 @@ import pytest
 from tests.conftest import ROOT
 from tests.processes import said
 
-pytestmark = pytest.mark.timeout(300)
-
 
 @pytest.mark.slow
 def test_the_pages_build_without_a_warning(tmp_path):

@@ -35,7 +35,7 @@ def test_the_picture_has_the_headings_and_labels_of_the_page():
 
 @pytest.mark.slow
 @needs_browser
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(600)
 def test_the_picture_has_every_word_of_the_page():
     png, shown = page_picture.show_page(driven_seconds=6.0)
     assert png.startswith(b"\x89PNG")

@@ -24,7 +24,7 @@ def server(*answers):
         thread = threading.Thread(target=serve, args=(listener, list(answers)), daemon=True)
         thread.start()
         yield listener.getsockname()[1]
-    thread.join(10)
+    thread.join(60)
 
 
 def serve(listener, answers):

@@ -138,7 +138,7 @@ def test_ctrl_c_keeps_what_was_recorded(tmp_path):
     line = command("simulate", "record", tmp_path / "rec", "--laps", 5)
     with started(line, lambda: log.exists() and log.read_bytes().count(b"\n") > 15) as process:
         process.send_signal(signal.SIGINT)
-        _, stderr = process.communicate(timeout=30)
+        _, stderr = process.communicate(timeout=120)
     assert process.returncode == 130
     rows = re.search(r"interrupted: .* keeps the (\d+) rows recorded so far", stderr)
     assert rows, stderr

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import tracemalloc
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -139,6 +140,18 @@ def test_content_of_a_file_up_to_the_limit(tmp_path: Path, monkeypatch) -> None:
     for read in (read_bytes, open_file):
         with pytest.raises(UnfitFile, match="larger than 9 bytes"):
             read(path, "json")
+
+
+@pytest.mark.parametrize("begin", [b"", b"center,left,right\r\n", b"a\r"])
+def test_a_table_with_a_hole_of_gigabytes_is_refused_before_it_is_read(tmp_path: Path, begin: bytes) -> None:
+    path = tmp_path / "sparse.csv"
+    path.write_bytes(begin)
+    os.truncate(path, 1 << 31)
+    tracemalloc.start()
+    with pytest.raises(UnfitFile, match="a line of more than"):
+        read_bytes(path, "table")
+    assert tracemalloc.get_traced_memory()[1] < 1 << 26
+    tracemalloc.stop()
 
 
 @pytest.mark.parametrize(

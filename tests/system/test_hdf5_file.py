@@ -11,8 +11,7 @@ import h5py
 import numpy as np
 import pytest
 
-from bcclone.system.errors import UserError
-from bcclone.system.hdf5_file import Place, UnfitContent, check_output, kind_of, read_hdf5
+from bcclone.system.hdf5_file import Place, UnfitContent, kind_of, read_hdf5
 from tests.hostile import WRONG_PARTS, in_another_place, put
 
 ROW = np.dtype([("frame", "u4"), ("name", "S3"), ("is_flipped", "?")])
@@ -130,37 +129,13 @@ def test_no_filter_is_loaded(path, name, number):
         read_hdf5(path, SCHEMA)
 
 
-@pytest.fixture
-def files(tmp_path):
-    """Return a file of each kind by name; the damaged one is cut off."""
+def test_stores_models_and_damaged_files_are_told_apart(tmp_path):
     for name, attribute in (("store", "schema_version"), ("model", "model_config"), ("weights", "layer_names")):
         with h5py.File(tmp_path / name, "w") as file:
             file.attrs[attribute] = 1
     h5py.File(tmp_path / "other", "w").close()
     (tmp_path / "damaged").write_bytes((tmp_path / "store").read_bytes()[:100])
     (tmp_path / "text").write_text("precious")
-    (tmp_path / "empty").touch()
-    return tmp_path
-
-
-def test_stores_and_models_are_told_apart(files):
-    kinds = {path.name: kind for path in files.iterdir() if (kind := kind_of(path))}
-    assert kinds == {"store": "store", "model": "model", "weights": "model"}
-    check_output(files / "new.h5", "store", force=False)
-
-
-@pytest.mark.parametrize(
-    ("kind", "allowed"),
-    [("store", ["store", "other", "damaged", "empty"]), ("model", ["model", "weights", "other", "damaged", "empty"])],
-)
-def test_force_replaces_files_of_the_same_kind_and_damaged_ones(files, kind, allowed):
-    for path in files.iterdir():
-        if path.name in allowed:
-            check_output(path, kind, force=True)
-            with pytest.raises(UserError, match="exists already; overwrite it with --force, or name another -o"):
-                check_output(path, kind, force=False)
-        else:
-            for force in (False, True):
-                with pytest.raises(UserError, match="name another -o") as raised:
-                    check_output(path, kind, force=force)
-                assert "--force" not in str(raised.value)
+    kinds = {path.name: kind for path in tmp_path.iterdir() if (kind := kind_of(path))}
+    assert kinds == {"store": "store", "model": "model", "weights": "model", "damaged": "damaged"}
+    assert kind_of(tmp_path / "missing") is None

@@ -4,6 +4,7 @@ A worker process ignores Ctrl-C and ends with its parent, however that ends.
 """
 
 import contextlib
+import importlib
 import os
 import select
 import signal
@@ -17,11 +18,12 @@ import pytest
 
 from bcclone.system.interrupts import Interrupts, StopSocket, keeping_interrupts
 from tests.conftest import ROOT
+from tests.processes import wait_for
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="sends SIGINT to itself")
 
 
-def is_readable(sock, seconds=5.0):
+def is_readable(sock, seconds=60.0):
     return bool(select.select([sock], [], [], seconds)[0])
 
 
@@ -88,6 +90,27 @@ def test_an_interrupt_that_a_package_swallows_or_turns_into_its_own_error_is_not
         raise ImportError("cannot import name")
 
 
+SWALLOWS = """
+import signal
+try:
+    signal.raise_signal(signal.SIGTERM)
+except BaseException:
+    pass
+"""
+
+
+def test_a_signal_that_comes_while_a_package_is_imported_interrupts_what_follows(tmp_path, monkeypatch):
+    (tmp_path / "swallows.py").write_text(SWALLOWS)
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def command():
+        importlib.import_module("swallows")
+        wait_for(lambda: False)  # its work
+
+    with pytest.raises(KeyboardInterrupt), keeping_interrupts():
+        command()
+
+
 PARENT = """
 import multiprocessing, time
 from bcclone.system.interrupts import become_worker, interrupts_kept_from_children
@@ -120,4 +143,4 @@ def test_a_worker_ignores_ctrl_c_and_ends_when_its_parent_is_killed(tmp_path):
         assert worker.is_running()
         assert worker.status() != psutil.STATUS_ZOMBIE
         parent.kill()
-    worker.wait(timeout=30)
+    worker.wait(timeout=120)

@@ -28,6 +28,13 @@ def test_a_long_step_prints_the_time_left_every_few_seconds(capsys):
     assert lines[-1] == "counting: 240/240 things, 1/s"
 
 
+def test_names_of_files_print_no_control_characters(capsys):
+    times = iter((0.0, 0.0, 1.0))
+    with ProgressBar("checking \x1b[31mred\x9b.csv", 1, "rows", clock=lambda: next(times)) as bar:
+        bar.advance(1, "figure \x07")
+    assert capsys.readouterr().err == "checking \\x1b[31mred\\x9b.csv: 1/1 rows, 1/s\n"
+
+
 def test_on_a_terminal_progress_is_a_bar():
     pty, termios = pytest.importorskip("pty"), pytest.importorskip("termios")
     ours, theirs = pty.openpty()

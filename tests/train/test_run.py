@@ -40,7 +40,7 @@ def test_a_training_is_a_library_call_and_its_resume_finds_it_complete(simulated
 
 
 def test_an_output_that_is_an_input_is_refused_before_anything_is_done(simulated_store):
-    with pytest.raises(UserError, match="is the store itself"):
+    with pytest.raises(UserError, match="is an input of this command"):
         run(TrainSettings(data=(str(simulated_store),), output=simulated_store))
 
 

@@ -118,7 +118,6 @@ def test_the_run_folder_holds_everything(trained):
     run = folder / "runs" / "whole"
     assert {path.name for path in run.iterdir()} == {
         "settings.json", "settings.toml", "environment.json", "history.csv", "checkpoints", "model.h5", "result.json",
-        ".lock",
     }  # fmt: skip
     assert len(list((run / "checkpoints").iterdir())) == 2
     history = list(csv.DictReader((run / "history.csv").open()))
@@ -245,7 +244,7 @@ def test_a_training_ends_when_its_time_is_up(simulated_store, tmp_path):
     assert float(last["learning_rate"]) < 0.1 * 1e-3
     result = json.loads(done.stdout)
     assert result["ended"] == "--time 4s"
-    assert 3 <= result["seconds"] < 60
+    assert 3 <= result["seconds"] < 300
     longer = train(simulated_store, tmp_path, "--epochs", 1, "--time", 0, "--resume")
     assert "nothing is left to train: --epochs 1" in longer.stderr
 
@@ -258,7 +257,7 @@ def test_ctrl_c_saves_the_state_and_reports_the_model_and_how_to_resume(simulate
     with started(line, "epoch 1: loss") as run:
         time.sleep(0.3)  # into the next epoch
         run.send_signal(how)
-        notices = run.communicate(timeout=30)[1]
+        notices = run.communicate(timeout=120)[1]
     assert run.returncode == 130
     assert "model.h5" in notices
     assert "--resume" in notices
@@ -313,7 +312,7 @@ def test_resuming_never_overwrites_the_model_of_another_run(trained, simulated_s
     settings.write_text(settings.read_text().replace(str(folder), str(copy)))
     (copy / "model.h5").write_text("mine")
     for force in ((), ("--force",)):
-        assert "neither a store nor a model" in train(simulated_store, copy, "--resume", *force, code=1).stderr
+        assert "exists, and is no model" in train(simulated_store, copy, "--resume", *force, code=1).stderr
     assert (copy / "model.h5").read_text() == "mine"
     shutil.copy(ROOT / "models" / "lake.h5", copy / "model.h5")
     assert "--force" in train(simulated_store, copy, "--resume", code=1).stderr

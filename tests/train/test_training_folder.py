@@ -70,7 +70,11 @@ def test_an_existing_folder_is_not_used(tmp_path):
 
 def test_a_run_is_trained_by_one_process_at_a_time(tmp_path):
     folder = begin(tmp_path / "run")
-    with folder.locked(), pytest.raises(UserError, match="another process is training this run"), folder.locked():
+    with (
+        folder.locked(),
+        pytest.raises(UserError, match="is writing it; wait until it ends, or begin a new run"),
+        folder.locked(),
+    ):
         pass
     with folder.locked():
         pass

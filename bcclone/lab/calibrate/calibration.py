@@ -26,10 +26,10 @@ from bcclone.model.model_path import check_keras_path
 from bcclone.model.policy import SteeringCalibration, curvature_in_heights
 from bcclone.pictures.plots.drive_pictures import plot_framing
 from bcclone.recording.files import is_recording
-from bcclone.system import hdf5_file
 from bcclone.system.arrays import FloatArray
-from bcclone.system.atomic import check_output, write_bytes, write_text
+from bcclone.system.atomic import write_bytes, write_text
 from bcclone.system.errors import UserError
+from bcclone.system.output import MODEL, PICTURE, check_output, inputs_of, writes
 from bcclone.system.progress import Notify, ProgressBar
 
 LEAST_CORRELATION = 0.4  # of a witness that reads the camera
@@ -207,6 +207,7 @@ class CalibrationResult:
         return shlex.join(words)
 
 
+@writes(MODEL)
 def calibrate(settings: CalibrateSettings, notify: Notify = lambda line: None) -> CalibrationResult:
     """Find what the user has not said of the camera and the car, and write it into a copy of the model.
 
@@ -332,8 +333,5 @@ def _check_output(settings: CalibrateSettings, framing_file: Path) -> None:
     if model.suffix != ".h5":
         raise UserError(f"{model}: expected a model file of bcclone, which ends in .h5")
     check_keras_path(model)
-    if output.exists() and model.samefile(output):
-        raise UserError(f"{output} is the model to calibrate; name another -o")
-    hdf5_file.check_output(output, "model", settings.force)
-    for path in (framing_file, framing_file.with_suffix(".png")):
-        check_output(path, settings.force)
+    for path, kind in ((framing_file, "framing"), (framing_file.with_suffix(".png"), PICTURE)):
+        check_output(path, kind, settings.force, inputs_of(settings))

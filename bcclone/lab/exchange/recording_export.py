@@ -23,6 +23,7 @@ from bcclone.system import atomic
 from bcclone.system.errors import UserError
 from bcclone.system.location import Location, as_local, is_url, parse_location
 from bcclone.system.opencv import cv2
+from bcclone.system.output import NEW_FOLDER, writes
 from bcclone.system.progress import ProgressBar
 
 _TOLERATED = 0.05  # of the rows, without images that can be used
@@ -47,6 +48,7 @@ class ExportResult:
     seconds: float
 
 
+@writes(NEW_FOLDER)
 def export(settings: ExportSettings) -> ExportResult:
     """Write recordings or a store in another format.
 
@@ -55,7 +57,6 @@ def export(settings: ExportSettings) -> ExportResult:
     start, format = time.monotonic(), format_named(settings.to)
     if format.write is None:
         raise UserError(f"{settings.to}: recordings are not exported in this format")
-    atomic.check_new_folder(settings.output)
     format.check_package()
     with _open_source(settings) as source, atomic.replacing_folder(settings.output) as folder:
         format.write(source, folder)

@@ -29,6 +29,7 @@ from bcclone.system.codec import open_file
 from bcclone.system.errors import UserError, number_of
 from bcclone.system.hardware import usable_cores
 from bcclone.system.opencv import cv2
+from bcclone.system.output import NEW_FOLDER, writes
 from bcclone.system.prefetch import prefetch_ordered
 from bcclone.system.settings import SettingError, settings_of
 
@@ -184,6 +185,7 @@ class ImportResult:
         ])  # fmt: skip
 
 
+@writes(NEW_FOLDER)
 def import_recording(settings: ImportSettings) -> ImportResult:
     """Write a source of another program as a recording; rows that cannot be used are counted and left out.
 
@@ -204,20 +206,11 @@ def import_recording(settings: ImportSettings) -> ImportResult:
     format.check_package()
     findings = Findings(settings.min_throttle)
     framing = read_framing(settings.framing) if settings.framing else None
-    missing = [above for above in output.parents if not above.exists()]
-    try:
-        atomic.make_folder(output.parent, "another -o")
-        atomic.check_new_folder(output)
-        with atomic.replacing_folder(output) as folder:
-            written = write_recordings(format.read(settings, findings), folder, findings, framing)
-            findings.check(source)
-            if format.name == "recording" and not any(each.converted for each in written):
-                raise UserError(f"{source}: a recording already, which needs no import; name it to bcclone preprocess")
-    except BaseException:
-        for above in missing:
-            with suppress(OSError):
-                above.rmdir()
-        raise
+    with atomic.replacing_folder(output) as folder:
+        written = write_recordings(format.read(settings, findings), folder, findings, framing)
+        findings.check(source)
+        if format.name == "recording" and not any(each.converted for each in written):
+            raise UserError(f"{source}: a recording already, which needs no import; name it to bcclone preprocess")
     return ImportResult(
         output=output,
         format=format.name,

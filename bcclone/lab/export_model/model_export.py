@@ -23,10 +23,10 @@ from bcclone.system import atomic
 from bcclone.system.codec import read_bytes
 from bcclone.system.errors import UserError, require_package
 from bcclone.system.opencv import resized
+from bcclone.system.output import writes
 from bcclone.system.progress import Notify
 
 _FRAMES = 20
-_SAVED_MODEL_FILE = "saved_model.pb"
 _WRITERS = {ONNX: "tf2onnx", LITERT: "ai_edge_litert.interpreter"}  # each in the extra of its format's name
 _IMAGE_ENDINGS = (".jpg", ".jpeg", ".png")
 # as in recordings, in tables and in tubs
@@ -89,6 +89,7 @@ class ExportModelResult:
         return "\n".join(lines)
 
 
+@writes(lambda settings: FORMATS[settings.to][0] or settings.to, "path")
 def export_model(settings: ExportModelSettings, notify: Notify = lambda line: None) -> ExportModelResult:
     """Write a model with the preparation of its frames in another format, completely or not at all.
 
@@ -149,13 +150,6 @@ def _check_output(settings: ExportModelSettings) -> None:
     if output.suffix != ending and (ending or output.suffix in (".h5", ".keras")):
         expected = f"end in {ending}" if ending else "not end in .h5 or .keras"
         raise UserError(f"{output}: the name of a {settings.to} export must {expected}; name another -o")
-    if settings.to == SAVED_MODEL and output.is_dir():
-        if not (output / _SAVED_MODEL_FILE).is_file():
-            raise UserError(f"{output} is a folder, but not a SavedModel; name another -o")
-        if not settings.force:
-            raise UserError(f"{output} exists already; {atomic.REMEDY}")
-    else:
-        atomic.check_output(output, settings.force and settings.to != SAVED_MODEL)
 
 
 def read_pictures(folder: Path, camera: tuple[int, int]) -> tuple[list[Image], int]:

@@ -25,9 +25,10 @@ from bcclone.lab.improve.rounds import Improvement, chosen_round, plot_rounds
 from bcclone.model.model_path import is_onnx
 from bcclone.recording.files import find_logs
 from bcclone.recording.row import CAMERAS
-from bcclone.system import atomic, hdf5_file
+from bcclone.system import atomic
 from bcclone.system.codec import read_bytes, read_json
 from bcclone.system.errors import UserError
+from bcclone.system.output import MODEL, inputs_of, locked, writing
 from bcclone.system.progress import Notify
 from bcclone.system.task_pool import open_pool
 
@@ -80,11 +81,11 @@ def work_folder(settings: ImproveSettings) -> Iterator[Path]:
             "it, or name another --work"
         )
     may_replace = settings.force or (settings.resume and _is_result(settings.output, path))
-    hdf5_file.check_output(settings.output, "model", may_replace)
-    atomic.make_folder(path / MODELS, "another --work")
-    with atomic.locked(
-        path, f"{path}: another process is improving a model there; wait until it ends, or name another --work"
+    with (
+        writing(settings.output, MODEL, may_replace, inputs_of(settings)),
+        locked(path, "wait until it ends, or name another --work"),
     ):
+        atomic.make_folder(path / MODELS, "another --work")
         if record.exists() and not settings.resume:
             record.unlink()
             for part in (ROUNDS, RECORDINGS, STORE, RUNS, MODELS):  # other files stay

@@ -10,6 +10,7 @@ A monitor file is a NumPy archive (.npz) of plain arrays: `monitor`, a JSON text
 gamma distribution and the threshold, and the arrays of the kind under `arrays/`. It is read without pickle.
 """
 
+import hashlib
 import io
 import json
 import struct
@@ -35,13 +36,15 @@ from bcclone.model.model_file import ModelFile, load_model_file
 from bcclone.recording.files import ImageIndex, find_log
 from bcclone.recording.log import read_log
 from bcclone.system.arrays import FloatArray, IndexArray
-from bcclone.system.atomic import check_output, sha256_of, write_bytes
+from bcclone.system.atomic import sha256_of, write_bytes
 from bcclone.system.codec import explained, parse_json, read_bytes
 from bcclone.system.errors import UserError
 from bcclone.system.json_values import from_json, to_json
+from bcclone.system.output import inputs_of, writing
 from bcclone.system.progress import Notify
 
 _VERSION = 1
+_DIGEST_BYTES = 32  # of the SHA-256 that a monitor's file ends with
 _ZIP = b"PK"  # the first bytes of a monitor's file
 _TEXT, _ARRAYS = "monitor", "arrays/"
 _WHAT, _FIT = "a complete monitor file", "fit it again: bcclone monitor fit MODEL STORE -o {path} --force"
@@ -114,6 +117,7 @@ def save_monitor(path: Path, info: MonitorInfo, arrays: Arrays) -> None:
     text = np.frombuffer(json.dumps({"version": _VERSION} | to_json(info)).encode(), np.uint8)
     named: dict[str, Any] = {_TEXT: text, **{_ARRAYS + name: array for name, array in arrays.items()}}
     np.savez_compressed(content, **named)
+    content.write(hashlib.sha256(content.getvalue()).digest())
     write_bytes(path, content.getbuffer(), follow=True)
 
 
@@ -142,8 +146,11 @@ def read_monitor(path: Path) -> tuple[MonitorInfo, Arrays]:
     if not content.startswith(_ZIP):
         raise UserError(f"{path}: not a monitor; make one with: bcclone monitor fit MODEL STORE -o NAME.monitor")
     with explained(path, _WHAT, _FIT.format(path=path)):
+        archived, digest = content[:-_DIGEST_BYTES], content[-_DIGEST_BYTES:]
+        if hashlib.sha256(archived).digest() != digest:
+            raise ValueError("a part of it is missing or changed")
         try:
-            with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+            with np.load(io.BytesIO(archived), allow_pickle=False) as archive:
                 arrays = dict(archive)
         except (zipfile.BadZipFile, zlib.error, struct.error, EOFError) as error:
             raise ValueError(str(error) or "a part of it is missing") from None
@@ -165,31 +172,31 @@ def fit(
     notify: called with each line of progress. Raises UserError, also for an existing file without settings.force.
     """
     settings = settings or MonitorSettings()
-    check_output(Path(output), settings.force, "choose another name with -o, or add --force")
-    file, samples_of = load_model_file(Path(model)), Path(store)
-    with open_store(samples_of) as samples:
-        if samples.preprocessing != file.preprocessing:
-            raise UserError(
-                f"{store}: its frames are prepared as {samples.preprocessing.describe()}, the model's as "
-                f"{file.preprocessing.describe()}; give the store that {model} was trained on"
-            )
-    learn, make_scorer = KINDS[settings.kind]
-    try:
-        arrays = learn(file, samples_of, settings, notify)
-    except UnsuitableNetwork as error:
-        raise UserError(f"{model}: {error}") from None
-    nominal = settings.nominal
-    drives = recorded_drives(nominal, file.preprocessing) if nominal else validation_drives(samples_of)
-    scores = nominal_scores(make_scorer(file, arrays), drives)
-    try:
-        gamma = GammaFit.of(scores)
-    except ValueError as error:
-        raise UserError(f"{', '.join(nominal) or store}: {error}") from None
-    threshold = gamma.threshold(settings.false_alarms)
-    notify(f"threshold {threshold:.6g}, from {len(scores)} averages of {WINDOW_SECONDS:g} s")
-    info = MonitorInfo(settings.kind, sha256_of(Path(model)), gamma, threshold, settings.false_alarms, len(scores))
-    save_monitor(Path(output), info, arrays)
-    return Monitor(info, file, arrays)
+    with writing(Path(output), "monitor", settings.force, (model, store, *inputs_of(settings))):
+        file, samples_of = load_model_file(Path(model)), Path(store)
+        with open_store(samples_of) as samples:
+            if samples.preprocessing != file.preprocessing:
+                raise UserError(
+                    f"{store}: its frames are prepared as {samples.preprocessing.describe()}, the model's as "
+                    f"{file.preprocessing.describe()}; give the store that {model} was trained on"
+                )
+        learn, make_scorer = KINDS[settings.kind]
+        try:
+            arrays = learn(file, samples_of, settings, notify)
+        except UnsuitableNetwork as error:
+            raise UserError(f"{model}: {error}") from None
+        nominal = settings.nominal
+        drives = recorded_drives(nominal, file.preprocessing) if nominal else validation_drives(samples_of)
+        scores = nominal_scores(make_scorer(file, arrays), drives)
+        try:
+            gamma = GammaFit.of(scores)
+        except ValueError as error:
+            raise UserError(f"{', '.join(nominal) or store}: {error}") from None
+        threshold = gamma.threshold(settings.false_alarms)
+        notify(f"threshold {threshold:.6g}, from {len(scores)} averages of {WINDOW_SECONDS:g} s")
+        info = MonitorInfo(settings.kind, sha256_of(Path(model)), gamma, threshold, settings.false_alarms, len(scores))
+        save_monitor(Path(output), info, arrays)
+        return Monitor(info, file, arrays)
 
 
 def nominal_scores(scorer: Scorer, drives: Iterable[Drive]) -> FloatArray:

@@ -37,12 +37,13 @@ from bcclone.simulator.random_road import parse_name
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import Track, load_track
 from bcclone.simulator.world_settings import Conditions
-from bcclone.system import atomic, hdf5_file
+from bcclone.system import atomic
 from bcclone.system.arrays import Float32Array, Random
 from bcclone.system.errors import UserError
 from bcclone.system.exact_math import sine
 from bcclone.system.hardware import usable_cores
 from bcclone.system.opencv import cv2
+from bcclone.system.output import STORE, writes
 from bcclone.system.progress import Notify, ProgressBar
 from bcclone.system.task_pool import report_progress
 
@@ -209,6 +210,7 @@ class RoadSamplesResult:
     seconds: float
 
 
+@writes(STORE)
 def make_road_samples(settings: RoadSamplesSettings, notify: Notify = lambda line: None) -> RoadSamplesResult:
     """Render frames on random roads, and write them as a store that model.py trains on, whole or not at all.
 
@@ -217,7 +219,6 @@ def make_road_samples(settings: RoadSamplesSettings, notify: Notify = lambda lin
     start = time.monotonic()
     if not settings.output.suffix:
         raise UserError(f"{settings.output}: one file is written; give it an ending, as in {settings.output}.h5")
-    hdf5_file.check_output(settings.output, "store", settings.force)
     try:
         parse_name(settings.road(0))
     except ValueError as error:

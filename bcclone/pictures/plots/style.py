@@ -11,10 +11,12 @@ import PIL.Image
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from PIL.PngImagePlugin import PngInfo
 
 from bcclone.dataset.images import Image
 from bcclone.system.arrays import FloatArray, IndexArray
 from bcclone.system.atomic import write_bytes
+from bcclone.system.output import MADE_BY
 
 DPI = 100
 # M. Okabe and K. Ito, "Color universal design" (2008): safe for colour-blind viewers
@@ -99,11 +101,12 @@ def save(figure: Figure, path: Path) -> None:
     """
     for text in figure.findobj(Text):
         text.set(parse_math=False, text=drawable(text.get_text()))
-    content = io.BytesIO()
-    figure.savefig(content, dpi=DPI, format="png")
+    content, info = io.BytesIO(), PngInfo()
+    info.add_text("Software", MADE_BY.decode())
+    figure.savefig(content, dpi=DPI, format="png", pil_kwargs={"pnginfo": info})
     if content.tell() > _PALETTE_FROM_BYTES:
         with PIL.Image.open(content) as picture:
             fewer = picture.convert("RGB").quantize(256)
         content = io.BytesIO()
-        fewer.save(content, "png", optimize=True)
+        fewer.save(content, "png", optimize=True, pnginfo=info)
     write_bytes(path, content.getvalue())

@@ -191,6 +191,8 @@ def test_a_mistake_is_named(car, tmp_path):
 
     refused("table", labels=())
     (tmp_path / "car.framing.png").write_text("mine")
+    refused("car.framing.png exists, and is no picture of bcclone")
+    (tmp_path / "car.framing.png").write_text("")
     refused("car.framing.png exists already.*--force")
     (tmp_path / "car.framing.png").unlink()
     refused("12 pictures of one size.*longer drive", "--seconds", "5.9", "--rate", "2")

@@ -103,11 +103,12 @@ def test_given_model_files_can_be_the_members(untrained_model, simulated_store, 
 
 def test_an_existing_file_is_kept_unless_the_settings_replace_it(untrained_model, simulated_store, tmp_path):
     output = tmp_path / "model.monitor"
-    output.write_bytes(b"mine")
+    output.touch()
     with pytest.raises(UserError, match="--force"):
         fit(untrained_model, simulated_store, output, MonitorSettings("features"))
-    assert output.read_bytes() == b"mine"
-    fit(untrained_model, simulated_store, output, MonitorSettings("features", force=True))
+    assert output.read_bytes() == b""
+    for _ in range(2):
+        fit(untrained_model, simulated_store, output, MonitorSettings("features", force=True))
     assert read_monitor(output)[0].kind == "features"
 
 

@@ -1,0 +1,208 @@
+"""No command replaces what is not its own earlier output, with --force or without; two at once lose no work."""
+
+import os
+import signal
+import subprocess
+from contextlib import contextmanager
+
+import h5py
+import numpy as np
+import pytest
+from PIL import Image
+
+from bcclone.commands import COMMANDS, load_command
+from bcclone.commands.options import ResultsFolder
+from bcclone.dataset.store import Store
+from bcclone.recording.edits import read_edits
+from bcclone.system.errors import UserError
+from tests.conftest import command, result_of, run_script
+from tests.messages.refusals import run_command
+from tests.processes import wait_for
+from tests.recordings import many_rows
+
+# command -> its words, and the ending that the name of its output needs
+FILES = {
+    "preprocess": ("{recording}", ".h5"),
+    "model": ("{store}", ".h5"),
+    "video": ("{recording}", ".mp4"),
+    "calibrate": ("{model} {recording}", ".h5"),
+    "export": ("{model} --to onnx", ".onnx"),
+    "import-model": ("{model} --preprocess gray-80x120", ".h5"),
+    "improve": ("{model} --expert", ".h5"),
+    "monitor fit": ("{model} {store}", ".monitor"),
+    "predict": ("{model} {recording}", ".csv"),
+    "simulate roads": ("", ".h5"),
+}
+FOLDERS = {"import", "plots"}  # new ones; one for pictures, which are drawn again
+
+
+def film(path):
+    path.write_bytes(b"\0\0\0\x20ftypisom" + bytes(5000))
+
+
+def foreign_hdf5(path):
+    with h5py.File(path, "w") as file:
+        file["speeds"] = np.arange(3.0)
+
+
+PRECIOUS = {
+    "log": lambda path: path.write_text("a.jpg,b.jpg,c.jpg,0,0,0,0\n"),
+    "photo": lambda path: Image.new("RGB", (32, 32)).save(path, "png"),
+    "film": film,
+    "HDF5": foreign_hdf5,
+}
+
+
+@pytest.fixture
+def words(request):
+    """Return the function that puts the paths of inputs into the words of a command."""
+
+    def put(text):
+        names = {"recording": "simulated_recording", "store": "simulated_store", "model": "untrained_model"}
+        used = {name: request.getfixturevalue(fixture) for name, fixture in names.items() if f"{{{name}}}" in text}
+        return text.format(**used).split()
+
+    return put
+
+
+def test_every_command_with_an_output_is_tested_here():
+    with_output = {
+        name
+        for name in COMMANDS
+        for kind, each, *_ in load_command(name).declared()
+        if each.name == "output" and kind is not ResultsFolder
+    }
+    assert with_output == FILES.keys() | FOLDERS
+
+
+@pytest.mark.parametrize("kind", PRECIOUS)
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_that_the_command_does_not_write_is_kept_even_with_force(name, kind, words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text, ending = FILES[name]
+    PRECIOUS[kind](mine := tmp_path / f"mine{ending}")
+    before = mine.read_bytes()
+    force = ["--force"] if name != "video" else []
+    with pytest.raises(UserError, match=f"mine{ending} exists, and is no "):
+        run_command(name, *words(text), "-o", mine, *force)
+    assert mine.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [mine]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("model", "{store} --from IN"),
+        ("calibrate", "IN {recording}"),
+        ("import-model", "IN --preprocess gray-80x120"),
+        ("improve", "IN --expert"),
+        ("predict", "IN {recording}"),
+        ("monitor fit", "IN {store}"),
+    ],
+)
+def test_an_input_is_kept_even_with_force_and_by_another_name(
+    name, text, words, untrained_model, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.h5").write_bytes(untrained_model.read_bytes())
+    (tmp_path / "other.h5").hardlink_to(tmp_path / "mine.h5")
+    (tmp_path / "link.h5").symlink_to("mine.h5")
+    for source in ("mine.h5", "link.h5"):
+        for output in ("mine.h5", "other.h5", "link.h5"):
+            with pytest.raises(UserError, match=f"{output} is an input of this command"):
+                run_command(name, *words(text.replace("IN", source)), "-o", output, "--force")
+    assert (tmp_path / "mine.h5").read_bytes() == untrained_model.read_bytes()
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_a_clip_that_nobody_named_follows_no_link_and_replaces_only_clips_of_bcclone(recording, tmp_path):
+    clip, mine = recording.with_suffix(".mp4"), tmp_path / "mine.mp4"
+    film(mine)
+    clip.symlink_to(mine)
+    with pytest.raises(UserError, match="recording.mp4 is a link.*name the clip: --output"):
+        run_command("video", recording)
+    clip.unlink()
+    film(clip)
+    with pytest.raises(UserError, match="recording.mp4 exists, and is no clip of bcclone"):
+        run_command("video", recording)
+    clip.unlink()
+    for fps in (30, 20):
+        run_command("video", recording, "--fps", fps)
+    own = tmp_path / "own.mp4"
+    own.write_bytes(clip.read_bytes())
+    run_command("video", recording, "-o", own)  # once more, by its name
+    clip.unlink()
+    clip.symlink_to(tmp_path / "missing.mp4")
+    with pytest.raises(UserError, match="recording.mp4 is a link"):
+        run_command("video", recording)
+
+
+def test_pictures_of_a_recording_replace_only_pictures_of_bcclone(recording, tmp_path):
+    log, photo = recording / "driving_log.csv", tmp_path / "photo.png"
+    PRECIOUS["photo"](photo)
+    before = photo.read_bytes()
+    for line in (("edit", recording), ("preprocess", "--check", recording)):
+        with pytest.raises(UserError, match="photo.png exists, and is no picture of bcclone"):
+            run_command(*line, "--view", photo)
+    assert photo.read_bytes() == before
+    for _ in range(2):
+        run_command("edit", log, "--view", tmp_path / "drawn.png")
+
+
+# ---- at once
+
+
+def start(*line):
+    return subprocess.Popen(
+        [str(word) for word in command(*line)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+@contextmanager
+def halted_while_it_writes(*line, output):
+    """Start a command, and stop it for the block once it has its output locked; then let it end well."""
+    lock = output.with_name(f".{output.name}.bcclone-lock")
+    process = start(*line)
+    wait_for(lambda: lock.exists() or process.poll() is not None, every_seconds=0.005)
+    os.kill(process.pid, signal.SIGSTOP)
+    try:
+        assert lock.exists(), process.communicate()
+        yield process.pid
+    finally:
+        os.kill(process.pid, signal.SIGCONT)
+        _, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert not lock.exists()
+
+
+@pytest.mark.slow
+def test_edits_at_once_are_all_recorded(recording):
+    edits = [start("edit", recording, "--delete", row, row) for row in range(1, 17, 2)]
+    assert [(one.communicate()[1], one.returncode)[1] for one in edits] == [0] * 8
+    assert len(read_edits(recording / "driving_log.csv").edits) == 8
+    assert result_of("edit", recording)["deleted"] == 8
+    assert not list(recording.glob(".*"))
+
+
+@pytest.mark.slow
+def test_a_second_command_that_writes_the_same_output_is_told_who_writes(recording, simulated_recording, tmp_path):
+    output, line = tmp_path / "data.h5", ("preprocess.py", recording, "-o", tmp_path / "data.h5")
+    for force in ([], ["--force"]):
+        with halted_while_it_writes(*line, *force, output=output) as pid:
+            refused = run_script("preprocess.py", simulated_recording, "-o", output, *force, code=1).stderr
+            assert f"data.h5: process {pid} (preprocess.py {recording} -o" in refused
+            assert "is writing it; wait until it ends, or name another -o" in refused
+    with Store(output) as store:
+        assert store.recordings[0].path == recording / "driving_log.csv"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sharded", [[], ["--shard-mb", 1]])
+def test_additions_at_once_lose_none(sharded, simulated_recording, tmp_path):
+    first, second = (many_rows(simulated_recording, tmp_path / name, rows) for name, rows in (("a", 130), ("b", 140)))
+    output = tmp_path / "data"
+    options = ("-o", output, "--frame-offsets", 0)
+    before = result_of("preprocess.py", simulated_recording, *options, *sharded)["rows"]
+    with halted_while_it_writes("preprocess.py", first, *options, "--add", output=output):
+        assert "is writing it" in run_script("preprocess.py", second, *options, "--add", code=1).stderr
+    assert result_of("preprocess.py", second, *options, "--add")["rows"] == before + 130 + 140

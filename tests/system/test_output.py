@@ -1,0 +1,171 @@
+"""An output replaces only an earlier one of its kind, and one process writes it at a time, however that ends."""
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import h5py
+import pytest
+
+from bcclone.system.errors import UserError
+from bcclone.system.output import CLIP, MODEL, NEW_FOLDER, PICTURE, STORE, check_output, locked, writing
+from tests.processes import KILL
+
+HOLD = """
+import sys
+from pathlib import Path
+from bcclone.system.output import locked
+with locked(Path(sys.argv[1]), "wait"):
+    print("locked", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Return a file of each kind by name; the damaged one is cut off."""
+    for name, attribute in (("store", "schema_version"), ("model", "model_config"), ("weights", "layer_names")):
+        with h5py.File(tmp_path / name, "w") as file:
+            file.attrs[attribute] = 1
+    h5py.File(tmp_path / "other", "w").close()
+    (tmp_path / "damaged").write_bytes((tmp_path / "store").read_bytes()[:100])
+    (tmp_path / "text").write_text("precious")
+    (tmp_path / "empty").touch()
+    (tmp_path / "clip").write_bytes(b"\0\0\0\x20ftypisom" + bytes(9000) + b"\0\0\0\x0ffreebcclone")
+    (tmp_path / "film").write_bytes(b"\0\0\0\x20ftypisom" + bytes(9000))
+    (tmp_path / "picture").write_bytes(b"\x89PNG\r\n\x1a\n....IHDR....tEXtSoftware\0bcclone" + bytes(9000))
+    (tmp_path / "photo").write_bytes(b"\x89PNG\r\n\x1a\n....IHDR" + bytes(9000))
+    (tmp_path / "predictions").write_text("frame_id,steering_angle\n1,0.5\n")
+    (tmp_path / "log").write_text("center,left,right,steering\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("kind", "allowed"),
+    [
+        (STORE, {"store", "damaged"}),
+        (MODEL, {"model", "weights", "damaged"}),
+        (CLIP, {"clip"}),
+        (PICTURE, {"picture"}),
+        ("table of predictions", {"predictions"}),
+        ("monitor", set()),
+        ("framing", set()),
+        (".onnx", set()),
+        (".tflite", set()),
+    ],
+)
+def test_force_replaces_outputs_of_the_same_kind_damaged_ones_and_empty_files(files, kind, allowed):
+    check_output(files / "new", kind)
+    for path in files.iterdir():
+        if path.name in allowed | {"empty"}:
+            check_output(path, kind, force=True)
+            with pytest.raises(UserError, match="exists already; overwrite it with --force, or name another -o"):
+                check_output(path, kind)
+        else:
+            for force in (False, True):
+                with pytest.raises(UserError, match=f"{path.name} exists, and is no {kind}; choose another") as raised:
+                    check_output(path, kind, force)
+                assert "--force" not in str(raised.value)
+
+
+def test_an_input_of_the_command_is_not_replaced_whatever_its_name(files, monkeypatch):
+    monkeypatch.chdir(files)
+    (files / "link").symlink_to("model")
+    (files / "linked").hardlink_to(files / "model")
+    for output in ("model", "link", "linked"):
+        for name in ("model", Path("link"), files / "linked"):
+            with pytest.raises(UserError, match=f"{output} is an input of this command; choose another name"):
+                check_output(Path(output), MODEL, force=True, inputs=["no such file", None, 3, "\0", name])
+    check_output(Path("weights"), MODEL, force=True, inputs=["model"])
+
+
+def test_folders_and_devices_are_no_files_and_a_new_folder_is_empty(files):
+    for path in (files, Path(os.devnull)):
+        with pytest.raises(UserError, match="give the name of a file"):
+            check_output(path, STORE, force=True)
+    (files / "empty folder").mkdir()
+    check_output(files / "empty folder", NEW_FOLDER)
+    for path in (files, files / "text"):
+        with pytest.raises(UserError, match="exists already, and is not an empty folder"):
+            check_output(path, NEW_FOLDER)
+
+
+def test_the_folder_of_an_output_is_made_and_removed_if_the_work_fails(tmp_path):
+    path = tmp_path / "new" / "folder" / "data.h5"
+
+    def fail():
+        with writing(path, STORE):
+            assert path.parent.is_dir()
+            raise RuntimeError("no more room")
+
+    with pytest.raises(RuntimeError, match="no more room"):
+        fail()
+    assert not list(tmp_path.iterdir())
+    with writing(path, STORE):
+        path.touch()
+    assert list(path.parent.iterdir()) == [path]
+
+
+def held(path):
+    """Start a process that locks a path until its input is closed."""
+    line = [sys.executable, "-c", HOLD, str(path), "\x1b[31mred"]
+    process = subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "locked\n"
+    return process
+
+
+def test_a_second_process_is_told_who_writes_and_a_killed_one_leaves_no_lock(tmp_path):
+    path, link = tmp_path / "model.h5", tmp_path / "link.h5"
+    link.symlink_to(path)
+    with held(path) as process:
+        for name in (path, link):
+            told = pytest.raises(UserError, match=f"model.h5: process {process.pid} .* is writing it; wait")
+            with told, locked(name, "wait"):
+                pass
+        with locked(tmp_path / "other.h5", "wait"):
+            pass
+        process.send_signal(KILL)
+    with locked(path, "wait"):
+        pass
+    assert list(tmp_path.iterdir()) == [link]
+
+
+def test_a_second_writer_waits_for_a_short_section(tmp_path):
+    path, count = tmp_path / "count", 12
+
+    def add():
+        with locked(path, "wait", seconds=60):
+            number = int(path.read_text() or "0") if path.exists() else 0
+            path.write_text(str(number + 1))
+
+    threads = [threading.Thread(target=add) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert path.read_text() == str(count)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_lock_that_is_a_link_or_another_name_of_a_file_harms_nothing(tmp_path):
+    path, mine = tmp_path / "model.h5", tmp_path / "mine.txt"
+    mine.write_text("precious")
+    lock = tmp_path / ".model.h5.bcclone-lock"
+    for plant in (
+        lambda: lock.symlink_to(mine),
+        lambda: lock.symlink_to(tmp_path / "new"),
+        lambda: lock.hardlink_to(mine),
+    ):
+        plant()
+        with locked(path, "wait"):
+            assert mine.read_text() == "precious"
+        lock.unlink(missing_ok=True)
+    assert list(tmp_path.iterdir()) == [mine]
+
+
+def test_where_nothing_can_be_locked_the_work_goes_on(tmp_path):
+    with locked(tmp_path / ("n" * 250), "wait"):  # too long a name, for one
+        pass
+    assert not list(tmp_path.iterdir())
