@@ -101,6 +101,7 @@ def test_a_steer_event_is_two_texts_in_the_machines_culture():
     )
     assert format_steer(control, decimal_comma=True) == {"steering_angle": "0,125000", "throttle": "-0,300000"}
     assert format_steer(Control(1e-9, -1.0), False) == {"steering_angle": "0.000000", "throttle": "-1.000000"}
+    assert format_steer(Control(1.0, 1.0), False) == {"steering_angle": "1.000000", "throttle": "1.000000"}
 
 
 @pytest.mark.parametrize("value", [1.5, -1.0001, float("nan"), float("inf")])
@@ -141,6 +142,7 @@ def test_unreadable_telemetry_is_an_event_with_the_reason(text, reason):
     event = read_telemetry(text)
     assert isinstance(event.telemetry, ProtocolError)
     assert re.search(reason, str(event.telemetry))
+    assert (event.ack, read_telemetry(f"25{text[1:]}").ack) == ("", "435[]")
 
 
 OPEN = '0{"sid":"abc","upgrades":[],"pingTimeout":60000,"pingInterval":25000,"maxPayload":1000000}'

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 
 import numpy as np
 import pytest
@@ -42,8 +43,26 @@ def test_edits_are_read_as_they_were_written(tmp_path):
         "version": 1,
         "edits": [first, {"edit": "restore", "rows": [[name_of(100)] * 2]}],
     }
-    write_edits(log, Edits())
-    assert not edits_path(log).exists()
+    for _ in range(2):  # nothing is left to remove the second time
+        write_edits(log, Edits())
+        assert not edits_path(log).exists()
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ((DELETE, ((name_of(100), name_of(0)),)), f"rows from {name_of(100)} back to {name_of(0)}"),
+        ((DELETE,), "edit 'delete' of 0 spans, expected one of trim, delete, restore, mirror-steering, advance-ste"),
+        ((MIRROR, ((name_of(0), name_of(100)),)), "edit 'mirror-steering' of 1 spans"),
+        (("paint",), "edit 'paint' of 0 spans"),
+        ((ADVANCE, (), 10.01), "edit 'advance-steering' by 10.01 s, expected at most 10 of advance-steering"),
+        ((MIRROR, (), 1.0), "edit 'mirror-steering' by 1.0 s"),
+    ],
+)
+def test_an_edit_that_says_nothing_cannot_be_made(values, reason):
+    with pytest.raises(ValueError, match=f"^{re.escape(reason)}"):
+        Edit(*values)
+    assert Edits((Edit(ADVANCE, (), 10.0),)).advance_seconds == 10.0
 
 
 def test_deleted_rows_are_left_out_and_begin_an_episode(tmp_path):
