@@ -93,8 +93,7 @@ def speeds() -> list[list[str]]:
             "a training on a GPU, samples a second",
             f"{results('gpu')['steps']['train float32']['samples_per_second']:,.0f}",
             "2,600, derived from the figures of the source design's loader process, not quoted; its GPU was busy for "
-            "40 % of the time at "
-            "first, later for 80 to 90 %",
+            "40 % of the time at first, later for 80 to 90 %",
             "`python docs/measure_gpu.py build/gpu`",
         ],
     ]

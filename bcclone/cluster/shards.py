@@ -25,6 +25,7 @@ from bcclone.dataset.store import (
     RecordingInfo,
     Store,
     StoreContent,
+    is_other_file,
     missing_store,
     read_preprocessing,
     read_store,
@@ -141,7 +142,7 @@ def open_store(path: Location | str) -> Store:
 def open_if_store(path: Location) -> Store | None:
     """Open any store; return None for a log, and for a folder without a manifest, which is a recording."""
     with reaching(path):
-        is_store = (path / MANIFEST_NAME).is_file() if path.is_dir() else path.suffix != ".csv"
+        is_store = (path / MANIFEST_NAME).is_file() if path.is_dir() else not is_other_file(path)
     return open_store(path) if is_store else None
 
 

@@ -163,8 +163,15 @@ OpenIfStore: TypeAlias = Callable[[Location], Store | None]
 
 
 def open_if_store(path: Location) -> Store | None:
-    """Open the store in a file; return None for a log or a folder, which is a recording. Raises UserError."""
-    return None if path.suffix == ".csv" or (isinstance(path, Path) and path.is_dir()) else Store(path)
+    """Open the store in a file; return None for another file or a folder, which is a recording. Raises UserError."""
+    return None if is_other_file(path) or (isinstance(path, Path) and path.is_dir()) else Store(path)
+
+
+def is_other_file(path: Location) -> bool:
+    """Return whether a file is no store, by its name and first bytes; it may be a log."""
+    if path.suffix in (".h5", ".hdf5") or not isinstance(path, Path) or not path.is_file():
+        return path.suffix == ".csv"
+    return kind_of(path) is None
 
 
 def _read_file(path: Location) -> StoreContent:

@@ -10,7 +10,7 @@ import numpy as np
 from bcclone.dataset.answer import Answer
 from bcclone.dataset.framing import check_framed, framing_of
 from bcclone.dataset.geometry import HEIGHT_M
-from bcclone.dataset.images import Image, encode_jpeg, read_file
+from bcclone.dataset.images import Image, encode_jpeg, import_remedy, read_file, try_frame
 from bcclone.dataset.preprocessing import PRESETS
 from bcclone.dataset.vehicle import FULL_LOCK_DEGREES, MPH
 from bcclone.evaluate.estimated_drive import read_drive
@@ -73,17 +73,22 @@ def replay_policies(
     settings = settings or ReplaySettings()
     reference = read_drive(find_log(str(recording)), settings.fraction)
     drivers = {name: _Driver(name, policy, reference, settings) for name, policy in policies.items()}
-    row, watched = 0, list[WatchedFrame]()
+    row, watched, readable = 0, list[WatchedFrame](), 0
     begins = np.concatenate([[0.0], np.cumsum(reference.seconds)]).tolist()  # of each row, in recorded seconds
     watch = open_watch(lambda: begins[row]) if open_watch else None
     with read_ahead("replaying", "rows", read_row, reference.images) as rows:
         for row, frames in enumerate(rows):
+            readable += frames.centre is not None
             for driver in drivers.values():
                 driver.drive_row(frames)
             if watch is not None and frames.centre is not None:
                 watched.append(WatchedFrame.of(begins[row], watch.judge(frames.centre)))
             if watch is not None and reference.ends[row]:  # a gap ends the second that is averaged
                 watch.forget()
+    if not readable:
+        reasons = [try_frame(paths.get("center"))[1] for paths in reference.images]
+        remedy = import_remedy(reasons, recording) or "copy its images again"
+        raise UserError(f"{recording}: no row has a centre image that can be read{reasons[0]}; {remedy}")
     controls = replay_controls(reference, settings)
     return {
         name: ReplayResult(

@@ -72,14 +72,14 @@ _OTHER_FILES = {
 class ForeignLog(UserError):
     """A file that is not a log of the simulator. Exit code 1 for an empty file, 2 for any other.
 
-    imports: whether it may be a table of another program, for which the message names the command.
+    options: of the command that imports it, if it may be a table of another program, for the message.
     """
 
-    def __init__(self, path: Location, reason: str, empty: bool = False, imports: bool = False) -> None:
-        if imports:
+    def __init__(self, path: Location, reason: str, empty: bool = False, options: str = "") -> None:
+        if options:
             reason += (
                 "; a table of another program, with pictures beside it, becomes a recording with: bcclone import "
-                f"{shlex.quote(str(path))} -o recordings/NAME --unit ratio (or deg, rad: that of its steering)"
+                f"{shlex.quote(str(path))} -o recordings/NAME {options} (or deg, rad: that of its steering)"
             )
         super().__init__(f"{path}: not a log of the simulator: {reason}", exit_code=1 if empty else 2)
         self.reason = reason
@@ -226,11 +226,13 @@ def _read_line_by_line(path: Location, lines: list[str]) -> _Read:
     header = is_header(first)
     bad: list[BadRow] = []
     split = list(_split_lines(path, lines, first if header else "", bad))
+    named = header or (bad and "image path" in bad[0].reason)
+    options = f"{'' if named else '--steering-column 4 '}--unit ratio"
     if not split:
         if not bad:
             raise ForeignLog(path, f"it has a header and no rows, expected rows of {COLUMNS}", empty=header)
         begins = first.strip()[:60]
-        raise ForeignLog(path, f"row {bad[0].row}: {bad[0].reason} (the file begins with {begins!r})", imports=True)
+        raise ForeignLog(path, f"row {bad[0].row}: {bad[0].reason} (the file begins with {begins!r})", options=options)
     # commas are both separators and decimal marks, without spaces that distinguish them
     with_points = sum(one.has_points and len(one.numbers) > 4 for one in split)
     bare_commas = sum(one.has_bare_commas for one in split) > with_points
@@ -247,7 +249,7 @@ def _read_line_by_line(path: Location, lines: list[str]) -> _Read:
     bad.sort(key=lambda one: one.row)
     if not rows:
         raise ForeignLog(
-            path, f"no row can be used; the first bad one is row {bad[0].row}: {bad[0].reason}", imports=True
+            path, f"no row can be used; the first bad one is row {bad[0].row}: {bad[0].reason}", options=options
         )
     table = pd.DataFrame({column.name: [getattr(row, column.name) for row in rows] for column in fields(LogRow)})
     return dialect, table, tuple(bad)
@@ -265,7 +267,9 @@ def _split_lines(path: Location, lines: list[str], header: str, bad: list[BadRow
             yield split_line(number, text)
         except RowError as error:
             if contradiction := header_error(text):
-                raise ForeignLog(path, f"row {number}: its header has {contradiction}", imports=True) from None
+                raise ForeignLog(
+                    path, f"row {number}: its header has {contradiction}", options="--unit ratio"
+                ) from None
             if text != header and not is_known_header(text):
                 bad.append(BadRow(number, str(error)))
 

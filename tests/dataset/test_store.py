@@ -12,7 +12,7 @@ from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.rows import join_rows, row_frame, row_table
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.samples import SAMPLE
-from bcclone.dataset.store import RecordingInfo, Store
+from bcclone.dataset.store import RecordingInfo, Store, open_if_store
 from bcclone.dataset.store_writer import StoreWriter
 from bcclone.recording.dialect import Dialect
 from bcclone.system.errors import UserError
@@ -126,6 +126,15 @@ def test_the_content_hash_does_not_depend_on_how_frames_were_appended(tmp_path):
         content_hash = parts.content_hash
     with Store(tmp_path / "copy.h5") as copy:
         assert copy.content_hash == content_hash
+
+
+def test_a_file_that_is_no_hdf5_may_be_a_log_but_not_under_the_name_of_a_store(tmp_path):
+    for name in ("log.txt", "recording.zip", "data.h5"):
+        (tmp_path / name).write_bytes(b"PK\3\4")
+    assert open_if_store(tmp_path / "log.txt") is None
+    assert open_if_store(tmp_path / "recording.zip") is None
+    with pytest.raises(UserError, match="not a complete store"):
+        open_if_store(tmp_path / "data.h5")
 
 
 def test_a_model_is_not_a_store(tmp_path):

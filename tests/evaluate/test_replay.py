@@ -278,6 +278,14 @@ def test_windows_restart_after_a_gap_even_if_its_first_frame_is_missing(lap, tmp
         replay_policies({"broken": Constant(math.nan)}, log)
 
 
+def test_a_recording_without_a_readable_frame_gets_no_score(lap, tmp_path):
+    log = changed(lap, tmp_path, lambda rows: rows[:3])
+    for path in read_reference(log).images:
+        Path(path["center"]).write_bytes(cv2.imencode(".jpg", np.zeros((480, 640, 3), np.uint8))[1].tobytes())
+    with pytest.raises(UserError, match=rf"640x480 pixels.*bcclone import {log} -o recordings/NAME"):
+        replay_policies({"zero": Constant(0.0)}, log)
+
+
 def lake():
     return shared("recordings/lake_linux") / "driving_log.csv"
 

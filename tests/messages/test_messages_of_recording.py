@@ -41,6 +41,7 @@ REFUSALS = [
     refusal(lambda: log(f"{ROW}{SPEED_FIRST}\n{ROW}"), "row 2", "'speed'", "column 5", "7", IMPORT, code=2),
     refusal(lambda: log(f"{IN_KMH}\n{ROW}"), "driving_log.csv", "row 1", "'speed (km/h)'", "mph", IMPORT, code=2),
     refusal(lambda: log("image_path,steering_angle\na.jpg,0.1\n"), "row 2", "left camera", IMPORT, "--unit", code=2),
+    refusal(lambda: log("c.jpg,l.jpg,r.jpg,0.1\n"), "row 1", "4 columns", IMPORT, "--steering-column 4", code=2),
     refusal(lambda: log("PK\3\4"), "driving_log.csv", "archive", "unpack", code=2),
     refusal(lambda: log('{"records": []}'), "bcclone import FOLDER -o", code=2),
     refusal(lambda: log("\0\0\0 ftypisom"), "video", IMPORT, code=2),

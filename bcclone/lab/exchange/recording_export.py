@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from bcclone.cluster.shards import MANIFEST_NAME, open_store
-from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, read_file
+from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, import_remedy, read_file
 from bcclone.dataset.preprocessing import PRESETS, decode_files
 from bcclone.dataset.store import Store
 from bcclone.lab.exchange.exchange_settings import ExportSettings
@@ -101,12 +101,11 @@ def _recorded_rows(settings: ExportSettings) -> ExportedRows:
     if not rows or (len(skipped) / (len(rows) + len(skipped)) > _TOLERATED and not settings.allow_skips):
         listed = "\n".join(f"  {line}" for line in skipped[:_LISTED])
         more = f"\n  ... and {len(skipped) - _LISTED} more" if len(skipped) > _LISTED else ""
-        remedy = "choose other cameras with --cameras" if not rows else (
-            f"more than {_TOLERATED:.0%}; repair the recording, choose other --cameras, or leave them out with "
-            "--allow-skips"
-        )  # fmt: skip
+        remedy = import_remedy(skipped, settings.source) or "choose other cameras with --cameras"
+        if rows:
+            remedy = f"more than {_TOLERATED:.0%}; repair the recording, {remedy}, or leave them out with --allow-skips"
         counts = f"{len(skipped)} of {len(rows) + len(skipped)} rows cannot be exported"
-        raise UserError(f"{settings.source}: {counts}, {remedy}:\n{listed}{more}")
+        raise UserError(f"{settings.source}: {counts}; {remedy}; the first:\n{listed}{more}")
     rate = _rate([row.time_ms for row in rows], [row.recording for row in rows])
     return ExportedRows(cameras, (FRAME_HEIGHT, FRAME_WIDTH), rows, read_file, skipped, rate)
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import shutil
 
 import cv2
@@ -28,6 +29,7 @@ from tests.lab.exchange.foreign_sources import (
     rows_of,
     write_image,
 )
+from tests.messages.refusals import run_command
 
 PICTURE = cv2.imencode(".png", np.full((48, 96, 3), (10, 10, 200), np.uint8))[1].tobytes()
 
@@ -171,6 +173,31 @@ def test_a_log_of_another_form_under_the_name_of_the_simulators_is_imported(tmp_
     table = [("image_path", "steering_angle"), *((name, 0.1) for name in names)]
     folder = make_frames(tmp_path / "set", names, table, "driving_log.csv")
     assert imported(folder, tmp_path / "out", unit="ratio").rows == 3
+
+
+@pytest.mark.parametrize(
+    ("header", "columns", "size"),
+    [
+        ("center,left,right,steering", 4, (320, 160)),
+        ("", 4, (320, 160)),
+        ("image,a,b,steering_angle,gas,brake", 6, (64, 48)),
+        ("center,left,right,steering,throttle,brake,speed_kmh", 7, (320, 160)),
+        ("", 7, (640, 320)),
+    ],
+)
+def test_what_preprocess_refuses_is_imported_by_the_command_that_it_names(tmp_path, header, columns, size):
+    folder = make_driven(tmp_path / "lake")
+    for path in (folder / "IMG").iterdir():
+        write_image(path, 3, size)
+    rows = [",".join(line.split(",")[:columns]) for line in (folder / "driving_log.csv").read_text().splitlines()]
+    (folder / "driving_log.csv").write_text("\n".join([*filter(None, [header]), *rows]) + "\n")
+    for command, *line in (("preprocess",), ("export", "--to", "csv")):
+        with pytest.raises(UserError, match="bcclone import") as refused:
+            run_command(command, *line, folder, "-o", tmp_path / f"refused-{command}.h5")
+        words = re.search(r"bcclone (import \S+ -o )recordings/NAME([^(;,]*)", str(refused.value))
+        run_command(*shlex.split(f"{words[1]}{tmp_path / command}{words[2]}"))
+        assert rows_of(tmp_path / command)["steering"].tolist() == [float(row.split(",")[3]) for row in rows]
+        run_command("preprocess", tmp_path / command, "-o", tmp_path / f"{command}.h5")
 
 
 @pytest.mark.parametrize(
