@@ -16,17 +16,7 @@ from pathlib import Path
 
 from bcclone import __version__
 from bcclone.commands import COMMANDS, FAMILIES, load_command, split_line
-from bcclone.commands.options import (
-    Browser,
-    Command,
-    Common,
-    Given,
-    Parser,
-    ResultsFolder,
-    list_of,
-    make_parser,
-    notify,
-)
+from bcclone.commands.options import Browser, Command, Common, Given, ResultsFolder, list_of, make_parser, notify
 from bcclone.system.atomic import make_folder
 from bcclone.system.errors import UserError, printable
 from bcclone.system.interrupts import keeping_interrupts
@@ -56,9 +46,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     name, words = split_line(arguments)
     if name:
         return run(name, f"bcclone {name}", words)
+    arguments = list(map(printable, arguments))  # a message repeats them
     family = arguments[0] if arguments and arguments[0] in FAMILIES else ""
     commands = {name: text for name, text in COMMANDS.items() if name.startswith(family)}
-    parser = Parser(
+    parser = argparse.ArgumentParser(
         prog="bcclone",
         description="Record driving in the Udacity simulator, train a network on it, and let it drive.",
         formatter_class=argparse.RawDescriptionHelpFormatter,

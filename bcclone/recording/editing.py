@@ -33,7 +33,7 @@ from bcclone.system.errors import UserError, number_of
 from bcclone.system.location import as_local
 from bcclone.system.output import locked
 
-_MOST_WAIT_SECONDS = 60.0  # for others that edit the same recording
+_WAIT_SECONDS = 60.0  # for others that edit the same recording
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def edit(settings: EditSettings) -> EditResult:
     path, rows = recorded.path, recorded.rows
     recorded.range_of(settings.show)
     busy = "try again when it has ended"
-    with locked(as_local(edits_path(path)), busy, _MOST_WAIT_SECONDS) if settings.edits else nullcontext():
+    with locked(as_local(edits_path(path)), busy, _WAIT_SECONDS) if settings.edits else nullcontext():
         recorded.edits = before = read_edits(path)  # others may have edited it since
         after = recorded.edited(settings)
         deleted, steering = after.deleted(recorded.times), corrected_steering(rows, after)
