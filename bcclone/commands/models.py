@@ -9,7 +9,7 @@ from bcclone.lab.exchange.exchange_settings import EXPORT_FORMATS, ExportSetting
 from bcclone.lab.export_model.export_settings import FORMATS, ExportModelSettings
 from bcclone.lab.improve import ImproveSettings
 from bcclone.lab.monitor import MonitorSettings
-from bcclone.model.import_model import ImportModelSettings
+from bcclone.model.import_settings import ImportModelSettings
 from bcclone.system.errors import UserError, number_of
 from bcclone.system.json_values import to_json
 from bcclone.system.settings import argument, setting
@@ -100,12 +100,7 @@ def import_model(settings: ImportModelSettings) -> Result:
     """
     from bcclone.model import import_model as importing
 
-    result = importing.import_model(settings, notify)
-    return Result(
-        result,
-        f"its frames are prepared as {result.preprocessing} (--preprocess {settings.preprocess})\n"
-        f"{result.model}: written; next: bcclone drive {result.model} run1",
-    )
+    return Result.of(importing.import_model(settings, notify))
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ A new output is a row of OUTPUTS and a field of Answer: `--predict`, labels, mod
 follow.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Self
@@ -37,6 +38,7 @@ class Output:
         )
 
 
+STEERING_NAME = re.compile("angle|steer")  # in the name of the output with it, in networks of other programs
 # In the order of the network's numbers; a network has the first of them, or more. The steering has labels of its own.
 OUTPUTS = (
     Output("steering", "steering", "the steering alone", "steering"),

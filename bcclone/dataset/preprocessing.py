@@ -10,41 +10,44 @@ import os
 import threading
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
+from functools import cache
 from typing import Any, Self
 
 import numpy as np
 
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image, read_frame
+from bcclone.dataset.preprocessing_text import INTERPOLATIONS, STEPS, color_named, fields_of, scale_named
+from bcclone.dataset.preprocessing_text import PRESETS as TEXTS
 from bcclone.system.arrays import Float32Array, FloatArray
+from bcclone.system.errors import UserError
 from bcclone.system.location import names_url, read_urls
 from bcclone.system.opencv import cv2
 from bcclone.system.prefetch import prefetch_ordered
 from bcclone.system.settings import LARGEST_IMAGE, SMALLEST_IMAGE, Checked, setting
 
-# OpenCV's conversions from RGB; BGR-YUV swaps red and blue first
-_COLORS = {
-    "RGB": None,
-    "YUV": cv2.COLOR_RGB2YUV,
-    "BGR-YUV": cv2.COLOR_BGR2YUV,
-    "GRAY": cv2.COLOR_RGB2GRAY,
-}
+# fields of a stored definition that older files lack
+_LATER_FIELDS = {"crop_top", "crop_bottom", "crop_left", "crop_right", "blur", "order", "scale"}
+_INTERPOLATIONS = {
+    "linear": cv2.INTER_LINEAR, "area": cv2.INTER_AREA, "nearest": cv2.INTER_NEAREST, "cubic": cv2.INTER_CUBIC,
+}  # fmt: skip
+_WIDEST_BLUR = 31
 
-# the same as matrices, (channels, 4), which map (red, green, blue, 1), each 0 to 255; and (3, 4) back, where a grey
-# image is three equal channels
+# conversions of OpenCV as matrices, (channels, 4), which map (red, green, blue, 1), each 0 to 255; and (3, 4) back,
+# where a grey image is three equal channels
 _YUV_MATRIX = np.array([[0.299, 0.587, 0.114, 0], [-0.147, -0.289, 0.436, 128], [0.615, -0.515, -0.1, 128]], np.float32)
 _RGB_MATRIX = np.array([[1, 0, 1.14, -145.92], [1, -0.395, -0.581, 124.928], [1, 2.032, 0, -260.096]], np.float32)
 _SAME_MATRIX = np.eye(3, 4, dtype=np.float32)
 _GRAY_MATRIX = np.array([[0.299, 0.587, 0.114, 0]], np.float32)
+_SWAPPED = [2, 1, 0, 3]
 _COLOR_MATRICES = {
     "RGB": (_SAME_MATRIX, _SAME_MATRIX),
+    "BGR": (_SAME_MATRIX[::-1], _SAME_MATRIX[::-1]),
     "YUV": (_YUV_MATRIX, _RGB_MATRIX),
     "GRAY": (_GRAY_MATRIX, _SAME_MATRIX),
-    "BGR-YUV": (_YUV_MATRIX[:, [2, 1, 0, 3]], _RGB_MATRIX[::-1]),
+    "BGR-YUV": (_YUV_MATRIX[:, _SWAPPED], _RGB_MATRIX[::-1]),
+    "BGR-GRAY": (_GRAY_MATRIX[:, _SWAPPED], _SAME_MATRIX),
 }
-
-
-_INTERPOLATION = {"interpolation": "linear"}  # of every stored definition
 
 
 class PreprocessingMismatch(ValueError):
@@ -53,29 +56,64 @@ class PreprocessingMismatch(ValueError):
 
 @dataclass(frozen=True)
 class Preprocessing(Checked):
-    """How a camera frame becomes the network's input: crop rows, resize with linear interpolation, convert colours.
+    """How a camera frame becomes the network's input: crop, resize, convert colours, perhaps blur, and scale.
 
-    color: "RGB", "YUV", "BGR-YUV" (red and blue swapped before YUV), or "GRAY" (one channel); frame_width,
-    frame_height: size of the camera frame; crop_top, crop_bottom: the rows of it that are kept, from crop_top up to but
-    not including crop_bottom (None: to the last).
+    color: "RGB", "BGR", "YUV", "HSV", "HLS", "LAB" or "GRAY" (one channel), after "BGR-" with red and blue swapped
+    before the conversion, and before "-S" (or another letter) for one channel; frame_width, frame_height: size of the
+    camera frame; crop_top, crop_bottom: the rows of it that are kept, from crop_top up to but not including crop_bottom
+    (None: to the last); crop_left, crop_right: the columns; interpolation: of INTERPOLATIONS; blur: rows and columns of
+    the Gaussian kernel, 0 for none; order: the steps, "size color blur" if it is ""; scale: what is made of the values
+    0 to 255, as a text states it ("0..1", "mean 120 deviation 60"), "" if it is not stated. No file stores a scale: a
+    layer of the network applies it.
     """
 
     width: int = setting(128, "width of the prepared image", SMALLEST_IMAGE, LARGEST_IMAGE)
     height: int = setting(128, "height of the prepared image", SMALLEST_IMAGE, LARGEST_IMAGE)
-    color: str = setting("RGB", "colours of the prepared image", choices=tuple(_COLORS))
+    color: str = setting("RGB", "colours of the prepared image")
     frame_width: int = FRAME_WIDTH
     frame_height: int = FRAME_HEIGHT
     crop_top: int = 0
     crop_bottom: int | None = None
+    crop_left: int = 0
+    crop_right: int | None = None
+    interpolation: str = setting("linear", "how the image is resized", choices=INTERPOLATIONS)
+    blur: int = setting(0, "Gaussian blur", 0, _WIDEST_BLUR)
+    order: str = ""
+    scale: str = ""
 
     def validate(self) -> None:
-        if self.crop_bottom == self.frame_height:  # equal definitions have equal hashes
-            object.__setattr__(self, "crop_bottom", None)
-        bottom = self.frame_height if self.crop_bottom is None else self.crop_bottom
-        if not 0 <= self.crop_top < bottom <= self.frame_height:
-            raise ValueError(
-                f"crop_top {self.crop_top} and crop_bottom {bottom}, expected 0 to {self.frame_height}, the top first"
-            )
+        color, scale = color_named(self.color), scale_named(self.scale)
+        if color is None or (self.scale and scale is None):
+            raise ValueError(f"color {self.color!r} and scale {self.scale!r}, expected such as 'YUV' and '0..1'")
+        if self.blur and not self.blur % 2:
+            raise ValueError(f"blur {self.blur}, expected the rows of a kernel, an odd number")
+        active = [step for step in STEPS if step == "size" or getattr(self, step) not in (0, "RGB")]
+        steps = [step for step in self.order.split() if step in active]
+        steps = [*(step for step in active if step not in steps), *steps]
+        canonical: dict[str, Any] = {
+            "color": color,
+            "scale": scale or "",
+            "order": " ".join(steps) if steps != active else "",
+        }
+        for first, last, extent in (
+            ("crop_top", "crop_bottom", self.frame_height),
+            ("crop_left", "crop_right", self.frame_width),
+        ):
+            start, end = getattr(self, first), getattr(self, last)
+            if end == extent:
+                canonical[last] = end = None
+            if not 0 <= start < (extent if end is None else end) <= extent:
+                raise ValueError(f"{first} {start} and {last} {end}, expected 0 to {extent}, the smaller one first")
+        for name, value in canonical.items():  # equal definitions have equal hashes
+            object.__setattr__(self, name, value)
+
+    @classmethod
+    def of(cls, text: str, size: tuple[int, int] | None = None) -> Self:
+        """Return the preprocessing of a text: a preset's name, or parts as describe() returns them.
+
+        size: width and height where the text has none. Raises ValueError.
+        """
+        return cls(**(dict(zip(("width", "height"), size or (), strict=False)) | fields_of(text)))
 
     def apply(self, frame: Image, into: Image | None = None) -> Image:
         """Return the network's input, uint8 of `shape`, for an RGB frame; written into `into` if that is given.
@@ -85,24 +123,45 @@ class Preprocessing(Checked):
         if frame.shape != (self.frame_height, self.frame_width, 3):
             height, width = frame.shape[:2]
             raise BadImage.wrong_size(width, height, self.frame_width, self.frame_height)
-        kept = frame[self.crop_top : self.crop_bottom]
-        resized = None if self.channels == 1 else into  # which has as many channels as the frame
-        prepared = cv2.resize(kept, (self.width, self.height), resized, interpolation=cv2.INTER_LINEAR)
-        return self.convert_colors(np.asarray(prepared, dtype=np.uint8), into)
+        image: Any = frame[self.crop_top : self.crop_bottom, self.crop_left : self.crop_right]
+        for step in self.steps:
+            if step == "size":
+                resized = into if image.shape[-1] == self.channels == 3 else None
+                how = _INTERPOLATIONS[self.interpolation]
+                image = cv2.resize(image, (self.width, self.height), resized, interpolation=how)
+            elif step == "blur":
+                image = cv2.GaussianBlur(image, (self.blur, self.blur), 0)
+            else:
+                fits = into is not None and into.shape[:2] == image.shape[:2]
+                image = self.convert_colors(image, into if fits else None)
+        return _placed(image, self.shape, into)
 
     def convert_colors(self, resized: Image, into: Image | None = None) -> Image:
-        """Return an RGB image, (height, width, 3), in the prepared image's colours: the last step of apply()."""
-        conversion = _COLORS[self.color]
-        if conversion is None:
-            return resized
-        if into is not None and self.channels == 1:
-            into = into[..., 0]  # OpenCV's grey images have two axes
-        converted = np.asarray(cv2.cvtColor(resized, conversion, into), np.uint8)
-        return converted[..., np.newaxis] if self.channels == 1 else converted
+        """Return an RGB image, (height, width, 3), in the prepared image's colours, written into `into` if given.
+
+        The last step of apply() if that is_plain.
+        """
+        conversion, channel = _conversion(self.color)
+        image: Any = resized
+        if conversion is not None:
+            image = cv2.cvtColor(resized, conversion, into if self.channels == 3 else None)
+        image = image if channel is None else image[..., channel]
+        return _placed(image, (*resized.shape[:2], self.channels), into)
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """Return what is done after cropping, in order: of STEPS, "size" and what the others change."""
+        changes = {"size": True, "color": self.color != "RGB", "blur": self.blur > 0}
+        return tuple(step for step in self.order.split() or STEPS if changes[step])
+
+    @property
+    def is_plain(self) -> bool:
+        """Return whether a view that is drawn at the prepared size lacks convert_colors() alone."""
+        return self.interpolation == "linear" and not self.blur and not self.order
 
     @property
     def channels(self) -> int:
-        return 1 if self.color == "GRAY" else 3
+        return 1 if self.color.endswith("GRAY") or self.color[-2:-1] == "-" else 3
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -111,16 +170,34 @@ class Preprocessing(Checked):
 
     @property
     def color_matrix(self) -> Float32Array:
-        """Return convert_colors() as a matrix, (channels, 4), from (red, green, blue, 1)."""
-        return _COLOR_MATRICES[self.color][0]
+        """Return convert_colors() as a matrix, (channels, 4), from (red, green, blue, 1); raises UserError."""
+        return self._matrices[0]
 
     @property
     def rgb_matrix(self) -> Float32Array:
         """Return the matrix, (3, 4), back: from (the image's three colours, 1) to red, green and blue.
 
-        A grey image is taken as three equal channels.
+        A grey image is taken as three equal channels. Raises UserError.
         """
-        return _COLOR_MATRICES[self.color][1]
+        return self._matrices[1]
+
+    @property
+    def _matrices(self) -> tuple[Float32Array, Float32Array]:
+        if self.color not in _COLOR_MATRICES:
+            raise UserError(
+                f"images in {self.color} cannot be augmented: they cannot be turned back into colours; train with "
+                f"--no-augment, or make the store in one of {', '.join(_COLOR_MATRICES)}"
+            )
+        return _COLOR_MATRICES[self.color]
+
+    @property
+    def region(self) -> tuple[int, int, int, int]:
+        """Return what is kept of the frame, in its pixels: left, top, right and bottom, the latter two exclusive."""
+        return self.crop_left, self.crop_top, self.crop_right or self.frame_width, self.crop_bottom or self.frame_height
+
+    @property
+    def crops(self) -> bool:
+        return self.region != (0, 0, self.frame_width, self.frame_height)
 
     @property
     def pixels(self) -> FloatArray:
@@ -128,17 +205,25 @@ class Preprocessing(Checked):
 
         Coordinate 0 is the centre of the first pixel.
         """
-        kept = (self.crop_bottom or self.frame_height) - self.crop_top
-        across, down = self.width / self.frame_width, self.height / kept
-        right, below = (across - 1) / 2, (0.5 - self.crop_top) * down - 0.5
+        first_column, first_row, column, row = self.region
+        across, down = self.width / (column - first_column), self.height / (row - first_row)
+        right, below = (0.5 - first_column) * across - 0.5, (0.5 - first_row) * down - 0.5
         return np.array([[across, 0.0, right], [0.0, down, below], [0.0, 0.0, 1.0]])
 
     def describe(self) -> str:
-        """Return a short description: "320x160, rows 60-135 -> 200x66 YUV"."""
-        rows = f", rows {self.crop_top}-{self.crop_bottom or self.frame_height}"
-        cut = self.crop_top > 0 or self.crop_bottom is not None
-        size = f"{self.frame_width}x{self.frame_height}{rows if cut else ''}"
-        return f"{size} -> {self.width}x{self.height} {self.color}"
+        """Return the text that of() reads: "rows 60-135, 200x66, YUV"."""
+        left, top, right, bottom = self.region
+        parts = []
+        if (self.frame_width, self.frame_height) != (FRAME_WIDTH, FRAME_HEIGHT):
+            parts += [f"frame {self.frame_width}x{self.frame_height}"]
+        parts += [f"rows {top}-{bottom}"] if bottom - top < self.frame_height else []
+        parts += [f"columns {left}-{right}"] if right - left < self.frame_width else []
+        steps = self.order.split() or STEPS
+        size = f"{self.width}x{self.height}" + (", RGB" if "color" not in steps else "")
+        shown = {"size": size, "color": self.color, "blur": f"blur {self.blur}" if self.blur else ""}
+        parts += [shown[step] for step in steps if shown[step]]
+        parts += [self.interpolation] if self.interpolation != "linear" else []
+        return ", ".join([*parts, *([self.scale] if self.scale else [])])
 
     @property
     def digest(self) -> str:
@@ -148,13 +233,14 @@ class Preprocessing(Checked):
     def to_json(self) -> str:
         """Return the definition as JSON with sorted keys, the form that is stored and hashed.
 
-        Older files have no crop_top and crop_bottom, so both are left out if they crop nothing. `interpolation` always
-        has the same value; it is stored because hashes include it.
+        Fields that older files lack are left out where they change nothing. Raises ValueError for one with a scale.
         """
-        stored = asdict(self) | _INTERPOLATION
-        for name, nothing in (("crop_top", 0), ("crop_bottom", None)):
-            if stored[name] == nothing:
-                del stored[name]
+        if self.scale:
+            raise ValueError(f"a file stores pixels of 0 to 255, and a layer of the network the scale {self.scale}")
+        stored = asdict(self)
+        for each in fields(self):
+            if each.name in _LATER_FIELDS and stored[each.name] == each.default:
+                del stored[each.name]
         return json.dumps(stored, sort_keys=True)
 
     @classmethod
@@ -162,7 +248,7 @@ class Preprocessing(Checked):
         """Read a stored definition; raises PreprocessingMismatch if this version does not support it."""
         try:
             stored: dict[str, Any] = json.loads(text)
-            definition = cls(**{name: value for name, value in stored.items() if name not in _INTERPOLATION})
+            definition = cls(**stored)
             supported = json.loads(definition.to_json())
             if stored != supported:
                 raise ValueError(f"its fields differ: {', '.join(sorted(set(stored) ^ set(supported))) or 'values'}")
@@ -174,24 +260,46 @@ class Preprocessing(Checked):
         return definition
 
 
-_NVIDIA = Preprocessing(width=200, height=66, color="YUV", crop_top=60, crop_bottom=135)
-PRESETS = {
-    "carnd-128-rgb": Preprocessing(),
-    "carnd-160x320-rgb": Preprocessing(width=FRAME_WIDTH, height=FRAME_HEIGHT),
-    "nvidia-66x200-yuv": _NVIDIA,
-    "nvidia-66x200-yuv-bgr": replace(_NVIDIA, color="BGR-YUV"),
-    "gray-80x120": Preprocessing(width=120, height=80, color="GRAY"),
-    "chauffeur-120x320-yuv": Preprocessing(width=FRAME_WIDTH, height=120, color="YUV", crop_top=40),
-    "epoch-128x128-rgb": Preprocessing(crop_top=67),  # 5/12 of the rows: 200 of 480 in the teams' pictures
-}
+def _placed(image: Any, shape: tuple[int, ...], into: Image | None) -> Image:
+    """Return an image of OpenCV, whose single channel may lack its axis, in `into` if that is given."""
+    prepared = np.asarray(image, np.uint8).reshape(shape)
+    if into is None or np.may_share_memory(prepared, into):
+        return prepared
+    np.copyto(into, prepared)
+    return into
+
+
+@cache
+def _conversion(color: str) -> tuple[int | None, int | None]:
+    """Return OpenCV's conversion from RGB, and the channel that is kept of its result; None for none."""
+    names = color.split("-")
+    channel = names.pop() if len(names[-1]) == 1 else ""
+    space, source = names[-1], "BGR" if len(names) > 1 else "RGB"
+    conversion = None if space == source else getattr(cv2, f"COLOR_{source}2{space}")
+    return conversion, space.index(channel) if channel else None
+
+
+PRESETS = {name: Preprocessing.of(name) for name in TEXTS}
+
+
+def preprocessing_of(text: str, size: tuple[int, int] | None = None) -> Preprocessing:
+    """Return the preprocessing of a text that a user gave, as Preprocessing.of() does; raises UserError."""
+    try:
+        return Preprocessing.of(text, size)
+    except ValueError as error:
+        raise UserError(f"--preprocess {text}: {error}") from None
 
 
 def choose_preprocessing(
-    preset: str | None, size: tuple[int, int] | None, otherwise: Preprocessing | None = None
+    text: str | None, size: tuple[int, int] | None, otherwise: Preprocessing | None = None
 ) -> Preprocessing:
-    """Return a preset, by its name, or another preprocessing, with this width and height, if they are given."""
-    chosen = PRESETS[preset] if preset else otherwise or Preprocessing()
-    return replace(chosen, width=size[0], height=size[1]) if size else chosen
+    """Return how the images of a store are prepared: as a text says, or another preprocessing, of this size if given.
+
+    A store holds 0 to 255, so its images are not scaled. Raises UserError.
+    """
+    chosen = preprocessing_of(text) if text else otherwise or Preprocessing()
+    width, height = size or (chosen.width, chosen.height)
+    return replace(chosen, width=width, height=height, scale="")
 
 
 def seen_rows(height: int) -> slice:

@@ -7,16 +7,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from bcclone.dataset.preprocessing_text import PreprocessingText
 from bcclone.recording.row import CAMERAS
 from bcclone.system.json_values import from_json, names_of
 from bcclone.system.location import Location, parse_location, reaching
 from bcclone.system.settings import (
-    PRESET_NAMES,
     Checked,
     Count,
     Fraction,
     Names,
-    Preset,
     Seconds,
     Seed,
     SettingError,
@@ -160,11 +159,11 @@ class PreprocessSettings(Checked):
     add: bool = setting(False, "add the recordings to an existing store, with the settings of that store")
     allow_skips: bool = setting(False, "continue even if more than 5 % of the rows or images cannot be used")
     size: Size | None = setting(None, "size of the stored images, N or WIDTHxHEIGHT", shown="128")
-    preprocess: Preset | None = setting(
+    preprocess: PreprocessingText | None = setting(
         None,
-        "preset of crop, size and colours for the stored images, to fine-tune an older model or to train in grey, "
-        "instead of --size",
-        shown=PRESET_NAMES[0],
+        "how the stored images are prepared, to fine-tune an older model or to train in grey, instead of --size: a "
+        "preset, or parts as for a model",
+        shown="carnd-128-rgb",
     )
     validation_recordings: tuple[str, ...] = setting(
         (),

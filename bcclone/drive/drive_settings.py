@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from bcclone.dataset.preprocessing_text import PreprocessingText
 from bcclone.drive.controller import SpeedSettings
 from bcclone.system.settings import (
     SIMULATOR_PORT,
     Checked,
     Milliseconds,
     Port,
-    Preset,
     SettingError,
     argument,
     setting,
@@ -51,7 +51,7 @@ class DriveSettings(Checked):
         "serve each connection in a thread of its own (threading), or all in one thread (eventlet, until April 2027)",
         choices=ASYNC_MODES,
     )
-    preprocess: Preset | None = setting(None)
+    preprocess: PreprocessingText | None = setting(None)
 
     def validate(self) -> None:
         for address in self.allow_from:

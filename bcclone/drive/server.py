@@ -139,9 +139,9 @@ def server_process(
 ) -> Iterator[ServerProcess]:
     """Run `bcclone drive` with the arguments on a free port of this machine, and end it with the block.
 
-    It also ends when this process is killed. What it prints after a car has connected goes to standard error. Raises
-    UserError with its error when it ends before it listens, or does not listen in time. program: another one that takes
-    the same options; start_seconds: how long to wait until it listens.
+    It also ends when this process is killed. Its notes, and what it prints after a car has connected, go to standard
+    error. Raises UserError with its error when it ends before it listens, or does not listen in time. program: another
+    one that takes the same options; start_seconds: how long to wait until it listens.
     """
     command = [sys.executable, *program, *map(str, arguments), "--port", "0", "--end-with-stdin"]
     with tempfile.TemporaryFile("a+", encoding="utf-8", errors="replace") as output:
@@ -154,9 +154,10 @@ def server_process(
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-            _, _, after = _read(output).partition(_CONNECTED)
+            before, _, after = _read(output).partition(_CONNECTED)
+            lines = [line for line in before.splitlines() if line.startswith("note: ")]
             # the caller reports an interrupt itself
-            lines = [line for line in after.splitlines() if not line.startswith("interrupted: ")]
+            lines += [line for line in after.splitlines() if not line.startswith("interrupted: ")]
             print("\n".join(lines).strip(), file=sys.stderr, flush=True)
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
+from bcclone.dataset.preprocessing_text import PreprocessingText
 from bcclone.drive.controller import WHEN_UNCERTAIN, SpeedSettings, WhenUncertain
 from bcclone.simulator.world_settings import TOP_SPEED_MPH, Conditions, Limit, Reverse, Track, WorldSettings
 from bcclone.system.settings import (
@@ -14,7 +15,6 @@ from bcclone.system.settings import (
     Laps,
     Metres,
     Names,
-    Preset,
     Scheduler,
     Seconds,
     Seed,
@@ -57,7 +57,7 @@ class EvaluateSettings(Checked):
         option="run",
     )
     in_process: bool = setting(False, "drive without a server: faster, and with the same result each time")
-    preprocess: Preset | None = setting(None)
+    preprocess: PreprocessingText | None = setting(None)
 
     def validate(self) -> None:
         speed_mph = self.speed.speed_mph
@@ -89,7 +89,7 @@ class SuiteSettings(Checked):
     texture_seed: Seed = setting(0, "seed of the generated textures and plants")
     jobs: Jobs = setting(0)
     scheduler: Scheduler = setting("")
-    preprocess: Preset | None = setting(None)
+    preprocess: PreprocessingText | None = setting(None)
     when_uncertain: WhenUncertain = WHEN_UNCERTAIN[0]
     most_interventions: Limit = 0
     kept: Path | None = None
@@ -121,7 +121,7 @@ class ReplaySettings(Checked):
         option="limit",
     )
     limits_m: tuple[float, ...] = (1.0, 1.5, 2.0, 3.0)
-    preprocess: Preset | None = setting(None)
+    preprocess: PreprocessingText | None = setting(None)
 
     def validate(self) -> None:
         first, last = self.fraction
@@ -150,7 +150,7 @@ def check_unused(settings: Any, labels: Path, *names: str) -> None:
 class PredictSettings(Checked):
     """Which model predicts the steering of which frames. frames: a recording, or a folder of images."""
 
-    model: Path = argument("a model file of bcclone, Keras or ONNX")
+    model: Path = argument("a model file of bcclone, Keras, ONNX or LiteRT")
     frames: Path = argument("a recording, or a folder of JPEGs or PNGs of any size, such as the images of a tub")
     output: Path = setting(Path("predictions.csv"), "the table to write", unit="FILE")
     rows: Rows | None = setting(
@@ -166,7 +166,7 @@ class PredictSettings(Checked):
         shown="that of the model, if it has one",
     )
     force: Force = setting(False)
-    preprocess: Preset | None = setting(None)
+    preprocess: PreprocessingText | None = setting(None)
 
     def validate(self) -> None:
         if self.rows is not None and not 0 <= self.rows[0] < self.rows[1] <= _MAX_ROW:

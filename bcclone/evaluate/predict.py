@@ -7,13 +7,14 @@ recording are named after the images of the centre camera.
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 
 import numpy as np
 
 from bcclone.dataset.framing import Framing, check_framed, framing_of, read_framing
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, IMAGE_ENDINGS, BadImage, Image, read_picture
+from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.evaluate.evaluate_settings import MOST_STEERING, PredictSettings
 from bcclone.evaluate.rollout import read_reference
 from bcclone.evaluate.worker_model import not_finite
@@ -21,7 +22,7 @@ from bcclone.model.policy import load_policy
 from bcclone.recording.files import find_log, is_recording
 from bcclone.recording.log import EPISODE_GAP_MS, read_log
 from bcclone.recording.row import RowError, time_of
-from bcclone.system.arrays import FloatArray
+from bcclone.system.arrays import FloatArray, Memory
 from bcclone.system.atomic import replacing
 from bcclone.system.codec import number, read_table
 from bcclone.system.errors import UserError, shown
@@ -49,7 +50,9 @@ class Predicted:
     """A table that was written.
 
     frames: in it; unreadable: path and reason of each frame that is left out; sizes: "WIDTHxHEIGHT" of the pictures ->
-    their number; framing: applied here; None if they were stretched, or framed at import.
+    their number; framing: applied here; None if they were stretched, or framed at import; input_size: of pictures that
+    the network takes as they are, "" for none; clipped: answers beyond -1 to 1, which no car can steer; advice: about
+    them, if they are most.
     """
 
     output: Path
@@ -57,6 +60,9 @@ class Predicted:
     unreadable: tuple[str, ...]
     sizes: dict[str, int]
     framing: Framing | None
+    input_size: str
+    clipped: int
+    advice: str
 
 
 @writes("table of predictions")
@@ -68,35 +74,62 @@ def predict(settings: PredictSettings) -> Predicted:
     """
     files = frame_files(settings.frames)
     policy = load_policy(settings.model, settings.preprocess)
-    framing = _framing(settings, policy.framing)
+    inputs = _Inputs(policy.preprocessing, _framing(settings, policy.framing), settings.rows)
     steering: dict[str, float] = {}
     unreadable: list[str] = []
     sizes: Counter[str] = Counter()
-
-    def read(file: NamedFrame) -> tuple[Image, str] | str:
-        """Return a frame, RGB uint8 (160, 320, 3), and the size of its picture; or why it cannot be read."""
-        try:
-            pixels = read_picture(file.path)
-            return (framing or Framing.of(pixels, settings.rows)).apply(pixels), f"{pixels.shape[1]}x{pixels.shape[0]}"
-        except BadImage as error:
-            return str(error)
-
-    with read_ahead("predicting", "frames", read, files) as frames:
-        for file, frame in zip(files, frames, strict=True):
-            if file.begins:
-                policy.forget()
-            if isinstance(frame, str):
-                unreadable.append(f"{file.path}: {frame}")
-            else:
-                pixels, size = frame
-                sizes[size] += 1
-                steering[file.frame_id] = policy.answer(pixels).steering
+    memory: Memory = ()
+    with read_ahead("predicting", "frames", inputs.read, files) as images:
+        for file, image in zip(files, images, strict=True):
+            if isinstance(image, str):
+                unreadable.append(f"{file.path}: {image}")
+                memory = () if file.begins else memory
+                continue
+            sizes[image[1]] += 1
+            answer, memory = policy.next_answer(image[0], () if file.begins else memory)
+            steering[file.frame_id] = answer.steering
     if not steering:
         raise UserError(f"{unreadable[0]}; none of the {len(files)} frames can be used")
     if broken := [file.path for file in files if not np.isfinite(steering.get(file.frame_id, 0.0))]:
         raise not_finite(settings.model, f"at {broken[0]}")
-    write_steering(settings.output, steering)
-    return Predicted(settings.output, len(steering), tuple(unreadable), dict(sizes), framing)
+    beyond = sum(abs(answer) > 1 for answer in steering.values())
+    write_steering(settings.output, {name: min(max(answer, -1.0), 1.0) for name, answer in steering.items()})
+    return Predicted(
+        output=settings.output,
+        frames=len(steering),
+        unreadable=tuple(unreadable),
+        sizes=dict(sizes),
+        framing=inputs.framing,
+        input_size=inputs.size,
+        clipped=beyond,
+        advice=policy.advice(beyond, len(steering)),
+    )
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """Reads pictures as inputs of a network. framing, rows: how they become frames."""
+
+    prepared: Preprocessing
+    framing: Framing | None
+    rows: tuple[int, int] | None
+
+    @property
+    def size(self) -> str:
+        """Return the size of pictures that are not stretched to a frame and back, "" for none."""
+        is_whole = not (self.framing or self.rows or self.prepared.crops)
+        return f"{self.prepared.width}x{self.prepared.height}" if is_whole else ""
+
+    def read(self, file: NamedFrame) -> tuple[Image, str] | str:
+        """Return a prepared image, and the size of its picture; or why it cannot be read."""
+        try:
+            pixels = read_picture(file.path)
+            height, width = pixels.shape[:2]
+            if (size := f"{width}x{height}") == self.size:
+                return replace(self.prepared, frame_width=width, frame_height=height).apply(pixels), size
+            return self.prepared.apply((self.framing or Framing.of(pixels, self.rows)).apply(pixels)), size
+        except BadImage as error:
+            return str(error)
 
 
 def frame_files(source: Path) -> tuple[NamedFrame, ...]:
@@ -171,8 +204,13 @@ def notes_of(predicted: Predicted, rows: tuple[int, int] | None) -> Sequence[str
         if framing := predicted.framing:
             if size != simulators or framing.has_shape_of_frames:
                 notes.append(f"{frames} frames of {size} pixels: as pictures of {framing.describe()}")
+        elif size == predicted.input_size != simulators:
+            notes.append(f"{frames} frames of {size} pixels: as they are, the size of the network's input")
         elif rows or size != simulators:
             notes.append(f"{frames} frames of {size} pixels: {kept}, stretched to {simulators}")
+    if predicted.clipped:
+        notes.append(f"{predicted.clipped} of {predicted.frames} answers are beyond -1 to 1, written as -1 or 1")
+        notes += [predicted.advice] if predicted.advice else []
     if predicted.unreadable:
         notes.append(f"{len(predicted.unreadable)} frames are left out; the first: {predicted.unreadable[0]}")
     return notes

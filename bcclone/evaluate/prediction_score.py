@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +96,8 @@ class PredictionScore:
     frames: that are scored; constant_steering: of the driver "constant"; smoothing: how the smoothed steering was made;
     lag: of the steering that `shown` names; drivers: the predictions as they are, smoothed and fitted, and those to
     compare with -> their agreement; parts: public and private -> the same; steering: of each driver in all matched
-    frames, (frames,).
+    frames, (frames,); beyond: how many predictions are beyond -1 to 1, which no car can steer, and all labels within,
+    clipped: whether they are scored as -1 or 1, as those of a recording, whose steering is in this unit.
     """
 
     frames: int
@@ -110,6 +111,8 @@ class PredictionScore:
     parts: Mapping[str, Mapping[str, SteeringAgreement]]
     steering: Mapping[str, FloatArray]
     matched: Matched
+    beyond: int = 0
+    clipped: bool = False
 
     @property
     def shown(self) -> str:
@@ -132,6 +135,9 @@ class PredictionScore:
         ):
             if lacking:
                 notices.append(f"{len(lacking)} {what}, and are left out; the first: {lacking[0]}")
+        if self.beyond:
+            scored = "scored as -1 or 1" if self.clipped else "unlike the labels; are they in another unit?"
+            notices.append(f"{self.beyond} predictions are beyond -1 to 1, full steering, {scored}")
         r = self.drivers[PREDICTIONS].correlation
         if r is not None and r < _OPPOSITE:
             notices.append(
@@ -186,7 +192,12 @@ def score_predictions(
     settings = settings or ScoreSettings()
     if is_recording(labels.path):
         check_unused(settings, labels.path, "steering_column", "rate")
-    matched = match(predictions, labels, settings)
+    matched, beyond = match(predictions, labels, settings), 0
+    if not settings.fit_seconds and np.abs(matched.labels).max() <= 1:
+        beyond = int((np.abs(matched.predictions) > 1).sum())
+    clipped = bool(beyond) and is_recording(labels.path)
+    if clipped:
+        matched = replace(matched, predictions=matched.predictions.clip(-1.0, 1.0))
     rest, fit = _fit(matched, settings)
     smoothed, smoothing = _smoothed(matched.predictions, matched.seconds)
     steering = {PREDICTIONS: matched.predictions, SMOOTHED: smoothed}
@@ -217,6 +228,8 @@ def score_predictions(
         parts=parts,
         steering=steering,
         matched=matched,
+        beyond=beyond,
+        clipped=clipped,
     )
 
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from bcclone.dataset.geometry import HEIGHT_M, CameraMove, warp_to
 from bcclone.dataset.images import Image, try_frame
-from bcclone.dataset.preprocessing import Preprocessing
+from bcclone.dataset.preprocessing import PRESETS, Preprocessing
 from bcclone.dataset.vehicle import CAMERA_AHEAD_M, MOUNTS, MPH, SteeringLaw
 from bcclone.recording.files import ImageIndex
 from bcclone.recording.log import read_log
@@ -235,10 +235,12 @@ class Views:
 
     def __init__(self, preprocessing: Preprocessing, in_heights: bool = False) -> None:
         self._preprocessing, self._unit_m = preprocessing, HEIGHT_M if in_heights else 1.0
-        self._full = _Box(0, 0, preprocessing.width, preprocessing.height)
+        # what is drawn; of other preprocessings whole frames, which are then prepared
+        drawn = self._drawn = preprocessing if preprocessing.is_plain else PRESETS["carnd-160x320-rgb"]
+        self._full = _Box(0, 0, drawn.width, drawn.height)
         hides = bonnet("center")[0] & (not in_heights)
         mask = np.repeat(np.where(hides, 255, 0).astype(np.uint8)[..., np.newaxis], 3, axis=2)
-        hidden = replace(preprocessing, color="RGB").apply(mask)[..., 0]
+        hidden = replace(drawn, color="RGB").apply(mask)[..., 0]
         self._bonnet = np.where(hidden >= _KNOWN, 255, 0).astype(np.uint8)
 
     def prepare(self, frame: Image) -> Image:
@@ -264,9 +266,11 @@ class Views:
             filled = missing[region] & ~_unseen(more)
             cv2.copyTo(more, filled, view[region])
             missing[region] ^= filled
-        result = self._preprocessing.convert_colors(recolored(view, cv2.COLOR_RGBA2RGB))
-        cv2.copyTo(centre, self._bonnet, result)
-        return result
+        result = self._drawn.convert_colors(recolored(view, cv2.COLOR_RGBA2RGB))
+        is_done = self._drawn is self._preprocessing
+        own = centre if is_done or frames.centre is None else frames.centre
+        cv2.copyTo(own, self._bonnet, result)
+        return result if is_done else self._preprocessing.apply(result)
 
     def _warped(self, camera: str, frames: RowFrames, pose: RelativePose, box: "_Box") -> Image:
         """Return a region of the view from one camera's frame, RGBA uint8 (height, width, 4)."""
@@ -275,7 +279,7 @@ class Views:
         ahead_m = MOUNTS["center"][2] - ahead - CAMERA_AHEAD_M * (1 - math.cos(pose.yaw_rad))
         corner = np.array([[1.0, 0.0, -box.left], [0.0, 1.0, -box.top], [0.0, 0.0, 1.0]])
         move = CameraMove(offset_m, pose.yaw_rad, ahead_m=ahead_m)
-        warp = warp_to(move).through(corner @ self._preprocessing.pixels, np.eye(3))
+        warp = warp_to(move).through(corner @ self._drawn.pixels, np.eye(3))
         return warp.apply(frames.cameras[camera], box.width, box.height)
 
 

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from bcclone.model.model_path import is_onnx
-from bcclone.model.policy import Policy, load_policy
+from bcclone.model.policy import Policy, load_one_of_several
 from bcclone.system.atomic import sha256_of
 from bcclone.system.codec import read_bytes
 from bcclone.system.errors import UserError
@@ -62,13 +61,8 @@ def not_finite(model: object, where: str) -> UserError:
 def load_on_one_core(model: InputFile, preprocess: str | None) -> Policy:
     """Load a model's policy, and let this process compute with one thread and without GPUs, whose results may differ.
 
-    preprocess: for a model that does not store its own.
+    preprocess: for a model that does not state its own.
     """
     cv2.setNumThreads(1)
     load_tensorflow(threads=1, use_gpus=False)
-    from bcclone.model.model_file import ModelFile, named_preprocessing, open_model
-
-    if is_onnx(model.path):
-        return load_policy(model.path)
-    loaded = open_model(model.path)
-    return Policy(loaded if isinstance(loaded, ModelFile) else loaded.declared(named_preprocessing(preprocess)))
+    return load_one_of_several(model.path, preprocess)

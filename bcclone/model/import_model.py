@@ -1,93 +1,236 @@
-"""Convert a Keras model of another program to a bcclone model file, which stores its preprocessing."""
+"""Convert a Keras model of another program to a bcclone model file, which stores its preprocessing.
 
-from collections.abc import Callable
-from dataclasses import dataclass
+The preprocessing that the model was trained with is given, or found: those that fit its input are tried on a recording.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bcclone.model.keras_files.arguments import scaling_of_text
+import numpy as np
+
+from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image, read_frame
+from bcclone.dataset.preprocessing import PRESETS, Preprocessing
+from bcclone.dataset.preprocessing_text import EACH_IMAGE, RAW, scaling_of_text
+from bcclone.dataset.statistics import correlation, evenly, varies
+from bcclone.model.import_settings import ImportModelSettings
+from bcclone.recording.files import ImageIndex, find_log
+from bcclone.recording.log import read_log
+from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
-from bcclone.system.output import MODEL, writes
-from bcclone.system.settings import Checked, Force, Preset, SettingError, argument, setting
+from bcclone.system.output import MODEL, inputs_of, writing
+from bcclone.system.progress import ProgressBar
+from bcclone.system.table import Table, TableColumn
 
 if TYPE_CHECKING:
     from bcclone.model.keras_files.rebuild import RebuiltLayer
+    from bcclone.model.model_file import ForeignModel
+
+_CROPS = ((0, 160), (60, 135), (60, 140), (50, 140), (55, 135), (40, 140), (32, 135), (65, 140), (70, 135), (60, 160))
+_COLORS = {1: ("GRAY", "HSV-S", "YUV-Y"), 3: ("RGB", "BGR", "YUV", "BGR-YUV", "HSV", "BGR-HSV")}
+_SCALES = ("0..1", "-1..1", "-0.5..0.5", EACH_IMAGE, RAW)
+_FEW, _MOST, _FINALISTS, _SHOWN = 80, 400, 12, 8  # rows that all are tried on, and the best; how many those are
+# of one that is taken: its correlation, how much more that is than the next one's, or the fraction of its error
+_CERTAIN, _APART, _BETTER = 0.5, 0.05, 0.7
+_BATCH = 40
+_COLUMNS = (TableColumn("r", "{:.3f}".format), TableColumn("error", "{:.3f}".format), TableColumn("--preprocess"))
 
 
 @dataclass(frozen=True)
-class ImportModelSettings(Checked):
-    """Which model to import. old: a .h5 or .keras file."""
+class Candidate:
+    """How well a model agrees with the steering of a recording, if its frames are prepared so.
 
-    old: Path = argument("a Keras .h5 or .keras file of another program")
-    output: Path = setting(Path("model.h5"), "the model file to write")
-    force: Force = setting(False)
-    preprocess: Preset | None = setting(None)
-    rescale: str | None = setting(
-        None,
-        "what a Lambda layer computes whose code is not recognised, such as 'x / 127.5 - 1'; see the script that "
-        "trained the model",
-        unit="FORMULA",
-        shown="as recognised",
-    )
+    preprocess: a text for --preprocess; correlation: Pearson's; mean_absolute_error: of the steering, -1 to 1.
+    """
 
-    def validate(self) -> None:
-        if self.rescale is not None:
-            try:
-                scaling_of_text(self.rescale)
-            except ValueError as error:
-                raise SettingError("{rescale} {value}", value=error) from None
+    preprocess: str
+    correlation: float
+    mean_absolute_error: float
 
 
 @dataclass(frozen=True)
 class ImportModelResult:
     """An imported model.
 
-    model: the file written; keras_version, backend: of the program that wrote the old file; notes: what was changed;
-    input_shape: (rows, columns, channels), after the number of frames if it takes windows; weights: their number;
-    preprocessing: description of how its frames are prepared.
+    model: the file written, None if it was only looked for the preprocessing; keras_version, backend: of the program
+    that wrote the old file; notes: what was changed; input_shape: (rows, columns, channels), after the number of frames
+    if it takes windows; weights: their number; preprocessing: description of how its frames are prepared; candidates:
+    the best ones on a recording, the best first.
     """
 
-    model: str
+    model: str | None
     keras_version: str
     backend: str
     notes: tuple[str, ...]
     input_shape: tuple[int, ...]
     weights: int
     layers: "tuple[RebuiltLayer, ...]"
-    preprocessing: str
+    preprocessing: str | None
+    candidates: tuple[Candidate, ...] = ()
+
+    def as_text(self) -> str:
+        """Return what was written, or what to choose from."""
+        lines = []
+        if best := self.candidates:
+            rows = [(one.correlation, one.mean_absolute_error, f"'{one.preprocess}'") for one in best]
+            lines = [
+                "r: correlation with the recorded steering; error: mean absolute difference",
+                str(Table(_COLUMNS, rows)),
+            ]
+        if self.model:
+            lines.append(f"its frames are prepared as {self.preprocessing}")
+            lines.append(f"{self.model}: written; next: bcclone drive {self.model} run1")
+        else:
+            lines.append(f"next: the same with -o model.h5 --preprocess '{best[0].preprocess}', or another of these")
+        return "\n".join(lines)
 
 
-@writes(MODEL)
 def import_model(settings: ImportModelSettings, notify: Callable[[str], None] = lambda line: None) -> ImportModelResult:
     """Rebuild the network of a model file without running code in it, and write it with its preprocessing.
 
-    notify: called with lines that describe the network, before its preprocessing is checked. Raises UserError when the
-    file cannot be imported, when its preprocessing is missing or wrong, or when the output cannot be written.
+    With a recording, and neither a preprocessing nor an output, nothing is written. notify: called with lines that
+    describe the network, before its preprocessing is checked. Raises UserError when the file cannot be imported, when
+    its preprocessing is missing, wrong, or not certain on the recording, or when the output cannot be written.
     """
-    old, output = settings.old, settings.output
+    if settings.recording and not (settings.output or settings.preprocess):
+        return _imported(settings, None, notify)
+    output = settings.output or Path("model.h5")
     if output.suffix != ".h5":
         raise UserError(f"{output}: a model's name must end in .h5; name another -o")
+    with writing(output, MODEL, settings.force, inputs_of(settings)):
+        return _imported(settings, output, notify)
+
+
+def _imported(settings: ImportModelSettings, output: Path | None, notify: Callable[[str], None]) -> ImportModelResult:
     from bcclone.system.tensorflow_quietly import load_tensorflow
 
     load_tensorflow()
-    from bcclone.model.model_file import ModelFile, named_preprocessing, open_model, save_model
+    from bcclone.model.model_file import ModelFile, open_model, save_model
 
+    old, how = settings.old, settings.preprocess
     loaded = open_model(old, rescale=scaling_of_text(settings.rescale) if settings.rescale else None)
     if isinstance(loaded, ModelFile):
         raise UserError(f"{old} is a bcclone model already; copy the file instead")
     for line in loaded.describe():
         notify(line)
-    file = loaded.declared(named_preprocessing(settings.preprocess))
     rebuilt = loaded.rebuilt
-    origin = {"keras_version": rebuilt.keras_version, "backend": rebuilt.backend, "notes": list(rebuilt.notes)}
-    save_model(output, file.model, file.preprocessing, {"imported": origin})
-    return ImportModelResult(
-        model=str(output),
+    candidates: tuple[Candidate, ...] = ()
+    if settings.recording and not how:
+        candidates = find_preprocessing(loaded, settings.recording, notify)
+        how = _clear_winner(candidates) if output else None
+    described = ImportModelResult(
+        model=None,
         keras_version=rebuilt.keras_version,
         backend=rebuilt.backend,
         notes=rebuilt.notes,
         input_shape=loaded.input_shape,
         weights=rebuilt.model.count_params(),
         layers=rebuilt.layers,
-        preprocessing=file.preprocessing.describe(),
+        preprocessing=None,
+        candidates=candidates,
     )
+    if output is None:
+        return described
+    file = loaded.declared(how)
+    origin = {"keras_version": rebuilt.keras_version, "backend": rebuilt.backend, "notes": list(rebuilt.notes)}
+    save_model(output, file.model, file.preprocessing, {"imported": origin})
+    return replace(described, model=str(output), preprocessing=file.preprocessing.describe())
+
+
+# ---- the preprocessing that fits a recording
+
+
+def find_preprocessing(
+    model: "ForeignModel", recording: Path, notify: Callable[[str], None] = lambda line: None
+) -> tuple[Candidate, ...]:
+    """Return the ways to prepare frames with which a model agrees best with a recording's steering, the best first.
+
+    Raises UserError for a recording that cannot be used, or whose steering never changes.
+    """
+    from bcclone.model.layer_kinds import scales_pixels
+    from bcclone.model.model_file import with_scale
+    from bcclone.model.recurrent import compile_call
+
+    network, shape = model.rebuilt.model, model.input_shape
+    windows, steering = _recorded(recording, shape[0] if len(shape) == 4 else 1)
+    scales = ("",) if scales_pixels(network) else _SCALES
+    calls = {scale: compile_call(with_scale(network, scale), None) for scale in scales}
+
+    def tried(how: Preprocessing, rows: slice) -> Candidate:
+        images = np.stack([[how.apply(frame) for frame in window] for window in windows[rows]])
+        parts = np.array_split(images.reshape(-1, *shape), len(images) // _BATCH + 1)
+        answers = np.concatenate([calls[how.scale](part)[:, 0] for part in parts]).astype(np.float64)
+        answers, wanted = np.nan_to_num(answers).clip(-1.0, 1.0), steering[rows]
+        error = float(np.abs(answers - wanted).mean())
+        return Candidate(how.describe(), round(correlation(answers, wanted) or 0.0, 4), round(error, 4))
+
+    ways = [replace(how, scale=scale) for how, scale in itertools.product(_plausible(shape[-3:]), scales)]
+    notify(f"trying {len(ways)} ways to prepare the frames of {recording}")
+    few = slice(0, None, max(len(windows) // _FEW, 1))
+    with ProgressBar("trying", len(ways), "ways") as progress:
+        ranks = []
+        for how in ways:
+            ranks.append(_rank(tried(how, few)))
+            progress.advance(1)
+    best = sorted(zip(ranks, ways, strict=True), key=lambda pair: pair[0])[:_FINALISTS]
+    return tuple(sorted((tried(how, slice(None)) for _, how in best), key=_rank)[:_SHOWN])
+
+
+def _recorded(recording: Path, length: int) -> tuple[list[list[Image]], FloatArray]:
+    """Return the windows of so many frames that end at rows spread over a recording, and the steering of these rows."""
+    log = find_log(str(recording))
+    index, rows = ImageIndex(log), read_log(log).rows
+    paths = [index.find(name) for name in rows["center"]]
+    windows, steering = [], []
+    for row in evenly(len(paths), max(_MOST // length, _FEW)).tolist():
+        try:
+            first = max(row - length + 1, 0)
+            window = [read_frame(path) for path in paths[first : row + 1] if path]
+        except BadImage:
+            continue
+        if paths[row]:
+            windows.append([window[0]] * (length - len(window)) + window)
+            steering.append(float(rows["steering"].iloc[row]))
+    if not varies(np.array(steering)):
+        raise UserError(
+            f"{log}: of {len(steering)} readable frames, all have one steering; name a recording with bends"
+        )
+    return windows, np.array(steering)
+
+
+def _plausible(shape: Sequence[int]) -> Iterator[Preprocessing]:
+    """Yield the usual ways to prepare frames for a network of this input: presets, and crops and colours."""
+    rows, columns, channels = shape
+    seen = set()
+    presets = [replace(preset, scale="") for preset in PRESETS.values() if preset.shape == (rows, columns, channels)]
+    for crop, color in itertools.product(_CROPS, _COLORS.get(channels, ())):
+        whole = (rows, columns) == (FRAME_HEIGHT, FRAME_WIDTH)
+        if not whole or crop == (0, FRAME_HEIGHT):
+            presets.append(Preprocessing(columns, rows, color, crop_top=crop[0], crop_bottom=crop[1]))
+    for preset in presets:
+        if preset not in seen:
+            seen.add(preset)
+            yield preset
+
+
+def _rank(candidate: Candidate) -> tuple[float, float]:
+    """Return what candidates are sorted by: their correlation, and of about the same, their error."""
+    return -round(candidate.correlation, 2), candidate.mean_absolute_error
+
+
+def _clear_winner(candidates: Sequence[Candidate]) -> str:
+    """Return the text of the best candidate; raises UserError if another one may be it."""
+    best, *others = candidates
+    unlike = all(
+        best.correlation - other.correlation >= _APART or best.mean_absolute_error < _BETTER * other.mean_absolute_error
+        for other in others
+    )
+    if best.correlation >= _CERTAIN and unlike:
+        return best.preprocess
+    texts = "\n".join(
+        f"  r {one.correlation:.3f}, error {one.mean_absolute_error:.3f}: --preprocess '{one.preprocess}'"
+        for one in candidates
+    )
+    raise UserError(f"none is clearly the best; look into the author's program, and give one of these:\n{texts}")

@@ -15,12 +15,19 @@ from keras import layers
 RECURRENT = (layers.GRU, layers.LSTM, layers.SimpleRNN)
 _RATE, _DEVIATION = "rate", "stddev"
 _KERNEL, _POOL = "kernel_size", "pool_size"
-# the names of three types in Keras 1 and in tf.keras 1
+# the names of types in Keras 1 and in tf.keras 1, and of one that becomes another
 _OLD_NAMES = {
     "Convolution2D": "Conv2D",
     "SeparableConvolution2D": "SeparableConv2D",
     "BatchNormalizationV1": "BatchNormalization",
+    "Normalization": "Rescaling",
 }
+# layers of Keras that change nothing outside of training, beside Random..., of which RandomCrop is another kind
+_FOR_TRAINING = (
+    "ActivityRegularization", "AugMix", "CutMix", "Equalization", "MixUp", "RandAugment", "Solarization",
+    "SpatialDropout1D", "SpatialDropout3D",
+)  # fmt: skip
+_SCALING = (layers.Rescaling, layers.Lambda, layers.BatchNormalization, layers.LayerNormalization)
 Count = Callable[[Any, int, Sequence[int]], int]
 
 
@@ -145,6 +152,22 @@ POOLINGS = tuple(each.type for each in _ALL if each.kernel == _POOL)
 def stored_kind(name: str) -> LayerKind | None:
     """Return the type of a layer by the name of its class in Keras 1 to 3, None for one that is not supported."""
     return KINDS.get(_OLD_NAMES.get(name, name))
+
+
+def is_for_training(name: str) -> bool:
+    """Return whether a layer of a class that is no kind of ours changes nothing outside of training, by its name."""
+    return name in _FOR_TRAINING or (name.startswith("Random") and name != "RandomCrop")
+
+
+def scales_pixels(model: keras.Model) -> bool:
+    """Return whether a layer scales or normalises the pixels before the first layer with weights."""
+    inner = (
+        each
+        for layer in model.layers
+        for each in (getattr(layer.layer, "layers", [layer.layer]) if hasattr(layer, "layer") else [layer])
+    )
+    first = next((each for each in inner if isinstance(each, _SCALING) or each.weights), None)
+    return isinstance(first, _SCALING)
 
 
 def layer_kind(layer: keras.Layer) -> LayerKind:

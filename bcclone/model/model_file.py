@@ -18,14 +18,15 @@ from keras.src.legacy.saving import legacy_h5_format
 
 from bcclone.dataset.answer import OUTPUTS, Output
 from bcclone.dataset.framing import Framing
-from bcclone.dataset.preprocessing import PRESETS, Preprocessing, PreprocessingMismatch
+from bcclone.dataset.preprocessing import PRESETS, Preprocessing, PreprocessingMismatch, preprocessing_of
+from bcclone.dataset.preprocessing_text import EACH_IMAGE, RAW, Scaling, scaling_of
 from bcclone.model.keras_files import UnsupportedModel
-from bcclone.model.keras_files.arguments import Scaling
 from bcclone.model.keras_files.rebuild import RebuiltModel, rebuild_model
 from bcclone.model.keras_files.stored import read_stored
+from bcclone.model.layer_kinds import scales_pixels
 from bcclone.model.model_path import check_keras_path
 from bcclone.model.onnx_model import FRAMING
-from bcclone.model.policy import SteeringCalibration
+from bcclone.model.policy import SteeringCalibration, note
 from bcclone.system.atomic import replacing
 from bcclone.system.codec import explained, from_text, parse_json, read_bytes
 from bcclone.system.errors import UserError
@@ -33,6 +34,8 @@ from bcclone.system.json_values import from_json, names_of, to_json
 
 _PREPROCESSING, _HASH, _TRAINING = "bcclone_preprocessing", "bcclone_preprocessing_hash", "bcclone_training"
 _CALIBRATION = "bcclone_calibration"
+_ENDINGS = ((".json",), (".h5", ".weights.h5", ".hdf5"))  # of what lies beside weights, and a configuration
+_SCALE, _LEAST_VARIANCE = "scale", 1e-9  # the layer that scales pixels
 _DRIVABLE = "docs/reference/model-file.md for the networks that can drive"
 # setting in model files of older versions, models/lake.h5 among them -> its name now
 _RENAMED = {"look": "appearance", "zero_share": "zero_fraction", "workers": "feed_workers"}
@@ -96,7 +99,7 @@ class ModelFile:
 
 @dataclass(frozen=True)
 class ForeignModel:
-    """A model of another program: its path and its rebuilt network."""
+    """A model of another program: its path and its rebuilt network, which does not say how its frames are prepared."""
 
     path: Path
     rebuilt: RebuiltModel
@@ -108,8 +111,12 @@ class ForeignModel:
         return shape
 
     @property
-    def fitting(self) -> tuple[str, ...]:
-        return tuple(name for name, preset in PRESETS.items() if preset.shape == self.input_shape[-3:])
+    def examples(self) -> str:
+        """Return texts of --preprocess that fit the input: presets, or such as an author may have used."""
+        rows, columns, channels = self.input_shape[-3:]
+        fitting = [name for name, preset in PRESETS.items() if preset.shape == (rows, columns, channels)]
+        colors = "GRAY" if channels == 1 else "RGB"
+        return " or ".join(f"--preprocess {name}" for name in fitting or [f"'rows 60-140, {columns}x{rows}, {colors}'"])
 
     def describe(self) -> Iterator[str]:
         rebuilt, model = self.rebuilt, self.rebuilt.model
@@ -118,22 +125,53 @@ class ForeignModel:
         width = max(len(layer.name) for layer in rebuilt.layers)
         for layer in rebuilt.layers:
             yield f"  {layer.name:<{width}}  {layer.kind}{'' if layer.kind == layer.now else f' -> {layer.now}'}"
-        for note in rebuilt.notes:
-            yield f"note: {note}"
-        if self.fitting:
-            yield f"presets that fit its input: {', '.join(f'--preprocess {name}' for name in self.fitting)}"
+        for line in rebuilt.notes:
+            yield f"note: {line}"
 
-    def declared(self, preprocessing: Preprocessing | None) -> ModelFile:
-        """Return the model with this preprocessing; raises UserError when its images do not fit the network."""
-        if preprocessing and self.input_shape[-3:] == preprocessing.shape:
-            return ModelFile(self.rebuilt.model, preprocessing)
-        names = [f"--preprocess {name}" for name in self.fitting]
-        advice = f"give the one it was trained with: {' or '.join(names)}" if names else "no preset makes that"
+    def declared(self, how: Preprocessing | str | None) -> ModelFile:
+        """Return the model with this preprocessing, whose scale becomes its first layer.
+
+        how: also a text, in which the size may be missing; None for that of a known program. Warns of pixels that
+        nothing scales. Raises UserError when its images do not fit the network.
+        """
+        *_, rows, columns, channels = self.input_shape
+        if how is None and self.rebuilt.of_donkeycar:
+            how = f"{'GRAY' if channels == 1 else 'RGB'}, 0..1"  # parts/keras.py and utils.normalize_image()
         takes = f"its network takes {_extents(self.input_shape)}"
-        if preprocessing:
-            output = _extents(preprocessing.shape)
-            raise UserError(f"{self.path}: {takes}, the given preprocessing makes {output}; {advice}")
-        raise UserError(f"{self.path}: does not state its preprocessing; {takes}; {advice}")
+        if how is None:
+            raise UserError(
+                f"{self.path}: does not state its preprocessing; {takes}; give what it was trained with, such as "
+                f"{self.examples}, or find it with a recording: bcclone import-model {self.path} --recording RECORDING"
+            )
+        taken = preprocessing_of(how, (columns, rows)) if isinstance(how, str) else how
+        if taken.shape != (rows, columns, channels):
+            raise UserError(
+                f"{self.path}: {takes}, and {taken.describe()} makes {_extents(taken.shape)}; give what it was trained "
+                f"with, such as {self.examples}"
+            )
+        prepared = replace(taken, scale="")
+        if not (taken.scale or scales_pixels(self.rebuilt.model)):
+            note(
+                f"{self.path}: no layer scales the pixels, which are 0 to 255; if its author divided them by 255, give "
+                f"--preprocess '{prepared.describe()}, 0..1', and if not, raw in place of 0..1"
+            )
+        return ModelFile(with_scale(self.rebuilt.model, taken.scale), prepared)
+
+
+def with_scale(model: keras.Model, scale: str) -> keras.Model:
+    """Return the network behind a layer that scales its pixels, 0 to 255, as Preprocessing.scale says."""
+    if scale in ("", RAW):
+        return model
+    if scale == EACH_IMAGE:
+        axes = [-3, -2, -1]
+        layer: Any = keras.layers.LayerNormalization(axes, _LEAST_VARIANCE, center=False, scale=False, name=_SCALE)
+    else:
+        scaling = scaling_of(scale)
+        layer = keras.layers.Rescaling(scaling.scale, scaling.offset, name=_SCALE)
+    if isinstance(model.layers[0], keras.layers.TimeDistributed):  # layers of single frames come first
+        layer = keras.layers.TimeDistributed(layer, name=_SCALE)
+    image = keras.Input(model.input_shape[1:], dtype=model.inputs[0].dtype, name="frame")
+    return keras.Sequential([image, layer, *model.layers], name=model.name)
 
 
 def save_model(
@@ -187,15 +225,14 @@ def calibrated_content(path: Path, framing: Framing | None, calibration: Steerin
 def load_model_file(path: Path | str, preprocessing: Preprocessing | str | None = None) -> ModelFile:
     """Load a file of save_model(), or a chain of layers in a .h5 or .keras file of Keras 1 to 3.
 
-    preprocessing: a definition or a name of PRESETS; required for models of other programs. Raises UserError.
+    preprocessing: a definition or its text; required for models of other programs. Raises UserError.
     """
-    expected = named_preprocessing(preprocessing)
-    loaded = open_model(path, expected)
-    return loaded if isinstance(loaded, ModelFile) else loaded.declared(expected)
+    loaded = open_model(path, preprocessing)
+    return loaded if isinstance(loaded, ModelFile) else loaded.declared(preprocessing)
 
 
 def open_model(
-    path: Path | str, given: Preprocessing | None = None, rescale: Scaling | None = None
+    path: Path | str, given: Preprocessing | str | None = None, rescale: Scaling | None = None
 ) -> ModelFile | ForeignModel:
     """Load a model file, or one of another program, whose preprocessing is not known yet; raises UserError.
 
@@ -206,9 +243,10 @@ def open_model(
     check_keras_path(path)
     with explained(path, "a complete model file", "save it again, or train the model again"):
         try:
-            stored = read_stored(path)
+            config_path, weights_path = _parts(path)
+            stored = read_stored(weights_path)
             if "model_config" not in stored.texts:
-                stored = replace(stored, texts={**stored.texts, "model_config": _separate_config(path)})
+                stored = replace(stored, texts={**stored.texts, "model_config": _separate_config(path, config_path)})
             texts = stored.texts
             own = _read_preprocessing(path, texts, given) if _PREPROCESSING in texts else None
             rebuilt = rebuild_model(stored, len(OUTPUTS) if own else 1, rescale)
@@ -228,33 +266,45 @@ def open_model(
     return loaded
 
 
-def named_preprocessing(preprocessing: Preprocessing | str | None) -> Preprocessing | None:
-    """Return the definition with a name; raises UserError for an unknown name."""
-    if not isinstance(preprocessing, str):
-        return preprocessing
-    if preprocessing not in PRESETS:
-        raise UserError(f"no preprocessing is called {preprocessing}; choose from {', '.join(PRESETS)}")
-    return PRESETS[preprocessing]
-
-
 def _extents(shape: tuple[int, ...]) -> str:
     names = "rows, columns and channels" if len(shape) == 3 else "frames, rows, columns and channels"
     return f"{names} {', '.join(map(str, shape))}"
 
 
-def _separate_config(path: Path) -> str:
-    """Return the configuration in NAME.json beside NAME.h5: files of to_json() and save_weights() in Keras 1."""
-    config_path = path.with_suffix(".json")
-    if not config_path.is_file():
+def _parts(path: Path) -> tuple[Path | None, Path]:
+    """Return the files of model.to_json() and model.save_weights(), of which `path` is one; None without the first.
+
+    They lie in one folder: NAME.json with NAME.h5 or NAME.weights.h5, or under a name that many use, or alone.
+    """
+    is_config = path.suffix == ".json"
+    name, folder = path.name.removesuffix(path.suffix).removesuffix(".weights"), path.parent
+    names = [
+        f"{one}{end}" for one in (name, "model", "weights", "config", "architecture") for end in _ENDINGS[is_config]
+    ]
+    alone = sorted({each for end in _ENDINGS[is_config] for each in folder.glob(f"*{end}")})
+    others = [folder / each for each in dict.fromkeys(names) if (folder / each).is_file()] or alone[: len(alone) < 2]
+    if not is_config:
+        return (others[0] if others else None), path
+    if not others:
         raise UnsupportedModel(
-            f"holds weights only; put the network's configuration (model.to_json()) beside it, as {config_path}"
+            f"is the network's configuration, without its weights; put them beside it, as {folder / name}.h5"
+        )
+    return path, others[0]
+
+
+def _separate_config(path: Path, config_path: Path | None) -> str:
+    """Return the configuration in the file of model.to_json() beside that of the weights."""
+    if config_path is None:
+        raise UnsupportedModel(
+            "holds weights only; put the network's configuration (model.to_json()) beside it, as "
+            f"{path.with_suffix('.json')}"
         )
     text = read_bytes(config_path, "settings")
     config = parse_json(text)
     return config if isinstance(config, str) else text.decode()  # often the JSON text was written as JSON again
 
 
-def _read_preprocessing(path: Path, texts: Mapping[str, str], expected: Preprocessing | None) -> Preprocessing:
+def _read_preprocessing(path: Path, texts: Mapping[str, str], given: Preprocessing | str | None) -> Preprocessing:
     try:
         preprocessing = Preprocessing.from_json(texts[_PREPROCESSING])
     except PreprocessingMismatch as error:
@@ -265,9 +315,11 @@ def _read_preprocessing(path: Path, texts: Mapping[str, str], expected: Preproce
             f"  definition: {preprocessing.to_json()} (hash {preprocessing.digest})\n"
             f"  hash:       {texts.get(_HASH)}"
         )
-    if expected and expected != preprocessing:
+    size = preprocessing.width, preprocessing.height
+    expected = preprocessing_of(given, size) if isinstance(given, str) else given
+    if expected and replace(expected, scale="") != preprocessing:
         raise UserError(
             f"{path}: states its own preprocessing, but a different one is given; leave out --preprocess\n"
-            f"  of the file: {preprocessing.to_json()}\n  given:       {expected.to_json()}"
+            f"  of the file: {preprocessing.describe()}\n  given:       {expected.describe()}"
         )
     return preprocessing

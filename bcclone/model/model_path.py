@@ -7,7 +7,7 @@ from bcclone.recording.files import LOG_NAME
 from bcclone.system.atomic import make_folder, sha256_of, write_bytes
 from bcclone.system.errors import UserError
 
-ONNX = ".onnx"
+ONNX, LITERT = ".onnx", ".tflite"
 _SHIPPED = tuple(Path("models", f"{name}.h5") for name in ("lake", "any-road", "any-camera"))  # in a clone
 _PACKAGE = Path(__file__).parents[1]
 _INSTALLED, _OF_A_CLONE = _PACKAGE / "models", _PACKAGE.parent / "models"  # setup.py puts them into the package
@@ -17,12 +17,17 @@ def is_onnx(path: Path) -> bool:
     return path.suffix.lower() == ONNX
 
 
+def is_litert(path: Path) -> bool:
+    return path.suffix.lower() == LITERT
+
+
 def check_model_path(path: Path) -> None:
     """Raise UserError for what cannot be a model that drives."""
-    if not is_onnx(path):
+    if not (is_onnx(path) or is_litert(path)):
         check_keras_path(path)
     elif not path.is_file():
-        raise UserError(f"{path}: no such model; write one with: bcclone export model.h5 --to onnx -o {path}")
+        kind = "onnx" if is_onnx(path) else "litert"
+        raise UserError(f"{path}: no such model; write one with: bcclone export model.h5 --to {kind} -o {path}")
 
 
 def check_keras_path(path: Path) -> None:
@@ -31,14 +36,18 @@ def check_keras_path(path: Path) -> None:
         raise UserError(
             f"{path}: is a recording, expected a model file; to score a model on it: bcclone replay MODEL RECORDING"
         )
-    if path.is_dir():
+    if (path / "saved_model.pb").is_file():
         raise UserError(
-            f"{path}: is a folder, expected a model file; a SavedModel contains code, so it is not supported: save the "
-            "model as .h5 or .keras"
+            f"{path}: a SavedModel, which contains code; save the model as one file, in the program that wrote it: "
+            f"tensorflow.keras.models.load_model('{path.name}').save('{path.stem}.h5'); donkeycar also takes a .h5 or "
+            ".tflite, and trains one with SAVE_MODEL_AS_H5 = True in myconfig.py"
         )
-    if path.suffix == ONNX:
+    if path.is_dir():
+        raise UserError(f"{path}: is a folder, expected a model file, .h5 or .keras")
+    if is_onnx(path) or is_litert(path):
+        kind = "an ONNX" if is_onnx(path) else "a LiteRT"
         raise UserError(
-            f"{path}: an ONNX file drives, but it is no longer a network of Keras: name the .h5 that it was made from"
+            f"{path}: {kind} file drives, but it is no longer a network of Keras: name the .h5 that it was made from"
         )
     if not path.is_file():
         shipped = " or ".join(str(model) for model in _SHIPPED if model.is_file())
@@ -46,8 +55,6 @@ def check_keras_path(path: Path) -> None:
             raise UserError(f"{path}: no such model; it lies in the folder models/ of bcclone's clone: give its path")
         other = f", or use one that comes with bcclone: {shipped}" if shipped else ""
         raise UserError(f"{path}: no such model; train one with: bcclone model data.h5 -o {path}{other}")
-    if path.suffix == ".tflite":
-        raise UserError(f"{path}: a LiteRT file is for other programs; here, drive with the .h5 or an .onnx file")
 
 
 @dataclass(frozen=True)

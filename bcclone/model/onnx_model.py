@@ -1,12 +1,13 @@
-"""Drive with an ONNX file, which ONNX Runtime runs; loads neither TensorFlow nor Keras.
+"""Drive with an ONNX file, which ONNX Runtime runs without TensorFlow, or with a LiteRT file, which TensorFlow runs.
 
-A file of `bcclone export` prepares the frames itself, so an image here is a whole camera frame. Other programs' files
-can be used, too, if they have these inputs and outputs (see docs/how-to/models.md).
+An ONNX file of `bcclone export` prepares the frames itself, so an image here is a whole camera frame. Other programs'
+files can be used, too, if they have these inputs and outputs (see docs/how-to/models.md).
 
 ONNX Runtime runs what a file says, so the content is checked before: plain operators on tensors that the file holds.
 """
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,10 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from bcclone.dataset.answer import OUTPUTS
+from bcclone.dataset.answer import OUTPUTS, STEERING_NAME
 from bcclone.dataset.framing import Framing
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image
-from bcclone.dataset.preprocessing import PRESETS, Preprocessing
+from bcclone.dataset.preprocessing import PRESETS, Preprocessing, preprocessing_of
+from bcclone.dataset.preprocessing_text import EACH_IMAGE, RAW, Scaling, scaling_of
 from bcclone.model.model_path import check_model_path
 from bcclone.system.arrays import Float32Array
 from bcclone.system.codec import explained, from_text, read_bytes, whole_number
@@ -26,6 +28,7 @@ from bcclone.system.errors import UserError, first_line, require_package
 SEQ_LENGTH = "bcclone_seq_length"  # in the metadata of a recurrent network: the frames of a window in its training
 FRAMING = "bcclone_framing"
 FRAME, STEERING = "frame", "steering"
+_OF_DONKEYCAR, _BINS = "img_in", 15  # the input of its pilots; bins of the steering of categorical ones
 _LONGEST_WINDOW, _LARGEST_STATE = 1000, 1 << 20
 _CONTROL_FLOW = {"If", "Loop", "Scan", "SequenceMap"}  # could run for ever
 _DIVISIONS = {"Div", "Mod"}
@@ -196,3 +199,72 @@ def _check_divisions(model: Any) -> None:
     for node in graph.node:
         if node.op_type in _DIVISIONS and any(types.get(name) not in real for name in node.input):
             raise ValueError(f"the operator {node.op_type} divides whole numbers, expected floating-point ones")
+
+
+# ---- LiteRT
+
+
+class LiteRtModel:
+    """A network of one picture in a LiteRT file, such as a pilot of donkeycar, ready to run on one core.
+
+    preprocessing: of its pictures, whose scale is applied here; of frames, 0 to 255, if the file takes such. Of several
+    outputs, the steering is the one that is called so, or the first by name, as donkeycar takes them; of 15 bins, it is
+    the place of the most probable one between -1 and 1.
+    """
+
+    framing, calibration = None, None
+
+    def __init__(self, path: Path, how: Preprocessing | str | None = None) -> None:
+        """Raises UserError for a file that cannot be run, or whose pictures are prepared in an unknown way."""
+        import tensorflow as tf
+
+        check_model_path(path)
+        content = read_bytes(path, "model")
+        if b"Flex" in content:  # operators of TensorFlow, which could read and write files
+            raise UserError(f"{path}: has operators of TensorFlow itself, expected those of LiteRT; use the .h5 file")
+        try:
+            with warnings.catch_warnings(action="ignore"):  # that TensorFlow's own interpreter is old
+                interpreter = tf.lite.Interpreter(model_content=content, num_threads=1)
+            interpreter.allocate_tensors()
+            (taken,), outputs = interpreter.get_input_details(), interpreter.get_output_details()
+            (_, rows, columns, channels), self._dtype = map(int, taken["shape"]), taken["dtype"]
+            names = self._names(interpreter, outputs)
+        except (ValueError, RuntimeError, KeyError) as error:
+            raise UserError(
+                f"{path}: not a LiteRT file of one picture that can be run: {first_line(error)}; use the .h5 or .keras "
+                "file that it was made from"
+            ) from None
+        steering = [name for name in names if STEERING_NAME.search(name)]
+        self._name = steering[0] if len(steering) == 1 else min(names)
+        self._interpreter, self._taken, self._output = interpreter, taken["index"], names[self._name]
+        if how is None and (_OF_DONKEYCAR in taken["name"] or self._dtype == np.uint8):
+            how = f"{'GRAY' if channels == 1 else 'RGB'}, {'raw' if self._dtype == np.uint8 else '0..1'}"
+        if how is None:
+            raise UserError(
+                f"{path}: does not state its preprocessing; it takes {columns}x{rows} pixels; give what it was trained "
+                f"with, such as --preprocess 'RGB, 0..1'"
+            )
+        taken_as = preprocessing_of(how, (columns, rows)) if isinstance(how, str) else how
+        if taken_as.shape != (rows, columns, channels) or taken_as.scale == EACH_IMAGE:
+            raise UserError(f"{path}: takes {columns}x{rows} pixels of {channels} channels, not {taken_as.describe()}")
+        self.preprocessing = replace(taken_as, scale="")
+        self._scaling = scaling_of(taken_as.scale) if taken_as.scale not in ("", RAW) else Scaling(1.0, 0.0)
+
+    def predict(self, images: Image) -> Float32Array:
+        """Return the steering, (1, 1), for a prepared image, uint8 (1, height, width, channels)."""
+        scale, offset = (np.asarray(value, np.float32) for value in (self._scaling.scale, self._scaling.offset))
+        values = images if self._dtype == np.uint8 else images.astype(np.float32) * scale + offset
+        self._interpreter.set_tensor(self._taken, values)
+        self._interpreter.invoke()
+        numbers = self._interpreter.get_tensor(self._output).reshape(-1)
+        if len(numbers) == _BINS:
+            return np.array([[np.argmax(numbers) * 2 / (_BINS - 1) - 1]], np.float32)
+        return np.asarray(numbers[:1], np.float32).reshape(1, 1)
+
+    @staticmethod
+    def _names(interpreter: Any, outputs: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+        """Return the number of each output by its name: that of the signature, if the file has one."""
+        for name in interpreter.get_signature_list():
+            details = interpreter.get_signature_runner(name).get_output_details()
+            return {key: int(each["index"]) for key, each in details.items()}
+        return {str(each["name"]): int(each["index"]) for each in outputs}

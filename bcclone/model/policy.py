@@ -1,12 +1,14 @@
 """Steer with a trained model: one frame after the other, for one or several drives.
 
-An ONNX file needs no TensorFlow; only a file of Keras loads it.
+An ONNX file needs no TensorFlow; a file of Keras or LiteRT loads it.
 """
 
+import logging
 import math
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +16,11 @@ import numpy as np
 
 from bcclone.dataset.answer import Answer
 from bcclone.dataset.geometry import HEIGHT_M
-from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image
+from bcclone.dataset.images import Image
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.vehicle import FULL_LOCK_DEGREES, WHEELBASE_M, YAW_GAIN
-from bcclone.model.model_path import is_onnx
-from bcclone.model.onnx_model import FRAME, OnnxModel
+from bcclone.model.model_path import is_litert, is_onnx
+from bcclone.model.onnx_model import FRAME, LiteRtModel, OnnxModel
 from bcclone.system.arrays import Float32Array, Memory
 from bcclone.system.errors import UserError
 from bcclone.system.tensorflow_quietly import load_tensorflow
@@ -26,6 +28,9 @@ from bcclone.system.tensorflow_quietly import load_tensorflow
 if TYPE_CHECKING:
     from bcclone.model.model_file import ModelFile
     from bcclone.model.recurrent import TakeStep
+
+logger = logging.getLogger(__name__)
+_JUDGED = 20  # answers of a drive, after which it is said that most are no steering
 
 
 class Policy:
@@ -39,17 +44,19 @@ class Policy:
 
     framing: how pictures of the camera that the model drives with become frames, None for the simulator's;
     carries_states: whether an answer depends on all frames since the drive began; model: the network in Keras, None for
-    one in an ONNX file. The steering is calibrated as the file says.
+    one in an ONNX or LiteRT file; path: of the file, for a warning when most answers are no steering. The steering is
+    calibrated as the file says.
     """
 
-    def __init__(self, file: "ModelFile | OnnxModel") -> None:
+    def __init__(self, file: "ModelFile | OnnxModel | LiteRtModel", path: Path | None = None) -> None:
         self.preprocessing, self.framing, self._calibration = file.preprocessing, file.framing, file.calibration
-        self.model: Any = None if isinstance(file, OnnxModel) else file.model
+        self.model: Any = None if isinstance(file, OnnxModel | LiteRtModel) else file.model
         self._network = _network_of(file)
         self.seq_length, self.carries_states = self._network.seq_length, isinstance(self._network, _Recurrent)
         self._memory: Memory = ()
-        self.answer(np.zeros((FRAME_HEIGHT, FRAME_WIDTH, 3), np.uint8))  # the first call is slow; take it here
-        self.forget()
+        self._path, self._judged, self._beyond = path, 0, 0
+        frame = np.zeros((self.preprocessing.frame_height, self.preprocessing.frame_width, 3), np.uint8)
+        self.next_answer(self.preprocessing.apply(frame), ())  # the first call is slow; take it here
 
     def answer(self, frame: Image) -> Answer:
         """Return the answer for an RGB frame, uint8 (160, 320, 3), as the next one of the drive.
@@ -57,7 +64,21 @@ class Policy:
         Raises BadImage for a frame of another size, which is not remembered. The network may return NaN.
         """
         answer, self._memory = self.next_answer(self.preprocessing.apply(frame), self._memory)
+        self._judged, self._beyond = self._judged + 1, self._beyond + (abs(answer.steering) > 1)
+        if self._path and self._judged == _JUDGED and (advice := self.advice(self._beyond, self._judged)):
+            note(f"{self._path}: {advice}")
         return answer
+
+    def advice(self, beyond: int, answers: int) -> str:
+        """Return what to do about a model most of whose answers are beyond -1 to 1, "" about another one."""
+        if beyond <= answers / 2:
+            return ""
+        from bcclone.model.layer_kinds import scales_pixels
+
+        causes = "frames that were prepared otherwise, or on steering in another unit, such as degrees"
+        if self.model is not None and not scales_pixels(self.model):
+            causes = f"pixels / 255 (add 0..1 to --preprocess), {causes}"
+        return f"{beyond} of {answers} answers are beyond -1 to 1, full steering: was it trained on {causes}?"
 
     def forget(self) -> None:
         """Forget the frames so far; the next one begins another drive."""
@@ -116,7 +137,9 @@ class _Recurrent:
         return outputs, states
 
 
-def _network_of(file: "ModelFile | OnnxModel") -> _Windows | _Recurrent:
+def _network_of(file: "ModelFile | OnnxModel | LiteRtModel") -> _Windows | _Recurrent:
+    if isinstance(file, LiteRtModel):
+        return _Windows(1, file.preprocessing.shape, file.predict)
     if isinstance(file, OnnxModel):
         signature = file.signature
         if signature.state_sizes:
@@ -138,20 +161,42 @@ def window_after(window: Memory, image: Image, seq_length: int) -> Memory:
 
 
 def load_policy(path: Path | str, preprocessing: Preprocessing | str | None = None) -> Policy:
-    """Load a model of model.py, one of another program with its preprocessing, or an ONNX file; raises UserError.
+    """Load a model of model.py, one of another program with its preprocessing, ONNX or LiteRT; raises UserError.
 
-    preprocessing: a definition, a name of preprocessing.PRESETS, or None for that of the file.
+    preprocessing: a definition, or its text, such as "rows 60-140, 64x64, RGB, 0..1"; None for that of the file.
     """
     path = Path(path)
     if not is_onnx(path):
         if "tensorflow" not in sys.modules:
             load_tensorflow()
+        if is_litert(path):
+            return Policy(LiteRtModel(path, preprocessing), path)
         from bcclone.model.model_file import load_model_file
 
-        return Policy(load_model_file(path, preprocessing))
+        return Policy(load_model_file(path, preprocessing), path)
     if preprocessing is not None:
         raise UserError(f"{path}: an ONNX file prepares the frames itself; leave out --preprocess")
-    return Policy(OnnxModel(path))
+    return Policy(OnnxModel(path), path)
+
+
+def load_one_of_several(path: Path, preprocessing: str | None) -> Policy:
+    """Load a model as load_policy() does; one that states its preprocessing ignores this one, which is for others."""
+    if is_onnx(path):
+        return load_policy(path)
+    if is_litert(path):
+        return load_policy(path, preprocessing)
+    if "tensorflow" not in sys.modules:
+        load_tensorflow()
+    from bcclone.model.model_file import ModelFile, open_model
+
+    loaded = open_model(path)
+    return Policy(loaded if isinstance(loaded, ModelFile) else loaded.declared(preprocessing), path)
+
+
+@cache
+def note(text: str) -> None:
+    """Warn of something once in this process."""
+    logger.warning("note: %s", text)
 
 
 # ---- the scale of a network's steering: what a number means on the road, and which steering of another car it is

@@ -35,7 +35,7 @@ class Saliency:
         """model: of a model file. Raises UserError for a network without a convolution, or with a layer before it that
         moves pixels in another way."""
         if model is None:
-            raise _refusal("it is in an ONNX file; use the .h5 that it was made from")
+            raise _refusal("it is in an ONNX or LiteRT file; use the .h5 that it was made from")
         self.preprocessing = preprocessing
         shape = preprocessing.shape
         frames = _stacked_frames(model)
@@ -164,10 +164,10 @@ def _back_one(layer: keras.Layer, mask: Any, extents: tuple[int, int]) -> Any:
 
 def _to_frame(mask: Any, preprocessing: Preprocessing) -> Any:
     """Return the mask of the frame, (160, 320), from that of the network's input, (1, rows, columns, 1)."""
-    top, height = preprocessing.crop_top, preprocessing.frame_height
-    bottom = height if preprocessing.crop_bottom is None else preprocessing.crop_bottom
-    kept = tf.image.resize(mask, (bottom - top, preprocessing.frame_width), "bilinear")[0, :, :, 0]
-    return _to_at_most_one(tf.pad(kept, [(top, height - bottom), (0, 0)]))
+    left, top, right, bottom = preprocessing.region
+    kept = tf.image.resize(mask, (bottom - top, right - left), "bilinear")[0, :, :, 0]
+    edges = [(top, preprocessing.frame_height - bottom), (left, preprocessing.frame_width - right)]
+    return _to_at_most_one(tf.pad(kept, edges))
 
 
 def cropped_edges(model: keras.Model, preprocessing: Preprocessing) -> tuple[int, int, int, int]:
@@ -189,10 +189,10 @@ def cropped_edges(model: keras.Model, preprocessing: Preprocessing) -> tuple[int
 def seen_region(model: keras.Model, preprocessing: Preprocessing) -> tuple[float, float, float, float]:
     """Return the region of the frame that the network sees, as fractions: left, top, right, bottom.
 
-    The preprocessing and layers before the first convolution may crop rows.
+    The preprocessing and layers before the first convolution may crop it.
     """
-    edges = np.array(cropped_edges(model, preprocessing))
-    left, top, right, bottom = edges / ([preprocessing.width, preprocessing.height] * 2)
-    first = preprocessing.crop_top / preprocessing.frame_height
-    last = (preprocessing.crop_bottom or preprocessing.frame_height) / preprocessing.frame_height
-    return float(left), float(first + top * (last - first)), float(right), float(first + bottom * (last - first))
+    edges, frame = np.array(cropped_edges(model, preprocessing)), preprocessing
+    first, last = np.reshape(preprocessing.region, (2, 2)) / (frame.frame_width, frame.frame_height)
+    shares = edges.reshape(2, 2) / (frame.width, frame.height)
+    left, top, right, bottom = (first + shares * (last - first)).ravel().tolist()
+    return left, top, right, bottom

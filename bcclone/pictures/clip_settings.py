@@ -4,7 +4,8 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from bcclone.system.settings import Checked, Preset, SettingError, setting
+from bcclone.dataset.preprocessing_text import PreprocessingText
+from bcclone.system.settings import Checked, SettingError, setting
 
 MP4, GIF = ".mp4", ".gif"
 _REAL_TIME_FPS = {MP4: 60.0, GIF: 12.0}
@@ -89,7 +90,7 @@ class ClipSettings(Checked):
         unit="MODEL",
         shown="none",
     )
-    preprocess: Preset | None = setting(None)
+    preprocess: PreprocessingText | None = setting(None)
     side_by_side: Path | None = setting(
         None,
         "show a second run next to the first, in real time; the shorter run stops at its last frame",

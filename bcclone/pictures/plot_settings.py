@@ -7,7 +7,8 @@ Loads neither TensorFlow nor matplotlib, so that --help answers at once.
 from dataclasses import dataclass
 from pathlib import Path
 
-from bcclone.system.settings import Checked, Fraction, Names, Preset, Seed, SettingError, argument, setting
+from bcclone.dataset.preprocessing_text import PreprocessingText
+from bcclone.system.settings import Checked, Fraction, Names, Seed, SettingError, argument, setting
 
 _IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png"}
 _HISTOGRAM = "histogram of the steering"
@@ -66,7 +67,7 @@ class PlotSettings(Checked):
         (), f"pictures to draw, separated by commas: {', '.join(PICTURE_NAMES)}", shown="all", choices=PICTURE_NAMES
     )
     runs: Path = setting(Path("runs"), "folder of the run folders, one of which has the history of the model")
-    preprocess: Preset | None = setting(None)
+    preprocess: PreprocessingText | None = setting(None)
     zero_fraction: Fraction | None = setting(
         None,
         "largest fraction of samples with zero steering in the balanced histogram",

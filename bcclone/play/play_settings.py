@@ -4,11 +4,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from bcclone.dataset.preprocessing_text import PreprocessingText
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.drive_settings import check_token
 from bcclone.simulator.world_settings import LOST_M, Conditions, Reverse, Track
 from bcclone.system.errors import number_of
-from bcclone.system.settings import Checked, Metres, Port, Preset, argument, setting
+from bcclone.system.settings import Checked, Metres, Port, argument, setting
 
 PLAY_SPEED_MPH = 20.0
 PLAY_PORT = 4568  # the one after drive.py's, so that both can run
@@ -37,7 +38,7 @@ class PlaySettings(Checked):
     start_offset_m: Metres = setting(0.0, "begin so far to the right of the middle", -LOST_M, LOST_M)
     browser: bool = setting(True, "open the page in a browser, where this machine has one")
     speed: SpeedSettings = SpeedSettings(PLAY_SPEED_MPH)
-    preprocess: Preset | None = setting(None)
+    preprocess: PreprocessingText | None = setting(None)
     host: str = _server("127.0.0.1", "address to listen on; the default is reachable from this machine only")
     port: Port = _server(PLAY_PORT, "port to listen on")
     token: str = _server("", "secret that the page asks for; required when --host is reachable from other machines")

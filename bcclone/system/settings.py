@@ -30,11 +30,6 @@ _LONGEST_VALUE = 60  # characters of a wrong value that an error repeats without
 
 SIMULATOR_PORT = 4567  # the simulator always connects to it
 SMALLEST_IMAGE, LARGEST_IMAGE = 8, 1024  # width or height of what a network is given, in pixels
-# the names in preprocessing.PRESETS, which would load OpenCV; a test compares
-PRESET_NAMES = (
-    "carnd-128-rgb", "carnd-160x320-rgb", "nvidia-66x200-yuv", "nvidia-66x200-yuv-bgr", "gray-80x120",
-    "chauffeur-120x320-yuv", "epoch-128x128-rgb",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -157,15 +152,6 @@ Force = Annotated[bool, Setting("overwrite an earlier output; inputs and files o
 Port = Annotated[int, Setting(minimum=0, maximum=65_535, unit="N")]
 Names = Annotated[tuple[str, ...], Setting(unit="NAMES", parse=parse_names)]
 Size = Annotated[tuple[int, int], Setting(minimum=SMALLEST_IMAGE, maximum=LARGEST_IMAGE, unit="SIZE", parse=parse_size)]
-Preset = Annotated[
-    str,
-    Setting(
-        f"preprocessing of frames, required for a model that does not store its own: {', '.join(PRESET_NAMES)}",
-        unit="NAME",
-        choices=PRESET_NAMES,
-        shown="that of the model",
-    ),
-]
 Jobs = Annotated[int, Setting("processes that work in parallel", 1, 256, unit="N", zero="one per core")]
 Scheduler = Annotated[
     str,
@@ -198,7 +184,7 @@ class SettingError(ValueError):
 
 
 def check_one_size(preset: str | None, size: tuple[int, int] | None) -> None:
-    """Raise SettingError where both a preset, which has a size, and a size are given."""
+    """Raise SettingError where both a preprocessing, which has a size, and a size are given."""
     if preset and size:
         raise SettingError("{preprocess} {preset} includes a size; leave out {size}", preset=preset)
 
@@ -286,6 +272,11 @@ def check_value(each: Any, declared: Setting, value: Any) -> None:
     takes, words = _PLAIN.get(kind, (object, ""))
     if not isinstance(value, takes) or (isinstance(value, bool) and kind in (int, float)):
         raise SettingError(name + " {value}, expected {kind}", value=shown(value), kind=words)
+    if isinstance(value, str) and kind is str and declared.parse is not None:
+        try:
+            declared.parse(value)
+        except ValueError as error:
+            raise SettingError(name + " {value}", value=error) from None
     if not declared.allows(value):
         between = "x" if declared.unit == "SIZE" else ", "
         text = between.join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from bcclone.dataset.answer import outputs_of
 from bcclone.dataset.labels import output_labels
-from bcclone.dataset.preprocessing import PRESETS, Preprocessing
+from bcclone.dataset.preprocessing import PRESETS
 from bcclone.dataset.store import common_framing
 from bcclone.feed.augment.on_device import DeviceAugmenter
 from bcclone.feed.feed_settings import AUTO, PATH
@@ -158,11 +158,7 @@ def _loaded_network(data: TrainingData, settings: TrainSettings, start: Path, ou
 
 def _check_frames(file: ModelFile, start: Path, data: TrainingData) -> None:
     if (taken := file.preprocessing) != data.preprocessing:
-        presets = {preset: f" --preprocess {name}" for name, preset in PRESETS.items()}
-        sized = {
-            replace(Preprocessing(), width=taken.width, height=taken.height): f" --size {taken.width}x{taken.height}"
-        }
-        store = f"data-{taken.width}x{taken.height}.h5{(sized | presets).get(taken, '')}"
+        store = f"data-{taken.width}x{taken.height}.h5 --preprocess '{taken.describe()}'"
         raise UserError(
             f"{start} takes other images than those of {data.path}:\n"
             f"  the model: {taken.describe()}\n  the data:  {data.preprocessing.describe()}\n"

@@ -14,9 +14,10 @@ SPECIAL = {
     "time": ("90s", 90.0), "sun_elevation": ("20", 20.0), "cameras": ("left,center", ("left", "center")),
     "span": ("1:5", (1.0, 5.0)), "fraction": ("0.5:1", (0.5, 1.0)),
     "rows": ("1:5", (1, 5)), "size": ("20x10", (20, 10)), "camera": ("9", (9, 9)),
+    "preprocess": ("64x64, 0..1", "64x64, 0..1"),
 }  # fmt: skip
 
-SKIPPED = ("help", "assigned", "only", "preprocess", "quantize")  # their values are checked elsewhere
+SKIPPED = ("help", "assigned", "only", "quantize")  # their values are checked elsewhere
 
 
 def words_for(action):

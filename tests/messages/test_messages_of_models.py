@@ -57,8 +57,8 @@ REFUSALS = [
     refusal(
         lambda untrained_model: load(untrained_model, NAMED),
         "untrained.h5",
-        '"width": 128',
-        '"width": 200',
+        "128x128",
+        "200x66",
         "--preprocess",
     ),
     refusal(foreign, "old.h5", "66, 200, 3", "--preprocess nvidia-66x200-yuv"),

@@ -8,7 +8,6 @@ import pytest
 from bcclone.cli import run
 from bcclone.dataset.preprocessing import PRESETS
 from bcclone.model.model_file import load_model_file
-from bcclone.system.settings import PRESET_NAMES
 from tests.conftest import ROOT
 from tests.model.keras_files.old_models import expected_output, images, keras1_config, write
 
@@ -91,7 +90,3 @@ def test_an_output_that_is_no_model_or_the_model_itself_is_refused(import_model,
     code, _, complaint = import_model(old, "-o", old.with_name(output), "--force")
     assert code == 1
     assert expected in complaint
-
-
-def test_the_options_offer_all_presets():
-    assert tuple(PRESETS) == PRESET_NAMES

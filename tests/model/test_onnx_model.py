@@ -51,7 +51,7 @@ def test_it_has_no_saliency_and_takes_no_preprocessing(untrained_model, exported
     with make_saliency_thread(policy, None) as saliency:
         assert "ONNX" in saliency.unavailable
     assert seen_region_of(policy) == (0, 0, 1, 1)
-    with pytest.raises(UserError, match=r"ONNX file; use the \.h5"):
+    with pytest.raises(UserError, match=r"ONNX or LiteRT file; use the \.h5"):
         ReferenceModel.open(path)
     with pytest.raises(UserError, match="leave out --preprocess"):
         load_policy(path, "carnd-128-rgb")

@@ -240,7 +240,9 @@ class SaliencyThread:
 def make_saliency_thread(policy: Policy, newest: Callable[[], tuple[int, bytes]]) -> SaliencyThread:
     """Return the thread that computes the overlays of a policy's network, if it has any."""
     if policy.model is None:
-        return SaliencyThread(newest, None, "an ONNX file shows no saliency; drive with the .h5 that it was made from")
+        return SaliencyThread(
+            newest, None, "an ONNX or LiteRT file shows no saliency; drive with the .h5 that it was made from"
+        )
     if policy.framing:
         return SaliencyThread(newest, None, "saliency is shown on frames of the simulator, and this is another camera")
     from bcclone.model.saliency import Saliency  # loads TensorFlow

@@ -8,6 +8,7 @@ it faster than int32.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ import tensorflow as tf
 from bcclone.dataset.framing import FRACTION, Framing, Sampling, sampling_of
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.system.arrays import Float32Array
+from bcclone.system.errors import UserError
 from bcclone.system.opencv import cv2
 
 _WEIGHT_ONE = 2048  # a weight of 1: 11 bits after the point
@@ -30,6 +32,8 @@ _LAST_DIVISOR, _LAST_HALF = 4, 2  # of the sum of both rows: the last rounding
 _YUV_DIVISOR, _GRAY_DIVISOR = 1 << 14, 1 << 15
 _YUV_LUMA, _GRAY_LUMA = (4899, 9617, 1868), (9798, 19235, 3735)
 _U_OF_BLUE, _V_OF_RED = 8061, 14369  # of the difference between the colour and the luma
+_EXACT_COLORS = ("RGB", "BGR", "YUV", "BGR-YUV", "GRAY", "BGR-GRAY")
+_EXACT_BLURS = (3, 5, 7)  # rows and columns of the kernel
 _CHROMA_OFFSET = 128 * _YUV_DIVISOR + _YUV_DIVISOR // 2
 
 
@@ -48,7 +52,7 @@ def prepare_frames(frames: Any, preprocessing: Preprocessing) -> Any:
     if len(columns) < frames.shape[2]:
         frames = tf.gather(frames, columns, axis=2)
     frames = tf.cast(frames, tf.float32)  # the slowest operation of LiteRT, so after the others
-    return _convert_colors(_resize(frames, *taps) if taps else frames, preprocessing.color)
+    return _prepared(frames, taps, preprocessing)
 
 
 def prepare_pictures(pictures: Any, preprocessing: Preprocessing, framing: Framing) -> Any:
@@ -68,17 +72,73 @@ def prepare_pictures(pictures: Any, preprocessing: Preprocessing, framing: Frami
         frames = _warp(pictures, sampling_of(framing), (columns, rows))
     else:
         frames = _fit(pictures, size, (columns, rows))
-    return _convert_colors(_resize(frames, *taps) if taps else frames, preprocessing.color)
+    return _prepared(frames, taps, preprocessing)
+
+
+def check_exact(model: Path, preprocessing: Preprocessing) -> None:
+    """Raise UserError for a preprocessing that is not computed here as OpenCV does it."""
+    for value, exact in (
+        (preprocessing.color, _EXACT_COLORS),
+        (preprocessing.interpolation, ("linear", "area")),
+        (preprocessing.blur, (0, *_EXACT_BLURS)),
+    ):
+        if value not in exact:
+            raise UserError(
+                f"{model}: its frames are prepared as {preprocessing.describe()}, and {value} is not exported, only "
+                f"{', '.join(map(str, exact))}; drive the model itself"
+            )
+
+
+def _prepared(frames: Any, taps: tuple[_Taps, _Taps] | None, preprocessing: Preprocessing) -> Any:
+    """Return the network's inputs for the pixels of frames that _needed() names, of whole frames if not plain."""
+    if preprocessing.is_plain:
+        return _convert_colors(_resize(frames, *taps) if taps else frames, preprocessing.color)
+    left, top, right, bottom = preprocessing.region
+    images, width, height = frames[:, top:bottom, left:right], preprocessing.width, preprocessing.height
+    for step in preprocessing.steps:
+        if step == "color":
+            images = _convert_colors(images, preprocessing.color)
+        elif step == "blur":
+            images = _blurred(images, preprocessing.blur)
+        elif tuple(images.shape[1:3]) == (height, width):
+            continue
+        elif preprocessing.interpolation == "area":
+            images = _fit(
+                images, (width, height), (np.arange(width, dtype=np.int32), np.arange(height, dtype=np.int32))
+            )
+        else:
+            (across, columns), (down, rows) = (
+                _linear_taps(*pair) for pair in ((right - left, width), (bottom - top, height))
+            )
+            images = _resize(tf.gather(tf.gather(images, rows, axis=1), columns, axis=2), across, down)
+    return images
+
+
+def _blurred(images: Any, size: int) -> Any:
+    """Return images blurred as by cv2.GaussianBlur(), whose kernel is in 1 / 256 for the smallest sizes."""
+    kernel = np.rint(cv2.getGaussianKernel(size, 0).ravel() * _BYTE)
+    for axis in (2, 1):
+        edge, count = [(0, 0)] * 4, images.shape[axis]
+        edge[axis] = (size // 2, size // 2)
+        padded = tf.pad(images, edge, "REFLECT")
+        images = _sums(
+            padded,
+            [(np.arange(count) + place, np.full(count, weight, np.float32)) for place, weight in enumerate(kernel)],
+            axis,
+        )
+    return _divided(images + _BYTE * _BYTE // 2, _BYTE * _BYTE)
 
 
 def _needed(preprocessing: Preprocessing) -> tuple[Pixels, Pixels, tuple[_Taps, _Taps] | None]:
     """Return the columns and rows of a frame that the network's input is made of, and the taps that resize them."""
-    cropped = np.arange(preprocessing.frame_height, dtype=np.int32)[preprocessing.crop_top : preprocessing.crop_bottom]
-    if (preprocessing.frame_width, len(cropped)) == (preprocessing.width, preprocessing.height):
-        return np.arange(preprocessing.frame_width, dtype=np.int32), cropped, None
-    across, columns = _linear_taps(preprocessing.frame_width, preprocessing.width)
-    down, rows = _linear_taps(len(cropped), preprocessing.height)
-    return columns, cropped[rows], (across, down)
+    whole = 0, 0, preprocessing.frame_width, preprocessing.frame_height
+    left, top, right, bottom = preprocessing.region if preprocessing.is_plain else whole
+    columns, rows = np.arange(left, right, dtype=np.int32), np.arange(top, bottom, dtype=np.int32)
+    if not preprocessing.is_plain or (len(columns), len(rows)) == (preprocessing.width, preprocessing.height):
+        return columns, rows, None
+    across, needed_columns = _linear_taps(len(columns), preprocessing.width)
+    down, needed_rows = _linear_taps(len(rows), preprocessing.height)
+    return columns[needed_columns], rows[needed_rows], (across, down)
 
 
 def _warp(pictures: Any, sampling: Sampling, needed: tuple[Pixels, Pixels]) -> Any:
@@ -144,12 +204,13 @@ def _sums(images: Any, taps: _Taps, axis: int) -> Any:
 
 
 def _convert_colors(images: Any, color: str) -> Any:
-    if color == "RGB":
+    images = images[..., ::-1] if color.startswith("BGR") else images
+    if color in ("RGB", "BGR"):
         return images
     planes = [images[..., number : number + 1] for number in range(3)]
-    if color == "GRAY":
+    if color.endswith("GRAY"):
         return _luma(planes, _GRAY_LUMA, _GRAY_DIVISOR)
-    red, _, blue = planes = planes[::-1] if color == "BGR-YUV" else planes
+    red, _, blue = planes
     luma = _luma(planes, _YUV_LUMA, _YUV_DIVISOR)
     u, v = (
         tf.clip_by_value(_divided((plane - luma) * weight + _CHROMA_OFFSET, _YUV_DIVISOR), 0.0, 255.0)

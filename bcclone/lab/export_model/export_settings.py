@@ -4,7 +4,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated
 
-from bcclone.system.settings import Checked, Force, Mph, Preset, Setting, SettingError, Size, setting
+from bcclone.dataset.preprocessing_text import PreprocessingText
+from bcclone.system.settings import Checked, Force, Mph, Setting, SettingError, Size, setting
 
 ONNX, LITERT, SAVED_MODEL, DONKEYCAR = "onnx", "litert", "saved-model", "donkeycar"
 FORMATS = {  # name: (ending of the file, description)
@@ -30,7 +31,7 @@ class ExportModelSettings(Checked):
     to: ModelFormat = ONNX
     output: Path | None = None
     force: Force = setting(False)
-    preprocess: Preset | None = setting(None)
+    preprocess: PreprocessingText | None = setting(None)
     quantize: str | None = setting(
         None,
         "store smaller weights, for litert and donkeycar; int8 also computes with whole numbers: float16, int8",

@@ -106,11 +106,13 @@ def export_model(settings: ExportModelSettings, notify: Notify = lambda line: No
     from bcclone.system.tensorflow_quietly import load_tensorflow
 
     load_tensorflow(threads=1)  # as the runtimes that the model is compared in
+    from bcclone.lab.export_model.exact_frames import check_exact
     from bcclone.lab.export_model.exported_files import check_answers, median_ms, write_exported
     from bcclone.lab.export_model.interface import donkeycar_interface, frame_interface
     from bcclone.model.model_file import load_model_file
 
     file, output = load_model_file(settings.model, settings.preprocess), settings.path
+    check_exact(settings.model, file.preprocessing)
     interface = donkeycar_interface(file, settings) if settings.to == DONKEYCAR else frame_interface(file)
     if settings.quantize == INT8 and list(interface.inputs.values()) != [(*interface.camera[::-1], 3)]:
         raise UserError(f"{settings.model}: it sees several frames; --quantize int8 takes networks of single frames; "

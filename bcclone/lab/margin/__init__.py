@@ -6,8 +6,9 @@ Importing this loads nothing large, so that --help answers at once.
 from dataclasses import dataclass
 from pathlib import Path
 
+from bcclone.dataset.preprocessing_text import PreprocessingText
 from bcclone.simulator.world_settings import TOP_SPEED_MPH, Reverse, Track
-from bcclone.system.settings import Checked, Count, Jobs, Mph, Preset, Scheduler, Seed, check_one_pool, setting
+from bcclone.system.settings import Checked, Count, Jobs, Mph, Scheduler, Seed, check_one_pool, setting
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class MarginSettings(Checked):
         zero="none",
     )
     seed: Seed = setting(0, "seed of the random states of --check", rare=True)
-    preprocess: Preset | None = setting(None)
+    preprocess: PreprocessingText | None = setting(None)
     jobs: Jobs = setting(0)
     scheduler: Scheduler = setting("")
     kept: Path | None = None

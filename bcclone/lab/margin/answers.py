@@ -95,7 +95,7 @@ class SeenRoad:
             )
         self._path, self._speed, self._preprocessing = seen.model.path, seen.speed, policy.preprocessing
         # only an image of the whole frame can be rendered at its own size
-        self._whole = self._preprocessing.crop_top != 0 or self._preprocessing.crop_bottom is not None
+        self._whole = self._preprocessing.crops or not self._preprocessing.is_plain
         size = () if self._whole else (self._preprocessing.height, self._preprocessing.width)
         self._renderer = Renderer(seen.track, Conditions(), *size)
         self._steer = _call_of(policy)

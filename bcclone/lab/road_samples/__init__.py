@@ -10,15 +10,14 @@ Importing this loads nothing large, so that --help answers at once.
 from dataclasses import dataclass
 from pathlib import Path
 
+from bcclone.dataset.preprocessing_text import PreprocessingText
 from bcclone.system.settings import (
-    PRESET_NAMES,
     Checked,
     Count,
     Force,
     Fraction,
     Jobs,
     Metres,
-    Preset,
     Scheduler,
     Seed,
     SettingError,
@@ -60,8 +59,10 @@ class RoadSamplesSettings(Checked):
     )
     validation: Fraction = setting(0.1, "fraction of the roads that are kept for validation", 0, 0.9)
     size: Size | None = setting(None, "size of the stored images, N or WIDTHxHEIGHT", shown="128")
-    preprocess: Preset | None = setting(
-        None, "preset of crop, size and colours for the stored images, instead of --size", shown=PRESET_NAMES[0]
+    preprocess: PreprocessingText | None = setting(
+        None,
+        "how the stored images are prepared, instead of --size: a preset, or parts as for a model",
+        shown="carnd-128-rgb",
     )
     seed: Seed = setting(0)
     jobs: Jobs = setting(0)

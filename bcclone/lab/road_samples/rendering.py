@@ -157,8 +157,14 @@ def _frames_of(task: RoadTask) -> Iterator[RoadFrame]:
         path = path_of(partial(_mean_curvature, track, place.along_m), place.offset_m, place.turn)
         yield RoadFrame(image, steering_at(track, place), path)
     for _ in range(sketches):
-        sketch = draw_sketch(of_sketches, task.preprocessing.height, task.preprocessing.width)
-        yield sketch._replace(image=task.preprocessing.convert_colors(sketch.image))
+        takes = task.preprocessing
+        if takes.is_plain:
+            sketch = draw_sketch(of_sketches, takes.height, takes.width)
+            yield sketch._replace(image=takes.convert_colors(sketch.image))
+        else:
+            whole = replace(takes, crop_top=0, crop_bottom=None, crop_left=0, crop_right=None)
+            sketch = draw_sketch(of_sketches, takes.frame_height, takes.frame_width)
+            yield sketch._replace(image=whole.apply(sketch.image))
 
 
 def draw_sketch(random: Random, height: int, width: int) -> RoadFrame:

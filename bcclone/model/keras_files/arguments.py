@@ -16,10 +16,10 @@ import inspect
 import math
 import re
 import struct
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from bcclone.dataset.preprocessing_text import Scaling, joined_scaling
 from bcclone.model.keras_files import UnsupportedModel
 from bcclone.system.errors import shown
 
@@ -42,12 +42,13 @@ _WORDS = {
     "activation": _ACTIVATIONS, "recurrent_activation": _ACTIVATIONS, "padding": ("valid", "same"),
     "interpolation": ("bilinear", "nearest"),
 }  # fmt: skip
-_NUMBERS = {"scale", "rate", "stddev", "max_value"}  # and those whose default is a number
+_SCALES = {"scale", "offset", "mean", "variance"}  # one, or one for each channel
+_NUMBERS = _SCALES | {"rate", "stddev", "max_value"}  # and those whose default is a number
 _LEAST = {"cropping": 0, "padding": 0, "axis": -_LARGEST, "shared_axes": -_LARGEST, "target_shape": -1}  # others: 1
 # arguments that have to be these; those that have to be False, also where the class of today has them
 _EXPECTED = {"function_type": "lambda", "arguments": {}, "groups": 1, "mode": 0} | dict.fromkeys(
     ("renorm", "rms_scaling", "go_backwards", "stateful", "return_state", "time_major", "zero_output_for_mask",
-     "crop_to_aspect_ratio", "pad_to_aspect_ratio", "antialias"), False,
+     "crop_to_aspect_ratio", "pad_to_aspect_ratio", "antialias", "invert"), False,
 )  # fmt: skip
 # arguments that matter only for training, or repeat the shape of the input
 _NO_MATTER = {
@@ -131,6 +132,8 @@ def _read(name: str, value: Any, default: Any) -> Any:
     elif name.endswith("activation") or isinstance(default, str):
         if value not in _WORDS.get(name, ()):
             raise UnsupportedModel(f"{name} is {shown(value)}; expected one of {', '.join(_WORDS.get(name, ()))}")
+    elif isinstance(value, list) and name in _SCALES:
+        return [_read(name, each, default) for each in value]
     elif isinstance(default, float) or name in _NUMBERS:
         if type(value) not in (int, float):
             raise UnsupportedModel(f"{name} is {shown(value)}, expected a number")
@@ -157,12 +160,13 @@ def dtype_of(value: Any) -> str:
     return str(value or "float32")[:40]
 
 
-# ---- the formula of a Lambda
+# ---- the function of a Lambda
 
-REMEDY = (
+_SCALES_REMEDY = (
     "state what it computes, as bcclone import-model --rescale 'x / 127.5 - 1', or save the model with a Rescaling "
     "layer in its place"
 )
+_RESIZES_REMEDY = "save the model with a Resizing layer in its place, such as keras.layers.Resizing(66, 200)"
 # what begins the code, a step (index of its constant, number of its operation), what ends the code
 _CODES = (
     (rb"\|\0\0", rb"d(.)\0([\x14\x15\x17\x18\x1b])", rb"S"),  # Python 2.7, 3.4, 3.5
@@ -175,29 +179,21 @@ _HEAD = rb"[c\xe3]\x01\0\0\0(?:.{12}|.{16}|.{20})[s\xf3].{4}"  # of a function o
 _CONSTANT = rb"(N)|[g\xe7](.{8})|[i\xe9](.{4})|f.([-+.e\d]+)"
 _CONSTANTS = rb"(?:[(\xa8].{4}|[)\xa9].)((?:" + _CONSTANT + rb")+)"
 _NO_NAMES = rb"(?:[(\xa8]\0{4}|[)\xa9]\0)"  # of anything outside the function
-_WRITTEN = r"([{}])(-?(?:\d+\.?\d*|\.\d+))"
+# tf.image.resize(x, (66, 200)) in Python 3.6 to 3.13: instructions that load, call, build a list or return; None and
+# the two numbers; and the names tf, image and resize
+_CALLS = rb"(?:(?:[\0\x02\x09Sdfgjt|\x83\x97\xa0\xa1\xa6\xab].)+|(?:[\0$/45RSU\[\x95].)+)"
+_PAIR = rb"[)\xa9].N(?:[)\xa9]\x02)?[i\xe9](.{4})[i\xe9](.{4})"
+_NAMED = rb"[)\xa9][\x02-\x04](?:[zZ\xda\xfa].\w+){0,2}[zZ\xda\xfa]\x05image[zZ\xda\xfa]\x06resize[)\xa9]"
+_RESIZE = _HEAD + _CALLS + _PAIR + _NAMED
 
 
-@dataclass(frozen=True)
-class Scaling:
-    """What a layer does to each number of its input: scale * x + offset."""
-
-    scale: float
-    offset: float
+def remedy_of(name: str) -> str:
+    """Return what to do about a function that is not read, by its name or its names."""
+    return _RESIZES_REMEDY if "resize" in name.lower() else _SCALES_REMEDY
 
 
-def scaling_of_text(formula: str) -> Scaling:
-    """Return the scaling that a text such as "x / 127.5 - 1" states; raises ValueError for any other text."""
-    compact, factor, summand = formula.replace(" ", ""), _WRITTEN.format("*/"), _WRITTEN.format("+-")
-    if not re.fullmatch(f"x(?:{factor})*(?:{summand})?", compact):
-        raise ValueError(f"{shown(formula)}, expected a formula such as x / 127.5 - 1")
-    return joined_scaling(
-        (operation, float(number)) for operation, number in re.findall(_WRITTEN.format("-+*/"), compact)
-    )
-
-
-def scaling_of_code(text: str) -> Scaling:
-    """Return the scaling that byte code computes; raises UnsupportedModel for any other function.
+def computed_by(text: str) -> Scaling | tuple[int, int]:
+    """Return the scaling, or the rows and columns of the resizing, that byte code computes; raises UnsupportedModel.
 
     Keras 1 wrote the bytes as text, one character a byte; Keras 2 and later write base64:
     https://github.com/keras-team/keras/blob/2.2.4/keras/utils/generic_utils.py (func_dump, func_load).
@@ -218,21 +214,8 @@ def scaling_of_code(text: str) -> Scaling:
                 return joined_scaling((_OPERATIONS[number], constants[index]) for (index,), (number,) in steps)
             except (IndexError, ValueError):
                 break
-    raise UnsupportedModel(f"its function is not x / number - number or alike, and code in a file is not run; {REMEDY}")
-
-
-def joined_scaling(steps: Iterable[tuple[str, float]]) -> Scaling:
-    """Join the steps; raises ValueError for a result that is no scaling."""
-    scale, offset = 1.0, 0.0
-    for operation, number in steps:
-        if operation in "+-":
-            offset += number if operation == "+" else -number
-        elif operation == "*":
-            scale, offset = scale * number, offset * number
-        elif number:
-            scale, offset = scale / number, offset / number
-        else:
-            raise ValueError("a division by 0")
-    if not (math.isfinite(scale) and math.isfinite(offset) and scale):
-        raise ValueError(f"x * {scale:g} + {offset:g} is no scaling")
-    return Scaling(scale, offset)
+    if size := re.match(_RESIZE, data, re.DOTALL):
+        rows, columns = (struct.unpack("<i", number)[0] for number in size.groups())
+        return rows, columns
+    remedy = remedy_of(data.decode("latin-1"))
+    raise UnsupportedModel(f"its function is not x / number - number or alike, and code in a file is not run; {remedy}")

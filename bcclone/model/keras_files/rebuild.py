@@ -12,11 +12,12 @@ from typing import Any
 import keras
 import numpy as np
 
+from bcclone.dataset.preprocessing_text import Scaling
 from bcclone.model.keras_files import UnsupportedModel
-from bcclone.model.keras_files.arguments import REMEDY, Scaling, Shape, dtype_of, scaling_of_code, translate
+from bcclone.model.keras_files.arguments import Shape, computed_by, dtype_of, remedy_of, translate
 from bcclone.model.keras_files.stored import NamedArray, StoredModel, Weights
 from bcclone.model.keras_files.tree import Leaf, Nest, read_tree
-from bcclone.model.layer_kinds import KINDS, RECURRENT, layer_kind, normalize, stored_kind
+from bcclone.model.layer_kinds import KINDS, RECURRENT, is_for_training, layer_kind, normalize, stored_kind
 from bcclone.system.codec import parse_json
 from bcclone.system.errors import shown
 
@@ -26,6 +27,11 @@ _FRAMES_AT_MOST = 100  # in a window of a TimeDistributed, since each is a part 
 _ACTIVATION_LAYERS = {"ELU", "LeakyReLU", "ReLU"}  # without weights
 _NAME = re.compile(r"[A-Za-z][\w.-]{0,99}")
 _NORMALIZE = keras.saving.get_registered_name(normalize)
+_ADAPTED = ("mean", "variance", "count")  # the weights of a Normalization that was adapted to data
+# donkeycar (parts/keras.py): the input of its pilots, and outputs that are not the steering alone: probabilities of 15
+# bins from -1 to 1; steering and throttle
+_DONKEYCAR_INPUT, _DONKEYCAR_OUTPUTS = "img_in", {"angle_out": 15, "model_outputs": 2}
+_SHARPENED = 1 << 20  # what makes a softmax choose the most probable bin, as argmax does
 
 
 @dataclass(frozen=True)
@@ -39,13 +45,17 @@ class RebuiltLayer:
 
 @dataclass(frozen=True)
 class RebuiltModel:
-    """A rebuilt network, its origin, and its layers. notes: what was recognised or changed."""
+    """A rebuilt network, its origin, and its layers.
+
+    notes: what was recognised or changed; of_donkeycar: whether it is a pilot of donkeycar.
+    """
 
     model: keras.Model
     keras_version: str
     backend: str
     layers: tuple[RebuiltLayer, ...]
     notes: tuple[str, ...]
+    of_donkeycar: bool = False
 
 
 def rebuild_model(stored: StoredModel, most_outputs: int = 1, rescale: Scaling | None = None) -> RebuiltModel:
@@ -68,9 +78,13 @@ def rebuild_model(stored: StoredModel, most_outputs: int = 1, rescale: Scaling |
     builder = _Builder(start, dtype, first, budget, rescale)
     for leaf in leaves:
         builder.add(leaf)
-    model = builder.finish(nest, most_outputs)
+    of_donkeycar = nest.nodes[0].name == _DONKEYCAR_INPUT
+    units = _DONKEYCAR_OUTPUTS.get(leaves[-1].name, 1) if of_donkeycar else 1
+    model = builder.finish(nest, max(most_outputs, units))
     assign_weights(nest, builder.rebuilt, stored, mirrored, first)
-    notes = [*builder.notes]
+    if of_donkeycar and model.output_shape[-1] > 1:
+        model = _steering_of(model)
+    notes = [*builder.notes, *_notes_of(nest, leaves[-1])]
     notes += ["channels first: rebuilt with channels last"] if first else []
     notes += ["trained with Theano: kernels rotated by 180 degrees"] if mirrored else []
     backend = "theano" if mirrored else stored.texts.get("backend", "tensorflow (not stated)")
@@ -79,7 +93,31 @@ def rebuild_model(stored: StoredModel, most_outputs: int = 1, rescale: Scaling |
         form = "TimeDistributed({})" if leaf.over_time else "{}"
         names = leaf.kind, type(builder.rebuilt[leaf]).__name__
         layers.append(RebuiltLayer(leaf.name, *map(form.format, names)))
-    return RebuiltModel(model, stored.texts.get("keras_version", "unknown"), backend, tuple(layers), tuple(notes))
+    return RebuiltModel(
+        model, stored.texts.get("keras_version", "unknown"), backend, tuple(layers), tuple(notes), of_donkeycar
+    )
+
+
+def _notes_of(nest: Nest, last: Leaf) -> Iterator[str]:
+    if nest.left_out:
+        others = ", ".join(leaf.name for leaf in nest.left_out)
+        yield f"its output {shown(last.name)} is taken as the steering; left out: {others[:100]}"
+
+
+def _steering_of(model: keras.Model) -> keras.Model:
+    """Return a pilot of donkeycar whose output is the steering: the most probable bin's, or the first column."""
+    *_, last = model.layers
+    kernel, bias = last.get_weights()
+    units = last.units
+    if units == 2:
+        picks = np.array([[1.0], [0.0]])
+    else:
+        last.set_weights([kernel * _SHARPENED, bias * _SHARPENED])
+        picks = np.linspace(-1.0, 1.0, units)[:, np.newaxis]
+    steering = keras.layers.Dense(1, use_bias=False, name="steering")
+    wider = keras.Sequential([model.inputs[0], *model.layers, steering], name=model.name)
+    steering.set_weights([picks])
+    return wider
 
 
 class _Builder:
@@ -169,6 +207,9 @@ class _Builder:
     def _append_layer(self, stored_as: str, config: Mapping[str, Any], name: str) -> keras.Layer:
         """Append a layer of the class `stored_as`, called `name`; errors are those of add()."""
         kind = stored_kind(stored_as)
+        if is_for_training(stored_as):
+            self.notes.append(f"layer {shown(name)} ({stored_as}) acts in training only: it changes nothing here")
+            kind, config = KINDS["Activation"], {"activation": "linear"}
         if kind is None:
             raise UnsupportedModel(f"layers of this type are not supported; known are {', '.join(KINDS)}")
         if self.channels_first and len(self.shape) == 4 and not kind.channels_first:
@@ -177,6 +218,8 @@ class _Builder:
             raise UnsupportedModel(f"expected an input of {kind.axes} axes with the batch, got {self.shape}")
         if kind.type is keras.layers.Lambda:
             layer = self._lambda_layer(config, name)
+        elif stored_as == "Normalization":
+            layer = self._normalization(config, name)
         else:
             layer = kind.type(**translate(kind.type, config, self.shape, self.channels_first), name=name)
         layer.trainable = config.get("trainable", True) is not False
@@ -184,14 +227,25 @@ class _Builder:
         return layer
 
     def _lambda_layer(self, config: Mapping[str, Any], name: str) -> keras.Layer:
-        """Return the Rescaling that computes the same, or the normalisation of our first models."""
-        scaling = self._rescale
-        if not scaling:
-            scaling = _lambda_scaling(config["function"])
+        """Return the Rescaling or Resizing that computes the same, or the normalisation of our first models."""
+        computed: Scaling | tuple[int, int] | None = self._rescale
+        if not computed:
+            computed = _lambda_function(config["function"])
             translate(keras.layers.Layer, {key: config[key] for key in config if key != "function"}, self.shape, False)
-        if not scaling:
+        if not computed:
             return keras.layers.Lambda(normalize, output_shape=self.shape[1:], name=name)
-        return keras.layers.Rescaling(scaling.scale, scaling.offset, name=name)
+        if isinstance(computed, Scaling):
+            return keras.layers.Rescaling(computed.scale, computed.offset, name=name)
+        return keras.layers.Resizing(*computed, name=name)
+
+    def _normalization(self, config: Mapping[str, Any], name: str) -> keras.layers.Rescaling:
+        """Return the Rescaling that computes the same; assign_weights() sets it to what the layer was adapted to."""
+        stored = {key: value for key, value in config.items() if (key, value) != ("axis", [])}  # of all axes
+        stated = translate(keras.layers.Normalization, stored, self.shape, self.channels_first)
+        if stated.get("axis", -1) != -1:
+            raise UnsupportedModel("has a mean for each pixel, expected one for each channel")
+        scale, offset = _rescaling(stated["mean"], stated["variance"]) if "mean" in stated else (1.0, 0.0)
+        return keras.layers.Rescaling(scale, offset, name=name)
 
     def _append(self, layer: keras.Layer) -> None:
         """Append a layer, after checking the sizes of its output and its weights."""
@@ -211,7 +265,13 @@ class _Builder:
         self.shape = output
 
 
-def _lambda_scaling(function: Any) -> Scaling | None:
+def _rescaling(mean: Any, variance: Any) -> tuple[Any, Any]:
+    """Return scale and offset of a Normalization, numbers or lists of them, one for each channel."""
+    deviation = np.maximum(np.sqrt(np.asarray(variance, np.float64)), keras.config.epsilon())
+    return (1 / deviation).tolist(), (-np.asarray(mean, np.float64) / deviation).tolist()
+
+
+def _lambda_function(function: Any) -> Scaling | tuple[int, int] | None:
     """Return what a stored function computes, None for the normalisation of our first models."""
     if isinstance(function, dict) and (function.get("class_name"), function.get("config")) == ("function", _NORMALIZE):
         return None
@@ -219,11 +279,12 @@ def _lambda_scaling(function: Any) -> Scaling | None:
         stored = function.get("config") or {}
         function = [stored.get(part) for part in ("code", "defaults", "closure")]
     if not isinstance(function, list) or len(function) != 3 or not isinstance(function[0], str):
-        name = function.get("config") if isinstance(function, dict) else function
-        raise UnsupportedModel(f"calls the function {shown(name)}, which the file does not contain; {REMEDY}")
+        name = str(function.get("config") if isinstance(function, dict) else function)
+        raise UnsupportedModel(f"calls the function {shown(name)}, which the file does not contain; {remedy_of(name)}")
     if function[1] or function[2]:
-        raise UnsupportedModel(f"its function uses default or outer values, which is not supported; {REMEDY}")
-    return scaling_of_code(function[0])
+        remedy = remedy_of(function[0])
+        raise UnsupportedModel(f"its function uses default or outer values, which is not supported; {remedy}")
+    return computed_by(function[0])
 
 
 # ---- the weights
@@ -244,20 +305,26 @@ def assign_weights(model: Nest, layers: Layers, stored: StoredModel, mirrored: b
     in_folders = any(_OF_ARCHIVE.match(folder) for folder in stored.weights)
     taken = _by_folder(model, "", layers, stored.weights) if in_folders else _by_name(model, layers, stored.weights)
     for leaf, named in taken:
+        used.update(id(array) for array in named)
+        if leaf not in layers:  # of another output
+            continue
         arrays = [array.values for array in named]
+        if _is_adapted(leaf) and len(arrays) == len(_ADAPTED):
+            layers[leaf].scale, layers[leaf].offset = _rescaling(*arrays[:2])
+            continue
         if leaf.kind in _CONVOLUTIONS and arrays and arrays[0].ndim == 4:
             if channels_first and "nb_filter" in leaf.config:  # Keras 1; later ones have rows and columns first
                 arrays[0] = arrays[0].transpose(2, 3, 1, 0)
             if mirrored:
                 arrays[0] = np.ascontiguousarray(arrays[0][::-1, ::-1])
-        expected = [tuple(weight.shape) for weight in layers[leaf].weights]
+        expected: list[Any] = [tuple(weight.shape) for weight in layers[leaf].weights]
+        expected = [*_ADAPTED] if _is_adapted(leaf) else expected
         if [array.shape for array in arrays] != expected:
             shapes = ", ".join(str(array.shape) for array in arrays) or "none"
             raise UnsupportedModel(
                 f"{leaf}: its weights have the shapes {shapes}, expected {', '.join(map(str, expected))}"
             )
         layers[leaf].set_weights(arrays)
-        used.update(id(array) for array in named)
     for folder, left in stored.weights.items():
         if any(id(array) not in used for array in left):
             raise UnsupportedModel(f"holds weights of {shown(folder)}, for which its network has no layer")
@@ -267,8 +334,7 @@ def _by_name(nest: Nest, layers: Layers, weights: Weights) -> Iterator[tuple[Lea
     """Yield the arrays of each layer in a .h5, where those of a model within the model lie together."""
     for node in nest.nodes:
         if isinstance(node, Leaf):
-            if node in layers:
-                yield node, weights.get(node.name, [])
+            yield node, weights.get(node.name, [])
         elif node.is_over_time:
             yield from _split(node, layers, list(weights.get(node.name, [])))
         elif stored := weights.get(node.name) or _unnamed(nest, node, layers, weights):
@@ -291,8 +357,9 @@ def _split(nest: Nest, layers: Layers, arrays: list[NamedArray]) -> Iterator[tup
     for trained in (True, False):
         for leaf, own in divided.items():
             weights = layers[leaf].trainable_weights if trained else layers[leaf].non_trainable_weights
-            own += arrays[: len(weights)]
-            del arrays[: len(weights)]
+            count = len(weights) or (len(_ADAPTED) if _is_adapted(leaf) and not trained else 0)
+            own += arrays[:count]
+            del arrays[:count]
     if arrays:
         raise UnsupportedModel(f"holds more weights of {shown(nest.name)} than its network has")
     yield from divided.items()
@@ -308,7 +375,8 @@ def _by_folder(
     names = {folder.removeprefix(start).partition("/")[0] for folder in weights if start and folder.startswith(start)}
     seen: dict[str, int] = {}
     for node in nest.nodes:
-        if not _has_weights(node, layers):
+        is_left_out = isinstance(node, Leaf) and node in nest.left_out
+        if not (is_left_out or _has_weights(node, layers)):
             continue
         # BatchNormalization is in batch_normalization, PReLU in p_re_lu
         kind = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", node.kind)
@@ -317,6 +385,8 @@ def _by_folder(
             (name for name in names if re.fullmatch(rf"{kind}(_\d+)?", name)), key=lambda name: (len(name), name)
         )
         seen[kind] = seen.get(kind, -1) + 1
+        if is_left_out and not same:  # it has no weights
+            continue
         if seen[kind] >= len(same):
             raise UnsupportedModel(f"has no weights of {shown(node.name)} ({node.kind[:40]})")
         folder = start + same[seen[kind]]
@@ -330,7 +400,11 @@ def _by_folder(
 
 def _has_weights(node: Leaf | Nest, layers: Layers) -> bool:
     leaves = node.leaves() if isinstance(node, Nest) else [node]
-    return any(leaf in layers and layers[leaf].weights for leaf in leaves)
+    return any(leaf in layers and (layers[leaf].weights or _is_adapted(leaf)) for leaf in leaves)
+
+
+def _is_adapted(leaf: Leaf) -> bool:
+    return leaf.kind == "Normalization" and leaf.config.get("mean") is None
 
 
 def is_mirrored(stored: StoredModel) -> bool:

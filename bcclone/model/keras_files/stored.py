@@ -9,10 +9,11 @@ import itertools
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -38,6 +39,18 @@ _OURS = "bcclone_"
 _TEXTS = ("model_config", "keras_version", "backend")
 _NOT_THE_NETWORK = ("optimizer", "seed_generator", "compile_metrics", "metrics", "_keras_api")
 _ZIP = b"PK\x03\x04"  # the first bytes of a .keras file, as many as HDF5 has
+_LONGEST_BEGINNING = 64
+_OTHERS = {  # how files of other kinds begin
+    rb"....TFL3": "a LiteRT file (TensorFlow Lite)",
+    rb"\x80[\x02-\x05]": "a pickle, as PyTorch and scikit-learn write it, whose reading could run any program",
+    rb"\x1f\x8b|BZh|\xfd7zXZ|Rar!|7z\xbc\xaf": "a compressed file; unpack it, and name the model in it",
+    rb"version https://git-lfs": "a pointer of Git LFS, not the file itself; fetch it with: git lfs pull",
+    rb"\s*<": "a page of a web site; download the file itself",
+    rb"\s*[\[{]": "a text in JSON; name the file of the weights, which it lies beside",
+    rb"\x89PNG|\xff\xd8\xff": "a picture",
+    rb"\x93NUMPY": "an array of NumPy",
+    rb"\x08.{1,40}(onnx|pytorch|tf2onnx|keras2onnx|skl2onnx)": "an ONNX file; call it .onnx",
+}
 
 
 @dataclass(frozen=True)
@@ -148,14 +161,20 @@ def _read(path: Path) -> tuple[dict[str, str], Weights]:
         begin = file.read(len(HDF5))
         if begin == _ZIP:
             return read_archive(file)
-    if begin != HDF5:
-        raise UnsupportedModel("not a complete model file: neither HDF5 nor .keras; name one that Keras saved")
+        begin += file.read(_LONGEST_BEGINNING)
+    if not begin.startswith(HDF5):
+        what = next((text for pattern, text in _OTHERS.items() if re.match(pattern, begin, re.DOTALL)), "")
+        raise UnsupportedModel(
+            f"{what or 'neither HDF5 nor .keras'}, expected a model file that Keras saved, .h5 or .keras"
+        )
     with open_hdf5(path) as stored:
         texts = read_texts(stored)
         if "model_config" in texts or "layer_names" in stored.attrs:
             return texts, read_layers(stored)
         if "schema_version" in stored.attrs:
             raise UnsupportedModel("a store, expected a model; train one with: bcclone model STORE -o model.h5")
+        if not {"layers", "_layer_checkpoint_dependencies"}.isdisjoint(stored):  # of save_weights() in Keras 3
+            return {"keras_version": "3"} | texts, read_folders(stored)
     raise UnsupportedModel("not a model file: it holds no Keras model")
 
 
@@ -199,7 +218,7 @@ def read_archive(file: BinaryIO) -> tuple[dict[str, str], Weights]:
     with zipfile.ZipFile(file) as archive:
         members = {item.filename: item for item in archive.infolist()}
         if missing := {"metadata.json", "config.json", "model.weights.h5"} - set(members):
-            raise UnsupportedModel(f"is not a complete .keras archive: it lacks {', '.join(sorted(missing))}")
+            raise UnsupportedModel(_other_archive([*members], missing))
         metadata = parse_json(_member(archive, members["metadata.json"], LONGEST_TEXT))
         texts = {
             "model_config": _member(archive, members["config.json"], LONGEST_TEXT).decode(),
@@ -208,6 +227,20 @@ def read_archive(file: BinaryIO) -> tuple[dict[str, str], Weights]:
         weights = _member(archive, members["model.weights.h5"], _LARGEST_WEIGHTS)
     with h5py.File(io.BytesIO(weights), "r") as stored:
         return texts, read_folders(stored)
+
+
+def _other_archive(names: Sequence[str], missing: Collection[str]) -> str:
+    """Return what an archive is that is no model of Keras, by the names in it and those that are missing."""
+    ends = {name.rpartition("/")[2]: name for name in names}
+    if "data.pkl" in ends:
+        return "a model of PyTorch, expected a model file that Keras saved, .h5 or .keras"
+    if "saved_model.pb" in ends:
+        return "a SavedModel in an archive, which contains code; save the model as .h5 or .keras"
+    if len(missing) < 3 or not names:
+        return f"is not a complete .keras archive: it lacks {', '.join(sorted(missing))}"
+    models = [name for name in names if name.endswith((".h5", ".hdf5", ".keras"))]
+    remedy = f"unpack it, and name {shown(models[0])} in it" if models else "expected a model that Keras saved"
+    return f"an archive of {len(names)} files, such as {shown(names[0])}; {remedy}"
 
 
 def _read_arrays(datasets: Mapping[str, list[tuple[str, h5py.Dataset]]]) -> Weights:
@@ -237,8 +270,8 @@ def _names(group: h5py.Group, attribute: str) -> list[str]:
 
 def _array(group: h5py.Group, path: str) -> h5py.Dataset:
     array = dataset_of(group, path, compressed=True)
-    if array.dtype.kind != "f":
-        raise UnsupportedModel(f"{shown(path)} is not an array of floats")
+    if array.dtype.kind not in "fiu":
+        raise UnsupportedModel(f"{shown(path)} is not an array of numbers")
     return array
 
 

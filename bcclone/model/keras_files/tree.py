@@ -1,20 +1,22 @@
-"""Read the layers of a model, in order, from its configuration in Keras 1 to 3; branching networks are refused.
+"""Read the layers of a model, in order, from its configuration in Keras 1 to 3: a chain to its steering.
 
 A Sequential model lists its layers. A Functional one names the inputs of each layer in `inbound_nodes`: lists in Keras
 1 and 2, `__keras_tensor__` in Keras 3. Nested models are kept, since the weights are stored by them; so is
 `TimeDistributed`, as a nested model of the layer or model that it applies to each frame of a window.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from bcclone.dataset.answer import STEERING_NAME
+from bcclone.dataset.preprocessing_text import joined_scaling
 from bcclone.model.keras_files import UnsupportedModel
-from bcclone.model.keras_files.arguments import dtype_of, joined_scaling
+from bcclone.model.keras_files.arguments import dtype_of
 from bcclone.system.errors import shown
 
 _LAYERS_AT_MOST = 200
-_CHAINS = {"Sequential"}
+_CHAINS = {"Sequential", "Pipeline"}
 _GRAPHS = {"Model", "Functional"}
 _EACH_FRAME = "TimeDistributed"
 _INPUT_NAMES = ("batch_input_shape", "batch_shape")
@@ -43,12 +45,16 @@ class Leaf:
 
 @dataclass(frozen=True, eq=False)
 class Nest:
-    """A chain of layers: the model, a nested model, or a TimeDistributed with its config and its one layer or model."""
+    """A chain of layers: the model, a nested model, or a TimeDistributed with its config and its one layer or model.
+
+    nodes: in their order; left_out: those that lead to other outputs than the steering.
+    """
 
     kind: str
     name: str
     nodes: "tuple[Leaf | Nest, ...]"
     config: Mapping[str, Any] = field(default_factory=dict)
+    left_out: tuple[Leaf, ...] = ()
 
     @property
     def is_over_time(self) -> bool:
@@ -59,7 +65,7 @@ class Nest:
         for node in self.nodes:
             if isinstance(node, Nest):
                 yield from node.leaves()
-            elif node.kind != "InputLayer":
+            elif node.kind != "InputLayer" and node not in self.left_out:
                 yield node
 
 
@@ -82,10 +88,15 @@ def _nest(config: Mapping[str, Any], over_time: str = "") -> Nest:
             f"has a network of type {shown(kind)}; only Sequential and Functional chains are supported"
         )
     configs = inner if isinstance(inner, list) else inner["layers"]
+    unused: set[str] = set()
     if kind in _GRAPHS:
-        configs = _in_order(configs, inner)
+        configs, unused = _in_order(configs, inner)
     name = inner.get("name", "") if isinstance(inner, dict) else config.get("name", "")
-    return Nest(kind, str(name), tuple(_node(item, over_time) for item in configs))
+    nodes = tuple(_node(item, over_time) for item in configs)
+    left_out = tuple(node for node in nodes if isinstance(node, Leaf) and node.name in unused)
+    if len(left_out) < len(unused):
+        raise _branches(unused)
+    return Nest(kind, str(name), nodes, left_out=left_out)
 
 
 def _node(item: Mapping[str, Any], over_time: str = "") -> "Leaf | Nest":
@@ -98,50 +109,53 @@ def _node(item: Mapping[str, Any], over_time: str = "") -> "Leaf | Nest":
         if over_time:
             raise UnsupportedModel(f"{leaf}: is within another TimeDistributed, which is not supported")
         return Nest(_EACH_FRAME, name, (_node(config["layer"], name or "each_frame"),), config)
-    if ">" in str(item.get("registered_name") or ""):
+    if ">" in str(item.get("registered_name") or "") or "keras" not in str(item.get("module") or "keras"):
         raise UnsupportedModel(f"{leaf}: a custom class, {shown(item['registered_name'])}, which is not in the file")
     return leaf
 
 
-def _in_order(configs: list[Mapping[str, Any]], model: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return the layers of a graph from its input to its output; raises UnsupportedModel when it is not a chain."""
+def _in_order(configs: list[Mapping[str, Any]], model: Mapping[str, Any]) -> tuple[list[Mapping[str, Any]], set[str]]:
+    """Return the layers of a graph, and the names of those that lead to other outputs than the steering.
+
+    The layers from the input to the steering are in their order. Raises UnsupportedModel when they are not a chain.
+    """
     named = {_name(item): item for item in configs}
-    after: dict[str, str] = {}
-    for name, item in named.items():
+    outputs = _outputs(model)
+    steering = [name for name in outputs if STEERING_NAME.search(name.lower())]
+    chain = steering[:1] if len(steering) == 1 else outputs[:1]
+    while named[chain[0]]["class_name"] != "InputLayer":
+        item = named[chain[0]]
         tensors, _ = _taken(item)
-        if not tensors and item["class_name"] == "InputLayer":
-            continue
-        if len(tensors) != 1:
+        if len(tensors) != 1 or len(chain) > len(named):
             raise UnsupportedModel(
-                f"layer {shown(name)} ({str(item['class_name'])[:40]}) takes {len(tensors)} inputs; "
+                f"layer {shown(chain[0])} ({str(item['class_name'])[:40]}) takes {len(tensors)} inputs; "
                 "only chains of layers are supported"
             )
-        (before,) = tensors
-        if before in after:
-            raise UnsupportedModel(
-                f"the network branches after layer {shown(before)}; only chains of layers are supported"
-            )
-        after[before] = name
-    name, end = (_only_end(model, which) for which in ("input_layers", "output_layers"))
-    order = [name]
-    while name != end and name in after and len(order) <= len(named):
-        name = after[name]
-        order.append(name)
-    if name != end or len(order) != len(named):
-        raise UnsupportedModel(f"its layers do not form one chain from {shown(order[0])} to {shown(end)}")
-    return [_with_arithmetic(named[name]) for name in order]
+        chain.insert(0, tensors[0])
+    unused = {name for name in named if name not in chain}
+    if unused and len(outputs) == 1:
+        raise _branches(unused)
+    stored = [name for name in named if name in chain]
+    order = [*named] if stored == chain else [*chain, *unused]
+    return [_with_arithmetic(named[name]) if name in chain else named[name] for name in order], unused
 
 
 def _name(item: Mapping[str, Any]) -> str:
     return str(item.get("name") or item["config"]["name"])
 
 
-def _only_end(model: Mapping[str, Any], which: str) -> str:
-    ends = model[which]
+def _branches(into: Collection[str]) -> UnsupportedModel:
+    return UnsupportedModel(f"the network branches into {shown(sorted(into))}; only chains of layers are supported")
+
+
+def _outputs(model: Mapping[str, Any]) -> list[str]:
+    """Return the names of the layers that are the outputs of a graph, at least one."""
+    ends = model["output_layers"]
+    ends = [*ends.values()] if isinstance(ends, dict) else ends  # outputs by name
     ends = [ends] if ends and isinstance(ends[0], str) else ends
-    if len(ends) != 1:
-        raise UnsupportedModel(f"has {len(ends)} {which.replace('_', ' ')}, expected 1")
-    return str(ends[0][0])
+    if not ends:
+        raise UnsupportedModel("has no output, expected 1")
+    return [str(end[0]) for end in ends]
 
 
 def _taken(item: Mapping[str, Any]) -> tuple[list[str], list[Any]]:

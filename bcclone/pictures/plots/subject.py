@@ -131,7 +131,7 @@ class Subject:
             frame = read_frame(path)
         except BadImage as error:
             stored = self.samples.preprocessing
-            if not isinstance(self.data, Store) or stored.color != "RGB" or stored.crop_top or stored.crop_bottom:
+            if not isinstance(self.data, Store) or stored.color != "RGB" or stored.crops:
                 fault = f"{path or 'an image'}: {error}"
                 raise NotDrawn(f"{fault}; and the store holds no frame to show instead") from None
             size = (stored.frame_width, stored.frame_height)

@@ -17,6 +17,9 @@ SIZES = {
     "rows": Preprocessing(width=320, height=93, crop_top=67, color="BGR-YUV"),
     "taller rows": Preprocessing(width=128, height=128, crop_top=67),
     "tiny": Preprocessing(width=9, height=8),
+    "columns": Preprocessing.of("rows 60-140, columns 40-280, 100x50, BGR"),
+    "blurred": Preprocessing.of("rows 55-135, blur 5, 64x64, YUV, area"),
+    "blurred last": Preprocessing.of("BGR-GRAY, 128x32, blur 7"),
 }
 DEFINITIONS = PRESETS | SIZES
 _ALL_COLOURS = 1 << 24
@@ -36,7 +39,7 @@ def by_onnx(frames, preprocessing):
     return session.run(["prepared"], {"frame": frames})[0]
 
 
-BY_ONNX = ("nvidia-66x200-yuv", "half down")
+BY_ONNX = ("nvidia-66x200-yuv", "half down", "course-66x200-yuv")
 
 
 @pytest.mark.parametrize(

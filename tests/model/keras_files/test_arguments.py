@@ -5,8 +5,9 @@ from contextlib import suppress
 
 import pytest
 
+from bcclone.dataset.preprocessing_text import scaling_of_text
 from bcclone.model.keras_files import UnsupportedModel
-from bcclone.model.keras_files.arguments import scaling_of_code, scaling_of_text
+from bcclone.model.keras_files.arguments import computed_by
 from tests.model.keras_files.old_models import NORMALIZE, stored
 
 
@@ -14,15 +15,15 @@ from tests.model.keras_files.old_models import NORMALIZE, stored
 @pytest.mark.parametrize("as_text", [False, True], ids=["base64", "text"])
 def test_byte_code_of_every_python_is_recognised(python, as_text):
     data = base64.b64decode(NORMALIZE[python])
-    scaling = scaling_of_code(data.decode("latin-1") if as_text else NORMALIZE[python])
+    scaling = computed_by(data.decode("latin-1") if as_text else NORMALIZE[python])
     assert (scaling.scale, scaling.offset) == (pytest.approx(1 / 127.5), -1)
 
 
 @pytest.mark.parametrize("formula", ["x", "x / 255.0 - 0.5", "(x - 128) / 128", "((x / 255) - .5) * 2"])
 def test_arithmetic_on_the_argument_is_recognised(formula):
     function = eval(f"lambda x: {formula}")
-    scalings = [scaling_of_code(stored(function))]
-    if "(" not in formula:
+    scalings = [computed_by(stored(function))]
+    if formula.count("(") < 2:
         scalings.append(scaling_of_text(formula))
     for x in (0.0, 1.0, 200.0):
         assert [scaling.scale * x + scaling.offset for scaling in scalings] == pytest.approx(
@@ -35,7 +36,7 @@ def test_arithmetic_on_the_argument_is_recognised(formula):
 )
 def test_anything_else_is_refused_with_the_remedy(formula):
     with pytest.raises(UnsupportedModel, match=r"is not run; .*bcclone import-model --rescale 'x / 127.5 - 1'"):
-        scaling_of_code(stored(eval(f"lambda x: {formula}")))
+        computed_by(stored(eval(f"lambda x: {formula}")))
     with pytest.raises(ValueError, match=r"expected a formula such as x / 127\.5 - 1|division by 0"):
         scaling_of_text(formula)
     for text in ("x + 1 / 255", "x - ", "", "x / nan"):
@@ -54,10 +55,23 @@ def test_truncated_changed_or_hostile_byte_code_is_refused():
         *(base64.b64decode(stored(f)) for f in functions),
     ]:
         with pytest.raises(UnsupportedModel, match="is not run"):
-            scaling_of_code(base64.b64encode(data).decode())
+            computed_by(base64.b64encode(data).decode())
     for place in range(len(whole)):
         for flip in (0x01, 0x80, 0xFF):
             data = bytearray(whole)
             data[place] ^= flip
             with suppress(UnsupportedModel):
-                scaling_of_code(base64.b64encode(data).decode())
+                computed_by(base64.b64encode(data).decode())
+
+
+def test_a_resizing_to_a_constant_size_is_recognised():
+    for function in (lambda x: tf.image.resize(x, (66, 200)), lambda img: tf.image.resize(img, [66, 200])):  # noqa: F821
+        assert computed_by(stored(function)) == (66, 200)
+    for function in (
+        lambda x: tf.image.resize(x, (66, 200)) / 255,  # noqa: F821
+        lambda x: tf.image.resize(x, (66, 200)) * x,  # noqa: F821
+        lambda x: tf.image.resize(x, (66, 200), method="nearest"),  # noqa: F821
+        lambda x: K.resize_images(x, 0.5, 0.5, "channels_last"),  # noqa: F821
+    ):
+        with pytest.raises(UnsupportedModel, match="with a Resizing layer in its place"):
+            computed_by(stored(function))

@@ -146,7 +146,7 @@ def check_outputs(folder, version):
     for name, outputs in expected.items():
         loaded = open_model(folder / name)
         assert loaded.rebuilt.keras_version.startswith(version)
-        assert loaded.fitting == ("nvidia-66x200-yuv", "nvidia-66x200-yuv-bgr")
+        assert loaded.examples == "--preprocess nvidia-66x200-yuv or --preprocess nvidia-66x200-yuv-bgr"
         np.testing.assert_allclose(loaded.rebuilt.model(recurrent_models.windows())[:, 0], outputs, atol=1e-5)
 
 
