@@ -140,11 +140,10 @@ def frame_files(source: Path) -> tuple[NamedFrame, ...]:
     """
     if source.is_file() and source.suffix.lower() in IMAGE_ENDINGS:
         raise UserError(f"{source}: a single image; name its folder")
-    if is_recording(source):
-        return _recorded(find_log(str(source)))
+    if source.is_file() or is_recording(source):
+        return _recorded(find_log(str(source)))  # or the error with what the file is
     if not source.is_dir():
-        what = "not a log of the simulator" if source.exists() else "no such folder"
-        raise UserError(f"{source}: {what}; name a folder of JPEGs or PNGs, or a recording")
+        raise UserError(f"{source}: no such folder; name a folder of JPEGs or PNGs, or a recording")
     paths = _images(source.iterdir()) or _images(source.rglob("*"))
     if not paths:
         raise UserError(f"{source}: no images in it, expected files that end in {', '.join(IMAGE_ENDINGS)}")

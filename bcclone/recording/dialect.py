@@ -29,6 +29,7 @@ _HEADER_WORDS = {
     "steering": 3, "steering_angle": 3, "steering angle": 3, "throttle": 4, "brake": 5, "break": 5,
     "reverse": 5, "speed": 6, "velocity": 6, "center": 0, "left": 1, "right": 2,
 }  # fmt: skip
+_COLUMNS = 7
 _OTHER_UNIT = re.compile(r"(?:^|[\W_])(?:deg|rad|m[ /_p]*+s(?:$|[\W_]))|°|k[mp][ /_p]*+h|met(?:er|re)s")
 
 _COMMA_NUMBER = re.compile(r"[-+]?\d+,\d+(?:[eE][-+]?\d+)?")
@@ -90,17 +91,13 @@ def is_header(text: str) -> bool:
 def is_known_header(text: str) -> bool:
     """Return True for the simulator's column names, in their order, in any of their usual spellings."""
     names = _header_names(text)
-    return "center" in names and len(names) > _HEADER_WORDS["speed"] and _columns_error(names) is None
+    return "center" in names and len(names) >= _COLUMNS and header_error(text) is None
 
 
 def header_error(text: str) -> str | None:
     """Return which name of a column contradicts the simulator's order or units; None also for too few columns."""
     names = _header_names(text)
-    return _columns_error(names) if len(names) > _HEADER_WORDS["speed"] else None
-
-
-def _columns_error(names: Sequence[str]) -> str | None:
-    for index, name in enumerate(names):
+    for index, name in enumerate(names if len(names) >= _COLUMNS else ()):
         if _HEADER_WORDS.get(name, index) != index:
             return f"{name!r} as column {index + 1}, expected as column {_HEADER_WORDS[name] + 1}"
         if index in (_HEADER_WORDS["steering"], _HEADER_WORDS["speed"]) and _OTHER_UNIT.search(name):

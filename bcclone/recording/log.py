@@ -28,6 +28,7 @@ from bcclone.recording.dialect import (
     header_error,
     is_header,
     is_known_header,
+    is_number,
     resolve_decimal_commas,
     row_ends,
     split_line,
@@ -304,8 +305,7 @@ def _checked_rows(split: list[Fields], bare_commas: bool, spaced_commas: bool, b
 def _numbers(written: tuple[str, ...]) -> Numbers:
     values = []
     for name, text in zip(_NUMBER_COLUMNS, written, strict=False):
-        number = with_decimal_point(text)
-        if not NUMBER.fullmatch(number):
+        if not is_number(text):
             raise RowError(f"{name} is {text!r}, expected a number")
-        values.append(float(number))
+        values.append(float(with_decimal_point(text)))
     return values[0], values[1], values[2], values[3]
