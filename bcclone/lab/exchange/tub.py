@@ -18,7 +18,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from bcclone.lab.exchange.exchange_settings import ImportSettings
 from bcclone.lab.exchange.formats import (
@@ -109,17 +110,12 @@ def _record(row: ExchangedRow, index: int, folder: Path) -> dict[str, Any]:
     return record
 
 
-@dataclass(frozen=True)
-class _Record:
-    """A record that is not parsed yet, or why its file cannot be read.
-
-    index: number in the name of its file, None where the record has its `_index`; time_ms: likewise of `_timestamp_ms`.
-    """
+class _Record(NamedTuple):
+    """A record that is not parsed yet, or why its file cannot be read. more: inputs that are not in it."""
 
     place: str
     line: bytes | OSError
-    index: int | None = None
-    time_ms: int | None = None
+    more: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -143,8 +139,8 @@ def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow
     Raises UserError for a manifest or catalog that cannot be read, and for one outside the folder.
     """
     folder, files = settings.source, _record_files(settings.source)
-    is_of_files = bool(files) and not (folder / _MANIFEST).is_file()
-    tub = _tub_of_files(settings, files, findings) if is_of_files else _tub_of_catalogs(folder)
+    has_manifest = not files or (folder / _MANIFEST).is_file()
+    tub = _tub_of_catalogs(folder) if has_manifest else _tub_of_files(settings, files, findings)
     has_drivers = tub.names_drivers or any(
         isinstance(record.line, bytes) and _OTHER_MODE.search(record.line) for record in tub.records()
     )
@@ -152,16 +148,14 @@ def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow
     images: set[str] = set()
     for one in tub.records():
         with findings.usable(one.place):
-            record = _parsed(one.line)
+            record = _parsed(one.line) | one.more
             inputs |= record.keys()
             names = {camera: one_line(key, record[key]) for camera, key in _IMAGE_INPUT.items() if key in record}
             images.update(names.values())
             values, called = _values_of(record, tub.inputs, has_drivers)
-            index = whole_number("_index", record.get("_index", -1) if one.index is None else one.index)
+            index = whole_number("_index", record.get("_index", -1))
             if settings.frame_rate:
                 values["time_ms"] = counted([index], settings).milliseconds[0]
-            elif is_of_files:
-                values["time_ms"] = one.time_ms
             contents = {camera: read_image(folder, tub.images + name) for camera, name in names.items()}
             is_deleted = index in tub.deleted
             yield row_of(values, contents, one.place, is_deleted, called | {"time_ms": tub.time})
@@ -199,13 +193,12 @@ def _record_files(folder: Path) -> list[tuple[int, Path]]:
 def _tub_of_files(settings: ImportSettings, files: Sequence[tuple[int, Path]], findings: Findings) -> _Tub:
     """Return a tub of donkeycar 2 or 3; raises UserError for a meta.json or exclude.json that cannot be read."""
     folder = settings.source
-    with explained(folder, "a tub", "correct the file, or copy the whole tub again"):
-        meta, excluded = (
-            parse_json(read_inside(folder, name, "json")) if (folder / name).exists() else {}
-            for name in ("meta.json", "exclude.json")
-        )
+    about, excluded = folder / "meta.json", folder / "exclude.json"
+    with explained(about, "the description of a tub", "correct it, or remove it"):
+        meta = parse_json(read_inside(folder, about.name, "json")) if about.exists() else {}
         inputs, start_ms = set(meta.get("inputs", ())), round(1000 * number("start", meta.get("start", 0)))
-        deleted = set(excluded)
+    with explained(excluded, "a list of numbers", "correct it, or remove it"):
+        deleted = set(parse_json(read_inside(folder, excluded.name, "json")) if excluded.exists() else ())
 
     def lines() -> Iterator[bytes | OSError]:
         for _, path in files:
@@ -221,21 +214,21 @@ def _tub_of_files(settings: ImportSettings, files: Sequence[tuple[int, Path]], f
             record = _parsed(line)
         stated.append({key: str(record[key])[:100] for key in _TIMES_OF_FILES if key in record})
     keys = [key for key in _TIMES_OF_FILES if any(key in cells for cells in stated)]
-    found = ((key, times_of([cells.get(key, "") for cells in stated], key)) for key in keys)
-    key, times = next(((key, times) for key, times in found if times), ("time", None))
+    found = (times_of([cells.get(key, "") for cells in stated], key) for key in keys)
+    times = next(filter(None, found), None)
     if keys and not times and settings.frame_rate is None:
         raise UserError(f"{folder}: {keys[0]!r} of its records holds no times; count them with --frame-rate 20")
     if not times:
         times = counted([index for index, _ in files], settings)
         findings.notes.append(f"times: {times.words}")
     start_ms *= not times.is_since_1970
-    milliseconds = [None if time is None else time + start_ms for time in times.milliseconds]
 
     def records() -> Iterator[_Record]:
-        for (index, path), line, time_ms in zip(files, lines(), milliseconds, strict=True):
-            yield _Record(str(path), line, index, time_ms)
+        for (index, path), line, time_ms in zip(files, lines(), times.milliseconds, strict=True):
+            at = None if time_ms is None else time_ms + start_ms
+            yield _Record(str(path), line, {"_index": index, _INPUTS["time_ms"]: at})
 
-    return _Tub("", inputs, deleted, records, key)
+    return _Tub("", inputs, deleted, records, times.source)
 
 
 def _parsed(line: bytes | OSError) -> dict[str, Any]:

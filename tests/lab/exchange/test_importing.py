@@ -148,6 +148,15 @@ def test_times_that_a_tub_lacks_are_counted_by_the_numbers_of_its_records(tmp_pa
     assert any("counted" in note for note in result.seen.notes) == (record["milliseconds"] is None and step_ms >= 50)
 
 
+@pytest.mark.parametrize("name", ["meta.json", "exclude.json"])
+def test_a_broken_file_about_the_records_of_a_tub_is_refused_by_its_name(tmp_path, name):
+    (make_tub_of_files(tmp_path / "tub") / name).write_text('{"start"')
+    with pytest.raises(UserError, match=f"{name}: not .*; correct it, or remove it"):
+        imported(tmp_path / "tub", tmp_path / "out")
+    (tmp_path / "tub" / name).unlink()
+    assert imported(tmp_path / "tub", tmp_path / "out").rows == 3
+
+
 def test_times_of_a_tub_that_cannot_be_read_are_asked_for(tmp_path):
     folder = make_tub_of_files(tmp_path / "tub", milliseconds="soon")
     with pytest.raises(UserError, match="'milliseconds' of its records holds no times; count them with --frame-rate"):
