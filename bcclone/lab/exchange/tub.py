@@ -148,7 +148,7 @@ def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow
     images: set[str] = set()
     for one in tub.records():
         with findings.usable(one.place):
-            record = _parsed(one.line) | one.more
+            record = {**_parsed(one.line), **one.more}
             inputs |= record.keys()
             names = {camera: one_line(key, record[key]) for camera, key in _IMAGE_INPUT.items() if key in record}
             images.update(names.values())
