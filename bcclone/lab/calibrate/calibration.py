@@ -5,7 +5,7 @@ witness answers the pictures as frames; r is the correlation of its answers with
 likelihood (1 - r^2)^(-n / 2) of n independent samples, and neighbouring frames are not independent: n is the drive's
 length in units of SAMPLE_SECONDS, or the number of pictures if that is smaller. With a prior of usual cameras, whose
 tails are wide, this gives a posterior over a grid; the result is its mean and not its best point, because a short drive
-has few bends. A finer grid around it follows.
+has few bends. The first grid takes a part of the pictures, a finer one around it all of them.
 benchmarks/lab-log/2026-11.md has the figures that it was chosen by.
 """
 
@@ -13,6 +13,7 @@ import math
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from bcclone.dataset.framing import FRAMING_NAME, Framing, Lens, read_framing
 from bcclone.dataset.images import BadImage, Image
 from bcclone.dataset.statistics import correlation
 from bcclone.lab.calibrate import CalibrateSettings
-from bcclone.lab.calibrate.labelled_pictures import SHORTEST_FOCAL, LabelledPictures, read_labelled
+from bcclone.lab.calibrate.labelled_pictures import FEWEST_PICTURES, SHORTEST_FOCAL, LabelledPictures, read_labelled
 from bcclone.model.model_path import check_keras_path
 from bcclone.model.policy import SteeringCalibration, curvature_in_heights
 from bcclone.pictures.plots.drive_pictures import plot_framing
@@ -93,11 +94,11 @@ class FramingSearch:
         self._width, self._height = labelled.size
         self._samples = _samples(labelled.driven, len(labelled.pictures))
 
-    def attempt(self, framing: Framing) -> Trial:
-        """Let the witness answer all pictures through a framing."""
-        answers = self._witness([framing.apply(picture) for picture in self._labelled.pictures])
+    def attempt(self, framing: Framing, every: int = 1) -> Trial:
+        """Let the witness answer all pictures, or every second, third and so on, through a framing."""
+        answers = self._witness([framing.apply(picture) for picture in self._labelled.pictures[::every]])
         self._advance(1)
-        agreement = correlation(answers, self._labelled.steering) if np.isfinite(answers).all() else None
+        agreement = correlation(answers, self._labelled.steering[::every]) if np.isfinite(answers).all() else None
         return Trial(framing, answers, agreement or 0.0)
 
     def find(self, known: Mapping[str, float]) -> Trial:
@@ -110,17 +111,19 @@ class FramingSearch:
             focal = replace(focal, points=np.log([known["focal_px"] / self._width]))
         if "horizon_row" in known:
             horizon = replace(horizon, points=np.array([(known["horizon_row"] + 0.5) / self._height]))
-        of_kinds = {kind: self._scores(focal, horizon, column, roll, kind) for kind in kinds}
+        some = max(1, len(self._labelled.pictures) // FEWEST_PICTURES)
+        lenses = {kind: partial(self._lens, column=column, roll=roll, fisheye=kind) for kind in kinds}
+        of_kinds = {kind: self._scores(focal, horizon, lenses[kind], some) for kind in kinds}
         fisheye = max(kinds, key=lambda kind: float(np.logaddexp.reduce(of_kinds[kind], axis=None)))
         focal = focal.finer(*focal.mean(of_kinds[fisheye], other=1))
         horizon = horizon.finer(*horizon.mean(of_kinds[fisheye], other=0))
-        scores = self._scores(focal, horizon, column, roll, fisheye)
+        scores = self._scores(focal, horizon, lenses[fisheye])
         focal_at, horizon_at = focal.mean(scores, other=1)[0], horizon.mean(scores, other=0)[0]
         if "vanishing_column" not in known:
             across = _Axis(_COLUMNS, _COLUMN_PRIOR)
             columns = _COLUMNS * self._width - 0.5
-            lenses = [self._lens(focal_at, horizon_at, column, roll, fisheye) for column in columns]
-            scores = np.array([self._score(lens) for lens in lenses]) + across.log_prior
+            tried = [self._lens(focal_at, horizon_at, column, roll, fisheye) for column in columns]
+            scores = np.array([self._score(framing) for framing in tried]) + across.log_prior
             column = across.mean(scores, other=None)[0] * self._width - 0.5
         return self.attempt(self._lens(focal_at, horizon_at, column, roll, fisheye))
 
@@ -134,16 +137,16 @@ class FramingSearch:
         )
         return Framing(self._width, self._height, lens=lens)
 
-    def _scores(self, focal: _Axis, horizon: _Axis, column: float, roll: float, fisheye: bool) -> FloatArray:
+    def _scores(
+        self, focal: _Axis, horizon: _Axis, lens: Callable[[float, float], Framing], every: int = 1
+    ) -> FloatArray:
         """Return the log of likelihood x prior of each focal length and horizon, (focal lengths, horizons)."""
-        likelihood = [
-            [self._score(self._lens(f, h, column, roll, fisheye)) for h in horizon.points] for f in focal.points
-        ]
+        likelihood = [[self._score(lens(f, h), every) for h in horizon.points] for f in focal.points]
         return np.array(likelihood) + focal.log_prior[:, np.newaxis] + horizon.log_prior
 
-    def _score(self, framing: Framing) -> float:
+    def _score(self, framing: Framing, every: int = 1) -> float:
         """Return the log of the likelihood of a framing; one with which the witness steers wrongly has that of none."""
-        correlation = max(self.attempt(framing).correlation, 0.0)
+        correlation = max(self.attempt(framing, every).correlation, 0.0)
         return -0.5 * self._samples * math.log(max(1 - correlation**2, 1e-6))
 
 

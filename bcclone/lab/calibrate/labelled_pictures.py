@@ -29,7 +29,7 @@ from bcclone.system.errors import UserError
 from bcclone.system.opencv import resized
 
 SHORTEST_FOCAL = 0.34  # focal length of the widest lens that is tried, in widths of a picture
-_MAX_PICTURES, _FEWEST = 160, 50  # evenly spread
+_MAX_PICTURES, FEWEST_PICTURES = 160, 50  # evenly spread
 _MAX_STEP, _USUAL_STEPS = 1.0, 3  # seconds between frames, or usual steps; a longer pause does not count
 
 
@@ -93,10 +93,10 @@ def read_labelled(settings: CalibrateSettings) -> LabelledPictures:
             read.append((one, (width, height), resized(picture, (width // factor, height // factor))))
     most_frequent = Counter(size for _, size, _ in read).most_common(1)
     usual = [(one, picture) for one, size, picture in read if size == most_frequent[0][0]]
-    if len(usual) < _FEWEST:
+    if len(usual) < FEWEST_PICTURES:
         raise UserError(
-            f"{source}: {len(usual)} pictures of one size with a steering, expected {_FEWEST} or more; name a longer "
-            "drive"
+            f"{source}: {len(usual)} pictures of one size with a steering, expected {FEWEST_PICTURES} or more; name a "
+            "longer drive"
         )
     steering = np.array([one.steering for one, _ in usual])
     if np.ptp(steering) < 1e-6:
@@ -156,7 +156,7 @@ def _labelled(settings: CalibrateSettings, recorded: bool) -> Iterable[_Labelled
 def _spread(labelled: Iterable[_Labelled], seconds: float) -> list[_Labelled]:
     """Return pictures from all over the first seconds of driving, with these; longer pauses do not count."""
     rest = iter(labelled)
-    begin = list(islice(rest, _FEWEST))
+    begin = list(islice(rest, FEWEST_PICTURES))
     usual = float(np.median(np.diff([one.seconds for one in begin]))) if len(begin) > 1 else 0.0
     longest = max(_MAX_STEP, _USUAL_STEPS * usual)
     spread: list[_Labelled] = []
