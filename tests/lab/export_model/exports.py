@@ -16,10 +16,10 @@ def exported_once(tmp_path_factory, model, kind):
     return made_once(tmp_path_factory, f"{model.stem}-as-{kind}", export) / name
 
 
-def steering_by_millions(model, path):
-    """Write a model whose answers no other file reproduces: the last digits are more than the tolerance."""
+def steeper(model, path, factor=1e7):
+    """Write a model that steers so many times as much; by millions, the last digits are more than any tolerance."""
     file = load_model_file(model)
     *others, kernel, bias = file.model.get_weights()
-    file.model.set_weights([*others, kernel * 1e7, bias])
+    file.model.set_weights([*others, kernel * factor, bias])
     save_model(path, file.model, file.preprocessing)
     return path

@@ -28,7 +28,7 @@ from bcclone.system.errors import UserError
 from bcclone.system.settings import SettingError
 from tests.conftest import ROOT, calibrated, made_once
 from tests.lab.exchange.driven_recordings import make_driven
-from tests.lab.export_model.exports import steering_by_millions
+from tests.lab.export_model.exports import steeper
 from tests.processes import said
 
 pytest.importorskip("ai_edge_litert")
@@ -98,9 +98,10 @@ def test_a_picture_gives_the_models_steering_and_a_throttle_at_the_costs_of_its_
 
 
 @pytest.mark.slow
-def test_a_calibrated_model_brings_its_framing_and_its_gain_and_the_throttle_falls_in_bends(tmp_path):
+def test_a_calibrated_model_brings_its_framing_and_its_gain_and_the_throttle_falls_in_bends(road, tmp_path):
     own = calibrated(LAKE, tmp_path / "own.h5", 0.5, 0.05, Framing(160, 120, lens=Lens(120.0, 45.0, 79.5)))
-    exported(own, tmp_path, camera=(320, 240), throttle=0.5, throttle_in_bends=0.1)
+    settings = {"throttle": 0.5, "throttle_in_bends": 0.1, "calibrate": road}
+    assert exported(own, tmp_path, camera=(320, 240), **settings).frames == 50  # drawn ones, and half of the pictures
     pictures = [cv2.resize(picture, (320, 240)) for picture in PICTURES]
     found = answers(tmp_path / "car.tflite", pictures)
     assert found[:, 0] == pytest.approx(steering(own, pictures), abs=1e-5)
@@ -157,7 +158,7 @@ def test_a_smaller_file_that_answers_otherwise_is_not_kept(untrained_model, tmp_
     (pictures := tmp_path / "pictures").mkdir()
     for index in range(20):
         cv2.imwrite(str(pictures / f"{index}.png"), PICTURES[index % 4])
-    model = steering_by_millions(untrained_model, tmp_path / "millions.h5")
+    model = steeper(untrained_model, tmp_path / "millions.h5")
     settings = ExportModelSettings(model, "litert", quantize="int8", calibrate=pictures)
     with pytest.raises(UserError, match=r"not written, because with --quantize int8 .* differ by \d.*use --quantize f"):
         export_model(settings)
