@@ -21,7 +21,6 @@ LONGEST_LINE = 20_000
 
 _SEPARATORS = ",;\t|"
 BLANK = f'{_SEPARATORS} \r"'  # of these consists a line without content
-_IMAGE = re.compile(rf"\.jpe?g *+\"?+ *+[{_SEPARATORS}]", re.IGNORECASE)
 _EMPTY = re.compile(rf' *+(?:"" *+)?+(?P<separator>[{_SEPARATORS}])')
 _PATH = re.compile(rf'(?P<path>.*?\.jpe?g) *+"?+ *+(?P<separator>[{_SEPARATORS}])', re.IGNORECASE)
 _BEFORE_NAME = re.compile(rf'[/\\"{_SEPARATORS}]')  # a backslash never starts an escape
@@ -107,7 +106,7 @@ def header_error(text: str) -> str | None:
 
 def _header_names(text: str) -> list[str]:
     """Return the names of columns, in lower case, without those of indices; none for a line that names images."""
-    if len(text) > LONGEST_LINE or _IMAGE.search(text):
+    if len(text) > LONGEST_LINE or _PATH.match(text):
         return []
     names = [name.strip(BLANK).lower() for name in re.split(f"[{_SEPARATORS}]", text)]
     return list(dropwhile(lambda name: name in ("", "index") or name.startswith("unnamed: "), names))
@@ -121,8 +120,6 @@ def split_line(line: int, text: str) -> Fields:
     """
     if len(text) > LONGEST_LINE:
         raise RowError(f"the line has {len(text)} characters, expected at most {LONGEST_LINE}")
-    if _IMAGE.search(text) is None:
-        raise RowError(f"no image path in the first column, expected {COLUMNS}")
     rest, separator = text, ""
     images = []
     for camera in CAMERAS:

@@ -48,7 +48,7 @@ REFUSALS = [
     refusal(default_inputs, "RECORDING", "driving_log.csv", "bcclone simulate record recordings/lake", code=2),
     refusal(folders_too_high, "deep: no driving_log.csv", "deep/runs/one/driving_log.csv"),
     refusal(several_recordings, "*/", "2 recordings", "one/driving_log.csv"),
-    refusal(lambda: log("1,2\n3,4\n"), "driving_log.csv", "row 1", "first column", "1,2", code=2),
+    refusal(lambda: log("1,2\n3,4\n"), "driving_log.csv", "row 1", "center camera", "1,2", code=2),
     refusal(lambda: log(ROW.replace(",30", ",fast")), "driving_log.csv", "row 1", "speed", "fast", code=2),
     refusal(lambda: time_of("a.jpg"), "a.jpg", "center_yyyy_MM_dd_HH_mm_ss_fff.jpg", by=(RowError,)),
     refusal(
