@@ -6,7 +6,7 @@ recording must have no finding, and a fault must be named, whatever else is foun
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,15 +23,15 @@ from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image, read_frame
 from bcclone.recording.files import ImageIndex, find_log
 from bcclone.recording.log import Log, read_log
 from bcclone.recording.row import CAMERAS
-from bcclone.system.arrays import FloatArray
+from bcclone.system.arrays import FloatArray, IndexArray
 from bcclone.system.opencv import cv2
 from bcclone.system.progress import Notify
-from bcclone.system.settings import Checked, Names, setting
+from bcclone.system.settings import Checked, Count, Names, setting
 from benchmarks.measures import Measure, Report, aligned
 from benchmarks.rounds import measure_in_rounds
 
 _NAMED, _LAG_WITHIN = 95.0, 0.05
-_MOST_ROWS = 600
+_FOREIGN_FRAMES = 200
 _PAUSE_STEPS = 3.0  # of the usual time from row to row
 Change = Callable[[Image], Any]  # a frame -> the changed one
 Inject = Callable[["Recorded", float], "Recorded"]
@@ -43,6 +43,7 @@ class Settings(Checked):
 
     recordings: Names = setting((), "recordings without faults, separated by commas", shown="none")
     only: Names = setting((), "inject only these faults, separated by commas", shown="all")
+    rows: Count = setting(600, "take so many rows of each recording")
 
 
 @dataclass(frozen=True)
@@ -63,12 +64,17 @@ class Frames:
 
 @dataclass(frozen=True)
 class Recorded:
-    """A recording in memory: the rows of its log in order of time, the frames, and the steering of another one."""
+    """A recording in memory: the rows of its log in order of time, the frames, and what another recording has.
+
+    foreign: indices of the rows whose frames are those of the other.
+    """
 
     path: Path
     log: Log
     frames: Frames
     other_steering: FloatArray
+    other_frames: Sequence[Image] = ()
+    foreign: IndexArray = field(default_factory=lambda: np.zeros(0, np.int64))
 
     @property
     def rows(self) -> pd.DataFrame:
@@ -106,17 +112,20 @@ class Recorded:
         return diagnose(self.log, self.frames.figures, lambda row: center[row])
 
 
-def load_recording(path: str, other: str) -> Recorded:
+def load_recording(path: str, other: str, count: int = Settings.rows) -> Recorded:
     """Read the first rows of a recording into memory; raises UserError for one without frames."""
     log = read_log(find_log(path))
-    rows = log.rows.iloc[:_MOST_ROWS]
+    rows = log.rows.iloc[:count]
     index = ImageIndex(log.path)
     frames = {name: [read_frame(index.find(image) or image) for image in rows[name]] for name in CAMERAS
               if all(rows[name])}  # fmt: skip
     if "center" not in frames:
         raise UserError(f"{path}: its rows have no centre frames; name a recording with frames")
-    other_steering = read_log(find_log(other)).rows["steering"].to_numpy(np.float64)
-    return Recorded(Path(path), replace(log, rows=rows), Frames(frames), other_steering)
+    other_log = read_log(find_log(other))
+    of_other, images = ImageIndex(other_log.path), other_log.rows["center"].iloc[:_FOREIGN_FRAMES]
+    other_frames = [read_frame(of_other.find(image) or image) for image in images]
+    other_steering = other_log.rows["steering"].to_numpy(np.float64)
+    return Recorded(Path(path), replace(log, rows=rows), Frames(frames), other_steering, other_frames)
 
 
 def _turned(right: float = 0.0, down: float = 0.0) -> Change:
@@ -185,6 +194,40 @@ def _unrelated(recorded: Recorded, share: float) -> Recorded:
     return recorded.with_rows(steering=steering)
 
 
+def _rolled(recorded: Recorded, seconds: float) -> Recorded:
+    """Shift the steering by so many seconds, round the end, as of a log that is counted otherwise than the frames."""
+    times = recorded.column("time_ms") / 1000
+    rows = round(seconds / float(np.median(np.diff(times))))
+    return recorded.with_rows(steering=np.roll(recorded.column("steering"), rows))
+
+
+def _backwards(recorded: Recorded, share: float) -> Recorded:
+    """Drive the same way backwards."""
+    frames = {name: of[::-1] for name, of in recorded.frames.of.items()}
+    return recorded.with_rows(steering=recorded.column("steering")[::-1]).with_cameras(**frames)
+
+
+def _foreign(rows_of: Callable[[int, float], IndexArray]) -> Inject:
+    """Return how frames of another recording are put into the centre camera's. rows_of: rows, share -> which."""
+
+    def inject(recorded: Recorded, share: float) -> Recorded:
+        center, others = list(recorded.frames.of["center"]), recorded.other_frames
+        rows = rows_of(len(center), share)
+        for number, row in enumerate(rows.tolist()):
+            center[row] = others[number % len(others)]
+        return replace(recorded.with_cameras(center=center), foreign=rows)
+
+    return inject
+
+
+def _block(rows: int, share: float) -> IndexArray:
+    return np.arange(rows // 3, rows // 3 + round(share * rows))
+
+
+def _scattered(rows: int, share: float) -> IndexArray:
+    return np.sort(np.random.default_rng(0).choice(np.arange(1, rows - 1), round(share * rows), replace=False))
+
+
 def _exchanged(first: str, second: str) -> Inject:
     def inject(recorded: Recorded, share: float) -> Recorded:
         start, one, other = recorded.first_of(share), recorded.frames.of[first], recorded.frames.of[second]
@@ -221,6 +264,12 @@ FAULTS: Mapping[str, tuple[str, tuple[float, ...], Inject]] = {
     "late, seconds": ("late", (0.4, 0.7, 1.0), _delayed),
     "early, seconds": ("early", (-0.4, -0.7, -1.0), _delayed),
     "other log, share": ("unrelated", (0.25, 0.5, 1.0), _unrelated),
+    "rolled, seconds": ("shifted", (10, -10, 3), _rolled),
+    "backwards": ("backwards", (1.0,), _backwards),
+    "lost steering": ("constant-steering", (1.0,), _steering(lambda column, share: 0.0 * column)),
+    "constant throttle": ("constant-throttle", (0.0, 0.3), lambda recorded, to: recorded.with_rows(throttle=to)),
+    "foreign frames, share": ("foreign-pictures", (0.02, 0.1, 0.3), _foreign(_block)),
+    "scattered foreign frames, share": ("foreign-pictures", (0.01, 0.05, 0.2), _foreign(_scattered)),
     "bias": ("bias", (0.2, 0.3, 0.4), _steering(lambda column, bias: (column + bias).clip(-1, 1))),
     "clipped, share": ("clipped", (0.1, 0.2, 0.4), _steering(_clipped)),
     "few steps": ("few-steps", (5, 4, 3), _steering(_few_steps)),
@@ -229,7 +278,7 @@ FAULTS: Mapping[str, tuple[str, tuple[float, ...], Inject]] = {
     "center and right exchanged, share": ("exchanged-cameras", (0.25, 0.5, 1.0), _exchanged("center", "right")),
     "turned, degrees": ("turned", (12, -16, 20), _frames(lambda degrees: _turned(right=degrees))),
     "tilted, degrees": ("tilted", (-6, 8, 12), _frames(lambda degrees: _turned(down=degrees))),
-    "leaning, degrees": ("rolled", (-12, 15, 20), _frames(_leaning)),
+    "leaning, degrees": ("rolled", (8, -8, 15), _frames(_leaning)),
     "upside down": ("upside-down", (1.0,), _partly(lambda frame: frame[::-1, ::-1])),
     "clock forward, seconds": ("clock-jump", (2, 10, 3600), _clock_jump),
     "rows out of order, share": ("out-of-order", (0.05, 0.2, 1.0), _out_of_order),
@@ -238,8 +287,11 @@ FAULTS: Mapping[str, tuple[str, tuple[float, ...], Inject]] = {
     "over-exposed, share": ("over-exposed", (0.03, 0.1, 0.4), _partly(lambda frame: np.maximum(frame, 242))),
     "blurred, share": ("blurred", (0.03, 0.1, 0.4), _partly(lambda frame: cv2.GaussianBlur(frame, (0, 0), 4))),
 }
-_THREE_CAMERAS = {"exchanged-cameras", "tilted"}
-_WHOLE_OR_PARTLY = {"unrelated": {"unrelated", "partly-unrelated"}}
+_THREE_CAMERAS = {"exchanged-cameras", "tilted", "constant-throttle"}
+NAMES = {  # the findings that name a fault, where they are several
+    "unrelated": {"unrelated", "partly-unrelated"},
+    "shifted": {"late", "early", "unrelated"},
+}
 
 
 def measure(settings: Settings, notify: Notify) -> Report:
@@ -250,7 +302,7 @@ def measure(settings: Settings, notify: Notify) -> Report:
         raise UserError(f"no fault {', '.join(sorted(unknown))}; choose from {', '.join(map(_name_of, FAULTS))}")
     outcomes, alarms = list[Outcome](), dict[str, list[str]]()
     for path, other in zip(settings.recordings, (*settings.recordings[1:], settings.recordings[0]), strict=True):
-        recorded = load_recording(path, other)
+        recorded = load_recording(path, other, settings.rows)
         if found := [finding.fault for finding in recorded.diagnosis.findings]:
             alarms[recorded.path.name] = found
         outcomes += _inject_all(recorded, settings.only)
@@ -263,12 +315,16 @@ def _name_of(fault: str) -> str:
 
 
 class Outcome(NamedTuple):
-    """What --check said of a recording with a fault. lag_error: of a late or early steering, in seconds."""
+    """What --check said of a recording with a fault.
+
+    lag_error: of a late or early steering, in seconds; left: share of the foreign frames that the remedy leaves in.
+    """
 
     fault: str
     is_named: bool
     said: str
     lag_error: float | None
+    left: float | None
 
 
 def _inject_all(recorded: Recorded, only: Sequence[str]) -> Iterator[Outcome]:
@@ -276,13 +332,17 @@ def _inject_all(recorded: Recorded, only: Sequence[str]) -> Iterator[Outcome]:
     for fault, (finding, strengths, inject) in FAULTS.items():
         possible = finding not in _THREE_CAMERAS or len(recorded.frames.of) == len(CAMERAS)
         for strength in strengths if possible and (not only or _name_of(fault) in only) else ():
-            diagnosis, name = inject(recorded, strength).diagnosis, f"{fault} {strength:g}"
+            changed, name = inject(recorded, strength), f"{fault} {strength:g}"
+            diagnosis = changed.diagnosis
             faults = {each.fault for each in diagnosis.findings}
-            is_named = bool(faults & _WHOLE_OR_PARTLY.get(finding, {finding}))
+            names = NAMES.get(finding, {finding})
+            is_named = bool(faults & names) and not faults & {"mirrored"} - names
             is_late = finding in ("late", "early")
             error = _lag(diagnosis) - _lag(recorded.diagnosis) - strength if is_late else None
             said = f"{recorded.path.name}: {name}: {', '.join(sorted(faults)) or 'no finding'}"
-            yield Outcome(name, is_named, said, error)
+            rows = [np.arange(first - 1, last) for each in diagnosis.findings for first, last in each.rows]
+            remain = ~np.isin(changed.foreign, np.concatenate([*rows, np.zeros(0, int)]))
+            yield Outcome(name, is_named, said, error, float(remain.mean()) if len(remain) else None)
 
 
 def _lag(diagnosis: Diagnosis) -> float:
@@ -305,6 +365,8 @@ def _report(settings: Settings, outcomes: Sequence[Outcome], alarms: Mapping[str
     if lags := [one.lag_error for one in outcomes if one.lag_error is not None]:
         close = 100 * float(np.mean(np.abs(lags) <= _LAG_WITHIN))
         measures.append(Measure(f"lags that are within {1000 * _LAG_WITHIN:.0f} ms", close, "%", 90))
+    if left := [one.left for one in outcomes if one.left is not None]:
+        measures.append(Measure("foreign frames that remain", 100 * float(np.mean(left)), "%", 5, least=False))
     rows = [["injected", "named", "of"], *([fault, *map(str, count)] for fault, count in counts.items())]
     names = [Path(path).name for path in settings.recordings]
     values = {"recordings": names, "named": counts, "alarms": dict(alarms), "missed": missed}

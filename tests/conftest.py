@@ -137,7 +137,7 @@ def made_once(tmp_path_factory, name, make):
     folder = base / "made_once" / name
     complete = folder.with_suffix(".complete")
     folder.parent.mkdir(exist_ok=True)
-    with locked(folder, "wait for it", seconds=3600):
+    with locked(complete, "wait for it", seconds=3600):  # the command that fills the folder locks the folder itself
         if not complete.exists():
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()

@@ -271,6 +271,8 @@ def _how(kind: Any, declared: Setting, name: str, default: Any) -> dict[str, Any
     how |= {"required": True} if default is MISSING else {}
     if is_list and not is_open:
         return how | {"nargs": len(get_args(kind)), "metavar": tuple(declared.unit.split())}
+    if is_open and " " in declared.unit:
+        return how | {"action": "extend", "nargs": len(declared.unit.split()), "metavar": tuple(declared.unit.split())}
     return how | ({"action": "append"} if is_open else {})
 
 

@@ -4,21 +4,23 @@ In: folders, CSV files and patterns. Out: a `RecordingReport` for each log. docs
 fault means; docs/results/recording-faults.json how many of them are found.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from bcclone.dataset.conversion_plan import MAX_SKIPPED
-from bcclone.dataset.evidence import MAX_LAG_ERROR, UNRELATED, Evidence, ReadFrame, RecordingFigures
+from bcclone.dataset.evidence import BACKWARDS, MAX_LAG_ERROR, Evidence, ReadFrame, RecordingFigures
 from bcclone.dataset.findings import Coverage, Diagnosis, Finding
 from bcclone.dataset.images import MISSING, Image, import_remedy, try_frame
 from bcclone.dataset.picture_faults import PICTURE_FAULTS, is_trusted, unusable_pictures
 from bcclone.dataset.recoveries import MeasuredCorrection, measure_correction
-from bcclone.dataset.steering_faults import STEERING_FAULTS
+from bcclone.dataset.statistics import most_frequent
+from bcclone.dataset.steering_faults import CONSTANT, STEERING_FAULTS, constant_steering
 from bcclone.recording.files import LOG_NAME, ImageIndex, find_logs
 from bcclone.recording.log import ForeignLog, Log, read_log
 from bcclone.recording.row import CAMERAS
@@ -34,6 +36,9 @@ _HISTOGRAM_LABELS = (
     " 0 to 0.10", " 0.10 to 0.25", " 0.25 to 0.50", " 0.50 to 0.75", " 0.75 to 1.00",
 )  # fmt: skip
 _LONG_LAST_GAP = 3.0  # times the median
+_ROUNDS = 5
+
+Judge = Callable[[Evidence], Iterator[Finding]]
 
 
 @dataclass(frozen=True)
@@ -212,16 +217,15 @@ def diagnose(
     """Return the diagnosis of a recording. read_frame: as in Evidence; correction, road: as in Coverage."""
     evidence = Evidence(log, figures, read_frame)
     if evidence.too_few:
-        findings = (*_unusable_rows(evidence), *unusable_pictures(evidence))
-        return Diagnosis(findings, unknown=(evidence.too_few,))
-    judges = (_unusable_rows, *PICTURE_FAULTS, *STEERING_FAULTS)
-    findings = tuple(finding for judge in judges for finding in judge(evidence))
-    agreement, heading = evidence.agreement, evidence.heading
+        judges = _unusable_rows, unusable_pictures, constant_steering
+        return Diagnosis(tuple(chain.from_iterable(judge(evidence) for judge in judges)), (evidence.too_few,))
+    findings, rest = _judged(evidence, (_unusable_rows, *PICTURE_FAULTS, *STEERING_FAULTS))
+    agreement, heading = rest.agreement, rest.heading
     brightness = np.array([look.mean for look in figures.looks])
     bends, usable_seconds = evidence.seconds_of_bends(), _usable_seconds(findings, evidence)
     return Diagnosis(
         findings,
-        tuple(_unknown(evidence, correction)),
+        tuple(_unknown(rest, correction)),
         {
             "turn_correlation": agreement.correlation if agreement else None,
             "steering_after_turn_seconds": agreement.lag if agreement else None,
@@ -234,6 +238,28 @@ def diagnose(
         evidence,
         Coverage(bends, brightness, usable_seconds, correction, road),
     )
+
+
+def _judged(evidence: Evidence, judges: Sequence[Judge]) -> tuple[tuple[Finding, ...], Evidence]:
+    """Return the findings of all judges, and the evidence without the rows that are to be deleted.
+
+    Each judges what is left after the remedies of those before, and again what its own leave, until nothing is found.
+    """
+    findings = list[Finding]()
+    for judge in judges:
+        found = dict[str, Finding]()
+        for _ in range(_ROUNDS):
+            deleted = {name: one for name, one in found.items() if one.deletes}
+            new = {one.fault: one for one in judge(evidence)} if not evidence.too_few else {}
+            found = new | {name: one.with_rows(new[name].rows) if name in new else one for name, one in deleted.items()}
+            spans = [span for one in new.values() if one.deletes for span in one.rows]
+            if not spans:
+                break
+            numbers = evidence.numbers[:, np.newaxis]
+            firsts, lasts = np.array(spans).T
+            evidence = evidence.without(((numbers >= firsts) & (numbers <= lasts)).any(axis=1))
+        findings += found.values()
+    return tuple(findings), evidence
 
 
 def _unusable_rows(evidence: Evidence) -> Iterator[Finding]:
@@ -260,14 +286,24 @@ def _usable_seconds(findings: Sequence[Finding], evidence: Evidence) -> float:
 
 
 def _unknown(evidence: Evidence, correction: MeasuredCorrection | None) -> Iterator[str]:
+    if evidence.too_few:
+        yield f"what is left without these rows: {evidence.too_few}"
+        return
     agreement, heading = evidence.agreement, evidence.heading
     if agreement is None:
         yield "whether steering and frames agree: the steering or the camera hardly turns, or the pictures do not match"
-    elif not agreement.is_clear and agreement.correlation >= UNRELATED:
+    elif not (agreement.is_clear or agreement.is_mirrored or agreement.is_unrelated):
         yield f"whether steering and frames agree: their correlation of {agreement.correlation:.2f} could be chance"
     elif agreement.is_clear and agreement.error > MAX_LAG_ERROR:
         yield f"when the steering was recorded: its delay is uncertain by {agreement.error:.1f} s"
     if heading is None or not is_trusted(heading):
         yield "where the camera looks: too little on the ground can be followed while the car drives straight on"
+    if evidence.turns.roll_degrees() is None:
+        yield "whether the camera leans: it hardly turns"
+    if evidence.grows is None or abs(evidence.grows - 0.5) < 0.5 - BACKWARDS:
+        yield "whether the car drives forwards: it is hard to tell whether the pictures grow"
+    value, share, rows = most_frequent(evidence.throttle)
+    if share > CONSTANT:
+        yield f"whether the throttle is right: it is {value:g} in {rows}, so that nothing can be learned from it"
     if correction is None:
         yield "how many recoveries there are: that takes the frames of three cameras"

@@ -7,17 +7,30 @@ more, and needs no TensorFlow.
 import math
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import NamedTuple, Self
 
 import numpy as np
+import pandas as pd
 
 from bcclone.dataset.geometry import FOCAL_PX
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image
-from bcclone.dataset.motion import Heading, Shift, TurnMeter, Turns, follow_points, measure_heading, side_shift
-from bcclone.dataset.statistics import block_jackknife, correlation, mean_around, top_of
+from bcclone.dataset.motion import (
+    Followed,
+    Heading,
+    Shift,
+    TurnMeter,
+    Turns,
+    follow_points,
+    measure_heading,
+    share_that_grows,
+    shift_between,
+    side_shift,
+)
+from bcclone.dataset.statistics import block_jackknife, correlation, highest_run, mean_around, robust_line, top_of
 from bcclone.dataset.vehicle import MPH
 from bcclone.recording.log import Log
 from bcclone.system.arrays import BoolArray, FloatArray, IndexArray
@@ -25,7 +38,7 @@ from bcclone.system.opencv import cv2, recolored, resized
 
 RADII_M = (15, 25, 40, 70, 150)  # between the kinds of bends; beyond, the road is straight
 FEWEST_STEPS = 50
-UNRELATED, CLEAR, _SURE = 0.5, 0.55, 0.7  # correlations; with another drive's log, 3 in 100 are above 0.55 by chance
+CLEAR, _SURE, _LEAST = 0.6, 0.75, 0.3  # correlations: at the usual times, mirrored; two standard errors below
 MAX_LAG_ERROR = 0.2
 FINE_SECONDS = 0.2
 _FEWEST_ROWS = 200
@@ -36,11 +49,18 @@ _MAX_PAIRS, _MAX_SIDES = 60, 150
 _PAUSE_STEPS = 3.0  # of the usual time from row to row
 _BEND = 0.25  # of the driver's usual sharpest steering; more is a bend, if radii are not known
 _LOWEST_ROW, _LEAST_SEEN = 0.55 * FRAME_HEIGHT, 0.05  # of a level camera it is 0.5; share of the movements
-_FARTHEST_SECONDS, _LAG_STEP = 1.5, 0.025
-_LAGS = np.arange(-_FARTHEST_SECONDS, _FARTHEST_SECONDS + _LAG_STEP / 2, _LAG_STEP)
-_NEAR_SECONDS = 0.6
-_USUAL_SECONDS = 1.2  # a longer lag is chance, unless the correlation is above _SURE
+_NEAR_SECONDS, _FAR_SECONDS, _LEAST_SHARE = 1.5, 30.0, 0.3  # lags to try; the share of the steps that they leave
+_COARSE_STEP, _LAGS_AT_ONCE = 0.1, 50
+_LAG_STEP, _SHIFT_STEPS, _SHIFT_SECONDS = 0.025, 24, 0.6  # around the best of these lags
+_FAR_SURE, _FAR_GAIN = 0.9, 0.3  # correlation; by how much its Fisher transform is above that at the usual lags
+_FAR_REACH = 0.55  # of the recording; a longer shift leaves too little to be sure
+_THUMBNAIL, _CUT_SHARE, _CUT_TIMES = (16, 8), 0.25, 4.0  # pixels; of pictures that go on: points, difference
 _LEAST_MATCH = 0.3  # of successive pictures
+_MISSED, MISSED_SECONDS = 0.3, 1.5  # variances of the steering that good recordings may miss; those beyond, summed
+_FOLLOWS, _MOST_PARTS = 0.5, 20  # correlation in a part that follows; parts
+BACKWARDS = 0.25  # share of the frames that grow
+_MOST = 0.999  # correlation
+_MOST_MISSED = 2.0  # variances of the steering
 BLOCKS = 8
 
 ReadFrame = Callable[[int], Image | None]
@@ -86,6 +106,15 @@ class RecordingFigures:
             if len(shifts) == 2:
                 self.sides.append((len(self.looks) - 1, shifts))
 
+    def of_rows(self, rows: IndexArray) -> "RecordingFigures":
+        """Return the figures of some rows, by their rising indices; what a row's neighbour showed is left out."""
+        figures, places = RecordingFigures(len(rows)), {row: place for place, row in enumerate(rows.tolist())}
+        figures.looks = [self.looks[row] for row in places]
+        figures.checksums = [self.checksums[row] for row in places]
+        figures.turns.shifts = [self.turns.shifts[row] if row - 1 in places else Shift() for row in places]
+        figures.sides = [(places[row], shifts) for row, shifts in self.sides if row in places]
+        return figures
+
     @property
     def frozen(self) -> BoolArray:
         """Return which rows have the same centre frame as the row before, (rows,)."""
@@ -98,27 +127,43 @@ class Agreement:
     """How the steering follows the turns of the camera.
 
     correlation: the greatest by size, when the steering is shifted by `lag` seconds, above 0 where it is recorded after
-    the turn; error: standard error of lag.
+    the turn; error: standard error of lag; spread: standard error of the correlation's Fisher transform; rival: the
+    greatest correlation at other times.
     """
 
     correlation: float
     lag: float
     error: float
+    spread: float
+    rival: float = 0.0
+
+    def bound(self, errors: float) -> float:
+        """Return the correlation so many standard errors higher."""
+        return math.tanh(_transformed(self.correlation) + errors * self.spread)
 
     @property
     def is_clear(self) -> bool:
-        """Return whether steering and turns belong together, perhaps mirrored."""
-        size = abs(self.correlation)
-        return size > _SURE or (size > CLEAR and abs(self.lag) < _USUAL_SECONDS)
+        """Return whether steering and turns surely belong together."""
+        return self.correlation > CLEAR and self.bound(-2) > _LEAST
+
+    @property
+    def is_mirrored(self) -> bool:
+        """Return whether they surely belong together with the opposite sign, and at no other time with this one."""
+        return self.correlation < -max(_SURE, self.rival) and self.bound(2) < -_LEAST
+
+    @property
+    def is_unrelated(self) -> bool:
+        """Return whether they surely do not belong together as they are."""
+        return not self.is_clear and self.bound(2) < CLEAR
 
 
 class Evidence:
     """What the rows and frames of a recording show, in order of time. Arrays are (rows,); (steps,) from row to row.
 
     numbers: row numbers as `bcclone edit` shows them, from 1, deleted rows counted; times_ms; seconds: since the first
-    row, with shortened pauses; stretch: how many pauses come before; steering: -1 left to 1 right; speed_mph: all 0 if
-    unknown; three_cameras: the recording has them, so its lens is the simulator's. read_frame: the index of a row ->
-    its centre frame, RGB uint8 (160, 320, 3), None if it cannot be read.
+    row, with shortened pauses; stretch: how many pauses come before; steering: -1 left to 1 right; throttle: -1 to 1;
+    speed_mph: all 0 if unknown; three_cameras: the recording has them, so its lens is the simulator's. read_frame: the
+    index of a row -> its centre frame, RGB uint8 (160, 320, 3), None if it cannot be read.
     """
 
     def __init__(self, log: Log, figures: RecordingFigures, read_frame: ReadFrame) -> None:
@@ -128,11 +173,12 @@ class Evidence:
         self.numbers: IndexArray = np.searchsorted(of_all, self.times_ms) + 1
         steps = np.diff(self.times_ms) / 1000
         usual = float(np.median(steps[steps > 0])) if (steps > 0).any() else 0.1
-        self._follows = steps < _PAUSE_STEPS * usual
+        self.follows = steps < _PAUSE_STEPS * usual
         self.seconds: FloatArray = np.concatenate([[0.0], np.cumsum(np.minimum(steps, _PAUSE_STEPS * usual))])
-        self.stretch: IndexArray = np.concatenate([[0], np.cumsum(~self._follows)])
+        self.stretch: IndexArray = np.concatenate([[0], np.cumsum(~self.follows)])
         self.steering: FloatArray = log.rows["steering"].to_numpy(np.float64)
         self.speed_mph: FloatArray = log.rows["speed_mph"].to_numpy(np.float64)
+        self.throttle: FloatArray = log.rows["throttle"].to_numpy(np.float64)
         self.three_cameras = bool(figures.sides)
 
     @property
@@ -142,9 +188,24 @@ class Evidence:
         few = f"{count} rows are too few to judge the driving, expected {_FEWEST_ROWS}"
         return few if count < _FEWEST_ROWS else ""
 
+    def without(self, rows: BoolArray) -> "Evidence":
+        """Return the evidence after rows, (rows,), are deleted."""
+        left, table = np.flatnonzero(~rows), self.log.rows
+        deleted = pd.concat([self.log.deleted, table[rows]])
+        log = replace(self.log, rows=table.iloc[left].reset_index(drop=True), deleted=deleted)
+        return Evidence(log, self.figures.of_rows(left), lambda row: self._read_frame(int(left[row])))
+
+    def with_steering(self, steering: FloatArray) -> "Evidence":
+        """Return the evidence after the steering, (rows,), is corrected."""
+        changed = copy(self)
+        changed.steering, changed.log = steering, replace(self.log, rows=self.log.rows.assign(steering=steering))
+        for name in ("agreement", "compared", "disagrees"):
+            changed.__dict__.pop(name, None)
+        return changed
+
     @cached_property
     def turns(self) -> Turns:
-        return Turns.of(self.figures.turns.shifts[1:], self._follows)
+        return Turns.of(self.figures.turns.shifts[1:], self.follows)
 
     @property
     def middles(self) -> FloatArray:
@@ -160,8 +221,8 @@ class Evidence:
         """Return the rows in which the car stands, (rows,), by its speed, or by its throttle if speeds are unknown."""
         if self.has_speed:
             return np.asarray(self.speed_mph <= _LEAST_MPH)
-        throttle = self.log.rows["throttle"].to_numpy(np.float64)
-        return np.asarray((throttle <= _LEAST_THROTTLE) & bool((throttle > _LEAST_THROTTLE).any()))
+        still = np.abs(self.throttle) <= _LEAST_THROTTLE  # some cars drive forwards with a negative one
+        return np.asarray(still & (not still.all()))
 
     def curvature(self, smooth_seconds: float = _SMOOTH_SECONDS) -> FloatArray:
         """Return how sharply the camera turned, (steps,): pixels a second, divided by the speed in mph if it is known.
@@ -212,21 +273,46 @@ class Evidence:
         steps = np.flatnonzero(self.turns.usable & np.isfinite(steering))
         return steps, self.curvature(smooth_seconds)[steps], steering[steps]
 
-    def moved_after(self, row: int) -> tuple[FloatArray, FloatArray]:
-        """Return points of a row's centre frame and how they move to the next, (points, 2) each; none if unreadable."""
-        before, after, shift = self._read_frame(row), self._read_frame(row + 1), self.figures.turns.shifts[row + 1]
-        if before is None or after is None or not np.isfinite(shift.right):
+    def followed(self, row: int, to: int) -> tuple[FloatArray, FloatArray]:
+        """Return points of a row's frame and how they move to another row's, (points, 2) each; none if unreadable."""
+        before, after = self._read_frame(row), self._read_frame(to)
+        if before is None or after is None:
             return np.zeros((0, 2)), np.zeros((0, 2))
-        return follow_points(before, after, shift)
+        return follow_points(before, after, shift_between(before, after))
+
+    def goes_on(self, row: int, to: int) -> bool:
+        """Return whether a picture goes on in another: points can be followed, or the colours hardly change."""
+        followed = len(self.followed(row, to)[0])
+        return (
+            followed > _CUT_SHARE * self.usual.points or self._difference(row, to) < _CUT_TIMES * self._usual_difference
+        )
+
+    def _difference(self, row: int, to: int) -> float:
+        """Return the mean difference of two reduced frames, 0 to 255; NaN if one cannot be read."""
+        before, after = self._read_frame(row), self._read_frame(to)
+        if before is None or after is None:
+            return math.nan
+        return float(np.abs(resized(before, _THUMBNAIL).astype(np.float64) - resized(after, _THUMBNAIL)).mean())
+
+    @cached_property
+    def _usual_difference(self) -> float:
+        rows = np.flatnonzero(self.follows)[:: max(1, len(self.follows) // _MAX_PAIRS)].tolist()
+        return float(np.nanmedian([self._difference(row, row + 1) for row in rows]))
 
     @cached_property
     def moved(self) -> list[tuple[FloatArray, FloatArray]]:
-        """Return moved_after() rows after which the camera hardly turns, spread over the recording."""
+        """Return points followed from rows after which the camera hardly turns, spread over the recording."""
         straight = np.flatnonzero(self.turns.straight)
         if not len(straight):
             return []
         places = np.linspace(0, len(straight) - 1, _MAX_PAIRS).astype(int)
-        return [self.moved_after(row) for row in np.unique(straight[places]).tolist()]
+        return [self.followed(row, row + 1) for row in np.unique(straight[places]).tolist()]
+
+    @cached_property
+    def usual(self) -> Followed:
+        """Return how many points can usually be followed to the next row."""
+        counts = np.median([Followed.of(moved) for _, moved in self.moved] or [Followed(0, 0, 0.0)], axis=0)
+        return Followed(int(counts[0]), int(counts[1]), float(counts[2]))
 
     @cached_property
     def heading(self) -> Heading | None:
@@ -240,22 +326,83 @@ class Evidence:
             return None
         if curvature.std() < 1e-6 or self.steering.std() < 1e-3:
             return None
-        found = _correlations(curvature[usable], self.steering_after(_LAGS)[:, usable])
+        reach = max(_NEAR_SECONDS, min(_FAR_SECONDS, (1 - _LEAST_SHARE) * float(self.seconds[-1])))
+        lags = np.arange(-reach, reach + _COARSE_STEP, _COARSE_STEP)
+        found = np.concatenate([
+            _correlations(curvature[usable], self.steering_after(part)[:, usable], _LEAST_SHARE * usable.sum())
+            for part in np.array_split(lags, 1 + len(lags) // _LAGS_AT_ONCE)
+        ])  # fmt: skip
         # the sign is taken near lag 0, since a bend in the other direction may follow a second later
-        usual = found[np.abs(_LAGS) <= _NEAR_SECONDS]
-        sign = np.sign(usual[np.argmax(np.abs(usual))]) or 1.0
-        about, r = _top_lag(_LAGS, sign * found), float(sign * (sign * found).max())
+        usual, near = found[np.abs(lags) <= _SHIFT_SECONDS], np.abs(lags) <= _NEAR_SECONDS
+        sign = float(np.sign(usual[np.argmax(np.abs(usual))])) or 1.0
+        best, rival = (int(np.argmax(np.where(at, one * found, -1.0))) for at, one in ((near, sign), (~near, 1.0)))
+        r, other = float(found[best]), 0.0 if near.all() else float(found[rival])
+        clearer = other > _FAR_SURE and _transformed(other) > _transformed(abs(r)) + _FAR_GAIN
+        if clearer and abs(lags[rival]) < _FAR_REACH * self.seconds[-1]:
+            best, r, other = rival, other, abs(r)
+        if not r:
+            return None
+        about = float(lags[best])
+        steps, curvature, steering = self.paired(about)
+        spread = block_jackknife(
+            np.arange(len(steps)),
+            BLOCKS,
+            lambda part: _transformed(correlation(curvature[part], steering[part])),
+        )
         # different lags compare different steps; nearby lags compare nearly the same
-        near = _LAGS[np.abs(_LAGS - about) <= _NEAR_SECONDS]
-        curvature, steering = self.curvature(FINE_SECONDS), self.steering_after(near, FINE_SECONDS)
-        steps = np.flatnonzero(usable & np.isfinite(steering).all(axis=0))
+        shifts = about + _LAG_STEP * np.arange(-_SHIFT_STEPS, _SHIFT_STEPS + 1, dtype=np.float64)
+        sharp, after = self.curvature(FINE_SECONDS), self.steering_after(shifts, FINE_SECONDS)
+        steps = np.flatnonzero(usable & np.isfinite(after).all(axis=0))
         if len(steps) < FEWEST_STEPS:
-            return Agreement(r, about, _NEAR_SECONDS)
+            return Agreement(r, about, _SHIFT_SECONDS, spread, other)
 
-        def best(steps: IndexArray) -> float:
-            return _top_lag(near, np.sign(r) * _correlations(curvature[steps], steering[:, steps]))
+        def lag_of(steps: IndexArray) -> float:
+            return float(shifts[0] + _LAG_STEP * top_of(np.sign(r) * _correlations(sharp[steps], after[:, steps], 0)))
 
-        return Agreement(r, best(steps), block_jackknife(steps, BLOCKS, best))
+        return Agreement(r, lag_of(steps), block_jackknife(steps, BLOCKS, lag_of), spread, other)
+
+    @cached_property
+    def compared(self) -> tuple[IndexArray, FloatArray, FloatArray]:
+        """Return steps, curvature and steering as paired() at the lag of the agreement; none without one."""
+        return self.paired(self.agreement.lag) if self.agreement else (np.zeros(0, np.int64), *np.zeros((2, 0)))
+
+    def agrees(self, first: int, last: int) -> bool:
+        """Return whether the steering clearly follows the turns of the camera from one row to another."""
+        steps, curvature, steering = self.compared
+        part = (steps >= first) & (steps < last)
+        return part.sum() >= FEWEST_STEPS and (correlation(curvature[part], steering[part]) or 0.0) > _FOLLOWS
+
+    @cached_property
+    def disagrees(self) -> BoolArray:
+        """Return the rows, (rows,), of parts in which the steering does not follow the turns as it does elsewhere.
+
+        In these it misses what the turns mean, by more than good recordings do, summed over the part.
+        """
+        disagrees = np.zeros(len(self.numbers), np.bool_)
+        steps, curvature, steering = self.compared
+        if len(steps) < FEWEST_STEPS:
+            return disagrees
+        slope, offset, _ = robust_line(curvature, steering)
+        errors = (steering - slope * curvature - offset) / self.steering.std()
+        missed = (np.minimum(errors**2, _MOST_MISSED) - _MISSED) * np.diff(self.seconds)[steps]
+        for _ in range(_MOST_PARTS):
+            first, last, total = highest_run(missed)
+            if total < MISSED_SECONDS:
+                break
+            part = slice(first, last + 1)
+            if (correlation(curvature[part], steering[part]) or 0.0) < _FOLLOWS:
+                disagrees[steps[first] : steps[last] + 2] = True
+            missed[part] = np.minimum(missed[part], 0.0)
+        return disagrees
+
+    @cached_property
+    def grows(self) -> float | None:
+        return share_that_grows(self.moved)
+
+    @property
+    def drives_backwards(self) -> bool:
+        """Return whether the pictures surely shrink from row to row."""
+        return self.grows is not None and self.grows < BACKWARDS
 
     @property
     def is_upside_down(self) -> bool:
@@ -263,17 +410,18 @@ class Evidence:
         heading, agreement = self.heading, self.agreement
         if heading is None or heading.row <= _LOWEST_ROW or heading.agreeing <= _LEAST_SEEN:
             return False
-        return agreement is None or not agreement.is_clear or agreement.correlation <= 0
+        return agreement is None or not agreement.is_clear
 
 
-def _top_lag(lags: FloatArray, heights: FloatArray) -> float:
-    return float(lags[0] + _LAG_STEP * top_of(heights))
+def _transformed(r: float | None) -> float:
+    """Return Fisher's transform of a correlation, 0 for None."""
+    return math.atanh(max(-_MOST, min(_MOST, r or 0.0)))
 
 
-def _correlations(curvature: FloatArray, steering: FloatArray) -> FloatArray:
+def _correlations(curvature: FloatArray, steering: FloatArray, least: float) -> FloatArray:
     """Return the correlation with each shift of the steering, (lags, steps), NaN if unknown; 0 for too few steps."""
     known = np.isfinite(steering)
     return np.array([
-        (correlation(curvature[at], shifted[at]) or 0.0) if at.sum() >= FEWEST_STEPS else 0.0
+        (correlation(curvature[at], shifted[at]) or 0.0) if at.sum() >= max(least, FEWEST_STEPS) else 0.0
         for at, shifted in zip(known, steering, strict=True)
     ])  # fmt: skip

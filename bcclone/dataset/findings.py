@@ -44,6 +44,17 @@ class Finding:
     unit: str = ""
     usable: bool = False
 
+    @property
+    def deletes(self) -> bool:
+        """Return whether its remedy is to delete its rows."""
+        return bool(self.rows) and "--delete" in self.remedy
+
+    def with_rows(self, rows: Sequence[tuple[int, int]]) -> Self:
+        """Return the finding with its rows and these ones, and the remedy for all."""
+        numbers = np.concatenate([np.arange(first, last + 1) for first, last in (*self.rows, *rows)])
+        spans = tuple(runs(numbers))
+        return replace(self, rows=spans, remedy=self.remedy.replace(delete_rows(self.rows), delete_rows(spans)))
+
     def as_text(self) -> str:
         spans = ", ".join(f"{first}" if first == last else f"{first}-{last}" for first, last in self.rows[:_MAX_SPANS])
         more = f" and {len(self.rows) - _MAX_SPANS} more spans" if len(self.rows) > _MAX_SPANS else ""
@@ -52,10 +63,8 @@ class Finding:
 
 
 def delete_rows(spans: Sequence[tuple[int, int]]) -> str:
-    """Return the remedy for rows that cannot be used: delete the longest span, and the other ones."""
-    first, last = max(spans, key=lambda span: span[1] - span[0])
-    others = "" if len(spans) == 1 else f", and the other {len(spans) - 1} spans"
-    return f"bcclone edit RECORDING --delete {first} {last}{others}"
+    """Return the remedy for rows that cannot be used."""
+    return f"bcclone edit RECORDING {' '.join(f'--delete {first} {last}' for first, last in spans)}"
 
 
 @dataclass(frozen=True)
@@ -97,8 +106,9 @@ class Diagnosis:
         names = ", ".join(finding.fault for finding in self.findings)
         if not self.coverage:
             return names or "not judged"
+        topics = ", ".join(line.partition(":")[0] for line in self.unknown)
         return f"{names or 'no fault found'}; {self.usable_seconds:.0f} s of driving can be used" + (
-            " as they are" if names else ""
+            " as they are" if names else f"; not judged: {topics}" if topics else ""
         )
 
     def of_recording(self, name: str) -> Self:

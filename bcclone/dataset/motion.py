@@ -28,6 +28,7 @@ _WINDOW = (11, 11)
 _SAME = 0.3  # pixels by which a point may miss its place when it is followed there and back
 _LEAST_MOVE, _MAX_MOVE = 1.0, 30.0
 _FEWEST_MOVES = 100
+_FEWEST_POINTS, _FEWEST_FRAMES = 8, 20  # of a frame; to tell forwards from backwards
 _PARTS, _FEWEST_PARTS = 6, 3  # of the frames, one after the other
 _WIDE, _STEPS = 3.0, 8  # pixels, steps of the robust fit
 _ROUNDS, _ROUNDS_OF_PARTS = 8, 3  # of the fit and the turns
@@ -52,6 +53,11 @@ class TurnMeter:
         """Measure the next frame, RGB uint8 (160, 320, 3); None for one that cannot be read."""
         before, self._last = self._last, None if frame is None else _reduced(frame[_FAR])
         self.shifts.append(Shift() if before is None or self._last is None else _shift(before, self._last))
+
+
+def shift_between(before: Image, after: Image) -> Shift:
+    """Return how far distant objects are moved in the second of two frames."""
+    return _shift(_reduced(before[_FAR]), _reduced(after[_FAR]))
 
 
 def side_shift(center: Image, side: Image) -> Shift:
@@ -169,6 +175,19 @@ class Followed(NamedTuple):
 
 def _is_clear(lengths: FloatArray) -> BoolArray:
     return (lengths > _LEAST_MOVE) & (lengths < _MAX_MOVE)
+
+
+def share_that_grows(followed: Sequence[tuple[FloatArray, FloatArray]]) -> float | None:
+    """Return the share of the frames that grow towards the next one, as they do when the car drives forwards.
+
+    followed: as in focus_of_expansion(). None if points can be followed in too few frames.
+    """
+    grows = []
+    for points, moved in followed:
+        if len(points) >= _FEWEST_POINTS:
+            away, apart = points - np.median(points, axis=0), moved - np.median(moved, axis=0)
+            grows.append(bool(np.median(np.sum(away * apart, axis=1)) > 0))
+    return float(np.mean(grows)) if len(grows) >= _FEWEST_FRAMES else None
 
 
 def focus_of_expansion(followed: Sequence[tuple[FloatArray, FloatArray]], rounds: int = _ROUNDS) -> Heading | None:

@@ -1,16 +1,17 @@
-"""Judge pictures, rows and cameras, evidence -> findings: dark, blurred and frozen frames, clock jumps, poses."""
+"""Judge pictures, rows and cameras, evidence -> findings: dark, frozen and foreign frames, clock jumps, poses."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from bcclone.dataset.evidence import Evidence
+from bcclone.dataset.evidence import MISSED_SECONDS, Evidence
 from bcclone.dataset.findings import Finding, delete_rows
 from bcclone.dataset.geometry import FOCAL_PX, VANISHING_ROW
 from bcclone.dataset.images import FRAME_WIDTH
 from bcclone.dataset.motion import Followed, Heading, Shift
 from bcclone.dataset.statistics import runs
+from bcclone.system.arrays import BoolArray, IndexArray
 
 _DARK, _BRIGHT = 14.0, 238.0  # means of 0 to 255
 _MAX_WHITE = 0.6
@@ -21,11 +22,12 @@ _JUMP_STEPS, _JUMP_SECONDS = 8.0, 1.0
 _MAX_PAUSES = 30
 _FEWEST_POINTS, _ALIKE, _MOVING = 8, 0.6, 0.3  # of the usual number of points, and of those that move
 _FARTHER = 2.0  # than points move nearby
+_CUT_MATCH, _NEARBY_ROWS = 0.4, 10  # a better match goes on; of a picture that goes on after foreign ones
 _MAX_TURNED_PX, _MAX_TURNED_SIMULATOR_PX = 19.0, 12.0
 _MAX_TILTED_PX = 9.0  # of the simulator's camera; those of other cars are mounted in many ways
 _LEAST_AGREEING = 0.12  # of the movements
 _MAX_COLUMN_ERROR = 12.0  # pixels
-_MAX_ROLL = 6.0
+_MAX_ROLL = 3.5
 _LEAST_MATCH, _LEAST_APART_PX, _MAX_APART_PX = 0.12, 6.0, 40.0
 _FEWEST_ROWS = 20
 _NEARBY, _MAX_OPPOSITE = 12, 0.5  # rows that were looked at, and the share of them
@@ -34,18 +36,10 @@ _REMOUNT = "mount the camera again, and record again; or turn the frames back by
 
 def unusable_pictures(evidence: Evidence) -> Iterator[Finding]:
     """Yield the faults of single pictures. With too few rows, frozen frames are not reported."""
-    mean, white, sharpness = np.array(evidence.figures.looks).T
+    unreadable, dark, bright, blurred = _unusable(evidence)
     frozen = evidence.figures.frozen & ~evidence.stands & (not evidence.too_few)
-    readable = np.isfinite(mean)
-    dark = readable & (mean < _DARK)
-    bright = readable & ((mean > _BRIGHT) | (white > _MAX_WHITE))
-    usable = readable & ~dark & ~bright
-    blurred = np.zeros(len(mean), np.bool_)
-    if usable.any():
-        usual = float(np.percentile(sharpness[usable], 75))
-        blurred = usable & (sharpness < max(_BLURRED * usual, _LEAST_SHARP))
     for fault, rows, most, what in (
-        ("unreadable", ~readable, 0.0, "cannot be read"),
+        ("unreadable", unreadable, 0.0, "cannot be read"),
         ("dark", dark, _MAX_SHARE, "are black, or nearly so"),
         ("over-exposed", bright, _MAX_SHARE, "are white, or nearly so"),
         ("blurred", blurred, _MAX_SHARE, "are blurred"),
@@ -61,6 +55,65 @@ def unusable_pictures(evidence: Evidence) -> Iterator[Finding]:
             remedy = "record with a camera that gives each row a new, clear picture"
         text = f"the pictures of {int(rows.sum())} rows ({share:.0%}) {what}"
         yield Finding(fault, text, remedy, spans, share, unit="share of the rows")
+
+
+def _unusable(evidence: Evidence) -> tuple[BoolArray, BoolArray, BoolArray, BoolArray]:
+    """Return which pictures are unreadable, dark, over-exposed, blurred, (rows,) each."""
+    mean, white, sharpness = np.array(evidence.figures.looks).T
+    readable = np.isfinite(mean)
+    dark = readable & (mean < _DARK)
+    bright = readable & ((mean > _BRIGHT) | (white > _MAX_WHITE))
+    usable = readable & ~dark & ~bright
+    usual = float(np.percentile(sharpness[usable], 75)) if usable.any() else 0.0
+    return ~readable, dark, bright, usable & (sharpness < max(_BLURRED * usual, _LEAST_SHARP))
+
+
+def foreign_pictures(evidence: Evidence) -> Iterator[Finding]:
+    """Yield a fault for pictures of another drive, which do not go on from the row before, although no time passes.
+
+    A picture that goes on from one of a few rows earlier shows that those between are foreign. So is a longer piece
+    whose pictures the steering does not follow, or, if it is cut off at both ends, cannot be seen to follow.
+    """
+    foreign, deleted = np.ones(len(evidence.numbers), np.bool_), np.diff(evidence.numbers) > 1
+    seconds = float(np.median(np.diff(evidence.seconds)))
+    for rows in _pieces(evidence):
+        first, last = int(rows[0]), int(rows[-1])
+        ends = [row for row in (first - 1, last) if 0 <= row < len(deleted)]
+        cuts = evidence.follows[ends]
+        is_cut_off = len(ends) == 2 and bool((cuts | deleted[ends]).all())
+        disagrees = evidence.disagrees[rows].sum() * seconds > MISSED_SECONDS
+        is_foreign = cuts.any() and (is_cut_off or disagrees) and not evidence.agrees(first, last)
+        foreign[rows] = is_foreign and len(rows) < len(foreign) / 2
+    if foreign.any():
+        spans, count = tuple(runs(evidence.numbers[foreign])), int(foreign.sum())
+        text = "the pictures belong to another drive: they do not go on from the row before, although no time passes"
+        yield Finding("foreign-pictures", text, delete_rows(spans), spans, float(count), unit="rows")
+
+
+def _pieces(evidence: Evidence) -> Iterator[IndexArray]:
+    """Yield the rows of each piece of the recording whose pictures go on, but for some foreign ones between."""
+    shown = ~np.any(_unusable(evidence)[:3], axis=0)
+    unclear = np.flatnonzero(evidence.follows & (evidence.turns.match < _CUT_MATCH) & shown[1:] & shown[:-1])
+    cuts = [row for row in unclear.tolist() if not evidence.goes_on(row, row + 1)]
+    begins = np.unique(np.append(np.flatnonzero(~evidence.follows), np.array(cuts, int)) + 1)
+    parts = np.split(np.arange(len(evidence.numbers)), begins)
+    while parts:
+        piece = parts.pop(0)
+        while (later := _next_part(evidence, int(piece[-1]), parts)) is not None:
+            piece = np.concatenate([piece, parts[later]])
+            del parts[: later + 1]
+        yield piece
+
+
+def _next_part(evidence: Evidence, last: int, parts: Sequence[IndexArray]) -> int | None:
+    """Return the first part of the pictures, but for the next one, that goes on from a row shortly before."""
+    for number, part in enumerate(parts):
+        first = int(part[0])
+        if first - last > _NEARBY_ROWS or evidence.stretch[first] != evidence.stretch[last]:
+            return None
+        if number and evidence.goes_on(last, first):
+            return number
+    return None
 
 
 def rows_out_of_order(evidence: Evidence) -> Iterator[Finding]:
@@ -83,15 +136,13 @@ def clock_jumps(evidence: Evidence) -> Iterator[Finding]:
     If fewer points than usual can be followed in the rows before and after a pause, as in a sharp bend, these rows are
     the measure. After a real pause, the few wrongly matched points seem to move much farther.
     """
-    numbers, steps = evidence.numbers, np.diff(evidence.times_ms) / 1000
-    counts = np.median([Followed.of(moved) for _, moved in evidence.moved] or [Followed(0, 0, 0.0)], axis=0)
-    usual = Followed(int(counts[0]), int(counts[1]), float(counts[2]))
+    numbers, steps, usual = evidence.numbers, np.diff(evidence.times_ms) / 1000, evidence.usual
     is_long = steps > max(_JUMP_STEPS * float(np.median(steps)), _JUMP_SECONDS)
     pauses = np.flatnonzero(is_long & (np.diff(numbers) == 1))[:_MAX_PAUSES]
     jumps = []
     for pause in pauses.tolist() if usual.points >= _FEWEST_POINTS else []:
         rows = [pause, *(row for row in (pause - 1, pause + 1) if 0 <= row < len(steps))]
-        there, *around = (Followed.of(evidence.moved_after(row)[1]) for row in rows)
+        there, *around = (Followed.of(evidence.followed(row, row + 1)[1]) for row in rows)
         points, moving = np.minimum(usual[:2], np.mean(around, axis=0)[:2])
         alike = there.points > max(_ALIKE * points, _FEWEST_POINTS) and there.moving > _MOVING * moving
         if alike and there.pixels < _FARTHER * max(usual.pixels, *(one.pixels for one in around)):
@@ -120,10 +171,18 @@ def camera_pose(evidence: Evidence) -> Iterator[Finding]:
             unit="degrees",
         )
         return
+    if evidence.drives_backwards:
+        yield Finding(
+            "backwards",
+            f"the pictures grow in {evidence.grows:.0%} of the rows, as if the car drove backwards, expected most",
+            "leave out what was driven backwards; or the pictures are in the opposite order: number them the other way",
+            value=evidence.grows,
+            unit="share of the rows",
+        )
     if evidence.heading and is_trusted(evidence.heading):
         yield from _direction(evidence.heading, evidence.three_cameras)
     roll = evidence.turns.roll_degrees()
-    if roll and abs(roll[0]) > _MAX_ROLL + 2 * roll[1]:
+    if roll and abs(roll[0]) > _MAX_ROLL + 1.5 * roll[1]:
         side = "right" if roll[0] > 0 else "left"
         text = f"the camera leans to the {side} by {abs(roll[0]):.0f} degrees (standard error {roll[1]:.1f})"
         yield Finding("rolled", text, _REMOUNT, (), *roll, unit="degrees to the right", usable=True)
@@ -195,4 +254,4 @@ def _side(shift: Shift) -> int:
 
 
 # in the order in which they are reported
-PICTURE_FAULTS = unusable_pictures, rows_out_of_order, clock_jumps, exchanged_cameras, camera_pose
+PICTURE_FAULTS = foreign_pictures, unusable_pictures, rows_out_of_order, clock_jumps, exchanged_cameras, camera_pose

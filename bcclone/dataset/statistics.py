@@ -1,4 +1,4 @@
-"""Statistics of curves: correlation, robust lines, tops, the jackknife; indices: evenly spread, and runs of them."""
+"""Statistics of curves: correlation, robust lines, tops, the jackknife; of values; of indices: spread evenly, runs."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -22,6 +22,21 @@ def runs(numbers: npt.NDArray[np.integer[Any]], gap: int = 1) -> Iterator[tuple[
     ends = np.flatnonzero(np.diff(rising) > gap)
     if len(rising):
         yield from zip(rising[np.append(0, ends + 1)].tolist(), rising[np.append(ends, -1)].tolist(), strict=True)
+
+
+def highest_run(values: FloatArray) -> tuple[int, int, float]:
+    """Return the first and the last index of the successive values with the greatest sum, and this sum."""
+    sums = np.append(0.0, np.cumsum(values))
+    above = sums - np.minimum.accumulate(sums)
+    after = int(np.argmax(above))
+    return int(np.argmin(sums[: after + 1])), after - 1, float(above[after])
+
+
+def most_frequent(values: FloatArray) -> tuple[float, float, str]:
+    """Return the most frequent value, rounded to four decimals, its share of the rows, and this share in words."""
+    levels, counts = np.unique(np.round(values, 4) + 0.0, return_counts=True)
+    share = float(counts.max() / len(values))
+    return float(levels[np.argmax(counts)]), share, "every row" if share == 1 else f"{share:.1%} of the rows"
 
 
 def varies(values: FloatArray) -> bool:

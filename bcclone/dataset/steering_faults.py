@@ -4,23 +4,60 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from bcclone.dataset.evidence import BLOCKS, CLEAR, FEWEST_STEPS, FINE_SECONDS, MAX_LAG_ERROR, UNRELATED, Evidence
+from bcclone.dataset.evidence import (
+    BLOCKS,
+    CLEAR,
+    FINE_SECONDS,
+    MAX_LAG_ERROR,
+    Agreement,
+    Evidence,
+)
 from bcclone.dataset.findings import Finding, delete_rows
-from bcclone.dataset.statistics import block_jackknife, correlation, robust_line, runs
+from bcclone.dataset.statistics import block_jackknife, most_frequent, robust_line, runs
+from bcclone.recording import MAX_ADVANCE
+from bcclone.recording.edits import ADVANCE, Edit, Edits
+from bcclone.recording.log import corrected_steering
 from bcclone.system.arrays import IndexArray
 
 _USUAL_LAG = -0.1  # seconds from the turn to the steering: the car turns after it is steered
 _EARLIEST, _LATEST = -0.35, 0.05  # as untouched recordings have it, and a margin: benchmarks/lab-log/2026-11.md
-_PART_SECONDS = 8.0
-_LESS, _WRONG = 0.3, 0.4  # correlation than in the better parts; error of the steering, of its standard deviation
 _MAX_BIAS = 0.15
-_FEWEST_LEVELS = 5
+_FEWEST_LEVELS, CONSTANT = 5, 0.99  # values; share of the rows with one value
 _DEVICE_STEP, _GENTLE_STEPS = 0.05, 2.5  # a gentle drive uses few of the steps of 0.05 or 0.1 of a keyboard or stick
 _FULL = 0.98  # of the largest steering that a log can hold
 _CLIPPED_SHARE = 0.04  # of the turning rows at the largest value
 _SHARPER, _CLEARLY_SHARPER = 1.02, 1.2  # bends than the largest value means; at the end of a stick the ratio is 1
 _COARSE_LEVELS = 20
-_LEAST_STEERING = 0.02
+_LEAST_STEERING, _CHANGES_MPH, _FEWEST_STEERED = 0.02, 1.0, 50
+
+
+def constant_steering(evidence: Evidence) -> Iterator[Finding]:
+    """Yield a fault if there is nothing to learn from the steering."""
+    value, share, rows = most_frequent(evidence.steering)
+    if share > CONSTANT and len(evidence.steering) >= _FEWEST_STEERED:
+        yield Finding(
+            "constant-steering",
+            f"the steering is {value:g} in {rows}",
+            "look where the steering was lost: name its column to bcclone import, or record again",
+            value=value,
+            unit="steering",
+        )
+
+
+def constant_throttle(evidence: Evidence) -> Iterator[Finding]:
+    """Yield a fault if the simulator's car changes its speed at the same throttle, below full; tables may lack it."""
+    value, share, rows = most_frequent(evidence.throttle)
+    changes = evidence.three_cameras and np.ptp(evidence.speed_mph) > _CHANGES_MPH
+    if share > CONSTANT and abs(value) < _FULL and changes:
+        yield Finding(
+            "constant-throttle",
+            f"the throttle is {value:g} in {rows}, although the car changes its speed",
+            "train the steering alone, as model.py does, or with the speed: --predict speed; for --predict throttle, "
+            "record again",
+            value=value,
+            unit="throttle",
+            usable=True,
+        )
 
 
 def few_steps(evidence: Evidence) -> Iterator[Finding]:
@@ -70,7 +107,7 @@ def clipped(evidence: Evidence) -> Iterator[Finding]:
 def _sharper_than_steered(evidence: Evidence, largest: float) -> float | None:
     """Return how much sharper the car turns at the largest steering than a line through the other rows predicts."""
     agreement = evidence.agreement
-    if agreement is None or not agreement.is_clear or agreement.correlation < 0:
+    if agreement is None or not agreement.is_clear:
         return None
     _, curvature, steering = evidence.paired(agreement.lag, FINE_SECONDS)
     top, others = np.abs(steering) > 0.97 * largest, np.abs(steering) < 0.9 * largest
@@ -82,50 +119,64 @@ def _sharper_than_steered(evidence: Evidence, largest: float) -> float | None:
 
 
 def steering_and_turns(evidence: Evidence) -> Iterator[Finding]:
-    """Yield faults found by comparing the steering with the camera's turns, unless the frames are upside down."""
+    """Yield faults found by comparing the steering with the camera's turns, unless the frames are upside down.
+
+    To correct the steering, or to delete rows, is a remedy if the steering then agrees.
+    """
     agreement = evidence.agreement
-    if agreement is None or evidence.is_upside_down:
+    if agreement is None or evidence.is_upside_down or evidence.drives_backwards:
         return
-    r, lag, error = agreement.correlation, agreement.lag, agreement.error
-    if agreement.is_clear and r < 0:
+    r, parts = agreement.correlation, tuple(runs(evidence.numbers[evidence.disagrees]))
+    if agreement.is_mirrored:
         text = f"the car turns to the other side than it is steered: correlation {r:.2f}, expected above {CLEAR}"
         yield Finding("mirrored", text, "bcclone edit RECORDING --mirror-steering", value=r)
-        return
-    # longer parts where few rows a second are recorded
-    part_seconds = max(_PART_SECONDS, 1.2 * FEWEST_STEPS * float(np.median(np.diff(evidence.seconds))))
-    parts = tuple(_parts_that_disagree(evidence, lag, part_seconds))
-    if parts and (agreement.is_clear or r > UNRELATED):
-        yield Finding(
-            "partly-unrelated",
-            f"in parts of {part_seconds:.0f} s or more the steering does not follow the turns of the camera; "
-            f"over all, the correlation is {r:.2f}",
-            delete_rows(parts),
-            parts,
-        )
-    elif not agreement.is_clear and r < UNRELATED:
+    elif agreement.is_unrelated:
         yield Finding(
             "unrelated",
             f"the steering does not follow the turns of the camera: correlation {r:.2f}, expected above {CLEAR}",
             "look whether the log belongs to these frames, and whether rows and frames are counted alike",
             value=r,
         )
-    if agreement.is_clear and error < MAX_LAG_ERROR and (lag > _LATEST + error or lag < _EARLIEST - error):
+    elif parts and (rest := evidence.without(evidence.disagrees).agreement) and rest.is_clear:
         yield Finding(
-            "late" if lag > _LATEST else "early",
-            f"the steering is recorded {abs(lag):.2f} s {'after' if lag > 0 else 'before'} the car turns (standard "
-            f"error {error:.2f}), expected {-_USUAL_LAG:.2f} s before, from {-_EARLIEST:.2f} s before to {_LATEST:.2f} "
-            "s after",
-            f"bcclone edit RECORDING --advance-steering {lag - _USUAL_LAG:.2f}",
-            value=lag - _USUAL_LAG,
-            uncertainty=error,
-            unit="seconds late",
+            "partly-unrelated",
+            f"in parts the steering does not follow the turns of the camera; over all, the correlation is {r:.2f}",
+            delete_rows(parts),
+            parts,
         )
     if agreement.is_clear:
-        yield from _bias(evidence, lag)
+        yield from _delay(evidence, agreement)
+        yield from _bias(evidence)
 
 
-def _bias(evidence: Evidence, lag: float) -> Iterator[Finding]:
-    steps, curvature, steering = evidence.paired(lag)
+def _delay(evidence: Evidence, agreement: Agreement) -> Iterator[Finding]:
+    lag, error = agreement.lag, agreement.error
+    if error >= MAX_LAG_ERROR or _EARLIEST - error <= lag <= _LATEST + error:
+        return
+    late = lag - _USUAL_LAG
+    remedy = f"the steering can be shifted by {MAX_ADVANCE:g} s at most; look whether log and frames begin together"
+    if abs(late) <= MAX_ADVANCE:
+        edits = Edits((Edit(ADVANCE, seconds=round(late, 2)),))
+        mended = evidence.with_steering(corrected_steering(evidence.log.rows, edits))
+        remedy = f"bcclone edit RECORDING --advance-steering {late:.2f}"
+        if mended.agreement is None or mended.agreement.is_unrelated:
+            remedy = "no shift mends it; look whether log and frames begin together, and record again"
+        elif parts := tuple(runs(mended.numbers[mended.disagrees])):
+            remedy += f"; then: {delete_rows(parts)}"
+    yield Finding(
+        "late" if lag > _LATEST else "early",
+        f"the steering is recorded {abs(lag):.2f} s {'after' if lag > 0 else 'before'} the car turns (standard "
+        f"error {error:.2f}), expected {-_USUAL_LAG:.2f} s before, from {-_EARLIEST:.2f} s before to {_LATEST:.2f} "
+        "s after",
+        remedy,
+        value=late,
+        uncertainty=error,
+        unit="seconds late",
+    )
+
+
+def _bias(evidence: Evidence) -> Iterator[Finding]:
+    steps, curvature, steering = evidence.compared
     if len(steps) < 100:
         return
 
@@ -148,33 +199,10 @@ def _bias(evidence: Evidence, lag: float) -> Iterator[Finding]:
         )
 
 
-def _parts_that_disagree(evidence: Evidence, lag: float, part_seconds: float) -> Iterator[tuple[int, int]]:
-    """Yield the spans of rows in which the steering follows the turns much less than elsewhere."""
-    steps, curvature, steering = evidence.paired(lag)
-    if len(steps) < FEWEST_STEPS:
-        return
-    slope, offset, _ = robust_line(curvature, steering)
-    errors = (steering - slope * curvature - offset) / evidence.steering.std()
-    middles = evidence.middles
-    starts = np.arange(middles[0], middles[-1] - part_seconds / 2, part_seconds / 2)
-    follows, wrong = np.full(len(starts), np.nan), np.zeros(len(starts))
-    for number, start in enumerate(starts):
-        part = (middles[steps] >= start) & (middles[steps] < start + part_seconds)
-        if part.sum() > FEWEST_STEPS:
-            follows[number] = correlation(curvature[part], steering[part]) or 0.0
-            wrong[number] = np.sqrt(np.mean(errors[part] ** 2))
-    if not np.isfinite(follows).any():
-        return
-    disagree = (wrong > _WRONG) & (follows < np.nanpercentile(follows, 75) - _LESS)
-    # parts overlap by half, so the one before or the one after must be wrong, too
-    around = np.pad(disagree, 1)
-    for first, last in runs(np.flatnonzero(disagree & (around[:-2] | around[2:]))):
-        rows = np.flatnonzero((evidence.seconds >= starts[first]) & (evidence.seconds <= starts[last] + part_seconds))
-        yield int(evidence.numbers[rows[0]]), int(evidence.numbers[rows[-1]])
-
-
 # in the order in which they are reported
 STEERING_FAULTS = (
+    constant_steering,
+    constant_throttle,
     few_steps,
     clipped,
     steering_and_turns,

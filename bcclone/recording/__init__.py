@@ -23,14 +23,16 @@ class EditSettings(Checked):
     """What to do with which rows of a recording; without an edit, the recording is only listed.
 
     recording: a folder with a driving_log.csv, or a CSV file. trim, delete, restore, show: two positions, the first
-    row and the last one, both included. A position is the number of a row in the order of time, from 1, such as "120";
-    seconds since the first row, such as "8.5s", where a pause counts 10 s at most; or "start" or "end".
+    row and the last one, both included; delete: or several such pairs. A position is the number of a row in the order
+    of time, from 1, such as "120"; seconds since the first row, such as "8.5s", where a pause counts 10 s at most; or
+    "start" or "end".
     """
 
     recording: str = argument("folder with a driving_log.csv, or a CSV file")
-    delete: Positions = setting(
+    delete: tuple[str, ...] = setting(
         (),
-        "leave out the rows from FROM to TO: row numbers, or seconds such as 8.5s, or start, or end",
+        "leave out the rows from FROM to TO: row numbers, or seconds such as 8.5s, or start, or end; repeatable",
+        unit="FROM TO",
         shown="none",
     )
     restore: Positions = setting((), "take back deleted rows from FROM to TO", shown="none")
@@ -58,6 +60,8 @@ class EditSettings(Checked):
         if len(self.edits) > 1:
             together = " and ".join(f"{{{name}}}" for name in self.edits)
             raise SettingError(f"{together} together, expected one edit at a time; run one after the other")
+        if len(self.delete) % 2:
+            raise SettingError("{delete} {last} without a second position, expected pairs", last=self.delete[-1])
         for name in ("delete", "restore", "trim", "show"):
             for position in getattr(self, name):
                 if not _POSITION.fullmatch(position):

@@ -183,8 +183,11 @@ class _Recorded:
         if not (positions := settings.delete or settings.restore or settings.trim):
             return self.edits
         kind = DELETE if settings.delete else RESTORE if settings.restore else TRIM
-        images, (first, last) = self.rows["center"].tolist(), self.range_of(positions)
-        ranges = [(0, first - 1), (last + 1, len(images) - 1)] if kind == TRIM else [(first, last)]
+        images = self.rows["center"].tolist()
+        ranges = [self.range_of(positions[at : at + 2]) for at in range(0, len(positions), 2)]
+        if kind == TRIM:
+            ((first, last),) = ranges
+            ranges = [(0, first - 1), (last + 1, len(images) - 1)]
         spans = tuple((images[start], images[end]) for start, end in ranges if start <= end)
         after = Edits((*done, Edit(kind, spans))) if spans else self.edits
         if (after.deleted(self.times) == self.edits.deleted(self.times)).all():

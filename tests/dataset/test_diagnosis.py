@@ -14,7 +14,7 @@ from bcclone.dataset.findings import Coverage, advise
 from bcclone.dataset.motion import focus_of_expansion
 from bcclone.dataset.recoveries import MeasuredCorrection
 from bcclone.system.opencv import cv2
-from benchmarks.recording_faults import FAULTS, Recorded, load_recording
+from benchmarks.recording_faults import FAULTS, NAMES, Recorded, load_recording
 from tests.conftest import made_once, result_of, run_script
 from tests.recordings import rewrite
 
@@ -35,7 +35,9 @@ def winding(tmp_path_factory):
 @pytest.fixture(scope="session")
 def recorded(winding) -> Recorded:
     alone = load_recording(str(winding), str(winding))
-    return replace(alone, other_steering=alone.other_steering[::-1])
+    others = [np.roll(frame[:, ::-1], 1, axis=2) for frame in alone.other_frames]
+    other = np.concatenate([alone.other_steering[::2], alone.other_steering[1::2]])  # driven twice as fast
+    return replace(alone, other_steering=other, other_frames=others)
 
 
 def faults_of(recorded):
@@ -60,6 +62,10 @@ def test_nothing_is_found_in_an_untouched_recording(recorded):
         "mirrored steering, share",
         "early, seconds",
         "other log, share",
+        "rolled, seconds",
+        "backwards",
+        "lost steering",
+        "constant throttle",
         "bias",
         "few steps",
         "left and right exchanged, share",
@@ -75,12 +81,36 @@ def test_nothing_is_found_in_an_untouched_recording(recorded):
 )
 def test_a_fault_is_named(fault, recorded):
     finding, strengths, inject = FAULTS[fault]
-    assert finding in faults_of(inject(recorded, strengths[-1]))
+    found = faults_of(inject(recorded, strengths[-1]))
+    assert found & NAMES.get(finding, {finding})
+    assert finding == "mirrored" or "mirrored" not in found
 
 
-def test_a_correlation_at_an_unusual_lag_counts_only_if_it_is_sure():
-    found = [Agreement(r, lag, 0.05).is_clear for r, lag in ((-0.6, 0.1), (-0.6, 1.4), (-0.8, 1.4))]
-    assert found == [True, False, True]
+@pytest.mark.parametrize("fault", ["foreign frames, share", "scattered foreign frames, share"])
+def test_foreign_pictures_are_named_by_row_and_none_is_left(fault, recorded):
+    finding, strengths, inject = FAULTS[fault]
+    for strength in strengths[1:]:
+        changed = inject(recorded, strength)
+        (found,) = changed.diagnosis.findings
+        assert found.fault == finding
+        rows = np.concatenate([np.arange(first, last + 1) for first, last in found.rows])
+        assert set(changed.foreign + 1) <= set(rows)
+        assert len(rows) < 1.05 * len(changed.foreign) + 2
+        assert all(f"--delete {first} {last}" in found.remedy for first, last in found.rows)
+
+
+def test_a_correlation_counts_only_if_its_error_and_other_times_allow_it():
+    assert Agreement(0.8, 0.1, 0.05, 0.2).is_clear
+    assert not Agreement(0.8, 0.1, 0.05, 0.6).is_clear
+    assert Agreement(-0.9, 0.1, 0.05, 0.2).is_mirrored
+    assert Agreement(-0.55, 0.1, 0.05, 0.2).is_unrelated
+    by_chance = Agreement(-0.8, 0.1, 0.05, 0.2, rival=0.85)
+    assert by_chance.is_unrelated
+    assert not by_chance.is_mirrored
+    unsure = Agreement(0.5, 0.1, 0.05, 0.5)
+    assert not (unsure.is_clear)
+    assert not (unsure.is_mirrored)
+    assert not (unsure.is_unrelated)
 
 
 def test_the_pictures_of_a_car_that_stands_are_not_frozen(recorded):

@@ -45,8 +45,10 @@ def test_rows_are_deleted_restored_and_trimmed_by_number_and_taken_back(tmp_path
         do(tmp_path, undo=True)
     assert states == [6, 8, 7]
     assert content(tmp_path) == before
-    do(tmp_path, delete=("4", "4"))
-    assert content(tmp_path) != before
+    do(tmp_path, delete=("4", "4", "0.6s", "9"))
+    assert kept(tmp_path) == [1, 2, 3, 5, 6, 10]
+    with pytest.raises(SettingError, match="9 without a second position"):
+        do(tmp_path, delete=("4", "4", "9"))
     do(tmp_path, restore=("start", "end"))
     assert content(tmp_path) == before
 

@@ -146,9 +146,8 @@ DEFECTS = (
            "test_no_module_of_the_simulator_computes_with_functions_of_the_c_library"),
     # ---- the findings of --check
     Defect("a correlation of chance is taken for mirrored steering",
-           "bcclone/dataset/evidence.py", "return size > _SURE or (size > CLEAR and abs(self.lag) < _USUAL_SECONDS)",
-           "return size > CLEAR",
-           "tests/dataset/test_diagnosis.py::test_a_correlation_at_an_unusual_lag_counts_only_if_it_is_sure"),
+           "bcclone/dataset/evidence.py", "-max(_SURE, self.rival) and self.bound(2) < -_LEAST", "-CLEAR",
+           "tests/dataset/test_diagnosis.py::test_a_correlation_counts_only_if_its_error_and_other_times_allow_it"),
     Defect("the pictures of a car that stands are called frozen",
            "bcclone/dataset/picture_faults.py", "evidence.figures.frozen & ~evidence.stands", "evidence.figures.frozen",
            "tests/dataset/test_diagnosis.py::test_the_pictures_of_a_car_that_stands_are_not_frozen"),

@@ -83,11 +83,12 @@ class Findings:
     """Counts what an import takes and what it leaves out, and checks that enough is left.
 
     images_without_record, columns_left_out, notes: set by the reader of the source; frames_are_rows: count images
-    without a record as left out, as for a video.
+    without a record as left out, as for a video; forwards: 1, or -1 if the car drives forwards with a
+    negative throttle; direction: how that was found, in words.
     """
 
     def __init__(self, min_throttle: float | None = None) -> None:
-        self.min_throttle = min_throttle
+        self.min_throttle, self.forwards, self.direction = min_throttle, 1, ""
         self.images_without_record, self.frames_are_rows = 0, False
         self.columns_left_out: tuple[str, ...] = ()
         self.notes: list[str] = []
@@ -117,8 +118,9 @@ class Findings:
 
     def drives(self, row: ExchangedRow) -> bool:
         """Return whether a row has --min-throttle; counts the others."""
-        self._greatest_throttle = max(self._greatest_throttle, row.throttle)
-        drives = self.min_throttle is None or row.throttle >= self.min_throttle
+        throttle = self.forwards * row.throttle
+        self._greatest_throttle = max(self._greatest_throttle, throttle)
+        drives = self.min_throttle is None or throttle >= self.min_throttle
         self._below_min_throttle += not drives
         return drives
 
@@ -129,7 +131,7 @@ class Findings:
         self._times[row.recording].append(row.time_ms)
 
     def check(self, source: Path) -> None:
-        """Raise UserError if under 10 % of the rows are usable, --min-throttle not counted, or it leaves none."""
+        """Raise UserError if under 10 % of the rows are usable, or --min-throttle leaves less of these."""
         frames = self.images_without_record if self.frames_are_rows else 0
         usable, lost = len(self._numbers) + self._below_min_throttle, self.left_out.total() + frames
         if not usable and not lost:
@@ -142,10 +144,12 @@ class Findings:
                 f"{source}: {usable} of {usable + lost} rows can be used, expected a tenth or more ({reasons}){first}; "
                 "correct the source, or copy it again"
             )
-        if not self._numbers:
+        if self.min_throttle is not None and len(self._numbers) < max(_LEAST_SHARE * usable, 1):
+            least, greatest = self.forwards * self.min_throttle, self.forwards * self._greatest_throttle
             raise UserError(
-                f"{source}: no row has a throttle of {self.min_throttle:g} or more, the greatest is "
-                f"{self._greatest_throttle:g}; choose a smaller --min-throttle"
+                f"{source}: {len(self._numbers)} of {usable} rows have a throttle of {least:g} or "
+                f"{'more' if self.forwards > 0 else 'less'}, expected a tenth of them; the strongest is {greatest:g}"
+                f"{self.direction and f'; {self.direction}'}; choose a smaller --min-throttle, or leave it out"
             )
 
     def summary(self) -> Summary:
@@ -169,7 +173,7 @@ class Findings:
             below_min_throttle=self._below_min_throttle,
             standing=int(np.sum(np.abs(moves) < limit)) if np.any(moves) else None,
             columns_left_out=self.columns_left_out,
-            notes=tuple(self.notes),
+            notes=(*self.notes, *filter(None, [self.direction])),
             steering_mean=round(float(steering.mean()), 4),
             **rounded,
             **{kind: self.left_out[kind] for kind in KINDS},

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from bcclone.dataset.framing import FRAMING_NAME, Framing, read_framing
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, decode_image, decode_jpeg, encode_jpeg
+from bcclone.dataset.motion import follow_points, share_that_grows, shift_between
 from bcclone.lab.exchange.exchange_settings import IMPORT_FORMATS, ImportSettings
 from bcclone.lab.exchange.formats import EMPTY, MISSING, UNREADABLE, ExchangedRow, UnusableImage, format_named
 from bcclone.lab.exchange.labelled_video import VideoFrame
@@ -37,6 +38,7 @@ _EPOCH, _LAST = datetime(1970, 1, 1), datetime(9999, 1, 1)  # the times that the
 _LAST_MS = (_LAST - _EPOCH) // timedelta(milliseconds=1)
 _FRAME_SIZE = FRAME_WIDTH, FRAME_HEIGHT
 _TOGETHER = 8  # rows that a thread reads and converts at once
+_PAIRS, _FOLLOWING_MS, _LEAST_THROTTLE, _CLEAR_SHARE = 60, 300, 0.01, 0.75  # to tell forwards; of pairs that grow
 
 
 class _Prepared(NamedTuple):
@@ -127,6 +129,38 @@ def _as_recorded(image: bytes | VideoFrame, framing: Framing | None) -> tuple[by
         raise UnusableImage(UNREADABLE if image else EMPTY, f"its image cannot be read: {error}") from None
 
 
+def _set_forwards(findings: Findings, rows: Iterable[ExchangedRow], framing: Framing | None) -> None:
+    """Set the sign of the throttle with which the car drives forwards.
+
+    Where most rows have a negative one, the pictures of pairs of them are compared: they grow if the car drives
+    forwards.
+    """
+    least = max(findings.min_throttle or 0.0, _LEAST_THROTTLE)
+    pairs, positive, negative, every, last = list[tuple[ExchangedRow, ExchangedRow]](), 0, 0, 1, None
+    for row in rows:
+        positive += row.throttle >= least
+        negative += row.throttle <= -least
+        follows = last and last.recording == row.recording and 0 < row.time_ms - last.time_ms < _FOLLOWING_MS
+        if last and follows and max(last.throttle, row.throttle) <= -least and negative % every == 0:
+            pairs.append((last, row))
+            if len(pairs) > 2 * _PAIRS:
+                pairs, every = pairs[::2], 2 * every
+        last = row
+    if negative <= positive:
+        return
+    prepared = [[_prepare(framing, row) for row in pair] for pair in pairs]
+    usable = [pair for pair in prepared if not any(one.error for one in pair)]
+    frames = [[decode_jpeg(one.images["center"]) for one in pair] for pair in usable]
+    share = share_that_grows([follow_points(before, after, shift_between(before, after)) for before, after in frames])
+    said = "forwards or backwards: the pictures do not show it"
+    if share is not None and abs(share - 0.5) >= _CLEAR_SHARE - 0.5:
+        findings.forwards = -1 if share > 0.5 else 1
+        said = f"{'forwards' if share > 0.5 else 'backwards'}, as {len(frames)} pairs of pictures show"
+    findings.direction = f"throttle: {negative} rows have {-least:g} or less, {positive} have {least:g} or more; a " + (
+        f"negative one drives {said}"
+    )
+
+
 def write_recordings(
     rows: Iterable[ExchangedRow], folder: Path, findings: Findings, framing: Framing | None = None
 ) -> list[_ImportedRecording]:
@@ -207,6 +241,8 @@ def import_recording(settings: ImportSettings) -> ImportResult:
     findings = Findings(settings.min_throttle)
     framing = read_framing(settings.framing) if settings.framing else None
     with atomic.replacing_folder(output) as folder:
+        if settings.min_throttle is not None and settings.min_throttle >= 0:
+            _set_forwards(findings, format.read(settings, Findings()), framing)
         written = write_recordings(format.read(settings, findings), folder, findings, framing)
         findings.check(source)
         if format.name == "recording" and not any(each.converted for each in written):

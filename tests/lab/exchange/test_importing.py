@@ -348,8 +348,37 @@ def test_rows_without_throttle_are_counted_and_left_out_on_demand(tmp_path):
     result = imported(folder, tmp_path / "out", min_throttle=0.1)
     assert (result.rows, result.seen.below_min_throttle) == (1, 5)
     assert rows_of(tmp_path / "out")["throttle"].tolist() == [0.3]
-    with pytest.raises(UserError, match="no row has a throttle of 0.9 or more, the greatest is 0.3"):
+    with pytest.raises(UserError, match=r"0 of 6 rows have a throttle of 0.9 or more, .*; the strongest is 0.3"):
         imported(folder, tmp_path / "none", min_throttle=0.9)
+    assert not (tmp_path / "none").exists()
+
+
+def _approaching(speed):
+    """Return a function of the index of a row that returns a picture of a wall with spots, which comes nearer."""
+    wall = cv2.resize(np.random.default_rng(0).integers(0, 255, (60, 80, 3), np.uint8), (640, 480))
+
+    def picture(index):
+        half = 240 * 0.98 ** ((speed * index) % 40)
+        return cv2.resize(
+            wall[round(240 - half) : round(240 + half), round(320 - half) : round(320 + half)], (160, 120)
+        )
+
+    return picture
+
+
+@pytest.mark.parametrize(("speed", "forwards"), [(1, True), (-1, False)])
+def test_a_car_that_drives_forwards_with_a_negative_throttle_keeps_its_rows(speed, forwards, tmp_path):
+    throttle = {"user/throttle": lambda index: 0.3 if index % 50 == 0 else 0.0 if index % 10 == 0 else -0.4}
+    folder = make_tub(tmp_path / "tub", rows=100, pictures=_approaching(speed), **throttle, **{"user/angle": 0.1})
+    if forwards:
+        result = imported(folder, tmp_path / "out", min_throttle=0.05)
+        assert (result.rows, result.seen.below_min_throttle) == (90, 10)
+        assert set(rows_of(tmp_path / "out")["throttle"]) == {-0.4}
+        assert "a negative one drives forwards" in result.as_text()
+    else:
+        with pytest.raises(UserError, match=r"2 of 100 rows have a throttle of 0.05 or more.*drives backwards"):
+            imported(folder, tmp_path / "out", min_throttle=0.05)
+        assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
