@@ -31,10 +31,8 @@ _NO_STEERING = re.compile(r"torque|velocity|speed|accel|driver|override|(^|_)(ra
 _ANGLES = {"angle", "user_angle", "wheel_angle", "angle_deg", "angle_rad"}
 _PARTS = re.compile(r"\s*[;|]\s*|(?:(?<=\.jpg)|(?<=\.jpeg)|(?<=\.png))[\s,]+", re.IGNORECASE)
 
-_CAMERA_WORDS = {"left": "left", "right": "right"} | dict.fromkeys(
-    ("center", "centre", "central", "middle", "mid", "front", "forward"), "center"
-)
-_OTHER_CAMERAS = {"rear", "back", "backward", "behind", "side", "depth", "lidar", "semantic", "segmentation", "mask"}
+_CAMERAS = re.compile(r"(?:^|_)(left|right|cent(?:er|re|ral)|mid(?:dle)?(?![a-z])|front|forward)")
+_OTHER_CAMERAS = re.compile(r"(?:^|_)(?:rear|back|behind|side|depth|lidar|semantic|seg|mask)")
 
 
 @dataclass(frozen=True)
@@ -228,10 +226,11 @@ def unit_in_name(name: str, endings: Mapping[str, str]) -> str | None:
 
 def camera_in(text: str) -> str:
     """Return the camera that a text names: one of CAMERAS, "other", or "" where it names none, or several."""
-    words = set(plain(text).split("_"))
-    cameras = {_CAMERA_WORDS[word] for word in words & _CAMERA_WORDS.keys()}
-    cameras = cameras - {"center"} or cameras  # front_left is left
-    return "other" if words & _OTHER_CAMERAS else cameras.pop() if len(cameras) == 1 else ""
+    words = set(_CAMERAS.findall(plain(text)))
+    sides = words & {"left", "right"}  # front_left is left
+    if _OTHER_CAMERAS.search(plain(text)):
+        return "other"
+    return "center" if words and not sides else sides.pop() if len(sides) == 1 else ""
 
 
 def by_camera_in(texts: Mapping[str, str]) -> dict[str, str]:

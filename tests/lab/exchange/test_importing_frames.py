@@ -209,7 +209,7 @@ def make_cameras(
             ("{camera}/{number:03}.jpg", "channel,file,steering", "{camera},{image},{steering}"),
         ),
         ("rgb_left rgb_front rgb_right", ("{camera}_{number}.png", "file,steering", "{image},{steering}")),
-        ("left front right", ("{camera}/{number:04}.jpg", "cam,file,steering", "{camera},{name},{steering}")),
+        ("leftcam frontcam rightcam", ("{camera}/{number:04}.jpg", "cam,file,steering", "{camera},{name},{steering}")),
         ("left center right", ("{camera}_x{index}.{number}.jpg", "n,file,steering", "{number},{image},{steering}")),
     ],
 )
