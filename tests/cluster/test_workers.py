@@ -101,7 +101,7 @@ def test_a_worker_at_a_loopback_address_listens_there_alone():
 
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(await_others, WorkerSettings(tuple(both), 0), seconds=2)
-        wait_for(listens, seconds=10)
+        wait_for(listens)
         with pytest.raises(ConnectionRefusedError):
             connect("127.0.0.2")
         assert isinstance(waiting.exception(), UserError)

@@ -21,7 +21,7 @@ from tests.simulator.test_simulate import server, steer
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455
 
 
-def drive(*answers, patience_seconds=10.0):
+def drive(*answers, patience_seconds=60.0):
     with server(*answers) as port, connected("127.0.0.1", port) as connection:
         return UnityClient(connection, Still(20), patience_seconds=patience_seconds).drive()
 
@@ -55,9 +55,9 @@ UPGRADE = b"Upgrade: websocket\r\nConnection: Upgrade\r\n"
 HEAD = b"HTTP/1.1 101 Switching Protocols\r\n" + UPGRADE + b"Sec-WebSocket-Accept: ACCEPT\r\n"
 
 
-def connect(*chunks, timeout=5.0):
+def connect(*chunks):
     with answering(*chunks) as port:
-        UnitySocket("127.0.0.1", port, timeout).receive(5)
+        UnitySocket("127.0.0.1", port, 60.0).receive(60)
 
 
 def start(code, seconds=120.0):
