@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from tests.conftest import command, result_of, run_process
+from bcclone.system.output import locked
+from tests.conftest import command, result_of, run_process, run_script
 from tests.processes import said
 
 
@@ -86,3 +87,9 @@ def test_links_in_a_demo_of_somebody_else_lead_nowhere(tmp_path):
     (tmp_path / "linked" / "steps").symlink_to(tmp_path / "docs")
     assert "holds other files than those of a demo" in demo(tmp_path / "linked").stderr
     assert (tmp_path / "precious").read_text() == "mine"
+
+
+def test_two_demos_do_not_run_in_one_folder(tmp_path):
+    with locked(tmp_path / "demo", "wait"):
+        assert "is writing it; wait until it ends" in run_script("demo", "--folder", tmp_path / "demo", code=1).stderr
+    assert not list(tmp_path.iterdir())

@@ -24,6 +24,7 @@ from bcclone.system.atomic import make_folder
 from bcclone.system.codec import read_json
 from bcclone.system.errors import UserError
 from bcclone.system.hardware import usable_cores
+from bcclone.system.output import locked
 from bcclone.system.progress import Notify
 from bcclone.system.settings import Checked, Count, Laps, Mph, setting
 from bcclone.system.table import Table, TableColumn
@@ -144,7 +145,8 @@ def demo(settings: DemoSettings) -> Result:
     Steps that are complete in the folder are skipped; remove the folder to start again. The exit code is 1 when the car
     needed an intervention.
     """
-    result = run_demo(settings, notify)
+    with locked(settings.folder, "wait until it ends, or choose another --folder"):
+        result = run_demo(settings, notify)
     return Result.of(result, wrote=[result.page], code=int(not result.on_the_road))
 
 

@@ -105,20 +105,13 @@ def check_output(path: Path, kind: str, force: bool = False, inputs: Iterable[An
         return
     if not path.is_file() and not (kind == SAVED_MODEL and path.is_dir()):
         raise UserError(f"{path} is a {'folder' if path.is_dir() else 'device'}; give the name of a file")
-    if any(_is_same(path, one) for one in inputs):
+    named = (one for one in inputs if isinstance(one, str | Path) and os.path.exists(one))  # noqa: PTH110 for any text
+    if any(map(path.samefile, named)):
         raise UserError(f"{path} is an input of this command; choose another name")
     if not _is_of(path, kind):
         raise UserError(f"{path} exists, and is no {kind}; choose another name")
     if not force:
         raise UserError(f"{path} exists already; {remedy}")
-
-
-def _is_same(path: Path, one: Any) -> bool:
-    """Return whether a value names this file, perhaps by another name or a link."""
-    try:
-        return isinstance(one, str | Path) and path.samefile(one)
-    except (OSError, ValueError):  # no name of a file
-        return False
 
 
 def _is_of(path: Path, kind: str) -> bool:
