@@ -220,7 +220,8 @@ def diagnose(
         judges = _unusable_rows, unusable_pictures, constant_steering
         return Diagnosis(tuple(chain.from_iterable(judge(evidence) for judge in judges)), (evidence.too_few,))
     findings, rest = _judged(evidence, (_unusable_rows, *PICTURE_FAULTS, *STEERING_FAULTS))
-    agreement, heading = rest.agreement, rest.heading
+    measured = evidence if rest.too_few else rest
+    agreement, heading = measured.agreement, measured.heading
     brightness = np.array([look.mean for look in figures.looks])
     bends, usable_seconds = evidence.seconds_of_bends(), _usable_seconds(findings, evidence)
     return Diagnosis(
