@@ -222,6 +222,13 @@ def calibrate(settings: CalibrateSettings, notify: Notify = lambda line: None) -
     labelled = read_labelled(settings)
     notify(f"{len(labelled.pictures)} pictures of {labelled.driven:.0f} s")
     trial, stretched = _search(settings, labelled)
+    if trial.correlation <= -LEAST_CORRELATION and settings.gain is None:
+        change = "leave out" if settings.left_positive else "give"
+        raise UserError(
+            f"{settings.labels or settings.frames}: its steering correlates with that of {settings.model} by "
+            f"{trial.correlation:.2f}: it is positive to the other side; {change} --left-positive, with a table for "
+            "this command, else for bcclone import"
+        )
     if trial.correlation < LEAST_CORRELATION and settings.gain is None:
         other = "another" if settings.framing or settings.rows or settings.known_lens else "your own"
         raise UserError(

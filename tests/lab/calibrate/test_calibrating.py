@@ -18,6 +18,7 @@ from bcclone.model.policy import load_policy
 from bcclone.system.errors import UserError
 from bcclone.system.settings import SettingError
 from tests.conftest import ROOT, made_once, result_of, run_script
+from tests.lab.exchange.foreign_sources import make_video
 from tests.messages.refusals import run_command
 from tests.messages.small_recording import make_recording
 from tests.other_camera import road_frames, seen_by
@@ -132,6 +133,21 @@ def test_a_network_that_does_not_read_the_camera_is_refused(car, tmp_path):
     with pytest.raises(UserError, match=r"does not read this camera.*longer drive.*--framing"):
         run_command("calibrate", MODEL, car / "frames", tmp_path / "labels.csv", *words)
     assert not (tmp_path / "car.h5").exists()
+
+
+def test_the_frames_of_a_video_with_a_table_are_pictures(tmp_path):
+    pytest.importorskip("av")
+    make_video(tmp_path / "drive.mp4", count=60, size=(64, 48))
+    (tmp_path / "drive.csv").write_text("steering\n" + "".join(f"{number / 100}\n" for number in range(60)))
+    labelled = read_labelled(CalibrateSettings(MODEL, tmp_path / "drive.mp4"))
+    assert (len(labelled.pictures), labelled.size, labelled.pictures[0].shape) == (60, (64, 48), (48, 64, 3))
+    assert labelled.steering == pytest.approx(np.arange(60) / 100)
+
+
+def test_steering_to_the_other_side_is_named_as_such(car, tmp_path):
+    words = ("--rows", "0:120", "--left-positive", "-o", tmp_path / "car.h5")
+    with pytest.raises(UserError, match=r"labels.csv: .* by -0.*the other side; leave out --left-positive"):
+        run_command("calibrate", MODEL, car / "frames", car / "labels.csv", *words)
 
 
 def test_the_most_frequent_size_counts_and_seconds_at_less_than_a_frame_a_second(car, tmp_path):
