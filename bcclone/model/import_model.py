@@ -79,6 +79,8 @@ class ImportModelResult:
                 "r: correlation with the recorded steering; error: mean absolute difference",
                 str(Table(_COLUMNS, rows)),
             ]
+            if best[0].correlation < _CERTAIN:
+                lines.append("none agrees well: its frames may be prepared otherwise, or the driver was another")
         if self.model:
             lines.append(f"its frames are prepared as {self.preprocessing}")
             lines.append(f"{self.model}: written; next: bcclone drive {self.model} run1")
