@@ -234,10 +234,10 @@ def _split_notices(counts: Mapping[str, int], split_pairs: int, settings: Sample
         yield (
             f"{validation} of {total} samples are for validation, where {settings.validation:.0%} were asked "
             f"for: the recording has too few blocks of {settings.block_seconds:g} s; record more, choose a smaller "
-            "--block-seconds, or train on all of it with --validation 0"
+            "--block-seconds, hold back its end with --split end, or train on all of it with --validation 0"
         )
     if split_pairs > _MANY_SPLIT_PAIRS * (total + split_pairs):
-        instead = "--split blocks" if settings.split == "random" else "a longer --block-seconds"
+        instead = "a longer --block-seconds" if settings.split == "blocks" else "--split blocks"
         yield (
             f"{split_pairs} of {total + split_pairs} samples are left out: the split puts their frame on one side and "
             f"their steering, up to {settings.frame_offsets} rows later, on the other; {instead} leaves out fewer"

@@ -98,9 +98,9 @@ class SampleSettings(Checked):
     flip: bool = _sample(True, "add the mirror image of each sample, with the opposite steering")
     split: str = _split(
         "blocks",
-        "split by blocks of time, or by random rows, which leaks information, because neighbouring frames are nearly "
-        "the same",
-        choices=("blocks", "random"),
+        "what is for validation: random blocks of time; the end of each recording; or random rows, which leaks "
+        "information, because neighbouring frames are nearly the same",
+        choices=("blocks", "end", "random"),
     )
     validation: Fraction = _split(0.2, "fraction of the samples to use for validation", 0, below=1)
     block_seconds: Seconds = _split(10.0, "with --split blocks, length of a block", maximum=1e6, above=0)
@@ -123,7 +123,7 @@ class SampleSettings(Checked):
         (q + k q^2) / (1 + k q^2 + k (1 - q)^2) = validation.
         """
         wanted, pairs = self.validation, self.frame_offsets
-        if self.split == "blocks" or not pairs or not wanted:
+        if self.split != "random" or not pairs or not wanted:
             return wanted
         square, linear = pairs * (1 - 2 * wanted), 1 + 2 * wanted * pairs
         root = math.sqrt(linear**2 + 4 * square * wanted * (1 + pairs))

@@ -61,11 +61,11 @@ def assign_validation(rows: pd.DataFrame, settings: SampleSettings, before: pd.D
 
     These are the rows with a `part`, of recordings that are held back whole. Of the others, random blocks of time are
     chosen until their fraction of the rows is as close as possible to settings.validation_rows; of two blocks or more,
-    each side gets at least one. Blocks are of clock time, so that copied rows, and rows recorded twice into the same
-    log, are on one side.
+    each side gets at least one. Instead, settings.split can choose the end of each recording. Both are of clock time,
+    so that copied rows, and rows recorded twice into the same log, are on one side.
 
-    rows: with `time_ms`; before: rows that were split earlier, with `validation`. Their blocks keep their side;
-    recordings held back whole do not count.
+    rows: with `time_ms` and `recording`; before: rows that were split earlier, with `validation`. Their blocks
+    or times keep their side; recordings held back whole do not count.
     """
     held_back = rows["part"].to_numpy(np.bool_) if "part" in rows else np.zeros(len(rows), np.bool_)
     if not held_back.all():
@@ -86,7 +86,9 @@ def _choose_rows(rows: pd.DataFrame, settings: SampleSettings, before: pd.DataFr
         validation, undecided = np.isin(blocks, earlier[side]), blocks[~np.isin(blocks, earlier)]
         total, kept = total + len(before), int(side.sum() + validation.sum())
     names, sizes = np.unique(undecided, return_counts=True)
-    if settings.validation > 0:
+    if settings.validation > 0 and settings.split == "end":
+        validation |= _is_in_end(rows, settings.validation) & np.isin(blocks, names)
+    elif settings.validation > 0:
         wanted = settings.validation_rows * total - kept
         chosen = _choose_blocks(sizes, wanted, np.random.default_rng(settings.seed), both_sides=before is None)
         validation[np.isin(blocks, names[chosen])] = True
@@ -94,9 +96,19 @@ def _choose_rows(rows: pd.DataFrame, settings: SampleSettings, before: pd.DataFr
 
 
 def _blocks(rows: pd.DataFrame, settings: SampleSettings) -> IndexArray:
-    """Return the number of each row's block of time; with the random split, a block is a single time stamp."""
-    length_ms = 1 if settings.split == "random" else max(1, round(settings.block_seconds * 1000))
+    """Return the number of each row's block of time; without the split by blocks, it is a single time stamp."""
+    length_ms = max(1, round(settings.block_seconds * 1000)) if settings.split == "blocks" else 1
     return rows["time_ms"].to_numpy(np.int64) // length_ms
+
+
+def _is_in_end(rows: pd.DataFrame, fraction: float) -> BoolArray:
+    """Return which rows, bool (rows,), were driven while a recording was at the last `fraction` of its rows."""
+    times = rows["time_ms"].to_numpy(np.int64)
+    in_end = np.zeros(len(rows), np.bool_)
+    for _, of_recording in rows.groupby("recording")["time_ms"]:
+        ordered = np.sort(of_recording)
+        in_end |= (times >= ordered[-max(round(fraction * len(ordered)), 1)]) & (times <= ordered[-1])
+    return in_end
 
 
 def _choose_blocks(sizes: IndexArray, wanted: float, random: np.random.Generator, both_sides: bool) -> list[int]:

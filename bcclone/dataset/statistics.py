@@ -49,6 +49,12 @@ def correlation(one: FloatArray, other: FloatArray) -> float | None:
     return float(np.corrcoef(one, other)[0, 1]) if varies(one) and varies(other) else None
 
 
+def right_side(steering: FloatArray, labels: FloatArray, beyond: float) -> float | None:
+    """Return the fraction of labels beyond a limit whose side the steering has, (values,) each; None without such."""
+    turns = np.abs(labels) > beyond
+    return float((steering[turns] * labels[turns] > 0).mean()) if turns.any() else None
+
+
 def robust_line(x: FloatArray, y: FloatArray, width: float = 2.0, rounds: int = 10) -> tuple[float, float, FloatArray]:
     """Return slope and intercept of a line that few points do not change, and the weight of each point, (points,).
 

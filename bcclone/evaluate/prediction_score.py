@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bcclone.dataset.statistics import correlation, varies
+from bcclone.dataset.statistics import correlation, right_side, varies
 from bcclone.evaluate.evaluate_settings import ScoreSettings, check_unused
 from bcclone.evaluate.predict import FrameSteering, read_labels, read_steering, seconds_of
 from bcclone.evaluate.rollout import SMOOTHED_ROWS, running_mean
@@ -263,10 +263,10 @@ def match(predictions: FrameSteering, labels: FrameSteering, settings: ScoreSett
 
 def agreement(steering: FloatArray, labels: FloatArray, threshold: float) -> SteeringAgreement:
     """Return how well steering, (frames,), agrees with labels, (frames,); of one frame at least."""
-    error, turns = steering - labels, np.abs(labels) > threshold
+    error = steering - labels
     return SteeringAgreement(
         correlation=_rounded(correlation(steering, labels)),
-        right_side=_rounded(float((steering[turns] * labels[turns] > 0).mean())) if turns.any() else None,
+        right_side=_rounded(right_side(steering, labels, threshold)),
         rmse=round(float(np.sqrt(np.mean(error**2))), 6),
         mae=round(float(np.abs(error).mean()), 6),
         eva=_rounded(1 - float(error.var() / labels.var())) if varies(labels) and labels.var() else None,

@@ -20,7 +20,7 @@ from bcclone.dataset.store import ImageSamples, Store
 from bcclone.feed.feed_settings import PATH, STEERING
 from bcclone.feed.order import has_zero_steering
 from bcclone.feed.source import FileSource, FrameSource, MemorySource, SampleArrays
-from bcclone.system.arrays import BoolArray, Float32Array, Uint32Array
+from bcclone.system.arrays import BoolArray, Float32Array, IndexArray, Uint32Array
 from bcclone.system.errors import UserError
 
 _LEAST_RANGE = 0.01  # of the labels of an output, in its unit
@@ -64,6 +64,11 @@ class Selection:
     def file_source(self) -> FileSource:
         data = cast("ImageSamples", self.data)
         return FileSource(self.arrays, data.files, data.preprocessing)
+
+    @cached_property
+    def recorded(self) -> IndexArray:
+        """Return the index of the first sample of each row: its frame and steering as they were recorded."""
+        return np.unique(self.row, return_index=True)[1]
 
     @cached_property
     def zero_steering(self) -> BoolArray:

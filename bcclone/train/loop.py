@@ -11,25 +11,39 @@ import numpy as np
 import tensorflow as tf
 
 from bcclone.dataset.sample_settings import TEST
+from bcclone.dataset.statistics import correlation, right_side
 from bcclone.dataset.store import common_framing
 from bcclone.feed.feed import open_feed, open_validation_feed
 from bcclone.feed.selection import Selection, select
 from bcclone.feed.source import Batch
 from bcclone.feed.strategies import Feed
 from bcclone.model.model_file import load_model_file, model_content
+from bcclone.system.arrays import FloatArray
 from bcclone.system.atomic import write_bytes
 from bcclone.system.errors import UserError, require_package
 from bcclone.system.interrupts import Interrupts
+from bcclone.system.json_values import names_of
 from bcclone.system.progress import Notify, ProgressBar
 from bcclone.train.checkpoint import restore, save_checkpoint
 from bcclone.train.plan import Worker
 from bcclone.train.train_settings import DECIDE_WEIGHTS, TrainSettings, values_of
-from bcclone.train.trainer import Totals, Trainer, score_batch
+from bcclone.train.trainer import Totals, Trainer, losses_of, score_batch
 from bcclone.train.training_folder import RunFolder
-from bcclone.train.training_state import Epoch, SampleCounts, TrainingSchedule, TrainResult, epoch_summary
+from bcclone.train.training_state import (
+    MEAN,
+    START,
+    TRAINED_NAME,
+    Epoch,
+    SampleCounts,
+    TrainingSchedule,
+    TrainResult,
+    ValidationScore,
+    epoch_summary,
+)
 
 _VALIDATION_BATCH = 256  # frames
 _STEPS_BETWEEN_FIGURES = _STEPS_BETWEEN_DECISIONS = 20
+_SMALL_STEERING = 0.05  # has no side, and where it is straighter, the smaller half of the steering
 _LOOK_SECONDS = 0.05  # between two looks whether a feed has started
 
 
@@ -56,9 +70,17 @@ class Training:
         self._validation_batch = max(_VALIDATION_BATCH // settings.seq_length, self.worker.count)
         self._validation_feed = open_validation_feed(self.validation, self._validation_batch, part)
         if not len(self.validation):
-            self.notify("note: there are no validation samples; the best epoch is the one with the smallest loss")
+            self.notify(
+                "note: there are no validation samples, so nothing shows whether the model has become better; the best "
+                "epoch is the one with the smallest loss"
+            )
         self._limits = TrainingSchedule(settings, len(self._feed), len(self.validation))
         self._interrupts, self._must_stop, self._seconds_of_ending = Interrupts(), False, 0.0
+        self._begin: tuple[ValidationScore, bytes] | None = None
+        if settings.start and len(self.validation):  # the trainer has the weights of the start until restore()
+            with open_validation_feed(self.validation, self._validation_batch, part) as feed:
+                score = self._validate(feed)
+            self._begin = score, self._content(0, score.loss)
         self.state, self._model = restore(self.folder, self.trainer, self.worker, self.notify)
         self._saved, self._model_is_written = self.state, not self._model  # a killed training may have left a newer one
         self._start = time.monotonic() - self.state.elapsed  # the time of --time runs
@@ -74,11 +96,17 @@ class Training:
             limit = self._train_epochs()
         test = select(self.samples.data, TEST, self.settings.seq_length)
         counts = SampleCounts(len(self._feed), len(self.validation), len(test))
-        result = TrainResult.of(self.state, self.settings, counts, limit, self.folder.path)
+        others = {MEAN: self._score_mean()} if len(self.validation) else {}
+        others |= {START: self._begin[0]} if self._begin else {}
+        result = TrainResult.of(self.state, self.settings, counts, self.folder.path, others)
+        if self._begin and not result.epoch:
+            trained, self._model = self._model, self._begin[1]
+            self._try(lambda: write_bytes(self.folder.path / TRAINED_NAME, trained))
+            self._try(lambda: write_bytes(self.folder.model, self._model))
         if len(test):
             loss, mae = _score(self._model, open_validation_feed(test, self._validation_batch), self.settings.loss)
             result = replace(result, test_loss=loss, test_mae=mae)
-        return result, self._model
+        return replace(result, ended=limit), self._model
 
     def _train_epochs(self) -> str:
         """Train to the end; return the limit that ended it."""
@@ -148,16 +176,12 @@ class Training:
     def _complete_epoch(self) -> None:
         """Validate, keep the model if it is the one to keep, and save everything."""
         state, (loss, mae), seconds = self.state, self.trainer.totals.means(), max(self.state.seconds, 1e-9)
-        val_loss, val_mae = None, None
-        if len(self.validation):
-            with self._validation_feed.epoch(1) as batches:
-                val_loss, val_mae = self.trainer.evaluate(batches, self.worker.sum)
+        score = self._validate(self._validation_feed) if len(self.validation) else None
         last = Epoch(
             epoch=state.epoch + 1,
             loss=loss,
             mae=mae,
-            val_loss=val_loss,
-            val_mae=val_mae,
+            **{f"val_{name}": getattr(score, name, None) for name in names_of(ValidationScore)},
             learning_rate=self._limits.learning_rate(state),
             seconds=seconds,
             samples_per_second=state.samples / seconds,
@@ -166,7 +190,7 @@ class Training:
         self._check_finite(last.loss + last.score, last.epoch)
         self.state = state.after_epoch(last)
         if self.state.kept(self.settings.keep) is last:
-            self._take_model(last)
+            self._model, self._model_is_written = self._content(last.epoch, last.val_loss), False
         self._save()
         self._take_time(is_epoch_end=True)
         self._seconds_of_ending = self.state.elapsed - state.elapsed
@@ -175,19 +199,39 @@ class Training:
             self._board.log(last.epoch, {f"epoch/{name}": getattr(last, name) for name in names})
         self.notify(epoch_summary(self.state))
 
-    def _take_model(self, last: Epoch) -> None:
-        """Use the current weights, of the last epoch, for the model."""
+    def _validate(self, feed: Feed) -> ValidationScore:
+        """Score the current weights on the validation samples; every worker calls this."""
+        with feed.epoch(1) as batches:
+            return self._score(*self.trainer.evaluate(batches, self.worker.sum))
+
+    def _score_mean(self) -> ValidationScore:
+        """Score the driver that always answers the mean steering of the training samples, mirrored in mirror images."""
+        arrays, training = self.validation.arrays, self.samples
+        mean = float(training.arrays.labels[training.recorded, 0].mean())
+        steering, labels = np.where(arrays.flipped, -mean, mean), arrays.labels[:, 0]
+        losses = losses_of(self.settings.loss, steering - labels, labels)
+        return self._score(float(np.mean(losses)), float(np.abs(steering - labels).mean()), steering)
+
+    def _score(self, loss: float, mae: float, steering: FloatArray) -> ValidationScore:
+        """Return the score of the steering of all validation samples, (samples,)."""
+        if not math.isfinite(loss):
+            return ValidationScore(loss, mae, None, None)
+        recorded = self.validation.recorded
+        own, labels = steering[recorded], self.validation.arrays.labels[recorded, 0]
+        small = min(_SMALL_STEERING, float(np.median(np.abs(labels))))
+        return ValidationScore(loss, mae, correlation(own, labels), right_side(own, labels, small))
+
+    def _content(self, epoch: int, val_loss: float | None) -> bytes:
+        """Return the model file of the current weights, those after an epoch."""
         data = self.samples.data
         described = {
             "settings": values_of(self.settings, DECIDE_WEIGHTS),
             "samples": asdict(data.sample_settings),
             "store_content_hash": data.content_hash,
-            "epoch": last.epoch,
-            "val_loss": last.val_loss,
+            "epoch": epoch,
+            "val_loss": val_loss,
         }
-        framing = common_framing(data.recordings)
-        self._model = model_content(self.trainer.export(), data.preprocessing, described, framing)
-        self._model_is_written = False
+        return model_content(self.trainer.export(), data.preprocessing, described, common_framing(data.recordings))
 
     def _save(self) -> None:
         """Write the model, a checkpoint and the history; when writing fails, notify, and training continues."""
@@ -244,7 +288,7 @@ def _score(model: bytes, feed: Feed, loss: str) -> tuple[float, float]:
     totals = Totals()
     with feed, feed.epoch(1) as batches:
         for batch in batches:
-            totals.add(score_batch(network, batch.images, batch.labels, loss))
+            totals.add(score_batch(network, batch.images, batch.labels, loss)[0])
     return totals.means()
 
 

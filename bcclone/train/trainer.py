@@ -56,17 +56,20 @@ class Trainer:
 
     def evaluate(
         self, batches: Iterable[Batch], joined: Callable[[FloatArray], FloatArray] = lambda sums: sums
-    ) -> tuple[float, float]:
-        """Return mean loss and mean absolute error over batches, without dropout.
+    ) -> tuple[float, float, FloatArray]:
+        """Return mean loss and mean absolute error over batches, and the steering, (samples,), without dropout.
 
         joined: sums of the batches of this worker -> of all workers.
         """
         self.totals.reset()
+        steering = []
         for batch in batches:
+            steering.append(np.zeros(batch.global_size))
             if batch.samples:
-                self._validate(batch.images, batch.labels)
+                first = batch.span.first if batch.span else 0
+                steering[-1][first : first + batch.samples] = self._validate(batch.images, batch.labels)
         self.totals.write(joined(self.totals.read()))
-        return self.totals.means()
+        return *self.totals.means(), joined(np.concatenate(steering))
 
     def export(self) -> keras.Model:
         """Return the network to save, which computes in 32 bits, with the layers and outputs that drive alone."""
@@ -83,8 +86,10 @@ class Trainer:
         self.optimizer.apply(gradients, self.model.trainable_variables)
         self.totals.add(sums)
 
-    def _validate_step(self, images: Any, labels: Any) -> None:
-        self.totals.add(score_batch(self.model, images, labels, self._loss))
+    def _validate_step(self, images: Any, labels: Any) -> Any:
+        sums, steering = score_batch(self.model, images, labels, self._loss)
+        self.totals.add(sums)
+        return steering
 
     def gradients(self, samples: tuple[Any, ...], size: Any, weights: Any = None) -> tuple[list[Any], Any]:
         """Return the gradient of the loss for each trainable variable, and the sums of the samples for the totals.
@@ -97,7 +102,7 @@ class Trainer:
             images, steering = self._augmenter(images, labels[:, :1], *others)
             labels = tf.concat([steering, labels[:, 1:]], axis=1)
         with tf.GradientTape() as tape:
-            errors = errors_of(self.model, images, labels, training=True)
+            errors = answers_of(self.model, images, training=True) - labels
             errors = errors if weights is None else errors * weights
             each = losses_of(self._loss, errors, labels)
             loss = tf.reduce_sum(each * self._label_weights) / tf.cast(size, tf.float32)
@@ -105,10 +110,14 @@ class Trainer:
         return tape.gradient(loss, self.model.trainable_variables), sums_of(each, errors, weights)
 
 
-def score_batch(model: Any, images: Any, labels: Any, loss: str) -> Any:
-    """Return the sums of a batch for the totals, without dropout. loss: one of train_settings.LOSSES."""
-    errors = errors_of(model, images, labels, training=False)
-    return sums_of(losses_of(loss, errors, labels), errors)
+def score_batch(model: Any, images: Any, labels: Any, loss: str) -> tuple[Any, Any]:
+    """Return the sums of a batch for the totals, and the steering, (samples,), without dropout.
+
+    loss: one of train_settings.LOSSES.
+    """
+    answers = answers_of(model, images, training=False)
+    errors = answers - labels
+    return sums_of(losses_of(loss, errors, labels), errors), answers[:, 0]
 
 
 def losses_of(kind: str, errors: Any, labels: Any) -> Any:
@@ -124,10 +133,10 @@ def losses_of(kind: str, errors: Any, labels: Any) -> Any:
     return tf.where(absolute <= HUBER_DELTA, tf.square(errors) / 2, linear)
 
 
-def errors_of(model: Any, images: Any, labels: Any, training: bool) -> Any:
-    """Return prediction minus label, float32 (samples, outputs); a single label is the steering."""
+def answers_of(model: Any, images: Any, training: bool) -> Any:
+    """Return what the network predicts, float32 (samples, outputs); the first output is the steering."""
     images = tf.cast(images, model.inputs[0].dtype)  # networks of bcclone take uint8, others float32
-    return tf.cast(model(images, training=training), tf.float32) - labels
+    return tf.cast(model(images, training=training), tf.float32)
 
 
 def sums_of(losses: Any, errors: Any, weights: Any = None) -> Any:

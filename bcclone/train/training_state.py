@@ -4,8 +4,8 @@ history.csv in a run folder has a row with the figures of each epoch.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import astuple, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,14 +16,51 @@ from bcclone.train.train_settings import TrainSettings
 
 _FINAL_FRACTION = 0.01  # of the highest learning rate, at the end of a falling schedule
 _FIRST_STEPS = 20  # compilation takes most of their time, so they give no estimate
+_CLEAR_CORRELATION, _CLEAR_LOSS = 0.05, 0.01  # smaller differences, and fractions of the loss, are noise
+MEAN, START, TRAINED = "mean_steering", "start", "trained"
+TRAINED_NAME = "trained.h5"  # in a run folder: the model of the last epoch, or the best, if the start model was better
+
+
+@dataclass(frozen=True)
+class ValidationScore:
+    """How well a driver agrees with the validation samples.
+
+    loss, mae: of all of them, as val_loss and val_mae; correlation: Pearson's, of steering and label, None if one of
+    them is constant; right_side: fraction of the frames with the steering on the label's side, of those whose label is
+    not small. These two are of the recorded frames, without mirror images and side cameras.
+    """
+
+    loss: float
+    mae: float
+    correlation: float | None
+    right_side: float | None
+
+    def is_better_than(self, other: "ValidationScore") -> bool:
+        """Return whether this driver is clearly better: by the correlation, or where that is about equal by the loss.
+
+        On a nearly straight road the loss falls, too, when a network unlearns what a bend is.
+        """
+        more = (self.correlation or 0.0) - (other.correlation or 0.0)
+        if abs(more) > _CLEAR_CORRELATION:
+            return more > 0
+        return self.loss < (1 - _CLEAR_LOSS) * other.loss
+
+
+_SCORE_COLUMNS = (
+    TableColumn("driver", heading="validation"),
+    TableColumn("loss", "{:.4f}".format),
+    TableColumn("mae", "{:.4f}".format),
+    TableColumn("correlation", "{:.3f}".format, "r"),
+    TableColumn("right_side", "{:.1%}".format, "right side"),
+)
 
 
 @dataclass(frozen=True)
 class Epoch:
     """The errors of one epoch, of steering from -1 to 1, over all samples, and its speed: a row of history.csv.
 
-    val_loss, val_mae: None without validation samples; seconds: of training, without validation; data_wait_share:
-    fraction of them spent waiting for data.
+    val_loss, val_mae, val_correlation, val_right_side: a ValidationScore, None without validation samples; seconds: of
+    training, without validation; data_wait_share: fraction of them spent waiting for data.
     """
 
     epoch: int
@@ -35,6 +72,14 @@ class Epoch:
     seconds: float
     samples_per_second: float
     data_wait_share: float
+    val_correlation: float | None = None
+    val_right_side: float | None = None
+
+    @property
+    def validation(self) -> ValidationScore | None:
+        if self.val_loss is None or self.val_mae is None:
+            return None
+        return ValidationScore(self.val_loss, self.val_mae, self.val_correlation, self.val_right_side)
 
     @property
     def score(self) -> float:
@@ -57,9 +102,9 @@ def read_history(path: Path) -> list[Epoch]:
     what, remedy = "the history of a run", "remove the file to continue without it"
     for line, cells in read_table(path, names_of(Epoch), what, remedy):
         with explained(f"{path}: line {line}", "", remedy):
-            validation = {name: float(cells[name]) if cells[name] else None for name in ("val_loss", "val_mae")}
-            numbers: dict[str, Any] = {name: float(cells[name]) for name in cells if name not in (*validation, "epoch")}
-            epochs.append(Epoch(**numbers | validation, epoch=whole_number("epoch", cells["epoch"])))
+            optional = {name: None for name in cells if name.startswith("val_") and not cells[name]}
+            numbers: dict[str, Any] = {name: float(cells[name]) for name in cells if name not in (*optional, "epoch")}
+            epochs.append(Epoch(**numbers | optional, epoch=whole_number("epoch", cells["epoch"])))
     return epochs
 
 
@@ -176,19 +221,21 @@ class SampleCounts:
 class TrainResult:
     """The result of a training.
 
-    model: the model file; epochs: number of complete epochs; epoch: the epoch of the model's weights, with its loss,
-    val_loss and val_mae (None without validation samples); test_loss, test_mae: of the same model on the test samples,
-    None without them; best_epoch: the epoch with the lowest validation loss;
-    samples_per_second and data_wait_share (the fraction of the time spent waiting for data): of all epochs; seconds:
-    of the whole training, before and after a resume; ended: the limit that ended it; onednn: "on"
-    or "off". Not stored: run, the run folder; was_complete: a resume found the run complete and trained nothing.
+    model: the model file; epochs: number of complete epochs; epoch: the epoch of the model's weights, 0 if they are
+    those of the start model, with its loss (None for epoch 0), val_loss and val_mae (None without validation samples);
+    test_loss, test_mae: of the same model on the test samples, None without them; best_epoch: the epoch with the lowest
+    validation loss; samples_per_second and data_wait_share (the fraction of the time spent waiting for data): of all
+    epochs; seconds: of the whole training, before and after a resume; ended: the limit that ended it; onednn: "on" or
+    "off"; drivers: scores of MEAN (always the mean steering of the training samples), START (with --from) and TRAINED,
+    empty without validation samples; note: what is wrong with the trained model, if anything. Not stored: run, the run
+    folder; was_complete: a resume found the run complete and trained nothing.
     """
 
     model: str
     epochs: int
     epoch: int
     best_epoch: int
-    loss: float
+    loss: float | None
     val_loss: float | None
     val_mae: float | None
     samples_per_second: float
@@ -196,45 +243,79 @@ class TrainResult:
     seconds: float
     samples: SampleCounts
     feed: str
-    ended: str
+    ended: str = ""
     test_loss: float | None = None
     test_mae: float | None = None
     onednn: str = ""
+    drivers: Mapping[str, ValidationScore] = field(default_factory=dict)
+    note: str | None = None
     run: Path = Path()
     was_complete: bool = False
 
     @classmethod
-    def of(cls, state: TrainingState, settings: TrainSettings, samples: SampleCounts, ended: str, run: Path) -> Self:
+    def of(
+        cls,
+        state: TrainingState,
+        settings: TrainSettings,
+        samples: SampleCounts,
+        run: Path,
+        others: Mapping[str, ValidationScore],
+    ) -> Self:
+        """Return the result of a complete training. others: the scores of MEAN and, with --from, of START."""
         kept = state.kept(settings.keep)
         trained = sum(figures.seconds for figures in state.history)
         taken = sum(figures.samples_per_second * figures.seconds for figures in state.history)
         waited = sum(figures.data_wait_share * figures.seconds for figures in state.history)
+        drivers, begin, note = {**others}, None, None
+        if kept.validation:
+            drivers[TRAINED] = kept.validation
+            if START in others and others[START].is_better_than(kept.validation):
+                begin = others[START]
+                note = (
+                    f"on the validation samples the start model is better than the trained one, so {settings.output} "
+                    f"has the weights of the start model, and {run / TRAINED_NAME} those that were trained; record "
+                    "more bends, or train with a smaller --learning-rate or fewer --epochs"
+                )
+            elif others[MEAN].is_better_than(kept.validation):
+                note = (
+                    f"on the validation samples {settings.output} is worse than always steering the mean; record more "
+                    "driving, with more bends, or train longer"
+                )
         return cls(
             epochs=state.epoch,
-            epoch=kept.epoch,
+            epoch=0 if begin else kept.epoch,
             best_epoch=state.best.epoch,
-            loss=kept.loss,
-            val_loss=kept.val_loss,
-            val_mae=kept.val_mae,
+            loss=None if begin else kept.loss,
+            val_loss=begin.loss if begin else kept.val_loss,
+            val_mae=begin.mae if begin else kept.val_mae,
             samples_per_second=round(taken / trained, 1),
             data_wait_share=round(waited / trained, 5),
             seconds=round(state.elapsed, 3),
             model=str(settings.output),
             samples=samples,
             feed=settings.feed,
-            ended=ended,
             onednn=settings.onednn,
+            drivers=drivers,
+            note=note,
             run=run,
         )
+
+    @property
+    def table(self) -> Table:
+        """Return the scores of the drivers on the validation samples, a row each."""
+        return Table(_SCORE_COLUMNS, [(name.replace("_", " "), *astuple(each)) for name, each in self.drivers.items()])
 
     def as_text(self) -> str:
         """Return the result in words, and the command that drives with the model."""
         val_loss = "none" if self.val_loss is None else f"{self.val_loss:.4f}"
         test = "" if self.test_loss is None else f", test_loss {self.test_loss:.4f} on {self.samples.test} samples"
+        epoch = f"epoch {self.epoch} of {self.epochs}" if self.epoch else f"the start model, after {self.epochs} epochs"
+        table = f"{self.table}\n" if self.drivers else ""
+        note = f"note: {self.note}\n" if self.note else ""
         return (
-            f"{self.model}: epoch {self.epoch} of {self.epochs}, val_loss {val_loss}{test}, {self.samples.train} "
+            f"{self.model}: {epoch}, val_loss {val_loss}{test}, {self.samples.train} "
             f"training and {self.samples.validation} validation samples, {self.seconds:.1f} s, "
-            f"{self.samples_per_second:.0f} samples/s; the run is in {self.run}\n"
+            f"{self.samples_per_second:.0f} samples/s; the run is in {self.run}\n{table}{note}"
             f"next: bcclone drive {self.model} run1; of a real car: bcclone replay {self.model} RECORDING"
         )
 

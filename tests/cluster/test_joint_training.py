@@ -122,7 +122,7 @@ def one(store, tmp_path_factory):
 
 def history_of(folder):
     rows = csv.DictReader(next(folder.glob("runs/*/history.csv")).open())
-    return [[float(row[name]) for name in ("loss", "mae", "val_loss", "val_mae", "learning_rate")] for row in rows]
+    return [[float(row[name]) for name in ("loss", "mae", "val_loss", "val_mae", "val_correlation")] for row in rows]
 
 
 def assert_close(first, second):

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from bcclone.cluster.shards import open_store
@@ -50,6 +51,17 @@ def test_a_recording_is_the_validation_set_and_another_one_for_tests(recordings,
         counts = {part: len(store.split_indices(part)) for part in PARTS}
     assert made["samples"] == {"train": counts[TRAINING], "validation": counts[VALIDATION], "test": counts[TEST]}
     assert sum(counts.values()) == 6 * made["rows"]
+
+
+@pytest.mark.parametrize("name", ["data.h5", pytest.param("data", marks=pytest.mark.slow)])
+def test_the_end_of_each_recording_is_held_back_in_one_option(recordings, tmp_path, name):
+    made = preprocess(recordings / "a", recordings / "c", "--split", "end", "-o", tmp_path / name, "--no-flip")
+    with open_store(tmp_path / name) as store:
+        ends = [store.rows["validation"][store.rows["recording"] == number] for number in (0, 1)]
+    for end in ends:
+        assert 0.18 < end.mean() < 0.22
+        assert np.flatnonzero(end).tolist() == [*range(int((~end).sum()), len(end))]
+    assert made["samples"]["validation"] == 3 * sum(map(np.sum, ends))
 
 
 @pytest.mark.parametrize("name", ["data.h5", pytest.param("data", marks=pytest.mark.slow)])

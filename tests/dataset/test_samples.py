@@ -27,6 +27,7 @@ def make_rows(count, episodes=1, interval_ms=100, cameras=3):
     for index, camera in enumerate(("center", "left", "right")):
         rows[f"frame_{camera}"] = np.arange(count) * 3 + index if index < cameras else -1
     rows["validation"] = False
+    rows["recording"] = 0
     return rows
 
 
@@ -99,7 +100,7 @@ def test_flips_have_the_same_frame_and_the_opposite_steering():
     count=st.integers(1, 200),
     episodes=st.integers(1, 4),
     frame_offsets=st.integers(0, 6),
-    split=st.sampled_from(["blocks", "random"]),
+    split=st.sampled_from(["blocks", "end", "random"]),
     validation=st.floats(0, 0.9),
     seed=st.integers(0, 5),
 )
@@ -127,7 +128,7 @@ def test_no_sample_crosses_an_episode_or_the_split(count, episodes, frame_offset
     frame_offsets=st.integers(0, 3),
     seq_length=st.integers(2, 6),
     missing=st.integers(0, 119),
-    split=st.sampled_from(["blocks", "random"]),
+    split=st.sampled_from(["blocks", "end", "random"]),
 )
 def test_a_window_holds_consecutive_rows_of_one_camera_episode_and_split(
     count, episodes, frame_offsets, seq_length, missing, split
@@ -174,6 +175,20 @@ def test_validation_consists_of_complete_blocks_and_is_near_the_requested_fracti
     assert validation.dtype == np.bool_
     assert validation.sum() == 200
     assert {int(block.sum()) for block in validation.reshape(10, 100)} == {0, 100}
+
+
+def test_the_end_of_each_recording_is_for_validation_and_copies_are_on_one_side():
+    first, second, copy = make_rows(100), make_rows(50), make_rows(100).iloc[30:90]
+    second["time_ms"] += 1_000_000
+    rows = pd.concat([first, second.assign(recording=1), copy.assign(recording=2)], ignore_index=True)
+    wanted = SampleSettings(split="end", validation=0.2)
+    validation = assign_validation(rows, wanted)
+    # the last fifth of the copy are its rows 78 to 89; of the recording itself, 80 to 99
+    assert np.flatnonzero(validation).tolist() == [*range(78, 100), *range(140, 150), *range(198, 210)]
+    before = rows.assign(validation=validation)
+    grown = make_rows(150)  # the rows that are in the store keep their side
+    again = assign_validation(grown, wanted, before)
+    assert np.flatnonzero(again).tolist() == [*range(78, 100), *range(120, 150)]
 
 
 def test_the_split_depends_only_on_the_seed():
@@ -254,7 +269,7 @@ def test_the_random_split_keeps_the_fraction_of_the_remaining_samples(frame_offs
     count=st.integers(1, 120),
     episodes=st.integers(1, 3),
     frame_offsets=st.integers(0, 6),
-    split=st.sampled_from(["blocks", "random"]),
+    split=st.sampled_from(["blocks", "end", "random"]),
     missing=st.integers(0, 119),
     flip=st.booleans(),
 )

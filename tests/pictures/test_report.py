@@ -21,7 +21,7 @@ from bcclone.pictures.report import Report, shown_command, write_report
 from bcclone.pictures.score_files import write_evaluation
 from bcclone.simulator.score import Intervention, LinePoint, Score
 from bcclone.simulator.track import load_track
-from bcclone.train.training_state import SampleCounts, TrainResult
+from bcclone.train.training_state import SampleCounts, TrainResult, ValidationScore
 from tests.evaluate.test_suite import FIGURES
 from tests.pages import chromium, errors_of, needs_browser, window_of
 
@@ -177,6 +177,14 @@ def test_a_training_is_reported_with_the_pictures_that_were_drawn(tmp_path):
     assert [*report.pictures] == [plot.caption for plot in PLOTS if plot.name in ("history", "saliency")]
     assert all(words in " ".join(report.sentences) for words in ("0.0123", "1.0 degrees"))
     assert training_report(replace(result, val_loss=None, val_mae=None), ["data.h5"], {}).pictures == {}
+    drivers = {"start": ValidationScore(0.0123, 0.04, 0.571, None), "trained": ValidationScore(0.01, 0.03, -0.13, 0.5)}
+    begun = training_report(replace(result, epoch=0, loss=None, drivers=drivers, note="the start"), ["data.h5"], {})
+    figures, words = dict(begun.figures), " ".join(begun.sentences)
+    assert "start model" in figures["epochs"]
+    assert figures["validation: start"] == "loss 0.0123, mean absolute error 0.0400, r 0.571, right side -"
+    assert "r -0.130, right side 50.0%" in figures["validation: trained"]
+    assert "The start." in words
+    assert "epoch 0" not in words
 
 
 @needs_browser

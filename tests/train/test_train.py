@@ -10,6 +10,7 @@ from importlib.metadata import version as version_of
 
 import h5py
 import keras
+import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.util.tensor_util import make_ndarray
@@ -93,7 +94,7 @@ def test_standard_output_holds_only_the_result(trained):
     folder, result, notices = trained
     assert set(result) == {
         "model", "epochs", "epoch", "best_epoch", "loss", "val_loss", "val_mae", "samples_per_second",
-        "data_wait_share", "seconds", "samples", "feed", "ended", "test_loss", "test_mae", "onednn",
+        "data_wait_share", "seconds", "samples", "feed", "ended", "test_loss", "test_mae", "onednn", "drivers", "note",
     }  # fmt: skip
     assert result["ended"] == "--epochs 3"
     assert result["model"] == str(folder / "model.h5")
@@ -140,9 +141,22 @@ def test_the_losses_are_means_over_all_samples_and_not_of_the_last_batch(trained
         feed.epoch(1) as batches,
     ):
         (batch,) = batches
-    errors = file.model.predict(batch.images, verbose=0) - batch.labels
+        sides = [store.samples[store.split_indices(side)] for side in ("training", "validation")]
+    answers = file.model.predict(batch.images, verbose=0)
+    errors = answers - batch.labels
     assert result["val_loss"] == pytest.approx(float((errors**2).mean()), rel=1e-3)
     assert result["val_mae"] == pytest.approx(float(abs(errors).mean()), rel=1e-3)
+    recorded = [(one["camera"] == 0) & (one["frame_offset"] == 0) & ~one["flipped"] for one in sides]
+    mean = np.where(sides[1]["flipped"], -1, 1) * sides[0]["steering"][recorded[0]].mean()
+    labels = sides[1]["steering"][recorded[1]]
+    for name, every in (("mean_steering", mean), ("trained", answers[:, 0])):
+        errors, steering = every - sides[1]["steering"], every[recorded[1]]
+        r = np.corrcoef(steering, labels)[0, 1] if name == "trained" else None
+        side = (steering * labels > 0)[abs(labels) > 0.05].mean()
+        expected = {"loss": (errors**2).mean(), "mae": abs(errors).mean(), "correlation": r, "right_side": side}
+        assert result["drivers"][name] == pytest.approx(expected, rel=1e-3)
+    assert [*result["drivers"]] == ["mean_steering", "trained"]
+    assert result["drivers"]["trained"]["loss"] == result["val_loss"]
 
 
 def killed_training(store, folder, *options, after):
@@ -172,7 +186,7 @@ def test_a_training_killed_within_an_epoch_resumes_at_its_step_to_the_same_weigh
     assert "epoch 1: loss" not in done.stderr
     assert 1 <= epochs_done < 3
     folder, result, _ = trained
-    for name in ("loss", "val_loss", "val_mae", "epoch", "best_epoch"):
+    for name in ("loss", "val_loss", "val_mae", "epoch", "best_epoch", "drivers"):
         assert json.loads(done.stdout)[name] == result[name]
     assert_same_weights(tmp_path / "model.h5", folder / "model.h5")
     assert state_of(run) == state_of(folder / "runs" / "whole")  # moments of Adam and states of the dropouts, too
@@ -220,7 +234,10 @@ def test_fine_tuning_with_every_option(trained, simulated_store, tmp_path):
     done = train_apart(simulated_store, tmp_path, *options, "--epochs", 1)
     fine, run = json.loads(done.stdout), tmp_path / "runs" / "fine"
     assert fine["val_mae"] == fine["val_loss"] == pytest.approx(result["val_mae"], rel=1e-3)
-    assert fine["epochs"] == 1
+    assert fine["epochs"] == fine["epoch"] == 1  # no better and no worse than its start
+    assert fine["drivers"]["start"] == {
+        name: pytest.approx(value, rel=1e-3) for name, value in fine["drivers"]["trained"].items()
+    }
     assert (run / "start.h5").read_bytes() == earlier.read_bytes()
     settings = tomllib.loads((tmp_path / "model.settings.toml").read_text())
     given = {"loss": "mae", "zero-fraction": 0.1, "epochs": 1, "tensorboard": True}
@@ -235,6 +252,35 @@ def test_fine_tuning_with_every_option(trained, simulated_store, tmp_path):
     assert "did not begin with --from" in refused.stderr
     refused = train(simulated_store, tmp_path, "--from", earlier, "--force", code=1)
     assert str(earlier) in refused.stderr
+
+
+@pytest.mark.slow
+def test_a_start_model_that_is_better_than_the_trained_one_is_handed_over(simulated_recording, tmp_path):
+    store, samples = tmp_path / "data.h5", {"block_seconds": 2.0, "cameras": ("center",)}
+    convert(PreprocessSettings((str(simulated_recording),), store, size=(64, 64), samples=samples))
+    start = calibrated(ROOT / "models" / "any-road.h5", tmp_path / "start.h5", 0.8, 0.05)
+    done = train(store, tmp_path, "--from", start, "--epochs", 1, "--learning-rate", 0.05, "--schedule", "constant")
+    result, (run,) = json.loads(done.stdout), (tmp_path / "runs").iterdir()
+    drivers = result["drivers"]
+    assert [*drivers] == ["mean_steering", "start", "trained"]
+    assert drivers["start"]["correlation"] > 0.5 + (drivers["trained"]["correlation"] or 0)
+    assert (result["epoch"], result["loss"], result["epochs"]) == (0, None, 1)
+    assert (result["val_loss"], result["val_mae"]) == (drivers["start"]["loss"], drivers["start"]["mae"])
+    assert "start model is better" in result["note"]
+    assert json.loads((run / "result.json").read_text()) == result
+    assert (run / "model.h5").read_bytes() == (tmp_path / "model.h5").read_bytes()
+    images = np.random.default_rng(0).integers(0, 256, (8, 64, 64, 3), np.uint8)
+    written, began, last = (
+        load_model_file(path).model.predict(images, verbose=0)
+        for path in (tmp_path / "model.h5", start, run / "trained.h5")
+    )
+    assert written == pytest.approx(0.8 * began + 0.05, abs=1e-5)
+    assert abs(last - written).max() > 0.01
+    more = json.loads(train(store, tmp_path, "--resume", "--epochs", 2).stdout)
+    assert (more["epoch"], more["epochs"]) == (0, 2)
+    assert more["drivers"]["start"] == drivers["start"]
+    (first, _) = csv.DictReader((run / "history.csv").open())
+    assert float(first["val_loss"]) == drivers["trained"]["loss"]
 
 
 @pytest.mark.slow

@@ -100,7 +100,9 @@ def linear_trainer(loss, clip_norm=None, rate=0.1, **more):
 def test_losses_and_their_gradients_are_those_of_their_formulas(loss, jit_compile, expected_loss, gradient):
     trainer = linear_trainer(loss, jit_compile=jit_compile)
     batch = Batch(np.ones((2, 1, 1, 1), np.uint8), np.array([[0.5], [0.05]], np.float32))
-    assert trainer.evaluate([batch]) == pytest.approx((expected_loss, 0.275), rel=1e-5)
+    *errors, steering = trainer.evaluate([batch])
+    assert errors == pytest.approx([expected_loss, 0.275], rel=1e-5)
+    assert steering.tolist() == [0, 0]
     trainer.train(batch, 0.5)
     assert trainer.model.get_weights()[0].item() == pytest.approx(-0.5 * gradient, rel=1e-5)
 

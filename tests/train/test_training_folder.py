@@ -9,7 +9,7 @@ import pytest
 from bcclone.system.errors import UserError
 from bcclone.train.train_settings import TrainSettings
 from bcclone.train.training_folder import RunFolder, RunIdentity, settings_as_text
-from bcclone.train.training_state import Epoch, SampleCounts, TrainResult, best_epoch, read_history
+from bcclone.train.training_state import Epoch, SampleCounts, TrainResult, ValidationScore, best_epoch, read_history
 from tests.hostile import with_wrong_values
 
 SETTINGS = TrainSettings(seq_length=1, learning_rate=1e-3, feed="hdf5-shuffle")
@@ -112,10 +112,30 @@ def test_the_best_epoch_has_the_smallest_validation_loss_or_without_one_the_smal
     assert best_epoch([replace(epoch, val_loss=None) for epoch in BY_EPOCH]).epoch == 3
 
 
+@pytest.mark.parametrize(
+    ("start", "trained", "is_better"),
+    [
+        ((0.02, 0.57), (0.01, -0.13), True),  # the loss fell while the network unlearned the bends
+        ((0.02, 0.57), (0.01, None), True),
+        ((0.02, 0.57), (0.01, 0.55), False),
+        ((0.01, 0.57), (0.02, 0.55), True),
+        ((0.01, 0.57), (0.02, 0.75), False),
+        ((0.01, None), (0.02, None), True),  # labels that are all the same
+        ((0.01, 0.57), (0.01, 0.57), False),
+    ],
+)
+def test_a_clear_difference_in_correlation_decides_which_model_is_better_and_else_the_loss(start, trained, is_better):
+    first, other = (ValidationScore(loss, 0.1, r, 0.9) for loss, r in (start, trained))
+    assert first.is_better_than(other) == is_better
+
+
 def test_a_history_file_may_lack_validation_errors(tmp_path):
     path = tmp_path / "history.csv"
     path.write_text(
-        "epoch,loss,mae,val_loss,val_mae,learning_rate,seconds,samples_per_second,data_wait_share\n"
-        "1,0.5,0.4,0.3,0.2,0.001,7,100,0.1\n2,0.25,0.2,,,0.001,7,100,0.1\n"
+        "epoch,loss,mae,val_loss,val_mae,learning_rate,seconds,samples_per_second,data_wait_share,"
+        "val_correlation,val_right_side\n1,0.5,0.4,0.3,0.2,0.001,7,100,0.1,0.7,\n2,0.25,0.2,,,0.001,7,100,0.1,,\n"
     )
-    assert read_history(path) == [BY_EPOCH[0], Epoch(2, 0.25, 0.2, None, None, 0.001, 7.0, 100.0, 0.1)]
+    assert read_history(path) == [
+        replace(BY_EPOCH[0], val_correlation=0.7),
+        Epoch(2, 0.25, 0.2, None, None, 0.001, 7.0, 100.0, 0.1),
+    ]

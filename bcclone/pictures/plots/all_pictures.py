@@ -136,8 +136,10 @@ def draw_training(
 def training_report(result: TrainResult, data: Sequence[str], pictures: Mapping[str, Path]) -> Report:
     """Return the report of a training. data: what it was trained on; pictures: name -> path of those drawn."""
     samples, seconds = result.samples, f"{result.seconds:,.0f} s"
-    error = f"its training loss is {result.loss:.4f}; there were no validation samples"
-    if result.val_loss is not None and result.val_mae is not None:
+    origin = f"that of epoch {result.epoch}" if result.epoch else "the start model, which was better"
+    if result.val_loss is None or result.val_mae is None:
+        error = f"its training loss is {result.loss:.4f}; there were no validation samples"
+    else:
         more = ", the last one: more epochs may help" if result.best_epoch == result.epochs else f" of {result.epochs}"
         error = (
             f"on {samples.validation:,} validation samples its loss is {result.val_loss:.4f}, and its steering is off "
@@ -147,7 +149,8 @@ def training_report(result: TrainResult, data: Sequence[str], pictures: Mapping[
     sentences = [
         f"The network was trained on {samples.train:,} samples of {' '.join(data)} for {result.epochs} epochs, in "
         f"{seconds} at {result.samples_per_second:,.0f} samples/s; {result.ended} ended it.",
-        f"The model is that of epoch {result.epoch}: {error}.",
+        f"The model is {origin}: {error}.",
+        *([f"{result.note[0].upper()}{result.note[1:]}."] if result.note else []),
         "These errors do not tell whether the car stays on the road; a drive does, so score it next.",
     ]
     losses = {
@@ -158,8 +161,12 @@ def training_report(result: TrainResult, data: Sequence[str], pictures: Mapping[
     }
     figures = [
         ("figure", "value"),
-        ("epochs", f"{result.epochs}, the model is of epoch {result.epoch}"),
+        ("epochs", f"{result.epochs}, the model is {origin}"),
         *((name, "none" if value is None else f"{value:.4f}") for name, value in losses.items()),
+        *(
+            (f"validation: {name}", f"loss {loss}, mean absolute error {mae}, r {r}, right side {side}")
+            for name, loss, mae, r, side in result.table.cells()[1:]
+        ),
         ("samples", f"{samples.train:,} training, {samples.validation:,} validation, {samples.test:,} test"),
         ("speed", f"{result.samples_per_second:,.0f} samples/s, {result.data_wait_share:.1%} waiting for data"),
         ("time", seconds),
