@@ -151,10 +151,12 @@ def test_the_losses_are_means_over_all_samples_and_not_of_the_last_batch(trained
     labels = sides[1]["steering"][recorded[1]]
     for name, every in (("mean_steering", mean), ("trained", answers[:, 0])):
         errors, steering = every - sides[1]["steering"], every[recorded[1]]
-        r = np.corrcoef(steering, labels)[0, 1] if name == "trained" else None
         side = (steering * labels > 0)[abs(labels) > 0.05].mean()
-        expected = {"loss": (errors**2).mean(), "mae": abs(errors).mean(), "correlation": r, "right_side": side}
-        assert result["drivers"][name] == pytest.approx(expected, rel=1e-3)
+        expected = {"loss": (errors**2).mean(), "mae": abs(errors).mean(), "right_side": side}
+        if name == "trained":
+            expected["correlation"] = np.corrcoef(steering, labels)[0, 1]
+        scored = {key: value for key, value in result["drivers"][name].items() if value is not None}
+        assert scored == pytest.approx(expected, rel=1e-3)
     assert [*result["drivers"]] == ["mean_steering", "trained"]
     assert result["drivers"]["trained"]["loss"] == result["val_loss"]
 
