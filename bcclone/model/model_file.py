@@ -222,6 +222,24 @@ def calibrated_content(path: Path, framing: Framing | None, calibration: Steerin
     return content.getvalue()
 
 
+def mean_content(one: bytes, other: bytes, training: Mapping[str, Any]) -> bytes:
+    """Return the content of a model file with the mean weights of two files of one network, and all else of the other.
+
+    Such a network keeps more of what the first one can than the other, which was trained from it (M. Wortsman and
+    others, "Robust fine-tuning of zero-shot models", CVPR 2022). training: values of TrainingInfo to change.
+    """
+    content = io.BytesIO(other)
+    with h5py.File(io.BytesIO(one), "r") as first, h5py.File(content, "r+") as file:
+
+        def average(name: str, item: Any) -> None:
+            if isinstance(item, h5py.Dataset) and item.dtype.kind == "f":
+                item[...] = (item[()] + first["model_weights"][name][()]) / 2
+
+        file["model_weights"].visititems(average)
+        file.attrs[_TRAINING] = json.dumps(json.loads(file.attrs[_TRAINING]) | dict(training))
+    return content.getvalue()
+
+
 def load_model_file(path: Path | str, preprocessing: Preprocessing | str | None = None) -> ModelFile:
     """Load a file of save_model(), or a chain of layers in a .h5 or .keras file of Keras 1 to 3.
 

@@ -10,14 +10,14 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import tensorflow as tf
 
-from bcclone.dataset.sample_settings import TEST
+from bcclone.dataset.sample_settings import TEST, VALIDATION
 from bcclone.dataset.statistics import correlation, right_side
 from bcclone.dataset.store import common_framing
 from bcclone.feed.feed import open_feed, open_validation_feed
 from bcclone.feed.selection import Selection, select
 from bcclone.feed.source import Batch
 from bcclone.feed.strategies import Feed
-from bcclone.model.model_file import load_model_file, model_content
+from bcclone.model.model_file import load_model_file, mean_content, model_content
 from bcclone.system.arrays import FloatArray
 from bcclone.system.atomic import write_bytes
 from bcclone.system.errors import UserError, require_package
@@ -30,8 +30,10 @@ from bcclone.train.train_settings import DECIDE_WEIGHTS, TrainSettings, values_o
 from bcclone.train.trainer import Totals, Trainer, losses_of, score_batch
 from bcclone.train.training_folder import RunFolder
 from bcclone.train.training_state import (
+    HALFWAY,
     MEAN,
     START,
+    TRAINED,
     TRAINED_NAME,
     Epoch,
     SampleCounts,
@@ -94,17 +96,21 @@ class Training:
         """
         with self._feed, self._validation_feed, self._interrupts.listening():
             limit = self._train_epochs()
-        test = select(self.samples.data, TEST, self.settings.seq_length)
+        test, begin = select(self.samples.data, TEST, self.settings.seq_length), self._begin
         counts = SampleCounts(len(self._feed), len(self.validation), len(test))
         others = {MEAN: self._score_mean()} if len(self.validation) else {}
-        others |= {START: self._begin[0]} if self._begin else {}
+        if begin:
+            steering_alone = select(self.samples.data, VALIDATION, self.settings.seq_length)
+            halfway = self._score_file(mean_content(begin[1], self._model, {}), steering_alone)
+            others |= {START: begin[0], HALFWAY: self._score(*halfway)}
         result = TrainResult.of(self.state, self.settings, counts, self.folder.path, others)
-        if self._begin and not result.epoch:
-            trained, self._model = self._model, self._begin[1]
+        if begin and result.handed_over != TRAINED:
+            trained, described = self._model, {"epoch": result.epoch, "val_loss": result.val_loss}
+            self._model = mean_content(begin[1], begin[1] if result.handed_over == START else trained, described)
             self._try(lambda: write_bytes(self.folder.path / TRAINED_NAME, trained))
             self._try(lambda: write_bytes(self.folder.model, self._model))
         if len(test):
-            loss, mae = _score(self._model, open_validation_feed(test, self._validation_batch), self.settings.loss)
+            loss, mae, _ = self._score_file(self._model, test)
             result = replace(result, test_loss=loss, test_mae=mae)
         return replace(result, ended=limit), self._model
 
@@ -221,6 +227,20 @@ class Training:
         small = min(_SMALL_STEERING, float(np.median(np.abs(labels))))
         return ValidationScore(loss, mae, correlation(own, labels), right_side(own, labels, small))
 
+    def _score_file(self, model: bytes, samples: Selection) -> tuple[float, float, FloatArray]:
+        """Return mean loss, mean absolute error and the steering, (samples,), of a model, the content of its file."""
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "model.h5"
+            write_bytes(path, model)
+            network = load_model_file(path).model
+        totals, steering = Totals(), []
+        with open_validation_feed(samples, self._validation_batch) as feed, feed.epoch(1) as batches:
+            for batch in batches:
+                sums, answers = score_batch(network, batch.images, batch.labels, self.settings.loss)
+                totals.add(sums)
+                steering.append(np.asarray(answers))
+        return *totals.means(), np.concatenate(steering)
+
     def _content(self, epoch: int, val_loss: float | None) -> bytes:
         """Return the model file of the current weights, those after an epoch."""
         data = self.samples.data
@@ -277,19 +297,6 @@ class Training:
                 f"training diverged in epoch {epoch}: its loss is not finite; try a --learning-rate smaller than "
                 f"{self.settings.learning_rate:g}{kept}"
             )
-
-
-def _score(model: bytes, feed: Feed, loss: str) -> tuple[float, float]:
-    """Return mean loss and mean absolute error of the steering by a model, the content of its file, on samples."""
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "model.h5"
-        write_bytes(path, model)
-        network = load_model_file(path).model
-    totals = Totals()
-    with feed, feed.epoch(1) as batches:
-        for batch in batches:
-            totals.add(score_batch(network, batch.images, batch.labels, loss)[0])
-    return totals.means()
 
 
 class TensorBoard:

@@ -17,8 +17,9 @@ from bcclone.train.train_settings import TrainSettings
 _FINAL_FRACTION = 0.01  # of the highest learning rate, at the end of a falling schedule
 _FIRST_STEPS = 20  # compilation takes most of their time, so they give no estimate
 _CLEAR_CORRELATION, _CLEAR_LOSS = 0.05, 0.01  # smaller differences, and fractions of the loss, are noise
-MEAN, START, TRAINED = "mean_steering", "start", "trained"
-TRAINED_NAME = "trained.h5"  # in a run folder: the model of the last epoch, or the best, if the start model was better
+MEAN, START, HALFWAY, TRAINED = "mean_steering", "start", "halfway", "trained"
+_MODELS = {START: "the start model", HALFWAY: "the mean of start and trained weights"}
+TRAINED_NAME = "trained.h5"  # in a run folder: the model of the last epoch, or the best, if another was better
 
 
 @dataclass(frozen=True)
@@ -221,14 +222,15 @@ class SampleCounts:
 class TrainResult:
     """The result of a training.
 
-    model: the model file; epochs: number of complete epochs; epoch: the epoch of the model's weights, 0 if they are
-    those of the start model, with its loss (None for epoch 0), val_loss and val_mae (None without validation samples);
-    test_loss, test_mae: of the same model on the test samples, None without them; best_epoch: the epoch with the lowest
-    validation loss; samples_per_second and data_wait_share (the fraction of the time spent waiting for data): of all
+    model: the model file; epochs: number of complete epochs; epoch: the epoch of the model's weights, 0 for those of
+    the start model, with its loss (None unless TRAINED is handed over), val_loss and val_mae (None without validation
+    samples); test_loss, test_mae: of the same model on the test samples, None without them; best_epoch: the epoch with
+    the lowest validation loss; samples_per_second and data_wait_share (the fraction of the time spent waiting for data): of all
     epochs; seconds: of the whole training, before and after a resume; ended: the limit that ended it; onednn: "on" or
-    "off"; drivers: scores of MEAN (always the mean steering of the training samples), START (with --from) and TRAINED,
-    empty without validation samples; note: what is wrong with the trained model, if anything. Not stored: run, the run
-    folder; was_complete: a resume found the run complete and trained nothing.
+    "off"; drivers: scores of MEAN (always the mean steering of the training samples), with --from of START and HALFWAY
+    (the mean of the start's weights and the trained ones), and of TRAINED; empty without validation samples;
+    handed_over: which of them the model file is; note: what is wrong with the trained model, if anything. Not stored:
+    run, the run folder; was_complete: a resume found the run complete and trained nothing.
     """
 
     model: str
@@ -248,6 +250,7 @@ class TrainResult:
     test_mae: float | None = None
     onednn: str = ""
     drivers: Mapping[str, ValidationScore] = field(default_factory=dict)
+    handed_over: str = TRAINED
     note: str | None = None
     run: Path = Path()
     was_complete: bool = False
@@ -261,33 +264,33 @@ class TrainResult:
         run: Path,
         others: Mapping[str, ValidationScore],
     ) -> Self:
-        """Return the result of a complete training. others: the scores of MEAN and, with --from, of START."""
+        """Return the result of a complete training. others: the scores of the drivers but TRAINED."""
         kept = state.kept(settings.keep)
         trained = sum(figures.seconds for figures in state.history)
         taken = sum(figures.samples_per_second * figures.seconds for figures in state.history)
         waited = sum(figures.data_wait_share * figures.seconds for figures in state.history)
-        drivers, begin, note = {**others}, None, None
-        if kept.validation:
-            drivers[TRAINED] = kept.validation
-            if START in others and others[START].is_better_than(kept.validation):
-                begin = others[START]
-                note = (
-                    f"on the validation samples the start model is better than the trained one, so {settings.output} "
-                    f"has the weights of the start model, and {run / TRAINED_NAME} those that were trained; record "
-                    "more bends, or train with a smaller --learning-rate or fewer --epochs"
-                )
-            elif others[MEAN].is_better_than(kept.validation):
-                note = (
-                    f"on the validation samples {settings.output} is worse than always steering the mean; record more "
-                    "driving, with more bends, or train longer"
-                )
+        drivers, best, note = {**others, TRAINED: kept.validation} if kept.validation else {}, TRAINED, None
+        for name in (HALFWAY, START):
+            if name in drivers and drivers[name].is_better_than(drivers[best]):
+                best = name
+        if best != TRAINED:
+            note = (
+                f"on the validation samples {_MODELS[best]} is better than the trained model, so {settings.output} is "
+                f"that, and the trained model is {run / TRAINED_NAME}"
+            )
+        elif drivers and drivers[MEAN].is_better_than(drivers[TRAINED]):
+            note = (
+                f"on the validation samples {settings.output} is worse than always steering the mean; record more "
+                "driving, with more bends, or train longer"
+            )
+        score = drivers.get(best)
         return cls(
             epochs=state.epoch,
-            epoch=0 if begin else kept.epoch,
+            epoch=0 if best == START else kept.epoch,
             best_epoch=state.best.epoch,
-            loss=None if begin else kept.loss,
-            val_loss=begin.loss if begin else kept.val_loss,
-            val_mae=begin.mae if begin else kept.val_mae,
+            loss=kept.loss if best == TRAINED else None,
+            val_loss=score and score.loss,
+            val_mae=score and score.mae,
             samples_per_second=round(taken / trained, 1),
             data_wait_share=round(waited / trained, 5),
             seconds=round(state.elapsed, 3),
@@ -296,9 +299,15 @@ class TrainResult:
             feed=settings.feed,
             onednn=settings.onednn,
             drivers=drivers,
+            handed_over=best,
             note=note,
             run=run,
         )
+
+    @property
+    def origin(self) -> str:
+        """Return in words which model was handed over."""
+        return _MODELS.get(self.handed_over, f"epoch {self.epoch} of {self.epochs}")
 
     @property
     def table(self) -> Table:
@@ -309,11 +318,10 @@ class TrainResult:
         """Return the result in words, and the command that drives with the model."""
         val_loss = "none" if self.val_loss is None else f"{self.val_loss:.4f}"
         test = "" if self.test_loss is None else f", test_loss {self.test_loss:.4f} on {self.samples.test} samples"
-        epoch = f"epoch {self.epoch} of {self.epochs}" if self.epoch else f"the start model, after {self.epochs} epochs"
         table = f"{self.table}\n" if self.drivers else ""
         note = f"note: {self.note}\n" if self.note else ""
         return (
-            f"{self.model}: {epoch}, val_loss {val_loss}{test}, {self.samples.train} "
+            f"{self.model}: {self.origin}, val_loss {val_loss}{test}, {self.samples.train} "
             f"training and {self.samples.validation} validation samples, {self.seconds:.1f} s, "
             f"{self.samples_per_second:.0f} samples/s; the run is in {self.run}\n{table}{note}"
             f"next: bcclone drive {self.model} run1; of a real car: bcclone replay {self.model} RECORDING"

@@ -178,7 +178,9 @@ def test_a_training_is_reported_with_the_pictures_that_were_drawn(tmp_path):
     assert all(words in " ".join(report.sentences) for words in ("0.0123", "1.0 degrees"))
     assert training_report(replace(result, val_loss=None, val_mae=None), ["data.h5"], {}).pictures == {}
     drivers = {"start": ValidationScore(0.0123, 0.04, 0.571, None), "trained": ValidationScore(0.01, 0.03, -0.13, 0.5)}
-    begun = training_report(replace(result, epoch=0, loss=None, drivers=drivers, note="the start"), ["data.h5"], {})
+    begun = training_report(
+        replace(result, epoch=0, loss=None, drivers=drivers, handed_over="start", note="the start"), ["data.h5"], {}
+    )
     figures, words = dict(begun.figures), " ".join(begun.sentences)
     assert "start model" in figures["epochs"]
     assert figures["validation: start"] == "loss 0.0123, mean absolute error 0.0400, r 0.571, right side -"

@@ -136,7 +136,6 @@ def draw_training(
 def training_report(result: TrainResult, data: Sequence[str], pictures: Mapping[str, Path]) -> Report:
     """Return the report of a training. data: what it was trained on; pictures: name -> path of those drawn."""
     samples, seconds = result.samples, f"{result.seconds:,.0f} s"
-    origin = f"that of epoch {result.epoch}" if result.epoch else "the start model, which was better"
     if result.val_loss is None or result.val_mae is None:
         error = f"its training loss is {result.loss:.4f}; there were no validation samples"
     else:
@@ -149,7 +148,7 @@ def training_report(result: TrainResult, data: Sequence[str], pictures: Mapping[
     sentences = [
         f"The network was trained on {samples.train:,} samples of {' '.join(data)} for {result.epochs} epochs, in "
         f"{seconds} at {result.samples_per_second:,.0f} samples/s; {result.ended} ended it.",
-        f"The model is {origin}: {error}.",
+        f"The model is {result.origin}: {error}.",
         *([f"{result.note[0].upper()}{result.note[1:]}."] if result.note else []),
         "These errors do not tell whether the car stays on the road; a drive does, so score it next.",
     ]
@@ -161,7 +160,7 @@ def training_report(result: TrainResult, data: Sequence[str], pictures: Mapping[
     }
     figures = [
         ("figure", "value"),
-        ("epochs", f"{result.epochs}, the model is {origin}"),
+        ("epochs", f"{result.epochs}, the model is {result.origin}"),
         *((name, "none" if value is None else f"{value:.4f}") for name, value in losses.items()),
         *(
             (f"validation: {name}", f"loss {loss}, mean absolute error {mae}, r {r}, right side {side}")
