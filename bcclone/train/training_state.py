@@ -225,8 +225,8 @@ class TrainResult:
     model: the model file; epochs: number of complete epochs; epoch: the epoch of the model's weights, 0 for those of
     the start model, with its loss (None unless TRAINED is handed over), val_loss and val_mae (None without validation
     samples); test_loss, test_mae: of the same model on the test samples, None without them; best_epoch: the epoch with
-    the lowest validation loss; samples_per_second and data_wait_share (the fraction of the time spent waiting for data): of all
-    epochs; seconds: of the whole training, before and after a resume; ended: the limit that ended it; onednn: "on" or
+    the lowest validation loss; samples_per_second and data_wait_share (the fraction of the time spent waiting for
+    data): of all epochs; seconds: of the whole training, before and after a resume; ended: the limit that ended it; onednn: "on" or
     "off"; drivers: scores of MEAN (always the mean steering of the training samples), with --from of START and HALFWAY
     (the mean of the start's weights and the trained ones), and of TRAINED; empty without validation samples;
     handed_over: which of them the model file is; note: what is wrong with the trained model, if anything. Not stored:
