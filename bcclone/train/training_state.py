@@ -226,11 +226,11 @@ class TrainResult:
     the start model, with its loss (None unless TRAINED is handed over), val_loss and val_mae (None without validation
     samples); test_loss, test_mae: of the same model on the test samples, None without them; best_epoch: the epoch with
     the lowest validation loss; samples_per_second and data_wait_share (the fraction of the time spent waiting for
-    data): of all epochs; seconds: of the whole training, before and after a resume; ended: the limit that ended it; onednn: "on" or
-    "off"; drivers: scores of MEAN (always the mean steering of the training samples), with --from of START and HALFWAY
-    (the mean of the start's weights and the trained ones), and of TRAINED; empty without validation samples;
-    handed_over: which of them the model file is; note: what is wrong with the trained model, if anything. Not stored:
-    run, the run folder; was_complete: a resume found the run complete and trained nothing.
+    data): of all epochs; seconds: of the whole training, before and after a resume; ended: the limit that ended it;
+    onednn: "on" or "off"; drivers: scores of MEAN (always the mean steering of the training samples), with --from of
+    START and HALFWAY (the mean of the start's weights and the trained ones), and of TRAINED; empty without validation
+    samples; handed_over: which of them the model file is; note: what is wrong with the trained model, if anything. Not
+    stored: run, the run folder; was_complete: a resume found the run complete and trained nothing.
     """
 
     model: str
@@ -289,8 +289,8 @@ class TrainResult:
             epoch=0 if best == START else kept.epoch,
             best_epoch=state.best.epoch,
             loss=kept.loss if best == TRAINED else None,
-            val_loss=score and score.loss,
-            val_mae=score and score.mae,
+            val_loss=score.loss if score else None,
+            val_mae=score.mae if score else None,
             samples_per_second=round(taken / trained, 1),
             data_wait_share=round(waited / trained, 5),
             seconds=round(state.elapsed, 3),
