@@ -49,7 +49,7 @@ class ValidationScore:
 
 _SCORE_COLUMNS = (
     TableColumn("driver", heading="validation"),
-    TableColumn("loss", "{:.4f}".format),
+    TableColumn("loss", "{:.5f}".format),
     TableColumn("mae", "{:.4f}".format),
     TableColumn("correlation", "{:.3f}".format, "r"),
     TableColumn("right_side", "{:.1%}".format, "right side"),

@@ -183,7 +183,7 @@ def test_a_training_is_reported_with_the_pictures_that_were_drawn(tmp_path):
     )
     figures, words = dict(begun.figures), " ".join(begun.sentences)
     assert "start model" in figures["epochs"]
-    assert figures["validation: start"] == "loss 0.0123, mean absolute error 0.0400, r 0.571, right side -"
+    assert figures["validation: start"] == "loss 0.01230, mean absolute error 0.0400, r 0.571, right side -"
     assert "r -0.130, right side 50.0%" in figures["validation: trained"]
     assert "The start." in words
     assert "epoch 0" not in words
