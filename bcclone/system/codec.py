@@ -15,6 +15,7 @@ import os
 import re
 import stat
 import tomllib
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -42,7 +43,7 @@ _MOST_BYTES: Mapping[Container, int] = {
     "video": 1 << 38,
     "store": 1 << 62,
 }
-_LONGEST_LINE = 10_000  # characters of a table
+_LONGEST_LINE, _LONGEST_LINE_OF_CELLS = 10_000, 100_000  # characters of a table
 _OF_LINES = ("cells", "table")
 _MOST_INTEGER = 1 << 63
 _TOO_LARGE = "larger than {} bytes, the most that such a file may have"
@@ -125,16 +126,21 @@ def read_table(
 
 
 @contextmanager
-def open_text(path: Path) -> Iterator[Iterator[str]]:
-    """Open a text; yield its lines, UTF-8, which raise ValueError where one is too long for a table."""
-    with TextIOWrapper(open_file(path, "table"), encoding="utf-8-sig", newline="") as file:
-        yield _lines(file)
+def open_cells(path: Path) -> Iterator[Iterator[str]]:
+    """Open a table of any program; yield its lines, which raise ValueError where one is too long.
+
+    They are UTF-16 if the first bytes say so, else UTF-8. Raises OSError as read_bytes().
+    """
+    content = open_file(path, "cells")
+    encoding = "utf-16" if content.peek(2)[:2] in (BOM_UTF16_LE, BOM_UTF16_BE) else "utf-8-sig"
+    with TextIOWrapper(content, encoding, errors="replace", newline="") as file:
+        yield _lines(file, _LONGEST_LINE_OF_CELLS)
 
 
-def _lines(file: TextIO) -> Iterator[str]:
-    while line := file.readline(_LONGEST_LINE + 1):
-        if len(line) > _LONGEST_LINE:
-            raise ValueError(f"a line of more than {_LONGEST_LINE} characters")
+def _lines(file: TextIO, most: int = _LONGEST_LINE) -> Iterator[str]:
+    while line := file.readline(most + 1):
+        if len(line) > most:
+            raise ValueError(f"a line of more than {most} characters")
         yield line
 
 
@@ -147,8 +153,10 @@ def read_bytes(source: Location | str, container: Container) -> bytes:
     location: Any = parse_location(source) if isinstance(source, str) else source
     if isinstance(location, Path):
         with open_file(location, container) as file:
-            if container in _OF_LINES:
-                _refuse_endless_lines(file, location)
+            while container in _OF_LINES and len(part := file.read(_PART)) == _PART:
+                if not re.search(rb"[\r\n]", part):  # a hole of a sparse file, before gigabytes are in memory
+                    raise UnfitFile(location, f"a line of more than {_PART} bytes, as no table has")
+            file.seek(0)
             return file.read()
     content, most = b"", _MOST_BYTES[container]
     with reaching(location), location.fs.open(location.path, "rb", cache_type="none") as file:
@@ -157,14 +165,6 @@ def read_bytes(source: Location | str, container: Container) -> bytes:
     if len(content) > most:  # perhaps of an answer that never ends
         raise UnfitFile(location, _TOO_LARGE.format(most))
     return content
-
-
-def _refuse_endless_lines(file: BufferedReader, path: Path) -> None:
-    """Raise UnfitFile for a hole of a sparse file and the like, before gigabytes of it are in memory."""
-    while len(part := file.read(_PART)) == _PART:
-        if not re.search(rb"[\r\n]", part):
-            raise UnfitFile(path, f"a line of more than {_PART} bytes, as no table has")
-    file.seek(0)
 
 
 def open_file(path: Path, container: Container) -> BufferedReader:

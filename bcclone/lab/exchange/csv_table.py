@@ -22,7 +22,6 @@ from bcclone.lab.exchange.formats import (
 )
 from bcclone.lab.exchange.left_out import Findings
 from bcclone.recording.row import CAMERAS
-from bcclone.system.codec import open_text
 from bcclone.system.errors import UserError
 
 TABLE = "table.csv"
@@ -50,9 +49,8 @@ def _is_ours(path: Path) -> bool:
     if not (table.name.lower().endswith(TABLE_ENDINGS) and table.exists()):
         return False
     try:
-        with open_text(file_of(path, TABLE)) as lines:
-            names = set(next(csv.reader(lines), []))
-    except (UserError, OSError, ValueError, csv.Error):
+        names = read_foreign(file_of(path, TABLE)).cells.keys()
+    except UserError:
         return path.is_dir()  # _read() says what is wrong
     return names >= {"center", "time_ms"} or names >= {"recording", "episode"}
 

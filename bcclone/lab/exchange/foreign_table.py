@@ -7,25 +7,23 @@ header, and its columns are called 1, 2 and so on. Cells that hold an image and 
 import csv
 import math
 import re
-from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from io import TextIOWrapper
-from itertools import islice, zip_longest
+from itertools import chain, islice, zip_longest
 from pathlib import Path
 
 from bcclone.lab.exchange.exchange_settings import ImportSettings
 from bcclone.lab.exchange.formats import IMAGE_ENDINGS, files_inside
 from bcclone.lab.exchange.left_out import Findings
 from bcclone.recording.row import CAMERAS
-from bcclone.system.codec import open_file
+from bcclone.system.codec import open_cells
 from bcclone.system.errors import UserError
 
 TABLE_ENDINGS = (".csv", ".tsv", ".txt")
 _SEPARATORS = ";\t, "  # a comma may be that of decimals
-_CHARACTERS, _COLUMNS = 100_000, 1000  # of a line, at most
+_COLUMNS = 1000  # of a line, at most
 _LOOKED_AT = 200  # rows that decide what a column holds
 _NO_STEERING = re.compile(r"torque|velocity|speed|accel|driver|override|(^|_)(rate|left|right)(_|$)")
 _ANGLES = {"angle", "user_angle", "wheel_angle", "angle_deg", "angle_rad"}
@@ -75,15 +73,12 @@ def read_foreign(path: Path, findings: Findings | None = None) -> ForeignTable:
     Raises UserError for one that cannot be read, is too large, or has no rows.
     """
     try:
-        content = open_file(path, "cells")
-        encoding = "utf-16" if content.peek(2)[:2] in (BOM_UTF16_LE, BOM_UTF16_BE) else "utf-8-sig"
-        with TextIOWrapper(content, encoding, errors="replace", newline="") as file:
-            start = list(islice(_lines(file), 20))
-            file.seek(0)
-            rows = csv.reader(_lines(file), delimiter=_separator_of(start), skipinitialspace=True)
+        with open_cells(path) as lines:
+            start = list(islice(lines, 20))
+            rows = csv.reader(chain(start, lines), delimiter=_separator_of(start), skipinitialspace=True)
             stripped = ((rows.line_num, [cell.strip() for cell in cells]) for cells in rows)
             filled = [(line, cells) for line, cells in stripped if any(cells)]
-    except (OSError, csv.Error) as error:
+    except (OSError, ValueError, csv.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise UserError(f"{path}: cannot be read: {reason}; expected a table of text, such as CSV") from None
     if max((len(cells) for _, cells in filled), default=0) > _COLUMNS:
@@ -146,13 +141,6 @@ def _is_header(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
 def _kind(cell: str) -> str:
     """Return what a cell holds: a number, an image, or "" for any other text."""
     return "number" if _is_number(cell) else "image" if cell.lower().endswith(IMAGE_ENDINGS) else ""
-
-
-def _lines(file: TextIOWrapper) -> Iterator[str]:
-    while line := file.readline(_CHARACTERS + 1):
-        if len(line) > _CHARACTERS:
-            raise csv.Error(f"a line of more than {_CHARACTERS} characters")
-        yield line
 
 
 def _separator_of(start: Sequence[str]) -> str:

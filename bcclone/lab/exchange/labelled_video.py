@@ -160,7 +160,11 @@ def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow
 
     Raises UserError for a video or a table that cannot be read.
     """
-    path, labelled = _video_of(settings.source), read_controls(settings, findings)
+    paths = _videos(settings.source)
+    if len(paths) != 1:
+        listed = ", ".join(path.name for path in paths[:20]) or "none"
+        raise UserError(f"{settings.source}: expected one video; name it itself; there are: {listed}", exit_code=2)
+    path, labelled = paths[0], read_controls(settings, findings)
     times = find_times(labelled.table, settings)
     findings.columns_left_out = labelled.others(*(times.columns if times else ()))
     with open_video(path) as video:
@@ -176,20 +180,10 @@ def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow
             findings.leave_out(f"{path}: packet {number + 1} of {video.broken}", "it cannot be decoded", UNREADABLE)
 
 
-def _video_of(source: Path) -> Path:
-    """Return the video that was named, or the only one in the folder or beside the table; raises UserError."""
-    folder = _folder_of(source)
-    paths = files_inside(folder, _ENDINGS, "its path as the source") if folder else [source]
-    if len(paths) != 1:
-        listed = ", ".join(path.name for path in paths[:20]) or "none"
-        raise UserError(f"{source}: expected one video; name it itself; there are: {listed}", exit_code=2)
-    return paths[0]
-
-
-def _folder_of(source: Path) -> Path | None:
-    """Return the folder that was named, or that of a table, None for a file of another kind."""
+def _videos(source: Path) -> list[Path]:
+    """Return the file that was named, or the videos in the folder or beside the table; raises UserError."""
     folder = source.parent if source.suffix.lower() in TABLE_ENDINGS and source.is_file() else source
-    return folder if folder.is_dir() else None
+    return files_inside(folder, _ENDINGS, "its path as the source") if folder.is_dir() else [source]
 
 
 def _rows_by_number(video: Video, labelled: ControlTable, findings: Findings) -> Iterator[ExchangedRow]:
@@ -258,16 +252,14 @@ def _rows_by_time(path: Path, video: Video, rows: _TimedRows, findings: Findings
         findings.leave_out(rows.table.place(index), "the video has no frame at its time", MISSING)
 
 
-def _has_a_video(path: Path) -> bool:
-    """Return whether a path is a video, or one is in the folder or beside the table."""
-    folder = _folder_of(path)
-    names = [each.name for each in folder.iterdir()] if folder else [path.name] * path.is_file()
-    return sum(name.lower().endswith(_ENDINGS) for name in names) == 1
+def _is_one_video(path: Path) -> bool:
+    (first, *others) = _videos(path) or [path]
+    return not others and first.suffix.lower() in _CONTAINERS and first.exists()
 
 
 FORMAT = Format(
     "video",
-    _has_a_video,
+    _is_one_video,
     _read,
     needs=("av", "bcclone[video]"),
     options=OF_TABLES | {"table", "time_column", "frame_rate"},

@@ -43,7 +43,7 @@ _FORMS = {  # unit -> a time in it, such as 2018-07-01 17:09:44:912, 20250620_14
         r"(?<!\d)(?P<hour>\d\d?):(?P<minute>\d\d):(?P<second>\d\d)" + _AFTER_SECONDS, re.IGNORECASE
     ),
 }
-_SINCE_1970 = re.compile(r"(?<!\d)(?:(\d{10})[._-](\d{3}|\d{6}|\d{9})|(\d{10,19}))(?!\d)")  # in a name
+_SINCE_1970 = re.compile(r"(?<!\d)(\d{10})(?:[._-](\d{3}|\d{6}|\d{9})|(\d{0,9}))(?!\d)")  # in a text
 
 
 @dataclass(frozen=True)
@@ -80,14 +80,11 @@ def find_times(table: ForeignTable, settings: ImportSettings, names: Sequence[st
         if times := times_of(cells, columns[0]):
             return replace(times, columns=columns)
     if not asked:
-        numbers = [None if _FORMS["dates"].search(name) else _SINCE_1970.search(name) for name in names]
-        written = [(n[3] or f"{n[1]}.{n[2]}") if n else name for n, name in zip(numbers, names, strict=True)]
-        times = times_of(written, "the names of the images")
-        if times and times.is_since_1970:
+        if (times := times_of(names, "the names of the images")) and times.is_since_1970:
             return times
         for name, cells in table.cells.items():
-            first = times_of(table.first_cells(name))
-            if first and (first.is_since_1970 or first.unit in _FORMS) and (times := times_of(cells, name)):
+            times = times_of(cells, name)
+            if times and (times.is_since_1970 or times.unit in _FORMS):
                 return replace(times, columns=(name,))
     unclear = [((name,), cells) for name, cells in table.cells.items() if _MAY_BE.search(plain(name))]
     if not (named or unclear):
@@ -128,8 +125,8 @@ def _named_columns(table: ForeignTable) -> Iterator[tuple[Sequence[str], Sequenc
 def times_of(cells: Sequence[str], source: str = "") -> Times | None:
     """Return the times in cells: dates, times of day, or numbers; None where most cells are none, or all the same.
 
-    Numbers have the unit that the source, a column's name, ends with. Otherwise choose the unit that gives dates from
-    2000 to 2100, else steps under 2 s.
+    Numbers, also those since 1970 in a text, have the unit that the source, a column's name, ends with. Otherwise
+    choose the unit that gives dates from 2000 to 2100, else steps under 2 s.
     """
     numbers = [number_of_cell(cell) for cell in cells]
     for unit, form in _FORMS.items():
@@ -140,12 +137,13 @@ def times_of(cells: Sequence[str], source: str = "") -> Times | None:
         ]
         if _are_times(written := _written_times(found)):
             return Times(written, unit == "dates", source, unit)
-    # whole numbers are exact, those of nanoseconds, too
-    values = [
-        int(cell) if cell.isdecimal() and len(cell) < 20 else number  # noqa: PLR2004
-        for cell, number in zip(cells, numbers, strict=True)
-    ]
-    times = [value if abs(value) < _TOO_LARGE else None for value in values]
+    times: list[float | None] = []
+    for cell, number in zip(cells, numbers, strict=True):
+        found_in = _SINCE_1970.search(cell) if number != number else None
+        text = f"{found_in[1]}.{found_in[2]}" if found_in and found_in[2] else found_in[0] if found_in else cell
+        # whole numbers are exact, those of nanoseconds, too
+        value = int(text) if text.isdecimal() and len(text) < 20 else number_of_cell(text)  # noqa: PLR2004
+        times.append(value if abs(value) < _TOO_LARGE else None)
     if not _are_times(times):
         return None
     ordered = np.sort(np.array([time for time in times if time is not None], dtype=float))
