@@ -153,9 +153,10 @@ def read_bytes(source: Location | str, container: Container) -> bytes:
     location: Any = parse_location(source) if isinstance(source, str) else source
     if isinstance(location, Path):
         with open_file(location, container) as file:
-            while container in _OF_LINES and len(part := file.read(_PART)) == _PART:
-                if not re.search(rb"[\r\n]", part):  # a hole of a sparse file, before gigabytes are in memory
-                    raise UnfitFile(location, f"a line of more than {_PART} bytes, as no table has")
+            parts = iter(partial(file.read, _PART), b"") if container in _OF_LINES else ()
+            if any(len(part) == _PART and not re.search(rb"[\r\n]", part) for part in parts):
+                # a hole of a sparse file, before gigabytes of it are in memory
+                raise UnfitFile(location, f"a line of more than {_PART} bytes, as no table has")
             file.seek(0)
             return file.read()
     content, most = b"", _MOST_BYTES[container]
