@@ -9,7 +9,7 @@ from bcclone.lab.exchange.exchange_settings import EXPORT_FORMATS, ExportSetting
 from bcclone.lab.export_model.export_settings import FORMATS, ExportModelSettings
 from bcclone.lab.improve import ImproveSettings
 from bcclone.lab.monitor import MonitorSettings
-from bcclone.model.import_settings import ImportModelSettings
+from bcclone.model.model_path import ImportModelSettings
 from bcclone.system.errors import UserError, number_of
 from bcclone.system.json_values import to_json
 from bcclone.system.settings import argument, setting

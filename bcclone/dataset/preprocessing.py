@@ -11,7 +11,6 @@ import threading
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from functools import cache
 from typing import Any, Self
 
 import numpy as np
@@ -28,26 +27,19 @@ from bcclone.system.settings import LARGEST_IMAGE, SMALLEST_IMAGE, Checked, sett
 
 # fields of a stored definition that older files lack
 _LATER_FIELDS = {"crop_top", "crop_bottom", "crop_left", "crop_right", "blur", "order", "scale"}
-_INTERPOLATIONS = {
-    "linear": cv2.INTER_LINEAR, "area": cv2.INTER_AREA, "nearest": cv2.INTER_NEAREST, "cubic": cv2.INTER_CUBIC,
-}  # fmt: skip
 _WIDEST_BLUR = 31
 
-# conversions of OpenCV as matrices, (channels, 4), which map (red, green, blue, 1), each 0 to 255; and (3, 4) back,
-# where a grey image is three equal channels
+# OpenCV's conversions from RGB as matrices, (channels, 4), which map (red, green, blue, 1), each 0 to 255; and (3, 4)
+# back, where a grey image is three equal channels
 _YUV_MATRIX = np.array([[0.299, 0.587, 0.114, 0], [-0.147, -0.289, 0.436, 128], [0.615, -0.515, -0.1, 128]], np.float32)
 _RGB_MATRIX = np.array([[1, 0, 1.14, -145.92], [1, -0.395, -0.581, 124.928], [1, 2.032, 0, -260.096]], np.float32)
 _SAME_MATRIX = np.eye(3, 4, dtype=np.float32)
-_GRAY_MATRIX = np.array([[0.299, 0.587, 0.114, 0]], np.float32)
-_SWAPPED = [2, 1, 0, 3]
-_COLOR_MATRICES = {
+_MATRICES = {
     "RGB": (_SAME_MATRIX, _SAME_MATRIX),
-    "BGR": (_SAME_MATRIX[::-1], _SAME_MATRIX[::-1]),
     "YUV": (_YUV_MATRIX, _RGB_MATRIX),
-    "GRAY": (_GRAY_MATRIX, _SAME_MATRIX),
-    "BGR-YUV": (_YUV_MATRIX[:, _SWAPPED], _RGB_MATRIX[::-1]),
-    "BGR-GRAY": (_GRAY_MATRIX[:, _SWAPPED], _SAME_MATRIX),
+    "GRAY": (_YUV_MATRIX[:1], _SAME_MATRIX),
 }
+LINEAR_COLORS = ("RGB", "BGR", "YUV", "BGR-YUV", "GRAY", "BGR-GRAY")  # which are such a matrix
 
 
 class PreprocessingMismatch(ValueError):
@@ -87,14 +79,7 @@ class Preprocessing(Checked):
             raise ValueError(f"color {self.color!r} and scale {self.scale!r}, expected such as 'YUV' and '0..1'")
         if self.blur and not self.blur % 2:
             raise ValueError(f"blur {self.blur}, expected the rows of a kernel, an odd number")
-        active = [step for step in STEPS if step == "size" or getattr(self, step) not in (0, "RGB")]
-        steps = [step for step in self.order.split() if step in active]
-        steps = [*(step for step in active if step not in steps), *steps]
-        canonical: dict[str, Any] = {
-            "color": color,
-            "scale": scale or "",
-            "order": " ".join(steps) if steps != active else "",
-        }
+        canonical: dict[str, Any] = {"color": color, "scale": scale or ""}
         for first, last, extent in (
             ("crop_top", "crop_bottom", self.frame_height),
             ("crop_left", "crop_right", self.frame_width),
@@ -106,6 +91,8 @@ class Preprocessing(Checked):
                 raise ValueError(f"{first} {start} and {last} {end}, expected 0 to {extent}, the smaller one first")
         for name, value in canonical.items():  # equal definitions have equal hashes
             object.__setattr__(self, name, value)
+        steps = [*self.steps]
+        object.__setattr__(self, "order", " ".join(steps) if steps != sorted(steps, key=STEPS.index) else "")
 
     @classmethod
     def of(cls, text: str, size: tuple[int, int] | None = None) -> Self:
@@ -127,7 +114,7 @@ class Preprocessing(Checked):
         for step in self.steps:
             if step == "size":
                 resized = into if image.shape[-1] == self.channels == 3 else None
-                how = _INTERPOLATIONS[self.interpolation]
+                how = getattr(cv2, f"INTER_{self.interpolation.upper()}")
                 image = cv2.resize(image, (self.width, self.height), resized, interpolation=how)
             elif step == "blur":
                 image = cv2.GaussianBlur(image, (self.blur, self.blur), 0)
@@ -141,18 +128,21 @@ class Preprocessing(Checked):
 
         The last step of apply() if that is_plain.
         """
-        conversion, channel = _conversion(self.color)
-        image: Any = resized
-        if conversion is not None:
+        *swapped, space = [name for name in self.color.split("-") if len(name) > 1]
+        image, source = resized, "BGR" if swapped else "RGB"
+        if space != source:
+            conversion = getattr(cv2, f"COLOR_{source}2{space}")
             image = cv2.cvtColor(resized, conversion, into if self.channels == 3 else None)
-        image = image if channel is None else image[..., channel]
+        if self.color[-2:-1] == "-":
+            image = image[..., space.index(self.color[-1])]
         return _placed(image, (*resized.shape[:2], self.channels), into)
 
     @property
     def steps(self) -> tuple[str, ...]:
         """Return what is done after cropping, in order: of STEPS, "size" and what the others change."""
-        changes = {"size": True, "color": self.color != "RGB", "blur": self.blur > 0}
-        return tuple(step for step in self.order.split() or STEPS if changes[step])
+        active = [step for step in STEPS if step == "size" or getattr(self, step) not in (0, "RGB")]
+        stated = [step for step in self.order.split() if step in active]
+        return (*(step for step in active if step not in stated), *stated)
 
     @property
     def is_plain(self) -> bool:
@@ -169,26 +159,18 @@ class Preprocessing(Checked):
         return self.height, self.width, self.channels
 
     @property
-    def color_matrix(self) -> Float32Array:
-        """Return convert_colors() as a matrix, (channels, 4), from (red, green, blue, 1); raises UserError."""
-        return self._matrices[0]
+    def color_matrices(self) -> tuple[Float32Array, Float32Array]:
+        """Return convert_colors() as a matrix, (channels, 4), from (red, green, blue, 1); and the one back, (3, 4).
 
-    @property
-    def rgb_matrix(self) -> Float32Array:
-        """Return the matrix, (3, 4), back: from (the image's three colours, 1) to red, green and blue.
-
-        A grey image is taken as three equal channels. Raises UserError.
+        A grey image is taken back as three equal channels. Raises UserError for colours without.
         """
-        return self._matrices[1]
-
-    @property
-    def _matrices(self) -> tuple[Float32Array, Float32Array]:
-        if self.color not in _COLOR_MATRICES:
+        if self.color not in LINEAR_COLORS:
             raise UserError(
                 f"images in {self.color} cannot be augmented: they cannot be turned back into colours; train with "
-                f"--no-augment, or make the store in one of {', '.join(_COLOR_MATRICES)}"
+                f"--no-augment, or make the store in one of {', '.join(LINEAR_COLORS)}"
             )
-        return _COLOR_MATRICES[self.color]
+        color, back = _MATRICES[self.color.removeprefix("BGR-").replace("BGR", "RGB")]
+        return (color[:, [2, 1, 0, 3]], back[::-1]) if self.color.startswith("BGR") else (color, back)
 
     @property
     def region(self) -> tuple[int, int, int, int]:
@@ -218,10 +200,8 @@ class Preprocessing(Checked):
             parts += [f"frame {self.frame_width}x{self.frame_height}"]
         parts += [f"rows {top}-{bottom}"] if bottom - top < self.frame_height else []
         parts += [f"columns {left}-{right}"] if right - left < self.frame_width else []
-        steps = self.order.split() or STEPS
-        size = f"{self.width}x{self.height}" + (", RGB" if "color" not in steps else "")
-        shown = {"size": size, "color": self.color, "blur": f"blur {self.blur}" if self.blur else ""}
-        parts += [shown[step] for step in steps if shown[step]]
+        size = f"{self.width}x{self.height}{', RGB' if self.color == 'RGB' else ''}"
+        parts += [{"size": size, "color": self.color, "blur": f"blur {self.blur}"}[step] for step in self.steps]
         parts += [self.interpolation] if self.interpolation != "linear" else []
         return ", ".join([*parts, *([self.scale] if self.scale else [])])
 
@@ -267,16 +247,6 @@ def _placed(image: Any, shape: tuple[int, ...], into: Image | None) -> Image:
         return prepared
     np.copyto(into, prepared)
     return into
-
-
-@cache
-def _conversion(color: str) -> tuple[int | None, int | None]:
-    """Return OpenCV's conversion from RGB, and the channel that is kept of its result; None for none."""
-    names = color.split("-")
-    channel = names.pop() if len(names[-1]) == 1 else ""
-    space, source = names[-1], "BGR" if len(names) > 1 else "RGB"
-    conversion = None if space == source else getattr(cv2, f"COLOR_{source}2{space}")
-    return conversion, space.index(channel) if channel else None
 
 
 PRESETS = {name: Preprocessing.of(name) for name in TEXTS}

@@ -126,17 +126,18 @@ def scale_named(text: str) -> str | None:
 
 
 def scaling_of(scale: str) -> Scaling:
-    """Return what a scale with numbers does to 0 to 255: numbers, or lists of them, one for each channel."""
+    """Return what a scale but EACH_IMAGE does to 0 to 255: numbers, or lists of them, one for each channel."""
+    if scale == RAW:
+        return Scaling(1.0, 0.0)
     if ".." in scale:
         low, high = map(float, scale.split(".."))
         return Scaling((high - low) / 255, low)
     means, deviations = ([*map(float, text.split())] for text in scale.removeprefix("mean ").split(" deviation "))
-    if len(means) == len(deviations) == 1:
-        return Scaling(1 / deviations[0], -means[0] / deviations[0])
     count = max(len(means), len(deviations))
     means, deviations = (each * (count // len(each)) for each in (means, deviations))
     scales = [1 / deviation for deviation in deviations]
-    return Scaling(scales, [-mean * factor for mean, factor in zip(means, scales, strict=True)])
+    offsets = [-mean / deviation for mean, deviation in zip(means, deviations, strict=True)]
+    return Scaling(scales, offsets) if count > 1 else Scaling(scales[0], offsets[0])
 
 
 def scaling_of_text(formula: str) -> Scaling:
@@ -170,19 +171,13 @@ def _words(*numbers: float) -> str:
     return " ".join(f"{number + 0.0:.10g}" for number in numbers)
 
 
-def checked_text(text: str) -> str:
-    """Return a text that is a preprocessing; raises ValueError for another one."""
-    fields_of(text)
-    return text
-
-
 PreprocessingText = Annotated[
     str,
     Setting(
         f"how frames are prepared, required for a model that does not state it: a preset ({', '.join(PRESETS)}), or "
         "parts such as 'rows 60-140, 64x64, RGB, 0..1'",
         unit="HOW",
-        parse=checked_text,
+        parse=lambda text: text if fields_of(text) else None,
         shown="that of the model",
     ),
 ]

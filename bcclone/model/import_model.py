@@ -4,7 +4,8 @@ The preprocessing that the model was trained with is given, or found: those that
 """
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image, r
 from bcclone.dataset.preprocessing import PRESETS, Preprocessing
 from bcclone.dataset.preprocessing_text import EACH_IMAGE, RAW, scaling_of_text
 from bcclone.dataset.statistics import correlation, evenly, varies
-from bcclone.model.import_settings import ImportModelSettings
+from bcclone.model.model_path import ImportModelSettings
 from bcclone.recording.files import ImageIndex, find_log
 from bcclone.recording.log import read_log
 from bcclone.system.arrays import FloatArray
@@ -49,6 +50,11 @@ class Candidate:
     correlation: float
     mean_absolute_error: float
 
+    @property
+    def rank(self) -> tuple[float, float]:
+        """Return what candidates are sorted by: their correlation, and of about the same, their error."""
+        return -round(self.correlation, 2), self.mean_absolute_error
+
 
 @dataclass(frozen=True)
 class ImportModelResult:
@@ -73,19 +79,19 @@ class ImportModelResult:
     def as_text(self) -> str:
         """Return what was written, or what to choose from."""
         lines = []
-        if best := self.candidates:
-            rows = [(one.correlation, one.mean_absolute_error, f"'{one.preprocess}'") for one in best]
+        if self.candidates:
             lines = [
                 "r: correlation with the recorded steering; error: mean absolute difference",
-                str(Table(_COLUMNS, rows)),
+                _table(self.candidates),
             ]
-            if best[0].correlation < _CERTAIN:
+            if self.candidates[0].correlation < _CERTAIN:
                 lines.append("none agrees well: its frames may be prepared otherwise, or the driver was another")
         if self.model:
             lines.append(f"its frames are prepared as {self.preprocessing}")
             lines.append(f"{self.model}: written; next: bcclone drive {self.model} run1")
         else:
-            lines.append(f"next: the same with -o model.h5 --preprocess '{best[0].preprocess}', or another of these")
+            best = self.candidates[0].preprocess
+            lines.append(f"next: the same with -o model.h5 --preprocess '{best}', or another of these")
         return "\n".join(lines)
 
 
@@ -96,49 +102,42 @@ def import_model(settings: ImportModelSettings, notify: Callable[[str], None] = 
     describe the network, before its preprocessing is checked. Raises UserError when the file cannot be imported, when
     its preprocessing is missing, wrong, or not certain on the recording, or when the output cannot be written.
     """
-    if settings.recording and not (settings.output or settings.preprocess):
-        return _imported(settings, None, notify)
-    output = settings.output or Path("model.h5")
-    if output.suffix != ".h5":
+    old, output, how = settings.old, settings.output, settings.preprocess
+    if how or not settings.recording:
+        output = output or Path("model.h5")
+    if output and output.suffix != ".h5":
         raise UserError(f"{output}: a model's name must end in .h5; name another -o")
-    with writing(output, MODEL, settings.force, inputs_of(settings)):
-        return _imported(settings, output, notify)
+    with writing(output, MODEL, settings.force, inputs_of(settings)) if output else nullcontext():
+        from bcclone.system.tensorflow_quietly import load_tensorflow
 
+        load_tensorflow()
+        from bcclone.model.model_file import ModelFile, open_model, save_model
 
-def _imported(settings: ImportModelSettings, output: Path | None, notify: Callable[[str], None]) -> ImportModelResult:
-    from bcclone.system.tensorflow_quietly import load_tensorflow
-
-    load_tensorflow()
-    from bcclone.model.model_file import ModelFile, open_model, save_model
-
-    old, how = settings.old, settings.preprocess
-    loaded = open_model(old, rescale=scaling_of_text(settings.rescale) if settings.rescale else None)
-    if isinstance(loaded, ModelFile):
-        raise UserError(f"{old} is a bcclone model already; copy the file instead")
-    for line in loaded.describe():
-        notify(line)
-    rebuilt = loaded.rebuilt
-    candidates: tuple[Candidate, ...] = ()
-    if settings.recording and not how:
-        candidates = find_preprocessing(loaded, settings.recording, notify)
-        how = _clear_winner(candidates) if output else None
-    described = ImportModelResult(
-        model=None,
+        loaded = open_model(old, rescale=scaling_of_text(settings.rescale) if settings.rescale else None)
+        if isinstance(loaded, ModelFile):
+            raise UserError(f"{old} is a bcclone model already; copy the file instead")
+        for line in loaded.describe():
+            notify(line)
+        rebuilt, file = loaded.rebuilt, None
+        candidates: tuple[Candidate, ...] = ()
+        if settings.recording and not how:
+            candidates = find_preprocessing(loaded, settings.recording, notify)
+            how = _clear_winner(candidates) if output else None
+        if output:
+            file = loaded.declared(how)
+            origin = {"keras_version": rebuilt.keras_version, "backend": rebuilt.backend, "notes": list(rebuilt.notes)}
+            save_model(output, file.model, file.preprocessing, {"imported": origin})
+    return ImportModelResult(
+        model=str(output) if output else None,
         keras_version=rebuilt.keras_version,
         backend=rebuilt.backend,
         notes=rebuilt.notes,
         input_shape=loaded.input_shape,
         weights=rebuilt.model.count_params(),
         layers=rebuilt.layers,
-        preprocessing=None,
+        preprocessing=file.preprocessing.describe() if file else None,
         candidates=candidates,
     )
-    if output is None:
-        return described
-    file = loaded.declared(how)
-    origin = {"keras_version": rebuilt.keras_version, "backend": rebuilt.backend, "notes": list(rebuilt.notes)}
-    save_model(output, file.model, file.preprocessing, {"imported": origin})
-    return replace(described, model=str(output), preprocessing=file.preprocessing.describe())
 
 
 # ---- the preprocessing that fits a recording
@@ -174,10 +173,10 @@ def find_preprocessing(
     with ProgressBar("trying", len(ways), "ways") as progress:
         ranks = []
         for how in ways:
-            ranks.append(_rank(tried(how, few)))
+            ranks.append(tried(how, few).rank)
             progress.advance(1)
     best = sorted(zip(ranks, ways, strict=True), key=lambda pair: pair[0])[:_FINALISTS]
-    return tuple(sorted((tried(how, slice(None)) for _, how in best), key=_rank)[:_SHOWN])
+    return tuple(sorted((tried(how, slice(None)) for _, how in best), key=lambda one: one.rank)[:_SHOWN])
 
 
 def _recorded(recording: Path, length: int) -> tuple[list[list[Image]], FloatArray]:
@@ -202,24 +201,20 @@ def _recorded(recording: Path, length: int) -> tuple[list[list[Image]], FloatArr
     return windows, np.array(steering)
 
 
-def _plausible(shape: Sequence[int]) -> Iterator[Preprocessing]:
-    """Yield the usual ways to prepare frames for a network of this input: presets, and crops and colours."""
+def _plausible(shape: Sequence[int]) -> Iterable[Preprocessing]:
+    """Return the usual ways to prepare frames for a network of this input: presets, and crops and colours."""
     rows, columns, channels = shape
-    seen = set()
-    presets = [replace(preset, scale="") for preset in PRESETS.values() if preset.shape == (rows, columns, channels)]
-    for crop, color in itertools.product(_CROPS, _COLORS.get(channels, ())):
-        whole = (rows, columns) == (FRAME_HEIGHT, FRAME_WIDTH)
-        if not whole or crop == (0, FRAME_HEIGHT):
-            presets.append(Preprocessing(columns, rows, color, crop_top=crop[0], crop_bottom=crop[1]))
-    for preset in presets:
-        if preset not in seen:
-            seen.add(preset)
-            yield preset
+    crops = _CROPS[:1] if (rows, columns) == (FRAME_HEIGHT, FRAME_WIDTH) else _CROPS
+    ways = [replace(preset, scale="") for preset in PRESETS.values() if preset.shape == (rows, columns, channels)]
+    for (top, bottom), color in itertools.product(crops, _COLORS.get(channels, ())):
+        ways.append(Preprocessing(columns, rows, color, crop_top=top, crop_bottom=bottom))
+    return dict.fromkeys(ways)
 
 
-def _rank(candidate: Candidate) -> tuple[float, float]:
-    """Return what candidates are sorted by: their correlation, and of about the same, their error."""
-    return -round(candidate.correlation, 2), candidate.mean_absolute_error
+def _table(candidates: Sequence[Candidate]) -> str:
+    return str(
+        Table(_COLUMNS, [(one.correlation, one.mean_absolute_error, f"'{one.preprocess}'") for one in candidates])
+    )
 
 
 def _clear_winner(candidates: Sequence[Candidate]) -> str:
@@ -229,10 +224,8 @@ def _clear_winner(candidates: Sequence[Candidate]) -> str:
         best.correlation - other.correlation >= _APART or best.mean_absolute_error < _BETTER * other.mean_absolute_error
         for other in others
     )
-    if best.correlation >= _CERTAIN and unlike:
-        return best.preprocess
-    texts = "\n".join(
-        f"  r {one.correlation:.3f}, error {one.mean_absolute_error:.3f}: --preprocess '{one.preprocess}'"
-        for one in candidates
-    )
-    raise UserError(f"none is clearly the best; look into the author's program, and give one of these:\n{texts}")
+    if best.correlation < _CERTAIN or not unlike:
+        raise UserError(
+            f"none is clearly the best; look into the author's program, and give one of these:\n{_table(candidates)}"
+        )
+    return best.preprocess

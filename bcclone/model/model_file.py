@@ -18,14 +18,14 @@ from keras.src.legacy.saving import legacy_h5_format
 
 from bcclone.dataset.answer import OUTPUTS, Output
 from bcclone.dataset.framing import Framing
-from bcclone.dataset.preprocessing import PRESETS, Preprocessing, PreprocessingMismatch, preprocessing_of
+from bcclone.dataset.preprocessing import Preprocessing, PreprocessingMismatch, preprocessing_of
 from bcclone.dataset.preprocessing_text import EACH_IMAGE, RAW, Scaling, scaling_of
 from bcclone.model.keras_files import UnsupportedModel
 from bcclone.model.keras_files.rebuild import RebuiltModel, rebuild_model
 from bcclone.model.keras_files.stored import read_stored
 from bcclone.model.layer_kinds import scales_pixels
 from bcclone.model.model_path import check_keras_path
-from bcclone.model.onnx_model import FRAMING
+from bcclone.model.onnx_model import FRAMING, declared_preprocessing
 from bcclone.model.policy import SteeringCalibration, note
 from bcclone.system.atomic import replacing
 from bcclone.system.codec import explained, from_text, parse_json, read_bytes
@@ -110,14 +110,6 @@ class ForeignModel:
         shape: tuple[int, ...] = self.rebuilt.model.input_shape[1:]
         return shape
 
-    @property
-    def examples(self) -> str:
-        """Return texts of --preprocess that fit the input: presets, or such as an author may have used."""
-        rows, columns, channels = self.input_shape[-3:]
-        fitting = [name for name, preset in PRESETS.items() if preset.shape == (rows, columns, channels)]
-        colors = "GRAY" if channels == 1 else "RGB"
-        return " or ".join(f"--preprocess {name}" for name in fitting or [f"'rows 60-140, {columns}x{rows}, {colors}'"])
-
     def describe(self) -> Iterator[str]:
         rebuilt, model = self.rebuilt, self.rebuilt.model
         yield f"{self.path}: Keras {rebuilt.keras_version}, backend {rebuilt.backend}; {model.count_params()} weights"
@@ -129,26 +121,12 @@ class ForeignModel:
             yield f"note: {line}"
 
     def declared(self, how: Preprocessing | str | None) -> ModelFile:
-        """Return the model with this preprocessing, whose scale becomes its first layer.
+        """Return the model with this preprocessing, as declared_preprocessing() takes it; its scale becomes a layer.
 
-        how: also a text, in which the size may be missing; None for that of a known program. Warns of pixels that
-        nothing scales. Raises UserError when its images do not fit the network.
+        Warns of pixels that nothing scales. Raises UserError.
         """
-        *_, rows, columns, channels = self.input_shape
-        if how is None and self.rebuilt.of_donkeycar:
-            how = f"{'GRAY' if channels == 1 else 'RGB'}, 0..1"  # parts/keras.py and utils.normalize_image()
-        takes = f"its network takes {_extents(self.input_shape)}"
-        if how is None:
-            raise UserError(
-                f"{self.path}: does not state its preprocessing; {takes}; give what it was trained with, such as "
-                f"{self.examples}, or find it with a recording: bcclone import-model {self.path} --recording RECORDING"
-            )
-        taken = preprocessing_of(how, (columns, rows)) if isinstance(how, str) else how
-        if taken.shape != (rows, columns, channels):
-            raise UserError(
-                f"{self.path}: {takes}, and {taken.describe()} makes {_extents(taken.shape)}; give what it was trained "
-                f"with, such as {self.examples}"
-            )
+        finding = f", or find it with a recording: bcclone import-model {self.path} --recording RECORDING"
+        taken = declared_preprocessing(self.path, how, self.input_shape, self.rebuilt.of_donkeycar, finding)
         prepared = replace(taken, scale="")
         if not (taken.scale or scales_pixels(self.rebuilt.model)):
             note(
@@ -240,13 +218,24 @@ def mean_content(one: bytes, other: bytes, training: Mapping[str, Any]) -> bytes
     return content.getvalue()
 
 
-def load_model_file(path: Path | str, preprocessing: Preprocessing | str | None = None) -> ModelFile:
+def load_model_file(
+    path: Path | str, preprocessing: Preprocessing | str | None = None, is_for_others: bool = False
+) -> ModelFile:
     """Load a file of save_model(), or a chain of layers in a .h5 or .keras file of Keras 1 to 3.
 
-    preprocessing: a definition or its text; required for models of other programs. Raises UserError.
+    preprocessing: a definition or its text; required for models of other programs; is_for_others: a model that states
+    its own ignores it. Raises UserError.
     """
-    loaded = open_model(path, preprocessing)
+    loaded = open_model(path, None if is_for_others else preprocessing)
     return loaded if isinstance(loaded, ModelFile) else loaded.declared(preprocessing)
+
+
+def load_own_model(path: Path) -> ModelFile:
+    """Load a file of save_model(); raises UserError also for a model of another program."""
+    loaded = open_model(path)
+    if isinstance(loaded, ForeignModel):
+        raise UserError(f"{path} is not a model of bcclone; first import it: bcclone import-model {path} -o NEW.h5")
+    return loaded
 
 
 def open_model(
@@ -282,11 +271,6 @@ def open_model(
             f"{path}: the network takes {rebuilt.model.input_shape}, its preprocessing makes {expected}; train it again"
         )
     return loaded
-
-
-def _extents(shape: tuple[int, ...]) -> str:
-    names = "rows, columns and channels" if len(shape) == 3 else "frames, rows, columns and channels"
-    return f"{names} {', '.join(map(str, shape))}"
 
 
 def _parts(path: Path) -> tuple[Path | None, Path]:

@@ -1,11 +1,16 @@
-"""Refuse a path that cannot be a model, before anything large is loaded; copy the models that come with bcclone."""
+"""Refuse a path that cannot be a model; copy the models that come with bcclone; and which model to import.
+
+Importing this loads nothing large, so that --help and refusals come at once.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
 
+from bcclone.dataset.preprocessing_text import PreprocessingText, scaling_of_text
 from bcclone.recording.files import LOG_NAME
 from bcclone.system.atomic import make_folder, sha256_of, write_bytes
 from bcclone.system.errors import UserError
+from bcclone.system.settings import Checked, Force, SettingError, argument, setting
 
 ONNX, LITERT = ".onnx", ".tflite"
 _SHIPPED = tuple(Path("models", f"{name}.h5") for name in ("lake", "any-road", "any-camera"))  # in a clone
@@ -83,3 +88,33 @@ def copy_trained_models(folder: Path = Path("models")) -> CopiedModels:
     for path in written:
         write_bytes(path, models[path].read_bytes())
     return CopiedModels(tuple(models), tuple(written))
+
+
+@dataclass(frozen=True)
+class ImportModelSettings(Checked):
+    """Which model to import. old: a .h5 or .keras file."""
+
+    old: Path = argument("a Keras .h5 or .keras file of another program")
+    output: Path | None = setting(None, "the model file to write", shown="model.h5")
+    force: Force = setting(False)
+    preprocess: PreprocessingText | None = setting(None)
+    recording: Path | None = setting(
+        None,
+        "find --preprocess: try the usual ones that fit the model on this recording, and rank them by their agreement "
+        "with its steering; with -o, one that is clearly the best is used",
+        shown="none",
+    )
+    rescale: str | None = setting(
+        None,
+        "what a Lambda layer computes whose code is not recognised, such as 'x / 127.5 - 1'; see the script that "
+        "trained the model",
+        unit="FORMULA",
+        shown="as recognised",
+    )
+
+    def validate(self) -> None:
+        if self.rescale is not None:
+            try:
+                scaling_of_text(self.rescale)
+            except ValueError as error:
+                raise SettingError("{rescale} {value}", value=error) from None

@@ -19,7 +19,7 @@ from bcclone.dataset.answer import OUTPUTS, STEERING_NAME
 from bcclone.dataset.framing import Framing
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image
 from bcclone.dataset.preprocessing import PRESETS, Preprocessing, preprocessing_of
-from bcclone.dataset.preprocessing_text import EACH_IMAGE, RAW, Scaling, scaling_of
+from bcclone.dataset.preprocessing_text import EACH_IMAGE, RAW, scaling_of
 from bcclone.model.model_path import check_model_path
 from bcclone.system.arrays import Float32Array
 from bcclone.system.codec import explained, from_text, read_bytes, whole_number
@@ -201,7 +201,37 @@ def _check_divisions(model: Any) -> None:
             raise ValueError(f"the operator {node.op_type} divides whole numbers, expected floating-point ones")
 
 
-# ---- LiteRT
+# ---- the files of other programs
+
+
+def declared_preprocessing(
+    path: Path, how: Preprocessing | str | None, shape: Sequence[int], of_donkeycar: bool, finding: str = ""
+) -> Preprocessing:
+    """Return how the frames of another program's model are prepared, which its file does not state.
+
+    how: a definition, or its text, in which the size may be missing; None for that of donkeycar; shape: rows, columns
+    and channels of the network's input, after the number of frames if it takes windows; finding: another way to find
+    it, for an error. Raises UserError when such images do not fit the network.
+    """
+    *_, rows, columns, channels = shape
+    colors = "GRAY" if channels == 1 else "RGB"
+    if how is None and of_donkeycar:
+        how = f"{colors}, 0..1"  # parts/keras.py and utils.normalize_image()
+    takes = f"its network takes {_extents(shape)}"
+    fitting = [name for name, preset in PRESETS.items() if preset.shape == (rows, columns, channels)]
+    examples = " or ".join(f"--preprocess {each}" for each in fitting or [f"'rows 60-140, {columns}x{rows}, {colors}'"])
+    remedy = f"give what it was trained with, such as {examples}"
+    if how is None:
+        raise UserError(f"{path}: does not state its preprocessing; {takes}; {remedy}{finding}")
+    taken = preprocessing_of(how, (columns, rows)) if isinstance(how, str) else how
+    if taken.shape != (rows, columns, channels):
+        raise UserError(f"{path}: {takes}, and {taken.describe()} makes {_extents(taken.shape)}; {remedy}")
+    return taken
+
+
+def _extents(shape: Sequence[int]) -> str:
+    names = "rows, columns and channels" if len(shape) == 3 else "frames, rows, columns and channels"
+    return f"{names} {', '.join(map(str, shape))}"
 
 
 class LiteRtModel:
@@ -228,7 +258,10 @@ class LiteRtModel:
             interpreter.allocate_tensors()
             (taken,), outputs = interpreter.get_input_details(), interpreter.get_output_details()
             (_, rows, columns, channels), self._dtype = map(int, taken["shape"]), taken["dtype"]
-            names = self._names(interpreter, outputs)
+            names = {str(each["name"]): int(each["index"]) for each in outputs}
+            for name in [*interpreter.get_signature_list()][:1]:
+                named = interpreter.get_signature_runner(name).get_output_details()
+                names = {key: int(each["index"]) for key, each in named.items()}
         except (ValueError, RuntimeError, KeyError) as error:
             raise UserError(
                 f"{path}: not a LiteRT file of one picture that can be run: {first_line(error)}; use the .h5 or .keras "
@@ -237,34 +270,20 @@ class LiteRtModel:
         steering = [name for name in names if STEERING_NAME.search(name)]
         self._name = steering[0] if len(steering) == 1 else min(names)
         self._interpreter, self._taken, self._output = interpreter, taken["index"], names[self._name]
-        if how is None and (_OF_DONKEYCAR in taken["name"] or self._dtype == np.uint8):
-            how = f"{'GRAY' if channels == 1 else 'RGB'}, {'raw' if self._dtype == np.uint8 else '0..1'}"
-        if how is None:
-            raise UserError(
-                f"{path}: does not state its preprocessing; it takes {columns}x{rows} pixels; give what it was trained "
-                f"with, such as --preprocess 'RGB, 0..1'"
-            )
-        taken_as = preprocessing_of(how, (columns, rows)) if isinstance(how, str) else how
-        if taken_as.shape != (rows, columns, channels) or taken_as.scale == EACH_IMAGE:
-            raise UserError(f"{path}: takes {columns}x{rows} pixels of {channels} channels, not {taken_as.describe()}")
+        of_donkeycar = _OF_DONKEYCAR in taken["name"] or self._dtype == np.uint8  # whose pixels nothing scales
+        taken_as = declared_preprocessing(path, how, (rows, columns, channels), of_donkeycar)
+        if taken_as.scale == EACH_IMAGE:
+            raise UserError(f"{path}: its pixels cannot be scaled to the {EACH_IMAGE} of each image; use the .h5 file")
         self.preprocessing = replace(taken_as, scale="")
-        self._scaling = scaling_of(taken_as.scale) if taken_as.scale not in ("", RAW) else Scaling(1.0, 0.0)
+        scaling = scaling_of(taken_as.scale or RAW)
+        self._scale, self._offset = np.float32(scaling.scale), np.float32(scaling.offset)
 
     def predict(self, images: Image) -> Float32Array:
         """Return the steering, (1, 1), for a prepared image, uint8 (1, height, width, channels)."""
-        scale, offset = (np.asarray(value, np.float32) for value in (self._scaling.scale, self._scaling.offset))
-        values = images if self._dtype == np.uint8 else images.astype(np.float32) * scale + offset
+        values = images if self._dtype == np.uint8 else images.astype(np.float32) * self._scale + self._offset
         self._interpreter.set_tensor(self._taken, values)
         self._interpreter.invoke()
         numbers = self._interpreter.get_tensor(self._output).reshape(-1)
         if len(numbers) == _BINS:
             return np.array([[np.argmax(numbers) * 2 / (_BINS - 1) - 1]], np.float32)
         return np.asarray(numbers[:1], np.float32).reshape(1, 1)
-
-    @staticmethod
-    def _names(interpreter: Any, outputs: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-        """Return the number of each output by its name: that of the signature, if the file has one."""
-        for name in interpreter.get_signature_list():
-            details = interpreter.get_signature_runner(name).get_output_details()
-            return {key: int(each["index"]) for key, each in details.items()}
-        return {str(each["name"]): int(each["index"]) for each in outputs}

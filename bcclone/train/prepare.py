@@ -19,7 +19,7 @@ from bcclone.feed.feed_settings import AUTO, PATH
 from bcclone.feed.selection import Selection, TrainingData
 from bcclone.model.architectures import ARCHITECTURES
 from bcclone.model.layer_kinds import DROPOUT
-from bcclone.model.model_file import ForeignModel, ModelFile, load_model_file, open_model
+from bcclone.model.model_file import ModelFile, load_own_model
 from bcclone.model.network import build_network, convolutions_for, layer_table
 from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
@@ -41,7 +41,7 @@ def prepare_trainer(plan: Plan, samples: Selection, notify: Notify, worker: Work
     start = plan.settings.start
     if len({recording.framing for recording in samples.data.recordings}) > 1:
         notify("note: the recordings are of several cameras, so the model keeps the framing of none")
-    if start and not _can_be_scaled(trainer.model.layers[-1]) and load_model_file(start).calibration:
+    if start and not _can_be_scaled(trainer.model.layers[-1]) and load_own_model(start).calibration:
         notify(f"note: the last layer of {start} cannot take its gain and bias; the training begins without them")
     return plan, trainer
 
@@ -131,9 +131,7 @@ def with_dropout_rate(model: keras.Model, rate: float) -> keras.Model:
 
 
 def _loaded_network(data: TrainingData, settings: TrainSettings, start: Path, outputs: int) -> keras.Model:
-    file = open_model(start)
-    if isinstance(file, ForeignModel):
-        raise UserError(f"{start} is not a model of bcclone; first import it: bcclone import-model {start} -o NEW.h5")
+    file = load_own_model(start)
     if file.seq_length != settings.seq_length:
         count = f"{file.seq_length} frame{'s' * (file.seq_length > 1)}"
         raise UserError(f"{start} takes {count} at a time; fine-tune it with --seq-length {file.seq_length}")

@@ -163,7 +163,7 @@ def test_the_preprocessing_is_found_with_a_recording(simulated_recording, tmp_pa
     written = result_of("import-model", tmp_path / "old.h5", "--recording", simulated_recording, "-o", new)
     assert (written["model"], written["preprocessing"]) == (str(new), "rows 60-140, 40x20, HSV-S")
     network(20, 40, 3).save(tmp_path / "untrained.h5")
-    with pytest.raises(UserError, match="none is clearly the best.*\n  r .*--preprocess 'rows"):
+    with pytest.raises(UserError, match="none is clearly the best.*\n.*--preprocess\n.* 'rows"):
         run_command(
             "import-model", tmp_path / "untrained.h5", "--recording", simulated_recording, "-o", tmp_path / "x.h5"
         )

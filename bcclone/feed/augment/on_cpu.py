@@ -226,7 +226,7 @@ class CpuAugmenter:
         """Return the parameters of the views; kinds that are turned off have values that change nothing."""
         settings, extent = self._settings, self._extent
         warp = self._cameras.warps(move, inputs.flipped)
-        light = light_of(numbers, settings.appearance, self._preprocessing.rgb_matrix)
+        light = light_of(numbers, settings.appearance, self._preprocessing.color_matrices[1])
         return Parameters(
             sky=warp.sky,
             ground=warp.ground,

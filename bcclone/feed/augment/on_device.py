@@ -75,13 +75,14 @@ class DeviceAugmenter:
     def _changed(self, images: Any, numbers: Numbers) -> Any:
         """Return views, float32 (images, rows, width, 3), in the prepared images' colours and changed, as uint8."""
         settings, extent, prepared = self._settings, self._extent, self._preprocessing
+        matrix, back = prepared.color_matrices
         if settings.appearance or prepared.color != "RGB":
-            images = change_light(images, light_of(numbers, settings.appearance, prepared.rgb_matrix, ops), ops)
+            images = change_light(images, light_of(numbers, settings.appearance, back, ops), ops)
         if settings.shadows:
             images = shadowed(images, shadows_of(numbers, settings.shadows, extent, ops), extent, ops)
         for kind in LENS:
             if fraction := getattr(settings, kind.setting):
                 images = kind.on_device(images, kind.parameters(numbers, fraction, extent, ops), ops)
         if prepared.color != "RGB":
-            images = images @ prepared.color_matrix[:, :3].T + prepared.color_matrix[:, 3]
+            images = images @ matrix[:, :3].T + matrix[:, 3]
         return tf.cast(tf.round(tf.clip_by_value(images, 0.0, 255.0)), tf.uint8)

@@ -315,12 +315,10 @@ def _witness_of(path: Path) -> Witness:
     from bcclone.system.tensorflow_quietly import load_tensorflow
 
     load_tensorflow()
-    from bcclone.model.model_file import ForeignModel, open_model
+    from bcclone.model.model_file import load_own_model
     from bcclone.model.recurrent import steps_of
 
-    file = open_model(path)
-    if isinstance(file, ForeignModel):
-        raise UserError(f"{path} is not a model of bcclone; first import it: bcclone import-model {path} -o NEW.h5")
+    file = load_own_model(path)
     if file.seq_length > 1 or steps_of(file.model):
         raise UserError(f"{path}: a network of {file.seq_length} frames, expected one of single frames")
     model, preprocessing = file.model, file.preprocessing

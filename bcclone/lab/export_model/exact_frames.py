@@ -16,7 +16,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from bcclone.dataset.framing import FRACTION, Framing, Sampling, sampling_of
-from bcclone.dataset.preprocessing import Preprocessing
+from bcclone.dataset.preprocessing import LINEAR_COLORS, Preprocessing
 from bcclone.system.arrays import Float32Array
 from bcclone.system.errors import UserError
 from bcclone.system.opencv import cv2
@@ -32,7 +32,6 @@ _LAST_DIVISOR, _LAST_HALF = 4, 2  # of the sum of both rows: the last rounding
 _YUV_DIVISOR, _GRAY_DIVISOR = 1 << 14, 1 << 15
 _YUV_LUMA, _GRAY_LUMA = (4899, 9617, 1868), (9798, 19235, 3735)
 _U_OF_BLUE, _V_OF_RED = 8061, 14369  # of the difference between the colour and the luma
-_EXACT_COLORS = ("RGB", "BGR", "YUV", "BGR-YUV", "GRAY", "BGR-GRAY")
 _EXACT_BLURS = (3, 5, 7)  # rows and columns of the kernel
 _CHROMA_OFFSET = 128 * _YUV_DIVISOR + _YUV_DIVISOR // 2
 
@@ -78,7 +77,7 @@ def prepare_pictures(pictures: Any, preprocessing: Preprocessing, framing: Frami
 def check_exact(model: Path, preprocessing: Preprocessing) -> None:
     """Raise UserError for a preprocessing that is not computed here as OpenCV does it."""
     for value, exact in (
-        (preprocessing.color, _EXACT_COLORS),
+        (preprocessing.color, LINEAR_COLORS),
         (preprocessing.interpolation, ("linear", "area")),
         (preprocessing.blur, (0, *_EXACT_BLURS)),
     ):

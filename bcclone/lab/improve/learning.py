@@ -74,11 +74,9 @@ class StartModel:
     def read(cls, path: Path) -> Self:
         """Read a model file; raises UserError for one of another program."""
         load_tensorflow(onednn=onednn_for_batches())  # the trainings run in this process
-        from bcclone.model.model_file import ForeignModel, open_model
+        from bcclone.model.model_file import load_own_model
 
-        file = open_model(path)
-        if isinstance(file, ForeignModel):
-            raise UserError(f"{path} is not a model of bcclone; first import it: bcclone import-model {path} -o NEW.h5")
+        file = load_own_model(path)
         try:
             stored, values = file.training.samples, file.training.settings
             samples = SampleSettings.stored(stored) if stored else SampleSettings()
