@@ -129,7 +129,8 @@ class Preprocessing(Checked):
         The last step of apply() if that is_plain.
         """
         *swapped, space = [name for name in self.color.split("-") if len(name) > 1]
-        image, source = resized, "BGR" if swapped else "RGB"
+        image: Any = resized
+        source = "BGR" if swapped else "RGB"
         if space != source:
             conversion = getattr(cv2, f"COLOR_{source}2{space}")
             image = cv2.cvtColor(resized, conversion, into if self.channels == 3 else None)

@@ -158,7 +158,15 @@ def resumed_plan(
     folder = RunFolder.find(files.runs, identity, files.name)
     own = {name: getattr(files, name) for name in names_of(RunFiles)}
     if folder is None:
-        _explain_missing_run(files, identity, notify)
+        if files.name and (record := RunFolder(files.runs / files.name).find_record()):
+            raise UserError(
+                f"{files.runs / files.name} is a run of another store or output; resume it with the store, its "
+                f"content and the output that it was begun with:{differences(record.identity, identity)}"
+            )
+        notify(
+            f"note: {files.runs} has no run of {identity.store} with its present content for {files.output}; "
+            "beginning a new one"
+        )
         return new_plan(TrainSettings(**own | dict(changes)), data, notify, workers)
     # also accept --from if the run has since overwritten that model
     if files.start and not (
@@ -204,20 +212,6 @@ def select_samples(data: TrainingData, settings: TrainSettings, notify: Notify) 
 
 def identity_of(files: RunFiles, data: TrainingData) -> RunIdentity:
     return RunIdentity(str(data.path.resolve()), data.content_hash, os.path.realpath(files.output))
-
-
-def _explain_missing_run(files: RunFiles, identity: RunIdentity, notify: Notify) -> None:
-    """Notify that a new run begins; raises UserError when the named run is of another store or output."""
-    record = RunFolder(files.runs / files.name).find_record() if files.name else None
-    if record:
-        raise UserError(
-            f"{files.runs / str(files.name)} is a run of another store or output; resume it with the store, its "
-            f"content and the output that it was begun with:{differences(record.identity, identity)}"
-        )
-    notify(
-        f"note: {files.runs} has no run of {identity.store} with its present content for {files.output}; "
-        "beginning a new one"
-    )
 
 
 def _describe_order(settings: FeedSettings) -> str:

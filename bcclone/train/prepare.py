@@ -32,18 +32,23 @@ from bcclone.train.trainer import Trainer
 def prepare_trainer(plan: Plan, samples: Selection, notify: Notify, worker: Worker) -> tuple[Plan, Trainer]:
     """Return the plan with the device that augments decided, and its trainer.
 
-    Reports the layers of the network, and what is lost: the framings of several cameras, and a calibration that the
-    network cannot take.
+    Reports the layers of the network, how a new one differs from its design because of the images, and what is lost:
+    the framings of several cameras, and a calibration that the network cannot take.
     """
-    plan = replace(plan, settings=with_augment_device(plan.settings))
-    trainer = worker.make_trainer(samples.data, plan.settings, samples.arrays.labels.shape[1])
-    _announce_network(trainer.model, samples.data, plan.settings, notify)
-    start = plan.settings.start
-    if len({recording.framing for recording in samples.data.recordings}) > 1:
+    settings, data = with_augment_device(plan.settings), samples.data
+    trainer = worker.make_trainer(data, settings, samples.arrays.labels.shape[1])
+    start, architecture, images = settings.start, ARCHITECTURES[settings.network], data.preprocessing
+    height, width, preset = images.height, images.width, architecture.preset
+    if preset and not start and images != PRESETS[preset]:
+        notify(f"note: {settings.network} was published for images like those of --preprocess {preset}")
+    elif not (preset or start) and convolutions_for(height, width, architecture) != architecture.convolutions:
+        notify(f"note: images of {width}x{height} are too small for conv3; using the convolutions of cnn-64")
+    notify(layer_table(trainer.model))
+    if len({recording.framing for recording in data.recordings}) > 1:
         notify("note: the recordings are of several cameras, so the model keeps the framing of none")
     if start and not _can_be_scaled(trainer.model.layers[-1]) and load_own_model(start).calibration:
         notify(f"note: the last layer of {start} cannot take its gain and bias; the training begins without them")
-    return plan, trainer
+    return replace(plan, settings=settings), trainer
 
 
 def make_trainer(
@@ -105,17 +110,6 @@ def _first_network(data: TrainingData, settings: TrainSettings, outputs: int) ->
     return model if settings.dropout is None else with_dropout_rate(model, settings.dropout)
 
 
-def _announce_network(model: keras.Model, data: TrainingData, settings: TrainSettings, notify: Notify) -> None:
-    """Report the layers, and how a new network differs from its design because of the images."""
-    architecture, images = ARCHITECTURES[settings.network], data.preprocessing
-    height, width, preset = images.height, images.width, architecture.preset
-    if preset and not settings.start and images != PRESETS[preset]:
-        notify(f"note: {settings.network} was published for images like those of --preprocess {preset}")
-    elif not (preset or settings.start) and convolutions_for(height, width, architecture) != architecture.convolutions:
-        notify(f"note: images of {width}x{height} are too small for conv3; using the convolutions of cnn-64")
-    notify(layer_table(model))
-
-
 def with_dropout_rate(model: keras.Model, rate: float) -> keras.Model:
     """Return a copy of the network with the same weights, whose dropout layers have this rate, 0 to less than 1."""
 
@@ -138,7 +132,18 @@ def _loaded_network(data: TrainingData, settings: TrainSettings, start: Path, ou
     if len(file.outputs) > len(outputs_of(settings.predict)):
         last = file.outputs[-1]
         raise UserError(f"{start} predicts {last.column}, too; fine-tune it with --predict {last.predict}")
-    _check_frames(file, start, data)
+    if (taken := file.preprocessing) != data.preprocessing:
+        store = f"data-{taken.width}x{taken.height}.h5 --preprocess '{taken.describe()}'"
+        raise UserError(
+            f"{start} takes other images than those of {data.path}:\n"
+            f"  the model: {taken.describe()}\n  the data:  {data.preprocessing.describe()}\n"
+            f"make a store for it: bcclone preprocess RECORDING -o {store}"
+        )
+    if file.framing and file.framing != common_framing(data.recordings):
+        raise UserError(
+            f"{start} drives on {file.framing.describe()}, and the frames of {data.path} were made otherwise; import "
+            "the recording again with the model's framing: bcclone import SOURCE --framing FILE"
+        )
     model = _as_network(file, settings)
     last, calibration = model.layers[-1], file.calibration
     if calibration and _can_be_scaled(last):  # the network then answers in the car's steering, which the labels are
@@ -152,21 +157,6 @@ def _loaded_network(data: TrainingData, settings: TrainSettings, start: Path, ou
     if settings.predict != PATH:
         begin = output_labels(data.rows, outputs_of(settings.predict)[len(file.outputs) :]).mean(axis=0)
     return _with_outputs(model, begin)
-
-
-def _check_frames(file: ModelFile, start: Path, data: TrainingData) -> None:
-    if (taken := file.preprocessing) != data.preprocessing:
-        store = f"data-{taken.width}x{taken.height}.h5 --preprocess '{taken.describe()}'"
-        raise UserError(
-            f"{start} takes other images than those of {data.path}:\n"
-            f"  the model: {taken.describe()}\n  the data:  {data.preprocessing.describe()}\n"
-            f"make a store for it: bcclone preprocess RECORDING -o {store}"
-        )
-    if file.framing and file.framing != common_framing(data.recordings):
-        raise UserError(
-            f"{start} drives on {file.framing.describe()}, and the frames of {data.path} were made otherwise; import "
-            "the recording again with the model's framing: bcclone import SOURCE --framing FILE"
-        )
 
 
 def _as_network(file: ModelFile, settings: TrainSettings) -> keras.Model:

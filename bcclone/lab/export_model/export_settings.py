@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 from bcclone.dataset.preprocessing_text import PreprocessingText
+from bcclone.system.errors import UserError
 from bcclone.system.settings import Checked, Force, Mph, Setting, SettingError, Size, setting
 
 ONNX, LITERT, SAVED_MODEL, DONKEYCAR = "onnx", "litert", "saved-model", "donkeycar"
@@ -77,6 +78,10 @@ class ExportModelSettings(Checked):
             if self.to not in formats and getattr(self, each.name) != each.default:
                 only = " and ".join(f"--to {name}" for name in formats)
                 raise SettingError(f"{{{each.name}}} is only for {only}; leave it out")
+        output, ending = self.path, FORMATS[self.to][0]
+        if output.suffix != ending and (ending or output.suffix in (".h5", ".keras")):
+            expected = f"end in {ending}" if ending else "not end in .h5 or .keras"
+            raise UserError(f"{output}: the name of a {self.to} export must {expected}; name another -o")
         if self.quantize == INT8 and not self.calibrate:
             raise SettingError(
                 "{quantize} int8 needs pictures of the camera that it will drive with; name a recording, a tub or a "

@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from bcclone.dataset.images import BadImage, Image, decode_image
+from bcclone.dataset.images import IMAGE_ENDINGS, BadImage, Image, decode_image
 from bcclone.dataset.statistics import evenly
 from bcclone.lab.export_model.costs import Costs, costs_of
 from bcclone.lab.export_model.export_settings import (
@@ -28,7 +28,6 @@ from bcclone.system.progress import Notify
 
 _FRAMES = 20
 _WRITERS = {ONNX: "tf2onnx", LITERT: "ai_edge_litert.interpreter"}  # each in the extra of its format's name
-_IMAGE_ENDINGS = (".jpg", ".jpeg", ".png")
 # as in recordings, in tables and in tubs
 _SIDE_CAMERA = re.compile(r"(left|right)_|\d+_(cam_image_array_)?(left|right)_?\.", re.IGNORECASE)
 _PICTURES, _FEWEST = 400, 20
@@ -102,7 +101,6 @@ def export_model(settings: ExportModelSettings, notify: Notify = lambda line: No
     extra = LITERT if settings.to in TFLITE else settings.to
     if extra in _WRITERS:
         require_package(_WRITERS[extra], f"--to {settings.to}", f"bcclone[{extra}]")
-    _check_output(settings)
     from bcclone.system.tensorflow_quietly import load_tensorflow
 
     load_tensorflow(threads=1)  # as the runtimes that the model is compared in
@@ -147,13 +145,6 @@ def export_model(settings: ExportModelSettings, notify: Notify = lambda line: No
     )
 
 
-def _check_output(settings: ExportModelSettings) -> None:
-    output, ending = settings.path, FORMATS[settings.to][0]
-    if output.suffix != ending and (ending or output.suffix in (".h5", ".keras")):
-        expected = f"end in {ending}" if ending else "not end in .h5 or .keras"
-        raise UserError(f"{output}: the name of a {settings.to} export must {expected}; name another -o")
-
-
 def read_pictures(folder: Path, camera: tuple[int, int]) -> tuple[list[Image], int]:
     """Return at most 400 pictures from all over a recording, a tub or a folder, in the camera's size.
 
@@ -163,7 +154,7 @@ def read_pictures(folder: Path, camera: tuple[int, int]) -> tuple[list[Image], i
         Path(where, name)
         for where, _, names in os.walk(folder)
         for name in names
-        if name.lower().endswith(_IMAGE_ENDINGS) and not _SIDE_CAMERA.match(name)
+        if name.lower().endswith(IMAGE_ENDINGS) and not _SIDE_CAMERA.match(name)
     )
     pictures: list[Image] = []
     unreadable = 0

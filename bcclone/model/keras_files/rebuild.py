@@ -84,7 +84,9 @@ def rebuild_model(stored: StoredModel, most_outputs: int = 1, rescale: Scaling |
     assign_weights(nest, builder.rebuilt, stored, mirrored, first)
     if of_donkeycar and model.output_shape[-1] > 1:
         model = _steering_of(model)
-    notes = [*builder.notes, *_notes_of(nest, leaves[-1])]
+    notes = builder.notes
+    if others := ", ".join(leaf.name for leaf in nest.left_out):
+        notes.append(f"its output {shown(leaves[-1].name)} is taken as the steering; left out: {others[:100]}")
     notes += ["channels first: rebuilt with channels last"] if first else []
     notes += ["trained with Theano: kernels rotated by 180 degrees"] if mirrored else []
     backend = "theano" if mirrored else stored.texts.get("backend", "tensorflow (not stated)")
@@ -98,22 +100,13 @@ def rebuild_model(stored: StoredModel, most_outputs: int = 1, rescale: Scaling |
     )
 
 
-def _notes_of(nest: Nest, last: Leaf) -> Iterator[str]:
-    if nest.left_out:
-        others = ", ".join(leaf.name for leaf in nest.left_out)
-        yield f"its output {shown(last.name)} is taken as the steering; left out: {others[:100]}"
-
-
 def _steering_of(model: keras.Model) -> keras.Model:
     """Return a pilot of donkeycar whose output is the steering: the most probable bin's, or the first column."""
-    *_, last = model.layers
-    kernel, bias = last.get_weights()
-    units = last.units
-    if units == 2:
-        picks = np.array([[1.0], [0.0]])
-    else:
-        last.set_weights([kernel * _SHARPENED, bias * _SHARPENED])
-        picks = np.linspace(-1.0, 1.0, units)[:, np.newaxis]
+    last = model.layers[-1]
+    picks = np.array([[1.0], [0.0]])
+    if last.units > len(picks):
+        last.set_weights([array * _SHARPENED for array in last.get_weights()])
+        picks = np.linspace(-1.0, 1.0, last.units)[:, np.newaxis]
     steering = keras.layers.Dense(1, use_bias=False, name="steering")
     wider = keras.Sequential([model.inputs[0], *model.layers, steering], name=model.name)
     steering.set_weights([picks])

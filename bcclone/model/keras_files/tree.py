@@ -120,7 +120,12 @@ def _in_order(configs: list[Mapping[str, Any]], model: Mapping[str, Any]) -> tup
     The layers from the input to the steering are in their order. Raises UnsupportedModel when they are not a chain.
     """
     named = {_name(item): item for item in configs}
-    outputs = _outputs(model)
+    ends = model["output_layers"]
+    ends = [*ends.values()] if isinstance(ends, dict) else ends  # outputs by name
+    ends = [ends] if ends and isinstance(ends[0], str) else ends
+    if not ends:
+        raise UnsupportedModel("has no output, expected 1")
+    outputs = [str(end[0]) for end in ends]
     steering = [name for name in outputs if STEERING_NAME.search(name.lower())]
     chain = steering[:1] if len(steering) == 1 else outputs[:1]
     while named[chain[0]]["class_name"] != "InputLayer":
@@ -146,16 +151,6 @@ def _name(item: Mapping[str, Any]) -> str:
 
 def _branches(into: Collection[str]) -> UnsupportedModel:
     return UnsupportedModel(f"the network branches into {shown(sorted(into))}; only chains of layers are supported")
-
-
-def _outputs(model: Mapping[str, Any]) -> list[str]:
-    """Return the names of the layers that are the outputs of a graph, at least one."""
-    ends = model["output_layers"]
-    ends = [*ends.values()] if isinstance(ends, dict) else ends  # outputs by name
-    ends = [ends] if ends and isinstance(ends[0], str) else ends
-    if not ends:
-        raise UnsupportedModel("has no output, expected 1")
-    return [str(end[0]) for end in ends]
 
 
 def _taken(item: Mapping[str, Any]) -> tuple[list[str], list[Any]]:
