@@ -81,12 +81,12 @@ def predict(settings: PredictSettings) -> Predicted:
     memory: Memory = ()
     with read_ahead("predicting", "frames", inputs.read, files) as images:
         for file, image in zip(files, images, strict=True):
+            memory = () if file.begins else memory
             if isinstance(image, str):
                 unreadable.append(f"{file.path}: {image}")
-                memory = () if file.begins else memory
                 continue
             sizes[image[1]] += 1
-            answer, memory = policy.next_answer(image[0], () if file.begins else memory)
+            answer, memory = policy.next_answer(image[0], memory)
             steering[file.frame_id] = answer.steering
     if not steering:
         raise UserError(f"{unreadable[0]}; none of the {len(files)} frames can be used")

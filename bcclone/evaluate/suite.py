@@ -101,7 +101,13 @@ class SuiteResult:
         rows += [["", _TOTALS, *totals], ["", _DEPARTURES, *beyond]]
         if self.recordings:
             rows += [[""] * len(columns), ["", "", *["autonomy  off   rms"] * len(self.models)]]
-            rows += [[name, _describe(of), *_cells(of)] for name, of in self.replays.items()]
+            for name, of in self.replays.items():
+                figures, *_ = of.values()
+                unsteered = figures.controls["zero"].autonomy_percent
+                words = f"a recording, {figures.driven}; without steering {unsteered or 0:.1f} %"
+                if unsteered is None:
+                    words = f"a recording without speeds, {figures.rows} rows: no score"
+                rows.append([name, words, *_cells(of)])
         return Table(columns, rows)
 
     def explanations(self) -> list[str]:
@@ -128,14 +134,6 @@ def _compared(results: Mapping[str, Result]) -> dict[str, Any]:
 def _cells(results: Mapping[str, Result]) -> list[str]:
     best = best_of(results) if len(results) > 1 else ()
     return [result.cell + (_BEST if model in best else "") for model, result in results.items()]
-
-
-def _describe(replays: Mapping[str, ReplayFigures]) -> str:
-    figures = next(iter(replays.values()))
-    unsteered = figures.controls["zero"].autonomy_percent
-    if unsteered is None:
-        return f"a recording without speeds, {figures.rows} rows: no score"
-    return f"a recording, {figures.driven}; without steering {unsteered:.1f} %"
 
 
 @dataclass(frozen=True)

@@ -144,8 +144,7 @@ def with_scale(model: keras.Model, scale: str) -> keras.Model:
         axes = [-3, -2, -1]
         layer: Any = keras.layers.LayerNormalization(axes, _LEAST_VARIANCE, center=False, scale=False, name=_SCALE)
     else:
-        scaling = scaling_of(scale)
-        layer = keras.layers.Rescaling(scaling.scale, scaling.offset, name=_SCALE)
+        layer = keras.layers.Rescaling(**vars(scaling_of(scale)), name=_SCALE)
     if isinstance(model.layers[0], keras.layers.TimeDistributed):  # layers of single frames come first
         layer = keras.layers.TimeDistributed(layer, name=_SCALE)
     image = keras.Input(model.input_shape[1:], dtype=model.inputs[0].dtype, name="frame")

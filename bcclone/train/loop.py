@@ -27,7 +27,7 @@ from bcclone.system.progress import Notify, ProgressBar
 from bcclone.train.checkpoint import restore, save_checkpoint
 from bcclone.train.plan import Worker
 from bcclone.train.train_settings import DECIDE_WEIGHTS, TrainSettings, values_of
-from bcclone.train.trainer import Totals, Trainer, losses_of, score_batch
+from bcclone.train.trainer import Trainer, losses_of
 from bcclone.train.training_folder import RunFolder
 from bcclone.train.training_state import (
     HALFWAY,
@@ -233,13 +233,8 @@ class Training:
             path = Path(folder) / "model.h5"
             write_bytes(path, model)
             network = load_model_file(path).model
-        totals, steering = Totals(), []
         with open_validation_feed(samples, self._validation_batch) as feed, feed.epoch(1) as batches:
-            for batch in batches:
-                sums, answers = score_batch(network, batch.images, batch.labels, self.settings.loss)
-                totals.add(sums)
-                steering.append(np.asarray(answers))
-        return *totals.means(), np.concatenate(steering)
+            return self.trainer.evaluate(batches, model=network)
 
     def _content(self, epoch: int, val_loss: float | None) -> bytes:
         """Return the model file of the current weights, those after an epoch."""

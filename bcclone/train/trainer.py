@@ -1,6 +1,7 @@
 """A network and its optimizer -> steps of training and of validation, compiled by TensorFlow."""
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import keras
@@ -43,7 +44,8 @@ class Trainer:
         step = [self.samples_signature, tf.TensorSpec((), tf.float32)]
         compiled = {"jit_compile": settings.jit_compile or None, "autograph": False}
         self._train = tf.function(self._train_step, input_signature=step, **compiled)
-        self._validate = tf.function(self._validate_step, input_signature=images_and_labels, autograph=False)
+        score = partial(self._score, model)
+        self._validate = tf.function(score, input_signature=images_and_labels, autograph=False)
 
     @property
     def variables(self) -> list[keras.Variable]:
@@ -55,19 +57,23 @@ class Trainer:
         self._train(batch.inputs, np.float32(learning_rate))
 
     def evaluate(
-        self, batches: Iterable[Batch], joined: Callable[[FloatArray], FloatArray] = lambda sums: sums
+        self,
+        batches: Iterable[Batch],
+        joined: Callable[[FloatArray], FloatArray] = lambda sums: sums,
+        model: keras.Model | None = None,
     ) -> tuple[float, float, FloatArray]:
         """Return mean loss and mean absolute error over batches, and the steering, (samples,), without dropout.
 
-        joined: sums of the batches of this worker -> of all workers.
+        joined: sums of the batches of this worker -> of all workers; model: another network than the trained one.
         """
         self.totals.reset()
-        steering = []
+        steering, score = [], self._validate if model is None else partial(self._score, model)
         for batch in batches:
             steering.append(np.zeros(batch.global_size))
             if batch.samples:
                 first = batch.span.first if batch.span else 0
-                steering[-1][first : first + batch.samples] = self._validate(batch.images, batch.labels)
+                sums, steering[-1][first : first + batch.samples] = score(batch.images, batch.labels)
+                self.totals.add(sums)
         self.totals.write(joined(self.totals.read()))
         return *self.totals.means(), joined(np.concatenate(steering))
 
@@ -86,10 +92,11 @@ class Trainer:
         self.optimizer.apply(gradients, self.model.trainable_variables)
         self.totals.add(sums)
 
-    def _validate_step(self, images: Any, labels: Any) -> Any:
-        sums, steering = score_batch(self.model, images, labels, self._loss)
-        self.totals.add(sums)
-        return steering
+    def _score(self, model: keras.Model, images: Any, labels: Any) -> tuple[Any, Any]:
+        """Return the sums of a batch for the totals, and the steering, (samples,), without dropout."""
+        answers = answers_of(model, images, training=False)
+        errors = answers - labels
+        return sums_of(losses_of(self._loss, errors, labels), errors), answers[:, 0]
 
     def gradients(self, samples: tuple[Any, ...], size: Any, weights: Any = None) -> tuple[list[Any], Any]:
         """Return the gradient of the loss for each trainable variable, and the sums of the samples for the totals.
@@ -108,16 +115,6 @@ class Trainer:
             loss = tf.reduce_sum(each * self._label_weights) / tf.cast(size, tf.float32)
             loss = self.optimizer.scale_loss(loss)
         return tape.gradient(loss, self.model.trainable_variables), sums_of(each, errors, weights)
-
-
-def score_batch(model: Any, images: Any, labels: Any, loss: str) -> tuple[Any, Any]:
-    """Return the sums of a batch for the totals, and the steering, (samples,), without dropout.
-
-    loss: one of train_settings.LOSSES.
-    """
-    answers = answers_of(model, images, training=False)
-    errors = answers - labels
-    return sums_of(losses_of(loss, errors, labels), errors), answers[:, 0]
 
 
 def losses_of(kind: str, errors: Any, labels: Any) -> Any:
