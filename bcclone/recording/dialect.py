@@ -1,10 +1,11 @@
 """Split one line of a driving log into image names and numbers, for any separator and decimal mark.
 
-In: a line as text. Out: its `Fields`, or a RowError that says what is missing.
+In: the bytes of a log, or a line as text. Out: its `Fields`, or a RowError that says what is missing.
 
 The dialects, and how often each was seen: docs/reference/dialects.md.
 """
 
+import codecs
 import csv
 import re
 from collections.abc import Iterator, Sequence
@@ -78,6 +79,21 @@ class Fields:
     def has_bare_commas(self) -> bool:
         """Return whether there are more whole numbers than columns: the commas are decimal marks, too."""
         return self.separator == "," and len(self.numbers) > 4 and not any(map(_UNLIKE_WHOLE.search, self.numbers))
+
+
+def text_of(data: bytes) -> str:
+    """Return the text of a log in any encoding, whose lines end with a line feed."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        text = data.decode("utf-16", errors="replace")
+    elif b"\0" in data[1:2] + data[3:4]:
+        text = data.decode("utf-16-le", errors="replace")
+    else:
+        data = data.replace(b"\0", b"")  # a power failure leaves blocks of zeros at the end of a file
+        try:
+            text = data.decode()
+        except UnicodeDecodeError:
+            text = data.decode("cp1252", errors="replace")
+    return text.replace("\r\n", "\n").replace("\r", "\n").replace("\ufeff", "")  # joined logs have several marks
 
 
 def is_header(text: str) -> bool:
@@ -163,6 +179,15 @@ def is_number(text: str) -> bool:
 def with_decimal_point(number: str) -> str:
     """Return a number with its decimal comma, if it has one, replaced by a point."""
     return number.replace(",", ".") if "," in number and _COMMA_NUMBER.fullmatch(number) else number
+
+
+def numbers_of(written: Sequence[str]) -> Numbers:
+    """Return the first four numbers of a line; raises RowError for one that is none."""
+    for name, text in zip(COLUMNS.split(",")[3:], written, strict=False):
+        if not is_number(text):
+            raise RowError(f"{name} is {text!r}, expected a number")
+    steering, throttle, brake, speed = (float(with_decimal_point(text)) for text in written[:4])
+    return steering, throttle, brake, speed
 
 
 def resolve_decimal_commas(parts: Sequence[str], previous_speed_mph: float) -> Numbers:

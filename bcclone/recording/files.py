@@ -7,9 +7,10 @@ import glob
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from bcclone.recording.dialect import LONGEST_LINE, is_known_header, split_line
+from bcclone.recording.dialect import LONGEST_LINE, is_known_header, split_line, text_of
 from bcclone.recording.row import RowError, time_of
 from bcclone.recording.run_tables import SIDECARS
 from bcclone.system.codec import open_file
@@ -62,21 +63,14 @@ def is_recording(source: Path) -> bool:
 
 
 def _begins_as_log(path: Location) -> bool:
-    try:
-        with open_file(as_local(path), "table") as file:
-            begin = file.read(LONGEST_LINE)
-    except OSError:
-        return False
-    text = begin.replace(b"\0", b"").decode(errors="replace")  # UTF-16, too
-    lines = re.sub("[\ufeff\ufffd]", "", text).replace("\r", "\n").split("\n")
-    return any(is_known_header(line) or _is_row(line) for line in lines)
-
-
-def _is_row(line: str) -> bool:
-    try:
-        return bool(time_of(split_line(1, line).images[0]))
-    except RowError:
-        return False
+    begin = b""
+    with suppress(OSError), open_file(as_local(path), "table") as file:
+        begin = file.read(LONGEST_LINE)
+    for line in text_of(begin).split("\n"):
+        with suppress(RowError):
+            if is_known_header(line) or time_of(split_line(1, line).images[0]):
+                return True
+    return False
 
 
 def default_inputs() -> list[str]:

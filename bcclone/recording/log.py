@@ -5,7 +5,6 @@ In: the path of a log. Out: a `Log`: its dialect, usable rows, bad rows with rea
 Standard logs are parsed by one regular expression; the others line by line, which is several times slower.
 """
 
-import codecs
 import re
 import shlex
 import sys
@@ -24,14 +23,14 @@ from bcclone.recording.dialect import (
     NUMBER,
     Dialect,
     Fields,
-    Numbers,
     header_error,
     is_header,
     is_known_header,
-    is_number,
+    numbers_of,
     resolve_decimal_commas,
     row_ends,
     split_line,
+    text_of,
     with_decimal_point,
 )
 from bcclone.recording.edits import Edits, read_edits
@@ -45,7 +44,6 @@ EPISODE_GAP_MS = 1000
 _LARGEST = sys.float_info.max
 _LINES = 10_000_000  # at most
 _LINES_AT_ONCE = 100_000
-_NUMBER_COLUMNS = COLUMNS.split(",")[3:]  # as a log names them
 
 _STANDARD_IMAGE = r'(?:[^",;\t]*[/\\])?({}_\d[^",;\t/\\]*(?i:\.jpe?g))'
 _STANDARD_LINE = re.compile(
@@ -196,7 +194,7 @@ def _read_text(path: Location) -> str:
         data = read_bytes(path, "table")
     if what := other_file(path, data[:512]):
         raise ForeignLog(path, f"it is {what}")
-    text = _decode(data).replace("\r\n", "\n").replace("\r", "\n").replace("\ufeff", "")  # joined logs have several
+    text = text_of(data)
     if (count := text.count("\n")) > _LINES:
         raise UserError(f"{path}: {count} lines, expected at most {_LINES}; divide it into several recordings")
     if not text.strip():
@@ -208,18 +206,6 @@ def other_file(path: Location, begin: bytes) -> str:
     """Return what a file is that is no table, by its first bytes, and the remedy; "" if it may be one."""
     found = (what for pattern, what in _OTHER_FILES.items() if re.match(pattern, begin))
     return next(found, "").format(path=path, folder=path.parent)
-
-
-def _decode(data: bytes) -> str:
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return data.decode("utf-16", errors="replace")
-    if b"\0" in data[1:2] + data[3:4]:
-        return data.decode("utf-16-le", errors="replace")
-    data = data.replace(b"\0", b"")  # a power failure leaves blocks of zeros at the end of a file
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return data.decode("cp1252", errors="replace")
 
 
 def _read_line_by_line(path: Location, lines: list[str]) -> _Read:
@@ -293,19 +279,10 @@ def _checked_rows(split: list[Fields], bare_commas: bool, spaced_commas: bool, b
             if bare_commas and logged.separator == "," and not logged.has_points:
                 numbers, extras = resolve_decimal_commas(logged.numbers, speed), ""
             else:
-                numbers, extras = _numbers(logged.numbers), ",".join(logged.numbers[4:])
+                numbers, extras = numbers_of(logged.numbers), ",".join(logged.numbers[4:])
             row = LogRow(logged.line, time_ms, *logged.images, *numbers, extras)
         except RowError as error:
             bad.append(BadRow(logged.line, str(error)))
             continue
         speed = row.speed_mph
         yield row
-
-
-def _numbers(written: tuple[str, ...]) -> Numbers:
-    values = []
-    for name, text in zip(_NUMBER_COLUMNS, written, strict=False):
-        if not is_number(text):
-            raise RowError(f"{name} is {text!r}, expected a number")
-        values.append(float(with_decimal_point(text)))
-    return values[0], values[1], values[2], values[3]

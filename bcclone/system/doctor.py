@@ -11,7 +11,6 @@ and the kernels in libcudnn_ops.so of the wheels 9.10.2.21 and 9.28.0.42.
 import json
 import os
 import platform
-import re
 import shutil
 import signal
 import socket
@@ -25,7 +24,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bcclone.system.errors import number_of
-from bcclone.system.hardware import Card, available_memory, find_cards, output_of, read_text, usable_cores
+from bcclone.system.hardware import (
+    Card,
+    available_memory,
+    driver_version,
+    find_cards,
+    output_of,
+    read_text,
+    usable_cores,
+)
 from bcclone.system.settings import SIMULATOR_PORT, Checked, Port, setting
 
 OLDEST_FOR_TENSORFLOW = (6, 0)  # compute capability, of the wheels that bcclone requires
@@ -106,7 +113,9 @@ def examine(settings: DoctorSettings) -> Examination:
         "folder": lambda: check_folder(settings.folder),
         "memory": lambda: [check_memory(available_memory())],
         "cores": lambda: [check_cores(usable_cores())],
-        "accelerator": lambda: [_check_accelerator(settings.full)],
+        "accelerator": lambda: [
+            check_devices(driver_version()) if settings.full else check_driver(driver_version(), sys.platform)
+        ],
         "GPU": lambda: [check_card(card, version_of(_CUDNN)) for card in find_cards()],
         "ffmpeg": lambda: [check_ffmpeg()],
         "test tools": check_test_tools,
@@ -119,13 +128,6 @@ def examine(settings: DoctorSettings) -> Examination:
             found = f"cannot be checked: {type(error).__name__}: {error}"
             checks.append(Check(name, "failed", found, "please report this, with the whole output"))
     return Examination(tuple(checks))
-
-
-def _check_accelerator(full: bool) -> Check:
-    """Check whether TensorFlow can use a GPU. full: load it."""
-    version = re.search(r"\d+\.\d+(\.\d+)?", read_text(Path("/proc/driver/nvidia/version")))
-    driver = version[0] if version else next((card.driver for card in find_cards()), None)
-    return check_devices(driver) if full else check_driver(driver, sys.platform)
 
 
 def check_driver(driver: str | None, system: str) -> Check:
@@ -283,10 +285,8 @@ def check_folder(folder: Path) -> Iterator[Check]:
     yield _check_size("disk space", free, _DISK_GB, "free", advice)
 
 
-def check_memory(available: float | None) -> Check:
-    """Check the available memory, in bytes; None if the system does not report it."""
-    if available is None:
-        return Check("memory", "warning", "this system does not report it", f"{_MEMORY_GB[1]:.0f} GB should be free")
+def check_memory(available: float) -> Check:
+    """Check the available memory, in bytes."""
     advice = f"close other programs, or give the container more memory: training needs {_MEMORY_GB[1]:.0f} GB"
     return _check_size("memory", available, _MEMORY_GB, "available", advice)
 

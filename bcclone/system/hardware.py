@@ -104,6 +104,12 @@ def visible_cards(cards: Sequence[Card], environment: Mapping[str, str] = os.env
     return [cards[int(number)] for number in numbers if 0 <= int(number) < len(cards)]
 
 
+def driver_version() -> str | None:
+    """Return the version of the NVIDIA driver, None if there is none."""
+    version = re.search(r"\d+\.\d+(\.\d+)?", read_text(Path("/proc/driver/nvidia/version")))
+    return version[0] if version else next((card.driver for card in find_cards()), None)
+
+
 def find_nvidia_smi() -> str | None:
     """Return the path of nvidia-smi, None if it is not installed."""
     return next(filter(None, map(shutil.which, _PROGRAMS)), None)

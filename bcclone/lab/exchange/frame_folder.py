@@ -5,7 +5,6 @@ take turns, or the paths of the images, say which camera took each.
 """
 
 import itertools
-import math
 import os
 import re
 import shlex
@@ -58,12 +57,12 @@ def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow
     stems = [(PurePosixPath(n).stem if n.lower().endswith(IMAGE_ENDINGS) else PurePosixPath(n).name) for n in names]
     times = find_times(table, settings, stems)
     stated = times if times and times.unit else None
-    at = _places(stems, stated)
+    # where each row is in order of time: its milliseconds, or else the number in the name of its image
+    numbers = [int(found[1]) if (found := _NUMBER.search(stem)) else None for stem in stems]
+    at = np.array(stated.milliseconds if stated else numbers, float)  # None becomes NaN
     is_chosen = len(columns) > 1 or settings.image_column in table.cells
-    of_cameras = None if is_chosen else _of_cameras(table, columns["center"], rows, at, stated)
-    frames = of_cameras[1] if of_cameras else {
-        row: {camera: table.cells[column][row] for camera, column in columns.items()} for row in rows
-    }  # fmt: skip
+    of_camera, frames = ("", {}) if is_chosen else _of_cameras(table, columns["center"], rows, at, stated)
+    frames = frames or {row: {camera: table.cells[name][row] for camera, name in columns.items()} for row in rows}
     if stated and _is_too_fast(at[list(frames)]):
         raise UserError(
             f"{table.path}: {stated.words}: most frames are less than {_FASTEST_MS:.0f} ms apart, as of no camera; "
@@ -72,8 +71,8 @@ def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow
         )
     times = stated or counted(range(len(frames)), settings)
     findings.notes += [f"times: {times.words}", f"images: by {', '.join(columns.values())}"]
-    findings.notes += [f"cameras: by {of_cameras[0]}"] if of_cameras else []
-    findings.columns_left_out = labelled.others(*columns.values(), *times.columns, *(of_cameras or ())[:1])
+    findings.notes += [f"cameras: by {of_camera}"] * bool(of_camera)
+    findings.columns_left_out = labelled.others(*columns.values(), *times.columns, of_camera)
     named: set[str] = set()
     for number, (row, cells) in enumerate(frames.items()):
         place = table.place(row)
@@ -176,8 +175,8 @@ def _image_columns(
 
 def _of_cameras(
     table: ForeignTable, images: str, rows: Sequence[int], at: FloatArray, stated: Times | None
-) -> tuple[str, dict[int, dict[str, str]]] | None:
-    """Return the column that says which camera took an image, and the images of an instant; None for one camera.
+) -> tuple[str, dict[int, dict[str, str]]]:
+    """Return the column that says which camera took an image, and the images of an instant; "" and {} for one camera.
 
     images: the column of these; at: place of each row in order of time, by the times that the table states, or others.
     The images are by the row of the centre camera, and by camera. Raises UserError where no camera looks forward, or
@@ -210,18 +209,11 @@ def _of_cameras(
             for row, other in _same_instant(list(frames), side, at, is_timed=stated is not None):
                 frames[row][camera] = table.cells[images][other]
         return name, frames
-    return None
+    return "", {}
 
 
 def _without_numbers(path: str) -> str:
     return re.sub(r"\d+", "#", path)
-
-
-def _places(stems: Sequence[str], times: Times | None) -> FloatArray:
-    """Return where each row is in order of time: its milliseconds, or else the number in the name of its image."""
-    numbers = (_NUMBER.search(stem) for stem in stems)
-    places = times.milliseconds if times else [int(found[1]) if found else None for found in numbers]
-    return np.array([math.nan if place is None else place for place in places], float)
 
 
 def _is_too_fast(milliseconds: FloatArray) -> bool:

@@ -252,14 +252,9 @@ def _rows_by_time(path: Path, video: Video, rows: _TimedRows, findings: Findings
         findings.leave_out(rows.table.place(index), "the video has no frame at its time", MISSING)
 
 
-def _is_one_video(path: Path) -> bool:
-    (first, *others) = _videos(path) or [path]
-    return not others and first.suffix.lower() in _CONTAINERS and first.exists()
-
-
 FORMAT = Format(
     "video",
-    _is_one_video,
+    lambda path: [each.suffix.lower() in _CONTAINERS and each.exists() for each in _videos(path)] == [True],
     _read,
     needs=("av", "bcclone[video]"),
     options=OF_TABLES | {"table", "time_column", "frame_rate"},

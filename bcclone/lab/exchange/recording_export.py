@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,14 +52,21 @@ class ExportResult:
 def export(settings: ExportSettings) -> ExportResult:
     """Write recordings or a store in another format.
 
-    Raises UserError for a source that cannot be read, a target that exists, a missing package, and a disk that refuses.
+    Raises UserError for a source that cannot be read or has too many rows without usable images, a target that exists,
+    a missing package, and a disk that refuses.
     """
     start, format = time.monotonic(), format_named(settings.to)
     if format.write is None:
         raise UserError(f"{settings.to}: recordings are not exported in this format")
     format.check_package()
-    with _open_source(settings) as source, atomic.replacing_folder(settings.output) as folder:
-        format.write(source, folder)
+    location = parse_location(settings.source)
+    is_file = not is_url(location) and location.is_file() and location.suffix.lower() in (".h5", ".hdf5")
+    with ExitStack() as stack:
+        if is_file or (not is_url(location) and (location / MANIFEST_NAME).is_file()):
+            source = _stored_rows(stack.enter_context(open_store(location)), settings)
+        else:
+            source = _recorded_rows(settings)
+        format.write(source, stack.enter_context(atomic.replacing_folder(settings.output)))
     return ExportResult(
         output=settings.output,
         format=settings.to,
@@ -71,18 +78,6 @@ def export(settings: ExportSettings) -> ExportResult:
         skipped=tuple(source.skipped),
         seconds=round(time.monotonic() - start, 2),
     )
-
-
-@contextmanager
-def _open_source(settings: ExportSettings) -> Iterator[ExportedRows]:
-    """Open recordings or a store; raises UserError for anything else, and for too many rows without usable images."""
-    location = parse_location(settings.source)
-    is_file = not is_url(location) and location.is_file() and location.suffix.lower() in (".h5", ".hdf5")
-    if is_file or (not is_url(location) and (location / MANIFEST_NAME).is_file()):
-        with open_store(location) as store:
-            yield _stored_rows(store, settings)
-    else:
-        yield _recorded_rows(settings)
 
 
 def _recorded_rows(settings: ExportSettings) -> ExportedRows:

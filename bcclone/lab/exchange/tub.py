@@ -48,18 +48,16 @@ _INPUTS = {  # name of a value -> input of a tub
 }  # fmt: skip
 _TYPES = {"recording": "int", "take_over": "int", "track": "str"}  # of the others: float
 _MODE, _MODE_OF = "user/mode", {HUMAN: "user", MODEL: "local"}
-_USER_STEERING = {"steering": ("user/angle", "user/steering")}  # one version of donkeycar 5 had the second name
-_PILOT_STEERING: dict[str, tuple[str, ...]] = {"steering": ("pilot/angle", "pilot/steering")}
-_PILOT_INPUTS: dict[str, dict[str, tuple[str, ...]]] = {  # mode -> what drives instead of an input
-    "local_angle": _PILOT_STEERING,
-    "local": _PILOT_STEERING | {"throttle": ("pilot/throttle",)},
-}
+_BY_USER = "user/angle", "user/steering"  # one version of donkeycar 5 had the second name
+_BY_PILOT = "pilot/angle", "pilot/steering", *_BY_USER
+_STEERING_OF = {"local_angle": _BY_PILOT, "local": _BY_PILOT}  # mode -> inputs, of which the first is the steering
+_THROTTLE_OF = {"local": ("pilot/throttle",)}
 _RECORD_FILE = re.compile(r"record_(\d{1,18})\.json")
 _TIMES_OF_FILES = ("milliseconds", "_timestamp_ms", "timestamp")
 _OTHER_MODE = re.compile(rb'"user/mode"\s*:\s*"(?!user")')
 _READ = {
-    "_index", "_session_id", _MODE, *_IMAGE_INPUT.values(), *_INPUTS.values(), *_USER_STEERING["steering"],
-    *_PILOT_STEERING["steering"], "pilot/throttle", *_TIMES_OF_FILES,
+    "_index", "_session_id", _MODE, *_IMAGE_INPUT.values(), *_INPUTS.values(), *_BY_PILOT, "pilot/throttle",
+    *_TIMES_OF_FILES,
 }  # fmt: skip
 _AT_REST = 1e-12  # a smaller steering is what rounding leaves of a joystick's 0, such as 2.8e-17
 
@@ -253,7 +251,7 @@ def _values_of(
     """
     mode = one_line(_MODE, record.get(_MODE, "user"))
     called = dict(_INPUTS)
-    for name, keys in (*_USER_STEERING.items(), *_PILOT_INPUTS.get(mode, {}).items()):
+    for name, keys in (("steering", _STEERING_OF.get(mode, _BY_USER)), ("throttle", _THROTTLE_OF.get(mode, ()))):
         called[name] = next((key for key in keys if record.get(key) is not None), called[name])
     values = {name: record.get(key) for name, key in called.items() if key in record or key in inputs}
     steering = values.get("steering")
