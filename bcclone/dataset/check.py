@@ -19,7 +19,7 @@ from bcclone.dataset.findings import Coverage, Diagnosis, Finding
 from bcclone.dataset.images import MISSING, Image, import_remedy, try_frame
 from bcclone.dataset.picture_faults import PICTURE_FAULTS, is_trusted, unusable_pictures
 from bcclone.dataset.recoveries import MeasuredCorrection, measure_correction
-from bcclone.dataset.statistics import most_frequent
+from bcclone.dataset.statistics import most_frequent, numbers_in
 from bcclone.dataset.steering_faults import CONSTANT, STEERING_FAULTS, constant_steering
 from bcclone.recording.files import LOG_NAME, ImageIndex, find_logs
 from bcclone.recording.log import ForeignLog, Log, read_log
@@ -223,7 +223,9 @@ def diagnose(
     measured = evidence if rest.too_few else rest
     agreement, heading = measured.agreement, measured.heading
     brightness = np.array([look.mean for look in figures.looks])
-    bends, usable_seconds = evidence.seconds_of_bends(), _usable_seconds(findings, evidence)
+    lost = (finding.rows or [(1, int(evidence.numbers[-1]))] for finding in findings if not finding.usable)
+    usable = ~np.isin(evidence.numbers, numbers_in(chain.from_iterable(lost)))
+    usable_seconds = float(np.diff(evidence.seconds, prepend=0.0)[usable].sum())
     return Diagnosis(
         findings,
         tuple(_unknown(rest, correction)),
@@ -237,7 +239,7 @@ def diagnose(
             "seconds": float(evidence.seconds[-1]),
         },
         evidence,
-        Coverage(bends, brightness, usable_seconds, correction, road),
+        Coverage(evidence.seconds_of_bends(), brightness, usable_seconds, correction, road),
     )
 
 
@@ -256,9 +258,7 @@ def _judged(evidence: Evidence, judges: Sequence[Judge]) -> tuple[tuple[Finding,
             spans = [span for one in new.values() if one.deletes for span in one.rows]
             if not spans:
                 break
-            numbers = evidence.numbers[:, np.newaxis]
-            firsts, lasts = np.array(spans).T
-            evidence = evidence.without(((numbers >= firsts) & (numbers <= lasts)).any(axis=1))
+            evidence = evidence.without(spans)
         findings += found.values()
     return tuple(findings), evidence
 
@@ -274,16 +274,6 @@ def _unusable_rows(evidence: Evidence) -> Iterator[Finding]:
             "correct them in the log, or leave them out: bcclone preprocess RECORDING --allow-skips",
             usable=True,  # the other rows
         )
-
-
-def _usable_seconds(findings: Sequence[Finding], evidence: Evidence) -> float:
-    """Return the seconds of driving in rows that can be used."""
-    steps = np.diff(evidence.seconds, prepend=evidence.seconds[0])
-    good = np.ones(len(steps), np.bool_)
-    for finding in findings:
-        for first, last in () if finding.usable else finding.rows or ((1, evidence.numbers[-1]),):
-            good &= ~((evidence.numbers >= first) & (evidence.numbers <= last))
-    return float(steps[good].sum())
 
 
 def _unknown(evidence: Evidence, correction: MeasuredCorrection | None) -> Iterator[str]:

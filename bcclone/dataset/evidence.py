@@ -6,8 +6,7 @@ more, and needs no TensorFlow.
 
 import math
 import zlib
-from collections.abc import Callable, Mapping
-from copy import copy
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -30,7 +29,15 @@ from bcclone.dataset.motion import (
     shift_between,
     side_shift,
 )
-from bcclone.dataset.statistics import block_jackknife, correlation, highest_run, mean_around, robust_line, top_of
+from bcclone.dataset.statistics import (
+    block_jackknife,
+    correlation,
+    highest_run,
+    mean_around,
+    numbers_in,
+    robust_line,
+    top_of,
+)
 from bcclone.dataset.vehicle import MPH
 from bcclone.recording.log import Log
 from bcclone.system.arrays import BoolArray, FloatArray, IndexArray
@@ -50,7 +57,7 @@ _PAUSE_STEPS = 3.0  # of the usual time from row to row
 _BEND = 0.25  # of the driver's usual sharpest steering; more is a bend, if radii are not known
 _LOWEST_ROW, _LEAST_SEEN = 0.55 * FRAME_HEIGHT, 0.05  # of a level camera it is 0.5; share of the movements
 _NEAR_SECONDS, _FAR_SECONDS, _LEAST_SHARE = 1.5, 30.0, 0.3  # lags to try; the share of the steps that they leave
-_COARSE_STEP, _LAGS_AT_ONCE = 0.1, 50
+_COARSE_STEP = 0.1
 _LAG_STEP, _SHIFT_STEPS, _SHIFT_SECONDS = 0.025, 24, 0.6  # around the best of these lags
 _FAR_SURE, _FAR_GAIN = 0.9, 0.3  # correlation; by how much its Fisher transform is above that at the usual lags
 _FAR_REACH = 0.55  # of the recording; a longer shift leaves too little to be sure
@@ -61,7 +68,6 @@ _FOLLOWS, _MOST_PARTS = 0.5, 20  # correlation in a part that follows; parts
 BACKWARDS = 0.25  # share of the frames that grow
 _MOST = 0.999  # correlation
 _MOST_MISSED = 2.0  # variances of the steering
-BLOCKS = 8
 
 ReadFrame = Callable[[int], Image | None]
 
@@ -188,20 +194,18 @@ class Evidence:
         few = f"{count} rows are too few to judge the driving, expected {_FEWEST_ROWS}"
         return few if count < _FEWEST_ROWS else ""
 
-    def without(self, rows: BoolArray) -> "Evidence":
-        """Return the evidence after rows, (rows,), are deleted."""
-        left, table = np.flatnonzero(~rows), self.log.rows
+    def without(self, spans: Sequence[tuple[int, int]]) -> "Evidence":
+        """Return the evidence after spans of row numbers are deleted."""
+        rows, table = np.isin(self.numbers, numbers_in(spans)), self.log.rows
+        left = np.flatnonzero(~rows)
         deleted = pd.concat([self.log.deleted, table[rows]])
         log = replace(self.log, rows=table.iloc[left].reset_index(drop=True), deleted=deleted)
         return Evidence(log, self.figures.of_rows(left), lambda row: self._read_frame(int(left[row])))
 
     def with_steering(self, steering: FloatArray) -> "Evidence":
         """Return the evidence after the steering, (rows,), is corrected."""
-        changed = copy(self)
-        changed.steering, changed.log = steering, replace(self.log, rows=self.log.rows.assign(steering=steering))
-        for name in ("agreement", "compared", "disagrees"):
-            changed.__dict__.pop(name, None)
-        return changed
+        log = replace(self.log, rows=self.log.rows.assign(steering=steering))
+        return Evidence(log, self.figures, self._read_frame)
 
     @cached_property
     def turns(self) -> Turns:
@@ -258,10 +262,10 @@ class Evidence:
         counts = [np.histogram(side * bends, [*limits[1:], np.inf], weights=seconds)[0] for side in (-1, 1)]
         return np.array(counts)[:, ::-1]
 
-    def steering_after(self, lags: FloatArray, smooth_seconds: float = _SMOOTH_SECONDS) -> FloatArray:
-        """Return the steering so many seconds after each step, (lags, steps); NaN beyond the step's stretch."""
+    def steering_after(self, lag: float, smooth_seconds: float = _SMOOTH_SECONDS) -> FloatArray:
+        """Return the steering so many seconds after each step, (steps,); NaN beyond the step's stretch."""
         smooth = mean_around(self.seconds, self.steering, smooth_seconds, np.ones(len(self.steering)), self.stretch)
-        times = self.middles + lags[:, None]
+        times = self.middles + lag
         after = np.clip(np.searchsorted(self.seconds, times), 1, len(smooth) - 1)
         known = (times >= self.seconds[0]) & (times <= self.seconds[-1])
         known &= (self.stretch[after - 1] == self.stretch[1:]) & (self.stretch[after] == self.stretch[1:])
@@ -269,7 +273,7 @@ class Evidence:
 
     def paired(self, lag: float, smooth_seconds: float = _SMOOTH_SECONDS) -> tuple[IndexArray, FloatArray, FloatArray]:
         """Return the steps that can be used, their curvature, and the steering `lag` seconds after them."""
-        (steering,) = self.steering_after(np.array([lag]), smooth_seconds)
+        steering = self.steering_after(lag, smooth_seconds)
         steps = np.flatnonzero(self.turns.usable & np.isfinite(steering))
         return steps, self.curvature(smooth_seconds)[steps], steering[steps]
 
@@ -311,8 +315,7 @@ class Evidence:
     @cached_property
     def usual(self) -> Followed:
         """Return how many points can usually be followed to the next row."""
-        counts = np.median([Followed.of(moved) for _, moved in self.moved] or [Followed(0, 0, 0.0)], axis=0)
-        return Followed(int(counts[0]), int(counts[1]), float(counts[2]))
+        return Followed(*np.median([Followed.of(moved) for _, moved in self.moved] or [Followed()], axis=0))
 
     @cached_property
     def heading(self) -> Heading | None:
@@ -328,10 +331,12 @@ class Evidence:
             return None
         reach = max(_NEAR_SECONDS, min(_FAR_SECONDS, (1 - _LEAST_SHARE) * float(self.seconds[-1])))
         lags = np.arange(-reach, reach + _COARSE_STEP, _COARSE_STEP)
-        found = np.concatenate([
-            _correlations(curvature[usable], self.steering_after(part)[:, usable], _LEAST_SHARE * usable.sum())
-            for part in np.array_split(lags, 1 + len(lags) // _LAGS_AT_ONCE)
-        ])  # fmt: skip
+        found = np.zeros(len(lags))
+        for place, lag in enumerate(lags):
+            steering = self.steering_after(lag)
+            at = usable & np.isfinite(steering)
+            if at.sum() >= max(FEWEST_STEPS, _LEAST_SHARE * usable.sum()):
+                found[place] = correlation(curvature[at], steering[at]) or 0.0
         # the sign is taken near lag 0, since a bend in the other direction may follow a second later
         usual, near = found[np.abs(lags) <= _SHIFT_SECONDS], np.abs(lags) <= _NEAR_SECONDS
         sign = float(np.sign(usual[np.argmax(np.abs(usual))])) or 1.0
@@ -344,32 +349,31 @@ class Evidence:
             return None
         about = float(lags[best])
         steps, curvature, steering = self.paired(about)
-        spread = block_jackknife(
-            np.arange(len(steps)),
-            BLOCKS,
-            lambda part: _transformed(correlation(curvature[part], steering[part])),
-        )
+        spread = block_jackknife(len(steps), lambda part: _transformed(correlation(curvature[part], steering[part])))
         # different lags compare different steps; nearby lags compare nearly the same
         shifts = about + _LAG_STEP * np.arange(-_SHIFT_STEPS, _SHIFT_STEPS + 1, dtype=np.float64)
-        sharp, after = self.curvature(FINE_SECONDS), self.steering_after(shifts, FINE_SECONDS)
+        after = np.array([self.steering_after(shift, FINE_SECONDS) for shift in shifts])
         steps = np.flatnonzero(usable & np.isfinite(after).all(axis=0))
         if len(steps) < FEWEST_STEPS:
             return Agreement(r, about, _SHIFT_SECONDS, spread, other)
+        sharp, after = self.curvature(FINE_SECONDS)[steps], after[:, steps]
 
-        def lag_of(steps: IndexArray) -> float:
-            return float(shifts[0] + _LAG_STEP * top_of(np.sign(r) * _correlations(sharp[steps], after[:, steps], 0)))
+        def lag_of(part: IndexArray) -> float:
+            heights = [correlation(sharp[part], each[part]) or 0.0 for each in after]
+            return float(shifts[0] + _LAG_STEP * top_of(np.sign(r) * np.array(heights)))
 
-        return Agreement(r, lag_of(steps), block_jackknife(steps, BLOCKS, lag_of), spread, other)
+        error = block_jackknife(len(steps), lag_of)
+        return Agreement(r, lag_of(np.arange(len(steps))), error, spread, other)
 
     @cached_property
     def compared(self) -> tuple[IndexArray, FloatArray, FloatArray]:
         """Return steps, curvature and steering as paired() at the lag of the agreement; none without one."""
         return self.paired(self.agreement.lag) if self.agreement else (np.zeros(0, np.int64), *np.zeros((2, 0)))
 
-    def agrees(self, first: int, last: int) -> bool:
-        """Return whether the steering clearly follows the turns of the camera from one row to another."""
+    def agrees(self, rows: IndexArray) -> bool:
+        """Return whether the steering clearly follows the turns of the camera in rows, by their indices."""
         steps, curvature, steering = self.compared
-        part = (steps >= first) & (steps < last)
+        part = np.isin(steps, rows[:-1])
         return part.sum() >= FEWEST_STEPS and (correlation(curvature[part], steering[part]) or 0.0) > _FOLLOWS
 
     @cached_property
@@ -416,12 +420,3 @@ class Evidence:
 def _transformed(r: float | None) -> float:
     """Return Fisher's transform of a correlation, 0 for None."""
     return math.atanh(max(-_MOST, min(_MOST, r or 0.0)))
-
-
-def _correlations(curvature: FloatArray, steering: FloatArray, least: float) -> FloatArray:
-    """Return the correlation with each shift of the steering, (lags, steps), NaN if unknown; 0 for too few steps."""
-    known = np.isfinite(steering)
-    return np.array([
-        (correlation(curvature[at], shifted[at]) or 0.0) if at.sum() >= max(least, FEWEST_STEPS) else 0.0
-        for at, shifted in zip(known, steering, strict=True)
-    ])  # fmt: skip

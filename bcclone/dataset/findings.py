@@ -13,7 +13,7 @@ import numpy as np
 
 from bcclone.dataset.evidence import RADII_M, Evidence
 from bcclone.dataset.recoveries import MeasuredCorrection
-from bcclone.dataset.statistics import runs
+from bcclone.dataset.statistics import numbers_in, runs
 from bcclone.system.arrays import FloatArray
 from bcclone.system.json_values import to_json
 
@@ -51,8 +51,7 @@ class Finding:
 
     def with_rows(self, rows: Sequence[tuple[int, int]]) -> Self:
         """Return the finding with its rows and these ones, and the remedy for all."""
-        numbers = np.concatenate([np.arange(first, last + 1) for first, last in (*self.rows, *rows)])
-        spans = tuple(runs(numbers))
+        spans = tuple(runs(numbers_in((*self.rows, *rows))))
         return replace(self, rows=spans, remedy=self.remedy.replace(delete_rows(self.rows), delete_rows(spans)))
 
     def as_text(self) -> str:

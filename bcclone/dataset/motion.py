@@ -162,9 +162,9 @@ class Followed(NamedTuple):
     pixels: the median of all movements, 0 for no points.
     """
 
-    points: int
-    moving: int
-    pixels: float
+    points: float = 0
+    moving: float = 0
+    pixels: float = 0.0
 
     @classmethod
     def of(cls, moved: FloatArray) -> Self:

@@ -1,7 +1,7 @@
 """Judge pictures, rows and cameras, evidence -> findings: dark, frozen and foreign frames, clock jumps, poses."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -74,16 +74,16 @@ def foreign_pictures(evidence: Evidence) -> Iterator[Finding]:
     A picture that goes on from one of a few rows earlier shows that those between are foreign. So is a longer piece
     whose pictures the steering does not follow, or, if it is cut off at both ends, cannot be seen to follow.
     """
-    foreign, deleted = np.ones(len(evidence.numbers), np.bool_), np.diff(evidence.numbers) > 1
-    seconds = float(np.median(np.diff(evidence.seconds)))
+    foreign, seconds = np.ones(len(evidence.numbers), np.bool_), float(np.median(np.diff(evidence.seconds)))
+    follows, deleted = (
+        np.pad(evidence.follows, 1),
+        np.pad(np.diff(evidence.numbers) > 1, 1),
+    )  # the row before, (rows + 1,)
     for rows in _pieces(evidence):
-        first, last = int(rows[0]), int(rows[-1])
-        ends = [row for row in (first - 1, last) if 0 <= row < len(deleted)]
-        cuts = evidence.follows[ends]
-        is_cut_off = len(ends) == 2 and bool((cuts | deleted[ends]).all())
-        disagrees = evidence.disagrees[rows].sum() * seconds > MISSED_SECONDS
-        is_foreign = cuts.any() and (is_cut_off or disagrees) and not evidence.agrees(first, last)
-        foreign[rows] = is_foreign and len(rows) < len(foreign) / 2
+        ends = rows[[0, -1]] + [0, 1]
+        is_wrong = (follows | deleted)[ends].all() or evidence.disagrees[rows].sum() * seconds > MISSED_SECONDS
+        is_short = follows[ends].any() and len(rows) < len(foreign) / 2
+        foreign[rows] = is_short and is_wrong and not evidence.agrees(rows)
     if foreign.any():
         spans, count = tuple(runs(evidence.numbers[foreign])), int(foreign.sum())
         text = "the pictures belong to another drive: they do not go on from the row before, although no time passes"
@@ -98,22 +98,14 @@ def _pieces(evidence: Evidence) -> Iterator[IndexArray]:
     begins = np.unique(np.append(np.flatnonzero(~evidence.follows), np.array(cuts, int)) + 1)
     parts = np.split(np.arange(len(evidence.numbers)), begins)
     while parts:
-        piece = parts.pop(0)
-        while (later := _next_part(evidence, int(piece[-1]), parts)) is not None:
-            piece = np.concatenate([piece, parts[later]])
-            del parts[: later + 1]
+        piece, number = parts.pop(0), 1
+        while number < len(parts) and (first := parts[number][0]) - piece[-1] <= _NEARBY_ROWS:
+            number += 1
+            if evidence.stretch[first] == evidence.stretch[piece[-1]] and evidence.goes_on(piece[-1], first):
+                piece = np.append(piece, parts[number - 1])
+                del parts[:number]
+                number = 1
         yield piece
-
-
-def _next_part(evidence: Evidence, last: int, parts: Sequence[IndexArray]) -> int | None:
-    """Return the first part of the pictures, but for the next one, that goes on from a row shortly before."""
-    for number, part in enumerate(parts):
-        first = int(part[0])
-        if first - last > _NEARBY_ROWS or evidence.stretch[first] != evidence.stretch[last]:
-            return None
-        if number and evidence.goes_on(last, first):
-            return number
-    return None
 
 
 def rows_out_of_order(evidence: Evidence) -> Iterator[Finding]:
@@ -179,8 +171,6 @@ def camera_pose(evidence: Evidence) -> Iterator[Finding]:
             value=evidence.grows,
             unit="share of the rows",
         )
-    if evidence.heading and is_trusted(evidence.heading):
-        yield from _direction(evidence.heading, evidence.three_cameras)
     roll = evidence.turns.roll_degrees()
     if roll and abs(roll[0]) > _MAX_ROLL + 1.5 * roll[1]:
         side = "right" if roll[0] > 0 else "left"
@@ -193,8 +183,11 @@ def is_trusted(heading: Heading) -> bool:
     return heading.agreeing > _LEAST_AGREEING and heading.column_error < _MAX_COLUMN_ERROR
 
 
-def _direction(heading: Heading, three_cameras: bool) -> Iterator[Finding]:
-    """Yield faults of where the camera looks. three_cameras: they are expected to look where the simulator's do."""
+def direction(evidence: Evidence) -> Iterator[Finding]:
+    """Yield faults of where the camera looks; three cameras are expected to look where the simulator's do."""
+    heading, three_cameras = evidence.heading, evidence.three_cameras
+    if heading is None or not is_trusted(heading) or evidence.is_upside_down:
+        return
     right = (FRAME_WIDTH - 1) / 2 - heading.column
     limit = _MAX_TURNED_SIMULATOR_PX if three_cameras else _MAX_TURNED_PX
     lens = "" if three_cameras else ", if it has the simulator's lens"
@@ -254,4 +247,12 @@ def _side(shift: Shift) -> int:
 
 
 # in the order in which they are reported
-PICTURE_FAULTS = foreign_pictures, unusable_pictures, rows_out_of_order, clock_jumps, exchanged_cameras, camera_pose
+PICTURE_FAULTS = (
+    foreign_pictures,
+    unusable_pictures,
+    rows_out_of_order,
+    clock_jumps,
+    exchanged_cameras,
+    camera_pose,
+    direction,
+)

@@ -1,6 +1,6 @@
 """Statistics of curves: correlation, robust lines, tops, the jackknife; of values; of indices: spread evenly, runs."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from bcclone.system.arrays import FloatArray, IndexArray
 
-_CONSTANT = 1e-9  # a smaller range is one of rounding
+_CONSTANT, _BLOCKS = 1e-9, 8  # a smaller range is one of rounding; of the jackknife
 
 
 def evenly(count: int, most: int) -> IndexArray:
@@ -22,6 +22,11 @@ def runs(numbers: npt.NDArray[np.integer[Any]], gap: int = 1) -> Iterator[tuple[
     ends = np.flatnonzero(np.diff(rising) > gap)
     if len(rising):
         yield from zip(rising[np.append(0, ends + 1)].tolist(), rising[np.append(ends, -1)].tolist(), strict=True)
+
+
+def numbers_in(spans: Iterable[tuple[int, int]]) -> IndexArray:
+    """Return the whole numbers from the first to the last of each span, as runs() yields them."""
+    return np.concatenate([np.zeros(0, np.int64), *(np.arange(first, last + 1) for first, last in spans)])
 
 
 def highest_run(values: FloatArray) -> tuple[int, int, float]:
@@ -74,10 +79,13 @@ def jackknife_error(estimates: Sequence[float] | FloatArray) -> float:
     return float(np.sqrt((len(without) - 1) / len(without) * np.sum((without - without.mean()) ** 2)))
 
 
-def block_jackknife(rows: IndexArray, blocks: int, estimate: Callable[[IndexArray], float]) -> float:
-    """Return the standard error of an estimate from rows, in order of time, by leaving out each of so many blocks."""
-    parts = np.array_split(rows, blocks)
-    return jackknife_error([estimate(np.concatenate(parts[:out] + parts[out + 1 :])) for out in range(blocks)])
+def block_jackknife(count: int, estimate: Callable[[IndexArray], float]) -> float:
+    """Return the standard error of an estimate from so many rows, in order of time, by leaving out blocks of them.
+
+    estimate: indices of rows -> the estimate from them.
+    """
+    parts = np.array_split(np.arange(count), _BLOCKS)
+    return jackknife_error([estimate(np.concatenate(parts[:out] + parts[out + 1 :])) for out in range(_BLOCKS)])
 
 
 def top_of(curve: FloatArray) -> float:

@@ -4,20 +4,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from bcclone.dataset.evidence import (
-    BLOCKS,
-    CLEAR,
-    FINE_SECONDS,
-    MAX_LAG_ERROR,
-    Agreement,
-    Evidence,
-)
+from bcclone.dataset.evidence import CLEAR, FINE_SECONDS, MAX_LAG_ERROR, Evidence
 from bcclone.dataset.findings import Finding, delete_rows
 from bcclone.dataset.statistics import block_jackknife, most_frequent, robust_line, runs
 from bcclone.recording import MAX_ADVANCE
 from bcclone.recording.edits import ADVANCE, Edit, Edits
 from bcclone.recording.log import corrected_steering
-from bcclone.system.arrays import IndexArray
 
 _USUAL_LAG = -0.1  # seconds from the turn to the steering: the car turns after it is steered
 _EARLIEST, _LATEST = -0.35, 0.05  # as untouched recordings have it, and a margin: benchmarks/lab-log/2026-11.md
@@ -137,19 +129,20 @@ def steering_and_turns(evidence: Evidence) -> Iterator[Finding]:
             "look whether the log belongs to these frames, and whether rows and frames are counted alike",
             value=r,
         )
-    elif parts and (rest := evidence.without(evidence.disagrees).agreement) and rest.is_clear:
+    elif parts and (rest := evidence.without(parts).agreement) and rest.is_clear:
         yield Finding(
             "partly-unrelated",
             f"in parts the steering does not follow the turns of the camera; over all, the correlation is {r:.2f}",
             delete_rows(parts),
             parts,
         )
-    if agreement.is_clear:
-        yield from _delay(evidence, agreement)
-        yield from _bias(evidence)
 
 
-def _delay(evidence: Evidence, agreement: Agreement) -> Iterator[Finding]:
+def late_steering(evidence: Evidence) -> Iterator[Finding]:
+    """Yield a fault if the steering surely belongs to another time than in untouched recordings."""
+    agreement = evidence.agreement
+    if agreement is None or not agreement.is_clear or evidence.drives_backwards:
+        return
     lag, error = agreement.lag, agreement.error
     if error >= MAX_LAG_ERROR or _EARLIEST - error <= lag <= _LATEST + error:
         return
@@ -175,16 +168,13 @@ def _delay(evidence: Evidence, agreement: Agreement) -> Iterator[Finding]:
     )
 
 
-def _bias(evidence: Evidence) -> Iterator[Finding]:
+def biased(evidence: Evidence) -> Iterator[Finding]:
+    """Yield a fault if the car drives straight on with a steering that is clearly not 0."""
     steps, curvature, steering = evidence.compared
-    if len(steps) < 100:
+    if not (evidence.agreement and evidence.agreement.is_clear) or evidence.drives_backwards or len(steps) < 100:
         return
-
-    def bias_of(part: IndexArray) -> float:
-        return robust_line(curvature[part], steering[part])[1]
-
-    everything = np.arange(len(steps))
-    bias, error = bias_of(everything), block_jackknife(everything, BLOCKS, bias_of)
+    bias = robust_line(curvature, steering)[1]
+    error = block_jackknife(len(steps), lambda part: robust_line(curvature[part], steering[part])[1])
     if abs(bias) > _MAX_BIAS + error:
         side = "right" if bias > 0 else "left"
         yield Finding(
@@ -206,4 +196,6 @@ STEERING_FAULTS = (
     few_steps,
     clipped,
     steering_and_turns,
+    late_steering,
+    biased,
 )

@@ -35,7 +35,7 @@ _SPEEDS = np.concatenate([[0.0], _SLOWEST * _STEP ** np.arange(_COUNT)])
 _CHANGE_COST = 0.15  # of the matches, for a change of the speed by one step from row to row
 _AROUND = 6  # steps to either side, where near and far ground are compared
 _LAGS = np.arange(0.0, 0.61, 0.025).tolist()
-_BLOCKS, _FEWEST_ROWS = 8, 100
+_FEWEST_ROWS = 100
 _MAX_APART, _LEAST_CORRELATION, _MAX_ERROR = 1.2, 0.55, 0.25  # of near and far speeds; of yaw rates; of the gain
 _CHECK_LIMIT = 2.0  # camera heights
 
@@ -216,7 +216,7 @@ class _Fit:
         def gain_of(rows: IndexArray) -> float:
             return float(np.linalg.lstsq(columns[rows], rates[rows], rcond=None)[0][0])
 
-        error = block_jackknife(np.arange(len(rates)), _BLOCKS, gain_of)
+        error = block_jackknife(len(rates), gain_of)
         fitted = columns @ np.array([gain, bias])
         return cls(gain, bias, error, correlation(fitted, rates) or 0.0, float(np.sum((rates - fitted) ** 2)))
 
