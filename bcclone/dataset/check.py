@@ -164,7 +164,7 @@ def _check_log(path: Location) -> RecordingReport:
             figures.add(frames)
             progress.advance(1)
     missing, frozen = sum(reason.endswith(MISSING) for reason in reasons), int(figures.frozen.sum())
-    readable = [checksum for checksum in figures.checksums if checksum is not None]
+    readable = [look.checksum for look in figures.looks if look.checksum >= 0]
     images = ImageFaults(
         missing=missing,
         corrupt=len(reasons) - missing,

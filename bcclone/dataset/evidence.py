@@ -9,7 +9,6 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import pairwise
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -73,18 +72,22 @@ ReadFrame = Callable[[int], Image | None]
 
 
 class Look(NamedTuple):
-    """Figures of a frame: mean, 0 to 255; share of white pixels, 0 to 1; variance of its second derivative."""
+    """Figures of a frame: mean, 0 to 255; share of white pixels, 0 to 1; variance of its second derivative; checksum.
+
+    All are NaN for a frame that cannot be read.
+    """
 
     mean: float = math.nan
     white: float = math.nan
     sharpness: float = math.nan
+    checksum: float = math.nan
 
     @classmethod
     def at(cls, frame: Image) -> Self:
         gray = recolored(frame, cv2.COLOR_RGB2GRAY)
         small = resized(gray, _REDUCED, cv2.INTER_NEAREST)
         contrast = float(cv2.meanStdDev(cv2.Laplacian(gray, cv2.CV_16S))[1][0, 0])
-        return cls(float(small.mean()), float((small >= _SATURATED).mean()), contrast**2)
+        return cls(float(small.mean()), float((small >= _SATURATED).mean()), contrast**2, zlib.crc32(frame.data))
 
 
 class RecordingFigures:
@@ -97,7 +100,6 @@ class RecordingFigures:
         self.looks: list[Look] = []
         self.turns = TurnMeter()
         self.sides: list[tuple[int, Mapping[str, Shift]]] = []
-        self.checksums: list[int | None] = []  # of the centre frames
         self.every = max(1, rows // _MAX_SIDES)
 
     def add(self, frames: Mapping[str, Image | None]) -> None:
@@ -105,7 +107,6 @@ class RecordingFigures:
         center = frames.get("center")
         self.turns.add(center)
         self.looks.append(Look() if center is None else Look.at(center))
-        self.checksums.append(None if center is None else zlib.crc32(center.data))
         if center is not None and len(self.looks) % self.every == 0:
             shifts = {name: side_shift(center, frame) for name, frame in frames.items()
                       if name != "center" and frame is not None}  # fmt: skip
@@ -116,7 +117,6 @@ class RecordingFigures:
         """Return the figures of some rows, by their rising indices; what a row's neighbour showed is left out."""
         figures, places = RecordingFigures(len(rows)), {row: place for place, row in enumerate(rows.tolist())}
         figures.looks = [self.looks[row] for row in places]
-        figures.checksums = [self.checksums[row] for row in places]
         figures.turns.shifts = [self.turns.shifts[row] if row - 1 in places else Shift() for row in places]
         figures.sides = [(places[row], shifts) for row, shifts in self.sides if row in places]
         return figures
@@ -124,8 +124,7 @@ class RecordingFigures:
     @property
     def frozen(self) -> BoolArray:
         """Return which rows have the same centre frame as the row before, (rows,)."""
-        frozen = (before is not None and before == after for before, after in pairwise(self.checksums))
-        return np.array([False, *frozen], np.bool_)
+        return np.asarray(np.diff([look.checksum for look in self.looks], prepend=math.nan) == 0)
 
 
 @dataclass(frozen=True)

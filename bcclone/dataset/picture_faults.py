@@ -59,7 +59,7 @@ def unusable_pictures(evidence: Evidence) -> Iterator[Finding]:
 
 def _unusable(evidence: Evidence) -> tuple[BoolArray, BoolArray, BoolArray, BoolArray]:
     """Return which pictures are unreadable, dark, over-exposed, blurred, (rows,) each."""
-    mean, white, sharpness = np.array(evidence.figures.looks).T
+    mean, white, sharpness, _ = np.array(evidence.figures.looks).T
     readable = np.isfinite(mean)
     dark = readable & (mean < _DARK)
     bright = readable & ((mean > _BRIGHT) | (white > _MAX_WHITE))
@@ -75,10 +75,7 @@ def foreign_pictures(evidence: Evidence) -> Iterator[Finding]:
     whose pictures the steering does not follow, or, if it is cut off at both ends, cannot be seen to follow.
     """
     foreign, seconds = np.ones(len(evidence.numbers), np.bool_), float(np.median(np.diff(evidence.seconds)))
-    follows, deleted = (
-        np.pad(evidence.follows, 1),
-        np.pad(np.diff(evidence.numbers) > 1, 1),
-    )  # the row before, (rows + 1,)
+    follows, deleted = np.pad(evidence.follows, 1), np.pad(np.diff(evidence.numbers) > 1, 1)
     for rows in _pieces(evidence):
         ends = rows[[0, -1]] + [0, 1]
         is_wrong = (follows | deleted)[ends].all() or evidence.disagrees[rows].sum() * seconds > MISSED_SECONDS
@@ -132,7 +129,7 @@ def clock_jumps(evidence: Evidence) -> Iterator[Finding]:
     is_long = steps > max(_JUMP_STEPS * float(np.median(steps)), _JUMP_SECONDS)
     pauses = np.flatnonzero(is_long & (np.diff(numbers) == 1))[:_MAX_PAUSES]
     jumps = []
-    for pause in pauses.tolist() if usual.points >= _FEWEST_POINTS else []:
+    for pause in pauses.tolist():
         rows = [pause, *(row for row in (pause - 1, pause + 1) if 0 <= row < len(steps))]
         there, *around = (Followed.of(evidence.followed(row, row + 1)[1]) for row in rows)
         points, moving = np.minimum(usual[:2], np.mean(around, axis=0)[:2])
@@ -253,6 +250,6 @@ PICTURE_FAULTS = (
     rows_out_of_order,
     clock_jumps,
     exchanged_cameras,
-    camera_pose,
     direction,
+    camera_pose,
 )
