@@ -285,12 +285,10 @@ class Evidence:
 
     def goes_on(self, row: int, to: int) -> bool:
         """Return whether a picture goes on in another: points can be followed, or the colours hardly change."""
-        followed = len(self.followed(row, to)[0])
-        return (
-            followed > _CUT_SHARE * self.usual.points or self._difference(row, to) < _CUT_TIMES * self._usual_difference
-        )
+        points = len(self.followed(row, to)[0])
+        return points > _CUT_SHARE * self.usual.points or self.change(row, to) < _CUT_TIMES * self.usual_change
 
-    def _difference(self, row: int, to: int) -> float:
+    def change(self, row: int, to: int) -> float:
         """Return the mean difference of two reduced frames, 0 to 255; NaN if one cannot be read."""
         before, after = self._read_frame(row), self._read_frame(to)
         if before is None or after is None:
@@ -298,9 +296,10 @@ class Evidence:
         return float(np.abs(resized(before, _THUMBNAIL).astype(np.float64) - resized(after, _THUMBNAIL)).mean())
 
     @cached_property
-    def _usual_difference(self) -> float:
+    def usual_change(self) -> float:
+        """Return the median of change() from row to row."""
         rows = np.flatnonzero(self.follows)[:: max(1, len(self.follows) // _MAX_PAIRS)].tolist()
-        return float(np.nanmedian([self._difference(row, row + 1) for row in rows]))
+        return float(np.nanmedian([self.change(row, row + 1) for row in rows]))
 
     @cached_property
     def moved(self) -> list[tuple[FloatArray, FloatArray]]:
@@ -338,9 +337,9 @@ class Evidence:
                 found[place] = correlation(curvature[at], steering[at]) or 0.0
         # the sign is taken near lag 0, since a bend in the other direction may follow a second later
         usual, near = found[np.abs(lags) <= _SHIFT_SECONDS], np.abs(lags) <= _NEAR_SECONDS
-        sign = float(np.sign(usual[np.argmax(np.abs(usual))])) or 1.0
-        best, rival = (int(np.argmax(np.where(at, one * found, -1.0))) for at, one in ((near, sign), (~near, 1.0)))
-        r, other = float(found[best]), 0.0 if near.all() else float(found[rival])
+        sign, far = float(np.sign(usual[np.argmax(np.abs(usual))])) or 1.0, np.where(near, 0.0, found)
+        best, rival = int(np.argmax(np.where(near, sign * found, -1.0))), int(np.argmax(far))
+        r, other = float(found[best]), float(far[rival])
         clearer = other > _FAR_SURE and _transformed(other) > _transformed(abs(r)) + _FAR_GAIN
         if clearer and abs(lags[rival]) < _FAR_REACH * self.seconds[-1]:
             best, r, other = rival, other, abs(r)

@@ -71,7 +71,11 @@ class Lens:
         """
         middle = np.array([(width - 1) / 2, (height - 1) / 2])
         end = np.array([self.vanishing_column, self.horizon_row])
-        right, down, ahead = self._turned(*(end - middle)) @ rays
+        distance = math.hypot(*(end - middle))
+        angle = distance / self.focal_px if self.fisheye else math.atan(distance / self.focal_px)
+        x, y = (end - middle) / max(distance, 1e-12) * math.sin(angle)
+        # from the car's axes to the camera's, in which the road's end is straight ahead
+        right, down, ahead = rotation(np.float64(math.atan2(x, math.cos(angle))), np.float64(math.asin(-y))) @ rays
         across = np.hypot(right, down)
         if self.fisheye:
             distance = np.arctan2(across, ahead) * self.focal_px
@@ -82,17 +86,6 @@ class Lens:
         sine, cosine = math.sin(math.radians(self.roll_degrees)), math.cos(math.radians(self.roll_degrees))
         roll = np.array([[cosine, -sine], [sine, cosine]])
         return np.asarray(roll @ (seen - end[:, np.newaxis]) + end[:, np.newaxis])
-
-    def _turned(self, column: float, row: float) -> FloatArray:
-        """Return the rotation, (3, 3), from the car's axes to the camera's, in which this pixel is straight ahead.
-
-        column, row: from the middle of the picture.
-        """
-        distance = math.hypot(column, row)
-        angle = distance / self.focal_px if self.fisheye else math.atan(distance / self.focal_px)
-        right, down = (each / max(distance, 1e-12) * math.sin(angle) for each in (column, row))
-        yaw, pitch = math.atan2(right, math.cos(angle)), math.asin(-down)
-        return np.asarray(rotation(np.float64(yaw), np.float64(pitch)))
 
 
 @dataclass(frozen=True)

@@ -211,7 +211,11 @@ def focus_of_expansion(followed: Sequence[tuple[FloatArray, FloatArray]], rounds
         across = np.stack([-left[good, 1], left[good, 0]], 1) / lengths[good, None]  # of each movement's line
         offsets = np.sum(across * points[good], axis=1)
         if number == 0:
-            focus, agreeing = _best_try(across, offsets)
+            # the pixel of a coarse grid that most movements point away from
+            columns, rows = np.meshgrid(np.arange(-40, FRAME_WIDTH + 40, 8), np.arange(-40, FRAME_HEIGHT + 40, 6))
+            tries = np.stack([columns.ravel(), rows.ravel()], 1).astype(np.float64)
+            pointing = np.exp(-(((tries @ across.T - offsets) / 4) ** 2)).mean(axis=1)
+            focus, agreeing = tries[np.argmax(pointing)], float(pointing.max())
         for _ in range(_STEPS):
             weights = _robust(across @ focus - offsets, _WIDE)
             normal = (across * weights[:, None]).T @ across
@@ -234,14 +238,6 @@ def measure_heading(followed: Sequence[tuple[FloatArray, FloatArray]]) -> Headin
     spread = 1.48 * np.median(np.abs(known - np.median(known, axis=0)), axis=0) / np.sqrt(len(known))
     column_error, row_error = np.maximum(spread, (whole.column_error, whole.row_error))
     return whole._replace(column_error=float(column_error), row_error=float(row_error))
-
-
-def _best_try(across: FloatArray, offsets: FloatArray) -> tuple[FloatArray, float]:
-    """Return the pixel of a coarse grid that most movements point away from, and the share of them."""
-    columns, rows = np.meshgrid(np.arange(-40, FRAME_WIDTH + 40, 8), np.arange(-40, FRAME_HEIGHT + 40, 6))
-    tries = np.stack([columns.ravel(), rows.ravel()], 1).astype(np.float64)
-    near = np.exp(-(((tries @ across.T - offsets) / 4) ** 2)).mean(axis=1)
-    return tries[np.argmax(near)], float(near.max())
 
 
 def _turns_left(points: FloatArray, moved: FloatArray, frames: IndexArray, focus: FloatArray) -> FloatArray:
