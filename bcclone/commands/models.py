@@ -63,7 +63,7 @@ def export(given: Given, chosen: Exported) -> Result:
         result,
         f"{result.output}: {result.format}, {number_of(result.rows, 'row')} in "
         f"{number_of(result.episodes, 'episode')}, cameras {', '.join(result.cameras)}, "
-        f"{len(result.skipped)} left out, {result.seconds:.1f} s",
+        f"{len(result.skipped)} left out; it took {result.seconds:.1f} s",
         [f"left out: {line}" for line in result.skipped[:_SHOWN_SKIPS]],
     )
 

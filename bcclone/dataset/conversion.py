@@ -72,7 +72,7 @@ class Conversion:
         return (
             f"{self.output}: {number_of(self.recordings, 'recording')}, {self.rows} rows in "
             f"{number_of(self.episodes, 'episode')}, {self.frames} frames, {self.train} training, {self.validation} "
-            f"validation and {self.test} test samples, {len(self.skips)} skipped, {self.seconds:.1f} s\n"
+            f"validation and {self.test} test samples, {len(self.skips)} skipped; it took {self.seconds:.1f} s\n"
             f"next: bcclone model {self.output} -o model.h5"
         )
 

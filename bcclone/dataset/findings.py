@@ -149,7 +149,9 @@ def advise(recordings: Sequence[Coverage]) -> tuple[str, ...]:
     usable_seconds = sum(one.usable_seconds for one in recordings)
     if usable_seconds < _LEAST_SECONDS:
         missing = _LEAST_SECONDS - usable_seconds
-        lines.append(f"{_rounded(missing)}: more of the same; or fine-tune models/any-road.h5 with what there is")
+        lines.append(
+            f"{_rounded(missing)}: more of the same; or fine-tune models/any-road.h5 (any-camera.h5 for a real car)"
+        )
     return tuple(lines[:_MAX_LINES])
 
 

@@ -213,7 +213,7 @@ class ImportResult:
     def as_text(self) -> str:
         return "\n".join([
             f"{self.output}: {number_of(self.recordings, 'recording')} from {self.format}, "
-            f"{number_of(self.rows, 'row')}, {self.seconds:.1f} s",
+            f"{number_of(self.rows, 'row')}; it took {self.seconds:.1f} s",
             *self.seen.lines(),
             f"next: bcclone preprocess {self.output} --check",
         ])  # fmt: skip
