@@ -197,8 +197,8 @@ def is_record(page):
 
 MADE = {"checkpoints/", "demo/", "plots/", "recordings/", "runs/", "store/", "tensorboard/"}  # by commands
 NOT_FILES = {  # names within other programs' data sets
-    "cam/image_array", "cam/image_array_left", "mask/train", "mask/valid", "obs/center_image", "obs/speed_mph",
-    "pilot/angle", "pilot/throttle", "user/angle", "user/mode", "user/throttle",
+    "cam/image_array", "cam/image_array_left", "pilot/", "pilot/throttle", "user/angle", "user/mode", "user/steering",
+    "user/throttle",
 }  # fmt: skip
 
 
