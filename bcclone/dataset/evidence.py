@@ -63,10 +63,10 @@ _FAR_REACH = 0.55  # of the recording; a longer shift leaves too little to be su
 _THUMBNAIL, _CUT_SHARE, _CUT_TIMES = (16, 8), 0.25, 4.0  # pixels; of pictures that go on: points, difference
 _LEAST_MATCH = 0.3  # of successive pictures
 _MISSED, MISSED_SECONDS = 0.3, 1.5  # variances of the steering that good recordings may miss; those beyond, summed
-_FOLLOWS, _MOST_PARTS = 0.5, 20  # correlation in a part that follows; parts
+_FOLLOWS, _PARTS_AT_MOST = 0.5, 20  # correlation in a part that follows; parts
 BACKWARDS = 0.25  # share of the frames that grow
 _MOST = 0.999  # correlation
-_MOST_MISSED = 2.0  # variances of the steering
+_MISSED_AT_MOST = 2.0  # variances of the steering
 
 ReadFrame = Callable[[int], Image | None]
 
@@ -386,8 +386,8 @@ class Evidence:
             return disagrees
         slope, offset, _ = robust_line(curvature, steering)
         errors = (steering - slope * curvature - offset) / self.steering.std()
-        missed = (np.minimum(errors**2, _MOST_MISSED) - _MISSED) * np.diff(self.seconds)[steps]
-        for _ in range(_MOST_PARTS):
+        missed = (np.minimum(errors**2, _MISSED_AT_MOST) - _MISSED) * np.diff(self.seconds)[steps]
+        for _ in range(_PARTS_AT_MOST):
             first, last, total = highest_run(missed)
             if total < MISSED_SECONDS:
                 break

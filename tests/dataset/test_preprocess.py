@@ -252,14 +252,10 @@ def test_a_validation_fraction_that_the_blocks_cannot_give_is_noticed(simulated_
     assert "smaller --block-seconds" in done.stderr
 
 
-@pytest.mark.parametrize(
-    ("output", "error"),
-    [("none/data.h5", "does not exist"), ("folder", "holds other files")],
-)
-def test_an_output_that_cannot_be_written_is_an_error_before_the_work(simulated_recording, tmp_path, output, error):
+def test_an_output_that_holds_other_files_is_an_error_before_the_work(simulated_recording, tmp_path):
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "notes.txt").write_text("precious")
-    assert error in convert(simulated_recording, "-o", tmp_path / output, "--force", code=1)
+    assert "holds other files" in convert(simulated_recording, "-o", tmp_path / "folder", "--force", code=1)
 
 
 def test_ctrl_c_ends_at_once_and_leaves_no_file(recording, tmp_path):
