@@ -19,7 +19,7 @@ from bcclone.evaluate.evaluation import OpenWatch, WatchedFrame, WatchFile
 from bcclone.evaluate.replay_result import Replayed, ReplayResult, replay_controls
 from bcclone.evaluate.rollout import RecordedDrive, RelativePose, Rollout, RowFrames, Views, read_row, rollouts_of
 from bcclone.evaluate.worker_model import not_finite
-from bcclone.model.policy import Policy, load_policy
+from bcclone.model.policy import Policy, load_one_of_several, load_policy
 from bcclone.recording.files import find_log
 from bcclone.simulator.unity_client import CarState, UnityClient, connected
 from bcclone.simulator.world_settings import ServerSettings
@@ -53,7 +53,8 @@ def replay(
     if server:
         return _replay_served(log, settings, server)
     open_watch = watch.opener(models) if watch else None
-    policies = {str(path): load_policy(path, settings.preprocess, len(models) > 1) for path in models}
+    load = load_policy if len(models) == 1 else load_one_of_several
+    policies = {str(path): load(Path(path), settings.preprocess) for path in models}
     for name, policy in policies.items():
         check_framed(log, name, policy.framing)
     return Replayed(replay_policies(policies, log, settings, open_watch))

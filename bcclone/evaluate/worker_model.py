@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from bcclone.model.policy import Policy, load_policy
+from bcclone.model.policy import Policy, load_one_of_several
 from bcclone.system.atomic import sha256_of
 from bcclone.system.codec import read_bytes
 from bcclone.system.errors import UserError
@@ -65,4 +65,4 @@ def load_on_one_core(model: InputFile, preprocess: str | None) -> Policy:
     """
     cv2.setNumThreads(1)
     load_tensorflow(threads=1, use_gpus=False)
-    return load_policy(model.path, preprocess, is_for_others=True)
+    return load_one_of_several(model.path, preprocess)

@@ -217,15 +217,12 @@ def mean_content(one: bytes, other: bytes, training: Mapping[str, Any]) -> bytes
     return content.getvalue()
 
 
-def load_model_file(
-    path: Path | str, preprocessing: Preprocessing | str | None = None, is_for_others: bool = False
-) -> ModelFile:
+def load_model_file(path: Path | str, preprocessing: Preprocessing | str | None = None) -> ModelFile:
     """Load a file of save_model(), or a chain of layers in a .h5 or .keras file of Keras 1 to 3.
 
-    preprocessing: a definition or its text; required for models of other programs; is_for_others: a model that states
-    its own ignores it. Raises UserError.
+    preprocessing: a definition or its text; required for models of other programs. Raises UserError.
     """
-    loaded = open_model(path, None if is_for_others else preprocessing)
+    loaded = open_model(path, preprocessing)
     return loaded if isinstance(loaded, ModelFile) else loaded.declared(preprocessing)
 
 

@@ -160,17 +160,14 @@ def window_after(window: Memory, image: Image, seq_length: int) -> Memory:
     return (*window, image)[-seq_length:] if window else (image,) * seq_length
 
 
-def load_policy(
-    path: Path | str, preprocessing: Preprocessing | str | None = None, is_for_others: bool = False
-) -> Policy:
+def load_policy(path: Path | str, preprocessing: Preprocessing | str | None = None) -> Policy:
     """Load a model of model.py, one of another program with its preprocessing, ONNX or LiteRT; raises UserError.
 
-    preprocessing: a definition, or its text, such as "rows 60-140, 64x64, RGB, 0..1"; None for that of the file;
-    is_for_others: of several models, those that state their own ignore it.
+    preprocessing: a definition, or its text, such as "rows 60-140, 64x64, RGB, 0..1"; None for that of the file.
     """
     path = Path(path)
     if is_onnx(path):
-        if preprocessing is not None and not is_for_others:
+        if preprocessing is not None:
             raise UserError(f"{path}: an ONNX file prepares the frames itself; leave out --preprocess")
         return Policy(OnnxModel(path), path)
     if "tensorflow" not in sys.modules:
@@ -179,7 +176,19 @@ def load_policy(
         return Policy(LiteRtModel(path, preprocessing), path)
     from bcclone.model.model_file import load_model_file
 
-    return Policy(load_model_file(path, preprocessing, is_for_others), path)
+    return Policy(load_model_file(path, preprocessing), path)
+
+
+def load_one_of_several(path: Path, preprocessing: str | None) -> Policy:
+    """Load a policy with a preprocessing that is only for those of the models that do not state their own."""
+    if is_onnx(path) or is_litert(path):
+        return load_policy(path, None if is_onnx(path) else preprocessing)
+    if "tensorflow" not in sys.modules:
+        load_tensorflow()
+    from bcclone.model.model_file import ModelFile, open_model
+
+    loaded = open_model(path)
+    return Policy(loaded if isinstance(loaded, ModelFile) else loaded.declared(preprocessing), path)
 
 
 @cache

@@ -7,7 +7,6 @@ Standard logs are parsed by one regular expression; the others line by line, whi
 
 import re
 import shlex
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from itertools import chain, islice, takewhile
@@ -41,7 +40,6 @@ from bcclone.system.errors import UserError
 from bcclone.system.location import Location
 
 EPISODE_GAP_MS = 1000
-_LARGEST = sys.float_info.max
 _LINES = 10_000_000  # at most
 _LINES_AT_ONCE = 100_000
 
@@ -170,7 +168,7 @@ def read_standard(lines: Sequence[str]) -> _Read | None:
         table = pd.DataFrame({"line": [number for number, _ in part], "time_ms": 0})
         table = table.assign(center=center, left=left, right=right)
         for name, texts in zip(NUMBERS, numbers, strict=True):
-            lowest, highest = RANGES.get(name, (-_LARGEST, _LARGEST))
+            lowest, highest = RANGES[name]
             table[name] = np.array([float(text) for text in texts])
             if not table[name].between(lowest - ROUNDING, highest + ROUNDING).all():
                 return None

@@ -13,7 +13,8 @@ CAMERAS = ("center", "left", "right")
 NUMBERS = ("steering", "throttle", "brake", "speed_mph")  # columns of a row, in the order of a log
 
 # lowest and highest value of a column; the Unity program writes no negative throttle, which is reverse, donkeycar does
-RANGES = {"steering": (-1.0, 1.0), "throttle": (-1.0, 1.0), "brake": (0.0, 1.0)}
+# a speed beyond that of any car has lost its decimal point in a spreadsheet
+RANGES = {"steering": (-1.0, 1.0), "throttle": (-1.0, 1.0), "brake": (0.0, 1.0), "speed_mph": (-300.0, 300.0)}
 ROUNDING = 0.001  # the simulator divides 25 degrees by 25 degrees and sometimes writes 1.0000001
 
 _NAME = re.compile(
@@ -62,7 +63,7 @@ def check_numbers(*numbers: float) -> None:
     for column, number in zip(NUMBERS, numbers, strict=True):
         if not math.isfinite(number):
             raise RowError(f"{column} is not a finite number, expected one such as 0.25")
-        lowest, highest = RANGES.get(column, (-math.inf, math.inf))
+        lowest, highest = RANGES[column]
         if not lowest - ROUNDING <= number <= highest + ROUNDING:
             raise RowError(f"{column} is {number:g}, expected {lowest:g} to {highest:g}")
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bcclone.recording.dialect import resolve_decimal_commas
+from bcclone.recording.dialect import header_error, is_known_header, resolve_decimal_commas, split_line
 from bcclone.recording.files import ImageIndex, default_inputs, find_log, find_logs
 from bcclone.recording.log import ForeignLog, read_log, read_standard
 from bcclone.recording.row import NUMBERS as COLUMNS
@@ -211,6 +211,7 @@ BAD = {
     "an endless name": (",0,0,0,1", "image has"),
     "truncated": (",0.5,1", "ends after 5 columns"),
     "infinite speed": (",0,0,0,1e999", "speed_mph is not a finite number"),
+    "a lost decimal point": (",0,0,0,1281146", "speed_mph is 1.28115e+06, expected -300 to 300"),
 }
 
 
@@ -433,3 +434,33 @@ def test_a_line_takes_a_time_proportional_to_its_length(tmp_path, kind):
     with cpu_limit(20):
         log = read_log(write(tmp_path, [*good, *[ENDLESS[kind]] * 20]))
     assert (len(log.rows), len(log.bad_rows)) == (4, 20)
+
+
+KNOWN = "center,left,right,steering,throttle,brake,speed"
+
+
+@pytest.mark.parametrize(
+    ("header", "error"),
+    [
+        *((header, None) for header in (KNOWN, KNOWN.upper(), f"index,{KNOWN}", f"Unnamed: 0,index,{KNOWN}")),
+        *((header, None) for header in (KNOWN.replace(",", '";"').join('""'), KNOWN.replace(",", " , "))),
+        (KNOWN.replace("steering,throttle", "throttle,steering"), "'throttle' as column 4, expected as column 5"),
+        (f"index,{KNOWN}".replace("brake,speed", "speed,brake"), "'speed' as column 6, expected as column 7"),
+        (f"{KNOWN}_kmh", "'speed_kmh' as column 7, expected steering from -1 to 1, and speed in mph"),
+    ],
+)
+def test_a_header_is_known_in_any_usual_spelling_or_says_what_contradicts_it(header, error):
+    assert (header_error(header), is_known_header(header)) == (error, error is None)
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("", "no image path for the center camera"),
+        (f"{'c' * 252}.jpg,l.jpg,r.jpg,0,0,0,9", "the name of the center image has 256 bytes, expected at most 255"),
+    ],
+)
+def test_a_line_without_usable_images_says_which(text, error):
+    with pytest.raises(RowError, match=f"^{error}"):
+        split_line(1, text)
+    assert split_line(1, f"{'c' * 251}.jpg,,r.jpg, 0.5, 0,0, 9").images == ("c" * 251 + ".jpg", "", "r.jpg")

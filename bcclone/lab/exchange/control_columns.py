@@ -215,7 +215,7 @@ def read_controls(settings: ImportSettings, findings: Findings) -> ControlTable:
         if name == "steering":
             controls.check_steering(list(filter(math.isfinite, numbers)), table.path, settings)
             continue
-        low, high = RANGES.get(name, (-math.inf, math.inf))
+        low, high = (-math.inf, math.inf) if name == "speed_mph" else RANGES[name]  # a speed may have any unit
         words = f"{name.removesuffix('_mph')}: {column.name}"
         beyond = [value for value in numbers if value < low - ROUNDING or value > high + ROUNDING]
         if beyond or 2 * sum(map(math.isnan, numbers)) > len(numbers):
