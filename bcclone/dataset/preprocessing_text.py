@@ -85,14 +85,16 @@ def _fields_of_part(part: str) -> dict[str, Any]:
 def color_named(text: str) -> str | None:
     """Return the colours as a definition stores them: [BGR-]SPACE, or [BGR-]SPACE-CHANNEL for one of its channels.
 
-    text: such as "YUV", "BGR-YUV", "YUV of BGR", "BGR2YUV", "HSV-S", "S of HSV", "grey"; None for another text.
+    text: such as "YUV", "BGR-YUV", "YUV of BGR", "HSV-S", "S of HSV", "grey"; None for another text. "BGR2YUV" is YUV:
+    programs that name it so read BGR pictures with OpenCV.
     """
-    text = re.sub(r"\bGR[AE]Y(?:SCALE)?\b", "GRAY", text.upper().replace("'S", " "))
-    words = re.findall(r"[A-Z]+", text.replace("2", " ").replace(" OF ", " "))
+    text = re.sub(r"^(RGB|BGR)2|'S", " ", text.strip().upper())
+    text = re.sub(r"\bGR[AE]Y(?:SCALE)?\b", "GRAY", text)
+    words = re.findall(r"[A-Z]+", text.replace(" OF ", " "))
     order = [word for word in words if word in ("RGB", "BGR")]
     spaces = [word for word in words if word in _SPACES] or order[:1]
     channels = [word for word in words if word not in (*order, *spaces)]
-    if re.search(r"[^-A-Z2_ ]", text) or len(spaces) != 1 or len(order) > 1 or len(channels) > 1:
+    if re.search(r"[^-A-Z_ ]", text) or len(spaces) != 1 or len(order) > 1 or len(channels) > 1:
         return None
     if channels and (len(channels[0]) > 1 or channels[0] not in spaces[0] or spaces[0] == "GRAY"):
         return None

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _CROPS = ((0, 160), (60, 135), (60, 140), (50, 140), (55, 135), (40, 140), (32, 135), (65, 140), (70, 135), (60, 160))
 _COLORS = {1: ("GRAY", "HSV-S", "YUV-Y"), 3: ("RGB", "BGR", "YUV", "BGR-YUV", "HSV", "BGR-HSV")}
 _SCALES = ("0..1", "-1..1", "-0.5..0.5", EACH_IMAGE, RAW)
-_FEW, _MOST, _FINALISTS, _SHOWN = 80, 400, 12, 8  # rows that all are tried on, and the best; how many those are
+_FEW, _MOST, _FINALISTS, _SHOWN = 80, 400, 60, 8  # rows that all are tried on, and the best; how many those are
 # of one that is taken: its correlation, how much more that is than the next one's, or the fraction of its error
 _CERTAIN, _APART, _BETTER = 0.5, 0.05, 0.7
 _BATCH = 40
@@ -226,6 +226,7 @@ def _clear_winner(candidates: Sequence[Candidate]) -> str:
     )
     if best.correlation < _CERTAIN or not unlike:
         raise UserError(
-            f"none is clearly the best; look into the author's program, and give one of these:\n{_table(candidates)}"
+            f"none is clearly the best; give one of these, as the author's program or bcclone evaluate says:\n"
+            f"{_table(candidates)}"
         )
     return best.preprocess

@@ -39,7 +39,7 @@ def test_a_description_is_read_again(size, crop, interpolation, blur, order, sca
     ("text", "meant"),
     [
         ("nvidia-66x200-yuv, /255", "rows 60-135, 200x66, YUV, 0..1"),
-        ("crop rows 60:135, 200 x 66, bgr2yuv, x / 127.5 - 1", "rows 60-135, 200x66, BGR-YUV, -1..1"),
+        ("crop rows 60:135, 200 x 66, bgr2yuv, x / 127.5 - 1", "rows 60-135, 200x66, YUV, -1..1"),
         ("columns 40 to 280, 64x64, YUV of BGR, bilinear", "columns 40-280, 64x64, BGR-YUV"),
         ("32x16, S of HSV, (x - 127.5) / 127.5", "32x16, HSV-S, -1..1"),
         ("120x80, greyscale, inter_area", "120x80, GRAY, area"),
