@@ -11,6 +11,7 @@ import threading
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -138,7 +139,7 @@ class Preprocessing(Checked):
             image = image[..., space.index(self.color[-1])]
         return _placed(image, (*resized.shape[:2], self.channels), into)
 
-    @property
+    @cached_property
     def steps(self) -> tuple[str, ...]:
         """Return what is done after cropping, in order: of STEPS, "size" and what the others change."""
         active = [step for step in STEPS if step == "size" or getattr(self, step) not in (0, "RGB")]

@@ -226,7 +226,7 @@ def _clear_winner(candidates: Sequence[Candidate]) -> str:
     )
     if best.correlation < _CERTAIN or not unlike:
         raise UserError(
-            f"none is clearly the best; give one of these, as the author's program or bcclone evaluate says:\n"
+            "none is clearly the best; give one of these, as the author's program or bcclone evaluate says:\n"
             f"{_table(candidates)}"
         )
     return best.preprocess

@@ -73,11 +73,12 @@ class Policy:
         """Return what to do about a model most of whose answers are beyond -1 to 1, "" about another one."""
         if beyond <= answers / 2:
             return ""
-        from bcclone.model.layer_kinds import scales_pixels
-
         causes = "frames that were prepared otherwise, or on steering in another unit, such as degrees"
-        if self.model is not None and not scales_pixels(self.model):
-            causes = f"pixels / 255 (add 0..1 to --preprocess), {causes}"
+        if self.model is not None:
+            from bcclone.model.layer_kinds import scales_pixels  # loads Keras
+
+            if not scales_pixels(self.model):
+                causes = f"pixels / 255 (add 0..1 to --preprocess), {causes}"
         return f"{beyond} of {answers} answers are beyond -1 to 1, full steering: was it trained on {causes}?"
 
     def forget(self) -> None:
@@ -170,25 +171,24 @@ def load_policy(path: Path | str, preprocessing: Preprocessing | str | None = No
         if preprocessing is not None:
             raise UserError(f"{path}: an ONNX file prepares the frames itself; leave out --preprocess")
         return Policy(OnnxModel(path), path)
-    if "tensorflow" not in sys.modules:
-        load_tensorflow()
-    if is_litert(path):
-        return Policy(LiteRtModel(path, preprocessing), path)
-    from bcclone.model.model_file import load_model_file
-
-    return Policy(load_model_file(path, preprocessing), path)
+    return _load(path, preprocessing, preprocessing)
 
 
 def load_one_of_several(path: Path, preprocessing: str | None) -> Policy:
     """Load a policy with a preprocessing that is only for those of the models that do not state their own."""
-    if is_onnx(path) or is_litert(path):
-        return load_policy(path, None if is_onnx(path) else preprocessing)
+    return load_policy(path) if is_onnx(path) else _load(path, None, preprocessing)
+
+
+def _load(path: Path, expected: Preprocessing | str | None, otherwise: Preprocessing | str | None) -> Policy:
+    """Load a file of Keras or LiteRT. expected: what one that states its own must say; otherwise: for the others."""
     if "tensorflow" not in sys.modules:
         load_tensorflow()
+    if is_litert(path):
+        return Policy(LiteRtModel(path, otherwise), path)
     from bcclone.model.model_file import ModelFile, open_model
 
-    loaded = open_model(path)
-    return Policy(loaded if isinstance(loaded, ModelFile) else loaded.declared(preprocessing), path)
+    loaded = open_model(path, expected)
+    return Policy(loaded if isinstance(loaded, ModelFile) else loaded.declared(otherwise), path)
 
 
 @cache

@@ -12,7 +12,7 @@ from functools import lru_cache
 CAMERAS = ("center", "left", "right")
 NUMBERS = ("steering", "throttle", "brake", "speed_mph")  # columns of a row, in the order of a log
 
-# lowest and highest value of a column; the Unity program writes no negative throttle, which is reverse, donkeycar does
+# lowest and highest value of a column; the Unity program writes no negative throttle, which is reverse, donkeycar does;
 # a speed beyond that of any car has lost its decimal point in a spreadsheet
 RANGES = {"steering": (-1.0, 1.0), "throttle": (-1.0, 1.0), "brake": (0.0, 1.0), "speed_mph": (-300.0, 300.0)}
 ROUNDING = 0.001  # the simulator divides 25 degrees by 25 degrees and sometimes writes 1.0000001

@@ -151,21 +151,24 @@ def read_bytes(source: Location | str, container: Container) -> bytes:
     OSError for a file that cannot be opened, and Unreachable for one at a URL.
     """
     location: Any = parse_location(source) if isinstance(source, str) else source
-    if isinstance(location, Path):
-        with open_file(location, container) as file:
-            parts = iter(partial(file.read, _PART), b"") if container in _OF_LINES else ()
-            if any(len(part) == _PART and not re.search(rb"[\r\n]", part) for part in parts):
+    if not isinstance(location, Path):
+        content, most = b"", _MOST_BYTES[container]
+        with reaching(location), location.fs.open(location.path, "rb", cache_type="none") as file:
+            while len(content) <= most and (part := file.read(min(most + 1 - len(content), _PART))):
+                content += part
+        if len(content) > most:  # perhaps of an answer that never ends
+            raise UnfitFile(location, _TOO_LARGE.format(most))
+        return content
+    with open_file(location, container) as opened:
+        if container not in _OF_LINES:
+            return opened.read()
+        parts = []
+        while part := opened.read(_PART):
+            if len(part) == _PART and not re.search(rb"[\r\n]", part):
                 # a hole of a sparse file, before gigabytes of it are in memory
                 raise UnfitFile(location, f"a line of more than {_PART} bytes, as no table has")
-            file.seek(0)
-            return file.read()
-    content, most = b"", _MOST_BYTES[container]
-    with reaching(location), location.fs.open(location.path, "rb", cache_type="none") as file:
-        while len(content) <= most and (part := file.read(min(most + 1 - len(content), _PART))):
-            content += part
-    if len(content) > most:  # perhaps of an answer that never ends
-        raise UnfitFile(location, _TOO_LARGE.format(most))
-    return content
+            parts.append(part)
+    return b"".join(parts)
 
 
 def open_file(path: Path, container: Container) -> BufferedReader:

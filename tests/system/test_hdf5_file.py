@@ -129,13 +129,18 @@ def test_no_filter_is_loaded(path, name, number):
         read_hdf5(path, SCHEMA)
 
 
-def test_stores_models_and_damaged_files_are_told_apart(tmp_path):
+def write_kinds(folder):
+    """Write a file of each kind of HDF5, a damaged one, and a text, each called so."""
     for name, attribute in (("store", "schema_version"), ("model", "model_config"), ("weights", "layer_names")):
-        with h5py.File(tmp_path / name, "w") as file:
+        with h5py.File(folder / name, "w") as file:
             file.attrs[attribute] = 1
-    h5py.File(tmp_path / "other", "w").close()
-    (tmp_path / "damaged").write_bytes((tmp_path / "store").read_bytes()[:100])
-    (tmp_path / "text").write_text("precious")
+    h5py.File(folder / "other", "w").close()
+    (folder / "damaged").write_bytes((folder / "store").read_bytes()[:100])
+    (folder / "text").write_text("precious")
+
+
+def test_stores_models_and_damaged_files_are_told_apart(tmp_path):
+    write_kinds(tmp_path)
     kinds = {path.name: kind for path in tmp_path.iterdir() if (kind := kind_of(path))}
     assert kinds == {"store": "store", "model": "model", "weights": "model", "damaged": "damaged"}
     assert kind_of(tmp_path / "missing") is None

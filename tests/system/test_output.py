@@ -6,12 +6,12 @@ import sys
 import threading
 from pathlib import Path
 
-import h5py
 import pytest
 
 from bcclone.system.errors import UserError
 from bcclone.system.output import CLIP, MODEL, NEW_FOLDER, PICTURE, STORE, check_output, locked, writing
 from tests.processes import KILL
+from tests.system.test_hdf5_file import write_kinds
 
 HOLD = """
 import sys
@@ -26,12 +26,7 @@ with locked(Path(sys.argv[1]), "wait"):
 @pytest.fixture
 def files(tmp_path):
     """Return a file of each kind by name; the damaged one is cut off."""
-    for name, attribute in (("store", "schema_version"), ("model", "model_config"), ("weights", "layer_names")):
-        with h5py.File(tmp_path / name, "w") as file:
-            file.attrs[attribute] = 1
-    h5py.File(tmp_path / "other", "w").close()
-    (tmp_path / "damaged").write_bytes((tmp_path / "store").read_bytes()[:100])
-    (tmp_path / "text").write_text("precious")
+    write_kinds(tmp_path)
     (tmp_path / "empty").touch()
     (tmp_path / "clip").write_bytes(b"\0\0\0\x20ftypisom" + bytes(9000) + b"\0\0\0\x0ffreebcclone")
     (tmp_path / "film").write_bytes(b"\0\0\0\x20ftypisom" + bytes(9000))
