@@ -54,6 +54,7 @@ def test_the_auto_correction_steers_back_and_is_stronger_at_lower_speed():
     assert slow > fast > 0
     assert (camera_correction(SampleSettings(), "right", np.array([15.0, 30.0])) < 0).all()
     assert camera_correction(SampleSettings(), "center", np.array([15.0, 30.0])).tolist() == [0.0, 0.0]
+    assert lookahead_m(SampleSettings(lookahead_seconds=0.5), [30.0, 60.0]) == pytest.approx([15 * MPH, 30 * MPH])
 
 
 def test_the_auto_correction_has_a_shortest_lookahead():
@@ -66,6 +67,9 @@ def test_a_fixed_correction_determines_the_lookahead(steering):
     (ahead,) = lookahead_m(SampleSettings(correction=steering), np.array([30.0]))
     assert ahead == lookahead_of(SIDE_CAMERA_M, steering)
     assert steering_to_line(-SIDE_CAMERA_M, 0.0, ahead) == pytest.approx(steering)
+    for camera, side in (("left", 1), ("center", 0), ("right", -1)):
+        fixed = camera_correction(SampleSettings(correction=steering), camera, np.array([0.0, 30.0]))
+        assert fixed.tolist() == [side * steering] * 2
 
 
 @pytest.mark.parametrize("output", OUTPUTS[1:], ids=lambda output: output.name)
@@ -94,6 +98,23 @@ def test_a_path_is_the_steering_over_each_stretch_ahead_within_the_episode():
         assert (seen.min(), seen.max()) == (28 - end, 28 - start)
     assert path[45:, 0] == pytest.approx(path[59, 0])  # held at the end of the episode
     assert not path[29].any()  # nothing of the next one
+
+
+def test_a_path_is_by_distance_and_by_the_labels():
+    rows = np.zeros(200, [("episode", int), ("time_ms", int), ("steering", float), ("speed_mph", float)])
+    rows["time_ms"], rows["speed_mph"] = 50 * np.arange(200), np.linspace(5, 20, 200) / MPH
+    speeds = rows["speed_mph"] * MPH
+    driven = np.append(0.0, np.cumsum(0.05 * (speeds[1:] + speeds[:-1]) / 2))
+    rows["steering"] = driven / 200
+    path = path_labels(rows, SampleSettings(smooth_seconds=0.0, lead_seconds=0.0))
+    inside = driven + 2 <= driven[-1]
+    assert path[inside, 0] / (driven[inside] + 1) == pytest.approx(path[0, 0], rel=1e-4)  # the mean of 0 to 2 m ahead
+    rows["steering"] = np.sin(driven)
+    settings, of_labels = SampleSettings(smooth_seconds=0.3, lead_seconds=0.4), rows.copy()
+    of_labels["steering"] = steering_labels(pd.DataFrame(rows), 0.3, 0.4)
+    expected = path_labels(of_labels, SampleSettings(smooth_seconds=0.0, lead_seconds=0.0))
+    path = path_labels(rows, settings)
+    assert path / path.std(axis=0) == pytest.approx(expected / expected.std(axis=0), abs=1e-4)
 
 
 def test_a_path_that_the_rows_hold_is_taken_and_has_to_be_known_of_all():

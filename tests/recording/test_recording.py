@@ -464,3 +464,25 @@ def test_a_line_without_usable_images_says_which(text, error):
     with pytest.raises(RowError, match=f"^{error}"):
         split_line(1, text)
     assert split_line(1, f"{'c' * 251}.jpg,,r.jpg, 0.5, 0,0, 9").images == ("c" * 251 + ".jpg", "", "r.jpg")
+
+
+@pytest.mark.parametrize(
+    ("written", "numbers"),
+    [
+        ("0,5,0,1,9", (0.5, 0.0, 1.0, 9.0)),
+        ("0,5,0,0,60", (0.5, 0.0, 0.0, 60.0)),
+        *((written, None) for written in ("0,2,0,9,5", "0,0,2,9,5", "2,0,0,9,5", "0,5,0,0,61")),
+    ],
+)
+def test_decimal_commas_are_resolved_only_to_what_a_log_can_hold(written, numbers):
+    with (
+        contextlib.nullcontext() if numbers else pytest.raises(RowError, match=f"no possible reading of {written}, ex")
+    ):
+        assert resolve_decimal_commas(written.split(","), 9.0) == numbers
+
+
+def test_a_line_that_never_ends_is_a_bad_row():
+    line = "c.jpg,l.jpg,r.jpg,0,0,0,9"
+    assert split_line(1, line + " " * (20_000 - len(line))).numbers == ("0", "0", "0", "9")
+    with pytest.raises(RowError, match="the line has 20001 characters, expected at most 20000"):
+        split_line(1, line + " " * (20_001 - len(line)))
