@@ -3,6 +3,7 @@
 import json
 import re
 import tomllib
+from dataclasses import fields
 from pathlib import Path
 
 import cli_tables
@@ -173,8 +174,8 @@ def test_files_that_the_code_refers_to_exist():
 def test_the_store_is_documented_column_by_column(simulated_store):
     page = (ROOT / "docs" / "reference" / "store.md").read_text()
     with Store(simulated_store) as store:
-        names = [*SAMPLE.names, *store.rows.dtype.names, *vars(store.preprocessing), *vars(store.recordings[0])]
-        for name in names:
+        settings = (*fields(store.preprocessing), *fields(store.recordings[0]))
+        for name in [*SAMPLE.names, *store.rows.dtype.names, *(setting.name for setting in settings)]:
             assert f"`{name}`" in page, name
     assert f"({SAMPLE.itemsize} bytes)" in page
 
