@@ -17,7 +17,6 @@ from pathlib import Path
 from bcclone import __version__
 from bcclone.commands import COMMANDS, FAMILIES, load_command, split_line
 from bcclone.commands.options import Browser, Command, Common, Given, ResultsFolder, list_of, make_parser, notify
-from bcclone.system.atomic import make_folder
 from bcclone.system.errors import UserError, printable
 from bcclone.system.interrupts import keeping_interrupts
 from bcclone.system.json_values import to_json
@@ -99,9 +98,8 @@ def run_command(command: Command, prog: str, argv: Sequence[str] | None = None) 
 def perform(command: Command, given: Given) -> int:
     """Run a command and print its result; return the exit code. Raises what the command raises."""
     common, kinds = given.make(Common), command.settings
-    if ResultsFolder in kinds and (folder := given.make(ResultsFolder).output):
-        make_folder(folder)  # before any work is done
-    with settings_as_typed(given.parser):
+    results = given.make(ResultsFolder) if ResultsFolder in kinds else ResultsFolder()
+    with settings_as_typed(given.parser), results.writing():
         result = command.run(given)
         for note in result.notes:
             notify(note)

@@ -26,7 +26,7 @@ from bcclone.dataset.store_writer import content_hash
 from bcclone.system.arrays import IndexArray
 from bcclone.system.errors import UserError
 from bcclone.system.location import Location, as_local, check_writable, is_url, reaching
-from bcclone.system.output import NEW_FOLDER, check_output, locked
+from bcclone.system.output import BUSY, NEW_FOLDER, check_output, locked
 from bcclone.system.progress import Notify, ProgressBar
 from bcclone.system.task_pool import TaskPool
 
@@ -52,7 +52,7 @@ class _Shards(OneFile):
     def opened(self) -> Iterator[Store | None]:
         settings, folder = self.settings, self.settings.output
         with (
-            nullcontext() if is_url(folder) else locked(as_local(folder), "wait until it ends, or name another -o"),
+            nullcontext() if is_url(folder) else locked(as_local(folder), BUSY),
             open_store(folder) if settings.adding else nullcontext() as old,
         ):
             _check_folder(settings)

@@ -17,12 +17,13 @@ from bcclone.lab.margin import MarginSettings
 from bcclone.lab.monitor import WatchSettings
 from bcclone.simulator.world_settings import SERVER, ServerSettings
 from bcclone.system.errors import number_of
+from bcclone.system.output import UNFINISHED
 from bcclone.system.settings import argument
 
 if TYPE_CHECKING:
     from bcclone.system.task_pool import TaskPool
 
-_DRIVES, _PARTS = "drives", "parts"  # folders of what is finished, in the folder of the results
+_DRIVES, _PARTS = UNFINISHED
 
 
 @dataclass(frozen=True)

@@ -20,10 +20,13 @@ from bcclone.system.atomic import make_folder
 from bcclone.system.codec import open_file
 from bcclone.system.errors import UserError
 
-REMEDY = "overwrite it with --force, or name another -o"  # of a file that exists
+REMEDY = "overwrite it with --force, or name another -o"  # of an output that exists
+BUSY = "wait until it ends, or name another -o"  # of one that another process writes
 STORE, MODEL = "store", "model"
 CLIP, PICTURE = "clip of bcclone", "picture of bcclone"
-NEW_FOLDER, SAVED_MODEL = "new folder", "saved-model"
+SETTINGS = "settings file of a training"
+NEW_FOLDER, SAVED_MODEL, RESULTS = "empty folder", "saved-model", "folder of results"
+UNFINISHED = "drives", "parts"  # folders in one of results: of finished tasks, which the same command continues
 MADE_BY = b"bcclone"  # in the beginning or the end of what has no other mark of its maker
 
 _BEGIN, _END = 1 << 12, 1 << 6  # bytes in which a kind is recognized
@@ -33,9 +36,12 @@ _KINDS = {
     "table of predictions": rb"frame_id,steering_angle\b",
     "monitor": rb"PK\x03\x04.{26}monitor\.npy",
     "framing": rb'\s*\{.*"width"',
+    SETTINGS: rb".*\bbatch-size = .*\ncheckpoint-minutes = ",
     ".onnx": rb"\x08[\x01-\x1f][\x12\x1a\x3a]",  # ModelProto: the version of its format, then a text or the graph
     ".tflite": rb".{4}TFL3",
 }
+# kind of folder -> what is in one, first what is only in a complete one
+_FOLDERS = {NEW_FOLDER: (), SAVED_MODEL: ("saved_model.pb",), RESULTS: ("figures.json", *UNFINISHED)}
 _LOCKED_AT = 1 << 30  # the byte that Windows locks, so that others can read what the file says
 _SECONDS_BETWEEN_TRIES = 0.02
 _LONGEST_LINE = 300  # characters of the command line of the process that has the lock
@@ -72,20 +78,15 @@ def inputs_of(settings: Any) -> list[Any]:
 def writing(
     path: Path, kind: str, force: bool = False, inputs: Iterable[Any] = (), remedy: str = REMEDY
 ) -> Iterator[None]:
-    """Check an output and lock it within the block, to be entered before long work; its folder is made if missing.
+    """Lock an output and check it, before long work; a folder of results is made.
 
-    Raises UserError as check_output() and locked() do, and leaves no new folder behind when the block fails.
+    Raises UserError as locked() and check_output() do.
     """
-    missing = [above for above in path.parents if not above.exists()]
-    try:
-        with locked(path, "wait until it ends, or name another -o"):
-            check_output(path, kind, force, inputs, remedy)
-            yield
-    except BaseException:
-        for above in missing:
-            with suppress(OSError):
-                above.rmdir()
-        raise
+    with locked(path, BUSY):
+        check_output(path, kind, force, inputs, remedy)
+        if kind == RESULTS:
+            make_folder(path)
+        yield
 
 
 def check_output(path: Path, kind: str, force: bool = False, inputs: Iterable[Any] = (), remedy: str = REMEDY) -> None:
@@ -97,27 +98,25 @@ def check_output(path: Path, kind: str, force: bool = False, inputs: Iterable[An
     folder = next(above for above in path.absolute().parents if above.exists())  # the others will be made
     if not os.access(folder, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
         raise UserError(f"{path}: no permission to write in {folder}; choose another folder")
-    if not path.exists():
+    marks = _FOLDERS.get(kind)
+    if not path.exists() or (marks is not None and path.is_dir() and not any(path.iterdir())):
         return
-    if kind == NEW_FOLDER:
-        if not path.is_dir() or any(path.iterdir()):
-            raise UserError(f"{path} exists already, and is not an empty folder; remove it, or name another -o")
-        return
-    if not path.is_file() and not (kind == SAVED_MODEL and path.is_dir()):
+    if marks is None and not path.is_file():
         raise UserError(f"{path} is a {'folder' if path.is_dir() else 'device'}; give the name of a file")
     named = (one for one in inputs if isinstance(one, str | Path) and os.path.exists(one))  # noqa: PTH110 for any text
     if any(map(path.samefile, named)):
-        raise UserError(f"{path} is an input of this command; choose another name")
-    if not _is_of(path, kind):
+        raise UserError(
+            f"{path} is an input of this command, which --force does not replace either; choose another name"
+        )
+    there = [(path / mark).exists() for mark in marks or ()] or [marks is None and _is_of(path, kind)]
+    if not any(there):
         raise UserError(f"{path} exists, and is no {kind}; choose another name")
-    if not force:
+    if there[0] and not force:
         raise UserError(f"{path} exists already; {remedy}")
 
 
 def _is_of(path: Path, kind: str) -> bool:
     """Return whether a file is of a kind, so that no work is lost with it; one without content may be of any."""
-    if kind == SAVED_MODEL:
-        return (path / "saved_model.pb").is_file()
     if not (size := path.stat().st_size):
         return True
     if kind in (STORE, MODEL):
@@ -137,12 +136,14 @@ def _is_of(path: Path, kind: str) -> bool:
 def locked(path: Path, remedy: str, seconds: float = 0.0) -> Iterator[None]:
     """Let no other process, nor another thread, write a file or folder within the block.
 
-    It need not exist; the folder that it will be in is made. Where no file can be made or locked, as on some network
-    drives, nothing is locked. seconds: to wait for another process; after that, UserError names it.
+    It need not exist; the folder that it will be in is made. No empty one stays if the block fails. Where no file can
+    be made or locked, as on some network drives, nothing is locked. seconds: to wait for another process; after that,
+    UserError names it.
     """
     if path.is_symlink() or path.name in ("", ".."):
         path = Path(os.path.realpath(path))
     lock, until = path.parent / f".{path.name}.bcclone-lock", time.monotonic() + seconds
+    missing, failed = [folder for folder in (path, *path.parents) if not folder.exists()], True
     make_folder(path.parent, "another -o")
     while isinstance(handle := _lock(lock), str):
         if handle and time.monotonic() >= until:
@@ -150,6 +151,7 @@ def locked(path: Path, remedy: str, seconds: float = 0.0) -> Iterator[None]:
         time.sleep(_SECONDS_BETWEEN_TRIES)
     try:
         yield
+        failed = False
     finally:
         if handle is not None:
             if sys.platform == "win32":
@@ -158,6 +160,9 @@ def locked(path: Path, remedy: str, seconds: float = 0.0) -> Iterator[None]:
                 lock.unlink()
             if sys.platform != "win32":
                 os.close(handle)
+        for folder in missing if failed else ():
+            with suppress(OSError):
+                folder.rmdir()
 
 
 def _lock(lock: Path) -> int | str | None:

@@ -5,9 +5,7 @@ A `Worker` decides the plan: the process that trains alone, on one device, or th
 
 import os
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bcclone.dataset.sample_settings import TRAINING, VALIDATION
@@ -20,7 +18,7 @@ from bcclone.system.arrays import FloatArray
 from bcclone.system.codec import read_bytes
 from bcclone.system.errors import UserError
 from bcclone.system.json_values import names_of
-from bcclone.system.output import MODEL, check_output, inputs_of, writing
+from bcclone.system.output import MODEL, SETTINGS, check_output, inputs_of
 from bcclone.system.progress import Notify
 from bcclone.system.settings import differences, option_of
 from bcclone.system.tensorflow_quietly import load_tensorflow, onednn_for_batches
@@ -35,7 +33,7 @@ from bcclone.train.train_settings import (
     TrainSettings,
     values_of,
 )
-from bcclone.train.training_folder import RunFolder, RunIdentity
+from bcclone.train.training_folder import RunFolder, RunIdentity, settings_path
 from bcclone.train.training_state import TrainResult
 
 if TYPE_CHECKING:  # it loads Keras
@@ -52,15 +50,9 @@ class Plan:
     result: TrainResult | None = None
 
     def __post_init__(self) -> None:
-        check_output(*self._output)
-
-    @property
-    def _output(self) -> tuple[Path, str, bool, list[Any]]:
-        return self.settings.output, MODEL, self.may_overwrite, inputs_of(self.settings)
-
-    def writing(self) -> AbstractContextManager[None]:
-        """Lock the output against other processes within the block; raises UserError while another one writes it."""
-        return writing(*self._output)
+        output, inputs = self.settings.output, inputs_of(self.settings)
+        for path, kind in ((output, MODEL), (settings_path(output), SETTINGS)):
+            check_output(path, kind, self.may_overwrite, inputs)
 
     @property
     def may_overwrite(self) -> bool:

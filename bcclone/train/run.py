@@ -13,6 +13,7 @@ from bcclone.dataset.store import OpenIfStore, open_if_store
 from bcclone.feed.selection import TrainingData
 from bcclone.system.codec import read_bytes
 from bcclone.system.errors import UserError
+from bcclone.system.output import BUSY, locked
 from bcclone.system.progress import Notify
 from bcclone.system.tensorflow_quietly import describe_peak_memory
 from bcclone.train.plan import Plan, Worker, check_inputs, new_plan, resumed_plan, select_samples
@@ -62,21 +63,23 @@ def _train(
 ) -> TrainResult:
     if worker.writes:
         check_inputs(files)
-    with open_samples(files.data, notify, open_if_store) as data:
+    with (
+        locked(files.output, BUSY) if worker.writes else nullcontext(),
+        open_samples(files.data, notify, open_if_store) as data,
+    ):
         plan = worker.decide(data, lambda: make_plan(data, notify, worker.count))
-        with plan.writing() if worker.writes else nullcontext():
-            samples, validation = select_samples(data, plan.settings, notify)
-            if plan.result:
-                output = plan.settings.output
-                return _republish(plan.folder, plan.result, output, notify) if plan.folder else plan.result
-            device = worker.load(plan.settings)
-            from bcclone.train.loop import Training
-            from bcclone.train.prepare import prepare_trainer
+        samples, validation = select_samples(data, plan.settings, notify)
+        if plan.result:
+            output = plan.settings.output
+            return _republish(plan.folder, plan.result, output, notify) if plan.folder else plan.result
+        device = worker.load(plan.settings)
+        from bcclone.train.loop import Training
+        from bcclone.train.prepare import prepare_trainer
 
-            plan, trainer = prepare_trainer(plan, samples, notify, worker)
-            with _open_folder(plan, device, notify if worker.writes else lambda line: None) as folder:
-                result, model = Training(trainer, samples, validation, plan.settings, folder, notify, worker).run()
-                return _publish(plan, folder, result, model, notify) if worker.writes else result
+        plan, trainer = prepare_trainer(plan, samples, notify, worker)
+        with _open_folder(plan, device, notify if worker.writes else lambda line: None) as folder:
+            result, model = Training(trainer, samples, validation, plan.settings, folder, notify, worker).run()
+            return _publish(plan, folder, result, model, notify) if worker.writes else result
 
 
 @contextmanager

@@ -15,6 +15,8 @@ from bcclone.commands.options import ResultsFolder
 from bcclone.dataset.store import Store
 from bcclone.recording.edits import read_edits
 from bcclone.system.errors import UserError
+from bcclone.train.train_settings import TrainSettings
+from bcclone.train.training_folder import settings_as_text
 from tests.conftest import command, result_of, run_script
 from tests.messages.refusals import run_command
 from tests.processes import wait_for
@@ -147,6 +149,40 @@ def test_pictures_of_a_recording_replace_only_pictures_of_bcclone(recording, tmp
     assert photo.read_bytes() == before
     for _ in range(2):
         run_command("edit", log, "--view", tmp_path / "drawn.png")
+
+
+def test_results_are_replaced_only_with_force_and_other_folders_never(tmp_path):
+    (tmp_path / "table.csv").write_text("frame_id,steering_angle\n" + "".join(f"{n},{n / 9}\n" for n in range(9)))
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "report.html").write_text("mine")
+    line = ("score", tmp_path / "table.csv", tmp_path / "table.csv", "-o")
+    for force in ([], ["--force"]):
+        with pytest.raises(UserError, match="mine exists, and is no folder of results; choose another name"):
+            run_command(*line, tmp_path / "mine", *force)
+    run_command(*line, tmp_path / "new")
+    before = (tmp_path / "new" / "report.html").stat().st_ino
+    with pytest.raises(UserError, match="new exists already; overwrite it with --force, or name another -o"):
+        run_command(*line, tmp_path / "new")
+    assert (tmp_path / "new" / "report.html").stat().st_ino == before
+    run_command(*line, tmp_path / "new", "--force")
+    assert (tmp_path / "new" / "report.html").stat().st_ino != before
+    with pytest.raises(UserError):
+        run_command("score", tmp_path / "no.csv", tmp_path / "table.csv", "-o", tmp_path / "other" / "out")
+    assert {path.name for path in tmp_path.iterdir()} == {"table.csv", "mine", "new"}
+
+
+def test_settings_that_lie_where_a_training_writes_its_own_are_kept(simulated_store, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    mine = tmp_path / "m.settings.toml"
+    for text, force, reason in (
+        (settings_as_text(TrainSettings()), [], "m.settings.toml exists already; overwrite it with --force"),
+        ("epochs = 2\n", ["--force"], "m.settings.toml exists, and is no settings file of a training"),
+    ):
+        mine.write_text(text)
+        with pytest.raises(UserError, match=reason):
+            run_command("model", simulated_store, "-o", "m.h5", *force)
+        assert mine.read_text() == text
+        assert list(tmp_path.iterdir()) == [mine]
 
 
 # ---- at once

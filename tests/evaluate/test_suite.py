@@ -216,6 +216,7 @@ def test_a_suite_goes_on_where_it_was_interrupted(untrained_model, tmp_path):
     run_script(*line, "--rows", "lake-20")
     (first,) = (tmp_path / "out" / "drives").iterdir()
     time = first.stat().st_mtime_ns
+    line = (*line, "--force")
     done = run_script(*line, "--rows", "lake-20,lake-30")
     assert "1 of 2 drives are finished already" in done.stderr
     assert first.stat().st_mtime_ns == time

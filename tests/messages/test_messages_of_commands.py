@@ -66,7 +66,7 @@ REFUSALS = [
     refusal(lambda: run_command("improve", "m.onnx", "--expert", "-o", "n.h5"), "m.onnx", "ONNX", ".h5"),
     refusal(lambda: suite("--rows", "lake-99"), "lake-99", "did you mean lake-30"),
     refusal(lambda: Path("m.h5").touch() or suite("m.h5"), "m.h5", "twice"),
-    refusal(lambda: evaluate("-o", "/dev/null/pictures"), "/dev/null/pictures", "Not a directory", "choose another"),
+    refusal(lambda: evaluate("-o", "/dev/null/pictures"), "/dev/null: cannot make that folder", "choose another"),
     refusal(lambda: explore_a_text("a.jpg"), "a.jpg", "not a complete JPEG", "320x160", "IMG"),
     refusal(lambda: evaluate("--in-process", "--run", "run1"), "--in-process", "--run", "leave one of them out"),
     refusal(lambda: suite("--jobs", 2, "--scheduler", "local:2"), "--scheduler", "leave --jobs out"),

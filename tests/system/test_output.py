@@ -9,7 +9,20 @@ from pathlib import Path
 import pytest
 
 from bcclone.system.errors import UserError
-from bcclone.system.output import CLIP, MODEL, NEW_FOLDER, PICTURE, STORE, check_output, locked, writing
+from bcclone.system.output import (
+    CLIP,
+    MODEL,
+    NEW_FOLDER,
+    PICTURE,
+    RESULTS,
+    SETTINGS,
+    STORE,
+    check_output,
+    locked,
+    writing,
+)
+from bcclone.train.train_settings import TrainSettings
+from bcclone.train.training_folder import settings_as_text
 from tests.processes import KILL
 from tests.system.test_hdf5_file import write_kinds
 
@@ -33,6 +46,8 @@ def files(tmp_path):
     (tmp_path / "picture").write_bytes(b"\x89PNG\r\n\x1a\n....IHDR....tEXtSoftware\0bcclone" + bytes(9000))
     (tmp_path / "photo").write_bytes(b"\x89PNG\r\n\x1a\n....IHDR" + bytes(9000))
     (tmp_path / "predictions").write_text("frame_id,steering_angle\n1,0.5\n")
+    (tmp_path / "settings").write_text(settings_as_text(TrainSettings()))
+    (tmp_path / "own settings").write_text("batch-size = 32\n")
     (tmp_path / "log").write_text("center,left,right,steering\n")
     return tmp_path
 
@@ -47,6 +62,7 @@ def files(tmp_path):
         ("table of predictions", {"predictions"}),
         ("monitor", set()),
         ("framing", set()),
+        (SETTINGS, {"settings"}),
         (".onnx", set()),
         (".tflite", set()),
     ],
@@ -71,7 +87,7 @@ def test_an_input_of_the_command_is_not_replaced_whatever_its_name(files, monkey
     (files / "linked").hardlink_to(files / "model")
     for output in ("model", "link", "linked"):
         for name in ("model", Path("link"), files / "linked"):
-            with pytest.raises(UserError, match=f"{output} is an input of this command; choose another name"):
+            with pytest.raises(UserError, match=f"{output} is an input of this command.*choose another name"):
                 check_output(Path(output), MODEL, force=True, inputs=["no such file", None, 3, "\0", name])
     check_output(Path("weights"), MODEL, force=True, inputs=["model"])
 
@@ -83,8 +99,21 @@ def test_folders_and_devices_are_no_files_and_a_new_folder_is_empty(files):
     (files / "empty folder").mkdir()
     check_output(files / "empty folder", NEW_FOLDER)
     for path in (files, files / "text"):
-        with pytest.raises(UserError, match="exists already, and is not an empty folder"):
-            check_output(path, NEW_FOLDER)
+        with pytest.raises(UserError, match="exists, and is no empty folder; choose another name"):
+            check_output(path, NEW_FOLDER, force=True)
+
+
+def test_results_replace_earlier_results_with_force_and_go_on_without(tmp_path):
+    for name, file in (("mine", "figures.txt"), ("done", "figures.json"), ("begun", "drives")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / file).touch()
+    for force in (False, True):
+        check_output(tmp_path / "begun", RESULTS, force)
+        with pytest.raises(UserError, match="mine exists, and is no folder of results; choose another name"):
+            check_output(tmp_path / "mine", RESULTS, force)
+    check_output(tmp_path / "done", RESULTS, force=True)
+    with pytest.raises(UserError, match="done exists already; overwrite it with --force, or name another -o"):
+        check_output(tmp_path / "done", RESULTS)
 
 
 def test_the_folder_of_an_output_is_made_and_removed_if_the_work_fails(tmp_path):

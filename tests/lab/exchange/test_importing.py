@@ -411,7 +411,7 @@ def test_what_is_of_no_known_format_is_refused(tmp_path):
         imported(tmp_path / "nowhere", tmp_path / "out")
     with pytest.raises(UserError, match="a recording already, which needs no import"):
         imported(make_driven(tmp_path / "lake"), tmp_path / "out")
-    with pytest.raises(UserError, match="lake exists already, and is not an empty folder"):
+    with pytest.raises(UserError, match="lake exists, and is no empty folder"):
         imported(make_tub(tmp_path / "tub"), tmp_path / "lake")
     with pytest.raises(UserError, match="info.json: cannot be read: No such file .*download the data set"):
         imported(tmp_path / "tub", tmp_path / "out", format="lerobot")
