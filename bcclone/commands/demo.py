@@ -5,7 +5,6 @@ it all.
 """
 
 import os
-import shlex
 import shutil
 import subprocess
 import sys
@@ -18,11 +17,11 @@ from types import SimpleNamespace
 from typing import Any
 
 from bcclone.commands.options import Browser, Result, command, notify
-from bcclone.pictures.report import Report, shown_command, typed, write_report
+from bcclone.pictures.report import Report, write_report
 from bcclone.simulator.world_settings import TOP_SPEED_MPH
 from bcclone.system.atomic import make_folder
 from bcclone.system.codec import read_json
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, shown_command, typed
 from bcclone.system.hardware import usable_cores
 from bcclone.system.output import locked
 from bcclone.system.progress import Notify
@@ -237,7 +236,7 @@ class _Run:
             else:
                 leftover.unlink(missing_ok=True)
         self._states.keep(step.name, ())
-        start, shown = time.monotonic(), f"bcclone {shlex.join(step.words)}"
+        start, shown = time.monotonic(), shown_command(*step.words)
         self._notify(f"{step.name}: {shown}")
         run = [sys.executable, "-P", "-m", "bcclone", *step.words, "--quiet"]  # no bcclone.py of this folder
         with subprocess.Popen(run, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:

@@ -12,7 +12,7 @@ from bcclone.lab.road_samples import RoadSamplesSettings
 from bcclone.pictures.clip_settings import ClipSettings
 from bcclone.play.play_settings import PlaySettings
 from bcclone.simulator.world_settings import RecordSettings, ServerSettings, SimulationSettings
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, shown_command
 from bcclone.system.settings import argument, setting
 
 _SHOWN_RUNS = 5
@@ -54,7 +54,7 @@ def drive(given: Given, settings: DriveSettings, watched: WatchSettings, standin
         dropped = f", {result.dropped} dropped" if result.dropped else ""
         notify(f"{result.folder}: {result.recorded} frames recorded{dropped}")
         if result.recorded:
-            notify(f"next: bcclone video {result.folder}")
+            notify(f"next: {shown_command('video', result.folder)}")
     return Result(result, None)
 
 
@@ -107,7 +107,7 @@ def simulate_record(target: Folder, settings: RecordSettings) -> Result:
     return Result(
         recorded,
         f"{recorded.log}: {recorded.rows} rows, {recorded.distance_m:.0f} m in {recorded.seconds:.0f} s\n"
-        f"next: bcclone preprocess {target.folder} -o data.h5",
+        f"next: {shown_command('preprocess', target.folder, '-o', 'data.h5')}",
     )
 
 
@@ -121,7 +121,7 @@ def simulate_roads(settings: RoadSamplesSettings) -> Result:
         result,
         f"{result.output}: {result.frames} frames of {result.roads} roads, {result.train} training and "
         f"{result.validation} validation samples, {result.seconds:.0f} s\n"
-        f"next: bcclone model {result.output} -o model.h5 --predict path",
+        f"next: {shown_command('model', result.output, '-o', 'model.h5', '--predict', 'path')}",
     )
 
 
@@ -147,12 +147,12 @@ def _no_run_named() -> UserError:
     """Return the error of a command line without RUN, which names the runs that are here."""
     from bcclone.pictures.run_data import find_runs
 
-    runs = [path.name for path in find_runs(Path())]
+    runs = find_runs(Path())
     if not runs:
         text = "name the run to show; there is none in this folder: record one with: bcclone drive model.h5 run1"
     else:
         text = (
-            f"name the run to show, such as: bcclone video {runs[0]}; "
-            f"in this folder, the newest first: {', '.join(runs[:_SHOWN_RUNS])}"
+            f"name the run to show, such as: {shown_command('video', runs[0])}; "
+            f"in this folder, the newest first: {', '.join(map(str, runs[:_SHOWN_RUNS]))}"
         )
     return UserError(text, exit_code=2)

@@ -7,6 +7,7 @@ from pathlib import Path
 from bcclone.commands import COMMANDS, FAMILIES, load_command
 from bcclone.commands.options import Result, command, declare
 from bcclone.system.doctor import DoctorSettings, examine
+from bcclone.system.errors import shown_command
 from bcclone.system.settings import argument
 
 
@@ -44,7 +45,7 @@ def trained_models(copies: Copies) -> Result:
 
     result = copy_trained_models(copies.folder)
     lines = [f"{path}: {'written' if path in result.written else 'there already'}" for path in result.models]
-    return Result(result, "\n".join([*lines, f"next: bcclone evaluate {result.models[-1]}"]))
+    return Result(result, "\n".join([*lines, f"next: {shown_command('evaluate', result.models[-1])}"]))
 
 
 @command("print a completion script for a shell")

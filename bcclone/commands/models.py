@@ -10,7 +10,7 @@ from bcclone.lab.export_model.export_settings import FORMATS, ExportModelSetting
 from bcclone.lab.improve import ImproveSettings
 from bcclone.lab.monitor import MonitorSettings
 from bcclone.model.model_path import ImportModelSettings
-from bcclone.system.errors import UserError, number_of
+from bcclone.system.errors import UserError, number_of, shown_command
 from bcclone.system.json_values import to_json
 from bcclone.system.settings import argument, setting
 
@@ -86,7 +86,7 @@ def import_(settings: ImportSettings) -> Result:
     if result.deleted:
         notes.append(
             f"note: {number_of(result.deleted, 'row')} marked as deleted, as in the source; "
-            f"to change that: bcclone edit {result.output}"
+            f"to change that: {shown_command('edit', result.output)}"
         )
     return Result.of(result, notes=notes)
 
@@ -168,5 +168,5 @@ def monitor_fit(files: FitFiles, settings: MonitorSettings) -> Result:
     return Result(
         {"output": output, **to_json(info)},
         f"{output}: {info.kind}; uncertain above {info.threshold:.4g}, which is meant to be exceeded in {alarms}\n"
-        f"next: bcclone evaluate {files.model} --monitor {output}",
+        f"next: {shown_command('evaluate', files.model, '--monitor', output)}",
     )

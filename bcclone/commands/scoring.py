@@ -16,7 +16,7 @@ from bcclone.evaluate.evaluate_settings import (
 from bcclone.lab.margin import MarginSettings
 from bcclone.lab.monitor import WatchSettings
 from bcclone.simulator.world_settings import SERVER, ServerSettings
-from bcclone.system.errors import number_of
+from bcclone.system.errors import number_of, shown_command
 from bcclone.system.output import UNFINISHED
 from bcclone.system.settings import argument
 
@@ -98,7 +98,7 @@ def suite(scored: Models, settings: SuiteSettings, watched: WatchSettings, resul
     if results.output:
         from bcclone.pictures.score_files import write_suite
 
-        wrote = write_suite(results.output, result)
+        wrote = write_suite(results.output, result, settings.preprocess)
     return Result(result.figures(), result.as_text(), wrote=wrote)
 
 
@@ -159,7 +159,7 @@ def replay(
     if results.output:
         from bcclone.pictures.score_files import write_replay
 
-        wrote = write_replay(results.output, replayed.recording, result)
+        wrote = write_replay(results.output, replayed.recording, result, settings.preprocess)
     return Result(result.figures(), result.as_text(), result.notices, wrote)
 
 
@@ -173,11 +173,13 @@ def predict(settings: PredictSettings) -> Result:
     rows. `bcclone score` compares the table with labels.
     """
     from bcclone.evaluate import predict as prediction
+    from bcclone.recording.files import is_recording
 
     result = prediction.predict(settings)
+    labels = settings.frames if is_recording(settings.frames) else "LABELS"
     return Result(
         result,
-        f"{result.output}: {number_of(result.frames, 'frame')}\nnext: bcclone score {result.output} LABELS",
+        f"{result.output}: {number_of(result.frames, 'frame')}\nnext: {shown_command('score', result.output, labels)}",
         [f"note: {note}" for note in prediction.notes_of(result, settings.rows)],
     )
 

@@ -21,7 +21,7 @@ from bcclone.dataset.samples import SAMPLE, count_samples, count_split_pairs, sa
 from bcclone.dataset.store import ImageSamples, OpenIfStore, Store, open_if_store
 from bcclone.dataset.store_writer import write_store
 from bcclone.system import atomic
-from bcclone.system.errors import UserError, number_of
+from bcclone.system.errors import UserError, number_of, shown_command
 from bcclone.system.location import Location, as_local, is_url, parse_location
 from bcclone.system.output import STORE, inputs_of, writing
 from bcclone.system.progress import Notify, ProgressBar
@@ -73,7 +73,7 @@ class Conversion:
             f"{self.output}: {number_of(self.recordings, 'recording')}, {self.rows} rows in "
             f"{number_of(self.episodes, 'episode')}, {self.frames} frames, {self.train} training, {self.validation} "
             f"validation and {self.test} test samples, {len(self.skips)} skipped; it took {self.seconds:.1f} s\n"
-            f"next: bcclone model {self.output} -o model.h5"
+            f"next: {shown_command('model', self.output, '-o', 'model.h5')}"
         )
 
 

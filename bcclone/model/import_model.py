@@ -20,7 +20,7 @@ from bcclone.model.model_path import ImportModelSettings
 from bcclone.recording.files import ImageIndex, find_log
 from bcclone.recording.log import read_log
 from bcclone.system.arrays import FloatArray
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, shown_command
 from bcclone.system.output import MODEL, inputs_of, writing
 from bcclone.system.progress import ProgressBar
 from bcclone.system.table import Table, TableColumn
@@ -88,7 +88,7 @@ class ImportModelResult:
                 lines.append("none agrees well: its frames may be prepared otherwise, or the driver was another")
         if self.model:
             lines.append(f"its frames are prepared as {self.preprocessing}")
-            lines.append(f"{self.model}: written; next: bcclone drive {self.model} run1")
+            lines.append(f"{self.model}: written; next: {shown_command('drive', self.model, 'run1')}")
         else:
             best = self.candidates[0].preprocess
             lines.append(f"next: the same with -o model.h5 --preprocess '{best}', or another of these")

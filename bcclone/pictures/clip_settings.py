@@ -75,7 +75,8 @@ class ClipSettings(Checked):
     )
     span: tuple[float, float] = setting(
         (0.0, math.inf),
-        "part of the drive to show, from second A to second B; 10: and :40 leave one end open",
+        "part of the drive to show, in seconds as the overlay and bcclone edit show them, where a pause counts 10 s "
+        "at most; 10: and :40 leave one end open",
         unit="A:B",
         option="range",
         shown="all",

@@ -6,12 +6,12 @@ The page runs no script and loads nothing, which its Content-Security-Policy enf
 import base64
 import hashlib
 import html
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bcclone.system.atomic import write_bytes
+from bcclone.system.errors import shown_command
 
 REPORT_NAME = "report.html"
 _STYLE = """
@@ -105,18 +105,9 @@ def write_report(path: Path, report: Report) -> None:
     write_bytes(path, page.encode())
 
 
-def typed(word: object) -> str:
-    """Return a word of a command as a user types it; ./ keeps a path with a leading dash from being an option."""
-    return f"./{word}" if isinstance(word, Path) and str(word).startswith("-") else str(word)
-
-
-def shown_command(*words: object) -> str:
-    return f"bcclone {shlex.join(map(typed, words))}"
-
-
-def next_commands(model: Path | str, names: str, *more: object) -> dict[str, str]:
-    """Return what to do next with a model -> the command. names: of commands; more: words that each of them gets."""
-    model = Path(model)
+def next_commands(model: Path | str, names: str, preprocess: str | None = None) -> dict[str, str]:
+    """Return what to do next with a model -> the command. names: of commands; preprocess: option that each gets."""
+    model, more = Path(model), ("--preprocess", preprocess) if preprocess else ()
     words: dict[str, tuple[object, ...]] = {
         "evaluate": ("Score it in the built-in simulator", model, "-o", "score"),
         "drive": ("Let it drive the Udacity simulator", model, "run1"),

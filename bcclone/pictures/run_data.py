@@ -18,7 +18,7 @@ from bcclone.recording.files import LOG_NAME, find_log
 from bcclone.recording.row import CAMERAS, time_of
 from bcclone.recording.run_tables import MODEL, read_answers, read_drivers, read_trace
 from bcclone.system.arrays import Float32Array, FloatArray, Memory
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, shown_command
 from bcclone.system.tensorflow_quietly import load_tensorflow
 
 if TYPE_CHECKING:  # it loads TensorFlow
@@ -100,7 +100,7 @@ def _find_names(folder: Path) -> tuple[list[str], dict[str, str]]:
     if not folder.is_dir():
         if folder.exists():
             raise UserError(f"{folder}: a file, expected the folder of a run; name one, such as run1")
-        raise UserError(f"{folder}: no such run folder; record one with: bcclone drive model.h5 {folder}")
+        raise UserError(f"{folder}: no such run folder; record one with: {shown_command('drive', 'model.h5', folder)}")
     images = list(folder.glob("*.jpg")) or list(folder.glob("IMG/*.jpg"))
     names = [str(path.relative_to(folder)) for path in images if not path.name.startswith(CAMERAS[1:])]
     if not names:

@@ -16,7 +16,7 @@ from bcclone.evaluate.replay_result import CONTROLS, Replayed
 from bcclone.evaluate.scenarios import Scenario
 from bcclone.evaluate.suite import SuiteResult
 from bcclone.pictures.plots.drive_pictures import plot_curves, plot_deviations, plot_drives, plot_frames, plot_scores
-from bcclone.pictures.report import REPORT_NAME, Report, next_commands, shown_command, write_report
+from bcclone.pictures.report import REPORT_NAME, Report, next_commands, write_report
 from bcclone.recording.files import find_log
 from bcclone.simulator.car import start_on
 from bcclone.simulator.render import Renderer
@@ -24,6 +24,7 @@ from bcclone.simulator.score import event_lines
 from bcclone.simulator.track import Track, load_track
 from bcclone.simulator.world_settings import WorldSettings
 from bcclone.system.atomic import write_text
+from bcclone.system.errors import shown_command
 from bcclone.system.json_values import json_text
 from bcclone.system.settings import option_words
 
@@ -68,7 +69,7 @@ def write_evaluation(folder: Path, evaluation: Evaluation, settings: EvaluateSet
         "What the camera saw on the way": views,
     }
     then = "drive play suite" if settings.run_folder else "drive play suite replay"
-    commands = next_commands(model, then, *(("--preprocess", settings.preprocess) if settings.preprocess else ()))
+    commands = next_commands(model, then, settings.preprocess)
     if settings.run_folder:
         commands["Make a clip of this drive"] = shown_command("video", settings.run_folder, "--overlay")
     cells = evaluation.table(settings).cells()
@@ -100,11 +101,11 @@ def _describe_worst(evaluation: Evaluation, track: Track) -> str:
     )
 
 
-def write_replay(folder: Path, recording: str, replayed: Replayed) -> list[Path]:
+def write_replay(folder: Path, recording: str, replayed: Replayed, preprocess: str | None = None) -> list[Path]:
     """Write a picture of each driver's deviation, above that without steering, the figures and a report.
 
     The picture of a recording without speeds shows the steering. Return their paths, the report's last. recording: its
-    folder or its log.
+    folder or its log; preprocess: of the models, for the commands in the report.
     """
     first, name = replayed.first, find_log(recording).parent.name
     drivers = {**replayed.results, CONTROLS["zero"]: first.controls["zero"]}
@@ -121,7 +122,7 @@ def write_replay(folder: Path, recording: str, replayed: Replayed) -> list[Path]
         plot_curves(f"{name}: {shown}", ("seconds", seconds), steering, picture)
     ranks = {driver: rank for driver, its in replayed.results.items() if (rank := its.figures().rank)}
     best = min(ranks, key=lambda driver: ranks[driver], default="")
-    commands = next_commands(best, "evaluate drive") if best and not replayed.client else {}
+    commands = next_commands(best, "evaluate drive", preprocess) if best and not replayed.client else {}
     sentences = [*replayed.explanations(), *replayed.notices]
     title, cells = f"{' and '.join(replayed.results)} on the recording {name}", replayed.table().cells()
     report = Report(title, sentences, None, {shown.capitalize(): picture}, cells, commands)
@@ -146,11 +147,11 @@ def write_prediction_score(folder: Path, name: str, score: PredictionScore) -> l
     return _write(folder, [picture], score.figures(), (), report)
 
 
-def write_suite(folder: Path, result: SuiteResult) -> list[Path]:
+def write_suite(folder: Path, result: SuiteResult, preprocess: str | None = None) -> list[Path]:
     """Write all pictures, the tables, the figures and a report into a folder; return their paths, the report's last.
 
     maps/ROW.png: the driven lines of all models; appearances.png, models.png, table.txt, figures.json, events.jsonl,
-    report.html; with a monitor, uncertainty/ROW.csv.
+    report.html; with a monitor, uncertainty/ROW.csv. preprocess: of the models, for the commands in the report.
     """
     maps, uncertainty = folder / "maps", folder / "uncertainty"
     maps.mkdir(parents=True, exist_ok=True)
@@ -184,7 +185,7 @@ def write_suite(folder: Path, result: SuiteResult) -> list[Path]:
     hardest = [f"the hardest row was {described[name]}, with {off[name]} interventions" for name in worst[:1]]
     best = min(result.models, key=lambda name: (-result.clean_rows(name), result.interventions(name)))
     title, cells = f"{', '.join(result.models)} in the suite", result.table().cells()
-    commands = next_commands(result.models[best], "evaluate drive")
+    commands = next_commands(result.models[best], "evaluate drive", preprocess)
     report = Report(title, [*hardest, *result.explanations()], None, pictures, cells, commands)
     paths = [table, looks, scores, events, maps, *([uncertainty] if uncertainty.exists() else [])]
     return _write(folder, paths, result.figures(), (), report)

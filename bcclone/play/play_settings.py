@@ -8,7 +8,7 @@ from bcclone.dataset.preprocessing_text import PreprocessingText
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.drive_settings import check_token
 from bcclone.simulator.world_settings import LOST_M, Conditions, Reverse, Track
-from bcclone.system.errors import number_of
+from bcclone.system.errors import number_of, shown_command
 from bcclone.system.settings import Checked, Metres, Port, argument, setting
 
 PLAY_SPEED_MPH = 20.0
@@ -74,6 +74,6 @@ class PlayResult:
             dropped = f", {self.dropped} dropped" if self.dropped else ""
             lines += [
                 f"{number_of(self.rows, 'row')} recorded{dropped}",
-                f"next: bcclone preprocess {' '.join(map(str, self.folders))} -o data.h5",
+                f"next: {shown_command('preprocess', *self.folders, '-o', 'data.h5')}",
             ]
         return "\n".join(lines)

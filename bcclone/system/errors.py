@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Iterable
 from importlib.util import find_spec
+from pathlib import Path
 
 _LONGEST_REASON = 200  # characters of an error of another package
 _LONGEST_SHOWN = 60  # characters of a wrong value
@@ -43,6 +44,16 @@ def printable(text: str) -> str:
 def shown(value: object) -> str:
     """Return a value as an error repeats it: a text in quotes, and at most 60 characters."""
     return repr(value[:_LONGEST_SHOWN]) if isinstance(value, str) else repr(value)[:_LONGEST_SHOWN]
+
+
+def typed(word: object) -> str:
+    """Return a word of a command as a user types it; ./ keeps a path with a leading dash from being an option."""
+    return f"./{word}" if isinstance(word, Path) and str(word).startswith("-") else str(word)
+
+
+def shown_command(*words: object) -> str:
+    """Return a command of bcclone that a user can paste. words: texts, paths and numbers."""
+    return f"bcclone {shlex.join(map(typed, words))}"
 
 
 def number_of(number: int, noun: str) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from bcclone.system.codec import explained, read_table, whole_number
+from bcclone.system.errors import shown_command
 from bcclone.system.json_values import names_of, to_json
 from bcclone.system.table import Table, TableColumn
 from bcclone.train.train_settings import TrainSettings
@@ -324,7 +325,8 @@ class TrainResult:
             f"{self.model}: {self.origin}, val_loss {val_loss}{test}, {self.samples.train} "
             f"training and {self.samples.validation} validation samples, {self.seconds:.1f} s, "
             f"{self.samples_per_second:.0f} samples/s; the run is in {self.run}\n{table}{note}"
-            f"next: bcclone drive {self.model} run1; of a real car: bcclone replay {self.model} RECORDING"
+            f"next: {shown_command('drive', self.model, 'run1')}; of a real car: "
+            f"{shown_command('replay', self.model, 'RECORDING')}"
         )
 
     def as_json(self) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """No command replaces what is not its own earlier output, with --force or without; two at once lose no work."""
 
 import os
+import shlex
 import signal
 import subprocess
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ import pytest
 from PIL import Image
 
 from bcclone.commands import COMMANDS, load_command
-from bcclone.commands.options import ResultsFolder
+from bcclone.commands.options import ResultsFolder, make_parser
 from bcclone.dataset.store import Store
 from bcclone.recording.edits import read_edits
 from bcclone.system.errors import UserError
@@ -183,6 +184,20 @@ def test_settings_that_lie_where_a_training_writes_its_own_are_kept(simulated_st
             run_command("model", simulated_store, "-o", "m.h5", *force)
         assert mine.read_text() == text
         assert list(tmp_path.iterdir()) == [mine]
+
+
+def test_the_next_command_that_is_printed_can_be_pasted(recording, untrained_model, monkeypatch, capsys):
+    """A name with a space, which begins like an option."""
+    monkeypatch.chdir(recording.parent)
+    recording.rename("-my laps")
+    run_command("predict", untrained_model, "./-my laps", "-o", "./-my table.csv")
+    run_command("preprocess", "./-my laps", "-o", "./-my data.h5")
+    score, model = (shlex.split(line)[1:] for line in capsys.readouterr().out.splitlines() if line.startswith("next: "))
+    assert score == ["bcclone", "score", "./-my table.csv", "./-my laps"]
+    assert run_command(*score[1:]) == 0
+    assert "next:" not in capsys.readouterr().out
+    assert model == ["bcclone", "model", "./-my data.h5", "-o", "model.h5"]
+    assert make_parser(load_command("model"), "").parse_args(model[2:]).data == ["./-my data.h5"]
 
 
 # ---- at once

@@ -17,7 +17,7 @@ from bcclone.evaluate.evaluation import Evaluation, Latency
 from bcclone.pictures.plot_settings import PLOTS
 from bcclone.pictures.plots.all_pictures import training_report
 from bcclone.pictures.plots.drive_pictures import plot_drives, plot_scores
-from bcclone.pictures.report import Report, shown_command, write_report
+from bcclone.pictures.report import Report, write_report
 from bcclone.pictures.score_files import write_evaluation
 from bcclone.simulator.score import Intervention, LinePoint, Score
 from bcclone.simulator.track import load_track
@@ -131,10 +131,6 @@ def test_hostile_texts_are_shown_as_texts(tmp_path):
 def test_what_cannot_be_seen_is_marked(tmp_path):
     page = written(tmp_path, commands={"Next": "bcclone drive \u202e\x1b\n\0\udcff\u200bmodel.h5"})
     assert page.texts["code"] == ["bcclone drive " + 6 * "\ufffd" + "model.h5"]
-
-
-def test_a_command_is_shown_as_it_is_typed():
-    assert shown_command("drive", Path("-x y.h5"), "--speed", 9.5) == "bcclone drive './-x y.h5' --speed 9.5"
 
 
 def drive(interventions=0):

@@ -10,7 +10,6 @@ benchmarks/lab-log/2026-11.md has the figures that it was chosen by.
 """
 
 import math
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -29,7 +28,7 @@ from bcclone.pictures.plots.drive_pictures import plot_framing
 from bcclone.recording.files import is_recording
 from bcclone.system.arrays import FloatArray
 from bcclone.system.atomic import write_bytes, write_text
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, shown_command
 from bcclone.system.output import MODEL, PICTURE, check_output, inputs_of, writes
 from bcclone.system.progress import Notify, ProgressBar
 
@@ -196,18 +195,17 @@ class CalibrationResult:
 
     def _next(self, settings: CalibrateSettings) -> str:
         """Return the command that imports the frames with this framing."""
-        framed = ["--framing", str(self.framing_file)]
+        framed: list[object] = ["--framing", self.framing_file]
         if is_recording(settings.frames):
-            again = f"bcclone import SOURCE -o NEW {shlex.join(framed)}"
+            again = shown_command("import", "SOURCE", "-o", "NEW", *framed)
             return f"import the source of {settings.frames} again: {again}"
-        source, name = str(settings.frames), settings.frames.resolve().name
-        words = ["bcclone", "import", source, "-o", f"recordings/{name}", *framed]
+        words = ["import", settings.frames, "-o", f"recordings/{settings.frames.resolve().name}", *framed]
         if settings.labels:
-            words += ["--table", str(settings.labels)]
+            words += ["--table", settings.labels]
             words += ["--steering-column", settings.steering_column] if settings.steering_column else []
             words += ["--left-positive"] if settings.left_positive else []
             words += ["--frame-rate", f"{settings.rate:g}"] if settings.rate != CalibrateSettings.rate else []
-        return shlex.join(words)
+        return shown_command(*words)
 
 
 @writes(MODEL)

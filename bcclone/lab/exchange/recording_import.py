@@ -27,7 +27,7 @@ from bcclone.recording.run_tables import DRIVERS, TRACE
 from bcclone.recording.writer import RecordingWriter
 from bcclone.system import atomic
 from bcclone.system.codec import open_file
-from bcclone.system.errors import UserError, number_of
+from bcclone.system.errors import UserError, number_of, shown_command
 from bcclone.system.hardware import usable_cores
 from bcclone.system.opencv import cv2
 from bcclone.system.output import NEW_FOLDER, writes
@@ -215,7 +215,7 @@ class ImportResult:
             f"{self.output}: {number_of(self.recordings, 'recording')} from {self.format}, "
             f"{number_of(self.rows, 'row')}; it took {self.seconds:.1f} s",
             *self.seen.lines(),
-            f"next: bcclone preprocess {self.output} --check",
+            f"next: {shown_command('preprocess', self.output, '--check')}",
         ])  # fmt: skip
 
 

@@ -12,11 +12,12 @@ from bcclone.lab.margin.answers import DrivenCheck
 from bcclone.lab.margin.margins import MarginMap
 from bcclone.pictures.plots.drive_pictures import plot_frames
 from bcclone.pictures.plots.style import BLUE, GRAY, RED, new_figure, save, tidy
-from bcclone.pictures.report import REPORT_NAME, Report, shown_command, write_report
+from bcclone.pictures.report import REPORT_NAME, Report, write_report
 from bcclone.simulator.car import holding_throttle, nose_up, start_on
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.world_settings import Conditions
 from bcclone.system.atomic import write_text
+from bcclone.system.errors import shown_command
 from bcclone.system.json_values import json_text
 from bcclone.system.settings import option_words
 from bcclone.system.table import Table, TableColumn
@@ -92,7 +93,7 @@ def write_margins(folder: Path, maps: Maps, settings: MarginSettings, models: Se
         for each in one.record_next:
             commands[f"{model}Record next: {each.text}"] = each.command(settings.track, settings.reverse)
     if not settings.check:
-        kept = ("-o", settings.kept.parent) if settings.kept else ()
+        kept = ("-o", settings.kept.parent, "--force") if settings.kept else ()
         words = (*models, *option_words(settings), "--check", "1000", *kept)
         commands["Check the map by driving"] = shown_command("margin", *words)
     title = f"Margins of the model{'s' * (len(maps) > 1)} {', '.join(maps)} on {way}"

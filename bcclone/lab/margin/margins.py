@@ -30,10 +30,9 @@ from bcclone.lab.margin.state_grid import (
     shape_of,
     state_grid,
 )
-from bcclone.pictures.report import shown_command
 from bcclone.simulator.track import Track, load_track
 from bcclone.system.arrays import BoolArray, Float32Array, FloatArray
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, shown_command
 from bcclone.system.json_values import to_json
 from bcclone.system.progress import Notify
 from bcclone.system.task_pool import FinishedSteps, Shown, TaskPool, open_pool, run_kept

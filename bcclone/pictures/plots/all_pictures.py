@@ -18,10 +18,11 @@ from bcclone.dataset.vehicle import FULL_LOCK_DEGREES
 from bcclone.feed.feed_settings import AugmentSettings
 from bcclone.pictures.plot_settings import PLOTS, PlotSettings
 from bcclone.pictures.plots.subject import NotDrawn, Subject
-from bcclone.pictures.report import REPORT_NAME, Report, next_commands, shown_command, write_report
+from bcclone.pictures.report import REPORT_NAME, Report, next_commands, write_report
 from bcclone.system.atomic import make_folder
-from bcclone.system.errors import UserError, first_line
+from bcclone.system.errors import UserError, first_line, shown_command
 from bcclone.system.json_values import names_of
+from bcclone.system.output import PICTURE, check_output
 from bcclone.system.progress import Notify
 from bcclone.system.tensorflow_quietly import load_tensorflow, onednn_for_batches
 from bcclone.train.training_folder import START_NAME
@@ -57,6 +58,7 @@ def draw_pictures(subject: Subject, folder: Path, only: Collection[str] = ()) ->
             continue
         module, path = import_module(f"bcclone.pictures.plots.{plot.module}"), folder / f"{plot.name}.png"
         try:
+            check_output(path, PICTURE, force=True)
             getattr(module, f"plot_{plot.name.replace('-', '_')}")(subject, path)
             pictures[plot.name] = path
         except (NotDrawn, UserError) as error:
@@ -126,9 +128,8 @@ def draw_training(
         drawn = draw_all(PlotSettings(model, tuple(data), result.run / "plots"), open_if_store=open_if_store).drawn
         write_report(report, training_report(result, data, drawn))
     except Exception as error:
-        notify(
-            f"note: not all pictures could be drawn: {first_line(error)}; try: bcclone plots {model} {' '.join(data)}"
-        )
+        again = shown_command("plots", model, *data)
+        notify(f"note: not all pictures could be drawn: {first_line(error)}; try: {again}")
         return None
     return report
 

@@ -33,6 +33,7 @@ from bcclone.recording.files import LOG_NAME, ImageIndex
 from bcclone.recording.log import read_log
 from bcclone.system.arrays import Float32Array
 from bcclone.system.errors import UserError
+from bcclone.system.output import PICTURE, check_output
 
 _CROP_INCHES, _VIEWS_INCHES, _SHEETS_TITLE_INCHES = 3.0, 2.6, 0.4
 
@@ -84,6 +85,7 @@ class ExploredImage:
 
 def draw_image(file: ModelFile, image: Path, frame: Image, path: Path) -> ExploredImage:
     """Draw what a model sees in an image and what it answers into a PNG; frame: the image, RGB uint8 (160, 320, 3)."""
+    check_output(path, PICTURE, force=True)
     policy = Policy(file)
     was, recorded = _row_of(image)
 
