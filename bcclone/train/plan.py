@@ -3,9 +3,11 @@
 A `Worker` decides the plan: the process that trains alone, on one device, or the first of several.
 """
 
+import filecmp
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bcclone.dataset.sample_settings import TRAINING, VALIDATION
@@ -50,9 +52,14 @@ class Plan:
     result: TrainResult | None = None
 
     def __post_init__(self) -> None:
-        output, inputs = self.settings.output, inputs_of(self.settings)
-        for path, kind in ((output, MODEL), (settings_path(output), SETTINGS)):
-            check_output(path, kind, self.may_overwrite, inputs)
+        output, inputs, force = self.settings.output, inputs_of(self.settings), self.may_overwrite
+        check_output(output, MODEL, force, inputs)
+        check_output(path := settings_path(output), SETTINGS, force or self._is_own(path), inputs)
+
+    def _is_own(self, settings: Path) -> bool:
+        """Return whether a settings file is that of the resumed run."""
+        own = self.folder and self.folder.resolved
+        return bool(own and settings.is_file() and filecmp.cmp(settings, own, shallow=False))
 
     @property
     def may_overwrite(self) -> bool:

@@ -30,7 +30,7 @@ from bcclone.train.train_settings import RunFiles, TrainSettings, values_of
 from bcclone.train.training_state import Epoch, TrainResult, history_csv
 
 START_NAME = "start.h5"  # in a run folder: the model that the run began with
-_SETTINGS, _RESULT, _RESOLVED = "settings.json", "result.json", "settings.toml"
+_SETTINGS, _RESULT = "settings.json", "result.json"
 _GIT_SECONDS = 10
 
 
@@ -65,7 +65,7 @@ class RunFolder:
         self.path = path
         self.checkpoints = path / "checkpoints"
         self.model = path / "model.h5"
-        self.tensorboard = path / "tensorboard"
+        self.resolved, self.tensorboard = path / "settings.toml", path / "tensorboard"
         self._start = path / START_NAME
 
     @classmethod
@@ -148,7 +148,7 @@ class RunFolder:
         """
         (self.path / _RESULT).unlink(missing_ok=True)
         self._write_record(replace(self._record, settings=settings))
-        atomic.write_text(self.path / _RESOLVED, settings_as_text(settings))
+        atomic.write_text(self.resolved, settings_as_text(settings))
         path, described = self.path / "environment.json", dict(environment)
         kind, remedy = list[dict[str, Any]], "remove the file to continue without it"
         earlier = read_json(path, kind, "the environment of a run", remedy) if path.exists() else []
@@ -158,7 +158,7 @@ class RunFolder:
     def publish(self, output: Path, model: bytes) -> None:
         """Write the model to the output with a settings file, and record that the output is of this run."""
         atomic.write_bytes(output, model, follow=True)
-        atomic.write_bytes(settings_path(output), read_bytes(self.path / _RESOLVED, "json"))
+        atomic.write_bytes(settings_path(output), read_bytes(self.resolved, "json"))
         self._write_record(replace(self._record, published=hashlib.sha256(model).hexdigest()))
 
     def has_published(self, output: Path) -> bool:
