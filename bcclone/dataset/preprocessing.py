@@ -10,7 +10,7 @@ import os
 import threading
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, Self
 
@@ -56,8 +56,8 @@ class Preprocessing(Checked):
     camera frame; crop_top, crop_bottom: the rows of it that are kept, from crop_top up to but not including crop_bottom
     (None: to the last); crop_left, crop_right: the columns; interpolation: of INTERPOLATIONS; blur: rows and columns of
     the Gaussian kernel, 0 for none; order: the steps, "size color blur" if it is ""; scale: what is made of the values
-    0 to 255, as a text states it ("0..1", "mean 120 deviation 60"), "" if it is not stated. No file stores a scale: a
-    layer of the network applies it.
+    0 to 255, as a text states it ("0..1", "mean 120 deviation 60"), "" if it is not stated. A layer of the network
+    applies it, so no file stores it, and definitions that differ in it alone are equal.
     """
 
     width: int = setting(128, "width of the prepared image", SMALLEST_IMAGE, LARGEST_IMAGE)
@@ -72,7 +72,7 @@ class Preprocessing(Checked):
     interpolation: str = setting("linear", "how the image is resized", choices=INTERPOLATIONS)
     blur: int = setting(0, "Gaussian blur", 0, _WIDEST_BLUR)
     order: str = ""
-    scale: str = ""
+    scale: str = field(default="", compare=False)
 
     def validate(self) -> None:
         color, scale = color_named(self.color), scale_named(self.scale)
@@ -81,15 +81,15 @@ class Preprocessing(Checked):
         if self.blur and not self.blur % 2:
             raise ValueError(f"blur {self.blur}, expected the rows of a kernel, an odd number")
         canonical: dict[str, Any] = {"color": color, "scale": scale or ""}
-        for first, last, extent in (
-            ("crop_top", "crop_bottom", self.frame_height),
-            ("crop_left", "crop_right", self.frame_width),
+        for what, first, last, extent in (
+            ("rows", "crop_top", "crop_bottom", self.frame_height),
+            ("columns", "crop_left", "crop_right", self.frame_width),
         ):
             start, end = getattr(self, first), getattr(self, last)
             if end == extent:
                 canonical[last] = end = None
             if not 0 <= start < (extent if end is None else end) <= extent:
-                raise ValueError(f"{first} {start} and {last} {end}, expected 0 to {extent}, the smaller one first")
+                raise ValueError(f"{what} {start}-{end}, expected 0 to {extent} of the frame, the smaller number first")
         for name, value in canonical.items():  # equal definitions have equal hashes
             object.__setattr__(self, name, value)
         steps = [*self.steps]
@@ -215,11 +215,9 @@ class Preprocessing(Checked):
     def to_json(self) -> str:
         """Return the definition as JSON with sorted keys, the form that is stored and hashed.
 
-        Fields that older files lack are left out where they change nothing. Raises ValueError for one with a scale.
+        Fields that older files lack are left out where they change nothing, and so is the scale.
         """
-        if self.scale:
-            raise ValueError(f"a file stores pixels of 0 to 255, and a layer of the network the scale {self.scale}")
-        stored = asdict(self)
+        stored = asdict(self) | {"scale": ""}
         for each in fields(self):
             if each.name in _LATER_FIELDS and stored[each.name] == each.default:
                 del stored[each.name]

@@ -29,6 +29,7 @@ STEPS = ("size", "color", "blur")  # in this order where a text does not say
 INTERPOLATIONS = ("linear", "area", "nearest", "cubic")
 RAW, EACH_IMAGE = "raw", "mean and deviation"  # scales: 0 to 255, and to the mean 0 and the deviation 1 of each image
 _SPACES = ("YUV", "HSV", "HLS", "LAB", "GRAY")
+_COLORS = ("rgb", "bgr", "bgr-yuv", "greyscale", *map(str.lower, _SPACES))  # that a wrong word may mean
 
 _PAIR = r"(\d{1,4}) ?(?:%s) ?(\d{1,4})"
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)"
@@ -52,7 +53,7 @@ def fields_of(text: str) -> dict[str, Any]:
     for part in parts:
         fields = _fields_of_part(part)
         if not fields:
-            similar = did_you_mean(part, PRESETS)
+            similar = did_you_mean(part, [*PRESETS, *INTERPOLATIONS, *_COLORS])
             raise ValueError(
                 f"{shown(part)}, expected a preset ({', '.join(PRESETS)}), or parts such as rows 60-135, 200x66, YUV, "
                 f"blur 3, area, 0..1{similar and f'; {similar}'}"
@@ -120,9 +121,17 @@ def scale_named(text: str) -> str | None:
             return None
         return f"mean {_words(*means)} deviation {_words(*deviations)}"
     try:
-        scaling = scaling_of_text(text)
+        return scale_text(scaling_of_text(text))
     except ValueError:
         return None
+
+
+def scale_text(scaling: Scaling) -> str:
+    """Return the text of a scaling, one for all that compute the same: "0..1", "mean 1 2 3 deviation 4 5 6", RAW."""
+    if isinstance(scaling.scale, list):
+        pairs = [*zip(scaling.scale, scaling.offset, strict=True)]
+        means, deviations = [-offset / scale for scale, offset in pairs], [1 / scale for scale, _ in pairs]
+        return f"mean {_words(*means)} deviation {_words(*deviations)}"
     ends = f"{_words(scaling.offset)}..{_words(scaling.offset + 255 * scaling.scale)}"
     return RAW if ends == "0..255" else ends
 

@@ -125,6 +125,9 @@ def import_model(settings: ImportModelSettings, notify: Callable[[str], None] = 
             how = _clear_winner(candidates) if output else None
         if output:
             file = loaded.declared(how)
+            if settings.recording and settings.preprocess:
+                given = (file.preprocessing,)
+                candidates = find_preprocessing(loaded, settings.recording, notify, given)
             origin = {"keras_version": rebuilt.keras_version, "backend": rebuilt.backend, "notes": list(rebuilt.notes)}
             save_model(output, file.model, file.preprocessing, {"imported": origin})
     return ImportModelResult(
@@ -144,20 +147,26 @@ def import_model(settings: ImportModelSettings, notify: Callable[[str], None] = 
 
 
 def find_preprocessing(
-    model: "ForeignModel", recording: Path, notify: Callable[[str], None] = lambda line: None
+    model: "ForeignModel",
+    recording: Path,
+    notify: Callable[[str], None] = lambda line: None,
+    given: Sequence[Preprocessing] = (),
 ) -> tuple[Candidate, ...]:
     """Return the ways to prepare frames with which a model agrees best with a recording's steering, the best first.
 
-    Raises UserError for a recording that cannot be used, or whose steering never changes.
+    given: the ways to try, by default the usual ones that fit. Raises UserError for a recording that cannot be used, or
+    whose steering never changes.
     """
-    from bcclone.model.layer_kinds import scales_pixels
+    from bcclone.model.layer_kinds import scaling_layer
     from bcclone.model.model_file import with_scale
     from bcclone.model.recurrent import compile_call
 
     network, shape = model.rebuilt.model, model.input_shape
     windows, steering = _recorded(recording, shape[0] if len(shape) == 4 else 1)
-    scales = ("",) if scales_pixels(network) else _SCALES
-    calls = {scale: compile_call(with_scale(network, scale), None) for scale in scales}
+    scales = ("",) if scaling_layer(network) else _SCALES
+    usual = (replace(how, scale=scale) for how, scale in itertools.product(_plausible(shape[-3:]), scales))
+    ways = given or [*usual]
+    calls = {scale: compile_call(with_scale(network, scale), None) for scale in {how.scale for how in ways}}
 
     def tried(how: Preprocessing, rows: slice) -> Candidate:
         images = np.stack([[how.apply(frame) for frame in window] for window in windows[rows]])
@@ -167,7 +176,6 @@ def find_preprocessing(
         error = float(np.abs(answers - wanted).mean())
         return Candidate(how.describe(), round(correlation(answers, wanted) or 0.0, 4), round(error, 4))
 
-    ways = [replace(how, scale=scale) for how, scale in itertools.product(_plausible(shape[-3:]), scales)]
     notify(f"trying {len(ways)} ways to prepare the frames of {recording}")
     few = slice(0, None, max(len(windows) // _FEW, 1))
     with ProgressBar("trying", len(ways), "ways") as progress:

@@ -159,15 +159,15 @@ def is_for_training(name: str) -> bool:
     return name in _FOR_TRAINING or (name.startswith("Random") and name != "RandomCrop")
 
 
-def scales_pixels(model: keras.Model) -> bool:
-    """Return whether a layer scales or normalises the pixels before the first layer with weights."""
+def scaling_layer(model: keras.Model) -> Any:
+    """Return the first layer that scales or normalises the pixels before one with weights; None without."""
     inner = (
         each
         for layer in model.layers
         for each in (getattr(layer.layer, "layers", [layer.layer]) if hasattr(layer, "layer") else [layer])
     )
     first = next((each for each in inner if isinstance(each, _SCALING) or each.weights), None)
-    return isinstance(first, _SCALING)
+    return first if isinstance(first, _SCALING) else None
 
 
 def layer_kind(layer: keras.Layer) -> LayerKind:

@@ -19,18 +19,19 @@ from keras.src.legacy.saving import legacy_h5_format
 from bcclone.dataset.answer import OUTPUTS, Output
 from bcclone.dataset.framing import Framing
 from bcclone.dataset.preprocessing import Preprocessing, PreprocessingMismatch, preprocessing_of
-from bcclone.dataset.preprocessing_text import EACH_IMAGE, RAW, Scaling, scaling_of
+from bcclone.dataset.preprocessing_text import EACH_IMAGE, RAW, Scaling, scale_text, scaling_of
 from bcclone.model.keras_files import UnsupportedModel
 from bcclone.model.keras_files.rebuild import RebuiltModel, rebuild_model
 from bcclone.model.keras_files.stored import read_stored
-from bcclone.model.layer_kinds import scales_pixels
+from bcclone.model.layer_kinds import scaling_layer
 from bcclone.model.model_path import check_keras_path
 from bcclone.model.onnx_model import FRAMING, declared_preprocessing
-from bcclone.model.policy import SteeringCalibration, note
+from bcclone.model.policy import SteeringCalibration
 from bcclone.system.atomic import replacing
 from bcclone.system.codec import explained, from_text, parse_json, read_bytes
 from bcclone.system.errors import UserError
 from bcclone.system.json_values import from_json, names_of, to_json
+from bcclone.system.progress import note
 
 _PREPROCESSING, _HASH, _TRAINING = "bcclone_preprocessing", "bcclone_preprocessing_hash", "bcclone_training"
 _CALIBRATION = "bcclone_calibration"
@@ -76,8 +77,8 @@ class TrainingInfo:
 class ModelFile:
     """A loaded model, the preprocessing of its input, and how it was trained.
 
-    framing: how pictures of the camera that it drives with become frames, None for the simulator's; calibration: of its
-    steering for a car, None for the network's own.
+    preprocessing: with the scale that with_scale() gave the network; framing: how pictures of the camera that it drives
+    with become frames, None for the simulator's; calibration: of its steering for a car, None for the network's own.
     """
 
     model: keras.Model
@@ -95,6 +96,20 @@ class ModelFile:
     def outputs(self) -> tuple[Output, ...]:
         """Return what the network predicts, in the order of its numbers; the first is the steering."""
         return OUTPUTS[: self.model.output_shape[-1]]
+
+    def contradiction(self, given: Preprocessing | str) -> str:
+        """Return that another preprocessing is given than the file states, "" if it is the same; raises UserError."""
+        own = self.preprocessing
+        its = preprocessing_of(given, (own.width, own.height)) if isinstance(given, str) else given
+        scale = its.scale if its.scale in ("", EACH_IMAGE) else scale_text(scaling_of(its.scale))
+        if its == own and scale in ("", own.scale or RAW):
+            return ""
+        again = ", or import its old file again with it" if self.training.imported else ""
+        return (
+            f"states its own preprocessing, but a different one is given; leave out --preprocess{again}\n"
+            f"  of the file: {own.describe()}{'' if own.scale else ', which its own layers scale'}\n"
+            f"  given:       {its.describe()}"
+        )
 
 
 @dataclass(frozen=True)
@@ -123,17 +138,21 @@ class ForeignModel:
     def declared(self, how: Preprocessing | str | None) -> ModelFile:
         """Return the model with this preprocessing, as declared_preprocessing() takes it; its scale becomes a layer.
 
-        Warns of pixels that nothing scales. Raises UserError.
+        Warns of pixels that nothing scales, or that are scaled twice. Raises UserError.
         """
-        finding = f", or find it with a recording: bcclone import-model {self.path} --recording RECORDING"
-        taken = declared_preprocessing(self.path, how, self.input_shape, self.rebuilt.of_donkeycar, finding)
-        prepared = replace(taken, scale="")
-        if not (taken.scale or scales_pixels(self.rebuilt.model)):
+        network, layer = self.rebuilt.model, scaling_layer(self.rebuilt.model)
+        taken = declared_preprocessing(self.path, how, self.input_shape, self.rebuilt.pilot, bool(layer))
+        if not (taken.scale or layer):
             note(
                 f"{self.path}: no layer scales the pixels, which are 0 to 255; if its author divided them by 255, give "
-                f"--preprocess '{prepared.describe()}, 0..1', and if not, raw in place of 0..1"
+                f"--preprocess '{taken.describe()}, 0..1', and if not, raw in place of 0..1"
             )
-        return ModelFile(with_scale(self.rebuilt.model, taken.scale), prepared)
+        if taken.scale not in ("", RAW) and isinstance(layer, keras.layers.Rescaling | keras.layers.Lambda):
+            note(
+                f"{self.path}: its own layer {layer.name} scales the pixels again after {taken.scale}; leave that out "
+                f"of --preprocess, unless its author did both: '{replace(taken, scale='').describe()}'"
+            )
+        return _with_stated_scale(ModelFile(with_scale(network, taken.scale), taken))
 
 
 def with_scale(model: keras.Model, scale: str) -> keras.Model:
@@ -149,6 +168,17 @@ def with_scale(model: keras.Model, scale: str) -> keras.Model:
         layer = keras.layers.TimeDistributed(layer, name=_SCALE)
     image = keras.Input(model.input_shape[1:], dtype=model.inputs[0].dtype, name="frame")
     return keras.Sequential([image, layer, *model.layers], name=model.name)
+
+
+def _with_stated_scale(file: ModelFile) -> ModelFile:
+    """Return the model with the scale that its first layer is, RAW if none scales; "" for layers of its author."""
+    layer, scale = scaling_layer(file.model), ""
+    if not layer:
+        scale = RAW
+    elif layer.name == _SCALE:
+        is_each = isinstance(layer, keras.layers.LayerNormalization)
+        scale = EACH_IMAGE if is_each else scale_text(Scaling(layer.scale, layer.offset))
+    return replace(file, preprocessing=replace(file.preprocessing, scale=scale))
 
 
 def save_model(
@@ -251,7 +281,7 @@ def open_model(
             if "model_config" not in stored.texts:
                 stored = replace(stored, texts={**stored.texts, "model_config": _separate_config(path, config_path)})
             texts = stored.texts
-            own = _read_preprocessing(path, texts, given) if _PREPROCESSING in texts else None
+            own = _read_preprocessing(path, texts) if _PREPROCESSING in texts else None
             rebuilt = rebuild_model(stored, len(OUTPUTS) if own else 1, rescale)
         except UnsupportedModel as error:
             raise UserError(f"{path}: {error}; see {_DRIVABLE}") from None
@@ -266,6 +296,9 @@ def open_model(
         raise UserError(
             f"{path}: the network takes {rebuilt.model.input_shape}, its preprocessing makes {expected}; train it again"
         )
+    loaded = _with_stated_scale(loaded)
+    if given and (other := loaded.contradiction(given)):
+        raise UserError(f"{path}: {other}")
     return loaded
 
 
@@ -302,7 +335,7 @@ def _separate_config(path: Path, config_path: Path | None) -> str:
     return config if isinstance(config, str) else text.decode()  # often the JSON text was written as JSON again
 
 
-def _read_preprocessing(path: Path, texts: Mapping[str, str], given: Preprocessing | str | None) -> Preprocessing:
+def _read_preprocessing(path: Path, texts: Mapping[str, str]) -> Preprocessing:
     try:
         preprocessing = Preprocessing.from_json(texts[_PREPROCESSING])
     except PreprocessingMismatch as error:
@@ -312,12 +345,5 @@ def _read_preprocessing(path: Path, texts: Mapping[str, str], given: Preprocessi
             f"{path}: its preprocessing does not match its hash; train the model again:\n"
             f"  definition: {preprocessing.to_json()} (hash {preprocessing.digest})\n"
             f"  hash:       {texts.get(_HASH)}"
-        )
-    size = preprocessing.width, preprocessing.height
-    expected = preprocessing_of(given, size) if isinstance(given, str) else given
-    if expected and replace(expected, scale="") != preprocessing:
-        raise UserError(
-            f"{path}: states its own preprocessing, but a different one is given; leave out --preprocess\n"
-            f"  of the file: {preprocessing.describe()}\n  given:       {expected.describe()}"
         )
     return preprocessing

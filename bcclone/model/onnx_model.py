@@ -7,6 +7,7 @@ ONNX Runtime runs what a file says, so the content is checked before: plain oper
 """
 
 import math
+import shlex
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,16 +20,17 @@ from bcclone.dataset.answer import OUTPUTS, STEERING_NAME
 from bcclone.dataset.framing import Framing
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image
 from bcclone.dataset.preprocessing import PRESETS, Preprocessing, preprocessing_of
-from bcclone.dataset.preprocessing_text import EACH_IMAGE, RAW, scaling_of
-from bcclone.model.model_path import check_model_path
+from bcclone.dataset.preprocessing_text import EACH_IMAGE, scaling_of
+from bcclone.model.model_path import check_model_path, is_litert
 from bcclone.system.arrays import Float32Array
 from bcclone.system.codec import explained, from_text, read_bytes, whole_number
 from bcclone.system.errors import UserError, first_line, require_package
+from bcclone.system.progress import note
 
 SEQ_LENGTH = "bcclone_seq_length"  # in the metadata of a recurrent network: the frames of a window in its training
 FRAMING = "bcclone_framing"
 FRAME, STEERING = "frame", "steering"
-_OF_DONKEYCAR, _BINS = "img_in", 15  # the input of its pilots; bins of the steering of categorical ones
+BINS = 15  # of the steering, in categorical pilots of donkeycar
 _LONGEST_WINDOW, _LARGEST_STATE = 1000, 1 << 20
 _CONTROL_FLOW = {"If", "Loop", "Scan", "SequenceMap"}  # could run for ever
 _DIVISIONS = {"Div", "Mod"}
@@ -204,25 +206,39 @@ def _check_divisions(model: Any) -> None:
 # ---- the files of other programs
 
 
+def pilot_of(taken: str, numbers: int) -> str:
+    """Return the class of a pilot of donkeycar (parts/keras.py), "" for another network.
+
+    taken: the name of its input; numbers: how many it gives for the steering.
+    """
+    return ("KerasCategorical" if numbers == BINS else "KerasLinear") if "img_in" in taken else ""
+
+
 def declared_preprocessing(
-    path: Path, how: Preprocessing | str | None, shape: Sequence[int], of_donkeycar: bool, finding: str = ""
+    path: Path, how: Preprocessing | str | None, shape: Sequence[int], pilot: str, scales: bool
 ) -> Preprocessing:
     """Return how the frames of another program's model are prepared, which its file does not state.
 
-    how: a definition, or its text, in which the size may be missing; None for that of donkeycar; shape: rows, columns
-    and channels of the network's input, after the number of frames if it takes windows; finding: another way to find
-    it, for an error. Raises UserError when such images do not fit the network.
+    how: a definition, or its text, in which the size may be missing; None for that of donkeycar, whose pilot_of() this
+    is; shape: rows, columns and channels of the network's input, after the number of frames if it takes windows;
+    scales: whether a layer of its own scales the pixels. Raises UserError when such images do not fit the network.
     """
     *_, rows, columns, channels = shape
     colors = "GRAY" if channels == 1 else "RGB"
-    if how is None and of_donkeycar:
-        how = f"{colors}, 0..1"  # parts/keras.py and utils.normalize_image()
-    takes = f"its network takes {_extents(shape)}"
-    fitting = [name for name, preset in PRESETS.items() if preset.shape == (rows, columns, channels)]
-    examples = " or ".join(f"--preprocess {each}" for each in fitting or [f"'rows 60-140, {columns}x{rows}, {colors}'"])
-    remedy = f"give what it was trained with, such as {examples}"
+    if how is None and pilot:
+        how = f"{colors}, 0..1"  # utils.normalize_image()
+        note(f"{path}: a pilot of donkeycar ({pilot}); its pictures are prepared as {columns}x{rows}, {how}")
+    takes = f"its network takes {_extents(shape)} (rows x columns x channels)"
+    divided = "" if scales else ", 0..1"
+    fitting = {name: its for name, its in PRESETS.items() if its.shape == (rows, columns, channels)}
+    texts = [name if its.scale else name + divided for name, its in fitting.items() if not (scales and its.scale)]
+    examples = map(shlex.quote, texts or [f"rows 60-140, {columns}x{rows}, {colors}{divided}"])
+    remedy = f"give what it was trained with, such as --preprocess {' or --preprocess '.join(examples)}"
     if how is None:
-        raise UserError(f"{path}: does not state its preprocessing; {takes}; {remedy}{finding}")
+        search = f", or find it with a recording: bcclone import-model {path} --recording RECORDING"
+        raise UserError(
+            f"{path}: does not state its preprocessing; {takes}; {remedy}{'' if is_litert(path) else search}"
+        )
     taken = preprocessing_of(how, (columns, rows)) if isinstance(how, str) else how
     if taken.shape != (rows, columns, channels):
         raise UserError(f"{path}: {takes}, and {taken.describe()} makes {_extents(taken.shape)}; {remedy}")
@@ -230,16 +246,15 @@ def declared_preprocessing(
 
 
 def _extents(shape: Sequence[int]) -> str:
-    names = "rows, columns and channels" if len(shape) == 3 else "frames, rows, columns and channels"
-    return f"{names} {', '.join(map(str, shape))}"
+    return " x ".join(map(str, shape))
 
 
 class LiteRtModel:
     """A network of one picture in a LiteRT file, such as a pilot of donkeycar, ready to run on one core.
 
-    preprocessing: of its pictures, whose scale is applied here; of frames, 0 to 255, if the file takes such. Of several
-    outputs, the steering is the one that is called so, or the first by name, as donkeycar takes them; of 15 bins, it is
-    the place of the most probable one between -1 and 1.
+    preprocessing: of its pictures, whose scale is applied here. Of several outputs, the steering is the one that is
+    called so, or the first by name, as donkeycar takes them; of 15 bins, it is the place of the most probable one
+    between -1 and 1. Inputs and outputs may be whole numbers, as the file quantizes them.
     """
 
     framing, calibration = None, None
@@ -254,36 +269,39 @@ class LiteRtModel:
             raise UserError(f"{path}: has operators of TensorFlow itself, expected those of LiteRT; use the .h5 file")
         try:
             with warnings.catch_warnings(action="ignore"):  # that TensorFlow's own interpreter is old
-                interpreter = tf.lite.Interpreter(model_content=content, num_threads=1)
+                interpreter = self._interpreter = tf.lite.Interpreter(model_content=content, num_threads=1)
             interpreter.allocate_tensors()
-            (taken,), outputs = interpreter.get_input_details(), interpreter.get_output_details()
-            (_, rows, columns, channels), self._dtype = map(int, taken["shape"]), taken["dtype"]
-            names = {str(each["name"]): int(each["index"]) for each in outputs}
+            (self._input,), outputs = interpreter.get_input_details(), interpreter.get_output_details()
+            _, *shape = map(int, self._input["shape"])
+            rows, columns, channels = shape
+            named = {str(each["name"]): each for each in outputs}
             for name in [*interpreter.get_signature_list()][:1]:
                 named = interpreter.get_signature_runner(name).get_output_details()
-                names = {key: int(each["index"]) for key, each in named.items()}
         except (ValueError, RuntimeError, KeyError) as error:
             raise UserError(
                 f"{path}: not a LiteRT file of one picture that can be run: {first_line(error)}; use the .h5 or .keras "
                 "file that it was made from"
             ) from None
-        steering = [name for name in names if STEERING_NAME.search(name)]
-        self._name = steering[0] if len(steering) == 1 else min(names)
-        self._interpreter, self._taken, self._output = interpreter, taken["index"], names[self._name]
-        of_donkeycar = _OF_DONKEYCAR in taken["name"] or self._dtype == np.uint8  # whose pixels nothing scales
-        taken_as = declared_preprocessing(path, how, (rows, columns, channels), of_donkeycar)
-        if taken_as.scale == EACH_IMAGE:
-            raise UserError(f"{path}: its pixels cannot be scaled to the {EACH_IMAGE} of each image; use the .h5 file")
-        self.preprocessing = replace(taken_as, scale="")
-        scaling = scaling_of(taken_as.scale or RAW)
-        self._scale, self._offset = np.float32(scaling.scale), np.float32(scaling.offset)
+        steering = [name for name in named if STEERING_NAME.search(name)]
+        self._output = named[steering[0] if len(steering) == 1 else min(named)]
+        pilot = pilot_of(self._input["name"], math.prod(map(int, self._output["shape"])))
+        self.preprocessing = declared_preprocessing(path, how, shape, pilot, self._input["dtype"] != np.float32)
 
     def predict(self, images: Image) -> Float32Array:
         """Return the steering, (1, 1), for a prepared image, uint8 (1, height, width, channels)."""
-        values = images if self._dtype == np.uint8 else images.astype(np.float32) * self._scale + self._offset
-        self._interpreter.set_tensor(self._taken, values)
+        values, scale = images.astype(np.float32), self.preprocessing.scale
+        if scale == EACH_IMAGE:
+            values = (values - values.mean()) / max(values.std(), 1e-6)
+        elif scale:
+            values = values * np.float32(scaling_of(scale).scale) + np.float32(scaling_of(scale).offset)
+        (unit, zero), dtype = self._input["quantization"], self._input["dtype"]
+        if np.issubdtype(dtype, np.integer):
+            limits = np.iinfo(dtype)
+            values = np.rint(values / unit + zero if unit else values).clip(limits.min, limits.max)
+        self._interpreter.set_tensor(self._input["index"], values.astype(dtype))
         self._interpreter.invoke()
-        numbers = self._interpreter.get_tensor(self._output).reshape(-1)
-        if len(numbers) == _BINS:
-            return np.array([[np.argmax(numbers) * 2 / (_BINS - 1) - 1]], np.float32)
-        return np.asarray(numbers[:1], np.float32).reshape(1, 1)
+        numbers = self._interpreter.get_tensor(self._output["index"]).reshape(-1).astype(np.float32)
+        if len(numbers) == BINS:
+            return np.array([[np.argmax(numbers) * 2 / (BINS - 1) - 1]], np.float32)
+        unit, zero = self._output["quantization"]
+        return np.asarray((numbers[:1] - zero) * (unit or 1), np.float32).reshape(1, 1)

@@ -3,12 +3,10 @@
 An ONNX file needs no TensorFlow; a file of Keras or LiteRT loads it.
 """
 
-import logging
 import math
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,13 +21,13 @@ from bcclone.model.model_path import is_litert, is_onnx
 from bcclone.model.onnx_model import FRAME, LiteRtModel, OnnxModel
 from bcclone.system.arrays import Float32Array, Memory
 from bcclone.system.errors import UserError
+from bcclone.system.progress import note
 from bcclone.system.tensorflow_quietly import load_tensorflow
 
 if TYPE_CHECKING:
     from bcclone.model.model_file import ModelFile
     from bcclone.model.recurrent import TakeStep
 
-logger = logging.getLogger(__name__)
 _JUDGED = 20  # answers of a drive, after which it is said that most are no steering
 
 
@@ -75,9 +73,9 @@ class Policy:
             return ""
         causes = "frames that were prepared otherwise, or on steering in another unit, such as degrees"
         if self.model is not None:
-            from bcclone.model.layer_kinds import scales_pixels  # loads Keras
+            from bcclone.model.layer_kinds import scaling_layer  # loads Keras
 
-            if not scales_pixels(self.model):
+            if not scaling_layer(self.model):
                 causes = f"pixels / 255 (add 0..1 to --preprocess), {causes}"
         return f"{beyond} of {answers} answers are beyond -1 to 1, full steering: was it trained on {causes}?"
 
@@ -175,7 +173,10 @@ def load_policy(path: Path | str, preprocessing: Preprocessing | str | None = No
 
 
 def load_one_of_several(path: Path, preprocessing: str | None) -> Policy:
-    """Load a policy with a preprocessing that is only for those of the models that do not state their own."""
+    """Load a policy with a preprocessing that is only for those of the models that do not state their own.
+
+    Warns of one that states another.
+    """
     return load_policy(path) if is_onnx(path) else _load(path, None, preprocessing)
 
 
@@ -188,13 +189,11 @@ def _load(path: Path, expected: Preprocessing | str | None, otherwise: Preproces
     from bcclone.model.model_file import ModelFile, open_model
 
     loaded = open_model(path, expected)
-    return Policy(loaded if isinstance(loaded, ModelFile) else loaded.declared(otherwise), path)
-
-
-@cache
-def note(text: str) -> None:
-    """Warn of something once in this process."""
-    logger.warning("note: %s", text)
+    if not isinstance(loaded, ModelFile):
+        loaded = loaded.declared(otherwise)
+    elif otherwise and (other := loaded.contradiction(otherwise)):
+        note(f"{path}: {other}")
+    return Policy(loaded, path)
 
 
 # ---- the scale of a network's steering: what a number means on the road, and which steering of another car it is

@@ -1,8 +1,10 @@
 """Show progress on standard error: a bar on a terminal, otherwise a line every 30 seconds."""
 
+import logging
 import sys
 import time
 from collections.abc import Callable
+from functools import cache
 from typing import Any, Self
 
 from tqdm import tqdm
@@ -10,9 +12,16 @@ from tqdm import tqdm
 from bcclone.system.errors import printable
 
 Notify = Callable[[str], None]  # takes a line of text for the user
+logger = logging.getLogger(__name__)
 
 _SECONDS_BETWEEN_LINES = 30.0
 _LEAST_FRACTION = 0.001  # of the total, before the time left is shown
+
+
+@cache
+def note(text: str) -> None:
+    """Warn of something once in this process."""
+    logger.warning("note: %s", text)
 
 
 class ProgressBar:

@@ -63,6 +63,7 @@ AUTHORS = {  # --preprocess -> what the author's program does to a frame
     ),
     "course-66x200-yuv": lambda frame: cv2.resize(blurred_yuv(frame), (200, 66)) / 255,
     "mean and deviation": lambda frame: standardized(cv2.resize(frame, (64, 64))),
+    "64x64, raw": lambda frame: cv2.resize(frame, (64, 64)),
 }  # fmt: skip
 
 
@@ -75,8 +76,16 @@ def test_a_text_prepares_frames_as_the_author_did_and_is_stored(text, tmp_path):
     expected = float(model(values[np.newaxis])[0, 0])
     assert load_policy(tmp_path / "old.h5", text).answer(FRAME).steering == pytest.approx(expected, abs=1e-5)
     new = tmp_path / "new.h5"
-    assert result_of("import-model", tmp_path / "old.h5", "-o", new, "--preprocess", text)["model"] == str(new)
-    assert load_policy(new).answer(FRAME).steering == pytest.approx(expected, abs=1e-5)
+    imported = result_of("import-model", tmp_path / "old.h5", "-o", new, "--preprocess", text)
+    policy = load_policy(new)
+    assert policy.answer(FRAME).steering == pytest.approx(expected, abs=1e-5)
+    shown = policy.preprocessing.describe()
+    assert (imported["preprocessing"], shown.count("..") + shown.count("deviation") + shown.count("raw")) == (shown, 1)
+    for same in (text, shown, policy.preprocessing.describe().removesuffix(f", {policy.preprocessing.scale}")):
+        load_policy(new, same)
+    for other in ("-3..1", "raw" if "raw" not in text else "0..1", "mean 7 deviation 9", "mean and deviation")[:3]:
+        with pytest.raises(UserError, match="states its own preprocessing.*import its old file again"):
+            load_policy(new, f"{shown.removesuffix(f', {policy.preprocessing.scale}')}, {other}")
 
 
 @pytest.fixture
@@ -133,9 +142,14 @@ def test_a_drive_says_what_does_not_fit(way, tmp_path):
 
 def test_a_missing_or_unfit_preprocessing_is_refused_with_what_fits(tmp_path):
     network(64, 64, 3).save(tmp_path / "old.h5")
-    with pytest.raises(UserError, match=r"'rows 60-140, 64x64, RGB', or find it.*import-model .* --recording"):
+    with pytest.raises(UserError, match=r"'rows 60-140, 64x64, RGB, 0..1', or find it.*import-model .* --recording"):
         load_model_file(tmp_path / "old.h5")
-    with pytest.raises(UserError, match="64, 64, 3, and rows 60-135, 200x66, YUV makes .* 66, 200, 3; give .*64x64"):
+    network(66, 200, 3).save(tmp_path / "yuv.h5")
+    with pytest.raises(UserError, match=r"--preprocess 'nvidia-66x200-yuv, 0..1' or .* --preprocess course-66x200-yuv"):
+        load_model_file(tmp_path / "yuv.h5")
+    with pytest.raises(
+        UserError, match="64 x 64 x 3 .*, and rows 60-135, 200x66, YUV makes 66 x 200 x 3; give .*64x64"
+    ):
         load_model_file(tmp_path / "old.h5", "nvidia-66x200-yuv")
     with pytest.raises(UserError, match="--preprocess foo: 'foo', expected a preset"):
         load_model_file(tmp_path / "old.h5", "foo")
@@ -161,7 +175,12 @@ def test_the_preprocessing_is_found_with_a_recording(simulated_recording, tmp_pa
     assert "'rows 60-140, 40x20, HSV-S, 0..1'" in text
     new = tmp_path / "new.h5"
     written = result_of("import-model", tmp_path / "old.h5", "--recording", simulated_recording, "-o", new)
-    assert (written["model"], written["preprocessing"]) == (str(new), "rows 60-140, 40x20, HSV-S")
+    assert (written["model"], written["preprocessing"]) == (str(new), "rows 60-140, 40x20, HSV-S, 0..1")
+    words = "--recording", simulated_recording, "-o", new, "--force", "--preprocess"
+    judged = result_of("import-model", tmp_path / "old.h5", *words, "rows 60-140, HSV-S, 0..1")
+    assert judged["candidates"] == [best]
+    (worse,) = result_of("import-model", tmp_path / "old.h5", *words, "HSV-S, raw")["candidates"]
+    assert worse["correlation"] < best["correlation"]
     network(20, 40, 3).save(tmp_path / "untrained.h5")
     with pytest.raises(UserError, match="none is clearly the best.*\n.*--preprocess\n.* 'rows"):
         run_command(
@@ -298,12 +317,15 @@ def test_pilots_of_donkeycar_steer_pictures_of_a_tub_as_there(outputs, ending, u
         expected[f"{number}_cam"] = donkeycars(model, picture)
     path = tmp_path / f"pilot.{ending}"
     model.save(path)
-    result = result_of("predict", path, tub, "-o", tmp_path / "p.csv")
+    done = run_script("predict", path, tub, "-o", tmp_path / "p.csv", "--json")
+    kind = "KerasCategorical" if outputs == "categorical" else "KerasLinear"
+    assert f"a pilot of donkeycar ({kind}); its pictures are prepared as 160x120, RGB, 0..1" in done.stderr
+    result = json.loads(done.stdout)
     assert read_steering(tmp_path / "p.csv").steering == pytest.approx(expected, abs=1e-5)
     assert result["input_size"] == "160x120"
     new = tmp_path / "pilot-imported.h5"
     imported = result_of("import-model", path, "-o", new)
-    assert imported["preprocessing"] == "160x120, RGB"
+    assert imported["preprocessing"] == "160x120, RGB, 0..1"
     result_of("predict", new, tub, "-o", tmp_path / "p.csv", "--force")
     assert read_steering(tmp_path / "p.csv").steering == pytest.approx(expected, abs=1e-5)
 

@@ -18,6 +18,7 @@ from bcclone.model.keras_files.arguments import Shape, computed_by, dtype_of, re
 from bcclone.model.keras_files.stored import NamedArray, StoredModel, Weights
 from bcclone.model.keras_files.tree import Leaf, Nest, read_tree
 from bcclone.model.layer_kinds import KINDS, RECURRENT, is_for_training, layer_kind, normalize, stored_kind
+from bcclone.model.onnx_model import BINS, pilot_of
 from bcclone.system.codec import parse_json
 from bcclone.system.errors import shown
 
@@ -28,9 +29,8 @@ _ACTIVATION_LAYERS = {"ELU", "LeakyReLU", "ReLU"}  # without weights
 _NAME = re.compile(r"[A-Za-z][\w.-]{0,99}")
 _NORMALIZE = keras.saving.get_registered_name(normalize)
 _ADAPTED = ("mean", "variance", "count")  # the weights of a Normalization that was adapted to data
-# donkeycar (parts/keras.py): the input of its pilots, and outputs that are not the steering alone: probabilities of 15
-# bins from -1 to 1; steering and throttle
-_DONKEYCAR_INPUT, _DONKEYCAR_OUTPUTS = "img_in", {"angle_out": 15, "model_outputs": 2}
+# outputs of donkeycar's pilots that are not the steering alone: bins from -1 to 1; steering and throttle
+_OF_PILOTS = {"angle_out": BINS, "model_outputs": 2}
 _SHARPENED = 1 << 20  # what makes a softmax choose the most probable bin, as argmax does
 
 
@@ -47,7 +47,7 @@ class RebuiltLayer:
 class RebuiltModel:
     """A rebuilt network, its origin, and its layers.
 
-    notes: what was recognised or changed; of_donkeycar: whether it is a pilot of donkeycar.
+    notes: what was recognised or changed; pilot: of donkeycar, as pilot_of() names it.
     """
 
     model: keras.Model
@@ -55,7 +55,7 @@ class RebuiltModel:
     backend: str
     layers: tuple[RebuiltLayer, ...]
     notes: tuple[str, ...]
-    of_donkeycar: bool = False
+    pilot: str = ""
 
 
 def rebuild_model(stored: StoredModel, most_outputs: int = 1, rescale: Scaling | None = None) -> RebuiltModel:
@@ -78,11 +78,11 @@ def rebuild_model(stored: StoredModel, most_outputs: int = 1, rescale: Scaling |
     builder = _Builder(start, dtype, first, budget, rescale)
     for leaf in leaves:
         builder.add(leaf)
-    of_donkeycar = nest.nodes[0].name == _DONKEYCAR_INPUT
-    units = _DONKEYCAR_OUTPUTS.get(leaves[-1].name, 1) if of_donkeycar else 1
-    model = builder.finish(nest, max(most_outputs, units))
+    units = _OF_PILOTS.get(leaves[-1].name, 1)
+    pilot = pilot_of(nest.nodes[0].name, units)
+    model = builder.finish(nest, max(most_outputs, units) if pilot else most_outputs)
     assign_weights(nest, builder.rebuilt, stored, mirrored, first)
-    if of_donkeycar and model.output_shape[-1] > 1:
+    if pilot and model.output_shape[-1] > 1:
         model = _steering_of(model)
     notes = builder.notes
     if others := ", ".join(leaf.name for leaf in nest.left_out):
@@ -96,7 +96,7 @@ def rebuild_model(stored: StoredModel, most_outputs: int = 1, rescale: Scaling |
         names = leaf.kind, type(builder.rebuilt[leaf]).__name__
         layers.append(RebuiltLayer(leaf.name, *map(form.format, names)))
     return RebuiltModel(
-        model, stored.texts.get("keras_version", "unknown"), backend, tuple(layers), tuple(notes), of_donkeycar
+        model, stored.texts.get("keras_version", "unknown"), backend, tuple(layers), tuple(notes), pilot
     )
 
 
