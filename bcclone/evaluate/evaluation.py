@@ -32,6 +32,7 @@ from bcclone.system.json_values import names_of, to_json
 from bcclone.system.settings import option_words
 from bcclone.system.table import Table, TableColumn
 
+_MOST_FULL_STEERING = 0.5  # of the commands
 UNCERTAIN = "uncertain"  # cause of the event where a watch becomes uncertain
 
 Clock: TypeAlias = Callable[[], float]  # returns the time of the present frame, in seconds
@@ -117,7 +118,8 @@ class Evaluation:
     """The result of one simulated drive.
 
     latency: None in a suite, whose results are the same on each machine; trace: the driven line; watched: what a
-    monitor said of each frame, () without one; views: some of the frames, uint8 (160, 320, 3), none in a suite.
+    monitor said of each frame, () without one; views: some of the frames, uint8 (160, 320, 3), none in a suite;
+    full_steering: the fraction of the answers that were full steering.
     """
 
     score: Score
@@ -127,6 +129,17 @@ class Evaluation:
     events: tuple[DriveEvent, ...] = ()
     watched: tuple[WatchedFrame, ...] = ()
     views: tuple[Image, ...] = ()
+    full_steering: float = 0.0
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know, whatever the score is."""
+        if self.full_steering <= _MOST_FULL_STEERING:
+            return ()
+        return (
+            f"full steering in {100 * self.full_steering:.0f} % of the answers, which no model that drives gives: are "
+            "its frames prepared as in its training, such as pixels / 255 (0..1 in --preprocess)?",
+        )
 
     @property
     def rank(self) -> tuple[float, ...]:
@@ -142,7 +155,8 @@ class Evaluation:
 
     def figures(self) -> dict[str, Any]:
         latency = {"request_to_steer_ms": to_json(self.latency)} if self.latency else {}
-        return {**to_json(self.score), **latency, **uncertainty_figures(self.watched)}
+        notes = {"notes": list(self.notes)} if self.notes else {}
+        return {**to_json(self.score), **latency, **uncertainty_figures(self.watched), **notes}
 
     def table(self, settings: EvaluateSettings) -> Table:
         """Return the figures in words. settings: of the drive."""
@@ -162,7 +176,8 @@ class Evaluation:
         if self.watched:
             described = WatchFigures.of(self.watched).describe()
             rows["monitor"] = f"{described}; uncertain: {settings.speed.when_uncertain}"
-        return Table([TableColumn("figure"), TableColumn("value")], [*rows.items(), ("ended", score.ended)])
+        last = [("ended", score.ended), *(("note", note) for note in self.notes)]
+        return Table([TableColumn("figure"), TableColumn("value")], [*rows.items(), *last])
 
 
 def evaluate(model: Path | str, settings: EvaluateSettings | None = None, watch: WatchFile | None = None) -> Evaluation:
@@ -254,4 +269,5 @@ def _evaluation(
         events=tuple(world.scorer.events),
         watched=tuple(watched),
         views=tuple(world.views),
+        full_steering=round(world.scorer.full_steering, 4),
     )

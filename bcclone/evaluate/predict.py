@@ -243,7 +243,10 @@ def read_labels(path: Path, column: str = "") -> FrameSteering:
     """Read labels as read_steering(), or from the log of a recording, given by its folder or by itself."""
     if not (path.is_dir() or is_recording(path)):
         return read_steering(path, column)
-    log = find_log(str(path))
+    try:
+        log = find_log(str(path))
+    except UserError as error:
+        raise UserError(f"{error}; an import renames the images: predict those of NAME, and score them with it") from None
     rows = read_log(log).rows
     names = (PurePath(name).stem for name in rows["center"])
     return FrameSteering(log, dict(zip(names, map(float, rows["steering"]), strict=True)))

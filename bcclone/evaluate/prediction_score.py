@@ -238,9 +238,10 @@ def match(predictions: FrameSteering, labels: FrameSteering, settings: ScoreSett
     ids = [one for one in labels.steering if one in predictions.steering]
     if not ids:
         first, other = next(iter(predictions.steering)), next(iter(labels.steering))
+        remedy = f"; predict those of {labels.path.parent}" if is_recording(labels.path) else ""
         raise UserError(
             f"{predictions.path}: none of its frames is in {labels.path}; its first frame_id is {shown(first)}, theirs "
-            f"{shown(other)}; expected the same names in both"
+            f"{shown(other)}; expected the same names in both{remedy}"
         )
     seconds = seconds_of(ids)
     if seconds is None and settings.rate:

@@ -119,6 +119,9 @@ class SuiteResult:
             lines.append(
                 "recordings: off: interventions at the largest deviation; rms: deviation from the recorded drive, m"
             )
+        for name in self.models:
+            if noted := [row for row, drives in self.drives.items() if drives[name].notes]:
+                lines.append(f"{name} in {', '.join(noted)}: {self.drives[noted[0]][name].notes[0]}")
         if len(self.models) > 1:
             lines.append(f"{_BEST} best of its row: complete, then more autonomy, then nearer to the line")
         return lines

@@ -128,6 +128,11 @@ class Scorer:
         """Add a steering command, -1 to 1."""
         self._steering.append(steering)
 
+    @property
+    def full_steering(self) -> float:
+        """Return the fraction of the commands that were full steering."""
+        return float(np.mean(np.abs(self._steering) > 0.999)) if self._steering else 0.0
+
     def add_failure(self, x: float, z: float, cause: str) -> None:
         """Add the intervention that ends a drive before its goal."""
         self.interventions.append(Intervention(x, z, self._distance_m))

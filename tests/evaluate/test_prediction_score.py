@@ -77,6 +77,16 @@ def test_an_option_of_a_table_is_refused_for_a_recording(tmp_path):
         run_command("score", tmp_path / "p.csv", recording, "--rate", 20)
 
 
+def test_labels_of_a_tub_are_those_of_its_import_whose_frames_have_other_names(tmp_path):
+    recording = make_recording(tmp_path / "recording")
+    write_steering(tmp_path / "p.csv", {"1_cam_image_array_": 0.1})
+    with pytest.raises(UserError, match="none of its frames is in .*; predict those of .*recording"):
+        run_command("score", tmp_path / "p.csv", recording)
+    (tmp_path / "tub").mkdir()
+    with pytest.raises(UserError, match="bcclone import .*tub -o recordings/NAME; .* predict those of NAME"):
+        run_command("score", tmp_path / "p.csv", tmp_path / "tub")
+
+
 def test_noise_is_smoothed_in_time_or_without_times_over_nine_frames():
     labels = road()
     noisy = labels + np.random.default_rng(0).normal(0, 0.2, len(labels))

@@ -61,7 +61,7 @@ REFUSALS = [
         "200x66",
         "--preprocess",
     ),
-    refusal(foreign, "old.h5", "66, 200, 3", "--preprocess nvidia-66x200-yuv"),
+    refusal(foreign, "old.h5", "66 x 200 x 3", "--preprocess nvidia-66x200-yuv"),
     refusal(lambda: build_network(network="lstm"), "--network lstm", "--seq-length"),
     refusal(branched, "input_layer", "expected Conv2D"),
 ]

@@ -3,6 +3,7 @@
 import io
 import json
 import pickle
+import re
 import zipfile
 
 import cv2
@@ -136,6 +137,11 @@ def test_a_drive_says_what_does_not_fit(way, tmp_path):
     network(66, 200, 3, gain=0.5).save(tmp_path / "old.h5")
     words = "--preprocess", "nvidia-66x200-yuv", "--laps", "0.04", *way
     done = run_script("evaluate", tmp_path / "old.h5", *words)
+    assert re.search(r"full steering in \d+ % of the answers", done.stdout)
+    if way:
+        assert "full steering in" in result_of("evaluate", tmp_path / "old.h5", *words, "--quiet")["notes"][0]
+        words = "--preprocess", words[1], "--laps", "0.01", "--rows", "lake-30", "--jobs", "1"
+        assert "old in lake-30: full steering" in run_script("suite", tmp_path / "old.h5", *words).stdout
     assert "no layer scales the pixels" in done.stderr
     assert "answers are beyond -1 to 1, full steering: was it trained on pixels / 255" in done.stderr
 
