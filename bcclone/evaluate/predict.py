@@ -246,7 +246,9 @@ def read_labels(path: Path, column: str = "") -> FrameSteering:
     try:
         log = find_log(str(path))
     except UserError as error:
-        raise UserError(f"{error}; an import renames the images: predict those of NAME, and score them with it") from None
+        raise UserError(
+            f"{error}; an import renames the images: predict those of NAME, and score them with it"
+        ) from None
     rows = read_log(log).rows
     names = (PurePath(name).stem for name in rows["center"])
     return FrameSteering(log, dict(zip(names, map(float, rows["steering"]), strict=True)))

@@ -114,6 +114,9 @@ def test_pixels_that_nothing_scales_are_said_and_no_answer_is_beyond_full_steeri
     done = run_script("predict", *words, "nvidia-66x200-yuv, 0..1", "--force")
     assert ("note" in done.stderr, json.loads(done.stdout)["clipped"]) == (False, 0)
     assert run_script("predict", *words, "nvidia-66x200-yuv, raw", "--force").stderr.count("no layer scales") == 0
+    network(66, 200, 3, first=[layers.Rescaling(1 / 255)]).save(unscaled)
+    twice = "its own layer rescaling.* scales the pixels again after 0..1; leave that out.*'rows 60-135, 200x66, YUV'"
+    assert re.search(twice, run_script("predict", *words, "nvidia-66x200-yuv, 0..1", "--force").stderr)
 
 
 def test_predictions_that_no_car_can_steer_are_said_and_against_a_recording_scored_as_full_steering(tmp_path):
@@ -346,18 +349,23 @@ def test_a_pilot_and_a_model_of_ours_are_replayed_side_by_side(untrained_model, 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("outputs", ["linear", "categorical"])
+@pytest.mark.parametrize("outputs", ["linear", "categorical", "int8", "uint8"])
 def test_a_pilot_in_a_litert_file_steers_as_the_one_of_keras(outputs, tmp_path):
-    tub, model = tmp_path / "tub", pilot(outputs)
+    is_whole = "int8" in outputs
+    tub, model = tmp_path / "tub", pilot("linear" if is_whole else outputs)
     tub.mkdir()
     picture = np.random.default_rng(3).integers(0, 256, (120, 160, 3), dtype=np.uint8)
     PIL.Image.fromarray(picture).save(tub / "1.png")
     model.export(tmp_path / "saved", verbose=False)
     converter = tf.lite.TFLiteConverter.from_saved_model(str(tmp_path / "saved"))
+    if is_whole:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.representative_dataset = lambda: ([(picture / np.float32(255))[np.newaxis] * x] for x in (0.2, 1))
+        converter.inference_input_type = converter.inference_output_type = getattr(tf, outputs)
     (tmp_path / "pilot.tflite").write_bytes(converter.convert())
     result_of("predict", tmp_path / "pilot.tflite", tub, "-o", tmp_path / "p.csv")
     steering = read_steering(tmp_path / "p.csv").steering["1"]
-    assert steering == pytest.approx(donkeycars(model, picture), abs=1e-5)
+    assert steering == pytest.approx(donkeycars(model, picture), abs=0.02 if is_whole else 1e-5)
     with pytest.raises(UserError, match="no longer a network of Keras"):
         run_command("import-model", tmp_path / "pilot.tflite", "-o", tmp_path / "new.h5")
 
