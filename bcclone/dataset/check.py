@@ -160,7 +160,7 @@ def _check_log(path: Location) -> RecordingReport:
             frames = dict[str, Image | None]()
             for camera in filter(row.get, CAMERAS):
                 frames[camera], reason = try_frame(index.find(row[camera]))
-                reasons += [f"row {row['line']}: image {row[camera]}{reason}"] if reason else []
+                reasons += [f"line {row['line']}: image {row[camera]}{reason}"] if reason else []
             figures.add(frames)
             progress.advance(1)
     missing, frozen = sum(reason.endswith(MISSING) for reason in reasons), int(figures.frozen.sum())

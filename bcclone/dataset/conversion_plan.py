@@ -44,7 +44,7 @@ class Skip:
     reason: str
 
     def __str__(self) -> str:
-        return f"{self.file}, row {self.row}: {self.reason}"
+        return f"{self.file}, line {self.row}: {self.reason}"
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ class ConversionPlan:
             path = self.recordings[0].path
             raise UserError(
                 f"{path}: none of the {self.images_named} images can be used; looked in "
-                f"{', '.join(map(str, ImageIndex(path).folders))}; the last: row {skips[-1].row}, {skips[-1].reason}; "
+                f"{', '.join(map(str, ImageIndex(path).folders))}; the last: line {skips[-1].row}, {skips[-1].reason}; "
                 f"{imports or 'copy the images into one of these folders'}"
             )
         if max(bad_rows / self.rows_read, bad_images / self.images_named) > MAX_SKIPPED and not allowed:

@@ -166,15 +166,21 @@ def _matches(pattern: str) -> Iterator[str]:
     if any_depth is None:
         yield from glob.glob(pattern)  # noqa: PTH207 the pattern may begin at any root
         return
+    for folder, _ in walk_once(glob.glob(pattern[: any_depth.start()] or ".")):  # noqa: PTH207
+        yield from _matches(f"{glob.escape(folder)}/{pattern[any_depth.end() :]}")
+
+
+def walk_once(tops: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
+    """Yield each folder in these, and the names of its files; links are followed, hidden folders are not entered."""
     entered: set[tuple[int, int]] = set()
-    for top in glob.glob(pattern[: any_depth.start()] or "."):  # noqa: PTH207
-        for folder, names, _ in os.walk(top, followlinks=True):
+    for top in tops:
+        for folder, folders, files in os.walk(top, followlinks=True):
             status = Path(folder).stat()
             is_new = (status.st_dev, status.st_ino) not in entered
             entered.add((status.st_dev, status.st_ino))
-            names[:] = sorted(name for name in names if is_new and not name.startswith("."))
+            folders[:] = sorted(name for name in folders if is_new and not name.startswith("."))
             if is_new:
-                yield from _matches(f"{glob.escape(folder)}/{pattern[any_depth.end() :]}")
+                yield folder, files
 
 
 def _logs_of(path: Location) -> list[Location]:

@@ -5,6 +5,7 @@ In: the path of a log. Out: a `Log`: its dialect, usable rows, bad rows with rea
 Standard logs are parsed by one regular expression; the others line by line, which is several times slower.
 """
 
+import math
 import re
 import shlex
 from collections.abc import Iterator, Sequence
@@ -42,6 +43,10 @@ from bcclone.system.location import Location
 EPISODE_GAP_MS = 1000
 _LINES = 10_000_000  # at most
 _LINES_AT_ONCE = 100_000
+_STATED_UNIT = re.compile(r"steer[^,;\t|]*(?:deg|rad|°)", re.IGNORECASE)
+# rows with a steering beyond -1 to 1 that are no accident: number, and share of the rows that steer
+_FEWEST_BEYOND, _SHARE_BEYOND = 5, 0.1
+_FULL_DEGREES, _LARGEST_RADIANS, _LARGEST_ANGLE = 25.0, 10.0, 1000.0  # the last two of a steering wheel
 
 _STANDARD_IMAGE = r'(?:[^",;\t]*[/\\])?({}_\d[^",;\t/\\]*(?i:\.jpe?g))'
 _STANDARD_LINE = re.compile(
@@ -56,6 +61,9 @@ _OTHER_FILES = {
     rb"version https://git-lfs": "a git-LFS pointer, not the data; fetch the data with: git lfs pull",
     rb"\x89HDF": "an HDF5 file, expected a recording; training takes recordings alone, or one store: "
     "bcclone model {path}; a model drives: bcclone drive {path}",
+    rb"(?s)PK\x03\x04.{26}(?:\[Content_Types|_rels/|docProps/|xl/|mimetypeapplication/vnd\.oasis)|\xd0\xcf\x11\xe0": (
+        "a workbook; save its sheet as CSV, and name that file"
+    ),
     rb"(?s)PK\x03\x04|\x1f\x8b|Rar!|7z\xbc\xaf|.{257}ustar": "an archive; unpack it, and name the folder that it holds",
     rb"\xff\xd8\xff|\x89PNG": "a picture; name the folder of its recording, or make one of pictures and a table: "
     "bcclone import {folder} -o recordings/NAME",
@@ -72,11 +80,11 @@ class ForeignLog(UserError):
     options: of the command that imports it, if it may be a table of another program, for the message.
     """
 
-    def __init__(self, path: Location, reason: str, empty: bool = False, options: str = "") -> None:
-        if options:
+    def __init__(self, path: Location, reason: str, empty: bool = False, options: str | None = None) -> None:
+        if options is not None:
             reason += (
                 "; a table of another program, with pictures beside it, becomes a recording with: bcclone import "
-                f"{shlex.quote(str(path))} -o recordings/NAME {options} (or deg, rad: that of its steering)"
+                f"{shlex.quote(str(path))} -o recordings/NAME{options}"
             )
         super().__init__(f"{path}: not a log of the simulator: {reason}", exit_code=1 if empty else 2)
         self.reason = reason
@@ -212,12 +220,13 @@ def _read_line_by_line(path: Location, lines: list[str]) -> _Read:
     bad: list[BadRow] = []
     split = list(_split_lines(path, lines, first if header else "", bad))
     named = header or (bad and "image path" in bad[0].reason)
-    options = f"{'' if named else '--steering-column 4 '}--unit ratio"
+    options = f"{'' if named else ' --steering-column 4'}{_unit_option(first)}"
     if not split:
         if not bad:
             raise ForeignLog(path, f"it has a header and no rows, expected rows of {COLUMNS}", empty=header)
         begins = first.strip()[:60]
-        raise ForeignLog(path, f"row {bad[0].row}: {bad[0].reason} (the file begins with {begins!r})", options=options)
+        raise ForeignLog(path, f"line {bad[0].row}: {bad[0].reason} (the file begins with {begins!r})", options=options)
+    _check_unit(path, split)
     # commas are both separators and decimal marks, without spaces that distinguish them
     with_points = sum(one.has_points and len(one.numbers) > 4 for one in split)
     bare_commas = sum(one.has_bare_commas for one in split) > with_points
@@ -234,10 +243,34 @@ def _read_line_by_line(path: Location, lines: list[str]) -> _Read:
     bad.sort(key=lambda one: one.row)
     if not rows:
         raise ForeignLog(
-            path, f"no row can be used; the first bad one is row {bad[0].row}: {bad[0].reason}", options=options
+            path, f"no row can be used; the first bad one is line {bad[0].row}: {bad[0].reason}", options=options
         )
     table = pd.DataFrame({column.name: [getattr(row, column.name) for row in rows] for column in fields(LogRow)})
     return dialect, table, tuple(bad)
+
+
+def _unit_option(header: str) -> str:
+    """Return the option of bcclone import for the unit of the steering, where the name of its column has none."""
+    return "" if _STATED_UNIT.search(header) else " --unit ratio (or deg, rad: that of its steering)"
+
+
+def _check_unit(path: Location, split: list[Fields]) -> None:
+    """Raise ForeignLog for a steering in another unit than -1 to 1, of which only values about 0 would be read."""
+    written = [with_decimal_point(one.numbers[0]) for one in split if not one.has_bare_commas]
+    steering = [abs(float(number)) for number in written if NUMBER.fullmatch(number)]
+    beyond = [value for value in steering if 1 + ROUNDING < value <= _LARGEST_ANGLE]
+    if len(beyond) < max(_FEWEST_BEYOND, _SHARE_BEYOND * sum(value > 0 for value in steering)):
+        return
+    most, unit, options = max(beyond), "degrees", " --unit deg"
+    if most <= _LARGEST_RADIANS:
+        unit, options = "degrees or radians", " --unit deg (or rad)"
+    elif (full := math.ceil(most / (1 + ROUNDING))) > _FULL_DEGREES:
+        options += f" --max-degrees {full} (or, of a steering wheel, --steering-ratio 15)"
+    raise ForeignLog(
+        path,
+        f"the steering of {len(beyond)} of {len(split)} rows is beyond -1 to 1, the greatest is {most:g}, as in {unit}",
+        options=options,
+    )
 
 
 def _split_lines(path: Location, lines: list[str], header: str, bad: list[BadRow]) -> Iterator[Fields]:
@@ -252,9 +285,8 @@ def _split_lines(path: Location, lines: list[str], header: str, bad: list[BadRow
             yield split_line(number, text)
         except RowError as error:
             if contradiction := header_error(text):
-                raise ForeignLog(
-                    path, f"row {number}: its header has {contradiction}", options="--unit ratio"
-                ) from None
+                reason = f"line {number}: its header has {contradiction}"
+                raise ForeignLog(path, reason, options=_unit_option(text)) from None
             if text != header and not is_known_header(text):
                 bad.append(BadRow(number, str(error)))
 

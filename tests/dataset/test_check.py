@@ -56,7 +56,7 @@ def test_check_counts_the_faults_and_changes_nothing(recording):
     assert (images["missing"], images["corrupt"], images["orphans"]) == (1, 3, 1)
     assert (images["frozen"], images["duplicates"]) == (1, 1)
     text = run_script("preprocess.py", recording, "--check", code=1).stdout
-    assert "row 11: image" in text
+    assert "line 11: image" in text
     assert "exactly zero" in text
     assert "####" in text
     assert sorted(path.stat().st_mtime_ns for path in recording.rglob("*")) == before

@@ -38,18 +38,18 @@ def answers(text):
 
 
 REFUSALS = [
-    refusal(lambda: log(f"{ROW}{SPEED_FIRST}\n{ROW}"), "row 2", "'speed'", "column 5", "7", IMPORT, code=2),
-    refusal(lambda: log(f"{IN_KMH}\n{ROW}"), "driving_log.csv", "row 1", "'speed (km/h)'", "mph", IMPORT, code=2),
-    refusal(lambda: log("image_path,steering_angle\na.jpg,0.1\n"), "row 2", "left camera", IMPORT, "--unit", code=2),
-    refusal(lambda: log("c.jpg,l.jpg,r.jpg,0.1\n"), "row 1", "4 columns", IMPORT, "--steering-column 4", code=2),
+    refusal(lambda: log(f"{ROW}{SPEED_FIRST}\n{ROW}"), "line 2", "'speed'", "column 5", "7", IMPORT, code=2),
+    refusal(lambda: log(f"{IN_KMH}\n{ROW}"), "driving_log.csv", "line 1", "'speed (km/h)'", "mph", IMPORT, code=2),
+    refusal(lambda: log("image_path,steering_angle\na.jpg,0.1\n"), "line 2", "left camera", IMPORT, "--unit", code=2),
+    refusal(lambda: log("c.jpg,l.jpg,r.jpg,0.1\n"), "line 1", "4 columns", IMPORT, "--steering-column 4", code=2),
     refusal(lambda: log("PK\3\4"), "driving_log.csv", "archive", "unpack", code=2),
     refusal(lambda: log('{"records": []}'), "bcclone import FOLDER -o", code=2),
     refusal(lambda: log("\0\0\0 ftypisom"), "video", IMPORT, code=2),
     refusal(default_inputs, "RECORDING", "driving_log.csv", "bcclone simulate record recordings/lake", code=2),
     refusal(folders_too_high, "deep: no driving_log.csv", "deep/runs/one/driving_log.csv"),
     refusal(several_recordings, "*/", "2 recordings", "one/driving_log.csv"),
-    refusal(lambda: log("1,2\n3,4\n"), "driving_log.csv", "row 1", "center camera", "1,2", code=2),
-    refusal(lambda: log(ROW.replace(",30", ",fast")), "driving_log.csv", "row 1", "speed", "fast", code=2),
+    refusal(lambda: log("1,2\n3,4\n"), "driving_log.csv", "line 1", "center camera", "1,2", code=2),
+    refusal(lambda: log(ROW.replace(",30", ",fast")), "driving_log.csv", "line 1", "speed", "fast", code=2),
     refusal(lambda: time_of("a.jpg"), "a.jpg", "center_yyyy_MM_dd_HH_mm_ss_fff.jpg", by=(RowError,)),
     refusal(
         lambda: answers(b"image,request_to_steer_ms\na.jpg,slow\n"),

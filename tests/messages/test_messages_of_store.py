@@ -56,8 +56,8 @@ def of_many_bad_rows():
 REFUSALS = [
     refusal(existing, "data.h5", "--force", "--add", "-o"),
     refusal(over_a_recording, "rec/driving_log.csv", "is no store", "another name"),
-    refusal(of_no_images, "rec/driving_log.csv", "3 images", "rec/IMG", "row 3", "image 2026", "missing"),
-    refusal(of_many_bad_rows, "3 rows", "5%", "rec/driving_log.csv, row 4", "25", "-1 to 1", "--allow-skips"),
+    refusal(of_no_images, "rec/driving_log.csv", "3 images", "rec/IMG", "line 3", "image 2026", "missing"),
+    refusal(of_many_bad_rows, "3 rows", "5%", "rec/driving_log.csv, line 4", "25", "-1 to 1", "--allow-skips"),
     refusal(lambda: convert(PreprocessSettings(("rec",), "memory://laps")), "memory://laps", "local path", "-o"),
     refusal(lambda: Store(PLACE), "data.h5", "no such store", "bcclone preprocess RECORDING... -o data.h5"),
     refusal(unreadable, "data.h5", "permission"),

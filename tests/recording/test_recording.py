@@ -218,7 +218,7 @@ BAD = {
 def test_a_log_without_a_usable_row_is_refused_with_its_first_bad_row_or_its_size(tmp_path):
     first, second, third = log_lines()
     lines = [first.replace(",0,1,0,30.19016", ",5,1,0,30"), second.rsplit(",", 2)[0], third.replace(",1,", ",7,", 1)]
-    with pytest.raises(ForeignLog, match="first bad one is row 1: steering is 5"):
+    with pytest.raises(ForeignLog, match="first bad one is line 1: steering is 5"):
         read_log(write(tmp_path, lines))
     with pytest.raises(UserError, match=r"10000004 lines, expected at most 10000000; divide it"):
         read_log(write(tmp_path, [*log_lines(), "\n" * 10_000_000]))

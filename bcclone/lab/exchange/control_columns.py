@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from bcclone.lab.exchange.foreign_table import (
     unit_in_name,
 )
 from bcclone.lab.exchange.left_out import Findings
-from bcclone.recording.row import RANGES, ROUNDING, RowError
+from bcclone.recording.row import CAMERAS, RANGES, ROUNDING, RowError
 from bcclone.system.codec import number
 from bcclone.system.errors import UserError
 
@@ -39,21 +39,26 @@ _SPEED_ENDINGS = {
 _FITS: Mapping[str, Callable[[str], object]] = {  # number of a recording -> whether a column with a plain name holds it
     "steering": is_steering,
     "throttle": re.compile(r"throttle|^gas(_|$)|^accelerator(_|$)").search,
-    "brake": re.compile(r"^brake(_|$)").search,
+    "brake": re.compile(r"^(brake|break)(_|$)").search,
     "speed_mph": re.compile(
         rf"((vehicle|car|ego|cruising)_)?(speed|velocity)(_({'|'.join(_SPEED_ENDINGS)}))?"
     ).fullmatch,
 }
+_OF_SIMULATOR = {*CAMERAS, "throttle", "speed"}  # plain names in its log, whose speed is in mph
 _FULL = RANGES["steering"][1]
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of numbers. name: by which it is found; feature, place: the list that holds it, and where in it."""
+    """A column of numbers.
+
+    name: by which it is found; feature, place: the list that holds it, and where in it; shown: as messages list it.
+    """
 
     name: str
     feature: str = ""
     place: int = 0
+    shown: str = ""
 
     @property
     def full(self) -> str:
@@ -65,13 +70,14 @@ class Column:
 class Controls:
     """The columns of steering, throttle, brake and speed, by the names of NUMBERS, and how to convert their values.
 
-    factor: makes the steering -1 to 1, right positive; words: column, unit and side of the steering.
+    factor: makes the steering -1 to 1, right positive; words: column, unit and side of the steering; speed_unit: one of
+    MPH_OF.
     """
 
     columns: Mapping[str, Column]
     factor: float
     words: str
-    speed_factor: float = 1.0
+    speed_unit: str
 
     def converted(self, values: Mapping[str, Any]) -> dict[str, float]:
         """Return the numbers of a row, given those of the source by the names of NUMBERS; raises ValueError."""
@@ -82,7 +88,7 @@ class Controls:
                 raise RowError(f"steering {numbers['steering']:g} is {steering:g} of full steering, expected -1 to 1")
             numbers["steering"] = min(max(steering, -_FULL), _FULL) + 0.0
         if "speed_mph" in numbers:
-            numbers["speed_mph"] *= self.speed_factor
+            numbers["speed_mph"] *= MPH_OF[self.speed_unit]
         return numbers
 
     def check_steering(self, values: Sequence[float], place: Path, settings: ImportSettings) -> None:
@@ -126,27 +132,23 @@ def find_controls(
         if len(fitting) == 1:
             chosen[name] = fitting[0]
         elif asked or name == "steering":
-            reason = f"no column {asked[:60]!r}" if asked else "no column is called so"
+            reason = f"no column {asked[:60]!r}" if asked else f"no column is called {short}, or alike"
             reason = "several columns may be it" if fitting else reason
-            listed = [each.full for each in fitting or columns]
+            listed = [each.shown or each.full for each in fitting or columns]
             raise no_column(path, f"the {short}", f"--{short}-column", listed, reason)
         elif fitting:
             several = ", ".join(each.full for each in fitting)
             findings.notes.append(f"{short}: several columns may be it, and none is read: {several}")
     factor, words = _steering_scale(settings, chosen["steering"].name)
     findings.notes.append(words)
-    speed_factor = 1.0
-    if speed := chosen.get("speed_mph"):
-        if unit := settings.speed_unit or unit_in_name(speed.name, _SPEED_ENDINGS):
-            speed_factor = MPH_OF[unit]
-        else:
-            findings.notes.append(
-                f"speed: {speed.full} is left out, since nothing says its unit; say it with --speed-unit"
-            )
-            del chosen["speed_mph"]
+    speed = chosen.get("speed_mph")
+    speed_unit = settings.speed_unit or (speed and unit_in_name(speed.name, _SPEED_ENDINGS))
+    if speed and not speed_unit:
+        findings.notes.append(f"speed: {speed.full} is left out, since nothing says its unit; say it with --speed-unit")
+        del chosen["speed_mph"]
     if absent := [name.removesuffix("_mph") for name in _FITS if name not in chosen]:
         findings.notes.append(f"not in the source: {', '.join(absent)}; 0 in each row of the recording")
-    return Controls(chosen, factor, words, speed_factor)
+    return Controls(chosen, factor, words, speed_unit or "mph")
 
 
 def _steering_scale(settings: ImportSettings, column: str) -> tuple[float, str]:
@@ -204,9 +206,17 @@ def read_controls(settings: ImportSettings, findings: Findings) -> ControlTable:
     Raises UserError as find_table(), read_foreign() and find_controls(), and for a wrong unit.
     """
     table = read_foreign(find_table(settings), findings)
-    asked = {settings.steering_column, settings.throttle_column, settings.speed_column}
-    columns = [Column(name) for name in table.cells if name in asked or table.is_numeric(name)]
-    controls = find_controls(table.path, columns, settings, findings)
+    named = {
+        f"{name}_column": table.named(column, f"the {name}", f"--{name}-column")
+        for name in ("steering", "throttle", "speed")
+        if (column := getattr(settings, f"{name}_column"))
+    }
+    asked = set(named.values())
+    if set(map(plain, table.cells)) >= _OF_SIMULATOR:
+        named["speed_unit"] = settings.speed_unit or "mph"
+    names = [name for name in table.cells if name in asked or table.is_numeric(name)]
+    columns = [Column(name, shown=shown) for name, shown in zip(names, table.examples(names), strict=True)]
+    controls = find_controls(table.path, columns, replace(settings, **named), findings)
     values: dict[str, Sequence[Any]] = {}
     for name, column in controls.columns.items():
         cells = table.cells[column.name]
@@ -225,5 +235,7 @@ def read_controls(settings: ImportSettings, findings: Findings) -> ControlTable:
                 raise UserError(f"{table.path}: {words}; name another column", exit_code=2)
             words += "; it is left out"
             del values[name]
+        elif name == "speed_mph":
+            words += f", in {controls.speed_unit}"
         findings.notes.append(words)
     return ControlTable(table, controls, values)

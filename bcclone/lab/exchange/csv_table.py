@@ -62,7 +62,7 @@ def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow
     if missing := [name for name in _NEEDED if name not in table.cells]:
         raise UserError(
             f"{path}: no column {missing[0]!r}, expected a table with center, time_ms, steering and perhaps others of "
-            f"{','.join(COLUMNS)}; a driving_log.csv needs no import: name it to preprocess.py"
+            f"{','.join(COLUMNS)}"
         )
     findings.columns_left_out = tuple(name for name in table.cells if name not in COLUMNS)
     for index, cells in enumerate(zip(*table.cells.values(), strict=True)):

@@ -1,23 +1,25 @@
 """Read a table of any form: a CSV file -> its columns of cells.
 
 The separator is a comma, semicolon, tab or blank. A first line whose cells are of the kinds of those below it is no
-header, and its columns are called 1, 2 and so on. Cells that hold an image and something else are divided.
+header, and its columns are called 1, 2 and so on, or as in a log of the simulator, whose images they name. Cells that
+hold an image and something else are divided.
 """
 
 import csv
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain, islice, zip_longest
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 from bcclone.lab.exchange.exchange_settings import ImportSettings
 from bcclone.lab.exchange.formats import IMAGE_ENDINGS, files_inside
 from bcclone.lab.exchange.left_out import Findings
-from bcclone.recording.row import CAMERAS
+from bcclone.recording.dialect import COLUMNS
+from bcclone.recording.row import CAMERAS, camera_of
 from bcclone.system.codec import open_cells
 from bcclone.system.errors import UserError
 
@@ -55,15 +57,22 @@ class ForeignTable:
         return 2 * sum(map(_is_number, filled)) > len(filled)
 
     def named(self, asked: str, what: str, option: str) -> str:
-        """Return a column that was asked for; raises UserError if there is none of this name."""
-        if asked not in self.cells:
-            raise no_column(self.path, what, option, list(self.cells), f"no column {asked[:60]!r}")
-        return asked
+        """Return the column that was asked for by its name or number; raises UserError if there is none."""
+        if asked in self.cells:
+            return asked
+        if asked.isdecimal() and 0 < int(asked[:9]) <= len(self.cells):
+            return list(self.cells)[int(asked) - 1]
+        raise no_column(self.path, what, option, self.examples(), f"no column {asked[:60]!r}")
+
+    def examples(self, names: Iterable[str] | None = None) -> list[str]:
+        """Return the names of columns, with the first values of each."""
+        firsts = {name: list(dict.fromkeys(filter(None, self.first_cells(name))))[:3] for name in names or self.cells}
+        return [f"{name} ({', '.join(cell[:40] for cell in cells)})" for name, cells in firsts.items()]
 
 
 def no_column(path: Path, what: str, option: str, names: Sequence[str], reason: str) -> UserError:
     """Return the error for a column that is not found, with those that may be it."""
-    listed = ", ".join(repr(name[:60])[1:-1] for name in names[:20]) or "none"
+    listed = ", ".join(repr(name[:200])[1:-1] for name in names[:20]) or "none"
     return UserError(f"{path}: {what}: {reason}; name it with {option}; there are: {listed}", exit_code=2)
 
 
@@ -90,12 +99,15 @@ def read_foreign(path: Path, findings: Findings | None = None) -> ForeignTable:
     if len(header) == width - 1:  # a table of R, whose rows have names, or rows that end with a separator
         at = len(header) if not any(cells[-1] for _, cells in filled[1:] if len(cells) == width) else 0
         header = [*header[:at], "", *header[at:]]
-    names: list[str] = []
-    for number, name in enumerate([*header, *[""] * width][:width], start=1):  # an empty or second one is its number
-        names.append(name if name and name not in names else f"{name}#{number}" if has_names else str(number))
     complete = [(line, cells) for line, cells in filled[has_names:] if len(cells) == width]
     if not complete:
         raise UserError(f"{path}: it has no rows below its header; expected one for each frame")
+    images = zip(complete[0][1], CAMERAS, strict=False)
+    if [camera_of(PureWindowsPath(cell).name) if cell else camera for cell, camera in images] == [*CAMERAS]:
+        header = header if has_names else COLUMNS.split(",")
+    names: list[str] = []
+    for number, name in enumerate([*header, *[""] * width][:width], start=1):  # an empty or second one is its number
+        names.append(name if name and name not in names else f"{name}#{number}" if has_names else str(number))
     for line, cells in filled[has_names:]:
         if findings and len(cells) != width:
             findings.leave_out(f"{path}: line {line}", f"not {width} cells, as in most lines")

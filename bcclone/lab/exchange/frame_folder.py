@@ -5,7 +5,6 @@ take turns, or the paths of the images, say which camera took each.
 """
 
 import itertools
-import os
 import re
 import shlex
 from collections import defaultdict
@@ -28,6 +27,7 @@ from bcclone.lab.exchange.foreign_table import (
 from bcclone.lab.exchange.formats import IMAGE_ENDINGS, MISSING, ExchangedRow, Format, UnusableImage, read_image, row_of
 from bcclone.lab.exchange.left_out import Findings
 from bcclone.lab.exchange.table_times import Times, counted, find_times
+from bcclone.recording.files import walk_once
 from bcclone.recording.row import RowError
 from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
@@ -80,9 +80,14 @@ def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow
             paths = {c: images.find(cell, c) for c, cell in cells.items() if cell or c == "center"}
             named.update(paths.values())
             values = labelled.numbers(row) | {"time_ms": times.milliseconds[row if stated else number]}
-            contents = {camera: read_image(folder, path) for camera, path in paths.items()}
+            contents = {camera: _content(folder / path) for camera, path in paths.items()}
             yield row_of(values, contents, place, called={"time_ms": "time"})
     findings.images_without_record = len(images) - len(named)
+
+
+def _content(image: Path) -> bytes:
+    """Return the content of an image; raises RowError. Its folder may be a link, the file itself may not lead out."""
+    return read_image(image.parent.resolve(), image.name)
 
 
 class _ImageNames:
@@ -91,7 +96,7 @@ class _ImageNames:
     def __init__(self, folder: Path) -> None:
         self._paths: set[str] = set()
         self._named: defaultdict[tuple[str, str], list[str]] = defaultdict(list)  # kind of a name, name -> paths
-        for where, _, names in os.walk(folder):
+        for where, names in walk_once([str(folder)]):
             inner = Path(where).relative_to(folder)
             self._paths.update((inner / name).as_posix() for name in names if name.lower().endswith(IMAGE_ENDINGS))
         for each in self._paths:
@@ -160,7 +165,7 @@ def _image_columns(
     if len(naming) == 1:
         return {"center": naming[0]}, rows
     if naming:
-        raise no_column(table.path, "the images", _OPTION, naming, "several columns name images")
+        raise no_column(table.path, "the images", _OPTION, table.examples(naming), "several columns name images")
     best = max(shares, key=lambda name: shares[name])
     example = table.first_cells(best)[0]
     raise UserError(

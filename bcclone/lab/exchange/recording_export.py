@@ -1,9 +1,9 @@
 """Export recordings, whose images stay as they are, or a store, whose frames become PNGs, whole or not at all."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,13 @@ from bcclone.dataset.preprocessing import PRESETS, decode_files
 from bcclone.dataset.store import Store
 from bcclone.lab.exchange.exchange_settings import ExportSettings
 from bcclone.lab.exchange.formats import ExchangedRow, ExportedRows, format_named
+from bcclone.lab.exchange.simulator_log import exchanged, rows_of_log
 from bcclone.recording.files import ImageIndex, find_logs
-from bcclone.recording.log import Log, read_log
-from bcclone.recording.row import CAMERAS, NUMBERS
-from bcclone.recording.run_tables import BY_MODEL, read_drivers, read_trace
+from bcclone.recording.log import read_log
+from bcclone.recording.row import CAMERAS
 from bcclone.system import atomic
 from bcclone.system.errors import UserError
-from bcclone.system.location import Location, as_local, is_url, parse_location
+from bcclone.system.location import is_url, parse_location
 from bcclone.system.opencv import cv2
 from bcclone.system.output import NEW_FOLDER, writes
 from bcclone.system.progress import ProgressBar
@@ -81,17 +81,14 @@ def export(settings: ExportSettings) -> ExportResult:
 
 
 def _recorded_rows(settings: ExportSettings) -> ExportedRows:
-    logs = {path: read_log(path) for path in find_logs([settings.source])}
-    named = {camera for log in logs.values() for camera in log.dialect.cameras}
+    logs = list(map(read_log, find_logs([settings.source])))
+    named = {camera for log in logs for camera in log.dialect.cameras}
     cameras = tuple(camera for camera in CAMERAS if camera in (settings.cameras or named))
     rows: list[ExchangedRow] = []
     skipped: list[str] = []
     episodes = 0
-    for number, (path, log) in enumerate(logs.items()):
-        drivers, trace = read_drivers(path.parent), {} if is_url(path) else read_trace(as_local(path.parent))
-        for row, images in _usable(path, log, cameras, skipped):
-            driven, point = drivers.get(row["center"], BY_MODEL if drivers else None), trace.get(row["center"])
-            rows.append(_exchanged(row, number, images, episodes, driven=driven, point=point))
+    for number, log in enumerate(logs):
+        rows += _usable(list(rows_of_log(log, ImageIndex(log.path), cameras, number, episodes)), skipped)
         episodes += log.episodes
     if not rows or (len(skipped) / (len(rows) + len(skipped)) > _TOLERATED and not settings.allow_skips):
         listed = "\n".join(f"  {line}" for line in skipped[:_LISTED])
@@ -105,29 +102,27 @@ def _recorded_rows(settings: ExportSettings) -> ExportedRows:
     return ExportedRows(cameras, (FRAME_HEIGHT, FRAME_WIDTH), rows, read_file, skipped, rate)
 
 
-def _usable(path: Location, log: Log, cameras: Sequence[str], skipped: list[str]) -> Iterator[tuple[Any, Any]]:
-    """Yield the rows of a log whose images can all be decoded, with their paths by camera; add a line for the others.
+def _usable(rows: Sequence[ExchangedRow], skipped: list[str]) -> Iterator[ExchangedRow]:
+    """Yield the rows of a log whose images can all be decoded, with their paths; add a line for the others to skipped.
 
-    skipped: to which the lines are added.
+    rows: with a name and a path for each image.
     """
-    index, rows = ImageIndex(path), log.rows.to_dict("records")
-    images = [{camera: index.find(row[camera]) for camera in cameras} for row in rows]
-    files = list(dict.fromkeys(file for of_row in images for file in of_row.values() if file))
+    files = list(dict.fromkeys(file for row in rows for _, file in row.images.values() if file))
     errors: dict[str | None, str] = {None: " is missing"}  # path -> why it cannot be used
     checked = 0
-    with ProgressBar(f"checking {path.name}", len(files), "images") as progress:
+    with ProgressBar("checking", len(files), "images") as progress:
         for decoded in decode_files(files, PRESETS["carnd-160x320-rgb"]):
             errors |= {files[checked + number]: f": {reason}" for number, reason in decoded.errors.items()}
             count = len(decoded.checksums) + len(decoded.errors)
             checked += count
             progress.advance(count)
-    for row, of_row in zip(rows, images, strict=True):
-        if camera := next((camera for camera, file in of_row.items() if file in errors), None):
-            name = row[camera]
-            reason = f"image {name}{errors[of_row[camera]]}" if name else f"it names no image of the {camera} camera"
-            skipped.append(f"{path}: row {row['line']}: {reason}")
+    for row in rows:
+        if camera := next((camera for camera, (_, file) in row.images.items() if file in errors), None):
+            name, file = row.images[camera]
+            reason = f"image {name}{errors[file]}" if name else f"it names no image of the {camera} camera"
+            skipped.append(f"{row.place}: {reason}")
         else:
-            yield row, of_row
+            yield replace(row, images={camera: file for camera, (_, file) in row.images.items()})
 
 
 def _stored_rows(store: Store, settings: ExportSettings) -> ExportedRows:
@@ -144,7 +139,7 @@ def _stored_rows(store: Store, settings: ExportSettings) -> ExportedRows:
         if missing := [camera for camera, frame in frames.items() if frame < 0]:
             skipped.append(f"{store.path}: row {index}: no frame of the {missing[0]} camera")
         else:
-            rows.append(_exchanged(row, int(row["recording"]), frames))
+            rows.append(exchanged(row, int(row["recording"]), frames))
     if not rows:
         raise UserError(f"{store.path}: no row has frames of the cameras {', '.join(cameras)}; choose other --cameras")
 
@@ -154,12 +149,6 @@ def _stored_rows(store: Store, settings: ExportSettings) -> ExportedRows:
 
     rate = _rate(store.rows["time_ms"], store.rows["recording"])
     return ExportedRows(cameras, (preprocessing.height, preprocessing.width), rows, png_of, skipped, rate)
-
-
-def _exchanged(row: Any, recording: int, images: Mapping[str, Any], episodes: int = 0, **tables: Any) -> ExchangedRow:
-    """Return a row of a log or of a store. episodes: of the recordings before; tables: driven and point."""
-    numbers: Any = [float(row[name]) for name in NUMBERS]
-    return ExchangedRow(recording, episodes + int(row["episode"]), int(row["time_ms"]), images, *numbers, **tables)
 
 
 def _rate(times_ms: Any, recordings: Any) -> int:

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -228,12 +228,16 @@ def import_recording(settings: ImportSettings) -> ImportResult:
     """
     start = time.monotonic()
     source, output = settings.source, settings.output
-    format = format_named(settings.format or format_of(source, settings.table))
-    for each, declared in settings_of(ImportSettings):
-        if declared.group and each.name not in format.options and getattr(settings, each.name) != each.default:
-            formats = ", ".join(name for name in IMPORT_FORMATS if each.name in format_named(name).options)
+    of_tables = (each for each, declared in settings_of(ImportSettings) if declared.group)
+    given = [each.name for each in of_tables if getattr(settings, each.name) != each.default]
+    format = format_named(settings.format or format_of(source, given))
+    if format.name == "csv" and not format.detect(source):
+        format = format_named("frames")  # any table may be called CSV
+    for name in given:
+        if name not in format.options:
+            formats = ", ".join(each for each in IMPORT_FORMATS if name in format_named(each).options)
             raise SettingError(
-                f"{{{each.name}}} is only for {formats}, but {{source}} is {{format}}; leave it out",
+                f"{{{name}}} is only for {formats}, but {{source}} is {{format}}; leave it out",
                 source=source,
                 format=format.name,
             )
@@ -259,13 +263,18 @@ def import_recording(settings: ImportSettings) -> ImportResult:
     )
 
 
-def format_of(source: Path, table: Path | None = None) -> str:
-    """Return the format of a source by its files; raises UserError for an unknown one. table: that was named."""
+def format_of(source: Path, given: Collection[str] = ()) -> str:
+    """Return the format of a source by its files; raises UserError for an unknown one.
+
+    given: settings of tables, which a recording or our own table has no use for: it is then read as any other table.
+    """
     formats = [format_named(name) for name in IMPORT_FORMATS]
-    named = [format_named("frames")] if table and source.is_dir() else []
-    detected = next(chain((each for each in formats if each.detect(source)), named), None)
+    detected = [each for each in formats if each.detect(source)]
+    if "table" in given and source.is_dir():
+        detected.append(format_named("frames"))
     if detected:
-        return detected.name
+        fitting = [] if detected[0].options else [each for each in detected if each.options.issuperset(given)]
+        return (fitting or detected)[0].name
     with suppress(OSError), open_file(source, "store") as file:
         if (what := other_file(source, file.read(512))) and not what.startswith("a video"):
             raise UserError(f"{source}: {what}", exit_code=2)

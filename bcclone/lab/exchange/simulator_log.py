@@ -1,40 +1,59 @@
 """The format recording: a log of the simulator with images of another size, which preprocess does not take."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from bcclone.lab.exchange.exchange_settings import ImportSettings
 from bcclone.lab.exchange.formats import MISSING, ExchangedRow, Format, UnusableImage, file_of, read_image
 from bcclone.lab.exchange.left_out import Findings
 from bcclone.recording.files import LOG_NAME, ImageIndex
-from bcclone.recording.log import read_log
+from bcclone.recording.log import Log, read_log
 from bcclone.recording.row import CAMERAS, NUMBERS
-from bcclone.recording.run_tables import SIDECARS, read_drivers, read_trace
+from bcclone.recording.run_tables import BY_MODEL, SIDECARS, read_drivers, read_trace
 from bcclone.system.errors import UserError
 
 
+def exchanged(row: Any, recording: int, images: Mapping[str, Any], episodes: int = 0, **more: Any) -> ExchangedRow:
+    """Return a row of a log or of a store. episodes: of the recordings before; more: driven, point and place."""
+    numbers: Any = [float(row[name]) for name in NUMBERS]
+    return ExchangedRow(recording, episodes + int(row["episode"]), int(row["time_ms"]), images, *numbers, **more)
+
+
+def rows_of_log(
+    log: Log, index: ImageIndex, cameras: Sequence[str] = CAMERAS, recording: int = 0, episodes: int = 0
+) -> Iterator[ExchangedRow]:
+    """Yield the rows of a log, without those that edits leave out; images: camera -> name, and path or None."""
+    drivers, trace = read_drivers(log.path.parent), read_trace(log.path.parent)
+    for row in log.rows.to_dict("records"):
+        images = {camera: (row[camera], index.find(row[camera])) for camera in cameras}
+        driven, point = drivers.get(row["center"], BY_MODEL if drivers else None), trace.get(row["center"])
+        place = f"{log.path}: line {row['line']}"
+        yield exchanged(row, recording, images, episodes, driven=driven, point=point, place=place)
+
+
 def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow]:
-    """Yield the rows of a log, without those that edits leave out; those without usable images are counted."""
+    """Yield the rows of a log; those without usable images are counted."""
     log = read_log(path := file_of(settings.source, LOG_NAME))
     for table in SIDECARS:
         file_of(settings.source, table.name)  # none leads out of the folder
-    index, drivers, trace = ImageIndex(path), read_drivers(path.parent), read_trace(path.parent)
-    named: list[str] = []
+    index, named = ImageIndex(path), list[str]()
     for bad in log.bad_rows:
-        findings.leave_out(f"{path}: row {bad.row}", bad.reason)
-    for row in log.rows.to_dict("records"):
-        place = f"{path}: row {row['line']}"
-        with findings.usable(place):
-            names = {camera: row[camera] for camera in CAMERAS if row[camera]}
-            named += names.values()
-            files = {camera: index.find(name) for camera, name in names.items()}
-            if missing := [names[camera] for camera, file in files.items() if not file]:
-                raise UnusableImage(MISSING, f"image {missing[0]} is missing")
-            images = {camera: read_image(Path(file).parent, Path(file).name) for camera, file in files.items() if file}
-            values = {name: row[name] for name in ("episode", "time_ms", *NUMBERS)}
-            driven, point = drivers.get(row["center"]), trace.get(row["center"])
-            yield ExchangedRow(0, images=images, driven=driven, point=point, place=place, **values)
+        findings.leave_out(f"{path}: line {bad.row}", bad.reason)
+    for row in rows_of_log(log, index):
+        with findings.usable(row.place):
+            named += (name for name, _ in row.images.values())
+            yield replace(row, images={camera: _content(*image) for camera, image in row.images.items() if image[0]})
     findings.images_without_record = len(index.orphans(named))
+
+
+def _content(name: str, file: str | None) -> bytes:
+    """Return the content of an image, also where it is a link, as in preprocess; raises RowError."""
+    if file is None:
+        raise UnusableImage(MISSING, f"image {name} is missing")
+    path = Path(file).resolve()
+    return read_image(path.parent, path.name)
 
 
 def _is_log(source: Path) -> bool:

@@ -185,27 +185,39 @@ def test_a_log_of_another_form_under_the_name_of_the_simulators_is_imported(tmp_
 
 
 @pytest.mark.parametrize(
-    ("header", "columns", "size"),
+    ("header", "columns", "size", "full", "mph"),
     [
-        ("center,left,right,steering", 4, (320, 160)),
-        ("", 4, (320, 160)),
-        ("image,a,b,steering_angle,gas,brake", 6, (64, 48)),
-        ("center,left,right,steering,throttle,brake,speed_kmh", 7, (320, 160)),
-        ("", 7, (640, 320)),
+        ("center,left,right,steering", 4, (320, 160), 1, 0),
+        ("", 4, (320, 160), 1, 0),
+        ("image,a,b,steering_angle,gas,brake", 6, (64, 48), 1, 0),
+        ("center,left,right,steering,throttle,brake,speed_kmh", 7, (320, 160), 1, 0.621371),
+        ("center,left,right,steering_deg,throttle,brake,speed", 7, (320, 160), 25, 1),
+        ("center,left,right,steering,throttle,brake,speed", 7, (320, 160), 25, 1),
+        ("center,left,right,steering,throttle,reverse,speed", 7, (320, 160), 451, 1),
+        ("", 7, (64, 48), 25, 1),
+        ("", 7, (640, 320), 1, 1),
     ],
 )
-def test_what_preprocess_refuses_is_imported_by_the_command_that_it_names(tmp_path, header, columns, size):
-    folder = make_driven(tmp_path / "lake")
+def test_what_preprocess_refuses_is_imported_by_the_command_that_it_names(tmp_path, header, columns, size, full, mph):
+    folder = make_driven(tmp_path / "lake", rows=12)
     for path in (folder / "IMG").iterdir():
         write_image(path, 3, size)
-    rows = [",".join(line.split(",")[:columns]) for line in (folder / "driving_log.csv").read_text().splitlines()]
-    (folder / "driving_log.csv").write_text("\n".join([*filter(None, [header]), *rows]) + "\n")
+    (folder / "IMG").rename(tmp_path / "pictures")
+    (folder / "IMG").symlink_to(tmp_path / "pictures")
+    rows = [line.split(",")[:columns] for line in (folder / "driving_log.csv").read_text().splitlines()]
+    steering = [float(row[3]) for row in rows]
+    lines = [",".join([*row[:3], repr(full * value), *row[4:]]) for row, value in zip(rows, steering, strict=True)]
+    (folder / "driving_log.csv").write_text("\n".join([*filter(None, [header]), *lines]) + "\n")
     for command, *line in (("preprocess",), ("export", "--to", "csv")):
         with pytest.raises(UserError, match="bcclone import") as refused:
             run_command(command, *line, folder, "-o", tmp_path / f"refused-{command}.h5")
         words = re.search(r"bcclone (import \S+ -o )recordings/NAME([^(;,]*)", str(refused.value))
         run_command(*shlex.split(f"{words[1]}{tmp_path / command}{words[2]}"))
-        assert rows_of(tmp_path / command)["steering"].tolist() == [float(row.split(",")[3]) for row in rows]
+        imported_rows, factor = rows_of(tmp_path / command), full / max(full, 25)
+        scaled = [min(value * factor, 1) for value in steering] if full > 1 else steering
+        assert imported_rows["steering"].tolist() == pytest.approx(scaled, rel=1e-12)
+        assert imported_rows["speed_mph"].tolist() == pytest.approx([mph * float(row[-1]) for row in rows])
+        assert imported_rows["left"].map(bool).all() == header.startswith(("center", ""))
         run_command("preprocess", tmp_path / command, "-o", tmp_path / f"{command}.h5")
 
 
@@ -214,6 +226,7 @@ def test_what_preprocess_refuses_is_imported_by_the_command_that_it_names(tmp_pa
     [
         (b"PK\3\4", "an archive; unpack it, and name the folder"),
         (b"\0" * 257 + b"ustar", "an archive; unpack it, and name the folder"),
+        (b"PK\3\4" + b"\0" * 26 + b"[Content_Types].xml", "a workbook; save its sheet as CSV"),
         (b'["cam/image_array"]', "bcclone import FOLDER"),
     ],
 )
