@@ -206,7 +206,7 @@ def read_controls(settings: ImportSettings, findings: Findings) -> ControlTable:
     Raises UserError as find_table(), read_foreign() and find_controls(), and for a wrong unit.
     """
     table = read_foreign(find_table(settings), findings)
-    named = {
+    named: dict[str, Any] = {
         f"{name}_column": table.named(column, f"the {name}", f"--{name}-column")
         for name in ("steering", "throttle", "speed")
         if (column := getattr(settings, f"{name}_column"))

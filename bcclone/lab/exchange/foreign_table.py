@@ -177,7 +177,7 @@ def find_table(settings: ImportSettings) -> Path:
     source = settings.source
     if settings.table or source.suffix.lower() in TABLE_ENDINGS:
         return settings.table or source
-    paths = files_inside(source if source.is_dir() else source.parent, TABLE_ENDINGS, "--table")
+    paths = files_inside(source if source.is_dir() else source.parent, TABLE_ENDINGS)
     if not source.is_dir():
         paths = [path for path in paths if path.stem == source.stem] or paths
     fitting = paths if len(paths) == 1 else []

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from bcclone.lab.exchange.exchange_settings import IMPORT_FORMATS, ImportSettings
 from bcclone.recording.row import NUMBERS, RowError, check_numbers
 from bcclone.recording.run_tables import DrivenRow, TracePoint
-from bcclone.system.codec import UnfitFile, number, one_line, path_inside, read_bytes, whole_number
+from bcclone.system.codec import UnfitFile, explained, number, one_line, path_inside, read_bytes, whole_number
 from bcclone.system.errors import UserError, require_package
 from bcclone.system.progress import ProgressBar
 
@@ -197,24 +197,15 @@ def file_of(source: Path, name: str) -> Path:
     try:
         path_inside(source, name)
     except ValueError as error:
-        raise UserError(f"{source / name}: {error}; name the file itself") from None
+        raise UserError(f"{source / name}: {error}; name the file itself", exit_code=2) from None
     return source / name
 
 
-def files_inside(folder: Path, endings: tuple[str, ...], remedy: str) -> list[Path]:
-    """Return a folder's files with one of the endings; raises UserError for a link out of the folder.
-
-    remedy: how to name one of them.
-    """
-    try:
+def files_inside(folder: Path, endings: tuple[str, ...]) -> list[Path]:
+    """Return a folder's files with one of the endings; raises UserError for a link out of the folder."""
+    with explained(folder, "", "name the folder of the source"):
         paths = sorted(path for path in folder.iterdir() if path.name.lower().endswith(endings))
-        for path in paths:
-            path_inside(folder, path.name)
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be read: {error.strerror}; name the folder of the source") from None
-    except ValueError as error:
-        raise UserError(f"{path}: {error}; name the one to read with {remedy}", exit_code=2) from None
-    return paths
+    return [file_of(folder, path.name) for path in paths]
 
 
 def suffix_of(image: bytes) -> str:

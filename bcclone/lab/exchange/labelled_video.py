@@ -183,7 +183,7 @@ def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow
 def _videos(source: Path) -> list[Path]:
     """Return the file that was named, or the videos in the folder or beside the table; raises UserError."""
     folder = source.parent if source.suffix.lower() in TABLE_ENDINGS and source.is_file() else source
-    return files_inside(folder, _ENDINGS, "its path as the source") if folder.is_dir() else [source]
+    return files_inside(folder, _ENDINGS) if folder.is_dir() else [source]
 
 
 def _rows_by_number(video: Video, labelled: ControlTable, findings: Findings) -> Iterator[ExchangedRow]:

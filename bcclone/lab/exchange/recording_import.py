@@ -2,15 +2,13 @@
 
 import time
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import chain, groupby, islice
 from operator import itemgetter
 from pathlib import Path
-from types import MappingProxyType
-from typing import NamedTuple
 
 from bcclone.dataset.framing import FRAMING_NAME, Framing, read_framing
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, decode_image, decode_jpeg, encode_jpeg
@@ -37,21 +35,9 @@ from bcclone.system.settings import SettingError, settings_of
 _EPOCH, _LAST = datetime(1970, 1, 1), datetime(9999, 1, 1)  # the times that the names of images can hold
 _LAST_MS = (_LAST - _EPOCH) // timedelta(milliseconds=1)
 _FRAME_SIZE = FRAME_WIDTH, FRAME_HEIGHT
+_Recorded = dict[str, tuple[bytes, tuple[int, int]]]  # camera -> JPEG of 320x160, and the size that it had
 _TOGETHER = 8  # rows that a thread reads and converts at once
 _PAIRS, _FOLLOWING_MS, _LEAST_THROTTLE, _CLEAR_SHARE = 60, 300, 0.01, 0.75  # to tell forwards; of pairs that grow
-
-
-class _Prepared(NamedTuple):
-    """A row and its images as a recording has them.
-
-    images: camera -> JPEG of 320x160; size: width and height of the centre image as it was; error: why the row cannot
-    be used.
-    """
-
-    row: ExchangedRow
-    images: Mapping[str, bytes] = MappingProxyType({})
-    size: tuple[int, int] = (0, 0)
-    error: RowError | None = None
 
 
 class _ImportedRecording(RecordingWriter):
@@ -68,10 +54,10 @@ class _ImportedRecording(RecordingWriter):
         self._later: dict[int, int] = {}  # a taken time -> one after it, from which on to look for a free one
         self._marks: list[tuple[str, bool]] = []  # name of the centre image, and whether its row is deleted
 
-    def add(self, prepared: _Prepared, framing: Framing | None) -> None:
+    def add(self, row: ExchangedRow, recorded: _Recorded, framing: Framing | None) -> None:
         """Append a row with its images; raises OSError. framing: by which they were converted, None: stretched."""
-        row = prepared.row
-        key, time_ms = (row.time_ms, hash(tuple(prepared.images.items()))), row.time_ms
+        jpegs, size = {camera: image for camera, (image, _) in recorded.items()}, recorded[CAMERAS[0]][1]
+        key, time_ms = (row.time_ms, hash(tuple(jpegs.items()))), row.time_ms
         if key not in self._times:  # other images of the same millisecond get a later one
             while time_ms in self._later:
                 time_ms = self._later[time_ms]
@@ -79,15 +65,15 @@ class _ImportedRecording(RecordingWriter):
             self._later |= {row.time_ms: time_ms + 1, time_ms: time_ms + 1}
             self._times[key] = time_ms
         stamp = image_stamp(_EPOCH + timedelta(milliseconds=self._times[key]))
-        images = {f"{camera}_{stamp}.jpg": image for camera, image in prepared.images.items()}
+        images = {f"{camera}_{stamp}.jpg": image for camera, image in jpegs.items()}
         center, of_tables = f"{CAMERAS[0]}_{stamp}.jpg", ((DRIVERS, row.driven), (TRACE, row.point))
         self.write(images, map(repr, row.numbers), {table: value.row(center) for table, value in of_tables if value})
         self._marks.append((center, row.deleted))
         self.deleted += row.deleted
-        converted = sum(image is not row.images[camera] for camera, image in prepared.images.items())
+        converted = sum(image is not row.images[camera] for camera, image in jpegs.items())
         self.converted += converted
-        if converted and (framing or prepared.size != _FRAME_SIZE):
-            self._framings[framing or Framing(*prepared.size)] += 1
+        if converted and (framing or size != _FRAME_SIZE):
+            self._framings[framing or Framing(*size)] += 1
 
     def finish(self) -> None:
         """Write which rows are deleted, and how images were framed."""
@@ -99,19 +85,17 @@ class _ImportedRecording(RecordingWriter):
             atomic.write_text(self.folder / FRAMING_NAME, framing.to_json() + "\n")
 
 
-def _prepare(framing: Framing | None, row: ExchangedRow) -> _Prepared:
-    """Return a row with its images, converted by a framing or stretched, or why it cannot be used."""
+def _prepare(framing: Framing | None, row: ExchangedRow) -> tuple[ExchangedRow, _Recorded | RowError]:
+    """Return a row and its images, converted by a framing or stretched, or why it cannot be used."""
+    if CAMERAS[0] not in row.images:
+        return row, UnusableImage(MISSING, "it has no image of the center camera")
+    if not 0 <= row.time_ms < _LAST_MS:
+        expected = f"expected milliseconds since 1970, before the year {_LAST.year}"
+        return row, RowError(f"its time is {row.time_ms} ms, {expected}")
     try:
-        if "center" not in row.images:
-            raise UnusableImage(MISSING, "it has no image of the center camera")
-        if not 0 <= row.time_ms < _LAST_MS:
-            raise RowError(
-                f"its time is {row.time_ms} ms, expected milliseconds since 1970, before the year {_LAST.year}"
-            )
-        recorded = {camera: _as_recorded(image, framing) for camera, image in row.images.items()}
+        return row, {camera: _as_recorded(image, framing) for camera, image in row.images.items()}
     except RowError as error:
-        return _Prepared(row, error=error)
-    return _Prepared(row, {camera: image for camera, (image, _) in recorded.items()}, recorded["center"][1])
+        return row, error
 
 
 def _as_recorded(image: bytes | VideoFrame, framing: Framing | None) -> tuple[bytes, tuple[int, int]]:
@@ -148,9 +132,9 @@ def _set_forwards(findings: Findings, rows: Iterable[ExchangedRow], framing: Fra
         last = row
     if negative <= positive:
         return
-    prepared = [[_prepare(framing, row) for row in pair] for pair in pairs]
-    usable = [pair for pair in prepared if not any(one.error for one in pair)]
-    frames = [[decode_jpeg(one.images["center"]) for one in pair] for pair in usable]
+    prepared = [[_prepare(framing, row)[1] for row in pair] for pair in pairs]
+    frames = [[decode_jpeg(one[CAMERAS[0]][0]) for one in pair if not isinstance(one, RowError)] for pair in prepared]
+    frames = [pair for pair in frames if len(pair) > 1]
     share = share_that_grows([follow_points(before, after, shift_between(before, after)) for before, after in frames])
     said = "forwards or backwards: the pictures do not show it"
     if share is not None and abs(share - 0.5) >= _CLEAR_SHARE - 0.5:
@@ -175,15 +159,14 @@ def write_recordings(
         stack.callback(cv2.setNumThreads, cv2.getNumThreads())
         cv2.setNumThreads(1)  # images are converted on all cores already
         converting = prefetch_ordered(lambda part: [_prepare(framing, row) for row in part], parts, cores, 2 * cores)
-        for one in chain.from_iterable(stack.enter_context(converting)):
-            row = one.row
-            if one.error:
-                findings.leave_out(row.place, one.error)
+        for row, recorded in chain.from_iterable(stack.enter_context(converting)):
+            if isinstance(recorded, RowError):
+                findings.leave_out(row.place, recorded)
                 continue
             if row.recording not in opened:
                 opened[row.recording] = _ImportedRecording(folder / str(len(opened) + 1))
-            opened[row.recording].add(one, framing)
-            findings.take(row, one.size)
+            opened[row.recording].add(row, recorded, framing)
+            findings.take(row, recorded[CAMERAS[0]][1])
     for recording in opened.values():
         recording.finish()
     if len(opened) == 1:

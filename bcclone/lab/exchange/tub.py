@@ -13,13 +13,11 @@ have no times. Source: donkeycar 3.1, parts/datastore.py.
 import json
 import re
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 from bcclone.lab.exchange.exchange_settings import ImportSettings
 from bcclone.lab.exchange.formats import (
@@ -108,27 +106,20 @@ def _record(row: ExchangedRow, index: int, folder: Path) -> dict[str, Any]:
     return record
 
 
-class _Record(NamedTuple):
-    """A record that is not parsed yet, or why its file cannot be read. more: inputs that are not in it."""
-
-    place: str
-    line: bytes | OSError
-    more: Mapping[str, Any] = MappingProxyType({})
-
-
 @dataclass(frozen=True)
 class _Tub:
     """A tub. images: folder of the images in it; inputs: that each record should have; deleted: numbers of records.
 
-    time: the input with the time, for messages; names_drivers: whether our export wrote who drove.
+    records: the place of each, and its values, or why it has none; has_drivers: whether a row says who drove; time: the
+    input with the time, for messages.
     """
 
     images: str
     inputs: Collection[str]
     deleted: Collection[Any]
-    records: Callable[[], Iterator[_Record]]
+    records: Iterable[tuple[str, dict[str, Any] | RowError]]
+    has_drivers: bool
     time: str = _INPUTS["time_ms"]
-    names_drivers: bool = False
 
 
 def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow]:
@@ -139,47 +130,44 @@ def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow
     folder, files = settings.source, _record_files(settings.source)
     has_manifest = not files or (folder / _MANIFEST).is_file()
     tub = _tub_of_catalogs(folder) if has_manifest else _tub_of_files(settings, files, findings)
-    has_drivers = tub.names_drivers or any(
-        isinstance(record.line, bytes) and _OTHER_MODE.search(record.line) for record in tub.records()
-    )
     inputs: set[str] = set()
     images: set[str] = set()
-    for one in tub.records():
-        with findings.usable(one.place):
-            record = {**_parsed(one.line), **one.more}
+    for place, record in tub.records:
+        with findings.usable(place):
+            if isinstance(record, RowError):
+                raise record
             inputs |= record.keys()
             names = {camera: one_line(key, record[key]) for camera, key in _IMAGE_INPUT.items() if key in record}
             images.update(names.values())
-            values, called = _values_of(record, tub.inputs, has_drivers)
+            values, called = _values_of(record, tub)
             index = whole_number("_index", record.get("_index", -1))
             if settings.frame_rate:
                 values["time_ms"] = counted([index], settings).milliseconds[0]
             contents = {camera: read_image(folder, tub.images + name) for camera, name in names.items()}
-            is_deleted = index in tub.deleted
-            yield row_of(values, contents, one.place, is_deleted, called | {"time_ms": tub.time})
+            yield row_of(values, contents, place, index in tub.deleted, called | {"time_ms": tub.time})
     of_tub = {path.name for path in (folder / tub.images).glob("*") if path.name.lower().endswith(IMAGE_ENDINGS)}
     findings.images_without_record = len(of_tub - images)
     findings.columns_left_out = tuple(sorted(inputs - _READ))
 
 
 def _tub_of_catalogs(folder: Path) -> _Tub:
-    """Return a tub of donkeycar 4 or later; raises UserError for a manifest that cannot be read."""
+    """Return a tub of donkeycar 4 or later; raises UserError for a manifest or catalog that cannot be read."""
     manifest = folder / _MANIFEST
     with explained(manifest, "the manifest of a tub", "name a folder that holds a whole tub, with its catalogs"):
         lines = [parse_json(line) for line in read_inside(folder, _MANIFEST, "json").splitlines()]
         inputs, metadata, deleted = set(lines[0]), lines[2], set(lines[-1]["deleted_indexes"])
-        # a catalog that is named again would be read again
-        catalogs = list(dict.fromkeys(one_line("a catalog", name) for name in lines[-1]["paths"]))
-
-    def records() -> Iterator[_Record]:
-        for catalog in catalogs:
-            with explained(folder / catalog, "a catalog", f"{manifest} names it; copy the whole tub again"):
-                content = read_inside(folder, catalog, "json")
-            for index, line in enumerate(content.splitlines(), start=1):
-                yield _Record(f"{folder / catalog}: record {index}", line)
-
-    has_names = isinstance(metadata, dict) and bool(metadata.get("bcclone/drivers"))
-    return _Tub(f"{_IMAGES}/", inputs, deleted, records, names_drivers=has_names)
+        names = [one_line("a catalog", name) for name in lines[-1]["paths"]]
+    catalogs: dict[Path, bytes] = {}  # one that is named again would be read again
+    for name in names:
+        with explained(folder / name, "a catalog", f"{manifest} names it; copy the whole tub again"):
+            catalogs[folder / name] = read_inside(folder, name, "json")
+    records = (
+        (f"{catalog}: record {index}", _parsed(line))
+        for catalog, content in catalogs.items()
+        for index, line in enumerate(content.splitlines(), start=1)
+    )
+    of_ours = isinstance(metadata, dict) and bool(metadata.get("bcclone/drivers"))
+    return _Tub(f"{_IMAGES}/", inputs, deleted, records, of_ours or any(map(_OTHER_MODE.search, catalogs.values())))
 
 
 def _record_files(folder: Path) -> list[tuple[int, Path]]:
@@ -197,22 +185,18 @@ def _tub_of_files(settings: ImportSettings, files: Sequence[tuple[int, Path]], f
         inputs, start_ms = set(meta.get("inputs", ())), round(1000 * number("start", meta.get("start", 0)))
     with explained(excluded, "a list of numbers", "correct it, or remove it"):
         deleted = set(parse_json(read_inside(folder, excluded.name, "json")) if excluded.exists() else ())
-
-    def lines() -> Iterator[bytes | OSError]:
-        for _, path in files:
-            try:
-                yield read_inside(folder, path.name, "json")
-            except OSError as error:
-                yield error
-
-    stated: list[dict[str, str]] = []
-    for line in lines():
-        record: dict[str, Any] = {}
-        with suppress(ValueError):
-            record = _parsed(line)
-        stated.append({key: str(record[key])[:100] for key in _TIMES_OF_FILES if key in record})
-    keys = [key for key in _TIMES_OF_FILES if any(key in cells for cells in stated)]
-    found = (times_of([cells.get(key, "") for cells in stated], key) for key in keys)
+    records: dict[Path, dict[str, Any] | RowError] = {}
+    has_drivers = False
+    for _, path in files:
+        try:
+            content = read_inside(folder, path.name, "json")
+        except OSError as error:
+            records[path] = RowError(f"cannot be read: {error.strerror}")
+        else:
+            records[path], has_drivers = _parsed(content), has_drivers or _OTHER_MODE.search(content) is not None
+    stated = [record if isinstance(record, dict) else {} for record in records.values()]
+    keys = [key for key in _TIMES_OF_FILES if any(key in record for record in stated)]
+    found = (times_of([str(record.get(key, ""))[:100] for record in stated], key) for key in keys)
     times = next(filter(None, found), None)
     if keys and not times and settings.frame_rate is None:
         raise UserError(f"{folder}: {keys[0]!r} of its records holds no times; count them with --frame-rate 20")
@@ -220,46 +204,36 @@ def _tub_of_files(settings: ImportSettings, files: Sequence[tuple[int, Path]], f
         times = counted([index for index, _ in files], settings)
         findings.notes.append(f"times: {times.words}")
     start_ms *= not times.is_since_1970
-
-    def records() -> Iterator[_Record]:
-        for (index, path), line, time_ms in zip(files, lines(), times.milliseconds, strict=True):
-            at = None if time_ms is None else time_ms + start_ms
-            yield _Record(str(path), line, {"_index": index, _INPUTS["time_ms"]: at})
-
-    return _Tub("", inputs, deleted, records, times.source)
+    for (index, _), record, time_ms in zip(files, stated, times.milliseconds, strict=True):
+        record |= {"_index": index, _INPUTS["time_ms"]: None if time_ms is None else time_ms + start_ms}
+    places = ((str(path), record) for path, record in records.items())
+    return _Tub("", inputs, deleted, places, has_drivers, times.source)
 
 
-def _parsed(line: bytes | OSError) -> dict[str, Any]:
-    if isinstance(line, OSError):
-        raise RowError(f"cannot be read: {line.strerror}")
+def _parsed(line: bytes) -> dict[str, Any] | RowError:
+    """Return the values of a record, or why it has none."""
     try:
         record = parse_json(line)
     except ValueError as error:
         reason = first_line(error)[:100] if line.strip(b"\0 ") else f"{len(line)} bytes of nothing"
-        raise RowError(f"not a record: {reason}") from None
-    if not isinstance(record, dict):
-        raise RowError(f"it is {str(record)[:40]!r}, expected names and values in braces")
-    return record
+        return RowError(f"not a record: {reason}")
+    expected = "expected names and values in braces"
+    return record if isinstance(record, dict) else RowError(f"it is {str(record)[:40]!r}, {expected}")
 
 
-def _values_of(
-    record: Mapping[str, Any], inputs: Collection[str], has_drivers: bool
-) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the values of a record by the names of FIELDS, and which inputs hold them.
-
-    inputs: that the record should have; has_drivers: whether a row says who drove. Raises ValueError.
-    """
+def _values_of(record: Mapping[str, Any], tub: _Tub) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the values of a record by the names of FIELDS, and which inputs hold them; raises ValueError."""
     mode = one_line(_MODE, record.get(_MODE, "user"))
     called = dict(_INPUTS)
     for name, keys in (("steering", _STEERING_OF.get(mode, _BY_USER)), ("throttle", _THROTTLE_OF.get(mode, ()))):
         called[name] = next((key for key in keys if record.get(key) is not None), called[name])
-    values = {name: record.get(key) for name, key in called.items() if key in record or key in inputs}
+    values = {name: record.get(key) for name, key in called.items() if key in record or key in tub.inputs}
     steering = values.get("steering")
     if isinstance(steering, float) and abs(steering) < _AT_REST:
         values["steering"] = 0.0
     session = str(record.get("_session_id", "0")).rpartition("_")[2]
     values["episode"] = session if session.isdecimal() else 0
-    if has_drivers:
+    if tub.has_drivers:
         values["driver"] = HUMAN if mode == "user" else MODEL
         values["take_over"] = record.get(_INPUTS["take_over"]) if mode == "user" else None
     return values, called
