@@ -12,7 +12,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bcclone.recording.dialect import header_error, is_known_header, resolve_decimal_commas, split_line
+from bcclone.recording.dialect import (
+    header_error,
+    is_known_header,
+    resolve_decimal_commas,
+    split_line,
+    text_of,
+    with_decimal_point,
+)
 from bcclone.recording.files import ImageIndex, default_inputs, find_log, find_logs
 from bcclone.recording.log import ForeignLog, read_log, read_standard
 from bcclone.recording.row import NUMBERS as COLUMNS
@@ -479,6 +486,27 @@ def test_decimal_commas_are_resolved_only_to_what_a_log_can_hold(written, number
         contextlib.nullcontext() if numbers else pytest.raises(RowError, match=f"no possible reading of {written}, ex")
     ):
         assert resolve_decimal_commas(written.split(","), 9.0) == numbers
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        ("\ufeff\ufeffa\r\nb\rc\n".encode(), "a\nb\nc\n"),
+        ("a,b".encode("utf-16") + b"c", "a,b\ufffd"),
+        ("a\u017f".encode("utf-16-le") + b"c", "a\u017f\ufffd"),
+        ("\u017fa".encode("utf-16-le"), "\u017fa"),
+        ("M\u00fcller".encode("cp1252") + b"\x81", "M\u00fcller\ufffd"),
+        (b"ab\0c", "abc"),
+        (b"abcd\0e", "abcde"),
+    ],
+)
+def test_the_text_of_a_log_in_any_encoding(data, text):
+    assert text_of(data) == text
+
+
+def test_only_a_number_gets_its_decimal_point():
+    numbers = ("-1,5", "1,5e-05", "a,b", "1,2,3", "2.5", "7")
+    assert [with_decimal_point(number) for number in numbers] == ["-1.5", "1.5e-05", "a,b", "1,2,3", "2.5", "7"]
 
 
 def test_a_line_that_never_ends_is_a_bad_row():
