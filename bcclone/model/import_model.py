@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,13 +20,13 @@ from bcclone.model.model_path import ImportModelSettings
 from bcclone.recording.files import ImageIndex, find_log
 from bcclone.recording.log import read_log
 from bcclone.system.arrays import FloatArray
-from bcclone.system.errors import UserError, shown_command
+from bcclone.system.errors import UserError, number_of, shown_command
 from bcclone.system.output import MODEL, inputs_of, writing
 from bcclone.system.progress import ProgressBar
 from bcclone.system.table import Table, TableColumn
 
 if TYPE_CHECKING:
-    from bcclone.model.keras_files.rebuild import RebuiltLayer
+    from bcclone.model.keras_files.rebuild import RebuiltModel
     from bcclone.model.model_file import ForeignModel
 
 _CROPS = ((0, 160), (60, 135), (60, 140), (50, 140), (55, 135), (40, 140), (32, 135), (65, 140), (70, 135), (60, 160))
@@ -60,21 +60,20 @@ class Candidate:
 class ImportModelResult:
     """An imported model.
 
-    model: the file written, None if it was only looked for the preprocessing; keras_version, backend: of the program
-    that wrote the old file; notes: what was changed; input_shape: (rows, columns, channels), after the number of frames
-    if it takes windows; weights: their number; preprocessing: description of how its frames are prepared; candidates:
-    the best ones on a recording, the best first.
+    model: the file written, None if it was only looked for the preprocessing; rebuilt: its network, and where that comes
+    from; preprocessing: how its frames are prepared; candidates: the best ones on a recording, the best first.
     """
 
     model: str | None
-    keras_version: str
-    backend: str
-    notes: tuple[str, ...]
-    input_shape: tuple[int, ...]
-    weights: int
-    layers: "tuple[RebuiltLayer, ...]"
+    rebuilt: "RebuiltModel"
     preprocessing: str | None
-    candidates: tuple[Candidate, ...] = ()
+    candidates: tuple[Candidate, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the values of --json, also the shape of the input, without the batch, and the number of weights."""
+        network, values = self.rebuilt.model, vars(self.rebuilt) | vars(self)
+        figures = {"input_shape": network.input_shape[1:], "weights": network.count_params()}
+        return {name: value for name, value in values.items() if name not in ("rebuilt", "pilot")} | figures
 
     def as_text(self) -> str:
         """Return what was written, or what to choose from."""
@@ -118,44 +117,27 @@ def import_model(settings: ImportModelSettings, notify: Callable[[str], None] = 
             raise UserError(f"{old} is a bcclone model already; copy the file instead")
         for line in loaded.describe():
             notify(line)
-        rebuilt, file = loaded.rebuilt, None
-        candidates: tuple[Candidate, ...] = ()
-        if settings.recording and not how:
-            candidates = find_preprocessing(loaded, settings.recording, notify)
-            how = _clear_winner(candidates) if output else None
+        rebuilt, prepared, candidates = loaded.rebuilt, None, tuple[Candidate, ...]()
+        if settings.recording:
+            candidates = find_preprocessing(loaded, settings.recording, how, notify)
         if output:
-            file = loaded.declared(how)
-            if settings.recording and settings.preprocess:
-                given = (file.preprocessing,)
-                candidates = find_preprocessing(loaded, settings.recording, notify, given)
+            file = loaded.declared(_clear_winner(candidates) if candidates and not how else how)
             origin = {"keras_version": rebuilt.keras_version, "backend": rebuilt.backend, "notes": list(rebuilt.notes)}
             save_model(output, file.model, file.preprocessing, {"imported": origin})
-    return ImportModelResult(
-        model=str(output) if output else None,
-        keras_version=rebuilt.keras_version,
-        backend=rebuilt.backend,
-        notes=rebuilt.notes,
-        input_shape=loaded.input_shape,
-        weights=rebuilt.model.count_params(),
-        layers=rebuilt.layers,
-        preprocessing=file.preprocessing.describe() if file else None,
-        candidates=candidates,
-    )
+            prepared = file.preprocessing.describe()
+    return ImportModelResult(str(output) if output else None, rebuilt, prepared, candidates)
 
 
 # ---- the preprocessing that fits a recording
 
 
 def find_preprocessing(
-    model: "ForeignModel",
-    recording: Path,
-    notify: Callable[[str], None] = lambda line: None,
-    given: Sequence[Preprocessing] = (),
+    model: "ForeignModel", recording: Path, how: str | None = None, notify: Callable[[str], None] = lambda line: None
 ) -> tuple[Candidate, ...]:
     """Return the ways to prepare frames with which a model agrees best with a recording's steering, the best first.
 
-    given: the ways to try, by default the usual ones that fit. Raises UserError for a recording that cannot be used, or
-    whose steering never changes.
+    how: the only way to try; None for the usual ones that fit: presets, and crops, colours and scales. Raises UserError
+    for a recording that cannot be used, or whose steering never changes.
     """
     from bcclone.model.layer_kinds import scaling_layer
     from bcclone.model.model_file import with_scale
@@ -163,28 +145,29 @@ def find_preprocessing(
 
     network, shape = model.rebuilt.model, model.input_shape
     windows, steering = _recorded(recording, shape[0] if len(shape) == 4 else 1)
-    scales = ("",) if scaling_layer(network) else _SCALES
-    usual = (replace(how, scale=scale) for how, scale in itertools.product(_plausible(shape[-3:]), scales))
-    ways = given or [*usual]
-    calls = {scale: compile_call(with_scale(network, scale), None) for scale in {how.scale for how in ways}}
+    ways = [model.declared(how).preprocessing] if how else [
+        replace(plausible, scale=scale)
+        for plausible, scale in itertools.product(_plausible(shape[-3:]), [""] if scaling_layer(network) else _SCALES)
+    ]  # fmt: skip
+    calls = {scale: compile_call(with_scale(network, scale), None) for scale in {way.scale for way in ways}}
 
-    def tried(how: Preprocessing, rows: slice) -> Candidate:
-        images = np.stack([[how.apply(frame) for frame in window] for window in windows[rows]])
+    def tried(way: Preprocessing, rows: slice) -> Candidate:
+        images = np.stack([[way.apply(frame) for frame in window] for window in windows[rows]])
         parts = np.array_split(images.reshape(-1, *shape), len(images) // _BATCH + 1)
-        answers = np.concatenate([calls[how.scale](part)[:, 0] for part in parts]).astype(np.float64)
+        answers = np.concatenate([calls[way.scale](part)[:, 0] for part in parts]).astype(np.float64)
         answers, wanted = np.nan_to_num(answers).clip(-1.0, 1.0), steering[rows]
         error = float(np.abs(answers - wanted).mean())
-        return Candidate(how.describe(), round(correlation(answers, wanted) or 0.0, 4), round(error, 4))
+        return Candidate(way.describe(), round(correlation(answers, wanted) or 0.0, 4), round(error, 4))
 
-    notify(f"trying {len(ways)} ways to prepare the frames of {recording}")
+    notify(f"trying {number_of(len(ways), 'way')} to prepare the frames of {recording}")
     few = slice(0, None, max(len(windows) // _FEW, 1))
+    ranks = []
     with ProgressBar("trying", len(ways), "ways") as progress:
-        ranks = []
-        for how in ways:
-            ranks.append(tried(how, few).rank)
+        for way in ways:
+            ranks.append(tried(way, few).rank)
             progress.advance(1)
     best = sorted(zip(ranks, ways, strict=True), key=lambda pair: pair[0])[:_FINALISTS]
-    return tuple(sorted((tried(how, slice(None)) for _, how in best), key=lambda one: one.rank)[:_SHOWN])
+    return tuple(sorted((tried(way, slice(None)) for _, way in best), key=lambda one: one.rank)[:_SHOWN])
 
 
 def _recorded(recording: Path, length: int) -> tuple[list[list[Image]], FloatArray]:

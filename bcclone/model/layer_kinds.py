@@ -15,19 +15,20 @@ from keras import layers
 RECURRENT = (layers.GRU, layers.LSTM, layers.SimpleRNN)
 _RATE, _DEVIATION = "rate", "stddev"
 _KERNEL, _POOL = "kernel_size", "pool_size"
-# the names of types in Keras 1 and in tf.keras 1, and of one that becomes another
+# the names of types in Keras 1 and in tf.keras 1
 _OLD_NAMES = {
     "Convolution2D": "Conv2D",
     "SeparableConvolution2D": "SeparableConv2D",
     "BatchNormalizationV1": "BatchNormalization",
-    "Normalization": "Rescaling",
 }
 # layers of Keras that change nothing outside of training, beside Random..., of which RandomCrop is another kind
 _FOR_TRAINING = (
     "ActivityRegularization", "AugMix", "CutMix", "Equalization", "MixUp", "RandAugment", "Solarization",
     "SpatialDropout1D", "SpatialDropout3D",
 )  # fmt: skip
-_SCALING = (layers.Rescaling, layers.Lambda, layers.BatchNormalization, layers.LayerNormalization)
+_SCALING = (
+    layers.Rescaling, layers.Lambda, layers.BatchNormalization, layers.LayerNormalization, layers.Normalization
+)  # fmt: skip
 Count = Callable[[Any, int, Sequence[int]], int]
 
 
@@ -111,6 +112,7 @@ _ALL = (
     LayerKind(layers.Permute, keeps_frames=lambda layer: layer.dims[0] == 1),
     _elementwise(layers.Lambda),  # normalize; others become Rescaling
     _elementwise(layers.Rescaling),
+    LayerKind(layers.Normalization, keeps_pixels=True, keeps_frames=lambda layer: 1 not in layer.axis),
     LayerKind(
         layers.BatchNormalization,
         channels_first=True,

@@ -28,7 +28,6 @@ _FRAMES_AT_MOST = 100  # in a window of a TimeDistributed, since each is a part 
 _ACTIVATION_LAYERS = {"ELU", "LeakyReLU", "ReLU"}  # without weights
 _NAME = re.compile(r"[A-Za-z][\w.-]{0,99}")
 _NORMALIZE = keras.saving.get_registered_name(normalize)
-_ADAPTED = ("mean", "variance", "count")  # the weights of a Normalization that was adapted to data
 # outputs of donkeycar's pilots that are not the steering alone: bins from -1 to 1; steering and throttle
 _OF_PILOTS = {"angle_out": BINS, "model_outputs": 2}
 _SHARPENED = 1 << 20  # what makes a softmax choose the most probable bin, as argmax does
@@ -211,10 +210,10 @@ class _Builder:
             raise UnsupportedModel(f"expected an input of {kind.axes} axes with the batch, got {self.shape}")
         if kind.type is keras.layers.Lambda:
             layer = self._lambda_layer(config, name)
-        elif stored_as == "Normalization":
-            layer = self._normalization(config, name)
         else:
-            layer = kind.type(**translate(kind.type, config, self.shape, self.channels_first), name=name)
+            whole = {"axis": None} if stored_as == "Normalization" and not config.get("axis", [-1]) else {}
+            stored = {key: value for key, value in config.items() if key not in whole}
+            layer = kind.type(**translate(kind.type, stored, self.shape, self.channels_first), **whole, name=name)
         layer.trainable = config.get("trainable", True) is not False
         self._append(layer)
         return layer
@@ -230,15 +229,6 @@ class _Builder:
         if isinstance(computed, Scaling):
             return keras.layers.Rescaling(computed.scale, computed.offset, name=name)
         return keras.layers.Resizing(*computed, name=name)
-
-    def _normalization(self, config: Mapping[str, Any], name: str) -> keras.layers.Rescaling:
-        """Return the Rescaling that computes the same; assign_weights() sets it to what the layer was adapted to."""
-        stored = {key: value for key, value in config.items() if (key, value) != ("axis", [])}  # of all axes
-        stated = translate(keras.layers.Normalization, stored, self.shape, self.channels_first)
-        if stated.get("axis", -1) != -1:
-            raise UnsupportedModel("has a mean for each pixel, expected one for each channel")
-        scale, offset = _rescaling(stated["mean"], stated["variance"]) if "mean" in stated else (1.0, 0.0)
-        return keras.layers.Rescaling(scale, offset, name=name)
 
     def _append(self, layer: keras.Layer) -> None:
         """Append a layer, after checking the sizes of its output and its weights."""
@@ -256,12 +246,6 @@ class _Builder:
             raise UnsupportedModel(f"the network takes more than {_PRODUCTS_AT_MOST} multiplications per frame")
         (self._gathered if self._gathered_name else self._layers).append(layer)
         self.shape = output
-
-
-def _rescaling(mean: Any, variance: Any) -> tuple[Any, Any]:
-    """Return scale and offset of a Normalization, numbers or lists of them, one for each channel."""
-    deviation = np.maximum(np.sqrt(np.asarray(variance, np.float64)), keras.config.epsilon())
-    return (1 / deviation).tolist(), (-np.asarray(mean, np.float64) / deviation).tolist()
 
 
 def _lambda_function(function: Any) -> Scaling | tuple[int, int] | None:
@@ -302,22 +286,20 @@ def assign_weights(model: Nest, layers: Layers, stored: StoredModel, mirrored: b
         if leaf not in layers:  # of another output
             continue
         arrays = [array.values for array in named]
-        if _is_adapted(leaf) and len(arrays) == len(_ADAPTED):
-            layers[leaf].scale, layers[leaf].offset = _rescaling(*arrays[:2])
-            continue
         if leaf.kind in _CONVOLUTIONS and arrays and arrays[0].ndim == 4:
             if channels_first and "nb_filter" in leaf.config:  # Keras 1; later ones have rows and columns first
                 arrays[0] = arrays[0].transpose(2, 3, 1, 0)
             if mirrored:
                 arrays[0] = np.ascontiguousarray(arrays[0][::-1, ::-1])
-        expected: list[Any] = [tuple(weight.shape) for weight in layers[leaf].weights]
-        expected = [*_ADAPTED] if _is_adapted(leaf) else expected
+        expected = [tuple(weight.shape) for weight in layers[leaf].weights]
         if [array.shape for array in arrays] != expected:
             shapes = ", ".join(str(array.shape) for array in arrays) or "none"
             raise UnsupportedModel(
                 f"{leaf}: its weights have the shapes {shapes}, expected {', '.join(map(str, expected))}"
             )
         layers[leaf].set_weights(arrays)
+        if isinstance(layers[leaf], keras.layers.Normalization):
+            layers[leaf].finalize_state()
     for folder, left in stored.weights.items():
         if any(id(array) not in used for array in left):
             raise UnsupportedModel(f"holds weights of {shown(folder)}, for which its network has no layer")
@@ -349,8 +331,7 @@ def _split(nest: Nest, layers: Layers, arrays: list[NamedArray]) -> Iterator[tup
     divided: dict[Leaf, list[NamedArray]] = {leaf: [] for leaf in nest.leaves()}
     for trained in (True, False):
         for leaf, own in divided.items():
-            weights = layers[leaf].trainable_weights if trained else layers[leaf].non_trainable_weights
-            count = len(weights) or (len(_ADAPTED) if _is_adapted(leaf) and not trained else 0)
+            count = len(layers[leaf].trainable_weights if trained else layers[leaf].non_trainable_weights)
             own += arrays[:count]
             del arrays[:count]
     if arrays:
@@ -393,11 +374,7 @@ def _by_folder(
 
 def _has_weights(node: Leaf | Nest, layers: Layers) -> bool:
     leaves = node.leaves() if isinstance(node, Nest) else [node]
-    return any(leaf in layers and (layers[leaf].weights or _is_adapted(leaf)) for leaf in leaves)
-
-
-def _is_adapted(leaf: Leaf) -> bool:
-    return leaf.kind == "Normalization" and leaf.config.get("mean") is None
+    return any(leaf in layers and layers[leaf].weights for leaf in leaves)
 
 
 def is_mirrored(stored: StoredModel) -> bool:
