@@ -60,8 +60,8 @@ class Candidate:
 class ImportModelResult:
     """An imported model.
 
-    model: the file written, None if it was only looked for the preprocessing; rebuilt: its network, and where that comes
-    from; preprocessing: how its frames are prepared; candidates: the best ones on a recording, the best first.
+    model: the file written, None if it was only looked for the preprocessing; rebuilt: its network and its origin;
+    preprocessing: how its frames are prepared; candidates: the best ones on a recording, the best first.
     """
 
     model: str | None

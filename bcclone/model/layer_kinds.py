@@ -5,7 +5,7 @@ numbers in training also --dropout and monitors. Saliency follows a type that ke
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +29,6 @@ _FOR_TRAINING = (
 _SCALING = (
     layers.Rescaling, layers.Lambda, layers.BatchNormalization, layers.LayerNormalization, layers.Normalization
 )  # fmt: skip
-Count = Callable[[Any, int, Sequence[int]], int]
 
 
 @keras.saving.register_keras_serializable(package="bcclone")  # type: ignore[untyped-decorator]
@@ -47,8 +46,7 @@ class LayerKind:
     of a layer that moves a kernel or a pool over an image by its strides, the argument with the kernel's rows and
     columns; keeps_frames: returns whether a layer of this type processes each frame of a window independently; random:
     the argument that says how much a layer that draws random numbers in training changes its input, a rate or a
-    standard deviation; weights: returns about how many weights a layer will have, without biases, for the channels of
-    its input and the extents of its output without the batch.
+    standard deviation.
     """
 
     type: type[keras.Layer]
@@ -58,7 +56,6 @@ class LayerKind:
     kernel: str = ""
     keeps_frames: Callable[[Any], bool] = lambda layer: False
     random: str = ""
-    weights: Count = lambda layer, channels, extents: 0
 
 
 def _elementwise(of: type[keras.layers.Layer], random: str = "") -> LayerKind:
@@ -74,23 +71,11 @@ def _pooling_3d(of: type[keras.layers.Layer]) -> LayerKind:
     return LayerKind(of, 5, keeps_frames=lambda layer: layer.pool_size[0] == layer.strides[0] == 1)
 
 
-def _convolution_weights(layer: Any, channels: int, extents: Sequence[int]) -> int:
-    kernel, filters = math.prod(layer.kernel_size), getattr(layer, "filters", 0)
-    if multiplier := getattr(layer, "depth_multiplier", 0):  # a filter for each channel, and perhaps one for each pixel
-        return int(channels * multiplier * (kernel + filters))
-    return int(kernel * channels * filters // layer.groups)
-
-
 _ALL = (
-    _image_layer(layers.Conv2D, kernel=_KERNEL, weights=_convolution_weights),
-    LayerKind(
-        layers.Conv3D,
-        5,
-        keeps_frames=lambda layer: layer.kernel_size[0] == layer.strides[0] == 1,
-        weights=_convolution_weights,
-    ),
-    _image_layer(layers.SeparableConv2D, channels_first=False, kernel=_KERNEL, weights=_convolution_weights),
-    _image_layer(layers.DepthwiseConv2D, channels_first=False, kernel=_KERNEL, weights=_convolution_weights),
+    _image_layer(layers.Conv2D, kernel=_KERNEL),
+    LayerKind(layers.Conv3D, 5, keeps_frames=lambda layer: layer.kernel_size[0] == layer.strides[0] == 1),
+    _image_layer(layers.SeparableConv2D, channels_first=False, kernel=_KERNEL),
+    _image_layer(layers.DepthwiseConv2D, channels_first=False, kernel=_KERNEL),
     _image_layer(layers.MaxPooling2D, kernel=_POOL),
     _image_layer(layers.AveragePooling2D, kernel=_POOL),
     _pooling_3d(layers.MaxPooling3D),
@@ -102,11 +87,7 @@ _ALL = (
     _image_layer(layers.ZeroPadding2D),
     _image_layer(layers.UpSampling2D, channels_first=False),
     _image_layer(layers.Resizing, channels_first=False),
-    LayerKind(
-        layers.Dense,
-        keeps_frames=lambda layer: True,
-        weights=lambda layer, channels, extents: channels * layer.units,
-    ),
+    LayerKind(layers.Dense, keeps_frames=lambda layer: True),
     LayerKind(layers.Flatten, channels_first=True),
     LayerKind(layers.Reshape, keeps_frames=lambda layer: layer.output.shape[1] == layer.input.shape[1]),
     LayerKind(layers.Permute, keeps_frames=lambda layer: layer.dims[0] == 1),
@@ -118,15 +99,11 @@ _ALL = (
         channels_first=True,
         keeps_pixels=True,
         keeps_frames=lambda layer: layer.axis in (-1, len(layer.input.shape) - 1),
-        weights=lambda layer, channels, extents: 4 * channels,
     ),
     LayerKind(  # apart from a mean and a variance of the image, a pixel depends on itself alone
         layers.LayerNormalization,
         keeps_pixels=True,
         keeps_frames=lambda layer: 1 not in layer.axis,
-        weights=lambda layer, channels, extents: (
-            (layer.center + layer.scale) * math.prod(extents[axis - 1] for axis in layer.axis)
-        ),
     ),
     _elementwise(layers.Dropout, _RATE),
     _image_layer(layers.SpatialDropout2D, keeps_pixels=True, random=_RATE),
@@ -137,12 +114,9 @@ _ALL = (
     _elementwise(layers.ELU),
     _elementwise(layers.LeakyReLU),
     _elementwise(layers.ReLU),
-    LayerKind(layers.PReLU, keeps_pixels=True, weights=lambda layer, channels, extents: math.prod(extents)),
+    LayerKind(layers.PReLU, keeps_pixels=True),
     LayerKind(layers.Softmax),
-    *(  # those that read backwards or are stateful are refused
-        LayerKind(of, 3, weights=lambda layer, channels, extents: 4 * layer.units * (channels + layer.units))
-        for of in RECURRENT
-    ),
+    *(LayerKind(of, 3) for of in RECURRENT),  # those that read backwards or are stateful are refused
 )
 KINDS = {each.type.__name__: each for each in _ALL}
 # the types whose rate --dropout sets
@@ -170,6 +144,16 @@ def scaling_layer(model: keras.Model) -> Any:
     )
     first = next((each for each in inner if isinstance(each, _SCALING) or each.weights), None)
     return first if isinstance(first, _SCALING) else None
+
+
+def learned_weights(layer: keras.Layer, channels: int) -> int:
+    """Return about how many weights a layer of kernels or units will have for so many channels; 0 for others."""
+    kernel, filters = math.prod(getattr(layer, "kernel_size", ())), getattr(layer, "filters", 0)
+    if multiplier := getattr(layer, "depth_multiplier", 0):  # a filter for each channel, and perhaps one for each pixel
+        return int(channels * multiplier * (kernel + filters))
+    if units := getattr(layer, "units", 0):
+        return int(units * (4 * (channels + units) if isinstance(layer, RECURRENT) else channels))
+    return int(kernel * channels * filters // getattr(layer, "groups", 1))
 
 
 def layer_kind(layer: keras.Layer) -> LayerKind:

@@ -281,10 +281,12 @@ def open_model(
             if "model_config" not in stored.texts:
                 stored = replace(stored, texts={**stored.texts, "model_config": _separate_config(path, config_path)})
             texts = stored.texts
-            own = _read_preprocessing(path, texts) if _PREPROCESSING in texts else None
+            own = Preprocessing.from_json(texts[_PREPROCESSING]) if _PREPROCESSING in texts else None
             rebuilt = rebuild_model(stored, len(OUTPUTS) if own else 1, rescale)
         except UnsupportedModel as error:
             raise UserError(f"{path}: {error}; see {_DRIVABLE}") from None
+        except PreprocessingMismatch as error:
+            raise UserError(f"{path}: {error}\n  a newer bcclone may support it; or train the model again") from None
         training = TrainingInfo.from_json(texts.get(_TRAINING, "{}"))
         framing = from_text(Framing, texts[FRAMING]) if FRAMING in texts else None
         calibration = from_text(SteeringCalibration, texts[_CALIBRATION]) if _CALIBRATION in texts else None
@@ -333,17 +335,3 @@ def _separate_config(path: Path, config_path: Path | None) -> str:
     text = read_bytes(config_path, "settings")
     config = parse_json(text)
     return config if isinstance(config, str) else text.decode()  # often the JSON text was written as JSON again
-
-
-def _read_preprocessing(path: Path, texts: Mapping[str, str]) -> Preprocessing:
-    try:
-        preprocessing = Preprocessing.from_json(texts[_PREPROCESSING])
-    except PreprocessingMismatch as error:
-        raise UserError(f"{path}: {error}\n  a newer bcclone may support it; or train the model again") from None
-    if texts.get(_HASH) != preprocessing.digest:
-        raise UserError(
-            f"{path}: its preprocessing does not match its hash; train the model again:\n"
-            f"  definition: {preprocessing.to_json()} (hash {preprocessing.digest})\n"
-            f"  hash:       {texts.get(_HASH)}"
-        )
-    return preprocessing

@@ -39,6 +39,7 @@ EXAMPLES = {
     "Permute": {"dims": (1, 3, 2)},
     "Lambda": {"function": "normalize"},
     "Rescaling": {"scale": 0.5, "offset": -1},
+    "Normalization": {"mean": 90.0, "variance": 1600.0},
     "BatchNormalization": {"epsilon": 0.01},
     "LayerNormalization": {"axis": [1, 2, 3], "epsilon": 0.01},
     "Dropout": {"rate": 0.5},
@@ -91,10 +92,10 @@ def test_a_layer_is_rebuilt_from_what_keras_stores(name):
     }
     found = rebuild_model(StoredModel({"model_config": model.to_json()}, weights)).model
     batch = np.random.default_rng(2).uniform(0, 255, (2, *model.input_shape[1:])).astype(np.float32)
-    kind, layer = layer_kinds.KINDS[name], found.layers[-3]
-    assert type(layer) is kind.type
-    count = sum(np.prod(weight.shape) for weight in layer.weights if "bias" not in weight.path)
-    assert count <= kind.weights(layer, layer.input.shape[-1], layer.output.shape[1:])  # known before it is built
+    layer = found.layers[-3]
+    assert type(layer) is layer_kinds.KINDS[name].type
+    count = sum(np.prod(weight.shape) for weight in layer.weights if "kernel" in weight.path)
+    assert count <= layer_kinds.learned_weights(layer, layer.input.shape[-1])  # known before it is built
     np.testing.assert_allclose(found(batch), model(batch), atol=1e-6)
 
 

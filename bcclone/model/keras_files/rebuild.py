@@ -17,12 +17,12 @@ from bcclone.model.keras_files import UnsupportedModel
 from bcclone.model.keras_files.arguments import Shape, computed_by, dtype_of, remedy_of, translate
 from bcclone.model.keras_files.stored import NamedArray, StoredModel, Weights
 from bcclone.model.keras_files.tree import Leaf, Nest, read_tree
-from bcclone.model.layer_kinds import KINDS, RECURRENT, is_for_training, layer_kind, normalize, stored_kind
+from bcclone.model.layer_kinds import KINDS, is_for_training, learned_weights, normalize, stored_kind
 from bcclone.model.onnx_model import BINS, pilot_of
 from bcclone.system.codec import parse_json
 from bcclone.system.errors import shown
 
-_LARGEST_OUTPUT, _PRODUCTS_AT_MOST = 1 << 24, 1 << 35  # numbers; multiplications per frame
+_LARGEST_OUTPUT = 1 << 24  # numbers
 _SURELY_AFFORDABLE = 1 << 22  # weights; larger networks must have theirs in the file
 _FRAMES_AT_MOST = 100  # in a window of a TimeDistributed, since each is a part of the graph
 _ACTIVATION_LAYERS = {"ELU", "LeakyReLU", "ReLU"}  # without weights
@@ -128,7 +128,7 @@ class _Builder:
         self._layers: list[keras.Layer] = []
         self._gathered: list[keras.Layer] = []
         self._gathered_name, self._frames = "", 1
-        self._weights = self._products = 0
+        self._weights = 0
 
     def add(self, leaf: Leaf) -> None:
         """Rebuild one layer; raises UnsupportedModel with its name."""
@@ -236,14 +236,9 @@ class _Builder:
         extents = [extent or 0 for extent in output[1:]]
         if not extents or min(extents) < 1 or math.prod(extents) * self._frames > _LARGEST_OUTPUT:
             raise UnsupportedModel(f"makes {output[1:]} of {self.shape[1:]}, expected 1 to {_LARGEST_OUTPUT} numbers")
-        weights = layer_kind(layer).weights(layer, self.shape[-1] or 0, extents)
-        self._weights += weights
-        steps = (self.shape[1] or 1) if isinstance(layer, RECURRENT) else math.prod(extents[:-1])
-        self._products += weights * steps * self._frames
+        self._weights += learned_weights(layer, self.shape[-1] or 0)
         if self._weights > self.budget:
             raise UnsupportedModel(f"the network has more than {self.budget} weights, more than the file")
-        if self._products > _PRODUCTS_AT_MOST:
-            raise UnsupportedModel(f"the network takes more than {_PRODUCTS_AT_MOST} multiplications per frame")
         (self._gathered if self._gathered_name else self._layers).append(layer)
         self.shape = output
 
