@@ -118,8 +118,8 @@ class Evaluation:
     """The result of one simulated drive.
 
     latency: None in a suite, whose results are the same on each machine; trace: the driven line; watched: what a
-    monitor said of each frame, () without one; views: some of the frames, uint8 (160, 320, 3), none in a suite;
-    full_steering: the fraction of the answers that were full steering.
+    monitor said of each frame, () without one; views: some of the frames, uint8 (160, 320, 3), none in a suite; notes:
+    what a person should know, whatever the score is.
     """
 
     score: Score
@@ -129,17 +129,7 @@ class Evaluation:
     events: tuple[DriveEvent, ...] = ()
     watched: tuple[WatchedFrame, ...] = ()
     views: tuple[Image, ...] = ()
-    full_steering: float = 0.0
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What a person should know, whatever the score is."""
-        if self.full_steering <= _MOST_FULL_STEERING:
-            return ()
-        return (
-            f"full steering in {100 * self.full_steering:.0f} % of the answers, which no model that drives gives: are "
-            "its frames prepared as in its training, such as pixels / 255 (0..1 in --preprocess)?",
-        )
+    notes: tuple[str, ...] = ()
 
     @property
     def rank(self) -> tuple[float, ...]:
@@ -155,8 +145,8 @@ class Evaluation:
 
     def figures(self) -> dict[str, Any]:
         latency = {"request_to_steer_ms": to_json(self.latency)} if self.latency else {}
-        notes = {"notes": list(self.notes)} if self.notes else {}
-        return {**to_json(self.score), **latency, **uncertainty_figures(self.watched), **notes}
+        figures = {**to_json(self.score), **latency, **uncertainty_figures(self.watched)}
+        return figures | ({"notes": list(self.notes)} if self.notes else {})
 
     def table(self, settings: EvaluateSettings) -> Table:
         """Return the figures in words. settings: of the drive."""
@@ -261,6 +251,11 @@ def _evaluate_served(model: Path, settings: EvaluateSettings) -> Evaluation:
 def _evaluation(
     world: SimulatedWorld, latencies_ms: Sequence[float], watched: Sequence[WatchedFrame] = ()
 ) -> Evaluation:
+    full = world.scorer.full_steering
+    note = (
+        f"full steering in {100 * full:.0f} % of the answers, as no model that drives gives; are its frames prepared "
+        "as in its training, such as pixels / 255 (0..1 in --preprocess)?"
+    )
     return Evaluation(
         score=world.score(),
         latency=Latency.of(latencies_ms),
@@ -269,5 +264,5 @@ def _evaluation(
         events=tuple(world.scorer.events),
         watched=tuple(watched),
         views=tuple(world.views),
-        full_steering=round(world.scorer.full_steering, 4),
+        notes=(note,) if full > _MOST_FULL_STEERING else (),
     )

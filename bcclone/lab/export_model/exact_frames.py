@@ -35,8 +35,8 @@ _U_OF_BLUE, _V_OF_RED = 8061, 14369  # of the difference between the colour and 
 _EXACT_BLURS = (3, 5, 7)  # rows and columns of the kernel
 _CHROMA_OFFSET = 128 * _YUV_DIVISOR + _YUV_DIVISOR // 2
 
-
 Pixels = npt.NDArray[np.int32]
+_WHOLE = slice(None), slice(None)  # all columns and rows
 _Taps = Sequence[tuple[Pixels, Float32Array]]  # source pixels, one of each target pixel, and their weights
 
 
@@ -89,26 +89,22 @@ def check_exact(model: Path, preprocessing: Preprocessing) -> None:
 
 
 def _prepared(frames: Any, taps: tuple[_Taps, _Taps] | None, preprocessing: Preprocessing) -> Any:
-    """Return the network's inputs for the pixels of frames that _needed() names, of whole frames if not plain."""
-    if preprocessing.is_plain:
-        return _convert_colors(_resize(frames, *taps) if taps else frames, preprocessing.color)
-    left, top, right, bottom = preprocessing.region
-    images, width, height = frames[:, top:bottom, left:right], preprocessing.width, preprocessing.height
+    """Return the network's inputs for the pixels of frames that _needed() names, and its taps."""
+    images, width, height = frames, preprocessing.width, preprocessing.height
     for step in preprocessing.steps:
         if step == "color":
             images = _convert_colors(images, preprocessing.color)
         elif step == "blur":
             images = _blurred(images, preprocessing.blur)
+        elif taps:
+            images = _resize(images, *taps)
         elif tuple(images.shape[1:3]) == (height, width):
             continue
         elif preprocessing.interpolation == "area":
-            images = _fit(
-                images, (width, height), (np.arange(width, dtype=np.int32), np.arange(height, dtype=np.int32))
-            )
+            images = _fit(images, (width, height))
         else:
-            (across, columns), (down, rows) = (
-                _linear_taps(*pair) for pair in ((right - left, width), (bottom - top, height))
-            )
+            across, columns = _linear_taps(images.shape[2], width)
+            down, rows = _linear_taps(images.shape[1], height)
             images = _resize(tf.gather(tf.gather(images, rows, axis=1), columns, axis=2), across, down)
     return images
 
@@ -129,14 +125,17 @@ def _blurred(images: Any, size: int) -> Any:
 
 
 def _needed(preprocessing: Preprocessing) -> tuple[Pixels, Pixels, tuple[_Taps, _Taps] | None]:
-    """Return the columns and rows of a frame that the network's input is made of, and the taps that resize them."""
-    whole = 0, 0, preprocessing.frame_width, preprocessing.frame_height
-    left, top, right, bottom = preprocessing.region if preprocessing.is_plain else whole
+    """Return the columns and rows of a frame that the network's input is made of, and the taps that resize them.
+
+    No taps are returned, and all columns and rows that are kept, where the size stays or more is computed before.
+    """
+    (left, top, right, bottom), (width, height) = preprocessing.region, (preprocessing.width, preprocessing.height)
     columns, rows = np.arange(left, right, dtype=np.int32), np.arange(top, bottom, dtype=np.int32)
-    if not preprocessing.is_plain or (len(columns), len(rows)) == (preprocessing.width, preprocessing.height):
+    first = next(step for step in preprocessing.steps if step != "color")
+    if first != "size" or preprocessing.interpolation != "linear" or (len(columns), len(rows)) == (width, height):
         return columns, rows, None
-    across, needed_columns = _linear_taps(len(columns), preprocessing.width)
-    down, needed_rows = _linear_taps(len(rows), preprocessing.height)
+    across, needed_columns = _linear_taps(len(columns), width)
+    down, needed_rows = _linear_taps(len(rows), height)
     return columns[needed_columns], rows[needed_rows], (across, down)
 
 
@@ -144,8 +143,7 @@ def _warp(pictures: Any, sampling: Sampling, needed: tuple[Pixels, Pixels]) -> A
     """Return the pixels of frames that are in the needed columns and rows, each interpolated from four of a picture."""
     width, height = sampling.width, sampling.height
     if tuple(pictures.shape[2:0:-1]) != (width, height):
-        whole = np.arange(width, dtype=np.int32), np.arange(height, dtype=np.int32)
-        pictures = _fit(pictures, (width, height), whole)
+        pictures = _fit(pictures, (width, height))
     columns, rows = needed
     corner = sampling.corner[np.ix_(rows, columns)].astype(np.int32)
     part = sampling.part[np.ix_(rows, columns)].astype(np.float32)
@@ -159,7 +157,7 @@ def _warp(pictures: Any, sampling: Sampling, needed: tuple[Pixels, Pixels]) -> A
     return tf.floor(total + 0.5)
 
 
-def _fit(pictures: Any, size: tuple[int, int], needed: tuple[Pixels, Pixels]) -> Any:
+def _fit(pictures: Any, size: tuple[int, int], needed: tuple[Pixels | slice, Pixels | slice] = _WHOLE) -> Any:
     """Return the pixels of frames of this width and height that are in the needed columns and rows."""
     sources = tuple(pictures.shape[2:0:-1])
     grows = any(source < target for source, target in zip(sources, size, strict=True))

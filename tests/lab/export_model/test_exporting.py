@@ -102,9 +102,10 @@ def test_an_existing_export_is_overwritten_only_by_force(kind, untrained_model, 
 
 def test_a_folder_that_is_no_saved_model_is_never_replaced(untrained_model, tmp_path):
     (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "notes.txt").touch()
     with pytest.raises(UserError, match="is no saved-model"):
         export_model(ExportModelSettings(untrained_model, "saved-model", tmp_path / "own", force=True))
-    assert (tmp_path / "own").is_dir()
+    assert (tmp_path / "own" / "notes.txt").exists()
 
 
 @pytest.mark.parametrize(
