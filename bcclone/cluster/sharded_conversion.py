@@ -10,13 +10,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from bcclone.cluster.cluster_settings import ShardingSettings
 from bcclone.cluster.dask_workers import open_pool
 from bcclone.cluster.shard_task import SHARD_FILES, ShardPlan, ShardSettings, ShardTask, WrittenShard, write_shard
 from bcclone.cluster.shards import MANIFEST_NAME, Manifest, open_store, read_shards
 from bcclone.dataset import conversion
-from bcclone.dataset.conversion import Conversion, OneFile, Written
+from bcclone.dataset.conversion import NO_CHECKSUMS, Conversion, OneFile, Written
 from bcclone.dataset.conversion_plan import ConversionPlan, frame_numbers
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.rows import NO_FRAME
@@ -74,7 +75,7 @@ class _Shards(OneFile):
                     f"{folder} is a complete store, of other recordings or with other options; overwrite it with "
                     "--force, add to it with --add, or name another -o"
                 )
-            return Written(open_store(folder), plan.skips, (f"{folder} is complete already",))
+            return Written(open_store(folder), plan.skips, NO_CHECKSUMS, (f"{folder} is complete already",))
         if not is_url(folder):
             as_local(folder).mkdir(exist_ok=True)
         with nullcontext(self.cluster) if self.cluster else open_pool("", settings.jobs) as pool:
@@ -89,9 +90,9 @@ class _Shards(OneFile):
             before = Manifest.read(folder) if old else Manifest(preprocessing, samples, (), ())
             manifest = replace(before, recordings=(*before.recordings, *plan.recordings))
             frames = frame_numbers(len(plan.files), unusable, len(old.frames) if old else 0)
-            content = _complete(shards, written, frames, manifest)
+            content, checksums = _complete(shards, written, frames, manifest)
         kept = f"{sum(one.was_kept for one in written)} of {len(written)} shards were kept from an interrupted run"
-        return Written(Store(settings.output, content), skips, (kept,) if settings.resume else ())
+        return Written(Store(settings.output, content), skips, checksums, (kept,) if settings.resume else ())
 
 
 def _check_folder(settings: ShardingSettings) -> None:
@@ -140,8 +141,8 @@ def _joint_origin(shards: Iterable[ShardTask | WrittenShard]) -> str:
 
 def _complete(
     shards: ShardPlan, written: Sequence[WrittenShard], frames: IndexArray, manifest: Manifest
-) -> StoreContent:
-    """Write the manifest, delete the shards that it does not name, and return what the store holds.
+) -> tuple[StoreContent, npt.NDArray[np.uint32]]:
+    """Write the manifest, delete the shards that it does not name; return what the store holds, and its checksums.
 
     frames: of each file, as frame_numbers() returns them; manifest: the store's, without the shards that are added.
     """
@@ -157,8 +158,10 @@ def _complete(
         added.append(replace(result.shard, copied=tuple(copied.tolist())))
     manifest = replace(manifest, shards=(*manifest.shards, *added), origin=_joint_origin(written))
     content, tables = read_shards(folder, manifest, ["checksums"])
-    checksums = [table[: shard.frames] for shard, (table,) in zip(manifest.shards, tables, strict=True)]
-    digest = content_hash(manifest.preprocessing, np.concatenate(checksums))  # that of a store of one file
+    checksums = np.concatenate(
+        [np.asarray(table)[: shard.frames] for shard, (table,) in zip(manifest.shards, tables, strict=True)]
+    )
+    digest = content_hash(manifest.preprocessing, checksums)  # that of a store of one file
     digest.update(content.rows.tobytes())
     digest.update(content.samples.tobytes())
     content = replace(content, content_hash=digest.hexdigest())
@@ -168,7 +171,7 @@ def _complete(
         for path in [*folder.glob(SHARD_FILES), *folder.glob(".[0-9]*.partial.h5")]:
             if path.name not in named:  # of another store, or of a killed worker
                 path.unlink()
-    return content
+    return content, checksums
 
 
 def _first_free_number(folder: Location) -> int:

@@ -6,7 +6,7 @@ fault means; docs/results/recording-faults.json how many of them are found.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
@@ -17,10 +17,10 @@ from bcclone.dataset.conversion_plan import MAX_SKIPPED
 from bcclone.dataset.evidence import BACKWARDS, MAX_LAG_ERROR, Evidence, ReadFrame, RecordingFigures
 from bcclone.dataset.findings import Coverage, Diagnosis, Finding
 from bcclone.dataset.images import MISSING, Image, import_remedy, try_frame
-from bcclone.dataset.picture_faults import PICTURE_FAULTS, is_trusted, unusable_pictures
+from bcclone.dataset.picture_faults import PICTURE_FAULTS, is_trusted, rows_of_the_log, unusable_pictures
 from bcclone.dataset.recoveries import MeasuredCorrection, measure_correction
-from bcclone.dataset.statistics import most_frequent, numbers_in
-from bcclone.dataset.steering_faults import CONSTANT, STEERING_FAULTS, constant_steering
+from bcclone.dataset.statistics import constant, numbers_in
+from bcclone.dataset.steering_faults import STEERING_FAULTS, constant_steering
 from bcclone.recording.files import LOG_NAME, ImageIndex, find_logs
 from bcclone.recording.log import ForeignLog, Log, read_log
 from bcclone.recording.row import CAMERAS
@@ -154,9 +154,11 @@ def _check_log(path: Location) -> RecordingReport:
         text = f"none of the {len(named)} images that the log names exists, expected them in the folder IMG next"
         finding = Finding("no-images", f"{text} to the log", "copy the folder IMG of the recording next to its log")
         return RecordingReport(path, log, suspects=suspects, diagnosis=Diagnosis((finding,)))
-    figures, reasons = RecordingFigures(len(log.rows)), list[str]()
-    with ProgressBar(f"checking {path.name}", len(log.rows), "rows") as progress:
-        for row in log.rows[["line", *CAMERAS]].to_dict("records"):
+    repeated = log.rows["center"].duplicated()
+    rows, deleted = log.rows[~repeated].reset_index(drop=True), pd.concat([log.deleted, log.rows[repeated]])
+    judged, figures, reasons = replace(log, rows=rows, deleted=deleted), RecordingFigures(len(rows)), list[str]()
+    with ProgressBar(f"checking {path.name}", len(rows), "rows") as progress:
+        for row in rows[["line", *CAMERAS]].to_dict("records"):
             frames = dict[str, Image | None]()
             for camera in filter(row.get, CAMERAS):
                 frames[camera], reason = try_frame(index.find(row[camera]))
@@ -170,16 +172,16 @@ def _check_log(path: Location) -> RecordingReport:
         corrupt=len(reasons) - missing,
         orphans=len(index.orphans(named | {name for camera in CAMERAS for name in log.deleted[camera]})),
         frozen=frozen,
-        duplicates=len(readable) - len(set(readable)) - frozen,
+        duplicates=len(readable) - len(set(readable)) - frozen + int(repeated.sum()),
         reasons=tuple(reasons),
     )
     if 2 * len(reasons) > len(named) and (remedy := import_remedy(reasons, path)):
         finding = Finding("unreadable", f"{len(reasons)} of the {len(named)} pictures cannot be used", remedy)
         return RecordingReport(path, log, None, images, suspects, diagnosis=Diagnosis((finding,)))
-    correction, road = measure_correction(log), None
+    correction, road = measure_correction(judged), None
     with suppress(UserError):  # a trace.csv of another program
         road = next((point.track for point in read_trace(path.parent).values()), None)
-    diagnosis = diagnose(log, figures, lambda row: read_center(log, row, index), correction, road)
+    diagnosis = diagnose(judged, figures, lambda row: read_center(judged, row, index), correction, road)
     named_diagnosis = diagnosis.of_recording(str(path.parent if path.name == LOG_NAME else path))
     return RecordingReport(path, log, None, images, suspects, correction, named_diagnosis)
 
@@ -217,7 +219,7 @@ def diagnose(
     """Return the diagnosis of a recording. read_frame: as in Evidence; correction, road: as in Coverage."""
     evidence = Evidence(log, figures, read_frame)
     if evidence.too_few:
-        judges = _unusable_rows, unusable_pictures, constant_steering
+        judges = _unusable_rows, rows_of_the_log, unusable_pictures, constant_steering
         return Diagnosis(tuple(chain.from_iterable(judge(evidence) for judge in judges)), (evidence.too_few,))
     findings, rest = _judged(evidence, (_unusable_rows, *PICTURE_FAULTS, *STEERING_FAULTS))
     measured = evidence if rest.too_few else rest
@@ -293,8 +295,7 @@ def _unknown(evidence: Evidence, correction: MeasuredCorrection | None) -> Itera
         yield "whether the camera leans: it hardly turns"
     if evidence.grows is None or abs(evidence.grows - 0.5) < 0.5 - BACKWARDS:
         yield "whether the car drives forwards: it is hard to tell whether the pictures grow"
-    value, share, rows = most_frequent(evidence.throttle)
-    if share > CONSTANT:
-        yield f"whether the throttle is right: it is {value:g} in {rows}, so that nothing can be learned from it"
+    if same := constant(evidence.throttle):
+        yield f"whether the throttle is right: it is {same[1]}, so that nothing can be learned from it"
     if correction is None:
         yield "how many recoveries there are: that takes the frames of three cameras"

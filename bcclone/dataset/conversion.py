@@ -11,13 +11,15 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from bcclone.dataset.conversion_plan import ConversionPlan, LogRead, Skip, StorePart, make_plan
-from bcclone.dataset.labels import knows_road
+from bcclone.dataset.labels import FEWEST_STEERED, LOST_STEERING, knows_road
 from bcclone.dataset.preprocessing import Preprocessing, choose_preprocessing
-from bcclone.dataset.rows import row_table
+from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME, row_table
 from bcclone.dataset.sample_settings import PARTS, TEST, TRAINING, VALIDATION, PreprocessSettings, SampleSettings
 from bcclone.dataset.samples import SAMPLE, count_samples, count_split_pairs, sample_chunks
+from bcclone.dataset.statistics import constant
 from bcclone.dataset.store import ImageSamples, OpenIfStore, Store, open_if_store
 from bcclone.dataset.store_writer import write_store
 from bcclone.system import atomic
@@ -27,7 +29,8 @@ from bcclone.system.output import STORE, inputs_of, writing
 from bcclone.system.progress import Notify, ProgressBar
 from bcclone.system.settings import differences
 
-_MANY_SPLIT_PAIRS = 0.05  # fraction of the samples that is worth a notice
+_MANY_SPLIT_PAIRS, _MANY_EQUAL = 0.05, 0.05  # fractions of the samples and of the rows that are worth a notice
+NO_CHECKSUMS = np.zeros(0, np.uint32)
 
 
 @dataclass(frozen=True)
@@ -79,10 +82,15 @@ class Conversion:
 
 @dataclass(frozen=True)
 class Written:
-    """A store after a conversion. skips: rows and images that were left out; notices: for the user."""
+    """A store after a conversion.
+
+    skips: rows and images that were left out; checksums: of each frame, (frames,), empty if none was added; notices:
+    for the user.
+    """
 
     store: Store
     skips: tuple[Skip, ...]
+    checksums: npt.NDArray[np.uint32]
     notices: tuple[str, ...] = ()
 
 
@@ -120,11 +128,11 @@ class OneFile:
             def advance(count: int) -> None:
                 progress.advance(count, f"{rows * (int(progress.done) + count) // files}/{rows} rows")
 
-            unusable, _ = write_store(temporary, part, old, advance)
+            unusable, checksums = write_store(temporary, part, old, advance)
             skips = plan.skips_with(unusable, self.settings.allow_skips)
             if old:
                 old.close()  # Windows cannot replace a file that is mapped
-        return Written(Store(self.settings.output), skips)
+        return Written(Store(self.settings.output), skips, checksums)
 
 
 def convert(
@@ -142,7 +150,7 @@ def convert(
         held_back = {TEST: settings.test_recordings, VALIDATION: settings.validation_recordings}
         plan = make_plan(settings.inputs, samples, old, notify, held_back)
         if plan.rows.empty and old:
-            written = Written(old, plan.skips)
+            written = Written(old, plan.skips, NO_CHECKSUMS)
         else:
             if old and knows_road(old.rows) and not settings.force:
                 raise UserError(
@@ -161,7 +169,12 @@ def convert(
                 **{name: counts[part] for name, part in zip(("train", "validation", "test"), PARTS, strict=True)},
                 split_pairs=split_pairs,
                 skips=written.skips,
-                notices=(*plan.notices, *written.notices, *_split_notices(counts, split_pairs, samples)),
+                notices=(
+                    *plan.notices,
+                    *written.notices,
+                    *_recording_notices(store, written.checksums),
+                    *_split_notices(counts, split_pairs, samples),
+                ),
                 logs=plan.logs_read,
                 seconds=time.monotonic() - started,
                 output=settings.output,
@@ -220,6 +233,30 @@ def _chosen_settings(settings: PreprocessSettings, old: Store | None) -> tuple[P
             f"{differences(images, chosen[0])}{differences(samples, chosen[1])}"
         )
     return chosen
+
+
+def _recording_notices(store: Store, checksums: npt.NDArray[np.uint32]) -> Iterator[str]:
+    """Yield a notice for each recording with nothing to learn from, and for each that seems to be a copy.
+
+    checksums: of each frame, (frames,), or none.
+    """
+    numbers = store.rows["recording"].astype(np.int64)
+    again = np.zeros(len(numbers), np.bool_)
+    if len(checksums):
+        frames = np.max([store.rows[name] for name in FRAME_COLUMNS], axis=0)  # one of each row
+        shown = np.flatnonzero(frames != NO_FRAME)
+        _, first, place = np.unique(checksums[frames[shown]], return_index=True, return_inverse=True)
+        again[shown] = numbers[shown] > numbers[shown][first[place]]
+    for rows in np.split(np.arange(len(numbers)), np.flatnonzero(np.diff(numbers)) + 1):
+        path, count, equal = store.recordings[numbers[rows[0]]].path, len(rows), int(again[rows].sum())
+        same = constant(store.rows["steering"][rows])
+        if same and (count >= FEWEST_STEERED or count == len(numbers)):
+            yield f"{path}: the steering is {same[1]}, so nothing can be learned from it; {LOST_STEERING}"
+        if equal > _MANY_EQUAL * count:
+            yield (
+                f"{path}: {equal} of its {count} frames equal frames of recordings before it; if this is a copy, make "
+                "the store without it, since its samples count twice"
+            )
 
 
 def _split_notices(counts: Mapping[str, int], split_pairs: int, settings: SampleSettings) -> Iterator[str]:

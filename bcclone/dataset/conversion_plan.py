@@ -30,7 +30,6 @@ from bcclone.system.errors import UserError
 from bcclone.system.location import Location, reaching
 from bcclone.system.progress import Notify
 
-_DRIVEN = ["time_ms", "steering", "speed_mph"]  # columns that differ from one drive to the next
 _LISTED = 10
 MAX_SKIPPED = 0.05  # of the rows or of the images
 
@@ -282,12 +281,6 @@ def _new_rows(log: Log, samples: SampleSettings, centers: Collection[str], old: 
         known = rows["center"].isin([name.decode() for name in names.tolist()])
         if known.any():
             notices.append(f"{log.path}: {int(known.sum())} rows are in the store already; left out")
-        new, stored = rows.loc[~known, _DRIVEN], pd.DataFrame({name: old.rows[name] for name in _DRIVEN})
-        if 2 * len(new.astype(stored.dtypes).merge(stored.drop_duplicates())) > len(new):  # only times are often alike
-            notices.append(
-                f"{log.path}: most rows have times, steering and speed of rows in the store; is this a copy of a "
-                "recording in it?"
-            )
     rows = rows[~known & ~repeated].reset_index(drop=True)
     used = [camera for camera in CAMERAS if camera in samples.cameras]
     return _NewRecording(log, rows, rows[used].map(index.find), images, notices)

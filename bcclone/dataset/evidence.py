@@ -35,6 +35,7 @@ from bcclone.dataset.statistics import (
     mean_around,
     numbers_in,
     robust_line,
+    runs,
     top_of,
 )
 from bcclone.dataset.vehicle import MPH
@@ -165,17 +166,19 @@ class Agreement:
 class Evidence:
     """What the rows and frames of a recording show, in order of time. Arrays are (rows,); (steps,) from row to row.
 
-    numbers: row numbers as `bcclone edit` shows them, from 1, deleted rows counted; times_ms; seconds: since the first
-    row, with shortened pauses; stretch: how many pauses come before; steering: -1 left to 1 right; throttle: -1 to 1;
-    speed_mph: all 0 if unknown; three_cameras: the recording has them, so its lens is the simulator's. read_frame: the
-    index of a row -> its centre frame, RGB uint8 (160, 320, 3), None if it cannot be read.
+    numbers: row numbers as `bcclone edit` shows them, from 1, deleted and repeated rows counted; cut: rows are deleted
+    in between, (steps,); times_ms; seconds: since the first row, with shortened pauses; stretch: how many pauses come
+    before; steering: -1 left to 1 right; throttle: -1 to 1; speed_mph: all 0 if unknown; three_cameras: the recording
+    has them, so its lens is the simulator's. read_frame: the index of a row -> its centre frame, RGB uint8 (160, 320,
+    3), None if it cannot be read.
     """
 
     def __init__(self, log: Log, figures: RecordingFigures, read_frame: ReadFrame) -> None:
         self.log, self.figures, self._read_frame = log, figures, read_frame
         self.times_ms: IndexArray = log.rows["time_ms"].to_numpy()
-        of_all = np.sort(np.concatenate([self.times_ms, log.deleted["time_ms"].to_numpy()]))
-        self.numbers: IndexArray = np.searchsorted(of_all, self.times_ms) + 1
+        self._of_all: IndexArray = np.sort(np.concatenate([self.times_ms, log.deleted["time_ms"].to_numpy()]))
+        self.numbers: IndexArray = np.searchsorted(self._of_all, self.times_ms) + 1
+        self.cut: BoolArray = np.diff(np.searchsorted(np.unique(self._of_all), self.times_ms)) > 1
         steps = np.diff(self.times_ms) / 1000
         usual = float(np.median(steps[steps > 0])) if (steps > 0).any() else 0.1
         self.follows = steps < _PAUSE_STEPS * usual
@@ -192,6 +195,15 @@ class Evidence:
         count = len(self.numbers)
         few = f"{count} rows are too few to judge the driving, expected {_FEWEST_ROWS}"
         return few if count < _FEWEST_ROWS else ""
+
+    def spans(self, rows: BoolArray | IndexArray) -> tuple[tuple[int, int], ...]:
+        """Return the numbers of rows as spans from the first to the last."""
+        times, of_all = np.unique(self._of_all), self._of_all
+        found = runs(np.searchsorted(times, self.times_ms[rows]))
+        return tuple(
+            (int(np.searchsorted(of_all, times[first])) + 1, int(np.searchsorted(of_all, times[last], "right")))
+            for first, last in found
+        )
 
     def without(self, spans: Sequence[tuple[int, int]]) -> "Evidence":
         """Return the evidence after spans of row numbers are deleted."""

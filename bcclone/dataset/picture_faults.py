@@ -12,6 +12,7 @@ from bcclone.dataset.images import FRAME_WIDTH
 from bcclone.dataset.motion import Followed, Heading, Shift
 from bcclone.dataset.statistics import runs
 from bcclone.system.arrays import BoolArray, IndexArray
+from bcclone.system.errors import number_of
 
 _DARK, _BRIGHT = 14.0, 238.0  # means of 0 to 255
 _MAX_WHITE = 0.6
@@ -45,7 +46,7 @@ def unusable_pictures(evidence: Evidence) -> Iterator[Finding]:
         ("blurred", blurred, _MAX_SHARE, "are blurred"),
         ("frozen", frozen, _MAX_FROZEN, "repeat the picture of the row before, although the car moves"),
     ):
-        share, spans = float(rows.mean()), tuple(runs(evidence.numbers[rows]))
+        share, spans = float(rows.mean()), evidence.spans(rows)
         if share <= most:
             continue
         remedy = delete_rows(spans)
@@ -75,14 +76,14 @@ def foreign_pictures(evidence: Evidence) -> Iterator[Finding]:
     whose pictures the steering does not follow, or, if it is cut off at both ends, cannot be seen to follow.
     """
     foreign, seconds = np.ones(len(evidence.numbers), np.bool_), float(np.median(np.diff(evidence.seconds)))
-    follows, deleted = np.pad(evidence.follows, 1), np.pad(np.diff(evidence.numbers) > 1, 1)
+    follows, cut = np.pad(evidence.follows, 1), np.pad(evidence.cut, 1)
     for rows in _pieces(evidence):
         ends = rows[[0, -1]] + [0, 1]
-        is_wrong = (follows | deleted)[ends].all() or evidence.disagrees[rows].sum() * seconds > MISSED_SECONDS
+        is_wrong = (follows | cut)[ends].all() or evidence.disagrees[rows].sum() * seconds > MISSED_SECONDS
         is_short = follows[ends].any() and len(rows) < len(foreign) / 2
         foreign[rows] = is_short and is_wrong and not evidence.agrees(rows)
     if foreign.any():
-        spans, count = tuple(runs(evidence.numbers[foreign])), int(foreign.sum())
+        spans, count = evidence.spans(foreign), int(foreign.sum())
         text = "the pictures belong to another drive: they do not go on from the row before, although no time passes"
         yield Finding("foreign-pictures", text, delete_rows(spans), spans, float(count), unit="rows")
 
@@ -105,15 +106,25 @@ def _pieces(evidence: Evidence) -> Iterator[IndexArray]:
         yield piece
 
 
-def rows_out_of_order(evidence: Evidence) -> Iterator[Finding]:
+def rows_of_the_log(evidence: Evidence) -> Iterator[Finding]:
+    """Yield faults of the order of the rows and of repeated ones, which are deleted in the evidence."""
+    if repeated := int(evidence.log.deleted["center"].isin(evidence.log.rows["center"]).sum()):
+        yield Finding(
+            "repeated-rows",
+            f"{repeated} rows name the picture of another row, as in a log that was pasted twice",
+            "none is needed: bcclone preprocess leaves them out, and so does this check",
+            value=float(repeated),
+            unit="rows",
+            usable=True,
+        )
     back = np.flatnonzero(np.diff(evidence.log.rows["line"].to_numpy()) < 0)
     if len(back):
         yield Finding(
             "out-of-order",
-            f"{len(back)} times the rows of the log go back in time",
-            "sort the rows by the time in their image names, after you have made sure that the clock did not jump; "
-            "bcclone takes them in order of time",
-            tuple(runs(evidence.numbers[back])),
+            f"the rows of the log go back in time {number_of(len(back), 'time')}",
+            "none is needed if the clock was right: every command takes the rows in order of time, and so does this "
+            "check; if it was set back while you recorded, record again",
+            evidence.spans(back),
             float(len(back)),
             usable=True,
         )
@@ -127,7 +138,7 @@ def clock_jumps(evidence: Evidence) -> Iterator[Finding]:
     """
     numbers, steps, usual = evidence.numbers, np.diff(evidence.times_ms) / 1000, evidence.usual
     is_long = steps > max(_JUMP_STEPS * float(np.median(steps)), _JUMP_SECONDS)
-    pauses = np.flatnonzero(is_long & (np.diff(numbers) == 1))[:_MAX_PAUSES]
+    pauses = np.flatnonzero(is_long & ~evidence.cut)[:_MAX_PAUSES]
     jumps = []
     for pause in pauses.tolist():
         rows = [pause, *(row for row in (pause - 1, pause + 1) if 0 <= row < len(steps))]
@@ -142,8 +153,8 @@ def clock_jumps(evidence: Evidence) -> Iterator[Finding]:
             "clock-jump",
             f"the clock jumps by {seconds} s while the pictures go on as from one row to the next",
             "set the clock before you record, not while; correct the times, or cut the recording there: "
-            + delete_rows([(number, number + 1) for number in numbers[jumps].tolist()]),
-            tuple(runs(numbers[jumps] + 1)),
+            + delete_rows([(int(numbers[jump]), int(numbers[jump + 1])) for jump in jumps]),
+            evidence.spans(np.array(jumps) + 1),
             float(steps[jumps[0]]),
             unit="seconds",
         )
@@ -247,7 +258,7 @@ def _side(shift: Shift) -> int:
 PICTURE_FAULTS = (
     foreign_pictures,
     unusable_pictures,
-    rows_out_of_order,
+    rows_of_the_log,
     clock_jumps,
     exchanged_cameras,
     direction,

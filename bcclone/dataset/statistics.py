@@ -9,6 +9,7 @@ import numpy.typing as npt
 from bcclone.system.arrays import FloatArray, IndexArray
 
 _CONSTANT, _BLOCKS = 1e-9, 8  # a smaller range is one of rounding; of the jackknife
+_NEARLY_ALL = 0.99
 
 
 def evenly(count: int, most: int) -> IndexArray:
@@ -37,11 +38,12 @@ def highest_run(values: FloatArray) -> tuple[int, int, float]:
     return int(np.argmin(sums[: after + 1])), after - 1, float(above[after])
 
 
-def most_frequent(values: FloatArray) -> tuple[float, float, str]:
-    """Return the most frequent value, rounded to four decimals, its share of the rows, and this share in words."""
+def constant(values: npt.NDArray[Any]) -> tuple[float, str] | None:
+    """Return the value that more than 99 % of the rows have, and "0.5 in every row"; None if they have several."""
     levels, counts = np.unique(np.round(values, 4) + 0.0, return_counts=True)
-    share = float(counts.max() / len(values))
-    return float(levels[np.argmax(counts)]), share, "every row" if share == 1 else f"{share:.1%} of the rows"
+    value, share = float(levels[np.argmax(counts)]), float(counts.max() / counts.sum())
+    rows = "every row" if share == 1 else f"{share:.1%} of the rows"
+    return (value, f"{value:g} in {rows}") if share > _NEARLY_ALL else None
 
 
 def varies(values: FloatArray) -> bool:

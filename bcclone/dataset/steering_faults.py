@@ -6,7 +6,8 @@ import numpy as np
 
 from bcclone.dataset.evidence import CLEAR, FINE_SECONDS, MAX_LAG_ERROR, Evidence
 from bcclone.dataset.findings import Finding, delete_rows
-from bcclone.dataset.statistics import block_jackknife, most_frequent, robust_line, runs
+from bcclone.dataset.labels import FEWEST_STEERED, LOST_STEERING
+from bcclone.dataset.statistics import block_jackknife, constant, robust_line
 from bcclone.recording import MAX_ADVANCE
 from bcclone.recording.edits import ADVANCE, Edit, Edits
 from bcclone.recording.log import corrected_steering
@@ -14,39 +15,33 @@ from bcclone.recording.log import corrected_steering
 _USUAL_LAG = -0.1  # seconds from the turn to the steering: the car turns after it is steered
 _EARLIEST, _LATEST = -0.35, 0.05  # as untouched recordings have it, and a margin: benchmarks/lab-log/2026-11.md
 _MAX_BIAS = 0.15
-_FEWEST_LEVELS, CONSTANT = 5, 0.99  # values; share of the rows with one value
+_FEWEST_LEVELS = 5
 _DEVICE_STEP, _GENTLE_STEPS = 0.05, 2.5  # a gentle drive uses few of the steps of 0.05 or 0.1 of a keyboard or stick
 _FULL = 0.98  # of the largest steering that a log can hold
 _CLIPPED_SHARE = 0.04  # of the turning rows at the largest value
 _SHARPER, _CLEARLY_SHARPER = 1.02, 1.2  # bends than the largest value means; at the end of a stick the ratio is 1
 _COARSE_LEVELS = 20
-_LEAST_STEERING, _CHANGES_MPH, _FEWEST_STEERED = 0.02, 1.0, 50
+_LEAST_STEERING, _CHANGES_MPH = 0.02, 1.0
 
 
 def constant_steering(evidence: Evidence) -> Iterator[Finding]:
     """Yield a fault if there is nothing to learn from the steering."""
-    value, share, rows = most_frequent(evidence.steering)
-    if share > CONSTANT and len(evidence.steering) >= _FEWEST_STEERED:
-        yield Finding(
-            "constant-steering",
-            f"the steering is {value:g} in {rows}",
-            "look where the steering was lost: name its column to bcclone import, or record again",
-            value=value,
-            unit="steering",
-        )
+    found = constant(evidence.steering)
+    if found and len(evidence.steering) >= FEWEST_STEERED:
+        text = f"the steering is {found[1]}"
+        yield Finding("constant-steering", text, LOST_STEERING, value=found[0], unit="steering")
 
 
 def constant_throttle(evidence: Evidence) -> Iterator[Finding]:
     """Yield a fault if the simulator's car changes its speed at the same throttle, below full; tables may lack it."""
-    value, share, rows = most_frequent(evidence.throttle)
-    changes = evidence.three_cameras and np.ptp(evidence.speed_mph) > _CHANGES_MPH
-    if share > CONSTANT and abs(value) < _FULL and changes:
+    found, changes = constant(evidence.throttle), evidence.three_cameras and np.ptp(evidence.speed_mph) > _CHANGES_MPH
+    if found and abs(found[0]) < _FULL and changes:
         yield Finding(
             "constant-throttle",
-            f"the throttle is {value:g} in {rows}, although the car changes its speed",
+            f"the throttle is {found[1]}, although the car changes its speed",
             "train the steering alone, as model.py does, or with the speed: --predict speed; for --predict throttle, "
             "record again",
-            value=value,
+            value=found[0],
             unit="throttle",
             usable=True,
         )
@@ -91,7 +86,7 @@ def clipped(evidence: Evidence) -> Iterator[Finding]:
             f"{share:.0%} of the turning rows have the largest steering, {largest:.3f}"
             + (f", and turn {sharper - 1:.0%} more than it tells" if sharper else ""),
             "look for a limit where the steering is recorded or converted, and record or import it again",
-            tuple(runs(evidence.numbers[at_largest])),
+            evidence.spans(at_largest),
             largest,
         )
 
@@ -118,7 +113,7 @@ def steering_and_turns(evidence: Evidence) -> Iterator[Finding]:
     agreement = evidence.agreement
     if agreement is None or evidence.is_upside_down or evidence.drives_backwards:
         return
-    r, parts = agreement.correlation, tuple(runs(evidence.numbers[evidence.disagrees]))
+    r, parts = agreement.correlation, evidence.spans(evidence.disagrees)
     if agreement.is_mirrored:
         text = f"the car turns to the other side than it is steered: correlation {r:.2f}, expected above {CLEAR}"
         yield Finding("mirrored", text, "bcclone edit RECORDING --mirror-steering", value=r)
@@ -154,7 +149,7 @@ def late_steering(evidence: Evidence) -> Iterator[Finding]:
         remedy = f"bcclone edit RECORDING --advance-steering {late:.2f}"
         if mended.agreement is None or mended.agreement.is_unrelated:
             remedy = "no shift mends it; look whether log and frames begin together, and record again"
-        elif parts := tuple(runs(mended.numbers[mended.disagrees])):
+        elif parts := mended.spans(mended.disagrees):
             remedy += f"; then: {delete_rows(parts)}"
     yield Finding(
         "late" if lag > _LATEST else "early",

@@ -38,6 +38,7 @@ _LAGS = np.arange(0.0, 0.61, 0.025).tolist()
 _FEWEST_ROWS = 100
 _MAX_APART, _LEAST_CORRELATION, _MAX_ERROR = 1.2, 0.55, 0.25  # of near and far speeds; of yaw rates; of the gain
 _CHECK_LIMIT = 2.0  # camera heights
+_CHECK = "see whether they belong together: bcclone preprocess RECORDING --check"
 
 
 def read_drive(log: Path, fraction: tuple[float, float] = (0.0, 1.0)) -> RecordedDrive:
@@ -49,14 +50,21 @@ def read_drive(log: Path, fraction: tuple[float, float] = (0.0, 1.0)) -> Recorde
     if framing is None or framing.lens is None:
         if recorded.distance_m:
             return recorded
-        framed = "bcclone calibrate finds a framing, and bcclone import SOURCE --framing FILE uses it"
-        return _refused(recorded, f"the lens of their camera is unknown; {framed}")
+        if framing is None:
+            lost = "a log of the simulator has it in its last column, in mph, which is 0 here"
+            return _refused(recorded, f"{lost}; restore the column from the original, or record again")
+        return _refused(
+            recorded,
+            "the lens of its camera is unknown; find it in what the recording was imported from: bcclone calibrate "
+            "models/any-camera.h5 SOURCE -o car.h5, and import SOURCE again as that says",
+        )
     if len(recorded) < _FEWEST_ROWS:
-        return _refused(recorded, f"there are {len(recorded)} rows, expected {_FEWEST_ROWS} or more")
+        return _refused(recorded, f"there are {len(recorded)} rows, expected {_FEWEST_ROWS} or more; name more of it")
     motion = _measure_motion(recorded, framing)
     moving = motion.usable & (motion.speed > _SLOWEST)
     if moving.sum() < _FEWEST_ROWS:
-        return _refused(recorded, f"{moving.sum()} of {len(recorded)} rows show one, expected {_FEWEST_ROWS}")
+        few = f"{moving.sum()} of {len(recorded)} rows show one, expected {_FEWEST_ROWS}"
+        return _refused(recorded, f"{few}; name a recording in which the car drives over a ground with some detail")
 
     def fit_of(lag: float) -> _Fit:
         """Return the fit of the yaw rates of a gain of 1 and of a bias of 1, (rows, 2)."""
@@ -175,12 +183,15 @@ class Estimates:
     def fault(self) -> str:
         """Why the estimates are not good enough; "" if they are."""
         if not 1 / _MAX_APART < self.near_to_far_speed < _MAX_APART:
-            return "near and far ground move at different speeds: the horizon is wrong, or the ground shows too little"
+            return (
+                "near and far ground move at different speeds: the ground shows too little, or the horizon is wrong; "
+                "if you know its row, calibrate again with --set horizon-row=ROW"
+            )
         gain, error = self.curvature_of_steering, self.curvature_error
         if not (self.yaw_rate_correlation > _LEAST_CORRELATION and error < _MAX_ERROR * gain):
-            return "the camera's turns do not follow from the recorded steering well enough"
+            return f"the camera's turns do not follow from the recorded steering well enough; {_CHECK}"
         if 2 * self.check_interventions > self.check_interventions_without_steering:
-            return "the recorded steering, with the estimates, does not follow the path that the frames show"
+            return f"the recorded steering, with the estimates, does not follow the path that the frames show; {_CHECK}"
         return ""
 
     def describe(self, speed: FloatArray) -> tuple[str, str, str]:

@@ -10,7 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bcclone.dataset.answer import outputs_of
+from bcclone.dataset.labels import LOST_STEERING
 from bcclone.dataset.sample_settings import TRAINING, VALIDATION
+from bcclone.dataset.statistics import constant
 from bcclone.feed.feed import check_feed, choose_feed
 from bcclone.feed.feed_settings import AUTO, CAMERA_MOVES, ORDERS, AugmentSettings, FeedSettings
 from bcclone.feed.order import BatchPart
@@ -204,6 +207,11 @@ def select_samples(data: TrainingData, settings: TrainSettings, notify: Notify) 
     )
     if not data.split_indices(TRAINING).size:
         raise UserError(f"{data.path}: no training samples; make the store with more driving or a smaller --validation")
+    steering, *others = outputs_of(settings.predict)
+    for output in (steering, *others[-1:]):
+        if same := constant(data.rows[output.column]):
+            remedy = f"leave out --predict {settings.predict}, or record again" if output in others else LOST_STEERING
+            notify(f"note: the {output.column} is {same[1]}, so nothing can be learned from it; {remedy}")
     if settings.seq_length > 1:
         notify(f"note: {describe_windows(training, validation)}")
     return training, validation

@@ -9,7 +9,7 @@ from bcclone.dataset.images import encode_jpeg
 from bcclone.system.errors import UserError
 from tests.conftest import result_of, run_script
 from tests.messages.refusals import run_command
-from tests.recordings import images_of, spoil
+from tests.recordings import images_of, rewrite, spoil
 
 
 def check(*arguments, code=0):
@@ -85,6 +85,18 @@ def test_check_reports_logs_without_images_and_foreign_files(recording, tmp_path
     (alone,) = check(recording, code=1)
     assert alone["rows"] == 120
     assert alone["diagnosis"]["verdict"] == "no-images"
+
+
+def test_rows_that_are_repeated_or_out_of_order_are_named_and_no_fault_of_the_pictures(recording):
+    def judged(change):
+        rewrite(recording, change)
+        (report,) = check(recording, code=1)
+        (finding,) = report["diagnosis"]["findings"]
+        assert "none is needed" in finding["remedy"]
+        return finding["fault"], finding["value"], report["images"]["frozen"], report["images"]["duplicates"]
+
+    assert judged(lambda rows: [*rows[60:], *rows[:60]]) == ("out-of-order", 1, 0, 0)
+    assert judged(lambda rows: [*rows[60:], *rows[:60], *rows[:30]]) == ("repeated-rows", 30, 0, 30)
 
 
 def test_check_flags_a_last_row_after_a_pause(recording):

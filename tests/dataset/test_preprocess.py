@@ -8,9 +8,9 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
+from bcclone.cluster.shards import open_store
 from bcclone.dataset.conversion import convert as convert_recordings
 from bcclone.dataset.conversion_plan import LogRead
 from bcclone.dataset.images import read_frame
@@ -155,32 +155,32 @@ def test_a_recording_is_added_to_a_grey_store_of_an_older_version(recording, sim
         assert opened.rows["line"][120:].tolist() == list(range(1, 121))
 
 
-def test_another_drive_at_the_same_times_is_no_copy(recording, tmp_path):
-    """Recordings of the simulator all begin at the same time."""
-    other, store = tmp_path / "other", tmp_path / "data.h5"
-    shutil.copytree(recording, other)
-    log = pd.read_csv(other / "driving_log.csv", header=None)
-    log[3] = (log[3] + 0.1).clip(-1, 1)
-    log.to_csv(other / "driving_log.csv", header=False, index=False)
-    convert(recording, "-o", store, "--size", 16)
-    assert "is this a copy" not in run_script("preprocess.py", other, "-o", store, "--add").stderr
+@pytest.mark.parametrize("store", ["data.h5", "shards"])
+def test_a_copy_under_other_names_is_told_by_its_frames_and_has_the_same_side_of_the_split(recording, tmp_path, store):
+    copy, options = tmp_path / "copy", ("-o", tmp_path / store, "--block-seconds", 1, "--size", 16)
+    shutil.copytree(recording, copy)
+    for image in (copy / "IMG").iterdir():
+        image.rename(image.with_name(image.name.replace(".jpg", ".JPG")))
+    rewrite(copy, lambda rows: [[*(name.replace(".jpg", ".JPG") for name in row[:3]), *row[3:]] for row in rows])
+    assert "is a copy" not in run_script("preprocess.py", recording, *options).stderr
+    added = run_script("preprocess.py", copy, "--add", *options)
+    assert f"{copy}/driving_log.csv: 120 of its 120 frames equal frames of recordings before it" in added.stderr
+    together = run_script("preprocess.py", recording, copy, "--force", *options)
+    assert "120 of its 120 frames equal" in together.stderr
+    with open_store(tmp_path / store) as opened:
+        assert (len(opened.rows), len(opened.frames)) == (240, 720)
+        sides = [set(opened.rows["time_ms"][opened.rows["validation"] == side]) for side in (True, False)]
+        assert sides[0]
+        assert not sides[0] & sides[1]
 
 
-def test_a_copy_of_a_recording_is_on_the_same_side_of_the_split(recording, tmp_path):
-    shutil.copytree(recording, tmp_path / "copy")
-    store = tmp_path / "data.h5"
-    options = ["--block-seconds", 1, "--frame-offsets", 0, "--size", 16]
-    together = convert(recording, tmp_path / "copy", "-o", store, *options)
-    assert (together["recordings"], together["rows"], together["frames"]) == (2, 240, 720)
-    convert(recording, "-o", tmp_path / "first.h5", *options)
-    done = run_script("preprocess.py", tmp_path / "copy", "-o", tmp_path / "first.h5", "--add")
-    assert "is this a copy" in done.stderr
-    for path in (store, tmp_path / "first.h5"):
-        with Store(path) as opened:
-            assert len(opened.rows) == 240
-            sides = [set(opened.rows["center"][opened.rows["validation"] == side]) for side in (True, False)]
-            assert sides[0]
-            assert not sides[0] & sides[1]
+@pytest.mark.parametrize("steering", ["0", "0.25"])
+def test_a_recording_whose_steering_was_lost_is_told(recording, simulated_recording, tmp_path, steering):
+    rewrite(recording, lambda rows: [[*row[:3], steering, *row[4:]] for row in rows])
+    done = run_script("preprocess.py", simulated_recording, recording, "-o", tmp_path / "data.h5", "--size", 16)
+    (line,) = (line for line in done.stderr.splitlines() if "nothing can be learned" in line)
+    assert f"{recording}/driving_log.csv: the steering is {steering} in every row" in line
+    assert "bcclone import" in line
 
 
 def test_rows_that_several_logs_repeat_are_used_once(recording, tmp_path):

@@ -245,7 +245,7 @@ def plot_diagnosis(report: RecordingReport, path: Path) -> None:
             rows = np.clip(rows[0] - _ACROSS // 2, 0, len(evidence.numbers) - _ACROSS) + np.arange(_ACROSS)
         rows = rows[evenly(len(rows), _ACROSS)]
         for axes, row in zip(part.subplots(1, _ACROSS), rows.tolist(), strict=True):
-            frame = read_center(log, row)
+            frame = read_center(evidence.log, row)
             show_image(axes, _NO_IMAGE if frame is None else frame, f"row {evidence.numbers[row]}")
     save(figure, path)
 
