@@ -25,7 +25,6 @@ from bcclone.dataset.motion import (
     follow_points,
     measure_heading,
     share_that_grows,
-    shift_between,
     side_shift,
 )
 from bcclone.dataset.statistics import (
@@ -293,7 +292,7 @@ class Evidence:
         before, after = self._read_frame(row), self._read_frame(to)
         if before is None or after is None:
             return np.zeros((0, 2)), np.zeros((0, 2))
-        return follow_points(before, after, shift_between(before, after))
+        return follow_points(before, after)
 
     def goes_on(self, row: int, to: int) -> bool:
         """Return whether a picture goes on in another: points can be followed, or the colours hardly change."""

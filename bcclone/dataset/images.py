@@ -50,18 +50,20 @@ def read_frame(path: str, into: Image | None = None, content: bytes | OSError | 
 
     content: of the file, or why it cannot be read, if somebody has read it.
     """
-    try:
-        if isinstance(content, OSError):
-            raise content
-        return decode_jpeg(read_file(path) if content is None else content, into=into)
-    except OSError as error:
-        raise BadImage(f"cannot be read: {error.strerror or type(error).__name__}") from None
+    return decode_jpeg(_content(path, content), into=into)
 
 
 def read_picture(path: str) -> Image:
     """Return a picture of any size, RGB uint8 (height, width, 3); raises BadImage."""
+    return decode_image(_content(path))
+
+
+def _content(path: str, content: bytes | OSError | None = None) -> bytes:
+    """Return the content of a file, read already or not; raises BadImage."""
     try:
-        return decode_image(read_file(path))
+        if isinstance(content, OSError):
+            raise content
+        return read_file(path) if content is None else content
     except OSError as error:
         raise BadImage(f"cannot be read: {error.strerror or type(error).__name__}") from None
 

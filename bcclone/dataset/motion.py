@@ -55,11 +55,6 @@ class TurnMeter:
         self.shifts.append(Shift() if before is None or self._last is None else _shift(before, self._last))
 
 
-def shift_between(before: Image, after: Image) -> Shift:
-    """Return how far distant objects are moved in the second of two frames."""
-    return _shift(_reduced(before[_FAR]), _reduced(after[_FAR]))
-
-
 def side_shift(center: Image, side: Image) -> Shift:
     """Return how far the ground in a side camera's frame is moved against the centre camera's."""
     return _shift(_reduced(center[_NEAR]), _reduced(side[_NEAR]))
@@ -115,11 +110,8 @@ class Turns:
         return -float(np.degrees(np.arctan(slope))), float(np.degrees(error))
 
 
-def follow_points(before: Image, after: Image, turn: Shift) -> tuple[FloatArray, FloatArray]:
-    """Return points of a frame, (points, 2) as (column, row), and how far each moves to the next frame.
-
-    turn: the shift of distant objects, which is subtracted.
-    """
+def follow_points(before: Image, after: Image) -> tuple[FloatArray, FloatArray]:
+    """Return points of a frame, (points, 2) as (column, row), and how much farther than distant objects each moves."""
     first, second = (recolored(frame, cv2.COLOR_RGB2GRAY) for frame in (before, after))
     chosen = []
     for top, bottom in pairwise(_BANDS):
@@ -132,8 +124,8 @@ def follow_points(before: Image, after: Image, turn: Shift) -> tuple[FloatArray,
     there, found = _places(first, second, points)
     back, found_back = _places(second, first, there)
     good = found & found_back & (np.abs(back - points).max(axis=(1, 2)) < _SAME)
-    moved = (there - points)[good, 0].astype(np.float64) - [turn.right, turn.down]
-    return points[good, 0].astype(np.float64), moved
+    turn = _shift(_reduced(before[_FAR]), _reduced(after[_FAR]))
+    return points[good, 0].astype(np.float64), (there - points)[good, 0].astype(np.float64) - [turn.right, turn.down]
 
 
 def _places(before: Image, after: Image, points: Float32Array) -> tuple[Float32Array, BoolArray]:

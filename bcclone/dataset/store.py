@@ -91,9 +91,6 @@ class StoreContent:
 
     def __post_init__(self) -> None:
         tables = {"samples": self.samples, "rows": self.rows}
-        for name, table in tables.items():
-            if table.ndim != 1:
-                raise ValueError(f"its table of {name} has {table.ndim} axes, expected one")
         check_rows(self.rows)
         frames = len(self.frames)
         for name, column, of, count in (

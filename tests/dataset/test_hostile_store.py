@@ -66,18 +66,6 @@ def test_a_value_that_no_store_has_is_refused(store, table, column, value):
     refused(store)
 
 
-@pytest.mark.parametrize("shape", [(), (5, 2)])
-@pytest.mark.parametrize("name", ["samples", "rows"])
-def test_a_table_of_other_axes_is_refused(store, name, shape):
-    with h5py.File(store, "r+") as file:
-        values = file[name][()]
-        if name == "rows":
-            values["center"] = "é".encode()
-        del file[name]
-        file[name] = values[:10].reshape(shape) if shape else values[0]
-    assert "axes" in refused(store)
-
-
 @pytest.mark.parametrize("kind", ["http", "simplecache::ftp"])
 def test_a_store_connects_to_no_host_that_it_names(store, kind):
     with socket.create_server(("127.0.0.1", 0)) as server:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bcclone.dataset.framing import FRAMING_NAME, Framing, read_framing
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, decode_image, decode_jpeg, encode_jpeg
-from bcclone.dataset.motion import follow_points, share_that_grows, shift_between
+from bcclone.dataset.motion import follow_points, share_that_grows
 from bcclone.lab.exchange.exchange_settings import IMPORT_FORMATS, ImportSettings
 from bcclone.lab.exchange.formats import EMPTY, MISSING, UNREADABLE, ExchangedRow, UnusableImage, format_named
 from bcclone.lab.exchange.labelled_video import VideoFrame
@@ -135,7 +135,7 @@ def _set_forwards(findings: Findings, rows: Iterable[ExchangedRow], framing: Fra
     prepared = [[_prepare(framing, row)[1] for row in pair] for pair in pairs]
     frames = [[decode_jpeg(one[CAMERAS[0]][0]) for one in pair if not isinstance(one, RowError)] for pair in prepared]
     frames = [pair for pair in frames if len(pair) > 1]
-    share = share_that_grows([follow_points(before, after, shift_between(before, after)) for before, after in frames])
+    share = share_that_grows([follow_points(*pair) for pair in frames])
     said = "forwards or backwards: the pictures do not show it"
     if share is not None and abs(share - 0.5) >= _CLEAR_SHARE - 0.5:
         findings.forwards = -1 if share > 0.5 else 1
