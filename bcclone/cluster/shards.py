@@ -27,7 +27,6 @@ from bcclone.dataset.store import (
     StoreContent,
     is_other_file,
     missing_store,
-    read_preprocessing,
     read_store,
 )
 from bcclone.system.codec import explained, parse_json, read_bytes
@@ -110,7 +109,7 @@ class Manifest:
             if stored["schema_version"] != SCHEMA_VERSION:
                 raise ValueError(f"schema version {stored['schema_version']}, expected {SCHEMA_VERSION}")
             return cls(
-                read_preprocessing(json.dumps(stored["preprocessing"]), stored["preprocessing_hash"]),
+                Preprocessing.from_json(json.dumps(stored["preprocessing"])),
                 SampleSettings.stored(stored["sample_settings"]),
                 from_json(tuple[RecordingInfo, ...], stored["recordings"]),
                 from_json(tuple[Shard, ...], stored["shards"]),

@@ -48,21 +48,11 @@ class FrameFile:
         return UserError(f"{self.path}: the store was rewritten or removed while it was used; start again")
 
     def read(self, frame_bytes: int, at_once: int) -> Iterator[bytes]:
-        """Yield the bytes of so many frames at once; raises UserError if the file ends before its last frame.
-
-        They are not read through a memory map, whose pages would count as memory of this process.
-        """
+        """Yield the bytes of so many frames at once, not through a memory map, whose pages would count as memory."""
         with self.path.open("rb") as source:
             source.seek(self.offset)
             for start in range(0, self.count, at_once):
-                size = min(at_once, self.count - start) * frame_bytes
-                block = source.read(size)
-                if len(block) < size:
-                    raise UserError(
-                        f"{self.path}: the file was truncated while it was read; make "
-                        f"the store again with: bcclone preprocess RECORDING... -o {self.path} --force"
-                    )
-                yield block
+                yield source.read(min(at_once, self.count - start) * frame_bytes)
 
     def map(self, shape: tuple[int, ...]) -> Image:
         """Map the frames into memory, uint8 (count, *shape), read-only."""

@@ -1,6 +1,6 @@
 """Open a store, whose frames are memory-mapped, or the same tables for image files.
 
-In: a path. Out: a `Store`, to be used in a `with` block, whose tables have been checked against each other.
+In: a path. Out: a `Store`, to be used in a `with` block.
 """
 
 import json
@@ -8,14 +8,14 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Self, TypeAlias
+from typing import IO, Self, TypeAlias
 
 import numpy as np
 
 from bcclone.dataset.frames import FrameFile, Frames
 from bcclone.dataset.framing import Framing
 from bcclone.dataset.preprocessing import Preprocessing
-from bcclone.dataset.rows import FRAME_COLUMNS, RowTable, check_rows
+from bcclone.dataset.rows import RowTable, check_rows
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.samples import SAMPLE, SampleTable, indices_of
 from bcclone.recording.dialect import Dialect
@@ -30,7 +30,6 @@ from bcclone.system.location import Location, as_local, parse_location
 SCHEMA_VERSION = 2
 _SCHEMA = {
     "@preprocessing": str,
-    "@preprocessing_hash": str,
     "@sample_settings": str,
     "@content_hash": str,
     "frames": Place,
@@ -76,8 +75,7 @@ class StoreContent:
     """The tables of a store.
 
     samples: SAMPLE table; rows: the recorded rows; recordings: where the rows come from; extras: text of the further
-    columns of each row, or nothing; frames: uint8 (frames, height, width, channels), memory-mapped, read-only. Raises
-    ValueError for tables that do not fit together.
+    columns of each row, or nothing; frames: uint8 (frames, height, width, channels), memory-mapped, read-only.
     """
 
     preprocessing: Preprocessing
@@ -88,22 +86,6 @@ class StoreContent:
     recordings: Sequence[RecordingInfo]
     extras: Sequence[str]
     frames: Frames
-
-    def __post_init__(self) -> None:
-        tables = {"samples": self.samples, "rows": self.rows}
-        check_rows(self.rows)
-        frames = len(self.frames)
-        for name, column, of, count in (
-            ("samples", "frame", "frame", frames),
-            ("samples", "row", "row", len(self.rows)),
-            ("rows", "recording", "recording", len(self.recordings)),
-            *(("rows", column, "frame", frames) for column in FRAME_COLUMNS),
-        ):
-            numbers = tables[name][column]
-            if len(numbers) and (last := int(numbers.max())) >= count:
-                raise ValueError(f"its {name} refer to {of}s up to {last}, expected less than {count}")
-        if len(self.extras) not in (0, len(self.rows)):
-            raise ValueError(f"it has further columns of {len(self.extras)} rows, expected {len(self.rows)} or none")
 
 
 class Store:
@@ -208,26 +190,19 @@ def read_store(
             parts = read_hdf5(source, _SCHEMA | dict.fromkeys(others))
         except PermissionError:
             raise UserError(f"{path}: no permission to read it; change its permissions, or name another") from None
-        preprocessing = read_preprocessing(parts["@preprocessing"], parts["@preprocessing_hash"])
+        preprocessing = Preprocessing.from_json(parts["@preprocessing"])
+        check_rows(parts["rows"])
         content = StoreContent(
             preprocessing=preprocessing,
             sample_settings=SampleSettings.stored(parse_json(parts["@sample_settings"])),
             content_hash=parts["@content_hash"],
             samples=parts["samples"],
-            rows=np.asarray(parts["rows"]),
+            rows=parts["rows"],
             recordings=[from_text(RecordingInfo, text) for text in parts["recordings"]],
             extras=parts["extras"],
             frames=Frames([_frame_file(parts["frames"], preprocessing, path, version)], preprocessing.shape),
         )
         return content, [parts[name] for name in others]
-
-
-def read_preprocessing(text: Any, digest: Any) -> Preprocessing:
-    """Return a stored preprocessing; raises ValueError if the text is not one, or has another digest."""
-    preprocessing = Preprocessing.from_json(text)
-    if digest != preprocessing.digest:
-        raise ValueError("the hash of its preprocessing does not match")
-    return preprocessing
 
 
 def _frame_file(place: Place, preprocessing: Preprocessing, path: Location, version: tuple[int, int]) -> FrameFile:

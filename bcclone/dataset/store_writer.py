@@ -103,7 +103,7 @@ class StoreWriter:
         self.count += len(frames)
 
     def append_from(self, store: Store) -> None:
-        """Append all frames of a store of the same preprocessing; raises UserError if the store is truncated."""
+        """Append all frames of a store of the same preprocessing."""
         for file in store.frames.files:
             for block in file.read(self._frame_bytes, max(1, _COPY_BYTES // self._frame_bytes)):
                 self.append(np.frombuffer(block, np.uint8).reshape(-1, *store.frames.frame_shape))

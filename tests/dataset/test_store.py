@@ -109,14 +109,6 @@ def test_a_truncated_store_is_refused(tmp_path, keep):
         Store(path)
 
 
-def test_a_preprocessing_that_does_not_match_its_hash_is_refused(tmp_path):
-    write_store(tmp_path / "data.h5", some_frames(10))
-    with h5py.File(tmp_path / "data.h5", "r+") as file:
-        file.attrs["preprocessing_hash"] = "0"
-    with pytest.raises(UserError, match="does not match"):
-        Store(tmp_path / "data.h5")
-
-
 def test_the_content_hash_does_not_depend_on_how_frames_were_appended(tmp_path):
     frames = some_frames(10)
     write_store(tmp_path / "parts.h5", frames)
