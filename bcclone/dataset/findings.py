@@ -156,10 +156,8 @@ def advise(recordings: Sequence[Coverage]) -> tuple[str, ...]:
 
 
 def _more_bends(recordings: Sequence[Coverage], road: str | None) -> Iterator[str]:
-    if len({one.bends.shape for one in recordings}) == 1:
-        bends = np.sum([one.bends for one in recordings], axis=0)
-    else:
-        bends = np.sum([one.bends.sum(axis=1, keepdims=True) for one in recordings], axis=0)
+    alike = len({one.bends.shape for one in recordings}) == 1
+    bends = np.sum([one.bends if alike else one.bends.sum(axis=1, keepdims=True) for one in recordings], axis=0)
     if bends.sum() < _FEWEST_BEND_SECONDS:
         yield f"{_rounded(2 * _FEWEST_BEND_SECONDS)}: bends to both sides, of which there are {bends.sum():.0f} s"
         return

@@ -65,13 +65,9 @@ class Warp:
     def draw(self, image: Image, view: Image) -> None:
         """Write the view of an image into `view`; OpenCV is twice as fast with four channels as with three.
 
-        image, view: uint8 (height, width, channels). Raises ValueError if the ground would be above the sky.
+        image, view: uint8 (height, width, channels).
         """
         height, width = view.shape[:2]
-        if self.horizon[1] <= 0:
-            raise ValueError(
-                "a view whose ground is above its sky, expected a pitch with the horizon in the image or above it"
-            )
         horizon = int(self.horizon_row(width, height))
         _warp(image, self.sky, 0, view[:horizon])
         _warp(image, self.ground, horizon, view[horizon:])

@@ -114,30 +114,28 @@ class Preprocessing(Checked):
         image: Any = frame[self.crop_top : self.crop_bottom, self.crop_left : self.crop_right]
         for step in self.steps:
             if step == "size":
-                resized = into if image.shape[-1] == self.channels == 3 else None
                 how = getattr(cv2, f"INTER_{self.interpolation.upper()}")
-                image = cv2.resize(image, (self.width, self.height), resized, interpolation=how)
+                image = cv2.resize(image, (self.width, self.height), interpolation=how)
             elif step == "blur":
                 image = cv2.GaussianBlur(image, (self.blur, self.blur), 0)
             else:
-                fits = into is not None and into.shape[:2] == image.shape[:2]
-                image = self.convert_colors(image, into if fits else None)
-        return _placed(image, self.shape, into)
+                image = self.convert_colors(image)
+        prepared = np.asarray(image, np.uint8).reshape(self.shape)  # OpenCV drops the axis of a single channel
+        if into is None:
+            return prepared
+        np.copyto(into, prepared)
+        return into
 
-    def convert_colors(self, resized: Image, into: Image | None = None) -> Image:
-        """Return an RGB image, (height, width, 3), in the prepared image's colours, written into `into` if given.
-
-        The last step of apply() if that is_plain.
-        """
+    def convert_colors(self, resized: Image) -> Image:
+        """Return an RGB image, (height, width, 3), in the prepared image's colours: the last step if is_plain."""
         *swapped, space = [name for name in self.color.split("-") if len(name) > 1]
         image: Any = resized
         source = "BGR" if swapped else "RGB"
         if space != source:
-            conversion = getattr(cv2, f"COLOR_{source}2{space}")
-            image = cv2.cvtColor(resized, conversion, into if self.channels == 3 else None)
+            image = cv2.cvtColor(resized, getattr(cv2, f"COLOR_{source}2{space}"))
         if self.color[-2:-1] == "-":
             image = image[..., space.index(self.color[-1])]
-        return _placed(image, (*resized.shape[:2], self.channels), into)
+        return np.asarray(image, np.uint8).reshape(*resized.shape[:2], self.channels)
 
     @cached_property
     def steps(self) -> tuple[str, ...]:
@@ -238,15 +236,6 @@ class Preprocessing(Checked):
                 f"unknown preprocessing ({reason})\n  stored:    {text}\n  supported: {cls().to_json()}"
             ) from None
         return definition
-
-
-def _placed(image: Any, shape: tuple[int, ...], into: Image | None) -> Image:
-    """Return an image of OpenCV, whose single channel may lack its axis, in `into` if that is given."""
-    prepared = np.asarray(image, np.uint8).reshape(shape)
-    if into is None or np.may_share_memory(prepared, into):
-        return prepared
-    np.copyto(into, prepared)
-    return into
 
 
 PRESETS = {name: Preprocessing.of(name) for name in TEXTS}
