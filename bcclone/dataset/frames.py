@@ -5,7 +5,6 @@ In: indices of frames. Out: images, uint8 (images, height, width, channels).
 
 import contextlib
 import math
-import os
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -24,8 +23,7 @@ from bcclone.system.location import Location, as_local, version_of
 
 Indices = npt.NDArray[np.integer[Any]]
 
-_SCRATCH_BYTES = 1 << 18
-_READS_AT_ONCE = 32
+_SCRATCH_BYTES = 1 << 22
 _GAP_FRAMES = 16  # load() also reads gaps up to this size, rather than starting a new read
 
 
@@ -95,14 +93,9 @@ class Frames:
         return sum(file.count for file in self.files)
 
     def __getitem__(self, index: int | slice | Indices) -> Image:
-        if isinstance(index, slice):
-            start, stop, step = index.indices(len(self))
-            return self[np.arange(start, stop, step)]
-        numbers = np.asarray(index, np.int64)
-        if numbers.size and not -len(self) <= numbers.min() <= numbers.max() < len(self):
-            raise IndexError(f"frame {index} of {len(self)}, expected 0 to {len(self) - 1}")
+        numbers = np.arange(len(self))[index]
         frames = np.empty((numbers.size, *self.frame_shape), np.uint8)
-        self.take((numbers % max(len(self), 1)).reshape(-1), frames)
+        self.take(numbers.reshape(-1), frames)
         return frames.reshape(*numbers.shape, *self.frame_shape)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
@@ -138,16 +131,14 @@ class Frames:
         ignored: the memory map then reads, or fails, by itself.
         """
         scratch = memoryview(bytearray(_SCRATCH_BYTES))
-        with contextlib.suppress(OSError), contextlib.ExitStack() as opened:
-            source: FileIO | None = None
-            parts = chain.from_iterable(self.stretches(*run) for run in runs(indices, _GAP_FRAMES))
-            for file, start, size in parts:
-                if stop.is_set():
-                    return
-                if source is None or source.name != as_local(file.path):
-                    opened.close()
-                    source = opened.enter_context(FileIO(as_local(file.path)))
-                _read(source, start, size, scratch)
+        for file, start, size in chain.from_iterable(self.stretches(*run) for run in runs(indices, _GAP_FRAMES)):
+            if stop.is_set():
+                return
+            with contextlib.suppress(OSError), FileIO(as_local(file.path)) as source:
+                source.seek(start)
+                # few large reads, since after each one the thread waits for the interpreter lock
+                while size and (read := source.readinto(scratch[:size])):
+                    size -= read
 
     def unload(self, loaded: Any) -> None:
         """Release what load() has returned; here nothing, since the system empties its cache by itself."""
@@ -201,18 +192,3 @@ class FramesInMemory(Frames):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self._maps[0],)
-
-
-def _read(file: FileIO, start: int, size: int, scratch: memoryview) -> None:
-    """Read and discard bytes in few calls, since after each one the thread waits for the interpreter lock."""
-    end = start + size
-    while start < end:
-        if hasattr(os, "preadv"):
-            count = min(-(-(end - start) // len(scratch)), _READS_AT_ONCE)
-            read = os.preadv(file.fileno(), [scratch] * count, start)
-        else:
-            file.seek(start)
-            read = file.readinto(scratch) or 0
-        if not read:
-            return
-        start += read

@@ -65,7 +65,7 @@ def test_frames_are_indexed_like_an_array(frames, index):
 
 @pytest.mark.parametrize("index", [-21, np.array([3, 20])], ids=str)
 def test_a_frame_that_does_not_exist_is_an_error(frames, index):
-    with pytest.raises(IndexError, match="of 20"):
+    with pytest.raises(IndexError, match="size 20"):
         frames[index]
 
 

@@ -216,7 +216,7 @@ class CpuAugmenter:
         if self._preprocessing.color != "RGB":
             changed = (each[:, :, extent.top : below] for each in (rgb, views))
             for image, target in zip(*(each.reshape(-1, *each.shape[2:]) for each in changed), strict=True):
-                self._preprocessing.convert_colors(image, target)
+                target[:] = self._preprocessing.convert_colors(image)
         if not settings.moves_camera:
             return steering
         change = steering_change(move, inputs.lookahead_m)
