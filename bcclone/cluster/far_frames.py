@@ -199,7 +199,7 @@ class FarFrames(Frames):
             for number in [each for each in loaded if each not in self._maps]:
                 frames = self._cache.map(self.files[number], self.frame_shape, stop)
                 with self._lock:
-                    self._maps[number] = frames
+                    self.use_map(number, frames)
         except BaseException:
             self.unload(loaded)
             raise
@@ -210,17 +210,24 @@ class FarFrames(Frames):
             self._loads.subtract(loaded)
             for number in loaded:
                 if not self._loads[number] and number in self._maps and self._cache:
+                    self._origins[number] = 0
                     del self._maps[number]
                     self._cache.release(self.files[number])
 
     def take(self, indices: Indices, into: Image) -> None:
         """Copy the frames at these indices, (images,), into a contiguous uint8 (images, *frame_shape)."""
-        files = self.file_of(indices)
-        copies = [self._maps.get(file) for file in files.tolist()]  # which others may unload meanwhile
-        read = self._read(np.unique(indices[[copy is None for copy in copies]]))
-        places = indices - self._starts[files]
-        for into_one, copy, place, index in zip(into, copies, places.tolist(), indices.tolist(), strict=True):
-            into_one[:] = read[index] if copy is None else copy[place]
+        from bcclone.dataset.gather import gather  # loads Numba
+
+        if not len(indices):
+            return
+        missing: list[int] = []  # images of which there is no copy of the file
+        rows, done = into.reshape(len(indices), -1), 0
+        while (done := gather(self._origins, self._ends, indices, done, rows)) < len(indices):
+            missing.append(done)
+            done += 1
+        read = self._read(np.unique(indices[missing]))
+        for place in missing:
+            into[place] = read[int(indices[place])]
 
     def _read(self, indices: Indices) -> dict[int, Image]:
         """Read frames, whose indices rise, by themselves, in as few requests as there are stretches of them."""

@@ -73,8 +73,10 @@ class Frames:
         counts = [file.count for file in self.files]
         self._ends = np.cumsum(counts, dtype=np.int64)
         self._starts = self._ends - counts
+        # (files,): address of each file's first frame, minus the bytes of all frames before it; 0 if not mapped
+        self._origins = np.zeros(len(self.files), np.uint64)
         self._maps: dict[int, Image] = {}  # number of a file -> its frames
-        self._mapping = threading.Lock()  # so that a file is mapped once
+        self._mapping = threading.Lock()  # the second of two maps of a file would free the first, which is still read
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -105,11 +107,12 @@ class Frames:
         """Copy the frames at these indices, (images,), into a contiguous uint8 (images, *frame_shape)."""
         if len(self.files) == 1:
             np.take(self._map_file(0), indices, axis=0, out=into, mode="clip")
-        else:
-            files = self.file_of(indices)
-            places = (indices - self._starts[files]).tolist()
-            for copied, file, place in zip(into, files.tolist(), places, strict=True):
-                copied[:] = self._map_file(file)[place]
+        elif len(indices):
+            from bcclone.dataset.gather import gather  # loads Numba
+
+            copied, rows = 0, into.reshape(len(indices), -1)
+            while (copied := gather(self._origins, self._ends, indices, copied, rows)) < len(indices):
+                self._map_file(int(self.file_of(int(indices[copied]))))
 
     def file_of(self, indices: Indices | int) -> Indices:
         """Return the number, int64, of the file that holds each of these frames."""
@@ -159,8 +162,14 @@ class Frames:
                 if not file.path.exists() or version_of(file.path) != file.version:
                     raise file.changed()
                 if number not in self._maps:
-                    self._maps[number] = file.map(self.frame_shape)
+                    self.use_map(number, file.map(self.frame_shape))
         return self._maps[number]
+
+    def use_map(self, number: int, frames: Image) -> None:
+        """Let take() copy from the mapped frames of a file."""
+        bytes_before = np.uint64(self._starts[number] * self.frame_bytes)
+        self._origins[number] = np.uint64(frames.ctypes.data) - bytes_before
+        self._maps[number] = frames
 
     def reopened(self) -> "Frames":
         """Return the same frames, which are mapped anew."""
@@ -173,7 +182,7 @@ class Frames:
         self.close()
 
     def close(self) -> None:
-        self.files, self._ends, self._starts = (), self._ends[:0], self._starts[:0]
+        self.files, self._ends, self._starts, self._origins = (), self._ends[:0], self._starts[:0], self._origins[:0]
         self._maps.clear()
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -15,7 +15,7 @@ import numpy as np
 from bcclone.dataset.frames import FrameFile, Frames
 from bcclone.dataset.framing import Framing
 from bcclone.dataset.preprocessing import Preprocessing
-from bcclone.dataset.rows import RowTable, check_rows
+from bcclone.dataset.rows import FRAME_COLUMNS, RowTable, check_rows
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.samples import SAMPLE, SampleTable, indices_of
 from bcclone.recording.dialect import Dialect
@@ -75,7 +75,8 @@ class StoreContent:
     """The tables of a store.
 
     samples: SAMPLE table; rows: the recorded rows; recordings: where the rows come from; extras: text of the further
-    columns of each row, or nothing; frames: uint8 (frames, height, width, channels), memory-mapped, read-only.
+    columns of each row, or nothing; frames: uint8 (frames, height, width, channels), memory-mapped, read-only. Raises
+    ValueError for references to what is not there.
     """
 
     preprocessing: Preprocessing
@@ -86,6 +87,16 @@ class StoreContent:
     recordings: Sequence[RecordingInfo]
     extras: Sequence[str]
     frames: Frames
+
+    def __post_init__(self) -> None:
+        check_rows(self.rows)
+        references = {"frame": self.samples, "row": self.samples, "recording": self.rows}
+        references |= dict.fromkeys(FRAME_COLUMNS, self.rows)
+        for column, table in references.items():
+            of = column.partition("_")[0]
+            last, count = table[column].max(initial=0), len(getattr(self, f"{of}s"))
+            if last >= max(count, 1):
+                raise ValueError(f"it refers to {of} {last} of {count}, counted from 0")
 
 
 class Store:
@@ -191,7 +202,6 @@ def read_store(
         except PermissionError:
             raise UserError(f"{path}: no permission to read it; change its permissions, or name another") from None
         preprocessing = Preprocessing.from_json(parts["@preprocessing"])
-        check_rows(parts["rows"])
         content = StoreContent(
             preprocessing=preprocessing,
             sample_settings=SampleSettings.stored(parse_json(parts["@sample_settings"])),

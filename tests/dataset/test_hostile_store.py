@@ -49,6 +49,23 @@ def test_a_part_of_another_type_is_refused(store, name, value):
         refused(store)
 
 
+@pytest.mark.parametrize(
+    ("table", "column", "value"),
+    [
+        ("samples", "frame", 10),
+        ("samples", "row", 4_000_000_000),
+        ("rows", "frame_left", 10),
+        ("rows", "recording", 1),
+    ],
+)
+def test_a_value_that_no_store_has_is_refused(store, table, column, value):
+    with h5py.File(store, "r+") as file:
+        values = file[table][()]
+        values[column][3] = value
+        file[table][:] = values
+    refused(store)
+
+
 @pytest.mark.parametrize("kind", ["http", "simplecache::ftp"])
 def test_a_store_connects_to_no_host_that_it_names(store, kind):
     with socket.create_server(("127.0.0.1", 0)) as server:

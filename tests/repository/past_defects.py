@@ -81,8 +81,8 @@ DEFECTS = (
            "tests/test_cli.py::test_names_send_no_commands_to_the_terminal"),
     Defect("two threads map a file twice, and one reads memory that is gone",
            "bcclone/dataset/frames.py",
-           "                if number not in self._maps:\n                    self._maps[number] =",
-           "                if True:\n                    self._maps[number] =",
+           "                if number not in self._maps:\n                    self.use_map(",
+           "                if True:\n                    self.use_map(",
            "tests/dataset/test_frames.py::test_threads_may_read_new_files_at_the_same_time"),
     # ---- attacks
     Defect("a JPEG of many scans takes minutes",

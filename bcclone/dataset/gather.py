@@ -1,0 +1,48 @@
+"""Copy frames from several memory maps into one array, compiled by Numba: NumPy would take a call for each frame."""
+
+from typing import Any
+
+# isort: off
+from bcclone.system.compiled import compiled  # first: it loads Numba without a file of settings in the current folder
+
+import numba
+import numpy as np
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+
+# isort: on
+
+
+@intrinsic
+def _copy_bytes(context: Any, target: Any, source: Any, count: Any) -> Any:
+    """Copy `count` bytes between two addresses."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = ir.IntType(8).as_pointer()
+        to, start = (builder.inttoptr(address, pointer) for address in arguments[:2])
+        cgutils.raw_memcpy(builder, to, start, arguments[2], 1)
+        return context.get_dummy_value()
+
+    return types.void(types.uint64, types.uint64, types.int64), generate
+
+
+@compiled()
+def gather(origins: Any, ends: Any, indices: Any, begin: int, into: Any) -> int:
+    """Copy frames, from indices[begin] on, into the rows of `into`, uint8 (images, bytes of a frame), contiguous.
+
+    origins: as in Frames, uint64 (files,); ends: number of frames up to the end of each file, int64 (files,);
+    indices: integers (images,). Return where the copy ended: at the first image whose file is not mapped, or after all.
+    Raises IndexError.
+    """
+    size = into.shape[1]
+    for number in range(begin, len(indices)):
+        index = numba.int64(indices[number])
+        file = np.searchsorted(ends, index, side="right")
+        if index < 0 or file == len(ends):
+            raise IndexError("a frame beyond the end of the store")
+        if not origins[file]:
+            return number
+        source = origins[file] + numba.uint64(index * size)
+        _copy_bytes(numba.uint64(into.ctypes.data + number * size), source, numba.int64(size))
+    return len(indices)
