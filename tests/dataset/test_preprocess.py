@@ -156,7 +156,7 @@ def test_a_recording_is_added_to_a_grey_store_of_an_older_version(recording, sim
 
 
 @pytest.mark.parametrize("store", ["data.h5", "shards"])
-def test_a_copy_under_other_names_is_told_by_its_frames_and_has_the_same_side_of_the_split(recording, tmp_path, store):
+def test_a_copy_is_told_by_its_frames_and_on_the_same_side_of_the_split(recording, tmp_path, store):
     copy, options = tmp_path / "copy", ("-o", tmp_path / store, "--block-seconds", 1, "--size", 16)
     shutil.copytree(recording, copy)
     for image in (copy / "IMG").iterdir():

@@ -37,7 +37,7 @@ DEFECTS = (
     Defect("a copy of a recording lies on both sides of the split",
            "bcclone/dataset/samples.py",
            'rows["time_ms"].to_numpy(np.int64) // length_ms', "np.arange(len(rows)) * 67 // length_ms",
-           "tests/dataset/test_preprocess.py::test_a_copy_of_a_recording_is_on_the_same_side_of_the_split"),
+           "tests/dataset/test_preprocess.py::test_a_copy_is_told_by_its_frames_and_on_the_same_side_of_the_split"),
     Defect("mirror images are seen by a camera that is tilted the other way",
            "bcclone/feed/augment/viewpoint.py",
            "warp_to(move, flipped, xp).through(self._views, images)",
