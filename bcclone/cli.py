@@ -20,6 +20,7 @@ from bcclone.commands.options import Browser, Command, Common, Given, ResultsFol
 from bcclone.system.errors import UserError, printable
 from bcclone.system.interrupts import keeping_interrupts
 from bcclone.system.json_values import to_json
+from bcclone.system.output import RESULTS, writing
 from bcclone.system.settings import SettingError
 from bcclone.system.settings_file import key_of
 
@@ -99,7 +100,7 @@ def perform(command: Command, given: Given) -> int:
     """Run a command and print its result; return the exit code. Raises what the command raises."""
     common, kinds = given.make(Common), command.settings
     results = given.make(ResultsFolder) if ResultsFolder in kinds else ResultsFolder()
-    with settings_as_typed(given.parser), results.writing():
+    with settings_as_typed(given.parser), writing(results.output, RESULTS, results.force):
         result = command.run(given)
         for note in result.notes:
             notify(note)

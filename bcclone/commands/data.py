@@ -1,7 +1,6 @@
 """Recordings -> a store, or a report on their faults; edits of a recording."""
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -94,7 +93,7 @@ def _check(inputs: Sequence[str], view: Path | None) -> Result:
 
     if view and view.suffix.lower() != ".png":
         raise UserError(f"--view {view}, expected the name of a picture that ends in .png", exit_code=2)
-    with _drawing(view, inputs):
+    with writing(view, PICTURE, force=True, inputs=inputs):
         reports = check(inputs)
         if view:
             if len(reports) != 1 or not reports[0].is_diagnosed:
@@ -124,7 +123,7 @@ def edit(settings: EditSettings) -> Result:
     """
     from bcclone.recording import editing
 
-    with _drawing(settings.view, [settings.recording]):
+    with writing(settings.view, PICTURE, force=True, inputs=[settings.recording]):
         result = editing.edit(settings)
         if settings.view:
             from bcclone.pictures.plots.drive_pictures import plot_recording
@@ -132,8 +131,3 @@ def edit(settings: EditSettings) -> Result:
             plot_recording(result.log, editing.rows_to_show(settings), settings.view)
             result = replace(result, view=settings.view)
     return Result.of(result)
-
-
-def _drawing(picture: Path | None, inputs: Sequence[str]) -> AbstractContextManager[None]:
-    """Check and lock the picture to draw, if any; one of an earlier command is replaced."""
-    return writing(picture, PICTURE, True, inputs) if picture else nullcontext()

@@ -134,25 +134,16 @@ def video(given: Given, shown: Run) -> Result:
     steering.
     """
     if shown.run is None:
-        raise _no_run_named()
+        from bcclone.pictures.run_data import find_runs
+
+        runs = find_runs(Path())
+        here = f"in this folder, the newest first: {', '.join(map(str, runs[:_SHOWN_RUNS]))}"
+        none = f"there is none in this folder: record one with: {shown_command('drive', 'model.h5', 'run1')}"
+        such = f", such as: {shown_command('video', runs[0])}" if runs else ""
+        raise UserError(f"name the run to show{such}; {here if runs else none}", exit_code=2)
     settings = given.make(ClipSettings)
     from bcclone.pictures.clip import make_clip
 
     clip = make_clip(settings)
     notes = *clip.notes, *(f"skipped: {reason}" for reason in clip.skipped)
     return Result.of(clip, notes=notes)
-
-
-def _no_run_named() -> UserError:
-    """Return the error of a command line without RUN, which names the runs that are here."""
-    from bcclone.pictures.run_data import find_runs
-
-    runs = find_runs(Path())
-    if not runs:
-        text = "name the run to show; there is none in this folder: record one with: bcclone drive model.h5 run1"
-    else:
-        text = (
-            f"name the run to show, such as: {shown_command('video', runs[0])}; "
-            f"in this folder, the newest first: {', '.join(map(str, runs[:_SHOWN_RUNS]))}"
-        )
-    return UserError(text, exit_code=2)

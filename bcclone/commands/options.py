@@ -3,7 +3,6 @@
 import argparse
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from functools import partial
 from inspect import getdoc
@@ -12,7 +11,6 @@ from typing import Any, NoReturn, Self, TypeVar, get_args, get_origin
 
 from bcclone.system.errors import UserError, printable
 from bcclone.system.location import as_local
-from bcclone.system.output import RESULTS, writing
 from bcclone.system.settings import Force, Setting, argument, option_of, setting, settings_of, type_of
 
 Settings = TypeVar("Settings")
@@ -46,10 +44,6 @@ class ResultsFolder:
 
     output: Path | None = setting(None, "folder to write a report, pictures and figures into", unit="DIR", shown="none")
     force: Force = setting(False)
-
-    def writing(self) -> AbstractContextManager[None]:
-        """Check and lock the folder, if there is one, within the block; raises UserError."""
-        return writing(self.output, RESULTS, self.force) if self.output else nullcontext()
 
     def part(self, name: str) -> Path | None:
         """Return a folder in it, None without it."""

@@ -5,7 +5,6 @@ The preprocessing that the model was trained with is given, or found: those that
 
 import itertools
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -106,7 +105,7 @@ def import_model(settings: ImportModelSettings, notify: Callable[[str], None] = 
         output = output or Path("model.h5")
     if output and output.suffix != ".h5":
         raise UserError(f"{output}: a model's name must end in .h5; name another -o")
-    with writing(output, MODEL, settings.force, inputs_of(settings)) if output else nullcontext():
+    with writing(output, MODEL, settings.force, inputs_of(settings)):
         from bcclone.system.tensorflow_quietly import load_tensorflow
 
         load_tensorflow()

@@ -76,12 +76,15 @@ def inputs_of(settings: Any) -> list[Any]:
 
 @contextmanager
 def writing(
-    path: Path, kind: str, force: bool = False, inputs: Iterable[Any] = (), remedy: str = REMEDY
+    path: Path | None, kind: str, force: bool = False, inputs: Iterable[Any] = (), remedy: str = REMEDY
 ) -> Iterator[None]:
-    """Lock an output and check it, before long work; a folder of results is made.
+    """Lock an output, if there is one, and check it, before long work; a folder of results is made.
 
     Raises UserError as locked() and check_output() do.
     """
+    if path is None:
+        yield
+        return
     with locked(path, BUSY):
         check_output(path, kind, force, inputs, remedy)
         if kind == RESULTS:

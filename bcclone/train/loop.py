@@ -4,8 +4,10 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -20,7 +22,7 @@ from bcclone.feed.strategies import Feed
 from bcclone.model.model_file import load_model_file, mean_content, model_content
 from bcclone.system.arrays import FloatArray
 from bcclone.system.atomic import write_bytes
-from bcclone.system.errors import UserError, require_package
+from bcclone.system.errors import UserError, first_line, require_package
 from bcclone.system.interrupts import Interrupts
 from bcclone.system.json_values import names_of
 from bcclone.system.progress import Notify, ProgressBar
@@ -67,7 +69,9 @@ class Training:
 
     def __post_init__(self) -> None:
         settings, part = self.settings, self.worker.part
-        self._board = TensorBoard(self.folder.tensorboard, self.notify) if settings.tensorboard else None
+        if settings.tensorboard:
+            require_package("tensorboard", "--tensorboard", "tensorboard")
+        self._events = tf.summary.create_file_writer(str(self.folder.tensorboard)) if settings.tensorboard else None
         self._feed = open_feed(self.samples, settings, settings.sampling, part)
         self._validation_batch = max(_VALIDATION_BATCH // settings.seq_length, self.worker.count)
         self._validation_feed = open_validation_feed(self.validation, self._validation_batch, part)
@@ -78,11 +82,8 @@ class Training:
             )
         self._limits = TrainingSchedule(settings, len(self._feed), len(self.validation))
         self._interrupts, self._must_stop, self._seconds_of_ending = Interrupts(), False, 0.0
-        self._begin: tuple[ValidationScore, bytes] | None = None
-        if settings.start and len(self.validation):  # the trainer has the weights of the start until restore()
-            with open_validation_feed(self.validation, self._validation_batch, part) as feed:
-                score = self._validate(feed)
-            self._begin = score, self._content(0, score.loss)
+        # the trainer has the weights of the start until restore()
+        self._begin = self._content(0, None) if settings.start and len(self.validation) else b""
         self.state, self._model = restore(self.folder, self.trainer, self.worker, self.notify)
         self._saved, self._model_is_written = self.state, not self._model  # a killed training may have left a newer one
         self._start = time.monotonic() - self.state.elapsed  # the time of --time runs
@@ -101,12 +102,12 @@ class Training:
         others = {MEAN: self._score_mean()} if len(self.validation) else {}
         if begin:
             steering_alone = select(self.samples.data, VALIDATION, self.settings.seq_length)
-            halfway = self._score_file(mean_content(begin[1], self._model, {}), steering_alone)
-            others |= {START: begin[0], HALFWAY: self._score(*halfway)}
+            models = {START: begin, HALFWAY: mean_content(begin, self._model, {})}
+            others |= {name: self._score(*self._score_file(each, steering_alone)) for name, each in models.items()}
         result = TrainResult.of(self.state, self.settings, counts, self.folder.path, others)
         if begin and result.handed_over != TRAINED:
             trained, described = self._model, {"epoch": result.epoch, "val_loss": result.val_loss}
-            self._model = mean_content(begin[1], begin[1] if result.handed_over == START else trained, described)
+            self._model = mean_content(begin, begin if result.handed_over == START else trained, described)
             self._try(lambda: write_bytes(self.folder.path / TRAINED_NAME, trained))
             self._try(lambda: write_bytes(self.folder.model, self._model))
         if len(test):
@@ -175,8 +176,7 @@ class Training:
         if loss is None:
             return ""
         self._check_finite(loss, state.epoch + 1)
-        if self._board:
-            self._board.log(step, {"step/loss": loss, "step/learning_rate": rate})
+        self._log(step, {"step/loss": loss, "step/learning_rate": rate})
         return f"loss {loss:.4f}, waiting for data {state.waited / max(state.seconds, 1e-9):.1%}"
 
     def _complete_epoch(self) -> None:
@@ -200,9 +200,8 @@ class Training:
         self._save()
         self._take_time(is_epoch_end=True)
         self._seconds_of_ending = self.state.elapsed - state.elapsed
-        if self._board:
-            names = ("loss", "mae", "val_loss", "val_mae", "samples_per_second", "data_wait_share")
-            self._board.log(last.epoch, {f"epoch/{name}": getattr(last, name) for name in names})
+        names = ("loss", "mae", "val_loss", "val_mae", "samples_per_second", "data_wait_share")
+        self._log(last.epoch, {f"epoch/{name}": getattr(last, name) for name in names})
         self.notify(epoch_summary(self.state))
 
     def _validate(self, feed: Feed) -> ValidationScore:
@@ -256,12 +255,25 @@ class Training:
         self._try(lambda: save_checkpoint(folder.checkpoints, self.trainer, self.state, self._model))
         self._try(lambda: folder.write_history(self.state.history))
 
+    def _log(self, step: int, values: Mapping[str, float | None]) -> None:
+        """Write figures into the event files of TensorBoard, until that fails: a full disk does not stop a training."""
+
+        def write(events: Any) -> None:
+            with events.as_default(step):
+                for name in [name for name, value in values.items() if value is not None]:
+                    tf.summary.scalar(name, values[name])
+            events.flush()
+
+        if self._events and not self._try(partial(write, self._events)):
+            self._events = None
+
     def _try(self, write: Callable[[], object]) -> bool:
         try:
             write()
-        except OSError as error:
+        except (OSError, tf.errors.OpError) as error:
+            place, reason = getattr(error, "filename", None), getattr(error, "strerror", None)
             self.notify(
-                f"note: {error.filename or self.folder.path}: cannot be written: {error.strerror or error}; "
+                f"note: {place or self.folder.path}: cannot be written: {reason or first_line(error)}; "
                 "training continues, and the earlier files are unchanged"
             )
             return False
@@ -292,26 +304,3 @@ class Training:
                 f"training diverged in epoch {epoch}: its loss is not finite; try a --learning-rate smaller than "
                 f"{self.settings.learning_rate:g}{kept}"
             )
-
-
-class TensorBoard:
-    """Writes event files for TensorBoard into a folder, until a write fails: a full disk does not stop the training.
-
-    Raises UserError when the package is missing.
-    """
-
-    def __init__(self, folder: Path, notify: Notify) -> None:
-        require_package("tensorboard", "--tensorboard", "tensorboard")
-        self._writer, self._notify = tf.summary.create_file_writer(str(folder)), notify
-
-    def log(self, step: int, values: Mapping[str, float | None]) -> None:
-        if self._writer is None:
-            return
-        try:
-            with self._writer.as_default(step):
-                for name in [name for name, value in values.items() if value is not None]:
-                    tf.summary.scalar(name, values[name])
-            self._writer.flush()
-        except tf.errors.OpError as error:
-            self._writer, (reason, *_) = None, str(error).splitlines()
-            self._notify(f"note: the log for TensorBoard cannot be written any more: {reason}")

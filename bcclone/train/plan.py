@@ -109,12 +109,6 @@ class Worker:
         return make_trainer(data, settings, labels)
 
 
-def check_inputs(files: RunFiles) -> None:
-    """Raise UserError when the model to begin with is missing."""
-    if files.start and not files.start.is_file():
-        raise UserError(f"{files.start}: no such model; name another one, or leave --from out")
-
-
 def resolve(
     settings: TrainSettings, data: TrainingData, notify: Notify = lambda line: None, workers: int = 1
 ) -> TrainSettings:
@@ -178,16 +172,10 @@ def resumed_plan(
         raise UserError(f"{folder.path} did not begin with --from {files.start}; leave that out to resume it")
     stored = folder.settings
     chosen = {name: value for name, value in changes.items() if value != LEFT_OPEN.get(name)}
-    fixed = {name: getattr(stored, name) for name in DECIDE_WEIGHTS if name in chosen and name not in LIMITS}
-    lines = [
-        f"\n  {name.replace('_', ' ')}: {value}, and {chosen[name]} is given"
-        for name, value in fixed.items()
-        if chosen[name] != value
-    ]
-    if lines:
+    fixed = {name: chosen[name] for name in DECIDE_WEIGHTS if name in chosen and name not in LIMITS}
+    if lines := differences(stored, replace(stored, **fixed)):
         raise UserError(
-            f"{folder.path} has other settings; leave these options out to resume it, or leave out --resume:"
-            f"{''.join(lines)}"
+            f"{folder.path} has other settings; leave these options out to resume it, or leave out --resume:{lines}"
         )
     settings = TrainSettings(**values_of(stored) | own | {"start": folder.start} | chosen)
     if settings.ordering != stored.ordering:

@@ -11,12 +11,13 @@ from typing import Any
 from bcclone.dataset.conversion import open_samples
 from bcclone.dataset.store import OpenIfStore, open_if_store
 from bcclone.feed.selection import TrainingData
+from bcclone.model.model_path import check_keras_path
 from bcclone.system.codec import read_bytes
 from bcclone.system.errors import UserError
 from bcclone.system.output import BUSY, locked
 from bcclone.system.progress import Notify
 from bcclone.system.tensorflow_quietly import describe_peak_memory
-from bcclone.train.plan import Plan, Worker, check_inputs, new_plan, resumed_plan, select_samples
+from bcclone.train.plan import Plan, Worker, new_plan, resumed_plan, select_samples
 from bcclone.train.train_settings import RunFiles, TrainSettings
 from bcclone.train.training_folder import RunFolder, describe_environment
 from bcclone.train.training_state import TrainResult
@@ -61,8 +62,8 @@ def _train(
     open_if_store: OpenIfStore,
     worker: Worker,
 ) -> TrainResult:
-    if worker.writes:
-        check_inputs(files)
+    if worker.writes and files.start:
+        check_keras_path(files.start)
     with (
         locked(files.output, BUSY) if worker.writes else nullcontext(),
         open_samples(files.data, notify, open_if_store) as data,

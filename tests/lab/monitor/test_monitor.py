@@ -12,7 +12,7 @@ from bcclone.dataset.images import decode_jpeg
 from bcclone.dataset.preprocessing import PRESETS
 from bcclone.dataset.sample_settings import PreprocessSettings
 from bcclone.lab.monitor import KINDS, MonitorSettings
-from bcclone.lab.monitor.monitor import fit, load_monitor, read_monitor, save_monitor
+from bcclone.lab.monitor.monitor import fit, load_monitor, read_monitor
 from bcclone.lab.monitor.monitor_kinds import score_by_dropout
 from bcclone.model.model_file import ModelFile
 from bcclone.system.errors import UserError
@@ -77,17 +77,13 @@ def test_a_monitor_watches_the_rows_of_a_suite(fitted, untrained_model, tmp_path
 
 @pytest.mark.parametrize("fitted", ["features"], indirect=True)
 def test_damaged_files_and_those_of_another_model_are_refused_with_the_remedy(fitted, untrained_model, tmp_path):
-    path, other = tmp_path / "damaged.monitor", shutil.copy(untrained_model, tmp_path / "other.h5")
+    other = shutil.copy(untrained_model, tmp_path / "other.h5")
     with other.open("ab") as file:
         file.write(b"\0")
     with pytest.raises(UserError, match="belongs to another model"):
         load_monitor(fitted, other)
-    info, arrays = read_monitor(fitted)
     with pytest.raises(UserError, match="not a monitor.*-o NAME.monitor"):
         read_monitor(untrained_model)
-    save_monitor(path, info, {"mean": arrays["mean"]})
-    with pytest.raises(UserError, match="scaling"):
-        load_monitor(path, untrained_model)
     np.savez(tmp_path / "objects.npz", monitor=np.array([{"kind": "features"}], dtype=object))
     with pytest.raises(UserError, match="not a complete monitor file"):
         read_monitor(tmp_path / "objects.npz")
