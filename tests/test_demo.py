@@ -46,7 +46,7 @@ def test_the_demo_runs_every_step_and_skips_complete_ones(tmp_path):
 def test_the_demo_removes_only_what_a_demo_made(tmp_path):
     (tmp_path / "demo" / "first").mkdir(parents=True)
     (tmp_path / "demo" / "first" / "mine.txt").write_text("mine")
-    assert "holds other files than those of a demo" in demo(tmp_path / "demo").stderr
+    assert "is no folder of results" in demo(tmp_path / "demo").stderr
     (tmp_path / "demo" / "steps").mkdir()  # a demo has begun here
     assert "first exists, but not from a demo" in demo(tmp_path / "demo").stderr
     assert (tmp_path / "demo" / "first" / "mine.txt").read_text() == "mine"
@@ -85,7 +85,7 @@ def test_links_in_a_demo_of_somebody_else_lead_nowhere(tmp_path):
     assert list((tmp_path / "docs").iterdir()) == []
     (tmp_path / "linked").mkdir()
     (tmp_path / "linked" / "steps").symlink_to(tmp_path / "docs")
-    assert "holds other files than those of a demo" in demo(tmp_path / "linked").stderr
+    assert "is no folder of results" in demo(tmp_path / "linked").stderr
     assert (tmp_path / "precious").read_text() == "mine"
 
 

@@ -19,17 +19,17 @@ from typing import Any
 from bcclone.commands.options import Browser, Result, command, notify
 from bcclone.pictures.report import Report, write_report
 from bcclone.simulator.world_settings import TOP_SPEED_MPH
-from bcclone.system.atomic import make_folder
 from bcclone.system.codec import read_json
 from bcclone.system.errors import UserError, shown_command, typed
 from bcclone.system.hardware import usable_cores
-from bcclone.system.output import locked
+from bcclone.system.output import RESULTS, UNFINISHED, writing
 from bcclone.system.progress import Notify
 from bcclone.system.settings import Checked, Count, Laps, Mph, setting
 from bcclone.system.table import Table, TableColumn
 from bcclone.system.task_pool import FinishedSteps
 
-_STEPS, _AT_ONCE = "steps", 2
+_AT_ONCE = 2
+*_, _STEPS = UNFINISHED
 _FIRST_PICTURE, _DRIVE, _FIGURES = "clip of the recording", "drive and score", "figures.json"
 _FIRST_LAPS = 0.1  # enough for a clip of ten seconds
 # Each lap looks different, so that the model does not learn one look by heart: lab log, 2026-11-23.
@@ -144,24 +144,13 @@ def demo(settings: DemoSettings) -> Result:
     Steps that are complete in the folder are skipped; remove the folder to start again. The exit code is 1 when the car
     needed an intervention.
     """
-    with locked(settings.folder, "wait until it ends, or choose another --folder"):
-        result = run_demo(settings, notify)
+    folder, path = settings.folder, settings.folder / "drive" / _FIGURES
+    with writing(folder, RESULTS):
+        steps = _Run(FinishedSteps(folder / _STEPS, tuple[str, ...]), notify).complete(_steps(settings))
+        figures = read_json(path, dict[str, Any], "the figures of a drive", f"remove {path.parent}, and begin again")
+        result = DemoResult(steps, figures, folder / "index.html")
+        _write_page(settings, result)
     return Result.of(result, wrote=[result.page], code=int(not result.on_the_road))
-
-
-def run_demo(settings: DemoSettings, notify: Notify) -> DemoResult:
-    """Run every step that is not complete; raises UserError when one fails."""
-    kept = settings.folder / _STEPS
-    is_demo = kept.is_dir() and not kept.is_symlink()
-    if not is_demo and settings.folder.is_dir() and any(settings.folder.iterdir()):
-        raise UserError(f"{settings.folder} holds other files than those of a demo; choose another with --folder")
-    make_folder(settings.folder, "another --folder")
-    steps = _Run(FinishedSteps(kept, tuple[str, ...]), notify).complete(_steps(settings))
-    path = settings.folder / "drive" / _FIGURES
-    figures = read_json(path, dict[str, Any], "the figures of a drive", f"remove {path.parent}, and begin again")
-    result = DemoResult(steps, figures, settings.folder / "index.html")
-    _write_page(settings, result)
-    return result
 
 
 def _steps(settings: DemoSettings) -> list[DemoStep]:

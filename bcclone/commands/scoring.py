@@ -23,7 +23,7 @@ from bcclone.system.settings import argument
 if TYPE_CHECKING:
     from bcclone.system.task_pool import TaskPool
 
-_DRIVES, _PARTS = UNFINISHED
+_DRIVES, _PARTS, _ = UNFINISHED
 
 
 @dataclass(frozen=True)

@@ -21,12 +21,16 @@ from bcclone.system.codec import open_file
 from bcclone.system.errors import UserError
 
 REMEDY = "overwrite it with --force, or name another -o"  # of an output that exists
-BUSY = "wait until it ends, or name another -o"  # of one that another process writes
+BUSY = "wait until it ends, or choose another name"  # of one that another process writes
 STORE, MODEL = "store", "model"
 CLIP, PICTURE = "clip of bcclone", "picture of bcclone"
 SETTINGS = "settings file of a training"
 NEW_FOLDER, SAVED_MODEL, RESULTS = "empty folder", "saved-model", "folder of results"
-UNFINISHED = "drives", "parts"  # folders in one of results: of finished tasks, which the same command continues
+UNFINISHED = (
+    "drives",
+    "parts",
+    "steps",
+)  # folders of finished tasks, behind which the same command goes on
 MADE_BY = b"bcclone"  # in the beginning or the end of what has no other mark of its maker
 
 _BEGIN, _END = 1 << 12, 1 << 6  # bytes in which a kind is recognized
@@ -111,7 +115,8 @@ def check_output(path: Path, kind: str, force: bool = False, inputs: Iterable[An
         raise UserError(
             f"{path} is an input of this command, which --force does not replace either; choose another name"
         )
-    there = [(path / mark).exists() for mark in marks or ()] or [marks is None and _is_of(path, kind)]
+    found = [path / mark for mark in marks or ()]
+    there = [one.exists() and not one.is_symlink() for one in found] or [marks is None and _is_of(path, kind)]
     if not any(there):
         raise UserError(f"{path} exists, and is no {kind}; choose another name")
     if there[0] and not force:
@@ -147,7 +152,7 @@ def locked(path: Path, remedy: str, seconds: float = 0.0) -> Iterator[None]:
         path = Path(os.path.realpath(path))
     lock, until = path.parent / f".{path.name}.bcclone-lock", time.monotonic() + seconds
     missing, failed = [folder for folder in (path, *path.parents) if not folder.exists()], True
-    make_folder(path.parent, "another -o")
+    make_folder(path.parent)
     while isinstance(handle := _lock(lock), str):
         if handle and time.monotonic() >= until:
             raise UserError(f"{path}: {handle} is writing it; {remedy}")

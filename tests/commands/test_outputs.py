@@ -242,7 +242,7 @@ def test_a_second_command_that_writes_the_same_output_is_told_who_writes(recordi
         with halted_while_it_writes(*line, *force, output=output) as pid:
             refused = run_script("preprocess.py", simulated_recording, "-o", output, *force, code=1).stderr
             assert f"data.h5: process {pid} (preprocess.py {recording} -o" in refused
-            assert "is writing it; wait until it ends, or name another -o" in refused
+            assert "is writing it; wait until it ends, or choose another name" in refused
     with Store(output) as store:
         assert store.recordings[0].path == recording / "driving_log.csv"
 

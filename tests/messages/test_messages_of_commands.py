@@ -2,13 +2,7 @@
 
 from pathlib import Path
 
-from bcclone.commands.demo import DemoSettings, run_demo
 from tests.messages.refusals import checked, refusal, run_command
-
-
-def demo():
-    Path("demo").mkdir(exist_ok=True)
-    return run_demo(DemoSettings(), print)
 
 
 def demo_of_failing_commands(monkeypatch):
@@ -16,13 +10,13 @@ def demo_of_failing_commands(monkeypatch):
     Path("other").mkdir()
     Path("other", "bcclone.py").write_text("raise SystemExit(3)")
     monkeypatch.setenv("PYTHONPATH", str(Path("other").absolute()))
-    return demo()
+    return run_command("demo")
 
 
 def demo_beside(name):
     Path("demo").mkdir()
     Path("demo", name).touch()
-    return demo()
+    return run_command("demo")
 
 
 def evaluate(*line):
@@ -73,7 +67,7 @@ REFUSALS = [
     refusal(lambda: run_command("replay", "rec", "--fraction", "0.5"), "--fraction", "0.8:1", code=2),
     refusal(lambda: run_command("replay", "rec", "--fraction", "1:0.5", "--port", 1), "--fraction 1:0.5"),
     refusal(lambda: run_command("replay", "rec"), "only rec is given", "bcclone replay MODEL RECORDING", "--port"),
-    refusal(lambda: demo_beside("steps"), "demo", "other files", "--folder"),
+    refusal(lambda: demo_beside("notes"), "demo", "no folder of results", "choose another name"),
     refusal(demo_of_failing_commands, "bcclone simulate record", "exit code 3", "again"),
 ]
 

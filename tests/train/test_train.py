@@ -203,7 +203,7 @@ def test_the_device_of_augmentation_is_chosen_when_a_run_begins_and_kept_on_a_re
     again = train(simulated_store, folder, *QUICK, "--resume", "--augment-on", "auto")
     assert "is complete already" in again.stderr
     refused = train(simulated_store, folder, *QUICK, "--resume", "--augment-on", "device", code=1)
-    assert "augment on: cpu, and device is given" in refused.stderr
+    assert "augment on: cpu, but device is given" in refused.stderr
 
 
 def test_resuming_a_complete_run_trains_nothing(trained, simulated_store):
@@ -212,7 +212,7 @@ def test_resuming_a_complete_run_trains_nothing(trained, simulated_store):
     assert "is complete already" in done.stderr
     assert json.loads(done.stdout) == result
     refused = train(simulated_store, folder, "--resume", "--batch-size", 8, code=1)
-    assert "batch size: 16, and 8 is given" in refused.stderr
+    assert "batch size: 16, but 8 is given" in refused.stderr
     elsewhere = train(simulated_store, folder, "--resume", "--name", "whole", "-o", folder / "other.h5", code=1)
     assert "a run of another store or output" in elsewhere.stderr
 
