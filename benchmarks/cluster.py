@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from bcclone import Preprocessing, PreprocessSettings, SampleSettings, convert, open_store
 from bcclone.cluster.dask_workers import open_pool
-from bcclone.cluster.shard_task import ShardPlan, ShardSettings
+from bcclone.cluster.shard_task import ShardPlan
 from bcclone.cluster.sharded_conversion import write_shards
 from bcclone.dataset.conversion_plan import make_plan
 from bcclone.system.hardware import usable_cores
@@ -82,7 +82,7 @@ def measure(settings: Settings, notify: Notify) -> Report:
         since = time.process_time()
         plan = make_plan((str(recording),), SampleSettings(), None)
         size = max(round(images * _FRAME_MB / _SHARDS), 1) * 10**6
-        shards = ShardPlan.of(folder / "shards", 0, plan, ShardSettings(Preprocessing(), SampleSettings(), size))
+        shards = ShardPlan(folder / "shards", 0, plan, Preprocessing(), SampleSettings(), size)
         list(shards.tasks())
         row_ms = 1000 * (time.process_time() - since) / len(plan.rows)
         written, empty = _in_pools(partial(write_shards, shards), rounds), _in_pools(_run_empty, rounds)

@@ -9,10 +9,10 @@ import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Self
 
 import h5py
 import numpy as np
@@ -39,20 +39,6 @@ _PROBED = 3  # files
 
 
 @dataclass(frozen=True)
-class ShardSettings:
-    """How the shards of a store are made.
-
-    bytes: of the frames of a shard, about; reuse: keep the shards of an interrupted run that are whole and were made of
-    the same.
-    """
-
-    preprocessing: Preprocessing
-    samples: SampleSettings
-    bytes: int
-    reuse: bool = False
-
-
-@dataclass(frozen=True)
 class _Block:
     """The rows of a shard, as positions in the plan's, all of one recording.
 
@@ -71,7 +57,7 @@ class _Block:
 class ShardTask:
     """A shard to write.
 
-    number: of its recording; own: as in _Block; origin: digest of all that it is made of; reuse: as in ShardSettings.
+    number: of its recording; own: as in _Block; origin: digest of all that it is made of; reuse: as in ShardPlan.
     """
 
     path: Location
@@ -109,19 +95,25 @@ class _Origin:
 
 @dataclass(frozen=True)
 class ShardPlan:
-    """The shards that a conversion adds to a folder. first: number of the first one."""
+    """The shards that a conversion adds to a folder.
+
+    first: number of the first one; bytes: of the frames of a shard, about; reuse: keep the shards of an interrupted run
+    that are whole and were made of the same.
+    """
 
     folder: Location
     first: int
     plan: ConversionPlan
-    settings: ShardSettings
-    blocks: Sequence[_Block]
+    preprocessing: Preprocessing
+    samples: SampleSettings
+    bytes: int
+    reuse: bool = False
 
-    @classmethod
-    def of(cls, folder: Location, first: int, plan: ConversionPlan, settings: ShardSettings) -> Self:
-        """Divide the rows of a plan: each recording into blocks of about the same length."""
-        frame_bytes = settings.preprocessing.width * settings.preprocessing.height * 3
-        most = max(settings.bytes // (frame_bytes * len(settings.samples.cameras)), 1)
+    @cached_property
+    def blocks(self) -> Sequence[_Block]:
+        """The rows of the plan: each recording in blocks of about the same length."""
+        plan, samples, frame_bytes = self.plan, self.samples, self.preprocessing.width * self.preprocessing.height * 3
+        most = max(self.bytes // (frame_bytes * len(samples.cameras)), 1)
         named, recording = plan.rows[FRAME_COLUMNS].to_numpy(), plan.rows["recording"].to_numpy()
         ends = [0, *(np.flatnonzero(np.diff(recording)) + 1).tolist(), len(recording)]
         blocks, before = [], 0  # files in earlier shards
@@ -129,29 +121,29 @@ class ShardPlan:
             count = -(-(end - start) // most)
             edges = np.linspace(start, end, count + 1).round().astype(int).tolist()
             for first_row, last in pairwise(edges):
-                context = min(settings.samples.frame_offsets, first_row - start)
+                context = min(samples.frame_offsets, first_row - start)
                 files = np.unique(named[first_row - context : last])
                 files = files[files != NO_FRAME]
                 own = files[files >= before]
                 blocks.append(_Block(first_row, last, context, np.concatenate([own, files[files < before]]), len(own)))
                 before = max(before, int(files.max(initial=NO_FRAME)) + 1)
-        return cls(folder, first, plan, settings, blocks)
+        return blocks
 
     def tasks(self) -> Iterator[ShardTask]:
         """Yield the tasks that write the shards, in their order."""
-        plan, settings, first_recording = self.plan, self.settings, int(self.plan.rows["recording"].iloc[0])
+        plan, samples, first_recording = self.plan, self.samples, int(self.plan.rows["recording"].iloc[0])
         for number, block in enumerate(self.blocks, start=self.first):
             rows = plan.rows.iloc[block.begin - block.context : block.end]
             recording = int(rows["recording"].iloc[0])
             info = replace(plan.recordings[recording - first_recording], rows=block.end - block.begin)
             rows = _with_local_files(rows, block.files).assign(recording=0)
             paths = tuple(plan.files[index] for index in block.files.tolist())
-            digest = hashlib.sha256(f"{settings.preprocessing.digest} {settings.samples} {info.sha256}".encode())
+            digest = hashlib.sha256(f"{self.preprocessing.digest} {samples} {info.sha256}".encode())
             digest.update(pd.util.hash_pandas_object(rows, index=False).to_numpy().tobytes())
             digest.update("\n".join(paths).encode())
-            part = StorePart(settings.preprocessing, settings.samples, rows, paths, (info,), block.context)
+            part = StorePart(self.preprocessing, samples, rows, paths, (info,), block.context)
             path = self.folder / f"{number:05d}.h5"
-            yield ShardTask(path, recording, part, block.own, digest.hexdigest(), settings.reuse)
+            yield ShardTask(path, recording, part, block.own, digest.hexdigest(), self.reuse)
 
 
 def _with_local_files(rows: pd.DataFrame, files: IndexArray) -> pd.DataFrame:

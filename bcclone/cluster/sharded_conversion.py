@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from bcclone.cluster.cluster_settings import ShardingSettings
 from bcclone.cluster.dask_workers import open_pool
-from bcclone.cluster.shard_task import SHARD_FILES, ShardPlan, ShardSettings, ShardTask, WrittenShard, write_shard
+from bcclone.cluster.shard_task import SHARD_FILES, ShardPlan, ShardTask, WrittenShard, write_shard
 from bcclone.cluster.shards import MANIFEST_NAME, Manifest, open_store, read_shards
 from bcclone.dataset import conversion
 from bcclone.dataset.conversion import NO_CHECKSUMS, Conversion, OneFile, Written
@@ -67,8 +67,8 @@ class _Shards(OneFile):
     ) -> Written:
         """Write the shards of the plan, side by side, and a manifest that names them after those of the old store."""
         settings, folder = self.settings, self.settings.output.absolute()
-        shard_settings = ShardSettings(preprocessing, samples, settings.shard_mb * 10**6, settings.resume)
-        shards = ShardPlan.of(folder, _first_free_number(folder), plan, shard_settings)
+        first, size = _first_free_number(folder), settings.shard_mb * 10**6
+        shards = ShardPlan(folder, first, plan, preprocessing, samples, size, settings.resume)
         if settings.resume and not settings.adding and not settings.force and (folder / MANIFEST_NAME).exists():
             if Manifest.read(folder).origin != _joint_origin(shards.tasks()):
                 raise UserError(
@@ -133,10 +133,7 @@ def write_shards(shards: ShardPlan, pool: TaskPool) -> list[WrittenShard]:
 
 def _joint_origin(shards: Iterable[ShardTask | WrittenShard]) -> str:
     """Return a digest of what all of these shards are made of, in their order."""
-    digest = hashlib.sha256()
-    for shard in shards:
-        digest.update(shard.origin.encode())
-    return digest.hexdigest()
+    return hashlib.sha256("".join(shard.origin for shard in shards).encode()).hexdigest()
 
 
 def _complete(

@@ -30,7 +30,7 @@ from bcclone.dataset.store import (
     read_store,
 )
 from bcclone.system.codec import explained, parse_json, read_bytes
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, shown_command
 from bcclone.system.hdf5_file import Table
 from bcclone.system.json_values import from_json, json_text
 from bcclone.system.location import (
@@ -103,8 +103,7 @@ class Manifest:
     def read(cls, folder: Location) -> Self:
         """Read the manifest in a folder; raises UserError if it is not one."""
         path = folder / MANIFEST_NAME
-        remedy = f"make the store again with: bcclone preprocess RECORDING... -o {folder} --force"
-        with explained(path, "the manifest of a store", remedy):
+        with explained(path, "the manifest of a store", _remedy(folder)):
             stored = parse_json(read_bytes(path, "json"))
             if stored["schema_version"] != SCHEMA_VERSION:
                 raise ValueError(f"schema version {stored['schema_version']}, expected {SCHEMA_VERSION}")
@@ -211,4 +210,4 @@ def _far_shards(folder: Location, manifest: Manifest) -> Iterator[tuple[Shard, t
 
 
 def _remedy(folder: Location) -> str:
-    return f"make it again with: bcclone preprocess RECORDING... -o {folder} --force --resume"
+    return f"make the store again with: {shown_command('preprocess', 'RECORDING...', '-o', folder, '--force')}"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bcclone.dataset.preprocessing_text import PreprocessingText
-from bcclone.system.settings import Checked, SettingError, setting
+from bcclone.system.settings import Checked, SettingError, setting, span_parser
 
 MP4, GIF = ".mp4", ".gif"
 _REAL_TIME_FPS = {MP4: 60.0, GIF: 12.0}
@@ -14,18 +14,6 @@ _REAL = "real"
 _DEFAULT_WIDTHS = {MP4: (640, 480), GIF: (480, 320)}  # pixels of a run with an overlay: alone, side by side
 _MIN_WIDTH, _MAX_WIDTH = 160, 1920
 _LAYOUT = "size and layout"
-
-
-def parse_range(text: str) -> tuple[float, float]:
-    """Return begin and end of "10:40", "10:" or ":40", in seconds; raises ValueError for anything else."""
-    begin, colon, end = text.partition(":")
-    try:
-        span = float(begin or 0), float(end or "inf")
-    except ValueError:
-        span = math.nan, math.nan
-    if not colon or math.isnan(span[0]) or math.isnan(span[1]):
-        raise ValueError(f"{text!r}, expected A:B in seconds, such as 10:40, 10: or :40")
-    return span
 
 
 @dataclass(frozen=True)
@@ -80,7 +68,7 @@ class ClipSettings(Checked):
         unit="A:B",
         option="range",
         shown="all",
-        parse=parse_range,
+        parse=span_parser(float, "A:B in seconds, such as 10:40, 10: or :40", ("0", "inf")),
     )
     overlay: bool = setting(
         False, "draw steering, speed, latency, distance from the centre line and a map onto each frame"

@@ -44,13 +44,6 @@ _FFMPEG_SECONDS = 1.0
 _REINSTALL = "reinstall bcclone, in its folder: python -m pip install -c constraints.txt -e ."
 _INSTALL = f"activate the virtual environment in which it is installed, or {_REINSTALL}"
 _FOLDER = Path(__file__).parents[2]
-# name, names of the program, package of Debian and Ubuntu
-_TEST_TOOLS = (
-    ("chromium", ("chromium", "chromium-browser", "google-chrome"), "chromium"),
-    ("chromedriver", ("chromedriver",), "chromium-driver"),
-    ("node", ("node",), "nodejs"),
-    ("npm", ("npm",), "npm"),
-)
 # (failed below, warning below): a store of 10,000 rows of three cameras takes 1.5 GB; training uses 0.9 GB of memory,
 # without the frames
 _DISK_GB, _MEMORY_GB = (0.5, 5.0), (1.0, 2.0)
@@ -118,7 +111,6 @@ def examine(settings: DoctorSettings) -> Examination:
         ],
         "GPU": lambda: [check_card(card, version_of(_CUDNN)) for card in find_cards()],
         "ffmpeg": lambda: [check_ffmpeg()],
-        "test tools": check_test_tools,
     }
     checks: list[Check] = []
     for name, step in steps.items():
@@ -319,16 +311,6 @@ def check_ffmpeg() -> Check:
         return Check("ffmpeg", "ok", f"{version.split()[2]} ({program})")
     advice = "unset the environment variable IMAGEIO_FFMPEG_EXE, or set it to an ffmpeg that runs"
     return Check("ffmpeg", "failed", f"{program} does not run", advice)
-
-
-def check_test_tools() -> Iterator[Check]:
-    """Yield a check of each program that only the tests need."""
-    for name, programs, package in _TEST_TOOLS:
-        if path := next(filter(None, map(shutil.which, programs)), None):
-            yield Check(name, "ok", f"{path} (only needed for tests)")
-        else:
-            advice = f"for the tests, on Debian and Ubuntu: apt-get install {package}"
-            yield Check(name, "warning", "not on the PATH (only needed for tests)", advice)
 
 
 # ---- packages

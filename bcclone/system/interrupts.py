@@ -23,26 +23,21 @@ _IMPORT_CHECK_SECONDS = 0.002
 _CHECK_SECONDS = 0.5  # how soon the thread that waits for a stop event notices that the server has ended
 
 
-class Interrupts:
-    """Whether Ctrl-C or SIGTERM has asked this process to stop."""
+@contextmanager
+def noting_interrupts() -> Iterator[threading.Event]:
+    """Give an event that the first Ctrl-C or SIGTERM in the block only sets; the second raises KeyboardInterrupt.
 
-    def __init__(self) -> None:
-        self.requested = False
+    Does nothing in a thread other than the main one.
+    """
+    requested = threading.Event()
 
-    @contextmanager
-    def listening(self) -> Iterator["Interrupts"]:
-        """Only note the first signal within the block; the second raises KeyboardInterrupt, as all do elsewhere.
+    def request(number: int, frame: FrameType | None) -> None:
+        if requested.is_set():
+            raise KeyboardInterrupt
+        requested.set()
 
-        Does nothing in a thread other than the main one.
-        """
-
-        def request(number: int, frame: FrameType | None) -> None:
-            if self.requested:
-                raise KeyboardInterrupt
-            self.requested = True
-
-        with _handled_by(request):
-            yield self
+    with _handled_by(request):
+        yield requested
 
 
 @contextmanager

@@ -120,13 +120,16 @@ def parse_size(text: str) -> tuple[int, int]:
         raise ValueError(f"{text!r}, expected a number of pixels or WIDTHxHEIGHT") from None
 
 
-def span_parser(kind: type, example: str) -> Callable[[str], tuple[Any, Any]]:
-    """Return the function that reads two numbers of a kind, such as "0.8:1"; it raises ValueError."""
+def span_parser(kind: type, example: str, ends: tuple[str, str] = ("", "")) -> Callable[[str], tuple[Any, Any]]:
+    """Return the function that reads two numbers of a kind, such as "0.8:1"; it raises ValueError.
+
+    ends: what is meant where one is left out, "" where none may be.
+    """
 
     def parse(text: str) -> tuple[Any, Any]:
-        first, _, last = text.partition(":")
+        first, colon, last = text.partition(":")
         try:
-            return kind(first), kind(last)
+            return kind(first or ends[0]), kind(last or colon and ends[1])
         except ValueError:
             raise ValueError(f"{text!r}, expected {example}") from None
 

@@ -1,6 +1,7 @@
 """A trainer, samples and a run folder -> the trained epochs, step by step from the newest checkpoint on."""
 
 import math
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -23,7 +24,7 @@ from bcclone.model.model_file import load_model_file, mean_content, model_conten
 from bcclone.system.arrays import FloatArray
 from bcclone.system.atomic import write_bytes
 from bcclone.system.errors import UserError, first_line, require_package
-from bcclone.system.interrupts import Interrupts
+from bcclone.system.interrupts import noting_interrupts
 from bcclone.system.json_values import names_of
 from bcclone.system.progress import Notify, ProgressBar
 from bcclone.train.checkpoint import restore, save_checkpoint
@@ -81,7 +82,7 @@ class Training:
                 "epoch is the one with the smallest loss"
             )
         self._limits = TrainingSchedule(settings, len(self._feed), len(self.validation))
-        self._interrupts, self._must_stop, self._seconds_of_ending = Interrupts(), False, 0.0
+        self._interrupted, self._must_stop, self._seconds_of_ending = threading.Event(), False, 0.0
         # the trainer has the weights of the start until restore()
         self._begin = self._content(0, None) if settings.start and len(self.validation) else b""
         self.state, self._model = restore(self.folder, self.trainer, self.worker, self.notify)
@@ -95,7 +96,7 @@ class Training:
         have started, and KeyboardInterrupt, after saving the state, when the process is asked to stop. Files that
         cannot be written are reported and do not stop the training.
         """
-        with self._feed, self._validation_feed, self._interrupts.listening():
+        with self._feed, self._validation_feed, noting_interrupts() as self._interrupted:
             limit = self._train_epochs()
         test, begin = select(self.samples.data, TEST, self.settings.seq_length), self._begin
         counts = SampleCounts(len(self._feed), len(self.validation), len(test))
@@ -119,7 +120,7 @@ class Training:
         """Train to the end; return the limit that ended it."""
         self._save()
         settings, resumed_after = self.settings, self.state.elapsed
-        while not self._feed.has_started and not self._interrupts.requested:
+        while not self._feed.has_started and not self._interrupted.is_set():
             # a training whose time was over when it was resumed ends below
             if resumed_after < settings.time <= time.monotonic() - self._start:
                 raise UserError(
@@ -284,7 +285,7 @@ class Training:
         if self.worker.count > 1 and not is_epoch_end and self.state.step % _STEPS_BETWEEN_DECISIONS:
             return
         elapsed = time.monotonic() - self._start if self.worker.writes else 0.0
-        elapsed, must_stop = self.worker.sum(np.array([elapsed, self._interrupts.requested])).tolist()
+        elapsed, must_stop = self.worker.sum(np.array([elapsed, self._interrupted.is_set()])).tolist()
         self.state, self._must_stop = replace(self.state, elapsed=elapsed), bool(must_stop)
 
     def _is_time_up(self) -> bool:

@@ -16,7 +16,7 @@ import time
 import psutil
 import pytest
 
-from bcclone.system.interrupts import Interrupts, StopSocket, keeping_interrupts
+from bcclone.system.interrupts import StopSocket, keeping_interrupts, noting_interrupts
 from tests.conftest import ROOT
 from tests.processes import wait_for
 
@@ -30,10 +30,10 @@ def is_readable(sock, seconds=60.0):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_first_signal_sets_the_flag_and_the_second_interrupts(number):
     before = signal.getsignal(number)
-    with Interrupts().listening() as interrupts:
-        assert not interrupts.requested
+    with noting_interrupts() as requested:
+        assert not requested.is_set()
         signal.raise_signal(number)
-        assert interrupts.requested
+        assert requested.is_set()
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(number)
     assert signal.getsignal(number) == before
@@ -57,7 +57,7 @@ def test_any_thread_requests_a_stop_by_a_call_or_by_the_event_and_takes_no_signa
     before, seen = signal.getsignal(signal.SIGINT), []
 
     def work():
-        with Interrupts().listening():
+        with noting_interrupts():
             stop.take_signals()
             seen.append(signal.getsignal(signal.SIGINT))
             stop.request()

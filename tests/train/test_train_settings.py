@@ -158,7 +158,7 @@ def test_a_resumed_run_keeps_its_settings_and_only_its_limits_may_change(tmp_pat
     left_open = {"learning_rate": 0.0, "seq_length": 0, "augment_on": "auto", "feed": "auto"}
     assert resume(folder) == resumed(folder, left_open) == stored
     assert resume(folder, "--time", "5m", "--patience", 2) == replace(stored, time=300.0, patience=2)
-    with pytest.raises(UserError, match="batch size: 8, and 9 is given"):
+    with pytest.raises(UserError, match="batch size: 8, but 9 is given"):
         resume(folder, "--batch-size", 9)
     timed = begin(tmp_path / "timed", replace(DEFAULT, epochs=0, time=9.0))
     assert resume(timed, "--time", 0, "--epochs", 3) == replace(DEFAULT, epochs=3)

@@ -336,8 +336,6 @@ def _check_output(settings: CalibrateSettings, framing_file: Path) -> None:
     model, output = settings.model, settings.output
     if output.suffix != ".h5":
         raise UserError(f"{output}: a model's name must end in .h5; name another -o")
-    if model.suffix != ".h5":
-        raise UserError(f"{model}: expected a model file of bcclone, which ends in .h5")
     check_keras_path(model)
     for path, kind in ((framing_file, "framing"), (framing_file.with_suffix(".png"), PICTURE)):
         check_output(path, kind, settings.force, inputs_of(settings))
