@@ -16,6 +16,7 @@ from bcclone.commands.options import ResultsFolder, make_parser
 from bcclone.dataset.store import Store
 from bcclone.recording.edits import read_edits
 from bcclone.system.errors import UserError
+from bcclone.system.output import locked
 from bcclone.train.train_settings import TrainSettings
 from bcclone.train.training_folder import settings_as_text
 from tests.conftest import command, result_of, run_script
@@ -157,16 +158,15 @@ def test_results_are_replaced_only_with_force_and_other_folders_never(tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "report.html").write_text("mine")
     line = ("score", tmp_path / "table.csv", tmp_path / "table.csv", "-o")
-    for force in ([], ["--force"]):
-        with pytest.raises(UserError, match="mine exists, and is no folder of results; choose another name"):
-            run_command(*line, tmp_path / "mine", *force)
-    run_command(*line, tmp_path / "new")
-    before = (tmp_path / "new" / "report.html").stat().st_ino
-    with pytest.raises(UserError, match="new exists already; overwrite it with --force, or name another -o"):
-        run_command(*line, tmp_path / "new")
-    assert (tmp_path / "new" / "report.html").stat().st_ino == before
-    run_command(*line, tmp_path / "new", "--force")
-    assert (tmp_path / "new" / "report.html").stat().st_ino != before
+    with pytest.raises(UserError, match="mine exists, and is no folder of results; choose another name"):
+        run_command(*line, tmp_path / "mine", "--force")
+    run_command(*line, report := tmp_path / "new" / "out")
+    before = (report / "report.html").stat().st_ino
+    with pytest.raises(UserError, match="out exists already; overwrite it with --force, or name another -o"):
+        run_command(*line, report)
+    assert (report / "report.html").stat().st_ino == before
+    run_command(*line, report, "--force")
+    assert (report / "report.html").stat().st_ino != before
     with pytest.raises(UserError):
         run_command("score", tmp_path / "no.csv", tmp_path / "table.csv", "-o", tmp_path / "other" / "out")
     assert {path.name for path in tmp_path.iterdir()} == {"table.csv", "mine", "new"}
@@ -184,6 +184,8 @@ def test_settings_that_lie_where_a_training_writes_its_own_are_kept(simulated_st
             run_command("model", simulated_store, "-o", "m.h5", *force)
         assert mine.read_text() == text
         assert list(tmp_path.iterdir()) == [mine]
+    with locked(tmp_path / "m.h5", "wait"), pytest.raises(UserError, match="m.h5: process .* is writing it; wait"):
+        run_command("model", "no such store", "-o", "m.h5")  # before anything is read
 
 
 def test_the_next_command_that_is_printed_can_be_pasted(recording, untrained_model, monkeypatch, capsys):

@@ -103,17 +103,12 @@ def test_folders_and_devices_are_no_files_and_a_new_folder_is_empty(files):
             check_output(path, NEW_FOLDER, force=True)
 
 
-def test_results_replace_earlier_results_with_force_and_go_on_without(tmp_path):
-    for name, file in (("mine", "figures.txt"), ("done", "figures.json"), ("begun", "drives")):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / file).touch()
-    for force in (False, True):
-        check_output(tmp_path / "begun", RESULTS, force)
-        with pytest.raises(UserError, match="mine exists, and is no folder of results; choose another name"):
-            check_output(tmp_path / "mine", RESULTS, force)
-    check_output(tmp_path / "done", RESULTS, force=True)
-    with pytest.raises(UserError, match="done exists already; overwrite it with --force, or name another -o"):
-        check_output(tmp_path / "done", RESULTS)
+def test_results_that_were_begun_are_continued_and_complete_ones_are_not(tmp_path):
+    (tmp_path / "drives").mkdir()
+    check_output(tmp_path, RESULTS)
+    (tmp_path / "figures.json").touch()
+    with pytest.raises(UserError, match="exists already; overwrite it with --force, or name another -o"):
+        check_output(tmp_path, RESULTS)
 
 
 def test_the_folder_of_an_output_is_made_and_removed_if_the_work_fails(tmp_path):

@@ -82,6 +82,8 @@ class CalibrateSettings(Checked):
     )
 
     def validate(self) -> None:
+        if self.output.suffix != ".h5":
+            raise SettingError("{output} {path}, expected a name that ends in .h5", path=self.output)
         if self.rows and not 0 <= self.rows[0] < self.rows[1]:
             raise SettingError("{rows} {value}, expected two rows such as 160:480, the upper one first",
                                value=f"{self.rows[0]}:{self.rows[1]}")  # fmt: skip

@@ -216,7 +216,9 @@ def calibrate(settings: CalibrateSettings, notify: Notify = lambda line: None) -
     a model, pictures or labels that cannot be used, and where the network does not read the camera.
     """
     framing_file = settings.output.with_suffix(f".{FRAMING_NAME}")
-    _check_output(settings, framing_file)
+    check_keras_path(settings.model)
+    for path, kind in ((framing_file, "framing"), (framing_file.with_suffix(".png"), PICTURE)):
+        check_output(path, kind, settings.force, inputs_of(settings))
     labelled = read_labelled(settings)
     notify(f"{len(labelled.pictures)} pictures of {labelled.driven:.0f} s")
     trial, stretched = _search(settings, labelled)
@@ -330,12 +332,3 @@ def _witness_of(path: Path) -> Witness:
         return np.concatenate(parts).astype(np.float64)
 
     return answer
-
-
-def _check_output(settings: CalibrateSettings, framing_file: Path) -> None:
-    model, output = settings.model, settings.output
-    if output.suffix != ".h5":
-        raise UserError(f"{output}: a model's name must end in .h5; name another -o")
-    check_keras_path(model)
-    for path, kind in ((framing_file, "framing"), (framing_file.with_suffix(".png"), PICTURE)):
-        check_output(path, kind, settings.force, inputs_of(settings))
