@@ -32,8 +32,10 @@ class Writing:
 
 COMMANDS = {
     "preprocess": Writing("preprocess.py {recording} -o {here}/data.h5 --size 16x16"),
-    "video over an old one": Writing("video.py {recording} -o {here}/clip.mp4", "copy {model} {here}/clip.mp4"),
-    "video, GIF": Writing("video.py {recording} -o {here}/clip.gif", "copy {model} {here}/clip.gif"),
+    "video over an old one": Writing(
+        "video.py {recording} -o {here}/clip.mp4", "video.py {recording} -o {here}/clip.mp4 --fps 5"
+    ),
+    "video, GIF": Writing("video.py {recording} -o {here}/clip.gif", "video.py {recording} -o {here}/clip.gif --fps 5"),
     "edit": Writing("edit {here}/recording --delete 3 5", "copy {recording} {here}/recording"),
     "simulate record": Writing("simulate record {here}/recording --laps 0.01"),
     "import": Writing("import {csv} -o {here}/imported"),
