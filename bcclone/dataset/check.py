@@ -191,22 +191,20 @@ def read_center(log: Log, row: int, index: ImageIndex | None = None) -> Image | 
     return try_frame((index or ImageIndex(log.path)).find(log.rows["center"].iloc[row]))[0]
 
 
-def _suspects(rows: pd.DataFrame) -> list[str]:
-    """Return a line for each last row of an episode that follows a gap: the simulator writes it late.
+def _suspects(rows: pd.DataFrame) -> Iterator[str]:
+    """Yield a line for each last row of an episode that follows a gap: the simulator writes it late.
 
     Its speed is then of another moment.
     """
-    lines = []
     gaps = rows.groupby("episode")["time_ms"].diff()
     for _, episode in rows.groupby("episode"):
         last = episode.index[-1]
         if len(episode) > 2 and gaps[last] > _LONG_LAST_GAP * gaps.median():
-            speeds = episode["speed_mph"].iloc[-2:].tolist()
-            lines.append(
+            before, speed = episode["speed_mph"].iloc[-2:]
+            yield (
                 f"row {episode['line'].iloc[-1]} ends an episode after a gap of {gaps[last]:.0f} ms, "
-                f"speed {speeds[0]:.1f} to {speeds[1]:.1f} mph"
+                f"speed {before:.1f} to {speed:.1f} mph"
             )
-    return lines
 
 
 def diagnose(
@@ -232,9 +230,9 @@ def diagnose(
         findings,
         tuple(_unknown(rest, correction)),
         {
-            "turn_correlation": agreement.correlation if agreement else None,
-            "steering_after_turn_seconds": agreement.lag if agreement else None,
-            "steering_after_turn_error": agreement.error if agreement else None,
+            "turn_correlation": agreement and agreement.correlation,
+            "steering_after_turn_seconds": agreement and agreement.lag,
+            "steering_after_turn_error": agreement and agreement.error,
             "heading_column": heading and heading.column,
             "heading_row": heading and heading.row,
             "heading_agreeing": heading and heading.agreeing,

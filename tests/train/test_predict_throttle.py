@@ -15,6 +15,8 @@ from bcclone.model.model_file import load_model_file
 from bcclone.model.network import build_network
 from bcclone.model.policy import load_policy
 from bcclone.system.errors import UserError
+from bcclone.train.plan import select_samples
+from bcclone.train.train_settings import TrainSettings
 from tests.conftest import made_once, result_of, run_script
 
 STRENGTHS = AugmentSettings(augment_on="cpu")
@@ -50,6 +52,19 @@ def test_every_feed_gives_the_speed_augmented_or_not(simulated_store, feed, augm
             labels = np.concatenate([np.array(batch.labels) for batch in batches])
     assert labels.shape == (len(selection), 3)
     assert np.sort(labels[:, 1:], axis=0) == pytest.approx(np.sort(selection.arrays.labels[:, 1:], axis=0))
+
+
+def test_what_cannot_be_learned_since_it_never_changes_is_told(simulated_store):
+    lines = []
+    with Store(simulated_store) as store:
+        store.rows["steering"], store.rows["throttle"] = 0.25, 0.0
+        for predict in ("throttle", "speed"):
+            select_samples(store, TrainSettings(predict=predict, feed="hdf5-shuffle"), lines.append)
+    assert [line.partition(",")[0] for line in lines] == [
+        "note: the steering is 0.25 in every row",
+        "note: the throttle is 0 in every row",
+        "note: the steering is 0.25 in every row",
+    ]
 
 
 @pytest.mark.slow
