@@ -230,9 +230,9 @@ def diagnose(
         findings,
         tuple(_unknown(rest, correction)),
         {
-            "turn_correlation": agreement and agreement.correlation,
-            "steering_after_turn_seconds": agreement and agreement.lag,
-            "steering_after_turn_error": agreement and agreement.error,
+            "turn_correlation": agreement.correlation if agreement else None,
+            "steering_after_turn_seconds": agreement.lag if agreement else None,
+            "steering_after_turn_error": agreement.error if agreement else None,
             "heading_column": heading and heading.column,
             "heading_row": heading and heading.row,
             "heading_agreeing": heading and heading.agreeing,
@@ -265,12 +265,11 @@ def _judged(evidence: Evidence, judges: Sequence[Judge]) -> tuple[tuple[Finding,
 
 def _unusable_rows(evidence: Evidence) -> Iterator[Finding]:
     """Yield a fault if a conversion would refuse the log for its unusable rows."""
-    log = evidence.log
-    if len(log.bad_rows) > MAX_SKIPPED * log.row_count:
+    bad, count = evidence.log.bad_rows, evidence.log.row_count + evidence.repeated
+    if len(bad) > MAX_SKIPPED * count:
         yield Finding(
             "bad-rows",
-            f"{len(log.bad_rows)} of {log.row_count} rows cannot be used, the first for this reason: "
-            f"{log.bad_rows[0].reason}",
+            f"{len(bad)} of {count} rows cannot be used, the first for this reason: {bad[0].reason}",
             "correct them in the log, or leave them out: bcclone preprocess RECORDING --allow-skips",
             usable=True,  # the other rows
         )

@@ -195,6 +195,11 @@ class Evidence:
         few = f"{count} rows are too few to judge the driving, expected {_FEWEST_ROWS}"
         return few if count < _FEWEST_ROWS else ""
 
+    @property
+    def repeated(self) -> int:
+        """Count the deleted rows that name the picture of another row."""
+        return int(self.log.deleted["center"].isin(self.log.rows["center"]).sum())
+
     def spans(self, rows: BoolArray | IndexArray) -> tuple[tuple[int, int], ...]:
         """Return the numbers of rows as spans from the first to the last."""
         times, of_all = np.unique(self._of_all), self._of_all

@@ -108,7 +108,7 @@ def _pieces(evidence: Evidence) -> Iterator[IndexArray]:
 
 def rows_of_the_log(evidence: Evidence) -> Iterator[Finding]:
     """Yield faults of the order of the rows and of repeated ones, which are deleted in the evidence."""
-    if repeated := int(evidence.log.deleted["center"].isin(evidence.log.rows["center"]).sum()):
+    if repeated := evidence.repeated:
         yield Finding(
             "repeated-rows",
             f"{repeated} rows name the picture of another row, as in a log that was pasted twice",
