@@ -311,18 +311,17 @@ def _parts(path: Path) -> tuple[Path | None, Path]:
     """
     is_config = path.suffix == ".json"
     name, folder = path.name.removesuffix(path.suffix).removesuffix(".weights"), path.parent
-    names = [
-        f"{one}{end}" for one in (name, "model", "weights", "config", "architecture") for end in _ENDINGS[is_config]
-    ]
-    alone = sorted({each for end in _ENDINGS[is_config] for each in folder.glob(f"*{end}")})
-    others = [folder / each for each in dict.fromkeys(names) if (folder / each).is_file()] or alone[: len(alone) < 2]
+    ends = _ENDINGS[is_config]
+    there = sorted({each for end in ends for each in folder.glob(f"*{end}")})
+    usual = [f"{one}{end}" for one in (name, "model", "weights", "config", "architecture") for end in ends]
+    other = next((folder / each for each in usual if folder / each in there), there[0] if len(there) == 1 else None)
     if not is_config:
-        return (others[0] if others else None), path
-    if not others:
+        return other, path
+    if other is None:
         raise UnsupportedModel(
             f"is the network's configuration, without its weights; put them beside it, as {folder / name}.h5"
         )
-    return path, others[0]
+    return path, other
 
 
 def _separate_config(path: Path, config_path: Path | None) -> str:

@@ -228,7 +228,7 @@ def declared_preprocessing(
     if how is None and pilot:
         how = f"{colors}, 0..1"  # utils.normalize_image()
         note(f"{path}: a pilot of donkeycar ({pilot}); its pictures are prepared as {columns}x{rows}, {how}")
-    takes = f"its network takes {_extents(shape)} (rows x columns x channels)"
+    takes = f"its network takes {_extents(shape)} ({'frames x ' * (len(shape) == 4)}rows x columns x channels)"
     divided = "" if scales else ", 0..1"
     fitting = {name: its for name, its in PRESETS.items() if its.shape == (rows, columns, channels)}
     texts = [name if its.scale else name + divided for name, its in fitting.items() if not (scales and its.scale)]

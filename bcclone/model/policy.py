@@ -164,34 +164,32 @@ def load_policy(path: Path | str, preprocessing: Preprocessing | str | None = No
 
     preprocessing: a definition, or its text, such as "rows 60-140, 64x64, RGB, 0..1"; None for that of the file.
     """
-    path = Path(path)
-    if is_onnx(path):
-        if preprocessing is not None:
-            raise UserError(f"{path}: an ONNX file prepares the frames itself; leave out --preprocess")
-        return Policy(OnnxModel(path), path)
-    return _load(path, preprocessing, preprocessing)
+    return _load(Path(path), preprocessing, is_for_all=True)
 
 
 def load_one_of_several(path: Path, preprocessing: str | None) -> Policy:
     """Load a policy with a preprocessing that is only for those of the models that do not state their own.
 
-    Warns of one that states another.
+    Warns of a model file that states another.
     """
-    return load_policy(path) if is_onnx(path) else _load(path, None, preprocessing)
+    return _load(path, preprocessing, is_for_all=False)
 
 
-def _load(path: Path, expected: Preprocessing | str | None, otherwise: Preprocessing | str | None) -> Policy:
-    """Load a file of Keras or LiteRT. expected: what one that states its own must say; otherwise: for the others."""
+def _load(path: Path, how: Preprocessing | str | None, is_for_all: bool) -> Policy:
+    if is_onnx(path):
+        if how is not None and is_for_all:
+            raise UserError(f"{path}: an ONNX file prepares the frames itself; leave out --preprocess")
+        return Policy(OnnxModel(path), path)
     if "tensorflow" not in sys.modules:
         load_tensorflow()
     if is_litert(path):
-        return Policy(LiteRtModel(path, otherwise), path)
+        return Policy(LiteRtModel(path, how), path)
     from bcclone.model.model_file import ModelFile, open_model
 
-    loaded = open_model(path, expected)
+    loaded = open_model(path, how if is_for_all else None)
     if not isinstance(loaded, ModelFile):
-        loaded = loaded.declared(otherwise)
-    elif otherwise and (other := loaded.contradiction(otherwise)):
+        loaded = loaded.declared(how)
+    elif how and (other := loaded.contradiction(how)):
         note(f"{path}: {other}")
     return Policy(loaded, path)
 

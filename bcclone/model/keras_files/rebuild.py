@@ -75,8 +75,7 @@ def rebuild_model(stored: StoredModel, most_outputs: int = 1, rescale: Scaling |
         raise UnsupportedModel(f"its input has the shape {shape} with channels first, which is not supported")
     start = (None, *shape[1:], shape[0]) if first else (None, *shape)
     builder = _Builder(start, dtype, first, budget, rescale)
-    for leaf in leaves:
-        builder.add(leaf)
+    builder.add_all(nest)
     units = _OF_PILOTS.get(leaves[-1].name, 1)
     pilot = pilot_of(nest.nodes[0].name, units)
     model = builder.finish(nest, max(most_outputs, units) if pilot else most_outputs)
@@ -115,28 +114,30 @@ def _steering_of(model: keras.Model) -> keras.Model:
 class _Builder:
     """Builds layers in order, each for the output shape of the one before; finish() allocates the weights.
 
-    Consecutive layers within TimeDistributed become one TimeDistributed network, which takes Keras half the time.
     rebuilt: stored layer -> current layer; shape: input of the next layer, that of one frame within TimeDistributed.
     """
 
     def __init__(self, shape: Shape, dtype: str, channels_first: bool, budget: int, rescale: Scaling | None) -> None:
         """shape, dtype: of the network's input; budget: most weights that it may have; rescale: of rebuild_model()."""
-        self.start = self.shape = self._frame_shape = shape
+        self.start = self.shape = shape
         self.dtype, self.channels_first, self.budget, self._rescale = dtype, channels_first, budget, rescale
         self.rebuilt: dict[Leaf, keras.Layer] = {}
         self.notes: list[str] = []
         self._layers: list[keras.Layer] = []
-        self._gathered: list[keras.Layer] = []
-        self._gathered_name, self._frames = "", 1
-        self._weights = 0
+        self._names = {"frame"}
+        self._frames, self._weights = 1, 0
+
+    def add_all(self, nest: Nest) -> None:
+        """Rebuild the layers of a chain; raises UnsupportedModel."""
+        for node in nest.nodes:
+            if isinstance(node, Nest):
+                (self._add_frames if node.is_over_time else self.add_all)(node)
+            elif node.kind != "InputLayer" and node not in nest.left_out:
+                self.add(node)
 
     def add(self, leaf: Leaf) -> None:
         """Rebuild one layer; raises UnsupportedModel with its name."""
         try:
-            if leaf.over_time and not self._gathered_name:
-                self._begin_frames(leaf)
-            elif self._gathered_name and not leaf.over_time:
-                self._end_frames()
             # with data_format channels_first, Keras 2.2 and later move the channels to the end before they flatten
             moves_channels = self.channels_first and leaf.config.get("data_format") != "channels_first"
             if moves_channels and leaf.kind == "Flatten" and len(self.shape) == 4:
@@ -160,8 +161,6 @@ class _Builder:
 
     def finish(self, nest: Nest, most_outputs: int) -> keras.Model:
         """Return the model with initial weights; raises UnsupportedModel when it predicts another number of numbers."""
-        if self._gathered_name:
-            self._end_frames()
         if self.shape not in [(None, count) for count in range(1, most_outputs + 1)]:
             raise UnsupportedModel(
                 f"the network has an output of shape {self.shape[1:]}, expected 1 number, the steering"
@@ -169,32 +168,27 @@ class _Builder:
         name = nest.name if _NAME.fullmatch(nest.name) else "model"
         return keras.Sequential([keras.Input(self.start[1:], dtype=self.dtype, name="frame"), *self._layers], name=name)
 
-    def _begin_frames(self, leaf: Leaf) -> None:
-        if len(self.shape) < 3 or self.shape[1] is None:
+    def _add_frames(self, nest: Nest) -> None:
+        """Rebuild a TimeDistributed, whose layer or network is applied to each frame of a window."""
+        count = self.shape[1] if len(self.shape) > 2 else None
+        if not count or count > _FRAMES_AT_MOST:
             raise UnsupportedModel(
-                f"is applied to each frame of a window, but its input has the shape {self.shape[1:]}"
+                f"layer {shown(nest.name)} (TimeDistributed): is applied to each frame of a window, but its input has "
+                f"the shape {self.shape[1:]}, expected 1 to {_FRAMES_AT_MOST} frames"
             )
-        if self.shape[1] > _FRAMES_AT_MOST:
-            raise UnsupportedModel(f"is applied to {self.shape[1]} frames, expected at most {_FRAMES_AT_MOST}")
-        self._gathered_name, self._gathered = self._free_name(leaf.over_time, "each_frame"), []
-        self._frame_shape, self._frames = (None, *self.shape[2:]), self.shape[1]
-        self.shape = self._frame_shape
-
-    def _end_frames(self) -> None:
-        """Put the gathered layers into one TimeDistributed layer, and continue with windows."""
-        inner = self._gathered
-        dtype = "float32" if self._layers else self.dtype
-        start = keras.Input(self._frame_shape[1:], dtype=dtype, name="frame")
-        network = inner[0] if len(inner) == 1 else keras.Sequential([start, *inner], name="cnn")
-        self._layers.append(keras.layers.TimeDistributed(network, name=self._gathered_name))
-        self.shape = (None, self._frames, *self.shape[1:])
-        self._gathered_name, self._gathered, self._frames = "", [], 1
+        outer, name = self._layers, self._free_name(nest.name, "each_frame")
+        start = keras.Input(self.shape[2:], dtype="float32" if outer else self.dtype, name="frame")
+        self._layers, self._frames, self.shape = [], count, (None, *self.shape[2:])
+        self.add_all(nest)
+        network = self._layers[0] if len(self._layers) == 1 else keras.Sequential([start, *self._layers], name="cnn")
+        self._layers = [*outer, keras.layers.TimeDistributed(network, name=name)]
+        self._frames, self.shape = 1, (None, count, *self.shape[1:])
 
     def _free_name(self, name: str, otherwise: str) -> str:
-        layers = [*self._layers, *self._gathered]
-        taken = {layer.name for layer in layers} | {"frame", self._gathered_name}
         name = name if _NAME.fullmatch(name) else otherwise
-        return name if name not in taken else f"{name}_{len(layers)}"
+        free = name if name not in self._names else f"{name}_{len(self._names)}"
+        self._names.add(free)
+        return free
 
     def _append_layer(self, stored_as: str, config: Mapping[str, Any], name: str) -> keras.Layer:
         """Append a layer of the class `stored_as`, called `name`; errors are those of add()."""
@@ -239,7 +233,7 @@ class _Builder:
         self._weights += learned_weights(layer, self.shape[-1] or 0)
         if self._weights > self.budget:
             raise UnsupportedModel(f"the network has more than {self.budget} weights, more than the file")
-        (self._gathered if self._gathered_name else self._layers).append(layer)
+        self._layers.append(layer)
         self.shape = output
 
 
