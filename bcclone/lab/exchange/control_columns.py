@@ -45,6 +45,7 @@ _FITS: Mapping[str, Callable[[str], object]] = {  # number of a recording -> whe
     ).fullmatch,
 }
 _OF_SIMULATOR = {*CAMERAS, "throttle", "speed"}  # plain names in its log, whose speed is in mph
+_ACCIDENTS = 0.01  # share of the rows, which are left out
 _FULL = RANGES["steering"][1]
 
 
@@ -95,7 +96,7 @@ class Controls:
         """Raise UserError if more than one in a hundred values is beyond full steering, which a wrong unit shows."""
         steering = np.abs(np.asarray(values, float) * self.factor)
         beyond = int(np.sum(steering > _FULL + ROUNDING))
-        if beyond <= 0.01 * len(steering):
+        if beyond <= _ACCIDENTS * len(steering):
             return
         most = float(np.nanmax(steering))
         remedy = f"--max-degrees {math.ceil(most * settings.max_degrees)} or more, --steering-ratio, or another --unit"
@@ -228,7 +229,7 @@ def read_controls(settings: ImportSettings, findings: Findings) -> ControlTable:
         low, high = (-math.inf, math.inf) if name == "speed_mph" else RANGES[name]  # a speed may have any unit
         words = f"{name.removesuffix('_mph')}: {column.name}"
         beyond = [value for value in numbers if value < low - ROUNDING or value > high + ROUNDING]
-        if beyond or 2 * sum(map(math.isnan, numbers)) > len(numbers):
+        if len(beyond) > _ACCIDENTS * len(numbers) or 2 * sum(map(math.isnan, numbers)) > len(numbers):
             found = f"{beyond[0]:g}" if beyond else "no number in most rows"
             words += f" has {found}, expected {low:g} to {high:g}"
             if column.name in asked:

@@ -8,8 +8,9 @@ import itertools
 import re
 import shlex
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,11 +25,20 @@ from bcclone.lab.exchange.foreign_table import (
     no_column,
     plain,
 )
-from bcclone.lab.exchange.formats import IMAGE_ENDINGS, MISSING, ExchangedRow, Format, UnusableImage, read_image, row_of
+from bcclone.lab.exchange.formats import (
+    FIELDS,
+    IMAGE_ENDINGS,
+    MISSING,
+    ExchangedRow,
+    Format,
+    UnusableImage,
+    read_image,
+    row_of,
+)
 from bcclone.lab.exchange.left_out import Findings
 from bcclone.lab.exchange.table_times import Times, counted, find_times
 from bcclone.recording.files import walk_once
-from bcclone.recording.row import RowError
+from bcclone.recording.row import NUMBERS, RowError
 from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
 
@@ -38,6 +48,7 @@ _OPTION = "--image-column"
 _FEW_VALUES = 12
 _TURNS = 0.2  # share of the rows, in order of time, of another camera than the row before
 _FASTEST_MS = 1000 / 240  # from one frame of a camera to the next
+_FURTHER = {*FIELDS} - {*NUMBERS}  # columns of our export
 _CAMERA_COLUMN = re.compile(r"(^|_)(cameras?|cams?|frame_id|topic)(_|$)")  # a plain name of a column
 
 
@@ -52,18 +63,12 @@ def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow
     folder = table.path.parent if settings.source.is_file() else settings.source
     images = _ImageNames(folder)
     columns, rows = _image_columns(table, images, settings.image_column)
-    names = [cell.replace("\\", "/") for cell in table.cells[columns["center"]]]
-    # a point in a time is no ending
-    stems = [(PurePosixPath(n).stem if n.lower().endswith(IMAGE_ENDINGS) else PurePosixPath(n).name) for n in names]
-    times = find_times(table, settings, stems)
-    stated = times if times and times.unit else None
-    # where each row is in order of time: its milliseconds, or else the number in the name of its image
-    numbers = [int(found[1]) if (found := _NUMBER.search(stem)) else None for stem in stems]
-    at = np.array(stated.milliseconds if stated else numbers, float)  # None becomes NaN
-    is_chosen = len(columns) > 1 or settings.image_column in table.cells
+    further = {name: cells for name, cells in table.cells.items() if name in _FURTHER and is_ours(table.cells)}
+    is_chosen = further or len(columns) > 1 or settings.image_column in table.cells
+    stated, at = _instants(table, columns["center"], settings, "time_ms" in further)
     of_camera, frames = ("", {}) if is_chosen else _of_cameras(table, columns["center"], rows, at, stated)
     frames = frames or {row: {camera: table.cells[name][row] for camera, name in columns.items()} for row in rows}
-    if stated and _is_too_fast(at[list(frames)]):
+    if stated and not further and _is_too_fast(at[list(frames)]):
         raise UserError(
             f"{table.path}: {stated.words}: most frames are less than {_FASTEST_MS:.0f} ms apart, as of no camera; "
             "name another column with --time-column, or count the rows with --frame-rate 20",
@@ -72,17 +77,43 @@ def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow
     times = stated or counted(range(len(frames)), settings)
     findings.notes += [f"times: {times.words}", f"images: by {', '.join(columns.values())}"]
     findings.notes += [f"cameras: by {of_camera}"] * bool(of_camera)
-    findings.columns_left_out = labelled.others(*columns.values(), *times.columns, of_camera)
+    findings.columns_left_out = labelled.others(*columns.values(), *times.columns, of_camera, *further)
     named: set[str] = set()
     for number, (row, cells) in enumerate(frames.items()):
         place = table.place(row)
         with findings.usable(place):
             paths = {c: images.find(cell, c) for c, cell in cells.items() if cell or c == "center"}
             named.update(paths.values())
-            values = labelled.numbers(row) | {"time_ms": times.milliseconds[row if stated else number]}
+            values: dict[str, Any] = {"time_ms": times.milliseconds[row if stated else number]}
+            values |= labelled.numbers(row) | {name: cells[row] for name, cells in further.items()}
             contents = {camera: _content(folder / path) for camera, path in paths.items()}
             yield row_of(values, contents, place, called={"time_ms": "time"})
     findings.images_without_record = len(images) - len(named)
+
+
+def _instants(
+    table: ForeignTable, images: str, settings: ImportSettings, in_ms: bool
+) -> tuple[Times | None, FloatArray]:
+    """Return the times that a table states, and the place of each row in order of time, by these or by its image.
+
+    images: the column of these; in_ms: the table is our export, with time_ms. The place is NaN where it is unknown.
+    """
+    if in_ms:
+        return Times(range(len(table.lines)), True, "time_ms", "ms", ["time_ms"]), np.arange(
+            len(table.lines), dtype=float
+        )
+    names = [cell.replace("\\", "/") for cell in table.cells[images]]
+    # a point in a time is no ending
+    stems = [(PurePosixPath(n).stem if n.lower().endswith(IMAGE_ENDINGS) else PurePosixPath(n).name) for n in names]
+    times = find_times(table, settings, stems)
+    numbers = [int(found[1]) if (found := _NUMBER.search(stem)) else None for stem in stems]
+    stated = times if times and times.unit else None
+    return stated, np.array(stated.milliseconds if stated else numbers, float)
+
+
+def is_ours(names: Collection[str]) -> bool:
+    """Return whether a table has the columns of our export, of which one may be missing."""
+    return {"center", "time_ms"}.issubset(names) or {"recording", "episode"}.issubset(names)
 
 
 def _content(image: Path) -> bytes:

@@ -214,8 +214,6 @@ def import_recording(settings: ImportSettings) -> ImportResult:
     of_tables = (each for each, declared in settings_of(ImportSettings) if declared.group)
     given = [each.name for each in of_tables if getattr(settings, each.name) != each.default]
     format = format_named(settings.format or format_of(source, given))
-    if format.name == "csv" and not format.detect(source):
-        format = format_named("frames")  # any table may be called CSV
     for name in given:
         if name not in format.options:
             formats = ", ".join(each for each in IMPORT_FORMATS if name in format_named(each).options)

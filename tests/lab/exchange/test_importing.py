@@ -402,7 +402,7 @@ def test_a_car_that_drives_forwards_with_a_negative_throttle_keeps_its_rows(spee
         (
             "0000002_center",
             "0000009_center",
-            "line 4: image .images/0/0000009_center.jpg. cannot be read: No such",
+            "line 4: image .images/0/0000009_center.jpg. is not in the folder",
         ),
     ],
 )
@@ -411,9 +411,6 @@ def test_a_wrong_line_of_a_table_is_left_out_by_file_and_line(tmp_path, old, new
     spoil(tmp_path / "csv" / "table.csv", old, new)
     (line,) = imported(tmp_path / "csv", tmp_path / "out").seen.left_out
     assert re.search(words, line)
-    spoil(tmp_path / "csv" / "table.csv", "time_ms,", "when,")
-    with pytest.raises(UserError, match="no column 'time_ms', expected a table with center, time_ms, steering"):
-        imported(tmp_path / "csv", tmp_path / "out2")
 
 
 def test_what_is_of_no_known_format_is_refused(tmp_path):
@@ -441,4 +438,4 @@ def test_the_command_says_what_comes_next(tmp_path):
     result = result_of(*line, tmp_path / "two")
     assert (result["rows"], result["deleted"], result["format"]) == (4, 1, "tub")
     assert result["seen"]["size"] == [160, 120]
-    assert "--unit is only for lerobot, video, frames" in run_script(*line, "x", "--unit", "rad", code=1).stderr
+    assert "--unit is only for csv, lerobot, video, frames" in run_script(*line, "x", "--unit", "rad", code=1).stderr
