@@ -11,6 +11,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from itertools import chain, islice, takewhile
+from operator import itemgetter
 
 import numpy as np
 import pandas as pd
@@ -220,12 +221,8 @@ def _read_line_by_line(path: Location, lines: list[str]) -> _Read:
     bad: list[BadRow] = []
     split = list(_split_lines(path, lines, first if header else "", bad))
     named = header or (bad and "image path" in bad[0].reason)
-    options = f"{'' if named else ' --steering-column 4'}{_unit_option(first)}"
-    if not split:
-        if not bad:
-            raise ForeignLog(path, f"it has a header and no rows, expected rows of {COLUMNS}", empty=header)
-        begins = first.strip()[:60]
-        raise ForeignLog(path, f"line {bad[0].row}: {bad[0].reason} (the file begins with {begins!r})", options=options)
+    if not split and not bad:
+        raise ForeignLog(path, f"it has a header and no rows, expected rows of {COLUMNS}", empty=header)
     _check_unit(path, split)
     # commas are both separators and decimal marks, without spaces that distinguish them
     with_points = sum(one.has_points and len(one.numbers) > 4 for one in split)
@@ -236,15 +233,15 @@ def _read_line_by_line(path: Location, lines: list[str]) -> _Read:
         decimal_comma=decimal_comma,
         header=header,
         cameras=tuple(c for index, c in enumerate(CAMERAS) if any(one.images[index] for one in split)),
-        extra_columns=0 if bare_commas else max(len(one.numbers) for one in split) - 4,
+        extra_columns=0 if bare_commas else max((len(one.numbers) for one in split), default=4) - 4,
     )
     spaced_commas = any(one.separator == ", " and "," in "".join(one.numbers[:4]) for one in split)
     rows = list(_checked_rows(split, bare_commas, spaced_commas, bad))
     bad.sort(key=lambda one: one.row)
     if not rows:
-        raise ForeignLog(
-            path, f"no row can be used; the first bad one is line {bad[0].row}: {bad[0].reason}", options=options
-        )
+        reason = f"no row can be used; the first bad one is line {bad[0].row}: {bad[0].reason}"
+        options = f"{'' if named else ' --steering-column 4'}{_unit_option(first)}"
+        raise ForeignLog(path, f"{reason} (the file begins with {first.strip()[:60]!r})", options=options)
     table = pd.DataFrame({column.name: [getattr(row, column.name) for row in rows] for column in fields(LogRow)})
     return dialect, table, tuple(bad)
 
@@ -282,7 +279,9 @@ def _split_lines(path: Location, lines: list[str], header: str, bad: list[BadRow
         if not text.strip(BLANK):
             continue
         try:
-            yield split_line(number, text)
+            logged = split_line(number, text)
+            time_of(logged.images[0])
+            yield logged
         except RowError as error:
             if contradiction := header_error(text):
                 reason = f"line {number}: its header has {contradiction}"
@@ -296,13 +295,8 @@ def _checked_rows(split: list[Fields], bare_commas: bool, spaced_commas: bool, b
 
     bare_commas, spaced_commas: whether the log has decimal commas, and separators without or with a space after it.
     """
-    timed, speed = [], 0.0
-    for logged in split:
-        try:
-            timed.append((time_of(logged.images[0]), logged))
-        except RowError as error:
-            bad.append(BadRow(logged.line, str(error)))
-    for time_ms, logged in sorted(timed, key=lambda pair: pair[0]):
+    speed = 0.0
+    for time_ms, logged in sorted(((time_of(one.images[0]), one) for one in split), key=itemgetter(0)):
         try:
             if spaced_commas and logged.columns < 7:
                 raise row_ends(logged.columns)
