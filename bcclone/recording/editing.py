@@ -6,6 +6,7 @@ In: `EditSettings`. Out: an `EditResult`, and the file of edits next to the log.
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -226,21 +227,17 @@ class _Recorded:
         """Yield the spans of consecutive rows that are alike. deleted: which rows are, (rows,)."""
         drivers = read_drivers(self.path.parent)
         by = [drivers.get(image, BY_MODEL) if drivers else None for image in self.rows["center"]]
-        pauses = np.diff(self.times) > EPISODE_GAP_MS
-        changes = [
-            row
-            for row in range(1, len(by))
-            if pauses[row - 1] or deleted[row] != deleted[row - 1] or by[row] != by[row - 1]
-        ]
-        for first, after in zip([0, *changes], [*changes, len(by)], strict=True):
-            driven = by[first]
+        stretches = np.cumsum(np.diff(self.times, prepend=self.times[0]) > EPISODE_GAP_MS)
+        for _, alike in groupby(range(len(by)), key=lambda row: (stretches[row], deleted[row], by[row])):
+            first, *others = alike
+            last = others[-1] if others else first
             yield RowSpan(
                 first=first + 1,
-                last=after,
+                last=last + 1,
                 from_seconds=round(float(self.seconds[first]), 3),
-                to_seconds=round(float(self.seconds[after - 1]), 3),
+                to_seconds=round(float(self.seconds[last]), 3),
                 kept=not deleted[first],
-                driver=driven.driver if driven else None,
+                driver=driven.driver if (driven := by[first]) else None,
                 take_over=driven.take_over if driven else None,
-                after_pause=bool(first and pauses[first - 1]),
+                after_pause=bool(first and stretches[first] > stretches[first - 1]),
             )

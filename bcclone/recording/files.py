@@ -172,12 +172,11 @@ def _matches(pattern: str) -> Iterator[str]:
 
 def walk_once(tops: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
     """Yield each folder in these, and the names of its files; links are followed, hidden folders are not entered."""
-    entered: set[tuple[int, int]] = set()
+    entered: set[str] = set()
     for top in tops:
         for folder, folders, files in os.walk(top, followlinks=True):
-            status = Path(folder).stat()
-            is_new = (status.st_dev, status.st_ino) not in entered
-            entered.add((status.st_dev, status.st_ino))
+            is_new = (real := os.path.realpath(folder)) not in entered
+            entered.add(real)
             folders[:] = sorted(name for name in folders if is_new and not name.startswith("."))
             if is_new:
                 yield folder, files

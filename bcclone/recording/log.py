@@ -37,7 +37,7 @@ from bcclone.recording.dialect import (
 from bcclone.recording.edits import Edits, read_edits
 from bcclone.recording.row import CAMERAS, NUMBERS, RANGES, ROUNDING, LogRow, RowError, time_of
 from bcclone.system.arrays import FloatArray
-from bcclone.system.codec import explained, read_bytes
+from bcclone.system.codec import explained, kind_of_content, read_bytes
 from bcclone.system.errors import UserError
 from bcclone.system.location import Location
 
@@ -57,21 +57,15 @@ _STANDARD_LINE = re.compile(
 )
 
 
-# patterns of the first bytes of files that are no logs -> what they are, and the remedy
-_OTHER_FILES = {
-    rb"version https://git-lfs": "a git-LFS pointer, not the data; fetch the data with: git lfs pull",
-    rb"\x89HDF": "an HDF5 file, expected a recording; training takes recordings alone, or one store: "
-    "bcclone model {path}; a model drives: bcclone drive {path}",
-    rb"(?s)PK\x03\x04.{26}(?:\[Content_Types|_rels/|docProps/|xl/|mimetypeapplication/vnd\.oasis)|\xd0\xcf\x11\xe0": (
-        "a workbook; save its sheet as CSV, and name that file"
-    ),
-    rb"(?s)PK\x03\x04|\x1f\x8b|Rar!|7z\xbc\xaf|.{257}ustar": "an archive; unpack it, and name the folder that it holds",
-    rb"\xff\xd8\xff|\x89PNG": "a picture; name the folder of its recording, or make one of pictures and a table: "
+_REMEDIES = dict.fromkeys(
+    ("a file of JSON", "a Parquet file"),
+    "make a recording of its tub or data set: bcclone import FOLDER -o recordings/NAME",
+) | {
+    "an HDF5 file": "expected a recording; training takes recordings alone, or one store: bcclone model {path}; "
+    "a model drives: bcclone drive {path}",
+    "a picture": "name the folder of its recording, or make one of pictures and a table: "
     "bcclone import {folder} -o recordings/NAME",
-    rb"(?s).{4}ftyp|\x1a\x45\xdf\xa3|RIFF": "a video; make a recording of it and a table with its steering: "
-    "bcclone import {path} -o recordings/NAME",
-    rb"\s*[{[]|PAR1": "a file of another program; make a recording of its tub or data set: "
-    "bcclone import FOLDER -o recordings/NAME",
+    "a video": "make a recording of it and a table with its steering: bcclone import {path} -o recordings/NAME",
 }
 
 
@@ -211,8 +205,8 @@ def _read_text(path: Location) -> str:
 
 def other_file(path: Location, begin: bytes) -> str:
     """Return what a file is that is no table, by its first bytes, and the remedy; "" if it may be one."""
-    found = (what for pattern, what in _OTHER_FILES.items() if re.match(pattern, begin))
-    return next(found, "").format(path=path, folder=path.parent)
+    kind = kind_of_content(begin)
+    return "; ".join(filter(None, (kind, _REMEDIES.get(kind)))).format(path=path, folder=path.parent)
 
 
 def _read_line_by_line(path: Location, lines: list[str]) -> _Read:
@@ -258,16 +252,13 @@ def _check_unit(path: Location, split: list[Fields]) -> None:
     beyond = [value for value in steering if 1 + ROUNDING < value <= _LARGEST_ANGLE]
     if len(beyond) < max(_FEWEST_BEYOND, _SHARE_BEYOND * sum(value > 0 for value in steering)):
         return
-    most, unit, options = max(beyond), "degrees", " --unit deg"
+    most, options = max(beyond), " --unit deg"
     if most <= _LARGEST_RADIANS:
-        unit, options = "degrees or radians", " --unit deg (or rad)"
+        options += " (or rad)"
     elif (full := math.ceil(most / (1 + ROUNDING))) > _FULL_DEGREES:
         options += f" --max-degrees {full} (or, of a steering wheel, --steering-ratio 15)"
-    raise ForeignLog(
-        path,
-        f"the steering of {len(beyond)} of {len(split)} rows is beyond -1 to 1, the greatest is {most:g}, as in {unit}",
-        options=options,
-    )
+    seen = f"the steering of {len(beyond)} of {len(split)} rows is beyond -1 to 1, the greatest is {most:g}"
+    raise ForeignLog(path, f"{seen}, as in degrees or another unit", options=options)
 
 
 def _split_lines(path: Location, lines: list[str], header: str, bad: list[BadRow]) -> Iterator[Fields]:

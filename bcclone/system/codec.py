@@ -15,11 +15,10 @@ import os
 import re
 import stat
 import tomllib
-from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from io import BufferedReader, StringIO, TextIOWrapper
+from io import BufferedReader, StringIO
 from pathlib import Path
 from typing import Any, Literal, TextIO, TypeVar
 
@@ -30,6 +29,22 @@ from bcclone.system.location import Location, parse_location, reaching
 Container = Literal["settings", "json", "image", "cells", "model", "table", "video", "store"]
 
 HDF5 = b"\x89HDF"  # the first bytes of an HDF5 file
+_KINDS = {  # how files begin that are neither tables nor of ours, and what they are
+    rb"version https://git-lfs": "a pointer of Git LFS, not the file itself; fetch it with: git lfs pull",
+    HDF5: "an HDF5 file",
+    rb"PK\x03\x04.{26}(\[Content|_rels/|docProps/|xl/|mimetype.*\.oasis)": "a workbook; save its sheet as CSV",
+    rb"PK\x03\x04|Rar!|7z\xbc\xaf|.{257}ustar": "an archive; unpack it, and name the folder that it holds",
+    rb"\x1f\x8b|BZh|\xfd7zXZ": "a compressed file; unpack it, and name what it holds",
+    rb"\xff\xd8\xff|\x89PNG": "a picture",
+    rb".{4}ftyp|\x1a\x45\xdf\xa3|RIFF": "a video",
+    rb"PAR1": "a Parquet file",
+    rb"\s*[\[{]": "a file of JSON",
+    rb"\s*<": "a page of a web site; download the file itself",
+    rb".{4}TFL3": "a LiteRT file (TensorFlow Lite)",
+    rb"\x80[\x02-\x05]": "a pickle, as PyTorch and scikit-learn write it, whose reading could run any program",
+    rb"\x93NUMPY": "an array of NumPy",
+    rb"\x08.{1,40}(onnx|pytorch|tf2onnx|keras2onnx|skl2onnx)": "an ONNX file; call it .onnx",
+}
 
 _T = TypeVar("_T")
 
@@ -43,7 +58,7 @@ _MOST_BYTES: Mapping[Container, int] = {
     "video": 1 << 38,
     "store": 1 << 62,
 }
-_LONGEST_LINE, _LONGEST_LINE_OF_CELLS = 10_000, 100_000  # characters of a table
+_LONGEST_LINE = 10_000  # characters of a table
 _OF_LINES = ("cells", "table")
 _MOST_INTEGER = 1 << 63
 _TOO_LARGE = "larger than {} bytes, the most that such a file may have"
@@ -63,6 +78,11 @@ class UnfitFile(UserError, OSError):
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+
+def kind_of_content(begin: bytes) -> str:
+    """Return what a file is that another program wrote, by its first bytes, or ""; perhaps with a remedy."""
+    return next((kind for pattern, kind in _KINDS.items() if re.match(pattern, begin, re.DOTALL)), "")
 
 
 # ---- whole files
@@ -125,22 +145,10 @@ def read_table(
             yield rows.line_num, dict(zip(names, cells, strict=True))
 
 
-@contextmanager
-def open_cells(path: Path) -> Iterator[Iterator[str]]:
-    """Open a table of any program; yield its lines, which raise ValueError where one is too long.
-
-    They are UTF-16 if the first bytes say so, else UTF-8. Raises OSError as read_bytes().
-    """
-    content = open_file(path, "cells")
-    encoding = "utf-16" if content.peek(2)[:2] in (BOM_UTF16_LE, BOM_UTF16_BE) else "utf-8-sig"
-    with TextIOWrapper(content, encoding, errors="replace", newline="") as file:
-        yield _lines(file, _LONGEST_LINE_OF_CELLS)
-
-
-def _lines(file: TextIO, most: int = _LONGEST_LINE) -> Iterator[str]:
-    while line := file.readline(most + 1):
-        if len(line) > most:
-            raise ValueError(f"a line of more than {most} characters")
+def _lines(file: TextIO) -> Iterator[str]:
+    while line := file.readline(_LONGEST_LINE + 1):
+        if len(line) > _LONGEST_LINE:
+            raise ValueError(f"a line of more than {_LONGEST_LINE} characters")
         yield line
 
 

@@ -12,15 +12,15 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import chain, islice, zip_longest
+from itertools import zip_longest
 from pathlib import Path, PureWindowsPath
 
 from bcclone.lab.exchange.exchange_settings import ImportSettings
 from bcclone.lab.exchange.formats import IMAGE_ENDINGS, files_inside
 from bcclone.lab.exchange.left_out import Findings
-from bcclone.recording.dialect import COLUMNS
+from bcclone.recording.dialect import COLUMNS, text_of
 from bcclone.recording.row import CAMERAS, camera_of
-from bcclone.system.codec import open_cells
+from bcclone.system.codec import explained, kind_of_content, read_bytes
 from bcclone.system.errors import UserError
 
 TABLE_ENDINGS = (".csv", ".tsv", ".txt")
@@ -81,15 +81,14 @@ def read_foreign(path: Path, findings: Findings | None = None) -> ForeignTable:
 
     Raises UserError for one that cannot be read, is too large, or has no rows.
     """
-    try:
-        with open_cells(path) as lines:
-            start = list(islice(lines, 20))
-            rows = csv.reader(chain(start, lines), delimiter=_separator_of(start), skipinitialspace=True)
-            stripped = ((rows.line_num, [cell.strip() for cell in cells]) for cells in rows)
-            filled = [(line, cells) for line, cells in stripped if any(cells)]
-    except (OSError, ValueError, csv.Error) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise UserError(f"{path}: cannot be read: {reason}; expected a table of text, such as CSV") from None
+    with explained(path, "a table", "expected one of text, such as CSV"):
+        content = read_bytes(path, "cells")
+        if kind := kind_of_content(content[:512]):
+            raise ValueError(kind)
+        lines = text_of(content).split("\n")
+        rows = csv.reader(lines, delimiter=_separator_of(lines[:20]), skipinitialspace=True)
+        stripped = ((rows.line_num, [cell.strip() for cell in cells]) for cells in rows)
+        filled = [(line, cells) for line, cells in stripped if any(cells)]
     if max((len(cells) for _, cells in filled), default=0) > _COLUMNS:
         raise UserError(f"{path}: a line of more than {_COLUMNS} cells, expected at most that many columns")
     filled = _divided(filled)

@@ -65,7 +65,7 @@ def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow
     columns, rows = _image_columns(table, images, settings.image_column)
     further = {name: cells for name, cells in table.cells.items() if name in _FURTHER and is_ours(table.cells)}
     is_chosen = further or len(columns) > 1 or settings.image_column in table.cells
-    stated, at = _instants(table, columns["center"], settings, "time_ms" in further)
+    stated, at = _instants(table, columns["center"], settings)
     of_camera, frames = ("", {}) if is_chosen else _of_cameras(table, columns["center"], rows, at, stated)
     frames = frames or {row: {camera: table.cells[name][row] for camera, name in columns.items()} for row in rows}
     if stated and not further and _is_too_fast(at[list(frames)]):
@@ -91,17 +91,11 @@ def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow
     findings.images_without_record = len(images) - len(named)
 
 
-def _instants(
-    table: ForeignTable, images: str, settings: ImportSettings, in_ms: bool
-) -> tuple[Times | None, FloatArray]:
+def _instants(table: ForeignTable, images: str, settings: ImportSettings) -> tuple[Times | None, FloatArray]:
     """Return the times that a table states, and the place of each row in order of time, by these or by its image.
 
-    images: the column of these; in_ms: the table is our export, with time_ms. The place is NaN where it is unknown.
+    images: the column of these. The place is NaN where it is unknown.
     """
-    if in_ms:
-        return Times(range(len(table.lines)), True, "time_ms", "ms", ["time_ms"]), np.arange(
-            len(table.lines), dtype=float
-        )
     names = [cell.replace("\\", "/") for cell in table.cells[images]]
     # a point in a time is no ending
     stems = [(PurePosixPath(n).stem if n.lower().endswith(IMAGE_ENDINGS) else PurePosixPath(n).name) for n in names]

@@ -7,9 +7,10 @@ A video is decoded once, forwards. Its container is chosen by the file's ending 
 playlist under another name cannot make FFmpeg open further files.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -171,7 +172,7 @@ def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow
         if times:
             start = "the first row's time" if times.is_since_1970 else "0"
             findings.notes.append(f"times: {times.words}; the first frame is at {start}")
-            yield from _rows_by_time(path, video, _TimedRows(labelled, times, findings), findings)
+            yield from _rows_by_time(path, video, labelled, times, findings)
         else:
             findings.notes.append("times: of the video; a row of the table for each frame")
             yield from _rows_by_number(video, labelled, findings)
@@ -203,53 +204,41 @@ def _rows_by_number(video: Video, labelled: ControlTable, findings: Findings) ->
         findings.leave_out(table.place(after), "the video has ended before it", MISSING)
 
 
-class _TimedRows:
-    """The rows of a table in the order of their times. start_ms: the time of the first frame."""
+def _rows_by_time(
+    path: Path, video: Video, labelled: ControlTable, times: Times, findings: Findings
+) -> Iterator[ExchangedRow]:
+    """Yield a row for each frame, with the values at its time.
 
-    def __init__(self, labelled: ControlTable, times: Times, findings: Findings) -> None:
-        self.table, usable = labelled.table, []
-        for index, time_ms in enumerate(times.milliseconds):
-            with findings.usable(self.table.place(index)):
-                if time_ms is None:
-                    raise ValueError("it has no time")
-                usable.append((time_ms, index, labelled.numbers(index)))
-        if not usable:
-            raise UserError(f"{self.table.path}: no row has a time and a steering; correct the table")
-        usable.sort(key=lambda row: row[:2])
-        milliseconds, self.rows, numbers = zip(*usable, strict=True)
-        self.start_ms = milliseconds[0] if times.is_since_1970 else 0
-        self.seconds: FloatArray = np.array([time_ms - self.start_ms for time_ms in milliseconds], float) / 1000
-        self._values = {name: np.array([each[name] for each in numbers]) for name in labelled.values}
-
-    def numbers_at(self, seconds: float) -> dict[str, float] | None:
-        """Return the values at a time; None before the first row, after the last one, and in a gap between two."""
-        after = int(np.searchsorted(self.seconds, seconds))
-        around = self.seconds[max(after - 1, 0) : after + 1]
-        is_between = len(around) > 1 and np.ptp(around) <= _GAP_SECONDS
-        if not is_between and np.abs(around - seconds).min() > _LATEST_SECONDS:
-            return None
-        return {name: float(np.interp(seconds, self.seconds, each)) for name, each in self._values.items()}
-
-    def outside(self, last: float) -> Sequence[int]:
-        """Return the rows before the first frame, and after the last one, which is at these seconds."""
-        within = (self.seconds >= -_LATEST_SECONDS) & (self.seconds <= last + _LATEST_SECONDS)
-        return [row for row, inside in zip(self.rows, within, strict=True) if not inside]
-
-
-def _rows_by_time(path: Path, video: Video, rows: _TimedRows, findings: Findings) -> Iterator[ExchangedRow]:
-    last = 0.0
+    A frame before the first row, after the last one, or in a gap between two has none.
+    """
+    table, timed = labelled.table, list[tuple[int, int, dict[str, float]]]()
+    for index, time_ms in enumerate(times.milliseconds):
+        with findings.usable(table.place(index)):
+            if time_ms is None:
+                raise ValueError("it has no time")
+            timed.append((time_ms, index, labelled.numbers(index)))
+    if not timed:
+        raise UserError(f"{table.path}: no row has a time and a steering; correct the table")
+    timed.sort(key=itemgetter(0, 1))
+    start_ms, last = timed[0][0] if times.is_since_1970 else 0, 0.0
+    seconds: FloatArray = np.array([time_ms - start_ms for time_ms, *_ in timed], float) / 1000
+    values = {name: [numbers[name] for *_, numbers in timed] for name in labelled.values}
     for frame in video.frames():
-        numbers = rows.numbers_at(frame.seconds)
         last = max(last, frame.seconds)
-        if numbers is None:
+        after = int(np.searchsorted(seconds, frame.seconds))
+        around = seconds[max(after - 1, 0) : after + 1]
+        is_between = len(around) > 1 and np.ptp(around) <= _GAP_SECONDS
+        if not is_between and np.abs(around - frame.seconds).min() > _LATEST_SECONDS:
             findings.images_without_record += 1
             continue
         place = f"{path}: {frame.seconds:.3f} s"
         with findings.usable(place):
-            time_ms = rows.start_ms + round(1000 * frame.seconds)
+            numbers = {name: float(np.interp(frame.seconds, seconds, each)) for name, each in values.items()}
+            time_ms = start_ms + round(1000 * frame.seconds)
             yield row_of(numbers | {"time_ms": time_ms}, {"center": frame}, place)
-    for index in rows.outside(last):
-        findings.leave_out(rows.table.place(index), "the video has no frame at its time", MISSING)
+    for second, (_, index, _) in zip(seconds, timed, strict=True):
+        if not -_LATEST_SECONDS <= second <= last + _LATEST_SECONDS:
+            findings.leave_out(table.place(index), "the video has no frame at its time", MISSING)
 
 
 FORMAT = Format(

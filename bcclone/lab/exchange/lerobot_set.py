@@ -99,11 +99,8 @@ def _row(
     seconds = frame / columns.fps
     values |= {"episode": episode, "time_ms": episode * 3_600_000 + round(1000 * seconds)}
     values |= {name: record[name] for name in _OPTIONAL if name in record}
-    if values.get("track"):
-        position = record.get("position")
-        if not isinstance(position, list) or len(position) != len(POINT):
-            raise RowError(f"its position is {str(position)[:40]!r}, expected four numbers")
-        values |= zip(POINT, position, strict=True)
+    position = record.get("position")
+    values |= zip(POINT, position if isinstance(position, list) else (), strict=False)
     images: dict[str, Any] = {}
     for camera, name in columns.images.items():
         images[camera] = record[name].get("bytes") if isinstance(record[name], dict) else None

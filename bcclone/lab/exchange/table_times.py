@@ -144,12 +144,12 @@ def times_of(cells: Sequence[str], source: str = "") -> Times | None:
         # whole numbers are exact, those of nanoseconds, too
         value = int(text) if text.isdecimal() and len(text) < 20 else number_of_cell(text)  # noqa: PLR2004
         times.append(value if abs(value) < _TOO_LARGE else None)
-    if not _are_times(times):
+    named = unit_in_name(source, _UNIT_ENDINGS)
+    if not _are_times(times, 1 if named else 2):
         return None
     ordered = np.sort(np.array([time for time in times if time is not None], dtype=float))
     steps, middle = np.diff(ordered), float(np.median(ordered))
     step = float(np.median(steps[steps > 0])) if np.any(steps > 0) else 0.0
-    named = unit_in_name(source, _UNIT_ENDINGS)
     units = {named: _PER_MS[named]} if named else _PER_MS
     since_1970 = [
         unit
@@ -162,9 +162,9 @@ def times_of(cells: Sequence[str], source: str = "") -> Times | None:
     return Times(milliseconds, bool(since_1970), source, unit)
 
 
-def _are_times(values: Sequence[float | None]) -> bool:
+def _are_times(values: Sequence[float | None], fewest: int = 2) -> bool:
     times = [value for value in values if value is not None]
-    return len(times) >= 0.5 * len(values) and len(set(times)) >= min(len(times), 2) > 0
+    return len(times) >= 0.5 * len(values) and len(set(times)) >= min(len(times), fewest) > 0
 
 
 def _written_times(found: Sequence[re.Match[str] | None]) -> list[int | None]:

@@ -9,7 +9,6 @@ import itertools
 import json
 import math
 import os
-import re
 import subprocess
 import sys
 import zipfile
@@ -23,7 +22,7 @@ import numpy as np
 
 from bcclone.model.keras_files import UnsupportedModel
 from bcclone.system.arrays import Float32Array
-from bcclone.system.codec import HDF5, check_regular, open_file, parse_json
+from bcclone.system.codec import HDF5, check_regular, kind_of_content, open_file, parse_json
 from bcclone.system.errors import first_line, shown
 from bcclone.system.hdf5_file import LONGEST_TEXT, UnfitContent, dataset_of, member_of, open_hdf5, read_attribute
 from bcclone.system.interrupts import interrupts_kept_from_children
@@ -40,17 +39,6 @@ _TEXTS = ("model_config", "keras_version", "backend")
 _NOT_THE_NETWORK = ("optimizer", "seed_generator", "compile_metrics", "metrics", "_keras_api")
 _ZIP = b"PK\x03\x04"  # the first bytes of a .keras file, as many as HDF5 has
 _LONGEST_BEGINNING = 64
-_OTHERS = {  # how files of other kinds begin
-    rb"....TFL3": "a LiteRT file (TensorFlow Lite)",
-    rb"\x80[\x02-\x05]": "a pickle, as PyTorch and scikit-learn write it, whose reading could run any program",
-    rb"\x1f\x8b|BZh|\xfd7zXZ|Rar!|7z\xbc\xaf": "a compressed file; unpack it, and name the model in it",
-    rb"version https://git-lfs": "a pointer of Git LFS, not the file itself; fetch it with: git lfs pull",
-    rb"\s*<": "a page of a web site; download the file itself",
-    rb"\s*[\[{]": "a text in JSON; name the file of the weights, which it lies beside",
-    rb"\x89PNG|\xff\xd8\xff": "a picture",
-    rb"\x93NUMPY": "an array of NumPy",
-    rb"\x08.{1,40}(onnx|pytorch|tf2onnx|keras2onnx|skl2onnx)": "an ONNX file; call it .onnx",
-}
 
 
 @dataclass(frozen=True)
@@ -163,10 +151,8 @@ def _read(path: Path) -> tuple[dict[str, str], Weights]:
             return read_archive(file)
         begin += file.read(_LONGEST_BEGINNING)
     if not begin.startswith(HDF5):
-        what = next((text for pattern, text in _OTHERS.items() if re.match(pattern, begin, re.DOTALL)), "")
-        raise UnsupportedModel(
-            f"{what or 'neither HDF5 nor .keras'}, expected a model file that Keras saved, .h5 or .keras"
-        )
+        what = kind_of_content(begin) or "neither HDF5 nor .keras"
+        raise UnsupportedModel(f"{what}, expected a model file that Keras saved, .h5 or .keras")
     with open_hdf5(path) as stored:
         texts = read_texts(stored)
         if "model_config" in texts or "layer_names" in stored.attrs:
