@@ -222,6 +222,21 @@ BAD = {
 }
 
 
+@pytest.mark.parametrize(
+    ("degrees", "words"),
+    [
+        (22.5, "the steering of 8 of 11 rows is beyond -1 to 1, the greatest is 22.5,.* --unit deg$"),
+        (2, r"--unit deg \(or rad\)"),
+        (450, r"--unit deg --max-degrees 450 \(or, of a steering wheel, --steering-ratio 15\)"),
+    ],
+)
+def test_a_log_in_another_unit_is_refused_as_such_and_a_few_rows_in_one_are_bad(tmp_path, degrees, words):
+    in_degrees = [line.replace(",1,0.3", f",{sign * degrees},0.3") for sign in (1, -1) for line in log_lines()[2:]]
+    with pytest.raises(ForeignLog, match=words):
+        read_log(write(tmp_path, [HEADER, *log_lines(), *in_degrees * 4]))
+    assert len(read_log(write(tmp_path, [HEADER, *log_lines(), *in_degrees * 2])).bad_rows) == 4
+
+
 def test_a_log_without_a_usable_row_is_refused_with_its_first_bad_row_or_its_size(tmp_path):
     first, second, third = log_lines()
     lines = [first.replace(",0,1,0,30.19016", ",5,1,0,30"), second.rsplit(",", 2)[0], third.replace(",1,", ",7,", 1)]

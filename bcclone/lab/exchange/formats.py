@@ -90,7 +90,7 @@ def row_of(
     Only time_ms and steering are needed, but a number that is there must not be None or "". called: what the source
     calls a value, for messages.
     """
-    names = dict(zip(FIELDS, FIELDS, strict=True)) | dict(called or {})
+    names = {name: name for name in FIELDS} | dict(called or {})
     filled = {name: value for name, value in values.items() if value not in (None, "")}
     needed = {"time_ms", "steering", *values} & {"time_ms", *NUMBERS}
     if missing := [names[name] for name in FIELDS if name in needed - filled.keys()]:

@@ -132,9 +132,10 @@ def _set_forwards(findings: Findings, rows: Iterable[ExchangedRow], framing: Fra
         last = row
     if negative <= positive:
         return
-    prepared = [[_prepare(framing, row)[1] for row in pair] for pair in pairs]
-    frames = [[decode_jpeg(one[CAMERAS[0]][0]) for one in pair if not isinstance(one, RowError)] for pair in prepared]
-    frames = [pair for pair in frames if len(pair) > 1]
+    frames = []
+    for pair in pairs:
+        with suppress(RowError, KeyError):
+            frames.append([decode_jpeg(_as_recorded(row.images[CAMERAS[0]], framing)[0]) for row in pair])
     share = share_that_grows([follow_points(*pair) for pair in frames])
     said = "forwards or backwards: the pictures do not show it"
     if share is not None and abs(share - 0.5) >= _CLEAR_SHARE - 0.5:

@@ -167,6 +167,8 @@ def test_a_recording_with_images_of_another_size_is_imported_with_its_tables(tmp
     folder = make_driven(tmp_path / "lake")
     for path in (folder / "IMG").iterdir():
         write_image(path, 3, (64, 48))
+        path.rename(tmp_path / path.name)
+        path.symlink_to(tmp_path / path.name)
     (folder / "IMG" / "left_2025_12_31_23_59_59_000.jpg").write_bytes(b"")
     result = imported(folder, tmp_path / "out")
     assert (result.format, result.rows, result.converted) == ("recording", 6, 18)
@@ -421,6 +423,8 @@ def test_what_is_of_no_known_format_is_refused(tmp_path):
         imported(tmp_path / "nowhere", tmp_path / "out")
     with pytest.raises(UserError, match="a recording already, which needs no import"):
         imported(make_driven(tmp_path / "lake"), tmp_path / "out")
+    for settings in ({"format": "csv"}, {"unit": "ratio"}):  # not in circles
+        assert imported(tmp_path / "lake", tmp_path / "".join(settings), **settings).rows == 6
     with pytest.raises(UserError, match="lake exists, and is no empty folder"):
         imported(make_tub(tmp_path / "tub"), tmp_path / "lake")
     with pytest.raises(UserError, match="info.json: cannot be read: No such file .*download the data set"):
