@@ -220,7 +220,7 @@ def test_unusable_images_are_skipped_counted_and_listed(recording, tmp_path):
     assert sum(made["samples"].values()) == 356
     for row, name, reason in zip((11, 21, 31, 41), names, ("missing", "complete JPEG", "160x80", "empty"), strict=True):
         line = next(line for line in done.stderr.splitlines() if name in line)
-        assert f"row {row}:" in line
+        assert f"line {row}:" in line
         assert "driving_log.csv" in line
         assert reason in line
     with Store(store) as opened:  # and every other row still has its own frame

@@ -66,7 +66,10 @@ class ForeignTable:
 
     def examples(self, names: Iterable[str] | None = None) -> list[str]:
         """Return the names of columns, with the first values of each."""
-        firsts = {name: list(dict.fromkeys(filter(None, self.first_cells(name))))[:3] for name in names or self.cells}
+        firsts = {
+            name: list(dict.fromkeys(filter(None, self.first_cells(name))))[:3]
+            for name in (self.cells if names is None else names)
+        }
         return [f"{name} ({', '.join(cell[:40] for cell in cells)})" for name, cells in firsts.items()]
 
 
