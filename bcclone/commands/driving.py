@@ -136,11 +136,9 @@ def video(given: Given, shown: Run) -> Result:
     if shown.run is None:
         from bcclone.pictures.run_data import find_runs
 
-        runs = find_runs(Path())
-        here = f"in this folder, the newest first: {', '.join(map(str, runs[:_SHOWN_RUNS]))}"
-        none = f"there is none in this folder: record one with: {shown_command('drive', 'model.h5', 'run1')}"
-        such = f", such as: {shown_command('video', runs[0])}" if runs else ""
-        raise UserError(f"name the run to show{such}; {here if runs else none}", exit_code=2)
+        runs = ", ".join(map(str, find_runs(Path())[:_SHOWN_RUNS]))
+        here = f"in this folder, the newest first: {runs}" if runs else "record one with: bcclone drive model.h5 run1"
+        raise UserError(f"name the run to show; {here}", exit_code=2)
     settings = given.make(ClipSettings)
     from bcclone.pictures.clip import make_clip
 

@@ -126,18 +126,9 @@ class ClipSettings(Checked):
 
     @property
     def path(self) -> Path:
-        """Return the path of the clip; raises SettingError if the run's folder has no name to derive it from."""
-        if self.output is not None:
-            return self.output
-        folder = self.run
-        if folder.name in ("", ".."):
-            folder = folder.resolve()
-            if not folder.name:
-                raise SettingError(
-                    "{run} {folder}: the clip takes its name from the folder, which has none; name the clip: {output}",
-                    folder=folder,
-                )
-        return folder.with_name(f"{folder.name}{MP4}")
+        """Return the path of the clip."""
+        folder = self.run.resolve() if self.run.name in ("", "..") else self.run
+        return self.output or folder.parent / f"{folder.name or 'run'}{MP4}"
 
     @property
     def runs(self) -> tuple[Path, ...]:
