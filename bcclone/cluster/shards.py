@@ -126,7 +126,7 @@ def open_store(path: Location | str) -> Store:
     if is_folder and not has_manifest:
         raise UserError(
             f"{path}: a folder without a {MANIFEST_NAME}, expected a store; make a store of a recording with: "
-            f"bcclone preprocess {path} -o data.h5"
+            f"{shown_command('preprocess', path, '-o', 'data.h5')}"
         )
     if not exists:
         raise missing_store(path)

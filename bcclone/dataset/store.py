@@ -22,7 +22,7 @@ from bcclone.recording.dialect import Dialect
 from bcclone.system.arrays import IndexArray
 from bcclone.system.atomic import file_version
 from bcclone.system.codec import explained, from_text, parse_json
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, shown_command
 from bcclone.system.hdf5_file import Place, Table, kind_of, read_hdf5
 from bcclone.system.json_values import to_json
 from bcclone.system.location import Location, as_local, parse_location
@@ -170,7 +170,7 @@ def _read_file(path: Location) -> StoreContent:
     if path.is_dir():
         raise UserError(
             f"{path}: a folder, expected the file of a store; make a store of a recording with: "
-            f"bcclone preprocess {path} -o data.h5"
+            f"{shown_command('preprocess', path, '-o', 'data.h5')}"
         )
     if not path.exists():
         raise missing_store(path)

@@ -9,7 +9,7 @@ from pathlib import Path
 from bcclone.dataset.preprocessing_text import PreprocessingText, scaling_of_text
 from bcclone.recording.files import LOG_NAME
 from bcclone.system.atomic import make_folder, sha256_of, write_bytes
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, shown_command
 from bcclone.system.settings import Checked, Force, SettingError, argument, setting
 
 ONNX, LITERT = ".onnx", ".tflite"
@@ -32,7 +32,8 @@ def check_model_path(path: Path) -> None:
         check_keras_path(path)
     elif not path.is_file():
         kind = "onnx" if is_onnx(path) else "litert"
-        raise UserError(f"{path}: no such model; write one with: bcclone export model.h5 --to {kind} -o {path}")
+        write = shown_command("export", "model.h5", "--to", kind, "-o", path)
+        raise UserError(f"{path}: no such model; write one with: {write}")
 
 
 def check_keras_path(path: Path) -> None:
@@ -59,7 +60,8 @@ def check_keras_path(path: Path) -> None:
         if path.name in [model.name for model in _SHIPPED]:
             raise UserError(f"{path}: no such model; it lies in the folder models/ of bcclone's clone: give its path")
         other = f", or use one that comes with bcclone: {shipped}" if shipped else ""
-        raise UserError(f"{path}: no such model; train one with: bcclone model data.h5 -o {path}{other}")
+        train = shown_command("model", "data.h5", "-o", path)
+        raise UserError(f"{path}: no such model; train one with: {train}{other}")
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from bcclone.recording.files import find_log
 from bcclone.recording.log import EPISODE_GAP_MS, corrected_steering, read_log
 from bcclone.recording.run_tables import BY_MODEL, read_drivers
 from bcclone.system.arrays import BoolArray, FloatArray, IndexArray
-from bcclone.system.errors import UserError, number_of
+from bcclone.system.errors import UserError, number_of, shown_command
 from bcclone.system.location import as_local
 from bcclone.system.output import locked
 
@@ -92,7 +92,7 @@ class EditResult:
         lines += [f"  steering of all rows, against the log: {self.steering}"] if self.steering else []
         lines += map(str, self.spans)
         if self.changed:
-            hint = f"; undo the last edit with: bcclone edit {self.log} --undo" if self.edits else ""
+            hint = f"; undo the last edit with: {shown_command('edit', self.log, '--undo')}" if self.edits else ""
             lines.append(f"{number_of(self.changed, 'row')} changed{hint}")
         lines += [f"{self.view}: drawn"] if self.view else []
         return "\n".join(lines)
@@ -169,7 +169,8 @@ class _Recorded:
         done = self.edits.edits
         if settings.undo:
             if not done:
-                raise UserError(f"{self.path}: there is no edit to undo; list the rows with: bcclone edit {self.path}")
+                listing = shown_command("edit", self.path)
+                raise UserError(f"{self.path}: there is no edit to undo; list the rows with: {listing}")
             return Edits(done[:-1])
         if settings.mirror_steering:
             return Edits((*done, Edit(MIRROR)))
@@ -178,7 +179,8 @@ class _Recorded:
             if (shift := abs(after.advance_seconds)) > MAX_ADVANCE:
                 raise UserError(
                     f"{self.path}: with the edits before, the steering would be shifted by {shift:g} s, expected at "
-                    f"most {MAX_ADVANCE:g} s; take the last edit back with: bcclone edit {self.path} --undo"
+                    f"most {MAX_ADVANCE:g} s; take the last edit back with: "
+                    f"{shown_command('edit', self.path, '--undo')}"
                 )
             return after
         if not (positions := settings.delete or settings.restore or settings.trim):
@@ -195,7 +197,8 @@ class _Recorded:
             already = "are deleted already" if spans else "are all of the recording"
             state = "are not deleted" if kind == RESTORE else already
             raise UserError(
-                f"{self.path}: nothing to {kind}: these rows {state}; list them with: bcclone edit {self.path}"
+                f"{self.path}: nothing to {kind}: these rows {state}; list them with: "
+                f"{shown_command('edit', self.path)}"
             )
         return after
 

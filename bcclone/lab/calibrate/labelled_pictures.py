@@ -25,7 +25,7 @@ from bcclone.lab.exchange.recording_import import format_of
 from bcclone.recording.files import find_log, is_recording
 from bcclone.recording.row import ROUNDING
 from bcclone.system.arrays import FloatArray
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, shown_command
 from bcclone.system.opencv import resized
 
 SHORTEST_FOCAL = 0.34  # focal length of the widest lens that is tried, in widths of a picture
@@ -104,7 +104,8 @@ def read_labelled(settings: CalibrateSettings) -> LabelledPictures:
     if (most := np.abs(steering).max()) > 1 + ROUNDING:
         raise UserError(
             f"{settings.labels or source}: a steering of {most:g} to one side, expected -1 to 1; import the pictures "
-            f"with the unit of their steering first, and calibrate on that: bcclone import {source} -o NEW --unit UNIT"
+            f"with the unit of their steering first, and calibrate on that: "
+            f"{shown_command('import', source, '-o', 'NEW', '--unit', 'UNIT')}"
         )
     seconds = np.array([one.seconds for one, _ in usual])
     return LabelledPictures(
@@ -128,7 +129,7 @@ def _labelled(settings: CalibrateSettings, recorded: bool) -> Iterable[_Labelled
         if detected == "frames":
             raise UserError(
                 f"{source}: neither a recording nor a tub; for a folder of pictures, name a table of their steering, "
-                f"too: bcclone calibrate MODEL {source} LABELS"
+                f"too: {shown_command('calibrate', 'MODEL', source, 'LABELS')}"
             )
         rows = format_named(detected).read(ImportSettings(source), Findings())
         return (

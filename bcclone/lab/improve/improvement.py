@@ -22,7 +22,7 @@ from bcclone.lab.improve.learning import (
     count_images,
 )
 from bcclone.lab.improve.rounds import Improvement, chosen_round, plot_rounds
-from bcclone.model.model_path import is_onnx
+from bcclone.model.model_path import check_keras_path
 from bcclone.recording.files import find_logs
 from bcclone.recording.row import CAMERAS
 from bcclone.system import atomic
@@ -46,8 +46,6 @@ def improve(settings: ImproveSettings, notify: Notify = lambda line: None) -> Im
     kill at any point, the same call with `resume` continues.
     """
     select_scenarios(SuiteSettings(settings.rows))
-    if is_onnx(settings.model):
-        raise UserError(f"{settings.model}: an ONNX file cannot be trained; name the .h5 file that was exported")
     if not settings.expert:
         count_images(settings.recordings, CAMERAS)
     elif settings.recordings:
@@ -71,8 +69,8 @@ def work_folder(settings: ImproveSettings) -> Iterator[Path]:
     path, model = settings.folder, settings.model
     record, start = path / OPTIONS, path / START
     options: dict[str, Any] = {name: getattr(settings, name) for name in _IDENTITY}
-    if not record.exists() and not model.is_file():
-        raise UserError(f"{model}: no such model; train one with: bcclone model data.h5 -o {model}")
+    if not record.exists():
+        check_keras_path(model)
     if model.is_file() and not _is_result(model, path):
         options["model"] = atomic.sha256_of(model)
     if record.exists() and not (settings.resume or settings.force):

@@ -34,7 +34,7 @@ from bcclone.recording.log import read_log
 from bcclone.system.arrays import FloatArray, IndexArray
 from bcclone.system.atomic import sha256_of, write_bytes
 from bcclone.system.codec import explained, parse_json, read_bytes
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, shown_command
 from bcclone.system.json_values import from_json, to_json
 from bcclone.system.output import inputs_of, writing
 from bcclone.system.progress import Notify
@@ -43,7 +43,7 @@ _VERSION = 1
 _DIGEST_BYTES = 32  # of the SHA-256 that a monitor's file ends with
 _ZIP = b"PK"  # the first bytes of a monitor's file
 _TEXT, _ARRAYS = "monitor", "arrays/"
-_FIT = "fit it again: bcclone monitor fit MODEL STORE -o {path} --force"
+_FIT = "monitor", "fit", "MODEL", "STORE", "-o"
 _FEWEST = 10  # scores that a distribution is fitted to
 _BATCH = 64
 
@@ -125,7 +125,7 @@ def load_monitor(path: Path | str, model: Path | str) -> Monitor:
     if info.model_sha256 != sha256_of(model):
         raise UserError(
             f"{path}: belongs to another model than {model}, which may have been trained again since; "
-            f"{_FIT.format(path=path)}"
+            f"fit it again: {shown_command(*_FIT, path, '--force')}"
         )
     return Monitor(info, loaded, arrays)
 
@@ -133,11 +133,11 @@ def load_monitor(path: Path | str, model: Path | str) -> Monitor:
 def read_monitor(path: Path) -> tuple[MonitorInfo, Arrays]:
     """Read what a monitor file states, and the arrays of its kind; raises UserError."""
     if not path.is_file():
-        raise UserError(f"{path}: no such monitor; make one with: bcclone monitor fit MODEL STORE -o {path}")
+        raise UserError(f"{path}: no such monitor; make one with: {shown_command(*_FIT, path)}")
     content = read_bytes(path, "model")
     if not content.startswith(_ZIP):
         raise UserError(f"{path}: not a monitor; make one with: bcclone monitor fit MODEL STORE -o NAME.monitor")
-    with explained(path, "a complete monitor file", _FIT.format(path=path)):
+    with explained(path, "a complete monitor file", f"fit it again: {shown_command(*_FIT, path, '--force')}"):
         archived, digest = content[:-_DIGEST_BYTES], content[-_DIGEST_BYTES:]
         if hashlib.sha256(archived).digest() != digest:
             raise ValueError("a part of it is missing or changed")
