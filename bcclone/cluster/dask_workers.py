@@ -175,7 +175,9 @@ def open_pool(scheduler: str, jobs: int = 0, notify: Notify = lambda line: None)
     import_module("distributed")  # adds the defaults and the loggers that are changed here
     with ExitStack() as stack:
         stack.enter_context(dask.config.set(_CONFIGURATION))
-        stack.enter_context(_quiet())
+        for logger in map(logging.getLogger, _LOGGERS):  # they print tracebacks when a connection ends
+            stack.callback(logger.setLevel, logger.level)
+            logger.setLevel(logging.CRITICAL + 1)
         address, security = stack.enter_context(_local_cluster(int(local[1]))) if local else (scheduler, None)
         client = stack.enter_context(_connected(address, security))
         try:
@@ -191,20 +193,6 @@ def open_pool(scheduler: str, jobs: int = 0, notify: Notify = lambda line: None)
         if client.dashboard_link and (not local or find_spec("bokeh")):
             notify(f"Dask's dashboard: {client.dashboard_link}")
         yield cluster
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence the loggers of Dask, which print tracebacks when a connection ends."""
-    loggers = [logging.getLogger(name) for name in _LOGGERS]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL + 1)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
 
 
 @contextmanager
