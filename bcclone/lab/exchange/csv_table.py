@@ -10,10 +10,8 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from bcclone.lab.exchange.foreign_table import TABLE_ENDINGS, read_foreign
-from bcclone.lab.exchange.formats import FIELDS, ExportedRows, suffix_of
-from bcclone.lab.exchange.frame_folder import FORMAT as FRAMES
-from bcclone.lab.exchange.frame_folder import is_ours
+from bcclone.lab.exchange.foreign_table import TABLE_ENDINGS, is_ours, read_foreign
+from bcclone.lab.exchange.formats import FIELDS, ExportedRows, format_named, suffix_of
 from bcclone.recording.row import CAMERAS
 from bcclone.system.errors import UserError
 
@@ -42,4 +40,4 @@ def _is_source(path: Path) -> bool:
     return False
 
 
-FORMAT = replace(FRAMES, name="csv", detect=_is_source, write=_write, expected=TABLE)
+FORMAT = replace(format_named("frames"), name="csv", detect=_is_source, write=_write, expected=TABLE)

@@ -9,7 +9,7 @@ import csv
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -195,6 +195,11 @@ def find_table(settings: ImportSettings) -> Path:
         f"no table ({', '.join(TABLE_ENDINGS)}) with the steering lies beside the pictures; name one with --table"
     )  # fmt: skip
     raise UserError(f"{source}: {reason}", exit_code=2)
+
+
+def is_ours(names: Collection[str]) -> bool:
+    """Return whether a table has the columns of our export, of which one may be missing."""
+    return {"center", "time_ms"}.issubset(names) or {"recording", "episode"}.issubset(names)
 
 
 def is_steering(name: str) -> bool:

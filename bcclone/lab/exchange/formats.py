@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bcclone.lab.exchange.exchange_settings import IMPORT_FORMATS, ImportSettings
-from bcclone.recording.row import NUMBERS, RowError, check_numbers
-from bcclone.recording.run_tables import DrivenRow, TracePoint
+from bcclone.recording.files import ImageIndex
+from bcclone.recording.log import Log
+from bcclone.recording.row import CAMERAS, NUMBERS, RowError, check_numbers
+from bcclone.recording.run_tables import BY_MODEL, DrivenRow, TracePoint, read_drivers, read_trace
 from bcclone.system.codec import UnfitFile, explained, number, one_line, path_inside, read_bytes, whole_number
 from bcclone.system.errors import UserError, require_package
 from bcclone.system.progress import ProgressBar
@@ -107,6 +109,24 @@ def row_of(
     return ExchangedRow(
         recording, episode, time_ms, images, **numbers, driven=driven, point=point, deleted=deleted, place=place
     )
+
+
+def exchanged(row: Any, recording: int, images: Mapping[str, Any], episodes: int = 0, **more: Any) -> ExchangedRow:
+    """Return a row of a log or of a store. episodes: of the recordings before; more: driven, point and place."""
+    numbers: Any = [float(row[name]) for name in NUMBERS]
+    return ExchangedRow(recording, episodes + int(row["episode"]), int(row["time_ms"]), images, *numbers, **more)
+
+
+def rows_of_log(
+    log: Log, index: ImageIndex, cameras: Sequence[str] = CAMERAS, recording: int = 0, episodes: int = 0
+) -> Iterator[ExchangedRow]:
+    """Yield the rows of a log, without those that edits leave out; images: camera -> name, and path or None."""
+    drivers, trace = read_drivers(log.path.parent), read_trace(log.path.parent)
+    for row in log.rows.to_dict("records"):
+        images = {camera: (row[camera], index.find(row[camera])) for camera in cameras}
+        driven, point = drivers.get(row["center"], BY_MODEL if drivers else None), trace.get(row["center"])
+        place = f"{log.path}: line {row['line']}"
+        yield exchanged(row, recording, images, episodes, driven=driven, point=point, place=place)
 
 
 @dataclass(frozen=True)

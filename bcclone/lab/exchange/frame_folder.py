@@ -8,7 +8,7 @@ import itertools
 import re
 import shlex
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -22,6 +22,7 @@ from bcclone.lab.exchange.foreign_table import (
     ForeignTable,
     by_camera_in,
     camera_in,
+    is_ours,
     no_column,
     plain,
 )
@@ -103,11 +104,6 @@ def _instants(table: ForeignTable, images: str, settings: ImportSettings) -> tup
     numbers = [int(found[1]) if (found := _NUMBER.search(stem)) else None for stem in stems]
     stated = times if times and times.unit else None
     return stated, np.array(stated.milliseconds if stated else numbers, float)
-
-
-def is_ours(names: Collection[str]) -> bool:
-    """Return whether a table has the columns of our export, of which one may be missing."""
-    return {"center", "time_ms"}.issubset(names) or {"recording", "episode"}.issubset(names)
 
 
 def _content(image: Path) -> bytes:

@@ -14,8 +14,7 @@ from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, import_remedy, rea
 from bcclone.dataset.preprocessing import PRESETS, decode_files
 from bcclone.dataset.store import Store
 from bcclone.lab.exchange.exchange_settings import ExportSettings
-from bcclone.lab.exchange.formats import ExchangedRow, ExportedRows, format_named
-from bcclone.lab.exchange.simulator_log import exchanged, rows_of_log
+from bcclone.lab.exchange.formats import ExchangedRow, ExportedRows, exchanged, format_named, rows_of_log
 from bcclone.recording.files import ImageIndex, find_logs
 from bcclone.recording.log import read_log
 from bcclone.recording.row import CAMERAS

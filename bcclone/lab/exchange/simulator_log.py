@@ -1,36 +1,24 @@
 """The format recording: a log of the simulator with images of another size, which preprocess does not take."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from bcclone.lab.exchange.exchange_settings import ImportSettings
-from bcclone.lab.exchange.formats import MISSING, ExchangedRow, Format, UnusableImage, file_of, read_image
+from bcclone.lab.exchange.formats import (
+    MISSING,
+    ExchangedRow,
+    Format,
+    UnusableImage,
+    file_of,
+    read_image,
+    rows_of_log,
+)
 from bcclone.lab.exchange.left_out import Findings
 from bcclone.recording.files import LOG_NAME, ImageIndex
-from bcclone.recording.log import Log, read_log
-from bcclone.recording.row import CAMERAS, NUMBERS
-from bcclone.recording.run_tables import BY_MODEL, SIDECARS, read_drivers, read_trace
+from bcclone.recording.log import read_log
+from bcclone.recording.run_tables import SIDECARS
 from bcclone.system.errors import UserError
-
-
-def exchanged(row: Any, recording: int, images: Mapping[str, Any], episodes: int = 0, **more: Any) -> ExchangedRow:
-    """Return a row of a log or of a store. episodes: of the recordings before; more: driven, point and place."""
-    numbers: Any = [float(row[name]) for name in NUMBERS]
-    return ExchangedRow(recording, episodes + int(row["episode"]), int(row["time_ms"]), images, *numbers, **more)
-
-
-def rows_of_log(
-    log: Log, index: ImageIndex, cameras: Sequence[str] = CAMERAS, recording: int = 0, episodes: int = 0
-) -> Iterator[ExchangedRow]:
-    """Yield the rows of a log, without those that edits leave out; images: camera -> name, and path or None."""
-    drivers, trace = read_drivers(log.path.parent), read_trace(log.path.parent)
-    for row in log.rows.to_dict("records"):
-        images = {camera: (row[camera], index.find(row[camera])) for camera in cameras}
-        driven, point = drivers.get(row["center"], BY_MODEL if drivers else None), trace.get(row["center"])
-        place = f"{log.path}: line {row['line']}"
-        yield exchanged(row, recording, images, episodes, driven=driven, point=point, place=place)
 
 
 def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow]:
