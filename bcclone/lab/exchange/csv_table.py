@@ -36,7 +36,7 @@ def _write(source: ExportedRows, folder: Path) -> None:
 def _is_source(path: Path) -> bool:
     table = path / TABLE if path.is_dir() else path
     with suppress(UserError):
-        return table.name.lower().endswith(TABLE_ENDINGS) and table.exists() and is_ours(read_foreign(table).cells)
+        return table.suffix.lower() in TABLE_ENDINGS and table.exists() and is_ours(read_foreign(table).cells)
     return False
 
 

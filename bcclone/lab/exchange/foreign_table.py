@@ -26,6 +26,7 @@ from bcclone.system.errors import UserError
 TABLE_ENDINGS = (".csv", ".tsv", ".txt")
 _SEPARATORS = ";\t, "  # a comma may be that of decimals
 _COLUMNS = 1000  # of a line, at most
+_DECIMAL_COMMAS = re.compile(r"(?!.*\d\.\d).*, [-+]?\d+,\d+, ", re.DOTALL)  # that ", " divides
 _LOOKED_AT = 200  # rows that decide what a column holds
 _NO_STEERING = re.compile(r"torque|velocity|speed|accel|driver|override|(^|_)(rate|left|right)(_|$)")
 _ANGLES = {"angle", "user_angle", "wheel_angle", "angle_deg", "angle_rad"}
@@ -62,14 +63,11 @@ class ForeignTable:
             return asked
         if asked.isdecimal() and 0 < int(asked[:9]) <= len(self.cells):
             return list(self.cells)[int(asked) - 1]
-        raise no_column(self.path, what, option, self.examples(), f"no column {asked[:60]!r}")
+        raise no_column(self.path, what, option, self.examples(self.cells), f"no column {asked[:60]!r}")
 
-    def examples(self, names: Iterable[str] | None = None) -> list[str]:
+    def examples(self, names: Iterable[str]) -> list[str]:
         """Return the names of columns, with the first values of each."""
-        firsts = {
-            name: list(dict.fromkeys(filter(None, self.first_cells(name))))[:3]
-            for name in (self.cells if names is None else names)
-        }
+        firsts = {name: list(dict.fromkeys(filter(None, self.first_cells(name))))[:3] for name in names}
         return [f"{name} ({', '.join(cell[:40] for cell in cells)})" for name, cells in firsts.items()]
 
 
@@ -88,7 +86,8 @@ def read_foreign(path: Path, findings: Findings | None = None) -> ForeignTable:
         content = read_bytes(path, "cells")
         if kind := kind_of_content(content[:512]):
             raise ValueError(kind)
-        lines = text_of(content).split("\n")
+        text = text_of(content)
+        lines = (re.sub(r", +", ";", text) if _DECIMAL_COMMAS.match(text[:10_000]) else text).split("\n")
         rows = csv.reader(lines, delimiter=_separator_of(lines[:20]), skipinitialspace=True)
         stripped = ((rows.line_num, [cell.strip() for cell in cells]) for cells in rows)
         filled = [(line, cells) for line, cells in stripped if any(cells)]

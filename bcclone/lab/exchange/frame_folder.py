@@ -87,7 +87,8 @@ def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow
             named.update(paths.values())
             values: dict[str, Any] = {"time_ms": times.milliseconds[row if stated else number]}
             values |= labelled.numbers(row) | {name: cells[row] for name, cells in further.items()}
-            contents = {camera: _content(folder / path) for camera, path in paths.items()}
+            files = {camera: folder / path for camera, path in paths.items()}  # their folders may be links
+            contents = {camera: read_image(file.parent.resolve(), file.name) for camera, file in files.items()}
             yield row_of(values, contents, place, called={"time_ms": "time"})
     findings.images_without_record = len(images) - len(named)
 
@@ -104,11 +105,6 @@ def _instants(table: ForeignTable, images: str, settings: ImportSettings) -> tup
     numbers = [int(found[1]) if (found := _NUMBER.search(stem)) else None for stem in stems]
     stated = times if times and times.unit else None
     return stated, np.array(stated.milliseconds if stated else numbers, float)
-
-
-def _content(image: Path) -> bytes:
-    """Return the content of an image; raises RowError. Its folder may be a link, the file itself may not lead out."""
-    return read_image(image.parent.resolve(), image.name)
 
 
 class _ImageNames:
@@ -266,8 +262,9 @@ def _same_instant(
 
 
 def _has_frames(path: Path) -> bool:
-    names = [each.name for each in path.iterdir()] if path.is_dir() else [path.name] * path.is_file()
-    return any(name.lower().endswith(TABLE_ENDINGS + IMAGE_ENDINGS * path.is_dir()) for name in names)
+    if path.is_dir():
+        return any(each.name.lower().endswith(TABLE_ENDINGS + IMAGE_ENDINGS) for each in path.iterdir())
+    return path.is_file() and path.name.lower().endswith(TABLE_ENDINGS)
 
 
 FORMAT = Format(

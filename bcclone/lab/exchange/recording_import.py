@@ -212,8 +212,11 @@ def import_recording(settings: ImportSettings) -> ImportResult:
     """
     start = time.monotonic()
     source, output = settings.source, settings.output
-    of_tables = (each for each, declared in settings_of(ImportSettings) if declared.group)
-    given = [each.name for each in of_tables if getattr(settings, each.name) != each.default]
+    given = [
+        each.name
+        for each, declared in settings_of(ImportSettings)
+        if declared.group and getattr(settings, each.name) != each.default
+    ]
     format = format_named(settings.format or format_of(source, given))
     for name in given:
         if name not in format.options:

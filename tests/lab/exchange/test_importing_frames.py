@@ -138,11 +138,12 @@ def test_a_speed_that_most_rows_lack_is_left_out_and_a_row_without_throttle_too(
     assert any("speed_mph has no number in most rows" in note for note in result.seen.notes)
 
 
+@pytest.mark.parametrize("separator", [";", ", "])
 @pytest.mark.parametrize("header", ["", "image;steering;time\n"])
-def test_decimals_may_have_a_comma(tmp_path, header):
+def test_decimals_may_have_a_comma(tmp_path, header, separator):
     folder = make_frames(tmp_path / "set", NAMES)
     rows = "".join(f"{name};0,{n};0,{5 + 5 * n:02}\n" for n, name in enumerate(NAMES))
-    (folder / "data.csv").write_text(header + rows)
+    (folder / "data.csv").write_text((header + rows).replace(";", separator))
     names = {} if header else {"steering_column": "2", "time_column": "3", "unit": "ratio"}
     rows = rows_of(imported(folder, **names))
     assert rows["steering"].tolist() == [0.0, 0.1, 0.2]
