@@ -103,7 +103,7 @@ class ImportModelSettings(Checked):
     recording: Path | None = setting(
         None,
         "find --preprocess: try the usual ones that fit the model on this recording, and rank them by their agreement "
-        "with its steering; with -o, one that is clearly the best is used",
+        "with its steering; with -o, one that is clearly the best is used; of a given one, only its agreement is said",
         shown="none",
     )
     rescale: str | None = setting(
