@@ -44,6 +44,7 @@ from bcclone.train.training_state import (
     TrainResult,
     ValidationScore,
     epoch_summary,
+    learning_rate,
 )
 
 _VALIDATION_BATCH = 256  # frames
@@ -164,7 +165,7 @@ class Training:
     def _step(self, batch: Batch, start: float) -> str:
         """Train on a batch, waited for since `start`; return the figures to show, every few steps."""
         state, waited = self.state, time.perf_counter() - start
-        rate, step = self._limits.learning_rate(state), state.step + 1
+        rate, step = learning_rate(self.settings, self._limits.fraction_done(state)), state.step + 1
         self.trainer.train(batch, rate)
         loss = None if step % _STEPS_BETWEEN_FIGURES else self.trainer.totals.means()[0]  # waits for the device
         self.state = state = replace(
@@ -189,7 +190,7 @@ class Training:
             loss=loss,
             mae=mae,
             **{f"val_{name}": getattr(score, name, None) for name in names_of(ValidationScore)},
-            learning_rate=self._limits.learning_rate(state),
+            learning_rate=learning_rate(self.settings, self._limits.fraction_done(state)),
             seconds=seconds,
             samples_per_second=state.samples / seconds,
             data_wait_share=state.waited / seconds,

@@ -3,11 +3,9 @@
 A `Worker` decides the plan: the process that trains alone, on one device, or the first of several.
 """
 
-import filecmp
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bcclone.dataset.answer import outputs_of
@@ -38,7 +36,7 @@ from bcclone.train.train_settings import (
     TrainSettings,
     values_of,
 )
-from bcclone.train.training_folder import RunFolder, RunIdentity, settings_path
+from bcclone.train.training_folder import RunFolder, RunIdentity, settings_as_text, settings_path
 from bcclone.train.training_state import TrainResult
 
 if TYPE_CHECKING:  # it loads Keras
@@ -57,12 +55,8 @@ class Plan:
     def __post_init__(self) -> None:
         output, inputs, force = self.settings.output, inputs_of(self.settings), self.may_overwrite
         check_output(output, MODEL, force, inputs)
-        check_output(path := settings_path(output), SETTINGS, force or self._is_own(path), inputs)
-
-    def _is_own(self, settings: Path) -> bool:
-        """Return whether a settings file is that of the resumed run."""
-        own = self.folder and self.folder.resolved
-        return bool(own and settings.is_file() and filecmp.cmp(settings, own, shallow=False))
+        own, path = self.folder and settings_as_text(self.folder.settings).encode(), settings_path(output)
+        check_output(path, SETTINGS, force or (path.is_file() and path.read_bytes() == own), inputs)
 
     @property
     def may_overwrite(self) -> bool:

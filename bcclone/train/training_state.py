@@ -163,9 +163,6 @@ class TrainingSchedule:
     samples: int
     validation_samples: int
 
-    def learning_rate(self, state: TrainingState) -> float:
-        return learning_rate(self.settings, self.fraction_done(state))
-
     def fraction_done(self, state: TrainingState) -> float:
         """Return the fraction of the training that is complete, by steps or by seconds, whichever is larger."""
         epochs, seconds = self.settings.epochs, self.settings.time
