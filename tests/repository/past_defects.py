@@ -52,7 +52,8 @@ DEFECTS = (
            "tests/drive/test_recorder.py::test_the_time_between_two_rows_is_that_between_their_frames_"
            "whatever_the_clock_of_the_machine_does"),
     Defect("decimal commas are resolved in the order of the lines, also in a shuffled log",
-           "bcclone/recording/log.py", "in sorted(timed, key=lambda pair: pair[0]):", "in timed:",
+           "bcclone/recording/log.py", "sorted(((time_of(one.images[0]), one) for one in split), key=itemgetter(0)):",
+           "((time_of(one.images[0]), one) for one in split):",
            "tests/recording/test_recording.py::test_decimal_commas_without_spaces_are_resolved_in_order_of_time"),
     Defect("the loss of an epoch that is resumed leaves out the samples before",
            "bcclone/train/checkpoint.py", "    trainer.totals.write(totals)\n", "",
