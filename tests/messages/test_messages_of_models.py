@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import h5py
 import keras
 import numpy as np
 
@@ -26,13 +25,6 @@ def foreign():
     return load("old.h5")
 
 
-def of_another_hash(untrained_model):
-    Path("model.h5").write_bytes(untrained_model.read_bytes())
-    with h5py.File("model.h5", "r+") as file:
-        file.attrs["bcclone_preprocessing_hash"] = "0"
-    return load("model.h5")
-
-
 def of_other_images():
     Path("model.h5").write_bytes(model_content(build_network((128, 64, 3)), Preprocessing(), {}))
     return load("model.h5")
@@ -53,7 +45,6 @@ REFUSALS = [
     refusal(lambda: Path("driving_log.csv").touch() or load("."), "is a recording", "bcclone replay MODEL RECORDING"),
     refusal(lambda: load("m.h5"), "m.h5", "no such model", "bcclone model data.h5 -o m.h5"),
     refusal(of_other_images, "model.h5", "(None, 128, 64, 3)", "(None, 128, 128, 3)"),
-    refusal(of_another_hash, "model.h5", "hash", "train"),
     refusal(
         lambda untrained_model: load(untrained_model, NAMED),
         "untrained.h5",
