@@ -237,6 +237,59 @@ def test_a_log_in_another_unit_is_refused_as_such_and_a_few_rows_in_one_are_bad(
     assert len(read_log(write(tmp_path, [HEADER, *log_lines(), *in_degrees * 2])).bad_rows) == 4
 
 
+IMPORT = "a table of another program, with pictures beside it, becomes a recording with: bcclone import LOG -o"
+FIRST = "no row can be used; the first bad one is line"
+NO_IMAGE = f"no image path for the center camera, expected {HEADER}"
+
+
+@pytest.mark.parametrize(
+    ("lines", "reason"),
+    [
+        (
+            ["", " a,b,c,0.5 "] * 2,
+            f"{FIRST} 2: {NO_IMAGE} (the file begins with 'a,b,c,0.5'); {IMPORT} recordings/NAME --unit ratio (or deg, "
+            "rad: that of its steering)",
+        ),
+        (
+            ["", "image,steering_rad", "x.png,0.1"],
+            f"{FIRST} 3: {NO_IMAGE} (the file begins with 'image,steering_rad'); {IMPORT} recordings/NAME",
+        ),
+        (
+            [log_lines(folder="")[0].replace(",0,1,0,", ",abc,1,0,")],
+            f"{FIRST} 1: steering is 'abc', expected a number (the file begins with "
+            f"{log_lines(folder='')[0][:60]!r}); {IMPORT} recordings/NAME --unit ratio (or deg, "
+            "rad: that of its steering)",
+        ),
+        ([HEADER], f"it has a header and no rows, expected rows of {HEADER}"),
+    ],
+)
+def test_the_whole_message_about_a_foreign_log(tmp_path, lines, reason):
+    path = write(tmp_path, lines)
+    with pytest.raises(ForeignLog) as refusal:
+        read_log(path)
+    assert refusal.value.reason.replace(str(path), "LOG") == reason
+    assert str(refusal.value) == f"{path}: not a log of the simulator: {refusal.value.reason}"
+
+
+@pytest.mark.parametrize("quote", ["", '"'])
+@pytest.mark.parametrize(("spaced", "plain", "is_spaced"), [(1, 1, False), (2, 1, True), (1, 2, False), (3, 2, True)])
+def test_a_log_is_spaced_if_most_of_its_rows_are(tmp_path, spaced, plain, is_spaced, quote):
+    first, spaced_first = (line.replace("center", f"{quote}center", 1) for line in (log_lines()[0], log_lines(", ")[0]))
+    lines = [first.replace(".jpg", f".jpg{quote}", 1)] * plain
+    lines += [spaced_first.replace(".jpg", f".jpg{quote}", 1)] * spaced
+    assert read_log(write(tmp_path, lines)).dialect.spaced == is_spaced
+
+
+@pytest.mark.parametrize("camera", [0, 1, 2])
+def test_a_name_that_no_file_can_have_makes_a_bad_row_for_each_camera(tmp_path, camera):
+    first, *others = log_lines()
+    columns = first.split(",")
+    columns[camera] = columns[camera].replace(".jpg", f"{'x' * 240}.jpg")
+    log = read_log(write(tmp_path, [",".join(columns), *others]))
+    (bad,) = log.bad_rows
+    assert bad.reason.startswith(f"the name of the {HEADER.split(',')[camera]} image has ")
+
+
 def test_a_log_without_a_usable_row_is_refused_with_its_first_bad_row_or_its_size(tmp_path):
     first, second, third = log_lines()
     lines = [first.replace(",0,1,0,30.19016", ",5,1,0,30"), second.rsplit(",", 2)[0], third.replace(",1,", ",7,", 1)]
