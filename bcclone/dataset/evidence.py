@@ -202,12 +202,9 @@ class Evidence:
 
     def spans(self, rows: BoolArray | IndexArray) -> tuple[tuple[int, int], ...]:
         """Return the numbers of rows as spans from the first to the last."""
-        times, of_all = np.unique(self._of_all), self._of_all
-        found = runs(np.searchsorted(times, self.times_ms[rows]))
-        return tuple(
-            (int(np.searchsorted(of_all, times[first])) + 1, int(np.searchsorted(of_all, times[last], "right")))
-            for first, last in found
-        )
+        times, begins = np.unique(self._of_all, return_index=True)
+        ends, found = np.append(begins[1:], len(self._of_all)), runs(np.searchsorted(times, self.times_ms[rows]))
+        return tuple((int(begins[first]) + 1, int(ends[last])) for first, last in found)
 
     def without(self, spans: Sequence[tuple[int, int]]) -> "Evidence":
         """Return the evidence after spans of row numbers are deleted."""

@@ -70,7 +70,7 @@ def common_framing(recordings: Sequence[RecordingInfo]) -> Framing | None:
     return framings.pop() if len(framings) == 1 else None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class StoreContent:
     """The tables of a store.
 
@@ -99,19 +99,17 @@ class StoreContent:
                 raise ValueError(f"it refers to {of} {last} of {count}, counted from 0")
 
 
-class Store:
+class Store(StoreContent):
     """A store opened for reading: a file, or content that bcclone.cluster has read from several files.
 
-    The tables and frames are those of StoreContent. Raises UserError for a path that is not a store, and for a store
-    that is truncated or has another schema.
+    Raises UserError for a path that is not a store, and for a store that is truncated or has another schema.
     """
 
+    path: Location
+
     def __init__(self, path: Location | str, content: StoreContent | None = None) -> None:
-        self.path = path = parse_location(path) if isinstance(path, str) else path
-        content = content or _read_file(path)
-        self.preprocessing, self.sample_settings = content.preprocessing, content.sample_settings
-        self.content_hash, self.recordings, self.frames = content.content_hash, content.recordings, content.frames
-        self.samples, self.rows, self.extras = content.samples, content.rows, content.extras
+        path = parse_location(path) if isinstance(path, str) else path
+        vars(self).update(vars(content or _read_file(path)), path=path)
 
     def __enter__(self) -> Self:
         return self
