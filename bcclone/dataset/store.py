@@ -70,7 +70,7 @@ def common_framing(recordings: Sequence[RecordingInfo]) -> Framing | None:
     return framings.pop() if len(framings) == 1 else None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class StoreContent:
     """The tables of a store.
 

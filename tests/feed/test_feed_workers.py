@@ -6,7 +6,6 @@ import signal
 import sys
 import threading
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ import psutil
 import pytest
 
 from bcclone.dataset.frames import FramesInMemory
-from bcclone.dataset.store import Store, read_store
+from bcclone.dataset.store import Store
 from bcclone.feed.feed import open_validation_feed
 from bcclone.feed.loader_processes import LoaderError, ProcessFeed
 from bcclone.feed.order import EpochOrder
@@ -264,7 +263,7 @@ def test_ctrl_c_at_a_terminal_ends_training_and_all_its_processes(simulated_stor
 
 
 def test_a_feed_without_samples_is_empty(simulated_store):
-    content = read_store(simulated_store)[0]
-    empty = select(Store(simulated_store, replace(content, samples=content.samples[:0])), "validation")
-    with open_validation_feed(empty, 8) as feed, feed.epoch(1) as batches:
-        assert list(batches) == []
+    with Store(simulated_store) as store:
+        store.samples = store.samples[:0]
+        with open_validation_feed(select(store, "validation"), 8) as feed, feed.epoch(1) as batches:
+            assert list(batches) == []
