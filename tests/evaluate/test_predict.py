@@ -84,7 +84,7 @@ def test_a_recording_is_predicted_by_the_names_of_its_centre_images(recording, u
 def test_the_folder_of_the_table_is_made(frames, untrained_model, tmp_path):
     assert len(predicted(untrained_model, frames, tmp_path / "new" / "folder" / "p.csv")[1]) == 3
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match="file: cannot make that folder.*another -o"):
+    with pytest.raises(UserError, match="file: cannot make that folder.*choose another"):
         run_command("predict", untrained_model, frames, "-o", tmp_path / "file" / "p.csv")
 
 
