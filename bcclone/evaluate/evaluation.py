@@ -32,7 +32,7 @@ from bcclone.system.json_values import names_of, to_json
 from bcclone.system.settings import option_words
 from bcclone.system.table import Table, TableColumn
 
-_MOST_FULL_STEERING = 0.5  # of the commands
+_USUAL_FULL_STEERING = 0.5  # of the commands
 UNCERTAIN = "uncertain"  # cause of the event where a watch becomes uncertain
 
 Clock: TypeAlias = Callable[[], float]  # returns the time of the present frame, in seconds
@@ -264,5 +264,5 @@ def _evaluation(
         events=tuple(world.scorer.events),
         watched=tuple(watched),
         views=tuple(world.views),
-        notes=(note,) if full > _MOST_FULL_STEERING else (),
+        notes=(note,) if full > _USUAL_FULL_STEERING else (),
     )
