@@ -72,6 +72,7 @@ class StoreWriter:
                 f"{path.parent}: the store needs {size / 1e6:.1f} MB and {free / 1e6:.1f} MB are free; "
                 "free some space, choose another folder, or a smaller --size"
             )
+        _reserve(path, size)  # HDF5 reports a full disk by an error of its own
         self._offset = _lay_out(path, preprocessing, capacity)
         _reserve(path, size)
         self._file = path.open("r+b", buffering=0)
