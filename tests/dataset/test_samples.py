@@ -227,7 +227,21 @@ def test_added_rows_of_an_earlier_block_join_its_side_and_count_towards_the_frac
 
 
 def test_an_added_block_that_does_not_improve_the_fraction_is_for_training():
-    assert assign_validation(make_rows(100), SampleSettings(validation=0.5), before=make_rows(0)).sum() == 0
+    half = SampleSettings(validation=0.5, frame_offsets=0)
+    assert assign_validation(make_rows(100), half, before=make_rows(0)).sum() == 0
+    assert assign_validation(make_rows(2, interval_ms=10_000), half, before=make_rows(0)).sum() == 1
+    assert assign_validation(make_rows(4, interval_ms=10_000), half).sum() == 2
+
+
+@pytest.mark.parametrize("settings", [{"split": "random"}, {"block_seconds": 0.001}])
+def test_rows_a_millisecond_apart_are_split_one_by_one(settings):
+    validation = assign_validation(make_rows(200, interval_ms=1), SampleSettings(**settings, validation=0.5))
+    assert (validation[::2] != validation[1::2]).any()
+
+
+def test_a_label_that_rows_have_is_their_steering():
+    samples = build_samples(make_rows(3).assign(label=0.25), SampleSettings(cameras=("center",), frame_offsets=0))
+    assert samples["steering"].tolist() == [0.25, -0.25] * 3
 
 
 def test_rows_of_recordings_held_back_whole_stay_so_and_do_not_count_towards_the_fraction():
@@ -248,9 +262,9 @@ def test_rows_of_recordings_held_back_whole_stay_so_and_do_not_count_towards_the
     assert count_samples(samples, table)["test"] == len(indices_of(samples, table, "test")) == 6 * 200
 
 
-def test_nothing_is_held_back_unless_asked():
-    rows = make_rows(300)
-    assert assign_validation(rows, SampleSettings(validation=0)).sum() == 0
+@pytest.mark.parametrize("split", ["blocks", "end", "random"])
+def test_nothing_is_held_back_unless_asked(split):
+    assert assign_validation(make_rows(300), SampleSettings(split=split, validation=0)).sum() == 0
 
 
 @pytest.mark.parametrize(("frame_offsets", "validation"), [(1, 0.05), (4, 0.5), (20, 0.9)])

@@ -33,9 +33,11 @@ EQUIVALENT: dict[str, dict[str, Known]] = {
             "the sort key has more room, is an exact float64, or is sorted another way: the keys differ, so the order "
             "is the same; the column take_over is bool already",
         ),
+        "_is_in_end": Known(1, "as in _blocks"),
+        "indices_of": Known(2, "zeros of another type, which equal the number of a part or do not, as before"),
         "count_split_pairs": Known(1, "offsets beyond the last row, which pair nothing"),
         "sample_chunks": Known(1, "chunks of another default size, which together are the same table"),
-        "windows": Known(6, "a longer table, whose end is never read, or another dtype of the same numbers"),
+        "windows": Known(8, "a longer table, whose end is never read, or another dtype of the same numbers"),
     },
     "bcclone.feed.order": {
         "_shuffled_windows": Known(1, "NumPy takes the kind of a sort in capitals, too"),
