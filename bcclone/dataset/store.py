@@ -97,6 +97,8 @@ class StoreContent:
             last, count = table[column].max(initial=0), len(getattr(self, f"{of}s"))
             if last >= max(count, 1):
                 raise ValueError(f"it refers to {of} {last} of {count}, counted from 0")
+        if len(self.extras) not in (0, len(self.rows)):
+            raise ValueError(f"it has further columns of {len(self.extras)} rows, expected {len(self.rows)} or none")
 
 
 class Store(StoreContent):
