@@ -95,19 +95,20 @@ def _check(inputs: Sequence[str], view: Path | None) -> Result:
         raise UserError(f"--view {view}, expected the name of a picture that ends in .png", exit_code=2)
     with writing(view, PICTURE, force=True, inputs=inputs):
         reports = check(inputs)
-        if view:
-            if len(reports) != 1 or not reports[0].is_diagnosed:
-                raise UserError("--view draws one recording with images, of 200 rows or more; name one", exit_code=2)
+        drawn = view if len(reports) == 1 and reports[0].is_diagnosed else None
+        if view and not drawn and all(report.log for report in reports):
+            raise UserError("--view draws one recording with images, of 200 rows or more; name one", exit_code=2)
+        if drawn:
             from bcclone.pictures.plots.drive_pictures import plot_diagnosis
 
-            plot_diagnosis(reports[0], view)
+            plot_diagnosis(reports[0], drawn)
     diagnoses = [report.diagnosis for report in reports if report.diagnosis]
     advice = advise([one.coverage for one in diagnoses if one.coverage])
     parts = [report.as_text() for report in reports]
     parts += ["\n  ".join(("what to record next:", *advice))] if advice else []
     as_json = {"recordings": [report.as_json() for report in reports], "record_next": list(advice)}
     code = 2 if any(report.log is None for report in reports) else int(any(one.findings for one in diagnoses))
-    return Result(as_json, "\n\n".join(parts), wrote=[view] if view else [], code=code)
+    return Result(as_json, "\n\n".join(parts), wrote=[drawn] if drawn else [], code=code)
 
 
 @command(

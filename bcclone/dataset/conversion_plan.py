@@ -7,7 +7,7 @@ In: recordings, and the store to add to, if any. Out: a `ConversionPlan`, of whi
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from types import MappingProxyType
 
 import numpy as np
@@ -24,7 +24,7 @@ from bcclone.dataset.store import RecordingInfo, Store
 from bcclone.dataset.take_overs import LEFT_OUT, choose_rows
 from bcclone.recording.files import ImageIndex, find_logs
 from bcclone.recording.log import Log, read_log
-from bcclone.recording.row import CAMERAS
+from bcclone.recording.row import CAMERAS, camera_of
 from bcclone.system.arrays import BoolArray, IndexArray
 from bcclone.system.errors import UserError
 from bcclone.system.location import Location, reaching
@@ -132,6 +132,8 @@ class ConversionPlan:
                 f"{imports or 'copy the images into one of these folders'}"
             )
         if max(bad_rows / self.rows_read, bad_images / self.images_named) > MAX_SKIPPED and not allowed:
+            if not bad_rows and "center" not in {camera_of(PureWindowsPath(skip.file).name) for skip in skips}:
+                imports = imports or "take the centre camera alone: --cameras center"
             listed = "\n".join(f"  {skip}" for skip in skips[:_LISTED])
             more = f"\n  ... and {len(skips) - _LISTED} more" if len(skips) > _LISTED else ""
             raise UserError(

@@ -51,8 +51,8 @@ def read_drive(log: Path, fraction: tuple[float, float] = (0.0, 1.0)) -> Recorde
         if recorded.distance_m:
             return recorded
         if framing is None:
-            lost = "a log of the simulator has it in its last column, in mph, which is 0 here"
-            return _refused(recorded, f"{lost}; restore the column from the original, or record again")
+            lost = "a log of the simulator has it in its last column, in mph, which is 0 here; restore that column"
+            return _refused(recorded, f"{lost}, or for a real car import its source again with --framing FILE")
         return _refused(
             recorded,
             "the lens of its camera is unknown; find it in what the recording was imported from: bcclone calibrate "

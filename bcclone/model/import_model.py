@@ -88,8 +88,10 @@ class ImportModelResult:
             lines.append(f"its frames are prepared as {self.preprocessing}")
             lines.append(f"{self.model}: written; next: {shown_command('drive', self.model, 'run1')}")
         else:
-            best = self.candidates[0].preprocess
-            lines.append(f"next: the same with -o model.h5 --preprocess '{best}', or another of these")
+            best = self.candidates[0]
+            words = f"the same with -o model.h5 --preprocess '{best.preprocess}', or another of these"
+            check = "; then see which one drives: bcclone evaluate model.h5" if best.correlation < _CERTAIN else ""
+            lines.append(f"next: {words}{check}")
         return "\n".join(lines)
 
 

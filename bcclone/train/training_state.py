@@ -276,7 +276,7 @@ class TrainResult:
                 f"on the validation samples {_MODELS[best]} is better than the trained model, so {settings.output} is "
                 f"that, and the trained model is {run / TRAINED_NAME}"
             )
-        elif drivers and drivers[MEAN].is_better_than(drivers[TRAINED]):
+        elif drivers and (drivers[MEAN].loss < drivers[TRAINED].loss or drivers[MEAN].is_better_than(drivers[TRAINED])):
             note = (
                 f"on the validation samples {settings.output} is worse than always steering the mean; record more "
                 "driving, with more bends, or train longer"

@@ -286,3 +286,18 @@ def test_the_memory_of_a_conversion_grows_with_the_tables_only(recording, tmp_pa
     assert sum(result["samples"].values()) > 5 * rows
     print(f"peak resident memory for {rows} rows: {peak_mb:.0f} MB")
     assert peak_mb < most_mb
+
+
+def test_a_recording_without_the_pictures_of_the_side_cameras_is_told_of_the_centre_camera(recording, tmp_path):
+    for picture in [*recording.glob("IMG/left_*"), *recording.glob("IMG/right_*")]:
+        picture.unlink()
+    words = recording, "-o", tmp_path / "data.h5"
+    assert "take the centre camera alone: --cameras center" in run_script("preprocess.py", *words, code=1).stderr
+    convert(*words, "--cameras", "center")
+
+
+def test_check_says_what_a_log_is_where_there_is_nothing_to_draw(recording, tmp_path):
+    (recording / "driving_log.csv").write_text("image,steering\na.jpg,0.1\n")
+    done = run_script("preprocess.py", recording, "--check", "--view", tmp_path / "view.png", code=2)
+    assert "foreign: no row can be used" in done.stdout
+    assert not (tmp_path / "view.png").exists()

@@ -339,6 +339,17 @@ def test_pilots_of_donkeycar_steer_pictures_of_a_tub_as_there(outputs, ending, u
     assert read_steering(tmp_path / "p.csv").steering == pytest.approx(expected, abs=1e-5)
 
 
+@pytest.mark.parametrize(("names", "taken"), [(("throttle_x", "other"), 1), (("a", "b"), 0), (("b", "the_angle"), 1)])
+def test_an_output_that_is_no_steering_is_not_taken_for_it(names, taken, tmp_path):
+    image = keras.Input((48, 64, 3))
+    values = layers.GlobalAveragePooling2D()(layers.Conv2D(2, 5, 4)(layers.Rescaling(1 / 255)(image)))
+    model = keras.Model(image, [layers.Dense(1, name=name)(values) for name in names])
+    model.save(tmp_path / "old.keras")
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 48, 64, 3)).astype("float32")
+    rebuilt = open_model(tmp_path / "old.keras").rebuilt.model
+    np.testing.assert_allclose(rebuilt(pixels), model(pixels)[taken], atol=1e-5)
+
+
 @pytest.mark.slow
 def test_a_pilot_and_a_model_of_ours_are_replayed_side_by_side(untrained_model, simulated_recording, tmp_path):
     pilot("linear").save(tmp_path / "pilot.keras")

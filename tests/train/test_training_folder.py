@@ -3,13 +3,22 @@
 import json
 from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 
 import pytest
 
 from bcclone.system.errors import UserError
 from bcclone.train.train_settings import TrainSettings
 from bcclone.train.training_folder import RunFolder, RunIdentity, settings_as_text
-from bcclone.train.training_state import Epoch, SampleCounts, TrainResult, ValidationScore, best_epoch, read_history
+from bcclone.train.training_state import (
+    Epoch,
+    SampleCounts,
+    TrainingState,
+    TrainResult,
+    ValidationScore,
+    best_epoch,
+    read_history,
+)
 from tests.hostile import with_wrong_values
 
 SETTINGS = TrainSettings(seq_length=1, learning_rate=1e-3, feed="hdf5-shuffle")
@@ -127,6 +136,15 @@ def test_the_best_epoch_has_the_smallest_validation_loss_or_without_one_the_smal
 def test_a_clear_difference_in_correlation_decides_which_model_is_better_and_else_the_loss(start, trained, is_better):
     first, other = (ValidationScore(loss, 0.1, r, 0.9) for loss, r in (start, trained))
     assert first.is_better_than(other) == is_better
+
+
+@pytest.mark.parametrize(("mean_loss", "is_noted"), [(0.2, False), (0.05, True)])
+def test_a_model_with_a_greater_loss_than_the_mean_is_noted_whatever_its_correlation(mean_loss, is_noted):
+    epochs = tuple(replace(epoch, val_correlation=0.6, val_right_side=0.9) for epoch in BY_EPOCH)
+    mean = {"mean_steering": ValidationScore(mean_loss, 0.1, None, None)}
+    state = TrainingState(epochs, samples=4, elapsed=9.0)
+    result = TrainResult.of(state, SETTINGS, SampleCounts(8, 2), Path(), mean)
+    assert (result.handed_over, "worse than always steering the mean" in (result.note or "")) == ("trained", is_noted)
 
 
 def test_a_history_file_may_lack_validation_errors(tmp_path):

@@ -20,7 +20,7 @@ from bcclone.lab.exchange.foreign_table import (
     read_foreign,
     unit_in_name,
 )
-from bcclone.lab.exchange.left_out import Findings
+from bcclone.lab.exchange.left_out import ACCIDENTS, Findings
 from bcclone.recording.row import CAMERAS, RANGES, ROUNDING, RowError
 from bcclone.system.codec import number
 from bcclone.system.errors import UserError
@@ -45,7 +45,6 @@ _FITS: Mapping[str, Callable[[str], object]] = {  # number of a recording -> whe
     ).fullmatch,
 }
 _OF_SIMULATOR = {*CAMERAS, "throttle", "speed"}  # plain names in its log, whose speed is in mph
-_ACCIDENTS = 0.01  # share of the rows, which are left out
 _FULL = RANGES["steering"][1]
 
 
@@ -96,7 +95,7 @@ class Controls:
         """Raise UserError if more than one in a hundred values is beyond full steering, which a wrong unit shows."""
         steering = np.abs(np.asarray(values, float) * self.factor)
         beyond = int(np.sum(steering > _FULL + ROUNDING))
-        if beyond <= _ACCIDENTS * len(steering):
+        if beyond <= ACCIDENTS * len(steering):
             return
         most = float(np.nanmax(steering))
         remedy = f"--max-degrees {math.ceil(most * settings.max_degrees)} or more, --steering-ratio, or another --unit"
@@ -229,14 +228,27 @@ def read_controls(settings: ImportSettings, findings: Findings) -> ControlTable:
         low, high = (-math.inf, math.inf) if name == "speed_mph" else RANGES[name]  # a speed may have any unit
         words = f"{name.removesuffix('_mph')}: {column.name}"
         beyond = [value for value in numbers if value < low - ROUNDING or value > high + ROUNDING]
-        if len(beyond) > _ACCIDENTS * len(numbers) or 2 * sum(map(math.isnan, numbers)) > len(numbers):
+        if len(beyond) > ACCIDENTS * len(numbers) or 2 * sum(map(math.isnan, numbers)) > len(numbers):
             found = f"{beyond[0]:g}" if beyond else "no number in most rows"
             words += f" has {found}, expected {low:g} to {high:g}"
-            if column.name in asked:
-                raise UserError(f"{table.path}: {words}; name another column", exit_code=2)
+            if column.name in asked or table.as_in_log:
+                raise _wrong_column(table, words)
             words += "; it is left out"
             del values[name]
         elif name == "speed_mph":
             words += f", in {controls.speed_unit}"
         findings.notes.append(words)
     return ControlTable(table, controls, values)
+
+
+def _wrong_column(table: ForeignTable, words: str) -> UserError:
+    """Return the error for a column that was named, or that has its name from the order of a log of the simulator."""
+    if not table.as_in_log:
+        return UserError(f"{table.path}: {words}; name another column", exit_code=2)
+    numbers = enumerate(table.examples(table.cells), start=1)
+    listed = ", ".join(f"{at} {shown.partition(' ')[2]}" for at, shown in numbers if at > len(CAMERAS))
+    return UserError(
+        f"{table.path}: {words}; it has no header, and its columns are not in the order of a log of the simulator: "
+        f"{listed}; name those that you know: --steering-column N --throttle-column N",
+        exit_code=2,
+    )

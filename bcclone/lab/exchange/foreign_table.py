@@ -38,11 +38,15 @@ _OTHER_CAMERAS = re.compile(r"(?:^|_)(?:rear|back|behind|side|depth|lidar|semant
 
 @dataclass(frozen=True)
 class ForeignTable:
-    """A table. lines: the number of each row's line; cells: of each column, by its name, (rows,)."""
+    """A table. lines: the number of each row's line; cells: of each column, by its name, (rows,).
+
+    as_in_log: it has no header, and its columns are called as in a log of the simulator, whose images they name.
+    """
 
     path: Path
     lines: Sequence[int]
     cells: Mapping[str, Sequence[str]]
+    as_in_log: bool = False
 
     def place(self, index: int) -> str:
         """Return the words for a row in a message."""
@@ -103,9 +107,8 @@ def read_foreign(path: Path, findings: Findings | None = None) -> ForeignTable:
     complete = [(line, cells) for line, cells in filled[has_names:] if len(cells) == width]
     if not complete:
         raise UserError(f"{path}: it has no rows below its header; expected one for each frame")
-    images = zip(complete[0][1], CAMERAS, strict=False)
-    if [camera_of(PureWindowsPath(cell).name) if cell else camera for cell, camera in images] == [*CAMERAS]:
-        header = header if has_names else COLUMNS.split(",")
+    as_in_log = not has_names and _names_cameras(complete[0][1])
+    header = COLUMNS.split(",") if as_in_log else header
     names: list[str] = []
     for number, name in enumerate([*header, *[""] * width][:width], start=1):  # an empty or second one is its number
         names.append(name if name and name not in names else f"{name}#{number}" if has_names else str(number))
@@ -113,7 +116,14 @@ def read_foreign(path: Path, findings: Findings | None = None) -> ForeignTable:
         if findings and len(cells) != width:
             findings.leave_out(f"{path}: line {line}", f"not {width} cells, as in most lines")
     columns = zip(*(cells for _, cells in complete), strict=True)
-    return ForeignTable(path, [line for line, _ in complete], dict(zip(names, map(list, columns), strict=True)))
+    by_name = dict(zip(names, map(list, columns), strict=True))
+    return ForeignTable(path, [line for line, _ in complete], by_name, as_in_log)
+
+
+def _names_cameras(cells: Sequence[str]) -> bool:
+    """Return whether a line begins with images of the simulator's cameras, in its order; some may be empty."""
+    images = zip(cells, CAMERAS, strict=False)
+    return [camera_of(PureWindowsPath(cell).name) if cell else camera for cell, camera in images] == [*CAMERAS]
 
 
 def _divided(lines: Sequence[tuple[int, list[str]]]) -> list[tuple[int, list[str]]]:

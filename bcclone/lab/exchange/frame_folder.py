@@ -84,6 +84,8 @@ def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow
         place = table.place(row)
         with findings.usable(place):
             paths = {c: images.find(cell, c) for c, cell in cells.items() if cell or c == "center"}
+            # one picture is of one camera
+            paths = {c: path for c, path in paths.items() if c == "center" or path != paths["center"]}
             named.update(paths.values())
             values: dict[str, Any] = {"time_ms": times.milliseconds[row if stated else number]}
             values |= labelled.numbers(row) | {name: cells[row] for name, cells in further.items()}

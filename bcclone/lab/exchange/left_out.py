@@ -15,6 +15,7 @@ from bcclone.recording.log import EPISODE_GAP_MS
 from bcclone.system.errors import UserError, number_of
 
 _LEAST_SHARE = 0.1  # of the rows that must be left
+ACCIDENTS = 0.01  # share of the rows with a number out of its range; of more, the unit or the column is wrong
 _EXAMPLES = 3  # of each kind
 _SHOWN_COLUMNS = 20
 _STRAIGHT, _STANDING_THROTTLE, _STANDING_MPH = 0.01, 0.01, 0.5

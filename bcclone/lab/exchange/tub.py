@@ -31,9 +31,9 @@ from bcclone.lab.exchange.formats import (
     row_of,
     suffix_of,
 )
-from bcclone.lab.exchange.left_out import Findings
+from bcclone.lab.exchange.left_out import ACCIDENTS, Findings
 from bcclone.lab.exchange.table_times import counted, times_of
-from bcclone.recording.row import RowError
+from bcclone.recording.row import RANGES, ROUNDING, RowError
 from bcclone.recording.run_tables import HUMAN, MODEL
 from bcclone.system.codec import explained, number, one_line, parse_json, whole_number
 from bcclone.system.errors import UserError, first_line
@@ -47,14 +47,13 @@ _INPUTS = {  # name of a value -> input of a tub
 _TYPES = {"recording": "int", "take_over": "int", "track": "str"}  # of the others: float
 _MODE, _MODE_OF = "user/mode", {HUMAN: "user", MODEL: "local"}
 _BY_USER = "user/angle", "user/steering"  # one version of donkeycar 5 had the second name
-_BY_PILOT = "pilot/angle", "pilot/steering", *_BY_USER
-_STEERING_OF = {"local_angle": _BY_PILOT, "local": _BY_PILOT}  # mode -> inputs, of which the first is the steering
+_BY_PILOT = "pilot/angle", "pilot/steering"
 _THROTTLE_OF = {"local": ("pilot/throttle",)}
 _RECORD_FILE = re.compile(r"record_(\d{1,18})\.json")
 _TIMES_OF_FILES = ("milliseconds", "_timestamp_ms", "timestamp")
 _OTHER_MODE = re.compile(rb'"user/mode"\s*:\s*"(?!user")')
 _READ = {
-    "_index", "_session_id", _MODE, *_IMAGE_INPUT.values(), *_INPUTS.values(), *_BY_PILOT, "pilot/throttle",
+    "_index", "_session_id", _MODE, *_IMAGE_INPUT.values(), *_INPUTS.values(), *_BY_USER, *_BY_PILOT, "pilot/throttle",
     *_TIMES_OF_FILES,
 }  # fmt: skip
 _AT_REST = 1e-12  # a smaller steering is what rounding leaves of a joystick's 0, such as 2.8e-17
@@ -110,8 +109,8 @@ def _record(row: ExchangedRow, index: int, folder: Path) -> dict[str, Any]:
 class _Tub:
     """A tub. images: folder of the images in it; inputs: that each record should have; deleted: numbers of records.
 
-    records: the place of each, and its values, or why it has none; has_drivers: whether a row says who drove; time: the
-    input with the time, for messages.
+    records: the place of each, and its values, or why it has none; has_drivers: whether a row says who drove; is_ours:
+    written by bcclone, with the steering of models as the user's; time: the input with the time, for messages.
     """
 
     images: str
@@ -119,6 +118,7 @@ class _Tub:
     deleted: Collection[Any]
     records: Iterable[tuple[str, dict[str, Any] | RowError]]
     has_drivers: bool
+    is_ours: bool = False
     time: str = _INPUTS["time_ms"]
 
 
@@ -132,6 +132,7 @@ def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow
     tub = _tub_of_catalogs(folder) if has_manifest else _tub_of_files(settings, files, findings)
     inputs: set[str] = set()
     images: set[str] = set()
+    count = beyond = 0
     for place, record in tub.records:
         with findings.usable(place):
             if isinstance(record, RowError):
@@ -140,11 +141,19 @@ def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow
             names = {camera: one_line(key, record[key]) for camera, key in _IMAGE_INPUT.items() if key in record}
             images.update(names.values())
             values, called = _values_of(record, tub)
+            count += 1
+            steering = values.get("steering")
+            beyond += isinstance(steering, float) and abs(steering) > RANGES["steering"][1] + ROUNDING
             index = whole_number("_index", record.get("_index", -1))
             if settings.frame_rate:
                 values["time_ms"] = counted([index], settings).milliseconds[0]
             contents = {camera: read_image(folder, tub.images + name) for camera, name in names.items()}
             yield row_of(values, contents, place, index in tub.deleted, called | {"time_ms": tub.time})
+    if beyond > ACCIDENTS * count:
+        raise UserError(
+            f"{folder}: the steering of {beyond} of {count} records is beyond -1 to 1, as in degrees; a tub has the "
+            "fraction of full steering; make a table of image and steering, and import that with --unit deg"
+        )
     of_tub = {path.name for path in (folder / tub.images).glob("*") if path.name.lower().endswith(IMAGE_ENDINGS)}
     findings.images_without_record = len(of_tub - images)
     findings.columns_left_out = tuple(sorted(inputs - _READ))
@@ -166,8 +175,9 @@ def _tub_of_catalogs(folder: Path) -> _Tub:
         for catalog, content in catalogs.items()
         for index, line in enumerate(content.splitlines(), start=1)
     )
-    of_ours = isinstance(metadata, dict) and bool(metadata.get("bcclone/drivers"))
-    return _Tub(f"{_IMAGES}/", inputs, deleted, records, of_ours or any(map(_OTHER_MODE.search, catalogs.values())))
+    is_ours = isinstance(metadata, dict) and bool(metadata.get("bcclone/drivers"))
+    has_drivers = is_ours or any(map(_OTHER_MODE.search, catalogs.values()))
+    return _Tub(f"{_IMAGES}/", inputs, deleted, records, has_drivers, is_ours)
 
 
 def _record_files(folder: Path) -> list[tuple[int, Path]]:
@@ -207,7 +217,7 @@ def _tub_of_files(settings: ImportSettings, files: Sequence[tuple[int, Path]], f
     for (index, _), record, time_ms in zip(files, stated, times.milliseconds, strict=True):
         record |= {"_index": index, _INPUTS["time_ms"]: None if time_ms is None else time_ms + start_ms}
     places = ((str(path), record) for path, record in records.items())
-    return _Tub("", inputs, deleted, places, has_drivers, times.source)
+    return _Tub("", inputs, deleted, places, has_drivers, time=times.source)
 
 
 def _parsed(line: bytes) -> dict[str, Any] | RowError:
@@ -225,8 +235,9 @@ def _values_of(record: Mapping[str, Any], tub: _Tub) -> tuple[dict[str, Any], di
     """Return the values of a record by the names of FIELDS, and which inputs hold them; raises ValueError."""
     mode = one_line(_MODE, record.get(_MODE, "user"))
     called = dict(_INPUTS)
-    for name, keys in (("steering", _STEERING_OF.get(mode, _BY_USER)), ("throttle", _THROTTLE_OF.get(mode, ()))):
-        called[name] = next((key for key in keys if record.get(key) is not None), called[name])
+    steering_keys = _BY_USER if mode == "user" or tub.is_ours else _BY_PILOT
+    called["steering"] = next((key for key in steering_keys if record.get(key) is not None), steering_keys[0])
+    called["throttle"] = next((key for key in _THROTTLE_OF.get(mode, ()) if key in record), called["throttle"])
     values = {name: record.get(key) for name, key in called.items() if key in record or key in tub.inputs}
     steering = values.get("steering")
     if isinstance(steering, float) and abs(steering) < _AT_REST:

@@ -5,6 +5,7 @@ A Sequential model lists its layers. A Functional one names the inputs of each l
 `TimeDistributed`, as a nested model of the layer or model that it applies to each frame of a window.
 """
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,7 @@ from bcclone.model.keras_files.arguments import dtype_of
 from bcclone.system.errors import shown
 
 _LAYERS_AT_MOST = 200
+_OTHER_NAME = re.compile("throttle|speed|brake")  # outputs that are surely no steering
 _CHAINS = {"Sequential", "Pipeline"}
 _GRAPHS = {"Model", "Functional"}
 _EACH_FRAME = "TimeDistributed"
@@ -127,7 +129,8 @@ def _in_order(configs: list[Mapping[str, Any]], model: Mapping[str, Any]) -> tup
         raise UnsupportedModel("has no output, expected 1")
     outputs = [str(end[0]) for end in ends]
     steering = [name for name in outputs if STEERING_NAME.search(name.lower())]
-    chain = steering[:1] if len(steering) == 1 else outputs[:1]
+    others = [name for name in outputs if not _OTHER_NAME.search(name.lower())]
+    chain = steering[:1] if len(steering) == 1 else (others or outputs)[:1]
     while named[chain[0]]["class_name"] != "InputLayer":
         item = named[chain[0]]
         tensors, _ = _taken(item)

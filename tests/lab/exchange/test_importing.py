@@ -83,11 +83,17 @@ def test_what_a_pilot_steered_is_taken_and_no_person_becomes_the_model(tmp_path)
     (folder / "catalog_0.catalog").write_text("\n".join(map(json.dumps, records)))
     result = imported(folder, tmp_path / "out")
     rows = rows_of(tmp_path / "out")
-    assert rows["steering"].tolist() == [0.0, 0.1, -0.7, -0.7, 0.4]
-    assert rows["throttle"].tolist() == [-0.5, -0.5, -0.5, 0.2, 0.2]
+    assert rows["steering"].tolist() == [0.0, 0.1, -0.7, -0.7]  # what the pilot steered in the last one is missing
+    assert rows["throttle"].tolist() == [-0.5, -0.5, -0.5, 0.2]
     drivers = read_drivers(tmp_path / "out")
-    assert [drivers[name].driver for name in rows["center"]] == ["human"] * 2 + ["model"] * 3
+    assert [drivers[name].driver for name in rows["center"]] == ["human"] * 2 + ["model"] * 2
     assert result.seen.columns_left_out == ()
+
+
+def test_a_tub_in_degrees_is_refused(tmp_path):
+    folder = make_tub(tmp_path / "tub", rows=40, **{"user/angle": lambda index: 0.5 * index})
+    with pytest.raises(UserError, match="the steering of 37 of 40 records is beyond -1 to 1, as in degrees"):
+        imported(folder, tmp_path / "out")
 
 
 def test_the_steering_of_a_tub_may_have_the_name_that_one_version_of_donkeycar_gave_it(tmp_path):

@@ -2,6 +2,7 @@
 
 import math
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -222,6 +223,31 @@ def test_rows_of_three_cameras_become_one_row_of_an_instant(tmp_path, cameras, f
     for camera, index in (("left", 0), ("center", 1), ("right", 2)):
         pixels = decode_jpeg((result.output / "IMG" / rows[camera][7]).read_bytes())[80, 160].tolist()
         assert pixels == pytest.approx(color_of(7 * count + index), abs=6)
+
+
+def test_a_picture_of_one_camera_is_not_that_of_the_others(tmp_path):
+    form = "{camera}/{number:04}.jpg", "cam,file,steering", "{camera},{name},{steering}"
+    folder = make_cameras(tmp_path / "set", ["left", "front", "right"], *form)
+    for camera in ("left", "right"):
+        shutil.rmtree(folder / camera)
+    rows = rows_of(imported(folder))
+    assert (len(rows), set(rows["left"]), set(rows["right"])) == (12, {""}, {""})
+
+
+def test_columns_without_names_in_another_order_are_refused_with_their_numbers(tmp_path):
+    folder = make_cameras(tmp_path / "set", ["center", "left", "right"], "{camera}_2019_01_01_10_00_00_{number:03}.jpg")
+    names = [
+        [f"{camera}_2019_01_01_10_00_00_{number:03}.jpg" for camera in ("center", "left", "right")]
+        for number in range(12)
+    ]
+    for table in folder.glob("*.csv"):
+        table.unlink()
+    lines = [",".join([*row, "0.5", "0", "12.5", f"{number / 20}"]) for number, row in enumerate(names)]
+    (folder / "labels.csv").write_text("\n".join(lines))
+    with pytest.raises(
+        UserError, match=r"brake has 12.5, expected 0 to 1; it has no header.*: 4 \(0.5\), .*7 \(0.0, 0.05"
+    ):
+        foreign_sources.imported(folder, tmp_path / "out", unit="ratio")
 
 
 @pytest.mark.parametrize("cameras", ["left right", "0 1 2", "front_wide front_far"])
