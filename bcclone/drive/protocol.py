@@ -14,11 +14,9 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
 from typing import Any
-
-from engineio.packet import OPEN
-from engineio.packet import Packet as EnginePacket
-from socketio.packet import ACK, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT, Packet
 
 MESSAGE_BYTES = 1_000_000  # the most that a message may have; a camera frame has 20,000
 PING_SECONDS, PING_TIMEOUT_SECONDS = 25, 60  # an idle Engine.IO 3 client pings every 25 s, so the timeout is longer
@@ -27,6 +25,12 @@ _LONGEST_NUMBER = 40
 # the format "N4" in any culture: optional marks between thousands, then a decimal mark and decimals
 _GROUPING = r"[.,' \u00a0\u202f]"
 _NUMBER = re.compile(rf"(?P<whole>[-+]?(?:\d+|\d{{1,3}}(?:{_GROUPING}\d{{3}})+))(?:(?P<mark>[.,])(?P<decimals>\d*))?")
+
+
+@cache
+def packets_of(package: str) -> Any:
+    """Return the module `packet` of engineio or socketio, whose first import takes half a second: it loads clients."""
+    return import_module(f"{package}.packet")
 
 
 class RefusedPacket(ValueError):
@@ -108,7 +112,8 @@ class SocketIOConnection:
             "pingInterval": PING_SECONDS * 1000,
             "maxPayload": MESSAGE_BYTES,
         }
-        return (EnginePacket(OPEN, fields).encode(), *(self._join() if self._eio3 else ()))
+        engine = packets_of("engineio")
+        return (engine.Packet(engine.OPEN, fields).encode(), *(self._join() if self._eio3 else ()))
 
     def ping(self) -> str | None:
         """Return the ping that is due now, if any."""
@@ -134,26 +139,26 @@ class SocketIOConnection:
         return Reaction(close=text[0] == "1")
 
     def _message(self, text: str) -> Reaction:
+        kinds = packets_of("socketio")
         try:
-            packet = Packet(encoded_packet=text[1:])
+            packet = kinds.Packet(encoded_packet=text[1:])
         except (ValueError, RecursionError):
             return Reaction()
-        if packet.packet_type == CONNECT:
+        if packet.packet_type == kinds.CONNECT:
             if packet.namespace in (None, "/"):
                 return Reaction(self._join())
-            refusal = Packet(CONNECT_ERROR, "Unable to connect", packet.namespace)
-            return Reaction((_message_text(refusal),))
-        if packet.packet_type == DISCONNECT and packet.namespace is None:
+            return Reaction((_message_text("CONNECT_ERROR", "Unable to connect", packet.namespace),))
+        if packet.packet_type == kinds.DISCONNECT and packet.namespace is None:
             self._left = True
             return Reaction(left=True)
-        if packet.packet_type not in (DISCONNECT, ACK):  # from another namespace, and of no event; both are ignored
+        if packet.packet_type not in (kinds.DISCONNECT, kinds.ACK):  # these, of another namespace or event, are ignored
             raise RefusedPacket("binary events are not supported; send the image as base64 text")
         return Reaction()
 
     def _join(self) -> tuple[str, ...]:
         self._joined, self._left = True, False
         session = None if self._eio3 else {"sid": secrets.token_urlsafe(15)}
-        return (_message_text(Packet(CONNECT, session)),)
+        return (_message_text("CONNECT", session),)
 
 
 def read_telemetry(packet: str) -> TelemetryEvent | None:
@@ -161,10 +166,10 @@ def read_telemetry(packet: str) -> TelemetryEvent | None:
     event = _TELEMETRY_EVENT.match(packet)
     if event is None:
         return None
-    ack = _message_text(Packet(ACK, [], id=int(event["id"]))) if event["id"] else ""
+    ack = _message_text("ACK", [], number=int(event["id"])) if event["id"] else ""
     try:
         try:
-            _, *arguments = Packet(encoded_packet=packet).data
+            _, *arguments = packets_of("socketio").Packet(encoded_packet=packet).data
         except (ValueError, RecursionError) as error:
             raise ProtocolError(f"unreadable JSON: {error}; expected a name and an object") from None
         return TelemetryEvent(parse_telemetry(arguments[0] if arguments else None), ack)
@@ -210,12 +215,13 @@ def format_steer(control: Control, decimal_comma: bool) -> dict[str, str]:
 
 def event_text(name: str, fields: dict[str, str]) -> str:
     """Return the packet of an event with one object."""
-    return _message_text(Packet(EVENT, [name, fields]))
+    return _message_text("EVENT", [name, fields])
 
 
-def _message_text(packet: Packet) -> str:
-    """Return a packet of Socket.IO as the text of a message of Engine.IO."""
-    return f"4{packet.encode()}"
+def _message_text(kind: str, data: Any, namespace: str | None = None, number: int | None = None) -> str:
+    """Return a packet of Socket.IO as the text of a message of Engine.IO. number: of the event that it acknowledges."""
+    packets = packets_of("socketio")
+    return f"4{packets.Packet(getattr(packets, kind), data, namespace, number).encode()}"
 
 
 def _parse_number(payload: dict[str, Any], name: str) -> tuple[float, bool]:

@@ -22,6 +22,7 @@ from bcclone.drive.arbiter import ConnectionArbiter
 from bcclone.drive.drive_settings import DriveResult, DriveSettings, is_this_machine
 from bcclone.drive.driver import Driver, Watch
 from bcclone.drive.page.page_state import make_saliency_thread
+from bcclone.drive.protocol import packets_of
 from bcclone.drive.run_folder import check_run_folder, run_recorder
 from bcclone.drive.stats import DriveStats
 from bcclone.drive.wheel import PageHands
@@ -64,6 +65,7 @@ def _load(settings: DriveSettings, server: WebServer, watched: bool) -> Policy:
 
         # one thread is a fifth faster than two for single frames, and leaves a core to the simulator
         device = load_tensorflow(threads=1)
+    packets_of("socketio")
     policy = load_policy(settings.model, settings.preprocess)
     server.notify(f"{settings.model}: frames are prepared as {policy.preprocessing.describe()}")
     if policy.framing:
