@@ -37,7 +37,7 @@ from bcclone.lab.exchange.formats import (
     row_of,
 )
 from bcclone.lab.exchange.left_out import Findings
-from bcclone.lab.exchange.table_times import Times, counted, find_times
+from bcclone.lab.exchange.table_times import Times, check_rate, counted, find_times, is_too_fast
 from bcclone.recording.files import walk_once
 from bcclone.recording.row import NUMBERS, RowError
 from bcclone.system.arrays import FloatArray
@@ -48,7 +48,6 @@ _NUMBER = re.compile(r"(\d{1,19})\D*$")  # the last number in a name
 _OPTION = "--image-column"
 _FEW_VALUES = 12
 _TURNS = 0.2  # share of the rows, in order of time, of another camera than the row before
-_FASTEST_MS = 1000 / 240  # from one frame of a camera to the next
 _FURTHER = {*FIELDS} - {*NUMBERS}  # columns of our export
 _CAMERA_COLUMN = re.compile(r"(^|_)(cameras?|cams?|frame_id|topic)(_|$)")  # a plain name of a column
 
@@ -69,12 +68,8 @@ def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow
     stated, at = _instants(table, columns["center"], settings)
     of_camera, frames = ("", {}) if is_chosen else _of_cameras(table, columns["center"], rows, at, stated)
     frames = frames or {row: {camera: table.cells[name][row] for camera, name in columns.items()} for row in rows}
-    if stated and not further and _is_too_fast(at[list(frames)]):
-        raise UserError(
-            f"{table.path}: {stated.words}: most frames are less than {_FASTEST_MS:.0f} ms apart, as of no camera; "
-            "name another column with --time-column, or count the rows with --frame-rate 20",
-            exit_code=2,
-        )
+    if stated and not further:
+        check_rate(at[list(frames)], f"{table.path}: {stated.words}", "name another column with --time-column, or ")
     times = stated or counted(range(len(frames)), settings)
     findings.notes += [f"times: {times.words}", f"images: by {', '.join(columns.values())}"]
     findings.notes += [f"cameras: by {of_camera}"] * bool(of_camera)
@@ -216,7 +211,7 @@ def _of_cameras(
             continue
         turns = sum(cells[row] != cells[before] for before, row in itertools.pairwise(ordered))
         is_called_so = all(map(camera_in, values)) or (name in others and _CAMERA_COLUMN.search(plain(name)))
-        must_be = stated and _is_too_fast(at[rows]) and not table.is_numeric(name)
+        must_be = stated and is_too_fast(at[rows]) and not table.is_numeric(name)
         if turns < _TURNS * (len(rows) - 1) or not (is_called_so or must_be):
             continue
         by_camera = by_camera_in({value: value for value in values})
@@ -238,11 +233,6 @@ def _of_cameras(
 
 def _without_numbers(path: str) -> str:
     return re.sub(r"\d+", "#", path)
-
-
-def _is_too_fast(milliseconds: FloatArray) -> bool:
-    steps = np.diff(np.sort(milliseconds[np.isfinite(milliseconds)]))
-    return len(steps) > 0 and float(np.median(steps)) < _FASTEST_MS
 
 
 def _same_instant(

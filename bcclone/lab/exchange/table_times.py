@@ -1,5 +1,6 @@
 """Find the times of a table: numbers, dates, times of day or the names of images -> milliseconds."""
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -9,6 +10,7 @@ import numpy as np
 
 from bcclone.lab.exchange.exchange_settings import ImportSettings
 from bcclone.lab.exchange.foreign_table import ForeignTable, number_of_cell, plain, unit_in_name
+from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
 
 _USUAL_RATE = 20.0  # frames a second where nothing says when they were taken
@@ -28,6 +30,7 @@ _MAY_BE = re.compile(r"(^|_)(time|timestamp|date|stamp|clock)(_|$)")
 _OF_TWO = (("date", "time", " "), ("sec", "nanosec", "."), ("secs", "nsecs", "."))  # endings of two columns of one time
 _YEAR_2000_MS, _YEAR_2100_MS = 946_684_800_000, 4_102_444_800_000
 _STEP_MS, _DATE_STEP_MS, _DAY_MS = 2000, 60_000, 86_400_000
+_FASTEST_RATE = 125.0  # frames a second; the sensor of most small cars, Sony's IMX219, gives 120 on a Jetson, at most
 _TOO_LARGE = 1 << 62  # for a time in any unit
 _AFTER_SECONDS = (
     r"(?:(?P<mark>[.,:_]?|-(?!\d\d:?\d\d(?!\d)))(?P<fraction>\d{1,9}))?(?!\d)\s*(?:(?P<half>[AP])M\b)?"  # of the day
@@ -95,6 +98,29 @@ def find_times(table: ForeignTable, settings: ImportSettings, names: Sequence[st
         f"{table.path}: column {column[:60]!r} {problem}, such as {next(filter(None, cells), '')[:60]!r}; "
         "expected numbers in s, ms, us or ns, or dates such as 2018-07-01 17:09:44.912, which differ; name a column "
         "with --time-column, or count the rows with --frame-rate 20",
+        exit_code=2,
+    )
+
+
+def is_too_fast(milliseconds: FloatArray) -> bool:
+    """Return whether most frames follow each other faster than those of a camera; NaN is no time."""
+    steps = np.diff(np.sort(milliseconds[np.isfinite(milliseconds)]))
+    return len(steps) > 0 and float(np.median(steps)) < 1000 / _FASTEST_RATE
+
+
+def check_rate(milliseconds: FloatArray, where: str, remedy: str = "") -> None:
+    """Raise UserError for frames that follow each other faster than those of a camera. where: for the message."""
+    if not is_too_fast(milliseconds):
+        return
+    instants, frames = np.unique(milliseconds[np.isfinite(milliseconds)], return_counts=True)
+    step = np.quantile(np.diff(instants, append=math.inf), 0.5, method="lower")
+    rate = 1000 * float(np.median(frames) / step)
+    known = f"--frame-rate {rate:.3g}, about their rate" if 0 < rate < _FASTEST_RATE else (
+        f"--frame-rate and the rate at which they were recorded, such as {_USUAL_RATE:g}"
+    )  # fmt: skip
+    raise UserError(
+        f"{where}: most frames are less than {1000 / _FASTEST_RATE:g} ms apart, as of no camera; {remedy}count them "
+        f"with {known}",
         exit_code=2,
     )
 

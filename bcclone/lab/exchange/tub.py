@@ -19,6 +19,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from bcclone.lab.exchange.exchange_settings import ImportSettings
 from bcclone.lab.exchange.formats import (
     IMAGE_ENDINGS,
@@ -32,7 +34,7 @@ from bcclone.lab.exchange.formats import (
     suffix_of,
 )
 from bcclone.lab.exchange.left_out import ACCIDENTS, Findings
-from bcclone.lab.exchange.table_times import counted, times_of
+from bcclone.lab.exchange.table_times import check_rate, counted, times_of
 from bcclone.recording.row import RANGES, ROUNDING, RowError
 from bcclone.recording.run_tables import HUMAN, MODEL
 from bcclone.system.codec import explained, number, one_line, parse_json, whole_number
@@ -132,7 +134,8 @@ def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow
     tub = _tub_of_catalogs(folder) if has_manifest else _tub_of_files(settings, files, findings)
     inputs: set[str] = set()
     images: set[str] = set()
-    count = beyond = 0
+    count = beyond = timeless = 0
+    times: list[int] = []
     for place, record in tub.records:
         with findings.usable(place):
             if isinstance(record, RowError):
@@ -147,8 +150,19 @@ def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow
             index = whole_number("_index", record.get("_index", -1))
             if settings.frame_rate:
                 values["time_ms"] = counted([index], settings).milliseconds[0]
+            is_timed = settings.frame_rate is None and _INPUTS["recording"] not in record  # ours may begin with 0
+            if is_timed and has_manifest and not values.get("time_ms"):
+                values["time_ms"] = None
+                timeless += 1
             contents = {camera: read_image(folder, tub.images + name) for camera, name in names.items()}
-            yield row_of(values, contents, place, index in tub.deleted, called | {"time_ms": tub.time})
+            row = row_of(values, contents, place, index in tub.deleted, called | {"time_ms": tub.time})
+            times += [row.time_ms] * is_timed
+            yield row
+    if 2 * timeless > count:
+        raise UserError(
+            f"{folder}: {timeless} of {count} records have no {tub.time!r}; count them with --frame-rate 20"
+        )
+    check_rate(np.array(times, float), f"{folder}: {tub.time}")
     if beyond > ACCIDENTS * count:
         raise UserError(
             f"{folder}: the steering of {beyond} of {count} records is beyond -1 to 1, as in degrees; a tub has the "

@@ -90,6 +90,28 @@ def test_what_a_pilot_steered_is_taken_and_no_person_becomes_the_model(tmp_path)
     assert result.seen.columns_left_out == ()
 
 
+@pytest.mark.parametrize(
+    ("times", "words"),
+    [
+        (lambda index: 1_767_225_600_000 + 3 * index, "_timestamp_ms: most frames are less than 8 ms apart"),
+        (lambda index: 1_767_225_600 + index // 10, "less than 8 ms apart"),
+        (0, "12 of 12 records have no '_timestamp_ms'; count them with --frame-rate 20"),
+    ],
+)
+def test_a_tub_with_the_times_of_its_conversion_or_none_is_refused_and_can_be_counted(times, words, tmp_path):
+    folder = make_tub(tmp_path / "tub", rows=12, **{"user/angle": 0.1, "_timestamp_ms": times})
+    with pytest.raises(UserError, match=words):
+        imported(folder, tmp_path / "out")
+    imported(folder, tmp_path / "out", frame_rate=10)
+    assert rows_of(tmp_path / "out")["time_ms"].tolist() == [100 * index for index in range(12)]
+
+
+def test_a_time_of_0_among_others_is_missing(tmp_path):
+    times = {"_timestamp_ms": lambda index: 0 if index == 2 else 1_767_225_600_000 + 50 * index}
+    result = imported(make_tub(tmp_path / "tub", rows=6, **times), tmp_path / "out")
+    assert (result.rows, result.seen.broken_lines) == (5, 1)
+
+
 def test_a_tub_in_degrees_is_refused(tmp_path):
     folder = make_tub(tmp_path / "tub", rows=40, **{"user/angle": lambda index: 0.5 * index})
     with pytest.raises(UserError, match="the steering of 37 of 40 records is beyond -1 to 1, as in degrees"):
@@ -144,7 +166,7 @@ def test_a_tub_of_a_file_for_each_record_is_read_in_the_order_of_its_numbers(tmp
     [
         ({"milliseconds": None}, {}, 50),
         ({"milliseconds": None}, {"frame_rate": 10}, 100),
-        ({"milliseconds": None, "timestamp": lambda n: f"2019-01-01 10:00:00.{100 * n:06d}"}, {}, 0.1),
+        ({"milliseconds": None, "timestamp": lambda n: f"2019-01-01 10:00:00.{1000 * n:06d}"}, {}, 1),
         ({"milliseconds": lambda n: 30 * n}, {"frame_rate": 10}, 100),
     ],
 )

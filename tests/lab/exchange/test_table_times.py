@@ -120,8 +120,8 @@ def test_times_are_found_in_the_names_of_images(tmp_path, name):
     [
         (["one", "two", "three"], "column 'time' holds no times that can be read, such as 'one'; .*--frame-rate 20"),
         (["2018-07-01"] * 3, "column 'time' holds no times that can be read, such as '2018-07-01'"),
-        (["17:09:44", "17:09:44", "17:09:44", "17:09:45"], "frames are less than 4 ms apart, as of no camera"),
-        (["0.001", "0.002", "0.003"], "time, in s: most frames are less than 4 ms apart"),
+        (["17:09:44", "17:09:44", "17:09:44", "17:09:45"], "less than 8 ms apart, as of no camera; .*--frame-rate 2, "),
+        (["0.001", "0.002", "0.003"], "time, in s: most frames are less than 8 ms apart"),
     ],
 )
 def test_times_that_no_camera_has_are_asked_for_or_counted(tmp_path, cells, words):
