@@ -33,6 +33,7 @@ _ANGLES = {"angle", "user_angle", "wheel_angle", "angle_deg", "angle_rad"}
 _PARTS = re.compile(r"\s*[;|]\s*|(?:(?<=\.jpg)|(?<=\.jpeg)|(?<=\.png))[\s,]+", re.IGNORECASE)
 
 _CAMERAS = re.compile(r"(?:^|_)(left|right|cent(?:er|re|ral)|mid(?:dle)?(?![a-z])|front|forward)")
+_LETTER = re.compile(r"(?:^|_)([clr])(?![a-z0-9])")
 _OTHER_CAMERAS = re.compile(r"(?:^|_)(?:rear|back|behind|side|depth|lidar|semantic|seg|mask)")
 
 
@@ -251,6 +252,9 @@ def camera_in(text: str) -> str:
 
 def by_camera_in(texts: Mapping[str, str]) -> dict[str, str]:
     """Return camera -> name, for each camera that exactly one text is of. texts: of each name."""
+    letters = {name: found[1] if (found := _LETTER.search(plain(text))) else "" for name, text in texts.items()}
+    if sorted(letters.values()) == ["c", "l", "r"]:
+        return {camera: name for camera in CAMERAS for name, letter in letters.items() if camera[0] == letter}
     cameras = {name: camera_in(text) for name, text in texts.items()}
     named = Counter(cameras.values())
     return {camera: name for name, camera in cameras.items() if camera in CAMERAS and named[camera] == 1}

@@ -39,7 +39,7 @@ from bcclone.lab.exchange.formats import (
 from bcclone.lab.exchange.left_out import Findings
 from bcclone.lab.exchange.table_times import Times, check_rate, counted, find_times, is_too_fast
 from bcclone.recording.files import walk_once
-from bcclone.recording.row import NUMBERS, RowError
+from bcclone.recording.row import CAMERAS, NUMBERS, RowError
 from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
 
@@ -49,6 +49,11 @@ _OPTION = "--image-column"
 _FEW_VALUES = 12
 _TURNS = 0.2  # share of the rows, in order of time, of another camera than the row before
 _FURTHER = {*FIELDS} - {*NUMBERS}  # columns of our export
+_DIGITS, _OF_FRAMES = (
+    re.compile(r"\d+"),
+    re.compile(r"(?<!\d)(?<!cam)(?<!cam_)(?<!camera)(?<!camera_)\d+", re.IGNORECASE),
+)
+_OF_CAMERA = re.compile(r"cam(era)?_?\d", re.IGNORECASE)
 _CAMERA_COLUMN = re.compile(r"(^|_)(cameras?|cams?|frame_id|topic)(_|$)")  # a plain name of a column
 
 
@@ -164,7 +169,8 @@ def _image_columns(
         return {"center": table.named(asked, "the images", _OPTION)}, rows
     if asked is not None:
         cells = table.cells[table.named(name, "the cameras", _OPTION)]
-        rows = [row for row, cell in enumerate(cells) if value in (cell, _without_numbers(cell))]
+        form = re.compile(re.escape(value).replace(r"\#", r"\d+"))
+        rows = [row for row, cell in enumerate(cells) if cell == value or form.fullmatch(cell)]
         if not rows:
             values = list(dict.fromkeys(cells))
             raise no_column(table.path, "the cameras", f"{_OPTION} {name}=VALUE", values, f"{value[:60]!r} has no row")
@@ -201,20 +207,25 @@ def _of_cameras(
     The images are by the row of the centre camera, and by camera. Raises UserError where no camera looks forward, or
     several do.
     """
-    ordered = [rows[index] for index in np.argsort(at[rows], kind="stable")]
+    in_time = [rows[index] for index in np.argsort(at[rows], kind="stable")]
     others = {
         name: cells for name, cells in table.cells.items() if name not in (images, *(stated.columns if stated else ()))
     }
-    for name, cells in (others | {images: list(map(_without_numbers, table.cells[images]))}).items():
+    names = [(images, [number.sub("#", cell) for cell in table.cells[images]]) for number in (_DIGITS, _OF_FRAMES)]
+    for name, cells in (*others.items(), *names):
         values = list(dict.fromkeys(cells[row] for row in rows))
-        if not 1 < len(values) <= _FEW_VALUES:
+        if not 1 < len(values) <= min(_FEW_VALUES, len(rows) // 2):
             continue
+        ordered = in_time if len({*at[rows]}) > len(values) else rows  # the last number may be the camera's
         turns = sum(cells[row] != cells[before] for before, row in itertools.pairwise(ordered))
-        is_called_so = all(map(camera_in, values)) or (name in others and _CAMERA_COLUMN.search(plain(name)))
+        by_camera, called = by_camera_in({value: value for value in values}), list(map(camera_in, values))
+        is_called_so = all(called) or len(by_camera) == len(CAMERAS) or (
+            _CAMERA_COLUMN.search(plain(name)) if name in others
+            else "other" in called or all(map(_OF_CAMERA.search, values))
+        )  # fmt: skip
         must_be = stated and is_too_fast(at[rows]) and not table.is_numeric(name)
         if turns < _TURNS * (len(rows) - 1) or not (is_called_so or must_be):
             continue
-        by_camera = by_camera_in({value: value for value in values})
         if "center" not in by_camera:
             raise UserError(
                 f"{table.path}: its rows take turns in column {name[:60]!r}, as those of several cameras: "
@@ -229,10 +240,6 @@ def _of_cameras(
                 frames[row][camera] = table.cells[images][other]
         return name, frames
     return "", {}
-
-
-def _without_numbers(path: str) -> str:
-    return re.sub(r"\d+", "#", path)
 
 
 def _same_instant(

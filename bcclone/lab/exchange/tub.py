@@ -134,7 +134,7 @@ def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow
     tub = _tub_of_catalogs(folder) if has_manifest else _tub_of_files(settings, files, findings)
     inputs: set[str] = set()
     images: set[str] = set()
-    count = beyond = timeless = 0
+    count = beyond = 0
     times: list[int] = []
     for place, record in tub.records:
         with findings.usable(place):
@@ -148,20 +148,10 @@ def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow
             steering = values.get("steering")
             beyond += isinstance(steering, float) and abs(steering) > RANGES["steering"][1] + ROUNDING
             index = whole_number("_index", record.get("_index", -1))
-            if settings.frame_rate:
-                values["time_ms"] = counted([index], settings).milliseconds[0]
-            is_timed = settings.frame_rate is None and _INPUTS["recording"] not in record  # ours may begin with 0
-            if is_timed and has_manifest and not values.get("time_ms"):
-                values["time_ms"] = None
-                timeless += 1
+            values["time_ms"] = _time_of(record, values, index, tub, settings)
             contents = {camera: read_image(folder, tub.images + name) for camera, name in names.items()}
-            row = row_of(values, contents, place, index in tub.deleted, called | {"time_ms": tub.time})
-            times += [row.time_ms] * is_timed
-            yield row
-    if 2 * timeless > count:
-        raise UserError(
-            f"{folder}: {timeless} of {count} records have no {tub.time!r}; count them with --frame-rate 20"
-        )
+            yield (row := row_of(values, contents, place, index in tub.deleted, called | {"time_ms": tub.time}))
+            times += [row.time_ms] * (_INPUTS["recording"] not in record)  # not of ours, which may hold several
     check_rate(np.array(times, float), f"{folder}: {tub.time}")
     if beyond > ACCIDENTS * count:
         raise UserError(
@@ -243,6 +233,17 @@ def _parsed(line: bytes) -> dict[str, Any] | RowError:
         return RowError(f"not a record: {reason}")
     expected = "expected names and values in braces"
     return record if isinstance(record, dict) else RowError(f"it is {str(record)[:40]!r}, {expected}")
+
+
+def _time_of(
+    record: Mapping[str, Any], values: Mapping[str, Any], index: int, tub: _Tub, settings: ImportSettings
+) -> Any:
+    """Return the time of a record, counted or as it says, None where row_of() refuses it; raises RowError."""
+    if settings.frame_rate:
+        return counted([index], settings).milliseconds[0]
+    if tub.images and not values.get("time_ms") and _INPUTS["recording"] not in record:
+        raise RowError(f"no {tub.time!r}; if no record has one, count them with --frame-rate 20")
+    return values.get("time_ms")
 
 
 def _values_of(record: Mapping[str, Any], tub: _Tub) -> tuple[dict[str, Any], dict[str, str]]:

@@ -95,7 +95,7 @@ def test_what_a_pilot_steered_is_taken_and_no_person_becomes_the_model(tmp_path)
     [
         (lambda index: 1_767_225_600_000 + 3 * index, "_timestamp_ms: most frames are less than 8 ms apart"),
         (lambda index: 1_767_225_600 + index // 10, "less than 8 ms apart"),
-        (0, "12 of 12 records have no '_timestamp_ms'; count them with --frame-rate 20"),
+        (0, "no '_timestamp_ms'; .*--frame-rate 20"),
     ],
 )
 def test_a_tub_with_the_times_of_its_conversion_or_none_is_refused_and_can_be_counted(times, words, tmp_path):

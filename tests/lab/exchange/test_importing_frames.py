@@ -213,6 +213,9 @@ def make_cameras(
         ("rgb_left rgb_front rgb_right", ("{camera}_{number}.png", "file,steering", "{image},{steering}")),
         ("leftcam frontcam rightcam", ("{camera}/{number:04}.jpg", "cam,file,steering", "{camera},{name},{steering}")),
         ("left center right", ("{camera}_x{index}.{number}.jpg", "n,file,steering", "{number},{image},{steering}")),
+        ("L C R", ("{number:04}{camera}.jpg", "file,steering", "{image},{steering}")),
+        ("l c r", ("{camera}_{number}.jpg", "file,steering", "{image},{steering}")),
+        ("left center right", ("{number:03}_{index}.jpg", "file,camera_id,steering", "{image},{camera},{steering}")),
     ],
 )
 def test_rows_of_three_cameras_become_one_row_of_an_instant(tmp_path, cameras, form):
@@ -262,6 +265,18 @@ def test_of_cameras_without_a_centre_one_is_asked_for_and_can_be_chosen(tmp_path
     assert color_shown(result.output, 1) == pytest.approx(color_of(len(cameras) + 1), abs=6)
     with pytest.raises(UserError, match=f"'up' has no row; name it with --image-column frame_id=VALUE; .*: {first}"):
         foreign_sources.imported(folder, tmp_path / "up", image_column="frame_id=up")
+
+
+@pytest.mark.parametrize("cameras", ["cam0 cam1 cam2", "rgb depth seg"])
+@pytest.mark.parametrize("form", ["{camera}/{number:04}.jpg", "{number:04}_{camera}.jpg"])
+def test_of_cameras_that_only_the_images_name_one_is_asked_for_and_can_be_chosen(tmp_path, cameras, form):
+    cameras = cameras.split()
+    folder = make_cameras(tmp_path / "set", cameras, form, "file,steering", "{image},{steering}")
+    chosen = re.sub(r"{number:04}", "#", form).format(camera=cameras[0])
+    with pytest.raises(UserError, match=f"column 'file', as those of several cameras: .*'file={chosen}'"):
+        imported(folder)
+    result = imported(folder, image_column=f"file={chosen}")
+    assert (result.rows, color_shown(result.output, 1)) == (12, pytest.approx(color_of(len(cameras)), abs=6))
 
 
 def test_rows_at_the_rate_of_several_cameras_are_asked_for(tmp_path):
