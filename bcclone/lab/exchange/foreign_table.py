@@ -95,7 +95,7 @@ def read_foreign(path: Path, findings: Findings | None = None) -> ForeignTable:
         lines = (re.sub(r", +", ";", text) if _DECIMAL_COMMAS.match(text[:10_000]) else text).split("\n")
         rows = csv.reader(lines, delimiter=_separator_of(lines[:20]), skipinitialspace=True)
         stripped = ((rows.line_num, [cell.strip() for cell in cells]) for cells in rows)
-        filled = [(line, cells) for line, cells in stripped if any(cells)]
+        filled = _without_blank(list(stripped))
     if max((len(cells) for _, cells in filled), default=0) > _COLUMNS:
         raise UserError(f"{path}: a line of more than {_COLUMNS} cells, expected at most that many columns")
     filled = _divided(filled)
@@ -119,6 +119,14 @@ def read_foreign(path: Path, findings: Findings | None = None) -> ForeignTable:
     columns = zip(*(cells for _, cells in complete), strict=True)
     by_name = dict(zip(names, map(list, columns), strict=True))
     return ForeignTable(path, [line for line, _ in complete], by_name, as_in_log)
+
+
+def _without_blank(lines: Sequence[tuple[int, list[str]]]) -> list[tuple[int, list[str]]]:
+    """Return the lines of a table without blank ones; in a single column these are rows, unless every second is one."""
+    filled = [index for index, (_, cells) in enumerate(lines) if any(cells)]
+    is_single = all(len(cells) < 2 for _, cells in lines) and any(index % 2 for index in filled)  # noqa: PLR2004
+    within = lines[filled[0] : filled[-1] + 1] if filled else ()
+    return [(line, cells or [""]) for line, cells in within if cells or is_single]
 
 
 def _names_cameras(cells: Sequence[str]) -> bool:

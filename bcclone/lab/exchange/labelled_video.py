@@ -1,13 +1,15 @@
 """The format video: a video, and a table with a row for each frame, or with times. Needs PyAV.
 
-Without times, row 1 belongs to frame 1. With times, the values of a frame are interpolated between the rows around it;
-where these are far apart, it has none. Times since 1970 begin with the first frame; others count from it.
+Without times, row 1 belongs to frame 1, or a column numbers the frames. With times, the values of a frame are
+interpolated between the rows around it; where these are far apart, it has none. Times since 1970 begin with the first
+frame; others count from it.
 
 A video is decoded once, forwards. Its container is chosen by the file's ending and read through an open file, so that a
 playlist under another name cannot make FFmpeg open further files.
 """
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from operator import itemgetter
@@ -20,7 +22,7 @@ import simplejpeg
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, MOST_PIXELS, BadImage, Image
 from bcclone.lab.exchange.control_columns import ControlTable, read_controls
 from bcclone.lab.exchange.exchange_settings import OF_TABLES, ImportSettings
-from bcclone.lab.exchange.foreign_table import TABLE_ENDINGS
+from bcclone.lab.exchange.foreign_table import TABLE_ENDINGS, ForeignTable, number_of_cell, plain
 from bcclone.lab.exchange.formats import MISSING, UNREADABLE, ExchangedRow, Format, files_inside, row_of
 from bcclone.lab.exchange.left_out import Findings
 from bcclone.lab.exchange.table_times import Times, find_times
@@ -33,6 +35,7 @@ _CONTAINERS = {
 }  # fmt: skip
 _ENDINGS = tuple(_CONTAINERS)
 _CODECS = {"h264", "hevc", "av1", "libdav1d", "mpeg4", "mjpeg", "vp8", "vp9", "libvpx", "libvpx-vp9"}
+_FRAME = re.compile(r"(video_)?frame(_(index|idx|id|number|num|no|nr))?")  # a plain name of a column
 _LATEST_SECONDS = 0.12  # how far from the nearest row a frame may be, where no two rows enclose it
 _GAP_SECONDS = 1.5  # longest gap to interpolate; tables may have one row a second
 
@@ -174,8 +177,12 @@ def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow
             findings.notes.append(f"times: {times.words}; the first frame is at {start}")
             yield from _rows_by_time(path, video, labelled, times, findings)
         else:
-            findings.notes.append("times: of the video; a row of the table for each frame")
-            yield from _rows_by_number(video, labelled, findings)
+            column, numbers = _frame_numbers(labelled.table)
+            findings.columns_left_out = labelled.others(column)
+            findings.notes.append(
+                f"times: of the video; a row of the table for each frame{column and f', by {column}'}"
+            )
+            yield from _rows_by_number(video, labelled, numbers, findings)
         findings.frames_are_rows = True
         for number in range(video.broken):
             findings.leave_out(f"{path}: packet {number + 1} of {video.broken}", "it cannot be decoded", UNREADABLE)
@@ -187,21 +194,43 @@ def _videos(source: Path) -> list[Path]:
     return files_inside(folder, _ENDINGS) if folder.is_dir() else [source]
 
 
-def _rows_by_number(video: Video, labelled: ControlTable, findings: Findings) -> Iterator[ExchangedRow]:
-    """Yield row N of the table with frame N; a packet that cannot be decoded is a frame, too."""
-    table = labelled.table
-    index, rows = 0, len(table.lines)
+def _frame_numbers(table: ForeignTable) -> tuple[str, Sequence[float]]:
+    """Return the column that numbers the frames, "" for none, and the frame of each row, from 0.
+
+    Raises UserError for a column that may skip frames and does not begin with the first one.
+    """
+    rows = range(len(table.lines))
+    column = next((name for name in table.cells if _FRAME.fullmatch(plain(name)) and table.is_numeric(name)), "")
+    numbers = [number_of_cell(cell) for cell in table.cells[column]] if column else rows
+    if list(numbers) == [number + 1 for number in rows]:
+        return column, rows
+    if 0 in numbers and len(set(numbers)) == len(numbers):
+        return column, numbers
+    raise UserError(
+        f"{table.path}: column {column[:60]!r} numbers the frames from {min(numbers):g}, expected each number once, "
+        "from 0, or all from 1; correct it, or rename it if row 1 is of the video's first frame, and so on",
+        exit_code=2,
+    )
+
+
+def _rows_by_number(
+    video: Video, labelled: ControlTable, numbers: Sequence[float], findings: Findings
+) -> Iterator[ExchangedRow]:
+    """Yield the row of each frame's number; a packet that cannot be decoded is a frame, too."""
+    table, index = labelled.table, 0
+    rows = {number: row for row, number in enumerate(numbers)}
     for number, frame in enumerate(video.frames()):
         index = number + video.broken
-        if index >= rows:
+        if index not in rows:
             findings.images_without_record += 1
             continue
-        place = table.place(index)
+        place = table.place(rows[index])
         with findings.usable(place):
-            values = labelled.numbers(index) | {"time_ms": round(1000 * frame.seconds)}
+            values = labelled.numbers(rows[index]) | {"time_ms": round(1000 * frame.seconds)}
             yield row_of(values, {"center": frame}, place)
-    for after in range(index + 1, rows):
-        findings.leave_out(table.place(after), "the video has ended before it", MISSING)
+    for number, row in rows.items():
+        if not number <= index:
+            findings.leave_out(table.place(row), "the video has ended before it", MISSING)
 
 
 def _rows_by_time(

@@ -52,6 +52,31 @@ def test_frames_without_row_and_rows_without_frame_are_counted(tmp_path, rows, w
     assert (result.seen.images_without_record, result.seen.records_without_image) == (without_record, without_image)
 
 
+@pytest.mark.parametrize("header", ["frame_index,steering", "steering"])
+def test_a_row_that_is_deleted_or_empty_does_not_shift_those_after_it(tmp_path, header):
+    make_video(tmp_path / "set" / "drive.mp4", count=20)
+    kept = [n for n in range(20) if n % 5 != 3]
+    rows = (
+        [(n, steering(n)) for n in kept] if "," in header else [(steering(n),) if n in kept else () for n in range(20)]
+    )
+    result = imported(write_table(tmp_path / "set", rows, header), tmp_path / "out")
+    assert rows_of(result.output)["steering"].tolist() == [steering(n) for n in kept]
+    assert [number_shown(result, row) for row in range(16)] == kept
+
+
+def test_a_blank_line_after_each_line_is_no_row(tmp_path):
+    make_video(tmp_path / "set" / "drive.mp4", count=20)
+    write_table(tmp_path / "set", [each for n in range(20) for each in ((), (steering(n),))], "steering")
+    assert imported(tmp_path / "set", tmp_path / "out").rows == 20
+
+
+def test_frame_numbers_that_may_begin_after_the_first_frame_are_refused(tmp_path):
+    make_video(tmp_path / "set" / "drive.mp4", count=20)
+    write_table(tmp_path / "set", [(n, steering(n)) for n in range(3, 20)], "frame,steering")
+    with pytest.raises(UserError, match="column 'frame' numbers the frames from 3, expected .*rename it"):
+        imported(tmp_path / "set", tmp_path / "out")
+
+
 @pytest.mark.parametrize(("start", "factor"), [(0.0, 1), (1_700_000_000.0, 1000)])
 def test_a_table_of_times_gives_each_frame_the_values_at_its_time(tmp_path, start, factor):
     make_video(tmp_path / "set" / "drive.mp4", count=20)  # 0 to 0.95 s
