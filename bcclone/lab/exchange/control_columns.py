@@ -21,6 +21,7 @@ from bcclone.lab.exchange.foreign_table import (
     unit_in_name,
 )
 from bcclone.lab.exchange.left_out import ACCIDENTS, Findings
+from bcclone.recording.dialect import COLUMNS
 from bcclone.recording.row import CAMERAS, RANGES, ROUNDING, RowError
 from bcclone.system.codec import number
 from bcclone.system.errors import UserError
@@ -122,10 +123,19 @@ def find_controls(
     does not exist, or several times.
     """
     chosen: dict[str, Column] = {}
+    taken = {settings.steering_column, settings.throttle_column, settings.speed_column}
     for name, fits in _FITS.items():
         short = name.removesuffix("_mph")
         asked = getattr(settings, f"{short}_column", None)
-        fitting = [each for each in columns if (asked in (each.name, each.full) if asked else fits(plain(each.name)))]
+        fitting = [
+            each
+            for each in columns
+            if (
+                asked in (each.name, each.full)
+                if asked
+                else fits(plain(each.name)) and not taken & {each.name, each.full}
+            )
+        ]
         for feature in (preferred or {}).get(name, ()):
             of_feature = [each for each in fitting if each.feature == feature]
             fitting = of_feature if len(of_feature) == 1 else fitting
@@ -231,7 +241,8 @@ def read_controls(settings: ImportSettings, findings: Findings) -> ControlTable:
         if len(beyond) > ACCIDENTS * len(numbers) or 2 * sum(map(math.isnan, numbers)) > len(numbers):
             found = f"{beyond[0]:g}" if beyond else "no number in most rows"
             words += f" has {found}, expected {low:g} to {high:g}"
-            if column.name in asked or table.as_in_log:
+            is_whole_log = table.as_in_log and len(table.cells) >= len(COLUMNS.split(","))
+            if column.name in asked or (is_whole_log and not (settings.throttle_column or settings.speed_column)):
                 raise _wrong_column(table, words)
             words += "; it is left out"
             del values[name]
@@ -249,6 +260,6 @@ def _wrong_column(table: ForeignTable, words: str) -> UserError:
     listed = ", ".join(f"{at} {shown.partition(' ')[2]}" for at, shown in numbers if at > len(CAMERAS))
     return UserError(
         f"{table.path}: {words}; it has no header, and its columns are not in the order of a log of the simulator: "
-        f"{listed}; name those that you know: --steering-column N --throttle-column N",
+        f"{listed}; name those that you know: --steering-column N --throttle-column N --speed-column N",
         exit_code=2,
     )

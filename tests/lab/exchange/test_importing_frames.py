@@ -251,6 +251,17 @@ def test_columns_without_names_in_another_order_are_refused_with_their_numbers(t
         UserError, match=r"brake has 12.5, expected 0 to 1; it has no header.*: 4 \(0.5\), .*7 \(0.0, 0.05"
     ):
         foreign_sources.imported(folder, tmp_path / "out", unit="ratio")
+    named = {"steering_column": "5", "throttle_column": "4", "speed_column": "6", "speed_unit": "mph"}
+    rows = rows_of(imported(folder, unit="ratio", frame_rate=20, **named))
+    assert (set(rows["steering"]), set(rows["throttle"]), set(rows["speed_mph"])) == ({0.0}, {0.5}, {12.5})
+
+
+@pytest.mark.parametrize("numbers", ["0.1,0.2,12.5", "0.1,12.5"])
+def test_a_log_without_its_last_columns_is_read_as_far_as_they_fit(tmp_path, numbers):
+    names = [f"center_2019_01_01_10_00_00_{number:03}.jpg" for number in range(0, 900, 100)]
+    folder = make_frames(tmp_path / "set", names, [(name, "", "", numbers) for name in names])
+    rows = rows_of(imported(folder, steering_column="4", unit="ratio"))
+    assert (set(rows["steering"]), set(rows["throttle"])) == ({0.1}, {0.2 if "0.2" in numbers else 0.0})
 
 
 @pytest.mark.parametrize("cameras", ["left right", "0 1 2", "front_wide front_far"])
