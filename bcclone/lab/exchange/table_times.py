@@ -1,10 +1,12 @@
 """Find the times of a table: numbers, dates, times of day or the names of images -> milliseconds."""
 
+import itertools
 import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from operator import sub
 
 import numpy as np
 
@@ -26,6 +28,9 @@ _NAMED = re.compile(  # a plain name of a column of times
     "sensor|header|field_header)_)?"
     f"(?:time_?stamp|date_?time|time|date|stamp|ts|t|clock|utc|epoch|elapsed|{_UNITS})(?:_(?:{_UNITS}|utc|local|unix|iso))?"
 )
+_STEPS = re.compile(  # a plain name of a column of the time between two rows, or of its rate
+    f"(?:dt|delta|delta_t|delta_time|time_delta|time_step|timestep|interval|period)(?:_(?:{_UNITS}))?|(fps|hz|frame_?rate)"
+)
 _MAY_BE = re.compile(r"(^|_)(time|timestamp|date|stamp|clock)(_|$)")
 _OF_TWO = (("date", "time", " "), ("sec", "nanosec", "."), ("secs", "nsecs", "."))  # endings of two columns of one time
 _YEAR_2000_MS, _YEAR_2100_MS = 946_684_800_000, 4_102_444_800_000
@@ -43,9 +48,14 @@ _FORMS = {  # unit -> a time in it, such as 2018-07-01 17:09:44:912, 20250620_14
         re.IGNORECASE,
     ),
     "times of day": re.compile(
-        r"(?<!\d)(?P<hour>\d\d?):(?P<minute>\d\d):(?P<second>\d\d)" + _AFTER_SECONDS, re.IGNORECASE
+        r"(?<!\d)(?P<hour>\d\d?)(?::|(?=[_-]\d\d[_-]\d\d[_-](?:\d{3}){1,2}(?!\d))[_-])(?P<minute>\d\d)[:_-]"
+        r"(?P<second>\d\d)" + _AFTER_SECONDS,
+        re.IGNORECASE,
     ),
 }
+_ONE_DIGIT = re.compile(r"(?<=[-_/:T ])\d(?=[-_/:T .]|$)")  # 2018_7_1_17_9_44, as C# writes numbers
+_DIGITS_OF_DAY = re.compile(r"([01]?\d|2[0-3])([0-5]\d)([0-5]\d)(?:\.(\d+)|(\d{3}|\d{6}))?")  # %H%M%S.%f
+_DECIMAL = re.compile(r"(?<![\d.-])\d+\.\d+$")  # at the end of a name
 _SINCE_1970 = re.compile(r"(?<!\d)(\d{10})(?:[._-](\d{3}|\d{6}|\d{9})|(\d{0,9}))(?!\d)")  # in a text
 
 
@@ -82,13 +92,8 @@ def find_times(table: ForeignTable, settings: ImportSettings, names: Sequence[st
     for columns, cells in named:
         if times := times_of(cells, columns[0]):
             return replace(times, columns=columns)
-    if not asked:
-        if (times := times_of(names, "the names of the images")) and times.is_since_1970:
-            return times
-        for name, cells in table.cells.items():
-            times = times_of(cells, name)
-            if times and (times.is_since_1970 or times.unit in _FORMS):
-                return replace(times, columns=(name,))
+    if not asked and (times := next(_unnamed_times(table, names), None)):
+        return times
     unclear = [((name,), cells) for name, cells in table.cells.items() if _MAY_BE.search(plain(name))]
     if not (named or unclear):
         return None
@@ -148,6 +153,33 @@ def _named_columns(table: ForeignTable) -> Iterator[tuple[Sequence[str], Sequenc
             yield (name,), table.cells[name]
 
 
+def _unnamed_times(table: ForeignTable, names: Sequence[str]) -> Iterator[Times]:
+    """Yield times in the names of images, then those that only the cells show, then sums of the steps between rows."""
+    decimals = [found[0] if (found := _DECIMAL.search(name)) else "" for name in names]
+    rise = all(float(one or 0) < float(after or 0) for one, after in itertools.pairwise(decimals))
+    for texts in (names, decimals if rise else ()):
+        times = times_of(texts, "the names of the images")
+        if times and (times.is_since_1970 or times.unit in _FORMS or texts is decimals):
+            yield times
+    for name, cells in table.cells.items():
+        times = times_of(cells, name)
+        if times and (times.is_since_1970 or times.unit in _FORMS):
+            yield replace(times, columns=(name,))
+    for name, cells in _summed_steps(table) if names else ():
+        if times := times_of(cells, name):
+            yield replace(times, columns=(name,))
+
+
+def _summed_steps(table: ForeignTable) -> Iterator[tuple[str, Sequence[str]]]:
+    """Yield columns of the time between two rows, or of its rate, with the sum of it at each row."""
+    for name, cells in table.cells.items():
+        if found := _STEPS.fullmatch(plain(name)):
+            steps = np.array(list(map(number_of_cell, cells)))
+            with np.errstate(divide="ignore"):
+                steps = 1 / steps if found[1] else steps
+            yield name, list(map(repr, np.cumsum([0.0, *steps[1:]]).tolist()))
+
+
 def times_of(cells: Sequence[str], source: str = "") -> Times | None:
     """Return the times in cells: dates, times of day, or numbers; None where most cells are none, or all the same.
 
@@ -158,7 +190,7 @@ def times_of(cells: Sequence[str], source: str = "") -> Times | None:
     for unit, form in _FORMS.items():
         # digits may stand for a number
         found = [
-            form.search(cell) if number != number else form.fullmatch(cell)
+            form.search(_ONE_DIGIT.sub(r"0\g<0>", cell)) if number != number else form.fullmatch(cell)
             for cell, number in zip(cells, numbers, strict=True)
         ]
         if _are_times(written := _written_times(found)):
@@ -185,7 +217,19 @@ def times_of(cells: Sequence[str], source: str = "") -> Times | None:
     usual = [unit for unit, per_ms in units.items() if step / per_ms < _STEP_MS]
     unit = (since_1970 or usual or list(units)[-1:])[0]
     milliseconds = [None if time is None else round(time / _PER_MS[unit]) for time in times]
-    return Times(milliseconds, bool(since_1970), source, unit)
+    of_digits = Times(milliseconds, bool(since_1970), source, unit)
+    of_day = [_DIGITS_OF_DAY.fullmatch(cell) for cell in cells]
+    if all(of_day):  # a number does not jump at a full minute
+        texts = [f"{m[1]}:{m[2]}:{m[3]}.{m[4] or m[5] or 0}" for m in of_day if m]
+        times_of_day = times_of(texts, source)
+        if times_of_day and _longest_step(times_of_day) < _longest_step(of_digits):
+            return times_of_day
+    return of_digits
+
+
+def _longest_step(times: Times) -> int:
+    known = [time for time in times.milliseconds if time is not None]
+    return max(map(sub, known[1:], known), default=0)
 
 
 def _are_times(values: Sequence[float | None], fewest: int = 2) -> bool:

@@ -72,6 +72,23 @@ def test_what_never_changes_and_what_is_no_number_are_no_times(cells):
     assert times_of(cells) is None
 
 
+@pytest.mark.parametrize("form", ["{0}{1:06}", "{0}{2:03}", "{0}.{1:06}"])
+@pytest.mark.parametrize(("before", "after"), [("125959", "130000"), ("95959", "100000")])
+def test_numbers_that_jump_at_a_full_minute_are_times_of_day(form, before, after):
+    cells = [form.format(second, 100_000 * n, 100 * n) for second in (before, after) for n in range(10)]
+    times = times_of(cells, "timestamp").milliseconds
+    assert [time - times[0] for time in times] == [100 * n for n in range(20)]
+
+
+def test_numbers_that_may_be_times_of_day_and_jump_at_no_minute_are_numbers():
+    assert times_of(counted(125_900_000, 50)).unit == "ms"
+
+
+def test_numbers_in_names_that_do_not_rise_are_no_times(tmp_path):
+    names = [f"{number}_{steering}.jpg" for number, steering in enumerate((0.1, 0.3, 0.2))]
+    assert times_of_frames(tmp_path, "x", [1, 1, 1], names) == [0, 50, 100]
+
+
 def test_times_of_day_go_on_after_midnight():
     times = times_of(["23:59:59.950", "00:00:00.050", "00:00:00:150"])
     assert not times.is_since_1970
@@ -100,6 +117,10 @@ def times_of_frames(folder, column, cells, names=None, **settings):
         ("recorded", ["2018-07-01T17:09:44.0Z", "2018-07-01T17:09:44.333Z", "2018-07-01T17:09:45.999Z"]),
         ("frame", ["run 1479425441.000", "run 1479425441.333", "run 1479425442.999"]),
         ("clock", ["23:59:59.000", "23:59:59.333", "00:00:00.999"]),
+        ("clock", ["12-59-59-000000", "12-59-59-333000", "13-00-00-999000"]),
+        ("dt_ms", ["", "333", "1666"]),
+        ("dt", ["0.1", "0.333", "1.666"]),
+        ("fps", ["0", "3.003003", "0.60024"]),
     ],
 )
 def test_a_column_of_times_is_found_in_any_form(tmp_path, column, cells):
@@ -108,7 +129,15 @@ def test_a_column_of_times_is_found_in_any_form(tmp_path, column, cells):
 
 @pytest.mark.parametrize(
     "name",
-    ["20250620_141024_{:03}000", "left_1479425441{:03}000000", "frame7-1479425441.{:03}", "1479425441_{:03}000000"],
+    [
+        "2018_7_1_17_9_4_{}",
+        "14_30_05_{:03}000",
+        "x_0.{:03}",
+        "20250620_141024_{:03}000",
+        "left_1479425441{:03}000000",
+        "frame7-1479425441.{:03}",
+        "1479425441_{:03}000000",
+    ],
 )
 def test_times_are_found_in_the_names_of_images(tmp_path, name):
     names = [f"{name.format(at)}.jpg" for at in (0, 333, 999)]
