@@ -9,21 +9,26 @@ huge image.
 
 import os
 import struct
+from contextlib import suppress
 from typing import Any, Self
 
-import cv2 as cv2
 import numpy as np
 import numpy.typing as npt
 import simplejpeg
 
+MOST_PIXELS = 1 << 24
+os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MOST_PIXELS))  # OpenCV reads it when it is loaded
+import cv2 as cv2  # noqa: E402
+
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # it prints what it cannot decode
 _NAME = "LD_LIBRARY_PATH"
 if _NAME in os.environ:
     os.environ[_NAME] = os.pathsep.join(filter(None, os.environ[_NAME].split(os.pathsep)))
 
-MOST_PIXELS = 1 << 24
 _SCAN, _MOST_SCANS = b"\xff\xda", 100  # the marker of a scan, which takes as long as an image; most files have 10
 _END = b"\xff\xd9"  # of a JPEG
 _PNG = b"\x89PNG\r\n\x1a\n"
+_OTHERS = b"BM", b"RIFF", b"II*\0", b"MM\0*", *(b"P%d" % number for number in range(1, 7))  # BMP, WebP, TIFF, PNM
 
 
 class BadImage(ValueError):
@@ -58,19 +63,24 @@ def _check_pixels(width: int, height: int) -> None:
         raise BadImage(f"{width}x{height} pixels, expected at most {MOST_PIXELS} in all")
 
 
-def decode_image(content: bytes) -> npt.NDArray[np.uint8]:
-    """Return the pixels of a JPEG or PNG of any size, RGB uint8 (height, width, 3); raises BadImage as jpeg_size()."""
+def decode_image(content: bytes, others: bool = False) -> npt.NDArray[np.uint8]:
+    """Return the pixels of a JPEG or PNG of any size, RGB uint8 (height, width, 3); raises BadImage as jpeg_size().
+
+    others: also of a BMP, WebP, TIFF or PNM, whose size only OpenCV reads.
+    """
     if content.startswith(_PNG):
         if content[8:16] != b"\0\0\0\rIHDR" or len(content) < 24:
             raise BadImage("not a complete PNG")
         _check_pixels(*struct.unpack(">II", content[16:24]))
-    else:
+    elif not (others and content.startswith(_OTHERS)):
         jpeg_size(content)
         if content.rfind(_END) < content.rfind(_SCAN):  # OpenCV makes the rest grey
             raise BadImage("not a complete JPEG: it ends too early")
-    pixels: Any = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    pixels: Any = None
+    with suppress(cv2.error):  # too many pixels
+        pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
     if pixels is None:
-        raise BadImage("neither a complete JPEG nor a complete PNG")
+        raise BadImage("not a complete image, or one of too many pixels")
     return recolored(pixels, cv2.COLOR_BGR2RGB)
 
 

@@ -30,7 +30,8 @@ _DECIMAL_COMMAS = re.compile(r"(?!.*\d\.\d).*, [-+]?\d+,\d+, ", re.DOTALL)  # th
 _LOOKED_AT = 200  # rows that decide what a column holds
 _NO_STEERING = re.compile(r"torque|velocity|speed|accel|driver|override|(^|_)(rate|left|right)(_|$)")
 _ANGLES = {"angle", "user_angle", "wheel_angle", "angle_deg", "angle_rad"}
-_PARTS = re.compile(r"\s*[;|]\s*|(?:(?<=\.jpg)|(?<=\.jpeg)|(?<=\.png))[\s,]+", re.IGNORECASE)
+_AFTER_IMAGE = "|".join(rf"(?<=\{ending})" for ending in IMAGE_ENDINGS)
+_PARTS = re.compile(rf"\s*[;|]\s*|(?:{_AFTER_IMAGE})[\s,]+", re.IGNORECASE)
 
 _CAMERAS = re.compile(r"(?:^|_)(left|right|cent(?:er|re|ral)|mid(?:dle)?(?![a-z])|front|forward)")
 _LETTER = re.compile(r"(?:^|_)([clr])(?![a-z0-9])")

@@ -18,7 +18,7 @@ from bcclone.system.progress import ProgressBar
 if TYPE_CHECKING:
     from bcclone.lab.exchange.left_out import Findings
 
-IMAGE_ENDINGS = (".jpg", ".jpeg", ".png")
+IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff")
 POINT = ("trace_seconds", "x_m", "z_m", "cross_track_m")  # a TracePoint without its track
 FIELDS = ("recording", "episode", "time_ms", *NUMBERS, "driver", "take_over", "track", *POINT)  # of row_of()
 EMPTY, UNREADABLE, MISSING, BROKEN = "empty_images", "unreadable_images", "records_without_image", "broken_lines"

@@ -139,6 +139,8 @@ class _ImageNames:
         number = [("number", str(int(last)))] if last.isdecimal() and len(last) < 20 else []  # noqa: PLR2004
         for key in (("name", last), ("stem", last), *number):
             if paths := self._named.get(key):
+                ends = [path for path in paths if f"/{name}".endswith(f"/{path}") or path.endswith(f"/{name}")]
+                paths = ends if len(ends) == 1 else paths
                 of_camera = paths if len(paths) == 1 else [path for path in paths if camera_in(path) == camera]
                 if len(of_camera) == 1:
                     return of_camera[0]

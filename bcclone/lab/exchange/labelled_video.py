@@ -228,8 +228,8 @@ def _rows_by_number(
         with findings.usable(place):
             values = labelled.numbers(rows[index]) | {"time_ms": round(1000 * frame.seconds)}
             yield row_of(values, {"center": frame}, place)
-    for number, row in rows.items():
-        if not number <= index:
+    for numbered, row in rows.items():
+        if not numbered <= index:
             findings.leave_out(table.place(row), "the video has ended before it", MISSING)
 
 

@@ -107,7 +107,7 @@ def _as_recorded(image: bytes | VideoFrame, framing: Framing | None) -> tuple[by
             with suppress(BadImage):
                 decode_jpeg(image)
                 return image, _FRAME_SIZE
-        picture = image.pixels() if isinstance(image, VideoFrame) else decode_image(image)
+        picture = image.pixels() if isinstance(image, VideoFrame) else decode_image(image, others=True)
         return encode_jpeg((framing or Framing.of(picture)).apply(picture)), (picture.shape[1], picture.shape[0])
     except BadImage as error:
         raise UnusableImage(UNREADABLE if image else EMPTY, f"its image cannot be read: {error}") from None

@@ -108,6 +108,23 @@ def test_a_table_of_utf_16_is_read(tmp_path):
     assert imported(folder).rows == 3
 
 
+def test_images_of_every_common_format_are_read_and_broken_ones_left_out(tmp_path):
+    names = [f"{n}.{ending}" for n, ending in enumerate(("bmp", "webp", "ppm", "tif", "tiff", "JPG", "bmp", "ppm"))]
+    folder = make_frames(tmp_path / "set", names, [("image", "steering"), *((name, 0.1) for name in names)])
+    (folder / names[6]).write_bytes((folder / names[6]).read_bytes()[:-200])
+    (folder / names[7]).write_bytes(b"P6\n6000 6000\n255\n" + bytes(6000 * 6000 * 3))
+    result = imported(folder)
+    assert (result.rows, result.seen.unreadable_images) == (6, 2)
+    assert [color_shown(result.output, n) for n in range(6)] == [pytest.approx(color_of(n), abs=6) for n in range(6)]
+
+
+def test_the_end_of_a_path_tells_images_of_the_same_name_apart(tmp_path):
+    names = [f"run{n // 3}/{n % 3}.png" for n in range(6)]
+    rows = [("image", "steering"), *((f"/data/{name}", 0.1) for name in names)]
+    result = imported(make_frames(tmp_path / "set", names, rows))
+    assert [color_shown(result.output, n) for n in range(6)] == [pytest.approx(color_of(n), abs=6) for n in range(6)]
+
+
 def test_one_cut_line_leaves_the_others_readable(tmp_path):
     names = [f"{n}.jpg" for n in range(12)]
     folder = make_frames(tmp_path / "set", names)
