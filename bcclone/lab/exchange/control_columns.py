@@ -42,10 +42,12 @@ _FITS: Mapping[str, Callable[[str], object]] = {  # number of a recording -> whe
     "throttle": re.compile(r"throttle|^gas(_|$)|^accelerator(_|$)").search,
     "brake": re.compile(r"^(brake|break)(_|$)").search,
     "speed_mph": re.compile(
-        rf"((vehicle|car|ego|cruising)_)?(speed|velocity)(_({'|'.join(_SPEED_ENDINGS)}))?"
+        rf"((vehicle|car|ego|cruising|observation|drive)_)?(speed|velocity)(_({'|'.join(_SPEED_ENDINGS)}))?"
     ).fullmatch,
 }
 _OF_SIMULATOR = {*CAMERAS, "throttle", "speed"}  # plain names in its log, whose speed is in mph
+_OF_LOG = len(COLUMNS.split(","))  # columns; of a shorter log, nobody knows which are missing
+_PERCENT, _OFFSET = 100, 0.25  # a greatest value; the least share of it that shows that 0 is not straight ahead
 _FULL = RANGES["steering"][1]
 
 
@@ -102,6 +104,9 @@ class Controls:
         remedy = f"--max-degrees {math.ceil(most * settings.max_degrees)} or more, --steering-ratio, or another --unit"
         if abs(self.factor) == 1:
             remedy = "say its unit with --unit rad or deg"
+            remedy += ", or --unit deg --max-degrees 100 for -100 to 100" if _PERCENT / 4 < most <= _PERCENT else ""
+        if np.nanmax(steering) > np.nanmin(steering) > _OFFSET * most:
+            remedy = "none is near 0, as with the middle of a servo: subtract that of straight ahead in the table"
         raise UserError(
             f"{place}: {beyond} of {len(steering)} values of the steering are beyond full steering, the greatest is "
             f"{most:.3g} of it ({self.words}); {remedy}",
@@ -141,7 +146,7 @@ def find_controls(
             fitting = of_feature if len(of_feature) == 1 else fitting
         if len(fitting) == 1:
             chosen[name] = fitting[0]
-        elif asked or name == "steering":
+        elif asked or name == "steering" or (short == "speed" and settings.speed_unit):
             reason = f"no column {asked[:60]!r}" if asked else f"no column is called {short}, or alike"
             reason = "several columns may be it" if fitting else reason
             listed = [each.shown or each.full for each in fitting or columns]
@@ -222,9 +227,10 @@ def read_controls(settings: ImportSettings, findings: Findings) -> ControlTable:
         if (column := getattr(settings, f"{name}_column"))
     }
     asked = set(named.values())
-    if set(map(plain, table.cells)) >= _OF_SIMULATOR:
-        named["speed_unit"] = settings.speed_unit or "mph"
     names = [name for name in table.cells if name in asked or table.is_numeric(name)]
+    if set(map(plain, table.cells)) >= _OF_SIMULATOR and "speed" in map(plain, names):
+        named["speed_unit"] = settings.speed_unit or "mph"
+    _check_steering_cells(table, names, settings)
     columns = [Column(name, shown=shown) for name, shown in zip(names, table.examples(names), strict=True)]
     controls = find_controls(table.path, columns, replace(settings, **named), findings)
     values: dict[str, Sequence[Any]] = {}
@@ -241,8 +247,9 @@ def read_controls(settings: ImportSettings, findings: Findings) -> ControlTable:
         if len(beyond) > ACCIDENTS * len(numbers) or 2 * sum(map(math.isnan, numbers)) > len(numbers):
             found = f"{beyond[0]:g}" if beyond else "no number in most rows"
             words += f" has {found}, expected {low:g} to {high:g}"
-            is_whole_log = table.as_in_log and len(table.cells) >= len(COLUMNS.split(","))
-            if column.name in asked or (is_whole_log and not (settings.throttle_column or settings.speed_column)):
+            if column.name in asked or (
+                table.as_in_log and len(table.cells) >= _OF_LOG and not asked - {controls.columns["steering"].name}
+            ):
                 raise _wrong_column(table, words)
             words += "; it is left out"
             del values[name]
@@ -250,6 +257,18 @@ def read_controls(settings: ImportSettings, findings: Findings) -> ControlTable:
             words += f", in {controls.speed_unit}"
         findings.notes.append(words)
     return ControlTable(table, controls, values)
+
+
+def _check_steering_cells(table: ForeignTable, names: Sequence[str], settings: ImportSettings) -> None:
+    """Raise UserError if only columns of other cells than numbers are called steering. names: of those of numbers."""
+    called = [name for name in table.cells if is_steering(plain(name))]
+    if called and not settings.steering_column and not {*called} & {*names}:
+        example = next(filter(None, table.cells[called[0]]), "")
+        raise UserError(
+            f"{table.path}: the cells of column {called[0][:60]!r} are no numbers, such as {example[:60]!r}; expected "
+            "numbers such as -0.25; correct them, or name another column with --steering-column",
+            exit_code=2,
+        )
 
 
 def _wrong_column(table: ForeignTable, words: str) -> UserError:

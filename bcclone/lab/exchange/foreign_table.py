@@ -33,6 +33,9 @@ _ANGLES = {"angle", "user_angle", "wheel_angle", "angle_deg", "angle_rad"}
 _AFTER_IMAGE = "|".join(rf"(?<=\{ending})" for ending in IMAGE_ENDINGS)
 _PARTS = re.compile(rf"\s*[;|]\s*|(?:{_AFTER_IMAGE})[\s,]+", re.IGNORECASE)
 
+_WRAPPED = re.compile(  # a number as Python writes one of NumPy or PyTorch, or with the sign of degrees
+    r"(?:tensor|array|(?:np\.)?float\d\d)?\(?\[?([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\]?\)?°?"
+)
 _CAMERAS = re.compile(r"(?:^|_)(left|right|cent(?:er|re|ral)|mid(?:dle)?(?![a-z])|front|forward)")
 _LETTER = re.compile(r"(?:^|_)([clr])(?![a-z0-9])")
 _OTHER_CAMERAS = re.compile(r"(?:^|_)(?:rear|back|behind|side|depth|lidar|semantic|seg|mask)")
@@ -241,7 +244,7 @@ def number_of_cell(cell: str) -> float:
         # Python ignores an underscore within a number
         return math.nan if "_" in cell else float(cell.replace(",", ".") if cell.count(",") == 1 else cell)
     except ValueError:
-        return math.nan
+        return float(wrapped[1]) if (wrapped := _WRAPPED.fullmatch(cell)) else math.nan
 
 
 def unit_in_name(name: str, endings: Mapping[str, str]) -> str | None:

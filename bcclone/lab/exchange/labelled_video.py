@@ -265,6 +265,14 @@ def _rows_by_time(
             numbers = {name: float(np.interp(frame.seconds, seconds, each)) for name, each in values.items()}
             time_ms = start_ms + round(1000 * frame.seconds)
             yield row_of(numbers | {"time_ms": time_ms}, {"center": frame}, place)
+    if not times.is_since_1970 and seconds[0] > _GAP_SECONDS and seconds[-1] > last + _GAP_SECONDS:
+        rate = (len(seconds) - 1) / max(float(np.ptp(seconds)), 0.001)
+        raise UserError(
+            f"{table.path}: {times.words}: they begin at {seconds[0]:g} s and end {seconds[-1] - last:.3g} s after the "
+            f"video; if row 1 is of the first frame, count the rows with --frame-rate {rate:.4g}, about their rate; "
+            "else leave out the rows after the video",
+            exit_code=2,
+        )
     for second, (_, index, _) in zip(seconds, timed, strict=True):
         if not -_LATEST_SECONDS <= second <= last + _LATEST_SECONDS:
             findings.leave_out(table.place(index), "the video has no frame at its time", MISSING)

@@ -137,7 +137,8 @@ def test_one_cut_line_leaves_the_others_readable(tmp_path):
     ("column", "mph"),
     [
         ("speed (km/h)", 6.21), ("speedKmh", 6.21), ("Speed KPH", 6.21), ("velocity_m_s", 22.37),
-        ("vehicle_speed_mps", 22.37), ("speed [knots]", 11.51), ("speed_mph", 10), ("speed_limit_kmh", 0),
+        ("vehicle_speed_mps", 22.37), ("drive.speed_mph", 10), ("speed [knots]", 11.51), ("speed_mph", 10),
+        ("speed_limit_kmh", 0),
     ],
 )  # fmt: skip
 def test_the_name_of_a_speed_says_its_unit_in_any_spelling(tmp_path, column, mph):
@@ -341,7 +342,14 @@ def test_a_table_that_is_named_is_read_as_in_its_folder(tmp_path, column):
         ("image,steering_angle", "0.1", {}, "'steering_angle': nothing says .*--unit rad, deg or ratio"),
         ("image,steering", "0.1", {"steering_ratio": 14.8}, "is read as -1 to 1, which .*leave them out, or"),
         ("image,steering", "0.4", {"unit": "rad", "max_degrees": 20}, "beyond full .*--max-degrees 23 or more"),
-        ("image,steering", "40", {"unit": "ratio"}, "say its unit with --unit rad or deg"),
+        (
+            "image,steering",
+            "40",
+            {"unit": "ratio"},
+            "--unit rad or deg, or --unit deg --max-degrees 100 for -100 to 100",
+        ),
+        ("image,steering", "12%", {}, "the cells of column 'steering' are no numbers, such as '12%'"),
+        ("image,steering", "0.1", {"speed_unit": "m/s"}, "the speed: no column is called speed, .*--speed-column"),
         ("image,steering,gas", "0.1,40", {"throttle_column": "gas"}, "throttle: gas has 40, expected -1 to 1"),
         (
             "image,steering",
@@ -357,6 +365,19 @@ def test_what_is_ambiguous_or_wrong_is_refused_with_the_remedy(tmp_path, header,
     with pytest.raises(UserError, match=words):
         imported(make_frames(tmp_path / "set", NAMES, table), **settings)
     assert not (tmp_path / "new").exists()
+
+
+def test_a_steering_about_the_middle_of_a_servo_is_refused(tmp_path):
+    rows = [(name, 90 + 10 * n) for n, name in enumerate(NAMES)]
+    with pytest.raises(UserError, match="none is near 0, as with the middle of a servo: subtract"):
+        imported(make_frames(tmp_path / "set", NAMES, [("image", "angle"), *rows]), unit="deg")
+
+
+@pytest.mark.parametrize("form", ["[{}]", "tensor({})", "np.float32({})", "array([{}])", "{}°"])
+def test_numbers_may_be_written_as_python_prints_them(tmp_path, form):
+    rows = [(name, form.format(0.1 * n - 0.1)) for n, name in enumerate(NAMES)]
+    result = imported(make_frames(tmp_path / "set", NAMES, [("image", "steering"), *rows]))
+    assert rows_of(result)["steering"].tolist() == pytest.approx([-0.1, 0, 0.1])
 
 
 def test_a_table_that_names_no_image_of_the_folder_is_refused(tmp_path):

@@ -102,6 +102,15 @@ def test_a_column_of_times_that_cannot_be_read_is_asked_for_or_counted(tmp_path)
     )
 
 
+def test_times_with_another_start_than_the_video_are_refused_with_the_rate_that_fits(tmp_path):
+    make_video(tmp_path / "set" / "drive.mp4", count=20)
+    write_table(tmp_path / "set", [(round(37.2 + 0.05 * n, 2), steering(n)) for n in range(20)], "t,steering")
+    with pytest.raises(UserError, match=r"t, in s: they begin at 37.2 s and .*--frame-rate 20, about their rate"):
+        imported(tmp_path / "set", tmp_path / "out")
+    result = imported(tmp_path / "set", tmp_path / "out", frame_rate=20)
+    assert rows_of(result.output)["steering"].tolist() == pytest.approx([steering(n) for n in range(20)])
+
+
 def test_a_frame_between_rows_that_are_far_apart_gets_no_label(tmp_path):
     make_video(tmp_path / "set" / "drive.mp4", count=100)  # 5 s
     write_table(tmp_path / "set", [(t, 0.1) for t in (0.0, 0.5, 1.0, 4.0, 4.5, 4.95, 6.0)], "time,steering")
