@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from operator import sub
 
 import numpy as np
 
@@ -53,7 +52,7 @@ _FORMS = {  # unit -> a time in it, such as 2018-07-01 17:09:44:912, 20250620_14
         re.IGNORECASE,
     ),
 }
-_ONE_DIGIT = re.compile(r"(?<=[-_/:T ])\d(?=[-_/:T .]|$)")  # 2018_7_1_17_9_44, as C# writes numbers
+_ONE_DIGIT = re.compile(r"(?<=[-_/:T ])\d(?=[-_/:T ]|$)")  # 2018_7_1_17_9_44, as C# writes numbers
 _DIGITS_OF_DAY = re.compile(r"([01]?\d|2[0-3])([0-5]\d)([0-5]\d)(?:\.(\d+)|(\d{3}|\d{6}))?")  # %H%M%S.%f
 _DECIMAL = re.compile(r"(?<![\d.-])\d+\.\d+$")  # at the end of a name
 _SINCE_1970 = re.compile(r"(?<!\d)(\d{10})(?:[._-](\d{3}|\d{6}|\d{9})|(\d{0,9}))(?!\d)")  # in a text
@@ -190,7 +189,9 @@ def times_of(cells: Sequence[str], source: str = "") -> Times | None:
     for unit, form in _FORMS.items():
         # digits may stand for a number
         found = [
-            form.search(_ONE_DIGIT.sub(r"0\g<0>", cell)) if number != number else form.fullmatch(cell)
+            form.search(cell if "." in cell else _ONE_DIGIT.sub(r"0\g<0>", cell))  # 17:9:44.5 may be 5 ms
+            if number != number
+            else form.fullmatch(cell)
             for cell, number in zip(cells, numbers, strict=True)
         ]
         if _are_times(written := _written_times(found)):
@@ -217,19 +218,20 @@ def times_of(cells: Sequence[str], source: str = "") -> Times | None:
     usual = [unit for unit, per_ms in units.items() if step / per_ms < _STEP_MS]
     unit = (since_1970 or usual or list(units)[-1:])[0]
     milliseconds = [None if time is None else round(time / _PER_MS[unit]) for time in times]
-    of_digits = Times(milliseconds, bool(since_1970), source, unit)
     of_day = [_DIGITS_OF_DAY.fullmatch(cell) for cell in cells]
-    if all(of_day):  # a number does not jump at a full minute
-        texts = [f"{m[1]}:{m[2]}:{m[3]}.{m[4] or m[5] or 0}" for m in of_day if m]
-        times_of_day = times_of(texts, source)
-        if times_of_day and _longest_step(times_of_day) < _longest_step(of_digits):
-            return times_of_day
-    return of_digits
+    if all(of_day) and len(cells) > 1:
+        fractions = [f"{m[4] or m[5] or 0}" for m in of_day if m]
+        written = times_of([f"{m[1]}:{m[2]}:{m[3]}.{rest}" for m, rest in zip(of_day, fractions, strict=True) if m])
+        as_number = [1000 * float(f"{m[1]}{m[2]}{m[3]}.{rest}") for m, rest in zip(of_day, fractions, strict=True) if m]
+        if written and _jumps_at_minutes(as_number, written.milliseconds):
+            return replace(written, source=source)
+    return Times(milliseconds, bool(since_1970), source, unit)
 
 
-def _longest_step(times: Times) -> int:
-    known = [time for time in times.milliseconds if time is not None]
-    return max(map(sub, known[1:], known), default=0)
+def _jumps_at_minutes(as_number: Sequence[float], of_day: Sequence[int | None]) -> bool:
+    """Return whether numbers such as 125959.9, in thousandths, have the steps of a time of day but at full minutes."""
+    steps, steps_of_day = np.diff(np.array(as_number)), np.diff(np.array(of_day, float))
+    return float(np.median(np.abs(steps - steps_of_day))) < 1 and float(np.max(steps - steps_of_day, initial=0)) > 1
 
 
 def _are_times(values: Sequence[float | None], fewest: int = 2) -> bool:

@@ -82,6 +82,11 @@ def test_numbers_that_jump_at_a_full_minute_are_times_of_day(form, before, after
 
 def test_numbers_that_may_be_times_of_day_and_jump_at_no_minute_are_numbers():
     assert times_of(counted(125_900_000, 50)).unit == "ms"
+    assert times_of([f"{number:08}" for number in range(12)]).unit == "s"
+
+
+def test_a_point_after_unpadded_numbers_may_be_no_decimal_point():
+    assert times_of(["17:9:44.5", "17:9:44.38", "17:9:44.71"]) is None
 
 
 def test_numbers_in_names_that_do_not_rise_are_no_times(tmp_path):
