@@ -45,13 +45,15 @@ _OTHER_CAMERAS = re.compile(r"(?:^|_)(?:rear|back|behind|side|depth|lidar|semant
 class ForeignTable:
     """A table. lines: the number of each row's line; cells: of each column, by its name, (rows,).
 
-    as_in_log: it has no header, and its columns are called as in a log of the simulator, whose images they name.
+    broken: numbers of the lines of another length; as_in_log: it has no header, and its columns are called as in a log
+    of the simulator, whose images they name.
     """
 
     path: Path
     lines: Sequence[int]
     cells: Mapping[str, Sequence[str]]
     as_in_log: bool = False
+    broken: Sequence[int] = ()
 
     def place(self, index: int) -> str:
         """Return the words for a row in a message."""
@@ -117,12 +119,12 @@ def read_foreign(path: Path, findings: Findings | None = None) -> ForeignTable:
     names: list[str] = []
     for number, name in enumerate([*header, *[""] * width][:width], start=1):  # an empty or second one is its number
         names.append(name if name and name not in names else f"{name}#{number}" if has_names else str(number))
-    for line, cells in filled[has_names:]:
-        if findings and len(cells) != width:
-            findings.leave_out(f"{path}: line {line}", f"not {width} cells, as in most lines")
+    broken = [line for line, cells in filled[has_names:] if len(cells) != width]
+    for line in broken if findings else ():
+        findings.leave_out(f"{path}: line {line}", f"not {width} cells, as in most lines")
     columns = zip(*(cells for _, cells in complete), strict=True)
     by_name = dict(zip(names, map(list, columns), strict=True))
-    return ForeignTable(path, [line for line, _ in complete], by_name, as_in_log)
+    return ForeignTable(path, [line for line, _ in complete], by_name, as_in_log, broken)
 
 
 def _without_blank(lines: Sequence[tuple[int, list[str]]]) -> list[tuple[int, list[str]]]:

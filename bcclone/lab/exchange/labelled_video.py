@@ -199,7 +199,7 @@ def _frame_numbers(table: ForeignTable) -> tuple[str, Sequence[float]]:
 
     Raises UserError for a column that may skip frames and does not begin with the first one.
     """
-    rows = range(len(table.lines))
+    rows = [row + int(np.searchsorted(table.broken, line)) for row, line in enumerate(table.lines)]
     column = next((name for name in table.cells if _FRAME.fullmatch(plain(name)) and table.is_numeric(name)), "")
     numbers = [number_of_cell(cell) for cell in table.cells[column]] if column else rows
     if list(numbers) == [number + 1 for number in rows]:
