@@ -120,8 +120,8 @@ def read_foreign(path: Path, findings: Findings | None = None) -> ForeignTable:
     for number, name in enumerate([*header, *[""] * width][:width], start=1):  # an empty or second one is its number
         names.append(name if name and name not in names else f"{name}#{number}" if has_names else str(number))
     broken = [line for line, cells in filled[has_names:] if len(cells) != width]
-    for line in broken if findings else ():
-        findings.leave_out(f"{path}: line {line}", f"not {width} cells, as in most lines")
+    for line in broken:
+        (findings or Findings()).leave_out(f"{path}: line {line}", f"not {width} cells, as in most lines")
     columns = zip(*(cells for _, cells in complete), strict=True)
     by_name = dict(zip(names, map(list, columns), strict=True))
     return ForeignTable(path, [line for line, _ in complete], by_name, as_in_log, broken)

@@ -218,20 +218,21 @@ def times_of(cells: Sequence[str], source: str = "") -> Times | None:
     usual = [unit for unit, per_ms in units.items() if step / per_ms < _STEP_MS]
     unit = (since_1970 or usual or list(units)[-1:])[0]
     milliseconds = [None if time is None else round(time / _PER_MS[unit]) for time in times]
-    of_day = [_DIGITS_OF_DAY.fullmatch(cell) for cell in cells]
-    if all(of_day) and len(cells) > 1:
-        fractions = [f"{m[4] or m[5] or 0}" for m in of_day if m]
-        written = times_of([f"{m[1]}:{m[2]}:{m[3]}.{rest}" for m, rest in zip(of_day, fractions, strict=True) if m])
-        as_number = [1000 * float(f"{m[1]}{m[2]}{m[3]}.{rest}") for m, rest in zip(of_day, fractions, strict=True) if m]
-        if written and _jumps_at_minutes(as_number, written.milliseconds):
-            return replace(written, source=source)
-    return Times(milliseconds, bool(since_1970), source, unit)
+    return _times_of_digits(cells, source) or Times(milliseconds, bool(since_1970), source, unit)
 
 
-def _jumps_at_minutes(as_number: Sequence[float], of_day: Sequence[int | None]) -> bool:
-    """Return whether numbers such as 125959.9, in thousandths, have the steps of a time of day but at full minutes."""
-    steps, steps_of_day = np.diff(np.array(as_number)), np.diff(np.array(of_day, float))
-    return float(np.median(np.abs(steps - steps_of_day))) < 1 and float(np.max(steps - steps_of_day, initial=0)) > 1
+def _times_of_digits(cells: Sequence[str], source: str) -> Times | None:
+    """Return times of day in numbers such as 125959.9, which jump at full minutes only; None for others."""
+    found = [match for cell in cells if (match := _DIGITS_OF_DAY.fullmatch(cell))]
+    if len(found) < max(len(cells), 2):
+        return None
+    parts = [(match[1], match[2], f"{match[3]}.{match[4] or match[5] or 0}") for match in found]
+    times = times_of([":".join(each) for each in parts], source)
+    if times is None:
+        return None
+    steps = np.diff(np.sort(np.array([1000 * float("".join(each)) for each in parts])))
+    jumps = steps - np.diff(np.sort(np.array(times.milliseconds, float)))
+    return times if float(np.median(jumps)) < 1 < float(np.max(jumps)) else None
 
 
 def _are_times(values: Sequence[float | None], fewest: int = 2) -> bool:
