@@ -223,7 +223,7 @@ def _of_cameras(
         by_camera, called = by_camera_in({value: value for value in values}), list(map(camera_in, values))
         is_called_so = all(called) or len(by_camera) == len(CAMERAS) or (
             _CAMERA_COLUMN.search(plain(name)) if name in others
-            else "other" in called or all(map(_OF_CAMERA.search, values))
+            else "other" in called or all(map(_OF_CAMERA.search, values)) or turns == len(rows) - 1
         )  # fmt: skip
         must_be = stated and is_too_fast(at[rows]) and not table.is_numeric(name)
         if turns < _TURNS * (len(rows) - 1) or not (is_called_so or must_be):

@@ -49,7 +49,7 @@ def exported(tmp_path, format):
             write_image(path, 0)
     elif format == "video":
         make_video(tmp_path / "set" / "drive.mp4", count=6)
-        (tmp_path / "set" / "drive.csv").write_text("steering\n" + "0.1\n" * 6)
+        (tmp_path / "set" / "drive.csv").write_text("steering,throttle\n" + "0.1,0.2\n" * 6)
     else:
         pytest.fail(f"{format} is not exported: make a small source of it here")
     return tmp_path / "set"

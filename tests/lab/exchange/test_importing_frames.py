@@ -296,7 +296,7 @@ def test_of_cameras_without_a_centre_one_is_asked_for_and_can_be_chosen(tmp_path
         foreign_sources.imported(folder, tmp_path / "up", image_column="frame_id=up")
 
 
-@pytest.mark.parametrize("cameras", ["cam0 cam1 cam2", "rgb depth seg"])
+@pytest.mark.parametrize("cameras", ["cam0 cam1 cam2", "rgb depth seg", "FC FL FR"])
 @pytest.mark.parametrize("form", ["{camera}/{number:04}.jpg", "{number:04}_{camera}.jpg"])
 def test_of_cameras_that_only_the_images_name_one_is_asked_for_and_can_be_chosen(tmp_path, cameras, form):
     cameras = cameras.split()
