@@ -123,8 +123,7 @@ def import_model(settings: ImportModelSettings, notify: Callable[[str], None] = 
             candidates = find_preprocessing(loaded, settings.recording, how, notify)
         if output:
             file = loaded.declared(_clear_winner(candidates) if candidates and not how else how)
-            origin = {"keras_version": rebuilt.keras_version, "backend": rebuilt.backend, "notes": list(rebuilt.notes)}
-            save_model(output, file.model, file.preprocessing, {"imported": origin})
+            save_model(output, file.model, file.preprocessing, {"imported": file.training.imported})
             prepared = file.preprocessing.describe()
     return ImportModelResult(str(output) if output else None, rebuilt, prepared, candidates)
 

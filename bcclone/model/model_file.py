@@ -23,6 +23,7 @@ from bcclone.dataset.preprocessing_text import EACH_IMAGE, RAW, Scaling, scale_t
 from bcclone.model.keras_files import UnsupportedModel
 from bcclone.model.keras_files.rebuild import RebuiltModel, rebuild_model
 from bcclone.model.keras_files.stored import read_stored
+from bcclone.model.recurrent import Steps, steps_of
 from bcclone.model.layer_kinds import scaling_layer
 from bcclone.model.model_path import check_keras_path
 from bcclone.model.onnx_model import FRAMING, declared_preprocessing
@@ -93,6 +94,11 @@ class ModelFile:
         return int(shape[1]) if len(shape) == 5 else 1
 
     @property
+    def steps(self) -> Steps | None:
+        """Return the network's steps frame by frame; None if it drives by windows, as all of other programs do."""
+        return steps_of(self.model) if self.training.imported is None else None
+
+    @property
     def outputs(self) -> tuple[Output, ...]:
         """Return what the network predicts, in the order of its numbers; the first is the steering."""
         return OUTPUTS[: self.model.output_shape[-1]]
@@ -152,7 +158,10 @@ class ForeignModel:
                 f"{self.path}: its own layer {layer.name} scales the pixels again after {taken.scale}; leave that out "
                 f"of --preprocess, unless its author did both: '{replace(taken, scale='').describe()}'"
             )
-        return _with_stated_scale(ModelFile(with_scale(network, taken.scale), taken))
+        rebuilt = self.rebuilt
+        origin = {"keras_version": rebuilt.keras_version, "backend": rebuilt.backend, "notes": list(rebuilt.notes)}
+        training = TrainingInfo(imported=origin)
+        return _with_stated_scale(ModelFile(with_scale(network, taken.scale), taken, training))
 
 
 def with_scale(model: keras.Model, scale: str) -> keras.Model:

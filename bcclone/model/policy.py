@@ -144,9 +144,9 @@ def _network_of(file: "ModelFile | OnnxModel | LiteRtModel") -> _Windows | _Recu
         if signature.state_sizes:
             return _Recurrent(signature.seq_length, signature.state_sizes, file.step)
         return _Windows(signature.seq_length, signature.inputs[FRAME], file.predict)
-    from bcclone.model.recurrent import compile_call, compile_step, steps_of
+    from bcclone.model.recurrent import compile_call, compile_step
 
-    if steps := steps_of(file.model):
+    if steps := file.steps:
         return _Recurrent(file.seq_length, steps.state_sizes, compile_step(file.model, steps))
     return _Windows(file.seq_length, file.model.input_shape[1:], compile_call(file.model))
 

@@ -316,10 +316,9 @@ def _witness_of(path: Path) -> Witness:
 
     load_tensorflow()
     from bcclone.model.model_file import load_own_model
-    from bcclone.model.recurrent import steps_of
 
     file = load_own_model(path)
-    if file.seq_length > 1 or steps_of(file.model):
+    if file.seq_length > 1 or file.steps:
         raise UserError(f"{path}: a network of {file.seq_length} frames, expected one of single frames")
     model, preprocessing = file.model, file.preprocessing
 

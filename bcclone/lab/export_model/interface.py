@@ -26,7 +26,6 @@ from bcclone.model.layer_kinds import RECURRENT
 from bcclone.model.model_file import ModelFile
 from bcclone.model.onnx_model import FRAME, Signature
 from bcclone.model.policy import SteeringCalibration
-from bcclone.model.recurrent import steps_of
 from bcclone.system.arrays import Float32Array
 from bcclone.system.errors import UserError
 from bcclone.system.opencv import cv2, resized
@@ -80,7 +79,7 @@ class Interface:
 
 def frame_interface(file: ModelFile) -> Interface:
     """Return the interface of a model that takes whole frames of the simulator, its states, and gives its answers."""
-    steps, dtype, prepared = steps_of(file.model), file.model.inputs[0].dtype, file.preprocessing
+    steps, dtype, prepared = file.steps, file.model.inputs[0].dtype, file.preprocessing
     height, width = prepared.frame_height, prepared.frame_width
     signature = Signature(
         file.seq_length, steps.state_sizes if steps else (), (height, width), predicts=len(file.outputs)
@@ -123,7 +122,7 @@ def frame_interface(file: ModelFile) -> Interface:
 
 def donkeycar_interface(file: ModelFile, settings: ExportModelSettings) -> Interface:
     """Return the interface of a model in a donkeycar; raises UserError for a model that cannot drive one."""
-    if file.seq_length > 1 or steps_of(file.model):
+    if file.seq_length > 1 or file.steps:
         raise UserError(
             f"{settings.model}: a network of {file.seq_length} frames, expected one of single frames, because "
             "donkeycar's tflite_linear gives one picture and keeps no state; train one without --seq-length"

@@ -16,9 +16,9 @@ from bcclone.model.keras_files import UnsupportedModel
 from bcclone.model.keras_files.rebuild import rebuild_model
 from bcclone.model.keras_files.stored import NamedArray, StoredModel
 from bcclone.model.model_file import load_model_file, open_model, save_model
-from bcclone.model.policy import Policy
+from bcclone.model.policy import Policy, load_policy
 from bcclone.system.errors import UserError
-from tests.conftest import shared
+from tests.conftest import result_of, shared
 from tests.model.keras_files import recurrent_models
 from tests.model.keras_files.old_models import (  # fmt: skip
     arrays,
@@ -163,16 +163,18 @@ def test_recurrent_models_of_keras_3_give_the_same_outputs(keras3):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["gru.h5", "lstm.keras"])
-def test_an_imported_recurrent_model_drives_frame_by_frame(name, tmp_path):
+def test_a_foreign_recurrent_model_gets_a_window_for_each_frame(name, tmp_path):
     policy = Policy(load_model_file(KERAS2 / name, YUV))
-    assert policy.carries_states
+    assert not policy.carries_states
     frames = np.random.default_rng(0).integers(0, 256, (4, 160, 320, 3), dtype=np.uint8)
-    window = np.stack([PRESETS[YUV].apply(frames[number]) for number in (0, 0, 0)])[np.newaxis].astype("float32")
-    steering = [policy.answer(frame).steering for frame in frames]
-    assert steering[0] == pytest.approx(float(policy.model(window)[0, 0]), abs=1e-5)
-    assert len(set(steering)) == 4
-    save_model(tmp_path / "ours.h5", policy.model, policy.preprocessing, {})
-    assert [Policy(load_model_file(tmp_path / "ours.h5")).answer(frames[0]).steering] == steering[:1]
+    images = [PRESETS[YUV].apply(frame) for frame in frames]
+    windows = np.stack([[images[max(last - back, 0)] for back in (2, 1, 0)] for last in range(4)]).astype("float32")
+    expected = pytest.approx(np.ravel(policy.model(windows)), abs=1e-5)
+    assert [policy.answer(frame).steering for frame in frames] == expected
+    new = tmp_path / "new.h5"
+    result_of("import-model", KERAS2 / name, "-o", new, "--preprocess", YUV)
+    policy = load_policy(new)
+    assert [policy.answer(frame).steering for frame in frames] == expected
 
 
 def test_time_distributed_layers_without_windows_are_refused(rebuild):
