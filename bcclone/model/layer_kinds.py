@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 from keras import layers
 
 RECURRENT = (layers.GRU, layers.LSTM, layers.SimpleRNN)
@@ -29,6 +30,7 @@ _FOR_TRAINING = (
 _SCALING = (
     layers.Rescaling, layers.Lambda, layers.BatchNormalization, layers.LayerNormalization, layers.Normalization
 )  # fmt: skip
+_OF_SCALED = 2.0  # greatest mean and deviation of pixels of 0 to 1 or -1 to 1; those of 0 to 255 have greater ones
 
 
 @keras.saving.register_keras_serializable(package="bcclone")  # type: ignore[untyped-decorator]
@@ -136,14 +138,24 @@ def is_for_training(name: str) -> bool:
 
 
 def scaling_layer(model: keras.Model) -> Any:
-    """Return the first layer that scales or normalises the pixels before one with weights; None without."""
+    """Return the first layer that scales or normalises pixels of 0 to 255 before one with weights; None without.
+
+    A layer that normalises by statistics of smaller numbers does not: its author scaled the pixels before.
+    """
     inner = (
         each
         for layer in model.layers
         for each in (getattr(layer.layer, "layers", [layer.layer]) if hasattr(layer, "layer") else [layer])
     )
     first = next((each for each in inner if isinstance(each, _SCALING) or each.weights), None)
-    return first if isinstance(first, _SCALING) else None
+    if isinstance(first, layers.BatchNormalization):
+        statistics = first.moving_mean, first.moving_variance
+    elif isinstance(first, layers.Normalization):
+        statistics = first.mean, first.variance
+    else:
+        return first if isinstance(first, _SCALING) else None
+    means, variances = map(keras.ops.convert_to_numpy, statistics)
+    return first if np.abs(means).max() + np.sqrt(variances).max() > _OF_SCALED else None
 
 
 def learned_weights(layer: keras.Layer, channels: int) -> int:

@@ -23,11 +23,11 @@ from bcclone.dataset.preprocessing_text import EACH_IMAGE, RAW, Scaling, scale_t
 from bcclone.model.keras_files import UnsupportedModel
 from bcclone.model.keras_files.rebuild import RebuiltModel, rebuild_model
 from bcclone.model.keras_files.stored import read_stored
-from bcclone.model.recurrent import Steps, steps_of
 from bcclone.model.layer_kinds import scaling_layer
 from bcclone.model.model_path import check_keras_path
 from bcclone.model.onnx_model import FRAMING, declared_preprocessing
 from bcclone.model.policy import SteeringCalibration
+from bcclone.model.recurrent import Steps, steps_of
 from bcclone.system.atomic import replacing
 from bcclone.system.codec import explained, from_text, parse_json, read_bytes
 from bcclone.system.errors import UserError
@@ -147,13 +147,10 @@ class ForeignModel:
         Warns of pixels that nothing scales, or that are scaled twice. Raises UserError.
         """
         network, layer = self.rebuilt.model, scaling_layer(self.rebuilt.model)
-        taken = declared_preprocessing(self.path, how, self.input_shape, self.rebuilt.pilot, bool(layer))
-        if not (taken.scale or layer):
-            note(
-                f"{self.path}: no layer scales the pixels, which are 0 to 255; if its author divided them by 255, give "
-                f"--preprocess '{taken.describe()}, 0..1', and if not, raw in place of 0..1"
-            )
-        if taken.scale not in ("", RAW) and isinstance(layer, keras.layers.Rescaling | keras.layers.Lambda):
+        is_of_donkeycar_2 = self.rebuilt.pilot and isinstance(network.layers[0], keras.layers.Cropping2D)
+        scale = "" if layer else RAW if is_of_donkeycar_2 else "0..1"
+        taken = declared_preprocessing(self.path, how, self.input_shape, self.rebuilt.pilot, scale)
+        if taken.scale not in ("", RAW) and layer and not isinstance(layer, keras.layers.LayerNormalization):
             note(
                 f"{self.path}: its own layer {layer.name} scales the pixels again after {taken.scale}; leave that out "
                 f"of --preprocess, unless its author did both: '{replace(taken, scale='').describe()}'"

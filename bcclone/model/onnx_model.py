@@ -215,24 +215,24 @@ def pilot_of(taken: str, numbers: int) -> str:
 
 
 def declared_preprocessing(
-    path: Path, how: Preprocessing | str | None, shape: Sequence[int], pilot: str, scales: bool
+    path: Path, how: Preprocessing | str | None, shape: Sequence[int], pilot: str, scale: str
 ) -> Preprocessing:
     """Return how the frames of another program's model are prepared, which its file does not state.
 
     how: a definition, or its text, in which the size may be missing; None for that of donkeycar, whose pilot_of() this
     is; shape: rows, columns and channels of the network's input, after the number of frames if it takes windows;
-    scales: whether a layer of its own scales the pixels. Raises UserError when such images do not fit the network.
+    scale: the likely one, "" if a layer of its own scales the pixels. Warns of pixels that nothing scales. Raises
+    UserError when such images do not fit the network.
     """
     *_, rows, columns, channels = shape
-    colors = "GRAY" if channels == 1 else "RGB"
+    colors, likely = "GRAY" if channels == 1 else "RGB", scale and f", {scale}"
     if how is None and pilot:
-        how = f"{colors}, 0..1"  # utils.normalize_image()
+        how = f"{colors}{likely}"
         note(f"{path}: a pilot of donkeycar ({pilot}); its pictures are prepared as {columns}x{rows}, {how}")
     takes = f"its network takes {_extents(shape)} ({'frames x ' * (len(shape) == 4)}rows x columns x channels)"
-    divided = "" if scales else ", 0..1"
     fitting = {name: its for name, its in PRESETS.items() if its.shape == (rows, columns, channels)}
-    texts = [name if its.scale else name + divided for name, its in fitting.items() if not (scales and its.scale)]
-    examples = map(shlex.quote, texts or [f"rows 60-140, {columns}x{rows}, {colors}{divided}"])
+    texts = [name if its.scale else name + likely for name, its in fitting.items() if scale or not its.scale]
+    examples = map(shlex.quote, texts or [f"rows 60-140, {columns}x{rows}, {colors}{likely}"])
     remedy = f"give what it was trained with, such as --preprocess {' or --preprocess '.join(examples)}"
     if how is None:
         search = f", or find it with a recording: bcclone import-model {path} --recording RECORDING"
@@ -242,6 +242,12 @@ def declared_preprocessing(
     taken = preprocessing_of(how, (columns, rows)) if isinstance(how, str) else how
     if taken.shape != (rows, columns, channels):
         raise UserError(f"{path}: {takes}, and {taken.describe()} makes {_extents(taken.shape)}; {remedy}")
+    if scale and not taken.scale:
+        what = "its file does not say whether a layer scales" if is_litert(path) else "no layer scales"
+        note(
+            f"{path}: {what} the pixels, which are 0 to 255; if its author divided them by 255, give --preprocess "
+            f"'{taken.describe()}, 0..1', and if not, raw in place of 0..1"
+        )
     return taken
 
 
@@ -285,7 +291,8 @@ class LiteRtModel:
         steering = [name for name in named if STEERING_NAME.search(name)]
         self._output = named[steering[0] if len(steering) == 1 else min(named)]
         pilot = pilot_of(self._input["name"], math.prod(map(int, self._output["shape"])))
-        self.preprocessing = declared_preprocessing(path, how, shape, pilot, self._input["dtype"] != np.float32)
+        scale = "" if self._input["quantization"][0] * 255 > 2 else "0..1"  # whole numbers say how large pixels are
+        self.preprocessing = declared_preprocessing(path, how, shape, pilot, scale)
 
     def predict(self, images: Image) -> Float32Array:
         """Return the steering, (1, 1), for a prepared image, uint8 (1, height, width, channels)."""

@@ -115,8 +115,19 @@ def test_pixels_that_nothing_scales_are_said_and_no_answer_is_beyond_full_steeri
     assert ("note" in done.stderr, json.loads(done.stdout)["clipped"]) == (False, 0)
     assert run_script("predict", *words, "nvidia-66x200-yuv, raw", "--force").stderr.count("no layer scales") == 0
     network(66, 200, 3, first=[layers.Rescaling(1 / 255)]).save(unscaled)
-    twice = "its own layer rescaling.* scales the pixels again after 0..1; leave that out.*'rows 60-135, 200x66, YUV'"
+    twice = "its own layer .* scales the pixels again after 0..1; leave that out.*'rows 60-135, 200x66, YUV'"
     assert re.search(twice, run_script("predict", *words, "nvidia-66x200-yuv, 0..1", "--force").stderr)
+    for number, (mean, variance) in enumerate([(0.4, 0.1), (0.0, 1.0), (110.0, 3000.0)]):  # a note is given once
+        for layer in (layers.Normalization(mean=mean, variance=variance), layers.BatchNormalization()):
+            model = network(66, 200, 3, first=[layer])
+            if "batch" in layer.name:
+                layer.set_weights([np.full(3, value) for value in (1, 0, mean, variance)])
+            path = tmp_path / f"{layer.name}_{number}.h5"
+            model.save(path)
+            done = run_script("predict", path, *words[1:], "nvidia-66x200-yuv", "--force")
+            assert ("no layer scales the pixels" in done.stderr) == (mean < 1)
+            done = run_script("predict", path, *words[1:], "nvidia-66x200-yuv, 0..1", "--force")
+            assert bool(re.search(twice, done.stderr)) == (mean > 1)
 
 
 def test_predictions_that_no_car_can_steer_are_said_and_against_a_recording_scored_as_full_steering(tmp_path):
@@ -295,9 +306,11 @@ def test_a_file_of_another_kind_is_named_as_what_it_is(content, kind, tmp_path):
 
 def pilot(outputs, shape=(120, 160, 3)):
     image = keras.Input(shape, name="img_in")
-    values = layers.Flatten()(layers.Conv2D(4, 5, 8, activation="relu")(image))
+    first = {"raw": layers.Cropping2D(((10, 0), (0, 0))), "scaled": layers.Rescaling(1 / 127.5, -1)}.get(outputs)
+    values = first(image) if first else image  # as in donkeycar 2
+    values = layers.Flatten()(layers.Conv2D(4, 5, 8, activation="relu")(values))
     values = layers.Dropout(0.2)(layers.Dense(8, activation="relu")(values))
-    if outputs == "linear":
+    if outputs in ("linear", "raw", "scaled"):
         heads = [layers.Dense(1, name=f"n_outputs{number}")(values) for number in (0, 1)]
     elif outputs == "categorical":
         heads = [layers.Dense(15, "softmax", name="angle_out")(values)]
@@ -309,13 +322,15 @@ def pilot(outputs, shape=(120, 160, 3)):
 
 def donkeycars(model, picture):
     """The angle as donkeycar computes it (parts/keras.py and utils.py), cut to what a car can steer."""
-    outputs = model((picture / 255)[np.newaxis].astype("float32"), training=False)
+    outputs = model(
+        (picture / (1 if model.name in ("raw", "scaled") else 255))[np.newaxis].astype("float32"), training=False
+    )
     first = np.ravel(outputs[0])
     return np.argmax(first) * 2 / 14 - 1 if len(first) == 15 else np.clip(first[0], -1, 1)
 
 
 @pytest.mark.parametrize("ending", ["h5", "keras"])
-@pytest.mark.parametrize("outputs", ["linear", "categorical", "both in one"])
+@pytest.mark.parametrize("outputs", ["linear", "categorical", "both in one", "raw", "scaled"])
 def test_pilots_of_donkeycar_steer_pictures_of_a_tub_as_there(outputs, ending, untrained_model, tmp_path):
     tub, expected = tmp_path / "tub" / "images", {}
     tub.mkdir(parents=True)
@@ -328,13 +343,14 @@ def test_pilots_of_donkeycar_steer_pictures_of_a_tub_as_there(outputs, ending, u
     model.save(path)
     done = run_script("predict", path, tub, "-o", tmp_path / "p.csv", "--json")
     kind = "KerasCategorical" if outputs == "categorical" else "KerasLinear"
-    assert f"a pilot of donkeycar ({kind}); its pictures are prepared as 160x120, RGB, 0..1" in done.stderr
+    scale = {"raw": ", raw", "scaled": ""}.get(outputs, ", 0..1")
+    assert f"a pilot of donkeycar ({kind}); its pictures are prepared as 160x120, RGB{scale}\n" in done.stderr
     result = json.loads(done.stdout)
     assert read_steering(tmp_path / "p.csv").steering == pytest.approx(expected, abs=1e-5)
     assert result["input_size"] == "160x120"
     new = tmp_path / "pilot-imported.h5"
     imported = result_of("import-model", path, "-o", new)
-    assert imported["preprocessing"] == "160x120, RGB, 0..1"
+    assert imported["preprocessing"] == f"160x120, RGB{scale}"
     result_of("predict", new, tub, "-o", tmp_path / "p.csv", "--force")
     assert read_steering(tmp_path / "p.csv").steering == pytest.approx(expected, abs=1e-5)
 
