@@ -38,7 +38,8 @@ class Output:
         )
 
 
-STEERING_NAME = re.compile("angle|steer")  # in the name of the output with it, in networks of other programs
+# what outputs of other programs' networks are called: the steering, and what is surely none
+_STEERING, _OTHER = re.compile("angle|steer|wheel"), re.compile("throttle|speed|brake|accel|confidence|img_out")
 # In the order of the network's numbers; a network has the first of them, or more. The steering has labels of its own.
 OUTPUTS = (
     Output("steering", "steering", "the steering alone", "steering"),
@@ -77,6 +78,14 @@ class Answer:
     def of(cls, numbers: Iterable[Any]) -> Self:
         """Return the answer from the network's numbers for a frame, (outputs,)."""
         return cls(**{each.name: float(number) * each.unit for number, each in zip(numbers, OUTPUTS, strict=False)})
+
+
+def steering_output(names: Iterable[str]) -> tuple[str, bool]:
+    """Return the output of another program's network that is its steering, and whether its name says so."""
+    names = [*names]
+    others = [name for name in names if not _OTHER.search(name.lower())]
+    named = [name for name in others if _STEERING.search(name.lower())]
+    return (named if len(named) == 1 else others or names)[0], len(named) == 1 or len(names) == 1
 
 
 def outputs_of(predict: str) -> tuple[Output, ...]:

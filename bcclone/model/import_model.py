@@ -72,7 +72,7 @@ class ImportModelResult:
         """Return the values of --json, also the shape of the input, without the batch, and the number of weights."""
         network, values = self.rebuilt.model, vars(self.rebuilt) | vars(self)
         figures = {"input_shape": network.input_shape[1:], "weights": network.count_params()}
-        return {name: value for name, value in values.items() if name not in ("rebuilt", "pilot")} | figures
+        return {name: value for name, value in values.items() if name not in ("rebuilt", "pilot", "guessed")} | figures
 
     def as_text(self) -> str:
         """Return what was written, or what to choose from."""

@@ -25,7 +25,7 @@ from bcclone.model.keras_files.rebuild import RebuiltModel, rebuild_model
 from bcclone.model.keras_files.stored import read_stored
 from bcclone.model.layer_kinds import scaling_layer
 from bcclone.model.model_path import check_keras_path
-from bcclone.model.onnx_model import FRAMING, declared_preprocessing
+from bcclone.model.onnx_model import FRAMING, declared_preprocessing, guess_of_output
 from bcclone.model.policy import SteeringCalibration
 from bcclone.model.recurrent import Steps, steps_of
 from bcclone.system.atomic import replacing
@@ -147,6 +147,8 @@ class ForeignModel:
         Warns of pixels that nothing scales, or that are scaled twice. Raises UserError.
         """
         network, layer = self.rebuilt.model, scaling_layer(self.rebuilt.model)
+        if self.rebuilt.guessed:
+            note(guess_of_output(self.path, self.rebuilt.guessed))
         is_of_donkeycar_2 = self.rebuilt.pilot and isinstance(network.layers[0], keras.layers.Cropping2D)
         scale = "" if layer else RAW if is_of_donkeycar_2 else "0..1"
         taken = declared_preprocessing(self.path, how, self.input_shape, self.rebuilt.pilot, scale)

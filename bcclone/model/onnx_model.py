@@ -9,14 +9,14 @@ ONNX Runtime runs what a file says, so the content is checked before: plain oper
 import math
 import shlex
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bcclone.dataset.answer import OUTPUTS, STEERING_NAME
+from bcclone.dataset.answer import OUTPUTS, steering_output
 from bcclone.dataset.framing import Framing
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image
 from bcclone.dataset.preprocessing import PRESETS, Preprocessing, preprocessing_of
@@ -24,7 +24,7 @@ from bcclone.dataset.preprocessing_text import EACH_IMAGE, scaling_of
 from bcclone.model.model_path import check_model_path, is_litert
 from bcclone.system.arrays import Float32Array
 from bcclone.system.codec import explained, from_text, read_bytes, whole_number
-from bcclone.system.errors import UserError, first_line, require_package
+from bcclone.system.errors import UserError, first_line, require_package, shown
 from bcclone.system.progress import note
 
 SEQ_LENGTH = "bcclone_seq_length"  # in the metadata of a recurrent network: the frames of a window in its training
@@ -214,6 +214,14 @@ def pilot_of(taken: str, numbers: int) -> str:
     return ("KerasCategorical" if numbers == BINS else "KerasLinear") if "img_in" in taken else ""
 
 
+def guess_of_output(path: Path, name: str) -> str:
+    return f"{path}: no name of its outputs says which is the steering: {shown(name)} is taken; check that it is"
+
+
+def several_inputs(names: Iterable[str]) -> str:
+    return f"takes the inputs {shown([*names])}, expected pictures alone: such a network cannot drive here"
+
+
 def declared_preprocessing(
     path: Path, how: Preprocessing | str | None, shape: Sequence[int], pilot: str, scale: str
 ) -> Preprocessing:
@@ -277,7 +285,10 @@ class LiteRtModel:
             with warnings.catch_warnings(action="ignore"):  # that TensorFlow's own interpreter is old
                 interpreter = self._interpreter = tf.lite.Interpreter(model_content=content, num_threads=1)
             interpreter.allocate_tensors()
-            (self._input,), outputs = interpreter.get_input_details(), interpreter.get_output_details()
+            inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
+            if len(inputs) > 1:
+                raise UserError(f"{path}: {several_inputs(str(each['name']) for each in inputs)}")
+            (self._input,) = inputs
             _, *shape = map(int, self._input["shape"])
             rows, columns, channels = shape
             named = {str(each["name"]): each for each in outputs}
@@ -288,9 +299,11 @@ class LiteRtModel:
                 f"{path}: not a LiteRT file of one picture that can be run: {first_line(error)}; use the .h5 or .keras "
                 "file that it was made from"
             ) from None
-        steering = [name for name in named if STEERING_NAME.search(name)]
-        self._output = named[steering[0] if len(steering) == 1 else min(named)]
+        steering, is_named = steering_output(sorted(named))
+        self._output = named[steering]
         pilot = pilot_of(self._input["name"], math.prod(map(int, self._output["shape"])))
+        if not (is_named or pilot):
+            note(guess_of_output(path, steering))
         scale = "" if self._input["quantization"][0] * 255 > 2 else "0..1"  # whole numbers say how large pixels are
         self.preprocessing = declared_preprocessing(path, how, shape, pilot, scale)
 

@@ -312,11 +312,11 @@ def pilot(outputs, shape=(120, 160, 3)):
     values = layers.Dropout(0.2)(layers.Dense(8, activation="relu")(values))
     if outputs in ("linear", "raw", "scaled"):
         heads = [layers.Dense(1, name=f"n_outputs{number}")(values) for number in (0, 1)]
-    elif outputs == "categorical":
-        heads = [layers.Dense(15, "softmax", name="angle_out")(values)]
+    elif outputs in ("categorical", "localizer"):
+        heads = [layers.Dense(15, "softmax", name="angle_out" if outputs == "categorical" else "angle")(values)]
         heads.append(layers.Dense(20, "softmax", name="throttle_out")(values))
     else:
-        heads = layers.Dense(2, name="model_outputs")(values)
+        heads = layers.Dense(2, name="outputs" if outputs == "3D" else "model_outputs")(values)
     return keras.Model(image, heads, name=outputs)
 
 
@@ -330,7 +330,7 @@ def donkeycars(model, picture):
 
 
 @pytest.mark.parametrize("ending", ["h5", "keras"])
-@pytest.mark.parametrize("outputs", ["linear", "categorical", "both in one", "raw", "scaled"])
+@pytest.mark.parametrize("outputs", ["linear", "categorical", "localizer", "both in one", "3D", "raw", "scaled"])
 def test_pilots_of_donkeycar_steer_pictures_of_a_tub_as_there(outputs, ending, untrained_model, tmp_path):
     tub, expected = tmp_path / "tub" / "images", {}
     tub.mkdir(parents=True)
@@ -342,7 +342,7 @@ def test_pilots_of_donkeycar_steer_pictures_of_a_tub_as_there(outputs, ending, u
     path = tmp_path / f"pilot.{ending}"
     model.save(path)
     done = run_script("predict", path, tub, "-o", tmp_path / "p.csv", "--json")
-    kind = "KerasCategorical" if outputs == "categorical" else "KerasLinear"
+    kind = "KerasCategorical" if outputs in ("categorical", "localizer") else "KerasLinear"
     scale = {"raw": ", raw", "scaled": ""}.get(outputs, ", 0..1")
     assert f"a pilot of donkeycar ({kind}); its pictures are prepared as 160x120, RGB{scale}\n" in done.stderr
     result = json.loads(done.stdout)
@@ -355,15 +355,29 @@ def test_pilots_of_donkeycar_steer_pictures_of_a_tub_as_there(outputs, ending, u
     assert read_steering(tmp_path / "p.csv").steering == pytest.approx(expected, abs=1e-5)
 
 
-@pytest.mark.parametrize(("names", "taken"), [(("throttle_x", "other"), 1), (("a", "b"), 0), (("b", "the_angle"), 1)])
-def test_an_output_that_is_no_steering_is_not_taken_for_it(names, taken, tmp_path):
+@pytest.mark.parametrize(
+    ("names", "taken"),
+    [
+        (("throttle_x", "other"), 1), (("a", "b"), 0), (("b", "the_angle"), 1), (("accel", "brake", "wheel"), 2),
+        (("confidence", "control"), 1),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("in_a_dict", [False, True])
+def test_an_output_that_is_no_steering_is_not_taken_for_it(names, taken, in_a_dict, tmp_path, caplog):
     image = keras.Input((48, 64, 3))
     values = layers.GlobalAveragePooling2D()(layers.Conv2D(2, 5, 4)(layers.Rescaling(1 / 255)(image)))
-    model = keras.Model(image, [layers.Dense(1, name=name)(values) for name in names])
+    dense = {
+        name: layers.Dense(1, name=f"of_{number}" if in_a_dict else name)(values) for number, name in enumerate(names)
+    }
+    model = keras.Model(image, dense if in_a_dict else [*dense.values()])
     model.save(tmp_path / "old.keras")
     pixels = np.random.default_rng(0).integers(0, 256, (2, 48, 64, 3)).astype("float32")
     rebuilt = open_model(tmp_path / "old.keras").rebuilt.model
-    np.testing.assert_allclose(rebuilt(pixels), model(pixels)[taken], atol=1e-5)
+    expected = model(pixels)[names[taken] if in_a_dict else taken]
+    np.testing.assert_allclose(rebuilt(pixels), expected, atol=1e-5)
+    open_model(tmp_path / "old.keras").declared("RGB")
+    is_named = names[taken] in ("wheel", "the_angle")
+    assert (f"no name of its outputs says which is the steering: '{names[taken]}'" in caplog.text) == (not is_named)
 
 
 @pytest.mark.slow

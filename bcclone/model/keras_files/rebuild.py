@@ -29,7 +29,7 @@ _ACTIVATION_LAYERS = {"ELU", "LeakyReLU", "ReLU"}  # without weights
 _NAME = re.compile(r"[A-Za-z][\w.-]{0,99}")
 _NORMALIZE = keras.saving.get_registered_name(normalize)
 # outputs of donkeycar's pilots that are not the steering alone: bins from -1 to 1; steering and throttle
-_OF_PILOTS = {"angle_out": BINS, "model_outputs": 2}
+_OF_PILOTS = {"angle_out": BINS, "angle": BINS, "model_outputs": 2, "outputs": 2}
 _SHARPENED = 1 << 20  # what makes a softmax choose the most probable bin, as argmax does
 
 
@@ -46,7 +46,7 @@ class RebuiltLayer:
 class RebuiltModel:
     """A rebuilt network, its origin, and its layers.
 
-    notes: what was recognised or changed; pilot: of donkeycar, as pilot_of() names it.
+    notes: what was recognised or changed; pilot: of donkeycar, as pilot_of() names it; guessed: of Nest, for others.
     """
 
     model: keras.Model
@@ -55,6 +55,7 @@ class RebuiltModel:
     layers: tuple[RebuiltLayer, ...]
     notes: tuple[str, ...]
     pilot: str = ""
+    guessed: str = ""
 
 
 def rebuild_model(stored: StoredModel, most_outputs: int = 1, rescale: Scaling | None = None) -> RebuiltModel:
@@ -91,10 +92,10 @@ def rebuild_model(stored: StoredModel, most_outputs: int = 1, rescale: Scaling |
     layers = []
     for leaf in leaves:
         form = "TimeDistributed({})" if leaf.over_time else "{}"
-        names = leaf.kind, type(builder.rebuilt[leaf]).__name__
-        layers.append(RebuiltLayer(leaf.name, *map(form.format, names)))
+        layers.append(RebuiltLayer(leaf.name, *map(form.format, (leaf.kind, type(builder.rebuilt[leaf]).__name__))))
+    guessed = "" if pilot else nest.guessed
     return RebuiltModel(
-        model, stored.texts.get("keras_version", "unknown"), backend, tuple(layers), tuple(notes), pilot
+        model, stored.texts.get("keras_version", "unknown"), backend, tuple(layers), tuple(notes), pilot, guessed
     )
 
 

@@ -5,19 +5,18 @@ A Sequential model lists its layers. A Functional one names the inputs of each l
 `TimeDistributed`, as a nested model of the layer or model that it applies to each frame of a window.
 """
 
-import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bcclone.dataset.answer import STEERING_NAME
+from bcclone.dataset.answer import steering_output
 from bcclone.dataset.preprocessing_text import joined_scaling
 from bcclone.model.keras_files import UnsupportedModel
 from bcclone.model.keras_files.arguments import dtype_of
+from bcclone.model.onnx_model import several_inputs
 from bcclone.system.errors import shown
 
 _LAYERS_AT_MOST = 200
-_OTHER_NAME = re.compile("throttle|speed|brake")  # outputs that are surely no steering
 _CHAINS = {"Sequential", "Pipeline"}
 _GRAPHS = {"Model", "Functional"}
 _EACH_FRAME = "TimeDistributed"
@@ -49,7 +48,8 @@ class Leaf:
 class Nest:
     """A chain of layers: the model, a nested model, or a TimeDistributed with its config and its one layer or model.
 
-    nodes: in their order; left_out: those that lead to other outputs than the steering.
+    nodes: in their order; left_out: those that lead to other outputs than the steering; guessed: the output that is
+    taken as the steering although its name does not say so, "" without one.
     """
 
     kind: str
@@ -57,6 +57,7 @@ class Nest:
     nodes: "tuple[Leaf | Nest, ...]"
     config: Mapping[str, Any] = field(default_factory=dict)
     left_out: tuple[Leaf, ...] = ()
+    guessed: str = ""
 
     @property
     def is_over_time(self) -> bool:
@@ -90,15 +91,15 @@ def _nest(config: Mapping[str, Any], over_time: str = "") -> Nest:
             f"has a network of type {shown(kind)}; only Sequential and Functional chains are supported"
         )
     configs = inner if isinstance(inner, list) else inner["layers"]
-    unused: set[str] = set()
+    unused, guessed = set[str](), ""
     if kind in _GRAPHS:
-        configs, unused = _in_order(configs, inner)
+        configs, unused, guessed = _in_order(configs, inner)
     name = inner.get("name", "") if isinstance(inner, dict) else config.get("name", "")
     nodes = tuple(_node(item, over_time) for item in configs)
     left_out = tuple(node for node in nodes if isinstance(node, Leaf) and node.name in unused)
     if len(left_out) < len(unused):
         raise _branches(unused)
-    return Nest(kind, str(name), nodes, left_out=left_out)
+    return Nest(kind, str(name), nodes, left_out=left_out, guessed=guessed)
 
 
 def _node(item: Mapping[str, Any], over_time: str = "") -> "Leaf | Nest":
@@ -116,24 +117,24 @@ def _node(item: Mapping[str, Any], over_time: str = "") -> "Leaf | Nest":
     return leaf
 
 
-def _in_order(configs: list[Mapping[str, Any]], model: Mapping[str, Any]) -> tuple[list[Mapping[str, Any]], set[str]]:
-    """Return the layers of a graph, and the names of those that lead to other outputs than the steering.
+def _in_order(
+    configs: list[Mapping[str, Any]], model: Mapping[str, Any]
+) -> tuple[list[Mapping[str, Any]], set[str], str]:
+    """Return the layers of a graph, the names of those that lead to other outputs than the steering, and Nest.guessed.
 
     The layers from the input to the steering are in their order. Raises UnsupportedModel when they are not a chain.
     """
     named = {_name(item): item for item in configs}
-    ends = model["output_layers"]
-    ends = [*ends.values()] if isinstance(ends, dict) else ends  # outputs by name
-    ends = [ends] if ends and isinstance(ends[0], str) else ends
-    if not ends:
+    outputs = _ends(model["output_layers"])
+    if not outputs:
         raise UnsupportedModel("has no output, expected 1")
-    outputs = [str(end[0]) for end in ends]
-    steering = [name for name in outputs if STEERING_NAME.search(name.lower())]
-    others = [name for name in outputs if not _OTHER_NAME.search(name.lower())]
-    chain = steering[:1] if len(steering) == 1 else (others or outputs)[:1]
+    steering, is_named = steering_output(outputs)
+    chain = [outputs[steering]]
     while named[chain[0]]["class_name"] != "InputLayer":
         item = named[chain[0]]
         tensors, _ = _taken(item)
+        if len(tensors) > 1 and len(inputs := _ends(model["input_layers"])) > 1:
+            raise UnsupportedModel(several_inputs(inputs))
         if len(tensors) != 1 or len(chain) > len(named):
             raise UnsupportedModel(
                 f"layer {shown(chain[0])} ({str(item['class_name'])[:40]}) takes {len(tensors)} inputs; "
@@ -145,7 +146,15 @@ def _in_order(configs: list[Mapping[str, Any]], model: Mapping[str, Any]) -> tup
         raise _branches(unused)
     stored = [name for name in named if name in chain]
     order = [*named] if stored == chain else [*chain, *unused]
-    return [_with_arithmetic(named[name]) if name in chain else named[name] for name in order], unused
+    layers = [_with_arithmetic(named[name]) if name in chain else named[name] for name in order]
+    return layers, unused, "" if is_named else steering
+
+
+def _ends(stored: Any) -> dict[str, str]:
+    """Return the layers at the inputs or outputs of a graph by their names, which are those of a dict if it has one."""
+    if isinstance(stored, dict):
+        return {str(name): str(end[0]) for name, end in stored.items()}
+    return {str(end[0]): str(end[0]) for end in ([stored] if stored and isinstance(stored[0], str) else stored)}
 
 
 def _name(item: Mapping[str, Any]) -> str:
