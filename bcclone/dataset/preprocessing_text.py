@@ -6,6 +6,7 @@ A text is a list of parts with commas, perhaps the name of a preset first: `nvid
 and blur are applied in the order of the text. Importing this loads nothing large, so that --help answers at once.
 """
 
+import ast
 import math
 import re
 from collections.abc import Iterable
@@ -27,6 +28,7 @@ PRESETS = {
 }
 STEPS = ("size", "color", "blur")  # in this order where a text does not say
 INTERPOLATIONS = ("linear", "area", "nearest", "cubic")
+_LONGEST_FORMULA = 80
 RAW, EACH_IMAGE = "raw", "mean and deviation"  # scales: 0 to 255, and to the mean 0 and the deviation 1 of each image
 _SPACES = ("YUV", "HSV", "HLS", "LAB", "GRAY")
 _COLORS = ("rgb", "bgr", "bgr-yuv", "greyscale", *map(str.lower, _SPACES))  # that a wrong word may mean
@@ -34,7 +36,6 @@ _COLORS = ("rgb", "bgr", "bgr-yuv", "greyscale", *map(str.lower, _SPACES))  # th
 _PAIR = r"(\d{1,4}) ?(?:%s) ?(\d{1,4})"
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)"
 _NUMBERS = rf"({_NUMBER}(?: {_NUMBER})*)"
-_ARITHMETIC = rf"(?:[*/]{_NUMBER})*(?:[-+]{_NUMBER.removeprefix('[-+]?')})?"
 
 
 @dataclass(frozen=True)
@@ -153,12 +154,37 @@ def scaling_of(scale: str) -> Scaling:
 
 def scaling_of_text(formula: str) -> Scaling:
     """Return the scaling that a text such as "x / 127.5 - 1" states; raises ValueError for any other text."""
-    compact = formula.replace(" ", "")
-    if not compact or not re.fullmatch(rf"x?{_ARITHMETIC}|\(x{_ARITHMETIC}\){_ARITHMETIC}", compact):
-        raise ValueError(f"{shown(formula)}, expected a formula such as x / 127.5 - 1")
-    return joined_scaling(
-        (operation, float(number)) for operation, number in re.findall(rf"([-+*/])({_NUMBER})", compact)
-    )
+    text = formula.strip()
+    text = f"x{text}" if text and "x" not in text else text  # steps alone
+    try:
+        if len(text) > _LONGEST_FORMULA:
+            raise ValueError(text)
+        scale, offset = _scale_and_offset(ast.parse(text, mode="eval").body)
+    except (SyntaxError, ValueError):
+        raise ValueError(f"{shown(formula)}, expected a formula such as x / 127.5 - 1") from None
+    return joined_scaling([("*", scale), ("+", offset)])
+
+
+def _scale_and_offset(node: ast.expr) -> tuple[float, float]:
+    """Return (scale, offset) of arithmetic with x and numbers; raises ValueError if that is no scaling."""
+    match node:
+        case ast.Name("x"):
+            return 1.0, 0.0
+        case ast.Constant(int() | float() as number):
+            return 0.0, float(number)
+        case ast.UnaryOp(ast.USub(), operand):
+            scale, offset = _scale_and_offset(operand)
+            return -scale, -offset
+        case ast.BinOp(left, operation, right):
+            (scale, offset), (by, number) = _scale_and_offset(left), _scale_and_offset(right)
+            if isinstance(operation, ast.Add | ast.Sub):
+                sign = 1 if isinstance(operation, ast.Add) else -1
+                return scale + sign * by, offset + sign * number
+            if isinstance(operation, ast.Mult) and not (scale and by):
+                return scale * number + by * offset, offset * number
+            if isinstance(operation, ast.Div) and number and not by:
+                return scale / number, offset / number
+    raise ValueError("no scaling")
 
 
 def joined_scaling(steps: Iterable[tuple[str, float]]) -> Scaling:

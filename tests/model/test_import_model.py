@@ -61,15 +61,15 @@ def test_a_lambda_that_is_not_recognised_is_stated_by_its_formula(import_model, 
     assert code == 1
     assert "layer 'lambda_1' (Lambda): calls the function 'normalize'" in complaint
     assert "--rescale 'x / 127.5 - 1'" in complaint
-    code, _, complaint = import_model(old, "-o", new, "--preprocess", YUV, "--rescale", "1 - x")
+    code, _, complaint = import_model(old, "-o", new, "--preprocess", YUV, "--rescale", "1 - y")
     assert code == 1
-    assert "--rescale '1 - x', expected a formula" in complaint
+    assert "--rescale '1 - y', expected a formula" in complaint
     assert import_model(old, "-o", new, "--preprocess", YUV, "--rescale", "x / 127.5 - 1")[0] == 0
     loaded = load_model_file(new)
     np.testing.assert_allclose(loaded.model(images().astype("float32"))[:, 0], expected_output(), atol=1e-5)
     code, _, complaint = import_model(KEPT / "lstm.keras", "--preprocess", YUV, "--rescale", "x")
     assert code == 1
-    assert "has 0 Lambda layers, expected 1" in complaint
+    assert "has 0 Lambda layers that are not recognised, expected 1" in complaint
 
 
 def test_the_layers_are_printed_before_the_preprocessing_is_required(import_model, old, tmp_path):

@@ -162,11 +162,33 @@ def dtype_of(value: Any) -> str:
 
 # ---- the function of a Lambda
 
+STATING = "bcclone import-model --rescale"
 _SCALES_REMEDY = (
-    "state what it computes, as bcclone import-model --rescale 'x / 127.5 - 1', or save the model with a Rescaling "
-    "layer in its place"
+    f"if it scales the pixels alone, state how, as {STATING} 'x / 127.5 - 1', or save the model with a Rescaling layer "
+    "in its place"
 )
-_RESIZES_REMEDY = "save the model with a Resizing layer in its place, such as keras.layers.Resizing(66, 200)"
+_CUTS = "[:]"  # among the names of a function that takes a part of its argument, or reverses it
+_REMEDIES = {  # in a name that a function uses -> what to do
+    r"^resize_(images|bilinear|bicubic|area|nearest_neighbor)$|^resizemethod$|^antialias$|^preserve_aspect_ratio$": (
+        "no layer resizes so; train the model with a Resizing layer in its place"
+    ),
+    "resize": (
+        "save the model with a Resizing layer in its place, such as keras.layers.Resizing(66, 200), and with "
+        "Cropping2D and Rescaling for what else it does"
+    ),
+    "gr[ae]y|yuv|hsv|bgr": (
+        "save the model without it, and give the colours in --preprocess: GRAY, or, nearly as after a division by 255, "
+        "'YUV, mean 0 128 128 deviation 255' or 'HSV, mean 0 deviation 180 255 255'"
+    ),
+    r"^(reduce_)?std$|standardi": (
+        "save the model without it and the crops before it, and give them in --preprocess, such as 'rows 60-135, mean "
+        "and deviation'"
+    ),
+    r"crop|\[:\]": (
+        "save the model with a Cropping2D layer in its place if it crops, or if it reverses the colours, without it "
+        "and with BGR in --preprocess"
+    ),
+}
 # what begins the code, a step (index of its constant, number of its operation), what ends the code
 _CODES = (
     (rb"\|\0\0", rb"d(.)\0([\x14\x15\x17\x18\x1b])", rb"S"),  # Python 2.7, 3.4, 3.5
@@ -181,15 +203,32 @@ _CONSTANTS = rb"(?:[(\xa8].{4}|[)\xa9].)((?:" + _CONSTANT + rb")+)"
 _NO_NAMES = rb"(?:[(\xa8]\0{4}|[)\xa9]\0)"  # of anything outside the function
 # tf.image.resize(x, (66, 200)) in Python 3.6 to 3.13: instructions that load, call, build a list or return; None and
 # the two numbers; and the names tf, image and resize
+_RESUMES, _BUILD_SLICE = 0x95, (133, 50)  # the first instruction since 3.13; that of a slice before and since
+_LONGEST_NAME = 40
 _CALLS = rb"(?:(?:[\0\x02\x09Sdfgjt|\x83\x97\xa0\xa1\xa6\xab].)+|(?:[\0$/45RSU\[\x95].)+)"
 _PAIR = rb"[)\xa9].N(?:[)\xa9]\x02)?[i\xe9](.{4})[i\xe9](.{4})"
 _NAMED = rb"[)\xa9][\x02-\x04](?:[zZ\xda\xfa].\w+){0,2}[zZ\xda\xfa]\x05image[zZ\xda\xfa]\x06resize[)\xa9]"
 _RESIZE = _HEAD + _CALLS + _PAIR + _NAMED
 
 
-def remedy_of(name: str) -> str:
-    """Return what to do about a function that is not read, by its name or its names."""
-    return _RESIZES_REMEDY if "resize" in name.lower() else _SCALES_REMEDY
+def remedy_of(text: str) -> str:
+    """Return what to do about a function that is not read, by its name, or by the names in its byte code."""
+    data = _bytes_of(text)
+    lengths = re.finditer(rb"[zZ\xda\xfa](.)|[stu](.)\0\0\0", data, re.DOTALL)
+    names = [data[each.end() : each.end() + ord(each[1] or each[2])].decode("latin-1").lower() for each in lengths]
+    names = [text[:_LONGEST_NAME].lower(), *(name for name in names if not {"/", "\\"} & {*name})]  # that is its file
+    if head := re.match(_HEAD, data, re.DOTALL):
+        code = data[head.end() : head.end() + struct.unpack("<i", data[head.end() - 4 : head.end()])[0]]
+        names += [_CUTS] if code and _BUILD_SLICE[code[0] == _RESUMES] in code else []
+    found = (remedy for part, remedy in _REMEDIES.items() if any(re.search(part, name) for name in names))
+    return next(found, _SCALES_REMEDY)
+
+
+def _bytes_of(text: str) -> bytes:
+    try:
+        return base64.b64decode("".join(text.split()), validate=True)
+    except (binascii.Error, ValueError):  # as text; a backslash in a path may have made one character of six
+        return text.encode("raw_unicode_escape")
 
 
 def computed_by(text: str) -> Scaling | tuple[int, int]:
@@ -198,10 +237,7 @@ def computed_by(text: str) -> Scaling | tuple[int, int]:
     Keras 1 wrote the bytes as text, one character a byte; Keras 2 and later write base64:
     https://github.com/keras-team/keras/blob/2.2.4/keras/utils/generic_utils.py (func_dump, func_load).
     """
-    try:
-        data = base64.b64decode("".join(text.split()), validate=True)
-    except (binascii.Error, ValueError):  # as text; a backslash in a path may have made one character of six
-        data = text.encode("raw_unicode_escape")
+    data = _bytes_of(text)
     for begin, step, end in _CODES:
         code = rb"%b((?:%b){0,3})%b" % (begin, re.sub(rb"\((.*?)\)", rb"\1", step), end)
         if function := re.match(_HEAD + code + _CONSTANTS + _NO_NAMES, data, re.DOTALL):
@@ -217,5 +253,6 @@ def computed_by(text: str) -> Scaling | tuple[int, int]:
     if size := re.match(_RESIZE, data, re.DOTALL):
         rows, columns = (struct.unpack("<i", number)[0] for number in size.groups())
         return rows, columns
-    remedy = remedy_of(data.decode("latin-1"))
-    raise UnsupportedModel(f"its function is not x / number - number or alike, and code in a file is not run; {remedy}")
+    raise UnsupportedModel(
+        f"its function is not x / number - number or alike, and code in a file is not run; {remedy_of(text)}"
+    )

@@ -14,7 +14,7 @@ import numpy as np
 
 from bcclone.dataset.preprocessing_text import Scaling
 from bcclone.model.keras_files import UnsupportedModel
-from bcclone.model.keras_files.arguments import Shape, computed_by, dtype_of, remedy_of, translate
+from bcclone.model.keras_files.arguments import STATING, Shape, computed_by, dtype_of, remedy_of, translate
 from bcclone.model.keras_files.stored import NamedArray, StoredModel, Weights
 from bcclone.model.keras_files.tree import Leaf, Nest, read_tree
 from bcclone.model.layer_kinds import KINDS, is_for_training, learned_weights, normalize, stored_kind
@@ -61,7 +61,7 @@ class RebuiltModel:
 def rebuild_model(stored: StoredModel, most_outputs: int = 1, rescale: Scaling | None = None) -> RebuiltModel:
     """Return the network with its weights; raises UnsupportedModel, or errors of json and Keras.
 
-    most_outputs: how many numbers it may predict; rescale: what its only Lambda layer computes.
+    most_outputs: how many numbers it may predict; rescale: what its only Lambda layer computes that is not recognised.
     """
     nest, shape, dtype = read_tree(parse_json(stored.texts["model_config"]))
     leaves = list(nest.leaves())
@@ -69,14 +69,14 @@ def rebuild_model(stored: StoredModel, most_outputs: int = 1, rescale: Scaling |
     if mirrored:
         for leaf in leaves:
             check_mirrored(leaf)
-    if rescale and (count := sum(leaf.kind == "Lambda" for leaf in leaves)) != 1:
-        raise UnsupportedModel(f"has {count} Lambda layers, expected 1 for --rescale")
     budget = max(_SURELY_AFFORDABLE, sum(array.values.size for arrays in stored.weights.values() for array in arrays))
     if first and len(shape) != 3:
         raise UnsupportedModel(f"its input has the shape {shape} with channels first, which is not supported")
     start = (None, *shape[1:], shape[0]) if first else (None, *shape)
     builder = _Builder(start, dtype, first, budget, rescale)
     builder.add_all(nest)
+    if rescale and builder.stated != 1:
+        raise UnsupportedModel(f"has {builder.stated} Lambda layers that are not recognised, expected 1 for --rescale")
     units = _OF_PILOTS.get(leaves[-1].name, 1)
     pilot = pilot_of(nest.nodes[0].name, units)
     model = builder.finish(nest, max(most_outputs, units) if pilot else most_outputs)
@@ -115,7 +115,8 @@ def _steering_of(model: keras.Model) -> keras.Model:
 class _Builder:
     """Builds layers in order, each for the output shape of the one before; finish() allocates the weights.
 
-    rebuilt: stored layer -> current layer; shape: input of the next layer, that of one frame within TimeDistributed.
+    rebuilt: stored layer -> current layer; stated: how many Lambda layers rescale stands for; shape: input of the next
+    layer, that of one frame within TimeDistributed.
     """
 
     def __init__(self, shape: Shape, dtype: str, channels_first: bool, budget: int, rescale: Scaling | None) -> None:
@@ -123,7 +124,7 @@ class _Builder:
         self.start = self.shape = shape
         self.dtype, self.channels_first, self.budget, self._rescale = dtype, channels_first, budget, rescale
         self.rebuilt: dict[Leaf, keras.Layer] = {}
-        self.notes: list[str] = []
+        self.notes, self.stated = list[str](), 0
         self._layers: list[keras.Layer] = []
         self._names = {"frame"}
         self._frames, self._weights = 1, 0
@@ -215,10 +216,13 @@ class _Builder:
 
     def _lambda_layer(self, config: Mapping[str, Any], name: str) -> keras.Layer:
         """Return the Rescaling or Resizing that computes the same, or the normalisation of our first models."""
-        computed: Scaling | tuple[int, int] | None = self._rescale
-        if not computed:
-            computed = _lambda_function(config["function"])
+        try:
+            computed = _lambda_function(config["function"], config.get("arguments"))
             translate(keras.layers.Layer, {key: config[key] for key in config if key != "function"}, self.shape, False)
+        except UnsupportedModel as error:
+            if not self._rescale or STATING not in str(error):
+                raise
+            computed, self.stated = self._rescale, self.stated + 1
         if not computed:
             return keras.layers.Lambda(normalize, output_shape=self.shape[1:], name=name)
         if isinstance(computed, Scaling):
@@ -238,7 +242,7 @@ class _Builder:
         self.shape = output
 
 
-def _lambda_function(function: Any) -> Scaling | tuple[int, int] | None:
+def _lambda_function(function: Any, arguments: Any) -> Scaling | tuple[int, int] | None:
     """Return what a stored function computes, None for the normalisation of our first models."""
     if isinstance(function, dict) and (function.get("class_name"), function.get("config")) == ("function", _NORMALIZE):
         return None
@@ -248,9 +252,9 @@ def _lambda_function(function: Any) -> Scaling | tuple[int, int] | None:
     if not isinstance(function, list) or len(function) != 3 or not isinstance(function[0], str):
         name = str(function.get("config") if isinstance(function, dict) else function)
         raise UnsupportedModel(f"calls the function {shown(name)}, which the file does not contain; {remedy_of(name)}")
-    if function[1] or function[2]:
+    if function[1] or function[2] or arguments:
         remedy = remedy_of(function[0])
-        raise UnsupportedModel(f"its function uses default or outer values, which is not supported; {remedy}")
+        raise UnsupportedModel(f"its function uses arguments, default or outer values, not supported; {remedy}")
     return computed_by(function[0])
 
 
