@@ -145,10 +145,11 @@ def find_preprocessing(
 
     network, shape = model.rebuilt.model, model.input_shape
     windows, steering = _recorded(recording, shape[0] if len(shape) == 4 else 1)
-    ways = [model.declared(how).preprocessing] if how else [
+    ways = [] if how else [
         replace(plausible, scale=scale)
         for plausible, scale in itertools.product(_plausible(shape[-3:]), [""] if scaling_layer(network) else _SCALES)
     ]  # fmt: skip
+    ways = ways or [model.declared(how).preprocessing]
     calls = {scale: compile_call(with_scale(network, scale), None) for scale in {way.scale for way in ways}}
 
     def tried(way: Preprocessing, rows: slice) -> Candidate:

@@ -37,6 +37,7 @@ from bcclone.system.progress import note
 _PREPROCESSING, _HASH, _TRAINING = "bcclone_preprocessing", "bcclone_preprocessing_hash", "bcclone_training"
 _CALIBRATION = "bcclone_calibration"
 _ENDINGS = ((".json",), (".h5", ".weights.h5", ".hdf5"))  # of what lies beside weights, and a configuration
+_USUAL = ("model", "weights", "config", "architecture")  # names of these
 _SCALE, _LEAST_VARIANCE = "scale", 1e-9  # the layer that scales pixels
 _DRIVABLE = "docs/reference/model-file.md for the networks that can drive"
 # setting in model files of older versions, models/lake.h5 among them -> its name now
@@ -287,7 +288,8 @@ def open_model(
             config_path, weights_path = _parts(path)
             stored = read_stored(weights_path)
             if "model_config" not in stored.texts:
-                stored = replace(stored, texts={**stored.texts, "model_config": _separate_config(path, config_path)})
+                config = _separate_config(config_path, weights_path)
+                stored = replace(stored, texts={**stored.texts, "model_config": config})
             texts = stored.texts
             own = Preprocessing.from_json(texts[_PREPROCESSING]) if _PREPROCESSING in texts else None
             rebuilt = rebuild_model(stored, len(OUTPUTS) if own else 1, rescale)
@@ -318,10 +320,10 @@ def _parts(path: Path) -> tuple[Path | None, Path]:
     They lie in one folder: NAME.json with NAME.h5 or NAME.weights.h5, or under a name that many use, or alone.
     """
     is_config = path.suffix == ".json"
-    name, folder = path.name.removesuffix(path.suffix).removesuffix(".weights"), path.parent
+    name, folder = _name_of(path), path.parent
     ends = _ENDINGS[is_config]
     there = sorted({each for end in ends for each in folder.glob(f"*{end}")})
-    usual = [f"{one}{end}" for one in (name, "model", "weights", "config", "architecture") for end in ends]
+    usual = [f"{one}{end}" for one in (name, *_USUAL) for end in ends]
     other = next((folder / each for each in usual if folder / each in there), there[0] if len(there) == 1 else None)
     if not is_config:
         return other, path
@@ -332,13 +334,19 @@ def _parts(path: Path) -> tuple[Path | None, Path]:
     return path, other
 
 
-def _separate_config(path: Path, config_path: Path | None) -> str:
+def _separate_config(config_path: Path | None, weights_path: Path) -> str:
     """Return the configuration in the file of model.to_json() beside that of the weights."""
-    if config_path is None:
+    text = read_bytes(config_path, "settings") if config_path else b""
+    if not config_path or b"class_name" not in text:  # such as the history of a training
         raise UnsupportedModel(
             "holds weights only; put the network's configuration (model.to_json()) beside it, as "
-            f"{path.with_suffix('.json')}"
+            f"{weights_path.with_suffix('.json')}"
         )
-    text = read_bytes(config_path, "settings")
+    if _name_of(config_path) not in (*_USUAL, _name_of(weights_path)):
+        note(f"{weights_path}: its network is read from {config_path}, the only .json beside it")
     config = parse_json(text)
     return config if isinstance(config, str) else text.decode()  # often the JSON text was written as JSON again
+
+
+def _name_of(path: Path) -> str:
+    return path.name.removesuffix(path.suffix).removesuffix(".weights")

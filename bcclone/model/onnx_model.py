@@ -21,9 +21,9 @@ from bcclone.dataset.framing import Framing
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image
 from bcclone.dataset.preprocessing import PRESETS, Preprocessing, preprocessing_of
 from bcclone.dataset.preprocessing_text import EACH_IMAGE, scaling_of
-from bcclone.model.model_path import check_model_path, is_litert
+from bcclone.model.model_path import check_model_path, is_litert, is_onnx
 from bcclone.system.arrays import Float32Array
-from bcclone.system.codec import explained, from_text, read_bytes, whole_number
+from bcclone.system.codec import explained, from_text, kind_of_content, read_bytes, whole_number
 from bcclone.system.errors import UserError, first_line, require_package, shown
 from bcclone.system.progress import note
 
@@ -34,6 +34,7 @@ BINS = 15  # of the steering, in categorical pilots of donkeycar
 _LONGEST_WINDOW, _LARGEST_STATE = 1000, 1 << 20
 _CONTROL_FLOW = {"If", "Loop", "Scan", "SequenceMap"}  # could run for ever
 _DIVISIONS = {"Div", "Mod"}
+_BEGINNING = 512
 _DOMAINS = {"", "ai.onnx", "ai.onnx.ml"}
 _ELEMENTS_PER_BYTE = 8  # of the smallest type, which is compressed to bits
 
@@ -75,11 +76,10 @@ class OnnxModel:
     def __init__(self, path: Path) -> None:
         """Raises UserError for a missing or damaged file, and for other inputs and outputs."""
         onnxruntime = load_onnxruntime()
-        check_model_path(path)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1  # as drive.py runs TensorFlow
         options.log_severity_level = 4  # what it would print, an error says
-        content = read_bytes(path, "model")
+        content = _content_of(path)
         try:
             _check_content(content)
             session = onnxruntime.InferenceSession(
@@ -127,6 +127,15 @@ def load_onnxruntime() -> Any:
     return onnxruntime
 
 
+def _content_of(path: Path) -> bytes:
+    """Return the content of an ONNX or LiteRT file; raises UserError for one that is missing or of another kind."""
+    check_model_path(path)
+    content, expected = read_bytes(path, "model"), "an ONNX file" if is_onnx(path) else "a LiteRT file"
+    if (kind := kind_of_content(content[:_BEGINNING])) and not kind.startswith(expected):
+        raise UserError(f"{path}: {kind}, expected {expected}")
+    return content
+
+
 def _signature_of(session: Any, path: Path) -> Signature:
     """Return the signature of a file; raises UserError for one that cannot drive, and ValueError for its metadata."""
     tensors = session.get_inputs(), session.get_outputs()
@@ -142,7 +151,8 @@ def _signature_of(session: Any, path: Path) -> Signature:
     if not fits or any(kind != f"tensor({'uint8' if name == FRAME else 'float'})" for name, kind in kinds.items()):
         raise UserError(
             f"{path}: a network from {_described(inputs)} to {_described(outputs)}; expected camera frames, uint8 "
-            f"{FRAME} {(FRAME_HEIGHT, FRAME_WIDTH, 3)}, to {STEERING} (1,), as bcclone export writes it"
+            f"{FRAME} {(FRAME_HEIGHT, FRAME_WIDTH, 3)}, to {STEERING} (1,), as bcclone export writes it; of other "
+            "programs, name the .h5 or .keras file"
         )
     if not sizes:
         return signature
@@ -238,6 +248,8 @@ def declared_preprocessing(
         how = f"{colors}{likely}"
         note(f"{path}: a pilot of donkeycar ({pilot}); its pictures are prepared as {columns}x{rows}, {how}")
     takes = f"its network takes {_extents(shape)} ({'frames x ' * (len(shape) == 4)}rows x columns x channels)"
+    if channels not in (1, 3):
+        raise UserError(f"{path}: {takes}; frames stacked as channels, and channels that come first, are not supported")
     fitting = {name: its for name, its in PRESETS.items() if its.shape == (rows, columns, channels)}
     texts = [name if its.scale else name + likely for name, its in fitting.items() if scale or not its.scale]
     examples = map(shlex.quote, texts or [f"rows 60-140, {columns}x{rows}, {colors}{likely}"])
@@ -277,8 +289,7 @@ class LiteRtModel:
         """Raises UserError for a file that cannot be run, or whose pictures are prepared in an unknown way."""
         import tensorflow as tf
 
-        check_model_path(path)
-        content = read_bytes(path, "model")
+        content = _content_of(path)
         if b"Flex" in content:  # operators of TensorFlow, which could read and write files
             raise UserError(f"{path}: has operators of TensorFlow itself, expected those of LiteRT; use the .h5 file")
         try:

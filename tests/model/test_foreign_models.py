@@ -164,6 +164,9 @@ def test_a_missing_or_unfit_preprocessing_is_refused_with_what_fits(tmp_path):
     network(64, 64, 3).save(tmp_path / "old.h5")
     with pytest.raises(UserError, match=r"'rows 60-140, 64x64, RGB, 0..1', or find it.*import-model .* --recording"):
         load_model_file(tmp_path / "old.h5")
+    network(64, 64, 6).save(tmp_path / "stacked.h5")
+    with pytest.raises(UserError, match="takes 64 x 64 x 6 .* stacked as channels.* are not supported$"):
+        load_model_file(tmp_path / "stacked.h5", "64x64, RGB")
     network(66, 200, 3).save(tmp_path / "yuv.h5")
     with pytest.raises(UserError, match=r"--preprocess 'nvidia-66x200-yuv, 0..1' or .* --preprocess course-66x200-yuv"):
         load_model_file(tmp_path / "yuv.h5")
@@ -251,14 +254,19 @@ def test_a_normalization_is_read_as_it_was_adapted_or_given(ending, tmp_path):
 
 
 @pytest.mark.parametrize("config", ["m.json", "m.weights.json", "model.json", "config.json", "network.json"])
-def test_weights_of_keras_3_are_read_with_the_configuration_beside_them(config, tmp_path):
+def test_weights_of_keras_3_are_read_with_the_configuration_beside_them(config, tmp_path, caplog):
     model = network(48, 64, 3, first=[layers.Rescaling(1 / 255)])
     model.save_weights(tmp_path / "m.weights.h5")
-    with pytest.raises(UserError, match="holds weights only; put the network's configuration"):
-        open_model(tmp_path / "m.weights.h5")
+    for other in ("", "history.json"):
+        if other:
+            (tmp_path / other).write_text('{"loss": [1.0]}')
+        with pytest.raises(UserError, match="holds weights only; put the network's configuration"):
+            open_model(tmp_path / "m.weights.h5")
+    (tmp_path / other).unlink()
     (tmp_path / config).write_text(model.to_json())
     same_answers(tmp_path / "m.weights.h5", model)
     same_answers(tmp_path / config, model)
+    assert (f"its network is read from {tmp_path / config}" in caplog.text) == (config == "network.json")
     (tmp_path / "m.weights.h5").unlink()
     with pytest.raises(UserError, match="is the network's configuration, without its weights; put them beside it"):
         open_model(tmp_path / config)
@@ -277,6 +285,13 @@ def archive(*names):
         for name in names:
             file.writestr(name, "x")
     return content.getvalue()
+
+
+@pytest.mark.parametrize("name", ["old.onnx", "old.tflite"])
+def test_a_page_of_a_web_site_is_no_onnx_or_litert_file(name, tmp_path):
+    (tmp_path / name).write_bytes(b"\n<!DOCTYPE html>")
+    with pytest.raises(UserError, match="a page of a web site; download the file itself"):
+        load_policy(tmp_path / name)
 
 
 @pytest.mark.parametrize(

@@ -156,7 +156,7 @@ def _whole(name: str, value: Any) -> Any:
 def dtype_of(value: Any) -> str:
     """Return the name of a type, or of a policy as any version stores it; None is float32."""
     if isinstance(value, dict):
-        value = value["config"]["name"]
+        value = value["config"].get("name", value["class_name"])
     return str(value or "float32")[:40]
 
 

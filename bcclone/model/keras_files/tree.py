@@ -5,6 +5,7 @@ A Sequential model lists its layers. A Functional one names the inputs of each l
 `TimeDistributed`, as a nested model of the layer or model that it applies to each frame of a window.
 """
 
+import itertools
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +21,7 @@ _LAYERS_AT_MOST = 200
 _CHAINS = {"Sequential", "Pipeline"}
 _GRAPHS = {"Model", "Functional"}
 _EACH_FRAME = "TimeDistributed"
+_NUMBER_OF_CALL = "_CONSTANT_VALUE"  # for the name of a layer, in tf.keras
 _INPUT_NAMES = ("batch_input_shape", "batch_shape")
 # layers that compute with a tensor and a number, in tf.keras and in Keras 3
 _OPERATIONS = {
@@ -172,21 +174,24 @@ def _taken(item: Mapping[str, Any]) -> tuple[list[str], list[Any]]:
         raise UnsupportedModel(
             f"layer {shown(_name(item))} is used {len(nodes)} times; only chains of layers are supported"
         )
-    tensors, others = [], []
+    tensors, others = list[str](), []
     for node in nodes:
         if isinstance(node, dict):  # Keras 3
             values = [value for each in node["args"] for value in (each if isinstance(each, list) else [each])]
-            if values and not isinstance(values[0], dict):  # 1 - x is not x - 1
-                raise UnsupportedModel(
-                    f"layer {shown(_name(item))} computes with a number before its input, which is not supported"
-                )
-            tensors += [str(value["config"]["keras_history"][0]) for value in values if isinstance(value, dict)]
-            others += [value for value in values if not isinstance(value, dict)]
+            are_tensors = [isinstance(value, dict) and "keras_history" in value["config"] for value in values]
+            begins = not values or are_tensors[0]
+            tensors += [str(value["config"]["keras_history"][0]) for value in itertools.compress(values, are_tensors)]
+            others += [value for value, is_tensor in zip(values, are_tensors, strict=True) if not is_tensor]
             keywords = node.get("kwargs") or {}
         else:
             calls = [node] if node and isinstance(node[0], str) else node
             tensors += [str(call[0]) for call in calls]
+            begins = _NUMBER_OF_CALL not in tensors
             keywords = {key: value for call in calls for key, value in (call[3] if len(call) > 3 else {}).items()}
+        if not begins:  # 1 - x is not x - 1
+            raise UnsupportedModel(
+                f"layer {shown(_name(item))} computes with a number before its input, which is not supported"
+            )
         others += [
             value
             for key, value in keywords.items()

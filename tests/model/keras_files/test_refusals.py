@@ -69,6 +69,24 @@ def number_first():
     return graph(minus, end="minus")
 
 
+def number_first_in_tf_keras():
+    minus = layer("TFOpLambda", "minus", function="math.subtract")
+    return graph(minus | {"inbound_nodes": [["_CONSTANT_VALUE", -1, 1.0, {"y": ["input", 0, 0]}]]}, end="minus")
+
+
+def slice_of_input():
+    part = {"class_name": "__slice__", "config": {"start": 60, "stop": 135, "step": None}}
+    taken = layer("GetItem", "part") | {"inbound_nodes": [{"args": [tensor("input"), [part]], "kwargs": {}}]}
+    return graph(taken, end="part")
+
+
+def two_inputs():
+    config, speed = branching(), layer("InputLayer", "speed", batch_shape=[None, 1]) | {"inbound_nodes": []}
+    config["config"]["input_layers"] += [["speed", 0, 0]]
+    config["config"]["layers"].append(speed)
+    return config
+
+
 def own_class():
     config = keras2_config()
     config["config"]["layers"][2]["registered_name"] = "mine>Conv2D"
@@ -86,6 +104,9 @@ def mixed():
     [
         (mixed(), r"layer 'convolution2d_1' \(Convolution2D\) has its channels first and layer 'pool'"),
         (number_first(), "'minus' computes with a number before its input"),
+        (number_first_in_tf_keras(), "'minus' computes with a number before its input"),
+        (slice_of_input(), r"'part' \(GetItem\) is called with .*which is not supported"),
+        (two_inputs(), r"takes the inputs \['input', 'speed'\], expected pictures alone"),
         (own_class(), r"layer 'conv2d' \(Conv2D\): a custom class, 'mine>Conv2D'"),
         (branching(), "branches after layer 'input'|takes 2 inputs"),
         (nested(60), "weights"),
