@@ -113,7 +113,7 @@ def import_model(settings: ImportModelSettings, notify: Callable[[str], None] = 
         load_tensorflow()
         from bcclone.model.model_file import ModelFile, open_model, save_model
 
-        loaded = open_model(old, rescale=scaling_of_text(settings.rescale) if settings.rescale else None)
+        loaded = open_model(old, how, scaling_of_text(settings.rescale) if settings.rescale else None)
         if isinstance(loaded, ModelFile):
             raise UserError(f"{old} is a bcclone model already; copy the file instead")
         for line in loaded.describe():

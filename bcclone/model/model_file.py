@@ -19,10 +19,11 @@ from keras.src.legacy.saving import legacy_h5_format
 from bcclone.dataset.answer import OUTPUTS, Output
 from bcclone.dataset.framing import Framing
 from bcclone.dataset.preprocessing import Preprocessing, PreprocessingMismatch, preprocessing_of
-from bcclone.dataset.preprocessing_text import EACH_IMAGE, RAW, Scaling, scale_text, scaling_of
+from bcclone.dataset.preprocessing_text import EACH_IMAGE, RAW, Scaling, fields_of, scale_text, scaling_of
 from bcclone.model.keras_files import UnsupportedModel
 from bcclone.model.keras_files.rebuild import RebuiltModel, rebuild_model
 from bcclone.model.keras_files.stored import read_stored
+from bcclone.model.keras_files.tree import Size
 from bcclone.model.layer_kinds import scaling_layer
 from bcclone.model.model_path import check_keras_path
 from bcclone.model.onnx_model import FRAMING, declared_preprocessing, guess_of_output
@@ -278,11 +279,12 @@ def open_model(
 ) -> ModelFile | ForeignModel:
     """Load a model file, or one of another program, whose preprocessing is not known yet; raises UserError.
 
-    given: an expected preprocessing; raises UserError when the file has another one. rescale: what a Lambda layer
-    computes that is not recognised.
+    given: an expected preprocessing, whose size a network of any size takes; raises UserError when the file has
+    another one. rescale: what a Lambda layer computes that is not recognised.
     """
     path = Path(path)
     check_keras_path(path)
+    size = _size_of(given)
     with explained(path, "a complete model file", "save it again, or train the model again"):
         try:
             config_path, weights_path = _parts(path)
@@ -292,7 +294,7 @@ def open_model(
                 stored = replace(stored, texts={**stored.texts, "model_config": config})
             texts = stored.texts
             own = Preprocessing.from_json(texts[_PREPROCESSING]) if _PREPROCESSING in texts else None
-            rebuilt = rebuild_model(stored, len(OUTPUTS) if own else 1, rescale)
+            rebuilt = rebuild_model(stored, len(OUTPUTS) if own else 1, rescale, size)
         except UnsupportedModel as error:
             raise UserError(f"{path}: {error}; see {_DRIVABLE}") from None
         except PreprocessingMismatch as error:
@@ -312,6 +314,14 @@ def open_model(
     if given and (other := loaded.contradiction(given)):
         raise UserError(f"{path}: {other}")
     return loaded
+
+
+def _size_of(given: Preprocessing | str | None) -> Size:
+    """Return the rows and columns that a preprocessing makes, None where none are stated; raises UserError."""
+    if isinstance(given, str):
+        preprocessing_of(given)  # or the error of a wrong text
+    fields = fields_of(given) if isinstance(given, str) else vars(given) if given else {}
+    return fields.get("height"), fields.get("width")
 
 
 def _parts(path: Path) -> tuple[Path | None, Path]:

@@ -279,6 +279,18 @@ def test_a_lambda_that_resizes_becomes_a_resizing_layer(tmp_path):
     same_answers(tmp_path / "old.h5", model)
 
 
+def test_a_network_for_any_size_takes_the_size_that_is_given(tmp_path):
+    image = keras.Input((None, None, 3))
+    values = layers.GlobalAveragePooling2D()(layers.Conv2D(2, 5, 4)(layers.Rescaling(1 / 255)(image)))
+    model = keras.Model(image, layers.Dense(1)(values))
+    model.save(tmp_path / "old.keras")
+    with pytest.raises(UserError, match="its input has the shape .* by --preprocess, such as 200x66"):
+        load_policy(tmp_path / "old.keras", "YUV")
+    expected = float(model(cv2.resize(FRAME, (64, 48))[np.newaxis].astype("float32"))[0, 0])
+    answer = load_policy(tmp_path / "old.keras", "64x48, RGB").answer(FRAME).steering
+    assert answer == pytest.approx(expected, abs=1e-5)
+
+
 def archive(*names):
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as file:

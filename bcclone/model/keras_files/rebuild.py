@@ -16,7 +16,7 @@ from bcclone.dataset.preprocessing_text import Scaling
 from bcclone.model.keras_files import UnsupportedModel
 from bcclone.model.keras_files.arguments import STATING, Shape, computed_by, dtype_of, remedy_of, translate
 from bcclone.model.keras_files.stored import NamedArray, StoredModel, Weights
-from bcclone.model.keras_files.tree import Leaf, Nest, read_tree
+from bcclone.model.keras_files.tree import Leaf, Nest, Size, read_tree
 from bcclone.model.layer_kinds import KINDS, is_for_training, learned_weights, normalize, stored_kind
 from bcclone.model.onnx_model import BINS, pilot_of
 from bcclone.system.codec import parse_json
@@ -58,12 +58,15 @@ class RebuiltModel:
     guessed: str = ""
 
 
-def rebuild_model(stored: StoredModel, most_outputs: int = 1, rescale: Scaling | None = None) -> RebuiltModel:
+def rebuild_model(
+    stored: StoredModel, most_outputs: int = 1, rescale: Scaling | None = None, size: Size = (None, None)
+) -> RebuiltModel:
     """Return the network with its weights; raises UnsupportedModel, or errors of json and Keras.
 
-    most_outputs: how many numbers it may predict; rescale: what its only Lambda layer computes that is not recognised.
+    most_outputs: how many numbers it may predict; rescale: what its only Lambda layer computes that is not recognised;
+    size: of read_tree().
     """
-    nest, shape, dtype = read_tree(parse_json(stored.texts["model_config"]))
+    nest, shape, dtype = read_tree(parse_json(stored.texts["model_config"]), size)
     leaves = list(nest.leaves())
     first, mirrored = has_channels_first(leaves), is_mirrored(stored)
     if mirrored:

@@ -29,6 +29,8 @@ _OPERATIONS = {
     "__operators__.add": "+", "TrueDivide": "/", "Divide": "/", "Multiply": "*", "Subtract": "-", "Add": "+",
 }  # fmt: skip
 
+Size = tuple[int | None, int | None]  # rows and columns, None where they are not known
+
 
 @dataclass(frozen=True, eq=False)
 class Leaf:
@@ -74,16 +76,17 @@ class Nest:
                 yield node
 
 
-def read_tree(config: Mapping[str, Any]) -> tuple[Nest, tuple[int, ...], str]:
+def read_tree(config: Mapping[str, Any], size: Size) -> tuple[Nest, tuple[int, ...], str]:
     """Return the model's layers, and the shape of its input, without the batch, and its type.
 
-    Raises UnsupportedModel, LookupError, TypeError and other errors.
+    size: rows and columns of an input that does not state them. Raises UnsupportedModel, LookupError, TypeError and
+    other errors.
     """
     nest = _nest(config)
     count = sum(1 for _ in nest.leaves())
     if not 0 < count <= _LAYERS_AT_MOST:
         raise UnsupportedModel(f"has {count} layers, expected 1 to {_LAYERS_AT_MOST}")
-    return nest, *_input(config, nest)
+    return nest, *_input(config, nest, size)
 
 
 def _nest(config: Mapping[str, Any], over_time: str = "") -> Nest:
@@ -218,7 +221,7 @@ def _with_arithmetic(item: Mapping[str, Any]) -> Mapping[str, Any]:
     return {"class_name": "Rescaling", "name": _name(item), "config": {"name": name, **arguments}}
 
 
-def _input(config: Mapping[str, Any], nest: Nest) -> tuple[tuple[int, ...], str]:
+def _input(config: Mapping[str, Any], nest: Nest, size: Size) -> tuple[tuple[int, ...], str]:
     """Return the input that the first layer, or the model, declares; raises UnsupportedModel."""
     first: Leaf | Nest = nest
     while isinstance(first, Nest) and not first.is_over_time:
@@ -230,11 +233,13 @@ def _input(config: Mapping[str, Any], nest: Nest) -> tuple[tuple[int, ...], str]
     shape = shapes[0] if shapes else None
     if isinstance(shape, list) and len(shape) == 1 and isinstance(shape[0], list):  # as some tf.keras wrote it
         shape = shape[0]
+    if isinstance(shape, list) and len(shape) > 3:
+        shape = [*shape[:-3], *(stated or own for stated, own in zip(shape[-3:-1], size, strict=True)), shape[-1]]
     are_numbers = isinstance(shape, list) and all(type(extent) is int for extent in shape[1:])
     if not isinstance(shape, list) or not are_numbers or len(shape) not in (4, 5):
         raise UnsupportedModel(
             f"its input has the shape {shown(shape)}, expected [null, rows, columns, channels], or for windows [null, "
-            "frames, rows, columns, channels], each a number"
+            "frames, rows, columns, channels], each a number, or rows and columns by --preprocess, such as 200x66"
         )
     if not all(0 < extent <= 1024 for extent in shape[1:]):
         raise UnsupportedModel(f"its input has the shape {shape}, expected at most 1024 rows, columns and channels")

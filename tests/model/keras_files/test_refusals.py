@@ -125,7 +125,7 @@ def mixed():
         ),
         (changed(0, arguments={"a": 1}), "arguments"),
         (changed(0, input_dtype="uint8"), "input_dtype is 'uint8'"),
-        (changed(0, batch_input_shape=[None, None, 200, 3]), "its input has the shape"),
+        (changed(0, batch_input_shape=[None, 66, 200, None]), "its input has the shape"),
         (other_kind("TFOpLambda"), r"layer 'dropout_1' \(TFOpLambda\): layers of this type"),
         ({"class_name": "Driver", "config": {"layers": []}}, "type 'Driver'"),
         ({"class_name": "Sequential", "config": []}, "0 layers"),
