@@ -28,7 +28,6 @@ PRESETS = {
 }
 STEPS = ("size", "color", "blur")  # in this order where a text does not say
 INTERPOLATIONS = ("linear", "area", "nearest", "cubic")
-_LONGEST_FORMULA = 80
 RAW, EACH_IMAGE = "raw", "mean and deviation"  # scales: 0 to 255, and to the mean 0 and the deviation 1 of each image
 _SPACES = ("YUV", "HSV", "HLS", "LAB", "GRAY")
 _COLORS = ("rgb", "bgr", "bgr-yuv", "greyscale", *map(str.lower, _SPACES))  # that a wrong word may mean
@@ -157,10 +156,8 @@ def scaling_of_text(formula: str) -> Scaling:
     text = formula.strip()
     text = f"x{text}" if text and "x" not in text else text  # steps alone
     try:
-        if len(text) > _LONGEST_FORMULA:
-            raise ValueError(text)
         scale, offset = _scale_and_offset(ast.parse(text, mode="eval").body)
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise ValueError(f"{shown(formula)}, expected a formula such as x / 127.5 - 1") from None
     return joined_scaling([("*", scale), ("+", offset)])
 

@@ -204,7 +204,7 @@ _NO_NAMES = rb"(?:[(\xa8]\0{4}|[)\xa9]\0)"  # of anything outside the function
 # tf.image.resize(x, (66, 200)) in Python 3.6 to 3.13: instructions that load, call, build a list or return; None and
 # the two numbers; and the names tf, image and resize
 _RESUMES, _BUILD_SLICE = 0x95, (133, 50)  # the first instruction since 3.13; that of a slice before and since
-_LONGEST_NAME = 40
+_NAME_LENGTH = 40  # of the name of a function; a longer text is its byte code
 _CALLS = rb"(?:(?:[\0\x02\x09Sdfgjt|\x83\x97\xa0\xa1\xa6\xab].)+|(?:[\0$/45RSU\[\x95].)+)"
 _PAIR = rb"[)\xa9].N(?:[)\xa9]\x02)?[i\xe9](.{4})[i\xe9](.{4})"
 _NAMED = rb"[)\xa9][\x02-\x04](?:[zZ\xda\xfa].\w+){0,2}[zZ\xda\xfa]\x05image[zZ\xda\xfa]\x06resize[)\xa9]"
@@ -216,7 +216,7 @@ def remedy_of(text: str) -> str:
     data = _bytes_of(text)
     lengths = re.finditer(rb"[zZ\xda\xfa](.)|[stu](.)\0\0\0", data, re.DOTALL)
     names = [data[each.end() : each.end() + ord(each[1] or each[2])].decode("latin-1").lower() for each in lengths]
-    names = [text[:_LONGEST_NAME].lower(), *(name for name in names if not {"/", "\\"} & {*name})]  # that is its file
+    names = [text[:_NAME_LENGTH].lower(), *(name for name in names if not {"/", "\\"} & {*name})]  # that is its file
     if head := re.match(_HEAD, data, re.DOTALL):
         code = data[head.end() : head.end() + struct.unpack("<i", data[head.end() - 4 : head.end()])[0]]
         names += [_CUTS] if code and _BUILD_SLICE[code[0] == _RESUMES] in code else []
