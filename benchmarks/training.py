@@ -1,22 +1,27 @@
 """Compare the step of training on the CPU: with oneDNN as model.py trains, without it, and in PyTorch -> a Report.
 
 Each trains the same network on the same batch in memory in a fresh process, in turns, so that loaders and disks play no
-part. Whether TensorFlow computes with oneDNN by default depends on the processor.
+part. Whether TensorFlow computes with oneDNN by default depends on the processor. What a device has to start and to
+fetch for a step is counted for each way in which a GPU can train; that needs no GPU.
 """
 
 import itertools
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from statistics import median
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from bcclone import TrainSettings, UserError
+from bcclone import Store, TrainSettings, UserError
 from bcclone.dataset.images import Image
-from bcclone.dataset.preprocessing import seen_rows
+from bcclone.dataset.preprocessing import Preprocessing, seen_rows
+from bcclone.feed.augment import AugmentationInputs
+from bcclone.feed.augment.on_cpu import draw
 from bcclone.feed.source import Batch
 from bcclone.model.architectures import ARCHITECTURES, Convolution
 from bcclone.system.arrays import Float32Array
@@ -24,8 +29,8 @@ from bcclone.system.hardware import usable_cores
 from bcclone.system.progress import Notify
 from bcclone.system.settings import LARGEST_IMAGE, SMALLEST_IMAGE, Checked, Count, setting
 from bcclone.system.tensorflow_quietly import load_tensorflow
-from bcclone.train.train_settings import LEARNING_RATE
-from benchmarks.feeds.training import Step, Wait, take_steps
+from bcclone.train.train_settings import LEARNING_RATE, OFF, ON
+from benchmarks.feeds.training import Step, Wait, take_steps, trainer_step
 from benchmarks.measures import Measure, Report, aligned
 from benchmarks.rounds import (
     Unavailable,
@@ -40,6 +45,15 @@ OURS, DEFAULT, WITHOUT, PYTORCH = "model.py", "TensorFlow's default", "without o
 _ONEDNN = {OURS: "on", DEFAULT: "", WITHOUT: "off"}
 _BARS = {PYTORCH: 1.2, WITHOUT: 1.4, DEFAULT: 0.95}  # where the default is oneDNN, nothing is lost, but for noise
 _WARM_STEPS = 10
+RESIDENT = "a program of 20 steps, frames on the device"
+_WAYS = {  # whether compiled, augmented, and with the frames on the device
+    "step by step, not augmented": (False, False, False),
+    "step by step": (False, True, False),
+    "a program, not augmented": (True, False, False),
+    "a program": (True, True, False),
+    RESIDENT: (True, True, True),
+}
+_NOT_COMPUTED = ("Const", "Identity", "NoOp", "Placeholder", "ReadVariableOp")
 
 
 @dataclass(frozen=True)
@@ -66,8 +80,93 @@ def measure(settings: Settings, notify: Notify) -> Report:
     rows += [[name, f"{median(each):,.0f}", f"{ratios[name]:.2f}"] for name, each in rates.items()]
     measures = [Measure(f"model.py to {name}", ratios[name], "x", bar) for name, bar in _BARS.items() if name in rates]
     head = f"{usable_cores()} cores; images of {settings.size}x{settings.size}, batches of {settings.batch_size}"
+    ways = {name: in_fresh_process(measure_way, name, settings) for name in _WAYS}
+    bytes_a_step = Measure(f"{RESIDENT}, bytes of a step", ways[RESIDENT].bytes_a_step, "bytes", 50_000, least=False)
+    compilations = Measure(f"{RESIDENT}, compilations", ways[RESIDENT].compilations, "", 2, least=False)
     values = {"machine": head, "samples_per_second": rates, "skipped": found.skipped}
-    return Report(measures, [head, *aligned(rows), *found.skipped_rows()], values, found.failed)
+    values |= {"ways": {name: way._asdict() for name, way in ways.items()}}
+    tables = [head, *aligned(rows), *found.skipped_rows(), "", *aligned(way_rows(ways))]
+    return Report([*measures, bytes_a_step, compilations], tables, values, found.failed)
+
+
+class Way(NamedTuple):
+    """What a way to train gives the device to do.
+
+    operations: that TensorFlow starts in a step; bytes_a_step: copied to the device; fusions: kernels that XLA made of
+    several operations; compilations: in a whole training with its validation; samples_per_second: on this machine's
+    GPU, or on its CPU, which XLA compiles badly for.
+    """
+
+    operations: float
+    bytes_a_step: int
+    fusions: int
+    compilations: int
+    samples_per_second: float
+
+
+def way_rows(ways: dict[str, Way]) -> list[list[str]]:
+    rows = [["what a device is given", "operations a step", "bytes a step", "fusions", "compilations", "samples/s"]]
+    for name, way in ways.items():
+        figures = f"{way.operations:,.2f}", f"{way.bytes_a_step:,}", f"{way.fusions}", f"{way.compilations}"
+        rows.append([name, *figures, f"{way.samples_per_second:,.0f}"])
+    return rows
+
+
+def measure_way(name: str, settings: Settings) -> Way:
+    """Return what a way gives the device, from its graph, its program and the arrays of its batches, and its speed."""
+    load_tensorflow()
+    import tensorflow as tf
+
+    from bcclone.train.prepare import make_trainer
+    from bcclone.train.trainer import STEPS_A_CALL
+
+    size, count, (compiled, augmented, resident) = settings.size, settings.batch_size, _WAYS[name]
+    random, prepared = np.random.default_rng(0), cast("Store", SimpleNamespace(preprocessing=Preprocessing(size, size)))
+    images, labels = random.integers(0, 256, (count, size, size, 3), np.uint8), np.zeros((count, 1), np.float32)
+    drawn = AugmentationInputs(np.zeros(count, bool), np.full(count, 12, np.float32), *draw(count, (1,))).packed()
+    frames = tf.constant(images)
+
+    def gather(positions: Any) -> Any:
+        return tf.gather(frames, positions)
+
+    batch = Batch(images, labels, drawn if augmented else ())
+    if resident:
+        batch = replace(batch, images=np.arange(count, dtype=np.int32), gather=gather)
+    chosen: dict[str, Any] = {
+        "learning_rate": LEARNING_RATE,
+        "augment": augmented,
+        "augment_on": "device",
+        "batch_size": count,
+    }
+    trainer = make_trainer(prepared, TrainSettings(seq_length=1, jit_compile=ON if compiled else OFF, **chosen))
+    steps, step, wait = STEPS_A_CALL if resident else 1, trainer_step(trainer), trainer.totals.means
+    groups = itertools.repeat([batch] * steps)
+    take_steps(step, wait, itertools.islice(groups, _WARM_STEPS // steps), math.inf)
+    rate, _ = take_steps(step, wait, groups, settings.seconds)
+    sent = sum(each.nbytes for each in batch.inputs)
+    if not compiled:
+        return Way(_operations(trainer._step.get_concrete_function().graph.as_graph_def()), sent, 0, 0, rate)
+    short = Batch(batch.images[:-1], labels[:-1], tuple(each[:-1] for each in batch.augmentation), gather=batch.gather)
+    step([short])
+    trainer.evaluate([batch, short])
+    compilations = sum(each.experimental_get_tracing_count() for each in (trainer._program, trainer._validate))
+    inputs = trainer.inputs_of([batch] * steps, [LEARNING_RATE] * steps)
+    program = trainer._program.experimental_get_compiler_ir(*inputs)(stage="optimized_hlo")
+    return Way(1 / steps, sent, len(re.findall(r" fusion\(", program)), compilations, rate)
+
+
+def _operations(graph: Any) -> int:
+    """Return how many operations of a graph compute something, in its functions, too."""
+    bodies = {each.signature.name: each.node_def for each in graph.library.function}
+
+    def count(nodes: Iterable[Any]) -> int:
+        total = 0
+        for node in nodes:
+            called = [each.func.name for each in node.attr.values() if each.WhichOneof("value") == "func"]
+            total += sum(count(bodies[name]) for name in called) if called else node.op not in _NOT_COMPUTED
+        return total
+
+    return count(graph.node)
 
 
 def convolutions_of(size: int) -> tuple[Convolution, ...]:
@@ -87,7 +186,7 @@ def samples_per_second(name: str, settings: Settings, convolutions: Sequence[Con
         step, wait = pytorch_step(images, steering, convolutions)
     else:
         step, wait = keras_step(size, _ONEDNN[name])
-    batches = itertools.repeat(Batch(images, steering))
+    batches = itertools.repeat([Batch(images, steering)])
     take_steps(step, wait, itertools.islice(batches, _WARM_STEPS), math.inf)
     rate, _ = take_steps(step, wait, batches, settings.seconds)
     return round(rate, 1)
@@ -103,7 +202,7 @@ def keras_step(size: int, onednn: str) -> tuple[Step, Wait]:
     settings = TrainSettings(learning_rate=LEARNING_RATE)
     model = build_network((size, size, 3))
     trainer = Trainer(model, make_optimizer(model, settings), settings)
-    return partial(trainer.train, learning_rate=LEARNING_RATE), trainer.totals.means
+    return trainer_step(trainer), trainer.totals.means
 
 
 def pytorch_step(images: Image, steering: Float32Array, convolutions: Sequence[Convolution]) -> tuple[Step, Wait]:
@@ -124,7 +223,7 @@ def pytorch_step(images: Image, steering: Float32Array, convolutions: Sequence[C
     network = network.to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(network.parameters(), LEARNING_RATE)
 
-    def step(batch: Batch) -> None:
+    def step(group: Sequence[Batch]) -> None:
         loss = torch.nn.functional.mse_loss(network(prepared()), labels)
         optimizer.zero_grad()
         loss.backward()

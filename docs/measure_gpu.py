@@ -1,18 +1,20 @@
 """Measure feeding, training and driving on a machine with a GPU, unattended -> docs/results/gpu.json.
 
-    python docs/measure_gpu.py FOLDER                    # half an hour or more; again to go on with what is missing
-    python docs/measure_gpu.py FOLDER --recording lake   # train on this recording instead of three simulated laps
-    python docs/measure_gpu.py FOLDER --minutes 9        # begin no step after this time
+    python docs/measure_gpu.py FOLDER --minutes 8        # begin no step after this time
+    python docs/measure_gpu.py FOLDER                    # all steps; again to go on with what is missing
+    python docs/measure_gpu.py FOLDER --recording lake   # train on this recording instead of two simulated laps
     python docs/measure_gpu.py FOLDER --quick            # each step for seconds, to try the script, also without a GPU;
                                                          # everything stays in FOLDER/quick
 
 FOLDER keeps what each step printed, written last; a step with that file is not run again, and a training that was
 interrupted is resumed. A step that fails is named in the result with its last line, and the others are run. The first
-epoch of a training holds what TensorFlow compiles and tries; so the result has the speed of each epoch.
+epoch of a training holds what TensorFlow compiles and tries; so the result has the speed of each epoch, and how busy
+the GPU was in the others.
 """
 
 import argparse
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -25,19 +27,24 @@ from typing import Any
 from bcclone.system.atomic import write_text
 from bcclone.system.hardware import find_cards
 from bcclone.train.training_state import read_history
+from benchmarks.feeds.training import GpuSample, GpuWatch, busy_and_memory
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "docs" / "results" / "gpu.json"
-BATCH_SIZES = (64, 256, 1024)
 LONGEST_SECONDS = 1200  # of a step
-VARIANTS = {
-    "float32": (),
-    "not augmented": ("--no-augment",),
+DEFAULT, ON_CPU = "float32", "on the CPU"
+VARIANTS = {  # name of a training -> its options, in the order of their worth
+    DEFAULT: (),
+    "batches of 256": ("--batch-size", 256),
+    "batches of 1024": ("--batch-size", 1024),
+    "memory": ("--feed", "memory"),
+    "hdf5-shuffle": ("--feed", "hdf5-shuffle"),
+    ON_CPU: (),
+    "seed 1": ("--seed", 1),
+    "seed 2": ("--seed", 2),
     "mixed precision": ("--mixed-precision",),
-    "augmented on the CPU": ("--augment-on", "cpu"),
-    "compiled by XLA": ("--jit-compile",),
+    "step by step": ("--set", "jit-compile=off"),
     "deterministic": ("--deterministic",),
-    "all GPUs": ("--gpus", "all"),
 }
 ROWS = ("lake-30", "lake-reverse-30", "latency-200", "no-lines")
 
@@ -46,7 +53,8 @@ ROWS = ("lake-30", "lake-reverse-30", "latency-200", "no-lines")
 class Step:
     """A command of bcclone, or a benchmark, and the name of its result.
 
-    program: the module to run; makes: a folder that is removed if the step was interrupted; run_folder: of a training.
+    program: the module to run; makes: a folder that is removed if the step was interrupted; run_folder: of a training;
+    hides_gpu: it computes on the CPU.
     """
 
     name: str
@@ -54,6 +62,7 @@ class Step:
     makes: Path | None = None
     program: str = "bcclone"
     run_folder: Path | None = None
+    hides_gpu: bool = False
 
     def output(self, folder: Path) -> Path:
         """Return the file for what it printed, which exists when it is complete."""
@@ -66,26 +75,46 @@ class Step:
             text = text.replace(str(path), name)
         printed = json.loads(text)
         if self.run_folder is not None:
-            printed["history"] = [
-                {name: getattr(epoch, name) for name in ("epoch", "seconds", "samples_per_second", "data_wait_share")}
-                for epoch in read_history(self.run_folder / "history.csv")
-            ]
+            names = ("epoch", "seconds", "samples_per_second", "data_wait_share", "loss", "val_loss")
+            history = read_history(self.run_folder / "history.csv")
+            printed["history"] = [{name: getattr(epoch, name) for name in names} for epoch in history]
+            # the last seconds are those of the last epoch, its validation and the writing of the model
+            later = sum(epoch.seconds for epoch in history[1:])
+            watched = json.loads(self.watched(folder).read_text(encoding="utf-8"))
+            printed["gpu_busy"], printed["gpu_memory_mb"] = busy_and_memory(
+                [GpuSample(*each) for each in watched["samples"] if each[0] > watched["seconds"] - later]
+            )
         return printed
+
+    def watched(self, folder: Path) -> Path:
+        """Return the file for what nvidia-smi said meanwhile."""
+        return self.output(folder).with_suffix(".gpu.json")
 
     def run(self, folder: Path) -> str:
         """Run it; return "" or why it failed. What it printed before a check or a bar failed is kept."""
         if self.makes is not None:
             shutil.rmtree(self.makes, ignore_errors=True)
         line = [sys.executable, "-m", self.program, *map(str, self.command), "--json"]
+        environment = os.environ | ({"CUDA_VISIBLE_DEVICES": "-1"} if self.hides_gpu else {})
+        since = time.monotonic()
         try:
-            completed = subprocess.run(
-                line, capture_output=True, text=True, cwd=ROOT, check=False, timeout=LONGEST_SECONDS
-            )
+            with GpuWatch() as watch:
+                completed = subprocess.run(
+                    line,
+                    capture_output=True,
+                    text=True,
+                    cwd=ROOT,
+                    check=False,
+                    timeout=LONGEST_SECONDS,
+                    env=environment,
+                )
             json.loads(completed.stdout)
         except subprocess.TimeoutExpired:
             return f"it took longer than {LONGEST_SECONDS} s"
         except ValueError:
             return (completed.stderr.strip() or "it printed nothing").splitlines()[-1]
+        watched = {"seconds": time.monotonic() - since, "samples": watch.samples}
+        write_text(self.watched(folder), json.dumps(watched))
         write_text(self.output(folder), completed.stdout)
         return "" if not completed.returncode else f"exit code {completed.returncode}"
 
@@ -99,21 +128,22 @@ def steps(folder: Path, recording: Path | None, quick: bool) -> Iterator[Step]:
         yield Step("forward", ("simulate", "record", laps[0], "--laps", length), laps[0])
         yield Step("reverse", ("simulate", "record", laps[1], "--laps", length / 2, "--reverse", "--seed", 1), laps[1])
     yield Step("store", ("preprocess", *laps, "-o", store, "--force"))
-    models = {name: folder / f"{name.replace(' ', '-')}.h5" for name in VARIANTS}
+    bench = ("training", "--rounds", 1, "--seconds", 1 if quick else 3)
+    ways = Step("ways to train", (*bench, "--batch-size", 8 if quick else 256), program="benchmarks")
     for name, options in VARIANTS.items():
-        runs, stem = folder / "runs", models[name].stem
-        line = ("model", store, "-o", models[name], "--runs", runs, "--name", stem, "--resume")
-        length = ("--batch-size", 256, "--epochs", 1 if quick else 5, "--no-plots")
-        yield Step(f"train {name}", (*line, *length, *options), run_folder=runs / stem)
-    bench = ("feeds", "--store", store, "--rounds", 1, "--seconds", 1 if quick else 5)
-    for size in BATCH_SIZES[:1] if quick else BATCH_SIZES:
-        yield Step(f"feeds of {size}", (*bench, "--only", "gpu", "--batch-size", size), program="benchmarks")
-    driver = models["float32"]
+        runs, stem = folder / "runs", name.replace(" ", "-")
+        line = ("model", store, "-o", folder / f"{stem}.h5", "--runs", runs, "--name", stem, "--resume")
+        length = ("--epochs", 1 if quick else 4, "--no-plots")
+        yield Step(f"train {name}", (*line, *length, *options), None, "bcclone", runs / stem, name == ON_CPU)
+        if name == DEFAULT:
+            yield ways
+    driver = folder / f"{DEFAULT}.h5"
     drives = ("--rows", ",".join(ROWS), *(("--laps", 0.02) if quick else ()))
     yield Step("suite", ("suite", driver, *drives))
-    yield Step("feed training", (*bench, "--only", "training"), program="benchmarks")
-    feeds = "gather,hdf5-shuffle,workers,tf-data,device,sequence"
-    yield Step("feeds alone", (*bench, "--only", feeds), program="benchmarks")
+    feeds = ("feeds", "--store", store, "--rounds", 1, "--seconds", 1 if quick else 5)
+    yield Step("feed training", (*feeds, "--only", "training"), program="benchmarks")
+    alone = "gather,hdf5-shuffle,workers,tf-data,device,sequence"
+    yield Step("feeds alone", (*feeds, "--only", alone), program="benchmarks")
     drive = ("drive", "--model", driver, *(("--rounds", 100) if quick else ()))
     yield Step("drive", drive, program="benchmarks")
 

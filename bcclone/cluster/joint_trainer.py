@@ -1,5 +1,6 @@
 """A trainer that divides each batch among the devices of a strategy of tf.distribute."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -11,7 +12,7 @@ from bcclone.feed.source import Batch
 from bcclone.model.architectures import ARCHITECTURES
 from bcclone.system.errors import UserError
 from bcclone.train.prepare import make_trainer
-from bcclone.train.train_settings import TrainSettings
+from bcclone.train.train_settings import ON, TrainSettings
 from bcclone.train.trainer import Trainer
 
 
@@ -24,10 +25,11 @@ class JointTrainer(Trainer):
         step = [self.samples_signature, (tf.TensorSpec((), tf.int32),) * 2, tf.TensorSpec((), tf.float32)]
         self._train_part = tf.function(self._train_part_step, input_signature=step, autograph=False)
 
-    def train(self, batch: Batch, learning_rate: float) -> None:
-        """Take one step down the gradient of the mean loss, and add the batch of all workers to the totals."""
-        counts = np.int32(batch.samples), np.int32(batch.global_size)
-        self._train_part(batch.inputs, counts, np.float32(learning_rate))
+    def train(self, batches: Sequence[Batch], learning_rates: Sequence[float]) -> None:
+        """Take a step down the gradient of the mean loss for each batch, and add those of all workers to the totals."""
+        for batch, rate in zip(batches, learning_rates, strict=True):
+            counts = np.int32(batch.samples), np.int32(batch.global_size)
+            self._train_part(batch.inputs, counts, np.float32(rate))
 
     def _train_part_step(self, samples: tuple[Any, ...], counts: tuple[Any, Any], learning_rate: Any) -> None:
         """Take a step with an equal part of these samples on each device of this machine.
@@ -69,8 +71,8 @@ def make_joint_trainer(data: TrainingData, settings: TrainSettings, labels: int,
     """
     if ARCHITECTURES[settings.network].batch_norm:
         raise UserError(f"--network {settings.network} trains on one device; use --gpus 1, and one worker")
-    if settings.jit_compile:
-        raise UserError("--jit-compile trains on one device; use --gpus 1, and one worker")
+    if settings.jit_compile == ON:
+        raise UserError("--set jit-compile=on trains on one device; use --gpus 1, and one worker")
     if strategy is None:
         gpus = [device.name for device in tf.config.list_logical_devices("GPU")]
         if settings.gpus > max(len(gpus), 1):

@@ -1,9 +1,8 @@
 """The feed "device": keep all frames on the device that trains, and gather shuffled batches there.
 
-In: the positions of each batch. Out: batches of tensors.
+In: the positions of each batch. Out: batches of tensors, or of positions for a training step that gathers itself.
 """
 
-from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
@@ -14,9 +13,10 @@ from bcclone.dataset.images import Image
 from bcclone.feed.feed_settings import FeedSettings
 from bcclone.feed.order import EpochOrder, Order
 from bcclone.feed.selection import Selection
-from bcclone.feed.source import Batch, FrameSource, SampleArrays
-from bcclone.feed.strategies import Feed
+from bcclone.feed.source import Batch, FrameSource, Gather, SampleArrays
+from bcclone.feed.strategies import Feed, Place
 from bcclone.system.errors import UserError
+from bcclone.system.tensorflow_quietly import gpu_compiler_fault
 
 
 class DeviceFeed(Feed):
@@ -29,40 +29,40 @@ class DeviceFeed(Feed):
 
     def __init__(self, selection: Selection, order: EpochOrder, settings: FeedSettings) -> None:
         super().__init__(selection.memory_source(), order, ahead=1, threads=1)
-        self._path = selection.data.path
+        self._path, self._in_step = selection.data.path, False
 
     def _open(self, opened: ExitStack) -> None:
         super()._open(opened)
         self._device = "GPU:0" if tf.config.list_logical_devices("GPU") else "CPU:0"
-        frames = self.source.frames
+        frames, by_xla = self.source.frames, self._in_step or ("GPU" in self._device and not gpu_compiler_fault())
         try:
             with tf.device(self._device):
-                self._gather = _gather_from(np.asarray(frames), self.source.arrays, "GPU" in self._device)
+                self._gather = _gather_from(np.asarray(frames), self.source.arrays, by_xla)
         except tf.errors.ResourceExhaustedError:
             raise UserError(
                 f"{self._path}: {frames.nbytes / 1e9:.1f} GB of frames do not fit on {self._device}; use --feed "
                 "hdf5-shuffle"
             ) from None
-        opened.callback(self.__dict__.pop, "_gather")
+        self._compiled = tf.function(self._gather, jit_compile=by_xla, reduce_retracing=True, autograph=False)
+        for name in ("_gather", "_compiled"):
+            opened.callback(self.__dict__.pop, name)
+
+    def serve(self, steps: int, place: Place) -> None:
+        self._in_step, self.ahead = bool(steps), 2 * steps or self.ahead
 
     def load(self, positions: Order) -> Batch:
+        labels, positions = self.source.arrays.labels[positions], positions.astype(np.int32)
+        if self._in_step:
+            return Batch(positions, labels, gather=self._gather)
         with tf.device(self._device):
-            return Batch(*self._gather(tf.constant(positions.astype("int64"))))
+            return Batch(self._compiled(tf.constant(positions)), labels)
 
 
-def _gather_from(images: Image, arrays: SampleArrays, on_gpu: bool) -> Callable[[Any], tuple[Any, Any]]:
-    """Copy the frames to the device; return a compiled function from positions to images and labels of a batch."""
-    frames, frame = tf.constant(images), tf.constant(arrays.frame.astype("int64"))
-    flipped, labels = tf.constant(arrays.flipped), tf.constant(arrays.labels)
-    flip = flip_by_selection if on_gpu else flip_by_stitching
-
-    def samples_at(positions: Any) -> tuple[Any, Any]:
-        return flip(frames, tf.gather(frame, positions), tf.gather(flipped, positions)), tf.gather(labels, positions)
-
-    gather: Callable[[Any], tuple[Any, Any]] = tf.function(
-        samples_at, jit_compile=on_gpu, reduce_retracing=True, autograph=False
-    )
-    return gather
+def _gather_from(images: Image, arrays: SampleArrays, by_xla: bool) -> Gather:
+    """Copy the frames to the device; return a function from the positions of a batch to its images."""
+    frames, frame, flipped = tf.constant(images), tf.constant(arrays.frame.astype("int64")), tf.constant(arrays.flipped)
+    flip = flip_by_selection if by_xla else flip_by_stitching
+    return lambda positions: flip(frames, tf.gather(frame, positions), tf.gather(flipped, positions))
 
 
 def flip_by_stitching(frames: Any, frame: Any, flipped: Any) -> Any:

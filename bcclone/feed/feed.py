@@ -1,6 +1,7 @@
 """Open the feed of a selection of samples, by the strategy that the settings name or that suits the samples."""
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from importlib import import_module
 from typing import Any
@@ -11,7 +12,7 @@ from bcclone.dataset.store import Store
 from bcclone.feed import strategies
 from bcclone.feed.augment import AugmentationInputs
 from bcclone.feed.augment.on_cpu import CpuAugmenter, draw
-from bcclone.feed.feed_settings import AUTO, STRATEGIES, WINDOWS, FeedSettings, SamplingSettings
+from bcclone.feed.feed_settings import AUTO, DEVICE, STRATEGIES, WINDOWS, FeedSettings, SamplingSettings
 from bcclone.feed.order import ALL, BatchPart, EpochOrder, Order
 from bcclone.feed.selection import Selection, TrainingData, lookahead_of
 from bcclone.feed.source import Batch, Buffers
@@ -19,7 +20,7 @@ from bcclone.feed.strategies import Augment, Feed
 from bcclone.system.errors import UserError
 from bcclone.system.hardware import available_memory
 
-_USABLE_MEMORY = 0.8  # fraction of the available memory; the network needs some, too
+_USABLE_MEMORY, _USABLE_GPU_MEMORY = 0.8, 0.6  # fraction of the available memory; the network needs some, too
 
 
 def open_feed(selection: Selection, settings: FeedSettings, sampling: SamplingSettings, part: BatchPart = ALL) -> Feed:
@@ -49,12 +50,11 @@ def open_feed(selection: Selection, settings: FeedSettings, sampling: SamplingSe
             f"{data.path}: all steering is 0, so --zero-fraction leaves no sample; train without that option"
         )
     strategy = STRATEGIES[settings.feed]
-    module, function = strategy.makes.split(".")  # it may load TensorFlow
-    feed: Feed = getattr(import_module(f"bcclone.feed.{module}"), function)(selection, order, settings)
+    feed = _maker(settings.feed)(selection, order, settings)
     if not sampling.augmentation.augment:
         return feed
     if sampling.augmentation.augment_on == "device":
-        feed.augment = _drawing(selection, sampling)
+        feed.augment = _drawing(selection, sampling, packed=True)
         return feed
     # a network that trains on the processor needs the other half: with a thread per core it is slower (decision 0016)
     usual = feed.threads if strategy.of_files else max((os.cpu_count() or 1) // 2, 1)
@@ -64,8 +64,17 @@ def open_feed(selection: Selection, settings: FeedSettings, sampling: SamplingSe
     return feed
 
 
-def _drawing(selection: Selection, sampling: SamplingSettings) -> Augment:
-    """Return a function that draws the random numbers of a batch for the training step, which augments it."""
+def _maker(name: str) -> Callable[[Selection, EpochOrder, FeedSettings], Feed]:
+    """Return what makes the feed of a strategy; it may load TensorFlow."""
+    module, function = STRATEGIES[name].makes.split(".")
+    make: Callable[[Selection, EpochOrder, FeedSettings], Feed] = getattr(
+        import_module(f"bcclone.feed.{module}"), function
+    )
+    return make
+
+
+def _drawing(selection: Selection, sampling: SamplingSettings, packed: bool = False) -> Augment:
+    """Return a function that draws the random numbers of a batch for what augments it. packed: for a device."""
     lookahead_m = lookahead_of(selection.data, selection.row)
 
     def add_inputs(batch: Batch, positions: Order, epoch: int, first: int) -> Batch:
@@ -73,7 +82,7 @@ def _drawing(selection: Selection, sampling: SamplingSettings) -> Augment:
         begin = batch.span.first if batch.span else 0  # a worker's part has the numbers that it has in the whole batch
         own = (each[begin : begin + len(batch)] for each in draws)
         inputs = AugmentationInputs(selection.arrays.flipped[positions], lookahead_m[positions], *own)
-        return replace(batch, augmentation=inputs)
+        return replace(batch, augmentation=inputs.packed() if packed else inputs)
 
     return add_inputs
 
@@ -93,13 +102,16 @@ def _augmenting(selection: Selection, sampling: SamplingSettings, kept: int) -> 
     return augment
 
 
-def open_validation_feed(selection: Selection, batch_size: int, part: BatchPart = ALL) -> Feed:
+def open_validation_feed(selection: Selection, batch_size: int, part: BatchPart = ALL, feed: str = "") -> Feed:
     """Return the feed of the validation samples, in their order, to be used in a `with` block.
 
-    part: of each batch that this worker evaluates.
+    part: of each batch that this worker evaluates; feed: of the training samples; with DEVICE, these frames are on the
+    device, too.
     """
     data, order = selection.data, EpochOrder(len(selection), batch_size=batch_size, part=part)
     if isinstance(data, Store):
+        if feed == DEVICE and len(selection):
+            return _maker(DEVICE)(selection, order, FeedSettings())
         make = strategies.windows if data.frames.is_far else strategies.hdf5_shuffle
         return make(selection, order, FeedSettings())
     return strategies.files(selection, order, FeedSettings())
@@ -131,13 +143,19 @@ def check_feed(data: TrainingData, settings: FeedSettings) -> None:
             )
 
 
-def choose_feed(data: TrainingData) -> tuple[str, str]:
-    """Return the strategy that suits the samples and this machine, and the reason."""
+def choose_feed(data: TrainingData, gpu_memory: float = 0.0) -> tuple[str, str]:
+    """Return the strategy that suits the samples and this machine, and the reason.
+
+    gpu_memory: free bytes of the GPU that trains, 0.0 without one.
+    """
     if not isinstance(data, Store):
         return "files", "there is no store; preprocess.py makes one, which is many times faster"
     if data.frames.is_far:
         return "shards", "the store is at a URL"
     needed, available = data.frames.nbytes / 1e9, available_memory() / 1e9
+    fits = STRATEGIES[DEVICE].copies * needed < _USABLE_MEMORY * available
+    if fits and needed < _USABLE_GPU_MEMORY * gpu_memory / 1e9:
+        return DEVICE, f"{needed:.2f} GB of frames, {gpu_memory / 1e9:.1f} GB of GPU memory free"
     reason = f"{needed:.2f} GB of frames, {available:.1f} GB of memory available"
     if needed < _USABLE_MEMORY * available:
         return "hdf5-shuffle", reason

@@ -5,7 +5,7 @@ from functools import partial
 
 from bcclone.system.settings import Checked, Count, Degrees, Fraction, Megabytes, Metres, setting
 
-AUTO = "auto"  # the strategy that suits the samples and the machine
+AUTO, DEVICE = "auto", "device"  # the strategy that suits the samples and the machine; that of frames on the GPU
 IN_ORDER, SHUFFLED, CHUNKS, WINDOWS = "in order", "shuffled", "chunks", "windows"
 ORDERS = {  # order of the samples -> the settings that it depends on
     IN_ORDER: (),
@@ -59,7 +59,7 @@ STRATEGIES = {
         "threads or processes, as many as a Keras PyDataset has workers; shuffled at the end of each epoch",
         "loader_processes.sequence",
     ),
-    "device": Strategy(  # TensorFlow copies the frames that it is given
+    DEVICE: Strategy(  # TensorFlow copies the frames that it is given
         "keeps all frames on the device that trains, and gathers batches there; shuffled", "device.DeviceFeed", copies=2
     ),
 }

@@ -24,6 +24,7 @@ from bcclone.system.errors import UserError
 from bcclone.system.opencv import cv2
 
 Tensor: TypeAlias = Any  # of TensorFlow, which this module does not load
+Gather: TypeAlias = Callable[[Tensor], Tensor]
 
 PAGE = 4096
 _CACHED_BYTES = 3 << 19  # a little more than the level 2 cache of a core on most current processors
@@ -188,7 +189,8 @@ class Batch:
 
     images: uint8 (batch, height, width, channels), or windows (batch, seq_length, height, width, channels), oldest
     frame first; labels: float32 (batch, labels), the steering first, -1 left to 1 right; augmentation: of a batch that
-    the training step augments, its AugmentationInputs; span: which part of the batch of all workers this is. If that is
+    the training step augments, its AugmentationInputs; gather: makes the images within the training step, and `images`
+    are the positions that it takes; span: which part of the batch of all workers this is. If that is
     empty, there is one sample here, which does not count.
     """
 
@@ -196,6 +198,7 @@ class Batch:
     labels: Float32Array | Tensor
     augmentation: tuple[Any, ...] = ()
     span: BatchSpan | None = None
+    gather: Gather | None = None
 
     def __len__(self) -> int:
         return int(self.labels.shape[0])

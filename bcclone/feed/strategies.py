@@ -21,6 +21,7 @@ from bcclone.system.prefetch import prefetch_ordered
 
 # batch, positions of its samples, number of the epoch, first sample of the whole batch in the epoch -> the batch
 Augment = Callable[[Batch, Order, int, int], Batch]
+Place = Callable[[Batch], Batch]
 
 _AHEAD = 4  # batches
 _CORES = os.cpu_count() or 1
@@ -38,6 +39,7 @@ class Feed:
     """
 
     augment: Augment | None = None
+    _place: Place | None = None
 
     def __init__(self, source: SampleSource, order: EpochOrder, ahead: int = 0, threads: int = _THREADS) -> None:
         self.source, self.order, self.ahead = source, order, ahead or _AHEAD
@@ -65,6 +67,13 @@ class Feed:
         """Return whether the processes that load have started; until then, for seconds, the first batch waits."""
         return True
 
+    def serve(self, steps: int, place: Place) -> None:
+        """Give the batches that a training takes. steps: of a program that may gather images itself; 0 without one.
+
+        place: copies a batch to the device, ahead of its step; called before the block.
+        """
+        self._place = place if steps else None
+
     def pieces(self, batches: Batches, stop: Event) -> AbstractContextManager[Iterator[Any]]:
         """Give the pieces from which load() makes batches; one thread at a time takes one. stop: set to end a wait."""
         return nullcontext(iter(batches))
@@ -86,7 +95,8 @@ class Feed:
             batch = self.load(piece)
             if batches.part.count > 1:
                 batch = replace(batch, span=span)
-            return self.augment(batch, positions, number, first) if self.augment else batch
+            batch = self.augment(batch, positions, number, first) if self.augment else batch
+            return self._place(batch) if self._place else batch
 
         def tasks(pieces: Iterator[Any]) -> Iterator[tuple[Any, Order, BatchSpan, int]]:
             firsts = range(start, start + len(batches.order), batches.size)

@@ -109,6 +109,7 @@ def examine(settings: DoctorSettings) -> Examination:
         "accelerator": lambda: [
             check_devices(driver_version()) if settings.full else check_driver(driver_version(), sys.platform)
         ],
+        "XLA": lambda: [check_compiler(card) for card in find_cards()[:1] if settings.full and sys.platform == "linux"],
         "GPU": lambda: [check_card(card, version_of(_CUDNN)) for card in find_cards()],
         "ffmpeg": lambda: [check_ffmpeg()],
     }
@@ -189,6 +190,16 @@ def check_computed(faults: Mapping[str, str], driver: str | None, system: str) -
         found += f" and does not find the GPU of NVIDIA driver {driver}"
         return Check("accelerator", "warning", found, _how_to_get_gpu(system))
     return Check("accelerator", "ok", found)
+
+
+def check_compiler(card: Card) -> Check:
+    """Check whether XLA can compile for a card, in another process, which it may end."""
+    from bcclone.system.tensorflow_quietly import compiler_fault, compiler_kind
+
+    if fault := compiler_fault(compiler_kind(card.name), anew=True):
+        advice = "training goes step by step, which is slower; a newer TensorFlow or driver may help"
+        return Check("XLA", "warning", f"cannot compile for {card.name}: {fault}", advice)
+    return Check("XLA", "ok", f"compiles for {card.name}")
 
 
 def _how_to_get_gpu(system: str) -> str:

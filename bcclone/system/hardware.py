@@ -104,6 +104,14 @@ def visible_cards(cards: Sequence[Card], environment: Mapping[str, str] = os.env
     return [cards[int(number)] for number in numbers if 0 <= int(number) < len(cards)]
 
 
+def free_gpu_memory() -> float:
+    """Return the free bytes of the first visible card, 0.0 if there is none for TensorFlow or they are unknown."""
+    cards = visible_cards(find_cards()) if sys.platform == "linux" else []
+    if not cards or cards[0].memory_used_mb is None or cards[0].memory_total_mb is None:
+        return 0.0
+    return (cards[0].memory_total_mb - cards[0].memory_used_mb) * 1e6
+
+
 def driver_version() -> str | None:
     """Return the version of the NVIDIA driver, None if there is none."""
     version = re.search(r"\d+\.\d+(\.\d+)?", read_text(Path("/proc/driver/nvidia/version")))

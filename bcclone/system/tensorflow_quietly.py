@@ -1,14 +1,36 @@
 """Load TensorFlow without its start-up messages, and describe the devices that it uses."""
 
 import os
+import signal
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
+from importlib import metadata
+from pathlib import Path
 
-from bcclone.system.hardware import Card, find_cards, visible_cards
+from bcclone.system.atomic import make_folder, write_text
+from bcclone.system.codec import from_text
+from bcclone.system.hardware import Card, driver_version, find_cards, visible_cards
 from bcclone.system.interrupts import keeping_interrupts
+from bcclone.system.json_values import json_text
 
+# a convolution and its gradient; XLA may end the process that lets it compile for a card that it does not know
+_COMPILE = """
+import tensorflow as tf
+for gpu in tf.config.list_physical_devices("GPU"):
+    tf.config.experimental.set_memory_growth(gpu, True)
+def gradient(image, kernel):
+    with tf.GradientTape() as tape:
+        tape.watch(kernel)
+        total = tf.reduce_sum(tf.nn.elu(tf.nn.conv2d(image, kernel, 1, "VALID")))
+    return tape.gradient(total, kernel)
+compiled = tf.function(gradient, jit_compile=True, autograph=False)
+assert float(compiled(tf.ones((1, 8, 8, 1)), tf.ones((3, 3, 1, 1)))[0, 0, 0, 0]) == 36
+"""
+_COMPILE_SECONDS = 180.0
 _ONEDNN = "TF_ENABLE_ONEDNN_OPTS"  # TensorFlow reads it once, when it is imported
 
 
@@ -76,6 +98,51 @@ def used_gpus() -> list[Card]:
         details = tensorflow.config.experimental.get_device_details(device)
         cards.append(Card(details.get("device_name", device.name), details.get("compute_capability")))
     return cards
+
+
+@cache
+def gpu_compiler_fault() -> str:
+    """Return why XLA cannot compile for the GPU that the loaded TensorFlow uses; "" if it can, or there is none.
+
+    It is tried once for each card, driver and TensorFlow, and remembered in the user's cache folder.
+    """
+    gpus = used_gpus()
+    return compiler_fault(compiler_kind(gpus[0].name)) if gpus else ""
+
+
+def compiler_kind(card: str) -> str:
+    """Return under what the result of a card is remembered, by its name."""
+    return f"{card}, driver {driver_version()}, TensorFlow {metadata.version('tensorflow')}"
+
+
+def compiler_fault(kind: str, folder: Path | None = None, code: str = _COMPILE, anew: bool = False) -> str:
+    """Return why a process that compiles a small function by XLA fails, "" if it does not.
+
+    kind: what the result is remembered under, with those of a crash, in `folder`, by default the user's cache; code:
+    of the process; anew: try also what is remembered.
+    """
+    folder = folder or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bcclone"
+    results, path = dict[str, str](), folder / "xla.json"
+    with suppress(OSError, ValueError):
+        results = from_text(dict[str, str], path.read_bytes())
+    if kind in results and not anew:
+        return results[kind]
+    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"}
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", code],
+            stdin=subprocess.DEVNULL, capture_output=True, timeout=_COMPILE_SECONDS, check=False, env=environment,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"it could not be tried: {error}"
+    lines = done.stderr.decode(errors="replace").strip().splitlines()
+    how = f"exit code {done.returncode}" if done.returncode > 0 else f"signal {-done.returncode}"
+    fault = f"a process that tries it ends with {how}: {lines[-1] if lines else 'no message'}" * bool(done.returncode)
+    if done.returncode in (0, -signal.SIGABRT, -signal.SIGSEGV):  # others may end otherwise next time
+        with suppress(OSError):
+            make_folder(folder)
+            write_text(path, json_text(results | {kind: fault}))
+    return fault
 
 
 def describe_peak_memory() -> str:

@@ -3,9 +3,10 @@
 import math
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,6 +18,7 @@ from bcclone.dataset.sample_settings import TEST, VALIDATION
 from bcclone.dataset.statistics import correlation, right_side
 from bcclone.dataset.store import common_framing
 from bcclone.feed.feed import open_feed, open_validation_feed
+from bcclone.feed.feed_settings import DEVICE
 from bcclone.feed.selection import Selection, select
 from bcclone.feed.source import Batch
 from bcclone.feed.strategies import Feed
@@ -30,7 +32,7 @@ from bcclone.system.progress import Notify, ProgressBar
 from bcclone.train.checkpoint import restore, save_checkpoint
 from bcclone.train.plan import Worker
 from bcclone.train.train_settings import DECIDE_WEIGHTS, TrainSettings, values_of
-from bcclone.train.trainer import Trainer, losses_of
+from bcclone.train.trainer import STEPS_A_CALL, Trainer, losses_of
 from bcclone.train.training_folder import RunFolder
 from bcclone.train.training_state import (
     HALFWAY,
@@ -48,7 +50,6 @@ from bcclone.train.training_state import (
 )
 
 _VALIDATION_BATCH = 256  # frames
-_STEPS_BETWEEN_FIGURES = _STEPS_BETWEEN_DECISIONS = 20
 _SMALL_STEERING = 0.05  # has no side, and where it is straighter, the smaller half of the steering
 _LOOK_SECONDS = 0.05  # between two looks whether a feed has started
 
@@ -76,7 +77,9 @@ class Training:
         self._events = tf.summary.create_file_writer(str(self.folder.tensorboard)) if settings.tensorboard else None
         self._feed = open_feed(self.samples, settings, settings.sampling, part)
         self._validation_batch = max(_VALIDATION_BATCH // settings.seq_length, self.worker.count)
-        self._validation_feed = open_validation_feed(self.validation, self._validation_batch, part)
+        self._validation_feed = open_validation_feed(self.validation, self._validation_batch, part, settings.feed)
+        for feed in (self._feed, self._validation_feed):
+            feed.serve(self.trainer.is_one_program * STEPS_A_CALL, self.trainer.on_device)
         if not len(self.validation):
             self.notify(
                 "note: there are no validation samples, so nothing shows whether the model has become better; the best "
@@ -150,8 +153,8 @@ class Training:
         left = len(self._feed) - samples
         with self._feed.epoch(number, samples) as batches, ProgressBar(label, left, "samples") as progress:
             start = time.perf_counter()
-            for batch in batches:
-                progress.advance(batch.global_size, self._step(batch, start))
+            while group := list(islice(batches, self._steps_at_once())):
+                progress.advance(sum(batch.global_size for batch in group), self._steps(group, start))
                 self._take_time()
                 if self._is_time_up():
                     return True
@@ -162,23 +165,27 @@ class Training:
                 start = time.perf_counter()
         return False
 
-    def _step(self, batch: Batch, start: float) -> str:
-        """Train on a batch, waited for since `start`; return the figures to show, every few steps."""
-        state, waited = self.state, time.perf_counter() - start
-        rate, step = learning_rate(self.settings, self._limits.fraction_done(state)), state.step + 1
-        self.trainer.train(batch, rate)
-        loss = None if step % _STEPS_BETWEEN_FIGURES else self.trainer.totals.means()[0]  # waits for the device
-        self.state = state = replace(
-            state,
-            step=step,
-            samples=state.samples + batch.global_size,
-            seconds=state.seconds + time.perf_counter() - start,
-            waited=state.waited + waited,
-        )
+    def _steps_at_once(self) -> int:
+        """Return how many steps the program takes before there is something to show or to save."""
+        step, every = self.state.step, self.settings.checkpoint_steps or math.inf
+        if self.settings.feed != DEVICE or not self.trainer.is_one_program:
+            return 1
+        return int(min(STEPS_A_CALL - step % STEPS_A_CALL, max(self._saved.step + every - step, 1)))
+
+    def _steps(self, group: Sequence[Batch], start: float) -> str:
+        """Train on batches, waited for since `start`; return the figures to show, every few steps."""
+        waited, state, rates = time.perf_counter() - start, self.state, list[float]()
+        for batch in group:
+            rates.append(learning_rate(self.settings, self._limits.fraction_done(state)))
+            state = replace(state, step=state.step + 1, samples=state.samples + batch.global_size)
+        self.trainer.train(group, rates)
+        loss = None if state.step % STEPS_A_CALL else self.trainer.totals.means()[0]  # waits for the device
+        seconds = state.seconds + time.perf_counter() - start
+        self.state = state = replace(state, seconds=seconds, waited=state.waited + waited)
         if loss is None:
             return ""
         self._check_finite(loss, state.epoch + 1)
-        self._log(step, {"step/loss": loss, "step/learning_rate": rate})
+        self._log(state.step, {"step/loss": loss, "step/learning_rate": rates[-1]})
         return f"loss {loss:.4f}, waiting for data {state.waited / max(state.seconds, 1e-9):.1%}"
 
     def _complete_epoch(self) -> None:
@@ -283,7 +290,7 @@ class Training:
 
     def _take_time(self, is_epoch_end: bool = False) -> None:
         """Update the elapsed time, and whether to stop; called after each step, and before and after each epoch."""
-        if self.worker.count > 1 and not is_epoch_end and self.state.step % _STEPS_BETWEEN_DECISIONS:
+        if self.worker.count > 1 and not is_epoch_end and self.state.step % STEPS_A_CALL:
             return
         elapsed = time.monotonic() - self._start if self.worker.writes else 0.0
         elapsed, must_stop = self.worker.sum(np.array([elapsed, self._interrupted.is_set()])).tolist()

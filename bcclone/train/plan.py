@@ -3,6 +3,7 @@
 A `Worker` decides the plan: the process that trains alone, on one device, or the first of several.
 """
 
+import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ from bcclone.model.architectures import ARCHITECTURES
 from bcclone.system.arrays import FloatArray
 from bcclone.system.codec import read_bytes
 from bcclone.system.errors import UserError
+from bcclone.system.hardware import free_gpu_memory
 from bcclone.system.json_values import names_of
 from bcclone.system.output import MODEL, SETTINGS, check_output, inputs_of
 from bcclone.system.progress import Notify
@@ -112,7 +114,8 @@ def resolve(
     rate = FINE_TUNING_LEARNING_RATE if settings.start else LEARNING_RATE
     feed = settings.feed
     if feed == AUTO:
-        feed, reason = choose_feed(data)
+        limit = settings.gpu_memory * 1e6 or math.inf
+        feed, reason = choose_feed(data, min(free_gpu_memory(), limit) if workers == settings.gpus == 1 else 0.0)
         notify(f"feed: {feed} ({reason}); choose another with --feed")
     if settings.augment and any(recording.framing for recording in data.recordings):
         # metres, and the steering back to the line, are those of the simulator's car: move the camera only on request

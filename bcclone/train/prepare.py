@@ -24,8 +24,9 @@ from bcclone.model.network import build_network, convolutions_for, layer_table
 from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
 from bcclone.system.progress import Notify
+from bcclone.system.tensorflow_quietly import gpu_compiler_fault
 from bcclone.train.plan import Plan, Worker
-from bcclone.train.train_settings import LearningSettings, TrainSettings
+from bcclone.train.train_settings import OFF, ON, LearningSettings, TrainSettings
 from bcclone.train.trainer import Trainer
 
 
@@ -35,8 +36,15 @@ def prepare_trainer(plan: Plan, samples: Selection, notify: Notify, worker: Work
     Reports the layers of the network, how a new one differs from its design because of the images, and what is lost:
     the framings of several cameras, and a calibration that the network cannot take.
     """
-    settings, data = with_augment_device(plan.settings), samples.data
-    trainer = worker.make_trainer(data, settings, samples.arrays.labels.shape[1])
+    settings, data, fault = plan.settings, samples.data, gpu_compiler_fault()
+    on_gpu, alone = bool(tf.config.list_logical_devices("GPU")), worker.count == settings.gpus == 1
+    settings = with_devices(settings, on_gpu, fault)
+    compiled = replace(settings, jit_compile=by_xla(settings, on_gpu and alone, fault))
+    trainer = worker.make_trainer(data, compiled, samples.arrays.labels.shape[1])
+    if fault and settings.jit_compile == AUTO:
+        notify(f"note: XLA cannot compile for this GPU, so it trains step by step, augmenting on the CPU: {fault}")
+    elif on_gpu and alone and settings.deterministic:
+        notify("note: --deterministic trains step by step: XLA chooses the kernels that are fastest when it tries them")
     start, architecture, images = settings.start, ARCHITECTURES[settings.network], data.preprocessing
     height, width, preset = images.height, images.width, architecture.preset
     if preset and not start and images != PRESETS[preset]:
@@ -94,11 +102,18 @@ def make_optimizer(model: keras.Model, settings: LearningSettings, devices: int 
     return optimizer
 
 
-def with_augment_device(settings: TrainSettings) -> TrainSettings:
-    """Return the settings with augment_on "auto" resolved: "device" when it is a GPU, else "cpu"."""
+def with_devices(settings: TrainSettings, on_gpu: bool, fault: str) -> TrainSettings:
+    """Return the settings with augment_on "auto" decided. fault: why XLA cannot compile for the GPU, "" if it can."""
     if settings.augment_on != AUTO:
         return settings
-    return replace(settings, augment_on="device" if tf.config.list_logical_devices("GPU") else "cpu")
+    return replace(settings, augment_on="device" if on_gpu and not fault else "cpu")
+
+
+def by_xla(settings: LearningSettings, on_gpu: bool, fault: str) -> str:
+    """Return whether XLA compiles whole steps, ON or OFF: as set; auto: on a GPU that it can compile for."""
+    if settings.jit_compile != AUTO:
+        return settings.jit_compile
+    return ON if on_gpu and not fault and not settings.deterministic else OFF
 
 
 def _first_network(data: TrainingData, settings: TrainSettings, outputs: int) -> keras.Model:

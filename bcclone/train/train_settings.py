@@ -25,6 +25,7 @@ from bcclone.system.settings import (
 
 # a fine-tuning at the first of these forgets what the model knew (benchmarks/lab-log/2026-11.md, 2026-11-23)
 LEARNING_RATE, FINE_TUNING_LEARNING_RATE = 1e-3, 1e-4
+ON, OFF = "on", "off"
 SCHEDULES = ("cosine", "linear", "constant")
 LOSSES = ("mse", "mae", "huber", "log")
 KEPT = ("last", "best")
@@ -172,10 +173,16 @@ class LearningSettings:
         AUTO,
         "compute with oneDNN on the CPU, which is up to twice as fast; the last digits of the weights depend on it; "
         "auto: on, or as TF_ENABLE_ONEDNN_OPTS says",
-        choices=(AUTO, "on", "off"),
+        choices=(AUTO, ON, OFF),
         rare=True,
     )
-    jit_compile: bool = _device(False, "compile the whole training step by XLA, on one device; slower on CPUs")
+    jit_compile: str = _device(
+        AUTO,
+        "compile whole training steps by XLA into one program, on one device; auto: on a GPU that XLA can compile for, "
+        "unless --deterministic",
+        choices=(AUTO, ON, OFF),
+        rare=True,
+    )
     gpus: Count = _device(
         1, "number of GPUs to train on, or all; each batch is divided among them", 1, 64, zero="all", parse=parse_gpus
     )
@@ -227,6 +234,7 @@ class TrainSettings(FeedSettings, AugmentSettings, LearningSettings, RunFiles):
 # values that leave a setting to the samples, the machine or, in a resume, the run
 LEFT_OPEN: dict[str, Any] = {
     "seq_length": 0, "learning_rate": 0.0, "feed": AUTO, "augment_on": AUTO, "onednn": AUTO,
+    "jit_compile": AUTO,
 }  # fmt: skip
 LIMITS = ("epochs", "time", "patience")  # a resumed run may get other ones
 DECIDE_WEIGHTS = (*names_of(LearningSettings), *names_of(AugmentSettings))

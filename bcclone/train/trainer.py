@@ -1,27 +1,31 @@
 """A network and its optimizer -> steps of training and of validation, compiled by TensorFlow."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+from keras.layers import BatchNormalization
 
 from bcclone.feed.augment.on_device import DeviceAugmenter
-from bcclone.feed.source import Batch
+from bcclone.feed.source import Batch, Gather
 from bcclone.system.arrays import FloatArray
-from bcclone.train.train_settings import HUBER_DELTA, LOG_SCALE, LearningSettings
+from bcclone.train.train_settings import HUBER_DELTA, LOG_SCALE, ON, LearningSettings
 
+STEPS_A_CALL = 20  # of a program that gathers its batches itself
 _STEERING_WEIGHT, _OTHER_WEIGHT = 1.0, 0.1  # in the loss that is minimised; the reported loss is the steering's
 
 
 class Trainer:
-    """A network and its optimizer, with the steps of training and of validation compiled for any batch size.
+    """A network and its optimizer, with the steps of training and of validation compiled.
 
     exported: the network that takes the weights to be saved, when the trained one computes in 16 bits or has outputs
     that only help in training; augmenter: augments each batch as the first part of a step, None when the feed does or
-    samples are not augmented.
+    samples are not augmented. With settings.jit_compile "on", XLA compiles whole steps into one program, for batches
+    of one size: smaller ones are padded with samples that do not count.
     """
 
     def __init__(
@@ -36,25 +40,56 @@ class Trainer:
         self._loss = settings.loss
         self._label_weights = [_STEERING_WEIGHT] + [_OTHER_WEIGHT] * (model.output_shape[-1] - 1)
         self._exported, self._augmenter = exported, augmenter
+        self.is_one_program = settings.jit_compile == ON
+        self._batch_size = settings.batch_size
+        # batch normalization would take padding for samples, so the last batch of an epoch has a program of its own
+        normalizes = any(isinstance(layer, BatchNormalization) for layer in model.layers)
+        self._pads = self.is_one_program and not normalizes
         images_and_labels = (
             tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8),
             tf.TensorSpec((None, model.output_shape[-1]), tf.float32),
         )
         self.samples_signature = images_and_labels + (augmenter.input_signature if augmenter else ())
         step = [self.samples_signature, tf.TensorSpec((), tf.float32)]
-        compiled = {"jit_compile": settings.jit_compile or None, "autograph": False}
-        self._train = tf.function(self._train_step, input_signature=step, **compiled)
-        score = partial(self._score, model)
-        self._validate = tf.function(score, input_signature=images_and_labels, autograph=False)
+        self._step = tf.function(self._train_step, input_signature=step, autograph=False)
+        self._program = tf.function(self._train_steps, jit_compile=True, autograph=False)
+        known = {"jit_compile": True} if self.is_one_program else {
+            "input_signature": (*images_and_labels, tf.TensorSpec((), tf.int32))
+        }  # fmt: skip
+        self._validate = tf.function(partial(self._score, model), autograph=False, **known)
 
     @property
     def variables(self) -> list[keras.Variable]:
         """Return all variables that training changes: weights, dropout generators, the optimizer's moments."""
         return [*self.model.variables, *self.optimizer.variables]
 
-    def train(self, batch: Batch, learning_rate: float) -> None:
-        """Take one step down the gradient of the mean loss and add the batch to the totals."""
-        self._train(batch.inputs, np.float32(learning_rate))
+    def train(self, batches: Sequence[Batch], rates: Sequence[float]) -> None:
+        """Take a step down the gradient of the mean loss for each batch, and add the batches to the totals.
+
+        More than one are batches of positions of one feed, STEPS_A_CALL at most.
+        """
+        if not self.is_one_program:
+            for batch, rate in zip(batches, rates, strict=True):
+                self._step(batch.inputs, np.float32(rate))
+            return
+        if not self._pads and len(batches[-1]) < len(batches[0]):
+            self.train(batches[:-1], rates[:-1])
+            batches, rates = batches[-1:], rates[-1:]
+        self._program(*self.inputs_of(batches, rates))
+
+    def inputs_of(self, batches: Sequence[Batch], rates: Sequence[float]) -> tuple[Any, ...]:
+        """Return what the program takes for a step with each batch: always of the same shapes."""
+        count, gather, size = len(batches), batches[0].gather, self._batch_size if self._pads else len(batches[0])
+        steps = STEPS_A_CALL if gather else 1
+        filled = [*batches, *[batches[-1]] * (steps - count)]
+        samples = tuple(_stacked(values) for values in zip(*(_padded(batch, size) for batch in filled), strict=True))
+        sizes = np.array([len(batch) for batch in filled], np.int32)
+        return samples, sizes, np.resize(np.array(rates, np.float32), steps), np.int32(count), gather
+
+    def on_device(self, batch: Batch) -> Batch:
+        """Return a batch whose images are copied to the device, if the step takes them as they are."""
+        whole = self.is_one_program and len(batch) == self._batch_size
+        return replace(batch, images=tf.convert_to_tensor(batch.images)) if whole else batch
 
     def evaluate(
         self,
@@ -67,12 +102,15 @@ class Trainer:
         joined: sums of the batches of this worker -> of all workers; model: another network than the trained one.
         """
         self.totals.reset()
-        steering, score = [], self._validate if model is None else partial(self._score, model)
+        score: Callable[..., tuple[Any, Any]] = self._validate if model is None else partial(self._score, model)
+        steering, size = [], 0
         for batch in batches:
             steering.append(np.zeros(batch.global_size))
-            if batch.samples:
-                first = batch.span.first if batch.span else 0
-                sums, steering[-1][first : first + batch.samples] = score(batch.images, batch.labels)
+            if count := batch.samples:
+                first, size = batch.span.first if batch.span else 0, size or len(batch)
+                padded = _padded(batch, size) if self.is_one_program else batch.inputs
+                sums, answers = score(*padded[:2], np.int32(count), *([batch.gather] if batch.gather else []))
+                steering[-1][first : first + count] = answers[:count]
                 self.totals.add(sums)
         self.totals.write(joined(self.totals.read()))
         return *self.totals.means(), joined(np.concatenate(steering))
@@ -85,18 +123,32 @@ class Trainer:
         self._exported.set_weights([trained[..., : saved.shape[-1]] for trained, saved in weights])
         return self._exported
 
-    def _train_step(self, samples: tuple[Any, ...], learning_rate: Any) -> None:
+    def _train_steps(self, samples: tuple[Any, ...], sizes: Any, rates: Any, count: Any, gather: Gather | None) -> None:
+        """Take the first `count` steps. samples: as _train_step() takes them, (steps, samples, ...) each."""
+
+        def take(step: Any) -> Any:
+            images, *others = (values[step] for values in samples)
+            weights = tf.cast(tf.range(tf.shape(images)[0]) < sizes[step], tf.float32)[:, None]
+            self._train_step((gather(images) if gather else images, *others), rates[step], sizes[step], weights)
+            return step + 1
+
+        tf.while_loop(lambda step: step < count, take, [0])
+
+    def _train_step(self, samples: tuple[Any, ...], learning_rate: Any, size: Any = None, weights: Any = None) -> None:
         """Take a step. samples: images, labels and the other inputs of the augmenter; (samples, ...) each."""
         self.optimizer.learning_rate.assign(learning_rate)
-        gradients, sums = self.gradients(samples, tf.shape(samples[1])[0])
+        gradients, sums = self.gradients(samples, tf.shape(samples[1])[0] if size is None else size, weights)
         self.optimizer.apply(gradients, self.model.trainable_variables)
         self.totals.add(sums)
 
-    def _score(self, model: keras.Model, images: Any, labels: Any) -> tuple[Any, Any]:
-        """Return the sums of a batch for the totals, and the steering, (samples,), without dropout."""
-        answers = answers_of(model, images, training=False)
-        errors = answers - labels
-        return sums_of(losses_of(self._loss, errors, labels), errors), answers[:, 0]
+    def _score(
+        self, model: keras.Model, images: Any, labels: Any, size: Any, gather: Gather | None = None
+    ) -> tuple[Any, Any]:
+        """Return the sums of the first `size` samples for the totals, and the steering, (samples,), without dropout."""
+        answers = answers_of(model, gather(images) if gather else images, training=False)
+        weights = tf.cast(tf.range(tf.shape(labels)[0]) < size, tf.float32)[:, None]
+        errors = (answers - labels) * weights
+        return sums_of(losses_of(self._loss, errors, labels), errors, weights), answers[:, 0]
 
     def gradients(self, samples: tuple[Any, ...], size: Any, weights: Any = None) -> tuple[list[Any], Any]:
         """Return the gradient of the loss for each trainable variable, and the sums of the samples for the totals.
@@ -115,6 +167,16 @@ class Trainer:
             loss = tf.reduce_sum(each * self._label_weights) / tf.cast(size, tf.float32)
             loss = self.optimizer.scale_loss(loss)
         return tape.gradient(loss, self.model.trainable_variables), sums_of(each, errors, weights)
+
+
+def _padded(batch: Batch, size: int) -> tuple[Any, ...]:
+    """Return the inputs of a batch, filled up to a size with its first sample."""
+    missing = size - len(batch)
+    return tuple(np.append(each, np.repeat(each[:1], missing, 0), 0) if missing else each for each in batch.inputs)
+
+
+def _stacked(values: Sequence[Any]) -> Any:
+    return np.stack(values) if len(values) > 1 else values[0][None]
 
 
 def losses_of(kind: str, errors: Any, labels: Any) -> Any:

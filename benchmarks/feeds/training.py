@@ -11,13 +11,13 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 import psutil
@@ -44,10 +44,13 @@ from benchmarks.feeds.other_loaders import generate, jpeg_samples
 from benchmarks.measures import Measure, aligned, rounded
 from benchmarks.rounds import Rounds, median_ratio, run_rounds
 
+if TYPE_CHECKING:  # it loads TensorFlow
+    from bcclone.train.trainer import Trainer
+
 BEFORE, AFTER, ON_GPU, REPEATED = "python-generator", "hdf5-shuffle", "device", "train_on_batch"
 _UNAUGMENTED = "-unaugmented"
 FEEDS = (AFTER, BEFORE, f"{AFTER}{_UNAUGMENTED}", *(name for name in STRATEGIES if name != AFTER))
-Step = Callable[[Batch], object]
+Step = Callable[[Sequence[Batch]], object]  # takes a step with each batch
 Wait = Callable[[], object]
 _GPU_BATCHES = 256, 1024
 _WARM_STEPS = 20
@@ -207,19 +210,19 @@ def train_watched(name: str, store: Path, seconds: float, batch_size: int) -> Tr
     Raises Unavailable and UserError.
     """
     load_tensorflow()
-    from bcclone.train.prepare import make_trainer, with_augment_device
+    from bcclone.train.prepare import by_xla, make_trainer, with_devices
 
     augment = name not in (BEFORE, REPEATED) and not name.endswith(_UNAUGMENTED)
     usual = TrainSettings(batch_size=batch_size, seq_length=1, learning_rate=LEARNING_RATE, augment=augment)
-    settings = with_augment_device(usual)
+    settings = with_devices(usual, bool(used_gpus()), "")
     with open_store(store) as data:
         if name == REPEATED:
-            step, wait = _keras_step(data)
+            trainer, (step, wait) = None, _keras_step(data)
         else:
-            trainer = make_trainer(data, settings)
-            step, wait = partial(trainer.train, learning_rate=LEARNING_RATE), trainer.totals.means
+            trainer = make_trainer(data, replace(settings, jit_compile=by_xla(settings, bool(used_gpus()), "")))
+            step, wait = trainer_step(trainer), trainer.totals.means
     gpus = used_gpus()
-    with _batches_of(name, store, settings) as batches, GpuWatch() as watch:
+    with _batches_of(name, store, settings, trainer) as batches, GpuWatch() as watch:
         entered = time.perf_counter()
         take_steps(step, wait, itertools.islice(batches, _WARM_STEPS), math.inf)  # nvidia-smi needs a second, too
         begin = Use.now()
@@ -247,20 +250,25 @@ def _keras_step(data: Store) -> tuple[Step, Wait]:
 
     model = build_network(data.preprocessing.shape)
     model.compile(optimizer=keras.optimizers.Adam(LEARNING_RATE), loss="mse")
-    return lambda batch: model.train_on_batch(batch.images, batch.labels), lambda: None
+    return lambda group: [model.train_on_batch(batch.images, batch.labels) for batch in group], lambda: None
 
 
-def take_steps(step: Step, wait: Wait, batches: Iterable[Batch], seconds: float) -> tuple[float, float]:
-    """Train for some seconds, or until the batches end.
+def trainer_step(trainer: "Trainer") -> Step:
+    """Return the step of model.py."""
+    return lambda group: trainer.train(group, [LEARNING_RATE] * len(group))
+
+
+def take_steps(step: Step, wait: Wait, groups: Iterable[Sequence[Batch]], seconds: float) -> tuple[float, float]:
+    """Train for some seconds, or until the groups of batches end.
 
     Return the samples per second, and the fraction of the time spent waiting for the next batch.
     """
     samples, waited = 0, 0.0
     since = asked = time.perf_counter()
-    for batch in batches:
+    for group in groups:
         waited += time.perf_counter() - asked
-        step(batch)
-        samples += len(batch)
+        step(group)
+        samples += sum(map(len, group))
         asked = time.perf_counter()
         if asked - since >= seconds:
             break
@@ -270,22 +278,27 @@ def take_steps(step: Step, wait: Wait, batches: Iterable[Batch], seconds: float)
 
 
 @contextmanager
-def _batches_of(name: str, store: Path, settings: TrainSettings) -> Iterator[Iterator[Batch]]:
-    """Yield the batches of a feed, epoch after epoch."""
+def _batches_of(
+    name: str, store: Path, settings: TrainSettings, trainer: "Trainer | None"
+) -> Iterator[Iterator[Sequence[Batch]]]:
+    """Yield the batches of a feed, epoch after epoch, as many at once as the trainer takes."""
     if name == BEFORE:
         samples = jpeg_samples(store)
-        yield (Batch(images, steering) for images, steering in generate(samples, settings.batch_size, settings.seed))
+        yield ([Batch(images, steering)] for images, steering in generate(samples, settings.batch_size, settings.seed))
         return
+    from bcclone.train.trainer import STEPS_A_CALL
+
     feed = AFTER if name == REPEATED else name.removesuffix(_UNAUGMENTED)
-    with (
-        open_data(FeedSettings(feed), store) as data,
-        open_feed(select(data), FeedSettings(feed), settings.sampling) as opened,
-        closing(endless_batches(opened)) as batches,
-    ):
+    with open_data(FeedSettings(feed), store) as data, ExitStack() as stack:
+        opened, at_once = open_feed(select(data), FeedSettings(feed), settings.sampling), 1
+        if trainer and trainer.is_one_program:
+            opened.serve(STEPS_A_CALL, trainer.on_device)
+            at_once = STEPS_A_CALL if feed == ON_GPU else 1
+        batches = stack.enter_context(closing(endless_batches(stack.enter_context(opened))))
         if name != REPEATED:
-            yield batches
+            yield iter(lambda: list(itertools.islice(batches, at_once)), [])
             return
         import tensorflow as tf
 
         first = next(batches)
-        yield itertools.repeat(Batch(tf.constant(np.array(first.images)), tf.constant(np.array(first.labels))))
+        yield itertools.repeat([Batch(tf.constant(np.array(first.images)), tf.constant(np.array(first.labels)))])

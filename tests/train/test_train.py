@@ -406,3 +406,21 @@ def test_a_framing_and_a_calibration_that_are_lost_are_noted(simulated_recording
     assert "recordings are of several cameras" in done.stderr
     assert "start.h5 cannot take its gain and bias" in done.stderr
     assert load_model_file(tmp_path / "model.h5").framing is None
+
+
+@pytest.mark.slow
+def test_steps_of_one_program_give_the_weights_of_single_ones_also_after_a_resume(small_store, tmp_path):
+    """Augmented and with dropout: the same samples in the same order, the same random numbers."""
+    options = ("--batch-size", 7, "--augment-on", "device", "--set", "jit-compile=on")
+    options += ("--schedule", "constant", "--set", "warmup=0")
+    places = {name: tmp_path / name for name in ("single", "program", "resumed")}
+    for folder in places.values():
+        folder.mkdir()
+    train_apart(small_store, places["single"], *options, "--feed", "memory", "--epochs", 2)
+    train_apart(small_store, places["program"], *options, "--feed", "device", "--epochs", 2)
+    train_apart(small_store, places["resumed"], *options, "--feed", "device", "--epochs", 1)
+    train_apart(small_store, places["resumed"], "--resume", "--feed", "memory", "--epochs", 2)
+    single, *others = (weights(folder / "model.h5") for folder in places.values())
+    for other in others:
+        for name in single:
+            np.testing.assert_allclose(other[name], single[name], atol=1e-5, err_msg=name)

@@ -5,12 +5,13 @@ import math
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from bcclone.cluster.joint_trainer import make_joint_trainer
 from bcclone.dataset.store import Store
 from bcclone.feed.source import Batch
 from bcclone.system.errors import UserError
-from bcclone.train.prepare import make_trainer
+from bcclone.train.prepare import by_xla, make_trainer, with_devices
 from bcclone.train.train_settings import TrainSettings
 from bcclone.train.trainer import Trainer
 from tests.conftest import ROOT
@@ -22,6 +23,7 @@ from types import SimpleNamespace
 import numpy as np, keras, tensorflow as tf
 cpu, = tf.config.list_physical_devices("CPU")
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from bcclone.feed.augment import AugmentationInputs
 from bcclone.feed.augment.on_cpu import draw
 from bcclone.feed.source import Batch
 from bcclone.dataset.preprocessing import Preprocessing
@@ -45,8 +47,9 @@ def train(strategy, clip_norm, augment_on="cpu"):
         images = random.integers(0, 256, (size, 112, 64, 3), dtype=np.uint8)
         augmentation = ()
         if augment_on == "device":
-            augmentation = (random.random(size) < 0.5, np.full(size, 12, np.float32), *draw(size, (size,)))
-        trainer.train(Batch(images, random.random((size, 1), np.float32), augmentation), 0.001)
+            flipped, lookahead_m = random.random(size) < 0.5, np.full(size, 12, np.float32)
+            augmentation = AugmentationInputs(flipped, lookahead_m, *draw(size, (size,))).packed()
+        trainer.train([Batch(images, random.random((size, 1), np.float32), augmentation)], [0.001])
     moments = [np.array(variable) for variable in trainer.optimizer.variables if "momentum" in variable.path]
     return np.concatenate([moment.ravel() for moment in moments]), trainer.totals.means()
 
@@ -66,7 +69,7 @@ def test_two_devices_train_like_one():
 
 @pytest.mark.parametrize(
     ("chosen", "named"),
-    [({"network": "cnn-batch-norm"}, "--network cnn-batch-norm"), ({"jit_compile": True}, "--jit-compile")],
+    [({"network": "cnn-batch-norm"}, "--network cnn-batch-norm"), ({"jit_compile": "on"}, "--set jit-compile=on")],
 )
 def test_what_needs_all_samples_of_a_batch_is_refused_on_several_devices(chosen, named):
     with pytest.raises(UserError, match=f"{named} trains on one device; use --gpus 1"):
@@ -91,10 +94,10 @@ def linear_trainer(loss, clip_norm=None, rate=0.1, **more):
 @pytest.mark.parametrize(
     ("loss", "jit_compile", "expected_loss", "gradient"),
     [
-        ("mse", False, (0.25 + 0.0025) / 2, -(2 * 0.5 + 2 * 0.05) / 2),
-        ("mae", False, (0.5 + 0.05) / 2, -1.0),
-        *(("log", compiled, (LOG_10**2 + LOG_1**2) / 2, -(LOG_10 + LOG_1)) for compiled in (False, True)),
-        ("huber", False, (0.1 * (0.5 - 0.05) + 0.0025 / 2) / 2, -(0.1 + 0.05) / 2),
+        ("mse", "off", (0.25 + 0.0025) / 2, -(2 * 0.5 + 2 * 0.05) / 2),
+        ("mae", "off", (0.5 + 0.05) / 2, -1.0),
+        *(("log", compiled, (LOG_10**2 + LOG_1**2) / 2, -(LOG_10 + LOG_1)) for compiled in ("off", "on")),
+        ("huber", "off", (0.1 * (0.5 - 0.05) + 0.0025 / 2) / 2, -(0.1 + 0.05) / 2),
     ],
 )
 def test_losses_and_their_gradients_are_those_of_their_formulas(loss, jit_compile, expected_loss, gradient):
@@ -103,14 +106,89 @@ def test_losses_and_their_gradients_are_those_of_their_formulas(loss, jit_compil
     *errors, steering = trainer.evaluate([batch])
     assert errors == pytest.approx([expected_loss, 0.275], rel=1e-5)
     assert steering.tolist() == [0, 0]
-    trainer.train(batch, 0.5)
+    trainer.train([batch], [0.5])
     assert trainer.model.get_weights()[0].item() == pytest.approx(-0.5 * gradient, rel=1e-5)
 
 
 def test_a_long_gradient_is_clipped():
     trainer = linear_trainer("mse", clip_norm=0.01)
-    trainer.train(Batch(np.full((4, 1, 1, 1), 200, np.uint8), np.ones((4, 1), np.float32)), 1.0)
+    trainer.train([Batch(np.full((4, 1, 1, 1), 200, np.uint8), np.ones((4, 1), np.float32))], [1.0])
     assert trainer.model.get_weights()[0].item() == pytest.approx(0.01, rel=1e-4)
+
+
+def batches_of(trainer, images, labels, sizes):
+    """Return batches of images, or of their positions for a trainer of one program, as the feed "device" gives them."""
+    starts = np.cumsum([0, *sizes[:-1]]).tolist()
+    parts = [slice(start, start + size) for start, size in zip(starts, sizes, strict=True)]
+    frames = tf.constant(images)
+
+    def gather(positions):
+        return tf.gather(frames, positions)
+
+    if not trainer.is_one_program:
+        return [Batch(images[part], labels[part]) for part in parts]
+    positions = np.arange(len(images), dtype=np.int32)
+    return [Batch(positions[part], labels[part], gather=gather) for part in parts]
+
+
+def test_a_program_of_several_steps_gives_the_weights_of_single_ones_and_is_compiled_once():
+    """The last batch of an epoch is smaller: what fills it up counts neither in the loss nor in the totals."""
+    random = np.random.default_rng(0)
+    images, sizes = random.integers(0, 256, (4 * 24 + 3, 1, 1, 1), np.uint8), [4] * 24 + [3]
+    labels = (images[:, 0, 0] / 300).astype(np.float32)
+    found = {}
+    for jit_compile in ("off", "on"):
+        trainer = linear_trainer("mse", rate=1e-7, batch_size=4, jit_compile=jit_compile)
+        batches = batches_of(trainer, images, labels, sizes)
+        for first in (0, 20):
+            part = batches[first : first + 20]
+            trainer.train(part, [1e-7 * (first + number + 1) for number in range(len(part))])
+        totals = trainer.totals.means()
+        *means, steering = trainer.evaluate(batches)
+        found[jit_compile] = [*trainer.model.get_weights()[0].ravel(), *totals, *means, *steering]
+    assert found["on"] == pytest.approx(found["off"], rel=1e-5)
+    assert found["off"][0] > 1e-3
+    assert trainer._program.experimental_get_tracing_count() == 1
+    assert trainer._validate.experimental_get_tracing_count() == 1
+
+
+def test_an_incomplete_batch_is_not_padded_for_batch_normalization():
+    """Padding would change the mean of the batch."""
+    model = keras.Sequential(
+        [
+            keras.Input((1, 1, 1), dtype="uint8"),
+            keras.layers.Rescaling(1.0),
+            keras.layers.BatchNormalization(),
+            keras.layers.Flatten(),
+            keras.layers.Dense(1, kernel_initializer="ones"),
+        ]
+    )
+    begin, found = model.get_weights(), {}
+    images = np.array([10, 200, 30, 70, 150], np.uint8).reshape(5, 1, 1, 1)
+    for jit_compile in ("off", "on"):
+        model.set_weights(begin)
+        optimizer = keras.optimizers.SGD(0.01)
+        optimizer.build(model.trainable_variables)
+        trainer = Trainer(model, optimizer, TrainSettings(batch_size=3, jit_compile=jit_compile))
+        trainer.train(batches_of(trainer, images, np.ones((5, 1), np.float32), [3, 2]), [0.01, 0.01])
+        found[jit_compile] = np.concatenate([weight.ravel() for weight in model.get_weights()])
+    assert found["on"] == pytest.approx(found["off"], rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("on_gpu", "fault", "chosen", "expected"),
+    [
+        (False, "", {}, ("cpu", "off")),
+        (True, "", {}, ("device", "on")),
+        (True, "signal 6", {}, ("cpu", "off")),
+        (True, "", {"deterministic": True}, ("device", "off")),
+        (True, "", {"jit_compile": "off", "augment_on": "cpu"}, ("cpu", "off")),
+        (False, "", {"jit_compile": "on"}, ("cpu", "on")),
+    ],
+)
+def test_a_gpu_that_xla_compiles_for_takes_whole_steps_and_augments(on_gpu, fault, chosen, expected):
+    settings = with_devices(TrainSettings(**chosen), on_gpu, fault)
+    assert (settings.augment_on, by_xla(settings, on_gpu, fault)) == expected
 
 
 def trainer_of(store, **settings):
@@ -124,11 +202,11 @@ def trainer_of(store, **settings):
 @pytest.mark.slow
 def test_a_step_compiled_by_xla_is_the_same_one_but_for_dropout(simulated_store):
     weights = {}
-    for jit_compile in (False, True):
+    for jit_compile in ("off", "on"):
         trainer, frames = trainer_of(simulated_store, dropout=0.0, jit_compile=jit_compile)
-        trainer.train(Batch(frames, np.full((4, 1), 0.2, np.float32)), 1e-3)
+        trainer.train([Batch(frames, np.full((4, 1), 0.2, np.float32))], [1e-3])
         weights[jit_compile] = trainer.model.get_weights()
-    for plain, compiled in zip(weights[False], weights[True], strict=True):
+    for plain, compiled in zip(weights["off"], weights["on"], strict=True):
         assert compiled == pytest.approx(plain, abs=5e-4)
         assert np.isfinite(compiled).all()
 
@@ -141,7 +219,7 @@ def test_a_network_trained_in_16_bits_is_saved_in_32(simulated_store):
     batch = Batch(frames, np.full((4, 1), 0.2, np.float32))
     before = trainer.export().get_weights()
     for _ in range(3):
-        trainer.train(batch, 1e-3)
+        trainer.train([batch], [1e-3])
     exported = trainer.export()
     assert {layer.compute_dtype for layer in exported.layers if layer.weights} == {"float32"}
     assert any((a != b).any() for a, b in zip(before, exported.get_weights(), strict=True))

@@ -13,11 +13,12 @@ from keras import ops
 
 from bcclone.dataset.geometry import CameraMove
 from bcclone.dataset.preprocessing import Preprocessing
-from bcclone.feed.augment import AugmentationInputs, Extent, Numbers
+from bcclone.feed.augment import LEVELS, AugmentationInputs, Extent, Numbers
 from bcclone.feed.augment.lighting import change_light, light_of, shadowed, shadows_of
 from bcclone.feed.augment.on_cpu import LENS, NORMALS, UNIFORMS, numbers_of
 from bcclone.feed.augment.viewpoint import Cameras, camera_moves, steering_change, warped
 from bcclone.feed.feed_settings import AugmentSettings
+from bcclone.system.tensorflow_quietly import gpu_compiler_fault
 
 
 class DeviceAugmenter:
@@ -30,7 +31,7 @@ class DeviceAugmenter:
         self._settings, self._preprocessing = settings, preprocessing
         self._extent = Extent.of(preprocessing, whole_images)
         self._cameras = Cameras(preprocessing, self._extent.top)
-        xla = bool(tf.config.list_logical_devices("GPU"))
+        xla = bool(tf.config.list_logical_devices("GPU")) and not gpu_compiler_fault()
         self._compiled = tf.function(self._augment, jit_compile=xla, autograph=False)
 
     @property
@@ -40,7 +41,7 @@ class DeviceAugmenter:
             ((None,), tf.bool),
             ((None,), tf.float32),
             ((None, NORMALS), tf.float32),
-            ((None, UNIFORMS), tf.float32),
+            ((None, UNIFORMS), tf.uint16),
         )
         return tuple(tf.TensorSpec(*shape) for shape in shapes)
 
@@ -56,6 +57,7 @@ class DeviceAugmenter:
     def _augment(self, images: Any, steering: Any, *arguments: Any) -> tuple[Any, Any]:
         settings, extent = self._settings, self._extent
         inputs = AugmentationInputs(*arguments)
+        inputs = inputs._replace(uniform=tf.cast(inputs.uniform, tf.float32) / LEVELS)
         move = camera_moves(numbers_of(inputs.normal, inputs.uniform), settings, ops)
         frames = images.shape[1] if len(images.shape) == 5 else 1
         flat = tf.reshape(images, (-1, *images.shape[-3:]))

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from bcclone.dataset.preprocessing import PRESETS, Preprocessing
-from bcclone.feed.augment import AugmentationInputs
+from bcclone.feed.augment import LEVELS, AugmentationInputs
 from bcclone.feed.augment.on_cpu import CpuAugmenter, draw
 from bcclone.feed.augment.on_device import DeviceAugmenter
 from bcclone.feed.feed_settings import AugmentSettings
@@ -45,9 +45,10 @@ def both(device, settings, images, preprocessing=OURS, seed=(0, 1, 0)):
     random, count = np.random.default_rng(7), len(images)
     steering = (0.2 * random.standard_normal((count, 1))).astype(np.float32)
     flipped, into = random.random(count) < 0.5, np.empty_like(images)
-    inputs = AugmentationInputs(flipped, np.full(count, 12.0, np.float32), *draw(count, seed))
+    packed = AugmentationInputs(flipped, np.full(count, 12.0, np.float32), *draw(count, seed)).packed()
+    inputs = packed._replace(uniform=packed.uniform / np.float32(LEVELS))
     on_cpu = CpuAugmenter(settings, preprocessing).augment(images, steering, inputs, into)
-    on_device, labels = device(settings, preprocessing)(images, steering, *inputs)
+    on_device, labels = device(settings, preprocessing)(images, steering, *packed)
     return (into, on_cpu), (on_device.numpy(), labels.numpy())
 
 
@@ -95,7 +96,7 @@ def test_the_frames_of_a_window_are_augmented_alike(device):
 def test_augmentation_on_the_device_is_compiled_by_xla(device):
     """A GPU compiles it for each size of batch; XLA takes no operation whose result has a size that it cannot know."""
     augmenter, images = device(AugmentSettings(), OURS), pictures(8)
-    inputs = np.arange(8) % 2 == 0, np.full(8, 12.0, np.float32), *draw(8, (0, 1, 0))
+    inputs = AugmentationInputs(np.arange(8) % 2 == 0, np.full(8, 12.0, np.float32), *draw(8, (0, 1, 0))).packed()
     signature = tf.TensorSpec((None, *images.shape[1:]), tf.uint8), tf.TensorSpec((None, 1), tf.float32)
     signature = [*signature, *augmenter.input_signature]
     step = tf.function(lambda *samples: augmenter(*samples), input_signature=signature, jit_compile=True)
