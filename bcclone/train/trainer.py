@@ -12,6 +12,7 @@ from keras.layers import BatchNormalization
 
 from bcclone.feed.augment.on_device import DeviceAugmenter
 from bcclone.feed.source import Batch, Gather
+from bcclone.model.layer_kinds import RECURRENT
 from bcclone.system.arrays import FloatArray
 from bcclone.train.train_settings import HUBER_DELTA, LOG_SCALE, ON, LearningSettings
 
@@ -45,6 +46,9 @@ class Trainer:
         # batch normalization would take padding for samples, so the last batch of an epoch has a program of its own
         normalizes = any(isinstance(layer, BatchNormalization) for layer in model.layers)
         self._pads = self.is_one_program and not normalizes
+        for layer in model.layers:
+            if self.is_one_program and isinstance(layer, RECURRENT):
+                layer.use_cudnn = False  # XLA cannot compile its operations
         images_and_labels = (
             tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8),
             tf.TensorSpec((None, model.output_shape[-1]), tf.float32),

@@ -10,6 +10,7 @@ import tensorflow as tf
 from bcclone.cluster.joint_trainer import make_joint_trainer
 from bcclone.dataset.store import Store
 from bcclone.feed.source import Batch
+from bcclone.model.network import build_network
 from bcclone.system.errors import UserError
 from bcclone.train.prepare import by_xla, make_trainer, with_devices
 from bcclone.train.train_settings import TrainSettings
@@ -173,6 +174,13 @@ def test_an_incomplete_batch_is_not_padded_for_batch_normalization():
         trainer.train(batches_of(trainer, images, np.ones((5, 1), np.float32), [3, 2]), [0.01, 0.01])
         found[jit_compile] = np.concatenate([weight.ravel() for weight in model.get_weights()])
     assert found["on"] == pytest.approx(found["off"], rel=1e-4)
+
+
+@pytest.mark.parametrize(("jit_compile", "use_cudnn"), [("off", "auto"), ("on", False)])
+def test_a_recurrent_layer_in_a_program_does_without_operations_that_xla_cannot_compile(jit_compile, use_cudnn):
+    model = build_network((64, 64, 3), 3, "gru")
+    Trainer(model, keras.optimizers.SGD(0.01), TrainSettings(jit_compile=jit_compile))
+    assert [layer.use_cudnn for layer in model.layers if isinstance(layer, keras.layers.GRU)] == [use_cudnn]
 
 
 @pytest.mark.parametrize(
