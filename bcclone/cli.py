@@ -11,7 +11,7 @@ import tempfile
 import textwrap
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext, redirect_stderr
+from contextlib import ExitStack, contextmanager, nullcontext, redirect_stderr
 from pathlib import Path
 
 from bcclone import __version__
@@ -134,8 +134,10 @@ def settings_as_typed(parser: argparse.ArgumentParser) -> Iterator[None]:
 @contextmanager
 def _only_errors() -> Iterator[None]:
     """Suppress everything on standard error except logged errors and the messages of run()."""
-    logging.getLogger().setLevel(logging.ERROR)
-    with Path(os.devnull).open("w", encoding="utf-8") as nowhere, redirect_stderr(nowhere):
+    root = logging.getLogger()
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere, redirect_stderr(nowhere), ExitStack() as stack:
+        stack.callback(root.setLevel, root.level)
+        root.setLevel(logging.ERROR)
         yield
 
 

@@ -1,6 +1,7 @@
 """The scripts and `bcclone` behave alike, start quickly, and report mistakes without a traceback."""
 
 import contextlib
+import logging
 import os
 import signal
 import subprocess
@@ -9,7 +10,7 @@ import sys
 import pytest
 
 from bcclone import __version__
-from bcclone.cli import INTERNAL_ERROR
+from bcclone.cli import INTERNAL_ERROR, run
 from bcclone.commands import COMMANDS, load_command
 from bcclone.commands.options import Given, make_parser
 from tests.conftest import ROOT, run_process, run_script
@@ -65,6 +66,12 @@ def test_quiet_leaves_the_result_and_errors(simulated_recording, tmp_path):
     assert quiet.stdout.splitlines()[-1] == f"next: bcclone model {tmp_path / 'quiet.h5'} -o model.h5"
     refused = run_script("preprocess.py", simulated_recording, "-o", tmp_path / "quiet.h5", "--quiet", code=1)
     assert refused.stderr.startswith("error: ")
+
+
+def test_quiet_ends_with_the_command(tmp_path):
+    level = logging.getLogger().level
+    assert run("preprocess", "preprocess.py", [str(tmp_path), "-o", str(tmp_path / "data.h5"), "--quiet"]) == 1
+    assert logging.getLogger().level == level
 
 
 @pytest.mark.parametrize(
