@@ -90,7 +90,7 @@ def speeds() -> list[list[str]]:
             "`python -m benchmarks drive`",
         ],
         [
-            "a training on a GPU, samples a second",
+            "a training on a GPU, samples a second, before 20 steps were one program",
             f"{results('gpu')['steps']['train float32']['samples_per_second']:,.0f}",
             "2,600, derived from the figures of the source design's loader process, not quoted; its GPU was busy for "
             "40 % of the time at first, later for 80 to 90 %",
