@@ -25,9 +25,9 @@ class JointTrainer(Trainer):
         step = [self.samples_signature, (tf.TensorSpec((), tf.int32),) * 2, tf.TensorSpec((), tf.float32)]
         self._train_part = tf.function(self._train_part_step, input_signature=step, autograph=False)
 
-    def train(self, batches: Sequence[Batch], learning_rates: Sequence[float]) -> None:
+    def train(self, batches: Sequence[Batch], rates: Sequence[float]) -> None:
         """Take a step down the gradient of the mean loss for each batch, and add those of all workers to the totals."""
-        for batch, rate in zip(batches, learning_rates, strict=True):
+        for batch, rate in zip(batches, rates, strict=True):
             counts = np.int32(batch.samples), np.int32(batch.global_size)
             self._train_part(batch.inputs, counts, np.float32(rate))
 

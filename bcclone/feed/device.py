@@ -16,7 +16,7 @@ from bcclone.feed.selection import Selection
 from bcclone.feed.source import Batch, FrameSource, Gather, SampleArrays
 from bcclone.feed.strategies import Feed, Place
 from bcclone.system.errors import UserError
-from bcclone.system.tensorflow_quietly import gpu_compiler_fault
+from bcclone.system.tensorflow_quietly import compiles_for_gpu
 
 
 class DeviceFeed(Feed):
@@ -34,7 +34,7 @@ class DeviceFeed(Feed):
     def _open(self, opened: ExitStack) -> None:
         super()._open(opened)
         self._device = "GPU:0" if tf.config.list_logical_devices("GPU") else "CPU:0"
-        frames, by_xla = self.source.frames, self._in_step or ("GPU" in self._device and not gpu_compiler_fault())
+        frames, by_xla = self.source.frames, self._in_step or compiles_for_gpu()
         try:
             with tf.device(self._device):
                 self._gather = _gather_from(np.asarray(frames), self.source.arrays, by_xla)

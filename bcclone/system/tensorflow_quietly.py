@@ -1,4 +1,4 @@
-"""Load TensorFlow without its start-up messages, and describe the devices that it uses."""
+"""Load TensorFlow without its start-up messages, describe its devices, and find out whether XLA compiles for them."""
 
 import os
 import signal
@@ -108,6 +108,11 @@ def gpu_compiler_fault() -> str:
     """
     gpus = used_gpus()
     return compiler_fault(compiler_kind(gpus[0].name)) if gpus else ""
+
+
+def compiles_for_gpu() -> bool:
+    """Return whether the loaded TensorFlow uses a GPU that XLA can compile for."""
+    return bool(used_gpus()) and not gpu_compiler_fault()
 
 
 def compiler_kind(card: str) -> str:

@@ -18,7 +18,7 @@ from bcclone.feed.augment.lighting import change_light, light_of, shadowed, shad
 from bcclone.feed.augment.on_cpu import LENS, NORMALS, UNIFORMS, numbers_of
 from bcclone.feed.augment.viewpoint import Cameras, camera_moves, steering_change, warped
 from bcclone.feed.feed_settings import AugmentSettings
-from bcclone.system.tensorflow_quietly import gpu_compiler_fault
+from bcclone.system.tensorflow_quietly import compiles_for_gpu
 
 
 class DeviceAugmenter:
@@ -31,8 +31,7 @@ class DeviceAugmenter:
         self._settings, self._preprocessing = settings, preprocessing
         self._extent = Extent.of(preprocessing, whole_images)
         self._cameras = Cameras(preprocessing, self._extent.top)
-        xla = bool(tf.config.list_logical_devices("GPU")) and not gpu_compiler_fault()
-        self._compiled = tf.function(self._augment, jit_compile=xla, autograph=False)
+        self._compiled = tf.function(self._augment, jit_compile=compiles_for_gpu(), autograph=False)
 
     @property
     def input_signature(self) -> tuple[tf.TensorSpec, ...]:
