@@ -85,8 +85,11 @@ def measure(settings: Settings, notify: Notify) -> Report:
     compilations = Measure(f"{RESIDENT}, compilations", ways[RESIDENT].compilations, "", 2, least=False)
     values = {"machine": head, "samples_per_second": rates, "skipped": found.skipped}
     values |= {"ways": {name: way._asdict() for name, way in ways.items()}}
-    tables = [head, *aligned(rows), *found.skipped_rows(), "", *aligned(way_rows(ways))]
+    tables = [head, *aligned(rows), *found.skipped_rows(), "", _WAYS_SAID, *aligned(way_rows(ways))]
     return Report([*measures, bytes_a_step, compilations], tables, values, found.failed)
+
+
+_WAYS_SAID = "ways to train, and what each gives a device; programs are for GPUs, on a CPU XLA makes slow ones:"
 
 
 class Way(NamedTuple):
@@ -141,7 +144,7 @@ def measure_way(name: str, settings: Settings) -> Way:
     trainer = make_trainer(prepared, TrainSettings(seq_length=1, jit_compile=ON if compiled else OFF, **chosen))
     steps, step, wait = STEPS_A_CALL if resident else 1, trainer_step(trainer), trainer.totals.means
     groups = itertools.repeat([batch] * steps)
-    take_steps(step, wait, itertools.islice(groups, _WARM_STEPS // steps), math.inf)
+    take_steps(step, wait, itertools.islice(groups, -(-_WARM_STEPS // steps)), math.inf)
     rate, _ = take_steps(step, wait, groups, settings.seconds)
     sent = sum(each.nbytes for each in batch.inputs)
     if not compiled:

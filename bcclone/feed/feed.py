@@ -60,7 +60,7 @@ def open_feed(selection: Selection, settings: FeedSettings, sampling: SamplingSe
     usual = feed.threads if strategy.of_files else max((os.cpu_count() or 1) // 2, 1)
     feed.threads = settings.feed_workers or usual
     kept = max(feed.ahead, 2 * feed.threads) + feed.threads + 2
-    feed.augment = _augmenting(selection, sampling, kept)
+    feed.augment, feed.augments_images = _augmenting(selection, sampling, kept), True
     return feed
 
 

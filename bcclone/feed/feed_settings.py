@@ -173,7 +173,7 @@ class AugmentSettings(Checked):
     augment_on: str = _augment(
         "auto",
         "where samples are augmented; cpu: by --feed-workers threads while the network trains; device: as the first "
-        "part of the training step; auto: device if the network trains on a GPU, else cpu",
+        "part of the training step; auto: device on a GPU that XLA can compile for, else cpu",
         choices=AUGMENT_ON,
     )
 

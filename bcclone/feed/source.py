@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self, TypeAlias
+from typing import Any, Protocol, Self, TypeAlias
 
 import numpy as np
 
@@ -24,10 +24,15 @@ from bcclone.system.errors import UserError
 from bcclone.system.opencv import cv2
 
 Tensor: TypeAlias = Any  # of TensorFlow, which this module does not load
-Gather: TypeAlias = Callable[[Tensor], Tensor]
 
 PAGE = 4096
 _CACHED_BYTES = 3 << 19  # a little more than the level 2 cache of a core on most current processors
+
+
+class Gather(Protocol):
+    """Makes the images of the positions of a batch."""
+
+    def __call__(self, positions: Tensor, /) -> Tensor: ...
 
 
 @dataclass(frozen=True)

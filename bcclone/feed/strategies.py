@@ -35,10 +35,13 @@ class Feed:
     order: decides alone which sample comes next, so that every feed gives the same batches; ahead: number of batches
     that are loaded before they are asked for; threads: how many load and augment at once, 0 for the one that asks for
     a batch; augment: of each batch, None for unchanged samples; its draws depend on (seed, epoch, first sample of the
-    batch over all workers), so that a resume is exact.
+    batch over all workers), so that a resume is exact; augments_images: whether it takes their images; steps_a_call:
+    how many batches one call of the training step takes, 1 of images, or more of positions.
     """
 
     augment: Augment | None = None
+    augments_images: bool = False
+    steps_a_call: int = 1
     _place: Place | None = None
 
     def __init__(self, source: SampleSource, order: EpochOrder, ahead: int = 0, threads: int = _THREADS) -> None:
@@ -68,11 +71,12 @@ class Feed:
         return True
 
     def serve(self, steps: int, place: Place) -> None:
-        """Give the batches that a training takes. steps: of a program that may gather images itself; 0 without one.
+        """Give the batches that a program of XLA takes; called before the block.
 
-        place: copies a batch to the device, ahead of its step; called before the block.
+        steps: that it takes in one call if it gathers the images itself; place: copies a batch to the device, ahead of
+        its step.
         """
-        self._place = place if steps else None
+        self._place = place
 
     def pieces(self, batches: Batches, stop: Event) -> AbstractContextManager[Iterator[Any]]:
         """Give the pieces from which load() makes batches; one thread at a time takes one. stop: set to end a wait."""

@@ -105,7 +105,7 @@ def visible_cards(cards: Sequence[Card], environment: Mapping[str, str] = os.env
 
 
 def free_gpu_memory() -> float:
-    """Return the free bytes of the first visible card, 0.0 if there is none for TensorFlow or they are unknown."""
+    """Return the free bytes of the first card that TensorFlow might use, 0.0 if there is none or they are unknown."""
     cards = visible_cards(find_cards()) if sys.platform == "linux" else []
     if not cards or cards[0].memory_used_mb is None or cards[0].memory_total_mb is None:
         return 0.0

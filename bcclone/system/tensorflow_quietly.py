@@ -140,9 +140,11 @@ def compiler_fault(kind: str, folder: Path | None = None, code: str = _COMPILE, 
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"it could not be tried: {error}"
-    lines = done.stderr.decode(errors="replace").strip().splitlines()
-    how = f"exit code {done.returncode}" if done.returncode > 0 else f"signal {-done.returncode}"
-    fault = f"a process that tries it ends with {how}: {lines[-1] if lines else 'no message'}" * bool(done.returncode)
+    fault = ""
+    if done.returncode:
+        lines = done.stderr.decode(errors="replace").strip().splitlines()
+        how = f"exit code {done.returncode}" if done.returncode > 0 else f"signal {-done.returncode}"
+        fault = f"a process that tries it ends with {how}: {lines[-1] if lines else 'no message'}"
     if done.returncode in (0, -signal.SIGABRT, -signal.SIGSEGV):  # others may end otherwise next time
         with suppress(OSError):
             make_folder(folder)

@@ -18,7 +18,6 @@ from bcclone.dataset.sample_settings import TEST, VALIDATION
 from bcclone.dataset.statistics import correlation, right_side
 from bcclone.dataset.store import common_framing
 from bcclone.feed.feed import open_feed, open_validation_feed
-from bcclone.feed.feed_settings import DEVICE
 from bcclone.feed.selection import Selection, select
 from bcclone.feed.source import Batch
 from bcclone.feed.strategies import Feed
@@ -43,6 +42,7 @@ from bcclone.train.training_state import (
     Epoch,
     SampleCounts,
     TrainingSchedule,
+    TrainingState,
     TrainResult,
     ValidationScore,
     epoch_summary,
@@ -79,7 +79,7 @@ class Training:
         self._validation_batch = max(_VALIDATION_BATCH // settings.seq_length, self.worker.count)
         self._validation_feed = open_validation_feed(self.validation, self._validation_batch, part, settings.feed)
         for feed in (self._feed, self._validation_feed):
-            feed.serve(self.trainer.is_one_program * STEPS_A_CALL, self.trainer.on_device)
+            self.trainer.take_from(feed)
         if not len(self.validation):
             self.notify(
                 "note: there are no validation samples, so nothing shows whether the model has become better; the best "
@@ -87,6 +87,7 @@ class Training:
             )
         self._limits = TrainingSchedule(settings, len(self._feed), len(self.validation))
         self._interrupted, self._must_stop, self._seconds_of_ending = threading.Event(), False, 0.0
+        self._first: TrainingState | None = None  # after the call of the step that compiled it
         # the trainer has the weights of the start until restore()
         self._begin = self._content(0, None) if settings.start and len(self.validation) else b""
         self.state, self._model = restore(self.folder, self.trainer, self.worker, self.notify)
@@ -166,11 +167,9 @@ class Training:
         return False
 
     def _steps_at_once(self) -> int:
-        """Return how many steps the program takes before there is something to show or to save."""
-        step, every = self.state.step, self.settings.checkpoint_steps or math.inf
-        if self.settings.feed != DEVICE or not self.trainer.is_one_program:
-            return 1
-        return int(min(STEPS_A_CALL - step % STEPS_A_CALL, max(self._saved.step + every - step, 1)))
+        """Return how many steps one call takes before there is something to show or to save."""
+        step, most, every = self.state.step, self._feed.steps_a_call, self.settings.checkpoint_steps or math.inf
+        return int(min(most - step % most, max(self._saved.step + every - step, 1)))
 
     def _steps(self, group: Sequence[Batch], start: float) -> str:
         """Train on batches, waited for since `start`; return the figures to show, every few steps."""
@@ -289,15 +288,18 @@ class Training:
         return True
 
     def _take_time(self, is_epoch_end: bool = False) -> None:
-        """Update the elapsed time, and whether to stop; called after each step, and before and after each epoch."""
+        """Update the elapsed time, and whether to stop; called after each call of the step, and around each epoch."""
         if self.worker.count > 1 and not is_epoch_end and self.state.step % STEPS_A_CALL:
             return
         elapsed = time.monotonic() - self._start if self.worker.writes else 0.0
         elapsed, must_stop = self.worker.sum(np.array([elapsed, self._interrupted.is_set()])).tolist()
-        self.state, self._must_stop = replace(self.state, elapsed=elapsed), bool(must_stop)
+        passed, self._must_stop = elapsed - self.state.elapsed, bool(must_stop)
+        self.state = replace(self.state, elapsed=elapsed)
+        if not self._first and not is_epoch_end:
+            self._first = self.state = replace(self.state, compiling=self.state.compiling + passed)
 
     def _is_time_up(self) -> bool:
-        return self._limits.is_time_up(self.state, self._seconds_of_ending)
+        return self._limits.is_time_up(self.state, self._seconds_of_ending, self._first)
 
     def _raise_if_interrupted(self) -> None:
         if self._must_stop:

@@ -14,7 +14,7 @@ from bcclone.dataset.labels import LOST_STEERING
 from bcclone.dataset.sample_settings import TRAINING, VALIDATION
 from bcclone.dataset.statistics import constant
 from bcclone.feed.feed import check_feed, choose_feed
-from bcclone.feed.feed_settings import AUTO, CAMERA_MOVES, ORDERS, AugmentSettings, FeedSettings
+from bcclone.feed.feed_settings import AUTO, CAMERA_MOVES, DEVICE, ORDERS, AugmentSettings, FeedSettings
 from bcclone.feed.order import BatchPart
 from bcclone.feed.selection import Selection, TrainingData, describe_windows, select
 from bcclone.model.architectures import ARCHITECTURES
@@ -26,7 +26,7 @@ from bcclone.system.json_values import names_of
 from bcclone.system.output import MODEL, SETTINGS, check_output, inputs_of
 from bcclone.system.progress import Notify
 from bcclone.system.settings import differences, option_of
-from bcclone.system.tensorflow_quietly import load_tensorflow, onednn_for_batches
+from bcclone.system.tensorflow_quietly import compiles_for_gpu, load_tensorflow, onednn_for_batches
 from bcclone.train.train_settings import (
     DECIDE_WEIGHTS,
     FINE_TUNING_LEARNING_RATE,
@@ -115,7 +115,13 @@ def resolve(
     feed = settings.feed
     if feed == AUTO:
         limit = settings.gpu_memory * 1e6 or math.inf
-        feed, reason = choose_feed(data, min(free_gpu_memory(), limit) if workers == settings.gpus == 1 else 0.0)
+        by_cpu = settings.augment and settings.augment_on == "cpu"  # it would fetch each image from the GPU
+        for_gpu = workers == settings.gpus == 1 and not by_cpu
+        feed, reason = choose_feed(data, min(free_gpu_memory(), limit) if for_gpu else 0.0)
+        if feed == DEVICE:
+            load_tensorflow(gpu_memory=settings.gpu_memory, onednn=onednn_for_batches(settings.onednn))
+            if not compiles_for_gpu():
+                feed, reason = choose_feed(data)
         notify(f"feed: {feed} ({reason}); choose another with --feed")
     if settings.augment and any(recording.framing for recording in data.recordings):
         # metres, and the steering back to the line, are those of the simulator's car: move the camera only on request

@@ -110,10 +110,15 @@ def with_devices(settings: TrainSettings, on_gpu: bool, fault: str) -> TrainSett
 
 
 def by_xla(settings: LearningSettings, on_gpu: bool, fault: str) -> str:
-    """Return whether XLA compiles whole steps, ON or OFF: as set; auto: on a GPU that it can compile for."""
+    """Return whether XLA compiles whole steps, ON or OFF: as set; auto: on a GPU that it can compile for.
+
+    Never on a GPU that is to be deterministic.
+    """
+    if on_gpu and settings.deterministic:
+        return OFF
     if settings.jit_compile != AUTO:
         return settings.jit_compile
-    return ON if on_gpu and not fault and not settings.deterministic else OFF
+    return ON if on_gpu and not fault else OFF
 
 
 def _first_network(data: TrainingData, settings: TrainSettings, outputs: int) -> keras.Model:

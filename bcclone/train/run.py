@@ -78,6 +78,8 @@ def _train(
         from bcclone.train.prepare import prepare_trainer
 
         plan, trainer = prepare_trainer(plan, samples, notify, worker)
+        device = f"CPU (oneDNN {plan.settings.onednn})" if device == "CPU" else device
+        device += ", in programs of XLA" if trainer.is_one_program else ""
         with _open_folder(plan, device, notify if worker.writes else lambda line: None) as folder:
             result, model = Training(trainer, samples, validation, plan.settings, folder, notify, worker).run()
             return _publish(plan, folder, result, model, notify) if worker.writes else result
@@ -86,8 +88,6 @@ def _train(
 @contextmanager
 def _open_folder(plan: Plan, device: str, notify: Notify) -> Iterator[RunFolder]:
     settings, folder = plan.settings, plan.folder
-    if device == "CPU":
-        device = f"CPU (oneDNN {settings.onednn})"
     if folder:
         notify(f"resuming {folder.path} on {device}, feed {settings.feed}")
     else:

@@ -178,8 +178,8 @@ class LearningSettings:
     )
     jit_compile: str = _device(
         AUTO,
-        "compile whole training steps by XLA into one program, on one device; auto: on a GPU that XLA can compile for, "
-        "unless --deterministic",
+        "compile whole training steps by XLA into one program, on one device, which --deterministic prevents on a GPU; "
+        "auto: on a GPU that XLA can compile for",
         choices=(AUTO, ON, OFF),
         rare=True,
     )

@@ -12,6 +12,7 @@ from keras.layers import BatchNormalization
 
 from bcclone.feed.augment.on_device import DeviceAugmenter
 from bcclone.feed.source import Batch, Gather
+from bcclone.feed.strategies import Feed
 from bcclone.model.layer_kinds import RECURRENT
 from bcclone.system.arrays import FloatArray
 from bcclone.train.train_settings import HUBER_DELTA, LOG_SCALE, ON, LearningSettings
@@ -44,9 +45,9 @@ class Trainer:
         self.is_one_program = settings.jit_compile == ON
         self._batch_size = settings.batch_size
         # batch normalization would take padding for samples, so the last batch of an epoch has a program of its own
-        normalizes = any(isinstance(layer, BatchNormalization) for layer in model.layers)
-        self._pads = self.is_one_program and not normalizes
-        for layer in model.layers:
+        layers = model._flatten_layers()  # within others, too
+        self._pads = self.is_one_program and not any(isinstance(layer, BatchNormalization) for layer in layers)
+        for layer in layers:
             if self.is_one_program and isinstance(layer, RECURRENT):
                 layer.use_cudnn = False  # XLA cannot compile its operations
         images_and_labels = (
@@ -57,6 +58,7 @@ class Trainer:
         step = [self.samples_signature, tf.TensorSpec((), tf.float32)]
         self._step = tf.function(self._train_step, input_signature=step, autograph=False)
         self._program = tf.function(self._train_steps, jit_compile=True, autograph=False)
+        # a program fixes its shapes, a graph takes any
         known = {"jit_compile": True} if self.is_one_program else {
             "input_signature": (*images_and_labels, tf.TensorSpec((), tf.int32))
         }  # fmt: skip
@@ -82,7 +84,10 @@ class Trainer:
         self._program(*self.inputs_of(batches, rates))
 
     def inputs_of(self, batches: Sequence[Batch], rates: Sequence[float]) -> tuple[Any, ...]:
-        """Return what the program takes for a step with each batch: always of the same shapes."""
+        """Return what the program takes for a step with each batch, always of the same shapes.
+
+        Padding is counted out twice: `sizes` within a batch, `count` within a call.
+        """
         count, gather, size = len(batches), batches[0].gather, self._batch_size if self._pads else len(batches[0])
         steps = STEPS_A_CALL if gather else 1
         filled = [*batches, *[batches[-1]] * (steps - count)]
@@ -90,9 +95,14 @@ class Trainer:
         sizes = np.array([len(batch) for batch in filled], np.int32)
         return samples, sizes, np.resize(np.array(rates, np.float32), steps), np.int32(count), gather
 
-    def on_device(self, batch: Batch) -> Batch:
+    def take_from(self, feed: Feed) -> None:
+        """Let a feed, before its block, give the batches that suit the step."""
+        if self.is_one_program:
+            feed.serve(STEPS_A_CALL, self._on_device)
+
+    def _on_device(self, batch: Batch) -> Batch:
         """Return a batch whose images are copied to the device, if the step takes them as they are."""
-        whole = self.is_one_program and len(batch) == self._batch_size
+        whole = len(batch) == self._batch_size
         return replace(batch, images=tf.convert_to_tensor(batch.images)) if whole else batch
 
     def evaluate(
@@ -130,13 +140,16 @@ class Trainer:
     def _train_steps(self, samples: tuple[Any, ...], sizes: Any, rates: Any, count: Any, gather: Gather | None) -> None:
         """Take the first `count` steps. samples: as _train_step() takes them, (steps, samples, ...) each."""
 
-        def take(step: Any) -> Any:
+        def take(step: Any = 0) -> Any:
             images, *others = (values[step] for values in samples)
             weights = tf.cast(tf.range(tf.shape(images)[0]) < sizes[step], tf.float32)[:, None]
             self._train_step((gather(images) if gather else images, *others), rates[step], sizes[step], weights)
             return step + 1
 
-        tf.while_loop(lambda step: step < count, take, [0])
+        if rates.shape[0] > 1:
+            tf.while_loop(lambda step: step < count, take, [0])
+        else:
+            take()
 
     def _train_step(self, samples: tuple[Any, ...], learning_rate: Any, size: Any = None, weights: Any = None) -> None:
         """Take a step. samples: images, labels and the other inputs of the augmenter; (samples, ...) each."""
@@ -188,6 +201,7 @@ def losses_of(kind: str, errors: Any, labels: Any) -> Any:
     if kind == "mse":
         return tf.square(errors)
     if kind == "log":
+        labels = tf.cast(labels, errors.dtype)
         return tf.square(LOG_SCALE * (tf.asinh((errors + labels) / LOG_SCALE) - tf.asinh(labels / LOG_SCALE)))
     absolute = tf.abs(errors)
     if kind == "mae":

@@ -16,7 +16,7 @@ from bcclone.system.table import Table, TableColumn
 from bcclone.train.train_settings import TrainSettings
 
 _FINAL_FRACTION = 0.01  # of the highest learning rate, at the end of a falling schedule
-_FIRST_STEPS = 20  # compilation takes most of their time, so they give no estimate
+_STEPS_OF_ESTIMATE = 20  # of the pace; fewer are too few
 _CLEAR_CORRELATION, _CLEAR_LOSS = 0.05, 0.01  # smaller differences, and fractions of the loss, are noise
 MEAN, START, HALFWAY, TRAINED = "mean_steering", "start", "halfway", "trained"
 _MODELS = {START: "the start model", HALFWAY: "the mean of start and trained weights"}
@@ -115,8 +115,8 @@ class TrainingState:
     """The complete epochs of a training, and the progress of the current one; only the loop replaces it.
 
     step: steps taken in all; samples: number used in this epoch; elapsed: seconds since the training began, with
-    validation and writing; seconds: spent on this epoch's training; waited: how many of them were spent waiting for
-    data.
+    validation and writing; compiling: how many of them the first call of the step took, and that after each resume;
+    seconds: spent on this epoch's training; waited: how many of them were spent waiting for data.
     """
 
     history: tuple[Epoch, ...] = ()
@@ -125,6 +125,7 @@ class TrainingState:
     elapsed: float = 0.0
     seconds: float = 0.0
     waited: float = 0.0
+    compiling: float = 0.0
 
     @property
     def epoch(self) -> int:
@@ -164,24 +165,29 @@ class TrainingSchedule:
     validation_samples: int
 
     def fraction_done(self, state: TrainingState) -> float:
-        """Return the fraction of the training that is complete, by steps or by seconds, whichever is larger."""
-        epochs, seconds = self.settings.epochs, self.settings.time
+        """Return the fraction of the training that is complete, by steps or by seconds, whichever is larger.
+
+        Of the seconds, those of compiling do not count.
+        """
+        epochs, seconds = self.settings.epochs, self.settings.time - state.compiling
         steps_per_epoch = -(-self.samples // self.settings.batch_size)
         by_steps = state.step / (epochs * steps_per_epoch) if epochs else 0.0
-        return min(max(by_steps, state.elapsed / seconds if seconds else 0.0), 1.0)
+        by_time = (state.elapsed - state.compiling) / max(seconds, 1e-9) if self.settings.time else 0.0
+        return min(max(by_steps, by_time), 1.0)
 
-    def is_time_up(self, state: TrainingState, seconds_of_ending: float) -> bool:
+    def is_time_up(self, state: TrainingState, seconds_of_ending: float, first: TrainingState | None = None) -> bool:
         """Return whether --time leaves no more than the end of an epoch needs.
 
         seconds_of_ending: duration of the end of the last epoch, with its validation; 0 before the first, where it is
-        estimated.
+        estimated by the pace since `first`, the state after the call that compiled the step.
         """
         limit, ending = self.settings.time, seconds_of_ending
         if not limit:
             return False
-        if not ending and state.step >= _FIRST_STEPS and state.samples:
+        if not ending and first and state.step >= first.step + _STEPS_OF_ESTIMATE:
             # validation takes less than half as long as training
-            ending = self.validation_samples * state.seconds / state.samples / 2
+            pace = (state.elapsed - first.elapsed) / max(state.samples - first.samples, 1)
+            ending = self.validation_samples * pace / 2
         return state.elapsed + ending >= limit
 
     def reached_limit(self, state: TrainingState, is_time_up: bool) -> str:

@@ -286,17 +286,14 @@ def _batches_of(
         samples = jpeg_samples(store)
         yield ([Batch(images, steering)] for images, steering in generate(samples, settings.batch_size, settings.seed))
         return
-    from bcclone.train.trainer import STEPS_A_CALL
-
     feed = AFTER if name == REPEATED else name.removesuffix(_UNAUGMENTED)
     with open_data(FeedSettings(feed), store) as data, ExitStack() as stack:
-        opened, at_once = open_feed(select(data), FeedSettings(feed), settings.sampling), 1
-        if trainer and trainer.is_one_program:
-            opened.serve(STEPS_A_CALL, trainer.on_device)
-            at_once = STEPS_A_CALL if feed == ON_GPU else 1
+        opened = open_feed(select(data), FeedSettings(feed), settings.sampling)
+        if trainer:
+            trainer.take_from(opened)
         batches = stack.enter_context(closing(endless_batches(stack.enter_context(opened))))
         if name != REPEATED:
-            yield iter(lambda: list(itertools.islice(batches, at_once)), [])
+            yield iter(lambda: list(itertools.islice(batches, opened.steps_a_call)), [])
             return
         import tensorflow as tf
 

@@ -1,6 +1,6 @@
 """The contract of all feeds."""
 
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 
 import numpy as np
 import pytest
@@ -15,6 +15,7 @@ from bcclone.feed.feed import open_feed, open_validation_feed
 from bcclone.feed.feed_settings import STRATEGIES, FeedSettings, SamplingSettings
 from bcclone.feed.order import EpochOrder
 from bcclone.feed.selection import describe_windows, select
+from bcclone.system.errors import UserError
 
 BATCH, SEED, CHUNK = 64, 3, 100
 FORMS = {name: FeedSettings(name, chunk_size=CHUNK) for name in STRATEGIES} | {
@@ -163,6 +164,23 @@ def test_a_gpu_selects_windows_as_a_cpu_stitches_them(store):
         arrays.flipped[some],
     )
     assert (flip_by_selection(*given).numpy() == flip_by_stitching(*given).numpy()).all()
+
+
+@pytest.mark.parametrize("error", [tf.errors.ResourceExhaustedError, tf.errors.InternalError])
+def test_frames_that_do_not_fit_on_the_device_are_refused_with_a_remedy(error, store):
+    """TensorFlow raises the first on a CPU, and the second when it copies to a GPU."""
+
+    class TooLarge:
+        nbytes = 10**10
+
+        def __array__(self, *_, **__):
+            raise error(None, None, "Dst tensor is not initialized.")
+
+    feed = open_feed(select(store), FORMS["device"], SamplingSettings(BATCH))
+    feed.source = nullcontext()
+    feed.source.frames, feed.source.arrays = TooLarge(), select(store).arrays
+    with pytest.raises(UserError, match="10.0 GB of frames do not fit on CPU:0; use --feed hdf5-shuffle"), feed:
+        pass
 
 
 def test_the_samples_that_windows_leave_out_are_counted(store):

@@ -294,6 +294,8 @@ def test_a_training_ends_when_its_time_is_up(simulated_store, tmp_path):
     result = json.loads(done.stdout)
     assert result["ended"] == "--time 4s"
     assert 3 <= result["seconds"] < 300
+    with h5py.File(max(tmp_path.glob("runs/*/checkpoints/*.h5"))) as file:
+        assert 0 < json.loads(file["progress"].asstr()[()])["compiling"] < result["seconds"]
     longer = train(simulated_store, tmp_path, "--epochs", 1, "--time", 0, "--resume")
     assert "nothing is left to train: --epochs 1" in longer.stderr
 

@@ -195,9 +195,10 @@ def test_a_training_ends_at_the_first_limit_that_its_state_has_reached():
     begun = TrainingState(step=30, samples=480, elapsed=20.0)
     assert not schedule.is_time_up(begun, seconds_of_ending=39.0)
     assert schedule.is_time_up(begun, seconds_of_ending=40.0)
-    begun = replace(begun, seconds=25.5)  # at this pace, half of the validation's samples take 8.5 s
-    assert not schedule.is_time_up(replace(begun, elapsed=51.0), seconds_of_ending=0.0)
-    assert schedule.is_time_up(replace(begun, elapsed=52.0), seconds_of_ending=0.0)
+    compiled = TrainingState(step=10, samples=160, elapsed=34.0)  # since then, half of the validation's took 8.5 s
+    assert not schedule.is_time_up(replace(begun, elapsed=51.0), 0.0, compiled)
+    assert schedule.is_time_up(replace(begun, elapsed=52.0), 0.0, compiled)
+    assert not schedule.is_time_up(replace(begun, step=29, elapsed=52.0), 0.0, compiled)
     assert schedule.reached_limit(begun, is_time_up=True) == ""  # a model needs an epoch, even if it is cut
     one = begun.after_epoch(figures[0])
     assert schedule.reached_limit(one, is_time_up=False) == ""
@@ -211,11 +212,13 @@ def test_a_training_ends_at_the_first_limit_that_its_state_has_reached():
 
 
 def test_the_fraction_done_follows_steps_or_seconds():
-    def done(epochs, time, step, elapsed):
+    def done(epochs, time, step, elapsed, compiling=0.0):
         settings = TrainSettings(epochs=epochs, time=time, batch_size=8)
-        return TrainingSchedule(settings, 800, 0).fraction_done(TrainingState(step=step, elapsed=elapsed))
+        state = TrainingState(step=step, elapsed=elapsed, compiling=compiling)
+        return TrainingSchedule(settings, 800, 0).fraction_done(state)
 
     assert done(2, 0.0, 50, 1e9) == 0.25
     assert done(0, 10.0, 50, 4.0) == 0.4
     assert done(2, 10.0, 150, 4.0) == 0.75
     assert done(2, 10.0, 500, 4.0) == 1.0
+    assert [done(0, 10.0, 20, elapsed, compiling=6.0) for elapsed in (6.0, 7.0, 10.0)] == [0.0, 0.25, 1.0]

@@ -1,6 +1,8 @@
 """A training step: losses, gradients, several devices, float16; in a separate process, as devices are made once."""
 
 import math
+import weakref
+from itertools import islice
 
 import keras
 import numpy as np
@@ -9,12 +11,16 @@ import tensorflow as tf
 
 from bcclone.cluster.joint_trainer import make_joint_trainer
 from bcclone.dataset.store import Store
+from bcclone.feed.feed import open_feed
+from bcclone.feed.feed_settings import AugmentSettings, FeedSettings, SamplingSettings
+from bcclone.feed.selection import select
 from bcclone.feed.source import Batch
 from bcclone.model.network import build_network
 from bcclone.system.errors import UserError
+from bcclone.train.plan import resolve
 from bcclone.train.prepare import by_xla, make_trainer, with_devices
-from bcclone.train.train_settings import TrainSettings
-from bcclone.train.trainer import Trainer
+from bcclone.train.train_settings import LOSSES, TrainSettings
+from bcclone.train.trainer import Trainer, losses_of
 from tests.conftest import ROOT
 from tests.processes import python
 
@@ -77,11 +83,11 @@ def test_what_needs_all_samples_of_a_batch_is_refused_on_several_devices(chosen,
         make_joint_trainer(None, TrainSettings(**chosen), 1)
 
 
-def linear_trainer(loss, clip_norm=None, rate=0.1, **more):
+def linear_trainer(loss, clip_norm=None, rate=0.1, shape=(1, 1, 1), **more):
     """steering = weight * mean of the image, from a weight of 0."""
     model = keras.Sequential(
         [
-            keras.Input((1, 1, 1), dtype="uint8"),
+            keras.Input(shape, dtype="uint8"),
             keras.layers.Rescaling(1.0),
             keras.layers.Flatten(),
             keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros"),
@@ -153,13 +159,24 @@ def test_a_program_of_several_steps_gives_the_weights_of_single_ones_and_is_comp
     assert trainer._validate.experimental_get_tracing_count() == 1
 
 
-def test_an_incomplete_batch_is_not_padded_for_batch_normalization():
+def test_losses_take_errors_and_labels_of_different_precision():
+    """As those of the driver that always answers the mean."""
+    errors, labels = np.array([0.1, -0.2]), np.array([0.3, 0.0], np.float32)
+    for kind in LOSSES:
+        expected = losses_of(kind, errors, labels.astype(np.float64))
+        assert np.asarray(losses_of(kind, errors, labels)) == pytest.approx(np.asarray(expected), rel=1e-6)
+
+
+@pytest.mark.parametrize("within", ["", "a model", "TimeDistributed"])
+def test_an_incomplete_batch_is_not_padded_for_batch_normalization(within):
     """Padding would change the mean of the batch."""
+    normalization = [keras.layers.Rescaling(1.0), keras.layers.BatchNormalization()]
+    over_time = [keras.layers.Reshape((1, 1, 1, 1)), *map(keras.layers.TimeDistributed, normalization)]
+    kinds = {"": normalization, "a model": [keras.Sequential(normalization)], "TimeDistributed": over_time}
     model = keras.Sequential(
         [
             keras.Input((1, 1, 1), dtype="uint8"),
-            keras.layers.Rescaling(1.0),
-            keras.layers.BatchNormalization(),
+            *kinds[within],
             keras.layers.Flatten(),
             keras.layers.Dense(1, kernel_initializer="ones"),
         ]
@@ -176,10 +193,37 @@ def test_an_incomplete_batch_is_not_padded_for_batch_normalization():
     assert found["on"] == pytest.approx(found["off"], rel=1e-4)
 
 
+def trained_on(feed, data, augment):
+    """Return a trainer of one program after 40 steps on batches of a feed, the closed feed, and its frames, weakly."""
+    trainer = linear_trainer("mse", shape=data.frames.frame_shape, batch_size=7, jit_compile="on")
+    sampling = SamplingSettings(7, augmentation=AugmentSettings(augment))  # on the CPU
+    opened = open_feed(select(data), FeedSettings(feed), sampling)
+    trainer.take_from(opened)
+    with opened, opened.epoch(1) as batches:
+        for _ in range(40 // opened.steps_a_call):
+            trainer.train(list(islice(batches, opened.steps_a_call)), [1e-10] * opened.steps_a_call)
+        frames = weakref.ref(opened._gather.frames) if feed == "device" else None
+    return trainer, opened, frames
+
+
+@pytest.mark.parametrize(("augment", "steps"), [(False, 20), (True, 1)])
+def test_a_program_takes_positions_or_images_that_the_cpu_augments(augment, steps, simulated_store):
+    """Both give the weights of the store's images, and the frames on the device go with their feed."""
+    with Store(simulated_store) as data:
+        plain, _, _ = trained_on("hdf5-shuffle", data, augment)
+        trainer, feed, frames = trained_on("device", data, augment)
+    (weights,), (expected,) = trainer.model.get_weights(), plain.model.get_weights()
+    assert feed.steps_a_call == steps
+    assert weights == pytest.approx(expected, rel=1e-3, abs=1e-12)
+    assert np.abs(expected).max() > 1e-9
+    assert frames() is None
+
+
 @pytest.mark.parametrize(("jit_compile", "use_cudnn"), [("off", "auto"), ("on", False)])
 def test_a_recurrent_layer_in_a_program_does_without_operations_that_xla_cannot_compile(jit_compile, use_cudnn):
     model = build_network((64, 64, 3), 3, "gru")
-    Trainer(model, keras.optimizers.SGD(0.01), TrainSettings(jit_compile=jit_compile))
+    nested = keras.Sequential([keras.Input(model.input_shape[1:], dtype="uint8"), model])
+    Trainer(nested, keras.optimizers.SGD(0.01), TrainSettings(jit_compile=jit_compile))
     assert [layer.use_cudnn for layer in model.layers if isinstance(layer, keras.layers.GRU)] == [use_cudnn]
 
 
@@ -190,6 +234,8 @@ def test_a_recurrent_layer_in_a_program_does_without_operations_that_xla_cannot_
         (True, "", {}, ("device", "on")),
         (True, "signal 6", {}, ("cpu", "off")),
         (True, "", {"deterministic": True}, ("device", "off")),
+        (True, "", {"deterministic": True, "jit_compile": "on"}, ("device", "off")),
+        (False, "", {"deterministic": True, "jit_compile": "on"}, ("cpu", "on")),
         (True, "", {"jit_compile": "off", "augment_on": "cpu"}, ("cpu", "off")),
         (False, "", {"jit_compile": "on"}, ("cpu", "on")),
     ],
@@ -197,6 +243,14 @@ def test_a_recurrent_layer_in_a_program_does_without_operations_that_xla_cannot_
 def test_a_gpu_that_xla_compiles_for_takes_whole_steps_and_augments(on_gpu, fault, chosen, expected):
     settings = with_devices(TrainSettings(**chosen), on_gpu, fault)
     assert (settings.augment_on, by_xla(settings, on_gpu, fault)) == expected
+
+
+def test_a_card_that_xla_cannot_compile_for_gets_no_frames_unless_asked(simulated_store, nvidia_smi):
+    """Here TensorFlow has no GPU at all; the card that nvidia-smi names has 143 GB free."""
+    nvidia_smi()
+    with Store(simulated_store) as data:
+        assert resolve(TrainSettings(), data).feed == "hdf5-shuffle"
+        assert resolve(TrainSettings(feed="device"), data).feed == "device"
 
 
 def trainer_of(store, **settings):

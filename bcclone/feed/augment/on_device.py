@@ -2,8 +2,8 @@
 
 In and out: the same as on_cpu, as tensors.
 
-The images are those of on_cpu for the same random numbers, which a test compares. XLA compiles the operations on a GPU,
-where hundreds of small ones would take too long.
+The images are those of on_cpu for the same random numbers, which a test compares. XLA compiles the operations for a GPU
+if it can, where hundreds of small ones would take too long.
 """
 
 from typing import Any
@@ -24,7 +24,7 @@ from bcclone.system.tensorflow_quietly import compiles_for_gpu
 class DeviceAugmenter:
     """Augments batches of one preprocessing within a compiled training step, as on_cpu.CpuAugmenter does.
 
-    XLA compiles the step if there is a GPU.
+    XLA compiles it, if not the whole step, on a GPU that it can compile for.
     """
 
     def __init__(self, settings: AugmentSettings, preprocessing: Preprocessing, whole_images: bool = False) -> None:
