@@ -77,9 +77,12 @@ def import_(settings: ImportSettings) -> Result:
     counted and left out. Steering is -1 (left) to 1 (right), where 1 is 25 degrees of the front wheels, or
     --max-degrees.
     """
-    from bcclone.lab.exchange.recording_import import import_recording
+    if settings.steering:
+        from bcclone.lab.calibrate.film import import_film as read
+    else:
+        from bcclone.lab.exchange.recording_import import import_recording as read
 
-    result, notes = import_recording(settings), []
+    result, notes = read(settings), []
     if result.converted:
         how = f"framed by {settings.framing}" if settings.framing else "stretched"
         notes.append(f"note: {number_of(result.converted, 'image')} {how} to JPEG of 320x160 pixels")

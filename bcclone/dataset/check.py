@@ -35,6 +35,11 @@ _HISTOGRAM_LABELS = (
     "-1.00 to -0.75", "-0.75 to -0.50", "-0.50 to -0.25", "-0.25 to -0.10", "-0.10 to  0", "     0",
     " 0 to 0.10", " 0.10 to 0.25", " 0.25 to 0.50", " 0.50 to 0.75", " 0.75 to 1.00",
 )  # fmt: skip
+_NOT_COMPARED = {  # by whether the steering is estimated
+    True: "whether the steering is right: it is estimated from these frames; look at the path that it means: "
+    "bcclone edit RECORDING --view strip.png",
+    False: "whether steering and frames agree: the steering or the camera hardly turns, or the pictures do not match",
+}
 _LONG_LAST_GAP = 3.0  # times the median
 _ROUNDS = 5
 
@@ -281,7 +286,7 @@ def _unknown(evidence: Evidence, correction: MeasuredCorrection | None) -> Itera
         return
     agreement, heading = evidence.agreement, evidence.heading
     if agreement is None:
-        yield "whether steering and frames agree: the steering or the camera hardly turns, or the pictures do not match"
+        yield _NOT_COMPARED[evidence.is_estimated]
     elif not (agreement.is_clear or agreement.is_mirrored or agreement.is_unrelated):
         yield f"whether steering and frames agree: their correlation of {agreement.correlation:.2f} could be chance"
     elif agreement.is_clear and agreement.error > MAX_LAG_ERROR:

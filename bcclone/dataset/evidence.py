@@ -39,6 +39,7 @@ from bcclone.dataset.statistics import (
 )
 from bcclone.dataset.vehicle import MPH
 from bcclone.recording.log import Log
+from bcclone.recording.run_tables import MOTION
 from bcclone.system.arrays import BoolArray, FloatArray, IndexArray
 from bcclone.system.opencv import cv2, recolored, resized
 
@@ -165,11 +166,11 @@ class Agreement:
 class Evidence:
     """What the rows and frames of a recording show, in order of time. Arrays are (rows,); (steps,) from row to row.
 
-    numbers: row numbers as `bcclone edit` shows them, from 1, deleted and repeated rows counted; cut: rows are deleted
-    in between, (steps,); times_ms; seconds: since the first row, with shortened pauses; stretch: how many pauses come
-    before; steering: -1 left to 1 right; throttle: -1 to 1; speed_mph: all 0 if unknown; three_cameras: the recording
-    has them, so its lens is the simulator's. read_frame: the index of a row -> its centre frame, RGB uint8 (160, 320,
-    3), None if it cannot be read.
+    numbers: row numbers as `bcclone edit` shows them, from 1, deleted and repeated rows counted; cut: rows are
+    deleted in between, (steps,); times_ms; seconds: since the first row, with shortened pauses; stretch: how many
+    pauses come before; steering: -1 left to 1 right; throttle: -1 to 1; speed_mph: all 0 if unknown; three_cameras:
+    the recording has them, so its lens is the simulator's; is_estimated: the steering is from these frames.
+    read_frame: the index of a row -> its centre frame, RGB uint8 (160, 320, 3), None if it cannot be read.
     """
 
     def __init__(self, log: Log, figures: RecordingFigures, read_frame: ReadFrame) -> None:
@@ -187,6 +188,7 @@ class Evidence:
         self.speed_mph: FloatArray = log.rows["speed_mph"].to_numpy(np.float64)
         self.throttle: FloatArray = log.rows["throttle"].to_numpy(np.float64)
         self.three_cameras = bool(figures.sides)
+        self.is_estimated = (log.path.parent / MOTION.name).exists()
 
     @property
     def too_few(self) -> str:
@@ -334,9 +336,12 @@ class Evidence:
 
     @cached_property
     def agreement(self) -> Agreement | None:
-        """Return how steering and turns agree, None if either hardly changes, or the pictures do not match."""
+        """Return how steering and turns agree, None if either hardly changes, or the pictures do not match.
+
+        None, too, for a steering that is estimated from the turns.
+        """
         curvature, usable = self.curvature(), self.turns.usable
-        if usable.sum() < FEWEST_STEPS or np.median(self.turns.match[usable]) < _LEAST_MATCH:
+        if self.is_estimated or usable.sum() < FEWEST_STEPS or np.median(self.turns.match[usable]) < _LEAST_MATCH:
             return None
         if curvature.std() < 1e-6 or self.steering.std() < 1e-3:
             return None

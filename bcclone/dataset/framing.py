@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from bcclone.dataset.geometry import FOCAL_PX, rotation, simulated_camera
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image
-from bcclone.system.arrays import FloatArray
+from bcclone.system.arrays import BoolArray, FloatArray
 from bcclone.system.codec import read_json
 from bcclone.system.errors import UserError
 from bcclone.system.json_values import to_json
@@ -100,6 +100,12 @@ class Sampling:
     height: int
     corner: npt.NDArray[np.int16]
     part: npt.NDArray[np.int32]
+
+    @property
+    def shows(self) -> BoolArray:
+        """Return which pixels of a frame show the picture, and not its edge repeated, (160, 320)."""
+        limits = np.array([self.width, self.height]) - 2
+        return np.asarray(((self.corner > 0) & (self.corner < limits)).all(axis=2))
 
     def apply(self, picture: Image) -> Image:
         """Return the frame of a picture, RGB uint8 (160, 320, 3)."""

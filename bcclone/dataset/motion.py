@@ -22,6 +22,7 @@ _FAR = slice(16, 72)  # rows of a frame: around the horizon, with little sky
 _NEAR = slice(64, 128)  # of a side camera's: the ground, without the bonnet
 _WIDTH = 160  # columns of what is compared
 _SCALE = FRAME_WIDTH / _WIDTH
+_LEAST_MATCH, _FARTHEST_RIGHT, _FARTHEST_DOWN = 0.05, 50.0, 20.0  # of a shift between frames of the same place
 _BANDS = (0, 67, 104, 137)  # rows between which points are chosen, so that some lie on the ground
 _POINTS, _LEAST_CONTRAST, _APART = 25, 0.05, 7
 _WINDOW = (11, 11)
@@ -29,7 +30,7 @@ _SAME = 0.3  # pixels by which a point may miss its place when it is followed th
 _LEAST_MOVE, _MAX_MOVE = 1.0, 30.0
 _FEWEST_MOVES = 100
 _FEWEST_POINTS, _FEWEST_FRAMES = 8, 20  # of a frame; to tell forwards from backwards
-_PARTS, _FEWEST_PARTS = 6, 3  # of the frames, one after the other
+PARTS, _FEWEST_PARTS = 6, 3  # of the frames, one after the other
 _WIDE, _STEPS = 3.0, 8  # pixels, steps of the robust fit
 _ROUNDS, _ROUNDS_OF_PARTS = 8, 3  # of the fit and the turns
 
@@ -40,6 +41,9 @@ class Shift(NamedTuple):
     right: float = np.nan
     down: float = np.nan
     match: float = 0.0
+
+
+_NO_SHIFT = Shift()
 
 
 class TurnMeter:
@@ -53,6 +57,16 @@ class TurnMeter:
         """Measure the next frame, RGB uint8 (160, 320, 3); None for one that cannot be read."""
         before, self._last = self._last, None if frame is None else _reduced(frame[_FAR])
         self.shifts.append(Shift() if before is None or self._last is None else _shift(before, self._last))
+
+
+def shift_between(before: Image, after: Image) -> Shift:
+    """Return how far what is far away is moved from a frame to the next, RGB uint8 (160, 320, 3) each."""
+    return _shift(_reduced(before[_FAR]), _reduced(after[_FAR]))
+
+
+def is_shift(shift: Shift) -> bool:
+    """Return whether two frames show the same place."""
+    return shift.match > _LEAST_MATCH and abs(shift.right) < _FARTHEST_RIGHT and abs(shift.down) < _FARTHEST_DOWN
 
 
 def side_shift(center: Image, side: Image) -> Shift:
@@ -87,7 +101,7 @@ class Turns:
     def of(cls, shifts: Sequence[Shift], follows: BoolArray) -> Self:
         """Return the turns of the frames. shifts: of all frames but the first; follows: (steps,), without a pause."""
         right, down, match = np.array(shifts, np.float64).T
-        usable = follows & (match > 0.05) & (np.abs(right) < 50) & (np.abs(down) < 20)
+        usable = follows & np.array(list(map(is_shift, shifts)), np.bool_)
         return cls(np.where(usable, -right, 0.0), np.where(usable, down, 0.0), match, usable)
 
     @property
@@ -112,6 +126,13 @@ class Turns:
 
 def follow_points(before: Image, after: Image) -> tuple[FloatArray, FloatArray]:
     """Return points of a frame, (points, 2) as (column, row), and how much farther than distant objects each moves."""
+    points, places = moved_points(before, after)
+    turn = shift_between(before, after)
+    return points, places - points - [turn.right, turn.down]
+
+
+def moved_points(before: Image, after: Image, turn: Shift = _NO_SHIFT) -> tuple[FloatArray, FloatArray]:
+    """Return points of a frame and their places in the next one, (points, 2) each. turn: where they are looked for."""
     first, second = (recolored(frame, cv2.COLOR_RGB2GRAY) for frame in (before, after))
     chosen = []
     for top, bottom in pairwise(_BANDS):
@@ -121,18 +142,21 @@ def follow_points(before: Image, after: Image) -> tuple[FloatArray, FloatArray]:
     if not chosen:
         return np.zeros((0, 2)), np.zeros((0, 2))
     points = np.concatenate(chosen).astype(np.float32)
-    there, found = _places(first, second, points)
-    back, found_back = _places(second, first, there)
+    shift = np.array([turn.right, turn.down] if is_shift(turn) else [0, 0], np.float32)
+    there, found = _places(first, second, points, points + shift)
+    back, found_back = _places(second, first, there, there - shift)
     good = found & found_back & (np.abs(back - points).max(axis=(1, 2)) < _SAME)
-    turn = _shift(_reduced(before[_FAR]), _reduced(after[_FAR]))
-    return points[good, 0].astype(np.float64), (there - points)[good, 0].astype(np.float64) - [turn.right, turn.down]
+    return points[good, 0].astype(np.float64), there[good, 0].astype(np.float64)
 
 
-def _places(before: Image, after: Image, points: Float32Array) -> tuple[Float32Array, BoolArray]:
+def _places(
+    before: Image, after: Image, points: Float32Array, expected: Float32Array
+) -> tuple[Float32Array, BoolArray]:
     """Return the places of a grey image's points, (points, 1, 2), in another image, and which are found, (points,)."""
-    there = np.empty_like(points)
-    _, found, _ = cv2.calcOpticalFlowPyrLK(before, after, points, there, winSize=_WINDOW, maxLevel=2)
-    return there, np.asarray(found)[:, 0] == 1
+    there, found, _ = cv2.calcOpticalFlowPyrLK(
+        before, after, points, expected, winSize=_WINDOW, maxLevel=2, flags=cv2.OPTFLOW_USE_INITIAL_FLOW
+    )
+    return np.asarray(there, np.float32), np.asarray(found)[:, 0] == 1
 
 
 class Heading(NamedTuple):
@@ -209,7 +233,7 @@ def focus_of_expansion(followed: Sequence[tuple[FloatArray, FloatArray]], rounds
             pointing = np.exp(-(((tries @ across.T - offsets) / 4) ** 2)).mean(axis=1)
             focus, agreeing = tries[np.argmax(pointing)], float(pointing.max())
         for _ in range(_STEPS):
-            weights = _robust(across @ focus - offsets, _WIDE)
+            weights = robust_weights(across @ focus - offsets, _WIDE)
             normal = (across * weights[:, None]).T @ across
             focus = np.asarray(np.linalg.solve(normal + 1e-9 * np.eye(2), (across * weights[:, None]).T @ offsets))
         turned = _turns_left(points, moved, frames, focus)
@@ -223,7 +247,7 @@ def measure_heading(followed: Sequence[tuple[FloatArray, FloatArray]]) -> Headin
     """Return the focus of expansion, with errors that show how parts of the recording differ; None for too few."""
     whole = focus_of_expansion(followed)
     parts = [focus_of_expansion([followed[frame] for frame in part.tolist()], _ROUNDS_OF_PARTS)
-             for part in np.array_split(np.arange(len(followed)), _PARTS)]  # fmt: skip
+             for part in np.array_split(np.arange(len(followed)), PARTS)]  # fmt: skip
     known = np.array([(part.column, part.row) for part in parts if part])
     if whole is None or len(known) < _FEWEST_PARTS:
         return whole and whole._replace(column_error=float(FRAME_WIDTH), row_error=float(FRAME_HEIGHT))  # unknown
@@ -244,9 +268,10 @@ def _turns_left(points: FloatArray, moved: FloatArray, frames: IndexArray, focus
         for _ in range(3):
             normal = (directions * weights[:, None]).T @ directions + 0.5 * np.eye(2)
             turned[frame] = np.linalg.solve(normal, (directions * weights[:, None]).T @ amounts)
-            weights = _robust(amounts - directions @ turned[frame], 0.5)
+            weights = robust_weights(amounts - directions @ turned[frame], 0.5)
     return turned
 
 
-def _robust(errors: FloatArray, width: float) -> FloatArray:
+def robust_weights(errors: FloatArray, width: float) -> FloatArray:
+    """Return weights by which points far off a fit count little, (points,). width: of an error with a quarter."""
     return 1 / (1 + (errors / width) ** 2) ** 2

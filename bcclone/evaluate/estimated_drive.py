@@ -1,39 +1,23 @@
 """A recording of another car -> a drive whose speed and steering law are estimated from its frames, in camera heights.
 
-A camera over a flat road sees its own height everywhere: from each frame, the views are made of a camera that has moved
-ahead at each of many speeds (warp_to()), and the speed is the one whose view of the ground is the next frame: a plane
-sweep (R. T. Collins, "A Space-Sweep Approach to True Multi-Image Matching", 1996). Speeds change gradually, so the
-sequence of speeds with the best matches and the fewest changes is taken (Viterbi's algorithm). How the camera turns is
-known from what is far away (TurnMeter). A wrong focal length changes distances ahead and speeds, but hardly the lateral
-offset; a wrong horizon changes all, and shows in different speeds of near and far ground.
+How the camera moved is measured by dataset/odometry.py; the law is the one by which the recorded steering turns it.
 """
 
-import math
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 
-from bcclone.dataset.framing import Framing, framing_of, sampling_of
-from bcclone.dataset.geometry import FOCAL_PX, HEIGHT_M, CameraMove, warp_to
-from bcclone.dataset.images import Image, try_frame
-from bcclone.dataset.motion import TurnMeter, Turns
-from bcclone.dataset.statistics import block_jackknife, correlation, top_of
+from bcclone.dataset.framing import framing_of
+from bcclone.dataset.geometry import HEIGHT_M
+from bcclone.dataset.images import try_frame
+from bcclone.dataset.odometry import CameraMotion, measure_motion
+from bcclone.dataset.statistics import block_jackknife, correlation
 from bcclone.dataset.vehicle import CAMERA_AHEAD_M, SteeringLaw
 from bcclone.evaluate.rollout import RecordedDrive, Rollout, read_reference
-from bcclone.system.arrays import BoolArray, Float32Array, FloatArray, IndexArray
-from bcclone.system.opencv import cv2
-from bcclone.system.prefetch import read_ahead
+from bcclone.system.arrays import FloatArray, IndexArray
 
-_TOP, _MIDDLE, _BOTTOM = 80, 102, 134  # rows of the ground, far and near; below them may be a bonnet
-_LEFT, _COLUMN_STEP, _COLUMNS = 20, 2, 140
-_DETAIL_PX = 5.0  # coarser shades are not compared: they hardly move
-_NOISE = 2.0  # grey levels of a pixel
-_SLOWEST, _STEP, _COUNT = 0.6, 1.08, 52  # camera heights a second; each speed is 8 % more than the one before
-_SPEEDS = np.concatenate([[0.0], _SLOWEST * _STEP ** np.arange(_COUNT)])
-_CHANGE_COST = 0.15  # of the matches, for a change of the speed by one step from row to row
-_AROUND = 6  # steps to either side, where near and far ground are compared
 _LAGS = np.arange(0.0, 0.61, 0.025).tolist()
 _FEWEST_ROWS = 100
 _MAX_APART, _LEAST_CORRELATION, _MAX_ERROR = 1.2, 0.55, 0.25  # of near and far speeds; of yaw rates; of the gain
@@ -60,8 +44,9 @@ def read_drive(log: Path, fraction: tuple[float, float] = (0.0, 1.0)) -> Recorde
         )
     if len(recorded) < _FEWEST_ROWS:
         return _refused(recorded, f"there are {len(recorded)} rows, expected {_FEWEST_ROWS} or more; name more of it")
-    motion = _measure_motion(recorded, framing)
-    moving = motion.usable & (motion.speed > _SLOWEST)
+    paths = [row.get("center") for row in recorded.images]
+    motion = measure_motion(lambda row: try_frame(paths[row])[0], recorded.seconds, recorded.ends, framing)
+    moving = motion.usable & (motion.speed > 0)
     if moving.sum() < _FEWEST_ROWS:
         few = f"{moving.sum()} of {len(recorded)} rows show one, expected {_FEWEST_ROWS}"
         return _refused(recorded, f"{few}; name a recording in which the car drives over a ground with some detail")
@@ -109,35 +94,6 @@ def _why_estimated(recorded: RecordedDrive) -> str:
 
 
 @dataclass(frozen=True)
-class _Motion:
-    """How the camera moved, until the next row; all (rows,) but near_to_far.
-
-    speed: camera heights a second; yaw_rate: rad/s to the right; usable: whether the yaw rate is known; near_to_far:
-    the speed of the near ground for that of the far ground.
-    """
-
-    speed: FloatArray
-    yaw_rate: FloatArray
-    usable: BoolArray
-    near_to_far: float
-
-
-def _measure_motion(recorded: RecordedDrive, framing: Framing) -> _Motion:
-    meter, sweep = TurnMeter(), _GroundSweep(framing)
-    paths = [row.get("center") for row in recorded.images]
-    with read_ahead("estimating the speed", "rows", lambda path: try_frame(path)[0], paths) as frames:
-        for row, frame in enumerate(frames):
-            meter.add(frame)
-            right = -meter.shifts[-1].right
-            follows = row > 0 and not recorded.ends[row - 1] and math.isfinite(right)
-            sweep.add(frame, recorded.seconds[row - 1] if follows else None, math.atan(right / FOCAL_PX))
-    turns = Turns.of(meter.shifts[1:], ~np.array(recorded.ends[:-1]))
-    yaw_rate = np.append(np.arctan(turns.right / FOCAL_PX), 0.0) / np.maximum(recorded.seconds, 1e-3)
-    speed, near_to_far = sweep.result()
-    return _Motion(speed, yaw_rate, np.append(turns.usable, False), near_to_far)
-
-
-@dataclass(frozen=True)
 class Estimates:
     """The estimates of a drive in camera heights, and how well they hold.
 
@@ -158,9 +114,9 @@ class Estimates:
     check_interventions_without_steering: int
 
     @classmethod
-    def of(cls, drive: RecordedDrive, motion: _Motion, fit: "_Fit") -> Self:
+    def of(cls, drive: RecordedDrive, motion: CameraMotion, fit: "_Fit") -> Self:
         speed = motion.speed
-        seen = np.where(motion.usable & (speed > _SLOWEST), motion.yaw_rate / np.maximum(speed, 1e-3), 0.0)
+        seen = np.where(motion.usable & (speed > 0), motion.yaw_rate / np.maximum(speed, 1e-3), 0.0)
         along_seen = replace(drive, curvature=tuple(seen.tolist()))
         human, zero = (
             Rollout(along_seen, _CHECK_LIMIT).advance_by(steering).score
@@ -230,71 +186,3 @@ class _Fit:
         error = block_jackknife(len(rates), gain_of)
         fitted = columns @ np.array([gain, bias])
         return cls(gain, bias, error, correlation(fitted, rates) or 0.0, float(np.sum((rates - fitted) ** 2)))
-
-
-class _GroundSweep:
-    """Matches each frame with views of the one before, of a camera that moved ahead at each speed."""
-
-    def __init__(self, framing: Framing) -> None:
-        sampling = sampling_of(framing)
-        limits = np.array([sampling.width, sampling.height]) - 2
-        self._seen = ((sampling.corner > 0) & (sampling.corner < limits)).all(axis=2).astype(np.float32)
-        self._view = np.array([[1 / _COLUMN_STEP, 0, -_LEFT / _COLUMN_STEP], [0, 1, -_TOP], [0, 0, 1.0]])
-        self._last: Float32Array | None = None
-        self._matches: list[FloatArray] = []  # of each frame with the one before: far and near ground, (2, speeds)
-
-    def add(self, frame: Image | None, seconds: float | None, yaw_rad: float) -> None:
-        """Match the next frame; seconds, yaw_rad: since the one before, None where they do not belong together."""
-        before, self._last = self._last, None
-        if frame is not None:
-            gray = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32)
-            self._last = np.asarray((gray - cv2.GaussianBlur(gray, (0, 0), _DETAIL_PX)) * self._seen, np.float32)
-        matches = np.zeros((2, len(_SPEEDS)))
-        if before is not None and self._last is not None and seconds is not None:
-            ahead_m = _SPEEDS * seconds * HEIGHT_M
-            move = CameraMove(ahead_m * math.sin(yaw_rad / 2), np.full_like(ahead_m, yaw_rad), ahead_m=ahead_m)
-            warps = warp_to(move).through(self._view, np.eye(3)).ground
-            after = _warped(self._last, np.linalg.inv(self._view))
-            matches = np.stack([_matches(_warped(before, warp), after) for warp in warps], 1)
-        self._matches.append(matches)
-
-    def result(self) -> tuple[FloatArray, float]:
-        """Return the speed until the next row, (rows,), and that of the near ground for that of the far ground."""
-        far, near = np.swapaxes(self._matches[1:], 0, 1)
-        path = _best_path(far + near)
-        moving = (path > _AROUND) & (path < len(_SPEEDS) - _AROUND)
-        around = path[moving, None] + np.arange(-_AROUND, _AROUND + 1)
-        rows = np.flatnonzero(moving)[:, None]
-        steps = [top_of(matches[rows, around].sum(axis=0)) - _AROUND for matches in (near, far, near + far)]
-        fine = np.where(path > 0, _SPEEDS[path] * _STEP ** steps[2], 0.0)
-        return np.append(fine, 0.0), float(_STEP ** (steps[0] - steps[1]))
-
-
-def _warped(frame: Float32Array, pixels: FloatArray) -> Float32Array:
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return np.asarray(cv2.warpPerspective(frame, pixels, (_COLUMNS, _BOTTOM - _TOP), flags=flags), np.float32)
-
-
-def _matches(made: Float32Array, real: Float32Array) -> tuple[float, float]:
-    """Return the correlations of a made view and the real frame, of the far and of the near ground."""
-    both, one, other = (np.einsum("ij,ij->i", *pair) for pair in ((made, real), (made, made), (real, real)))
-    noise, parts = _NOISE**2 * made.shape[1], (slice(0, _MIDDLE - _TOP), slice(_MIDDLE - _TOP, None))
-    far, near = (
-        float(both[part].sum() / math.sqrt((one[part] + noise).sum() * (other[part] + noise).sum())) for part in parts
-    )
-    return far, near
-
-
-def _best_path(matches: FloatArray) -> IndexArray:
-    """Return the index of a speed for each row, (rows,), with the greatest sum of matches and the fewest changes."""
-    indices = np.arange(matches.shape[1])
-    cost = _CHANGE_COST * np.abs(indices[:, None] - indices)
-    total, back = matches[0], []
-    for row in matches[1:]:
-        reached = total - cost  # to each speed (rows) from each (columns)
-        back.append(np.argmax(reached, axis=1))
-        total = reached.max(axis=1) + row
-    path = [int(np.argmax(total))]
-    for before in reversed(back):
-        path.append(int(before[path[-1]]))
-    return np.array(path[::-1])

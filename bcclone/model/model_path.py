@@ -64,6 +64,11 @@ def check_keras_path(path: Path) -> None:
         raise UserError(f"{path}: no such model; train one with: {train}{other}")
 
 
+def shipped_model(name: str) -> Path:
+    """Return the path of a model that comes with bcclone."""
+    return (_INSTALLED if _INSTALLED.is_dir() else _OF_A_CLONE) / name
+
+
 @dataclass(frozen=True)
 class CopiedModels:
     """Where the trained models are now. models: all of them; written: those that were not there before."""
@@ -78,7 +83,7 @@ def copy_trained_models(folder: Path = Path("models")) -> CopiedModels:
     A model that is there already stays. Raises UserError, before anything is written, if another file has its name, or
     if this installation has no models.
     """
-    sources = sorted((_INSTALLED if _INSTALLED.is_dir() else _OF_A_CLONE).glob("*.h5"))
+    sources = sorted(shipped_model("").glob("*.h5"))
     if not sources:
         raise UserError(f"{_INSTALLED}: no trained models are installed there; install bcclone again")
     make_folder(folder)

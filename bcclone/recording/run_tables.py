@@ -2,9 +2,10 @@
 
 In: a run folder. Out: the values of each table by image. For writing, values in, rows out.
 
-drivers.csv says who drove, trace.csv where the simulated car was, answers.csv how late the drive server answered, and
-uncertainty.csv has the scores of a monitor. Each row is written with its row of the log, so that a killed program
-leaves both complete.
+drivers.csv says who drove, trace.csv where the simulated car was, answers.csv how late the drive server answered,
+uncertainty.csv has the scores of a monitor, and motion.csv the path of a camera whose steering is estimated: its
+curvature, to the right positive, and the standard error in 1 / camera height, and its speed in camera heights a second.
+Each row is written with its row of the log, so that a killed program leaves both complete.
 """
 
 import hashlib
@@ -64,7 +65,8 @@ DRIVERS = Sidecar("drivers.csv", ("driver", "take_over"), "who drove")
 TRACE = Sidecar("trace.csv", ("seconds", "track", "x_m", "z_m", "cross_track_m"), "the map")
 ANSWERS = Sidecar("answers.csv", ("request_to_steer_ms",), "the latency")
 UNCERTAINTY = Sidecar("uncertainty.csv", ("score", "average", "uncertain"), "the uncertainty")
-SIDECARS = (DRIVERS, TRACE, ANSWERS, UNCERTAINTY)
+MOTION = Sidecar("motion.csv", ("curvature", "error", "speed"), "the path of a film")
+SIDECARS = (DRIVERS, TRACE, ANSWERS, UNCERTAINTY, MOTION)
 
 
 @dataclass(frozen=True, slots=True)

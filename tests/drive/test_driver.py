@@ -12,7 +12,7 @@ from bcclone.dataset.images import encode_jpeg
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.driver import Driver
 from bcclone.drive.protocol import Telemetry
-from bcclone.lab.monitor.monitor_watch import MonitorWatch
+from bcclone.lab.monitor.monitor import MonitorWatch
 from tests.drive.drive_server import Constant
 from tests.drive.test_controller import LAWS
 from tests.lab.monitor.test_monitor_watch import Scores

@@ -13,7 +13,7 @@ import pytest
 from bcclone.drive.controller import SpeedSettings
 from bcclone.evaluate.evaluate_settings import EvaluateSettings
 from bcclone.evaluate.evaluation import UNCERTAIN, evaluate_policy
-from bcclone.lab.monitor.monitor_watch import MonitorWatch
+from bcclone.lab.monitor.monitor import MonitorWatch
 from bcclone.recording.run_tables import read_answers, read_trace
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world_settings import WorldSettings

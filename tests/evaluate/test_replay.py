@@ -22,7 +22,7 @@ from bcclone.evaluate.replay import RolloutWorld, replay_policies
 from bcclone.evaluate.replay_result import Replayed, replay_controls
 from bcclone.evaluate.rollout import RecordedDrive, RelativePose, Rollout, RowFrames, Views, read_reference, read_row
 from bcclone.evaluate.suite import SuiteResult
-from bcclone.lab.monitor.monitor_watch import MonitorWatch
+from bcclone.lab.monitor.monitor import MonitorWatch
 from bcclone.model.policy import load_policy
 from bcclone.pictures.score_files import write_replay
 from bcclone.system.errors import UserError

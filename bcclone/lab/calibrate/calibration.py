@@ -270,7 +270,7 @@ def calibrate(settings: CalibrateSettings, notify: Notify = lambda line: None) -
 def _search(settings: CalibrateSettings, labelled: LabelledPictures) -> tuple[Trial, Trial]:
     """Return the framing that the user gives, or the one that is found, and the whole picture stretched."""
     with ProgressBar("finding the framing", MAX_TRIALS + 1, "framings") as progress:
-        search = FramingSearch(_witness_of(settings.model), labelled, progress.advance)
+        search = FramingSearch(witness_of(settings.model), labelled, progress.advance)
         stretched = search.attempt(Framing(*labelled.size))
         try:
             if settings.framing:
@@ -310,7 +310,7 @@ def _samples(seconds: float, pictures: int) -> float:
     return max(min(seconds / SAMPLE_SECONDS, pictures), 1.0)
 
 
-def _witness_of(path: Path) -> Witness:
+def witness_of(path: Path) -> Witness:
     """Return a function that lets a model's network answer frames; raises UserError for a network of several frames."""
     from bcclone.system.tensorflow_quietly import load_tensorflow
 

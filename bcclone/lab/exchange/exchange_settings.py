@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Annotated
 
 from bcclone.recording.row import CAMERAS
-from bcclone.system.settings import Checked, Names, Setting, argument, setting
+from bcclone.system.settings import Checked, Names, Setting, SettingError, argument, setting
 
 EXPORT_FORMATS = {"csv": "csv_table", "tub": "tub", "lerobot": "lerobot_set"}  # name -> module that defines FORMAT
 IMPORT_FORMATS = {  # detected in this order
     **EXPORT_FORMATS, "recording": "simulator_log", "video": "labelled_video", "frames": "frame_folder",
 }  # fmt: skip
+FROM_MOTION = "from-motion"
 RADIANS, DEGREES, RATIO = UNITS = ("rad", "deg", "ratio")
 MPH_OF = {"mph": 1.0, "km/h": 0.621371, "m/s": 2.236936, "knots": 1.150779}  # unit of a speed -> mph
 OF_TABLES = frozenset(  # settings of every format whose steering is found by its name
@@ -59,6 +60,32 @@ class ImportSettings(Checked):
         unit="FILE",
         shown="all of a picture is stretched",
     )
+    steering: str | None = setting(
+        None,
+        f"{FROM_MOTION}: estimate it from how the camera moves, for a film without any; a steering in the source and "
+        "tables beside it are not read",
+        choices=(FROM_MOTION,),
+        shown="read from the source",
+    )
+    fov: float | None = setting(
+        None,
+        f"horizontal angle of view of a camera whose steering is {FROM_MOTION}",
+        5,
+        200,
+        unit="DEGREES",
+        shown="found in the film",
+    )
+    camera_height_m: float | None = setting(
+        None,
+        f"height of a camera whose steering is {FROM_MOTION}: the speed is then in mph, and a steering of 1 "
+        "that of the simulator's car",
+        0.01,
+        100,
+        option="camera-height",
+        unit="METRES",
+        shown="unknown, or the simulator's",
+        rare=True,
+    )
     min_throttle: float | None = setting(
         None, "leave out rows with less throttle, such as 0.05 for a car that stands still", -1, 1
     )
@@ -99,3 +126,10 @@ class ImportSettings(Checked):
     frame_rate: float | None = _table(
         None, "count the rows, so many a second", 0.1, 1000, shown="by the times; 20 a second without any"
     )
+
+    def validate(self) -> None:
+        of_films = [name for name in ("fov", "camera_height_m") if getattr(self, name) is not None]
+        if of_films and not self.steering:
+            raise SettingError(f"{{{of_films[0]}}} needs {{steering}} {FROM_MOTION}")
+        if self.fov and self.framing:
+            raise SettingError("{fov} and {framing} both say what the camera sees; leave one of them out")

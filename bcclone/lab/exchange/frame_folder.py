@@ -37,7 +37,7 @@ from bcclone.lab.exchange.formats import (
     row_of,
 )
 from bcclone.lab.exchange.left_out import Findings
-from bcclone.lab.exchange.table_times import Times, check_rate, counted, find_times, is_too_fast
+from bcclone.lab.exchange.table_times import Times, check_rate, counted, find_times, is_too_fast, times_in_names
 from bcclone.recording.files import walk_once
 from bcclone.recording.row import CAMERAS, NUMBERS, RowError
 from bcclone.system.arrays import FloatArray
@@ -95,6 +95,21 @@ def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow
     findings.images_without_record = len(images) - len(named)
 
 
+def rows_without_table(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow]:
+    """Yield a row for each image of a folder, of the centre camera where names say which, in the order of times."""
+    folder = settings.source if settings.source.is_dir() else settings.source.parent
+    paths = sorted(_ImageNames(folder), key=lambda path: [part.zfill(20) for part in re.split(r"(\d+)", path)])
+    paths = [path for path in paths if camera_in(PurePosixPath(path).name) in ("", CAMERAS[0])]
+    stems = [PurePosixPath(path).stem for path in paths]
+    stated = None if settings.frame_rate else next(times_in_names(stems), None)
+    times = stated or counted(range(len(paths)), settings)
+    findings.notes.append(f"times: {times.words}")
+    for path, time_ms in sorted(zip(paths, times.milliseconds, strict=True), key=lambda pair: pair[1] or 0):
+        with findings.usable(str(folder / path)):
+            image = read_image((folder / path).parent.resolve(), PurePosixPath(path).name)
+            yield row_of({"time_ms": time_ms, "steering": 0.0}, {"center": image}, str(folder / path))
+
+
 def _instants(table: ForeignTable, images: str, settings: ImportSettings) -> tuple[Times | None, FloatArray]:
     """Return the times that a table states, and the place of each row in order of time, by these or by its image.
 
@@ -126,6 +141,9 @@ class _ImageNames:
 
     def __len__(self) -> int:
         return len(self._paths)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._paths)
 
     def find(self, cell: str, camera: str = "") -> str:
         """Return the path in the folder of the image that a cell names; raises RowError for none and for several.
@@ -271,7 +289,7 @@ def _has_frames(path: Path) -> bool:
 FORMAT = Format(
     "frames",
     _has_frames,
-    _read,
+    lambda settings, findings: (rows_without_table if settings.steering else _read)(settings, findings),
     options=OF_TABLES | {"table", "image_column", "time_column", "frame_rate"},
     expected=f"a table ({', '.join(TABLE_ENDINGS)}) beside frames",
 )

@@ -168,7 +168,15 @@ def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow
     if len(paths) != 1:
         listed = ", ".join(path.name for path in paths[:20]) or "none"
         raise UserError(f"{settings.source}: expected one video; name it itself; there are: {listed}", exit_code=2)
-    path, labelled = paths[0], read_controls(settings, findings)
+    path = paths[0]
+    if settings.steering:
+        findings.notes.append("times: of the video")
+        with open_video(path) as video:
+            for frame in video.frames():
+                values = {"time_ms": round(1000 * frame.seconds), "steering": 0.0}
+                yield row_of(values, {"center": frame}, f"{path}: {frame.seconds:.3f} s")
+        return
+    labelled = read_controls(settings, findings)
     times = find_times(labelled.table, settings)
     findings.columns_left_out = labelled.others(*(times.columns if times else ()))
     with open_video(path) as video:

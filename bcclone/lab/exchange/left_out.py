@@ -12,6 +12,7 @@ import numpy as np
 
 from bcclone.lab.exchange.formats import BROKEN, KINDS, ExchangedRow
 from bcclone.recording.log import EPISODE_GAP_MS
+from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError, number_of
 
 _LEAST_SHARE = 0.1  # of the rows that must be left
@@ -69,6 +70,13 @@ class Summary:
             yield f"{number_of(self.standing, 'row')} standing still; --min-throttle leaves out rows without throttle"
         if self.columns_left_out:
             yield f"not read: {', '.join(self.columns_left_out[:_SHOWN_COLUMNS])}"
+
+
+def shares_of(steering: FloatArray) -> dict[str, Any]:
+    """Return how much of the steering, (rows,), is to which side, and its mean, by the names of Summary."""
+    left, right = steering < -_STRAIGHT, steering > _STRAIGHT
+    shares = {"left": left, "straight": ~(left | right), "right": right, "steering_mean": steering}
+    return {name: round(float(share.mean()), 4) if len(steering) else 0.0 for name, share in shares.items()}
 
 
 def _describe_left_out(counts: Mapping[str, Any]) -> list[str]:
@@ -161,9 +169,6 @@ class Findings:
         steering, throttle, speed = np.array(self._numbers, np.float64).T
         size = self._sizes.most_common(1)[0][0]
         moves, limit = (speed, _STANDING_MPH) if np.any(speed) else (throttle, _STANDING_THROTTLE)
-        left, right = steering < -_STRAIGHT, steering > _STRAIGHT
-        shares = {"left": left, "straight": ~(left | right), "right": right}
-        rounded: dict[str, Any] = {name: round(float(share.mean()), 4) for name, share in shares.items()}
         return Summary(
             size=size,
             sizes={f"{width}x{height}": count for (width, height), count in self._sizes.most_common()},
@@ -175,7 +180,6 @@ class Findings:
             standing=int(np.sum(np.abs(moves) < limit)) if np.any(moves) else None,
             columns_left_out=self.columns_left_out,
             notes=(*self.notes, *filter(None, [self.direction])),
-            steering_mean=round(float(steering.mean()), 4),
-            **rounded,
+            **shares_of(steering),
             **{kind: self.left_out[kind] for kind in KINDS},
         )

@@ -74,11 +74,12 @@ def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow
     data = _PLACE.sub("*", columns.data_path)
     if not _files(folder, data):
         raise UserError(f"{folder}/{data}: there are no Parquet files; download the whole data set")
-    steering, column = [], controls.columns["steering"]
-    for _, record in _records(folder, data, [column.feature]):
-        with suppress(ValueError):
-            steering.append(number("steering", _value_of(record, column)))
-    controls.check_steering(steering, folder, settings)
+    if column := controls.columns.get("steering"):
+        steering = []
+        for _, record in _records(folder, data, [column.feature]):
+            with suppress(ValueError):
+                steering.append(number("steering", _value_of(record, column)))
+        controls.check_steering(steering, folder, settings)
     needed = {"episode_index", "frame_index", *columns.images.values()}
     needed |= {each.feature for each in controls.columns.values()}
     with ExitStack() as stack:
@@ -92,9 +93,8 @@ def _row(
     record: Mapping[str, Any], columns: _Columns, videos: Mapping[str, "_EpisodeVideo"], place: str
 ) -> ExchangedRow:
     of_controls = columns.controls.columns
-    values: dict[str, Any] = dict(
-        columns.controls.converted({name: _value_of(record, column) for name, column in of_controls.items()})
-    )
+    values: dict[str, Any] = {"steering": 0.0}
+    values |= columns.controls.converted({name: _value_of(record, column) for name, column in of_controls.items()})
     episode, frame = (whole_number(name, record[name]) for name in ("episode_index", "frame_index"))
     seconds = frame / columns.fps
     values |= {"episode": episode, "time_ms": episode * 3_600_000 + round(1000 * seconds)}
@@ -240,7 +240,8 @@ def _columns(settings: ImportSettings, findings: Findings) -> _Columns:
         if feature not in {*kinds, *_OURS, *_OF_LEROBOT}
         for place, name in enumerate(_flat_names(each.get("names"))[:_NAMES] or [feature])
     ]
-    controls = find_controls(path, columns, settings, findings, _PREFERRED)
+    unread = Controls({}, 1.0, "", "mph")
+    controls = unread if settings.steering else find_controls(path, columns, settings, findings, _PREFERRED)
     read = {*cameras.values(), *(each.feature for each in controls.columns.values()), *_OURS, *_OF_LEROBOT}
     images, videos = (
         {camera: name for camera, name in cameras.items() if kinds[name] == kind} for kind in ("image", "video")

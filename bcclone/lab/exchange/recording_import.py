@@ -204,9 +204,10 @@ class ImportResult:
 
 
 @writes(NEW_FOLDER)
-def import_recording(settings: ImportSettings) -> ImportResult:
+def import_recording(settings: ImportSettings, framing: Framing | None = None, most: int | None = None) -> ImportResult:
     """Write a source of another program as a recording; rows that cannot be used are counted and left out.
 
+    framing: of the pictures, if settings name none; most: of the first rows, None for all.
     Raises UserError for a source that cannot be read, or of which too little can, a target that is not empty, and a
     disk that refuses; SettingError for a setting of tables that the format has no use for.
     """
@@ -228,13 +229,13 @@ def import_recording(settings: ImportSettings) -> ImportResult:
             )
     format.check_package()
     findings = Findings(settings.min_throttle)
-    framing = read_framing(settings.framing) if settings.framing else None
+    framing = read_framing(settings.framing) if settings.framing else framing
     with atomic.replacing_folder(output) as folder:
         if settings.min_throttle is not None and settings.min_throttle >= 0:
             _set_forwards(findings, format.read(settings, Findings()), framing)
-        written = write_recordings(format.read(settings, findings), folder, findings, framing)
+        written = write_recordings(islice(format.read(settings, findings), most), folder, findings, framing)
         findings.check(source)
-        if format.name == "recording" and not any(each.converted for each in written):
+        if format.name == "recording" and not settings.steering and not any(each.converted for each in written):
             raise UserError(f"{source}: a recording already, which needs no import; name it to bcclone preprocess")
     return ImportResult(
         output=output,

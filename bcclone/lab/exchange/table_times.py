@@ -152,14 +152,19 @@ def _named_columns(table: ForeignTable) -> Iterator[tuple[Sequence[str], Sequenc
             yield (name,), table.cells[name]
 
 
-def _unnamed_times(table: ForeignTable, names: Sequence[str]) -> Iterator[Times]:
-    """Yield times in the names of images, then those that only the cells show, then sums of the steps between rows."""
+def times_in_names(names: Sequence[str]) -> Iterator[Times]:
+    """Yield times in the names of images, without ending."""
     decimals = [found[0] if (found := _DECIMAL.search(name)) else "" for name in names]
     rise = all(float(one or 0) < float(after or 0) for one, after in itertools.pairwise(decimals))
     for texts in (names, decimals if rise else ()):
         times = times_of(texts, "the names of the images")
         if times and (times.is_since_1970 or times.unit in _FORMS or texts is decimals):
             yield times
+
+
+def _unnamed_times(table: ForeignTable, names: Sequence[str]) -> Iterator[Times]:
+    """Yield times in the names of images, then those that only the cells show, then sums of the steps between rows."""
+    yield from times_in_names(names)
     for name, cells in table.cells.items():
         times = times_of(cells, name)
         if times and (times.is_since_1970 or times.unit in _FORMS):

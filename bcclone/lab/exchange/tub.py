@@ -144,6 +144,7 @@ def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow
             names = {camera: one_line(key, record[key]) for camera, key in _IMAGE_INPUT.items() if key in record}
             images.update(names.values())
             values, called = _values_of(record, tub)
+            values |= {"steering": 0.0} if settings.steering else {}
             count += 1
             steering = values.get("steering")
             beyond += isinstance(steering, float) and abs(steering) > RANGES["steering"][1] + ROUNDING

@@ -51,7 +51,7 @@ class WatchSettings(Checked):
         if self.monitor is None:
             return None
         from bcclone.evaluate.evaluation import WatchFile
-        from bcclone.lab.monitor.monitor_watch import open_watch
+        from bcclone.lab.monitor.monitor import open_watch
 
         return WatchFile(self.monitor, open_watch)
 

@@ -1,4 +1,4 @@
-"""Monitors: fit one to a model and its store, write it to a file, and load it.
+"""Monitors: fit one to a model and its store, write it to a file, load it, and watch a drive by it.
 
 A monitor learns what its kind needs from the store, then its threshold is set on undisturbed driving.
 
@@ -13,8 +13,11 @@ gamma distribution and the threshold, and the arrays of the kind under `arrays/`
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any, Self
@@ -26,13 +29,14 @@ from bcclone.cluster.shards import open_store
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image, decode_jpeg, read_file
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.sample_settings import VALIDATION
+from bcclone.drive.driver import Uncertainty
 from bcclone.lab.monitor import WINDOW_SECONDS, MonitorSettings
 from bcclone.lab.monitor.monitor_kinds import KINDS, Arrays, Scorer, UnsuitableNetwork
 from bcclone.model.model_file import ModelFile, load_model_file
 from bcclone.recording.files import ImageIndex, find_log
 from bcclone.recording.log import read_log
 from bcclone.system.arrays import FloatArray, IndexArray
-from bcclone.system.atomic import sha256_of, write_bytes
+from bcclone.system.atomic import file_version, sha256_of, write_bytes
 from bcclone.system.codec import explained, parse_json, read_bytes
 from bcclone.system.errors import UserError, shown_command
 from bcclone.system.json_values import from_json, to_json
@@ -238,3 +242,45 @@ def _frames_a_second(times_ms: IndexArray) -> int:
     steps = np.diff(times_ms)
     usual_ms = max(float(np.median(steps[steps > 0])), 1.0) if (steps > 0).any() else 1000
     return max(round(1000 / usual_ms * WINDOW_SECONDS), 1)
+
+
+class MonitorWatch:
+    """Averages the scores of a drive over its last second.
+
+    clock: returns the time of the present frame, in seconds.
+    """
+
+    def __init__(self, monitor: Monitor, clock: Callable[[], float] = time.monotonic) -> None:
+        self._monitor, self._clock = monitor, clock
+        self._recent: deque[tuple[float, float]] = deque()  # time and score
+        self._start: float | None = None  # time of the first frame since the last forget()
+
+    def judge(self, frame: Image) -> Uncertainty:
+        """Return the uncertainty at the next frame of the drive, RGB uint8 (160, 320, 3)."""
+        now, score = self._clock(), self._monitor.score(frame)
+        self._recent.append((now, score))
+        self._start = now if self._start is None else self._start
+        while now - self._recent[0][0] >= WINDOW_SECONDS:
+            self._recent.popleft()
+        average = sum(one for _, one in self._recent) / len(self._recent)
+        return Uncertainty(score, average, self._monitor.threshold, complete=now - self._start >= WINDOW_SECONDS)
+
+    def forget(self) -> None:
+        """Forget the frames so far: the next one does not follow the last one."""
+        self._recent.clear()
+        self._start = None
+
+
+def open_watch(monitor: Path, model: Path, clock: Callable[[], float] = time.monotonic) -> MonitorWatch:
+    """Return the watch of a drive by a model's monitor file, which is loaded once; raises UserError.
+
+    clock: as for MonitorWatch.
+    """
+    versions = tuple(file_version(path) if path.exists() else None for path in (monitor, model))
+    return MonitorWatch(_load(monitor, model, versions), clock)
+
+
+@lru_cache(maxsize=1)
+def _load(monitor: Path, model: Path, versions: tuple[object, ...]) -> Monitor:
+    """Load a monitor. versions: of the files, which are loaded again when they have changed."""
+    return load_monitor(monitor, model)

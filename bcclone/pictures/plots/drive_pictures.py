@@ -4,7 +4,7 @@ and how pictures are framed.
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from textwrap import fill
 from typing import TYPE_CHECKING
 
@@ -15,8 +15,10 @@ from matplotlib.collections import LineCollection
 
 from bcclone.dataset.check import RecordingReport, read_center
 from bcclone.dataset.framing import FRACTION, Framing, sampling_of
+from bcclone.dataset.geometry import HEIGHT_M, simulated_camera
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image, try_frame
 from bcclone.dataset.statistics import evenly
+from bcclone.dataset.vehicle import CAMERA_AHEAD_M
 from bcclone.pictures.plots.style import (
     BLUE,
     GRAY,
@@ -33,7 +35,9 @@ from bcclone.pictures.plots.style import (
     tidy,
 )
 from bcclone.recording.files import ImageIndex
+from bcclone.recording.run_tables import MOTION
 from bcclone.system.arrays import FloatArray
+from bcclone.system.opencv import cv2
 
 if TYPE_CHECKING:  # they load the drive server
     from bcclone.evaluate.evaluation import Evaluation
@@ -50,7 +54,7 @@ _WORST_M = 2.0  # distance from the centre line at which the colour scale ends
 _LINE_LENGTH, _MAX_LINES = 1200, 6  # frames in a line of curves, if they fit into so many lines
 _PAUSE = 20  # usual steps of time; a longer one is drawn as a gap
 _STRIP_ACROSS, _ROWS_IN_A_STRIP, _MAX_STRIPS = 8, 240, 12
-_FADED = 0.35
+_FADED, _WAY = 0.35, np.linspace(1.6, 16.0, 40)  # camera heights ahead, where the path is drawn
 _NO_IMAGE = np.full((FRAME_HEIGHT, FRAME_WIDTH, 3), 200, np.uint8)
 _LINES, _LEAST_SECONDS, _ACROSS = 4, 20.0, 6  # of a diagnosis: lines of curves, of so many seconds; frames
 
@@ -182,13 +186,14 @@ def plot_curves(
 def plot_recording(log: Path, rows: pd.DataFrame, path: Path) -> None:
     """Draw strips of rows of a log into a PNG: pictures of the centre camera above the steering of each row.
 
-    Deleted rows are shaded, and their pictures are faded. rows: with the columns of a log, and `seconds`, and
+    Deleted rows are shaded, and their pictures are faded. Where the steering is estimated from a film, the path that it
+    means is drawn onto the road. rows: with the columns of a log, and `seconds`, and
     `deleted`, bool; their index is the number of the row, from 0.
     """
     length = max(_ROWS_IN_A_STRIP, -(-len(rows) // _MAX_STRIPS))
     strips = [rows[start : start + length] for start in range(0, len(rows), length)]
     figure = new_figure(14, 2.3 * len(strips) + 0.4, f"{log.parent.name}/{log.name}")
-    images = ImageIndex(log)
+    images, paths = ImageIndex(log), MOTION.read(log.parent, lambda cells: float(cells["curvature"]))
     for part, strip in zip(figure.subfigures(len(strips), 1, squeeze=False)[:, 0], strips, strict=True):
         across = min(_STRIP_ACROSS, len(strip))
         grid = part.add_gridspec(2, across, height_ratios=(1.0, 0.9))
@@ -196,6 +201,12 @@ def plot_recording(log: Path, rows: pd.DataFrame, path: Path) -> None:
             row = strip.iloc[index].to_dict()
             frame, _ = try_frame(images.find(str(row["center"])))
             shown = _NO_IMAGE if frame is None else frame
+            if frame is not None and (curvature := paths.get(PurePosixPath(row["center"]).name)) is not None:
+                right = curvature * (_WAY**2 / 2 + CAMERA_AHEAD_M / HEIGHT_M * _WAY)
+                column, line, depth = simulated_camera()[1] @ np.stack([right, np.ones_like(_WAY), _WAY])
+                path_px = np.rint(16 * np.stack([column, line], 1) / depth[:, np.newaxis]).astype(np.int32)
+                drawn = cv2.polylines(frame.copy(), [path_px], False, (255, 120, 0), 2, cv2.LINE_AA, 4)
+                shown = np.asarray(drawn, np.uint8)
             if row["deleted"]:
                 shown = (255 - (255 - shown) * _FADED).astype(np.uint8)
             title = f"row {strip.index[index] + 1}, {row['seconds']:.1f} s"
@@ -233,7 +244,10 @@ def plot_diagnosis(report: RecordingReport, path: Path) -> None:
     for axes in lines:
         axes.axhline(0, color=GRAY, linewidth=0.6)
         axes.set_ylim(-most, most)
-    curves = {"recorded steering": evidence.steering, "turn of the camera, scaled": turns}
+    curves = {
+        f"{'estimated' if evidence.is_estimated else 'recorded'} steering": evidence.steering,
+        "turn of the camera, scaled": turns,
+    }
     draw_steering(lines, evidence.seconds, curves, np.linspace(0.0, duration, count + 1))
     lines[0].legend(fontsize=8, loc="lower right", bbox_to_anchor=(1, 0.98), ncols=2, frameon=False)
     parts[count - 1].supxlabel("seconds of driving, without pauses", fontsize=9)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bcclone.lab.monitor.monitor_watch import MonitorWatch
+from bcclone.lab.monitor.monitor import MonitorWatch
 
 FRAME = np.zeros((160, 320, 3), np.uint8)
 

@@ -1,0 +1,256 @@
+"""A film of driving without steering -> a recording whose steering is what the film shows.
+
+The camera's framing is found first: where it looks by the focus of expansion, and its focal length by the network that
+knows many cameras, which reads the road best through the right lens. Then odometry.py measures how the camera moved,
+and the steering at a row is that of the path around the time at which the car answers: its turn by its length.
+"""
+
+import math
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+import numpy as np
+
+from bcclone.dataset.check import read_center
+from bcclone.dataset.evidence import Evidence, ReadFrame, RecordingFigures
+from bcclone.dataset.framing import Framing, Lens, framing_of, read_framing
+from bcclone.dataset.geometry import FOCAL_PX, HEIGHT_M
+from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image, try_frame
+from bcclone.dataset.motion import PARTS, Heading, follow_points, measure_heading
+from bcclone.dataset.odometry import CameraMotion, measure_motion
+from bcclone.dataset.picture_faults import is_trusted
+from bcclone.dataset.statistics import evenly, runs
+from bcclone.dataset.vehicle import CAMERA_AHEAD_M, MPH, STEERING_LAG_SECONDS, steering_of
+from bcclone.evaluate.rollout import read_reference
+from bcclone.lab.calibrate.calibration import LEAST_CORRELATION, MAX_TRIALS, FramingSearch, witness_of
+from bcclone.lab.calibrate.labelled_pictures import LabelledPictures
+from bcclone.lab.exchange.exchange_settings import ImportSettings
+from bcclone.lab.exchange.left_out import shares_of
+from bcclone.lab.exchange.recording_import import ImportResult, import_recording
+from bcclone.model.model_path import shipped_model
+from bcclone.recording.edits import DELETE, Edit, Edits, read_edits, write_edits
+from bcclone.recording.files import ImageIndex, find_local_logs, find_logs
+from bcclone.recording.log import read_log
+from bcclone.recording.row import CAMERAS
+from bcclone.recording.run_tables import MOTION
+from bcclone.system.arrays import BoolArray, FloatArray
+from bcclone.system.atomic import replacing_folder, write_text
+from bcclone.system.errors import UserError, shown_command
+from bcclone.system.opencv import resized
+from bcclone.system.output import NEW_FOLDER, writes
+from bcclone.system.progress import ProgressBar
+
+_WITNESS = "any-camera.h5"
+_FIRST_FRAMES, _PICTURES = 6000, 160  # to find where the camera looks; its focal length
+_FISHEYE_DEGREES = 110.0  # of a wider angle of view, no lens is a pinhole
+_SPREAD_SECONDS, _REACH_SECONDS = 0.1, 0.3  # standard deviation of the times that make up a row's steering; at most
+_LEAST_SHOWN = 0.5  # share of these times
+_GREATEST_ERROR, _GREATEST_SHARE = 0.1, 0.5  # standard error of a steering, and its share in a bend
+_STRAIGHT_RAD, _SHARP, _PAIRS = 0.007, 0.7, 60  # from row to row; share of turns that are less sharp; pairs of frames
+_LEAST_READOUT, _SURE = 0.008, 4.0  # seconds; standard errors
+_GREATEST_TURNED_DEGREES, _GREATEST_LATE = 6.0, 0.15  # seconds
+_STEERING, _SPEED = len(CAMERAS), len(CAMERAS) + 3  # columns of a log
+
+
+@writes(NEW_FOLDER)
+def import_film(settings: ImportSettings) -> ImportResult:
+    """Write a film as a recording, with the steering that it shows; rows in which it shows none become deleted ones.
+
+    Raises UserError as import_recording(), where the network does not tell the focal length, and where no row shows a
+    steering.
+    """
+    begin = time.monotonic()
+    framing, words = (read_framing(settings.framing), "") if settings.framing else _find_framing(settings)
+    notes, steered = [f"camera: {words}"] if words else [], list[FloatArray]()
+    with replacing_folder(settings.output) as folder:
+        result = import_recording(replace(settings, output=folder / "film"), framing)
+        for log in find_local_logs([str(folder / "film")]):
+            height_m = settings.camera_height_m or (None if framing else HEIGHT_M)
+            steered.append(_label(log, framing, height_m, notes))
+        if not sum(map(len, steered)):
+            raise UserError(
+                f"{settings.source}: {notes[-1]}; film a car that drives, in daylight, on a road with texture"
+            )
+        for path in (folder / "film").iterdir():
+            path.rename(folder / path.name)
+        (folder / "film").rmdir()
+    notes.append(f"look at the path that it means: {shown_command('edit', settings.output, '--view', 'strip.png')}")
+    seen = replace(result.seen, notes=(*result.seen.notes, *notes), **shares_of(np.concatenate(steered)))
+    return replace(result, output=settings.output, seconds=round(time.monotonic() - begin, 2), seen=seen)
+
+
+def _label(log: Path, framing: Framing | None, height_m: float | None, notes: list[str]) -> FloatArray:
+    """Write the steering that a recording's frames show into its log, and return it, (rows that show one,)."""
+    drive = read_reference(log)
+    paths = [images.get("center") for images in drive.images]
+
+    def read(row: int) -> Image | None:
+        return try_frame(paths[row])[0]
+
+    motion = measure_motion(read, drive.seconds, drive.ends, framing)
+    names, times = (read_log(log).rows[column].to_numpy() for column in ("center", "time_ms"))
+    rows = list(_paths(motion, times / 1000, np.array(drive.seconds), height_m))
+    hidden = Counter(row for row in rows if isinstance(row, str))
+    shown = {name: row for name, row in zip(names, rows, strict=True) if isinstance(row, _Path)}
+    lines = [line.split(",") for line in log.read_text().splitlines()]
+    for cells in lines:
+        row = shown.get(PurePosixPath(cells[0]).name)
+        cells[_STEERING], cells[_SPEED] = (repr(row.steering), repr(row.speed_mph)) if row else ("0.0", "0.0")
+    write_text(log, "".join(",".join(cells) + "\n" for cells in lines))
+    motions = (f"{name},{row.curvature:.6f},{row.error:.6f},{row.speed:.4f}\n" for name, row in shown.items())
+    write_text(log.parent / MOTION.name, MOTION.header + "".join(motions))
+    spans = tuple((names[first], names[last]) for first, last in runs(np.flatnonzero(~np.isin(names, list(shown)))))
+    if spans:
+        write_edits(log, Edits((*read_edits(log).edits, Edit(DELETE, spans))))
+    reasons = ", ".join(f"{count} where {reason}" for reason, count in hidden.items())
+    notes.append(f"steering: shown in {len(shown)} rows{reasons and f'; left out: {reasons}'}")
+    if shown:
+        error = _as_steering(float(np.median([row.error for row in shown.values()])), height_m)
+        notes.append(
+            f"standard error {error:.3f} in the median, besides that of the focal length, on which its scale depends; "
+            f"the near ground shows {motion.near_to_far:.2f} times the speed of the far, expected 1"
+        )
+        notes.extend(f"careful: {fault}" for fault in _faults(motion, np.array(drive.seconds), read))
+    return np.array([row.steering for row in shown.values()])
+
+
+class _Path(NamedTuple):
+    """The path at a row. curvature, error: 1 / camera height; speed: camera heights a second."""
+
+    steering: float
+    speed_mph: float
+    curvature: float
+    error: float
+    speed: float
+
+
+def _paths(
+    motion: CameraMotion, seconds: FloatArray, passed: FloatArray, height_m: float | None
+) -> Iterator[_Path | str]:
+    """Yield the path at each row, or why the film shows none. seconds; passed: until the next row; both (rows,)."""
+    answered, middles = seconds + STEERING_LAG_SECONDS, seconds + passed / 2
+    way, turn = motion.speed * passed, motion.yaw_rate * passed
+    way_error, turn_error = motion.speed_error * passed, motion.yaw_error * passed
+    readable = motion.usable | np.roll(motion.usable, 1)  # the picture of the row itself
+    for row, at in enumerate(answered):
+        part = slice(*np.searchsorted(middles, (at - _REACH_SECONDS, at + _REACH_SECONDS)))
+        near = np.exp(-(((middles[part] - at) / _SPREAD_SECONDS) ** 2) / 2)
+        seen = near * motion.usable[part]
+        driven = seen * (way[part] > 0)
+        if not readable[row] or seen.sum() <= _LEAST_SHOWN * near.sum():
+            yield "nothing can be followed"
+            continue
+        if driven.sum() <= _LEAST_SHOWN * seen.sum():
+            yield "the car stands"
+            continue
+        length = float(driven @ way[part])
+        curvature, speed = float(driven @ turn[part]) / length, length / float(driven @ passed[part])
+        of_turn = math.sqrt(float(np.sum((driven * turn_error[part]) ** 2))) / length
+        error = math.hypot(of_turn, curvature * float(driven @ way_error[part]) / length)
+        steering = _as_steering(curvature, height_m)
+        if _as_steering(error, height_m) > max(_GREATEST_ERROR, _GREATEST_SHARE * abs(steering)):
+            yield f"its error is above {_GREATEST_ERROR}"
+        else:
+            yield _Path(steering, speed * (height_m or 0.0) / MPH, curvature, error, speed)
+
+
+def _faults(motion: CameraMotion, passed: FloatArray, read: ReadFrame) -> Iterator[str]:
+    """Yield what is wrong with the camera of a film, or how it filmed. passed: seconds until the next row, (rows,)."""
+    readout, error = motion.readout()
+    if readout > max(_LEAST_READOUT, _SURE * error):
+        yield (
+            f"a rolling shutter: the last row of a picture is taken {1000 * readout:.0f} ms after the first "
+            f"(standard error {1000 * error:.0f}); it does little harm to the steering"
+        )
+    rates = np.where(motion.usable & (motion.speed > 0), motion.yaw_rate, np.nan)
+    sharp = np.nanquantile(np.abs(rates), _SHARP)
+    straight = _heading(np.abs(rates) * passed < _STRAIGHT_RAD, read)
+    if straight is None:
+        return
+    late = list[float]()  # in bends to the left, and to the right
+    for bend in (rates < -sharp, rates > sharp):
+        if heading := _heading(bend, read):
+            late.append((heading.column - straight.column) / FOCAL_PX / float(rates[bend].mean()))
+    usual = (
+        CAMERA_AHEAD_M / HEIGHT_M / max(float(np.median(motion.speed)), 1.0)
+    )  # a camera ahead of the axle moves aside
+    spread = math.degrees(straight.column_error * math.sqrt(PARTS) / FOCAL_PX)
+    if spread > _GREATEST_TURNED_DEGREES or (late and min(late) > usual / 2 + _GREATEST_LATE):
+        yield (
+            f"the picture does not turn as the car does: it looks {spread:.0f} degrees to and fro, and in bends "
+            f"{min(late, default=0.0):.1f} s behind, as of a stabilised film, a gimbal or a loose camera: film again "
+            "with a fixed one; the steering is late or wrong"
+        )
+
+
+def _heading(rows: BoolArray, read: ReadFrame) -> Heading | None:
+    """Return where the car drives to in rows, (rows,), None where too little can be followed."""
+    chosen = np.flatnonzero(rows)
+    pairs = [(read(row), read(row + 1)) for row in chosen[evenly(len(chosen), _PAIRS)].tolist()]
+    return measure_heading([follow_points(one, other) for one, other in pairs if one is not None and other is not None])
+
+
+def _as_steering(curvature: float, height_m: float | None) -> float:
+    """Return the steering of a path, -1 to 1. curvature: 1 / camera height; height_m: None for the simulator's."""
+    return float(steering_of(curvature / (height_m or HEIGHT_M)))
+
+
+def _find_framing(settings: ImportSettings) -> tuple[Framing | None, str]:
+    """Return the framing of a film's camera, None for the simulator's, and how it was found."""
+    with TemporaryDirectory() as folder:
+        plain = replace(settings, output=Path(folder) / "plain", fov=None, camera_height_m=None)
+        import_recording(plain, most=_FIRST_FRAMES)
+        log = read_log(find_logs([str(plain.output)])[0])
+        size, index, figures = framing_of(log.path), ImageIndex(log.path), RecordingFigures(len(log.rows))
+        if size is None:
+            return None, "the simulator's, whose pictures have 320x160 pixels, too"
+
+        def read(row: int) -> Image | None:
+            return read_center(log, row, index)
+
+        with ProgressBar("finding where the camera looks", len(log.rows), "rows") as progress:
+            for row in range(len(log.rows)):
+                figures.add({"center": read(row)})
+                progress.advance(1)
+        return _lens_of(Evidence(log, figures, read), size, settings, read)
+
+
+def _lens_of(evidence: Evidence, size: Framing, settings: ImportSettings, read: ReadFrame) -> tuple[Framing, str]:
+    """Return the framing of a film whose pictures are stretched to frames, and how it was found. size: of pictures."""
+    known, words, heading = dict[str, float](), "", evidence.heading
+    if heading and is_trusted(heading):
+        known["vanishing_column"] = (heading.column + 0.5) * size.width / FRAME_WIDTH - 0.5
+        known["horizon_row"] = (heading.row + 0.5) * size.height / FRAME_HEIGHT - 0.5
+        words = "; it looks where all points that it passes come from"
+    if settings.fov:
+        known["fisheye"] = is_fisheye = settings.fov > _FISHEYE_DEGREES
+        half = math.radians(settings.fov / 2)
+        known["focal_px"] = size.width / 2 / (half if is_fisheye else math.tan(half))
+    if words and settings.fov:
+        lens = Lens(known["focal_px"], known["horizon_row"], known["vanishing_column"], fisheye=bool(is_fisheye))
+        framing = Framing(size.width, size.height, lens=lens)
+        return framing, framing.describe() + words
+    rows = evenly(len(evidence.numbers), _PICTURES).tolist()
+    shape = FRAME_WIDTH, round(FRAME_WIDTH * size.height / size.width)
+    pictures = {row: resized(picture, shape) for row in rows if (picture := read(row)) is not None}
+    seconds = evidence.seconds[list(pictures)]
+    turn = np.interp(seconds + STEERING_LAG_SECONDS, evidence.middles, evidence.curvature())
+    labelled = LabelledPictures(list(pictures.values()), (size.width, size.height), turn, seconds, 0)
+    with ProgressBar("finding the camera's lens", MAX_TRIALS, "framings") as progress:
+        trial = FramingSearch(witness_of(shipped_model(_WITNESS)), labelled, progress.advance).find(known)
+    if trial.correlation < LEAST_CORRELATION:
+        raise UserError(
+            f"{settings.source}: {_WITNESS} reads its road through no lens: its steering correlates with the turns of "
+            f"the camera by {trial.correlation:.2f}, expected {LEAST_CORRELATION} or more; say what the camera sees "
+            "with --fov DEGREES, or --framing FILE"
+        )
+    witness = (
+        f"; the lens is a guess, with which {_WITNESS} steers as the camera turns (r {trial.correlation:.2f}), "
+        "and the scale of the steering is as good as it: say --fov DEGREES if you know the angle of view"
+    )
+    return trial.framing, trial.framing.describe() + words + witness
