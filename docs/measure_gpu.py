@@ -27,9 +27,12 @@ from typing import Any
 from bcclone.system.atomic import write_text
 from bcclone.system.hardware import find_cards
 from bcclone.train.training_state import read_history
-from benchmarks.feeds.training import GpuSample, GpuWatch, busy_and_memory
 
 ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))  # a script finds its own folder only
+
+from benchmarks.feeds.training import GpuSample, GpuWatch, busy_and_memory  # noqa: E402
+
 RESULTS = ROOT / "docs" / "results" / "gpu.json"
 LONGEST_SECONDS = 1200  # of a step
 DEFAULT, ON_CPU = "float32", "on the CPU"

@@ -46,7 +46,7 @@ from bcclone.system.output import NEW_FOLDER, writes
 from bcclone.system.progress import ProgressBar
 
 _WITNESS = "any-camera.h5"
-_FIRST_FRAMES, _PICTURES = 6000, 160  # to find where the camera looks; its focal length
+_FIRST_FRAMES, _PICTURES = 3000, 160  # to find where the camera looks; its focal length
 _FISHEYE_DEGREES = 110.0  # of a wider angle of view, no lens is a pinhole
 _SPREAD_SECONDS, _REACH_SECONDS = 0.1, 0.3  # standard deviation of the times that make up a row's steering; at most
 _LEAST_SHOWN = 0.5  # share of these times
