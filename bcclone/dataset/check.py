@@ -24,7 +24,7 @@ from bcclone.dataset.steering_faults import STEERING_FAULTS, constant_steering
 from bcclone.recording.files import LOG_NAME, ImageIndex, find_logs
 from bcclone.recording.log import ForeignLog, Log, read_log
 from bcclone.recording.row import CAMERAS
-from bcclone.recording.run_tables import read_trace
+from bcclone.recording.run_tables import MOTION, read_trace
 from bcclone.system.errors import UserError
 from bcclone.system.json_values import to_json
 from bcclone.system.location import Location
@@ -220,7 +220,7 @@ def diagnose(
     road: str | None = None,
 ) -> Diagnosis:
     """Return the diagnosis of a recording. read_frame: as in Evidence; correction, road: as in Coverage."""
-    evidence = Evidence(log, figures, read_frame)
+    evidence = Evidence(log, figures, read_frame, (log.path.parent / MOTION.name).exists())
     if evidence.too_few:
         judges = _unusable_rows, rows_of_the_log, unusable_pictures, constant_steering
         return Diagnosis(tuple(chain.from_iterable(judge(evidence) for judge in judges)), (evidence.too_few,))

@@ -39,7 +39,6 @@ from bcclone.dataset.statistics import (
 )
 from bcclone.dataset.vehicle import MPH
 from bcclone.recording.log import Log
-from bcclone.recording.run_tables import MOTION
 from bcclone.system.arrays import BoolArray, FloatArray, IndexArray
 from bcclone.system.opencv import cv2, recolored, resized
 
@@ -173,8 +172,8 @@ class Evidence:
     read_frame: the index of a row -> its centre frame, RGB uint8 (160, 320, 3), None if it cannot be read.
     """
 
-    def __init__(self, log: Log, figures: RecordingFigures, read_frame: ReadFrame) -> None:
-        self.log, self.figures, self._read_frame = log, figures, read_frame
+    def __init__(self, log: Log, figures: RecordingFigures, read_frame: ReadFrame, is_estimated: bool = False) -> None:
+        self.log, self.figures, self._read_frame, self.is_estimated = log, figures, read_frame, is_estimated
         self.times_ms: IndexArray = log.rows["time_ms"].to_numpy()
         self._of_all: IndexArray = np.sort(np.concatenate([self.times_ms, log.deleted["time_ms"].to_numpy()]))
         self.numbers: IndexArray = np.searchsorted(self._of_all, self.times_ms) + 1
@@ -188,7 +187,6 @@ class Evidence:
         self.speed_mph: FloatArray = log.rows["speed_mph"].to_numpy(np.float64)
         self.throttle: FloatArray = log.rows["throttle"].to_numpy(np.float64)
         self.three_cameras = bool(figures.sides)
-        self.is_estimated = (log.path.parent / MOTION.name).exists()
 
     @property
     def too_few(self) -> str:
@@ -214,12 +212,14 @@ class Evidence:
         left = np.flatnonzero(~rows)
         deleted = pd.concat([self.log.deleted, table[rows]])
         log = replace(self.log, rows=table.iloc[left].reset_index(drop=True), deleted=deleted)
-        return Evidence(log, self.figures.of_rows(left), lambda row: self._read_frame(int(left[row])))
+        return Evidence(
+            log, self.figures.of_rows(left), lambda row: self._read_frame(int(left[row])), self.is_estimated
+        )
 
     def with_steering(self, steering: FloatArray) -> "Evidence":
         """Return the evidence after the steering, (rows,), is corrected."""
         log = replace(self.log, rows=self.log.rows.assign(steering=steering))
-        return Evidence(log, self.figures, self._read_frame)
+        return Evidence(log, self.figures, self._read_frame, self.is_estimated)
 
     @cached_property
     def turns(self) -> Turns:

@@ -116,14 +116,12 @@ def measure_motion(
         pair = fit_rotation(points[shown], places[shown])
         return pair._replace(matches=_matches(before, after, pair.yaw, seconds[row], seen)) if pair.is_known else pair
 
-    yaw, error, shear = list[float](), list[float](), list[tuple[float, float]]()
+    turns = list[tuple[float, ...]]()  # of each pair all but its matches
     paths, apart = list[IndexArray](), list[IndexArray]()
     curves = np.zeros((2, 2 * _AROUND + 1))  # of far and near ground, at the speeds around the path
     with read_ahead("measuring the motion", "rows", measured, range(len(seconds) - 1)) as pairs:
         while part := list(islice(pairs, _ROWS_AT_ONCE)):
-            yaw += [pair.yaw for pair in part]
-            error += [pair.error for pair in part]
-            shear += [(pair.sheared, pair.told) for pair in part]
+            turns += [pair[:-1] for pair in part]
             matches = np.array([pair.matches for pair in part])
             paths.append(_best_path(matches.sum(axis=1)))
             middle = np.clip(paths[-1], _AROUND, len(_SPEEDS) - 1 - _AROUND)
@@ -136,15 +134,16 @@ def measure_motion(
     far, near, both = (top_of(curve) - _AROUND for curve in (*curves, curves.sum(axis=0)))
     speed = np.where(path > 0, _SPEEDS[path] * _STEP**both, 0.0)
     passed = np.maximum(seconds, 1e-3)
-    usable, yaw_rate = np.isfinite([*error, math.inf]), np.array([*yaw, 0.0]) / passed
+    yaw, error, *shear = np.array([*turns, FramePair()[:-1]]).T
+    usable = np.isfinite(error)
     return CameraMotion(
         speed,
         speed * math.log(_STEP) / 2 * np.abs(np.concatenate([*apart, [0]])),
-        yaw_rate,
-        np.where(usable, [*error, 0.0], 0.0) / passed,
+        yaw / passed,
+        np.where(usable, error, 0.0) / passed,
         usable,
         float(_STEP ** (near - far)),
-        np.array([*shear, (0.0, 0.0)]),
+        np.stack(shear, 1),
     )
 
 

@@ -33,10 +33,10 @@ from bcclone.lab.exchange.exchange_settings import ImportSettings
 from bcclone.lab.exchange.left_out import shares_of
 from bcclone.lab.exchange.recording_import import ImportResult, import_recording
 from bcclone.model.model_path import shipped_model
+from bcclone.recording.dialect import COLUMNS
 from bcclone.recording.edits import DELETE, Edit, Edits, read_edits, write_edits
-from bcclone.recording.files import ImageIndex, find_local_logs, find_logs
+from bcclone.recording.files import ImageIndex, find_local_logs
 from bcclone.recording.log import read_log
-from bcclone.recording.row import CAMERAS
 from bcclone.recording.run_tables import MOTION
 from bcclone.system.arrays import BoolArray, FloatArray
 from bcclone.system.atomic import replacing_folder, write_text
@@ -54,7 +54,7 @@ _GREATEST_ERROR, _GREATEST_SHARE = 0.1, 0.5  # standard error of a steering, and
 _STRAIGHT_RAD, _SHARP, _PAIRS = 0.007, 0.7, 60  # from row to row; share of turns that are less sharp; pairs of frames
 _LEAST_READOUT, _SURE = 0.008, 4.0  # seconds; standard errors
 _GREATEST_TURNED_DEGREES, _GREATEST_LATE = 6.0, 0.15  # seconds
-_STEERING, _SPEED = len(CAMERAS), len(CAMERAS) + 3  # columns of a log
+_STEERING, _SPEED = map(COLUMNS.split(",").index, ("steering", "speed"))
 
 
 @writes(NEW_FOLDER)
@@ -68,17 +68,18 @@ def import_film(settings: ImportSettings) -> ImportResult:
     framing, words = (read_framing(settings.framing), "") if settings.framing else _find_framing(settings)
     notes, steered = [f"camera: {words}"] if words else [], list[FloatArray]()
     with replacing_folder(settings.output) as folder:
-        result = import_recording(replace(settings, output=folder / "film"), framing)
-        for log in find_local_logs([str(folder / "film")]):
+        film = folder / "film"
+        result = import_recording(replace(settings, output=film), framing)
+        for log in find_local_logs([str(film)]):
             height_m = settings.camera_height_m or (None if framing else HEIGHT_M)
             steered.append(_label(log, framing, height_m, notes))
         if not sum(map(len, steered)):
             raise UserError(
                 f"{settings.source}: {notes[-1]}; film a car that drives, in daylight, on a road with texture"
             )
-        for path in (folder / "film").iterdir():
+        for path in film.iterdir():
             path.rename(folder / path.name)
-        (folder / "film").rmdir()
+        film.rmdir()
     notes.append(f"look at the path that it means: {shown_command('edit', settings.output, '--view', 'strip.png')}")
     seen = replace(result.seen, notes=(*result.seen.notes, *notes), **shares_of(np.concatenate(steered)))
     return replace(result, output=settings.output, seconds=round(time.monotonic() - begin, 2), seen=seen)
@@ -93,7 +94,8 @@ def _label(log: Path, framing: Framing | None, height_m: float | None, notes: li
         return try_frame(paths[row])[0]
 
     motion = measure_motion(read, drive.seconds, drive.ends, framing)
-    names, times = (read_log(log).rows[column].to_numpy() for column in ("center", "time_ms"))
+    table = read_log(log).rows
+    names, times = table["center"].to_numpy(), table["time_ms"].to_numpy()
     rows = list(_paths(motion, times / 1000, np.array(drive.seconds), height_m))
     hidden = Counter(row for row in rows if isinstance(row, str))
     shown = {name: row for name, row in zip(names, rows, strict=True) if isinstance(row, _Path)}
@@ -176,9 +178,8 @@ def _faults(motion: CameraMotion, passed: FloatArray, read: ReadFrame) -> Iterat
     for bend in (rates < -sharp, rates > sharp):
         if heading := _heading(bend, read):
             late.append((heading.column - straight.column) / FOCAL_PX / float(rates[bend].mean()))
-    usual = (
-        CAMERA_AHEAD_M / HEIGHT_M / max(float(np.median(motion.speed)), 1.0)
-    )  # a camera ahead of the axle moves aside
+    # a camera ahead of the axle moves aside in a bend
+    usual = CAMERA_AHEAD_M / HEIGHT_M / max(float(np.median(motion.speed)), 1.0)
     spread = math.degrees(straight.column_error * math.sqrt(PARTS) / FOCAL_PX)
     if spread > _GREATEST_TURNED_DEGREES or (late and min(late) > usual / 2 + _GREATEST_LATE):
         yield (
@@ -205,7 +206,7 @@ def _find_framing(settings: ImportSettings) -> tuple[Framing | None, str]:
     with TemporaryDirectory() as folder:
         plain = replace(settings, output=Path(folder) / "plain", fov=None, camera_height_m=None)
         import_recording(plain, most=_FIRST_FRAMES)
-        log = read_log(find_logs([str(plain.output)])[0])
+        log = read_log(find_local_logs([str(plain.output)])[0])
         size, index, figures = framing_of(log.path), ImageIndex(log.path), RecordingFigures(len(log.rows))
         if size is None:
             return None, "the simulator's, whose pictures have 320x160 pixels, too"
@@ -247,7 +248,7 @@ def _lens_of(evidence: Evidence, size: Framing, settings: ImportSettings, read: 
         raise UserError(
             f"{settings.source}: {_WITNESS} reads its road through no lens: its steering correlates with the turns of "
             f"the camera by {trial.correlation:.2f}, expected {LEAST_CORRELATION} or more; say what the camera sees "
-            "with --fov DEGREES, or --framing FILE"
+            "with --fov DEGREES, and where that does not help with --framing FILE"
         )
     witness = (
         f"; the lens is a guess, with which {_WITNESS} steers as the camera turns (r {trial.correlation:.2f}), "

@@ -169,18 +169,16 @@ def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow
         listed = ", ".join(path.name for path in paths[:20]) or "none"
         raise UserError(f"{settings.source}: expected one video; name it itself; there are: {listed}", exit_code=2)
     path = paths[0]
-    if settings.steering:
-        findings.notes.append("times: of the video")
-        with open_video(path) as video:
+    labelled = None if settings.steering else read_controls(settings, findings)
+    times = labelled and find_times(labelled.table, settings)
+    with open_video(path) as video:
+        if labelled is None:
+            findings.notes.append("times: of the video")
             for frame in video.frames():
                 values = {"time_ms": round(1000 * frame.seconds), "steering": 0.0}
                 yield row_of(values, {"center": frame}, f"{path}: {frame.seconds:.3f} s")
-        return
-    labelled = read_controls(settings, findings)
-    times = find_times(labelled.table, settings)
-    findings.columns_left_out = labelled.others(*(times.columns if times else ()))
-    with open_video(path) as video:
-        if times:
+        elif times:
+            findings.columns_left_out = labelled.others(*times.columns)
             start = "the first row's time" if times.is_since_1970 else "0"
             findings.notes.append(f"times: {times.words}; the first frame is at {start}")
             yield from _rows_by_time(path, video, labelled, times, findings)
