@@ -68,8 +68,7 @@ def import_film(settings: ImportSettings) -> ImportResult:
     framing, words = (read_framing(settings.framing), "") if settings.framing else _find_framing(settings)
     notes, steered = [f"camera: {words}"] if words else [], list[FloatArray]()
     with replacing_folder(settings.output) as folder:
-        film = folder / "film"
-        result = import_recording(replace(settings, output=film), framing)
+        result = import_recording(replace(settings, output=(film := folder / "film")), framing)
         for log in find_local_logs([str(film)]):
             height_m = settings.camera_height_m or (None if framing else HEIGHT_M)
             steered.append(_label(log, framing, height_m, notes))
