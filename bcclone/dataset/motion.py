@@ -202,7 +202,8 @@ def share_that_grows(followed: Sequence[tuple[FloatArray, FloatArray]]) -> float
     for points, moved in followed:
         if len(points) >= _FEWEST_POINTS:
             away, apart = points - np.median(points, axis=0), moved - np.median(moved, axis=0)
-            grows.append(bool(np.median(np.sum(away * apart, axis=1)) > 0))
+            growth = np.median(np.sum(away * apart, axis=1))
+            grows += [growth > 0] * bool(growth)  # a picture that stands still does neither
     return float(np.mean(grows)) if len(grows) >= _FEWEST_FRAMES else None
 
 

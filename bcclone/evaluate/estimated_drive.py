@@ -75,11 +75,12 @@ def read_drive(log: Path, fraction: tuple[float, float] = (0.0, 1.0)) -> Recorde
         f"Assumed: flat ground; a camera that is fixed, {CAMERA_AHEAD_M / HEIGHT_M:.1f} of its heights ahead of the "
         f"rear axle, and framed as it is: {framing.describe()}.",
     )
-    return replace(drive, notes=(*assumed, *measured), estimates=figures)
+    return replace(drive, notes=(*recorded.notes, *assumed, *measured), estimates=figures)
 
 
 def _refused(recorded: RecordedDrive, reason: str, *more: str) -> RecordedDrive:
     notes = (
+        *recorded.notes,
         f"{_why_estimated(recorded)}, so no model can drive through it, and there is no autonomy and no intervention.",
         "The steering is compared on the recording's own frames.",
         f"The speed was not estimated from the frames: {reason}.",

@@ -19,6 +19,7 @@ from bcclone.dataset.vehicle import CAMERA_AHEAD_M, MOUNTS, MPH, SteeringLaw
 from bcclone.recording.files import ImageIndex
 from bcclone.recording.log import read_log
 from bcclone.recording.row import CAMERAS
+from bcclone.recording.run_tables import MOTION
 from bcclone.simulator.camera import bonnet
 from bcclone.simulator.score import autonomy_percent
 from bcclone.system.arrays import FloatArray
@@ -27,6 +28,7 @@ from bcclone.system.opencv import cv2, recolored
 
 SMOOTHED_ROWS = 9  # 0.6 s, against the steps of a keyboard
 _LOST_RADIANS = math.pi / 3  # at a larger yaw no view can be made
+_OF_FILM = "The steering is estimated from these frames: what is called the human, or recorded, is this estimate."
 _KNOWN = 128  # of 255: most of the pixel was seen
 
 
@@ -97,7 +99,8 @@ def read_reference(log_path: Path, fraction: tuple[float, float] = (0.0, 1.0)) -
         tuple(values.tolist()) for values in (rows["steering"], rows["throttle"], rows["speed_mph"] * MPH)
     )
     curvature = SteeringLaw().curvatures(steering, seconds, ends)
-    return RecordedDrive(steering, throttle, speed, seconds, ends, curvature, images)
+    notes = (_OF_FILM,) if (log_path.parent / MOTION.name).exists() else ()
+    return RecordedDrive(steering, throttle, speed, seconds, ends, curvature, images, notes=notes)
 
 
 def running_mean(steering: Sequence[float] | FloatArray) -> FloatArray:

@@ -6,6 +6,7 @@ and the steering at a row is that of the path around the time at which the car a
 """
 
 import math
+import shutil
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -23,20 +24,22 @@ from bcclone.dataset.geometry import FOCAL_PX, HEIGHT_M
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image, try_frame
 from bcclone.dataset.motion import PARTS, Heading, follow_points, measure_heading
 from bcclone.dataset.odometry import CameraMotion, measure_motion
-from bcclone.dataset.picture_faults import is_trusted
-from bcclone.dataset.statistics import evenly, runs
+from bcclone.dataset.picture_faults import camera_pose, is_trusted
+from bcclone.dataset.statistics import evenly
 from bcclone.dataset.vehicle import CAMERA_AHEAD_M, MPH, STEERING_LAG_SECONDS, steering_of
 from bcclone.evaluate.rollout import read_reference
 from bcclone.lab.calibrate.calibration import LEAST_CORRELATION, MAX_TRIALS, FramingSearch, witness_of
 from bcclone.lab.calibrate.labelled_pictures import LabelledPictures
 from bcclone.lab.exchange.exchange_settings import ImportSettings
+from bcclone.lab.exchange.labelled_video import stated_fov
 from bcclone.lab.exchange.left_out import shares_of
 from bcclone.lab.exchange.recording_import import ImportResult, import_recording
 from bcclone.model.model_path import shipped_model
 from bcclone.recording.dialect import COLUMNS
-from bcclone.recording.edits import DELETE, Edit, Edits, read_edits, write_edits
+from bcclone.recording.edits import edits_path
 from bcclone.recording.files import ImageIndex, find_local_logs
 from bcclone.recording.log import read_log
+from bcclone.recording.row import CAMERAS
 from bcclone.recording.run_tables import MOTION
 from bcclone.system.arrays import BoolArray, FloatArray
 from bcclone.system.atomic import replacing_folder, write_text
@@ -59,7 +62,7 @@ _STEERING, _SPEED = map(COLUMNS.split(",").index, ("steering", "speed"))
 
 @writes(NEW_FOLDER)
 def import_film(settings: ImportSettings) -> ImportResult:
-    """Write a film as a recording, with the steering that it shows; rows in which it shows none become deleted ones.
+    """Write a film as a recording, with the steering that it shows; rows in which it shows none are left out.
 
     Raises UserError as import_recording(), where the network does not tell the focal length, and where no row shows a
     steering.
@@ -72,7 +75,9 @@ def import_film(settings: ImportSettings) -> ImportResult:
         for log in find_local_logs([str(film)]):
             height_m = settings.camera_height_m or (None if framing else HEIGHT_M)
             steered.append(_label(log, framing, height_m, notes))
-        if not sum(map(len, steered)):
+            if not len(steered[-1]):
+                shutil.rmtree(log.parent)
+        if not (rows := sum(map(len, steered))):
             raise UserError(
                 f"{settings.source}: {notes[-1]}; film a car that drives, in daylight, on a road with texture"
             )
@@ -81,7 +86,10 @@ def import_film(settings: ImportSettings) -> ImportResult:
         film.rmdir()
     notes.append(f"look at the path that it means: {shown_command('edit', settings.output, '--view', 'strip.png')}")
     seen = replace(result.seen, notes=(*result.seen.notes, *notes), **shares_of(np.concatenate(steered)))
-    return replace(result, output=settings.output, seconds=round(time.monotonic() - begin, 2), seen=seen)
+    seconds, recordings = round(time.monotonic() - begin, 2), sum(map(bool, map(len, steered)))
+    return replace(
+        result, output=settings.output, recordings=recordings, rows=rows, deleted=0, seconds=seconds, seen=seen
+    )
 
 
 def _label(log: Path, framing: Framing | None, height_m: float | None, notes: list[str]) -> FloatArray:
@@ -98,16 +106,6 @@ def _label(log: Path, framing: Framing | None, height_m: float | None, notes: li
     rows = list(_paths(motion, times / 1000, np.array(drive.seconds), height_m))
     hidden = Counter(row for row in rows if isinstance(row, str))
     shown = {name: row for name, row in zip(names, rows, strict=True) if isinstance(row, _Path)}
-    lines = [line.split(",") for line in log.read_text().splitlines()]
-    for cells in lines:
-        row = shown.get(PurePosixPath(cells[0]).name)
-        cells[_STEERING], cells[_SPEED] = (repr(row.steering), repr(row.speed_mph)) if row else ("0.0", "0.0")
-    write_text(log, "".join(",".join(cells) + "\n" for cells in lines))
-    motions = (f"{name},{row.curvature:.6f},{row.error:.6f},{row.speed:.4f}\n" for name, row in shown.items())
-    write_text(log.parent / MOTION.name, MOTION.header + "".join(motions))
-    spans = tuple((names[first], names[last]) for first, last in runs(np.flatnonzero(~np.isin(names, list(shown)))))
-    if spans:
-        write_edits(log, Edits((*read_edits(log).edits, Edit(DELETE, spans))))
     reasons = ", ".join(f"{count} where {reason}" for reason, count in hidden.items())
     notes.append(f"steering: shown in {len(shown)} rows{reasons and f'; left out: {reasons}'}")
     if shown:
@@ -117,6 +115,19 @@ def _label(log: Path, framing: Framing | None, height_m: float | None, notes: li
             f"the near ground shows {motion.near_to_far:.2f} times the speed of the far, expected 1"
         )
         notes.extend(f"careful: {fault}" for fault in _faults(motion, np.array(drive.seconds), read))
+    kept = list[str]()
+    for line in log.read_text().splitlines():
+        cells = line.split(",")
+        if row := shown.get(PurePosixPath(cells[0]).name):
+            cells[_STEERING], cells[_SPEED] = repr(row.steering), repr(row.speed_mph)
+            kept.append(",".join(cells) + "\n")
+        else:
+            for image in filter(None, map(str.strip, cells[: len(CAMERAS)])):
+                (log.parent / image).unlink(missing_ok=True)
+    write_text(log, "".join(kept))
+    motions = (f"{name},{row.curvature:.6f},{row.error:.6f},{row.speed:.4f}\n" for name, row in shown.items())
+    write_text(log.parent / MOTION.name, MOTION.header + "".join(motions))
+    edits_path(log).unlink(missing_ok=True)  # rows that the source marks as deleted are left out, too
     return np.array([row.steering for row in shown.values()])
 
 
@@ -207,8 +218,6 @@ def _find_framing(settings: ImportSettings) -> tuple[Framing | None, str]:
         import_recording(plain, most=_FIRST_FRAMES)
         log = read_log(find_local_logs([str(plain.output)])[0])
         size, index, figures = framing_of(log.path), ImageIndex(log.path), RecordingFigures(len(log.rows))
-        if size is None:
-            return None, "the simulator's, whose pictures have 320x160 pixels, too"
 
         def read(row: int) -> Image | None:
             return read_center(log, row, index)
@@ -217,7 +226,13 @@ def _find_framing(settings: ImportSettings) -> tuple[Framing | None, str]:
             for row in range(len(log.rows)):
                 figures.add({"center": read(row)})
                 progress.advance(1)
-        return _lens_of(Evidence(log, figures, read), size, settings, read)
+        evidence = Evidence(log, figures, read)
+        for finding in camera_pose(evidence):
+            if not finding.usable:
+                raise UserError(f"{settings.source}: {finding.text}; {finding.remedy}")
+        if size is None:
+            return None, "the simulator's, whose pictures have 320x160 pixels, too"
+        return _lens_of(evidence, size, settings, read)
 
 
 def _lens_of(evidence: Evidence, size: Framing, settings: ImportSettings, read: ReadFrame) -> tuple[Framing, str]:
@@ -227,11 +242,13 @@ def _lens_of(evidence: Evidence, size: Framing, settings: ImportSettings, read: 
         known["vanishing_column"] = (heading.column + 0.5) * size.width / FRAME_WIDTH - 0.5
         known["horizon_row"] = (heading.row + 0.5) * size.height / FRAME_HEIGHT - 0.5
         words = "; it looks where all points that it passes come from"
-    if settings.fov:
-        known["fisheye"] = is_fisheye = settings.fov > _FISHEYE_DEGREES
-        half = math.radians(settings.fov / 2)
+    if fov := settings.fov or stated_fov(settings.source):
+        known["fisheye"] = is_fisheye = fov > _FISHEYE_DEGREES
+        half = math.radians(fov / 2)
         known["focal_px"] = size.width / 2 / (half if is_fisheye else math.tan(half))
-    if words and settings.fov:
+    if fov and not settings.fov:
+        words += f"; its angle of view, {fov:.0f} degrees, is the file's, and less if the picture is cropped"
+    if fov and "horizon_row" in known:
         lens = Lens(known["focal_px"], known["horizon_row"], known["vanishing_column"], fisheye=bool(is_fisheye))
         framing = Framing(size.width, size.height, lens=lens)
         return framing, framing.describe() + words
@@ -249,8 +266,8 @@ def _lens_of(evidence: Evidence, size: Framing, settings: ImportSettings, read: 
             f"the camera by {trial.correlation:.2f}, expected {LEAST_CORRELATION} or more; say what the camera sees "
             "with --fov DEGREES, and where that does not help with --framing FILE"
         )
-    witness = (
-        f"; the lens is a guess, with which {_WITNESS} steers as the camera turns (r {trial.correlation:.2f}), "
-        "and the scale of the steering is as good as it: say --fov DEGREES if you know the angle of view"
-    )
-    return trial.framing, trial.framing.describe() + words + witness
+    guessed, effect = "the lens", ", and the scale of the steering is as good as it: say --fov DEGREES if you know it"
+    if fov:
+        guessed, effect = "where it looks", ""
+    witness = f"; {guessed} is a guess, with which {_WITNESS} steers as the camera turns (r {trial.correlation:.2f})"
+    return trial.framing, trial.framing.describe() + words + witness + effect

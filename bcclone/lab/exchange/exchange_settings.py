@@ -73,7 +73,7 @@ class ImportSettings(Checked):
         5,
         200,
         unit="DEGREES",
-        shown="found in the film",
+        shown="stated in the video, or found in it",
     )
     camera_height_m: float | None = setting(
         None,

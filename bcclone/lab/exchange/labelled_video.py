@@ -8,6 +8,7 @@ A video is decoded once, forwards. Its container is chosen by the file's ending 
 playlist under another name cannot make FFmpeg open further files.
 """
 
+import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -35,6 +36,7 @@ _CONTAINERS = {
 }  # fmt: skip
 _ENDINGS = tuple(_CONTAINERS)
 _CODECS = {"h264", "hevc", "av1", "libdav1d", "mpeg4", "mjpeg", "vp8", "vp9", "libvpx", "libvpx-vp9"}
+_FOCAL_35MM = "com.apple.quicktime.camera.focal_length.35mm_equivalent"  # of the file, or of its video
 _FRAME = re.compile(r"(video_)?frame(_(index|idx|id|number|num|no|nr))?")  # a plain name of a column
 _LATEST_SECONDS = 0.12  # how far from the nearest row a frame may be, where no two rows enclose it
 _GAP_SECONDS = 1.5  # longest gap to interpolate; tables may have one row a second
@@ -93,6 +95,15 @@ class Video:
 
     def __init__(self, path: Path, container: Any) -> None:
         self._path, self._container, self.broken = path, container, 0
+
+    @property
+    def fov(self) -> float | None:
+        """Return the horizontal angle of view that the file states, in degrees; None if it states none."""
+        for tags in (self._container.streams.video[0].metadata, self._container.metadata):
+            with suppress(KeyError, ValueError):
+                if (focal_mm := float(tags[_FOCAL_35MM])) > 0:
+                    return math.degrees(2 * math.atan(18 / focal_mm))
+        return None
 
     def frames(self) -> Iterator[VideoFrame]:
         """Yield the frames in their order; a broken end is the end. Raises UserError for a video without a rate."""
@@ -192,6 +203,14 @@ def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow
         findings.frames_are_rows = True
         for number in range(video.broken):
             findings.leave_out(f"{path}: packet {number + 1} of {video.broken}", "it cannot be decoded", UNREADABLE)
+
+
+def stated_fov(source: Path) -> float | None:
+    """Return the horizontal angle of view that a source states, in degrees; None if it is no video, or states none."""
+    if not FORMAT.detect(source):
+        return None
+    with open_video(*_videos(source)) as video:
+        return video.fov
 
 
 def _videos(source: Path) -> list[Path]:

@@ -12,6 +12,7 @@ from bcclone.dataset.geometry import FOCAL_PX, rotation, simulated_camera
 from bcclone.dataset.images import encode_jpeg
 from bcclone.lab.calibrate.film import import_film
 from bcclone.lab.exchange.exchange_settings import FROM_MOTION, ImportSettings
+from bcclone.lab.exchange.labelled_video import stated_fov
 from bcclone.lab.exchange.recording_import import import_recording
 from bcclone.recording.log import read_log
 from bcclone.recording.run_tables import MOTION
@@ -51,6 +52,10 @@ def filmed(folder, target, **settings):
     return import_film(ImportSettings(folder, target, steering=FROM_MOTION, frame_rate=RATE, **settings))
 
 
+def upside_down(frame, row):
+    return frame[::-1, ::-1]
+
+
 def agreement(recording, steering):
     """Return correlation and slope of the estimated steering and the recorded one, both over half a second."""
     log = read_log(recording / "driving_log.csv")
@@ -72,13 +77,14 @@ def test_a_film_shows_how_it_was_steered_and_what_cannot_be_told_is_left_out(dri
         cv2.imwrite(str(tmp_path / "film" / f"0000_{row:02d}.png"), first)  # the car stands before it drives
     result = filmed(tmp_path / "film", tmp_path / "out")
     log = read_log(tmp_path / "out" / "driving_log.csv")
-    assert len(log.rows) + len(log.deleted) == result.rows == len(steering) + still
+    assert len(log.rows) == result.rows == len(list((tmp_path / "out" / "IMG").iterdir()))
     r, slope = agreement(tmp_path / "out", np.concatenate([np.zeros(still), steering]))
     assert r > 0.97
     assert slope == pytest.approx(1, abs=0.15)
-    numbers = (log.deleted["time_ms"] * RATE // 1000).tolist()
+    numbers = {*range(len(steering) + still)} - {*(log.rows["time_ms"] * RATE // 1000)}
     assert sum(number < still for number in numbers) > 0.9 * still
     assert still + 100 in numbers
+    assert not log.deleted.size
     told = MOTION.read(tmp_path / "out", lambda cells: float(cells["error"]))
     assert sorted(told) == sorted(log.rows["center"])
     assert 0 < np.median(list(told.values())) < 0.05
@@ -113,6 +119,36 @@ def test_the_lens_that_the_user_knows_and_where_the_film_looks_make_the_framing(
     rows = read_log(tmp_path / "out" / "driving_log.csv").rows
     assert np.median(rows["speed_mph"]) == pytest.approx(np.median(read_log(drive).rows["speed_mph"]), rel=0.3)
     assert "focal length 150 px" in " ".join(result.seen.notes)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("change", "words"), [(upside_down, "upside down"), (None, "backwards")])
+def test_a_film_the_wrong_way_round_is_refused(change, words, drive, tmp_path):
+    film_of(drive, tmp_path / "film", *filter(None, [change]))
+    if words == "backwards":
+        paths = sorted((tmp_path / "film").iterdir())
+        for number, path in enumerate(paths):
+            path.rename(path.with_name(f"from_the_end_{len(paths) - number:04d}.png"))
+    with pytest.raises(UserError, match=words):
+        filmed(tmp_path / "film", tmp_path / "out")
+
+
+@pytest.mark.parametrize("focal_mm", ["26", "-13"])
+def test_the_angle_of_view_that_a_phone_writes_into_its_video_is_read(focal_mm, tmp_path):
+    av = pytest.importorskip("av", reason="pip install 'bcclone[video]'")
+    plain = make_video(tmp_path / "plain.mp4", count=3)
+    with (
+        av.open(str(plain)) as source,
+        av.open(str(tmp_path / "phone.mov"), "w", options={"movflags": "use_metadata_tags"}) as phone,
+    ):
+        phone.metadata["com.apple.quicktime.camera.focal_length.35mm_equivalent"] = focal_mm
+        stream = phone.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(source.streams.video[0]):
+            if packet.dts is not None:
+                packet.stream = stream
+                phone.mux(packet)
+    assert stated_fov(tmp_path / "phone.mov") == (pytest.approx(69.4, abs=0.1) if focal_mm == "26" else None)
+    assert stated_fov(plain) is None
 
 
 def turned(frame, yaw_rad, focal_px=180.0):
