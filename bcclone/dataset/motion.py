@@ -12,11 +12,13 @@ from itertools import pairwise
 from typing import NamedTuple, Self
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
-from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image
+from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image, try_frame
 from bcclone.dataset.statistics import robust_line
 from bcclone.system.arrays import BoolArray, Float32Array, FloatArray, IndexArray
 from bcclone.system.opencv import cv2, recolored, resized
+from bcclone.system.prefetch import read_ahead
 
 _FAR = slice(16, 72)  # rows of a frame: around the horizon, with little sky
 _NEAR = slice(64, 128)  # of a side camera's: the ground, without the bonnet
@@ -31,6 +33,7 @@ _LEAST_MOVE, _MAX_MOVE = 1.0, 30.0
 _FEWEST_MOVES = 100
 _FEWEST_POINTS, _FEWEST_FRAMES = 8, 20  # of a frame; to tell forwards from backwards
 PARTS, _FEWEST_PARTS = 6, 3  # of the frames, one after the other
+_SMALL, _ROWS_AROUND, _REPEATED = (40, 20), 10, 0.2  # pixels; rows; of the usual change of the pictures around
 _WIDE, _STEPS = 3.0, 8  # pixels, steps of the robust fit
 _ROUNDS, _ROUNDS_OF_PARTS = 8, 3  # of the fit and the turns
 
@@ -122,6 +125,20 @@ class Turns:
         spread = np.sum(weights**2 * (right - right.mean()) ** 2)
         error = np.sqrt(np.average((down - slope * right - offset) ** 2, weights=weights**2) / spread)
         return -float(np.degrees(np.arctan(slope))), float(np.degrees(error))
+
+
+def new_pictures(paths: Sequence[str | None]) -> IndexArray:
+    """Return the rows whose picture is not the one before, as in a video made of one with fewer frames a second."""
+
+    def thumbnail(path: str | None) -> FloatArray:
+        frame, _ = try_frame(path)
+        return np.full(_SMALL[::-1], np.nan) if frame is None else resized(frame, _SMALL).mean(axis=2)
+
+    with read_ahead("looking for repeated pictures", "rows", thumbnail, paths) as pictures:
+        changes = np.array([np.abs(one - other).mean() for one, other in pairwise(pictures)])
+    around = sliding_window_view(np.pad(changes, _ROWS_AROUND, "edge"), 2 * _ROWS_AROUND + 1)
+    is_new = ~(changes < _REPEATED * np.percentile(around, 75, axis=1))
+    return np.flatnonzero(np.append(True, is_new))
 
 
 def follow_points(before: Image, after: Image) -> tuple[FloatArray, FloatArray]:

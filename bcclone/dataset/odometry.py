@@ -29,7 +29,7 @@ from bcclone.system.arrays import BoolArray, Float32Array, FloatArray, IndexArra
 from bcclone.system.opencv import cv2
 from bcclone.system.prefetch import read_ahead
 
-_SLOWEST, _STEP, _COUNT = 0.6, 1.08, 52  # camera heights a second; each speed is 8 % more than the one before
+_SLOWEST, _STEP, _COUNT = 0.6, 1.08, 62  # camera heights a second; each speed is 8 % more than the one before
 _SPEEDS = np.concatenate([[0.0], _SLOWEST * _STEP ** np.arange(_COUNT)])
 _CHANGE_COST = 0.15  # of the matches, for a change of the speed by one step from row to row
 _AROUND = 6  # steps to either side, where near and far ground are compared
@@ -42,6 +42,7 @@ _ROWS_AT_ONCE = 2000  # so that a long drive takes no more memory than a short o
 _FEWEST_POINTS, _WIDTH, _ROUNDS = 8, 0.004, 8  # of a fit of the rotation; radians
 _STIFFNESS = np.diag([0.2, 1e-3, 2.0])  # against pitch, yaw and roll that the points do not show
 _NEAR_FOCUS = 0.02  # sine of the angle from it within which the direction of a movement is uncertain
+_GREATEST_APART = 1.2  # speed of the near ground for that of the far
 _SMOOTH_ROWS = 9  # to compare the speeds of near and far ground
 
 
@@ -49,7 +50,8 @@ _SMOOTH_ROWS = 9  # to compare the speeds of near and far ground
 class CameraMotion:
     """How a camera moved until the next row; all (rows,) but the last two.
 
-    speed: camera heights a second, 0 where the car stands; speed_error: its standard error; yaw_rate: rad/s to the
+    speed: camera heights a second, 0 where the car stands; speed_error: half of the difference between near and far
+    ground, for a standard error; yaw_rate: rad/s to the
     right; yaw_error: its standard error; usable: whether the frames show how it turned; near_to_far: the speed of the
     near ground for that of the far ground; shear: FramePair's sheared and told, (rows, 2).
     """
@@ -74,6 +76,11 @@ class CameraMotion:
             return float(change[rows] @ self.shear[rows, 0] / max(weight, 1e-12))
 
         return of(np.arange(len(change))), block_jackknife(len(change), of)
+
+
+def is_consistent(near_to_far: float) -> bool:
+    """Return whether near and far ground show the same speed, as they do on flat ground with the right lens."""
+    return 1 / _GREATEST_APART < near_to_far < _GREATEST_APART
 
 
 class FramePair(NamedTuple):
@@ -135,7 +142,7 @@ def measure_motion(
     speed = np.where(path > 0, _SPEEDS[path] * _STEP**both, 0.0)
     passed = np.maximum(seconds, 1e-3)
     yaw, error, *shear = np.array([*turns, FramePair()[:-1]]).T
-    usable = np.isfinite(error)
+    usable = np.isfinite(error) & (path < len(_SPEEDS) - 1)  # a faster car cannot be measured
     return CameraMotion(
         speed,
         speed * math.log(_STEP) / 2 * np.abs(np.concatenate([*apart, [0]])),

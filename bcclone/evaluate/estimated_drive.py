@@ -12,7 +12,7 @@ import numpy as np
 from bcclone.dataset.framing import framing_of
 from bcclone.dataset.geometry import HEIGHT_M
 from bcclone.dataset.images import try_frame
-from bcclone.dataset.odometry import CameraMotion, measure_motion
+from bcclone.dataset.odometry import CameraMotion, is_consistent, measure_motion
 from bcclone.dataset.statistics import block_jackknife, correlation
 from bcclone.dataset.vehicle import CAMERA_AHEAD_M, SteeringLaw
 from bcclone.evaluate.rollout import RecordedDrive, Rollout, read_reference
@@ -20,7 +20,7 @@ from bcclone.system.arrays import FloatArray, IndexArray
 
 _LAGS = np.arange(0.0, 0.61, 0.025).tolist()
 _FEWEST_ROWS = 100
-_MAX_APART, _LEAST_CORRELATION, _MAX_ERROR = 1.2, 0.55, 0.25  # of near and far speeds; of yaw rates; of the gain
+_LEAST_CORRELATION, _MAX_ERROR = 0.55, 0.25  # of yaw rates; of the gain
 _CHECK_LIMIT = 2.0  # camera heights
 _CHECK = "see whether they belong together: bcclone preprocess RECORDING --check"
 
@@ -139,7 +139,7 @@ class Estimates:
     @property
     def fault(self) -> str:
         """Why the estimates are not good enough; "" if they are."""
-        if not 1 / _MAX_APART < self.near_to_far_speed < _MAX_APART:
+        if not is_consistent(self.near_to_far_speed):
             return (
                 "near and far ground move at different speeds: the ground shows too little, or the horizon is wrong; "
                 "if you know its row, calibrate again with --set horizon-row=ROW"

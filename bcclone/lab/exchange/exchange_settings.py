@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from bcclone.recording.row import CAMERAS
-from bcclone.system.settings import Checked, Names, Setting, SettingError, argument, setting
+from bcclone.system.settings import Checked, Names, Setting, SettingError, argument, setting, settings_of
 
 EXPORT_FORMATS = {"csv": "csv_table", "tub": "tub", "lerobot": "lerobot_set"}  # name -> module that defines FORMAT
 IMPORT_FORMATS = {  # detected in this order
@@ -131,5 +131,9 @@ class ImportSettings(Checked):
         of_films = [name for name in ("fov", "camera_height_m") if getattr(self, name) is not None]
         if of_films and not self.steering:
             raise SettingError(f"{{{of_films[0]}}} needs {{steering}} {FROM_MOTION}")
+        unread = [each.name for each, declared in settings_of(ImportSettings) if declared.group and self.steering]
+        for name in unread:
+            if name != "frame_rate" and getattr(self, name) != ImportSettings.__dataclass_fields__[name].default:
+                raise SettingError(f"{{{name}}} is of a table, which is not read with {{steering}} {FROM_MOTION}")
         if self.fov and self.framing:
             raise SettingError("{fov} and {framing} both say what the camera sees; leave one of them out")

@@ -8,7 +8,6 @@ A video is decoded once, forwards. Its container is chosen by the file's ending 
 playlist under another name cannot make FFmpeg open further files.
 """
 
-import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -97,12 +96,12 @@ class Video:
         self._path, self._container, self.broken = path, container, 0
 
     @property
-    def fov(self) -> float | None:
-        """Return the horizontal angle of view that the file states, in degrees; None if it states none."""
+    def focal_mm(self) -> float | None:
+        """Return the focal length that the file states, for film of 36x24 mm; None if it states none."""
         for tags in (self._container.streams.video[0].metadata, self._container.metadata):
             with suppress(KeyError, ValueError):
                 if (focal_mm := float(tags[_FOCAL_35MM])) > 0:
-                    return math.degrees(2 * math.atan(18 / focal_mm))
+                    return focal_mm
         return None
 
     def frames(self) -> Iterator[VideoFrame]:
@@ -184,9 +183,10 @@ def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow
     times = labelled and find_times(labelled.table, settings)
     with open_video(path) as video:
         if labelled is None:
-            findings.notes.append("times: of the video")
-            for frame in video.frames():
-                values = {"time_ms": round(1000 * frame.seconds), "steering": 0.0}
+            rate = settings.frame_rate
+            findings.notes.append(f"times: counted, {rate:g} a second" if rate else "times: of the video")
+            for number, frame in enumerate(video.frames()):
+                values = {"time_ms": round(1000 * (number / rate if rate else frame.seconds)), "steering": 0.0}
                 yield row_of(values, {"center": frame}, f"{path}: {frame.seconds:.3f} s")
         elif times:
             findings.columns_left_out = labelled.others(*times.columns)
@@ -205,12 +205,12 @@ def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow
             findings.leave_out(f"{path}: packet {number + 1} of {video.broken}", "it cannot be decoded", UNREADABLE)
 
 
-def stated_fov(source: Path) -> float | None:
-    """Return the horizontal angle of view that a source states, in degrees; None if it is no video, or states none."""
+def stated_focal_mm(source: Path) -> float | None:
+    """Return the focal length that a source states, for film of 36x24 mm; None if it is no video, or states none."""
     if not FORMAT.detect(source):
         return None
     with open_video(*_videos(source)) as video:
-        return video.fov
+        return video.focal_mm
 
 
 def _videos(source: Path) -> list[Path]:

@@ -182,7 +182,7 @@ class ImportResult:
     """What was imported. recordings: more than one are in the folders 1, 2 and so on of the output.
 
     deleted: rows that the source marks as deleted, and `bcclone edit` shows as such; converted: images that were not
-    JPEGs of 320x160 pixels, and are now; seen: what the source holds.
+    JPEGs of 320x160 pixels, and are now; seen: what the source holds; has_estimates: its steering is one.
     """
 
     output: Path
@@ -193,13 +193,14 @@ class ImportResult:
     converted: int
     seconds: float
     seen: Summary
+    has_estimates: bool = False
 
     def as_text(self) -> str:
         return "\n".join([
             f"{self.output}: {number_of(self.recordings, 'recording')} from {self.format}, "
             f"{number_of(self.rows, 'row')}; it took {self.seconds:.1f} s",
             *self.seen.lines(),
-            f"next: {shown_command('preprocess', self.output, '--check')}",
+            f"next: {shown_command(*(('edit',) if self.has_estimates else ('preprocess', '--check')), self.output)}",
         ])  # fmt: skip
 
 
