@@ -30,6 +30,7 @@ BENCHMARKS = {  # name: (its module, what it measures)
         "samples per second of a training step: with and without oneDNN, and in PyTorch",
     ),
     "cluster": ("cluster", "what several workers gain and cost, for preprocessing, feeding and training"),
+    "look": ("look", "the page of a recording of 100,000 rows: its first picture, its playhead, its memory"),
     "recording-faults": ("recording_faults", "how many faults of recordings preprocess.py --check names"),
     "record-next": (
         "record_next",

@@ -1,21 +1,23 @@
 """Recordings -> a store, or a report on their faults; edits of a recording."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bcclone.cluster.cluster_settings import ShardingSettings
-from bcclone.commands.options import Given, Result, SettingsFile, command, notify
+from bcclone.commands.options import Browser, Common, Given, Result, SettingsFile, command, notify
 from bcclone.dataset.sample_settings import PreprocessSettings, SampleSettings
 from bcclone.recording import EditSettings
 from bcclone.system.errors import UserError
-from bcclone.system.output import PICTURE, writing
+from bcclone.system.hardware import has_browser
 from bcclone.system.settings import argument, setting
 from bcclone.system.settings_file import read_settings_file
 
 if TYPE_CHECKING:
     from bcclone.dataset.conversion import Conversion
+    from bcclone.recording.editing import EditResult
     from bcclone.system.progress import Notify
 
 
@@ -33,12 +35,6 @@ class Recordings:
         False,
         "only inspect the recordings and report their faults, with a remedy for each; exit code 1 if there are some",
     )
-    view: Path | None = setting(
-        None,
-        "with --check of one recording, PNG to draw: the steering, the turns of the camera, frames with faults",
-        unit="PICTURE",
-        shown="none",
-    )
 
 
 @command(
@@ -55,8 +51,6 @@ def preprocess(given: Given, chosen: Recordings, file: SettingsFile) -> Result:
     Without it, the command reads driving_log.csv of the current folder, or else the recordings in ./recordings/ or
     ./data/.
     """
-    if chosen.view and not chosen.check:
-        raise UserError("--view draws what --check finds; give both", exit_code=2)
     in_file = read_settings_file(file.settings, ShardingSettings, SampleSettings) if file.settings else {}
     of_store, inputs = in_file | given.of(ShardingSettings), chosen.recordings
     adds_others = of_store.get("add") and {"validation_recordings", "test_recordings"} & set(of_store)
@@ -68,7 +62,7 @@ def preprocess(given: Given, chosen: Recordings, file: SettingsFile) -> Result:
     if chosen.check:
         for kind in (ShardingSettings, SampleSettings):
             given.refuse(kind, "changes nothing in --check, which takes recordings as they are; leave it out")
-        return _check(inputs, chosen.view)
+        return _check(inputs)
     samples = {name: of_store.pop(name) for name in SampleSettings.__dataclass_fields__ if name in of_store}
     samples |= given.of(SampleSettings)
     result = convert(ShardingSettings(**of_store | {"inputs": inputs, "samples": samples}), notify)
@@ -87,48 +81,61 @@ def convert(settings: PreprocessSettings, notify: "Notify" = lambda line: None) 
     return convert_into_file(settings, notify)
 
 
-def _check(inputs: Sequence[str], view: Path | None) -> Result:
+def _check(inputs: Sequence[str]) -> Result:
     from bcclone.dataset.check import check
     from bcclone.dataset.findings import advise
 
-    if view and view.suffix.lower() != ".png":
-        raise UserError(f"--view {view}, expected the name of a picture that ends in .png", exit_code=2)
-    with writing(view, PICTURE, force=True, inputs=inputs):
-        reports = check(inputs)
-        drawn = view if len(reports) == 1 and reports[0].is_diagnosed else None
-        if view and not drawn and all(report.log for report in reports):
-            raise UserError("--view draws one recording with images, of 200 rows or more; name one", exit_code=2)
-        if drawn:
-            from bcclone.pictures.plots.drive_pictures import plot_diagnosis
-
-            plot_diagnosis(reports[0], drawn)
+    reports = check(inputs)
     diagnoses = [report.diagnosis for report in reports if report.diagnosis]
     advice = advise([one.coverage for one in diagnoses if one.coverage])
     parts = [report.as_text() for report in reports]
     parts += ["\n  ".join(("what to record next:", *advice))] if advice else []
     as_json = {"recordings": [report.as_json() for report in reports], "record_next": list(advice)}
     code = 2 if any(report.log is None for report in reports) else int(any(one.findings for one in diagnoses))
-    return Result(as_json, "\n\n".join(parts), wrote=[drawn] if drawn else [], code=code)
+    return Result(as_json, "\n\n".join(parts), code=code)
+
+
+@dataclass(frozen=True)
+class Looking:
+    """The page of a recording."""
+
+    other: str | None = argument("another recording, or a run, to show below on the page", None, unit="OTHER")
+    page: bool = setting(False, "serve the page also without a terminal or a browser on this machine")
+    model: Path | None = setting(None, "show on the page how this model would steer, too", unit="MODEL", shown="none")
 
 
 @command(
-    "list, delete and restore rows of a recording; correct its steering",
+    "look at a recording; list, delete and restore its rows; correct its steering; correct its steering",
     left="the recording is unchanged; its edits are the old ones or the new ones, see: bcclone edit RECORDING",
 )
-def edit(settings: EditSettings) -> Result:
+def edit(given: Given, settings: EditSettings, looking: Looking, opening: Browser) -> Result:
     """List the rows of a recording; delete or restore some, or correct its steering; its files are not changed.
 
     Deleted rows are left out by every command, and every command takes the corrected steering. The edits are in a file
-    next to the log, driving_log.edits.json, which is removed when the last one is undone or the last row restored.
-    Without an edit, the recording is only listed.
+    next to the log, driving_log.edits.json, which is removed when the last one is undone or the last row restored; of a
+    tub of donkeycar, its own list of deleted records is edited. Without an edit, a page opens in a browser, where you
+    see the recording and edit it; without a terminal or a browser, the rows are listed.
     """
+    listed = settings.edits or given.make(Common).json
+    is_seen = opening.browser and sys.stdin.isatty() and sys.stdout.isatty() and has_browser()
+    if looking.page or looking.model or looking.other or (is_seen and not listed):
+        if listed:
+            raise UserError("the page edits by itself; leave out the edit and --json, or the page", exit_code=2)
+        from bcclone.lab.look import look
+
+        look([settings.recording, *filter(None, [looking.other])], looking.model, opening.browser, given.say)
+        return Result({"recording": settings.recording}, None)
+    return Result.of(_edited(settings))
+
+
+def _edited(settings: EditSettings) -> "EditResult":
+    """Edit a recording, or a tub."""
+    from bcclone.lab.exchange.tub import FORMAT
     from bcclone.recording import editing
 
-    with writing(settings.view, PICTURE, force=True, inputs=[settings.recording]):
-        result = editing.edit(settings)
-        if settings.view:
-            from bcclone.pictures.plots.drive_pictures import plot_recording
+    folder = Path(settings.recording)
+    if not FORMAT.detect(folder):
+        return editing.edit(settings)
+    from bcclone.lab.exchange.tub import EditedTub
 
-            plot_recording(result.log, editing.rows_to_show(settings), settings.view)
-            result = replace(result, view=settings.view)
-    return Result.of(result)
+    return replace(EditedTub(folder).edit(settings), edits=0)  # a tub keeps no history

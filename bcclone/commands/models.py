@@ -84,7 +84,8 @@ def import_(settings: ImportSettings) -> Result:
 
     result, notes = read(settings), []
     if result.converted:
-        how = f"framed by {settings.framing}" if settings.framing else "stretched"
+        is_framed = settings.framing or settings.steering
+        how = f"framed by {settings.framing or result.output}" if is_framed else "stretched"
         notes.append(f"note: {number_of(result.converted, 'image')} {how} to JPEG of 320x160 pixels")
     if result.deleted:
         notes.append(

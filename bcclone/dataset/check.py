@@ -37,13 +37,14 @@ _HISTOGRAM_LABELS = (
 )  # fmt: skip
 _NOT_COMPARED = {  # by whether the steering is estimated
     True: "whether the steering is right: it is estimated from these frames; look at the path that it means: "
-    "bcclone edit RECORDING --view strip.png",
+    "bcclone edit RECORDING",
     False: "whether steering and frames agree: the steering or the camera hardly turns, or the pictures do not match",
 }
 _LONG_LAST_GAP = 3.0  # times the median
 _ROUNDS = 5
 
 Judge = Callable[[Evidence], Iterator[Finding]]
+Looked = tuple[RecordingFigures, dict[int, list[str]]]  # line of the log -> why its images cannot be used
 
 
 @dataclass(frozen=True)
@@ -145,15 +146,34 @@ class RecordingReport:
 
 def check(inputs: Sequence[str]) -> list[RecordingReport]:
     """Return a report for each log of the inputs, see recording.find_logs()."""
-    return [_check_log(path) for path in find_logs(inputs)]
+    return [check_log(path) for path in find_logs(inputs)]
 
 
-def _check_log(path: Location) -> RecordingReport:
+def look_at(rows: pd.DataFrame, index: ImageIndex, advance: Callable[[int], None]) -> Looked:
+    """Return what the frames of a log's rows show, and why some cannot be used. advance: called for each row."""
+    figures, reasons = RecordingFigures(len(rows)), dict[int, list[str]]()
+    for line, *names in rows[["line", *CAMERAS]].itertuples(index=False):
+        tried = {camera: try_frame(index.find(name)) for camera, name in zip(CAMERAS, names, strict=True) if name}
+        figures.add({camera: frame for camera, (frame, _) in tried.items()})
+        named = zip(filter(None, names), tried.values(), strict=True)
+        reasons[line] = [f"line {line}: image {name}{reason}" for name, (_, reason) in named if reason]
+        advance(1)
+    return figures, reasons
+
+
+def check_log(
+    path: Location, look: Callable[[pd.DataFrame], Looked] | None = None, index: ImageIndex | None = None
+) -> RecordingReport:
+    """Return the report of a log.
+
+    look: looks at the frames of its rows, as look_at() does; None to show a bar, too; index: of its images, None to
+    list them.
+    """
     try:
         log = read_log(path)
     except ForeignLog as foreign:
         return RecordingReport(path, reason=foreign.reason)
-    suspects, index = tuple(_suspects(log.rows)), ImageIndex(log.path)
+    suspects, index = tuple(_suspects(log.rows)), index or ImageIndex(log.path)
     named = {name for camera in CAMERAS for name in log.rows[camera] if name}
     if not any(map(index.find, named)):
         text = f"none of the {len(named)} images that the log names exists, expected them in the folder IMG next"
@@ -161,15 +181,13 @@ def _check_log(path: Location) -> RecordingReport:
         return RecordingReport(path, log, suspects=suspects, diagnosis=Diagnosis((finding,)))
     repeated = log.rows["center"].duplicated()
     rows, deleted = log.rows[~repeated].reset_index(drop=True), pd.concat([log.deleted, log.rows[repeated]])
-    judged, figures, reasons = replace(log, rows=rows, deleted=deleted), RecordingFigures(len(rows)), list[str]()
-    with ProgressBar(f"checking {path.name}", len(rows), "rows") as progress:
-        for row in rows[["line", *CAMERAS]].to_dict("records"):
-            frames = dict[str, Image | None]()
-            for camera in filter(row.get, CAMERAS):
-                frames[camera], reason = try_frame(index.find(row[camera]))
-                reasons += [f"line {row['line']}: image {row[camera]}{reason}"] if reason else []
-            figures.add(frames)
-            progress.advance(1)
+    judged = replace(log, rows=rows, deleted=deleted)
+    if look:
+        figures, lines = look(rows)
+    else:
+        with ProgressBar(f"checking {path.name}", len(rows), "rows") as progress:
+            figures, lines = look_at(rows, index, progress.advance)
+    reasons = [reason for line in lines.values() for reason in line]
     missing, frozen = sum(reason.endswith(MISSING) for reason in reasons), int(figures.frozen.sum())
     readable = [look.checksum for look in figures.looks if look.checksum >= 0]
     images = ImageFaults(

@@ -3,6 +3,7 @@
 In: `Evidence` and the `Finding`s of all judges. Out: a `Diagnosis`, and lines of advice.
 """
 
+import re
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,6 +24,7 @@ _FEW_RECOVERIES, _RECOVERY_SECONDS = 4, 4.0  # from each edge
 _ONE_LIGHT = 45.0  # of 255, between dark and bright frames
 _LEAST_SECONDS = 120.0
 _SHORTEST_SECONDS, _MAX_LINES = 10.0, 5
+_ADVANCE = re.compile(r"--advance-steering (-?[\d.]+)")
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,16 @@ class Finding:
     def deletes(self) -> bool:
         """Return whether its remedy is to delete its rows."""
         return bool(self.rows) and "--delete" in self.remedy
+
+    def as_edit(self) -> tuple[str, dict[str, Any]]:
+        """Return its remedy in words for a button, and as fields of EditSettings; "" if the remedy is no edit."""
+        if self.deletes:
+            return "Delete these rows", {"delete": tuple(str(row) for span in self.rows for row in span)}
+        if "--mirror-steering" in self.remedy:
+            return "Mirror the steering", {"mirror_steering": True}
+        if later := _ADVANCE.search(self.remedy):
+            return f"Shift the steering by {later[1]} s", {"advance_steering": float(later[1])}
+        return "", {}
 
     def with_rows(self, rows: Sequence[tuple[int, int]]) -> Self:
         """Return the finding with its rows and these ones, and the remedy for all."""

@@ -74,7 +74,7 @@ def predict(settings: PredictSettings) -> Predicted:
     """
     files = frame_files(settings.frames)
     policy = load_policy(settings.model, settings.preprocess)
-    inputs = _Inputs(policy.preprocessing, _framing(settings, policy.framing), settings.rows)
+    inputs = PictureInputs(policy.preprocessing, _framing(settings, policy.framing), settings.rows)
     steering: dict[str, float] = {}
     unreadable: list[str] = []
     sizes: Counter[str] = Counter()
@@ -107,7 +107,7 @@ def predict(settings: PredictSettings) -> Predicted:
 
 
 @dataclass(frozen=True)
-class _Inputs:
+class PictureInputs:
     """Reads pictures as inputs of a network. framing, rows: how they become frames."""
 
     prepared: Preprocessing

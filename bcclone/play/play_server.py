@@ -16,9 +16,8 @@ from bcclone.drive.page.page_state import PageContents, make_saliency_thread
 from bcclone.drive.wire import threading_host
 from bcclone.drive.wire.web_server import Access, WebServer
 from bcclone.model.policy import Policy, load_policy
-from bcclone.play.play_session import PlaySession, play_recorder
+from bcclone.play.play_session import PlayedWorld, PlaySession, play_recorder
 from bcclone.play.play_settings import PLAY_PORT, PlayResult, PlaySettings
-from bcclone.play.play_world import PlayedWorld
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track
 from bcclone.system.errors import UserError

@@ -6,6 +6,7 @@ three cameras, trace.csv and drivers.csv.
 
 import copy
 import datetime
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -14,18 +15,19 @@ from pathlib import Path
 from typing import Any
 
 from bcclone.dataset.images import Image, encode_jpeg
-from bcclone.dataset.vehicle import FULL_LOCK_DEGREES, MOUNTS, MPH
+from bcclone.dataset.vehicle import FULL_LOCK_DEGREES, MOUNTS, MPH, steering_to_line
 from bcclone.drive.driver import Decision, Driver
 from bcclone.drive.page.page_state import ControlChanges, PageContents, PageFrame, PageSession
 from bcclone.drive.protocol import Control, Telemetry
 from bcclone.drive.recorder import Recorder, free_folder
 from bcclone.drive.wheel import SILENT_SECONDS, HandInput, PageHands
-from bcclone.play.play_world import PlayedWorld
 from bcclone.recording.run_tables import HUMAN, MODEL, DrivenRow, TracePoint
-from bcclone.simulator.car import Car
+from bcclone.simulator.car import Car, TrackedCar
 from bcclone.simulator.record import BETWEEN_ROWS_SECONDS, CarRecording
 from bcclone.simulator.render import Renderer
+from bcclone.simulator.track import Track
 from bcclone.simulator.world import WorldPace
+from bcclone.simulator.world_settings import LOST_M
 from bcclone.system.progress import Notify
 
 FRAMES_A_SECOND = 30
@@ -36,6 +38,62 @@ _RELEASED = Control(0.0, 0.0)
 _SLOW = 0.9  # real-time factor below which the page says so
 _MAX_WAITING = 60  # rows that wait while the machine is busy: 4 seconds, 9 MB
 _APART_SECONDS = 1.6  # without rows after the car was moved, so that a reader of the log begins another episode
+_LOOKAHEAD_M, _LOOKAHEAD_SECONDS = 4.0, 0.5
+
+
+class PlayedWorld:
+    """A car that a person or a model drives as long as they like; nothing ends the drive.
+
+    start_m, start_offset_m: where it begins, in metres from the start of the lap and to the right of the middle.
+    """
+
+    def __init__(self, renderer: Renderer, track: Track, start_m: float = 0.0, start_offset_m: float = 0.0) -> None:
+        self._renderer, self.track = renderer, track
+        start_m += track.start_m
+        self.tracked = TrackedCar(track, start_offset_m, start_m, renderer.scene.ground.height_at)
+        self._laps_done, self._lap_began = 0, 0.0
+        self._last: float | None = None
+        self.best_lap_seconds: float | None = None
+
+    @property
+    def car(self) -> Car:
+        return self.tracked.car
+
+    @property
+    def lost(self) -> bool:
+        """Return whether the car is so far from the road that nothing leads back."""
+        return abs(self.tracked.position.cross_track_m) > LOST_M
+
+    def drive(self, steering: float, throttle: float, steps: int) -> None:
+        """Advance by so many steps of 0.02 s with these controls, -1 to 1."""
+        self.car.control(steering, throttle)
+        for _ in range(steps):
+            self.tracked.step()
+            if self.tracked.progress_m >= (self._laps_done + 1) * self.track.lap_m:
+                self._laps_done += 1
+                lap, self._lap_began = self.tracked.seconds - self._lap_began, self.tracked.seconds
+                self._last, self.best_lap_seconds = lap, min(self.best_lap_seconds or lap, lap)
+
+    def frame(self) -> Image:
+        """Return what the centre camera sees."""
+        return self._renderer.frame(self.car, seconds=self.tracked.seconds)
+
+    def put_back(self) -> None:
+        """Put the car back on the middle of the road, where it stands still."""
+        self.tracked.set_back()
+        self.car.speed = 0.0
+
+    def steering_home(self) -> float:
+        """Return the steering, -1 to 1, that keeps the car on its road while nobody drives."""
+        position = self.tracked.position
+        yaw = math.remainder(self.car.heading - position.heading, 2 * math.pi)
+        lookahead = _LOOKAHEAD_M + _LOOKAHEAD_SECONDS * self.car.speed
+        return float(steering_to_line(position.cross_track_m, yaw, lookahead))
+
+    def laps(self) -> dict[str, Any]:
+        """Return the number of the lap, from 1, its seconds so far, and those of the last and of the best lap."""
+        seconds = self.tracked.seconds - self._lap_began
+        return {"lap": self._laps_done + 1, "seconds": seconds, "last": self._last, "best": self.best_lap_seconds}
 
 
 @dataclass(frozen=True)

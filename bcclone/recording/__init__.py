@@ -5,7 +5,6 @@ Here are the settings of an edit: which rows, by their numbers or by seconds, or
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated
 
 from bcclone.system.settings import Checked, Seconds, Setting, SettingError, argument, setting
@@ -22,7 +21,7 @@ Positions = Annotated[tuple[str, str], Setting(unit="FROM TO")]
 class EditSettings(Checked):
     """What to do with which rows of a recording; without an edit, the recording is only listed.
 
-    recording: a folder with a driving_log.csv, or a CSV file. trim, delete, restore, show: two positions, the first
+    recording: a folder with a driving_log.csv, or a CSV file. trim, delete, restore: two positions, the first
     row and the last one, both included; delete: or several such pairs. A position is the number of a row in the order
     of time, from 1, such as "120"; seconds since the first row, such as "8.5s", where a pause counts 10 s at most; or
     "start" or "end".
@@ -45,10 +44,6 @@ class EditSettings(Checked):
         MAX_ADVANCE,
     )
     undo: bool = setting(False, "take back the last edit")
-    view: Path | None = setting(
-        None, "PNG to draw: pictures along the recording, and the steering below them", unit="PICTURE"
-    )
-    show: Positions = setting((), "draw only the rows from FROM to TO, in more detail", shown="all")
 
     @property
     def edits(self) -> list[str]:
@@ -62,14 +57,10 @@ class EditSettings(Checked):
             raise SettingError(f"{together} together, expected one edit at a time; run one after the other")
         if len(self.delete) % 2:
             raise SettingError("{delete} {last} without a second position, expected pairs", last=self.delete[-1])
-        for name in ("delete", "restore", "trim", "show"):
+        for name in ("delete", "restore", "trim"):
             for position in getattr(self, name):
                 if not _POSITION.fullmatch(position):
                     raise SettingError(
                         f"{{{name}}} {{position}}, expected a row such as 120, seconds such as 8.5s, {START} or {END}",
                         position=position[:20],
                     )
-        if self.view is not None and self.view.suffix.lower() != ".png":
-            raise SettingError("{view} {path}, expected the name of a picture that ends in .png", path=self.view)
-        if self.show and self.view is None:
-            raise SettingError("{show} without {view}; name the picture to draw: {view} PICTURE.png")

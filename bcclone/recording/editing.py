@@ -28,7 +28,7 @@ from bcclone.recording.edits import (
 )
 from bcclone.recording.files import find_log
 from bcclone.recording.log import EPISODE_GAP_MS, corrected_steering, read_log
-from bcclone.recording.run_tables import BY_MODEL, read_drivers
+from bcclone.recording.run_tables import BY_MODEL, DrivenRow, read_drivers
 from bcclone.system.arrays import BoolArray, FloatArray, IndexArray
 from bcclone.system.errors import UserError, number_of, shown_command
 from bcclone.system.location import as_local
@@ -70,7 +70,7 @@ class EditResult:
 
     rows, deleted: numbers of usable rows, and of those that are left out; seconds: from the first row to the last;
     changed: rows that this edit deleted, restored or corrected; edits: how many can be undone; spans: all rows in
-    order; steering: how it is corrected, "" for as recorded; view: the picture that was drawn.
+    order; steering: how it is corrected, "" for as recorded.
     """
 
     log: Path
@@ -81,20 +81,19 @@ class EditResult:
     edits: int
     spans: tuple[RowSpan, ...]
     steering: str = ""
-    view: Path | None = None
 
     def as_text(self) -> str:
         """Return the counts and a line for each span; after a change, how to take it back."""
+        by_edits = f" by {number_of(self.edits, 'edit')}" if self.edits else ""
         lines = [
             f"{self.log}: {number_of(self.rows, 'row')}, {self.seconds:.1f} s; "
-            f"{self.rows - self.deleted} kept, {self.deleted} deleted by {number_of(self.edits, 'edit')}"
+            f"{self.rows - self.deleted} kept, {self.deleted} deleted{by_edits}"
         ]
         lines += [f"  steering of all rows, against the log: {self.steering}"] if self.steering else []
         lines += map(str, self.spans)
         if self.changed:
             hint = f"; undo the last edit with: {shown_command('edit', self.log, '--undo')}" if self.edits else ""
             lines.append(f"{number_of(self.changed, 'row')} changed{hint}")
-        lines += [f"{self.view}: drawn"] if self.view else []
         return "\n".join(lines)
 
 
@@ -104,62 +103,70 @@ def edit(settings: EditSettings) -> EditResult:
     Raises UserError for a recording that cannot be read, rows that it does not have, and an edit that changes nothing
     or deletes every row.
     """
-    recorded = _Recorded(find_log(settings.recording))
-    path, rows = recorded.path, recorded.rows
-    recorded.range_of(settings.show)
-    busy = "try again when it has ended"
-    with locked(as_local(edits_path(path)), busy, _WAIT_SECONDS) if settings.edits else nullcontext():
-        recorded.edits = before = read_edits(path)  # others may have edited it since
-        after = recorded.edited(settings)
-        deleted, steering = after.deleted(recorded.times), corrected_steering(rows, after)
-        corrections = ["mirrored"] * after.mirrors
-        if seconds := after.advance_seconds:
-            corrections.append(f"{abs(seconds):g} s {'later' if seconds > 0 else 'earlier'}")
-        left = after if deleted.any() or corrections else Edits()  # they take each other back
-        if after is not before:
-            if deleted.all():
-                raise UserError(
-                    f"{path}: that would delete all {len(rows)} rows; remove the recording's folder instead"
-                )
-            try:
-                write_edits(path, left)
-            except OSError as error:
-                raise UserError(
-                    f"{edits_path(path)}: cannot be written: {error.strerror}; "
-                    "change the permissions of the folder, or edit a copy of the recording"
-                ) from None
-    changed = (deleted != before.deleted(recorded.times)) | (steering != corrected_steering(rows, before))
-    return EditResult(
-        log=path,
-        rows=len(rows),
-        deleted=int(deleted.sum()),
-        seconds=round(float(recorded.seconds[-1]), 3),
-        changed=int(changed.sum()),
-        edits=len(left.edits),
-        spans=tuple(recorded.spans(deleted)),
-        steering=", ".join(corrections),
-    )
+    return EditedRecording(find_log(settings.recording)).edit(settings)
 
 
-def rows_to_show(settings: EditSettings) -> pd.DataFrame:
-    """Return the rows of `settings.show`, all by default, with `seconds` and `deleted`, as they are after the edits."""
-    recorded = _Recorded(find_log(settings.recording))
-    first, last = recorded.range_of(settings.show)
-    deleted, steering = recorded.edits.deleted(recorded.times), corrected_steering(recorded.rows, recorded.edits)
-    rows = recorded.rows.assign(seconds=recorded.seconds, deleted=deleted, steering=steering)
-    return rows[first : last + 1]
-
-
-class _Recorded:
+class EditedRecording:
     """All usable rows of a log, the deleted ones included, in order of time, and its edits so far.
 
-    seconds: since the first row, (rows,), rounded to milliseconds, so that the position 0.8s finds the row at 0.8 s.
+    rows: with the columns of a log; edits_file: holds the edits; seconds: since the first row, (rows,), rounded to
+    milliseconds, so that the position 0.8s finds the row at 0.8 s.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path, self.rows, self.edits = path, read_log(path, edited=False).rows, read_edits(path)
+    def __init__(self, path: Path, rows: pd.DataFrame | None = None) -> None:
+        self.path = path
+        self.rows = read_log(path, edited=False).rows if rows is None else rows
         self.times: IndexArray = self.rows["time_ms"].to_numpy(np.int64)
         self.seconds: FloatArray = np.round(seconds_since_first(self.times / 1000), 3)
+        self.edits = self.read_edits()
+
+    @property
+    def edits_file(self) -> Path:
+        return as_local(edits_path(self.path))
+
+    def read_edits(self) -> Edits:
+        return read_edits(self.path)
+
+    def write_edits(self, edits: Edits) -> None:
+        """Replace the edits; raises OSError."""
+        write_edits(self.path, edits)
+
+    def edit(self, settings: EditSettings) -> EditResult:
+        """Edit as the settings say, and list the rows; raises UserError as edit()."""
+        path, rows = self.path, self.rows
+        busy = "try again when it has ended"
+        with locked(self.edits_file, busy, _WAIT_SECONDS) if settings.edits else nullcontext():
+            self.edits = before = self.read_edits()  # others may have edited it since
+            after = self.edited(settings)
+            deleted, steering = after.deleted(self.times), corrected_steering(rows, after)
+            corrections = ["mirrored"] * after.mirrors
+            if seconds := after.advance_seconds:
+                corrections.append(f"{abs(seconds):g} s {'later' if seconds > 0 else 'earlier'}")
+            left = after if deleted.any() or corrections else Edits()  # they take each other back
+            if after is not before:
+                if deleted.all():
+                    raise UserError(
+                        f"{path}: that would delete all {len(rows)} rows; remove the recording's folder instead"
+                    )
+                try:
+                    self.write_edits(left)
+                except OSError as error:
+                    raise UserError(
+                        f"{self.edits_file}: cannot be written: {error.strerror}; "
+                        "change the permissions of the folder, or edit a copy of the recording"
+                    ) from None
+                self.edits = left
+        changed = (deleted != before.deleted(self.times)) | (steering != corrected_steering(rows, before))
+        return EditResult(
+            log=path,
+            rows=len(rows),
+            deleted=int(deleted.sum()),
+            seconds=round(float(self.seconds[-1]), 3),
+            changed=int(changed.sum()),
+            edits=len(left.edits),
+            spans=tuple(self.spans(deleted)),
+            steering=", ".join(corrections),
+        )
 
     def edited(self, settings: EditSettings) -> Edits:
         """Return the edits with that of the settings, or the same ones without one.
@@ -226,10 +233,14 @@ class _Recorded:
             raise UserError(f"{self.path}: there is no row {int(position)}, expected 1 to {count}")
         return int(position) - 1
 
+    def driven(self) -> list[DrivenRow | None]:
+        """Return who drove in each row, None where nothing says it."""
+        drivers = read_drivers(self.path.parent)
+        return [drivers.get(image, BY_MODEL) if drivers else None for image in self.rows["center"]]
+
     def spans(self, deleted: BoolArray) -> Iterator[RowSpan]:
         """Yield the spans of consecutive rows that are alike. deleted: which rows are, (rows,)."""
-        drivers = read_drivers(self.path.parent)
-        by = [drivers.get(image, BY_MODEL) if drivers else None for image in self.rows["center"]]
+        by = self.driven()
         stretches = np.cumsum(np.diff(self.times, prepend=self.times[0]) > EPISODE_GAP_MS)
         for _, alike in groupby(range(len(by)), key=lambda row: (stretches[row], deleted[row], by[row])):
             first, *others = alike

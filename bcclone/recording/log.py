@@ -43,7 +43,7 @@ from bcclone.system.location import Location
 
 EPISODE_GAP_MS = 1000
 _LINES = 10_000_000  # at most
-_LINES_AT_ONCE = 100_000
+_LINES_AT_ONCE = 10_000
 _STATED_UNIT = re.compile(r"steer[^,;\t|]*(?:deg|rad|°)", re.IGNORECASE)
 # rows with a steering beyond -1 to 1 that are no accident: number, and share of the rows that steer
 _FEWEST_BEYOND, _SHARE_BEYOND = 5, 0.1

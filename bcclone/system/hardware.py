@@ -148,12 +148,17 @@ def parse_number(text: str) -> float | None:
         return None
 
 
+def has_browser() -> bool:
+    """Return whether this machine has a display for a browser."""
+    return sys.platform in ("win32", "darwin") or any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY")))
+
+
 def open_in_browser(page: Path | str, seconds: float = 5.0) -> None:
     """Open a page, a file or a URL; not on a machine without a display, where a browser would take over the terminal.
 
     seconds: how long to wait for the browser to start, which may not return before it is closed.
     """
-    if sys.platform in ("win32", "darwin") or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")):
+    if has_browser():
         url = page.resolve().as_uri() if isinstance(page, Path) else page
         thread = threading.Thread(target=webbrowser.open, args=(url,), daemon=True)
         thread.start()

@@ -141,18 +141,6 @@ def test_a_clip_that_nobody_named_follows_no_link_and_replaces_only_clips_of_bcc
         run_command("video", recording)
 
 
-def test_pictures_of_a_recording_replace_only_pictures_of_bcclone(recording, tmp_path):
-    log, photo = recording / "driving_log.csv", tmp_path / "photo.png"
-    PRECIOUS["photo"](photo)
-    before = photo.read_bytes()
-    for line in (("edit", recording), ("preprocess", "--check", recording)):
-        with pytest.raises(UserError, match="photo.png exists, and is no picture of bcclone"):
-            run_command(*line, "--view", photo)
-    assert photo.read_bytes() == before
-    for _ in range(2):
-        run_command("edit", log, "--view", tmp_path / "drawn.png")
-
-
 def test_results_are_replaced_only_with_force_and_other_folders_never(tmp_path):
     (tmp_path / "table.csv").write_text("frame_id,steering_angle\n" + "".join(f"{n},{n / 9}\n" for n in range(9)))
     (tmp_path / "mine").mkdir()

@@ -294,10 +294,3 @@ def test_a_recording_without_the_pictures_of_the_side_cameras_is_told_of_the_cen
     words = recording, "-o", tmp_path / "data.h5"
     assert "take the centre camera alone: --cameras center" in run_script("preprocess.py", *words, code=1).stderr
     convert(*words, "--cameras", "center")
-
-
-def test_check_says_what_a_log_is_where_there_is_nothing_to_draw(recording, tmp_path):
-    (recording / "driving_log.csv").write_text("image,steering\na.jpg,0.1\n")
-    done = run_script("preprocess.py", recording, "--check", "--view", tmp_path / "view.png", code=2)
-    assert "foreign: no row can be used" in done.stdout
-    assert not (tmp_path / "view.png").exists()

@@ -24,7 +24,6 @@ REFUSALS = [
     command("video run --fps 60 -o clip.gif", "--fps 60", "1 to 50", ".gif"),
     command("video run --side-by-side run2 --fps 20", "--fps", "real:N"),
     command("video run -o x.webm", "--output x.webm", ".mp4"),
-    command("edit rec --view rows.jpg", "--view rows.jpg", ".png"),
 ]
 
 

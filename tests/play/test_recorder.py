@@ -7,8 +7,7 @@ from contextlib import suppress
 
 import pytest
 
-from bcclone.play.play_session import PlayedRow, play_recorder
-from bcclone.play.play_world import PlayedWorld
+from bcclone.play.play_session import PlayedRow, PlayedWorld, play_recorder
 from bcclone.recording.log import read_log
 from bcclone.recording.run_tables import HUMAN, MODEL, DrivenRow, read_drivers, read_trace
 from bcclone.simulator.render import Renderer

@@ -12,8 +12,7 @@ from bcclone.drive.driver import Driver
 from bcclone.drive.page.page_state import ControlChanges, PageContents
 from bcclone.drive.recorder import Recorder
 from bcclone.drive.wheel import RELEASED, HandInput
-from bcclone.play.play_session import PlaySession
-from bcclone.play.play_world import PlayedWorld
+from bcclone.play.play_session import PlayedWorld, PlaySession
 from bcclone.recording.run_tables import HUMAN, MODEL
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track

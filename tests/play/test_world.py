@@ -3,8 +3,8 @@
 import pytest
 
 from bcclone.play.play_server import play
+from bcclone.play.play_session import PlayedWorld
 from bcclone.play.play_settings import PlaySettings
-from bcclone.play.play_world import PlayedWorld
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world import WorldPace

@@ -1,4 +1,4 @@
-"""Serve the web page, for a drive or a play: its addresses, and the messages that its script exchanges.
+"""Serve the web page of a drive or a play: its addresses, and the messages that its script exchanges.
 
 Frames of the session go out, never faster than a page draws them; hands, controls, and who has the wheel come in.
 docs/reference/page.md describes addresses and messages.
@@ -9,6 +9,7 @@ import hmac
 import json
 import logging
 import secrets
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -39,34 +40,52 @@ _LOOK_SECONDS = 0.1  # between two looks for a new state, without a call of wake
 
 def make_app(session: PageSession, pages: "OpenPages", server: WebServer) -> flask.Flask:
     """Return the page of a session as a WSGI app, which asks for the server's token."""
-    app = flask.Flask(__name__)
-    app.config.update(MAX_CONTENT_LENGTH=_LONGEST_BODY)
     responses = _Responses(session, pages, server)
-    app.before_request(responses.require_token)
-    app.after_request(responses.add_headers)
-    app.add_url_rule("/", view_func=responses.index)
+    app = guarded_app(server, session.contents.program, responses.index)
     app.add_url_rule("/socket", view_func=responses.socket, websocket=True)
     app.add_url_rule("/room", view_func=responses.room)
     app.add_url_rule("/history", view_func=responses.history)
     app.add_url_rule("/track", view_func=responses.track)
     app.add_url_rule("/state", view_func=responses.state)
     app.add_url_rule("/control", view_func=responses.control, methods=["POST"])
-    app.add_url_rule("/login", view_func=responses.login, methods=["POST"])
     return app
 
 
+def guarded_app(server: WebServer, program: str, index: Callable[[], str], longest: int = _LONGEST_BODY) -> flask.Flask:
+    """Return an app with a page at /, which asks for the server's token. longest: bytes of a request's body."""
+    app, guard = flask.Flask(__name__), _Guard(server, program)
+    app.config.update(MAX_CONTENT_LENGTH=longest)
+    app.before_request(guard.require_token)
+    app.after_request(guard.add_headers)
+    app.add_url_rule("/", "index", index)
+    app.add_url_rule("/login", view_func=guard.login, methods=["POST"])
+    return app
+
+
+def render(template: str, **values: Any) -> str:
+    """Return a page of the folder `templates`."""
+    return flask.render_template(template, **values)
+
+
+def posted() -> Any:
+    """Return the JSON in the body of the present request; raises ValueError, also for the form of another site."""
+    try:
+        return parse_json(flask.request.get_data()) if flask.request.is_json else None
+    except ValueError as error:
+        raise ValueError(f"{error}; expected an object with some of the controls, as JSON") from None
+
+
 class _Responses:
-    """The responses of the page's addresses, which ask for the token, and remember a browser that has sent it."""
+    """The responses of the page's addresses."""
 
     def __init__(self, session: PageSession, pages: "OpenPages", server: WebServer) -> None:
         self._session, self._pages, self._server = session, pages, server
-        self._cookie = secrets.token_urlsafe(32)  # of browsers that have sent the token
 
     def index(self) -> str:
         contents = self._session.contents
         port = int(flask.request.environ["SERVER_PORT"])
         option = "" if port == contents.port else f" --port {port}"
-        return flask.render_template("page.html", page=contents, option=option, highest_speed=f"{HIGHEST_SPEED_MPH:g}")
+        return render("page.html", page=contents, option=option, highest_speed=f"{HIGHEST_SPEED_MPH:g}")
 
     def socket(self) -> Any:
         """Serve a page over its websocket until it closes."""
@@ -94,17 +113,20 @@ class _Responses:
 
     def control(self) -> Any:
         """Set the controls in the request's JSON; return the new state."""
-        request = flask.request
         try:
-            try:
-                values = parse_json(request.get_data()) if request.is_json else None  # None: a form of another site
-            except ValueError as error:
-                raise ValueError(f"{error}; expected an object with some of the controls, as JSON") from None
-            self._session.set(ControlChanges.parse(values, self._session.controls))
+            self._session.set(ControlChanges.parse(posted(), self._session.controls))
         except (ValueError, UserError) as error:
             return {"error": str(error)}, 400
         self._pages.wake()
         return self.state()
+
+
+class _Guard:
+    """Asks for the token, and remembers a browser that has sent it."""
+
+    def __init__(self, server: WebServer, program: str) -> None:
+        self._server, self._program = server, program
+        self._cookie = secrets.token_urlsafe(32)  # of browsers that have sent the token
 
     def require_token(self) -> Any:
         """Return the response to a request that is not allowed, or None."""
@@ -131,7 +153,7 @@ class _Responses:
         return response
 
     def _form(self, wrong: bool) -> Any:
-        return flask.render_template("login.html", wrong=wrong, program=self._session.contents.program), 401
+        return render("login.html", wrong=wrong, program=self._program), 401
 
 
 def _cookie_name() -> str:

@@ -44,7 +44,7 @@ class ExchangedRow:
     the recorder's clock; images: camera -> content of a JPEG or PNG file, or of an imported video a VideoFrame;
     steering, throttle -1..1, brake 0..1, speed in mph, the values of the log to the last bit; driven: who drove; point:
     where a simulated car was; deleted: whether the source marks the row as deleted; place: file and row of an imported
-    row, for messages. Raises RowError for numbers out of range.
+    row, for messages; number: of the record of a tub. Raises RowError for numbers out of range.
     """
 
     recording: int
@@ -59,6 +59,7 @@ class ExchangedRow:
     point: TracePoint | None = None
     deleted: bool = False
     place: str = ""
+    number: int = -1
 
     def __post_init__(self) -> None:
         if min(self.recording, self.episode) < 0:
@@ -98,7 +99,7 @@ def row_of(
     if missing := [names[name] for name in FIELDS if name in needed - filled.keys()]:
         raise RowError(f"no {missing[0]!r}")
     recording, episode, time_ms = (whole_number(names[name], filled.get(name, 0)) for name in FIELDS[:3])
-    numbers = {name: number(names[name], filled.get(name, 0.0)) for name in NUMBERS}
+    numbers: dict[str, Any] = {name: number(names[name], filled.get(name, 0.0)) for name in NUMBERS}
     driven, point = None, None
     if driver := filled.get("driver"):
         take_over = whole_number(names["take_over"], filled.get("take_over", 0))

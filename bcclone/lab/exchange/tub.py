@@ -13,14 +13,17 @@ have no times. Source: donkeycar 3.1, parts/datastore.py.
 import json
 import re
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from bcclone.dataset.statistics import runs
 from bcclone.lab.exchange.exchange_settings import ImportSettings
 from bcclone.lab.exchange.formats import (
     IMAGE_ENDINGS,
@@ -35,12 +38,17 @@ from bcclone.lab.exchange.formats import (
 )
 from bcclone.lab.exchange.left_out import ACCIDENTS, Findings
 from bcclone.lab.exchange.table_times import check_rate, counted, times_of
-from bcclone.recording.row import RANGES, ROUNDING, RowError
-from bcclone.recording.run_tables import HUMAN, MODEL
-from bcclone.system.codec import explained, number, one_line, parse_json, whole_number
+from bcclone.recording import EditSettings
+from bcclone.recording.editing import EditedRecording, EditResult
+from bcclone.recording.edits import DELETE, Edit, Edits
+from bcclone.recording.row import RANGES, ROUNDING, RowError, image_stamp
+from bcclone.recording.run_tables import HUMAN, MODEL, DrivenRow
+from bcclone.system.atomic import write_bytes, write_text
+from bcclone.system.codec import explained, number, one_line, parse_json, path_inside, whole_number
 from bcclone.system.errors import UserError, first_line
 
 _MANIFEST, _IMAGES, _RECORDS_PER_CATALOG, _LINE_END = "manifest.json", "images", 1000, "\r\n"
+_EXCLUDED, _WHOLE = "exclude.json", "name a folder that holds a whole tub, with its catalogs"
 _IMAGE_INPUT = {"center": "cam/image_array", "left": "cam/image_array_left", "right": "cam/image_array_right"}
 _INPUTS = {  # name of a value -> input of a tub
     "time_ms": "_timestamp_ms", "steering": "user/angle", "throttle": "user/throttle",
@@ -58,6 +66,7 @@ _READ = {
     "_index", "_session_id", _MODE, *_IMAGE_INPUT.values(), *_INPUTS.values(), *_BY_USER, *_BY_PILOT, "pilot/throttle",
     *_TIMES_OF_FILES,
 }  # fmt: skip
+_EPOCH = datetime(1970, 1, 1)
 _AT_REST = 1e-12  # a smaller steering is what rounding leaves of a joystick's 0, such as 2.8e-17
 
 
@@ -124,10 +133,13 @@ class _Tub:
     time: str = _INPUTS["time_ms"]
 
 
-def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow]:
+def read_tub(
+    settings: ImportSettings, findings: Findings, read: Callable[[Path, str], Any] = read_image
+) -> Iterator[ExchangedRow]:
     """Yield the records of a tub, those marked as deleted included; others that cannot be read are counted.
 
-    Raises UserError for a manifest or catalog that cannot be read, and for one outside the folder.
+    read: folder and name of an image in it -> what the row has of it. Raises UserError for a manifest or catalog that
+    cannot be read, and for one outside the folder.
     """
     folder, files = settings.source, _record_files(settings.source)
     has_manifest = not files or (folder / _MANIFEST).is_file()
@@ -143,15 +155,15 @@ def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow
             inputs |= record.keys()
             names = {camera: one_line(key, record[key]) for camera, key in _IMAGE_INPUT.items() if key in record}
             images.update(names.values())
-            values, called = _values_of(record, tub)
-            values |= {"steering": 0.0} if settings.steering else {}
+            values, called = _values_of(record, tub, settings.steering)
             count += 1
             steering = values.get("steering")
             beyond += isinstance(steering, float) and abs(steering) > RANGES["steering"][1] + ROUNDING
             index = whole_number("_index", record.get("_index", -1))
             values["time_ms"] = _time_of(record, values, index, tub, settings)
-            contents = {camera: read_image(folder, tub.images + name) for camera, name in names.items()}
-            yield (row := row_of(values, contents, place, index in tub.deleted, called | {"time_ms": tub.time}))
+            contents = {camera: read(folder, tub.images + name) for camera, name in names.items()}
+            is_deleted, called = index in tub.deleted, called | {"time_ms": tub.time}
+            yield (row := replace(row_of(values, contents, place, is_deleted, called), number=index))
             times += [row.time_ms] * (_INPUTS["recording"] not in record)  # not of ours, which may hold several
     check_rate(np.array(times, float), f"{folder}: {tub.time}")
     if beyond > ACCIDENTS * count:
@@ -167,9 +179,9 @@ def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow
 def _tub_of_catalogs(folder: Path) -> _Tub:
     """Return a tub of donkeycar 4 or later; raises UserError for a manifest or catalog that cannot be read."""
     manifest = folder / _MANIFEST
-    with explained(manifest, "the manifest of a tub", "name a folder that holds a whole tub, with its catalogs"):
+    with explained(manifest, "the manifest of a tub", _WHOLE):
         lines = [parse_json(line) for line in read_inside(folder, _MANIFEST, "json").splitlines()]
-        inputs, metadata, deleted = set(lines[0]), lines[2], set(lines[-1]["deleted_indexes"])
+        inputs, metadata = set(lines[0]), lines[2]
         names = [one_line("a catalog", name) for name in lines[-1]["paths"]]
     catalogs: dict[Path, bytes] = {}  # one that is named again would be read again
     for name in names:
@@ -182,7 +194,7 @@ def _tub_of_catalogs(folder: Path) -> _Tub:
     )
     is_ours = isinstance(metadata, dict) and bool(metadata.get("bcclone/drivers"))
     has_drivers = is_ours or any(map(_OTHER_MODE.search, catalogs.values()))
-    return _Tub(f"{_IMAGES}/", inputs, deleted, records, has_drivers, is_ours)
+    return _Tub(f"{_IMAGES}/", inputs, read_deleted(folder), records, has_drivers, is_ours)
 
 
 def _record_files(folder: Path) -> list[tuple[int, Path]]:
@@ -194,12 +206,10 @@ def _record_files(folder: Path) -> list[tuple[int, Path]]:
 def _tub_of_files(settings: ImportSettings, files: Sequence[tuple[int, Path]], findings: Findings) -> _Tub:
     """Return a tub of donkeycar 2 or 3; raises UserError for a meta.json or exclude.json that cannot be read."""
     folder = settings.source
-    about, excluded = folder / "meta.json", folder / "exclude.json"
+    about = folder / "meta.json"
     with explained(about, "the description of a tub", "correct it, or remove it"):
         meta = parse_json(read_inside(folder, about.name, "json")) if about.exists() else {}
         inputs, start_ms = set(meta.get("inputs", ())), round(1000 * number("start", meta.get("start", 0)))
-    with explained(excluded, "a list of numbers", "correct it, or remove it"):
-        deleted = set(parse_json(read_inside(folder, excluded.name, "json")) if excluded.exists() else ())
     records: dict[Path, dict[str, Any] | RowError] = {}
     has_drivers = False
     for _, path in files:
@@ -222,7 +232,84 @@ def _tub_of_files(settings: ImportSettings, files: Sequence[tuple[int, Path]], f
     for (index, _), record, time_ms in zip(files, stated, times.milliseconds, strict=True):
         record |= {"_index": index, _INPUTS["time_ms"]: None if time_ms is None else time_ms + start_ms}
     places = ((str(path), record) for path, record in records.items())
-    return _Tub("", inputs, deleted, places, has_drivers, time=times.source)
+    return _Tub("", inputs, read_deleted(folder), places, has_drivers, time=times.source)
+
+
+def read_deleted(folder: Path) -> set[Any]:
+    """Return the numbers of the deleted records of a tub; raises UserError for a file that cannot be read."""
+    if (folder / _MANIFEST).is_file():
+        with explained(folder / _MANIFEST, "the manifest of a tub", _WHOLE):
+            return set(parse_json(read_inside(folder, _MANIFEST, "json").splitlines()[-1])["deleted_indexes"])
+    with explained(folder / _EXCLUDED, "a list of numbers", "correct it, or remove it"):
+        return set(parse_json(read_inside(folder, _EXCLUDED, "json")) if (folder / _EXCLUDED).exists() else ())
+
+
+def write_deleted(folder: Path, deleted: Collection[int]) -> None:
+    """Write which records of a tub are deleted, as donkeycar does, and change nothing else; raises OSError."""
+    if not (folder / _MANIFEST).is_file():
+        write_text(folder / _EXCLUDED, json.dumps(sorted(deleted)))
+        return
+    *others, last = read_inside(folder, _MANIFEST, "json").splitlines(keepends=True)
+    changed = json.dumps(parse_json(last) | {"deleted_indexes": sorted(deleted)}).encode()
+    write_bytes(folder / _MANIFEST, b"".join([*others, changed, last[len(last.rstrip()) :]]))
+
+
+class EditedTub(EditedRecording):
+    """A tub of donkeycar, whose own list of deleted records is edited.
+
+    A tub keeps no history: what can be undone is what this object has edited. Raises UserError as read_tub().
+    """
+
+    def __init__(self, folder: Path) -> None:
+        def path_of(home: Path, name: str) -> str:
+            return str(path_inside(home, name))
+
+        rows = sorted(read_tub(ImportSettings(folder), Findings(), path_of), key=lambda row: row.time_ms)
+        if not rows:
+            raise UserError(f"{folder}: a tub without a record that can be used")
+        self._numbers, self._driven = np.array([row.number for row in rows]), [row.driven for row in rows]
+        self.images = [row.images for row in rows]
+        self._before = list[Edits]()
+        table = pd.DataFrame({
+            "time_ms": [row.time_ms for row in rows],
+            "center": [f"center_{image_stamp(_EPOCH + timedelta(milliseconds=row.time_ms))}.jpg" for row in rows],
+            "steering": [row.steering for row in rows],
+            "throttle": [row.throttle for row in rows],
+            "brake": [row.brake for row in rows],
+            "speed_mph": [row.speed_mph for row in rows],
+        })  # fmt: skip
+        super().__init__(folder, table)
+
+    @property
+    def edits_file(self) -> Path:
+        return self.path / ("manifest.json" if (self.path / "manifest.json").is_file() else "exclude.json")
+
+    def read_edits(self) -> Edits:
+        names = self.rows["center"].tolist()
+        deleted = np.flatnonzero(np.isin(self._numbers, list(read_deleted(self.path))))
+        spans = tuple((names[first], names[last]) for first, last in runs(deleted))
+        return Edits((Edit(DELETE, spans),)) if spans else Edits()
+
+    def write_edits(self, edits: Edits) -> None:
+        deleted, known = self._numbers[edits.deleted(self.times)], set(self._numbers.tolist())
+        write_deleted(self.path, {*deleted.tolist(), *(read_deleted(self.path) - known)})
+        if self._before and edits == self._before[-1]:
+            self._before.pop()
+        else:
+            self._before.append(self.edits)
+
+    def edited(self, settings: EditSettings) -> Edits:
+        if settings.mirror_steering or settings.advance_steering:
+            raise UserError(f"{self.path}: a tub keeps its steering; import it to correct it: bcclone import")
+        if settings.undo and not self._before:
+            raise UserError(f"{self.path}: a tub keeps no history; restore rows with --restore FROM TO")
+        return self._before[-1] if settings.undo else super().edited(settings)
+
+    def edit(self, settings: EditSettings) -> EditResult:
+        return replace(super().edit(settings), edits=len(self._before))
+
+    def driven(self) -> list[DrivenRow | None]:
+        return list(self._driven)
 
 
 def _parsed(line: bytes) -> dict[str, Any] | RowError:
@@ -247,8 +334,11 @@ def _time_of(
     return values.get("time_ms")
 
 
-def _values_of(record: Mapping[str, Any], tub: _Tub) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the values of a record by the names of FIELDS, and which inputs hold them; raises ValueError."""
+def _values_of(record: Mapping[str, Any], tub: _Tub, estimated: str | None) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the values of a record by the names of FIELDS, and which inputs hold them; raises ValueError.
+
+    estimated: from what the steering is, which is then not read.
+    """
     mode = one_line(_MODE, record.get(_MODE, "user"))
     called = dict(_INPUTS)
     steering_keys = _BY_USER if mode == "user" or tub.is_ours else _BY_PILOT
@@ -258,6 +348,7 @@ def _values_of(record: Mapping[str, Any], tub: _Tub) -> tuple[dict[str, Any], di
     steering = values.get("steering")
     if isinstance(steering, float) and abs(steering) < _AT_REST:
         values["steering"] = 0.0
+    values |= {"steering": 0.0} if estimated else {}
     session = str(record.get("_session_id", "0")).rpartition("_")[2]
     values["episode"] = session if session.isdecimal() else 0
     if tub.has_drivers:
@@ -269,7 +360,7 @@ def _values_of(record: Mapping[str, Any], tub: _Tub) -> tuple[dict[str, Any], di
 FORMAT = Format(
     "tub",
     lambda path: (path / _MANIFEST).is_file() or bool(_record_files(path)),
-    _read,
+    read_tub,
     _write,
     options=frozenset(("frame_rate",)),
     expected=f"{_MANIFEST} or record_N.json",

@@ -4,21 +4,16 @@ and how pictures are framed.
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 
-from bcclone.dataset.check import RecordingReport, read_center
 from bcclone.dataset.framing import FRACTION, Framing, sampling_of
-from bcclone.dataset.geometry import HEIGHT_M, simulated_camera
-from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image, try_frame
-from bcclone.dataset.statistics import evenly
-from bcclone.dataset.vehicle import CAMERA_AHEAD_M
+from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image
 from bcclone.pictures.plots.style import (
     BLUE,
     GRAY,
@@ -34,10 +29,7 @@ from bcclone.pictures.plots.style import (
     show_image,
     tidy,
 )
-from bcclone.recording.files import ImageIndex
-from bcclone.recording.run_tables import MOTION
 from bcclone.system.arrays import FloatArray
-from bcclone.system.opencv import cv2
 
 if TYPE_CHECKING:  # they load the drive server
     from bcclone.evaluate.evaluation import Evaluation
@@ -180,87 +172,6 @@ def plot_curves(
             axes.axvspan(times[0], times[0] + fitted, color="0.9", zorder=0, label="fitted here, not scored")
     column[-1].set_xlabel(unit)
     figure.legend(*column[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
-    save(figure, path)
-
-
-def plot_recording(log: Path, rows: pd.DataFrame, path: Path) -> None:
-    """Draw strips of rows of a log into a PNG: pictures of the centre camera above the steering of each row.
-
-    Deleted rows are shaded, and their pictures are faded. Where the steering is estimated from a film, the path that it
-    means is drawn onto the road. rows: with the columns of a log, and `seconds`, and
-    `deleted`, bool; their index is the number of the row, from 0.
-    """
-    length = max(_ROWS_IN_A_STRIP, -(-len(rows) // _MAX_STRIPS))
-    strips = [rows[start : start + length] for start in range(0, len(rows), length)]
-    figure = new_figure(14, 2.3 * len(strips) + 0.4, f"{log.parent.name}/{log.name}")
-    images, paths = ImageIndex(log), MOTION.read(log.parent, lambda cells: float(cells["curvature"]))
-    for part, strip in zip(figure.subfigures(len(strips), 1, squeeze=False)[:, 0], strips, strict=True):
-        across = min(_STRIP_ACROSS, len(strip))
-        grid = part.add_gridspec(2, across, height_ratios=(1.0, 0.9))
-        for place, index in enumerate(evenly(len(strip), across)):
-            row = strip.iloc[index].to_dict()
-            frame, _ = try_frame(images.find(str(row["center"])))
-            shown = _NO_IMAGE if frame is None else frame
-            if frame is not None and (curvature := paths.get(PurePosixPath(row["center"]).name)) is not None:
-                right = curvature * (_WAY**2 / 2 + CAMERA_AHEAD_M / HEIGHT_M * _WAY)
-                column, line, depth = simulated_camera()[1] @ np.stack([right, np.ones_like(_WAY), _WAY])
-                path_px = np.rint(16 * np.stack([column, line], 1) / depth[:, np.newaxis]).astype(np.int32)
-                drawn = cv2.polylines(frame.copy(), [path_px], False, (255, 120, 0), 2, cv2.LINE_AA, 4)
-                shown = np.asarray(drawn, np.uint8)
-            if row["deleted"]:
-                shown = (255 - (255 - shown) * _FADED).astype(np.uint8)
-            title = f"row {strip.index[index] + 1}, {row['seconds']:.1f} s"
-            show_image(part.add_subplot(grid[0, place]), shown, title)
-        axes, numbers = part.add_subplot(grid[1, :]), strip.index.to_numpy(np.float64) + 1
-        axes.axhline(0, color=GRAY, linewidth=0.6)
-        pauses = np.flatnonzero(strip["episode"].diff().to_numpy() > 0)
-        limits = (numbers[0], max(numbers[-1], numbers[0] + 1))
-        draw_steering([axes], numbers, {"": strip["steering"].to_numpy(np.float64)}, limits, pauses)
-        deleted = strip["deleted"].to_numpy()
-        axes.fill_between(numbers, -1.05, 1.05, where=deleted, step="mid", color=RED, alpha=0.25, linewidth=0)
-        axes.set_ylim(-1.05, 1.05)
-    save(figure, path)
-
-
-def plot_diagnosis(report: RecordingReport, path: Path) -> None:
-    """Draw the diagnosis of a recording into a PNG: steering and turns of the camera, and frames of what was found.
-
-    Few rows of a finding are shown with those beside them. Raises ValueError for a recording that was not diagnosed.
-    """
-    diagnosis, log = report.diagnosis, report.log
-    if diagnosis is None or log is None or diagnosis.evidence is None:
-        raise ValueError(f"{report.path}: it has no diagnosis, expected a recording with images")
-    evidence = diagnosis.evidence
-    duration, curvature = float(evidence.seconds[-1]), evidence.curvature()
-    scale = evidence.steering.std() / curvature.std() if curvature.std() > 0 else 0.0
-    turns = np.interp(evidence.seconds, evidence.middles, scale * curvature)
-    count = max(1, min(_LINES, int(duration / _LEAST_SECONDS)))
-    shown = [finding for finding in diagnosis.findings if finding.rows] or list(diagnosis.findings[:1])
-    heights = [1.6] * count + [1.5] * len(shown)
-    figure = new_figure(12, sum(heights) + 0.8, f"{log.path.parent.name}: {diagnosis.verdict}")
-    parts = figure.subfigures(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0]
-    most = max(0.1, 1.1 * float(np.abs(evidence.steering).max()))
-    lines = [part.subplots() for part in parts[:count]]
-    for axes in lines:
-        axes.axhline(0, color=GRAY, linewidth=0.6)
-        axes.set_ylim(-most, most)
-    curves = {
-        f"{'estimated' if evidence.is_estimated else 'recorded'} steering": evidence.steering,
-        "turn of the camera, scaled": turns,
-    }
-    draw_steering(lines, evidence.seconds, curves, np.linspace(0.0, duration, count + 1))
-    lines[0].legend(fontsize=8, loc="lower right", bbox_to_anchor=(1, 0.98), ncols=2, frameon=False)
-    parts[count - 1].supxlabel("seconds of driving, without pauses", fontsize=9)
-    for part, finding in zip(parts[count:], shown, strict=True):
-        part.suptitle(f"{finding.fault}: {finding.text}", fontsize=9)
-        concerned = [(evidence.numbers >= first) & (evidence.numbers <= last) for first, last in finding.rows]
-        rows = np.flatnonzero(np.any(concerned, axis=0)) if concerned else np.arange(len(evidence.numbers))
-        if len(rows) < _ACROSS:
-            rows = np.clip(rows[0] - _ACROSS // 2, 0, len(evidence.numbers) - _ACROSS) + np.arange(_ACROSS)
-        rows = rows[evenly(len(rows), _ACROSS)]
-        for axes, row in zip(part.subplots(1, _ACROSS), rows.tolist(), strict=True):
-            frame = read_center(evidence.log, row)
-            show_image(axes, _NO_IMAGE if frame is None else frame, f"row {evidence.numbers[row]}")
     save(figure, path)
 
 

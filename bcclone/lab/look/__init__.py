@@ -1,0 +1,344 @@
+"""Look at a recording on a page, cut it and mend it: `bcclone edit RECORDING --page`.
+
+The page is that of drives and plays, with another script: docs/reference/page.md describes its addresses.
+"""
+
+import hashlib
+import json
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
+from functools import cached_property, partial
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bcclone.dataset.check import Looked, check_log, look_at
+from bcclone.dataset.framing import framing_of
+from bcclone.dataset.geometry import HEIGHT_M, simulated_camera
+from bcclone.dataset.images import read_file
+from bcclone.dataset.vehicle import CAMERA_AHEAD_M
+from bcclone.drive.page.app import guarded_app, posted, render, with_pictures
+from bcclone.drive.wire import threading_host
+from bcclone.drive.wire.web_server import Access, WebServer, listen
+from bcclone.lab.exchange.tub import FORMAT, EditedTub
+from bcclone.model.policy import Policy, load_policy
+from bcclone.recording import EditSettings
+from bcclone.recording.editing import EditedRecording
+from bcclone.recording.files import ImageIndex, find_log
+from bcclone.recording.log import EPISODE_GAP_MS, corrected_steering
+from bcclone.recording.row import CAMERAS
+from bcclone.recording.run_tables import HUMAN, MOTION
+from bcclone.system.arrays import Float32Array, Memory
+from bcclone.system.codec import whole_number
+from bcclone.system.errors import UserError
+from bcclone.system.hardware import open_in_browser
+from bcclone.system.progress import Notify
+
+_PORT = 4569
+_BODY_BYTES = 1_000_000  # of an edit: thousands of spans
+_BYTES = {"Content-Type": "application/octet-stream"}
+_APART_SECONDS, _PARTS_APART = 1.0, 12  # of the means that are compared; parts that are listed
+_ANSWERS = 500  # of the model, until pages fetch them
+
+
+class Viewed:
+    """A recording on a page. Its threads judge it, and ask a model, until close().
+
+    name: as the user gave it. Raises UserError for a recording that cannot be read.
+    """
+
+    def __init__(self, name: str, model: Path | None = None, policy: Policy | None = None) -> None:
+        folder = Path(name)
+        self.recorded = EditedTub(folder) if FORMAT.detect(folder) else EditedRecording(find_log(name))
+        self.name, self.rows, self._model = str(self.recorded.path), self.recorded.rows, model
+        size = len(self.rows)
+        self._lock, self._closed, self._changed = threading.Lock(), threading.Event(), threading.Event()
+        self._listed = "", self.recorded.edit(EditSettings(name))  # the version of the edits, and the rows with them
+        self._checked: dict[str, Any] = {"done": 0, "of": size, "verdict": "", "findings": [], "unknown": []}
+        self._judged = ""  # the version of the edits that was judged last
+        self._remedies: list[dict[str, Any]] = []
+        self._looked: Looked | None = None
+        self._answers: Float32Array = np.full(size, np.nan, np.float32)
+        self._asked: dict[str, Any] = {"done": 0, "of": size if policy else 0, "error": "", "apart": []}
+        self._threads = [threading.Thread(target=self._check, daemon=True)]
+        self._threads += [threading.Thread(target=self._ask, args=(policy,), daemon=True)] if policy else []
+        for thread in self._threads:
+            thread.start()
+
+    def close(self) -> None:
+        """End the threads."""
+        self._closed.set()
+        self._changed.set()
+        for thread in self._threads:
+            thread.join()
+
+    # ---- what pages get
+
+    def about(self) -> dict[str, Any]:
+        """Return what does not change: name, size, cameras, and how a camera sees the road."""
+        recorded, size = self.recorded, len(self.rows)
+        return {
+            "name": str(recorded.path), "rows": size, "seconds": float(recorded.seconds[-1]), "cameras": self.cameras,
+            "model": self._model.name if self._model else "",
+            "kind": "tub" if isinstance(recorded, EditedTub) else "recording",
+            "camera": simulated_camera()[1].tolist(), "ahead": CAMERA_AHEAD_M / HEIGHT_M,
+        }  # fmt: skip
+
+    @cached_property
+    def cameras(self) -> list[str]:
+        tried = (0, len(self.rows) // 2, len(self.rows) - 1)
+        return [camera for camera in CAMERAS if any(self._path(row, camera) for row in tried)] or ["center"]
+
+    def pictures(self, row: int) -> list[bytes]:
+        """Return the files of a row's pictures, one for each camera, b"" for one that cannot be read."""
+        contents = []
+        for camera in self.cameras:
+            path = self._path(row, camera)
+            try:
+                contents.append(read_file(path) if path else b"")
+            except OSError:
+                contents.append(b"")
+        return contents
+
+    def curves(self) -> dict[str, NDArray[Any]]:
+        """Return the curves, (rows,) each, by their names in docs/reference/page.md."""
+        recorded, rows = self.recorded, self.rows
+        with self._lock:
+            steering = corrected_steering(rows, recorded.edits)
+        driven = recorded.driven()
+        curves = {"seconds": recorded.seconds, "steering": steering, "throttle": rows["throttle"] - rows["brake"]}
+        curves |= {"speed": rows["speed_mph"]} if rows["speed_mph"].any() else {}
+        curves |= {"model": self._answers.copy()} if self._asked["of"] else {}
+        if paths := MOTION.read(recorded.path.parent, lambda cells: float(cells["curvature"])):
+            curves["path"] = np.array([paths.get(name, np.nan) for name in rows["center"]])
+        who = {
+            "driver": [0 if one is None else 1 if one.driver == HUMAN else 2 for one in driven],
+            "take_over": [(one and one.take_over) or 0 for one in driven],
+        }
+        return {name: np.asarray(curve, np.float32) for name, curve in curves.items()} | {
+            name: np.asarray(values, np.uint32) for name, values in who.items()
+        }
+
+    def state(self) -> dict[str, Any]:
+        """Return what changes: edits, also those of others, what --check finds, and how far the model is."""
+        with self._lock:
+            return self._state()
+
+    def _state(self) -> dict[str, Any]:
+        version, listed = self._listed
+        if (found := self._version()) != version:
+            listed = self.recorded.edit(EditSettings(self.name))
+            self._listed = found, listed
+            self._changed.set()
+        return {
+            "version": found,
+            "curves": f"{listed.steering}; {self._asked['done'] // _ANSWERS}; {bool(self._asked['apart'])}",
+            "deleted": [[span.first - 1, span.last - 1] for span in listed.spans if not span.kept],
+            "kept": listed.rows - listed.deleted,
+            "edits": listed.edits,
+            "steering": listed.steering,
+            "check": self._checked | {"stale": self._judged not in (found, "")},
+            "model": self._asked,
+        }
+
+    def _version(self) -> str:
+        path = self.recorded.edits_file
+        return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.exists() else "none"
+
+    def edit(self, read: Callable[[], Any]) -> tuple[dict[str, Any], int]:
+        """Make one edit; return the new state, or what was wrong, and the status of HTTP.
+
+        read: returns the version of the edits that the page shows, and one of delete, restore, remedy and undo.
+        """
+        with self._lock:
+            try:
+                wish = read()
+                settings = self._settings_of(wish)
+                if wish.get("version") != self._version():
+                    error = "the edits were changed elsewhere: look at them as they are now, and try again"
+                    return {"error": error, "state": self._state()}, 409
+                self.recorded.edit(settings)
+            except (ValueError, UserError) as error:
+                return {"error": str(error)}, 400
+            return self._state(), 200
+
+    def _settings_of(self, wish: Any) -> EditSettings:
+        """Return what a page wishes; raises ValueError."""
+        match wish:
+            case {"delete": spans}:
+                chosen: dict[str, Any] = {"delete": _positions(spans)}
+            case {"restore": spans}:
+                chosen = {"restore": _positions(spans)}
+            case {"remedy": int(index)} if 0 <= index < len(self._remedies):
+                chosen = self._remedies[index]
+            case {"undo": True}:
+                chosen = {"undo": True}
+            case _:
+                raise ValueError("expected an object with version, and delete, restore, remedy or undo")
+        return EditSettings(self.name, **chosen)
+
+    def _path(self, row: int, camera: str) -> str | None:
+        if isinstance(self.recorded, EditedTub):
+            return self.recorded.images[row].get(camera)
+        return self._index.find(str(self.rows[camera].iat[row]))
+
+    @cached_property
+    def _index(self) -> ImageIndex:
+        return ImageIndex(self.recorded.path)
+
+    # ---- what --check finds
+
+    def _check(self) -> None:
+        if isinstance(self.recorded, EditedTub):
+            self._checked |= {"done": self._checked["of"], "verdict": "not judged: import the tub to check it"}
+        while not (self._closed.is_set() or isinstance(self.recorded, EditedTub)):
+            self._changed.clear()
+            version = self._version()
+            try:
+                diagnosis = check_log(self.recorded.path, self._look, self._index).diagnosis
+            except UserError as error:  # all rows are deleted, or the log is gone
+                self._checked |= {"verdict": str(error), "findings": []}
+            except _Closed:
+                return
+            else:
+                findings = diagnosis.findings if diagnosis else ()
+                remedies = [finding.as_edit() for finding in findings]
+                with self._lock:
+                    self._remedies = [chosen for _, chosen in remedies]
+                    self._checked |= {
+                        "verdict": diagnosis.verdict if diagnosis else "",
+                        "unknown": list(diagnosis.unknown) if diagnosis else [],
+                        "findings": [
+                            {"fault": one.fault, "text": one.text, "remedy": one.remedy, "button": button,
+                             "rows": [[first - 1, last - 1] for first, last in one.rows]}
+                            for one, (button, _) in zip(findings, remedies, strict=True)
+                        ],
+                    }  # fmt: skip
+            self._judged = version
+            self._changed.wait()
+
+    def _look(self, rows: pd.DataFrame) -> Looked:
+        """Return what the frames of some rows show, after a look at all of them, which is kept."""
+        if self._looked is None:
+            self._looked = look_at(self.rows, self._index, self._advance)
+        figures, reasons = self._looked
+        lines = set(rows["line"])
+        kept = np.flatnonzero(self.rows["line"].isin(lines))
+        return figures.of_rows(kept), {line: why for line, why in reasons.items() if line in lines}
+
+    def _advance(self, count: int) -> None:
+        if self._closed.is_set():
+            raise _Closed
+        self._checked["done"] += count
+
+    # ---- how a model would steer
+
+    def _ask(self, policy: Policy) -> None:
+        from bcclone.evaluate.predict import NamedFrame, PictureInputs  # loads the simulator
+
+        is_framed = not isinstance(self.recorded, EditedTub) and framing_of(self.recorded.path) is not None
+        inputs = PictureInputs(policy.preprocessing, None if is_framed else policy.framing, None)
+        pauses = np.diff(self.recorded.times, prepend=self.recorded.times[0]) > EPISODE_GAP_MS
+        memory: Memory = ()
+        for row, begins in enumerate(pauses.tolist()):
+            if self._closed.is_set():
+                return
+            path, memory = self._path(row, "center"), () if begins else memory
+            image = inputs.read(NamedFrame("", path, begins)) if path else "missing"
+            if not isinstance(image, str):
+                answer, memory = policy.next_answer(image[0], memory)
+                self._answers[row] = answer.steering
+            self._asked["done"] = row + 1
+        differences = np.abs(self._answers - corrected_steering(self.rows, self.recorded.edits))
+        seconds, known = (self.recorded.seconds / _APART_SECONDS).astype(int), np.isfinite(differences)
+        counts = np.maximum(np.bincount(seconds, known), 1)
+        means = np.bincount(seconds, np.where(known, differences, 0.0)) / counts
+        begins = np.searchsorted(seconds, np.arange(len(means) + 1))
+        self._asked["apart"] = [
+            {"first": int(begins[second]), "last": int(begins[second + 1]) - 1, "difference": round(means[second], 3)}
+            for second in np.argsort(-means, kind="stable")[:_PARTS_APART].tolist()
+            if means[second] > 0
+        ]
+
+
+class _Closed(Exception):
+    """The page has been closed."""
+
+
+def _positions(spans: Any) -> tuple[str, ...]:
+    """Return spans of rows from 0 as the positions of an edit; raises ValueError."""
+    if not isinstance(spans, list) or not spans or not all(isinstance(span, list) and len(span) == 2 for span in spans):
+        raise ValueError(f"{str(spans)[:40]}, expected spans [first, last]")
+    return tuple(str(whole_number("a row", row) + 1) for span in spans for row in span)
+
+
+def look(
+    recordings: Sequence[str],
+    model: Path | None,
+    browser: bool,
+    notify: Notify = print,
+    stop: Event | None = None,
+) -> None:
+    """Serve the page of one recording, or of two, until Ctrl-C, SIGTERM or `stop`.
+
+    notify: called with lines for the user. Raises UserError for a recording or a model that
+    cannot be read.
+    """
+    with (
+        WebServer(threading_host, ("127.0.0.1", _usual_port()), Access(), notify, stop) as server,
+        ExitStack() as stack,
+    ):
+        policy = load_policy(model) if model else None
+        viewed = list[Viewed]()
+        for name in recordings:
+            viewed.append(Viewed(name, model, policy))
+            stack.callback(viewed[-1].close)
+        server.stop_on_signals()
+        server.show(_app(server, viewed))
+        notify(f"look at the recording here: {server.url}; Ctrl-C ends")
+        if browser:
+            open_in_browser(server.url, seconds=0)
+        server.wait()
+
+
+def _usual_port() -> int:
+    """Return the page's usual port, so that a page that is open finds a server that was started again; 0 if in use."""
+    with suppress(UserError):
+        listen("127.0.0.1", _PORT).close()
+        return _PORT
+    return 0
+
+
+def _app(server: WebServer, viewed: Sequence[Viewed]) -> Any:
+    """Return the page's app. viewed: the recordings, one above the other."""
+    app = guarded_app(server, "bcclone edit", partial(render, "look.html", title=viewed[0].name), _BODY_BYTES)
+
+    def of_panel(answer: Callable[..., Any]) -> Callable[..., Any]:
+        def view(panel: int, **more: int) -> Any:
+            if panel < len(viewed) and more.get("row", 0) < len(viewed[panel].rows):
+                return answer(viewed[panel], **more)
+            return {"error": "no such recording or row"}, 404
+
+        return view
+
+    app.add_url_rule("/panels", "panels", lambda: [one.about() for one in viewed])
+    app.add_url_rule("/curves/<int:panel>", "curves", of_panel(_curves))
+    frames = of_panel(lambda viewed, row: (with_pictures({"row": row}, *viewed.pictures(row)), _BYTES))
+    app.add_url_rule("/frames/<int:panel>/<int:row>", "frames", frames)
+    app.add_url_rule("/state/<int:panel>", "state", of_panel(Viewed.state))
+    app.add_url_rule("/edit/<int:panel>", "edit", of_panel(lambda viewed: viewed.edit(posted)), methods=["POST"])
+    return app
+
+
+def _curves(viewed: Viewed) -> tuple[bytes, dict[str, str]]:
+    """Return the curves one after the other, after a JSON object that names them, and the length of that, 4 bytes."""
+    curves = viewed.curves()
+    columns = [(name, "f4" if curve.dtype.kind == "f" else "u4", len(curve)) for name, curve in curves.items()]
+    text = json.dumps({"columns": columns}).encode()
+    text += b" " * (-len(text) % 4)
+    return b"".join([len(text).to_bytes(4, "big"), text, *(curve.tobytes() for curve in curves.values())]), _BYTES
