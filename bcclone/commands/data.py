@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from bcclone.cluster.cluster_settings import ShardingSettings
 from bcclone.commands.options import Browser, Common, Given, Result, SettingsFile, command, notify
 from bcclone.dataset.sample_settings import PreprocessSettings, SampleSettings
-from bcclone.recording import EditSettings
+from bcclone.recording import EditSettings, PageSettings
 from bcclone.system.errors import UserError
 from bcclone.system.hardware import has_browser
 from bcclone.system.settings import argument, setting
@@ -95,35 +95,28 @@ def _check(inputs: Sequence[str]) -> Result:
     return Result(as_json, "\n\n".join(parts), code=code)
 
 
-@dataclass(frozen=True)
-class Looking:
-    """The page of a recording."""
-
-    other: str | None = argument("another recording, or a run, to show below on the page", None, unit="OTHER")
-    page: bool = setting(False, "serve the page also without a terminal or a browser on this machine")
-    model: Path | None = setting(None, "show on the page how this model would steer, too", unit="MODEL", shown="none")
-
-
 @command(
-    "look at a recording; list, delete and restore its rows; correct its steering; correct its steering",
+    "look at a recording; list, delete and restore its rows; correct its steering",
     left="the recording is unchanged; its edits are the old ones or the new ones, see: bcclone edit RECORDING",
 )
-def edit(given: Given, settings: EditSettings, looking: Looking, opening: Browser) -> Result:
+def edit(given: Given, settings: EditSettings, page: PageSettings, opening: Browser) -> Result:
     """List the rows of a recording; delete or restore some, or correct its steering; its files are not changed.
 
     Deleted rows are left out by every command, and every command takes the corrected steering. The edits are in a file
-    next to the log, driving_log.edits.json, which is removed when the last one is undone or the last row restored; of a
-    tub of donkeycar, its own list of deleted records is edited. Without an edit, a page opens in a browser, where you
-    see the recording and edit it; without a terminal or a browser, the rows are listed.
+    next to the log, driving_log.edits.json, which is removed when the last one is undone; of a tub of donkeycar, its
+    own list of deleted records is edited. Without an edit, a page opens in a browser, where you see the recording and
+    edit it; without a terminal or a browser, the rows are listed.
     """
     listed = settings.edits or given.make(Common).json
     is_seen = opening.browser and sys.stdin.isatty() and sys.stdout.isatty() and has_browser()
-    if looking.page or looking.model or looking.other or (is_seen and not listed):
+    if (page.model or page.other) and not (page.page or is_seen):
+        raise UserError("--model and a second recording are shown on the page; add --page", exit_code=2)
+    if page.page or page.model or page.other or (is_seen and not listed):
         if listed:
             raise UserError("the page edits by itself; leave out the edit and --json, or the page", exit_code=2)
         from bcclone.lab.look import look
 
-        look([settings.recording, *filter(None, [looking.other])], looking.model, opening.browser, given.say)
+        look(settings.recording, page, opening.browser, given.say)
         return Result({"recording": settings.recording}, None)
     return Result.of(_edited(settings))
 
@@ -138,4 +131,7 @@ def _edited(settings: EditSettings) -> "EditResult":
         return editing.edit(settings)
     from bcclone.lab.exchange.tub import EditedTub
 
-    return replace(EditedTub(folder).edit(settings), edits=0)  # a tub keeps no history
+    tub = EditedTub(folder)
+    if tub.unusable:
+        notify(f"note: {tub.unusable}")
+    return replace(tub.edit(settings), edits=0)  # a tub keeps no history

@@ -5,6 +5,7 @@ Here are the settings of an edit: which rows, by their numbers or by seconds, or
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 from bcclone.system.settings import Checked, Seconds, Setting, SettingError, argument, setting
@@ -27,7 +28,7 @@ class EditSettings(Checked):
     "start" or "end".
     """
 
-    recording: str = argument("folder with a driving_log.csv, or a CSV file")
+    recording: str = argument("folder with a driving_log.csv, a CSV file, or a tub of donkeycar")
     delete: tuple[str, ...] = setting(
         (),
         "leave out the rows from FROM to TO: row numbers, or seconds such as 8.5s, or start, or end; repeatable",
@@ -64,3 +65,13 @@ class EditSettings(Checked):
                         f"{{{name}}} {{position}}, expected a row such as 120, seconds such as 8.5s, {START} or {END}",
                         position=position[:20],
                     )
+
+
+@dataclass(frozen=True)
+class PageSettings(Checked):
+    """The page of a recording, on which it is seen and edited."""
+
+    other: str | None = argument("another recording, or a run, to show below on the page", None, unit="OTHER")
+    page: bool = setting(False, "serve the page also without a terminal or a browser on this machine")
+    model: Path | None = setting(None, "show on the page how this model would steer, too", unit="MODEL", shown="none")
+    port: int = setting(0, "port of the page", 0, 65535, shown="4569, or a free one if it is in use", rare=True)

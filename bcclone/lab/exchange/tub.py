@@ -10,7 +10,9 @@ time of the start, and exclude.json the numbers of deleted records. `millisecond
 have no times. Source: donkeycar 3.1, parts/datastore.py.
 """
 
+import errno
 import json
+import os
 import re
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -43,6 +45,7 @@ from bcclone.recording.editing import EditedRecording, EditResult
 from bcclone.recording.edits import DELETE, Edit, Edits
 from bcclone.recording.row import RANGES, ROUNDING, RowError, image_stamp
 from bcclone.recording.run_tables import HUMAN, MODEL, DrivenRow
+from bcclone.system.arrays import BoolArray, IndexArray
 from bcclone.system.atomic import write_bytes, write_text
 from bcclone.system.codec import explained, number, one_line, parse_json, path_inside, whole_number
 from bcclone.system.errors import UserError, first_line
@@ -235,13 +238,15 @@ def _tub_of_files(settings: ImportSettings, files: Sequence[tuple[int, Path]], f
     return _Tub("", inputs, read_deleted(folder), places, has_drivers, time=times.source)
 
 
-def read_deleted(folder: Path) -> set[Any]:
+def read_deleted(folder: Path) -> set[int]:
     """Return the numbers of the deleted records of a tub; raises UserError for a file that cannot be read."""
     if (folder / _MANIFEST).is_file():
         with explained(folder / _MANIFEST, "the manifest of a tub", _WHOLE):
-            return set(parse_json(read_inside(folder, _MANIFEST, "json").splitlines()[-1])["deleted_indexes"])
+            stated = parse_json(read_inside(folder, _MANIFEST, "json").splitlines()[-1])["deleted_indexes"]
+            return {whole_number("a deleted index", index) for index in stated}
     with explained(folder / _EXCLUDED, "a list of numbers", "correct it, or remove it"):
-        return set(parse_json(read_inside(folder, _EXCLUDED, "json")) if (folder / _EXCLUDED).exists() else ())
+        stated = parse_json(read_inside(folder, _EXCLUDED, "json")) if (folder / _EXCLUDED).exists() else ()
+        return {whole_number("a deleted index", index) for index in stated}
 
 
 def write_deleted(folder: Path, deleted: Collection[int]) -> None:
@@ -251,25 +256,34 @@ def write_deleted(folder: Path, deleted: Collection[int]) -> None:
         return
     *others, last = read_inside(folder, _MANIFEST, "json").splitlines(keepends=True)
     changed = json.dumps(parse_json(last) | {"deleted_indexes": sorted(deleted)}).encode()
-    write_bytes(folder / _MANIFEST, b"".join([*others, changed, last[len(last.rstrip()) :]]))
+    if not os.access(path := folder / _MANIFEST, os.W_OK):
+        raise PermissionError(errno.EACCES, "it may not be changed", str(path))
+    mode = path.stat().st_mode
+    write_bytes(path, b"".join([*others, changed, last[len(last.rstrip()) :]]))
+    path.chmod(mode)
 
 
 class EditedTub(EditedRecording):
     """A tub of donkeycar, whose own list of deleted records is edited.
 
-    A tub keeps no history: what can be undone is what this object has edited. Raises UserError as read_tub().
+    A tub keeps no history: what can be undone is what this object has edited, and an undo leaves what others did to
+    other records. numbers: of the records, (rows,); images: of each, camera -> path; unusable: why others have no row.
+    Raises UserError as read_tub().
     """
 
     def __init__(self, folder: Path) -> None:
         def path_of(home: Path, name: str) -> str:
             return str(path_inside(home, name))
 
-        rows = sorted(read_tub(ImportSettings(folder), Findings(), path_of), key=lambda row: row.time_ms)
+        findings = Findings()
+        rows = sorted(read_tub(ImportSettings(folder), findings, path_of), key=lambda row: row.time_ms)
         if not rows:
             raise UserError(f"{folder}: a tub without a record that can be used")
-        self._numbers, self._driven = np.array([row.number for row in rows]), [row.driven for row in rows]
+        count = findings.left_out.total()
+        self.unusable = f"{count} records cannot be used, and have no row: {findings.examples[0]}" if count else ""
+        self.numbers, self._driven = np.array([row.number for row in rows]), [row.driven for row in rows]
         self.images = [row.images for row in rows]
-        self._before = list[Edits]()
+        self._done, self._undoes = list[tuple[IndexArray, BoolArray]](), False  # rows, and whether they were deleted
         table = pd.DataFrame({
             "time_ms": [row.time_ms for row in rows],
             "center": [f"center_{image_stamp(_EPOCH + timedelta(milliseconds=row.time_ms))}.jpg" for row in rows],
@@ -285,28 +299,37 @@ class EditedTub(EditedRecording):
         return self.path / ("manifest.json" if (self.path / "manifest.json").is_file() else "exclude.json")
 
     def read_edits(self) -> Edits:
+        return self._edits_of(np.isin(self.numbers, list(read_deleted(self.path))))
+
+    def _edits_of(self, deleted: BoolArray) -> Edits:
         names = self.rows["center"].tolist()
-        deleted = np.flatnonzero(np.isin(self._numbers, list(read_deleted(self.path))))
-        spans = tuple((names[first], names[last]) for first, last in runs(deleted))
+        spans = tuple((names[first], names[last]) for first, last in runs(np.flatnonzero(deleted)))
         return Edits((Edit(DELETE, spans),)) if spans else Edits()
 
     def write_edits(self, edits: Edits) -> None:
-        deleted, known = self._numbers[edits.deleted(self.times)], set(self._numbers.tolist())
-        write_deleted(self.path, {*deleted.tolist(), *(read_deleted(self.path) - known)})
-        if self._before and edits == self._before[-1]:
-            self._before.pop()
+        before, after = self.edits.deleted(self.times), edits.deleted(self.times)
+        others = read_deleted(self.path) - set(self.numbers.tolist())
+        write_deleted(self.path, {*self.numbers[after].tolist(), *others})
+        if self._undoes:
+            self._done.pop()
         else:
-            self._before.append(self.edits)
+            rows = np.flatnonzero(before != after)
+            self._done.append((rows, before[rows]))
 
     def edited(self, settings: EditSettings) -> Edits:
         if settings.mirror_steering or settings.advance_steering:
             raise UserError(f"{self.path}: a tub keeps its steering; import it to correct it: bcclone import")
-        if settings.undo and not self._before:
+        self._undoes = settings.undo
+        if not settings.undo:
+            return super().edited(settings)
+        if not self._done:
             raise UserError(f"{self.path}: a tub keeps no history; restore rows with --restore FROM TO")
-        return self._before[-1] if settings.undo else super().edited(settings)
+        deleted, (rows, before) = self.edits.deleted(self.times), self._done[-1]
+        deleted[rows] = before
+        return self._edits_of(deleted)
 
     def edit(self, settings: EditSettings) -> EditResult:
-        return replace(super().edit(settings), edits=len(self._before))
+        return replace(super().edit(settings), edits=len(self._done))
 
     def driven(self) -> list[DrivenRow | None]:
         return list(self._driven)

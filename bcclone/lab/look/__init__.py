@@ -27,7 +27,7 @@ from bcclone.drive.wire import threading_host
 from bcclone.drive.wire.web_server import Access, WebServer, listen
 from bcclone.lab.exchange.tub import FORMAT, EditedTub
 from bcclone.model.policy import Policy, load_policy
-from bcclone.recording import EditSettings
+from bcclone.recording import EditSettings, PageSettings
 from bcclone.recording.editing import EditedRecording
 from bcclone.recording.files import ImageIndex, find_log
 from bcclone.recording.log import EPISODE_GAP_MS, corrected_steering
@@ -42,7 +42,7 @@ from bcclone.system.progress import Notify
 _PORT = 4569
 _BODY_BYTES = 1_000_000  # of an edit: thousands of spans
 _BYTES = {"Content-Type": "application/octet-stream"}
-_APART_SECONDS, _PARTS_APART = 1.0, 12  # of the means that are compared; parts that are listed
+_APART_SECONDS, _PARTS_APART, _LEAST_APART = 1.0, 12, 0.1  # of the means that are compared; parts that are listed
 _ANSWERS = 500  # of the model, until pages fetch them
 
 
@@ -116,7 +116,8 @@ class Viewed:
         curves |= {"model": self._answers.copy()} if self._asked["of"] else {}
         if paths := MOTION.read(recorded.path.parent, lambda cells: float(cells["curvature"])):
             curves["path"] = np.array([paths.get(name, np.nan) for name in rows["center"]])
-        who = {
+        who: dict[str, Any] = {"record": self.recorded.numbers} if isinstance(self.recorded, EditedTub) else {}
+        who |= {
             "driver": [0 if one is None else 1 if one.driver == HUMAN else 2 for one in driven],
             "take_over": [(one and one.take_over) or 0 for one in driven],
         }
@@ -195,7 +196,9 @@ class Viewed:
 
     def _check(self) -> None:
         if isinstance(self.recorded, EditedTub):
-            self._checked |= {"done": self._checked["of"], "verdict": "not judged: import the tub to check it"}
+            unknown = list(filter(None, [self.recorded.unusable]))
+            verdict = "faults are not looked for in a tub: import it to check it"
+            self._checked |= {"done": self._checked["of"], "verdict": verdict, "unknown": unknown}
         while not (self._closed.is_set() or isinstance(self.recorded, EditedTub)):
             self._changed.clear()
             version = self._version()
@@ -256,13 +259,19 @@ class Viewed:
             self._asked["done"] = row + 1
         differences = np.abs(self._answers - corrected_steering(self.rows, self.recorded.edits))
         seconds, known = (self.recorded.seconds / _APART_SECONDS).astype(int), np.isfinite(differences)
+        known &= ~self.recorded.edits.deleted(self.recorded.times)
         counts = np.maximum(np.bincount(seconds, known), 1)
         means = np.bincount(seconds, np.where(known, differences, 0.0)) / counts
         begins = np.searchsorted(seconds, np.arange(len(means) + 1))
         self._asked["apart"] = [
-            {"first": int(begins[second]), "last": int(begins[second + 1]) - 1, "difference": round(means[second], 3)}
+            {
+                "first": int(begins[second]),
+                "last": int(begins[second + 1]) - 1,
+                "seconds": second * _APART_SECONDS,
+                "difference": round(means[second], 3),
+            }
             for second in np.argsort(-means, kind="stable")[:_PARTS_APART].tolist()
-            if means[second] > 0
+            if means[second] > _LEAST_APART
         ]
 
 
@@ -277,26 +286,21 @@ def _positions(spans: Any) -> tuple[str, ...]:
     return tuple(str(whole_number("a row", row) + 1) for span in spans for row in span)
 
 
-def look(
-    recordings: Sequence[str],
-    model: Path | None,
-    browser: bool,
-    notify: Notify = print,
-    stop: Event | None = None,
-) -> None:
+def look(recording: str, page: PageSettings, browser: bool, notify: Notify = print, stop: Event | None = None) -> None:
     """Serve the page of one recording, or of two, until Ctrl-C, SIGTERM or `stop`.
 
-    notify: called with lines for the user. Raises UserError for a recording or a model that
-    cannot be read.
+    notify: called with lines for the user. Raises UserError for a recording or a model that cannot be read, and for a
+    port that is in use.
     """
+    port, names = page.port or _usual_port(), filter(None, (recording, page.other))
     with (
-        WebServer(threading_host, ("127.0.0.1", _usual_port()), Access(), notify, stop) as server,
+        WebServer(threading_host, ("127.0.0.1", port), Access(), notify, stop) as server,
         ExitStack() as stack,
     ):
-        policy = load_policy(model) if model else None
+        policy = load_policy(page.model) if page.model else None
         viewed = list[Viewed]()
-        for name in recordings:
-            viewed.append(Viewed(name, model, policy))
+        for name in names:
+            viewed.append(Viewed(name, page.model, policy))
             stack.callback(viewed[-1].close)
         server.stop_on_signals()
         server.show(_app(server, viewed))

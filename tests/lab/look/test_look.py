@@ -1,7 +1,10 @@
 """The page of a recording over HTTP: what it shows, what it edits, and that it overwrites nobody's edits."""
 
 import json
+import os
 import shutil
+import signal
+import subprocess
 import threading
 from contextlib import contextmanager
 from urllib.error import HTTPError
@@ -12,11 +15,11 @@ import pytest
 
 from bcclone.lab.exchange.tub import EditedTub
 from bcclone.lab.look import look
-from bcclone.recording import EditSettings
+from bcclone.recording import EditSettings, PageSettings
 from bcclone.recording.editing import edit
 from bcclone.recording.log import read_log
 from bcclone.system.errors import UserError
-from tests.conftest import made_once, result_of, run_script
+from tests.conftest import command, made_once, result_of, run_script
 from tests.lab.exchange.foreign_sources import make_tub, make_tub_of_files
 from tests.processes import wait_for
 
@@ -87,7 +90,8 @@ class Page:
 def looking(*recordings, model=None):
     """Serve the page of recordings within the block."""
     lines, stop = [], threading.Event()
-    server = threading.Thread(target=look, args=(list(map(str, recordings)), model, False, lines.append, stop))
+    page = PageSettings(*map(str, recordings[1:]), model=model)
+    server = threading.Thread(target=look, args=(str(recordings[0]), page, False, lines.append, stop))
     server.start()
     try:
         yield Page(wait_for(lambda: next((line.split()[5].rstrip(";") for line in lines if "look at" in line), None)))
@@ -205,6 +209,8 @@ def test_a_tub_keeps_its_own_list_of_deleted_records(tmp_path):
         rewritten = json.dumps(json.loads(manifest[-1]) | {"deleted_indexes": [5]}).encode()  # as donkeycar does
         (tub / "manifest.json").write_bytes(b"\n".join([*manifest[:-1], rewritten]) + b"\n")
         assert page.state()["deleted"] == [[5, 5]]
+        assert page.edit(undo=True)[0]["deleted"] == [[5, 5]]  # what donkeycar did stays
+        assert page.curves()["record"].tolist() == list(range(30))
     assert result_of("edit", tub, "--restore", "6", "6")["deleted"] == 0
     assert result_of("import", tub, "-o", tmp_path / "out")["deleted"] == 0
     with pytest.raises(UserError, match="keeps no history"):
@@ -222,6 +228,21 @@ def test_what_was_deleted_of_a_tub_is_taken_back_while_it_is_open(tmp_path):
         assert recorded.edit(EditSettings("tub", undo=True)).edits == 0
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other permissions")
+def test_a_manifest_keeps_its_permissions_and_broken_records_are_said(tmp_path):
+    tub = make_tub(tmp_path / "tub", rows=10, **{"user/angle": lambda index: None if index == 4 else 0.1})
+    manifest = tub / "manifest.json"
+    manifest.chmod(0o640)
+    told = run_script("edit", tub, "--delete", "1", "2")
+    assert "9 rows" in told.stdout
+    assert "--undo" not in told.stdout
+    assert "1 records cannot be used" in told.stderr
+    assert manifest.stat().st_mode & 0o777 == 0o640
+    *others, last = manifest.read_bytes().splitlines()
+    manifest.write_bytes(b"\n".join([*others, last.replace(b"[0, 1]", b'["a"]')]))
+    assert "deleted index" in run_script("edit", tub, code=1).stderr
+
+
 def test_a_tub_of_record_files_has_its_list_in_exclude_json(tmp_path):
     tub = make_tub_of_files(tmp_path / "tub", numbers=range(1, 12))
     assert EditedTub(tub).edit(EditSettings("tub", delete=("2", "3"))).deleted == 2
@@ -231,4 +252,31 @@ def test_a_tub_of_record_files_has_its_list_in_exclude_json(tmp_path):
 
 def test_without_a_terminal_the_rows_are_listed(recording):
     assert "120 kept" in run_script("edit", recording).stdout
+    assert "add --page" in run_script("edit", recording, recording, code=2).stderr
     assert "the page edits by itself" in run_script("edit", recording, "--page", "--undo", code=2).stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("more", [[], ["--no-browser"], ["--delete", "1", "2"]])
+def test_at_a_terminal_with_a_browser_the_page_opens_unless_the_user_says_otherwise(recording, tmp_path, more):
+    pty = pytest.importorskip("pty", reason="Windows has no pseudo-terminals")
+    opened = tmp_path / "opened"
+    browser = tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1" > "{opened}"\n')
+    browser.chmod(0o755)
+    terminal, child = pty.openpty()
+    settings = os.environ | {"DISPLAY": ":0", "BROWSER": f"{browser} %s"}
+    with subprocess.Popen(command("edit", recording, *more), stdin=child, stdout=child, env=settings) as process:
+        os.close(child)
+        try:
+            if more:
+                assert process.wait(60) == 0
+                assert "120 rows" in os.read(terminal, 10_000).decode()
+            else:
+                assert wait_for(lambda: opened.exists() and opened.read_text()).startswith("http://127.0.0.1:")
+                process.send_signal(signal.SIGINT)
+                assert process.wait(60) == 0
+            assert opened.exists() == (not more)
+        finally:
+            process.kill()
+            os.close(terminal)

@@ -4,6 +4,7 @@
 // they show changes; the playhead and the selection on another one above it.
 
 const LEFT = 34, AXIS = 22, MARK = 14, GAP = 16; // px: left of the curves, below them, row of marks, between curves
+const PAUSE_SECONDS = 1.5; // that break a line
 const ROW_SECONDS = .1; // that a row takes at most, where a pause follows it
 const TICKS = [.1, .2, .5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600];
 const MARK_COLORS = ["bad", "wait", "model", "good", "sent"];
@@ -31,11 +32,6 @@ class Pyramid {
     }
     return [least, most];
   }
-}
-
-function clock(seconds) {
-  const tenths = Math.round(10 * seconds);
-  return `${Math.floor(tenths / 600)}:${(tenths % 600 / 10).toFixed(1).padStart(4, "0")}`;
 }
 
 // Returns how many of some ascending values are up to the limit.
@@ -145,6 +141,7 @@ class Curves {
       const x = this.xOf(this.seconds[row]);
       next = Math.max(row + 1, countUpTo(this.seconds, this.secondsAt(Math.floor(x) + 1)));
       const [least, most] = pyramid.range(row, next);
+      broken = broken || this.seconds[row] - this.seconds[row - 1] > PAUSE_SECONDS;
       if (least <= most && broken) context.moveTo(x, y(least));
       if (least <= most) context.lineTo(x, y(least));
       if (least < most) context.lineTo(x, y(most));

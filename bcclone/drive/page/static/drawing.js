@@ -38,6 +38,12 @@ function fixed(value, digits) {
   return value.toFixed(digits).replace(/^-(?=0(\.0*)?$)/, "").replace("-", "−"); // no −0.0
 }
 
+function clock(seconds) {
+  if (seconds === null) return "–";
+  const tenths = Math.round(10 * seconds);
+  return `${Math.floor(tenths / 600)}:${(tenths % 600 / 10).toFixed(1).padStart(4, "0")}`;
+}
+
 // -- the dial
 
 // sent: the thick needle; model: the thin one; null: no needle.

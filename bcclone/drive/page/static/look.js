@@ -6,7 +6,8 @@
 const POLL_MS = 1000, BUSY_POLL_MS = 300, WORDS_MS = 100; // nobody reads figures sixty times a second
 const LONGEST_MS = 300; // between two pictures: a page that was hidden plays on where it was
 const AHEAD = 4; // rows that are fetched before they are played
-const CLICK = 4; // px that a click may move
+const CLICK = 4, GRIP = 7; // px that a click may move, and at which the end of a selection is dragged
+const LOW = 800; // px of a window in which curves are lower
 const FIGURES = { steering: 2, model: 2, speed: 1, throttle: 2 }; // digits
 const DRIVERS = ["", "a person drives", "the model drives"];
 
@@ -33,7 +34,7 @@ function showLost(response) {
 class Panel {
   constructor(number, info) {
     const deleted = new Uint8Array(info.rows); // 1: it is
-    Object.assign(this, { number, info, deleted, row: 0, selection: [], edits: 0, wordsAt: 0 });
+    Object.assign(this, { number, info, deleted, row: 0, selection: [], edits: 0, wordsAt: 0, asked: Promise.resolve() });
     this.root = element("panel").content.cloneNode(true).firstElementChild;
     const parts = [...this.root.querySelectorAll("[data-part]")];
     this.parts = Object.fromEntries(parts.map((part) => [part.dataset.part, part]));
@@ -46,6 +47,7 @@ class Panel {
     this.parts.slider.setAttribute("aria-valuemax", info.rows);
     element("panels").append(this.root);
     for (const type of ["pointerdown", "focusin"]) this.root.addEventListener(type, () => activate(this));
+    new ResizeObserver(() => pan(0)).observe(this.parts.slider.parentElement);
     this.frames.want([0]);
     this.poll();
   }
@@ -57,7 +59,8 @@ class Panel {
     const response = await fetch(`state/${this.number}`).catch(() => null);
     showLost(response);
     const text = response?.ok && await response.text();
-    if (text && edits === this.edits && text !== this.polled) this.take(JSON.parse(text), "changed elsewhere");
+    const isOlder = this.asking || edits !== this.edits; // than the answer to an edit
+    if (text && !isOlder && text !== this.polled) this.take(JSON.parse(text), "changed elsewhere");
     this.polled = text;
     if (this.state && this.state.curves !== this.shownCurves) await this.fetchCurves().catch(() => null);
     const { check, model } = this.state || {};
@@ -79,20 +82,27 @@ class Panel {
     const { curves } = this.state, { head, take } = await readBinary(`curves/${this.number}`);
     const array = ([name, type, rows]) => [name, new (type === "u4" ? Uint32Array : Float32Array)(take(4 * rows))];
     this.columns = Object.fromEntries(head.columns.map(array));
-    this.curves.take(this.columns, panels.length > 1 ? 72 : 104);
+    this.curves.take(this.columns, panels.length > 1 || innerHeight < LOW ? 72 : 104);
     if (!this.shownCurves) watchCurves(this);
     if (!this.shownCurves) view.to = Infinity;
     this.shownCurves = curves;
     pan(0);
   }
 
-  async edit(change, words) {
-    this.edits += 1; // the answer to an older poll is not taken
+  // One edit after the other, since each is made of the state that the one before leaves.
+  edit(change, words) {
+    this.asked = this.asked.then(() => this.ask(change, words));
+  }
+
+  async ask(change, words) {
+    this.edits += 1;
+    this.asking = true;
     const body = JSON.stringify({ version: this.state.version, ...change });
     const headers = { "Content-Type": "application/json" };
     const response = await fetch(`edit/${this.number}`, { method: "POST", headers, body }).catch(() => null);
     const answer = await response?.json().catch(() => ({ error: `nothing was edited: error ${response.status}` }));
     this.edits += 1;
+    this.asking = false;
     if (response?.ok) this.take(answer, `${words}; ${count(answer.kept, "row")} kept`);
     if (answer?.state) this.take(answer.state, "");
     if (answer?.error) announce(answer.error, true);
@@ -103,7 +113,7 @@ class Panel {
   showState() {
     const { check, model, kept, steering, edits } = this.state, { parts, info } = this;
     const share = ({ done, of }) => (done < of ? `${Math.floor(100 * done / of)} %` : "");
-    const rows = `${kept.toLocaleString("en")} of ${count(info.rows, "row")} kept, ${clock(info.seconds)}`;
+    const rows = `${kept.toLocaleString("en")} of ${count(info.rows, "row")} kept; ${clock(info.seconds)} in all`;
     parts.kept.textContent = list(rows, steering && `steering ${steering}`, edits && count(edits, "edit"));
     parts.verdict.textContent = list(check.verdict, (!check.verdict || check.stale) && `checking ${share(check)}`);
     const about = model.error || share(model) || (model.apart.length ? "steers most differently at" : "steers alike");
@@ -111,14 +121,14 @@ class Panel {
     const buttons = () => [...this.root.querySelectorAll("button")];
     const focused = buttons().indexOf(document.activeElement);
     parts.findings.replaceChildren(...check.findings.map(({ text, rows: spans, remedy, button }, index) => {
-      const item = make("li"), sentence = make("button", text, () => goTo(this, spans.length ? spans[0][0] : 0));
+      const item = make("li"), sentence = make("button", text, () => goToSpans(this, spans));
       Object.assign(sentence, { className: "sentence", title: remedy });
       item.append(make("b", letterOf(index)), sentence);
-      if (button) item.append(make("button", button, () => this.edit({ remedy: index }, button)));
+      if (button) item.append(make("button", button, () => this.edit({ remedy: index }, `done: ${button}`)));
       return item;
     }), ...check.unknown.map((text) => make("li", `not known: ${text}`)));
-    parts.apart.replaceChildren(...model.apart.map(({ first, difference }) => (
-      make("button", `row ${first + 1}: by ${fixed(difference, 2)}`, () => goTo(this, first)))));
+    parts.apart.replaceChildren(...model.apart.map(({ first, last, seconds, difference }) => (
+      make("button", `${clock(seconds)} by ${fixed(difference, 2)}`, () => goToSpans(this, [[first, last]])))));
     buttons()[focused]?.focus();
   }
 
@@ -155,7 +165,7 @@ class Panel {
     if (now - this.wordsAt < WORDS_MS) return wake();
     this.wordsAt = now;
     const words = list(
-      `row ${row + 1}`, clock(columns.seconds[row]), deleted && "deleted",
+      `row ${row + 1}`, columns.record && `record ${columns.record[row]}`, clock(columns.seconds[row]), deleted && "deleted",
       ...known.map((name) => `${name} ${fixed(columns[name][row], FIGURES[name])}${name === "speed" ? " mph" : ""}`),
       columns.take_over[row] && `take-over ${columns.take_over[row]}`, DRIVERS[columns.driver[row]]);
     parts.figures.textContent = words;
@@ -215,6 +225,13 @@ function goTo(panel, row) {
   panel.row = there; // of several at the same time
 }
 
+// Selects spans of rows, if there are any, and goes to the first.
+function goToSpans(panel, spans) {
+  activate(panel);
+  select(spans);
+  goTo(panel, spans.length ? spans[0][0] : 0);
+}
+
 function wake() {
   if (!waking) requestAnimationFrame(tick);
   waking = true;
@@ -271,6 +288,11 @@ function select(spans) {
   wake();
 }
 
+// Selects from the playhead to a row, whichever is first.
+function selectTo(row = active.row) {
+  select([[Math.min(row, active.row), Math.max(row, active.row)]]);
+}
+
 // Selects the rows for which a condition holds for longer than some seconds.
 function selectWhere(name, condition, longer = -1) {
   const { columns, info } = active, values = columns[name], spans = [];
@@ -279,18 +301,20 @@ function selectWhere(name, condition, longer = -1) {
     if (row > first && columns.seconds[row - 1] - columns.seconds[first] > longer) spans.push([first, row - 1]);
     first = row + 1;
   }
-  select(spans);
-  announce(values ? element("selected").textContent : `the recording has no column ${name}`, !values);
+  if (spans.length) goToSpans(active, spans);
+  else announce(values ? "there are no such rows" : `the recording has no column ${name}`, true);
 }
 
 function editSelection(change, words) {
+  const here = active.state.deleted.filter(([first, last]) => first <= active.row && active.row <= last);
+  if (!active.selection.length && change === "restore") select(here); // where the playhead is
   if (!active.selection.length) announce("nothing is selected", true);
   else active.edit({ [change]: active.selection }, `${words}: ${element("selected").textContent}`);
 }
 
 function nextFinding() {
-  const rows = active.marks().flatMap((spans) => spans.map(([first]) => first)).sort((one, other) => one - other);
-  if (rows.length) goTo(active, rows.find((row) => row > active.row) ?? rows[0]);
+  const spans = active.marks().flat().sort(([one], [other]) => one - other);
+  if (spans.length) goToSpans(active, [spans.find(([first]) => first > active.row) ?? spans[0]]);
   else announce("there is no finding");
 }
 
@@ -303,11 +327,10 @@ const ACTIONS = { // by key, or by what a button has as its data-do
   arrowup: () => shiftSpeed(1), arrowdown: () => shiftSpeed(-1), ".": () => shiftSpeed(1), ",": () => shiftSpeed(-1),
   "+": () => zoom(.5), "=": () => zoom(.5), "-": () => zoom(2),
   a: () => pan((view.from - view.to) / 4), d: () => pan((view.to - view.from) / 4),
-  1: () => activate(panels[0]), 2: () => activate(panels[panels.length - 1]), n: nextFinding,
-  i: () => select([[active.row, Math.max(active.row, active.selection[0]?.[1] ?? 0)]]),
-  o: () => select([[Math.min(active.row, active.selection[0]?.[0] ?? active.row), active.row]]),
+  1: () => panels[0].parts.slider.focus(), 2: () => panels[panels.length - 1].parts.slider.focus(), n: nextFinding,
+  i: () => selectTo(active.selection[0]?.[1]), o: () => selectTo(active.selection[0]?.[0]),
   x: () => editSelection("delete", "deleted"), u: () => editSelection("restore", "restored"),
-  z: () => (active.state.edits ? active.edit({ undo: true }, "undone") : announce("there is no edit to undo", true)),
+  z: () => active.edit({ undo: true }, "the last edit is undone"),
   escape: () => select([]),
   slow: () => selectWhere("speed", (mph) => mph < filter("slow")),
   straight: () => selectWhere("steering", (steering) => steering === 0, filter("straight")),
@@ -315,7 +338,7 @@ const ACTIONS = { // by key, or by what a button has as its data-do
 };
 
 function act(name, event) {
-  if (!ACTIONS[name] || !active?.columns) return;
+  if (!ACTIONS[name] || !active?.columns || !element("lost").hidden) return;
   announce("");
   ACTIONS[name](event.shiftKey);
   event.preventDefault();
@@ -336,7 +359,8 @@ function onClick(event) {
 function watchCurves(panel) {
   const { curves, parts: { slider, scroll } } = panel, fingers = new Map(); // where they are, x
   let drag = null;
-  const seconds = (event) => curves.secondsAt(event.offsetX);
+  const inside = (x) => Math.min(Math.max(x, LEFT), curves.width - 1); // a drag does not leave what is shown
+  const seconds = (event) => curves.secondsAt(inside(event.offsetX));
   const spread = () => Math.max(...fingers.values()) - Math.min(...fingers.values()) + 1;
   slider.onwheel = (event) => {
     event.preventDefault();
@@ -347,6 +371,8 @@ function watchCurves(panel) {
     slider.setPointerCapture(event.pointerId);
     fingers.set(event.pointerId, event.offsetX);
     drag = { x: event.offsetX, row: panel.rowAt(seconds(event)), selects: event.offsetY < curves.axisAt, moved: false };
+    const ends = panel.selection.flat().map((row) => Math.abs(curves.xOf(curves.seconds[row]) - drag.x));
+    if (ends.length === 2 && Math.min(...ends) < GRIP) drag.row = panel.selection[0][ends[0] < ends[1] ? 1 : 0];
   };
   slider.onpointermove = (event) => {
     if (!fingers.has(event.pointerId)) return;
@@ -359,7 +385,7 @@ function watchCurves(panel) {
     if (drag.moved && drag.selects) select([[Math.min(row, drag.row), Math.max(row, drag.row)]]);
     if (drag.moved) goTo(panel, row);
   };
-  slider.onpointerup = () => { if (!drag.moved) goTo(panel, drag.row); };
+  slider.onpointerup = (event) => { if (!drag.moved) goTo(panel, panel.rowAt(seconds(event))); };
   slider.onlostpointercapture = (event) => fingers.delete(event.pointerId);
   scroll.oninput = () => pan(Number(scroll.value) - view.from);
 }
@@ -375,6 +401,5 @@ async function start() {
 
 document.addEventListener("keydown", onKey);
 document.addEventListener("click", onClick);
-window.addEventListener("resize", () => pan(0));
 matchMedia("(prefers-color-scheme: light)").addEventListener("change", () => pan(0));
 start();

@@ -241,12 +241,6 @@ function showWorld() {
   if (track) drawMap(element("map"), track, state);
 }
 
-function clock(seconds) {
-  if (seconds === null) return "–";
-  const minutes = Math.floor(seconds / 60);
-  return `${minutes}:${(seconds - 60 * minutes).toFixed(1).padStart(4, "0")}`;
-}
-
 function showCar() {
   const latency = state.latency_ms, uncertainty = state.uncertainty;
   write("dialect", state.dialect + (state.waiting_cars ? `, ${state.waiting_cars} more waiting` : ""));
