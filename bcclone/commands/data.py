@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bcclone.cluster.cluster_settings import ShardingSettings
@@ -122,16 +121,13 @@ def edit(given: Given, settings: EditSettings, page: PageSettings, opening: Brow
 
 
 def _edited(settings: EditSettings) -> "EditResult":
-    """Edit a recording, or a tub."""
-    from bcclone.lab.exchange.tub import FORMAT
-    from bcclone.recording import editing
+    """Edit a recording, or a tub, which keeps no history between two commands."""
+    from bcclone.lab.exchange.tub import EditedTub, open_edited
 
-    folder = Path(settings.recording)
-    if not FORMAT.detect(folder):
-        return editing.edit(settings)
-    from bcclone.lab.exchange.tub import EditedTub
-
-    tub = EditedTub(folder)
-    if tub.unusable:
-        notify(f"note: {tub.unusable}")
-    return replace(tub.edit(settings), edits=0)  # a tub keeps no history
+    recorded = open_edited(settings.recording)
+    result = recorded.edit(settings)
+    if not isinstance(recorded, EditedTub):
+        return result
+    if recorded.unusable:
+        notify(f"note: {recorded.unusable}")
+    return replace(result, edits=0)

@@ -14,7 +14,8 @@ from bcclone.recording import MAX_ADVANCE
 from bcclone.recording.row import time_of
 from bcclone.system.arrays import BoolArray, FloatArray, IndexArray
 from bcclone.system.atomic import write_text
-from bcclone.system.codec import explained, from_text, read_bytes
+from bcclone.system.codec import explained, fits, from_text, read_bytes
+from bcclone.system.errors import UserError
 from bcclone.system.json_values import json_text, to_json
 from bcclone.system.location import Location, as_local
 
@@ -95,6 +96,9 @@ def write_edits(log: Path, edits: Edits) -> None:
     path = as_local(edits_path(log))
     if edits.edits:
         stored = [{name: value for name, value in to_json(edit).items() if value != 0.0} for edit in edits.edits]
-        write_text(path, json_text({"version": edits.version, "edits": stored}, indent=1))
+        text = json_text({"version": edits.version, "edits": stored}, indent=1)
+        if not fits(text, "settings"):
+            raise UserError(f"{path}: too many edits; undo some, or make a recording without the deleted rows")
+        write_text(path, text)
     else:
         path.unlink(missing_ok=True)

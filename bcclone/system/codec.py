@@ -152,6 +152,11 @@ def _lines(file: TextIO) -> Iterator[str]:
         yield line
 
 
+def fits(text: str, container: Container) -> bool:
+    """Return whether read_bytes() would read a file of this text."""
+    return len(text.encode()) <= _MOST_BYTES[container]
+
+
 def read_bytes(source: Location | str, container: Container) -> bytes:
     """Return the content of a regular file, a path or URL.
 

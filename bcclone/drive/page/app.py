@@ -68,7 +68,7 @@ def render(template: str, **values: Any) -> str:
 
 
 def posted() -> Any:
-    """Return the JSON in the body of the present request; raises ValueError, also for the form of another site."""
+    """Return the JSON in the body of the present request, None for a form of another site; raises ValueError."""
     try:
         return parse_json(flask.request.get_data()) if flask.request.is_json else None
     except ValueError as error:

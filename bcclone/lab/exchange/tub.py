@@ -43,10 +43,11 @@ from bcclone.lab.exchange.table_times import check_rate, counted, times_of
 from bcclone.recording import EditSettings
 from bcclone.recording.editing import EditedRecording, EditResult
 from bcclone.recording.edits import DELETE, Edit, Edits
+from bcclone.recording.files import find_log, is_recording
 from bcclone.recording.row import RANGES, ROUNDING, RowError, image_stamp
 from bcclone.recording.run_tables import HUMAN, MODEL, DrivenRow
 from bcclone.system.arrays import BoolArray, IndexArray
-from bcclone.system.atomic import write_bytes, write_text
+from bcclone.system.atomic import write_bytes
 from bcclone.system.codec import explained, number, one_line, parse_json, path_inside, whole_number
 from bcclone.system.errors import UserError, first_line
 
@@ -238,6 +239,11 @@ def _tub_of_files(settings: ImportSettings, files: Sequence[tuple[int, Path]], f
     return _Tub("", inputs, read_deleted(folder), places, has_drivers, time=times.source)
 
 
+def deleted_in(folder: Path) -> Path:
+    """Return the file of a tub that lists the deleted records, which early tubs have only if there are some."""
+    return folder / (_MANIFEST if (folder / _MANIFEST).is_file() else _EXCLUDED)
+
+
 def read_deleted(folder: Path) -> set[int]:
     """Return the numbers of the deleted records of a tub; raises UserError for a file that cannot be read."""
     if (folder / _MANIFEST).is_file():
@@ -251,16 +257,18 @@ def read_deleted(folder: Path) -> set[int]:
 
 def write_deleted(folder: Path, deleted: Collection[int]) -> None:
     """Write which records of a tub are deleted, as donkeycar does, and change nothing else; raises OSError."""
-    if not (folder / _MANIFEST).is_file():
-        write_text(folder / _EXCLUDED, json.dumps(sorted(deleted)))
-        return
-    *others, last = read_inside(folder, _MANIFEST, "json").splitlines(keepends=True)
-    changed = json.dumps(parse_json(last) | {"deleted_indexes": sorted(deleted)}).encode()
-    if not os.access(path := folder / _MANIFEST, os.W_OK):
+    path = deleted_in(folder)
+    content = json.dumps(sorted(deleted)).encode()
+    if path.name == _MANIFEST:
+        *others, last = read_inside(folder, _MANIFEST, "json").splitlines(keepends=True)
+        changed = json.dumps(parse_json(last) | {"deleted_indexes": sorted(deleted)}).encode()
+        content = b"".join([*others, changed, last[len(last.rstrip()) :]])
+    mode = path.stat().st_mode if path.exists() else None
+    if mode and not os.access(path, os.W_OK):
         raise PermissionError(errno.EACCES, "it may not be changed", str(path))
-    mode = path.stat().st_mode
-    write_bytes(path, b"".join([*others, changed, last[len(last.rstrip()) :]]))
-    path.chmod(mode)
+    write_bytes(path, content)
+    if mode:
+        path.chmod(mode)
 
 
 class EditedTub(EditedRecording):
@@ -275,18 +283,20 @@ class EditedTub(EditedRecording):
         def path_of(home: Path, name: str) -> str:
             return str(path_inside(home, name))
 
-        findings = Findings()
+        findings, times = Findings(), list[int]()
         rows = sorted(read_tub(ImportSettings(folder), findings, path_of), key=lambda row: row.time_ms)
         if not rows:
             raise UserError(f"{folder}: a tub without a record that can be used")
+        for row in rows:  # rows are edited by their times, so each gets one of its own
+            times.append(max(row.time_ms, times[-1] + 1) if times else row.time_ms)
         count = findings.left_out.total()
         self.unusable = f"{count} records cannot be used, and have no row: {findings.examples[0]}" if count else ""
         self.numbers, self._driven = np.array([row.number for row in rows]), [row.driven for row in rows]
         self.images = [row.images for row in rows]
         self._done, self._undoes = list[tuple[IndexArray, BoolArray]](), False  # rows, and whether they were deleted
         table = pd.DataFrame({
-            "time_ms": [row.time_ms for row in rows],
-            "center": [f"center_{image_stamp(_EPOCH + timedelta(milliseconds=row.time_ms))}.jpg" for row in rows],
+            "time_ms": times,
+            "center": [f"center_{image_stamp(_EPOCH + timedelta(milliseconds=time_ms))}.jpg" for time_ms in times],
             "steering": [row.steering for row in rows],
             "throttle": [row.throttle for row in rows],
             "brake": [row.brake for row in rows],
@@ -296,7 +306,7 @@ class EditedTub(EditedRecording):
 
     @property
     def edits_file(self) -> Path:
-        return self.path / ("manifest.json" if (self.path / "manifest.json").is_file() else "exclude.json")
+        return deleted_in(self.path)
 
     def read_edits(self) -> Edits:
         return self._edits_of(np.isin(self.numbers, list(read_deleted(self.path))))
@@ -388,3 +398,10 @@ FORMAT = Format(
     options=frozenset(("frame_rate",)),
     expected=f"{_MANIFEST} or record_N.json",
 )
+
+
+def open_edited(name: str) -> EditedRecording:
+    """Return a recording, or a tub, to be edited; raises UserError for neither."""
+    folder = Path(name)
+    is_tub = FORMAT.detect(folder) and not is_recording(folder)
+    return EditedTub(folder) if is_tub else EditedRecording(find_log(name))

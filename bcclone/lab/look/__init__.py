@@ -6,6 +6,7 @@ The page is that of drives and plays, with another script: docs/reference/page.m
 import hashlib
 import json
 import threading
+import uuid
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from functools import cached_property, partial
@@ -25,17 +26,17 @@ from bcclone.dataset.vehicle import CAMERA_AHEAD_M
 from bcclone.drive.page.app import guarded_app, posted, render, with_pictures
 from bcclone.drive.wire import threading_host
 from bcclone.drive.wire.web_server import Access, WebServer, listen
-from bcclone.lab.exchange.tub import FORMAT, EditedTub
+from bcclone.lab.exchange.tub import EditedTub, open_edited
 from bcclone.model.policy import Policy, load_policy
 from bcclone.recording import EditSettings, PageSettings
-from bcclone.recording.editing import EditedRecording
-from bcclone.recording.files import ImageIndex, find_log
+from bcclone.recording.files import ImageIndex
 from bcclone.recording.log import EPISODE_GAP_MS, corrected_steering
 from bcclone.recording.row import CAMERAS
 from bcclone.recording.run_tables import HUMAN, MOTION
 from bcclone.system.arrays import Float32Array, Memory
+from bcclone.system.atomic import file_version
 from bcclone.system.codec import whole_number
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, first_line
 from bcclone.system.hardware import open_in_browser
 from bcclone.system.progress import Notify
 
@@ -43,25 +44,26 @@ _PORT = 4569
 _BODY_BYTES = 1_000_000  # of an edit: thousands of spans
 _BYTES = {"Content-Type": "application/octet-stream"}
 _APART_SECONDS, _PARTS_APART, _LEAST_APART = 1.0, 12, 0.1  # of the means that are compared; parts that are listed
-_ANSWERS = 500  # of the model, until pages fetch them
+_ANSWERS = 500  # of the model, before pages fetch them again
 
 
 class Viewed:
     """A recording on a page. Its threads judge it, and ask a model, until close().
 
-    name: as the user gave it. Raises UserError for a recording that cannot be read.
+    name: as the user gave it, then the path of its log. Raises UserError for a recording that cannot be read.
     """
 
     def __init__(self, name: str, model: Path | None = None, policy: Policy | None = None) -> None:
-        folder = Path(name)
-        self.recorded = EditedTub(folder) if FORMAT.detect(folder) else EditedRecording(find_log(name))
+        self.recorded = open_edited(name)
         self.name, self.rows, self._model = str(self.recorded.path), self.recorded.rows, model
         size = len(self.rows)
         self._lock, self._closed, self._changed = threading.Lock(), threading.Event(), threading.Event()
+        self._opened = f"{uuid.uuid4().hex[:8]} {file_version(self.recorded.path)}"  # differs after a restart
         self._listed = "", self.recorded.edit(EditSettings(name))  # the version of the edits, and the rows with them
+        self._paths = MOTION.read(self.recorded.path.parent, lambda cells: float(cells["curvature"]))
         self._checked: dict[str, Any] = {"done": 0, "of": size, "verdict": "", "findings": [], "unknown": []}
         self._judged = ""  # the version of the edits that was judged last
-        self._remedies: list[dict[str, Any]] = []
+        self._remedies: dict[str, dict[str, Any]] = {}  # of each fault, as fields of EditSettings
         self._looked: Looked | None = None
         self._answers: Float32Array = np.full(size, np.nan, np.float32)
         self._asked: dict[str, Any] = {"done": 0, "of": size if policy else 0, "error": "", "apart": []}
@@ -114,8 +116,8 @@ class Viewed:
         curves = {"seconds": recorded.seconds, "steering": steering, "throttle": rows["throttle"] - rows["brake"]}
         curves |= {"speed": rows["speed_mph"]} if rows["speed_mph"].any() else {}
         curves |= {"model": self._answers.copy()} if self._asked["of"] else {}
-        if paths := MOTION.read(recorded.path.parent, lambda cells: float(cells["curvature"])):
-            curves["path"] = np.array([paths.get(name, np.nan) for name in rows["center"]])
+        if self._paths:
+            curves["path"] = np.array([self._paths.get(name, np.nan) for name in rows["center"]])
         who: dict[str, Any] = {"record": self.recorded.numbers} if isinstance(self.recorded, EditedTub) else {}
         who |= {
             "driver": [0 if one is None else 1 if one.driver == HUMAN else 2 for one in driven],
@@ -132,37 +134,49 @@ class Viewed:
 
     def _state(self) -> dict[str, Any]:
         version, listed = self._listed
+        asked = self._asked
         if (found := self._version()) != version:
-            listed = self.recorded.edit(EditSettings(self.name))
+            try:
+                listed = self.recorded.edit(EditSettings(self.name))
+            except UserError as error:  # another program has damaged its edits
+                self._checked |= {"verdict": str(error), "findings": []}
             self._listed = found, listed
             self._changed.set()
+            asked |= {"apart": self._apart()} if asked["done"] == asked["of"] > 0 else {}
+        answers = asked["done"] if asked["done"] == asked["of"] else asked["done"] // _ANSWERS
         return {
             "version": found,
-            "curves": f"{listed.steering}; {self._asked['done'] // _ANSWERS}; {bool(self._asked['apart'])}",
+            "curves": f"{listed.steering}; {answers}",
             "deleted": [[span.first - 1, span.last - 1] for span in listed.spans if not span.kept],
             "kept": listed.rows - listed.deleted,
             "edits": listed.edits,
             "steering": listed.steering,
             "check": self._checked | {"stale": self._judged not in (found, "")},
-            "model": self._asked,
+            "model": asked,
         }
 
     def _version(self) -> str:
-        path = self.recorded.edits_file
-        return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.exists() else "none"
+        try:
+            edits = self.recorded.edits_file.read_bytes()
+        except OSError:  # none, or Windows while another program writes it
+            edits = b""
+        return f"{self._opened} {hashlib.sha256(edits).hexdigest()[:16]}"
 
     def edit(self, read: Callable[[], Any]) -> tuple[dict[str, Any], int]:
         """Make one edit; return the new state, or what was wrong, and the status of HTTP.
 
         read: returns the version of the edits that the page shows, and one of delete, restore, remedy and undo.
         """
+        try:
+            wish = read()
+        except ValueError as error:
+            return {"error": str(error)}, 400
         with self._lock:
             try:
-                wish = read()
-                settings = self._settings_of(wish)
-                if wish.get("version") != self._version():
-                    error = "the edits were changed elsewhere: look at them as they are now, and try again"
-                    return {"error": error, "state": self._state()}, 409
+                settings, version = self._settings_of(wish), self._version()
+                if wish.get("version") != version or ("remedy" in wish and self._judged != version):
+                    reason = "the edits have changed meanwhile: look at them as they are now, and try again"
+                    return {"error": reason, "state": self._state()}, 409
                 self.recorded.edit(settings)
             except (ValueError, UserError) as error:
                 return {"error": str(error)}, 400
@@ -175,8 +189,8 @@ class Viewed:
                 chosen: dict[str, Any] = {"delete": _positions(spans)}
             case {"restore": spans}:
                 chosen = {"restore": _positions(spans)}
-            case {"remedy": int(index)} if 0 <= index < len(self._remedies):
-                chosen = self._remedies[index]
+            case {"remedy": str(fault)} if self._remedies.get(fault):
+                chosen = self._remedies[fault]
             case {"undo": True}:
                 chosen = {"undo": True}
             case _:
@@ -203,8 +217,10 @@ class Viewed:
             self._changed.clear()
             version = self._version()
             try:
+                if not self._opened.endswith(f" {file_version(self.recorded.path)}"):
+                    raise UserError("the log has changed since this page was opened: start bcclone edit again")
                 diagnosis = check_log(self.recorded.path, self._look, self._index).diagnosis
-            except UserError as error:  # all rows are deleted, or the log is gone
+            except (UserError, OSError) as error:  # all rows are deleted, or the log is gone
                 self._checked |= {"verdict": str(error), "findings": []}
             except _Closed:
                 return
@@ -212,7 +228,7 @@ class Viewed:
                 findings = diagnosis.findings if diagnosis else ()
                 remedies = [finding.as_edit() for finding in findings]
                 with self._lock:
-                    self._remedies = [chosen for _, chosen in remedies]
+                    self._remedies = {one.fault: chosen for one, (_, chosen) in zip(findings, remedies, strict=True)}
                     self._checked |= {
                         "verdict": diagnosis.verdict if diagnosis else "",
                         "unknown": list(diagnosis.unknown) if diagnosis else [],
@@ -242,6 +258,12 @@ class Viewed:
     # ---- how a model would steer
 
     def _ask(self, policy: Policy) -> None:
+        try:
+            self._answer(policy)
+        except Exception as error:  # of a model of others, and of any kind
+            self._asked |= {"error": f"it fails: {first_line(error)}", "of": self._asked["done"]}
+
+    def _answer(self, policy: Policy) -> None:
         from bcclone.evaluate.predict import NamedFrame, PictureInputs  # loads the simulator
 
         is_framed = not isinstance(self.recorded, EditedTub) and framing_of(self.recorded.path) is not None
@@ -257,13 +279,17 @@ class Viewed:
                 answer, memory = policy.next_answer(image[0], memory)
                 self._answers[row] = answer.steering
             self._asked["done"] = row + 1
+        self._asked["apart"] = self._apart()
+
+    def _apart(self) -> list[dict[str, Any]]:
+        """Return the seconds in which the model's steering is farthest from the recorded one, the farthest first."""
         differences = np.abs(self._answers - corrected_steering(self.rows, self.recorded.edits))
         seconds, known = (self.recorded.seconds / _APART_SECONDS).astype(int), np.isfinite(differences)
         known &= ~self.recorded.edits.deleted(self.recorded.times)
         counts = np.maximum(np.bincount(seconds, known), 1)
         means = np.bincount(seconds, np.where(known, differences, 0.0)) / counts
         begins = np.searchsorted(seconds, np.arange(len(means) + 1))
-        self._asked["apart"] = [
+        return [
             {
                 "first": int(begins[second]),
                 "last": int(begins[second + 1]) - 1,

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from bcclone.lab.exchange.tub import EditedTub
-from bcclone.lab.look import look
+from bcclone.lab.look import Viewed, look
 from bcclone.recording import EditSettings, PageSettings
 from bcclone.recording.editing import edit
 from bcclone.recording.log import read_log
@@ -123,8 +123,8 @@ def test_the_page_mends_what_check_finds_as_the_command_does(faulty):
         assert {"mirrored", "frozen"} <= buttons.keys()
         assert buttons["frozen"]["rows"][0][0] == pytest.approx(100, abs=1)
         for fault in ("frozen", "mirrored"):
-            findings = [one["fault"] for one in page.checked()["findings"]]
-            state, status = page.edit(remedy=findings.index(fault))
+            page.checked()
+            state, status = page.edit(remedy=fault)
             assert status == 200
         assert "mirrored" in state["steering"]
         assert page.checked()["findings"] == []
@@ -158,7 +158,7 @@ def test_edits_of_others_are_seen_and_not_overwritten(recording):
         ({"delete": "all"}, "expected spans"),
         ({"delete": [[0, 119]]}, "would delete all"),
         ({"restore": [[0, 3]]}, "are not deleted"),
-        ({"remedy": 99}, "expected an object"),
+        ({"remedy": "mirrored"}, "expected an object"),
         ({"undo": True}, "no edit to undo"),
     ],
 )
@@ -171,6 +171,52 @@ def test_a_wrong_wish_changes_nothing_and_says_why(recording, wish, words):
         for path in ("curves/1", "frames/0/120", "state/7"):
             with pytest.raises(HTTPError, match="404"):
                 page.get(path)
+
+
+def test_a_page_of_an_older_server_edits_nothing(recording, tmp_path):
+    other = shutil.copytree(recording, tmp_path / "other")
+    with looking(recording) as page:
+        version = page.state()["version"]
+    with looking(other) as page:
+        assert page.edit(version, delete=[[0, 50]])[1] == 409
+        assert page.state()["edits"] == 0
+
+
+def test_a_remedy_is_taken_once(faulty):
+    with looking(faulty) as page:
+        page.checked()
+        version = page.state()["version"]
+        assert page.edit(version, remedy="mirrored")[1] == 200
+        assert page.edit(version, remedy="mirrored")[1] == 409
+        page.checked()
+        assert page.edit(remedy="mirrored")[1] == 400
+        assert page.state()["steering"] == "mirrored"
+
+
+def test_what_breaks_while_the_page_is_open_is_said(recording, untrained_model):
+    log = recording / "driving_log.csv"
+    with looking(recording, model=untrained_model) as page:
+        page.checked()
+        edits = recording / "driving_log.edits.json"
+        edits.write_text("{")
+        wait_for(lambda: "edits.json" in page.state()["check"]["verdict"])
+        edits.unlink()
+        wait_for(lambda: "edits.json" not in page.state()["check"]["verdict"])
+        with log.open("a") as file:
+            file.write(log.read_text().splitlines()[-1] + "\n")
+        page.edit(delete=[[1, 2]])
+        wait_for(lambda: "the log has changed" in page.state()["check"]["verdict"])
+
+
+def test_a_model_that_fails_is_said(recording):
+    viewed = Viewed(str(recording))
+    try:
+        viewed._asked["of"] = 120
+        viewed._ask(None)
+        assert viewed.state()["model"]["error"].startswith("it fails: ")
+        assert viewed.state()["model"]["of"] == 0
+    finally:
+        viewed.close()
 
 
 def test_two_recordings_with_their_curves_pictures_and_a_model(recording, untrained_model, tmp_path):
@@ -241,6 +287,13 @@ def test_a_manifest_keeps_its_permissions_and_broken_records_are_said(tmp_path):
     *others, last = manifest.read_bytes().splitlines()
     manifest.write_bytes(b"\n".join([*others, last.replace(b"[0, 1]", b'["a"]')]))
     assert "deleted index" in run_script("edit", tub, code=1).stderr
+
+
+def test_records_of_one_time_are_deleted_one_by_one(tmp_path):
+    times = {"_timestamp_ms": lambda index: 1_767_225_600_000 + 50 * (index - (index == 5))}
+    tub = make_tub(tmp_path / "tub", rows=10, **{"user/angle": 0.1}, **times)
+    assert result_of("edit", tub, "--delete", "6", "6")["deleted"] == 1
+    assert json.loads((tub / "manifest.json").read_text().splitlines()[-1])["deleted_indexes"] == [5]
 
 
 def test_a_tub_of_record_files_has_its_list_in_exclude_json(tmp_path):

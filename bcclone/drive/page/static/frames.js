@@ -36,7 +36,11 @@ class Frames {
     this.loading.delete(row);
     if (!frame) return this.show(row, pictures); // it is not tried again until it is wanted again
     this.kept.set(row, pictures);
-    if (this.kept.size > KEPT) this.kept.delete(this.kept.keys().next().value);
+    const [oldest] = this.kept.keys();
+    if (this.kept.size > KEPT) {
+      for (const picture of this.kept.get(oldest)) picture?.close();
+      this.kept.delete(oldest);
+    }
     if (!this.kept.has(this.wanted[0])) this.show(row, pictures); // late, but the newest there is
     this.want(this.wanted);
   }

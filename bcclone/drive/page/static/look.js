@@ -58,10 +58,9 @@ class Panel {
     const edits = this.edits;
     const response = await fetch(`state/${this.number}`).catch(() => null);
     showLost(response);
-    const text = response?.ok && await response.text();
+    const text = response?.ok && await response.text().catch(() => "");
     const isOlder = this.asking || edits !== this.edits; // than the answer to an edit
-    if (text && !isOlder && text !== this.polled) this.take(JSON.parse(text), "changed elsewhere");
-    this.polled = text;
+    if (text && !isOlder && text !== this.polled) this.take(JSON.parse(this.polled = text), "changed elsewhere");
     if (this.state && this.state.curves !== this.shownCurves) await this.fetchCurves().catch(() => null);
     const { check, model } = this.state || {};
     const busy = response && check && (!check.verdict || check.stale || model.done < model.of);
@@ -91,7 +90,8 @@ class Panel {
 
   // One edit after the other, since each is made of the state that the one before leaves.
   edit(change, words) {
-    this.asked = this.asked.then(() => this.ask(change, words));
+    const { version } = this.state; // of the findings whose buttons are pressed
+    this.asked = this.asked.then(() => this.ask("remedy" in change ? { version, ...change } : change, words));
   }
 
   async ask(change, words) {
@@ -120,11 +120,11 @@ class Panel {
     parts.model.textContent = info.model && `${info.model}: ${about}`;
     const buttons = () => [...this.root.querySelectorAll("button")];
     const focused = buttons().indexOf(document.activeElement);
-    parts.findings.replaceChildren(...check.findings.map(({ text, rows: spans, remedy, button }, index) => {
+    parts.findings.replaceChildren(...check.findings.map(({ fault, text, rows: spans, remedy, button }, index) => {
       const item = make("li"), sentence = make("button", text, () => goToSpans(this, spans));
       Object.assign(sentence, { className: "sentence", title: remedy });
       item.append(make("b", letterOf(index)), sentence);
-      if (button) item.append(make("button", button, () => this.edit({ remedy: index }, `done: ${button}`)));
+      if (button) item.append(make("button", button, () => this.edit({ remedy: fault }, `done: ${button}`)));
       return item;
     }), ...check.unknown.map((text) => make("li", `not known: ${text}`)));
     parts.apart.replaceChildren(...model.apart.map(({ first, last, seconds, difference }) => (
@@ -345,7 +345,8 @@ function act(name, event) {
 }
 
 function onKey(event) {
-  const native = event.key === " " ? "button, input" : "[type=number], [type=range]";
+  const native = event.key === " " ? "button, input" : "select, [type=number], [type=range]";
+  if (event.repeat && "xuz".includes(event.key.toLowerCase())) return; // an edit for each press
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches(native)) return;
   act(event.key.toLowerCase(), event);
 }
@@ -385,7 +386,7 @@ function watchCurves(panel) {
     if (drag.moved && drag.selects) select([[Math.min(row, drag.row), Math.max(row, drag.row)]]);
     if (drag.moved) goTo(panel, row);
   };
-  slider.onpointerup = (event) => { if (!drag.moved) goTo(panel, panel.rowAt(seconds(event))); };
+  slider.onpointerup = (event) => { if (drag && !drag.moved) goTo(panel, panel.rowAt(seconds(event))); };
   slider.onlostpointercapture = (event) => fingers.delete(event.pointerId);
   scroll.oninput = () => pan(Number(scroll.value) - view.from);
 }
