@@ -33,6 +33,14 @@ def test_the_picture_has_the_headings_and_labels_of_the_page():
     assert set(found) - set(made_from(page_picture.PICTURE).splitlines()) == set(), REMEDY
 
 
+@pytest.mark.parametrize("picture", [page_picture.RECORDING, page_picture.FILM], ids=lambda picture: picture.name)
+def test_the_pictures_of_recordings_have_the_buttons_of_their_page(picture):
+    html = (ROOT / "bcclone" / "drive" / "page" / "templates" / "look.html").read_text(encoding="utf-8")
+    found = page_picture.words(re.findall(r"<(?:h1|h2|label|button)\b[^>{]*>([^<{]+)", html)).splitlines()
+    assert len(found) > 15
+    assert set(found) - set(made_from(picture).splitlines()) == set(), REMEDY
+
+
 @pytest.mark.slow
 @needs_browser
 @pytest.mark.timeout(600)

@@ -6,6 +6,7 @@ import pytest
 
 from bcclone.recording.edits import read_edits
 from tests.conftest import run_script
+from tests.lab.exchange.foreign_sources import make_tub
 from tests.lab.look.test_look import edited_by_commands, faulty, faulty_drive, looking, store_of  # noqa: F401
 from tests.pages import BrowserPage, chromium, errors_of, named_controls, needs_browser, window_of
 from tests.processes import wait_for
@@ -113,6 +114,15 @@ def test_what_drives_slowly_is_selected_at_once(recording, browser):
         speeds, spans = page.script("return [[...active.columns.speed], active.selection]")
         chosen = {row for first, last in spans for row in range(first, last + 1)}
         assert chosen == {row for row, speed in enumerate(speeds) if speed < 10} != set()
+
+
+def test_a_tub_without_speeds_is_searched_for_rows_without_throttle(browser, tmp_path):
+    throttle = {"user/angle": 0.1, "user/throttle": lambda index: 0.0 if index in (3, 4, 9) else 0.4}
+    with looking(make_tub(tmp_path / "tub", rows=12, **throttle)) as server:
+        page = RecordingPage(browser, server)
+        page.click("Select slow rows")
+        assert page.script("return active.selection") == [[3, 4], [9, 9]]
+        wait_for(lambda: "record 3" in page.part("figures").text)
 
 
 def test_two_recordings_fit_a_narrow_window_and_every_control_has_a_name(recording, browser, tmp_path):

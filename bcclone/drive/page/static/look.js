@@ -7,6 +7,7 @@ const POLL_MS = 1000, BUSY_POLL_MS = 300, WORDS_MS = 100; // nobody reads figure
 const LONGEST_MS = 300; // between two pictures: a page that was hidden plays on where it was
 const AHEAD = 4; // rows that are fetched before they are played
 const CLICK = 4, GRIP = 7; // px that a click may move, and at which the end of a selection is dragged
+const LEAST_THROTTLE = .02; // of a car that drives
 const LOW = 800; // px of a window in which curves are lower
 const FIGURES = { steering: 2, model: 2, speed: 1, throttle: 2 }; // digits
 const DRIVERS = ["", "a person drives", "the model drives"];
@@ -332,7 +333,8 @@ const ACTIONS = { // by key, or by what a button has as its data-do
   x: () => editSelection("delete", "deleted"), u: () => editSelection("restore", "restored"),
   z: () => active.edit({ undo: true }, "the last edit is undone"),
   escape: () => select([]),
-  slow: () => selectWhere("speed", (mph) => mph < filter("slow")),
+  slow: () => (active.columns.speed ? selectWhere("speed", (mph) => mph < filter("slow"))
+    : selectWhere("throttle", (throttle) => Math.abs(throttle) < LEAST_THROTTLE)), // as in a tub
   straight: () => selectWhere("steering", (steering) => steering === 0, filter("straight")),
   taken: () => selectWhere("take_over", (number) => number > 0),
 };
