@@ -16,7 +16,6 @@ from bcclone.system.settings_file import read_settings_file
 
 if TYPE_CHECKING:
     from bcclone.dataset.conversion import Conversion
-    from bcclone.recording.editing import EditResult
     from bcclone.system.progress import Notify
 
 
@@ -117,17 +116,10 @@ def edit(given: Given, settings: EditSettings, page: PageSettings, opening: Brow
 
         look(settings.recording, page, opening.browser, given.say)
         return Result({"recording": settings.recording}, None)
-    return Result.of(_edited(settings))
-
-
-def _edited(settings: EditSettings) -> "EditResult":
-    """Edit a recording, or a tub, which keeps no history between two commands."""
     from bcclone.lab.exchange.tub import EditedTub, open_edited
 
-    recorded = open_edited(settings.recording)
+    recorded, notes = open_edited(settings.recording), list[str]()
     result = recorded.edit(settings)
-    if not isinstance(recorded, EditedTub):
-        return result
-    if recorded.unusable:
-        notify(f"note: {recorded.unusable}")
-    return replace(result, edits=0)
+    if isinstance(recorded, EditedTub):  # which keeps no history between two commands
+        result, notes = replace(result, edits=0), [f"note: {recorded.unusable}"] if recorded.unusable else []
+    return Result.of(result, notes=notes)

@@ -87,11 +87,6 @@ class RecordingReport:
     correction: MeasuredCorrection | None = None
     diagnosis: Diagnosis | None = None
 
-    @property
-    def is_diagnosed(self) -> bool:
-        """Return whether the recording has enough rows with images to be judged."""
-        return self.diagnosis is not None and self.diagnosis.evidence is not None
-
     def as_json(self) -> dict[str, Any]:
         if self.log is None:
             return {
@@ -238,7 +233,7 @@ def diagnose(
     road: str | None = None,
 ) -> Diagnosis:
     """Return the diagnosis of a recording. read_frame: as in Evidence; correction, road: as in Coverage."""
-    evidence = Evidence(log, figures, read_frame, (log.path.parent / MOTION.name).exists())
+    evidence = Evidence(log, figures, read_frame, MOTION.is_in(log.path.parent))
     if evidence.too_few:
         judges = _unusable_rows, rows_of_the_log, unusable_pictures, constant_steering
         return Diagnosis(tuple(chain.from_iterable(judge(evidence) for judge in judges)), (evidence.too_few,))

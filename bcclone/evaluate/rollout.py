@@ -99,7 +99,7 @@ def read_reference(log_path: Path, fraction: tuple[float, float] = (0.0, 1.0)) -
         tuple(values.tolist()) for values in (rows["steering"], rows["throttle"], rows["speed_mph"] * MPH)
     )
     curvature = SteeringLaw().curvatures(steering, seconds, ends)
-    notes = (_OF_FILM,) if (log_path.parent / MOTION.name).exists() else ()
+    notes = (_OF_FILM,) if MOTION.is_in(log_path.parent) else ()
     return RecordedDrive(steering, throttle, speed, seconds, ends, curvature, images, notes=notes)
 
 

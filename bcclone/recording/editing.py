@@ -6,6 +6,7 @@ In: `EditSettings`. Out: an `EditResult`, and the file of edits next to the log.
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 
@@ -233,14 +234,15 @@ class EditedRecording:
             raise UserError(f"{self.path}: there is no row {int(position)}, expected 1 to {count}")
         return int(position) - 1
 
-    def driven(self) -> list[DrivenRow | None]:
+    @cached_property
+    def driven(self) -> Sequence[DrivenRow | None]:
         """Return who drove in each row, None where nothing says it."""
         drivers = read_drivers(self.path.parent)
         return [drivers.get(image, BY_MODEL) if drivers else None for image in self.rows["center"]]
 
     def spans(self, deleted: BoolArray) -> Iterator[RowSpan]:
         """Yield the spans of consecutive rows that are alike. deleted: which rows are, (rows,)."""
-        by = self.driven()
+        by = self.driven
         stretches = np.cumsum(np.diff(self.times, prepend=self.times[0]) > EPISODE_GAP_MS)
         for _, alike in groupby(range(len(by)), key=lambda row: (stretches[row], deleted[row], by[row])):
             first, *others = alike

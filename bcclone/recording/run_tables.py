@@ -42,6 +42,10 @@ class Sidecar:
         """Return the file's first line."""
         return ",".join(("image", *self.columns)) + "\n"
 
+    def is_in(self, folder: Location) -> bool:
+        """Return whether a folder has such a file."""
+        return bool((folder / self.name).exists())
+
     def read(self, folder: Location, value_of: Callable[[Mapping[str, str]], T]) -> dict[str, T]:
         """Return value_of() the cells of each row by the base name of its image; {} if there is no such file.
 
@@ -51,7 +55,7 @@ class Sidecar:
         path, values = folder / self.name, dict[str, T]()
         remedy = f"correct it, or remove the file to leave out {self.provides}"
         with explained(path, "", remedy):
-            if not path.exists():
+            if not self.is_in(folder):
                 return values
         for line, cells in read_table(path, ("image", *self.columns), "", remedy, partial=True):
             try:

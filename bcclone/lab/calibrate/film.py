@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bcclone.dataset.check import read_center
-from bcclone.dataset.evidence import Evidence, ReadFrame, RecordingFigures
+from bcclone.dataset.check import look_at, read_center
+from bcclone.dataset.evidence import Evidence, ReadFrame
 from bcclone.dataset.framing import Framing, Lens, framing_of, read_framing
 from bcclone.dataset.geometry import FOCAL_PX, HEIGHT_M
 from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image, try_frame
@@ -110,7 +110,6 @@ def _label(log: Path, framing: Framing | None, height_m: float | None, notes: li
     """Write the steering that a recording's frames show into its log, and return it, (rows that show one,)."""
     table, index = read_log(log), ImageIndex(log)
     paths = [index.find(name) for name in table.rows["center"]]
-
     new = new_pictures(paths)
 
     def read(row: int) -> Image | None:
@@ -255,7 +254,7 @@ def _find_framing(settings: ImportSettings) -> tuple[Framing | None, str]:
         log = max(map(read_log, find_local_logs([str(plain.output)])), key=lambda log: len(log.rows))
         if len(log.rows) < _FEWEST_ROWS:
             raise UserError(f"{settings.source}: {len(log.rows)} pictures, expected {_FEWEST_ROWS} or more of a drive")
-        size, index, figures = framing_of(log.path), ImageIndex(log.path), RecordingFigures(len(log.rows))
+        size, index = framing_of(log.path), ImageIndex(log.path)
         if size and size.lens:
             raise UserError(f"{settings.source}: its pictures are framed already; import what it was made from")
 
@@ -263,18 +262,13 @@ def _find_framing(settings: ImportSettings) -> tuple[Framing | None, str]:
             return read_center(log, row, index)
 
         with ProgressBar("finding where the camera looks", len(log.rows), "rows") as progress:
-            for row in range(len(log.rows)):
-                figures.add({"center": read(row)})
-                progress.advance(1)
+            figures, _ = look_at(log.rows.assign(left="", right=""), index, progress.advance)
         evidence = Evidence(log, figures, read)
         for finding in camera_pose(evidence):
             if not finding.usable:
                 raise UserError(f"{settings.source}: {finding.text}; {finding.remedy}")
         if size is None and not settings.fov:
-            return (
-                None,
-                "the simulator's, whose pictures have 320x160 pixels, too; for another one say --fov DEGREES",
-            )
+            return None, "the simulator's, whose pictures have 320x160 pixels, too; for another one say --fov DEGREES"
         return _lens_of(evidence, size or Framing(FRAME_WIDTH, FRAME_HEIGHT), settings, read)
 
 

@@ -45,7 +45,7 @@ from bcclone.recording.editing import EditedRecording, EditResult
 from bcclone.recording.edits import DELETE, Edit, Edits
 from bcclone.recording.files import find_log, is_recording
 from bcclone.recording.row import RANGES, ROUNDING, RowError, image_stamp
-from bcclone.recording.run_tables import HUMAN, MODEL, DrivenRow
+from bcclone.recording.run_tables import HUMAN, MODEL
 from bcclone.system.arrays import BoolArray, IndexArray
 from bcclone.system.atomic import write_bytes
 from bcclone.system.codec import explained, number, one_line, parse_json, path_inside, whole_number
@@ -291,7 +291,7 @@ class EditedTub(EditedRecording):
             times.append(max(row.time_ms, times[-1] + 1) if times else row.time_ms)
         count = findings.left_out.total()
         self.unusable = f"{count} records cannot be used, and have no row: {findings.examples[0]}" if count else ""
-        self.numbers, self._driven = np.array([row.number for row in rows]), [row.driven for row in rows]
+        self.numbers, self.driven = np.array([row.number for row in rows]), [row.driven for row in rows]
         self.images = [row.images for row in rows]
         self._done, self._undoes = list[tuple[IndexArray, BoolArray]](), False  # rows, and whether they were deleted
         table = pd.DataFrame({
@@ -340,9 +340,6 @@ class EditedTub(EditedRecording):
 
     def edit(self, settings: EditSettings) -> EditResult:
         return replace(super().edit(settings), edits=len(self._done))
-
-    def driven(self) -> list[DrivenRow | None]:
-        return list(self._driven)
 
 
 def _parsed(line: bytes) -> dict[str, Any] | RowError:

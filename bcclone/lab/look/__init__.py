@@ -85,7 +85,7 @@ class Viewed:
         """Return what does not change: name, size, cameras, and how a camera sees the road."""
         recorded, size = self.recorded, len(self.rows)
         return {
-            "name": str(recorded.path), "rows": size, "seconds": float(recorded.seconds[-1]), "cameras": self.cameras,
+            "name": self.name, "rows": size, "seconds": float(recorded.seconds[-1]), "cameras": self.cameras,
             "model": self._model.name if self._model else "",
             "kind": "tub" if isinstance(recorded, EditedTub) else "recording",
             "camera": simulated_camera()[1].tolist(), "ahead": CAMERA_AHEAD_M / HEIGHT_M,
@@ -112,16 +112,15 @@ class Viewed:
         recorded, rows = self.recorded, self.rows
         with self._lock:
             steering = corrected_steering(rows, recorded.edits)
-        driven = recorded.driven()
         curves = {"seconds": recorded.seconds, "steering": steering, "throttle": rows["throttle"] - rows["brake"]}
         curves |= {"speed": rows["speed_mph"]} if rows["speed_mph"].any() else {}
         curves |= {"model": self._answers.copy()} if self._asked["of"] else {}
         if self._paths:
             curves["path"] = np.array([self._paths.get(name, np.nan) for name in rows["center"]])
-        who: dict[str, Any] = {"record": self.recorded.numbers} if isinstance(self.recorded, EditedTub) else {}
+        who: dict[str, Any] = {"record": recorded.numbers} if isinstance(recorded, EditedTub) else {}
         who |= {
-            "driver": [0 if one is None else 1 if one.driver == HUMAN else 2 for one in driven],
-            "take_over": [(one and one.take_over) or 0 for one in driven],
+            "driver": [0 if one is None else 1 if one.driver == HUMAN else 2 for one in recorded.driven],
+            "take_over": [(one and one.take_over) or 0 for one in recorded.driven],
         }
         return {name: np.asarray(curve, np.float32) for name, curve in curves.items()} | {
             name: np.asarray(values, np.uint32) for name, values in who.items()
@@ -133,8 +132,7 @@ class Viewed:
             return self._state()
 
     def _state(self) -> dict[str, Any]:
-        version, listed = self._listed
-        asked = self._asked
+        (version, listed), asked = self._listed, self._asked
         if (found := self._version()) != version:
             try:
                 listed = self.recorded.edit(EditSettings(self.name))
@@ -142,7 +140,8 @@ class Viewed:
                 self._checked |= {"verdict": str(error), "findings": []}
             self._listed = found, listed
             self._changed.set()
-            asked |= {"apart": self._apart()} if asked["done"] == asked["of"] > 0 else {}
+            if asked["done"] == asked["of"] > 0:
+                asked["apart"] = self._apart()
         answers = asked["done"] if asked["done"] == asked["of"] else asked["done"] // _ANSWERS
         return {
             "version": found,
