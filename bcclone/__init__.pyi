@@ -21,9 +21,7 @@ from bcclone.evaluate.evaluate_settings import SuiteSettings as SuiteSettings
 from bcclone.evaluate.evaluation import evaluate as evaluate
 from bcclone.evaluate.evaluation import evaluate_policy as evaluate_policy
 from bcclone.evaluate.predict import predict as predict
-from bcclone.evaluate.prediction_score import score as score
 from bcclone.evaluate.evaluate_settings import PredictSettings as PredictSettings
-from bcclone.evaluate.evaluate_settings import ScoreSettings as ScoreSettings
 from bcclone.evaluate.replay import replay as replay
 from bcclone.evaluate.suite import evaluate_suite
 from bcclone.feed.keras_sequence import SampleDataset as SampleDataset

@@ -1,4 +1,4 @@
-"""Write the files of a score, of one drive, of a suite or of a replay: pictures, tables, figures, events, report."""
+"""Write the files of one drive, of a suite or of a replay: pictures, tables, figures, events, report."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -11,7 +11,6 @@ import numpy as np
 from bcclone.dataset.images import Image
 from bcclone.evaluate.evaluate_settings import EvaluateSettings
 from bcclone.evaluate.evaluation import Evaluation, WatchedFrame, watched_table
-from bcclone.evaluate.prediction_score import FITTED_SMOOTHED, SMOOTHED, PredictionScore
 from bcclone.evaluate.replay_result import CONTROLS, Replayed
 from bcclone.evaluate.scenarios import Scenario
 from bcclone.evaluate.suite import SuiteResult
@@ -119,7 +118,7 @@ def write_replay(folder: Path, recording: str, replayed: Replayed, preprocess: s
         shown, picture = "steering on the recording's own frames", folder / "steering.png"
         steering = {CONTROLS["human"]: np.array(first.reference.steering)}
         steering |= {driver: one.steering for driver, one in replayed.results.items()}
-        plot_curves(f"{name}: {shown}", ("seconds", seconds), steering, picture)
+        plot_curves(f"{name}: {shown}", seconds, steering, picture)
     ranks = {driver: rank for driver, its in replayed.results.items() if (rank := its.figures().rank)}
     best = min(ranks, key=lambda driver: ranks[driver], default="")
     commands = next_commands(best, "evaluate drive", preprocess) if best and not replayed.client else {}
@@ -127,24 +126,6 @@ def write_replay(folder: Path, recording: str, replayed: Replayed, preprocess: s
     title, cells = f"{' and '.join(replayed.results)} on the recording {name}", replayed.table().cells()
     report = Report(title, sentences, None, {shown.capitalize(): picture}, cells, commands)
     return _write(folder, [picture], replayed.figures(), first.watched, report)
-
-
-def write_prediction_score(folder: Path, name: str, score: PredictionScore) -> list[Path]:
-    """Write a picture of labels and predictions, the figures and a report; return their paths, the report's last.
-
-    name: of the predictions.
-    """
-    matched, picture = score.matched, folder / "score.png"
-    shown = [score.shown, FITTED_SMOOTHED if score.fit else SMOOTHED]
-    steering = {"labels": matched.labels, **{name.replace("_", ", "): score.steering[name] for name in shown}}
-    axis = "frames", np.arange(len(matched.labels), dtype=np.float64)
-    if matched.seconds is not None:
-        axis = "seconds", matched.seconds
-    plot_curves(f"{name}: {score.headline}", axis, steering, picture, score.fit.seconds if score.fit else 0.0)
-    pictures = {f"Labels and predictions, also smoothed ({score.smoothing})": picture}
-    sentences = [score.headline, *score.explanations(), *score.notices]
-    report = Report(f"{name} against labels", sentences, None, pictures, score.table().cells())
-    return _write(folder, [picture], score.figures(), (), report)
 
 
 def write_suite(folder: Path, result: SuiteResult, preprocess: str | None = None) -> list[Path]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain, islice
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +15,6 @@ from bcclone.dataset.framing import framing_of
 from bcclone.dataset.geometry import FOCAL_PX
 from bcclone.dataset.images import BadImage, Image, decode_image, read_file
 from bcclone.dataset.statistics import evenly
-from bcclone.evaluate.evaluate_settings import check_unused
 from bcclone.evaluate.predict import frame_files, read_labels, seconds_of
 from bcclone.lab.calibrate import CalibrateSettings
 from bcclone.lab.exchange.exchange_settings import ImportSettings
@@ -27,6 +27,7 @@ from bcclone.recording.row import ROUNDING
 from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError, shown_command
 from bcclone.system.opencv import resized
+from bcclone.system.settings import SettingError
 
 SHORTEST_FOCAL = 0.34  # focal length of the widest lens that is tried, in widths of a picture
 _MAX_PICTURES, FEWEST_PICTURES = 160, 50  # evenly spread
@@ -82,7 +83,7 @@ def read_labelled(settings: CalibrateSettings) -> LabelledPictures:
             f"{source}: its frames were cut by a framing already: {imported.describe()}; calibrate on its source"
         )
     if is_recording(settings.labels or source):
-        check_unused(settings, settings.labels or source, "steering_column", "rate")
+        _check_unused(settings, settings.labels or source, "steering_column", "rate")
     chosen = _spread(_labelled(settings, recorded), settings.seconds or math.inf)
     read: list[tuple[_Labelled, tuple[int, int], Image]] = []
     for one in chosen:
@@ -120,7 +121,7 @@ def read_labelled(settings: CalibrateSettings) -> LabelledPictures:
 def _labelled(settings: CalibrateSettings, recorded: bool) -> Iterable[_Labelled]:
     source = settings.frames
     if not recorded and settings.labels is None:
-        check_unused(settings, source, "steering_column", "left_positive", "rate")
+        _check_unused(settings, source, "steering_column", "left_positive", "rate")
         if not source.exists():
             raise UserError(f"{source}: no such file or folder")
         detected = "frames"
@@ -138,7 +139,7 @@ def _labelled(settings: CalibrateSettings, recorded: bool) -> Iterable[_Labelled
             if (picture := row.images.get("center")) is not None and not row.deleted
         )
     files = frame_files(source)
-    labels = read_labels(settings.labels or find_log(str(source)), settings.steering_column).steering
+    labels = read_labels(settings.labels or find_log(str(source)), settings.steering_column)
     side = -1.0 if settings.left_positive else 1.0
     both = [file for file in files if file.frame_id in labels]
     if not both:
@@ -152,6 +153,14 @@ def _labelled(settings: CalibrateSettings, recorded: bool) -> Iterable[_Labelled
     return [
         _Labelled(file.path, side * labels[file.frame_id], float(at)) for file, at in zip(both, seconds, strict=True)
     ]
+
+
+def _check_unused(settings: CalibrateSettings, labels: Path, *names: str) -> None:
+    """Raise SettingError if one of these settings is not the default: labels that are no table have no use for it."""
+    for name in names:
+        if getattr(settings, name) != getattr(type(settings), name):
+            reason = f"{{{name}}} is only for a table of labels, and {{labels}} is none; leave it out"
+            raise SettingError(reason, labels=labels)
 
 
 def _spread(labelled: Iterable[_Labelled], seconds: float) -> list[_Labelled]:
