@@ -16,7 +16,7 @@ from bcclone.model.policy import load_policy
 from bcclone.recording.edits import DELETE, Edit, Edits, write_edits
 from bcclone.recording.files import is_recording
 from bcclone.system.errors import UserError
-from tests.conftest import calibrated, result_of, run_script
+from tests.conftest import calibrated, result_of
 from tests.messages.refusals import run_command
 from tests.messages.small_recording import make_recording
 from tests.pictures.video_runs import name_of

@@ -12,9 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
+import numpy as np
+
 from bcclone.cli import run
 from bcclone.simulator.record import record
 from bcclone.simulator.world_settings import ExpertSettings, RecordSettings
+from tests.lab.exchange.foreign_sources import make_lerobot
 
 _ROWS, _MORE_ROWS = 12, 100
 
@@ -75,6 +79,11 @@ def _make_exported(format):
     return make
 
 
+def _make_lerobot(folder):
+    picture = cv2.imencode(".jpg", np.full((160, 320, 3), 90, np.uint8))[1].tobytes()
+    make_lerobot(folder / "set", camera=picture)
+
+
 def _read_exported(folder, out):
     _command("import", folder / "set", "-o", out / "recording", "--quiet")
 
@@ -100,8 +109,6 @@ def _make_onnx(folder):
 
 
 def _read_onnx(folder, out):
-    import numpy as np
-
     from bcclone.model.onnx_model import OnnxModel
 
     OnnxModel(folder / "model.onnx").predict(np.zeros((1, 160, 320, 3), np.uint8))
@@ -178,7 +185,7 @@ READERS = {
         Reader("recording", ("*.csv", "*.json", "IMG/*"), _make_recording, _read_recording),
         Reader("csv", ("set/table.csv", "set/images/*/*"), _make_exported("csv"), _read_exported),
         Reader("tub", ("set/*.json", "set/*.catalog", "set/images/*"), _make_exported("tub"), _read_exported),
-        Reader("lerobot", ("set/**/*.json*", "set/**/*.parquet"), _make_exported("lerobot"), _read_exported),
+        Reader("lerobot", ("set/**/*.json*", "set/**/*.parquet"), _make_lerobot, _read_exported),
         Reader("model", ("model.h5",), _make_model, _read_model),
         Reader("onnx", ("model.onnx",), _make_onnx, _read_onnx),
         Reader("monitor", ("model.monitor",), _make_monitor, _read_monitor),
