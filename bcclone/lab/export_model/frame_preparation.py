@@ -105,6 +105,7 @@ def _framed(pictures: Any, framing: Framing, preprocessing: Preprocessing) -> An
     else:
         pictures = pictures[:, slice(*(framing.rows or (None,))), slice(*(framing.columns or (None,)))]
         rows, columns = pictures.shape[1:3]
+        # a picture with more detail than the frame is first reduced by whole factors
         width = columns // max(columns // FRAME_WIDTH, 1)
         height = rows // max(rows // FRAME_HEIGHT, 1)
         across = (np.arange(FRAME_WIDTH) + 0.5) * width / FRAME_WIDTH - 0.5
@@ -113,16 +114,17 @@ def _framed(pictures: Any, framing: Framing, preprocessing: Preprocessing) -> An
     left, top, right, bottom = preprocessing.region
     places = places[top:bottom, left:right]
     if preprocessing.is_plain:
-        places = cv2.resize(places, (preprocessing.width, preprocessing.height))
+        places = np.asarray(cv2.resize(places, (preprocessing.width, preprocessing.height)), np.float64)
     return _sampled(_resized(pictures, width, height, "area"), places)
 
 
 def _sampled(pictures: Any, places: FloatArray) -> Any:
     """Return the pixels of pictures at these places, column and row, (height, width, 2), linearly interpolated."""
     rows, columns = pictures.shape[1:3]
-    places = np.clip(places, 0, (columns - 1, rows - 1)).astype(np.float32)
+    # beyond the picture, its edge is repeated
+    places = np.clip(places, 0, (columns - 1, rows - 1))
     corner = places.astype(np.int32)
-    part = places - corner
+    part = (places - corner).astype(np.float32)
     across = part[..., :1]
     down = part[..., 1:]
     left = corner[..., 0]
