@@ -3,9 +3,8 @@
     python docs/page_picture.py
 
 writeup_images/dashboard.png is the page of the drive, recording.png that of a recording with two faults, and film.png
-that of a film without a log. Needs selenium (of the dev extras) and Debian's chromium and chromium-driver. Each PNG
-contains the words that the page showed; a test compares them with today's, so that a picture of an older page is
-noticed.
+that of a film without a log. Run it again after a change of these pages. Needs selenium (of the dev extras) and
+Debian's chromium and chromium-driver.
 """
 
 import json
@@ -21,7 +20,6 @@ from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
-from made_from import mark
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
@@ -33,26 +31,10 @@ PICTURE, RECORDING, FILM = (PICTURES / f"{name}.png" for name in ("dashboard", "
 WIDTH, HEIGHT = 1280, 1037  # pixels of the page
 BCCLONE = [sys.executable, "-m", "bcclone"]
 _DRIVEN_SECONDS = 25.0
-# Texts that depend on how busy the machine is, and those that only screen readers get, are left out.
-_VISIBLE_TEXTS = """
-const texts = [], walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-while (walker.nextNode()) {
-  const parent = walker.currentNode.parentElement;
-  const counts = parent.checkVisibility() && !parent.closest("#warnings, #no-warnings, #slow, .unseen");
-  if (counts && walker.currentNode.data.trim()) texts.push(walker.currentNode.data.trim());
-}
-return texts;
-"""
 
 
-def words(texts: list[str]) -> str:
-    """Return the texts, a line for each, with # in place of each number."""
-    lines = [re.sub(r"[−-]?\d[\d.,]*", "#", " ".join(text.split())) for text in texts]
-    return "\n".join(line for line in lines if line not in ("", "–"))
-
-
-def show_page(driven_seconds: float) -> tuple[bytes, str]:
-    """Let the model drive for some seconds; return the picture of the page as a PNG, and its words."""
+def show_page() -> bytes:
+    """Let the model drive for some seconds; return the picture of the page as a PNG."""
     with (
         tempfile.TemporaryDirectory(prefix="bcclone-") as folder,
         _driving(Path(folder)) as port,
@@ -62,12 +44,12 @@ def show_page(driven_seconds: float) -> tuple[bytes, str]:
         control = Request(f"http://127.0.0.1:{port}/control", json.dumps({"saliency": True}).encode())
         control.add_header("Content-Type", "application/json")
         urlopen(control, timeout=10).close()
-        time.sleep(driven_seconds)
-        return browser.get_screenshot_as_png(), words(browser.execute_script(_VISIBLE_TEXTS))
+        time.sleep(_DRIVEN_SECONDS)
+        return browser.get_screenshot_as_png()
 
 
-def show_recording(is_film: bool) -> tuple[bytes, str]:
-    """Record a drive, put faults into it or make a film of it; return the picture of its page, and its words."""
+def show_recording(is_film: bool) -> bytes:
+    """Record a drive, put faults into it or make a film of it; return the picture of its page."""
     with tempfile.TemporaryDirectory(prefix="bcclone-") as name, _browser() as browser:
         record = [
             "simulate",
@@ -97,7 +79,7 @@ def show_recording(is_film: bool) -> tuple[bytes, str]:
             browser.execute_script("goTo(active, 240); select([[255, 290]]);")
             time.sleep(2.0)
             server.terminate()
-            return browser.get_screenshot_as_png(), words(browser.execute_script(_VISIBLE_TEXTS))
+            return browser.get_screenshot_as_png()
 
 
 def _put_faults(recording: Path) -> None:
@@ -141,10 +123,9 @@ def _browser() -> Iterator[webdriver.Chrome]:
 
 
 if __name__ == "__main__":
-    pages = {PICTURE: lambda: show_page(_DRIVEN_SECONDS)}
+    pages = {PICTURE: show_page}
     pages |= {RECORDING: lambda: show_recording(is_film=False), FILM: lambda: show_recording(is_film=True)}
     for path in filter(lambda path: path.name in sys.argv[1:] or len(sys.argv) == 1, pages):
-        png, shown = pages[path]()
+        png = pages[path]()
         with replacing(path) as temporary:
             temporary.write_bytes(png)
-        mark(path, shown)

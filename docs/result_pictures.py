@@ -1,12 +1,8 @@
 """Draw the pictures of figures in writeup_images/ anew from docs/results/*.json.
 
 python docs/result_pictures.py
-
-Each PNG contains a digest of the results that it shows; a test compares it with the file's.
 """
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import median
@@ -14,7 +10,6 @@ from typing import Any
 
 import any_road
 import networks
-from made_from import mark
 from result_tables import results
 
 from bcclone.pictures.plots.style import BLUE, GRAY, GREEN, ORANGE, RED, new_figure, save, tidy
@@ -22,11 +17,6 @@ from bcclone.pictures.plots.style import BLUE, GRAY, GREEN, ORANGE, RED, new_fig
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "writeup_images"
 _SEEDS = ((BLUE, "o"), (ORANGE, "s"), (GREEN, "^"))  # colour and marker of each
-
-
-def digest(name: str) -> str:
-    """Return the digest of a result that its picture contains."""
-    return hashlib.sha256(json.dumps(results(name), sort_keys=True).encode()).hexdigest()
 
 
 def draw_feeds(result: Mapping[str, Any], path: Path) -> None:
@@ -105,4 +95,3 @@ PICTURES: dict[str, tuple[str, Callable[[Any, Path], None]]] = {  # name: the re
 if __name__ == "__main__":
     for name, (result, draw) in PICTURES.items():
         draw(results(result), FOLDER / f"{name}.png")
-        mark(FOLDER / f"{name}.png", digest(result))

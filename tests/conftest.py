@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, settings
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # of all workers of pytest-xdist
@@ -73,8 +73,6 @@ for display in ("DISPLAY", "WAYLAND_DISPLAY"):  # without one, no test opens a b
 # tests pass while other programs use all cores: the time of an example says nothing
 settings.register_profile("bcclone", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("bcclone")
-# `make mutants`: the same inputs each time, and a failure need not be made small
-settings.register_profile("mutants", derandomize=True, database=None, phases=(Phase.explicit, Phase.generate))
 
 
 @pytest.hookimpl(trylast=True)

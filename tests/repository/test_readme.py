@@ -17,12 +17,14 @@ from bcclone.dataset.samples import SAMPLE
 from bcclone.dataset.store import Store
 from bcclone.evaluate.scenarios import SCENARIOS
 from bcclone.feed.feed_settings import STRATEGIES
+from bcclone.model.model_file import load_model_file
 from benchmarks.__main__ import BENCHMARKS, make_benchmark
 from tests.conftest import ROOT
 from tests.processes import said
 from tests.repository.shown import PAGES, parse, shown_on
 
 README = (ROOT / "README.md").read_text()
+REPORT = ROOT / "writeup_images" / "README.md"
 REFERENCE = (ROOT / "docs" / "reference" / "cli.md").read_text()
 EVERYWHERE = {"--json", "--quiet", "--debug"}
 SHARED_SECTIONS = ("## Appearance of the simulated world", "## Disturbances")
@@ -122,6 +124,29 @@ def test_every_shown_command_is_accepted_by_its_parser():
     assert len(commands) > 50
     for command in commands:
         parse(command)
+
+
+def test_every_command_of_the_report_is_accepted_and_every_picture_is_on_it():
+    commands = [one.text for one in shown_on(REPORT) if one.ours]
+    assert len(commands) > 25
+    for text in commands:
+        parse(text)
+    pictures = {path.name for path in REPORT.parent.iterdir() if path.suffix in (".png", ".gif")}
+    assert set(re.findall(r"!\[[^\]]+\]\(([\w.-]+)\)", REPORT.read_text())) == pictures
+
+
+def test_the_table_of_layers_in_the_report_is_that_of_the_network(untrained_model):
+    model, page = load_model_file(untrained_model).model, REPORT.read_text()
+    table = page[page.index("| layer | output") :].split("\n\n")[0].splitlines()[2:]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
+    names = [re.findall(r"`(\w+)`", row[0]) for row in rows]
+    assert [name for of_row in names for name in of_row] == [layer.name for layer in model.layers]
+    for row, of_row in zip(rows, names, strict=True):
+        layers = [model.get_layer(name) for name in of_row]
+        assert sum(layer.count_params() for layer in layers) == int(row[2].replace(",", "") or 0)
+        shape = "x".join(map(str, layers[-1].output.shape[1:]))
+        assert row[1].replace(",", "").split()[-1] == shape
+    assert f"{model.count_params():,} parameters" in " ".join(page.split())
 
 
 def commands_in(result):
