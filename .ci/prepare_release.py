@@ -17,11 +17,11 @@ _LINK = re.compile(r"(?P<image>!?)\[(?P<text>[^\]]*)\]\((?P<target>[^)\s]+)\)")
 
 
 def check_tag(tag: str, version: str, changelog: str) -> None:
-    """End the program with an explanation unless the tag is that of the version, and the changelog describes it."""
+    """End the program with an explanation unless the tag is that of the version, and the changelog has its date."""
     if tag != f"v{version}":
         sys.exit(f"the tag is {tag}, but pyproject.toml declares version {version}; expected the tag v{version}")
-    if not re.search(rf"^## {re.escape(version)}\b", changelog, re.MULTILINE):
-        sys.exit(f"CHANGELOG.md has no section of version {version}; rename its section Unreleased to: ## {version}")
+    if not re.search(rf"^## {re.escape(version)} \(\d{{4}}-\d\d-\d\d\)$", changelog, re.MULTILINE):
+        sys.exit(f"CHANGELOG.md has no dated section of version {version}; expected: ## {version} (YYYY-MM-DD)")
 
 
 def absolute_links(readme: str, address: str, tag: str) -> str:

@@ -58,9 +58,10 @@ def test_the_addresses_are_added_to_the_metadata(checkout):
         (f"v{VERSION}1", None, (f"v{VERSION}1", f"v{VERSION}")),
         (VERSION, None, (VERSION, f"v{VERSION}")),
         (f"v{VERSION}", "# Changelog\n\n## Unreleased\n", (f"## {VERSION}",)),
+        (f"v{VERSION}", f"# Changelog\n\n## {VERSION} (unreleased)\n", (f"## {VERSION} (YYYY-MM-DD)",)),
     ],
 )
-def test_another_tag_than_the_version_and_a_version_without_a_section_are_refused(checkout, tag, changelog, words):
+def test_another_tag_than_the_version_and_a_version_without_a_dated_section_are_refused(checkout, tag, changelog, words):
     if changelog:
         (checkout / "CHANGELOG.md").write_text(changelog)
     done = prepare(checkout, tag)
