@@ -89,13 +89,6 @@ def speeds() -> list[list[str]]:
             f"{drive['request to steer, model.predict, p50']:.1f}: `model.predict` in the same server",
             "`python -m benchmarks drive`",
         ],
-        [
-            "a training on a GPU, samples a second, before 20 steps were one program",
-            f"{results('gpu')['steps']['train float32']['samples_per_second']:,.0f}",
-            "2,600, derived from the figures of the source design's loader process, not quoted; its GPU was busy for "
-            "40 % of the time at first, later for 80 to 90 %",
-            "`python docs/measure_gpu.py build/gpu`",
-        ],
     ]
 
 
