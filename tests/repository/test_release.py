@@ -61,7 +61,7 @@ def test_the_addresses_are_added_to_the_metadata(checkout):
         (f"v{VERSION}", f"# Changelog\n\n## {VERSION} (unreleased)\n", (f"## {VERSION} (YYYY-MM-DD)",)),
     ],
 )
-def test_another_tag_than_the_version_and_a_version_without_a_dated_section_are_refused(checkout, tag, changelog, words):
+def test_another_tag_than_the_version_and_a_version_without_a_date_are_refused(checkout, tag, changelog, words):
     if changelog:
         (checkout / "CHANGELOG.md").write_text(changelog)
     done = prepare(checkout, tag)
