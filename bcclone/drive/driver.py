@@ -85,8 +85,9 @@ class Driver:
                 if output.name in speed.needs and getattr(answer, output.name) is None:
                     raise UserError(output.refusal)
         self.controller = SpeedController(speed)
+        self._policy = policy
         self._hands = hands
-        self._policy, self._clock = policy, clock
+        self._clock = clock
         self.framing: Framing | None = None
         self._sent = Answer(0.0)  # the last usable answer, with the steering that was sent
         self._answer: Answer | None = None  # of the model to the last frame that it saw, None if that was not usable
