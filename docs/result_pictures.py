@@ -5,14 +5,13 @@ python docs/result_pictures.py
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import any_road
 import networks
 from result_tables import results
 
-from bcclone.pictures.plots.style import BLUE, GRAY, GREEN, ORANGE, RED, new_figure, save, tidy
+from bcclone.pictures.plots.style import BLUE, GREEN, ORANGE, RED, new_figure, save, tidy
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "writeup_images"
@@ -41,26 +40,6 @@ def draw_feeds(result: Mapping[str, Any], path: Path) -> None:
     save(figure, path)
 
 
-def draw_monitor(result: Mapping[str, Any], path: Path) -> None:
-    """Draw the F3 of each kind of monitor, the median over the seeds, 1, 2 and 3 s before."""
-    seeds = result["monitor"]
-    kinds = [one["kind"] for one in seeds[0]["kinds"]]
-    every = [[next(one for one in seed["kinds"] if one["kind"] == kind) for seed in seeds] for kind in kinds]
-    figure = new_figure(7, 3.2)
-    axes = figure.subplots()
-    for number, colour in enumerate((BLUE, ORANGE, GREEN)):
-        heights = [100 * median(one["detections"][number]["f3"] for one in of_kind) for of_kind in every]
-        places = [place + 0.27 * (number - 1) for place in range(len(kinds))]
-        bars = axes.bar(places, heights, width=0.24, color=colour, label=f"{number + 1} s before")
-        axes.bar_label(bars, fmt="{:.0f}", fontsize=8, color=GRAY)
-    costs = [median(one["p50_ms"] for one in of_kind) for of_kind in every]
-    axes.set_xticks(range(len(kinds)), [f"{kind}\n{cost:.1f} ms" for kind, cost in zip(kinds, costs, strict=True)])
-    axes.set(ylabel="F3, %", ylim=(0, 112))
-    axes.legend(fontsize=8, frameon=False, loc="upper right", ncols=3)
-    tidy(axes)
-    save(figure, path)
-
-
 def draw_teaching(result: Mapping[str, Any], path: Path) -> None:
     """Draw how many rows of the suite fail, against the rows of driving that the model was trained on."""
     figure = new_figure(7, 3.6)
@@ -85,7 +64,6 @@ def _failing(model: Mapping[str, Any]) -> int:
 
 PICTURES: dict[str, tuple[str, Callable[[Any, Path], None]]] = {  # name: the result that it shows, and who draws it
     "feeds": ("feeds", draw_feeds),
-    "monitor": ("monitor", draw_monitor),
     "networks": ("networks", lambda result, path: networks.draw(result["models"], path)),
     "seconds-of-recording": ("any-road", any_road.draw),
     "teaching": ("improve", draw_teaching),

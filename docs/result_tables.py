@@ -96,34 +96,9 @@ def _rate(figures: Mapping[str, float]) -> str:
     return f"{figures['samples_per_second']:,.0f}"
 
 
-def monitor() -> list[list[str]]:
-    """Return how well each kind of monitor announces a departure, the median over the seeds."""
-    seeds = results("monitor")["monitor"]
-    rows = [["kind", "F3, 1 / 2 / 3 s before", "recall, the same", "precision, the same", "AUC, 1 s before"]]
-    rows[0] += ["AUC in the same weather", "false alarms", "ms a frame, p50 / p99"]
-    for kind in [one["kind"] for one in seeds[0]["kinds"]]:
-        found = [next(one for one in seed["kinds"] if one["kind"] == kind) for seed in seeds]
-        figures = [
-            " / ".join(f"{median(one['detections'][number][name] for one in found):.2f}" for number in range(3))
-            for name in ("f3", "recall", "precision")
-        ]
-        rows.append(
-            [
-                f"`{kind}`",
-                *figures,
-                f"{median(one['detections'][0]['auc'] for one in found):.2f}",
-                f"{median(one['weather_auc'] for one in found):.2f}",
-                f"{median(one['false_alarms'] for one in found):.1%}",
-                " / ".join(f"{median(one[name] for one in found):.1f}" for name in ("p50_ms", "p99_ms")),
-            ]
-        )
-    return rows
-
-
 TABLES: dict[str, Callable[[], list[list[str]]]] = {
     "models": models,
     "speeds": speeds,
-    "monitor": monitor,
     "any-camera": lambda: any_camera.real(results("any-camera")),
 }
 

@@ -13,8 +13,8 @@ from tests.processes import python
 PARAMETERS = {
     "check": "inputs",
     "convert": "settings notify",
-    "evaluate": "model settings watch",
-    "evaluate_policy": "policy settings open_watch name",
+    "evaluate": "model settings",
+    "evaluate_policy": "policy settings name",
     "judge_road": "points width_m rules",
     "load_model": "path preprocessing",
     "load_policy": "path preprocessing",
@@ -25,12 +25,12 @@ PARAMETERS = {
     "plot": "settings notify open_if_store",
     "predict": "settings",
     "record": "folder settings",
-    "replay": "models recording settings watch server",
+    "replay": "models recording settings server",
     "resume": "files changes notify open_if_store worker",
     "save_model": "path model preprocessing training framing",
     "score": "predictions labels settings",
-    "serve": "settings notify stop open_watch",
-    "suite": "models settings notify pool watch",
+    "serve": "settings notify stop",
+    "suite": "models settings notify pool",
     "train": "settings notify open_if_store worker",
 }
 CLASSES = {

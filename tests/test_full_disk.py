@@ -59,7 +59,6 @@ COMMANDS = {
     "evaluate": Writing("evaluate {model} --laps 0.01 -o {here}/scores"),
     "replay": Writing("replay {model} {recording} -o {here}/scores"),
     "predict": Writing("predict {model} {recording} -o {here}/predictions.csv"),
-    "monitor": Writing("monitor fit {model} {store} -o {here}/monitor.npz"),
     "export onnx": Writing("export {model} --to onnx -o {here}/model.onnx"),
     "improve": Writing(
         "improve {model} --expert --rounds 1 --set drives=1 --set drive-laps=0.02 --epochs 1 --jobs 1 "

@@ -52,7 +52,6 @@ WRITING = {
     "a run folder": "model.py {store} -o {runs}/model.h5 --runs {here}/runs --epochs 1",
     "evaluate": "evaluate {model} --laps 0.01 -o {here}/scores",
     "plots": "plots {model} {store} -o {here}/plots",
-    "monitor": "monitor fit {model} {store} -o {here}/monitor.npz",
     "export onnx": "export {model} --to onnx -o {here}/model.onnx",
 }
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from bcclone.commands.options import Command
 
 _FIRST = ("preprocess", "model", "drive", "video")  # the workflow; the other commands follow by their names
-FAMILIES = ("monitor", "simulate")  # the first word of commands of two words
+FAMILIES = ("simulate",)  # the first word of commands of two words
 _DECLARED = re.compile(r'^@command\(\s*"(.+?)"[,)].*?^def (\w+)\(', re.MULTILINE | re.DOTALL)
 # name -> module, function and summary, read from the text of the modules, because importing them all is slow
 _FOUND = {

@@ -1,13 +1,10 @@
 """A car that drives: the simulator's with a model, the built-in one with you or others; many roads; clips of runs."""
 
-import time
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from bcclone.commands.options import Given, Result, command, notify
 from bcclone.drive.drive_settings import DriveSettings
-from bcclone.lab.monitor import WatchSettings
 from bcclone.lab.road_samples import RoadSamplesSettings
 from bcclone.pictures.clip_settings import ClipSettings
 from bcclone.play.play_settings import PlaySettings
@@ -36,19 +33,17 @@ class ServerEnd:
     "drive the simulator's car with a model",
     left=lambda given: given.kept("run_folder", "what was recorded", otherwise="nothing was recorded"),
 )
-def drive(given: Given, settings: DriveSettings, watched: WatchSettings, standing: ServerEnd) -> Result:
+def drive(given: Given, settings: DriveSettings, standing: ServerEnd) -> Result:
     """Serve a trained model to the simulator, which connects to port 4567 in its autonomous mode.
 
     With RUN, frames and controls are recorded into that folder. Without it, nothing is recorded until you press
     "Record" on the web page, which records into a new folder run-DATE_TIME in the current folder.
     """
-    watch = watched.file
     from bcclone.drive.server import end_with_stdin, serve
 
     if standing.end_with_stdin:
         end_with_stdin()
-    opener = partial(watch.opener([settings.model]), time.monotonic) if watch else None
-    result = serve(settings, given.say, open_watch=opener)
+    result = serve(settings, given.say)
     notify(f"ended; {result.answered} frames answered, {result.faults} faults")
     if result.folder is not None:
         dropped = f", {result.dropped} dropped" if result.dropped else ""

@@ -1,4 +1,4 @@
-"""Models that are fitted, improved, watched or converted, and recordings in the formats of other programs."""
+"""Models that are fitted to a car, improved or converted, and recordings in the formats of other programs."""
 
 from dataclasses import MISSING, dataclass
 from pathlib import Path
@@ -8,10 +8,8 @@ from bcclone.lab.calibrate import CalibrateSettings
 from bcclone.lab.exchange.exchange_settings import EXPORT_FORMATS, ExportSettings, ImportSettings
 from bcclone.lab.export_model.export_settings import FORMATS, ExportModelSettings
 from bcclone.lab.improve import ImproveSettings
-from bcclone.lab.monitor import MonitorSettings
 from bcclone.model.model_path import ImportModelSettings
 from bcclone.system.errors import UserError, number_of, shown_command
-from bcclone.system.json_values import to_json
 from bcclone.system.settings import argument, setting
 
 _SHOWN_SKIPS = 10
@@ -107,15 +105,6 @@ def import_model(settings: ImportModelSettings) -> Result:
     return Result.of(importing.import_model(settings, notify))
 
 
-@dataclass(frozen=True)
-class FitFiles:
-    """What a monitor is fitted to, and the file to write."""
-
-    model: Path = argument("model file of model.py")
-    store: Path = argument("store of its samples")
-    output: Path | None = setting(None, "file to write", unit="MONITOR", shown="MODEL, ending in .monitor")
-
-
 @command("fit a model to a car's camera and steering")
 def calibrate(settings: CalibrateSettings) -> Result:
     """Fit a model to a car: find how its camera's pictures become frames, and the gain and bias of its steering.
@@ -151,26 +140,3 @@ def improve(settings: ImproveSettings) -> Result:
     from bcclone.lab.improve import improvement
 
     return Result.of(improvement.improve(settings, notify))
-
-
-@command("detect when a model is unsure")
-def monitor_fit(files: FitFiles, settings: MonitorSettings) -> Result:
-    """Fit a monitor, which tells frame by frame whether a model still knows its surroundings, to a model and its store.
-
-    A monitor belongs to one model. `bcclone evaluate`, `bcclone replay` and `bcclone drive` score each frame with it
-    (--monitor), and the car can slow down or stop while the monitor is uncertain (--when-uncertain).
-    docs/explanation/monitor.md says how well each kind announces that a model will leave the road.
-    """
-    from bcclone.system.tensorflow_quietly import load_tensorflow, onednn_for_batches
-
-    load_tensorflow(onednn=onednn_for_batches())
-    from bcclone.lab.monitor.monitor import fit
-
-    output = files.output or files.model.with_suffix(".monitor")
-    info = fit(files.model, files.store, output, settings, notify).info
-    alarms = f"{info.false_alarms:.1%} of the seconds of undisturbed driving"
-    return Result(
-        {"output": output, **to_json(info)},
-        f"{output}: {info.kind}; uncertain above {info.threshold:.4g}, which is meant to be exceeded in {alarms}\n"
-        f"next: {shown_command('evaluate', files.model, '--monitor', output)}",
-    )

@@ -14,7 +14,6 @@ from bcclone.evaluate.evaluate_settings import (
     SuiteSettings,
 )
 from bcclone.lab.margin import MarginSettings
-from bcclone.lab.monitor import WatchSettings
 from bcclone.simulator.world_settings import SERVER, ServerSettings
 from bcclone.system.errors import number_of, shown_command
 from bcclone.system.output import UNFINISHED
@@ -57,7 +56,7 @@ class ScoredTables:
     without=("real_time",),
     left=lambda given: given.kept("run_folder", "what was recorded; there is no score"),
 )
-def evaluate(scored: ScoredModel, settings: EvaluateSettings, watched: WatchSettings, results: ResultsFolder) -> Result:
+def evaluate(scored: ScoredModel, settings: EvaluateSettings, results: ResultsFolder) -> Result:
     """Score a model by driving it around a simulated track: autonomy, interventions, distance from the centre line.
 
     The autonomy is (1 - interventions x 6 s / elapsed seconds) x 100. An intervention happens when a wheel leaves the
@@ -68,7 +67,7 @@ def evaluate(scored: ScoredModel, settings: EvaluateSettings, watched: WatchSett
     """
     from bcclone.evaluate import evaluation
 
-    result = evaluation.evaluate(scored.model, settings, watched.file)
+    result = evaluation.evaluate(scored.model, settings)
     wrote = []
     if results.output:
         from bcclone.pictures.score_files import write_evaluation
@@ -82,7 +81,7 @@ def evaluate(scored: ScoredModel, settings: EvaluateSettings, watched: WatchSett
     Browser,
     left=lambda given: given.kept("output", "the finished drives; the same command drives the others", _DRIVES),
 )
-def suite(scored: Models, settings: SuiteSettings, watched: WatchSettings, results: ResultsFolder) -> Result:
+def suite(scored: Models, settings: SuiteSettings, results: ResultsFolder) -> Result:
     """Score models by a suite: many simulated drives of each, under other speeds, latency, weather, cameras and roads.
 
     The standard suite has 20 scenarios, each a row of the table. The suite testing drives the lake in 37 weathers: fog,
@@ -93,7 +92,7 @@ def suite(scored: Models, settings: SuiteSettings, watched: WatchSettings, resul
 
     settings = replace(settings, kept=results.part(_DRIVES))
     with _pool(settings.scheduler) as pool:
-        result = evaluate_suite(scored.models, settings, notify, pool, watched.file)
+        result = evaluate_suite(scored.models, settings, notify, pool)
     wrote = []
     if results.output:
         from bcclone.pictures.score_files import write_suite
@@ -135,12 +134,9 @@ def _pool(scheduler: str) -> "AbstractContextManager[TaskPool | None]":
 @command(
     "score models on a recording",
     ServerSettings,
-    without=("when_uncertain",),
     titles={SERVER: "with --port, the model of a drive server is scored, and none is named"},
 )
-def replay(
-    given: Given, replayed: ReplayInputs, settings: ReplaySettings, watched: WatchSettings, results: ResultsFolder
-) -> Result:
+def replay(given: Given, replayed: ReplayInputs, settings: ReplaySettings, results: ResultsFolder) -> Result:
     """Score models by driving them through a recording.
 
     The car drives at the recorded speed. Where the model deviates from the recorded path, its camera view is computed
@@ -154,7 +150,7 @@ def replay(
     server = given.make(ServerSettings) if "port" in given.of(ServerSettings) else None
     from bcclone.evaluate import replay as replaying
 
-    result = replaying.replay(replayed.models, replayed.recording, settings, watched.file, server)
+    result = replaying.replay(replayed.models, replayed.recording, settings, server)
     wrote = []
     if results.output:
         from bcclone.pictures.score_files import write_replay

@@ -28,7 +28,6 @@ class DriveSettings(Checked):
     """Which model drives, how fast, where the server listens and who may connect.
 
     model: a model file; run_folder: the folder to record into, None: nothing is recorded until the page asks for it.
-    speed.when_uncertain: takes effect where serve() gets a watch.
     """
 
     model: Path = argument("model file of model.py, or a .h5 or .keras file of Keras", Path("model.h5"))

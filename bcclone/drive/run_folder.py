@@ -1,7 +1,7 @@
 """Record a drive into a run folder, which is a recording like the simulator's, so that a model can be trained on it.
 
-Decisions with their latencies go in. Out come the frames as received, driving_log.csv, drivers.csv, answers.csv with
-the latencies and, with a monitor, uncertainty.csv.
+Decisions with their latencies go in. Out come the frames as received, driving_log.csv, drivers.csv, and answers.csv
+with the latencies.
 """
 
 import datetime
@@ -14,7 +14,7 @@ from bcclone.drive.driver import Decision
 from bcclone.drive.recorder import Recorder, free_folder
 from bcclone.recording.files import LOG_NAME
 from bcclone.recording.row import image_stamp
-from bcclone.recording.run_tables import ANSWERS, DRIVERS, UNCERTAINTY, answer_row, uncertainty_row
+from bcclone.recording.run_tables import ANSWERS, DRIVERS, answer_row
 from bcclone.recording.writer import RecordingWriter, is_free, refuse_links
 from bcclone.system.codec import open_file
 from bcclone.system.errors import UserError
@@ -92,8 +92,6 @@ class RunTables:
         tables = {DRIVERS: decision.by.row(name)}
         if row.seconds is not None:
             tables[ANSWERS] = answer_row(name, row.seconds)
-        if found := decision.uncertainty:
-            tables[UNCERTAINTY] = uncertainty_row(name, found.score, found.average, found.uncertain)
         telemetry, control = decision.telemetry, decision.control
         throttle, brake = max(control.throttle, 0.0), abs(min(control.throttle, 0.0))
         numbers = [f"{number:.6f}" for number in (control.steering, throttle, brake, telemetry.speed_mph)]

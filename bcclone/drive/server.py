@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from typing import IO
 
 from bcclone.drive.arbiter import ConnectionArbiter
 from bcclone.drive.drive_settings import DriveResult, DriveSettings, is_this_machine
-from bcclone.drive.driver import Driver, Watch
+from bcclone.drive.driver import Driver
 from bcclone.drive.page.page_state import make_saliency_thread
 from bcclone.drive.protocol import packets_of
 from bcclone.drive.run_folder import check_run_folder, run_recorder
@@ -38,29 +38,23 @@ _CONNECTED = "a car is connected\n"
 _LISTENING = re.compile(r"listening on \S+:(\d+);")
 
 
-def serve(
-    settings: DriveSettings,
-    notify: Notify = print,
-    stop: threading.Event | None = None,
-    open_watch: Callable[[], Watch] | None = None,
-) -> DriveResult:
+def serve(settings: DriveSettings, notify: Notify = print, stop: threading.Event | None = None) -> DriveResult:
     """Serve a model to the simulators that connect, until Ctrl-C, SIGTERM or `stop`; return the result.
 
     The server listens before it loads the model; a simulator that connects meanwhile waits, and is then driven.
     notify: called with lines for the user, never by two threads at a time, and not after serve() has returned; stop: an
-    event that any thread may set to end the drive; open_watch: called once TensorFlow is loaded, opens the monitor of
-    the drive. Once the model is loaded, signals end the drive if this is called in the main thread. Raises UserError
-    when the model, the address or the run folder cannot be used.
+    event that any thread may set to end the drive. Once the model is loaded, signals end the drive if this is called in
+    the main thread. Raises UserError when the model, the address or the run folder cannot be used.
     """
     check_model_path(settings.model)
-    return serve_policy(None, settings, notify, stop, open_watch)
+    return serve_policy(None, settings, notify, stop)
 
 
-def _load(settings: DriveSettings, server: WebServer, watched: bool) -> Policy:
-    """Return the policy of the model, and say how it drives. watched: a monitor, which needs TensorFlow, is loaded."""
+def _load(settings: DriveSettings, server: WebServer) -> Policy:
+    """Return the policy of the model, and say how it drives."""
     server.notify(f"loading {settings.model}; a simulator that connects waits, and {server.url} shows when it drives")
     device = "CPU"
-    if not is_onnx(settings.model) or watched:
+    if not is_onnx(settings.model):
         from bcclone.system.tensorflow_quietly import load_tensorflow
 
         # one thread is a fifth faster than two for single frames, and leaves a core to the simulator
@@ -81,11 +75,7 @@ def _load(settings: DriveSettings, server: WebServer, watched: bool) -> Policy:
 
 
 def serve_policy(
-    policy: Policy | None,
-    settings: DriveSettings,
-    notify: Notify = print,
-    stop: threading.Event | None = None,
-    open_watch: Callable[[], Watch] | None = None,
+    policy: Policy | None, settings: DriveSettings, notify: Notify = print, stop: threading.Event | None = None
 ) -> DriveResult:
     """Serve a policy that is already open, or the model of the settings if it is None, as serve() does."""
     if settings.run_folder is not None:
@@ -95,14 +85,13 @@ def serve_policy(
         notify("note: eventlet and this mode are supported until April 2027; leave --async-mode out to use threads")
     with WebServer(host, (settings.host, settings.port), access, notify, stop) as server:
         with keeping_interrupts():
-            policy = policy or _load(settings, server, open_watch is not None)
-            watch = open_watch() if open_watch else None
+            policy = policy or _load(settings, server)
         from bcclone.drive.page.app import OpenPages, make_app
         from bcclone.drive.wire.service import DrivePage, DriveService
 
         server.stop_on_signals()
         hands = PageHands()
-        driver = Driver(policy, settings.speed, hands, watch)
+        driver = Driver(policy, settings.speed, hands)
         driver.framing = policy.framing
         arbiter = ConnectionArbiter(driver)
         stats = DriveStats(arbiter, settings.max_latency_ms)

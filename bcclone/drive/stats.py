@@ -160,7 +160,6 @@ class DriveStats:
                     {"text": text, "count": count, "seconds": seconds}
                     for text, (count, seconds) in reversed(self._warnings.items())
                 ],
-                "uncertainty": self._uncertainty(decision),
             }
 
     def history(self) -> list[HistoryPoint]:
@@ -182,17 +181,6 @@ class DriveStats:
         if not arbiter.autonomous:
             return "handed over"
         return "key held" if car.key_held else "driving"
-
-    def _uncertainty(self, decision: Decision | None) -> dict[str, Any] | None:
-        if decision is None or (uncertainty := decision.uncertainty) is None:
-            return None
-        return {
-            "score": uncertainty.score,
-            "average": uncertainty.average,
-            "threshold": uncertainty.threshold,
-            "uncertain": uncertainty.uncertain,
-            "rule": self._arbiter.driver.controller.settings.when_uncertain,
-        }
 
     def _count_latency(self, decision: Decision | None, latency_ms: float) -> None:
         now = self.seconds

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from bcclone.dataset.preprocessing_text import PreprocessingText
-from bcclone.drive.controller import WHEN_UNCERTAIN, SpeedSettings, WhenUncertain
+from bcclone.drive.controller import SpeedSettings
 from bcclone.simulator.world_settings import TOP_SPEED_MPH, Conditions, Limit, Reverse, Track, WorldSettings
 from bcclone.system.settings import (
     Checked,
@@ -90,7 +90,6 @@ class SuiteSettings(Checked):
     jobs: Jobs = setting(0)
     scheduler: Scheduler = setting("")
     preprocess: PreprocessingText | None = setting(None)
-    when_uncertain: WhenUncertain = WHEN_UNCERTAIN[0]
     most_interventions: Limit = 0
     kept: Path | None = None
 

@@ -1,22 +1,21 @@
 """A model and a simulated road -> the score of one drive: autonomy, interventions, distance from the centre line.
 
 The model drives through a separate drive server, over the simulator's protocol, or in this process, which is faster but
-does not test the protocol. A monitor may watch the drive.
+does not test the protocol.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any, Self, TypeAlias
+from typing import Any, Self
 
 import numpy as np
 
 from bcclone.dataset.images import Image
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.drive_settings import DriveSettings
-from bcclone.drive.driver import Driver, SteeringPolicy, Uncertainty, Watch
+from bcclone.drive.driver import Driver, SteeringPolicy
 from bcclone.drive.protocol import Telemetry
 from bcclone.drive.server import server_process
 from bcclone.evaluate.evaluate_settings import EvaluateSettings
@@ -28,76 +27,11 @@ from bcclone.simulator.track import load_track
 from bcclone.simulator.unity_client import UnityClient, connected
 from bcclone.simulator.world import SimulatedWorld, open_world
 from bcclone.system.errors import UserError
-from bcclone.system.json_values import names_of, to_json
+from bcclone.system.json_values import to_json
 from bcclone.system.settings import option_words
 from bcclone.system.table import Table, TableColumn
 
 _USUAL_FULL_STEERING = 0.5  # of the commands
-UNCERTAIN = "uncertain"  # cause of the event where a watch becomes uncertain
-
-Clock: TypeAlias = Callable[[], float]  # returns the time of the present frame, in seconds
-OpenWatch: TypeAlias = Callable[[Clock], Watch]  # opens the watch of a drive
-
-
-@dataclass(frozen=True)
-class WatchFile:
-    """The monitor of a model: its file, and an importable function that opens it, open(file, model, clock)."""
-
-    file: Path
-    open: Callable[[Path, Path, Clock], Watch]
-
-    def opener(self, models: Sequence[Path | str]) -> OpenWatch:
-        """Return what opens the watch of drives with the only one of these models; raises UserError for several."""
-        if len(models) > 1:
-            raise UserError(f"{self.file}: a monitor belongs to one model, and {len(models)} are given; name one only")
-        return partial(self.open, self.file, Path(models[0]))
-
-
-@dataclass(frozen=True)
-class WatchedFrame:
-    """What a monitor said of a frame. seconds: of the drive; average: of the scores of the last second."""
-
-    seconds: float
-    score: float
-    average: float
-    uncertain: bool
-
-    @classmethod
-    def of(cls, seconds: float, said: Uncertainty) -> "WatchedFrame":
-        return cls(round(seconds, 3), said.score, said.average, said.uncertain)
-
-
-@dataclass(frozen=True)
-class WatchFigures:
-    """How many of the frames were uncertain, and after how many seconds the first one was."""
-
-    frames: int
-    uncertain: int
-    fraction: float
-    first_seconds: float | None
-    mean_score: float
-
-    @classmethod
-    def of(cls, watched: Sequence[WatchedFrame]) -> "WatchFigures":
-        """Return the figures of some frames, of one at least."""
-        count, seconds = len(watched), [one.seconds for one in watched if one.uncertain]
-        score = sum(one.score for one in watched) / count
-        return cls(count, len(seconds), round(len(seconds) / count, 4), next(iter(seconds), None), score)
-
-    def describe(self) -> str:
-        first = "" if self.first_seconds is None else f", first after {self.first_seconds:.1f} s"
-        return f"uncertain at {self.uncertain} of {self.frames} frames{first}"
-
-
-def uncertainty_figures(watched: Sequence[WatchedFrame]) -> dict[str, Any]:
-    """Return the figures of the frames under "uncertainty", as JSON values; nothing without a watch."""
-    return {"uncertainty": to_json(WatchFigures.of(watched))} if watched else {}
-
-
-def watched_table(watched: Sequence[WatchedFrame]) -> Table:
-    """Return the frames as the table that is written as uncertainty.csv."""
-    rows = [(f"{one.seconds:.3f}", f"{one.score:.6g}", f"{one.average:.6g}", int(one.uncertain)) for one in watched]
-    return Table([*map(TableColumn, names_of(WatchedFrame))], rows)
 
 
 @dataclass(frozen=True)
@@ -117,9 +51,8 @@ class Latency:
 class Evaluation:
     """The result of one simulated drive.
 
-    latency: None in a suite, whose results are the same on each machine; trace: the driven line; watched: what a
-    monitor said of each frame, () without one; views: some of the frames, uint8 (160, 320, 3), none in a suite; notes:
-    what a person should know, whatever the score is.
+    latency: None in a suite, whose results are the same on each machine; trace: the driven line; views: some of the
+    frames, uint8 (160, 320, 3), none in a suite; notes: what a person should know, whatever the score is.
     """
 
     score: Score
@@ -127,7 +60,6 @@ class Evaluation:
     trace: tuple[LinePoint, ...]
     interventions: tuple[Intervention, ...]
     events: tuple[DriveEvent, ...] = ()
-    watched: tuple[WatchedFrame, ...] = ()
     views: tuple[Image, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -145,7 +77,7 @@ class Evaluation:
 
     def figures(self) -> dict[str, Any]:
         latency = {"request_to_steer_ms": to_json(self.latency)} if self.latency else {}
-        figures = {**to_json(self.score), **latency, **uncertainty_figures(self.watched)}
+        figures = {**to_json(self.score), **latency}
         return figures | ({"notes": list(self.notes)} if self.notes else {})
 
     def table(self, settings: EvaluateSettings) -> Table:
@@ -163,54 +95,35 @@ class Evaluation:
         }
         if self.latency:
             rows["request to steer"] = f"p50 {self.latency.p50:.1f} ms, p99 {self.latency.p99:.1f} ms"
-        if self.watched:
-            described = WatchFigures.of(self.watched).describe()
-            rows["monitor"] = f"{described}; uncertain: {settings.speed.when_uncertain}"
         last = [("ended", score.ended), *(("note", note) for note in self.notes)]
         return Table([TableColumn("figure"), TableColumn("value")], [*rows.items(), *last])
 
 
-def evaluate(model: Path | str, settings: EvaluateSettings | None = None, watch: WatchFile | None = None) -> Evaluation:
-    """Score a model file by one simulated drive; raises UserError.
-
-    watch: the model's monitor, which watches the drive in simulated time; the drive then needs no server.
-    """
+def evaluate(model: Path | str, settings: EvaluateSettings | None = None) -> Evaluation:
+    """Score a model file by one simulated drive; raises UserError."""
     model, settings = Path(model), settings or EvaluateSettings()
-    if watch is not None and settings.run_folder is not None:
-        raise UserError(
-            f"{watch.file}: a monitor drives without the drive server, which would record {settings.run_folder}; leave "
-            "--run or --monitor out"
-        )
-    if not (settings.in_process or watch):
+    if not settings.in_process:
         return _evaluate_served(model, settings)
-    policy = load_policy(model, settings.preprocess)
-    return evaluate_policy(policy, settings, watch.opener([model]) if watch else None, str(model))
+    return evaluate_policy(load_policy(model, settings.preprocess), settings, str(model))
 
 
-def evaluate_policy(
-    policy: SteeringPolicy, settings: EvaluateSettings, open_watch: OpenWatch | None = None, name: str = "the policy"
-) -> Evaluation:
+def evaluate_policy(policy: SteeringPolicy, settings: EvaluateSettings, name: str = "the policy") -> Evaluation:
     """Score a policy by one simulated drive in this process; raises UserError as drive_policy() does."""
     track = load_track(settings.track, settings.reverse)
     with open_world(track, settings.world, settings.conditions) as world:
-        return drive_policy(policy, world, settings.speed, open_watch, name)
+        return drive_policy(policy, world, settings.speed, name)
 
 
 def drive_policy(
-    policy: SteeringPolicy,
-    world: SimulatedWorld,
-    speed: SpeedSettings,
-    open_watch: OpenWatch | None = None,
-    name: str = "the policy",
+    policy: SteeringPolicy, world: SimulatedWorld, speed: SpeedSettings, name: str = "the policy"
 ) -> Evaluation:
     """Let a policy drive in a world to the end of the drive.
 
-    open_watch: opens what watches the drive, in simulated time; name: of the policy, for the UserError that is raised
-    when it has given no usable steering for any frame.
+    name: of the policy, for the UserError that is raised when it has given no usable steering for any frame.
     """
-    driver = Driver(policy, speed, watch=open_watch(lambda: world.tracked.seconds) if open_watch else None)
+    driver = Driver(policy, speed)
     latencies_ms: list[float] = []
-    interventions, watched = 0, list[WatchedFrame]()
+    interventions = 0
     driver.forget()
     while (state := world.observe()) is not None:
         if len(world.scorer.interventions) > interventions:  # the car has been set back
@@ -219,14 +132,10 @@ def drive_policy(
         start = time.perf_counter()
         decision = driver.decide(Telemetry(state.steering_degrees, state.throttle, state.speed_mph, state.jpeg))
         latencies_ms.append((time.perf_counter() - start) * 1000)
-        if decision.uncertainty is not None:
-            if decision.uncertainty.uncertain and not (watched and watched[-1].uncertain):
-                world.scorer.add_event(UNCERTAIN)
-            watched.append(WatchedFrame.of(world.tracked.seconds, decision.uncertainty))
         world.steer(decision.control.steering, decision.control.throttle)
     if driver.faults == driver.answered:
         raise not_finite(name, f"for any of {driver.answered} frames")
-    return _evaluation(world, latencies_ms, watched)
+    return _evaluation(world, latencies_ms)
 
 
 def _evaluate_served(model: Path, settings: EvaluateSettings) -> Evaluation:
@@ -248,9 +157,7 @@ def _evaluate_served(model: Path, settings: EvaluateSettings) -> Evaluation:
     return _evaluation(world, report.latencies_ms)
 
 
-def _evaluation(
-    world: SimulatedWorld, latencies_ms: Sequence[float], watched: Sequence[WatchedFrame] = ()
-) -> Evaluation:
+def _evaluation(world: SimulatedWorld, latencies_ms: Sequence[float]) -> Evaluation:
     full = world.scorer.full_steering
     note = (
         f"full steering in {100 * full:.0f} % of the answers, as no model that drives gives; are its frames prepared "
@@ -262,7 +169,6 @@ def _evaluation(
         trace=tuple(world.scorer.trace),
         interventions=tuple(world.scorer.interventions),
         events=tuple(world.scorer.events),
-        watched=tuple(watched),
         views=tuple(world.views),
         notes=(note,) if full > _USUAL_FULL_STEERING else (),
     )

@@ -15,7 +15,6 @@ from bcclone.dataset.preprocessing import PRESETS
 from bcclone.dataset.vehicle import FULL_LOCK_DEGREES, MPH
 from bcclone.evaluate.estimated_drive import read_drive
 from bcclone.evaluate.evaluate_settings import ReplaySettings
-from bcclone.evaluate.evaluation import OpenWatch, WatchedFrame, WatchFile
 from bcclone.evaluate.replay_result import Replayed, ReplayResult, replay_controls
 from bcclone.evaluate.rollout import RecordedDrive, RelativePose, Rollout, RowFrames, Views, read_row, rollouts_of
 from bcclone.evaluate.worker_model import not_finite
@@ -33,12 +32,11 @@ def replay(
     models: Sequence[Path | str],
     recording: Path | str,
     settings: ReplaySettings | None = None,
-    watch: WatchFile | None = None,
     server: ServerSettings | None = None,
 ) -> Replayed:
     """Score model files on a recording, given by its folder or its log, or without models a drive server.
 
-    watch: monitor of the only model, which watches the recording's own frames. Raises UserError.
+    Raises UserError.
     """
     if models and server:
         raise UserError(f"--port {server.port} scores the model of a drive server; leave out the models or --port")
@@ -47,45 +45,32 @@ def replay(
             f"only {recording} is given, expected models and, last, a recording: bcclone replay MODEL RECORDING; or a "
             "recording and the --port of a drive server"
         )
-    if server and watch:
-        raise UserError("--monitor watches models that are replayed here; for a drive server give it to drive.py")
     settings, log = settings or ReplaySettings(), find_log(str(recording))
     if server:
         return _replay_served(log, settings, server)
-    open_watch = watch.opener(models) if watch else None
     load = load_policy if len(models) == 1 else load_one_of_several
     policies = {str(path): load(Path(path), settings.preprocess) for path in models}
     for name, policy in policies.items():
         check_framed(log, name, policy.framing)
-    return Replayed(replay_policies(policies, log, settings, open_watch))
+    return Replayed(replay_policies(policies, log, settings))
 
 
 def replay_policies(
-    policies: Mapping[str, Policy],
-    recording: Path,
-    settings: ReplaySettings | None = None,
-    open_watch: OpenWatch | None = None,
+    policies: Mapping[str, Policy], recording: Path, settings: ReplaySettings | None = None
 ) -> dict[str, ReplayResult]:
     """Score policies on a recording; return the result of each policy by its name.
 
-    open_watch: opens what watches the recording's own frames. Raises UserError for an unusable recording, and for a
-    policy whose steering is not finite.
+    Raises UserError for an unusable recording, and for a policy whose steering is not finite.
     """
     settings = settings or ReplaySettings()
     reference = read_drive(find_log(str(recording)), settings.fraction)
     drivers = {name: _Driver(name, policy, reference, settings) for name, policy in policies.items()}
-    row, watched, readable = 0, list[WatchedFrame](), 0
-    begins = np.concatenate([[0.0], np.cumsum(reference.seconds)]).tolist()  # of each row, in recorded seconds
-    watch = open_watch(lambda: begins[row]) if open_watch else None
+    readable = 0
     with read_ahead("replaying", "rows", read_row, reference.images) as rows:
-        for row, frames in enumerate(rows):
+        for frames in rows:
             readable += frames.centre is not None
             for driver in drivers.values():
                 driver.drive_row(frames)
-            if watch is not None and frames.centre is not None:
-                watched.append(WatchedFrame.of(begins[row], watch.judge(frames.centre)))
-            if watch is not None and reference.ends[row]:  # a gap ends the second that is averaged
-                watch.forget()
     if not readable:
         reasons = [try_frame(paths.get("center"))[1] for paths in reference.images]
         remedy = import_remedy(reasons, recording) or "copy its images again"
@@ -99,7 +84,6 @@ def replay_policies(
             steering := np.array(driver.steering),
             int(np.isfinite(steering).sum()),
             controls,
-            tuple(watched),
         )
         for name, driver in drivers.items()
     }

@@ -8,7 +8,6 @@ import numpy as np
 
 from bcclone.dataset.statistics import correlation
 from bcclone.evaluate.evaluate_settings import ReplaySettings
-from bcclone.evaluate.evaluation import WatchedFrame, WatchFigures, uncertainty_figures
 from bcclone.evaluate.rollout import RecordedDrive, Rollout, RolloutScore, rollouts_of
 from bcclone.simulator.unity_client import DriveReport
 from bcclone.system.arrays import FloatArray
@@ -94,8 +93,7 @@ class ReplayResult:
 
     rollouts: limit in metres -> the rollout with it, none for a recording without speeds; limit_m: the limit of the
     rollout that is scored; steering: the driver's steering on the recording's own frames, (rows,), NaN where there is
-    none; frames: number of rows with a centre image; controls: name -> result of a driver to compare with; watched:
-    what a watch said of the recording's own frames, () without one.
+    none; frames: number of rows with a centre image; controls: name -> result of a driver to compare with.
     """
 
     reference: RecordedDrive
@@ -104,7 +102,6 @@ class ReplayResult:
     steering: FloatArray
     frames: int
     controls: Mapping[str, "ReplayResult"] = field(default_factory=dict)
-    watched: tuple[WatchedFrame, ...] = ()
 
     @property
     def rollout(self) -> Rollout | None:
@@ -163,9 +160,7 @@ class Replayed:
 
     def figures(self) -> dict[str, Any]:
         """Return the figures of a single driver, or of several by their names under "models", as JSON values."""
-        values = {
-            name: {**its.figures().figures(), **uncertainty_figures(its.watched)} for name, its in self.results.items()
-        }
+        values = {name: result.figures().figures() for name, result in self.results.items()}
         figures = next(iter(values.values())) if len(values) == 1 else {"models": values}
         figures |= {"estimates": dict(estimates)} if (estimates := self.first.reference.estimates) else {}
         return figures | (self.client.as_json() if self.client else {})
@@ -216,6 +211,5 @@ class Replayed:
 
     def as_text(self) -> str:
         lines = [*self.explanations(), "", str(self.table())]
-        lines += [f"the monitor {WatchFigures.of(watched).describe()}"] if (watched := self.first.watched) else []
         lines += [self.client.summary()] if self.client else []
         return "\n".join(lines)

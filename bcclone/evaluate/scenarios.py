@@ -122,7 +122,6 @@ def select_scenarios(settings: SuiteSettings) -> tuple[Scenario, ...]:
             changed = replace(
                 of_row,
                 track=road or of_row.track,
-                speed=replace(of_row.speed, when_uncertain=settings.when_uncertain),
                 world=replace(of_row.world, laps=settings.laps, most_interventions=settings.most_interventions),
                 conditions=replace(of_row.conditions, texture_seed=settings.texture_seed),
             )

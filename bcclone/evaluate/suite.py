@@ -5,16 +5,14 @@ of each row, the figures as JSON values and the tables in text.
 import contextlib
 import io
 import math
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 from bcclone.evaluate.evaluate_settings import SuiteSettings
-from bcclone.evaluate.evaluation import Evaluation, WatchFile, drive_policy
+from bcclone.evaluate.evaluation import Evaluation, drive_policy
 from bcclone.evaluate.replay_result import ReplayFigures
 from bcclone.evaluate.scenarios import Scenario, select_scenarios
 from bcclone.evaluate.worker_model import InputFile, load_on_one_core, one_at_a_time, result_key
@@ -28,7 +26,6 @@ from bcclone.system.errors import UserError
 from bcclone.system.progress import Notify
 from bcclone.system.table import Table, TableColumn
 from bcclone.system.task_pool import FinishedSteps, Shown, TaskPool, report_progress, run_kept
-from bcclone.system.tensorflow_quietly import load_tensorflow
 
 _BEST = "*"
 _DEPARTURES = f"departures beyond {', '.join(f'{limit:g}' for limit in FAILURE_LIMITS_M)} m, off the road"
@@ -144,7 +141,7 @@ class RecordedRow:
     """A recording to replay. Recordings run first, because their length is unknown."""
 
     name: str
-    log: Path
+    log: InputFile
     length_m = 0.0
     seconds = math.inf
 
@@ -154,17 +151,11 @@ Row: TypeAlias = Scenario | RecordedRow
 
 @dataclass(frozen=True)
 class SuiteTask:
-    """A model and its scenario or recording.
-
-    preprocess: for a model that does not store its own; inputs: the other files that the worker needs; watch: monitor
-    of a scenario's drive.
-    """
+    """A model and its scenario or recording. preprocess: for a model that does not store its own."""
 
     model: InputFile
     preprocess: str | None
     row: Row
-    inputs: tuple[InputFile, ...] = ()
-    watch: WatchFile | None = None
 
     def __str__(self) -> str:
         return f"{self.row.name} with {self.model.path}"
@@ -178,8 +169,7 @@ class SuiteTask:
         """Return the name of the kept result; "" for a recording, whose result is not kept."""
         if isinstance(self.row, RecordedRow):
             return ""
-        inputs = [file.sha256 for file in (self.model, *self.inputs)]
-        return result_key(self.row.name, self.row.settings.track, inputs, self.preprocess, self.row)
+        return result_key(self.row.name, self.row.settings.track, self.model.sha256, self.preprocess, self.row)
 
 
 def evaluate_suite(
@@ -187,34 +177,25 @@ def evaluate_suite(
     settings: SuiteSettings | None = None,
     notify: Notify = lambda line: None,
     pool: TaskPool | None = None,
-    watch: WatchFile | None = None,
 ) -> SuiteResult:
     """Score models on the scenarios of the suite, and on the recordings; raises UserError.
 
     Drives that are in settings.kept are not driven again, and finished ones are written there at once. notify: called
-    with a line on them; pool: the workers that drive, None to start some; watch: of each drive of the only model.
+    with a line on them; pool: the workers that drive, None to start some.
     """
     settings = settings or SuiteSettings()
     if not models:
         raise UserError("no model to score; name one, such as: bcclone suite model.h5")
-    if watch:
-        open_watch, watch = watch.opener(models), replace(watch, file=watch.file.absolute())
-        load_tensorflow()
-        open_watch(time.monotonic)  # raises UserError for a monitor of another model
     scenarios, named = select_scenarios(settings), name_models(list(map(Path, models)))
     logs = find_local_logs(settings.recordings) if settings.recordings else []
     recordings = by_short_names(logs, [log.absolute().parent.name for log in logs])
-    rows: list[Row] = [*scenarios, *(RecordedRow(name, log.absolute()) for name, log in recordings.items())]
-    input_of = cache(InputFile.of)
+    rows: list[Row] = [*scenarios, *(RecordedRow(name, InputFile.of(log)) for name, log in recordings.items())]
     # the longest first, so that no worker drives on alone at the end
     places = list(product(sorted(rows, key=lambda row: -row.seconds), named))
-
-    def task(row: Row, model: str) -> SuiteTask:
-        file = row.log if isinstance(row, RecordedRow) else watch and watch.file
-        return SuiteTask(input_of(named[model]), settings.preprocess, row, (input_of(file),) if file else (), watch)
-
+    files = {name: InputFile.of(path) for name, path in named.items()}
+    tasks = [SuiteTask(files[model], settings.preprocess, row) for row, model in places]
     kept, shown = FinishedSteps(settings.kept, Evaluation), Shown("driving", "m", "drives", notify)
-    done = run_kept(settings.jobs if pool is None else pool, run_task, [task(*each) for each in places], kept, shown)
+    done = run_kept(settings.jobs if pool is None else pool, run_task, tasks, kept, shown)
     drives: dict[str, dict[str, Evaluation]] = {row.name: {} for row in scenarios}
     replays: dict[str, dict[str, ReplayFigures]] = {name: {} for name in recordings}
     for (row, model), result in zip(places, done, strict=True):
@@ -230,24 +211,24 @@ def run_task(task: SuiteTask) -> Evaluation | ReplayFigures:
 
     Nothing is kept between two tasks: to load a model takes 0.2 s, and a drive half a minute.
     """
-    for file in (task.model, *task.inputs):
-        file.check()
+    task.model.check()
+    if isinstance(task.row, RecordedRow):
+        task.row.log.check()
     with one_at_a_time:
         policy = load_on_one_core(task.model, task.preprocess)
         if isinstance(task.row, Scenario):
-            watch = task.watch.opener([task.model.path]) if task.watch else None
             settings = task.row.settings
             track, renderer = (
                 load_track(settings.track, settings.reverse),
                 Renderer(settings.track, settings.conditions),
             )
             world = SimulatedWorld(renderer, track, settings.world, report_progress)
-            driven = drive_policy(policy, world, settings.speed, watch, str(task.model.path))
+            driven = drive_policy(policy, world, settings.speed, str(task.model.path))
             return replace(driven, latency=None, views=())
         from bcclone.evaluate.replay import replay_policies
 
         with contextlib.redirect_stderr(io.StringIO()):  # its progress bar would disturb the bar of the suite
-            return replay_policies({task.row.name: policy}, task.row.log)[task.row.name].figures()
+            return replay_policies({task.row.name: policy}, task.row.log.path)[task.row.name].figures()
 
 
 def name_models(models: Sequence[Path]) -> dict[str, Path]:

@@ -1,1 +1,1 @@
-"""Wing: for researchers. Monitors, improving a model, Gymnasium, other programs' formats, samples of random roads."""
+"""Wing: for researchers. Improving a model, Gymnasium, other programs' formats, samples of random roads."""

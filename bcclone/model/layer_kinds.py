@@ -1,7 +1,7 @@
 """The types of layers that networks and model files may have, and what each does to pixels, frames and weights.
 
 A new type is a row here: loading, saliency, diagrams and drives frame by frame follow, and for a type that draws random
-numbers in training also --dropout and monitors. Saliency follows a type that keeps its pixels or has a kernel.
+numbers in training also --dropout. Saliency follows a type that keeps its pixels or has a kernel.
 """
 
 import math

@@ -10,7 +10,7 @@ import numpy as np
 
 from bcclone.dataset.images import Image
 from bcclone.evaluate.evaluate_settings import EvaluateSettings
-from bcclone.evaluate.evaluation import Evaluation, WatchedFrame, watched_table
+from bcclone.evaluate.evaluation import Evaluation
 from bcclone.evaluate.prediction_score import FITTED_SMOOTHED, SMOOTHED, PredictionScore
 from bcclone.evaluate.replay_result import CONTROLS, Replayed
 from bcclone.evaluate.scenarios import Scenario
@@ -32,21 +32,16 @@ _PICTURE_AT_M = 95.0  # where a low sun throws shadows of trees across the lake'
 _MAX_MAPS = 6  # in the report of a suite
 
 
-def _write(
-    folder: Path, pictures: Sequence[Path], figures: dict[str, Any], watched: Sequence[WatchedFrame], report: Report
-) -> list[Path]:
-    """Write the figures, what a watch said of each frame, and the report; its sentences get a capital and a full stop.
+def _write(folder: Path, pictures: Sequence[Path], figures: dict[str, Any], report: Report) -> list[Path]:
+    """Write the figures and the report; its sentences get a capital and a full stop.
 
     Return the paths, also of the pictures that are there, the report's last.
     """
-    paths = [*pictures, folder / "figures.json"]
-    write_text(paths[-1], json_text(figures, indent=2))
-    if watched:
-        paths.append(folder / "uncertainty.csv")
-        write_text(paths[-1], watched_table(watched).csv())
+    figures_path = folder / "figures.json"
+    write_text(figures_path, json_text(figures, indent=2))
     sentences = [f"{text[0].upper()}{text[1:]}{'' if text.endswith('.') else '.'}" for text in report.sentences]
     write_report(folder / REPORT_NAME, replace(report, sentences=sentences))
-    return [*paths, folder / REPORT_NAME]
+    return [*pictures, figures_path, folder / REPORT_NAME]
 
 
 def write_evaluation(folder: Path, evaluation: Evaluation, settings: EvaluateSettings, model: Path) -> list[Path]:
@@ -74,7 +69,7 @@ def write_evaluation(folder: Path, evaluation: Evaluation, settings: EvaluateSet
         commands["Make a clip of this drive"] = shown_command("video", settings.run_folder, "--overlay")
     cells = evaluation.table(settings).cells()
     report = Report(f"{model.name} on {way}: {scored}", sentences, None, pictures, cells, commands)
-    return _write(folder, [map_path, views, events], evaluation.figures(), evaluation.watched, report)
+    return _write(folder, [map_path, views, events], evaluation.figures(), report)
 
 
 def _title(drive: Evaluation) -> str:
@@ -126,7 +121,7 @@ def write_replay(folder: Path, recording: str, replayed: Replayed, preprocess: s
     sentences = [*replayed.explanations(), *replayed.notices]
     title, cells = f"{' and '.join(replayed.results)} on the recording {name}", replayed.table().cells()
     report = Report(title, sentences, None, {shown.capitalize(): picture}, cells, commands)
-    return _write(folder, [picture], replayed.figures(), first.watched, report)
+    return _write(folder, [picture], replayed.figures(), report)
 
 
 def write_prediction_score(folder: Path, name: str, score: PredictionScore) -> list[Path]:
@@ -144,16 +139,16 @@ def write_prediction_score(folder: Path, name: str, score: PredictionScore) -> l
     pictures = {f"Labels and predictions, also smoothed ({score.smoothing})": picture}
     sentences = [score.headline, *score.explanations(), *score.notices]
     report = Report(f"{name} against labels", sentences, None, pictures, score.table().cells())
-    return _write(folder, [picture], score.figures(), (), report)
+    return _write(folder, [picture], score.figures(), report)
 
 
 def write_suite(folder: Path, result: SuiteResult, preprocess: str | None = None) -> list[Path]:
     """Write all pictures, the tables, the figures and a report into a folder; return their paths, the report's last.
 
     maps/ROW.png: the driven lines of all models; appearances.png, models.png, table.txt, figures.json, events.jsonl,
-    report.html; with a monitor, uncertainty/ROW.csv. preprocess: of the models, for the commands in the report.
+    report.html. preprocess: of the models, for the commands in the report.
     """
-    maps, uncertainty = folder / "maps", folder / "uncertainty"
+    maps = folder / "maps"
     maps.mkdir(parents=True, exist_ok=True)
     table, looks, scores, events = (
         folder / name for name in ("table.txt", "appearances.png", "models.png", "events.jsonl")
@@ -174,10 +169,6 @@ def write_suite(folder: Path, result: SuiteResult, preprocess: str | None = None
         titled = {f"{model}: {_title(drive)}": drive for model, drive in drives.items()}
         track = load_track(one.settings.track, one.settings.reverse)
         plot_drives(described[one.name], track, titled, maps / f"{one.name}.png")
-        for drive in drives.values():
-            if drive.watched:
-                uncertainty.mkdir(exist_ok=True)
-                write_text(uncertainty / f"{one.name}.csv", watched_table(drive.watched).csv())
         off[one.name] = sum(drive.score.interventions for drive in drives.values())
     worst = sorted((name for name, count in off.items() if count), key=lambda name: -off[name])
     pictures = {"The models side by side": scores, "A view of each row": looks}
@@ -187,8 +178,7 @@ def write_suite(folder: Path, result: SuiteResult, preprocess: str | None = None
     title, cells = f"{', '.join(result.models)} in the suite", result.table().cells()
     commands = next_commands(result.models[best], "evaluate drive", preprocess)
     report = Report(title, [*hardest, *result.explanations()], None, pictures, cells, commands)
-    paths = [table, looks, scores, events, maps, *([uncertainty] if uncertainty.exists() else [])]
-    return _write(folder, paths, result.figures(), (), report)
+    return _write(folder, [table, looks, scores, events, maps], result.figures(), report)
 
 
 def appearances_of(scenarios: Iterable[Scenario]) -> list[tuple[str, Image]]:

@@ -2,9 +2,9 @@
 
 In: a run folder. Out: the values of each table by image. For writing, values in, rows out.
 
-drivers.csv says who drove, trace.csv where the simulated car was, answers.csv how late the drive server answered,
-uncertainty.csv has the scores of a monitor, and motion.csv the path of a camera whose steering is estimated: its
-curvature, to the right positive, and the standard error in 1 / camera height, and its speed in camera heights a second.
+drivers.csv says who drove, trace.csv where the simulated car was, answers.csv how late the drive server answered, and
+motion.csv has the path of a camera whose steering is estimated: its curvature, to the right positive, and the standard
+error in 1 / camera height, and its speed in camera heights a second.
 Each row is written with its row of the log, so that a killed program leaves both complete.
 """
 
@@ -68,9 +68,8 @@ class Sidecar:
 DRIVERS = Sidecar("drivers.csv", ("driver", "take_over"), "who drove")
 TRACE = Sidecar("trace.csv", ("seconds", "track", "x_m", "z_m", "cross_track_m"), "the map")
 ANSWERS = Sidecar("answers.csv", ("request_to_steer_ms",), "the latency")
-UNCERTAINTY = Sidecar("uncertainty.csv", ("score", "average", "uncertain"), "the uncertainty")
 MOTION = Sidecar("motion.csv", ("curvature", "error", "speed"), "the path of a film")
-SIDECARS = (DRIVERS, TRACE, ANSWERS, UNCERTAINTY, MOTION)
+SIDECARS = (DRIVERS, TRACE, ANSWERS, MOTION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,11 +147,6 @@ def read_trace(folder: Location) -> dict[str, TracePoint]:
 def answer_row(image: str, seconds: float) -> str:
     """Return the row of answers.csv for an image's base name and the time from its request to its answer."""
     return f"{image},{seconds * 1000:.3f}"
-
-
-def uncertainty_row(image: str, score: float, average: float, uncertain: bool) -> str:
-    """Return the row of uncertainty.csv for an image's base name; average: of the scores of the last second."""
-    return f"{image},{score:.6g},{average:.6g},{int(uncertain)}"
 
 
 def read_answers(folder: Path) -> dict[str, float]:

@@ -117,11 +117,11 @@ class Scorer:
         for limit_m, was_beyond in self._beyond.items():
             self._beyond[limit_m] = abs(position.cross_track_m) > limit_m
             if self._beyond[limit_m] and not was_beyond:
-                self.add_event(f"beyond {limit_m:g} m")
+                self._add_event(f"beyond {limit_m:g} m")
         was_off_road, self._off_road = self._off_road, position.off_road
         if self._off_road and not was_off_road:
             self.interventions.append(Intervention(x, z, self._distance_m))
-            self.add_event(OFF_ROAD)
+            self._add_event(OFF_ROAD)
         return self._off_road
 
     def add_steering(self, steering: float) -> None:
@@ -136,9 +136,9 @@ class Scorer:
     def add_failure(self, x: float, z: float, cause: str) -> None:
         """Add the intervention that ends a drive before its goal."""
         self.interventions.append(Intervention(x, z, self._distance_m))
-        self.add_event(cause)
+        self._add_event(cause)
 
-    def add_event(self, cause: str) -> None:
+    def _add_event(self, cause: str) -> None:
         """Add what happened at the last step; it does not count as an intervention."""
         if self._last is not None:
             x, z, position = self._last

@@ -38,7 +38,6 @@ _KINDS = {
     CLIP: rb"(?:.{4}ftyp|GIF8).*" + MADE_BY,
     PICTURE: rb"\x89PNG.*" + MADE_BY,
     "table of predictions": rb"frame_id,steering_angle\b",
-    "monitor": rb"PK\x03\x04.{26}monitor\.npy",
     "framing": rb'\s*\{.*"width"',
     SETTINGS: rb".*\bbatch-size = .*\ncheckpoint-minutes = ",
     ".onnx": rb"\x08[\x01-\x1f][\x12\x1a\x3a]",  # ModelProto: the version of its format, then a text or the graph

@@ -33,7 +33,6 @@ FILES = {
     "export": ("{model} --to onnx", ".onnx"),
     "import-model": ("{model} --preprocess gray-80x120", ".h5"),
     "improve": ("{model} --expert", ".h5"),
-    "monitor fit": ("{model} {store}", ".monitor"),
     "predict": ("{model} {recording}", ".csv"),
     "simulate roads": ("", ".h5"),
 }
@@ -101,7 +100,6 @@ def test_a_file_that_the_command_does_not_write_is_kept_even_with_force(name, ki
         ("import-model", "IN --preprocess gray-80x120"),
         ("improve", "IN --expert"),
         ("predict", "IN {recording}"),
-        ("monitor fit", "IN {store}"),
     ],
 )
 def test_an_input_is_kept_even_with_force_and_by_another_name(

@@ -12,10 +12,8 @@ from bcclone.dataset.images import encode_jpeg
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.driver import Driver
 from bcclone.drive.protocol import Telemetry
-from bcclone.lab.monitor.monitor import MonitorWatch
 from tests.drive.drive_server import Constant
 from tests.drive.test_controller import LAWS
-from tests.lab.monitor.test_monitor_watch import Scores
 
 FRAME = encode_jpeg(np.full((160, 320, 3), 90, np.uint8))
 
@@ -91,28 +89,6 @@ def test_another_car_starts_with_straight_wheels_and_no_frames():
     driver.forget()
     assert policy.forgotten == 1
     assert driver.decide(telemetry(b"")).control.steering == 0.0
-
-
-def watched_driver(rule, *scores):
-    clock = iter(range(100))  # a second between two frames, so that each is a window of its own
-    watch = MonitorWatch(Scores(*scores), lambda: next(clock))
-    return Driver(Steering(*[0.1] * 10), SpeedSettings(20.0, when_uncertain=rule), watch=watch)
-
-
-def test_each_decision_says_whether_the_monitor_is_uncertain_and_the_car_acts_on_it():
-    driver = watched_driver("stop", 0.5, 3.0, 0.5)
-    decisions = [driver.decide(telemetry()) for _ in range(3)]
-    assert [decision.uncertainty.uncertain for decision in decisions] == [False, True, False]
-    assert [decision.target_speed_mph for decision in decisions] == [20.0, 0.0, 20.0]
-    assert decisions[1].control.throttle == -1.0
-    assert decisions[1].control.steering == 0.1
-
-
-def test_a_frame_that_cannot_be_judged_is_driven_without_uncertainty():
-    driver = watched_driver("stop", 3.0, 3.0, RuntimeError("out of memory"), 3.0)
-    _, judged, failed, last = (driver.decide(telemetry(jpeg)) for jpeg in (FRAME, FRAME, FRAME, b""))
-    assert (judged.uncertainty.uncertain, failed.uncertainty, last.uncertainty) == (True, None, None)
-    assert (failed.target_speed_mph, failed.control.steering, driver.faults) == (20.0, 0.1, 2)
 
 
 class Slow(Constant):

@@ -14,7 +14,7 @@ import pytest
 from bcclone.dataset.images import encode_jpeg
 from bcclone.drive.arbiter import ConnectionArbiter
 from bcclone.drive.controller import SpeedSettings
-from bcclone.drive.driver import Decision, Driver, Uncertainty
+from bcclone.drive.driver import Decision, Driver
 from bcclone.drive.protocol import Control, Telemetry, TelemetryEvent
 from bcclone.drive.recorder import Recorder
 from bcclone.drive.run_folder import RunRow, run_recorder
@@ -22,7 +22,7 @@ from bcclone.drive.stats import DriveStats
 from bcclone.drive.wire import threading_host
 from bcclone.drive.wire.service import DriveService
 from bcclone.recording.log import read_log
-from bcclone.recording.run_tables import BY_MODEL, HUMAN, MODEL, UNCERTAINTY, DrivenRow, read_answers, read_drivers
+from bcclone.recording.run_tables import BY_MODEL, HUMAN, MODEL, DrivenRow, read_answers, read_drivers
 from bcclone.system.errors import UserError
 from tests.drive.drive_server import Constant
 from tests.processes import full_disk
@@ -31,9 +31,9 @@ FRAMES = [encode_jpeg(np.full((160, 320, 3), value, np.uint8)) for value in rang
 TELEMETRY, CONTROL = Telemetry(0.0, 0.0, 1.0, FRAMES[0]), Control(0.1, 0.0)
 
 
-def row(seconds=None, telemetry=TELEMETRY, control=CONTROL, by=BY_MODEL, uncertainty=None):
+def row(seconds=None, telemetry=TELEMETRY, control=CONTROL, by=BY_MODEL):
     """Return a row to record; seconds: the latency of its answer."""
-    return RunRow(Decision(1, telemetry, control, 0.1, 25.0, by=by, uncertainty=uncertainty), seconds)
+    return RunRow(Decision(1, telemetry, control, 0.1, 25.0, by=by), seconds)
 
 
 def record(folder, append=False, frames=FRAMES):
@@ -128,7 +128,7 @@ def test_runs_of_the_same_second_get_folders_of_their_own(tmp_path, monkeypatch)
     assert recorder.recorded == 1
 
 
-@pytest.mark.parametrize("name", ["driving_log.csv", "drivers.csv", "answers.csv", "uncertainty.csv"])
+@pytest.mark.parametrize("name", ["driving_log.csv", "drivers.csv", "answers.csv"])
 @pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("../theirs"), lambda path: path.mkdir()])
 def test_rows_do_not_leave_the_run_folder_through_a_link_and_a_pipe_does_not_hang(tmp_path, name, make):
     (tmp_path / "theirs").touch()
@@ -202,15 +202,6 @@ def test_switching_recording_on_makes_a_run_folder_if_none_was_named(tmp_path, m
     assert folder.name.startswith("run-20")
     assert switch.state() == {"on": False, "folder": folder.name, "recorded": 2, "dropped": 0, "failure": ""}
     assert len(read_log(folder / "driving_log.csv").rows) == 2
-
-
-def test_the_scores_of_a_monitor_are_recorded_beside_the_frames(tmp_path):
-    with run_recorder(tmp_path / "run1") as recorder:
-        recorder.record(row(uncertainty=Uncertainty(0.25, 0.5, 1.0)))
-        recorder.record(row(uncertainty=Uncertainty(9.0, 2.0, 1.0)))
-    names = sorted(path.name for path in (tmp_path / "run1").glob("*.jpg"))
-    rows = UNCERTAINTY.read(tmp_path / "run1", lambda cells: [cells[name] for name in UNCERTAINTY.columns])
-    assert rows == {names[0]: ["0.25", "0.5", "0"], names[1]: ["9", "2", "1"]}
 
 
 def make_service(recorder):

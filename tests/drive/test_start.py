@@ -37,17 +37,17 @@ print(imported)
 
 
 @contextmanager
-def loading(model, mode, failure=None):
-    """A drive server whose model is loaded when `loaded` is set. failure: raised then."""
+def loading(model, mode):
+    """A drive server that says that it loads its model, and loads it once `loaded` is set."""
     loaded = threading.Event()
 
-    def open_watch():  # the last that is loaded
-        assert loaded.wait(120)
-        if failure:
-            raise failure
-
     def start(notify, stop):
-        return serve(DriveSettings(model, port=0, async_mode=mode), notify, stop, open_watch)
+        def notify_and_wait(line):
+            notify(line)
+            if line.startswith("loading"):
+                assert loaded.wait(120)
+
+        return serve(DriveSettings(model, port=0, async_mode=mode), notify_and_wait, stop)
 
     with suppress(UserError), in_a_thread(start, until="loading") as server:
         server.loaded, server.url = loaded, re.search(r"http://\S+/", server.lines[-1])[0]
@@ -74,10 +74,11 @@ def test_a_page_says_that_the_model_is_loaded_and_a_car_waits_for_it(untrained_m
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_fault_of_the_model_closes_the_connection_of_a_car_that_waits(untrained_model, mode):
+def test_a_fault_of_the_model_closes_the_connection_of_a_car_that_waits(untrained_model, tmp_path, mode):
+    (damaged := tmp_path / "damaged.h5").write_bytes(untrained_model.read_bytes()[:5000])
     request = "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: 127.0.0.1\r\n"
     with (
-        loading(untrained_model, mode, UserError("model.h5: damaged")) as server,
+        loading(damaged, mode) as server,
         socket.create_connection(server.address, timeout=120) as car,
     ):
         car.sendall(f"{request}Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n".encode())

@@ -6,7 +6,7 @@ import pytest
 
 from bcclone.drive.arbiter import ConnectionArbiter, Reply
 from bcclone.drive.controller import SpeedSettings
-from bcclone.drive.driver import Decision, Driver, Uncertainty
+from bcclone.drive.driver import Decision, Driver
 from bcclone.drive.protocol import Control, Telemetry
 from bcclone.drive.stats import DriveStats, HistoryPoint
 from tests.drive.drive_server import Clock, Constant
@@ -26,17 +26,17 @@ TELEMETRY = Telemetry(0.0, 0.0, 10.0, b"")
 KEY_HELD = Reply(drives=True)
 
 
-def arbiter_of(*cars, when_uncertain="ignore"):
+def arbiter_of(*cars):
     """Return the arbiter of these cars, of which the last one drives."""
-    arbiter = ConnectionArbiter(Driver(Constant(0.0), SpeedSettings(25.0, when_uncertain=when_uncertain)))
+    arbiter = ConnectionArbiter(Driver(Constant(0.0), SpeedSettings(25.0)))
     for sid in cars:
         arbiter.answer(sid, TELEMETRY)
     return arbiter
 
 
-def make_stats(when_uncertain="ignore", **options):
+def make_stats(**options):
     """Return the figures of a drive in which "a" drives."""
-    return DriveStats(arbiter_of("a", when_uncertain=when_uncertain), **options)
+    return DriveStats(arbiter_of("a"), **options)
 
 
 def test_figures_are_those_of_the_last_reply():
@@ -71,7 +71,6 @@ def test_figures_and_history_of_a_drive_are_complete():
         "speed_rule": "",
         "latency_ms": {"last": 12.35, "p50": 12.35, "p99": 12.35, "slow": 1, "limit": 10},
         "warnings": warnings,
-        "uncertainty": None,
     }
     for clock.seconds in (1.25, 1.35, 61.23456):
         stats.answered("a", decided(), 0.0104321)
@@ -197,18 +196,3 @@ def test_driving_by_hand_shows_frames_and_no_steering():
     assert (figures["connection"], figures["steering_sent"], figures["frames"]) == ("key held", None, 1)
     stats.answered("a", Reply(None, True, decision(jpeg=b"by hand").telemetry), 0.001)
     assert (stats.figures()["connection"], stats.jpeg) == ("driving", (2, b"by hand"))
-
-
-def test_the_page_is_told_what_the_monitor_says():
-    stats = make_stats(when_uncertain="slow")
-    assert stats.figures()["uncertainty"] is None
-    stats.answered("a", decided(replace(decision(), uncertainty=Uncertainty(3.0, 2.0, 1.0))), None)
-    assert stats.figures()["uncertainty"] == {
-        "score": 3.0,
-        "average": 2.0,
-        "threshold": 1.0,
-        "uncertain": True,
-        "rule": "slow",
-    }
-    stats.answered("a", decided(), None)
-    assert stats.figures()["uncertainty"] is None

@@ -3,7 +3,6 @@
 import json
 import signal
 import subprocess
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +11,7 @@ import pytest
 
 from bcclone.drive.controller import SpeedSettings
 from bcclone.evaluate.evaluate_settings import EvaluateSettings
-from bcclone.evaluate.evaluation import UNCERTAIN, evaluate_policy
-from bcclone.lab.monitor.monitor import MonitorWatch
+from bcclone.evaluate.evaluation import evaluate_policy
 from bcclone.recording.run_tables import read_answers, read_trace
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world_settings import WorldSettings
@@ -123,33 +121,3 @@ def test_models_that_others_trained_on_the_unity_program_drive_the_lake(laps):
         result = result_of(*line)
         assert (result["autonomy_percent"], result["interventions"], result["ended"]) == (100.0, 0, "laps driven")
         assert result["mean_abs_cross_track_m"] < 0.8
-
-
-class UncertainMonitor:
-    """A monitor that is uncertain from the 31st frame on."""
-
-    threshold = 1.0
-
-    def __init__(self):
-        self.frames = 0
-
-    def score(self, frame):
-        assert frame.shape == (160, 320, 3)
-        self.frames += 1
-        return 900.0 if self.frames > 30 else 0.0
-
-
-@pytest.mark.parametrize("rule", ["ignore", "slow", pytest.param("stop", marks=pytest.mark.slow)])
-def test_the_car_acts_on_the_uncertainty_of_a_monitor(rule):
-    settings = EvaluateSettings(speed=SpeedSettings(20.0, when_uncertain=rule), world=WorldSettings(laps=0.014))
-    result = evaluate_policy(Blind([0.0]), settings, partial(MonitorWatch, UncertainMonitor()))
-    figures = result.figures()["uncertainty"]
-    assert [event.seconds for event in result.events if event.cause == UNCERTAIN] == [figures["first_seconds"]]
-    assert figures["first_seconds"] == result.watched[30].seconds == pytest.approx(1.24)
-    assert figures["uncertain"] == figures["frames"] - 30 == len(result.watched) - 30
-    if rule == "stop":
-        assert "stood still" in result.score.ended
-        assert result.score.mean_speed_mph < 1
-    else:
-        assert result.score.laps == pytest.approx(0.014, abs=0.002)
-        assert (result.score.mean_speed_mph < 10) == (rule == "slow")  # 8 mph, after the first second

@@ -4,7 +4,6 @@ import json
 import math
 import shutil
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import cv2
@@ -17,12 +16,10 @@ from bcclone.dataset.images import read_frame
 from bcclone.dataset.preprocessing import PRESETS, Preprocessing
 from bcclone.dataset.vehicle import MOUNTS, WHEELBASE_M, YAW_GAIN
 from bcclone.evaluate.evaluate_settings import ReplaySettings
-from bcclone.evaluate.evaluation import WatchFigures
 from bcclone.evaluate.replay import RolloutWorld, replay_policies
 from bcclone.evaluate.replay_result import Replayed, replay_controls
 from bcclone.evaluate.rollout import RecordedDrive, RelativePose, Rollout, RowFrames, Views, read_reference, read_row
 from bcclone.evaluate.suite import SuiteResult
-from bcclone.lab.monitor.monitor import MonitorWatch
 from bcclone.model.policy import load_policy
 from bcclone.pictures.score_files import write_replay
 from bcclone.system.errors import UserError
@@ -336,28 +333,3 @@ def test_known_models_get_their_known_scores_on_a_real_recording(
     assert {name: control.interventions for name, control in new.controls.items()} == interventions
     assert new.controls["zero"].autonomy_percent == pytest.approx(zero_percent, abs=1)
     assert new.steering_correlation > 0.8 > old.steering_correlation
-
-
-class Brightness:
-    """A monitor that scores the brightness of a frame."""
-
-    threshold = 1e-6
-
-    def score(self, frame):
-        assert frame.shape == (160, 320, 3)
-        return float(frame.mean())
-
-
-def test_a_monitor_scores_the_frames_of_the_recording(lap):
-    results = replay_policies(
-        {"zero": Constant(0.0)}, lap, ReplaySettings((0.0, 0.1)), partial(MonitorWatch, Brightness())
-    )
-    figures = Replayed(results).figures()["uncertainty"]
-    assert figures["frames"] == len(results["zero"].reference)
-    points = results["zero"].watched
-    assert [point.uncertain for point in points] == [point.seconds >= 0.9999 for point in points]  # after a second
-    assert figures["uncertain"] > 3
-    assert 0 < figures["mean_score"] < 255
-    seconds = [point.seconds for point in results["zero"].watched]
-    assert seconds == sorted(seconds)
-    assert f"uncertain at {figures['uncertain']} of" in WatchFigures.of(points).describe()

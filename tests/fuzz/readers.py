@@ -107,17 +107,6 @@ def _read_onnx(folder, out):
     OnnxModel(folder / "model.onnx").predict(np.zeros((1, 160, 320, 3), np.uint8))
 
 
-def _make_monitor(folder):
-    _make_model(folder)
-    _command("monitor fit", folder / "model.h5", folder / "data.h5", "-o", folder / "model.monitor", "--quiet")
-
-
-def _read_monitor(folder, out):
-    from bcclone.lab.monitor.monitor import load_monitor
-
-    load_monitor(folder / "model.monitor", folder / "model.h5")
-
-
 def _make_road(folder):
     points = [[0, 0, 8], [120, 10, 8], [200, 90, 9, 1.5], [150, 200, 8], [20, 180, 8], [-60, 80, 8]]
     (folder / "road.json").write_text(json.dumps({"points": points, "closed": True, "look": {}}))
@@ -181,7 +170,6 @@ READERS = {
         Reader("lerobot", ("set/**/*.json*", "set/**/*.parquet"), _make_exported("lerobot"), _read_exported),
         Reader("model", ("model.h5",), _make_model, _read_model),
         Reader("onnx", ("model.onnx",), _make_onnx, _read_onnx),
-        Reader("monitor", ("model.monitor",), _make_monitor, _read_monitor),
         Reader("road", ("road.json",), _make_road, _read_road),
         Reader("packets", ("*.packet", "*.json"), _make_packets, _read_packets),
         Reader("page", ("*.json",), _make_page, _read_page),

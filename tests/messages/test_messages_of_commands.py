@@ -27,15 +27,6 @@ def suite(*line):
     return run_command("suite", "m.h5", *line)
 
 
-def monitor(model, *line):
-    return run_command("monitor fit", model, "d.h5", *line)
-
-
-def two_models():
-    for name in ("m.h5", "n.h5"):
-        Path(name).touch()
-
-
 def explore_a_text(*words):
     Path(words[0]).write_text("no image")
     return run_command("plots", "m.h5", *words)
@@ -44,16 +35,6 @@ def explore_a_text(*words):
 REFUSALS = [
     refusal(lambda: run_command("drive", "m.h5", "--append"), "--append", "RUN"),
     refusal(lambda: suite("--suite", "testng"), "testng", "standard", "testing", "roads", code=2),
-    refusal(lambda: evaluate("--when-uncertain", "slow"), "--when-uncertain slow", "--monitor", "bcclone monitor fit"),
-    refusal(lambda: two_models() or suite("n.h5", "--monitor", "m.monitor"), "m.monitor", "one model"),
-    refusal(lambda: Path("m.monitor").touch() or monitor("m.h5"), "m.monitor", "exists already", "--force"),
-    refusal(
-        lambda: monitor("n.h5", "--kind", "dropout", "--set", "members=3"),
-        "members",
-        "ensemble",
-        "--kind dropout",
-    ),
-    refusal(lambda: run_command("replay", "rec", "--port", 4567, "--monitor", "m.monitor"), "--monitor", "drive.py"),
     refusal(lambda: run_command("export", "m.h5", "--to", "onnx", "--cameras", "left"), "--cameras", "--to onnx"),
     refusal(lambda: Path("rec").mkdir() or run_command("export", "rec", "--to", "onnx"), "rec", "folder", "--to csv"),
     refusal(lambda: run_command("play", "--road", "nope"), "no track 'nope'", "lake, mountain"),

@@ -60,7 +60,6 @@ def files(tmp_path):
         (CLIP, {"clip"}),
         (PICTURE, {"picture"}),
         ("table of predictions", {"predictions"}),
-        ("monitor", set()),
         ("framing", set()),
         (SETTINGS, {"settings"}),
         (".onnx", set()),

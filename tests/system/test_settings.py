@@ -12,8 +12,7 @@ from bcclone.cli import settings_as_typed
 from bcclone.commands.options import Command, Given, declare
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.drive_settings import DriveSettings
-from bcclone.evaluate.evaluate_settings import EvaluateSettings
-from bcclone.lab.monitor import MonitorSettings
+from bcclone.evaluate.evaluate_settings import EvaluateSettings, SuiteSettings
 from bcclone.system.errors import UserError
 from bcclone.system.settings import Checked, Mph, Names, Setting, SettingError, option_words, setting
 from bcclone.train.train_settings import TrainSettings
@@ -96,11 +95,10 @@ def test_the_help_names_unit_range_zero_and_default():
 
 
 def test_the_words_of_an_option_line_say_what_differs_from_the_defaults():
-    speed = SpeedSettings(20.0, when_uncertain="stop")  # when_uncertain has no option of its own
-    assert option_words(speed) == ["--speed", "20.0"]
+    assert option_words(SpeedSettings(20.0)) == ["--speed", "20.0"]
     assert option_words(EvaluateSettings(in_process=True)) == ["--in-process"]
     assert option_words(SpeedSettings()) == []
+    assert option_words(SuiteSettings(most_interventions=3)) == []  # it has no option
     drive = DriveSettings(preprocess="carnd-128-rgb", allow_from=("127.0.0.2", "127.0.0.3"))
     addresses = ["--allow-from", "127.0.0.2", "--allow-from", "127.0.0.3"]
     assert option_words(drive) == [*addresses, "--preprocess", "carnd-128-rgb"]
-    assert option_words(MonitorSettings(nominal=("a", "b"))) == ["--nominal", "a", "--nominal", "b"]
