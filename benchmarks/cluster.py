@@ -21,7 +21,7 @@ from bcclone.system.hardware import usable_cores
 from bcclone.system.progress import Notify
 from bcclone.system.settings import Checked, setting
 from bcclone.system.task_pool import TaskPool
-from bcclone.train.training_state import read_history
+from bcclone.training.training_state import read_history
 from benchmarks.feeds.loaders import loader_measures, measure_loader, results_as_json
 from benchmarks.feeds.meter import Benchmark, Timing, Use
 from benchmarks.measures import Measure, Report

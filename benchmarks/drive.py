@@ -20,11 +20,11 @@ from pathlib import Path
 import numpy as np
 
 from bcclone import SteeringPolicy, UserError
-from bcclone.dataset.images import decode_jpeg
+from bcclone.camera.images import decode_jpeg
 from bcclone.drive.drive_settings import ASYNC_MODES
 from bcclone.drive.server import server_process
-from bcclone.lab.export_model.export_settings import ONNX, ExportModelSettings
-from bcclone.lab.export_model.model_export import export_model
+from bcclone.realcar.export_model.export_settings import ONNX, ExportModelSettings
+from bcclone.realcar.export_model.model_export import export_model
 from bcclone.system.progress import Notify
 from bcclone.system.settings import Checked, setting
 from benchmarks.driving import (

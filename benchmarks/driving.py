@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from bcclone import Conditions, Preprocessing, UserError
-from bcclone.dataset.images import encode_jpeg
+from bcclone.camera.images import encode_jpeg
 from bcclone.simulator.car import start_on
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track

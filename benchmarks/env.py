@@ -90,7 +90,7 @@ def _environment(road: str, size: tuple[int, ...], cars: int) -> Any:
     if not size:
         env: Any = gymnasium.make("CarRacing-v3")
     else:
-        import bcclone.lab.environment  # noqa: F401 registers it
+        import bcclone.research.environment  # noqa: F401 registers it
 
         values: dict[str, Any] = {"road": road, "height": size[0], "width": size[1]}
         if cars > 1:

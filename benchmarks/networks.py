@@ -16,7 +16,7 @@ from bcclone.system.hardware import usable_cores
 from bcclone.system.progress import Notify
 from bcclone.system.settings import Checked, Count, Names, Seed, SettingError, setting
 from bcclone.system.tensorflow_quietly import load_tensorflow
-from bcclone.train.train_settings import LEARNING_RATE
+from bcclone.training.train_settings import LEARNING_RATE
 from benchmarks.measures import Report, aligned
 from benchmarks.rounds import folder_of, in_fresh_process, once, run_bcclone
 

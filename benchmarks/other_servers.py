@@ -15,14 +15,14 @@ from pathlib import Path
 import numpy as np
 
 from bcclone import Answer, DriveSettings, SteeringPolicy, load_policy
-from bcclone.dataset.images import Image, decode_jpeg
+from bcclone.camera.images import Image, decode_jpeg
 from bcclone.drive.protocol import Control, event_text, format_steer
 from bcclone.drive.server import end_with_stdin, serve_policy
-from bcclone.drive.wire.web_server import listen
-from bcclone.drive.wire.websocket import Websocket
 from bcclone.model.policy import Policy, window_after
 from bcclone.simulator.unity_websocket import text_frames
 from bcclone.system.tensorflow_quietly import load_tensorflow
+from bcclone.web.web_server import listen
+from bcclone.web.websocket import Websocket
 from benchmarks.driving import rendered_frames, telemetry_texts
 
 _READ_BYTES = 65_536

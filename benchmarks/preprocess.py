@@ -21,8 +21,8 @@ import numpy as np
 import simplejpeg
 
 from bcclone import PreprocessSettings, SampleSettings, UserError, convert
+from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image, read_file
 from bcclone.dataset.conversion_plan import ConversionPlan, make_plan
-from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image, read_file
 from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME
 from bcclone.system.progress import Notify
 from bcclone.system.settings import Checked, setting

@@ -29,9 +29,9 @@ from bcclone import (
     convert,
     evaluate,
 )
-from bcclone.dataset.vehicle import MPH
-from bcclone.lab.margin import MarginSettings
-from bcclone.lab.margin.margins import RecordNext, map_margins
+from bcclone.camera.vehicle import MPH
+from bcclone.research.margin import MarginSettings
+from bcclone.research.margin.margins import RecordNext, map_margins
 from bcclone.simulator.car import TrackedCar
 from bcclone.simulator.record import BETWEEN_ROWS_SECONDS, CarRecording, Expert
 from bcclone.simulator.render import Renderer
@@ -39,7 +39,7 @@ from bcclone.simulator.track import load_track
 from bcclone.system.progress import Notify
 from bcclone.system.settings import Checked, Seed, setting
 from bcclone.system.task_pool import TaskPool, open_pool
-from bcclone.train.run import run
+from bcclone.training.train import run
 from benchmarks.measures import Measure, Report, aligned
 from benchmarks.rounds import folder_of, once
 

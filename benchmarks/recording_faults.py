@@ -15,11 +15,11 @@ import numpy as np
 import pandas as pd
 
 from bcclone import UserError, check
-from bcclone.dataset.check import diagnose
-from bcclone.dataset.evidence import RecordingFigures
-from bcclone.dataset.findings import Diagnosis
-from bcclone.dataset.geometry import FOCAL_PX, VANISHING_ROW
-from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image, read_frame
+from bcclone.camera.geometry import FOCAL_PX, VANISHING_ROW
+from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image, read_frame
+from bcclone.diagnosis.check import diagnose
+from bcclone.diagnosis.evidence import RecordingFigures
+from bcclone.diagnosis.findings import Diagnosis
 from bcclone.recording.files import ImageIndex, find_log
 from bcclone.recording.log import Log, read_log
 from bcclone.recording.row import CAMERAS

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from bcclone import Conditions, EvaluateSettings, SpeedSettings, SteeringPolicy, WorldSettings, evaluate_policy
-from bcclone.dataset.images import encode_jpeg
-from bcclone.dataset.vehicle import MOUNTS
+from bcclone.camera.images import encode_jpeg
+from bcclone.camera.vehicle import MOUNTS
 from bcclone.simulator.car import Car, start_on
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import Track, load_track

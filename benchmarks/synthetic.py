@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from bcclone import Conditions, ExpertSettings, PreprocessSettings, ShardingSettings, UserError, open_store
+from bcclone.camera.images import Image
+from bcclone.camera.vehicle import MOUNTS
 from bcclone.cluster.sharded_conversion import convert
 from bcclone.cluster.shards import Manifest
 from bcclone.dataset import conversion
-from bcclone.dataset.images import Image
-from bcclone.dataset.vehicle import MOUNTS
 from bcclone.simulator.car import STEP_SECONDS, TrackedCar, start_on
 from bcclone.simulator.record import CarRecording, Expert
 from bcclone.simulator.render import Renderer

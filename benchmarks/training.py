@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 
 from bcclone import Store, TrainSettings, UserError
-from bcclone.dataset.images import Image
+from bcclone.camera.images import Image
 from bcclone.dataset.preprocessing import Preprocessing, seen_rows
 from bcclone.feed.augment import AugmentationInputs
 from bcclone.feed.augment.on_cpu import draw
@@ -29,7 +29,7 @@ from bcclone.system.hardware import usable_cores
 from bcclone.system.progress import Notify
 from bcclone.system.settings import LARGEST_IMAGE, SMALLEST_IMAGE, Checked, Count, setting
 from bcclone.system.tensorflow_quietly import load_tensorflow
-from bcclone.train.train_settings import LEARNING_RATE, OFF, ON
+from bcclone.training.train_settings import LEARNING_RATE, OFF, ON
 from benchmarks.feeds.training import Step, Wait, take_steps, trainer_step
 from benchmarks.measures import Measure, Report, aligned
 from benchmarks.rounds import (
@@ -120,8 +120,8 @@ def measure_way(name: str, settings: Settings) -> Way:
     load_tensorflow()
     import tensorflow as tf
 
-    from bcclone.train.prepare import make_trainer
-    from bcclone.train.trainer import STEPS_A_CALL
+    from bcclone.training.prepare import make_trainer
+    from bcclone.training.trainer import STEPS_A_CALL
 
     size, count, (compiled, augmented, resident) = settings.size, settings.batch_size, _WAYS[name]
     random, prepared = np.random.default_rng(0), cast("Store", SimpleNamespace(preprocessing=Preprocessing(size, size)))
@@ -199,8 +199,8 @@ def keras_step(size: int, onednn: str) -> tuple[Step, Wait]:
     """Return the step of model.py, and how to wait for its end."""
     load_tensorflow(use_gpus=False, onednn=onednn)
     from bcclone.model.network import build_network
-    from bcclone.train.prepare import make_optimizer
-    from bcclone.train.trainer import Trainer
+    from bcclone.training.prepare import make_optimizer
+    from bcclone.training.trainer import Trainer
 
     settings = TrainSettings(learning_rate=LEARNING_RATE)
     model = build_network((size, size, 3))

@@ -26,7 +26,7 @@ from typing import Any
 
 from bcclone.system.atomic import write_text
 from bcclone.system.hardware import find_cards
-from bcclone.train.training_state import read_history
+from bcclone.training.training_state import read_history
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))  # a script finds its own folder only

@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 import PIL.Image
 
-from bcclone.dataset.images import Image
+from bcclone.camera.images import Image
 from bcclone.dataset.store import Store
-from bcclone.lab.road_samples import FIRST_ROAD, RoadSamplesSettings
-from bcclone.lab.road_samples.rendering import make_road_samples
+from bcclone.research.road_samples import FIRST_ROAD, RoadSamplesSettings
+from bcclone.research.road_samples.rendering import make_road_samples
 from bcclone.system.atomic import replacing
 
 PICTURE = Path(__file__).parent.parent / "writeup_images" / "random-roads.png"

@@ -25,7 +25,7 @@ os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # of all workers of 
 
 from bcclone.cli import run
 from bcclone.commands import COMMANDS
-from bcclone.model.keras_files import stored
+from bcclone.model.foreign import stored
 from bcclone.simulator.record import record
 from bcclone.simulator.world_settings import ExpertSettings, RecordSettings
 from bcclone.system.location import parse_location

@@ -3,8 +3,8 @@
 import cv2
 import numpy as np
 
-from bcclone.dataset.geometry import simulated_camera
-from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH
+from bcclone.camera.geometry import simulated_camera
+from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH
 from bcclone.simulator.car import start_on
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track

@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 from numpy.lib import recfunctions
 
-from bcclone.dataset.images import encode_jpeg
+from bcclone.camera.images import encode_jpeg
 
 
 def images_of(recording, camera="center"):

@@ -74,7 +74,7 @@ def test_importing_loads_nothing_large_and_settings_nothing_of_tensorflow():
 
 @pytest.mark.slow
 def test_a_function_stays_when_the_room_of_its_name_is_imported():
-    code = "import bcclone as b, bcclone.train.plan, bcclone.play; print(b.train.__name__, b.play.__name__)"
+    code = "import bcclone as b, bcclone.training.plan, bcclone.play; print(b.train.__name__, b.play.__name__)"
     assert python(code) == "run play\n"
 
 

@@ -9,7 +9,7 @@ import resource
 import numpy as np
 import pytest
 
-from bcclone.dataset.images import decode_jpeg, encode_jpeg
+from bcclone.camera.images import decode_jpeg, encode_jpeg
 from bcclone.recording.log import read_log
 from bcclone.recording.run_tables import read_answers, read_drivers
 from tests.drive.drive_server import Still, drive, serving, state_of

@@ -18,13 +18,13 @@ import cv2
 import numpy as np
 import pytest
 
-from bcclone.dataset.images import read_frame
+from bcclone.camera.images import read_frame
 from bcclone.dataset.store import Store
 from bcclone.recording.log import read_log
 from tests.conftest import command, run_process
 from tests.drive.drive_server import Still, drive, serving
 from tests.recordings import many_rows
-from tests.train.test_train import assert_same_weights, state_of
+from tests.training.test_train import assert_same_weights, state_of
 
 pytestmark = pytest.mark.long
 

@@ -6,10 +6,10 @@ import h5py
 import pytest
 
 from bcclone.drive.controller import SpeedSettings
-from bcclone.evaluate.evaluate_settings import EvaluateSettings
-from bcclone.evaluate.evaluation import evaluate_policy
-from bcclone.lab.improve.learning import StartModel
+from bcclone.evaluation.evaluate import evaluate_policy
+from bcclone.evaluation.evaluate_settings import EvaluateSettings
 from bcclone.model.policy import load_policy
+from bcclone.research.improve.learning import StartModel
 from bcclone.simulator.world_settings import WorldSettings
 
 MODELS = Path(__file__).parents[1] / "models"

@@ -17,9 +17,9 @@ import pytest
 import bcclone
 from bcclone.dataset.answer import Answer
 from bcclone.drive.protocol import Telemetry
-from bcclone.evaluate.evaluation import Evaluation
-from bcclone.evaluate.scenarios import Scenario
-from bcclone.evaluate.suite import SuiteTask
+from bcclone.evaluation.evaluate import Evaluation
+from bcclone.evaluation.scenarios import Scenario
+from bcclone.evaluation.suite import SuiteTask
 from bcclone.feed.source import Batch
 from bcclone.system.task_pool import TaskPool, run_task
 from tests.drive.drive_server import Still, drive, serving_in_a_thread

@@ -20,12 +20,12 @@ from typing import Any, Self
 
 import numpy as np
 
+from bcclone.camera.images import Image
 from bcclone.dataset.frames import FrameFile, Frames, Indices
-from bcclone.dataset.images import Image
-from bcclone.dataset.statistics import runs
 from bcclone.system.atomic import make_folder, sha256_of
 from bcclone.system.errors import UserError
 from bcclone.system.location import Location, reaching, read_ranges, versions_of
+from bcclone.system.statistics import runs
 
 _FRACTION_OF_COPIES = 0.25  # of a file's frames: when fewer are needed, they are read by themselves
 _MEGABYTE = 10**6

@@ -11,9 +11,9 @@ from bcclone.feed.selection import TrainingData
 from bcclone.feed.source import Batch
 from bcclone.model.architectures import ARCHITECTURES
 from bcclone.system.errors import UserError
-from bcclone.train.prepare import make_trainer
-from bcclone.train.train_settings import ON, TrainSettings
-from bcclone.train.trainer import Trainer
+from bcclone.training.prepare import make_trainer
+from bcclone.training.train_settings import ON, TrainSettings
+from bcclone.training.trainer import Trainer
 
 
 class JointTrainer(Trainer):

@@ -33,13 +33,13 @@ from bcclone.system.json_values import from_json, json_text, names_of
 from bcclone.system.progress import Notify
 from bcclone.system.task_pool import source_digest
 from bcclone.system.tensorflow_quietly import describe_devices, load_tensorflow, onednn_for_batches
-from bcclone.train.plan import Plan, Worker
-from bcclone.train.train_settings import DECIDE_WEIGHTS, TrainSettings
-from bcclone.train.training_folder import RunIdentity
-from bcclone.train.training_state import TrainResult
+from bcclone.training.plan import Plan, Worker
+from bcclone.training.train_settings import DECIDE_WEIGHTS, TrainSettings
+from bcclone.training.training_folder import RunIdentity
+from bcclone.training.training_state import TrainResult
 
 if TYPE_CHECKING:  # it loads TensorFlow
-    from bcclone.train.trainer import Trainer
+    from bcclone.training.trainer import Trainer
 
 MEETING_SECONDS = 60.0
 _RETRY_SECONDS, _PROBE_SECONDS = 0.2, 2.0

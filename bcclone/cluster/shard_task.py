@@ -18,9 +18,9 @@ import h5py
 import numpy as np
 import pandas as pd
 
+from bcclone.camera.images import read_file
 from bcclone.cluster.shards import Shard
 from bcclone.dataset.conversion_plan import ConversionPlan, StorePart
-from bcclone.dataset.images import read_file
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME
 from bcclone.dataset.sample_settings import SampleSettings

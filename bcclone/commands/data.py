@@ -80,8 +80,8 @@ def convert(settings: PreprocessSettings, notify: "Notify" = lambda line: None) 
 
 
 def _check(inputs: Sequence[str]) -> Result:
-    from bcclone.dataset.check import check
-    from bcclone.dataset.findings import advise
+    from bcclone.diagnosis.check import check
+    from bcclone.diagnosis.findings import advise
 
     reports = check(inputs)
     diagnoses = [report.diagnosis for report in reports if report.diagnosis]
@@ -112,11 +112,11 @@ def edit(given: Given, settings: EditSettings, page: PageSettings, opening: Brow
     if page.page or page.model or page.other or (is_seen and not listed):
         if listed:
             raise UserError("the page edits by itself; leave out the edit and --json, or the page", exit_code=2)
-        from bcclone.lab.look import look
+        from bcclone.editor.editor_page import look
 
         look(settings.recording, page, opening.browser, given.say)
         return Result({"recording": settings.recording}, None)
-    from bcclone.lab.exchange.tub import EditedTub, open_edited
+    from bcclone.exchange.tub import EditedTub, open_edited
 
     recorded, notes = open_edited(settings.recording), list[str]()
     result = recorded.edit(settings)

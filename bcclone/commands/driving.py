@@ -5,9 +5,9 @@ from pathlib import Path
 
 from bcclone.commands.options import Given, Result, command, notify
 from bcclone.drive.drive_settings import DriveSettings
-from bcclone.lab.road_samples import RoadSamplesSettings
+from bcclone.game.play_settings import PlaySettings
 from bcclone.pictures.clip_settings import ClipSettings
-from bcclone.play.play_settings import PlaySettings
+from bcclone.research.road_samples import RoadSamplesSettings
 from bcclone.simulator.world_settings import RecordSettings, ServerSettings, SimulationSettings
 from bcclone.system.errors import UserError, shown_command
 from bcclone.system.settings import argument, setting
@@ -60,7 +60,7 @@ def play(given: Given, settings: PlaySettings, standing: ServerEnd) -> Result:
     A MODEL, if you name one, drives, and you take over whenever you steer. R records in the simulator's format.
     """
     from bcclone.drive.server import end_with_stdin
-    from bcclone.play import play_server
+    from bcclone.game import play_server
 
     if standing.end_with_stdin:
         end_with_stdin()
@@ -109,7 +109,7 @@ def simulate_record(target: Folder, settings: RecordSettings) -> Result:
 @command("write a store of frames of many random roads")
 def simulate_roads(settings: RoadSamplesSettings) -> Result:
     """Render frames all over many random roads, with the steering of an expert, and write them as a store."""
-    from bcclone.lab.road_samples.rendering import make_road_samples
+    from bcclone.research.road_samples.rendering import make_road_samples
 
     result = make_road_samples(settings, notify)
     return Result(

@@ -4,11 +4,11 @@ from dataclasses import MISSING, dataclass
 from pathlib import Path
 
 from bcclone.commands.options import Given, Result, command, notify
-from bcclone.lab.calibrate import CalibrateSettings
-from bcclone.lab.exchange.exchange_settings import EXPORT_FORMATS, ExportSettings, ImportSettings
-from bcclone.lab.export_model.export_settings import FORMATS, ExportModelSettings
-from bcclone.lab.improve import ImproveSettings
+from bcclone.exchange.exchange_settings import EXPORT_FORMATS, ExportSettings, ImportSettings
 from bcclone.model.model_path import ImportModelSettings
+from bcclone.realcar.calibrate_settings import CalibrateSettings
+from bcclone.realcar.export_model.export_settings import FORMATS, ExportModelSettings
+from bcclone.research.improve import ImproveSettings
 from bcclone.system.errors import UserError, number_of, shown_command
 from bcclone.system.settings import argument, setting
 
@@ -51,10 +51,10 @@ def export(given: Given, chosen: Exported) -> Result:
     if not is_model and (source.suffix in _MODEL_SUFFIXES or kind_of(source) == "model"):
         raise UserError(f"{source}: a model, expected a recording or a store; a model goes --to {' or '.join(FORMATS)}")
     if is_model:
-        from bcclone.lab.export_model.model_export import export_model
+        from bcclone.realcar.export_model.model_export import export_model
 
         return Result.of(export_model(given.make(ExportModelSettings, model=source), notify))
-    from bcclone.lab.exchange import recording_export
+    from bcclone.exchange import recording_export
 
     result = recording_export.export(given.make(ExportSettings))
     return Result(
@@ -76,9 +76,9 @@ def import_(settings: ImportSettings) -> Result:
     --max-degrees.
     """
     if settings.steering:
-        from bcclone.lab.calibrate.film import import_film as read
+        from bcclone.realcar.film import import_film as read
     else:
-        from bcclone.lab.exchange.recording_import import import_recording as read
+        from bcclone.exchange.recording_import import import_recording as read
 
     result, notes = read(settings), []
     if result.converted:
@@ -116,7 +116,7 @@ def calibrate(settings: CalibrateSettings) -> Result:
     for `bcclone import SOURCE --framing FILE`, and OUTPUT.framing.png shows what was found. What you know already, you
     give as an option.
     """
-    from bcclone.lab.calibrate import calibration
+    from bcclone.realcar.calibrate_settings import calibration
 
     result = calibration.calibrate(settings, notify)
     if result.unreadable:
@@ -137,6 +137,6 @@ def improve(settings: ImproveSettings) -> Result:
     built-in expert would have steered in the states that it got into (DAgger), until it drives the rows of the suite
     without an intervention.
     """
-    from bcclone.lab.improve import improvement
+    from bcclone.research.improve import improvement
 
     return Result.of(improvement.improve(settings, notify))

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bcclone.commands.options import Browser, Given, Models, Result, ResultsFolder, command, notify
-from bcclone.evaluate.evaluate_settings import (
+from bcclone.evaluation.evaluate_settings import (
     EvaluateSettings,
     PredictSettings,
     ReplaySettings,
     ScoreSettings,
     SuiteSettings,
 )
-from bcclone.lab.margin import MarginSettings
+from bcclone.research.margin import MarginSettings
 from bcclone.simulator.world_settings import SERVER, ServerSettings
 from bcclone.system.errors import number_of, shown_command
 from bcclone.system.output import UNFINISHED
@@ -65,7 +65,7 @@ def evaluate(scored: ScoredModel, settings: EvaluateSettings, results: ResultsFo
 
     `bcclone suite` drives many scenarios with several models.
     """
-    from bcclone.evaluate import evaluation
+    from bcclone.evaluation import evaluation
 
     result = evaluation.evaluate(scored.model, settings)
     wrote = []
@@ -88,7 +88,7 @@ def suite(scored: Models, settings: SuiteSettings, results: ResultsFolder) -> Re
     rain and snow from 10 to 100 %, day and night. The suite roads drives 30 random roads at 15 and 25 mph, and lake and
     mountain in both directions. The drives run in parallel on all cores.
     """
-    from bcclone.evaluate.suite import evaluate_suite
+    from bcclone.evaluation.suite import evaluate_suite
 
     settings = replace(settings, kept=results.part(_DRIVES))
     with _pool(settings.scheduler) as pool:
@@ -114,8 +114,8 @@ def margin(scored: Models, settings: MarginSettings, results: ResultsFolder) -> 
     left and to the right of the middle the car comes back, where this is least, and what to record there. With several
     models, each has its map, side by side.
     """
-    from bcclone.lab.margin.margin_files import margin_table, write_margins
-    from bcclone.lab.margin.margins import map_margins
+    from bcclone.research.margin.margin_files import margin_table, write_margins
+    from bcclone.research.margin.margins import map_margins
 
     settings = replace(settings, kept=results.part(_PARTS))
     with _pool(settings.scheduler) as pool:
@@ -148,7 +148,7 @@ def replay(given: Given, replayed: ReplayInputs, settings: ReplaySettings, resul
     protocol. The exit code is 0 whatever the scores are.
     """
     server = given.make(ServerSettings) if "port" in given.of(ServerSettings) else None
-    from bcclone.evaluate import replay as replaying
+    from bcclone.evaluation import replay as replaying
 
     result = replaying.replay(replayed.models, replayed.recording, settings, server)
     wrote = []
@@ -168,7 +168,7 @@ def predict(settings: PredictSettings) -> Result:
     --framing. Otherwise, those of another size than 320x160 pixels are stretched to it; --rows keeps a part of their
     rows. `bcclone score` compares the table with labels.
     """
-    from bcclone.evaluate import predict as prediction
+    from bcclone.evaluation import predict as prediction
     from bcclone.recording.files import is_recording
 
     result = prediction.predict(settings)
@@ -189,7 +189,7 @@ def score(tables: ScoredTables, settings: ScoreSettings, results: ResultsFolder)
     that of the fitted part. Labels with a column public, as those of Udacity's challenge 2, are also scored in their
     two parts.
     """
-    from bcclone.evaluate import prediction_score
+    from bcclone.evaluation import prediction_score
 
     result = prediction_score.score(tables.predictions, tables.labels, settings)
     notes = [f"note: {notice}" for notice in result.notices]

@@ -12,11 +12,11 @@ from bcclone.commands.options import Browser, Given, Result, SettingsFile, comma
 from bcclone.feed.feed_settings import STRATEGIES
 from bcclone.pictures.plot_settings import PlotSettings
 from bcclone.system.settings import setting
-from bcclone.train.train_settings import NETWORKS, SETTING_NAMES, RunFiles, TrainSettings
-from bcclone.train.training_folder import read_settings
+from bcclone.training.train_settings import NETWORKS, SETTING_NAMES, RunFiles, TrainSettings
+from bcclone.training.training_folder import read_settings
 
 if TYPE_CHECKING:
-    from bcclone.train.plan import Worker
+    from bcclone.training.plan import Worker
 
 _STORE = "data.h5"
 
@@ -53,7 +53,7 @@ def model(given: Given, course: RunOptions) -> Result:
     from bcclone.cluster.shards import open_if_store
 
     with _open_worker(find_workers(given.make(WorkerSettings), os.environ), values) as worker:
-        from bcclone.train import run as training
+        from bcclone.training import run as training
 
         if settings:
             result = training.run(settings, notify, open_if_store, worker)
@@ -84,7 +84,7 @@ def _open_worker(cluster: WorkerSettings | None, values: Mapping[str, Any]) -> "
         from bcclone.cluster import joint_training
 
         return joint_training.open_worker(cluster, values, notify)
-    from bcclone.train.plan import Worker
+    from bcclone.training.plan import Worker
 
     return nullcontext(Worker())
 

@@ -19,7 +19,6 @@ from bcclone.dataset.preprocessing import Preprocessing, choose_preprocessing
 from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME, row_table
 from bcclone.dataset.sample_settings import PARTS, TEST, TRAINING, VALIDATION, PreprocessSettings, SampleSettings
 from bcclone.dataset.samples import SAMPLE, count_samples, count_split_pairs, sample_chunks
-from bcclone.dataset.statistics import constant
 from bcclone.dataset.store import ImageSamples, OpenIfStore, Store, open_if_store
 from bcclone.dataset.store_writer import write_store
 from bcclone.system import atomic
@@ -28,6 +27,7 @@ from bcclone.system.location import Location, as_local, is_url, parse_location
 from bcclone.system.output import STORE, inputs_of, writing
 from bcclone.system.progress import Notify, ProgressBar
 from bcclone.system.settings import differences
+from bcclone.system.statistics import constant
 
 _MANY_SPLIT_PAIRS, _MANY_EQUAL = 0.05, 0.05  # fractions of the samples and of the rows that are worth a notice
 NO_CHECKSUMS = np.zeros(0, np.uint32)

@@ -13,8 +13,8 @@ from types import MappingProxyType
 import numpy as np
 import pandas as pd
 
-from bcclone.dataset.framing import framing_of
-from bcclone.dataset.images import import_remedy
+from bcclone.camera.framing import framing_of
+from bcclone.camera.images import import_remedy
 from bcclone.dataset.labels import steering_labels
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME, row_frame

@@ -16,10 +16,10 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from bcclone.dataset.images import Image
-from bcclone.dataset.statistics import runs
+from bcclone.camera.images import Image
 from bcclone.system.errors import UserError
 from bcclone.system.location import Location, as_local, version_of
+from bcclone.system.statistics import runs
 
 Indices = npt.NDArray[np.integer[Any]]
 

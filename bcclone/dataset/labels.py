@@ -11,10 +11,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
+from bcclone.camera.vehicle import MOUNTS, MPH, SIDE_CAMERA_M, lookahead_of, steering_to_line
 from bcclone.dataset.answer import Output
 from bcclone.dataset.rows import RowTable
 from bcclone.dataset.sample_settings import SampleSettings
-from bcclone.dataset.vehicle import MOUNTS, MPH, SIDE_CAMERA_M, lookahead_of, steering_to_line
 from bcclone.system.arrays import Float32Array, FloatArray, IndexArray
 
 # metres ahead where the stretches of a path end; columns that have the path of rows of `simulate roads`

@@ -16,7 +16,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image, read_frame
+from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image, read_frame
 from bcclone.dataset.preprocessing_text import INTERPOLATIONS, STEPS, color_named, fields_of, scale_named
 from bcclone.dataset.preprocessing_text import PRESETS as TEXTS
 from bcclone.system.arrays import Float32Array, FloatArray

@@ -12,8 +12,8 @@ from typing import IO, Self, TypeAlias
 
 import numpy as np
 
+from bcclone.camera.framing import Framing
 from bcclone.dataset.frames import FrameFile, Frames
-from bcclone.dataset.framing import Framing
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.rows import FRAME_COLUMNS, RowTable, check_rows
 from bcclone.dataset.sample_settings import SampleSettings

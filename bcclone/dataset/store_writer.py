@@ -22,8 +22,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from bcclone.camera.images import Image
 from bcclone.dataset.conversion_plan import StorePart, frame_numbers
-from bcclone.dataset.images import Image
 from bcclone.dataset.preprocessing import Preprocessing, decode_files
 from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME, RowTable, join_rows, row_frame, row_table
 from bcclone.dataset.sample_settings import SampleSettings

@@ -14,9 +14,9 @@ from typing import Protocol
 
 import numpy as np
 
+from bcclone.camera.framing import Framing
+from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image, decode_image, decode_jpeg
 from bcclone.dataset.answer import OUTPUTS, Answer
-from bcclone.dataset.framing import Framing
-from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image, decode_image, decode_jpeg
 from bcclone.drive.controller import SpeedController, SpeedSettings
 from bcclone.drive.protocol import Control, Telemetry
 from bcclone.drive.wheel import PageHands

@@ -26,12 +26,12 @@ from bcclone.drive.protocol import packets_of
 from bcclone.drive.run_folder import check_run_folder, run_recorder
 from bcclone.drive.stats import DriveStats
 from bcclone.drive.wheel import PageHands
-from bcclone.drive.wire.web_server import Access, WebServer, load_host
 from bcclone.model.model_path import check_model_path, is_onnx
 from bcclone.model.policy import Policy, load_policy
 from bcclone.system.errors import UserError
 from bcclone.system.interrupts import keeping_interrupts
 from bcclone.system.progress import Notify
+from bcclone.web.web_server import Access, WebServer, load_host
 
 _END_SECONDS, _POLL_SECONDS = 20.0, 0.05
 _CONNECTED = "a car is connected\n"
@@ -86,8 +86,8 @@ def serve_policy(
     with WebServer(host, (settings.host, settings.port), access, notify, stop) as server:
         with keeping_interrupts():
             policy = policy or _load(settings, server)
-        from bcclone.drive.page.app import OpenPages, make_app
-        from bcclone.drive.wire.service import DrivePage, DriveService
+        from bcclone.drive.page.routes import OpenPages, make_app
+        from bcclone.drive.service import DrivePage, DriveService
 
         server.stop_on_signals()
         hands = PageHands()

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from bcclone.dataset.images import Image
+from bcclone.camera.images import Image
 from bcclone.feed.feed_settings import FeedSettings
 from bcclone.feed.order import Batches, EpochOrder, Order
 from bcclone.feed.selection import Selection

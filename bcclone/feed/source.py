@@ -15,8 +15,8 @@ from typing import Any, Protocol, Self, TypeAlias
 
 import numpy as np
 
+from bcclone.camera.images import BadImage, Image, import_remedy, read_frame
 from bcclone.dataset.frames import Frames, FramesInMemory
-from bcclone.dataset.images import BadImage, Image, import_remedy, read_frame
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.feed.order import BatchSpan, Order
 from bcclone.system.arrays import BoolArray, Float32Array, Uint32Array

@@ -16,17 +16,17 @@ import h5py
 import keras
 from keras.src.legacy.saving import legacy_h5_format
 
+from bcclone.camera.framing import Framing
 from bcclone.dataset.answer import OUTPUTS, Output
-from bcclone.dataset.framing import Framing
 from bcclone.dataset.preprocessing import Preprocessing, PreprocessingMismatch, preprocessing_of
 from bcclone.dataset.preprocessing_text import EACH_IMAGE, RAW, Scaling, fields_of, scale_text, scaling_of
-from bcclone.model.keras_files import UnsupportedModel
-from bcclone.model.keras_files.rebuild import RebuiltModel, rebuild_model
-from bcclone.model.keras_files.stored import read_stored
-from bcclone.model.keras_files.tree import Size
+from bcclone.model.foreign import UnsupportedModel
+from bcclone.model.foreign.onnx_model import FRAMING, declared_preprocessing, guess_of_output
+from bcclone.model.foreign.rebuild import RebuiltModel, rebuild_model
+from bcclone.model.foreign.stored import read_stored
+from bcclone.model.foreign.tree import Size
 from bcclone.model.layer_kinds import scaling_layer
 from bcclone.model.model_path import check_keras_path
-from bcclone.model.onnx_model import FRAMING, declared_preprocessing, guess_of_output
 from bcclone.model.policy import SteeringCalibration
 from bcclone.model.recurrent import Steps, steps_of
 from bcclone.system.atomic import replacing

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bcclone.camera.geometry import HEIGHT_M
+from bcclone.camera.images import Image
+from bcclone.camera.vehicle import FULL_LOCK_DEGREES, WHEELBASE_M, YAW_GAIN
 from bcclone.dataset.answer import Answer
-from bcclone.dataset.geometry import HEIGHT_M
-from bcclone.dataset.images import Image
 from bcclone.dataset.preprocessing import Preprocessing
-from bcclone.dataset.vehicle import FULL_LOCK_DEGREES, WHEELBASE_M, YAW_GAIN
+from bcclone.model.foreign.onnx_model import FRAME, LiteRtModel, OnnxModel
 from bcclone.model.model_path import is_litert, is_onnx
-from bcclone.model.onnx_model import FRAME, LiteRtModel, OnnxModel
 from bcclone.system.arrays import Float32Array, Memory
 from bcclone.system.errors import UserError
 from bcclone.system.progress import note

@@ -14,7 +14,7 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from bcclone.dataset.images import Image
+from bcclone.camera.images import Image
 from bcclone.model.layer_kinds import RECURRENT, keeps_frames
 from bcclone.system.arrays import Float32Array
 

@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from bcclone.dataset.images import Image
+from bcclone.camera.images import Image
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.model.layer_kinds import CONVOLUTIONS, POOLINGS, frame_layers, layer_kind
 from bcclone.system.arrays import Float32Array

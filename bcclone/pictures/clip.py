@@ -14,8 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from bcclone.dataset.images import Image
-from bcclone.dataset.statistics import evenly
+from bcclone.camera.images import Image
 from bcclone.pictures.clip_settings import GIF, ClipSettings
 from bcclone.pictures.overlay import GROUND, make_overlay
 from bcclone.pictures.run_data import (
@@ -31,6 +30,7 @@ from bcclone.system.errors import UserError
 from bcclone.system.opencv import cv2, resized
 from bcclone.system.output import CLIP, MADE_BY, writes
 from bcclone.system.progress import ProgressBar
+from bcclone.system.statistics import evenly
 
 _SMOOTHING = (7, 60.0, 5.0)  # bilateral filter: pixels across, standard deviations of brightness and of distance
 _ROUNDING = 1e-6  # tolerance for a float just below a whole number

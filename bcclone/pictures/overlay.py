@@ -10,7 +10,7 @@ import PIL.Image
 import PIL.ImageDraw
 import PIL.ImageFont
 
-from bcclone.dataset.images import Image
+from bcclone.camera.images import Image
 from bcclone.pictures.run_data import FrameInfo, RunData
 from bcclone.recording.run_tables import TRACE
 from bcclone.system.arrays import Float32Array, FloatArray, IndexArray

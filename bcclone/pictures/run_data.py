@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import simplejpeg
 
-from bcclone.dataset.images import BadImage, Image, jpeg_size, read_file
+from bcclone.camera.images import BadImage, Image, jpeg_size, read_file
 from bcclone.model.policy import Policy, load_policy
 from bcclone.recording.edits import read_edits, seconds_since_first
 from bcclone.recording.files import LOG_NAME, find_log

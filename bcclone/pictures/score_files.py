@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from bcclone.dataset.images import Image
-from bcclone.evaluate.evaluate_settings import EvaluateSettings
-from bcclone.evaluate.evaluation import Evaluation
-from bcclone.evaluate.prediction_score import FITTED_SMOOTHED, SMOOTHED, PredictionScore
-from bcclone.evaluate.replay_result import CONTROLS, Replayed
-from bcclone.evaluate.scenarios import Scenario
-from bcclone.evaluate.suite import SuiteResult
+from bcclone.camera.images import Image
+from bcclone.evaluation.evaluate import Evaluation
+from bcclone.evaluation.evaluate_settings import EvaluateSettings
+from bcclone.evaluation.prediction_score import FITTED_SMOOTHED, SMOOTHED, PredictionScore
+from bcclone.evaluation.replay_result import CONTROLS, Replayed
+from bcclone.evaluation.scenarios import Scenario
+from bcclone.evaluation.suite import SuiteResult
 from bcclone.pictures.plots.drive_pictures import plot_curves, plot_deviations, plot_drives, plot_frames, plot_scores
 from bcclone.pictures.report import REPORT_NAME, Report, next_commands, write_report
 from bcclone.recording.files import find_log

@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bcclone.dataset.geometry import FOCAL_PX
-from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image
-from bcclone.dataset.vehicle import MOUNTS, ORIGIN_ABOVE_ROAD_M
+from bcclone.camera.geometry import FOCAL_PX
+from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image
+from bcclone.camera.vehicle import MOUNTS, ORIGIN_ABOVE_ROAD_M
 from bcclone.simulator.car import Car
 from bcclone.simulator.world_settings import Conditions
 from bcclone.system.arrays import BoolArray, FloatArray

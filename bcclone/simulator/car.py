@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bcclone.dataset.vehicle import FULL_LOCK_DEGREES, MPH, STEERING_LAG_SECONDS, WHEELBASE_M, YAW_GAIN
+from bcclone.camera.vehicle import FULL_LOCK_DEGREES, MPH, STEERING_LAG_SECONDS, WHEELBASE_M, YAW_GAIN
 from bcclone.recording.run_tables import TracePoint
 from bcclone.simulator.track import LEVEL_M, Track
 from bcclone.simulator.world_settings import TOP_SPEED_MPH
@@ -23,7 +23,7 @@ _PITCH_LAG_SECONDS = 0.3
 _PITCH_REST, _PITCH_THROTTLE, _PITCH_BRAKE = 0.3, 1.55, -1.6  # degrees, nose up
 _RADIANS = math.pi / 180
 # All modules whose functions or constants are compiled into next_yaw_rate(): bcclone/system/compiled.py
-LAW_MODULES = ("bcclone.simulator.car", "bcclone.dataset.vehicle", "bcclone.system.exact_math")
+LAW_MODULES = ("bcclone.simulator.car", "bcclone.camera.vehicle", "bcclone.system.exact_math")
 
 
 @compiled(cache=True, sources=source_checksum(LAW_MODULES))

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bcclone.dataset.images import Image, encode_jpeg
-from bcclone.dataset.vehicle import FULL_LOCK_DEGREES, KEY_STEP, MPH, WHEELBASE_M
+from bcclone.camera.images import Image, encode_jpeg
+from bcclone.camera.vehicle import FULL_LOCK_DEGREES, KEY_STEP, MPH, WHEELBASE_M
 from bcclone.recording.row import image_stamp
 from bcclone.recording.run_tables import DRIVERS, TRACE, DrivenRow, TracePoint
 from bcclone.recording.writer import RecordingWriter, is_free

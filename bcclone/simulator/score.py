@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bcclone.dataset.vehicle import MPH
+from bcclone.camera.vehicle import MPH
 from bcclone.simulator.car import STEP_SECONDS
 from bcclone.simulator.track import TrackPosition
 from bcclone.system.json_values import to_json

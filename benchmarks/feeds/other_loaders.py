@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bcclone import Preprocessing, UserError, open_store
+from bcclone.camera.images import Image, decode_jpeg, read_frame
 from bcclone.dataset.conversion import open_in_place
-from bcclone.dataset.images import Image, decode_jpeg, read_frame
 from bcclone.dataset.store import ImageSamples
 from bcclone.feed.feed import open_validation_feed
 from bcclone.feed.order import Batches, shuffled

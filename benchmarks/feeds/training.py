@@ -37,7 +37,7 @@ from bcclone.system.hardware import (
 )
 from bcclone.system.progress import Notify
 from bcclone.system.tensorflow_quietly import load_tensorflow, used_gpus
-from bcclone.train.train_settings import LEARNING_RATE
+from bcclone.training.train_settings import LEARNING_RATE
 from benchmarks.feeds.loaders import endless_batches, open_data
 from benchmarks.feeds.meter import Use
 from benchmarks.feeds.other_loaders import generate, jpeg_samples
@@ -45,7 +45,7 @@ from benchmarks.measures import Measure, aligned, rounded
 from benchmarks.rounds import Rounds, median_ratio, run_rounds
 
 if TYPE_CHECKING:  # it loads TensorFlow
-    from bcclone.train.trainer import Trainer
+    from bcclone.training.trainer import Trainer
 
 BEFORE, AFTER, ON_GPU, REPEATED = "python-generator", "hdf5-shuffle", "device", "train_on_batch"
 _UNAUGMENTED = "-unaugmented"
@@ -210,7 +210,7 @@ def train_watched(name: str, store: Path, seconds: float, batch_size: int) -> Tr
     Raises Unavailable and UserError.
     """
     load_tensorflow()
-    from bcclone.train.prepare import by_xla, make_trainer, with_devices
+    from bcclone.training.prepare import by_xla, make_trainer, with_devices
 
     augment = name not in (BEFORE, REPEATED) and not name.endswith(_UNAUGMENTED)
     usual = TrainSettings(batch_size=batch_size, seq_length=1, learning_rate=LEARNING_RATE, augment=augment)

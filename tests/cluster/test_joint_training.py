@@ -17,7 +17,7 @@ from bcclone.dataset.sample_settings import PreprocessSettings
 from bcclone.dataset.store import Store
 from tests.conftest import command, made_once, run_process
 from tests.processes import free_addresses, wait_for
-from tests.train.test_train import assert_same_weights, state_of, weights
+from tests.training.test_train import assert_same_weights, state_of, weights
 
 pytestmark = pytest.mark.slow
 

@@ -17,8 +17,8 @@ from bcclone.dataset.store import Store
 from bcclone.recording.edits import read_edits
 from bcclone.system.errors import UserError
 from bcclone.system.output import locked
-from bcclone.train.train_settings import TrainSettings
-from bcclone.train.training_folder import settings_as_text
+from bcclone.training.train_settings import TrainSettings
+from bcclone.training.training_folder import settings_as_text
 from tests.conftest import command, result_of, run_script
 from tests.messages.refusals import run_command
 from tests.processes import wait_for

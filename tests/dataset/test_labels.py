@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bcclone.camera.vehicle import MPH, SIDE_CAMERA_M, lookahead_of, steering_to_line
 from bcclone.dataset.answer import OUTPUTS
 from bcclone.dataset.labels import (
     PATH_COLUMNS,
@@ -17,7 +18,6 @@ from bcclone.dataset.labels import (
     steering_labels,
 )
 from bcclone.dataset.sample_settings import SampleSettings
-from bcclone.dataset.vehicle import MPH, SIDE_CAMERA_M, lookahead_of, steering_to_line
 
 
 def rows_of(steering, episode=None, step_ms=100):

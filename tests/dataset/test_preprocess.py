@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from bcclone.camera.images import read_frame
 from bcclone.cluster.shards import open_store
 from bcclone.dataset.conversion import convert as convert_recordings
 from bcclone.dataset.conversion_plan import LogRead
-from bcclone.dataset.images import read_frame
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.rows import row_frame
 from bcclone.dataset.sample_settings import PreprocessSettings, SampleSettings

@@ -18,13 +18,13 @@ import numpy as np
 import pytest
 import requests
 
+from bcclone.camera.images import encode_jpeg
 from bcclone.dataset.answer import Answer
-from bcclone.dataset.images import encode_jpeg
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.drive.drive_settings import ASYNC_MODES, DriveSettings
 from bcclone.drive.server import serve, serve_policy
-from bcclone.play.play_server import play
-from bcclone.play.play_settings import PlaySettings
+from bcclone.game.play_server import play
+from bcclone.game.play_settings import PlaySettings
 from bcclone.simulator.unity_client import CarState, UnityClient, connected
 from tests.conftest import command
 from tests.processes import KILL, on_a_full_disk, wait_for

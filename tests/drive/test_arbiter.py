@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from bcclone.camera.images import encode_jpeg
 from bcclone.dataset.answer import Answer
-from bcclone.dataset.images import encode_jpeg
 from bcclone.drive.arbiter import MANUAL, ConnectionArbiter, Reply
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.driver import Driver

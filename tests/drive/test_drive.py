@@ -107,9 +107,9 @@ def test_an_idle_simulator_keeps_its_connection_for_110_seconds(mode):
 def test_threads_print_nothing_after_the_drive_has_ended():
     program = """
 import threading, time
-from bcclone.drive.wire import threading_host
-from bcclone.drive.wire.web_server import Access
-from bcclone.drive.wire.web_server import WebServer
+from bcclone.web import threading_host
+from bcclone.web.web_server import Access
+from bcclone.web.web_server import WebServer
 def repeat(server):
     while True:
         server.notify("the car has left")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import requests
 
-from bcclone.dataset.images import encode_jpeg
+from bcclone.camera.images import encode_jpeg
 from bcclone.recording.log import read_log
 from bcclone.recording.run_tables import read_drivers
 from bcclone.simulator.unity_client import CarState, UnityClient, connected

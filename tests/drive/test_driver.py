@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
+from bcclone.camera.framing import Framing
+from bcclone.camera.images import encode_jpeg
 from bcclone.dataset.answer import Answer
-from bcclone.dataset.framing import Framing
-from bcclone.dataset.images import encode_jpeg
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.driver import Driver
 from bcclone.drive.protocol import Telemetry

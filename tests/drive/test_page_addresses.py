@@ -13,18 +13,18 @@ import pytest
 import requests
 import websocket
 
-from bcclone.dataset.images import encode_jpeg
+from bcclone.camera.images import encode_jpeg
 from bcclone.drive.arbiter import ConnectionArbiter
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.driver import Driver
-from bcclone.drive.page.app import OpenPages, make_app
 from bcclone.drive.page.page_state import ControlChanges, SaliencyThread
+from bcclone.drive.page.routes import OpenPages, make_app
 from bcclone.drive.protocol import Telemetry
 from bcclone.drive.run_folder import run_recorder
+from bcclone.drive.service import DrivePage
 from bcclone.drive.stats import DriveStats
 from bcclone.drive.wheel import PageHands
-from bcclone.drive.wire.service import DrivePage
-from bcclone.drive.wire.web_server import Access
+from bcclone.web.web_server import Access
 from tests.conftest import ROOT
 from tests.drive.drive_server import FRAME as DRIVEN
 from tests.drive.drive_server import (

@@ -5,10 +5,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from bcclone.drive.page.app import OpenPages
 from bcclone.drive.page.page_state import ControlChanges
+from bcclone.drive.page.routes import OpenPages
 from bcclone.drive.wheel import HandInput, PageHands
-from bcclone.drive.wire import threading_host
+from bcclone.web import threading_host
 
 
 class Session:

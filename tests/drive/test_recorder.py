@@ -11,19 +11,19 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from bcclone.dataset.images import encode_jpeg
+from bcclone.camera.images import encode_jpeg
 from bcclone.drive.arbiter import ConnectionArbiter
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.driver import Decision, Driver
 from bcclone.drive.protocol import Control, Telemetry, TelemetryEvent
 from bcclone.drive.recorder import Recorder
 from bcclone.drive.run_folder import RunRow, run_recorder
+from bcclone.drive.service import DriveService
 from bcclone.drive.stats import DriveStats
-from bcclone.drive.wire import threading_host
-from bcclone.drive.wire.service import DriveService
 from bcclone.recording.log import read_log
 from bcclone.recording.run_tables import BY_MODEL, HUMAN, MODEL, DrivenRow, read_answers, read_drivers
 from bcclone.system.errors import UserError
+from bcclone.web import threading_host
 from tests.drive.drive_server import Constant
 from tests.processes import full_disk
 

@@ -18,7 +18,7 @@ import socketio
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import TextMessage
 
-from bcclone.dataset.images import encode_jpeg
+from bcclone.camera.images import encode_jpeg
 from bcclone.drive.drive_settings import ASYNC_MODES
 from bcclone.simulator.unity_client import ServerGone, connected
 from tests.drive.drive_server import (

@@ -17,7 +17,7 @@ from bcclone.drive.server import serve
 from bcclone.system.errors import UserError
 from tests.conftest import command, run_process
 from tests.drive.drive_server import MODES, Still, drive, in_a_thread
-from tests.lab.export_model.exports import exported_once
+from tests.realcar.export_model.exports import exported_once
 
 IMPORTED = """
 import sys, threading

@@ -102,7 +102,7 @@ def _make_onnx(folder):
 def _read_onnx(folder, out):
     import numpy as np
 
-    from bcclone.model.onnx_model import OnnxModel
+    from bcclone.model.foreign.onnx_model import OnnxModel
 
     OnnxModel(folder / "model.onnx").predict(np.zeros((1, 160, 320, 3), np.uint8))
 

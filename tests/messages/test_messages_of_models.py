@@ -5,13 +5,13 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from bcclone.dataset.images import BadImage, decode_jpeg, encode_jpeg
+from bcclone.camera.images import BadImage, decode_jpeg, encode_jpeg
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.model.model_file import load_model_file, model_content
 from bcclone.model.network import build_network
 from bcclone.model.saliency import Saliency
 from tests.messages.refusals import checked, refusal
-from tests.model.keras_files import old_models
+from tests.model.foreign import old_models
 
 NAMED = "nvidia-66x200-yuv"
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import h5py
 
+from bcclone.camera.framing import Framing
 from bcclone.cluster.joint_trainer import make_joint_trainer
-from bcclone.dataset.framing import Framing
 from bcclone.dataset.store import Store
-from bcclone.train.prepare import make_trainer
-from bcclone.train.train_settings import TrainSettings
-from bcclone.train.training_state import read_history
+from bcclone.training.prepare import make_trainer
+from bcclone.training.train_settings import TrainSettings
+from bcclone.training.training_state import read_history
 from tests.conftest import ROOT, calibrated
 from tests.messages.refusals import checked, refusal, run_command
 from tests.messages.small_recording import make_recording

@@ -6,13 +6,13 @@ import pytest
 from keras import layers
 
 from bcclone.dataset.preprocessing import PRESETS
-from bcclone.lab.export_model.export_settings import ExportModelSettings
-from bcclone.lab.export_model.model_export import export_model
 from bcclone.model import layer_kinds
-from bcclone.model.keras_files.rebuild import rebuild_model
-from bcclone.model.keras_files.stored import NamedArray, StoredModel
+from bcclone.model.foreign.rebuild import rebuild_model
+from bcclone.model.foreign.stored import NamedArray, StoredModel
 from bcclone.model.layer_kinds import normalize
 from bcclone.model.model_file import save_model
+from bcclone.realcar.export_model.export_settings import ExportModelSettings
+from bcclone.realcar.export_model.model_export import export_model
 from tests.conftest import ROOT
 
 YUV = PRESETS["nvidia-66x200-yuv"]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH
+from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.model.layer_kinds import frame_layers
 from bcclone.model.model_file import load_model_file

@@ -10,8 +10,8 @@ import pytest
 from keras import Input, Sequential, layers
 from matplotlib.figure import Figure
 
+from bcclone.camera.images import read_frame
 from bcclone.dataset.conversion import open_in_place
-from bcclone.dataset.images import read_frame
 from bcclone.dataset.labels import camera_correction
 from bcclone.dataset.preprocessing import Preprocessing, seen_rows
 from bcclone.dataset.sample_settings import SampleSettings
@@ -49,7 +49,7 @@ from bcclone.pictures.plots.style import DPI
 from bcclone.pictures.plots.subject import Subject, stretches
 from bcclone.simulator.record import record
 from bcclone.simulator.world_settings import ExpertSettings, RecordSettings
-from bcclone.train.training_state import Epoch, history_csv
+from bcclone.training.training_state import Epoch, history_csv
 from tests.conftest import result_of, run_script, shared
 from tests.model.random_layers import random_layers
 from tests.recordings import images_of, rewrite

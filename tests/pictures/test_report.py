@@ -12,8 +12,8 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from bcclone.evaluate.evaluate_settings import EvaluateSettings
-from bcclone.evaluate.evaluation import Evaluation, Latency
+from bcclone.evaluation.evaluate import Evaluation, Latency
+from bcclone.evaluation.evaluate_settings import EvaluateSettings
 from bcclone.pictures.plot_settings import PLOTS
 from bcclone.pictures.plots.all_pictures import training_report
 from bcclone.pictures.plots.drive_pictures import plot_drives, plot_scores
@@ -21,8 +21,8 @@ from bcclone.pictures.report import Report, write_report
 from bcclone.pictures.score_files import write_evaluation
 from bcclone.simulator.score import Intervention, LinePoint, Score
 from bcclone.simulator.track import load_track
-from bcclone.train.training_state import SampleCounts, TrainResult, ValidationScore
-from tests.evaluate.test_suite import FIGURES
+from bcclone.training.training_state import SampleCounts, TrainResult, ValidationScore
+from tests.evaluation.test_suite import FIGURES
 from tests.pages import chromium, errors_of, needs_browser, window_of
 
 HOSTILE = """<script>alert(1)</script>"'&</title><img src=//evil.example/x onerror=alert(2)>"""

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import PIL.Image
 
-from bcclone.dataset.images import encode_jpeg
+from bcclone.camera.images import encode_jpeg
 from bcclone.recording.run_tables import ANSWERS, TRACE, TracePoint, answer_row
 from bcclone.simulator.track import load_track
 

@@ -15,7 +15,7 @@ from bcclone.commands import COMMANDS, load_command
 from bcclone.commands.options import make_parser
 from bcclone.dataset.samples import SAMPLE
 from bcclone.dataset.store import Store
-from bcclone.evaluate.scenarios import SCENARIOS
+from bcclone.evaluation.scenarios import SCENARIOS
 from bcclone.feed.feed_settings import STRATEGIES
 from bcclone.model.model_file import load_model_file
 from benchmarks.__main__ import BENCHMARKS, make_benchmark

@@ -13,7 +13,7 @@ import pytest
 from bcclone.commands import COMMANDS
 from tests.conftest import ROOT, command, run_process
 from tests.drive.drive_server import Server, serving
-from tests.model.keras_files.old_models import keras1_config, write
+from tests.model.foreign.old_models import keras1_config, write
 from tests.processes import said
 from tests.repository.shown import PAGES, shown_on
 

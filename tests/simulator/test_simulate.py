@@ -9,10 +9,10 @@ from contextlib import contextmanager, suppress
 import numpy as np
 import pytest
 
-from bcclone.drive.wire.websocket import Websocket
 from bcclone.recording.run_tables import read_trace
 from bcclone.simulator.unity_client import UnityClient, connected
 from bcclone.system.errors import UserError
+from bcclone.web.websocket import Websocket
 from tests.conftest import result_of, run_script
 from tests.drive.drive_server import Still, serving
 

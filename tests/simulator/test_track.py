@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from bcclone.dataset.geometry import FOCAL_PX
-from bcclone.dataset.vehicle import MOUNTS, MPH
+from bcclone.camera.geometry import FOCAL_PX
+from bcclone.camera.vehicle import MOUNTS, MPH
 from bcclone.simulator.camera import bonnet, pose_of
 from bcclone.simulator.car import Car
 from bcclone.simulator.track import load_track

@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from bcclone.dataset.images import decode_jpeg
+from bcclone.camera.images import decode_jpeg
 from bcclone.simulator.car import TrackedCar
 from bcclone.simulator.record import Expert
 from bcclone.simulator.render import Renderer

@@ -6,7 +6,7 @@ import pytest
 
 from tests.processes import python
 
-PRINT = "import os, bcclone.dataset.images; print(os.environ.get('LD_LIBRARY_PATH', ''))"
+PRINT = "import os, bcclone.camera.images; print(os.environ.get('LD_LIBRARY_PATH', ''))"
 
 
 @pytest.mark.parametrize("before", [None, "/opt/lib:"])

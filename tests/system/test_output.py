@@ -21,8 +21,8 @@ from bcclone.system.output import (
     locked,
     writing,
 )
-from bcclone.train.train_settings import TrainSettings
-from bcclone.train.training_folder import settings_as_text
+from bcclone.training.train_settings import TrainSettings
+from bcclone.training.training_folder import settings_as_text
 from tests.processes import KILL
 from tests.system.test_hdf5_file import write_kinds
 

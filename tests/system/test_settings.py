@@ -12,10 +12,10 @@ from bcclone.cli import settings_as_typed
 from bcclone.commands.options import Command, Given, declare
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.drive_settings import DriveSettings
-from bcclone.evaluate.evaluate_settings import EvaluateSettings, SuiteSettings
+from bcclone.evaluation.evaluate_settings import EvaluateSettings, SuiteSettings
 from bcclone.system.errors import UserError
 from bcclone.system.settings import Checked, Mph, Names, Setting, SettingError, option_words, setting
-from bcclone.train.train_settings import TrainSettings
+from bcclone.training.train_settings import TrainSettings
 
 
 def parse_minutes(text):

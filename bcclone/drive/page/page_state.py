@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from bcclone.dataset.images import BadImage, Image, decode_jpeg
+from bcclone.camera.images import BadImage, Image, decode_jpeg
 from bcclone.drive.controller import HIGHEST_SPEED_MPH
 from bcclone.drive.driver import Driver
 from bcclone.drive.recorder import Recorder

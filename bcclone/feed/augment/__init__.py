@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from bcclone.dataset.images import Image
+    from bcclone.camera.images import Image
     from bcclone.dataset.preprocessing import Preprocessing
 
 LEVELS = 1 << 16  # of a random number from 0 to 1 on its way to a device

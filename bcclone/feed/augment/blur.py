@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from bcclone.dataset.images import Image
+from bcclone.camera.images import Image
 from bcclone.feed.augment import Extent, LensChange, Numbers
 from bcclone.system.arrays import Float32Array
 from bcclone.system.compiled import compiled

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bcclone.dataset.geometry import CameraMove
-from bcclone.dataset.images import Image
+from bcclone.camera.geometry import CameraMove
+from bcclone.camera.images import Image
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.feed.augment import AugmentationInputs, Extent, LensChange, Numbers, lighting, viewpoint
 from bcclone.feed.augment.lighting import (

@@ -11,7 +11,7 @@ from typing import Any
 import tensorflow as tf
 from keras import ops
 
-from bcclone.dataset.geometry import CameraMove
+from bcclone.camera.geometry import CameraMove
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.feed.augment import LEVELS, AugmentationInputs, Extent, Numbers
 from bcclone.feed.augment.lighting import change_light, light_of, shadowed, shadows_of

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from bcclone.dataset.geometry import CameraMove, Warp, flip_pixels, warp_to
+from bcclone.camera.geometry import CameraMove, Warp, flip_pixels, warp_to
+from bcclone.camera.vehicle import CAMERA_AHEAD_M, steering_to_line
 from bcclone.dataset.preprocessing import Preprocessing
-from bcclone.dataset.vehicle import CAMERA_AHEAD_M, steering_to_line
 from bcclone.feed.augment import Extent, Numbers
 from bcclone.feed.feed_settings import AugmentSettings
 from bcclone.system.compiled import compiled

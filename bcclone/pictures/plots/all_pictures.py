@@ -12,9 +12,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bcclone.camera.vehicle import FULL_LOCK_DEGREES
 from bcclone.dataset.conversion import open_samples
 from bcclone.dataset.store import OpenIfStore, open_if_store
-from bcclone.dataset.vehicle import FULL_LOCK_DEGREES
 from bcclone.feed.feed_settings import AugmentSettings
 from bcclone.pictures.plot_settings import PLOTS, PlotSettings
 from bcclone.pictures.plots.subject import NotDrawn, Subject
@@ -25,8 +25,8 @@ from bcclone.system.json_values import names_of
 from bcclone.system.output import PICTURE, check_output
 from bcclone.system.progress import Notify
 from bcclone.system.tensorflow_quietly import load_tensorflow, onednn_for_batches
-from bcclone.train.training_folder import START_NAME
-from bcclone.train.training_state import TrainResult, read_history
+from bcclone.training.training_folder import START_NAME
+from bcclone.training.training_state import TrainResult, read_history
 
 if TYPE_CHECKING:
     from bcclone.pictures.plots.one_image import ExploredImage

@@ -10,17 +10,17 @@ from pathlib import Path
 import numpy as np
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
+from bcclone.camera.vehicle import FULL_LOCK_DEGREES, MPH, SIDE_CAMERA_M, seconds_back, steering_back
 from bcclone.dataset.labels import camera_correction
 from bcclone.dataset.sample_settings import PARTS, TRAINING, SampleSettings
 from bcclone.dataset.samples import SampleTable
-from bcclone.dataset.vehicle import FULL_LOCK_DEGREES, MPH, SIDE_CAMERA_M, seconds_back, steering_back
 from bcclone.feed.order import balanced, has_zero_steering
 from bcclone.pictures.plots.style import BLUE, GRAY, GREEN, ORANGE, RED, ShownImage, new_figure, save, save_images, tidy
 from bcclone.pictures.plots.subject import NotDrawn, Subject, stretches
 from bcclone.recording.row import CAMERAS
 from bcclone.recording.run_tables import read_trace
 from bcclone.system.arrays import FloatArray, IndexArray
-from bcclone.train.training_state import best_epoch
+from bcclone.training.training_state import best_epoch
 
 EDGES = (np.arange(42) - 20.5) / 20  # bins of 0.05, one of them centred on 0
 _CAMERA_STYLES = {"center": (BLUE, "-"), "left": (GREEN, "--"), "right": (RED, "-.")}

@@ -12,8 +12,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 
-from bcclone.dataset.framing import FRACTION, Framing, sampling_of
-from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image
+from bcclone.camera.framing import FRACTION, Framing, sampling_of
+from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image
 from bcclone.pictures.plots.style import (
     BLUE,
     GRAY,
@@ -32,8 +32,8 @@ from bcclone.pictures.plots.style import (
 from bcclone.system.arrays import FloatArray
 
 if TYPE_CHECKING:  # they load the drive server
-    from bcclone.evaluate.evaluation import Evaluation
-    from bcclone.evaluate.rollout import Rollout
+    from bcclone.evaluation.evaluate import Evaluation
+    from bcclone.evaluation.rollout import Rollout
     from bcclone.simulator.track import Track
 
 _COLOURS, _MARKS = (BLUE, ORANGE, GREEN, RED, GRAY), "osD^vPX"

@@ -12,7 +12,7 @@ from keras import layers
 from matplotlib.axes import Axes
 from matplotlib.patches import Polygon, Rectangle
 
-from bcclone.dataset.images import Image
+from bcclone.camera.images import Image
 from bcclone.model.layer_kinds import CONVOLUTIONS, DROPOUT, frame_layers, layer_kind, random_strength
 from bcclone.model.model_file import ModelFile
 from bcclone.model.saliency import cropped_edges, seen_region

@@ -10,9 +10,8 @@ import keras
 import numpy as np
 from matplotlib import colormaps
 
-from bcclone.dataset.images import Image
+from bcclone.camera.images import Image
 from bcclone.dataset.sample_settings import TRAINING, VALIDATION
-from bcclone.dataset.statistics import correlation, evenly
 from bcclone.feed.augment import AugmentationInputs
 from bcclone.feed.augment.on_cpu import CpuAugmenter, draw
 from bcclone.feed.selection import lookahead_of
@@ -23,7 +22,8 @@ from bcclone.pictures.plots.style import BLUE, GRAY, ShownImage, draw_steering, 
 from bcclone.pictures.plots.subject import NotDrawn, Subject, stretches
 from bcclone.recording.row import CAMERAS
 from bcclone.system.arrays import FloatArray, IndexArray
-from bcclone.train.training_state import best_epoch
+from bcclone.system.statistics import correlation, evenly
+from bcclone.training.training_state import best_epoch
 
 _AUGMENTED = 3
 _QUANTILES = (0.02, 0.35, 0.65, 0.98)  # of the steering: a left bend, two nearly straight roads, a right bend

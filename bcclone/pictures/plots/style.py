@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL.PngImagePlugin import PngInfo
 
-from bcclone.dataset.images import Image
+from bcclone.camera.images import Image
 from bcclone.system.arrays import FloatArray, IndexArray
 from bcclone.system.atomic import write_bytes
 from bcclone.system.output import MADE_BY

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bcclone.dataset.images import BadImage, Image, read_frame
+from bcclone.camera.images import BadImage, Image, read_frame
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.sample_settings import TEST, TRAINING, VALIDATION, SampleSettings
 from bcclone.dataset.samples import SampleTable
@@ -18,7 +18,7 @@ from bcclone.recording.log import EPISODE_GAP_MS
 from bcclone.recording.row import CAMERAS
 from bcclone.system.arrays import FloatArray, IndexArray
 from bcclone.system.opencv import cv2, resized
-from bcclone.train.training_state import Epoch
+from bcclone.training.training_state import Epoch
 
 if TYPE_CHECKING:  # it loads TensorFlow
     from bcclone.model.model_file import ModelFile

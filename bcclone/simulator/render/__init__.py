@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bcclone.dataset.geometry import FOCAL_PX
-from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image
-from bcclone.dataset.vehicle import MOUNTS
+from bcclone.camera.geometry import FOCAL_PX
+from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image
+from bcclone.camera.vehicle import MOUNTS
 from bcclone.simulator.camera import bonnet, pose_of
 from bcclone.simulator.car import Car
 from bcclone.simulator.render.faces import draw_cards, draw_drops, draw_faces

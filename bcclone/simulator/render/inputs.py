@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bcclone.dataset.images import Image
+from bcclone.camera.images import Image
 from bcclone.simulator.render.surface import AMBIENT, CAR, RGB, SUNLIGHT
 from bcclone.simulator.road_plan import REACH_M, RoadLook
 from bcclone.simulator.scene import Scene

@@ -7,12 +7,12 @@ import cv2
 import numpy as np
 import pytest
 
-from bcclone.dataset.geometry import CameraMove
+from bcclone.camera.geometry import CameraMove
+from bcclone.camera.vehicle import CAMERA_AHEAD_M, FULL_LOCK_DEGREES, MOUNTS, WHEELBASE_M, YAW_GAIN
 from bcclone.dataset.labels import camera_correction, lookahead_m
 from bcclone.dataset.preprocessing import PRESETS, Preprocessing, seen_rows
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.store import Store
-from bcclone.dataset.vehicle import CAMERA_AHEAD_M, FULL_LOCK_DEGREES, MOUNTS, WHEELBASE_M, YAW_GAIN
 from bcclone.feed.augment import AugmentationInputs, blur
 from bcclone.feed.augment.on_cpu import CpuAugmenter, draw
 from bcclone.feed.augment.viewpoint import Cameras, steering_change

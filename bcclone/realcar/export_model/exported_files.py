@@ -1,0 +1,239 @@
+"""Write a model, with the preparation of its frames, as ONNX, LiteRT or SavedModel, and run such files.
+
+All hold one function with the interface of the exported network; its weights are constants, because TensorFlow's
+converters lose Keras 3's variables. Keras's own model.export() knows neither the preparation nor the states.
+
+LiteRT with --quantize int8 computes convolutions and large dense layers with whole numbers. All else stays float32: the
+preparation of the frames, which is exact, and small dense layers, in which rounding costs most and memory least.
+"""
+
+import json
+import logging
+import tempfile
+import time
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.lite.python.convert import mlir_quantize
+
+from bcclone.camera.images import Image
+from bcclone.model.foreign.onnx_model import FRAME, FRAMING, SEQ_LENGTH, STEERING, OnnxModel
+from bcclone.model.model_file import ModelFile
+from bcclone.realcar.export_model.costs import DENSE, MULTIPLYING, steps_of_file
+from bcclone.realcar.export_model.export_settings import (
+    DONKEYCAR,
+    FLOAT16,
+    INT8,
+    ONNX,
+    TFLITE,
+    ExportModelSettings,
+)
+from bcclone.realcar.export_model.interface import Inputs, Interface, Outputs, Run
+from bcclone.system.errors import UserError, first_line
+from bcclone.system.tensorflow_quietly import standard_error_captured
+
+OPSET = 17  # understood since ONNX Runtime 1.12, of 2022
+QUANTIZED_TOLERANCE = 0.01  # of the mean difference
+# of the greatest one: at least and at most, and of how far the last bits of the pixels move the answers
+_LEAST_TOLERANCE, _GREATEST_TOLERANCE, _ROUNDING = 1e-5, 1e-3, 0.01
+_TIMED = 100
+_DRIVES = "drives"  # the name of the first axis
+_SMALL_DENSE = 1 << 14  # weights of a dense layer that stays float32
+# what computes with int8 beside MULTIPLYING
+_POOLING = {"MAX_POOL_2D", "AVERAGE_POOL_2D", "MEAN", "REDUCE_MAX", "PAD", "RESHAPE", "SOFTMAX"}
+_ACTIVATIONS = {"ELU", "RELU", "RELU6", "RELU_N1_TO_1", "RELU_0_TO_1", "LOGISTIC", "TANH", "LEAKY_RELU", "PRELU"}
+
+
+def write_exported(
+    path: Path, settings: ExportModelSettings, file: ModelFile, interface: Interface, calibration: Iterable[Inputs] = ()
+) -> None:
+    """Write a model in a format; raises UserError for layers that the format lacks.
+
+    calibration: the inputs from which --quantize int8 takes the ranges of numbers.
+    """
+    if settings.to == ONNX:
+        path.write_bytes(_onnx_content(file, interface))
+    elif settings.to in TFLITE:
+        with tempfile.TemporaryDirectory(prefix="bcclone-") as folder:
+            _write_saved_model(Path(folder), interface, drives=1)
+            path.write_bytes(_litert_content(Path(folder), settings.quantize, calibration))
+    else:
+        _write_saved_model(path, interface, drives=None)
+
+
+def _onnx_content(file: ModelFile, interface: Interface) -> bytes:
+    import onnx
+    import tf2onnx
+
+    logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)  # it logs an error before it raises it
+    specs = interface.specs(drives=None)
+    steer = tf.function(interface.graph, autograph=False)
+    try:
+        model, _ = tf2onnx.convert.from_function(
+            tf.function(lambda *inputs: steer(**dict(zip(specs, inputs, strict=True))), autograph=False),
+            input_signature=list(specs.values()),
+            opset=OPSET,
+        )
+        onnx.checker.check_model(model, full_check=True)  # what tf2onnx does not know, it leaves in the graph
+    except Exception as error:  # tf2onnx, TensorFlow and onnx raise all kinds
+        raise UserError(
+            f"this network cannot be written as ONNX: {first_line(error)}; export with --to saved-model or --to litert"
+        ) from None
+    for each in (*model.graph.input, *model.graph.output):
+        each.type.tensor_type.shape.dim[0].dim_param = _DRIVES
+    training = {key: value for key, value in vars(file.training).items() if value}
+    _, *others = (f"{each.name} / {each.unit:g}" for each in file.outputs)
+    columns = ", ".join([f"{STEERING}: -1 (left) to 1 (right)", *others])
+    metadata = {
+        "bcclone_preprocessing": file.preprocessing.to_json(),
+        "bcclone_training": json.dumps(training),
+        SEQ_LENGTH: str(file.seq_length),
+        **({FRAMING: file.framing.to_json()} if file.framing else {}),
+        "description": f"{FRAME}: camera frames, RGB; {columns}; {file.preprocessing.describe()}",
+    }
+    onnx.helper.set_model_props(model, metadata)
+    content: bytes = model.SerializeToString()
+    return content
+
+
+def _write_saved_model(folder: Path, interface: Interface, drives: int | None) -> None:
+    """Write a SavedModel, whose signature is "serving_default"."""
+    module = tf.Module()
+    module.steer = tf.function(interface.graph, autograph=False)
+    concrete = module.steer.get_concrete_function(**interface.specs(drives))
+    tf.saved_model.save(module, str(folder), signatures=concrete)
+
+
+def _litert_content(folder: Path, quantize: str | None, calibration: Iterable[Inputs] = ()) -> bytes:
+    """Return a LiteRT file of a SavedModel; raises UserError where its layers cannot be converted.
+
+    calibration: the inputs from which int8 takes the ranges of numbers.
+    """
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(folder))
+    if quantize:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if quantize == FLOAT16:
+        converter.target_spec.supported_types = [tf.float16]
+    try:
+        if quantize == INT8:
+            with standard_error_captured():  # a line about its settings
+                return _int8_content(converter, calibration)
+        return bytes(converter.convert())
+    except Exception as error:  # TensorFlow raises all kinds
+        raise UserError(f"this network cannot be written for LiteRT: {first_line(error)}; leave --quantize out, or "
+                        "export with --to saved-model") from None  # fmt: skip
+
+
+def _int8_content(converter: Any, calibration: Iterable[Inputs]) -> bytes:
+    converter.representative_dataset = lambda: (dict(inputs) for inputs in calibration)
+    converter._experimental_calibrate_only = True  # the public way quantizes the preparation of the frames, too
+    with warnings.catch_warnings(action="ignore", category=UserWarning):  # that TensorFlow's own interpreter is old
+        calibrated = converter.convert()
+    steps = list(steps_of_file(calibrated))
+    content = mlir_quantize(
+        calibrated,
+        denylisted_ops=sorted({step.name for step in steps} - MULTIPLYING - _POOLING - _ACTIVATIONS),
+        denylisted_nodes=[step.output for step in steps if step.name == DENSE and step.weights < _SMALL_DENSE],
+        disable_per_channel_for_dense_layers=True,  # runtimes before 2.10 compute them wrongly, without an error
+    )
+    return bytes(content)
+
+
+# ---- running
+
+
+def open_exported(path: Path, kind: str) -> Run:
+    """Return a function that runs a file of a format for one drive, on one core."""
+    if kind == ONNX:
+        model = OnnxModel(path)
+        return lambda inputs: dict(zip(model.signature.outputs, model.run(inputs), strict=True))
+    if kind in TFLITE:
+        from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+        # donkeycar 5.3 with tflite-runtime runs signatures before memory is allocated, for which XNNPACK is left out
+        resolver = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES if kind == DONKEYCAR else OpResolverType.AUTO
+        interpreter = Interpreter(str(path), num_threads=1, experimental_op_resolver_type=resolver)
+        runner = interpreter.get_signature_runner()
+        return lambda inputs: {name: np.asarray(value) for name, value in runner(**inputs).items()}
+    loaded = tf.saved_model.load(str(path))
+
+    def run(inputs: Inputs) -> Outputs:
+        outputs = loaded.signatures["serving_default"](**{name: tf.constant(value) for name, value in inputs.items()})
+        return {name: value.numpy() for name, value in outputs.items()}
+
+    return run
+
+
+@dataclass(frozen=True)
+class Differences:
+    """How far the answers of an exported file and its model are apart.
+
+    greatest: of all outputs; mean: of the worst; moved: how far the model's own answers move, at most, when the last
+    bit of half of the pixels' values changes.
+    """
+
+    greatest: float
+    mean: float
+    moved: float
+
+    @property
+    def tolerance(self) -> float:
+        """Return the greatest difference that rounding explains: a network magnifies it as it does small changes."""
+        return min(max(_ROUNDING * self.moved, _LEAST_TOLERANCE), _GREATEST_TOLERANCE)
+
+
+def differences(interface: Interface, exported: Run, frames: Sequence[Image]) -> Differences:
+    """Return how far an exported file and its model are apart on frames; NaN if one of their answers is."""
+    random = np.random.default_rng(0)
+    changed = [frame ^ random.integers(0, 2, frame.shape, np.uint8) for frame in frames]
+    apart, moved = [], 0.0
+    for each, other in zip(interface.inputs_of(frames), interface.inputs_of(changed), strict=True):
+        expected, answers, beside = interface.own(each), exported(each), interface.own(other)
+        apart.append([np.max(np.abs(expected[name] - answers[name])) for name in expected])
+        moved = max(moved, *(float(np.max(np.abs(expected[name] - beside[name]))) for name in expected))
+    return Differences(float(np.max(apart)), float(np.max(np.mean(apart, axis=0))), moved)
+
+
+def check_answers(
+    path: Path, settings: ExportModelSettings, interface: Interface, frames: Sequence[Image]
+) -> Differences:
+    """Return how far the answers of an exported file and its model are apart on these frames.
+
+    Raises UserError for a file that cannot be run, and for a difference that rounding does not explain, or a mean
+    difference above QUANTIZED_TOLERANCE where the weights are rounded.
+    """
+    refused, remedy = f"{settings.path}: not written, because", "export it with another --to, and report this"
+    try:
+        apart = differences(interface, open_exported(path, settings.to), frames)
+    except Exception as error:  # of the runtime, for what the converter wrote wrongly
+        raise UserError(f"{refused} it cannot be run: {first_line(error)}; {remedy}") from None
+    answers = f"its answers and the answers of {settings.model} differ by"
+    if settings.quantize and not apart.mean <= QUANTIZED_TOLERANCE:
+        more = "--quantize float16, or --calibrate with pictures of more of the road"
+        raise UserError(
+            f"{refused} with --quantize {settings.quantize} {answers} {apart.mean:.3f} in the mean of {len(frames)} "
+            f"frames, more than {QUANTIZED_TOLERANCE:g}; use {more if settings.quantize == INT8 else 'no --quantize'}"
+        )
+    if not settings.quantize and not apart.greatest <= apart.tolerance:
+        if _ROUNDING * apart.moved > _GREATEST_TOLERANCE:
+            remedy = (
+                f"the last bits of the pixels move the model's own answers by {apart.moved:.2g}, so that it is not fit "
+                "to drive; train it longer, or with a smaller --learning-rate"
+            )
+        raise UserError(f"{refused} {answers} {apart.greatest:.2g}, more than {apart.tolerance:.2g}; {remedy}")
+    return apart
+
+
+def median_ms(path: Path, kind: str, interface: Interface, frames: Sequence[Image]) -> float:
+    run, inputs = open_exported(path, kind), list(interface.inputs_of(frames))
+    seconds = []
+    for number in range(_TIMED):
+        start = time.perf_counter()
+        run(inputs[number % len(inputs)])
+        seconds.append(time.perf_counter() - start)
+    return 1000 * float(np.median(seconds[_TIMED // 10 :]))
