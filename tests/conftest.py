@@ -243,7 +243,7 @@ def _save(path, seq_length, network):
 def calibrated(model, path, gain=1.0, bias=0.0, framing=None):
     """Write a copy of a model for another car, whose steering and camera these are; return its path."""
     from bcclone.model.model_file import calibrated_content
-    from bcclone.model.policy import SteeringCalibration
+    from bcclone.model.steering_calibration import SteeringCalibration
 
     path.write_bytes(calibrated_content(model, framing, SteeringCalibration(gain, bias)))
     return path

@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bcclone.cluster.cluster_settings import WorkerSettings
-from bcclone.drive.drive_settings import is_this_machine
 from bcclone.feed.feed_settings import AUTO, FeedSettings
 from bcclone.feed.selection import TrainingData
 from bcclone.system.arrays import FloatArray
@@ -37,6 +36,7 @@ from bcclone.training.plan import Plan, Worker
 from bcclone.training.train_settings import DECIDE_WEIGHTS, TrainSettings
 from bcclone.training.training_folder import RunIdentity
 from bcclone.training.training_state import TrainResult
+from bcclone.web.access import is_this_machine
 
 if TYPE_CHECKING:  # it loads TensorFlow
     from bcclone.training.trainer import Trainer

@@ -1,7 +1,6 @@
 """Define the settings of a drive, which the options become, and its result; loads nothing large for --help."""
 
 import ipaddress
-import secrets
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,10 +16,10 @@ from bcclone.system.settings import (
     argument,
     setting,
 )
+from bcclone.web.access import check_token
 
 ASYNC_MODES = ("threading", "eventlet")
 _server = partial(setting, group="server")
-SHORTEST_TOKEN = 12  # characters, where other machines can try
 
 
 @dataclass(frozen=True)
@@ -78,27 +77,3 @@ class DriveResult:
     recorded: int
     dropped: int
     failure: str
-
-
-def check_token(host: str, token: str) -> None:
-    """Raise SettingError when other machines could connect to a server without a token, or guess it."""
-    if len(token) < SHORTEST_TOKEN and not is_this_machine(host):
-        raise SettingError(
-            "{host} {address} is reachable from other machines; set a secret for them with {token}, of at least "
-            "{least} characters that nobody guesses, such as {proposal}, or listen on 127.0.0.1",
-            address=host,
-            least=SHORTEST_TOKEN,
-            proposal=secrets.token_hex(8),
-        )
-
-
-def is_this_machine(host: str) -> bool:
-    """Return whether an address is a loopback address, which only this machine reaches."""
-    if host == "localhost":
-        return True
-    try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return (mapped or address).is_loopback

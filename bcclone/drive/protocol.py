@@ -18,7 +18,8 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-MESSAGE_BYTES = 1_000_000  # the most that a message may have; a camera frame has 20,000
+from bcclone.web.access import MESSAGE_BYTES
+
 PING_SECONDS, PING_TIMEOUT_SECONDS = 25, 60  # an idle Engine.IO 3 client pings every 25 s, so the timeout is longer
 _TELEMETRY_EVENT = re.compile(r'2(?P<id>\d{0,10})\s*\[\s*"telemetry"\s*[,\]]')
 _LONGEST_NUMBER = 40

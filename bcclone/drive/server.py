@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO
 
 from bcclone.drive.arbiter import ConnectionArbiter
-from bcclone.drive.drive_settings import DriveResult, DriveSettings, is_this_machine
+from bcclone.drive.drive_settings import DriveResult, DriveSettings
 from bcclone.drive.driver import Driver
 from bcclone.drive.page.page_state import make_saliency_thread
 from bcclone.drive.protocol import packets_of
@@ -31,7 +31,8 @@ from bcclone.model.policy import Policy, load_policy
 from bcclone.system.errors import UserError
 from bcclone.system.interrupts import keeping_interrupts
 from bcclone.system.progress import Notify
-from bcclone.web.web_server import Access, WebServer, load_host
+from bcclone.web.access import Access, is_this_machine
+from bcclone.web.web_server import WebServer, load_host
 
 _END_SECONDS, _POLL_SECONDS = 20.0, 0.05
 _CONNECTED = "a car is connected\n"

@@ -30,7 +30,8 @@ from bcclone.drive.run_folder import RunRow
 from bcclone.drive.stats import DriveStats, HistoryPoint
 from bcclone.drive.wheel import PageHands
 from bcclone.model.policy import Policy
-from bcclone.web.web_server import SOCKETIO_PATH, WebServer, WSGIApp
+from bcclone.web.access import SOCKETIO_PATH
+from bcclone.web.web_server import WebServer, WSGIApp
 from bcclone.web.websocket import BadHandshake, Websocket
 
 logger = logging.getLogger(__name__)

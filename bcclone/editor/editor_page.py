@@ -23,7 +23,6 @@ from bcclone.camera.geometry import HEIGHT_M, simulated_camera
 from bcclone.camera.images import read_file
 from bcclone.camera.vehicle import CAMERA_AHEAD_M
 from bcclone.diagnosis.check import Looked, check_log, look_at
-from bcclone.drive.page.routes import guarded_app, posted, render, with_pictures
 from bcclone.exchange.tub import EditedTub, open_edited
 from bcclone.model.policy import Policy, load_policy
 from bcclone.recording import EditSettings, PageSettings
@@ -38,7 +37,9 @@ from bcclone.system.errors import UserError, first_line
 from bcclone.system.hardware import open_in_browser
 from bcclone.system.progress import Notify
 from bcclone.web import threading_host
-from bcclone.web.web_server import Access, WebServer, listen
+from bcclone.web.access import Access
+from bcclone.web.guarded_app import guarded_app, posted, render, with_pictures
+from bcclone.web.web_server import WebServer, listen
 
 _PORT = 4569
 _BODY_BYTES = 1_000_000  # of an edit: thousands of spans
@@ -345,7 +346,9 @@ def _usual_port() -> int:
 
 def _app(server: WebServer, viewed: Sequence[Viewed]) -> Any:
     """Return the page's app. viewed: the recordings, one above the other."""
-    app = guarded_app(server, "bcclone edit", partial(render, "look.html", title=viewed[0].name), _BODY_BYTES)
+    app = guarded_app(
+        server, __package__, "bcclone edit", partial(render, "editor.html", title=viewed[0].name), _BODY_BYTES
+    )
 
     def of_panel(answer: Callable[..., Any]) -> Callable[..., Any]:
         def view(panel: int, **more: int) -> Any:

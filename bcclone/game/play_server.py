@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from bcclone.drive.drive_settings import is_this_machine
 from bcclone.drive.driver import Driver
 from bcclone.drive.page.page_state import PageContents, make_saliency_thread
 from bcclone.drive.page.routes import OpenPages, make_app
@@ -22,7 +21,8 @@ from bcclone.system.errors import UserError
 from bcclone.system.hardware import open_in_browser
 from bcclone.system.progress import Notify
 from bcclone.web import threading_host
-from bcclone.web.web_server import Access, WebServer
+from bcclone.web.access import Access, is_this_machine
+from bcclone.web.web_server import WebServer
 
 logger = logging.getLogger(__name__)
 

@@ -27,8 +27,8 @@ from bcclone.model.foreign.stored import read_stored
 from bcclone.model.foreign.tree import Size
 from bcclone.model.layer_kinds import scaling_layer
 from bcclone.model.model_path import check_keras_path
-from bcclone.model.policy import SteeringCalibration
 from bcclone.model.recurrent import Steps, steps_of
+from bcclone.model.steering_calibration import SteeringCalibration
 from bcclone.system.atomic import replacing
 from bcclone.system.codec import explained, from_text, parse_json, read_bytes
 from bcclone.system.errors import UserError

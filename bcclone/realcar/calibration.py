@@ -20,7 +20,7 @@ import numpy as np
 from bcclone.camera.framing import FRAMING_NAME, Framing, Lens, read_framing
 from bcclone.camera.images import BadImage, Image
 from bcclone.model.model_path import check_keras_path
-from bcclone.model.policy import SteeringCalibration, curvature_in_heights
+from bcclone.model.steering_calibration import SteeringCalibration, curvature_in_heights
 from bcclone.pictures.plots.drive_pictures import plot_framing
 from bcclone.realcar.calibrate_settings import CalibrateSettings
 from bcclone.realcar.labelled_pictures import FEWEST_PICTURES, SHORTEST_FOCAL, LabelledPictures, read_labelled

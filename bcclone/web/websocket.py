@@ -13,7 +13,7 @@ from wsproto.events import AcceptConnection, CloseConnection, Event, Message, Pi
 from wsproto.frame_protocol import CloseReason
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
-from bcclone.drive.protocol import MESSAGE_BYTES
+from bcclone.web.access import MESSAGE_BYTES
 
 REQUEST_SECONDS = 10.0  # without data of a request
 MESSAGES_AHEAD = 8  # that are read before their turn on a slow machine; the simulator has 1 waiting

@@ -108,7 +108,7 @@ def test_threads_print_nothing_after_the_drive_has_ended():
     program = """
 import threading, time
 from bcclone.web import threading_host
-from bcclone.web.web_server import Access
+from bcclone.web.access import Access
 from bcclone.web.web_server import WebServer
 def repeat(server):
     while True:

@@ -24,7 +24,7 @@ from bcclone.drive.run_folder import run_recorder
 from bcclone.drive.service import DrivePage
 from bcclone.drive.stats import DriveStats
 from bcclone.drive.wheel import PageHands
-from bcclone.web.web_server import Access
+from bcclone.web.access import Access
 from tests.conftest import ROOT
 from tests.drive.drive_server import FRAME as DRIVEN
 from tests.drive.drive_server import (
@@ -131,7 +131,7 @@ def test_a_cookie_of_nobody_opens_nothing(cookie):
 
 def test_every_response_has_security_headers():
     client = make_client()
-    for address in ("/", "/state", "/static/page.js", "/nowhere"):
+    for address in ("/", "/state", "/page/page.js", "/nowhere"):
         headers = client.get(address).headers
         assert headers["Content-Security-Policy"].startswith("default-src 'self'")
         assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]

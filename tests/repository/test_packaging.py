@@ -157,7 +157,7 @@ def test_the_installed_wheel_copies_its_models_and_scores_one(installed):
 def test_the_installed_wheel_drives_a_simulator_records_and_makes_the_clip(installed):
     installed.run("bcclone", "trained-models")
     with installed.serving("drive", "models/lake.h5", "run1") as port:
-        assert requests.get(f"http://127.0.0.1:{port}/static/page.js", timeout=120).ok
+        assert requests.get(f"http://127.0.0.1:{port}/page/page.js", timeout=120).ok
         installed.run("bcclone", "simulate", "drive", "--port", port, "--laps", "0.02")
     assert (installed.folder / "run1" / "drivers.csv").exists()
     installed.run("bcclone", "video", "run1")

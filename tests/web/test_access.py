@@ -5,10 +5,11 @@ import sys
 
 import pytest
 
-from bcclone.drive.drive_settings import DriveSettings, is_this_machine
+from bcclone.drive.drive_settings import DriveSettings
 from bcclone.game.play_settings import PlaySettings
 from bcclone.system.errors import UserError
-from bcclone.web.web_server import WRONG_TOKEN_SECONDS, Access, listen, load_host
+from bcclone.web.access import WRONG_TOKEN_SECONDS, Access, is_this_machine
+from bcclone.web.web_server import listen, load_host
 from tests.drive.drive_server import Clock
 
 TOKEN = "let me in, please"

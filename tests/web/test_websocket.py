@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from bcclone.drive.protocol import MESSAGE_BYTES
+from bcclone.web.access import MESSAGE_BYTES
 from bcclone.web.websocket import BadHandshake, Websocket
 
 KEY = b64encode(b"0123456789abcdef").decode()

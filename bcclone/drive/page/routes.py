@@ -5,11 +5,7 @@ docs/reference/page.md describes addresses and messages.
 """
 
 import contextlib
-import hmac
-import json
 import logging
-import secrets
-from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -20,18 +16,12 @@ from bcclone.drive.page.page_state import ControlChanges, PageFrame, PageSession
 from bcclone.drive.wheel import HandInput, WheelView
 from bcclone.system.codec import parse_json
 from bcclone.system.errors import UserError
-from bcclone.web.web_server import WRONG_TOKEN_SECONDS, Host, WebServer
+from bcclone.web.guarded_app import guarded_app, plain_text, posted, render, with_pictures
+from bcclone.web.web_server import Host, WebServer
 from bcclone.web.websocket import BadHandshake, Websocket
 
 logger = logging.getLogger(__name__)
 
-_HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; form-action 'self'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",  # with "no-referrer" the login form would have the origin "null"
-    "Cache-Control": "no-store",
-}
-_LONGEST_BODY = 1000
 _PAGES = 8
 _UNDRAWN_FRAMES = 2  # on their way to a page; more would only be late
 _REFUSAL_CHARACTERS = 300  # characters; it repeats a value of the page
@@ -41,7 +31,7 @@ _LOOK_SECONDS = 0.1  # between two looks for a new state, without a call of wake
 def make_app(session: PageSession, pages: "OpenPages", server: WebServer) -> flask.Flask:
     """Return the page of a session as a WSGI app, which asks for the server's token."""
     responses = _Responses(session, pages, server)
-    app = guarded_app(server, session.contents.program, responses.index)
+    app = guarded_app(server, __package__, session.contents.program, responses.index)
     app.add_url_rule("/socket", view_func=responses.socket, websocket=True)
     app.add_url_rule("/room", view_func=responses.room)
     app.add_url_rule("/history", view_func=responses.history)
@@ -49,30 +39,6 @@ def make_app(session: PageSession, pages: "OpenPages", server: WebServer) -> fla
     app.add_url_rule("/state", view_func=responses.state)
     app.add_url_rule("/control", view_func=responses.control, methods=["POST"])
     return app
-
-
-def guarded_app(server: WebServer, program: str, index: Callable[[], str], longest: int = _LONGEST_BODY) -> flask.Flask:
-    """Return an app with a page at /, which asks for the server's token. longest: bytes of a request's body."""
-    app, guard = flask.Flask(__name__), _Guard(server, program)
-    app.config.update(MAX_CONTENT_LENGTH=longest)
-    app.before_request(guard.require_token)
-    app.after_request(guard.add_headers)
-    app.add_url_rule("/", "index", index)
-    app.add_url_rule("/login", view_func=guard.login, methods=["POST"])
-    return app
-
-
-def render(template: str, **values: Any) -> str:
-    """Return a page of the folder `templates`."""
-    return flask.render_template(template, **values)
-
-
-def posted() -> Any:
-    """Return the JSON in the body of the present request, None for a form of another site; raises ValueError."""
-    try:
-        return parse_json(flask.request.get_data()) if flask.request.is_json else None
-    except ValueError as error:
-        raise ValueError(f"{error}; expected an object with some of the controls, as JSON") from None
 
 
 class _Responses:
@@ -94,19 +60,23 @@ class _Responses:
         try:
             websocket = self._server.accept_websocket(flask.request.environ)
         except (BadHandshake, OSError) as error:
-            return _text(str(error), 400)
+            return plain_text(str(error), 400)
         self._pages.serve(websocket)
         return ""
 
     def room(self) -> flask.Response:
         """Return whether one more page has room; a browser does not tell why a websocket was refused."""
-        return _text(f"{_PAGES} pages are open already", 503) if self._pages.full else _text("there is room", 200)
+        return (
+            plain_text(f"{_PAGES} pages are open already", 503)
+            if self._pages.full
+            else plain_text("there is room", 200)
+        )
 
     def history(self) -> list[dict[str, Any]]:
         return [asdict(point) for point in self._session.history()]
 
     def track(self) -> Any:
-        return self._session.contents.track_map or _text("this car drives in another program's world", 404)
+        return self._session.contents.track_map or plain_text("this car drives in another program's world", 404)
 
     def state(self) -> dict[str, Any]:
         return self._session.state()
@@ -119,50 +89,6 @@ class _Responses:
             return {"error": str(error)}, 400
         self._pages.wake()
         return self.state()
-
-
-class _Guard:
-    """Asks for the token, and remembers a browser that has sent it."""
-
-    def __init__(self, server: WebServer, program: str) -> None:
-        self._server, self._program = server, program
-        self._cookie = secrets.token_urlsafe(32)  # of browsers that have sent the token
-
-    def require_token(self) -> Any:
-        """Return the response to a request that is not allowed, or None."""
-        request = flask.request
-        cookie = request.cookies.get(_cookie_name(), "").encode("utf-8", "surrogatepass")
-        logged_in = not self._server.access.token or hmac.compare_digest(cookie, self._cookie.encode())
-        if logged_in or request.endpoint in ("login", "static"):
-            return None
-        if request.endpoint == "index":
-            return self._form(wrong=False)
-        return _text("log in on the page first", 401)
-
-    def add_headers(self, response: flask.Response) -> flask.Response:
-        response.headers.update(_HEADERS)
-        return response
-
-    def login(self) -> Any:
-        """Remember a browser that has sent the token."""
-        if not self._server.access.accepts(flask.request.form.get("token", "")):
-            self._server.host.sleep(WRONG_TOKEN_SECONDS)
-            return self._form(wrong=True)
-        response = flask.redirect("/")
-        response.set_cookie(_cookie_name(), self._cookie, httponly=True, samesite="Strict")
-        return response
-
-    def _form(self, wrong: bool) -> Any:
-        return render("login.html", wrong=wrong, program=self._program), 401
-
-
-def _cookie_name() -> str:
-    """Return a name for this port: browsers send the cookies of all ports of a machine."""
-    return f"bcclone-{flask.request.environ['SERVER_PORT']}"
-
-
-def _text(text: str, status: int) -> flask.Response:
-    return flask.Response(f"{text}\n", status, mimetype="text/plain")
 
 
 class OpenPages:
@@ -284,15 +210,6 @@ class _Page:
         self.changed.set()
         with contextlib.suppress(OSError):
             self._socket.close()
-
-
-def with_pictures(state: dict[str, Any], *pictures: bytes) -> bytes:
-    """Return a binary message: the length of the state, 4 bytes, the state as JSON, then the pictures.
-
-    The state gets their lengths as `pictures`.
-    """
-    text = json.dumps(state | {"pictures": [len(picture) for picture in pictures]}, allow_nan=False).encode()
-    return b"".join([len(text).to_bytes(4, "big"), text, *pictures])
 
 
 def _number(value: Any) -> int:

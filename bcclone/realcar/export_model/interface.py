@@ -23,7 +23,7 @@ from bcclone.drive.controller import SHARPEST, STRAIGHT
 from bcclone.model.foreign.onnx_model import FRAME, Signature
 from bcclone.model.layer_kinds import RECURRENT
 from bcclone.model.model_file import ModelFile
-from bcclone.model.policy import SteeringCalibration
+from bcclone.model.steering_calibration import SteeringCalibration
 from bcclone.realcar.export_model.exact_frames import prepare_frames, prepare_pictures
 from bcclone.realcar.export_model.export_settings import ExportModelSettings
 from bcclone.system.arrays import Float32Array
