@@ -72,9 +72,9 @@ def main() -> int:
     if arguments.end_with_stdin:
         end_with_stdin()
     if arguments.kind == "predict":
-        from bcclone.model.model_file import load_model_file  # after load_tensorflow(), as drive.py does
+        from bcclone.model.model_file import load_model  # after load_tensorflow(), as drive.py does
 
-        policy = PredictingPolicy(load_model_file(arguments.model, None))
+        policy = PredictingPolicy(load_model(arguments.model, None))
         serve_policy(policy, DriveSettings(port=arguments.port), lambda text: print(text, flush=True))
         return 0
     fast, (jpeg, *_) = load_policy(arguments.model), rendered_frames()

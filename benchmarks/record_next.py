@@ -39,7 +39,7 @@ from bcclone.simulator.track import load_track
 from bcclone.system.progress import Notify
 from bcclone.system.settings import Checked, Seed, setting
 from bcclone.system.task_pool import TaskPool, open_pool
-from bcclone.training.train import run
+from bcclone.training.train import train
 from benchmarks.measures import Measure, Report, aligned
 from benchmarks.rounds import folder_of, once
 
@@ -176,7 +176,7 @@ class Trial:
         conversion = PreprocessSettings(inputs, store, force=True, size=(_SIZE, _SIZE), samples={"validation": 0.0})
         passes = math.ceil(self.settings.steps * _BATCH / convert(conversion).train)
         files = RunFiles(data=(str(store),), output=model, force=True, runs=folder / "runs")
-        run(TrainSettings(**vars(files), seed=self.seed, dropout=_DROPOUT, epochs=passes, batch_size=_BATCH))
+        train(TrainSettings(**vars(files), seed=self.seed, dropout=_DROPOUT, epochs=passes, batch_size=_BATCH))
         return model
 
     def _drive(self, model: Path) -> dict[str, float]:

@@ -33,9 +33,9 @@ def mix(first: str, second: str, fraction: float, bias: float, output: str) -> N
 
     M. Wortsman and others, "Robust fine-tuning of zero-shot models", CVPR 2022. Raises UserError.
     """
-    from bcclone.model.model_file import load_model_file, save_model
+    from bcclone.model.model_file import load_model, save_model
 
-    start, trained = load_model_file(first).model.get_weights(), load_model_file(second)
+    start, trained = load_model(first).model.get_weights(), load_model(second)
     pairs = zip(start, trained.model.get_weights(), strict=True)
     *weights, last = ((1 - fraction) * one + fraction * other for one, other in pairs)
     trained.model.set_weights([*weights, last + bias])

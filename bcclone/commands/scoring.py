@@ -88,11 +88,11 @@ def suite(scored: Models, settings: SuiteSettings, results: ResultsFolder) -> Re
     rain and snow from 10 to 100 %, day and night. The suite roads drives 30 random roads at 15 and 25 mph, and lake and
     mountain in both directions. The drives run in parallel on all cores.
     """
-    from bcclone.evaluation.suite import evaluate_suite
+    from bcclone.evaluation import suite as scenarios
 
     settings = replace(settings, kept=results.part(_DRIVES))
     with _pool(settings.scheduler) as pool:
-        result = evaluate_suite(scored.models, settings, notify, pool)
+        result = scenarios.suite(scored.models, settings, notify, pool)
     wrote = []
     if results.output:
         from bcclone.pictures.score_files import write_suite

@@ -56,7 +56,7 @@ def model(given: Given, course: RunOptions) -> Result:
         from bcclone.training import run as training
 
         if settings:
-            result = training.run(settings, notify, open_if_store, worker)
+            result = training.train(settings, notify, open_if_store, worker)
         else:
             result = training.resume(files, values, notify, open_if_store, worker)
     if not worker.writes:
@@ -101,10 +101,10 @@ def plots(settings: PlotSettings) -> Result:
         settings = replace(settings, data=(_STORE,))
         notify(f"samples: those of {_STORE} in this folder; name another store or recordings after the model")
     from bcclone.cluster.shards import open_if_store
-    from bcclone.pictures.plots.all_pictures import draw_all, explore_image
+    from bcclone.pictures.plots.all_pictures import explore_image, plot
 
     if settings.image:
         return Result.of(explore_image(settings))
-    result = draw_all(settings, notify, open_if_store)
+    result = plot(settings, notify, open_if_store)
     lines = {name: f"left out: {at}" if isinstance(at, str) else str(at) for name, at in result.pictures.items()}
     return Result(result.as_json(), list_of(lines), [f"note: {note}" for note in result.notes])

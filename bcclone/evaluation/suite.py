@@ -172,7 +172,7 @@ class SuiteTask:
         return result_key(self.row.name, self.row.settings.track, self.model.sha256, self.preprocess, self.row)
 
 
-def evaluate_suite(
+def suite(
     models: Sequence[Path | str],
     settings: SuiteSettings | None = None,
     notify: Notify = lambda line: None,

@@ -207,7 +207,7 @@ def save_model(
     with replacing(Path(path), follow=True) as temporary:
         temporary.write_bytes(content)
         try:
-            load_model_file(temporary)
+            load_model(temporary)
         except UserError as error:
             reason = str(error).removeprefix(f"{temporary}: ")
             raise UserError(f"{path}: this network could not be loaded again: {reason}") from None
@@ -257,7 +257,7 @@ def mean_content(one: bytes, other: bytes, training: Mapping[str, Any]) -> bytes
     return content.getvalue()
 
 
-def load_model_file(path: Path | str, preprocessing: Preprocessing | str | None = None) -> ModelFile:
+def load_model(path: Path | str, preprocessing: Preprocessing | str | None = None) -> ModelFile:
     """Load a file of save_model(), or a chain of layers in a .h5 or .keras file of Keras 1 to 3.
 
     preprocessing: a definition or its text; required for models of other programs. Raises UserError.

@@ -20,7 +20,7 @@ from bcclone.feed.feed import open_feed, open_validation_feed
 from bcclone.feed.selection import Selection, select
 from bcclone.feed.source import Batch
 from bcclone.feed.strategies import Feed
-from bcclone.model.model_file import load_model_file, mean_content, model_content
+from bcclone.model.model_file import load_model, mean_content, model_content
 from bcclone.system.arrays import FloatArray
 from bcclone.system.atomic import write_bytes
 from bcclone.system.errors import UserError, first_line, require_package
@@ -239,7 +239,7 @@ class Training:
         with TemporaryDirectory() as folder:
             path = Path(folder) / "model.h5"
             write_bytes(path, model)
-            network = load_model_file(path).model
+            network = load_model(path).model
         with open_validation_feed(samples, self._validation_batch) as feed, feed.epoch(1) as batches:
             return self.trainer.evaluate(batches, model=network)
 

@@ -25,7 +25,7 @@ from bcclone.training.training_state import TrainResult
 _ALONE = Worker()
 
 
-def run(
+def train(
     settings: TrainSettings,
     notify: Notify = lambda line: None,
     open_if_store: OpenIfStore = open_if_store,
@@ -50,7 +50,7 @@ def resume(
     """Continue the newest run of these samples and this output with its own settings; without one, begin a new run.
 
     changes: settings by name. Limits (epochs, time, patience) may differ from the run's, and so may a feed that gives
-    the same batches. Raises as run() does, and UserError for other changes.
+    the same batches. Raises as train() does, and UserError for other changes.
     """
     return _train(files, partial(resumed_plan, files, changes), notify, open_if_store, worker)
 

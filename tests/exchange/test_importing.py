@@ -14,7 +14,7 @@ from bcclone.camera.images import decode_jpeg
 from bcclone.dataset.store import Store
 from bcclone.exchange.exchange_settings import IMPORT_FORMATS, ExportSettings
 from bcclone.exchange.recording_export import export
-from bcclone.model.model_file import load_model_file
+from bcclone.model.model_file import load_model
 from bcclone.recording.run_tables import read_drivers
 from bcclone.system.errors import UserError
 from tests.conftest import result_of, run_script
@@ -60,7 +60,7 @@ def test_a_tub_brings_its_framing_to_the_recording_the_store_and_the_model(tmp_p
     words = ("-o", tmp_path / "model.h5", "--runs", tmp_path / "runs", "--epochs", "1")
     done = run_script("model", tmp_path / "lens.h5", *words, "--set", "turn-degrees=2")
     assert "to move it, give --shift-m, --set pitch-degrees\n" in done.stderr + done.stdout
-    file = load_model_file(tmp_path / "model.h5")
+    file = load_model(tmp_path / "model.h5")
     assert (file.framing, file.calibration) == (given, None)
     moves = [file.training.settings[name] for name in ("shift_m", "turn_degrees", "pitch_degrees")]
     assert moves == [0.0, 2.0, 0.0]

@@ -7,7 +7,7 @@ import numpy as np
 
 from bcclone.camera.images import BadImage, decode_jpeg, encode_jpeg
 from bcclone.dataset.preprocessing import Preprocessing
-from bcclone.model.model_file import load_model_file, model_content
+from bcclone.model.model_file import load_model, model_content
 from bcclone.model.network import build_network
 from bcclone.model.saliency import Saliency
 from tests.messages.refusals import checked, refusal
@@ -17,7 +17,7 @@ NAMED = "nvidia-66x200-yuv"
 
 
 def load(path, preprocessing=None):
-    return load_model_file(Path(path), preprocessing)
+    return load_model(Path(path), preprocessing)
 
 
 def foreign():

@@ -17,7 +17,7 @@ import json, sys
 from pathlib import Path
 import keras
 import numpy as np
-from bcclone.model.model_file import load_model_file, save_model
+from bcclone.model.model_file import load_model, save_model
 from bcclone.model.network import build_network
 from bcclone.model.policy import Policy, load_policy
 
@@ -27,7 +27,7 @@ answers = {"backend": keras.backend.backend()}
 for name in sys.argv[2:]:
     policy = load_policy(folder / name)
     answers[name] = [policy.answer(frame).steering for frame in frames]
-    file = load_model_file(folder / name)
+    file = load_model(folder / name)
     copy = folder / f"copy-{keras.backend.backend()}.h5"
     save_model(copy, file.model, file.preprocessing)
     answers[f"{name}, written again"] = [load_policy(copy).answer(frame).steering for frame in frames[:1]]

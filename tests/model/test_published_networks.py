@@ -8,7 +8,7 @@ import pytest
 
 from bcclone.dataset.preprocessing import PRESETS
 from bcclone.model.architectures import ARCHITECTURES
-from bcclone.model.model_file import load_model_file
+from bcclone.model.model_file import load_model
 from bcclone.model.network import build_network
 from bcclone.system.errors import UserError
 from tests.conftest import run_script
@@ -78,4 +78,4 @@ def test_model_py_trains_it_on_a_store_of_its_preset(simulated_recording, tmp_pa
     run_script("preprocess.py", simulated_recording, "-o", tmp_path / "data.h5", "--preprocess", preset)
     options = ("--network", name, "--epochs", 1, "--no-plots", "--runs", tmp_path / "runs")
     run_script("model.py", tmp_path / "data.h5", "-o", tmp_path / "model.h5", *options)
-    assert load_model_file(tmp_path / "model.h5").training.network == name
+    assert load_model(tmp_path / "model.h5").training.network == name

@@ -10,7 +10,7 @@ from keras import layers
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.model.layer_kinds import frame_layers
-from bcclone.model.model_file import load_model_file
+from bcclone.model.model_file import load_model
 from bcclone.model.network import build_network
 from bcclone.model.saliency import Saliency, seen_region
 from bcclone.system.errors import UserError
@@ -166,7 +166,7 @@ def test_the_products_of_a_long_chain_neither_vanish_nor_overflow(weight):
 
 
 def test_a_network_of_windows_is_shown_by_a_window_of_the_one_frame(untrained_window_model):
-    windowed = load_model_file(untrained_window_model).model
+    windowed = load_model(untrained_window_model).model
     single = build_network()  # whose first convolution does to one frame what the other does to three alike
     for layer in single.layers:
         if layer.name != "conv1":

@@ -21,11 +21,11 @@ from bcclone.feed.feed import open_validation_feed
 from bcclone.feed.feed_settings import AugmentSettings
 from bcclone.feed.selection import select
 from bcclone.model.layer_kinds import DROPOUT, frame_layers
-from bcclone.model.model_file import load_model_file, save_model
+from bcclone.model.model_file import load_model, save_model
 from bcclone.model.network import build_network
 from bcclone.model.policy import Policy, load_policy
 from bcclone.pictures.plot_settings import PICTURE_NAMES, PlotSettings
-from bcclone.pictures.plots.all_pictures import PlotResult, draw_all, draw_pictures
+from bcclone.pictures.plots.all_pictures import PlotResult, draw_pictures, plot
 from bcclone.pictures.plots.charts import (
     EDGES,
     find_recoveries,
@@ -66,7 +66,7 @@ def store(simulated_store):
 
 @pytest.fixture(scope="module")
 def model_file(untrained_model):
-    return load_model_file(untrained_model)
+    return load_model(untrained_model)
 
 
 @pytest.fixture(scope="module")
@@ -280,7 +280,7 @@ def test_a_network_of_windows_gets_the_windows_of_its_feed_and_explores_an_image
 
 
 def test_an_imported_network_is_drawn_with_its_own_preprocessing(store, tmp_path):
-    file = load_model_file(shared("legacy_models") / "keras-1.2.1_66x200_yuv.h5", "nvidia-66x200-yuv-bgr")
+    file = load_model(shared("legacy_models") / "keras-1.2.1_66x200_yuv.h5", "nvidia-66x200-yuv-bgr")
     drawn = draw_pictures(Subject(file, store), tmp_path, only=("crop", "network", "activations"))
     assert set(drawn.values()) == set(tmp_path.iterdir())
 
@@ -306,7 +306,7 @@ def test_a_store_that_the_model_was_not_trained_on_is_noted(model_file, store, t
     settings = PlotSettings(model, (str(store.path),), tmp_path / "plots", only=("network",), runs=tmp_path)
     for trained_on, notes in ((store.content_hash, 0), ("another", 1)):
         save_model(model, model_file.model, model_file.preprocessing, {"store_content_hash": trained_on})
-        assert len(draw_all(settings).notes) == notes
+        assert len(plot(settings).notes) == notes
 
 
 def test_a_store_in_the_folder_is_used_and_named(untrained_model, simulated_store, tmp_path):

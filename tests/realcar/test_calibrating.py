@@ -10,7 +10,7 @@ import pytest
 from bcclone.camera.framing import Framing, Lens, read_framing
 from bcclone.commands import load_command
 from bcclone.commands.options import make_parser
-from bcclone.model.model_file import load_model_file
+from bcclone.model.model_file import load_model
 from bcclone.model.policy import load_policy
 from bcclone.realcar.calibrate_settings import CalibrateSettings
 from bcclone.realcar.calibration import FramingSearch, Trial, calibrate, fit_steering
@@ -58,7 +58,7 @@ def test_what_the_user_knows_is_taken_and_the_rest_is_fitted(car, tmp_path):
     assert result.correlation > 0.97 > result.stretched_correlation
     assert (result.gain, result.bias) == pytest.approx((GAIN, BIAS), abs=0.05)
     assert (result.unit, result.pictures, result.seconds) == ("1/m", FRAMES, pytest.approx((FRAMES - 1) / RATE))
-    loaded, before = load_model_file(tmp_path / "car.h5"), load_model_file(MODEL)
+    loaded, before = load_model(tmp_path / "car.h5"), load_model(MODEL)
     assert (loaded.framing, loaded.calibration.gain, loaded.calibration.camera_height_m) == (FRAMING, result.gain, 0.2)
     assert (before.framing, before.calibration) == (None, None)
     assert loaded.training == before.training

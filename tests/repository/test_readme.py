@@ -17,7 +17,7 @@ from bcclone.dataset.samples import SAMPLE
 from bcclone.dataset.store import Store
 from bcclone.evaluation.scenarios import SCENARIOS
 from bcclone.feed.feed_settings import STRATEGIES
-from bcclone.model.model_file import load_model_file
+from bcclone.model.model_file import load_model
 from benchmarks.__main__ import BENCHMARKS, make_benchmark
 from tests.conftest import ROOT
 from tests.processes import said
@@ -132,7 +132,7 @@ def test_every_command_of_the_report_is_accepted_and_every_picture_is_on_it():
 
 
 def test_the_table_of_layers_in_the_report_is_that_of_the_network(untrained_model):
-    model, page = load_model_file(untrained_model).model, REPORT.read_text()
+    model, page = load_model(untrained_model).model, REPORT.read_text()
     table = page[page.index("| layer | output") :].split("\n\n")[0].splitlines()[2:]
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
     names = [re.findall(r"`(\w+)`", row[0]) for row in rows]

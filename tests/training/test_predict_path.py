@@ -9,7 +9,7 @@ from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.store import Store
 from bcclone.feed.selection import select
 from bcclone.model.layer_kinds import DROPOUT, random_strength
-from bcclone.model.model_file import load_model_file, save_model
+from bcclone.model.model_file import load_model, save_model
 from bcclone.model.network import build_network
 from bcclone.system.errors import UserError
 from bcclone.training.prepare import make_trainer, with_dropout_rate
@@ -53,7 +53,7 @@ def test_a_model_is_fine_tuned_with_the_path_from_where_it_is(simulated_store, u
     with Store(simulated_store) as store:
         trainer = trainer_of(store, untrained_model, predict="path")
         images = np.stack([store.frames[number] for number in range(4)])
-    begun = np.array(load_model_file(untrained_model).model(images))
+    begun = np.array(load_model(untrained_model).model(images))
     assert np.array(trainer.model(images))[:, :1] == pytest.approx(begun, abs=1e-6)
     assert np.array(trainer.export()(images)) == pytest.approx(begun, abs=1e-6)
 

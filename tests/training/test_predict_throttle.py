@@ -11,7 +11,7 @@ from bcclone.drive.driver import Driver
 from bcclone.feed.feed import open_feed
 from bcclone.feed.feed_settings import STRATEGIES, AugmentSettings, FeedSettings, SamplingSettings
 from bcclone.feed.selection import select
-from bcclone.model.model_file import load_model_file
+from bcclone.model.model_file import load_model
 from bcclone.model.network import build_network
 from bcclone.model.policy import load_policy
 from bcclone.system.errors import UserError
@@ -70,7 +70,7 @@ def test_what_cannot_be_learned_since_it_never_changes_is_told(simulated_store):
 @pytest.mark.slow
 def test_the_model_has_further_outputs_that_near_the_recorded_speed_and_throttle(trained, simulated_store):
     path, result = trained
-    file = load_model_file(path)
+    file = load_model(path)
     assert file.model.output_shape == (None, 3)
     assert file.training.settings["predict"] == "throttle"
     with Store(simulated_store) as store:

@@ -1,4 +1,4 @@
-"""bcclone.training.train.run() does what `python model.py` does."""
+"""bcclone.training.train.train() does what `python model.py` does."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bcclone.system.errors import UserError
-from bcclone.training.train import resume, run
+from bcclone.training.train import resume, train
 from bcclone.training.train_settings import TrainSettings
 
 
@@ -28,7 +28,7 @@ def settings(store, folder):
 
 def test_a_training_is_a_library_call_and_its_resume_finds_it_complete(simulated_store, tmp_path):
     lines = []
-    result = run(settings(simulated_store, tmp_path), lines.append)
+    result = train(settings(simulated_store, tmp_path), lines.append)
     assert (result.epochs, result.feed, result.ended) == (1, "memory", "--epochs 1")
     assert Path(result.model).is_file()
     assert result.run == tmp_path / "runs" / "one"
@@ -41,7 +41,7 @@ def test_a_training_is_a_library_call_and_its_resume_finds_it_complete(simulated
 
 def test_an_output_that_is_an_input_is_refused_before_anything_is_done(simulated_store):
     with pytest.raises(UserError, match="is an input of this command"):
-        run(TrainSettings(data=(str(simulated_store),), output=simulated_store))
+        train(TrainSettings(data=(str(simulated_store),), output=simulated_store))
 
 
 @pytest.mark.slow
@@ -50,11 +50,11 @@ def test_a_training_that_ends_at_once_leaves_no_file_of_autograph(simulated_stor
     script = f"""
 import os
 from pathlib import Path
-from bcclone.training.train import run
+from bcclone.training.train import train
 from bcclone.training.train_settings import TrainSettings
 folder = Path({str(tmp_path)!r})
 output = {{"output": folder / "model.h5", "runs": folder / "runs"}}
-run(TrainSettings(data=({str(simulated_store)!r},), epochs=1, batch_size=256, augment_on='device', **output))
+train(TrainSettings(data=({str(simulated_store)!r},), epochs=1, batch_size=256, augment_on='device', **output))
 os._exit(7)  # as a kill: nothing is tidied up
 """
     environment = os.environ | {"TMPDIR": str(tmp_path / "temporary")}

@@ -22,7 +22,7 @@ from bcclone.dataset.store import Store
 from bcclone.feed.feed import open_validation_feed
 from bcclone.feed.selection import select
 from bcclone.model.architectures import ARCHITECTURES
-from bcclone.model.model_file import load_model_file, save_model
+from bcclone.model.model_file import load_model, save_model
 from bcclone.model.network import build_network
 from bcclone.model.policy import load_policy
 from tests.conftest import ROOT, calibrated, command, made_once, run_process, run_script
@@ -135,7 +135,7 @@ def test_the_run_folder_holds_everything(trained):
 
 def test_the_losses_are_means_over_all_samples_and_not_of_the_last_batch(trained, simulated_store):
     folder, result, _ = trained
-    file = load_model_file(folder / "model.h5")
+    file = load_model(folder / "model.h5")
     with (
         Store(simulated_store) as store,
         open_validation_feed(select(store, "validation"), 10_000) as feed,
@@ -274,8 +274,7 @@ def test_a_start_model_that_is_better_than_the_trained_one_is_handed_over(simula
     assert (run / "model.h5").read_bytes() == (tmp_path / "model.h5").read_bytes()
     images = np.random.default_rng(0).integers(0, 256, (8, 64, 64, 3), np.uint8)
     written, began, last = (
-        load_model_file(path).model.predict(images, verbose=0)
-        for path in (tmp_path / "model.h5", start, run / "trained.h5")
+        load_model(path).model.predict(images, verbose=0) for path in (tmp_path / "model.h5", start, run / "trained.h5")
     )
     assert written == pytest.approx(0.8 * began + 0.05, abs=1e-5)
     assert abs(last - written).max() > 0.01
@@ -386,7 +385,7 @@ def test_a_network_with_states_is_trained_and_resumed_to_the_same_weights(simula
     assert "resuming" in resumed.stderr
     assert_same_weights(tmp_path / "whole" / "model.h5", tmp_path / "killed" / "model.h5")
     assert json.loads(resumed.stdout)["val_loss"] == json.loads(done.stdout)["val_loss"]
-    file = load_model_file(tmp_path / "whole" / "model.h5")
+    file = load_model(tmp_path / "whole" / "model.h5")
     assert file.training.settings["network"] == network
     assert load_policy(tmp_path / "whole" / "model.h5").carries_states == (network == "gru")
     again = train(simulated_store, tmp_path, "--from", tmp_path / "whole" / "model.h5", "--seq-length", frames, code=1)
@@ -407,7 +406,7 @@ def test_a_framing_and_a_calibration_that_are_lost_are_noted(simulated_recording
     done = train(store, tmp_path, "--from", start, "--epochs", 1)
     assert "recordings are of several cameras" in done.stderr
     assert "start.h5 cannot take its gain and bias" in done.stderr
-    assert load_model_file(tmp_path / "model.h5").framing is None
+    assert load_model(tmp_path / "model.h5").framing is None
 
 
 @pytest.mark.slow

@@ -53,20 +53,20 @@ class PlotResult:
 def draw_pictures(subject: Subject, folder: Path, only: Collection[str] = ()) -> dict[str, Path | str]:
     """Draw all pictures, or only the named ones, into an existing folder; return name -> path, or why there is none."""
     pictures: dict[str, Path | str] = {}
-    for plot in PLOTS:
-        if only and plot.name not in only:
+    for picture in PLOTS:
+        if only and picture.name not in only:
             continue
-        module, path = import_module(f"bcclone.pictures.plots.{plot.module}"), folder / f"{plot.name}.png"
+        module, path = import_module(f"bcclone.pictures.plots.{picture.module}"), folder / f"{picture.name}.png"
         try:
             check_output(path, PICTURE, force=True)
-            getattr(module, f"plot_{plot.name.replace('-', '_')}")(subject, path)
-            pictures[plot.name] = path
+            getattr(module, f"plot_{picture.name.replace('-', '_')}")(subject, path)
+            pictures[picture.name] = path
         except (NotDrawn, UserError) as error:
-            pictures[plot.name] = str(error)
+            pictures[picture.name] = str(error)
     return pictures
 
 
-def draw_all(
+def plot(
     settings: PlotSettings, notify: Notify = lambda line: None, open_if_store: OpenIfStore = open_if_store
 ) -> PlotResult:
     """Draw the pictures of a model; a picture that the model or its samples do not allow is left out, with a reason.
@@ -75,10 +75,10 @@ def draw_all(
     cannot be read, and for a folder that cannot be created.
     """
     load_tensorflow(onednn=onednn_for_batches())
-    from bcclone.model.model_file import load_model_file
+    from bcclone.model.model_file import load_model
 
     with open_samples(settings.data, notify, open_if_store) if settings.data else nullcontext() as data:
-        file = load_model_file(settings.model, settings.preprocess)
+        file = load_model(settings.model, settings.preprocess)
         run = _find_run(settings.model, settings.runs)
         folder = _make_folder(settings, run)
         history = read_history(run / "history.csv") if run else []
@@ -103,11 +103,11 @@ def explore_image(settings: PlotSettings) -> "ExploredImage":
     if (image := settings.image) is None:
         raise ValueError(f"{settings.data} names no image, expected a JPEG")
     load_tensorflow()
-    from bcclone.model.model_file import load_model_file
+    from bcclone.model.model_file import load_model
     from bcclone.pictures.plots.one_image import draw_image, read_image
 
     frame = read_image(image)
-    file = load_model_file(settings.model, settings.preprocess)
+    file = load_model(settings.model, settings.preprocess)
     folder = _make_folder(settings, _find_run(settings.model, settings.runs))
     return draw_image(file, image, frame, folder / f"{image.stem}.png")
 
@@ -125,7 +125,7 @@ def draw_training(
     """
     model, report = result.run / "model.h5", result.run / REPORT_NAME
     try:
-        drawn = draw_all(PlotSettings(model, tuple(data), result.run / "plots"), open_if_store=open_if_store).drawn
+        drawn = plot(PlotSettings(model, tuple(data), result.run / "plots"), open_if_store=open_if_store).drawn
         write_report(report, training_report(result, data, drawn))
     except Exception as error:
         again = shown_command("plots", model, *data)
@@ -171,7 +171,9 @@ def training_report(result: TrainResult, data: Sequence[str], pictures: Mapping[
         ("speed", f"{result.samples_per_second:,.0f} samples/s, {result.data_wait_share:.1%} waiting for data"),
         ("time", seconds),
     ]
-    shown = {plot.caption: pictures[plot.name] for plot in PLOTS if plot.caption and plot.name in pictures}
+    shown = {
+        picture.caption: pictures[picture.name] for picture in PLOTS if picture.caption and picture.name in pictures
+    }
     commands = next_commands(result.model, "evaluate drive play")
     commands["Make a clip of the drive"] = shown_command("video", "run1", "--overlay")
     return Report(f"Training of {result.model}", sentences, None, shown, figures, commands)

@@ -104,12 +104,12 @@ def export_model(settings: ExportModelSettings, notify: Notify = lambda line: No
     from bcclone.system.tensorflow_quietly import load_tensorflow
 
     load_tensorflow(threads=1)  # as the runtimes that the model is compared in
-    from bcclone.model.model_file import load_model_file
+    from bcclone.model.model_file import load_model
     from bcclone.realcar.export_model.exact_frames import check_exact
     from bcclone.realcar.export_model.exported_files import check_answers, median_ms, write_exported
     from bcclone.realcar.export_model.interface import donkeycar_interface, frame_interface
 
-    file, output = load_model_file(settings.model, settings.preprocess), settings.path
+    file, output = load_model(settings.model, settings.preprocess), settings.path
     check_exact(settings.model, file.preprocessing)
     interface = donkeycar_interface(file, settings) if settings.to == DONKEYCAR else frame_interface(file)
     if settings.quantize == INT8 and list(interface.inputs.values()) != [(*interface.camera[::-1], 3)]:

@@ -30,7 +30,7 @@ for _name, _road in (("Lake", "lake"), ("Mountain", "mountain"), ("Road", "rando
     if f"bcclone/{_name}-v0" not in registry:
         register(
             f"bcclone/{_name}-v0",
-            entry_point="bcclone.research.environment.driving_env:DrivingEnv",
+            entry_point="bcclone.research.environment.driving_env:Simulator",
             vector_entry_point="bcclone.research.environment.driving_env:DrivingVectorEnv",
             kwargs={"road": _road},
         )

@@ -1,6 +1,6 @@
 """The simulator as a Gymnasium environment: controls in; frames, reward and figures out, step by step.
 
-DrivingEnv has one car, DrivingVectorEnv several, each drawn by its own thread.
+Simulator has one car, DrivingVectorEnv several, each drawn by its own thread.
 """
 
 import math
@@ -118,7 +118,7 @@ def _one_or_all(by_name: dict[str, Any], make: Callable[[dict[str, Any]], Any]) 
     return next(iter(by_name.values())) if len(by_name) == 1 else make(by_name)
 
 
-class DrivingEnv(gymnasium.Env[Observation, Float32Array]):
+class Simulator(gymnasium.Env[Observation, Float32Array]):
     """A car on a road. The arguments are the fields of EnvironmentSettings and of the simulator's Conditions.
 
     A step lasts 0.04 s of simulated time; nothing runs between two steps. The reward of a step is the distance driven
@@ -302,14 +302,14 @@ class DrivingEnv(gymnasium.Env[Observation, Float32Array]):
 
 
 class DrivingVectorEnv(VectorEnv[Observation, Float32Array, npt.NDArray[Any]]):
-    """Cars on the same road that do not meet each other; each drives as in DrivingEnv.
+    """Cars on the same road that do not meet each other; each drives as in Simulator.
 
     The cars share the scene, so many take little memory. An episode that has ended begins anew with the next step, with
     the options of the last reset(). threads: number that draw the frames, 0 for one per core. Raises ValueError for
     less than one car and for another render_mode than rgb_array.
     """
 
-    metadata = DrivingEnv.metadata | {"autoreset_mode": AutoresetMode.NEXT_STEP, "render_modes": ["rgb_array"]}
+    metadata = Simulator.metadata | {"autoreset_mode": AutoresetMode.NEXT_STEP, "render_modes": ["rgb_array"]}
 
     def __init__(self, num_envs: int = 1, render_mode: str | None = None, threads: int = 0, **values: Any) -> None:
         if num_envs < 1:
@@ -317,7 +317,7 @@ class DrivingVectorEnv(VectorEnv[Observation, Float32Array, npt.NDArray[Any]]):
         if render_mode not in (None, "rgb_array"):
             raise ValueError(f"render_mode is {render_mode!r}, expected rgb_array: several cars have no window")
         self.num_envs, self.render_mode = num_envs, render_mode
-        self._cars = [DrivingEnv(render_mode, **values) for _ in range(num_envs)]
+        self._cars = [Simulator(render_mode, **values) for _ in range(num_envs)]
         self.single_observation_space = self._cars[0].observation_space
         self.single_action_space = self._cars[0].action_space
         self.observation_space = batch_space(self.single_observation_space, num_envs)
@@ -331,7 +331,7 @@ class DrivingVectorEnv(VectorEnv[Observation, Float32Array, npt.NDArray[Any]]):
     ) -> tuple[Observation, dict[str, Any]]:
         """Begin an episode of every car. seed: of the first car, the others count on; or one for each.
 
-        options: as in DrivingEnv.reset(), for all cars, also for the episodes that follow without a reset().
+        options: as in Simulator.reset(), for all cars, also for the episodes that follow without a reset().
         """
         seeds = seed if isinstance(seed, list) else [None if seed is None else seed + n for n in range(self.num_envs)]
         if len(seeds) != self.num_envs:
@@ -368,7 +368,7 @@ class DrivingVectorEnv(VectorEnv[Observation, Float32Array, npt.NDArray[Any]]):
 
     def render(self) -> tuple[Any, ...] | None:
         """Return the pictures of the centre cameras in the mode rgb_array."""
-        return tuple(self._pool.map(DrivingEnv.render, self._cars)) if self.render_mode else None
+        return tuple(self._pool.map(Simulator.render, self._cars)) if self.render_mode else None
 
     def close_extras(self, **_: Any) -> None:
         """End the threads."""

@@ -19,7 +19,7 @@ from bcclone.dataset.sample_settings import GOOD_ROWS, MAX_CORRECTION_WEIGHT, Sa
 from bcclone.dataset.take_overs import choose_rows
 from bcclone.evaluation.evaluate_settings import SuiteSettings
 from bcclone.evaluation.scenarios import SCENARIOS
-from bcclone.evaluation.suite import evaluate_suite
+from bcclone.evaluation.suite import suite
 from bcclone.evaluation.worker_model import InputFile
 from bcclone.feed.feed_settings import AugmentSettings
 from bcclone.recording.files import find_logs
@@ -32,7 +32,7 @@ from bcclone.system.json_values import names_of
 from bcclone.system.progress import Notify
 from bcclone.system.task_pool import FinishedSteps, Shown, TaskPool, run_kept
 from bcclone.system.tensorflow_quietly import load_tensorflow, onednn_for_batches
-from bcclone.training.train import resume, run
+from bcclone.training.train import resume, train
 from bcclone.training.train_settings import DECIDE_WEIGHTS, FINE_TUNING_LEARNING_RATE, TrainSettings, values_of
 
 START, ROUNDS, RECORDINGS, STORE, RUNS, MODELS = "start.h5", "rounds", "recordings", "store", "runs", "models"
@@ -144,8 +144,8 @@ class Learning:
         scores, most = dict(one.scores), _MAX_INTERVENTIONS if self._settings.expert else 0
         for some in (first, self._rows):
             if left := tuple(name for name in some if name not in scores):
-                suite = SuiteSettings(left, laps=self._settings.laps, most_interventions=most)
-                drives = evaluate_suite([self._folder / one.model], suite, pool=self._pool).drives
+                scenarios = SuiteSettings(left, laps=self._settings.laps, most_interventions=most)
+                drives = suite([self._folder / one.model], scenarios, pool=self._pool).drives
                 scores |= {name: drive.score for name, by_model in drives.items() for drive in by_model.values()}
             if first and any(score.interventions for score in scores.values()):
                 break
@@ -216,7 +216,7 @@ class Learning:
         if (settings.runs / name).exists():
             trained = resume(settings, values_of(settings, DECIDE_WEIGHTS), self._notify, open_if_store)
         else:
-            trained = run(settings, self._notify, open_if_store)
+            trained = train(settings, self._notify, open_if_store)
         return Round(
             number=number, all_rows=all_rows, epochs=epochs, val_loss=trained.val_loss, model=model, **recorded
         )

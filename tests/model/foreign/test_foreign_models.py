@@ -15,7 +15,7 @@ import tensorflow as tf
 from keras import layers
 
 from bcclone.evaluation.predict import read_labels, read_steering, write_steering
-from bcclone.model.model_file import load_model_file, open_model
+from bcclone.model.model_file import load_model, open_model
 from bcclone.model.policy import load_policy
 from bcclone.recording.log import read_log
 from bcclone.system.errors import UserError
@@ -163,19 +163,19 @@ def test_a_drive_says_what_does_not_fit(way, tmp_path):
 def test_a_missing_or_unfit_preprocessing_is_refused_with_what_fits(tmp_path):
     network(64, 64, 3).save(tmp_path / "old.h5")
     with pytest.raises(UserError, match=r"'rows 60-140, 64x64, RGB, 0..1', or find it.*import-model .* --recording"):
-        load_model_file(tmp_path / "old.h5")
+        load_model(tmp_path / "old.h5")
     network(64, 64, 6).save(tmp_path / "stacked.h5")
     with pytest.raises(UserError, match="takes 64 x 64 x 6 .* stacked as channels.* are not supported$"):
-        load_model_file(tmp_path / "stacked.h5", "64x64, RGB")
+        load_model(tmp_path / "stacked.h5", "64x64, RGB")
     network(66, 200, 3).save(tmp_path / "yuv.h5")
     with pytest.raises(UserError, match=r"--preprocess 'nvidia-66x200-yuv, 0..1' or .* --preprocess course-66x200-yuv"):
-        load_model_file(tmp_path / "yuv.h5")
+        load_model(tmp_path / "yuv.h5")
     with pytest.raises(
         UserError, match="64 x 64 x 3 .*, and rows 60-135, 200x66, YUV makes 66 x 200 x 3; give .*64x64"
     ):
-        load_model_file(tmp_path / "old.h5", "nvidia-66x200-yuv")
+        load_model(tmp_path / "old.h5", "nvidia-66x200-yuv")
     with pytest.raises(UserError, match="--preprocess foo: 'foo', expected a preset"):
-        load_model_file(tmp_path / "old.h5", "foo")
+        load_model(tmp_path / "old.h5", "foo")
 
 
 @pytest.mark.slow
@@ -250,7 +250,7 @@ def test_a_normalization_is_read_as_it_was_adapted_or_given(ending, tmp_path):
         same_answers(path, model)
     run_script("import-model", path, "-o", tmp_path / "new.h5", "--preprocess", "RGB")
     values = np.random.default_rng(2).integers(0, 256, (3, 48, 64, 3)).astype("float32")
-    np.testing.assert_allclose(load_model_file(tmp_path / "new.h5").model(values), model(values), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(load_model(tmp_path / "new.h5").model(values), model(values), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("config", ["m.json", "m.weights.json", "model.json", "config.json", "network.json"])
@@ -442,7 +442,7 @@ def test_a_saved_model_and_a_folder_are_named_as_what_they_are(tmp_path):
     folder = tmp_path / "pilot.savedmodel"
     folder.mkdir()
     with pytest.raises(UserError, match="is a folder, expected a model file"):
-        load_model_file(folder)
+        load_model(folder)
     (folder / "saved_model.pb").touch()
     with pytest.raises(UserError, match=r"a SavedModel.*\.save\('pilot\.h5'\).*SAVE_MODEL_AS_H5"):
-        load_model_file(folder)
+        load_model(folder)

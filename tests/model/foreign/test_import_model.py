@@ -7,7 +7,7 @@ import pytest
 
 from bcclone.cli import run
 from bcclone.dataset.preprocessing import PRESETS
-from bcclone.model.model_file import load_model_file
+from bcclone.model.model_file import load_model
 from tests.conftest import ROOT
 from tests.model.foreign.old_models import expected_output, images, keras1_config, write
 
@@ -38,7 +38,7 @@ def test_an_imported_model_states_its_preprocessing(import_model, old, tmp_path)
     assert code == 0
     assert result["layers"][0] == {"name": "lambda_1", "kind": "Lambda", "now": "Rescaling"}
     assert (result["input_shape"], result["preprocessing"]) == ([66, 200, 3], PRESETS[YUV].describe())
-    loaded = load_model_file(new)
+    loaded = load_model(new)
     assert loaded.preprocessing == PRESETS[YUV]
     assert loaded.training.imported["notes"] == result["notes"]
     np.testing.assert_allclose(loaded.model(images().astype("float32"))[:, 0], expected_output(), atol=1e-5)
@@ -65,7 +65,7 @@ def test_a_lambda_that_is_not_recognised_is_stated_by_its_formula(import_model, 
     assert code == 1
     assert "--rescale '1 - y', expected a formula" in complaint
     assert import_model(old, "-o", new, "--preprocess", YUV, "--rescale", "x / 127.5 - 1")[0] == 0
-    loaded = load_model_file(new)
+    loaded = load_model(new)
     np.testing.assert_allclose(loaded.model(images().astype("float32"))[:, 0], expected_output(), atol=1e-5)
     code, _, complaint = import_model(KEPT / "lstm.keras", "--preprocess", YUV, "--rescale", "x")
     assert code == 1

@@ -15,7 +15,7 @@ from bcclone.dataset.preprocessing import PRESETS
 from bcclone.model.foreign import UnsupportedModel
 from bcclone.model.foreign.rebuild import rebuild_model
 from bcclone.model.foreign.stored import NamedArray, StoredModel
-from bcclone.model.model_file import load_model_file, open_model, save_model
+from bcclone.model.model_file import load_model, open_model, save_model
 from bcclone.model.policy import Policy, load_policy
 from bcclone.system.errors import UserError
 from tests.conftest import result_of, shared
@@ -66,7 +66,7 @@ def outputs(found):
 @pytest.mark.parametrize("config", [keras1_config, keras2_config])
 @pytest.mark.parametrize("nested", [True, False])
 def test_a_model_of_old_keras_gives_the_output_of_its_network(tmp_path, config, nested):
-    loaded = load_model_file(write(tmp_path / "old.h5", config(), nested=nested), YUV)
+    loaded = load_model(write(tmp_path / "old.h5", config(), nested=nested), YUV)
     np.testing.assert_allclose(loaded.model(images().astype("float32"))[:, 0], expected_output(), atol=1e-5)
     assert loaded.preprocessing == PRESETS[YUV]
     assert loaded.seq_length == 1
@@ -76,7 +76,7 @@ def test_the_shared_old_models_give_their_recorded_outputs():
     folder = shared("legacy_models")
     for name, record in json.loads((folder / "expected.json").read_text()).items():
         batch = np.random.default_rng(0).integers(0, 256, (8, 66, 200, 3), dtype=np.uint8)
-        model = load_model_file(folder / name, YUV).model
+        model = load_model(folder / name, YUV).model
         np.testing.assert_allclose(model(batch.astype("float32"))[:, 0], record["output"], atol=1e-5)
         assert model.count_params() == record["params"]
 
@@ -122,7 +122,7 @@ def test_a_network_in_a_file_of_keras_computes_the_same_and_is_saved_again(made,
         np.testing.assert_allclose(found.model(batch), made(batch), rtol=1e-4, atol=1e-5)
         assert [layer.trainable for layer in found.model.layers].count(False) == 1
     save_model(tmp_path / "ours.h5", found.model, PRESETS[YUV], {})
-    again = load_model_file(tmp_path / "ours.h5").model
+    again = load_model(tmp_path / "ours.h5").model
     assert (again(batch).numpy() == found.model(batch).numpy()).all()
     assert [layer.rate for layer in again.layers if hasattr(layer, "rate")] == [0.3, 0.5]
 
@@ -164,7 +164,7 @@ def test_recurrent_models_of_keras_3_give_the_same_outputs(keras3):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["gru.h5", "lstm.keras"])
 def test_a_foreign_recurrent_model_gets_a_window_for_each_frame(name, tmp_path):
-    policy = Policy(load_model_file(KERAS2 / name, YUV))
+    policy = Policy(load_model(KERAS2 / name, YUV))
     assert not policy.carries_states
     frames = np.random.default_rng(0).integers(0, 256, (4, 160, 320, 3), dtype=np.uint8)
     images = [PRESETS[YUV].apply(frame) for frame in frames]
@@ -281,8 +281,8 @@ def test_weights_alone_are_read_with_the_configuration_beside_them(tmp_path):
     with h5py.File(path, "r+") as file:
         del file.attrs["model_config"]
     with pytest.raises(UserError, match="holds weights only; put the network's configuration"):
-        load_model_file(path, YUV)
+        load_model(path, YUV)
     (tmp_path / "model.json").write_text(json.dumps(json.dumps(keras1_config())))  # as most wrote it
     np.testing.assert_allclose(
-        load_model_file(path, YUV).model(images().astype("float32"))[:, 0], expected_output(), atol=1e-5
+        load_model(path, YUV).model(images().astype("float32"))[:, 0], expected_output(), atol=1e-5
     )

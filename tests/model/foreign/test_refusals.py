@@ -9,7 +9,7 @@ import pytest
 
 from bcclone.model.foreign import UnsupportedModel
 from bcclone.model.foreign.stored import read_layers
-from bcclone.model.model_file import load_model_file
+from bcclone.model.model_file import load_model
 from bcclone.system.errors import UserError
 from bcclone.system.hdf5_file import UnfitContent
 from tests.model.foreign.old_models import NORMALIZE, keras1_config, keras2_config, layer, stored, write
@@ -19,7 +19,7 @@ YUV = "nvidia-66x200-yuv"
 
 def refusal(path, preprocessing=YUV):
     with pytest.raises(UserError) as caught:
-        load_model_file(path, preprocessing)
+        load_model(path, preprocessing)
     assert "\n" not in str(caught.value)
     assert str(path) in str(caught.value)
     return str(caught.value)

@@ -15,7 +15,7 @@ from bcclone.camera.framing import Framing, Lens
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.exchange.exchange_settings import ExportSettings
 from bcclone.exchange.recording_export import export
-from bcclone.model.model_file import load_model_file, save_model
+from bcclone.model.model_file import load_model, save_model
 from bcclone.model.policy import load_policy
 from bcclone.realcar.export_model.export_settings import ExportModelSettings
 from bcclone.realcar.export_model.interface import throttle_law
@@ -88,7 +88,7 @@ def test_a_picture_gives_the_models_steering_and_a_throttle_at_the_costs_of_its_
     assert found[:, 0] == pytest.approx(steering(untrained_model, PICTURES), abs=1e-5)
     assert found[:, 1] == pytest.approx(0.2)
     costs, expected = result.costs, 0
-    for layer in load_model_file(untrained_model).model.layers:
+    for layer in load_model(untrained_model).model.layers:
         for kernel in (each.shape for each in layer.weights if each.name == "kernel"):
             expected += math.prod(kernel) * (math.prod(layer.output.shape[1:-1]) if len(kernel) == 4 else 1)
     assert costs.multiply_adds == expected > 1e6
