@@ -1,4 +1,6 @@
-"""Run a command, for `bcclone SUBCOMMAND` and the four scripts: parse, run, report errors, return the exit code."""
+"""Run a command, for `bcclone SUBCOMMAND` and the four scripts: parse, run, report errors, return
+the exit code.
+"""
 
 import argparse
 import errno
@@ -16,7 +18,16 @@ from pathlib import Path
 
 from bcclone import __version__
 from bcclone.commands import COMMANDS, FAMILIES, load_command, split_line
-from bcclone.commands.options import Browser, Command, Common, Given, ResultsFolder, list_of, make_parser, notify
+from bcclone.commands.options import (
+    Browser,
+    Command,
+    Common,
+    Given,
+    ResultsFolder,
+    list_of,
+    make_parser,
+    notify,
+)
 from bcclone.system.errors import UserError, printable
 from bcclone.system.interrupts import keeping_interrupts
 from bcclone.system.json_values import to_json
@@ -56,7 +67,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         epilog="commands:\n" + textwrap.indent(list_of(commands), "  "),
     )
     parser.add_argument("--version", action="version", version=f"bcclone {__version__}")
-    parser.add_argument("command", choices=commands, metavar="COMMAND", help="one of those below; each has its --help")
+    parser.add_argument(
+        "command",
+        choices=commands,
+        metavar="COMMAND",
+        help="one of those below; each has its --help",
+    )
     if not arguments:
         parser.print_help(sys.stderr)
         return 2
@@ -77,13 +93,18 @@ def run_command(command: Command, prog: str, argv: Sequence[str] | None = None) 
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # paths may not fit the terminal's encoding
+            stream.reconfigure(
+                errors="backslashreplace"
+            )  # paths may not fit the terminal's encoding
     try:
         with keeping_interrupts(), _only_errors() if common.quiet else nullcontext():
             code = perform(command, given)
             sys.stdout.flush()
     except KeyboardInterrupt as interrupt:
-        print(printable(f"\ninterrupted: {str(interrupt) or command.left_behind(given)}"), file=sys.stderr)
+        print(
+            printable(f"\ninterrupted: {str(interrupt) or command.left_behind(given)}"),
+            file=sys.stderr,
+        )
         return 130
     except BrokenPipeError:  # the reader of our output has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -120,12 +141,16 @@ def perform(command: Command, given: Given) -> int:
 
 @contextmanager
 def settings_as_typed(parser: argparse.ArgumentParser) -> Iterator[None]:
-    """Turn a SettingError of a command into a UserError, which names each setting as the user types it."""
+    """Turn a SettingError of a command into a UserError, which names each setting as the user types
+    it.
+    """
     try:
         yield
     except SettingError as error:
         typed = {}
-        for action in parser._actions:  # the option in full, or a positional argument as --help names it
+        for (
+            action
+        ) in parser._actions:  # the option in full, or a positional argument as --help names it
             options = [option for option in action.option_strings if not option.startswith("--no-")]
             typed[action.dest] = options[-1] if options else str(action.metavar or action.dest)
         raise UserError(error.naming(lambda name: typed.get(name, key_of(name)))) from None
@@ -135,7 +160,11 @@ def settings_as_typed(parser: argparse.ArgumentParser) -> Iterator[None]:
 def _only_errors() -> Iterator[None]:
     """Suppress everything on standard error except logged errors and the messages of run()."""
     root = logging.getLogger()
-    with Path(os.devnull).open("w", encoding="utf-8") as nowhere, redirect_stderr(nowhere), ExitStack() as stack:
+    with (
+        Path(os.devnull).open("w", encoding="utf-8") as nowhere,
+        redirect_stderr(nowhere),
+        ExitStack() as stack,
+    ):
         stack.callback(root.setLevel, root.level)
         root.setLevel(logging.ERROR)
         yield
@@ -145,7 +174,11 @@ def _describe(error: Exception) -> tuple[str, int]:
     """Return the message for an error, and the exit code."""
     if isinstance(error, UserError):
         return str(error), error.exit_code
-    if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("bcclone"):
+    if (
+        isinstance(error, ModuleNotFoundError)
+        and error.name
+        and not error.name.startswith("bcclone")
+    ):
         return (
             f"the package {error.name.partition('.')[0]} is not installed for {sys.executable}; activate bcclone's "
             "environment (. .venv/bin/activate), or install it: pip install -e ."
@@ -153,17 +186,29 @@ def _describe(error: Exception) -> tuple[str, int]:
     if isinstance(error, OSError) and error.errno in _REMEDIES:
         remedy = _REMEDIES[error.errno]
         return (f"{error.filename}: {remedy}" if error.filename else remedy), 1
-    if isinstance(error, FileNotFoundError) and "temporary directory" in str(error):  # where all disks are full
-        return "no temporary file can be written; make room, or set TMPDIR to a folder on another disk", 1
+    if isinstance(error, FileNotFoundError) and "temporary directory" in str(
+        error
+    ):  # where all disks are full
+        return (
+            "no temporary file can be written; make room, or set TMPDIR to a folder on another disk",
+            1,
+        )
     text = f"internal error of bcclone: {type(error).__name__}: {error}\nplease report it"
     return f"{text}; {_save_traceback(error)}", INTERNAL_ERROR
 
 
 def _save_traceback(error: Exception) -> str:
-    """Write the traceback to a temporary file, since the error may not occur again; return where it is."""
+    """Write the traceback to a temporary file, since the error may not occur again; return where it
+    is.
+    """
     try:
         with tempfile.NamedTemporaryFile(
-            "w", prefix="bcclone-fault-", suffix=".txt", delete=False, encoding="utf-8", errors="backslashreplace"
+            "w",
+            prefix="bcclone-fault-",
+            suffix=".txt",
+            delete=False,
+            encoding="utf-8",
+            errors="backslashreplace",
         ) as file:
             traceback.print_exception(error, file=file)
     except OSError:

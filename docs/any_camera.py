@@ -1,13 +1,15 @@
-"""Results of models/any-camera.h5 beside those of models/any-road.h5 -> docs/results/any-camera.json.
+"""Results of models/any-camera.h5 beside those of models/any-road.h5 ->
+docs/results/any-camera.json.
 
     python docs/any_camera.py mix FIRST SECOND FRACTION BIAS OUTPUT   # the weighted mean of two models -> a model
     python docs/any_camera.py collect FOLDER   # the results in a folder -> docs/results/any-camera.json
 
-FRACTION is that of SECOND, one that was trained beginning with FIRST; BIAS is added to its steering.
+FRACTION is that of SECOND, one that was trained beginning with FIRST; BIAS is added to its
+steering.
 
-FOLDER holds, for each MODEL of any-road and any-camera, the --json of `bcclone score` as MODEL.SET.score.json for the
-development sets of ../shared/real, and that of `bcclone evaluate --road` as MODEL.ROAD.drive.json.
-docs/result_tables.py writes the table.
+FOLDER holds, for each MODEL of any-road and any-camera, the --json of `bcclone score` as
+MODEL.SET.score.json for the development sets of ../shared/real, and that of `bcclone evaluate
+--road` as MODEL.ROAD.drive.json. docs/result_tables.py writes the table.
 """
 
 import json
@@ -29,7 +31,8 @@ _DRIVE = ("autonomy_percent", "interventions", "mean_abs_cross_track_m")
 
 
 def mix(first: str, second: str, fraction: float, bias: float, output: str) -> None:
-    """Write a model whose weights lie between those of two models, which remembers more of the first than the second.
+    """Write a model whose weights lie between those of two models, which remembers more of the
+    first than the second.
 
     M. Wortsman and others, "Robust fine-tuning of zero-shot models", CVPR 2022. Raises UserError.
     """
@@ -46,7 +49,10 @@ def collect(folder: Path) -> dict[str, Any]:
     """Return the figures of both models."""
     return {
         "machine": "2 cores without a GPU, that other programs used, too",
-        "real": {model: {name: _score(folder / f"{model}.{name}.score.json") for name in SETS} for model in MODELS},
+        "real": {
+            model: {name: _score(folder / f"{model}.{name}.score.json") for name in SETS}
+            for model in MODELS
+        },
         "drives": {model: _drives(folder, model) for model in MODELS},
     }
 
@@ -54,19 +60,25 @@ def collect(folder: Path) -> dict[str, Any]:
 def _score(path: Path) -> dict[str, Any]:
     stored = json.loads(path.read_text())
     figures: dict[str, Any] = {
-        name: {key: stored[name][key] for key in _SCORE} for name in ("predictions", "fitted", "fitted_smoothed")
+        name: {key: stored[name][key] for key in _SCORE}
+        for name in ("predictions", "fitted", "fitted_smoothed")
     }
     return figures | {key: stored[key] for key in ("frames", "fit", "lag")}
 
 
 def _drives(folder: Path, model: str) -> dict[str, Any]:
     paths = sorted(folder.glob(f"{model}.*.drive.json"))
-    return {path.name.split(".")[1]: {key: json.loads(path.read_text())[key] for key in _DRIVE} for path in paths}
+    return {
+        path.name.split(".")[1]: {key: json.loads(path.read_text())[key] for key in _DRIVE}
+        for path in paths
+    }
 
 
 def real(stored: Mapping[str, Any]) -> list[list[str]]:
     """Return the table of real cameras: a row for each set and model."""
-    head = "frames of|model|correlation|right side|EVA|RMSE|smoothed: EVA|RMSE|gain|unfitted: EVA|RMSE"
+    head = (
+        "frames of|model|correlation|right side|EVA|RMSE|smoothed: EVA|RMSE|gain|unfitted: EVA|RMSE"
+    )
     rows = [head.split("|")]
     for name, label in SETS.items():
         for model, sets in stored["real"].items():

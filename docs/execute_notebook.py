@@ -2,8 +2,9 @@
 
     python docs/execute_notebook.py
 
-Takes about five minutes of CPU time. Run it again after a change of the notebook's code. What it makes goes into a
-temporary folder. What programs print about the machine on standard error, and the times of the cells, are left out.
+Takes about five minutes of CPU time. Run it again after a change of the notebook's code. What it
+makes goes into a temporary folder. What programs print about the machine on standard error, and the
+times of the cells, are left out.
 """
 
 from pathlib import Path
@@ -19,9 +20,13 @@ _CELL_SECONDS = 3600
 
 
 def execute(notebook: nbformat.NotebookNode) -> None:
-    """Run all cells in a temporary folder; the notebook gets their outputs, without what is about this machine."""
+    """Run all cells in a temporary folder; the notebook gets their outputs, without what is about
+    this machine.
+    """
     with TemporaryDirectory(prefix="bcclone-") as folder:
-        NotebookClient(notebook, timeout=_CELL_SECONDS, resources={"metadata": {"path": folder}}).execute()
+        NotebookClient(
+            notebook, timeout=_CELL_SECONDS, resources={"metadata": {"path": folder}}
+        ).execute()
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":

@@ -1,10 +1,11 @@
-"""Draw pictures of pages: of drive.py while models/lake.h5 drives the simulated lake, and of recordings of ours.
+"""Draw pictures of pages: of drive.py while models/lake.h5 drives the simulated lake, and of
+recordings of ours.
 
     python docs/page_picture.py
 
-writeup_images/dashboard.png is the page of the drive, recording.png that of a recording with two faults, and film.png
-that of a film without a log. Run it again after a change of these pages. Needs selenium (of the dev extras) and
-Debian's chromium and chromium-driver.
+writeup_images/dashboard.png is the page of the drive, recording.png that of a recording with two
+faults, and film.png that of a film without a log. Run it again after a change of these pages. Needs
+selenium (of the dev extras) and Debian's chromium and chromium-driver.
 """
 
 import json
@@ -41,7 +42,9 @@ def show_page() -> bytes:
         _browser() as browser,
     ):
         browser.get(f"http://127.0.0.1:{port}/")
-        control = Request(f"http://127.0.0.1:{port}/control", json.dumps({"saliency": True}).encode())
+        control = Request(
+            f"http://127.0.0.1:{port}/control", json.dumps({"saliency": True}).encode()
+        )
         control.add_header("Content-Type", "application/json")
         urlopen(control, timeout=10).close()
         time.sleep(_DRIVEN_SECONDS)
@@ -62,7 +65,11 @@ def show_recording(is_film: bool) -> bytes:
             "--recoveries",
             "0",
         ]
-        folder, shown, model = Path(name), "drive", ["--model", str(ROOT / "models" / "any-road.h5")]
+        folder, shown, model = (
+            Path(name),
+            "drive",
+            ["--model", str(ROOT / "models" / "any-road.h5")],
+        )
         subprocess.run([*BCCLONE, *record, "--quiet"], cwd=folder, check=True)
         if is_film:
             shown, model = "film", []
@@ -72,9 +79,17 @@ def show_recording(is_film: bool) -> bytes:
             _put_faults(folder / "drive")
         line = [*BCCLONE, "edit", shown, "--page", "--no-browser", *model]
         with subprocess.Popen(line, cwd=folder, text=True, stdout=subprocess.PIPE) as server:
-            browser.get(next(found[0] for text in server.stdout or () if (found := re.search(r"http://\S+/", text))))
+            browser.get(
+                next(
+                    found[0]
+                    for text in server.stdout or ()
+                    if (found := re.search(r"http://\S+/", text))
+                )
+            )
             is_done = "return active && active.columns && active.state.check.verdict && !active.state.check.stale && "
-            while not browser.execute_script(is_done + "active.state.model.done === active.state.model.of"):
+            while not browser.execute_script(
+                is_done + "active.state.model.done === active.state.model.of"
+            ):
                 time.sleep(0.2)
             browser.execute_script("goTo(active, 240); select([[255, 290]]);")
             time.sleep(2.0)
@@ -86,7 +101,9 @@ def _put_faults(recording: Path) -> None:
     """Mirror the steering of a recording, and let 40 rows show one picture."""
     log = recording / "driving_log.csv"
     rows = [line.split(",") for line in log.read_text().splitlines()]
-    log.write_text("".join(",".join([*row[:3], repr(-float(row[3])), *row[4:]]) + "\n" for row in rows))
+    log.write_text(
+        "".join(",".join([*row[:3], repr(-float(row[3])), *row[4:]]) + "\n" for row in rows)
+    )
     for row in rows[100:140]:
         for name, frozen in zip(row[:3], rows[99][:3], strict=True):
             shutil.copy(recording / frozen.strip(), recording / name.strip())
@@ -95,12 +112,30 @@ def _put_faults(recording: Path) -> None:
 @contextmanager
 def _driving(folder: Path) -> Iterator[int]:
     """Start drive.py and a simulated car in the folder; yield the port; end both."""
-    serve = [*BCCLONE, "drive", ROOT / "models" / "lake.h5", "run1", "--port", "0", "--end-with-stdin"]
-    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    serve = [
+        *BCCLONE,
+        "drive",
+        ROOT / "models" / "lake.h5",
+        "run1",
+        "--port",
+        "0",
+        "--end-with-stdin",
+    ]
+    pipes: dict[str, Any] = {
+        "stdin": subprocess.PIPE,
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.STDOUT,
+    }
     with ExitStack() as stack:
         server = stack.enter_context(subprocess.Popen(serve, cwd=folder, text=True, **pipes))
-        stack.callback(server.communicate, timeout=30)  # closes standard input, which ends the server
-        port = next(found[1] for line in server.stdout if (found := re.search(r"listening on \S+:(\d+);", line)))
+        stack.callback(
+            server.communicate, timeout=30
+        )  # closes standard input, which ends the server
+        port = next(
+            found[1]
+            for line in server.stdout
+            if (found := re.search(r"listening on \S+:(\d+);", line))
+        )
         simulate = [*BCCLONE, "simulate", "drive", "--real-time", "--quiet", "--port", port]
         car = stack.enter_context(subprocess.Popen(simulate, cwd=folder, stderr=subprocess.DEVNULL))
         stack.callback(car.terminate)
@@ -124,7 +159,10 @@ def _browser() -> Iterator[webdriver.Chrome]:
 
 if __name__ == "__main__":
     pages = {PICTURE: show_page}
-    pages |= {RECORDING: lambda: show_recording(is_film=False), FILM: lambda: show_recording(is_film=True)}
+    pages |= {
+        RECORDING: lambda: show_recording(is_film=False),
+        FILM: lambda: show_recording(is_film=True),
+    }
     for path in filter(lambda path: path.name in sys.argv[1:] or len(sys.argv) == 1, pages):
         png = pages[path]()
         with replacing(path) as temporary:

@@ -16,7 +16,11 @@ import any_camera
 from networks import COMPARED, compare
 
 ROOT = Path(__file__).parent.parent
-PAGES = [page for page in sorted(ROOT.glob("docs/*/*.md")) if "<!-- table: " in page.read_text(encoding="utf-8")]
+PAGES = [
+    page
+    for page in sorted(ROOT.glob("docs/*/*.md"))
+    if "<!-- table: " in page.read_text(encoding="utf-8")
+]
 PAGES.append(ROOT / "writeup_images" / "README.md")
 MODELS = {  # label: (what it was trained on, its results, its names there)
     "`python model.py`, three seeds, median": (
@@ -41,7 +45,9 @@ def with_tables(page: str) -> str:
 
 def table(name: str) -> str:
     """Return a table in Markdown."""
-    rows = TABLES[name]() if name in TABLES else compare(results("networks")["models"], COMPARED[name])
+    rows = (
+        TABLES[name]() if name in TABLES else compare(results("networks")["models"], COMPARED[name])
+    )
     head, *lines = (f"| {' | '.join(row)} |" for row in rows)
     return "\n".join([head, "|---" * len(rows[0]) + "|", *lines, ""])
 
@@ -50,7 +56,9 @@ def models() -> list[list[str]]:
     """Return how far from the middle each model drives in rows of the suite, in metres."""
     rows = [["model", "trained on", *(f"`{name}`" for name in SUITE_ROWS)]]
     for label, (trained_on, file, names) in MODELS.items():
-        driven = {row["row"]: [row["models"][name] for name in names] for row in results(file)["rows"]}
+        driven = {
+            row["row"]: [row["models"][name] for name in names] for row in results(file)["rows"]
+        }
         rows.append([label, trained_on, *(_distance(driven[row]) for row in SUITE_ROWS)])
     return rows
 
@@ -65,7 +73,10 @@ def speeds() -> list[list[str]]:
     """Return our speeds beside the usual way's."""
     feeds = results("feeds")
     ours, others = feeds["strategies"], feeds["alternatives"]
-    preprocess, drive = ({m["name"]: m["value"] for m in results(name)["measures"]} for name in ("preprocess", "drive"))
+    preprocess, drive = (
+        {m["name"]: m["value"] for m in results(name)["measures"]}
+        for name in ("preprocess", "drive")
+    )
     decoded_again = preprocess["the source's way"]
     return [
         ["what", "here", "the usual way", "command"],

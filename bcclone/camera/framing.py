@@ -1,8 +1,10 @@
-"""Turn pictures of another camera into frames of the simulator's camera: the only definition of how that is done.
+"""Turn pictures of another camera into frames of the simulator's camera: the only definition of how
+that is done.
 
-In: a picture of any size. Out: a frame, 320x160. Without a lens, rows and columns of the picture are kept and
-stretched. With one, the picture is warped as if the simulator's camera (geometry.py) stood where the other one stands
-and looked along the road; the equidistant fisheye is that of J. Kannala, S. Brandt, "A generic camera model", 2006.
+In: a picture of any size. Out: a frame, 320x160. Without a lens, rows and columns of the picture
+are kept and stretched. With one, the picture is warped as if the simulator's camera (geometry.py)
+stood where the other one stands and looked along the road; the equidistant fisheye is that of J.
+Kannala, S. Brandt, "A generic camera model", 2006.
 """
 
 import json
@@ -32,11 +34,12 @@ _SAME_ASPECT = 0.02
 
 @dataclass(frozen=True)
 class Lens:
-    """What a camera sees where, in pixels of its picture; coordinate 0 is the centre of the first pixel.
+    """What a camera sees where, in pixels of its picture; coordinate 0 is the centre of the first
+    pixel.
 
-    focal_px: focal length; horizon_row, vanishing_column: where a straight level road ends; roll_degrees: by which the
-    picture is turned clockwise about that point; fisheye: the distance from the picture's middle grows with the angle
-    and not with its tangent.
+    focal_px: focal length; horizon_row, vanishing_column: where a straight level road ends;
+    roll_degrees: by which the picture is turned clockwise about that point; fisheye: the distance
+    from the picture's middle grows with the angle and not with its tangent.
     """
 
     focal_px: float
@@ -48,7 +51,9 @@ class Lens:
     def __post_init__(self) -> None:
         numbers = self.focal_px, self.horizon_row, self.vanishing_column, self.roll_degrees
         if not all(map(math.isfinite, numbers)) or self.focal_px < 1 or abs(self.roll_degrees) > 90:
-            raise ValueError(f"a lens of {asdict(self)}, expected finite numbers, a focal length of 1 pixel or more")
+            raise ValueError(
+                f"a lens of {asdict(self)}, expected finite numbers, a focal length of 1 pixel or more"
+            )
 
     def degrees_across(self, width: int) -> float:
         """Return the horizontal angle of view of a picture of this width."""
@@ -65,7 +70,8 @@ class Lens:
         )
 
     def pixels(self, rays: FloatArray, width: int, height: int) -> FloatArray:
-        """Return the pixels, (2, rays), column and row, that show the rays, (3, rays): right, down, ahead in the car.
+        """Return the pixels, (2, rays), column and row, that show the rays, (3, rays): right, down,
+        ahead in the car.
 
         Rays from behind the camera give pixels outside of the picture.
         """
@@ -75,7 +81,9 @@ class Lens:
         angle = distance / self.focal_px if self.fisheye else math.atan(distance / self.focal_px)
         x, y = (end - middle) / max(distance, 1e-12) * math.sin(angle)
         # from the car's axes to the camera's, in which the road's end is straight ahead
-        right, down, ahead = rotation(np.float64(math.atan2(x, math.cos(angle))), np.float64(math.asin(-y))) @ rays
+        right, down, ahead = (
+            rotation(np.float64(math.atan2(x, math.cos(angle))), np.float64(math.asin(-y))) @ rays
+        )
         across = np.hypot(right, down)
         if self.fisheye:
             distance = np.arctan2(across, ahead) * self.focal_px
@@ -83,7 +91,10 @@ class Lens:
             distance = across / np.maximum(ahead, 1e-3) * self.focal_px
         scale = distance / np.maximum(across, 1e-12)
         seen = middle[:, np.newaxis] + np.stack([right * scale, down * scale])
-        sine, cosine = math.sin(math.radians(self.roll_degrees)), math.cos(math.radians(self.roll_degrees))
+        sine, cosine = (
+            math.sin(math.radians(self.roll_degrees)),
+            math.cos(math.radians(self.roll_degrees)),
+        )
         roll = np.array([[cosine, -sine], [sine, cosine]])
         return np.asarray(roll @ (seen - end[:, np.newaxis]) + end[:, np.newaxis])
 
@@ -92,8 +103,9 @@ class Lens:
 class Sampling:
     """Where the pixels of a frame are in a picture that was first reduced.
 
-    width, height: of the reduced picture; corner: column and row of the upper left one of four pixels, int16
-    (160, 320, 2); part: from there to the frame's pixel, in 32nds of a pixel, int32 (160, 320, 2).
+    width, height: of the reduced picture; corner: column and row of the upper left one of four
+    pixels, int16 (160, 320, 2); part: from there to the frame's pixel, in 32nds of a pixel, int32
+    (160, 320, 2).
     """
 
     width: int
@@ -112,17 +124,21 @@ class Sampling:
         if picture.shape[1::-1] != (self.width, self.height):
             picture = resized(picture, (self.width, self.height))
         table = (self.part[..., 1] * FRACTION + self.part[..., 0]).astype(np.uint16)
-        frame = cv2.remap(picture, self.corner, table, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        frame = cv2.remap(
+            picture, self.corner, table, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        )
         return np.asarray(frame, np.uint8)
 
 
 @dataclass(frozen=True)
 class Framing:
-    """How pictures of a camera become frames; the pictures may have more or fewer pixels, in the same shape.
+    """How pictures of a camera become frames; the pictures may have more or fewer pixels, in the
+    same shape.
 
-    width, height: of the pictures; rows, columns: which of them to use, without a lens, from the first up to but not
-    including the second, None for all; lens: makes the frame the view of the simulator's camera, which repeats the
-    picture's edge beyond it. Raises BadImage for rows and columns that the pictures do not have.
+    width, height: of the pictures; rows, columns: which of them to use, without a lens, from the
+    first up to but not including the second, None for all; lens: makes the frame the view of the
+    simulator's camera, which repeats the picture's edge beyond it. Raises BadImage for rows and
+    columns that the pictures do not have.
     """
 
     width: int
@@ -133,20 +149,31 @@ class Framing:
 
     def __post_init__(self) -> None:
         if not (0 < self.width <= _LARGEST and 0 < self.height <= _LARGEST):
-            raise BadImage(f"pictures of {self.width}x{self.height} pixels, expected 1 to {_LARGEST} each")
-        for name, kept, size in (("rows", self.rows, self.height), ("columns", self.columns, self.width)):
+            raise BadImage(
+                f"pictures of {self.width}x{self.height} pixels, expected 1 to {_LARGEST} each"
+            )
+        for name, kept, size in (
+            ("rows", self.rows, self.height),
+            ("columns", self.columns, self.width),
+        ):
             if kept and not 0 <= kept[0] < kept[1] <= size:
-                raise BadImage(f"{self.width}x{self.height} pixels, which have no {name} {kept[0]} to {kept[1]}")
+                raise BadImage(
+                    f"{self.width}x{self.height} pixels, which have no {name} {kept[0]} to {kept[1]}"
+                )
         if self.lens and (self.rows or self.columns):
             raise BadImage("a lens, and rows or columns to keep, expected one of them")
 
     @classmethod
     def of(cls, picture: Image, rows: tuple[int, int] | None = None) -> Self:
-        """Return the plain framing of a picture, (height, width, 3); raises BadImage for rows that it does not have."""
+        """Return the plain framing of a picture, (height, width, 3); raises BadImage for rows that
+        it does not have.
+        """
         return cls(picture.shape[1], picture.shape[0], rows)
 
     def for_size(self, width: int, height: int) -> Self:
-        """Return the framing for pictures of this size from the same camera; raises BadImage for another shape."""
+        """Return the framing for pictures of this size from the same camera; raises BadImage for
+        another shape.
+        """
         if (width, height) == (self.width, self.height):
             return self
         across, down = width / self.width, height / self.height
@@ -162,7 +189,8 @@ class Framing:
         )
 
     def apply(self, picture: Image) -> Image:
-        """Return the frame of a picture, RGB uint8 (height, width, 3) to (160, 320, 3); raises BadImage as for_size().
+        """Return the frame of a picture, RGB uint8 (height, width, 3) to (160, 320, 3); raises
+        BadImage as for_size().
 
         What is already a frame, 320x160, stays as it is, unless it has the shape of the pictures.
         """
@@ -184,7 +212,9 @@ class Framing:
 
     @property
     def has_shape_of_frames(self) -> bool:
-        """Return whether its pictures are twice as wide as high: then a frame counts as one of them."""
+        """Return whether its pictures are twice as wide as high: then a frame counts as one of
+        them.
+        """
         return abs(self.width * FRAME_HEIGHT / (self.height * FRAME_WIDTH) - 1) <= _SAME_ASPECT
 
     def describe(self) -> str:
@@ -211,7 +241,9 @@ class Framing:
 
 def read_framing(path: Path) -> Framing:
     """Return the framing in a file; raises UserError."""
-    return read_json(path, Framing, "a framing", f"expected a {FRAMING_NAME}, such as bcclone calibrate writes")
+    return read_json(
+        path, Framing, "a framing", f"expected a {FRAMING_NAME}, such as bcclone calibrate writes"
+    )
 
 
 def framing_of(log: Location) -> Framing | None:
@@ -221,7 +253,9 @@ def framing_of(log: Location) -> Framing | None:
 
 
 def check_framed(log: Path, model: str, framing: Framing | None) -> None:
-    """Raise UserError if the frames of a recording were made by another framing than the one that a model needs."""
+    """Raise UserError if the frames of a recording were made by another framing than the one that a
+    model needs.
+    """
     recorded = framing_of(log)
     if framing and recorded and recorded != framing:
         raise UserError(
@@ -236,18 +270,26 @@ def _scaled(kept: tuple[int, int] | None, by: float) -> tuple[int, int] | None:
 
 @lru_cache(maxsize=64)
 def sampling_of(framing: Framing) -> Sampling:
-    """Return where the pixels of a frame lie in a picture; raises ValueError for a framing without a lens.
+    """Return where the pixels of a frame lie in a picture; raises ValueError for a framing without
+    a lens.
 
-    A picture with more detail than the frame is first reduced by a whole factor, so that none of its pixels is skipped.
+    A picture with more detail than the frame is first reduced by a whole factor, so that none of
+    its pixels is skipped.
     """
     if framing.lens is None:
         raise ValueError("a framing without a lens, expected one")
     factor = max(1, int(framing.lens.focal_px / FOCAL_PX))
     width, height = max(1, framing.width // factor), max(1, framing.height // factor)
     lens = framing.lens.scaled(width / framing.width, height / framing.height)
-    columns, rows = np.meshgrid(np.arange(FRAME_WIDTH, dtype=float), np.arange(FRAME_HEIGHT, dtype=float))
+    columns, rows = np.meshgrid(
+        np.arange(FRAME_WIDTH, dtype=float), np.arange(FRAME_HEIGHT, dtype=float)
+    )
     rays = simulated_camera()[0] @ np.stack([columns.ravel(), rows.ravel(), np.ones(columns.size)])
     pixels = lens.pixels(rays, width, height)
     limits = np.array([[width - 1], [height - 1]])
-    fixed = np.rint(np.clip(pixels, 0, limits) * FRACTION).astype(np.int32).T.reshape(FRAME_HEIGHT, FRAME_WIDTH, 2)
+    fixed = (
+        np.rint(np.clip(pixels, 0, limits) * FRACTION)
+        .astype(np.int32)
+        .T.reshape(FRAME_HEIGHT, FRAME_WIDTH, 2)
+    )
     return Sampling(width, height, (fixed // FRACTION).astype(np.int16), fixed % FRACTION)

@@ -2,12 +2,13 @@
 
 In: a `CameraMove`. Out: a `Warp`, which turns an image into the moved camera's view.
 
-Frames of two cameras side by side, or with different headings, differ by a homography for the ground, which is assumed
-to be flat, and by another for everything far away (R. Hartley, A. Zisserman, "Multiple View Geometry in Computer
-Vision", 2nd edition, sections 8.4 and 13.1). Right is positive for metres, angles and steering.
+Frames of two cameras side by side, or with different headings, differ by a homography for the
+ground, which is assumed to be flat, and by another for everything far away (R. Hartley, A.
+Zisserman, "Multiple View Geometry in Computer Vision", 2nd edition, sections 8.4 and 13.1). Right
+is positive for metres, angles and steering.
 
-The figures were fitted on recordings of the Unity program, by making each camera's frames from those of another:
-docs/explanation/replay.md.
+The figures were fitted on recordings of the Unity program, by making each camera's frames from
+those of another: docs/explanation/replay.md.
 """
 
 import math
@@ -30,11 +31,12 @@ YAW_DEGREES = 0.723
 
 @dataclass(frozen=True)
 class Warp:
-    """Homographies from a frame to the view from another position; or several of them, along a first axis.
+    """Homographies from a frame to the view from another position; or several of them, along a
+    first axis.
 
-    ground, sky: (3, 3), from pixels (column, row, 1) of the view to those of the frame, for points on the road and
-    for distant points; horizon: (3,), whose product with a pixel of the view is above 0 if it shows ground.
-    Coordinate 0 is the centre of the first pixel.
+    ground, sky: (3, 3), from pixels (column, row, 1) of the view to those of the frame, for points
+    on the road and for distant points; horizon: (3,), whose product with a pixel of the view is
+    above 0 if it shows ground. Coordinate 0 is the centre of the first pixel.
     """
 
     ground: FloatArray
@@ -47,23 +49,28 @@ class Warp:
     def through(self, view: Any, frame: Any) -> "Warp":
         """Return the same warp between images that are made of views and frames.
 
-        view, frame: (3, 3), from pixels (column, row, 1) of a camera frame to those of the image: Preprocessing.pixels
-        for prepared images, flip_pixels() @ that for mirror images, np.eye(3) for the frames themselves; for several
-        warps, frame may be (warps, 3, 3).
+        view, frame: (3, 3), from pixels (column, row, 1) of a camera frame to those of the image:
+        Preprocessing.pixels for prepared images, flip_pixels() @ that for mirror images, np.eye(3)
+        for the frames themselves; for several warps, frame may be (warps, 3, 3).
         """
         back = np.linalg.inv(view)
         return Warp(frame @ self.ground @ back, frame @ self.sky @ back, self.horizon @ back)
 
     def apply(self, image: Image, width: int, height: int) -> Image:
-        """Return the view, uint8 (height, width, channels); the edge of the image is repeated beyond it."""
+        """Return the view, uint8 (height, width, channels); the edge of the image is repeated
+        beyond it.
+        """
         if image.shape[2] == 3:
-            return recolored(self.apply(recolored(image, cv2.COLOR_RGB2RGBA), width, height), cv2.COLOR_RGBA2RGB)
+            return recolored(
+                self.apply(recolored(image, cv2.COLOR_RGB2RGBA), width, height), cv2.COLOR_RGBA2RGB
+            )
         view = np.empty((height, width, image.shape[2]), np.uint8)
         self.draw(image, view)
         return view
 
     def draw(self, image: Image, view: Image) -> None:
-        """Write the view of an image into `view`; OpenCV is twice as fast with four channels as with three.
+        """Write the view of an image into `view`; OpenCV is twice as fast with four channels as
+        with three.
 
         image, view: uint8 (height, width, channels).
         """
@@ -73,9 +80,11 @@ class Warp:
         _warp(image, self.ground, horizon, view[horizon:])
 
     def horizon_row(self, width: int, height: int, xp: Any = np) -> Any:
-        """Return the first row of a view of this size that shows ground, float (...,), 0 to the height.
+        """Return the first row of a view of this size that shows ground, float (...,), 0 to the
+        height.
 
-        The horizon is not exactly level, but there the warps of ground and sky differ by less than half a pixel.
+        The horizon is not exactly level, but there the warps of ground and sky differ by less than
+        half a pixel.
         """
         across, down, constant = (self.horizon[..., index] for index in range(3))
         return xp.clip(xp.round(-(across * (width - 1) / 2 + constant) / down), 0, height)
@@ -85,8 +94,9 @@ class Warp:
 class CameraMove:
     """A change of a camera's position and heading: numbers, or arrays or tensors (moves,).
 
-    lateral_offset_m: metres to the right; yaw_rad: radians to the right, less than pi / 2; pitch_rad: radians down;
-    ahead_m: metres ahead. Both cameras are mounted in their car as the simulator's three are.
+    lateral_offset_m: metres to the right; yaw_rad: radians to the right, less than pi / 2;
+    pitch_rad: radians down; ahead_m: metres ahead. Both cameras are mounted in their car as the
+    simulator's three are.
     """
 
     lateral_offset_m: Any
@@ -96,19 +106,24 @@ class CameraMove:
 
 
 def warp_to(move: CameraMove, mirrored: bool | BoolArray = False, xp: Any = np) -> Warp:
-    """Return the warp from a camera's frames to those of the moved camera; for several moves, one for each.
+    """Return the warp from a camera's frames to those of the moved camera; for several moves, one
+    for each.
 
-    mirrored: bool, or (moves,); the view shows the mirrored world, but the camera itself is not mirrored: it keeps its
-    small yaw and roll in the car. xp: the array library, NumPy, or keras.ops for tensors. Raises ValueError for a
-    camera that looks backwards.
+    mirrored: bool, or (moves,); the view shows the mirrored world, but the camera itself is not
+    mirrored: it keeps its small yaw and roll in the car. xp: the array library, NumPy, or keras.ops
+    for tensors. Raises ValueError for a camera that looks backwards.
     """
     offset_m, yaw_rad, ahead_m = move.lateral_offset_m, move.yaw_rad, move.ahead_m
     if xp is np and not np.all(np.abs(yaw_rad) < math.pi / 2):
-        raise ValueError(f"yaw of {math.degrees(np.abs(yaw_rad).max()):g} degrees, expected less than 90")
+        raise ValueError(
+            f"yaw of {math.degrees(np.abs(yaw_rad).max()):g} degrees, expected less than 90"
+        )
     zeros = xp.zeros_like(offset_m + yaw_rad + ahead_m + move.pitch_rad)
     side = xp.where(mirrored, zeros - 1, zeros + 1)
     to_ray, to_pixel = (xp.array(matrix, dtype=zeros.dtype) for matrix in simulated_camera())
-    rays = xp.matmul(rotation(yaw_rad + zeros, -(move.pitch_rad + zeros), xp), to_ray)  # in the car's axes
+    rays = xp.matmul(
+        rotation(yaw_rad + zeros, -(move.pitch_rad + zeros), xp), to_ray
+    )  # in the car's axes
     right, down, ahead = side[..., None] * rays[..., 0, :], rays[..., 1, :], rays[..., 2, :]
     nearer_right = right + (side * offset_m / HEIGHT_M)[..., None] * down
     nearer_ahead = ahead + ((ahead_m + zeros) / HEIGHT_M)[..., None] * down
@@ -117,7 +132,9 @@ def warp_to(move: CameraMove, mirrored: bool | BoolArray = False, xp: Any = np) 
 
 
 def flip_pixels(width: int) -> FloatArray:
-    """Return the matrix, (3, 3), from pixels of an image of this width to those of its mirror image."""
+    """Return the matrix, (3, 3), from pixels of an image of this width to those of its mirror
+    image.
+    """
     return np.array([[-1.0, 0.0, width - 1.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
 
 
@@ -134,7 +151,9 @@ def simulated_camera() -> tuple[FloatArray, FloatArray]:
 
 
 def rotation(yaw: Any, pitch: Any, xp: Any = np) -> Any:
-    """Return the rotation about the axis to the right by a pitch, then about that down by a yaw: (..., 3, 3)."""
+    """Return the rotation about the axis to the right by a pitch, then about that down by a yaw:
+    (..., 3, 3).
+    """
     zero = xp.zeros_like(yaw)
     sine, cosine, across, along = xp.sin(yaw), xp.cos(yaw), xp.sin(pitch), xp.cos(pitch)
     rows = (

@@ -25,28 +25,35 @@ _OTHER_SIZE = f" pixels, expected {FRAME_WIDTH}x{FRAME_HEIGHT}"
 def decode_jpeg(data: bytes | memoryview, into: Image | None = None) -> Image:
     """Decode a camera frame to RGB uint8 (160, 320, 3), written into `into` if that is given.
 
-    The size in the header is checked before any memory is reserved, because a small file can declare a huge image.
-    Raises BadImage for anything except a complete JPEG of that size.
+    The size in the header is checked before any memory is reserved, because a small file can
+    declare a huge image. Raises BadImage for anything except a complete JPEG of that size.
     """
     width, height = jpeg_size(data)
     if (width, height) != (FRAME_WIDTH, FRAME_HEIGHT):
         raise BadImage.wrong_size(width, height, FRAME_WIDTH, FRAME_HEIGHT)
     try:
-        return np.asarray(simplejpeg.decode_jpeg(data, colorspace="RGB", buffer=into), dtype=np.uint8)
+        return np.asarray(
+            simplejpeg.decode_jpeg(data, colorspace="RGB", buffer=into), dtype=np.uint8
+        )
     except ValueError as error:
         raise BadImage(f"not a complete JPEG: {error}") from None
 
 
 def encode_jpeg(frame: Image) -> bytes:
-    """Encode an RGB frame, (height, width, 3), as the simulator does: JPEG of quality 75 with 4:2:0 subsampling."""
+    """Encode an RGB frame, (height, width, 3), as the simulator does: JPEG of quality 75 with 4:2:0
+    subsampling.
+    """
     data: bytes = simplejpeg.encode_jpeg(
         np.ascontiguousarray(frame), quality=75, colorspace="RGB", colorsubsampling="420"
     )
     return data
 
 
-def read_frame(path: str, into: Image | None = None, content: bytes | OSError | None = None) -> Image:
-    """Return the frame in a JPEG file, RGB uint8 (160, 320, 3), written into `into` if given; raises BadImage.
+def read_frame(
+    path: str, into: Image | None = None, content: bytes | OSError | None = None
+) -> Image:
+    """Return the frame in a JPEG file, RGB uint8 (160, 320, 3), written into `into` if given;
+    raises BadImage.
 
     content: of the file, or why it cannot be read, if somebody has read it.
     """
@@ -69,7 +76,9 @@ def _content(path: str, content: bytes | OSError | None = None) -> bytes:
 
 
 def try_frame(path: str | None) -> tuple[Image | None, str]:
-    """Return the frame in a file, or None and what is wrong with it: MISSING for no path, or the reason."""
+    """Return the frame in a file, or None and what is wrong with it: MISSING for no path, or the
+    reason.
+    """
     try:
         return (read_frame(path), "") if path else (None, MISSING)
     except BadImage as error:
@@ -77,7 +86,9 @@ def try_frame(path: str | None) -> tuple[Image | None, str]:
 
 
 def import_remedy(reasons: Sequence[str], recording: object = "RECORDING") -> str:
-    """Return the command that makes frames of pictures of another size; "" if few of the reasons name a size."""
+    """Return the command that makes frames of pictures of another size; "" if few of the reasons
+    name a size.
+    """
     if 2 * sum(reason.endswith(_OTHER_SIZE) for reason in reasons) <= len(reasons):
         return ""
     command = f"bcclone import {shlex.quote(str(recording))} -o recordings/NAME"
@@ -85,7 +96,9 @@ def import_remedy(reasons: Sequence[str], recording: object = "RECORDING") -> st
 
 
 def read_file(path: str) -> bytes:
-    """Return the content of an image file at a path or URL; raises OSError, for a pipe or device, too."""
+    """Return the content of an image file at a path or URL; raises OSError, for a pipe or device,
+    too.
+    """
     if not names_url(path):
         return read_bytes(path, "image")
     (content,) = read_urls([path])

@@ -1,4 +1,6 @@
-"""The commands: each calls a library function with the settings that the user chose, and returns what to print."""
+"""The commands: each calls a library function with the settings that the user chose, and returns
+what to print.
+"""
 
 import re
 from collections.abc import Sequence
@@ -9,12 +11,22 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from bcclone.commands.options import Command
 
-_FIRST = ("preprocess", "model", "drive", "video")  # the workflow; the other commands follow by their names
+_FIRST = (
+    "preprocess",
+    "model",
+    "drive",
+    "video",
+)  # the workflow; the other commands follow by their names
 FAMILIES = ("simulate",)  # the first word of commands of two words
 _DECLARED = re.compile(r'^@command\(\s*"(.+?)"[,)].*?^def (\w+)\(', re.MULTILINE | re.DOTALL)
-# name -> module, function and summary, read from the text of the modules, because importing them all is slow
+# name -> module, function and summary, read from the text of the modules, because importing them
+# all is slow
 _FOUND = {
-    re.sub(f"^({'|'.join(FAMILIES)})-", r"\1 ", function.rstrip("_").replace("_", "-")): (path.stem, function, summary)
+    re.sub(f"^({'|'.join(FAMILIES)})-", r"\1 ", function.rstrip("_").replace("_", "-")): (
+        path.stem,
+        function,
+        summary,
+    )
     for path in Path(__file__).parent.glob("*.py")
     for summary, function in _DECLARED.findall(path.read_text(encoding="utf-8"))
 }

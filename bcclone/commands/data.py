@@ -45,13 +45,17 @@ class Recordings:
 def preprocess(given: Given, chosen: Recordings, file: SettingsFile) -> Result:
     """Turn recordings of the simulator into one HDF5 store for training.
 
-    RECORDING is a folder with a driving_log.csv or other CSV logs, a CSV file, or a pattern such as 'recordings/*/'.
-    Without it, the command reads driving_log.csv of the current folder, or else the recordings in ./recordings/ or
-    ./data/.
+    RECORDING is a folder with a driving_log.csv or other CSV logs, a CSV file, or a pattern such as
+    'recordings/*/'. Without it, the command reads driving_log.csv of the current folder, or else
+    the recordings in ./recordings/ or ./data/.
     """
-    in_file = read_settings_file(file.settings, ShardingSettings, SampleSettings) if file.settings else {}
+    in_file = (
+        read_settings_file(file.settings, ShardingSettings, SampleSettings) if file.settings else {}
+    )
     of_store, inputs = in_file | given.of(ShardingSettings), chosen.recordings
-    adds_others = of_store.get("add") and {"validation_recordings", "test_recordings"} & set(of_store)
+    adds_others = of_store.get("add") and {"validation_recordings", "test_recordings"} & set(
+        of_store
+    )
     if not inputs and (chosen.check or not adds_others):
         from bcclone.recording.files import default_inputs
 
@@ -59,17 +63,26 @@ def preprocess(given: Given, chosen: Recordings, file: SettingsFile) -> Result:
         notify(f"no RECORDING named; taking {', '.join(inputs)}")
     if chosen.check:
         for kind in (ShardingSettings, SampleSettings):
-            given.refuse(kind, "changes nothing in --check, which takes recordings as they are; leave it out")
+            given.refuse(
+                kind, "changes nothing in --check, which takes recordings as they are; leave it out"
+            )
         return _check(inputs)
-    samples = {name: of_store.pop(name) for name in SampleSettings.__dataclass_fields__ if name in of_store}
+    samples = {
+        name: of_store.pop(name) for name in SampleSettings.__dataclass_fields__ if name in of_store
+    }
     samples |= given.of(SampleSettings)
     result = convert(ShardingSettings(**of_store | {"inputs": inputs, "samples": samples}), notify)
-    notes = *(f"note: {notice}" for notice in result.notices), *(f"skipped: {skip}" for skip in result.skips)
+    notes = (
+        *(f"note: {notice}" for notice in result.notices),
+        *(f"skipped: {skip}" for skip in result.skips),
+    )
     return Result.of(result, notes=notes)
 
 
 def convert(settings: PreprocessSettings, notify: "Notify" = lambda line: None) -> "Conversion":
-    """Convert recordings to a store: one file, or, where `ShardingSettings` say so, a folder of shards."""
+    """Convert recordings to a store: one file, or, where `ShardingSettings` say so, a folder of
+    shards.
+    """
     if isinstance(settings, ShardingSettings) and settings.is_sharded:
         from bcclone.cluster.sharded_conversion import convert as convert_into_shards
 
@@ -89,7 +102,11 @@ def _check(inputs: Sequence[str]) -> Result:
     parts = [report.as_text() for report in reports]
     parts += ["\n  ".join(("what to record next:", *advice))] if advice else []
     as_json = {"recordings": [report.as_json() for report in reports], "record_next": list(advice)}
-    code = 2 if any(report.log is None for report in reports) else int(any(one.findings for one in diagnoses))
+    code = (
+        2
+        if any(report.log is None for report in reports)
+        else int(any(one.findings for one in diagnoses))
+    )
     return Result(as_json, "\n\n".join(parts), code=code)
 
 
@@ -98,20 +115,26 @@ def _check(inputs: Sequence[str]) -> Result:
     left="the recording is unchanged; its edits are the old ones or the new ones, see: bcclone edit RECORDING",
 )
 def edit(given: Given, settings: EditSettings, page: PageSettings, opening: Browser) -> Result:
-    """List the rows of a recording; delete or restore some, or correct its steering; its files are not changed.
+    """List the rows of a recording; delete or restore some, or correct its steering; its files are
+    not changed.
 
-    Deleted rows are left out by every command, and every command takes the corrected steering. The edits are in a file
-    next to the log, driving_log.edits.json, which is removed when the last one is undone; of a tub of donkeycar, its
-    own list of deleted records is edited. Without an edit, a page opens in a browser, where you see the recording and
-    edit it; without a terminal or a browser, the rows are listed.
+    Deleted rows are left out by every command, and every command takes the corrected steering. The
+    edits are in a file next to the log, driving_log.edits.json, which is removed when the last one
+    is undone; of a tub of donkeycar, its own list of deleted records is edited. Without an edit, a
+    page opens in a browser, where you see the recording and edit it; without a terminal or a
+    browser, the rows are listed.
     """
     listed = settings.edits or given.make(Common).json
     is_seen = opening.browser and sys.stdin.isatty() and sys.stdout.isatty() and has_browser()
     if (page.model or page.other) and not (page.page or is_seen):
-        raise UserError("--model and a second recording are shown on the page; add --page", exit_code=2)
+        raise UserError(
+            "--model and a second recording are shown on the page; add --page", exit_code=2
+        )
     if page.page or page.model or page.other or (is_seen and not listed):
         if listed:
-            raise UserError("the page edits by itself; leave out the edit and --json, or the page", exit_code=2)
+            raise UserError(
+                "the page edits by itself; leave out the edit and --json, or the page", exit_code=2
+            )
         from bcclone.editor.editor_page import look
 
         look(settings.recording, page, opening.browser, given.say)
@@ -121,5 +144,8 @@ def edit(given: Given, settings: EditSettings, page: PageSettings, opening: Brow
     recorded, notes = open_edited(settings.recording), list[str]()
     result = recorded.edit(settings)
     if isinstance(recorded, EditedTub):  # which keeps no history between two commands
-        result, notes = replace(result, edits=0), [f"note: {recorded.unusable}"] if recorded.unusable else []
+        result, notes = (
+            replace(result, edits=0),
+            [f"note: {recorded.unusable}"] if recorded.unusable else [],
+        )
     return Result.of(result, notes=notes)

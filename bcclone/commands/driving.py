@@ -1,4 +1,6 @@
-"""A car that drives: the simulator's with a model, the built-in one with you or others; many roads; clips of runs."""
+"""A car that drives: the simulator's with a model, the built-in one with you or others; many roads;
+clips of runs.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,18 +28,23 @@ class Run:
 class ServerEnd:
     """How a server ends."""
 
-    end_with_stdin: bool = setting(False, "exit when standard input is closed, for programs that start the server")
+    end_with_stdin: bool = setting(
+        False, "exit when standard input is closed, for programs that start the server"
+    )
 
 
 @command(
     "drive the simulator's car with a model",
-    left=lambda given: given.kept("run_folder", "what was recorded", otherwise="nothing was recorded"),
+    left=lambda given: given.kept(
+        "run_folder", "what was recorded", otherwise="nothing was recorded"
+    ),
 )
 def drive(given: Given, settings: DriveSettings, standing: ServerEnd) -> Result:
     """Serve a trained model to the simulator, which connects to port 4567 in its autonomous mode.
 
-    With RUN, frames and controls are recorded into that folder. Without it, nothing is recorded until you press
-    "Record" on the web page, which records into a new folder run-DATE_TIME in the current folder.
+    With RUN, frames and controls are recorded into that folder. Without it, nothing is recorded
+    until you press "Record" on the web page, which records into a new folder run-DATE_TIME in the
+    current folder.
     """
     from bcclone.drive.server import end_with_stdin, serve
 
@@ -55,9 +62,11 @@ def drive(given: Given, settings: DriveSettings, standing: ServerEnd) -> Result:
 
 @command("drive the built-in simulator yourself", left="nothing was recorded")
 def play(given: Given, settings: PlaySettings, standing: ServerEnd) -> Result:
-    """Drive the built-in simulator yourself, on a web page: with keys, mouse, gamepad or the thumbs of a phone.
+    """Drive the built-in simulator yourself, on a web page: with keys, mouse, gamepad or the thumbs
+    of a phone.
 
-    A MODEL, if you name one, drives, and you take over whenever you steer. R records in the simulator's format.
+    A MODEL, if you name one, drives, and you take over whenever you steer. R records in the
+    simulator's format.
     """
     from bcclone.drive.server import end_with_stdin
     from bcclone.game import play_server
@@ -78,7 +87,9 @@ class Folder:
 
 @command("let a drive server drive the simulated car")
 def simulate_drive(settings: SimulationSettings, server: ServerSettings) -> Result:
-    """Connect to a drive server, and let it drive the simulated car, as in the Unity program's autonomous mode."""
+    """Connect to a drive server, and let it drive the simulated car, as in the Unity program's
+    autonomous mode.
+    """
     from bcclone.simulator.world import simulate
 
     result = simulate(settings, server)
@@ -95,7 +106,9 @@ def simulate_drive(settings: SimulationSettings, server: ServerSettings) -> Resu
 
 @command("let the built-in expert drive, and record it")
 def simulate_record(target: Folder, settings: RecordSettings) -> Result:
-    """Let an expert driver drive in the built-in simulator, and record it in the format of the Unity program."""
+    """Let an expert driver drive in the built-in simulator, and record it in the format of the
+    Unity program.
+    """
     from bcclone.simulator.record import record
 
     recorded = record(target.folder, settings)
@@ -108,7 +121,9 @@ def simulate_record(target: Folder, settings: RecordSettings) -> Result:
 
 @command("write a store of frames of many random roads")
 def simulate_roads(settings: RoadSamplesSettings) -> Result:
-    """Render frames all over many random roads, with the steering of an expert, and write them as a store."""
+    """Render frames all over many random roads, with the steering of an expert, and write them as a
+    store.
+    """
     from bcclone.research.road_samples.rendering import make_road_samples
 
     result = make_road_samples(settings, notify)
@@ -124,15 +139,19 @@ def simulate_roads(settings: RoadSamplesSettings) -> Result:
 def video(given: Given, shown: Run) -> Result:
     """Make a clip of a run folder that drive.py recorded, or of the centre camera of a recording.
 
-    --overlay draws the recorded values of each frame: steering, speed, latency, distance from the centre line and a
-    map. With --model it also draws the steering of that model and a saliency overlay: the pixels that decide the
-    steering.
+    --overlay draws the recorded values of each frame: steering, speed, latency, distance from the
+    centre line and a map. With --model it also draws the steering of that model and a saliency
+    overlay: the pixels that decide the steering.
     """
     if shown.run is None:
         from bcclone.pictures.run_data import find_runs
 
         runs = ", ".join(map(str, find_runs(Path())[:_SHOWN_RUNS]))
-        here = f"in this folder, the newest first: {runs}" if runs else "record one with: bcclone drive model.h5 run1"
+        here = (
+            f"in this folder, the newest first: {runs}"
+            if runs
+            else "record one with: bcclone drive model.h5 run1"
+        )
         raise UserError(f"name the run to show; {here}", exit_code=2)
     settings = given.make(ClipSettings)
     from bcclone.pictures.clip import make_clip

@@ -1,4 +1,6 @@
-"""Models that are fitted to a car, improved or converted, and recordings in the formats of other programs."""
+"""Models that are fitted to a car, improved or converted, and recordings in the formats of other
+programs.
+"""
 
 from dataclasses import MISSING, dataclass
 from pathlib import Path
@@ -31,25 +33,32 @@ class Exported:
     )
 
 
-@command("write recordings and models in other programs' formats", ExportSettings, ExportModelSettings)
+@command(
+    "write recordings and models in other programs' formats", ExportSettings, ExportModelSettings
+)
 def export(given: Given, chosen: Exported) -> Result:
     """Write a recording, a store or a model in the format of another program.
 
-    Recordings and stores become a CSV table, or a data set of donkeycar or LeRobot; rows that `bcclone edit`
-    has deleted are left out. A model becomes a file for ONNX Runtime, LiteRT, TensorFlow or donkeycar that
-    takes whole camera frames; the file is written only if it gives the same answers as the model. A failed export
-    writes nothing.
+    Recordings and stores become a CSV table, or a data set of donkeycar or LeRobot; rows that
+    `bcclone edit` has deleted are left out. A model becomes a file for ONNX Runtime, LiteRT,
+    TensorFlow or donkeycar that takes whole camera frames; the file is written only if it gives the
+    same answers as the model. A failed export writes nothing.
     """
     from bcclone.system.hdf5_file import kind_of
 
     is_model, source = chosen.to in FORMATS, Path(chosen.source)
     given.refuse(
-        ExportSettings if is_model else ExportModelSettings, f"has no effect with --to {chosen.to}; leave it out"
+        ExportSettings if is_model else ExportModelSettings,
+        f"has no effect with --to {chosen.to}; leave it out",
     )
     if is_model and source.is_dir():
-        raise UserError(f"{source}: a folder, expected a model file; recordings go --to {next(iter(EXPORT_FORMATS))}")
+        raise UserError(
+            f"{source}: a folder, expected a model file; recordings go --to {next(iter(EXPORT_FORMATS))}"
+        )
     if not is_model and (source.suffix in _MODEL_SUFFIXES or kind_of(source) == "model"):
-        raise UserError(f"{source}: a model, expected a recording or a store; a model goes --to {' or '.join(FORMATS)}")
+        raise UserError(
+            f"{source}: a model, expected a recording or a store; a model goes --to {' or '.join(FORMATS)}"
+        )
     if is_model:
         from bcclone.realcar.export_model.model_export import export_model
 
@@ -70,10 +79,10 @@ def export(given: Given, chosen: Exported) -> Result:
 def import_(settings: ImportSettings) -> Result:
     """Write what another program recorded as a recording, which preprocess.py takes.
 
-    The recording has driving_log.csv and IMG/, as the simulator writes them. SOURCE is a donkeycar tub, a LeRobot data
-    set, a folder of frames with a table, a video with a table, or our own table.csv. Rows that cannot be used are
-    counted and left out. Steering is -1 (left) to 1 (right), where 1 is 25 degrees of the front wheels, or
-    --max-degrees.
+    The recording has driving_log.csv and IMG/, as the simulator writes them. SOURCE is a donkeycar
+    tub, a LeRobot data set, a folder of frames with a table, a video with a table, or our own
+    table.csv. Rows that cannot be used are counted and left out. Steering is -1 (left) to 1
+    (right), where 1 is 25 degrees of the front wheels, or --max-degrees.
     """
     if settings.steering:
         from bcclone.realcar.film import import_film as read
@@ -84,7 +93,9 @@ def import_(settings: ImportSettings) -> Result:
     if result.converted:
         is_framed = settings.framing or settings.steering
         how = f"framed by {settings.framing or result.output}" if is_framed else "stretched"
-        notes.append(f"note: {number_of(result.converted, 'image')} {how} to JPEG of 320x160 pixels")
+        notes.append(
+            f"note: {number_of(result.converted, 'image')} {how} to JPEG of 320x160 pixels"
+        )
     if result.deleted:
         notes.append(
             f"note: {number_of(result.deleted, 'row')} marked as deleted, as in the source; "
@@ -95,10 +106,11 @@ def import_(settings: ImportSettings) -> Result:
 
 @command("convert an older Keras model")
 def import_model(settings: ImportModelSettings) -> Result:
-    """Convert an older Keras model (.h5 or .keras, Keras 1 to 3) to a model file that stores its preprocessing.
+    """Convert an older Keras model (.h5 or .keras, Keras 1 to 3) to a model file that stores its
+    preprocessing.
 
-    The converted model can be driven, scored and fine-tuned without --preprocess. The network is rebuilt layer by
-    layer; no code in the old file is run.
+    The converted model can be driven, scored and fine-tuned without --preprocess. The network is
+    rebuilt layer by layer; no code in the old file is run.
     """
     from bcclone.model import import_model as importing
 
@@ -107,20 +119,24 @@ def import_model(settings: ImportModelSettings) -> Result:
 
 @command("fit a model to a car's camera and steering")
 def calibrate(settings: CalibrateSettings) -> Result:
-    """Fit a model to a car: find how its camera's pictures become frames, and the gain and bias of its steering.
+    """Fit a model to a car: find how its camera's pictures become frames, and the gain and bias of
+    its steering.
 
-    FRAMES is a tub, a recording, or a folder of pictures, whose steering LABELS holds, a table with the columns
-    frame_id and steering_angle. On pictures from the whole drive, the framing is sought with which the model's steering
-    agrees best with the recorded one; then its gain and bias are fitted. All are written into a copy of the model,
-    which `bcclone predict`, `replay`, `drive` and `export` then use by themselves. Beside it, OUTPUT.framing.json is
-    for `bcclone import SOURCE --framing FILE`, and OUTPUT.framing.png shows what was found. What you know already, you
-    give as an option.
+    FRAMES is a tub, a recording, or a folder of pictures, whose steering LABELS holds, a table with
+    the columns frame_id and steering_angle. On pictures from the whole drive, the framing is sought
+    with which the model's steering agrees best with the recorded one; then its gain and bias are
+    fitted. All are written into a copy of the model, which `bcclone predict`, `replay`, `drive` and
+    `export` then use by themselves. Beside it, OUTPUT.framing.json is for `bcclone import SOURCE
+    --framing FILE`, and OUTPUT.framing.png shows what was found. What you know already, you give as
+    an option.
     """
     from bcclone.realcar.calibrate_settings import calibration
 
     result = calibration.calibrate(settings, notify)
     if result.unreadable:
-        notify(f"note: {number_of(result.unreadable, 'picture')} left out: unreadable, or of another size")
+        notify(
+            f"note: {number_of(result.unreadable, 'picture')} left out: unreadable, or of another size"
+        )
     return Result(result, result.as_text(settings))
 
 
@@ -129,13 +145,15 @@ def calibrate(settings: CalibrateSettings) -> Result:
     left="the work folder keeps what was done so far; continue with the same command and --resume",
 )
 def improve(settings: ImproveSettings) -> Result:
-    """Train a model on so that it drives better, and compare it on the rows of the suite, before and after.
+    """Train a model on so that it drives better, and compare it on the rows of the suite, before
+    and after.
 
-    RECORDING is one in which the model drives and a person takes over where it goes wrong (drivers.csv), or an earlier
-    one of a person alone. The corrections are mixed with the other recordings and with what the model does well, so
-    that nothing is unlearned. With --expert, the model drives the built-in simulator in rounds, and learns how the
-    built-in expert would have steered in the states that it got into (DAgger), until it drives the rows of the suite
-    without an intervention.
+    RECORDING is one in which the model drives and a person takes over where it goes wrong
+    (drivers.csv), or an earlier one of a person alone. The corrections are mixed with the other
+    recordings and with what the model does well, so that nothing is unlearned. With --expert, the
+    model drives the built-in simulator in rounds, and learns how the built-in expert would have
+    steered in the states that it got into (DAgger), until it drives the rows of the suite without
+    an intervention.
     """
     from bcclone.research.improve import improvement
 

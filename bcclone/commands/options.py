@@ -1,4 +1,6 @@
-"""What a command is: a function whose parameters, dataclasses of settings, make its arguments and options."""
+"""What a command is: a function whose parameters, dataclasses of settings, make its arguments and
+options.
+"""
 
 import argparse
 import sys
@@ -11,7 +13,15 @@ from typing import Any, NoReturn, Self, TypeVar, get_args, get_origin
 
 from bcclone.system.errors import UserError, printable
 from bcclone.system.location import as_local
-from bcclone.system.settings import Force, Setting, argument, option_of, setting, settings_of, type_of
+from bcclone.system.settings import (
+    Force,
+    Setting,
+    argument,
+    option_of,
+    setting,
+    settings_of,
+    type_of,
+)
 
 Settings = TypeVar("Settings")
 _TYPES = {int: "N", float: "X", Path: "PATH", str: "TEXT"}
@@ -22,8 +32,8 @@ _NOTHING = "nothing was written; an older output is unchanged"
 class Result:
     """What a command prints: a value with --json, else the text; None prints nothing.
 
-    notes: printed on standard error before it; wrote: files, which are named there after it, a report to open in a
-    browser last; code: the exit code.
+    notes: printed on standard error before it; wrote: files, which are named there after it, a
+    report to open in a browser last; code: the exit code.
     """
 
     value: Any
@@ -34,15 +44,23 @@ class Result:
 
     @classmethod
     def of(cls, outcome: Any, **others: Any) -> Self:
-        """Return what is printed of the result of a library function, which has as_text() and perhaps as_json()."""
-        return cls(outcome.as_json() if hasattr(outcome, "as_json") else outcome, outcome.as_text(), **others)
+        """Return what is printed of the result of a library function, which has as_text() and
+        perhaps as_json().
+        """
+        return cls(
+            outcome.as_json() if hasattr(outcome, "as_json") else outcome,
+            outcome.as_text(),
+            **others,
+        )
 
 
 @dataclass(frozen=True)
 class ResultsFolder:
     """The folder for the results of a command."""
 
-    output: Path | None = setting(None, "folder to write a report, pictures and figures into", unit="DIR", shown="none")
+    output: Path | None = setting(
+        None, "folder to write a report, pictures and figures into", unit="DIR", shown="none"
+    )
     force: Force = setting(False)
 
     def part(self, name: str) -> Path | None:
@@ -61,7 +79,9 @@ class Models:
 class Browser:
     """Whether a report is opened."""
 
-    browser: bool = setting(True, "at a terminal, open the report in a browser, where this machine has one")
+    browser: bool = setting(
+        True, "at a terminal, open the report in a browser, where this machine has one"
+    )
 
 
 @dataclass(frozen=True)
@@ -77,7 +97,9 @@ class SettingsFile:
 class Common:
     """What every command can do."""
 
-    json: bool = setting(False, "print one JSON value on standard output, and nothing else there", group="output")
+    json: bool = setting(
+        False, "print one JSON value on standard output, and nothing else there", group="output"
+    )
     quiet: bool = setting(False, "print only the result and errors, no progress", group="output")
     debug: bool = setting(False, "print the traceback of an error, too", group="output")
 
@@ -85,22 +107,26 @@ class Common:
 class Given:
     """What the user gave to a command.
 
-    parser: of the command; argv: the words after its name, by default those of this process. Exits with code 2, as
-    argparse does, for words that the parser does not accept.
+    parser: of the command; argv: the words after its name, by default those of this process. Exits
+    with code 2, as argparse does, for words that the parser does not accept.
     """
 
     def __init__(self, parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> None:
         self.parser = parser
         self._values = {
             name: tuple(value) if isinstance(value, list) else value
-            for name, value in vars(parser.parse_intermixed_args(_model_first(parser, argv))).items()
+            for name, value in vars(
+                parser.parse_intermixed_args(_model_first(parser, argv))
+            ).items()
             if value not in (None, [])
         }
         self._values |= dict(self._values.pop("assigned", ()))
 
     def of(self, kind: Any) -> dict[str, Any]:
         """Return the fields of a settings dataclass that the user gave."""
-        return {each.name: self._values[each.name] for each in fields(kind) if each.name in self._values}
+        return {
+            each.name: self._values[each.name] for each in fields(kind) if each.name in self._values
+        }
 
     def make(self, kind: Callable[..., Settings], **others: Any) -> Settings:
         """Return the settings of this kind that the user chose. others: fields without an option."""
@@ -108,7 +134,8 @@ class Given:
         return kind(**(parts | self.of(kind) | others))
 
     def refuse(self, kind: Any, why: str) -> None:
-        """Raise UserError if the user gave an option of this settings dataclass, which has no effect here.
+        """Raise UserError if the user gave an option of this settings dataclass, which has no
+        effect here.
 
         why: the rest of the sentence, with the remedy.
         """
@@ -117,23 +144,29 @@ class Given:
                 raise UserError(f"{option_of(kind, each.name)} {why}")
 
     def kept(self, name: str, text: str, part: str = "", otherwise: str = _NOTHING) -> str:
-        """Return what Ctrl-C leaves in the folder that an option names, or in a part of it; otherwise: without it."""
+        """Return what Ctrl-C leaves in the folder that an option names, or in a part of it;
+        otherwise: without it.
+        """
         folder: Any = self._values.get(name)
         return f"{folder / part} keeps {text}" if folder and (folder / part).exists() else otherwise
 
     def say(self, text: str) -> None:
         """Print a line of a server on standard output; on standard error with --json and --quiet."""
         common = self.make(Common)
-        print(printable(text), file=sys.stderr if common.json or common.quiet else sys.stdout, flush=True)
+        print(
+            printable(text),
+            file=sys.stderr if common.json or common.quiet else sys.stdout,
+            flush=True,
+        )
 
 
 @dataclass(frozen=True)
 class Command:
     """A command of a function whose parameters are settings dataclasses, or what the user gave.
 
-    description: shown by --help; settings: the dataclasses whose fields are its arguments and options, with those of
-    the dataclasses in them; without: fields that have no option here; titles: group of options -> text below its
-    heading; left: what Ctrl-C leaves behind.
+    description: shown by --help; settings: the dataclasses whose fields are its arguments and
+    options, with those of the dataclasses in them; without: fields that have no option here;
+    titles: group of options -> text below its heading; left: what Ctrl-C leaves behind.
     """
 
     function: Callable[..., Any]
@@ -145,7 +178,9 @@ class Command:
 
     def run(self, given: Given) -> Result:
         """Run the function with what the user gave."""
-        result = self.function(*(given if kind is Given else given.make(kind) for kind in _parameters(self.function)))
+        result = self.function(
+            *(given if kind is Given else given.make(kind) for kind in _parameters(self.function))
+        )
         return result if isinstance(result, Result) else Result.of(result)
 
     def left_behind(self, given: Given) -> str:
@@ -159,15 +194,23 @@ class Command:
             kind = kinds.pop(0)
             for each, declared in settings_of(kind):
                 if each.name not in self.without:
-                    yield kind, each, declared, each.default if isinstance(kind, type) else getattr(kind, each.name)
+                    yield (
+                        kind,
+                        each,
+                        declared,
+                        each.default if isinstance(kind, type) else getattr(kind, each.name),
+                    )
             kinds[:0] = [part for _, part in _parts(kind)]
 
 
-def command(summary: str, *others: type, **declared: Any) -> Callable[[Callable[..., Any]], Command]:
-    """Make a command of a function, whose docstring is the description and whose parameters are the settings.
+def command(
+    summary: str, *others: type, **declared: Any
+) -> Callable[[Callable[..., Any]], Command]:
+    """Make a command of a function, whose docstring is the description and whose parameters are the
+    settings.
 
-    summary: its line in the list of commands; others: dataclasses of options that the function does not take as
-    parameters; declared: fields of Command.
+    summary: its line in the list of commands; others: dataclasses of options that the function does
+    not take as parameters; declared: fields of Command.
     """
 
     def decorate(function: Callable[..., Any]) -> Command:
@@ -204,17 +247,29 @@ def make_parser(command: Command, prog: str) -> argparse.ArgumentParser:
 
 
 def declare(command: Command, parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments and options of a command. One that the user leaves out is None; Given tells which."""
+    """Declare the arguments and options of a command. One that the user leaves out is None; Given
+    tells which.
+    """
     rare = {}
     for kind, each, declared, default in command.declared():
         option = option_of(kind, each.name)
         if declared.rare:
             rare[option.removeprefix("--set ")] = each, declared
             continue
-        names = [each.name] if declared.positional else ["-o", option] if option == "--output" else [option]
-        how = _how(type_of(each), declared, each.name, default) | ({} if declared.positional else {"dest": each.name})
+        names = (
+            [each.name]
+            if declared.positional
+            else ["-o", option]
+            if option == "--output"
+            else [option]
+        )
+        how = _how(type_of(each), declared, each.name, default) | (
+            {} if declared.positional else {"dest": each.name}
+        )
         groups, title = {group.title: group for group in parser._action_groups}, declared.group
-        group = groups.get(title) or (parser.add_argument_group(title, command.titles.get(title)) if title else parser)
+        group = groups.get(title) or (
+            parser.add_argument_group(title, command.titles.get(title)) if title else parser
+        )
         group.add_argument(*names, help=help_of(declared, default), **how)
     if rare:
         parser.add_argument(
@@ -227,8 +282,12 @@ def declare(command: Command, parser: argparse.ArgumentParser) -> None:
         )
 
 
-def _model_first(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> Sequence[str] | None:
-    """Return the words of a command line, in which --model MODEL may stand for a first argument that is a model."""
+def _model_first(
+    parser: argparse.ArgumentParser, argv: Sequence[str] | None
+) -> Sequence[str] | None:
+    """Return the words of a command line, in which --model MODEL may stand for a first argument
+    that is a model.
+    """
     first = next((action.dest for action in parser._actions if not action.option_strings), "")
     if first not in ("model", "models") or "--model" in parser._option_string_actions:
         return argv
@@ -246,15 +305,22 @@ def _assign(rare: Mapping[str, tuple[Any, Setting]], text: str) -> tuple[str, An
     each, declared = rare[key.strip()]
     kind = type_of(each)
     try:
-        return each.name, {"true": True, "false": False}[value] if kind is bool else (declared.parse or kind)(value)
+        return each.name, {"true": True, "false": False}[value] if kind is bool else (
+            declared.parse or kind
+        )(value)
     except (ValueError, KeyError):
-        raise ValueError(f"{text!r}, expected {'true or false' if kind is bool else 'a value'}") from None
+        raise ValueError(
+            f"{text!r}, expected {'true or false' if kind is bool else 'a value'}"
+        ) from None
 
 
 def _how(kind: Any, declared: Setting, name: str, default: Any) -> dict[str, Any]:
     """Return how argparse reads the values of an option or argument. kind: their type."""
     if kind is bool:
-        return {"action": argparse.BooleanOptionalAction if default else "store_true", "default": None}
+        return {
+            "action": argparse.BooleanOptionalAction if default else "store_true",
+            "default": None,
+        }
     is_list = get_origin(kind) is tuple and declared.parse is None
     is_open = is_list and Ellipsis in get_args(kind)
     member = get_args(kind)[0] if is_list else kind
@@ -268,12 +334,18 @@ def _how(kind: Any, declared: Setting, name: str, default: Any) -> dict[str, Any
     }
     if declared.positional:
         has_default = default is not MISSING
-        return how | {"nargs": ("*" if has_default else "+") if is_open else "?" if has_default else None}
+        return how | {
+            "nargs": ("*" if has_default else "+") if is_open else "?" if has_default else None
+        }
     how |= {"required": True} if default is MISSING else {}
     if is_list and not is_open:
         return how | {"nargs": len(get_args(kind)), "metavar": tuple(declared.unit.split())}
     if is_open and " " in declared.unit:
-        return how | {"action": "extend", "nargs": len(declared.unit.split()), "metavar": tuple(declared.unit.split())}
+        return how | {
+            "action": "extend",
+            "nargs": len(declared.unit.split()),
+            "metavar": tuple(declared.unit.split()),
+        }
     return how | ({"action": "append"} if is_open else {})
 
 
@@ -296,7 +368,9 @@ def _shown(value: Any) -> str:
 
 
 def _converter(kind: Any, parse: Callable[[str], Any] | None) -> Callable[[str], Any]:
-    """Return the function that converts the option's text to a value; argparse shows why it refuses one."""
+    """Return the function that converts the option's text to a value; argparse shows why it refuses
+    one.
+    """
     parse = parse or (as_local if kind is Path else kind)
 
     def convert(text: str) -> Any:
@@ -313,10 +387,14 @@ def _converter(kind: Any, parse: Callable[[str], Any] | None) -> Callable[[str],
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
     """Help whose usage line shows the positional arguments, and only `[options]` for the rest."""
 
-    def _format_usage(self, usage: str | None, actions: Any, groups: Any, prefix: str | None) -> str:
+    def _format_usage(
+        self, usage: str | None, actions: Any, groups: Any, prefix: str | None
+    ) -> str:
         named = [action for action in actions if not action.option_strings]
         text = super()._format_usage(usage, named, [], prefix)
-        if usage or len(named) >= len(actions) - 1:  # parse_intermixed_args() gives the text of this function
+        if (
+            usage or len(named) >= len(actions) - 1
+        ):  # parse_intermixed_args() gives the text of this function
             return text
         return text.replace(self._prog, f"{self._prog} [options]", 1)
 

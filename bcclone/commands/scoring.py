@@ -39,7 +39,9 @@ class ReplayInputs:
     models: tuple[Path, ...] = argument(
         "model files to score; leave them out with --port", (), unit="MODEL", shown="none"
     )
-    recording: str = argument("folder with a driving_log.csv, or a CSV file; images of the side cameras may be missing")
+    recording: str = argument(
+        "folder with a driving_log.csv, or a CSV file; images of the side cameras may be missing"
+    )
 
 
 @dataclass(frozen=True)
@@ -57,11 +59,13 @@ class ScoredTables:
     left=lambda given: given.kept("run_folder", "what was recorded; there is no score"),
 )
 def evaluate(scored: ScoredModel, settings: EvaluateSettings, results: ResultsFolder) -> Result:
-    """Score a model by driving it around a simulated track: autonomy, interventions, distance from the centre line.
+    """Score a model by driving it around a simulated track: autonomy, interventions, distance from
+    the centre line.
 
-    The autonomy is (1 - interventions x 6 s / elapsed seconds) x 100. An intervention happens when a wheel leaves the
-    asphalt; the car is then set back on the centre line. The model drives through a drive server of its own, over the
-    simulator's protocol; with --in-process it drives without one. The exit code is 0 whatever the score is.
+    The autonomy is (1 - interventions x 6 s / elapsed seconds) x 100. An intervention happens when
+    a wheel leaves the asphalt; the car is then set back on the centre line. The model drives
+    through a drive server of its own, over the simulator's protocol; with --in-process it drives
+    without one. The exit code is 0 whatever the score is.
 
     `bcclone suite` drives many scenarios with several models.
     """
@@ -79,14 +83,18 @@ def evaluate(scored: ScoredModel, settings: EvaluateSettings, results: ResultsFo
 @command(
     "score models by many simulated drives",
     Browser,
-    left=lambda given: given.kept("output", "the finished drives; the same command drives the others", _DRIVES),
+    left=lambda given: given.kept(
+        "output", "the finished drives; the same command drives the others", _DRIVES
+    ),
 )
 def suite(scored: Models, settings: SuiteSettings, results: ResultsFolder) -> Result:
-    """Score models by a suite: many simulated drives of each, under other speeds, latency, weather, cameras and roads.
+    """Score models by a suite: many simulated drives of each, under other speeds, latency, weather,
+    cameras and roads.
 
-    The standard suite has 20 scenarios, each a row of the table. The suite testing drives the lake in 37 weathers: fog,
-    rain and snow from 10 to 100 %, day and night. The suite roads drives 30 random roads at 15 and 25 mph, and lake and
-    mountain in both directions. The drives run in parallel on all cores.
+    The standard suite has 20 scenarios, each a row of the table. The suite testing drives the lake
+    in 37 weathers: fog, rain and snow from 10 to 100 %, day and night. The suite roads drives 30
+    random roads at 15 and 25 mph, and lake and mountain in both directions. The drives run in
+    parallel on all cores.
     """
     from bcclone.evaluation import suite as scenarios
 
@@ -104,15 +112,19 @@ def suite(scored: Models, settings: SuiteSettings, results: ResultsFolder) -> Re
 @command(
     "map where a model comes back to the middle of the road, and where it leaves it",
     Browser,
-    left=lambda given: given.kept("output", "the finished parts; the same command computes the others", _PARTS),
+    left=lambda given: given.kept(
+        "output", "the finished parts; the same command computes the others", _PARTS
+    ),
 )
 def margin(scored: Models, settings: MarginSettings, results: ResultsFolder) -> Result:
-    """Map a model's margins: at each few metres of a road, from which offset and heading does the car come back?
+    """Map a model's margins: at each few metres of a road, from which offset and heading does the
+    car come back?
 
-    States of the car (place, offset, heading, at a held speed) are enumerated, each frame is rendered and answered by
-    the model, and the states are followed by the simulated car's own law of motion. The map shows from how far to the
-    left and to the right of the middle the car comes back, where this is least, and what to record there. With several
-    models, each has its map, side by side.
+    States of the car (place, offset, heading, at a held speed) are enumerated, each frame is
+    rendered and answered by the model, and the states are followed by the simulated car's own law
+    of motion. The map shows from how far to the left and to the right of the middle the car comes
+    back, where this is least, and what to record there. With several models, each has its map, side
+    by side.
     """
     from bcclone.research.margin.margin_files import margin_table, write_margins
     from bcclone.research.margin.margins import map_margins
@@ -121,7 +133,11 @@ def margin(scored: Models, settings: MarginSettings, results: ResultsFolder) -> 
     with _pool(settings.scheduler) as pool:
         maps = map_margins(scored.models, settings, notify, pool)
     wrote = write_margins(results.output, maps, settings, scored.models) if results.output else []
-    return Result({name: one.figures() for name, one in maps.items()}, margin_table(maps, settings), wrote=wrote)
+    return Result(
+        {name: one.figures() for name, one in maps.items()},
+        margin_table(maps, settings),
+        wrote=wrote,
+    )
 
 
 def _pool(scheduler: str) -> "AbstractContextManager[TaskPool | None]":
@@ -136,16 +152,19 @@ def _pool(scheduler: str) -> "AbstractContextManager[TaskPool | None]":
     ServerSettings,
     titles={SERVER: "with --port, the model of a drive server is scored, and none is named"},
 )
-def replay(given: Given, replayed: ReplayInputs, settings: ReplaySettings, results: ResultsFolder) -> Result:
+def replay(
+    given: Given, replayed: ReplayInputs, settings: ReplaySettings, results: ResultsFolder
+) -> Result:
     """Score models by driving them through a recording.
 
-    The car drives at the recorded speed. Where the model deviates from the recorded path, its camera view is computed
-    from the frames of the three cameras. If the deviation exceeds --limit, the car is set back: an intervention. The
-    autonomy is (1 - interventions x 6 s / elapsed seconds) x 100. For comparison, the recorded steering, zero steering
-    and the mean steering are scored, too. For a recording without speeds, such as an imported tub, or of another
-    camera, they are estimated from its frames, in heights of its camera, if it was imported with a framing that has a
-    lens; where that fails, only the steering is compared. With --port, a drive server is scored over the simulator's
-    protocol. The exit code is 0 whatever the scores are.
+    The car drives at the recorded speed. Where the model deviates from the recorded path, its
+    camera view is computed from the frames of the three cameras. If the deviation exceeds --limit,
+    the car is set back: an intervention. The autonomy is (1 - interventions x 6 s / elapsed
+    seconds) x 100. For comparison, the recorded steering, zero steering and the mean steering are
+    scored, too. For a recording without speeds, such as an imported tub, or of another camera, they
+    are estimated from its frames, in heights of its camera, if it was imported with a framing that
+    has a lens; where that fails, only the steering is compared. With --port, a drive server is
+    scored over the simulator's protocol. The exit code is 0 whatever the scores are.
     """
     server = given.make(ServerSettings) if "port" in given.of(ServerSettings) else None
     from bcclone.evaluation import replay as replaying
@@ -161,12 +180,14 @@ def replay(given: Given, replayed: ReplayInputs, settings: ReplaySettings, resul
 
 @command("predict the steering of frames")
 def predict(settings: PredictSettings) -> Result:
-    """Predict the steering of frames: a model, and a recording or any folder of JPEGs or PNGs -> a table.
+    """Predict the steering of frames: a model, and a recording or any folder of JPEGs or PNGs -> a
+    table.
 
-    The table has a line for each frame, frame_id,steering_angle: the name of the frame's file without its ending, and
-    the steering from -1 (left) to 1 (right). The images of a folder are framed as a calibrated model says, or
-    --framing. Otherwise, those of another size than 320x160 pixels are stretched to it; --rows keeps a part of their
-    rows. `bcclone score` compares the table with labels.
+    The table has a line for each frame, frame_id,steering_angle: the name of the frame's file
+    without its ending, and the steering from -1 (left) to 1 (right). The images of a folder are
+    framed as a calibrated model says, or --framing. Otherwise, those of another size than 320x160
+    pixels are stretched to it; --rows keeps a part of their rows. `bcclone score` compares the
+    table with labels.
     """
     from bcclone.evaluation import predict as prediction
     from bcclone.recording.files import is_recording
@@ -182,12 +203,13 @@ def predict(settings: PredictSettings) -> Result:
 
 @command("score predictions against labels")
 def score(tables: ScoredTables, settings: ScoreSettings, results: ResultsFolder) -> Result:
-    """Score predictions of steering against labels: correlation, right side, RMSE and explained variance.
+    """Score predictions of steering against labels: correlation, right side, RMSE and explained
+    variance.
 
-    Both are tables with a column frame_id and one of the steering; the labels may also be a recording. Frames are
-    matched by frame_id. For comparison, zero and constant steering are scored, too: the mean label, with --fit-seconds
-    that of the fitted part. Labels with a column public, as those of Udacity's challenge 2, are also scored in their
-    two parts.
+    Both are tables with a column frame_id and one of the steering; the labels may also be a
+    recording. Frames are matched by frame_id. For comparison, zero and constant steering are
+    scored, too: the mean label, with --fit-seconds that of the fitted part. Labels with a column
+    public, as those of Udacity's challenge 2, are also scored in their two parts.
     """
     from bcclone.evaluation import prediction_score
 

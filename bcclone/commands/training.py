@@ -45,8 +45,8 @@ class RunOptions:
 def model(given: Given, course: RunOptions) -> Result:
     """Train the network on a store, or directly on recordings.
 
-    Each training writes settings, history, checkpoints, model, pictures and a report into its own run folder,
-    runs/NAME/. At the end the model is copied to the output.
+    Each training writes settings, history, checkpoints, model, pictures and a report into its own
+    run folder, runs/NAME/. At the end the model is copied to the output.
     """
     files, values = given.make(RunFiles), chosen_settings(given)
     settings = None if course.resume else TrainSettings(**given.of(RunFiles), **values)
@@ -78,8 +78,12 @@ def chosen_settings(given: Given) -> dict[str, Any]:
     return values | {name: options[name] for name in SETTING_NAMES if name in options}
 
 
-def _open_worker(cluster: WorkerSettings | None, values: Mapping[str, Any]) -> "AbstractContextManager[Worker]":
-    """Give the worker of a training: alone on one device, or connected with the machines that the options name."""
+def _open_worker(
+    cluster: WorkerSettings | None, values: Mapping[str, Any]
+) -> "AbstractContextManager[Worker]":
+    """Give the worker of a training: alone on one device, or connected with the machines that the
+    options name.
+    """
     if cluster or values.get("gpus", 1) != 1:
         from bcclone.cluster import joint_training
 
@@ -89,22 +93,30 @@ def _open_worker(cluster: WorkerSettings | None, values: Mapping[str, Any]) -> "
     return nullcontext(Worker())
 
 
-@command("draw a model, its samples and its decisions", left="the pictures that were finished are kept")
+@command(
+    "draw a model, its samples and its decisions", left="the pictures that were finished are kept"
+)
 def plots(settings: PlotSettings) -> Result:
     """Draw pictures of a trained model, of the samples it was trained on, and of its predictions.
 
-    The pictures are written to plots/ in the run folder of the model or, if it has none, to MODEL-plots. Pictures for
-    which the model or the samples lack the data are skipped, with the reason. With an image (a JPEG) instead of
-    samples, one picture is drawn of what the model sees and answers in it.
+    The pictures are written to plots/ in the run folder of the model or, if it has none, to
+    MODEL-plots. Pictures for which the model or the samples lack the data are skipped, with the
+    reason. With an image (a JPEG) instead of samples, one picture is drawn of what the model sees
+    and answers in it.
     """
     if not settings.data and Path(_STORE).is_file():
         settings = replace(settings, data=(_STORE,))
-        notify(f"samples: those of {_STORE} in this folder; name another store or recordings after the model")
+        notify(
+            f"samples: those of {_STORE} in this folder; name another store or recordings after the model"
+        )
     from bcclone.cluster.shards import open_if_store
     from bcclone.pictures.plots.all_pictures import explore_image, plot
 
     if settings.image:
         return Result.of(explore_image(settings))
     result = plot(settings, notify, open_if_store)
-    lines = {name: f"left out: {at}" if isinstance(at, str) else str(at) for name, at in result.pictures.items()}
+    lines = {
+        name: f"left out: {at}" if isinstance(at, str) else str(at)
+        for name, at in result.pictures.items()
+    }
     return Result(result.as_json(), list_of(lines), [f"note: {note}" for note in result.notes])

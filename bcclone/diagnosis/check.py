@@ -1,7 +1,8 @@
 """Inspect recordings and report their content and their faults, without writing anything.
 
-In: folders, CSV files and patterns. Out: a `RecordingReport` for each log. docs/how-to/own-recording.md says what each
-fault means; docs/results/recording-faults.json how many of them are found.
+In: folders, CSV files and patterns. Out: a `RecordingReport` for each log.
+docs/how-to/own-recording.md says what each fault means; docs/results/recording-faults.json how many
+of them are found.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -15,9 +16,20 @@ import pandas as pd
 
 from bcclone.camera.images import MISSING, Image, import_remedy, try_frame
 from bcclone.dataset.conversion_plan import MAX_SKIPPED
-from bcclone.diagnosis.evidence import BACKWARDS, MAX_LAG_ERROR, Evidence, ReadFrame, RecordingFigures
+from bcclone.diagnosis.evidence import (
+    BACKWARDS,
+    MAX_LAG_ERROR,
+    Evidence,
+    ReadFrame,
+    RecordingFigures,
+)
 from bcclone.diagnosis.findings import Coverage, Diagnosis, Finding
-from bcclone.diagnosis.picture_faults import PICTURE_FAULTS, is_trusted, rows_of_the_log, unusable_pictures
+from bcclone.diagnosis.picture_faults import (
+    PICTURE_FAULTS,
+    is_trusted,
+    rows_of_the_log,
+    unusable_pictures,
+)
 from bcclone.diagnosis.recoveries import MeasuredCorrection, measure_correction
 from bcclone.diagnosis.steering_faults import STEERING_FAULTS, constant_steering
 from bcclone.recording.files import LOG_NAME, ImageIndex, find_logs
@@ -30,7 +42,9 @@ from bcclone.system.location import Location
 from bcclone.system.progress import ProgressBar
 from bcclone.system.statistics import constant, numbers_in
 
-_HISTOGRAM_EDGES = np.array([-1.01, -0.75, -0.5, -0.25, -0.1, -1e-9, 1e-9, 0.1, 0.25, 0.5, 0.75, 1.01])
+_HISTOGRAM_EDGES = np.array(
+    [-1.01, -0.75, -0.5, -0.25, -0.1, -1e-9, 1e-9, 0.1, 0.25, 0.5, 0.75, 1.01]
+)
 _HISTOGRAM_LABELS = (
     "-1.00 to -0.75", "-0.75 to -0.50", "-0.50 to -0.25", "-0.25 to -0.10", "-0.10 to  0", "     0",
     " 0 to 0.10", " 0.10 to 0.25", " 0.25 to 0.50", " 0.50 to 0.75", " 0.75 to 1.00",
@@ -44,16 +58,18 @@ _LONG_LAST_GAP = 3.0  # times the median
 _ROUNDS = 5
 
 Judge = Callable[[Evidence], Iterator[Finding]]
-Looked = tuple[RecordingFigures, dict[int, list[str]]]  # line of the log -> why its images cannot be used
+Looked = tuple[
+    RecordingFigures, dict[int, list[str]]
+]  # line of the log -> why its images cannot be used
 
 
 @dataclass(frozen=True)
 class ImageFaults:
     """Counts of faulty images of a log.
 
-    missing, corrupt: images that rows name; orphans: images that no row names; frozen: rows whose centre image is
-    identical to that of the row before; duplicates: other rows that share a centre image; reasons: a line for each
-    missing or corrupt image.
+    missing, corrupt: images that rows name; orphans: images that no row names; frozen: rows whose
+    centre image is identical to that of the row before; duplicates: other rows that share a centre
+    image; reasons: a line for each missing or corrupt image.
     """
 
     missing: int
@@ -74,9 +90,10 @@ class ImageFaults:
 class RecordingReport:
     """Content and faults of a log.
 
-    log: None if the file is not a log of the simulator, for the reason given; images: None if none of them exists;
-    suspects: rows that were probably recorded wrongly; correction: of the side cameras, None without images of them;
-    diagnosis: what is wrong with the recording, None if the file is not a log.
+    log: None if the file is not a log of the simulator, for the reason given; images: None if none
+    of them exists; suspects: rows that were probably recorded wrongly; correction: of the side
+    cameras, None without images of them; diagnosis: what is wrong with the recording, None if the
+    file is not a log.
     """
 
     path: Location
@@ -128,7 +145,10 @@ class RecordingReport:
             *(f"            row {bad.row}: {bad.reason}" for bad in log.bad_rows[:10]),
             *(f"  suspect   {suspect}" for suspect in self.suspects),
             f"  images    {self.images or 'none of the images that the log names exists'}",
-            *(f"            {reason}" for reason in (self.images.reasons[:10] if self.images else ())),
+            *(
+                f"            {reason}"
+                for reason in (self.images.reasons[:10] if self.images else ())
+            ),
             f"  steering  {(steering == 0).mean():.0%} exactly zero, {steering.nunique()} distinct values",
         ]
         counts = np.histogram(steering, _HISTOGRAM_EDGES)[0].tolist()
@@ -145,24 +165,34 @@ def check(inputs: Sequence[str]) -> list[RecordingReport]:
 
 
 def look_at(rows: pd.DataFrame, index: ImageIndex, advance: Callable[[int], None]) -> Looked:
-    """Return what the frames of a log's rows show, and why some cannot be used. advance: called for each row."""
+    """Return what the frames of a log's rows show, and why some cannot be used. advance: called for
+    each row.
+    """
     figures, reasons = RecordingFigures(len(rows)), dict[int, list[str]]()
     for line, *names in rows[["line", *CAMERAS]].itertuples(index=False):
-        tried = {camera: try_frame(index.find(name)) for camera, name in zip(CAMERAS, names, strict=True) if name}
+        tried = {
+            camera: try_frame(index.find(name))
+            for camera, name in zip(CAMERAS, names, strict=True)
+            if name
+        }
         figures.add({camera: frame for camera, (frame, _) in tried.items()})
         named = zip(filter(None, names), tried.values(), strict=True)
-        reasons[line] = [f"line {line}: image {name}{reason}" for name, (_, reason) in named if reason]
+        reasons[line] = [
+            f"line {line}: image {name}{reason}" for name, (_, reason) in named if reason
+        ]
         advance(1)
     return figures, reasons
 
 
 def check_log(
-    path: Location, look: Callable[[pd.DataFrame], Looked] | None = None, index: ImageIndex | None = None
+    path: Location,
+    look: Callable[[pd.DataFrame], Looked] | None = None,
+    index: ImageIndex | None = None,
 ) -> RecordingReport:
     """Return the report of a log.
 
-    look: looks at the frames of its rows, as look_at() does; None to show a bar, too; index: of its images, None to
-    list them.
+    look: looks at the frames of its rows, as look_at() does; None to show a bar, too; index: of its
+    images, None to list them.
     """
     try:
         log = read_log(path)
@@ -172,10 +202,17 @@ def check_log(
     named = {name for camera in CAMERAS for name in log.rows[camera] if name}
     if not any(map(index.find, named)):
         text = f"none of the {len(named)} images that the log names exists, expected them in the folder IMG next"
-        finding = Finding("no-images", f"{text} to the log", "copy the folder IMG of the recording next to its log")
+        finding = Finding(
+            "no-images",
+            f"{text} to the log",
+            "copy the folder IMG of the recording next to its log",
+        )
         return RecordingReport(path, log, suspects=suspects, diagnosis=Diagnosis((finding,)))
     repeated = log.rows["center"].duplicated()
-    rows, deleted = log.rows[~repeated].reset_index(drop=True), pd.concat([log.deleted, log.rows[repeated]])
+    rows, deleted = (
+        log.rows[~repeated].reset_index(drop=True),
+        pd.concat([log.deleted, log.rows[repeated]]),
+    )
     judged = replace(log, rows=rows, deleted=deleted)
     if look:
         figures, lines = look(rows)
@@ -188,29 +225,38 @@ def check_log(
     images = ImageFaults(
         missing=missing,
         corrupt=len(reasons) - missing,
-        orphans=len(index.orphans(named | {name for camera in CAMERAS for name in log.deleted[camera]})),
+        orphans=len(
+            index.orphans(named | {name for camera in CAMERAS for name in log.deleted[camera]})
+        ),
         frozen=frozen,
         duplicates=len(readable) - len(set(readable)) - frozen + int(repeated.sum()),
         reasons=tuple(reasons),
     )
     if 2 * len(reasons) > len(named) and (remedy := import_remedy(reasons, path)):
-        finding = Finding("unreadable", f"{len(reasons)} of the {len(named)} pictures cannot be used", remedy)
+        finding = Finding(
+            "unreadable", f"{len(reasons)} of the {len(named)} pictures cannot be used", remedy
+        )
         return RecordingReport(path, log, None, images, suspects, diagnosis=Diagnosis((finding,)))
     correction, road = measure_correction(judged), None
     with suppress(UserError):  # a trace.csv of another program
         road = next((point.track for point in read_trace(path.parent).values()), None)
-    diagnosis = diagnose(judged, figures, lambda row: read_center(judged, row, index), correction, road)
+    diagnosis = diagnose(
+        judged, figures, lambda row: read_center(judged, row, index), correction, road
+    )
     named_diagnosis = diagnosis.of_recording(str(path.parent if path.name == LOG_NAME else path))
     return RecordingReport(path, log, None, images, suspects, correction, named_diagnosis)
 
 
 def read_center(log: Log, row: int, index: ImageIndex | None = None) -> Image | None:
-    """Return the centre frame of a row, by its index, RGB uint8 (160, 320, 3); None for one that cannot be read."""
+    """Return the centre frame of a row, by its index, RGB uint8 (160, 320, 3); None for one that
+    cannot be read.
+    """
     return try_frame((index or ImageIndex(log.path)).find(log.rows["center"].iloc[row]))[0]
 
 
 def _suspects(rows: pd.DataFrame) -> Iterator[str]:
-    """Yield a line for each last row of an episode that follows a gap: the simulator writes it late.
+    """Yield a line for each last row of an episode that follows a gap: the simulator writes it
+    late.
 
     Its speed is then of another moment.
     """
@@ -232,16 +278,24 @@ def diagnose(
     correction: MeasuredCorrection | None = None,
     road: str | None = None,
 ) -> Diagnosis:
-    """Return the diagnosis of a recording. read_frame: as in Evidence; correction, road: as in Coverage."""
+    """Return the diagnosis of a recording. read_frame: as in Evidence; correction, road: as in
+    Coverage.
+    """
     evidence = Evidence(log, figures, read_frame, MOTION.is_in(log.path.parent))
     if evidence.too_few:
         judges = _unusable_rows, rows_of_the_log, unusable_pictures, constant_steering
-        return Diagnosis(tuple(chain.from_iterable(judge(evidence) for judge in judges)), (evidence.too_few,))
+        return Diagnosis(
+            tuple(chain.from_iterable(judge(evidence) for judge in judges)), (evidence.too_few,)
+        )
     findings, rest = _judged(evidence, (_unusable_rows, *PICTURE_FAULTS, *STEERING_FAULTS))
     measured = evidence if rest.too_few else rest
     agreement, heading = measured.agreement, measured.heading
     brightness = np.array([look.mean for look in figures.looks])
-    lost = (finding.rows or [(1, int(evidence.numbers[-1]))] for finding in findings if not finding.usable)
+    lost = (
+        finding.rows or [(1, int(evidence.numbers[-1]))]
+        for finding in findings
+        if not finding.usable
+    )
     usable = ~np.isin(evidence.numbers, numbers_in(chain.from_iterable(lost)))
     usable_seconds = float(np.diff(evidence.seconds, prepend=0.0)[usable].sum())
     return Diagnosis(
@@ -264,7 +318,8 @@ def diagnose(
 def _judged(evidence: Evidence, judges: Sequence[Judge]) -> tuple[tuple[Finding, ...], Evidence]:
     """Return the findings of all judges, and the evidence without the rows that are to be deleted.
 
-    Each judges what is left after the remedies of those before, and again what its own leave, until nothing is found.
+    Each judges what is left after the remedies of those before, and again what its own leave, until
+    nothing is found.
     """
     findings = list[Finding]()
     for judge in judges:
@@ -272,7 +327,10 @@ def _judged(evidence: Evidence, judges: Sequence[Judge]) -> tuple[tuple[Finding,
         for _ in range(_ROUNDS):
             deleted = {name: one for name, one in found.items() if one.deletes}
             new = {one.fault: one for one in judge(evidence)} if not evidence.too_few else {}
-            found = new | {name: one.with_rows(new[name].rows) if name in new else one for name, one in deleted.items()}
+            found = new | {
+                name: one.with_rows(new[name].rows) if name in new else one
+                for name, one in deleted.items()
+            }
             spans = [span for one in new.values() if one.deletes for span in one.rows]
             if not spans:
                 break

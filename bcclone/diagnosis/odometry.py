@@ -1,15 +1,17 @@
 """Frames of a car's camera -> how it moved: its speed, in heights of the camera, and how it turned.
 
-Each point that is followed from a frame to the next moves by the camera's rotation, and away from where the car drives
-to, the farther the nearer it is. So its movement across that direction shows the rotation alone, whatever its distance
-(R. Hartley, A. Zisserman, "Multiple View Geometry in Computer Vision", 2nd edition, section 9.2).
+Each point that is followed from a frame to the next moves by the camera's rotation, and away from
+where the car drives to, the farther the nearer it is. So its movement across that direction shows
+the rotation alone, whatever its distance (R. Hartley, A. Zisserman, "Multiple View Geometry in
+Computer Vision", 2nd edition, section 9.2).
 
-A camera over a flat road sees its own height everywhere: from each frame, the views are made of a camera that has moved
-ahead at each of many speeds (warp_to()), and the speed is the one whose view of the ground is the next frame: a plane
-sweep (R. T. Collins, "A Space-Sweep Approach to True Multi-Image Matching", 1996). Speeds change gradually, so the
-sequence of speeds with the best matches and the fewest changes is taken (Viterbi's algorithm). A wrong focal length
-changes distances ahead and speeds, but hardly the lateral offset; a wrong horizon changes all, and shows in different
-speeds of near and far ground.
+A camera over a flat road sees its own height everywhere: from each frame, the views are made of a
+camera that has moved ahead at each of many speeds (warp_to()), and the speed is the one whose view
+of the ground is the next frame: a plane sweep (R. T. Collins, "A Space-Sweep Approach to True
+Multi-Image Matching", 1996). Speeds change gradually, so the sequence of speeds with the best
+matches and the fewest changes is taken (Viterbi's algorithm). A wrong focal length changes
+distances ahead and speeds, but hardly the lateral offset; a wrong horizon changes all, and shows in
+different speeds of near and far ground.
 """
 
 import math
@@ -29,11 +31,19 @@ from bcclone.system.opencv import cv2
 from bcclone.system.prefetch import read_ahead
 from bcclone.system.statistics import block_jackknife, top_of
 
-_SLOWEST, _STEP, _COUNT = 0.6, 1.08, 62  # camera heights a second; each speed is 8 % more than the one before
+_SLOWEST, _STEP, _COUNT = (
+    0.6,
+    1.08,
+    62,
+)  # camera heights a second; each speed is 8 % more than the one before
 _SPEEDS = np.concatenate([[0.0], _SLOWEST * _STEP ** np.arange(_COUNT)])
 _CHANGE_COST = 0.15  # of the matches, for a change of the speed by one step from row to row
 _AROUND = 6  # steps to either side, where near and far ground are compared
-_TOP, _MIDDLE, _BOTTOM = 80, 102, 134  # rows of the ground, far and near; below them may be a bonnet
+_TOP, _MIDDLE, _BOTTOM = (
+    80,
+    102,
+    134,
+)  # rows of the ground, far and near; below them may be a bonnet
 _LEFT, _COLUMN_STEP, _COLUMNS = 20, 2, 140
 _VIEW = np.array([[1 / _COLUMN_STEP, 0, -_LEFT / _COLUMN_STEP], [0, 1, -_TOP], [0, 0, 1.0]])
 _DETAIL_PX = 5.0  # coarser shades are not compared: they hardly move
@@ -41,7 +51,9 @@ _NOISE = 2.0  # grey levels of a pixel
 _ROWS_AT_ONCE = 2000  # so that a long drive takes no more memory than a short one
 _FEWEST_POINTS, _WIDTH, _ROUNDS = 8, 0.004, 8  # of a fit of the rotation; radians
 _STIFFNESS = np.diag([0.2, 1e-3, 2.0])  # against pitch, yaw and roll that the points do not show
-_NEAR_FOCUS = 0.02  # sine of the angle from it within which the direction of a movement is uncertain
+_NEAR_FOCUS = (
+    0.02  # sine of the angle from it within which the direction of a movement is uncertain
+)
 _GREATEST_APART = 1.2  # speed of the near ground for that of the far
 _SMOOTH_ROWS = 9  # to compare the speeds of near and far ground
 
@@ -50,9 +62,9 @@ _SMOOTH_ROWS = 9  # to compare the speeds of near and far ground
 class CameraMotion:
     """How a camera moved until the next row; all (rows,) but the last two.
 
-    speed: camera heights a second, 0 where the car stands; speed_error: half of the difference between near and far
-    ground, for a standard error; yaw_rate: rad/s to the
-    right; yaw_error: its standard error; usable: whether the frames show how it turned; near_to_far: the speed of the
+    speed: camera heights a second, 0 where the car stands; speed_error: half of the difference
+    between near and far ground, for a standard error; yaw_rate: rad/s to the right; yaw_error: its
+    standard error; usable: whether the frames show how it turned; near_to_far: the speed of the
     near ground for that of the far ground; shear: FramePair's sheared and told, (rows, 2).
     """
 
@@ -65,9 +77,11 @@ class CameraMotion:
     shear: FloatArray
 
     def readout(self) -> tuple[float, float]:
-        """Return the seconds from the first to the last row of a frame, of a rolling shutter, and the standard error.
+        """Return the seconds from the first to the last row of a frame, of a rolling shutter, and
+        the standard error.
 
-        Rows that are taken later see the yaw of a later time, which differs where the yaw rate changes.
+        Rows that are taken later see the yaw of a later time, which differs where the yaw rate
+        changes.
         """
         change = np.gradient(self.yaw_rate)
 
@@ -79,16 +93,18 @@ class CameraMotion:
 
 
 def is_consistent(near_to_far: float) -> bool:
-    """Return whether near and far ground show the same speed, as they do on flat ground with the right lens."""
+    """Return whether near and far ground show the same speed, as they do on flat ground with the
+    right lens.
+    """
     return 1 / _GREATEST_APART < near_to_far < _GREATEST_APART
 
 
 class FramePair(NamedTuple):
     """How the camera moved from a frame to the next one.
 
-    yaw, error: radians to the right; sheared: how much more the last row is turned than the first, in radians, times
-    the sum of squares by which the points tell it; told: this sum; matches: of the far and the near ground at each
-    speed, (2, speeds).
+    yaw, error: radians to the right; sheared: how much more the last row is turned than the first,
+    in radians, times the sum of squares by which the points tell it; told: this sum; matches: of
+    the far and the near ground at each speed, (2, speeds).
     """
 
     yaw: float = 0.0
@@ -103,25 +119,34 @@ class FramePair(NamedTuple):
 
 
 def measure_motion(
-    read: Callable[[int], Image | None], seconds: Sequence[float], ends: Sequence[bool], framing: Framing | None
+    read: Callable[[int], Image | None],
+    seconds: Sequence[float],
+    ends: Sequence[bool],
+    framing: Framing | None,
 ) -> CameraMotion:
     """Return how the camera moved in a drive.
 
-    read: the index of a row -> its frame, RGB uint8 (160, 320, 3), called in several threads; seconds: until the next
-    row, (rows,); ends: whether a gap follows, (rows,); framing: by which the frames were made, None for those of the
-    simulator.
+    read: the index of a row -> its frame, RGB uint8 (160, 320, 3), called in several threads;
+    seconds: until the next row, (rows,); ends: whether a gap follows, (rows,); framing: by which
+    the frames were made, None for those of the simulator.
     """
     is_whole = framing is None or framing.lens is None
     seen = np.full((FRAME_HEIGHT, FRAME_WIDTH), True) if is_whole else sampling_of(framing).shows
 
     def measured(row: int) -> FramePair:
-        before, after = (None, None) if ends[row] or seconds[row] <= 0 else (read(row), read(row + 1))
+        before, after = (
+            (None, None) if ends[row] or seconds[row] <= 0 else (read(row), read(row + 1))
+        )
         if before is None or after is None or not is_shift(turn := shift_between(before, after)):
             return FramePair()
         points, places = moved_points(before, after, turn)
         shown = seen[tuple(points.astype(int).T[::-1])]
         pair = fit_rotation(points[shown], places[shown])
-        return pair._replace(matches=_matches(before, after, pair.yaw, seconds[row], seen)) if pair.is_known else pair
+        return (
+            pair._replace(matches=_matches(before, after, pair.yaw, seconds[row], seen))
+            if pair.is_known
+            else pair
+        )
 
     turns = list[tuple[float, ...]]()  # of each pair all but its matches
     paths, apart = list[IndexArray](), list[IndexArray]()
@@ -135,7 +160,9 @@ def measure_motion(
             around = middle[:, None] + np.arange(-_AROUND, _AROUND + 1)
             near_path = np.take_along_axis(matches, np.repeat(around[:, None], 2, axis=1), axis=2)
             curves += near_path[paths[-1] == middle].sum(axis=0)
-            smooth = cv2.blur(near_path.reshape(len(part), -1), (1, _SMOOTH_ROWS), borderType=cv2.BORDER_REPLICATE)
+            smooth = cv2.blur(
+                near_path.reshape(len(part), -1), (1, _SMOOTH_ROWS), borderType=cv2.BORDER_REPLICATE
+            )
             apart.append(np.diff(np.argmax(smooth.reshape(near_path.shape), axis=2), axis=1)[:, 0])
     path = np.concatenate([*paths, [0]])
     far, near, both = (top_of(curve) - _AROUND for curve in (*curves, curves.sum(axis=0)))
@@ -158,17 +185,22 @@ def measure_motion(
 
 
 def fit_rotation(points: FloatArray, places: FloatArray) -> FramePair:
-    """Return the rotation of the camera, without matches; of too few points, as one with an infinite error.
+    """Return the rotation of the camera, without matches; of too few points, as one with an
+    infinite error.
 
-    points, places: of a frame and of the next one, (points, 2), column and row. For a rotation w, a ray r of the next
-    frame, the ray p that it was, and the direction of travel t: (r + w x r) . (t x p) = 0.
+    points, places: of a frame and of the next one, (points, 2), column and row. For a rotation w, a
+    ray r of the next frame, the ray p that it was, and the direction of travel t: (r + w x r) . (t
+    x p) = 0.
     """
     if len(points) < _FEWEST_POINTS:
         return FramePair()
     before, after = _rays(points), _rays(places)
     across = np.cross([0.0, 0.0, 1.0], before)
     length = np.linalg.norm(across, axis=1) + _NEAR_FOCUS
-    missed, turned = np.sum(after * across, axis=1) / length, np.cross(after, across / length[:, None])
+    missed, turned = (
+        np.sum(after * across, axis=1) / length,
+        np.cross(after, across / length[:, None]),
+    )
     weights, rotation = np.ones(len(points)), np.zeros(3)
     for _ in range(_ROUNDS):
         normal = (turned * weights[:, None]).T @ turned + _STIFFNESS
@@ -199,18 +231,26 @@ def _detail(frame: Image, seen: BoolArray) -> Float32Array:
 
 def _warped(frame: Float32Array, pixels: FloatArray) -> Float32Array:
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return np.asarray(cv2.warpPerspective(frame, pixels, (_COLUMNS, _BOTTOM - _TOP), flags=flags), np.float32)
+    return np.asarray(
+        cv2.warpPerspective(frame, pixels, (_COLUMNS, _BOTTOM - _TOP), flags=flags), np.float32
+    )
 
 
-def _matches(before: Image, after: Image, yaw: float, seconds: float, seen: BoolArray) -> Float32Array:
-    """Return how the next frame matches what a camera sees that moved at each speed: far and near ground, (2, speeds).
+def _matches(
+    before: Image, after: Image, yaw: float, seconds: float, seen: BoolArray
+) -> Float32Array:
+    """Return how the next frame matches what a camera sees that moved at each speed: far and near
+    ground, (2, speeds).
 
-    yaw: in these seconds, in radians to the right; seen: pixels of the frames that are compared, (160, 320).
+    yaw: in these seconds, in radians to the right; seen: pixels of the frames that are compared,
+    (160, 320).
     """
     ahead_m = _SPEEDS * seconds * HEIGHT_M
     move = CameraMove(ahead_m * math.sin(yaw / 2), np.full_like(ahead_m, yaw), ahead_m=ahead_m)
     ground, real = _detail(before, seen), _warped(_detail(after, seen), np.linalg.inv(_VIEW))
-    made = np.array([_warped(ground, warp) for warp in warp_to(move).through(_VIEW, np.eye(3)).ground])
+    made = np.array(
+        [_warped(ground, warp) for warp in warp_to(move).through(_VIEW, np.eye(3)).ground]
+    )
     both, one = np.einsum("vij,ij->vi", made, real), np.einsum("vij,vij->vi", made, made)
     other, noise = np.einsum("ij,ij->i", real, real), _NOISE**2 * made.shape[2]
     far_and_near = []
@@ -221,7 +261,9 @@ def _matches(before: Image, after: Image, yaw: float, seconds: float, seen: Bool
 
 
 def _best_path(matches: FloatArray) -> IndexArray:
-    """Return the index of a speed for each row, (rows,), with the greatest sum of matches and the fewest changes."""
+    """Return the index of a speed for each row, (rows,), with the greatest sum of matches and the
+    fewest changes.
+    """
     indices = np.arange(matches.shape[1])
     cost = _CHANGE_COST * np.abs(indices[:, None] - indices)
     total, back = matches[0], []

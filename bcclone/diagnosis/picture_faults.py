@@ -1,4 +1,6 @@
-"""Judge pictures, rows and cameras, evidence -> findings: dark, frozen and foreign frames, clock jumps, poses."""
+"""Judge pictures, rows and cameras, evidence -> findings: dark, frozen and foreign frames, clock
+jumps, poses.
+"""
 
 import math
 from collections.abc import Iterator
@@ -21,9 +23,16 @@ _MAX_SHARE, _MAX_FROZEN = 0.01, 0.03  # of the rows; a slow camera repeats some
 _MAX_DELETED = 10  # spans, by hand
 _JUMP_STEPS, _JUMP_SECONDS = 8.0, 1.0
 _MAX_PAUSES = 30
-_FEWEST_POINTS, _ALIKE, _MOVING = 8, 0.6, 0.3  # of the usual number of points, and of those that move
+_FEWEST_POINTS, _ALIKE, _MOVING = (
+    8,
+    0.6,
+    0.3,
+)  # of the usual number of points, and of those that move
 _FARTHER = 2.0  # than points move nearby
-_CUT_MATCH, _NEARBY_ROWS = 0.4, 10  # a better match goes on; of a picture that goes on after foreign ones
+_CUT_MATCH, _NEARBY_ROWS = (
+    0.4,
+    10,
+)  # a better match goes on; of a picture that goes on after foreign ones
 _MAX_TURNED_PX, _MAX_TURNED_SIMULATOR_PX = 19.0, 12.0
 _MAX_TILTED_PX = 9.0  # of the simulator's camera; those of other cars are mounted in many ways
 _LEAST_AGREEING = 0.12  # of the movements
@@ -44,7 +53,12 @@ def unusable_pictures(evidence: Evidence) -> Iterator[Finding]:
         ("dark", dark, _MAX_SHARE, "are black, or nearly so"),
         ("over-exposed", bright, _MAX_SHARE, "are white, or nearly so"),
         ("blurred", blurred, _MAX_SHARE, "are blurred"),
-        ("frozen", frozen, _MAX_FROZEN, "repeat the picture of the row before, although the car moves"),
+        (
+            "frozen",
+            frozen,
+            _MAX_FROZEN,
+            "repeat the picture of the row before, although the car moves",
+        ),
     ):
         share, spans = float(rows.mean()), evidence.spans(rows)
         if share <= most:
@@ -70,28 +84,41 @@ def _unusable(evidence: Evidence) -> tuple[BoolArray, BoolArray, BoolArray, Bool
 
 
 def foreign_pictures(evidence: Evidence) -> Iterator[Finding]:
-    """Yield a fault for pictures of another drive, which do not go on from the row before, although no time passes.
+    """Yield a fault for pictures of another drive, which do not go on from the row before, although
+    no time passes.
 
-    A picture that goes on from one of a few rows earlier shows that those between are foreign. So is a longer piece
-    whose pictures the steering does not follow, or, if it is cut off at both ends, cannot be seen to follow.
+    A picture that goes on from one of a few rows earlier shows that those between are foreign. So
+    is a longer piece whose pictures the steering does not follow, or, if it is cut off at both
+    ends, cannot be seen to follow.
     """
-    foreign, seconds = np.ones(len(evidence.numbers), np.bool_), float(np.median(np.diff(evidence.seconds)))
+    foreign, seconds = (
+        np.ones(len(evidence.numbers), np.bool_),
+        float(np.median(np.diff(evidence.seconds))),
+    )
     follows, cut = np.pad(evidence.follows, 1), np.pad(evidence.cut, 1)
     for rows in _pieces(evidence):
         ends = rows[[0, -1]] + [0, 1]
-        is_wrong = (follows | cut)[ends].all() or evidence.disagrees[rows].sum() * seconds > MISSED_SECONDS
+        is_wrong = (follows | cut)[ends].all() or evidence.disagrees[
+            rows
+        ].sum() * seconds > MISSED_SECONDS
         is_short = follows[ends].any() and len(rows) < len(foreign) / 2
         foreign[rows] = is_short and is_wrong and not evidence.agrees(rows)
     if foreign.any():
         spans, count = evidence.spans(foreign), int(foreign.sum())
         text = "the pictures belong to another drive: they do not go on from the row before, although no time passes"
-        yield Finding("foreign-pictures", text, delete_rows(spans), spans, float(count), unit="rows")
+        yield Finding(
+            "foreign-pictures", text, delete_rows(spans), spans, float(count), unit="rows"
+        )
 
 
 def _pieces(evidence: Evidence) -> Iterator[IndexArray]:
-    """Yield the rows of each piece of the recording whose pictures go on, but for some foreign ones between."""
+    """Yield the rows of each piece of the recording whose pictures go on, but for some foreign ones
+    between.
+    """
     shown = ~np.any(_unusable(evidence)[:3], axis=0)
-    unclear = np.flatnonzero(evidence.follows & (evidence.turns.match < _CUT_MATCH) & shown[1:] & shown[:-1])
+    unclear = np.flatnonzero(
+        evidence.follows & (evidence.turns.match < _CUT_MATCH) & shown[1:] & shown[:-1]
+    )
     cuts = [row for row in unclear.tolist() if not evidence.goes_on(row, row + 1)]
     begins = np.unique(np.append(np.flatnonzero(~evidence.follows), np.array(cuts, int)) + 1)
     parts = np.split(np.arange(len(evidence.numbers)), begins)
@@ -99,7 +126,9 @@ def _pieces(evidence: Evidence) -> Iterator[IndexArray]:
         piece, number = parts.pop(0), 1
         while number < len(parts) and (first := parts[number][0]) - piece[-1] <= _NEARBY_ROWS:
             number += 1
-            if evidence.stretch[first] == evidence.stretch[piece[-1]] and evidence.goes_on(piece[-1], first):
+            if evidence.stretch[first] == evidence.stretch[piece[-1]] and evidence.goes_on(
+                piece[-1], first
+            ):
                 piece = np.append(piece, parts[number - 1])
                 del parts[:number]
                 number = 1
@@ -107,7 +136,9 @@ def _pieces(evidence: Evidence) -> Iterator[IndexArray]:
 
 
 def rows_of_the_log(evidence: Evidence) -> Iterator[Finding]:
-    """Yield faults of the order of the rows and of repeated ones, which are deleted in the evidence."""
+    """Yield faults of the order of the rows and of repeated ones, which are deleted in the
+    evidence.
+    """
     if repeated := evidence.repeated:
         yield Finding(
             "repeated-rows",
@@ -131,10 +162,12 @@ def rows_of_the_log(evidence: Evidence) -> Iterator[Finding]:
 
 
 def clock_jumps(evidence: Evidence) -> Iterator[Finding]:
-    """Yield the pauses without deleted rows across which the pictures go on as from one row to the next.
+    """Yield the pauses without deleted rows across which the pictures go on as from one row to the
+    next.
 
-    If fewer points than usual can be followed in the rows before and after a pause, as in a sharp bend, these rows are
-    the measure. After a real pause, the few wrongly matched points seem to move much farther.
+    If fewer points than usual can be followed in the rows before and after a pause, as in a sharp
+    bend, these rows are the measure. After a real pause, the few wrongly matched points seem to
+    move much farther.
     """
     numbers, steps, usual = evidence.numbers, np.diff(evidence.times_ms) / 1000, evidence.usual
     is_long = steps > max(_JUMP_STEPS * float(np.median(steps)), _JUMP_SECONDS)
@@ -144,7 +177,9 @@ def clock_jumps(evidence: Evidence) -> Iterator[Finding]:
         rows = [pause, *(row for row in (pause - 1, pause + 1) if 0 <= row < len(steps))]
         there, *around = (Followed.of(evidence.followed(row, row + 1)[1]) for row in rows)
         points, moving = np.minimum(usual[:2], np.mean(around, axis=0)[:2])
-        alike = there.points > max(_ALIKE * points, _FEWEST_POINTS) and there.moving > _MOVING * moving
+        alike = (
+            there.points > max(_ALIKE * points, _FEWEST_POINTS) and there.moving > _MOVING * moving
+        )
         if alike and there.pixels < _FARTHER * max(usual.pixels, *(one.pixels for one in around)):
             jumps.append(pause)
     if jumps:
@@ -187,12 +222,16 @@ def camera_pose(evidence: Evidence) -> Iterator[Finding]:
 
 
 def is_trusted(heading: Heading) -> bool:
-    """Return whether enough movements agree on where the camera looks, and the parts of the recording, too."""
+    """Return whether enough movements agree on where the camera looks, and the parts of the
+    recording, too.
+    """
     return heading.agreeing > _LEAST_AGREEING and heading.column_error < _MAX_COLUMN_ERROR
 
 
 def direction(evidence: Evidence) -> Iterator[Finding]:
-    """Yield faults of where the camera looks; three cameras are expected to look where the simulator's do."""
+    """Yield faults of where the camera looks; three cameras are expected to look where the
+    simulator's do.
+    """
     heading, three_cameras = evidence.heading, evidence.three_cameras
     if heading is None or not is_trusted(heading) or evidence.is_upside_down:
         return
@@ -205,7 +244,9 @@ def direction(evidence: Evidence) -> Iterator[Finding]:
             f"the camera looks {abs(degrees):.0f} degrees to the {'right' if right > 0 else 'left'} of where the car "
             f"drives (standard error {error:.1f}{lens})"
         )
-        yield Finding("turned", text, _REMOUNT, (), degrees, error, "degrees to the right", usable=True)
+        yield Finding(
+            "turned", text, _REMOUNT, (), degrees, error, "degrees to the right", usable=True
+        )
     down = VANISHING_ROW - heading.row
     if three_cameras and abs(down) > _MAX_TILTED_PX + 2 * heading.row_error:
         degrees, error = _degrees(down, heading.row_error)
@@ -224,20 +265,29 @@ def _degrees(pixels: float, error: float) -> tuple[float, float]:
 def exchanged_cameras(evidence: Evidence) -> Iterator[Finding]:
     """Yield a fault if frames have the name of another camera.
 
-    A camera farther left sees the ground farther right. The shift between the outer two, 1.6 m apart, is mostly noise;
-    so the cameras count as exchanged only if most of the rows nearby are opposite.
+    A camera farther left sees the ground farther right. The shift between the outer two, 1.6 m
+    apart, is mostly noise; so the cameras count as exchanged only if most of the rows nearby are
+    opposite.
     """
     sides = evidence.figures.sides
     if len(sides) < _FEWEST_ROWS:
         return
     numbers = evidence.numbers[[row for row, _ in sides]]
-    left, right = np.array([(_side(shifts["left"]), -_side(shifts["right"])) for _, shifts in sides]).T < 0  # opposite
+    left, right = (
+        np.array([(_side(shifts["left"]), -_side(shifts["right"])) for _, shifts in sides]).T < 0
+    )  # opposite
     nearby = np.convolve(left | right, np.ones(_NEARBY) / _NEARBY, "same")
     exchanged = nearby > _MAX_OPPOSITE
     if not exchanged.any():
         return
-    both, one, other = ((each & exchanged).sum() for each in (left & right, left & ~right, right & ~left))
-    first, second = ("left", "right") if both >= max(one, other) else ("center", "left" if one > other else "right")
+    both, one, other = (
+        (each & exchanged).sum() for each in (left & right, left & ~right, right & ~left)
+    )
+    first, second = (
+        ("left", "right")
+        if both >= max(one, other)
+        else ("center", "left" if one > other else "right")
+    )
     yield Finding(
         "exchanged-cameras",
         f"the frames of the {first} and of the {second} camera are exchanged in {exchanged.mean():.0%} of the rows",

@@ -13,13 +13,22 @@ from bcclone.recording.log import corrected_steering
 from bcclone.system.statistics import block_jackknife, constant, robust_line
 
 _USUAL_LAG = -0.1  # seconds from the turn to the steering: the car turns after it is steered
-_EARLIEST, _LATEST = -0.35, 0.05  # as untouched recordings have it, and a margin: benchmarks/lab-log/2026-11.md
+_EARLIEST, _LATEST = (
+    -0.35,
+    0.05,
+)  # as untouched recordings have it, and a margin: benchmarks/lab-log/2026-11.md
 _MAX_BIAS = 0.15
 _FEWEST_LEVELS = 5
-_DEVICE_STEP, _GENTLE_STEPS = 0.05, 2.5  # a gentle drive uses few of the steps of 0.05 or 0.1 of a keyboard or stick
+_DEVICE_STEP, _GENTLE_STEPS = (
+    0.05,
+    2.5,
+)  # a gentle drive uses few of the steps of 0.05 or 0.1 of a keyboard or stick
 _FULL = 0.98  # of the largest steering that a log can hold
 _CLIPPED_SHARE = 0.04  # of the turning rows at the largest value
-_SHARPER, _CLEARLY_SHARPER = 1.02, 1.2  # bends than the largest value means; at the end of a stick the ratio is 1
+_SHARPER, _CLEARLY_SHARPER = (
+    1.02,
+    1.2,
+)  # bends than the largest value means; at the end of a stick the ratio is 1
 _COARSE_LEVELS = 20
 _LEAST_STEERING, _CHANGES_MPH = 0.02, 1.0
 
@@ -33,8 +42,13 @@ def constant_steering(evidence: Evidence) -> Iterator[Finding]:
 
 
 def constant_throttle(evidence: Evidence) -> Iterator[Finding]:
-    """Yield a fault if the simulator's car changes its speed at the same throttle, below full; tables may lack it."""
-    found, changes = constant(evidence.throttle), evidence.three_cameras and np.ptp(evidence.speed_mph) > _CHANGES_MPH
+    """Yield a fault if the simulator's car changes its speed at the same throttle, below full;
+    tables may lack it.
+    """
+    found, changes = (
+        constant(evidence.throttle),
+        evidence.three_cameras and np.ptp(evidence.speed_mph) > _CHANGES_MPH,
+    )
     if found and abs(found[0]) < _FULL and changes:
         yield Finding(
             "constant-throttle",
@@ -50,8 +64,14 @@ def constant_throttle(evidence: Evidence) -> Iterator[Finding]:
 def few_steps(evidence: Evidence) -> Iterator[Finding]:
     levels = np.unique(np.round(evidence.steering, 4))
     steps = np.diff(levels) / _DEVICE_STEP
-    gentle = len(levels) > 3 and bool((np.abs(steps - steps.round()) < 0.01).all() and steps.max() < _GENTLE_STEPS)
-    if len(levels) <= _FEWEST_LEVELS and not gentle and (np.abs(evidence.steering) > _LEAST_STEERING).sum() > 20:
+    gentle = len(levels) > 3 and bool(
+        (np.abs(steps - steps.round()) < 0.01).all() and steps.max() < _GENTLE_STEPS
+    )
+    if (
+        len(levels) <= _FEWEST_LEVELS
+        and not gentle
+        and (np.abs(evidence.steering) > _LEAST_STEERING).sum() > 20
+    ):
         yield Finding(
             "few-steps",
             f"the steering has {len(levels)} different values, expected hundreds, or dozens from a keyboard",
@@ -64,8 +84,8 @@ def few_steps(evidence: Evidence) -> Iterator[Finding]:
 def clipped(evidence: Evidence) -> Iterator[Finding]:
     """Yield a fault if the steering ends at a limit although the car's bends are sharper.
 
-    Many rows also have the largest value if a driver holds a stick at its end, or if the stick or the keys have few
-    steps. Then the bends must be clearly sharper than the largest value means.
+    Many rows also have the largest value if a driver holds a stick at its end, or if the stick or
+    the keys have few steps. Then the bends must be clearly sharper than the largest value means.
     """
     size = np.round(np.abs(evidence.steering), 4)
     turning = size > _LEAST_STEERING
@@ -92,7 +112,9 @@ def clipped(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _sharper_than_steered(evidence: Evidence, largest: float) -> float | None:
-    """Return how much sharper the car turns at the largest steering than a line through the other rows predicts."""
+    """Return how much sharper the car turns at the largest steering than a line through the other
+    rows predicts.
+    """
     agreement = evidence.agreement
     if agreement is None or not agreement.is_clear:
         return None
@@ -106,7 +128,8 @@ def _sharper_than_steered(evidence: Evidence, largest: float) -> float | None:
 
 
 def steering_and_turns(evidence: Evidence) -> Iterator[Finding]:
-    """Yield faults found by comparing the steering with the camera's turns, unless the frames are upside down.
+    """Yield faults found by comparing the steering with the camera's turns, unless the frames are
+    upside down.
 
     To correct the steering, or to delete rows, is a remedy if the steering then agrees.
     """
@@ -148,7 +171,9 @@ def late_steering(evidence: Evidence) -> Iterator[Finding]:
         mended = evidence.with_steering(corrected_steering(evidence.log.rows, edits))
         remedy = f"bcclone edit RECORDING --advance-steering {late:.2f}"
         if mended.agreement is None or mended.agreement.is_unrelated:
-            remedy = "no shift mends it; look whether log and frames begin together, and record again"
+            remedy = (
+                "no shift mends it; look whether log and frames begin together, and record again"
+            )
         elif parts := mended.spans(mended.disagrees):
             remedy += f"; then: {delete_rows(parts)}"
     yield Finding(
@@ -166,10 +191,16 @@ def late_steering(evidence: Evidence) -> Iterator[Finding]:
 def biased(evidence: Evidence) -> Iterator[Finding]:
     """Yield a fault if the car drives straight on with a steering that is clearly not 0."""
     steps, curvature, steering = evidence.compared
-    if not (evidence.agreement and evidence.agreement.is_clear) or evidence.drives_backwards or len(steps) < 100:
+    if (
+        not (evidence.agreement and evidence.agreement.is_clear)
+        or evidence.drives_backwards
+        or len(steps) < 100
+    ):
         return
     bias = robust_line(curvature, steering)[1]
-    error = block_jackknife(len(steps), lambda part: robust_line(curvature[part], steering[part])[1])
+    error = block_jackknife(
+        len(steps), lambda part: robust_line(curvature[part], steering[part])[1]
+    )
     if abs(bias) > _MAX_BIAS + error:
         side = "right" if bias > 0 else "left"
         yield Finding(

@@ -1,7 +1,8 @@
-"""Run a drive server, in this process or another: listen, load the model, and serve the car and the web page.
+"""Run a drive server, in this process or another: listen, load the model, and serve the car and the
+web page.
 
-Settings go in, a DriveResult comes out; each part of the server is built here, and only here. What takes seconds to
-import is imported while the server already answers.
+Settings go in, a DriveResult comes out; each part of the server is built here, and only here. What
+takes seconds to import is imported while the server already answers.
 """
 
 import os
@@ -39,13 +40,17 @@ _CONNECTED = "a car is connected\n"
 _LISTENING = re.compile(r"listening on \S+:(\d+);")
 
 
-def serve(settings: DriveSettings, notify: Notify = print, stop: threading.Event | None = None) -> DriveResult:
-    """Serve a model to the simulators that connect, until Ctrl-C, SIGTERM or `stop`; return the result.
+def serve(
+    settings: DriveSettings, notify: Notify = print, stop: threading.Event | None = None
+) -> DriveResult:
+    """Serve a model to the simulators that connect, until Ctrl-C, SIGTERM or `stop`; return the
+    result.
 
-    The server listens before it loads the model; a simulator that connects meanwhile waits, and is then driven.
-    notify: called with lines for the user, never by two threads at a time, and not after serve() has returned; stop: an
-    event that any thread may set to end the drive. Once the model is loaded, signals end the drive if this is called in
-    the main thread. Raises UserError when the model, the address or the run folder cannot be used.
+    The server listens before it loads the model; a simulator that connects meanwhile waits, and is
+    then driven. notify: called with lines for the user, never by two threads at a time, and not
+    after serve() has returned; stop: an event that any thread may set to end the drive. Once the
+    model is loaded, signals end the drive if this is called in the main thread. Raises UserError
+    when the model, the address or the run folder cannot be used.
     """
     check_model_path(settings.model)
     return serve_policy(None, settings, notify, stop)
@@ -53,12 +58,15 @@ def serve(settings: DriveSettings, notify: Notify = print, stop: threading.Event
 
 def _load(settings: DriveSettings, server: WebServer) -> Policy:
     """Return the policy of the model, and say how it drives."""
-    server.notify(f"loading {settings.model}; a simulator that connects waits, and {server.url} shows when it drives")
+    server.notify(
+        f"loading {settings.model}; a simulator that connects waits, and {server.url} shows when it drives"
+    )
     device = "CPU"
     if not is_onnx(settings.model):
         from bcclone.system.tensorflow_quietly import load_tensorflow
 
-        # one thread is a fifth faster than two for single frames, and leaves a core to the simulator
+        # one thread is a fifth faster than two for single frames, and leaves a core to the
+        # simulator
         device = load_tensorflow(threads=1)
     packets_of("socketio")
     policy = load_policy(settings.model, settings.preprocess)
@@ -66,24 +74,38 @@ def _load(settings: DriveSettings, server: WebServer) -> Policy:
     if policy.framing:
         server.notify(f"the camera's pictures become frames: {policy.framing.describe()}")
     if settings.run_folder is None:
-        server.notify(f"nothing is recorded; name a folder to record into: bcclone drive {settings.model} run1")
+        server.notify(
+            f"nothing is recorded; name a folder to record into: bcclone drive {settings.model} run1"
+        )
     if device != "CPU":
         server.notify(f"driving on {device}")
     if not is_this_machine(settings.host):
         host = settings.host
-        server.notify(f"warning: every machine that knows the token can use {host}; the token is sent unencrypted")
+        server.notify(
+            f"warning: every machine that knows the token can use {host}; the token is sent unencrypted"
+        )
     return policy
 
 
 def serve_policy(
-    policy: Policy | None, settings: DriveSettings, notify: Notify = print, stop: threading.Event | None = None
+    policy: Policy | None,
+    settings: DriveSettings,
+    notify: Notify = print,
+    stop: threading.Event | None = None,
 ) -> DriveResult:
-    """Serve a policy that is already open, or the model of the settings if it is None, as serve() does."""
+    """Serve a policy that is already open, or the model of the settings if it is None, as serve()
+    does.
+    """
     if settings.run_folder is not None:
         check_run_folder(settings.run_folder, settings.append)
-    host, access = load_host(settings.async_mode), Access(settings.host, settings.token, settings.allow_from)
+    host, access = (
+        load_host(settings.async_mode),
+        Access(settings.host, settings.token, settings.allow_from),
+    )
     if settings.async_mode == "eventlet":
-        notify("note: eventlet and this mode are supported until April 2027; leave --async-mode out to use threads")
+        notify(
+            "note: eventlet and this mode are supported until April 2027; leave --async-mode out to use threads"
+        )
     with WebServer(host, (settings.host, settings.port), access, notify, stop) as server:
         with keeping_interrupts():
             policy = policy or _load(settings, server)
@@ -112,7 +134,9 @@ def serve_policy(
             service.finish()
     folder = recorder.state()["folder"]
     counts = recorder.recorded, recorder.dropped
-    return DriveResult(driver.answered, driver.faults, Path(folder) if folder else None, *counts, recorder.failure)
+    return DriveResult(
+        driver.answered, driver.faults, Path(folder) if folder else None, *counts, recorder.failure
+    )
 
 
 @dataclass(frozen=True)
@@ -126,14 +150,21 @@ class ServerProcess:
 @contextmanager
 def server_process(
     arguments: Sequence[object],
-    program: Sequence[str] = ("-P", "-m", "bcclone", "drive"),  # -P: no module of the current folder
+    program: Sequence[str] = (
+        "-P",
+        "-m",
+        "bcclone",
+        "drive",
+    ),  # -P: no module of the current folder
     start_seconds: float = 120.0,
 ) -> Iterator[ServerProcess]:
-    """Run `bcclone drive` with the arguments on a free port of this machine, and end it with the block.
+    """Run `bcclone drive` with the arguments on a free port of this machine, and end it with the
+    block.
 
-    It also ends when this process is killed. Its notes, and what it prints after a car has connected, go to standard
-    error. Raises UserError with its error when it ends before it listens, or does not listen in time. program: another
-    one that takes the same options; start_seconds: how long to wait until it listens.
+    It also ends when this process is killed. Its notes, and what it prints after a car has
+    connected, go to standard error. Raises UserError with its error when it ends before it listens,
+    or does not listen in time. program: another one that takes the same options; start_seconds: how
+    long to wait until it listens.
     """
     command = [sys.executable, *program, *map(str, arguments), "--port", "0", "--end-with-stdin"]
     with tempfile.TemporaryFile("a+", encoding="utf-8", errors="replace") as output:
@@ -154,7 +185,9 @@ def server_process(
 
 
 def end_with_stdin() -> None:
-    """End this process as on Ctrl-C when its standard input ends, because the program that started it has ended."""
+    """End this process as on Ctrl-C when its standard input ends, because the program that started
+    it has ended.
+    """
 
     def wait() -> None:
         while os.read(0, 65536):  # sys.stdin would hold its lock when the process ends
@@ -181,7 +214,9 @@ def _port(process: subprocess.Popen[bytes], output: IO[str], seconds: float) -> 
                 "drive MODEL"
             )
         time.sleep(_POLL_SECONDS)
-    raise UserError(f"the drive server does not listen after {seconds:g} s; close other programs and try again")
+    raise UserError(
+        f"the drive server does not listen after {seconds:g} s; close other programs and try again"
+    )
 
 
 def _read(output: IO[str]) -> str:

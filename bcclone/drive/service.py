@@ -1,7 +1,8 @@
-"""Serve the cars of a drive over websockets: telemetry in, replies out, each recorded and counted once.
+"""Serve the cars of a drive over websockets: telemetry in, replies out, each recorded and counted
+once.
 
-Silent cars are woken. The pages of the drive get its state and newest frame, at most ten times a second, and set its
-controls.
+Silent cars are woken. The pages of the drive get its state and newest frame, at most ten times a
+second, and set its controls.
 """
 
 import logging
@@ -24,7 +25,13 @@ from bcclone.drive.page.page_state import (
     SaliencyThread,
     seen_region_of,
 )
-from bcclone.drive.protocol import RefusedPacket, SocketIOConnection, TelemetryEvent, event_text, holds_telemetry
+from bcclone.drive.protocol import (
+    RefusedPacket,
+    SocketIOConnection,
+    TelemetryEvent,
+    event_text,
+    holds_telemetry,
+)
 from bcclone.drive.recorder import Recorder
 from bcclone.drive.run_folder import RunRow
 from bcclone.drive.stats import DriveStats, HistoryPoint
@@ -37,7 +44,9 @@ from bcclone.web.websocket import BadHandshake, Websocket
 logger = logging.getLogger(__name__)
 
 _PAGE_SECONDS = 0.09  # between two states
-_LAST_ANSWER_SECONDS = 1.0  # that the end of a drive waits for an answer which its client does not read
+_LAST_ANSWER_SECONDS = (
+    1.0  # that the end of a drive waits for an answer which its client does not read
+)
 _EXPECTED = "this server speaks over websockets only: connect with transports: ['websocket'], and EIO=3 or 4"
 
 
@@ -54,7 +63,9 @@ class CarConnection:
         return time.perf_counter() - self.websocket.arrived
 
     def look_ahead(self) -> None:
-        """Note how many telemetries wait for the reply to the last one, before it is sent: they will be late."""
+        """Note how many telemetries wait for the reply to the last one, before it is sent: they
+        will be late.
+        """
         messages, one_begun = self.websocket.look_ahead()
         self._late = sum(map(holds_telemetry, messages)) + one_begun
 
@@ -65,13 +76,18 @@ class CarConnection:
 
 
 class DriveService:
-    """The cars of a drive, over Socket.IO. The server notifies its user when a car has come or gone.
+    """The cars of a drive, over Socket.IO. The server notifies its user when a car has come or
+    gone.
 
     clients: the number of connections; dialect: of the one that drives, "" if none does.
     """
 
     def __init__(
-        self, arbiter: ConnectionArbiter, stats: DriveStats, recorder: Recorder[RunRow], server: WebServer
+        self,
+        arbiter: ConnectionArbiter,
+        stats: DriveStats,
+        recorder: Recorder[RunRow],
+        server: WebServer,
     ) -> None:
         self.arbiter, self.stats, self.recorder = arbiter, stats, recorder
         self._server, self._notify, self._sleep = server, server.notify, server.host.sleep
@@ -103,7 +119,9 @@ class DriveService:
                 self._send_unasked(car.sid, ping)
         manual = event_text(MANUAL.event, MANUAL.data)
         if (silent := self.arbiter.wake()) is not None:
-            self.stats.warn(f"the car was silent for {SILENCES[0]:g} s; a message was sent to wake it")
+            self.stats.warn(
+                f"the car was silent for {SILENCES[0]:g} s; a message was sent to wake it"
+            )
             self._send_unasked(silent, manual)
         for sid in self.arbiter.pending_manual():
             self._send_unasked(sid, manual)
@@ -114,10 +132,18 @@ class DriveService:
         try:
             before = self.arbiter.driving_sid
             reply = self.arbiter.answer(car.sid, event.telemetry, late)
-            if reply.decision is not None and not reply.decision.repeated and self.arbiter.driver.too_slow:
+            if (
+                reply.decision is not None
+                and not reply.decision.repeated
+                and self.arbiter.driver.too_slow
+            ):
                 car.look_ahead()
             if self.arbiter.driving_sid != before:
-                self._notify("a car is connected" if before is None else "another car is connected, and drives")
+                self._notify(
+                    "a car is connected"
+                    if before is None
+                    else "another car is connected, and drives"
+                )
             if reply.after:
                 self._sleep(reply.after)
             seconds = None
@@ -129,7 +155,9 @@ class DriveService:
             self._answering.discard(car.sid)
 
     def finish(self) -> None:
-        """Decide nothing more, and wait until the answers that are on their way are sent and recorded."""
+        """Decide nothing more, and wait until the answers that are on their way are sent and
+        recorded.
+        """
         self.arbiter.end()
         until = time.monotonic() + _LAST_ANSWER_SECONDS
         while self._answering and time.monotonic() < until:
@@ -145,7 +173,9 @@ class DriveService:
         except Exception:
             logger.exception("an answer could not be recorded or counted")
         if first and seconds is not None and (after := self.stats.first_answer_seconds) is not None:
-            self._notify(f"first frame answered in {seconds * 1000:.1f} ms, {after:.1f} s after the start")
+            self._notify(
+                f"first frame answered in {seconds * 1000:.1f} ms, {after:.1f} s after the start"
+            )
 
     def _serve(self, environ: dict[str, Any], start_response: Any) -> Any:
         """Serve the websocket that a request opens until it closes."""
@@ -194,7 +224,9 @@ class DriveService:
         self.arbiter.leave(sid)
         if was_driving:
             driver = self.arbiter.driver
-            self._notify(f"the car has left; {driver.answered} frames answered, {driver.faults} faults")
+            self._notify(
+                f"the car has left; {driver.answered} frames answered, {driver.faults} faults"
+            )
 
     def _send_unasked(self, sid: str, text: str) -> None:
         """Send a text that no telemetry asked for."""
@@ -217,7 +249,9 @@ class DrivePage(PageSession):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         sees, region = policy.preprocessing.describe(), seen_region_of(policy)
-        contents = PageContents("drive.py", "bcclone drive model.h5", DriveSettings.port, True, sees, region)
+        contents = PageContents(
+            "drive.py", "bcclone drive model.h5", DriveSettings.port, True, sees, region
+        )
         super().__init__(contents, hands, cars.recorder, cars.arbiter.driver, saliency)
         self.cars, self._clock, self._lock = cars, clock, threading.Lock()
         self._frame: PageFrame | None = None
@@ -238,7 +272,9 @@ class DrivePage(PageSession):
             return self._frame
 
     def set(self, changes: ControlChanges) -> None:
-        """Set some controls; raises ValueError or UserError with the reason when that is not possible."""
+        """Set some controls; raises ValueError or UserError with the reason when that is not
+        possible.
+        """
         try:
             super().set(changes)  # what may fail comes first, so that nothing is half done
             if changes.autonomous is not None:

@@ -1,6 +1,7 @@
 """Look at a recording on a page, cut it and mend it: `bcclone edit RECORDING --page`.
 
-The page is that of drives and plays, with another script: docs/reference/page.md describes its addresses.
+The page is that of drives and plays, with another script: docs/reference/page.md describes its
+addresses.
 """
 
 import hashlib
@@ -44,32 +45,61 @@ from bcclone.web.web_server import WebServer, listen
 _PORT = 4569
 _BODY_BYTES = 1_000_000  # of an edit: thousands of spans
 _BYTES = {"Content-Type": "application/octet-stream"}
-_APART_SECONDS, _PARTS_APART, _LEAST_APART = 1.0, 12, 0.1  # of the means that are compared; parts that are listed
+_APART_SECONDS, _PARTS_APART, _LEAST_APART = (
+    1.0,
+    12,
+    0.1,
+)  # of the means that are compared; parts that are listed
 _ANSWERS = 500  # of the model, before pages fetch them again
 
 
 class Viewed:
     """A recording on a page. Its threads judge it, and ask a model, until close().
 
-    name: as the user gave it, then the path of its log. Raises UserError for a recording that cannot be read.
+    name: as the user gave it, then the path of its log. Raises UserError for a recording that
+    cannot be read.
     """
 
     def __init__(self, name: str, model: Path | None = None, policy: Policy | None = None) -> None:
         self.recorded = open_edited(name)
         self.name, self.rows, self._model = str(self.recorded.path), self.recorded.rows, model
         size = len(self.rows)
-        self._lock, self._closed, self._changed = threading.Lock(), threading.Event(), threading.Event()
-        self._opened = f"{uuid.uuid4().hex[:8]} {file_version(self.recorded.path)}"  # differs after a restart
-        self._listed = "", self.recorded.edit(EditSettings(name))  # the version of the edits, and the rows with them
-        self._paths = MOTION.read(self.recorded.path.parent, lambda cells: float(cells["curvature"]))
-        self._checked: dict[str, Any] = {"done": 0, "of": size, "verdict": "", "findings": [], "unknown": []}
+        self._lock, self._closed, self._changed = (
+            threading.Lock(),
+            threading.Event(),
+            threading.Event(),
+        )
+        self._opened = (
+            f"{uuid.uuid4().hex[:8]} {file_version(self.recorded.path)}"  # differs after a restart
+        )
+        self._listed = (
+            "",
+            self.recorded.edit(EditSettings(name)),
+        )  # the version of the edits, and the rows with them
+        self._paths = MOTION.read(
+            self.recorded.path.parent, lambda cells: float(cells["curvature"])
+        )
+        self._checked: dict[str, Any] = {
+            "done": 0,
+            "of": size,
+            "verdict": "",
+            "findings": [],
+            "unknown": [],
+        }
         self._judged = ""  # the version of the edits that was judged last
         self._remedies: dict[str, dict[str, Any]] = {}  # of each fault, as fields of EditSettings
         self._looked: Looked | None = None
         self._answers: Float32Array = np.full(size, np.nan, np.float32)
-        self._asked: dict[str, Any] = {"done": 0, "of": size if policy else 0, "error": "", "apart": []}
+        self._asked: dict[str, Any] = {
+            "done": 0,
+            "of": size if policy else 0,
+            "error": "",
+            "apart": [],
+        }
         self._threads = [threading.Thread(target=self._check, daemon=True)]
-        self._threads += [threading.Thread(target=self._ask, args=(policy,), daemon=True)] if policy else []
+        self._threads += (
+            [threading.Thread(target=self._ask, args=(policy,), daemon=True)] if policy else []
+        )
         for thread in self._threads:
             thread.start()
 
@@ -95,10 +125,14 @@ class Viewed:
     @cached_property
     def cameras(self) -> list[str]:
         tried = (0, len(self.rows) // 2, len(self.rows) - 1)
-        return [camera for camera in CAMERAS if any(self._path(row, camera) for row in tried)] or ["center"]
+        return [camera for camera in CAMERAS if any(self._path(row, camera) for row in tried)] or [
+            "center"
+        ]
 
     def pictures(self, row: int) -> list[bytes]:
-        """Return the files of a row's pictures, one for each camera, b"" for one that cannot be read."""
+        """Return the files of a row's pictures, one for each camera, b"" for one that cannot be
+        read.
+        """
         contents = []
         for camera in self.cameras:
             path = self._path(row, camera)
@@ -113,14 +147,22 @@ class Viewed:
         recorded, rows = self.recorded, self.rows
         with self._lock:
             steering = corrected_steering(rows, recorded.edits)
-        curves = {"seconds": recorded.seconds, "steering": steering, "throttle": rows["throttle"] - rows["brake"]}
+        curves = {
+            "seconds": recorded.seconds,
+            "steering": steering,
+            "throttle": rows["throttle"] - rows["brake"],
+        }
         curves |= {"speed": rows["speed_mph"]} if rows["speed_mph"].any() else {}
         curves |= {"model": self._answers.copy()} if self._asked["of"] else {}
         if self._paths:
             curves["path"] = np.array([self._paths.get(name, np.nan) for name in rows["center"]])
-        who: dict[str, Any] = {"record": recorded.numbers} if isinstance(recorded, EditedTub) else {}
+        who: dict[str, Any] = (
+            {"record": recorded.numbers} if isinstance(recorded, EditedTub) else {}
+        )
         who |= {
-            "driver": [0 if one is None else 1 if one.driver == HUMAN else 2 for one in recorded.driven],
+            "driver": [
+                0 if one is None else 1 if one.driver == HUMAN else 2 for one in recorded.driven
+            ],
             "take_over": [(one and one.take_over) or 0 for one in recorded.driven],
         }
         return {name: np.asarray(curve, np.float32) for name, curve in curves.items()} | {
@@ -128,7 +170,9 @@ class Viewed:
         }
 
     def state(self) -> dict[str, Any]:
-        """Return what changes: edits, also those of others, what --check finds, and how far the model is."""
+        """Return what changes: edits, also those of others, what --check finds, and how far the
+        model is.
+        """
         with self._lock:
             return self._state()
 
@@ -165,7 +209,8 @@ class Viewed:
     def edit(self, read: Callable[[], Any]) -> tuple[dict[str, Any], int]:
         """Make one edit; return the new state, or what was wrong, and the status of HTTP.
 
-        read: returns the version of the edits that the page shows, and one of delete, restore, remedy and undo.
+        read: returns the version of the edits that the page shows, and one of delete, restore,
+        remedy and undo.
         """
         try:
             wish = read()
@@ -194,7 +239,9 @@ class Viewed:
             case {"undo": True}:
                 chosen = {"undo": True}
             case _:
-                raise ValueError("expected an object with version, and delete, restore, remedy or undo")
+                raise ValueError(
+                    "expected an object with version, and delete, restore, remedy or undo"
+                )
         return EditSettings(self.name, **chosen)
 
     def _path(self, row: int, camera: str) -> str | None:
@@ -218,7 +265,9 @@ class Viewed:
             version = self._version()
             try:
                 if not self._opened.endswith(f" {file_version(self.recorded.path)}"):
-                    raise UserError("the log has changed since this page was opened: start bcclone edit again")
+                    raise UserError(
+                        "the log has changed since this page was opened: start bcclone edit again"
+                    )
                 diagnosis = check_log(self.recorded.path, self._look, self._index).diagnosis
             except (UserError, OSError) as error:  # all rows are deleted, or the log is gone
                 self._checked |= {"verdict": str(error), "findings": []}
@@ -228,7 +277,10 @@ class Viewed:
                 findings = diagnosis.findings if diagnosis else ()
                 remedies = [finding.as_edit() for finding in findings]
                 with self._lock:
-                    self._remedies = {one.fault: chosen for one, (_, chosen) in zip(findings, remedies, strict=True)}
+                    self._remedies = {
+                        one.fault: chosen
+                        for one, (_, chosen) in zip(findings, remedies, strict=True)
+                    }
                     self._checked |= {
                         "verdict": diagnosis.verdict if diagnosis else "",
                         "unknown": list(diagnosis.unknown) if diagnosis else [],
@@ -266,7 +318,9 @@ class Viewed:
     def _answer(self, policy: Policy) -> None:
         from bcclone.evaluation.predict import NamedFrame, PictureInputs  # loads the simulator
 
-        is_framed = not isinstance(self.recorded, EditedTub) and framing_of(self.recorded.path) is not None
+        is_framed = (
+            not isinstance(self.recorded, EditedTub) and framing_of(self.recorded.path) is not None
+        )
         inputs = PictureInputs(policy.preprocessing, None if is_framed else policy.framing, None)
         pauses = np.diff(self.recorded.times, prepend=self.recorded.times[0]) > EPISODE_GAP_MS
         memory: Memory = ()
@@ -282,9 +336,14 @@ class Viewed:
         self._asked["apart"] = self._apart()
 
     def _apart(self) -> list[dict[str, Any]]:
-        """Return the seconds in which the model's steering is farthest from the recorded one, the farthest first."""
+        """Return the seconds in which the model's steering is farthest from the recorded one, the
+        farthest first.
+        """
         differences = np.abs(self._answers - corrected_steering(self.rows, self.recorded.edits))
-        seconds, known = (self.recorded.seconds / _APART_SECONDS).astype(int), np.isfinite(differences)
+        seconds, known = (
+            (self.recorded.seconds / _APART_SECONDS).astype(int),
+            np.isfinite(differences),
+        )
         known &= ~self.recorded.edits.deleted(self.recorded.times)
         counts = np.maximum(np.bincount(seconds, known), 1)
         means = np.bincount(seconds, np.where(known, differences, 0.0)) / counts
@@ -307,16 +366,26 @@ class _Closed(Exception):
 
 def _positions(spans: Any) -> tuple[str, ...]:
     """Return spans of rows from 0 as the positions of an edit; raises ValueError."""
-    if not isinstance(spans, list) or not spans or not all(isinstance(span, list) and len(span) == 2 for span in spans):
+    if (
+        not isinstance(spans, list)
+        or not spans
+        or not all(isinstance(span, list) and len(span) == 2 for span in spans)
+    ):
         raise ValueError(f"{str(spans)[:40]}, expected spans [first, last]")
     return tuple(str(whole_number("a row", row) + 1) for span in spans for row in span)
 
 
-def look(recording: str, page: PageSettings, browser: bool, notify: Notify = print, stop: Event | None = None) -> None:
+def look(
+    recording: str,
+    page: PageSettings,
+    browser: bool,
+    notify: Notify = print,
+    stop: Event | None = None,
+) -> None:
     """Serve the page of one recording, or of two, until Ctrl-C, SIGTERM or `stop`.
 
-    notify: called with lines for the user. Raises UserError for a recording or a model that cannot be read, and for a
-    port that is in use.
+    notify: called with lines for the user. Raises UserError for a recording or a model that cannot
+    be read, and for a port that is in use.
     """
     port, names = page.port or _usual_port(), filter(None, (recording, page.other))
     with (
@@ -337,7 +406,9 @@ def look(recording: str, page: PageSettings, browser: bool, notify: Notify = pri
 
 
 def _usual_port() -> int:
-    """Return the page's usual port, so that a page that is open finds a server that was started again; 0 if in use."""
+    """Return the page's usual port, so that a page that is open finds a server that was started
+    again; 0 if in use.
+    """
     with suppress(UserError):
         listen("127.0.0.1", _PORT).close()
         return _PORT
@@ -347,7 +418,11 @@ def _usual_port() -> int:
 def _app(server: WebServer, viewed: Sequence[Viewed]) -> Any:
     """Return the page's app. viewed: the recordings, one above the other."""
     app = guarded_app(
-        server, __package__, "bcclone edit", partial(render, "editor.html", title=viewed[0].name), _BODY_BYTES
+        server,
+        __package__,
+        "bcclone edit",
+        partial(render, "editor.html", title=viewed[0].name),
+        _BODY_BYTES,
     )
 
     def of_panel(answer: Callable[..., Any]) -> Callable[..., Any]:
@@ -360,17 +435,28 @@ def _app(server: WebServer, viewed: Sequence[Viewed]) -> Any:
 
     app.add_url_rule("/panels", "panels", lambda: [one.about() for one in viewed])
     app.add_url_rule("/curves/<int:panel>", "curves", of_panel(_curves))
-    frames = of_panel(lambda viewed, row: (with_pictures({"row": row}, *viewed.pictures(row)), _BYTES))
+    frames = of_panel(
+        lambda viewed, row: (with_pictures({"row": row}, *viewed.pictures(row)), _BYTES)
+    )
     app.add_url_rule("/frames/<int:panel>/<int:row>", "frames", frames)
     app.add_url_rule("/state/<int:panel>", "state", of_panel(Viewed.state))
-    app.add_url_rule("/edit/<int:panel>", "edit", of_panel(lambda viewed: viewed.edit(posted)), methods=["POST"])
+    app.add_url_rule(
+        "/edit/<int:panel>", "edit", of_panel(lambda viewed: viewed.edit(posted)), methods=["POST"]
+    )
     return app
 
 
 def _curves(viewed: Viewed) -> tuple[bytes, dict[str, str]]:
-    """Return the curves one after the other, after a JSON object that names them, and the length of that, 4 bytes."""
+    """Return the curves one after the other, after a JSON object that names them, and the length of
+    that, 4 bytes.
+    """
     curves = viewed.curves()
-    columns = [(name, "f4" if curve.dtype.kind == "f" else "u4", len(curve)) for name, curve in curves.items()]
+    columns = [
+        (name, "f4" if curve.dtype.kind == "f" else "u4", len(curve))
+        for name, curve in curves.items()
+    ]
     text = json.dumps({"columns": columns}).encode()
     text += b" " * (-len(text) % 4)
-    return b"".join([len(text).to_bytes(4, "big"), text, *(curve.tobytes() for curve in curves.values())]), _BYTES
+    return b"".join(
+        [len(text).to_bytes(4, "big"), text, *(curve.tobytes() for curve in curves.values())]
+    ), _BYTES

@@ -1,6 +1,8 @@
-"""A recording of another car -> a drive whose speed and steering law are estimated from its frames, in camera heights.
+"""A recording of another car -> a drive whose speed and steering law are estimated from its frames,
+in camera heights.
 
-How the camera moved is measured by dataset/odometry.py; the law is the one by which the recorded steering turns it.
+How the camera moved is measured by dataset/odometry.py; the law is the one by which the recorded
+steering turns it.
 """
 
 from dataclasses import asdict, dataclass, replace
@@ -26,7 +28,8 @@ _CHECK = "see whether they belong together: bcclone preprocess RECORDING --check
 
 
 def read_drive(log: Path, fraction: tuple[float, float] = (0.0, 1.0)) -> RecordedDrive:
-    """Read a recorded drive as read_reference(); without speeds, or of another camera, with estimates from its frames.
+    """Read a recorded drive as read_reference(); without speeds, or of another camera, with
+    estimates from its frames.
 
     Where they give none, the distance is 0, and the notes say why.
     """
@@ -36,24 +39,36 @@ def read_drive(log: Path, fraction: tuple[float, float] = (0.0, 1.0)) -> Recorde
             return recorded
         if framing is None:
             lost = "a log of the simulator has it in its last column, in mph, which is 0 here; restore that column"
-            return _refused(recorded, f"{lost}, or for a real car import its source again with --framing FILE")
+            return _refused(
+                recorded, f"{lost}, or for a real car import its source again with --framing FILE"
+            )
         return _refused(
             recorded,
             "the lens of its camera is unknown; find it in what the recording was imported from: bcclone calibrate "
             "models/any-camera.h5 SOURCE -o car.h5, and import SOURCE again as that says",
         )
     if len(recorded) < _FEWEST_ROWS:
-        return _refused(recorded, f"there are {len(recorded)} rows, expected {_FEWEST_ROWS} or more; name more of it")
+        return _refused(
+            recorded,
+            f"there are {len(recorded)} rows, expected {_FEWEST_ROWS} or more; name more of it",
+        )
     paths = [row.get("center") for row in recorded.images]
-    motion = measure_motion(lambda row: try_frame(paths[row])[0], recorded.seconds, recorded.ends, framing)
+    motion = measure_motion(
+        lambda row: try_frame(paths[row])[0], recorded.seconds, recorded.ends, framing
+    )
     moving = motion.usable & (motion.speed > 0)
     if moving.sum() < _FEWEST_ROWS:
         few = f"{moving.sum()} of {len(recorded)} rows show one, expected {_FEWEST_ROWS}"
-        return _refused(recorded, f"{few}; name a recording in which the car drives over a ground with some detail")
+        return _refused(
+            recorded,
+            f"{few}; name a recording in which the car drives over a ground with some detail",
+        )
 
     def fit_of(lag: float) -> _Fit:
         """Return the fit of the yaw rates of a gain of 1 and of a bias of 1, (rows, 2)."""
-        curvatures = SteeringLaw(1.0, 0.0, lag).curvatures(recorded.steering, recorded.seconds, recorded.ends)
+        curvatures = SteeringLaw(1.0, 0.0, lag).curvatures(
+            recorded.steering, recorded.seconds, recorded.ends
+        )
         columns = np.stack([motion.speed * np.array(curvatures), motion.speed], 1)
         return _Fit.of(columns[moving], motion.yaw_rate[moving])
 
@@ -67,7 +82,10 @@ def read_drive(log: Path, fraction: tuple[float, float] = (0.0, 1.0)) -> Recorde
         unit="camera heights",
     )
     estimates = Estimates.of(drive, motion, fit)
-    measured, figures = estimates.describe(motion.speed), {key: round(it, 4) for key, it in asdict(estimates).items()}
+    measured, figures = (
+        estimates.describe(motion.speed),
+        {key: round(it, 4) for key, it in asdict(estimates).items()},
+    )
     if fault := estimates.fault:
         return replace(_refused(recorded, fault, *measured), estimates=figures)
     assumed = (
@@ -98,9 +116,10 @@ def _why_estimated(recorded: RecordedDrive) -> str:
 class Estimates:
     """The estimates of a drive in camera heights, and how well they hold.
 
-    near_to_far_speed: 1 if the horizon is right; curvature_of_steering: of the steering 1; curvature_error: its
-    standard error; yaw_rate_correlation: of the law's yaw rates and the camera's; check_*: of the recorded steering
-    along the path that the frames show, with interventions beyond check_limit.
+    near_to_far_speed: 1 if the horizon is right; curvature_of_steering: of the steering 1;
+    curvature_error: its standard error; yaw_rate_correlation: of the law's yaw rates and the
+    camera's; check_*: of the recorded steering along the path that the frames show, with
+    interventions beyond check_limit.
     """
 
     median_speed: float
@@ -146,7 +165,9 @@ class Estimates:
             )
         gain, error = self.curvature_of_steering, self.curvature_error
         if not (self.yaw_rate_correlation > _LEAST_CORRELATION and error < _MAX_ERROR * gain):
-            return f"the camera's turns do not follow from the recorded steering well enough; {_CHECK}"
+            return (
+                f"the camera's turns do not follow from the recorded steering well enough; {_CHECK}"
+            )
         if 2 * self.check_interventions > self.check_interventions_without_steering:
             return f"the recorded steering, with the estimates, does not follow the path that the frames show; {_CHECK}"
         return ""
@@ -186,4 +207,10 @@ class _Fit:
 
         error = block_jackknife(len(rates), gain_of)
         fitted = columns @ np.array([gain, bias])
-        return cls(gain, bias, error, correlation(fitted, rates) or 0.0, float(np.sum((rates - fitted) ** 2)))
+        return cls(
+            gain,
+            bias,
+            error,
+            correlation(fitted, rates) or 0.0,
+            float(np.sum((rates - fitted) ** 2)),
+        )

@@ -1,7 +1,8 @@
-"""A model and a simulated road -> the score of one drive: autonomy, interventions, distance from the centre line.
+"""A model and a simulated road -> the score of one drive: autonomy, interventions, distance from
+the centre line.
 
-The model drives through a separate drive server, over the simulator's protocol, or in this process, which is faster but
-does not test the protocol.
+The model drives through a separate drive server, over the simulator's protocol, or in this process,
+which is faster but does not test the protocol.
 """
 
 import time
@@ -51,8 +52,9 @@ class Latency:
 class Evaluation:
     """The result of one simulated drive.
 
-    latency: None in a suite, whose results are the same on each machine; trace: the driven line; views: some of the
-    frames, uint8 (160, 320, 3), none in a suite; notes: what a person should know, whatever the score is.
+    latency: None in a suite, whose results are the same on each machine; trace: the driven line;
+    views: some of the frames, uint8 (160, 320, 3), none in a suite; notes: what a person should
+    know, whatever the score is.
     """
 
     score: Score
@@ -65,8 +67,14 @@ class Evaluation:
 
     @property
     def rank(self) -> tuple[float, ...]:
-        """Return the sort key, the best first: complete drives, more autonomy, nearer to the centre line."""
-        return not self.score.complete, -self.score.autonomy_percent, self.score.mean_abs_cross_track_m
+        """Return the sort key, the best first: complete drives, more autonomy, nearer to the centre
+        line.
+        """
+        return (
+            not self.score.complete,
+            -self.score.autonomy_percent,
+            self.score.mean_abs_cross_track_m,
+        )
 
     @property
     def cell(self) -> str:
@@ -82,7 +90,10 @@ class Evaluation:
 
     def table(self, settings: EvaluateSettings) -> Table:
         """Return the figures in words. settings: of the drive."""
-        score, way = self.score, f"{settings.track} track{' in reverse' if settings.reverse else ''}"
+        score, way = (
+            self.score,
+            f"{settings.track} track{' in reverse' if settings.reverse else ''}",
+        )
         rows = {
             "autonomy": f"{score.autonomy_percent:.1f} %",
             "interventions": f"{score.interventions}",
@@ -94,7 +105,9 @@ class Evaluation:
             "change of the steering": f"{score.steering_smoothness:.2f} per second",
         }
         if self.latency:
-            rows["request to steer"] = f"p50 {self.latency.p50:.1f} ms, p99 {self.latency.p99:.1f} ms"
+            rows["request to steer"] = (
+                f"p50 {self.latency.p50:.1f} ms, p99 {self.latency.p99:.1f} ms"
+            )
         last = [("ended", score.ended), *(("note", note) for note in self.notes)]
         return Table([TableColumn("figure"), TableColumn("value")], [*rows.items(), *last])
 
@@ -107,8 +120,12 @@ def evaluate(model: Path | str, settings: EvaluateSettings | None = None) -> Eva
     return evaluate_policy(load_policy(model, settings.preprocess), settings, str(model))
 
 
-def evaluate_policy(policy: SteeringPolicy, settings: EvaluateSettings, name: str = "the policy") -> Evaluation:
-    """Score a policy by one simulated drive in this process; raises UserError as drive_policy() does."""
+def evaluate_policy(
+    policy: SteeringPolicy, settings: EvaluateSettings, name: str = "the policy"
+) -> Evaluation:
+    """Score a policy by one simulated drive in this process; raises UserError as drive_policy()
+    does.
+    """
     track = load_track(settings.track, settings.reverse)
     with open_world(track, settings.world, settings.conditions) as world:
         return drive_policy(policy, world, settings.speed, name)
@@ -119,7 +136,8 @@ def drive_policy(
 ) -> Evaluation:
     """Let a policy drive in a world to the end of the drive.
 
-    name: of the policy, for the UserError that is raised when it has given no usable steering for any frame.
+    name: of the policy, for the UserError that is raised when it has given no usable steering for
+    any frame.
     """
     driver = Driver(policy, speed)
     latencies_ms: list[float] = []
@@ -130,7 +148,9 @@ def drive_policy(
             interventions = len(world.scorer.interventions)
             driver.forget_frames()
         start = time.perf_counter()
-        decision = driver.decide(Telemetry(state.steering_degrees, state.throttle, state.speed_mph, state.jpeg))
+        decision = driver.decide(
+            Telemetry(state.steering_degrees, state.throttle, state.speed_mph, state.jpeg)
+        )
         latencies_ms.append((time.perf_counter() - start) * 1000)
         world.steer(decision.control.steering, decision.control.throttle)
     if driver.faults == driver.answered:
@@ -139,7 +159,9 @@ def drive_policy(
 
 
 def _evaluate_served(model: Path, settings: EvaluateSettings) -> Evaluation:
-    """Let a model file drive through a drive server, over the simulator's protocol; raises UserError."""
+    """Let a model file drive through a drive server, over the simulator's protocol; raises
+    UserError.
+    """
     run_folder = settings.run_folder
     if run_folder is not None and run_folder.exists():
         raise UserError(f"{run_folder}: exists already, expected a new folder; name another --run")

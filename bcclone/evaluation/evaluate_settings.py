@@ -1,4 +1,6 @@
-"""The checked settings of drives, suites, replays, predictions and their score; loads nothing large, for --help."""
+"""The checked settings of drives, suites, replays, predictions and their score; loads nothing
+large, for --help.
+"""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -6,7 +8,14 @@ from typing import Annotated, Any
 
 from bcclone.dataset.preprocessing_text import PreprocessingText
 from bcclone.drive.controller import SpeedSettings
-from bcclone.simulator.world_settings import TOP_SPEED_MPH, Conditions, Limit, Reverse, Track, WorldSettings
+from bcclone.simulator.world_settings import (
+    TOP_SPEED_MPH,
+    Conditions,
+    Limit,
+    Reverse,
+    Track,
+    WorldSettings,
+)
 from bcclone.system.settings import (
     Checked,
     Force,
@@ -38,10 +47,11 @@ _FARTHEST_M = 5.0  # no useful view can be made from farther away
 
 @dataclass(frozen=True)
 class EvaluateSettings(Checked):
-    """Settings of a simulated drive: track, direction, speed, disturbances and appearance of the world.
+    """Settings of a simulated drive: track, direction, speed, disturbances and appearance of the
+    world.
 
-    speed, world and conditions are values of their own, since each goes as a whole to what is built from it, here and
-    in other commands: the driver, the simulated world and the renderer.
+    speed, world and conditions are values of their own, since each goes as a whole to what is built
+    from it, here and in other commands: the driver, the simulated world and the renderer.
     """
 
     track: Track = setting("lake")
@@ -56,7 +66,9 @@ class EvaluateSettings(Checked):
         shown="none",
         option="run",
     )
-    in_process: bool = setting(False, "drive without a server: faster, and with the same result each time")
+    in_process: bool = setting(
+        False, "drive without a server: faster, and with the same result each time"
+    )
     preprocess: PreprocessingText | None = setting(None)
 
     def validate(self) -> None:
@@ -75,15 +87,22 @@ class EvaluateSettings(Checked):
 class SuiteSettings(Checked):
     """The scenarios and recordings of a suite, and the processes or the cluster that drive them.
 
-    recordings: folders, logs or patterns, see recording.find_logs(); track: instead of the lake; most_interventions:
-    end each drive at this one, 0 for never; kept: folder for the results of finished drives.
+    recordings: folders, logs or patterns, see recording.find_logs(); track: instead of the lake;
+    most_interventions: end each drive at this one, 0 for never; kept: folder for the results of
+    finished drives.
     """
 
-    rows: Names = setting((), "drive only these rows, separated by commas, such as lake-30,fog", shown="all")
-    recordings: tuple[str, ...] = setting(
-        (), "also score the models on this recording, as bcclone replay does; repeatable", unit="RECORDING"
+    rows: Names = setting(
+        (), "drive only these rows, separated by commas, such as lake-30,fog", shown="all"
     )
-    suite: str = setting("standard", f"which: {'; '.join(map(': '.join, SUITES.items()))}", choices=tuple(SUITES))
+    recordings: tuple[str, ...] = setting(
+        (),
+        "also score the models on this recording, as bcclone replay does; repeatable",
+        unit="RECORDING",
+    )
+    suite: str = setting(
+        "standard", f"which: {'; '.join(map(': '.join, SUITES.items()))}", choices=tuple(SUITES)
+    )
     laps: Laps = setting(1.0)
     track: Track = setting("", "road to drive instead of the lake", shown="each row's own")
     texture_seed: Seed = setting(0, "seed of the generated textures and plants")
@@ -101,7 +120,8 @@ class SuiteSettings(Checked):
 class ReplaySettings(Checked):
     """Which rows of a recording are replayed, and which deviations count as interventions.
 
-    limits_m: interventions are also counted for these limits, but not if a drive server replays the recording.
+    limits_m: interventions are also counted for these limits, but not if a drive server replays the
+    recording.
     """
 
     fraction: tuple[float, float] = setting(
@@ -126,7 +146,9 @@ class ReplaySettings(Checked):
         first, last = self.fraction
         if not 0 <= first < last <= 1:
             value = f"{first:g}:{last:g}"
-            raise SettingError("{fraction} {value}, expected two fractions of the rows such as 0.8:1", value=value)
+            raise SettingError(
+                "{fraction} {value}, expected two fractions of the rows such as 0.8:1", value=value
+            )
 
     @property
     def all_limits_m(self) -> tuple[float, ...]:
@@ -134,11 +156,15 @@ class ReplaySettings(Checked):
         return tuple(sorted({self.limit_m, *self.limits_m}))
 
 
-Rows = Annotated[tuple[int, int], Setting(unit="FROM:TO", parse=span_parser(int, "two rows such as 160:480"))]
+Rows = Annotated[
+    tuple[int, int], Setting(unit="FROM:TO", parse=span_parser(int, "two rows such as 160:480"))
+]
 
 
 def check_unused(settings: Any, labels: Path, *names: str) -> None:
-    """Raise SettingError if one of these settings is not the default: labels that are no table have no use for it."""
+    """Raise SettingError if one of these settings is not the default: labels that are no table have
+    no use for it.
+    """
     for name in names:
         if getattr(settings, name) != getattr(type(settings), name):
             raise SettingError(f"{{{name}}} is only for a table of labels, and {{labels}} is none; leave it out",
@@ -147,10 +173,14 @@ def check_unused(settings: Any, labels: Path, *names: str) -> None:
 
 @dataclass(frozen=True)
 class PredictSettings(Checked):
-    """Which model predicts the steering of which frames. frames: a recording, or a folder of images."""
+    """Which model predicts the steering of which frames. frames: a recording, or a folder of
+    images.
+    """
 
     model: Path = argument("a model file of bcclone, Keras, ONNX or LiteRT")
-    frames: Path = argument("a recording, or a folder of JPEGs or PNGs of any size, such as the images of a tub")
+    frames: Path = argument(
+        "a recording, or a folder of JPEGs or PNGs of any size, such as the images of a tub"
+    )
     output: Path = setting(Path("predictions.csv"), "the table to write", unit="FILE")
     rows: Rows | None = setting(
         None,
@@ -170,9 +200,14 @@ class PredictSettings(Checked):
     def validate(self) -> None:
         if self.rows is not None and not 0 <= self.rows[0] < self.rows[1] <= _MAX_ROW:
             value = f"{self.rows[0]}:{self.rows[1]}"
-            raise SettingError("{rows} {value}, expected two rows such as 160:480, the upper one first", value=value)
+            raise SettingError(
+                "{rows} {value}, expected two rows such as 160:480, the upper one first",
+                value=value,
+            )
         if self.rows and self.framing:
-            raise SettingError("{rows} and {framing} both say how a frame is cut; leave one of them out")
+            raise SettingError(
+                "{rows} and {framing} both say how a frame is cut; leave one of them out"
+            )
 
 
 @dataclass(frozen=True)
@@ -186,7 +221,8 @@ class ScoreSettings(Checked):
         shown="steering_angle, steering or angle, or the only other one",
     )
     left_positive: bool = setting(
-        False, "the labels are positive to the left, and the predictions to the right, as those of bcclone predict"
+        False,
+        "the labels are positive to the left, and the predictions to the right, as those of bcclone predict",
     )
     threshold: float = setting(
         0.1,

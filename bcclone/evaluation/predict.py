@@ -1,7 +1,8 @@
-"""A model and a folder of frames, or a recording -> a table with the steering of each frame; and back from such tables.
+"""A model and a folder of frames, or a recording -> a table with the steering of each frame; and
+back from such tables.
 
-A table has a row frame_id,steering_angle for each frame: the name of the frame's file without its ending. The rows of a
-recording are named after the images of the centre camera.
+A table has a row frame_id,steering_angle for each frame: the name of the frame's file without its
+ending. The rows of a recording are named after the images of the centre camera.
 """
 
 import re
@@ -13,7 +14,14 @@ from pathlib import Path, PurePath
 import numpy as np
 
 from bcclone.camera.framing import Framing, check_framed, framing_of, read_framing
-from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, IMAGE_ENDINGS, BadImage, Image, read_picture
+from bcclone.camera.images import (
+    FRAME_HEIGHT,
+    FRAME_WIDTH,
+    IMAGE_ENDINGS,
+    BadImage,
+    Image,
+    read_picture,
+)
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.evaluation.evaluate_settings import MOST_STEERING, PredictSettings
 from bcclone.evaluation.rollout import read_reference
@@ -38,7 +46,9 @@ _UNITS = {13: 1e3, 16: 1e6, 19: 1e9}  # digits of a time since 1970 -> its units
 
 @dataclass(frozen=True)
 class NamedFrame:
-    """The file of a frame. begins: whether it is the first of a drive, so that the model forgets those before."""
+    """The file of a frame. begins: whether it is the first of a drive, so that the model forgets
+    those before.
+    """
 
     frame_id: str
     path: str
@@ -49,10 +59,10 @@ class NamedFrame:
 class Predicted:
     """A table that was written.
 
-    frames: in it; unreadable: path and reason of each frame that is left out; sizes: "WIDTHxHEIGHT" of the pictures ->
-    their number; framing: applied here; None if they were stretched, or framed at import; input_size: of pictures that
-    the network takes as they are, "" for none; clipped: answers beyond -1 to 1, which no car can steer; advice: about
-    them, if they are most.
+    frames: in it; unreadable: path and reason of each frame that is left out; sizes: "WIDTHxHEIGHT"
+    of the pictures -> their number; framing: applied here; None if they were stretched, or framed
+    at import; input_size: of pictures that the network takes as they are, "" for none; clipped:
+    answers beyond -1 to 1, which no car can steer; advice: about them, if they are most.
     """
 
     output: Path
@@ -69,8 +79,9 @@ class Predicted:
 def predict(settings: PredictSettings) -> Predicted:
     """Write the steering that a model predicts for each frame.
 
-    The frames of a folder are taken in the order of their names, numbers in them by their value. A network of several
-    frames forgets those before a pause of more than a second, if the names are times. Raises UserError.
+    The frames of a folder are taken in the order of their names, numbers in them by their value. A
+    network of several frames forgets those before a pause of more than a second, if the names are
+    times. Raises UserError.
     """
     files = frame_files(settings.frames)
     policy = load_policy(settings.model, settings.preprocess)
@@ -93,7 +104,9 @@ def predict(settings: PredictSettings) -> Predicted:
     if broken := [file.path for file in files if not np.isfinite(steering.get(file.frame_id, 0.0))]:
         raise not_finite(settings.model, f"at {broken[0]}")
     beyond = sum(abs(answer) > 1 for answer in steering.values())
-    write_steering(settings.output, {name: min(max(answer, -1.0), 1.0) for name, answer in steering.items()})
+    write_steering(
+        settings.output, {name: min(max(answer, -1.0), 1.0) for name, answer in steering.items()}
+    )
     return Predicted(
         output=settings.output,
         frames=len(steering),
@@ -126,17 +139,22 @@ class PictureInputs:
             pixels = read_picture(file.path)
             height, width = pixels.shape[:2]
             if (size := f"{width}x{height}") == self.size:
-                return replace(self.prepared, frame_width=width, frame_height=height).apply(pixels), size
-            return self.prepared.apply((self.framing or Framing.of(pixels, self.rows)).apply(pixels)), size
+                return replace(self.prepared, frame_width=width, frame_height=height).apply(
+                    pixels
+                ), size
+            return self.prepared.apply(
+                (self.framing or Framing.of(pixels, self.rows)).apply(pixels)
+            ), size
         except BadImage as error:
             return str(error)
 
 
 def frame_files(source: Path) -> tuple[NamedFrame, ...]:
-    """Return the frames of a recording, by its folder or log, in order of time, or those of a folder by their names.
+    """Return the frames of a recording, by its folder or log, in order of time, or those of a
+    folder by their names.
 
-    Of a folder without images, those in its subfolders are taken. Raises UserError if there are none, or two of one
-    name.
+    Of a folder without images, those in its subfolders are taken. Raises UserError if there are
+    none, or two of one name.
     """
     if source.is_file() and source.suffix.lower() in IMAGE_ENDINGS:
         raise UserError(f"{source}: a single image; name its folder")
@@ -146,17 +164,26 @@ def frame_files(source: Path) -> tuple[NamedFrame, ...]:
         raise UserError(f"{source}: no such folder; name a folder of JPEGs or PNGs, or a recording")
     paths = _images(source.iterdir()) or _images(source.rglob("*"))
     if not paths:
-        raise UserError(f"{source}: no images in it, expected files that end in {', '.join(IMAGE_ENDINGS)}")
+        raise UserError(
+            f"{source}: no images in it, expected files that end in {', '.join(IMAGE_ENDINGS)}"
+        )
     by_id: dict[str, Path] = {}
     for path in paths:
         if not path.stem.isprintable():
-            raise UserError(f"{source}: the name {path.name!r} cannot be written into a table; rename the image")
+            raise UserError(
+                f"{source}: the name {path.name!r} cannot be written into a table; rename the image"
+            )
         if (other := by_id.setdefault(path.stem, path)) is not path:
-            raise UserError(f"{path} and {other} have one name, which is their frame_id; name one folder of them")
+            raise UserError(
+                f"{path} and {other} have one name, which is their frame_id; name one folder of them"
+            )
     seconds = seconds_of(list(by_id))
     pauses = np.zeros(len(paths)) if seconds is None else np.diff(seconds, prepend=seconds[0])
     begins = (pauses > EPISODE_GAP_MS / 1000) | (np.arange(len(paths)) == 0)
-    return tuple(NamedFrame(name, str(path), bool(at)) for (name, path), at in zip(by_id.items(), begins, strict=True))
+    return tuple(
+        NamedFrame(name, str(path), bool(at))
+        for (name, path), at in zip(by_id.items(), begins, strict=True)
+    )
 
 
 def _recorded(log: Path) -> tuple[NamedFrame, ...]:
@@ -176,14 +203,23 @@ def _images(paths: Iterator[Path]) -> list[Path]:
     """Return the images in the order of their names, in which numbers count by their value."""
 
     def parts(path: Path) -> list[str | int]:
-        return [int(part) if place % 2 else part for place, part in enumerate(re.split(r"([0-9]+)", str(path)))]
+        return [
+            int(part) if place % 2 else part
+            for place, part in enumerate(re.split(r"([0-9]+)", str(path)))
+        ]
 
-    images = (path for path in paths if path.suffix.lower() in IMAGE_ENDINGS and not path.name.startswith("."))
+    images = (
+        path
+        for path in paths
+        if path.suffix.lower() in IMAGE_ENDINGS and not path.name.startswith(".")
+    )
     return sorted(images, key=parts)
 
 
 def _framing(settings: PredictSettings, of_model: Framing | None) -> Framing | None:
-    """Return the framing to apply; None to stretch the pictures, and for a recording that was framed at import."""
+    """Return the framing to apply; None to stretch the pictures, and for a recording that was
+    framed at import.
+    """
     if settings.rows:
         return None
     framing = read_framing(settings.framing) if settings.framing else of_model
@@ -202,16 +238,24 @@ def notes_of(predicted: Predicted, rows: tuple[int, int] | None) -> Sequence[str
     for size, frames in predicted.sizes.items():
         if framing := predicted.framing:
             if size != simulators or framing.has_shape_of_frames:
-                notes.append(f"{frames} frames of {size} pixels: as pictures of {framing.describe()}")
+                notes.append(
+                    f"{frames} frames of {size} pixels: as pictures of {framing.describe()}"
+                )
         elif size == predicted.input_size != simulators:
-            notes.append(f"{frames} frames of {size} pixels: as they are, the size of the network's input")
+            notes.append(
+                f"{frames} frames of {size} pixels: as they are, the size of the network's input"
+            )
         elif rows or size != simulators:
             notes.append(f"{frames} frames of {size} pixels: {kept}, stretched to {simulators}")
     if predicted.clipped:
-        notes.append(f"{predicted.clipped} of {predicted.frames} answers are beyond -1 to 1, written as -1 or 1")
+        notes.append(
+            f"{predicted.clipped} of {predicted.frames} answers are beyond -1 to 1, written as -1 or 1"
+        )
         notes += [predicted.advice] if predicted.advice else []
     if predicted.unreadable:
-        notes.append(f"{len(predicted.unreadable)} frames are left out; the first: {predicted.unreadable[0]}")
+        notes.append(
+            f"{len(predicted.unreadable)} frames are left out; the first: {predicted.unreadable[0]}"
+        )
     return notes
 
 
@@ -219,8 +263,8 @@ def notes_of(predicted: Predicted, rows: tuple[int, int] | None) -> Sequence[str
 class FrameSteering:
     """The steering of frames, in the order of a table.
 
-    steering: frame_id -> its steering; public: frame_id -> whether a challenge shows its score before the end, {} if
-    the table does not say.
+    steering: frame_id -> its steering; public: frame_id -> whether a challenge shows its score
+    before the end, {} if the table does not say.
     """
 
     path: Path
@@ -229,7 +273,9 @@ class FrameSteering:
 
     def __post_init__(self) -> None:
         if not self.steering:
-            raise UserError(f"{self.path}: it has no rows, expected a line for each frame below {ID},{STEERING}")
+            raise UserError(
+                f"{self.path}: it has no rows, expected a line for each frame below {ID},{STEERING}"
+            )
 
 
 def write_steering(path: Path, steering: Mapping[str, float]) -> None:
@@ -240,7 +286,9 @@ def write_steering(path: Path, steering: Mapping[str, float]) -> None:
 
 
 def read_labels(path: Path, column: str = "") -> FrameSteering:
-    """Read labels as read_steering(), or from the log of a recording, given by its folder or by itself."""
+    """Read labels as read_steering(), or from the log of a recording, given by its folder or by
+    itself.
+    """
     if not (path.is_dir() or is_recording(path)):
         return read_steering(path, column)
     try:
@@ -257,12 +305,14 @@ def read_labels(path: Path, column: str = "") -> FrameSteering:
 def read_steering(path: Path, column: str = "") -> FrameSteering:
     """Read a table with the columns frame_id, steering and perhaps public; others are ignored.
 
-    column: of the steering, by default the first of steering_angle, steering and angle, or the only other one. Raises
-    UserError for a table that cannot be read, with the line.
+    column: of the steering, by default the first of steering_angle, steering and angle, or the only
+    other one. Raises UserError for a table that cannot be read, with the line.
     """
     steering: dict[str, float] = {}
     public: dict[str, bool] = {}
-    for line, cells in read_table(path, [ID], f"a table of {ID},{STEERING}", "correct it, or name another CSV file"):
+    for line, cells in read_table(
+        path, [ID], f"a table of {ID},{STEERING}", "correct it, or name another CSV file"
+    ):
         named = column if column in cells else _steering_column(path, cells, column)
         try:
             frame_id = cells[ID].strip()
@@ -274,29 +324,39 @@ def read_steering(path: Path, column: str = "") -> FrameSteering:
                 raise ValueError(f"{PUBLIC} is {shown(flag)}, expected 0 or 1")
             public |= {frame_id: _PUBLIC[flag]} if PUBLIC in cells else {}
         except ValueError as error:
-            raise UserError(f"{path}: line {line}: {error}; correct it, or remove the line") from None
+            raise UserError(
+                f"{path}: line {line}: {error}; correct it, or remove the line"
+            ) from None
     return FrameSteering(path, steering, public)
 
 
 def _steering_column(path: Path, columns: Iterable[str], column: str) -> str:
     """Return the name of the column with the steering; raises UserError where it is unknown."""
     others = [name for name in columns if name not in (ID, PUBLIC)]
-    names = [name for name in _STEERING_NAMES if name in others] or (others if len(others) == 1 else [])
+    names = [name for name in _STEERING_NAMES if name in others] or (
+        others if len(others) == 1 else []
+    )
     if column or not names:
         there, wanted = shown(",".join(columns)), repr(column or STEERING)
-        raise UserError(f"{path}: its columns are {there}, expected {wanted}; name the steering: --steering-column")
+        raise UserError(
+            f"{path}: its columns are {there}, expected {wanted}; name the steering: --steering-column"
+        )
     return names[0]
 
 
 def seconds_of(frame_ids: Sequence[str]) -> FloatArray | None:
-    """Return the seconds of frames since the first of them, (frames,); None if not all of their names are times.
+    """Return the seconds of frames since the first of them, (frames,); None if not all of their
+    names are times.
 
-    A time is a number of milliseconds, microseconds or nanoseconds since 1970, or written as the simulator does.
+    A time is a number of milliseconds, microseconds or nanoseconds since 1970, or written as the
+    simulator does.
     """
     if not frame_ids:
         return None
     digits = len(frame_ids[0])
-    if digits in _UNITS and all(len(one) == digits and one.isascii() and one.isdecimal() for one in frame_ids):
+    if digits in _UNITS and all(
+        len(one) == digits and one.isascii() and one.isdecimal() for one in frame_ids
+    ):
         times, unit = [int(one) for one in frame_ids], _UNITS[digits]
     else:
         try:

@@ -1,4 +1,6 @@
-"""Predictions and labels of the same frames -> how well they agree: a score, as JSON values and as a table in text."""
+"""Predictions and labels of the same frames -> how well they agree: a score, as JSON values and as
+a table in text.
+"""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,11 +20,18 @@ from bcclone.system.json_values import to_json
 from bcclone.system.statistics import correlation, right_side, varies
 from bcclone.system.table import Table, TableColumn
 
-PREDICTIONS, SMOOTHED, FITTED, FITTED_SMOOTHED = "predictions", "smoothed", "fitted", "fitted_smoothed"
+PREDICTIONS, SMOOTHED, FITTED, FITTED_SMOOTHED = (
+    "predictions",
+    "smoothed",
+    "fitted",
+    "fitted_smoothed",
+)
 SMOOTH_SECONDS = 0.35
 _OPPOSITE = -0.2  # a lower correlation is hardly one of chance
 _LAG_SECONDS, _LAG_FRAMES = 2.0, 40  # the most that is tried, with and without times
-_LEGEND = "r: correlation with the labels; RMSE, MAE: in their unit; EVA: 1 - Var(error) / Var(label)"
+_LEGEND = (
+    "r: correlation with the labels; RMSE, MAE: in their unit; EVA: 1 - Var(error) / Var(label)"
+)
 _COLUMNS = (
     TableColumn("driver", heading=""),
     TableColumn("correlation", "{:.3f}".format, "r"),
@@ -37,8 +46,8 @@ _COLUMNS = (
 class SteeringAgreement:
     """How well a driver agrees with the labels; None where a figure is not defined.
 
-    correlation: Pearson's; right_side: fraction of the frames beyond the threshold with the label's sign; rmse, mae: in
-    units of the labels; eva: explained variance, 1 - Var(error) / Var(label).
+    correlation: Pearson's; right_side: fraction of the frames beyond the threshold with the label's
+    sign; rmse, mae: in units of the labels; eva: explained variance, 1 - Var(error) / Var(label).
     """
 
     correlation: float | None
@@ -50,7 +59,9 @@ class SteeringAgreement:
 
 @dataclass(frozen=True)
 class Fit:
-    """The fitted steering is gain x prediction + bias. seconds: from the first frame on; frames: in them."""
+    """The fitted steering is gain x prediction + bias. seconds: from the first frame on; frames: in
+    them.
+    """
 
     gain: float
     bias: float
@@ -69,16 +80,20 @@ class Lag:
     def __str__(self) -> str:
         if not self.frames:
             return f"neither early nor late; r {self.correlation:.3f}"
-        amount = f"{abs(self.frames)} frames" if self.seconds is None else f"{abs(self.seconds):.2f} s"
+        amount = (
+            f"{abs(self.frames)} frames" if self.seconds is None else f"{abs(self.seconds):.2f} s"
+        )
         return f"{amount} {'early' if self.frames < 0 else 'late'}; r {self.correlation:.3f}"
 
 
 @dataclass(frozen=True)
 class Matched:
-    """Frames with a label and a prediction, in order of time, or of the labels if their names are no times.
+    """Frames with a label and a prediction, in order of time, or of the labels if their names are
+    no times.
 
-    seconds: since the first one, None if unknown; labels, predictions: (frames,), with the same positive side; public:
-    (frames,), None if the labels do not say; without_prediction, without_label: unmatched frames.
+    seconds: since the first one, None if unknown; labels, predictions: (frames,), with the same
+    positive side; public: (frames,), None if the labels do not say; without_prediction,
+    without_label: unmatched frames.
     """
 
     seconds: FloatArray | None
@@ -93,11 +108,12 @@ class Matched:
 class PredictionScore:
     """The score of predictions.
 
-    frames: that are scored; constant_steering: of the driver "constant"; smoothing: how the smoothed steering was made;
-    lag: of the steering that `shown` names; drivers: the predictions as they are, smoothed and fitted, and those to
-    compare with -> their agreement; parts: public and private -> the same; steering: of each driver in all matched
-    frames, (frames,); beyond: how many predictions are beyond -1 to 1, which no car can steer, and all labels within,
-    clipped: whether they are scored as -1 or 1, as those of a recording, whose steering is in this unit.
+    frames: that are scored; constant_steering: of the driver "constant"; smoothing: how the
+    smoothed steering was made; lag: of the steering that `shown` names; drivers: the predictions as
+    they are, smoothed and fitted, and those to compare with -> their agreement; parts: public and
+    private -> the same; steering: of each driver in all matched frames, (frames,); beyond: how many
+    predictions are beyond -1 to 1, which no car can steer, and all labels within, clipped: whether
+    they are scored as -1 or 1, as those of a recording, whose steering is in this unit.
     """
 
     frames: int
@@ -123,11 +139,16 @@ class PredictionScore:
         figures = {name: value for name, value in vars(self).items() if name not in arrays}
         figures["labels_without_prediction"] = len(self.matched.without_prediction)
         figures["predictions_without_label"] = len(self.matched.without_label)
-        return {name: to_json(value) for name, value in {**figures, **self.drivers, **self.parts}.items()}
+        return {
+            name: to_json(value)
+            for name, value in {**figures, **self.drivers, **self.parts}.items()
+        }
 
     @property
     def notices(self) -> list[str]:
-        """What a person should know of the frames that were left out, and of the side that is positive."""
+        """What a person should know of the frames that were left out, and of the side that is
+        positive.
+        """
         notices = []
         for what, lacking in (
             ("labels have no prediction", self.matched.without_prediction),
@@ -136,7 +157,11 @@ class PredictionScore:
             if lacking:
                 notices.append(f"{len(lacking)} {what}, and are left out; the first: {lacking[0]}")
         if self.beyond:
-            scored = "scored as -1 or 1" if self.clipped else "unlike the labels; are they in another unit?"
+            scored = (
+                "scored as -1 or 1"
+                if self.clipped
+                else "unlike the labels; are they in another unit?"
+            )
             notices.append(f"{self.beyond} predictions are beyond -1 to 1, full steering, {scored}")
         r = self.drivers[PREDICTIONS].correlation
         if r is not None and r < _OPPOSITE:
@@ -155,7 +180,9 @@ class PredictionScore:
     def table(self) -> Table:
         """Return a row for each driver, and for the predictions in each part of the labels."""
         drivers = {name.replace("_", ", "): its for name, its in self.drivers.items()}
-        drivers |= {f"{self.shown}, {part}": drivers[self.shown] for part, drivers in self.parts.items()}
+        drivers |= {
+            f"{self.shown}, {part}": drivers[self.shown] for part, drivers in self.parts.items()
+        }
         return Table(_COLUMNS, [(name, *astuple(its)) for name, its in drivers.items()])
 
     def explanations(self) -> Iterator[str]:
@@ -175,8 +202,12 @@ class PredictionScore:
         return "\n".join([*self.explanations(), "", str(self.table())])
 
 
-def score(predictions: Path | str, labels: Path | str, settings: ScoreSettings | None = None) -> PredictionScore:
-    """Read a table of predictions, and a table or recording of labels, and score them; raises UserError."""
+def score(
+    predictions: Path | str, labels: Path | str, settings: ScoreSettings | None = None
+) -> PredictionScore:
+    """Read a table of predictions, and a table or recording of labels, and score them; raises
+    UserError.
+    """
     settings, found = settings or ScoreSettings(), read_steering(Path(predictions))
     return score_predictions(found, read_labels(Path(labels), settings.steering_column), settings)
 
@@ -186,8 +217,8 @@ def score_predictions(
 ) -> PredictionScore:
     """Compare predictions with labels.
 
-    Raises UserError if too few frames have both, or cannot be divided as asked; SettingError for what only a table of
-    labels needs, if they are a recording.
+    Raises UserError if too few frames have both, or cannot be divided as asked; SettingError for
+    what only a table of labels needs, if they are a recording.
     """
     settings = settings or ScoreSettings()
     if is_recording(labels.path):
@@ -209,7 +240,10 @@ def score_predictions(
 
     def agreements(chosen: BoolArray) -> dict[str, SteeringAgreement]:
         wanted = matched.labels[chosen]
-        return {name: agreement(values[chosen], wanted, settings.threshold) for name, values in steering.items()}
+        return {
+            name: agreement(values[chosen], wanted, settings.threshold)
+            for name, values in steering.items()
+        }
 
     parts = {}
     if matched.public is not None:
@@ -223,7 +257,9 @@ def score_predictions(
         smoothing=smoothing,
         constant_steering=round(constant, 6),
         fit=fit,
-        lag=_best_lag(steering[FITTED if fit else PREDICTIONS][rest], matched.labels[rest], seconds),
+        lag=_best_lag(
+            steering[FITTED if fit else PREDICTIONS][rest], matched.labels[rest], seconds
+        ),
         drivers=agreements(rest),
         parts=parts,
         steering=steering,
@@ -270,7 +306,9 @@ def agreement(steering: FloatArray, labels: FloatArray, threshold: float) -> Ste
         right_side=_rounded(right_side(steering, labels, threshold)),
         rmse=round(float(np.sqrt(np.mean(error**2))), 6),
         mae=round(float(np.abs(error).mean()), 6),
-        eva=_rounded(1 - float(error.var() / labels.var())) if varies(labels) and labels.var() else None,
+        eva=_rounded(1 - float(error.var() / labels.var()))
+        if varies(labels) and labels.var()
+        else None,
     )
 
 
@@ -290,8 +328,17 @@ def _fit(matched: Matched, settings: ScoreSettings) -> tuple[BoolArray, Fit | No
             "choose a smaller --fit-seconds"
         )
     steering, labels = matched.predictions[~rest], matched.labels[~rest]
-    gain = float(np.cov(steering, labels, bias=True)[0, 1] / steering.var()) if varies(steering) else 0.0
-    return rest, Fit(gain, float(labels.mean() - gain * steering.mean()), settings.fit_seconds, int((~rest).sum()))
+    gain = (
+        float(np.cov(steering, labels, bias=True)[0, 1] / steering.var())
+        if varies(steering)
+        else 0.0
+    )
+    return rest, Fit(
+        gain,
+        float(labels.mean() - gain * steering.mean()),
+        settings.fit_seconds,
+        int((~rest).sum()),
+    )
 
 
 def _smoothed(steering: FloatArray, seconds: FloatArray | None) -> tuple[FloatArray, str]:
@@ -314,7 +361,10 @@ def _best_lag(steering: FloatArray, labels: FloatArray, seconds: FloatArray | No
     most = min(round(_LAG_SECONDS / step), 5 * _LAG_FRAMES) if step else _LAG_FRAMES
     most, best = min(most, len(labels) // 4), None
     for lag in sorted(range(-most, most + 1), key=abs):
-        late, early = slice(max(lag, 0), len(labels) + min(lag, 0)), slice(max(-lag, 0), len(labels) - max(lag, 0))
+        late, early = (
+            slice(max(lag, 0), len(labels) + min(lag, 0)),
+            slice(max(-lag, 0), len(labels) - max(lag, 0)),
+        )
         r = correlation(steering[late], labels[early])
         if r is not None and (best is None or r > best[0]):
             best = r, lag

@@ -1,4 +1,6 @@
-"""Models or a drive server, and a recording -> how each drives through it; models in one pass for all limits."""
+"""Models or a drive server, and a recording -> how each drives through it; models in one pass for
+all limits.
+"""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +18,15 @@ from bcclone.dataset.preprocessing import PRESETS
 from bcclone.evaluation.estimated_drive import read_drive
 from bcclone.evaluation.evaluate_settings import ReplaySettings
 from bcclone.evaluation.replay_result import Replayed, ReplayResult, replay_controls
-from bcclone.evaluation.rollout import RecordedDrive, RelativePose, Rollout, RowFrames, Views, read_row, rollouts_of
+from bcclone.evaluation.rollout import (
+    RecordedDrive,
+    RelativePose,
+    Rollout,
+    RowFrames,
+    Views,
+    read_row,
+    rollouts_of,
+)
 from bcclone.evaluation.worker_model import not_finite
 from bcclone.model.policy import Policy, load_one_of_several, load_policy
 from bcclone.recording.files import find_log
@@ -34,12 +44,15 @@ def replay(
     settings: ReplaySettings | None = None,
     server: ServerSettings | None = None,
 ) -> Replayed:
-    """Score model files on a recording, given by its folder or its log, or without models a drive server.
+    """Score model files on a recording, given by its folder or its log, or without models a drive
+    server.
 
     Raises UserError.
     """
     if models and server:
-        raise UserError(f"--port {server.port} scores the model of a drive server; leave out the models or --port")
+        raise UserError(
+            f"--port {server.port} scores the model of a drive server; leave out the models or --port"
+        )
     if not (models or server):
         raise UserError(
             f"only {recording} is given, expected models and, last, a recording: bcclone replay MODEL RECORDING; or a "
@@ -64,7 +77,9 @@ def replay_policies(
     """
     settings = settings or ReplaySettings()
     reference = read_drive(find_log(str(recording)), settings.fraction)
-    drivers = {name: _Driver(name, policy, reference, settings) for name, policy in policies.items()}
+    drivers = {
+        name: _Driver(name, policy, reference, settings) for name, policy in policies.items()
+    }
     readable = 0
     with read_ahead("replaying", "rows", read_row, reference.images) as rows:
         for frames in rows:
@@ -74,7 +89,9 @@ def replay_policies(
     if not readable:
         reasons = [try_frame(paths.get("center"))[1] for paths in reference.images]
         remedy = import_remedy(reasons, recording) or "copy its images again"
-        raise UserError(f"{recording}: no row has a centre image that can be read{reasons[0]}; {remedy}")
+        raise UserError(
+            f"{recording}: no row has a centre image that can be read{reasons[0]}; {remedy}"
+        )
     controls = replay_controls(reference, settings)
     return {
         name: ReplayResult(
@@ -92,11 +109,14 @@ def replay_policies(
 class _Driver:
     """A policy that drives one rollout per limit, and also steers on the recording's own frames.
 
-    steering: on the recording's own frames, row by row; NaN for a row without a frame, where the rollouts keep their
-    last steering. The last entry of the lists of steering and memories belongs to the recording's own frames.
+    steering: on the recording's own frames, row by row; NaN for a row without a frame, where the
+    rollouts keep their last steering. The last entry of the lists of steering and memories belongs
+    to the recording's own frames.
     """
 
-    def __init__(self, name: str, policy: Policy, reference: RecordedDrive, settings: ReplaySettings) -> None:
+    def __init__(
+        self, name: str, policy: Policy, reference: RecordedDrive, settings: ReplaySettings
+    ) -> None:
         self._name, self._policy, self._reference = name, policy, reference
         self._views = Views(policy.preprocessing, reference.in_heights)
         self.rollouts = rollouts_of(reference, settings.all_limits_m)
@@ -112,7 +132,9 @@ class _Driver:
         self.steering.append(on_recorded if frames.centre is not None else math.nan)
         if not all(map(math.isfinite, self._steering_now)):
             raise not_finite(self._name, f"at row {len(self.steering)}")
-        for index, (rollout, steering) in enumerate(zip(self.rollouts.values(), steering_of_rollouts, strict=True)):
+        for index, (rollout, steering) in enumerate(
+            zip(self.rollouts.values(), steering_of_rollouts, strict=True)
+        ):
             rollout.advance(steering)
             if rollout.fresh:
                 self._memories[index] = ()
@@ -120,7 +142,9 @@ class _Driver:
             self._memories[-1] = ()
 
     def _steer(self, frames: RowFrames, centre: Image) -> None:
-        """Ask the policy for the steering of all rollouts; those with the same image and memory share an answer."""
+        """Ask the policy for the steering of all rollouts; those with the same image and memory
+        share an answer.
+        """
         poses = [*(rollout.pose for rollout in self.rollouts.values()), RelativePose()]
         images, after = {RelativePose(): centre}, list(self._memories)
         for pose in poses:
@@ -140,8 +164,8 @@ class _Driver:
 def _replay_served(log: Path, settings: ReplaySettings, server: ServerSettings) -> Replayed:
     """Let a drive server drive through a recording, over the simulator's protocol.
 
-    The interventions of one drive can be counted for one limit only: settings.limit_m. Raises UserError, for frames
-    that a server would take for pictures of the camera and frame again, too.
+    The interventions of one drive can be counted for one limit only: settings.limit_m. Raises
+    UserError, for frames that a server would take for pictures of the camera and frame again, too.
     """
     if (framing := framing_of(log)) and framing.has_shape_of_frames and framing.cuts:
         raise UserError(
@@ -159,14 +183,18 @@ def _replay_served(log: Path, settings: ReplaySettings, server: ServerSettings) 
 
 
 class RolloutWorld:
-    """A car that a drive server steers through a recording; it shows what the centre camera would have seen.
+    """A car that a drive server steers through a recording; it shows what the centre camera would
+    have seen.
 
-    Its speed is the recorded one, or an estimate if its camera is as high as the simulator's; an answer takes effect
-    with the next row. on_row: called with 1 for each row.
+    Its speed is the recorded one, or an estimate if its camera is as high as the simulator's; an
+    answer takes effect with the next row. on_row: called with 1 for each row.
     """
 
     def __init__(
-        self, reference: RecordedDrive, settings: ReplaySettings, on_row: Callable[[int], None] = lambda rows: None
+        self,
+        reference: RecordedDrive,
+        settings: ReplaySettings,
+        on_row: Callable[[int], None] = lambda rows: None,
     ) -> None:
         self.rollout, self.frames = Rollout(reference, settings.limit_m), 0
         self._reference, self._settings, self._on_row = reference, settings, on_row
@@ -175,7 +203,9 @@ class RolloutWorld:
         self._answers = np.full(len(reference), np.nan)
 
     def observe(self) -> CarState | None:
-        """Drive to the next row that has a frame and return the car's state; None after the last one."""
+        """Drive to the next row that has a frame and return the car's state; None after the last
+        one.
+        """
         if self.frames and not self.rollout.ended:
             self.rollout.advance(self._steering)
         while not self.rollout.ended:
@@ -196,13 +226,19 @@ class RolloutWorld:
             self._answers[self.rollout.row] = steering
 
     def result(self) -> ReplayResult:
-        """Return the result; of a car that drives, the steering on the recording's own frames is unknown."""
+        """Return the result; of a car that drives, the steering on the recording's own frames is
+        unknown.
+        """
         reference, limit_m = self._reference, self.rollout.limit_m
         controls = replay_controls(reference, self._settings)
-        if not reference.distance_m:  # it stayed on the path, so the server was shown the recording's own frames
+        if (
+            not reference.distance_m
+        ):  # it stayed on the path, so the server was shown the recording's own frames
             return ReplayResult(reference, {}, limit_m, self._answers, self.frames, controls)
         unknown = np.full(len(reference), np.nan)
-        return ReplayResult(reference, {limit_m: self.rollout}, limit_m, unknown, self.frames, controls)
+        return ReplayResult(
+            reference, {limit_m: self.rollout}, limit_m, unknown, self.frames, controls
+        )
 
     def _jpeg(self, row: int) -> bytes | None:
         """Return the view of a row as the simulator encodes it; None without a centre frame."""

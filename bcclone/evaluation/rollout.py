@@ -1,5 +1,5 @@
-"""A log -> the recorded drive; the steering of another driver, row by row -> deviation from it, interventions, and the
-view of the centre camera there, made from the frames of a row.
+"""A log -> the recorded drive; the steering of another driver, row by row -> deviation from it,
+interventions, and the view of the centre camera there, made from the frames of a row.
 """
 
 import math
@@ -36,10 +36,11 @@ _KNOWN = 128  # of 255: most of the pixel was seen
 class RecordedDrive:
     """A recorded drive, or a fraction of one, a value per row in each field but the last four.
 
-    steering, throttle: as recorded; speed: m/s; seconds: until the next row; ends: whether a gap follows, whose
-    duration does not count; curvature: of its path, 1/m, to the right positive; images: camera -> path, of those that
-    exist. law: of the car; unit: of all lengths, not the metre if speed and law are estimated (estimated_drive.py);
-    notes: what is assumed and how well it holds, in sentences; estimates: its figures.
+    steering, throttle: as recorded; speed: m/s; seconds: until the next row; ends: whether a gap
+    follows, whose duration does not count; curvature: of its path, 1/m, to the right positive;
+    images: camera -> path, of those that exist. law: of the car; unit: of all lengths, not the
+    metre if speed and law are estimated (estimated_drive.py); notes: what is assumed and how well
+    it holds, in sentences; estimates: its figures.
     """
 
     steering: tuple[float, ...]
@@ -63,7 +64,9 @@ class RecordedDrive:
 
     @property
     def distance_m(self) -> float:
-        """Return how far the car drove, 0 for a recording without speeds: nothing can be driven through it."""
+        """Return how far the car drove, 0 for a recording without speeds: nothing can be driven
+        through it.
+        """
         return sum(speed * seconds for speed, seconds in zip(self.speed, self.seconds, strict=True))
 
     @property
@@ -84,11 +87,17 @@ def read_reference(log_path: Path, fraction: tuple[float, float] = (0.0, 1.0)) -
     first, last = (round(position * len(table)) for position in fraction)
     rows = table.iloc[first:last]
     images = tuple(
-        {camera: path for camera in CAMERAS if row[camera] and (path := index.find(row[camera])) is not None}
+        {
+            camera: path
+            for camera in CAMERAS
+            if row[camera] and (path := index.find(row[camera])) is not None
+        }
         for row in rows[list(CAMERAS)].to_dict("records")
     )
     if not any("center" in paths for paths in images):
-        missing = f"none of its centre images is in {index.folders[0]} or next to the log; put them there"
+        missing = (
+            f"none of its centre images is in {index.folders[0]} or next to the log; put them there"
+        )
         raise UserError(
             f"{log_path}: {missing if images else 'the chosen fraction has no rows; choose another --fraction'}"
         )
@@ -96,7 +105,8 @@ def read_reference(log_path: Path, fraction: tuple[float, float] = (0.0, 1.0)) -
     gaps = np.append(np.diff(rows["time_ms"]) / 1000, 0.0)
     ends, seconds = tuple(last_ones.tolist()), tuple(np.where(last_ones, 0.0, gaps).tolist())
     steering, throttle, speed = (
-        tuple(values.tolist()) for values in (rows["steering"], rows["throttle"], rows["speed_mph"] * MPH)
+        tuple(values.tolist())
+        for values in (rows["steering"], rows["throttle"], rows["speed_mph"] * MPH)
     )
     curvature = SteeringLaw().curvatures(steering, seconds, ends)
     notes = (_OF_FILM,) if MOTION.is_in(log_path.parent) else ()
@@ -132,9 +142,10 @@ class RolloutScore:
 class Rollout:
     """A car that another driver steers along the reference drive.
 
-    limit_m: deviation at which a person takes over and sets the car back. row: the present row; pose: the car's pose
-    there; fresh: whether the car has just been set back, so that earlier frames do not belong to this pose;
-    interventions: rows at whose end they happened; path: deviation at the end of each row, in metres to the right.
+    limit_m: deviation at which a person takes over and sets the car back. row: the present row;
+    pose: the car's pose there; fresh: whether the car has just been set back, so that earlier
+    frames do not belong to this pose; interventions: rows at whose end they happened; path:
+    deviation at the end of each row, in metres to the right.
     """
 
     reference: RecordedDrive
@@ -155,19 +166,30 @@ class Rollout:
     def advance(self, steering: float) -> None:
         """Drive from this row to the next one with a steering, -1 to 1.
 
-        The pose changes by the difference between the two cars' curvatures, along the reference path: path coordinates
-        as in A. De Luca and others, "Feedback control of a nonholonomic car-like robot", 1998, section 2.2.
+        The pose changes by the difference between the two cars' curvatures, along the reference
+        path: path coordinates as in A. De Luca and others, "Feedback control of a nonholonomic
+        car-like robot", 1998, section 2.2.
         """
         reference, row = self.reference, self.row
         seconds, metres = reference.seconds[row], reference.speed[row] * reference.seconds[row]
         steering = min(max(steering, -1.0), 1.0)
         begins = row == 0 or reference.ends[row - 1]
-        self._lagged = reference.law.follow(reference.steering[row] if begins else self._lagged, steering, seconds)
+        self._lagged = reference.law.follow(
+            reference.steering[row] if begins else self._lagged, steering, seconds
+        )
         before, bend = self.pose, reference.curvature[row]
         own_metres = metres * (1 - bend * before.lateral_offset_m) / math.cos(before.yaw_rad)
-        yaw_rad = before.yaw_rad + own_metres * reference.law.curvature(self._lagged) - metres * bend
-        lateral_offset_m = before.lateral_offset_m + own_metres * math.sin((before.yaw_rad + yaw_rad) / 2)
-        self.seconds, self.distance_m, self.row = self.seconds + seconds, self.distance_m + metres, row + 1
+        yaw_rad = (
+            before.yaw_rad + own_metres * reference.law.curvature(self._lagged) - metres * bend
+        )
+        lateral_offset_m = before.lateral_offset_m + own_metres * math.sin(
+            (before.yaw_rad + yaw_rad) / 2
+        )
+        self.seconds, self.distance_m, self.row = (
+            self.seconds + seconds,
+            self.distance_m + metres,
+            row + 1,
+        )
         self.path.append(lateral_offset_m)
         self.pose, self.fresh = RelativePose(lateral_offset_m, yaw_rad), False
         if abs(lateral_offset_m) > self.limit_m or abs(yaw_rad) > _LOST_RADIANS:
@@ -188,7 +210,9 @@ class Rollout:
         return RolloutScore(
             autonomy_percent=round(autonomy_percent(len(self.interventions), self.seconds), 2),
             interventions=len(self.interventions),
-            interventions_per_km=round(1000 * len(self.interventions) / max(self.distance_m, 1e-9), 3),
+            interventions_per_km=round(
+                1000 * len(self.interventions) / max(self.distance_m, 1e-9), 3
+            ),
             rms_cross_track_m=round(rms, 3),
         )
 
@@ -199,16 +223,20 @@ class Rollout:
 
 def rollouts_of(reference: RecordedDrive, limits_m: Iterable[float]) -> dict[float, Rollout]:
     """Return a rollout for each limit, at its beginning; none for a reference drive of no distance."""
-    return {limit_m: Rollout(reference, limit_m) for limit_m in limits_m} if reference.distance_m else {}
+    return (
+        {limit_m: Rollout(reference, limit_m) for limit_m in limits_m}
+        if reference.distance_m
+        else {}
+    )
 
 
 @dataclass(frozen=True)
 class RowFrames:
     """The frames of a row.
 
-    centre: RGB uint8 (160, 320, 3), None if it cannot be read; cameras: camera -> RGBA uint8 (160, 320, 4), of those
-    that can. Alpha is 255 where a frame shows the world. It is 0 on the bonnet and in the outermost columns, so that a
-    repeated border is not taken for the world.
+    centre: RGB uint8 (160, 320, 3), None if it cannot be read; cameras: camera -> RGBA uint8 (160,
+    320, 4), of those that can. Alpha is 255 where a frame shows the world. It is 0 on the bonnet
+    and in the outermost columns, so that a repeated border is not taken for the world.
     """
 
     centre: Image | None
@@ -228,18 +256,22 @@ def read_row(paths: Mapping[str, str]) -> RowFrames:
 
 
 class Views:
-    """Makes views as inputs of one preprocessing; preprocessing.PRESETS["carnd-160x320-rgb"] gives full frames.
+    """Makes views as inputs of one preprocessing; preprocessing.PRESETS["carnd-160x320-rgb"] gives
+    full frames.
 
-    The nearest camera's frame is warped, and filled up from the next ones where it lacks pixels; pixels that no camera
-    saw repeat the nearest one's border. The bonnet is the centre frame's own.
+    The nearest camera's frame is warped, and filled up from the next ones where it lacks pixels;
+    pixels that no camera saw repeat the nearest one's border. The bonnet is the centre frame's own.
 
-    in_heights: poses are in camera heights, and the camera is one of another car, without the simulator's bonnet.
+    in_heights: poses are in camera heights, and the camera is one of another car, without the
+    simulator's bonnet.
     """
 
     def __init__(self, preprocessing: Preprocessing, in_heights: bool = False) -> None:
         self._preprocessing, self._unit_m = preprocessing, HEIGHT_M if in_heights else 1.0
         # what is drawn; of other preprocessings whole frames, which are then prepared
-        drawn = self._drawn = preprocessing if preprocessing.is_plain else PRESETS["carnd-160x320-rgb"]
+        drawn = self._drawn = (
+            preprocessing if preprocessing.is_plain else PRESETS["carnd-160x320-rgb"]
+        )
         self._full = _Box(0, 0, drawn.width, drawn.height)
         hides = bonnet("center")[0] & (not in_heights)
         mask = np.repeat(np.where(hides, 255, 0).astype(np.uint8)[..., np.newaxis], 3, axis=2)
@@ -251,11 +283,15 @@ class Views:
         return self._preprocessing.apply(frame)
 
     def view(self, frames: RowFrames, pose: RelativePose, centre: Image) -> Image:
-        """Return the network's input from a pose, uint8 (height, width, channels); centre: from the centre camera."""
+        """Return the network's input from a pose, uint8 (height, width, channels); centre: from the
+        centre camera.
+        """
         if pose == RelativePose():
             return centre
         offset_m = pose.lateral_offset_m * self._unit_m + CAMERA_AHEAD_M * math.sin(pose.yaw_rad)
-        nearest, *others = sorted(frames.cameras, key=lambda camera: abs(offset_m - MOUNTS[camera][0]))
+        nearest, *others = sorted(
+            frames.cameras, key=lambda camera: abs(offset_m - MOUNTS[camera][0])
+        )
         view = self._warped(nearest, frames, pose, self._full)
         missing = _unseen(view) & ~self._bonnet
         for camera in others:
@@ -278,7 +314,9 @@ class Views:
     def _warped(self, camera: str, frames: RowFrames, pose: RelativePose, box: "_Box") -> Image:
         """Return a region of the view from one camera's frame, RGBA uint8 (height, width, 4)."""
         right, _, ahead = MOUNTS[camera]
-        offset_m = pose.lateral_offset_m * self._unit_m + CAMERA_AHEAD_M * math.sin(pose.yaw_rad) - right
+        offset_m = (
+            pose.lateral_offset_m * self._unit_m + CAMERA_AHEAD_M * math.sin(pose.yaw_rad) - right
+        )
         ahead_m = MOUNTS["center"][2] - ahead - CAMERA_AHEAD_M * (1 - math.cos(pose.yaw_rad))
         corner = np.array([[1.0, 0.0, -box.left], [0.0, 1.0, -box.top], [0.0, 0.0, 1.0]])
         move = CameraMove(offset_m, pose.yaw_rad, ahead_m=ahead_m)
@@ -297,7 +335,10 @@ class _Box(NamedTuple):
 
 def _unseen(view: Image) -> Image:
     """Return 255 for the pixels of an RGBA view that its camera did not see, (height, width)."""
-    return np.asarray(cv2.threshold(cv2.extractChannel(view, 3), _KNOWN - 1, 255, cv2.THRESH_BINARY_INV)[1], np.uint8)
+    return np.asarray(
+        cv2.threshold(cv2.extractChannel(view, 3), _KNOWN - 1, 255, cv2.THRESH_BINARY_INV)[1],
+        np.uint8,
+    )
 
 
 @cache

@@ -36,11 +36,17 @@ class Scenario:
         return self.length_m / (self.settings.speed.speed_mph * MPH)
 
 
-def _lake(name: str, changes: str, world: WorldSettings | None = None, **conditions: Any) -> Scenario:
-    """Return a drive of the lake, in which the world or some of its conditions are other than usual."""
+def _lake(
+    name: str, changes: str, world: WorldSettings | None = None, **conditions: Any
+) -> Scenario:
+    """Return a drive of the lake, in which the world or some of its conditions are other than
+    usual.
+    """
     speed = SpeedSettings(_LAKE_MPH)
     world = world or WorldSettings()
-    settings = EvaluateSettings("lake", speed=speed, world=world, conditions=Conditions(**conditions))
+    settings = EvaluateSettings(
+        "lake", speed=speed, world=world, conditions=Conditions(**conditions)
+    )
     return Scenario(name, f"lake, {_LAKE_MPH:g} mph, {changes}", settings)
 
 
@@ -57,7 +63,10 @@ SCENARIOS = (
     _plain("lake", 15.0, reverse=True),
     _plain("lake", 30.0, reverse=True),
     _plain("lake", _LAKE_MPH),
-    *(_lake(f"latency-{ms}", f"{ms} ms latency", WorldSettings(latency_ms=ms)) for ms in (100, 200, 300)),
+    *(
+        _lake(f"latency-{ms}", f"{ms} ms latency", WorldSettings(latency_ms=ms))
+        for ms in (100, 200, 300)
+    ),
     _lake("light-0.5", "half the light", light=0.5),
     _lake("light-1.5", "half as much light again", light=1.5),
     # from this azimuth, the most shadows are on the road
@@ -77,8 +86,9 @@ SCENARIOS = (
 def _testing() -> Iterator[Scenario]:
     """Yield the conditions under which studies predict failures of driving models, on the lake.
 
-    The single ones are from SelfOracle (Stocco, Weiss, Calzana and Tonella, "Misbehaviour prediction for autonomous
-    driving systems", ICSE 2020), the graded ones from ThirdEye (Stocco, Nunes, d'Amorim and Tonella, ASE 2022).
+    The single ones are from SelfOracle (Stocco, Weiss, Calzana and Tonella, "Misbehaviour
+    prediction for autonomous driving systems", ICSE 2020), the graded ones from ThirdEye (Stocco,
+    Nunes, d'Amorim and Tonella, ASE 2022).
     """
     half, cycle = 0.5, 60.0
     night: dict[str, Any] = {"night_cycle": cycle}
@@ -87,10 +97,18 @@ def _testing() -> Iterator[Scenario]:
         yield _lake(kind, f"{kind}, {100 * half:g} %", None, **{kind: most * half})
     yield _lake("day-night", words, None, **night)
     for kind, most in _WEATHERS.items():
-        yield _lake(f"day-night-{kind}", f"{words}, {kind}, {100 * half:g} %", None, **{kind: most * half}, **night)
+        yield _lake(
+            f"day-night-{kind}",
+            f"{words}, {kind}, {100 * half:g} %",
+            None,
+            **{kind: most * half},
+            **night,
+        )
     for kind, most in _WEATHERS.items():
         for percent in range(10, 101, 10):
-            yield _lake(f"{kind}-{percent}", f"{kind}, {percent} %", None, **{kind: most * (percent / 100)})
+            yield _lake(
+                f"{kind}-{percent}", f"{kind}, {percent} %", None, **{kind: most * (percent / 100)}
+            )
 
 
 _ROADS = (
@@ -98,17 +116,27 @@ _ROADS = (
         replace(_plain(f"random:{seed}", speed_mph), name=f"random-{seed}-{speed_mph:g}")
         for speed_mph, seed in product((15.0, 25.0), range(_RANDOM_ROADS))
     ),
-    *(_plain(LAKE.name, speed_mph, reverse) for speed_mph, reverse in product((20.0, 30.0), (False, True))),
-    *(_plain(MOUNTAIN.name, speed_mph, reverse) for speed_mph, reverse in product((15.0, 20.0), (False, True))),
+    *(
+        _plain(LAKE.name, speed_mph, reverse)
+        for speed_mph, reverse in product((20.0, 30.0), (False, True))
+    ),
+    *(
+        _plain(MOUNTAIN.name, speed_mph, reverse)
+        for speed_mph, reverse in product((15.0, 20.0), (False, True))
+    ),
 )
 SUITES = {"standard": SCENARIOS, "testing": tuple(_testing()), "roads": _ROADS}
 
 
 def select_scenarios(settings: SuiteSettings) -> tuple[Scenario, ...]:
-    """Return the chosen rows of a suite with what the settings change in all of them; raises UserError for others."""
+    """Return the chosen rows of a suite with what the settings change in all of them; raises
+    UserError for others.
+    """
     road = settings.track
     if road and settings.suite == "roads":
-        raise UserError(f"the suite roads drives roads of its own; leave {road} out, or name another suite")
+        raise UserError(
+            f"the suite roads drives roads of its own; leave {road} out, or name another suite"
+        )
     suite = [one for one in SUITES[settings.suite] if not road or one.settings.track == LAKE.name]
     names = [scenario.name for scenario in suite]
     for name in settings.rows:
@@ -122,7 +150,9 @@ def select_scenarios(settings: SuiteSettings) -> tuple[Scenario, ...]:
             changed = replace(
                 of_row,
                 track=road or of_row.track,
-                world=replace(of_row.world, laps=settings.laps, most_interventions=settings.most_interventions),
+                world=replace(
+                    of_row.world, laps=settings.laps, most_interventions=settings.most_interventions
+                ),
                 conditions=replace(of_row.conditions, texture_seed=settings.texture_seed),
             )
             description = one.description.replace(of_row.track, changed.track, 1)

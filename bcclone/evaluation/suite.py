@@ -1,5 +1,5 @@
-"""Models, scenarios and recordings -> the results of a suite, driven side by side, here or on a cluster; the best model
-of each row, the figures as JSON values and the tables in text.
+"""Models, scenarios and recordings -> the results of a suite, driven side by side, here or on a
+cluster; the best model of each row, the figures as JSON values and the tables in text.
 """
 
 import contextlib
@@ -28,7 +28,9 @@ from bcclone.system.table import Table, TableColumn
 from bcclone.system.task_pool import FinishedSteps, Shown, TaskPool, report_progress, run_kept
 
 _BEST = "*"
-_DEPARTURES = f"departures beyond {', '.join(f'{limit:g}' for limit in FAILURE_LIMITS_M)} m, off the road"
+_DEPARTURES = (
+    f"departures beyond {', '.join(f'{limit:g}' for limit in FAILURE_LIMITS_M)} m, off the road"
+)
 _TOTALS = "rows without an intervention, all interventions"
 
 
@@ -36,7 +38,9 @@ Result = TypeVar("Result", Evaluation, ReplayFigures)
 
 
 def best_of(results: Mapping[str, Result]) -> set[str]:
-    """Return the models with the best result; several if they are equal, none of a recording without speeds."""
+    """Return the models with the best result; several if they are equal, none of a recording
+    without speeds.
+    """
     ranks = {model: result.rank for model, result in results.items() if result.rank is not None}
     return {model for model, rank in ranks.items() if rank == min(ranks.values())}
 
@@ -45,8 +49,8 @@ def best_of(results: Mapping[str, Result]) -> set[str]:
 class SuiteResult:
     """The results of a suite.
 
-    models: name -> file; drives: name of the scenario -> model -> its drive; recordings: name -> log; replays: name of
-    the recording -> model -> the figures of its replay.
+    models: name -> file; drives: name of the scenario -> model -> its drive; recordings: name ->
+    log; replays: name of the recording -> model -> the figures of its replay.
     """
 
     models: Mapping[str, Path]
@@ -67,7 +71,11 @@ class SuiteResult:
 
     def figures(self) -> dict[str, Any]:
         models = {
-            name: {"path": str(path), "clean_rows": self.clean_rows(name), "interventions": self.interventions(name)}
+            name: {
+                "path": str(path),
+                "clean_rows": self.clean_rows(name),
+                "interventions": self.interventions(name),
+            }
             for name, path in self.models.items()
         }
         rows = [
@@ -81,19 +89,26 @@ class SuiteResult:
         return {"models": models, "rows": rows, "recordings": recordings}
 
     def table(self) -> Table:
-        """Return a row for each scenario and recording; with several models, the best of each row are marked."""
+        """Return a row for each scenario and recording; with several models, the best of each row
+        are marked.
+        """
         columns = [
             TableColumn("row", heading=""),
             TableColumn("description", heading=""),
             *map(TableColumn, self.models),
         ]
         rows = [["", "", *["autonomy  off  mean   most"] * len(self.models)]]
-        rows += [[one.name, one.description, *_cells(self.drives[one.name])] for one in self.scenarios]
+        rows += [
+            [one.name, one.description, *_cells(self.drives[one.name])] for one in self.scenarios
+        ]
         totals, beyond = [], []
         for name in self.models:
             scores, off = self.scores(name), self.interventions(name)
             totals.append(f"{self.clean_rows(name)} of {len(scores)} rows, {off}")
-            departures = [sum(one.departures.get(f"{limit:g}", 0) for one in scores) for limit in FAILURE_LIMITS_M]
+            departures = [
+                sum(one.departures.get(f"{limit:g}", 0) for one in scores)
+                for limit in FAILURE_LIMITS_M
+            ]
             beyond.append(", ".join(map(str, [*departures, off])))
         rows += [["", _TOTALS, *totals], ["", _DEPARTURES, *beyond]]
         if self.recordings:
@@ -118,9 +133,13 @@ class SuiteResult:
             )
         for name in self.models:
             if noted := [row for row, drives in self.drives.items() if drives[name].notes]:
-                lines.append(f"{name} in {', '.join(noted)}: {self.drives[noted[0]][name].notes[0]}")
+                lines.append(
+                    f"{name} in {', '.join(noted)}: {self.drives[noted[0]][name].notes[0]}"
+                )
         if len(self.models) > 1:
-            lines.append(f"{_BEST} best of its row: complete, then more autonomy, then nearer to the line")
+            lines.append(
+                f"{_BEST} best of its row: complete, then more autonomy, then nearer to the line"
+            )
         return lines
 
     def as_text(self) -> str:
@@ -128,7 +147,10 @@ class SuiteResult:
 
 
 def _compared(results: Mapping[str, Result]) -> dict[str, Any]:
-    return {"best": sorted(best_of(results)), "models": {name: result.figures() for name, result in results.items()}}
+    return {
+        "best": sorted(best_of(results)),
+        "models": {name: result.figures() for name, result in results.items()},
+    }
 
 
 def _cells(results: Mapping[str, Result]) -> list[str]:
@@ -169,7 +191,9 @@ class SuiteTask:
         """Return the name of the kept result; "" for a recording, whose result is not kept."""
         if isinstance(self.row, RecordedRow):
             return ""
-        return result_key(self.row.name, self.row.settings.track, self.model.sha256, self.preprocess, self.row)
+        return result_key(
+            self.row.name, self.row.settings.track, self.model.sha256, self.preprocess, self.row
+        )
 
 
 def suite(
@@ -180,8 +204,8 @@ def suite(
 ) -> SuiteResult:
     """Score models on the scenarios of the suite, and on the recordings; raises UserError.
 
-    Drives that are in settings.kept are not driven again, and finished ones are written there at once. notify: called
-    with a line on them; pool: the workers that drive, None to start some.
+    Drives that are in settings.kept are not driven again, and finished ones are written there at
+    once. notify: called with a line on them; pool: the workers that drive, None to start some.
     """
     settings = settings or SuiteSettings()
     if not models:
@@ -189,7 +213,10 @@ def suite(
     scenarios, named = select_scenarios(settings), name_models(list(map(Path, models)))
     logs = find_local_logs(settings.recordings) if settings.recordings else []
     recordings = by_short_names(logs, [log.absolute().parent.name for log in logs])
-    rows: list[Row] = [*scenarios, *(RecordedRow(name, InputFile.of(log)) for name, log in recordings.items())]
+    rows: list[Row] = [
+        *scenarios,
+        *(RecordedRow(name, InputFile.of(log)) for name, log in recordings.items()),
+    ]
     # the longest first, so that no worker drives on alone at the end
     places = list(product(sorted(rows, key=lambda row: -row.seconds), named))
     files = {name: InputFile.of(path) for name, path in named.items()}
@@ -227,8 +254,12 @@ def run_task(task: SuiteTask) -> Evaluation | ReplayFigures:
             return replace(driven, latency=None, views=())
         from bcclone.evaluation.replay import replay_policies
 
-        with contextlib.redirect_stderr(io.StringIO()):  # its progress bar would disturb the bar of the suite
-            return replay_policies({task.row.name: policy}, task.row.log.path)[task.row.name].figures()
+        with contextlib.redirect_stderr(
+            io.StringIO()
+        ):  # its progress bar would disturb the bar of the suite
+            return replay_policies({task.row.name: policy}, task.row.log.path)[
+                task.row.name
+            ].figures()
 
 
 def name_models(models: Sequence[Path]) -> dict[str, Path]:

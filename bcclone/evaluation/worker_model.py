@@ -1,7 +1,7 @@
 """A model in a worker process: found there with the same content, and computed on one core.
 
-A worker uses one thread of TensorFlow on the CPU, so that the results do not depend on the number of workers. Also the
-names of kept results, and the error of a model without usable steering.
+A worker uses one thread of TensorFlow on the CPU, so that the results do not depend on the number
+of workers. Also the names of kept results, and the error of a model without usable steering.
 """
 
 import hashlib
@@ -18,7 +18,8 @@ from bcclone.system.opencv import cv2
 from bcclone.system.task_pool import WorkerFault, source_digest
 from bcclone.system.tensorflow_quietly import load_tensorflow
 
-# a worker of a cluster may have several threads, but the settings of TensorFlow and OpenCV belong to its process
+# a worker of a cluster may have several threads, but the settings of TensorFlow and OpenCV belong
+# to its process
 one_at_a_time = threading.Lock()
 
 
@@ -39,13 +40,17 @@ class InputFile:
         try:
             sha256 = sha256_of(self.path)
         except OSError as error:
-            raise WorkerFault(f"{self.path}: cannot be read there ({error.strerror}); share or copy it") from None
+            raise WorkerFault(
+                f"{self.path}: cannot be read there ({error.strerror}); share or copy it"
+            ) from None
         if sha256 != self.sha256:
             raise WorkerFault(f"{self.path}: has other content there; share it, or copy it again")
 
 
 def result_key(name: str, track: str, *parts: object) -> str:
-    """Return a name with a hash of all that a result depends on: these parts, the road's file and bcclone's sources."""
+    """Return a name with a hash of all that a result depends on: these parts, the road's file and
+    bcclone's sources.
+    """
     content = read_bytes(Path(track), "json") if track.endswith(".json") else b""
     return f"{name}-{hashlib.sha256(repr((source_digest(), parts, content)).encode()).hexdigest()[:24]}"
 
@@ -59,7 +64,8 @@ def not_finite(model: object, where: str) -> UserError:
 
 
 def load_on_one_core(model: InputFile, preprocess: str | None) -> Policy:
-    """Load a model's policy, and let this process compute with one thread and without GPUs, whose results may differ.
+    """Load a model's policy, and let this process compute with one thread and without GPUs, whose
+    results may differ.
 
     preprocess: for a model that does not state its own.
     """

@@ -1,4 +1,6 @@
-"""Find steering, throttle, brake and speed in a source of another program, and convert them to a recording's."""
+"""Find steering, throttle, brake and speed in a source of another program, and convert them to a
+recording's.
+"""
 
 import math
 import re
@@ -30,14 +32,21 @@ _ANGLE_ENDINGS = {
     "rad": RADIANS, "radian": RADIANS, "radians": RADIANS, "deg": DEGREES, "degree": DEGREES, "degrees": DEGREES,
     "ratio": RATIO, "normalized": RATIO, "norm": RATIO,
 }  # fmt: skip
-_RATIO_NAMES = ("steering", "user_angle")  # what simulators and donkeycar call a steering of -1 to 1
+_RATIO_NAMES = (
+    "steering",
+    "user_angle",
+)  # what simulators and donkeycar call a steering of -1 to 1
 _SPEED_ENDINGS = {
     **dict.fromkeys(("mph", "mi_h", "miles_per_hour"), "mph"),
-    **dict.fromkeys(("kmh", "kph", "kmph", "km_h", "km_hr", "km_per_h", "kilometers_per_hour"), "km/h"),
+    **dict.fromkeys(
+        ("kmh", "kph", "kmph", "km_h", "km_hr", "km_per_h", "kilometers_per_hour"), "km/h"
+    ),
     **dict.fromkeys(("mps", "m_s", "ms", "m_sec", "m_per_s", "meters_per_second"), "m/s"),
     **dict.fromkeys(("knots", "kn", "kt"), "knots"),
 }
-_FITS: Mapping[str, Callable[[str], object]] = {  # number of a recording -> whether a column with a plain name holds it
+_FITS: Mapping[
+    str, Callable[[str], object]
+] = {  # number of a recording -> whether a column with a plain name holds it
     "steering": is_steering,
     "throttle": re.compile(r"throttle|^gas(_|$)|^accelerator(_|$)").search,
     "brake": re.compile(r"^(brake|break)(_|$)").search,
@@ -47,7 +56,10 @@ _FITS: Mapping[str, Callable[[str], object]] = {  # number of a recording -> whe
 }
 _OF_SIMULATOR = {*CAMERAS, "throttle", "speed"}  # plain names in its log, whose speed is in mph
 _OF_LOG = len(COLUMNS.split(","))  # columns; of a shorter log, nobody knows which are missing
-_PERCENT, _OFFSET = 100, 0.25  # a greatest value; the least share of it that shows that 0 is not straight ahead
+_PERCENT, _OFFSET = (
+    100,
+    0.25,
+)  # a greatest value; the least share of it that shows that 0 is not straight ahead
 _FULL = RANGES["steering"][1]
 
 
@@ -55,7 +67,8 @@ _FULL = RANGES["steering"][1]
 class Column:
     """A column of numbers.
 
-    name: by which it is found; feature, place: the list that holds it, and where in it; shown: as messages list it.
+    name: by which it is found; feature, place: the list that holds it, and where in it; shown: as
+    messages list it.
     """
 
     name: str
@@ -71,10 +84,11 @@ class Column:
 
 @dataclass(frozen=True)
 class Controls:
-    """The columns of steering, throttle, brake and speed, by the names of NUMBERS, and how to convert their values.
+    """The columns of steering, throttle, brake and speed, by the names of NUMBERS, and how to
+    convert their values.
 
-    factor: makes the steering -1 to 1, right positive; words: column, unit and side of the steering; speed_unit: one of
-    MPH_OF.
+    factor: makes the steering -1 to 1, right positive; words: column, unit and side of the
+    steering; speed_unit: one of MPH_OF.
     """
 
     columns: Mapping[str, Column]
@@ -83,19 +97,27 @@ class Controls:
     speed_unit: str
 
     def converted(self, values: Mapping[str, Any]) -> dict[str, float]:
-        """Return the numbers of a row, given those of the source by the names of NUMBERS; raises ValueError."""
+        """Return the numbers of a row, given those of the source by the names of NUMBERS; raises
+        ValueError.
+        """
         numbers = {name: number(self.columns[name].full, value) for name, value in values.items()}
         if self.factor != 1:  # else to the last bit
             steering = numbers["steering"] * self.factor
             if not abs(steering) <= _FULL + ROUNDING:
-                raise RowError(f"steering {numbers['steering']:g} is {steering:g} of full steering, expected -1 to 1")
+                raise RowError(
+                    f"steering {numbers['steering']:g} is {steering:g} of full steering, expected -1 to 1"
+                )
             numbers["steering"] = min(max(steering, -_FULL), _FULL) + 0.0
         if "speed_mph" in numbers:
             numbers["speed_mph"] *= MPH_OF[self.speed_unit]
         return numbers
 
-    def check_steering(self, values: Sequence[float], place: Path, settings: ImportSettings) -> None:
-        """Raise UserError if more than one in a hundred values is beyond full steering, which a wrong unit shows."""
+    def check_steering(
+        self, values: Sequence[float], place: Path, settings: ImportSettings
+    ) -> None:
+        """Raise UserError if more than one in a hundred values is beyond full steering, which a
+        wrong unit shows.
+        """
         steering = np.abs(np.asarray(values, float) * self.factor)
         beyond = int(np.sum(steering > _FULL + ROUNDING))
         if beyond <= ACCIDENTS * len(steering):
@@ -104,7 +126,11 @@ class Controls:
         remedy = f"--max-degrees {math.ceil(most * settings.max_degrees)} or more, --steering-ratio, or another --unit"
         if abs(self.factor) == 1:
             remedy = "say its unit with --unit rad or deg"
-            remedy += ", or --unit deg --max-degrees 100 for -100 to 100" if _PERCENT / 4 < most <= _PERCENT else ""
+            remedy += (
+                ", or --unit deg --max-degrees 100 for -100 to 100"
+                if _PERCENT / 4 < most <= _PERCENT
+                else ""
+            )
         if np.nanmax(steering) > np.nanmin(steering) > _OFFSET * most:
             remedy = "none is near 0, as with the middle of a servo: subtract that of straight ahead in the table"
         raise UserError(
@@ -123,9 +149,9 @@ def find_controls(
 ) -> Controls:
     """Return which columns hold steering, throttle, brake and speed.
 
-    columns: those to choose from; preferred: number -> features, of which the first with exactly one fitting column is
-    taken. Raises UserError for a steering that cannot be found or has no unit, and where a column that a setting names
-    does not exist, or several times.
+    columns: those to choose from; preferred: number -> features, of which the first with exactly
+    one fitting column is taken. Raises UserError for a steering that cannot be found or has no
+    unit, and where a column that a setting names does not exist, or several times.
     """
     chosen: dict[str, Column] = {}
     taken = {settings.steering_column, settings.throttle_column, settings.speed_column}
@@ -147,22 +173,30 @@ def find_controls(
         if len(fitting) == 1:
             chosen[name] = fitting[0]
         elif asked or name == "steering" or (short == "speed" and settings.speed_unit):
-            reason = f"no column {asked[:60]!r}" if asked else f"no column is called {short}, or alike"
+            reason = (
+                f"no column {asked[:60]!r}" if asked else f"no column is called {short}, or alike"
+            )
             reason = "several columns may be it" if fitting else reason
             listed = [each.shown or each.full for each in fitting or columns]
             raise no_column(path, f"the {short}", f"--{short}-column", listed, reason)
         elif fitting:
             several = ", ".join(each.full for each in fitting)
-            findings.notes.append(f"{short}: several columns may be it, and none is read: {several}")
+            findings.notes.append(
+                f"{short}: several columns may be it, and none is read: {several}"
+            )
     factor, words = _steering_scale(settings, chosen["steering"].name)
     findings.notes.append(words)
     speed = chosen.get("speed_mph")
     speed_unit = settings.speed_unit or (speed and unit_in_name(speed.name, _SPEED_ENDINGS))
     if speed and not speed_unit:
-        findings.notes.append(f"speed: {speed.full} is left out, since nothing says its unit; say it with --speed-unit")
+        findings.notes.append(
+            f"speed: {speed.full} is left out, since nothing says its unit; say it with --speed-unit"
+        )
         del chosen["speed_mph"]
     if absent := [name.removesuffix("_mph") for name in _FITS if name not in chosen]:
-        findings.notes.append(f"not in the source: {', '.join(absent)}; 0 in each row of the recording")
+        findings.notes.append(
+            f"not in the source: {', '.join(absent)}; 0 in each row of the recording"
+        )
     return Controls(chosen, factor, words, speed_unit or "mph")
 
 
@@ -171,7 +205,11 @@ def _steering_scale(settings: ImportSettings, column: str) -> tuple[float, str]:
 
     Raises UserError where nothing says the unit, and for settings of an angle where it is none.
     """
-    unit = settings.unit or unit_in_name(column, _ANGLE_ENDINGS) or (RATIO if plain(column) in _RATIO_NAMES else None)
+    unit = (
+        settings.unit
+        or unit_in_name(column, _ANGLE_ENDINGS)
+        or (RATIO if plain(column) in _RATIO_NAMES else None)
+    )
     side, sign = ("left", -1.0) if settings.left_positive else ("right", 1.0)
     ratio, most = settings.steering_ratio, settings.max_degrees
     problem = ""
@@ -207,7 +245,9 @@ class ControlTable:
 
     def numbers(self, index: int) -> dict[str, float]:
         """Return the numbers of a row as a recording has them; raises ValueError."""
-        return self.controls.converted({name: values[index] for name, values in self.values.items()})
+        return self.controls.converted(
+            {name: values[index] for name, values in self.values.items()}
+        )
 
     def others(self, *read: str) -> tuple[str, ...]:
         """Return the columns that nothing reads. read: those that hold no controls."""
@@ -231,24 +271,35 @@ def read_controls(settings: ImportSettings, findings: Findings) -> ControlTable:
     if set(map(plain, table.cells)) >= _OF_SIMULATOR and "speed" in map(plain, names):
         named["speed_unit"] = settings.speed_unit or "mph"
     _check_steering_cells(table, names, settings)
-    columns = [Column(name, shown=shown) for name, shown in zip(names, table.examples(names), strict=True)]
+    columns = [
+        Column(name, shown=shown) for name, shown in zip(names, table.examples(names), strict=True)
+    ]
     controls = find_controls(table.path, columns, replace(settings, **named), findings)
     values: dict[str, Sequence[Any]] = {}
     for name, column in controls.columns.items():
         cells = table.cells[column.name]
         numbers = [number_of_cell(cell) for cell in cells]
-        values[name] = [value if math.isfinite(value) else cell for value, cell in zip(numbers, cells, strict=True)]
+        values[name] = [
+            value if math.isfinite(value) else cell
+            for value, cell in zip(numbers, cells, strict=True)
+        ]
         if name == "steering":
             controls.check_steering(list(filter(math.isfinite, numbers)), table.path, settings)
             continue
-        low, high = (-math.inf, math.inf) if name == "speed_mph" else RANGES[name]  # a speed may have any unit
+        low, high = (
+            (-math.inf, math.inf) if name == "speed_mph" else RANGES[name]
+        )  # a speed may have any unit
         words = f"{name.removesuffix('_mph')}: {column.name}"
         beyond = [value for value in numbers if value < low - ROUNDING or value > high + ROUNDING]
-        if len(beyond) > ACCIDENTS * len(numbers) or 2 * sum(map(math.isnan, numbers)) > len(numbers):
+        if len(beyond) > ACCIDENTS * len(numbers) or 2 * sum(map(math.isnan, numbers)) > len(
+            numbers
+        ):
             found = f"{beyond[0]:g}" if beyond else "no number in most rows"
             words += f" has {found}, expected {low:g} to {high:g}"
             if column.name in asked or (
-                table.as_in_log and len(table.cells) >= _OF_LOG and not asked - {controls.columns["steering"].name}
+                table.as_in_log
+                and len(table.cells) >= _OF_LOG
+                and not asked - {controls.columns["steering"].name}
             ):
                 raise _wrong_column(table, words)
             words += "; it is left out"
@@ -259,8 +310,12 @@ def read_controls(settings: ImportSettings, findings: Findings) -> ControlTable:
     return ControlTable(table, controls, values)
 
 
-def _check_steering_cells(table: ForeignTable, names: Sequence[str], settings: ImportSettings) -> None:
-    """Raise UserError if only columns of other cells than numbers are called steering. names: of those of numbers."""
+def _check_steering_cells(
+    table: ForeignTable, names: Sequence[str], settings: ImportSettings
+) -> None:
+    """Raise UserError if only columns of other cells than numbers are called steering. names: of
+    those of numbers.
+    """
     called = [name for name in table.cells if is_steering(plain(name))]
     if called and not settings.steering_column and not {*called} & {*names}:
         example = next(filter(None, table.cells[called[0]]), "")
@@ -272,11 +327,15 @@ def _check_steering_cells(table: ForeignTable, names: Sequence[str], settings: I
 
 
 def _wrong_column(table: ForeignTable, words: str) -> UserError:
-    """Return the error for a column that was named, or that has its name from the order of a log of the simulator."""
+    """Return the error for a column that was named, or that has its name from the order of a log of
+    the simulator.
+    """
     if not table.as_in_log:
         return UserError(f"{table.path}: {words}; name another column", exit_code=2)
     numbers = enumerate(table.examples(table.cells), start=1)
-    listed = ", ".join(f"{at} {shown.partition(' ')[2]}" for at, shown in numbers if at > len(CAMERAS))
+    listed = ", ".join(
+        f"{at} {shown.partition(' ')[2]}" for at, shown in numbers if at > len(CAMERAS)
+    )
     return UserError(
         f"{table.path}: {words}; it has no header, and its columns are not in the order of a log of the simulator: "
         f"{listed}; name those that you know: --steering-column N --throttle-column N --speed-column N",

@@ -1,8 +1,8 @@
 """The format csv: table.csv, one line for each row, and the image files as they were recorded.
 
-UTF-8, separated by commas, quoted where needed (RFC 4180), with a header and decimal points; paths are relative to the
-table and have forward slashes. An unknown value is empty. It is read as any other table of
-frames, and its further columns are values of the row.
+UTF-8, separated by commas, quoted where needed (RFC 4180), with a header and decimal points; paths
+are relative to the table and have forward slashes. An unknown value is empty. It is read as any
+other table of frames, and its further columns are values of the row.
 """
 
 import csv
@@ -26,7 +26,9 @@ def _write(source: ExportedRows, folder: Path) -> None:
         for index, row in enumerate(source):
             values = row.values()
             for camera, image in row.images.items():
-                path = Path("images") / str(row.recording) / f"{index:07d}_{camera}{suffix_of(image)}"
+                path = (
+                    Path("images") / str(row.recording) / f"{index:07d}_{camera}{suffix_of(image)}"
+                )
                 (folder / path).parent.mkdir(parents=True, exist_ok=True)
                 (folder / path).write_bytes(image)
                 values[camera] = path.as_posix()
@@ -36,8 +38,14 @@ def _write(source: ExportedRows, folder: Path) -> None:
 def _is_source(path: Path) -> bool:
     table = path / TABLE if path.is_dir() else path
     with suppress(UserError):
-        return table.suffix.lower() in TABLE_ENDINGS and table.exists() and is_ours(read_foreign(table).cells)
+        return (
+            table.suffix.lower() in TABLE_ENDINGS
+            and table.exists()
+            and is_ours(read_foreign(table).cells)
+        )
     return False
 
 
-FORMAT = replace(format_named("frames"), name="csv", detect=_is_source, write=_write, expected=TABLE)
+FORMAT = replace(
+    format_named("frames"), name="csv", detect=_is_source, write=_write, expected=TABLE
+)

@@ -1,4 +1,6 @@
-"""Settings of exporting and importing recordings; loads neither NumPy nor pandas, so that --help is fast."""
+"""Settings of exporting and importing recordings; loads neither NumPy nor pandas, so that --help is
+fast.
+"""
 
 from dataclasses import dataclass
 from functools import partial
@@ -6,15 +8,32 @@ from pathlib import Path
 from typing import Annotated
 
 from bcclone.recording.row import CAMERAS
-from bcclone.system.settings import Checked, Names, Setting, SettingError, argument, setting, settings_of
+from bcclone.system.settings import (
+    Checked,
+    Names,
+    Setting,
+    SettingError,
+    argument,
+    setting,
+    settings_of,
+)
 
-EXPORT_FORMATS = {"csv": "csv_table", "tub": "tub", "lerobot": "lerobot_set"}  # name -> module that defines FORMAT
+EXPORT_FORMATS = {
+    "csv": "csv_table",
+    "tub": "tub",
+    "lerobot": "lerobot_set",
+}  # name -> module that defines FORMAT
 IMPORT_FORMATS = {  # detected in this order
     **EXPORT_FORMATS, "recording": "simulator_log", "video": "labelled_video", "frames": "frame_folder",
 }  # fmt: skip
 FROM_MOTION = "from-motion"
 RADIANS, DEGREES, RATIO = UNITS = ("rad", "deg", "ratio")
-MPH_OF = {"mph": 1.0, "km/h": 0.621371, "m/s": 2.236936, "knots": 1.150779}  # unit of a speed -> mph
+MPH_OF = {
+    "mph": 1.0,
+    "km/h": 0.621371,
+    "m/s": 2.236936,
+    "knots": 1.150779,
+}  # unit of a speed -> mph
 OF_TABLES = frozenset(  # settings of every format whose steering is found by its name
     ("steering_column", "unit", "left_positive", "steering_ratio", "max_degrees", "throttle_column", "speed_column",
      "speed_unit")
@@ -36,7 +55,10 @@ class ExportSettings(Checked):
     output: Path = Path("export")
     to: ExportFormat = "csv"
     cameras: Names = setting(
-        (), f"cameras to export, separated by commas: {', '.join(CAMERAS)}", shown="all of the source", choices=CAMERAS
+        (),
+        f"cameras to export, separated by commas: {', '.join(CAMERAS)}",
+        shown="all of the source",
+        choices=CAMERAS,
     )
     allow_skips: bool = setting(False, "continue even if more than 5 % of the rows cannot be used")
 
@@ -45,14 +67,21 @@ class ExportSettings(Checked):
 class ImportSettings(Checked):
     """What to import.
 
-    source: a folder or a file in one of IMPORT_FORMATS. The steering of a recording is -1 to 1, right positive, where 1
-    is max_degrees of the front wheels; a table's is divided by steering_ratio first.
+    source: a folder or a file in one of IMPORT_FORMATS. The steering of a recording is -1 to 1,
+    right positive, where 1 is max_degrees of the front wheels; a table's is divided by
+    steering_ratio first.
     """
 
     source: Path = argument("folder of a tub, a data set or frames, a video, or a table")
-    output: Path = setting(Path("recording"), "folder to write the recording to; must be new or empty")
+    output: Path = setting(
+        Path("recording"), "folder to write the recording to; must be new or empty"
+    )
     format: str | None = setting(
-        None, "format of the source", option="from", choices=tuple(IMPORT_FORMATS), shown="detected by its files"
+        None,
+        "format of the source",
+        option="from",
+        choices=tuple(IMPORT_FORMATS),
+        shown="detected by its files",
     )
     framing: Path | None = setting(
         None,
@@ -93,10 +122,16 @@ class ImportSettings(Checked):
         None, "table with the steering of the frames or of the video", shown="the one beside them"
     )
     steering_column: str | None = _table(
-        None, "column of the steering, its number in a table without names", unit="NAME", shown="by its name"
+        None,
+        "column of the steering, its number in a table without names",
+        unit="NAME",
+        shown="by its name",
     )
     unit: str | None = _table(
-        None, "unit of the steering, where its name does not say it; ratio: -1 to 1", choices=UNITS, shown="by its name"
+        None,
+        "unit of the steering, where its name does not say it; ratio: -1 to 1",
+        choices=UNITS,
+        shown="by its name",
     )
     left_positive: bool = _table(False, "the steering is positive to the left")
     steering_ratio: float = _table(
@@ -105,7 +140,9 @@ class ImportSettings(Checked):
         0.1,
         100,
     )
-    max_degrees: float = _table(25.0, "angle of the front wheels that is a steering of 1", 0.1, 3600)
+    max_degrees: float = _table(
+        25.0, "angle of the front wheels that is a steering of 1", 0.1, 3600
+    )
     image_column: str | None = _table(
         None,
         "column of the image names, or COLUMN=VALUE: only rows with this value, such as those of a camera",
@@ -118,22 +155,42 @@ class ImportSettings(Checked):
         unit="NAME",
         shown="by its name, or image names",
     )
-    throttle_column: str | None = _table(None, "column of the throttle, -1 to 1", unit="NAME", shown="by its name")
+    throttle_column: str | None = _table(
+        None, "column of the throttle, -1 to 1", unit="NAME", shown="by its name"
+    )
     speed_column: str | None = _table(None, "column of the speed", unit="NAME", shown="by its name")
     speed_unit: str | None = _table(
-        None, "unit of the speed, where its name does not say it", choices=tuple(MPH_OF), shown="by its name"
+        None,
+        "unit of the speed, where its name does not say it",
+        choices=tuple(MPH_OF),
+        shown="by its name",
     )
     frame_rate: float | None = _table(
-        None, "count the rows, so many a second", 0.1, 1000, shown="by the times; 20 a second without any"
+        None,
+        "count the rows, so many a second",
+        0.1,
+        1000,
+        shown="by the times; 20 a second without any",
     )
 
     def validate(self) -> None:
         of_films = [name for name in ("fov", "camera_height_m") if getattr(self, name) is not None]
         if of_films and not self.steering:
             raise SettingError(f"{{{of_films[0]}}} needs {{steering}} {FROM_MOTION}")
-        unread = [each.name for each, declared in settings_of(ImportSettings) if declared.group and self.steering]
+        unread = [
+            each.name
+            for each, declared in settings_of(ImportSettings)
+            if declared.group and self.steering
+        ]
         for name in unread:
-            if name != "frame_rate" and getattr(self, name) != ImportSettings.__dataclass_fields__[name].default:
-                raise SettingError(f"{{{name}}} is of a table, which is not read with {{steering}} {FROM_MOTION}")
+            if (
+                name != "frame_rate"
+                and getattr(self, name) != ImportSettings.__dataclass_fields__[name].default
+            ):
+                raise SettingError(
+                    f"{{{name}}} is of a table, which is not read with {{steering}} {FROM_MOTION}"
+                )
         if self.fov and self.framing:
-            raise SettingError("{fov} and {framing} both say what the camera sees; leave one of them out")
+            raise SettingError(
+                "{fov} and {framing} both say what the camera sees; leave one of them out"
+            )

@@ -1,11 +1,11 @@
 """The format video: a video, and a table with a row for each frame, or with times. Needs PyAV.
 
-Without times, row 1 belongs to frame 1, or a column numbers the frames. With times, the values of a frame are
-interpolated between the rows around it; where these are far apart, it has none. Times since 1970 begin with the first
-frame; others count from it.
+Without times, row 1 belongs to frame 1, or a column numbers the frames. With times, the values of a
+frame are interpolated between the rows around it; where these are far apart, it has none. Times
+since 1970 begin with the first frame; others count from it.
 
-A video is decoded once, forwards. Its container is chosen by the file's ending and read through an open file, so that a
-playlist under another name cannot make FFmpeg open further files.
+A video is decoded once, forwards. Its container is chosen by the file's ending and read through an
+open file, so that a playlist under another name cannot make FFmpeg open further files.
 """
 
 import re
@@ -34,9 +34,24 @@ _CONTAINERS = {
     ".mp4": "mov", ".m4v": "mov", ".mov": "mov", ".mkv": "matroska", ".webm": "matroska", ".avi": "avi",
 }  # fmt: skip
 _ENDINGS = tuple(_CONTAINERS)
-_CODECS = {"h264", "hevc", "av1", "libdav1d", "mpeg4", "mjpeg", "vp8", "vp9", "libvpx", "libvpx-vp9"}
-_FOCAL_35MM = "com.apple.quicktime.camera.focal_length.35mm_equivalent"  # of the file, or of its video
-_FRAME = re.compile(r"(video_)?frame(_(index|idx|id|number|num|no|nr))?")  # a plain name of a column
+_CODECS = {
+    "h264",
+    "hevc",
+    "av1",
+    "libdav1d",
+    "mpeg4",
+    "mjpeg",
+    "vp8",
+    "vp9",
+    "libvpx",
+    "libvpx-vp9",
+}
+_FOCAL_35MM = (
+    "com.apple.quicktime.camera.focal_length.35mm_equivalent"  # of the file, or of its video
+)
+_FRAME = re.compile(
+    r"(video_)?frame(_(index|idx|id|number|num|no|nr))?"
+)  # a plain name of a column
 _LATEST_SECONDS = 0.12  # how far from the nearest row a frame may be, where no two rows enclose it
 _GAP_SECONDS = 1.5  # longest gap to interpolate; tables may have one row a second
 
@@ -56,15 +71,20 @@ class VideoFrame:
 
     def pixels(self) -> Image:
         """Return the frame in RGB, uint8 (height, width, 3), turned upright; raises BadImage."""
-        return np.rot90(self._converted(lambda frame: frame.to_ndarray(format="rgb24")), self._turns)
+        return np.rot90(
+            self._converted(lambda frame: frame.to_ndarray(format="rgb24")), self._turns
+        )
 
     def recorded(self) -> bytes:
         """Return a JPEG of 320x160 of the frame, stretched; raises BadImage.
 
-        FFmpeg fits the planes in which a video is decoded, which takes a third of the time of fitting RGB.
+        FFmpeg fits the planes in which a video is decoded, which takes a third of the time of
+        fitting RGB.
         """
         size = (FRAME_HEIGHT, FRAME_WIDTH) if self._turns % 2 else (FRAME_WIDTH, FRAME_HEIGHT)
-        fitted = self._converted(lambda frame: frame.reformat(*size, format="yuvj420p", interpolation="AREA"))
+        fitted = self._converted(
+            lambda frame: frame.reformat(*size, format="yuvj420p", interpolation="AREA")
+        )
         planes = (
             np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
             for plane in fitted.planes
@@ -74,7 +94,9 @@ class VideoFrame:
 
     def _converted(self, convert: Callable[[Any], Any]) -> Any:
         if self.decoded.width * self.decoded.height > MOST_PIXELS:
-            raise BadImage(f"{self.decoded.width}x{self.decoded.height} pixels, expected at most {MOST_PIXELS} in all")
+            raise BadImage(
+                f"{self.decoded.width}x{self.decoded.height} pixels, expected at most {MOST_PIXELS} in all"
+            )
         try:
             return convert(self.decoded)
         except _error() as error:
@@ -97,7 +119,9 @@ class Video:
 
     @property
     def focal_mm(self) -> float | None:
-        """Return the focal length that the file states, for film of 36x24 mm; None if it states none."""
+        """Return the focal length that the file states, for film of 36x24 mm; None if it states
+        none.
+        """
         for tags in (self._container.streams.video[0].metadata, self._container.metadata):
             with suppress(KeyError, ValueError):
                 if (focal_mm := float(tags[_FOCAL_35MM])) > 0:
@@ -105,10 +129,14 @@ class Video:
         return None
 
     def frames(self) -> Iterator[VideoFrame]:
-        """Yield the frames in their order; a broken end is the end. Raises UserError for a video without a rate."""
+        """Yield the frames in their order; a broken end is the end. Raises UserError for a video
+        without a rate.
+        """
         stream, first, number = self._container.streams.video[0], 0.0, 0
         if not (rate := stream.average_rate or stream.guessed_rate):
-            raise UserError(f"{self._path}: it states no frame rate; convert it with ffmpeg -r RATE")
+            raise UserError(
+                f"{self._path}: it states no frame rate; convert it with ffmpeg -r RATE"
+            )
         packets = self._container.demux(stream)
         with suppress(*_error()):  # of a file that ends too early
             for packet in packets:
@@ -126,7 +154,9 @@ class Video:
 
 @contextmanager
 def open_video(path: Path) -> Iterator[Video]:
-    """Open a video; raises UserError for a file that is none, has too many pixels or a codec that no camera writes."""
+    """Open a video; raises UserError for a file that is none, has too many pixels or a codec that
+    no camera writes.
+    """
     require_package("av", "a video", "bcclone[video]")
     import av
 
@@ -136,11 +166,19 @@ def open_video(path: Path) -> Iterator[Video]:
             container = stack.enter_context(av.open(file, format=_CONTAINERS[path.suffix.lower()]))
             reason = _unfit(container)
         except KeyError:
-            raise UserError(f"{path}: not a video; expected a file that ends in {', '.join(_ENDINGS)}") from None
+            raise UserError(
+                f"{path}: not a video; expected a file that ends in {', '.join(_ENDINGS)}"
+            ) from None
         except _error() as error:
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else first_line(error)
+            reason = (
+                error.strerror
+                if isinstance(error, OSError) and error.strerror
+                else first_line(error)
+            )
         if reason:
-            raise UserError(f"{path}: cannot be read as a video: {reason}; copy it again, or convert it with ffmpeg")
+            raise UserError(
+                f"{path}: cannot be read as a video: {reason}; copy it again, or convert it with ffmpeg"
+            )
         context = container.streams.video[0].codec_context
         context.options = {"max_pixels": str(MOST_PIXELS)}
         context.thread_type = "AUTO"
@@ -170,23 +208,32 @@ def _error() -> tuple[type[Exception], ...]:
 
 
 def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow]:
-    """Yield a row for each frame that the table knows; the others are counted, and so are rows without a frame.
+    """Yield a row for each frame that the table knows; the others are counted, and so are rows
+    without a frame.
 
     Raises UserError for a video or a table that cannot be read.
     """
     paths = _videos(settings.source)
     if len(paths) != 1:
         listed = ", ".join(path.name for path in paths[:20]) or "none"
-        raise UserError(f"{settings.source}: expected one video; name it itself; there are: {listed}", exit_code=2)
+        raise UserError(
+            f"{settings.source}: expected one video; name it itself; there are: {listed}",
+            exit_code=2,
+        )
     path = paths[0]
     labelled = None if settings.steering else read_controls(settings, findings)
     times = labelled and find_times(labelled.table, settings)
     with open_video(path) as video:
         if labelled is None:
             rate = settings.frame_rate
-            findings.notes.append(f"times: counted, {rate:g} a second" if rate else "times: of the video")
+            findings.notes.append(
+                f"times: counted, {rate:g} a second" if rate else "times: of the video"
+            )
             for number, frame in enumerate(video.frames()):
-                values = {"time_ms": round(1000 * (number / rate if rate else frame.seconds)), "steering": 0.0}
+                values = {
+                    "time_ms": round(1000 * (number / rate if rate else frame.seconds)),
+                    "steering": 0.0,
+                }
                 yield row_of(values, {"center": frame}, f"{path}: {frame.seconds:.3f} s")
         elif times:
             findings.columns_left_out = labelled.others(*times.columns)
@@ -202,11 +249,15 @@ def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow
             yield from _rows_by_number(video, labelled, numbers, findings)
         findings.frames_are_rows = True
         for number in range(video.broken):
-            findings.leave_out(f"{path}: packet {number + 1} of {video.broken}", "it cannot be decoded", UNREADABLE)
+            findings.leave_out(
+                f"{path}: packet {number + 1} of {video.broken}", "it cannot be decoded", UNREADABLE
+            )
 
 
 def stated_focal_mm(source: Path) -> float | None:
-    """Return the focal length that a source states, for film of 36x24 mm; None if it is no video, or states none."""
+    """Return the focal length that a source states, for film of 36x24 mm; None if it is no video,
+    or states none.
+    """
     if not FORMAT.detect(source):
         return None
     with open_video(*_videos(source)) as video:
@@ -214,8 +265,12 @@ def stated_focal_mm(source: Path) -> float | None:
 
 
 def _videos(source: Path) -> list[Path]:
-    """Return the file that was named, or the videos in the folder or beside the table; raises UserError."""
-    folder = source.parent if source.suffix.lower() in TABLE_ENDINGS and source.is_file() else source
+    """Return the file that was named, or the videos in the folder or beside the table; raises
+    UserError.
+    """
+    folder = (
+        source.parent if source.suffix.lower() in TABLE_ENDINGS and source.is_file() else source
+    )
     return files_inside(folder, _ENDINGS) if folder.is_dir() else [source]
 
 
@@ -225,7 +280,10 @@ def _frame_numbers(table: ForeignTable) -> tuple[str, Sequence[float]]:
     Raises UserError for a column that may skip frames and does not begin with the first one.
     """
     rows = [row + int(np.searchsorted(table.broken, line)) for row, line in enumerate(table.lines)]
-    column = next((name for name in table.cells if _FRAME.fullmatch(plain(name)) and table.is_numeric(name)), "")
+    column = next(
+        (name for name in table.cells if _FRAME.fullmatch(plain(name)) and table.is_numeric(name)),
+        "",
+    )
     numbers = [number_of_cell(cell) for cell in table.cells[column]] if column else rows
     if list(numbers) == [number + 1 for number in rows]:
         return column, rows
@@ -287,7 +345,10 @@ def _rows_by_time(
             continue
         place = f"{path}: {frame.seconds:.3f} s"
         with findings.usable(place):
-            numbers = {name: float(np.interp(frame.seconds, seconds, each)) for name, each in values.items()}
+            numbers = {
+                name: float(np.interp(frame.seconds, seconds, each))
+                for name, each in values.items()
+            }
             time_ms = start_ms + round(1000 * frame.seconds)
             yield row_of(numbers | {"time_ms": time_ms}, {"center": frame}, place)
     if not times.is_since_1970 and seconds[0] > _GAP_SECONDS and seconds[-1] > last + _GAP_SECONDS:
@@ -305,7 +366,9 @@ def _rows_by_time(
 
 FORMAT = Format(
     "video",
-    lambda path: [each.suffix.lower() in _CONTAINERS and each.exists() for each in _videos(path)] == [True],
+    lambda path: (
+        [each.suffix.lower() in _CONTAINERS and each.exists() for each in _videos(path)] == [True]
+    ),
     _read,
     needs=("av", "bcclone[video]"),
     options=OF_TABLES | {"table", "time_column", "frame_rate"},

@@ -16,7 +16,8 @@ from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError, number_of
 
 _LEAST_SHARE = 0.1  # of the rows that must be left
-ACCIDENTS = 0.01  # share of the rows with a number out of its range; of more, the unit or the column is wrong
+# share of the rows with a number out of its range; of more, the unit or the column is wrong
+ACCIDENTS = 0.01
 _EXAMPLES = 3  # of each kind
 _SHOWN_COLUMNS = 20
 _STRAIGHT, _STANDING_THROTTLE, _STANDING_MPH = 0.01, 0.01, 0.5
@@ -26,12 +27,14 @@ _STRAIGHT, _STANDING_THROTTLE, _STANDING_MPH = 0.01, 0.01, 0.5
 class Summary:
     """What an import saw.
 
-    size: width and height of most images, before they are fitted; sizes: "160x120" -> images; aspect: of that size;
-    frame_rate: usual rows a second, None for a single row; images_without_record: files that no row names, or frames
-    of a video; records_without_image to broken_lines: rows that are left out; left_out: the first ones of each kind,
-    with place and reason; below_min_throttle: rows that --min-throttle leaves out; standing: rows with a speed, or else
-    a throttle, of about 0, None if the source has neither; columns_left_out: that were not read; notes: how the source
-    was read; left, straight, right: shares of the steering; steering_mean: -1 to 1, right positive.
+    size: width and height of most images, before they are fitted; sizes: "160x120" -> images;
+    aspect: of that size; frame_rate: usual rows a second, None for a single row;
+    images_without_record: files that no row names, or frames of a video; records_without_image to
+    broken_lines: rows that are left out; left_out: the first ones of each kind, with place and
+    reason; below_min_throttle: rows that --min-throttle leaves out; standing: rows with a speed, or
+    else a throttle, of about 0, None if the source has neither; columns_left_out: that were not
+    read; notes: how the source was read; left, straight, right: shares of the steering;
+    steering_mean: -1 to 1, right positive.
     """
 
     size: tuple[int, int]
@@ -73,14 +76,21 @@ class Summary:
 
 
 def shares_of(steering: FloatArray) -> dict[str, Any]:
-    """Return how much of the steering, (rows,), is to which side, and its mean, by the names of Summary."""
+    """Return how much of the steering, (rows,), is to which side, and its mean, by the names of
+    Summary.
+    """
     left, right = steering < -_STRAIGHT, steering > _STRAIGHT
     shares = {"left": left, "straight": ~(left | right), "right": right, "steering_mean": steering}
-    return {name: round(float(share.mean()), 4) if len(steering) else 0.0 for name, share in shares.items()}
+    return {
+        name: round(float(share.mean()), 4) if len(steering) else 0.0
+        for name, share in shares.items()
+    }
 
 
 def _describe_left_out(counts: Mapping[str, Any]) -> list[str]:
-    """Return how many rows are left out for each reason, in words. counts: of KINDS, perhaps among others."""
+    """Return how many rows are left out for each reason, in words. counts: of KINDS, perhaps among
+    others.
+    """
     return [
         f"{counts[kind]} {one if counts[kind] == 1 else kind.replace('_', ' ')}"
         for kind, one in KINDS.items()
@@ -91,9 +101,9 @@ def _describe_left_out(counts: Mapping[str, Any]) -> list[str]:
 class Findings:
     """Counts what an import takes and what it leaves out, and checks that enough is left.
 
-    images_without_record, columns_left_out, notes: set by the reader of the source; frames_are_rows: count images
-    without a record as left out, as for a video; forwards: 1, or -1 if the car drives forwards with a
-    negative throttle; direction: how that was found, in words.
+    images_without_record, columns_left_out, notes: set by the reader of the source;
+    frames_are_rows: count images without a record as left out, as for a video; forwards: 1, or -1
+    if the car drives forwards with a negative throttle; direction: how that was found, in words.
     """
 
     def __init__(self, min_throttle: float | None = None) -> None:
@@ -140,7 +150,9 @@ class Findings:
         self._times[row.recording].append(row.time_ms)
 
     def check(self, source: Path) -> None:
-        """Raise UserError if under 10 % of the rows are usable, or --min-throttle leaves less of these."""
+        """Raise UserError if under 10 % of the rows are usable, or --min-throttle leaves less of
+        these.
+        """
         frames = self.images_without_record if self.frames_are_rows else 0
         usable, lost = len(self._numbers) + self._below_min_throttle, self.left_out.total() + frames
         if not usable and not lost:
@@ -154,7 +166,10 @@ class Findings:
                 "correct the source, or copy it again"
             )
         if self.min_throttle is not None and len(self._numbers) < max(_LEAST_SHARE * usable, 1):
-            least, greatest = self.forwards * self.min_throttle, self.forwards * self._greatest_throttle
+            least, greatest = (
+                self.forwards * self.min_throttle,
+                self.forwards * self._greatest_throttle,
+            )
             raise UserError(
                 f"{source}: {len(self._numbers)} of {usable} rows have a throttle of {least:g} or "
                 f"{'more' if self.forwards > 0 else 'less'}, expected a tenth of them; the strongest is {greatest:g}"
@@ -163,15 +178,21 @@ class Findings:
 
     def summary(self) -> Summary:
         """Return what was seen; at least one row was taken."""
-        steps = np.concatenate([np.diff(np.sort(np.asarray(times, np.int64))) for times in self._times.values()])
+        steps = np.concatenate(
+            [np.diff(np.sort(np.asarray(times, np.int64))) for times in self._times.values()]
+        )
         steps = steps[(steps > 0) & (steps <= EPISODE_GAP_MS)]
-        usual = steps[steps <= 1.5 * np.median(steps)] if len(steps) else steps  # without rows that are left out
+        usual = (
+            steps[steps <= 1.5 * np.median(steps)] if len(steps) else steps
+        )  # without rows that are left out
         steering, throttle, speed = np.array(self._numbers, np.float64).T
         size = self._sizes.most_common(1)[0][0]
         moves, limit = (speed, _STANDING_MPH) if np.any(speed) else (throttle, _STANDING_THROTTLE)
         return Summary(
             size=size,
-            sizes={f"{width}x{height}": count for (width, height), count in self._sizes.most_common()},
+            sizes={
+                f"{width}x{height}": count for (width, height), count in self._sizes.most_common()
+            },
             aspect=round(size[0] / size[1], 3),
             frame_rate=round(1000 / float(usual.mean()), 1) if len(usual) else None,
             images_without_record=self.images_without_record,

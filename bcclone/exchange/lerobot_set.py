@@ -1,8 +1,10 @@
-"""The format lerobot: a LeRobot data set; versions 2 and 3 are read, with images or videos, and 3 is written.
+"""The format lerobot: a LeRobot data set; versions 2 and 3 are read, with images or videos, and 3
+is written.
 
-meta/info.json declares the columns of the Parquet files, and where these and the videos are, with names in braces.
-Videos of version 3 join episodes in a file, and meta/episodes says from which second on an episode lies in it; version
-2 has a file for each. Each video is decoded once, forwards. Source: LeRobot 0.6, datasets/utils.py and video_utils.py.
+meta/info.json declares the columns of the Parquet files, and where these and the videos are, with
+names in braces. Videos of version 3 join episodes in a file, and meta/episodes says from which
+second on an episode lies in it; version 2 has a file for each. Each video is decoded once,
+forwards. Source: LeRobot 0.6, datasets/utils.py and video_utils.py.
 """
 
 import re
@@ -15,15 +17,37 @@ from typing import Any
 from bcclone.exchange.control_columns import Column, Controls, find_controls
 from bcclone.exchange.exchange_settings import OF_TABLES, ImportSettings
 from bcclone.exchange.foreign_table import by_camera_in, no_column
-from bcclone.exchange.formats import MISSING, POINT, ExchangedRow, Format, UnusableImage, read_inside, row_of
+from bcclone.exchange.formats import (
+    MISSING,
+    POINT,
+    ExchangedRow,
+    Format,
+    UnusableImage,
+    read_inside,
+    row_of,
+)
 from bcclone.exchange.labelled_video import VideoFrame, open_video
 from bcclone.exchange.left_out import Findings
 from bcclone.exchange.lerobot_writer import ACTION, INFO, RECORDED, STATE, write
 from bcclone.recording.row import CAMERAS, RowError
-from bcclone.system.codec import explained, number, one_line, open_file, parse_json, path_inside, whole_number
+from bcclone.system.codec import (
+    explained,
+    number,
+    one_line,
+    open_file,
+    parse_json,
+    path_inside,
+    whole_number,
+)
 from bcclone.system.errors import UserError
 
-_OPTIONAL = ("recording", "time_ms", "driver", "take_over", "track")  # columns of ours, by the names of FIELDS
+_OPTIONAL = (
+    "recording",
+    "time_ms",
+    "driver",
+    "take_over",
+    "track",
+)  # columns of ours, by the names of FIELDS
 _OURS = {"episode_index", "frame_index", "position", "timestamp", *_OPTIONAL}
 _OF_LEROBOT = {"index", "task_index"}
 _NAMES = 1000  # of a feature, at most
@@ -36,18 +60,25 @@ _EPISODES_PATH = "meta/episodes/*/*.parquet"
 # of LeRobot, where info.json does not say them
 _CHUNKS_SIZE, _DATA_PATH = 1000, "data/*/*.parquet"
 _VIDEO_PATHS = {
-    True: "videos/chunk-{episode_chunk:03d}/{video_key}/episode_{episode_index:06d}.mp4",  # version 2
+    # version 2
+    True: "videos/chunk-{episode_chunk:03d}/{video_key}/episode_{episode_index:06d}.mp4",
     False: "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4",
 }
-_PLACE = re.compile(r"\{(\w+)(?::0?(\d{1,2})d?)?\}")  # a name in a path of info.json, and the digits of its number
+_PLACE = re.compile(
+    r"\{(\w+)(?::0?(\d{1,2})d?)?\}"
+)  # a name in a path of info.json, and the digits of its number
 _TOLERANCE = 0.6  # of the time between two frames
 _ROWS_AT_ONCE = 16  # an image that a file stores once may be that of every row
-_UNPACKED, _TIMES_UNPACKED = 1 << 24, 8  # bytes of a column, and how many times those of its file; JPEGs do not shrink
+_UNPACKED, _TIMES_UNPACKED = (
+    1 << 24,
+    8,
+)  # bytes of a column, and how many times those of its file; JPEGs do not shrink
 
 
 @dataclass(frozen=True)
 class _Columns:
-    """Which columns hold what. images, videos: camera -> column; others: columns that nothing reads.
+    """Which columns hold what. images, videos: camera -> column; others: columns that nothing
+    reads.
 
     data_path, video_path, chunks_size: of info.json.
     """
@@ -65,8 +96,9 @@ class _Columns:
 def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow]:
     """Yield the frames of a data set; those that cannot be read are counted.
 
-    Raises UserError for a data set of another form, for files outside the folder, for a file that cannot be read, and
-    for a steering of a wrong unit. Without `time_ms`, times are counted from 1970, an hour for each episode.
+    Raises UserError for a data set of another form, for files outside the folder, for a file that
+    cannot be read, and for a steering of a wrong unit. Without `time_ms`, times are counted from
+    1970, an hour for each episode.
     """
     folder = settings.source
     columns = _columns(settings, findings)
@@ -83,7 +115,10 @@ def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow
     needed = {"episode_index", "frame_index", *columns.images.values()}
     needed |= {each.feature for each in controls.columns.values()}
     with ExitStack() as stack:
-        videos = {camera: _EpisodeVideo(folder, key, columns, stack) for camera, key in columns.videos.items()}
+        videos = {
+            camera: _EpisodeVideo(folder, key, columns, stack)
+            for camera, key in columns.videos.items()
+        }
         for place, record in _records(folder, data, needed, _OURS):
             with findings.usable(place):
                 yield _row(record, columns, videos, place)
@@ -94,7 +129,9 @@ def _row(
 ) -> ExchangedRow:
     of_controls = columns.controls.columns
     values: dict[str, Any] = {"steering": 0.0}
-    values |= columns.controls.converted({name: _value_of(record, column) for name, column in of_controls.items()})
+    values |= columns.controls.converted(
+        {name: _value_of(record, column) for name, column in of_controls.items()}
+    )
     episode, frame = (whole_number(name, record[name]) for name in ("episode_index", "frame_index"))
     seconds = frame / columns.fps
     values |= {"episode": episode, "time_ms": episode * 3_600_000 + round(1000 * seconds)}
@@ -116,22 +153,29 @@ def _value_of(record: Mapping[str, Any], column: Column) -> Any:
     if not isinstance(value, list):
         return value
     if column.place >= len(value):
-        raise RowError(f"{column.feature} has {len(value)} values, expected {column.place + 1} or more")
+        raise RowError(
+            f"{column.feature} has {len(value)} values, expected {column.place + 1} or more"
+        )
     return value[column.place]
 
 
 def _files(folder: Path, pattern: str) -> list[Path]:
-    """Return the files that a pattern finds, in the order of the numbers in their paths; raises UserError."""
+    """Return the files that a pattern finds, in the order of the numbers in their paths; raises
+    UserError.
+    """
     with explained(folder / INFO, "the description of a LeRobot data set", _REMEDY):
         names = [str(path.relative_to(folder)) for path in folder.glob(pattern)]
-        names.sort(key=lambda name: ([int(number) for number in re.findall(r"\d{1,18}", name)], name))
+        names.sort(
+            key=lambda name: ([int(number) for number in re.findall(r"\d{1,18}", name)], name)
+        )
         return [path_inside(folder, name) for name in names]
 
 
 def _records(
     folder: Path, pattern: str, needed: Collection[str], optional: Collection[str] = ()
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield the place of each row of the Parquet files that a pattern finds, and its values in these columns.
+    """Yield the place of each row of the Parquet files that a pattern finds, and its values in
+    these columns.
 
     Raises UserError for files that cannot be read, lack a needed column, or would fill memory.
     """
@@ -142,7 +186,9 @@ def _records(
             unpacked = _UNPACKED + _TIMES_UNPACKED * file.seek(0, 2)
             table = parquet.ParquetFile(file)
             groups = map(table.metadata.row_group, range(table.metadata.num_row_groups))
-            columns = [group.column(index) for group in groups for index in range(group.num_columns)]
+            columns = [
+                group.column(index) for group in groups for index in range(group.num_columns)
+            ]
             if large := [one for one in columns if one.total_uncompressed_size > unpacked]:
                 raise ValueError(
                     f"column {large[0].path_in_schema} has {large[0].total_uncompressed_size} bytes unpacked"
@@ -150,20 +196,31 @@ def _records(
             names = table.schema_arrow.names
             if missing := sorted(set(needed) - set(names)):
                 raise KeyError(missing[0])
-            batches = table.iter_batches(_ROWS_AT_ONCE, columns=[*needed, *(set(optional) & set(names))])
+            batches = table.iter_batches(
+                _ROWS_AT_ONCE, columns=[*needed, *(set(optional) & set(names))]
+            )
             rows = (row for batch in batches for row in batch.to_pylist())
             for index, row in enumerate(rows, start=1):
                 yield f"{path}: row {index}", row
 
 
 class _EpisodeVideo:
-    """The videos of one camera. key: the camera's feature; columns: of the data set; stack: closes the last one."""
+    """The videos of one camera. key: the camera's feature; columns: of the data set; stack: closes
+    the last one.
+    """
 
     def __init__(self, folder: Path, key: str, columns: _Columns, stack: ExitStack) -> None:
         self._folder, self._key, self._columns = folder, key, columns
-        self._places: dict[int, tuple[str, float]] = {}  # episode -> file, and seconds in it; none in version 2
-        names = "episode_index", *(f"videos/{key}/{name}" for name in ("chunk_index", "file_index", "from_timestamp"))
-        for place, row in _records(folder, _EPISODES_PATH, names) if "{episode" not in columns.video_path else ():
+        self._places: dict[
+            int, tuple[str, float]
+        ] = {}  # episode -> file, and seconds in it; none in version 2
+        names = (
+            "episode_index",
+            *(f"videos/{key}/{name}" for name in ("chunk_index", "file_index", "from_timestamp")),
+        )
+        for place, row in (
+            _records(folder, _EPISODES_PATH, names) if "{episode" not in columns.video_path else ()
+        ):
             with explained(place, "an episode of this data set", _REMEDY):
                 episode, chunk, file = (whole_number(name, row[name]) for name in names[:3])
                 start = number(names[3], row[names[3]])
@@ -185,7 +242,9 @@ class _EpisodeVideo:
         elif episode in self._places:
             file, start = self._places[episode]
         else:
-            raise UnusableImage(MISSING, f"meta/episodes has no episode {episode} with videos of {self._key}")
+            raise UnusableImage(
+                MISSING, f"meta/episodes has no episode {episode} with videos of {self._key}"
+            )
         if file not in self._begun:
             self._open.close()
             self._begun.add(file)
@@ -196,7 +255,9 @@ class _EpisodeVideo:
             self._now, self._next = None, next(self._frames, None)
         wanted, frame = start + seconds, None
         if file == self._file:
-            while self._next and (not self._now or abs(self._next.seconds - wanted) <= abs(self._now.seconds - wanted)):
+            while self._next and (
+                not self._now or abs(self._next.seconds - wanted) <= abs(self._now.seconds - wanted)
+            ):
                 self._now, self._next = self._next, next(self._frames, None)
             frame = self._now
         if frame is None or abs(frame.seconds - wanted) > _TOLERANCE / self._columns.fps:
@@ -206,14 +267,22 @@ class _EpisodeVideo:
     def _path(self, **numbers: int) -> str:
         """Return the path of a video, given the numbers in it."""
         values = {"video_key": self._key} | {name: str(number) for name, number in numbers.items()}
-        with explained(self._folder / INFO, "", f"expected {{{', '.join(values)}}} in video_path; {_REMEDY}"):
-            return _PLACE.sub(lambda place: values[place[1]].zfill(int(place[2] or 0)), self._columns.video_path)
+        with explained(
+            self._folder / INFO, "", f"expected {{{', '.join(values)}}} in video_path; {_REMEDY}"
+        ):
+            return _PLACE.sub(
+                lambda place: values[place[1]].zfill(int(place[2] or 0)), self._columns.video_path
+            )
 
 
 def _columns(settings: ImportSettings, findings: Findings) -> _Columns:
-    """Return which columns hold what, by meta/info.json; raises UserError for a set without a camera or a steering."""
+    """Return which columns hold what, by meta/info.json; raises UserError for a set without a
+    camera or a steering.
+    """
     path = settings.source / INFO
-    with explained(path, "the description of a LeRobot data set", f"expected `features` and `fps`; {_REMEDY}"):
+    with explained(
+        path, "the description of a LeRobot data set", f"expected `features` and `fps`; {_REMEDY}"
+    ):
         info = parse_json(read_inside(settings.source, INFO, "json"))
         fps = number("fps", info["fps"], 0.001, 10_000)
         chunks_size = whole_number("chunks_size", info.get("chunks_size", _CHUNKS_SIZE), 1)
@@ -222,17 +291,33 @@ def _columns(settings: ImportSettings, findings: Findings) -> _Columns:
             one_line(name, info.get(name) or usual)
             for name, usual in (("data_path", _DATA_PATH), ("video_path", video_path))
         )
-        features = {one: each for one, each in info["features"].items() if isinstance(each["dtype"], str)}
-    kinds = {name: each["dtype"] for name, each in features.items() if each["dtype"] in ("image", "video")}
+        features = {
+            one: each for one, each in info["features"].items() if isinstance(each["dtype"], str)
+        }
+    kinds = {
+        name: each["dtype"]
+        for name, each in features.items()
+        if each["dtype"] in ("image", "video")
+    }
     if not kinds:
         raise UserError(f"{path}: it has no camera, expected a feature of dtype image or video")
-    cameras = {camera: name for camera in CAMERAS for name in kinds if name.rpartition(".")[2] == camera}
+    cameras = {
+        camera: name for camera in CAMERAS for name in kinds if name.rpartition(".")[2] == camera
+    }
     if "center" not in cameras:
-        cameras = {"center": next(iter(kinds))} if len(kinds) == 1 else by_camera_in({name: name for name in kinds})
+        cameras = (
+            {"center": next(iter(kinds))}
+            if len(kinds) == 1
+            else by_camera_in({name: name for name in kinds})
+        )
     if settings.image_column in kinds:
         cameras = {"center": settings.image_column}
     elif settings.image_column or "center" not in cameras:
-        reason = f"no camera {settings.image_column[:60]!r}" if settings.image_column else "several may look forward"
+        reason = (
+            f"no camera {settings.image_column[:60]!r}"
+            if settings.image_column
+            else "several may look forward"
+        )
         raise no_column(path, "the camera", "--image-column", list(kinds), reason)
     columns = [
         Column(name, feature, place)
@@ -241,10 +326,20 @@ def _columns(settings: ImportSettings, findings: Findings) -> _Columns:
         for place, name in enumerate(_flat_names(each.get("names"))[:_NAMES] or [feature])
     ]
     unread = Controls({}, 1.0, "", "mph")
-    controls = unread if settings.steering else find_controls(path, columns, settings, findings, _PREFERRED)
-    read = {*cameras.values(), *(each.feature for each in controls.columns.values()), *_OURS, *_OF_LEROBOT}
+    controls = (
+        unread
+        if settings.steering
+        else find_controls(path, columns, settings, findings, _PREFERRED)
+    )
+    read = {
+        *cameras.values(),
+        *(each.feature for each in controls.columns.values()),
+        *_OURS,
+        *_OF_LEROBOT,
+    }
     images, videos = (
-        {camera: name for camera, name in cameras.items() if kinds[name] == kind} for kind in ("image", "video")
+        {camera: name for camera, name in cameras.items() if kinds[name] == kind}
+        for kind in ("image", "video")
     )
     others = tuple(name for name in features if name not in read)
     return _Columns(images, videos, controls, fps, others, data_path, video_path, chunks_size)
@@ -253,7 +348,11 @@ def _columns(settings: ImportSettings, findings: Findings) -> _Columns:
 def _flat_names(names: Any) -> list[str]:
     """Return the names of a feature, which older data sets group: {"motors": [...]}."""
     if isinstance(names, Mapping):
-        names = [name for group in names.values() for name in (group if isinstance(group, list) else [group])]
+        names = [
+            name
+            for group in names.values()
+            for name in (group if isinstance(group, list) else [group])
+        ]
     return list(map(str, names)) if isinstance(names, list) else []
 
 

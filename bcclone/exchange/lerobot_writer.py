@@ -1,9 +1,10 @@
 """Write a LeRobot data set, version 3.0, with image files, not videos, so that it keeps the JPEGs.
 
-meta/info.json declares the features; data/chunk-000/file-NNN.parquet has a row for each frame, with the content of its
-images, and a row group for each episode; meta/episodes, meta/tasks.parquet and meta/stats.json describe them. LeRobot's
-`action` and `observation.state` are float32; our own column `recorded` has the values of the log to the last bit.
-Source: LeRobot 0.6, datasets/utils.py, feature_utils.py and dataset_metadata.py. Needs pyarrow.
+meta/info.json declares the features; data/chunk-000/file-NNN.parquet has a row for each frame, with
+the content of its images, and a row group for each episode; meta/episodes, meta/tasks.parquet and
+meta/stats.json describe them. LeRobot's `action` and `observation.state` are float32; our own
+column `recorded` has the values of the log to the last bit. Source: LeRobot 0.6, datasets/utils.py,
+feature_utils.py and dataset_metadata.py. Needs pyarrow.
 """
 
 import itertools
@@ -29,7 +30,10 @@ _TASK = "Drive along the road."
 ACTION, STATE, RECORDED = "action", "observation.state", "recorded"  # columns of numbers
 _IMAGE = "observation.images."
 _QUANTILES = {"q01": 0.01, "q10": 0.1, "q50": 0.5, "q90": 0.9, "q99": 0.99}
-_IMAGES_READ, _EVERY_PIXEL = 100, 4  # of each camera, about; every fourth pixel in a row and a column
+_IMAGES_READ, _EVERY_PIXEL = (
+    100,
+    4,
+)  # of each camera, about; every fourth pixel in a row and a column
 _ROWS_AT_ONCE = 256
 
 
@@ -40,10 +44,17 @@ def write(rows: ExportedRows, folder: Path) -> None:
     from pyarrow import parquet
 
     features = _features(rows)
-    samples: dict[str, list[Any]] = {name: [] for name, each in features.items() if each["dtype"] != "string"}
+    samples: dict[str, list[Any]] = {
+        name: [] for name, each in features.items() if each["dtype"] != "string"
+    }
     episodes = list(_write_episodes(rows, folder, features, samples))
-    tasks = pd.DataFrame({"task_index": [0]}, index=pd.Index([_TASK], name="task"))  # as pandas writes an index
-    tables = {_EPISODES_PATH: pyarrow.Table.from_pylist(episodes), _TASKS_PATH: pyarrow.Table.from_pandas(tasks)}
+    tasks = pd.DataFrame(
+        {"task_index": [0]}, index=pd.Index([_TASK], name="task")
+    )  # as pandas writes an index
+    tables = {
+        _EPISODES_PATH: pyarrow.Table.from_pylist(episodes),
+        _TASKS_PATH: pyarrow.Table.from_pandas(tasks),
+    }
     for path, table in tables.items():
         with _open_new(folder / path) as file:
             parquet.write_table(table, file)
@@ -63,15 +74,21 @@ def write(rows: ExportedRows, folder: Path) -> None:
         "features": features,
     }
     images_last = sorted(samples, key=lambda name: features[name]["dtype"] == "image")
-    statistics = {name: _statistics(samples[name], features[name]["dtype"] == "image") for name in images_last}
+    statistics = {
+        name: _statistics(samples[name], features[name]["dtype"] == "image") for name in images_last
+    }
     for path, content in ((INFO, info), (_STATS_PATH, statistics)):
         (folder / path).write_text(json.dumps(content, indent=4), encoding="utf-8")
 
 
 def _write_episodes(
-    source: ExportedRows, folder: Path, features: Mapping[str, Any], samples: Mapping[str, list[Any]]
+    source: ExportedRows,
+    folder: Path,
+    features: Mapping[str, Any],
+    samples: Mapping[str, list[Any]],
 ) -> Iterator[dict[str, Any]]:
-    """Write the frames to Parquet files of about 100 MB, an episode in one of them; yield the rows of meta/episodes.
+    """Write the frames to Parquet files of about 100 MB, an episode in one of them; yield the rows
+    of meta/episodes.
 
     samples: of each column, to which all numbers and the colours of some images are added.
     """
@@ -85,8 +102,12 @@ def _write_episodes(
             if not files or written >= _FILE_BYTES:
                 stack.close()
                 chunk, index = divmod(files, _FILES_PER_CHUNK)
-                file = stack.enter_context(_open_new(folder / _DATA_PATH.format(chunk_index=chunk, file_index=index)))
-                writer = stack.enter_context(parquet.ParquetWriter(file, schema, compression="snappy"))
+                file = stack.enter_context(
+                    _open_new(folder / _DATA_PATH.format(chunk_index=chunk, file_index=index))
+                )
+                writer = stack.enter_context(
+                    parquet.ParquetWriter(file, schema, compression="snappy")
+                )
                 files, written = files + 1, 0.0
             first, records = frames, _records(rows, number, source.rows_per_second, frames)
             while batch := list(itertools.islice(records, _ROWS_AT_ONCE)):
@@ -118,7 +139,9 @@ def _features(source: ExportedRows) -> dict[str, dict[str, Any]]:
     if source.has_trace:
         features |= {"track": _feature("string"), "position": _feature("float64", POINT)}
     features["timestamp"] = _feature("float32")
-    return features | {name: _feature("int64") for name in ("frame_index", "episode_index", "index", "task_index")}
+    return features | {
+        name: _feature("int64") for name in ("frame_index", "episode_index", "index", "task_index")
+    }
 
 
 def _feature(dtype: str, names: Sequence[str] = ()) -> dict[str, Any]:
@@ -135,8 +158,12 @@ def _type_of(feature: Mapping[str, Any]) -> Any:
     return one if count == 1 else pa.list_(one, count)
 
 
-def _sample(records: Sequence[Mapping[str, Any]], samples: Mapping[str, list[Any]], every: int) -> None:
-    """Add the numbers of each column, (numbers,), and the colours of every so many images, (pixels, 3)."""
+def _sample(
+    records: Sequence[Mapping[str, Any]], samples: Mapping[str, list[Any]], every: int
+) -> None:
+    """Add the numbers of each column, (numbers,), and the colours of every so many images, (pixels,
+    3).
+    """
     for record, name in itertools.product(records, samples):
         value = record[name]
         if not isinstance(value, dict):
@@ -149,7 +176,8 @@ def _sample(records: Sequence[Mapping[str, Any]], samples: Mapping[str, list[Any
 def _statistics(samples: Sequence[Any], is_image: bool) -> dict[str, list[Any]]:
     """Return the statistics of a column, ignoring NaN.
 
-    samples: (numbers,) each, or the colours of an image, 0 to 1, (pixels, 3), whose statistics are (3, 1, 1).
+    samples: (numbers,) each, or the colours of an image, 0 to 1, (pixels, 3), whose statistics are
+    (3, 1, 1).
     """
     values = np.vstack(samples).astype(np.float64)
     values = np.where(np.isnan(values).all(axis=0), 0.0, values)
@@ -158,17 +186,24 @@ def _statistics(samples: Sequence[Any], is_image: bool) -> dict[str, list[Any]]:
         "mean": np.nanmean(values, axis=0), "std": np.nanstd(values, axis=0),
     }  # fmt: skip
     found |= {name: np.nanquantile(values, share, axis=0) for name, share in _QUANTILES.items()}
-    shaped = {name: (each[:, None, None] if is_image else each).tolist() for name, each in found.items()}
+    shaped = {
+        name: (each[:, None, None] if is_image else each).tolist() for name, each in found.items()
+    }
     return shaped | {"count": [len(samples)]}
 
 
-def _records(rows: Iterable[ExchangedRow], episode: int, rows_per_second: int, first: int) -> Iterator[dict[str, Any]]:
+def _records(
+    rows: Iterable[ExchangedRow], episode: int, rows_per_second: int, first: int
+) -> Iterator[dict[str, Any]]:
     """Yield the frames of an episode as LeRobot names their values. first: index of the first one."""
     for frame, row in enumerate(rows):
         values = row.values()
         yield {
             **{
-                f"{_IMAGE}{camera}": {"bytes": image, "path": f"{camera}-{row.time_ms}{suffix_of(image)}"}
+                f"{_IMAGE}{camera}": {
+                    "bytes": image,
+                    "path": f"{camera}-{row.time_ms}{suffix_of(image)}",
+                }
                 for camera, image in row.images.items()
             },
             STATE: row.speed_mph,

@@ -1,4 +1,6 @@
-"""Export recordings, whose images stay as they are, or a store, whose frames become PNGs, whole or not at all."""
+"""Export recordings, whose images stay as they are, or a store, whose frames become PNGs, whole or
+not at all.
+"""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -14,7 +16,13 @@ from bcclone.cluster.shards import MANIFEST_NAME, open_store
 from bcclone.dataset.preprocessing import PRESETS, decode_files
 from bcclone.dataset.store import Store
 from bcclone.exchange.exchange_settings import ExportSettings
-from bcclone.exchange.formats import ExchangedRow, ExportedRows, exchanged, format_named, rows_of_log
+from bcclone.exchange.formats import (
+    ExchangedRow,
+    ExportedRows,
+    exchanged,
+    format_named,
+    rows_of_log,
+)
 from bcclone.recording.files import ImageIndex, find_logs
 from bcclone.recording.log import read_log
 from bcclone.recording.row import CAMERAS
@@ -33,7 +41,8 @@ _LISTED = 10
 class ExportResult:
     """What was exported.
 
-    format: its name; size: height and width of the images; skipped: a line for each row that is left out.
+    format: its name; size: height and width of the images; skipped: a line for each row that is
+    left out.
     """
 
     output: Path
@@ -51,15 +60,17 @@ class ExportResult:
 def export(settings: ExportSettings) -> ExportResult:
     """Write recordings or a store in another format.
 
-    Raises UserError for a source that cannot be read or has too many rows without usable images, a target that exists,
-    a missing package, and a disk that refuses.
+    Raises UserError for a source that cannot be read or has too many rows without usable images, a
+    target that exists, a missing package, and a disk that refuses.
     """
     start, format = time.monotonic(), format_named(settings.to)
     if format.write is None:
         raise UserError(f"{settings.to}: recordings are not exported in this format")
     format.check_package()
     location = parse_location(settings.source)
-    is_file = not is_url(location) and location.is_file() and location.suffix.lower() in (".h5", ".hdf5")
+    is_file = (
+        not is_url(location) and location.is_file() and location.suffix.lower() in (".h5", ".hdf5")
+    )
     with ExitStack() as stack:
         if is_file or (not is_url(location) and (location / MANIFEST_NAME).is_file()):
             source = _stored_rows(stack.enter_context(open_store(location)), settings)
@@ -87,9 +98,13 @@ def _recorded_rows(settings: ExportSettings) -> ExportedRows:
     skipped: list[str] = []
     episodes = 0
     for number, log in enumerate(logs):
-        rows += _usable(list(rows_of_log(log, ImageIndex(log.path), cameras, number, episodes)), skipped)
+        rows += _usable(
+            list(rows_of_log(log, ImageIndex(log.path), cameras, number, episodes)), skipped
+        )
         episodes += log.episodes
-    if not rows or (len(skipped) / (len(rows) + len(skipped)) > _TOLERATED and not settings.allow_skips):
+    if not rows or (
+        len(skipped) / (len(rows) + len(skipped)) > _TOLERATED and not settings.allow_skips
+    ):
         listed = "\n".join(f"  {line}" for line in skipped[:_LISTED])
         more = f"\n  ... and {len(skipped) - _LISTED} more" if len(skipped) > _LISTED else ""
         remedy = import_remedy(skipped, settings.source) or "choose other cameras with --cameras"
@@ -102,7 +117,8 @@ def _recorded_rows(settings: ExportSettings) -> ExportedRows:
 
 
 def _usable(rows: Sequence[ExchangedRow], skipped: list[str]) -> Iterator[ExchangedRow]:
-    """Yield the rows of a log whose images can all be decoded, with their paths; add a line for the others to skipped.
+    """Yield the rows of a log whose images can all be decoded, with their paths; add a line for the
+    others to skipped.
 
     rows: with a name and a path for each image.
     """
@@ -111,14 +127,22 @@ def _usable(rows: Sequence[ExchangedRow], skipped: list[str]) -> Iterator[Exchan
     checked = 0
     with ProgressBar("checking", len(files), "images") as progress:
         for decoded in decode_files(files, PRESETS["carnd-160x320-rgb"]):
-            errors |= {files[checked + number]: f": {reason}" for number, reason in decoded.errors.items()}
+            errors |= {
+                files[checked + number]: f": {reason}" for number, reason in decoded.errors.items()
+            }
             count = len(decoded.checksums) + len(decoded.errors)
             checked += count
             progress.advance(count)
     for row in rows:
-        if camera := next((camera for camera, (_, file) in row.images.items() if file in errors), None):
+        if camera := next(
+            (camera for camera, (_, file) in row.images.items() if file in errors), None
+        ):
             name, file = row.images[camera]
-            reason = f"image {name}{errors[file]}" if name else f"it names no image of the {camera} camera"
+            reason = (
+                f"image {name}{errors[file]}"
+                if name
+                else f"it names no image of the {camera} camera"
+            )
             skipped.append(f"{row.place}: {reason}")
         else:
             yield replace(row, images={camera: file for camera, (_, file) in row.images.items()})
@@ -131,7 +155,11 @@ def _stored_rows(store: Store, settings: ExportSettings) -> ExportedRows:
             f"{store.path}: its frames are {preprocessing.describe()}, expected RGB; export its recordings: "
             f"{', '.join(str(recording.path.parent) for recording in store.recordings[:3])}"
         )
-    cameras = tuple(camera for camera in CAMERAS if camera in (settings.cameras or store.sample_settings.cameras))
+    cameras = tuple(
+        camera
+        for camera in CAMERAS
+        if camera in (settings.cameras or store.sample_settings.cameras)
+    )
     rows, skipped = [], []
     for index, row in enumerate(store.rows):
         frames = {camera: int(row[f"frame_{camera}"]) for camera in cameras}
@@ -140,17 +168,23 @@ def _stored_rows(store: Store, settings: ExportSettings) -> ExportedRows:
         else:
             rows.append(exchanged(row, int(row["recording"]), frames))
     if not rows:
-        raise UserError(f"{store.path}: no row has frames of the cameras {', '.join(cameras)}; choose other --cameras")
+        raise UserError(
+            f"{store.path}: no row has frames of the cameras {', '.join(cameras)}; choose other --cameras"
+        )
 
     def png_of(frame: int) -> bytes:
         pixels = np.ascontiguousarray(store.frames[frame])
         return bytes(cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))[1].tobytes())
 
     rate = _rate(store.rows["time_ms"], store.rows["recording"])
-    return ExportedRows(cameras, (preprocessing.height, preprocessing.width), rows, png_of, skipped, rate)
+    return ExportedRows(
+        cameras, (preprocessing.height, preprocessing.width), rows, png_of, skipped, rate
+    )
 
 
 def _rate(times_ms: Any, recordings: Any) -> int:
-    """Return the usual rows per second within a recording, at least 1. times_ms, recordings: of each row."""
+    """Return the usual rows per second within a recording, at least 1. times_ms, recordings: of
+    each row.
+    """
     between_ms = np.diff(np.asarray(times_ms, np.int64))[np.diff(recordings) == 0]
     return max(round(1000 / max(float(np.median(between_ms)), 1.0)), 1) if len(between_ms) else 1

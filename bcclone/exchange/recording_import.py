@@ -1,4 +1,6 @@
-"""Import a recording of another format: write driving_log.csv, IMG/ and the tables next to the log, or nothing."""
+"""Import a recording of another format: write driving_log.csv, IMG/ and the tables next to the log,
+or nothing.
+"""
 
 import time
 from collections import Counter
@@ -11,10 +13,24 @@ from operator import itemgetter
 from pathlib import Path
 
 from bcclone.camera.framing import FRAMING_NAME, Framing, read_framing
-from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, decode_image, decode_jpeg, encode_jpeg
+from bcclone.camera.images import (
+    FRAME_HEIGHT,
+    FRAME_WIDTH,
+    BadImage,
+    decode_image,
+    decode_jpeg,
+    encode_jpeg,
+)
 from bcclone.diagnosis.motion import follow_points, share_that_grows
 from bcclone.exchange.exchange_settings import IMPORT_FORMATS, ImportSettings
-from bcclone.exchange.formats import EMPTY, MISSING, UNREADABLE, ExchangedRow, UnusableImage, format_named
+from bcclone.exchange.formats import (
+    EMPTY,
+    MISSING,
+    UNREADABLE,
+    ExchangedRow,
+    UnusableImage,
+    format_named,
+)
 from bcclone.exchange.labelled_video import VideoFrame
 from bcclone.exchange.left_out import Findings, Summary
 from bcclone.recording.edits import DELETE, Edit, Edits, write_edits
@@ -32,12 +48,22 @@ from bcclone.system.output import NEW_FOLDER, writes
 from bcclone.system.prefetch import prefetch_ordered
 from bcclone.system.settings import SettingError, settings_of
 
-_EPOCH, _LAST = datetime(1970, 1, 1), datetime(9999, 1, 1)  # the times that the names of images can hold
+_EPOCH, _LAST = (
+    datetime(1970, 1, 1),
+    datetime(9999, 1, 1),
+)  # the times that the names of images can hold
 _LAST_MS = (_LAST - _EPOCH) // timedelta(milliseconds=1)
 _FRAME_SIZE = FRAME_WIDTH, FRAME_HEIGHT
-_Recorded = dict[str, tuple[bytes, tuple[int, int]]]  # camera -> JPEG of 320x160, and the size that it had
+_Recorded = dict[
+    str, tuple[bytes, tuple[int, int]]
+]  # camera -> JPEG of 320x160, and the size that it had
 _TOGETHER = 8  # rows that a thread reads and converts at once
-_PAIRS, _FOLLOWING_MS, _LEAST_THROTTLE, _CLEAR_SHARE = 60, 300, 0.01, 0.75  # to tell forwards; of pairs that grow
+_PAIRS, _FOLLOWING_MS, _LEAST_THROTTLE, _CLEAR_SHARE = (
+    60,
+    300,
+    0.01,
+    0.75,
+)  # to tell forwards; of pairs that grow
 
 
 class _ImportedRecording(RecordingWriter):
@@ -49,14 +75,27 @@ class _ImportedRecording(RecordingWriter):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, prefix=f"{IMAGES}/")
         self.deleted = self.converted = 0
-        self._framings: Counter[Framing] = Counter()  # of converted images, if any was of another size
-        self._times: dict[tuple[int, int], int] = {}  # time in the source and hash of images -> time
-        self._later: dict[int, int] = {}  # a taken time -> one after it, from which on to look for a free one
-        self._marks: list[tuple[str, bool]] = []  # name of the centre image, and whether its row is deleted
+        self._framings: Counter[Framing] = (
+            Counter()
+        )  # of converted images, if any was of another size
+        self._times: dict[
+            tuple[int, int], int
+        ] = {}  # time in the source and hash of images -> time
+        self._later: dict[
+            int, int
+        ] = {}  # a taken time -> one after it, from which on to look for a free one
+        self._marks: list[
+            tuple[str, bool]
+        ] = []  # name of the centre image, and whether its row is deleted
 
     def add(self, row: ExchangedRow, recorded: _Recorded, framing: Framing | None) -> None:
-        """Append a row with its images; raises OSError. framing: by which they were converted, None: stretched."""
-        jpegs, size = {camera: image for camera, (image, _) in recorded.items()}, recorded[CAMERAS[0]][1]
+        """Append a row with its images; raises OSError. framing: by which they were converted,
+        None: stretched.
+        """
+        jpegs, size = (
+            {camera: image for camera, (image, _) in recorded.items()},
+            recorded[CAMERAS[0]][1],
+        )
         key, time_ms = (row.time_ms, hash(tuple(jpegs.items()))), row.time_ms
         if key not in self._times:  # other images of the same millisecond get a later one
             while time_ms in self._later:
@@ -67,7 +106,11 @@ class _ImportedRecording(RecordingWriter):
         stamp = image_stamp(_EPOCH + timedelta(milliseconds=self._times[key]))
         images = {f"{camera}_{stamp}.jpg": image for camera, image in jpegs.items()}
         center, of_tables = f"{CAMERAS[0]}_{stamp}.jpg", ((DRIVERS, row.driven), (TRACE, row.point))
-        self.write(images, map(repr, row.numbers), {table: value.row(center) for table, value in of_tables if value})
+        self.write(
+            images,
+            map(repr, row.numbers),
+            {table: value.row(center) for table, value in of_tables if value},
+        )
         self._marks.append((center, row.deleted))
         self.deleted += row.deleted
         converted = sum(image is not row.images[camera] for camera, image in jpegs.items())
@@ -77,7 +120,9 @@ class _ImportedRecording(RecordingWriter):
 
     def finish(self) -> None:
         """Write which rows are deleted, and how images were framed."""
-        runs = [(deleted, list(run)) for deleted, run in groupby(sorted(self._marks), key=itemgetter(1))]
+        runs = [
+            (deleted, list(run)) for deleted, run in groupby(sorted(self._marks), key=itemgetter(1))
+        ]
         spans = tuple((run[0][0], run[-1][0]) for deleted, run in runs if deleted)
         if spans:
             write_edits(self.log, Edits((Edit(DELETE, spans),)))
@@ -85,7 +130,9 @@ class _ImportedRecording(RecordingWriter):
             atomic.write_text(self.folder / FRAMING_NAME, framing.to_json() + "\n")
 
 
-def _prepare(framing: Framing | None, row: ExchangedRow) -> tuple[ExchangedRow, _Recorded | RowError]:
+def _prepare(
+    framing: Framing | None, row: ExchangedRow
+) -> tuple[ExchangedRow, _Recorded | RowError]:
     """Return a row and its images, converted by a framing or stretched, or why it cannot be used."""
     if CAMERAS[0] not in row.images:
         return row, UnusableImage(MISSING, "it has no image of the center camera")
@@ -98,8 +145,12 @@ def _prepare(framing: Framing | None, row: ExchangedRow) -> tuple[ExchangedRow, 
         return row, error
 
 
-def _as_recorded(image: bytes | VideoFrame, framing: Framing | None) -> tuple[bytes, tuple[int, int]]:
-    """Return a JPEG of the simulator's size unchanged, and any other image as one; and the size that it had."""
+def _as_recorded(
+    image: bytes | VideoFrame, framing: Framing | None
+) -> tuple[bytes, tuple[int, int]]:
+    """Return a JPEG of the simulator's size unchanged, and any other image as one; and the size
+    that it had.
+    """
     try:
         if framing is None and isinstance(image, VideoFrame):
             return image.recorded(), image.size
@@ -107,25 +158,49 @@ def _as_recorded(image: bytes | VideoFrame, framing: Framing | None) -> tuple[by
             with suppress(BadImage):
                 decode_jpeg(image)
                 return image, _FRAME_SIZE
-        picture = image.pixels() if isinstance(image, VideoFrame) else decode_image(image, others=True)
-        return encode_jpeg((framing or Framing.of(picture)).apply(picture)), (picture.shape[1], picture.shape[0])
+        picture = (
+            image.pixels() if isinstance(image, VideoFrame) else decode_image(image, others=True)
+        )
+        return encode_jpeg((framing or Framing.of(picture)).apply(picture)), (
+            picture.shape[1],
+            picture.shape[0],
+        )
     except BadImage as error:
-        raise UnusableImage(UNREADABLE if image else EMPTY, f"its image cannot be read: {error}") from None
+        raise UnusableImage(
+            UNREADABLE if image else EMPTY, f"its image cannot be read: {error}"
+        ) from None
 
 
-def _set_forwards(findings: Findings, rows: Iterable[ExchangedRow], framing: Framing | None) -> None:
+def _set_forwards(
+    findings: Findings, rows: Iterable[ExchangedRow], framing: Framing | None
+) -> None:
     """Set the sign of the throttle with which the car drives forwards.
 
-    Where most rows have a negative one, the pictures of pairs of them are compared: they grow if the car drives
-    forwards.
+    Where most rows have a negative one, the pictures of pairs of them are compared: they grow if
+    the car drives forwards.
     """
     least = max(findings.min_throttle or 0.0, _LEAST_THROTTLE)
-    pairs, positive, negative, every, last = list[tuple[ExchangedRow, ExchangedRow]](), 0, 0, 1, None
+    pairs, positive, negative, every, last = (
+        list[tuple[ExchangedRow, ExchangedRow]](),
+        0,
+        0,
+        1,
+        None,
+    )
     for row in rows:
         positive += row.throttle >= least
         negative += row.throttle <= -least
-        follows = last and last.recording == row.recording and 0 < row.time_ms - last.time_ms < _FOLLOWING_MS
-        if last and follows and max(last.throttle, row.throttle) <= -least and negative % every == 0:
+        follows = (
+            last
+            and last.recording == row.recording
+            and 0 < row.time_ms - last.time_ms < _FOLLOWING_MS
+        )
+        if (
+            last
+            and follows
+            and max(last.throttle, row.throttle) <= -least
+            and negative % every == 0
+        ):
             pairs.append((last, row))
             if len(pairs) > 2 * _PAIRS:
                 pairs, every = pairs[::2], 2 * every
@@ -135,14 +210,19 @@ def _set_forwards(findings: Findings, rows: Iterable[ExchangedRow], framing: Fra
     frames = []
     for pair in pairs:
         with suppress(RowError, KeyError):
-            frames.append([decode_jpeg(_as_recorded(row.images[CAMERAS[0]], framing)[0]) for row in pair])
+            frames.append(
+                [decode_jpeg(_as_recorded(row.images[CAMERAS[0]], framing)[0]) for row in pair]
+            )
     share = share_that_grows([follow_points(*pair) for pair in frames])
     said = "forwards or backwards: the pictures do not show it"
     if share is not None and abs(share - 0.5) >= _CLEAR_SHARE - 0.5:
         findings.forwards = -1 if share > 0.5 else 1
-        said = f"{'forwards' if share > 0.5 else 'backwards'}, as {len(frames)} pairs of pictures show"
-    findings.direction = f"throttle: {negative} rows have {-least:g} or less, {positive} have {least:g} or more; a " + (
-        f"negative one drives {said}"
+        said = (
+            f"{'forwards' if share > 0.5 else 'backwards'}, as {len(frames)} pairs of pictures show"
+        )
+    findings.direction = (
+        f"throttle: {negative} rows have {-least:g} or less, {positive} have {least:g} or more; a "
+        + (f"negative one drives {said}")
     )
 
 
@@ -151,7 +231,8 @@ def write_recordings(
 ) -> list[_ImportedRecording]:
     """Write a recording into the folder, or several into folders 1, 2 and so on in it; return them.
 
-    The source is read, a video decoded, and the images converted in threads, on all cores, ahead of the writing.
+    The source is read, a video decoded, and the images converted in threads, on all cores, ahead of
+    the writing.
     """
     opened: dict[int, _ImportedRecording] = {}
     cores, driving = usable_cores(), filter(findings.drives, rows)
@@ -159,7 +240,9 @@ def write_recordings(
     with ExitStack() as stack:
         stack.callback(cv2.setNumThreads, cv2.getNumThreads())
         cv2.setNumThreads(1)  # images are converted on all cores already
-        converting = prefetch_ordered(lambda part: [_prepare(framing, row) for row in part], parts, cores, 2 * cores)
+        converting = prefetch_ordered(
+            lambda part: [_prepare(framing, row) for row in part], parts, cores, 2 * cores
+        )
         for row, recorded in chain.from_iterable(stack.enter_context(converting)):
             if isinstance(recorded, RowError):
                 findings.leave_out(row.place, recorded)
@@ -181,8 +264,9 @@ def write_recordings(
 class ImportResult:
     """What was imported. recordings: more than one are in the folders 1, 2 and so on of the output.
 
-    deleted: rows that the source marks as deleted, and `bcclone edit` shows as such; converted: images that were not
-    JPEGs of 320x160 pixels, and are now; seen: what the source holds; has_estimates: its steering is one.
+    deleted: rows that the source marks as deleted, and `bcclone edit` shows as such; converted:
+    images that were not JPEGs of 320x160 pixels, and are now; seen: what the source holds;
+    has_estimates: its steering is one.
     """
 
     output: Path
@@ -205,12 +289,16 @@ class ImportResult:
 
 
 @writes(NEW_FOLDER)
-def import_recording(settings: ImportSettings, framing: Framing | None = None, most: int | None = None) -> ImportResult:
-    """Write a source of another program as a recording; rows that cannot be used are counted and left out.
+def import_recording(
+    settings: ImportSettings, framing: Framing | None = None, most: int | None = None
+) -> ImportResult:
+    """Write a source of another program as a recording; rows that cannot be used are counted and
+    left out.
 
-    framing: of the pictures, if settings name none; most: of the first rows, None for all.
-    Raises UserError for a source that cannot be read, or of which too little can, a target that is not empty, and a
-    disk that refuses; SettingError for a setting of tables that the format has no use for.
+    framing: of the pictures, if settings name none; most: of the first rows, None for all. Raises
+    UserError for a source that cannot be read, or of which too little can, a target that is not
+    empty, and a disk that refuses; SettingError for a setting of tables that the format has no use
+    for.
     """
     start = time.monotonic()
     source, output = settings.source, settings.output
@@ -222,7 +310,9 @@ def import_recording(settings: ImportSettings, framing: Framing | None = None, m
     format = format_named(settings.format or format_of(source, given))
     for name in given:
         if name not in format.options:
-            formats = ", ".join(each for each in IMPORT_FORMATS if name in format_named(each).options)
+            formats = ", ".join(
+                each for each in IMPORT_FORMATS if name in format_named(each).options
+            )
             raise SettingError(
                 f"{{{name}}} is only for {formats}, but {{source}} is {{format}}; leave it out",
                 source=source,
@@ -234,10 +324,18 @@ def import_recording(settings: ImportSettings, framing: Framing | None = None, m
     with atomic.replacing_folder(output) as folder:
         if settings.min_throttle is not None and settings.min_throttle >= 0:
             _set_forwards(findings, format.read(settings, Findings()), framing)
-        written = write_recordings(islice(format.read(settings, findings), most), folder, findings, framing)
+        written = write_recordings(
+            islice(format.read(settings, findings), most), folder, findings, framing
+        )
         findings.check(source)
-        if format.name == "recording" and not settings.steering and not any(each.converted for each in written):
-            raise UserError(f"{source}: a recording already, which needs no import; name it to bcclone preprocess")
+        if (
+            format.name == "recording"
+            and not settings.steering
+            and not any(each.converted for each in written)
+        ):
+            raise UserError(
+                f"{source}: a recording already, which needs no import; name it to bcclone preprocess"
+            )
     return ImportResult(
         output=output,
         format=format.name,
@@ -253,18 +351,27 @@ def import_recording(settings: ImportSettings, framing: Framing | None = None, m
 def format_of(source: Path, given: Collection[str] = ()) -> str:
     """Return the format of a source by its files; raises UserError for an unknown one.
 
-    given: settings of tables, which a recording or our own table has no use for: it is then read as any other table.
+    given: settings of tables, which a recording or our own table has no use for: it is then read as
+    any other table.
     """
     formats = [format_named(name) for name in IMPORT_FORMATS]
     detected = [each for each in formats if each.detect(source)]
     if "table" in given and source.is_dir():
         detected.append(format_named("frames"))
     if detected:
-        fitting = [] if detected[0].options else [each for each in detected if each.options.issuperset(given)]
+        fitting = (
+            []
+            if detected[0].options
+            else [each for each in detected if each.options.issuperset(given)]
+        )
         return (fitting or detected)[0].name
     with suppress(OSError), open_file(source, "store") as file:
         if (what := other_file(source, file.read(512))) and not what.startswith("a video"):
             raise UserError(f"{source}: {what}", exit_code=2)
-    what = "no such file or folder" if not source.exists() else f"none of the formats {', '.join(IMPORT_FORMATS)}"
+    what = (
+        "no such file or folder"
+        if not source.exists()
+        else f"none of the formats {', '.join(IMPORT_FORMATS)}"
+    )
     expected = ", ".join(f"{each.expected} ({each.name})" for each in formats)
     raise UserError(f"{source}: {what}; expected a folder with {expected}", exit_code=2)

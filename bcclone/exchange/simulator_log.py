@@ -1,4 +1,6 @@
-"""The format recording: a log of the simulator with images of another size, which preprocess does not take."""
+"""The format recording: a log of the simulator with images of another size, which preprocess does
+not take.
+"""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -32,7 +34,12 @@ def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow
     for row in rows_of_log(log, index):
         with findings.usable(row.place):
             named += (name for name, _ in row.images.values())
-            yield replace(row, images={camera: _content(*image) for camera, image in row.images.items() if image[0]})
+            yield replace(
+                row,
+                images={
+                    camera: _content(*image) for camera, image in row.images.items() if image[0]
+                },
+            )
     findings.images_without_record = len(index.orphans(named))
 
 

@@ -15,7 +15,12 @@ from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
 
 _USUAL_RATE = 20.0  # frames a second where nothing says when they were taken
-_PER_MS = {"s": 1e-3, "ms": 1.0, "us": 1e3, "ns": 1e6}  # unit of times -> how many are a millisecond
+_PER_MS = {
+    "s": 1e-3,
+    "ms": 1.0,
+    "us": 1e3,
+    "ns": 1e6,
+}  # unit of times -> how many are a millisecond
 _UNIT_ENDINGS = {
     "s": "s", "sec": "s", "secs": "s", "seconds": "s", "ms": "ms", "msec": "ms", "millis": "ms", "milliseconds": "ms",
     "us": "us", "usec": "us", "micros": "us", "microseconds": "us", "ns": "ns", "nsec": "ns", "nsecs": "ns",
@@ -31,15 +36,20 @@ _STEPS = re.compile(  # a plain name of a column of the time between two rows, o
     f"(?:dt|delta|delta_t|delta_time|time_delta|time_step|timestep|interval|period)(?:_(?:{_UNITS}))?|(fps|hz|frame_?rate)"
 )
 _MAY_BE = re.compile(r"(^|_)(time|timestamp|date|stamp|clock)(_|$)")
-_OF_TWO = (("date", "time", " "), ("sec", "nanosec", "."), ("secs", "nsecs", "."))  # endings of two columns of one time
+_OF_TWO = (
+    ("date", "time", " "),
+    ("sec", "nanosec", "."),
+    ("secs", "nsecs", "."),
+)  # endings of two columns of one time
 _YEAR_2000_MS, _YEAR_2100_MS = 946_684_800_000, 4_102_444_800_000
 _STEP_MS, _DATE_STEP_MS, _DAY_MS = 2000, 60_000, 86_400_000
-_FASTEST_RATE = 125.0  # frames a second; the sensor of most small cars, Sony's IMX219, gives 120 on a Jetson, at most
+# frames a second; the sensor of most small cars, Sony's IMX219, gives 120 on a Jetson, at most
+_FASTEST_RATE = 125.0
 _TOO_LARGE = 1 << 62  # for a time in any unit
-_AFTER_SECONDS = (
-    r"(?:(?P<mark>[.,:_]?|-(?!\d\d:?\d\d(?!\d)))(?P<fraction>\d{1,9}))?(?!\d)\s*(?:(?P<half>[AP])M\b)?"  # of the day
-)
-_FORMS = {  # unit -> a time in it, such as 2018-07-01 17:09:44:912, 20250620_141024_333000, or ISO 8601
+# of the day
+_AFTER_SECONDS = r"(?:(?P<mark>[.,:_]?|-(?!\d\d:?\d\d(?!\d)))(?P<fraction>\d{1,9}))?(?!\d)\s*(?:(?P<half>[AP])M\b)?"
+# unit -> a time in it, such as 2018-07-01 17:09:44:912, 20250620_141024_333000, or ISO 8601
+_FORMS = {
     "dates": re.compile(
         r"(?<!\d)(?P<date>20\d\d[-_./]?\d\d[-_./]?\d\d)[T\s_-]*"
         r"(?P<hour>\d\d?)[-_:.h]?(?P<minute>\d\d)[-_:.m]?(?P<second>\d\d)" + _AFTER_SECONDS + r"\s*"
@@ -53,17 +63,21 @@ _FORMS = {  # unit -> a time in it, such as 2018-07-01 17:09:44:912, 20250620_14
     ),
 }
 _ONE_DIGIT = re.compile(r"(?<=[-_/:T ])\d(?=[-_/:T ]|$)")  # 2018_7_1_17_9_44, as C# writes numbers
-_DIGITS_OF_DAY = re.compile(r"([01]?\d|2[0-3])([0-5]\d)([0-5]\d)(?:\.(\d+)|(\d{3}|\d{6}))?")  # %H%M%S.%f
+_DIGITS_OF_DAY = re.compile(
+    r"([01]?\d|2[0-3])([0-5]\d)([0-5]\d)(?:\.(\d+)|(\d{3}|\d{6}))?"
+)  # %H%M%S.%f
 _DECIMAL = re.compile(r"(?<![\d.-])\d+\.\d+$")  # at the end of a name
-_SINCE_1970 = re.compile(r"(?<!\d)(\d{10})(?:[._-](\d{3}|\d{6}|\d{9})|(\d{0,9}))(?!\d)")  # in a text
+_SINCE_1970 = re.compile(
+    r"(?<!\d)(\d{10})(?:[._-](\d{3}|\d{6}|\d{9})|(\d{0,9}))(?!\d)"
+)  # in a text
 
 
 @dataclass(frozen=True)
 class Times:
     """The times of rows.
 
-    milliseconds: since 1970, or since the start where is_since_1970 is false, None for no time; source: where they are
-    from; unit: of the source, "" for counted ones; columns: that hold them.
+    milliseconds: since 1970, or since the start where is_since_1970 is false, None for no time;
+    source: where they are from; unit: of the source, "" for counted ones; columns: that hold them.
     """
 
     milliseconds: Sequence[int | None]
@@ -74,15 +88,23 @@ class Times:
 
     @property
     def words(self) -> str:
-        return self.source + (f", {'in' if self.unit in _PER_MS else 'as'} {self.unit}" if self.unit else "")
+        return self.source + (
+            f", {'in' if self.unit in _PER_MS else 'as'} {self.unit}" if self.unit else ""
+        )
 
 
-def find_times(table: ForeignTable, settings: ImportSettings, names: Sequence[str] = ()) -> Times | None:
-    """Return the times of a table: as a setting says, by columns of times, by the names of its images, or by dates.
+def find_times(
+    table: ForeignTable, settings: ImportSettings, names: Sequence[str] = ()
+) -> Times | None:
+    """Return the times of a table: as a setting says, by columns of times, by the names of its
+    images, or by dates.
 
-    None if it has none. Raises UserError where a column of times cannot be read. names: of the images, without ending.
+    None if it has none. Raises UserError where a column of times cannot be read. names: of the
+    images, without ending.
     """
-    if asked := settings.time_column and table.named(settings.time_column, "the times", "--time-column"):
+    if asked := settings.time_column and table.named(
+        settings.time_column, "the times", "--time-column"
+    ):
         named: list[tuple[Sequence[str], Sequence[str]]] = [((asked,), table.cells[asked])]
     elif settings.frame_rate is not None:
         return counted(range(len(table.lines)), settings)
@@ -93,11 +115,17 @@ def find_times(table: ForeignTable, settings: ImportSettings, names: Sequence[st
             return replace(times, columns=columns)
     if not asked and (times := next(_unnamed_times(table, names), None)):
         return times
-    unclear = [((name,), cells) for name, cells in table.cells.items() if _MAY_BE.search(plain(name))]
+    unclear = [
+        ((name,), cells) for name, cells in table.cells.items() if _MAY_BE.search(plain(name))
+    ]
     if not (named or unclear):
         return None
     (column, *_), cells = (named or unclear)[0]
-    problem = "holds no times that can be read" if named else "may hold times, but is not called like them"
+    problem = (
+        "holds no times that can be read"
+        if named
+        else "may hold times, but is not called like them"
+    )
     raise UserError(
         f"{table.path}: column {column[:60]!r} {problem}, such as {next(filter(None, cells), '')[:60]!r}; "
         "expected numbers in s, ms, us or ns, or dates such as 2018-07-01 17:09:44.912, which differ; name a column "
@@ -113,7 +141,9 @@ def is_too_fast(milliseconds: FloatArray) -> bool:
 
 
 def check_rate(milliseconds: FloatArray, where: str, remedy: str = "") -> None:
-    """Raise UserError for frames that follow each other faster than those of a camera. where: for the message."""
+    """Raise UserError for frames that follow each other faster than those of a camera. where: for
+    the message.
+    """
     if not is_too_fast(milliseconds):
         return
     instants, frames = np.unique(milliseconds[np.isfinite(milliseconds)], return_counts=True)
@@ -138,7 +168,9 @@ def counted(numbers: Sequence[int], settings: ImportSettings) -> Times:
 
 
 def _named_columns(table: ForeignTable) -> Iterator[tuple[Sequence[str], Sequence[str]]]:
-    """Yield columns that are called like times, with their cells; first those that hold one time in two columns."""
+    """Yield columns that are called like times, with their cells; first those that hold one time in
+    two columns.
+    """
     called = {plain(name): name for name in table.cells}
     for ending, other, between in _OF_TWO:
         for name, column in called.items():
@@ -163,7 +195,9 @@ def times_in_names(names: Sequence[str]) -> Iterator[Times]:
 
 
 def _unnamed_times(table: ForeignTable, names: Sequence[str]) -> Iterator[Times]:
-    """Yield times in the names of images, then those that only the cells show, then sums of the steps between rows."""
+    """Yield times in the names of images, then those that only the cells show, then sums of the
+    steps between rows.
+    """
     yield from times_in_names(names)
     for name, cells in table.cells.items():
         times = times_of(cells, name)
@@ -185,16 +219,19 @@ def _summed_steps(table: ForeignTable) -> Iterator[tuple[str, Sequence[str]]]:
 
 
 def times_of(cells: Sequence[str], source: str = "") -> Times | None:
-    """Return the times in cells: dates, times of day, or numbers; None where most cells are none, or all the same.
+    """Return the times in cells: dates, times of day, or numbers; None where most cells are none,
+    or all the same.
 
-    Numbers, also those since 1970 in a text, have the unit that the source, a column's name, ends with. Otherwise
-    choose the unit that gives dates from 2000 to 2100, else steps under 2 s.
+    Numbers, also those since 1970 in a text, have the unit that the source, a column's name, ends
+    with. Otherwise choose the unit that gives dates from 2000 to 2100, else steps under 2 s.
     """
     numbers = [number_of_cell(cell) for cell in cells]
     for unit, form in _FORMS.items():
         # digits may stand for a number
         found = [
-            form.search(cell if "." in cell else _ONE_DIGIT.sub(r"0\g<0>", cell))  # 17:9:44.5 may be 5 ms
+            form.search(
+                cell if "." in cell else _ONE_DIGIT.sub(r"0\g<0>", cell)
+            )  # 17:9:44.5 may be 5 ms
             if number != number
             else form.fullmatch(cell)
             for cell, number in zip(cells, numbers, strict=True)
@@ -204,7 +241,13 @@ def times_of(cells: Sequence[str], source: str = "") -> Times | None:
     times: list[float | None] = []
     for cell, number in zip(cells, numbers, strict=True):
         found_in = _SINCE_1970.search(cell) if number != number else None
-        text = f"{found_in[1]}.{found_in[2]}" if found_in and found_in[2] else found_in[0] if found_in else cell
+        text = (
+            f"{found_in[1]}.{found_in[2]}"
+            if found_in and found_in[2]
+            else found_in[0]
+            if found_in
+            else cell
+        )
         # whole numbers are exact, those of nanoseconds, too
         value = int(text) if text.isdecimal() and len(text) < 20 else number_of_cell(text)  # noqa: PLR2004
         times.append(value if abs(value) < _TOO_LARGE else None)
@@ -227,7 +270,9 @@ def times_of(cells: Sequence[str], source: str = "") -> Times | None:
 
 
 def _times_of_digits(cells: Sequence[str], source: str) -> Times | None:
-    """Return times of day in numbers such as 125959.9, which jump at full minutes only; None for others."""
+    """Return times of day in numbers such as 125959.9, which jump at full minutes only; None for
+    others.
+    """
     found = [match for cell in cells if (match := _DIGITS_OF_DAY.fullmatch(cell))]
     if len(found) < max(len(cells), 2):
         return None
@@ -248,7 +293,9 @@ def _are_times(values: Sequence[float | None], fewest: int = 2) -> bool:
 def _written_times(found: Sequence[re.Match[str] | None]) -> list[int | None]:
     """Return milliseconds, since 1970 for dates; times of day go on after midnight."""
     counts = [
-        len(match["fraction"]) for match in found if match and match["fraction"] and match["mark"] not in (".", ",")
+        len(match["fraction"])
+        for match in found
+        if match and match["fraction"] and match["mark"] not in (".", ",")
     ]
     digits = 3 * -(-max(counts, default=3) // 3)  # after another mark, ms, us or ns are counted
     times = [match and _written_time(match, digits) for match in found]
@@ -261,7 +308,8 @@ def _written_times(found: Sequence[re.Match[str] | None]) -> list[int | None]:
 
 
 def _written_time(match: re.Match[str], digits: int) -> int | None:
-    """Return the milliseconds of a date since 1970, or of a time of day since midnight; None for one that is none.
+    """Return the milliseconds of a date since 1970, or of a time of day since midnight; None for
+    one that is none.
 
     digits: of a whole second in a fraction that no decimal mark precedes.
     """
@@ -271,7 +319,13 @@ def _written_time(match: re.Match[str], digits: int) -> int | None:
         hour = hour % 12 + 12 * (half == "p")
     try:
         at = datetime(
-            int(day[:4]), int(day[4:6]), int(day[6:]), hour, int(values["minute"]), int(values["second"]), tzinfo=UTC
+            int(day[:4]),
+            int(day[4:6]),
+            int(day[6:]),
+            hour,
+            int(values["minute"]),
+            int(values["second"]),
+            tzinfo=UTC,
         )
     except ValueError:
         return None

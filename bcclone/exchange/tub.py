@@ -53,7 +53,11 @@ from bcclone.system.statistics import runs
 
 _MANIFEST, _IMAGES, _RECORDS_PER_CATALOG, _LINE_END = "manifest.json", "images", 1000, "\r\n"
 _EXCLUDED, _WHOLE = "exclude.json", "name a folder that holds a whole tub, with its catalogs"
-_IMAGE_INPUT = {"center": "cam/image_array", "left": "cam/image_array_left", "right": "cam/image_array_right"}
+_IMAGE_INPUT = {
+    "center": "cam/image_array",
+    "left": "cam/image_array_left",
+    "right": "cam/image_array_right",
+}
 _INPUTS = {  # name of a value -> input of a tub
     "time_ms": "_timestamp_ms", "steering": "user/angle", "throttle": "user/throttle",
     **{name: f"bcclone/{name}" for name in ("recording", "brake", "speed_mph", "take_over", "track", *POINT)},
@@ -91,10 +95,17 @@ def _write(rows: ExportedRows, folder: Path) -> None:
     left_out = {"time_ms"} | (set() if rows.has_drivers else {"take_over"})
     left_out |= set() if rows.has_trace else {"track", *POINT}
     inputs = {_IMAGE_INPUT[camera]: "image_array" for camera in rows.cameras} | {_MODE: "str"}
-    inputs |= {key: _TYPES.get(name, "float") for name, key in _INPUTS.items() if name not in left_out}
+    inputs |= {
+        key: _TYPES.get(name, "float") for name, key in _INPUTS.items() if name not in left_out
+    }
     names = list(sessions)
     session = {"last_id": len(names) - 1, "last_full_id": names[-1], "all_full_ids": names}
-    paths = {"paths": catalogs, "current_index": len(rows), "max_len": _RECORDS_PER_CATALOG, "deleted_indexes": []}
+    paths = {
+        "paths": catalogs,
+        "current_index": len(rows),
+        "max_len": _RECORDS_PER_CATALOG,
+        "deleted_indexes": [],
+    }
     about = {"created_at": time.time(), "sessions": session}
     metadata = {"bcclone/drivers": rows.has_drivers}
     _write_lines(folder / _MANIFEST, [list(inputs), list(inputs.values()), metadata, about, paths])
@@ -102,7 +113,9 @@ def _write(rows: ExportedRows, folder: Path) -> None:
 
 def _write_lines(path: Path, values: Iterable[Any], sort_keys: bool = False) -> list[int]:
     """Write JSON values, one a line; return the lengths of the lines."""
-    lines = [json.dumps(value, allow_nan=False, sort_keys=sort_keys) + _LINE_END for value in values]
+    lines = [
+        json.dumps(value, allow_nan=False, sort_keys=sort_keys) + _LINE_END for value in values
+    ]
     path.write_text("".join(lines), encoding="ascii", newline="")
     return list(map(len, lines))
 
@@ -122,10 +135,12 @@ def _record(row: ExchangedRow, index: int, folder: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _Tub:
-    """A tub. images: folder of the images in it; inputs: that each record should have; deleted: numbers of records.
+    """A tub. images: folder of the images in it; inputs: that each record should have; deleted:
+    numbers of records.
 
-    records: the place of each, and its values, or why it has none; has_drivers: whether a row says who drove; is_ours:
-    written by bcclone, with the steering of models as the user's; time: the input with the time, for messages.
+    records: the place of each, and its values, or why it has none; has_drivers: whether a row says
+    who drove; is_ours: written by bcclone, with the steering of models as the user's; time: the
+    input with the time, for messages.
     """
 
     images: str
@@ -140,10 +155,11 @@ class _Tub:
 def read_tub(
     settings: ImportSettings, findings: Findings, read: Callable[[Path, str], Any] = read_image
 ) -> Iterator[ExchangedRow]:
-    """Yield the records of a tub, those marked as deleted included; others that cannot be read are counted.
+    """Yield the records of a tub, those marked as deleted included; others that cannot be read are
+    counted.
 
-    read: folder and name of an image in it -> what the row has of it. Raises UserError for a manifest or catalog that
-    cannot be read, and for one outside the folder.
+    read: folder and name of an image in it -> what the row has of it. Raises UserError for a
+    manifest or catalog that cannot be read, and for one outside the folder.
     """
     folder, files = settings.source, _record_files(settings.source)
     has_manifest = not files or (folder / _MANIFEST).is_file()
@@ -157,31 +173,47 @@ def read_tub(
             if isinstance(record, RowError):
                 raise record
             inputs |= record.keys()
-            names = {camera: one_line(key, record[key]) for camera, key in _IMAGE_INPUT.items() if key in record}
+            names = {
+                camera: one_line(key, record[key])
+                for camera, key in _IMAGE_INPUT.items()
+                if key in record
+            }
             images.update(names.values())
             values, called = _values_of(record, tub, settings.steering)
             count += 1
             steering = values.get("steering")
-            beyond += isinstance(steering, float) and abs(steering) > RANGES["steering"][1] + ROUNDING
+            beyond += (
+                isinstance(steering, float) and abs(steering) > RANGES["steering"][1] + ROUNDING
+            )
             index = whole_number("_index", record.get("_index", -1))
             values["time_ms"] = _time_of(record, values, index, tub, settings)
             contents = {camera: read(folder, tub.images + name) for camera, name in names.items()}
             is_deleted, called = index in tub.deleted, called | {"time_ms": tub.time}
-            yield (row := replace(row_of(values, contents, place, is_deleted, called), number=index))
-            times += [row.time_ms] * (_INPUTS["recording"] not in record)  # not of ours, which may hold several
+            yield (
+                row := replace(row_of(values, contents, place, is_deleted, called), number=index)
+            )
+            times += [row.time_ms] * (
+                _INPUTS["recording"] not in record
+            )  # not of ours, which may hold several
     check_rate(np.array(times, float), f"{folder}: {tub.time}")
     if beyond > ACCIDENTS * count:
         raise UserError(
             f"{folder}: the steering of {beyond} of {count} records is beyond -1 to 1, as in degrees; a tub has the "
             "fraction of full steering; make a table of image and steering, and import that with --unit deg"
         )
-    of_tub = {path.name for path in (folder / tub.images).glob("*") if path.name.lower().endswith(IMAGE_ENDINGS)}
+    of_tub = {
+        path.name
+        for path in (folder / tub.images).glob("*")
+        if path.name.lower().endswith(IMAGE_ENDINGS)
+    }
     findings.images_without_record = len(of_tub - images)
     findings.columns_left_out = tuple(sorted(inputs - _READ))
 
 
 def _tub_of_catalogs(folder: Path) -> _Tub:
-    """Return a tub of donkeycar 4 or later; raises UserError for a manifest or catalog that cannot be read."""
+    """Return a tub of donkeycar 4 or later; raises UserError for a manifest or catalog that cannot
+    be read.
+    """
     manifest = folder / _MANIFEST
     with explained(manifest, "the manifest of a tub", _WHOLE):
         lines = [parse_json(line) for line in read_inside(folder, _MANIFEST, "json").splitlines()]
@@ -189,7 +221,9 @@ def _tub_of_catalogs(folder: Path) -> _Tub:
         names = [one_line("a catalog", name) for name in lines[-1]["paths"]]
     catalogs: dict[Path, bytes] = {}  # one that is named again would be read again
     for name in names:
-        with explained(folder / name, "a catalog", f"{manifest} names it; copy the whole tub again"):
+        with explained(
+            folder / name, "a catalog", f"{manifest} names it; copy the whole tub again"
+        ):
             catalogs[folder / name] = read_inside(folder, name, "json")
     records = (
         (f"{catalog}: record {index}", _parsed(line))
@@ -202,18 +236,27 @@ def _tub_of_catalogs(folder: Path) -> _Tub:
 
 
 def _record_files(folder: Path) -> list[tuple[int, Path]]:
-    """Return the number and the path of each record of a tub of donkeycar 2 or 3, in the order of the numbers."""
+    """Return the number and the path of each record of a tub of donkeycar 2 or 3, in the order of
+    the numbers.
+    """
     found = ((_RECORD_FILE.fullmatch(path.name), path) for path in folder.glob("record_*.json"))
     return sorted((int(match[1]), path) for match, path in found if match)
 
 
-def _tub_of_files(settings: ImportSettings, files: Sequence[tuple[int, Path]], findings: Findings) -> _Tub:
-    """Return a tub of donkeycar 2 or 3; raises UserError for a meta.json or exclude.json that cannot be read."""
+def _tub_of_files(
+    settings: ImportSettings, files: Sequence[tuple[int, Path]], findings: Findings
+) -> _Tub:
+    """Return a tub of donkeycar 2 or 3; raises UserError for a meta.json or exclude.json that
+    cannot be read.
+    """
     folder = settings.source
     about = folder / "meta.json"
     with explained(about, "the description of a tub", "correct it, or remove it"):
         meta = parse_json(read_inside(folder, about.name, "json")) if about.exists() else {}
-        inputs, start_ms = set(meta.get("inputs", ())), round(1000 * number("start", meta.get("start", 0)))
+        inputs, start_ms = (
+            set(meta.get("inputs", ())),
+            round(1000 * number("start", meta.get("start", 0))),
+        )
     records: dict[Path, dict[str, Any] | RowError] = {}
     has_drivers = False
     for _, path in files:
@@ -222,41 +265,61 @@ def _tub_of_files(settings: ImportSettings, files: Sequence[tuple[int, Path]], f
         except OSError as error:
             records[path] = RowError(f"cannot be read: {error.strerror}")
         else:
-            records[path], has_drivers = _parsed(content), has_drivers or _OTHER_MODE.search(content) is not None
+            records[path], has_drivers = (
+                _parsed(content),
+                has_drivers or _OTHER_MODE.search(content) is not None,
+            )
     stated = [record if isinstance(record, dict) else {} for record in records.values()]
     keys = [key for key in _TIMES_OF_FILES if any(key in record for record in stated)]
     found = (times_of([str(record.get(key, ""))[:100] for record in stated], key) for key in keys)
     times = next(filter(None, found), None)
     if keys and not times and settings.frame_rate is None:
-        raise UserError(f"{folder}: {keys[0]!r} of its records holds no times; count them with --frame-rate 20")
+        raise UserError(
+            f"{folder}: {keys[0]!r} of its records holds no times; count them with --frame-rate 20"
+        )
     if not times:
         times = counted([index for index, _ in files], settings)
         findings.notes.append(f"times: {times.words}")
     start_ms *= not times.is_since_1970
     for (index, _), record, time_ms in zip(files, stated, times.milliseconds, strict=True):
-        record |= {"_index": index, _INPUTS["time_ms"]: None if time_ms is None else time_ms + start_ms}
+        record |= {
+            "_index": index,
+            _INPUTS["time_ms"]: None if time_ms is None else time_ms + start_ms,
+        }
     places = ((str(path), record) for path, record in records.items())
     return _Tub("", inputs, read_deleted(folder), places, has_drivers, time=times.source)
 
 
 def deleted_in(folder: Path) -> Path:
-    """Return the file of a tub that lists the deleted records, which early tubs have only if there are some."""
+    """Return the file of a tub that lists the deleted records, which early tubs have only if there
+    are some.
+    """
     return folder / (_MANIFEST if (folder / _MANIFEST).is_file() else _EXCLUDED)
 
 
 def read_deleted(folder: Path) -> set[int]:
-    """Return the numbers of the deleted records of a tub; raises UserError for a file that cannot be read."""
+    """Return the numbers of the deleted records of a tub; raises UserError for a file that cannot
+    be read.
+    """
     if (folder / _MANIFEST).is_file():
         with explained(folder / _MANIFEST, "the manifest of a tub", _WHOLE):
-            stated = parse_json(read_inside(folder, _MANIFEST, "json").splitlines()[-1])["deleted_indexes"]
+            stated = parse_json(read_inside(folder, _MANIFEST, "json").splitlines()[-1])[
+                "deleted_indexes"
+            ]
             return {whole_number("a deleted index", index) for index in stated}
     with explained(folder / _EXCLUDED, "a list of numbers", "correct it, or remove it"):
-        stated = parse_json(read_inside(folder, _EXCLUDED, "json")) if (folder / _EXCLUDED).exists() else ()
+        stated = (
+            parse_json(read_inside(folder, _EXCLUDED, "json"))
+            if (folder / _EXCLUDED).exists()
+            else ()
+        )
         return {whole_number("a deleted index", index) for index in stated}
 
 
 def write_deleted(folder: Path, deleted: Collection[int]) -> None:
-    """Write which records of a tub are deleted, as donkeycar does, and change nothing else; raises OSError."""
+    """Write which records of a tub are deleted, as donkeycar does, and change nothing else; raises
+    OSError.
+    """
     path = deleted_in(folder)
     content = json.dumps(sorted(deleted)).encode()
     if path.name == _MANIFEST:
@@ -274,9 +337,9 @@ def write_deleted(folder: Path, deleted: Collection[int]) -> None:
 class EditedTub(EditedRecording):
     """A tub of donkeycar, whose own list of deleted records is edited.
 
-    A tub keeps no history: what can be undone is what this object has edited, and an undo leaves what others did to
-    other records. numbers: of the records, (rows,); images: of each, camera -> path; unusable: why others have no row.
-    Raises UserError as read_tub().
+    A tub keeps no history: what can be undone is what this object has edited, and an undo leaves
+    what others did to other records. numbers: of the records, (rows,); images: of each, camera ->
+    path; unusable: why others have no row. Raises UserError as read_tub().
     """
 
     def __init__(self, folder: Path) -> None:
@@ -284,16 +347,28 @@ class EditedTub(EditedRecording):
             return str(path_inside(home, name))
 
         findings, times = Findings(), list[int]()
-        rows = sorted(read_tub(ImportSettings(folder), findings, path_of), key=lambda row: row.time_ms)
+        rows = sorted(
+            read_tub(ImportSettings(folder), findings, path_of), key=lambda row: row.time_ms
+        )
         if not rows:
             raise UserError(f"{folder}: a tub without a record that can be used")
         for row in rows:  # rows are edited by their times, so each gets one of its own
             times.append(max(row.time_ms, times[-1] + 1) if times else row.time_ms)
         count = findings.left_out.total()
-        self.unusable = f"{count} records cannot be used, and have no row: {findings.examples[0]}" if count else ""
-        self.numbers, self.driven = np.array([row.number for row in rows]), [row.driven for row in rows]
+        self.unusable = (
+            f"{count} records cannot be used, and have no row: {findings.examples[0]}"
+            if count
+            else ""
+        )
+        self.numbers, self.driven = (
+            np.array([row.number for row in rows]),
+            [row.driven for row in rows],
+        )
         self.images = [row.images for row in rows]
-        self._done, self._undoes = list[tuple[IndexArray, BoolArray]](), False  # rows, and whether they were deleted
+        self._done, self._undoes = (
+            list[tuple[IndexArray, BoolArray]](),
+            False,
+        )  # rows, and whether they were deleted
         table = pd.DataFrame({
             "time_ms": times,
             "center": [f"center_{image_stamp(_EPOCH + timedelta(milliseconds=time_ms))}.jpg" for time_ms in times],
@@ -328,12 +403,16 @@ class EditedTub(EditedRecording):
 
     def edited(self, settings: EditSettings) -> Edits:
         if settings.mirror_steering or settings.advance_steering:
-            raise UserError(f"{self.path}: a tub keeps its steering; import it to correct it: bcclone import")
+            raise UserError(
+                f"{self.path}: a tub keeps its steering; import it to correct it: bcclone import"
+            )
         self._undoes = settings.undo
         if not settings.undo:
             return super().edited(settings)
         if not self._done:
-            raise UserError(f"{self.path}: a tub keeps no history; restore rows with --restore FROM TO")
+            raise UserError(
+                f"{self.path}: a tub keeps no history; restore rows with --restore FROM TO"
+            )
         deleted, (rows, before) = self.edits.deleted(self.times), self._done[-1]
         deleted[rows] = before
         return self._edits_of(deleted)
@@ -350,13 +429,21 @@ def _parsed(line: bytes) -> dict[str, Any] | RowError:
         reason = first_line(error)[:100] if line.strip(b"\0 ") else f"{len(line)} bytes of nothing"
         return RowError(f"not a record: {reason}")
     expected = "expected names and values in braces"
-    return record if isinstance(record, dict) else RowError(f"it is {str(record)[:40]!r}, {expected}")
+    return (
+        record if isinstance(record, dict) else RowError(f"it is {str(record)[:40]!r}, {expected}")
+    )
 
 
 def _time_of(
-    record: Mapping[str, Any], values: Mapping[str, Any], index: int, tub: _Tub, settings: ImportSettings
+    record: Mapping[str, Any],
+    values: Mapping[str, Any],
+    index: int,
+    tub: _Tub,
+    settings: ImportSettings,
 ) -> Any:
-    """Return the time of a record, counted or as it says, None where row_of() refuses it; raises RowError."""
+    """Return the time of a record, counted or as it says, None where row_of() refuses it; raises
+    RowError.
+    """
     if settings.frame_rate:
         return counted([index], settings).milliseconds[0]
     if tub.images and not values.get("time_ms") and _INPUTS["recording"] not in record:
@@ -364,17 +451,26 @@ def _time_of(
     return values.get("time_ms")
 
 
-def _values_of(record: Mapping[str, Any], tub: _Tub, estimated: str | None) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the values of a record by the names of FIELDS, and which inputs hold them; raises ValueError.
+def _values_of(
+    record: Mapping[str, Any], tub: _Tub, estimated: str | None
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the values of a record by the names of FIELDS, and which inputs hold them; raises
+    ValueError.
 
     estimated: from what the steering is, which is then not read.
     """
     mode = one_line(_MODE, record.get(_MODE, "user"))
     called = dict(_INPUTS)
     steering_keys = _BY_USER if mode == "user" or tub.is_ours else _BY_PILOT
-    called["steering"] = next((key for key in steering_keys if record.get(key) is not None), steering_keys[0])
-    called["throttle"] = next((key for key in _THROTTLE_OF.get(mode, ()) if key in record), called["throttle"])
-    values = {name: record.get(key) for name, key in called.items() if key in record or key in tub.inputs}
+    called["steering"] = next(
+        (key for key in steering_keys if record.get(key) is not None), steering_keys[0]
+    )
+    called["throttle"] = next(
+        (key for key in _THROTTLE_OF.get(mode, ()) if key in record), called["throttle"]
+    )
+    values = {
+        name: record.get(key) for name, key in called.items() if key in record or key in tub.inputs
+    }
     steering = values.get("steering")
     if isinstance(steering, float) and abs(steering) < _AT_REST:
         values["steering"] = 0.0

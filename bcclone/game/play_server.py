@@ -1,4 +1,5 @@
-"""Run `bcclone play`: build the world, load the model, and serve the page until the server is stopped.
+"""Run `bcclone play`: build the world, load the model, and serve the page until the server is
+stopped.
 
 Settings go in, a PlayResult comes out; each part of a play is built here, and only here.
 """
@@ -29,11 +30,15 @@ logger = logging.getLogger(__name__)
 _MAP_STEP = 4  # points of the centre line between two of the map: 2 m
 
 
-def play(settings: PlaySettings, notify: Notify = print, stop: threading.Event | None = None) -> PlayResult:
-    """Serve a page that drives the built-in simulator, until Ctrl-C, SIGTERM or `stop`; return the result.
+def play(
+    settings: PlaySettings, notify: Notify = print, stop: threading.Event | None = None
+) -> PlayResult:
+    """Serve a page that drives the built-in simulator, until Ctrl-C, SIGTERM or `stop`; return the
+    result.
 
-    notify: called with lines for the user; stop: an event that any thread may set to end the play. Signals are handled
-    if this is called in the main thread. Raises UserError when the model, the address or a folder cannot be used.
+    notify: called with lines for the user; stop: an event that any thread may set to end the play.
+    Signals are handled if this is called in the main thread. Raises UserError when the model, the
+    address or a folder cannot be used.
     """
     track = load_track(settings.track, settings.reverse)
     if settings.start_m > track.lap_m:
@@ -54,7 +59,10 @@ def play(settings: PlaySettings, notify: Notify = print, stop: threading.Event |
         has_model=policy is not None,
         sees=policy.preprocessing.describe() if policy else "",
         track=track.road.name,
-        track_map={"line": track.line[::_MAP_STEP, [0, 2]].round(1).tolist(), "width_m": track.road.width_m},
+        track_map={
+            "line": track.line[::_MAP_STEP, [0, 2]].round(1).tolist(),
+            "width_m": track.road.width_m,
+        },
     )
     access = Access(settings.host, settings.token)
     with (
@@ -66,7 +74,9 @@ def play(settings: PlaySettings, notify: Notify = print, stop: threading.Event |
         pages = OpenPages(session, server.host)
         session.on_frame = pages.wake
         if not is_this_machine(settings.host):
-            server.notify("warning: every machine that knows the token can drive; the token is sent unencrypted")
+            server.notify(
+                "warning: every machine that knows the token can drive; the token is sent unencrypted"
+            )
         server.show(make_app(session, pages, server))
         server.notify(f"listening on {server.address}; drive here: {server.url}")
         if settings.browser:
@@ -93,7 +103,9 @@ def _load_policy(model: Path, preprocess: str | None) -> Policy:
 
 
 @contextmanager
-def _driven(session: PlaySession, policy: Policy | None, server: WebServer) -> Iterator[PlaySession]:
+def _driven(
+    session: PlaySession, policy: Policy | None, server: WebServer
+) -> Iterator[PlaySession]:
     """Let a thread drive the session within the block; when that fails, a stop is requested."""
 
     def drive() -> None:
@@ -106,7 +118,9 @@ def _driven(session: PlaySession, policy: Policy | None, server: WebServer) -> I
     thread = threading.Thread(target=drive, name="bcclone-world", daemon=True)
     with ExitStack() as stack:
         if policy is not None:
-            session.saliency = stack.enter_context(make_saliency_thread(policy, lambda: session.jpeg))
+            session.saliency = stack.enter_context(
+                make_saliency_thread(policy, lambda: session.jpeg)
+            )
         thread.start()
         try:
             yield session

@@ -1,7 +1,8 @@
-"""Join the car, the person's hands and the model, 30 times a second, and record in the simulator's format.
+"""Join the car, the person's hands and the model, 30 times a second, and record in the simulator's
+format.
 
-Hands and controls of the pages go in; frames with their state come out for the pages, and driving_log.csv, images of
-three cameras, trace.csv and drivers.csv.
+Hands and controls of the pages go in; frames with their state come out for the pages, and
+driving_log.csv, images of three cameras, trace.csv and drivers.csv.
 """
 
 import copy
@@ -37,17 +38,22 @@ _ROLL_SECONDS, _BRAKE = 1.0, -0.5  # the car then rolls, and brakes after that
 _RELEASED = Control(0.0, 0.0)
 _SLOW = 0.9  # real-time factor below which the page says so
 _MAX_WAITING = 60  # rows that wait while the machine is busy: 4 seconds, 9 MB
-_APART_SECONDS = 1.6  # without rows after the car was moved, so that a reader of the log begins another episode
+_APART_SECONDS = (
+    1.6  # without rows after the car was moved, so that a reader of the log begins another episode
+)
 _LOOKAHEAD_M, _LOOKAHEAD_SECONDS = 4.0, 0.5
 
 
 class PlayedWorld:
     """A car that a person or a model drives as long as they like; nothing ends the drive.
 
-    start_m, start_offset_m: where it begins, in metres from the start of the lap and to the right of the middle.
+    start_m, start_offset_m: where it begins, in metres from the start of the lap and to the right
+    of the middle.
     """
 
-    def __init__(self, renderer: Renderer, track: Track, start_m: float = 0.0, start_offset_m: float = 0.0) -> None:
+    def __init__(
+        self, renderer: Renderer, track: Track, start_m: float = 0.0, start_offset_m: float = 0.0
+    ) -> None:
         self._renderer, self.track = renderer, track
         start_m += track.start_m
         self.tracked = TrackedCar(track, start_offset_m, start_m, renderer.scene.ground.height_at)
@@ -91,14 +97,22 @@ class PlayedWorld:
         return float(steering_to_line(position.cross_track_m, yaw, lookahead))
 
     def laps(self) -> dict[str, Any]:
-        """Return the number of the lap, from 1, its seconds so far, and those of the last and of the best lap."""
+        """Return the number of the lap, from 1, its seconds so far, and those of the last and of
+        the best lap.
+        """
         seconds = self.tracked.seconds - self._lap_began
-        return {"lap": self._laps_done + 1, "seconds": seconds, "last": self._last, "best": self.best_lap_seconds}
+        return {
+            "lap": self._laps_done + 1,
+            "seconds": seconds,
+            "last": self._last,
+            "best": self.best_lap_seconds,
+        }
 
 
 @dataclass(frozen=True)
 class PlayedRow:
-    """A row to record: the car and its centre frame, uint8 (160, 320, 3), where it was, who steered, and when.
+    """A row to record: the car and its centre frame, uint8 (160, 320, 3), where it was, who
+    steered, and when.
 
     taken: by time.monotonic().
     """
@@ -113,8 +127,8 @@ class PlayedRow:
 class PlaySession(PageSession):
     """A car that is driven until the session ends, for its pages.
 
-    hands: at the pages, and the wheel that they share with the model; clock: returns seconds; on_frame: called after
-    each frame; paused, put_back: set by pages.
+    hands: at the pages, and the wheel that they share with the model; clock: returns seconds;
+    on_frame: called after each frame; paused, put_back: set by pages.
     """
 
     def __init__(
@@ -140,11 +154,18 @@ class PlaySession(PageSession):
 
     @property
     def controls(self) -> tuple[str, ...]:
-        return ("recording", "paused", "put_back", *(("saliency", "set_speed_mph", "kept") if self.driver else ()))
+        return (
+            "recording",
+            "paused",
+            "put_back",
+            *(("saliency", "set_speed_mph", "kept") if self.driver else ()),
+        )
 
     @property
     def mode(self) -> str:
-        """Return what the world does: `driving`, `paused`, or `asleep` while no page sends anything."""
+        """Return what the world does: `driving`, `paused`, or `asleep` while no page sends
+        anything.
+        """
         if self.paused:
             return "paused"
         return "asleep" if self.hands.silent_seconds > SILENT_SECONDS else "driving"
@@ -158,7 +179,9 @@ class PlaySession(PageSession):
         return self._newest
 
     def set(self, changes: ControlChanges) -> None:
-        """Set some controls; raises ValueError or UserError with the reason when that is not possible."""
+        """Set some controls; raises ValueError or UserError with the reason when that is not
+        possible.
+        """
         super().set(changes)
         if changes.kept is not None:
             self.hands.wheel.kept = changes.kept
@@ -179,7 +202,9 @@ class PlaySession(PageSession):
         self._over.set()
 
     def step(self) -> float:
-        """Show the world as it is now; return the seconds until the next frame is due. Only drive() calls this."""
+        """Show the world as it is now; return the seconds until the next frame is due. Only drive()
+        calls this.
+        """
         mode, standing = self.mode, self.world.car.speed == 0.0
         number, hands = self.hands.input
         if self.put_back or self.world.lost:
@@ -194,7 +219,9 @@ class PlaySession(PageSession):
         else:
             steps = self._pace.due()
             model = self._decision.control if self._decision else _RELEASED if self.driver else None
-            control = self.hands.wheel.turn(self._hands_asleep() if mode == "asleep" else hands, steps, model)
+            control = self.hands.wheel.turn(
+                self._hands_asleep() if mode == "asleep" else hands, steps, model
+            )
             self.world.drive(control.steering, control.throttle, steps)
         if at_rest and self._jpeg:
             if self.hands.pages:
@@ -258,7 +285,9 @@ class PlaySession(PageSession):
             "laps": world.laps(),
             "real_time_factor": self._pace.factor,
             "frames_per_second": self._pace.frames_per_second,
-            "warnings": [{"text": text, "count": 1, "seconds": None} for text in self._warnings(mode)],
+            "warnings": [
+                {"text": text, "count": 1, "seconds": None} for text in self._warnings(mode)
+            ],
         }
         return self.state_with(figures)
 
@@ -284,7 +313,9 @@ class PlaySession(PageSession):
 def play_recorder(
     renderer: Renderer, folder: Path | None, on_failure: Notify = lambda why: None
 ) -> Recorder[PlayedRow]:
-    """Return the recorder of a play: each recording goes into a new folder, the first into `folder` if it is free."""
+    """Return the recorder of a play: each recording goes into a new folder, the first into `folder`
+    if it is free.
+    """
 
     lock = threading.RLock()
 
@@ -297,10 +328,11 @@ def play_recorder(
 
 
 class PlayFiles:
-    """Records a play into a folder; renders the side cameras. Raises UserError if the folder cannot be used.
+    """Records a play into a folder; renders the side cameras. Raises UserError if the folder cannot
+    be used.
 
-    Without a row, what was made is removed at the end or after an error. lock: held while folders are made or removed;
-    reentrant.
+    Without a row, what was made is removed at the end or after an error. lock: held while folders
+    are made or removed; reentrant.
     """
 
     def __init__(self, renderer: Renderer, folder: Path, lock: threading.RLock) -> None:
@@ -314,6 +346,8 @@ class PlayFiles:
 
     def write(self, row: PlayedRow) -> None:
         """Write a row; raises UserError, and the rows before are complete."""
-        sides = {camera: self._renderer.frame(row.car, camera) for camera in MOUNTS if camera != "center"}
+        sides = {
+            camera: self._renderer.frame(row.car, camera) for camera in MOUNTS if camera != "center"
+        }
         seconds = max(row.taken - self._began, 0.0)
         self._writer.record(seconds, row.car, {"center": row.center} | sides, row.point, row.by)

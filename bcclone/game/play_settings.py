@@ -1,4 +1,6 @@
-"""Define the settings of `bcclone play`, which the options become, and its result; loads nothing large for --help."""
+"""Define the settings of `bcclone play`, which the options become, and its result; loads nothing
+large for --help.
+"""
 
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,11 +22,13 @@ _server = partial(setting, group="server")
 class PlaySettings(Checked):
     """Which car drives where, who may drive it, where the page is served, and where R records.
 
-    folder: of the first recording; None: play-DATE_TIME. A folder that is in use is never added to: the next free one
-    of FOLDER-2, FOLDER-3 ... is used.
+    folder: of the first recording; None: play-DATE_TIME. A folder that is in use is never added to:
+    the next free one of FOLDER-2, FOLDER-3 ... is used.
     """
 
-    model: Path | None = argument("let this model drive, until you take over", None, shown="you drive")
+    model: Path | None = argument(
+        "let this model drive, until you take over", None, shown="you drive"
+    )
     folder: Path | None = setting(
         None,
         "folder to record into; the next free one of DIR-2, DIR-3 ... when it contains something",
@@ -35,13 +39,19 @@ class PlaySettings(Checked):
     track: Track = setting("lake")
     reverse: Reverse = setting(False)
     start_m: Metres = setting(0.0, "begin so far along the lap")
-    start_offset_m: Metres = setting(0.0, "begin so far to the right of the middle", -LOST_M, LOST_M)
+    start_offset_m: Metres = setting(
+        0.0, "begin so far to the right of the middle", -LOST_M, LOST_M
+    )
     browser: bool = setting(True, "open the page in a browser, where this machine has one")
     speed: SpeedSettings = SpeedSettings(PLAY_SPEED_MPH)
     preprocess: PreprocessingText | None = setting(None)
-    host: str = _server("127.0.0.1", "address to listen on; the default is reachable from this machine only")
+    host: str = _server(
+        "127.0.0.1", "address to listen on; the default is reachable from this machine only"
+    )
     port: Port = _server(PLAY_PORT, "port to listen on")
-    token: str = _server("", "secret that the page asks for; required when --host is reachable from other machines")
+    token: str = _server(
+        "", "secret that the page asks for; required when --host is reachable from other machines"
+    )
     conditions: Conditions = field(default_factory=Conditions)
 
     def validate(self) -> None:
@@ -52,9 +62,9 @@ class PlaySettings(Checked):
 class PlayResult:
     """The result of a play.
 
-    frames: shown; seconds, laps: driven, in simulated time; best_lap_seconds: None without a whole lap; folders: of the
-    recordings; rows, dropped: recorded, and those that the disk or the machine was too slow for; failure: why the last
-    recording ended by itself, or "".
+    frames: shown; seconds, laps: driven, in simulated time; best_lap_seconds: None without a whole
+    lap; folders: of the recordings; rows, dropped: recorded, and those that the disk or the machine
+    was too slow for; failure: why the last recording ended by itself, or "".
     """
 
     frames: int
@@ -68,7 +78,11 @@ class PlayResult:
 
     def as_text(self) -> str:
         """Return the laps and what was recorded, in words."""
-        best = "" if self.best_lap_seconds is None else f", the fastest in {self.best_lap_seconds:.1f} s"
+        best = (
+            ""
+            if self.best_lap_seconds is None
+            else f", the fastest in {self.best_lap_seconds:.1f} s"
+        )
         lines = [f"ended; {self.laps:.2f} laps driven{best}"]
         if self.folders:
             dropped = f", {self.dropped} dropped" if self.dropped else ""

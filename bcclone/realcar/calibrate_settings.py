@@ -28,8 +28,8 @@ _OF_LENS = ("focal_px", "horizon_row", "vanishing_column", "roll_degrees")
 class CalibrateSettings(Checked):
     """What to calibrate, on what, and what the user knows already.
 
-    model: a model file; frames: a tub, a recording, or a folder of pictures; labels: a table of the steering, None for
-    a tub and a recording, which hold it. Whatever is None is found.
+    model: a model file; frames: a tub, a recording, or a folder of pictures; labels: a table of the
+    steering, None for a tub and a recording, which hold it. Whatever is None is found.
     """
 
     model: Path = argument("a model file, such as models/any-road.h5")
@@ -37,20 +37,38 @@ class CalibrateSettings(Checked):
     labels: Path | None = argument("a table of their steering", None, shown="that of FRAMES")
     output: Path = setting(Path("car.h5"), "the calibrated model to write", unit="FILE")
     force: Force = setting(False)
-    seconds: Seconds | None = setting(None, "use only the first seconds of driving", 5, 100_000, shown="all")
+    seconds: Seconds | None = setting(
+        None, "use only the first seconds of driving", 5, 100_000, shown="all"
+    )
     steering_column: str = setting(
         "", "the column of the labels with the steering", unit="NAME", shown="as of bcclone score"
     )
     left_positive: bool = setting(False, "the labels are positive to the left")
     rate: Hertz = setting(20.0, "frames a second, where frame_id holds no time")
     framing: Path | None = setting(None, "framing.json to use", unit="FILE", shown="found")
-    rows: Rows | None = setting(None, "stretch these rows of a picture, without a lens", shown="found")
-    focal_px: float | None = setting(None, "focal length, in pixels of a picture", 1, 1e6, unit="PX", shown="found")
+    rows: Rows | None = setting(
+        None, "stretch these rows of a picture, without a lens", shown="found"
+    )
+    focal_px: float | None = setting(
+        None, "focal length, in pixels of a picture", 1, 1e6, unit="PX", shown="found"
+    )
     horizon_row: float | None = setting(
-        None, "row of a picture at which a straight, level road ends", -1e5, 1e5, unit="ROW", shown="found", rare=True
+        None,
+        "row of a picture at which a straight, level road ends",
+        -1e5,
+        1e5,
+        unit="ROW",
+        shown="found",
+        rare=True,
     )
     vanishing_column: float | None = setting(
-        None, "column of a picture at which it ends", -1e5, 1e5, unit="COLUMN", shown="found", rare=True
+        None,
+        "column of a picture at which it ends",
+        -1e5,
+        1e5,
+        unit="COLUMN",
+        shown="found",
+        rare=True,
     )
     roll_degrees: Degrees | None = setting(
         None, "by which pictures are turned clockwise", -90, 90, shown="0", rare=True
@@ -60,7 +78,13 @@ class CalibrateSettings(Checked):
         None, "factor from the network's steering to the car's", -1e4, 1e4, unit="X", shown="fitted"
     )
     bias: float | None = setting(
-        None, "steering of the car where the network's is 0", -1e4, 1e4, unit="X", shown="fitted", rare=True
+        None,
+        "steering of the car where the network's is 0",
+        -1e4,
+        1e4,
+        unit="X",
+        shown="fitted",
+        rare=True,
     )
     camera_height_m: Metres | None = setting(
         None,
@@ -83,7 +107,9 @@ class CalibrateSettings(Checked):
 
     def validate(self) -> None:
         if self.output.suffix != ".h5":
-            raise SettingError("{output} {path}, expected a name that ends in .h5", path=self.output)
+            raise SettingError(
+                "{output} {path}, expected a name that ends in .h5", path=self.output
+            )
         if self.rows and not 0 <= self.rows[0] < self.rows[1]:
             raise SettingError("{rows} {value}, expected two rows such as 160:480, the upper one first",
                                value=f"{self.rows[0]}:{self.rows[1]}")  # fmt: skip

@@ -1,10 +1,11 @@
 """A model and a drive of a car -> a copy of the model that knows the car's camera and steering.
 
-Labelled pictures and the network as their witness give the lens with which the network reads them best. For a lens, the
-witness answers the pictures as frames; r is the correlation of its answers with the recorded steering. A lens has the
-likelihood (1 - r^2)^(-n / 2) of n independent samples, and neighbouring frames are not independent: n is the drive's
-length in units of SAMPLE_SECONDS, or the number of pictures if that is smaller. With a prior of usual cameras, whose
-tails are wide, this gives a posterior over a grid; the result is its mean and not its best point, because a short drive
+Labelled pictures and the network as their witness give the lens with which the network reads them
+best. For a lens, the witness answers the pictures as frames; r is the correlation of its answers
+with the recorded steering. A lens has the likelihood (1 - r^2)^(-n / 2) of n independent samples,
+and neighbouring frames are not independent: n is the drive's length in units of SAMPLE_SECONDS, or
+the number of pictures if that is smaller. With a prior of usual cameras, whose tails are wide, this
+gives a posterior over a grid; the result is its mean and not its best point, because a short drive
 has few bends. The first grid takes a part of the pictures, a finer one around it all of them.
 benchmarks/lab-log/2026-11.md has the figures that it was chosen by.
 """
@@ -23,7 +24,12 @@ from bcclone.model.model_path import check_keras_path
 from bcclone.model.steering_calibration import SteeringCalibration, curvature_in_heights
 from bcclone.pictures.plots.drive_pictures import plot_framing
 from bcclone.realcar.calibrate_settings import CalibrateSettings
-from bcclone.realcar.labelled_pictures import FEWEST_PICTURES, SHORTEST_FOCAL, LabelledPictures, read_labelled
+from bcclone.realcar.labelled_pictures import (
+    FEWEST_PICTURES,
+    SHORTEST_FOCAL,
+    LabelledPictures,
+    read_labelled,
+)
 from bcclone.recording.files import is_recording
 from bcclone.system.arrays import FloatArray
 from bcclone.system.atomic import write_bytes, write_text
@@ -35,22 +41,29 @@ from bcclone.system.statistics import correlation
 LEAST_CORRELATION = 0.4  # of a witness that reads the camera
 _BIAS_SD = 0.2  # of the prior of a bias, as a share of the labels' standard deviation
 _BATCH = 256
-Witness = Callable[[Sequence[Image]], FloatArray]  # frames, uint8 (160, 320, 3) each -> steering, (frames,)
+Witness = Callable[
+    [Sequence[Image]], FloatArray
+]  # frames, uint8 (160, 320, 3) each -> steering, (frames,)
 
 SAMPLE_SECONDS = 4.0  # of driving that give one independent sample
-# Cauchy priors, middle and half-width, and the first grids: of the log of the focal length as a share of the width, and
-# of the vanishing point in shares of the height and the width
+# Cauchy priors, middle and half-width, and the first grids: of the log of the focal length as a
+# share of the width, and of the vanishing point in shares of the height and the width
 _FOCAL_PRIOR, _FOCALS = (math.log(0.75), 0.25), np.log(np.geomspace(SHORTEST_FOCAL, 1.4, 6))
 _HORIZON_PRIOR, _HORIZONS = (0.42, 0.06), np.linspace(0.16, 0.61, 6)
 _COLUMN_PRIOR, _COLUMNS = (0.5, 0.02), np.linspace(0.45, 0.55, 5)
-_FINE, _FINE_SD = 4, 1.5  # points of a finer grid, and standard deviations of the posterior on either side
+_FINE, _FINE_SD = (
+    4,
+    1.5,
+)  # points of a finer grid, and standard deviations of the posterior on either side
 _LEAST_SD = 0.02  # of a finer grid
 MAX_TRIALS = 2 * len(_FOCALS) * len(_HORIZONS) + _FINE**2 + len(_COLUMNS) + 1
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A framing, the witness's answers on its frames, (pictures,), and their correlation with the labels."""
+    """A framing, the witness's answers on its frames, (pictures,), and their correlation with the
+    labels.
+    """
 
     framing: Framing
     answers: FloatArray
@@ -59,7 +72,9 @@ class Trial:
 
 @dataclass(frozen=True)
 class _Axis:
-    """A number of the lens, with its Cauchy prior. points: of a grid, (points,), or the only one if it is known."""
+    """A number of the lens, with its Cauchy prior. points: of a grid, (points,), or the only one if
+    it is known.
+    """
 
     points: FloatArray
     prior: tuple[float, float]
@@ -70,7 +85,9 @@ class _Axis:
         return -np.log1p(((self.points - middle) / half_width) ** 2)
 
     def mean(self, scores: FloatArray, other: int | None) -> tuple[float, float]:
-        """Return the mean and the standard deviation of the posterior. scores: its log; other: the axis to sum over."""
+        """Return the mean and the standard deviation of the posterior. scores: its log; other: the
+        axis to sum over.
+        """
         weights = np.exp(scores - scores.max())
         weights = weights if other is None else weights.sum(axis=other)
         weights /= weights.sum()
@@ -87,7 +104,10 @@ class FramingSearch:
     """Finds the lens of a camera. advance: called with 1 for each framing that was tried."""
 
     def __init__(
-        self, witness: Witness, labelled: LabelledPictures, advance: Callable[[int], None] = lambda trials: None
+        self,
+        witness: Witness,
+        labelled: LabelledPictures,
+        advance: Callable[[int], None] = lambda trials: None,
     ) -> None:
         self._witness, self._labelled, self._advance = witness, labelled, advance
         self._width, self._height = labelled.size
@@ -95,9 +115,15 @@ class FramingSearch:
 
     def attempt(self, framing: Framing, every: int = 1) -> Trial:
         """Let the witness answer all pictures, or every second, third and so on, through a framing."""
-        answers = self._witness([framing.apply(picture) for picture in self._labelled.pictures[::every]])
+        answers = self._witness(
+            [framing.apply(picture) for picture in self._labelled.pictures[::every]]
+        )
         self._advance(1)
-        agreement = correlation(answers, self._labelled.steering[::every]) if np.isfinite(answers).all() else None
+        agreement = (
+            correlation(answers, self._labelled.steering[::every])
+            if np.isfinite(answers).all()
+            else None
+        )
         return Trial(framing, answers, agreement or 0.0)
 
     def find(self, known: Mapping[str, float]) -> Trial:
@@ -109,9 +135,13 @@ class FramingSearch:
         if "focal_px" in known:
             focal = replace(focal, points=np.log([known["focal_px"] / self._width]))
         if "horizon_row" in known:
-            horizon = replace(horizon, points=np.array([(known["horizon_row"] + 0.5) / self._height]))
+            horizon = replace(
+                horizon, points=np.array([(known["horizon_row"] + 0.5) / self._height])
+            )
         some = max(1, len(self._labelled.pictures) // FEWEST_PICTURES)
-        lenses = {kind: partial(self._lens, column=column, roll=roll, fisheye=kind) for kind in kinds}
+        lenses = {
+            kind: partial(self._lens, column=column, roll=roll, fisheye=kind) for kind in kinds
+        }
         of_kinds = {kind: self._scores(focal, horizon, lenses[kind], some) for kind in kinds}
         fisheye = max(kinds, key=lambda kind: float(np.logaddexp.reduce(of_kinds[kind], axis=None)))
         focal = focal.finer(*focal.mean(of_kinds[fisheye], other=1))
@@ -126,7 +156,9 @@ class FramingSearch:
             column = across.mean(scores, other=None)[0] * self._width - 0.5
         return self.attempt(self._lens(focal_at, horizon_at, column, roll, fisheye))
 
-    def _lens(self, focal: float, horizon: float, column: float, roll: float, fisheye: bool) -> Framing:
+    def _lens(
+        self, focal: float, horizon: float, column: float, roll: float, fisheye: bool
+    ) -> Framing:
         lens = Lens(
             focal_px=round(math.exp(focal) * self._width, 3),
             horizon_row=round(horizon * self._height - 0.5, 3),
@@ -139,12 +171,18 @@ class FramingSearch:
     def _scores(
         self, focal: _Axis, horizon: _Axis, lens: Callable[[float, float], Framing], every: int = 1
     ) -> FloatArray:
-        """Return the log of likelihood x prior of each focal length and horizon, (focal lengths, horizons)."""
-        likelihood = [[self._score(lens(f, h), every) for h in horizon.points] for f in focal.points]
+        """Return the log of likelihood x prior of each focal length and horizon, (focal lengths,
+        horizons).
+        """
+        likelihood = [
+            [self._score(lens(f, h), every) for h in horizon.points] for f in focal.points
+        ]
         return np.array(likelihood) + focal.log_prior[:, np.newaxis] + horizon.log_prior
 
     def _score(self, framing: Framing, every: int = 1) -> float:
-        """Return the log of the likelihood of a framing; one with which the witness steers wrongly has that of none."""
+        """Return the log of the likelihood of a framing; one with which the witness steers wrongly
+        has that of none.
+        """
         correlation = max(self.attempt(framing, every).correlation, 0.0)
         return -0.5 * self._samples * math.log(max(1 - correlation**2, 1e-6))
 
@@ -153,11 +191,12 @@ class FramingSearch:
 class CalibrationResult:
     """A calibrated model.
 
-    output: the file written; framing_file: its framing, to import recordings of the same camera with; framing,
-    described: how pictures become frames, and in words; correlation: of the network's steering with the recorded one on
-    the pictures, and stretched_correlation: on the same, stretched; gain, bias: from the one to the other; pictures:
-    their number, of so many seconds; unreadable: pictures left out; curvature, unit: of the path that a steering of 1
-    of the car means, None where the gain is 0.
+    output: the file written; framing_file: its framing, to import recordings of the same camera
+    with; framing, described: how pictures become frames, and in words; correlation: of the
+    network's steering with the recorded one on the pictures, and stretched_correlation: on the
+    same, stretched; gain, bias: from the one to the other; pictures: their number, of so many
+    seconds; unreadable: pictures left out; curvature, unit: of the path that a steering of 1 of the
+    car means, None where the gain is 0.
     """
 
     output: Path
@@ -189,9 +228,17 @@ class CalibrationResult:
                 "the framing agrees no better than stretching; look whether it is right, or give --rows or another"
             )
         if self.curvature:
-            radius = f"{1 / abs(self.curvature):.3g} {'m' if self.unit == '1/m' else 'camera heights'}"
+            radius = (
+                f"{1 / abs(self.curvature):.3g} {'m' if self.unit == '1/m' else 'camera heights'}"
+            )
             lines.append(f"a steering of 1 of the car is a bend with a radius of about {radius}")
-        return "\n".join([*lines, f"look at {self.framing_file.with_suffix('.png')}", f"next: {self._next(settings)}"])
+        return "\n".join(
+            [
+                *lines,
+                f"look at {self.framing_file.with_suffix('.png')}",
+                f"next: {self._next(settings)}",
+            ]
+        )
 
     def _next(self, settings: CalibrateSettings) -> str:
         """Return the command that imports the frames with this framing."""
@@ -199,21 +246,35 @@ class CalibrationResult:
         if is_recording(settings.frames):
             again = shown_command("import", "SOURCE", "-o", "NEW", *framed)
             return f"import the source of {settings.frames} again: {again}"
-        words = ["import", settings.frames, "-o", f"recordings/{settings.frames.resolve().name}", *framed]
+        words = [
+            "import",
+            settings.frames,
+            "-o",
+            f"recordings/{settings.frames.resolve().name}",
+            *framed,
+        ]
         if settings.labels:
             words += ["--table", settings.labels]
-            words += ["--steering-column", settings.steering_column] if settings.steering_column else []
+            words += (
+                ["--steering-column", settings.steering_column] if settings.steering_column else []
+            )
             words += ["--left-positive"] if settings.left_positive else []
-            words += ["--frame-rate", f"{settings.rate:g}"] if settings.rate != CalibrateSettings.rate else []
+            words += (
+                ["--frame-rate", f"{settings.rate:g}"]
+                if settings.rate != CalibrateSettings.rate
+                else []
+            )
         return shown_command(*words)
 
 
 @writes(MODEL)
 def calibrate(settings: CalibrateSettings, notify: Notify = lambda line: None) -> CalibrationResult:
-    """Find what the user has not said of the camera and the car, and write it into a copy of the model.
+    """Find what the user has not said of the camera and the car, and write it into a copy of the
+    model.
 
-    Beside it, the framing and a picture of it are written. notify: called with lines of progress. Raises UserError for
-    a model, pictures or labels that cannot be used, and where the network does not read the camera.
+    Beside it, the framing and a picture of it are written. notify: called with lines of progress.
+    Raises UserError for a model, pictures or labels that cannot be used, and where the network does
+    not read the camera.
     """
     framing_file = settings.output.with_suffix(f".{FRAMING_NAME}")
     check_keras_path(settings.model)
@@ -230,14 +291,18 @@ def calibrate(settings: CalibrateSettings, notify: Notify = lambda line: None) -
             "this command, else for bcclone import"
         )
     if trial.correlation < LEAST_CORRELATION and settings.gain is None:
-        other = "another" if settings.framing or settings.rows or settings.known_lens else "your own"
+        other = (
+            "another" if settings.framing or settings.rows or settings.known_lens else "your own"
+        )
         raise UserError(
             f"{settings.model}: it does not read this camera: its steering correlates with the recorded one by "
             f"{trial.correlation:.2f} on {trial.framing.describe()}, expected {LEAST_CORRELATION} or more. Give a "
             f"longer drive with bends, {other} --framing, or the --gain, if you know it; or train a model on the car's "
             "own frames"
         )
-    gain, bias = fit_steering(trial.answers, labelled.steering, labelled.driven, settings.gain, settings.bias)
+    gain, bias = fit_steering(
+        trial.answers, labelled.steering, labelled.driven, settings.gain, settings.bias
+    )
     calibration = SteeringCalibration(gain, bias, settings.camera_height_m, settings.steering_ratio)
     from bcclone.model.model_file import calibrated_content
 
@@ -249,7 +314,9 @@ def calibrate(settings: CalibrateSettings, notify: Notify = lambda line: None) -
     shown = trial.framing.for_size(*middle.shape[1::-1])
     plot_framing(shown, middle, labelled.seconds, steering, framing_file.with_suffix(".png"))
     step, height_m = 0.01, calibration.camera_height_m
-    bend = curvature_in_heights(step) / step / gain if gain else None  # for a small steering of the car
+    bend = (
+        curvature_in_heights(step) / step / gain if gain else None
+    )  # for a small steering of the car
     return CalibrationResult(
         output=settings.output,
         framing_file=framing_file,
@@ -268,28 +335,39 @@ def calibrate(settings: CalibrateSettings, notify: Notify = lambda line: None) -
 
 
 def _search(settings: CalibrateSettings, labelled: LabelledPictures) -> tuple[Trial, Trial]:
-    """Return the framing that the user gives, or the one that is found, and the whole picture stretched."""
+    """Return the framing that the user gives, or the one that is found, and the whole picture
+    stretched.
+    """
     with ProgressBar("finding the framing", MAX_TRIALS + 1, "framings") as progress:
         search = FramingSearch(witness_of(settings.model), labelled, progress.advance)
         stretched = search.attempt(Framing(*labelled.size))
         try:
             if settings.framing:
-                return search.attempt(read_framing(settings.framing).for_size(*labelled.size)), stretched
+                return search.attempt(
+                    read_framing(settings.framing).for_size(*labelled.size)
+                ), stretched
             if settings.rows:
                 return search.attempt(Framing(*labelled.size, settings.rows)), stretched
         except BadImage as error:
-            raise UserError(f"{settings.framing or settings.frames}: {error}; correct the framing") from None
+            raise UserError(
+                f"{settings.framing or settings.frames}: {error}; correct the framing"
+            ) from None
         return search.find(settings.known_lens), stretched
 
 
 def fit_steering(
-    answers: FloatArray, labels: FloatArray, seconds: float, gain: float | None = None, bias: float | None = None
+    answers: FloatArray,
+    labels: FloatArray,
+    seconds: float,
+    gain: float | None = None,
+    bias: float | None = None,
 ) -> tuple[float, float]:
-    """Return gain and bias from a network's answers to labels, (frames,) each, of so many seconds of driving.
+    """Return gain and bias from a network's answers to labels, (frames,) each, of so many seconds
+    of driving.
 
-    Least squares, with a prior of a bias near 0: in a drive of few bends, most of them to one side, a bias would say
-    where the road went and not how the car's wheels stand. gain, bias: the one that is known, for which the other is
-    fitted.
+    Least squares, with a prior of a bias near 0: in a drive of few bends, most of them to one side,
+    a bias would say where the road went and not how the car's wheels stand. gain, bias: the one
+    that is known, for which the other is fitted.
     """
     if bias is None:
         spread = answers.var()
@@ -311,7 +389,9 @@ def _samples(seconds: float, pictures: int) -> float:
 
 
 def witness_of(path: Path) -> Witness:
-    """Return a function that lets a model's network answer frames; raises UserError for a network of several frames."""
+    """Return a function that lets a model's network answer frames; raises UserError for a network
+    of several frames.
+    """
     from bcclone.system.tensorflow_quietly import load_tensorflow
 
     load_tensorflow()
@@ -319,7 +399,9 @@ def witness_of(path: Path) -> Witness:
 
     file = load_own_model(path)
     if file.seq_length > 1 or file.steps:
-        raise UserError(f"{path}: a network of {file.seq_length} frames, expected one of single frames")
+        raise UserError(
+            f"{path}: a network of {file.seq_length} frames, expected one of single frames"
+        )
     model, preprocessing = file.model, file.preprocessing
 
     def answer(frames: Sequence[Image]) -> FloatArray:

@@ -1,4 +1,6 @@
-"""A tub, a recording, or a folder of pictures with a table -> pictures from the whole drive, and their steering."""
+"""A tub, a recording, or a folder of pictures with a table -> pictures from the whole drive, and
+their steering.
+"""
 
 import math
 from collections import Counter
@@ -30,16 +32,19 @@ from bcclone.system.statistics import evenly
 
 SHORTEST_FOCAL = 0.34  # focal length of the widest lens that is tried, in widths of a picture
 _MAX_PICTURES, FEWEST_PICTURES = 160, 50  # evenly spread
-_MAX_STEP, _USUAL_STEPS = 1.0, 3  # seconds between frames, or usual steps; a longer pause does not count
+_MAX_STEP, _USUAL_STEPS = (
+    1.0,
+    3,
+)  # seconds between frames, or usual steps; a longer pause does not count
 
 
 @dataclass(frozen=True)
 class LabelledPictures:
     """Pictures of one size, RGB uint8 (height, width, 3), and the recorded steering.
 
-    size: width and height of the camera's pictures, of which these show as much as frames of the widest lens can;
-    steering: (pictures,), right positive; seconds: of driving from the first one, (pictures,); unreadable: pictures
-    that were left out.
+    size: width and height of the camera's pictures, of which these show as much as frames of the
+    widest lens can; steering: (pictures,), right positive; seconds: of driving from the first one,
+    (pictures,); unreadable: pictures that were left out.
     """
 
     pictures: Sequence[Image]
@@ -55,7 +60,9 @@ class LabelledPictures:
 
 
 class _Labelled(NamedTuple):
-    """A picture (path or content of its file, or frame of a video), its steering, and its seconds from any start."""
+    """A picture (path or content of its file, or frame of a video), its steering, and its seconds
+    from any start.
+    """
 
     picture: str | bytes | VideoFrame
     steering: float
@@ -65,14 +72,17 @@ class _Labelled(NamedTuple):
         """Return the picture, RGB uint8 (height, width, 3); raises BadImage and OSError."""
         if isinstance(self.picture, VideoFrame):
             return self.picture.pixels()
-        return decode_image(self.picture if isinstance(self.picture, bytes) else read_file(self.picture))
+        return decode_image(
+            self.picture if isinstance(self.picture, bytes) else read_file(self.picture)
+        )
 
 
 def read_labelled(settings: CalibrateSettings) -> LabelledPictures:
     """Return pictures of the drive, evenly spread, of their most frequent size.
 
-    The frames of an imported recording become pictures of the shape that framing.json beside its log says. Raises
-    UserError where there are too few, or a steering beyond -1 to 1; SettingError for what only a table of labels needs.
+    The frames of an imported recording become pictures of the shape that framing.json beside its
+    log says. Raises UserError where there are too few, or a steering beyond -1 to 1; SettingError
+    for what only a table of labels needs.
     """
     source = settings.frames
     recorded = is_recording(source)
@@ -89,8 +99,12 @@ def read_labelled(settings: CalibrateSettings) -> LabelledPictures:
         with suppress(BadImage, OSError):
             picture = one.pixels()
             width, height = (imported.width, imported.height) if imported else picture.shape[1::-1]
-            factor = max(1, int(SHORTEST_FOCAL * width / FOCAL_PX))  # more pixels would only take time
-            read.append((one, (width, height), resized(picture, (width // factor, height // factor))))
+            factor = max(
+                1, int(SHORTEST_FOCAL * width / FOCAL_PX)
+            )  # more pixels would only take time
+            read.append(
+                (one, (width, height), resized(picture, (width // factor, height // factor)))
+            )
     most_frequent = Counter(size for _, size, _ in read).most_common(1)
     usual = [(one, picture) for one, size, picture in read if size == most_frequent[0][0]]
     if len(usual) < FEWEST_PICTURES:
@@ -100,7 +114,9 @@ def read_labelled(settings: CalibrateSettings) -> LabelledPictures:
         )
     steering = np.array([one.steering for one, _ in usual])
     if np.ptp(steering) < 1e-6:
-        raise UserError(f"{source}: its steering is {steering[0]:g} throughout, expected bends; name a drive with some")
+        raise UserError(
+            f"{source}: its steering is {steering[0]:g} throughout, expected bends; name a drive with some"
+        )
     if (most := np.abs(steering).max()) > 1 + ROUNDING:
         raise UserError(
             f"{settings.labels or source}: a steering of {most:g} to one side, expected -1 to 1; import the pictures "
@@ -138,7 +154,9 @@ def _labelled(settings: CalibrateSettings, recorded: bool) -> Iterable[_Labelled
             if (picture := row.images.get("center")) is not None and not row.deleted
         )
     files = frame_files(source)
-    labels = read_labels(settings.labels or find_log(str(source)), settings.steering_column).steering
+    labels = read_labels(
+        settings.labels or find_log(str(source)), settings.steering_column
+    ).steering
     side = -1.0 if settings.left_positive else 1.0
     both = [file for file in files if file.frame_id in labels]
     if not both:
@@ -150,12 +168,15 @@ def _labelled(settings: CalibrateSettings, recorded: bool) -> Iterable[_Labelled
     if seconds is None:
         seconds = np.arange(len(both)) / settings.rate
     return [
-        _Labelled(file.path, side * labels[file.frame_id], float(at)) for file, at in zip(both, seconds, strict=True)
+        _Labelled(file.path, side * labels[file.frame_id], float(at))
+        for file, at in zip(both, seconds, strict=True)
     ]
 
 
 def _spread(labelled: Iterable[_Labelled], seconds: float) -> list[_Labelled]:
-    """Return pictures from all over the first seconds of driving, with these; longer pauses do not count."""
+    """Return pictures from all over the first seconds of driving, with these; longer pauses do not
+    count.
+    """
     rest = iter(labelled)
     begin = list(islice(rest, FEWEST_PICTURES))
     usual = float(np.median(np.diff([one.seconds for one in begin]))) if len(begin) > 1 else 0.0

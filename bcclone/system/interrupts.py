@@ -1,4 +1,5 @@
-"""Turn signals into a stop flag that is checked between steps, or into a socket that wakes a waiting server.
+"""Turn signals into a stop flag that is checked between steps, or into a socket that wakes a
+waiting server.
 
 Worker processes ignore Ctrl-C, and end with their parent. Only the standard library is imported.
 """
@@ -20,12 +21,15 @@ from typing import Any, Self
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _IMPORT_CHECK_SECONDS = 0.002
-_CHECK_SECONDS = 0.5  # how soon the thread that waits for a stop event notices that the server has ended
+_CHECK_SECONDS = (
+    0.5  # how soon the thread that waits for a stop event notices that the server has ended
+)
 
 
 @contextmanager
 def noting_interrupts() -> Iterator[threading.Event]:
-    """Give an event that the first Ctrl-C or SIGTERM in the block only sets; the second raises KeyboardInterrupt.
+    """Give an event that the first Ctrl-C or SIGTERM in the block only sets; the second raises
+    KeyboardInterrupt.
 
     Does nothing in a thread other than the main one.
     """
@@ -42,10 +46,11 @@ def noting_interrupts() -> Iterator[threading.Event]:
 
 @contextmanager
 def keeping_interrupts() -> Iterator[None]:
-    """Raise KeyboardInterrupt on the first signal, and after the block if code in it swallowed or replaced that.
+    """Raise KeyboardInterrupt on the first signal, and after the block if code in it swallowed or
+    replaced that.
 
-    While a package is imported, which runs callbacks and attempts in which it would be lost, the first signal waits for
-    the end of the import.
+    While a package is imported, which runs callbacks and attempts in which it would be lost, the
+    first signal waits for the end of the import.
     """
     requested = False
 
@@ -54,7 +59,9 @@ def keeping_interrupts() -> Iterator[None]:
         waits, requested = not requested and _imports(frame), True
         if not waits:
             raise KeyboardInterrupt
-        _thread.start_new_thread(repeat, (number,))  # threading has locks, which this thread may hold
+        _thread.start_new_thread(
+            repeat, (number,)
+        )  # threading has locks, which this thread may hold
 
     def repeat(number: int) -> None:
         while _imports(sys._current_frames().get(threading.main_thread().ident or 0)):
@@ -79,11 +86,13 @@ def _imports(frame: FrameType | None) -> bool:
 
 
 class StopSocket:
-    """A context manager whose `socket` becomes readable on request(), when `event` is set, and on signals.
+    """A context manager whose `socket` becomes readable on request(), when `event` is set, and on
+    signals.
 
-    Ctrl-C and SIGTERM count between take_signals() and the end of wait(), and only in the main thread. They raise no
-    KeyboardInterrupt, which could interrupt the server at any line: when a signal arrives, Python writes to the wake-up
-    socket, which wakes the waiting thread on every system.
+    Ctrl-C and SIGTERM count between take_signals() and the end of wait(), and only in the main
+    thread. They raise no KeyboardInterrupt, which could interrupt the server at any line: when a
+    signal arrives, Python writes to the wake-up socket, which wakes the waiting thread on every
+    system.
     """
 
     def __init__(self, event: threading.Event | None = None) -> None:
@@ -95,7 +104,9 @@ class StopSocket:
         self.socket.setblocking(False)
         self._sender.setblocking(False)
         if self._event is not None:
-            threading.Thread(target=self._await, args=(self._event,), name="bcclone-stop", daemon=True).start()
+            threading.Thread(
+                target=self._await, args=(self._event,), name="bcclone-stop", daemon=True
+            ).start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -130,7 +141,9 @@ class StopSocket:
 
 @contextmanager
 def _handled_by(handler: Any) -> Iterator[None]:
-    """Handle SIGINT and SIGTERM with a function within the block; do nothing outside the main thread."""
+    """Handle SIGINT and SIGTERM with a function within the block; do nothing outside the main
+    thread.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -144,7 +157,9 @@ def _handled_by(handler: Any) -> Iterator[None]:
 
 @contextmanager
 def interrupts_kept_from_children() -> Iterator[None]:
-    """Start child processes within the block, so that Ctrl-C does not reach them; their parent ends them."""
+    """Start child processes within the block, so that Ctrl-C does not reach them; their parent ends
+    them.
+    """
     if sys.platform == "win32":
         yield
         return

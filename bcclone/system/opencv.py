@@ -1,10 +1,10 @@
 """Load OpenCV, and decode images of somebody else: JPEG or PNG -> RGB pixels.
 
-OpenCV adds an empty entry to LD_LIBRARY_PATH, which is taken back: for processes that are started later, such as
-ffmpeg, it means the current folder, from which they would load shared libraries.
+OpenCV adds an empty entry to LD_LIBRARY_PATH, which is taken back: for processes that are started
+later, such as ffmpeg, it means the current folder, from which they would load shared libraries.
 
-The size in the header of an image is checked before anything is decoded, because a file of a few bytes can declare a
-huge image.
+The size in the header of an image is checked before anything is decoded, because a file of a few
+bytes can declare a huge image.
 """
 
 import os
@@ -17,7 +17,9 @@ import numpy.typing as npt
 import simplejpeg
 
 MOST_PIXELS = 1 << 24
-os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MOST_PIXELS))  # OpenCV reads it when it is loaded
+os.environ.setdefault(
+    "OPENCV_IO_MAX_IMAGE_PIXELS", str(MOST_PIXELS)
+)  # OpenCV reads it when it is loaded
 import cv2 as cv2  # noqa: E402
 
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # it prints what it cannot decode
@@ -25,10 +27,19 @@ _NAME = "LD_LIBRARY_PATH"
 if _NAME in os.environ:
     os.environ[_NAME] = os.pathsep.join(filter(None, os.environ[_NAME].split(os.pathsep)))
 
-_SCAN, _MOST_SCANS = b"\xff\xda", 100  # the marker of a scan, which takes as long as an image; most files have 10
+_SCAN, _MOST_SCANS = (
+    b"\xff\xda",
+    100,
+)  # the marker of a scan, which takes as long as an image; most files have 10
 _END = b"\xff\xd9"  # of a JPEG
 _PNG = b"\x89PNG\r\n\x1a\n"
-_OTHERS = b"BM", b"RIFF", b"II*\0", b"MM\0*", *(b"P%d" % number for number in range(1, 7))  # BMP, WebP, TIFF, PNM
+_OTHERS = (
+    b"BM",
+    b"RIFF",
+    b"II*\0",
+    b"MM\0*",
+    *(b"P%d" % number for number in range(1, 7)),
+)  # BMP, WebP, TIFF, PNM
 
 
 class BadImage(ValueError):
@@ -51,7 +62,9 @@ def jpeg_size(data: bytes | memoryview) -> tuple[int, int]:
     except ValueError as error:
         if content.startswith(_PNG):
             raise BadImage("a PNG, expected a JPEG") from None
-        raise BadImage(f"not a complete JPEG: {error}" if content else "the file is empty") from None
+        raise BadImage(
+            f"not a complete JPEG: {error}" if content else "the file is empty"
+        ) from None
     if (scans := content.count(_SCAN)) > _MOST_SCANS:
         raise BadImage(f"a JPEG of {scans} scans, expected at most {_MOST_SCANS}")
     _check_pixels(width, height)
@@ -64,7 +77,8 @@ def _check_pixels(width: int, height: int) -> None:
 
 
 def decode_image(content: bytes, others: bool = False) -> npt.NDArray[np.uint8]:
-    """Return the pixels of a JPEG or PNG of any size, RGB uint8 (height, width, 3); raises BadImage as jpeg_size().
+    """Return the pixels of a JPEG or PNG of any size, RGB uint8 (height, width, 3); raises BadImage
+    as jpeg_size().
 
     others: also of a BMP, WebP, TIFF or PNM, whose size only OpenCV reads.
     """
@@ -85,7 +99,9 @@ def decode_image(content: bytes, others: bool = False) -> npt.NDArray[np.uint8]:
 
 
 def recolored(image: npt.NDArray[np.uint8], conversion: int) -> npt.NDArray[np.uint8]:
-    """Return an image, uint8 (height, width, ...), in other colours. conversion: as cv2.cvtColor() takes it."""
+    """Return an image, uint8 (height, width, ...), in other colours. conversion: as cv2.cvtColor()
+    takes it.
+    """
     return np.asarray(cv2.cvtColor(image, conversion), np.uint8)
 
 

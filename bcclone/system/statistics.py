@@ -1,4 +1,6 @@
-"""Statistics of curves: correlation, robust lines, tops, the jackknife; of values; of indices: spread evenly, runs."""
+"""Statistics of curves: correlation, robust lines, tops, the jackknife; of values; of indices:
+spread evenly, runs.
+"""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -13,25 +15,37 @@ _NEARLY_ALL = 0.99
 
 
 def evenly(count: int, most: int) -> IndexArray:
-    """Return the indices of at most so many of `count` values, spread evenly, the first and the last included."""
+    """Return the indices of at most so many of `count` values, spread evenly, the first and the
+    last included.
+    """
     return np.linspace(0, count - 1, min(count, most)).round().astype(int)
 
 
 def runs(numbers: npt.NDArray[np.integer[Any]], gap: int = 1) -> Iterator[tuple[int, int]]:
-    """Yield the first and the last of each run of whole numbers that follow one another, at most `gap` apart."""
+    """Yield the first and the last of each run of whole numbers that follow one another, at most
+    `gap` apart.
+    """
     rising = np.unique(numbers).astype(np.int64)
     ends = np.flatnonzero(np.diff(rising) > gap)
     if len(rising):
-        yield from zip(rising[np.append(0, ends + 1)].tolist(), rising[np.append(ends, -1)].tolist(), strict=True)
+        yield from zip(
+            rising[np.append(0, ends + 1)].tolist(),
+            rising[np.append(ends, -1)].tolist(),
+            strict=True,
+        )
 
 
 def numbers_in(spans: Iterable[tuple[int, int]]) -> IndexArray:
     """Return the whole numbers from the first to the last of each span, as runs() yields them."""
-    return np.concatenate([np.zeros(0, np.int64), *(np.arange(first, last + 1) for first, last in spans)])
+    return np.concatenate(
+        [np.zeros(0, np.int64), *(np.arange(first, last + 1) for first, last in spans)]
+    )
 
 
 def highest_run(values: FloatArray) -> tuple[int, int, float]:
-    """Return the first and the last index of the successive values with the greatest sum, and this sum."""
+    """Return the first and the last index of the successive values with the greatest sum, and this
+    sum.
+    """
     sums = np.append(0.0, np.cumsum(values))
     above = sums - np.minimum.accumulate(sums)
     after = int(np.argmax(above))
@@ -39,7 +53,9 @@ def highest_run(values: FloatArray) -> tuple[int, int, float]:
 
 
 def constant(values: npt.NDArray[Any]) -> tuple[float, str] | None:
-    """Return the value that more than 99 % of the rows have, and "0.5 in every row"; None if they have several."""
+    """Return the value that more than 99 % of the rows have, and "0.5 in every row"; None if they
+    have several.
+    """
     levels, counts = np.unique(np.round(values, 4) + 0.0, return_counts=True)
     value, share = float(levels[np.argmax(counts)]), float(counts.max() / counts.sum())
     rows = "every row" if share == 1 else f"{share:.1%} of the rows"
@@ -57,13 +73,18 @@ def correlation(one: FloatArray, other: FloatArray) -> float | None:
 
 
 def right_side(steering: FloatArray, labels: FloatArray, beyond: float) -> float | None:
-    """Return the fraction of labels beyond a limit whose side the steering has, (values,) each; None without such."""
+    """Return the fraction of labels beyond a limit whose side the steering has, (values,) each;
+    None without such.
+    """
     turns = np.abs(labels) > beyond
     return float((steering[turns] * labels[turns] > 0).mean()) if turns.any() else None
 
 
-def robust_line(x: FloatArray, y: FloatArray, width: float = 2.0, rounds: int = 10) -> tuple[float, float, FloatArray]:
-    """Return slope and intercept of a line that few points do not change, and the weight of each point, (points,).
+def robust_line(
+    x: FloatArray, y: FloatArray, width: float = 2.0, rounds: int = 10
+) -> tuple[float, float, FloatArray]:
+    """Return slope and intercept of a line that few points do not change, and the weight of each
+    point, (points,).
 
     A point that misses the line by `width` times the median error has a weight of 0.7.
     """
@@ -78,20 +99,27 @@ def robust_line(x: FloatArray, y: FloatArray, width: float = 2.0, rounds: int = 
 def jackknife_error(estimates: Sequence[float] | FloatArray) -> float:
     """Return the standard error of an estimate, given those without each of the parts of the data."""
     without = np.asarray(estimates, np.float64)
-    return float(np.sqrt((len(without) - 1) / len(without) * np.sum((without - without.mean()) ** 2)))
+    return float(
+        np.sqrt((len(without) - 1) / len(without) * np.sum((without - without.mean()) ** 2))
+    )
 
 
 def block_jackknife(count: int, estimate: Callable[[IndexArray], float]) -> float:
-    """Return the standard error of an estimate from so many rows, in order of time, by leaving out blocks of them.
+    """Return the standard error of an estimate from so many rows, in order of time, by leaving out
+    blocks of them.
 
     estimate: indices of rows -> the estimate from them.
     """
     parts = np.array_split(np.arange(count), _BLOCKS)
-    return jackknife_error([estimate(np.concatenate(parts[:out] + parts[out + 1 :])) for out in range(_BLOCKS)])
+    return jackknife_error(
+        [estimate(np.concatenate(parts[:out] + parts[out + 1 :])) for out in range(_BLOCKS)]
+    )
 
 
 def top_of(curve: FloatArray) -> float:
-    """Return the index of a curve's maximum: between its points, that of the parabola through the three highest."""
+    """Return the index of a curve's maximum: between its points, that of the parabola through the
+    three highest.
+    """
     top = int(np.argmax(curve))
     if not 0 < top < len(curve) - 1:
         return float(top)
@@ -105,10 +133,13 @@ def mean_around(
 ) -> FloatArray:
     """Return the weighted mean of the values at most within / 2 from each time, (values,).
 
-    times: rising, (values,); part: rising numbers of parts, beyond which no mean reaches, (values,).
+    times: rising, (values,); part: rising numbers of parts, beyond which no mean reaches,
+    (values,).
     """
     begins, ends = np.searchsorted(part, part), np.searchsorted(part, part, side="right")
     first = np.maximum(np.searchsorted(times, times - within / 2), begins)
     last = np.minimum(np.searchsorted(times, times + within / 2, side="right"), ends)
-    sums, counts = (np.concatenate([[0.0], np.cumsum(each)]) for each in (values * weights, weights))
+    sums, counts = (
+        np.concatenate([[0.0], np.cumsum(each)]) for each in (values * weights, weights)
+    )
     return np.asarray((sums[last] - sums[first]) / np.maximum(counts[last] - counts[first], 1e-9))

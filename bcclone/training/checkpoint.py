@@ -1,8 +1,9 @@
 """Save a training at any step in a checkpoint, and continue it exactly from there.
 
-A checkpoint holds everything that later steps depend on: the weights, the state of the dropout layers' random
-generators, the optimizer's moments, the sums of the epoch's losses, the training state and the model file so far.
-The order of the samples follows from seed and epoch. The last two checkpoints are kept.
+A checkpoint holds everything that later steps depend on: the weights, the state of the dropout
+layers' random generators, the optimizer's moments, the sums of the epoch's losses, the training
+state and the model file so far. The order of the samples follows from seed and epoch. The last two
+checkpoints are kept.
 """
 
 import io
@@ -33,7 +34,9 @@ def save_checkpoint(folder: Path, trainer: Trainer, state: TrainingState, model:
     """
     folder.mkdir(exist_ok=True)
     content = _content(trainer, state, model)
-    for leftover in folder.glob(".checkpoint-*.partial.h5"):  # of killed trainings; this one holds the lock
+    for leftover in folder.glob(
+        ".checkpoint-*.partial.h5"
+    ):  # of killed trainings; this one holds the lock
         leftover.unlink()
     write_bytes(folder / f"checkpoint-{state.step:09d}.h5", content)
     for path in checkpoint_paths(folder)[_KEPT:]:
@@ -41,7 +44,8 @@ def save_checkpoint(folder: Path, trainer: Trainer, state: TrainingState, model:
 
 
 def load_checkpoint(folder: Path, trainer: Trainer, notify: Notify) -> tuple[TrainingState, bytes]:
-    """Load the newest intact checkpoint into the trainer; without checkpoints return the initial state.
+    """Load the newest intact checkpoint into the trainer; without checkpoints return the initial
+    state.
 
     Raises UserError when there are checkpoints, but none is intact and of this network.
     """
@@ -65,7 +69,9 @@ def _content(trainer: Trainer, state: TrainingState, model: bytes) -> bytes:
     content = io.BytesIO()  # HDF5 crashes when the disk is full while it closes a file
     with h5py.File(content, "w") as file:
         for number, variable in enumerate(trainer.variables):
-            file.create_dataset(f"variables/{number:04d}", data=keras.ops.convert_to_numpy(variable))
+            file.create_dataset(
+                f"variables/{number:04d}", data=keras.ops.convert_to_numpy(variable)
+            )
         file.create_dataset("model", data=np.frombuffer(model, np.uint8))
         file.create_dataset("totals", data=trainer.totals.read())
         file.create_dataset("progress", data=json_text(state))
@@ -74,11 +80,17 @@ def _content(trainer: Trainer, state: TrainingState, model: bytes) -> bytes:
 
 def _load(source: Source, trainer: Trainer) -> tuple[TrainingState, bytes]:
     variables = trainer.variables
-    parts = read_hdf5(source, {"progress": str, "variables": list, "totals": np.float64, "model": np.uint8})
+    parts = read_hdf5(
+        source, {"progress": str, "variables": list, "totals": np.float64, "model": np.uint8}
+    )
     values, totals, model = parts["variables"], parts["totals"], parts["model"]
     state = from_text(TrainingState, parts["progress"][0])
     shapes = [tuple(variable.shape) for variable in variables]
-    if [value.shape for value in values] != shapes or totals.shape != trainer.totals.read().shape or model.ndim != 1:
+    if (
+        [value.shape for value in values] != shapes
+        or totals.shape != trainer.totals.read().shape
+        or model.ndim != 1
+    ):
         raise ValueError("its arrays have other shapes than those of the network")
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
@@ -86,8 +98,12 @@ def _load(source: Source, trainer: Trainer) -> tuple[TrainingState, bytes]:
     return state, model.tobytes()
 
 
-def restore(folder: RunFolder, trainer: Trainer, worker: Worker, notify: Notify) -> tuple[TrainingState, bytes]:
-    """Load the newest checkpoint into the trainer, as load_checkpoint() does; several workers get the chief's."""
+def restore(
+    folder: RunFolder, trainer: Trainer, worker: Worker, notify: Notify
+) -> tuple[TrainingState, bytes]:
+    """Load the newest checkpoint into the trainer, as load_checkpoint() does; several workers get
+    the chief's.
+    """
     state, model = load_checkpoint(folder.checkpoints, trainer, notify)
     if worker.count > 1:
         shared = worker.share(_content(trainer, state, model) if worker.writes else b"")

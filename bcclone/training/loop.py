@@ -1,4 +1,6 @@
-"""A trainer, samples and a run folder -> the trained epochs, step by step from the newest checkpoint on."""
+"""A trainer, samples and a run folder -> the trained epochs, step by step from the newest
+checkpoint on.
+"""
 
 import math
 import threading
@@ -58,8 +60,8 @@ _LOOK_SECONDS = 0.05  # between two looks whether a feed has started
 class Training:
     """A training in its run folder, from its newest checkpoint to its end.
 
-    notify: called with lines for the user; worker: the process that trains. Several workers agree every few steps on
-    the time, which the first one measures, and on whether to stop.
+    notify: called with lines for the user; worker: the process that trains. Several workers agree
+    every few steps on the time, which the first one measures, and on whether to stop.
     """
 
     trainer: Trainer
@@ -74,10 +76,16 @@ class Training:
         settings, part = self.settings, self.worker.part
         if settings.tensorboard:
             require_package("tensorboard", "--tensorboard", "tensorboard")
-        self._events = tf.summary.create_file_writer(str(self.folder.tensorboard)) if settings.tensorboard else None
+        self._events = (
+            tf.summary.create_file_writer(str(self.folder.tensorboard))
+            if settings.tensorboard
+            else None
+        )
         self._feed = open_feed(self.samples, settings, settings.sampling, part)
         self._validation_batch = max(_VALIDATION_BATCH // settings.seq_length, self.worker.count)
-        self._validation_feed = open_validation_feed(self.validation, self._validation_batch, part, settings.feed)
+        self._validation_feed = open_validation_feed(
+            self.validation, self._validation_batch, part, settings.feed
+        )
         for feed in (self._feed, self._validation_feed):
             self.trainer.take_from(feed)
         if not len(self.validation):
@@ -91,15 +99,19 @@ class Training:
         # the trainer has the weights of the start until restore()
         self._begin = self._content(0, None) if settings.start and len(self.validation) else b""
         self.state, self._model = restore(self.folder, self.trainer, self.worker, self.notify)
-        self._saved, self._model_is_written = self.state, not self._model  # a killed training may have left a newer one
+        self._saved, self._model_is_written = (
+            self.state,
+            not self._model,
+        )  # a killed training may have left a newer one
         self._start = time.monotonic() - self.state.elapsed  # the time of --time runs
 
     def run(self) -> tuple[TrainResult, bytes]:
         """Train, or continue, the run in the folder; return its result and the model file.
 
-        Raises UserError when the loss is not finite, a loader process has died, or --time is over before the loaders
-        have started, and KeyboardInterrupt, after saving the state, when the process is asked to stop. Files that
-        cannot be written are reported and do not stop the training.
+        Raises UserError when the loss is not finite, a loader process has died, or --time is over
+        before the loaders have started, and KeyboardInterrupt, after saving the state, when the
+        process is asked to stop. Files that cannot be written are reported and do not stop the
+        training.
         """
         with self._feed, self._validation_feed, noting_interrupts() as self._interrupted:
             limit = self._train_epochs()
@@ -109,11 +121,16 @@ class Training:
         if begin:
             steering_alone = select(self.samples.data, VALIDATION, self.settings.seq_length)
             models = {START: begin, HALFWAY: mean_content(begin, self._model, {})}
-            others |= {name: self._score(*self._score_file(each, steering_alone)) for name, each in models.items()}
+            others |= {
+                name: self._score(*self._score_file(each, steering_alone))
+                for name, each in models.items()
+            }
         result = TrainResult.of(self.state, self.settings, counts, self.folder.path, others)
         if begin and result.handed_over != TRAINED:
             trained, described = self._model, {"epoch": result.epoch, "val_loss": result.val_loss}
-            self._model = mean_content(begin, begin if result.handed_over == START else trained, described)
+            self._model = mean_content(
+                begin, begin if result.handed_over == START else trained, described
+            )
             self._try(lambda: write_bytes(self.folder.path / TRAINED_NAME, trained))
             self._try(lambda: write_bytes(self.folder.model, self._model))
         if len(test):
@@ -145,22 +162,38 @@ class Training:
         return limit
 
     def _train_epoch(self) -> bool:
-        """Train on the rest of this epoch; return whether it was cut, as the time left is needed for validation."""
+        """Train on the rest of this epoch; return whether it was cut, as the time left is needed
+        for validation.
+        """
         number, samples = self.state.epoch + 1, self.state.samples
         if not samples:
             self.trainer.totals.reset()
-        label = f"epoch {number}/{self.settings.epochs}" if self.settings.epochs else f"epoch {number}"
-        steps, seconds = self.settings.checkpoint_steps or math.inf, self.settings.checkpoint_minutes * 60 or math.inf
+        label = (
+            f"epoch {number}/{self.settings.epochs}" if self.settings.epochs else f"epoch {number}"
+        )
+        steps, seconds = (
+            self.settings.checkpoint_steps or math.inf,
+            self.settings.checkpoint_minutes * 60 or math.inf,
+        )
         left = len(self._feed) - samples
-        with self._feed.epoch(number, samples) as batches, ProgressBar(label, left, "samples") as progress:
+        with (
+            self._feed.epoch(number, samples) as batches,
+            ProgressBar(label, left, "samples") as progress,
+        ):
             start = time.perf_counter()
             while group := list(islice(batches, self._steps_at_once())):
-                progress.advance(sum(batch.global_size for batch in group), self._steps(group, start))
+                progress.advance(
+                    sum(batch.global_size for batch in group), self._steps(group, start)
+                )
                 self._take_time()
                 if self._is_time_up():
                     return True
                 state, saved = self.state, self._saved
-                if self._must_stop or state.step - saved.step >= steps or state.elapsed - saved.elapsed >= seconds:
+                if (
+                    self._must_stop
+                    or state.step - saved.step >= steps
+                    or state.elapsed - saved.elapsed >= seconds
+                ):
                     self._save()
                 self._raise_if_interrupted()
                 start = time.perf_counter()
@@ -168,7 +201,11 @@ class Training:
 
     def _steps_at_once(self) -> int:
         """Return how many steps one call takes before there is something to show or to save."""
-        step, most, every = self.state.step, self._feed.steps_a_call, self.settings.checkpoint_steps or math.inf
+        step, most, every = (
+            self.state.step,
+            self._feed.steps_a_call,
+            self.settings.checkpoint_steps or math.inf,
+        )
         return int(min(most - step % most, max(self._saved.step + every - step, 1)))
 
     def _steps(self, group: Sequence[Batch], start: float) -> str:
@@ -178,7 +215,9 @@ class Training:
             rates.append(learning_rate(self.settings, self._limits.fraction_done(state)))
             state = replace(state, step=state.step + 1, samples=state.samples + batch.global_size)
         self.trainer.train(group, rates)
-        loss = None if state.step % STEPS_A_CALL else self.trainer.totals.means()[0]  # waits for the device
+        loss = (
+            None if state.step % STEPS_A_CALL else self.trainer.totals.means()[0]
+        )  # waits for the device
         seconds = state.seconds + time.perf_counter() - start
         self.state = state = replace(state, seconds=seconds, waited=state.waited + waited)
         if loss is None:
@@ -189,7 +228,11 @@ class Training:
 
     def _complete_epoch(self) -> None:
         """Validate, keep the model if it is the one to keep, and save everything."""
-        state, (loss, mae), seconds = self.state, self.trainer.totals.means(), max(self.state.seconds, 1e-9)
+        state, (loss, mae), seconds = (
+            self.state,
+            self.trainer.totals.means(),
+            max(self.state.seconds, 1e-9),
+        )
         score = self._validate(self._validation_feed) if len(self.validation) else None
         last = Epoch(
             epoch=state.epoch + 1,
@@ -218,12 +261,16 @@ class Training:
             return self._score(*self.trainer.evaluate(batches, self.worker.sum))
 
     def _score_mean(self) -> ValidationScore:
-        """Score the driver that always answers the mean steering of the training samples, mirrored in mirror images."""
+        """Score the driver that always answers the mean steering of the training samples, mirrored
+        in mirror images.
+        """
         arrays, training = self.validation.arrays, self.samples
         mean = float(training.arrays.labels[training.recorded, 0].mean())
         steering, labels = np.where(arrays.flipped, -mean, mean), arrays.labels[:, 0]
         losses = losses_of(self.settings.loss, steering - labels, labels)
-        return self._score(float(np.mean(losses)), float(np.abs(steering - labels).mean()), steering)
+        return self._score(
+            float(np.mean(losses)), float(np.abs(steering - labels).mean()), steering
+        )
 
     def _score(self, loss: float, mae: float, steering: FloatArray) -> ValidationScore:
         """Return the score of the steering of all validation samples, (samples,)."""
@@ -235,12 +282,17 @@ class Training:
         return ValidationScore(loss, mae, correlation(own, labels), right_side(own, labels, small))
 
     def _score_file(self, model: bytes, samples: Selection) -> tuple[float, float, FloatArray]:
-        """Return mean loss, mean absolute error and the steering, (samples,), of a model, the content of its file."""
+        """Return mean loss, mean absolute error and the steering, (samples,), of a model, the
+        content of its file.
+        """
         with TemporaryDirectory() as folder:
             path = Path(folder) / "model.h5"
             write_bytes(path, model)
             network = load_model(path).model
-        with open_validation_feed(samples, self._validation_batch) as feed, feed.epoch(1) as batches:
+        with (
+            open_validation_feed(samples, self._validation_batch) as feed,
+            feed.epoch(1) as batches,
+        ):
             return self.trainer.evaluate(batches, model=network)
 
     def _content(self, epoch: int, val_loss: float | None) -> bytes:
@@ -253,18 +305,26 @@ class Training:
             "epoch": epoch,
             "val_loss": val_loss,
         }
-        return model_content(self.trainer.export(), data.preprocessing, described, common_framing(data.recordings))
+        return model_content(
+            self.trainer.export(), data.preprocessing, described, common_framing(data.recordings)
+        )
 
     def _save(self) -> None:
-        """Write the model, a checkpoint and the history; when writing fails, notify, and training continues."""
+        """Write the model, a checkpoint and the history; when writing fails, notify, and training
+        continues.
+        """
         self._saved, folder = self.state, self.folder
         if not self._model_is_written:
             self._model_is_written = self._try(lambda: write_bytes(folder.model, self._model))
-        self._try(lambda: save_checkpoint(folder.checkpoints, self.trainer, self.state, self._model))
+        self._try(
+            lambda: save_checkpoint(folder.checkpoints, self.trainer, self.state, self._model)
+        )
         self._try(lambda: folder.write_history(self.state.history))
 
     def _log(self, step: int, values: Mapping[str, float | None]) -> None:
-        """Write figures into the event files of TensorBoard, until that fails: a full disk does not stop a training."""
+        """Write figures into the event files of TensorBoard, until that fails: a full disk does not
+        stop a training.
+        """
 
         def write(events: Any) -> None:
             with events.as_default(step):
@@ -288,11 +348,15 @@ class Training:
         return True
 
     def _take_time(self, is_epoch_end: bool = False) -> None:
-        """Update the elapsed time, and whether to stop; called after each call of the step, and around each epoch."""
+        """Update the elapsed time, and whether to stop; called after each call of the step, and
+        around each epoch.
+        """
         if self.worker.count > 1 and not is_epoch_end and self.state.step % STEPS_A_CALL:
             return
         elapsed = time.monotonic() - self._start if self.worker.writes else 0.0
-        elapsed, must_stop = self.worker.sum(np.array([elapsed, self._interrupted.is_set()])).tolist()
+        elapsed, must_stop = self.worker.sum(
+            np.array([elapsed, self._interrupted.is_set()])
+        ).tolist()
         passed, self._must_stop = elapsed - self.state.elapsed, bool(must_stop)
         self.state = replace(self.state, elapsed=elapsed)
         if not self._first and not is_epoch_end:
@@ -303,7 +367,9 @@ class Training:
 
     def _raise_if_interrupted(self) -> None:
         if self._must_stop:
-            kept = f"the model so far is {self.folder.model}; " if self.folder.model.exists() else ""
+            kept = (
+                f"the model so far is {self.folder.model}; " if self.folder.model.exists() else ""
+            )
             raise KeyboardInterrupt(f"{kept}continue with the same command and --resume")
 
     def _check_finite(self, loss: float, epoch: int) -> None:

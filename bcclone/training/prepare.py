@@ -1,4 +1,6 @@
-"""Build what is trained: a new network, or that of a model file, with its optimizer and its augmenter."""
+"""Build what is trained: a new network, or that of a model file, with its optimizer and its
+augmenter.
+"""
 
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -30,11 +32,14 @@ from bcclone.training.train_settings import OFF, ON, LearningSettings, TrainSett
 from bcclone.training.trainer import Trainer
 
 
-def prepare_trainer(plan: Plan, samples: Selection, notify: Notify, worker: Worker) -> tuple[Plan, Trainer]:
+def prepare_trainer(
+    plan: Plan, samples: Selection, notify: Notify, worker: Worker
+) -> tuple[Plan, Trainer]:
     """Return the plan with the device that augments decided, and its trainer.
 
-    Reports the layers of the network, how a new one differs from its design because of the images, and what is lost:
-    the framings of several cameras, and a calibration that the network cannot take.
+    Reports the layers of the network, how a new one differs from its design because of the images,
+    and what is lost: the framings of several cameras, and a calibration that the network cannot
+    take.
     """
     settings, data, fault = plan.settings, samples.data, gpu_compiler_fault()
     on_gpu, alone = bool(tf.config.list_logical_devices("GPU")), worker.count == settings.gpus == 1
@@ -42,20 +47,39 @@ def prepare_trainer(plan: Plan, samples: Selection, notify: Notify, worker: Work
     compiled = replace(settings, jit_compile=by_xla(settings, on_gpu and alone, fault))
     trainer = worker.make_trainer(data, compiled, samples.arrays.labels.shape[1])
     if fault and settings.jit_compile == AUTO:
-        notify(f"note: XLA cannot compile for this GPU, so it trains step by step, augmenting on the CPU: {fault}")
+        notify(
+            f"note: XLA cannot compile for this GPU, so it trains step by step, augmenting on the CPU: {fault}"
+        )
     elif on_gpu and alone and settings.deterministic:
-        notify("note: --deterministic trains step by step: XLA chooses the kernels that are fastest when it tries them")
-    start, architecture, images = settings.start, ARCHITECTURES[settings.network], data.preprocessing
+        notify(
+            "note: --deterministic trains step by step: XLA chooses the kernels that are fastest when it tries them"
+        )
+    start, architecture, images = (
+        settings.start,
+        ARCHITECTURES[settings.network],
+        data.preprocessing,
+    )
     height, width, preset = images.height, images.width, architecture.preset
     if preset and not start and images != PRESETS[preset]:
-        notify(f"note: {settings.network} was published for images like those of --preprocess {preset}")
-    elif not (preset or start) and convolutions_for(height, width, architecture) != architecture.convolutions:
-        notify(f"note: images of {width}x{height} are too small for conv3; using the convolutions of cnn-64")
+        notify(
+            f"note: {settings.network} was published for images like those of --preprocess {preset}"
+        )
+    elif (
+        not (preset or start)
+        and convolutions_for(height, width, architecture) != architecture.convolutions
+    ):
+        notify(
+            f"note: images of {width}x{height} are too small for conv3; using the convolutions of cnn-64"
+        )
     notify(layer_table(trainer.model))
     if len({recording.framing for recording in data.recordings}) > 1:
-        notify("note: the recordings are of several cameras, so the model keeps the framing of none")
+        notify(
+            "note: the recordings are of several cameras, so the model keeps the framing of none"
+        )
     if start and not _can_be_scaled(trainer.model.layers[-1]) and load_own_model(start).calibration:
-        notify(f"note: the last layer of {start} cannot take its gain and bias; the training begins without them")
+        notify(
+            f"note: the last layer of {start} cannot take its gain and bias; the training begins without them"
+        )
     return replace(plan, settings=settings), trainer
 
 
@@ -66,16 +90,21 @@ def make_trainer(
     kind: Callable[..., Trainer] = Trainer,
     strategy: Any = None,
 ) -> Trainer:
-    """Return the trainer of an untrained network, or of the network in the model file `settings.start`.
+    """Return the trainer of an untrained network, or of the network in the model file
+    `settings.start`.
 
-    labels: number of labels of a sample; kind: makes the trainer; strategy: of tf.distribute, for several devices.
-    Raises UserError when the samples do not suit the network.
+    labels: number of labels of a sample; kind: makes the trainer; strategy: of tf.distribute, for
+    several devices. Raises UserError when the samples do not suit the network.
     """
     keras.utils.set_random_seed(settings.seed)
     if settings.deterministic:
         tf.config.experimental.enable_op_determinism()
     helps = settings.predict == PATH  # these outputs only help in training
-    saved = _first_network(data, settings, 1 if helps else labels) if settings.mixed_precision or helps else None
+    saved = (
+        _first_network(data, settings, 1 if helps else labels)
+        if settings.mixed_precision or helps
+        else None
+    )
     augmenter = None
     if settings.augment and settings.augment_on == "device":
         augmenter = DeviceAugmenter(settings, data.preprocessing, settings.sampling.whole_images)
@@ -85,16 +114,24 @@ def make_trainer(
             keras.config.set_dtype_policy("mixed_float16")
         with strategy.scope() if strategy else nullcontext():
             model = _first_network(data, settings, labels)
-            optimizer = make_optimizer(model, settings, strategy.num_replicas_in_sync if strategy else 1)
+            optimizer = make_optimizer(
+                model, settings, strategy.num_replicas_in_sync if strategy else 1
+            )
             return kind(model, optimizer, settings, saved, augmenter)
     finally:
         keras.config.set_dtype_policy(before)
 
 
-def make_optimizer(model: keras.Model, settings: LearningSettings, devices: int = 1) -> keras.optimizers.Optimizer:
-    """Return AdamW for the network. devices: each of them passes its fraction of the gradient to Keras."""
+def make_optimizer(
+    model: keras.Model, settings: LearningSettings, devices: int = 1
+) -> keras.optimizers.Optimizer:
+    """Return AdamW for the network. devices: each of them passes its fraction of the gradient to
+    Keras.
+    """
     adam = keras.optimizers.AdamW(
-        settings.learning_rate, weight_decay=settings.weight_decay, global_clipnorm=settings.clip_norm / devices or None
+        settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        global_clipnorm=settings.clip_norm / devices or None,
     )
     adam.exclude_from_weight_decay(var_names=["bias"])
     optimizer = keras.optimizers.LossScaleOptimizer(adam) if settings.mixed_precision else adam
@@ -103,14 +140,17 @@ def make_optimizer(model: keras.Model, settings: LearningSettings, devices: int 
 
 
 def with_devices(settings: TrainSettings, on_gpu: bool, fault: str) -> TrainSettings:
-    """Return the settings with augment_on "auto" decided. fault: why XLA cannot compile for the GPU, "" if it can."""
+    """Return the settings with augment_on "auto" decided. fault: why XLA cannot compile for the
+    GPU, "" if it can.
+    """
     if settings.augment_on != AUTO:
         return settings
     return replace(settings, augment_on="device" if on_gpu and not fault else "cpu")
 
 
 def by_xla(settings: LearningSettings, on_gpu: bool, fault: str) -> str:
-    """Return whether XLA compiles whole steps, ON or OFF: as set; auto: on a GPU that it can compile for.
+    """Return whether XLA compiles whole steps, ON or OFF: as set; auto: on a GPU that it can
+    compile for.
 
     Never on a GPU that is to be deterministic.
     """
@@ -122,36 +162,52 @@ def by_xla(settings: LearningSettings, on_gpu: bool, fault: str) -> str:
 
 
 def _first_network(data: TrainingData, settings: TrainSettings, outputs: int) -> keras.Model:
-    """Return an untrained network with so many outputs, or that of the model file to begin with; raises UserError."""
+    """Return an untrained network with so many outputs, or that of the model file to begin with;
+    raises UserError.
+    """
     if settings.start:
         model = _loaded_network(data, settings, settings.start, outputs)
     else:
-        model = build_network(data.preprocessing.shape, settings.seq_length, settings.network, outputs)
+        model = build_network(
+            data.preprocessing.shape, settings.seq_length, settings.network, outputs
+        )
     return model if settings.dropout is None else with_dropout_rate(model, settings.dropout)
 
 
 def with_dropout_rate(model: keras.Model, rate: float) -> keras.Model:
-    """Return a copy of the network with the same weights, whose dropout layers have this rate, 0 to less than 1."""
+    """Return a copy of the network with the same weights, whose dropout layers have this rate, 0 to
+    less than 1.
+    """
 
     def copied(layer: keras.layers.Layer) -> keras.layers.Layer:
-        if isinstance(layer, keras.layers.TimeDistributed) and isinstance(layer.layer, keras.Sequential):
+        if isinstance(layer, keras.layers.TimeDistributed) and isinstance(
+            layer.layer, keras.Sequential
+        ):
             each = keras.models.clone_model(layer.layer, clone_function=copied)
             return keras.layers.TimeDistributed(each, name=layer.name)
-        return layer.from_config(layer.get_config() | ({"rate": rate} if isinstance(layer, DROPOUT) else {}))
+        return layer.from_config(
+            layer.get_config() | ({"rate": rate} if isinstance(layer, DROPOUT) else {})
+        )
 
     copy = keras.models.clone_model(model, clone_function=copied)
     copy.set_weights(model.get_weights())
     return copy
 
 
-def _loaded_network(data: TrainingData, settings: TrainSettings, start: Path, outputs: int) -> keras.Model:
+def _loaded_network(
+    data: TrainingData, settings: TrainSettings, start: Path, outputs: int
+) -> keras.Model:
     file = load_own_model(start)
     if file.seq_length != settings.seq_length:
         count = f"{file.seq_length} frame{'s' * (file.seq_length > 1)}"
-        raise UserError(f"{start} takes {count} at a time; fine-tune it with --seq-length {file.seq_length}")
+        raise UserError(
+            f"{start} takes {count} at a time; fine-tune it with --seq-length {file.seq_length}"
+        )
     if len(file.outputs) > len(outputs_of(settings.predict)):
         last = file.outputs[-1]
-        raise UserError(f"{start} predicts {last.column}, too; fine-tune it with --predict {last.predict}")
+        raise UserError(
+            f"{start} predicts {last.column}, too; fine-tune it with --predict {last.predict}"
+        )
     if (taken := file.preprocessing) != data.preprocessing:
         store = f"data-{taken.width}x{taken.height}.h5 --preprocess '{taken.describe()}'"
         raise UserError(
@@ -166,7 +222,9 @@ def _loaded_network(data: TrainingData, settings: TrainSettings, start: Path, ou
         )
     model = _as_network(file, settings)
     last, calibration = model.layers[-1], file.calibration
-    if calibration and _can_be_scaled(last):  # the network then answers in the car's steering, which the labels are
+    if calibration and _can_be_scaled(
+        last
+    ):  # the network then answers in the car's steering, which the labels are
         kernel, bias = last.get_weights()
         kernel[:, 0] *= calibration.gain
         bias[0] = calibration.gain * bias[0] + calibration.bias
@@ -175,7 +233,9 @@ def _loaded_network(data: TrainingData, settings: TrainSettings, start: Path, ou
         return model
     begin = np.zeros(outputs - len(file.outputs))
     if settings.predict != PATH:
-        begin = output_labels(data.rows, outputs_of(settings.predict)[len(file.outputs) :]).mean(axis=0)
+        begin = output_labels(data.rows, outputs_of(settings.predict)[len(file.outputs) :]).mean(
+            axis=0
+        )
     return _with_outputs(model, begin)
 
 
@@ -189,7 +249,9 @@ def _as_network(file: ModelFile, settings: TrainSettings) -> keras.Model:
         return file.model
     weights = file.model.get_weights()
     if settings.network != TrainSettings().network and not ARCHITECTURES[settings.network].preset:
-        model = build_network(file.preprocessing.shape, file.seq_length, settings.network, len(file.outputs))
+        model = build_network(
+            file.preprocessing.shape, file.seq_length, settings.network, len(file.outputs)
+        )
         if [each.shape for each in model.get_weights()] == [each.shape for each in weights]:
             model.set_weights(weights)
             return model
@@ -205,10 +267,14 @@ def _can_be_scaled(layer: keras.layers.Layer) -> bool:
 
 
 def _with_outputs(model: keras.Model, begin: FloatArray) -> keras.Model:
-    """Return a network with more outputs, which are `begin`, (added,), at first, and so disturb the others little."""
+    """Return a network with more outputs, which are `begin`, (added,), at first, and so disturb the
+    others little.
+    """
     last = model.layers[-1]
     wider = keras.layers.Dense(last.units + len(begin), dtype="float32", name=last.name)
     widened = keras.Model(model.inputs[0], wider(model.layers[-2].output))
     kernel, bias = last.get_weights()
-    wider.set_weights([np.pad(kernel, ((0, 0), (0, len(begin)))), np.append(bias, begin.astype(bias.dtype))])
+    wider.set_weights(
+        [np.pad(kernel, ((0, 0), (0, len(begin)))), np.append(bias, begin.astype(bias.dtype))]
+    )
     return widened

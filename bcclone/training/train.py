@@ -1,4 +1,6 @@
-"""A store or recordings -> a model file and its run folder: begin or resume a run, train, publish the model."""
+"""A store or recordings -> a model file and its run folder: begin or resume a run, train, publish
+the model.
+"""
 
 import datetime
 from collections.abc import Callable, Iterator, Mapping
@@ -33,9 +35,10 @@ def train(
 ) -> TrainResult:
     """Train a network in a new run, and return the result.
 
-    notify: called with each line of progress; open_if_store: opens the samples if they are a store; worker: this
-    process, which trains alone or as one of several. Raises UserError when the settings, the samples or the run folder
-    cannot be used, and KeyboardInterrupt on Ctrl-C or SIGTERM, after saving the state.
+    notify: called with each line of progress; open_if_store: opens the samples if they are a store;
+    worker: this process, which trains alone or as one of several. Raises UserError when the
+    settings, the samples or the run folder cannot be used, and KeyboardInterrupt on Ctrl-C or
+    SIGTERM, after saving the state.
     """
     return _train(settings, partial(new_plan, settings), notify, open_if_store, worker)
 
@@ -47,10 +50,11 @@ def resume(
     open_if_store: OpenIfStore = open_if_store,
     worker: Worker = _ALONE,
 ) -> TrainResult:
-    """Continue the newest run of these samples and this output with its own settings; without one, begin a new run.
+    """Continue the newest run of these samples and this output with its own settings; without one,
+    begin a new run.
 
-    changes: settings by name. Limits (epochs, time, patience) may differ from the run's, and so may a feed that gives
-    the same batches. Raises as train() does, and UserError for other changes.
+    changes: settings by name. Limits (epochs, time, patience) may differ from the run's, and so may
+    a feed that gives the same batches. Raises as train() does, and UserError for other changes.
     """
     return _train(files, partial(resumed_plan, files, changes), notify, open_if_store, worker)
 
@@ -72,7 +76,9 @@ def _train(
         samples, validation = select_samples(data, plan.settings, notify)
         if plan.result:
             output = plan.settings.output
-            return _republish(plan.folder, plan.result, output, notify) if plan.folder else plan.result
+            return (
+                _republish(plan.folder, plan.result, output, notify) if plan.folder else plan.result
+            )
         device = worker.load(plan.settings)
         from bcclone.training.loop import Training
         from bcclone.training.prepare import prepare_trainer
@@ -81,7 +87,9 @@ def _train(
         device = f"CPU (oneDNN {plan.settings.onednn})" if device == "CPU" else device
         device += ", in programs of XLA" if trainer.is_one_program else ""
         with _open_folder(plan, device, notify if worker.writes else lambda line: None) as folder:
-            result, model = Training(trainer, samples, validation, plan.settings, folder, notify, worker).run()
+            result, model = Training(
+                trainer, samples, validation, plan.settings, folder, notify, worker
+            ).run()
             return _publish(plan, folder, result, model, notify) if worker.writes else result
 
 
@@ -92,22 +100,29 @@ def _open_folder(plan: Plan, device: str, notify: Notify) -> Iterator[RunFolder]
         notify(f"resuming {folder.path} on {device}, feed {settings.feed}")
     else:
         on_device = settings.augment_on == "device"
-        augmentation = ", which augments the samples, too" if on_device else ", augmenting on the CPU"
+        augmentation = (
+            ", which augments the samples, too" if on_device else ", augmenting on the CPU"
+        )
         augmentation = augmentation if settings.augment else ", without augmentation"
         name = settings.name or f"{datetime.datetime.now():%Y-%m-%d_%H-%M-%S}"
         folder = RunFolder.create(settings.runs / name, plan.identity, settings)
         notify(f"training on {device}{augmentation}; the run is in {folder.path}")
         if settings.start:
-            notify(f"beginning with {settings.start} at a learning rate of {settings.learning_rate:g}")
+            notify(
+                f"beginning with {settings.start} at a learning rate of {settings.learning_rate:g}"
+            )
     with folder.locked():
         folder.record(settings, describe_environment())
         yield folder
 
 
-def _publish(plan: Plan, folder: RunFolder, result: TrainResult, model: bytes, notify: Notify) -> TrainResult:
+def _publish(
+    plan: Plan, folder: RunFolder, result: TrainResult, model: bytes, notify: Notify
+) -> TrainResult:
     """Write the model to the output, and mark the run as complete.
 
-    Raises UserError at the end when another program has written the output since the training began.
+    Raises UserError at the end when another program has written the output since the training
+    began.
     """
     output = plan.settings.output
     is_free = not output.exists() or plan.may_overwrite
@@ -125,7 +140,9 @@ def _publish(plan: Plan, folder: RunFolder, result: TrainResult, model: bytes, n
 
 
 def _republish(folder: RunFolder, result: TrainResult, output: Path, notify: Notify) -> TrainResult:
-    """Return the result of a run that is complete already; write its model if the output is another."""
+    """Return the result of a run that is complete already; write its model if the output is
+    another.
+    """
     with folder.locked():
         if not folder.has_published(output):
             folder.publish(output, read_bytes(folder.model, "model"))

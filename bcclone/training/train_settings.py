@@ -1,4 +1,6 @@
-"""The settings of a training: one flat, checked value, whose fields are the options; loads no large package."""
+"""The settings of a training: one flat, checked value, whose fields are the options; loads no large
+package.
+"""
 
 import re
 from collections.abc import Collection
@@ -8,7 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from bcclone.dataset.answer import OUTPUTS
-from bcclone.feed.feed_settings import AUTO, PATH, STEERING, AugmentSettings, FeedSettings, SamplingSettings
+from bcclone.feed.feed_settings import (
+    AUTO,
+    PATH,
+    STEERING,
+    AugmentSettings,
+    FeedSettings,
+    SamplingSettings,
+)
 from bcclone.model.architectures import ARCHITECTURES
 from bcclone.system.json_values import names_of
 from bcclone.system.settings import (
@@ -23,7 +32,8 @@ from bcclone.system.settings import (
     setting,
 )
 
-# a fine-tuning at the first of these forgets what the model knew (benchmarks/lab-log/2026-11.md, 2026-11-23)
+# a fine-tuning at the first of these forgets what the model knew (benchmarks/lab-log/2026-11.md,
+# 2026-11-23)
 LEARNING_RATE, FINE_TUNING_LEARNING_RATE = 1e-3, 1e-4
 ON, OFF = "on", "off"
 SCHEDULES = ("cosine", "linear", "constant")
@@ -32,7 +42,8 @@ KEPT = ("last", "best")
 NETWORKS = {name: each.description for name, each in ARCHITECTURES.items()}
 RECURRENT_SEQ_LENGTH = 5
 LOG_SCALE = 0.05  # steering up to which the logarithmic loss is about the squared error
-HUBER_DELTA = 0.1  # errors beyond it count linearly; with the usual 1, the loss would be half of mse everywhere
+# errors beyond it count linearly; with the usual 1, the loss would be half of mse everywhere
+HUBER_DELTA = 0.1
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
 
 _checkpoint = partial(setting, group="checkpoints and logs")
@@ -45,7 +56,9 @@ _device = partial(setting, group="device")
 
 
 def parse_duration(text: str) -> float:
-    """Return the seconds of "90", "90s", "10m", "1.5h" or "1h30m"; raises ValueError for anything else."""
+    """Return the seconds of "90", "90s", "10m", "1.5h" or "1h30m"; raises ValueError for anything
+    else.
+    """
     match = _DURATION.fullmatch(text.strip().lower())
     if not match or not any(match.groups()):
         raise ValueError(f"time {text!r}, expected one such as 90s, 10m or 1h30m")
@@ -90,7 +103,9 @@ class LearningSettings:
     """What determines the weights, together with the samples and their augmentation."""
 
     batch_size: Count = setting(32, "number of samples in each step", 1, 1 << 20)
-    epochs: Count = setting(40, "number of passes over the training samples", zero="as many as --time allows")
+    epochs: Count = setting(
+        40, "number of passes over the training samples", zero="as many as --time allows"
+    )
     time: float = setting(
         0.0,
         "end after this time, validation included, such as 90s, 10m or 1h30m; the learning rate schedule is fitted to "
@@ -120,7 +135,9 @@ class LearningSettings:
         0.5,
         rare=True,
     )
-    clip_norm: float = _optimizer(1.0, "clip gradients to this global norm", 0, 1e6, zero="no clipping", rare=True)
+    clip_norm: float = _optimizer(
+        1.0, "clip gradients to this global norm", 0, 1e6, zero="no clipping", rare=True
+    )
     weight_decay: float = _optimizer(
         0.1, "weight decay of the AdamW optimizer, for all weights but biases", 0, 1, rare=True
     )
@@ -131,7 +148,11 @@ class LearningSettings:
         choices=LOSSES,
     )
     patience: int = _length(
-        0, "early stopping: stop after this many epochs without a better validation loss", 0, 1 << 20, zero="never"
+        0,
+        "early stopping: stop after this many epochs without a better validation loss",
+        0,
+        1 << 20,
+        zero="never",
     )
     keep: str = _length(
         "last",
@@ -144,7 +165,9 @@ class LearningSettings:
         maximum=1,
         above=0,
     )
-    network: str = _network("cnn", "network to train; the names are listed above", unit="NAME", choices=tuple(NETWORKS))
+    network: str = _network(
+        "cnn", "network to train; the names are listed above", unit="NAME", choices=tuple(NETWORKS)
+    )
     seq_length: Count = _network(
         0,
         "number of consecutive frames of a camera in each input: cnn stacks them as channels, gru and lstm process "
@@ -167,7 +190,8 @@ class LearningSettings:
         shown="that of the network, 0.5 for those of bcclone",
     )
     mixed_precision: bool = _device(
-        False, "compute in float16 where that is safe; faster on GPUs with tensor cores, slower on CPUs"
+        False,
+        "compute in float16 where that is safe; faster on GPUs with tensor cores, slower on CPUs",
     )
     onednn: str = _device(
         AUTO,
@@ -184,11 +208,17 @@ class LearningSettings:
         rare=True,
     )
     gpus: Count = _device(
-        1, "number of GPUs to train on, or all; each batch is divided among them", 1, 64, zero="all", parse=parse_gpus
+        1,
+        "number of GPUs to train on, or all; each batch is divided among them",
+        1,
+        64,
+        zero="all",
+        parse=parse_gpus,
     )
     seed: Seed = _sample(0)
     deterministic: bool = _device(
-        False, "make training on a GPU reproducible bit for bit, at some cost in speed; on a CPU it always is"
+        False,
+        "make training on a GPU reproducible bit for bit, at some cost in speed; on a CPU it always is",
     )
 
 
@@ -196,9 +226,9 @@ class LearningSettings:
 class TrainSettings(FeedSettings, AugmentSettings, LearningSettings, RunFiles):
     """All settings of a training, one flat value.
 
-    Its fields are those of RunFiles and LearningSettings above, of AugmentSettings and FeedSettings, which the feed
-    defines since others use them alone, and the ones below, on which the weights do not depend. It can be passed where
-    one of these groups is expected.
+    Its fields are those of RunFiles and LearningSettings above, of AugmentSettings and
+    FeedSettings, which the feed defines since others use them alone, and the ones below, on which
+    the weights do not depend. It can be passed where one of these groups is expected.
     """
 
     checkpoint_minutes: Minutes = _checkpoint(
@@ -210,17 +240,27 @@ class TrainSettings(FeedSettings, AugmentSettings, LearningSettings, RunFiles):
     checkpoint_steps: Count = _checkpoint(
         0, "number of steps between checkpoints", zero="no checkpoints by steps", rare=True
     )
-    gpu_memory: Megabytes = _device(0, "memory limit on each GPU, in MB", zero="as much as needed", rare=True)
-    tensorboard: bool = _checkpoint(False, "also log the training for TensorBoard in the run folder")
+    gpu_memory: Megabytes = _device(
+        0, "memory limit on each GPU, in MB", zero="as much as needed", rare=True
+    )
+    tensorboard: bool = _checkpoint(
+        False, "also log the training for TensorBoard in the run folder"
+    )
 
     def validate(self) -> None:
         if not self.data:
             raise SettingError("{data} is empty, expected a store or recordings")
         if self.output.suffix != ".h5":
-            raise SettingError("{output} {path}, expected a name that ends in .h5", path=self.output)
-        if self.name is not None and (self.name in ("", ".", "..") or Path(self.name).name != self.name):
             raise SettingError(
-                "{name} {value}, expected the name of a folder in {folder}", value=repr(self.name), folder=self.runs
+                "{output} {path}, expected a name that ends in .h5", path=self.output
+            )
+        if self.name is not None and (
+            self.name in ("", ".", "..") or Path(self.name).name != self.name
+        ):
+            raise SettingError(
+                "{name} {value}, expected the name of a folder in {folder}",
+                value=repr(self.name),
+                folder=self.runs,
             )
         if not self.epochs and not self.time:
             raise SettingError("{epochs} 0 means as many as {time} allows; set {time}")

@@ -1,6 +1,8 @@
-"""The files of one training in its run folder, runs/NAME/: written by the training, read by a resume.
+"""The files of one training in its run folder, runs/NAME/: written by the training, read by a
+resume.
 
-In: settings, environment and results as values. Out: JSON and TOML files, which users may read, too.
+In: settings, environment and results as values. Out: JSON and TOML files, which users may read,
+too.
 """
 
 import datetime
@@ -47,8 +49,8 @@ class RunIdentity:
 class RunRecord:
     """What settings.json holds of a run.
 
-    started: date and time, ISO 8601; force: whether the run may overwrite the output; published: SHA-256 of the model
-    that it wrote there last, None before.
+    started: date and time, ISO 8601; force: whether the run may overwrite the output; published:
+    SHA-256 of the model that it wrote there last, None before.
     """
 
     identity: RunIdentity
@@ -80,7 +82,9 @@ class RunFolder:
         folder = cls(path)
         if settings.start:  # a copy, since a resume needs the model even if the original is gone
             atomic.write_bytes(folder._start, read_bytes(settings.start, "model"))
-        folder._write_record(RunRecord(identity, datetime.datetime.now().isoformat(), settings, settings.force))
+        folder._write_record(
+            RunRecord(identity, datetime.datetime.now().isoformat(), settings, settings.force)
+        )
         return folder
 
     @classmethod
@@ -107,7 +111,9 @@ class RunFolder:
         return self._start if self._start.exists() else None
 
     def locked(self) -> AbstractContextManager[None]:
-        """Lock the run against other trainings within the block; raises UserError while another one holds the lock."""
+        """Lock the run against other trainings within the block; raises UserError while another one
+        holds the lock.
+        """
         return locked(self.path, "wait until it ends, or begin a new run without --resume")
 
     @property
@@ -125,7 +131,9 @@ class RunFolder:
         return record
 
     def find_record(self) -> RunRecord | None:
-        """Return the content of settings.json; None when the folder is not a run, or the file is damaged."""
+        """Return the content of settings.json; None when the folder is not a run, or the file is
+        damaged.
+        """
         with suppress(UserError):
             return read_json(self.path / _SETTINGS, RunRecord, "the settings of a run", "")
         return None
@@ -137,14 +145,21 @@ class RunFolder:
     @property
     def result(self) -> TrainResult | None:
         """Return the result of the run, or None while it is unfinished."""
-        with suppress(UserError):  # an unreadable older result: finish again from the last checkpoint
-            return replace(read_json(self.path / _RESULT, TrainResult, "the result of a run", ""), run=self.path)
+        with suppress(
+            UserError
+        ):  # an unreadable older result: finish again from the last checkpoint
+            return replace(
+                read_json(self.path / _RESULT, TrainResult, "the result of a run", ""),
+                run=self.path,
+            )
         return None
 
     def record(self, settings: TrainSettings, environment: Mapping[str, Any]) -> None:
-        """Record the settings and the environment that the run is trained with from now on; it is unfinished again.
+        """Record the settings and the environment that the run is trained with from now on; it is
+        unfinished again.
 
-        environment.json keeps those before a resume, too; one that differs in the command alone is not added.
+        environment.json keeps those before a resume, too; one that differs in the command alone is
+        not added.
         """
         (self.path / _RESULT).unlink(missing_ok=True)
         self._write_record(replace(self._record, settings=settings))
@@ -156,7 +171,9 @@ class RunFolder:
             atomic.write_text(path, json.dumps([*earlier, described], indent=2))
 
     def publish(self, output: Path, model: bytes) -> None:
-        """Write the model to the output with a settings file, and record that the output is of this run."""
+        """Write the model to the output with a settings file, and record that the output is of this
+        run.
+        """
         atomic.write_bytes(output, model, follow=True)
         atomic.write_bytes(settings_path(output), read_bytes(self.resolved, "json"))
         self._write_record(replace(self._record, published=hashlib.sha256(model).hexdigest()))
@@ -187,13 +204,16 @@ def settings_path(output: Path) -> Path:
 
 
 def settings_as_text(settings: TrainSettings) -> str:
-    return tomli_w.dumps({key_of(name): value for name, value in values_of(settings).items() if value is not None})
+    return tomli_w.dumps(
+        {key_of(name): value for name, value in values_of(settings).items() if value is not None}
+    )
 
 
 def read_settings(path: Path, output: Path) -> dict[str, Any]:
     """Return the settings in a TOML file, by field name.
 
-    Raises UserError for a file that is wrong, or that would be overwritten by the settings of the model `output`.
+    Raises UserError for a file that is wrong, or that would be overwritten by the settings of the
+    model `output`.
     """
     if path.resolve() == settings_path(output).resolve():
         raise UserError(
@@ -213,8 +233,9 @@ def read_settings(path: Path, output: Path) -> dict[str, Any]:
 def describe_environment() -> dict[str, Any]:
     """Return what this process runs with, as environment.json holds it; TensorFlow is loaded here.
 
-    command: the words of the command line; gpus: a description of each GPU that is used; cuda: the version that
-    TensorFlow was built for; packages: version by name; git: of this code, None outside of a checkout.
+    command: the words of the command line; gpus: a description of each GPU that is used; cuda: the
+    version that TensorFlow was built for; packages: version by name; git: of this code, None
+    outside of a checkout.
     """
     from importlib import metadata
 
@@ -232,22 +253,31 @@ def describe_environment() -> dict[str, Any]:
         "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
         "gpus": [gpu.describe() for gpu in used_gpus()],
         "cuda": tf.sysconfig.get_build_info().get("cuda_version"),
-        "packages": dict(sorted((entry.name, entry.version) for entry in metadata.distributions() if entry.name)),
+        "packages": dict(
+            sorted((entry.name, entry.version) for entry in metadata.distributions() if entry.name)
+        ),
         "git": _git_state(Path(__file__).parent),
     }
 
 
 def _git_state(folder: Path) -> dict[str, Any] | None:
-    """Return commit and changed files of a folder's git checkout; None without a checkout or without git."""
+    """Return commit and changed files of a folder's git checkout; None without a checkout or
+    without git.
+    """
 
     def git(*words: str) -> str:
         line = ["git", "-C", str(folder), *words]
-        return subprocess.run(line, capture_output=True, text=True, timeout=_GIT_SECONDS, check=True).stdout
+        return subprocess.run(
+            line, capture_output=True, text=True, timeout=_GIT_SECONDS, check=True
+        ).stdout
 
     try:
         if not git("ls-files"):  # an installed package may be in another's checkout
             return None
-        commit, changed = git("rev-parse", "HEAD"), git("status", "--porcelain", "--untracked-files=no")
+        commit, changed = (
+            git("rev-parse", "HEAD"),
+            git("status", "--porcelain", "--untracked-files=no"),
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     return {"commit": commit.strip(), "changed": [line[3:] for line in changed.splitlines()]}

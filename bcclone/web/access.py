@@ -1,4 +1,6 @@
-"""Who may send requests: this machine without a token, others with it, other web sites' pages never."""
+"""Who may send requests: this machine without a token, others with it, other web sites' pages
+never.
+"""
 
 import hashlib
 import hmac
@@ -25,7 +27,9 @@ _HOST = re.compile(r"^([^:]+|\[[^]]*\])(?::\d*)?$")
 
 
 def check_token(host: str, token: str) -> None:
-    """Raise SettingError when other machines could connect to a server without a token, or guess it."""
+    """Raise SettingError when other machines could connect to a server without a token, or guess
+    it.
+    """
     if len(token) < SHORTEST_TOKEN and not is_this_machine(host):
         raise SettingError(
             "{host} {address} is reachable from other machines; set a secret for them with {token}, of at least "
@@ -49,7 +53,9 @@ def is_this_machine(host: str) -> bool:
 
 
 class Access:
-    """Decides by a request's headers. token: "" for none; allow_from: machines whose simulator needs no token."""
+    """Decides by a request's headers. token: "" for none; allow_from: machines whose simulator
+    needs no token.
+    """
 
     def __init__(
         self,
@@ -65,23 +71,38 @@ class Access:
     def refusal(self, environ: dict[str, Any]) -> tuple[str, str] | None:
         """Return the status and the reason for refusing a request, or None to accept it.
 
-        The page asks for the token itself (web/guarded_app.py): a browser cannot send one with its first request.
+        The page asks for the token itself (web/guarded_app.py): a browser cannot send one with its
+        first request.
         """
         if not self._names_this_server(environ.get("HTTP_HOST", "")):
             # DNS rebinding: a foreign page whose name points to this machine would count as ours
-            return "403 Forbidden", "this server answers to its address or to localhost, not to other names"
+            return (
+                "403 Forbidden",
+                "this server answers to its address or to localhost, not to other names",
+            )
         if _is_of_another_site(environ):
             return "403 Forbidden", "pages of other sites have no access"
-        address, token = environ.get("REMOTE_ADDR", ""), parse_qs(environ.get("QUERY_STRING", "")).get("token", [""])[0]
-        is_free = is_this_machine(address) or address in self._allow_from  # the simulator cannot send a token
-        if environ.get("PATH_INFO", "").startswith(SOCKETIO_PATH) and not (is_free or self.accepts(token)):
-            return "401 Unauthorized", "this server asks other machines for its token: add ?token=... to the address"
+        address, token = (
+            environ.get("REMOTE_ADDR", ""),
+            parse_qs(environ.get("QUERY_STRING", "")).get("token", [""])[0],
+        )
+        is_free = (
+            is_this_machine(address) or address in self._allow_from
+        )  # the simulator cannot send a token
+        if environ.get("PATH_INFO", "").startswith(SOCKETIO_PATH) and not (
+            is_free or self.accepts(token)
+        ):
+            return (
+                "401 Unauthorized",
+                "this server asks other machines for its token: add ?token=... to the address",
+            )
         return None
 
     def accepts(self, token: str) -> bool:
         """Return whether a client's token is the server's; True when the server has none.
 
-        After a wrong one, none is accepted for a second, whoever sends it: guesses at the same time gain nothing.
+        After a wrong one, none is accepted for a second, whoever sends it: guesses at the same time
+        gain nothing.
         """
         if not (self.token and token):
             return not self.token
@@ -105,9 +126,11 @@ class Access:
 
 
 def _is_of_another_site(environ: dict[str, Any]) -> bool:
-    """Return whether a page of another site made a browser send the request; a link to our page may do so.
+    """Return whether a page of another site made a browser send the request; a link to our page may
+    do so.
 
-    Browsers send Origin with POST and websockets, and Sec-Fetch-Site with other requests, such as one for an image.
+    Browsers send Origin with POST and websockets, and Sec-Fetch-Site with other requests, such as
+    one for an image.
     """
     if origin := environ.get("HTTP_ORIGIN"):
         _, mark, host = origin.partition("://")

@@ -14,7 +14,9 @@ from bcclone.system.interrupts import StopSocket
 from bcclone.web.web_server import WSGIApp
 from bcclone.web.websocket import REQUEST_SECONDS
 
-with warnings.catch_warnings():  # that eventlet is in maintenance mode; the decision explains why it is offered
+with (
+    warnings.catch_warnings()
+):  # that eventlet is in maintenance mode; the decision explains why it is offered
     warnings.simplefilter("ignore")
     import eventlet
     import eventlet.green.threading
@@ -25,7 +27,11 @@ with warnings.catch_warnings():  # that eventlet is in maintenance mode; the dec
     from eventlet.support.greenlets import GreenletExit
 
 # Each of these lets other greenlets run while it waits; those of threading would block them all.
-sleep, make_lock, make_event = eventlet.sleep, eventlet.semaphore.Semaphore, eventlet.green.threading.Event
+sleep, make_lock, make_event = (
+    eventlet.sleep,
+    eventlet.semaphore.Semaphore,
+    eventlet.green.threading.Event,
+)
 
 
 def socket_of(environ: dict[str, Any]) -> Any:
@@ -69,7 +75,9 @@ def run(app: WSGIApp, listener: Any, stop: StopSocket) -> None:
 
 
 class _Protocol(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]
-    """Closes its files even when the client has gone, which eventlet leaves to Python; prints nothing about clients."""
+    """Closes its files even when the client has gone, which eventlet leaves to Python; prints
+    nothing about clients.
+    """
 
     def log_message(self, *_: Any) -> None:
         """Print nothing."""

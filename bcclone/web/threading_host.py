@@ -17,7 +17,8 @@ from bcclone.web.web_server import WSGIApp
 from bcclone.web.websocket import REQUEST_SECONDS
 
 _SOCKET = "bcclone.socket"
-# Threads that serve a page or write a frame yield to the driving thread after this time; Python's default is 5 ms.
+# Threads that serve a page or write a frame yield to the driving thread after this time; Python's
+# default is 5 ms.
 _SWITCH_SECONDS = 0.0005
 
 # Each of these blocks only the current request.
@@ -29,7 +30,9 @@ def socket_of(environ: dict[str, Any]) -> Any:
 
 
 def end_upgraded() -> list[bytes]:
-    """End a request whose socket became a websocket: the server treats this like a client that has gone."""
+    """End a request whose socket became a websocket: the server treats this like a client that has
+    gone.
+    """
     raise ConnectionAbortedError
 
 

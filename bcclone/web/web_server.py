@@ -27,8 +27,11 @@ WSGIApp = Callable[[dict[str, Any], Any], Any]
 
 _BACKLOG = 128
 _CHECK_SECONDS = 0.5
-_UPGRADED = "bcclone.websocket"  # in a request's environ: its socket became a websocket, so no response follows
-_ENDING_SECONDS = 10.0  # Ctrl-C amid an import may leave its lock taken, which the server's thread then waits for
+# in a request's environ: its socket became a websocket, so no response follows
+_UPGRADED = "bcclone.websocket"
+_ENDING_SECONDS = (
+    10.0  # Ctrl-C amid an import may leave its lock taken, which the server's thread then waits for
+)
 _LOADING_SECONDS = 0.05  # between two looks for the app
 _LOADING = b"""<!doctype html>
 <html lang="en"><title>bcclone: loading</title><meta name="viewport" content="width=device-width">
@@ -37,7 +40,9 @@ _LOADING = b"""<!doctype html>
 
 
 class Host(Protocol):
-    """What threading_host and eventlet_host offer: serving, and waiting that lets the other requests go on."""
+    """What threading_host and eventlet_host offer: serving, and waiting that lets the other
+    requests go on.
+    """
 
     def sleep(self, seconds: float, /) -> Any: ...
     def make_lock(self) -> Any: ...
@@ -51,8 +56,9 @@ class Host(Protocol):
 def load_host(async_mode: str) -> Host:
     """Return the module that serves in this mode, threading_host or eventlet_host.
 
-    eventlet makes a copy of `threading` when it is imported, and join() on the importing thread then never returns.
-    So a thread of its own imports it, unless this is the main thread. Raises UserError when the package is missing.
+    eventlet makes a copy of `threading` when it is imported, and join() on the importing thread
+    then never returns. So a thread of its own imports it, unless this is the main thread. Raises
+    UserError when the package is missing.
     """
     name = f"bcclone.web.{async_mode}_host"
     loaded: Future[Any] = Future()
@@ -80,12 +86,14 @@ def load_host(async_mode: str) -> Host:
 
 
 class WebServer:
-    """A context manager that listens on an address, and answers there from a thread of its own until it is stopped.
+    """A context manager that listens on an address, and answers there from a thread of its own
+    until it is stopped.
 
-    Until show() gives it an app, browsers are told that it is being loaded, and cars that connect wait for an answer.
-    access: who may send requests; notify: called with lines for the user, never by two threads at a time, and not after
-    the block; stop: an event that any thread may set to end the server; address: in the end, host and port as in a URL;
-    url: of the page, for a browser on this machine. Entering raises UserError when the address cannot be used.
+    Until show() gives it an app, browsers are told that it is being loaded, and cars that connect
+    wait for an answer. access: who may send requests; notify: called with lines for the user, never
+    by two threads at a time, and not after the block; stop: an event that any thread may set to end
+    the server; address: in the end, host and port as in a URL; url: of the page, for a browser on
+    this machine. Entering raises UserError when the address cannot be used.
     """
 
     def __init__(
@@ -119,7 +127,9 @@ class WebServer:
 
     def __exit__(self, *_: object) -> None:
         with self._lock:  # wait for the line that is being passed on, and drop later ones:
-            self._ended = True  # Python may abort when the process ends while a daemon thread prints
+            self._ended = (
+                True  # Python may abort when the process ends while a daemon thread prints
+            )
         self._resources.close()
 
     @property
@@ -132,7 +142,9 @@ class WebServer:
         return f"http://{self.address.replace('0.0.0.0', '127.0.0.1')}/"
 
     def notify(self, text: str) -> None:
-        """Pass a line of any thread on to the user; an OSError, as of a closed pipe, must not cost a car its answer."""
+        """Pass a line of any thread on to the user; an OSError, as of a closed pipe, must not cost
+        a car its answer.
+        """
         with self._lock, suppress(OSError):
             if not self._ended:
                 self._notify(text)
@@ -174,13 +186,19 @@ class WebServer:
 
     def accept_websocket(self, environ: dict[str, Any]) -> Websocket:
         """Return the websocket that a request opens; raises BadHandshake or OSError."""
-        headers = [(name[5:].replace("_", "-"), value) for name, value in environ.items() if name.startswith("HTTP_")]
+        headers = [
+            (name[5:].replace("_", "-"), value)
+            for name, value in environ.items()
+            if name.startswith("HTTP_")
+        ]
         websocket = Websocket(self.host.socket_of(environ), headers, self.host.make_lock())
         environ[_UPGRADED] = True
         return websocket
 
     def _checked(self, environ: dict[str, Any], start_response: Any) -> Any:
-        """Serve the app, which refused requests do not reach, and whose errors are logged: the hosts print nothing."""
+        """Serve the app, which refused requests do not reach, and whose errors are logged: the
+        hosts print nothing.
+        """
         try:
             if refusal := self.access.refusal(environ):
                 status, reason = refusal
@@ -205,7 +223,9 @@ class WebServer:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a listening socket, which the caller closes; raises UserError when the address cannot be used."""
+    """Return a listening socket, which the caller closes; raises UserError when the address cannot
+    be used.
+    """
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)
@@ -215,5 +235,9 @@ def listen(host: str, port: int) -> socket.socket:
                 f"port {port} of {host} is in use, perhaps by another drive.py or bcclone play; end that, or choose "
                 f"another --port (the simulator itself always connects to {SIMULATOR_PORT})"
             ) from None
-        reason = str(getattr(error, "strerror", None) or error).partition(" (while")[0]  # Python adds the address
-        raise UserError(f"cannot listen on {host}:{port}: {reason}; choose another --host or --port") from None
+        reason = str(getattr(error, "strerror", None) or error).partition(" (while")[
+            0
+        ]  # Python adds the address
+        raise UserError(
+            f"cannot listen on {host}:{port}: {reason}; choose another --host or --port"
+        ) from None

@@ -1,4 +1,6 @@
-"""Exchange text messages over a socket: the server side of a websocket, for both hosts (docs/decisions/0007)."""
+"""Exchange text messages over a socket: the server side of a websocket, for both hosts
+(docs/decisions/0007).
+"""
 
 import contextlib
 import selectors
@@ -29,18 +31,25 @@ class BadHandshake(Exception):
 class Websocket:
     """The server side of a websocket: wait(), send(), close(). Raises BadHandshake.
 
-    It offers no extensions: the simulator rejects them, and a compressed message may be a bomb. Data is read only
-    while wait() or look_ahead() runs. The socket belongs to the caller; close() shuts its traffic down.
-    lock: one of the host's, taken while sending, including pongs. max_bytes: limit of a message, complete or not.
-    arrived: when the message that wait() returned last had been read whole, by time.perf_counter().
+    It offers no extensions: the simulator rejects them, and a compressed message may be a bomb.
+    Data is read only while wait() or look_ahead() runs. The socket belongs to the caller; close()
+    shuts its traffic down. lock: one of the host's, taken while sending, including pongs.
+    max_bytes: limit of a message, complete or not. arrived: when the message that wait() returned
+    last had been read whole, by time.perf_counter().
     """
 
-    def __init__(self, sock: Any, headers: list[tuple[str, str]], lock: Any, max_bytes: int = MESSAGE_BYTES) -> None:
+    def __init__(
+        self, sock: Any, headers: list[tuple[str, str]], lock: Any, max_bytes: int = MESSAGE_BYTES
+    ) -> None:
         self._socket, self._lock, self._max_bytes = sock, lock, max_bytes
         self.arrived = 0.0
-        self._messages: deque[tuple[str | bytes, float]] = deque()  # and when each had been read whole
+        self._messages: deque[tuple[str | bytes, float]] = (
+            deque()
+        )  # and when each had been read whole
         self._close_frame: CloseConnection | None = None  # one that comes after these messages
-        self._message = bytearray()  # as far as it has come; each fragment as an object would cost many times its size
+        self._message = (
+            bytearray()
+        )  # as far as it has come; each fragment as an object would cost many times its size
         self._protocol = WSConnection(ConnectionType.SERVER)
         try:
             encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
@@ -50,7 +59,8 @@ class Websocket:
         except (RemoteProtocolError, LocalProtocolError, ValueError) as error:
             raise BadHandshake(str(error)) from None
         sock.settimeout(_SILENT_SECONDS)
-        # otherwise an answer waits until the client has acknowledged the one before, which takes 40 ms
+        # otherwise an answer waits until the client has acknowledged the one before, which takes 40
+        # ms
         with contextlib.suppress(OSError):  # closed meanwhile
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
@@ -68,12 +78,15 @@ class Websocket:
         return message
 
     def look_ahead(self) -> tuple[list[str | bytes], bool]:
-        """Return the next messages that have arrived by now, and whether another one has begun to arrive.
+        """Return the next messages that have arrived by now, and whether another one has begun to
+        arrive.
 
         For the thread that calls wait(), which returns them later. At most MESSAGES_AHEAD are read.
         """
         with (
-            contextlib.suppress(OSError, ValueError, LocalProtocolError),  # wait() will meet it again
+            contextlib.suppress(
+                OSError, ValueError, LocalProtocolError
+            ),  # wait() will meet it again
             selectors.DefaultSelector() as selector,
         ):
             selector.register(self._socket, selectors.EVENT_READ)
@@ -100,12 +113,17 @@ class Websocket:
             self._socket.shutdown(socket.SHUT_RDWR)
 
     def _take_in(self, most: int) -> bool:
-        """Keep messages of the data at hand until there are `most`; return whether the connection has ended.
+        """Keep messages of the data at hand until there are `most`; return whether the connection
+        has ended.
 
-        A close frame waits until the messages before it have been returned, though they can no longer be answered.
+        A close frame waits until the messages before it have been returned, though they can no
+        longer be answered.
         """
         while len(self._messages) < most:
-            event, self._close_frame = self._close_frame or next(self._protocol.events(), None), None
+            event, self._close_frame = (
+                self._close_frame or next(self._protocol.events(), None),
+                None,
+            )
             if event is None:
                 return False
             if isinstance(event, Message):
@@ -113,7 +131,9 @@ class Websocket:
                 self._message += event.data.encode() if is_text else event.data
                 if event.message_finished and len(self._message) <= self._max_bytes:
                     message, self._message = self._message, bytearray()
-                    self._messages.append((message.decode() if is_text else bytes(message), time.perf_counter()))
+                    self._messages.append(
+                        (message.decode() if is_text else bytes(message), time.perf_counter())
+                    )
             elif isinstance(event, CloseConnection) and self._messages:
                 self._close_frame = event
                 return False
@@ -127,7 +147,11 @@ class Websocket:
             if self._protocol.state is ConnectionState.REMOTE_CLOSING:
                 self._send(event.response())
             # otherwise the client broke the protocol, and gets the reason
-            self.close(CloseReason(event.code) if event.code in set(CloseReason) else CloseReason.PROTOCOL_ERROR)
+            self.close(
+                CloseReason(event.code)
+                if event.code in set(CloseReason)
+                else CloseReason.PROTOCOL_ERROR
+            )
             return True
         if isinstance(event, Ping):
             self._send(event.response())
@@ -150,9 +174,11 @@ class Websocket:
         self._acknowledge_at_once()
 
     def _acknowledge_at_once(self) -> None:
-        """Ask the system to acknowledge the next data at once; it forgets this after each receive and send.
+        """Ask the system to acknowledge the next data at once; it forgets this after each receive
+        and send.
 
-        Otherwise the simulator's many small writes wait 44 ms for each other's acknowledgement (fact 2).
+        Otherwise the simulator's many small writes wait 44 ms for each other's acknowledgement
+        (fact 2).
         """
         if hasattr(socket, "TCP_QUICKACK"):  # Linux
             with contextlib.suppress(OSError):  # closed meanwhile

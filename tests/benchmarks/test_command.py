@@ -1,4 +1,6 @@
-"""python -m benchmarks: every benchmark of the table has its parser, --help is quick to load, errors are refused."""
+"""python -m benchmarks: every benchmark of the table has its parser, --help is quick to load,
+errors are refused.
+"""
 
 import pytest
 

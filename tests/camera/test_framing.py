@@ -1,4 +1,6 @@
-"""Pictures of other cameras become frames: stretched, or seen by the simulator's camera through the other's lens."""
+"""Pictures of other cameras become frames: stretched, or seen by the simulator's camera through the
+other's lens.
+"""
 
 import math
 from dataclasses import replace
@@ -78,7 +80,9 @@ def test_a_fisheye_sees_more_at_its_edge():
     ray = np.array([[1.0], [0.0], [1.0]])
     assert pinhole.pixels(ray, 160, 120)[0, 0] == pytest.approx(79.5 + 80)
     assert fisheye.pixels(ray, 160, 120)[0, 0] == pytest.approx(79.5 + 80 * math.pi / 4)
-    assert (pinhole.degrees_across(160), fisheye.degrees_across(160)) == pytest.approx((90.0, 114.6), abs=0.1)
+    assert (pinhole.degrees_across(160), fisheye.degrees_across(160)) == pytest.approx(
+        (90.0, 114.6), abs=0.1
+    )
 
 
 def test_a_picture_with_more_pixels_becomes_nearly_the_same_frame():
@@ -98,7 +102,10 @@ def test_it_is_stored_as_text_and_what_is_none_is_refused(tmp_path):
         ("", "JSON|Expecting"),
         ('{"width": 160}', "height is missing"),
         ('{"width": 160, "height": 120, "rows": [100, 140]}', "no rows 100 to 140"),
-        ('{"width": 160, "height": 120, "lens": {"focal_px": 0, "horizon_row": 0, "vanishing_column": 0}}', "focal"),
+        (
+            '{"width": 160, "height": 120, "lens": {"focal_px": 0, "horizon_row": 0, "vanishing_column": 0}}',
+            "focal",
+        ),
         (NARROW.to_json().replace("45.0", "NaN"), "NaN"),
         (NARROW.to_json().replace('"rows": null', '"rows": [0, 9]'), "a lens, and rows"),
     ]:

@@ -1,4 +1,6 @@
-"""Views from another position: which way the content moves, and how similar they are to real frames."""
+"""Views from another position: which way the content moves, and how similar they are to real
+frames.
+"""
 
 import math
 
@@ -54,10 +56,14 @@ def test_prepared_images_are_warped_like_frames(name):
     preprocessing, warp = PRESETS[name], warp_to(CameraMove(0.3, math.radians(-4)))
     size, pixels = (preprocessing.width, preprocessing.height), preprocessing.pixels
     expected = preprocessing.apply(warp.apply(smooth_frame(), *FRAME_SIZE))
-    full_size = preprocessing.convert_colors(warp.through(pixels, np.eye(3)).apply(smooth_frame(), *size))
+    full_size = preprocessing.convert_colors(
+        warp.through(pixels, np.eye(3)).apply(smooth_frame(), *size)
+    )
     stored = warp.through(pixels, pixels).apply(preprocessing.apply(smooth_frame()), *size)
     for made in (full_size, stored):
-        inside = np.abs(made.astype(int) - expected)[:, 20:-20]  # at the edges their neighbours differ
+        inside = np.abs(made.astype(int) - expected)[
+            :, 20:-20
+        ]  # at the edges their neighbours differ
         assert inside.mean() < 1
         assert np.percentile(inside, 99) <= 3
 
@@ -65,7 +71,9 @@ def test_prepared_images_are_warped_like_frames(name):
 def test_mirror_images_are_warped_like_frames():
     warp, flip = warp_to(CameraMove(0.3, math.radians(-4))), flip_pixels(FRAME_WIDTH)
     mirrored = warp.through(flip, flip).apply(smooth_frame()[:, ::-1], *FRAME_SIZE)
-    assert np.abs(mirrored[:, ::-1].astype(int) - warp.apply(smooth_frame(), *FRAME_SIZE)).max() <= 2
+    assert (
+        np.abs(mirrored[:, ::-1].astype(int) - warp.apply(smooth_frame(), *FRAME_SIZE)).max() <= 2
+    )
 
 
 def test_the_pixel_matrix_agrees_with_the_definition():

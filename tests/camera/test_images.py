@@ -1,4 +1,6 @@
-"""Frames are decoded and prepared as defined, files in order; unusable ones are refused, with their index."""
+"""Frames are decoded and prepared as defined, files in order; unusable ones are refused, with their
+index.
+"""
 
 import io
 import os
@@ -13,7 +15,12 @@ import PIL.Image
 import pytest
 
 from bcclone.camera.images import BadImage, decode_jpeg, encode_jpeg, read_frame
-from bcclone.dataset.preprocessing import PRESETS, Preprocessing, PreprocessingMismatch, decode_files
+from bcclone.dataset.preprocessing import (
+    PRESETS,
+    Preprocessing,
+    PreprocessingMismatch,
+    decode_files,
+)
 
 
 def a_frame(seed=0):
@@ -27,7 +34,9 @@ def test_a_jpeg_of_many_scans_is_refused_before_it_is_decoded_and_a_progressive_
     progressive = encoded.getvalue()
     assert decode_jpeg(progressive).shape == (160, 320, 3)
     head, *scans = progressive.split(b"\xff\xda")
-    bomb = b"\xff\xda".join([head, scans[0], *[scans[-1][:10]] * 1000]) + b"\xff\xd9"  # 40 us and 12 bytes each
+    bomb = (
+        b"\xff\xda".join([head, scans[0], *[scans[-1][:10]] * 1000]) + b"\xff\xd9"
+    )  # 40 us and 12 bytes each
     with pytest.raises(BadImage, match="1001 scans"):
         decode_jpeg(bomb)
 
@@ -71,7 +80,10 @@ def test_a_header_with_huge_dimensions_is_refused_before_decoding():
 
 def test_preprocessing_resizes_as_defined():
     frame = a_frame()
-    assert (Preprocessing().apply(frame) == cv2.resize(frame, (128, 128), interpolation=cv2.INTER_LINEAR)).all()
+    assert (
+        Preprocessing().apply(frame)
+        == cv2.resize(frame, (128, 128), interpolation=cv2.INTER_LINEAR)
+    ).all()
     assert Preprocessing(width=64, height=32).apply(frame).shape == (32, 64, 3)
     with pytest.raises(BadImage, match="200x100 pixels, expected 320x160"):
         Preprocessing().apply(np.zeros((100, 200, 3), np.uint8))
@@ -89,7 +101,9 @@ def test_presets_crop_then_resize_then_convert_colours():
     frame = a_frame()
     resized = cv2.resize(frame[60:135], (200, 66), interpolation=cv2.INTER_LINEAR)
     assert (PRESETS["carnd-128-rgb"].apply(frame) == Preprocessing().apply(frame)).all()
-    assert (PRESETS["nvidia-66x200-yuv"].apply(frame) == cv2.cvtColor(resized, cv2.COLOR_RGB2YUV)).all()
+    assert (
+        PRESETS["nvidia-66x200-yuv"].apply(frame) == cv2.cvtColor(resized, cv2.COLOR_RGB2YUV)
+    ).all()
     swapped = cv2.cvtColor(np.ascontiguousarray(resized[..., ::-1]), cv2.COLOR_RGB2YUV)
     assert (PRESETS["nvidia-66x200-yuv-bgr"].apply(frame) == swapped).all()
     presets = {replace(preset, scale="") for preset in PRESETS.values()}
@@ -107,7 +121,9 @@ def test_grey_images_have_one_channel():
     assert (into == prepared).all()
 
 
-@pytest.mark.parametrize("rows", [(-1, None), (60, 60), (60, 161), (1.5, None), (160, None), (0, 99.0)])
+@pytest.mark.parametrize(
+    "rows", [(-1, None), (60, 60), (60, 161), (1.5, None), (160, None), (0, 99.0)]
+)
 def test_crop_rows_outside_the_frame_are_refused(rows):
     with pytest.raises(ValueError, match="expected (0 to 160|a whole number)"):
         Preprocessing(crop_top=rows[0], crop_bottom=rows[1])

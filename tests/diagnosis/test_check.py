@@ -31,13 +31,20 @@ def test_check_reports_a_sound_recording(simulated_recording):
     }  # fmt: skip
     assert (report["rows"], report["bad_rows"], report["episodes"]) == (120, [], 1)
     assert report["steering_sum"] == pytest.approx(
-        sum(float(line.split(",")[3]) for line in (simulated_recording / "driving_log.csv").read_text().splitlines())
+        sum(
+            float(line.split(",")[3])
+            for line in (simulated_recording / "driving_log.csv").read_text().splitlines()
+        )
     )
     assert {key: report["images"][key] for key in ("missing", "corrupt", "orphans")} == {
         "missing": 0, "corrupt": 0, "orphans": 0,
     }  # fmt: skip
     correction = report["correction"]
-    assert (correction["measured"], correction["standard_error"], correction["recoveries"]) == (None, None, 0)
+    assert (correction["measured"], correction["standard_error"], correction["recoveries"]) == (
+        None,
+        None,
+        0,
+    )
     assert correction["geometry"] > 0
     assert "recoveries" in correction["reason"]
     assert "too few to judge" in report["diagnosis"]["unknown"][0]
@@ -62,7 +69,9 @@ def test_check_counts_the_faults_and_changes_nothing(recording):
     assert sorted(path.stat().st_mtime_ns for path in recording.rglob("*")) == before
 
 
-def test_pictures_of_another_size_are_refused_with_the_command_that_makes_frames_of_them(recording, tmp_path):
+def test_pictures_of_another_size_are_refused_with_the_command_that_makes_frames_of_them(
+    recording, tmp_path
+):
     for path in (recording / "IMG").iterdir():
         path.write_bytes(encode_jpeg(np.zeros((320, 640, 3), np.uint8)))
     words = rf"640x320 pixels.*bcclone import {recording}/driving_log.csv -o"
@@ -93,7 +102,12 @@ def test_rows_that_are_repeated_or_out_of_order_are_named_and_no_fault_of_the_pi
         (report,) = check(recording, code=1)
         (finding,) = report["diagnosis"]["findings"]
         assert "none is needed" in finding["remedy"]
-        return finding["fault"], finding["value"], report["images"]["frozen"], report["images"]["duplicates"]
+        return (
+            finding["fault"],
+            finding["value"],
+            report["images"]["frozen"],
+            report["images"]["duplicates"],
+        )
 
     assert judged(lambda rows: [*rows[60:], *rows[:60]]) == ("out-of-order", 1, 0, 0)
     assert judged(lambda rows: [*rows[60:], *rows[:60], *rows[:30]]) == ("repeated-rows", 30, 0, 30)

@@ -27,7 +27,18 @@ def winding(tmp_path_factory):
 
     def make(folder):
         road = "random:12:shape=winding"
-        run_script("simulate", "record", folder, "--road", road, "--laps", "0.4", "--recoveries", "2", "--quiet")
+        run_script(
+            "simulate",
+            "record",
+            folder,
+            "--road",
+            road,
+            "--laps",
+            "0.4",
+            "--recoveries",
+            "2",
+            "--quiet",
+        )
 
     return made_once(tmp_path_factory, "winding", make)
 
@@ -36,7 +47,9 @@ def winding(tmp_path_factory):
 def recorded(winding) -> Recorded:
     alone = load_recording(str(winding), str(winding))
     others = [np.roll(frame[:, ::-1], 1, axis=2) for frame in alone.other_frames]
-    other = np.concatenate([alone.other_steering[::2], alone.other_steering[1::2]])  # driven twice as fast
+    other = np.concatenate(
+        [alone.other_steering[::2], alone.other_steering[1::2]]
+    )  # driven twice as fast
     return replace(alone, other_steering=other, other_frames=others)
 
 
@@ -143,9 +156,13 @@ def test_a_turned_camera_is_measured_in_degrees(recorded):
 
 
 def test_the_advice_names_what_is_missing_with_seconds_and_road():
-    lap = Coverage(np.array([[0.0, 3, 8, 9, 9], [0, 3, 0, 1, 7]]), np.full(99, 120.0), 90.0, _SEVEN, "lake")
+    lap = Coverage(
+        np.array([[0.0, 3, 8, 9, 9], [0, 3, 0, 1, 7]]), np.full(99, 120.0), 90.0, _SEVEN, "lake"
+    )
     bends, recoveries, light, more = advise([lap])
-    assert bends.startswith("10 s: right bends of 25 to 70 m, of which there are 1 s, 17 s to the other side; ")
+    assert bends.startswith(
+        "10 s: right bends of 25 to 70 m, of which there are 1 s, 17 s to the other side; "
+    )
     assert recoveries.startswith("20 s: recoveries from the right edge, of which there are 1: ")
     assert "bcclone play -o more --road lake" in recoveries
     assert light.startswith("60 s: another light")
@@ -154,10 +171,14 @@ def test_the_advice_names_what_is_missing_with_seconds_and_road():
 
 
 def test_the_advice_is_for_all_recordings_together():
-    lap = Coverage(np.array([[0.0, 3, 8, 9, 9], [0, 3, 0, 1, 7]]), np.full(99, 60.0), 90.0, _SEVEN, "lake")
+    lap = Coverage(
+        np.array([[0.0, 3, 8, 9, 9], [0, 3, 0, 1, 7]]), np.full(99, 60.0), 90.0, _SEVEN, "lake"
+    )
     back = Coverage(lap.bends[::-1], np.full(99, 150.0), 90.0, _FIVE, "lake")
     assert advise([lap, back]) == ()
-    unknown = Coverage(np.array([[1.0], [29.0]]), np.full(99, 150.0), 90.0)  # radii of another car's lens
+    unknown = Coverage(
+        np.array([[1.0], [29.0]]), np.full(99, 150.0), 90.0
+    )  # radii of another car's lens
     (line,) = advise([lap, back, replace(unknown, bends=20 * unknown.bends)])
     assert "s: left bends, of which there are " in line
 
@@ -168,7 +189,9 @@ def test_the_radii_of_bends_are_measured_and_their_seconds_counted(recorded):
     assert np.corrcoef(bends[usable], evidence.steering[:-1][usable])[0, 1] > 0.6
     coverage = recorded.diagnosis.coverage
     assert coverage.bends.shape == (2, 5)
-    assert coverage.bends.sum() == pytest.approx(np.diff(evidence.seconds)[np.abs(bends) > 1 / 150].sum())
+    assert coverage.bends.sum() == pytest.approx(
+        np.diff(evidence.seconds)[np.abs(bends) > 1 / 150].sum()
+    )
 
 
 def test_points_that_move_away_from_a_pixel_show_it_though_a_quarter_is_noise():
@@ -194,19 +217,27 @@ def test_a_pause_is_no_clock_jump(recorded):
 
 @pytest.mark.slow
 def test_the_rows_of_a_finding_are_those_that_edit_takes(winding, tmp_path):
-    """A header, bad lines and lines out of order are counted by `bcclone edit` otherwise than by a text editor."""
+    """A header, bad lines and lines out of order are counted by `bcclone edit` otherwise than by a
+    text editor.
+    """
     folder = tmp_path / "a b"
     shutil.copytree(winding, folder)
     log = folder / "driving_log.csv"
     lines = log.read_text().splitlines()
     for line in lines[99:120]:
-        cv2.imwrite(str(folder / "IMG" / Path(line.split(",")[0]).name), np.zeros((160, 320, 3), np.uint8))
+        cv2.imwrite(
+            str(folder / "IMG" / Path(line.split(",")[0]).name), np.zeros((160, 320, 3), np.uint8)
+        )
     lines = [lines[0], "spoiled", "spoiled,too", *lines[1:]][::-1]
     log.write_text("center,left,right,steering,throttle,brake,speed\n" + "\n".join(lines) + "\n")
     dark = next(each for each in check([str(folder)])[0].diagnosis.findings if each.fault == "dark")
     assert dark.rows == ((100, 120),)
     run_script(*shlex.split(dark.remedy)[1:])
-    assert not [each for each in check([str(folder)])[0].diagnosis.findings if each.fault in ("dark", "clock-jump")]
+    assert not [
+        each
+        for each in check([str(folder)])[0].diagnosis.findings
+        if each.fault in ("dark", "clock-jump")
+    ]
 
 
 @pytest.mark.slow

@@ -30,7 +30,12 @@ def test_the_correction_is_the_steering_at_the_offset_of_a_side_camera():
     result = measured_correction(recoveries(1.5, -1.2, 2.0, -1.8, 1.4), geometry=0.083)
     assert result.measured == pytest.approx(0.1 * SIDE_CAMERA_M)
     assert result.standard_error == pytest.approx(0, abs=1e-9)
-    assert (result.recoveries, result.from_right, result.geometry, result.reason) == (5, 3, 0.083, None)
+    assert (result.recoveries, result.from_right, result.geometry, result.reason) == (
+        5,
+        3,
+        0.083,
+        None,
+    )
 
 
 @pytest.mark.parametrize(
@@ -38,7 +43,10 @@ def test_the_correction_is_the_steering_at_the_offset_of_a_side_camera():
     [
         (recoveries(1.5, -1.2, 2.0), 3),  # too few
         (recoveries(0.1, -0.2, 0.3, 0.1, 0.2, -0.1), 0),  # the car came back from nowhere
-        (recoveries(1.5, -1.2, 2.0, -1.8, 1.4, against=-0.025), 5),  # nobody steered against it: bends
+        (
+            recoveries(1.5, -1.2, 2.0, -1.8, 1.4, against=-0.025),
+            5,
+        ),  # nobody steered against it: bends
     ],
 )
 def test_what_does_not_tell_the_correction_says_so(stretches, found):
@@ -59,10 +67,14 @@ def recovering(tmp_path_factory):
 def test_the_experts_own_correction_is_measured_from_its_recoveries(recovering):
     result = measure_correction(recovering)
     speed = recovering.rows["speed_mph"].to_numpy() * MPH
-    truth = -float(np.mean(steering_to_line(SIDE_CAMERA_M, 0.0, LOOKAHEAD_M + LOOKAHEAD_SECONDS * speed)))
+    truth = -float(
+        np.mean(steering_to_line(SIDE_CAMERA_M, 0.0, LOOKAHEAD_M + LOOKAHEAD_SECONDS * speed))
+    )
     assert result.recoveries >= 6
     assert abs(result.measured - truth) < max(3 * result.standard_error, 0.2 * truth)
-    assert result.geometry == pytest.approx(camera_correction(SampleSettings(), "left", np.array([29.0]))[0], abs=0.01)
+    assert result.geometry == pytest.approx(
+        camera_correction(SampleSettings(), "left", np.array([29.0]))[0], abs=0.01
+    )
 
 
 @pytest.mark.slow
@@ -83,7 +95,9 @@ def test_a_recording_without_side_images_has_no_correction(simulated_recording, 
     assert measure_correction(read_log(folder / "driving_log.csv")) is None
 
 
-@pytest.mark.parametrize("content", [encode_jpeg(np.full((160, 320, 3), 90, np.uint8)), b"no image"])
+@pytest.mark.parametrize(
+    "content", [encode_jpeg(np.full((160, 320, 3), 90, np.uint8)), b"no image"]
+)
 def test_frames_that_show_no_offset_do_not_tell_it(tmp_path, content):
     begin, lines = datetime.datetime(2026, 1, 1), []
     for seconds in (60 * stretch + row / 5 for stretch in range(7) for row in range(16)):

@@ -13,7 +13,9 @@ STRAIGHT = Answer(0.0)
 
 @dataclass(frozen=True)
 class Law:
-    """Settings, and the speed to hold with an answer, slow enough to stay on the road; tests of plays run for each."""
+    """Settings, and the speed to hold with an answer, slow enough to stay on the road; tests of
+    plays run for each.
+    """
 
     name: str
     settings: SpeedSettings
@@ -23,8 +25,18 @@ class Law:
 
 LAWS = (
     Law("set speed", SpeedSettings(6.0), Answer(0.0), 6.0),
-    Law("slower in corners", SpeedSettings(20.0, slow_in_corners=True, min_speed_mph=4.0), Answer(0.5), 4.0),
-    Law("as predicted", SpeedSettings(20.0, predicted_speed=True, min_speed_mph=2.0), Answer(0.0, 6.0), 6.0),
+    Law(
+        "slower in corners",
+        SpeedSettings(20.0, slow_in_corners=True, min_speed_mph=4.0),
+        Answer(0.5),
+        4.0,
+    ),
+    Law(
+        "as predicted",
+        SpeedSettings(20.0, predicted_speed=True, min_speed_mph=2.0),
+        Answer(0.0, 6.0),
+        6.0,
+    ),
 )
 
 
@@ -68,16 +80,25 @@ def test_the_gains_are_udacitys():
 
 
 @pytest.mark.parametrize(
-    ("steering", "mph"), [(0.0, 25.0), (0.1, 25.0), (0.3, 17.5), (-0.3, 17.5), (0.5, 10.0), (-1.0, 10.0)]
+    ("steering", "mph"),
+    [(0.0, 25.0), (0.1, 25.0), (0.3, 17.5), (-0.3, 17.5), (0.5, 10.0), (-1.0, 10.0)],
 )
 def test_sharper_corners_are_driven_slower_down_to_the_minimum(steering, mph):
     controller = SpeedController(SpeedSettings(25.0, min_speed_mph=10.0, slow_in_corners=True))
     assert controller.target_mph(Answer(steering)) == pytest.approx(mph)
-    assert SpeedController(SpeedSettings(25.0, min_speed_mph=10.0)).target_mph(Answer(steering)) == 25.0
+    assert (
+        SpeedController(SpeedSettings(25.0, min_speed_mph=10.0)).target_mph(Answer(steering))
+        == 25.0
+    )
 
 
 def test_a_set_speed_below_the_minimum_is_not_raised_in_corners():
-    assert SpeedController(SpeedSettings(5.0, min_speed_mph=10.0, slow_in_corners=True)).target_mph(Answer(1.0)) == 5.0
+    assert (
+        SpeedController(SpeedSettings(5.0, min_speed_mph=10.0, slow_in_corners=True)).target_mph(
+            Answer(1.0)
+        )
+        == 5.0
+    )
 
 
 def test_another_car_gets_no_integral():

@@ -41,7 +41,10 @@ def telemetry(jpeg=FRAME, speed_mph=10.0):
 
 
 def test_pictures_of_another_camera_become_frames_by_the_framing_that_is_set():
-    driver, picture = Driver(Steering(0.1, 0.2), SpeedSettings(25)), np.zeros((120, 160, 3), np.uint8)
+    driver, picture = (
+        Driver(Steering(0.1, 0.2), SpeedSettings(25)),
+        np.zeros((120, 160, 3), np.uint8),
+    )
     assert not driver.decide(telemetry(encode_jpeg(picture))).frame_readable
     driver.framing = Framing(160, 120, rows=(40, 120))
     assert driver.decide(telemetry(encode_jpeg(picture))).steering == 0.1
@@ -55,7 +58,9 @@ def test_steering_is_clipped(steering, sent):
     assert (decision.steering, decision.control.steering) == (steering, sent)
 
 
-@pytest.mark.parametrize("jpeg", [b"", b"garbage", FRAME[:500], encode_jpeg(np.zeros((80, 160, 3), np.uint8))])
+@pytest.mark.parametrize(
+    "jpeg", [b"", b"garbage", FRAME[:500], encode_jpeg(np.zeros((80, 160, 3), np.uint8))]
+)
 def test_a_bad_frame_gets_the_last_steering_decaying_and_a_closed_throttle(jpeg):
     driver = Driver(Steering(-0.5), SpeedSettings(25))
     driver.decide(telemetry())
@@ -65,7 +70,9 @@ def test_a_bad_frame_gets_the_last_steering_decaying_and_a_closed_throttle(jpeg)
     assert abs(controls[-1].steering) < 0.001
     assert {control.throttle for control in controls} == {0.0}
     assert driver.faults == 30
-    assert all(decision.steering is None and "camera frame" in decision.fault for decision in decisions)
+    assert all(
+        decision.steering is None and "camera frame" in decision.fault for decision in decisions
+    )
 
 
 @pytest.mark.parametrize("answer", [math.nan, math.inf, RuntimeError("out of memory")])
@@ -92,7 +99,9 @@ def test_another_car_starts_with_straight_wheels_and_no_frames():
 
 
 class Slow(Constant):
-    """A policy that takes 0.06 s for each frame, by its own clock, and counts the frames that it saw."""
+    """A policy that takes 0.06 s for each frame, by its own clock, and counts the frames that it
+    saw.
+    """
 
     seen = 0
 
@@ -112,7 +121,9 @@ def slow_driver():
 
 def test_on_a_slow_machine_a_frame_that_waited_gets_the_last_steering_and_the_network_sees_a_newer_one():
     policy, driver = slow_driver()
-    decisions = [driver.decide(telemetry(), late) for late in (False, True, True, True, False, True)]
+    decisions = [
+        driver.decide(telemetry(), late) for late in (False, True, True, True, False, True)
+    ]
     assert [decision.repeated for decision in decisions] == [False, False, False, True, False, True]
     assert [decision.steering for decision in decisions] == [0.01, 0.02, 0.03, 0.03, 0.04, 0.04]
     assert policy.seen == 4
@@ -131,7 +142,9 @@ def test_another_car_does_not_get_the_steering_of_the_one_before():
 
 def test_an_unreadable_frame_is_not_repeated():
     _, driver = slow_driver()
-    *_, last = (driver.decide(telemetry(jpeg), late=True) for jpeg in (FRAME, FRAME, FRAME, b"garbage"))
+    *_, last = (
+        driver.decide(telemetry(jpeg), late=True) for jpeg in (FRAME, FRAME, FRAME, b"garbage")
+    )
     assert "bad camera frame" in last.fault
     assert not last.repeated
 

@@ -21,7 +21,14 @@ from bcclone.drive.run_folder import RunRow, run_recorder
 from bcclone.drive.service import DriveService
 from bcclone.drive.stats import DriveStats
 from bcclone.recording.log import read_log
-from bcclone.recording.run_tables import BY_MODEL, HUMAN, MODEL, DrivenRow, read_answers, read_drivers
+from bcclone.recording.run_tables import (
+    BY_MODEL,
+    HUMAN,
+    MODEL,
+    DrivenRow,
+    read_answers,
+    read_drivers,
+)
 from bcclone.system.errors import UserError
 from bcclone.web import threading_host
 from tests.drive.drive_server import Constant
@@ -94,7 +101,9 @@ def test_each_latency_is_that_of_its_own_frame(tmp_path):
 
 def test_appending_continues_after_the_last_row(tmp_path):
     record(tmp_path / "run1")
-    (tmp_path / "run1" / "driving_log.csv").open("a").write("2026_01_01_00_00_00_000.jpg,,,0.1")  # as after a kill
+    (tmp_path / "run1" / "driving_log.csv").open("a").write(
+        "2026_01_01_00_00_00_000.jpg,,,0.1"
+    )  # as after a kill
     (tmp_path / "run1" / "answers.csv").open("a").write("2026_01_01_00")
     with run_recorder(tmp_path / "run1", append=True) as recorder:
         recorder.record(row(0.5))
@@ -105,8 +114,12 @@ def test_appending_continues_after_the_last_row(tmp_path):
     assert log.rows["line"].tolist() == list(range(1, 51))
 
 
-def test_the_time_between_two_rows_is_that_between_their_frames_whatever_the_clock_of_the_machine_does(tmp_path):
-    """Rows have the monotonic time of their frame, which a clock that is set back or forth does not change."""
+def test_the_time_between_two_rows_is_that_between_their_frames_whatever_the_clock_of_the_machine_does(
+    tmp_path,
+):
+    """Rows have the monotonic time of their frame, which a clock that is set back or forth does not
+    change.
+    """
     with run_recorder(tmp_path / "run1") as recorder:
         for taken in (100.0, 100.5, 100.4, 100.4, 101.0):
             recorder.record(replace(row(), taken=taken))
@@ -129,13 +142,20 @@ def test_runs_of_the_same_second_get_folders_of_their_own(tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("name", ["driving_log.csv", "drivers.csv", "answers.csv"])
-@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("../theirs"), lambda path: path.mkdir()])
-def test_rows_do_not_leave_the_run_folder_through_a_link_and_a_pipe_does_not_hang(tmp_path, name, make):
+@pytest.mark.parametrize(
+    "make", [os.mkfifo, lambda path: path.symlink_to("../theirs"), lambda path: path.mkdir()]
+)
+def test_rows_do_not_leave_the_run_folder_through_a_link_and_a_pipe_does_not_hang(
+    tmp_path, name, make
+):
     (tmp_path / "theirs").touch()
     record(tmp_path / "run1", frames=FRAMES[:2])
     (tmp_path / "run1" / name).unlink(missing_ok=True)
     make(tmp_path / "run1" / name)
-    with pytest.raises(UserError, match=f"{name}.*another folder"), run_recorder(tmp_path / "run1", append=True):
+    with (
+        pytest.raises(UserError, match=f"{name}.*another folder"),
+        run_recorder(tmp_path / "run1", append=True),
+    ):
         pass
     assert (tmp_path / "theirs").read_bytes() == b""
 
@@ -143,7 +163,10 @@ def test_rows_do_not_leave_the_run_folder_through_a_link_and_a_pipe_does_not_han
 def test_a_persons_recording_is_not_appended_to(tmp_path, simulated_recording):
     folder = shutil.copytree(simulated_recording, tmp_path / "recording")
     before = (folder / "driving_log.csv").read_bytes()
-    with pytest.raises(UserError, match="recording.*another folder"), run_recorder(folder, append=True):
+    with (
+        pytest.raises(UserError, match="recording.*another folder"),
+        run_recorder(folder, append=True),
+    ):
         pass
     assert (folder / "driving_log.csv").read_bytes() == before
 
@@ -200,7 +223,13 @@ def test_switching_recording_on_makes_a_run_folder_if_none_was_named(tmp_path, m
             switch.record(row())
     (folder,) = tmp_path.iterdir()
     assert folder.name.startswith("run-20")
-    assert switch.state() == {"on": False, "folder": folder.name, "recorded": 2, "dropped": 0, "failure": ""}
+    assert switch.state() == {
+        "on": False,
+        "folder": folder.name,
+        "recorded": 2,
+        "dropped": 0,
+        "failure": "",
+    }
     assert len(read_log(folder / "driving_log.csv").rows) == 2
 
 
@@ -216,7 +245,9 @@ def test_an_answer_that_cannot_be_sent_is_recorded_without_a_latency(tmp_path):
         raise ConnectionResetError
 
     with run_recorder(tmp_path / "run1") as recorder, pytest.raises(ConnectionResetError):
-        make_service(recorder).answer(SimpleNamespace(sid="a", send=send), TelemetryEvent(TELEMETRY))
+        make_service(recorder).answer(
+            SimpleNamespace(sid="a", send=send), TelemetryEvent(TELEMETRY)
+        )
     assert (recorder.recorded, read_answers(tmp_path / "run1")) == (1, {})
 
 

@@ -1,4 +1,6 @@
-"""The page of a recording over HTTP: what it shows, what it edits, and that it overwrites nobody's edits."""
+"""The page of a recording over HTTP: what it shows, what it edits, and that it overwrites nobody's
+edits.
+"""
 
 import json
 import os
@@ -26,11 +28,24 @@ from tests.processes import wait_for
 
 @pytest.fixture(scope="session")
 def faulty_drive(tmp_path_factory):
-    """A recording of a winding road, 25 s, mirrored, whose rows 100 to 140 show one picture. Not to be changed."""
+    """A recording of a winding road, 25 s, mirrored, whose rows 100 to 140 show one picture. Not to
+    be changed.
+    """
 
     def make(folder):
         road = "random:12:shape=winding"
-        run_script("simulate", "record", folder, "--road", road, "--laps", "0.4", "--recoveries", "0", "--quiet")
+        run_script(
+            "simulate",
+            "record",
+            folder,
+            "--road",
+            road,
+            "--laps",
+            "0.4",
+            "--recoveries",
+            "0",
+            "--quiet",
+        )
         log = folder / "driving_log.csv"
         lines = [line.split(",") for line in log.read_text().splitlines()]
         for cells in lines:
@@ -68,14 +83,18 @@ class Page:
         """Ask for an edit; return the answer and its status."""
         body = json.dumps({"version": version or self.state(panel)["version"], **wish}).encode()
         try:
-            with urlopen(Request(f"{self.url}edit/{panel}", body, {"Content-Type": "application/json"})) as answer:
+            with urlopen(
+                Request(f"{self.url}edit/{panel}", body, {"Content-Type": "application/json"})
+            ) as answer:
                 return json.loads(answer.read()), answer.status
         except HTTPError as error:
             return json.loads(error.read()), error.code
 
     def checked(self):
         """Return what the check finds, when it has ended."""
-        return wait_for(lambda: (check := self.state()["check"])["verdict"] and not check["stale"] and check)
+        return wait_for(
+            lambda: (check := self.state()["check"])["verdict"] and not check["stale"] and check
+        )
 
     def curves(self, panel=0):
         data = self.get(f"curves/{panel}")
@@ -91,10 +110,18 @@ def looking(*recordings, model=None):
     """Serve the page of recordings within the block."""
     lines, stop = [], threading.Event()
     page = PageSettings(*map(str, recordings[1:]), model=model)
-    server = threading.Thread(target=look, args=(str(recordings[0]), page, False, lines.append, stop))
+    server = threading.Thread(
+        target=look, args=(str(recordings[0]), page, False, lines.append, stop)
+    )
     server.start()
     try:
-        yield Page(wait_for(lambda: next((line.split()[5].rstrip(";") for line in lines if "look at" in line), None)))
+        yield Page(
+            wait_for(
+                lambda: next(
+                    (line.split()[5].rstrip(";") for line in lines if "look at" in line), None
+                )
+            )
+        )
     finally:
         stop.set()
         server.join(30)
@@ -133,7 +160,11 @@ def test_the_page_mends_what_check_finds_as_the_command_does(faulty):
         kept = page.state()["kept"]
     assert kept == len(read_log(faulty / "driving_log.csv").rows)
     first, last = buttons["frozen"]["rows"][0]
-    edits = ["--delete", first + 1, last + 1], ["--mirror-steering"], ["--delete", 1, 5, "--delete", 21, 30]
+    edits = (
+        ["--delete", first + 1, last + 1],
+        ["--mirror-steering"],
+        ["--delete", 1, 5, "--delete", 21, 30],
+    )
     assert store_of(faulty) == edited_by_commands(faulty, *edits)
 
 
@@ -147,7 +178,12 @@ def test_edits_of_others_are_seen_and_not_overwritten(recording):
         assert answer["state"]["deleted"] == [[3, 7]]
         edit(EditSettings(str(recording), delete=("11", "12")))
         assert page.edit(delete=[[20, 20]])[0]["deleted"] == [[3, 7], [10, 11], [20, 20]]
-        assert page.edit(restore=[[4, 5], [10, 10]])[0]["deleted"] == [[3, 3], [6, 7], [11, 11], [20, 20]]
+        assert page.edit(restore=[[4, 5], [10, 10]])[0]["deleted"] == [
+            [3, 3],
+            [6, 7],
+            [11, 11],
+            [20, 20],
+        ]
 
 
 @pytest.mark.parametrize(
@@ -219,7 +255,9 @@ def test_a_model_that_fails_is_said(recording):
         viewed.close()
 
 
-def test_two_recordings_with_their_curves_pictures_and_a_model(recording, untrained_model, tmp_path):
+def test_two_recordings_with_their_curves_pictures_and_a_model(
+    recording, untrained_model, tmp_path
+):
     second = shutil.copytree(recording, tmp_path / "run")
     with looking(recording, second, model=untrained_model) as page:
         first, other = page.json("panels")
@@ -232,13 +270,17 @@ def test_two_recordings_with_their_curves_pictures_and_a_model(recording, untrai
         assert np.isfinite(curves["model"]).all()
         differences = np.abs(curves["model"] - curves["steering"])
         worst = state["model"]["apart"][0]
-        assert differences[worst["first"] : worst["last"] + 1].mean() == pytest.approx(worst["difference"], abs=0.002)
+        assert differences[worst["first"] : worst["last"] + 1].mean() == pytest.approx(
+            worst["difference"], abs=0.002
+        )
         data = page.get("frames/0/7")
         end = 4 + int.from_bytes(data[:4], "big")
         (size, *_) = json.loads(data[4:end])["pictures"]
         assert (
             data[end : end + size]
-            == (recording / "IMG" / read_log(recording / "driving_log.csv").rows["center"][7]).read_bytes()
+            == (
+                recording / "IMG" / read_log(recording / "driving_log.csv").rows["center"][7]
+            ).read_bytes()
         )
 
 
@@ -251,8 +293,12 @@ def test_a_tub_keeps_its_own_list_of_deleted_records(tmp_path):
         page.edit(delete=[[10, 12]])
         manifest = (tub / "manifest.json").read_bytes().splitlines()
         assert manifest[:-1] == before[:-1]
-        assert json.loads(manifest[-1]) == json.loads(before[-1]) | {"deleted_indexes": [2, 3, 10, 11, 12]}
-        rewritten = json.dumps(json.loads(manifest[-1]) | {"deleted_indexes": [5]}).encode()  # as donkeycar does
+        assert json.loads(manifest[-1]) == json.loads(before[-1]) | {
+            "deleted_indexes": [2, 3, 10, 11, 12]
+        }
+        rewritten = json.dumps(
+            json.loads(manifest[-1]) | {"deleted_indexes": [5]}
+        ).encode()  # as donkeycar does
         (tub / "manifest.json").write_bytes(b"\n".join([*manifest[:-1], rewritten]) + b"\n")
         assert page.state()["deleted"] == [[5, 5]]
         assert page.edit(undo=True)[0]["deleted"] == [[5, 5]]  # what donkeycar did stays
@@ -276,7 +322,9 @@ def test_what_was_deleted_of_a_tub_is_taken_back_while_it_is_open(tmp_path):
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has other permissions")
 def test_a_manifest_keeps_its_permissions_and_broken_records_are_said(tmp_path):
-    tub = make_tub(tmp_path / "tub", rows=10, **{"user/angle": lambda index: None if index == 4 else 0.1})
+    tub = make_tub(
+        tmp_path / "tub", rows=10, **{"user/angle": lambda index: None if index == 4 else 0.1}
+    )
     manifest = tub / "manifest.json"
     manifest.chmod(0o640)
     told = run_script("edit", tub, "--delete", "1", "2")
@@ -293,7 +341,9 @@ def test_records_of_one_time_are_deleted_one_by_one(tmp_path):
     times = {"_timestamp_ms": lambda index: 1_767_225_600_000 + 50 * (index - (index == 5))}
     tub = make_tub(tmp_path / "tub", rows=10, **{"user/angle": 0.1}, **times)
     assert result_of("edit", tub, "--delete", "6", "6")["deleted"] == 1
-    assert json.loads((tub / "manifest.json").read_text().splitlines()[-1])["deleted_indexes"] == [5]
+    assert json.loads((tub / "manifest.json").read_text().splitlines()[-1])["deleted_indexes"] == [
+        5
+    ]
 
 
 def test_a_tub_of_record_files_has_its_list_in_exclude_json(tmp_path):
@@ -306,12 +356,17 @@ def test_a_tub_of_record_files_has_its_list_in_exclude_json(tmp_path):
 def test_without_a_terminal_the_rows_are_listed(recording):
     assert "120 kept" in run_script("edit", recording).stdout
     assert "add --page" in run_script("edit", recording, recording, code=2).stderr
-    assert "the page edits by itself" in run_script("edit", recording, "--page", "--undo", code=2).stderr
+    assert (
+        "the page edits by itself"
+        in run_script("edit", recording, "--page", "--undo", code=2).stderr
+    )
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("more", [[], ["--no-browser"], ["--delete", "1", "2"]])
-def test_at_a_terminal_with_a_browser_the_page_opens_unless_the_user_says_otherwise(recording, tmp_path, more):
+def test_at_a_terminal_with_a_browser_the_page_opens_unless_the_user_says_otherwise(
+    recording, tmp_path, more
+):
     pty = pytest.importorskip("pty", reason="Windows has no pseudo-terminals")
     opened = tmp_path / "opened"
     browser = tmp_path / "browser"
@@ -319,14 +374,18 @@ def test_at_a_terminal_with_a_browser_the_page_opens_unless_the_user_says_otherw
     browser.chmod(0o755)
     terminal, child = pty.openpty()
     settings = os.environ | {"DISPLAY": ":0", "BROWSER": f"{browser} %s"}
-    with subprocess.Popen(command("edit", recording, *more), stdin=child, stdout=child, env=settings) as process:
+    with subprocess.Popen(
+        command("edit", recording, *more), stdin=child, stdout=child, env=settings
+    ) as process:
         os.close(child)
         try:
             if more:
                 assert process.wait(60) == 0
                 assert "120 rows" in os.read(terminal, 10_000).decode()
             else:
-                assert wait_for(lambda: opened.exists() and opened.read_text()).startswith("http://127.0.0.1:")
+                assert wait_for(lambda: opened.exists() and opened.read_text()).startswith(
+                    "http://127.0.0.1:"
+                )
                 process.send_signal(signal.SIGINT)
                 assert process.wait(60) == 0
             assert opened.exists() == (not more)

@@ -29,7 +29,9 @@ class RecordingPage(BrowserPage):
 
     def __init__(self, browser, page):
         super().__init__(browser, page.url.rsplit(":", 1)[1].strip("/"))
-        wait_for(lambda: self.script("return active && active.columns && active.state.check.verdict"))
+        wait_for(
+            lambda: self.script("return active && active.columns && active.state.check.verdict")
+        )
 
     def press(self, *keys):
         webdriver.ActionChains(self.browser).send_keys(*keys).perform()
@@ -38,7 +40,9 @@ class RecordingPage(BrowserPage):
         return self.browser.find_element("css selector", f"[data-part={name}]")
 
     def click(self, words):
-        (button,) = [one for one in self.browser.find_elements("tag name", "button") if one.text == words]
+        (button,) = [
+            one for one in self.browser.find_elements("tag name", "button") if one.text == words
+        ]
         button.click()
 
     def said(self, words):
@@ -51,10 +55,17 @@ class RecordingPage(BrowserPage):
     def drag(self, first, last):
         """Select rows by dragging on the curves."""
         across = "return active.curves.xOf(active.columns.seconds[arguments[0]] + .01)"
-        slider, (begin, end) = self.part("slider"), (self.script(across, row) for row in (first, last))
+        slider, (begin, end) = (
+            self.part("slider"),
+            (self.script(across, row) for row in (first, last)),
+        )
         middle = slider.rect["width"] / 2
-        action = webdriver.ActionChains(self.browser).move_to_element_with_offset(slider, round(begin - middle), -60)
-        action.click_and_hold().move_by_offset(round(end - begin) // 2, 0).move_by_offset(round(end - begin) // 2, 0)
+        action = webdriver.ActionChains(self.browser).move_to_element_with_offset(
+            slider, round(begin - middle), -60
+        )
+        action.click_and_hold().move_by_offset(round(end - begin) // 2, 0).move_by_offset(
+            round(end - begin) // 2, 0
+        )
         action.release().perform()
         return self.script("return active.selection[0]")
 
@@ -65,7 +76,9 @@ def test_a_faulty_recording_is_looked_at_cut_and_mended(faulty, browser):  # noq
         assert "mirrored" in page.part("verdict").text
         assert "frozen" in page.part("verdict").text
         page.press("n")
-        frozen = page.script("return active.state.check.findings.find((one) => one.fault === 'frozen').rows[0]")
+        frozen = page.script(
+            "return active.state.check.findings.find((one) => one.fault === 'frozen').rows[0]"
+        )
         page.at(frozen[0])
         assert "the pictures of" in page.part("findings").text
         for words in ("Delete these rows", "Mirror the steering"):
@@ -88,7 +101,11 @@ def test_a_faulty_recording_is_looked_at_cut_and_mended(faulty, browser):  # noq
         wait_for(lambda: page.script("return active.row > 4"))
         page.press(" ")
         assert errors_of(browser) == []
-    edits = ["--delete", frozen[0] + 1, frozen[1] + 1], ["--mirror-steering"], ["--delete", first + 1, last + 1]
+    edits = (
+        ["--delete", frozen[0] + 1, frozen[1] + 1],
+        ["--mirror-steering"],
+        ["--delete", first + 1, last + 1],
+    )
     assert store_of(faulty) == edited_by_commands(faulty, *edits)
 
 
@@ -117,7 +134,10 @@ def test_what_drives_slowly_is_selected_at_once(recording, browser):
 
 
 def test_a_tub_without_speeds_is_searched_for_rows_without_throttle(browser, tmp_path):
-    throttle = {"user/angle": 0.1, "user/throttle": lambda index: 0.0 if index in (3, 4, 9) else 0.4}
+    throttle = {
+        "user/angle": 0.1,
+        "user/throttle": lambda index: 0.0 if index in (3, 4, 9) else 0.4,
+    }
     with looking(make_tub(tmp_path / "tub", rows=12, **throttle)) as server:
         page = RecordingPage(browser, server)
         page.click("Select slow rows")
@@ -125,7 +145,9 @@ def test_a_tub_without_speeds_is_searched_for_rows_without_throttle(browser, tmp
         wait_for(lambda: "record 3" in page.part("figures").text)
 
 
-def test_two_recordings_fit_a_narrow_window_and_every_control_has_a_name(recording, browser, tmp_path):
+def test_two_recordings_fit_a_narrow_window_and_every_control_has_a_name(
+    recording, browser, tmp_path
+):
     second = shutil.copytree(recording, tmp_path / "second")
     with looking(recording, second) as server, window_of(browser, 400):
         page = RecordingPage(browser, server)
@@ -144,7 +166,9 @@ def test_two_recordings_fit_a_narrow_window_and_every_control_has_a_name(recordi
 
 
 def test_a_drive_of_100000_rows_is_shown_smoothly(recording, browser):
-    """What a person waits for and the pictures a second are measured by `python -m benchmarks look`."""
+    """What a person waits for and the pictures a second are measured by `python -m benchmarks
+    look`.
+    """
     with looking(recording) as server:
         page = RecordingPage(browser, server)
         page.script("""

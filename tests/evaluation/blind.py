@@ -28,21 +28,35 @@ class Blind:
 
 
 def metres_on_the_road(track):
-    """Drive without looking: without steering, with an expert's mean steering, and with it in shuffled order."""
+    """Drive without looking: without steering, with an expert's mean steering, and with it in
+    shuffled order.
+    """
     expert = _expert_steering(track)
     shuffled = np.random.default_rng(0).permutation(expert)
-    steerings = {"no steering": [0.0], "mean steering": [float(expert.mean())], "shuffled steering": shuffled.tolist()}
-    settings = EvaluateSettings(world=WorldSettings(laps=0.14, set_back=False), speed=SpeedSettings(20.0))
+    steerings = {
+        "no steering": [0.0],
+        "mean steering": [float(expert.mean())],
+        "shuffled steering": shuffled.tolist(),
+    }
+    settings = EvaluateSettings(
+        world=WorldSettings(laps=0.14, set_back=False), speed=SpeedSettings(20.0)
+    )
     metres = {}
     for name, steering in steerings.items():
         score = evaluate_policy(Blind(steering), settings).score
-        metres[name] = score.distance_m if score.first_off_road_m is None else score.first_off_road_m
+        metres[name] = (
+            score.distance_m if score.first_off_road_m is None else score.first_off_road_m
+        )
     return metres
 
 
 def _expert_steering(track):
     """Return an expert's steering of a lap, every 0.04 s."""
-    tracked, expert, steering = TrackedCar(track), Expert(track, ExpertSettings(recoveries=0), seed=0), []
+    tracked, expert, steering = (
+        TrackedCar(track),
+        Expert(track, ExpertSettings(recoveries=0), seed=0),
+        [],
+    )
     while tracked.progress_m < track.length_m:
         tracked.car.control(*expert.control(tracked.car, tracked.position))
         if tracked.steps % 2 == 0:

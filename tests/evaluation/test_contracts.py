@@ -30,7 +30,9 @@ def simulated(recording, kind=SimulatedWorld):
 
 
 def rollout(recording):
-    return RolloutWorld(read_reference(recording / "driving_log.csv"), ReplaySettings(fraction=(0.0, 0.3)))
+    return RolloutWorld(
+        read_reference(recording / "driving_log.csv"), ReplaySettings(fraction=(0.0, 0.3))
+    )
 
 
 @pytest.fixture(params=[simulated, rollout])
@@ -65,7 +67,9 @@ def test_a_drive_server_drives_in_a_world_to_its_end(world, untrained_model):
 def policy(request, untrained_model, tmp_path_factory):
     """A policy of each kind of file."""
     is_onnx = request.param == "ONNX"
-    return load_policy(exported_once(tmp_path_factory, untrained_model, "onnx") if is_onnx else untrained_model)
+    return load_policy(
+        exported_once(tmp_path_factory, untrained_model, "onnx") if is_onnx else untrained_model
+    )
 
 
 def test_a_policy_answers_every_frame_and_starts_anew_after_it_forgets(policy):
@@ -75,7 +79,9 @@ def test_a_policy_answers_every_frame_and_starts_anew_after_it_forgets(policy):
     for _ in range(2):
         policy.forget()
         drives.append([policy.answer(image) for image in images])
-    assert all(isinstance(answer, Answer) and math.isfinite(answer.steering) for answer in drives[0])
+    assert all(
+        isinstance(answer, Answer) and math.isfinite(answer.steering) for answer in drives[0]
+    )
     assert drives[0] == drives[1]
 
 
@@ -118,7 +124,9 @@ def test_drive_play_and_evaluate_send_the_same_controls_for_the_same_frames():
         drive(server.port, driven, loops=1)
     player = Driver(load_policy(model), PlaySettings(model=model, speed=speed).speed)
     played = [
-        player.decide(Telemetry(state.steering_degrees, state.throttle, state.speed_mph, state.jpeg)).control
+        player.decide(
+            Telemetry(state.steering_degrees, state.throttle, state.speed_mph, state.jpeg)
+        ).control
         for state in evaluated.states
     ]
     assert [(control.steering, control.throttle) for control in played] == evaluated.controls

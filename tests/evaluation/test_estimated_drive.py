@@ -1,4 +1,6 @@
-"""A recording whose speeds are taken away is replayed with estimates, in camera heights, much as it is with its own."""
+"""A recording whose speeds are taken away is replayed with estimates, in camera heights, much as it
+is with its own.
+"""
 
 import shutil
 
@@ -18,18 +20,29 @@ BENDS = (0.35, 1.0)  # of the lap: at speed
 
 
 def of_a_car(lap, folder, gain, speed="0"):
-    """Return the log of the same frames, imported from a car whose steering is `gain` times as large."""
+    """Return the log of the same frames, imported from a car whose steering is `gain` times as
+    large.
+    """
     shutil.copytree(lap.parent, folder)
     (folder / FRAMING_NAME).write_text(SIMULATED.to_json())
-    rewrite(folder, lambda rows: [[row[0], "", "", str(gain * float(row[3])), *row[4:-1], speed] for row in rows])
+    rewrite(
+        folder,
+        lambda rows: [
+            [row[0], "", "", str(gain * float(row[3])), *row[4:-1], speed] for row in rows
+        ],
+    )
     return folder / lap.name
 
 
 @pytest.mark.slow
-def test_speed_and_steering_are_estimated_from_the_frames_and_replayed_in_camera_heights(lap, tmp_path):
+def test_speed_and_steering_are_estimated_from_the_frames_and_replayed_in_camera_heights(
+    lap, tmp_path
+):
     known = read_reference(lap, BENDS)
     estimated = read_drive(of_a_car(lap, tmp_path / "car", gain=2.0), BENDS)
-    assert np.median(np.array(estimated.speed[:-1]) * HEIGHT_M / known.speed[:-1]) == pytest.approx(1, abs=0.1)
+    assert np.median(np.array(estimated.speed[:-1]) * HEIGHT_M / known.speed[:-1]) == pytest.approx(
+        1, abs=0.1
+    )
     assert estimated.law.gain == pytest.approx(known.law.gain * HEIGHT_M / 2, rel=0.3)
     controls = [
         replay_controls(*each)
@@ -39,9 +52,15 @@ def test_speed_and_steering_are_estimated_from_the_frames_and_replayed_in_camera
     assert in_heights * HEIGHT_M == pytest.approx(in_metres, rel=0.3)
     replayed = Replayed({"zero": controls[1]["zero"]})
     figures = replayed.figures()
-    assert (figures["unit"], figures["rms_cross_track_camera_heights"]) == ("camera heights", in_heights)
+    assert (figures["unit"], figures["rms_cross_track_camera_heights"]) == (
+        "camera heights",
+        in_heights,
+    )
     assert not [name for name in figures if name.endswith(("_m", "_km"))]
-    assert figures["estimates"]["check_interventions"] < figures["estimates"]["check_interventions_without_steering"]
+    assert (
+        figures["estimates"]["check_interventions"]
+        < figures["estimates"]["check_interventions_without_steering"]
+    )
     assert all(words in replayed.as_text() for words in ("flat ground", "Check:", "camera heights"))
 
 

@@ -30,7 +30,16 @@ KEYS = {
 
 @pytest.mark.slow
 def test_a_model_is_scored_over_the_wire_with_pictures(untrained_model, tmp_path):
-    line = ("evaluate", untrained_model, "--laps", 0.03, "--speed", 20, "--output", tmp_path / "out")
+    line = (
+        "evaluate",
+        untrained_model,
+        "--laps",
+        0.03,
+        "--speed",
+        20,
+        "--output",
+        tmp_path / "out",
+    )
     result = result_of(*line, "--run", tmp_path / "run1")
     assert set(result) == KEYS
     assert result["laps"] == pytest.approx(0.03, abs=0.005)
@@ -46,11 +55,19 @@ def test_a_model_is_scored_over_the_wire_with_pictures(untrained_model, tmp_path
     trace, answers = read_trace(tmp_path / "run1"), read_answers(tmp_path / "run1")
     names = sorted(path.name for path in (tmp_path / "run1").glob("*.jpg"))
     assert list(trace) == names
-    assert list(answers) in (names, names[:-1])  # the drive may end before its last frame is answered
+    assert list(answers) in (
+        names,
+        names[:-1],
+    )  # the drive may end before its last frame is answered
     assert np.allclose(np.diff([point.seconds for point in trace.values()]), 0.04)
-    assert max(abs(point.cross_track_m) for point in trace.values()) <= result["max_abs_cross_track_m"] + 0.001
+    assert (
+        max(abs(point.cross_track_m) for point in trace.values())
+        <= result["max_abs_cross_track_m"] + 0.001
+    )
     p50 = np.median(list(answers.values()))
-    assert 0 < p50 <= result["request_to_steer_ms"]["p50"] * 1.2  # the server's clock leaves the wire out
+    assert (
+        0 < p50 <= result["request_to_steer_ms"]["p50"] * 1.2
+    )  # the server's clock leaves the wire out
 
 
 @pytest.mark.long
@@ -84,7 +101,9 @@ def test_latency_and_offset_reach_the_world():
         settings = EvaluateSettings(world=world, speed=SpeedSettings(10))
         traces.append(evaluate_policy(Blind([0.0]), settings).trace)
     assert traces[0][0].cross_track_m == pytest.approx(-2.0, abs=0.1)
-    moved = [abs(trace[5].x - trace[0].x) + abs(trace[5].z - trace[0].z) for trace in traces]  # in half a second
+    moved = [
+        abs(trace[5].x - trace[0].x) + abs(trace[5].z - trace[0].z) for trace in traces
+    ]  # in half a second
     assert moved[1] < 0.01 < 0.2 < moved[0]
 
 
@@ -106,7 +125,9 @@ class Forgetful(Blind):
 @pytest.mark.slow
 def test_a_policy_forgets_its_frames_when_the_car_is_set_back():
     policy = Forgetful([0.0])
-    result = evaluate_policy(policy, EvaluateSettings(world=WorldSettings(laps=0.14), speed=SpeedSettings(20)))
+    result = evaluate_policy(
+        policy, EvaluateSettings(world=WorldSettings(laps=0.14), speed=SpeedSettings(20))
+    )
     assert result.interventions
     assert policy.forgotten == 1 + len(result.interventions)  # and once at the start
 
@@ -117,7 +138,21 @@ def test_models_that_others_trained_on_the_unity_program_drive_the_lake(laps):
     folder = shared("legacy_models")
     for name, preset in LEGACY.items():
         way = ("--in-process",) if "1.2.1" in name else ()  # one of them over the wire
-        line = ("evaluate", folder / name, "--preprocess", preset, "--speed", 20, "--laps", laps, *way)
+        line = (
+            "evaluate",
+            folder / name,
+            "--preprocess",
+            preset,
+            "--speed",
+            20,
+            "--laps",
+            laps,
+            *way,
+        )
         result = result_of(*line)
-        assert (result["autonomy_percent"], result["interventions"], result["ended"]) == (100.0, 0, "laps driven")
+        assert (result["autonomy_percent"], result["interventions"], result["ended"]) == (
+            100.0,
+            0,
+            "laps driven",
+        )
         assert result["mean_abs_cross_track_m"] < 0.8

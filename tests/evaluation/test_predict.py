@@ -24,12 +24,16 @@ from tests.recordings import rewrite
 
 
 def frame(seed, width=FRAME_WIDTH, height=FRAME_HEIGHT):
-    return PIL.Image.fromarray(np.random.default_rng(seed).integers(0, 255, (height, width, 3), np.uint8))
+    return PIL.Image.fromarray(
+        np.random.default_rng(seed).integers(0, 255, (height, width, 3), np.uint8)
+    )
 
 
 @pytest.fixture
 def frames(tmp_path):
-    """A folder with three frames of the simulator's size, a PNG and one that is empty, as it is found in tubs."""
+    """A folder with three frames of the simulator's size, a PNG and one that is empty, as it is
+    found in tubs.
+    """
     folder = tmp_path / "frames"
     folder.mkdir()
     for number in (2, 10, 1):
@@ -43,7 +47,9 @@ def predicted(model, frames, output, *words):
     return result_of("predict", model, frames, "-o", output, *words), read_steering(output).steering
 
 
-def test_the_frames_of_a_folder_are_predicted_in_the_order_of_their_numbers(frames, untrained_model, tmp_path):
+def test_the_frames_of_a_folder_are_predicted_in_the_order_of_their_numbers(
+    frames, untrained_model, tmp_path
+):
     result, steering = predicted(untrained_model, frames, tmp_path / "p.csv")
     assert list(steering) == ["1_cam", "2_cam", "10_cam"]
     assert (result["frames"], len(result["unreadable"]), result["sizes"]) == (3, 1, {"320x160": 3})
@@ -70,15 +76,29 @@ def test_frames_of_another_size_are_cut_to_rows_and_stretched(untrained_model, t
     _, whole = predicted(untrained_model, tmp_path / "big", tmp_path / "whole.csv")
     _, expected = predicted(untrained_model, tmp_path / "small", tmp_path / "small.csv")
     assert cut == expected != whole
-    with pytest.raises(UserError, match="640x480 pixels, which have no rows 160 to 500.*none of the 1 frames"):
-        run_command("predict", untrained_model, tmp_path / "big", "-o", tmp_path / "no.csv", "--rows", "160:500")
+    with pytest.raises(
+        UserError, match="640x480 pixels, which have no rows 160 to 500.*none of the 1 frames"
+    ):
+        run_command(
+            "predict",
+            untrained_model,
+            tmp_path / "big",
+            "-o",
+            tmp_path / "no.csv",
+            "--rows",
+            "160:500",
+        )
 
 
-def test_a_recording_is_predicted_by_the_names_of_its_centre_images(recording, untrained_model, tmp_path):
+def test_a_recording_is_predicted_by_the_names_of_its_centre_images(
+    recording, untrained_model, tmp_path
+):
     result, steering = predicted(untrained_model, recording, tmp_path / "p.csv")
     assert result["frames"] == len(steering) > 0
     assert all(name.startswith("center_") for name in steering)
-    assert run_script("score", tmp_path / "p.csv", recording).stdout.startswith(f"{len(steering)} frames are scored")
+    assert run_script("score", tmp_path / "p.csv", recording).stdout.startswith(
+        f"{len(steering)} frames are scored"
+    )
 
 
 def test_the_folder_of_the_table_is_made(frames, untrained_model, tmp_path):
@@ -110,7 +130,12 @@ def test_frames_before_a_pause_are_forgotten_also_if_the_next_image_is_missing(t
 
 
 def test_images_in_subfolders_are_found_if_there_are_none_in_the_folder(frames, tmp_path):
-    assert [file.frame_id for file in frame_files(tmp_path)] == ["1_cam", "2_cam", "3_cam", "10_cam"]
+    assert [file.frame_id for file in frame_files(tmp_path)] == [
+        "1_cam",
+        "2_cam",
+        "3_cam",
+        "10_cam",
+    ]
     shutil.copytree(frames, tmp_path / "again")
     with pytest.raises(UserError, match="have one name"):
         frame_files(tmp_path)
@@ -222,5 +247,7 @@ def test_a_log_is_told_from_a_table_by_its_first_lines(text, recorded, tmp_path)
         (tmp_path / name).write_text(text, encoding=encoding)
         assert is_recording(tmp_path / name) == is_recording(tmp_path) == recorded
     if not recorded:
-        with pytest.raises(UserError, match="log.csv: not a log of the simulator: .*(is empty|bcclone import)"):
+        with pytest.raises(
+            UserError, match="log.csv: not a log of the simulator: .*(is empty|bcclone import)"
+        ):
             frame_files(tmp_path / "driving_log.csv")

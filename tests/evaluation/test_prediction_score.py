@@ -1,4 +1,6 @@
-"""The score of predictions: its figures, by hand and on shifted, scaled and smoothed curves; tables that are wrong."""
+"""The score of predictions: its figures, by hand and on shifted, scaled and smoothed curves; tables
+that are wrong.
+"""
 
 import json
 from pathlib import Path
@@ -7,7 +9,13 @@ import numpy as np
 import pytest
 
 from bcclone.evaluation.evaluate_settings import ScoreSettings
-from bcclone.evaluation.predict import FrameSteering, read_labels, read_steering, seconds_of, write_steering
+from bcclone.evaluation.predict import (
+    FrameSteering,
+    read_labels,
+    read_steering,
+    seconds_of,
+    write_steering,
+)
 from bcclone.evaluation.prediction_score import score_predictions
 from bcclone.pictures.plots.drive_pictures import plot_curves
 from bcclone.system.errors import UserError
@@ -20,7 +28,11 @@ STEP = 50_000_000
 
 
 def table(values, name="t.csv", **others):
-    return FrameSteering(Path(name), {str(START + STEP * n): float(value) for n, value in enumerate(values)}, **others)
+    return FrameSteering(
+        Path(name),
+        {str(START + STEP * n): float(value) for n, value in enumerate(values)},
+        **others,
+    )
 
 
 def road(frames=1200):
@@ -51,9 +63,17 @@ def test_the_figures_are_those_that_one_computes_by_hand():
 def test_gain_and_bias_come_from_the_first_seconds_and_the_rest_is_scored():
     labels = road()
     predictions = table(-4 * labels + 0.5)
-    raw, fitted = scored(predictions, table(labels)), scored(predictions, table(labels), fit_seconds=20)
+    raw, fitted = (
+        scored(predictions, table(labels)),
+        scored(predictions, table(labels), fit_seconds=20),
+    )
     assert raw["predictions"]["correlation"] == -1
-    assert fitted["fit"] == {"gain": pytest.approx(-0.25), "bias": pytest.approx(0.125), "seconds": 20, "frames": 400}
+    assert fitted["fit"] == {
+        "gain": pytest.approx(-0.25),
+        "bias": pytest.approx(0.125),
+        "seconds": 20,
+        "frames": 400,
+    }
     assert fitted["frames"] == 800
     assert fitted["fitted"]["rmse"] == pytest.approx(0, abs=1e-6)
     assert (fitted["fitted"]["eva"], fitted["fitted"]["right_side"]) == (1, 1)
@@ -73,17 +93,23 @@ def test_an_option_of_a_table_is_refused_for_a_recording(tmp_path):
     recording = make_recording(tmp_path / "recording")
     frame_ids = [path.stem for path in recording.glob("*.jpg")]
     write_steering(tmp_path / "p.csv", dict.fromkeys(frame_ids, 0.1))
-    with pytest.raises(UserError, match="--rate is only for a table of labels, and .*driving_log.csv is none"):
+    with pytest.raises(
+        UserError, match="--rate is only for a table of labels, and .*driving_log.csv is none"
+    ):
         run_command("score", tmp_path / "p.csv", recording, "--rate", 20)
 
 
 def test_labels_of_a_tub_are_those_of_its_import_whose_frames_have_other_names(tmp_path):
     recording = make_recording(tmp_path / "recording")
     write_steering(tmp_path / "p.csv", {"1_cam_image_array_": 0.1})
-    with pytest.raises(UserError, match="none of its frames is in .*; predict those of .*recording"):
+    with pytest.raises(
+        UserError, match="none of its frames is in .*; predict those of .*recording"
+    ):
         run_command("score", tmp_path / "p.csv", recording)
     (tmp_path / "tub").mkdir()
-    with pytest.raises(UserError, match="bcclone import .*tub -o recordings/NAME; .* predict those of NAME"):
+    with pytest.raises(
+        UserError, match="bcclone import .*tub -o recordings/NAME; .* predict those of NAME"
+    ):
         run_command("score", tmp_path / "p.csv", tmp_path / "tub")
 
 
@@ -117,7 +143,9 @@ def test_a_challenges_labels_are_scored_in_their_two_parts(tmp_path):
 def test_frames_of_one_table_alone_are_counted_and_the_others_matched_by_name():
     labels = {str(START + STEP * n): 0.1 * n for n in (3, 0, 1, 2)}
     predictions = {str(START + STEP * n): 0.1 * n for n in (9, 2, 1, 3)}
-    score = score_predictions(FrameSteering(Path("p"), predictions), FrameSteering(Path("l"), labels))
+    score = score_predictions(
+        FrameSteering(Path("p"), predictions), FrameSteering(Path("l"), labels)
+    )
     figures = score.figures()
     assert (figures["frames"], figures["predictions"]["rmse"]) == (3, 0)
     assert (figures["labels_without_prediction"], figures["predictions_without_label"]) == (1, 1)
@@ -135,9 +163,15 @@ def test_opposite_signs_are_noticed_and_turned_on_demand():
     assert (turned["predictions"]["correlation"], turned["predictions"]["right_side"]) == (1, 1)
 
 
-@pytest.mark.parametrize("values", [[0.1], [0.1] * 30, [1e-300, -1e-300] * 20, [10_000.0, -10_000.0] * 20])
+@pytest.mark.parametrize(
+    "values", [[0.1], [0.1] * 30, [1e-300, -1e-300] * 20, [10_000.0, -10_000.0] * 20]
+)
 def test_figures_that_are_not_defined_are_none_and_never_infinite(values):
-    for predictions, labels in ((values, values), (road(len(values)), values), (values, road(len(values)))):
+    for predictions, labels in (
+        (values, values),
+        (road(len(values)), values),
+        (values, road(len(values))),
+    ):
         for settings in ({}, {"fit_seconds": 0.5}) if len(values) > 1 else ({},):
             json.dumps(scored(table(predictions), table(labels), **settings), allow_nan=False)
 
@@ -166,7 +200,9 @@ def test_the_column_of_the_steering_is_named_or_found(tmp_path):
     path.write_text("frame_id,wheel\r\n7,0.5\r\n\r\n", newline="")
     assert read_steering(path).steering == {"7": 0.5}
     path.write_text("frame_id,speed,torque\n7,1,2\n")
-    with pytest.raises(UserError, match="its columns are .frame_id,speed,torque.*--steering-column"):
+    with pytest.raises(
+        UserError, match="its columns are .frame_id,speed,torque.*--steering-column"
+    ):
         read_steering(path)
 
 
@@ -175,7 +211,10 @@ def test_the_column_of_the_steering_is_named_or_found(tmp_path):
     [
         (b"frame_id,steering_angle\n", "no rows"),
         (b"frame_id,steering_angle\n1,0.5\n1,0.6\n", "line 3: frame_id '1' stands there twice"),
-        (b"frame_id,steering_angle\n1,0.5\n2,left\n", "line 3: steering_angle is 'left', expected a number"),
+        (
+            b"frame_id,steering_angle\n1,0.5\n2,left\n",
+            "line 3: steering_angle is 'left', expected a number",
+        ),
         (b"frame_id,steering_angle\n1,1e300\n", "line 2: steering_angle is '1e300'"),
         (b"frame_id,steering_angle\n,1\n", "line 2: frame_id ''"),
         (b"frame_id,steering_angle,public\n1,0.5,2\n", "line 2: public is '2', expected 0 or 1"),
@@ -197,7 +236,13 @@ def test_curves_of_any_length_and_with_gaps_are_drawn(tmp_path):
         steering = np.random.default_rng(0).uniform(-1, 1, frames)
         times = np.arange(frames) + 1000.0 * (np.arange(frames) > frames // 2)
         path = tmp_path / f"{frames}.png"
-        plot_curves("a drive", ("seconds", times), {"labels": steering, "none": steering * np.nan}, path, 0.1)
+        plot_curves(
+            "a drive",
+            ("seconds", times),
+            {"labels": steering, "none": steering * np.nan},
+            path,
+            0.1,
+        )
         assert path.read_bytes().startswith(b"\x89PNG")
 
 
@@ -205,7 +250,15 @@ def test_the_command_writes_both_curves_the_figures_and_a_report(tmp_path):
     labels = road()
     write_steering(tmp_path / "labels.csv", table(labels).steering)
     write_steering(tmp_path / "p.csv", table(0.5 * labels + 0.02).steering)
-    line = ("score", tmp_path / "p.csv", tmp_path / "labels.csv", "--fit-seconds", 20, "-o", tmp_path / "out")
+    line = (
+        "score",
+        tmp_path / "p.csv",
+        tmp_path / "labels.csv",
+        "--fit-seconds",
+        20,
+        "-o",
+        tmp_path / "out",
+    )
     figures = result_of(*line)
     assert json.loads((tmp_path / "out" / "figures.json").read_text()) == figures
     assert (tmp_path / "out" / "score.png").read_bytes().startswith(b"\x89PNG")

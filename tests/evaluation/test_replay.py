@@ -1,4 +1,6 @@
-"""Replays of recordings: the rollout's dynamics, the views, and the scores of good drivers and blind ones."""
+"""Replays of recordings: the rollout's dynamics, the views, and the scores of good drivers and
+blind ones.
+"""
 
 import json
 import math
@@ -18,7 +20,15 @@ from bcclone.dataset.preprocessing import PRESETS, Preprocessing
 from bcclone.evaluation.evaluate_settings import ReplaySettings
 from bcclone.evaluation.replay import RolloutWorld, replay_policies
 from bcclone.evaluation.replay_result import Replayed, replay_controls
-from bcclone.evaluation.rollout import RecordedDrive, RelativePose, Rollout, RowFrames, Views, read_reference, read_row
+from bcclone.evaluation.rollout import (
+    RecordedDrive,
+    RelativePose,
+    Rollout,
+    RowFrames,
+    Views,
+    read_reference,
+    read_row,
+)
 from bcclone.evaluation.suite import SuiteResult
 from bcclone.model.policy import load_policy
 from bcclone.pictures.score_files import write_replay
@@ -63,8 +73,17 @@ class Constant:
 
 def straight():
     """Return a reference drive straight ahead: two seconds at 10 m/s, fifty rows a second."""
-    fields = {"steering": 0.0, "throttle": 0.3, "speed": 10.0, "seconds": 0.02, "ends": False, "curvature": 0.0}
-    return RecordedDrive(**{name: (value,) * 100 for name, value in fields.items()}, images=({},) * 100)
+    fields = {
+        "steering": 0.0,
+        "throttle": 0.3,
+        "speed": 10.0,
+        "seconds": 0.02,
+        "ends": False,
+        "curvature": 0.0,
+    }
+    return RecordedDrive(
+        **{name: (value,) * 100 for name, value in fields.items()}, images=({},) * 100
+    )
 
 
 @pytest.mark.parametrize("side", [-1, 1])
@@ -73,8 +92,12 @@ def test_steering_moves_the_car_sideways_like_a_bicycle_with_a_lag(side):
     for _ in range(50):
         rollout.advance(steering)
     yaw_rate = 10 * YAW_GAIN * math.tan(math.radians(25 * steering)) / WHEELBASE_M
-    assert rollout.pose.yaw_rad == pytest.approx(yaw_rate * (1 - lag), rel=0.03)  # a second is long beside the lag
-    assert rollout.pose.lateral_offset_m == pytest.approx(10 * yaw_rate * (1 / 2 - lag + lag**2), rel=0.05)
+    assert rollout.pose.yaw_rad == pytest.approx(
+        yaw_rate * (1 - lag), rel=0.03
+    )  # a second is long beside the lag
+    assert rollout.pose.lateral_offset_m == pytest.approx(
+        10 * yaw_rate * (1 / 2 - lag + lag**2), rel=0.05
+    )
     assert rollout.distance_m == pytest.approx(10)
 
 
@@ -90,7 +113,10 @@ def test_beyond_the_limit_the_car_is_set_back_and_an_intervention_counts():
 
 
 def test_the_recorded_steering_needs_no_intervention_and_no_steering_scores_below_zero(reference):
-    controls = {name: control.figures() for name, control in replay_controls(reference, ReplaySettings()).items()}
+    controls = {
+        name: control.figures()
+        for name, control in replay_controls(reference, ReplaySettings()).items()
+    }
     assert controls["human"].interventions == 0
     assert controls["human"].autonomy_percent == 100
     assert controls["human"].steering_correlation == 1
@@ -115,7 +141,9 @@ def test_after_a_gap_the_car_starts_on_the_path_and_the_gap_is_not_counted(lap, 
     assert (rollout.pose, rollout.fresh) == (RelativePose(), True)
 
 
-def test_a_fraction_reads_only_those_rows_and_the_smoothed_steering_is_shorter_at_both_ends(lap, reference):
+def test_a_fraction_reads_only_those_rows_and_the_smoothed_steering_is_shorter_at_both_ends(
+    lap, reference
+):
     half = read_reference(lap, (0.5, 1.0))
     assert half.steering == reference.steering[round(len(reference) / 2) :]
     with pytest.raises(UserError, match="no rows.*--fraction"):
@@ -126,14 +154,25 @@ def test_a_fraction_reads_only_those_rows_and_the_smoothed_steering_is_shorter_a
     assert few.smoothed_steering == pytest.approx(np.full(len(few), np.mean(few.steering)))
 
 
-def test_a_view_is_what_a_camera_there_sees_with_pixels_of_all_cameras_and_the_bonnet_in_its_place(reference):
+def test_a_view_is_what_a_camera_there_sees_with_pixels_of_all_cameras_and_the_bonnet_in_its_place(
+    reference,
+):
     frames = read_row(reference.images[150])
     left = Views(FULL).view(frames, RelativePose(MOUNTS["left"][0]), frames.centre)
     real = read_frame(reference.images[150]["left"])
-    assert np.corrcoef(*(cv2.GaussianBlur(picture[ROAD], (11, 11), 0).ravel() for picture in (left, real)))[0, 1] > 0.9
+    assert (
+        np.corrcoef(
+            *(cv2.GaussianBlur(picture[ROAD], (11, 11), 0).ravel() for picture in (left, real))
+        )[0, 1]
+        > 0.9
+    )
     pose = RelativePose(0.35, -0.02)
-    lone = Views(FULL).view(RowFrames(frames.centre, {"center": frames.cameras["center"]}), pose, frames.centre)
-    changed = np.abs(Views(FULL).view(frames, pose, frames.centre).astype(int) - lone).max(axis=2) > 0
+    lone = Views(FULL).view(
+        RowFrames(frames.centre, {"center": frames.cameras["center"]}), pose, frames.centre
+    )
+    changed = (
+        np.abs(Views(FULL).view(frames, pose, frames.centre).astype(int) - lone).max(axis=2) > 0
+    )
     assert changed[100:135, -12:].mean() > 0.5  # beyond the centre frame's right side
     assert not changed[:130, 60:200].any()
     turned = Views(FULL).view(frames, RelativePose(1.2, 0.1), frames.centre)
@@ -141,13 +180,17 @@ def test_a_view_is_what_a_camera_there_sees_with_pixels_of_all_cameras_and_the_b
     assert (turned[100:130, 130:190] != frames.centre[100:130, 130:190]).any()
 
 
-@pytest.mark.parametrize("text", ["course-66x200-yuv", "rows 60-140, 64x64, area", "S of HSV, 32x16"])
+@pytest.mark.parametrize(
+    "text", ["course-66x200-yuv", "rows 60-140, 64x64, area", "S of HSV, 32x16"]
+)
 def test_views_of_any_preprocessing_are_prepared_as_a_whole_view(reference, text):
     preprocessing, frames = Preprocessing.of(text), read_row(reference.images[60])
     for pose in (RelativePose(), RelativePose(0.6, 0.05)):
         whole = Views(FULL).view(frames, pose, frames.centre)
         views = Views(preprocessing)
-        assert (views.view(frames, pose, views.prepare(frames.centre)) == preprocessing.apply(whole)).all()
+        assert (
+            views.view(frames, pose, views.prepare(frames.centre)) == preprocessing.apply(whole)
+        ).all()
 
 
 @pytest.mark.slow
@@ -169,11 +212,19 @@ def test_several_models_in_one_pass_score_as_each_does_alone(lap, untrained_mode
     policies = {"network": load_policy(untrained_model), "left": Constant(-0.2)}
     together = replay_policies(policies, lap, settings)
     for name, policy in policies.items():
-        assert replay_policies({name: policy}, lap, settings)[name].rollout.path == together[name].rollout.path
+        assert (
+            replay_policies({name: policy}, lap, settings)[name].rollout.path
+            == together[name].rollout.path
+        )
     asked = policies["left"].calls // 2
-    assert 0 < asked < 5 * len(together["left"].reference)  # rollouts with the same view share an inference
+    assert (
+        0 < asked < 5 * len(together["left"].reference)
+    )  # rollouts with the same view share an inference
     table = Replayed(together).as_text()
-    assert all(f"\n{name} " in table for name in ("network", "left", "the human", "no steering", "mean steering"))
+    assert all(
+        f"\n{name} " in table
+        for name in ("network", "left", "the human", "no steering", "mean steering")
+    )
 
 
 def test_over_the_wire_a_car_gets_the_recorded_frames_and_made_views_once_it_deviates(reference):
@@ -196,15 +247,28 @@ def without_speed(lap, tmp_path):
     return changed(lap, tmp_path, lambda rows: [[*row[:-1], "0"] for row in rows])
 
 
-def test_without_a_speed_nobody_gets_a_verdict_and_the_steering_is_compared(lap, without_speed, tmp_path):
-    settings, policies = ReplaySettings(fraction=(0.0, 0.2)), {"right": Constant(0.1), "left": Constant(-0.1)}
-    replayed, driven = (Replayed(replay_policies(policies, log, settings)) for log in (without_speed, lap))
+def test_without_a_speed_nobody_gets_a_verdict_and_the_steering_is_compared(
+    lap, without_speed, tmp_path
+):
+    settings, policies = (
+        ReplaySettings(fraction=(0.0, 0.2)),
+        {"right": Constant(0.1), "left": Constant(-0.1)},
+    )
+    replayed, driven = (
+        Replayed(replay_policies(policies, log, settings)) for log in (without_speed, lap)
+    )
     figures, of_driven = (each.figures()["models"]["right"] for each in (replayed, driven))
     for driver in (figures, *figures["controls"].values()):
         score = ("autonomy_percent", "interventions", "interventions_per_km", "rms_cross_track_m")
         assert [driver[name] for name in score] == [None] * 4
         assert (driver["by_limit"], driver["distance_m"]) == ({}, 0)
-    for name in ("steering_mae", "steering_correlation", "steering_correlation_smoothed", "rows", "frames"):
+    for name in (
+        "steering_mae",
+        "steering_correlation",
+        "steering_correlation_smoothed",
+        "rows",
+        "frames",
+    ):
         assert figures[name] == of_driven[name]
     assert figures["controls"]["human"]["steering_correlation"] == 1
     json.dumps(figures, allow_nan=False)
@@ -218,14 +282,18 @@ def test_without_a_speed_nobody_gets_a_verdict_and_the_steering_is_compared(lap,
     assert not any(words in page for words in ("rms", "100.0 %"))
 
     replays = {name: its.figures() for name, its in replayed.results.items()}
-    suite = SuiteResult({name: Path(name) for name in replays}, (), {}, {"floor": without_speed}, {"floor": replays})
+    suite = SuiteResult(
+        {name: Path(name) for name in replays}, (), {}, {"floor": without_speed}, {"floor": replays}
+    )
     assert suite.figures()["recordings"][0]["best"] == []
     (line,) = [line for line in suite.as_text().splitlines() if line.startswith("floor")]
     assert "without speeds" in line
     assert not any(words in line for words in ("*", "100"))
 
 
-def test_without_a_speed_the_answers_over_the_wire_are_the_steering_on_the_recorded_frames(without_speed):
+def test_without_a_speed_the_answers_over_the_wire_are_the_steering_on_the_recorded_frames(
+    without_speed,
+):
     reference = read_reference(without_speed, (0.0, 0.2))
     drive = RolloutWorld(reference, ReplaySettings(limits_m=()))
     while drive.observe() is not None:
@@ -262,7 +330,9 @@ def test_the_command_compares_a_model_with_the_controls(lap, untrained_model, tm
 def test_a_drive_server_is_scored_over_the_wire(lap):
     model, line = ROOT / "models" / "lake.h5", (lap, "--fraction", "0.3:0.5")
     with serving(model) as server:
-        result = result_of("replay", *line, "--port", server.port, "--set", "decimal-comma=true", "--wait", 1)
+        result = result_of(
+            "replay", *line, "--port", server.port, "--set", "decimal-comma=true", "--wait", 1
+        )
     alone = result_of("replay", model, *line)
     assert set(result) >= KEYS | {"controls", "request_to_steer_ms"}
     assert list(result["by_limit"]) == ["2"]
@@ -276,10 +346,16 @@ def test_windows_restart_after_a_gap_even_if_its_first_frame_is_missing(lap, tmp
     log = changed(lap, tmp_path, lambda rows: rows[:10] + rows[40:60])
     Path(read_reference(log).images[10]["center"]).unlink()
     policy = Constant(0.0)
-    result = replay_policies({"zero": policy}, log, ReplaySettings(limit_m=5.0, limits_m=()))["zero"]
-    assert policy.begun == 3  # one shared at first; after the gap, one of the rollout and one of the recorded frames
+    result = replay_policies({"zero": policy}, log, ReplaySettings(limit_m=5.0, limits_m=()))[
+        "zero"
+    ]
+    assert (
+        policy.begun == 3
+    )  # one shared at first; after the gap, one of the rollout and one of the recorded frames
     assert result.figures().frames == len(result.reference) - 1
-    assert len(result.rollout.path) == len(result.reference)  # without a frame, the last steering holds
+    assert len(result.rollout.path) == len(
+        result.reference
+    )  # without a frame, the last steering holds
     with pytest.raises(UserError, match="broken.*steering.*trained"):
         replay_policies({"broken": Constant(math.nan)}, log)
 
@@ -287,8 +363,12 @@ def test_windows_restart_after_a_gap_even_if_its_first_frame_is_missing(lap, tmp
 def test_a_recording_without_a_readable_frame_gets_no_score(lap, tmp_path):
     log = changed(lap, tmp_path, lambda rows: rows[:3])
     for path in read_reference(log).images:
-        Path(path["center"]).write_bytes(cv2.imencode(".jpg", np.zeros((480, 640, 3), np.uint8))[1].tobytes())
-    with pytest.raises(UserError, match=rf"640x480 pixels.*bcclone import {log} -o recordings/NAME"):
+        Path(path["center"]).write_bytes(
+            cv2.imencode(".jpg", np.zeros((480, 640, 3), np.uint8))[1].tobytes()
+        )
+    with pytest.raises(
+        UserError, match=rf"640x480 pixels.*bcclone import {log} -o recordings/NAME"
+    ):
         replay_policies({"zero": Constant(0.0)}, log)
 
 
@@ -320,7 +400,9 @@ def test_networks_steer_the_same_on_made_views_and_real_ones(legacy):
     ("fraction", "interventions", "old_interventions", "zero_percent"),
     [
         ((0.0, 0.4), {"human": 0, "zero": 21, "mean": 14}, 7, -187),
-        pytest.param((0.0, 1.0), {"human": 0, "zero": 51, "mean": 42}, 14, -179, marks=pytest.mark.long),
+        pytest.param(
+            (0.0, 1.0), {"human": 0, "zero": 51, "mean": 42}, 14, -179, marks=pytest.mark.long
+        ),
     ],
 )
 def test_known_models_get_their_known_scores_on_a_real_recording(

@@ -19,7 +19,9 @@ from bcclone.system.task_pool import open_pool
 from tests.conftest import made_once, result_of, run_script
 from tests.model.foreign.old_models import keras1_config, write
 
-pytestmark = pytest.mark.timeout(600)  # each process loads TensorFlow, on cores that other tests use, too
+pytestmark = pytest.mark.timeout(
+    600
+)  # each process loads TensorFlow, on cores that other tests use, too
 
 FIGURES = {
     "autonomy_percent": 100.0, "interventions": 0, "first_off_road_m": None, "distance_m": 1140.0,
@@ -42,29 +44,59 @@ def test_the_suites_have_their_rows():
     testing = select_scenarios(SuiteSettings(suite="testing"))
     names = [row.name for row in testing]
     assert len(names) == 37
-    assert names[:7] == ["fog", "rain", "snow", "day-night", "day-night-fog", "day-night-rain", "day-night-snow"]
-    assert {f"{weather}-{percent}" for weather in ("fog", "rain", "snow") for percent in (10, 50, 100)} <= set(names)
-    assert len({row.settings.conditions for row in testing}) == 34  # the single ones are those of 50 %
+    assert names[:7] == [
+        "fog",
+        "rain",
+        "snow",
+        "day-night",
+        "day-night-fog",
+        "day-night-rain",
+        "day-night-snow",
+    ]
+    assert {
+        f"{weather}-{percent}" for weather in ("fog", "rain", "snow") for percent in (10, 50, 100)
+    } <= set(names)
+    assert (
+        len({row.settings.conditions for row in testing}) == 34
+    )  # the single ones are those of 50 %
     roads = select_scenarios(SuiteSettings(suite="roads"))
     assert len({row.name for row in roads}) == len(roads) == 68
     assert len({row.settings.track for row in roads}) == 32
-    assert max(int(row.settings.track.removeprefix("random:")) for row in roads[:60]) < FIRST_ROAD  # of no samples
+    assert (
+        max(int(row.settings.track.removeprefix("random:")) for row in roads[:60]) < FIRST_ROAD
+    )  # of no samples
     assert {row.settings.speed.speed_mph for row in roads[:60]} == {15.0, 25.0}
     rows = select_scenarios(SuiteSettings(track="random:7", laps=0.5, texture_seed=3))
-    changed = {(row.settings.track, row.settings.world.laps, row.settings.conditions.texture_seed) for row in rows}
-    assert (len(rows), changed, rows[0].description) == (18, {("random:7", 0.5, 3)}, "random:7, 15 mph")
+    changed = {
+        (row.settings.track, row.settings.world.laps, row.settings.conditions.texture_seed)
+        for row in rows
+    }
+    assert (len(rows), changed, rows[0].description) == (
+        18,
+        {("random:7", 0.5, 3)},
+        "random:7, 15 mph",
+    )
     with pytest.raises(UserError, match="roads of its own"):
         select_scenarios(SuiteSettings(suite="roads", track="random:7"))
 
 
 @pytest.fixture(scope="module")
 def of_two_models(untrained_model, simulated_recording, tmp_path_factory):
-    """The JSON for a new model and an older one, by two processes and by a cluster of one worker, and the pictures."""
+    """The JSON for a new model and an older one, by two processes and by a cluster of one worker,
+    and the pictures.
+    """
 
     def make(folder):
         older = write(folder / "older.h5", keras1_config())
         line = ("suite", untrained_model, older, "--preprocess", "nvidia-66x200-yuv")
-        rows = ("--rows", "perturbations,lake-30", "--laps", 0.01, "--recordings", simulated_recording)
+        rows = (
+            "--rows",
+            "perturbations,lake-30",
+            "--laps",
+            0.01,
+            "--recordings",
+            simulated_recording,
+        )
         ways = {
             "processes": ("--jobs", 2, "--output", folder / "out"),
             "cluster": ("--scheduler", "local:1"),
@@ -73,7 +105,9 @@ def of_two_models(untrained_model, simulated_recording, tmp_path_factory):
             (folder / f"{name}.json").write_text(run_script(*line, *rows, *way, "--json").stdout)
 
     folder = made_once(tmp_path_factory, "suite", make)
-    return [(folder / f"{name}.json").read_text() for name in ("processes", "cluster")], folder / "out"
+    return [
+        (folder / f"{name}.json").read_text() for name in ("processes", "cluster")
+    ], folder / "out"
 
 
 @pytest.mark.long
@@ -91,7 +125,9 @@ def test_figures_are_the_same_to_the_byte_wherever_the_models_drive(of_two_model
 
 
 @pytest.mark.slow
-def test_recordings_are_replayed_as_by_the_replay_command(of_two_models, untrained_model, simulated_recording):
+def test_recordings_are_replayed_as_by_the_replay_command(
+    of_two_models, untrained_model, simulated_recording
+):
     single = json.loads(of_two_models[0][0])
     (one,) = single["recordings"]
     assert (one["recording"], set(one["models"])) == ("lake", {"untrained", "older"})
@@ -108,9 +144,19 @@ def test_recordings_are_replayed_as_by_the_replay_command(of_two_models, untrain
 def test_the_suite_writes_pictures_table_and_figures(of_two_models):
     texts, folder = of_two_models
     assert json.loads((folder / "figures.json").read_text()) == json.loads(texts[0])
-    names = {path.name for path in folder.rglob("*") if path.is_file() and path.parent.name != "drives"}
+    names = {
+        path.name for path in folder.rglob("*") if path.is_file() and path.parent.name != "drives"
+    }
     maps = {"lake-30.png", "perturbations.png"}
-    assert names == {"table.txt", "figures.json", "appearances.png", "models.png", "events.jsonl", "report.html", *maps}
+    assert names == {
+        "table.txt",
+        "figures.json",
+        "appearances.png",
+        "models.png",
+        "events.jsonl",
+        "report.html",
+        *maps,
+    }
     for name in ("appearances.png", "models.png", "maps/perturbations.png"):
         with PIL.Image.open(folder / name) as picture:
             assert min(picture.size) > 150
@@ -124,8 +170,14 @@ def test_a_model_that_a_worker_does_not_find_is_named_with_the_worker(tmp_path):
     model = tmp_path / "model.h5"
     with open_pool(1) as pool:
         for words in ("cannot be read there", "has other content there"):
-            with pytest.raises(UserError, match=f"fog with {model}: .*worker process .*{model}: {words}"):
-                list(pool.run(run_task, [SuiteTask(InputFile(model, "0" * 64), None, scenario("fog"))]))
+            with pytest.raises(
+                UserError, match=f"fog with {model}: .*worker process .*{model}: {words}"
+            ):
+                list(
+                    pool.run(
+                        run_task, [SuiteTask(InputFile(model, "0" * 64), None, scenario("fog"))]
+                    )
+                )
             model.write_bytes(b"another model")
 
 
@@ -152,7 +204,9 @@ def result(**drives):
         ),
     ],
 )
-def test_the_best_of_a_row_is_complete_then_has_more_autonomy_then_is_nearer_to_the_line(one, other, best):
+def test_the_best_of_a_row_is_complete_then_has_more_autonomy_then_is_nearer_to_the_line(
+    one, other, best
+):
     compared = result(one=drive(**one), other=drive(**other))
     assert best_of(compared.drives["lake-20"]) == best
     (line,) = [line for line in compared.as_text().splitlines() if line.startswith("lake-20")]
@@ -176,16 +230,24 @@ def test_models_of_the_same_name_are_named_with_their_folders(tmp_path):
 
 def test_rows_with_the_same_appearance_share_a_picture():
     appearances = appearances_of(
-        select_scenarios(SuiteSettings(("lake-15", "lake-30", "latency-100", "fog", "start-turned")))
+        select_scenarios(
+            SuiteSettings(("lake-15", "lake-30", "latency-100", "fog", "start-turned"))
+        )
     )
-    assert [names for names, _ in appearances] == ["lake-15, lake-30, latency-100", "fog", "start-turned"]
+    assert [names for names, _ in appearances] == [
+        "lake-15, lake-30, latency-100",
+        "fog",
+        "start-turned",
+    ]
     assert (appearances[0][1] != appearances[2][1]).any()
 
 
 @pytest.mark.slow
 def test_pictures_of_many_models_are_drawn(tmp_path):
     names = [f"model-{number}" for number in range(7)]
-    drives = {name: drive(autonomy_percent=-10.0 + 15 * number) for number, name in enumerate(names)}
+    drives = {
+        name: drive(autonomy_percent=-10.0 + 15 * number) for number, name in enumerate(names)
+    }
     paths = write_suite(tmp_path, result(**drives))
     assert all(path.exists() for path in paths)
     assert paths[-1].name == "report.html"
@@ -211,7 +273,17 @@ def test_a_drive_of_anything_else_is_not_taken_nor_one_of_a_road_file_that_has_c
 
 @pytest.mark.long
 def test_a_suite_goes_on_where_it_was_interrupted(untrained_model, tmp_path):
-    line = ("suite", untrained_model, "--laps", 0.01, "--jobs", 1, "--json", "--output", tmp_path / "out")
+    line = (
+        "suite",
+        untrained_model,
+        "--laps",
+        0.01,
+        "--jobs",
+        1,
+        "--json",
+        "--output",
+        tmp_path / "out",
+    )
     run_script(*line, "--rows", "lake-20")
     (first,) = (tmp_path / "out" / "drives").iterdir()
     time = first.stat().st_mtime_ns

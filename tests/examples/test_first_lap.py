@@ -20,7 +20,9 @@ print(json.dumps([drive.score.complete, drive.score.interventions, cpu_seconds, 
 def test_it_is_stored_with_its_outputs():
     notebook = nbformat.read(NOTEBOOK, 4)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1)), "run: docs/execute_notebook.py"
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1)), (
+        "run: docs/execute_notebook.py"
+    )
     assert {kind for cell in code for output in cell.outputs for kind in output.get("data", ())} >= {
         "image/png", "image/gif"
     }  # fmt: skip
@@ -37,7 +39,9 @@ def test_it_is_small_and_names_no_folder_of_the_machine_that_executed_it():
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
-@pytest.mark.skipif(sys.platform == "win32", reason="os.times() does not count the processes that Windows starts")
+@pytest.mark.skipif(
+    sys.platform == "win32", reason="os.times() does not count the processes that Windows starts"
+)
 def test_the_car_drives_a_lap_within_five_minutes_of_cpu_time(tmp_path, capsys):
     notebook = nbformat.read(NOTEBOOK, 4)
     notebook.cells.append(nbformat.v4.new_code_cell(FIGURES))

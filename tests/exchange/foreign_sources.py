@@ -37,7 +37,9 @@ def rows_of(folder):
 
 def color_shown(folder, index):
     """The colour in the middle of a row's image."""
-    return decode_jpeg((folder / "IMG" / rows_of(folder)["center"][index]).read_bytes())[80, 160].tolist()
+    return decode_jpeg((folder / "IMG" / rows_of(folder)["center"][index]).read_bytes())[
+        80, 160
+    ].tolist()
 
 
 def write_image(path, index, size=SIZE):
@@ -55,9 +57,14 @@ def make_frames(folder, names, table=None, name="labels.csv"):
 
 
 def make_car(folder, count=8):
-    """A folder like a challenge's: frames called by their nanoseconds, and the angle of the steering wheel in rad."""
+    """A folder like a challenge's: frames called by their nanoseconds, and the angle of the
+    steering wheel in rad.
+    """
     ids = [FIRST_NS + 50_000_000 * index for index in range(count)]
-    rows = [("frame_id", "steering_angle"), *((each, 0.1 * (index - 3)) for index, each in enumerate(ids))]
+    rows = [
+        ("frame_id", "steering_angle"),
+        *((each, 0.1 * (index - 3)) for index, each in enumerate(ids)),
+    ]
     return make_frames(folder, [f"frames/{each}.jpg" for each in ids], rows)
 
 
@@ -69,32 +76,53 @@ def make_video(path, count=20, size=SIZE, rate=20, codec="libx264"):
         stream = container.add_stream(codec, rate=rate)
         stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
         for index in range(count):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture(index, size), format="rgb24")))
+            container.mux(
+                stream.encode(av.VideoFrame.from_ndarray(picture(index, size), format="rgb24"))
+            )
         container.mux(stream.encode())
     return path
 
 
 def make_tub(folder, deleted=(), rows=4, pictures=None, **record):
-    """Write a tub as donkeycar does: its own inputs only, 160x120 pixels. record: values, or functions of the index."""
+    """Write a tub as donkeycar does: its own inputs only, 160x120 pixels. record: values, or
+    functions of the index.
+    """
     (folder / "images").mkdir(parents=True)
-    values = {"user/angle": lambda index: 0.1 * index, "user/throttle": -0.5, "user/mode": "user"} | record
+    values = {
+        "user/angle": lambda index: 0.1 * index,
+        "user/throttle": -0.5,
+        "user/mode": "user",
+    } | record
     lines = []
     for index in range(rows):
         name = f"{index}_cam_image_array_.jpg"
         pixels = pictures(index) if pictures else np.full((120, 160, 3), 90, np.uint8)
         cv2.imwrite(str(folder / "images" / name), pixels)
-        own = {"_index": index, "_session_id": "26-01-01_0", "_timestamp_ms": 1_767_225_600_000 + 50 * index}
-        values_here = {key: value(index) if callable(value) else value for key, value in values.items()}
+        own = {
+            "_index": index,
+            "_session_id": "26-01-01_0",
+            "_timestamp_ms": 1_767_225_600_000 + 50 * index,
+        }
+        values_here = {
+            key: value(index) if callable(value) else value for key, value in values.items()
+        }
         lines.append(json.dumps(own | {"cam/image_array": name} | values_here) + "\n")
     (folder / "catalog_0.catalog").write_text("".join(lines))
-    paths = {"paths": ["catalog_0.catalog"], "current_index": rows, "max_len": 1000, "deleted_indexes": list(deleted)}
+    paths = {
+        "paths": ["catalog_0.catalog"],
+        "current_index": rows,
+        "max_len": 1000,
+        "deleted_indexes": list(deleted),
+    }
     manifest = (["cam/image_array"], ["image_array"], {}, {"created_at": 1.0}, paths)
     (folder / "manifest.json").write_text("".join(json.dumps(line) + "\n" for line in manifest))
     return folder
 
 
 def make_tub_of_files(folder, numbers=(1, 2, 10), start=1_600_000_000.5, **record):
-    """Write a tub as donkeycar 2 and 3 do: a file for each record, 50 ms apart. record: as in make_tub()."""
+    """Write a tub as donkeycar 2 and 3 do: a file for each record, 50 ms apart. record: as in
+    make_tub().
+    """
     folder.mkdir()
     values = {"user/angle": lambda number: 0.01 * number, "user/throttle": 0.3, "user/mode": "user"}
     values |= {"milliseconds": lambda number: 50 * number} | record
@@ -102,19 +130,32 @@ def make_tub_of_files(folder, numbers=(1, 2, 10), start=1_600_000_000.5, **recor
         write_image(folder / f"{number}_cam-image_array_.jpg", number)
         here = {key: value(number) if callable(value) else value for key, value in values.items()}
         here = {"cam/image_array": f"{number}_cam-image_array_.jpg"} | here
-        (folder / f"record_{number}.json").write_text(json.dumps({k: v for k, v in here.items() if v is not None}))
-    about = {"inputs": ["cam/image_array", "user/angle", "user/throttle", "user/mode"], "types": [], "start": start}
+        (folder / f"record_{number}.json").write_text(
+            json.dumps({k: v for k, v in here.items() if v is not None})
+        )
+    about = {
+        "inputs": ["cam/image_array", "user/angle", "user/throttle", "user/mode"],
+        "types": [],
+        "start": start,
+    }
     (folder / "meta.json").write_text(json.dumps(about))
     return folder
 
 
 def make_lerobot(
-    folder, episodes=(3, 3), camera=None, names=("steering", "throttle"), step=0.25, rate=10, info=None, **others
+    folder,
+    episodes=(3, 3),
+    camera=None,
+    names=("steering", "throttle"),
+    step=0.25,
+    rate=10,
+    info=None,
+    **others,
 ):
     """Write a data set of another program with an action, and perhaps other features' names.
 
-    camera: of the frames, content of a picture in each; None: the camera is a video, which this does not write; info:
-    further values of info.json.
+    camera: of the frames, content of a picture in each; None: the camera is a video, which this
+    does not write; info: further values of info.json.
     """
     pyarrow = pytest.importorskip("pyarrow", reason="pip install 'bcclone[export]'")
     from pyarrow import parquet
@@ -123,7 +164,9 @@ def make_lerobot(
     for episode, count in enumerate(episodes):
         for frame in range(count):
             values = {"action": [step * frame, 0.5], "frame_index": frame, "episode_index": episode}
-            values |= {"timestamp": frame / rate} | {name: [0.1] * len(of) for name, of in others.items()}
+            values |= {"timestamp": frame / rate} | {
+                name: [0.1] * len(of) for name, of in others.items()
+            }
             frames.append(values | ({key: {"bytes": camera, "path": None}} if camera else {}))
     size = (info or {}).get("chunks_size", 1000)
     for episode in range(len(episodes)):

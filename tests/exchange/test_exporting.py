@@ -1,4 +1,6 @@
-"""Each exported format has the form that its own library documents; what cannot be exported is refused."""
+"""Each exported format has the form that its own library documents; what cannot be exported is
+refused.
+"""
 
 import csv
 import json
@@ -30,7 +32,11 @@ def exported(recording, format, target, **settings):
 
 
 def numbers_of(recording):
-    return read_log(recording / "driving_log.csv").rows[["steering", "throttle", "brake", "speed_mph"]].to_numpy()
+    return (
+        read_log(recording / "driving_log.csv")
+        .rows[["steering", "throttle", "brake", "speed_mph"]]
+        .to_numpy()
+    )
 
 
 def jpegs_of(recording, camera):
@@ -50,9 +56,14 @@ def test_the_csv_is_a_plain_table_with_relative_paths(lake, tmp_path):
 def test_a_tub_has_catalogs_of_a_thousand_records_whose_lines_can_be_found(tmp_path):
     recording = make_recording(tmp_path / "long", rows=1001, step_ms=70)
     folder = exported(recording, "tub", tmp_path / "tub")
-    inputs, types, _, _, paths = map(json.loads, (folder / "manifest.json").read_text().splitlines())
+    inputs, types, _, _, paths = map(
+        json.loads, (folder / "manifest.json").read_text().splitlines()
+    )
     assert dict(zip(inputs, types, strict=True))["cam/image_array"] == "image_array"
-    assert (paths["paths"], paths["current_index"]) == (["catalog_0.catalog", "catalog_1.catalog"], 1001)
+    assert (paths["paths"], paths["current_index"]) == (
+        ["catalog_0.catalog", "catalog_1.catalog"],
+        1001,
+    )
     starts = []
     for name, count in (("catalog_0", 1000), ("catalog_1", 1)):
         about = json.loads((folder / f"{name}.catalog_manifest").read_text())
@@ -70,12 +81,19 @@ def test_lerobot_declares_every_column_and_has_statistics_of_every_number_and_im
     info = json.loads((folder / "meta" / "info.json").read_text())
     table = parquet.read_table(folder / info["data_path"].format(chunk_index=0, file_index=0))
     assert table.column_names == list(info["features"])
-    assert (info["codebase_version"], info["fps"], info["total_frames"], info["total_episodes"]) == ("v3.0", 15, 6, 2)
+    assert (
+        info["codebase_version"],
+        info["fps"],
+        info["total_frames"],
+        info["total_episodes"],
+    ) == ("v3.0", 15, 6, 2)
     assert table["index"].to_pylist() == list(range(6))
     assert table["frame_index"].to_pylist() == [0, 1, 2] * 2
     assert table["timestamp"].to_pylist() == pytest.approx([0, 1 / 15, 2 / 15] * 2)
     episodes = parquet.read_table(folder / "meta/episodes/chunk-000/file-000.parquet").to_pylist()
-    places = [(one["dataset_from_index"], one["dataset_to_index"], one["length"]) for one in episodes]
+    places = [
+        (one["dataset_from_index"], one["dataset_to_index"], one["length"]) for one in episodes
+    ]
     assert places == [(0, 3, 3), (3, 6, 3)]
     tasks = parquet.read_table(folder / "meta/tasks.parquet").to_pandas()
     assert (tasks.index.name, tasks["task_index"].tolist()) == ("task", [0])
@@ -93,15 +111,25 @@ def test_only_the_chosen_cameras_are_exported(lake, tmp_path):
     folder = exported(lake, "tub", tmp_path / "out", cameras=("center",))
     assert len(list((folder / "images").iterdir())) == 6
     result = export(ExportSettings(str(lake), tmp_path / "csv", cameras=("left", "center")))
-    assert (result.cameras, result.rows, result.episodes, result.recordings) == (("center", "left"), 6, 2, 1)
+    assert (result.cameras, result.rows, result.episodes, result.recordings) == (
+        ("center", "left"),
+        6,
+        2,
+        1,
+    )
 
 
 @pytest.mark.parametrize("format", EXPORT_FORMATS)
 def test_a_store_is_exported_with_its_frames(format, simulated_store, tmp_path):
-    result = export(ExportSettings(str(simulated_store), tmp_path / "out", format, cameras=("left",)))
+    result = export(
+        ExportSettings(str(simulated_store), tmp_path / "out", format, cameras=("left",))
+    )
     assert (result.rows, result.size) == (120, (128, 128))
     if format == "csv":
-        with (tmp_path / "out" / "table.csv").open(newline="") as file, Store(simulated_store) as store:
+        with (
+            (tmp_path / "out" / "table.csv").open(newline="") as file,
+            Store(simulated_store) as store,
+        ):
             for row, cells in list(zip(store.rows, csv.DictReader(file), strict=True))[::60]:
                 pixels = decode_image((tmp_path / "out" / cells["left"]).read_bytes())
                 assert (pixels == store.frames[row["frame_left"]]).all()
@@ -111,12 +139,17 @@ def test_rows_without_a_usable_image_are_left_out_if_they_are_few_or_allowed(lak
     images = sorted((lake / "IMG").glob("left_*.jpg"))
     images[1].unlink()
     images[2].write_bytes(images[2].read_bytes()[:500])
-    with pytest.raises(UserError, match=r"(?s)2 of 6 rows .* more than 5%.*--allow-skips.*line 2: .*missing"):
+    with pytest.raises(
+        UserError, match=r"(?s)2 of 6 rows .* more than 5%.*--allow-skips.*line 2: .*missing"
+    ):
         export(ExportSettings(str(lake), tmp_path / "out"))
     result = export(ExportSettings(str(lake), tmp_path / "out", allow_skips=True))
     assert (result.rows, len(result.skipped)) == (4, 2)
     assert "line 3: image left_" in result.skipped[1]
-    assert export(ExportSettings(str(lake), tmp_path / "center", cameras=("center", "right"))).rows == 6
+    assert (
+        export(ExportSettings(str(lake), tmp_path / "center", cameras=("center", "right"))).rows
+        == 6
+    )
 
 
 def test_what_cannot_be_exported_is_refused_with_the_remedy(lake, tmp_path):
@@ -127,8 +160,21 @@ def test_what_cannot_be_exported_is_refused_with_the_remedy(lake, tmp_path):
     with pytest.raises(UserError, match="cannot make that folder"):
         export(ExportSettings(str(lake), tmp_path / "mine" / "out"))
     with pytest.raises(UserError, match="choose other cameras with --cameras"):
-        export(ExportSettings(str(make_recording(tmp_path / "one")), tmp_path / "out", cameras=("left",)))
-    run_script("preprocess.py", lake, "-o", tmp_path / "yuv.h5", "--preprocess", "nvidia-66x200-yuv", "--validation", 0)
+        export(
+            ExportSettings(
+                str(make_recording(tmp_path / "one")), tmp_path / "out", cameras=("left",)
+            )
+        )
+    run_script(
+        "preprocess.py",
+        lake,
+        "-o",
+        tmp_path / "yuv.h5",
+        "--preprocess",
+        "nvidia-66x200-yuv",
+        "--validation",
+        0,
+    )
     with pytest.raises(UserError, match="expected RGB; export its recordings: .*lake"):
         export(ExportSettings(str(tmp_path / "yuv.h5"), tmp_path / "out"))
     with pytest.raises(ValueError, match="expected one of csv, tub"):

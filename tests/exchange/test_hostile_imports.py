@@ -1,4 +1,6 @@
-"""What a hostile tub, data set or table may do: be refused with its file; nothing outside its folder is read."""
+"""What a hostile tub, data set or table may do: be refused with its file; nothing outside its
+folder is read.
+"""
 
 import json
 import os
@@ -14,7 +16,12 @@ import numpy as np
 import pytest
 
 from bcclone.camera.images import encode_jpeg
-from bcclone.exchange.exchange_settings import EXPORT_FORMATS, IMPORT_FORMATS, ExportSettings, ImportSettings
+from bcclone.exchange.exchange_settings import (
+    EXPORT_FORMATS,
+    IMPORT_FORMATS,
+    ExportSettings,
+    ImportSettings,
+)
 from bcclone.exchange.formats import ExchangedRow, format_named, row_of
 from bcclone.exchange.left_out import Findings
 from bcclone.exchange.recording_export import export
@@ -41,7 +48,9 @@ def exported(tmp_path, format):
     if format == "lerobot":
         pytest.importorskip("pyarrow", reason="pip install 'bcclone[export]'")
     if format in EXPORT_FORMATS:
-        export(ExportSettings(str(make_driven(tmp_path / "lake", rows=2)), tmp_path / "set", format))
+        export(
+            ExportSettings(str(make_driven(tmp_path / "lake", rows=2)), tmp_path / "set", format)
+        )
     elif format == "frames":
         make_car(tmp_path / "set", count=6)
     elif format == "recording":
@@ -60,7 +69,9 @@ def unit_for(format):
 
 
 def refused(folder, words=""):
-    """Import a folder; return whether it or a row of it was refused, with one printable line that has these words."""
+    """Import a folder; return whether it or a row of it was refused, with one printable line that
+    has these words.
+    """
     findings, reasons = Findings(), []
     with tempfile.TemporaryDirectory(dir=folder.parent) as target:
         try:
@@ -76,7 +87,11 @@ def refused(folder, words=""):
 
 
 def image_file(folder):
-    return next(path for path in sorted(folder.rglob("*")) if path.suffix == ".jpg" and "left" not in path.name)
+    return next(
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.suffix == ".jpg" and "left" not in path.name
+    )
 
 
 def files_of(folder):
@@ -89,7 +104,8 @@ def needed_files(folder):
     return [
         path
         for path in files_of(folder)
-        if path.name.endswith(endings) or (path.suffix == ".parquet" and path.is_relative_to(folder / "data"))
+        if path.name.endswith(endings)
+        or (path.suffix == ".parquet" and path.is_relative_to(folder / "data"))
     ]
 
 
@@ -111,7 +127,9 @@ def wrong_cells(path):
         for column in range(len(cells)):
             for cell in CELLS:
                 changed = ",".join([*cells[:column], cell, *cells[column + 1 :]])
-                path.write_text("\n".join([*lines[:row], changed, *lines[row + 1 :]]) + "\n", encoding="utf-8")
+                path.write_text(
+                    "\n".join([*lines[:row], changed, *lines[row + 1 :]]) + "\n", encoding="utf-8"
+                )
                 yield
 
 
@@ -119,7 +137,10 @@ def wrong_columns(path):
     import pyarrow
     from pyarrow import parquet
 
-    types = {"[]": pyarrow.list_(pyarrow.float64()), "{'bytes': None}": pyarrow.struct([("bytes", pyarrow.binary())])}
+    types = {
+        "[]": pyarrow.list_(pyarrow.float64()),
+        "{'bytes': None}": pyarrow.struct([("bytes", pyarrow.binary())]),
+    }
     table = parquet.read_table(path)
     for place, name in enumerate(table.schema.names):
         for value in COLUMNS:
@@ -174,7 +195,13 @@ def test_no_image_outside_the_folder_is_read(tmp_path, format, way):
         image.unlink()
         image.symlink_to(secret)
     else:
-        text = str(secret) if way == "absolute" else "../../../secret.jpg" if format == "csv" else "../../secret.jpg"
+        text = (
+            str(secret)
+            if way == "absolute"
+            else "../../../secret.jpg"
+            if format == "csv"
+            else "../../secret.jpg"
+        )
         table = folder / ("catalog_0.catalog" if format == "tub" else "table.csv")
         name = image.name if format == "tub" else image.relative_to(folder).as_posix()
         assert name in table.read_text()
@@ -182,7 +209,9 @@ def test_no_image_outside_the_folder_is_read(tmp_path, format, way):
     if (format, way) == ("csv", "linked folder"):
         assert not refused(folder)  # as of a recording
     else:
-        assert refused(folder, "not in the folder" if format == "csv" and way != "link" else "cannot be read: ")
+        assert refused(
+            folder, "not in the folder" if format == "csv" and way != "link" else "cannot be read: "
+        )
 
 
 @pytest.mark.parametrize("format", IMPORT_FORMATS)
@@ -212,7 +241,10 @@ def test_what_is_no_file_of_a_usual_size_is_refused_at_once(tmp_path, format, ki
         else:
             path.touch()
             os.truncate(path, 1 << 42)
-        used = path.suffix != ".catalog_manifest" and path.name not in ("stats.json", "tasks.parquet")
+        used = path.suffix != ".catalog_manifest" and path.name not in (
+            "stats.json",
+            "tasks.parquet",
+        )
         if used and "episodes" not in path.parts:
             assert refused(folder)
         path.rmdir() if kind == "folder" else path.unlink()
@@ -222,10 +254,17 @@ def test_what_is_no_file_of_a_usual_size_is_refused_at_once(tmp_path, format, ki
 
 def png_bomb(width, height):
     def chunk(kind, data):
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
 
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(bytes(100_000))) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + header
+        + chunk(b"IDAT", zlib.compress(bytes(100_000)))
+        + chunk(b"IEND", b"")
+    )
 
 
 def jpeg_bomb(width, height):
@@ -235,7 +274,9 @@ def jpeg_bomb(width, height):
     return bytes(data)
 
 
-@pytest.mark.parametrize("bomb", [png_bomb(30_000, 30_000), png_bomb(1 << 30, 1), jpeg_bomb(30_000, 30_000)])
+@pytest.mark.parametrize(
+    "bomb", [png_bomb(30_000, 30_000), png_bomb(1 << 30, 1), jpeg_bomb(30_000, 30_000)]
+)
 def test_an_image_that_declares_too_many_pixels_takes_no_memory(tmp_path, bomb):
     folder = exported(tmp_path, "tub")
     image_file(folder).write_bytes(bomb)
@@ -271,7 +312,9 @@ def test_a_column_that_unpacks_to_much_more_than_its_file_is_refused(tmp_path):
     path = next(folder.glob("data/*/*.parquet"))
     table = parquet.read_table(path)
     name = "observation.images.center"
-    image = pyarrow.array([{"bytes": bytes(20 << 20), "path": ""}] * len(table), table.schema.field(name).type)
+    image = pyarrow.array(
+        [{"bytes": bytes(20 << 20), "path": ""}] * len(table), table.schema.field(name).type
+    )
     bomb = table.set_column(table.schema.get_field_index(name), name, image)
     parquet.write_table(bomb, path, compression="zstd")
     assert refused(folder, "bytes unpacked")
@@ -302,7 +345,10 @@ def test_a_codec_that_no_camera_writes_is_refused(tmp_path):
 
 def test_a_source_may_have_more_recordings_than_files_can_be_open(tmp_path):
     resource = pytest.importorskip("resource")
-    rows = (ExchangedRow(number, 0, 0, {"center": FRAME}, 0, 0, 0, 0, place="tub") for number in range(200))
+    rows = (
+        ExchangedRow(number, 0, 0, {"center": FRAME}, 0, 0, 0, 0, place="tub")
+        for number in range(200)
+    )
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (len(list(Path("/dev/fd").iterdir())) + 50, hard))
     try:
@@ -313,7 +359,9 @@ def test_a_source_may_have_more_recordings_than_files_can_be_open(tmp_path):
 
 def test_rows_of_the_same_millisecond_get_names_in_a_time_that_grows_with_their_number(tmp_path):
     contents = (FRAME + number.to_bytes(2, "big") for number in range(1000))
-    rows = (ExchangedRow(0, 0, 5, {"center": content}, 0, 0, 0, 0, place="tub") for content in contents)
+    rows = (
+        ExchangedRow(0, 0, 5, {"center": content}, 0, 0, 0, 0, place="tub") for content in contents
+    )
     with cpu_limit(60):
         write_recordings(rows, tmp_path, Findings())
     assert len(list((tmp_path / "IMG").iterdir())) == 1000
@@ -328,14 +376,18 @@ def test_rows_of_the_same_millisecond_get_names_in_a_time_that_grows_with_their_
     ],
 )  # fmt: skip
 def test_a_row_is_checked_where_it_is_born(changes):
-    values = dict.fromkeys(("time_ms", "steering", "trace_seconds", "x_m", "z_m", "cross_track_m"), 0.0)
+    values = dict.fromkeys(
+        ("time_ms", "steering", "trace_seconds", "x_m", "z_m", "cross_track_m"), 0.0
+    )
     values |= {"driver": "human", "take_over": 1, "track": "lake"}
     assert row_of(values, {}, "here").driven == DrivenRow("human", 1)
     with pytest.raises(ValueError, match=r"expected|no 'time_ms'"):
         row_of(values | changes, {}, "here")
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no names that are not UTF-8")
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="other systems have no names that are not UTF-8"
+)
 @pytest.mark.parametrize("format", IMPORT_FORMATS)
 def test_a_name_that_is_not_utf_8_is_a_name(tmp_path, format):
     home = tmp_path / os.fsdecode(b"\xff")

@@ -1,4 +1,6 @@
-"""A recording that is exported and imported again has the same rows, steering bits, JPEG bytes and tables."""
+"""A recording that is exported and imported again has the same rows, steering bits, JPEG bytes and
+tables.
+"""
 
 import pytest
 
@@ -79,10 +81,14 @@ def test_a_recording_of_the_unity_program_loses_nothing(name, format, tmp_path):
 
 
 def test_rows_of_the_same_millisecond_keep_their_own_images(tmp_path):
-    recording = make_driven(tmp_path / "lake", rows=2, cameras=("center",), drivers=False, trace=False)
+    recording = make_driven(
+        tmp_path / "lake", rows=2, cameras=("center",), drivers=False, trace=False
+    )
     export(ExportSettings(str(recording), tmp_path / "there"))
     table = tmp_path / "there" / "table.csv"
     table.write_text(table.read_text().replace("1767225600067", "1767225600000"))
     import_recording(ImportSettings(tmp_path / "there", tmp_path / "back"))
-    assert rows_of(tmp_path / "back")["center"].tolist() == [f"center_{name_of(at)}" for at in (0, 1)]
+    assert rows_of(tmp_path / "back")["center"].tolist() == [
+        f"center_{name_of(at)}" for at in (0, 1)
+    ]
     assert list(images_of(tmp_path / "back").values()) == list(images_of(recording).values())

@@ -28,7 +28,9 @@ def test_times_since_the_start_of_a_recording_are_no_dates(start, step, unit):
     assert times.milliseconds[1] - times.milliseconds[0] == (1000 if unit == "s" else 50)
 
 
-@pytest.mark.parametrize(("factor", "unit"), [(1e-3, "s"), (1, "ms"), (1000, "us"), (1_000_000, "ns")])
+@pytest.mark.parametrize(
+    ("factor", "unit"), [(1e-3, "s"), (1, "ms"), (1000, "us"), (1_000_000, "ns")]
+)
 def test_times_since_1970_are_dates_in_any_order(factor, unit):
     cells = [repr(factor * (NEW_YEAR_MS + 50 * row)) for row in range(200)]
     times = times_of(cells[::2] + cells[1::2])
@@ -54,7 +56,10 @@ def test_the_name_of_a_column_says_its_unit(unit, second, rate):
         (["20230101000000", "20230101000500"], [0, 300_000]),
         (["20230101_000000_050000", "20230101_000000_999600"], [50, 1000]),  # strftime %f
         (["2023-01-01_00-00-00-050000", "run 2023-01-01_00-00-00-100000.jpg"], [50, 100]),
-        (["2023-01-01 00:00:00:50", "2023-01-01 00:00:00:100"], [50, 100]),  # milliseconds without zeros
+        (
+            ["2023-01-01 00:00:00:50", "2023-01-01 00:00:00:100"],
+            [50, 100],
+        ),  # milliseconds without zeros
         (["2023-01-01 00:00:00,5", "2023/01/01 00:00:00.25"], [500, 250]),
         (["2023-01-01T00:00:00.050Z", "2023-01-01T00:00:00.100123456Z"], [50, 100]),
         (["2023-01-01T02:00:00.05+02:00", "2022-12-31T19:00:01-05:00"], [50, 1000]),
@@ -67,7 +72,9 @@ def test_dates_may_be_written_in_several_ways(cells, milliseconds):
     assert times.milliseconds == [NEW_YEAR_MS + each for each in milliseconds]
 
 
-@pytest.mark.parametrize("cells", [["2023-01-01"] * 3, ["7"] * 3, ["1_000", "2_000"], ["x", "y"], []])
+@pytest.mark.parametrize(
+    "cells", [["2023-01-01"] * 3, ["7"] * 3, ["1_000", "2_000"], ["x", "y"], []]
+)
 def test_what_never_changes_and_what_is_no_number_are_no_times(cells):
     assert times_of(cells) is None
 
@@ -75,7 +82,9 @@ def test_what_never_changes_and_what_is_no_number_are_no_times(cells):
 @pytest.mark.parametrize("form", ["{0}{1:06}", "{0}{2:03}", "{0}.{1:06}"])
 @pytest.mark.parametrize(("before", "after"), [("125959", "130000"), ("95959", "100000")])
 def test_numbers_that_jump_at_a_full_minute_are_times_of_day(form, before, after):
-    cells = [form.format(second, 100_000 * n, 100 * n) for second in (before, after) for n in range(10)]
+    cells = [
+        form.format(second, 100_000 * n, 100 * n) for second in (before, after) for n in range(10)
+    ]
     times = times_of(cells, "timestamp").milliseconds
     assert [time - times[0] for time in times] == [100 * n for n in range(20)]
 
@@ -108,7 +117,11 @@ def times_of_frames(folder, column, cells, names=None, **settings):
     """Import frames with a column, or several; return their milliseconds since the first one."""
     names = names or [f"{number}.jpg" for number in range(len(cells))]
     rows = zip(names, ["0.1"] * len(names), cells, strict=True)
-    result = imported(make_frames(folder, names, [("image", "steering", column), *rows]), folder / "out", **settings)
+    result = imported(
+        make_frames(folder, names, [("image", "steering", column), *rows]),
+        folder / "out",
+        **settings,
+    )
     times = rows_of(result.output)["time_ms"]
     return (times - times[0]).tolist()
 
@@ -116,10 +129,19 @@ def times_of_frames(folder, column, cells, names=None, **settings):
 @pytest.mark.parametrize(
     ("column", "cells"),
     [
-        ("timestamp", ["20250620_141024_000000", "20250620_141024_333000", "20250620_141025_999000"]),
-        ("date,time", ["2018-07-01,17:09:44.000", "2018-07-01,17:09:44.333", "2018-07-01,17:09:45.999"]),
+        (
+            "timestamp",
+            ["20250620_141024_000000", "20250620_141024_333000", "20250620_141025_999000"],
+        ),
+        (
+            "date,time",
+            ["2018-07-01,17:09:44.000", "2018-07-01,17:09:44.333", "2018-07-01,17:09:45.999"],
+        ),
         ("stamp.secs,stamp.nsecs", ["1479425441,1000000", "1479425441,334000000", "1479425443,0"]),
-        ("recorded", ["2018-07-01T17:09:44.0Z", "2018-07-01T17:09:44.333Z", "2018-07-01T17:09:45.999Z"]),
+        (
+            "recorded",
+            ["2018-07-01T17:09:44.0Z", "2018-07-01T17:09:44.333Z", "2018-07-01T17:09:45.999Z"],
+        ),
         ("frame", ["run 1479425441.000", "run 1479425441.333", "run 1479425442.999"]),
         ("clock", ["23:59:59.000", "23:59:59.333", "00:00:00.999"]),
         ("clock", ["12-59-59-000000", "12-59-59-333000", "13-00-00-999000"]),
@@ -152,9 +174,15 @@ def test_times_are_found_in_the_names_of_images(tmp_path, name):
 @pytest.mark.parametrize(
     ("cells", "words"),
     [
-        (["one", "two", "three"], "column 'time' holds no times that can be read, such as 'one'; .*--frame-rate 20"),
+        (
+            ["one", "two", "three"],
+            "column 'time' holds no times that can be read, such as 'one'; .*--frame-rate 20",
+        ),
         (["2018-07-01"] * 3, "column 'time' holds no times that can be read, such as '2018-07-01'"),
-        (["17:09:44", "17:09:44", "17:09:44", "17:09:45"], "less than 8 ms apart, as of no camera; .*--frame-rate 2, "),
+        (
+            ["17:09:44", "17:09:44", "17:09:44", "17:09:45"],
+            "less than 8 ms apart, as of no camera; .*--frame-rate 2, ",
+        ),
         (["0.001", "0.002", "0.003"], "time, in s: most frames are less than 8 ms apart"),
     ],
 )
@@ -162,6 +190,11 @@ def test_times_that_no_camera_has_are_asked_for_or_counted(tmp_path, cells, word
     with pytest.raises(UserError, match=words):
         times_of_frames(tmp_path, "time", cells)
     if cells[0] == "0.001":
-        with pytest.raises(UserError, match=r"column 'lap_time' may hold times, .* such as '0\.001'; .*--time-column"):
+        with pytest.raises(
+            UserError,
+            match=r"column 'lap_time' may hold times, .* such as '0\.001'; .*--time-column",
+        ):
             times_of_frames(tmp_path / "lap", "lap_time", cells)
-    assert times_of_frames(tmp_path, "time", cells, frame_rate=10) == [100 * number for number in range(len(cells))]
+    assert times_of_frames(tmp_path, "time", cells, frame_rate=10) == [
+        100 * number for number in range(len(cells))
+    ]

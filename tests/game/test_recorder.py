@@ -29,14 +29,18 @@ def world(renderer):
 
 def row(world, by=DrivenRow(HUMAN)):  # noqa: B008
     world.drive(0.1, 1.0, 3)
-    return PlayedRow(copy.copy(world.car), world.frame(), world.tracked.trace_point, by, time.monotonic())
+    return PlayedRow(
+        copy.copy(world.car), world.frame(), world.tracked.trace_point, by, time.monotonic()
+    )
 
 
 def record(recorder, world, count, by=DrivenRow(HUMAN)):  # noqa: B008
     before = recorder.recorded
     for number in range(count):
         recorder.record(row(world, by))
-        wait_for(lambda number=number: recorder.recorded == before + number + 1, every_seconds=0.002)
+        wait_for(
+            lambda number=number: recorder.recorded == before + number + 1, every_seconds=0.002
+        )
 
 
 def test_a_recording_has_three_images_a_row_and_who_drove(world, renderer, tmp_path):
@@ -50,9 +54,13 @@ def test_a_recording_has_three_images_a_row_and_who_drove(world, renderer, tmp_p
     named = {*rows.center, *rows.left, *rows.right}
     assert named == {path.name for path in (tmp_path / "run" / "IMG").iterdir()}
     drivers, trace = read_drivers(tmp_path / "run"), read_trace(tmp_path / "run")
-    assert [drivers[name] for name in rows.center] == [DrivenRow(MODEL)] * 2 + [DrivenRow(HUMAN, 1)] * 3
+    assert [drivers[name] for name in rows.center] == [DrivenRow(MODEL)] * 2 + [
+        DrivenRow(HUMAN, 1)
+    ] * 3
     assert trace.keys() == drivers.keys()
-    now = datetime.datetime.now() - datetime.datetime(1970, 1, 1)  # by the clock of this machine, as the simulator
+    now = datetime.datetime.now() - datetime.datetime(
+        1970, 1, 1
+    )  # by the clock of this machine, as the simulator
     assert rows.time_ms.iloc[-1] == pytest.approx(now.total_seconds() * 1000, abs=60_000)
 
 
@@ -69,7 +77,9 @@ def test_each_recording_gets_a_new_folder(world, renderer, tmp_path):
 
 
 @pytest.mark.parametrize("size", [10, 5_000])  # of headers, of an image
-def test_a_recording_that_gets_no_row_on_a_full_disk_leaves_no_folder(world, renderer, tmp_path, size):
+def test_a_recording_that_gets_no_row_on_a_full_disk_leaves_no_folder(
+    world, renderer, tmp_path, size
+):
     with play_recorder(renderer, tmp_path / "run") as recorder:
         with full_disk(size), suppress(UserError):
             recorder.turn(True)

@@ -1,4 +1,6 @@
-"""bcclone play serves pages: hands move the car, one page drives, slow and sleeping pages harm nobody."""
+"""bcclone play serves pages: hands move the car, one page drives, slow and sleeping pages harm
+nobody.
+"""
 
 import signal
 from itertools import pairwise
@@ -30,7 +32,9 @@ def page(server):
     with FakePage(server.port) as page:
         page.until(lambda state: state["wheel"]["drives"])
         page.send(set={"put_back": True, "paused": False})
-        page.until(lambda state: state["mode"] == "driving" and state["speed_mph"] < 1, throttle_key=0)
+        page.until(
+            lambda state: state["mode"] == "driving" and state["speed_mph"] < 1, throttle_key=0
+        )
         yield page
 
 
@@ -66,13 +70,18 @@ def test_a_recording_of_a_play_can_be_preprocessed(tmp_path):
     assert server.result.folders == (tmp_path / "run",)
     assert server.result.rows == len(rows) >= 20
     seconds = np.ptp(rows.time_ms) / 1000
-    assert 1000 * seconds / (len(rows) - 1) > 55  # 15 a second, fewer while other programs use all cores
+    assert (
+        1000 * seconds / (len(rows) - 1) > 55
+    )  # 15 a second, fewer while other programs use all cores
     convert(PreprocessSettings((str(tmp_path / "run"),), tmp_path / "data.h5"))
     assert (tmp_path / "data.h5").stat().st_size > 0
 
 
 def test_a_person_takes_over_from_a_model_and_gives_back(untrained_model, tmp_path):
-    with playing(model=untrained_model, folder=tmp_path / "run") as server, FakePage(server.port) as page:
+    with (
+        playing(model=untrained_model, folder=tmp_path / "run") as server,
+        FakePage(server.port) as page,
+    ):
         page.until(lambda state: state["speed_mph"] > 3, throttle_key=0)
         page.send(set={"recording": True})
         page.until(lambda state: state["recording"]["recorded"] > 2, throttle_key=0)
@@ -100,7 +109,9 @@ def test_a_person_takes_over_from_a_model_and_gives_back(untrained_model, tmp_pa
 
 
 def test_a_full_disk_ends_the_recording_the_drive_goes_on_and_a_kill_leaves_whole_rows(tmp_path):
-    folder = tmp_path / ("long" * 50) / "run"  # which is in each row, so that the log is soon too large
+    folder = (
+        tmp_path / ("long" * 50) / "run"
+    )  # which is in each row, so that the log is soon too large
     line = ("--no-browser", "-o", folder)
     with serving(*line, script="play", full_at=24_000) as server, FakePage(server.port) as page:
         page.send(set={"recording": True})
@@ -108,12 +119,17 @@ def test_a_full_disk_ends_the_recording_the_drive_goes_on_and_a_kill_leaves_whol
         assert any("the recording has ended" in warning["text"] for warning in state["warnings"])
         page.until(lambda later: later["seconds"] > state["seconds"] + 0.5, **FASTER)
         page.send(set={"recording": True})
-        page.until(lambda state: state["recording"]["recorded"] > 3 and not state["recording"]["failure"], **FASTER)
+        page.until(
+            lambda state: state["recording"]["recorded"] > 3 and not state["recording"]["failure"],
+            **FASTER,
+        )
         server.end(signal.SIGKILL)
     assert "Traceback" not in server.output
     rows = read_log(folder / "driving_log.csv").rows
     assert len(rows) == state["recording"]["recorded"] > 5
-    assert {*rows.center, *rows.left, *rows.right} == {path.name for path in (folder / "IMG").iterdir()}
+    assert {*rows.center, *rows.left, *rows.right} == {
+        path.name for path in (folder / "IMG").iterdir()
+    }
     second = folder.with_name("run-2")
     rows = read_log(second / "driving_log.csv").rows
     assert len(rows) > 3

@@ -80,7 +80,9 @@ def test_a_model_drives_until_a_person_steers(renderer):
     assert (state.driver, state.take_over) == (HUMAN, 1)
     assert until(lambda state: state.steering_sent == 0.1).driver == MODEL
     until(lambda state: state.speed_mph > 3)
-    state = until(lambda state: state.speed_mph == 0, HandInput(throttle_key=-1))  # braking takes nothing over
+    state = until(
+        lambda state: state.speed_mph == 0, HandInput(throttle_key=-1)
+    )  # braking takes nothing over
     assert (state.driver, state.take_over) == (MODEL, None)
 
 
@@ -89,7 +91,10 @@ def test_a_model_that_fails_gets_safe_controls_and_the_reason_is_shown(renderer,
     policy = Steady(0.2)
     until = Played(renderer, policy).until
     until(lambda state: state.speed_mph > 1)
-    policy.steady, policy.error = Answer(steering), "" if steering != steering else "the model is broken"
+    policy.steady, policy.error = (
+        Answer(steering),
+        "" if steering != steering else "the model is broken",
+    )
     state = until(lambda state: abs(state.steering_sent) < 0.01)
     assert state.throttle == 0
     assert any("bad inference" in warning["text"] for warning in state.warnings)

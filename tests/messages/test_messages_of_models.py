@@ -1,4 +1,6 @@
-"""model_file, network, saliency, and what looks at frames: which files are no model that can be used."""
+"""model_file, network, saliency, and what looks at frames: which files are no model that can be
+used.
+"""
 
 from pathlib import Path
 
@@ -39,10 +41,22 @@ def branched():
 
 REFUSALS = [
     refusal(
-        lambda: Path("m.h5").write_text("a note") and load("m.h5"), "m.h5", "neither HDF5 nor .keras", "Keras saved"
+        lambda: Path("m.h5").write_text("a note") and load("m.h5"),
+        "m.h5",
+        "neither HDF5 nor .keras",
+        "Keras saved",
     ),
-    refusal(lambda: decode_jpeg(encode_jpeg(np.zeros((50, 100, 3), np.uint8))), "100x50", "320x160", by=(BadImage,)),
-    refusal(lambda: Path("driving_log.csv").touch() or load("."), "is a recording", "bcclone replay MODEL RECORDING"),
+    refusal(
+        lambda: decode_jpeg(encode_jpeg(np.zeros((50, 100, 3), np.uint8))),
+        "100x50",
+        "320x160",
+        by=(BadImage,),
+    ),
+    refusal(
+        lambda: Path("driving_log.csv").touch() or load("."),
+        "is a recording",
+        "bcclone replay MODEL RECORDING",
+    ),
     refusal(lambda: load("m.h5"), "m.h5", "no such model", "bcclone model data.h5 -o m.h5"),
     refusal(of_other_images, "model.h5", "(None, 128, 64, 3)", "(None, 128, 128, 3)"),
     refusal(

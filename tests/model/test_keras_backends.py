@@ -1,4 +1,6 @@
-"""Networks, model files and policies give the same answers with Keras's other backends, which training does not use."""
+"""Networks, model files and policies give the same answers with Keras's other backends, which
+training does not use.
+"""
 
 import json
 import os
@@ -48,7 +50,11 @@ def test_the_answers_are_the_same_with_another_backend(tmp_path, backend):
         pytest.skip(f"{backend} is not installed; pip install {backend}")
     (tmp_path / "cnn.h5").write_bytes((ROOT / "models" / "lake.h5").read_bytes())
     for network in ("gru", "lstm"):
-        save_model(tmp_path / f"{network}.h5", build_network(seq_length=3, network=network), Preprocessing())
+        save_model(
+            tmp_path / f"{network}.h5",
+            build_network(seq_length=3, network=network),
+            Preprocessing(),
+        )
     save_model(tmp_path / "windows.h5", build_network(seq_length=3), Preprocessing())
     names = ("cnn.h5", "windows.h5", "gru.h5", "lstm.h5")
     ours, theirs = (answers_of(which, tmp_path, names) for which in ("tensorflow", backend))

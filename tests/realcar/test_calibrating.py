@@ -1,4 +1,6 @@
-"""A camera's framing and a car's gain and bias are found from its first minute, or taken from the user."""
+"""A camera's framing and a car's gain and bias are found from its first minute, or taken from the
+user.
+"""
 
 import shlex
 import shutil
@@ -31,7 +33,9 @@ FRAMES = 90
 
 @pytest.fixture(scope="session")
 def car(tmp_path_factory):
-    """Pictures of another camera and their steering, which is GAIN x the network's on what it would see + BIAS."""
+    """Pictures of another camera and their steering, which is GAIN x the network's on what it would
+    see + BIAS.
+    """
 
     def make(folder):
         (folder / "frames").mkdir()
@@ -47,7 +51,9 @@ def car(tmp_path_factory):
 
 def calibrated(car, tmp_path, **settings):
     return calibrate(
-        CalibrateSettings(MODEL, car / "frames", car / "labels.csv", tmp_path / "car.h5", rate=RATE, **settings)
+        CalibrateSettings(
+            MODEL, car / "frames", car / "labels.csv", tmp_path / "car.h5", rate=RATE, **settings
+        )
     )
 
 
@@ -57,9 +63,17 @@ def test_what_the_user_knows_is_taken_and_the_rest_is_fitted(car, tmp_path):
     assert result.framing == FRAMING == read_framing(tmp_path / "car.framing.json")
     assert result.correlation > 0.97 > result.stretched_correlation
     assert (result.gain, result.bias) == pytest.approx((GAIN, BIAS), abs=0.05)
-    assert (result.unit, result.pictures, result.seconds) == ("1/m", FRAMES, pytest.approx((FRAMES - 1) / RATE))
+    assert (result.unit, result.pictures, result.seconds) == (
+        "1/m",
+        FRAMES,
+        pytest.approx((FRAMES - 1) / RATE),
+    )
     loaded, before = load_model(tmp_path / "car.h5"), load_model(MODEL)
-    assert (loaded.framing, loaded.calibration.gain, loaded.calibration.camera_height_m) == (FRAMING, result.gain, 0.2)
+    assert (loaded.framing, loaded.calibration.gain, loaded.calibration.camera_height_m) == (
+        FRAMING,
+        result.gain,
+        0.2,
+    )
     assert (before.framing, before.calibration) == (None, None)
     assert loaded.training == before.training
     for one, other in zip(loaded.model.get_weights(), before.model.get_weights(), strict=True):
@@ -69,7 +83,14 @@ def test_what_the_user_knows_is_taken_and_the_rest_is_fitted(car, tmp_path):
 @pytest.mark.slow
 def test_the_framing_of_an_unknown_camera_is_found(car, tmp_path):
     result = result_of(
-        "calibrate", MODEL, car / "frames", car / "labels.csv", "--rate", RATE, "-o", tmp_path / "car.h5"
+        "calibrate",
+        MODEL,
+        car / "frames",
+        car / "labels.csv",
+        "--rate",
+        RATE,
+        "-o",
+        tmp_path / "car.h5",
     )
     assert result["correlation"] > 0.97 > result["stretched_correlation"]
     assert result["framing"]["lens"]["horizon_row"] == pytest.approx(40.0, abs=4.0)
@@ -82,7 +103,9 @@ def test_the_framing_of_an_unknown_camera_is_found(car, tmp_path):
 
 
 def test_the_search_finds_the_lens_that_the_witness_reads():
-    """The witness sees where the picture's brightness along one row is centred, as long as the lens fits."""
+    """The witness sees where the picture's brightness along one row is centred, as long as the lens
+    fits.
+    """
     horizon, focal, column = 30.0, 130.0, 79.5
     labels = np.sin(np.arange(60) / 3)
 
@@ -107,7 +130,10 @@ def test_the_bias_of_a_short_drive_is_doubted_and_what_is_unknown_is_fitted_for_
     random = np.random.default_rng(0)
     answers = random.normal(0.3, 0.2, 400)
     labels = 0.5 * answers + 0.1 + random.normal(0, 0.1, 400)
-    (gain, bias), (_, shorter) = fit_steering(answers, labels, 4000.0), fit_steering(answers, labels, 20.0)
+    (gain, bias), (_, shorter) = (
+        fit_steering(answers, labels, 4000.0),
+        fit_steering(answers, labels, 20.0),
+    )
     assert (gain, bias) == pytest.approx((0.5, 0.1), abs=0.05)
     assert 0 < shorter < bias
     assert fit_steering(np.zeros(9), labels[:9], 9.0)[0] == 0.0
@@ -138,22 +164,32 @@ def test_a_network_that_does_not_read_the_camera_is_refused(car, tmp_path):
 def test_the_frames_of_a_video_with_a_table_are_pictures(tmp_path):
     pytest.importorskip("av")
     make_video(tmp_path / "drive.mp4", count=60, size=(64, 48))
-    (tmp_path / "drive.csv").write_text("steering\n" + "".join(f"{number / 100}\n" for number in range(60)))
+    (tmp_path / "drive.csv").write_text(
+        "steering\n" + "".join(f"{number / 100}\n" for number in range(60))
+    )
     labelled = read_labelled(CalibrateSettings(MODEL, tmp_path / "drive.mp4"))
-    assert (len(labelled.pictures), labelled.size, labelled.pictures[0].shape) == (60, (64, 48), (48, 64, 3))
+    assert (len(labelled.pictures), labelled.size, labelled.pictures[0].shape) == (
+        60,
+        (64, 48),
+        (48, 64, 3),
+    )
     assert labelled.steering == pytest.approx(np.arange(60) / 100)
 
 
 def test_steering_to_the_other_side_is_named_as_such(car, tmp_path):
     words = ("--rows", "0:120", "--left-positive", "-o", tmp_path / "car.h5")
-    with pytest.raises(UserError, match=r"labels.csv: .* by -0.*the other side; leave out --left-positive"):
+    with pytest.raises(
+        UserError, match=r"labels.csv: .* by -0.*the other side; leave out --left-positive"
+    ):
         run_command("calibrate", MODEL, car / "frames", car / "labels.csv", *words)
 
 
 def test_the_most_frequent_size_counts_and_seconds_at_less_than_a_frame_a_second(car, tmp_path):
     shutil.copytree(car / "frames", tmp_path / "frames")
     cv2.imwrite(str(tmp_path / "frames" / "0.png"), np.zeros((60, 80, 3), np.uint8))
-    settings = CalibrateSettings(MODEL, tmp_path / "frames", car / "labels.csv", rate=0.5, seconds=120)
+    settings = CalibrateSettings(
+        MODEL, tmp_path / "frames", car / "labels.csv", rate=0.5, seconds=120
+    )
     labelled = read_labelled(settings)
     assert (labelled.size, labelled.unreadable) == ((160, 120), 1)
     assert (len(labelled.pictures), labelled.seconds[-1]) == (60, 120)
@@ -167,7 +203,9 @@ def test_the_pictures_are_from_the_whole_drive_and_have_no_more_pixels_than_fram
         (tmp_path / "frames" / f"{number}.jpg").write_bytes(picture)
         lines.append(f"{number},{np.sin(number / 30):.4f}")
     (tmp_path / "labels.csv").write_text("\n".join(lines) + "\n")
-    labelled = read_labelled(CalibrateSettings(MODEL, tmp_path / "frames", tmp_path / "labels.csv", rate=5.0))
+    labelled = read_labelled(
+        CalibrateSettings(MODEL, tmp_path / "frames", tmp_path / "labels.csv", rate=5.0)
+    )
     assert (labelled.size, labelled.pictures[0].shape) == ((960, 720), (360, 480, 3))
     assert (len(labelled.pictures), labelled.seconds[0], labelled.seconds[-1]) == (
         160,
@@ -183,20 +221,46 @@ def test_the_next_command_is_one_that_the_shell_takes(car, tmp_path, capsys):
     labels = tmp_path / "labels of it.csv"
     labels.write_text((car / "labels.csv").read_text().replace("steering_angle", "wheel"))
     words = (frames, labels, "--rows", "0:120", "--gain", 1, "--set", "bias=0")
-    options = ("--steering-column", "wheel", "--left-positive", "--rate", RATE, "-o", tmp_path / "car.h5")
+    options = (
+        "--steering-column",
+        "wheel",
+        "--left-positive",
+        "--rate",
+        RATE,
+        "-o",
+        tmp_path / "car.h5",
+    )
     run_command("calibrate", MODEL, *words, *options)
-    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("next: bcclone import ")]
+    (line,) = [
+        line
+        for line in capsys.readouterr().out.splitlines()
+        if line.startswith("next: bcclone import ")
+    ]
     _, _, _, *typed = shlex.split(line)
     parsed = make_parser(load_command("import"), "bcclone import").parse_args(typed)
-    assert (parsed.source, parsed.table, parsed.framing) == (frames, labels, tmp_path / "car.framing.json")
-    assert (parsed.steering_column, parsed.left_positive, parsed.frame_rate) == ("wheel", True, RATE)
+    assert (parsed.source, parsed.table, parsed.framing) == (
+        frames,
+        labels,
+        tmp_path / "car.framing.json",
+    )
+    assert (parsed.steering_column, parsed.left_positive, parsed.frame_rate) == (
+        "wheel",
+        True,
+        RATE,
+    )
 
 
 def test_options_of_a_table_are_refused_where_there_is_none(tmp_path):
     (tub := tmp_path / "tub").mkdir()
     (tub / "manifest.json").write_text("{}")
-    for source, option in ((make_recording(tmp_path / "recording"), "--rate=5"), (tub, "--left-positive")):
-        with pytest.raises(UserError, match=f"{option.split('=')[0]} is only for a table of labels, and {source} is"):
+    for source, option in (
+        (make_recording(tmp_path / "recording"), "--rate=5"),
+        (tub, "--left-positive"),
+    ):
+        with pytest.raises(
+            UserError,
+            match=f"{option.split('=')[0]} is only for a table of labels, and {source} is",
+        ):
             run_command("calibrate", MODEL, source, option, "-o", tmp_path / "car.h5")
 
 
@@ -220,7 +284,10 @@ def test_a_mistake_is_named(car, tmp_path):
     refused("its steering is 0 throughout, expected bends", labels=(tmp_path / "flat.csv",))
     degrees = "".join(f"{number},{number - 20}\n" for number in range(FRAMES))
     (tmp_path / "degrees.csv").write_text(f"frame_id,steering_angle\n{degrees}")
-    refused("degrees.csv: a steering of 69 to.*expected -1 to 1.*--unit", labels=(tmp_path / "degrees.csv",))
+    refused(
+        "degrees.csv: a steering of 69 to.*expected -1 to 1.*--unit",
+        labels=(tmp_path / "degrees.csv",),
+    )
     (tmp_path / "other.csv").write_text("frame_id,steering_angle\nx,0\n")
     refused("none of its frames is in", labels=(tmp_path / "other.csv",))
     with pytest.raises(SettingError, match="rows.*expected two rows"):

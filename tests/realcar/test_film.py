@@ -22,7 +22,14 @@ from bcclone.simulator.world_settings import ExpertSettings, RecordSettings
 from bcclone.system.errors import UserError
 from bcclone.system.settings import SettingError
 from tests.conftest import made_once
-from tests.exchange.foreign_sources import color_shown, make_frames, make_lerobot, make_tub, make_video, picture
+from tests.exchange.foreign_sources import (
+    color_shown,
+    make_frames,
+    make_lerobot,
+    make_tub,
+    make_video,
+    picture,
+)
 from tests.other_camera import seen_by
 
 RATE = 15  # rows a second of the recorder
@@ -30,7 +37,9 @@ RATE = 15  # rows a second of the recorder
 
 @pytest.fixture(scope="session")
 def drive(tmp_path_factory):
-    """The log of a drive in the simulator: 14 s, up to speed and through the first bends. Not to be changed."""
+    """The log of a drive in the simulator: 14 s, up to speed and through the first bends. Not to be
+    changed.
+    """
     settings = RecordSettings(laps=0.15, expert=ExpertSettings(recoveries=0))
     return (
         made_once(tmp_path_factory, "lap", lambda folder: record(folder / "lake", settings))
@@ -40,7 +49,9 @@ def drive(tmp_path_factory):
 
 
 def film_of(log, folder, change=lambda frame, row: frame):
-    """Write the pictures of the centre camera, changed, into a folder; return their recorded steering."""
+    """Write the pictures of the centre camera, changed, into a folder; return their recorded
+    steering.
+    """
     folder.mkdir()
     rows = read_log(log).rows
     for row, name in enumerate(rows["center"]):
@@ -50,7 +61,9 @@ def film_of(log, folder, change=lambda frame, row: frame):
 
 
 def filmed(folder, target, **settings):
-    return import_film(ImportSettings(folder, target, steering=FROM_MOTION, frame_rate=RATE, **settings))
+    return import_film(
+        ImportSettings(folder, target, steering=FROM_MOTION, frame_rate=RATE, **settings)
+    )
 
 
 def upside_down(frame, row):
@@ -58,7 +71,9 @@ def upside_down(frame, row):
 
 
 def agreement(recording, steering):
-    """Return correlation and slope of the estimated steering and the recorded one, both over half a second."""
+    """Return correlation and slope of the estimated steering and the recorded one, both over half a
+    second.
+    """
     log = read_log(recording / "driving_log.csv")
     at = (log.rows["time_ms"].to_numpy() * RATE / 1000).astype(int)
     smooth = np.convolve(steering, np.ones(9) / 9, "same")[at]
@@ -75,7 +90,9 @@ def test_a_film_shows_how_it_was_steered_and_what_cannot_be_told_is_left_out(dri
     steering = film_of(drive, tmp_path / "film", change)
     first = cv2.imread(str(tmp_path / "film" / "0000.png"))
     for row in range(still):
-        cv2.imwrite(str(tmp_path / "film" / f"0000_{row:02d}.png"), first)  # the car stands before it drives
+        cv2.imwrite(
+            str(tmp_path / "film" / f"0000_{row:02d}.png"), first
+        )  # the car stands before it drives
     result = filmed(tmp_path / "film", tmp_path / "out")
     log = read_log(tmp_path / "out" / "driving_log.csv")
     assert len(log.rows) == result.rows == len(list((tmp_path / "out" / "IMG").iterdir()))
@@ -90,7 +107,9 @@ def test_a_film_shows_how_it_was_steered_and_what_cannot_be_told_is_left_out(dri
     assert sorted(told) == sorted(log.rows["center"])
     assert 0 < np.median(list(told.values())) < 0.05
     notes = " ".join(result.seen.notes)
-    assert all(words in notes for words in ("the car stands", "nothing can be followed", "the simulator's"))
+    assert all(
+        words in notes for words in ("the car stands", "nothing can be followed", "the simulator's")
+    )
     assert result.seen.left + result.seen.straight + result.seen.right == pytest.approx(1)
     (report,) = check([str(tmp_path / "out")])
     assert "whether the steering is right" in " ".join(report.diagnosis.unknown)
@@ -112,13 +131,21 @@ def test_the_lens_that_the_user_knows_and_where_the_film_looks_make_the_framing(
     steering = film_of(drive, tmp_path / "film", lambda frame, row: seen_by(camera, frame))
     result = filmed(tmp_path / "film", tmp_path / "out", fov=77.32, camera_height_m=1.278)
     found = read_framing(tmp_path / "out" / FRAMING_NAME)
-    assert (found.width, found.height, found.lens.focal_px) == (240, 160, pytest.approx(150, abs=0.1))
-    assert (found.lens.horizon_row, found.lens.vanishing_column) == pytest.approx((66, 119.5), abs=4)
+    assert (found.width, found.height, found.lens.focal_px) == (
+        240,
+        160,
+        pytest.approx(150, abs=0.1),
+    )
+    assert (found.lens.horizon_row, found.lens.vanishing_column) == pytest.approx(
+        (66, 119.5), abs=4
+    )
     r, slope = agreement(tmp_path / "out", steering)
     assert r > 0.95
     assert slope == pytest.approx(1, abs=0.25)
     rows = read_log(tmp_path / "out" / "driving_log.csv").rows
-    assert np.median(rows["speed_mph"]) == pytest.approx(np.median(read_log(drive).rows["speed_mph"]), rel=0.15)
+    assert np.median(rows["speed_mph"]) == pytest.approx(
+        np.median(read_log(drive).rows["speed_mph"]), rel=0.15
+    )
     assert "focal length 150 px" in " ".join(result.seen.notes)
 
 
@@ -140,7 +167,9 @@ def test_the_angle_of_view_that_a_phone_writes_into_its_video_is_read(focal_mm, 
     plain = make_video(tmp_path / "plain.mp4", count=3)
     with (
         av.open(str(plain)) as source,
-        av.open(str(tmp_path / "phone.mov"), "w", options={"movflags": "use_metadata_tags"}) as phone,
+        av.open(
+            str(tmp_path / "phone.mov"), "w", options={"movflags": "use_metadata_tags"}
+        ) as phone,
     ):
         phone.metadata["com.apple.quicktime.camera.focal_length.35mm_equivalent"] = focal_mm
         stream = phone.add_stream_from_template(source.streams.video[0])
@@ -164,9 +193,13 @@ def test_pictures_that_repeat_do_not_make_the_car_stand_or_hurry(drive, tmp_path
     for number, path in enumerate(frames):
         shutil.copy(path, tmp_path / "pulled" / f"{number:04d}.png")
     result = import_film(
-        ImportSettings(tmp_path / "pulled", tmp_path / "out", steering=FROM_MOTION, frame_rate=RATE * 1.25)
+        ImportSettings(
+            tmp_path / "pulled", tmp_path / "out", steering=FROM_MOTION, frame_rate=RATE * 1.25
+        )
     )
-    assert f"{len(frames) - len(steering)} where the picture is the one before" in " ".join(result.seen.notes)
+    assert f"{len(frames) - len(steering)} where the picture is the one before" in " ".join(
+        result.seen.notes
+    )
     assert agreement(tmp_path / "out", steering)[1] == pytest.approx(1, abs=0.15)
 
 
@@ -176,7 +209,9 @@ def turned(frame, yaw_rad, focal_px=180.0):
     middle = np.array([[1, 0, 159.5], [0, 1, 79.5], [0, 0, 1]])
     zoom = middle @ np.diag([FOCAL_PX / focal_px, FOCAL_PX / focal_px, 1.0]) @ np.linalg.inv(middle)
     matrix = pixels @ rotation(np.float64(yaw_rad), np.float64(0.0)) @ rays @ zoom
-    return cv2.warpPerspective(frame, matrix, (320, 160), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+    return cv2.warpPerspective(
+        frame, matrix, (320, 160), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    )
 
 
 @pytest.mark.slow
@@ -185,18 +220,27 @@ def test_a_camera_that_turns_in_the_car_is_said(drive, tmp_path):
         return turned(frame, np.radians(9) * np.sin(2 * np.pi * row / 150))
 
     film_of(drive, tmp_path / "film", panned)
-    assert "does not turn as the car does" in " ".join(filmed(tmp_path / "film", tmp_path / "out").seen.notes)
+    assert "does not turn as the car does" in " ".join(
+        filmed(tmp_path / "film", tmp_path / "out").seen.notes
+    )
     film_of(drive, tmp_path / "fixed", lambda frame, row: turned(frame, 0.0))
     assert "careful" not in " ".join(filmed(tmp_path / "fixed", tmp_path / "out2").seen.notes)
 
 
 @pytest.mark.slow
 def test_a_rolling_shutter_is_said(drive, tmp_path):
-    shake = np.convolve(np.random.default_rng(0).normal(0, 0.6, 2000), np.ones(3) / 3, "same") * FOCAL_PX * np.pi / 180
+    shake = (
+        np.convolve(np.random.default_rng(0).normal(0, 0.6, 2000), np.ones(3) / 3, "same")
+        * FOCAL_PX
+        * np.pi
+        / 180
+    )
     columns, rows = np.meshgrid(np.arange(320, dtype=np.float32), np.arange(160, dtype=np.float32))
 
     def rolling(frame, row):
-        later = np.interp(row + 0.6 * (np.arange(160) / 160 - 0.5), np.arange(2000), shake)  # 30 ms of 50
+        later = np.interp(
+            row + 0.6 * (np.arange(160) / 160 - 0.5), np.arange(2000), shake
+        )  # 30 ms of 50
         return cv2.remap(frame, columns + later[:, None].astype(np.float32), rows, cv2.INTER_LINEAR)
 
     film_of(drive, tmp_path / "film", rolling)
@@ -216,9 +260,14 @@ def test_sources_of_other_programs_need_no_steering(kind, tmp_path):
         make_video(source / "drive.mp4", count=12)
     else:
         names = [
-            f"center_2026_11_27_10_00_00_{50 * n:03d}" if kind == "named frames" else f"frame{n}" for n in range(12)
+            f"center_2026_11_27_10_00_00_{50 * n:03d}" if kind == "named frames" else f"frame{n}"
+            for n in range(12)
         ]
-        make_frames(source, [f"{name}.jpg" for name in names], [("image", "steering"), ("frame0.jpg", "wrong")])
+        make_frames(
+            source,
+            [f"{name}.jpg" for name in names],
+            [("image", "steering"), ("frame0.jpg", "wrong")],
+        )
     result = import_recording(ImportSettings(source, tmp_path / "out", steering=FROM_MOTION))
     rows = read_log(tmp_path / "out" / "driving_log.csv").rows
     assert result.rows == len(rows) >= 8

@@ -1,4 +1,6 @@
-"""The Containerfile, as far as it can be checked unbuilt: what it copies exists, what it starts is accepted."""
+"""The Containerfile, as far as it can be checked unbuilt: what it copies exists, what it starts is
+accepted.
+"""
 
 import json
 import re

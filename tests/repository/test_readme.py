@@ -49,8 +49,12 @@ def test_every_option_is_in_a_table_and_every_named_option_exists(name):
     there, section = options_of(parser_of(name)), section_of(name)
     assert there >= EVERYWHERE
     assert all(option in section for option in there - EVERYWHERE), there
-    named = re.findall(r"(?:(\w+)\.py )?(?<![\w-])(--[a-z][a-z-]+)", section)  # some with another script's name
-    assert [option for script, option in named if option not in options_of(parser_of(script or name))] == []
+    named = re.findall(
+        r"(?:(\w+)\.py )?(?<![\w-])(--[a-z][a-z-]+)", section
+    )  # some with another script's name
+    assert [
+        option for script, option in named if option not in options_of(parser_of(script or name))
+    ] == []
 
 
 def section_of(name):
@@ -74,21 +78,30 @@ def test_the_tables_of_figures_are_those_of_the_results(page):
 
 def test_the_table_of_models_counts_how_often_the_car_left_the_road():
     (row,) = [row for row in result_tables.models() if row[0].startswith("a Keras 1.2")]
-    off = {row["row"]: row["models"]["k121"]["interventions"] for row in results("suite-others")["rows"]}
+    off = {
+        row["row"]: row["models"]["k121"]["interventions"]
+        for row in results("suite-others")["rows"]
+    }
     assert off["shadows"]
-    assert row[2 + result_tables.SUITE_ROWS.index("shadows")].endswith(f" ({off['shadows']} off the road)")
+    assert row[2 + result_tables.SUITE_ROWS.index("shadows")].endswith(
+        f" ({off['shadows']} off the road)"
+    )
 
 
 def test_the_rows_of_the_lake_are_driven_as_the_readme_says():
     for file, models in (("suite", ("s0", "s1", "s2", "lake")), ("suite-others", ("k211",))):
-        lake = [row["models"] for row in results(file)["rows"] if not row["row"].startswith("mountain")]
+        lake = [
+            row["models"] for row in results(file)["rows"] if not row["row"].startswith("mountain")
+        ]
         assert len(lake) == 18
         assert all(row[model]["interventions"] == 0 for row in lake for model in models)
 
 
 def test_the_figures_of_the_readme_are_those_of_the_results():
     feeds = {one["name"]: one["value"] for one in results("feeds")["measures"]}
-    faster, answered = re.search(r"(\d+) times as many samples.*?answered in\s+([\d.]+) ms", README, re.DOTALL).groups()
+    faster, answered = re.search(
+        r"(\d+) times as many samples.*?answered in\s+([\d.]+) ms", README, re.DOTALL
+    ).groups()
     assert int(faster) == int(feeds["hdf5-shuffle to pydataset-jpeg"])
     drive = {one["name"]: one["value"] for one in results("drive")["measures"]}
     assert float(answered) == round(drive["request to steer, threading, p50"], 1)
@@ -100,7 +113,9 @@ def test_the_exit_codes_are_documented():
 
 
 def test_every_option_that_the_pages_name_exists():
-    parsers = [parser_of(name) for name in COMMANDS] + [make_parser(make_benchmark(name), name) for name in BENCHMARKS]
+    parsers = [parser_of(name) for name in COMMANDS] + [
+        make_parser(make_benchmark(name), name) for name in BENCHMARKS
+    ]
     known = set().union(*map(options_of, parsers)) | {"--help"}
     for page in PAGES:
         assert set(re.findall(r"(?<=`)--[a-z][a-z-]+", page.read_text())) <= known, page
@@ -115,8 +130,12 @@ def test_every_row_of_the_suite_and_every_feed_is_documented_and_no_other():
 
 
 def test_every_shown_command_is_accepted_by_its_parser():
-    pages = [page for page in LINKING if page.name != "CHANGELOG.md"]  # which, like a record, says what commands were
-    commands = {one.text for page in pages if not is_record(page) for one in shown_on(page) if one.ours}
+    pages = [
+        page for page in LINKING if page.name != "CHANGELOG.md"
+    ]  # which, like a record, says what commands were
+    commands = {
+        one.text for page in pages if not is_record(page) for one in shown_on(page) if one.ours
+    }
     assert len(commands) > 50
     for command in commands:
         parse(command)
@@ -163,18 +182,28 @@ def test_every_command_in_a_result_is_accepted_by_its_parser():
 
 def test_each_compared_network_has_the_commands_that_train_and_score_it():
     for model in results("networks")["models"].values():
-        whole = [command for command in model["commands"] if command.startswith("python -m benchmarks networks ")]
+        whole = [
+            command
+            for command in model["commands"]
+            if command.startswith("python -m benchmarks networks ")
+        ]
         steps = [command.split()[1].removesuffix(".py") for command in model["commands"]]
         assert whole or steps == ["preprocess", "model", "replay", "replay", "suite"]
 
 
 def test_every_room_of_the_code_is_in_the_design_and_the_other_way_round():
     page = (ROOT / "docs" / "explanation" / "design.md").read_text()
-    rooms = {f"{path.parent.name}/" for path in (ROOT / "bcclone").glob("*/__init__.py")} | {"cli.py"}
+    rooms = {f"{path.parent.name}/" for path in (ROOT / "bcclone").glob("*/__init__.py")} | {
+        "cli.py"
+    }
     assert set(re.findall(r"`(\w+(?:\.py|/))`", page)) - {"bcclone/"} == rooms
 
 
-LINKING = [*PAGES, *(page for page in ROOT.glob("*.md") if page not in PAGES), *ROOT.glob("*/README.md")]
+LINKING = [
+    *PAGES,
+    *(page for page in ROOT.glob("*.md") if page not in PAGES),
+    *ROOT.glob("*/README.md"),
+]
 LINKING += (ROOT / "benchmarks" / "lab-log").glob("*.md")
 
 
@@ -196,7 +225,11 @@ def test_the_store_is_documented_column_by_column(simulated_store):
     page = (ROOT / "docs" / "reference" / "store.md").read_text()
     with Store(simulated_store) as store:
         settings = (*fields(store.preprocessing), *fields(store.recordings[0]))
-        for name in [*SAMPLE.names, *store.rows.dtype.names, *(setting.name for setting in settings)]:
+        for name in [
+            *SAMPLE.names,
+            *store.rows.dtype.names,
+            *(setting.name for setting in settings),
+        ]:
             assert f"`{name}`" in page, name
     assert f"({SAMPLE.itemsize} bytes)" in page
 
@@ -210,14 +243,25 @@ def test_no_file_contains_machine_paths_or_names():
     assert "://" not in (ROOT / "constraints.txt").read_text()
 
 
-OF_THEIR_TIME = {"decisions", "lab-log"}  # folders of records, which name files and commands of their date
+OF_THEIR_TIME = {
+    "decisions",
+    "lab-log",
+}  # folders of records, which name files and commands of their date
 
 
 def is_record(page):
     return page.name == "CHANGELOG.md" or page.parent.name in OF_THEIR_TIME
 
 
-MADE = {"checkpoints/", "demo/", "plots/", "recordings/", "runs/", "store/", "tensorboard/"}  # by commands
+MADE = {
+    "checkpoints/",
+    "demo/",
+    "plots/",
+    "recordings/",
+    "runs/",
+    "store/",
+    "tensorboard/",
+}  # by commands
 NOT_FILES = {  # names within other programs' data sets
     "cam/image_array", "cam/image_array_left", "pilot/", "pilot/throttle", "user/angle", "user/mode", "user/steering",
     "user/throttle",
@@ -232,7 +276,9 @@ def test_links_lead_somewhere_and_files_that_a_page_names_exist():
         if is_record(page):
             continue
         for name in re.findall(r"(?<![\w/.-])((?:bcclone|tests|docs)/[\w/.-]*\w)", text):
-            is_no_file = re.fullmatch(r"bcclone/\w+-v0|.*NAME\.py", name)  # an environment, or a file to be written
+            is_no_file = re.fullmatch(
+                r"bcclone/\w+-v0|.*NAME\.py", name
+            )  # an environment, or a file to be written
             assert is_no_file or list(ROOT.glob(f"{name}*")), (page, name)
         named = set(re.findall(r"`([a-z_]+/[a-z_/]*(?:\.py)?)[`:]", text))
         for name in named - MADE - NOT_FILES:  # also within the package: `feed/`

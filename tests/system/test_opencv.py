@@ -1,4 +1,6 @@
-"""OpenCV leaves no empty entry in the search path of shared libraries, which would stand for the current folder."""
+"""OpenCV leaves no empty entry in the search path of shared libraries, which would stand for the
+current folder.
+"""
 
 import os
 

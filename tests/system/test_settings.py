@@ -14,7 +14,15 @@ from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.drive_settings import DriveSettings
 from bcclone.evaluation.evaluate_settings import EvaluateSettings, SuiteSettings
 from bcclone.system.errors import UserError
-from bcclone.system.settings import Checked, Mph, Names, Setting, SettingError, option_words, setting
+from bcclone.system.settings import (
+    Checked,
+    Mph,
+    Names,
+    Setting,
+    SettingError,
+    option_words,
+    setting,
+)
 from bcclone.training.train_settings import TrainSettings
 
 
@@ -58,16 +66,29 @@ def test_an_error_names_the_option_that_the_user_typed():
 
 
 def test_an_error_survives_the_way_from_another_process_with_what_the_user_typed():
-    error = pickle.loads(pickle.dumps(SettingError("{rate} {value}; leave out {steps}", value="{0}")))
-    assert (str(error), error.naming(str.upper)) == ("rate {0}; leave out steps", "RATE {0}; leave out STEPS")
+    error = pickle.loads(
+        pickle.dumps(SettingError("{rate} {value}; leave out {steps}", value="{0}"))
+    )
+    assert (str(error), error.naming(str.upper)) == (
+        "rate {0}; leave out steps",
+        "RATE {0}; leave out STEPS",
+    )
 
 
 def test_only_the_options_that_were_given_arrive_and_a_text_stands_for_a_path_and_a_tuple_of_one():
     settings = TrainSettings(data="data.h5", output="model.h5")
-    assert (settings.data, settings.output, settings.start) == (("data.h5",), Path("model.h5"), None)
+    assert (settings.data, settings.output, settings.start) == (
+        ("data.h5",),
+        Path("model.h5"),
+        None,
+    )
     assert given() == {}
     assert given("--speed", "30", "--steps", "5") == {"speed_mph": 30.0, "steps": 5}
-    assert given("--no-plots", "--quick", "--time", "2m") == {"plots": False, "quick": True, "time": 120.0}
+    assert given("--no-plots", "--quick", "--time", "2m") == {
+        "plots": False,
+        "quick": True,
+        "time": 120.0,
+    }
     assert given("--only", "map, chart") == {"only": ("map", "chart")}
     assert given("--spans", "1", "2") == {"spans": ("1", "2")}
     assert given("--near", "a", "--near", "b") == {"near": (Path("a"), Path("b"))}

@@ -1,4 +1,6 @@
-"""TensorFlow is loaded without messages, its devices are described, and its errors are shown if it cannot be loaded."""
+"""TensorFlow is loaded without messages, its devices are described, and its errors are shown if it
+cannot be loaded.
+"""
 
 import os
 import signal
@@ -44,18 +46,29 @@ def test_without_a_gpu_no_peak_memory_is_described():
 
 
 def test_a_process_that_xla_ends_is_a_fault_that_is_remembered(tmp_path):
-    dies = "import os, sys; sys.stderr.write('no such PTX version\\n'); sys.stderr.flush(); os.abort()"
+    dies = (
+        "import os, sys; sys.stderr.write('no such PTX version\\n'); sys.stderr.flush(); os.abort()"
+    )
     fault = compiler_fault("card", tmp_path, dies)
-    assert fault == f"a process that tries it ends with signal {signal.SIGABRT:d}: no such PTX version"
+    assert (
+        fault == f"a process that tries it ends with signal {signal.SIGABRT:d}: no such PTX version"
+    )
     assert compiler_fault("card", tmp_path, "") == fault
-    assert compiler_fault("card", tmp_path, "", anew=True) == compiler_fault("card", tmp_path, dies) == ""
+    assert (
+        compiler_fault("card", tmp_path, "", anew=True)
+        == compiler_fault("card", tmp_path, dies)
+        == ""
+    )
     assert compiler_fault("other card", tmp_path, dies) == fault
     assert compiler_fault("card", tmp_path, dies) == ""
 
 
 def test_a_fault_that_may_pass_is_tried_again(tmp_path):
     fails = "raise SystemExit('no memory')"
-    assert compiler_fault("card", tmp_path, fails) == "a process that tries it ends with exit code 1: no memory"
+    assert (
+        compiler_fault("card", tmp_path, fails)
+        == "a process that tries it ends with exit code 1: no memory"
+    )
     assert compiler_fault("card", tmp_path, "") == ""
 
 

@@ -53,5 +53,10 @@ def test_a_damaged_checkpoint_is_reported_and_the_one_before_it_used(checkpoint)
     newest, *_ = checkpoint_paths(checkpoint.parent)
     newest.write_bytes(newest.read_bytes()[:100])
     notes = []
-    assert load_checkpoint(checkpoint.parent, Network(), notes.append) == (TrainingState(step=5), b"model")
-    assert [str(newest) in note and note.endswith("continuing from the one before it") for note in notes] == [True]
+    assert load_checkpoint(checkpoint.parent, Network(), notes.append) == (
+        TrainingState(step=5),
+        b"model",
+    )
+    assert [
+        str(newest) in note and note.endswith("continuing from the one before it") for note in notes
+    ] == [True]

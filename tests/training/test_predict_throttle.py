@@ -1,4 +1,6 @@
-"""model.py --predict throttle: the network learns how fast to drive beside the steering, and drives so."""
+"""model.py --predict throttle: the network learns how fast to drive beside the steering, and drives
+so.
+"""
 
 import json
 
@@ -27,7 +29,17 @@ def trained(simulated_store, tmp_path_factory):
     """A folder with a model that has learned the speed, and what its training printed."""
 
     def make(folder):
-        line = ("-o", folder / "model.h5", "--runs", folder / "runs", "--no-plots", "--epochs", 3, "--batch-size", 16)
+        line = (
+            "-o",
+            folder / "model.h5",
+            "--runs",
+            folder / "runs",
+            "--no-plots",
+            "--epochs",
+            3,
+            "--batch-size",
+            16,
+        )
         result = result_of("model.py", simulated_store, *line, "--predict", "throttle")
         (folder / "result.json").write_text(json.dumps(result))
 
@@ -45,13 +57,22 @@ def trained(simulated_store, tmp_path_factory):
 )
 @pytest.mark.parametrize("augmentation", [pytest.param(None, marks=pytest.mark.slow), STRENGTHS])
 def test_every_feed_gives_the_speed_augmented_or_not(simulated_store, feed, augmentation):
-    sampling = SamplingSettings(64, 3) if augmentation is None else SamplingSettings(64, 3, augmentation=augmentation)
+    sampling = (
+        SamplingSettings(64, 3)
+        if augmentation is None
+        else SamplingSettings(64, 3, augmentation=augmentation)
+    )
     with Store(simulated_store) as store:
         selection = select(store, predict="throttle")
-        with open_feed(selection, FeedSettings(feed), sampling) as opened, opened.epoch(1) as batches:
+        with (
+            open_feed(selection, FeedSettings(feed), sampling) as opened,
+            opened.epoch(1) as batches,
+        ):
             labels = np.concatenate([np.array(batch.labels) for batch in batches])
     assert labels.shape == (len(selection), 3)
-    assert np.sort(labels[:, 1:], axis=0) == pytest.approx(np.sort(selection.arrays.labels[:, 1:], axis=0))
+    assert np.sort(labels[:, 1:], axis=0) == pytest.approx(
+        np.sort(selection.arrays.labels[:, 1:], axis=0)
+    )
 
 
 def test_what_cannot_be_learned_since_it_never_changes_is_told(simulated_store):
@@ -68,7 +89,9 @@ def test_what_cannot_be_learned_since_it_never_changes_is_told(simulated_store):
 
 
 @pytest.mark.slow
-def test_the_model_has_further_outputs_that_near_the_recorded_speed_and_throttle(trained, simulated_store):
+def test_the_model_has_further_outputs_that_near_the_recorded_speed_and_throttle(
+    trained, simulated_store
+):
     path, result = trained
     file = load_model(path)
     assert file.model.output_shape == (None, 3)
@@ -81,7 +104,9 @@ def test_the_model_has_further_outputs_that_near_the_recorded_speed_and_throttle
     predicted = file.model.predict(images, verbose=0)
     errors = np.abs(predicted - labels)
     assert errors[:, 1].mean() < 0.5 * np.abs(labels[:, 1]).mean()  # than of a network that says 0
-    assert result["val_mae"] < 2 * np.abs(every).mean() + 0.05  # of the steering alone, which is far smaller
+    assert (
+        result["val_mae"] < 2 * np.abs(every).mean() + 0.05
+    )  # of the steering alone, which is far smaller
 
 
 @pytest.mark.slow
@@ -99,7 +124,9 @@ def test_a_policy_without_a_speed_is_refused(untrained_model):
 
 
 @pytest.mark.long
-def test_a_network_that_knows_the_steering_learns_the_speed(untrained_model, simulated_store, tmp_path):
+def test_a_network_that_knows_the_steering_learns_the_speed(
+    untrained_model, simulated_store, tmp_path
+):
     frame = np.random.default_rng(0).integers(0, 256, (160, 320, 3), np.uint8)
     knew = load_policy(untrained_model).answer(frame).steering
     line = ("-o", tmp_path / "m.h5", "--runs", tmp_path / "runs", "--no-plots", "--epochs", 1)
@@ -110,7 +137,9 @@ def test_a_network_that_knows_the_steering_learns_the_speed(untrained_model, sim
     answer = policy.answer(frame)
     assert answer.steering == pytest.approx(knew, abs=1e-3)
     with Store(simulated_store) as store:
-        assert answer.predicted_speed_mph == pytest.approx(store.rows["speed_mph"].mean(), abs=2)  # half a second later
+        assert answer.predicted_speed_mph == pytest.approx(
+            store.rows["speed_mph"].mean(), abs=2
+        )  # half a second later
 
 
 def test_a_published_network_predicts_the_steering_alone():

@@ -58,5 +58,7 @@ train(TrainSettings(data=({str(simulated_store)!r},), epochs=1, batch_size=256, 
 os._exit(7)  # as a kill: nothing is tidied up
 """
     environment = os.environ | {"TMPDIR": str(tmp_path / "temporary")}
-    assert subprocess.run([sys.executable, "-c", script], env=environment, check=False).returncode == 7
+    assert (
+        subprocess.run([sys.executable, "-c", script], env=environment, check=False).returncode == 7
+    )
     assert [path.name for path in (tmp_path / "temporary").rglob("*autograph*")] == []

@@ -17,13 +17,17 @@ from bcclone.training.train_settings import RunFiles, TrainSettings, parse_durat
 from bcclone.training.training_folder import RunFolder, RunIdentity, settings_as_text
 from bcclone.training.training_state import Epoch, TrainingSchedule, TrainingState, learning_rate
 
-DEFAULT = TrainSettings(seq_length=1, learning_rate=1e-3, feed="hdf5-shuffle", window_streams=1, onednn="on")
+DEFAULT = TrainSettings(
+    seq_length=1, learning_rate=1e-3, feed="hdf5-shuffle", window_streams=1, onednn="on"
+)
 
 
 def data(stored_seq_length=1):
     """Return samples, as far as settings follow from them."""
     samples = SampleSettings(seq_length=stored_seq_length)
-    return SimpleNamespace(sample_settings=samples, path=Path("data.h5"), content_hash="hash", recordings=[])
+    return SimpleNamespace(
+        sample_settings=samples, path=Path("data.h5"), content_hash="hash", recordings=[]
+    )
 
 
 def parsed(*options, file=None, text=""):
@@ -58,9 +62,16 @@ def resumed(folder, changes):
 def test_options_override_the_settings_file_which_overrides_the_defaults(tmp_path):
     text = "epochs = 3\nlearning_rate = 0.01\nbatch-size = 8\n"
     text += 'feed = "memory"\ncheckpoint-minutes = 2\naugment = true\n'
-    values = chosen_settings(parsed("--batch-size", 64, "--no-augment", file=tmp_path / "a.toml", text=text))
+    values = chosen_settings(
+        parsed("--batch-size", 64, "--no-augment", file=tmp_path / "a.toml", text=text)
+    )
     settings = TrainSettings(**values)
-    assert (settings.epochs, settings.learning_rate, settings.batch_size, settings.seed) == (3, 0.01, 64, 0)
+    assert (settings.epochs, settings.learning_rate, settings.batch_size, settings.seed) == (
+        3,
+        0.01,
+        64,
+        0,
+    )
     assert not settings.augment
     assert (settings.feed, settings.checkpoint_minutes) == ("memory", 2)
     assert chosen_settings(parsed()) == {}
@@ -78,7 +89,10 @@ def test_a_fine_tuning_has_a_tenth_of_the_usual_learning_rate_unless_one_is_give
     [
         ({"data": ()}, "expected a store or recordings"),
         ({"output": Path("model.bin")}, r"output model\.bin.* \.h5"),
-        *(({"name": name}, "expected the name of a folder in runs") for name in ("../out", "a/b", "", ".")),
+        *(
+            ({"name": name}, "expected the name of a folder in runs")
+            for name in ("../out", "a/b", "", ".")
+        ),
     ],
 )
 def test_wrong_settings_of_a_run_are_refused_when_they_are_made(wrong, expected):
@@ -94,7 +108,9 @@ def test_the_settings_written_by_a_run_give_the_same_training_again(tmp_path):
     folder = begin(tmp_path / "run", settings)
     folder.record(settings, {})
     folder.publish(tmp_path / "model.h5", b"model")
-    values = chosen_settings(parsed("--settings", tmp_path / "model.settings.toml", "-o", tmp_path / "other.h5"))
+    values = chosen_settings(
+        parsed("--settings", tmp_path / "model.settings.toml", "-o", tmp_path / "other.h5")
+    )
     assert TrainSettings(**values) == settings
 
 
@@ -157,7 +173,9 @@ def test_a_resumed_run_keeps_its_settings_and_only_its_limits_may_change(tmp_pat
     folder = begin(tmp_path / "run", stored)
     left_open = {"learning_rate": 0.0, "seq_length": 0, "augment_on": "auto", "feed": "auto"}
     assert resume(folder) == resumed(folder, left_open) == stored
-    assert resume(folder, "--time", "5m", "--patience", 2) == replace(stored, time=300.0, patience=2)
+    assert resume(folder, "--time", "5m", "--patience", 2) == replace(
+        stored, time=300.0, patience=2
+    )
     with pytest.raises(UserError, match="batch size: 8, but 9 is given"):
         resume(folder, "--batch-size", 9)
     timed = begin(tmp_path / "timed", replace(DEFAULT, epochs=0, time=9.0))
@@ -169,7 +187,8 @@ def test_a_resumed_run_keeps_its_settings_and_only_its_limits_may_change(tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("90", 90), ("90s", 90), ("10m", 600), ("1.5h", 5400), ("1h30m", 5400), ("1H1m1s", 3661)]
+    ("text", "seconds"),
+    [("90", 90), ("90s", 90), ("10m", 600), ("1.5h", 5400), ("1h30m", 5400), ("1H1m1s", 3661)],
 )
 def test_durations_are_read(text, seconds):
     assert parse_duration(text) == seconds
@@ -190,16 +209,25 @@ def test_the_learning_rate_rises_and_falls_to_a_hundredth():
 
 
 def test_a_training_ends_at_the_first_limit_that_its_state_has_reached():
-    figures = [Epoch(number, 0.1, 0.1, loss, 0.1, 1e-3, 7.0, 100.0, 0.1) for number, loss in ((1, 0.2), (2, 0.3))]
-    schedule = TrainingSchedule(TrainSettings(epochs=3, time=60.0, patience=2), samples=640, validation_samples=320)
+    figures = [
+        Epoch(number, 0.1, 0.1, loss, 0.1, 1e-3, 7.0, 100.0, 0.1)
+        for number, loss in ((1, 0.2), (2, 0.3))
+    ]
+    schedule = TrainingSchedule(
+        TrainSettings(epochs=3, time=60.0, patience=2), samples=640, validation_samples=320
+    )
     begun = TrainingState(step=30, samples=480, elapsed=20.0)
     assert not schedule.is_time_up(begun, seconds_of_ending=39.0)
     assert schedule.is_time_up(begun, seconds_of_ending=40.0)
-    compiled = TrainingState(step=10, samples=160, elapsed=34.0)  # since then, half of the validation's took 8.5 s
+    compiled = TrainingState(
+        step=10, samples=160, elapsed=34.0
+    )  # since then, half of the validation's took 8.5 s
     assert not schedule.is_time_up(replace(begun, elapsed=51.0), 0.0, compiled)
     assert schedule.is_time_up(replace(begun, elapsed=52.0), 0.0, compiled)
     assert not schedule.is_time_up(replace(begun, step=29, elapsed=52.0), 0.0, compiled)
-    assert schedule.reached_limit(begun, is_time_up=True) == ""  # a model needs an epoch, even if it is cut
+    assert (
+        schedule.reached_limit(begun, is_time_up=True) == ""
+    )  # a model needs an epoch, even if it is cut
     one = begun.after_epoch(figures[0])
     assert schedule.reached_limit(one, is_time_up=False) == ""
     assert schedule.reached_limit(one, is_time_up=True) == "--time 60s"
@@ -221,4 +249,8 @@ def test_the_fraction_done_follows_steps_or_seconds():
     assert done(0, 10.0, 50, 4.0) == 0.4
     assert done(2, 10.0, 150, 4.0) == 0.75
     assert done(2, 10.0, 500, 4.0) == 1.0
-    assert [done(0, 10.0, 20, elapsed, compiling=6.0) for elapsed in (6.0, 7.0, 10.0)] == [0.0, 0.25, 1.0]
+    assert [done(0, 10.0, 20, elapsed, compiling=6.0) for elapsed in (6.0, 7.0, 10.0)] == [
+        0.0,
+        0.25,
+        1.0,
+    ]

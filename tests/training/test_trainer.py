@@ -1,4 +1,6 @@
-"""A training step: losses, gradients, several devices, float16; in a separate process, as devices are made once."""
+"""A training step: losses, gradients, several devices, float16; in a separate process, as devices
+are made once.
+"""
 
 import math
 import weakref
@@ -24,7 +26,10 @@ from bcclone.training.trainer import Trainer, losses_of
 from tests.conftest import ROOT
 from tests.processes import python
 
-LOG_10, LOG_1 = 0.05 * math.asinh(10), 0.05 * math.asinh(1)  # of 0.5 and 0.05, with the logarithmic loss's scale
+LOG_10, LOG_1 = (
+    0.05 * math.asinh(10),
+    0.05 * math.asinh(1),
+)  # of 0.5 and 0.05, with the logarithmic loss's scale
 TOGETHER = """
 from types import SimpleNamespace
 import numpy as np, keras, tensorflow as tf
@@ -71,12 +76,17 @@ for clip_norm, place in ((0.0, "cpu"), (0.1, "cpu"), (0.0, "device")):
 @pytest.mark.long
 def test_two_devices_train_like_one():
     """Also batches of odd size, and of a single sample, of which one device gets none."""
-    assert python(TOGETHER, cwd=ROOT) == "True\nFalse\nTrue\n"  # longer without a limit than with it
+    assert (
+        python(TOGETHER, cwd=ROOT) == "True\nFalse\nTrue\n"
+    )  # longer without a limit than with it
 
 
 @pytest.mark.parametrize(
     ("chosen", "named"),
-    [({"network": "cnn-batch-norm"}, "--network cnn-batch-norm"), ({"jit_compile": "on"}, "--set jit-compile=on")],
+    [
+        ({"network": "cnn-batch-norm"}, "--network cnn-batch-norm"),
+        ({"jit_compile": "on"}, "--set jit-compile=on"),
+    ],
 )
 def test_what_needs_all_samples_of_a_batch_is_refused_on_several_devices(chosen, named):
     with pytest.raises(UserError, match=f"{named} trains on one device; use --gpus 1"):
@@ -103,11 +113,16 @@ def linear_trainer(loss, clip_norm=None, rate=0.1, shape=(1, 1, 1), **more):
     [
         ("mse", "off", (0.25 + 0.0025) / 2, -(2 * 0.5 + 2 * 0.05) / 2),
         ("mae", "off", (0.5 + 0.05) / 2, -1.0),
-        *(("log", compiled, (LOG_10**2 + LOG_1**2) / 2, -(LOG_10 + LOG_1)) for compiled in ("off", "on")),
+        *(
+            ("log", compiled, (LOG_10**2 + LOG_1**2) / 2, -(LOG_10 + LOG_1))
+            for compiled in ("off", "on")
+        ),
         ("huber", "off", (0.1 * (0.5 - 0.05) + 0.0025 / 2) / 2, -(0.1 + 0.05) / 2),
     ],
 )
-def test_losses_and_their_gradients_are_those_of_their_formulas(loss, jit_compile, expected_loss, gradient):
+def test_losses_and_their_gradients_are_those_of_their_formulas(
+    loss, jit_compile, expected_loss, gradient
+):
     trainer = linear_trainer(loss, jit_compile=jit_compile)
     batch = Batch(np.ones((2, 1, 1, 1), np.uint8), np.array([[0.5], [0.05]], np.float32))
     *errors, steering = trainer.evaluate([batch])
@@ -124,7 +139,9 @@ def test_a_long_gradient_is_clipped():
 
 
 def batches_of(trainer, images, labels, sizes):
-    """Return batches of images, or of their positions for a trainer of one program, as the feed "device" gives them."""
+    """Return batches of images, or of their positions for a trainer of one program, as the feed
+    "device" gives them.
+    """
     starts = np.cumsum([0, *sizes[:-1]]).tolist()
     parts = [slice(start, start + size) for start, size in zip(starts, sizes, strict=True)]
     frames = tf.constant(images)
@@ -139,7 +156,9 @@ def batches_of(trainer, images, labels, sizes):
 
 
 def test_a_program_of_several_steps_gives_the_weights_of_single_ones_and_is_compiled_once():
-    """The last batch of an epoch is smaller: what fills it up counts neither in the loss nor in the totals."""
+    """The last batch of an epoch is smaller: what fills it up counts neither in the loss nor in the
+    totals.
+    """
     random = np.random.default_rng(0)
     images, sizes = random.integers(0, 256, (4 * 24 + 3, 1, 1, 1), np.uint8), [4] * 24 + [3]
     labels = (images[:, 0, 0] / 300).astype(np.float32)
@@ -164,15 +183,24 @@ def test_losses_take_errors_and_labels_of_different_precision():
     errors, labels = np.array([0.1, -0.2]), np.array([0.3, 0.0], np.float32)
     for kind in LOSSES:
         expected = losses_of(kind, errors, labels.astype(np.float64))
-        assert np.asarray(losses_of(kind, errors, labels)) == pytest.approx(np.asarray(expected), rel=1e-6)
+        assert np.asarray(losses_of(kind, errors, labels)) == pytest.approx(
+            np.asarray(expected), rel=1e-6
+        )
 
 
 @pytest.mark.parametrize("within", ["", "a model", "TimeDistributed"])
 def test_an_incomplete_batch_is_not_padded_for_batch_normalization(within):
     """Padding would change the mean of the batch."""
     normalization = [keras.layers.Rescaling(1.0), keras.layers.BatchNormalization()]
-    over_time = [keras.layers.Reshape((1, 1, 1, 1)), *map(keras.layers.TimeDistributed, normalization)]
-    kinds = {"": normalization, "a model": [keras.Sequential(normalization)], "TimeDistributed": over_time}
+    over_time = [
+        keras.layers.Reshape((1, 1, 1, 1)),
+        *map(keras.layers.TimeDistributed, normalization),
+    ]
+    kinds = {
+        "": normalization,
+        "a model": [keras.Sequential(normalization)],
+        "TimeDistributed": over_time,
+    }
     model = keras.Sequential(
         [
             keras.Input((1, 1, 1), dtype="uint8"),
@@ -188,13 +216,17 @@ def test_an_incomplete_batch_is_not_padded_for_batch_normalization(within):
         optimizer = keras.optimizers.SGD(0.01)
         optimizer.build(model.trainable_variables)
         trainer = Trainer(model, optimizer, TrainSettings(batch_size=3, jit_compile=jit_compile))
-        trainer.train(batches_of(trainer, images, np.ones((5, 1), np.float32), [3, 2]), [0.01, 0.01])
+        trainer.train(
+            batches_of(trainer, images, np.ones((5, 1), np.float32), [3, 2]), [0.01, 0.01]
+        )
         found[jit_compile] = np.concatenate([weight.ravel() for weight in model.get_weights()])
     assert found["on"] == pytest.approx(found["off"], rel=1e-4)
 
 
 def trained_on(feed, data, augment):
-    """Return a trainer of one program after 40 steps on batches of a feed, the closed feed, and its frames, weakly."""
+    """Return a trainer of one program after 40 steps on batches of a feed, the closed feed, and its
+    frames, weakly.
+    """
     trainer = linear_trainer("mse", shape=data.frames.frame_shape, batch_size=7, jit_compile="on")
     sampling = SamplingSettings(7, augmentation=AugmentSettings(augment))  # on the CPU
     opened = open_feed(select(data), FeedSettings(feed), sampling)
@@ -220,11 +252,15 @@ def test_a_program_takes_positions_or_images_that_the_cpu_augments(augment, step
 
 
 @pytest.mark.parametrize(("jit_compile", "use_cudnn"), [("off", "auto"), ("on", False)])
-def test_a_recurrent_layer_in_a_program_does_without_operations_that_xla_cannot_compile(jit_compile, use_cudnn):
+def test_a_recurrent_layer_in_a_program_does_without_operations_that_xla_cannot_compile(
+    jit_compile, use_cudnn
+):
     model = build_network((64, 64, 3), 3, "gru")
     nested = keras.Sequential([keras.Input(model.input_shape[1:], dtype="uint8"), model])
     Trainer(nested, keras.optimizers.SGD(0.01), TrainSettings(jit_compile=jit_compile))
-    assert [layer.use_cudnn for layer in model.layers if isinstance(layer, keras.layers.GRU)] == [use_cudnn]
+    assert [layer.use_cudnn for layer in model.layers if isinstance(layer, keras.layers.GRU)] == [
+        use_cudnn
+    ]
 
 
 @pytest.mark.parametrize(
@@ -240,12 +276,16 @@ def test_a_recurrent_layer_in_a_program_does_without_operations_that_xla_cannot_
         (False, "", {"jit_compile": "on"}, ("cpu", "on")),
     ],
 )
-def test_a_gpu_that_xla_compiles_for_takes_whole_steps_and_augments(on_gpu, fault, chosen, expected):
+def test_a_gpu_that_xla_compiles_for_takes_whole_steps_and_augments(
+    on_gpu, fault, chosen, expected
+):
     settings = with_devices(TrainSettings(**chosen), on_gpu, fault)
     assert (settings.augment_on, by_xla(settings, on_gpu, fault)) == expected
 
 
-def test_a_card_that_xla_cannot_compile_for_gets_no_frames_unless_asked(simulated_store, nvidia_smi):
+def test_a_card_that_xla_cannot_compile_for_gets_no_frames_unless_asked(
+    simulated_store, nvidia_smi
+):
     """Here TensorFlow has no GPU at all; the card that nvidia-smi names has 143 GB free."""
     nvidia_smi()
     with Store(simulated_store) as data:
@@ -256,9 +296,9 @@ def test_a_card_that_xla_cannot_compile_for_gets_no_frames_unless_asked(simulate
 def trainer_of(store, **settings):
     """Return the trainer of a new network, and the first frames of the store."""
     with Store(store) as data:
-        return make_trainer(data, TrainSettings(seq_length=1, learning_rate=1e-3, **settings)), np.array(
-            data.frames[:4]
-        )
+        return make_trainer(
+            data, TrainSettings(seq_length=1, learning_rate=1e-3, **settings)
+        ), np.array(data.frames[:4])
 
 
 @pytest.mark.slow
@@ -295,6 +335,8 @@ def test_weight_decay_excludes_biases(simulated_store):
     for variable in variables:
         variable.assign(np.ones(variable.shape))
     trainer.optimizer.learning_rate.assign(0.5)
-    trainer.optimizer.apply([np.zeros(variable.shape, np.float32) for variable in variables], variables)
+    trainer.optimizer.apply(
+        [np.zeros(variable.shape, np.float32) for variable in variables], variables
+    )
     for variable in variables:
         assert np.allclose(variable.numpy(), 1.0 if variable.name == "bias" else 0.9), variable.path

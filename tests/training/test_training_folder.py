@@ -23,7 +23,19 @@ from tests.hostile import with_wrong_values
 
 SETTINGS = TrainSettings(seq_length=1, learning_rate=1e-3, feed="hdf5-shuffle")
 RESULT = TrainResult(
-    "model.h5", 10, 10, 9, 0.1, 0.2, 0.3, 1000.0, 0.0, 9.5, SampleCounts(8, 2), "memory", "--epochs 10"
+    "model.h5",
+    10,
+    10,
+    9,
+    0.1,
+    0.2,
+    0.3,
+    1000.0,
+    0.0,
+    9.5,
+    SampleCounts(8, 2),
+    "memory",
+    "--epochs 10",
 )
 
 
@@ -48,10 +60,15 @@ def test_force_permits_overwriting_only_once(tmp_path):
 
 
 def test_the_newest_run_of_the_same_store_and_output_is_resumed(tmp_path):
-    task, other = RunIdentity("data.h5", "hash", "model.h5"), RunIdentity("data.h5", "hash", "other.h5")
+    task, other = (
+        RunIdentity("data.h5", "hash", "model.h5"),
+        RunIdentity("data.h5", "hash", "other.h5"),
+    )
     assert RunFolder.find(tmp_path, task) is None
     for seed, name in enumerate(("b", "a", "c"), 1):
-        RunFolder.create(tmp_path / name, other if name == "c" else task, replace(SETTINGS, seed=seed))
+        RunFolder.create(
+            tmp_path / name, other if name == "c" else task, replace(SETTINGS, seed=seed)
+        )
     for name, settings in (
         ("empty", ""),
         ("list", "[]"),
@@ -94,7 +111,10 @@ def test_the_environment_of_a_resume_on_another_machine_is_appended(tmp_path):
     for system, command in (("a", "train"), ("a", "resume"), ("b", "resume")):
         folder.record(SETTINGS, {"command": [command], "system": system})
     noted = json.loads((folder.path / "environment.json").read_text())
-    assert [(found["system"], found["command"]) for found in noted] == [("a", ["train"]), ("b", ["resume"])]
+    assert [(found["system"], found["command"]) for found in noted] == [
+        ("a", ["train"]),
+        ("b", ["resume"]),
+    ]
 
 
 def test_a_run_folder_with_any_wrong_value_is_none_or_is_refused(tmp_path):
@@ -133,18 +153,25 @@ def test_the_best_epoch_has_the_smallest_validation_loss_or_without_one_the_smal
         ((0.01, 0.57), (0.01, 0.57), False),
     ],
 )
-def test_a_clear_difference_in_correlation_decides_which_model_is_better_and_else_the_loss(start, trained, is_better):
+def test_a_clear_difference_in_correlation_decides_which_model_is_better_and_else_the_loss(
+    start, trained, is_better
+):
     first, other = (ValidationScore(loss, 0.1, r, 0.9) for loss, r in (start, trained))
     assert first.is_better_than(other) == is_better
 
 
 @pytest.mark.parametrize(("mean_loss", "is_noted"), [(0.2, False), (0.05, True)])
-def test_a_model_with_a_greater_loss_than_the_mean_is_noted_whatever_its_correlation(mean_loss, is_noted):
+def test_a_model_with_a_greater_loss_than_the_mean_is_noted_whatever_its_correlation(
+    mean_loss, is_noted
+):
     epochs = tuple(replace(epoch, val_correlation=0.6, val_right_side=0.9) for epoch in BY_EPOCH)
     mean = {"mean_steering": ValidationScore(mean_loss, 0.1, None, None)}
     state = TrainingState(epochs, samples=4, elapsed=9.0)
     result = TrainResult.of(state, SETTINGS, SampleCounts(8, 2), Path(), mean)
-    assert (result.handed_over, "worse than always steering the mean" in (result.note or "")) == ("trained", is_noted)
+    assert (result.handed_over, "worse than always steering the mean" in (result.note or "")) == (
+        "trained",
+        is_noted,
+    )
 
 
 def test_a_history_file_may_lack_validation_errors(tmp_path):

@@ -16,7 +16,12 @@ TOKEN = "let me in, please"
 
 
 def request(path="/socket.io/", address="127.0.0.1", host="127.0.0.1:4567", **more):
-    return {"PATH_INFO": path, "REMOTE_ADDR": address, "HTTP_HOST": host, "QUERY_STRING": "EIO=4"} | more
+    return {
+        "PATH_INFO": path,
+        "REMOTE_ADDR": address,
+        "HTTP_HOST": host,
+        "QUERY_STRING": "EIO=4",
+    } | more
 
 
 def status_of(refusal):
@@ -30,9 +35,13 @@ def test_an_address_or_localhost_is_accepted_as_host(host):
     assert Access().refusal(request(host=host)) is None
 
 
-@pytest.mark.parametrize("host", ["evil.example:4567", "127.0.0.1.evil.example", "localhost.evil.example", "[", "a b"])
+@pytest.mark.parametrize(
+    "host", ["evil.example:4567", "127.0.0.1.evil.example", "localhost.evil.example", "[", "a b"]
+)
 def test_another_name_for_this_machine_is_refused(host):
-    """DNS rebinding: a foreign page whose name points to this machine would have the rights of our page."""
+    """DNS rebinding: a foreign page whose name points to this machine would have the rights of our
+    page.
+    """
     assert status_of(Access().refusal(request(host=host))) == "403"
 
 
@@ -44,8 +53,16 @@ def test_a_simulator_on_this_machine_needs_no_token(address):
 def test_a_simulator_on_another_machine_needs_the_token_or_allow_from():
     access = Access("0.0.0.0", TOKEN, ("172.17.0.1",))
     assert status_of(access.refusal(request(address="172.17.0.2"))) == "401"
-    assert access.refusal(request(address="172.17.0.2", QUERY_STRING="EIO=4&token=let%20me%20in,%20please")) is None
-    assert status_of(access.refusal(request(address="172.17.0.2", QUERY_STRING="token=wrong"))) == "401"
+    assert (
+        access.refusal(
+            request(address="172.17.0.2", QUERY_STRING="EIO=4&token=let%20me%20in,%20please")
+        )
+        is None
+    )
+    assert (
+        status_of(access.refusal(request(address="172.17.0.2", QUERY_STRING="token=wrong")))
+        == "401"
+    )
     assert access.refusal(request(address="172.17.0.1")) is None
 
 
@@ -53,7 +70,9 @@ def test_the_page_is_allowed_so_that_it_can_ask_for_the_token():
     assert Access("0.0.0.0", TOKEN).refusal(request("/", address="172.17.0.2")) is None
 
 
-@pytest.mark.parametrize("guess", ["", TOKEN[:-1], TOKEN + " ", TOKEN.upper(), "löt", "\ud800", "x" * 1_000_000])
+@pytest.mark.parametrize(
+    "guess", ["", TOKEN[:-1], TOKEN + " ", TOKEN.upper(), "löt", "\ud800", "x" * 1_000_000]
+)
 def test_only_the_exact_token_is_accepted(guess):
     assert Access("0.0.0.0", TOKEN).accepts(TOKEN)
     assert not Access("0.0.0.0", TOKEN).accepts(guess)
@@ -66,7 +85,9 @@ def test_guesses_on_many_connections_share_one_delay():
     assert not access.accepts("wrong")
     for _ in range(1000):
         clock.seconds += WRONG_TOKEN_SECONDS / 1001
-        assert not access.accepts(TOKEN)  # even the right one is not looked at, or a fast answer would tell it
+        assert not access.accepts(
+            TOKEN
+        )  # even the right one is not looked at, or a fast answer would tell it
     clock.seconds = WRONG_TOKEN_SECONDS
     assert access.accepts(TOKEN)
 
@@ -82,7 +103,10 @@ def test_guesses_on_many_connections_share_one_delay():
         {"HTTP_ORIGIN": "http://evil.example", "HTTP_X_FORWARDED_HOST": "evil.example"},
         {"HTTP_ORIGIN": "http://evil.example", "HTTP_FORWARDED": "host=evil.example;proto=http"},
         {"HTTP_SEC_FETCH_SITE": "cross-site"},
-        {"HTTP_SEC_FETCH_SITE": "same-site", "HTTP_SEC_FETCH_MODE": "no-cors"},  # another port of this machine
+        {
+            "HTTP_SEC_FETCH_SITE": "same-site",
+            "HTTP_SEC_FETCH_MODE": "no-cors",
+        },  # another port of this machine
         {"HTTP_SEC_FETCH_SITE": "nonsense"},
     ],
     ids=repr,
@@ -116,7 +140,9 @@ def test_a_link_of_another_site_opens_the_page_and_nothing_else():
 @pytest.mark.parametrize("settings", [DriveSettings, PlaySettings])
 def test_a_host_for_other_machines_needs_a_token_that_nobody_guesses(host, settings):
     for token in ("", "4711", "x" * 11):
-        with pytest.raises(ValueError, match="set a secret for them with token, of at least 12") as refused:
+        with pytest.raises(
+            ValueError, match="set a secret for them with token, of at least 12"
+        ) as refused:
             settings(host=host, token=token)
     proposal = re.search(r"such as (\S+),", str(refused.value))[1]
     assert settings(host=host, token=proposal).token == proposal

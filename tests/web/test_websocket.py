@@ -1,4 +1,6 @@
-"""The server's side of a websocket, over a pair of real sockets; the client's frames are literal bytes."""
+"""The server's side of a websocket, over a pair of real sockets; the client's frames are literal
+bytes.
+"""
 
 import hashlib
 import socket
@@ -38,7 +40,11 @@ def connected(headers=HEADERS):
 
 
 def frame(opcode, payload, final=True, mask=b"abcd", head=0):
-    length = bytes([0x80 | len(payload)]) if len(payload) < 126 else b"\xfe" + struct.pack("!H", len(payload))
+    length = (
+        bytes([0x80 | len(payload)])
+        if len(payload) < 126
+        else b"\xfe" + struct.pack("!H", len(payload))
+    )
     masked = bytes(byte ^ mask[place % 4] for place, byte in enumerate(payload))
     return bytes([(0x80 if final else 0) | opcode | head]) + length + mask + masked
 
@@ -50,16 +56,24 @@ def close_code(answer):
 
 
 def test_the_handshake_is_accepted_and_offers_no_extension():
-    offering = [*HEADERS, ("SEC-WEBSOCKET-EXTENSIONS", "permessage-deflate"), ("SEC-WEBSOCKET-PROTOCOL", "chat")]
+    offering = [
+        *HEADERS,
+        ("SEC-WEBSOCKET-EXTENSIONS", "permessage-deflate"),
+        ("SEC-WEBSOCKET-PROTOCOL", "chat"),
+    ]
     with connected(offering) as (_, _, response):
-        accept = b64encode(hashlib.sha1((KEY + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").encode()).digest())
+        accept = b64encode(
+            hashlib.sha1((KEY + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").encode()).digest()
+        )
         assert response.startswith(b"HTTP/1.1 101 ")
         assert accept in response
         assert b"extensions" not in response.lower()
         assert b"protocol:" not in response.lower()
 
 
-@pytest.mark.parametrize("missing", ["UPGRADE", "CONNECTION", "SEC-WEBSOCKET-VERSION", "SEC-WEBSOCKET-KEY"])
+@pytest.mark.parametrize(
+    "missing", ["UPGRADE", "CONNECTION", "SEC-WEBSOCKET-VERSION", "SEC-WEBSOCKET-KEY"]
+)
 def test_a_handshake_without_what_it_needs_is_refused(missing):
     ours, theirs = socket.socketpair()
     with ours, theirs, pytest.raises(BadHandshake):
@@ -68,7 +82,11 @@ def test_a_handshake_without_what_it_needs_is_refused(missing):
 
 def test_a_message_in_fragments_with_a_ping_between_them_comes_whole():
     with connected() as (websocket, client, _):
-        client.sendall(frame(1, "fräg".encode()[:3], final=False) + frame(9, b"hi") + frame(0, "fräg".encode()[3:]))
+        client.sendall(
+            frame(1, "fräg".encode()[:3], final=False)
+            + frame(9, b"hi")
+            + frame(0, "fräg".encode()[3:])
+        )
         assert websocket.wait() == "fräg"
         assert client.recv(100) == b"\x8a\x02hi"
 
@@ -98,7 +116,9 @@ def test_bytes_come_as_bytes_and_text_is_sent_as_text():
     ids=["unmasked", "reserved bit", "opcode 3", "no UTF-8", "continuation", "long ping", "fragmented ping", "goodbye",
          "goodbye, own code", "goodbye, cut off"],
 )  # fmt: skip
-def test_a_frame_that_breaks_the_rules_is_answered_with_its_code_and_ends_the_connection(sent, code):
+def test_a_frame_that_breaks_the_rules_is_answered_with_its_code_and_ends_the_connection(
+    sent, code
+):
     with connected() as (websocket, client, _):
         client.sendall(sent)
         assert websocket.wait() is None
@@ -157,7 +177,9 @@ def test_the_end_of_the_connection_is_none_and_sending_then_is_an_os_error(close
 
 
 def _send_thrice(websocket):
-    """Send until an error is raised; the system accepts data until it notices that the connection is closed."""
+    """Send until an error is raised; the system accepts data until it notices that the connection
+    is closed.
+    """
     for _ in range(3):
         websocket.send("x" * 1000)
 

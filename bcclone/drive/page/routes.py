@@ -1,7 +1,8 @@
-"""Serve the web page of a drive or a play: its addresses, and the messages that its script exchanges.
+"""Serve the web page of a drive or a play: its addresses, and the messages that its script
+exchanges.
 
-Frames of the session go out, never faster than a page draws them; hands, controls, and who has the wheel come in.
-docs/reference/page.md describes addresses and messages.
+Frames of the session go out, never faster than a page draws them; hands, controls, and who has the
+wheel come in. docs/reference/page.md describes addresses and messages.
 """
 
 import contextlib
@@ -51,7 +52,9 @@ class _Responses:
         contents = self._session.contents
         port = int(flask.request.environ["SERVER_PORT"])
         option = "" if port == contents.port else f" --port {port}"
-        return render("page.html", page=contents, option=option, highest_speed=f"{HIGHEST_SPEED_MPH:g}")
+        return render(
+            "page.html", page=contents, option=option, highest_speed=f"{HIGHEST_SPEED_MPH:g}"
+        )
 
     def socket(self) -> Any:
         """Serve a page over its websocket until it closes."""
@@ -65,7 +68,9 @@ class _Responses:
         return ""
 
     def room(self) -> flask.Response:
-        """Return whether one more page has room; a browser does not tell why a websocket was refused."""
+        """Return whether one more page has room; a browser does not tell why a websocket was
+        refused.
+        """
         return (
             plain_text(f"{_PAGES} pages are open already", 503)
             if self._pages.full
@@ -76,7 +81,9 @@ class _Responses:
         return [asdict(point) for point in self._session.history()]
 
     def track(self) -> Any:
-        return self._session.contents.track_map or plain_text("this car drives in another program's world", 404)
+        return self._session.contents.track_map or plain_text(
+            "this car drives in another program's world", 404
+        )
 
     def state(self) -> dict[str, Any]:
         return self._session.state()
@@ -92,7 +99,9 @@ class _Responses:
 
 
 class OpenPages:
-    """The open pages of a session, at most 8. host: serves them, in threads or in greenlets; full: no more may open."""
+    """The open pages of a session, at most 8. host: serves them, in threads or in greenlets; full:
+    no more may open.
+    """
 
     def __init__(self, session: PageSession, host: Host) -> None:
         self._session, self._host = session, host
@@ -118,7 +127,9 @@ class OpenPages:
             self._session.hands.leave(page)
 
     def wake(self) -> None:
-        """Send the newest frame to the pages that have drawn those before; any thread may call this."""
+        """Send the newest frame to the pages that have drawn those before; any thread may call
+        this.
+        """
         for page in list(self._pages):
             page.changed.set()
 
@@ -145,7 +156,9 @@ class OpenPages:
                 case {"wheel": "give" | "keep" as wish}:
                     hands.answer(page, give=wish == "give")
                 case _:
-                    raise ValueError("expected an object with drawn, input, set, or wheel: ask, give or keep")
+                    raise ValueError(
+                        "expected an object with drawn, input, set, or wheel: ask, give or keep"
+                    )
         except (ValueError, UserError) as error:
             page.send(with_pictures({"kind": "refusal", "error": str(error)[:_REFUSAL_CHARACTERS]}))
 

@@ -1,12 +1,15 @@
-"""Translate what a layer stores: its arguments, as Keras 1 to 3 wrote them, and the formula of a Lambda.
+"""Translate what a layer stores: its arguments, as Keras 1 to 3 wrote them, and the formula of a
+Lambda.
 
-The class of today says which arguments it has; here stands what they may be, and what they were called in Keras 1:
-https://github.com/keras-team/keras/blob/2.2.4/keras/legacy/interfaces.py. Wrong and unknown arguments raise
-UnsupportedModel, so that nothing is ignored that the network depends on, and only plain values reach Keras.
+The class of today says which arguments it has; here stands what they may be, and what they were
+called in Keras 1: https://github.com/keras-team/keras/blob/2.2.4/keras/legacy/interfaces.py. Wrong
+and unknown arguments raise UnsupportedModel, so that nothing is ignored that the network depends
+on, and only plain values reach Keras.
 
-Of a Lambda, such as x / 127.5 - 1, the stored byte code is recognised and never run: up to three steps of arithmetic
-with a number, x / 127.5 - 1 or (x - 128) / 128, as Python 2.7 and 3.4 to 3.13 compile and marshal them. The layout of a
-code object: https://github.com/python/cpython/blob/3.13/Python/marshal.c; the numbers of the instructions:
+Of a Lambda, such as x / 127.5 - 1, the stored byte code is recognised and never run: up to three
+steps of arithmetic with a number, x / 127.5 - 1 or (x - 128) / 128, as Python 2.7 and 3.4 to 3.13
+compile and marshal them. The layout of a code object:
+https://github.com/python/cpython/blob/3.13/Python/marshal.c; the numbers of the instructions:
 `opcode.opmap` of each version. Importing this loads no large package.
 """
 
@@ -44,8 +47,15 @@ _WORDS = {
 }  # fmt: skip
 _SCALES = {"scale", "offset", "mean", "variance"}  # one, or one for each channel
 _NUMBERS = _SCALES | {"rate", "stddev", "max_value"}  # and those whose default is a number
-_LEAST = {"cropping": 0, "padding": 0, "axis": -_LARGEST, "shared_axes": -_LARGEST, "target_shape": -1}  # others: 1
-# arguments that have to be these; those that have to be False, also where the class of today has them
+_LEAST = {
+    "cropping": 0,
+    "padding": 0,
+    "axis": -_LARGEST,
+    "shared_axes": -_LARGEST,
+    "target_shape": -1,
+}  # others: 1
+# arguments that have to be these; those that have to be False, also where the class of today has
+# them
 _EXPECTED = {"function_type": "lambda", "arguments": {}, "groups": 1, "mode": 0} | dict.fromkeys(
     ("renorm", "rms_scaling", "go_backwards", "stateful", "return_state", "time_major", "zero_output_for_mask",
      "crop_to_aspect_ratio", "pad_to_aspect_ratio", "antialias", "invert"), False,
@@ -67,8 +77,8 @@ def translate(
 ) -> dict[str, Any]:
     """Return the arguments of a layer for its class of today, with the channels last.
 
-    config: as stored; shape: of the layer's input, with the batch, channels last; channels_first: the order of the axes
-    in the file.
+    config: as stored; shape: of the layer's input, with the batch, channels last; channels_first:
+    the order of the axes in the file.
     """
     parameters = inspect.signature(kind.__init__).parameters
     arguments: dict[str, Any] = {}
@@ -108,7 +118,9 @@ def _check_unread(name: str, value: Any) -> None:
     elif value is not None and name not in _EXPECTED:
         raise UnsupportedModel(f"its argument {shown(name)} is unknown")
     elif value is not None and value != _EXPECTED[name]:
-        raise UnsupportedModel(f"{name} is {shown(value)}, which is not supported; expected {_EXPECTED[name]!r}")
+        raise UnsupportedModel(
+            f"{name} is {shown(value)}, which is not supported; expected {_EXPECTED[name]!r}"
+        )
 
 
 def _plain(name: str, value: Any) -> Any:
@@ -118,7 +130,9 @@ def _plain(name: str, value: Any) -> Any:
             value = [value.get(f"{side}_pad", 0) for side in ("top", "bottom", "left", "right")]
         if isinstance(value, list) and len(value) == 4:
             value = [value[:2], value[2:]]
-    if isinstance(value, dict):  # an activation function in Keras 3, a number of NumPy in tf.keras and Keras 3
+    if isinstance(
+        value, dict
+    ):  # an activation function in Keras 3, a number of NumPy in tf.keras and Keras 3
         value = value.get("value", value.get("config"))
         return value.get("value") if isinstance(value, dict) else value
     return "linear" if value is None else value
@@ -131,7 +145,9 @@ def _read(name: str, value: Any, default: Any) -> Any:
             raise UnsupportedModel(f"{name} is {shown(value)}, expected True or False")
     elif name.endswith("activation") or isinstance(default, str):
         if value not in _WORDS.get(name, ()):
-            raise UnsupportedModel(f"{name} is {shown(value)}; expected one of {', '.join(_WORDS.get(name, ()))}")
+            raise UnsupportedModel(
+                f"{name} is {shown(value)}; expected one of {', '.join(_WORDS.get(name, ()))}"
+            )
     elif isinstance(value, list) and name in _SCALES:
         return [_read(name, each, default) for each in value]
     elif isinstance(default, float) or name in _NUMBERS:
@@ -149,7 +165,9 @@ def _whole(name: str, value: Any) -> Any:
         return tuple(_whole(name, each) for each in value)
     least = _LEAST.get(name, 1)
     if type(value) is not int or not least <= value <= _LARGEST:
-        raise UnsupportedModel(f"{name} is {shown(value)}, expected a whole number from {least} to {_LARGEST}")
+        raise UnsupportedModel(
+            f"{name} is {shown(value)}, expected a whole number from {least} to {_LARGEST}"
+        )
     return value
 
 
@@ -201,9 +219,12 @@ _HEAD = rb"[c\xe3]\x01\0\0\0(?:.{12}|.{16}|.{20})[s\xf3].{4}"  # of a function o
 _CONSTANT = rb"(N)|[g\xe7](.{8})|[i\xe9](.{4})|f.([-+.e\d]+)"
 _CONSTANTS = rb"(?:[(\xa8].{4}|[)\xa9].)((?:" + _CONSTANT + rb")+)"
 _NO_NAMES = rb"(?:[(\xa8]\0{4}|[)\xa9]\0)"  # of anything outside the function
-# tf.image.resize(x, (66, 200)) in Python 3.6 to 3.13: instructions that load, call, build a list or return; None and
-# the two numbers; and the names tf, image and resize
-_RESUMES, _BUILD_SLICE = 0x95, (133, 50)  # the first instruction since 3.13; that of a slice before and since
+# tf.image.resize(x, (66, 200)) in Python 3.6 to 3.13: instructions that load, call, build a list or
+# return; None and the two numbers; and the names tf, image and resize
+_RESUMES, _BUILD_SLICE = (
+    0x95,
+    (133, 50),
+)  # the first instruction since 3.13; that of a slice before and since
 _NAME_LENGTH = 40  # of the name of a function; a longer text is its byte code
 _CALLS = rb"(?:(?:[\0\x02\x09Sdfgjt|\x83\x97\xa0\xa1\xa6\xab].)+|(?:[\0$/45RSU\[\x95].)+)"
 _PAIR = rb"[)\xa9].N(?:[)\xa9]\x02)?[i\xe9](.{4})[i\xe9](.{4})"
@@ -212,30 +233,47 @@ _RESIZE = _HEAD + _CALLS + _PAIR + _NAMED
 
 
 def remedy_of(text: str) -> str:
-    """Return what to do about a function that is not read, by its name, or by the names in its byte code."""
+    """Return what to do about a function that is not read, by its name, or by the names in its byte
+    code.
+    """
     data = _bytes_of(text)
     lengths = re.finditer(rb"[zZ\xda\xfa](.)|[stu](.)\0\0\0", data, re.DOTALL)
-    names = [data[each.end() : each.end() + ord(each[1] or each[2])].decode("latin-1").lower() for each in lengths]
-    names = [text[:_NAME_LENGTH].lower(), *(name for name in names if not {"/", "\\"} & {*name})]  # that is its file
+    names = [
+        data[each.end() : each.end() + ord(each[1] or each[2])].decode("latin-1").lower()
+        for each in lengths
+    ]
+    names = [
+        text[:_NAME_LENGTH].lower(),
+        *(name for name in names if not {"/", "\\"} & {*name}),
+    ]  # that is its file
     if head := re.match(_HEAD, data, re.DOTALL):
-        code = data[head.end() : head.end() + struct.unpack("<i", data[head.end() - 4 : head.end()])[0]]
+        code = data[
+            head.end() : head.end() + struct.unpack("<i", data[head.end() - 4 : head.end()])[0]
+        ]
         names += [_CUTS] if code and _BUILD_SLICE[code[0] == _RESUMES] in code else []
-    found = (remedy for part, remedy in _REMEDIES.items() if any(re.search(part, name) for name in names))
+    found = (
+        remedy for part, remedy in _REMEDIES.items() if any(re.search(part, name) for name in names)
+    )
     return next(found, _SCALES_REMEDY)
 
 
 def _bytes_of(text: str) -> bytes:
     try:
         return base64.b64decode("".join(text.split()), validate=True)
-    except (binascii.Error, ValueError):  # as text; a backslash in a path may have made one character of six
+    except (
+        binascii.Error,
+        ValueError,
+    ):  # as text; a backslash in a path may have made one character of six
         return text.encode("raw_unicode_escape")
 
 
 def computed_by(text: str) -> Scaling | tuple[int, int]:
-    """Return the scaling, or the rows and columns of the resizing, that byte code computes; raises UnsupportedModel.
+    """Return the scaling, or the rows and columns of the resizing, that byte code computes; raises
+    UnsupportedModel.
 
     Keras 1 wrote the bytes as text, one character a byte; Keras 2 and later write base64:
-    https://github.com/keras-team/keras/blob/2.2.4/keras/utils/generic_utils.py (func_dump, func_load).
+    https://github.com/keras-team/keras/blob/2.2.4/keras/utils/generic_utils.py (func_dump,
+    func_load).
     """
     data = _bytes_of(text)
     for begin, step, end in _CODES:
@@ -243,11 +281,15 @@ def computed_by(text: str) -> Scaling | tuple[int, int]:
         if function := re.match(_HEAD + code + _CONSTANTS + _NO_NAMES, data, re.DOTALL):
             steps = re.findall(step, function[1], re.DOTALL)
             constants = [
-                math.nan if none else float(text or struct.unpack("<d" if real else "<i", real or whole)[0])
+                math.nan
+                if none
+                else float(text or struct.unpack("<d" if real else "<i", real or whole)[0])
                 for none, real, whole, text in re.findall(_CONSTANT, function[2], re.DOTALL)
             ]
             try:
-                return joined_scaling((_OPERATIONS[number], constants[index]) for (index,), (number,) in steps)
+                return joined_scaling(
+                    (_OPERATIONS[number], constants[index]) for (index,), (number,) in steps
+                )
             except (IndexError, ValueError):
                 break
     if size := re.match(_RESIZE, data, re.DOTALL):

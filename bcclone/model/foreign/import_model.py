@@ -1,6 +1,7 @@
 """Convert a Keras model of another program to a bcclone model file, which stores its preprocessing.
 
-The preprocessing that the model was trained with is given, or found: those that fit its input are tried on a recording.
+The preprocessing that the model was trained with is given, or found: those that fit its input are
+tried on a recording.
 """
 
 import itertools
@@ -28,21 +29,43 @@ if TYPE_CHECKING:
     from bcclone.model.foreign.rebuild import RebuiltModel
     from bcclone.model.model_file import ForeignModel
 
-_CROPS = ((0, 160), (60, 135), (60, 140), (50, 140), (55, 135), (40, 140), (32, 135), (65, 140), (70, 135), (60, 160))
+_CROPS = (
+    (0, 160),
+    (60, 135),
+    (60, 140),
+    (50, 140),
+    (55, 135),
+    (40, 140),
+    (32, 135),
+    (65, 140),
+    (70, 135),
+    (60, 160),
+)
 _COLORS = {1: ("GRAY", "HSV-S", "YUV-Y"), 3: ("RGB", "BGR", "YUV", "BGR-YUV", "HSV", "BGR-HSV")}
 _SCALES = ("0..1", "-1..1", "-0.5..0.5", EACH_IMAGE, RAW)
-_FEW, _MOST, _FINALISTS, _SHOWN = 80, 400, 60, 8  # rows that all are tried on, and the best; how many those are
-# of one that is taken: its correlation, how much more that is than the next one's, or the fraction of its error
+_FEW, _MOST, _FINALISTS, _SHOWN = (
+    80,
+    400,
+    60,
+    8,
+)  # rows that all are tried on, and the best; how many those are
+# of one that is taken: its correlation, how much more that is than the next one's, or the fraction
+# of its error
 _CERTAIN, _APART, _BETTER = 0.5, 0.05, 0.7
 _BATCH = 40
-_COLUMNS = (TableColumn("r", "{:.3f}".format), TableColumn("error", "{:.3f}".format), TableColumn("--preprocess"))
+_COLUMNS = (
+    TableColumn("r", "{:.3f}".format),
+    TableColumn("error", "{:.3f}".format),
+    TableColumn("--preprocess"),
+)
 
 
 @dataclass(frozen=True)
 class Candidate:
     """How well a model agrees with the steering of a recording, if its frames are prepared so.
 
-    preprocess: a text for --preprocess; correlation: Pearson's; mean_absolute_error: of the steering, -1 to 1.
+    preprocess: a text for --preprocess; correlation: Pearson's; mean_absolute_error: of the
+    steering, -1 to 1.
     """
 
     preprocess: str
@@ -51,7 +74,9 @@ class Candidate:
 
     @property
     def rank(self) -> tuple[float, float]:
-        """Return what candidates are sorted by: their correlation, and of about the same, their error."""
+        """Return what candidates are sorted by: their correlation, and of about the same, their
+        error.
+        """
         return -round(self.correlation, 2), self.mean_absolute_error
 
 
@@ -59,8 +84,9 @@ class Candidate:
 class ImportModelResult:
     """An imported model.
 
-    model: the file written, None if it was only looked for the preprocessing; rebuilt: its network and its origin;
-    preprocessing: how its frames are prepared; candidates: the best ones on a recording, the best first.
+    model: the file written, None if it was only looked for the preprocessing; rebuilt: its network
+    and its origin; preprocessing: how its frames are prepared; candidates: the best ones on a
+    recording, the best first.
     """
 
     model: str | None
@@ -69,10 +95,16 @@ class ImportModelResult:
     candidates: tuple[Candidate, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """Return the values of --json, also the shape of the input, without the batch, and the number of weights."""
+        """Return the values of --json, also the shape of the input, without the batch, and the
+        number of weights.
+        """
         network, values = self.rebuilt.model, vars(self.rebuilt) | vars(self)
         figures = {"input_shape": network.input_shape[1:], "weights": network.count_params()}
-        return {name: value for name, value in values.items() if name not in ("rebuilt", "pilot", "guessed")} | figures
+        return {
+            name: value
+            for name, value in values.items()
+            if name not in ("rebuilt", "pilot", "guessed")
+        } | figures
 
     def as_text(self) -> str:
         """Return what was written, or what to choose from."""
@@ -83,24 +115,38 @@ class ImportModelResult:
                 _table(self.candidates),
             ]
             if self.candidates[0].correlation < _CERTAIN:
-                lines.append("none agrees well: its frames may be prepared otherwise, or the driver was another")
+                lines.append(
+                    "none agrees well: its frames may be prepared otherwise, or the driver was another"
+                )
         if self.model:
             lines.append(f"its frames are prepared as {self.preprocessing}")
-            lines.append(f"{self.model}: written; next: {shown_command('drive', self.model, 'run1')}")
+            lines.append(
+                f"{self.model}: written; next: {shown_command('drive', self.model, 'run1')}"
+            )
         else:
             best = self.candidates[0]
-            words = f"the same with -o model.h5 --preprocess '{best.preprocess}', or another of these"
-            check = "; then see which one drives: bcclone evaluate model.h5" if best.correlation < _CERTAIN else ""
+            words = (
+                f"the same with -o model.h5 --preprocess '{best.preprocess}', or another of these"
+            )
+            check = (
+                "; then see which one drives: bcclone evaluate model.h5"
+                if best.correlation < _CERTAIN
+                else ""
+            )
             lines.append(f"next: {words}{check}")
         return "\n".join(lines)
 
 
-def import_model(settings: ImportModelSettings, notify: Callable[[str], None] = lambda line: None) -> ImportModelResult:
-    """Rebuild the network of a model file without running code in it, and write it with its preprocessing.
+def import_model(
+    settings: ImportModelSettings, notify: Callable[[str], None] = lambda line: None
+) -> ImportModelResult:
+    """Rebuild the network of a model file without running code in it, and write it with its
+    preprocessing.
 
-    With a recording, and neither a preprocessing nor an output, nothing is written. notify: called with lines that
-    describe the network, before its preprocessing is checked. Raises UserError when the file cannot be imported, when
-    its preprocessing is missing, wrong, or not certain on the recording, or when the output cannot be written.
+    With a recording, and neither a preprocessing nor an output, nothing is written. notify: called
+    with lines that describe the network, before its preprocessing is checked. Raises UserError when
+    the file cannot be imported, when its preprocessing is missing, wrong, or not certain on the
+    recording, or when the output cannot be written.
     """
     old, output, how = settings.old, settings.output, settings.preprocess
     if how or not settings.recording:
@@ -113,7 +159,9 @@ def import_model(settings: ImportModelSettings, notify: Callable[[str], None] = 
         load_tensorflow()
         from bcclone.model.model_file import ModelFile, open_model, save_model
 
-        loaded = open_model(old, how, scaling_of_text(settings.rescale) if settings.rescale else None)
+        loaded = open_model(
+            old, how, scaling_of_text(settings.rescale) if settings.rescale else None
+        )
         if isinstance(loaded, ModelFile):
             raise UserError(f"{old} is a bcclone model already; copy the file instead")
         for line in loaded.describe():
@@ -132,12 +180,16 @@ def import_model(settings: ImportModelSettings, notify: Callable[[str], None] = 
 
 
 def find_preprocessing(
-    model: "ForeignModel", recording: Path, how: str | None = None, notify: Callable[[str], None] = lambda line: None
+    model: "ForeignModel",
+    recording: Path,
+    how: str | None = None,
+    notify: Callable[[str], None] = lambda line: None,
 ) -> tuple[Candidate, ...]:
-    """Return the ways to prepare frames with which a model agrees best with a recording's steering, the best first.
+    """Return the ways to prepare frames with which a model agrees best with a recording's steering,
+    the best first.
 
-    how: the only way to try; None for the usual ones that fit: presets, and crops, colours and scales. Raises UserError
-    for a recording that cannot be used, or whose steering never changes.
+    how: the only way to try; None for the usual ones that fit: presets, and crops, colours and
+    scales. Raises UserError for a recording that cannot be used, or whose steering never changes.
     """
     from bcclone.model.layer_kinds import scaling_layer
     from bcclone.model.model_file import with_scale
@@ -150,15 +202,22 @@ def find_preprocessing(
         for plausible, scale in itertools.product(_plausible(shape[-3:]), [""] if scaling_layer(network) else _SCALES)
     ]  # fmt: skip
     ways = ways or [model.declared(how).preprocessing]
-    calls = {scale: compile_call(with_scale(network, scale), None) for scale in {way.scale for way in ways}}
+    calls = {
+        scale: compile_call(with_scale(network, scale), None)
+        for scale in {way.scale for way in ways}
+    }
 
     def tried(way: Preprocessing, rows: slice) -> Candidate:
         images = np.stack([[way.apply(frame) for frame in window] for window in windows[rows]])
         parts = np.array_split(images.reshape(-1, *shape), len(images) // _BATCH + 1)
-        answers = np.concatenate([calls[way.scale](part)[:, 0] for part in parts]).astype(np.float64)
+        answers = np.concatenate([calls[way.scale](part)[:, 0] for part in parts]).astype(
+            np.float64
+        )
         answers, wanted = np.nan_to_num(answers).clip(-1.0, 1.0), steering[rows]
         error = float(np.abs(answers - wanted).mean())
-        return Candidate(way.describe(), round(correlation(answers, wanted) or 0.0, 4), round(error, 4))
+        return Candidate(
+            way.describe(), round(correlation(answers, wanted) or 0.0, 4), round(error, 4)
+        )
 
     notify(f"trying {number_of(len(ways), 'way')} to prepare the frames of {recording}")
     few = slice(0, None, max(len(windows) // _FEW, 1))
@@ -168,11 +227,15 @@ def find_preprocessing(
             ranks.append(tried(way, few).rank)
             progress.advance(1)
     best = sorted(zip(ranks, ways, strict=True), key=lambda pair: pair[0])[:_FINALISTS]
-    return tuple(sorted((tried(way, slice(None)) for _, way in best), key=lambda one: one.rank)[:_SHOWN])
+    return tuple(
+        sorted((tried(way, slice(None)) for _, way in best), key=lambda one: one.rank)[:_SHOWN]
+    )
 
 
 def _recorded(recording: Path, length: int) -> tuple[list[list[Image]], FloatArray]:
-    """Return the windows of so many frames that end at rows spread over a recording, and the steering of these rows."""
+    """Return the windows of so many frames that end at rows spread over a recording, and the
+    steering of these rows.
+    """
     log = find_log(str(recording))
     index, rows = ImageIndex(log), read_log(log).rows
     paths = [index.find(name) for name in rows["center"]]
@@ -194,10 +257,16 @@ def _recorded(recording: Path, length: int) -> tuple[list[list[Image]], FloatArr
 
 
 def _plausible(shape: Sequence[int]) -> Iterable[Preprocessing]:
-    """Return the usual ways to prepare frames for a network of this input: presets, and crops and colours."""
+    """Return the usual ways to prepare frames for a network of this input: presets, and crops and
+    colours.
+    """
     rows, columns, channels = shape
     crops = _CROPS[:1] if (rows, columns) == (FRAME_HEIGHT, FRAME_WIDTH) else _CROPS
-    ways = [replace(preset, scale="") for preset in PRESETS.values() if preset.shape == (rows, columns, channels)]
+    ways = [
+        replace(preset, scale="")
+        for preset in PRESETS.values()
+        if preset.shape == (rows, columns, channels)
+    ]
     for (top, bottom), color in itertools.product(crops, _COLORS.get(channels, ())):
         ways.append(Preprocessing(columns, rows, color, crop_top=top, crop_bottom=bottom))
     return dict.fromkeys(ways)
@@ -205,7 +274,13 @@ def _plausible(shape: Sequence[int]) -> Iterable[Preprocessing]:
 
 def _table(candidates: Sequence[Candidate]) -> str:
     return str(
-        Table(_COLUMNS, [(one.correlation, one.mean_absolute_error, f"'{one.preprocess}'") for one in candidates])
+        Table(
+            _COLUMNS,
+            [
+                (one.correlation, one.mean_absolute_error, f"'{one.preprocess}'")
+                for one in candidates
+            ],
+        )
     )
 
 
@@ -213,7 +288,8 @@ def _clear_winner(candidates: Sequence[Candidate]) -> str:
     """Return the text of the best candidate; raises UserError if another one may be it."""
     best, *others = candidates
     unlike = all(
-        best.correlation - other.correlation >= _APART or best.mean_absolute_error < _BETTER * other.mean_absolute_error
+        best.correlation - other.correlation >= _APART
+        or best.mean_absolute_error < _BETTER * other.mean_absolute_error
         for other in others
     )
     if best.correlation < _CERTAIN or not unlike:

@@ -1,8 +1,10 @@
-"""Read the layers of a model, in order, from its configuration in Keras 1 to 3: a chain to its steering.
+"""Read the layers of a model, in order, from its configuration in Keras 1 to 3: a chain to its
+steering.
 
-A Sequential model lists its layers. A Functional one names the inputs of each layer in `inbound_nodes`: lists in Keras
-1 and 2, `__keras_tensor__` in Keras 3. Nested models are kept, since the weights are stored by them; so is
-`TimeDistributed`, as a nested model of the layer or model that it applies to each frame of a window.
+A Sequential model lists its layers. A Functional one names the inputs of each layer in
+`inbound_nodes`: lists in Keras 1 and 2, `__keras_tensor__` in Keras 3. Nested models are kept,
+since the weights are stored by them; so is `TimeDistributed`, as a nested model of the layer or
+model that it applies to each frame of a window.
 """
 
 import itertools
@@ -36,7 +38,8 @@ Size = tuple[int | None, int | None]  # rows and columns, None where they are no
 class Leaf:
     """One layer as stored.
 
-    kind: its class; config: its arguments; over_time: the name of the TimeDistributed around it, "" without one.
+    kind: its class; config: its arguments; over_time: the name of the TimeDistributed around it, ""
+    without one.
     """
 
     kind: str
@@ -50,10 +53,11 @@ class Leaf:
 
 @dataclass(frozen=True, eq=False)
 class Nest:
-    """A chain of layers: the model, a nested model, or a TimeDistributed with its config and its one layer or model.
+    """A chain of layers: the model, a nested model, or a TimeDistributed with its config and its
+    one layer or model.
 
-    nodes: in their order; left_out: those that lead to other outputs than the steering; guessed: the output that is
-    taken as the steering although its name does not say so, "" without one.
+    nodes: in their order; left_out: those that lead to other outputs than the steering; guessed:
+    the output that is taken as the steering although its name does not say so, "" without one.
     """
 
     kind: str
@@ -79,8 +83,8 @@ class Nest:
 def read_tree(config: Mapping[str, Any], size: Size) -> tuple[Nest, tuple[int, ...], str]:
     """Return the model's layers, and the shape of its input, without the batch, and its type.
 
-    size: rows and columns of an input that does not state them. Raises UnsupportedModel, LookupError, TypeError and
-    other errors.
+    size: rows and columns of an input that does not state them. Raises UnsupportedModel,
+    LookupError, TypeError and other errors.
     """
     nest = _nest(config)
     count = sum(1 for _ in nest.leaves())
@@ -115,19 +119,27 @@ def _node(item: Mapping[str, Any], over_time: str = "") -> "Leaf | Nest":
     leaf = Leaf(str(kind), name, config, over_time)
     if kind == _EACH_FRAME:
         if over_time:
-            raise UnsupportedModel(f"{leaf}: is within another TimeDistributed, which is not supported")
+            raise UnsupportedModel(
+                f"{leaf}: is within another TimeDistributed, which is not supported"
+            )
         return Nest(_EACH_FRAME, name, (_node(config["layer"], name or "each_frame"),), config)
-    if ">" in str(item.get("registered_name") or "") or "keras" not in str(item.get("module") or "keras"):
-        raise UnsupportedModel(f"{leaf}: a custom class, {shown(item['registered_name'])}, which is not in the file")
+    if ">" in str(item.get("registered_name") or "") or "keras" not in str(
+        item.get("module") or "keras"
+    ):
+        raise UnsupportedModel(
+            f"{leaf}: a custom class, {shown(item['registered_name'])}, which is not in the file"
+        )
     return leaf
 
 
 def _in_order(
     configs: list[Mapping[str, Any]], model: Mapping[str, Any]
 ) -> tuple[list[Mapping[str, Any]], set[str], str]:
-    """Return the layers of a graph, the names of those that lead to other outputs than the steering, and Nest.guessed.
+    """Return the layers of a graph, the names of those that lead to other outputs than the
+    steering, and Nest.guessed.
 
-    The layers from the input to the steering are in their order. Raises UnsupportedModel when they are not a chain.
+    The layers from the input to the steering are in their order. Raises UnsupportedModel when they
+    are not a chain.
     """
     named = {_name(item): item for item in configs}
     outputs = _ends(model["output_layers"])
@@ -156,10 +168,15 @@ def _in_order(
 
 
 def _ends(stored: Any) -> dict[str, str]:
-    """Return the layers at the inputs or outputs of a graph by their names, which are those of a dict if it has one."""
+    """Return the layers at the inputs or outputs of a graph by their names, which are those of a
+    dict if it has one.
+    """
     if isinstance(stored, dict):
         return {str(name): str(end[0]) for name, end in stored.items()}
-    return {str(end[0]): str(end[0]) for end in ([stored] if stored and isinstance(stored[0], str) else stored)}
+    return {
+        str(end[0]): str(end[0])
+        for end in ([stored] if stored and isinstance(stored[0], str) else stored)
+    }
 
 
 def _name(item: Mapping[str, Any]) -> str:
@@ -167,11 +184,15 @@ def _name(item: Mapping[str, Any]) -> str:
 
 
 def _branches(into: Collection[str]) -> UnsupportedModel:
-    return UnsupportedModel(f"the network branches into {shown(sorted(into))}; only chains of layers are supported")
+    return UnsupportedModel(
+        f"the network branches into {shown(sorted(into))}; only chains of layers are supported"
+    )
 
 
 def _taken(item: Mapping[str, Any]) -> tuple[list[str], list[Any]]:
-    """Return the names of the layers whose outputs a layer takes, and the other arguments of its call."""
+    """Return the names of the layers whose outputs a layer takes, and the other arguments of its
+    call.
+    """
     nodes = item.get("inbound_nodes") or []
     if len(nodes) > 1:
         raise UnsupportedModel(
@@ -180,17 +201,32 @@ def _taken(item: Mapping[str, Any]) -> tuple[list[str], list[Any]]:
     tensors, others = list[str](), []
     for node in nodes:
         if isinstance(node, dict):  # Keras 3
-            values = [value for each in node["args"] for value in (each if isinstance(each, list) else [each])]
-            are_tensors = [isinstance(value, dict) and "keras_history" in value["config"] for value in values]
+            values = [
+                value
+                for each in node["args"]
+                for value in (each if isinstance(each, list) else [each])
+            ]
+            are_tensors = [
+                isinstance(value, dict) and "keras_history" in value["config"] for value in values
+            ]
             begins = not values or are_tensors[0]
-            tensors += [str(value["config"]["keras_history"][0]) for value in itertools.compress(values, are_tensors)]
-            others += [value for value, is_tensor in zip(values, are_tensors, strict=True) if not is_tensor]
+            tensors += [
+                str(value["config"]["keras_history"][0])
+                for value in itertools.compress(values, are_tensors)
+            ]
+            others += [
+                value for value, is_tensor in zip(values, are_tensors, strict=True) if not is_tensor
+            ]
             keywords = node.get("kwargs") or {}
         else:
             calls = [node] if node and isinstance(node[0], str) else node
             tensors += [str(call[0]) for call in calls]
             begins = _NUMBER_OF_CALL not in tensors
-            keywords = {key: value for call in calls for key, value in (call[3] if len(call) > 3 else {}).items()}
+            keywords = {
+                key: value
+                for call in calls
+                for key, value in (call[3] if len(call) > 3 else {}).items()
+            }
         if not begins:  # 1 - x is not x - 1
             raise UnsupportedModel(
                 f"layer {shown(_name(item))} computes with a number before its input, which is not supported"
@@ -231,10 +267,16 @@ def _input(config: Mapping[str, Any], nest: Nest, size: Size) -> tuple[tuple[int
     shapes += [outer["build_input_shape"]] if "build_input_shape" in outer else []
     shapes += [config["build_config"]["input_shape"]] if config.get("build_config") else []
     shape = shapes[0] if shapes else None
-    if isinstance(shape, list) and len(shape) == 1 and isinstance(shape[0], list):  # as some tf.keras wrote it
+    if (
+        isinstance(shape, list) and len(shape) == 1 and isinstance(shape[0], list)
+    ):  # as some tf.keras wrote it
         shape = shape[0]
     if isinstance(shape, list) and len(shape) > 3:
-        shape = [*shape[:-3], *(stated or own for stated, own in zip(shape[-3:-1], size, strict=True)), shape[-1]]
+        shape = [
+            *shape[:-3],
+            *(stated or own for stated, own in zip(shape[-3:-1], size, strict=True)),
+            shape[-1],
+        ]
     are_numbers = isinstance(shape, list) and all(type(extent) is int for extent in shape[1:])
     if not isinstance(shape, list) or not are_numbers or len(shape) not in (4, 5):
         raise UnsupportedModel(
@@ -242,7 +284,9 @@ def _input(config: Mapping[str, Any], nest: Nest, size: Size) -> tuple[tuple[int
             "frames, rows, columns, channels], each a number, or rows and columns by --preprocess, such as 200x66"
         )
     if not all(0 < extent <= 1024 for extent in shape[1:]):
-        raise UnsupportedModel(f"its input has the shape {shape}, expected at most 1024 rows, columns and channels")
+        raise UnsupportedModel(
+            f"its input has the shape {shape}, expected at most 1024 rows, columns and channels"
+        )
     dtype = dtype_of(first.config.get("dtype")) if first.kind == "InputLayer" else "float32"
     if dtype != "uint8" and "float" not in dtype:
         raise UnsupportedModel(f"its input is of type {dtype!r}, expected 'float32' or 'uint8'")

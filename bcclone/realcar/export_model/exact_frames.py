@@ -1,10 +1,11 @@
 """Prepare camera frames in a TensorFlow graph; the bytes are the same as from OpenCV.
 
-`prepare_frames` is Preprocessing.apply(); `prepare_pictures` is Framing.apply() before it. cv2.resize, cv2.remap and
-cv2.cvtColor compute 8-bit images in fixed point, but for INTER_AREA to fewer pixels, which is float32. The constants
-are OpenCV's own (modules/imgproc/src/resize.cpp and color_yuv.simd.hpp); tests compare every colour, and images of all
-sizes. All values in fixed point are below 2**24, and divisors are powers of 2, so float32 is exact; runtimes compute
-it faster than int32.
+`prepare_frames` is Preprocessing.apply(); `prepare_pictures` is Framing.apply() before it.
+cv2.resize, cv2.remap and cv2.cvtColor compute 8-bit images in fixed point, but for INTER_AREA to
+fewer pixels, which is float32. The constants are OpenCV's own (modules/imgproc/src/resize.cpp and
+color_yuv.simd.hpp); tests compare every colour, and images of all sizes. All values in fixed point
+are below 2**24, and divisors are powers of 2, so float32 is exact; runtimes compute it faster than
+int32.
 """
 
 from collections.abc import Sequence
@@ -23,8 +24,9 @@ from bcclone.system.opencv import cv2
 
 _WEIGHT_ONE = 2048  # a weight of 1: 11 bits after the point
 _ACROSS_DIVISOR = 16  # after resizing across: 7 bits after the point are left
-# Then OpenCV multiplies with a second weight and divides by 2**16. That product would exceed 2**24, so the value's high
-# and low bytes are multiplied one by one: floor((high * weight + floor(low * weight / 256)) / 256)
+# Then OpenCV multiplies with a second weight and divides by 2**16. That product would exceed 2**24,
+# so the value's high and low bytes are multiplied one by one: floor((high * weight + floor(low *
+# weight / 256)) / 256)
 _BYTE = 256
 _LAST_DIVISOR, _LAST_HALF = 4, 2  # of the sum of both rows: the last rounding
 
@@ -37,11 +39,14 @@ _CHROMA_OFFSET = 128 * _YUV_DIVISOR + _YUV_DIVISOR // 2
 
 Pixels = npt.NDArray[np.int32]
 _WHOLE = slice(None), slice(None)  # all columns and rows
-_Taps = Sequence[tuple[Pixels, Float32Array]]  # source pixels, one of each target pixel, and their weights
+_Taps = Sequence[
+    tuple[Pixels, Float32Array]
+]  # source pixels, one of each target pixel, and their weights
 
 
 def prepare_frames(frames: Any, preprocessing: Preprocessing) -> Any:
-    """Return the network's inputs, float32 (frames, height, width, channels), whole numbers from 0 to 255.
+    """Return the network's inputs, float32 (frames, height, width, channels), whole numbers from 0
+    to 255.
 
     frames: RGB, uint8 (frames, frame_height, frame_width, 3).
     """
@@ -55,15 +60,18 @@ def prepare_frames(frames: Any, preprocessing: Preprocessing) -> Any:
 
 
 def prepare_pictures(pictures: Any, preprocessing: Preprocessing, framing: Framing) -> Any:
-    """Return the network's inputs for pictures of another camera, each made a frame as by Framing.apply().
+    """Return the network's inputs for pictures of another camera, each made a frame as by
+    Framing.apply().
 
-    pictures: RGB, whole numbers from 0 to 255, float32 (pictures, rows, columns, 3), of the framing's size. Of the
-    frame, only the pixels are computed that the network's input is made of.
+    pictures: RGB, whole numbers from 0 to 255, float32 (pictures, rows, columns, 3), of the
+    framing's size. Of the frame, only the pixels are computed that the network's input is made of.
     """
     size = preprocessing.frame_width, preprocessing.frame_height
     if not framing.lens:
         if framing.rows or framing.columns:
-            pictures = pictures[:, slice(*(framing.rows or (None,))), slice(*(framing.columns or (None,)))]
+            pictures = pictures[
+                :, slice(*(framing.rows or (None,))), slice(*(framing.columns or (None,)))
+            ]
         if tuple(pictures.shape[2:0:-1]) == size:
             return prepare_frames(pictures, preprocessing)
     columns, rows, taps = _needed(preprocessing)
@@ -105,12 +113,16 @@ def _prepared(frames: Any, taps: tuple[_Taps, _Taps] | None, preprocessing: Prep
         else:
             across, columns = _linear_taps(images.shape[2], width)
             down, rows = _linear_taps(images.shape[1], height)
-            images = _resize(tf.gather(tf.gather(images, rows, axis=1), columns, axis=2), across, down)
+            images = _resize(
+                tf.gather(tf.gather(images, rows, axis=1), columns, axis=2), across, down
+            )
     return images
 
 
 def _blurred(images: Any, size: int) -> Any:
-    """Return images blurred as by cv2.GaussianBlur(), whose kernel is in 1 / 256 for the smallest sizes."""
+    """Return images blurred as by cv2.GaussianBlur(), whose kernel is in 1 / 256 for the smallest
+    sizes.
+    """
     kernel = np.rint(cv2.getGaussianKernel(size, 0).ravel() * _BYTE)
     for axis in (2, 1):
         edge, count = [(0, 0)] * 4, images.shape[axis]
@@ -118,21 +130,33 @@ def _blurred(images: Any, size: int) -> Any:
         padded = tf.pad(images, edge, "REFLECT")
         images = _sums(
             padded,
-            [(np.arange(count) + place, np.full(count, weight, np.float32)) for place, weight in enumerate(kernel)],
+            [
+                (np.arange(count) + place, np.full(count, weight, np.float32))
+                for place, weight in enumerate(kernel)
+            ],
             axis,
         )
     return _divided(images + _BYTE * _BYTE // 2, _BYTE * _BYTE)
 
 
 def _needed(preprocessing: Preprocessing) -> tuple[Pixels, Pixels, tuple[_Taps, _Taps] | None]:
-    """Return the columns and rows of a frame that the network's input is made of, and the taps that resize them.
+    """Return the columns and rows of a frame that the network's input is made of, and the taps that
+    resize them.
 
-    No taps are returned, and all columns and rows that are kept, where the size stays or more is computed before.
+    No taps are returned, and all columns and rows that are kept, where the size stays or more is
+    computed before.
     """
-    (left, top, right, bottom), (width, height) = preprocessing.region, (preprocessing.width, preprocessing.height)
+    (left, top, right, bottom), (width, height) = (
+        preprocessing.region,
+        (preprocessing.width, preprocessing.height),
+    )
     columns, rows = np.arange(left, right, dtype=np.int32), np.arange(top, bottom, dtype=np.int32)
     first = next(step for step in preprocessing.steps if step != "color")
-    if first != "size" or preprocessing.interpolation != "linear" or (len(columns), len(rows)) == (width, height):
+    if (
+        first != "size"
+        or preprocessing.interpolation != "linear"
+        or (len(columns), len(rows)) == (width, height)
+    ):
         return columns, rows, None
     across, needed_columns = _linear_taps(len(columns), width)
     down, needed_rows = _linear_taps(len(rows), height)
@@ -140,7 +164,9 @@ def _needed(preprocessing: Preprocessing) -> tuple[Pixels, Pixels, tuple[_Taps, 
 
 
 def _warp(pictures: Any, sampling: Sampling, needed: tuple[Pixels, Pixels]) -> Any:
-    """Return the pixels of frames that are in the needed columns and rows, each interpolated from four of a picture."""
+    """Return the pixels of frames that are in the needed columns and rows, each interpolated from
+    four of a picture.
+    """
     width, height = sampling.width, sampling.height
     if tuple(pictures.shape[2:0:-1]) != (width, height):
         pictures = _fit(pictures, (width, height))
@@ -150,14 +176,22 @@ def _warp(pictures: Any, sampling: Sampling, needed: tuple[Pixels, Pixels]) -> A
     flat = tf.reshape(pictures, (-1, height * width, 3))
     total: Any = 0.0
     for down, across in ((0, 0), (0, 1), (1, 0), (1, 1)):
-        index = np.minimum(corner[..., 1] + down, height - 1) * width + np.minimum(corner[..., 0] + across, width - 1)
-        weight = np.abs(1 - across - part[..., 0] / FRACTION) * np.abs(1 - down - part[..., 1] / FRACTION)
-        pixels = tf.reshape(tf.gather(flat, index.ravel(), axis=1), (-1, len(rows), len(columns), 3))
+        index = np.minimum(corner[..., 1] + down, height - 1) * width + np.minimum(
+            corner[..., 0] + across, width - 1
+        )
+        weight = np.abs(1 - across - part[..., 0] / FRACTION) * np.abs(
+            1 - down - part[..., 1] / FRACTION
+        )
+        pixels = tf.reshape(
+            tf.gather(flat, index.ravel(), axis=1), (-1, len(rows), len(columns), 3)
+        )
         total = total + pixels * weight[..., np.newaxis].astype(np.float32)
     return tf.floor(total + 0.5)
 
 
-def _fit(pictures: Any, size: tuple[int, int], needed: tuple[Pixels | slice, Pixels | slice] = _WHOLE) -> Any:
+def _fit(
+    pictures: Any, size: tuple[int, int], needed: tuple[Pixels | slice, Pixels | slice] = _WHOLE
+) -> Any:
     """Return the pixels of frames of this width and height that are in the needed columns and rows."""
     sources = tuple(pictures.shape[2:0:-1])
     grows = any(source < target for source, target in zip(sources, size, strict=True))
@@ -175,7 +209,10 @@ def _fit(pictures: Any, size: tuple[int, int], needed: tuple[Pixels | slice, Pix
     if not whole:
         return tf.round(total)
     area = (sources[0] // size[0]) * (sources[1] // size[1])
-    halves = sources == (2 * size[0], 2 * size[1])  # which OpenCV rounds up, where its other areas round to even
+    halves = sources == (
+        2 * size[0],
+        2 * size[1],
+    )  # which OpenCV rounds up, where its other areas round to even
     return tf.floor(total * 0.25 + 0.5) if halves else tf.round(total * (1 / area))
 
 
@@ -186,7 +223,9 @@ def _resize(images: Any, across: _Taps, down: _Taps) -> Any:
     low = rows - high * _BYTE
     total: Any = _LAST_HALF
     for pixels, weights in down:
-        carried = _divided(tf.gather(low, pixels, axis=1) * weights[:, np.newaxis, np.newaxis], _BYTE)
+        carried = _divided(
+            tf.gather(low, pixels, axis=1) * weights[:, np.newaxis, np.newaxis], _BYTE
+        )
         shares = tf.gather(high, pixels, axis=1) * weights[:, np.newaxis, np.newaxis]
         total = total + _divided(shares + carried, _BYTE)
     return _divided(total, _LAST_DIVISOR)
@@ -195,7 +234,8 @@ def _resize(images: Any, across: _Taps, down: _Taps) -> Any:
 def _sums(images: Any, taps: _Taps, axis: int) -> Any:
     """Return the weighted sums of the pixels of images along an axis, 1 or 2."""
     first, *others = (
-        tf.gather(images, pixels, axis=axis) * weights.reshape(-1, *[1] * (3 - axis)) for pixels, weights in taps
+        tf.gather(images, pixels, axis=axis) * weights.reshape(-1, *[1] * (3 - axis))
+        for pixels, weights in taps
     )
     return sum(others, first)
 
@@ -210,7 +250,9 @@ def _convert_colors(images: Any, color: str) -> Any:
     red, _, blue = planes
     luma = _luma(planes, _YUV_LUMA, _YUV_DIVISOR)
     u, v = (
-        tf.clip_by_value(_divided((plane - luma) * weight + _CHROMA_OFFSET, _YUV_DIVISOR), 0.0, 255.0)
+        tf.clip_by_value(
+            _divided((plane - luma) * weight + _CHROMA_OFFSET, _YUV_DIVISOR), 0.0, 255.0
+        )
         for plane, weight in ((blue, _U_OF_BLUE), (red, _V_OF_RED))
     )
     return tf.concat([luma, u, v], -1)
@@ -226,7 +268,9 @@ def _divided(values: Any, divisor: int) -> Any:
 
 
 def _linear_taps(source: int, target: int) -> tuple[_Taps, Pixels]:
-    """Return the taps of INTER_LINEAR and the pixels that they need, of which alone the taps' source is made."""
+    """Return the taps of INTER_LINEAR and the pixels that they need, of which alone the taps'
+    source is made.
+    """
     # source / target as OpenCV computes it, whose last bit decides at the edges of pixels
     positions = ((np.arange(target) + 0.5) * (1 / (target / source)) - 0.5).astype(np.float32)
     first = np.floor(positions).astype(np.int32)
@@ -239,12 +283,16 @@ def _linear_taps(source: int, target: int) -> tuple[_Taps, Pixels]:
     ]
     needed = np.unique(np.concatenate([pixels[weights > 0] for pixels, weights in taps]))
     # a tap that weighs nothing may take any pixel
-    compact = [np.minimum(np.searchsorted(needed, pixels), len(needed) - 1).astype(np.int32) for pixels, _ in taps]
+    compact = [
+        np.minimum(np.searchsorted(needed, pixels), len(needed) - 1).astype(np.int32)
+        for pixels, _ in taps
+    ]
     return [(pixels, weights) for pixels, (_, weights) in zip(compact, taps, strict=True)], needed
 
 
 def _area_weights(source: int, target: int, grows: bool) -> Float32Array:
-    """Return the weights of INTER_AREA, (source pixels, target pixels), from what OpenCV makes of single pixels.
+    """Return the weights of INTER_AREA, (source pixels, target pixels), from what OpenCV makes of
+    single pixels.
 
     grows: the image grows along this axis or the other one; then OpenCV interpolates along both.
     """
@@ -255,7 +303,8 @@ def _area_weights(source: int, target: int, grows: bool) -> Float32Array:
 
 
 def _taps(weights: Float32Array) -> _Taps:
-    """Return the first pixel of each target pixel that has a weight, then the second one, and so on.
+    """Return the first pixel of each target pixel that has a weight, then the second one, and so
+    on.
 
     weights: (source pixels, target pixels).
     """

@@ -18,7 +18,10 @@ FORMATS = {  # name: (ending of the file, description)
 TFLITE = (LITERT, DONKEYCAR)
 _THROTTLE = 0.2  # with which donkeycars drive slowly
 FLOAT16, INT8 = "float16", "int8"
-_OF_TFLITE, _OF_CAR = ("quantize",), ("camera", "throttle", "throttle_in_bends", "throttle_speed_mph")
+_OF_TFLITE, _OF_CAR = (
+    ("quantize",),
+    ("camera", "throttle", "throttle_in_bends", "throttle_speed_mph"),
+)
 
 
 ModelFormat = Annotated[str, Setting(choices=tuple(FORMATS))]
@@ -26,7 +29,9 @@ ModelFormat = Annotated[str, Setting(choices=tuple(FORMATS))]
 
 @dataclass(frozen=True)
 class ExportModelSettings(Checked):
-    """Which model to export, and how. model: a .h5 or .keras file; output: None for its name with another ending."""
+    """Which model to export, and how. model: a .h5 or .keras file; output: None for its name with
+    another ending.
+    """
 
     model: Path
     to: ModelFormat = ONNX
@@ -47,7 +52,9 @@ class ExportModelSettings(Checked):
         unit="FOLDER",
     )
     camera: Size = setting(
-        (160, 120), "size of donkeycar's camera pictures, IMAGE_W and IMAGE_H of its configuration", shown="160x120"
+        (160, 120),
+        "size of donkeycar's camera pictures, IMAGE_W and IMAGE_H of its configuration",
+        shown="160x120",
     )
     throttle: float | None = setting(
         None,
@@ -74,14 +81,22 @@ class ExportModelSettings(Checked):
 
     def validate(self) -> None:
         for each in fields(self):
-            formats = TFLITE if each.name in _OF_TFLITE else (DONKEYCAR,) if each.name in _OF_CAR else tuple(FORMATS)
+            formats = (
+                TFLITE
+                if each.name in _OF_TFLITE
+                else (DONKEYCAR,)
+                if each.name in _OF_CAR
+                else tuple(FORMATS)
+            )
             if self.to not in formats and getattr(self, each.name) != each.default:
                 only = " and ".join(f"--to {name}" for name in formats)
                 raise SettingError(f"{{{each.name}}} is only for {only}; leave it out")
         output, ending = self.path, FORMATS[self.to][0]
         if output.suffix != ending and (ending or output.suffix in (".h5", ".keras")):
             expected = f"end in {ending}" if ending else "not end in .h5 or .keras"
-            raise UserError(f"{output}: the name of a {self.to} export must {expected}; name another -o")
+            raise UserError(
+                f"{output}: the name of a {self.to} export must {expected}; name another -o"
+            )
         if self.quantize == INT8 and not self.calibrate:
             raise SettingError(
                 "{quantize} int8 needs pictures of the camera that it will drive with; name a recording, a tub or a "

@@ -1,10 +1,13 @@
-"""Write a model, with the preparation of its frames, as ONNX, LiteRT or SavedModel, and run such files.
+"""Write a model, with the preparation of its frames, as ONNX, LiteRT or SavedModel, and run such
+files.
 
-All hold one function with the interface of the exported network; its weights are constants, because TensorFlow's
-converters lose Keras 3's variables. Keras's own model.export() knows neither the preparation nor the states.
+All hold one function with the interface of the exported network; its weights are constants, because
+TensorFlow's converters lose Keras 3's variables. Keras's own model.export() knows neither the
+preparation nor the states.
 
-LiteRT with --quantize int8 computes convolutions and large dense layers with whole numbers. All else stays float32: the
-preparation of the frames, which is exact, and small dense layers, in which rounding costs most and memory least.
+LiteRT with --quantize int8 computes convolutions and large dense layers with whole numbers. All
+else stays float32: the preparation of the frames, which is exact, and small dense layers, in which
+rounding costs most and memory least.
 """
 
 import json
@@ -39,18 +42,33 @@ from bcclone.system.tensorflow_quietly import standard_error_captured
 
 OPSET = 17  # understood since ONNX Runtime 1.12, of 2022
 QUANTIZED_TOLERANCE = 0.01  # of the mean difference
-# of the greatest one: at least and at most, and of how far the last bits of the pixels move the answers
+# of the greatest one: at least and at most, and of how far the last bits of the pixels move the
+# answers
 _LEAST_TOLERANCE, _GREATEST_TOLERANCE, _ROUNDING = 1e-5, 1e-3, 0.01
 _TIMED = 100
 _DRIVES = "drives"  # the name of the first axis
 _SMALL_DENSE = 1 << 14  # weights of a dense layer that stays float32
 # what computes with int8 beside MULTIPLYING
 _POOLING = {"MAX_POOL_2D", "AVERAGE_POOL_2D", "MEAN", "REDUCE_MAX", "PAD", "RESHAPE", "SOFTMAX"}
-_ACTIVATIONS = {"ELU", "RELU", "RELU6", "RELU_N1_TO_1", "RELU_0_TO_1", "LOGISTIC", "TANH", "LEAKY_RELU", "PRELU"}
+_ACTIVATIONS = {
+    "ELU",
+    "RELU",
+    "RELU6",
+    "RELU_N1_TO_1",
+    "RELU_0_TO_1",
+    "LOGISTIC",
+    "TANH",
+    "LEAKY_RELU",
+    "PRELU",
+}
 
 
 def write_exported(
-    path: Path, settings: ExportModelSettings, file: ModelFile, interface: Interface, calibration: Iterable[Inputs] = ()
+    path: Path,
+    settings: ExportModelSettings,
+    file: ModelFile,
+    interface: Interface,
+    calibration: Iterable[Inputs] = (),
 ) -> None:
     """Write a model in a format; raises UserError for layers that the format lacks.
 
@@ -75,11 +93,15 @@ def _onnx_content(file: ModelFile, interface: Interface) -> bytes:
     steer = tf.function(interface.graph, autograph=False)
     try:
         model, _ = tf2onnx.convert.from_function(
-            tf.function(lambda *inputs: steer(**dict(zip(specs, inputs, strict=True))), autograph=False),
+            tf.function(
+                lambda *inputs: steer(**dict(zip(specs, inputs, strict=True))), autograph=False
+            ),
             input_signature=list(specs.values()),
             opset=OPSET,
         )
-        onnx.checker.check_model(model, full_check=True)  # what tf2onnx does not know, it leaves in the graph
+        onnx.checker.check_model(
+            model, full_check=True
+        )  # what tf2onnx does not know, it leaves in the graph
     except Exception as error:  # tf2onnx, TensorFlow and onnx raise all kinds
         raise UserError(
             f"this network cannot be written as ONNX: {first_line(error)}; export with --to saved-model or --to litert"
@@ -109,7 +131,9 @@ def _write_saved_model(folder: Path, interface: Interface, drives: int | None) -
     tf.saved_model.save(module, str(folder), signatures=concrete)
 
 
-def _litert_content(folder: Path, quantize: str | None, calibration: Iterable[Inputs] = ()) -> bytes:
+def _litert_content(
+    folder: Path, quantize: str | None, calibration: Iterable[Inputs] = ()
+) -> bytes:
     """Return a LiteRT file of a SavedModel; raises UserError where its layers cannot be converted.
 
     calibration: the inputs from which int8 takes the ranges of numbers.
@@ -131,15 +155,24 @@ def _litert_content(folder: Path, quantize: str | None, calibration: Iterable[In
 
 def _int8_content(converter: Any, calibration: Iterable[Inputs]) -> bytes:
     converter.representative_dataset = lambda: (dict(inputs) for inputs in calibration)
-    converter._experimental_calibrate_only = True  # the public way quantizes the preparation of the frames, too
-    with warnings.catch_warnings(action="ignore", category=UserWarning):  # that TensorFlow's own interpreter is old
+    converter._experimental_calibrate_only = (
+        True  # the public way quantizes the preparation of the frames, too
+    )
+    with warnings.catch_warnings(
+        action="ignore", category=UserWarning
+    ):  # that TensorFlow's own interpreter is old
         calibrated = converter.convert()
     steps = list(steps_of_file(calibrated))
     content = mlir_quantize(
         calibrated,
-        denylisted_ops=sorted({step.name for step in steps} - MULTIPLYING - _POOLING - _ACTIVATIONS),
-        denylisted_nodes=[step.output for step in steps if step.name == DENSE and step.weights < _SMALL_DENSE],
-        disable_per_channel_for_dense_layers=True,  # runtimes before 2.10 compute them wrongly, without an error
+        denylisted_ops=sorted(
+            {step.name for step in steps} - MULTIPLYING - _POOLING - _ACTIVATIONS
+        ),
+        denylisted_nodes=[
+            step.output for step in steps if step.name == DENSE and step.weights < _SMALL_DENSE
+        ],
+        # runtimes before 2.10 compute them wrongly, without an error
+        disable_per_channel_for_dense_layers=True,
     )
     return bytes(content)
 
@@ -155,15 +188,22 @@ def open_exported(path: Path, kind: str) -> Run:
     if kind in TFLITE:
         from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-        # donkeycar 5.3 with tflite-runtime runs signatures before memory is allocated, for which XNNPACK is left out
-        resolver = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES if kind == DONKEYCAR else OpResolverType.AUTO
+        # donkeycar 5.3 with tflite-runtime runs signatures before memory is allocated, for which
+        # XNNPACK is left out
+        resolver = (
+            OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+            if kind == DONKEYCAR
+            else OpResolverType.AUTO
+        )
         interpreter = Interpreter(str(path), num_threads=1, experimental_op_resolver_type=resolver)
         runner = interpreter.get_signature_runner()
         return lambda inputs: {name: np.asarray(value) for name, value in runner(**inputs).items()}
     loaded = tf.saved_model.load(str(path))
 
     def run(inputs: Inputs) -> Outputs:
-        outputs = loaded.signatures["serving_default"](**{name: tf.constant(value) for name, value in inputs.items()})
+        outputs = loaded.signatures["serving_default"](
+            **{name: tf.constant(value) for name, value in inputs.items()}
+        )
         return {name: value.numpy() for name, value in outputs.items()}
 
     return run
@@ -173,8 +213,8 @@ def open_exported(path: Path, kind: str) -> Run:
 class Differences:
     """How far the answers of an exported file and its model are apart.
 
-    greatest: of all outputs; mean: of the worst; moved: how far the model's own answers move, at most, when the last
-    bit of half of the pixels' values changes.
+    greatest: of all outputs; mean: of the worst; moved: how far the model's own answers move, at
+    most, when the last bit of half of the pixels' values changes.
     """
 
     greatest: float
@@ -183,19 +223,25 @@ class Differences:
 
     @property
     def tolerance(self) -> float:
-        """Return the greatest difference that rounding explains: a network magnifies it as it does small changes."""
+        """Return the greatest difference that rounding explains: a network magnifies it as it does
+        small changes.
+        """
         return min(max(_ROUNDING * self.moved, _LEAST_TOLERANCE), _GREATEST_TOLERANCE)
 
 
 def differences(interface: Interface, exported: Run, frames: Sequence[Image]) -> Differences:
-    """Return how far an exported file and its model are apart on frames; NaN if one of their answers is."""
+    """Return how far an exported file and its model are apart on frames; NaN if one of their
+    answers is.
+    """
     random = np.random.default_rng(0)
     changed = [frame ^ random.integers(0, 2, frame.shape, np.uint8) for frame in frames]
     apart, moved = [], 0.0
     for each, other in zip(interface.inputs_of(frames), interface.inputs_of(changed), strict=True):
         expected, answers, beside = interface.own(each), exported(each), interface.own(other)
         apart.append([np.max(np.abs(expected[name] - answers[name])) for name in expected])
-        moved = max(moved, *(float(np.max(np.abs(expected[name] - beside[name]))) for name in expected))
+        moved = max(
+            moved, *(float(np.max(np.abs(expected[name] - beside[name]))) for name in expected)
+        )
     return Differences(float(np.max(apart)), float(np.max(np.mean(apart, axis=0))), moved)
 
 
@@ -204,10 +250,13 @@ def check_answers(
 ) -> Differences:
     """Return how far the answers of an exported file and its model are apart on these frames.
 
-    Raises UserError for a file that cannot be run, and for a difference that rounding does not explain, or a mean
-    difference above QUANTIZED_TOLERANCE where the weights are rounded.
+    Raises UserError for a file that cannot be run, and for a difference that rounding does not
+    explain, or a mean difference above QUANTIZED_TOLERANCE where the weights are rounded.
     """
-    refused, remedy = f"{settings.path}: not written, because", "export it with another --to, and report this"
+    refused, remedy = (
+        f"{settings.path}: not written, because",
+        "export it with another --to, and report this",
+    )
     try:
         apart = differences(interface, open_exported(path, settings.to), frames)
     except Exception as error:  # of the runtime, for what the converter wrote wrongly
@@ -225,7 +274,9 @@ def check_answers(
                 f"the last bits of the pixels move the model's own answers by {apart.moved:.2g}, so that it is not fit "
                 "to drive; train it longer, or with a smaller --learning-rate"
             )
-        raise UserError(f"{refused} {answers} {apart.greatest:.2g}, more than {apart.tolerance:.2g}; {remedy}")
+        raise UserError(
+            f"{refused} {answers} {apart.greatest:.2g}, more than {apart.tolerance:.2g}; {remedy}"
+        )
     return apart
 
 

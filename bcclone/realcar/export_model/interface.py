@@ -1,4 +1,5 @@
-"""The interface of an exported file, which TensorFlow computes for the file, and the model itself to compare.
+"""The interface of an exported file, which TensorFlow computes for the file, and the model itself
+to compare.
 
 A computation takes inputs by name and returns outputs by name. There are two interfaces:
 
@@ -34,12 +35,15 @@ Inputs = Mapping[str, Any]
 Outputs = dict[str, Float32Array]
 Run = Callable[[Inputs], Outputs]
 Shapes = Mapping[str, tuple[int, ...]]
-Law = Callable[[Any, Any], Any]  # angle, (cars, 1), and the network's numbers, (cars, outputs) -> throttle, (cars, 1)
+Law = Callable[
+    [Any, Any], Any
+]  # angle, (cars, 1), and the network's numbers, (cars, outputs) -> throttle, (cars, 1)
 
 _SHADES = 6, 8  # rows and columns of what a smooth frame is drawn from
 PICTURE, ANGLE, THROTTLE = "img_in", "n_outputs0", "n_outputs1"
 _SPEED, _THROTTLE = (
-    next(number for number, each in enumerate(OUTPUTS) if each.predict == name) for name in ("speed", "throttle")
+    next(number for number, each in enumerate(OUTPUTS) if each.predict == name)
+    for name in ("speed", "throttle")
 )
 
 
@@ -47,9 +51,10 @@ _SPEED, _THROTTLE = (
 class Interface:
     """The inputs and outputs of an exported file, and what it computes.
 
-    inputs, outputs: the shape of each by its name, without the number of drives; graph: computes the outputs from the
-    inputs in TensorFlow; own: the same by the model itself, with OpenCV; inputs_of: the inputs of one drive for camera
-    frames, uint8 (height, width, 3); camera: their width and height; throttle: where that of a donkeycar comes from.
+    inputs, outputs: the shape of each by its name, without the number of drives; graph: computes
+    the outputs from the inputs in TensorFlow; own: the same by the model itself, with OpenCV;
+    inputs_of: the inputs of one drive for camera frames, uint8 (height, width, 3); camera: their
+    width and height; throttle: where that of a donkeycar comes from.
     """
 
     inputs: Shapes
@@ -62,27 +67,38 @@ class Interface:
 
     def specs(self, drives: int | None) -> dict[str, tf.TensorSpec]:
         return {
-            name: tf.TensorSpec((drives, *shape), tf.uint8 if name == FRAME else tf.float32, name=name)
+            name: tf.TensorSpec(
+                (drives, *shape), tf.uint8 if name == FRAME else tf.float32, name=name
+            )
             for name, shape in self.inputs.items()
         }
 
     def drawn(self, count: int) -> list[Image]:
-        """Return frames from dark to bright: of noise, in which every colour and edge occurs, and of smooth shades."""
+        """Return frames from dark to bright: of noise, in which every colour and edge occurs, and
+        of smooth shades.
+        """
         random, (width, height) = np.random.default_rng(0), self.camera
         frames: list[Image] = []
         for number in range(count):
             rows, columns = (height, width) if number % 2 else _SHADES
-            pixels = random.integers(0, 256 * (number + 1) // count, (rows, columns, 3), dtype=np.uint8)
+            pixels = random.integers(
+                0, 256 * (number + 1) // count, (rows, columns, 3), dtype=np.uint8
+            )
             frames.append(resized(pixels, self.camera, cv2.INTER_CUBIC))
         return frames
 
 
 def frame_interface(file: ModelFile) -> Interface:
-    """Return the interface of a model that takes whole frames of the simulator, its states, and gives its answers."""
+    """Return the interface of a model that takes whole frames of the simulator, its states, and
+    gives its answers.
+    """
     steps, dtype, prepared = file.steps, file.model.inputs[0].dtype, file.preprocessing
     height, width = prepared.frame_height, prepared.frame_width
     signature = Signature(
-        file.seq_length, steps.state_sizes if steps else (), (height, width), predicts=len(file.outputs)
+        file.seq_length,
+        steps.state_sizes if steps else (),
+        (height, width),
+        predicts=len(file.outputs),
     )
     constants = _constants_of(file)
     for layer in file.model.layers:
@@ -93,8 +109,12 @@ def frame_interface(file: ModelFile) -> Interface:
         if steps:
             numbers, states = steps.step(images, states)
         else:
-            numbers = file.model(keras.ops.reshape(images, (-1, *file.model.input_shape[1:])), training=False)
-        return dict(zip(signature.outputs, (_calibrated(numbers, file.calibration), *states), strict=True))
+            numbers = file.model(
+                keras.ops.reshape(images, (-1, *file.model.input_shape[1:])), training=False
+            )
+        return dict(
+            zip(signature.outputs, (_calibrated(numbers, file.calibration), *states), strict=True)
+        )
 
     def graph(**inputs: Any) -> Mapping[str, Any]:
         with constants():
@@ -109,19 +129,29 @@ def frame_interface(file: ModelFile) -> Interface:
         return {name: keras.ops.convert_to_numpy(value) for name, value in values.items()}
 
     def inputs_of(frames: Sequence[Image]) -> Iterable[Inputs]:
-        """Yield the inputs for each frame: the window that ends with it, and states drawn at random."""
+        """Yield the inputs for each frame: the window that ends with it, and states drawn at
+        random.
+        """
         random, states = np.random.default_rng(0), dict(signature.inputs)
         shape = states.pop(FRAME)
         for number in range(len(frames)):
-            window = [frames[max(number - back, 0)] for back in reversed(range(1 if steps else file.seq_length))]
-            drawn = {name: random.uniform(-1, 1, (1, *sizes)).astype(np.float32) for name, sizes in states.items()}
+            window = [
+                frames[max(number - back, 0)]
+                for back in reversed(range(1 if steps else file.seq_length))
+            ]
+            drawn = {
+                name: random.uniform(-1, 1, (1, *sizes)).astype(np.float32)
+                for name, sizes in states.items()
+            }
             yield {FRAME: np.stack(window).reshape(1, *shape)} | drawn
 
     return Interface(signature.inputs, signature.outputs, graph, own, inputs_of, (width, height))
 
 
 def donkeycar_interface(file: ModelFile, settings: ExportModelSettings) -> Interface:
-    """Return the interface of a model in a donkeycar; raises UserError for a model that cannot drive one."""
+    """Return the interface of a model in a donkeycar; raises UserError for a model that cannot
+    drive one.
+    """
     if file.seq_length > 1 or file.steps:
         raise UserError(
             f"{settings.model}: a network of {file.seq_length} frames, expected one of single frames, because "
@@ -154,27 +184,36 @@ def donkeycar_interface(file: ModelFile, settings: ExportModelSettings) -> Inter
             return answer(tf.cast(prepare_pictures(pictures, prepared, framing), dtype))
 
     def own(inputs: Inputs) -> Outputs:
-        frames = [framing.apply(np.rint(picture * 255).astype(np.uint8)) for picture in inputs[PICTURE]]
+        frames = [
+            framing.apply(np.rint(picture * 255).astype(np.uint8)) for picture in inputs[PICTURE]
+        ]
         images = np.stack([prepared.apply(frame) for frame in frames]).astype(dtype)
         return {name: keras.ops.convert_to_numpy(value) for name, value in answer(images).items()}
 
     def inputs_of(pictures: Sequence[Image]) -> Iterable[Inputs]:
-        """Yield the input for each picture as donkeycar makes it: the product in float64, then float32."""
+        """Yield the input for each picture as donkeycar makes it: the product in float64, then
+        float32.
+        """
         for picture in pictures:
-            yield {PICTURE: (picture.astype(np.float64) * (1.0 / 255.0)).astype(np.float32)[np.newaxis]}
+            yield {
+                PICTURE: (picture.astype(np.float64) * (1.0 / 255.0)).astype(np.float32)[np.newaxis]
+            }
 
     shapes = {PICTURE: (height, width, 3)}, {ANGLE: (1,), THROTTLE: (1,)}
     return Interface(*shapes, graph, own, inputs_of, settings.camera, words)
 
 
 def throttle_law(settings: ExportModelSettings, outputs: int) -> tuple[Law, str]:
-    """Return how the throttle follows from the answer of a network with so many outputs, and the words for it.
+    """Return how the throttle follows from the answer of a network with so many outputs, and the
+    words for it.
 
     The throttle that a network predicts is taken unless another law is asked for.
     """
     lowest, mph = settings.throttle_in_bends, settings.throttle_speed_mph
     if outputs > _THROTTLE and (settings.throttle, lowest, mph) == (None, None, None):
-        predicted: Law = lambda _, numbers: keras.ops.clip(numbers[:, _THROTTLE : _THROTTLE + 1], 0.0, 1.0)  # noqa: E731
+        predicted: Law = lambda _, numbers: keras.ops.clip(
+            numbers[:, _THROTTLE : _THROTTLE + 1], 0.0, 1.0
+        )  # noqa: E731
         return predicted, "as the model predicts it, 0 to 1"
     throttle = settings.constant_throttle
 
@@ -184,7 +223,9 @@ def throttle_law(settings: ExportModelSettings, outputs: int) -> tuple[Law, str]
             return keras.ops.clip(numbers[:, _SPEED : _SPEED + 1] * factor, 0.0, 1.0)
         if lowest is None:
             return keras.ops.full_like(angle, throttle)
-        sharpness = keras.ops.clip((keras.ops.abs(angle) - STRAIGHT) / (SHARPEST - STRAIGHT), 0.0, 1.0)
+        sharpness = keras.ops.clip(
+            (keras.ops.abs(angle) - STRAIGHT) / (SHARPEST - STRAIGHT), 0.0, 1.0
+        )
         return throttle + (lowest - throttle) * sharpness
 
     if mph is not None:
@@ -195,11 +236,15 @@ def throttle_law(settings: ExportModelSettings, outputs: int) -> tuple[Law, str]
 def _constants_of(file: ModelFile) -> Callable[[], keras.StatelessScope]:
     """Return a function that opens a scope in which the model's weights are constants."""
     weights = [(variable, variable.numpy()) for variable in file.model.variables]
-    return lambda: keras.StatelessScope(state_mapping=[(variable, tf.constant(value)) for variable, value in weights])
+    return lambda: keras.StatelessScope(
+        state_mapping=[(variable, tf.constant(value)) for variable, value in weights]
+    )
 
 
 def _calibrated(numbers: Any, calibration: SteeringCalibration | None) -> Any:
-    """Return a network's numbers, (drives, outputs), with its steering, the first, as that of a car, -1 to 1."""
+    """Return a network's numbers, (drives, outputs), with its steering, the first, as that of a
+    car, -1 to 1.
+    """
     if calibration is None:
         return numbers
     steering = keras.ops.clip(numbers[:, :1] * calibration.gain + calibration.bias, -1.0, 1.0)

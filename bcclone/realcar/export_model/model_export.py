@@ -1,4 +1,6 @@
-"""Export a model: write it in a format of other programs, and compare that file with the model before it is kept."""
+"""Export a model: write it in a format of other programs, and compare that file with the model
+before it is kept.
+"""
 
 import os
 import re
@@ -27,7 +29,10 @@ from bcclone.system.progress import Notify
 from bcclone.system.statistics import evenly
 
 _FRAMES = 20
-_WRITERS = {ONNX: "tf2onnx", LITERT: "ai_edge_litert.interpreter"}  # each in the extra of its format's name
+_WRITERS = {
+    ONNX: "tf2onnx",
+    LITERT: "ai_edge_litert.interpreter",
+}  # each in the extra of its format's name
 # as in recordings, in tables and in tubs
 _SIDE_CAMERA = re.compile(r"(left|right)_|\d+_(cam_image_array_)?(left|right)_?\.", re.IGNORECASE)
 _PICTURES, _FEWEST = 400, 20
@@ -37,12 +42,13 @@ _PICTURES, _FEWEST = 400, 20
 class ExportModelResult:
     """An exported model.
 
-    output: the file or folder written; to: its format; megabytes: its size; inputs, outputs: the shape of each by its
-    name, without the number of drives; preprocessing: description of how it prepares the frames; frames: number of
-    frames in the comparison with the model; greatest_difference: of all outputs on them; mean_difference: of the worst
-    output; unreadable: pictures of --calibrate that could not be read; milliseconds: median time of an answer on this
-    machine, on one core; throttle: where that of a donkeycar comes from, in words, else ""; costs: of a LiteRT file,
-    else None.
+    output: the file or folder written; to: its format; megabytes: its size; inputs, outputs: the
+    shape of each by its name, without the number of drives; preprocessing: description of how it
+    prepares the frames; frames: number of frames in the comparison with the model;
+    greatest_difference: of all outputs on them; mean_difference: of the worst output; unreadable:
+    pictures of --calibrate that could not be read; milliseconds: median time of an answer on this
+    machine, on one core; throttle: where that of a donkeycar comes from, in words, else ""; costs:
+    of a LiteRT file, else None.
     """
 
     model: str
@@ -61,7 +67,9 @@ class ExportModelResult:
     costs: Costs | None
 
     def as_text(self) -> str:
-        """Return the shapes of inputs and outputs, how the file answers, what that costs, and where it can run."""
+        """Return the shapes of inputs and outputs, how the file answers, what that costs, and where
+        it can run.
+        """
         lines = [
             f"{'input' if name in self.inputs else 'output'} {name}: {' x '.join(map(str, shape))}"
             for name, shape in (self.inputs | self.outputs).items()
@@ -76,7 +84,9 @@ class ExportModelResult:
             f"{self.milliseconds:.2f} ms for a frame, the median on one core of this machine{runtime}",
         ]
         if costs := self.costs:
-            boards = ", ".join(f"{ms:.0f} ms on a {board}" for board, ms in costs.estimated_ms.items())
+            boards = ", ".join(
+                f"{ms:.0f} ms on a {board}" for board, ms in costs.estimated_ms.items()
+            )
             lines += [
                 f"{costs.multiply_adds / 1e6:.1f} million multiply-adds and {costs.other_operations / 1e6:.1f} million "
                 f"other operations; an estimate from these counts, not measured: {boards}",
@@ -84,17 +94,22 @@ class ExportModelResult:
             ]
         if self.to == DONKEYCAR:
             name = Path(self.output).name
-            lines.append(f"next, on the car: python manage.py drive --model models/{name} --type tflite_linear")
+            lines.append(
+                f"next, on the car: python manage.py drive --model models/{name} --type tflite_linear"
+            )
         return "\n".join(lines)
 
 
 @writes(lambda settings: FORMATS[settings.to][0] or settings.to, "path")
-def export_model(settings: ExportModelSettings, notify: Notify = lambda line: None) -> ExportModelResult:
+def export_model(
+    settings: ExportModelSettings, notify: Notify = lambda line: None
+) -> ExportModelResult:
     """Write a model with the preparation of its frames in another format, completely or not at all.
 
-    notify: called with a line for each step. Raises UserError when a package is missing, when the model cannot be
-    loaded or has layers that the format lacks, when the pictures to calibrate with cannot be read, when the output
-    cannot be written, and when the written file computes something else than the model.
+    notify: called with a line for each step. Raises UserError when a package is missing, when the
+    model cannot be loaded or has layers that the format lacks, when the pictures to calibrate with
+    cannot be read, when the output cannot be written, and when the written file computes something
+    else than the model.
     """
     if settings.to == ONNX:
         load_onnxruntime()
@@ -111,16 +126,30 @@ def export_model(settings: ExportModelSettings, notify: Notify = lambda line: No
 
     file, output = load_model(settings.model, settings.preprocess), settings.path
     check_exact(settings.model, file.preprocessing)
-    interface = donkeycar_interface(file, settings) if settings.to == DONKEYCAR else frame_interface(file)
-    if settings.quantize == INT8 and list(interface.inputs.values()) != [(*interface.camera[::-1], 3)]:
+    interface = (
+        donkeycar_interface(file, settings) if settings.to == DONKEYCAR else frame_interface(file)
+    )
+    if settings.quantize == INT8 and list(interface.inputs.values()) != [
+        (*interface.camera[::-1], 3)
+    ]:
         raise UserError(f"{settings.model}: it sees several frames; --quantize int8 takes networks of single frames; "
                         "use --quantize float16")  # fmt: skip
-    pictures, unreadable = read_pictures(settings.calibrate, interface.camera) if settings.calibrate else ([], 0)
-    frames = pictures[1::2] if pictures and settings.quantize else [*interface.drawn(_FRAMES), *pictures[1::2]]
+    pictures, unreadable = (
+        read_pictures(settings.calibrate, interface.camera) if settings.calibrate else ([], 0)
+    )
+    frames = (
+        pictures[1::2]
+        if pictures and settings.quantize
+        else [*interface.drawn(_FRAMES), *pictures[1::2]]
+    )
     with (
-        atomic.replacing_folder(output) if settings.to == SAVED_MODEL else atomic.replacing(output, follow=True) as new
+        atomic.replacing_folder(output)
+        if settings.to == SAVED_MODEL
+        else atomic.replacing(output, follow=True) as new
     ):
-        notify(f"{settings.model}: writing it as {settings.to}, with {file.preprocessing.describe()} inside")
+        notify(
+            f"{settings.model}: writing it as {settings.to}, with {file.preprocessing.describe()} inside"
+        )
         write_exported(new, settings, file, interface, interface.inputs_of(pictures[::2]))
         notify(f"comparing its answers with the model's on {len(frames)} frames")
         apart = check_answers(new, settings, interface, frames)
@@ -146,9 +175,11 @@ def export_model(settings: ExportModelSettings, notify: Notify = lambda line: No
 
 
 def read_pictures(folder: Path, camera: tuple[int, int]) -> tuple[list[Image], int]:
-    """Return at most 400 pictures from all over a recording, a tub or a folder, in the camera's size.
+    """Return at most 400 pictures from all over a recording, a tub or a folder, in the camera's
+    size.
 
-    Also returns how many files had to be left out. Raises UserError where there are fewer than 20 that can be read.
+    Also returns how many files had to be left out. Raises UserError where there are fewer than 20
+    that can be read.
     """
     paths = sorted(
         Path(where, name)

@@ -1,12 +1,13 @@
-"""The simulator as Gymnasium environments: bcclone/Lake-v0, bcclone/Mountain-v0 and bcclone/Road-v0.
+"""The simulator as Gymnasium environments: bcclone/Lake-v0, bcclone/Mountain-v0 and
+bcclone/Road-v0.
 
     import gymnasium
     import bcclone.research.environment  # registers the environments
 
     env = gymnasium.make("bcclone/Lake-v0", height=64, width=64)
 
-Importing this loads neither TensorFlow nor the renderer; the first environment loads the renderer. It needs Gymnasium:
-pip install 'bcclone[gym]'.
+Importing this loads neither TensorFlow nor the renderer; the first environment loads the renderer.
+It needs Gymnasium: pip install 'bcclone[gym]'.
 """
 
 from collections.abc import Mapping, Sequence
@@ -40,8 +41,9 @@ for _name, _road in (("Lake", "lake"), ("Mountain", "mountain"), ("Road", "rando
 class EnvironmentSettings(Checked):
     """What an environment simulates, which observations it gives and which actions it takes.
 
-    observations: one of OBSERVATIONS gives an array, several a dictionary of arrays; limit_m: distance from the centre
-    line at which an episode ends, 0 for the moment when a wheel leaves the road; time_limit: of simulated seconds.
+    observations: one of OBSERVATIONS gives an array, several a dictionary of arrays; limit_m:
+    distance from the centre line at which an episode ends, 0 for the moment when a wheel leaves the
+    road; time_limit: of simulated seconds.
     """
 
     road: str = setting("lake", "lake, mountain, random:SEED, or a .json file of control points")
@@ -49,11 +51,17 @@ class EnvironmentSettings(Checked):
     height: int = setting(FRAME_HEIGHT, "height of the pictures", 8, 2048)
     width: int = setting(FRAME_WIDTH, "width of the pictures", 8, 4096)
     observations: tuple[str, ...] = setting(("center",), "what is observed", choices=OBSERVATIONS)
-    action: str = setting("steering", "what is controlled; with steering alone, the speed is held", choices=ACTIONS)
+    action: str = setting(
+        "steering", "what is controlled; with steering alone, the speed is held", choices=ACTIONS
+    )
     speed_mph: Mph = setting(20.0, "speed that is held", 1, TOP_SPEED_MPH)
     laps: float = setting(1.0, "laps of an episode", maximum=1000, above=0)
     limit_m: Metres = setting(
-        0.0, "distance from the centre line that ends an episode", 0, LOST_M, zero="a wheel off the road"
+        0.0,
+        "distance from the centre line that ends an episode",
+        0,
+        LOST_M,
+        zero="a wheel off the road",
     )
     time_limit: float = setting(300.0, "longest episode, in simulated seconds", 0.04, 1e6)
     random_start: bool = setting(False, "start anywhere on the road, a little off its middle")
@@ -62,7 +70,8 @@ class EnvironmentSettings(Checked):
     def validate(self) -> None:
         if not self.observations or len(set(self.observations)) < len(self.observations):
             raise SettingError(
-                "{observations} {value}, expected each at most once, and at least one", value=self.observations
+                "{observations} {value}, expected each at most once, and at least one",
+                value=self.observations,
             )
 
 
@@ -76,7 +85,9 @@ def values_by_name(what: str, values: Any, names: Sequence[str]) -> Mapping[str,
 
 
 def changed_conditions(conditions: Conditions, changes: Any) -> Conditions:
-    """Return the conditions with changes: values by name, or other Conditions in their place. Raises ValueError."""
+    """Return the conditions with changes: values by name, or other Conditions in their place.
+    Raises ValueError.
+    """
     if isinstance(changes, Conditions):
         return changes
     return replace(conditions, **values_by_name("condition", changes, CONDITIONS))

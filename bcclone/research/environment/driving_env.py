@@ -1,4 +1,5 @@
-"""The simulator as a Gymnasium environment: controls in; frames, reward and figures out, step by step.
+"""The simulator as a Gymnasium environment: controls in; frames, reward and figures out, step by
+step.
 
 Simulator has one car, DrivingVectorEnv several, each drawn by its own thread.
 """
@@ -22,7 +23,12 @@ from bcclone.camera.images import Image
 from bcclone.camera.vehicle import MPH
 from bcclone.dataset.answer import Answer
 from bcclone.drive.controller import SpeedController, SpeedSettings
-from bcclone.research.environment import CONDITIONS, EnvironmentSettings, changed_conditions, values_by_name
+from bcclone.research.environment import (
+    CONDITIONS,
+    EnvironmentSettings,
+    changed_conditions,
+    values_by_name,
+)
 from bcclone.simulator.car import STEP_SECONDS, TrackedCar
 from bcclone.simulator.render import LABELS, Renderer
 from bcclone.simulator.scene import Obstacles
@@ -101,13 +107,16 @@ _DRIVE_OPTIONS = tuple(names_of(Start))
 
 
 def settings_from(values: Mapping[str, Any]) -> EnvironmentSettings:
-    """Return settings from the arguments of gymnasium.make(): fields of EnvironmentSettings and of Conditions.
+    """Return settings from the arguments of gymnasium.make(): fields of EnvironmentSettings and of
+    Conditions.
 
     Raises ValueError for a value out of range, and for an unknown name.
     """
     given = dict(values_by_name("argument", values, (*names_of(EnvironmentSettings), *CONDITIONS)))
     conditions = changed_conditions(Conditions(), given.pop("conditions", {}))
-    conditions = replace(conditions, **{name: given.pop(name) for name in CONDITIONS if name in given})
+    conditions = replace(
+        conditions, **{name: given.pop(name) for name in CONDITIONS if name in given}
+    )
     if isinstance(given.get("observations"), list):
         given["observations"] = tuple(given["observations"])
     return EnvironmentSettings(**given, conditions=conditions)
@@ -119,14 +128,16 @@ def _one_or_all(by_name: dict[str, Any], make: Callable[[dict[str, Any]], Any]) 
 
 
 class Simulator(gymnasium.Env[Observation, Float32Array]):
-    """A car on a road. The arguments are the fields of EnvironmentSettings and of the simulator's Conditions.
+    """A car on a road. The arguments are the fields of EnvironmentSettings and of the simulator's
+    Conditions.
 
     A step lasts 0.04 s of simulated time; nothing runs between two steps. The reward of a step is the distance driven
     along the road in metres, times 1 - |cte| / limit; the step that ends an episode off the road or in a crash loses
     10. An episode terminates there and when its laps are driven, and is truncated at the time limit. Raises UserError
     for a road that cannot be built.
 
-    track, tracked: the road and the car, for experts and tests that need more than the observations.
+    track, tracked: the road and the car, for experts and tests that need more than the
+    observations.
     """
 
     metadata = {"render_modes": ["rgb_array", "human"], "render_fps": round(1 / FRAME_SECONDS)}  # noqa: RUF012
@@ -135,13 +146,24 @@ class Simulator(gymnasium.Env[Observation, Float32Array]):
         self.settings, self.render_mode = settings_from(values), render_mode
         names, shape = self.settings.observations, (self.settings.height, self.settings.width)
         every: dict[str, spaces.Space[Any]] = {
-            **{camera: spaces.Box(0, 255, (*shape, 3), np.uint8) for camera in ("center", "left", "right")},
+            **{
+                camera: spaces.Box(0, 255, (*shape, 3), np.uint8)
+                for camera in ("center", "left", "right")
+            },
             "segmentation": spaces.Box(0, max(LABELS.values()), shape, np.uint8),
             "depth": spaces.Box(0.0, float(FARTHEST_M), shape, np.float32),
         }
-        self.observation_space: spaces.Space[Any] = _one_or_all({name: every[name] for name in names}, spaces.Dict)
-        self._controls = ("steering", "throttle") if self.settings.action == "steering-throttle" else ("steering",)
-        self.action_space: spaces.Space[Any] = spaces.Box(-1.0, 1.0, (len(self._controls),), np.float32)
+        self.observation_space: spaces.Space[Any] = _one_or_all(
+            {name: every[name] for name in names}, spaces.Dict
+        )
+        self._controls = (
+            ("steering", "throttle")
+            if self.settings.action == "steering-throttle"
+            else ("steering",)
+        )
+        self.action_space: spaces.Space[Any] = spaces.Box(
+            -1.0, 1.0, (len(self._controls),), np.float32
+        )
         self._window = Window(*shape) if render_mode == "human" else None
         self._offroads = self._crashes = 0
         self._crashed, self._cause = False, ""
@@ -154,35 +176,46 @@ class Simulator(gymnasium.Env[Observation, Float32Array]):
     ) -> tuple[Observation, dict[str, Any]]:
         """Begin an episode; return its first observation and info.
 
-        options: start_m, offset_m, turn_degrees and speed_mph of Start; conditions: values of Conditions by name; road.
-        They hold for this episode. Raises ValueError for other options, and UserError for a road that cannot be built;
-        then the present episode goes on.
+        options: start_m, offset_m, turn_degrees and speed_mph of Start; conditions: values of
+        Conditions by name; road. They hold for this episode. Raises ValueError for other options,
+        and UserError for a road that cannot be built; then the present episode goes on.
         """
         super().reset(seed=seed)
         values = values_by_name("option", options or {}, (*_DRIVE_OPTIONS, "road", "conditions"))
         conditions = changed_conditions(self.settings.conditions, values.get("conditions", {}))
         chosen = {name: values[name] for name in _DRIVE_OPTIONS if name in values}
-        settings = replace(self.settings, road=values.get("road", self.settings.road), conditions=conditions)
+        settings = replace(
+            self.settings, road=values.get("road", self.settings.road), conditions=conditions
+        )
         self._open(settings, Start(**chosen).start_m)
         start = Start()
         if self.settings.random_start:
             start_m = self.track.lap_m * self.np_random.random() if self.track.closed else 0.0
             offset, turn = (2 * self.np_random.random() - 1 for _ in range(2))
-            start = Start(start_m, _START_OFFSET_M * offset, _START_TURN_DEGREES * turn, self.settings.speed_mph)
+            start = Start(
+                start_m,
+                _START_OFFSET_M * offset,
+                _START_TURN_DEGREES * turn,
+                self.settings.speed_mph,
+            )
         self._begin(replace(start, **chosen))
         self._show()
         return self.observe(), self.info()
 
     def step(self, action: Float32Array) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        """Advance by 0.04 s. action: steering, -1 to 1, and throttle, -1 (brake) to 1, if it is controlled.
+        """Advance by 0.04 s. action: steering, -1 to 1, and throttle, -1 (brake) to 1, if it is
+        controlled.
 
-        Raises ValueError for anything else, and gymnasium.error.ResetNeeded after the end of an episode.
+        Raises ValueError for anything else, and gymnasium.error.ResetNeeded after the end of an
+        episode.
         """
         if self._cause:
             raise gymnasium.error.ResetNeeded("the episode has ended; begin another with reset()")
         tracked, car = self.tracked, self.tracked.car
         steering, *others = self.checked(action)
-        throttle = others[0] if others else self._controller.throttle(car.speed / MPH, Answer(steering))
+        throttle = (
+            others[0] if others else self._controller.throttle(car.speed / MPH, Answer(steering))
+        )
         car.control(steering, throttle)
         before = tracked.progress_m
         for _ in range(_STEPS):
@@ -193,11 +226,15 @@ class Simulator(gymnasium.Env[Observation, Float32Array]):
         self._offroads += off_road
         goal = tracked.progress_m >= self._goal_m
         failed = off_road or self._crashed
-        self._cause = "crash" if self._crashed else "off road" if off_road else "laps driven" if goal else ""
+        self._cause = (
+            "crash" if self._crashed else "off road" if off_road else "laps driven" if goal else ""
+        )
         truncated = not self._cause and tracked.seconds >= self.settings.time_limit - 1e-9
         if truncated:
             self._cause = "time"
-        reward = (tracked.progress_m - before) * max(1 - abs(tracked.position.cross_track_m) / self._limit_m, 0.0)
+        reward = (tracked.progress_m - before) * max(
+            1 - abs(tracked.position.cross_track_m) / self._limit_m, 0.0
+        )
         self._show()
         return self.observe(), reward - PENALTY * failed, failed or goal, truncated, self.info()
 
@@ -211,33 +248,50 @@ class Simulator(gymnasium.Env[Observation, Float32Array]):
             self._window.close()
 
     def observe(self) -> Observation:
-        """Return the present observation: an array, or a dictionary of arrays for several observations."""
+        """Return the present observation: an array, or a dictionary of arrays for several
+        observations.
+        """
         names, car, seconds = self.settings.observations, self.tracked.car, self.tracked.seconds
         seen: dict[str, Any] = {}
         if {"segmentation", "depth"} & set(names):
             view = self._renderer.view(car, seconds=seconds)
-            seen = {"center": view.picture, "segmentation": view.labels, "depth": np.minimum(view.depths_m, FARTHEST_M)}
-        seen |= {camera: self._renderer.frame(car, camera, seconds) for camera in names if camera not in seen}
+            seen = {
+                "center": view.picture,
+                "segmentation": view.labels,
+                "depth": np.minimum(view.depths_m, FARTHEST_M),
+            }
+        seen |= {
+            camera: self._renderer.frame(car, camera, seconds)
+            for camera in names
+            if camera not in seen
+        }
         return _one_or_all({name: seen[name] for name in names}, dict)
 
     def info(self) -> dict[str, Any]:
-        """Return the figures of the drive, named as in the forks of the Udacity simulator that testers use.
+        """Return the figures of the drive, named as in the forks of the Udacity simulator that
+        testers use.
 
-        cte: metres to the right of the centre line; next_cte: the same one second ahead, if the car goes straight on;
-        pos_x, pos_y, pos_z: metres; speed: mph; lap: of the episode, from 1; sector: number of the road's stretch of
-        50 m, from 0 where a lap starts; ang_diff: degrees to the right of the road's direction; crash: whether the car
-        met something; tot_crashes, tot_obes: crashes and departures from the road of all episodes; sim_time: seconds;
-        limit: metres from the centre line that end the episode; progress: metres along the road; cause: why the episode
-        has ended, or "".
+        cte: metres to the right of the centre line; next_cte: the same one second ahead, if the car
+        goes straight on; pos_x, pos_y, pos_z: metres; speed: mph; lap: of the episode, from 1;
+        sector: number of the road's stretch of 50 m, from 0 where a lap starts; ang_diff: degrees
+        to the right of the road's direction; crash: whether the car met something; tot_crashes,
+        tot_obes: crashes and departures from the road of all episodes; sim_time: seconds; limit:
+        metres from the centre line that end the episode; progress: metres along the road; cause:
+        why the episode has ended, or "".
         """
         tracked, car, position = self.tracked, self.tracked.car, self.tracked.position
         turned = (car.heading - position.heading + math.pi) % (2 * math.pi) - math.pi
         ahead_m = car.speed * _NEXT_SECONDS
         following = self.track.locate(
-            car.x + ahead_m * sine(car.heading), car.y, car.z + ahead_m * cosine(car.heading), position.along_m
+            car.x + ahead_m * sine(car.heading),
+            car.y,
+            car.z + ahead_m * cosine(car.heading),
+            position.along_m,
         )
         into = position.along_m - self.track.start_m
-        into = into % self.track.lap_m if self.track.closed else min(max(into, 0.0), self.track.lap_m)
+        into = (
+            into % self.track.lap_m if self.track.closed else min(max(into, 0.0), self.track.lap_m)
+        )
         return {
             "cte": position.cross_track_m,
             "next_cte": following.cross_track_m,
@@ -260,10 +314,14 @@ class Simulator(gymnasium.Env[Observation, Float32Array]):
     def _open(self, settings: EnvironmentSettings, start_m: float = 0.0) -> None:
         """Show the road of settings under their conditions, all or nothing."""
         opened = settings.road, settings.conditions
-        track = self.track if self._opened == opened else load_track(settings.road, settings.reverse)
+        track = (
+            self.track if self._opened == opened else load_track(settings.road, settings.reverse)
+        )
         goal_m = track.goal_m(settings.laps)
         if start_m > track.lap_m:
-            raise ValueError(f"start {start_m:g} m, expected at most the {track.lap_m:.0f} m of {settings.road}")
+            raise ValueError(
+                f"start {start_m:g} m, expected at most the {track.lap_m:.0f} m of {settings.road}"
+            )
         if self._opened != opened:
             self._renderer = Renderer(*opened, settings.height, settings.width)
             self._obstacles = Obstacles(self._renderer.scene)
@@ -286,7 +344,9 @@ class Simulator(gymnasium.Env[Observation, Float32Array]):
         except (TypeError, ValueError, OverflowError):
             values = []
         if len(values) != len(self._controls) or not np.isfinite(values).all():
-            raise ValueError(f"action {action!r}, expected {' and '.join(self._controls)}, each a number from -1 to 1")
+            raise ValueError(
+                f"action {action!r}, expected {' and '.join(self._controls)}, each a number from -1 to 1"
+            )
         return values
 
     @property
@@ -304,18 +364,26 @@ class Simulator(gymnasium.Env[Observation, Float32Array]):
 class DrivingVectorEnv(VectorEnv[Observation, Float32Array, npt.NDArray[Any]]):
     """Cars on the same road that do not meet each other; each drives as in Simulator.
 
-    The cars share the scene, so many take little memory. An episode that has ended begins anew with the next step, with
-    the options of the last reset(). threads: number that draw the frames, 0 for one per core. Raises ValueError for
-    less than one car and for another render_mode than rgb_array.
+    The cars share the scene, so many take little memory. An episode that has ended begins anew with
+    the next step, with the options of the last reset(). threads: number that draw the frames, 0 for
+    one per core. Raises ValueError for less than one car and for another render_mode than
+    rgb_array.
     """
 
-    metadata = Simulator.metadata | {"autoreset_mode": AutoresetMode.NEXT_STEP, "render_modes": ["rgb_array"]}
+    metadata = Simulator.metadata | {
+        "autoreset_mode": AutoresetMode.NEXT_STEP,
+        "render_modes": ["rgb_array"],
+    }
 
-    def __init__(self, num_envs: int = 1, render_mode: str | None = None, threads: int = 0, **values: Any) -> None:
+    def __init__(
+        self, num_envs: int = 1, render_mode: str | None = None, threads: int = 0, **values: Any
+    ) -> None:
         if num_envs < 1:
             raise ValueError(f"num_envs is {num_envs}, expected 1 or more")
         if render_mode not in (None, "rgb_array"):
-            raise ValueError(f"render_mode is {render_mode!r}, expected rgb_array: several cars have no window")
+            raise ValueError(
+                f"render_mode is {render_mode!r}, expected rgb_array: several cars have no window"
+            )
         self.num_envs, self.render_mode = num_envs, render_mode
         self._cars = [Simulator(render_mode, **values) for _ in range(num_envs)]
         self.single_observation_space = self._cars[0].observation_space
@@ -329,25 +397,37 @@ class DrivingVectorEnv(VectorEnv[Observation, Float32Array, npt.NDArray[Any]]):
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
-        """Begin an episode of every car. seed: of the first car, the others count on; or one for each.
+        """Begin an episode of every car. seed: of the first car, the others count on; or one for
+        each.
 
-        options: as in Simulator.reset(), for all cars, also for the episodes that follow without a reset().
+        options: as in Simulator.reset(), for all cars, also for the episodes that follow without a
+        reset().
         """
-        seeds = seed if isinstance(seed, list) else [None if seed is None else seed + n for n in range(self.num_envs)]
+        seeds = (
+            seed
+            if isinstance(seed, list)
+            else [None if seed is None else seed + n for n in range(self.num_envs)]
+        )
         if len(seeds) != self.num_envs:
             raise ValueError(f"{len(seeds)} seeds, expected one for each of {self.num_envs} cars")
-        started = self._pool.map(lambda car, seed: car.reset(seed=seed, options=options), self._cars, seeds)
+        started = self._pool.map(
+            lambda car, seed: car.reset(seed=seed, options=options), self._cars, seeds
+        )
         observations, infos = zip(*started, strict=True)
         self._ended[:], self._options = False, options
         return self._joined(observations), self._infos(infos)
 
     def step(self, actions: Float32Array) -> _Batch:
-        """Advance every car by 0.04 s; one whose episode has ended begins another, and its action is not used.
+        """Advance every car by 0.04 s; one whose episode has ended begins another, and its action
+        is not used.
 
-        Raises ValueError for anything but finite numbers of the shape (cars, controls); then no car has moved.
+        Raises ValueError for anything but finite numbers of the shape (cars, controls); then no car
+        has moved.
         """
         if np.shape(actions) != self.action_space.shape:
-            raise ValueError(f"actions have the shape {np.shape(actions)}, expected {self.action_space.shape}")
+            raise ValueError(
+                f"actions have the shape {np.shape(actions)}, expected {self.action_space.shape}"
+            )
         for car, action, ended in zip(self._cars, actions, self._ended, strict=True):
             if not ended:
                 car.checked(action)

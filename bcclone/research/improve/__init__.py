@@ -33,7 +33,8 @@ _score = partial(setting, group=_SCORE)
 class ImproveSettings(Checked):
     """What a model learns from, for how long, and on which rows of the suite it is scored.
 
-    recordings: folders, CSV files or patterns, see recording.find_logs(); with expert, rehearsed in each round.
+    recordings: folders, CSV files or patterns, see recording.find_logs(); with expert, rehearsed in
+    each round.
     """
 
     model: Path = argument("the model to improve")
@@ -42,14 +43,19 @@ class ImproveSettings(Checked):
     )
     output: Path = setting(Path("better.h5"), "the improved model to write")
     force: bool = setting(
-        False, "overwrite an existing model, and what an earlier improvement has left in the work folder"
+        False,
+        "overwrite an existing model, and what an earlier improvement has left in the work folder",
     )
     resume: bool = setting(False, "continue what was interrupted, with the same model and output")
     work: Path | None = setting(
-        None, "folder for recordings, stores, runs and figures on the way", unit="DIR", shown="OUTPUT-improve"
+        None,
+        "folder for recordings, stores, runs and figures on the way",
+        unit="DIR",
+        shown="OUTPUT-improve",
     )
     expert: bool = _expert(
-        False, "let the model drive the built-in simulator in rounds, and learn how its expert would have steered there"
+        False,
+        "let the model drive the built-in simulator in rounds, and learn how its expert would have steered there",
     )
     track: str = _expert("lake", "track on which the expert teaches", choices=TRACKS)
     rounds: Count = _expert(20, "end after this many rounds", 1, 1000)
@@ -94,7 +100,9 @@ class ImproveSettings(Checked):
                 "nothing to learn from; add {recordings} with take-overs, or learn from the built-in expert: {expert}"
             )
         if self.output.suffix != ".h5":
-            raise SettingError("{output} {path}, expected a name that ends in .h5", path=self.output)
+            raise SettingError(
+                "{output} {path}, expected a name that ends in .h5", path=self.output
+            )
 
     @property
     def folder(self) -> Path:

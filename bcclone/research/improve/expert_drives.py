@@ -1,7 +1,9 @@
-"""Let a model drive a track, and record at each row the steering that the expert would give in that state.
+"""Let a model drive a track, and record at each row the steering that the expert would give in that
+state.
 
-DAgger: S. Ross, G. Gordon and D. Bagnell, https://arxiv.org/abs/1011.0686. The model drives, so the states are its own;
-the expert labels them, and drives itself only to take a lost car back to the road.
+DAgger: S. Ross, G. Gordon and D. Bagnell, https://arxiv.org/abs/1011.0686. The model drives, so the
+states are its own; the expert labels them, and drives itself only to take a lost car back to the
+road.
 """
 
 import shutil
@@ -20,7 +22,12 @@ from bcclone.simulator.record import BETWEEN_ROWS_SECONDS, CarRecording, Expert
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world import Perturbations, SimulatedWorld
-from bcclone.simulator.world_settings import TOP_SPEED_MPH, Conditions, ExpertSettings, WorldSettings
+from bcclone.simulator.world_settings import (
+    TOP_SPEED_MPH,
+    Conditions,
+    ExpertSettings,
+    WorldSettings,
+)
 from bcclone.system.arrays import Random
 from bcclone.system.task_pool import report_progress
 
@@ -29,7 +36,9 @@ _PUSH_M, _PUSH_EVERY_M = (0.4, 1.3), (50.0, 110.0)
 _START_OFFSET_M, _START_TURN = 1.5, 10.0
 _MAX_LATENCY_MS = 300
 _LOWEST_SUN = 10.0  # degrees
-LOOKAHEAD_SECONDS = 0.8  # at the default 0.45 s the expert itself swings off the road when it steers 400 ms late
+LOOKAHEAD_SECONDS = (
+    0.8  # at the default 0.45 s the expert itself swings off the road when it steers 400 ms late
+)
 _ON_THE_ROAD_M = 1.0  # the expert has taken the car back when it is so near to the centre line
 _BETWEEN_DRIVES_SECONDS = 100_000.0  # so that images of two drives have different names
 _BETWEEN_EPISODES_SECONDS = 2.0  # readers of the log ignore shorter pauses
@@ -37,7 +46,9 @@ _BETWEEN_EPISODES_SECONDS = 2.0  # readers of the log ignore shorter pauses
 
 @dataclass(frozen=True)
 class ExpertDrive:
-    """A drive that was recorded with the expert's steering. rescues: how often the car was taken back to the road."""
+    """A drive that was recorded with the expert's steering. rescues: how often the car was taken
+    back to the road.
+    """
 
     rows: int
     rescues: int
@@ -46,7 +57,9 @@ class ExpertDrive:
 
 @dataclass(frozen=True)
 class ExpertDriveTask:
-    """A drive to record. folder: for the recording; number: of the drive; push_m, push_every_m: of sideways pushes."""
+    """A drive to record. folder: for the recording; number: of the drive; push_m, push_every_m: of
+    sideways pushes.
+    """
 
     model: InputFile
     folder: Path
@@ -57,7 +70,9 @@ class ExpertDriveTask:
 
     @property
     def key(self) -> str:
-        """Return where the figures are kept: in the recording, which is complete when they are there."""
+        """Return where the figures are kept: in the recording, which is complete when they are
+        there.
+        """
         return f"{self.folder.name}/drive"
 
     @property
@@ -69,8 +84,11 @@ class ExpertDriveTask:
         return f"the drive {self.folder} with {self.model.path}"
 
 
-def draw_drive(track: str, laps: float, seed: int, number: int) -> tuple[EvaluateSettings, float, float]:
-    """Return a drive by its number, from 0: its settings, and the size and distance of its pushes, in metres.
+def draw_drive(
+    track: str, laps: float, seed: int, number: int
+) -> tuple[EvaluateSettings, float, float]:
+    """Return a drive by its number, from 0: its settings, and the size and distance of its pushes,
+    in metres.
 
     Every second drive is in reverse. Speed, start, latency, light, weather and textures are random.
     """
@@ -85,12 +103,16 @@ def draw_drive(track: str, laps: float, seed: int, number: int) -> tuple[Evaluat
     speed_mph = random.uniform(*_SPEEDS_MPH[track])
     push_m, every_m = random.uniform(*_PUSH_M), random.uniform(*_PUSH_EVERY_M)
     conditions = _draw_conditions(random)
-    settings = EvaluateSettings(track, bool(number % 2), SpeedSettings(speed_mph), world, conditions)
+    settings = EvaluateSettings(
+        track, bool(number % 2), SpeedSettings(speed_mph), world, conditions
+    )
     return settings, push_m, every_m
 
 
 def _draw_conditions(random: Random) -> Conditions:
-    """Return other textures, and in most drives another light, weather and mounting of the camera, too."""
+    """Return other textures, and in most drives another light, weather and mounting of the camera,
+    too.
+    """
     conditions = Conditions(texture_seed=int(random.integers(1, 1 << 20)))
     if random.random() < 0.25:
         return conditions
@@ -98,7 +120,8 @@ def _draw_conditions(random: Random) -> Conditions:
         conditions,
         light=random.uniform(0.5, 1.5),
         fog=random.choice([1.0, random.uniform(0.0, 5.0)]),
-        sun_elevation=_LOWEST_SUN + 60.0 * random.random() ** 2,  # often low, where shadows are longest
+        sun_elevation=_LOWEST_SUN
+        + 60.0 * random.random() ** 2,  # often low, where shadows are longest
         sun_azimuth=random.uniform(-180.0, 180.0),
         line_visibility=random.choice([1.0, 0.0], p=[0.7, 0.3]),
         camera_shift_m=random.uniform(-0.2, 0.2),
@@ -107,7 +130,8 @@ def _draw_conditions(random: Random) -> Conditions:
 
 
 def run_drive(task: ExpertDriveTask) -> ExpertDrive:
-    """Record a drive in a worker; raises UserError, and WorkerFault for a model that this worker does not find.
+    """Record a drive in a worker; raises UserError, and WorkerFault for a model that this worker
+    does not find.
 
     What an interrupted drive has left in the folder is deleted first.
     """
@@ -118,18 +142,25 @@ def run_drive(task: ExpertDriveTask) -> ExpertDrive:
 
 
 def record_drive(
-    policy: SteeringPolicy, task: ExpertDriveTask, on_progress: Callable[[float], None] | None = None
+    policy: SteeringPolicy,
+    task: ExpertDriveTask,
+    on_progress: Callable[[float], None] | None = None,
 ) -> ExpertDrive:
     """Let a policy drive, and record it with the expert's steering.
 
-    When the model leaves the road, the expert takes the car back to its line. A new episode begins after each push,
-    because the car jumps. on_progress: called with the metres since its last call.
+    When the model leaves the road, the expert takes the car back to its line. A new episode begins
+    after each push, because the car jumps. on_progress: called with the metres since its last call.
     """
     settings = task.settings
-    track, renderer = load_track(settings.track, settings.reverse), Renderer(settings.track, settings.conditions)
+    track, renderer = (
+        load_track(settings.track, settings.reverse),
+        Renderer(settings.track, settings.conditions),
+    )
     world = SimulatedWorld(renderer, track, settings.world, on_progress)
     expert = Expert(
-        track, ExpertSettings(settings.speed.speed_mph, 0.0, 0.0, lookahead_seconds=LOOKAHEAD_SECONDS), seed=0
+        track,
+        ExpertSettings(settings.speed.speed_mph, 0.0, 0.0, lookahead_seconds=LOOKAHEAD_SECONDS),
+        seed=0,
     )
     pushes = Perturbations(task.push_m, task.push_every_m)
     driver, tracked = Driver(policy, settings.speed), world.tracked
@@ -146,13 +177,17 @@ def record_drive(
         if rescuing:
             world.steer(steering, throttle)
         else:
-            telemetry = Telemetry(state.steering_degrees, state.throttle, state.speed_mph, state.jpeg)
+            telemetry = Telemetry(
+                state.steering_degrees, state.throttle, state.speed_mph, state.jpeg
+            )
             control = driver.decide(telemetry).control
             world.steer(control.steering, control.throttle)
         if tracked.seconds >= next_row:
             next_row += BETWEEN_ROWS_SECONDS
             labelled = replace(tracked.car, steering=steering)
-            writer.record(clock + tracked.seconds, labelled, renderer.frames(labelled, tracked.seconds))
+            writer.record(
+                clock + tracked.seconds, labelled, renderer.frames(labelled, tracked.seconds)
+            )
         if right_m := pushes.due(tracked.progress_m, tracked.position):
             tracked.push(right_m)
             clock += _BETWEEN_EPISODES_SECONDS

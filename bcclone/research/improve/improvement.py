@@ -42,8 +42,8 @@ _IDENTITY = (
 def improve(settings: ImproveSettings, notify: Notify = lambda line: None) -> Improvement:
     """Train a model on, score it before and after, and write the better one.
 
-    notify: called with each line of progress. Raises UserError, and KeyboardInterrupt on Ctrl-C; after that, or after a
-    kill at any point, the same call with `resume` continues.
+    notify: called with each line of progress. Raises UserError, and KeyboardInterrupt on Ctrl-C;
+    after that, or after a kill at any point, the same call with `resume` continues.
     """
     select_scenarios(SuiteSettings(settings.rows))
     if not settings.expert:
@@ -61,10 +61,12 @@ def improve(settings: ImproveSettings, notify: Notify = lambda line: None) -> Im
 
 @contextmanager
 def work_folder(settings: ImproveSettings) -> Iterator[Path]:
-    """Yield the work folder, locked: a new one, or with --resume the one of the interrupted command.
+    """Yield the work folder, locked: a new one, or with --resume the one of the interrupted
+    command.
 
-    It keeps a copy of the first model, so that a resume does not need the original, and the settings that a resumed
-    command must share. Raises UserError if the folder or the output cannot be used.
+    It keeps a copy of the first model, so that a resume does not need the original, and the
+    settings that a resumed command must share. Raises UserError if the folder or the output cannot
+    be used.
     """
     path, model = settings.folder, settings.model
     record, start = path / OPTIONS, path / START
@@ -90,7 +92,9 @@ def work_folder(settings: ImproveSettings) -> Iterator[Path]:
                 shutil.rmtree(path / part, ignore_errors=True)
             (path / MODELS).mkdir()
         if record.exists():
-            stored = read_json(record, dict[str, Any], "the options of an improvement", "name another --work")
+            stored = read_json(
+                record, dict[str, Any], "the options of an improvement", "name another --work"
+            )
             differing = [
                 f"\n  {name}: {stored.get(name)}, but now {value}"
                 for name, value in json.loads(json.dumps(options)).items()

@@ -1,8 +1,10 @@
-"""Train a model on in rounds: from a person's take-overs, once, or from the built-in expert, until it drives well.
+"""Train a model on in rounds: from a person's take-overs, once, or from the built-in expert, until
+it drives well.
 
-Take-overs are mixed with earlier recordings and with what the model does well. With the expert, a round is: drive,
-label, add the rows to all earlier ones, train on, score. The model keeps its own preprocessing, network, windows and
-augmentation, as far as its file states them. Complete rounds are kept in the work folder.
+Take-overs are mixed with earlier recordings and with what the model does well. With the expert, a
+round is: drive, label, add the rows to all earlier ones, train on, score. The model keeps its own
+preprocessing, network, windows and augmentation, as far as its file states them. Complete rounds
+are kept in the work folder.
 """
 
 import time
@@ -25,7 +27,12 @@ from bcclone.feed.feed_settings import AugmentSettings
 from bcclone.recording.files import find_logs
 from bcclone.recording.log import read_log
 from bcclone.research.improve import ImproveSettings
-from bcclone.research.improve.expert_drives import ExpertDrive, ExpertDriveTask, draw_drive, run_drive
+from bcclone.research.improve.expert_drives import (
+    ExpertDrive,
+    ExpertDriveTask,
+    draw_drive,
+    run_drive,
+)
 from bcclone.research.improve.rounds import Round, Rounds
 from bcclone.system.errors import UserError
 from bcclone.system.json_values import names_of
@@ -33,25 +40,44 @@ from bcclone.system.progress import Notify
 from bcclone.system.task_pool import FinishedSteps, Shown, TaskPool, run_kept
 from bcclone.system.tensorflow_quietly import load_tensorflow, onednn_for_batches
 from bcclone.training.train import resume, train
-from bcclone.training.train_settings import DECIDE_WEIGHTS, FINE_TUNING_LEARNING_RATE, TrainSettings, values_of
+from bcclone.training.train_settings import (
+    DECIDE_WEIGHTS,
+    FINE_TUNING_LEARNING_RATE,
+    TrainSettings,
+    values_of,
+)
 
-START, ROUNDS, RECORDINGS, STORE, RUNS, MODELS = "start.h5", "rounds", "recordings", "store", "runs", "models"
+START, ROUNDS, RECORDINGS, STORE, RUNS, MODELS = (
+    "start.h5",
+    "rounds",
+    "recordings",
+    "store",
+    "runs",
+    "models",
+)
 _EPOCHS = 4
 LEARNING_RATE = 5e-4  # with the expert
-_ROWS_SEEN, _MAX_EPOCHS = 40_000, 8  # rows times epochs of a training; 2 epochs of 5,500 rows are too few
+_ROWS_SEEN, _MAX_EPOCHS = (
+    40_000,
+    8,
+)  # rows times epochs of a training; 2 epochs of 5,500 rows are too few
 _MAX_INTERVENTIONS = 1  # of a row in a round: a weak model would be driven for very long
 _KEPT = ("network", "loss", "batch_size", "zero_fraction", *names_of(AugmentSettings))
 
 
 def count_images(recordings: tuple[str, ...], cameras: tuple[str, ...]) -> tuple[int, int]:
-    """Return how many images of these cameras recordings have: of take-overs, and of the other rows that are used.
+    """Return how many images of these cameras recordings have: of take-overs, and of the other rows
+    that are used.
 
     Raises UserError if nobody has taken over in any of them.
     """
     corrections = others = 0
     for path in find_logs(recordings):
         rows = choose_rows(read_log(path), GOOD_ROWS).rows
-        has_image, is_correction = rows[list(cameras)].to_numpy() != "", rows["take_over"].to_numpy()
+        has_image, is_correction = (
+            rows[list(cameras)].to_numpy() != "",
+            rows["take_over"].to_numpy(),
+        )
         corrections += int(has_image[is_correction].sum())
         others += int(has_image[~is_correction].sum())
     if not corrections:
@@ -83,36 +109,57 @@ class StartModel:
             kept = {name: values[name] for name in _KEPT if name in values}
             training = TrainSettings(**kept, seq_length=file.seq_length)
         except (ValueError, TypeError) as error:
-            raise UserError(f"{path}: its training is described wrongly: {error}; train the model again") from None
+            raise UserError(
+                f"{path}: its training is described wrongly: {error}; train the model again"
+            ) from None
         return cls(file.preprocessing, replace(samples, seq_length=file.seq_length), training)
 
 
 class Learning:
     """The rounds of an improvement. start: the model to begin with; pool: the workers that drive."""
 
-    def __init__(self, settings: ImproveSettings, start: StartModel, pool: TaskPool, notify: Notify) -> None:
+    def __init__(
+        self, settings: ImproveSettings, start: StartModel, pool: TaskPool, notify: Notify
+    ) -> None:
         self._settings, self._start, self._pool, self._notify = settings, start, pool, notify
         self._folder = settings.folder
         self._kept = FinishedSteps(self._folder / ROUNDS, Round)
-        on_track = (one.name for one in SCENARIOS if not settings.expert or one.settings.track == settings.track)
-        self._rows = tuple(dict.fromkeys(settings.rows or on_track))  # of the suite, which are driven
+        on_track = (
+            one.name
+            for one in SCENARIOS
+            if not settings.expert or one.settings.track == settings.track
+        )
+        self._rows = tuple(
+            dict.fromkeys(settings.rows or on_track)
+        )  # of the suite, which are driven
 
     def learn(self) -> Rounds:
-        """Complete the rounds, until no row needs an intervention, or the rounds or the minutes are used up.
+        """Complete the rounds, until no row needs an intervention, or the rounds or the minutes are
+        used up.
 
-        Take-overs are learned from in one round. Rounds that are complete already are kept. Raises UserError.
+        Take-overs are learned from in one round. Rounds that are complete already are kept. Raises
+        UserError.
         """
         settings, rounds = self._settings, self._complete_rounds()
         while len(rounds) <= (settings.rounds if settings.expert else 1):
-            is_late = bool(settings.minutes) and sum(one.seconds for one in rounds) >= settings.minutes * 60
+            is_late = (
+                bool(settings.minutes)
+                and sum(one.seconds for one in rounds) >= settings.minutes * 60
+            )
             if settings.expert and (not rounds[-1].interventions or is_late):
                 break
             begin, last = time.monotonic(), rounds[-1]
             learn = self._learn_from_expert if settings.expert else self._learn_from_corrections
-            failed = [row for row, score in last.scores.items() if score.interventions] if settings.expert else []
+            failed = (
+                [row for row, score in last.scores.items() if score.interventions]
+                if settings.expert
+                else []
+            )
             rounds.append(self._add(learn(last), begin, failed))
         last = rounds[-1]
-        if len(last.scores) < len(self._rows):  # after a round that failed on some, the others were left out
+        if len(last.scores) < len(
+            self._rows
+        ):  # after a round that failed on some, the others were left out
             begin = time.monotonic()
             whole = self._scored(last)
             whole = replace(whole, seconds=round(last.seconds + time.monotonic() - begin, 1))
@@ -120,9 +167,13 @@ class Learning:
         return tuple(rounds)
 
     def _complete_rounds(self) -> list[Round]:
-        """Return the rounds that are complete; the first one, number 0, is the score of the model to begin with."""
+        """Return the rounds that are complete; the first one, number 0, is the score of the model
+        to begin with.
+        """
         rounds: list[Round] = []
-        while one := self._kept.find(f"{len(rounds):02d}-all-rows") or self._kept.find(f"{len(rounds):02d}"):
+        while one := self._kept.find(f"{len(rounds):02d}-all-rows") or self._kept.find(
+            f"{len(rounds):02d}"
+        ):
             rounds.append(one)
         if not rounds:
             return [self._add(Round(number=0, model=START), time.monotonic())]
@@ -139,14 +190,19 @@ class Learning:
     def _scored(self, one: Round, first: Sequence[str] = ()) -> Round:
         """Return a round with the score of its model on all rows of the suite that it lacks.
 
-        first: rows to drive before the others, which are left out if one of these needs an intervention.
+        first: rows to drive before the others, which are left out if one of these needs an
+        intervention.
         """
         scores, most = dict(one.scores), _MAX_INTERVENTIONS if self._settings.expert else 0
         for some in (first, self._rows):
             if left := tuple(name for name in some if name not in scores):
                 scenarios = SuiteSettings(left, laps=self._settings.laps, most_interventions=most)
                 drives = suite([self._folder / one.model], scenarios, pool=self._pool).drives
-                scores |= {name: drive.score for name, by_model in drives.items() for drive in by_model.values()}
+                scores |= {
+                    name: drive.score
+                    for name, by_model in drives.items()
+                    for drive in by_model.values()
+                }
             if first and any(score.interventions for score in scores.values()):
                 break
         return replace(one, scores={name: scores[name] for name in self._rows if name in scores})
@@ -154,11 +210,17 @@ class Learning:
     def _learn_from_corrections(self, last: Round) -> Round:
         settings = self._settings
         corrections, others = count_images(settings.recordings, self._start.samples.cameras)
-        balance = min(max(round(others / corrections), 1), MAX_CORRECTION_WEIGHT)  # half of the samples are corrections
+        balance = min(
+            max(round(others / corrections), 1), MAX_CORRECTION_WEIGHT
+        )  # half of the samples are corrections
         weight = settings.correction_weight or balance
-        self._notify(f"{corrections} images of take-overs, each seen {weight} times an epoch, and {others} others")
+        self._notify(
+            f"{corrections} images of take-overs, each seen {weight} times an epoch, and {others} others"
+        )
         rows = self._convert(settings.recordings, weight)
-        return self._train(last, rows, settings.epochs or _EPOCHS, FINE_TUNING_LEARNING_RATE, rows=rows)
+        return self._train(
+            last, rows, settings.epochs or _EPOCHS, FINE_TUNING_LEARNING_RATE, rows=rows
+        )
 
     def _learn_from_expert(self, last: Round) -> Round:
         settings, number, tasks = self._settings, last.number + 1, []
@@ -166,7 +228,9 @@ class Learning:
         for index in range(settings.drives):
             drive = last.number * settings.drives + index
             drawn = draw_drive(settings.track, settings.drive_laps, settings.seed, drive)
-            tasks.append(ExpertDriveTask(model, folder.absolute() / f"{number:02d}-{index}", drive, *drawn))
+            tasks.append(
+                ExpertDriveTask(model, folder.absolute() / f"{number:02d}-{index}", drive, *drawn)
+            )
         shown = Shown("recording", "m", "drives")
         drives = run_kept(self._pool, run_drive, tasks, FinishedSteps(folder, ExpertDrive), shown)
         recorded = [str(folder / task.folder.name) for task in tasks]
@@ -194,12 +258,17 @@ class Learning:
             add=add,
             resume=True,
             preprocessing=self._start.preprocessing,
-            samples=asdict(self._start.samples) | {"rows": GOOD_ROWS, "correction_weight": correction_weight},
+            samples=asdict(self._start.samples)
+            | {"rows": GOOD_ROWS, "correction_weight": correction_weight},
         )
         return convert(settings, self._notify).rows
 
-    def _train(self, last: Round, all_rows: int, epochs: int, learning_rate: float, **recorded: Any) -> Round:
-        """Train on from the model of the last round; an interrupted training continues where it stopped."""
+    def _train(
+        self, last: Round, all_rows: int, epochs: int, learning_rate: float, **recorded: Any
+    ) -> Round:
+        """Train on from the model of the last round; an interrupted training continues where it
+        stopped.
+        """
         number = last.number + 1
         name, model = f"{number:02d}", f"{MODELS}/{number:02d}.h5"
         settings = replace(
@@ -214,9 +283,16 @@ class Learning:
             seed=self._settings.seed + number,
         )
         if (settings.runs / name).exists():
-            trained = resume(settings, values_of(settings, DECIDE_WEIGHTS), self._notify, open_if_store)
+            trained = resume(
+                settings, values_of(settings, DECIDE_WEIGHTS), self._notify, open_if_store
+            )
         else:
             trained = train(settings, self._notify, open_if_store)
         return Round(
-            number=number, all_rows=all_rows, epochs=epochs, val_loss=trained.val_loss, model=model, **recorded
+            number=number,
+            all_rows=all_rows,
+            epochs=epochs,
+            val_loss=trained.val_loss,
+            model=model,
+            **recorded,
         )

@@ -1,4 +1,6 @@
-"""The rounds in which a model is improved, and the result: figures, rows of the suite before and after, a chart."""
+"""The rounds in which a model is improved, and the result: figures, rows of the suite before and
+after, a chart.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,10 +28,11 @@ Scores = Mapping[str, Score]  # row of the suite -> score
 class Round:
     """A round: what was recorded and trained, and how the model then drives.
 
-    number: 0 for the model before the first round; rows: recorded in this round; all_rows: that it was trained on;
-    rescues: how often the expert took the car back to the road while it was recorded; epochs: passes over the samples;
-    val_loss: of the training; seconds: that the round took; model: its file, relative to the work folder; scores: rows
-    that failed in the round before are driven first, the others only if none of them fails again.
+    number: 0 for the model before the first round; rows: recorded in this round; all_rows: that it
+    was trained on; rescues: how often the expert took the car back to the road while it was
+    recorded; epochs: passes over the samples; val_loss: of the training; seconds: that the round
+    took; model: its file, relative to the work folder; scores: rows that failed in the round before
+    are driven first, the others only if none of them fails again.
     """
 
     number: int
@@ -71,14 +74,18 @@ Rounds = tuple[Round, ...]
 
 
 def chosen_round(rounds: Sequence[Round]) -> Round:
-    """Return the round whose model is written: with the fewest interventions on all rows, the latest of equals."""
+    """Return the round whose model is written: with the fewest interventions on all rows, the
+    latest of equals.
+    """
     complete = [one for one in rounds if len(one.scores) == len(rounds[0].scores)]
     return min(reversed(complete), key=lambda one: one.interventions)
 
 
 @dataclass(frozen=True)
 class Improvement:
-    """The rounds, the model to begin with, the one that was written, and the folder of everything on the way."""
+    """The rounds, the model to begin with, the one that was written, and the folder of everything
+    on the way.
+    """
 
     rounds: Rounds
     model: Path
@@ -89,7 +96,11 @@ class Improvement:
         before, after = self.rounds[0].scores, chosen_round(self.rounds).scores
         verdicts = compare(before, after)
         compared = [
-            {"before": _row_figures(row, before[row]), "after": _row_figures(row, after[row]), "verdict": verdict}
+            {
+                "before": _row_figures(row, before[row]),
+                "after": _row_figures(row, after[row]),
+                "verdict": verdict,
+            }
             for row, verdict in verdicts.items()
         ]
         return {
@@ -111,7 +122,16 @@ class Improvement:
             TableColumn("suite"),
         )
         rows = [
-            (one.number, one.rows, one.all_rows, one.rescues, one.epochs, one.val_loss, one.seconds / 60, one.driven)
+            (
+                one.number,
+                one.rows,
+                one.all_rows,
+                one.rescues,
+                one.epochs,
+                one.val_loss,
+                one.seconds / 60,
+                one.driven,
+            )
             for one in rounds
         ]
         copy = f"{self.output} is {self.model}, unchanged"
@@ -162,25 +182,43 @@ def comparison_table(before: Scores, after: Scores) -> str:
 
 
 def plot_rounds(rounds: Sequence[Round], path: Path) -> None:
-    """Draw the interventions of each round, from round 0, into a PNG: their sum, and on each row of the suite.
+    """Draw the interventions of each round, from round 0, into a PNG: their sum, and on each row of
+    the suite.
 
     Rows that were not driven, after others had failed again, are grey.
     """
     names = list(rounds[0].scores)
-    counts = np.array([[getattr(one.scores.get(name), "interventions", np.nan) for one in rounds] for name in names])
+    counts = np.array(
+        [
+            [getattr(one.scores.get(name), "interventions", np.nan) for one in rounds]
+            for name in names
+        ]
+    )
     figure = new_figure(3 + max(len(rounds), 8) * _ROUND_INCHES, 3.2 + len(names) * _ROW_INCHES)
     above, below = figure.subplots(2, sharex=True, height_ratios=(2.2, len(names) * _ROW_INCHES))
     above.plot(range(len(rounds)), np.nansum(counts, axis=0), "o-", color=BLUE)
     above.set(ylabel="interventions\non the driven rows", ylim=(0, None))
     tidy(above)
     below.set_facecolor("0.85")
-    below.imshow(np.minimum(counts, _MAX_SHOWN), cmap="Oranges", vmin=0, vmax=_MAX_SHOWN, aspect="auto")
+    below.imshow(
+        np.minimum(counts, _MAX_SHOWN), cmap="Oranges", vmin=0, vmax=_MAX_SHOWN, aspect="auto"
+    )
     for (row, number), count in np.ndenumerate(counts):
         color = "white" if count > _MAX_SHOWN / 2 else "black"
-        below.text(number, row, f"{count:.0f}" if count > 0 else "", ha="center", va="center", fontsize=8, color=color)
+        below.text(
+            number,
+            row,
+            f"{count:.0f}" if count > 0 else "",
+            ha="center",
+            va="center",
+            fontsize=8,
+            color=color,
+        )
     below.set_yticks(range(len(names)), names, fontsize=8)
     shown = range(0, len(rounds), -(-len(rounds) // _MAX_TICKS))
-    below.set_xticks(shown, [f"{number}\n{rounds[number].all_rows}" for number in shown], fontsize=7)
+    below.set_xticks(
+        shown, [f"{number}\n{rounds[number].all_rows}" for number in shown], fontsize=7
+    )
     below.set_xlabel("round, and rows in the training")
     save(figure, path)
 

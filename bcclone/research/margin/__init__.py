@@ -1,4 +1,5 @@
-"""Map the margins of a model: from which places, offsets and headings on a road the car comes back to the middle.
+"""Map the margins of a model: from which places, offsets and headings on a road the car comes back
+to the middle.
 
 Importing this loads nothing large, so that --help answers at once.
 """
@@ -8,7 +9,16 @@ from pathlib import Path
 
 from bcclone.dataset.preprocessing_text import PreprocessingText
 from bcclone.simulator.world_settings import TOP_SPEED_MPH, Reverse, Track
-from bcclone.system.settings import Checked, Count, Jobs, Mph, Scheduler, Seed, check_one_pool, setting
+from bcclone.system.settings import (
+    Checked,
+    Count,
+    Jobs,
+    Mph,
+    Scheduler,
+    Seed,
+    check_one_pool,
+    setting,
+)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,9 @@
-"""Answer the frames of many states in workers, or drive cars from them: places, offsets and turns -> steering.
+"""Answer the frames of many states in workers, or drive cars from them: places, offsets and turns
+-> steering.
 
-Frames are rendered at the size that the network sees, or whole and compressed where that crops them. The network gets
-them in batches; TensorFlow rounds these differently from the batches of one that a drive uses, by up to 3e-7.
+Frames are rendered at the size that the network sees, or whole and compressed where that crops
+them. The network gets them in batches; TensorFlow rounds these differently from the batches of one
+that a drive uses, by up to 3e-7.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +17,13 @@ from typing import Any
 import numpy as np
 
 from bcclone.camera.images import Image, decode_jpeg, encode_jpeg
-from bcclone.evaluation.worker_model import InputFile, load_on_one_core, not_finite, one_at_a_time, result_key
+from bcclone.evaluation.worker_model import (
+    InputFile,
+    load_on_one_core,
+    not_finite,
+    one_at_a_time,
+    result_key,
+)
 from bcclone.model.policy import Policy
 from bcclone.research.margin.state_grid import NEAR_M, Cars, ReturningSet
 from bcclone.simulator.car import STEP_SECONDS, Car, TrackedCar, holding_throttle, nose_up, start_on
@@ -30,14 +38,20 @@ from bcclone.system.task_pool import report_progress
 _BATCH = 64
 _CARS_A_TASK = 200
 _DRAWS = 10_000  # without a single state of the set
-_STRAIGHT_DEGREES = 5.0  # to the road: a car has come back when it is near the middle and turned by no more
+_STRAIGHT_DEGREES = (
+    5.0  # to the road: a car has come back when it is near the middle and turned by no more
+)
 _DRIVEN_AT_LEAST, _GIVEN_UP_SECONDS = 0.4, 10.0
 _STEPS = round(FRAME_SECONDS / STEP_SECONDS)
 
-State = tuple[float, float, float]  # metres along the track, metres to the right, radians to the right
+State = tuple[
+    float, float, float
+]  # metres along the track, metres to the right, radians to the right
 # function, its tasks, the kind of their results, and the unit of their sizes -> the results
 RunKept = Callable[[Callable[[Any], Any], Sequence[Any], type, str], list[Any]]
-Steer = Callable[[Image], Float32Array]  # images, uint8 (batch, height, width, channels) -> steering, (batch,)
+Steer = Callable[
+    [Image], Float32Array
+]  # images, uint8 (batch, height, width, channels) -> steering, (batch,)
 
 
 @dataclass(frozen=True)
@@ -83,7 +97,9 @@ class Answers:
 
 
 class SeenRoad:
-    """A model and the road that it sees: cars -> steering. Raises UserError for a network of several frames."""
+    """A model and the road that it sees: cars -> steering. Raises UserError for a network of
+    several frames.
+    """
 
     def __init__(self, seen: Seen) -> None:
         self.track = load_track(seen.track, seen.reverse)
@@ -93,7 +109,11 @@ class SeenRoad:
                 f"{seen.model.path}: it steers by several frames, expected a network of single ones, whose steering is "
                 "a function of the state; drive it with: bcclone suite"
             )
-        self._path, self._speed, self._preprocessing = seen.model.path, seen.speed, policy.preprocessing
+        self._path, self._speed, self._preprocessing = (
+            seen.model.path,
+            seen.speed,
+            policy.preprocessing,
+        )
         # only an image of the whole frame can be rendered at its own size
         self._whole = self._preprocessing.crops or not self._preprocessing.is_plain
         size = () if self._whole else (self._preprocessing.height, self._preprocessing.width)
@@ -116,7 +136,9 @@ class SeenRoad:
         return self._preprocessing.convert_colors(frame)
 
     def steering(self, cars: Sequence[Car]) -> Float32Array:
-        """Return the model's steering for each car, (cars,). Raises UserError where it is not finite."""
+        """Return the model's steering for each car, (cars,). Raises UserError where it is not
+        finite.
+        """
         answers = [
             self._steer(np.stack([self.image(car) for car in cars[first : first + _BATCH]]))
             for first in range(0, len(cars), _BATCH)
@@ -132,7 +154,8 @@ _open_road = lru_cache(maxsize=1)(SeenRoad)  # the road of a worker's last task,
 
 
 def answer_states(task: StatesTask) -> Answers:
-    """Answer the states of a task in a worker; raises UserError, and WorkerFault for a model that it does not find.
+    """Answer the states of a task in a worker; raises UserError, and WorkerFault for a model that
+    it does not find.
 
     The states of a place are one after the other, and are answered together.
     """
@@ -155,16 +178,21 @@ def _opened(task: StatesTask) -> Iterator[SeenRoad]:
 def _call_of(policy: Policy) -> Steer:
     """Return a network as a call; that of an ONNX file takes whole frames, one by one."""
     if policy.model is None:
-        return lambda images: np.array([policy.next_answer(image, ())[0].steering for image in images], np.float32)
+        return lambda images: np.array(
+            [policy.next_answer(image, ())[0].steering for image in images], np.float32
+        )
     from bcclone.model.recurrent import compile_call
 
     call = compile_call(policy.model, batch=None)
-    return lambda images: np.array([policy.calibrated(each) for each in call(images)[:, 0].tolist()], np.float32)
+    return lambda images: np.array(
+        [policy.calibrated(each) for each in call(images)[:, 0].tolist()], np.float32
+    )
 
 
 @dataclass(frozen=True)
 class DrivenCheck:
-    """Cars driven from random states of the set: how many came back, from where others left the road, or did neither.
+    """Cars driven from random states of the set: how many came back, from where others left the
+    road, or did neither.
 
     frames: that were rendered.
     """
@@ -176,14 +204,20 @@ class DrivenCheck:
     frames: int
 
 
-def check_by_driving(seen: Seen, returning: ReturningSet, cars: int, seed: int, run: RunKept) -> DrivenCheck:
-    """Drive so many cars from random states inside a set, each between eight states of its core; raises UserError.
+def check_by_driving(
+    seen: Seen, returning: ReturningSet, cars: int, seed: int, run: RunKept
+) -> DrivenCheck:
+    """Drive so many cars from random states inside a set, each between eight states of its core;
+    raises UserError.
 
-    The cars of a task drive side by side, so that their frames show the same part of the scene, which stays in cache.
+    The cars of a task drive side by side, so that their frames show the same part of the scene,
+    which stays in cache.
     """
     states = sorted(draw_states(returning, cars, seed))
     firsts = range(0, cars, _CARS_A_TASK)
-    tasks = [StatesTask(seen, "drive", tuple(states[first : first + _CARS_A_TASK])) for first in firsts]
+    tasks = [
+        StatesTask(seen, "drive", tuple(states[first : first + _CARS_A_TASK])) for first in firsts
+    ]
     results = run(drive_states, tasks, DrivenCheck, "cars")
     return DrivenCheck(
         cars=cars,
@@ -202,9 +236,14 @@ def draw_states(returning: ReturningSet, count: int, seed: int) -> tuple[State, 
     length_m = grid.step_m * (len(grid.places_m) - (not grid.closed))
     while len(drawn) < count:
         if draws > _DRAWS and not drawn:
-            raise UserError("--check: from no state does the car come back, so none can be driven; leave it out")
+            raise UserError(
+                "--check: from no state does the car come back, so none can be driven; leave it out"
+            )
         along, offset, turn = random.random((3, count))
-        along_m, offset_m = grid.places_m[0] + length_m * along, grid.offsets_m[-1] * (2 * offset - 1)
+        along_m, offset_m = (
+            grid.places_m[0] + length_m * along,
+            grid.offsets_m[-1] * (2 * offset - 1),
+        )
         cars = Cars(along_m, offset_m, grid.turns[-1] * (2 * turn - 1), np.abs(offset_m))
         inside = returning.inside(cars)
         drawn += zip(*(each[inside].tolist() for each in cars[:3]), strict=True)
@@ -213,7 +252,8 @@ def draw_states(returning: ReturningSet, count: int, seed: int) -> tuple[State, 
 
 
 def drive_states(task: StatesTask) -> DrivenCheck:
-    """Drive cars from the states of a task in a worker; raises UserError and WorkerFault as answer_states().
+    """Drive cars from the states of a task in a worker; raises UserError and WorkerFault as
+    answer_states().
 
     Each holds its speed until it has come back, has left the road, or the time is over.
     """
@@ -231,8 +271,12 @@ def drive_states(task: StatesTask) -> DrivenCheck:
             for (state, tracked), answer in zip(driving.items(), steering.tolist(), strict=True):
                 off_road = _advance(tracked, answer)
                 position = tracked.position
-                turn = np.degrees(np.remainder(tracked.car.heading - position.heading + np.pi, 2 * np.pi) - np.pi)
-                is_near = bool(abs(position.cross_track_m) <= NEAR_M and abs(turn) <= _STRAIGHT_DEGREES)
+                turn = np.degrees(
+                    np.remainder(tracked.car.heading - position.heading + np.pi, 2 * np.pi) - np.pi
+                )
+                is_near = bool(
+                    abs(position.cross_track_m) <= NEAR_M and abs(turn) <= _STRAIGHT_DEGREES
+                )
                 is_back = is_near and seconds >= _DRIVEN_AT_LEAST - 1e-9
                 left += [state] * off_road
                 came_back += is_back and not off_road

@@ -1,4 +1,6 @@
-"""Say what maps of margins show: tables, and a folder of the road as a strip, frames, figures and a report."""
+"""Say what maps of margins show: tables, and a folder of the road as a strip, frames, figures and a
+report.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,7 +31,9 @@ Maps = Mapping[str, MarginMap]  # name of a model -> its map
 
 
 def margin_table(maps: Maps, settings: MarginSettings) -> str:
-    """Return a line for each model, its narrowest places, and what to record next, with a command for each place."""
+    """Return a line for each model, its narrowest places, and what to record next, with a command
+    for each place.
+    """
     columns = (
         TableColumn("model", heading=""),
         TableColumn("comes back", "{:.1f} %".format),
@@ -49,9 +53,16 @@ def margin_table(maps: Maps, settings: MarginSettings) -> str:
     ]
     for name, one in maps.items():
         if one.narrowest:
-            lines += ["", f"{name}, the narrowest places:", *(f"  {place.text}" for place in one.narrowest)]
+            lines += [
+                "",
+                f"{name}, the narrowest places:",
+                *(f"  {place.text}" for place in one.narrowest),
+            ]
         else:
-            lines += ["", f"{name} comes back from either edge, {one.limits_m.min():.2f} m from the middle or more"]
+            lines += [
+                "",
+                f"{name} comes back from either edge, {one.limits_m.min():.2f} m from the middle or more",
+            ]
         if one.check:
             lines += ["", f"{name}, {_describe_check(one.check)}"]
     for name, one in maps.items():
@@ -62,8 +73,11 @@ def margin_table(maps: Maps, settings: MarginSettings) -> str:
     return "\n".join(lines)
 
 
-def write_margins(folder: Path, maps: Maps, settings: MarginSettings, models: Sequence[Path]) -> list[Path]:
-    """Write a picture of all maps, frames of each model's narrowest places, the figures and a report into a folder.
+def write_margins(
+    folder: Path, maps: Maps, settings: MarginSettings, models: Sequence[Path]
+) -> list[Path]:
+    """Write a picture of all maps, frames of each model's narrowest places, the figures and a
+    report into a folder.
 
     Return their paths, the report's last.
     """
@@ -77,7 +91,9 @@ def write_margins(folder: Path, maps: Maps, settings: MarginSettings, models: Se
         "still comes back to within 0.5 m, without leaving the road in the next 5 s. The road is grey, the margin "
         f"blue; below {_SMALL_M:g} m it is red.",
     ]
-    pictures = {"The road as a strip, and from how far to its left and right the car comes back": strip}
+    pictures = {
+        "The road as a strip, and from how far to its left and right the car comes back": strip
+    }
     table, commands = [("", "the narrowest places")], dict[str, str]()
     for number, (name, one) in enumerate(maps.items(), 1):
         model = f"{name}: " if len(maps) > 1 else ""
@@ -89,16 +105,22 @@ def write_margins(folder: Path, maps: Maps, settings: MarginSettings, models: Se
             path = folder / f"narrowest-{number}.png"
             plot_frames(_frames(one, settings), path)
             pictures[f"{name}: the narrowest places, as a car sees them from its margin"] = path
-        table += [(f"{model}{rank}", place.text.strip()) for rank, place in enumerate(one.narrowest, 1)]
+        table += [
+            (f"{model}{rank}", place.text.strip()) for rank, place in enumerate(one.narrowest, 1)
+        ]
         for each in one.record_next:
-            commands[f"{model}Record next: {each.text}"] = each.command(settings.track, settings.reverse)
+            commands[f"{model}Record next: {each.text}"] = each.command(
+                settings.track, settings.reverse
+            )
     if not settings.check:
         kept = ("-o", settings.kept.parent, "--force") if settings.kept else ()
         words = (*models, *option_words(settings), "--check", "1000", *kept)
         commands["Check the map by driving"] = shown_command("margin", *words)
     title = f"Margins of the model{'s' * (len(maps) > 1)} {', '.join(maps)} on {way}"
     report = folder / REPORT_NAME
-    write_report(report, Report(title, sentences, None, pictures, table if len(table) > 1 else (), commands))
+    write_report(
+        report, Report(title, sentences, None, pictures, table if len(table) > 1 else (), commands)
+    )
     return [figures, *pictures.values(), report]
 
 
@@ -129,7 +151,9 @@ def _describe(one: MarginMap) -> str:
 
 
 def _draw_strip(axes: Axes, one: MarginMap) -> None:
-    """Draw the asphalt grey, the margins blue, those of less than half a metre red, and number the narrowest places."""
+    """Draw the asphalt grey, the margins blue, those of less than half a metre red, and number the
+    narrowest places.
+    """
     along, limits, (left, right) = one.along_m, one.limits_m, one.returning.margins_m.T
     axes.fill_between(along, -limits, limits, color="0.88", step="mid")
     axes.fill_between(along, -left, right, color=BLUE, alpha=0.55, step="mid", linewidth=0)
@@ -147,7 +171,10 @@ def _draw_strip(axes: Axes, one: MarginMap) -> None:
 
 def _frames(one: MarginMap, settings: MarginSettings) -> list[tuple[str, np.ndarray]]:
     """Return a frame of each of the narrowest places, from its margin, with a title."""
-    renderer, pitch = Renderer(settings.track, Conditions()), nose_up(holding_throttle(settings.speed_mph * MPH))
+    renderer, pitch = (
+        Renderer(settings.track, Conditions()),
+        nose_up(holding_throttle(settings.speed_mph * MPH)),
+    )
     frames = []
     for number, place in enumerate(one.narrowest, 1):
         offset = place.margin_m * (-1 if place.side == "left" else 1)

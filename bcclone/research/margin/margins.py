@@ -48,7 +48,10 @@ from bcclone.system.task_pool import FinishedSteps, Shown, TaskPool, open_pool, 
 _PLACES_A_TASK = 12
 _BOX_M, _BOX_DEGREES = 2.0, 10.0  # the states of which the share that comes back is counted
 _WORST_PLACES, _APART_M = 10, 20.0  # the worst places, and how far apart they are
-_STRAIGHT_M, _AHEAD_M = 150.0, 25  # radius from which on a road is straight; the stretch whose bend is named
+_STRAIGHT_M, _AHEAD_M = (
+    150.0,
+    25,
+)  # radius from which on a road is straight; the stretch whose bend is named
 
 # what to record next
 _KINDS = 5  # of places, at most
@@ -63,8 +66,8 @@ _SEEN_AHEAD_M = 20.0  # how far ahead a bridge changes what the car sees
 class NarrowPlace:
     """A place of small margin.
 
-    along_m: from the start of the lap; side: on which the margin is smaller, "left", "right" or "either"; margin_m:
-    there; radius_m: of the bend, negative to the left, None on a straight.
+    along_m: from the start of the lap; side: on which the margin is smaller, "left", "right" or
+    "either"; margin_m: there; radius_m: of the bend, negative to the left, None on a straight.
     """
 
     along_m: float
@@ -85,9 +88,10 @@ class NarrowPlace:
 class RecordNext:
     """What to record.
 
-    seconds: how much; bend: "left bends", "right bends", "straights" or "the bridge"; radii_m: the smallest and the
-    largest of bends; side: on which the car should begin, "left" or "right"; share_percent: of the states that do not
-    come back; start_m, start_offset_m: the worst place, from the start of the lap, and the offset to begin at.
+    seconds: how much; bend: "left bends", "right bends", "straights" or "the bridge"; radii_m: the
+    smallest and the largest of bends; side: on which the car should begin, "left" or "right";
+    share_percent: of the states that do not come back; start_m, start_offset_m: the worst place,
+    from the start of the lap, and the offset to begin at.
     """
 
     seconds: int
@@ -109,15 +113,20 @@ class RecordNext:
     def command(self, track: str, reverse: bool) -> str:
         """Return the command that opens the simulator at the worst place."""
         road = ["--road", track] + (["--reverse"] if reverse else [])
-        return shown_command("play", *road, f"--start-m={self.start_m:g}", f"--start-offset-m={self.start_offset_m:g}")
+        return shown_command(
+            "play",
+            *road,
+            f"--start-m={self.start_m:g}",
+            f"--start-offset-m={self.start_offset_m:g}",
+        )
 
 
 @dataclass(frozen=True)
 class MarginMap:
     """The margins of a model on a road.
 
-    track: the road; table: the steering in the states that were rendered; returning: the states that come back; check:
-    None where no cars were driven.
+    track: the road; table: the steering in the states that were rendered; returning: the states
+    that come back; check: None where no cars were driven.
     """
 
     track: Track
@@ -132,12 +141,16 @@ class MarginMap:
 
     @property
     def stays_percent(self) -> float:
-        """Return the share of the same states from which the car never leaves the road, however far it drives."""
+        """Return the share of the same states from which the car never leaves the road, however far
+        it drives.
+        """
         return round(100 * float(self.returning.stays[self._box].mean()), 2)
 
     @cached_property
     def _box(self) -> BoolArray:
-        """Which states are within 2 m and 10 degrees, on the asphalt, bool (places, offsets, turns)."""
+        """Which states are within 2 m and 10 degrees, on the asphalt, bool (places, offsets,
+        turns).
+        """
         grid = self.returning.grid
         offsets = np.abs(grid.offsets_m) <= np.minimum(self.limits_m, _BOX_M + 1e-9)[:, None]
         turns = np.abs(np.degrees(grid.turns)) <= _BOX_DEGREES + 1e-9
@@ -165,7 +178,8 @@ class MarginMap:
 
     @cached_property
     def narrowest(self) -> tuple[NarrowPlace, ...]:
-        """Return the places of the smallest margins, the worst first, each at least 20 m from the others.
+        """Return the places of the smallest margins, the worst first, each at least 20 m from the
+        others.
 
         Places where the car comes back from either edge are not narrow.
         """
@@ -185,7 +199,8 @@ class MarginMap:
 
     @cached_property
     def record_next(self) -> tuple[RecordNext, ...]:
-        """Return the kinds of places where most states within 2 m and 10 degrees do not come back, the worst first.
+        """Return the kinds of places where most states within 2 m and 10 degrees do not come back,
+        the worst first.
 
         There is nothing to record where nearly all come back.
         """
@@ -193,12 +208,16 @@ class MarginMap:
         if lost.sum() < _FEW * self._box.sum():
             return ()
         offsets = self.returning.grid.offsets_m
-        counts = np.stack([lost[:, side].sum(axis=(1, 2)) for side in (offsets < -1e-9, offsets > 1e-9)], axis=1)
+        counts = np.stack(
+            [lost[:, side].sum(axis=(1, 2)) for side in (offsets < -1e-9, offsets > 1e-9)], axis=1
+        )
         groups: dict[tuple[tuple[str, int], int], dict[int, int]] = {}
         for place, side in np.argwhere(counts).tolist():
             groups.setdefault((self._kind(place), side), {})[place] = int(counts[place, side])
         total = int(counts.sum())
-        kinds = [self._stretches(kind, side, group, total) for ((kind, _), side), group in groups.items()]
+        kinds = [
+            self._stretches(kind, side, group, total) for ((kind, _), side), group in groups.items()
+        ]
         return tuple(sorted(kinds, key=lambda one: -one.share_percent)[:_KINDS])
 
     def _kind(self, place: int) -> tuple[str, int]:
@@ -209,15 +228,26 @@ class MarginMap:
         bend = self._bend(float(self.along_m[place]))
         if abs(bend) < 1 / RADII_M[-1]:
             return "straights", 0
-        return "right bends" if bend > 0 else "left bends", int(np.searchsorted(RADII_M, 1 / abs(bend)))
+        return "right bends" if bend > 0 else "left bends", int(
+            np.searchsorted(RADII_M, 1 / abs(bend))
+        )
 
     def _stretches(self, kind: str, side: int, counts: Mapping[int, int], total: int) -> RecordNext:
-        """Return a kind of places. side: 0 left, 1 right; counts: place -> how many of its states do not come back."""
+        """Return a kind of places. side: 0 left, 1 right; counts: place -> how many of its states
+        do not come back.
+        """
         along = [float(self.along_m[place]) for place in counts]
         worst = max(counts, key=counts.__getitem__)
-        apart = [self.track.apart(there, here) for here, there in zip(along, [along[-1], *along[:-1]], strict=True)]
+        apart = [
+            self.track.apart(there, here)
+            for here, there in zip(along, [along[-1], *along[:-1]], strict=True)
+        ]
         stretches = max(sum(abs(metres) > _ONE_STRETCH_M for metres in apart), 1)
-        radii = sorted(round(abs(1 / self._bend(metres)), 1) for metres in along) if kind.endswith("bends") else []
+        radii = (
+            sorted(round(abs(1 / self._bend(metres)), 1) for metres in along)
+            if kind.endswith("bends")
+            else []
+        )
         return RecordNext(
             seconds=min(_SECONDS_A_STRETCH * stretches, _ENOUGH_SECONDS),
             bend=kind,
@@ -231,7 +261,10 @@ class MarginMap:
     def _bend(self, along_m: float) -> float:
         """Return the sharpest curvature of the next 25 m, 1/m, positive to the right."""
         start = self.track.start_m + along_m
-        ahead = [float(self.track.curvature[self.track.index(start + metres)]) for metres in range(_AHEAD_M)]
+        ahead = [
+            float(self.track.curvature[self.track.index(start + metres)])
+            for metres in range(_AHEAD_M)
+        ]
         return max(ahead, key=abs)
 
     def figures(self) -> dict[str, Any]:
@@ -260,8 +293,8 @@ def map_margins(
 ) -> dict[str, MarginMap]:
     """Return the map of each model by its name; raises UserError.
 
-    Parts that are in settings.kept are not computed again, and finished ones are written there at once. notify: called
-    with a line on them; pool: the workers, None to start some.
+    Parts that are in settings.kept are not computed again, and finished ones are written there at
+    once. notify: called with a line on them; pool: the workers, None to start some.
     """
     settings = settings or MarginSettings()
     if not models:
@@ -270,33 +303,47 @@ def map_margins(
     maps, speed = {}, settings.speed_mph * MPH
     with nullcontext(pool) if pool else open_pool(settings.jobs) as workers:
 
-        def run(function: Callable[[Any], Any], tasks: Sequence[Any], kind: type, unit: str) -> list[Any]:
+        def run(
+            function: Callable[[Any], Any], tasks: Sequence[Any], kind: type, unit: str
+        ) -> list[Any]:
             shown = Shown("mapping", unit, "parts", notify)
             return run_kept(workers, function, tasks, FinishedSteps(settings.kept, kind), shown)
 
         for name, path in named.items():
-            seen = Seen(InputFile.of(path), settings.preprocess, settings.track, settings.reverse, speed)
+            seen = Seen(
+                InputFile.of(path), settings.preprocess, settings.track, settings.reverse, speed
+            )
             maps[name] = map_by_answers(track, speed, partial(_answer, seen, run))
             if settings.check:
-                check = check_by_driving(seen, maps[name].returning, settings.check, settings.seed, run)
+                check = check_by_driving(
+                    seen, maps[name].returning, settings.check, settings.seed, run
+                )
                 maps[name] = replace(maps[name], check=check)
     return maps
 
 
-def map_by_answers(track: Track, speed: float, answer: Callable[[StateGrid], Float32Array]) -> MarginMap:
+def map_by_answers(
+    track: Track, speed: float, answer: Callable[[StateGrid], Float32Array]
+) -> MarginMap:
     """Return the map of whatever steers. speed: m/s.
 
     answer: a grid -> the steering in each of its states, float32 (places, offsets, turns).
     """
     grid = state_grid(track, RENDERED)
     table = SteeringTable(grid, np.ascontiguousarray(answer(grid)))
-    return MarginMap(track, table, returning_set(state_grid(track, STARTS), shape_of(track), table, speed))
+    return MarginMap(
+        track, table, returning_set(state_grid(track, STARTS), shape_of(track), table, speed)
+    )
 
 
 def _answer(seen: Seen, run: RunKept, grid: StateGrid) -> Float32Array:
     """Return the steering of a model in each state of a grid, float32 (places, offsets, turns)."""
     places, offsets, turns = (values.tolist() for values in grid[:3])
-    parts = [places[first : first + _PLACES_A_TASK] for first in range(0, len(places), _PLACES_A_TASK)]
+    parts = [
+        places[first : first + _PLACES_A_TASK] for first in range(0, len(places), _PLACES_A_TASK)
+    ]
     tasks = [StatesTask(seen, "answer", tuple(product(part, offsets, turns))) for part in parts]
     answers = run(answer_states, tasks, Answers, "frames")
-    return np.concatenate([np.array(one.steering, np.float32) for one in answers]).reshape(grid.shape)
+    return np.concatenate([np.array(one.steering, np.float32) for one in answers]).reshape(
+        grid.shape
+    )

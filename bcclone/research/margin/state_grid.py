@@ -1,11 +1,14 @@
-"""Find the states from which a car comes back: a grid of states, and the steering in each -> sets of states.
+"""Find the states from which a car comes back: a grid of states, and the steering in each -> sets
+of states.
 
-The law of motion is the simulated car's own (`next_yaw_rate`), in coordinates of the road: the centre line is followed
-by its curvature, and the speed is held. Each state of the grid is followed along a stretch of road. Where a stretch
-ends, the car must be between four states of a set to be in it. A car comes back if it gets near the middle within two
-stretches and leaves the road in neither: a later bend, which it may not manage, does not count. The states from which a
-car never leaves the road, however far it drives, are a greatest fixed point: the set begins with all states, and loses
-those whose stretch ends off the road or outside the set, until none is lost. At the end of an open road all is well.
+The law of motion is the simulated car's own (`next_yaw_rate`), in coordinates of the road: the
+centre line is followed by its curvature, and the speed is held. Each state of the grid is followed
+along a stretch of road. Where a stretch ends, the car must be between four states of a set to be in
+it. A car comes back if it gets near the middle within two stretches and leaves the road in neither:
+a later bend, which it may not manage, does not count. The states from which a car never leaves the
+road, however far it drives, are a greatest fixed point: the set begins with all states, and loses
+those whose stretch ends off the road or outside the set, until none is lost. At the end of an open
+road all is well.
 """
 
 import math
@@ -28,7 +31,9 @@ _SLOWEST = 0.25  # of the speed along the road; a slower car goes astray
 LOST = math.nan
 WIDEST_TURN = math.radians(24.0)  # of a state; a car that is turned farther is taken for lost
 NEAR_M = 0.5  # from the middle, where a car has come back
-_STRETCH_SECONDS = 2.5  # in which most cars are back, and the yaw rate at its start is long forgotten
+_STRETCH_SECONDS = (
+    2.5  # in which most cars are back, and the yaw rate at its start is long forgotten
+)
 _ROUNDS = 50
 _EXACT = 1e-6  # of the distance between two states: nearer to one, no other counts
 
@@ -41,8 +46,9 @@ class GridStep(NamedTuple):
     turn_degrees: float
 
 
-# Between the states whose frames are rendered. The steering is so smooth that it is interpolated between them: its
-# error at random states is 0.017 of full lock, of which the road's texture alone makes 0.010.
+# Between the states whose frames are rendered. The steering is so smooth that it is interpolated
+# between them: its error at random states is 0.017 of full lock, of which the road's texture alone
+# makes 0.010.
 RENDERED = GridStep(4.0, 0.95, 8.0)
 STARTS = GridStep(RENDERED.along_m, 0.1, 2.0)  # between the states from which cars start on the map
 
@@ -50,8 +56,8 @@ STARTS = GridStep(RENDERED.along_m, 0.1, 2.0)  # between the states from which c
 class StateGrid(NamedTuple):
     """States of a car: all combinations of three evenly spaced rows of values.
 
-    places_m: along the track; on a closed one, the first follows the last; offsets_m: to the right of the middle;
-    turns: radians to the right of the road's direction.
+    places_m: along the track; on a closed one, the first follows the last; offsets_m: to the right
+    of the middle; turns: radians to the right of the road's direction.
     """
 
     places_m: FloatArray
@@ -69,7 +75,9 @@ class StateGrid(NamedTuple):
 
 
 def state_grid(track: Track, step: GridStep) -> StateGrid:
-    """Return the grid of a lap, from edge to edge of the asphalt at its widest, and symmetric to the middle."""
+    """Return the grid of a lap, from edge to edge of the asphalt at its widest, and symmetric to
+    the middle.
+    """
     count = max(round(track.lap_m / step.along_m), 2)
     places = track.start_m + track.lap_m * np.arange(count + (not track.closed)) / count
     return StateGrid(
@@ -88,8 +96,9 @@ def _symmetric(most: float, step: float) -> FloatArray:
 class RoadShape(NamedTuple):
     """What moves a car along a road, at each point of its line, (points,).
 
-    curvature: 1/m, positive to the right; limits_m: largest offset with all wheels on the asphalt; levels: metres on
-    the map for each metre along the road; points_a_metre: of the line; closed: whether it is.
+    curvature: 1/m, positive to the right; limits_m: largest offset with all wheels on the asphalt;
+    levels: metres on the map for each metre along the road; points_a_metre: of the line; closed:
+    whether it is.
     """
 
     curvature: FloatArray
@@ -100,7 +109,9 @@ class RoadShape(NamedTuple):
 
 
 class SteeringTable(NamedTuple):
-    """The steering in each state of a grid, -1 to 1, float32 (places, offsets, turns), interpolated between them."""
+    """The steering in each state of a grid, -1 to 1, float32 (places, offsets, turns), interpolated
+    between them.
+    """
 
     grid: StateGrid
     steering: Float32Array
@@ -109,8 +120,8 @@ class SteeringTable(NamedTuple):
 class Cars(NamedTuple):
     """States of cars, float64 (cars,) each.
 
-    along_m, offset_m, turn: as in a StateGrid; nearest_m: the smallest distance from the middle on the way. A car that
-    has left the road, or is lost, has the offset NaN.
+    along_m, offset_m, turn: as in a StateGrid; nearest_m: the smallest distance from the middle on
+    the way. A car that has left the road, or is lost, has the offset NaN.
     """
 
     along_m: FloatArray
@@ -131,8 +142,11 @@ def cars_at(grid: StateGrid) -> Cars:
     return Cars(along_m, offset_m, turn, np.abs(offset_m))
 
 
-def follow(road: RoadShape, table: SteeringTable, cars: Cars, speed: float, stretch_m: float) -> Cars:
-    """Return the cars a stretch of road farther on; each starts with the yaw rate of the road's bend there.
+def follow(
+    road: RoadShape, table: SteeringTable, cars: Cars, speed: float, stretch_m: float
+) -> Cars:
+    """Return the cars a stretch of road farther on; each starts with the yaw rate of the road's
+    bend there.
 
     speed: m/s. The end of an open road ends the stretch.
     """
@@ -174,8 +188,14 @@ def _steering_at(table: Any, along_m: float, offset_m: float, turn: float) -> fl
     around -= first
     total = 0.0
     for place_index, by_place in ((low, 1 - along), (high, along)):
-        near = values[place_index, left, first] * (1 - around) + values[place_index, left, first + 1] * around
-        far = values[place_index, left + 1, first] * (1 - around) + values[place_index, left + 1, first + 1] * around
+        near = (
+            values[place_index, left, first] * (1 - around)
+            + values[place_index, left, first + 1] * around
+        )
+        far = (
+            values[place_index, left + 1, first] * (1 - around)
+            + values[place_index, left + 1, first + 1] * around
+        )
         total += by_place * (near * (1 - across) + far * across)
     return min(max(total, -1.0), 1.0)
 
@@ -187,13 +207,19 @@ def _off_road(road: Any, along_m: float, offset_m: float) -> bool:
 
 @compiled(inline="always")
 def _step(road: Any, along_m: float, offset_m: float, turn: float, way: Any) -> Any:
-    """Return place, offset and turn after 0.02 s. way: metres driven, and the change of the heading."""
+    """Return place, offset and turn after 0.02 s. way: metres driven, and the change of the
+    heading.
+    """
     metres, turned = way
     point = along_m * road.points_a_metre
     bend, level = _at(road.curvature, point, road.closed), _at(road.levels, point, road.closed)
     heading = turn + turned
     ahead_m = metres * level * math.cos(heading) / max(1 - bend * offset_m, 0.1)
-    return along_m + ahead_m / level, offset_m + metres * level * math.sin(heading), heading - bend * ahead_m
+    return (
+        along_m + ahead_m / level,
+        offset_m + metres * level * math.sin(heading),
+        heading - bend * ahead_m,
+    )
 
 
 @compiled(cache=True, sources=source_checksum((*LAW_MODULES, __name__)), error_model="numpy")
@@ -216,10 +242,17 @@ def _follow(road: Any, table: Any, cars: Any, speed: float, stretch_m: float) ->
             along_m, offset_m, turn = _step(road, along_m, offset_m, turn, way)
             if along_m > goal_m:  # the state where it passes the goal
                 part = (goal_m - before_m) / (along_m - before_m)
-                offset_m, turn = beside_m + part * (offset_m - beside_m), turned + part * (turn - turned)
+                offset_m, turn = (
+                    beside_m + part * (offset_m - beside_m),
+                    turned + part * (turn - turned),
+                )
                 along_m = goal_m
             nearest_m, step = min(nearest_m, abs(offset_m)), step + 1
-            lost = _off_road(road, along_m, offset_m) or abs(turn) > 2 * WIDEST_TURN or step > most_steps
+            lost = (
+                _off_road(road, along_m, offset_m)
+                or abs(turn) > 2 * WIDEST_TURN
+                or step > most_steps
+            )
         cars.along_m[number], cars.turn[number], cars.nearest_m[number] = along_m, turn, nearest_m
         cars.offset_m[number] = LOST if lost else offset_m
 
@@ -228,8 +261,8 @@ def _follow(road: Any, table: Any, cars: Any, speed: float, stretch_m: float) ->
 class ReturningSet:
     """Sets of the states of a grid, bool (places, offsets, turns) each.
 
-    returns: the car comes within 0.5 m of the middle and does not leave the road, within two stretches; stays: it never
-    leaves the road.
+    returns: the car comes within 0.5 m of the middle and does not leave the road, within two
+    stretches; stays: it never leaves the road.
     """
 
     grid: StateGrid
@@ -238,7 +271,8 @@ class ReturningSet:
 
     @property
     def margins_m(self) -> FloatArray:
-        """Return how far from the middle a car that drives along the road comes back: left, right, (places, 2).
+        """Return how far from the middle a car that drives along the road comes back: left, right,
+        (places, 2).
 
         It comes back from all offsets up to there; 0 where it does not even from the middle.
         """
@@ -252,8 +286,12 @@ class ReturningSet:
 
     @cached_property
     def core(self) -> BoolArray:
-        """Return the states that come back, and with them all that are a step of the grid away, as `returns`."""
-        ends = np.pad(self.returns, ((1, 1), (0, 0), (0, 0)), mode="wrap" if self.grid.closed else "edge")
+        """Return the states that come back, and with them all that are a step of the grid away, as
+        `returns`.
+        """
+        ends = np.pad(
+            self.returns, ((1, 1), (0, 0), (0, 0)), mode="wrap" if self.grid.closed else "edge"
+        )
         return np.asarray(binary_erosion(ends, np.ones((3, 3, 3)))[1:-1])
 
     def inside(self, cars: Cars) -> BoolArray:
@@ -266,11 +304,17 @@ class ReturningSet:
             low, high = low % places, high % places
         else:
             low, high = np.clip(low, 0, places - 2), np.clip(high, 1, places - 1)
-        return _between(self.grid, self.core, low, cars) & _between(self.grid, self.core, high, cars)
+        return _between(self.grid, self.core, low, cars) & _between(
+            self.grid, self.core, high, cars
+        )
 
 
-def returning_set(grid: StateGrid, road: RoadShape, table: SteeringTable, speed: float) -> ReturningSet:
-    """Return the states of a grid from which a car comes back by the steering of a table. speed: m/s."""
+def returning_set(
+    grid: StateGrid, road: RoadShape, table: SteeringTable, speed: float
+) -> ReturningSet:
+    """Return the states of a grid from which a car comes back by the steering of a table. speed:
+    m/s.
+    """
     stretch = max(round(_STRETCH_SECONDS * speed / grid.step_m), 1)
     after = follow(road, table, cars_at(grid), speed, stretch * grid.step_m)
     after = Cars(*(each.reshape(grid.shape) for each in after))
@@ -283,7 +327,9 @@ def returning_set(grid: StateGrid, road: RoadShape, table: SteeringTable, speed:
         comes_near[place] |= _lands(grid, stretch, after, near, place)
     for _ in range(_ROUNDS):
         before = int(stays.sum())
-        for place in range(len(grid.places_m) - 1, -1, -1):  # backwards, so that a lap needs few rounds
+        for place in range(
+            len(grid.places_m) - 1, -1, -1
+        ):  # backwards, so that a lap needs few rounds
             stays[place] &= _lands(grid, stretch, after, stays, place)
         if int(stays.sum()) == before:
             break
@@ -291,7 +337,9 @@ def returning_set(grid: StateGrid, road: RoadShape, table: SteeringTable, speed:
 
 
 def _lands(grid: StateGrid, stretch: int, after: Cars, states: BoolArray, place: int) -> BoolArray:
-    """Return which cars that began at a place end their stretch between four states of a set, (offsets, turns)."""
+    """Return which cars that began at a place end their stretch between four states of a set,
+    (offsets, turns).
+    """
     landing, places = place + stretch, len(grid.places_m)
     if landing >= places and not grid.closed:
         return np.ones(states.shape[1:], bool)
@@ -299,14 +347,19 @@ def _lands(grid: StateGrid, stretch: int, after: Cars, states: BoolArray, place:
     return _between(grid, states, ends, Cars(*(each[place] for each in after)))
 
 
-def _between(grid: StateGrid, states: BoolArray, places: npt.NDArray[np.int_], cars: Cars) -> BoolArray:
+def _between(
+    grid: StateGrid, states: BoolArray, places: npt.NDArray[np.int_], cars: Cars
+) -> BoolArray:
     """Return which cars are between four states of a set, at these places."""
     inside = np.ones(cars.offset_m.shape, bool)
     corners = []
     for values, row in ((cars.offset_m, grid.offsets_m), (cars.turn, grid.turns)):
         position = (values - row[0]) / (row[1] - row[0])
         inside &= (position >= -_EXACT) & (position <= len(row) - 1 + _EXACT)  # NaN is outside
-        ends = np.floor(position + _EXACT), np.ceil(position - _EXACT)  # the same for a car in a state of the grid
+        ends = (
+            np.floor(position + _EXACT),
+            np.ceil(position - _EXACT),
+        )  # the same for a car in a state of the grid
         corners.append([np.clip(np.nan_to_num(end), 0, len(row) - 1).astype(int) for end in ends])
     for offset in corners[0]:
         for turn in corners[1]:

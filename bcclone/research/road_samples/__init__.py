@@ -1,8 +1,8 @@
 """Render frames along many random roads, and write them with the steering of an expert as a store.
 
-Every frame is seen from another place: the car stands anywhere on its road, off its line and turned at random, and the
-steering is the one that brings it back. So a network sees more in a thousand of these frames than in a thousand
-consecutive ones of a drive.
+Every frame is seen from another place: the car stands anywhere on its road, off its line and turned
+at random, and the steering is the one that brings it back. So a network sees more in a thousand of
+these frames than in a thousand consecutive ones of a drive.
 
 Importing this loads nothing large, so that --help answers at once.
 """
@@ -33,13 +33,17 @@ RANGES = "length=250-700,radius=8-16,hills=0-40,width=6-11,shape=any,neighbor=an
 
 @dataclass(frozen=True)
 class RoadSamplesSettings(Checked):
-    """How many roads, how many frames of each, and how these are stored. size: width and height in pixels."""
+    """How many roads, how many frames of each, and how these are stored. size: width and height in
+    pixels.
+    """
 
     output: Path = setting(Path("roads.h5"), "store to write")
     force: Force = setting(False)
     roads: int = setting(300, "number of random roads", 2, 100_000)
     frames: Count = setting(200, "number of frames of each road", 1, 10_000)
-    first_road: int = setting(FIRST_ROAD, "seed of the first road; the others follow", 0, 900_000_000)
+    first_road: int = setting(
+        FIRST_ROAD, "seed of the first road; the others follow", 0, 900_000_000
+    )
     ranges: str = setting(
         "",
         "what the roads' seeds choose from; values replace the default's of the same name: surface=dirt,hills=0",
@@ -47,7 +51,9 @@ class RoadSamplesSettings(Checked):
         unit="RANGES",
     )
     recolored: Fraction = setting(
-        0.5, "fraction of the frames in which road, ground, sky and objects have random colours", rare=True
+        0.5,
+        "fraction of the frames in which road, ground, sky and objects have random colours",
+        rare=True,
     )
     camera_height_m: Metres = setting(
         0.0, "mount the camera higher by up to this, differently in each weather", 0, 3, rare=True
@@ -57,7 +63,9 @@ class RoadSamplesSettings(Checked):
         "fraction of the frames that show other roads to any camera: each frame a road of its own, from a narrow lens "
         "to a fisheye, low or high, tilted, in any colours",
     )
-    validation: Fraction = setting(0.1, "fraction of the roads that are kept for validation", 0, 0.9)
+    validation: Fraction = setting(
+        0.1, "fraction of the roads that are kept for validation", 0, 0.9
+    )
     size: Size | None = setting(None, "size of the stored images, N or WIDTHxHEIGHT", shown="128")
     preprocess: PreprocessingText | None = setting(
         None,
@@ -72,7 +80,9 @@ class RoadSamplesSettings(Checked):
         check_one_pool(self.scheduler, self.jobs)
         check_one_size(self.preprocess, self.size)
         if self.validation and not 0 < self.validation_roads < self.roads:
-            few, words = (1 - self.validation, "all") if self.validation_roads else (self.validation, "none")
+            few, words = (
+                (1 - self.validation, "all") if self.validation_roads else (self.validation, "none")
+            )
             raise SettingError(
                 "{validation} {fraction} of {number} roads is {words}; make {least} {roads} or more, or train on all "
                 "of them with {validation} 0",
@@ -88,7 +98,9 @@ class RoadSamplesSettings(Checked):
         return round(self.validation * self.roads)
 
     def road(self, number: int) -> str:
-        """Return the name of a road by its number, from 0, by RANGES; values of `ranges` replace its values."""
+        """Return the name of a road by its number, from 0, by RANGES; values of `ranges` replace
+        its values.
+        """
         own = [part.strip() for part in self.ranges.split(",") if part.strip()]
         keys = {part.partition("=")[0].strip() for part in own}
         defaults = [part for part in RANGES.split(",") if part.partition("=")[0] not in keys]

@@ -1,11 +1,11 @@
 """Draw a camera, the rays of its pixels, and what it makes of the light.
 
-Any field of view, from a narrow lens to a fisheye, tilted and rolled; exposure, colour casts, vignette, gamma, blur,
-contrast, noise and JPEG as of cheap cameras.
+Any field of view, from a narrow lens to a fisheye, tilted and rolled; exposure, colour casts,
+vignette, gamma, blur, contrast, noise and JPEG as of cheap cameras.
 
-The lens is the unified camera model (C. Mei, P. Rives, "Single view point omnidirectional camera calibration from
-planar grids", ICRA 2007): xi is 0 for a pinhole and about 1 for a fisheye. It takes no trigonometric function for each
-pixel, so that the rays are the same on every processor.
+The lens is the unified camera model (C. Mei, P. Rives, "Single view point omnidirectional camera
+calibration from planar grids", ICRA 2007): xi is 0 for a pinhole and about 1 for a fisheye. It
+takes no trigonometric function for each pixel, so that the rays are the same on every processor.
 """
 
 import math
@@ -40,8 +40,8 @@ _QUALITY = (25, 90)
 class AnyCamera:
     """A camera: its lens, and its directions relative to the car, in radians.
 
-    focal: focal length over the width of the image; xi: of the unified camera model; aspect: vertical focal length in
-    pixels over the horizontal one, of a square image.
+    focal: focal length over the width of the image; xi: of the unified camera model; aspect:
+    vertical focal length in pixels over the horizontal one, of a square image.
     """
 
     focal: float
@@ -52,7 +52,9 @@ class AnyCamera:
     yaw: float
 
     def rays(self, height: int, width: int) -> FloatArray:
-        """Return the unit vectors of the pixels, to the right, up and ahead of the car, float64 (height, width, 3)."""
+        """Return the unit vectors of the pixels, to the right, up and ahead of the car, float64
+        (height, width, 3).
+        """
         x = (((np.arange(width) + 0.5) / width - 0.5) / self.focal)[None, :]
         y = ((0.5 - (np.arange(height) + 0.5) / height) / (self.focal * self.aspect))[:, None]
         x, y = _turned(x, y, self.roll)
@@ -76,12 +78,16 @@ def _turned(x: FloatArray, y: FloatArray, angle: float) -> tuple[FloatArray, Flo
 
 
 def _stretch(squared: Any, xi: float) -> Any:
-    """Return the factor of a point of the image plane that puts it onto the unit sphere around (0, 0, xi)."""
+    """Return the factor of a point of the image plane that puts it onto the unit sphere around (0,
+    0, xi).
+    """
     return (xi + np.sqrt(np.maximum(1.0 + (1.0 - xi * xi) * squared, 0.0))) / (1.0 + squared)
 
 
 def draw_camera(random: Random, radius_m: float, floor: bool) -> AnyCamera:
-    """Return a random camera for a road. radius_m: of its sharpest bends; floor: it is only lines on a floor."""
+    """Return a random camera for a road. radius_m: of its sharpest bends; floor: it is only lines
+    on a floor.
+    """
     narrowest = _NARROWEST_FLOOR if floor else _FIELDS[0]
     field = log_uniform(random, narrowest, _FIELDS[1] if radius_m < _GENTLE_M else _WIDEST_GENTLE)
     if field < _PINHOLE_DEGREES:
@@ -98,7 +104,9 @@ def draw_camera(random: Random, radius_m: float, floor: bool) -> AnyCamera:
 
 
 def with_effects(picture: FloatArray, random: Random) -> Image:
-    """Return the picture of a camera, RGB uint8 (height, width, 3), from RGB of 0 to 255 and above, of any exposure."""
+    """Return the picture of a camera, RGB uint8 (height, width, 3), from RGB of 0 to 255 and above,
+    of any exposure.
+    """
     image = _exposed((picture / 255).astype(np.float32), random)
     if random.random() < 0.5:
         image = np.asarray(cv2.GaussianBlur(image, (0, 0), random.uniform(0.3, 1.2)), np.uint8)
@@ -121,8 +129,14 @@ def _exposed(light: Float32Array, random: Random) -> Image:
     exposure = brightness / max(float(light.mean()), 0.02)
     light = light * (exposure * (1 + random.normal(0.0, _CAST, 3))).astype(np.float32)
     if random.random() < 0.4:  # vignette
-        x, y = (np.linspace(-1, 1, count, dtype=np.float32) for count in (light.shape[1], light.shape[0]))
-        light = light * (1 - np.float32(random.uniform(0.1, 0.45)) * (x * x + (y * y)[:, None]))[..., None]
+        x, y = (
+            np.linspace(-1, 1, count, dtype=np.float32)
+            for count in (light.shape[1], light.shape[0])
+        )
+        light = (
+            light
+            * (1 - np.float32(random.uniform(0.1, 0.45)) * (x * x + (y * y)[:, None]))[..., None]
+        )
     if random.random() < 0.3:  # more or fewer colours
         grey = light.mean(axis=2, keepdims=True)
         light = grey + (light - grey) * np.float32(random.uniform(0.0, 1.8))

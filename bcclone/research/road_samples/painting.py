@@ -1,4 +1,6 @@
-"""Paint what a camera sees of a road on smooth ground: rays, the road's line and its surroundings -> RGB; compiled."""
+"""Paint what a camera sees of a road on smooth ground: rays, the road's line and its surroundings
+-> RGB; compiled.
+"""
 
 import math
 from typing import Any
@@ -33,7 +35,10 @@ def _noise(x: float, z: float, seed: int) -> float:
     across, up = x - column, z - row
     across, up = across * across * (3.0 - 2.0 * across), up * up * (3.0 - 2.0 * up)
     low = _lattice(column, row, seed) * (1.0 - across) + _lattice(column + 1, row, seed) * across
-    high = _lattice(column, row + 1, seed) * (1.0 - across) + _lattice(column + 1, row + 1, seed) * across
+    high = (
+        _lattice(column, row + 1, seed) * (1.0 - across)
+        + _lattice(column + 1, row + 1, seed) * across
+    )
     return low * (1.0 - up) + high * up
 
 
@@ -56,7 +61,8 @@ def _mix(color: Any, other: Any, brightness: float, fraction: float) -> None:
 def _across(pixel_m: float, long_m: float, slope: float) -> float:
     """Return the width of a pixel across a line on the ground.
 
-    pixel_m, long_m: its width and length; slope: sine of the angle between the line and the line of sight.
+    pixel_m, long_m: its width and length; slope: sine of the angle between the line and the line of
+    sight.
     """
     squared = pixel_m * pixel_m * (1.0 - slope * slope) + long_m * long_m * slope * slope
     return min(math.sqrt(max(squared, 1e-12)), _WIDEST_M)
@@ -74,8 +80,12 @@ def _nearest(x: float, z: float, line: Any) -> int:
 
 
 @compiled(error_model="numpy")
-def _ground(x: float, z: float, pixel_m: float, depth_m: float, line: Any, look: Any, color: Any) -> None:
-    """Set the colour of the ground at x, z. pixel_m: width of a pixel there; depth_m: its distance from the camera."""
+def _ground(
+    x: float, z: float, pixel_m: float, depth_m: float, line: Any, look: Any, color: Any
+) -> None:
+    """Set the colour of the ground at x, z. pixel_m: width of a pixel there; depth_m: its distance
+    from the camera.
+    """
     bands, marks, _, air, seed = look
     long_m = pixel_m * max(depth_m / air.camera_m, 1.0)
     sight_m = max(math.sqrt(x * x + z * z), 1e-9)
@@ -90,7 +100,10 @@ def _ground(x: float, z: float, pixel_m: float, depth_m: float, line: Any, look:
     if not beyond:
         width_m = _across(pixel_m, long_m, (x * ahead_z - z * ahead_x) / sight_m)
         for number in range(bands.shape[0]):
-            part, dash_m = covered(cross, bands[number, 0], bands[number, 1], width_m), bands[number, 5]
+            part, dash_m = (
+                covered(cross, bands[number, 0], bands[number, 1], width_m),
+                bands[number, 5],
+            )
             if part > 0.0 and dash_m > 0.0:
                 phase = (line[nearest, 4] + forward + bands[number, 6]) / dash_m
                 part = part if phase - math.floor(phase) < 0.5 else 0.0
@@ -109,9 +122,13 @@ def _ground(x: float, z: float, pixel_m: float, depth_m: float, line: Any, look:
 
 @compiled(error_model="numpy")
 def _shade(x: float, z: float, long_m: float, air: Any, seed: int, color: Any) -> None:
-    """Darken the ground by shadows, or lighten it by glare. long_m: length of a pixel on the ground."""
+    """Darken the ground by shadows, or lighten it by glare. long_m: length of a pixel on the
+    ground.
+    """
     across, along = x / air.light_across_m, z / air.light_along_m
-    shadow = _noise(across + 31.7, along, seed + 2) + 0.6 * _noise(across * 2.1, along * 2.1, seed + 3)
+    shadow = _noise(across + 31.7, along, seed + 2) + 0.6 * _noise(
+        across * 2.1, along * 2.1, seed + 3
+    )
     shadow = min(max((shadow - air.light_from) * air.light_slope, 0.0), 1.0)
     sharp = min(min(air.light_across_m, air.light_along_m) / max(2.0 * long_m, 1e-9), 1.0)
     shadow = _MEAN_SHADOW + (shadow - _MEAN_SHADOW) * sharp
@@ -121,8 +138,12 @@ def _shade(x: float, z: float, long_m: float, air: Any, seed: int, color: Any) -
 
 
 @compiled(error_model="numpy")
-def _upright(u: float, v: float, wide: float, nearer_m: float, boxes: Any, air: Any, seed: int, color: Any) -> None:
-    """Paint the boxes nearer than the ground. u, v: slopes of the ray, to the right and up; wide: of a pixel."""
+def _upright(
+    u: float, v: float, wide: float, nearer_m: float, boxes: Any, air: Any, seed: int, color: Any
+) -> None:
+    """Paint the boxes nearer than the ground. u, v: slopes of the ray, to the right and up; wide:
+    of a pixel.
+    """
     for number in range(boxes.shape[0]):
         away, half_m, scale = boxes[number, 1], boxes[number, 2], boxes[number, 8]
         if away > nearer_m:
@@ -136,7 +157,12 @@ def _upright(u: float, v: float, wide: float, nearer_m: float, boxes: Any, air: 
             _mix(color, boxes[number, 4:7], max(1.0 + boxes[number, 9] * texture, 0.05), part)
 
 
-@compiled(cache=True, sources=source_checksum((*COMPILED_MODULES, __name__)), error_model="numpy", fastmath=FINITE)
+@compiled(
+    cache=True,
+    sources=source_checksum((*COMPILED_MODULES, __name__)),
+    error_model="numpy",
+    fastmath=FINITE,
+)
 def _paint_pixels(rays: Any, pixel: float, line: Any, look: Any, picture: Any) -> None:
     _, _, boxes, air, seed = look
     for row in range(rays.shape[0]):
@@ -148,20 +174,33 @@ def _paint_pixels(rays: Any, pixel: float, line: Any, look: Any, picture: Any) -
             downward = math.sqrt(under) - up if under >= 0.0 else 0.0
             if downward * _FAR_M > 2.0 * air.camera_m:
                 depth_m = 2.0 * air.camera_m / downward
-                _ground(depth_m * right, depth_m * ahead, depth_m * pixel, depth_m, line, look, color)
+                _ground(
+                    depth_m * right, depth_m * ahead, depth_m * pixel, depth_m, line, look, color
+                )
                 _mix(color, air.haze, 1.0, min(depth_m / air.haze_m, 1.0) * air.haze_most)
             else:
                 _mix(color, air.haze, 1.0, 1.0)
                 _mix(color, air.zenith, 1.0, min(max(up, 0.0) * 1.6, 1.0))
             if ahead > 0.05:
-                _upright(right / ahead, up / ahead, pixel / (ahead * ahead), depth_m * ahead, boxes, air, seed, color)
+                _upright(
+                    right / ahead,
+                    up / ahead,
+                    pixel / (ahead * ahead),
+                    depth_m * ahead,
+                    boxes,
+                    air,
+                    seed,
+                    color,
+                )
 
 
-def paint(surroundings: Surroundings, line: FloatArray, rays: FloatArray, pixel: float) -> FloatArray:
+def paint(
+    surroundings: Surroundings, line: FloatArray, rays: FloatArray, pixel: float
+) -> FloatArray:
     """Return the picture, RGB of 0 to 255 and above, float64 (height, width, 3).
 
-    line: of DrawnPlace; rays: unit vectors of the pixels, to the right, up and ahead, float64 (height, width, 3);
-    pixel: the angle that a pixel shows, in radians.
+    line: of DrawnPlace; rays: unit vectors of the pixels, to the right, up and ahead, float64
+    (height, width, 3); pixel: the angle that a pixel shows, in radians.
     """
     picture = np.zeros(rays.shape)
     _paint_pixels(rays, pixel, line, surroundings, picture)

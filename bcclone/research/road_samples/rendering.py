@@ -1,8 +1,8 @@
 """Render frames of many random roads in workers, and write them as a store.
 
-A worker renders the frames of a road: cars at random places, in several kinds of light and weather. Each frame is
-labelled with the steering that brings the car back to the middle, and with where the road leads. Of some frames, each
-shows a road of its own to a camera of its own.
+A worker renders the frames of a road: cars at random places, in several kinds of light and weather.
+Each frame is labelled with the steering that brings the car back to the middle, and with where the
+road leads. Of some frames, each shows a road of its own to a camera of its own.
 """
 
 import math
@@ -48,7 +48,9 @@ from bcclone.system.progress import Notify, ProgressBar
 from bcclone.system.task_pool import report_progress
 
 _CAMERAS = ("center",)
-_DIALECT = Dialect(spaced=False, decimal_comma=False, header=False, cameras=_CAMERAS, extra_columns=0)
+_DIALECT = Dialect(
+    spaced=False, decimal_comma=False, header=False, cameras=_CAMERAS, extra_columns=0
+)
 _BYTES_A_ROW, _BYTES_A_ROAD = 300, 8192  # in the tables, at most
 _FRAMES_OF_A_WEATHER = 50
 _LOWEST_SUN = 10.0  # degrees
@@ -66,8 +68,9 @@ _NOSE_UP, _NOSE_DEGREES = 0.6, 0.8  # mean and standard deviation of what thrott
 
 
 class Pose(NamedTuple):
-    """How a car stands on a road: metres to the right of its middle and along it, and turn and rise in radians, as in
-    start_on()."""
+    """How a car stands on a road: metres to the right of its middle and along it, and turn and rise
+    in radians, as in start_on().
+    """
 
     offset_m: float
     along_m: float
@@ -89,16 +92,23 @@ def draw_place(track: Track, random: Random) -> Pose:
 def steering_at(track: Track, place: Pose) -> float:
     """Return the steering, -1 to 1: along the bend ahead, and back to the middle.
 
-    It turns firmly along the road and gently towards its middle, as people do when they are off the middle.
+    It turns firmly along the road and gently towards its middle, as people do when they are off the
+    middle.
     """
     bend = _mean_curvature(track, place.along_m, 0.0, _BEND_TO_M)
-    return float(steering_of(BEND_GAIN * bend + _BY_TURN * sine(place.turn) + _BY_OFFSET * place.offset_m))
+    return float(
+        steering_of(BEND_GAIN * bend + _BY_TURN * sine(place.turn) + _BY_OFFSET * place.offset_m)
+    )
 
 
 def _mean_curvature(track: Track, along_m: float, start_m: float, end_m: float) -> float:
-    """Return the mean curvature of the road between two distances ahead, in 1/m, positive to the right."""
+    """Return the mean curvature of the road between two distances ahead, in 1/m, positive to the
+    right.
+    """
     ahead = np.arange(start_m, end_m + _BEND_STEP_M / 2, _BEND_STEP_M)
-    return float(np.mean([track.curvature[track.index(along_m + metres)] for metres in ahead.tolist()]))
+    return float(
+        np.mean([track.curvature[track.index(along_m + metres)] for metres in ahead.tolist()])
+    )
 
 
 @dataclass(frozen=True)
@@ -114,7 +124,8 @@ class RoadTask:
 
 
 class RoadFrame(NamedTuple):
-    """A prepared image, uint8 (height, width, channels), its steering, and its path in the order of PATH_COLUMNS.
+    """A prepared image, uint8 (height, width, channels), its steering, and its path in the order of
+    PATH_COLUMNS.
 
     Those of a road have a further first axis, and are float32.
     """
@@ -145,7 +156,8 @@ def _frames_of(task: RoadTask) -> Iterator[RoadFrame]:
         if not number:
             track = load_track(road, bool(task.number % 2))
             of_road = Conditions(
-                sun_elevation=_LOWEST_SUN + 60.0 * random.random() ** 2,  # often low, where shadows are longest
+                sun_elevation=_LOWEST_SUN
+                + 60.0 * random.random() ** 2,  # often low, where shadows are longest
                 sun_azimuth=random.uniform(-180.0, 180.0),
                 texture_seed=int(random.integers(1, 1 << 20)),
             )
@@ -170,10 +182,11 @@ def _frames_of(task: RoadTask) -> Iterator[RoadFrame]:
 def draw_sketch(random: Random, height: int, width: int) -> RoadFrame:
     """Sketch a road for one frame: what any camera sees of it, RGB.
 
-    A scene of the simulator takes seconds to build, so that its frames come in hundreds, by one camera. A sketch has a
-    road, materials, surroundings, a lens and a mounting of its own, and takes some milliseconds. A picture does not
-    show the height of its camera, only its ratio to the road. So every camera is REFERENCE_M above the road, which is
-    the height of the simulator's; a small car's narrow road is a wide one here.
+    A scene of the simulator takes seconds to build, so that its frames come in hundreds, by one
+    camera. A sketch has a road, materials, surroundings, a lens and a mounting of its own, and
+    takes some milliseconds. A picture does not show the height of its camera, only its ratio to the
+    road. So every camera is REFERENCE_M above the road, which is the height of the simulator's; a
+    small car's narrow road is a wide one here.
     """
     road = draw_road(random)
     camera = draw_camera(random, road.radius_m, road.floor)
@@ -184,7 +197,9 @@ def draw_sketch(random: Random, height: int, width: int) -> RoadFrame:
     return RoadFrame(with_effects(picture, random), place.steering, place.path)
 
 
-def draw_weather(random: Random, conditions: Conditions, settings: RoadSamplesSettings) -> Conditions:
+def draw_weather(
+    random: Random, conditions: Conditions, settings: RoadSamplesSettings
+) -> Conditions:
     """Return the conditions with light, weather, colours and the camera's mounting, mostly fair."""
     drawn = replace(
         conditions,
@@ -199,14 +214,18 @@ def draw_weather(random: Random, conditions: Conditions, settings: RoadSamplesSe
     strength = random.uniform(0.1, 0.7)
     rain, snow, night = (strength if kind == each else 0.0 for each in ("rain", "snow", "night"))
     drawn = replace(drawn, rain=rain, snow=snow, night=night)
-    if settings.camera_height_m:  # without it nothing is drawn, so that earlier stores can be made again to the byte
+    if (
+        settings.camera_height_m
+    ):  # without it nothing is drawn, so that earlier stores can be made again to the byte
         drawn = replace(drawn, camera_height_m=random.uniform(0.0, settings.camera_height_m))
     return drawn
 
 
 @dataclass(frozen=True)
 class RoadSamplesResult:
-    """What was written: numbers of roads, frames, and training and validation samples, mirror images included."""
+    """What was written: numbers of roads, frames, and training and validation samples, mirror
+    images included.
+    """
 
     output: Path
     roads: int
@@ -217,14 +236,19 @@ class RoadSamplesResult:
 
 
 @writes(STORE)
-def make_road_samples(settings: RoadSamplesSettings, notify: Notify = lambda line: None) -> RoadSamplesResult:
-    """Render frames on random roads, and write them as a store that model.py trains on, whole or not at all.
+def make_road_samples(
+    settings: RoadSamplesSettings, notify: Notify = lambda line: None
+) -> RoadSamplesResult:
+    """Render frames on random roads, and write them as a store that model.py trains on, whole or
+    not at all.
 
     notify: receives the address of the dashboard of a cluster. Raises UserError.
     """
     start = time.monotonic()
     if not settings.output.suffix:
-        raise UserError(f"{settings.output}: one file is written; give it an ending, as in {settings.output}.h5")
+        raise UserError(
+            f"{settings.output}: one file is written; give it an ending, as in {settings.output}.h5"
+        )
     try:
         parse_name(settings.road(0))
     except ValueError as error:
@@ -238,12 +262,18 @@ def make_road_samples(settings: RoadSamplesSettings, notify: Notify = lambda lin
         atomic.replacing(settings.output, follow=True) as temporary,
         StoreWriter(temporary, preprocessing, count, space) as writer,
     ):
-        labels = [(frames.steering, frames.path) for frames in _rendered(settings, tasks, writer, notify)]
-        samples = SampleSettings(cameras=_CAMERAS, smooth_seconds=0.0, validation=settings.validation)
+        labels = [
+            (frames.steering, frames.path) for frames in _rendered(settings, tasks, writer, notify)
+        ]
+        samples = SampleSettings(
+            cameras=_CAMERAS, smooth_seconds=0.0, validation=settings.validation
+        )
         rows = _rows(settings, *(np.concatenate(one) for one in zip(*labels, strict=True)))
         tables = list(sample_chunks(rows, samples))
         names = map(settings.road, range(settings.roads))
-        recordings = [RecordingInfo(Path(name), "", settings.frames, 0, 1, _DIALECT) for name in names]
+        recordings = [
+            RecordingInfo(Path(name), "", settings.frames, 0, 1, _DIALECT) for name in names
+        ]
         writer.finish(tables, row_table(rows.drop(columns="label")), [], recordings, samples)
     validation = sum(int(table["validation"].sum()) for table in tables)
     return RoadSamplesResult(
@@ -276,14 +306,19 @@ def _rendered(
 
 
 def _rows(settings: RoadSamplesSettings, labels: Float32Array, path: Float32Array) -> pd.DataFrame:
-    """Return a row for each frame. labels: (frames,); path: (frames, columns). The last roads are for validation."""
+    """Return a row for each frame. labels: (frames,); path: (frames, columns). The last roads are
+    for validation.
+    """
     count, frames = settings.roads * settings.frames, settings.frames
     road, number = np.divmod(np.arange(count), frames)
     return pd.DataFrame(
         {
             "line": number + 1,
             "time_ms": np.arange(count, dtype=np.int64) * 1000,
-            "center": [f"{settings.first_road + each}_{one}.png" for each, one in zip(road, number, strict=True)],
+            "center": [
+                f"{settings.first_road + each}_{one}.png"
+                for each, one in zip(road, number, strict=True)
+            ],
             "left": [""] * count,
             "right": [""] * count,
             "steering": labels.astype(np.float64),

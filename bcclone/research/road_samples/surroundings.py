@@ -1,4 +1,5 @@
-"""Draw what a road looks like, and what is around it: random numbers -> `Surroundings`, which painting.py paints.
+"""Draw what a road looks like, and what is around it: random numbers -> `Surroundings`, which
+painting.py paints.
 
 Colours are RGB, 0 to 255. Textures are noise; no picture of anybody is in them.
 """
@@ -13,7 +14,10 @@ from bcclone.system.arrays import FloatArray, Random
 from bcclone.system.exact_math import cosine, sine
 
 _BAND, _MARK, _BOX = 8, 7, 10  # columns
-_LEAST_CONTRAST, _LEAST_FLOOR_CONTRAST = 25.0, 50.0  # of road and ground, of line and floor, in one of the colours
+_LEAST_CONTRAST, _LEAST_FLOOR_CONTRAST = (
+    25.0,
+    50.0,
+)  # of road and ground, of line and floor, in one of the colours
 
 
 Color = tuple[float, float, float]
@@ -22,11 +26,12 @@ Color = tuple[float, float, float]
 class Scenery(NamedTuple):
     """Ground, light and sky.
 
-    camera_m: height of the camera; crest: curvature of the ground in the direction of the car, in 1/m, positive in a
-    dip; grain, patch: strength of the ground's textures; patch_m: wavelength of the coarse one; light: factor of the
-    light in shadows, or of glare above 1, 0 for none; light_across_m, light_along_m: their wavelengths; light_from,
-    light_slope: where the noise becomes shadow, and how sharply; haze: the horizon's colour, which the ground gets
-    nearly up to haze_m, by a fraction haze_most; zenith: colour of the sky or the ceiling.
+    camera_m: height of the camera; crest: curvature of the ground in the direction of the car, in
+    1/m, positive in a dip; grain, patch: strength of the ground's textures; patch_m: wavelength of
+    the coarse one; light: factor of the light in shadows, or of glare above 1, 0 for none;
+    light_across_m, light_along_m: their wavelengths; light_from, light_slope: where the noise
+    becomes shadow, and how sharply; haze: the horizon's colour, which the ground gets nearly up to
+    haze_m, by a fraction haze_most; zenith: colour of the sky or the ceiling.
     """
 
     camera_m: float
@@ -49,11 +54,12 @@ class Scenery(NamedTuple):
 class Surroundings(NamedTuple):
     """What is painted.
 
-    bands: strips along the road, each from and to metres to the right of its middle, RGB, the period of its dashes (0
-    for none) and their phase in metres, and the strength of its grain, (bands, 8), later ones over earlier ones.
-    marks: straight lines on the ground: the two parts of their normal, distance, half width, RGB, (marks, 7).
-    boxes: upright things: metres to the right and ahead, half width, top, RGB, bottom, and scale and strength of their
-    texture, (boxes, 10), far ones first.
+    bands: strips along the road, each from and to metres to the right of its middle, RGB, the
+    period of its dashes (0 for none) and their phase in metres, and the strength of its grain,
+    (bands, 8), later ones over earlier ones. marks: straight lines on the ground: the two parts of
+    their normal, distance, half width, RGB, (marks, 7). boxes: upright things: metres to the right
+    and ahead, half width, top, RGB, bottom, and scale and strength of their texture, (boxes, 10),
+    far ones first.
     """
 
     bands: FloatArray
@@ -89,8 +95,12 @@ def _table(rows: list[list[float]], columns: int) -> FloatArray:
 
 
 def _color(random: Random, low: float, high: float, tint: float) -> FloatArray:
-    """Return a grey between low and high, each of whose channels differs by up to a fraction `tint`."""
-    return np.clip(random.uniform(low, high) * (1.0 + tint * (random.random(3) * 2 - 1)), 0.0, 255.0)
+    """Return a grey between low and high, each of whose channels differs by up to a fraction
+    `tint`.
+    """
+    return np.clip(
+        random.uniform(low, high) * (1.0 + tint * (random.random(3) * 2 - 1)), 0.0, 255.0
+    )
 
 
 def _yellow(random: Random) -> FloatArray:
@@ -116,7 +126,9 @@ def _draw_bands(random: Random, road: DrawnRoad, surface: FloatArray) -> list[li
     """Return the road's surface, shoulders or kerbs, and lines."""
     bands: list[list[float]] = []
 
-    def band(start: float, end: float, color: FloatArray, dash_m: float = 0.0, grain: float = 0.05) -> None:
+    def band(
+        start: float, end: float, color: FloatArray, dash_m: float = 0.0, grain: float = 0.05
+    ) -> None:
         bands.append([start, end, *color, dash_m, 50 * random.random(), grain])
 
     half = road.width_m / 2
@@ -149,15 +161,23 @@ def _draw_bands(random: Random, road: DrawnRoad, surface: FloatArray) -> list[li
 
 
 def _draw_boxes(random: Random, line: FloatArray, half_m: float, indoor: bool) -> list[list[float]]:
-    """Return far walls, windows, houses, hills; trees, poles, furniture and legs beside the road; another car on it;
-    rails or walls along it.
+    """Return far walls, windows, houses, hills; trees, poles, furniture and legs beside the road;
+    another car on it; rails or walls along it.
     """
     boxes = []
     for _ in range(int(random.integers(0, 9))):
         away = random.uniform(8.0, 30.0) if indoor else random.uniform(60.0, 300.0)
         place = [away * random.uniform(-1.6, 1.6), away, away * random.uniform(0.03, 0.6)]
         texture = [random.uniform(2.0, 30.0) / away, random.uniform(0.0, 0.7)]
-        boxes.append([*place, away * random.uniform(0.02, 0.35), *_color(random, 5, 230, 0.35), 0.0, *texture])
+        boxes.append(
+            [
+                *place,
+                away * random.uniform(0.02, 0.35),
+                *_color(random, 5, 230, 0.35),
+                0.0,
+                *texture,
+            ]
+        )
     ahead = line[line[:, 4] > 1.5]
     for _ in range(int(random.integers(0, 16))):
         point = ahead[int(random.integers(len(ahead) * 3 // 4))]
@@ -165,17 +185,24 @@ def _draw_boxes(random: Random, line: FloatArray, half_m: float, indoor: bool) -
         off = _side(random) * (half_m + wide + log_uniform(random, 0.2, 25.0))
         bottom = random.uniform(0.0, 0.8) * tall if random.random() < 0.3 else 0.0
         texture = [random.uniform(0.5, 8.0), random.uniform(0.0, 0.6)]
-        boxes.append([*_beside(point, off), wide, tall, *_color(random, 5, 240, 0.5), bottom, *texture])
+        boxes.append(
+            [*_beside(point, off), wide, tall, *_color(random, 5, 240, 0.5), bottom, *texture]
+        )
     if random.random() < 0.2:
         point = ahead[int(random.integers(len(ahead) // 3, len(ahead)))]
         body = _color(random, 5, 240, 0.4)
         boxes.append([*_beside(point, _side(random) * half_m / 2), 0.9, 1.5, *body, 0.2, 1.0, 0.4])
     if random.random() < 0.25:
-        off, tall = _side(random) * (half_m + log_uniform(random, 0.3, 6.0)), log_uniform(random, 0.3, 4.0)
+        off, tall = (
+            _side(random) * (half_m + log_uniform(random, 0.3, 6.0)),
+            log_uniform(random, 0.3, 4.0),
+        )
         color = _color(random, 20, 230, 0.2)
         for along in (off, -off) if random.random() < 0.4 else (off,):
             for each in ahead[1::2]:
-                boxes.append([*_beside(each, along), 0.12 + 0.06 * each[4], tall, *color, 0.0, 1.0, 0.1])
+                boxes.append(
+                    [*_beside(each, along), 0.12 + 0.06 * each[4], tall, *color, 0.0, 1.0, 0.1]
+                )
     return boxes
 
 
@@ -194,11 +221,17 @@ def _draw_air(random: Random, ground: FloatArray, grain: float, indoor: bool) ->
         haze, zenith = _color(random, 20, 230, 0.25), _color(random, 10, 255, 0.2)
     else:
         haze = _color(random, 60, 255, 0.2)
-        zenith = np.array([random.uniform(20, 170), random.uniform(70, 200), random.uniform(120, 255)])
+        zenith = np.array(
+            [random.uniform(20, 170), random.uniform(70, 200), random.uniform(120, 255)]
+        )
     light, kind = 0.0, random.random()
     if kind < 0.52:
         light = random.uniform(0.12, 0.7) if kind < 0.4 else random.uniform(1.2, 2.5)
-    crest = 0.0 if indoor or random.random() < 0.4 else float(np.clip(random.normal(0.0, 0.0012), -0.004, 0.004))
+    crest = (
+        0.0
+        if indoor or random.random() < 0.4
+        else float(np.clip(random.normal(0.0, 0.0012), -0.004, 0.004))
+    )
     return Scenery(
         camera_m=REFERENCE_M,
         crest=crest,

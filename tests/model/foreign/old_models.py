@@ -38,8 +38,13 @@ NORMALIZE = {
     ),
 }
 # as Python 3.5 has it: instructions of one and three bytes; put together by hand from that of 3.6
-_OLD, _WIDE = bytes.fromhex("0c000000 7c00 6401 1b00 6402 1800 5300"), bytes.fromhex("0c0000007c00006401001b6402001853")
-NORMALIZE["3.5"] = base64.b64encode(base64.b64decode(NORMALIZE["3.6"]).replace(_OLD, _WIDE)).decode()
+_OLD, _WIDE = (
+    bytes.fromhex("0c000000 7c00 6401 1b00 6402 1800 5300"),
+    bytes.fromhex("0c0000007c00006401001b6402001853"),
+)
+NORMALIZE["3.5"] = base64.b64encode(
+    base64.b64decode(NORMALIZE["3.6"]).replace(_OLD, _WIDE)
+).decode()
 
 
 def stored(function):
@@ -66,7 +71,12 @@ def expected_output():
 
 def keras1_config():
     code = base64.b64decode(NORMALIZE["3.5"]).decode("latin-1")
-    function = {"function": [code, None, None], "function_type": "lambda", "arguments": {}, "output_shape": None}
+    function = {
+        "function": [code, None, None],
+        "function_type": "lambda",
+        "arguments": {},
+        "output_shape": None,
+    }
     convolution = {
         "nb_filter": 2, "nb_row": 5, "nb_col": 3, "subsample": [4, 2], "border_mode": "valid", "dim_ordering": "tf",
         "activation": "relu", "bias": True, "init": "glorot_uniform", "W_regularizer": None,
@@ -84,7 +94,11 @@ def keras1_config():
 
 
 def keras2_config():
-    function = {"function": [NORMALIZE["3.8"], None, None], "function_type": "lambda", "arguments": {}}
+    function = {
+        "function": [NORMALIZE["3.8"], None, None],
+        "function_type": "lambda",
+        "arguments": {},
+    }
     convolution = {
         "filters": 2, "kernel_size": [5, 3], "strides": [4, 2], "padding": "valid", "data_format": "channels_last",
         "dilation_rate": [1, 1], "groups": 1, "activation": "linear", "use_bias": True, "kernel_regularizer": None,
@@ -113,9 +127,15 @@ def layers_of(config):
 def write(path, config, *, nested=True, weights=None):
     """Write the model as Keras does; config: a value for JSON, or the text itself."""
     with h5py.File(path, "w") as file:
-        file.attrs["model_config"] = (config if isinstance(config, str) else json.dumps(config)).encode()
+        file.attrs["model_config"] = (
+            config if isinstance(config, str) else json.dumps(config)
+        ).encode()
         group = file.create_group("model_weights") if nested else file
-        names = [item["config"]["name"] for item in layers_of(config)] if isinstance(config, dict) else []
+        names = (
+            [item["config"]["name"] for item in layers_of(config)]
+            if isinstance(config, dict)
+            else []
+        )
         group.attrs["layer_names"] = np.array([name.encode() for name in names])
         left = list(arrays() if weights is None else weights)
         for name in names:

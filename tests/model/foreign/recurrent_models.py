@@ -1,6 +1,8 @@
-"""Recurrent networks as others make them, for Keras 2 and 3 alike; run by Keras 2, it writes the files of keras2/.
+"""Recurrent networks as others make them, for Keras 2 and 3 alike; run by Keras 2, it writes the
+files of keras2/.
 
-pip install tensorflow-cpu==2.15.1; python tests/model/foreign/recurrent_models.py tests/keras_files/keras2
+pip install tensorflow-cpu==2.15.1; python tests/model/foreign/recurrent_models.py
+tests/keras_files/keras2
 """
 
 import json
@@ -14,13 +16,17 @@ KEPT = ("gru.h5", "lstm.keras", "simple_rnn.h5", "simple_rnn.keras")
 
 
 def windows():
-    """Return two windows of three frames, the second darker, as the network takes them: float32 (2, 3, 66, 200, 3)."""
+    """Return two windows of three frames, the second darker, as the network takes them: float32 (2,
+    3, 66, 200, 3).
+    """
     images = np.random.default_rng(0).integers(0, 256, (2, *WINDOW))
     return (images // np.array([1, 3]).reshape(2, 1, 1, 1, 1)).astype("float32")
 
 
 def make_models(keras):
-    """Return networks by name, with random weights: each layer over time, a whole CNN over time, several recurrent."""
+    """Return networks by name, with random weights: each layer over time, a whole CNN over time,
+    several recurrent.
+    """
     keras.utils.set_random_seed(3)
     layers, over_time = keras.layers, keras.layers.TimeDistributed
     each = keras.Sequential(
@@ -64,19 +70,26 @@ def make_models(keras):
         name="simple",
     )
     models = {"gru": each, "lstm": nested, "simple_rnn": simple}
-    for name, model in models.items():  # as after a training: no bias and no statistic is 0 any more
+    for (
+        name,
+        model,
+    ) in models.items():  # as after a training: no bias and no statistic is 0 any more
         random = np.random.default_rng(len(name))
         model.set_weights([_drawn(random, value.shape) for value in model.get_weights()])
     return models
 
 
 def _drawn(random, shape):
-    """Return weights: kernels of both signs; of what has one extent, among them variances, positive numbers."""
+    """Return weights: kernels of both signs; of what has one extent, among them variances, positive
+    numbers.
+    """
     return random.uniform(-0.6, 0.6, shape) if len(shape) > 1 else random.uniform(0.05, 0.3, shape)
 
 
 def write_models(keras, folder, names):
-    """Write the networks under these file names, .h5 or .keras, and what they say of windows() into outputs.json."""
+    """Write the networks under these file names, .h5 or .keras, and what they say of windows() into
+    outputs.json.
+    """
     outputs = {}
     models = make_models(keras)
     for name in names:

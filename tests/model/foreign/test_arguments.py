@@ -1,4 +1,6 @@
-"""The formula of a Lambda layer is recognised in the byte code of every Python, or in a text; code is never run."""
+"""The formula of a Lambda layer is recognised in the byte code of every Python, or in a text; code
+is never run.
+"""
 
 import base64
 from contextlib import suppress
@@ -19,8 +21,12 @@ def test_byte_code_of_every_python_is_recognised(python, as_text):
     assert (scaling.scale, scaling.offset) == (pytest.approx(1 / 127.5), -1)
 
 
-@pytest.mark.parametrize("formula", ["x", "x / 255.0 - 0.5", "(x - 128) / 128", "((x / 255) - .5) * 2"])
-@pytest.mark.parametrize("stated", ["{}", "1 - ({}) / 127.5", "2*(({})/255.)-1", "0.0039*({})-0.5", "-({})/255"])
+@pytest.mark.parametrize(
+    "formula", ["x", "x / 255.0 - 0.5", "(x - 128) / 128", "((x / 255) - .5) * 2"]
+)
+@pytest.mark.parametrize(
+    "stated", ["{}", "1 - ({}) / 127.5", "2*(({})/255.)-1", "0.0039*({})-0.5", "-({})/255"]
+)
 def test_arithmetic_on_the_argument_is_recognised(formula, stated):
     scalings = [computed_by(stored(eval(f"lambda x: {formula}")))] if stated == "{}" else []
     scalings.append(scaling_of_text(stated.format(formula)))
@@ -32,12 +38,17 @@ def test_arithmetic_on_the_argument_is_recognised(formula, stated):
 
 
 @pytest.mark.parametrize(
-    "formula", ["x * x", "1 / x", "x - x", "x / 0", "abs(x / 2)", "x / 1e400", "x ** 2", "open('a')"]
+    "formula",
+    ["x * x", "1 / x", "x - x", "x / 0", "abs(x / 2)", "x / 1e400", "x ** 2", "open('a')"],
 )
 def test_anything_else_is_refused_with_the_remedy(formula):
-    with pytest.raises(UnsupportedModel, match=r"is not run; .*bcclone import-model --rescale 'x / 127.5 - 1'"):
+    with pytest.raises(
+        UnsupportedModel, match=r"is not run; .*bcclone import-model --rescale 'x / 127.5 - 1'"
+    ):
         computed_by(stored(eval(f"lambda x: {formula}")))
-    with pytest.raises(ValueError, match=r"expected a formula such as x / 127\.5 - 1|is no scaling"):
+    with pytest.raises(
+        ValueError, match=r"expected a formula such as x / 127\.5 - 1|is no scaling"
+    ):
         scaling_of_text(formula)
     for text in ("x - ", "", "5", "x / nan", "(" * 50 + "x"):
         with pytest.raises(ValueError, match="expected a formula"):
@@ -71,7 +82,10 @@ def test_truncated_changed_or_hostile_byte_code_is_refused():
         (lambda x: x[..., ::-1], "BGR in --preprocess"),
         (lambda x: tf.image.rgb_to_yuv(x / 255), "'YUV, mean 0 128 128 deviation 255'"),  # noqa: F821
         (lambda x: (x - K.mean(x)) / K.std(x), "mean and deviation"),  # noqa: F821
-        (lambda x: tf.image.resize(x, (66, 200), method="area", antialias=True), "no layer resizes so"),  # noqa: F821
+        (
+            lambda x: tf.image.resize(x, (66, 200), method="area", antialias=True),
+            "no layer resizes so",
+        ),  # noqa: F821
     ],
 )
 def test_a_remedy_fits_what_the_function_does_and_is_no_rescaling(function, remedy):
@@ -81,7 +95,10 @@ def test_a_remedy_fits_what_the_function_does_and_is_no_rescaling(function, reme
 
 
 def test_a_resizing_to_a_constant_size_is_recognised():
-    for function in (lambda x: tf.image.resize(x, (66, 200)), lambda img: tf.image.resize(img, [66, 200])):  # noqa: F821
+    for function in (
+        lambda x: tf.image.resize(x, (66, 200)),
+        lambda img: tf.image.resize(img, [66, 200]),
+    ):  # noqa: F821
         assert computed_by(stored(function)) == (66, 200)
     for function in (
         lambda x: tf.image.resize(x, (66, 200)) / 255,  # noqa: F821

@@ -1,4 +1,6 @@
-"""Models of other programs answer as their authors' programs let them, whatever prepared their frames."""
+"""Models of other programs answer as their authors' programs let them, whatever prepared their
+frames.
+"""
 
 import io
 import json
@@ -27,7 +29,9 @@ FRAME = np.random.default_rng(0).integers(0, 256, (160, 320, 3), dtype=np.uint8)
 
 
 def network(*shape, first=(), name=None, gain=0.05):
-    """A small network with weights of a seed, whose answers to values of -1 to 1 are of a car's size."""
+    """A small network with weights of a seed, whose answers to values of -1 to 1 are of a car's
+    size.
+    """
     stride = 8 if min(shape[:2]) > 40 else 4
     model = keras.Sequential(
         [keras.Input(shape), *first, layers.Conv2D(2, 5, stride, "valid", activation="relu"), layers.Flatten(),
@@ -75,7 +79,9 @@ def test_a_text_prepares_frames_as_the_author_did_and_is_stored(text, tmp_path):
     model = network(*values.shape)
     model.save(tmp_path / "old.h5")
     expected = float(model(values[np.newaxis])[0, 0])
-    assert load_policy(tmp_path / "old.h5", text).answer(FRAME).steering == pytest.approx(expected, abs=1e-5)
+    assert load_policy(tmp_path / "old.h5", text).answer(FRAME).steering == pytest.approx(
+        expected, abs=1e-5
+    )
     new = tmp_path / "new.h5"
     imported = result_of("import-model", tmp_path / "old.h5", "-o", new, "--preprocess", text)
     policy = load_policy(new)
@@ -101,24 +107,40 @@ def unscaled(tmp_path):
     return tmp_path / "old.h5"
 
 
-def test_pixels_that_nothing_scales_are_said_and_no_answer_is_beyond_full_steering(unscaled, tmp_path):
+def test_pixels_that_nothing_scales_are_said_and_no_answer_is_beyond_full_steering(
+    unscaled, tmp_path
+):
     words = unscaled, tmp_path / "frames", "-o", tmp_path / "p.csv", "--json", "--preprocess"
     done = run_script("predict", *words, "nvidia-66x200-yuv")
     assert "no layer scales the pixels" in done.stderr
     assert "--preprocess 'rows 60-135, 200x66, YUV, 0..1'" in done.stderr
     result, steering = json.loads(done.stdout), read_steering(tmp_path / "p.csv").steering
     assert result["clipped"] > 6
-    assert f"{result['clipped']} of 12 answers are beyond -1 to 1, written as -1 or 1" in done.stderr
+    assert (
+        f"{result['clipped']} of 12 answers are beyond -1 to 1, written as -1 or 1" in done.stderr
+    )
     assert "pixels / 255" in result["advice"]
     assert max(map(abs, steering.values())) == 1
     done = run_script("predict", *words, "nvidia-66x200-yuv, 0..1", "--force")
     assert ("note" in done.stderr, json.loads(done.stdout)["clipped"]) == (False, 0)
-    assert run_script("predict", *words, "nvidia-66x200-yuv, raw", "--force").stderr.count("no layer scales") == 0
+    assert (
+        run_script("predict", *words, "nvidia-66x200-yuv, raw", "--force").stderr.count(
+            "no layer scales"
+        )
+        == 0
+    )
     network(66, 200, 3, first=[layers.Rescaling(1 / 255)]).save(unscaled)
     twice = "its own layer .* scales the pixels again after 0..1; leave that out.*'rows 60-135, 200x66, YUV'"
-    assert re.search(twice, run_script("predict", *words, "nvidia-66x200-yuv, 0..1", "--force").stderr)
-    for number, (mean, variance) in enumerate([(0.4, 0.1), (0.0, 1.0), (110.0, 3000.0)]):  # a note is given once
-        for layer in (layers.Normalization(mean=mean, variance=variance), layers.BatchNormalization()):
+    assert re.search(
+        twice, run_script("predict", *words, "nvidia-66x200-yuv, 0..1", "--force").stderr
+    )
+    for number, (mean, variance) in enumerate(
+        [(0.4, 0.1), (0.0, 1.0), (110.0, 3000.0)]
+    ):  # a note is given once
+        for layer in (
+            layers.Normalization(mean=mean, variance=variance),
+            layers.BatchNormalization(),
+        ):
             model = network(66, 200, 3, first=[layer])
             if "batch" in layer.name:
                 layer.set_weights([np.full(3, value) for value in (1, 0, mean, variance)])
@@ -130,7 +152,9 @@ def test_pixels_that_nothing_scales_are_said_and_no_answer_is_beyond_full_steeri
             assert bool(re.search(twice, done.stderr)) == (mean > 1)
 
 
-def test_predictions_that_no_car_can_steer_are_said_and_against_a_recording_scored_as_full_steering(tmp_path):
+def test_predictions_that_no_car_can_steer_are_said_and_against_a_recording_scored_as_full_steering(
+    tmp_path,
+):
     write_steering(tmp_path / "p.csv", {"a": 11.0, "b": -0.5, "c": -15.4})
     write_steering(tmp_path / "labels.csv", {"a": 1.0, "b": -0.5, "c": -1.0})
     done = run_script("score", tmp_path / "p.csv", tmp_path / "labels.csv", "--json")
@@ -153,25 +177,41 @@ def test_a_drive_says_what_does_not_fit(way, tmp_path):
     done = run_script("evaluate", tmp_path / "old.h5", *words)
     assert re.search(r"full steering in \d+ % of the answers", done.stdout)
     if way:
-        assert "full steering in" in result_of("evaluate", tmp_path / "old.h5", *words, "--quiet")["notes"][0]
+        assert (
+            "full steering in"
+            in result_of("evaluate", tmp_path / "old.h5", *words, "--quiet")["notes"][0]
+        )
         words = "--preprocess", words[1], "--laps", "0.01", "--rows", "lake-30", "--jobs", "1"
-        assert "old in lake-30: full steering" in run_script("suite", tmp_path / "old.h5", *words).stdout
+        assert (
+            "old in lake-30: full steering"
+            in run_script("suite", tmp_path / "old.h5", *words).stdout
+        )
     assert "no layer scales the pixels" in done.stderr
-    assert "answers are beyond -1 to 1, full steering: was it trained on pixels / 255" in done.stderr
+    assert (
+        "answers are beyond -1 to 1, full steering: was it trained on pixels / 255" in done.stderr
+    )
 
 
 def test_a_missing_or_unfit_preprocessing_is_refused_with_what_fits(tmp_path):
     network(64, 64, 3).save(tmp_path / "old.h5")
-    with pytest.raises(UserError, match=r"'rows 60-140, 64x64, RGB, 0..1', or find it.*import-model .* --recording"):
+    with pytest.raises(
+        UserError, match=r"'rows 60-140, 64x64, RGB, 0..1', or find it.*import-model .* --recording"
+    ):
         load_model(tmp_path / "old.h5")
     network(64, 64, 6).save(tmp_path / "stacked.h5")
-    with pytest.raises(UserError, match="takes 64 x 64 x 6 .* stacked as channels.* are not supported$"):
+    with pytest.raises(
+        UserError, match="takes 64 x 64 x 6 .* stacked as channels.* are not supported$"
+    ):
         load_model(tmp_path / "stacked.h5", "64x64, RGB")
     network(66, 200, 3).save(tmp_path / "yuv.h5")
-    with pytest.raises(UserError, match=r"--preprocess 'nvidia-66x200-yuv, 0..1' or .* --preprocess course-66x200-yuv"):
+    with pytest.raises(
+        UserError,
+        match=r"--preprocess 'nvidia-66x200-yuv, 0..1' or .* --preprocess course-66x200-yuv",
+    ):
         load_model(tmp_path / "yuv.h5")
     with pytest.raises(
-        UserError, match="64 x 64 x 3 .*, and rows 60-135, 200x66, YUV makes 66 x 200 x 3; give .*64x64"
+        UserError,
+        match="64 x 64 x 3 .*, and rows 60-135, 200x66, YUV makes 66 x 200 x 3; give .*64x64",
     ):
         load_model(tmp_path / "old.h5", "nvidia-66x200-yuv")
     with pytest.raises(UserError, match="--preprocess foo: 'foo', expected a preset"):
@@ -182,23 +222,39 @@ def test_a_missing_or_unfit_preprocessing_is_refused_with_what_fits(tmp_path):
 def test_the_preprocessing_is_found_with_a_recording(simulated_recording, tmp_path):
     rows = read_log(simulated_recording / "driving_log.csv").rows
     model = network(20, 40, 1)
-    frames = [cv2.imread(str(simulated_recording / "IMG" / name))[..., ::-1] for name in rows["center"]]
-    values = np.stack([cv2.resize(hsv(np.ascontiguousarray(frame))[60:140], (40, 20))[..., 1:2] for frame in frames])
+    frames = [
+        cv2.imread(str(simulated_recording / "IMG" / name))[..., ::-1] for name in rows["center"]
+    ]
+    values = np.stack(
+        [
+            cv2.resize(hsv(np.ascontiguousarray(frame))[60:140], (40, 20))[..., 1:2]
+            for frame in frames
+        ]
+    )
     inputs = np.reshape(model.layers[0](values / np.float32(255)), (len(values), -1))
     solved = np.linalg.lstsq(np.c_[inputs, np.ones(len(inputs))], rows["steering"], rcond=1e-3)[0]
     model.layers[-1].set_weights([solved[:-1, np.newaxis], solved[-1:]])
     model.save(tmp_path / "old.h5")
-    looked = result_of("import-model", tmp_path / "old.h5", "--recording", simulated_recording, cwd=tmp_path)
+    looked = result_of(
+        "import-model", tmp_path / "old.h5", "--recording", simulated_recording, cwd=tmp_path
+    )
     assert looked["model"] is None
     assert not (tmp_path / "model.h5").exists()
     best = looked["candidates"][0]
     assert best["preprocess"] == "rows 60-140, 40x20, HSV-S, 0..1"
     assert best["correlation"] > 0.8
-    text = run_script("import-model", tmp_path / "old.h5", "--recording", simulated_recording).stdout
+    text = run_script(
+        "import-model", tmp_path / "old.h5", "--recording", simulated_recording
+    ).stdout
     assert "'rows 60-140, 40x20, HSV-S, 0..1'" in text
     new = tmp_path / "new.h5"
-    written = result_of("import-model", tmp_path / "old.h5", "--recording", simulated_recording, "-o", new)
-    assert (written["model"], written["preprocessing"]) == (str(new), "rows 60-140, 40x20, HSV-S, 0..1")
+    written = result_of(
+        "import-model", tmp_path / "old.h5", "--recording", simulated_recording, "-o", new
+    )
+    assert (written["model"], written["preprocessing"]) == (
+        str(new),
+        "rows 60-140, 40x20, HSV-S, 0..1",
+    )
     words = "--recording", simulated_recording, "-o", new, "--force", "--preprocess"
     judged = result_of("import-model", tmp_path / "old.h5", *words, "rows 60-140, HSV-S, 0..1")
     assert judged["candidates"] == [best]
@@ -207,7 +263,12 @@ def test_the_preprocessing_is_found_with_a_recording(simulated_recording, tmp_pa
     network(20, 40, 3).save(tmp_path / "untrained.h5")
     with pytest.raises(UserError, match="none is clearly the best.*\n.*--preprocess\n.* 'rows"):
         run_command(
-            "import-model", tmp_path / "untrained.h5", "--recording", simulated_recording, "-o", tmp_path / "x.h5"
+            "import-model",
+            tmp_path / "untrained.h5",
+            "--recording",
+            simulated_recording,
+            "-o",
+            tmp_path / "x.h5",
         )
 
 
@@ -222,8 +283,12 @@ def same_answers(path, model, shape=(48, 64, 3)):
 
 @pytest.mark.parametrize("ending", ["h5", "keras"])
 def test_layers_of_training_alone_change_nothing(ending, tmp_path):
-    inner = keras.Sequential([layers.RandomFlip("horizontal"), layers.RandomRotation(0.1)], name="augment")
-    brightness = [layers.RandomBrightness(0.2)] if ending == "keras" else []  # Keras itself cannot save it as .h5
+    inner = keras.Sequential(
+        [layers.RandomFlip("horizontal"), layers.RandomRotation(0.1)], name="augment"
+    )
+    brightness = (
+        [layers.RandomBrightness(0.2)] if ending == "keras" else []
+    )  # Keras itself cannot save it as .h5
     first = [
         inner, *brightness, layers.RandomContrast(0.2), layers.RandomZoom(0.1, fill_mode="nearest"),
         layers.RandomErasing(), layers.MixUp(), layers.Rescaling(1 / 127.5, -1),
@@ -231,7 +296,10 @@ def test_layers_of_training_alone_change_nothing(ending, tmp_path):
     model = network(48, 64, 3, first=first)
     model.save(tmp_path / f"old.{ending}")
     same_answers(tmp_path / f"old.{ending}", model)
-    assert any("acts in training only" in note for note in open_model(tmp_path / f"old.{ending}").rebuilt.notes)
+    assert any(
+        "acts in training only" in note
+        for note in open_model(tmp_path / f"old.{ending}").rebuilt.notes
+    )
 
 
 @pytest.mark.parametrize("ending", ["h5", "keras"])
@@ -250,10 +318,14 @@ def test_a_normalization_is_read_as_it_was_adapted_or_given(ending, tmp_path):
         same_answers(path, model)
     run_script("import-model", path, "-o", tmp_path / "new.h5", "--preprocess", "RGB")
     values = np.random.default_rng(2).integers(0, 256, (3, 48, 64, 3)).astype("float32")
-    np.testing.assert_allclose(load_model(tmp_path / "new.h5").model(values), model(values), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        load_model(tmp_path / "new.h5").model(values), model(values), rtol=1e-4, atol=1e-5
+    )
 
 
-@pytest.mark.parametrize("config", ["m.json", "m.weights.json", "model.json", "config.json", "network.json"])
+@pytest.mark.parametrize(
+    "config", ["m.json", "m.weights.json", "model.json", "config.json", "network.json"]
+)
 def test_weights_of_keras_3_are_read_with_the_configuration_beside_them(config, tmp_path, caplog):
     model = network(48, 64, 3, first=[layers.Rescaling(1 / 255)])
     model.save_weights(tmp_path / "m.weights.h5")
@@ -266,9 +338,13 @@ def test_weights_of_keras_3_are_read_with_the_configuration_beside_them(config, 
     (tmp_path / config).write_text(model.to_json())
     same_answers(tmp_path / "m.weights.h5", model)
     same_answers(tmp_path / config, model)
-    assert (f"its network is read from {tmp_path / config}" in caplog.text) == (config == "network.json")
+    assert (f"its network is read from {tmp_path / config}" in caplog.text) == (
+        config == "network.json"
+    )
     (tmp_path / "m.weights.h5").unlink()
-    with pytest.raises(UserError, match="is the network's configuration, without its weights; put them beside it"):
+    with pytest.raises(
+        UserError, match="is the network's configuration, without its weights; put them beside it"
+    ):
         open_model(tmp_path / config)
 
 
@@ -281,10 +357,14 @@ def test_a_lambda_that_resizes_becomes_a_resizing_layer(tmp_path):
 
 def test_a_network_for_any_size_takes_the_size_that_is_given(tmp_path):
     image = keras.Input((None, None, 3))
-    values = layers.GlobalAveragePooling2D()(layers.Conv2D(2, 5, 4)(layers.Rescaling(1 / 255)(image)))
+    values = layers.GlobalAveragePooling2D()(
+        layers.Conv2D(2, 5, 4)(layers.Rescaling(1 / 255)(image))
+    )
     model = keras.Model(image, layers.Dense(1)(values))
     model.save(tmp_path / "old.keras")
-    with pytest.raises(UserError, match="its input has the shape .* by --preprocess, such as 200x66"):
+    with pytest.raises(
+        UserError, match="its input has the shape .* by --preprocess, such as 200x66"
+    ):
         load_policy(tmp_path / "old.keras", "YUV")
     expected = float(model(cv2.resize(FRAME, (64, 48))[np.newaxis].astype("float32"))[0, 0])
     answer = load_policy(tmp_path / "old.keras", "64x48, RGB").answer(FRAME).steering
@@ -311,7 +391,10 @@ def test_a_page_of_a_web_site_is_no_onnx_or_litert_file(name, tmp_path):
     [
         (archive("archive/data.pkl", "archive/version"), "a model of PyTorch"),
         (archive("export/saved_model.pb"), "a SavedModel in an archive"),
-        (archive("run/model.h5", "readme.txt"), "an archive of 2 files.*unpack it, and name 'run/model.h5' in it"),
+        (
+            archive("run/model.h5", "readme.txt"),
+            "an archive of 2 files.*unpack it, and name 'run/model.h5' in it",
+        ),
         (archive("driving_log.csv"), "an archive of 1 files"),
         (pickle.dumps({"a": 1}), "a pickle"),
         (b"<!DOCTYPE html>", "a page of a web site"),
@@ -333,14 +416,21 @@ def test_a_file_of_another_kind_is_named_as_what_it_is(content, kind, tmp_path):
 
 def pilot(outputs, shape=(120, 160, 3)):
     image = keras.Input(shape, name="img_in")
-    first = {"raw": layers.Cropping2D(((10, 0), (0, 0))), "scaled": layers.Rescaling(1 / 127.5, -1)}.get(outputs)
+    first = {
+        "raw": layers.Cropping2D(((10, 0), (0, 0))),
+        "scaled": layers.Rescaling(1 / 127.5, -1),
+    }.get(outputs)
     values = first(image) if first else image  # as in donkeycar 2
     values = layers.Flatten()(layers.Conv2D(4, 5, 8, activation="relu")(values))
     values = layers.Dropout(0.2)(layers.Dense(8, activation="relu")(values))
     if outputs in ("linear", "raw", "scaled"):
         heads = [layers.Dense(1, name=f"n_outputs{number}")(values) for number in (0, 1)]
     elif outputs in ("categorical", "localizer"):
-        heads = [layers.Dense(15, "softmax", name="angle_out" if outputs == "categorical" else "angle")(values)]
+        heads = [
+            layers.Dense(15, "softmax", name="angle_out" if outputs == "categorical" else "angle")(
+                values
+            )
+        ]
         heads.append(layers.Dense(20, "softmax", name="throttle_out")(values))
     else:
         heads = layers.Dense(2, name="outputs" if outputs == "3D" else "model_outputs")(values)
@@ -348,22 +438,31 @@ def pilot(outputs, shape=(120, 160, 3)):
 
 
 def donkeycars(model, picture):
-    """The angle as donkeycar computes it (parts/keras.py and utils.py), cut to what a car can steer."""
+    """The angle as donkeycar computes it (parts/keras.py and utils.py), cut to what a car can
+    steer.
+    """
     outputs = model(
-        (picture / (1 if model.name in ("raw", "scaled") else 255))[np.newaxis].astype("float32"), training=False
+        (picture / (1 if model.name in ("raw", "scaled") else 255))[np.newaxis].astype("float32"),
+        training=False,
     )
     first = np.ravel(outputs[0])
     return np.argmax(first) * 2 / 14 - 1 if len(first) == 15 else np.clip(first[0], -1, 1)
 
 
 @pytest.mark.parametrize("ending", ["h5", "keras"])
-@pytest.mark.parametrize("outputs", ["linear", "categorical", "localizer", "both in one", "3D", "raw", "scaled"])
-def test_pilots_of_donkeycar_steer_pictures_of_a_tub_as_there(outputs, ending, untrained_model, tmp_path):
+@pytest.mark.parametrize(
+    "outputs", ["linear", "categorical", "localizer", "both in one", "3D", "raw", "scaled"]
+)
+def test_pilots_of_donkeycar_steer_pictures_of_a_tub_as_there(
+    outputs, ending, untrained_model, tmp_path
+):
     tub, expected = tmp_path / "tub" / "images", {}
     tub.mkdir(parents=True)
     model = pilot(outputs)
     for number in range(4):
-        picture = cv2.resize(np.random.default_rng(number).integers(0, 256, (6, 8, 3), dtype=np.uint8), (160, 120))
+        picture = cv2.resize(
+            np.random.default_rng(number).integers(0, 256, (6, 8, 3), dtype=np.uint8), (160, 120)
+        )
         PIL.Image.fromarray(picture).save(tub / f"{number}_cam.png")
         expected[f"{number}_cam"] = donkeycars(model, picture)
     path = tmp_path / f"pilot.{ending}"
@@ -371,7 +470,10 @@ def test_pilots_of_donkeycar_steer_pictures_of_a_tub_as_there(outputs, ending, u
     done = run_script("predict", path, tub, "-o", tmp_path / "p.csv", "--json")
     kind = "KerasCategorical" if outputs in ("categorical", "localizer") else "KerasLinear"
     scale = {"raw": ", raw", "scaled": ""}.get(outputs, ", 0..1")
-    assert f"a pilot of donkeycar ({kind}); its pictures are prepared as 160x120, RGB{scale}\n" in done.stderr
+    assert (
+        f"a pilot of donkeycar ({kind}); its pictures are prepared as 160x120, RGB{scale}\n"
+        in done.stderr
+    )
     result = json.loads(done.stdout)
     assert read_steering(tmp_path / "p.csv").steering == pytest.approx(expected, abs=1e-5)
     assert result["input_size"] == "160x120"
@@ -390,11 +492,16 @@ def test_pilots_of_donkeycar_steer_pictures_of_a_tub_as_there(outputs, ending, u
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("in_a_dict", [False, True])
-def test_an_output_that_is_no_steering_is_not_taken_for_it(names, taken, in_a_dict, tmp_path, caplog):
+def test_an_output_that_is_no_steering_is_not_taken_for_it(
+    names, taken, in_a_dict, tmp_path, caplog
+):
     image = keras.Input((48, 64, 3))
-    values = layers.GlobalAveragePooling2D()(layers.Conv2D(2, 5, 4)(layers.Rescaling(1 / 255)(image)))
+    values = layers.GlobalAveragePooling2D()(
+        layers.Conv2D(2, 5, 4)(layers.Rescaling(1 / 255)(image))
+    )
     dense = {
-        name: layers.Dense(1, name=f"of_{number}" if in_a_dict else name)(values) for number, name in enumerate(names)
+        name: layers.Dense(1, name=f"of_{number}" if in_a_dict else name)(values)
+        for number, name in enumerate(names)
     }
     model = keras.Model(image, dense if in_a_dict else [*dense.values()])
     model.save(tmp_path / "old.keras")
@@ -404,11 +511,15 @@ def test_an_output_that_is_no_steering_is_not_taken_for_it(names, taken, in_a_di
     np.testing.assert_allclose(rebuilt(pixels), expected, atol=1e-5)
     open_model(tmp_path / "old.keras").declared("RGB")
     is_named = names[taken] in ("wheel", "the_angle")
-    assert (f"no name of its outputs says which is the steering: '{names[taken]}'" in caplog.text) == (not is_named)
+    assert (
+        f"no name of its outputs says which is the steering: '{names[taken]}'" in caplog.text
+    ) == (not is_named)
 
 
 @pytest.mark.slow
-def test_a_pilot_and_a_model_of_ours_are_replayed_side_by_side(untrained_model, simulated_recording, tmp_path):
+def test_a_pilot_and_a_model_of_ours_are_replayed_side_by_side(
+    untrained_model, simulated_recording, tmp_path
+):
     pilot("linear").save(tmp_path / "pilot.keras")
     network(64, 64, 3, first=[layers.Rescaling(1 / 255)]).save(tmp_path / "other.h5")
     part = simulated_recording, "--fraction", "0:0.2"
@@ -428,7 +539,9 @@ def test_a_pilot_in_a_litert_file_steers_as_the_one_of_keras(outputs, tmp_path):
     converter = tf.lite.TFLiteConverter.from_saved_model(str(tmp_path / "saved"))
     if is_whole:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.representative_dataset = lambda: ([(picture / np.float32(255))[np.newaxis] * x] for x in (0.2, 1))
+        converter.representative_dataset = lambda: (
+            [(picture / np.float32(255))[np.newaxis] * x] for x in (0.2, 1)
+        )
         converter.inference_input_type = converter.inference_output_type = getattr(tf, outputs)
     (tmp_path / "pilot.tflite").write_bytes(converter.convert())
     result_of("predict", tmp_path / "pilot.tflite", tub, "-o", tmp_path / "p.csv")

@@ -22,7 +22,9 @@ def old(tmp_path):
 
 @pytest.fixture
 def import_model(capsys):
-    """Run the command in this process, which has TensorFlow already; return exit code, output and complaint."""
+    """Run the command in this process, which has TensorFlow already; return exit code, output and
+    complaint.
+    """
 
     def imported(*line):
         code = run("import-model", "bcclone import-model", [*map(str, line)])
@@ -37,11 +39,16 @@ def test_an_imported_model_states_its_preprocessing(import_model, old, tmp_path)
     result = json.loads(out)
     assert code == 0
     assert result["layers"][0] == {"name": "lambda_1", "kind": "Lambda", "now": "Rescaling"}
-    assert (result["input_shape"], result["preprocessing"]) == ([66, 200, 3], PRESETS[YUV].describe())
+    assert (result["input_shape"], result["preprocessing"]) == (
+        [66, 200, 3],
+        PRESETS[YUV].describe(),
+    )
     loaded = load_model(new)
     assert loaded.preprocessing == PRESETS[YUV]
     assert loaded.training.imported["notes"] == result["notes"]
-    np.testing.assert_allclose(loaded.model(images().astype("float32"))[:, 0], expected_output(), atol=1e-5)
+    np.testing.assert_allclose(
+        loaded.model(images().astype("float32"))[:, 0], expected_output(), atol=1e-5
+    )
     for line, expected in (
         ((old, "-o", new), "exists already"),
         ((new, "-o", tmp_path / "x.h5"), "bcclone model already"),
@@ -66,7 +73,9 @@ def test_a_lambda_that_is_not_recognised_is_stated_by_its_formula(import_model, 
     assert "--rescale '1 - y', expected a formula" in complaint
     assert import_model(old, "-o", new, "--preprocess", YUV, "--rescale", "x / 127.5 - 1")[0] == 0
     loaded = load_model(new)
-    np.testing.assert_allclose(loaded.model(images().astype("float32"))[:, 0], expected_output(), atol=1e-5)
+    np.testing.assert_allclose(
+        loaded.model(images().astype("float32"))[:, 0], expected_output(), atol=1e-5
+    )
     code, _, complaint = import_model(KEPT / "lstm.keras", "--preprocess", YUV, "--rescale", "x")
     assert code == 1
     assert "has 0 Lambda layers that are not recognised, expected 1" in complaint
@@ -84,9 +93,12 @@ def test_the_layers_are_printed_before_the_preprocessing_is_required(import_mode
 
 
 @pytest.mark.parametrize(
-    ("output", "expected"), [("model.keras", "must end in .h5"), ("old.h5", "is an input of this command")]
+    ("output", "expected"),
+    [("model.keras", "must end in .h5"), ("old.h5", "is an input of this command")],
 )
-def test_an_output_that_is_no_model_or_the_model_itself_is_refused(import_model, old, output, expected):
+def test_an_output_that_is_no_model_or_the_model_itself_is_refused(
+    import_model, old, output, expected
+):
     code, _, complaint = import_model(old, "-o", old.with_name(output), "--force")
     assert code == 1
     assert expected in complaint

@@ -1,4 +1,6 @@
-"""Models of others are rebuilt from what they say and give what they gave, in every dialect of Keras."""
+"""Models of others are rebuilt from what they say and give what they gave, in every dialect of
+Keras.
+"""
 
 import io
 import json
@@ -39,14 +41,18 @@ def rebuild(untrained_model):
     """Return the outputs of the model of a configuration and arrays by layer, without a file."""
 
     def rebuilt(config, weights, **texts):
-        named = {name: [NamedArray(item, value) for item, value in own] for name, own in weights.items()}
+        named = {
+            name: [NamedArray(item, value) for item, value in own] for name, own in weights.items()
+        }
         return rebuild_model(StoredModel({"model_config": json.dumps(config), **texts}, named))
 
     return rebuilt
 
 
 def weights_of(config, kernel=None, suffix=":0"):
-    convolution, dense = (item["config"]["name"] for item in layers_of(config) if named_as(item, "conv", "dense"))
+    convolution, dense = (
+        item["config"]["name"] for item in layers_of(config) if named_as(item, "conv", "dense")
+    )
     first, bias, second, second_bias = arrays()
     first = first if kernel is None else kernel
     return {
@@ -67,7 +73,9 @@ def outputs(found):
 @pytest.mark.parametrize("nested", [True, False])
 def test_a_model_of_old_keras_gives_the_output_of_its_network(tmp_path, config, nested):
     loaded = load_model(write(tmp_path / "old.h5", config(), nested=nested), YUV)
-    np.testing.assert_allclose(loaded.model(images().astype("float32"))[:, 0], expected_output(), atol=1e-5)
+    np.testing.assert_allclose(
+        loaded.model(images().astype("float32"))[:, 0], expected_output(), atol=1e-5
+    )
     assert loaded.preprocessing == PRESETS[YUV]
     assert loaded.seq_length == 1
 
@@ -77,7 +85,9 @@ def test_the_shared_old_models_give_their_recorded_outputs():
     for name, record in json.loads((folder / "expected.json").read_text()).items():
         batch = np.random.default_rng(0).integers(0, 256, (8, 66, 200, 3), dtype=np.uint8)
         model = load_model(folder / name, YUV).model
-        np.testing.assert_allclose(model(batch.astype("float32"))[:, 0], record["output"], atol=1e-5)
+        np.testing.assert_allclose(
+            model(batch.astype("float32"))[:, 0], record["output"], atol=1e-5
+        )
         assert model.count_params() == record["params"]
 
 
@@ -146,9 +156,14 @@ def check_outputs(folder, version):
     for name, outputs in expected.items():
         loaded = open_model(folder / name)
         assert loaded.rebuilt.keras_version.startswith(version)
-        with pytest.raises(UserError, match="takes [0-9]+ x 66 x 200 x 3 .*such as --preprocess '?nvidia-66x200-yuv"):
+        with pytest.raises(
+            UserError,
+            match="takes [0-9]+ x 66 x 200 x 3 .*such as --preprocess '?nvidia-66x200-yuv",
+        ):
             loaded.declared(None)
-        np.testing.assert_allclose(loaded.rebuilt.model(recurrent_models.windows())[:, 0], outputs, atol=1e-5)
+        np.testing.assert_allclose(
+            loaded.rebuilt.model(recurrent_models.windows())[:, 0], outputs, atol=1e-5
+        )
 
 
 @pytest.mark.slow
@@ -168,7 +183,9 @@ def test_a_foreign_recurrent_model_gets_a_window_for_each_frame(name, tmp_path):
     assert not policy.carries_states
     frames = np.random.default_rng(0).integers(0, 256, (4, 160, 320, 3), dtype=np.uint8)
     images = [PRESETS[YUV].apply(frame) for frame in frames]
-    windows = np.stack([[images[max(last - back, 0)] for back in (2, 1, 0)] for last in range(4)]).astype("float32")
+    windows = np.stack(
+        [[images[max(last - back, 0)] for back in (2, 1, 0)] for last in range(4)]
+    ).astype("float32")
     expected = pytest.approx(np.ravel(policy.model(windows)), abs=1e-5)
     assert [policy.answer(frame).steering for frame in frames] == expected
     new = tmp_path / "new.h5"
@@ -234,13 +251,19 @@ def test_channels_first_become_last_and_are_flattened_in_the_old_order(rebuild):
 
 
 def graph(config, dialect):
-    """Return the Sequential model as the graph that Keras 1, 2 or 3 would write, its layers in another order."""
+    """Return the Sequential model as the graph that Keras 1, 2 or 3 would write, its layers in
+    another order.
+    """
     layers = config["config"]["layers"] if isinstance(config["config"], dict) else config["config"]
     before = None
     for item in layers:
         name = item["config"]["name"]
         tensor = {"class_name": "__keras_tensor__", "config": {"keras_history": [before, 0, 0]}}
-        call = {1: [[[before, 0, 0]]], 2: [[[before, 0, 0, {}]]], 3: [{"args": [tensor], "kwargs": {"mask": None}}]}
+        call = {
+            1: [[[before, 0, 0]]],
+            2: [[[before, 0, 0, {}]]],
+            3: [{"args": [tensor], "kwargs": {"mask": None}}],
+        }
         item |= {"name": name, "inbound_nodes": [] if before is None else call[dialect]}
         before = name
     ends = {"input_layers": [[layers[0]["name"], 0, 0]], "output_layers": [[before, 0, 0]]}
@@ -258,11 +281,16 @@ def test_a_functional_chain_is_rebuilt_in_every_dialect(rebuild, dialect):
 def test_arithmetic_in_a_graph_is_a_rescaling(rebuild):
     config = keras2_config()
     layers = config["config"]["layers"]
-    layers[1:2] = [layer("TFOpLambda", f"tf.math.{word}", function=f"math.{word}") for word in ("truediv", "subtract")]
+    layers[1:2] = [
+        layer("TFOpLambda", f"tf.math.{word}", function=f"math.{word}")
+        for word in ("truediv", "subtract")
+    ]
     config = graph(config, 2)
     for item, number in zip(config["config"]["layers"], (127.5, 1.0), strict=False):
         item["inbound_nodes"] = [[*item["inbound_nodes"][0][0][:3], {"y": number, "name": None}]]
-    np.testing.assert_allclose(outputs(rebuild(config, weights_of(keras2_config()))), expected_output(), atol=1e-5)
+    np.testing.assert_allclose(
+        outputs(rebuild(config, weights_of(keras2_config()))), expected_output(), atol=1e-5
+    )
 
 
 def test_nested_models_are_flattened_with_their_weights(rebuild):
@@ -282,7 +310,9 @@ def test_weights_alone_are_read_with_the_configuration_beside_them(tmp_path):
         del file.attrs["model_config"]
     with pytest.raises(UserError, match="holds weights only; put the network's configuration"):
         load_model(path, YUV)
-    (tmp_path / "model.json").write_text(json.dumps(json.dumps(keras1_config())))  # as most wrote it
+    (tmp_path / "model.json").write_text(
+        json.dumps(json.dumps(keras1_config()))
+    )  # as most wrote it
     np.testing.assert_allclose(
         load_model(path, YUV).model(images().astype("float32"))[:, 0], expected_output(), atol=1e-5
     )

@@ -35,13 +35,17 @@ def check_same(model, exported):
 
 
 @pytest.mark.slow
-def test_it_drives_as_a_network_of_single_frames_or_windows(untrained_model, untrained_window_model, exported):
+def test_it_drives_as_a_network_of_single_frames_or_windows(
+    untrained_model, untrained_window_model, exported
+):
     check_same(untrained_model, exported)
     check_same(untrained_window_model, exported)
 
 
 @pytest.mark.slow
-def test_it_drives_as_a_recurrent_network_which_carries_its_states(untrained_recurrent_model, exported):
+def test_it_drives_as_a_recurrent_network_which_carries_its_states(
+    untrained_recurrent_model, exported
+):
     check_same(untrained_recurrent_model, exported)
 
 
@@ -77,14 +81,21 @@ def test_a_missing_or_damaged_file_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "frame", [("frame", (66, 200, 3), "UINT8"), ("frame", (160, 320, 3), "FLOAT"), ("image", (160, 320, 3), "UINT8")]
+    "frame",
+    [
+        ("frame", (66, 200, 3), "UINT8"),
+        ("frame", (160, 320, 3), "FLOAT"),
+        ("image", (160, 320, 3), "UINT8"),
+    ],
 )
 def test_a_network_with_other_inputs_is_refused(frame, tmp_path):
     with pytest.raises(UserError, match=r"expected camera frames, uint8 frame \(160, 320, 3\)"):
         OnnxModel(network(tmp_path, frame=frame))
 
 
-def network(tmp_path, *nodes, tensors=(), states=(), functions=(), end="steering", metadata=(), frame=FRAME):
+def network(
+    tmp_path, *nodes, tensors=(), states=(), functions=(), end="steering", metadata=(), frame=FRAME
+):
     """Write a network that drives, with more nodes and tensors; return the path of its file."""
     (name, shape, kind), helper, kinds = frame, onnx.helper, onnx.TensorProto
     makes = [
@@ -116,7 +127,9 @@ def loop():
 
 
 def tensor(*shape, content=b"", **fields):
-    return onnx.TensorProto(name="large", data_type=onnx.TensorProto.FLOAT, dims=shape, raw_data=content, **fields)
+    return onnx.TensorProto(
+        name="large", data_type=onnx.TensorProto.FLOAT, dims=shape, raw_data=content, **fields
+    )
 
 
 def elsewhere(tmp_path):
@@ -127,14 +140,25 @@ def elsewhere(tmp_path):
 
 def function():
     node = onnx.helper.make_node("Identity", ["x"], ["y"])
-    return onnx.helper.make_function("own", "Own", ["x"], ["y"], [node], [onnx.helper.make_opsetid("", 17)])
+    return onnx.helper.make_function(
+        "own", "Own", ["x"], ["y"], [node], [onnx.helper.make_opsetid("", 17)]
+    )
 
 
 def division(tmp_path, operator, kind):
-    """Write a network that divides the smallest whole number by -1, which ends a process with SIGFPE."""
+    """Write a network that divides the smallest whole number by -1, which ends a process with
+    SIGFPE.
+    """
     make = onnx.helper.make_node
-    nodes = [make("Cast", ["means"], ["n"], to=kind), make("Clip", ["n", "a", "a"], ["x"]), make("Neg", ["b"], ["y"])]
-    numbers = [onnx.helper.make_tensor(name, kind, [], [value]) for name, value in (("a", -(1 << 31)), ("b", 1))]
+    nodes = [
+        make("Cast", ["means"], ["n"], to=kind),
+        make("Clip", ["n", "a", "a"], ["x"]),
+        make("Neg", ["b"], ["y"]),
+    ]
+    numbers = [
+        onnx.helper.make_tensor(name, kind, [], [value])
+        for name, value in (("a", -(1 << 31)), ("b", 1))
+    ]
     return network(tmp_path, *nodes, make(operator, ["x", "y"], ["z"]), tensors=numbers)
 
 
@@ -150,17 +174,25 @@ HOSTILE = {
         lambda path: network(path, onnx.helper.make_node("Own", ["means"], ["x"], domain="own")),
         "expected ONNX's own",
     ),
-    "a tensor in another file": (lambda path: network(path, tensors=[elsewhere(path)]), "lies in another file"),
+    "a tensor in another file": (
+        lambda path: network(path, tensors=[elsewhere(path)]),
+        "lies in another file",
+    ),
     "a tensor larger than the file": (lambda path: network(path, tensors=[tensor(1 << 40)]), "but"),
     "a number in the metadata of 5,000 digits": (
         lambda path: network(
             path,
-            states=[onnx.helper.make_tensor_value_info("state_0", onnx.TensorProto.FLOAT, ["drives", 4])],
+            states=[
+                onnx.helper.make_tensor_value_info("state_0", onnx.TensorProto.FLOAT, ["drives", 4])
+            ],
             metadata={"bcclone_seq_length": "9" * 5000},
         ),
         "expected camera frames",
     ),
-    "whole numbers divided": (lambda path: division(path, "Div", onnx.TensorProto.INT32), "divides whole numbers"),
+    "whole numbers divided": (
+        lambda path: division(path, "Div", onnx.TensorProto.INT32),
+        "divides whole numbers",
+    ),
     "groups in groups": (nested, "no protocol buffer"),
 }
 
@@ -181,7 +213,9 @@ def test_numbers_with_a_point_may_be_divided(tmp_path):
 def test_what_fails_while_it_runs_names_the_file(tmp_path):
     make, kinds = onnx.helper.make_node, onnx.TensorProto
     nodes = [
-        make("Cast", ["all"], ["place"], to=kinds.INT64),  # of a row that there is not, when the frame is bright
+        make(
+            "Cast", ["all"], ["place"], to=kinds.INT64
+        ),  # of a row that there is not, when the frame is bright
         make("Gather", ["all", "place"], ["rows"]),
         make("Reshape", ["rows", "shape"], ["steering"]),
     ]

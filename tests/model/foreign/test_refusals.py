@@ -1,4 +1,6 @@
-"""Models that cannot be rebuilt are refused with one line that gives the reason, and none of their code is run."""
+"""Models that cannot be rebuilt are refused with one line that gives the reason, and none of their
+code is run.
+"""
 
 import json
 import re
@@ -12,7 +14,14 @@ from bcclone.model.foreign.stored import read_layers
 from bcclone.model.model_file import load_model
 from bcclone.system.errors import UserError
 from bcclone.system.hdf5_file import UnfitContent
-from tests.model.foreign.old_models import NORMALIZE, keras1_config, keras2_config, layer, stored, write
+from tests.model.foreign.old_models import (
+    NORMALIZE,
+    keras1_config,
+    keras2_config,
+    layer,
+    stored,
+    write,
+)
 
 YUV = "nvidia-66x200-yuv"
 
@@ -48,7 +57,10 @@ def graph(*layers, end):
     """Return a network of Keras 1 to 3 from layers with what they take."""
     start = layer("InputLayer", "input", batch_shape=[None, 66, 200, 3]) | {"inbound_nodes": []}
     ends = {"input_layers": [["input", 0, 0]], "output_layers": [[end, 0, 0]]}
-    return {"class_name": "Functional", "config": {"name": "model", "layers": [start, *layers], **ends}}
+    return {
+        "class_name": "Functional",
+        "config": {"name": "model", "layers": [start, *layers], **ends},
+    }
 
 
 def dense(name, before):
@@ -65,23 +77,33 @@ def branching():
 
 
 def number_first():
-    minus = layer("Subtract", "minus") | {"inbound_nodes": [{"args": [1.0, tensor("input")], "kwargs": {}}]}
+    minus = layer("Subtract", "minus") | {
+        "inbound_nodes": [{"args": [1.0, tensor("input")], "kwargs": {}}]
+    }
     return graph(minus, end="minus")
 
 
 def number_first_in_tf_keras():
     minus = layer("TFOpLambda", "minus", function="math.subtract")
-    return graph(minus | {"inbound_nodes": [["_CONSTANT_VALUE", -1, 1.0, {"y": ["input", 0, 0]}]]}, end="minus")
+    return graph(
+        minus | {"inbound_nodes": [["_CONSTANT_VALUE", -1, 1.0, {"y": ["input", 0, 0]}]]},
+        end="minus",
+    )
 
 
 def slice_of_input():
     part = {"class_name": "__slice__", "config": {"start": 60, "stop": 135, "step": None}}
-    taken = layer("GetItem", "part") | {"inbound_nodes": [{"args": [tensor("input"), [part]], "kwargs": {}}]}
+    taken = layer("GetItem", "part") | {
+        "inbound_nodes": [{"args": [tensor("input"), [part]], "kwargs": {}}]
+    }
     return graph(taken, end="part")
 
 
 def two_inputs():
-    config, speed = branching(), layer("InputLayer", "speed", batch_shape=[None, 1]) | {"inbound_nodes": []}
+    config, speed = (
+        branching(),
+        layer("InputLayer", "speed", batch_shape=[None, 1]) | {"inbound_nodes": []},
+    )
     config["config"]["input_layers"] += [["speed", 0, 0]]
     config["config"]["layers"].append(speed)
     return config
@@ -95,14 +117,19 @@ def own_class():
 
 def mixed():
     config = changed(1, dim_ordering="th")
-    config["config"].insert(2, layer("MaxPooling2D", "pool", pool_size=[2, 2], border_mode="valid", dim_ordering="tf"))
+    config["config"].insert(
+        2, layer("MaxPooling2D", "pool", pool_size=[2, 2], border_mode="valid", dim_ordering="tf")
+    )
     return config
 
 
 @pytest.mark.parametrize(
     ("config", "expected"),
     [
-        (mixed(), r"layer 'convolution2d_1' \(Convolution2D\) has its channels first and layer 'pool'"),
+        (
+            mixed(),
+            r"layer 'convolution2d_1' \(Convolution2D\) has its channels first and layer 'pool'",
+        ),
         (number_first(), "'minus' computes with a number before its input"),
         (number_first_in_tf_keras(), "'minus' computes with a number before its input"),
         (slice_of_input(), r"'part' \(GetItem\) is called with .*which is not supported"),
@@ -110,7 +137,10 @@ def mixed():
         (own_class(), r"layer 'conv2d' \(Conv2D\): a custom class, 'mine>Conv2D'"),
         (branching(), "branches after layer 'input'|takes 2 inputs"),
         (nested(60), "weights"),
-        (changed(1, nb_filter=3), r"'convolution2d_1'.*\(5, 3, 3, 2\), \(2,\), expected \(5, 3, 3, 3\), \(3,\)"),
+        (
+            changed(1, nb_filter=3),
+            r"'convolution2d_1'.*\(5, 3, 3, 2\), \(2,\), expected \(5, 3, 3, 3\), \(3,\)",
+        ),
         (changed(1, activation="hard_sigmoid"), "activation is 'hard_sigmoid'"),
         (changed(1, subsample=[0, 1]), "strides is 0, expected a whole number from 1"),
         (changed(1, unheard_of=3), "its argument 'unheard_of' is unknown"),
@@ -118,7 +148,10 @@ def mixed():
         (changed(4, output_dim=60_000), "more than 4194304 weights, more than the file"),
         (changed(4, output_dim=60), "shape .60,., expected 1"),
         (changed(4, bias=False), r"'dense_1'.*expected \(3168, 1\)"),
-        (changed(0, function="normalize", function_type="function"), "calls the function 'normalize'.*--rescale"),
+        (
+            changed(0, function="normalize", function_type="function"),
+            "calls the function 'normalize'.*--rescale",
+        ),
         (
             changed(0, function=[NORMALIZE["3.8"], [1.0], None]),
             "outer values, .*--rescale",

@@ -1,4 +1,6 @@
-"""A model file is read in a process of its own: whatever it does to that process is a refusal and no more."""
+"""A model file is read in a process of its own: whatever it does to that process is a refusal and
+no more.
+"""
 
 import random
 import signal
@@ -22,7 +24,10 @@ def test_an_archive_that_unpacks_to_too_much_or_lacks_a_part_is_refused(tmp_path
         archive.writestr("metadata.json", b" " * (1 << 24))
         archive.writestr("config.json", "{}")
         archive.writestr("model.weights.h5", "")
-    with pytest.raises(UnsupportedModel, match="its metadata.json unpacks to 16777216 bytes, expected at most 1048576"):
+    with pytest.raises(
+        UnsupportedModel,
+        match="its metadata.json unpacks to 16777216 bytes, expected at most 1048576",
+    ):
         read_stored(tmp_path / "bomb.keras")
     with zipfile.ZipFile(tmp_path / "part.keras", "w") as archive:
         archive.writestr("metadata.json", "{}")
@@ -31,12 +36,16 @@ def test_an_archive_that_unpacks_to_too_much_or_lacks_a_part_is_refused(tmp_path
 
 
 def fuzzed(source, target, count):
-    """Yield "read", or why not, for files with random bytes changed outside the numbers of the weights."""
+    """Yield "read", or why not, for files with random bytes changed outside the numbers of the
+    weights.
+    """
     content, chance = source.read_bytes(), random.Random(1)
     for _ in range(count):
         data = bytearray(content)
         for _ in range(chance.choice((1, 8, 64))):
-            data[chance.randrange(min(len(data), 20_000))] = chance.choice((0, 255, chance.randrange(256)))
+            data[chance.randrange(min(len(data), 20_000))] = chance.choice(
+                (0, 255, chance.randrange(256))
+            )
         target.write_bytes(data)
         try:
             read_stored(target)
@@ -55,17 +64,30 @@ def test_randomly_damaged_files_are_read_or_refused_and_crash_only_the_reader(tm
     assert set(results) - {"read"}
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGPROF"), reason="needs a clock of processor time, which Windows has not")
+@pytest.mark.skipif(
+    not hasattr(signal, "SIGPROF"), reason="needs a clock of processor time, which Windows has not"
+)
 @pytest.mark.parametrize(
     ("ends", "reason"),
     [
-        ("import os; os.abort()", "its structure is damaged.* ended with code -6; save the model again"),
-        pytest.param("while True: pass", f"damaged.* ended with code -{int(signal.SIGXCPU)}", marks=pytest.mark.slow),
+        (
+            "import os; os.abort()",
+            "its structure is damaged.* ended with code -6; save the model again",
+        ),
+        pytest.param(
+            "while True: pass",
+            f"damaged.* ended with code -{int(signal.SIGXCPU)}",
+            marks=pytest.mark.slow,
+        ),
         ("x = bytearray(1 << 40)", "not a complete model file: MemoryError"),
     ],
 )
-def test_a_file_whose_reader_crashes_or_hangs_or_fills_the_memory_is_refused(tmp_path, monkeypatch, ends, reason):
-    """The reader is the real one, and what it does to itself stands for what a file would make the library do."""
+def test_a_file_whose_reader_crashes_or_hangs_or_fills_the_memory_is_refused(
+    tmp_path, monkeypatch, ends, reason
+):
+    """The reader is the real one, and what it does to itself stands for what a file would make the
+    library do.
+    """
     hostile = tmp_path / "sitecustomize.py"
     hostile.write_text(
         "import sys, threading\n"

@@ -1,4 +1,6 @@
-"""Models to export, and exported files that are written once for all tests and workers; not to be changed."""
+"""Models to export, and exported files that are written once for all tests and workers; not to be
+changed.
+"""
 
 from bcclone.model.model_file import load_model, save_model
 from bcclone.realcar.export_model.export_settings import FORMATS, ExportModelSettings
@@ -17,7 +19,9 @@ def exported_once(tmp_path_factory, model, kind):
 
 
 def steeper(model, path, factor=1e7):
-    """Write a model that steers so many times as much; by millions, the last digits are more than any tolerance."""
+    """Write a model that steers so many times as much; by millions, the last digits are more than
+    any tolerance.
+    """
     file = load_model(model)
     *others, kernel, bias = file.model.get_weights()
     file.model.set_weights([*others, kernel * factor, bias])

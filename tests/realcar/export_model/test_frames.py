@@ -33,9 +33,13 @@ def by_onnx(frames, preprocessing):
     onnxruntime = pytest.importorskip("onnxruntime")
     tf2onnx = pytest.importorskip("tf2onnx")
     specs = [tf.TensorSpec((None, *frames.shape[1:]), tf.uint8, name="frame")]
-    prepare = tf.function(lambda frames: {"prepared": prepare_frames(frames, preprocessing)}, autograph=False)
+    prepare = tf.function(
+        lambda frames: {"prepared": prepare_frames(frames, preprocessing)}, autograph=False
+    )
     model, _ = tf2onnx.convert.from_function(prepare, input_signature=specs, opset=OPSET)
-    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
     return session.run(["prepared"], {"frame": frames})[0]
 
 
@@ -43,12 +47,15 @@ BY_ONNX = ("nvidia-66x200-yuv", "half down", "course-66x200-yuv")
 
 
 @pytest.mark.parametrize(
-    ("prepare", "name"), [*((by_tensorflow, name) for name in DEFINITIONS), *((by_onnx, name) for name in BY_ONNX)]
+    ("prepare", "name"),
+    [*((by_tensorflow, name) for name in DEFINITIONS), *((by_onnx, name) for name in BY_ONNX)],
 )
 def test_frames_are_prepared_as_by_opencv(prepare, name):
     preprocessing, random = DEFINITIONS[name], np.random.default_rng(0)
     noise = random.integers(0, 256, (6, 160, 320, 3), dtype=np.uint8)
-    edges = np.repeat(np.repeat(random.integers(0, 2, (6, 32, 40, 3), dtype=np.uint8) * 255, 5, 1), 8, 2)
+    edges = np.repeat(
+        np.repeat(random.integers(0, 2, (6, 32, 40, 3), dtype=np.uint8) * 255, 5, 1), 8, 2
+    )
     frames = np.concatenate([noise, edges])
     expected = np.stack([preprocessing.apply(frame) for frame in frames])
     assert np.array_equal(prepare(frames, preprocessing), expected)
@@ -61,7 +68,9 @@ def test_every_colour_is_converted_as_by_opencv(prepare, color):
     numbers = np.arange(_ALL_COLOURS, dtype=np.uint32)
     colours = np.stack([numbers & 255, numbers >> 8 & 255, numbers >> 16], -1).astype(np.uint8)
     height, width = 256, 256
-    preprocessing = Preprocessing(width=width, height=height, frame_width=width, frame_height=height, color=color)
+    preprocessing = Preprocessing(
+        width=width, height=height, frame_width=width, frame_height=height, color=color
+    )
     for frames in colours.reshape(16, -1, height, width, 3):
         expected = np.stack([preprocessing.apply(frame) for frame in frames])
         assert np.array_equal(prepare(frames, preprocessing), expected)
@@ -84,5 +93,9 @@ def test_pictures_of_other_cameras_are_prepared_as_by_opencv(framing):
     shape = (3, framing.height, framing.width, 3)
     pictures = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     for name in ("carnd-160x320-rgb", "carnd-128-rgb", "nvidia-66x200-yuv", "smaller"):
-        expected = np.stack([DEFINITIONS[name].apply(framing.apply(picture)) for picture in pictures])
-        assert np.array_equal(prepare_pictures(pictures.astype(np.float32), DEFINITIONS[name], framing), expected), name
+        expected = np.stack(
+            [DEFINITIONS[name].apply(framing.apply(picture)) for picture in pictures]
+        )
+        assert np.array_equal(
+            prepare_pictures(pictures.astype(np.float32), DEFINITIONS[name], framing), expected
+        ), name

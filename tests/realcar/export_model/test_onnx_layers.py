@@ -34,7 +34,19 @@ def made(*layers, shape=(66, 200, 3)):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name", ["relu", "elu", "selu", "tanh", "sigmoid", "softplus", "softsign", "exponential", "softmax", "silu"]
+    "name",
+    [
+        "relu",
+        "elu",
+        "selu",
+        "tanh",
+        "sigmoid",
+        "softplus",
+        "softsign",
+        "exponential",
+        "softmax",
+        "silu",
+    ],
 )
 def test_activations(name, tmp_path):
     of = keras.layers
@@ -51,7 +63,9 @@ def test_recurrent_layers(kind, tmp_path):
     of = keras.layers
     options = {"reset_after": False} if kind == "GRU of Keras 1" else {}
     layer = getattr(of, kind.split()[0])
-    each = keras.Sequential([keras.Input((66, 200, 3)), of.Rescaling(1 / 255), of.Conv2D(3, 9, 9), of.Flatten()])
+    each = keras.Sequential(
+        [keras.Input((66, 200, 3)), of.Rescaling(1 / 255), of.Conv2D(3, 9, 9), of.Flatten()]
+    )
     model = made(
         of.TimeDistributed(each), of.Dropout(0.1), of.Dense(5, "tanh"),
         layer(4, return_sequences=True, **options), layer(3, **options), of.Dense(1),
@@ -66,6 +80,8 @@ def test_what_cannot_be_written_is_refused_with_the_other_formats(name, tmp_path
     layer = of.Conv2D(2, 3, groups=2) if name == "groups" else of.UpSampling2D()
     model = made(of.Conv2D(4, 9, 9), layer, of.GlobalMaxPooling2D(), of.Dense(1))
     save_model(tmp_path / "model.h5", model, YUV)
-    with pytest.raises(UserError, match=r"(cannot be written as ONNX.*--to|not written, because its answers)"):
+    with pytest.raises(
+        UserError, match=r"(cannot be written as ONNX.*--to|not written, because its answers)"
+    ):
         export_model(ExportModelSettings(tmp_path / "model.h5", "onnx"))
     assert [path.name for path in tmp_path.iterdir()] == ["model.h5"]

@@ -51,7 +51,9 @@ def test_the_environments_load_neither_tensorflow_nor_the_renderer():
 
 
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("values", [{}, {"observations": ("center", "depth"), "action": "steering-throttle"}])
+@pytest.mark.parametrize(
+    "values", [{}, {"observations": ("center", "depth"), "action": "steering-throttle"}]
+)
 def test_gymnasiums_checker_finds_nothing(make, values):
     check_env(make(**values).unwrapped)
 
@@ -85,9 +87,17 @@ def test_the_speed_is_held_and_the_reward_is_the_distance_driven(make):
 
 def test_an_episode_terminates_off_the_road(make):
     for limit_m, beyond in ((0.0, 3.65), (2.2, 2.2)):
-        env, turn = make(limit_m=limit_m, action="steering-throttle"), np.array([0.5, 1.0], np.float32)
+        env, turn = (
+            make(limit_m=limit_m, action="steering-throttle"),
+            np.array([0.5, 1.0], np.float32),
+        )
         _, reward, terminated, truncated, info = drive(env, 500, action=turn)
-        assert (terminated, truncated, info["cause"], info["tot_obes"]) == (True, False, "off road", 1)
+        assert (terminated, truncated, info["cause"], info["tot_obes"]) == (
+            True,
+            False,
+            "off road",
+            1,
+        )
         assert reward < -5
         assert beyond < abs(info["cte"]) < beyond + 1
         assert drive(env, 500, action=turn)[4]["tot_obes"] == 2
@@ -102,7 +112,12 @@ def test_an_episode_is_truncated_at_its_time_limit(make):
 def test_a_crash_ends_an_episode(make):
     env = make("Road", road="random:1:barriers=wall", limit_m=14.0)
     _, _, terminated, _, info = drive(env, 600, action=np.array([0.6], np.float32))
-    assert (terminated, info["cause"], info["crash"], info["tot_crashes"]) == (True, "crash", True, 1)
+    assert (terminated, info["cause"], info["crash"], info["tot_crashes"]) == (
+        True,
+        "crash",
+        True,
+        1,
+    )
     assert drive(env, 1)[4]["crash"] is False
 
 
@@ -122,12 +137,17 @@ def test_laps_driven_by_an_expert_end_an_episode(make):
 
 def test_options_place_the_car(make):
     env = make()
-    _, info = env.reset(seed=0, options={"start_m": 200.0, "offset_m": -1.5, "turn_degrees": 10.0, "speed_mph": 12.0})
+    _, info = env.reset(
+        seed=0,
+        options={"start_m": 200.0, "offset_m": -1.5, "turn_degrees": 10.0, "speed_mph": 12.0},
+    )
     assert info["cte"] == pytest.approx(-1.5, abs=0.02)
     assert info["ang_diff"] == pytest.approx(10, abs=0.2)
     assert info["speed"] == pytest.approx(12)
     assert info["next_cte"] > info["cte"]
-    assert [env.reset(options={"start_m": start_m})[1]["sector"] for start_m in (0.0, 49.0, 505.0)] == [0, 0, 10]
+    assert [
+        env.reset(options={"start_m": start_m})[1]["sector"] for start_m in (0.0, 49.0, 505.0)
+    ] == [0, 0, 10]
 
 
 def test_options_change_the_road_and_the_conditions_for_one_episode(make):
@@ -181,7 +201,14 @@ def test_a_step_after_the_end_is_refused(make):
 
 
 @pytest.mark.parametrize(
-    "values", [{"height": 2}, {"observations": ("front",)}, {"observations": ()}, {"action": "brake"}, {"fog": -1.0}]
+    "values",
+    [
+        {"height": 2},
+        {"observations": ("front",)},
+        {"observations": ()},
+        {"action": "brake"},
+        {"fog": -1.0},
+    ],
 )
 def test_impossible_settings_are_refused(make, values):
     with pytest.raises(ValueError, match="expected"):
@@ -215,7 +242,11 @@ def test_a_window_shows_the_drive_and_without_a_display_a_note_says_so(make, mon
 
 
 def test_conditions_are_given_by_name_together_or_one_by_one(make):
-    for given in ({"night": 0.5}, {"conditions": {"night": 0.5}}, {"conditions": Conditions(night=0.5)}):
+    for given in (
+        {"night": 0.5},
+        {"conditions": {"night": 0.5}},
+        {"conditions": Conditions(night=0.5)},
+    ):
         assert make(**given).unwrapped.settings.conditions == Conditions(night=0.5)
     with pytest.raises(ValueError, match="expected values by name"):
         make(conditions=5)

@@ -10,7 +10,9 @@ SMALL = {"height": 32, "width": 48}
 
 @pytest.fixture
 def several():
-    envs = gymnasium.make_vec("bcclone/Lake-v0", num_envs=3, vectorization_mode="vector_entry_point", **SMALL)
+    envs = gymnasium.make_vec(
+        "bcclone/Lake-v0", num_envs=3, vectorization_mode="vector_entry_point", **SMALL
+    )
     yield envs
     envs.close()
 
@@ -84,7 +86,9 @@ def test_pictures_of_all_cars_are_rendered():
 @pytest.mark.slow
 def test_gymnasiums_own_processes_drive_the_same():
     envs = gymnasium.make_vec("bcclone/Lake-v0", num_envs=2, vectorization_mode="async", **SMALL)
-    ours = gymnasium.make_vec("bcclone/Lake-v0", num_envs=2, vectorization_mode="vector_entry_point", **SMALL)
+    ours = gymnasium.make_vec(
+        "bcclone/Lake-v0", num_envs=2, vectorization_mode="vector_entry_point", **SMALL
+    )
     action = np.array([[0.1], [-0.1]], np.float32)
     try:
         assert (envs.reset(seed=1)[0] == ours.reset(seed=1)[0]).all()

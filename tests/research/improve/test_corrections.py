@@ -19,7 +19,9 @@ from tests.recordings import images_of
 def take_over(recording, begin, end):
     """Let a person take over in these rows."""
     rows = [DrivenRow(HUMAN, 1) if begin <= row < end else DrivenRow(MODEL) for row in range(120)]
-    lines = [row.row(image.name) + "\n" for row, image in zip(rows, images_of(recording), strict=True)]
+    lines = [
+        row.row(image.name) + "\n" for row, image in zip(rows, images_of(recording), strict=True)
+    ]
     (recording / DRIVERS.name).write_text(DRIVERS.header + "".join(lines))
 
 
@@ -28,7 +30,9 @@ def score(interventions, ended="laps driven"):
     return Score(autonomy, interventions, None, 1140.0, 0.3, 1.2, 20.0, 0.1, 128.0, {}, 1.0, ended)
 
 
-def test_corrections_are_counted_against_all_other_images_that_are_used(recording, simulated_recording):
+def test_corrections_are_counted_against_all_other_images_that_are_used(
+    recording, simulated_recording
+):
     take_over(recording, 90, 102)  # 75 rows before are left out
     images = count_images((str(recording), str(simulated_recording)), ("center", "left", "right"))
     assert images == (12 * 3, (120 - 12 - 75 + 120) * 3)
@@ -36,7 +40,9 @@ def test_corrections_are_counted_against_all_other_images_that_are_used(recordin
 
 
 def test_without_a_take_over_there_is_nothing_to_learn_from(simulated_recording):
-    with pytest.raises(UserError, match=r"no row in which a person has taken over.*drivers\.csv.*--expert"):
+    with pytest.raises(
+        UserError, match=r"no row in which a person has taken over.*drivers\.csv.*--expert"
+    ):
         count_images((str(simulated_recording),), ("center",))
     with pytest.raises(ValueError, match=r"nothing to learn from.*expert"):
         ImproveSettings("model.h5")
@@ -44,7 +50,12 @@ def test_without_a_take_over_there_is_nothing_to_learn_from(simulated_recording)
 
 def test_rows_that_became_worse_are_named():
     before = {"lake-15": score(2), "fog": score(0), "lake-30": score(1), "no-lines": score(0)}
-    after = {"lake-15": score(0), "fog": score(1), "lake-30": score(1), "no-lines": score(1, "the car stood still")}
+    after = {
+        "lake-15": score(0),
+        "fog": score(1),
+        "lake-30": score(1),
+        "no-lines": score(1, "the car stood still"),
+    }
     assert list(compare(before, after).values()) == ["better", "worse", "same", "worse"]
     assert comparison_table(before, after).endswith("3 after; WORSE than before on fog, no-lines")
     assert "no row became worse" in comparison_table(before, before)
@@ -52,11 +63,19 @@ def test_rows_that_became_worse_are_named():
 
 @pytest.mark.parametrize(
     ("interventions", "words"),
-    [((2, 1), "better.h5 is the model after round 1"), ((1, 2), "NOT IMPROVED"), ((0,), "nothing to learn")],
+    [
+        ((2, 1), "better.h5 is the model after round 1"),
+        ((1, 2), "NOT IMPROVED"),
+        ((0,), "nothing to learn"),
+    ],
 )
 def test_the_outcome_says_which_model_was_written(interventions, words, tmp_path):
-    rounds = [Round(number=n, model="", scores={"fog": score(i)}) for n, i in enumerate(interventions)]
-    made = Improvement(tuple(rounds), tmp_path / "weak.h5", tmp_path / "better.h5", tmp_path / "work")
+    rounds = [
+        Round(number=n, model="", scores={"fog": score(i)}) for n, i in enumerate(interventions)
+    ]
+    made = Improvement(
+        tuple(rounds), tmp_path / "weak.h5", tmp_path / "better.h5", tmp_path / "work"
+    )
     outcome = made.as_text().splitlines()[-1]
     assert words in outcome
     assert ("weak.h5, unchanged" in outcome) == (words != "better.h5 is the model after round 1")
@@ -70,7 +89,9 @@ def test_the_outcome_says_which_model_was_written(interventions, words, tmp_path
         ((), "taken over"),
     ],
 )
-def test_a_mistake_is_refused_before_anything_is_driven_or_written(simulated_recording, tmp_path, more, words):
+def test_a_mistake_is_refused_before_anything_is_driven_or_written(
+    simulated_recording, tmp_path, more, words
+):
     model = tmp_path / "model.h5"
     model.touch()
     line = ("improve", model, simulated_recording, *more, "-o", tmp_path / "better.h5")
@@ -79,7 +100,9 @@ def test_a_mistake_is_refused_before_anything_is_driven_or_written(simulated_rec
 
 
 @pytest.mark.slow
-def test_a_model_is_trained_on_from_take_overs_and_compared_row_by_row(recording, untrained_model, tmp_path):
+def test_a_model_is_trained_on_from_take_overs_and_compared_row_by_row(
+    recording, untrained_model, tmp_path
+):
     take_over(recording, 80, 100)
     model = shutil.copy(untrained_model, tmp_path / "model.h5")
     line = ("improve", model, recording, "-o", tmp_path / "better.h5", "--epochs", 1, "--jobs", 1)

@@ -1,4 +1,6 @@
-"""Maps of model files: the same in any number of processes and after a kill, and what the command refuses."""
+"""Maps of model files: the same in any number of processes and after a kill, and what the command
+refuses.
+"""
 
 import json
 
@@ -54,10 +56,24 @@ def test_a_model_that_steers_0_keeps_to_its_line_until_the_road_bends(straight_a
 @pytest.mark.timeout(900)
 def test_the_map_is_the_same_in_any_number_of_processes_and_after_a_kill(road, tmp_path):
     def line(folder, jobs):
-        return ["margin", MODEL, "--road", road, "-o", tmp_path / folder, "--jobs", jobs, "--check", 60, "--no-browser"]
+        return [
+            "margin",
+            MODEL,
+            "--road",
+            road,
+            "-o",
+            tmp_path / folder,
+            "--jobs",
+            jobs,
+            "--check",
+            60,
+            "--no-browser",
+        ]
 
     once = result_of(*line("one", 1))
-    with started(command(*line("two", 2)), lambda: list((tmp_path / "two" / "parts").glob("*.json"))):
+    with started(
+        command(*line("two", 2)), lambda: list((tmp_path / "two" / "parts").glob("*.json"))
+    ):
         pass  # it is killed
     kept = len(list((tmp_path / "two" / "parts").glob("*.json")))
     done = run_script(*line("two", 2))
@@ -68,7 +84,11 @@ def test_the_map_is_the_same_in_any_number_of_processes_and_after_a_kill(road, t
         each.name for each in (tmp_path / "two" / "parts").iterdir()
     }
     check = once["any-road"]["check"]
-    assert check["came_back"] + len(check["left_the_road"]) + len(check["undecided"]) == check["cars"] == 60
+    assert (
+        check["came_back"] + len(check["left_the_road"]) + len(check["undecided"])
+        == check["cars"]
+        == 60
+    )
     assert check["came_back"] >= 58
     assert "The margin is how far" in (tmp_path / "two" / "report.html").read_text()
 
@@ -79,7 +99,11 @@ def test_batches_answer_as_a_drive_does_but_for_rounding(road, gain, tmp_path):
     model = calibrated(MODEL, tmp_path / "calibrated.h5", gain, 0.1 * (1 - gain))
     seen = Seen(InputFile.of(model), None, str(road), False, 20 * MPH)
     shown = SeenRoad(seen)
-    cars = [shown.car(70.0 + place, offset, 0.1) for place in range(0, 20, 5) for offset in (-2.0, 0.0, 1.5)]
+    cars = [
+        shown.car(70.0 + place, offset, 0.1)
+        for place in range(0, 20, 5)
+        for offset in (-2.0, 0.0, 1.5)
+    ]
     policy = load_policy(model)
     single = np.array([policy.next_answer(shown.image(car), ())[0].steering for car in cars])
     assert np.abs(shown.steering(cars) - single).max() < 1e-6

@@ -8,7 +8,15 @@ from scipy.interpolate import RegularGridInterpolator
 
 from bcclone.camera.vehicle import MPH, steering_of
 from bcclone.research.margin.margins import map_by_answers
-from bcclone.research.margin.state_grid import RENDERED, Cars, GridStep, SteeringTable, follow, shape_of, state_grid
+from bcclone.research.margin.state_grid import (
+    RENDERED,
+    Cars,
+    GridStep,
+    SteeringTable,
+    follow,
+    shape_of,
+    state_grid,
+)
 from bcclone.simulator.car import TrackedCar, holding_throttle
 from bcclone.simulator.road_plan import ControlPoint, RoadPlan
 from bcclone.simulator.track import build_track, load_track
@@ -24,15 +32,23 @@ def straight():
 
 
 def bend(radians):
-    """A road that turns to the right, or to the left if negative, by an angle, with a radius of 20 m."""
+    """A road that turns to the right, or to the left if negative, by an angle, with a radius of 20
+    m.
+    """
     turns = np.linspace(0, abs(radians), 20)
     side = math.copysign(20, radians)
-    arc = [ControlPoint(side * (1 - math.cos(turn)), 0, 60 + 20 * math.sin(turn), 8) for turn in turns]
-    return build_track(RoadPlan("bend", (ControlPoint(0, 0, 0, 8), ControlPoint(0, 0, 30, 8), *arc)))
+    arc = [
+        ControlPoint(side * (1 - math.cos(turn)), 0, 60 + 20 * math.sin(turn), 8) for turn in turns
+    ]
+    return build_track(
+        RoadPlan("bend", (ControlPoint(0, 0, 0, 8), ControlPoint(0, 0, 30, 8), *arc))
+    )
 
 
 def answers(law):
-    """What map_by_answers() asks, from a law of steering: metres to the right, radians to the right -> steering."""
+    """What map_by_answers() asks, from a law of steering: metres to the right, radians to the right
+    -> steering.
+    """
 
     def answer(grid):
         offsets, turns = np.meshgrid(grid.offsets_m, grid.turns, indexing="ij")
@@ -58,7 +74,9 @@ def mapped(track, law):
 def test_who_steers_towards_the_middle_comes_back_from_either_edge_of_a_straight_road(straight):
     found = mapped(straight, towards_the_middle)
     grid = found.returning.grid
-    ahead = found.returning.returns[:-12, 1:-1, len(grid.turns) // 2]  # at its end, nobody has the time to come back
+    ahead = found.returning.returns[
+        :-12, 1:-1, len(grid.turns) // 2
+    ]  # at its end, nobody has the time to come back
     assert ahead.all()
     assert found.narrowest == () or found.narrowest[0].along_m > straight.lap_m - 60
     assert found.returning.stays[:, 1:-1, len(grid.turns) // 2].all()
@@ -77,7 +95,9 @@ def test_a_car_that_nobody_steers_keeps_to_straight_lines(straight):
     passes_the_middle = (np.abs(offsets) <= 0.5) | (np.abs(beyond) <= 0.5) | (offsets * beyond < 0)
     assert not found.returning.returns[~passes_the_middle & stretch].any()
     margins = found.returning.margins_m[stretch[:, 0, 0]]
-    assert margins == pytest.approx(0.5, abs=0.1)  # from farther away, it never comes near the middle
+    assert margins == pytest.approx(
+        0.5, abs=0.1
+    )  # from farther away, it never comes near the middle
 
 
 def test_who_steers_to_one_side_leaves_everywhere(straight):
@@ -122,7 +142,10 @@ def test_cars_move_on_the_map_as_they_do_in_the_simulator():
     after = follow(road, table, Cars(*starts.T, np.abs(starts[:, 1])), SPEED, 20.0)
     assert np.isfinite(after.offset_m).all()
     steer = interpolator(grid, steering)
-    apart = [abs(driven(track, steer, start) - offset) for start, offset in zip(starts, after.offset_m, strict=True)]
+    apart = [
+        abs(driven(track, steer, start) - offset)
+        for start, offset in zip(starts, after.offset_m, strict=True)
+    ]
     assert max(apart) < 0.08
     assert np.mean(apart) < 0.02
 
@@ -131,7 +154,9 @@ def interpolator(grid, steering):
     """The steering between the states of a closed road's grid, by SciPy."""
     places = np.append(grid.places_m, grid.places_m[-1] + grid.step_m)
     closed = np.concatenate([steering, steering[:1]])
-    return RegularGridInterpolator((places, grid.offsets_m, grid.turns), closed, bounds_error=False, fill_value=None)
+    return RegularGridInterpolator(
+        (places, grid.offsets_m, grid.turns), closed, bounds_error=False, fill_value=None
+    )
 
 
 def driven(track, steer, start):

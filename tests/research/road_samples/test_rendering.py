@@ -15,14 +15,22 @@ ROAD = "random:3:length=300-400,hills=10"
 
 def weathers(**values):
     settings = RoadSamplesSettings(**values)
-    return [draw_weather(np.random.default_rng(number), Conditions(), settings) for number in range(200)]
+    return [
+        draw_weather(np.random.default_rng(number), Conditions(), settings) for number in range(200)
+    ]
 
 
 def test_weathers_differ_in_light_colours_and_mounting():
     drawn = weathers()
     assert 0.4 < np.mean([one.color_seed > 0 for one in drawn]) < 0.6
     assert not any(one.color_seed for one in weathers(recolored=0.0))
-    for name, most in {"light": 1.4, "fog": 6.0, "camera_shift_m": 0.2, "camera_pitch": 1.5, "night": 0.7}.items():
+    for name, most in {
+        "light": 1.4,
+        "fog": 6.0,
+        "camera_shift_m": 0.2,
+        "camera_pitch": 1.5,
+        "night": 0.7,
+    }.items():
         values = [getattr(one, name) for one in drawn]
         assert 0.9 * most < max(values) <= most
         assert len(set(values)) > 5
@@ -52,18 +60,26 @@ def test_the_steering_leads_back_to_the_middle():
     assert steering_at(track, place(along, 2.0)) < steering_at(track, place(along, 1.0))
 
 
-@pytest.mark.parametrize(("road", "most_m", "offset_m"), [("lake", 0.5, -2), ("mountain", 1.0, 0), (ROAD, 0.5, 2)])
-def test_a_car_that_steers_so_returns_to_the_middle_and_cuts_only_sharp_bends(road, most_m, offset_m):
+@pytest.mark.parametrize(
+    ("road", "most_m", "offset_m"), [("lake", 0.5, -2), ("mountain", 1.0, 0), (ROAD, 0.5, 2)]
+)
+def test_a_car_that_steers_so_returns_to_the_middle_and_cuts_only_sharp_bends(
+    road, most_m, offset_m
+):
     track = load_track(road)
     tracked = TrackedCar(track, offset_m)
     tracked.car.speed = 8.0
     for step in range(1500):
         position = tracked.position
         turn = (tracked.car.heading - position.heading + math.pi) % (2 * math.pi) - math.pi
-        tracked.car.control(steering_at(track, place(position.along_m, position.cross_track_m, turn)), 0.0)
+        tracked.car.control(
+            steering_at(track, place(position.along_m, position.cross_track_m, turn)), 0.0
+        )
         tracked.car.speed = 8.0
         tracked.step()
-        assert abs(tracked.position.cross_track_m) < max(most_m, abs(offset_m) + 0.6 if step < 400 else 0.0)
+        assert abs(tracked.position.cross_track_m) < max(
+            most_m, abs(offset_m) + 0.6 if step < 400 else 0.0
+        )
 
 
 def test_places_are_all_over_the_road():

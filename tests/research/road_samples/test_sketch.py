@@ -44,7 +44,11 @@ def symmetrical_road(curvature):
     for seed in range(100):
         bands = draw_surroundings(random(seed), road, place_at(road, 0.0, 0.0).line).bands
         middles = sorted(round(float(band[0] + band[1]), 6) for band in bands)
-        if len(bands) > 2 and np.allclose(np.add(middles, middles[::-1]), 0.0) and not bands[:, 5].any():
+        if (
+            len(bands) > 2
+            and np.allclose(np.add(middles, middles[::-1]), 0.0)
+            and not bands[:, 5].any()
+        ):
             return road, seed
     raise AssertionError("no symmetrical look")
 
@@ -78,7 +82,9 @@ def test_a_straight_road_calls_for_no_steering_and_an_even_bend_for_its_curvatur
 
 def test_the_car_steers_back_to_its_lane_and_the_more_gently_the_wider_the_bends():
     for offset_m, turn in ((0.5, 0.0), (0.0, 0.1)):
-        sharp, gentle = (place_at(road_of(0.0, radius_m=radius_m), offset_m, turn) for radius_m in (10.0, 500.0))
+        sharp, gentle = (
+            place_at(road_of(0.0, radius_m=radius_m), offset_m, turn) for radius_m in (10.0, 500.0)
+        )
         assert sharp.steering < gentle.steering < 0
         assert sharp.path[8:] == (offset_m, turn)
 
@@ -127,7 +133,10 @@ def test_a_lens_has_its_field_of_view_and_turns_as_it_is_mounted(xi):
 
 def test_cameras_differ_in_lens_and_mounting_and_see_the_horizon():
     cameras = [draw_camera(random(seed), 20.0, floor=False) for seed in range(200)]
-    fields = [math.degrees(math.acos(rays[0] @ rays[-1])) for rays in (one.rays(1, 64)[0] for one in cameras)]
+    fields = [
+        math.degrees(math.acos(rays[0] @ rays[-1]))
+        for rays in (one.rays(1, 64)[0] for one in cameras)
+    ]
     assert min(fields) < 45
     assert max(fields) > 140
     assert sum(one.xi == 0 for one in cameras) > 20
@@ -139,7 +148,9 @@ def test_cameras_differ_in_lens_and_mounting_and_see_the_horizon():
 @pytest.mark.slow
 def test_any_camera_adds_sketches_and_leaves_the_other_frames_as_they_are():
     def rendered(frames, any_camera, preprocessing=Preprocessing(width=32, height=24)):  # noqa: B008
-        settings = RoadSamplesSettings(frames=frames, any_camera=any_camera, ranges="length=150-200")
+        settings = RoadSamplesSettings(
+            frames=frames, any_camera=any_camera, ranges="length=150-200"
+        )
         return render_road(RoadTask(settings, preprocessing))
 
     few, more = rendered(2, 0.0), rendered(5, 0.6)

@@ -15,7 +15,9 @@ RANGES = "length=150-200"
 def test_the_store_has_every_roads_frames_and_is_the_same_with_any_number_of_processes(tmp_path):
     paths = [tmp_path / f"{jobs}.h5" for jobs in (1, 2)]
     for jobs, path in enumerate(paths, start=1):
-        settings = RoadSamplesSettings(path, roads=3, frames=4, size=(32, 24), ranges=RANGES, validation=0.4, jobs=jobs)
+        settings = RoadSamplesSettings(
+            path, roads=3, frames=4, size=(32, 24), ranges=RANGES, validation=0.4, jobs=jobs
+        )
         result = make_road_samples(settings)
     assert (result.roads, result.frames, result.train, result.validation) == (3, 12, 16, 8)
     with Store(paths[0]) as one, Store(paths[1]) as other:
@@ -32,9 +34,33 @@ def test_the_store_has_every_roads_frames_and_is_the_same_with_any_number_of_pro
 @pytest.mark.slow
 def test_a_network_trains_on_what_the_command_writes(tmp_path):
     store, model = tmp_path / "roads.h5", tmp_path / "model.h5"
-    line = ("simulate", "roads", "-o", store, "--roads", 2, "--frames", 3, "--size", 64, "--ranges", RANGES)
+    line = (
+        "simulate",
+        "roads",
+        "-o",
+        store,
+        "--roads",
+        2,
+        "--frames",
+        3,
+        "--size",
+        64,
+        "--ranges",
+        RANGES,
+    )
     assert result_of(*line, "--validation", 0.5)["frames"] == 6
-    train = ("model.py", store, "-o", model, "--runs", tmp_path / "runs", "--epochs", 1, "--batch-size", 2)
+    train = (
+        "model.py",
+        store,
+        "-o",
+        model,
+        "--runs",
+        tmp_path / "runs",
+        "--epochs",
+        1,
+        "--batch-size",
+        2,
+    )
     assert "do not follow each other" in run_script(*train, "--seq-length", 3, code=1).stderr
     assert "the same speed_mph, 20" in run_script(*train, "--predict", "throttle", code=1).stderr
     run_script(*train)
@@ -44,7 +70,10 @@ def test_a_network_trains_on_what_the_command_writes(tmp_path):
     assert "could no longer learn the path" in run_script(*add, code=1).stderr
     assert store.read_bytes() == before
     run_script(*add, "--force")
-    assert "only some of the rows know their path" in run_script(*train, "--predict", "path", "--force", code=1).stderr
+    assert (
+        "only some of the rows know their path"
+        in run_script(*train, "--predict", "path", "--force", code=1).stderr
+    )
 
 
 @pytest.mark.parametrize(
@@ -94,13 +123,19 @@ def test_a_name_without_an_ending_is_refused_which_elsewhere_names_a_folder_of_s
         ("", {}),
         ("hills=0", {"hills": "0"}),
         (" hills = 0 , surface=dirt", {"hills": "0", "surface": "dirt"}),
-        ("shape=loop,radius=30-40,length=300", {"shape": "loop", "radius": "30-40", "length": "300"}),
+        (
+            "shape=loop,radius=30-40,length=300",
+            {"shape": "loop", "radius": "30-40", "length": "300"},
+        ),
     ],
 )
 def test_ranges_replace_those_of_the_default_and_leave_the_others(ranges, changed):
     def values(settings):
         _, seed, stated = settings.road(2).split(":")
-        return seed, {key.strip(): value.strip() for key, value in (part.split("=") for part in stated.split(","))}
+        return seed, {
+            key.strip(): value.strip()
+            for key, value in (part.split("=") for part in stated.split(","))
+        }
 
     usual, given = values(RoadSamplesSettings()), values(RoadSamplesSettings(ranges=ranges))
     assert given == ("100002", usual[1] | changed)
