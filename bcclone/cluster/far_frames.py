@@ -113,9 +113,8 @@ class ShardCache:
             partial, remote = Path(folder, copy.name), file.path
             try:
                 with reaching(remote):
-                    remote.fs.get_file(
-                        remote.path, str(partial), callback=Callback(hooks={"stop": check})
-                    )  # type: ignore[union-attr]
+                    callback = Callback(hooks={"stop": check})
+                    remote.fs.get_file(remote.path, str(partial), callback=callback)  # type: ignore[union-attr]
                 is_whole = sha256_of(partial) == file.sha256
                 if is_whole:
                     partial.replace(copy)

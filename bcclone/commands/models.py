@@ -112,7 +112,7 @@ def import_model(settings: ImportModelSettings) -> Result:
     The converted model can be driven, scored and fine-tuned without --preprocess. The network is
     rebuilt layer by layer; no code in the old file is run.
     """
-    from bcclone.model import import_model as importing
+    from bcclone.model.foreign import import_model as importing
 
     return Result.of(importing.import_model(settings, notify))
 
@@ -130,7 +130,7 @@ def calibrate(settings: CalibrateSettings) -> Result:
     --framing FILE`, and OUTPUT.framing.png shows what was found. What you know already, you give as
     an option.
     """
-    from bcclone.realcar.calibrate_settings import calibration
+    from bcclone.realcar import calibration
 
     result = calibration.calibrate(settings, notify)
     if result.unreadable:

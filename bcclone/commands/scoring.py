@@ -69,7 +69,7 @@ def evaluate(scored: ScoredModel, settings: EvaluateSettings, results: ResultsFo
 
     `bcclone suite` drives many scenarios with several models.
     """
-    from bcclone.evaluation import evaluation
+    from bcclone.evaluation import evaluate as evaluation
 
     result = evaluation.evaluate(scored.model, settings)
     wrote = []

@@ -53,7 +53,7 @@ def model(given: Given, course: RunOptions) -> Result:
     from bcclone.cluster.shards import open_if_store
 
     with _open_worker(find_workers(given.make(WorkerSettings), os.environ), values) as worker:
-        from bcclone.training import run as training
+        from bcclone.training import train as training
 
         if settings:
             result = training.train(settings, notify, open_if_store, worker)

@@ -211,9 +211,10 @@ def throttle_law(settings: ExportModelSettings, outputs: int) -> tuple[Law, str]
     """
     lowest, mph = settings.throttle_in_bends, settings.throttle_speed_mph
     if outputs > _THROTTLE and (settings.throttle, lowest, mph) == (None, None, None):
-        predicted: Law = lambda _, numbers: keras.ops.clip(
-            numbers[:, _THROTTLE : _THROTTLE + 1], 0.0, 1.0
-        )  # noqa: E731
+
+        def predicted(_: Any, numbers: Any) -> Any:
+            return keras.ops.clip(numbers[:, _THROTTLE : _THROTTLE + 1], 0.0, 1.0)
+
         return predicted, "as the model predicts it, 0 to 1"
     throttle = settings.constant_throttle
 

@@ -83,9 +83,9 @@ def test_truncated_changed_or_hostile_byte_code_is_refused():
         (lambda x: tf.image.rgb_to_yuv(x / 255), "'YUV, mean 0 128 128 deviation 255'"),  # noqa: F821
         (lambda x: (x - K.mean(x)) / K.std(x), "mean and deviation"),  # noqa: F821
         (
-            lambda x: tf.image.resize(x, (66, 200), method="area", antialias=True),
+            lambda x: tf.image.resize(x, (66, 200), method="area", antialias=True),  # noqa: F821
             "no layer resizes so",
-        ),  # noqa: F821
+        ),
     ],
 )
 def test_a_remedy_fits_what_the_function_does_and_is_no_rescaling(function, remedy):
@@ -96,9 +96,9 @@ def test_a_remedy_fits_what_the_function_does_and_is_no_rescaling(function, reme
 
 def test_a_resizing_to_a_constant_size_is_recognised():
     for function in (
-        lambda x: tf.image.resize(x, (66, 200)),
-        lambda img: tf.image.resize(img, [66, 200]),
-    ):  # noqa: F821
+        lambda x: tf.image.resize(x, (66, 200)),  # noqa: F821
+        lambda img: tf.image.resize(img, [66, 200]),  # noqa: F821
+    ):
         assert computed_by(stored(function)) == (66, 200)
     for function in (
         lambda x: tf.image.resize(x, (66, 200)) / 255,  # noqa: F821
