@@ -16,7 +16,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, redirect_stderr
 from pathlib import Path
 
-from bcclone import __version__
 from bcclone.commands import COMMANDS, FAMILIES, load_command, split_line
 from bcclone.commands.options import (
     Browser,
@@ -34,6 +33,7 @@ from bcclone.system.json_values import to_json
 from bcclone.system.output import RESULTS, writing
 from bcclone.system.settings import SettingError
 from bcclone.system.settings_file import key_of
+from bcclone.system.version import __version__
 
 INTERNAL_ERROR = 70  # EX_SOFTWARE of sysexits.h
 _REMEDIES = {
