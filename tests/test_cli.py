@@ -12,7 +12,8 @@ import pytest
 from bcclone import __version__
 from bcclone.cli import INTERNAL_ERROR, run
 from bcclone.commands import COMMANDS, load_command
-from bcclone.commands.options import Given, make_parser
+from bcclone.commands.options import Given
+from bcclone.commands.parser import make_parser
 from tests.conftest import ROOT, run_process, run_script
 from tests.conftest import command as command_line
 from tests.processes import imported_by, said, started
@@ -146,7 +147,7 @@ def test_ctrl_c_reports_what_was_saved(tmp_path):
         f"interrupted: {tmp_path / 'laps'} keeps the"
     )
     demo = ("demo", "--folder", tmp_path / "demo", "--record-laps", 20)
-    printed = interrupted(*demo, after="recording: ", cwd=tmp_path)
+    printed = interrupted(*demo, after="first look: ", cwd=tmp_path)
     assert printed.startswith("interrupted: ")
     assert "the same command continues" in printed
 

@@ -53,7 +53,6 @@ class ScoredTables:
 
 
 @command(
-    "score a model by a simulated drive",
     Browser,
     without=("real_time",),
     left=lambda given: given.kept("run_folder", "what was recorded; there is no score"),
@@ -81,7 +80,6 @@ def evaluate(scored: ScoredModel, settings: EvaluateSettings, results: ResultsFo
 
 
 @command(
-    "score models by many simulated drives",
     Browser,
     left=lambda given: given.kept(
         "output", "the finished drives; the same command drives the others", _DRIVES
@@ -110,7 +108,6 @@ def suite(scored: Models, settings: SuiteSettings, results: ResultsFolder) -> Re
 
 
 @command(
-    "map where a model comes back to the middle of the road, and where it leaves it",
     Browser,
     left=lambda given: given.kept(
         "output", "the finished parts; the same command computes the others", _PARTS
@@ -148,7 +145,6 @@ def _pool(scheduler: str) -> "AbstractContextManager[TaskPool | None]":
 
 
 @command(
-    "score models on a recording",
     ServerSettings,
     titles={SERVER: "with --port, the model of a drive server is scored, and none is named"},
 )
@@ -178,7 +174,7 @@ def replay(
     return Result(result.figures(), result.as_text(), result.notices, wrote)
 
 
-@command("predict the steering of frames")
+@command()
 def predict(settings: PredictSettings) -> Result:
     """Predict the steering of frames: a model, and a recording or any folder of JPEGs or PNGs -> a
     table.
@@ -201,7 +197,7 @@ def predict(settings: PredictSettings) -> Result:
     )
 
 
-@command("score predictions against labels")
+@command()
 def score(tables: ScoredTables, settings: ScoreSettings, results: ResultsFolder) -> Result:
     """Score predictions of steering against labels: correlation, right side, RMSE and explained
     variance.

@@ -14,7 +14,8 @@ import pytest
 from PIL import Image
 
 from bcclone.commands import COMMANDS, load_command
-from bcclone.commands.options import ResultsFolder, make_parser
+from bcclone.commands.options import ResultsFolder
+from bcclone.commands.parser import make_parser
 from bcclone.dataset.store import Store
 from bcclone.recording.edits import read_edits
 from bcclone.system.errors import UserError

@@ -11,7 +11,7 @@ import pytest
 
 from bcclone.camera.framing import Framing, Lens, read_framing
 from bcclone.commands import load_command
-from bcclone.commands.options import make_parser
+from bcclone.commands.parser import make_parser
 from bcclone.model.model_file import load_model
 from bcclone.model.policy import load_policy
 from bcclone.realcar.calibrate_settings import CalibrateSettings
