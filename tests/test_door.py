@@ -28,7 +28,6 @@ PARAMETERS = {
     "replay": "models recording settings server",
     "resume": "files changes notify open_if_store worker",
     "save_model": "path model preprocessing training framing",
-    "score": "predictions labels settings",
     "serve": "settings notify stop",
     "suite": "models settings notify pool",
     "train": "settings notify open_if_store worker",
@@ -39,7 +38,7 @@ CLASSES = {
 SETTINGS = {
     "ClipSettings", "Conditions", "DriveSettings", "EnvironmentSettings", "EvaluateSettings", "ExpertSettings", "Pace",
     "PlaySettings", "PlotSettings", "PredictSettings", "PreprocessSettings", "RecordSettings", "ReplaySettings",
-    "RunFiles", "SampleSettings", "ScoreSettings", "ServerSettings", "ShardingSettings", "SpeedSettings",
+    "RunFiles", "SampleSettings", "ServerSettings", "ShardingSettings", "SpeedSettings",
     "SuiteSettings", "TrainSettings", "WorldSettings",
 }  # fmt: skip
 

@@ -49,7 +49,6 @@ GROUPS = {
         "suite": Entry("scoring", "suite", "score models by many simulated drives"),
         "replay": Entry("scoring", "replay", "score models on a recording"),
         "predict": Entry("scoring", "predict", "predict the steering of frames"),
-        "score": Entry("scoring", "score", "score predictions against labels"),
         "margin": Entry(
             "scoring", "margin", "map from where a model comes back to the middle of the road"
         ),

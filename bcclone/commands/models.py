@@ -37,10 +37,10 @@ class Exported:
 def export(given: Given, chosen: Exported) -> Result:
     """Write a recording, a store or a model in the format of another program.
 
-    Recordings and stores become a CSV table, or a data set of donkeycar or LeRobot; rows that
-    `bcclone edit` has deleted are left out. A model becomes a file for ONNX Runtime, LiteRT,
-    TensorFlow or donkeycar that takes whole camera frames; the file is written only if it gives the
-    same answers as the model. A failed export writes nothing.
+    Recordings and stores become a CSV table, or a tub of donkeycar; rows that `bcclone edit` has
+    deleted are left out. A model becomes a file for ONNX Runtime, LiteRT or donkeycar that takes
+    whole camera frames; the result says how far its steering differs from the model's. A failed
+    export writes nothing.
     """
     from bcclone.system.hdf5_file import kind_of
 

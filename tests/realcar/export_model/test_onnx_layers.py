@@ -9,7 +9,7 @@ from bcclone.model.model_file import ModelFile, save_model
 from bcclone.realcar.export_model.export_settings import ExportModelSettings
 from bcclone.realcar.export_model.exported_files import differences, open_exported, write_exported
 from bcclone.realcar.export_model.interface import frame_interface
-from bcclone.realcar.export_model.model_export import export_model
+from bcclone.realcar.export_model.model_export import export_model, road_pictures
 from bcclone.system.errors import UserError
 
 YUV = PRESETS["nvidia-66x200-yuv"]
@@ -22,7 +22,8 @@ def difference(model, tmp_path):
     file, path = ModelFile(model, YUV), tmp_path / "model.onnx"
     interface = frame_interface(file)
     write_exported(path, ExportModelSettings(path, "onnx"), file, interface)
-    return differences(interface, open_exported(path, "onnx"), interface.drawn(4)).greatest
+    frames = road_pictures(4, interface.camera)
+    return differences(interface, open_exported(path, "onnx"), frames).written.max()
 
 
 def made(*layers, shape=(66, 200, 3)):
