@@ -31,6 +31,7 @@ from bcclone.feed.selection import TrainingData
 from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
 from bcclone.system.json_values import from_json, json_text, names_of
+from bcclone.system.own_process import is_own_process
 from bcclone.system.progress import Notify
 from bcclone.system.task_pool import source_digest
 from bcclone.system.tensorflow_quietly import describe_devices, load_tensorflow, onednn_for_batches
@@ -64,9 +65,8 @@ def open_worker(
     if cluster is None:
         yield JointWorker(None, None, chosen, Path())
         return
-    os.environ.setdefault(
-        "TF_CPP_MIN_LOG_LEVEL", "3"
-    )  # an error of another worker is reported in one line, by us
+    if is_own_process():  # an error of another worker is reported in one line, by us
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     own = cluster.describe(cluster.index)
     others = ", ".join(
         cluster.describe(index) for index in range(cluster.count) if index != cluster.index

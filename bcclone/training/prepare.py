@@ -2,8 +2,9 @@
 augmenter.
 """
 
-from collections.abc import Callable
-from contextlib import nullcontext
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -96,20 +97,19 @@ def make_trainer(
     labels: number of labels of a sample; kind: makes the trainer; strategy: of tf.distribute, for
     several devices. Raises UserError when the samples do not suit the network.
     """
-    keras.utils.set_random_seed(settings.seed)
     if settings.deterministic:
+        # of the whole process: TensorFlow cannot go back
         tf.config.experimental.enable_op_determinism()
     helps = settings.predict == PATH  # these outputs only help in training
-    saved = (
-        _first_network(data, settings, 1 if helps else labels)
-        if settings.mixed_precision or helps
-        else None
-    )
     augmenter = None
     if settings.augment and settings.augment_on == "device":
         augmenter = DeviceAugmenter(settings, data.preprocessing, settings.sampling.whole_images)
-    before = keras.config.dtype_policy()
-    try:
+    with _layers_drawn_from(settings.seed), _dtype_policy_kept():
+        saved = (
+            _first_network(data, settings, 1 if helps else labels)
+            if settings.mixed_precision or helps
+            else None
+        )
         if settings.mixed_precision:
             keras.config.set_dtype_policy("mixed_float16")
         with strategy.scope() if strategy else nullcontext():
@@ -118,6 +118,29 @@ def make_trainer(
                 model, settings, strategy.num_replicas_in_sync if strategy else 1
             )
             return kind(model, optimizer, settings, saved, augmenter)
+
+
+@contextmanager
+def _layers_drawn_from(seed: int) -> Iterator[None]:
+    """Make layers in the block whose weights and dropout follow from the seed; all else draws on as
+    before.
+
+    Keras draws a seed for each of them from Python's generator. Its set_random_seed() would leave a
+    program's own generators seeded.
+    """
+    before = random.getstate()
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(before)
+
+
+@contextmanager
+def _dtype_policy_kept() -> Iterator[None]:
+    before = keras.config.dtype_policy()
+    try:
+        yield
     finally:
         keras.config.set_dtype_policy(before)
 

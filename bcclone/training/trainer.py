@@ -13,7 +13,7 @@ from keras.layers import BatchNormalization
 from bcclone.feed.augment.on_device import DeviceAugmenter
 from bcclone.feed.source import Batch, Gather
 from bcclone.feed.strategies import Feed
-from bcclone.model.layer_kinds import RECURRENT
+from bcclone.model.layer_kinds import RECURRENT, layers_within
 from bcclone.system.arrays import FloatArray
 from bcclone.training.train_settings import HUBER_DELTA, LOG_SCALE, ON, LearningSettings
 
@@ -50,7 +50,7 @@ class Trainer:
         self._batch_size = settings.batch_size
         # batch normalization would take padding for samples, so the last batch of an epoch has a
         # program of its own
-        layers = model._flatten_layers()  # within others, too
+        layers = list(layers_within(model))
         self._pads = self.is_one_program and not any(
             isinstance(layer, BatchNormalization) for layer in layers
         )
