@@ -1,14 +1,13 @@
-"""Steer with a trained model: pictures of a drive go in, one after the other; answers come out.
+"""Steer with a trained model: one frame after the other, for one or several drives.
 
 An ONNX file needs no TensorFlow; a file of Keras or LiteRT loads it.
 """
 
-import copy
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,82 +25,66 @@ if TYPE_CHECKING:
     from bcclone.model.model_file import ModelFile
     from bcclone.model.recurrent import TakeStep
 
-_JUDGED_ANSWERS = 20  # after so many, a model most of whose answers are no steering is named
+_JUDGED = 20  # answers of a drive, after which it is said that most are no steering
 
 
 class Policy:
-    """A model ready to drive: its framing, its preprocessing, its network, and the drive so far.
+    """A model ready to drive: its preprocessing, its network, and the memory of the drive so far.
 
-    Call answer() for each picture of a drive, and forget() before one that does not follow the last
-    one. A network of windows gets the last seq_length frames of a drive. A recurrent network takes
-    one step per frame and carries its states. The steering is calibrated as the file says.
+    A network of windows gets the last seq_length frames of a drive. A recurrent network takes one
+    step per frame and carries its states. Call answer() for each frame of a drive, and forget()
+    before a frame that does not follow the last one. To drive several cars, keep a memory for each
+    and call next_answer(). The network always gets a batch of one, because TensorFlow rounds
+    differently for other batch sizes, and a car's steering must not depend on how many are driven.
 
-    To drive several cars, prepare their frames, keep a memory for each, and call next_answer(). The
-    network always gets a batch of one: TensorFlow rounds differently for other batch sizes, and a
-    car's steering must not depend on how many are driven.
+    framing: how pictures of the camera that the model drives with become frames, None for the
+    simulator's; carries_states: whether an answer depends on all frames since the drive began;
+    model: the network in Keras, None for one in an ONNX or LiteRT file; path: of the file, for a
+    warning when most answers are no steering. The steering is calibrated as the file says.
     """
 
     def __init__(
         self, file: "ModelFile | OnnxModel | LiteRtModel", path: Path | None = None
     ) -> None:
-        """path: of the file, for a warning when most answers are no steering."""
-        # how pictures of the camera become frames; None: they are frames of the simulator's camera
-        self.framing = file.framing
-        self.preprocessing = file.preprocessing
-        self._calibration = file.calibration
-        # the network in Keras; None for one in an ONNX or LiteRT file
+        self.preprocessing, self.framing, self._calibration = (
+            file.preprocessing,
+            file.framing,
+            file.calibration,
+        )
         self.model: Any = None if isinstance(file, OnnxModel | LiteRtModel) else file.model
         self._network = _network_of(file)
-        self.seq_length = self._network.seq_length
-        # whether an answer depends on all frames since the drive began
-        self.carries_states = isinstance(self._network, _Recurrent)
+        self.seq_length, self.carries_states = (
+            self._network.seq_length,
+            isinstance(self._network, _Recurrent),
+        )
         self._memory: Memory = ()
-        self._path = path
-        self._answers = 0
-        self._answers_beyond = 0  # of them, that are beyond full steering
-        self._take_first_answer()
+        self._path, self._judged, self._beyond = path, 0, 0
+        frame = np.zeros(
+            (self.preprocessing.frame_height, self.preprocessing.frame_width, 3), np.uint8
+        )
+        self.next_answer(
+            self.preprocessing.apply(frame), ()
+        )  # the first call is slow; take it here
 
-    def answer(self, picture: Image) -> Answer:
-        """Return the answer for the next picture of the drive.
+    def answer(self, frame: Image) -> Answer:
+        """Return the answer for an RGB frame, uint8 (160, 320, 3), as the next one of the drive.
 
-        picture: of the camera that the model drives with, RGB uint8 (height, width, 3); without a
-        framing a frame, (160, 320, 3). Raises BadImage for a picture of another size, which is not
-        remembered. The network may return NaN.
+        Raises BadImage for a frame of another size, which is not remembered. The network may return
+        NaN.
         """
-        frame = picture
-        if self.framing is not None:
-            frame = self.framing.apply(picture)
         answer, self._memory = self.next_answer(self.preprocessing.apply(frame), self._memory)
-        self._judge(answer.steering)
+        self._judged, self._beyond = self._judged + 1, self._beyond + (abs(answer.steering) > 1)
+        if (
+            self._path
+            and self._judged == _JUDGED
+            and (advice := self.advice(self._beyond, self._judged))
+        ):
+            note(f"{self._path}: {advice}")
         return answer
 
-    def forget(self) -> None:
-        """Forget the frames so far; the next one begins another drive."""
-        self._memory = ()
-
-    def without_framing(self) -> Self:
-        """Return this policy for pictures that are frames already, such as the simulator's."""
-        policy = copy.copy(self)
-        policy.framing = None
-        return policy
-
-    def next_answer(self, image: Image, memory: Memory) -> tuple[Answer, Memory]:
-        """Return the answer for the next prepared image of a drive, and its new memory.
-
-        image: uint8 (height, width, channels); memory: of the frames before, () at the beginning.
-        """
-        outputs, after = self._network.step(image, memory)
-        answer = Answer.of(outputs)
-        return replace(answer, steering=self.calibrated(answer.steering)), after
-
-    def calibrated(self, steering: float) -> float:
-        """Return what the network's steering is on this car."""
-        return self._calibration.apply(steering) if self._calibration else steering
-
     def advice(self, beyond: int, answers: int) -> str:
-        """Return why most answers of a model may be no steering, "" if most are steering.
-
-        beyond: how many of the answers are beyond -1 to 1.
+        """Return what to do about a model most of whose answers are beyond -1 to 1, "" about
+        another one.
         """
         if beyond <= answers / 2:
             return ""
@@ -115,21 +98,21 @@ class Policy:
                 causes = f"pixels / 255 (add 0..1 to --preprocess), {causes}"
         return f"{beyond} of {answers} answers are beyond -1 to 1, full steering: was it trained on {causes}?"
 
-    def _take_first_answer(self) -> None:
-        """Let the network answer once: its first call compiles it, and no car should wait for it."""
-        size = self.preprocessing.frame_height, self.preprocessing.frame_width
-        frame = np.zeros((*size, 3), np.uint8)
-        self.next_answer(self.preprocessing.apply(frame), ())
+    def forget(self) -> None:
+        """Forget the frames so far; the next one begins another drive."""
+        self._memory = ()
 
-    def _judge(self, steering: float) -> None:
-        """Count an answer, and warn once if most of the first ones are no steering."""
-        self._answers += 1
-        if abs(steering) > 1:
-            self._answers_beyond += 1
-        if self._answers != _JUDGED_ANSWERS or self._path is None:
-            return
-        if advice := self.advice(self._answers_beyond, self._answers):
-            note(f"{self._path}: {advice}")
+    def next_answer(self, image: Image, memory: Memory) -> tuple[Answer, Memory]:
+        """Return the answer for the next prepared image of a drive, and its new memory.
+
+        image: uint8 (height, width, channels); memory: of the frames before, () at the beginning.
+        """
+        outputs, after = self._network.step(image, memory)
+        answer = Answer.of(outputs)
+        return replace(answer, steering=self.calibrated(answer.steering)), after
+
+    def calibrated(self, steering: float) -> float:
+        return self._calibration.apply(steering) if self._calibration else steering
 
 
 @dataclass(frozen=True)

@@ -10,15 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from bcclone.camera.framing import FRACTION, Framing, sampling_of
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH
 from bcclone.dataset.preprocessing import LINEAR_COLORS, Preprocessing
-from bcclone.system.arrays import Float32Array
+from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
 from bcclone.system.opencv import cv2
 
+Pixels = npt.NDArray[np.int32]
 _INTERPOLATIONS = ("linear", "area")  # those that TensorFlow samples at the same places
 
 
@@ -118,26 +120,31 @@ def _framed(pictures: Any, framing: Framing, preprocessing: Preprocessing) -> An
         down = (np.arange(FRAME_HEIGHT) + 0.5) * height / FRAME_HEIGHT - 0.5
         places = np.stack(np.meshgrid(across, down), axis=-1)
     left, top, right, bottom = preprocessing.region
-    places = places[top:bottom, left:right].astype(np.float32)
+    places = places[top:bottom, left:right]
     if preprocessing.is_plain:
         places = cv2.resize(places, (preprocessing.width, preprocessing.height))
     return _sampled(_resized(pictures, width, height, "area"), places)
 
 
-def _sampled(pictures: Any, places: Float32Array) -> Any:
+def _sampled(pictures: Any, places: FloatArray) -> Any:
     """Return the pixels of pictures at these places, column and row, (height, width, 2), linearly
     interpolated.
     """
     rows, columns = pictures.shape[1:3]
-    places = np.clip(places, 0, (columns - 1, rows - 1))
+    places = np.clip(places, 0, (columns - 1, rows - 1)).astype(np.float32)
     corner = places.astype(np.int32)
     part = places - corner
+    across = part[..., :1]
+    down = part[..., 1:]
+    left = corner[..., 0]
+    right = np.minimum(left + 1, columns - 1)
+    upper = columns * corner[..., 1]
+    lower = columns * np.minimum(corner[..., 1] + 1, rows - 1)
     flat = tf.reshape(pictures, (-1, rows * columns, 3))
-    total: Any = 0.0
-    for down, across in ((0, 0), (0, 1), (1, 0), (1, 1)):
-        row = np.minimum(corner[..., 1] + down, rows - 1)
-        column = np.minimum(corner[..., 0] + across, columns - 1)
-        weights = np.abs(1 - down - part[..., 1]) * np.abs(1 - across - part[..., 0])
-        pixels = tf.gather(flat, row * columns + column, axis=1)
-        total = total + pixels * weights[..., np.newaxis].astype(np.float32)
-    return total
+
+    def between(row: Pixels) -> Any:
+        first = tf.gather(flat, row + left, axis=1)
+        return first + (tf.gather(flat, row + right, axis=1) - first) * across
+
+    above = between(upper)
+    return above + (between(lower) - above) * down

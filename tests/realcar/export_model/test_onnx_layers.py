@@ -75,14 +75,12 @@ def test_recurrent_layers(kind, tmp_path):
     assert difference(model, tmp_path) < 1e-5
 
 
-@pytest.mark.parametrize("name", ["groups", pytest.param("UpSampling2D", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", ["groups", pytest.param("gelu", marks=pytest.mark.slow)])
 def test_what_cannot_be_written_is_refused_with_the_other_formats(name, tmp_path):
     of = keras.layers
-    layer = of.Conv2D(2, 3, groups=2) if name == "groups" else of.UpSampling2D()
+    layer = of.Conv2D(2, 3, groups=2) if name == "groups" else of.Activation("gelu")
     model = made(of.Conv2D(4, 9, 9), layer, of.GlobalMaxPooling2D(), of.Dense(1))
     save_model(tmp_path / "model.h5", model, YUV)
-    with pytest.raises(
-        UserError, match=r"(cannot be written as ONNX.*--to|not written, because its answers)"
-    ):
+    with pytest.raises(UserError, match=r"cannot be written as ONNX.*--to litert"):
         export_model(ExportModelSettings(tmp_path / "model.h5", "onnx"))
     assert [path.name for path in tmp_path.iterdir()] == ["model.h5"]
