@@ -122,7 +122,8 @@ def _framed(pictures: Any, framing: Framing, preprocessing: Preprocessing) -> An
     left, top, right, bottom = preprocessing.region
     places = places[top:bottom, left:right]
     if preprocessing.is_plain:
-        places = cv2.resize(places, (preprocessing.width, preprocessing.height))
+        size = (preprocessing.width, preprocessing.height)
+        places = np.asarray(cv2.resize(places, size), np.float64)
     return _sampled(_resized(pictures, width, height, "area"), places)
 
 
