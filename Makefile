@@ -13,7 +13,7 @@ TYPES = printf '%s\n' $(SYSTEMS) | xargs -P 3 -I SYSTEM $(BIN)/mypy --platform S
 # where it is set, each of the hundreds of processes that tests start would compile bcclone anew
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-slow test-long coverage mutants past-defects lint bench docs docs-links dist audit lock clean
+.PHONY: help demo test test-slow test-long coverage lint bench docs docs-links dist audit lock clean
 
 help:            ## show these commands
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+: +##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -33,14 +33,6 @@ test-slow:       ## the same and the slow tests: laps, more whole processes and 
 
 test-long: $(STAMP) ## every test: real recordings, hundreds of kills, each command that the pages show; an hour
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "slow or not slow" --timeout 1800
-
-mutants: $(STAMP) ## change four modules in hundreds of ways: does a test fail each time? A few minutes
-	rm -rf mutants
-	$(BIN)/mutmut run --max-children 2
-	$(BIN)/python tests/repository/mutants.py
-
-past-defects: $(STAMP) ## bring 30 past defects back one by one: does a test fail each time? Five minutes
-	@$(BIN)/python -m tests.repository.past_defects
 
 # Tests of a full disk fail here: coverage's own file does not fit either. What counts is the report.
 coverage: $(STAMP) ## which branches the tests run, in all processes; at least 90 %
@@ -92,4 +84,4 @@ lock:            ## write constraints.txt anew from pyproject.toml (needs uv)
 	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate --output-file constraints.txt
 
 clean:           ## remove the environment and the caches
-	rm -rf .venv build dist mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

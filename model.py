@@ -3,8 +3,8 @@
     python model.py data.h5 -o model.h5
     python model.py data.h5 -o model.h5 --resume     # go on where an interrupted training stopped
 
-`python model.py --help` lists the options, which bcclone/commands/training.py declares. A training reads top to bottom
-in bcclone/train/run.py, its loop and each step in loop.py beside it.
+`python model.py --help` lists the options, which bcclone/commands/training.py declares. A training
+reads top to bottom in bcclone/training/train.py, its loop and each step in loop.py beside it.
 """
 
 import sys

@@ -1,4 +1,6 @@
-"""What pyproject.toml cannot declare: the models of the folder models/ are a part of the package bcclone."""
+"""What pyproject.toml cannot declare: the models of the folder models/ are a part of the package
+bcclone.
+"""
 
 from setuptools import find_namespace_packages, setup
 

@@ -1,12 +1,14 @@
-"""Record what a checkout's commands produce, and compare two checkouts: proof that a refactoring changed nothing.
+"""Record what a checkout's commands produce, and compare two checkouts: proof that a refactoring
+changed nothing.
 
     python .ci/outcomes.py record CHECKOUT SHARED OUT.json [--only stores,weights]
     python .ci/outcomes.py compare BEFORE.json AFTER.json [OLD=NEW ...]
 
-SHARED contains `recordings/`, `logs/` and `legacy_models/`. Recorded are digests of stores and weights, evaluations,
-replays, what `--check` finds, the control messages of a drive, exit codes, the messages of mistakes, and JSON keys;
-times and paths are left out. On one machine everything recorded is deterministic. OLD=NEW names what was renamed on
-purpose, such as lag=frame_offset. Exit code 1: there are differences.
+SHARED contains `recordings/`, `logs/` and `legacy_models/`. Recorded are digests of stores and
+weights, evaluations, replays, what `--check` finds, the control messages of a drive, exit codes,
+the messages of mistakes, and JSON keys; times and paths are left out. On one machine everything
+recorded is deterministic. OLD=NEW names what was renamed on purpose, such as lag=frame_offset. Exit
+code 1: there are differences.
 """
 
 import base64
@@ -41,7 +43,11 @@ class Checkout:
     def start(self, *words, **options):
         name, *rest = map(str, words)
         script = self.root / name
-        line = [sys.executable, str(script)] if script.suffix == ".py" else [sys.executable, "-m", "bcclone", name]
+        line = (
+            [sys.executable, str(script)]
+            if script.suffix == ".py"
+            else [sys.executable, "-m", "bcclone", name]
+        )
         if name == "benchmarks":
             line = [sys.executable, "-m", name]
         return subprocess.Popen(
@@ -113,7 +119,11 @@ def weights_outcome(path):
 def keys_of(value, prefix=""):
     if isinstance(value, dict):
         return sorted(
-            {key for name, inner in value.items() for key in [f"{prefix}{name}", *keys_of(inner, f"{prefix}{name}.")]}
+            {
+                key
+                for name, inner in value.items()
+                for key in [f"{prefix}{name}", *keys_of(inner, f"{prefix}{name}.")]
+            }
         )
     if isinstance(value, list) and value:
         return keys_of(value[0], f"{prefix}[].")
@@ -128,7 +138,8 @@ def without_times(value):
         return {
             key: without_times(inner)
             for key, inner in value.items()
-            if not (isinstance(inner, str) and inner.startswith("/tmp")) and not any(word in key for word in _MEASURED)
+            if not (isinstance(inner, str) and inner.startswith("/tmp"))
+            and not any(word in key for word in _MEASURED)
         }
     return [without_times(inner) for inner in value] if isinstance(value, list) else value
 
@@ -146,12 +157,25 @@ def stores(checkout):
         for kind, options in {
             "default": [],
             "offsets": [offsets, "2", "--size", "64x48", "--no-flip"],
-            "random": ["--split", "random", "--seed", "3", "--correction", "0.2", "--cameras", "center,left"],
+            "random": [
+                "--split",
+                "random",
+                "--seed",
+                "3",
+                "--correction",
+                "0.2",
+                "--cameras",
+                "center,left",
+            ],
             "gray": ["--preprocess", "gray-80x120", "--seq-length", "3"],
         }.items():
             output = checkout.folder / f"{name}-{kind}.h5"
             code, result = checkout.json("preprocess.py", source, "-o", output, "--force", *options)
-            found[f"{name} {kind}"] = {"code": code, "result": without_times(result), "content": store_outcome(output)}
+            found[f"{name} {kind}"] = {
+                "code": code,
+                "result": without_times(result),
+                "content": store_outcome(output),
+            }
             if kind != "default":
                 output.unlink()
     return found
@@ -190,7 +214,11 @@ def weights(checkout):
             f"w-{name}",
             *options,
         )
-        found[name] = {"code": code, "result": without_times(result), "weights": weights_outcome(model)}
+        found[name] = {
+            "code": code,
+            "result": without_times(result),
+            "weights": weights_outcome(model),
+        }
     return found
 
 
@@ -198,7 +226,11 @@ def evaluate(checkout):
     """Return three rows of the suite with models/lake.h5."""
     model, rows = checkout.root / "models" / "lake.h5", ["lake-30", "shadows", "latency-200"]
     older = ["evaluate", model, "--suite", "--rows", *rows]  # where the suite is no command
-    suite = ["suite", model, "--rows", ",".join(rows)] if "\n  suite " in checkout.run("--help")[1] else older
+    suite = (
+        ["suite", model, "--rows", ",".join(rows)]
+        if "\n  suite " in checkout.run("--help")[1]
+        else older
+    )
     code, result = checkout.json(
         *suite,
         "--jobs",
@@ -224,8 +256,14 @@ def check(checkout):
     """Return what --check finds in the recordings, figures to three digits."""
     found = {}
     for name in RECORDINGS:
-        code, result = checkout.json("preprocess.py", checkout.shared / "recordings" / name, "--check")
-        found[name] = {"code": code, "result": rounded(without_times(result)), "keys": keys_of(result)}
+        code, result = checkout.json(
+            "preprocess.py", checkout.shared / "recordings" / name, "--check"
+        )
+        found[name] = {
+            "code": code,
+            "result": rounded(without_times(result)),
+            "keys": keys_of(result),
+        }
     return found
 
 
@@ -271,9 +309,15 @@ class Wire:
     def send(self, text):
         data = text.encode()
         mask = secrets.token_bytes(4)
-        size = bytes([0x80 | len(data)]) if len(data) < 126 else bytes([0x80 | 126]) + struct.pack(">H", len(data))
+        size = (
+            bytes([0x80 | len(data)])
+            if len(data) < 126
+            else bytes([0x80 | 126]) + struct.pack(">H", len(data))
+        )
         masked = bytes(
-            np.bitwise_xor(np.frombuffer(data, np.uint8), np.resize(np.frombuffer(mask, np.uint8), len(data)))
+            np.bitwise_xor(
+                np.frombuffer(data, np.uint8), np.resize(np.frombuffer(mask, np.uint8), len(data))
+            )
         )
         self.socket.sendall(b"\x81" + size + mask + masked)
 
@@ -306,7 +350,10 @@ def control(checkout):
             stdin=subprocess.PIPE,
         )
         wire = Wire(port)
-        messages, images = [], sorted((checkout.shared / "recordings" / name).rglob("center_*.jpg"))[:150]
+        messages, images = (
+            [],
+            sorted((checkout.shared / "recordings" / name).rglob("center_*.jpg"))[:150],
+        )
         opened = wire.read()[1]
         messages.append(sorted(json.loads(opened[1:])) if opened[:1] == "0" else opened)
         for number, image in enumerate(images):
@@ -338,10 +385,13 @@ def control(checkout):
             "messages": messages,
             "code": server.returncode,
             "keys": keys_of(json.loads(out)) if out.strip() else out,
-            "files": sorted({path.name if path.suffix != ".jpg" else "*.jpg" for path in run.iterdir()}),
-            "log": [",".join(line.split(",")[-4:-1]) for line in (run / "driving_log.csv").read_text().splitlines()][
-                :5
-            ],
+            "files": sorted(
+                {path.name if path.suffix != ".jpg" else "*.jpg" for path in run.iterdir()}
+            ),
+            "log": [
+                ",".join(line.split(",")[-4:-1])
+                for line in (run / "driving_log.csv").read_text().splitlines()
+            ][:5],
         }
     return found
 
@@ -383,7 +433,11 @@ def _exit_codes(checkout, model):
 
     def code(label, *words):
         number, out, err = checkout.run(*words)
-        said = re.sub(r"\S*/(?=[\w.-])", "", err.replace(str(checkout.folder), "").replace(str(checkout.root), ""))
+        said = re.sub(
+            r"\S*/(?=[\w.-])",
+            "",
+            err.replace(str(checkout.folder), "").replace(str(checkout.root), ""),
+        )
         found[label] = {
             "code": number,
             "traceback": "Traceback" in err,
@@ -392,7 +446,9 @@ def _exit_codes(checkout, model):
         }
 
     listed = re.findall(r"^  ([a-z-]+) ", checkout.run("--help")[1], re.MULTILINE)
-    for name in (f"{name}.py" if (checkout.root / f"{name}.py").exists() else name for name in listed):
+    for name in (
+        f"{name}.py" if (checkout.root / f"{name}.py").exists() else name for name in listed
+    ):
         code(f"{name} --help", name, "--help")
         code(f"{name} --nonsense", name, "--nonsense")
     code("preprocess nowhere", "preprocess.py", "nowhere")
@@ -403,7 +459,11 @@ def _exit_codes(checkout, model):
     code("drive of a store", "drive.py", "laps.h5")
     code("video of nothing", "video.py", "pictures")
     code("evaluate nowhere", "evaluate", "nowhere.h5")
-    code("evaluate of an older model", "evaluate", checkout.shared / "legacy_models" / "keras-1.2.1_66x200_yuv.h5")
+    code(
+        "evaluate of an older model",
+        "evaluate",
+        checkout.shared / "legacy_models" / "keras-1.2.1_66x200_yuv.h5",
+    )
     code("replay nowhere", "replay", model, "nowhere")
     code("import-model of ours", "import-model", model, "-o", "x.h5")
     for log in sorted((checkout.shared / "logs").glob("*.csv")):
@@ -413,7 +473,15 @@ def _exit_codes(checkout, model):
 
 def demo(checkout):
     code, result = checkout.json(
-        "demo", "--folder", checkout.folder / "demo", "--record-laps", "0.2", "--epochs", "1", "--laps", "0.05"
+        "demo",
+        "--folder",
+        checkout.folder / "demo",
+        "--record-laps",
+        "0.2",
+        "--epochs",
+        "1",
+        "--laps",
+        "0.05",
     )
     return {"code": code, "keys": keys_of(result)}
 
@@ -421,7 +489,17 @@ def demo(checkout):
 def bench(checkout):
     found = {}
     for words in (
-        ["feeds", "--only", "hdf5-shuffle,gather", "--frames", "2000", "--rounds", "1", "--seconds", "0.5"],
+        [
+            "feeds",
+            "--only",
+            "hdf5-shuffle,gather",
+            "--frames",
+            "2000",
+            "--rounds",
+            "1",
+            "--seconds",
+            "0.5",
+        ],
         ["preprocess", "--frames", "300"],
         ["simulator"],
         ["drive"],
@@ -434,7 +512,10 @@ def bench(checkout):
     return found
 
 
-PARTS = {one.__name__: one for one in (stores, weights, check, evaluate, replay, control, commands, demo, bench)}
+PARTS = {
+    one.__name__: one
+    for one in (stores, weights, check, evaluate, replay, control, commands, demo, bench)
+}
 
 
 def differences(before, after, place=""):
@@ -467,7 +548,9 @@ def record(root, shared, output, names):
                 found[name] = PARTS[name](checkout)
             except Exception as error:  # the other parts are recorded all the same
                 found[name] = {"FAILED": f"{type(error).__name__}: {error}"[:3000]}
-            print(name, f"{time.monotonic() - begun:.0f} s", found[name].get("FAILED", ""), flush=True)
+            print(
+                name, f"{time.monotonic() - begun:.0f} s", found[name].get("FAILED", ""), flush=True
+            )
             output.write_text(json.dumps(found, indent=1, default=str))
 
 
@@ -478,7 +561,12 @@ def compare(before, after, renamed):
         old, new = pair.split("=")
         text = re.sub(rf"(?<![\w-]){re.escape(old)}(?![\w-])", new, text)
     before, after = json.loads(text), json.loads(after.read_text())
-    return [line for part in before if part in after for line in differences(before[part], after[part], part)]
+    return [
+        line
+        for part in before
+        if part in after
+        for line in differences(before[part], after[part], part)
+    ]
 
 
 if __name__ == "__main__":
@@ -488,7 +576,10 @@ if __name__ == "__main__":
         sys.exit(bool(lines))
     if sys.argv[1:2] == ["record"] and len(sys.argv) in (5, 7):
         record(
-            sys.argv[2], sys.argv[3], Path(sys.argv[4]), sys.argv[6].split(",") if len(sys.argv) == 7 else list(PARTS)
+            sys.argv[2],
+            sys.argv[3],
+            Path(sys.argv[4]),
+            sys.argv[6].split(",") if len(sys.argv) == 7 else list(PARTS),
         )
     else:
         sys.exit(__doc__)

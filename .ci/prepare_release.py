@@ -1,10 +1,11 @@
-"""Prepare a checkout for the packages of a release: check the tag, and write the address of the repository.
+"""Prepare a checkout for the packages of a release: check the tag, and write the address of the
+repository.
 
 python .ci/prepare_release.py https://HOST/OWNER/REPOSITORY vX.Y.Z
 
-PyPI shows README.md, where relative links lead nowhere. This makes them absolute, with the files of the tag, and adds
-the addresses that PyPI lists beside them. It changes README.md and pyproject.toml in the current folder. The release
-workflow runs it in its own checkout; nothing of it is committed.
+PyPI shows README.md, where relative links lead nowhere. This makes them absolute, with the files of
+the tag, and adds the addresses that PyPI lists beside them. It changes README.md and pyproject.toml
+in the current folder. The release workflow runs it in its own checkout; nothing of it is committed.
 """
 
 import re
@@ -17,11 +18,17 @@ _LINK = re.compile(r"(?P<image>!?)\[(?P<text>[^\]]*)\]\((?P<target>[^)\s]+)\)")
 
 
 def check_tag(tag: str, version: str, changelog: str) -> None:
-    """End the program with an explanation unless the tag is that of the version, and the changelog describes it."""
+    """End the program with an explanation unless the tag is that of the version, and the changelog
+    has its date.
+    """
     if tag != f"v{version}":
-        sys.exit(f"the tag is {tag}, but pyproject.toml declares version {version}; expected the tag v{version}")
-    if not re.search(rf"^## {re.escape(version)}\b", changelog, re.MULTILINE):
-        sys.exit(f"CHANGELOG.md has no section of version {version}; rename its section Unreleased to: ## {version}")
+        sys.exit(
+            f"the tag is {tag}, but pyproject.toml declares version {version}; expected the tag v{version}"
+        )
+    if not re.search(rf"^## {re.escape(version)} \(\d{{4}}-\d\d-\d\d\)$", changelog, re.MULTILINE):
+        sys.exit(
+            f"CHANGELOG.md has no dated section of version {version}; expected: ## {version} (YYYY-MM-DD)"
+        )
 
 
 def absolute_links(readme: str, address: str, tag: str) -> str:
@@ -54,7 +61,9 @@ def main(address: str, tag: str) -> None:
     declared = project.read_text(encoding="utf-8")
     version = tomllib.loads(declared)["project"]["version"]
     check_tag(tag, version, Path("CHANGELOG.md").read_text(encoding="utf-8"))
-    readme.write_text(absolute_links(readme.read_text(encoding="utf-8"), address, tag), encoding="utf-8")
+    readme.write_text(
+        absolute_links(readme.read_text(encoding="utf-8"), address, tag), encoding="utf-8"
+    )
     project.write_text(declared + urls(address, tag), encoding="utf-8")
 
 

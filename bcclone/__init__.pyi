@@ -1,59 +1,52 @@
-"""What `import bcclone` offers; __init__.py reads this file, so each name is listed once, on a line of its own."""
-# ruff: noqa: I001
+"""What `import bcclone` offers; __init__.py reads this file, and loads a name when it is asked for."""
 
-from bcclone.cluster.cluster_settings import ShardingSettings as ShardingSettings
-from bcclone.cluster.shards import open_if_store as open_if_store
-from bcclone.cluster.shards import open_store as open_store
-from bcclone.commands.data import convert as convert
-from bcclone.dataset.answer import Answer as Answer
-from bcclone.dataset.check import check as check
-from bcclone.dataset.sample_settings import PreprocessSettings as PreprocessSettings
-from bcclone.dataset.preprocessing import Preprocessing as Preprocessing
-from bcclone.dataset.sample_settings import SampleSettings as SampleSettings
-from bcclone.dataset.store import Store as Store
-from bcclone.drive.controller import SpeedSettings as SpeedSettings
-from bcclone.drive.drive_settings import DriveSettings as DriveSettings
-from bcclone.drive.driver import SteeringPolicy as SteeringPolicy
-from bcclone.drive.server import serve as serve
-from bcclone.evaluate.evaluate_settings import EvaluateSettings as EvaluateSettings
-from bcclone.evaluate.evaluate_settings import ReplaySettings as ReplaySettings
-from bcclone.evaluate.evaluate_settings import SuiteSettings as SuiteSettings
-from bcclone.evaluate.evaluation import evaluate as evaluate
-from bcclone.evaluate.evaluation import evaluate_policy as evaluate_policy
-from bcclone.evaluate.predict import predict as predict
-from bcclone.evaluate.evaluate_settings import PredictSettings as PredictSettings
-from bcclone.evaluate.replay import replay as replay
-from bcclone.evaluate.suite import evaluate_suite
-from bcclone.feed.keras_sequence import SampleDataset as SampleDataset
-from bcclone.lab.environment import EnvironmentSettings as EnvironmentSettings
-from bcclone.lab.environment.driving_env import DrivingEnv
-from bcclone.model.model_file import load_model_file
-from bcclone.model.model_file import save_model as save_model
-from bcclone.model.policy import load_policy as load_policy
-from bcclone.pictures.plot_settings import PlotSettings as PlotSettings
-from bcclone.pictures.plots.all_pictures import draw_all
-from bcclone.pictures.clip import make_clip as make_clip
-from bcclone.pictures.clip_settings import ClipSettings as ClipSettings
-from bcclone.pictures.clip_settings import Pace as Pace
-from bcclone.play.play_server import play as play
-from bcclone.play.play_settings import PlaySettings as PlaySettings
-from bcclone.simulator.record import record as record
-from bcclone.simulator.road_plan import RoadRules as RoadRules
-from bcclone.simulator.road_plan import judge_road as judge_road
-from bcclone.simulator.world_settings import Conditions as Conditions
-from bcclone.simulator.world_settings import ExpertSettings as ExpertSettings
-from bcclone.simulator.world_settings import RecordSettings as RecordSettings
-from bcclone.simulator.world_settings import ServerSettings as ServerSettings
-from bcclone.simulator.world_settings import WorldSettings as WorldSettings
-from bcclone.system.errors import UserError as UserError
-from bcclone.train.run import resume as resume
-from bcclone.train.run import run
-from bcclone.train.train_settings import RunFiles as RunFiles
-from bcclone.train.train_settings import TrainSettings as TrainSettings
-
-Simulator = DrivingEnv
-load_model = load_model_file
-plot = draw_all
-suite = evaluate_suite
-train = run
-__version__: str
+from .cluster.cluster_settings import ShardingSettings as ShardingSettings
+from .cluster.shards import open_if_store as open_if_store
+from .cluster.shards import open_store as open_store
+from .commands.data import convert as convert
+from .dataset.answer import Answer as Answer
+from .dataset.preprocessing import Preprocessing as Preprocessing
+from .dataset.sample_settings import PreprocessSettings as PreprocessSettings
+from .dataset.sample_settings import SampleSettings as SampleSettings
+from .dataset.store import Store as Store
+from .diagnosis.check import check as check
+from .drive.controller import SpeedSettings as SpeedSettings
+from .drive.drive_settings import DriveSettings as DriveSettings
+from .drive.driver import SteeringPolicy as SteeringPolicy
+from .drive.server import serve as serve
+from .evaluation.evaluate import evaluate as evaluate
+from .evaluation.evaluate import evaluate_policy as evaluate_policy
+from .evaluation.evaluate_settings import EvaluateSettings as EvaluateSettings
+from .evaluation.evaluate_settings import PredictSettings as PredictSettings
+from .evaluation.evaluate_settings import ReplaySettings as ReplaySettings
+from .evaluation.evaluate_settings import SuiteSettings as SuiteSettings
+from .evaluation.predict import predict as predict
+from .evaluation.replay import replay as replay
+from .evaluation.suite import suite as suite
+from .feed.keras_sequence import SampleDataset as SampleDataset
+from .game.play_server import play as play
+from .game.play_settings import PlaySettings as PlaySettings
+from .model.model_file import load_model as load_model
+from .model.model_file import save_model as save_model
+from .model.policy import load_policy as load_policy
+from .pictures.clip import make_clip as make_clip
+from .pictures.clip_settings import ClipSettings as ClipSettings
+from .pictures.clip_settings import Pace as Pace
+from .pictures.plot_settings import PlotSettings as PlotSettings
+from .pictures.plots.all_pictures import plot as plot
+from .research.environment import EnvironmentSettings as EnvironmentSettings
+from .research.environment.driving_env import Simulator as Simulator
+from .simulator.record import record as record
+from .simulator.road_plan import RoadRules as RoadRules
+from .simulator.road_plan import judge_road as judge_road
+from .simulator.world_settings import Conditions as Conditions
+from .simulator.world_settings import ExpertSettings as ExpertSettings
+from .simulator.world_settings import RecordSettings as RecordSettings
+from .simulator.world_settings import ServerSettings as ServerSettings
+from .simulator.world_settings import WorldSettings as WorldSettings
+from .system.errors import UserError as UserError
+from .system.version import __version__ as __version__
+from .training.train import resume as resume
+from .training.train import train as train
+from .training.train_settings import RunFiles as RunFiles
+from .training.train_settings import TrainSettings as TrainSettings

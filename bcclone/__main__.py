@@ -16,12 +16,18 @@ except KeyboardInterrupt:
 def main(command: str | None = None, prog: str = "bcclone") -> int:
     """Run a command by its name, or the one that the command line names; return the exit code.
 
-    While a command runs, Ctrl-C lets it clean up; before and afterwards, it ends the process at once.
+    While a command runs, Ctrl-C lets it clean up; before and afterwards, it ends the process at
+    once.
     """
     try:
         signal.signal(signal.SIGINT, _end)
         _open_streams()
-        os.environ.setdefault("PYTHONSAFEPATH", "1")  # processes that it starts import nothing from the current folder
+        os.environ.setdefault(
+            "PYTHONSAFEPATH", "1"
+        )  # processes that it starts import nothing from the current folder
+        from bcclone.system.own_process import claim_process
+
+        claim_process()
         from bcclone import cli
 
         return cli.run(command, prog) if command else cli.main()
@@ -32,7 +38,9 @@ def main(command: str | None = None, prog: str = "bcclone") -> int:
 
 
 def _open_streams() -> None:
-    """Open the standard streams that the caller has closed; otherwise a file would get the number of one."""
+    """Open the standard streams that the caller has closed; otherwise a file would get the number
+    of one.
+    """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             number = os.open(os.devnull, os.O_RDWR)

@@ -1,4 +1,6 @@
-"""Benchmark "cluster": Settings -> what two workers gain over one, what Dask costs, and what grows with the data."""
+"""Benchmark "cluster": Settings -> what two workers gain over one, what Dask costs, and what grows
+with the data.
+"""
 
 import os
 import tempfile
@@ -21,7 +23,7 @@ from bcclone.system.hardware import usable_cores
 from bcclone.system.progress import Notify
 from bcclone.system.settings import Checked, setting
 from bcclone.system.task_pool import TaskPool
-from bcclone.train.training_state import read_history
+from bcclone.training.training_state import read_history
 from benchmarks.feeds.loaders import loader_measures, measure_loader, results_as_json
 from benchmarks.feeds.meter import Benchmark, Timing, Use
 from benchmarks.measures import Measure, Report
@@ -34,7 +36,13 @@ from benchmarks.rounds import (
     run_rounds,
     seconds_setting,
 )
-from benchmarks.synthetic import SYNTHETIC_IMAGES, draw_recording, make_synthetic_store, number_of_shards, sharded_copy
+from benchmarks.synthetic import (
+    SYNTHETIC_IMAGES,
+    draw_recording,
+    make_synthetic_store,
+    number_of_shards,
+    sharded_copy,
+)
 
 _SHARDS, _FEED_SHARDS, _FRAME_MB = 16, 8, 128 * 128 * 3 / 1e6
 _PROCESS, _PROCESSES, _DASK, _DASKS = "1 process", "2 processes", "1 Dask worker", "2 Dask workers"
@@ -51,7 +59,9 @@ _BATCH_SIZE = 64
 class Settings(Checked):
     """What several workers gain, and what they cost, measured on this machine."""
 
-    frames: int = setting(SYNTHETIC_IMAGES, "number of camera images of the synthetic recording", 60)
+    frames: int = setting(
+        SYNTHETIC_IMAGES, "number of camera images of the synthetic recording", 60
+    )
     rounds: int = rounds_setting()
     seconds: float = seconds_setting()
 
@@ -69,8 +79,8 @@ Runs = Mapping[str, Sequence[Run]]  # name of a pool -> its runs, in order of th
 def measure(settings: Settings, notify: Notify) -> Report:
     """Measure everything on generated data in the system's temporary folder; raises UserError.
 
-    values, load: of the machine before, as the mean number of processes that ran in a minute; rounds: pool -> [images
-    per second, cores that other programs used] of each round.
+    values, load: of the machine before, as the mean number of processes that ran in a minute;
+    rounds: pool -> [images per second, cores that other programs used] of each round.
     """
     images, rounds = settings.frames, settings.rounds
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
@@ -85,11 +95,16 @@ def measure(settings: Settings, notify: Notify) -> Report:
         shards = ShardPlan(folder / "shards", 0, plan, Preprocessing(), SampleSettings(), size)
         list(shards.tasks())
         row_ms = 1000 * (time.process_time() - since) / len(plan.rows)
-        written, empty = _in_pools(partial(write_shards, shards), rounds), _in_pools(_run_empty, rounds)
+        written, empty = (
+            _in_pools(partial(write_shards, shards), rounds),
+            _in_pools(_run_empty, rounds),
+        )
         notify("measuring: feeds")
         store = make_synthetic_store(recording, folder / "data.h5")
         with sharded_copy(store, _FEED_SHARDS) as copy:
-            open_ms = max(_milliseconds_to_open(copy) - _milliseconds_to_open(store), 0.0) / number_of_shards(copy)
+            open_ms = max(
+                _milliseconds_to_open(copy) - _milliseconds_to_open(store), 0.0
+            ) / number_of_shards(copy)
             measure_feed = partial(
                 measure_loader,
                 benchmark=Benchmark(store, workers=usable_cores(), shards=copy),
@@ -129,11 +144,14 @@ def measure(settings: Settings, notify: Notify) -> Report:
 def _in_pools(work: Callable[[TaskPool], object], rounds: int) -> dict[str, list[Run]]:
     """Do the work in each pool, in rounds. All workers wait, warm, for their turns.
 
-    The work of the command itself, which reads the logs before and the shards' tables afterwards, is not included.
+    The work of the command itself, which reads the logs before and the shards' tables afterwards,
+    is not included.
     """
     with ExitStack() as stack:
         pools = {name: stack.enter_context(open_pool(*where)) for name, where in _POOLS.items()}
-        return measure_in_rounds({name: partial(_timed, work, pool) for name, pool in pools.items()}, rounds)
+        return measure_in_rounds(
+            {name: partial(_timed, work, pool) for name, pool in pools.items()}, rounds
+        )
 
 
 def _timed(work: Callable[[TaskPool], object], pool: TaskPool) -> Run:
@@ -156,15 +174,27 @@ def sharding_measures(written: Runs, empty: Runs, images: int, shards: int) -> l
     """Compare the pools, which wrote so many images and shards, and ran empty tasks, in each round."""
     seconds = {pool: [run.seconds for run in runs] for pool, runs in written.items()}
     beyond = [dask - plain for dask, plain in zip(seconds[_DASK], seconds[_PROCESS], strict=True)]
-    rates = [Measure(f"shards written by {pool}", images / median(each), "images/s") for pool, each in seconds.items()]
+    rates = [
+        Measure(f"shards written by {pool}", images / median(each), "images/s")
+        for pool, each in seconds.items()
+    ]
     return [
         *rates,
-        Measure(f"{_PROCESSES} to 1", median_ratio(seconds[_PROCESS], seconds[_PROCESSES]), "x", _SPEEDUP_BAR),
+        Measure(
+            f"{_PROCESSES} to 1",
+            median_ratio(seconds[_PROCESS], seconds[_PROCESSES]),
+            "x",
+            _SPEEDUP_BAR,
+        ),
         Measure(f"{_DASKS} to 1", median_ratio(seconds[_DASK], seconds[_DASKS]), "x", _SPEEDUP_BAR),
         Measure("Dask worker to process", median_ratio(seconds[_PROCESS], seconds[_DASK]), "x"),
         Measure("a shard by Dask, beyond a process", 1000 * median(beyond) / shards, "ms"),
         *(
-            Measure(f"an empty task, {pool}", median(1000 * run.seconds / _EMPTY_TASKS for run in empty[pool]), "ms")
+            Measure(
+                f"an empty task, {pool}",
+                median(1000 * run.seconds / _EMPTY_TASKS for run in empty[pool]),
+                "ms",
+            )
             for pool in (_PROCESS, _DASK)
         ),
     ]
@@ -181,17 +211,36 @@ def _milliseconds_to_open(store: Path) -> float:
 
 
 def measure_steps(store: Path, folder: Path, rounds: int) -> tuple[list[float], list[float]]:
-    """Return the samples a second of one worker and of two, of the same global batch, in turns; raises UserError."""
-    rates = [[_train(store, folder / f"{count} {number}", count) for count in (1, 2)] for number in range(rounds)]
+    """Return the samples a second of one worker and of two, of the same global batch, in turns;
+    raises UserError.
+    """
+    rates = [
+        [_train(store, folder / f"{count} {number}", count) for count in (1, 2)]
+        for number in range(rounds)
+    ]
     return [alone for alone, _ in rates], [together for _, together in rates]
 
 
 def _train(store: Path, runs: Path, workers: int) -> float:
     """Return the samples per second of the fastest epoch but the first."""
-    line: tuple[object, ...] = ("model", store, "-o", runs / "model.h5", "--runs", runs, "--name", "run", "--quiet")
+    line: tuple[object, ...] = (
+        "model",
+        store,
+        "-o",
+        runs / "model.h5",
+        "--runs",
+        runs,
+        "--name",
+        "run",
+        "--quiet",
+    )
     line += ("--epochs", _EPOCHS, "--batch-size", _BATCH_SIZE, "--no-augment", "--no-plots")
     addresses = ",".join(f"127.0.0.1:{port}" for port in free_ports(workers))
-    joined = [("--workers", addresses, "--worker-index", index) for index in range(workers)] if workers > 1 else [()]
+    joined = (
+        [("--workers", addresses, "--worker-index", index) for index in range(workers)]
+        if workers > 1
+        else [()]
+    )
     runs.mkdir()
     with ThreadPoolExecutor(workers) as pool:
         list(pool.map(lambda words: run_bcclone(*line, *words), joined))
@@ -200,7 +249,9 @@ def _train(store: Path, runs: Path, workers: int) -> float:
 
 def step_measures(alone: Sequence[float], together: Sequence[float]) -> list[Measure]:
     """Compare the samples a second of one worker and of two, round by round; no measure has a bar."""
-    beyond = [1000 * _BATCH_SIZE * (1 / two - 1 / one) for two, one in zip(together, alone, strict=True)]
+    beyond = [
+        1000 * _BATCH_SIZE * (1 / two - 1 / one) for two, one in zip(together, alone, strict=True)
+    ]
     return [
         Measure("training, one worker", median(alone), "samples/s"),
         Measure("training, two workers on its cores", median(together), "samples/s"),

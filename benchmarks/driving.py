@@ -1,4 +1,5 @@
-"""Drive a server as a benchmark needs it: a model and frames -> the latency of each answer, with pages that watch.
+"""Drive a server as a benchmark needs it: a model and frames -> the latency of each answer, with
+pages that watch.
 
 The latency is the time from each telemetry message to its answer, over the simulator's protocol.
 """
@@ -20,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from bcclone import Conditions, Preprocessing, UserError
-from bcclone.dataset.images import encode_jpeg
+from bcclone.camera.images import encode_jpeg
 from bcclone.simulator.car import start_on
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track
@@ -71,7 +72,11 @@ def telemetry_texts(jpegs: Sequence[bytes]) -> list[str]:
     """Return telemetry as the simulator sends it, one for each frame."""
     fields = {"steering_angle": "0.0000", "throttle": "0.3000", "speed": "20.0000"}
     return [
-        "42" + json.dumps(["telemetry", fields | {"image": base64.b64encode(jpeg).decode()}], separators=(",", ":"))
+        "42"
+        + json.dumps(
+            ["telemetry", fields | {"image": base64.b64encode(jpeg).decode()}],
+            separators=(",", ":"),
+        )
         for jpeg in jpegs
     ]
 
@@ -79,17 +84,22 @@ def telemetry_texts(jpegs: Sequence[bytes]) -> list[str]:
 def measure_round_trips(
     port: int, texts: Sequence[str], count: int, loops: int = 1, rate: float = math.inf
 ) -> list[float]:
-    """Return the milliseconds from each telemetry to its answer; raises UserError if the server does not answer.
+    """Return the milliseconds from each telemetry to its answer; raises UserError if the server
+    does not answer.
 
-    count: of telemetries, with an answer each; loops: telemetries under way at a time; the simulator has 2. rate: round
-    trips per second.
+    count: of telemetries, with an answer each; loops: telemetries under way at a time; the
+    simulator has 2. rate: round trips per second.
     """
-    telemetry = itertools.cycle([text_frames(text) for text in texts])  # masked before the measurement
+    telemetry = itertools.cycle(
+        [text_frames(text) for text in texts]
+    )  # masked before the measurement
     try:
         with connected("127.0.0.1", port) as connection:
             return list(_round_trips(connection, telemetry, count, loops, rate))
     except OSError as error:  # ServerGone is one
-        raise UserError(f"the drive server ended the connection: {error.strerror or error}; measure again") from None
+        raise UserError(
+            f"the drive server ended the connection: {error.strerror or error}; measure again"
+        ) from None
 
 
 def _round_trips(
@@ -123,7 +133,8 @@ def _await_steer(connection: UnitySocket) -> None:
 def watching(port: int, pages: int, saliency: bool) -> Iterator[None]:
     """Open pages, each read by a process of its own, for the time of the `with` block.
 
-    saliency: with the saliency overlay, which is turned off at the end. Raises UserError at the end if a page is gone.
+    saliency: with the saliency overlay, which is turned off at the end. Raises UserError at the end
+    if a page is gone.
     """
     _control(port, saliency)
     command = [sys.executable, "-c", _WATCH, f"ws://127.0.0.1:{port}/socket"]
@@ -144,5 +155,10 @@ def watching(port: int, pages: int, saliency: bool) -> Iterator[None]:
 
 def _control(port: int, saliency: bool) -> None:
     """Switch the saliency overlay as the page does."""
-    body, headers = json.dumps({"saliency": saliency}).encode(), {"Content-Type": "application/json"}
-    urllib.request.urlopen(urllib.request.Request(f"http://127.0.0.1:{port}/control", body, headers)).close()
+    body, headers = (
+        json.dumps({"saliency": saliency}).encode(),
+        {"Content-Type": "application/json"},
+    )
+    urllib.request.urlopen(
+        urllib.request.Request(f"http://127.0.0.1:{port}/control", body, headers)
+    ).close()

@@ -1,4 +1,6 @@
-"""Measure the environment: its steps a second, in one process and in two, and CarRacing's of Gymnasium -> a Report."""
+"""Measure the environment: its steps a second, in one process and in two, and CarRacing's of
+Gymnasium -> a Report.
+"""
 
 import importlib.util
 import time
@@ -24,13 +26,17 @@ _WARM_STEPS = 10
 class Settings(Checked):
     """How many steps a second the environment makes."""
 
-    road: str = setting("lake", "road to drive: lake, mountain, random:SEED, or a .json file of points")
+    road: str = setting(
+        "lake", "road to drive: lake, mountain, random:SEED, or a .json file of points"
+    )
     steps: Count = setting(300, "number of steps of each measurement", 10)
     rounds: int = rounds_setting(figures="the best of them")
 
 
 class Program(NamedTuple):
-    """The steps of an environment. size: height and width of its images, () for CarRacing, which has its own."""
+    """The steps of an environment. size: height and width of its images, () for CarRacing, which
+    has its own.
+    """
 
     road: str
     size: tuple[int, ...]
@@ -39,7 +45,8 @@ class Program(NamedTuple):
 
 
 def measure(settings: Settings, notify: Notify) -> Report:
-    """Return steps a second of each environment, each in processes of its own, in turn; the best round counts.
+    """Return steps a second of each environment, each in processes of its own, in turn; the best
+    round counts.
 
     CarRacing is left out, with a note, if Box2D is not installed.
     """
@@ -47,7 +54,9 @@ def measure(settings: Settings, notify: Notify) -> Report:
     programs = {
         _LARGE: Program(road, (160, 320), steps),
         _SMALL: Program(road, (64, 64), 4 * steps),
-        f"bcclone, {_VECTOR_CARS} cars in one process, 160x320": Program(road, (160, 320), steps, _VECTOR_CARS),
+        f"bcclone, {_VECTOR_CARS} cars in one process, 160x320": Program(
+            road, (160, 320), steps, _VECTOR_CARS
+        ),
     }
     if importlib.util.find_spec("Box2D"):
         programs[_RACING] = Program(road, (), steps)
@@ -55,7 +64,9 @@ def measure(settings: Settings, notify: Notify) -> Report:
         notify(f"note: {_RACING} is left out: the package Box2D is not installed")
     functions = {name: partial(steps_a_second, program) for name, program in programs.items()}
     functions[_PAIR] = partial(steps_a_second, programs[_LARGE], processes=2)
-    rates = {name: max(each) for name, each in measure_in_rounds(functions, settings.rounds).items()}
+    rates = {
+        name: max(each) for name, each in measure_in_rounds(functions, settings.rounds).items()
+    }
     bars, pair = {_LARGE: 140.0, _SMALL: 1000.0}, rates.pop(_PAIR)
     measures = [Measure(name, rate, "steps/s", bars.get(name)) for name, rate in rates.items()]
     measures.append(Measure(_PAIR, pair / rates[_LARGE], "times", 1.8))
@@ -65,7 +76,9 @@ def measure(settings: Settings, notify: Notify) -> Report:
 
 
 def steps_a_second(program: Program, processes: int = 1) -> float:
-    """Return the rate of processes that drive at the same time, together; each has made its first steps before."""
+    """Return the rate of processes that drive at the same time, together; each has made its first
+    steps before.
+    """
     with process_pool(processes) as pool:
         list(pool.map(_rate, [program._replace(steps=program.cars)] * processes))
         return sum(pool.map(_rate, [program] * processes))
@@ -90,7 +103,7 @@ def _environment(road: str, size: tuple[int, ...], cars: int) -> Any:
     if not size:
         env: Any = gymnasium.make("CarRacing-v3")
     else:
-        import bcclone.lab.environment  # noqa: F401 registers it
+        import bcclone.research.environment  # noqa: F401 registers it
 
         values: dict[str, Any] = {"road": road, "height": size[0], "width": size[1]}
         if cars > 1:

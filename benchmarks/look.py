@@ -1,6 +1,8 @@
-"""Measure the page of a long recording: how soon it shows a picture, and how smoothly its playhead moves -> a Report.
+"""Measure the page of a long recording: how soon it shows a picture, and how smoothly its playhead
+moves -> a Report.
 
-The recording has the pictures of a short one again and again, as links. Needs selenium, chromium and chromium-driver.
+The recording has the pictures of a short one again and again, as links. Needs selenium, chromium
+and chromium-driver.
 """
 
 import os
@@ -61,9 +63,13 @@ def measure(settings: Settings, notify: Notify) -> Report:
         folder = _long_recording(Path(name), settings.rows)
         line = [sys.executable, "-m", "bcclone", "edit", str(folder), "--page", "--no-browser"]
         begin = time.monotonic()
-        with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
+        with subprocess.Popen(
+            line, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        ) as server:
             assert server.stdout is not None
-            url = next(found[0] for text in server.stdout if (found := re.search(r"http://\S+/", text)))
+            url = next(
+                found[0] for text in server.stdout if (found := re.search(r"http://\S+/", text))
+            )
             started = time.monotonic() - begin
             try:
                 values = _in_browser(url, settings.seconds)
@@ -88,7 +94,10 @@ def _long_recording(folder: Path, rows: int) -> Path:
     start, text = datetime(2026, 1, 1), []
     for row in range(rows):
         cells = lines[row % len(lines)]
-        names = [f"IMG/{camera}_{image_stamp(start + timedelta(seconds=row / 15))}.jpg" for camera in CAMERAS]
+        names = [
+            f"IMG/{camera}_{image_stamp(start + timedelta(seconds=row / 15))}.jpg"
+            for camera in CAMERAS
+        ]
         for source, name in zip(cells, names, strict=False):
             os.link(short / source.strip(), long / name)
         text.append(",".join([*names, *cells[len(CAMERAS) :]]) + "\n")
@@ -107,7 +116,9 @@ def _in_browser(url: str, seconds: float) -> dict[str, float]:
         browser.set_script_timeout(60 + 2 * seconds)
         begin = time.monotonic()
         browser.get(url)
-        _wait(lambda: browser.execute_script("return document.querySelector('[data-row]') !== null"))
+        _wait(
+            lambda: browser.execute_script("return document.querySelector('[data-row]') !== null")
+        )
         picture = time.monotonic() - begin
         _wait(lambda: browser.execute_script("return Boolean(active && active.columns)"))
         return {

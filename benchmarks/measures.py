@@ -34,8 +34,8 @@ class Measure:
 class Report:
     """The result of a benchmark.
 
-    tables: lines to print before the measures; values: further values of the JSON; failed: what could not be measured
-    -> the reason.
+    tables: lines to print before the measures; values: further values of the JSON; failed: what
+    could not be measured -> the reason.
     """
 
     measures: Sequence[Measure] = ()

@@ -1,7 +1,9 @@
-"""Compare networks: a recording -> how well each drives: cnn, its variants, recurrent and published ones.
+"""Compare networks: a recording -> how well each drives: cnn, its variants, recurrent and published
+ones.
 
-Each model is trained, replays the end of the recording and a road that it has not seen, and drives rows of the suite.
-The variants of cnn exist here alone. Each begins as a model file with an untrained network, from which model.py trains.
+Each model is trained, replays the end of the recording and a road that it has not seen, and drives
+rows of the suite. The variants of cnn exist here alone. Each begins as a model file with an
+untrained network, from which model.py trains.
 """
 
 import re
@@ -16,13 +18,18 @@ from bcclone.system.hardware import usable_cores
 from bcclone.system.progress import Notify
 from bcclone.system.settings import Checked, Count, Names, Seed, SettingError, setting
 from bcclone.system.tensorflow_quietly import load_tensorflow
-from bcclone.train.train_settings import LEARNING_RATE
+from bcclone.training.train_settings import LEARNING_RATE
 from benchmarks.measures import Report, aligned
 from benchmarks.rounds import folder_of, in_fresh_process, once, run_bcclone
 
 ROWS = ("lake-30", "lake-reverse-30", "latency-200", "no-lines")
 _DRIVEN = ("autonomy_percent", "interventions", "mean_abs_cross_track_m")
-_REPLAYED = ("interventions", "rms_cross_track_m", "steering_correlation", "steering_correlation_smoothed")
+_REPLAYED = (
+    "interventions",
+    "rms_cross_track_m",
+    "steering_correlation",
+    "steering_correlation_smoothed",
+)
 
 
 @dataclass(frozen=True)
@@ -60,38 +67,56 @@ class Settings(Checked):
     """Which networks are compared, on which roads."""
 
     only: Names = setting((), "compare only these networks, separated by commas", shown="all")
-    recording: Path | None = setting(None, "recording to train on", unit="PATH", shown="two simulated laps")
-    unseen: Path | None = setting(None, "recording of another road to replay", unit="PATH", shown="the same")
+    recording: Path | None = setting(
+        None, "recording to train on", unit="PATH", shown="two simulated laps"
+    )
+    unseen: Path | None = setting(
+        None, "recording of another road to replay", unit="PATH", shown="the same"
+    )
     seeds: Seed = setting(1, "number of trainings of each network, with seeds from 0", 1, 100)
     epochs: Count = setting(20, "passes of each training", 1, 10_000)
     laps: float = setting(1.0, "laps that each model drives in a row of the suite", above=0)
     folder: Path | None = setting(
-        None, "folder that keeps models and results; models that are complete there are not trained again", unit="DIR"
+        None,
+        "folder that keeps models and results; models that are complete there are not trained again",
+        unit="DIR",
     )
 
     def validate(self) -> None:
         if unknown := [name for name in self.only if name not in NETWORKS]:
             raise SettingError(
-                "{only} {names}, expected some of {all}", names=", ".join(unknown), all=", ".join(NETWORKS)
+                "{only} {names}, expected some of {all}",
+                names=", ".join(unknown),
+                all=", ".join(NETWORKS),
             )
 
 
 def measure(settings: Settings, notify: Notify) -> Report:
-    """Return the figures and the commands of each model, which docs/networks.py compares; raises UserError."""
+    """Return the figures and the commands of each model, which docs/networks.py compares; raises
+    UserError.
+    """
     models: dict[str, Any] = {}
     failed: dict[str, str] = {}
     with folder_of(settings.folder) as folder:
         recording = settings.recording or folder / "laps"
         if not recording.exists() and settings.recording is None:
             run_bcclone("simulate", "record", recording, "--laps", 2)
-        for name in (f"{network}-{seed}" for seed in range(settings.seeds) for network in settings.only or NETWORKS):
+        for name in (
+            f"{network}-{seed}"
+            for seed in range(settings.seeds)
+            for network in settings.only or NETWORKS
+        ):
             measure_one = partial(_measure, name, recording, folder, settings)
             try:
-                models[name] = once(folder / f"{name}.json", measure_one, f"training and driving: {name}", notify)
+                models[name] = once(
+                    folder / f"{name}.json", measure_one, f"training and driving: {name}", notify
+                )
             except UserError as error:
                 failed[name] = str(error)
     machine = f"{usable_cores()} cores; {settings.epochs} passes"
-    return Report(tables=_table(models), values={"machine": machine, "models": models}, failed=failed)
+    return Report(
+        tables=_table(models), values={"machine": machine, "models": models}, failed=failed
+    )
 
 
 def _measure(name: str, recording: Path, folder: Path, settings: Settings) -> dict[str, Any]:
@@ -112,7 +137,18 @@ def _measure(name: str, recording: Path, folder: Path, settings: Settings) -> di
         in_fresh_process(write_variant, start, network, int(seed), store)
         options = ["--from", start, "--learning-rate", LEARNING_RATE]
     trained, log = run(
-        *("model", store, "-o", model, "--force", "--seed", seed, "--epochs", settings.epochs, "--no-plots"),
+        *(
+            "model",
+            store,
+            "-o",
+            model,
+            "--force",
+            "--seed",
+            seed,
+            "--epochs",
+            settings.epochs,
+            "--no-plots",
+        ),
         *("--runs", folder / "runs", *options),
     )
     replays = {
@@ -136,7 +172,9 @@ def _measure(name: str, recording: Path, folder: Path, settings: Settings) -> di
 
 
 def write_variant(path: Path, network: str, seed: int, store: Path) -> None:
-    """Write a model file with an untrained variant of cnn for the images of a store; loads TensorFlow."""
+    """Write a model file with an untrained variant of cnn for the images of a store; loads
+    TensorFlow.
+    """
     load_tensorflow()
     import keras
 
@@ -145,7 +183,9 @@ def write_variant(path: Path, network: str, seed: int, store: Path) -> None:
     with Store(store) as data:
         preprocessing = data.preprocessing
     keras.utils.set_random_seed(seed)
-    save_model(path, build_variant(network, preprocessing.height, preprocessing.width), preprocessing, {})
+    save_model(
+        path, build_variant(network, preprocessing.height, preprocessing.width), preprocessing, {}
+    )
 
 
 def build_variant(network: str, height: int = 128, width: int = 128) -> Any:
@@ -155,16 +195,30 @@ def build_variant(network: str, height: int = 128, width: int = 128) -> Any:
     from bcclone.model.network import build_network
 
     changes = NETWORKS[network].changes
-    layers = [layer for layer in build_network((height, width, 3)).layers if changes.get(layer.name, {}) is not None]
-    changed = [type(layer).from_config(layer.get_config() | (changes.get(layer.name) or {})) for layer in layers]
-    return keras.Sequential([keras.Input((height, width, 3), dtype="uint8", name="frame"), *changed], name="bcclone")
+    layers = [
+        layer
+        for layer in build_network((height, width, 3)).layers
+        if changes.get(layer.name, {}) is not None
+    ]
+    changed = [
+        type(layer).from_config(layer.get_config() | (changes.get(layer.name) or {}))
+        for layer in layers
+    ]
+    return keras.Sequential(
+        [keras.Input((height, width, 3), dtype="uint8", name="frame"), *changed], name="bcclone"
+    )
 
 
 def _table(models: Mapping[str, Any]) -> list[str]:
     rows = [["", "parameters", "val. loss", "correlation", "interventions", "m from the middle"]]
     for name, one in models.items():
         distances = " ".join(f"{row['mean_abs_cross_track_m']:.2f}" for row in one["rows"].values())
-        figures = ((one["val_loss"], ".4f"), (one["replay"]["steering_correlation_smoothed"], ".2f"))
-        shown = ["" if value is None else format(value, form) for value, form in figures]  # None: a short recording
+        figures = (
+            (one["val_loss"], ".4f"),
+            (one["replay"]["steering_correlation_smoothed"], ".2f"),
+        )
+        shown = [
+            "" if value is None else format(value, form) for value, form in figures
+        ]  # None: a short recording
         rows.append([name, f"{one['parameters']:,}", *shown, str(one["interventions"]), distances])
     return aligned(rows)

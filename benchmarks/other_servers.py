@@ -1,9 +1,11 @@
-"""Serve a model in two other ways, for comparison with `drive.py`: as most drive servers do, and with the least work.
+"""Serve a model in two other ways, for comparison with `drive.py`: as most drive servers do, and
+with the least work.
 
 python -m benchmarks.other_servers predict|least MODEL --port 0 --end-with-stdin
 
-predict: calls `model.predict` for each frame. least: counts bytes, decides, answers; the limit of any server. It
-understands nothing: all telemetries must have the same number of bytes, as those of one frame, on which it decides.
+predict: calls `model.predict` for each frame. least: counts bytes, decides, answers; the limit of
+any server. It understands nothing: all telemetries must have the same number of bytes, as those of
+one frame, on which it decides.
 """
 
 import argparse
@@ -15,14 +17,14 @@ from pathlib import Path
 import numpy as np
 
 from bcclone import Answer, DriveSettings, SteeringPolicy, load_policy
-from bcclone.dataset.images import Image, decode_jpeg
+from bcclone.camera.images import Image, decode_jpeg
 from bcclone.drive.protocol import Control, event_text, format_steer
 from bcclone.drive.server import end_with_stdin, serve_policy
-from bcclone.drive.wire.web_server import listen
-from bcclone.drive.wire.websocket import Websocket
 from bcclone.model.policy import Policy, window_after
 from bcclone.simulator.unity_websocket import text_frames
 from bcclone.system.tensorflow_quietly import load_tensorflow
+from bcclone.web.web_server import listen
+from bcclone.web.websocket import Websocket
 from benchmarks.driving import rendered_frames, telemetry_texts
 
 _READ_BYTES = 65_536
@@ -32,7 +34,9 @@ class PredictingPolicy(Policy):
     """A policy that calls Keras's predict for each frame."""
 
     def answer(self, frame: Image) -> Answer:
-        """Return the answer for an RGB frame, uint8 (160, 320, 3); a recurrent network gets its window each time."""
+        """Return the answer for an RGB frame, uint8 (160, 320, 3); a recurrent network gets its
+        window each time.
+        """
         self._memory = window_after(self._memory, self.preprocessing.apply(frame), self.seq_length)
         window = np.stack(self._memory).reshape(1, *self.model.input_shape[1:])
         return Answer.of(self.model.predict(window, verbose=0)[0])
@@ -44,9 +48,13 @@ def answer_all(policy: SteeringPolicy, jpeg: bytes, connection: socket.socket) -
     while b"\r\n\r\n" not in head:
         head += connection.recv(_READ_BYTES)
     headers = [
-        (name, value) for name, mark, value in (line.partition(": ") for line in head.decode().split("\r\n")) if mark
+        (name, value)
+        for name, mark, value in (line.partition(": ") for line in head.decode().split("\r\n"))
+        if mark
     ]
-    Websocket(connection, headers, threading.Lock())  # answers the handshake, and sets the socket up
+    Websocket(
+        connection, headers, threading.Lock()
+    )  # answers the handshake, and sets the socket up
     answer = event_text("steer", format_steer(Control(0.0, 0.1), False)).encode()
     frame = bytes([0x81, len(answer)]) + answer
     size, received = sum(map(len, text_frames(telemetry_texts([jpeg])[0]))), 0
@@ -62,7 +70,9 @@ def answer_all(policy: SteeringPolicy, jpeg: bytes, connection: socket.socket) -
 
 def main() -> int:
     """Serve until standard input ends."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("kind", choices=("predict", "least"))
     parser.add_argument("model", type=Path)
     parser.add_argument("--port", type=int, default=0)
@@ -72,10 +82,12 @@ def main() -> int:
     if arguments.end_with_stdin:
         end_with_stdin()
     if arguments.kind == "predict":
-        from bcclone.model.model_file import load_model_file  # after load_tensorflow(), as drive.py does
+        from bcclone.model.model_file import load_model  # after load_tensorflow(), as drive.py does
 
-        policy = PredictingPolicy(load_model_file(arguments.model, None))
-        serve_policy(policy, DriveSettings(port=arguments.port), lambda text: print(text, flush=True))
+        policy = PredictingPolicy(load_model(arguments.model, None))
+        serve_policy(
+            policy, DriveSettings(port=arguments.port), lambda text: print(text, flush=True)
+        )
         return 0
     fast, (jpeg, *_) = load_policy(arguments.model), rendered_frames()
     fast.answer(decode_jpeg(jpeg))

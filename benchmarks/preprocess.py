@@ -1,7 +1,8 @@
-"""Measure preprocess.py: a recording -> images a second, decoding alone, decoding again for each sample.
+"""Measure preprocess.py: a recording -> images a second, decoding alone, decoding again for each
+sample.
 
-All are measured in rounds, so that a slow moment of the machine affects all alike; the first round reads the files
-into the system's cache and is not counted.
+All are measured in rounds, so that a slow moment of the machine affects all alike; the first round
+reads the files into the system's cache and is not counted.
 """
 
 import os
@@ -21,8 +22,8 @@ import numpy as np
 import simplejpeg
 
 from bcclone import PreprocessSettings, SampleSettings, UserError, convert
+from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image, read_file
 from bcclone.dataset.conversion_plan import ConversionPlan, make_plan
-from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image, read_file
 from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME
 from bcclone.system.progress import Notify
 from bcclone.system.settings import Checked, setting
@@ -53,9 +54,13 @@ class Settings(Checked):
 def measure(settings: Settings, notify: Notify) -> Report:
     """Return the conversion's measures for a recording, or for a synthetic one.
 
-    All rates are in distinct images per second. Everything is written to the system's temporary folder.
+    All rates are in distinct images per second. Everything is written to the system's temporary
+    folder.
     """
-    with tempfile.TemporaryDirectory() as name, ProcessPoolExecutor(None, get_context("spawn")) as processes:
+    with (
+        tempfile.TemporaryDirectory() as name,
+        ProcessPoolExecutor(None, get_context("spawn")) as processes,
+    ):
         folder = Path(name)
         recording = settings.recording or draw_recording(folder / "recording", settings.frames)
         plan = make_plan((str(recording),), SampleSettings(), None)
@@ -70,9 +75,16 @@ def measure(settings: Settings, notify: Notify) -> Report:
         }
         seconds = measure_in_rounds(conversions, settings.rounds)
     counts = {_SOURCE: sum(map(len, rows))}
-    rates = {name: [counts.get(name, len(plan.files)) / one for one in each] for name, each in seconds.items()}
-    decoding = max((name for name in rates if name.startswith("decode")), key=lambda name: median(rates[name]))
-    to_decoding, to_source = (median_ratio(rates[_CONVERSION], rates[other]) for other in (decoding, _SOURCE))
+    rates = {
+        name: [counts.get(name, len(plan.files)) / one for one in each]
+        for name, each in seconds.items()
+    }
+    decoding = max(
+        (name for name in rates if name.startswith("decode")), key=lambda name: median(rates[name])
+    )
+    to_decoding, to_source = (
+        median_ratio(rates[_CONVERSION], rates[other]) for other in (decoding, _SOURCE)
+    )
     return Report(
         [
             *(Measure(name, median(each), "images/s") for name, each in rates.items()),
@@ -86,19 +98,24 @@ def _complete_rows(plan: ConversionPlan) -> list[list[str]]:
     numbers = plan.rows[FRAME_COLUMNS].to_numpy()
     complete = numbers[(numbers != NO_FRAME).all(axis=1)].tolist()
     if not complete:
-        raise UserError(f"{plan.logs[0]}: no row has images of all cameras; measure with another recording")
+        raise UserError(
+            f"{plan.logs[0]}: no row has images of all cameras; measure with another recording"
+        )
     return [[plan.files[number] for number in row] for row in complete]
 
 
 def time_decoding(files: Sequence[str], pool: Executor | None = None) -> float:
-    """Return the seconds to decode and resize the files on all cores, and nothing else: the roofline.
+    """Return the seconds to decode and resize the files on all cores, and nothing else: the
+    roofline.
 
     pool: of warm workers, one per core; threads if there is none.
     """
     if pool is None:
         with ThreadPoolExecutor(os.cpu_count() or 1) as threads:
             return time_decoding(files, threads)
-    tasks = [files[start : start + _FILES_PER_TASK] for start in range(0, len(files), _FILES_PER_TASK)]
+    tasks = [
+        files[start : start + _FILES_PER_TASK] for start in range(0, len(files), _FILES_PER_TASK)
+    ]
     since = time.perf_counter()
     list(pool.map(_decode, tasks))
     return time.perf_counter() - since
@@ -114,10 +131,11 @@ def _decode(files: Sequence[str]) -> None:
 
 
 def time_source_conversion(rows: Sequence[Sequence[str]], store: Path) -> float:
-    """Return the seconds to write every sample of the rows as pixels, in one process and with OpenCV.
+    """Return the seconds to write every sample of the rows as pixels, in one process and with
+    OpenCV.
 
-    rows: the files of each row's cameras. The samples follow the default settings: the frames of each camera in
-    this row and the rows before, and their mirror images.
+    rows: the files of each row's cameras. The samples follow the default settings: the frames of
+    each camera in this row and the rows before, and their mirror images.
     """
     cv2.setNumThreads(-1)  # OpenCV's own choice
     since = time.perf_counter()
@@ -127,7 +145,9 @@ def time_source_conversion(rows: Sequence[Sequence[str]], store: Path) -> float:
         images = file.create_dataset("images", (size, _SIDE, _SIDE, 3), np.uint8)
         count = 0
         for last in range(1, len(rows) + 1):
-            frames = [_read(path) for row in rows[max(last - _PREVIOUS - 1, 0) : last] for path in row]
+            frames = [
+                _read(path) for row in rows[max(last - _PREVIOUS - 1, 0) : last] for path in row
+            ]
             samples = np.stack([*frames, *(cv2.flip(frame, 1) for frame in frames)])
             images[count : count + len(samples)] = samples
             count += len(samples)

@@ -1,7 +1,8 @@
 """Inject faults into recordings and count which of them `preprocess.py --check` names -> a Report.
 
-Each fault is injected in memory, at three strengths or as a whole; a share counts from the last row back. An untouched
-recording must have no finding, and a fault must be named, whatever else is found.
+Each fault is injected in memory, at three strengths or as a whole; a share counts from the last row
+back. An untouched recording must have no finding, and a fault must be named, whatever else is
+found.
 """
 
 import time
@@ -15,11 +16,11 @@ import numpy as np
 import pandas as pd
 
 from bcclone import UserError, check
-from bcclone.dataset.check import diagnose
-from bcclone.dataset.evidence import RecordingFigures
-from bcclone.dataset.findings import Diagnosis
-from bcclone.dataset.geometry import FOCAL_PX, VANISHING_ROW
-from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image, read_frame
+from bcclone.camera.geometry import FOCAL_PX, VANISHING_ROW
+from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image, read_frame
+from bcclone.diagnosis.check import diagnose
+from bcclone.diagnosis.evidence import RecordingFigures
+from bcclone.diagnosis.findings import Diagnosis
 from bcclone.recording.files import ImageIndex, find_log
 from bcclone.recording.log import Log, read_log
 from bcclone.recording.row import CAMERAS
@@ -64,7 +65,8 @@ class Frames:
 
 @dataclass(frozen=True)
 class Recorded:
-    """A recording in memory: the rows of its log in order of time, the frames, and what another recording has.
+    """A recording in memory: the rows of its log in order of time, the frames, and what another
+    recording has.
 
     foreign: indices of the rows whose frames are those of the other.
     """
@@ -101,9 +103,12 @@ class Recorded:
         """Return it with the frames of the last share of the rows changed."""
         first = self.first_of(share)
         changed = {
-            name: [np.ascontiguousarray(change(frame)) for frame in of[first:]] for name, of in self.frames.of.items()
+            name: [np.ascontiguousarray(change(frame)) for frame in of[first:]]
+            for name, of in self.frames.of.items()
         }
-        return self.with_cameras(**{name: [*of[:first], *changed[name]] for name, of in self.frames.of.items()})
+        return self.with_cameras(
+            **{name: [*of[:first], *changed[name]] for name, of in self.frames.of.items()}
+        )
 
     @cached_property
     def diagnosis(self) -> Diagnosis:
@@ -125,7 +130,9 @@ def load_recording(path: str, other: str, count: int = Settings.rows) -> Recorde
     of_other, images = ImageIndex(other_log.path), other_log.rows["center"].iloc[:_FOREIGN_FRAMES]
     other_frames = [read_frame(of_other.find(image) or image) for image in images]
     other_steering = other_log.rows["steering"].to_numpy(np.float64)
-    return Recorded(Path(path), replace(log, rows=rows), Frames(frames), other_steering, other_frames)
+    return Recorded(
+        Path(path), replace(log, rows=rows), Frames(frames), other_steering, other_frames
+    )
 
 
 def _turned(right: float = 0.0, down: float = 0.0) -> Change:
@@ -146,7 +153,9 @@ def _leaning(degrees: float) -> Change:
 
 
 def _delayed(recorded: Recorded, seconds: float) -> Recorded:
-    """Take the steering of another time; rows for which that lies in a pause, or nowhere, are left out."""
+    """Take the steering of another time; rows for which that lies in a pause, or nowhere, are left
+    out.
+    """
     times = recorded.column("time_ms") / 1000
     steps, wanted = np.diff(times), times - seconds
     stretch = np.concatenate([[0], np.cumsum(steps > _PAUSE_STEPS * np.median(steps))])
@@ -154,16 +163,23 @@ def _delayed(recorded: Recorded, seconds: float) -> Recorded:
     inside = (wanted >= times[0]) & (wanted <= times[-1])
     inside &= (stretch[after - 1] == stretch) & (stretch[after] == stretch)
     delayed = recorded.with_rows(steering=np.interp(wanted, times, recorded.rows["steering"]))
-    frames = {name: [of[row] for row in np.flatnonzero(inside).tolist()] for name, of in recorded.frames.of.items()}
+    frames = {
+        name: [of[row] for row in np.flatnonzero(inside).tolist()]
+        for name, of in recorded.frames.of.items()
+    }
     log = replace(delayed.log, rows=delayed.rows[inside].reset_index(drop=True))
     return replace(delayed, log=log, frames=Frames(frames))
 
 
 def _clipped(steering: Any, share: float) -> Any:
-    """Clip the largest share of the turning rows; at least a tenth of the range, where many rows have full lock."""
+    """Clip the largest share of the turning rows; at least a tenth of the range, where many rows
+    have full lock.
+    """
     turning = steering.abs()[steering.abs() > 0.02]
     most = (1 - share) * float(turning.max())
-    return steering.clip(-most, most).clip(-turning.quantile(1 - share), turning.quantile(1 - share))
+    return steering.clip(-most, most).clip(
+        -turning.quantile(1 - share), turning.quantile(1 - share)
+    )
 
 
 def _few_steps(steering: Any, levels: float) -> Any:
@@ -173,8 +189,12 @@ def _few_steps(steering: Any, levels: float) -> Any:
 
 
 def _steering(change: Callable[[Any, float], Any]) -> Inject:
-    """Return how a fault of the column of the steering is injected. change: column and strength -> the new one."""
-    return lambda recorded, strength: recorded.with_rows(steering=change(recorded.rows["steering"], strength))
+    """Return how a fault of the column of the steering is injected. change: column and strength ->
+    the new one.
+    """
+    return lambda recorded, strength: recorded.with_rows(
+        steering=change(recorded.rows["steering"], strength)
+    )
 
 
 def _frames(change: Callable[[float], Change]) -> Inject:
@@ -195,7 +215,9 @@ def _unrelated(recorded: Recorded, share: float) -> Recorded:
 
 
 def _rolled(recorded: Recorded, seconds: float) -> Recorded:
-    """Shift the steering by so many seconds, round the end, as of a log that is counted otherwise than the frames."""
+    """Shift the steering by so many seconds, round the end, as of a log that is counted otherwise
+    than the frames.
+    """
     times = recorded.column("time_ms") / 1000
     rows = round(seconds / float(np.median(np.diff(times))))
     return recorded.with_rows(steering=np.roll(recorded.column("steering"), rows))
@@ -208,7 +230,9 @@ def _backwards(recorded: Recorded, share: float) -> Recorded:
 
 
 def _foreign(rows_of: Callable[[int, float], IndexArray]) -> Inject:
-    """Return how frames of another recording are put into the centre camera's. rows_of: rows, share -> which."""
+    """Return how frames of another recording are put into the centre camera's. rows_of: rows, share
+    -> which.
+    """
 
     def inject(recorded: Recorded, share: float) -> Recorded:
         center, others = list(recorded.frames.of["center"]), recorded.other_frames
@@ -225,12 +249,18 @@ def _block(rows: int, share: float) -> IndexArray:
 
 
 def _scattered(rows: int, share: float) -> IndexArray:
-    return np.sort(np.random.default_rng(0).choice(np.arange(1, rows - 1), round(share * rows), replace=False))
+    return np.sort(
+        np.random.default_rng(0).choice(np.arange(1, rows - 1), round(share * rows), replace=False)
+    )
 
 
 def _exchanged(first: str, second: str) -> Inject:
     def inject(recorded: Recorded, share: float) -> Recorded:
-        start, one, other = recorded.first_of(share), recorded.frames.of[first], recorded.frames.of[second]
+        start, one, other = (
+            recorded.first_of(share),
+            recorded.frames.of[first],
+            recorded.frames.of[second],
+        )
         swapped = {first: [*one[:start], *other[start:]], second: [*other[:start], *one[start:]]}
         return recorded.with_cameras(**swapped)
 
@@ -267,15 +297,35 @@ FAULTS: Mapping[str, tuple[str, tuple[float, ...], Inject]] = {
     "rolled, seconds": ("shifted", (10, -10, 3), _rolled),
     "backwards": ("backwards", (1.0,), _backwards),
     "lost steering": ("constant-steering", (1.0,), _steering(lambda column, share: 0.0 * column)),
-    "constant throttle": ("constant-throttle", (0.0, 0.3), lambda recorded, to: recorded.with_rows(throttle=to)),
+    "constant throttle": (
+        "constant-throttle",
+        (0.0, 0.3),
+        lambda recorded, to: recorded.with_rows(throttle=to),
+    ),
     "foreign frames, share": ("foreign-pictures", (0.02, 0.1, 0.3), _foreign(_block)),
-    "scattered foreign frames, share": ("foreign-pictures", (0.01, 0.05, 0.2), _foreign(_scattered)),
+    "scattered foreign frames, share": (
+        "foreign-pictures",
+        (0.01, 0.05, 0.2),
+        _foreign(_scattered),
+    ),
     "bias": ("bias", (0.2, 0.3, 0.4), _steering(lambda column, bias: (column + bias).clip(-1, 1))),
     "clipped, share": ("clipped", (0.1, 0.2, 0.4), _steering(_clipped)),
     "few steps": ("few-steps", (5, 4, 3), _steering(_few_steps)),
-    "left and right exchanged, share": ("exchanged-cameras", (0.25, 0.5, 1.0), _exchanged("left", "right")),
-    "center and left exchanged, share": ("exchanged-cameras", (0.25, 0.5, 1.0), _exchanged("center", "left")),
-    "center and right exchanged, share": ("exchanged-cameras", (0.25, 0.5, 1.0), _exchanged("center", "right")),
+    "left and right exchanged, share": (
+        "exchanged-cameras",
+        (0.25, 0.5, 1.0),
+        _exchanged("left", "right"),
+    ),
+    "center and left exchanged, share": (
+        "exchanged-cameras",
+        (0.25, 0.5, 1.0),
+        _exchanged("center", "left"),
+    ),
+    "center and right exchanged, share": (
+        "exchanged-cameras",
+        (0.25, 0.5, 1.0),
+        _exchanged("center", "right"),
+    ),
     "turned, degrees": ("turned", (12, -16, 20), _frames(lambda degrees: _turned(right=degrees))),
     "tilted, degrees": ("tilted", (-6, 8, 12), _frames(lambda degrees: _turned(down=degrees))),
     "leaning, degrees": ("rolled", (8, -8, 15), _frames(_leaning)),
@@ -284,8 +334,16 @@ FAULTS: Mapping[str, tuple[str, tuple[float, ...], Inject]] = {
     "rows out of order, share": ("out-of-order", (0.05, 0.2, 1.0), _out_of_order),
     "frozen, share": ("frozen", (0.05, 0.15, 0.4), _frozen),
     "black, share": ("dark", (0.03, 0.1, 0.4), _partly(lambda frame: frame // 32)),
-    "over-exposed, share": ("over-exposed", (0.03, 0.1, 0.4), _partly(lambda frame: np.maximum(frame, 242))),
-    "blurred, share": ("blurred", (0.03, 0.1, 0.4), _partly(lambda frame: cv2.GaussianBlur(frame, (0, 0), 4))),
+    "over-exposed, share": (
+        "over-exposed",
+        (0.03, 0.1, 0.4),
+        _partly(lambda frame: np.maximum(frame, 242)),
+    ),
+    "blurred, share": (
+        "blurred",
+        (0.03, 0.1, 0.4),
+        _partly(lambda frame: cv2.GaussianBlur(frame, (0, 0), 4)),
+    ),
 }
 _THREE_CAMERAS = {"exchanged-cameras", "tilted", "constant-throttle"}
 NAMES = {  # the findings that name a fault, where they are several
@@ -295,13 +353,21 @@ NAMES = {  # the findings that name a fault, where they are several
 
 
 def measure(settings: Settings, notify: Notify) -> Report:
-    """Return how many faults are named; raises UserError for fewer than two recordings, or an unknown fault."""
+    """Return how many faults are named; raises UserError for fewer than two recordings, or an
+    unknown fault.
+    """
     if len(settings.recordings) < 2:
-        raise UserError("fewer than two recordings; name some that have no faults, with --recordings")
+        raise UserError(
+            "fewer than two recordings; name some that have no faults, with --recordings"
+        )
     if unknown := set(settings.only) - set(map(_name_of, FAULTS)):
-        raise UserError(f"no fault {', '.join(sorted(unknown))}; choose from {', '.join(map(_name_of, FAULTS))}")
+        raise UserError(
+            f"no fault {', '.join(sorted(unknown))}; choose from {', '.join(map(_name_of, FAULTS))}"
+        )
     outcomes, alarms = list[Outcome](), dict[str, list[str]]()
-    for path, other in zip(settings.recordings, (*settings.recordings[1:], settings.recordings[0]), strict=True):
+    for path, other in zip(
+        settings.recordings, (*settings.recordings[1:], settings.recordings[0]), strict=True
+    ):
         recorded = load_recording(path, other, settings.rows)
         if found := [finding.fault for finding in recorded.diagnosis.findings]:
             alarms[recorded.path.name] = found
@@ -317,7 +383,8 @@ def _name_of(fault: str) -> str:
 class Outcome(NamedTuple):
     """What --check said of a recording with a fault.
 
-    lag_error: of a late or early steering, in seconds; left: share of the foreign frames that the remedy leaves in.
+    lag_error: of a late or early steering, in seconds; left: share of the foreign frames that the
+    remedy leaves in.
     """
 
     fault: str
@@ -340,9 +407,15 @@ def _inject_all(recorded: Recorded, only: Sequence[str]) -> Iterator[Outcome]:
             is_late = finding in ("late", "early")
             error = _lag(diagnosis) - _lag(recorded.diagnosis) - strength if is_late else None
             said = f"{recorded.path.name}: {name}: {', '.join(sorted(faults)) or 'no finding'}"
-            rows = [np.arange(first - 1, last) for each in diagnosis.findings for first, last in each.rows]
+            rows = [
+                np.arange(first - 1, last)
+                for each in diagnosis.findings
+                for first, last in each.rows
+            ]
             remain = ~np.isin(changed.foreign, np.concatenate([*rows, np.zeros(0, int)]))
-            yield Outcome(name, is_named, said, error, float(remain.mean()) if len(remain) else None)
+            yield Outcome(
+                name, is_named, said, error, float(remain.mean()) if len(remain) else None
+            )
 
 
 def _lag(diagnosis: Diagnosis) -> float:
@@ -350,9 +423,12 @@ def _lag(diagnosis: Diagnosis) -> float:
     return np.nan if lag is None else lag
 
 
-def _report(settings: Settings, outcomes: Sequence[Outcome], alarms: Mapping[str, list[str]]) -> Report:
+def _report(
+    settings: Settings, outcomes: Sequence[Outcome], alarms: Mapping[str, list[str]]
+) -> Report:
     named = {
-        fault: [one.is_named for one in outcomes if one.fault == fault] for fault in {o.fault: 0 for o in outcomes}
+        fault: [one.is_named for one in outcomes if one.fault == fault]
+        for fault in {o.fault: 0 for o in outcomes}
     }
     counts = {fault: [sum(each), len(each)] for fault, each in named.items()}
     missed = [one.said for one in outcomes if not one.is_named]
@@ -360,21 +436,36 @@ def _report(settings: Settings, outcomes: Sequence[Outcome], alarms: Mapping[str
     measures = [
         Measure("faults that are named", percent, "%", _NAMED),
         Measure("untouched recordings with a finding", len(alarms), "", 0, least=False),
-        Measure("--check to decoding all images once", _check_to_decoding(settings.recordings[0]), "x", 2, least=False),
+        Measure(
+            "--check to decoding all images once",
+            _check_to_decoding(settings.recordings[0]),
+            "x",
+            2,
+            least=False,
+        ),
     ]
     if lags := [one.lag_error for one in outcomes if one.lag_error is not None]:
         close = 100 * float(np.mean(np.abs(lags) <= _LAG_WITHIN))
-        measures.append(Measure(f"lags that are within {1000 * _LAG_WITHIN:.0f} ms", close, "%", 90))
+        measures.append(
+            Measure(f"lags that are within {1000 * _LAG_WITHIN:.0f} ms", close, "%", 90)
+        )
     if left := [one.left for one in outcomes if one.left is not None]:
-        measures.append(Measure("foreign frames that remain", 100 * float(np.mean(left)), "%", 5, least=False))
-    rows = [["injected", "named", "of"], *([fault, *map(str, count)] for fault, count in counts.items())]
+        measures.append(
+            Measure("foreign frames that remain", 100 * float(np.mean(left)), "%", 5, least=False)
+        )
+    rows = [
+        ["injected", "named", "of"],
+        *([fault, *map(str, count)] for fault, count in counts.items()),
+    ]
     names = [Path(path).name for path in settings.recordings]
     values = {"recordings": names, "named": counts, "alarms": dict(alarms), "missed": missed}
     return Report(measures, [*aligned(rows), *(f"missed: {line}" for line in missed)], values)
 
 
 def _check_to_decoding(path: str) -> float:
-    """Return the time of a check, divided by that of decoding the same images, the better of three turns each."""
+    """Return the time of a check, divided by that of decoding the same images, the better of three
+    turns each.
+    """
     log = read_log(find_log(path))
     index = ImageIndex(log.path)
     files = [found for name in CAMERAS for image in log.rows[name] if (found := index.find(image))]

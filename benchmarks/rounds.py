@@ -1,5 +1,5 @@
-"""Measure alternatives fairly: functions -> their results in rounds, so that a slow moment affects all alike, or in
-fresh processes.
+"""Measure alternatives fairly: functions -> their results in rounds, so that a slow moment affects
+all alike, or in fresh processes.
 """
 
 import json
@@ -40,8 +40,11 @@ def seconds_setting() -> Any:
     return setting(4.0, text, maximum=60, above=0, unit="SECONDS")
 
 
-def measure_in_rounds(functions: Mapping[str, Callable[[], Result]], rounds: int) -> dict[str, list[Result]]:
-    """Call all functions in each of several rounds, and return the results of each, in order of the rounds.
+def measure_in_rounds(
+    functions: Mapping[str, Callable[[], Result]], rounds: int
+) -> dict[str, list[Result]]:
+    """Call all functions in each of several rounds, and return the results of each, in order of the
+    rounds.
 
     A first round, in which caches fill, is not counted.
     """
@@ -50,7 +53,9 @@ def measure_in_rounds(functions: Mapping[str, Callable[[], Result]], rounds: int
 
 
 def median_ratio(mine: Sequence[float], theirs: Sequence[float]) -> float:
-    """Return the median over the rounds of the ratios of two measurements, which are neighbours in time."""
+    """Return the median over the rounds of the ratios of two measurements, which are neighbours in
+    time.
+    """
     return median(one / other for one, other in zip(mine, theirs, strict=True))
 
 
@@ -60,7 +65,9 @@ class Unavailable(Exception):
 
 @dataclass(frozen=True)
 class Rounds(Generic[Result]):
-    """The results of each name in each round. skipped: name -> why it is unavailable; failed: name -> its error."""
+    """The results of each name in each round. skipped: name -> why it is unavailable; failed: name
+    -> its error.
+    """
 
     results: dict[str, list[Result]] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
@@ -72,9 +79,14 @@ class Rounds(Generic[Result]):
 
 
 def run_rounds(
-    names: Sequence[str], measure: Callable[[str], Result], rounds: int, notify: Notify = lambda text: None
+    names: Sequence[str],
+    measure: Callable[[str], Result],
+    rounds: int,
+    notify: Notify = lambda text: None,
 ) -> Rounds[Result]:
-    """Measure each name in each round, in a fresh process; one that fails is left out of the next rounds."""
+    """Measure each name in each round, in a fresh process; one that fails is left out of the next
+    rounds.
+    """
     found = Rounds[Result]()
     for number in range(1, rounds + 1):
         for name in names:
@@ -96,7 +108,8 @@ def run_rounds(
 def in_fresh_process(
     function: Callable[Arguments, Result], *arguments: Arguments.args, **named: Arguments.kwargs
 ) -> Result:
-    """Call a function of a module in a spawned process and return its result; its errors are raised here.
+    """Call a function of a module in a spawned process and return its result; its errors are raised
+    here.
 
     Raises UserError if the process breaks off or takes more than ten minutes.
     """
@@ -106,19 +119,27 @@ def in_fresh_process(
         try:
             return future.result(_MAX_SECONDS)
         except BrokenProcessPool:
-            raise UserError(f"the process of {call} ended unexpectedly; was there enough memory?") from None
+            raise UserError(
+                f"the process of {call} ended unexpectedly; was there enough memory?"
+            ) from None
         except TimeoutError:
             if future.done():  # the function's own error
                 raise
-            raise UserError(f"{call} did not finish within {_MAX_SECONDS:.0f} s; measure less at a time") from None
+            raise UserError(
+                f"{call} did not finish within {_MAX_SECONDS:.0f} s; measure less at a time"
+            ) from None
 
 
 def _use_default_start_method() -> None:
-    """Undo the start method that a spawned process inherits, so that loaders start their processes as usual."""
+    """Undo the start method that a spawned process inherits, so that loaders start their processes
+    as usual.
+    """
     multiprocessing.set_start_method(None, force=True)
 
 
-def _call(function: Callable[Arguments, Result], arguments: tuple[object, ...], named: dict[str, object]) -> Result:
+def _call(
+    function: Callable[Arguments, Result], arguments: tuple[object, ...], named: dict[str, object]
+) -> Result:
     try:
         return function(*arguments, **named)  # type: ignore[arg-type]
     finally:
@@ -127,18 +148,24 @@ def _call(function: Callable[Arguments, Result], arguments: tuple[object, ...], 
 
 
 def run_bcclone(*words: object) -> tuple[Any, str]:
-    """Run a command of bcclone; return its --json and its other output; raises UserError with its last line."""
+    """Run a command of bcclone; return its --json and its other output; raises UserError with its
+    last line.
+    """
     line = [sys.executable, "-m", "bcclone", *map(str, words), "--json"]
     completed = subprocess.run(line, capture_output=True, text=True, check=False)
     if completed.returncode:
-        raise UserError(f"bcclone {words[0]} failed: {(completed.stderr.strip().splitlines() or ['no message'])[-1]}")
+        raise UserError(
+            f"bcclone {words[0]} failed: {(completed.stderr.strip().splitlines() or ['no message'])[-1]}"
+        )
     return json.loads(completed.stdout or "null"), completed.stderr
 
 
 def free_ports(count: int) -> list[int]:
     """Return ports of 127.0.0.1 on which nobody listens now."""
     with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        sockets = [
+            stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)
+        ]
         return [each.getsockname()[1] for each in sockets]
 
 

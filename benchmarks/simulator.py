@@ -11,9 +11,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bcclone import Conditions, EvaluateSettings, SpeedSettings, SteeringPolicy, WorldSettings, evaluate_policy
-from bcclone.dataset.images import encode_jpeg
-from bcclone.dataset.vehicle import MOUNTS
+from bcclone import (
+    Conditions,
+    EvaluateSettings,
+    SpeedSettings,
+    SteeringPolicy,
+    WorldSettings,
+    evaluate_policy,
+)
+from bcclone.camera.images import encode_jpeg
+from bcclone.camera.vehicle import MOUNTS
 from bcclone.simulator.car import Car, start_on
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import Track, load_track
@@ -51,14 +58,21 @@ def measure(settings: Settings, notify: Notify) -> Report:
         policy = load_policy(model)
     renderer, track = Renderer("lake", Conditions()), load_track("lake")
     renderer.frame(start_on(track))
-    return Report([*_compile_times(), *_frame_rates(renderer, track, settings.frames), _closed_loop(policy)])
+    return Report(
+        [*_compile_times(), *_frame_rates(renderer, track, settings.frames), _closed_loop(policy)]
+    )
 
 
 def _compile_times() -> list[Measure]:
     """Start twice with an empty compiler cache: the first compiles, the second uses its cache."""
     with tempfile.TemporaryDirectory() as cache:
-        line, environment = [sys.executable, "-c", _FIRST_FRAME], os.environ | {"NUMBA_CACHE_DIR": cache}
-        first, second = (json.loads(subprocess.check_output(line, env=environment)) for _ in range(2))
+        line, environment = (
+            [sys.executable, "-c", _FIRST_FRAME],
+            os.environ | {"NUMBA_CACHE_DIR": cache},
+        )
+        first, second = (
+            json.loads(subprocess.check_output(line, env=environment)) for _ in range(2)
+        )
     return [
         Measure("scene built", first["scene"], "s"),
         Measure("first frame, compiling", first["frame"], "s", 10, least=False),
@@ -67,7 +81,10 @@ def _compile_times() -> list[Measure]:
 
 
 def _frame_rates(renderer: Renderer, track: Track, frames: int) -> Iterator[Measure]:
-    cars = [start_on(track, along_m=along) for along in np.linspace(0, track.length_m, frames, endpoint=False)]
+    cars = [
+        start_on(track, along_m=along)
+        for along in np.linspace(0, track.length_m, frames, endpoint=False)
+    ]
     draws: dict[str, tuple[Callable[[Car], object], float | None]] = {
         "centre frames, one thread": (renderer.frame, 60),
         "centre frames as JPEG, one thread": (lambda car: encode_jpeg(renderer.frame(car)), None),

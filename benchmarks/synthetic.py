@@ -1,4 +1,6 @@
-"""Make data to measure on: a number of frames -> a recording of distinct frames, its store, and the store as shards."""
+"""Make data to measure on: a number of frames -> a recording of distinct frames, its store, and the
+store as shards.
+"""
 
 import itertools
 import tempfile
@@ -11,29 +13,41 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from bcclone import Conditions, ExpertSettings, PreprocessSettings, ShardingSettings, UserError, open_store
+from bcclone import (
+    Conditions,
+    ExpertSettings,
+    PreprocessSettings,
+    ShardingSettings,
+    UserError,
+    open_store,
+)
+from bcclone.camera.images import Image
+from bcclone.camera.vehicle import MOUNTS
 from bcclone.cluster.sharded_conversion import convert
 from bcclone.cluster.shards import Manifest
 from bcclone.dataset import conversion
-from bcclone.dataset.images import Image
-from bcclone.dataset.vehicle import MOUNTS
 from bcclone.simulator.car import STEP_SECONDS, TrackedCar, start_on
 from bcclone.simulator.record import CarRecording, Expert
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import Track, load_track
 from bcclone.system.progress import ProgressBar
 
-SYNTHETIC_FRAMES, SYNTHETIC_IMAGES = 40_000, 12_000  # of a synthetic store, and of a synthetic recording
+SYNTHETIC_FRAMES, SYNTHETIC_IMAGES = (
+    40_000,
+    12_000,
+)  # of a synthetic store, and of a synthetic recording
 _POSITIONS = 64  # around the track at which frames are rendered; the others are variations of these
 _BRIGHTNESSES = 9
 _STEPS_PER_ROW = 4  # of 0.02 s: about 12 rows per second, near the simulator's 15
 
 
 def draw_recording(folder: Path, frames: int) -> Path:
-    """Record an expert's drive with at least `frames` distinct images, three per row; return the folder.
+    """Record an expert's drive with at least `frames` distinct images, three per row; return the
+    folder.
 
-    Rendering all of them would take minutes: each is a variation, in brightness and shifted sideways, of a frame
-    rendered at one of some positions around the track. They decode as slowly as any camera frame.
+    Rendering all of them would take minutes: each is a variation, in brightness and shifted
+    sideways, of a frame rendered at one of some positions around the track. They decode as slowly
+    as any camera frame.
     """
     track = load_track("lake")
     rendered = _render(track, min(_POSITIONS, max(frames // len(MOUNTS), 1)))
@@ -45,9 +59,14 @@ def draw_recording(folder: Path, frames: int) -> Path:
         while writer.rows < rows:
             tracked.car.control(*expert.control(tracked.car, tracked.position))
             if tracked.steps % _STEPS_PER_ROW == 0:
-                index = int(tracked.position.along_m / track.length_m * len(rendered)) % len(rendered)
+                index = int(tracked.position.along_m / track.length_m * len(rendered)) % len(
+                    rendered
+                )
                 shift, brightness = next(variations[index])
-                frames_of_row = {name: _changed(frame, shift, brightness) for name, frame in rendered[index].items()}
+                frames_of_row = {
+                    name: _changed(frame, shift, brightness)
+                    for name, frame in rendered[index].items()
+                }
                 writer.record(tracked.steps * STEP_SECONDS, tracked.car, frames_of_row)
                 progress.advance(1)
             tracked.step()
@@ -73,7 +92,8 @@ def given_or_synthetic_store(store: Path | None, frames: int) -> Iterator[Path]:
 
 @contextmanager
 def sharded_copy(store: Path, shards: int) -> Iterator[Path]:
-    """Yield the content of a store as about so many shards, converted again from its recordings, in a temporary folder.
+    """Yield the content of a store as about so many shards, converted again from its recordings, in
+    a temporary folder.
 
     Raises UserError if the recordings are no longer what the store was made of.
     """
@@ -113,7 +133,10 @@ def _render(track: Track, positions: int) -> list[Mapping[str, Image]]:
 def _variations() -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
     """Yield pairs of a shift in pixels and a brightness table, uint8 (256,); no pair comes twice."""
     levels = np.arange(256)
-    tables = [np.minimum(levels * factor, 255).astype(np.uint8) for factor in np.linspace(0.75, 1.25, _BRIGHTNESSES)]
+    tables = [
+        np.minimum(levels * factor, 255).astype(np.uint8)
+        for factor in np.linspace(0.75, 1.25, _BRIGHTNESSES)
+    ]
     for number in itertools.count():
         yield number // _BRIGHTNESSES, tables[number % _BRIGHTNESSES]
 

@@ -1,8 +1,10 @@
-"""Compare the step of training on the CPU: with oneDNN as model.py trains, without it, and in PyTorch -> a Report.
+"""Compare the step of training on the CPU: with oneDNN as model.py trains, without it, and in
+PyTorch -> a Report.
 
-Each trains the same network on the same batch in memory in a fresh process, in turns, so that loaders and disks play no
-part. Whether TensorFlow computes with oneDNN by default depends on the processor. What a device has to start and to
-fetch for a step is counted for each way in which a GPU can train; that needs no GPU.
+Each trains the same network on the same batch in memory in a fresh process, in turns, so that
+loaders and disks play no part. Whether TensorFlow computes with oneDNN by default depends on the
+processor. What a device has to start and to fetch for a step is counted for each way in which a GPU
+can train; that needs no GPU.
 """
 
 import itertools
@@ -18,7 +20,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 
 from bcclone import Store, TrainSettings, UserError
-from bcclone.dataset.images import Image
+from bcclone.camera.images import Image
 from bcclone.dataset.preprocessing import Preprocessing, seen_rows
 from bcclone.feed.augment import AugmentationInputs
 from bcclone.feed.augment.on_cpu import draw
@@ -29,7 +31,7 @@ from bcclone.system.hardware import usable_cores
 from bcclone.system.progress import Notify
 from bcclone.system.settings import LARGEST_IMAGE, SMALLEST_IMAGE, Checked, Count, setting
 from bcclone.system.tensorflow_quietly import load_tensorflow
-from bcclone.train.train_settings import LEARNING_RATE, OFF, ON
+from bcclone.training.train_settings import LEARNING_RATE, OFF, ON
 from benchmarks.feeds.training import Step, Wait, take_steps, trainer_step
 from benchmarks.measures import Measure, Report, aligned
 from benchmarks.rounds import (
@@ -41,9 +43,18 @@ from benchmarks.rounds import (
     seconds_setting,
 )
 
-OURS, DEFAULT, WITHOUT, PYTORCH = "model.py", "TensorFlow's default", "without oneDNN", "PyTorch, channels last"
+OURS, DEFAULT, WITHOUT, PYTORCH = (
+    "model.py",
+    "TensorFlow's default",
+    "without oneDNN",
+    "PyTorch, channels last",
+)
 _ONEDNN = {OURS: "on", DEFAULT: "", WITHOUT: "off"}
-_BARS = {PYTORCH: 1.2, WITHOUT: 1.4, DEFAULT: 0.95}  # where the default is oneDNN, nothing is lost, but for noise
+_BARS = {
+    PYTORCH: 1.2,
+    WITHOUT: 1.4,
+    DEFAULT: 0.95,
+}  # where the default is oneDNN, nothing is lost, but for noise
 _WARM_STEPS = 10
 RESIDENT = "a program of 20 steps, frames on the device"
 _WAYS = {  # whether compiled, augmented, and with the frames on the device
@@ -78,11 +89,19 @@ def measure(settings: Settings, notify: Notify) -> Report:
     ratios = {name: median_ratio(rates[OURS], each) for name, each in rates.items()}
     rows = [["", "samples/s", "model.py to it"]]
     rows += [[name, f"{median(each):,.0f}", f"{ratios[name]:.2f}"] for name, each in rates.items()]
-    measures = [Measure(f"model.py to {name}", ratios[name], "x", bar) for name, bar in _BARS.items() if name in rates]
+    measures = [
+        Measure(f"model.py to {name}", ratios[name], "x", bar)
+        for name, bar in _BARS.items()
+        if name in rates
+    ]
     head = f"{usable_cores()} cores; images of {settings.size}x{settings.size}, batches of {settings.batch_size}"
     ways = {name: in_fresh_process(measure_way, name, settings) for name in _WAYS}
-    bytes_a_step = Measure(f"{RESIDENT}, bytes of a step", ways[RESIDENT].bytes_a_step, "bytes", 50_000, least=False)
-    compilations = Measure(f"{RESIDENT}, compilations", ways[RESIDENT].compilations, "", 2, least=False)
+    bytes_a_step = Measure(
+        f"{RESIDENT}, bytes of a step", ways[RESIDENT].bytes_a_step, "bytes", 50_000, least=False
+    )
+    compilations = Measure(
+        f"{RESIDENT}, compilations", ways[RESIDENT].compilations, "", 2, least=False
+    )
     values = {"machine": head, "samples_per_second": rates, "skipped": found.skipped}
     values |= {"ways": {name: way._asdict() for name, way in ways.items()}}
     tables = [head, *aligned(rows), *found.skipped_rows(), "", _WAYS_SAID, *aligned(way_rows(ways))]
@@ -95,9 +114,10 @@ _WAYS_SAID = "ways to train, and what each gives a device; programs are for GPUs
 class Way(NamedTuple):
     """What a way to train gives the device to do.
 
-    operations: that TensorFlow starts in a step; bytes_a_step: copied to the device; fusions: kernels that XLA made of
-    several operations; compilations: in a whole training with its validation; samples_per_second: on this machine's
-    GPU, or on its CPU, which XLA compiles badly for.
+    operations: that TensorFlow starts in a step; bytes_a_step: copied to the device; fusions:
+    kernels that XLA made of several operations; compilations: in a whole training with its
+    validation; samples_per_second: on this machine's GPU, or on its CPU, which XLA compiles badly
+    for.
     """
 
     operations: float
@@ -108,25 +128,49 @@ class Way(NamedTuple):
 
 
 def way_rows(ways: dict[str, Way]) -> list[list[str]]:
-    rows = [["what a device is given", "operations a step", "bytes a step", "fusions", "compilations", "samples/s"]]
+    rows = [
+        [
+            "what a device is given",
+            "operations a step",
+            "bytes a step",
+            "fusions",
+            "compilations",
+            "samples/s",
+        ]
+    ]
     for name, way in ways.items():
-        figures = f"{way.operations:,.2f}", f"{way.bytes_a_step:,}", f"{way.fusions}", f"{way.compilations}"
+        figures = (
+            f"{way.operations:,.2f}",
+            f"{way.bytes_a_step:,}",
+            f"{way.fusions}",
+            f"{way.compilations}",
+        )
         rows.append([name, *figures, f"{way.samples_per_second:,.0f}"])
     return rows
 
 
 def measure_way(name: str, settings: Settings) -> Way:
-    """Return what a way gives the device, from its graph, its program and the arrays of its batches, and its speed."""
+    """Return what a way gives the device, from its graph, its program and the arrays of its
+    batches, and its speed.
+    """
     load_tensorflow()
     import tensorflow as tf
 
-    from bcclone.train.prepare import make_trainer
-    from bcclone.train.trainer import STEPS_A_CALL
+    from bcclone.training.prepare import make_trainer
+    from bcclone.training.trainer import STEPS_A_CALL
 
     size, count, (compiled, augmented, resident) = settings.size, settings.batch_size, _WAYS[name]
-    random, prepared = np.random.default_rng(0), cast("Store", SimpleNamespace(preprocessing=Preprocessing(size, size)))
-    images, labels = random.integers(0, 256, (count, size, size, 3), np.uint8), np.zeros((count, 1), np.float32)
-    drawn = AugmentationInputs(np.zeros(count, bool), np.full(count, 12, np.float32), *draw(count, (1,))).packed()
+    random, prepared = (
+        np.random.default_rng(0),
+        cast("Store", SimpleNamespace(preprocessing=Preprocessing(size, size))),
+    )
+    images, labels = (
+        random.integers(0, 256, (count, size, size, 3), np.uint8),
+        np.zeros((count, 1), np.float32),
+    )
+    drawn = AugmentationInputs(
+        np.zeros(count, bool), np.full(count, 12, np.float32), *draw(count, (1,))
+    ).packed()
     frames = tf.constant(images)
 
     def gather(positions: Any) -> Any:
@@ -141,18 +185,33 @@ def measure_way(name: str, settings: Settings) -> Way:
         "augment_on": "device",
         "batch_size": count,
     }
-    trainer = make_trainer(prepared, TrainSettings(seq_length=1, jit_compile=ON if compiled else OFF, **chosen))
+    trainer = make_trainer(
+        prepared, TrainSettings(seq_length=1, jit_compile=ON if compiled else OFF, **chosen)
+    )
     steps, step, wait = STEPS_A_CALL if resident else 1, trainer_step(trainer), trainer.totals.means
     groups = itertools.repeat([batch] * steps)
     take_steps(step, wait, itertools.islice(groups, -(-_WARM_STEPS // steps)), math.inf)
     rate, _ = take_steps(step, wait, groups, settings.seconds)
     sent = sum(each.nbytes for each in batch.inputs)
     if not compiled:
-        return Way(_operations(trainer._step.get_concrete_function().graph.as_graph_def()), sent, 0, 0, rate)
-    short = Batch(batch.images[:-1], labels[:-1], tuple(each[:-1] for each in batch.augmentation), gather=batch.gather)
+        return Way(
+            _operations(trainer._step.get_concrete_function().graph.as_graph_def()),
+            sent,
+            0,
+            0,
+            rate,
+        )
+    short = Batch(
+        batch.images[:-1],
+        labels[:-1],
+        tuple(each[:-1] for each in batch.augmentation),
+        gather=batch.gather,
+    )
     step([short])
     trainer.evaluate([batch, short])
-    compilations = sum(each.experimental_get_tracing_count() for each in (trainer._program, trainer._validate))
+    compilations = sum(
+        each.experimental_get_tracing_count() for each in (trainer._program, trainer._validate)
+    )
     inputs = trainer.inputs_of([batch] * steps, [LEARNING_RATE] * steps)
     program = trainer._program.experimental_get_compiler_ir(*inputs)(stage="optimized_hlo")
     return Way(1 / steps, sent, len(re.findall(r" fusion\(", program)), compilations, rate)
@@ -165,8 +224,14 @@ def _operations(graph: Any) -> int:
     def count(nodes: Iterable[Any]) -> int:
         total = 0
         for node in nodes:
-            called = [each.func.name for each in node.attr.values() if each.WhichOneof("value") == "func"]
-            total += sum(count(bodies[name]) for name in called) if called else node.op not in _NOT_COMPUTED
+            called = [
+                each.func.name for each in node.attr.values() if each.WhichOneof("value") == "func"
+            ]
+            total += (
+                sum(count(bodies[name]) for name in called)
+                if called
+                else node.op not in _NOT_COMPUTED
+            )
         return total
 
     return count(graph.node)
@@ -199,8 +264,8 @@ def keras_step(size: int, onednn: str) -> tuple[Step, Wait]:
     """Return the step of model.py, and how to wait for its end."""
     load_tensorflow(use_gpus=False, onednn=onednn)
     from bcclone.model.network import build_network
-    from bcclone.train.prepare import make_optimizer
-    from bcclone.train.trainer import Trainer
+    from bcclone.training.prepare import make_optimizer
+    from bcclone.training.trainer import Trainer
 
     settings = TrainSettings(learning_rate=LEARNING_RATE)
     model = build_network((size, size, 3))
@@ -208,8 +273,12 @@ def keras_step(size: int, onednn: str) -> tuple[Step, Wait]:
     return trainer_step(trainer), trainer.totals.means
 
 
-def pytorch_step(images: Image, steering: Float32Array, convolutions: Sequence[Convolution]) -> tuple[Step, Wait]:
-    """Return a step of PyTorch on a batch, with the same network, loss and optimizer, which waits for its end."""
+def pytorch_step(
+    images: Image, steering: Float32Array, convolutions: Sequence[Convolution]
+) -> tuple[Step, Wait]:
+    """Return a step of PyTorch on a batch, with the same network, loss and optimizer, which waits
+    for its end.
+    """
     try:
         import torch
     except ModuleNotFoundError:
@@ -236,12 +305,17 @@ def pytorch_step(images: Image, steering: Float32Array, convolutions: Sequence[C
 
 
 def pytorch_network(channels: int, convolutions: Sequence[Convolution]) -> Any:
-    """Return bcclone's cnn as a torch.nn.Module: float32 (batch, channels, rows seen, width) -> (batch, 1)."""
+    """Return bcclone's cnn as a torch.nn.Module: float32 (batch, channels, rows seen, width) ->
+    (batch, 1).
+    """
     from torch import nn
 
     layers: list[Any] = []
     for convolution in convolutions:
-        layers += [nn.Conv2d(channels, convolution.filters, convolution.kernel, convolution.stride), nn.ELU()]
+        layers += [
+            nn.Conv2d(channels, convolution.filters, convolution.kernel, convolution.stride),
+            nn.ELU(),
+        ]
         channels = convolution.filters
     layers += [nn.Dropout(0.5), nn.Flatten(), nn.LazyLinear(100), nn.ELU(), nn.Dropout(0.5)]
     layers += [nn.Linear(100, 50), nn.ELU(), nn.Linear(50, 10), nn.ELU(), nn.Linear(10, 1)]

@@ -1,13 +1,16 @@
-"""Results of models/any-camera.h5 beside those of models/any-road.h5 -> docs/results/any-camera.json.
+"""Results of models/any-camera.h5 beside those of models/any-road.h5 ->
+docs/results/any-camera.json.
 
     python docs/any_camera.py mix FIRST SECOND FRACTION BIAS OUTPUT   # the weighted mean of two models -> a model
     python docs/any_camera.py collect FOLDER   # the results in a folder -> docs/results/any-camera.json
 
-FRACTION is that of SECOND, one that was trained beginning with FIRST; BIAS is added to its steering.
+FRACTION is that of SECOND, one that was trained beginning with FIRST; BIAS is added to its
+steering.
 
-FOLDER holds, for each SET of ../shared/real, its labels as SET.csv or its imported recording as SET, and for each MODEL
-of any-road and any-camera the table of `bcclone predict` as MODEL.SET.csv, and the --json of `bcclone evaluate --road`
-as MODEL.ROAD.drive.json. docs/result_tables.py writes the table.
+FOLDER holds, for each SET of ../shared/real, its labels as SET.csv or its imported recording as
+SET, and for each MODEL of any-road and any-camera the table of `bcclone predict` as MODEL.SET.csv,
+and the --json of `bcclone evaluate --road` as MODEL.ROAD.drive.json. docs/result_tables.py writes
+the table.
 """
 
 import json
@@ -19,9 +22,9 @@ from typing import Any
 
 import numpy as np
 
-from bcclone.dataset.statistics import correlation, right_side
-from bcclone.evaluate.predict import read_labels, read_steering, seconds_of
+from bcclone.evaluation.predict import read_labels, read_steering, seconds_of
 from bcclone.system.arrays import FloatArray
+from bcclone.system.statistics import correlation, right_side
 
 RESULTS = Path(__file__).parent / "results" / "any-camera.json"
 MODELS = ("any-road", "any-camera")
@@ -47,13 +50,14 @@ _DRIVE = ("autonomy_percent", "interventions", "mean_abs_cross_track_m")
 
 
 def mix(first: str, second: str, fraction: float, bias: float, output: str) -> None:
-    """Write a model whose weights lie between those of two models, which remembers more of the first than the second.
+    """Write a model whose weights lie between those of two models, which remembers more of the
+    first than the second.
 
     M. Wortsman and others, "Robust fine-tuning of zero-shot models", CVPR 2022. Raises UserError.
     """
-    from bcclone.model.model_file import load_model_file, save_model
+    from bcclone.model.model_file import load_model, save_model
 
-    start, trained = load_model_file(first).model.get_weights(), load_model_file(second)
+    start, trained = load_model(first).model.get_weights(), load_model(second)
     pairs = zip(start, trained.model.get_weights(), strict=True)
     *weights, last = ((1 - fraction) * one + fraction * other for one, other in pairs)
     trained.model.set_weights([*weights, last + bias])
@@ -70,7 +74,9 @@ def collect(folder: Path) -> dict[str, Any]:
 
 
 def _score(folder: Path, model: str, name: str) -> dict[str, Any]:
-    """Return how well a model's steering agrees with the labels after the fitted seconds, as it is and fitted."""
+    """Return how well a model's steering agrees with the labels after the fitted seconds, as it is
+    and fitted.
+    """
     drive = SETS[name]
     predictions = read_steering(folder / f"{model}.{name}.csv")
     table = folder / f"{name}.csv"
@@ -93,8 +99,15 @@ def _score(folder: Path, model: str, name: str) -> dict[str, Any]:
         "fitted": gain * steering + bias,
         "fitted_smoothed": gain * _smoothed(steering, seconds) + bias,
     }
-    fit = {"gain": float(gain), "bias": float(bias), "seconds": drive.fit_seconds, "frames": int((~rest).sum())}
-    figures: dict[str, Any] = {driver: _agreement(own[rest], wanted[rest]) for driver, own in drivers.items()}
+    fit = {
+        "gain": float(gain),
+        "bias": float(bias),
+        "seconds": drive.fit_seconds,
+        "frames": int((~rest).sum()),
+    }
+    figures: dict[str, Any] = {
+        driver: _agreement(own[rest], wanted[rest]) for driver, own in drivers.items()
+    }
     return figures | {"frames": int(rest.sum()), "fit": fit}
 
 
@@ -123,12 +136,17 @@ def _rounded(value: float | None, digits: int) -> float | None:
 
 def _drives(folder: Path, model: str) -> dict[str, Any]:
     paths = sorted(folder.glob(f"{model}.*.drive.json"))
-    return {path.name.split(".")[1]: {key: json.loads(path.read_text())[key] for key in _DRIVE} for path in paths}
+    return {
+        path.name.split(".")[1]: {key: json.loads(path.read_text())[key] for key in _DRIVE}
+        for path in paths
+    }
 
 
 def real(stored: Mapping[str, Any]) -> list[list[str]]:
     """Return the table of real cameras: a row for each set and model."""
-    head = "frames of|model|correlation|right side|EVA|RMSE|smoothed: EVA|RMSE|gain|unfitted: EVA|RMSE"
+    head = (
+        "frames of|model|correlation|right side|EVA|RMSE|smoothed: EVA|RMSE|gain|unfitted: EVA|RMSE"
+    )
     rows = [head.split("|")]
     for name, drive in SETS.items():
         for model, sets in stored["real"].items():

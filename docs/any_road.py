@@ -1,11 +1,13 @@
-"""Results of models/any-road.h5 and of fine-tuning it -> docs/results/any-road.json, and the picture about them.
+"""Results of models/any-road.h5 and of fine-tuning it -> docs/results/any-road.json, and the
+picture about them.
 
     python docs/any_road.py collect FOLDER   # the results in a folder -> docs/results/any-road.json
 
-FOLDER holds the --json of model, `suite --suite roads` and replay of both recordings as seed-N.train.json,
-.suite.json, .replay-lake_linux.json and .replay-mountain_windows.json; and for fine-tuning those of model,
-`suite` and `replay --fraction 0.5:1` as RECORDING-PART-START.train.json, .suite.json and .replay.json: the
-first 1/PART of the recording, or nothing of it if PART is 0, and START is any (--from models/any-road.h5) or scratch.
+FOLDER holds the --json of model, `suite --suite roads` and replay of both recordings as
+seed-N.train.json, .suite.json, .replay-lake_linux.json and .replay-mountain_windows.json; and for
+fine-tuning those of model, `suite` and `replay --fraction 0.5:1` as
+RECORDING-PART-START.train.json, .suite.json and .replay.json: the first 1/PART of the recording, or
+nothing of it if PART is 0, and START is any (--from models/any-road.h5) or scratch.
 docs/result_pictures.py draws the picture.
 """
 
@@ -36,15 +38,25 @@ def collect(folder: Path) -> dict[str, Any]:
             models[f"seed {seed}"] = {
                 "training": _training(path),
                 "rows": _rows(folder / f"seed-{seed}.suite.json"),
-                "replays": {name: _replay(folder / f"seed-{seed}.replay-{name}.json") for name in RECORDINGS},
+                "replays": {
+                    name: _replay(folder / f"seed-{seed}.replay-{name}.json") for name in RECORDINGS
+                },
             }
-    tuned = [one for choice in product(RECORDINGS, PARTS, STARTS) if (one := _tuned_model(folder, *choice))]
+    tuned = [
+        one
+        for choice in product(RECORDINGS, PARTS, STARTS)
+        if (one := _tuned_model(folder, *choice))
+    ]
     return {"machine": "2 cores without a GPU", "models": models, "fine-tuning": tuned}
 
 
 def _tuned_model(folder: Path, recording: str, part: int, start: str) -> dict[str, Any] | None:
-    """Return the figures of a model that was trained on a part of a recording, None if they are not all there."""
-    paths = [folder / f"{recording}-{part}-{start}.{what}.json" for what in ("train", "suite", "replay")]
+    """Return the figures of a model that was trained on a part of a recording, None if they are not
+    all there.
+    """
+    paths = [
+        folder / f"{recording}-{part}-{start}.{what}.json" for what in ("train", "suite", "replay")
+    ]
     if not all(path.is_file() and path.stat().st_size for path in paths):
         return None
     return {
@@ -80,13 +92,21 @@ def _replay(path: Path) -> dict[str, Any]:
 
 
 def draw(stored: Mapping[str, Any], path: Path) -> None:
-    """Draw the scores against the seconds of recording, with and without the model to begin with, as a PNG."""
-    figure = new_figure(10, 4.2, "What a recording is worth, from scratch and from models/any-road.h5")
+    """Draw the scores against the seconds of recording, with and without the model to begin with,
+    as a PNG.
+    """
+    figure = new_figure(
+        10, 4.2, "What a recording is worth, from scratch and from models/any-road.h5"
+    )
     panels = figure.subplots(1, 4)
     for number, name in enumerate(RECORDINGS):
         for what, axes in (("drives", panels[2 * number]), ("replay", panels[2 * number + 1])):
             for start, color in (("scratch", RED), ("any", BLUE)):
-                of = [one for one in stored["fine-tuning"] if (one["recording"], one["start"]) == (name, start)]
+                of = [
+                    one
+                    for one in stored["fine-tuning"]
+                    if (one["recording"], one["start"]) == (name, start)
+                ]
                 axes.plot([one["seconds"] for one in of], [_value(one, what) for one in of], "o-", color=color,
                           label=STARTS[start].replace("`", ""))  # fmt: skip
             axes.set_title(f"{name}:\n{_TITLES[what]}", fontsize=9)
@@ -96,7 +116,10 @@ def draw(stored: Mapping[str, Any], path: Path) -> None:
     save(figure, path)
 
 
-_TITLES = {"drives": "interventions in simulated drives", "replay": "interventions in its last half"}
+_TITLES = {
+    "drives": "interventions in simulated drives",
+    "replay": "interventions in its last half",
+}
 
 
 def _value(one: Mapping[str, Any], what: str) -> float:

@@ -13,7 +13,8 @@ html_title = "bcclone"
 exclude_patterns = ["results"]
 linkcheck_ignore = [r"http://127\.0\.0\.1"]
 
-# pages beside what they are about, shown here, too; what the README says of installing and beginning stays there
+# pages beside what they are about, shown here, too; what the README says of installing and
+# beginning stays there
 _REPOSITORY = {
     "models/README": "/repository/models",
     "writeup_images/README": "/repository/writeup",
@@ -25,9 +26,13 @@ _LAB_LOG = re.compile(r"\]\(((?:\.\./)+benchmarks/lab-log/[\w-]+\.md)(?:#[\w-]+)
 
 
 def setup(app: Any) -> None:
-    """Let links to those pages lead to where they are shown here, and those to the lab log to its file."""
+    """Let links to those pages lead to where they are shown here, and those to the lab log to its
+    file.
+    """
     app.connect("source-read", _lead_here)
-    app.connect("include-read", lambda app, path, parent, source: _lead_to_lab_log(source, "../"))  # a folder deeper
+    app.connect(
+        "include-read", lambda app, path, parent, source: _lead_to_lab_log(source, "../")
+    )  # a folder deeper
 
 
 def _lead_here(app: Any, name: str, source: list[str]) -> None:

@@ -1,4 +1,5 @@
-"""Measure feeding, training and driving on a machine with a GPU, unattended -> docs/results/gpu.json.
+"""Measure feeding, training and driving on a machine with a GPU, unattended ->
+docs/results/gpu.json.
 
     python docs/measure_gpu.py FOLDER --minutes 8        # begin no step after this time
     python docs/measure_gpu.py FOLDER                    # all steps; again to go on with what is missing
@@ -6,10 +7,10 @@
     python docs/measure_gpu.py FOLDER --quick            # each step for seconds, to try the script, also without a GPU;
                                                          # everything stays in FOLDER/quick
 
-FOLDER keeps what each step printed, written last; a step with that file is not run again, and a training that was
-interrupted is resumed. A step that fails is named in the result with its last line, and the others are run. The first
-epoch of a training holds what TensorFlow compiles and tries; so the result has the speed of each epoch, and how busy
-the GPU was in the others.
+FOLDER keeps what each step printed, written last; a step with that file is not run again, and a
+training that was interrupted is resumed. A step that fails is named in the result with its last
+line, and the others are run. The first epoch of a training holds what TensorFlow compiles and
+tries; so the result has the speed of each epoch, and how busy the GPU was in the others.
 """
 
 import argparse
@@ -26,7 +27,7 @@ from typing import Any
 
 from bcclone.system.atomic import write_text
 from bcclone.system.hardware import find_cards
-from bcclone.train.training_state import read_history
+from bcclone.training.training_state import read_history
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))  # a script finds its own folder only
@@ -56,8 +57,8 @@ ROWS = ("lake-30", "lake-reverse-30", "latency-200", "no-lines")
 class Step:
     """A command of bcclone, or a benchmark, and the name of its result.
 
-    program: the module to run; makes: a folder that is removed if the step was interrupted; run_folder: of a training;
-    hides_gpu: it computes on the CPU.
+    program: the module to run; makes: a folder that is removed if the step was interrupted;
+    run_folder: of a training; hides_gpu: it computes on the CPU.
     """
 
     name: str
@@ -72,20 +73,36 @@ class Step:
         return folder / f"{self.name.replace(' ', '-')}.json"
 
     def result(self, folder: Path) -> Any:
-        """Return what it printed, without paths of this machine, and the speed of each epoch of a training."""
+        """Return what it printed, without paths of this machine, and the speed of each epoch of a
+        training.
+        """
         text = self.output(folder).read_text(encoding="utf-8")
         for path, name in ((folder, "FOLDER"), (sys.prefix, "PYTHON"), (ROOT, ".")):
             text = text.replace(str(path), name)
         printed = json.loads(text)
         if self.run_folder is not None:
-            names = ("epoch", "seconds", "samples_per_second", "data_wait_share", "loss", "val_loss")
+            names = (
+                "epoch",
+                "seconds",
+                "samples_per_second",
+                "data_wait_share",
+                "loss",
+                "val_loss",
+            )
             history = read_history(self.run_folder / "history.csv")
-            printed["history"] = [{name: getattr(epoch, name) for name in names} for epoch in history]
-            # the last seconds are those of the last epoch, its validation and the writing of the model
+            printed["history"] = [
+                {name: getattr(epoch, name) for name in names} for epoch in history
+            ]
+            # the last seconds are those of the last epoch, its validation and the writing of the
+            # model
             later = sum(epoch.seconds for epoch in history[1:])
             watched = json.loads(self.watched(folder).read_text(encoding="utf-8"))
             printed["gpu_busy"], printed["gpu_memory_mb"] = busy_and_memory(
-                [GpuSample(*each) for each in watched["samples"] if each[0] > watched["seconds"] - later]
+                [
+                    GpuSample(*each)
+                    for each in watched["samples"]
+                    if each[0] > watched["seconds"] - later
+                ]
             )
         return printed
 
@@ -94,7 +111,9 @@ class Step:
         return self.output(folder).with_suffix(".gpu.json")
 
     def run(self, folder: Path) -> str:
-        """Run it; return "" or why it failed. What it printed before a check or a bar failed is kept."""
+        """Run it; return "" or why it failed. What it printed before a check or a bar failed is
+        kept.
+        """
         if self.makes is not None:
             shutil.rmtree(self.makes, ignore_errors=True)
         line = [sys.executable, "-m", self.program, *map(str, self.command), "--json"]
@@ -123,21 +142,49 @@ class Step:
 
 
 def steps(folder: Path, recording: Path | None, quick: bool) -> Iterator[Step]:
-    """Yield the steps in the order of their worth, so that a short loan of a machine measures what matters most."""
+    """Yield the steps in the order of their worth, so that a short loan of a machine measures what
+    matters most.
+    """
     yield Step("doctor", ("doctor", "--full"))
-    store, laps = folder / "data.h5", [recording] if recording else [folder / "forward", folder / "reverse"]
+    store, laps = (
+        folder / "data.h5",
+        [recording] if recording else [folder / "forward", folder / "reverse"],
+    )
     if recording is None:
         length = 0.1 if quick else 1
         yield Step("forward", ("simulate", "record", laps[0], "--laps", length), laps[0])
-        yield Step("reverse", ("simulate", "record", laps[1], "--laps", length / 2, "--reverse", "--seed", 1), laps[1])
+        yield Step(
+            "reverse",
+            ("simulate", "record", laps[1], "--laps", length / 2, "--reverse", "--seed", 1),
+            laps[1],
+        )
     yield Step("store", ("preprocess", *laps, "-o", store, "--force"))
     bench = ("training", "--rounds", 1, "--seconds", 1 if quick else 3)
-    ways = Step("ways to train", (*bench, "--batch-size", 8 if quick else 256), program="benchmarks")
+    ways = Step(
+        "ways to train", (*bench, "--batch-size", 8 if quick else 256), program="benchmarks"
+    )
     for name, options in VARIANTS.items():
         runs, stem = folder / "runs", name.replace(" ", "-")
-        line = ("model", store, "-o", folder / f"{stem}.h5", "--runs", runs, "--name", stem, "--resume")
+        line = (
+            "model",
+            store,
+            "-o",
+            folder / f"{stem}.h5",
+            "--runs",
+            runs,
+            "--name",
+            stem,
+            "--resume",
+        )
         length = ("--epochs", 1 if quick else 4, "--no-plots")
-        yield Step(f"train {name}", (*line, *length, *options), None, "bcclone", runs / stem, name == ON_CPU)
+        yield Step(
+            f"train {name}",
+            (*line, *length, *options),
+            None,
+            "bcclone",
+            runs / stem,
+            name == ON_CPU,
+        )
         if name == DEFAULT:
             yield ways
     driver = folder / f"{DEFAULT}.h5"
@@ -153,7 +200,9 @@ def steps(folder: Path, recording: Path | None, quick: bool) -> Iterator[Step]:
 
 def main() -> None:
     """Run what is missing, and collect the results."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder", type=Path)
     parser.add_argument("--recording", type=Path)
     parser.add_argument("--quick", action="store_true")
@@ -164,7 +213,9 @@ def main() -> None:
         sys.exit("no NVIDIA GPU found on this machine; try the script with --quick")
     folder = (arguments.folder / "quick" if arguments.quick else arguments.folder).resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    ordered = list(steps(folder, arguments.recording and arguments.recording.resolve(), arguments.quick))
+    ordered = list(
+        steps(folder, arguments.recording and arguments.recording.resolve(), arguments.quick)
+    )
     failed = _run(ordered, folder, arguments.minutes * 60)
     done = [step for step in ordered if step.output(folder).exists()]
     missing = [step.name for step in ordered if step not in done]
@@ -176,7 +227,9 @@ def main() -> None:
 
 
 def _run(ordered: Sequence[Step], folder: Path, seconds: float) -> dict[str, str]:
-    """Run the steps that are not complete, as long as the time lasts; return name -> reason of the failed ones."""
+    """Run the steps that are not complete, as long as the time lasts; return name -> reason of the
+    failed ones.
+    """
     failed, until = {}, time.monotonic() + seconds
     for step in ordered:
         since = time.monotonic()

@@ -1,11 +1,11 @@
-"""Draw pictures of pages: of drive.py while models/lake.h5 drives the simulated lake, and of recordings of ours.
+"""Draw pictures of pages: of drive.py while models/lake.h5 drives the simulated lake, and of
+recordings of ours.
 
     python docs/page_picture.py
 
-writeup_images/dashboard.png is the page of the drive, recording.png that of a recording with two faults, and film.png
-that of a film without a log. Needs selenium (of the dev extras) and Debian's chromium and chromium-driver. Each PNG
-contains the words that the page showed; a test compares them with today's, so that a picture of an older page is
-noticed.
+writeup_images/dashboard.png is the page of the drive, recording.png that of a recording with two
+faults, and film.png that of a film without a log. Run it again after a change of these pages. Needs
+selenium (of the dev extras) and Debian's chromium and chromium-driver.
 """
 
 import json
@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
-from made_from import mark
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
@@ -33,41 +32,27 @@ PICTURE, RECORDING, FILM = (PICTURES / f"{name}.png" for name in ("dashboard", "
 WIDTH, HEIGHT = 1280, 1037  # pixels of the page
 BCCLONE = [sys.executable, "-m", "bcclone"]
 _DRIVEN_SECONDS = 25.0
-# Texts that depend on how busy the machine is, and those that only screen readers get, are left out.
-_VISIBLE_TEXTS = """
-const texts = [], walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-while (walker.nextNode()) {
-  const parent = walker.currentNode.parentElement;
-  const counts = parent.checkVisibility() && !parent.closest("#warnings, #no-warnings, #slow, .unseen");
-  if (counts && walker.currentNode.data.trim()) texts.push(walker.currentNode.data.trim());
-}
-return texts;
-"""
 
 
-def words(texts: list[str]) -> str:
-    """Return the texts, a line for each, with # in place of each number."""
-    lines = [re.sub(r"[−-]?\d[\d.,]*", "#", " ".join(text.split())) for text in texts]
-    return "\n".join(line for line in lines if line not in ("", "–"))
-
-
-def show_page(driven_seconds: float) -> tuple[bytes, str]:
-    """Let the model drive for some seconds; return the picture of the page as a PNG, and its words."""
+def show_page() -> bytes:
+    """Let the model drive for some seconds; return the picture of the page as a PNG."""
     with (
         tempfile.TemporaryDirectory(prefix="bcclone-") as folder,
         _driving(Path(folder)) as port,
         _browser() as browser,
     ):
         browser.get(f"http://127.0.0.1:{port}/")
-        control = Request(f"http://127.0.0.1:{port}/control", json.dumps({"saliency": True}).encode())
+        control = Request(
+            f"http://127.0.0.1:{port}/control", json.dumps({"saliency": True}).encode()
+        )
         control.add_header("Content-Type", "application/json")
         urlopen(control, timeout=10).close()
-        time.sleep(driven_seconds)
-        return browser.get_screenshot_as_png(), words(browser.execute_script(_VISIBLE_TEXTS))
+        time.sleep(_DRIVEN_SECONDS)
+        return browser.get_screenshot_as_png()
 
 
-def show_recording(is_film: bool) -> tuple[bytes, str]:
-    """Record a drive, put faults into it or make a film of it; return the picture of its page, and its words."""
+def show_recording(is_film: bool) -> bytes:
+    """Record a drive, put faults into it or make a film of it; return the picture of its page."""
     with tempfile.TemporaryDirectory(prefix="bcclone-") as name, _browser() as browser:
         record = [
             "simulate",
@@ -80,7 +65,11 @@ def show_recording(is_film: bool) -> tuple[bytes, str]:
             "--recoveries",
             "0",
         ]
-        folder, shown, model = Path(name), "drive", ["--model", str(ROOT / "models" / "any-road.h5")]
+        folder, shown, model = (
+            Path(name),
+            "drive",
+            ["--model", str(ROOT / "models" / "any-road.h5")],
+        )
         subprocess.run([*BCCLONE, *record, "--quiet"], cwd=folder, check=True)
         if is_film:
             shown, model = "film", []
@@ -90,21 +79,31 @@ def show_recording(is_film: bool) -> tuple[bytes, str]:
             _put_faults(folder / "drive")
         line = [*BCCLONE, "edit", shown, "--page", "--no-browser", *model]
         with subprocess.Popen(line, cwd=folder, text=True, stdout=subprocess.PIPE) as server:
-            browser.get(next(found[0] for text in server.stdout or () if (found := re.search(r"http://\S+/", text))))
+            browser.get(
+                next(
+                    found[0]
+                    for text in server.stdout or ()
+                    if (found := re.search(r"http://\S+/", text))
+                )
+            )
             is_done = "return active && active.columns && active.state.check.verdict && !active.state.check.stale && "
-            while not browser.execute_script(is_done + "active.state.model.done === active.state.model.of"):
+            while not browser.execute_script(
+                is_done + "active.state.model.done === active.state.model.of"
+            ):
                 time.sleep(0.2)
             browser.execute_script("goTo(active, 240); select([[255, 290]]);")
             time.sleep(2.0)
             server.terminate()
-            return browser.get_screenshot_as_png(), words(browser.execute_script(_VISIBLE_TEXTS))
+            return browser.get_screenshot_as_png()
 
 
 def _put_faults(recording: Path) -> None:
     """Mirror the steering of a recording, and let 40 rows show one picture."""
     log = recording / "driving_log.csv"
     rows = [line.split(",") for line in log.read_text().splitlines()]
-    log.write_text("".join(",".join([*row[:3], repr(-float(row[3])), *row[4:]]) + "\n" for row in rows))
+    log.write_text(
+        "".join(",".join([*row[:3], repr(-float(row[3])), *row[4:]]) + "\n" for row in rows)
+    )
     for row in rows[100:140]:
         for name, frozen in zip(row[:3], rows[99][:3], strict=True):
             shutil.copy(recording / frozen.strip(), recording / name.strip())
@@ -113,12 +112,30 @@ def _put_faults(recording: Path) -> None:
 @contextmanager
 def _driving(folder: Path) -> Iterator[int]:
     """Start drive.py and a simulated car in the folder; yield the port; end both."""
-    serve = [*BCCLONE, "drive", ROOT / "models" / "lake.h5", "run1", "--port", "0", "--end-with-stdin"]
-    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    serve = [
+        *BCCLONE,
+        "drive",
+        ROOT / "models" / "lake.h5",
+        "run1",
+        "--port",
+        "0",
+        "--end-with-stdin",
+    ]
+    pipes: dict[str, Any] = {
+        "stdin": subprocess.PIPE,
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.STDOUT,
+    }
     with ExitStack() as stack:
         server = stack.enter_context(subprocess.Popen(serve, cwd=folder, text=True, **pipes))
-        stack.callback(server.communicate, timeout=30)  # closes standard input, which ends the server
-        port = next(found[1] for line in server.stdout if (found := re.search(r"listening on \S+:(\d+);", line)))
+        stack.callback(
+            server.communicate, timeout=30
+        )  # closes standard input, which ends the server
+        port = next(
+            found[1]
+            for line in server.stdout
+            if (found := re.search(r"listening on \S+:(\d+);", line))
+        )
         simulate = [*BCCLONE, "simulate", "drive", "--real-time", "--quiet", "--port", port]
         car = stack.enter_context(subprocess.Popen(simulate, cwd=folder, stderr=subprocess.DEVNULL))
         stack.callback(car.terminate)
@@ -141,10 +158,12 @@ def _browser() -> Iterator[webdriver.Chrome]:
 
 
 if __name__ == "__main__":
-    pages = {PICTURE: lambda: show_page(_DRIVEN_SECONDS)}
-    pages |= {RECORDING: lambda: show_recording(is_film=False), FILM: lambda: show_recording(is_film=True)}
+    pages = {PICTURE: show_page}
+    pages |= {
+        RECORDING: lambda: show_recording(is_film=False),
+        FILM: lambda: show_recording(is_film=True),
+    }
     for path in filter(lambda path: path.name in sys.argv[1:] or len(sys.argv) == 1, pages):
-        png, shown = pages[path]()
+        png = pages[path]()
         with replacing(path) as temporary:
             temporary.write_bytes(png)
-        mark(path, shown)

@@ -1,4 +1,5 @@
-"""Draw writeup_images/random-roads.png: a frame of each of twelve random roads, the last six in random colours.
+"""Draw writeup_images/random-roads.png: a frame of each of twelve random roads, the last six in
+random colours.
 
 python docs/random_roads_picture.py
 """
@@ -10,10 +11,10 @@ import cv2
 import numpy as np
 import PIL.Image
 
-from bcclone.dataset.images import Image
+from bcclone.camera.images import Image
 from bcclone.dataset.store import Store
-from bcclone.lab.road_samples import FIRST_ROAD, RoadSamplesSettings
-from bcclone.lab.road_samples.rendering import make_road_samples
+from bcclone.research.road_samples import FIRST_ROAD, RoadSamplesSettings
+from bcclone.research.road_samples.rendering import make_road_samples
 from bcclone.system.atomic import replacing
 
 PICTURE = Path(__file__).parent.parent / "writeup_images" / "random-roads.png"
@@ -22,11 +23,15 @@ _ROADS = 6  # in their own colours, and as many in random ones
 
 
 def frames_of_roads(first_road: int, recolored: float) -> list[Image]:
-    """Return a frame of each of some roads, RGB uint8 (height, width, 3). recolored: fraction in random colours."""
+    """Return a frame of each of some roads, RGB uint8 (height, width, 3). recolored: fraction in
+    random colours.
+    """
     with TemporaryDirectory(prefix="bcclone-") as folder:
         output = Path(folder) / "roads.h5"
         kinds = {"recolored": recolored, "preprocess": "carnd-160x320-rgb"}
-        make_road_samples(RoadSamplesSettings(output, roads=_ROADS, frames=1, first_road=first_road, **kinds))
+        make_road_samples(
+            RoadSamplesSettings(output, roads=_ROADS, frames=1, first_road=first_road, **kinds)
+        )
         with Store(output) as store:
             return [np.array(frame) for frame in store.frames]
 

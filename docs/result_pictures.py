@@ -1,88 +1,94 @@
 """Draw the pictures of figures in writeup_images/ anew from docs/results/*.json.
 
 python docs/result_pictures.py
-
-Each PNG contains a digest of the results that it shows; a test compares it with the file's.
 """
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import any_road
 import networks
-from made_from import mark
 from result_tables import results
 
-from bcclone.pictures.plots.style import BLUE, GRAY, GREEN, ORANGE, RED, new_figure, save, tidy
+from bcclone.pictures.plots.style import BLUE, GREEN, ORANGE, RED, new_figure, save, tidy
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "writeup_images"
 _SEEDS = ((BLUE, "o"), (ORANGE, "s"), (GREEN, "^"))  # colour and marker of each
 
 
-def digest(name: str) -> str:
-    """Return the digest of a result that its picture contains."""
-    return hashlib.sha256(json.dumps(results(name), sort_keys=True).encode()).hexdigest()
-
-
 def draw_feeds(result: Mapping[str, Any], path: Path) -> None:
-    """Draw a bar for the samples a second of each feed, the fastest on top, and the machine's limits as lines."""
+    """Draw a bar for the samples a second of each feed, the fastest on top, and the machine's
+    limits as lines.
+    """
     colours = {"strategies": BLUE, "alternatives": ORANGE}
-    rates = {name: one["samples_per_second"] for group in colours for name, one in result[group].items()}
+    rates = {
+        name: one["samples_per_second"] for group in colours for name, one in result[group].items()
+    }
     ordered = sorted(rates, key=lambda name: rates[name])
     figure = new_figure(9, 0.32 * len(ordered) + 1)
     axes = figure.subplots()
-    for group, label in (("strategies", "feeds of bcclone"), ("alternatives", "common alternatives")):
+    for group, label in (
+        ("strategies", "feeds of bcclone"),
+        ("alternatives", "common alternatives"),
+    ):
         places = [ordered.index(name) for name in result[group]]
-        bars = axes.barh(places, [rates[name] for name in result[group]], color=colours[group], label=label)
-        white = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}  # the lines below do not cross the numbers
+        bars = axes.barh(
+            places, [rates[name] for name in result[group]], color=colours[group], label=label
+        )
+        white = {
+            "facecolor": "white",
+            "edgecolor": "none",
+            "pad": 0.5,
+        }  # the lines below do not cross the numbers
         axes.bar_label(bars, fmt="{:,.0f}", padding=3, fontsize=8, bbox=white)
-    axes.axvline(result["rooflines"]["gather"], color=GREEN, linestyle="--", label="one thread copying frames")
-    axes.axvline(result["rooflines"]["decode"], color=RED, linestyle="--", label="all cores decoding JPEG")
+    axes.axvline(
+        result["rooflines"]["gather"],
+        color=GREEN,
+        linestyle="--",
+        label="one thread copying frames",
+    )
+    axes.axvline(
+        result["rooflines"]["decode"], color=RED, linestyle="--", label="all cores decoding JPEG"
+    )
     axes.set_yticks(range(len(ordered)), ordered)
     axes.set_axisbelow(True)
-    axes.set(xscale="log", xlabel="samples a second (logarithmic)", xlim=(min(rates.values()) / 2, 6e5))
+    axes.set(
+        xscale="log", xlabel="samples a second (logarithmic)", xlim=(min(rates.values()) / 2, 6e5)
+    )
     axes.legend(fontsize=8, loc="lower right")
     tidy(axes)
     save(figure, path)
 
 
-def draw_monitor(result: Mapping[str, Any], path: Path) -> None:
-    """Draw the F3 of each kind of monitor, the median over the seeds, 1, 2 and 3 s before."""
-    seeds = result["monitor"]
-    kinds = [one["kind"] for one in seeds[0]["kinds"]]
-    every = [[next(one for one in seed["kinds"] if one["kind"] == kind) for seed in seeds] for kind in kinds]
-    figure = new_figure(7, 3.2)
-    axes = figure.subplots()
-    for number, colour in enumerate((BLUE, ORANGE, GREEN)):
-        heights = [100 * median(one["detections"][number]["f3"] for one in of_kind) for of_kind in every]
-        places = [place + 0.27 * (number - 1) for place in range(len(kinds))]
-        bars = axes.bar(places, heights, width=0.24, color=colour, label=f"{number + 1} s before")
-        axes.bar_label(bars, fmt="{:.0f}", fontsize=8, color=GRAY)
-    costs = [median(one["p50_ms"] for one in of_kind) for of_kind in every]
-    axes.set_xticks(range(len(kinds)), [f"{kind}\n{cost:.1f} ms" for kind, cost in zip(kinds, costs, strict=True)])
-    axes.set(ylabel="F3, %", ylim=(0, 112))
-    axes.legend(fontsize=8, frameon=False, loc="upper right", ncols=3)
-    tidy(axes)
-    save(figure, path)
-
-
 def draw_teaching(result: Mapping[str, Any], path: Path) -> None:
-    """Draw how many rows of the suite fail, against the rows of driving that the model was trained on."""
+    """Draw how many rows of the suite fail, against the rows of driving that the model was trained
+    on.
+    """
     figure = new_figure(7, 3.6)
     axes = figure.subplots()
     for one, (colour, marker) in zip(result["improve"], _SEEDS, strict=True):
         rounds = one["rounds"]
         rows, failing = [each["all_rows"] for each in rounds], [_failing(each) for each in rounds]
         axes.plot(rows, failing, color=colour, marker=marker, label=f"taught, seed {one['seed']}")
-        cloned = {"color": colour, "marker": marker, "fillstyle": "none", "linestyle": "none", "markersize": 11}
-        axes.plot(one["cloning"]["rows"], _failing(one["cloning"]), label=f"cloned, seed {one['seed']}", **cloned)
+        cloned = {
+            "color": colour,
+            "marker": marker,
+            "fillstyle": "none",
+            "linestyle": "none",
+            "markersize": 11,
+        }
+        axes.plot(
+            one["cloning"]["rows"],
+            _failing(one["cloning"]),
+            label=f"cloned, seed {one['seed']}",
+            **cloned,
+        )
     most = len(result["improve"][0]["cloning"]["scores"])
-    axes.set(xlabel="rows trained on", ylabel=f"rows of the suite that fail, of {most}", xlim=(0, None))
+    axes.set(
+        xlabel="rows trained on", ylabel=f"rows of the suite that fail, of {most}", xlim=(0, None)
+    )
     axes.locator_params(axis="y", integer=True)
     axes.legend(fontsize=8, ncols=3)
     tidy(axes)
@@ -93,9 +99,10 @@ def _failing(model: Mapping[str, Any]) -> int:
     return sum(bool(score["interventions"]) for score in model["scores"])
 
 
-PICTURES: dict[str, tuple[str, Callable[[Any, Path], None]]] = {  # name: the result that it shows, and who draws it
+PICTURES: dict[
+    str, tuple[str, Callable[[Any, Path], None]]
+] = {  # name: the result that it shows, and who draws it
     "feeds": ("feeds", draw_feeds),
-    "monitor": ("monitor", draw_monitor),
     "networks": ("networks", lambda result, path: networks.draw(result["models"], path)),
     "seconds-of-recording": ("any-road", any_road.draw),
     "teaching": ("improve", draw_teaching),
@@ -105,4 +112,3 @@ PICTURES: dict[str, tuple[str, Callable[[Any, Path], None]]] = {  # name: the re
 if __name__ == "__main__":
     for name, (result, draw) in PICTURES.items():
         draw(results(result), FOLDER / f"{name}.png")
-        mark(FOLDER / f"{name}.png", digest(result))

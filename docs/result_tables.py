@@ -16,7 +16,11 @@ import any_camera
 from networks import COMPARED, compare
 
 ROOT = Path(__file__).parent.parent
-PAGES = [page for page in sorted(ROOT.glob("docs/*/*.md")) if "<!-- table: " in page.read_text(encoding="utf-8")]
+PAGES = [
+    page
+    for page in sorted(ROOT.glob("docs/*/*.md"))
+    if "<!-- table: " in page.read_text(encoding="utf-8")
+]
 PAGES.append(ROOT / "writeup_images" / "README.md")
 MODELS = {  # label: (what it was trained on, its results, its names there)
     "`python model.py`, three seeds, median": (
@@ -41,7 +45,9 @@ def with_tables(page: str) -> str:
 
 def table(name: str) -> str:
     """Return a table in Markdown."""
-    rows = TABLES[name]() if name in TABLES else compare(results("networks")["models"], COMPARED[name])
+    rows = (
+        TABLES[name]() if name in TABLES else compare(results("networks")["models"], COMPARED[name])
+    )
     head, *lines = (f"| {' | '.join(row)} |" for row in rows)
     return "\n".join([head, "|---" * len(rows[0]) + "|", *lines, ""])
 
@@ -50,7 +56,9 @@ def models() -> list[list[str]]:
     """Return how far from the middle each model drives in rows of the suite, in metres."""
     rows = [["model", "trained on", *(f"`{name}`" for name in SUITE_ROWS)]]
     for label, (trained_on, file, names) in MODELS.items():
-        driven = {row["row"]: [row["models"][name] for name in names] for row in results(file)["rows"]}
+        driven = {
+            row["row"]: [row["models"][name] for name in names] for row in results(file)["rows"]
+        }
         rows.append([label, trained_on, *(_distance(driven[row]) for row in SUITE_ROWS)])
     return rows
 
@@ -65,7 +73,10 @@ def speeds() -> list[list[str]]:
     """Return our speeds beside the usual way's."""
     feeds = results("feeds")
     ours, others = feeds["strategies"], feeds["alternatives"]
-    preprocess, drive = ({m["name"]: m["value"] for m in results(name)["measures"]} for name in ("preprocess", "drive"))
+    preprocess, drive = (
+        {m["name"]: m["value"] for m in results(name)["measures"]}
+        for name in ("preprocess", "drive")
+    )
     decoded_again = preprocess["the source's way"]
     return [
         ["what", "here", "the usual way", "command"],
@@ -89,13 +100,6 @@ def speeds() -> list[list[str]]:
             f"{drive['request to steer, model.predict, p50']:.1f}: `model.predict` in the same server",
             "`python -m benchmarks drive`",
         ],
-        [
-            "a training on a GPU, samples a second, before 20 steps were one program",
-            f"{results('gpu')['steps']['train float32']['samples_per_second']:,.0f}",
-            "2,600, derived from the figures of the source design's loader process, not quoted; its GPU was busy for "
-            "40 % of the time at first, later for 80 to 90 %",
-            "`python docs/measure_gpu.py build/gpu`",
-        ],
     ]
 
 
@@ -103,34 +107,9 @@ def _rate(figures: Mapping[str, float]) -> str:
     return f"{figures['samples_per_second']:,.0f}"
 
 
-def monitor() -> list[list[str]]:
-    """Return how well each kind of monitor announces a departure, the median over the seeds."""
-    seeds = results("monitor")["monitor"]
-    rows = [["kind", "F3, 1 / 2 / 3 s before", "recall, the same", "precision, the same", "AUC, 1 s before"]]
-    rows[0] += ["AUC in the same weather", "false alarms", "ms a frame, p50 / p99"]
-    for kind in [one["kind"] for one in seeds[0]["kinds"]]:
-        found = [next(one for one in seed["kinds"] if one["kind"] == kind) for seed in seeds]
-        figures = [
-            " / ".join(f"{median(one['detections'][number][name] for one in found):.2f}" for number in range(3))
-            for name in ("f3", "recall", "precision")
-        ]
-        rows.append(
-            [
-                f"`{kind}`",
-                *figures,
-                f"{median(one['detections'][0]['auc'] for one in found):.2f}",
-                f"{median(one['weather_auc'] for one in found):.2f}",
-                f"{median(one['false_alarms'] for one in found):.1%}",
-                " / ".join(f"{median(one[name] for one in found):.1f}" for name in ("p50_ms", "p99_ms")),
-            ]
-        )
-    return rows
-
-
 TABLES: dict[str, Callable[[], list[list[str]]]] = {
     "models": models,
     "speeds": speeds,
-    "monitor": monitor,
     "any-camera": lambda: any_camera.real(results("any-camera")),
 }
 

@@ -17,11 +17,15 @@ def main(model: str, road: str) -> None:
     frame, info = env.reset(seed=0)
     ended = False
     while not ended:
-        frame, _, terminated, truncated, info = env.step(np.array([policy.answer(frame).steering], np.float32))
+        frame, _, terminated, truncated, info = env.step(
+            np.array([policy.answer(frame).steering], np.float32)
+        )
         ended = terminated or truncated
     env.close()
     lap_m = env.track.lap_m
-    print(f"{road}: {info['cause']} after {info['progress']:.0f} of {lap_m:.0f} m and {info['sim_time']:.0f} s")
+    print(
+        f"{road}: {info['cause']} after {info['progress']:.0f} of {lap_m:.0f} m and {info['sim_time']:.0f} s"
+    )
 
 
 if __name__ == "__main__":

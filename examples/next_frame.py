@@ -1,11 +1,13 @@
-"""Predict the next frame of a sequence from windows of grey frames: another target than the steering.
+"""Predict the next frame of a sequence from windows of grey frames: another target than the
+steering.
 
     python examples/next_frame.py next-frame
 
-A stripe moves over each sequence with three degrees of freedom: its speed, its slope and where it starts. The sequences
-are written as recordings of the simulator, converted to a store of grey images of 80x120, and read back as windows of
-20 frames, each with the frame that follows it. A small network learns to draw that frame. The script prints its error
-beside that of the simplest guess, the same frame again, and writes a picture of both.
+A stripe moves over each sequence with three degrees of freedom: its speed, its slope and where it
+starts. The sequences are written as recordings of the simulator, converted to a store of grey
+images of 80x120, and read back as windows of 20 frames, each with the frame that follows it. A
+small network learns to draw that frame. The script prints its error beside that of the simplest
+guess, the same frame again, and writes a picture of both.
 """
 
 import argparse
@@ -27,16 +29,24 @@ SHOWN = 6
 
 
 def draw_sequence(random: np.random.Generator) -> npt.NDArray[np.uint8]:
-    """Return a sequence, uint8 (SEQUENCE, HEIGHT, WIDTH): a bright stripe that moves over a dark ground."""
+    """Return a sequence, uint8 (SEQUENCE, HEIGHT, WIDTH): a bright stripe that moves over a dark
+    ground.
+    """
     speed, slope, start = random.uniform(3, 9), random.uniform(-0.8, 0.8), random.uniform(20, 60)
     down, across = np.mgrid[:HEIGHT, :WIDTH].astype(np.float32)
-    middle = start + speed * np.arange(SEQUENCE, dtype=np.float32)[:, None, None] + slope * (down - HEIGHT / 2)
+    middle = (
+        start
+        + speed * np.arange(SEQUENCE, dtype=np.float32)[:, None, None]
+        + slope * (down - HEIGHT / 2)
+    )
     brightness = 40 + 180 * np.exp(-(((across - middle) / 12) ** 2))
     return np.asarray(brightness, np.uint8)
 
 
 def record_sequences(folder: Path, count: int, seed: int) -> None:
-    """Write sequences as one recording: images, and a row of the log for each; a pause separates the sequences."""
+    """Write sequences as one recording: images, and a row of the log for each; a pause separates
+    the sequences.
+    """
     (folder / "IMG").mkdir(parents=True)
     random, time = np.random.default_rng(seed), datetime.datetime(2026, 1, 1, 12)
     rows = []
@@ -66,9 +76,11 @@ def make_store(folder: Path, sequences: int) -> Path:
 
 
 def build_network(height: int = 80, width: int = 120) -> keras.Model:
-    """Return a network from a window, uint8 (batch, WINDOW, height, width, 1), to the change up to the next frame.
+    """Return a network from a window, uint8 (batch, WINDOW, height, width, 1), to the change up to
+    the next frame.
 
-    It gives the next frame, float32 (batch, height, width, 1), 0 to 255: the last one and what the network adds to it.
+    It gives the next frame, float32 (batch, height, width, 1), 0 to 255: the last one and what the
+    network adds to it.
     """
     window = keras.Input((WINDOW, height, width, 1), dtype="uint8")
     frames = layers.Rescaling(1 / 255)(window)
@@ -82,7 +94,9 @@ def build_network(height: int = 80, width: int = 120) -> keras.Model:
 
 
 def draw_picture(path: Path, network: keras.Model, samples: SampleDataset) -> None:
-    """Write a picture: a row each of last frames, true next frames, predicted ones, and their differences times 4."""
+    """Write a picture: a row each of last frames, true next frames, predicted ones, and their
+    differences times 4.
+    """
     windows, following = samples[0]
     chosen = np.linspace(0, len(windows) - 1, SHOWN).astype(int)
     predicted = np.clip(network.predict(windows[chosen], verbose=0), 0, 255)
@@ -92,29 +106,45 @@ def draw_picture(path: Path, network: keras.Model, samples: SampleDataset) -> No
 
 
 def main(folder: Path, sequences: int, epochs: int) -> tuple[float, float]:
-    """Make the store, train, draw; return the errors of the network and of the same frame again, in grey levels."""
+    """Make the store, train, draw; return the errors of the network and of the same frame again, in
+    grey levels.
+    """
     keras.utils.set_random_seed(0)
     store, network = make_store(folder, sequences), build_network()
     network.compile(optimizer=keras.optimizers.Adam(0.002), loss="mae")
     with (
         SampleDataset.from_store(store, 16, seq_length=WINDOW, targets="next frame") as training,
-        SampleDataset.from_store(store, 64, part="validation", seq_length=WINDOW, targets="next frame") as validation,
+        SampleDataset.from_store(
+            store, 64, part="validation", seq_length=WINDOW, targets="next frame"
+        ) as validation,
     ):
         network.fit(training, validation_data=validation, epochs=epochs, verbose=2)
         error = float(network.evaluate(validation, verbose=0))
         batches = [validation[number] for number in range(len(validation))]
-        same = float(np.mean([np.abs(after - before[:, -1].astype(float)).mean() for before, after in batches]))
+        same = float(
+            np.mean(
+                [np.abs(after - before[:, -1].astype(float)).mean() for before, after in batches]
+            )
+        )
         draw_picture(folder / "next_frame.png", network, validation)
-    print(f"mean absolute error: network {error:.2f}, the same frame again {same:.2f} of 255 grey levels")
-    print(f"{folder / 'next_frame.png'}: last, next, predicted next frame, and four times the difference")
+    print(
+        f"mean absolute error: network {error:.2f}, the same frame again {same:.2f} of 255 grey levels"
+    )
+    print(
+        f"{folder / 'next_frame.png'}: last, next, predicted next frame, and four times the difference"
+    )
     return error, same
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("folder", type=Path, help="new folder for recordings, store and picture")
-    parser.add_argument("--sequences", type=int, default=60, help="number of sequences to train on (default: 60)")
-    parser.add_argument("--epochs", type=int, default=6, help="number of passes over them (default: 6)")
+    parser.add_argument(
+        "--sequences", type=int, default=60, help="number of sequences to train on (default: 60)"
+    )
+    parser.add_argument(
+        "--epochs", type=int, default=6, help="number of passes over them (default: 6)"
+    )
     arguments = parser.parse_args()
     if arguments.folder.exists():
         parser.error(f"{arguments.folder} exists already; name another folder")

@@ -1,12 +1,14 @@
-"""Behavioral cloning in one file: a recording of the Udacity simulator -> a network that steers the car.
+"""Behavioral cloning in one file: a recording of the Udacity simulator -> a network that steers the
+car.
 
     bcclone simulate record lap                                   # or record in the simulator itself
     python examples/one_file.py lap one.h5
     python drive.py one.h5 --preprocess nvidia-66x200-yuv
 
-This is the whole idea, with TensorFlow, OpenCV and NumPy alone; it imports nothing of bcclone. The functions stand in
-the order of the data: rows of the log -> samples -> images in batches -> network. The package adds all else: logs of
-every dialect, stores that feed a GPU, exact resume, checks, simulated drives, and models of any origin.
+This is the whole idea, with TensorFlow, OpenCV and NumPy alone; it imports nothing of bcclone. The
+functions stand in the order of the data: rows of the log -> samples -> images in batches ->
+network. The package adds all else: logs of every dialect, stores that feed a GPU, exact resume,
+checks, simulated drives, and models of any origin.
 """
 
 import argparse
@@ -23,7 +25,8 @@ import tensorflow as tf
 from keras import layers
 
 HEIGHT, WIDTH = 66, 200  # of the network's input, as in Bojarski et al., arXiv:1604.07316
-SIDE_CORRECTION = 0.2  # a side camera shows the road as if the car were off its line; this steers back to the line
+# a side camera shows the road as if the car were off its line; this steers back to the line
+SIDE_CORRECTION = 0.2
 STRETCH = 45  # rows, three seconds of driving
 
 
@@ -39,10 +42,11 @@ class Sample(NamedTuple):
 
 
 def read_recording(folder: Path) -> list[list[Sample]]:
-    """Return the six samples of each row of driving_log.csv: three cameras, each also as a mirror image.
+    """Return the six samples of each row of driving_log.csv: three cameras, each also as a mirror
+    image.
 
-    The simulator writes center,left,right,steering,throttle,brake,speed. Mirror images teach the network as many right
-    bends as left ones.
+    The simulator writes center,left,right,steering,throttle,brake,speed. Mirror images teach the
+    network as many right bends as left ones.
     """
     rows = []
     with (folder / "driving_log.csv").open(newline="") as file:
@@ -52,7 +56,11 @@ def read_recording(folder: Path) -> list[list[Sample]]:
             except ValueError:  # a header
                 continue
             row = []
-            for path, correction in ((center, 0.0), (left, SIDE_CORRECTION), (right, -SIDE_CORRECTION)):
+            for path, correction in (
+                (center, 0.0),
+                (left, SIDE_CORRECTION),
+                (right, -SIDE_CORRECTION),
+            ):
                 image, label = image_in(folder, path), angle + correction
                 row += [Sample(image, label, flipped=False), Sample(image, -label, flipped=True)]
             rows.append(row)
@@ -60,35 +68,44 @@ def read_recording(folder: Path) -> list[list[Sample]]:
 
 
 def image_in(folder: Path, path: str) -> Path:
-    """Return the path of an image; the log has paths of the machine that recorded, so only the name counts."""
+    """Return the path of an image; the log has paths of the machine that recorded, so only the name
+    counts.
+    """
     return folder / "IMG" / path.strip().replace("\\", "/").rpartition("/")[2]
 
 
 def split(rows: list[list[Sample]]) -> tuple[list[Sample], list[Sample]]:
-    """Return the samples for training and for validation: every fifth stretch of the drive is held out.
+    """Return the samples for training and for validation: every fifth stretch of the drive is held
+    out.
 
-    Neighbouring frames are nearly alike, so a random split would only test what the network has memorised.
+    Neighbouring frames are nearly alike, so a random split would only test what the network has
+    memorised.
     """
     training: list[Sample] = []
     validation: list[Sample] = []
     for number, row in enumerate(rows):
-        held_out = number // STRETCH % 5 == 2  # the third of each five, so that a short drive has one, too
+        held_out = (
+            number // STRETCH % 5 == 2
+        )  # the third of each five, so that a short drive has one, too
         (validation if held_out else training).extend(row)
     return training, validation
 
 
 def prepare(frame: np.ndarray) -> np.ndarray:
-    """Return the network's input, YUV uint8 (66, 200, 3), for a camera frame, RGB uint8 (160, 320, 3).
+    """Return the network's input, YUV uint8 (66, 200, 3), for a camera frame, RGB uint8 (160, 320,
+    3).
 
-    Sky and bonnet are cropped: they do not show the road. drive.py must prepare its frames alike; it calls this
-    preprocessing nvidia-66x200-yuv.
+    Sky and bonnet are cropped: they do not show the road. drive.py must prepare its frames alike;
+    it calls this preprocessing nvidia-66x200-yuv.
     """
     road = cv2.resize(frame[60:135], (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR)
     return cv2.cvtColor(road, cv2.COLOR_RGB2YUV)
 
 
 def load(samples: list[Sample]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the prepared images, uint8 (samples, 66, 200, 3), and the steering, float32 (samples,)."""
+    """Return the prepared images, uint8 (samples, 66, 200, 3), and the steering, float32
+    (samples,).
+    """
     images = np.empty((len(samples), HEIGHT, WIDTH, 3), np.uint8)
     for number, sample in enumerate(samples):
         frame = cv2.imread(str(sample.image))
@@ -99,8 +116,12 @@ def load(samples: list[Sample]) -> tuple[np.ndarray, np.ndarray]:
     return images, np.array([sample.steering for sample in samples], np.float32)
 
 
-def batches(samples: list[Sample], batch_size: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield batches without end, shuffled anew in each epoch; only one batch of images is in memory."""
+def batches(
+    samples: list[Sample], batch_size: int, seed: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield batches without end, shuffled anew in each epoch; only one batch of images is in
+    memory.
+    """
     random = np.random.default_rng(seed)
     while True:
         order = random.permutation(len(samples))
@@ -109,7 +130,9 @@ def batches(samples: list[Sample], batch_size: int, seed: int) -> Iterator[tuple
 
 
 def build_network() -> keras.Model:
-    """Return the network of Nvidia's PilotNet, 252,219 weights, with a dropout layer against memorising."""
+    """Return the network of Nvidia's PilotNet, 252,219 weights, with a dropout layer against
+    memorising.
+    """
     return keras.Sequential(
         [
             keras.Input((HEIGHT, WIDTH, 3)),
@@ -130,12 +153,16 @@ def build_network() -> keras.Model:
 
 
 def train(recording: Path, output: Path, epochs: int, batch_size: int = 64, seed: int = 0) -> None:
-    """Train on a recording and write the model. seed: of weights, dropout and the order of the samples."""
+    """Train on a recording and write the model. seed: of weights, dropout and the order of the
+    samples.
+    """
     keras.utils.set_random_seed(seed)
     training, validation = split(read_recording(recording))
     if not training or not validation:
         raise SystemExit(f"error: {recording}: too few rows to train on")
-    print(f"{len(training)} training and {len(validation)} validation samples; TensorFlow {tf.__version__}")
+    print(
+        f"{len(training)} training and {len(validation)} validation samples; TensorFlow {tf.__version__}"
+    )
     network = build_network()
     network.compile(optimizer=keras.optimizers.Adam(1e-3), loss="mse")
     network.fit(

@@ -2,11 +2,13 @@
 
 python examples/perturbation_drive_simulator.py models/lake.h5 gaussian_noise contrast
 
-RoadSimulator is a PerturbationSimulator and LaneKeeping an ADS, as in github.com/ast-fortiss-tum/perturbation-drive
-(perturbationdrive/Simulator/ and AutomatedDrivingSystem/). Without that project the two classes work alike, and
-outcomes are namespaces. A scenario's waypoints are what its road generators return: x,height,y of each point in metres,
-joined by @; the road is flat and 8 m wide, and the lake's without waypoints. As in its own simulators, images are
-perturbed at 240x320. The simulator holds the speed, and does not use the throttle of the driving system.
+RoadSimulator is a PerturbationSimulator and LaneKeeping an ADS, as in
+github.com/ast-fortiss-tum/perturbation-drive (perturbationdrive/Simulator/ and
+AutomatedDrivingSystem/). Without that project the two classes work alike, and outcomes are
+namespaces. A scenario's waypoints are what its road generators return: x,height,y of each point in
+metres, joined by @; the road is flat and 8 m wide, and the lake's without waypoints. As in its own
+simulators, images are perturbed at 240x320. The simulator holds the speed, and does not use the
+throttle of the driving system.
 """
 
 import sys
@@ -49,13 +51,19 @@ class RoadSimulator(PerturbationSimulator):
 
     def __init__(self, speed_mph: float = 15.0) -> None:
         self.max_xte, self.initial_pos = MAX_XTE_M, (0.0, 0.0, 0.0, 2 * MAX_XTE_M)
-        self._settings = {"speed_mph": speed_mph, "limit_m": MAX_XTE_M, "time_limit": TIMEOUT_SECONDS}
+        self._settings = {
+            "speed_mph": speed_mph,
+            "limit_m": MAX_XTE_M,
+            "time_limit": TIMEOUT_SECONDS,
+        }
 
     def connect(self) -> None:
         """Do nothing: the simulator runs in this process."""
 
     def simulate_scanario(self, agent: Any, scenario: Any, perturbation_controller: Any) -> Any:
-        """Drive a scenario, each frame changed by perturbation_controller.perturbation(image, name, scale)."""
+        """Drive a scenario, each frame changed by perturbation_controller.perturbation(image, name,
+        scale).
+        """
         actions: list[list[list[float]]] = []
 
         def act(frame: npt.NDArray[np.uint8]) -> list[float]:
@@ -64,9 +72,17 @@ class RoadSimulator(PerturbationSimulator):
             actions.append(agent.action(changed))
             return [float(np.clip(actions[-1][0][0], -1, 1))]
 
-        road = [tuple(map(float, point.split(","))) for point in (scenario.waypoints or "").split("@") if point]
+        road = [
+            tuple(map(float, point.split(",")))
+            for point in (scenario.waypoints or "").split("@")
+            if point
+        ]
         points = [(x, y) for x, _, y in road]
-        driven = drive_road(points, act, **self._settings) if points else drive("lake", act, **self._settings)
+        driven = (
+            drive_road(points, act, **self._settings)
+            if points
+            else drive("lake", act, **self._settings)
+        )
         errors = [info["cte"] for info in driven.infos]
         return ScenarioOutcome(
             frames=list(range(len(driven.infos))),

@@ -1,10 +1,12 @@
-"""Learn to drive the lake track by reinforcement learning, with PPO of Stable-Baselines3, and drive a lap.
+"""Learn to drive the lake track by reinforcement learning, with PPO of Stable-Baselines3, and drive
+a lap.
 
 pip install 'bcclone[gym]' stable-baselines3
 python examples/ppo.py --steps 100000 --output lake_ppo.zip
 
-The policy sees the picture of the centre camera, 64x64, and controls the steering; the car holds 20 mph. Episodes start
-anywhere on the lap and end off the road or after 20 s. Ctrl-C ends the training early. Curve: benchmarks/lab-log.
+The policy sees the picture of the centre camera, 64x64, and controls the steering; the car holds 20
+mph. Episodes start anywhere on the lap and end off the road or after 20 s. Ctrl-C ends the training
+early. Curve: benchmarks/lab-log.
 """
 
 import argparse
@@ -41,8 +43,12 @@ class Curve(BaseCallback):
     def _on_rollout_end(self) -> None:
         last = self.model.ep_info_buffer
         if last:
-            reward, metres = (sum(one[key] for one in last) / len(last) for key in ("r", "progress"))
-            print(f"{self.num_timesteps:8d}{self._episodes:10d}{reward:8.1f}{metres:8.1f}", flush=True)
+            reward, metres = (
+                sum(one[key] for one in last) / len(last) for key in ("r", "progress")
+            )
+            print(
+                f"{self.num_timesteps:8d}{self._episodes:10d}{reward:8.1f}{metres:8.1f}", flush=True
+            )
 
 
 def train(steps: int, seed: int) -> PPO:
@@ -84,8 +90,12 @@ def drive_lap(model: PPO) -> dict[str, float | str]:
 
 def main() -> None:
     """Train, drive a lap and save the policy."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=100_000, help="steps of the environment, 0.04 s each")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--steps", type=int, default=100_000, help="steps of the environment, 0.04 s each"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, help="file for the policy, .zip")
     arguments = parser.parse_args()

@@ -1,4 +1,6 @@
-"""Drive a road through points, and keep the figures of each step; the adapters in this folder share this module."""
+"""Drive a road through points, and keep the figures of each step; the adapters in this folder share
+this module.
+"""
 
 import json
 import tempfile
@@ -15,12 +17,16 @@ from bcclone import Simulator, SteeringPolicy  # noqa: F401  (Simulator register
 
 ROAD_WIDTH_M = 8.0
 
-Act = Callable[[npt.NDArray[np.uint8]], Sequence[float]]  # an RGB frame -> steering, or steering and throttle, -1 to 1
+Act = Callable[
+    [npt.NDArray[np.uint8]], Sequence[float]
+]  # an RGB frame -> steering, or steering and throttle, -1 to 1
 
 
 @dataclass(frozen=True)
 class RoadDrive:
-    """A drive. actions: of each step; infos: of the environment after each step, docs/how-to/environment.md."""
+    """A drive. actions: of each step; infos: of the environment after each step,
+    docs/how-to/environment.md.
+    """
 
     actions: list[Sequence[float]]
     infos: list[dict[str, Any]]
@@ -43,9 +49,11 @@ def act_of(policy: SteeringPolicy) -> Act:
 
 
 def drive_road(points: Sequence[tuple[float, float]], act: Act, **settings: Any) -> RoadDrive:
-    """Drive from the first to the last point, x and z in metres; the road is their cubic spline, 8 m wide.
+    """Drive from the first to the last point, x and z in metres; the road is their cubic spline, 8
+    m wide.
 
-    settings: arguments of the environment. Raises bcclone.system.errors.UserError for a road that cannot be built.
+    settings: arguments of the environment. Raises bcclone.system.errors.UserError for a road that
+    cannot be built.
     """
     with tempfile.TemporaryDirectory() as folder:
         road = Path(folder, "road.json")

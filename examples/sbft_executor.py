@@ -27,7 +27,9 @@ _LIMIT_M = ROAD_WIDTH_M / 2 + (TOLERANCE - 0.5) * CAR_WIDTH_M
 
 @dataclass(frozen=True)
 class Record:
-    """A moment of a drive, named as in the competitions: seconds, metres, km/h, part of the car off the road."""
+    """A moment of a drive, named as in the competitions: seconds, metres, km/h, part of the car off
+    the road.
+    """
 
     timer: float
     pos: tuple[float, float, float]
@@ -39,9 +41,13 @@ class Record:
 
 
 class RoadTestExecutor:
-    """Judge and drive the roads of a generator. speed_mph: that the car holds; time_budget: seconds of real time."""
+    """Judge and drive the roads of a generator. speed_mph: that the car holds; time_budget: seconds
+    of real time.
+    """
 
-    def __init__(self, policy: SteeringPolicy, time_budget: float, map_size: int = 200, speed_mph: float = 15) -> None:
+    def __init__(
+        self, policy: SteeringPolicy, time_budget: float, map_size: int = 200, speed_mph: float = 15
+    ) -> None:
         self._policy, self._rules, self._speed_mph = policy, RoadRules(map_m=map_size), speed_mph
         self._end = time.monotonic() + time_budget
         self.outcomes: list[tuple[str, str]] = []
@@ -60,17 +66,25 @@ class RoadTestExecutor:
         return not faults, "; ".join(faults)
 
     def execute_test(self, the_test: Any) -> tuple[str, str, list[Record]]:
-        """Return PASS, FAIL or INVALID, the reason, and the records. the_test.road_points: pairs of x and y, metres."""
+        """Return PASS, FAIL or INVALID, the reason, and the records. the_test.road_points: pairs of
+        x and y, metres.
+        """
         valid, faults = self.validate_test(the_test)
-        outcome, reason, records = self._drive(the_test.road_points) if valid else ("INVALID", faults, [])
+        outcome, reason, records = (
+            self._drive(the_test.road_points) if valid else ("INVALID", faults, [])
+        )
         self.outcomes.append((outcome, reason))
         print(f"{outcome}: {reason}", flush=True)
         return outcome, reason, records
 
     def _drive(self, points: list[tuple[float, float]]) -> tuple[str, str, list[Record]]:
-        drive = drive_road(points, act_of(self._policy), speed_mph=self._speed_mph, limit_m=_LIMIT_M)
+        drive = drive_road(
+            points, act_of(self._policy), speed_mph=self._speed_mph, limit_m=_LIMIT_M
+        )
         records = _records(drive)
-        reason = f"{drive.cause}, at most {records[0].max_oob_percentage:.0%} of the car off the road"
+        reason = (
+            f"{drive.cause}, at most {records[0].max_oob_percentage:.0%} of the car off the road"
+        )
         return ("PASS" if drive.cause == "laps driven" else "FAIL"), reason, records
 
 
@@ -78,13 +92,25 @@ def _records(drive: RoadDrive) -> list[Record]:
     beyond_m = np.array([abs(info["cte"]) for info in drive.infos]) - ROAD_WIDTH_M / 2
     off = np.clip(beyond_m / CAR_WIDTH_M + 0.5, 0, 1)  # of a car that is parallel to the road
     return [
-        Record(info["sim_time"], place, action[0], info["speed"] * MPH * 3.6, now >= TOLERANCE, now, float(off.max()))
-        for info, place, action, now in zip(drive.infos, drive.positions, drive.actions, off.tolist(), strict=True)
+        Record(
+            info["sim_time"],
+            place,
+            action[0],
+            info["speed"] * MPH * 3.6,
+            now >= TOLERANCE,
+            now,
+            float(off.max()),
+        )
+        for info, place, action, now in zip(
+            drive.infos, drive.positions, drive.actions, off.tolist(), strict=True
+        )
     ]
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("model")
     parser.add_argument("generator", help="MODULE:CLASS")
     parser.add_argument("--time-budget", type=float, default=300, help="seconds")
@@ -94,4 +120,6 @@ if __name__ == "__main__":
         generator = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
         parser.error(f"{arguments.generator}: {error}; is its folder on PYTHONPATH?")
-    generator(executor=RoadTestExecutor(load_policy(arguments.model), arguments.time_budget), map_size=200).start()
+    generator(
+        executor=RoadTestExecutor(load_policy(arguments.model), arguments.time_budget), map_size=200
+    ).start()

@@ -1,14 +1,16 @@
-"""Steering in 15 classes with a softmax, as donkeycar's categorical pilot, or as one number: the same network twice.
+"""Steering in 15 classes with a softmax, as donkeycar's categorical pilot, or as one number: the
+same network twice.
 
     python preprocess.py RECORDING... -o data.h5
     python examples/steering_classes.py data.h5 classes.h5                  # 15 classes
     python examples/steering_classes.py data.h5 number.h5 --head number     # for comparison
     python drive.py classes.h5
 
-The range of the steering, -1 to 1, is divided into 15 bins, and the network learns in which one the steering lies. To
-drive, it gives the mean of the bins' middles, weighted by their probabilities, through a last layer that is not
-trained; so drive.py, evaluate and replay take it like any other model. (donkeycar takes the middle of the most probable
-bin, https://docs.donkeycar.com/parts/keras/, so that its steering has 15 values.)
+The range of the steering, -1 to 1, is divided into 15 bins, and the network learns in which one the
+steering lies. To drive, it gives the mean of the bins' middles, weighted by their probabilities,
+through a last layer that is not trained; so drive.py, evaluate and replay take it like any other
+model. (donkeycar takes the middle of the most probable bin,
+https://docs.donkeycar.com/parts/keras/, so that its steering has 15 values.)
 """
 
 import argparse
@@ -48,7 +50,9 @@ def build_features(height: int, width: int, channels: int) -> list[keras.Layer]:
 
 
 def train(store: Path, head: str, epochs: int, seed: int) -> keras.Model:
-    """Train on a store; return the network that drives, whose output is the steering. head: "classes" or "number"."""
+    """Train on a store; return the network that drives, whose output is the steering. head:
+    "classes" or "number".
+    """
     keras.utils.set_random_seed(seed)
     with Store(store) as opened:
         shape = opened.preprocessing.shape
@@ -66,9 +70,13 @@ def train(store: Path, head: str, epochs: int, seed: int) -> keras.Model:
 
 
 def with_mean_of_classes(network: keras.Model) -> keras.Model:
-    """Return a network of classes with a last layer that makes their mean of their probabilities: the steering."""
+    """Return a network of classes with a last layer that makes their mean of their probabilities:
+    the steering.
+    """
     mean = layers.Dense(1, use_bias=False, name="steering")
-    driving = keras.Sequential([keras.Input(network.input_shape[1:], dtype="uint8"), *network.layers, mean])
+    driving = keras.Sequential(
+        [keras.Input(network.input_shape[1:], dtype="uint8"), *network.layers, mean]
+    )
     mean.set_weights([MIDDLES[:, np.newaxis]])
     return driving
 
@@ -85,9 +93,15 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("store", type=Path, help="store that preprocess.py wrote")
     parser.add_argument("output", type=Path, help="model file to write")
-    parser.add_argument("--head", choices=("classes", "number"), default="classes", help="what the network gives")
-    parser.add_argument("--epochs", type=int, default=10, help="number of passes over the samples (default: 10)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of weights and order (default: 0)")
+    parser.add_argument(
+        "--head", choices=("classes", "number"), default="classes", help="what the network gives"
+    )
+    parser.add_argument(
+        "--epochs", type=int, default=10, help="number of passes over the samples (default: 10)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="seed of weights and order (default: 0)"
+    )
     arguments = parser.parse_args()
     if arguments.output.exists():
         parser.error(f"{arguments.output} exists already; name another file")

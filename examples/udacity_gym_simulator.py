@@ -1,11 +1,12 @@
 """Put bcclone's simulator behind udacity-gym, in place of the Unity program.
 
-RoadSimulator has the methods that UdacityGym calls, so UdacityGym(simulator=RoadSimulator()) and the agents and
-callbacks of that project run on it: udacity_gym/simulator.py and gym.py of https://github.com/DragonBanana/udacity-gym.
-Without that project, actions and observations are namespaces with the same names.
+RoadSimulator has the methods that UdacityGym calls, so UdacityGym(simulator=RoadSimulator()) and
+the agents and callbacks of that project run on it: udacity_gym/simulator.py and gym.py of
+https://github.com/DragonBanana/udacity-gym. Without that project, actions and observations are
+namespaces with the same names.
 
-step() advances by 0.04 s, and nothing moves between two steps, so pause() and resume() do nothing, and observe() never
-has to wait. Tracks: lake, mountain and all other roads of docs/how-to/roads.md.
+step() advances by 0.04 s, and nothing moves between two steps, so pause() and resume() do nothing,
+and observe() never has to wait. Tracks: lake, mountain and all other roads of docs/how-to/roads.md.
 """
 
 from typing import Any
@@ -22,13 +23,20 @@ except ImportError:
     from types import SimpleNamespace as UdacityAction
     from types import SimpleNamespace as UdacityObservation
 
-WEATHER: dict[str, dict[str, float]] = {"sunny": {}, "rainy": {"rain": 1}, "snowy": {"snow": 1}, "foggy": {"fog": 5}}
+WEATHER: dict[str, dict[str, float]] = {
+    "sunny": {},
+    "rainy": {"rain": 1},
+    "snowy": {"snow": 1},
+    "foggy": {"fog": 5},
+}
 DAYTIME: dict[str, dict[str, float]] = {"day": {}, "night": {"night": 1.0}}
 KMH_PER_MPH = 1.609344
 
 
 class RoadSimulator:
-    """A simulator for UdacityGym. sim_state: the state that it reads, a dictionary. settings: of the environment."""
+    """A simulator for UdacityGym. sim_state: the state that it reads, a dictionary. settings: of
+    the environment.
+    """
 
     def __init__(self, **settings: Any) -> None:
         settings = {"time_limit": 1e6, "laps": 1000, **settings}
@@ -46,11 +54,18 @@ class RoadSimulator:
         """Do nothing: the simulator runs in this process."""
 
     def reset(
-        self, new_track_name: str = "lake", new_weather_name: str = "sunny", new_daytime_name: str = "day"
+        self,
+        new_track_name: str = "lake",
+        new_weather_name: str = "sunny",
+        new_daytime_name: str = "day",
     ) -> tuple[Any, dict[str, Any]]:
-        """Begin an episode; return its first observation. Raises ValueError for an unknown weather or time of day."""
+        """Begin an episode; return its first observation. Raises ValueError for an unknown weather
+        or time of day.
+        """
         if new_weather_name not in WEATHER or new_daytime_name not in DAYTIME:
-            raise ValueError(f"{new_weather_name}, {new_daytime_name}: expected {list(WEATHER)}, {list(DAYTIME)}")
+            raise ValueError(
+                f"{new_weather_name}, {new_daytime_name}: expected {list(WEATHER)}, {list(DAYTIME)}"
+            )
         conditions = {**WEATHER[new_weather_name], **DAYTIME[new_daytime_name]}
         self._options = {"road": new_track_name, "conditions": conditions}
         seen, info = self._env.reset(seed=0, options=self._options)
@@ -59,7 +74,9 @@ class RoadSimulator:
         return self._observe(seen, info), {}
 
     def step(self, action: Any) -> Any:
-        """Advance by 0.04 s with an action's steering_angle and throttle, -1 to 1; begin again after the end."""
+        """Advance by 0.04 s with an action's steering_angle and throttle, -1 to 1; begin again
+        after the end.
+        """
         self.sim_state["action"] = action
         control = np.clip([action.steering_angle, action.throttle], -1, 1).astype(np.float32)
         seen, _, terminated, truncated, info = self._env.step(control)

@@ -18,14 +18,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, settings
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # of all workers of pytest-xdist
 
 from bcclone.cli import run
 from bcclone.commands import COMMANDS
-from bcclone.model.keras_files import stored
+from bcclone.model.foreign import stored
 from bcclone.simulator.record import record
 from bcclone.simulator.world_settings import ExpertSettings, RecordSettings
 from bcclone.system.location import parse_location
@@ -61,7 +61,9 @@ OF_UNIX = re.compile(
 )
 if sys.platform == "win32":
     sources = Path(__file__).parent.rglob("test_*.py")
-    collect_ignore = [str(path) for path in sources if OF_UNIX.search(path.read_text(encoding="utf-8"))]
+    collect_ignore = [
+        str(path) for path in sources if OF_UNIX.search(path.read_text(encoding="utf-8"))
+    ]
 
 # as in a shell's background job; the commands would ignore it, too
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -73,20 +75,21 @@ for display in ("DISPLAY", "WAYLAND_DISPLAY"):  # without one, no test opens a b
 # tests pass while other programs use all cores: the time of an example says nothing
 settings.register_profile("bcclone", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("bcclone")
-# `make mutants`: the same inputs each time, and a failure need not be made small
-settings.register_profile("mutants", derandomize=True, database=None, phases=(Phase.explicit, Phase.generate))
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
-    """Let each worker of pytest-xdist begin with modules that have slow tests, so that fast tests fill the end.
+    """Let each worker of pytest-xdist begin with modules that have slow tests, so that fast tests
+    fill the end.
 
     `--dist worksteal` gives each worker a contiguous share of equal length.
     """
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))
     if workers == 1:
         return
-    tests = dict.fromkeys((item.path, item.originalname) for item in items if item.get_closest_marker("slow"))
+    tests = dict.fromkeys(
+        (item.path, item.originalname) for item in items if item.get_closest_marker("slow")
+    )
     slow = [path for path, _ in Counter(path for path, _ in tests).most_common()]
     others = [item for item in items if item.path not in slow]
     length, ordered = len(items) // workers, []
@@ -98,13 +101,21 @@ def pytest_collection_modifyitems(items):
 
 
 def _guarded(item):
-    """End a process that is stuck where pytest-timeout cannot end it, in compiled code or in what cleans up after it.
+    """End a process that is stuck where pytest-timeout cannot end it, in compiled code or in what
+    cleans up after it.
 
-    The stacks of all threads are printed, and pytest-xdist reports the test as failed and goes on in a new worker.
+    The stacks of all threads are printed, and pytest-xdist reports the test as failed and goes on
+    in a new worker.
     """
     marker = item.get_closest_marker("timeout")
-    limit = marker.args[0] if marker else float(item.config.getoption("timeout") or item.config.getini("timeout"))
-    faulthandler.dump_traceback_later(limit + _LONGEST_CLEAN_UP, exit=True, file=item.config.stash[_STDERR])
+    limit = (
+        marker.args[0]
+        if marker
+        else float(item.config.getoption("timeout") or item.config.getini("timeout"))
+    )
+    faulthandler.dump_traceback_later(
+        limit + _LONGEST_CLEAN_UP, exit=True, file=item.config.stash[_STDERR]
+    )
     try:
         return (yield)
     finally:
@@ -117,27 +128,35 @@ pytest_runtest_teardown = pytest.hookimpl(wrapper=True)(_guarded)
 
 
 def pytest_configure(config):
-    """Keep the standard error as it is before tests are captured, and let this process read model files itself."""
+    """Keep the standard error as it is before tests are captured, and let this process read model
+    files itself.
+    """
     config.stash[_STDERR] = os.dup(2)
     stored._run_reader, stored._limit = _read_here, lambda size: None
 
 
 def _read_here(path):
-    """Return what the process that reads a model file would answer, without its third of a second of imports."""
+    """Return what the process that reads a model file would answer, without its third of a second
+    of imports.
+    """
     answer = io.BytesIO()
     np.savez(answer, **stored.answer_for(path))
     return subprocess.CompletedProcess([], 0, answer.getvalue())
 
 
 def made_once(tmp_path_factory, name, make):
-    """Return a folder that make(folder) has filled, made once for all workers of pytest-xdist. Not to be changed."""
+    """Return a folder that make(folder) has filled, made once for all workers of pytest-xdist. Not
+    to be changed.
+    """
     base = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:  # each worker has a folder in the common one
         base = base.parent
     folder = base / "made_once" / name
     complete = folder.with_suffix(".complete")
     folder.parent.mkdir(exist_ok=True)
-    with locked(complete, "wait for it", seconds=3600):  # the command that fills the folder locks the folder itself
+    with locked(
+        complete, "wait for it", seconds=3600
+    ):  # the command that fills the folder locks the folder itself
         if not complete.exists():
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
@@ -148,7 +167,9 @@ def made_once(tmp_path_factory, name, make):
 
 @pytest.fixture(scope="session")
 def simulated_recording(tmp_path_factory):
-    """A recording of the simulator: 120 rows, 8 seconds, one episode, three cameras. Not to be changed."""
+    """A recording of the simulator: 120 rows, 8 seconds, one episode, three cameras. Not to be
+    changed.
+    """
     return made_once(tmp_path_factory, "recording", _record_120_rows) / "lake"
 
 
@@ -177,7 +198,9 @@ def simulated_store(simulated_recording, tmp_path_factory):
     folder = made_once(
         tmp_path_factory,
         "store",
-        lambda folder: run_script("preprocess.py", simulated_recording, "-o", folder / "data.h5", *options),
+        lambda folder: run_script(
+            "preprocess.py", simulated_recording, "-o", folder / "data.h5", *options
+        ),
     )
     return folder / "data.h5"
 
@@ -189,7 +212,9 @@ def sharded_store(simulated_recording, tmp_path_factory):
     folder = made_once(
         tmp_path_factory,
         "sharded",
-        lambda folder: run_script("preprocess.py", simulated_recording, "-o", folder / "store", *options),
+        lambda folder: run_script(
+            "preprocess.py", simulated_recording, "-o", folder / "store", *options
+        ),
     )
     return folder / "store"
 
@@ -223,7 +248,11 @@ def untrained_recurrent_model(request, tmp_path_factory):
 
 def untrained(tmp_path_factory, name, seq_length=1, network="cnn"):
     return (
-        made_once(tmp_path_factory, name.removesuffix(".h5"), lambda folder: _save(folder / name, seq_length, network))
+        made_once(
+            tmp_path_factory,
+            name.removesuffix(".h5"),
+            lambda folder: _save(folder / name, seq_length, network),
+        )
         / name
     )
 
@@ -243,9 +272,11 @@ def _save(path, seq_length, network):
 
 
 def calibrated(model, path, gain=1.0, bias=0.0, framing=None):
-    """Write a copy of a model for another car, whose steering and camera these are; return its path."""
+    """Write a copy of a model for another car, whose steering and camera these are; return its
+    path.
+    """
     from bcclone.model.model_file import calibrated_content
-    from bcclone.model.policy import SteeringCalibration
+    from bcclone.model.steering_calibration import SteeringCalibration
 
     path.write_bytes(calibrated_content(model, framing, SteeringCalibration(gain, bias)))
     return path
@@ -258,22 +289,36 @@ def command(script, *arguments):
 
 
 def run_process(script, *arguments, code=0, cwd=None, encoding=None):
-    """Run a command in a process of its own; its exit code must be `code`, and no traceback may show."""
+    """Run a command in a process of its own; its exit code must be `code`, and no traceback may
+    show.
+    """
     return _checked(said(*command(script, *arguments), encoding=encoding, cwd=cwd), code)
 
 
 def run_script(script, *arguments, code=0, cwd=None):
-    """Run a command in this process, which is faster than run_process(), because nothing is imported again."""
+    """Run a command in this process, which is faster than run_process(), because nothing is
+    imported again.
+    """
     if arguments and f"{script} {arguments[0]}" in COMMANDS:  # of two words
         script, arguments = f"{script} {arguments[0]}", arguments[1:]
-    name, prog = script.removesuffix(".py"), f"python {script}" if script.endswith(".py") else f"bcclone {script}"
+    name, prog = (
+        script.removesuffix(".py"),
+        f"python {script}" if script.endswith(".py") else f"bcclone {script}",
+    )
     stdout, stderr = io.StringIO(), io.StringIO()
-    with _as_in_a_new_process(stderr), redirect_stdout(stdout), redirect_stderr(stderr), chdir(cwd or "."):
+    with (
+        _as_in_a_new_process(stderr),
+        redirect_stdout(stdout),
+        redirect_stderr(stderr),
+        chdir(cwd or "."),
+    ):
         try:
             ended = run(name, prog, [str(argument) for argument in arguments])
         except SystemExit as wrong:  # argparse's
             ended = wrong.code
-    return _checked(subprocess.CompletedProcess(arguments, ended, stdout.getvalue(), stderr.getvalue()), code)
+    return _checked(
+        subprocess.CompletedProcess(arguments, ended, stdout.getvalue(), stderr.getvalue()), code
+    )
 
 
 def result_of(script, *arguments, **options):
@@ -283,8 +328,14 @@ def result_of(script, *arguments, **options):
 
 @contextmanager
 def _as_in_a_new_process(stderr):
-    """Let warnings be printed, which pytest would collect, and keep what cli.run() changes from other tests."""
-    root, handler, on_sigterm = logging.getLogger(), logging.StreamHandler(stderr), signal.getsignal(signal.SIGTERM)
+    """Let warnings be printed, which pytest would collect, and keep what cli.run() changes from
+    other tests.
+    """
+    root, handler, on_sigterm = (
+        logging.getLogger(),
+        logging.StreamHandler(stderr),
+        signal.getsignal(signal.SIGTERM),
+    )
     level, filters = root.level, warnings.filters[:]
     handler.setFormatter(logging.Formatter("%(message)s"))
     root.addHandler(handler)
@@ -308,7 +359,9 @@ def shared(name):
     """Return a folder of the shared real data, or skip the test where it is not there."""
     path = SHARED / name
     if not path.exists():
-        pytest.skip(f"needs the shared real data: {path.relative_to(ROOT.parent)} is not beside this clone")
+        pytest.skip(
+            f"needs the shared real data: {path.relative_to(ROOT.parent)} is not beside this clone"
+        )
     return path
 
 
@@ -321,7 +374,9 @@ def nvidia_smi(tmp_path, monkeypatch):
 
     def put(text=None, line="580.159.03, 612, 143771, NVIDIA H200, 9.0", fields=""):
         program = tmp_path / "nvidia-smi"
-        program.write_text(text or NVIDIA_SMI.format(python=sys.executable, line=line, fields=fields))
+        program.write_text(
+            text or NVIDIA_SMI.format(python=sys.executable, line=line, fields=fields)
+        )
         program.chmod(program.stat().st_mode | stat.S_IXUSR)
         monkeypatch.setenv("PATH", str(tmp_path))
 

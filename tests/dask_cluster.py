@@ -27,7 +27,16 @@ class DaskCluster:
 
     def start_scheduler(self, *options, packages=ROOT):
         file = self._folder / "scheduler.json"
-        line = ("--host", "127.0.0.1", "--port", 0, "--scheduler-file", file, "--dashboard-address", "127.0.0.1:0")
+        line = (
+            "--host",
+            "127.0.0.1",
+            "--port",
+            0,
+            "--scheduler-file",
+            file,
+            "--dashboard-address",
+            "127.0.0.1:0",
+        )
         line += options
         self.scheduler = self._start("distributed.cli.dask_scheduler", *line, packages=packages)
         wait_for(file.exists)
@@ -35,8 +44,19 @@ class DaskCluster:
 
     def start_worker(self, *options, packages=ROOT):
         """Start a worker of one thread. packages: where it imports bcclone from."""
-        line = ("--host", "127.0.0.1", "--no-nanny", "--nthreads", 1, "--death-timeout", 30, *options)
-        self.workers.append(self._start("distributed.cli.dask_worker", self.address, *line, packages=packages))
+        line = (
+            "--host",
+            "127.0.0.1",
+            "--no-nanny",
+            "--nthreads",
+            1,
+            "--death-timeout",
+            30,
+            *options,
+        )
+        self.workers.append(
+            self._start("distributed.cli.dask_worker", self.address, *line, packages=packages)
+        )
         return self.workers[-1]
 
     def _start(self, module, *line, packages):
@@ -44,7 +64,10 @@ class DaskCluster:
             [sys.executable, "-c", _BOUND, module, *map(str, line)],
             cwd=self._folder,
             env=os.environ
-            | {"PYTHONPATH": f"{packages}{os.pathsep}{ROOT}", "DASK_TEMPORARY_DIRECTORY": str(self._folder)},
+            | {
+                "PYTHONPATH": f"{packages}{os.pathsep}{ROOT}",
+                "DASK_TEMPORARY_DIRECTORY": str(self._folder),
+            },
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,

@@ -1,4 +1,6 @@
-"""Make wrong files from valid ones: values of every JSON type in each place, damaged bytes, HDF5 of other content."""
+"""Make wrong files from valid ones: values of every JSON type in each place, damaged bytes, HDF5 of
+other content.
+"""
 
 import json
 import os
@@ -20,7 +22,9 @@ _INSERTED = (
 
 
 def with_wrong_values(stored: Any) -> Iterator[Any]:
-    """Yield a JSON value with each of its parts replaced by values of every type, left out, and repeated."""
+    """Yield a JSON value with each of its parts replaced by values of every type, left out, and
+    repeated.
+    """
     yield from _VALUES
     if isinstance(stored, dict):
         for key, value in stored.items():
@@ -29,25 +33,36 @@ def with_wrong_values(stored: Any) -> Iterator[Any]:
         yield {**stored, "unknown": 1}
     if isinstance(stored, list):
         for index, value in enumerate(stored[:3]):
-            yield from ([*stored[:index], wrong, *stored[index + 1 :]] for wrong in with_wrong_values(value))
+            yield from (
+                [*stored[:index], wrong, *stored[index + 1 :]] for wrong in with_wrong_values(value)
+            )
         yield stored * 2
 
 
 def damaged(content: bytes, random: Any, changes: int = 3) -> bytes:
-    """Return a content with some bytes changed, removed, repeated and inserted. random: a random.Random."""
+    """Return a content with some bytes changed, removed, repeated and inserted. random: a
+    random.Random.
+    """
     for _ in range(random.randint(1, changes)):
         begin = random.randrange(len(content) + 1)
         end = min(begin + random.choice((1, 1, 4, random.randint(1, 60))), len(content))
         other = random.randbytes(end - begin)
-        inserted = random.choice([b"", other, other, content[begin:end] * 2, random.choice(_INSERTED)])
+        inserted = random.choice(
+            [b"", other, other, content[begin:end] * 2, random.choice(_INSERTED)]
+        )
         content = content[:begin] + inserted + content[random.choice([begin, end, end]) :]
     return content
 
 
 def thinned(values, ids, every):
-    """Return pytest's parameters of values: each `every`-th runs in the fast tests, all of them in the slow ones."""
+    """Return pytest's parameters of values: each `every`-th runs in the fast tests, all of them in
+    the slow ones.
+    """
     pairs = enumerate(zip(values, ids, strict=True))
-    return [pytest.param(one, id=name, marks=[] if n % every == 0 else pytest.mark.slow) for n, (one, name) in pairs]
+    return [
+        pytest.param(one, id=name, marks=[] if n % every == 0 else pytest.mark.slow)
+        for n, (one, name) in pairs
+    ]
 
 
 # ---- HDF5
@@ -117,7 +132,9 @@ WRONG_PARTS = {  # in the place of any data set or attribute
 
 
 def put(file, name, value):
-    """Replace a data set of an HDF5 file, or an attribute such as GROUP@NAME or @NAME, by a value of WRONG_PARTS."""
+    """Replace a data set of an HDF5 file, or an attribute such as GROUP@NAME or @NAME, by a value
+    of WRONG_PARTS.
+    """
     with h5py.File(file, "r+") as opened:
         group, is_attribute, name = name.rpartition("@")
         holder = opened[group or "/"].attrs if is_attribute else opened

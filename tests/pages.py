@@ -7,10 +7,13 @@ from contextlib import contextmanager
 import pytest
 import websocket
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+CHROMIUM = (
+    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+)
 CHROMEDRIVER = shutil.which("chromedriver")
 needs_browser = pytest.mark.skipif(
-    not (CHROMIUM and CHROMEDRIVER), reason="needs a browser: apt-get install chromium chromium-driver"
+    not (CHROMIUM and CHROMEDRIVER),
+    reason="needs a browser: apt-get install chromium chromium-driver",
 )
 
 
@@ -66,9 +69,15 @@ def window_of(browser, width):
 
 
 def named_controls(browser):
-    """Return the role and the name of each control; all images, regions and headings must have a name."""
+    """Return the role and the name of each control; all images, regions and headings must have a
+    name.
+    """
     nodes = browser.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
-    named = {(node["role"]["value"], node.get("name", {}).get("value", "")) for node in nodes if not node["ignored"]}
+    named = {
+        (node["role"]["value"], node.get("name", {}).get("value", ""))
+        for node in nodes
+        if not node["ignored"]
+    }
     assert all(name for role, name in named if role in ("image", "region", "heading"))
     return {(role, name) for role, name in named if role in ("slider", "button", "link", "textbox")}
 
@@ -77,7 +86,9 @@ class FakePage:
     """A page without a browser: reads frames, acknowledges them, and sends what a test wants."""
 
     def __init__(self, port, acknowledges=True, **options):
-        self.socket = websocket.create_connection(f"ws://127.0.0.1:{port}/socket", timeout=60, **options)
+        self.socket = websocket.create_connection(
+            f"ws://127.0.0.1:{port}/socket", timeout=60, **options
+        )
         self.acknowledges = acknowledges
         self.inputs = 0
 

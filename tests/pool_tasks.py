@@ -61,4 +61,6 @@ def start_a_process(text):
 
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
         number = pool.submit(len, text).result()
-    return subprocess.run(["echo", f"{text} {number}"], capture_output=True, text=True, check=True).stdout.strip()
+    return subprocess.run(
+        ["echo", f"{text} {number}"], capture_output=True, text=True, check=True
+    ).stdout.strip()

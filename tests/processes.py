@@ -1,4 +1,6 @@
-"""Other processes: what they print, on a full disk, which ones a process started, waiting for a condition."""
+"""Other processes: what they print, on a full disk, which ones a process started, waiting for a
+condition.
+"""
 
 import signal
 import socket
@@ -10,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # Windows has no SIGKILL; its SIGTERM ends a process as suddenly
+KILL = getattr(
+    signal, "SIGKILL", signal.SIGTERM
+)  # Windows has no SIGKILL; its SIGTERM ends a process as suddenly
 
 
 def wait_for(condition, seconds=120, every_seconds=0.05):
@@ -32,7 +36,9 @@ def children_of(pid):
 
 @contextmanager
 def cpu_limit(seconds):
-    """Raise TimeoutError after so much time of the processor; the module re looks for signals while it matches."""
+    """Raise TimeoutError after so much time of the processor; the module re looks for signals while
+    it matches.
+    """
 
     def expired(number, frame):
         raise TimeoutError(f"more than {seconds} s of the processor")
@@ -47,7 +53,9 @@ def cpu_limit(seconds):
 
 
 def said(*line, check=False, **options):
-    """Run a process to its end; return its exit code and outputs, as text. check: the code must be 0."""
+    """Run a process to its end; return its exit code and outputs, as text. check: the code must be
+    0.
+    """
     return subprocess.run([*map(str, line)], capture_output=True, text=True, check=check, **options)
 
 
@@ -58,7 +66,9 @@ def python(code, *arguments, **options):
 
 @contextmanager
 def started(line, until, **options):
-    """Start a process, and yield it once a line of its notices begins with a text, or a function is true; kill it."""
+    """Start a process, and yield it once a line of its notices begins with a text, or a function is
+    true; kill it.
+    """
     pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True} | options
     with subprocess.Popen([*map(str, line)], **pipes) as process:
         try:
@@ -87,7 +97,8 @@ os.execv(sys.argv[2], sys.argv[2:])
 
 
 def on_a_full_disk(line, size):
-    """Return the command line that runs a command whose files can have at most `size` bytes each, as on a full disk.
+    """Return the command line that runs a command whose files can have at most `size` bytes each,
+    as on a full disk.
 
     Not by preexec_fn, which forks: eventlet warns about that once it is imported.
     """
@@ -110,5 +121,7 @@ def full_disk(size):
 def free_addresses(count):
     """Return addresses of this machine, HOST:PORT, at which nothing listens."""
     with ExitStack() as opened:
-        servers = [opened.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        servers = [
+            opened.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)
+        ]
         return tuple(f"127.0.0.1:{server.getsockname()[1]}" for server in servers)

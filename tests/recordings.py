@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 from numpy.lib import recfunctions
 
-from bcclone.dataset.images import encode_jpeg
+from bcclone.camera.images import encode_jpeg
 
 
 def images_of(recording, camera="center"):
@@ -14,7 +14,9 @@ def images_of(recording, camera="center"):
 
 
 def rewrite(recording, change):
-    """Change a recording's log: change(rows) gets the texts of each row, and returns rows, or changes these."""
+    """Change a recording's log: change(rows) gets the texts of each row, and returns rows, or
+    changes these.
+    """
     log = recording / "driving_log.csv"
     rows = [line.split(",") for line in log.read_text().splitlines()]
     log.write_text("".join(",".join(row) + "\n" for row in change(rows) or rows))
@@ -38,10 +40,10 @@ def many_rows(recording, folder, count):
         for number in range(count):
             seconds, milliseconds = divmod(number * 66, 1000)
             hours, minutes = divmod(seconds // 60, 60)
-            stamp = (
-                f"2026_01_{1 + hours // 24:02d}_{hours % 24:02d}_{minutes:02d}_{seconds % 60:02d}_{milliseconds:03d}"
-            )
-            sources = [of_camera[number % len(of_camera)] for of_camera in images]  # a file takes 65,000 links
+            stamp = f"2026_01_{1 + hours // 24:02d}_{hours % 24:02d}_{minutes:02d}_{seconds % 60:02d}_{milliseconds:03d}"
+            sources = [
+                of_camera[number % len(of_camera)] for of_camera in images
+            ]  # a file takes 65,000 links
             names = [f"{source.name.partition('_')[0]}_{stamp}.jpg" for source in sources]
             for source, name in zip(sources, names, strict=True):
                 os.link(source, folder / "IMG" / name)
@@ -50,7 +52,9 @@ def many_rows(recording, folder, count):
 
 
 def remove_column(path, name):
-    """Take a column from the rows of a store, as if the store had been made before the column existed."""
+    """Take a column from the rows of a store, as if the store had been made before the column
+    existed.
+    """
     with h5py.File(path, "r+") as file:
         rows = file["rows"][()]
         del file["rows"]

@@ -32,7 +32,11 @@ def run_chain(recordings, folder, preprocess_options, train_options, frames):
 @pytest.mark.slow
 def test_the_whole_chain_on_a_simulated_recording(simulated_recording, tmp_path):
     made, trained, report, clip, steering = run_chain(
-        [simulated_recording], tmp_path, ("--block-seconds", 2, "--frame-offsets", 0), ("--epochs", 4), frames=120
+        [simulated_recording],
+        tmp_path,
+        ("--block-seconds", 2, "--frame-offsets", 0),
+        ("--epochs", 4),
+        frames=120,
     )
     assert made["frames"] == 360
     assert trained["epochs"] == 4
@@ -48,7 +52,9 @@ def test_a_new_network_learns_to_drive_from_a_third_of_a_lap(tmp_path, untrained
     run_script("simulate", "record", tmp_path / "lap", "--laps", 0.3)
     store, model = tmp_path / "data.h5", tmp_path / "model.h5"
     run_script("preprocess.py", tmp_path / "lap", "-o", store, "--size", "64x64")
-    run_script("model.py", store, "-o", model, "--epochs", 6, "--no-plots", "--runs", tmp_path / "runs")
+    run_script(
+        "model.py", store, "-o", model, "--epochs", 6, "--no-plots", "--runs", tmp_path / "runs"
+    )
 
     def driven(by):
         return result_of("evaluate", by, "--in-process", "--laps", 0.1, "--speed", 20)
@@ -62,7 +68,9 @@ def test_a_new_network_learns_to_drive_from_a_third_of_a_lap(tmp_path, untrained
 @pytest.mark.long
 def test_the_whole_chain_on_real_recordings(tmp_path):
     recordings = [shared("recordings") / name for name in ("lake_linux", "mountain_windows")]
-    made, trained, report, clip, steering = run_chain(recordings, tmp_path, (), ("--epochs", 2), frames=600)
+    made, trained, report, clip, steering = run_chain(
+        recordings, tmp_path, (), ("--epochs", 2), frames=600
+    )
     print(json.dumps([made, trained]))
     assert (made["recordings"], made["rows"], made["frames"], made["skipped"]) == (2, 2656, 7968, 0)
     assert trained["val_loss"] < 0.2

@@ -12,28 +12,32 @@ import pytest
 from bcclone import __version__
 from bcclone.cli import INTERNAL_ERROR, run
 from bcclone.commands import COMMANDS, load_command
-from bcclone.commands.options import Given, make_parser
+from bcclone.commands.options import Given
+from bcclone.commands.parser import make_parser
 from tests.conftest import ROOT, run_process, run_script
 from tests.conftest import command as command_line
 from tests.processes import imported_by, said, started
 
 SCRIPTS = ("preprocess.py", "model.py", "drive.py", "video.py")
 ONE_OF_EACH_MODULE = {
-    load_command(name.removesuffix(".py")).function.__module__: name for name in (*COMMANDS, *SCRIPTS)
+    load_command(name.removesuffix(".py")).function.__module__: name
+    for name in (*COMMANDS, *SCRIPTS)
 }.values()
 
 
 @pytest.mark.parametrize("name", ONE_OF_EACH_MODULE)
 def test_help_answers_without_loading_what_it_does_not_need(name):
-    heavy = {"tensorflow", "keras", "moviepy", "matplotlib", "eventlet", "pandas", "cv2", "h5py"}
+    heavy = {"tensorflow", "keras", "matplotlib", "eventlet", "pandas", "cv2", "h5py"}
     assert not imported_by(*command_line(*name.split(), "--help")) & heavy
 
 
 def test_preprocess_and_video_never_load_tensorflow(simulated_recording, tmp_path):
-    store = imported_by(*command_line("preprocess.py", simulated_recording, "-o", tmp_path / "data.h5"))
+    store = imported_by(
+        *command_line("preprocess.py", simulated_recording, "-o", tmp_path / "data.h5")
+    )
     clip = imported_by(*command_line("video.py", simulated_recording, "-o", tmp_path / "clip.mp4"))
     assert "h5py" in store
-    assert "moviepy" in clip
+    assert "imageio_ffmpeg" in clip
     assert not (store | clip) & {"tensorflow", "keras"}
 
 
@@ -63,19 +67,34 @@ def test_quiet_leaves_the_result_and_errors(simulated_recording, tmp_path):
     quiet = run_script("preprocess.py", simulated_recording, "-o", tmp_path / "quiet.h5", "--quiet")
     assert loud.stderr
     assert not quiet.stderr
-    assert quiet.stdout.splitlines()[-1] == f"next: bcclone model {tmp_path / 'quiet.h5'} -o model.h5"
-    refused = run_script("preprocess.py", simulated_recording, "-o", tmp_path / "quiet.h5", "--quiet", code=1)
+    assert (
+        quiet.stdout.splitlines()[-1] == f"next: bcclone model {tmp_path / 'quiet.h5'} -o model.h5"
+    )
+    refused = run_script(
+        "preprocess.py", simulated_recording, "-o", tmp_path / "quiet.h5", "--quiet", code=1
+    )
     assert refused.stderr.startswith("error: ")
 
 
 def test_quiet_ends_with_the_command(tmp_path):
     level = logging.getLogger().level
-    assert run("preprocess", "preprocess.py", [str(tmp_path), "-o", str(tmp_path / "data.h5"), "--quiet"]) == 1
+    assert (
+        run(
+            "preprocess",
+            "preprocess.py",
+            [str(tmp_path), "-o", str(tmp_path / "data.h5"), "--quiet"],
+        )
+        == 1
+    )
     assert logging.getLogger().level == level
 
 
 @pytest.mark.parametrize(
-    "line", [("preprocess.py", "nowhere"), pytest.param(("replay", "nowhere", "--port", 1), marks=pytest.mark.slow)]
+    "line",
+    [
+        ("preprocess.py", "nowhere"),
+        pytest.param(("replay", "nowhere", "--port", 1), marks=pytest.mark.slow),
+    ],
 )
 def test_a_users_mistake_is_one_line_to_which_debug_adds_the_traceback(line):
     plain = run_process(*line, code=1).stderr
@@ -97,7 +116,9 @@ sys.exit(cli.run_command(Command(lambda: {}["missing"], "A command with a fault.
 
 @pytest.mark.parametrize("options", [(), ("--debug",)])
 def test_an_internal_error_is_reported_with_its_own_exit_code(options, tmp_path):
-    done = said(sys.executable, "-c", BROKEN, *options, cwd=ROOT, env=os.environ | {"TMPDIR": str(tmp_path)})
+    done = said(
+        sys.executable, "-c", BROKEN, *options, cwd=ROOT, env=os.environ | {"TMPDIR": str(tmp_path)}
+    )
     assert done.returncode == INTERNAL_ERROR
     (kept,) = tmp_path.glob("bcclone-fault-*.txt")
     last = done.stderr.rpartition("error: internal")[2]
@@ -108,7 +129,9 @@ def test_an_internal_error_is_reported_with_its_own_exit_code(options, tmp_path)
 
 
 def interrupted(*line, after, cwd):
-    """Start a command, send Ctrl-C when a line that begins so is on its standard error; return what it said last."""
+    """Start a command, send Ctrl-C when a line that begins so is on its standard error; return what
+    it said last.
+    """
     with started(command_line(*line), after, cwd=cwd) as run:
         run.send_signal(signal.SIGINT)
         printed = run.stderr.read()
@@ -124,13 +147,15 @@ def test_ctrl_c_reports_what_was_saved(tmp_path):
         f"interrupted: {tmp_path / 'laps'} keeps the"
     )
     demo = ("demo", "--folder", tmp_path / "demo", "--record-laps", 20)
-    printed = interrupted(*demo, after="recording: ", cwd=tmp_path)
+    printed = interrupted(*demo, after="first look: ", cwd=tmp_path)
     assert printed.startswith("interrupted: ")
     assert "the same command continues" in printed
 
 
 def required_words(parser):
-    """A short command line that a parser accepts: a word for each argument, and each option that it requires."""
+    """A short command line that a parser accepts: a word for each argument, and each option that it
+    requires.
+    """
     words = []
     for action in parser._actions:
         if action.required or not action.option_strings:
@@ -146,12 +171,16 @@ def test_every_command_reports_what_an_interrupt_leaves(name, tmp_path, monkeypa
     assert command.left_behind(Given(parser, required_words(parser)))
 
 
-@pytest.mark.skipif(os.name != "posix", reason="Windows sends Ctrl-C to a console, not to a process")
+@pytest.mark.skipif(
+    os.name != "posix", reason="Windows sends Ctrl-C to a console, not to a process"
+)
 @pytest.mark.parametrize("name", ["drive.py", pytest.param("evaluate", marks=pytest.mark.slow)])
 def test_ctrl_c_shows_no_traceback_at_any_moment_of_the_start(name):
     line = command_line(name, ROOT / "models/lake.h5")
     for seconds, again in ((0.0, 0.0), (0.06, None), (0.2, 0.05), (0.5, 0.02)):
-        with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        with subprocess.Popen(
+            line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process:
             for pause in (seconds, again):
                 if pause is not None:
                     with contextlib.suppress(subprocess.TimeoutExpired):
@@ -168,16 +197,46 @@ def test_ctrl_c_shows_no_traceback_at_any_moment_of_the_start(name):
 
 @pytest.mark.slow
 def test_no_module_of_the_current_folder_is_run(tmp_path, simulated_recording, simulated_store):
-    names = ("bcclone", "numpy", "tensorflow", "keras", "h5py", "json", "multiprocessing", "sitecustomize", "yaml")
+    names = (
+        "bcclone",
+        "numpy",
+        "tensorflow",
+        "keras",
+        "h5py",
+        "json",
+        "multiprocessing",
+        "sitecustomize",
+        "yaml",
+    )
     for name in names:
         (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'mark')!r}, 'w').close()\n")
     model = ROOT / "models" / "lake.h5"
     for line in (
-        ("demo", "--folder", tmp_path / "demo", "--record-laps", 0.01, "--epochs", 1, "--laps", 0.01),
+        (
+            "demo",
+            "--folder",
+            tmp_path / "demo",
+            "--record-laps",
+            0.01,
+            "--epochs",
+            1,
+            "--laps",
+            0.01,
+        ),
         ("evaluate", model, "--laps", 0.01, "-o", tmp_path / "score"),
         ("doctor", "--full", "--port", 0),
         ("preprocess", simulated_recording, "-o", tmp_path / "store", "--shard-mb", 1, "--jobs", 2),
-        ("model", simulated_store, "-o", tmp_path / "m.h5", "--epochs", 1, "--feed", "workers", "--no-plots"),
+        (
+            "model",
+            simulated_store,
+            "-o",
+            tmp_path / "m.h5",
+            "--epochs",
+            1,
+            "--feed",
+            "workers",
+            "--no-plots",
+        ),
     ):
         done = said(sys.executable, "-P", "-m", "bcclone", *line, "--quiet", cwd=tmp_path)
         assert done.returncode in (0, 1), done.stderr
@@ -186,7 +245,9 @@ def test_no_module_of_the_current_folder_is_run(tmp_path, simulated_recording, s
 
 @pytest.mark.slow
 def test_no_settings_of_numba_in_the_current_folder_are_used(tmp_path):
-    (tmp_path / ".numba_config.yaml").write_text(f"cache_dir: {tmp_path / 'cache'}\ncpu_name: generic\n")
+    (tmp_path / ".numba_config.yaml").write_text(
+        f"cache_dir: {tmp_path / 'cache'}\ncpu_name: generic\n"
+    )
     code = "import bcclone.dataset.gather, numba.core.config as c; print(c.CPU_NAME)"
     assert said(sys.executable, "-P", "-c", code, cwd=tmp_path, check=True).stdout == "None\n"
     assert not (tmp_path / "cache").exists()
@@ -203,10 +264,16 @@ def test_names_send_no_commands_to_the_terminal(tmp_path):
 @pytest.mark.skipif(sys.platform == "win32", reason="a shell of Unix closes the streams")
 @pytest.mark.parametrize(
     "closed",
-    ["<&- >&- 2>&-", *(pytest.param(one, marks=pytest.mark.slow) for one in ("<&-", ">&-", "2>&-", ">&- 2>&-"))],
+    [
+        "<&- >&- 2>&-",
+        *(pytest.param(one, marks=pytest.mark.slow) for one in ("<&-", ">&-", "2>&-", ">&- 2>&-")),
+    ],
 )
 def test_a_closed_standard_stream_is_no_error(closed, simulated_recording, tmp_path):
-    for line in (("edit", simulated_recording), ("export", simulated_recording, "--to", "csv", "-o", tmp_path / "csv")):
+    for line in (
+        ("edit", simulated_recording),
+        ("export", simulated_recording, "--to", "csv", "-o", tmp_path / "csv"),
+    ):
         done = said("sh", "-c", f'exec "$@" {closed}', "sh", *command_line(*line))
         assert (done.returncode, done.stderr.count("error")) == (0, 0)
     assert (tmp_path / "csv" / "table.csv").stat().st_size

@@ -13,8 +13,8 @@ from tests.processes import python
 PARAMETERS = {
     "check": "inputs",
     "convert": "settings notify",
-    "evaluate": "model settings watch",
-    "evaluate_policy": "policy settings open_watch name",
+    "evaluate": "model settings",
+    "evaluate_policy": "policy settings name",
     "judge_road": "points width_m rules",
     "load_model": "path preprocessing",
     "load_policy": "path preprocessing",
@@ -25,11 +25,11 @@ PARAMETERS = {
     "plot": "settings notify open_if_store",
     "predict": "settings",
     "record": "folder settings",
-    "replay": "models recording settings watch server",
+    "replay": "models recording settings server",
     "resume": "files changes notify open_if_store worker",
     "save_model": "path model preprocessing training framing",
-    "serve": "settings notify stop open_watch",
-    "suite": "models settings notify pool watch",
+    "serve": "settings notify stop",
+    "suite": "models settings notify pool",
     "train": "settings notify open_if_store worker",
 }
 CLASSES = {
@@ -71,12 +71,11 @@ def test_importing_loads_nothing_large_and_settings_nothing_of_tensorflow():
     assert python(code) == "True set() set()\n"
 
 
-@pytest.mark.slow
-def test_a_function_stays_when_the_room_of_its_name_is_imported():
-    code = "import bcclone as b, bcclone.train.plan, bcclone.play; print(b.train.__name__, b.play.__name__)"
-    assert python(code) == "run play\n"
-
-
 def test_each_name_is_in_the_reference():
     page = (ROOT / "docs" / "how-to" / "as-a-library.md").read_text()
     assert [name for name in dir(bcclone) if f"`{name}`" not in page] == []
+
+
+def test_no_room_has_the_name_of_a_function_of_the_door():
+    rooms = {path.parent.name for path in (ROOT / "bcclone").glob("*/__init__.py")}
+    assert not rooms & set(PARAMETERS)

@@ -1,7 +1,9 @@
-"""Each command that writes ends on a full disk with an error that names a file and what to do, and leaves no part.
+"""Each command that writes ends on a full disk with an error that names a file and what to do, and
+leaves no part.
 
-A limit of the size of a file stands for the full disk: `ulimit -f`, whose signal Python ignores. Each command
-is tried at two limits, the smaller in the first kB and the larger near the end of its largest file.
+A limit of the size of a file stands for the full disk: `ulimit -f`, whose signal Python ignores.
+Each command is tried at two limits, the smaller in the first kB and the larger near the end of its
+largest file.
 """
 
 import re
@@ -19,10 +21,11 @@ _LEAST = 1 << 13  # bytes; what processes share is a file, too
 
 @dataclass(frozen=True)
 class Writing:
-    """A command line; {here}: the folder of its outputs, {recording}, {store}, {model} and others: its inputs.
+    """A command line; {here}: the folder of its outputs, {recording}, {store}, {model} and others:
+    its inputs.
 
-    before: another one, with the same inputs, that is run first, on a disk with room; output: pattern of the files that
-    the command cannot do without; a training goes on without checkpoints.
+    before: another one, with the same inputs, that is run first, on a disk with room; output:
+    pattern of the files that the command cannot do without; a training goes on without checkpoints.
     """
 
     line: str
@@ -35,7 +38,9 @@ COMMANDS = {
     "video over an old one": Writing(
         "video.py {recording} -o {here}/clip.mp4", "video.py {recording} -o {here}/clip.mp4 --fps 5"
     ),
-    "video, GIF": Writing("video.py {recording} -o {here}/clip.gif", "video.py {recording} -o {here}/clip.gif --fps 5"),
+    "video, GIF": Writing(
+        "video.py {recording} -o {here}/clip.gif", "video.py {recording} -o {here}/clip.gif --fps 5"
+    ),
     "edit": Writing("edit {here}/recording --delete 3 5", "copy {recording} {here}/recording"),
     "simulate record": Writing("simulate record {here}/recording --laps 0.01"),
     "import": Writing("import {csv} -o {here}/imported"),
@@ -48,7 +53,8 @@ COMMANDS = {
     "export csv": Writing("export {recording} --to csv -o {here}/exported"),
     "export tub": Writing("export {recording} --to tub -o {here}/exported"),
     "model": Writing(
-        "model.py {store} -o {here}/model.h5 --runs {here}/runs --epochs 1 --batch-size 64", output="model.h5"
+        "model.py {store} -o {here}/model.h5 --runs {here}/runs --epochs 1 --batch-size 64",
+        output="model.h5",
     ),
     "model over an old one": Writing(
         "model.py {store} -o {here}/model.h5 --runs {here}/runs --epochs 1 --batch-size 64 --force --no-plots",
@@ -59,7 +65,6 @@ COMMANDS = {
     "evaluate": Writing("evaluate {model} --laps 0.01 -o {here}/scores"),
     "replay": Writing("replay {model} {recording} -o {here}/scores"),
     "predict": Writing("predict {model} {recording} -o {here}/predictions.csv"),
-    "monitor": Writing("monitor fit {model} {store} -o {here}/monitor.npz"),
     "export onnx": Writing("export {model} --to onnx -o {here}/model.onnx"),
     "improve": Writing(
         "improve {model} --expert --rounds 1 --set drives=1 --set drive-laps=0.02 --epochs 1 --jobs 1 "
@@ -102,7 +107,9 @@ def content_of(folder):
 
 
 def largest_file(writing, inputs, here):
-    """Return the size of the largest file that the command writes, but for what differs from one run to the next."""
+    """Return the size of the largest file that the command writes, but for what differs from one
+    run to the next.
+    """
     prepared(writing, inputs, here)
     before = content_of(here)
     done = said(*command(*words_of(writing.line, inputs, here)))
@@ -125,7 +132,9 @@ def check_refusal(writing, inputs, here, limit):
     errors = [text for text in done.stderr.splitlines() if text.startswith("error: ")]
     assert len(errors) == 1, done.stderr
     assert re.match("error: /[^:]+: ", errors[0]), errors[0]  # an output, or a temporary file
-    assert any(word in errors[0] for word in ("another", "make room", "free some", "again", "a copy")), errors[0]
+    assert any(
+        word in errors[0] for word in ("another", "make room", "free some", "again", "a copy")
+    ), errors[0]
     after = content_of(here)
     assert {path: after.get(path) for path in before} == before, "what was there has changed"
     left = [path for path in here.rglob("*") if "partial" in path.name or ".tmp" in path.name]

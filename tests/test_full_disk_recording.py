@@ -1,7 +1,7 @@
 """A drive whose disk becomes full goes on, and what was recorded before stays a recording.
 
-The limit of the size of a file is set from outside while the program runs, for several places: before any byte, in the
-header of a table, in an image, and in a row of each table.
+The limit of the size of a file is set from outside while the program runs, for several places:
+before any byte, in the header of a table, in an image, and in a row of each table.
 """
 
 import resource
@@ -9,7 +9,7 @@ import resource
 import numpy as np
 import pytest
 
-from bcclone.dataset.images import decode_jpeg, encode_jpeg
+from bcclone.camera.images import decode_jpeg, encode_jpeg
 from bcclone.recording.log import read_log
 from bcclone.recording.run_tables import read_answers, read_drivers
 from tests.drive.drive_server import Still, drive, serving, state_of
@@ -18,7 +18,9 @@ from tests.processes import wait_for
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="sets the limits of another process, as Linux can"),
+    pytest.mark.skipif(
+        not hasattr(resource, "prlimit"), reason="sets the limits of another process, as Linux can"
+    ),
 ]
 SMALL = encode_jpeg(np.zeros((160, 320, 3), np.uint8))
 FULL = ("File too large", "No space left on device")
@@ -42,7 +44,9 @@ def rows_of(folder):
     return log.rows
 
 
-def test_a_drive_goes_on_and_keeps_its_rows_wherever_the_disk_becomes_full(untrained_model, tmp_path):
+def test_a_drive_goes_on_and_keeps_its_rows_wherever_the_disk_becomes_full(
+    untrained_model, tmp_path
+):
     folder = tmp_path / "run"
     with serving(untrained_model, folder) as server, FakePage(server.port) as page:
         drive(server.port, Still(100, jpegs=[SMALL]))
@@ -58,7 +62,9 @@ def test_a_drive_goes_on_and_keeps_its_rows_wherever_the_disk_becomes_full(untra
             assert drive(server.port, Still(20, jpegs=[SMALL])).steers == 19
             state = wait_for(lambda: (s := state_of(server.port))["recording"]["failure"] and s)
             assert state["recording"]["failure"] in FULL, limit
-            assert any("the recording has ended" in warning["text"] for warning in state["warnings"])
+            assert any(
+                "the recording has ended" in warning["text"] for warning in state["warnings"]
+            )
             assert rows <= len(rows_of(folder)) <= rows + 1
         set_room(server, None)
         page.send(set={"recording": True})

@@ -1,8 +1,9 @@
-"""Commands are killed (kill -9) at random moments; the next run recovers and gives the identical result.
+"""Commands are killed (kill -9) at random moments; the next run recovers and gives the identical
+result.
 
-Long (make test-long). 300 kills: 60 of preprocess.py, 60 of model.py, 40 of drive.py,
-60 of video.py, 40 of import and 40 of export, at moments drawn with a fixed seed from the time that each takes
-uninterrupted.
+Long (make test-long). 300 kills: 60 of preprocess.py, 60 of model.py, 40 of drive.py, 60 of
+video.py, 40 of import and 40 of export, at moments drawn with a fixed seed from the time that each
+takes uninterrupted.
 """
 
 import contextlib
@@ -18,21 +19,26 @@ import cv2
 import numpy as np
 import pytest
 
-from bcclone.dataset.images import read_frame
+from bcclone.camera.images import read_frame
 from bcclone.dataset.store import Store
 from bcclone.recording.log import read_log
 from tests.conftest import command, run_process
 from tests.drive.drive_server import Still, drive, serving
 from tests.recordings import many_rows
-from tests.train.test_train import assert_same_weights, state_of
+from tests.training.test_train import assert_same_weights, state_of
 
 pytestmark = pytest.mark.long
 
 
 def kill_after(line, seconds):
-    """Start a program in a group of its own and kill the group; return True when it had not ended before."""
+    """Start a program in a group of its own and kill the group; return True when it had not ended
+    before.
+    """
     run = subprocess.Popen(
-        [str(part) for part in line], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        [str(part) for part in line],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
     with contextlib.suppress(subprocess.TimeoutExpired):
         run.wait(seconds)
@@ -68,13 +74,19 @@ def frames_of(clip):
 
 
 def names_and_sizes(folder):
-    files = [path for path in folder.rglob("*") if path.is_file() and path.suffix not in (".json", ".csv")]
+    files = [
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and path.suffix not in (".json", ".csv")
+    ]
     return {path.relative_to(folder): path.stat().st_size for path in files}
 
 
 @pytest.fixture
 def sources(request, tmp_path_factory, simulated_recording):
-    """What the commands read: {recording}, {long}, {table} and {run}; only what is asked for is made."""
+    """What the commands read: {recording}, {long}, {table} and {run}; only what is asked for is
+    made.
+    """
 
     def make(name):
         path = tmp_path_factory.mktemp("sources") / name
@@ -101,7 +113,9 @@ def sources(request, tmp_path_factory, simulated_recording):
         ("export {} --to tub", "recording", "new", names_and_sizes, 40),
     ],
 )
-def test_an_output_is_there_whole_or_not_at_all(sources, tmp_path, line, source, output, content, count):
+def test_an_output_is_there_whole_or_not_at_all(
+    sources, tmp_path, line, source, output, content, count
+):
     """The next run removes what the killed ones have left."""
     path, words = tmp_path / output, line.format(sources(source)).split()
     longest = seconds_of(*words, "-o", path)
@@ -133,9 +147,15 @@ def test_training_killed_60_times(simulated_store, tmp_path):
                 break
             killed += 1
         notices = run_process("model.py", *line).stderr
-        assert any(word in notices for word in ("resuming", "complete already", "beginning a new one")), notices
+        assert any(
+            word in notices for word in ("resuming", "complete already", "beginning a new one")
+        ), notices
         assert_same_weights(output, tmp_path / "whole.h5")
-        (run,) = [path.parent for path in tmp_path.glob("runs/*/settings.json") if f'"{output}"' in path.read_text()]
+        (run,) = [
+            path.parent
+            for path in tmp_path.glob("runs/*/settings.json")
+            if f'"{output}"' in path.read_text()
+        ]
         assert state_of(run) == state_of(tmp_path / "runs" / "whole")
         trainings += 1
     assert not list(tmp_path.rglob("*.partial*"))
@@ -155,7 +175,9 @@ def test_driving_killed_40_times(untrained_model, tmp_path):
             continue
         log = read_log(run / "driving_log.csv")
         assert len(log.bad_rows) <= 1
-        assert all(read_frame(str(run / name)).shape == (160, 320, 3) for name in log.rows["center"])
+        assert all(
+            read_frame(str(run / name)).shape == (160, 320, 3) for name in log.rows["center"]
+        )
         assert len(log.rows) >= frames
         frames = len(log.rows)
     run_process("video.py", run, "-o", tmp_path / "run1.mp4")

@@ -1,6 +1,8 @@
-"""A user who may not read an input, or write where the output belongs, gets an error that names it, and a remedy.
+"""A user who may not read an input, or write where the output belongs, gets an error that names it,
+and a remedy.
 
-Root may read and write everything; so each command runs as another user where the tests run as root.
+Root may read and write everything; so each command runs as another user where the tests run as
+root.
 """
 
 import json
@@ -15,7 +17,8 @@ from tests.conftest import run_script
 from tests.processes import said
 from tests.test_full_disk import content_of
 
-# runs a command twice in one process: first with all rights, which loads what it needs, then as another user
+# runs a command twice in one process: first with all rights, which loads what it needs, then as
+# another user
 _AS_ANOTHER = """
 import json, os, sys
 from bcclone.cli import main
@@ -52,7 +55,6 @@ WRITING = {
     "a run folder": "model.py {store} -o {runs}/model.h5 --runs {here}/runs --epochs 1",
     "evaluate": "evaluate {model} --laps 0.01 -o {here}/scores",
     "plots": "plots {model} {store} -o {here}/plots",
-    "monitor": "monitor fit {model} {store} -o {here}/monitor.npz",
     "export onnx": "export {model} --to onnx -o {here}/model.onnx",
 }
 
@@ -99,7 +101,9 @@ def words_in(line, home):
 
 
 def refused(line, homes, *named):
-    """Run a command as another user; it must end with an error that names one of these paths, and change nothing."""
+    """Run a command as another user; it must end with an error that names one of these paths, and
+    change nothing.
+    """
     first, home = homes
     before = content_of(home)
     lines = json.dumps([words_in(line, first), words_in(line, home)])
@@ -111,7 +115,9 @@ def refused(line, homes, *named):
     assert "Traceback" not in printed
     assert any(str(path) in errors[0] for path in named), errors[0]
     assert any(word in printed for word in ("ermission", "cannot")), printed
-    assert any(word in printed for word in ("change", "choose", "name another", "copy", "expected")), printed
+    assert any(
+        word in printed for word in ("change", "choose", "name another", "copy", "expected")
+    ), printed
     after = content_of(home)
     assert {path: after.get(path) for path in before} == before
     return errors[0]

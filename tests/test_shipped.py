@@ -6,10 +6,10 @@ import h5py
 import pytest
 
 from bcclone.drive.controller import SpeedSettings
-from bcclone.evaluate.evaluate_settings import EvaluateSettings
-from bcclone.evaluate.evaluation import evaluate_policy
-from bcclone.lab.improve.learning import StartModel
+from bcclone.evaluation.evaluate import evaluate_policy
+from bcclone.evaluation.evaluate_settings import EvaluateSettings
 from bcclone.model.policy import load_policy
+from bcclone.research.improve.learning import StartModel
 from bcclone.simulator.world_settings import WorldSettings
 
 MODELS = Path(__file__).parents[1] / "models"
@@ -52,17 +52,23 @@ def test_the_model_of_the_lake_drives_without_an_intervention(settings):
     "settings",
     [
         pytest.param(drive_of("lake", True, 20.0, WorldSettings(laps=0.2)), marks=pytest.mark.slow),
-        pytest.param(drive_of("random:3", False, 25.0, WorldSettings(laps=0.4)), marks=pytest.mark.slow),
+        pytest.param(
+            drive_of("random:3", False, 25.0, WorldSettings(laps=0.4)), marks=pytest.mark.slow
+        ),
         drive_of("mountain", False, 15.0, WorldSettings(laps=0.1)),
     ],
     ids=["the lake", "a random road", "the mountain"],
 )
-@pytest.mark.parametrize("name", ["any-road.h5", pytest.param("any-camera.h5", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "name", ["any-road.h5", pytest.param("any-camera.h5", marks=pytest.mark.slow)]
+)
 def test_the_models_of_any_road_drive_where_they_have_never_been(settings, name):
     result = evaluate_policy(load_policy(MODELS / name), settings)
     assert (result.score.autonomy_percent, result.score.complete) == (100.0, True)
 
 
 def test_the_older_names_of_its_settings_are_read():
-    """lake.h5 was written when `appearance` was called `look`; a training that goes on from it must augment as much."""
+    """lake.h5 was written when `appearance` was called `look`; a training that goes on from it must
+    augment as much.
+    """
     assert StartModel.read(MODELS / "lake.h5").training.appearance == 2.0

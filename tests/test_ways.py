@@ -1,7 +1,9 @@
-"""The ways of a datum: the modules that it passes on four trips through the package, each of them listed.
+"""The ways of a datum: the modules that it passes on four trips through the package, each of them
+listed.
 
-A module is on the way if its functions are given the datum, or return it, once for each while the trip is traced. The
-ground (`system/`) and the inside of a step of the way (an augmentation, a network, a simulated world) do not count.
+A module is on the way if its functions are given the datum, or return it, once for each while the
+trip is traced. The ground (`system/`) and the inside of a step of the way (an augmentation, a
+network, a simulated world) do not count.
 """
 
 import sys
@@ -17,29 +19,44 @@ import pytest
 import bcclone
 from bcclone.dataset.answer import Answer
 from bcclone.drive.protocol import Telemetry
-from bcclone.evaluate.evaluation import Evaluation
-from bcclone.evaluate.scenarios import Scenario
-from bcclone.evaluate.suite import SuiteTask
+from bcclone.evaluation.evaluate import Evaluation
+from bcclone.evaluation.scenarios import Scenario
+from bcclone.evaluation.suite import SuiteTask
 from bcclone.feed.source import Batch
 from bcclone.system.task_pool import TaskPool, run_task
 from tests.drive.drive_server import Still, drive, serving_in_a_thread
 from tests.recordings import images_of
 
-INSIDE = ("bcclone.system.", "bcclone.feed.augment.", "bcclone.simulator.", "bcclone.model.recurrent")
+INSIDE = (
+    "bcclone.system.",
+    "bcclone.feed.augment.",
+    "bcclone.simulator.",
+    "bcclone.model.recurrent",
+)
 
 
 @contextmanager
 def passing(is_datum, times):
-    """Collect the modules whose functions are given the datum so many times, alone or among values by name."""
+    """Collect the modules whose functions are given the datum so many times, alone or among values
+    by name.
+    """
     met, passed = Counter(), set()
 
     def trace(frame, event, returned):
         name = frame.f_globals.get("__name__", "")
-        if event not in ("call", "return") or not name.startswith("bcclone.") or name.startswith(INSIDE):
+        if (
+            event not in ("call", "return")
+            or not name.startswith("bcclone.")
+            or name.startswith(INSIDE)
+        ):
             return
         code = frame.f_code
         arguments = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-        values = [returned] if event == "return" else [frame.f_locals.get(argument) for argument in arguments]
+        values = (
+            [returned]
+            if event == "return"
+            else [frame.f_locals.get(argument) for argument in arguments]
+        )
         values += [value for one in values if isinstance(one, Mapping) for value in one.values()]
         if any(map(is_datum, values)):
             met[name.removeprefix("bcclone.")] += 1
@@ -84,10 +101,14 @@ def test_a_jpeg_path_into_the_store(simulated_recording, tmp_path):
 @pytest.mark.slow
 def test_the_index_of_a_sample_into_the_training_step(simulated_store, tmp_path):
     def is_datum(value):
-        return isinstance(value, Batch) or (isinstance(value, np.ndarray) and value.dtype == np.uint32)
+        return isinstance(value, Batch) or (
+            isinstance(value, np.ndarray) and value.dtype == np.uint32
+        )
 
     with passing(is_datum, 20) as passed:
-        files = bcclone.RunFiles(data=(str(simulated_store),), output=tmp_path / "model.h5", runs=tmp_path)
+        files = bcclone.RunFiles(
+            data=(str(simulated_store),), output=tmp_path / "model.h5", runs=tmp_path
+        )
         bcclone.train(bcclone.TrainSettings(**vars(files), epochs=1, batch_size=32, augment=False))
     # with augmentation on the processor also feed.feed
     assert passed == {

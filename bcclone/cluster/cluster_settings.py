@@ -1,4 +1,5 @@
-"""Settings of the wing: a store of many shards, and training on several machines; loads no large package.
+"""Settings of the wing: a store of many shards, and training on several machines; loads no large
+package.
 
 The workers of a training are named by options or by TF_CONFIG.
 """
@@ -24,7 +25,9 @@ from bcclone.system.settings import (
 
 _OF_SHARDS = ("scheduler", "resume", "jobs")
 _EXAMPLE = "host1:2345,host2:2345"
-_TF_CONFIG = '{"cluster": {"worker": ["host1:2345", "host2:2345"]}, "task": {"type": "worker", "index": 0}}'
+_TF_CONFIG = (
+    '{"cluster": {"worker": ["host1:2345", "host2:2345"]}, "task": {"type": "worker", "index": 0}}'
+)
 _HIGHEST_PORT = 65_535
 _shards = partial(setting, group="folder of shards")
 _workers = partial(setting, group="several machines")
@@ -32,7 +35,9 @@ _workers = partial(setting, group="several machines")
 
 @dataclass(frozen=True)
 class ShardingSettings(PreprocessSettings):
-    """Which recordings to convert, and into which store: one file, or a folder of shards that workers write."""
+    """Which recordings to convert, and into which store: one file, or a folder of shards that
+    workers write.
+    """
 
     output: Location = setting(
         Path("data.h5"),
@@ -42,7 +47,8 @@ class ShardingSettings(PreprocessSettings):
         parse=parse_location,
     )
     resume: bool = setting(
-        False, "keep the shards that an interrupted run has left in the folder, and write the others"
+        False,
+        "keep the shards that an interrupted run has left in the folder, and write the others",
     )
     scheduler: Scheduler = _shards("")
     jobs: Jobs = _shards(0)
@@ -57,7 +63,9 @@ class ShardingSettings(PreprocessSettings):
                 path=self.output,
                 suffix=self.output.suffix,
             )
-        if not self.is_sharded and (option := next((name for name in _OF_SHARDS if getattr(self, name)), None)):
+        if not self.is_sharded and (
+            option := next((name for name in _OF_SHARDS if getattr(self, name)), None)
+        ):
             raise SettingError(
                 f"{{{option}}} writes a folder of shards, and {{output}} {{path}} is one file; name one without "
                 "{suffix}",
@@ -68,7 +76,11 @@ class ShardingSettings(PreprocessSettings):
 
     @property
     def is_sharded(self) -> bool:
-        return is_url(self.output) or self.output.is_dir() or not (self.output.suffix or self.output.exists())
+        return (
+            is_url(self.output)
+            or self.output.is_dir()
+            or not (self.output.suffix or self.output.exists())
+        )
 
 
 @dataclass(frozen=True)
@@ -82,7 +94,9 @@ class WorkerSettings(Checked):
         unit="HOST:PORT,...",
         shown="those of TF_CONFIG, else one machine alone",
     )
-    worker_index: int | None = _workers(None, "number of this worker in --workers, from 0", shown="that of TF_CONFIG")
+    worker_index: int | None = _workers(
+        None, "number of this worker in --workers, from 0", shown="that of TF_CONFIG"
+    )
 
     def validate(self) -> None:
         for address in self.workers:
@@ -95,9 +109,13 @@ class WorkerSettings(Checked):
                     example=_EXAMPLE,
                 )
         if len(set(self.workers)) < self.count:
-            raise SettingError("{workers} {all}, expected different addresses", all=",".join(self.workers))
+            raise SettingError(
+                "{workers} {all}, expected different addresses", all=",".join(self.workers)
+            )
         if bool(self.workers) != (self.worker_index is not None):
-            raise SettingError("give both, such as {workers} {example} and {worker_index} 0", example=_EXAMPLE)
+            raise SettingError(
+                "give both, such as {workers} {example} and {worker_index} 0", example=_EXAMPLE
+            )
         if self.workers and not 0 <= self.index < self.count:
             raise SettingError(
                 "{worker_index} {index}, expected 0 to {last}, as {workers} names {count}",
@@ -125,13 +143,17 @@ class WorkerSettings(Checked):
 
 
 def find_workers(settings: WorkerSettings, environment: Mapping[str, str]) -> WorkerSettings | None:
-    """Return the workers that train together, from options or else from TF_CONFIG; None for one worker alone.
+    """Return the workers that train together, from options or else from TF_CONFIG; None for one
+    worker alone.
 
-    TF_CONFIG: JSON, as tf.distribute.cluster_resolver.TFConfigClusterResolver reads it. Raises UserError.
+    TF_CONFIG: JSON, as tf.distribute.cluster_resolver.TFConfigClusterResolver reads it. Raises
+    UserError.
     """
     text = environment.get("TF_CONFIG", "")
     if text and not settings.workers:
-        with explained("TF_CONFIG", f"the description of a worker ({text[:200]!r})", f"expected {_TF_CONFIG}"):
+        with explained(
+            "TF_CONFIG", f"the description of a worker ({text[:200]!r})", f"expected {_TF_CONFIG}"
+        ):
             stored = parse_json(text)
             jobs, task = stored["cluster"], stored["task"]
             kind, index = task.get("type", "worker"), int(task["index"])

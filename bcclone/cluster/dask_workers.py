@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from distributed import Client, Security
 
 _CONNECT_SECONDS = 8.0
-_WORKER_SECONDS = 10.0  # how long a cluster may be without workers: somebody may restart one that ended
+_WORKER_SECONDS = (
+    10.0  # how long a cluster may be without workers: somebody may restart one that ended
+)
 _ANSWER_SECONDS = 20.0  # longer than a busy scheduler takes
 _SECONDS_BETWEEN_REPORTS = 0.25
 _LOOPBACK = "127.0.0.1"
@@ -59,14 +61,20 @@ class DaskPool(TaskPool):
         """Return the number of threads of all workers; each runs one task at a time."""
         return sum(worker["nthreads"] for worker in self._all_workers().values())
 
-    def submit(self, function: Callable[[Task], Result], task: Task, faulty: Sequence[str]) -> "Future[Result]":
+    def submit(
+        self, function: Callable[[Task], Result], task: Task, faulty: Sequence[str]
+    ) -> "Future[Result]":
         """Start a task, on a worker that is not named as faulty if there is another one."""
         others = [name for name in self._all_workers() if name not in faulty] if faulty else []
         choice: dict[str, Any] = {"workers": others, "allow_other_workers": True} if others else {}
-        return self._executor.submit(_run_on_worker, function, task, source_digest(), self._topic, **choice)
+        return self._executor.submit(
+            _run_on_worker, function, task, source_digest(), self._topic, **choice
+        )
 
     def explain(self, error: Exception) -> None:
-        """Raise UserError if the scheduler or a worker failed, or has another bcclone; return if the task failed."""
+        """Raise UserError if the scheduler or a worker failed, or has another bcclone; return if
+        the task failed.
+        """
         from distributed import KilledWorker
         from distributed.comm import CommClosedError
 
@@ -80,7 +88,9 @@ class DaskPool(TaskPool):
         self.check_versions()
 
     def check(self) -> None:
-        """Raise UserError if the scheduler does not answer, or if the cluster has had no worker for some time."""
+        """Raise UserError if the scheduler does not answer, or if the cluster has had no worker for
+        some time.
+        """
         if self._all_workers():
             self._without_workers_since = None
         elif self._without_workers_since is None:
@@ -92,14 +102,20 @@ class DaskPool(TaskPool):
             )
 
     def check_versions(self) -> None:
-        """Raise UserError if the scheduler or a worker does not have the same bcclone as this process."""
+        """Raise UserError if the scheduler or a worker does not have the same bcclone as this
+        process.
+        """
         digests: dict[str, str | Exception] = {}
         try:
-            digests[f"the scheduler at {self._address}"] = self._client.run_on_scheduler(source_digest)
+            digests[f"the scheduler at {self._address}"] = self._client.run_on_scheduler(
+                source_digest
+            )
         except Exception as error:
             digests[f"the scheduler at {self._address}"] = error
         workers = self._client.run(source_digest, on_error="return")
-        for place, digest in (digests | {f"worker {name}": digest for name, digest in workers.items()}).items():
+        for place, digest in (
+            digests | {f"worker {name}": digest for name, digest in workers.items()}
+        ).items():
             if isinstance(digest, Exception):
                 raise UserError(
                     f"{place} cannot load bcclone ({digest}); install the same versions of bcclone, Python and "
@@ -117,7 +133,9 @@ class DaskPool(TaskPool):
             raise self._lost() from None
         workers: Mapping[str, Mapping[str, Any]] = state["workers"]
         for address in sorted(self._present - set(workers)):
-            self._notify(f"note: worker {address} was lost, {len(workers)} remain; other workers repeat its tasks")
+            self._notify(
+                f"note: worker {address} was lost, {len(workers)} remain; other workers repeat its tasks"
+            )
         self._present = set(workers)
         return workers
 
@@ -129,11 +147,15 @@ class DaskPool(TaskPool):
 
 
 def _other_version(place: str) -> UserError:
-    return UserError(f"{place} has another version of bcclone; install the same one there, and start it again")
+    return UserError(
+        f"{place} has another version of bcclone; install the same one there, and start it again"
+    )
 
 
 def _run_on_worker(function: Callable[[Any], Any], task: Any, sources: str, topic: str) -> Any:
-    """Run a task in a thread of a worker, and send its progress now and then. sources: the sender's source_digest()."""
+    """Run a task in a thread of a worker, and send its progress now and then. sources: the sender's
+    source_digest().
+    """
     from distributed import get_worker
 
     worker, unsent, sent_at = get_worker(), 0.0, time.monotonic()
@@ -153,12 +175,15 @@ def _run_on_worker(function: Callable[[Any], Any], task: Any, sources: str, topi
 
 
 @contextmanager
-def open_pool(scheduler: str, jobs: int = 0, notify: Notify = lambda line: None) -> Iterator[TaskPool]:
+def open_pool(
+    scheduler: str, jobs: int = 0, notify: Notify = lambda line: None
+) -> Iterator[TaskPool]:
     """Yield a pool of workers; the processes that it starts end with the block. Raises UserError.
 
-    scheduler: "" for processes of this machine, "local:N" for a Dask cluster of N processes on this machine, or the
-    address of a running Dask scheduler, such as "tcp://HOST:8786"; jobs: number of processes without a scheduler, 0 for
-    one per usable core; notify: receives the address of Dask's dashboard, and which workers were lost.
+    scheduler: "" for processes of this machine, "local:N" for a Dask cluster of N processes on this
+    machine, or the address of a running Dask scheduler, such as "tcp://HOST:8786"; jobs: number of
+    processes without a scheduler, 0 for one per usable core; notify: receives the address of Dask's
+    dashboard, and which workers were lost.
     """
     if not scheduler:
         with task_pool.open_pool(jobs) as pool:
@@ -166,7 +191,9 @@ def open_pool(scheduler: str, jobs: int = 0, notify: Notify = lambda line: None)
         return
     local = _LOCAL.fullmatch(scheduler)
     if not local and not _ADDRESS.fullmatch(scheduler):
-        raise UserError(f"scheduler {scheduler}: expected tcp://HOST:PORT, or local:N for N processes of this machine")
+        raise UserError(
+            f"scheduler {scheduler}: expected tcp://HOST:PORT, or local:N for N processes of this machine"
+        )
     require_package("distributed", "--scheduler", "bcclone[cluster]")
     import dask
 
@@ -175,10 +202,14 @@ def open_pool(scheduler: str, jobs: int = 0, notify: Notify = lambda line: None)
     import_module("distributed")  # adds the defaults and the loggers that are changed here
     with ExitStack() as stack:
         stack.enter_context(dask.config.set(_CONFIGURATION))
-        for logger in map(logging.getLogger, _LOGGERS):  # they print tracebacks when a connection ends
+        for logger in map(
+            logging.getLogger, _LOGGERS
+        ):  # they print tracebacks when a connection ends
             stack.callback(logger.setLevel, logger.level)
             logger.setLevel(logging.CRITICAL + 1)
-        address, security = stack.enter_context(_local_cluster(int(local[1]))) if local else (scheduler, None)
+        address, security = (
+            stack.enter_context(_local_cluster(int(local[1]))) if local else (scheduler, None)
+        )
         client = stack.enter_context(_connected(address, security))
         try:
             client.wait_for_workers(1, timeout=_WORKER_SECONDS)
@@ -197,19 +228,25 @@ def open_pool(scheduler: str, jobs: int = 0, notify: Notify = lambda line: None)
 
 @contextmanager
 def _local_cluster(workers: int) -> Iterator[tuple[str, "Security"]]:
-    """Yield a scheduler in this process with worker processes, which end with it: its address, and who may connect.
+    """Yield a scheduler in this process with worker processes, which end with it: its address, and
+    who may connect.
 
-    Whoever connects to it or to a worker can run programs on it. So both accept only holders of a key that is made for
-    this run, and never written. Dask imports Python modules from its folder of temporary files, so it gets one that no
-    other user can write to.
+    Whoever connects to it or to a worker can run programs on it. So both accept only holders of a
+    key that is made for this run, and never written. Dask imports Python modules from its folder of
+    temporary files, so it gets one that no other user can write to.
     """
     import dask
     from distributed import LocalCluster, Security
 
     resource_tracker.ensure_running()  # before the signals are masked: its start would unmask them
     security = Security.temporary()
-    with TemporaryDirectory(prefix="bcclone-dask-") as folder, dask.config.set({"temporary-directory": folder}):
-        with interrupts_kept_from_children():  # Dask's threads inherit the mask, and start all workers
+    with (
+        TemporaryDirectory(prefix="bcclone-dask-") as folder,
+        dask.config.set({"temporary-directory": folder}),
+    ):
+        with (
+            interrupts_kept_from_children()
+        ):  # Dask's threads inherit the mask, and start all workers
             cluster = LocalCluster(
                 n_workers=workers,
                 threads_per_worker=1,
@@ -226,7 +263,9 @@ def _local_cluster(workers: int) -> Iterator[tuple[str, "Security"]]:
 
 @contextmanager
 def _connected(address: str, security: "Security | None") -> Iterator["Client"]:
-    """Yield a client of a scheduler. security: keys, None for those of Dask's configuration, if it has any."""
+    """Yield a client of a scheduler. security: keys, None for those of Dask's configuration, if it
+    has any.
+    """
     from distributed import Client, Security
 
     security = security or Security()
@@ -243,9 +282,13 @@ def _connected(address: str, security: "Security | None") -> Iterator["Client"]:
 
 
 async def _shake_hands(address: str, security: "Security") -> None:
-    """Connect and disconnect in limited time; Client would wait forever for a program that is no scheduler."""
+    """Connect and disconnect in limited time; Client would wait forever for a program that is no
+    scheduler.
+    """
     from distributed.comm import connect
 
     options = security.get_connection_args("client")
-    comm = await asyncio.wait_for(connect(address, timeout=_CONNECT_SECONDS, **options), _CONNECT_SECONDS)
+    comm = await asyncio.wait_for(
+        connect(address, timeout=_CONNECT_SECONDS, **options), _CONNECT_SECONDS
+    )
     await comm.close()

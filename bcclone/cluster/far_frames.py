@@ -1,8 +1,9 @@
-"""Read the frames of shards at a URL: single ones, or whole shards, of which copies are kept in a local folder.
+"""Read the frames of shards at a URL: single ones, or whole shards, of which copies are kept in a
+local folder.
 
-In: indices of frames. Out: images, uint8 (images, height, width, channels). Several processes may share the folder,
-whose size is bounded. A copy is named by the SHA-256 of its content, and appears under its name when it is whole and
-checked.
+In: indices of frames. Out: images, uint8 (images, height, width, channels). Several processes may
+share the folder, whose size is bounded. A copy is named by the SHA-256 of its content, and appears
+under its name when it is whole and checked.
 """
 
 import contextlib
@@ -20,12 +21,12 @@ from typing import Any, Self
 
 import numpy as np
 
+from bcclone.camera.images import Image
 from bcclone.dataset.frames import FrameFile, Frames, Indices
-from bcclone.dataset.images import Image
-from bcclone.dataset.statistics import runs
 from bcclone.system.atomic import make_folder, sha256_of
 from bcclone.system.errors import UserError
 from bcclone.system.location import Location, reaching, read_ranges, versions_of
+from bcclone.system.statistics import runs
 
 _FRACTION_OF_COPIES = 0.25  # of a file's frames: when fewer are needed, they are read by themselves
 _MEGABYTE = 10**6
@@ -33,10 +34,11 @@ _GAP_FRAMES = 2  # gaps up to this size are read, too, rather than making anothe
 
 
 class ShardCache:
-    """Local copies of shards, at most `limit` bytes of them; the oldest that are not in use are deleted.
+    """Local copies of shards, at most `limit` bytes of them; the oldest that are not in use are
+    deleted.
 
-    A context manager that several feeds may enter. wanted: the folder, None for a temporary one, which is deleted when
-    the last feed leaves.
+    A context manager that several feeds may enter. wanted: the folder, None for a temporary one,
+    which is deleted when the last feed leaves.
     """
 
     folder: Path
@@ -67,10 +69,11 @@ class ShardCache:
         return copy.is_file() and copy.stat().st_size == file.version[0]
 
     def map(self, file: FrameFile, frame_shape: tuple[int, ...], stop: threading.Event) -> Image:
-        """Map the frames of a shard's copy, uint8 (count, *frame_shape), until release(); fetch the copy if needed.
+        """Map the frames of a shard's copy, uint8 (count, *frame_shape), until release(); fetch the
+        copy if needed.
 
-        stop: ends the fetching with a UserError when it is set. Raises UserError when the shard cannot be fetched, or
-        is not the one of the manifest.
+        stop: ends the fetching with a UserError when it is set. Raises UserError when the shard
+        cannot be fetched, or is not the one of the manifest.
         """
         copy = self._copy(file)
         self._count(copy, 1)
@@ -78,7 +81,9 @@ class ShardCache:
             while True:
                 if not self.has_copy(file):
                     self._fetch(file, copy, stop)
-                with contextlib.suppress(FileNotFoundError):  # another process may just have deleted it
+                with contextlib.suppress(
+                    FileNotFoundError
+                ):  # another process may just have deleted it
                     os.utime(copy)
                     return replace(file, path=copy).map(frame_shape)
         except BaseException:
@@ -108,7 +113,8 @@ class ShardCache:
             partial, remote = Path(folder, copy.name), file.path
             try:
                 with reaching(remote):
-                    remote.fs.get_file(remote.path, str(partial), callback=Callback(hooks={"stop": check}))  # type: ignore[union-attr]
+                    callback = Callback(hooks={"stop": check})
+                    remote.fs.get_file(remote.path, str(partial), callback=callback)  # type: ignore[union-attr]
                 is_whole = sha256_of(partial) == file.sha256
                 if is_whole:
                     partial.replace(copy)
@@ -126,7 +132,9 @@ class ShardCache:
     def _make_room(self, size: int) -> None:
         """Delete the oldest copies that are not in use, until there is room for so many bytes."""
         present = []
-        for path in self.folder.rglob("*.h5"):  # also what a killed process has left in a folder of its own
+        for path in self.folder.rglob(
+            "*.h5"
+        ):  # also what a killed process has left in a folder of its own
             with contextlib.suppress(FileNotFoundError):  # deleted by another process
                 present.append((path.stat().st_mtime, path.stat().st_size, path))
         total = size + sum(bytes_of for _, bytes_of, _ in present)
@@ -134,21 +142,28 @@ class ShardCache:
             if total <= self.limit:
                 return
             if not self._in_use[path.name]:
-                with contextlib.suppress(FileNotFoundError, PermissionError):  # the latter where Windows has it mapped
+                with contextlib.suppress(
+                    FileNotFoundError, PermissionError
+                ):  # the latter where Windows has it mapped
                     path.unlink()
                     total -= bytes_of
 
 
 class FarFrames(Frames):
-    """Frames in files at a URL. cache: its copies of the files that are loaded, within the block of these frames.
+    """Frames in files at a URL. cache: its copies of the files that are loaded, within the block of
+    these frames.
 
-    All other frames are read one by one. load(), take() and unload() may be called from different threads.
+    All other frames are read one by one. load(), take() and unload() may be called from different
+    threads.
     """
 
     is_far = True
 
     def __init__(
-        self, files: Sequence[FrameFile], frame_shape: tuple[int, ...], cache: ShardCache | None = None
+        self,
+        files: Sequence[FrameFile],
+        frame_shape: tuple[int, ...],
+        cache: ShardCache | None = None,
     ) -> None:
         super().__init__(files, frame_shape)
         self._chosen_cache = cache
@@ -158,7 +173,9 @@ class FarFrames(Frames):
         self._lock = threading.Lock()
 
     def check_cache(self, limit: int, window: int) -> None:
-        """Raise UserError if the largest possible two windows of so many files take more than `limit` bytes."""
+        """Raise UserError if the largest possible two windows of so many files take more than
+        `limit` bytes.
+        """
         sizes = sorted((file.version[0] for file in self.files), reverse=True)
         needed = sum(sizes[: 2 * window])
         if needed > limit:
@@ -181,7 +198,8 @@ class FarFrames(Frames):
         return self
 
     def load(self, indices: Indices, stop: threading.Event) -> list[int]:
-        """Copy and map the files that hold many of these frames, until unload(); return their numbers.
+        """Copy and map the files that hold many of these frames, until unload(); return their
+        numbers.
 
         Raises UserError, also when `stop` is set.
         """
@@ -189,7 +207,8 @@ class FarFrames(Frames):
             return []
         numbers, counts = np.unique(self.file_of(np.unique(indices)), return_counts=True)
         pays = [
-            count >= self.files[number].count * _FRACTION_OF_COPIES or self._cache.has_copy(self.files[number])
+            count >= self.files[number].count * _FRACTION_OF_COPIES
+            or self._cache.has_copy(self.files[number])
             for number, count in zip(numbers.tolist(), counts.tolist(), strict=True)
         ]
         loaded: list[int] = numbers[pays].tolist()
@@ -215,7 +234,9 @@ class FarFrames(Frames):
                     self._cache.release(self.files[number])
 
     def take(self, indices: Indices, into: Image) -> None:
-        """Copy the frames at these indices, (images,), into a contiguous uint8 (images, *frame_shape)."""
+        """Copy the frames at these indices, (images,), into a contiguous uint8 (images,
+        *frame_shape).
+        """
         from bcclone.dataset.gather import gather  # loads Numba
 
         if not len(indices):
@@ -230,7 +251,9 @@ class FarFrames(Frames):
             into[place] = read[int(indices[place])]
 
     def _read(self, indices: Indices) -> dict[int, Image]:
-        """Read frames, whose indices rise, by themselves, in as few requests as there are stretches of them."""
+        """Read frames, whose indices rise, by themselves, in as few requests as there are stretches
+        of them.
+        """
         if not len(indices):
             return {}
         ranges: list[tuple[Location, int, int]] = []
@@ -240,7 +263,10 @@ class FarFrames(Frames):
             read.extend(range(first, last + 1))
             stretches = self.stretches(first, last)
             ranges += [(file.path, start, start + size) for file, start, size in stretches if size]
-        blocks = [np.frombuffer(block, np.uint8).reshape(-1, *self.frame_shape) for block in read_ranges(ranges)]
+        blocks = [
+            np.frombuffer(block, np.uint8).reshape(-1, *self.frame_shape)
+            for block in read_ranges(ranges)
+        ]
         now = versions_of([file.path for file in touched])
         for file, version in zip(touched, now, strict=True):
             if version != file.version:

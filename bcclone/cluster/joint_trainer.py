@@ -11,9 +11,9 @@ from bcclone.feed.selection import TrainingData
 from bcclone.feed.source import Batch
 from bcclone.model.architectures import ARCHITECTURES
 from bcclone.system.errors import UserError
-from bcclone.train.prepare import make_trainer
-from bcclone.train.train_settings import ON, TrainSettings
-from bcclone.train.trainer import Trainer
+from bcclone.training.prepare import make_trainer
+from bcclone.training.train_settings import ON, TrainSettings
+from bcclone.training.trainer import Trainer
 
 
 class JointTrainer(Trainer):
@@ -22,20 +22,28 @@ class JointTrainer(Trainer):
     def __init__(self, strategy: Any, *network: Any) -> None:
         super().__init__(*network)
         self._strategy = strategy
-        step = [self.samples_signature, (tf.TensorSpec((), tf.int32),) * 2, tf.TensorSpec((), tf.float32)]
+        step = [
+            self.samples_signature,
+            (tf.TensorSpec((), tf.int32),) * 2,
+            tf.TensorSpec((), tf.float32),
+        ]
         self._train_part = tf.function(self._train_part_step, input_signature=step, autograph=False)
 
     def train(self, batches: Sequence[Batch], rates: Sequence[float]) -> None:
-        """Take a step down the gradient of the mean loss for each batch, and add those of all workers to the totals."""
+        """Take a step down the gradient of the mean loss for each batch, and add those of all
+        workers to the totals.
+        """
         for batch, rate in zip(batches, rates, strict=True):
             counts = np.int32(batch.samples), np.int32(batch.global_size)
             self._train_part(batch.inputs, counts, np.float32(rate))
 
-    def _train_part_step(self, samples: tuple[Any, ...], counts: tuple[Any, Any], learning_rate: Any) -> None:
+    def _train_part_step(
+        self, samples: tuple[Any, ...], counts: tuple[Any, Any], learning_rate: Any
+    ) -> None:
         """Take a step with an equal part of these samples on each device of this machine.
 
-        counts: how many of the samples count, and how many the batch of all workers has. A batch that cannot be divided
-        equally is padded with samples of weight 0.
+        counts: how many of the samples count, and how many the batch of all workers has. A batch
+        that cannot be divided equally is padded with samples of weight 0.
         """
         self.optimizer.learning_rate.assign(learning_rate)
         devices, size = len(self._strategy.extended.worker_devices), tf.shape(samples[1])[0]
@@ -52,30 +60,41 @@ class JointTrainer(Trainer):
         self.totals.add(self._strategy.reduce(tf.distribute.ReduceOp.SUM, sums, axis=None))
 
     def _descend(self, samples: tuple[Any, ...], weights: Any, size: Any) -> Any:
-        """Take a step on one device; return the sums of the loss, the absolute errors and the count.
+        """Take a step on one device; return the sums of the loss, the absolute errors and the
+        count.
 
         weights: float32 (samples, 1), 0 or 1; size: number of samples in the batch of all workers.
         """
         own, sums = self.gradients(samples, size, weights)
         total = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, own)
-        # Keras adds up the gradients of the devices after clipping them; so each gets its fraction of the sum
+        # Keras adds up the gradients of the devices after clipping them; so each gets its fraction
+        # of the sum
         gradients = [gradient / self._strategy.num_replicas_in_sync for gradient in total]
         self.optimizer.apply(gradients, self.model.trainable_variables)
         return sums
 
 
-def make_joint_trainer(data: TrainingData, settings: TrainSettings, labels: int, strategy: Any = None) -> Trainer:
-    """Return the trainer of the network on several devices; raises UserError as make_trainer() does.
+def make_joint_trainer(
+    data: TrainingData, settings: TrainSettings, labels: int, strategy: Any = None
+) -> Trainer:
+    """Return the trainer of the network on several devices; raises UserError as make_trainer()
+    does.
 
     strategy: of tf.distribute, which has the devices; None for the GPUs of this machine.
     """
     if ARCHITECTURES[settings.network].batch_norm:
-        raise UserError(f"--network {settings.network} trains on one device; use --gpus 1, and one worker")
+        raise UserError(
+            f"--network {settings.network} trains on one device; use --gpus 1, and one worker"
+        )
     if settings.jit_compile == ON:
         raise UserError("--set jit-compile=on trains on one device; use --gpus 1, and one worker")
     if strategy is None:
         gpus = [device.name for device in tf.config.list_logical_devices("GPU")]
         if settings.gpus > max(len(gpus), 1):
-            raise UserError(f"--gpus {settings.gpus}, but TensorFlow sees {len(gpus)}; see bcclone doctor --full")
-        strategy = tf.distribute.MirroredStrategy(gpus[: settings.gpus or len(gpus)] or None)  # 0 for all of them
+            raise UserError(
+                f"--gpus {settings.gpus}, but TensorFlow sees {len(gpus)}; see bcclone doctor --full"
+            )
+        strategy = tf.distribute.MirroredStrategy(
+            gpus[: settings.gpus or len(gpus)] or None
+        )  # 0 for all of them
     return make_trainer(data, settings, labels, partial(JointTrainer, strategy), strategy)

@@ -1,9 +1,11 @@
-"""Train on several machines by tf.distribute.MultiWorkerMirroredStrategy, or on several GPUs of this one.
+"""Train on several machines by tf.distribute.MultiWorkerMirroredStrategy, or on several GPUs of
+this one.
 
-Each worker reads its part of the same global batch, and every one applies the sum of all gradients. Worker 0, the
-chief, decides and writes; the others get its settings and its state, and keep their own files in a temporary folder.
-While TensorFlow waits for a worker, no signal, thread or exception ends the wait. So the workers first look for each
-other, and a timer ends the process if TensorFlow then waits for more than a minute.
+Each worker reads its part of the same global batch, and every one applies the sum of all gradients.
+Worker 0, the chief, decides and writes; the others get its settings and its state, and keep their
+own files in a temporary folder. While TensorFlow waits for a worker, no signal, thread or exception
+ends the wait. So the workers first look for each other, and a timer ends the process if TensorFlow
+then waits for more than a minute.
 """
 
 import faulthandler
@@ -24,22 +26,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bcclone.cluster.cluster_settings import WorkerSettings
-from bcclone.drive.drive_settings import is_this_machine
 from bcclone.feed.feed_settings import AUTO, FeedSettings
 from bcclone.feed.selection import TrainingData
 from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
 from bcclone.system.json_values import from_json, json_text, names_of
+from bcclone.system.own_process import is_own_process
 from bcclone.system.progress import Notify
 from bcclone.system.task_pool import source_digest
 from bcclone.system.tensorflow_quietly import describe_devices, load_tensorflow, onednn_for_batches
-from bcclone.train.plan import Plan, Worker
-from bcclone.train.train_settings import DECIDE_WEIGHTS, TrainSettings
-from bcclone.train.training_folder import RunIdentity
-from bcclone.train.training_state import TrainResult
+from bcclone.training.plan import Plan, Worker
+from bcclone.training.train_settings import DECIDE_WEIGHTS, TrainSettings
+from bcclone.training.training_folder import RunIdentity
+from bcclone.training.training_state import TrainResult
+from bcclone.web.access import is_this_machine
 
 if TYPE_CHECKING:  # it loads TensorFlow
-    from bcclone.train.trainer import Trainer
+    from bcclone.training.trainer import Trainer
 
 MEETING_SECONDS = 60.0
 _RETRY_SECONDS, _PROBE_SECONDS = 0.2, 2.0
@@ -50,18 +53,24 @@ _OF_CLUSTER = ("Collective ops is aborted", "CoordinationService", "/job:worker/
 
 
 @contextmanager
-def open_worker(cluster: WorkerSettings | None, chosen: Mapping[str, Any], notify: Notify) -> Iterator["JointWorker"]:
-    """Connect this worker with the others of a cluster; with None, give the one that trains on all GPUs chosen.
+def open_worker(
+    cluster: WorkerSettings | None, chosen: Mapping[str, Any], notify: Notify
+) -> Iterator["JointWorker"]:
+    """Connect this worker with the others of a cluster; with None, give the one that trains on all
+    GPUs chosen.
 
-    chosen: settings of the training by name, in which the workers must agree. Raises UserError when the workers do not
-    meet, and within the block when another one is lost.
+    chosen: settings of the training by name, in which the workers must agree. Raises UserError when
+    the workers do not meet, and within the block when another one is lost.
     """
     if cluster is None:
         yield JointWorker(None, None, chosen, Path())
         return
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # an error of another worker is reported in one line, by us
+    if is_own_process():  # an error of another worker is reported in one line, by us
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     own = cluster.describe(cluster.index)
-    others = ", ".join(cluster.describe(index) for index in range(cluster.count) if index != cluster.index)
+    others = ", ".join(
+        cluster.describe(index) for index in range(cluster.count) if index != cluster.index
+    )
     limit = f"up to {MEETING_SECONDS:g} s for {others}, and ends without them"
     notify(f"{own}, this one, waits {limit}; worker 0 writes the model")
     await_others(cluster)
@@ -90,12 +99,23 @@ def open_worker(cluster: WorkerSettings | None, chosen: Mapping[str, Any], notif
 class JointWorker(Worker):
     """One of several workers, or with no cluster the only one of a machine with several GPUs.
 
-    strategy: of tf.distribute, None without a cluster; chosen: settings of the training by name; scratch: folder for
-    the files of a worker that does not write.
+    strategy: of tf.distribute, None without a cluster; chosen: settings of the training by name;
+    scratch: folder for the files of a worker that does not write.
     """
 
-    def __init__(self, cluster: WorkerSettings | None, strategy: Any, chosen: Mapping[str, Any], scratch: Path) -> None:
-        self._cluster, self._strategy, self._chosen, self._scratch = cluster, strategy, chosen, scratch
+    def __init__(
+        self,
+        cluster: WorkerSettings | None,
+        strategy: Any,
+        chosen: Mapping[str, Any],
+        scratch: Path,
+    ) -> None:
+        self._cluster, self._strategy, self._chosen, self._scratch = (
+            cluster,
+            strategy,
+            chosen,
+            scratch,
+        )
         if cluster:
             self.count, self.index = cluster.count, cluster.index
             self._sum_words = _summing_words(strategy)
@@ -105,7 +125,9 @@ class JointWorker(Worker):
         return self._gather(content if self.writes else b"")[0]
 
     def sum(self, values: FloatArray) -> FloatArray:
-        """Return the sum of the arrays that the workers gave, of equal shapes; the same to the bit on every worker."""
+        """Return the sum of the arrays that the workers gave, of equal shapes; the same to the bit
+        on every worker.
+        """
         if self.count == 1:
             return values
         rows = self._gather(values.astype(np.float64).tobytes())
@@ -113,7 +135,9 @@ class JointWorker(Worker):
         return total.reshape(values.shape)
 
     def require_agreement(self, facts: Mapping[str, Any]) -> None:
-        """Raise UserError on all workers when a fact differs from the chief's. facts: plain values by what they are."""
+        """Raise UserError on all workers when a fact differs from the chief's. facts: plain values
+        by what they are.
+        """
         if self._cluster is None:
             return
         first, *others = [json.loads(each) for each in self._gather(json.dumps(facts).encode())]
@@ -134,7 +158,11 @@ class JointWorker(Worker):
         joint = {name: self._chosen[name] for name in names if name in self._chosen}
         self.require_agreement({"content of the store": data.content_hash[:16], **joint})
         own = make_plan() if self.writes else None
-        described = own and {"settings": own.settings, "identity": own.identity, "result": own.result}
+        described = own and {
+            "settings": own.settings,
+            "identity": own.identity,
+            "result": own.result,
+        }
         stored = json.loads(self.share(json_text(described).encode()))
         start = self.share(own.settings.start.read_bytes() if own and own.settings.start else b"")
         plan = own or self._received(stored, start)
@@ -171,10 +199,14 @@ class JointWorker(Worker):
         return make_joint_trainer(data, settings, labels, self._strategy)
 
     def _gather(self, value: bytes) -> list[bytes]:
-        """Return the values that the workers gave, of any lengths, in their order; every worker calls this."""
+        """Return the values that the workers gave, of any lengths, in their order; every worker
+        calls this.
+        """
         if self.count == 1:
             return [value]
-        sizes = np.frombuffer(b"".join(self._gather_equal(np.int64(len(value)).tobytes())), np.int64)
+        sizes = np.frombuffer(
+            b"".join(self._gather_equal(np.int64(len(value)).tobytes())), np.int64
+        )
         longest = -(-int(sizes.max()) // _WORD_BYTES) * _WORD_BYTES
         rows = self._gather_equal(value.ljust(longest, b"\0")) if longest else [b""] * self.count
         return [row[:size] for row, size in zip(rows, sizes.tolist(), strict=True)]
@@ -183,7 +215,9 @@ class JointWorker(Worker):
         """Gather values of an equal number of bytes, a multiple of 4."""
         words = np.zeros((self.count, len(value) // _WORD_BYTES), np.int32)
         words[self.index] = np.frombuffer(value, np.int32)
-        return [row.tobytes() for row in self._sum_words(words.reshape(-1)).numpy().reshape(words.shape)]
+        return [
+            row.tobytes() for row in self._sum_words(words.reshape(-1)).numpy().reshape(words.shape)
+        ]
 
 
 def _summing_words(strategy: Any) -> Callable[[Any], Any]:
@@ -193,20 +227,29 @@ def _summing_words(strategy: Any) -> Callable[[Any], Any]:
     def summed(words: Any) -> Any:
         context = tf.distribute.get_replica_context()
         # of several devices of a worker the first one gives the words
-        is_first = tf.cast(context.replica_id_in_sync_group % len(strategy.extended.worker_devices) == 0, tf.int32)
+        is_first = tf.cast(
+            context.replica_id_in_sync_group % len(strategy.extended.worker_devices) == 0, tf.int32
+        )
         return context.all_reduce(tf.distribute.ReduceOp.SUM, words * is_first)
 
     def sum_words(words: Any) -> Any:
         return strategy.experimental_local_results(strategy.run(summed, (words,)))[0]
 
     signature = [tf.TensorSpec((None,), tf.int32)]
-    compiled: Callable[[Any], Any] = tf.function(sum_words, input_signature=signature, autograph=False)
+    compiled: Callable[[Any], Any] = tf.function(
+        sum_words, input_signature=signature, autograph=False
+    )
     return compiled
 
 
 def await_others(cluster: WorkerSettings, seconds: float = MEETING_SECONDS) -> None:
-    """Return when every worker listens at its address, as this one does meanwhile. Raises UserError after so long."""
-    until, missing = time.monotonic() + seconds, [index for index in range(cluster.count) if index != cluster.index]
+    """Return when every worker listens at its address, as this one does meanwhile. Raises UserError
+    after so long.
+    """
+    until, missing = (
+        time.monotonic() + seconds,
+        [index for index in range(cluster.count) if index != cluster.index],
+    )
     with _listening(cluster):
         while missing := [index for index in missing if not _listens(cluster, index)]:
             if time.monotonic() > until:
@@ -254,10 +297,14 @@ def _connected(cluster: WorkerSettings, gpus: int) -> Any:
         rpc_layer="grpc",
     )
     with ExitStack() as stack, open(os.devnull, "w") as nowhere:  # noqa: PTH123 a device
-        if threading.current_thread() is threading.main_thread():  # Python cannot handle signals meanwhile
+        if (
+            threading.current_thread() is threading.main_thread()
+        ):  # Python cannot handle signals meanwhile
             for number in (signal.SIGINT, signal.SIGTERM):
                 stack.callback(signal.signal, number, signal.signal(number, signal.SIG_DFL))
-        faulthandler.dump_traceback_later(MEETING_SECONDS, exit=True, file=nowhere)  # a worker was lost just now
+        faulthandler.dump_traceback_later(
+            MEETING_SECONDS, exit=True, file=nowhere
+        )  # a worker was lost just now
         stack.callback(faulthandler.cancel_dump_traceback_later)
         return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
 
@@ -265,7 +312,11 @@ def _connected(cluster: WorkerSettings, gpus: int) -> Any:
 def _describe_loss(cluster: WorkerSettings, text: str) -> str:
     """Return which worker was lost, by TensorFlow's error."""
     reported = [int(number) for number in _REPORTED.findall(text)]
-    unreachable = [index for index in range(cluster.count) if index != cluster.index and not _listens(cluster, index)]
+    unreachable = [
+        index
+        for index in range(cluster.count)
+        if index != cluster.index and not _listens(cluster, index)
+    ]
     named = [int(number) for number in _TASK.findall(text)]
     # the chief watches all workers, and the others watch the chief
     candidates = [index for index in [*reported, *unreachable, *named] if index != cluster.index]

@@ -1,7 +1,7 @@
 """Divide a conversion into shards, and write one of them, in a worker.
 
-In: a `ConversionPlan`. Out: a `ShardTask` for each block of its rows; of each task, the file of a shard, which is an
-ordinary store, and a `WrittenShard` that describes it.
+In: a `ConversionPlan`. Out: a `ShardTask` for each block of its rows; of each task, the file of a
+shard, which is an ordinary store, and a `WrittenShard` that describes it.
 """
 
 import errno
@@ -18,9 +18,9 @@ import h5py
 import numpy as np
 import pandas as pd
 
+from bcclone.camera.images import read_file
 from bcclone.cluster.shards import Shard
 from bcclone.dataset.conversion_plan import ConversionPlan, StorePart
-from bcclone.dataset.images import read_file
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME
 from bcclone.dataset.sample_settings import SampleSettings
@@ -31,7 +31,15 @@ from bcclone.system.atomic import sha256_of
 from bcclone.system.codec import from_text
 from bcclone.system.errors import UserError
 from bcclone.system.json_values import json_text
-from bcclone.system.location import Location, Unreachable, as_local, is_url, names_url, reaching, replacing
+from bcclone.system.location import (
+    Location,
+    Unreachable,
+    as_local,
+    is_url,
+    names_url,
+    reaching,
+    replacing,
+)
 from bcclone.system.task_pool import WorkerFault, report_progress
 
 SHARD_FILES = "[0-9]*.h5"
@@ -42,8 +50,8 @@ _PROBED = 3  # files
 class _Block:
     """The rows of a shard, as positions in the plan's, all of one recording.
 
-    context: rows before them whose frames they need; files: indices into the plan's; the first `own` of them are in no
-    earlier shard.
+    context: rows before them whose frames they need; files: indices into the plan's; the first
+    `own` of them are in no earlier shard.
     """
 
     begin: int
@@ -57,7 +65,8 @@ class _Block:
 class ShardTask:
     """A shard to write.
 
-    number: of its recording; own: as in _Block; origin: digest of all that it is made of; reuse: as in ShardPlan.
+    number: of its recording; own: as in _Block; origin: digest of all that it is made of; reuse: as
+    in ShardPlan.
     """
 
     path: Location
@@ -75,8 +84,8 @@ class ShardTask:
 class WrittenShard:
     """A shard that has been written; its copied frames have no numbers yet.
 
-    origin: as in its task; unusable: index among the task's files -> why it has no frame; was_kept: whether an
-    interrupted run has left it.
+    origin: as in its task; unusable: index among the task's files -> why it has no frame; was_kept:
+    whether an interrupted run has left it.
     """
 
     shard: Shard
@@ -87,7 +96,9 @@ class WrittenShard:
 
 @dataclass(frozen=True)
 class _Origin:
-    """What a shard was made of, as its file says: digest of its rows, settings and image files; unusable files."""
+    """What a shard was made of, as its file says: digest of its rows, settings and image files;
+    unusable files.
+    """
 
     digest: str
     unusable: dict[int, str]
@@ -97,8 +108,8 @@ class _Origin:
 class ShardPlan:
     """The shards that a conversion adds to a folder.
 
-    first: number of the first one; bytes: of the frames of a shard, about; reuse: keep the shards of an interrupted run
-    that are whole and were made of the same.
+    first: number of the first one; bytes: of the frames of a shard, about; reuse: keep the shards
+    of an interrupted run that are whole and were made of the same.
     """
 
     folder: Location
@@ -112,7 +123,11 @@ class ShardPlan:
     @cached_property
     def blocks(self) -> Sequence[_Block]:
         """The rows of the plan: each recording in blocks of about the same length."""
-        plan, samples, frame_bytes = self.plan, self.samples, self.preprocessing.width * self.preprocessing.height * 3
+        plan, samples, frame_bytes = (
+            self.plan,
+            self.samples,
+            self.preprocessing.width * self.preprocessing.height * 3,
+        )
         most = max(self.bytes // (frame_bytes * len(samples.cameras)), 1)
         named, recording = plan.rows[FRAME_COLUMNS].to_numpy(), plan.rows["recording"].to_numpy()
         ends = [0, *(np.flatnonzero(np.diff(recording)) + 1).tolist(), len(recording)]
@@ -125,17 +140,31 @@ class ShardPlan:
                 files = np.unique(named[first_row - context : last])
                 files = files[files != NO_FRAME]
                 own = files[files >= before]
-                blocks.append(_Block(first_row, last, context, np.concatenate([own, files[files < before]]), len(own)))
+                blocks.append(
+                    _Block(
+                        first_row,
+                        last,
+                        context,
+                        np.concatenate([own, files[files < before]]),
+                        len(own),
+                    )
+                )
                 before = max(before, int(files.max(initial=NO_FRAME)) + 1)
         return blocks
 
     def tasks(self) -> Iterator[ShardTask]:
         """Yield the tasks that write the shards, in their order."""
-        plan, samples, first_recording = self.plan, self.samples, int(self.plan.rows["recording"].iloc[0])
+        plan, samples, first_recording = (
+            self.plan,
+            self.samples,
+            int(self.plan.rows["recording"].iloc[0]),
+        )
         for number, block in enumerate(self.blocks, start=self.first):
             rows = plan.rows.iloc[block.begin - block.context : block.end]
             recording = int(rows["recording"].iloc[0])
-            info = replace(plan.recordings[recording - first_recording], rows=block.end - block.begin)
+            info = replace(
+                plan.recordings[recording - first_recording], rows=block.end - block.begin
+            )
             rows = _with_local_files(rows, block.files).assign(recording=0)
             paths = tuple(plan.files[index] for index in block.files.tolist())
             digest = hashlib.sha256(f"{self.preprocessing.digest} {samples} {info.sha256}".encode())
@@ -147,7 +176,9 @@ class ShardPlan:
 
 
 def _with_local_files(rows: pd.DataFrame, files: IndexArray) -> pd.DataFrame:
-    """Return the rows with frame_CAMERA as an index among some of the plan's files, which include all of the rows'."""
+    """Return the rows with frame_CAMERA as an index among some of the plan's files, which include
+    all of the rows'.
+    """
     order = np.argsort(files)
 
     def local(named: IndexArray) -> IndexArray:
@@ -158,7 +189,9 @@ def _with_local_files(rows: pd.DataFrame, files: IndexArray) -> pd.DataFrame:
 
 
 def write_shard(task: ShardTask) -> WrittenShard:
-    """Write a shard, or keep the one that is there; raises WorkerFault when this worker cannot read or write."""
+    """Write a shard, or keep the one that is there; raises WorkerFault when this worker cannot read
+    or write.
+    """
     try:
         digest = hashlib.sha256(task.origin.encode())
         for path in () if names_url(next(iter(task.part.files), "")) else task.part.files:
@@ -172,7 +205,9 @@ def write_shard(task: ShardTask) -> WrittenShard:
             return reused
         folder = task.path.parent
         if not is_url(folder) and not folder.is_dir():
-            raise FileNotFoundError(errno.ENOENT, "the folder of the store is not there", str(folder))
+            raise FileNotFoundError(
+                errno.ENOENT, "the folder of the store is not there", str(folder)
+            )
         with replacing(task.path) as temporary:
             _write(task, origin, temporary)
             if written := _described(task, temporary, origin):
@@ -211,7 +246,9 @@ def _write(task: ShardTask, origin: str, path: Path) -> None:
         for file in task.part.files[:_PROBED]:
             read_file(file)  # raises OSError if this worker cannot read any
     with h5py.File(path, "r+") as file:
-        file.create_dataset("origin", data=json_text(_Origin(origin, unusable)), dtype=h5py.string_dtype())
+        file.create_dataset(
+            "origin", data=json_text(_Origin(origin, unusable)), dtype=h5py.string_dtype()
+        )
         file.create_dataset("checksums", data=checksums)
 
 

@@ -1,4 +1,5 @@
-"""Convert recordings into a folder of shards, which workers write side by side, and complete it with a manifest.
+"""Convert recordings into a folder of shards, which workers write side by side, and complete it
+with a manifest.
 
 In: `ShardingSettings`. Out: a folder of shards and a `Conversion` that counts it.
 """
@@ -35,8 +36,8 @@ from bcclone.system.task_pool import TaskPool
 def convert(settings: ShardingSettings, notify: Notify = lambda line: None) -> Conversion:
     """Convert recordings to a folder of shards, which its manifest completes.
 
-    notify: called with a line for each log that was read. Raises ForeignLog for a file that is not a driving log, and
-    UserError for all other problems that the user can fix.
+    notify: called with a line for each log that was read. Raises ForeignLog for a file that is not
+    a driving log, and UserError for all other problems that the user can fix.
     """
     return conversion.convert(settings, notify, _Shards(settings, notify))
 
@@ -58,24 +59,41 @@ class _Shards(OneFile):
         ):
             _check_folder(settings)
             # a cluster that does not answer is found before hours of reading logs
-            with open_pool(settings.scheduler, notify=self.notify) if settings.scheduler else nullcontext() as pool:
+            with (
+                open_pool(settings.scheduler, notify=self.notify)
+                if settings.scheduler
+                else nullcontext() as pool
+            ):
                 self.cluster = pool
                 yield old
 
     def write(
-        self, preprocessing: Preprocessing, samples: SampleSettings, plan: ConversionPlan, old: Store | None
+        self,
+        preprocessing: Preprocessing,
+        samples: SampleSettings,
+        plan: ConversionPlan,
+        old: Store | None,
     ) -> Written:
-        """Write the shards of the plan, side by side, and a manifest that names them after those of the old store."""
+        """Write the shards of the plan, side by side, and a manifest that names them after those of
+        the old store.
+        """
         settings, folder = self.settings, self.settings.output.absolute()
         first, size = _first_free_number(folder), settings.shard_mb * 10**6
         shards = ShardPlan(folder, first, plan, preprocessing, samples, size, settings.resume)
-        if settings.resume and not settings.adding and not settings.force and (folder / MANIFEST_NAME).exists():
+        if (
+            settings.resume
+            and not settings.adding
+            and not settings.force
+            and (folder / MANIFEST_NAME).exists()
+        ):
             if Manifest.read(folder).origin != _joint_origin(shards.tasks()):
                 raise UserError(
                     f"{folder} is a complete store, of other recordings or with other options; overwrite it with "
                     "--force, add to it with --add, or name another -o"
                 )
-            return Written(open_store(folder), plan.skips, NO_CHECKSUMS, (f"{folder} is complete already",))
+            return Written(
+                open_store(folder), plan.skips, NO_CHECKSUMS, (f"{folder} is complete already",)
+            )
         if not is_url(folder):
             as_local(folder).mkdir(exist_ok=True)
         with nullcontext(self.cluster) if self.cluster else open_pool("", settings.jobs) as pool:
@@ -92,7 +110,9 @@ class _Shards(OneFile):
             frames = frame_numbers(len(plan.files), unusable, len(old.frames) if old else 0)
             content, checksums = _complete(shards, written, frames, manifest)
         kept = f"{sum(one.was_kept for one in written)} of {len(written)} shards were kept from an interrupted run"
-        return Written(Store(settings.output, content), skips, checksums, (kept,) if settings.resume else ())
+        return Written(
+            Store(settings.output, content), skips, checksums, (kept,) if settings.resume else ()
+        )
 
 
 def _check_folder(settings: ShardingSettings) -> None:
@@ -109,9 +129,13 @@ def _check_folder(settings: ShardingSettings) -> None:
         names = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
         shards = {path.name for path in folder.glob(SHARD_FILES)}
     if others := names - {MANIFEST_NAME} - shards:
-        raise UserError(f"{folder} holds other files than a store's, such as {min(others)}; name another -o")
+        raise UserError(
+            f"{folder} holds other files than a store's, such as {min(others)}; name another -o"
+        )
     if MANIFEST_NAME in names and not replaceable:
-        raise UserError(f"{folder} exists already; overwrite it with --force, add to it with --add, or name another -o")
+        raise UserError(
+            f"{folder} exists already; overwrite it with --force, add to it with --add, or name another -o"
+        )
     if names and not replaceable:
         raise UserError(
             f"{folder} holds shards of an interrupted run; complete it with --resume, or begin anew with --force"
@@ -139,9 +163,11 @@ def _joint_origin(shards: Iterable[ShardTask | WrittenShard]) -> str:
 def _complete(
     shards: ShardPlan, written: Sequence[WrittenShard], frames: IndexArray, manifest: Manifest
 ) -> tuple[StoreContent, npt.NDArray[np.uint32]]:
-    """Write the manifest, delete the shards that it does not name; return what the store holds, and its checksums.
+    """Write the manifest, delete the shards that it does not name; return what the store holds, and
+    its checksums.
 
-    frames: of each file, as frame_numbers() returns them; manifest: the store's, without the shards that are added.
+    frames: of each file, as frame_numbers() returns them; manifest: the store's, without the shards
+    that are added.
     """
     folder, added = shards.folder, []
     for block, result in zip(shards.blocks, written, strict=True):
@@ -156,7 +182,10 @@ def _complete(
     manifest = replace(manifest, shards=(*manifest.shards, *added), origin=_joint_origin(written))
     content, tables = read_shards(folder, manifest, ["checksums"])
     checksums = np.concatenate(
-        [np.asarray(table)[: shard.frames] for shard, (table,) in zip(manifest.shards, tables, strict=True)]
+        [
+            np.asarray(table)[: shard.frames]
+            for shard, (table,) in zip(manifest.shards, tables, strict=True)
+        ]
     )
     digest = content_hash(manifest.preprocessing, checksums)  # that of a store of one file
     digest.update(content.rows.tobytes())
@@ -172,8 +201,13 @@ def _complete(
 
 
 def _first_free_number(folder: Location) -> int:
-    """Return the number after the last shard that the manifest in the folder names, 0 without a readable one."""
+    """Return the number after the last shard that the manifest in the folder names, 0 without a
+    readable one.
+    """
     try:
-        return max((int(Path(shard.name).stem) for shard in Manifest.read(folder).shards), default=-1) + 1
+        return (
+            max((int(Path(shard.name).stem) for shard in Manifest.read(folder).shards), default=-1)
+            + 1
+        )
     except UserError:
         return 0  # no store, which may be overwritten

@@ -1,17 +1,17 @@
-"""Models that are fitted, improved, watched or converted, and recordings in the formats of other programs."""
+"""Models that are fitted to a car, improved or converted, and recordings in the formats of other
+programs.
+"""
 
 from dataclasses import MISSING, dataclass
 from pathlib import Path
 
 from bcclone.commands.options import Given, Result, command, notify
-from bcclone.lab.calibrate import CalibrateSettings
-from bcclone.lab.exchange.exchange_settings import EXPORT_FORMATS, ExportSettings, ImportSettings
-from bcclone.lab.export_model.export_settings import FORMATS, ExportModelSettings
-from bcclone.lab.improve import ImproveSettings
-from bcclone.lab.monitor import MonitorSettings
+from bcclone.exchange.exchange_settings import EXPORT_FORMATS, ExportSettings, ImportSettings
 from bcclone.model.model_path import ImportModelSettings
+from bcclone.realcar.calibrate_settings import CalibrateSettings
+from bcclone.realcar.export_model.export_settings import FORMATS, ExportModelSettings
+from bcclone.research.improve import ImproveSettings
 from bcclone.system.errors import UserError, number_of, shown_command
-from bcclone.system.json_values import to_json
 from bcclone.system.settings import argument, setting
 
 _SHOWN_SKIPS = 10
@@ -33,29 +33,35 @@ class Exported:
     )
 
 
-@command("write recordings and models in other programs' formats", ExportSettings, ExportModelSettings)
+@command(ExportSettings, ExportModelSettings)
 def export(given: Given, chosen: Exported) -> Result:
     """Write a recording, a store or a model in the format of another program.
 
-    Recordings and stores become a CSV table, or a tub of donkeycar; rows that `bcclone edit` has deleted are
-    left out. A model becomes a file for ONNX Runtime, LiteRT or donkeycar that takes whole camera frames; the
-    result says how far its steering differs from the model's. A failed export writes nothing.
+    Recordings and stores become a CSV table, or a tub of donkeycar; rows that `bcclone edit` has
+    deleted are left out. A model becomes a file for ONNX Runtime, LiteRT or donkeycar that takes
+    whole camera frames; the result says how far its steering differs from the model's. A failed
+    export writes nothing.
     """
     from bcclone.system.hdf5_file import kind_of
 
     is_model, source = chosen.to in FORMATS, Path(chosen.source)
     given.refuse(
-        ExportSettings if is_model else ExportModelSettings, f"has no effect with --to {chosen.to}; leave it out"
+        ExportSettings if is_model else ExportModelSettings,
+        f"has no effect with --to {chosen.to}; leave it out",
     )
     if is_model and source.is_dir():
-        raise UserError(f"{source}: a folder, expected a model file; recordings go --to {next(iter(EXPORT_FORMATS))}")
+        raise UserError(
+            f"{source}: a folder, expected a model file; recordings go --to {next(iter(EXPORT_FORMATS))}"
+        )
     if not is_model and (source.suffix in _MODEL_SUFFIXES or kind_of(source) == "model"):
-        raise UserError(f"{source}: a model, expected a recording or a store; a model goes --to {' or '.join(FORMATS)}")
+        raise UserError(
+            f"{source}: a model, expected a recording or a store; a model goes --to {' or '.join(FORMATS)}"
+        )
     if is_model:
-        from bcclone.lab.export_model.model_export import export_model
+        from bcclone.realcar.export_model.model_export import export_model
 
         return Result.of(export_model(given.make(ExportModelSettings, model=source), notify))
-    from bcclone.lab.exchange import recording_export
+    from bcclone.exchange import recording_export
 
     result = recording_export.export(given.make(ExportSettings))
     return Result(
@@ -67,25 +73,27 @@ def export(given: Given, chosen: Exported) -> Result:
     )
 
 
-@command("read recordings of other programs")
+@command()
 def import_(settings: ImportSettings) -> Result:
     """Write what another program recorded as a recording, which preprocess.py takes.
 
-    The recording has driving_log.csv and IMG/, as the simulator writes them. SOURCE is a donkeycar tub, a LeRobot data
-    set, a folder of frames with a table, a video with a table, or our own table.csv. Rows that cannot be used are
-    counted and left out. Steering is -1 (left) to 1 (right), where 1 is 25 degrees of the front wheels, or
-    --max-degrees.
+    The recording has driving_log.csv and IMG/, as the simulator writes them. SOURCE is a donkeycar
+    tub, a LeRobot data set, a folder of frames with a table, a video with a table, or our own
+    table.csv. Rows that cannot be used are counted and left out. Steering is -1 (left) to 1
+    (right), where 1 is 25 degrees of the front wheels, or --max-degrees.
     """
     if settings.steering:
-        from bcclone.lab.calibrate.film import import_film as read
+        from bcclone.realcar.film import import_film as read
     else:
-        from bcclone.lab.exchange.recording_import import import_recording as read
+        from bcclone.exchange.recording_import import import_recording as read
 
     result, notes = read(settings), []
     if result.converted:
         is_framed = settings.framing or settings.steering
         how = f"framed by {settings.framing or result.output}" if is_framed else "stretched"
-        notes.append(f"note: {number_of(result.converted, 'image')} {how} to JPEG of 320x160 pixels")
+        notes.append(
+            f"note: {number_of(result.converted, 'image')} {how} to JPEG of 320x160 pixels"
+        )
     if result.deleted:
         notes.append(
             f"note: {number_of(result.deleted, 'row')} marked as deleted, as in the source; "
@@ -94,82 +102,56 @@ def import_(settings: ImportSettings) -> Result:
     return Result.of(result, notes=notes)
 
 
-@command("convert an older Keras model")
+@command()
 def import_model(settings: ImportModelSettings) -> Result:
-    """Convert an older Keras model (.h5 or .keras, Keras 1 to 3) to a model file that stores its preprocessing.
+    """Convert an older Keras model (.h5 or .keras, Keras 1 to 3) to a model file that stores its
+    preprocessing.
 
-    The converted model can be driven, scored and fine-tuned without --preprocess. The network is rebuilt layer by
-    layer; no code in the old file is run.
+    The converted model can be driven, scored and fine-tuned without --preprocess. The network is
+    rebuilt layer by layer; no code in the old file is run.
     """
-    from bcclone.model import import_model as importing
+    from bcclone.model.foreign import import_model as importing
 
     return Result.of(importing.import_model(settings, notify))
 
 
-@dataclass(frozen=True)
-class FitFiles:
-    """What a monitor is fitted to, and the file to write."""
-
-    model: Path = argument("model file of model.py")
-    store: Path = argument("store of its samples")
-    output: Path | None = setting(None, "file to write", unit="MONITOR", shown="MODEL, ending in .monitor")
-
-
-@command("fit a model to a car's camera and steering")
+@command()
 def calibrate(settings: CalibrateSettings) -> Result:
-    """Fit a model to a car: find how its camera's pictures become frames, and the gain and bias of its steering.
+    """Fit a model to a car: find how its camera's pictures become frames, and the gain and bias of
+    its steering.
 
-    FRAMES is a tub, a recording, or a folder of pictures, whose steering LABELS holds, a table with the columns
-    frame_id and steering_angle. On pictures from the whole drive, the framing is sought with which the model's steering
-    agrees best with the recorded one; then its gain and bias are fitted. All are written into a copy of the model,
-    which `bcclone predict`, `replay`, `drive` and `export` then use by themselves. Beside it, OUTPUT.framing.json is
-    for `bcclone import SOURCE --framing FILE`, and OUTPUT.framing.png shows what was found. What you know already, you
-    give as an option.
+    FRAMES is a tub, a recording, or a folder of pictures, whose steering LABELS holds, a table with
+    the columns frame_id and steering_angle. On pictures from the whole drive, the framing is sought
+    with which the model's steering agrees best with the recorded one; then its gain and bias are
+    fitted. All are written into a copy of the model, which `bcclone predict`, `replay`, `drive` and
+    `export` then use by themselves. Beside it, OUTPUT.framing.json is for `bcclone import SOURCE
+    --framing FILE`, and OUTPUT.framing.png shows what was found. What you know already, you give as
+    an option.
     """
-    from bcclone.lab.calibrate import calibration
+    from bcclone.realcar import calibration
 
     result = calibration.calibrate(settings, notify)
     if result.unreadable:
-        notify(f"note: {number_of(result.unreadable, 'picture')} left out: unreadable, or of another size")
+        notify(
+            f"note: {number_of(result.unreadable, 'picture')} left out: unreadable, or of another size"
+        )
     return Result(result, result.as_text(settings))
 
 
 @command(
-    "train a model on where it goes wrong",
     left="the work folder keeps what was done so far; continue with the same command and --resume",
 )
 def improve(settings: ImproveSettings) -> Result:
-    """Train a model on so that it drives better, and compare it on the rows of the suite, before and after.
+    """Train a model on so that it drives better, and compare it on the rows of the suite, before
+    and after.
 
-    RECORDING is one in which the model drives and a person takes over where it goes wrong (drivers.csv), or an earlier
-    one of a person alone. The corrections are mixed with the other recordings and with what the model does well, so
-    that nothing is unlearned. With --expert, the model drives the built-in simulator in rounds, and learns how the
-    built-in expert would have steered in the states that it got into (DAgger), until it drives the rows of the suite
-    without an intervention.
+    RECORDING is one in which the model drives and a person takes over where it goes wrong
+    (drivers.csv), or an earlier one of a person alone. The corrections are mixed with the other
+    recordings and with what the model does well, so that nothing is unlearned. With --expert, the
+    model drives the built-in simulator in rounds, and learns how the built-in expert would have
+    steered in the states that it got into (DAgger), until it drives the rows of the suite without
+    an intervention.
     """
-    from bcclone.lab.improve import improvement
+    from bcclone.research.improve import improvement
 
     return Result.of(improvement.improve(settings, notify))
-
-
-@command("detect when a model is unsure")
-def monitor_fit(files: FitFiles, settings: MonitorSettings) -> Result:
-    """Fit a monitor, which tells frame by frame whether a model still knows its surroundings, to a model and its store.
-
-    A monitor belongs to one model. `bcclone evaluate`, `bcclone replay` and `bcclone drive` score each frame with it
-    (--monitor), and the car can slow down or stop while the monitor is uncertain (--when-uncertain).
-    docs/explanation/monitor.md says how well each kind announces that a model will leave the road.
-    """
-    from bcclone.system.tensorflow_quietly import load_tensorflow, onednn_for_batches
-
-    load_tensorflow(onednn=onednn_for_batches())
-    from bcclone.lab.monitor.monitor import fit
-
-    output = files.output or files.model.with_suffix(".monitor")
-    info = fit(files.model, files.store, output, settings, notify).info
-    alarms = f"{info.false_alarms:.1%} of the seconds of undisturbed driving"
-    return Result(
-        {"output": output, **to_json(info)},
-        f"{output}: {info.kind}; uncertain above {info.threshold:.4g}, which is meant to be exceeded in {alarms}\n"
-        f"next: {shown_command('evaluate', files.model, '--monitor', output)}",
-    )

@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bcclone.commands.options import Browser, Given, Models, Result, ResultsFolder, command, notify
-from bcclone.evaluate.evaluate_settings import (
+from bcclone.evaluation.evaluate_settings import (
     EvaluateSettings,
     PredictSettings,
     ReplaySettings,
     SuiteSettings,
 )
-from bcclone.lab.margin import MarginSettings
-from bcclone.lab.monitor import WatchSettings
+from bcclone.research.margin import MarginSettings
 from bcclone.simulator.world_settings import SERVER, ServerSettings
 from bcclone.system.errors import number_of
 from bcclone.system.output import UNFINISHED
@@ -39,27 +38,30 @@ class ReplayInputs:
     models: tuple[Path, ...] = argument(
         "model files to score; leave them out with --port", (), unit="MODEL", shown="none"
     )
-    recording: str = argument("folder with a driving_log.csv, or a CSV file; images of the side cameras may be missing")
+    recording: str = argument(
+        "folder with a driving_log.csv, or a CSV file; images of the side cameras may be missing"
+    )
 
 
 @command(
-    "score a model by a simulated drive",
     Browser,
     without=("real_time",),
     left=lambda given: given.kept("run_folder", "what was recorded; there is no score"),
 )
-def evaluate(scored: ScoredModel, settings: EvaluateSettings, watched: WatchSettings, results: ResultsFolder) -> Result:
-    """Score a model by driving it around a simulated track: autonomy, interventions, distance from the centre line.
+def evaluate(scored: ScoredModel, settings: EvaluateSettings, results: ResultsFolder) -> Result:
+    """Score a model by driving it around a simulated track: autonomy, interventions, distance from
+    the centre line.
 
-    The autonomy is (1 - interventions x 6 s / elapsed seconds) x 100. An intervention happens when a wheel leaves the
-    asphalt; the car is then set back on the centre line. The model drives through a drive server of its own, over the
-    simulator's protocol; with --in-process it drives without one. The exit code is 0 whatever the score is.
+    The autonomy is (1 - interventions x 6 s / elapsed seconds) x 100. An intervention happens when
+    a wheel leaves the asphalt; the car is then set back on the centre line. The model drives
+    through a drive server of its own, over the simulator's protocol; with --in-process it drives
+    without one. The exit code is 0 whatever the score is.
 
     `bcclone suite` drives many scenarios with several models.
     """
-    from bcclone.evaluate import evaluation
+    from bcclone.evaluation import evaluate as evaluation
 
-    result = evaluation.evaluate(scored.model, settings, watched.file)
+    result = evaluation.evaluate(scored.model, settings)
     wrote = []
     if results.output:
         from bcclone.pictures.score_files import write_evaluation
@@ -69,22 +71,25 @@ def evaluate(scored: ScoredModel, settings: EvaluateSettings, watched: WatchSett
 
 
 @command(
-    "score models by many simulated drives",
     Browser,
-    left=lambda given: given.kept("output", "the finished drives; the same command drives the others", _DRIVES),
+    left=lambda given: given.kept(
+        "output", "the finished drives; the same command drives the others", _DRIVES
+    ),
 )
-def suite(scored: Models, settings: SuiteSettings, watched: WatchSettings, results: ResultsFolder) -> Result:
-    """Score models by a suite: many simulated drives of each, under other speeds, latency, weather, cameras and roads.
+def suite(scored: Models, settings: SuiteSettings, results: ResultsFolder) -> Result:
+    """Score models by a suite: many simulated drives of each, under other speeds, latency, weather,
+    cameras and roads.
 
-    The standard suite has 20 scenarios, each a row of the table. The suite testing drives the lake in 37 weathers: fog,
-    rain and snow from 10 to 100 %, day and night. The suite roads drives 30 random roads at 15 and 25 mph, and lake and
-    mountain in both directions. The drives run in parallel on all cores.
+    The standard suite has 20 scenarios, each a row of the table. The suite testing drives the lake
+    in 37 weathers: fog, rain and snow from 10 to 100 %, day and night. The suite roads drives 30
+    random roads at 15 and 25 mph, and lake and mountain in both directions. The drives run in
+    parallel on all cores.
     """
-    from bcclone.evaluate.suite import evaluate_suite
+    from bcclone.evaluation import suite as scenarios
 
     settings = replace(settings, kept=results.part(_DRIVES))
     with _pool(settings.scheduler) as pool:
-        result = evaluate_suite(scored.models, settings, notify, pool, watched.file)
+        result = scenarios.suite(scored.models, settings, notify, pool)
     wrote = []
     if results.output:
         from bcclone.pictures.score_files import write_suite
@@ -94,26 +99,33 @@ def suite(scored: Models, settings: SuiteSettings, watched: WatchSettings, resul
 
 
 @command(
-    "map where a model comes back to the middle of the road, and where it leaves it",
     Browser,
-    left=lambda given: given.kept("output", "the finished parts; the same command computes the others", _PARTS),
+    left=lambda given: given.kept(
+        "output", "the finished parts; the same command computes the others", _PARTS
+    ),
 )
 def margin(scored: Models, settings: MarginSettings, results: ResultsFolder) -> Result:
-    """Map a model's margins: at each few metres of a road, from which offset and heading does the car come back?
+    """Map a model's margins: at each few metres of a road, from which offset and heading does the
+    car come back?
 
-    States of the car (place, offset, heading, at a held speed) are enumerated, each frame is rendered and answered by
-    the model, and the states are followed by the simulated car's own law of motion. The map shows from how far to the
-    left and to the right of the middle the car comes back, where this is least, and what to record there. With several
-    models, each has its map, side by side.
+    States of the car (place, offset, heading, at a held speed) are enumerated, each frame is
+    rendered and answered by the model, and the states are followed by the simulated car's own law
+    of motion. The map shows from how far to the left and to the right of the middle the car comes
+    back, where this is least, and what to record there. With several models, each has its map, side
+    by side.
     """
-    from bcclone.lab.margin.margin_files import margin_table, write_margins
-    from bcclone.lab.margin.margins import map_margins
+    from bcclone.research.margin.margin_files import margin_table, write_margins
+    from bcclone.research.margin.margins import map_margins
 
     settings = replace(settings, kept=results.part(_PARTS))
     with _pool(settings.scheduler) as pool:
         maps = map_margins(scored.models, settings, notify, pool)
     wrote = write_margins(results.output, maps, settings, scored.models) if results.output else []
-    return Result({name: one.figures() for name, one in maps.items()}, margin_table(maps, settings), wrote=wrote)
+    return Result(
+        {name: one.figures() for name, one in maps.items()},
+        margin_table(maps, settings),
+        wrote=wrote,
+    )
 
 
 def _pool(scheduler: str) -> "AbstractContextManager[TaskPool | None]":
@@ -124,28 +136,27 @@ def _pool(scheduler: str) -> "AbstractContextManager[TaskPool | None]":
 
 
 @command(
-    "score models on a recording",
     ServerSettings,
-    without=("when_uncertain",),
     titles={SERVER: "with --port, the model of a drive server is scored, and none is named"},
 )
 def replay(
-    given: Given, replayed: ReplayInputs, settings: ReplaySettings, watched: WatchSettings, results: ResultsFolder
+    given: Given, replayed: ReplayInputs, settings: ReplaySettings, results: ResultsFolder
 ) -> Result:
     """Score models by driving them through a recording.
 
-    The car drives at the recorded speed. Where the model deviates from the recorded path, its camera view is computed
-    from the frames of the three cameras. If the deviation exceeds --limit, the car is set back: an intervention. The
-    autonomy is (1 - interventions x 6 s / elapsed seconds) x 100. For comparison, the recorded steering, zero steering
-    and the mean steering are scored, too. For a recording without speeds, such as an imported tub, or of another
-    camera, they are estimated from its frames, in heights of its camera, if it was imported with a framing that has a
-    lens; where that fails, only the steering is compared. With --port, a drive server is scored over the simulator's
-    protocol. The exit code is 0 whatever the scores are.
+    The car drives at the recorded speed. Where the model deviates from the recorded path, its
+    camera view is computed from the frames of the three cameras. If the deviation exceeds --limit,
+    the car is set back: an intervention. The autonomy is (1 - interventions x 6 s / elapsed
+    seconds) x 100. For comparison, the recorded steering, zero steering and the mean steering are
+    scored, too. For a recording without speeds, such as an imported tub, or of another camera, they
+    are estimated from its frames, in heights of its camera, if it was imported with a framing that
+    has a lens; where that fails, only the steering is compared. With --port, a drive server is
+    scored over the simulator's protocol. The exit code is 0 whatever the scores are.
     """
     server = given.make(ServerSettings) if "port" in given.of(ServerSettings) else None
-    from bcclone.evaluate import replay as replaying
+    from bcclone.evaluation import replay as replaying
 
-    result = replaying.replay(replayed.models, replayed.recording, settings, watched.file, server)
+    result = replaying.replay(replayed.models, replayed.recording, settings, server)
     wrote = []
     if results.output:
         from bcclone.pictures.score_files import write_replay
@@ -154,16 +165,17 @@ def replay(
     return Result(result.figures(), result.as_text(), result.notices, wrote)
 
 
-@command("predict the steering of frames")
+@command()
 def predict(settings: PredictSettings) -> Result:
-    """Predict the steering of frames: a model, and a recording or any folder of JPEGs or PNGs -> a table.
+    """Predict the steering of frames: a model, and a recording or any folder of JPEGs or PNGs -> a
+    table.
 
-    The table has a line for each frame, frame_id,steering_angle: the name of the frame's file without its ending, and
-    the steering from -1 (left) to 1 (right). The images of a folder are framed as a calibrated model says, or
-    --framing. Otherwise, those of another size than 320x160 pixels are stretched to it; --rows keeps a part of their
-    rows.
+    The table has a line for each frame, frame_id,steering_angle: the name of the frame's file
+    without its ending, and the steering from -1 (left) to 1 (right). The images of a folder are
+    framed as a calibrated model says, or --framing. Otherwise, those of another size than 320x160
+    pixels are stretched to it; --rows keeps a part of their rows.
     """
-    from bcclone.evaluate import predict as prediction
+    from bcclone.evaluation import predict as prediction
 
     result = prediction.predict(settings)
     notes = [f"note: {note}" for note in prediction.notes_of(result, settings.rows)]

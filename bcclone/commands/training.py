@@ -12,11 +12,11 @@ from bcclone.commands.options import Browser, Given, Result, SettingsFile, comma
 from bcclone.feed.feed_settings import STRATEGIES
 from bcclone.pictures.plot_settings import PlotSettings
 from bcclone.system.settings import setting
-from bcclone.train.train_settings import NETWORKS, SETTING_NAMES, RunFiles, TrainSettings
-from bcclone.train.training_folder import read_settings
+from bcclone.training.train_settings import NETWORKS, SETTING_NAMES, RunFiles, TrainSettings
+from bcclone.training.training_folder import read_settings
 
 if TYPE_CHECKING:
-    from bcclone.train.plan import Worker
+    from bcclone.training.plan import Worker
 
 _STORE = "data.h5"
 
@@ -30,7 +30,6 @@ class RunOptions:
 
 
 @command(
-    "train a network on a store",
     SettingsFile,
     Browser,
     TrainSettings,
@@ -42,69 +41,89 @@ class RunOptions:
         + list_of({name: strategy.text for name, strategy in STRATEGIES.items()}),
     },
 )
-def model(given: Given, course: RunOptions) -> Result:
+def model(given: Given, options: RunOptions) -> Result:
     """Train the network on a store, or directly on recordings.
 
-    Each training writes settings, history, checkpoints, model, pictures and a report into its own run folder,
-    runs/NAME/. At the end the model is copied to the output.
+    Each training writes settings, history, checkpoints, model, pictures and a report into its own
+    run folder, runs/NAME/. At the end the model is copied to the output.
     """
-    files, values = given.make(RunFiles), chosen_settings(given)
-    settings = None if course.resume else TrainSettings(**given.of(RunFiles), **values)
+    files = given.make(RunFiles)
+    values = chosen_settings(given)
+    settings = None
+    if not options.resume:  # a wrong setting is refused before anything is loaded
+        settings = TrainSettings(**given.of(RunFiles), **values)
+    workers = find_workers(given.make(WorkerSettings), os.environ)
     from bcclone.cluster.shards import open_if_store
 
-    with _open_worker(find_workers(given.make(WorkerSettings), os.environ), values) as worker:
-        from bcclone.train import run as training
+    # train, alone or as one of several machines, of which one writes the results
+    with _open_worker(workers, values) as worker:
+        from bcclone.training import train as training
 
         if settings:
-            result = training.run(settings, notify, open_if_store, worker)
+            result = training.train(settings, notify, open_if_store, worker)
         else:
             result = training.resume(files, values, notify, open_if_store, worker)
     if not worker.writes:
         return Result(None, None)
+    if result.was_complete:  # a notice has described its result, and its pictures are drawn
+        return Result(result.as_json(), None)
+
     report = None
-    if not (course.no_plots or result.was_complete):
+    if not options.no_plots:
         from bcclone.pictures.plots.all_pictures import draw_training
 
         report = draw_training(result, files.data, notify, open_if_store)
-    # a notice has described the result of a run that was complete
-    text = None if result.was_complete else result.as_text()
-    return Result(result.as_json(), text, wrote=[report] if report else [])
+    wrote = [report] if report else []
+    return Result(result.as_json(), result.as_text(), wrote=wrote)
 
 
 def chosen_settings(given: Given) -> dict[str, Any]:
     """Return the settings that the options and the settings file choose, by name; raises UserError."""
-    file, options = given.make(SettingsFile).settings, given.of(TrainSettings)
-    values = read_settings(file, given.make(RunFiles).output) if file else {}
+    values = {}
+    file = given.make(SettingsFile).settings
+    if file:
+        values = read_settings(file, given.make(RunFiles).output)
+    options = given.of(TrainSettings)
     return values | {name: options[name] for name in SETTING_NAMES if name in options}
 
 
-def _open_worker(cluster: WorkerSettings | None, values: Mapping[str, Any]) -> "AbstractContextManager[Worker]":
-    """Give the worker of a training: alone on one device, or connected with the machines that the options name."""
+def _open_worker(
+    cluster: WorkerSettings | None, values: Mapping[str, Any]
+) -> "AbstractContextManager[Worker]":
+    """Give the worker of a training: alone on one device, or connected with the machines that the
+    options name.
+    """
     if cluster or values.get("gpus", 1) != 1:
         from bcclone.cluster import joint_training
 
         return joint_training.open_worker(cluster, values, notify)
-    from bcclone.train.plan import Worker
+    from bcclone.training.plan import Worker
 
     return nullcontext(Worker())
 
 
-@command("draw a model, its samples and its decisions", left="the pictures that were finished are kept")
+@command(left="the pictures that were finished are kept")
 def plots(settings: PlotSettings) -> Result:
     """Draw pictures of a trained model, of the samples it was trained on, and of its predictions.
 
-    The pictures are written to plots/ in the run folder of the model or, if it has none, to MODEL-plots. Pictures for
-    which the model or the samples lack the data are skipped, with the reason. With an image (a JPEG) instead of
-    samples, one picture is drawn of what the model sees and answers in it.
+    The pictures are written to plots/ in the run folder of the model or, if it has none, to
+    MODEL-plots. Pictures for which the model or the samples lack the data are skipped, with the
+    reason. With an image (a JPEG) instead of samples, one picture is drawn of what the model sees
+    and answers in it.
     """
     if not settings.data and Path(_STORE).is_file():
         settings = replace(settings, data=(_STORE,))
-        notify(f"samples: those of {_STORE} in this folder; name another store or recordings after the model")
+        notify(
+            f"samples: those of {_STORE} in this folder; name another store or recordings after the model"
+        )
     from bcclone.cluster.shards import open_if_store
-    from bcclone.pictures.plots.all_pictures import draw_all, explore_image
+    from bcclone.pictures.plots.all_pictures import explore_image, plot
 
     if settings.image:
         return Result.of(explore_image(settings))
-    result = draw_all(settings, notify, open_if_store)
-    lines = {name: f"left out: {at}" if isinstance(at, str) else str(at) for name, at in result.pictures.items()}
+    result = plot(settings, notify, open_if_store)
+    lines = {}
+    for name, place in result.pictures.items():
+        is_reason = isinstance(place, str)
+        lines[name] = f"left out: {place}" if is_reason else str(place)
     return Result(result.as_json(), list_of(lines), [f"note: {note}" for note in result.notes])

@@ -1,4 +1,5 @@
-"""Rows -> samples -> store: labels, split, cameras, earlier frames and mirror images, in one HDF5 file.
+"""Rows -> samples -> store: labels, split, cameras, earlier frames and mirror images, in one HDF5
+file.
 
     from bcclone.dataset.conversion import convert
     from bcclone.dataset.sample_settings import PreprocessSettings

@@ -17,9 +17,15 @@ from bcclone.dataset.conversion_plan import ConversionPlan, LogRead, Skip, Store
 from bcclone.dataset.labels import FEWEST_STEERED, LOST_STEERING, knows_road
 from bcclone.dataset.preprocessing import Preprocessing, choose_preprocessing
 from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME, row_table
-from bcclone.dataset.sample_settings import PARTS, TEST, TRAINING, VALIDATION, PreprocessSettings, SampleSettings
+from bcclone.dataset.sample_settings import (
+    PARTS,
+    TEST,
+    TRAINING,
+    VALIDATION,
+    PreprocessSettings,
+    SampleSettings,
+)
 from bcclone.dataset.samples import SAMPLE, count_samples, count_split_pairs, sample_chunks
-from bcclone.dataset.statistics import constant
 from bcclone.dataset.store import ImageSamples, OpenIfStore, Store, open_if_store
 from bcclone.dataset.store_writer import write_store
 from bcclone.system import atomic
@@ -28,8 +34,12 @@ from bcclone.system.location import Location, as_local, is_url, parse_location
 from bcclone.system.output import STORE, inputs_of, writing
 from bcclone.system.progress import Notify, ProgressBar
 from bcclone.system.settings import differences
+from bcclone.system.statistics import constant
 
-_MANY_SPLIT_PAIRS, _MANY_EQUAL = 0.05, 0.05  # fractions of the samples and of the rows that are worth a notice
+_MANY_SPLIT_PAIRS, _MANY_EQUAL = (
+    0.05,
+    0.05,
+)  # fractions of the samples and of the rows that are worth a notice
 NO_CHECKSUMS = np.zeros(0, np.uint32)
 
 
@@ -37,9 +47,10 @@ NO_CHECKSUMS = np.zeros(0, np.uint32)
 class Conversion:
     """The result of a conversion.
 
-    recordings, rows, episodes, frames, train, validation, test: counts of the whole store, the last three of samples;
-    logs: the logs that were read; skips: rows and images that were left out; notices: warnings; split_pairs:
-    number of samples left out because the split puts their frame on one side and their steering on the other.
+    recordings, rows, episodes, frames, train, validation, test: counts of the whole store, the last
+    three of samples; logs: the logs that were read; skips: rows and images that were left out;
+    notices: warnings; split_pairs: number of samples left out because the split puts their frame on
+    one side and their steering on the other.
     """
 
     recordings: int
@@ -84,8 +95,8 @@ class Conversion:
 class Written:
     """A store after a conversion.
 
-    skips: rows and images that were left out; checksums: of each frame, (frames,), empty if none was added; notices:
-    for the user.
+    skips: rows and images that were left out; checksums: of each frame, (frames,), empty if none
+    was added; notices: for the user.
     """
 
     store: Store
@@ -105,7 +116,9 @@ class OneFile:
         """Open the store to add to, if any; raises UserError if the output may not be written."""
         settings = self.settings
         if is_url(settings.output):
-            raise UserError(f"{settings.output}: one file is written to a local path; name another -o")
+            raise UserError(
+                f"{settings.output}: one file is written to a local path; name another -o"
+            )
         output, adding = as_local(settings.output), settings.adding
         remedy = "overwrite it with --force, add to it with --add, or name another -o"
         with (
@@ -115,9 +128,15 @@ class OneFile:
             yield old
 
     def write(
-        self, preprocessing: Preprocessing, samples: SampleSettings, plan: ConversionPlan, old: Store | None
+        self,
+        preprocessing: Preprocessing,
+        samples: SampleSettings,
+        plan: ConversionPlan,
+        old: Store | None,
     ) -> Written:
-        """Write the store, behind the content of the old one, and open it; raises UserError for many skips."""
+        """Write the store, behind the content of the old one, and open it; raises UserError for
+        many skips.
+        """
         rows, files = len(plan.rows), len(plan.files)
         part = StorePart(preprocessing, samples, plan.rows, plan.files, plan.recordings)
         with (
@@ -126,7 +145,9 @@ class OneFile:
         ):
 
             def advance(count: int) -> None:
-                progress.advance(count, f"{rows * (int(progress.done) + count) // files}/{rows} rows")
+                progress.advance(
+                    count, f"{rows * (int(progress.done) + count) // files}/{rows} rows"
+                )
 
             unusable, checksums = write_store(temporary, part, old, advance)
             skips = plan.skips_with(unusable, self.settings.allow_skips)
@@ -138,10 +159,11 @@ class OneFile:
 def convert(
     settings: PreprocessSettings, notify: Notify = lambda line: None, target: OneFile | None = None
 ) -> Conversion:
-    """Convert recordings to a store, by default of one file, which has a temporary name until it is complete.
+    """Convert recordings to a store, by default of one file, which has a temporary name until it is
+    complete.
 
-    notify: called with a line for each log that was read. Raises ForeignLog for a file that is not a driving log, and
-    UserError for all other problems that the user can fix.
+    notify: called with a line for each log that was read. Raises ForeignLog for a file that is not
+    a driving log, and UserError for all other problems that the user can fix.
     """
     started = time.monotonic()
     target = target or OneFile(settings)
@@ -160,13 +182,19 @@ def convert(
                 )
             written = target.write(preprocessing, samples, plan, old)
         with written.store as store:
-            counts, split_pairs = count_samples(store.samples, store.rows), count_split_pairs(store.rows, samples)
+            counts, split_pairs = (
+                count_samples(store.samples, store.rows),
+                count_split_pairs(store.rows, samples),
+            )
             return Conversion(
                 recordings=len(np.unique(store.rows["recording"])),
                 rows=len(store.rows),
                 episodes=len(np.unique(store.rows["episode"])),
                 frames=len(store.frames),
-                **{name: counts[part] for name, part in zip(("train", "validation", "test"), PARTS, strict=True)},
+                **{
+                    name: counts[part]
+                    for name, part in zip(("train", "validation", "test"), PARTS, strict=True)
+                },
                 split_pairs=split_pairs,
                 skips=written.skips,
                 notices=(
@@ -183,9 +211,13 @@ def convert(
 
 @contextmanager
 def open_samples(
-    paths: Sequence[str], notify: Notify = lambda line: None, open_if_store: OpenIfStore = open_if_store
+    paths: Sequence[str],
+    notify: Notify = lambda line: None,
+    open_if_store: OpenIfStore = open_if_store,
 ) -> Iterator[Store | ImageSamples]:
-    """Open the samples of a store, or of recordings (folders or logs), whose images are read in place."""
+    """Open the samples of a store, or of recordings (folders or logs), whose images are read in
+    place.
+    """
     if len(paths) == 1 and (opened := open_if_store(parse_location(paths[0]))):
         with opened as store:
             yield store
@@ -199,31 +231,51 @@ def open_in_place(
     settings: SampleSettings,
     notify: Notify = lambda line: None,
 ) -> ImageSamples:
-    """Make the samples of recordings without a store; their image files are read when they are used.
+    """Make the samples of recordings without a store; their image files are read when they are
+    used.
 
-    No image is opened here, so a damaged image is found only when it is used. notify: called with a line for each log,
-    each notice and each skipped row or image. Raises UserError, and ForeignLog for a file that is not a driving log.
+    No image is opened here, so a damaged image is found only when it is used. notify: called with a
+    line for each log, each notice and each skipped row or image. Raises UserError, and ForeignLog
+    for a file that is not a driving log.
     """
     plan = make_plan(inputs, settings, None, notify)
     skips = plan.skips_with({}, allowed=False)
     samples = np.concatenate([np.zeros(0, SAMPLE), *sample_chunks(plan.rows, settings)])
-    for line in (*(f"note: {notice}" for notice in plan.notices), *(f"skipped: {skip}" for skip in skips)):
+    for line in (
+        *(f"note: {notice}" for notice in plan.notices),
+        *(f"skipped: {skip}" for skip in skips),
+    ):
         notify(line)
     digest = hashlib.sha256(preprocessing.digest.encode())
     for recording in plan.recordings:
         digest.update(recording.sha256.encode())
     digest.update(samples.tobytes())
     path, table = parse_location(plan.logs[0]).parent, row_table(plan.rows)
-    return ImageSamples(path, preprocessing, samples, table, plan.files, settings, digest.hexdigest(), plan.recordings)
+    return ImageSamples(
+        path,
+        preprocessing,
+        samples,
+        table,
+        plan.files,
+        settings,
+        digest.hexdigest(),
+        plan.recordings,
+    )
 
 
-def _chosen_settings(settings: PreprocessSettings, old: Store | None) -> tuple[Preprocessing, SampleSettings]:
+def _chosen_settings(
+    settings: PreprocessSettings, old: Store | None
+) -> tuple[Preprocessing, SampleSettings]:
     """Return how images and samples are made: as chosen, else as in the old store, else by default.
 
     Raises UserError if the old store was made in another way.
     """
-    images, samples = (old.preprocessing, old.sample_settings) if old else (Preprocessing(), SampleSettings())
-    preprocessing = choose_preprocessing(settings.preprocess, settings.size, settings.preprocessing or images)
+    images, samples = (
+        (old.preprocessing, old.sample_settings) if old else (Preprocessing(), SampleSettings())
+    )
+    preprocessing = choose_preprocessing(
+        settings.preprocess, settings.size, settings.preprocessing or images
+    )
     chosen = preprocessing, replace(samples, **settings.samples)
     if settings.validation_recordings and not old:  # they are the validation set, whole
         chosen = preprocessing, replace(chosen[1], validation=0.0)
@@ -236,7 +288,8 @@ def _chosen_settings(settings: PreprocessSettings, old: Store | None) -> tuple[P
 
 
 def _recording_notices(store: Store, checksums: npt.NDArray[np.uint32]) -> Iterator[str]:
-    """Yield a notice for each recording with nothing to learn from, and for each that seems to be a copy.
+    """Yield a notice for each recording with nothing to learn from, and for each that seems to be a
+    copy.
 
     checksums: of each frame, (frames,), or none.
     """
@@ -245,10 +298,16 @@ def _recording_notices(store: Store, checksums: npt.NDArray[np.uint32]) -> Itera
     if len(checksums):
         frames = np.max([store.rows[name] for name in FRAME_COLUMNS], axis=0)  # one of each row
         shown = np.flatnonzero(frames != NO_FRAME)
-        _, first, place = np.unique(checksums[frames[shown]], return_index=True, return_inverse=True)
+        _, first, place = np.unique(
+            checksums[frames[shown]], return_index=True, return_inverse=True
+        )
         again[shown] = numbers[shown] > numbers[shown][first[place]]
     for rows in np.split(np.arange(len(numbers)), np.flatnonzero(np.diff(numbers)) + 1):
-        path, count, equal = store.recordings[numbers[rows[0]]].path, len(rows), int(again[rows].sum())
+        path, count, equal = (
+            store.recordings[numbers[rows[0]]].path,
+            len(rows),
+            int(again[rows].sum()),
+        )
         same = constant(store.rows["steering"][rows])
         if same and (count >= FEWEST_STEERED or count == len(numbers)):
             yield f"{path}: the steering is {same[1]}, so nothing can be learned from it; {LOST_STEERING}"
@@ -259,8 +318,11 @@ def _recording_notices(store: Store, checksums: npt.NDArray[np.uint32]) -> Itera
             )
 
 
-def _split_notices(counts: Mapping[str, int], split_pairs: int, settings: SampleSettings) -> Iterator[str]:
-    """Yield a notice if validation is far from the fraction that was asked for, and if the split costs many samples.
+def _split_notices(
+    counts: Mapping[str, int], split_pairs: int, settings: SampleSettings
+) -> Iterator[str]:
+    """Yield a notice if validation is far from the fraction that was asked for, and if the split
+    costs many samples.
 
     counts: as count_samples() returns them.
     """

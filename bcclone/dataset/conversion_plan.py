@@ -1,7 +1,8 @@
-"""Read the logs, and list the rows that a store will hold and the image files that they need, each once.
+"""Read the logs, and list the rows that a store will hold and the image files that they need, each
+once.
 
-In: recordings, and the store to add to, if any. Out: a `ConversionPlan`, of which each file of a store takes a
-`StorePart`; no image has been opened yet.
+In: recordings, and the store to add to, if any. Out: a `ConversionPlan`, of which each file of a
+store takes a `StorePart`; no image has been opened yet.
 """
 
 import hashlib
@@ -13,8 +14,8 @@ from types import MappingProxyType
 import numpy as np
 import pandas as pd
 
-from bcclone.dataset.framing import framing_of
-from bcclone.dataset.images import import_remedy
+from bcclone.camera.framing import framing_of
+from bcclone.camera.images import import_remedy
 from bcclone.dataset.labels import steering_labels
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME, row_frame
@@ -50,8 +51,9 @@ class Skip:
 class LogRead:
     """A log that was read.
 
-    rows: number of usable rows, repeated ones included; bad_rows: number of the others; deleted_rows: of those that
-    `bcclone edit` leaves out; part: VALIDATION or TEST if the whole recording is, "" if it is split by the settings.
+    rows: number of usable rows, repeated ones included; bad_rows: number of the others;
+    deleted_rows: of those that `bcclone edit` leaves out; part: VALIDATION or TEST if the whole
+    recording is, "" if it is split by the settings.
     """
 
     path: str
@@ -72,9 +74,9 @@ class LogRead:
 class StorePart:
     """What one file of a store is written from.
 
-    preprocessing, samples: how frames and samples are made; rows: first `context` rows before the part, whose frames
-    its samples need, then its own, with the columns of ConversionPlan.rows; files: paths of the images that
-    `frame_CAMERA` counts; recordings: of the rows.
+    preprocessing, samples: how frames and samples are made; rows: first `context` rows before the
+    part, whose frames its samples need, then its own, with the columns of ConversionPlan.rows;
+    files: paths of the images that `frame_CAMERA` counts; recordings: of the rows.
     """
 
     preprocessing: Preprocessing
@@ -89,10 +91,11 @@ class StorePart:
 class ConversionPlan:
     """The rows that a store will hold, and the image files that they name.
 
-    rows: the rows to store, with `recording`, `episode`, `take_over`, if a recording is held back whole also `part`
-    (its index in PARTS, 0 for those that are split), for each camera `frame_CAMERA`: number of the frame of its image,
-    or NO_FRAME, and `validation` and `label` of the samples; files: path of the image of each frame; logs: path of each
-    new recording's log; logs_read: all logs, also those without a new row; skips: rows and images that are unusable
+    rows: the rows to store, with `recording`, `episode`, `take_over`, if a recording is held back
+    whole also `part` (its index in PARTS, 0 for those that are split), for each camera
+    `frame_CAMERA`: number of the frame of its image, or NO_FRAME, and `validation` and `label` of
+    the samples; files: path of the image of each frame; logs: path of each new recording's log;
+    logs_read: all logs, also those without a new row; skips: rows and images that are unusable
     before an image is opened; rows_read, images_named: counts that include unusable ones.
     """
 
@@ -109,14 +112,21 @@ class ConversionPlan:
     def skips_with(self, unusable: Mapping[int, str], allowed: bool) -> tuple[Skip, ...]:
         """Return the skips, and those of the unusable files: index -> reason.
 
-        Raises UserError if no image can be used, or, unless allowed, more than 5 % of the rows or images cannot.
+        Raises UserError if no image can be used, or, unless allowed, more than 5 % of the rows or
+        images cannot.
         """
         skips = list(self.skips)
         for index, reason in unusable.items():
             # the first row to name it
             row = self.rows.iloc[int(np.argmax((self.rows[FRAME_COLUMNS] == index).any(axis=1)))]
             log = self.logs[int(row["recording"] - self.rows["recording"].iloc[0])]
-            skips.append(Skip(log, int(row["line"]), f"image {Path(self.files[index]).name} cannot be used: {reason}"))
+            skips.append(
+                Skip(
+                    log,
+                    int(row["line"]),
+                    f"image {Path(self.files[index]).name} cannot be used: {reason}",
+                )
+            )
         imports = import_remedy([skip.reason for skip in skips], skips[-1].file if skips else "")
         bad_rows = sum(recording.bad_rows for recording in self.recordings)
         bad_images = len(skips) - bad_rows
@@ -131,8 +141,13 @@ class ConversionPlan:
                 f"{', '.join(map(str, ImageIndex(path).folders))}; the last: line {skips[-1].row}, {skips[-1].reason}; "
                 f"{imports or 'copy the images into one of these folders'}"
             )
-        if max(bad_rows / self.rows_read, bad_images / self.images_named) > MAX_SKIPPED and not allowed:
-            if not bad_rows and "center" not in {camera_of(PureWindowsPath(skip.file).name) for skip in skips}:
+        if (
+            max(bad_rows / self.rows_read, bad_images / self.images_named) > MAX_SKIPPED
+            and not allowed
+        ):
+            if not bad_rows and "center" not in {
+                camera_of(PureWindowsPath(skip.file).name) for skip in skips
+            }:
                 imports = imports or "take the centre camera alone: --cameras center"
             listed = "\n".join(f"  {skip}" for skip in skips[:_LISTED])
             more = f"\n  ... and {len(skips) - _LISTED} more" if len(skips) > _LISTED else ""
@@ -157,8 +172,8 @@ def frame_numbers(files: int, unusable: Collection[int], first: int = 0) -> Inde
 class _NewRecording:
     """The rows of a log that are new.
 
-    paths: of the images of the used cameras, (rows, cameras), None for no file; centers: what identifies the centre
-    images of the whole log; notices: about rows that are left out.
+    paths: of the images of the used cameras, (rows, cameras), None for no file; centers: what
+    identifies the centre images of the whole log; notices: about rows that are left out.
     """
 
     log: Log
@@ -181,7 +196,11 @@ class _NewRecording:
 
     def skips(self) -> list[Skip]:
         """Return the bad rows, and the images without a file."""
-        path, names, lines = str(self.log.path), self.rows[self.paths.columns].to_numpy(), self.rows["line"]
+        path, names, lines = (
+            str(self.log.path),
+            self.rows[self.paths.columns].to_numpy(),
+            self.rows["line"],
+        )
         skips = [Skip(path, bad.row, bad.reason) for bad in self.log.bad_rows]
         for row, camera in np.argwhere(self.named & self.paths.isna().to_numpy()).tolist():
             skips.append(Skip(path, int(lines.iloc[row]), f"image {names[row, camera]} is missing"))
@@ -195,12 +214,13 @@ def make_plan(
     notify: Notify = lambda line: None,
     held_back: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
 ) -> ConversionPlan:
-    """Read the logs, and number recordings, episodes and images; the numbers continue those of the old store, if any.
+    """Read the logs, and number recordings, episodes and images; the numbers continue those of the
+    old store, if any.
 
-    The plan has no rows if the old store has all of them. notify: takes a line for each log that was read; held_back:
-    part of the samples -> recordings that are this part, whole; they are read first, so that no other recording has
-    their images. Raises ForeignLog for a file that is not a log, and UserError if no row is left, or a log is named for
-    two parts.
+    The plan has no rows if the old store has all of them. notify: takes a line for each log that
+    was read; held_back: part of the samples -> recordings that are this part, whole; they are read
+    first, so that no other recording has their images. Raises ForeignLog for a file that is not a
+    log, and UserError if no row is left, or a log is named for two parts.
     """
     recording = len(old.recordings) if old else 0
     episode = int(old.rows["episode"].max()) + 1 if old else 0
@@ -252,20 +272,29 @@ def make_plan(
     )
 
 
-def _parts_of_logs(inputs: tuple[str, ...], held_back: Mapping[str, tuple[str, ...]]) -> dict[Location, str]:
-    """Return the part of the samples that each log is, "" for one that is split; raises UserError for two parts."""
+def _parts_of_logs(
+    inputs: tuple[str, ...], held_back: Mapping[str, tuple[str, ...]]
+) -> dict[Location, str]:
+    """Return the part of the samples that each log is, "" for one that is split; raises UserError
+    for two parts.
+    """
     logs: dict[Location, tuple[Location, str]] = {}  # by resolved path
     named = {part: recordings for part, recordings in held_back.items() if recordings}
     for part, recordings in (named | ({"": inputs} if inputs or not named else {})).items():
         for path in find_logs(recordings):
             first = logs.setdefault(path.resolve(), (path, part))[1]
             if part and part != first:
-                raise UserError(f"{path} is named both for {first} and for {part}; name it for one of them")
+                raise UserError(
+                    f"{path} is named both for {first} and for {part}; name it for one of them"
+                )
     return dict(logs.values())
 
 
-def _new_rows(log: Log, samples: SampleSettings, centers: Collection[str], old: Store | None) -> _NewRecording:
-    """Return the log's rows except those whose centre image was named before: by a row, a log or the old store.
+def _new_rows(
+    log: Log, samples: SampleSettings, centers: Collection[str], old: Store | None
+) -> _NewRecording:
+    """Return the log's rows except those whose centre image was named before: by a row, a log or
+    the old store.
 
     centers: those of the logs before.
     """
@@ -278,11 +307,17 @@ def _new_rows(log: Log, samples: SampleSettings, centers: Collection[str], old: 
     known = pd.Series(False, rows.index)
     if old is not None:
         home = log.path.resolve().parent  # logs in one folder share its images
-        same_home = [number for number, recording in enumerate(old.recordings) if recording.path.parent == home]
+        same_home = [
+            number
+            for number, recording in enumerate(old.recordings)
+            if recording.path.parent == home
+        ]
         names = old.rows["center"][np.isin(old.rows["recording"], same_home)]
         known = rows["center"].isin([name.decode() for name in names.tolist()])
         if known.any():
-            notices.append(f"{log.path}: {int(known.sum())} rows are in the store already; left out")
+            notices.append(
+                f"{log.path}: {int(known.sum())} rows are in the store already; left out"
+            )
     rows = rows[~known & ~repeated].reset_index(drop=True)
     used = [camera for camera in CAMERAS if camera in samples.cameras]
     return _NewRecording(log, rows, rows[used].map(index.find), images, notices)
@@ -306,5 +341,6 @@ def _joined(
     rows = rows.assign(**{f"frame_{camera}": frames.get(camera, NO_FRAME) for camera in CAMERAS})
     validation = assign_validation(rows, samples, row_frame(old.rows) if old else None)
     return rows.assign(
-        validation=validation, label=steering_labels(rows, samples.smooth_seconds, samples.lead_seconds)
+        validation=validation,
+        label=steering_labels(rows, samples.smooth_seconds, samples.lead_seconds),
     ), files.tolist()

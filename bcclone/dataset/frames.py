@@ -1,4 +1,5 @@
-"""Read the frames of a store, which lie in one memory-mapped file or in several, numbered through all of them.
+"""Read the frames of a store, which lie in one memory-mapped file or in several, numbered through
+all of them.
 
 In: indices of frames. Out: images, uint8 (images, height, width, channels).
 """
@@ -16,10 +17,10 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from bcclone.dataset.images import Image
-from bcclone.dataset.statistics import runs
+from bcclone.camera.images import Image
 from bcclone.system.errors import UserError
 from bcclone.system.location import Location, as_local, version_of
+from bcclone.system.statistics import runs
 
 Indices = npt.NDArray[np.integer[Any]]
 
@@ -31,8 +32,8 @@ _GAP_FRAMES = 16  # load() also reads gaps up to this size, rather than starting
 class FrameFile:
     """The frames in one file.
 
-    offset: of the first, in bytes; count: number of frames; version: version_of() the file; sha256: of the whole
-    file, "" if unknown.
+    offset: of the first, in bytes; count: number of frames; version: version_of() the file; sha256:
+    of the whole file, "" if unknown.
     """
 
     path: Location
@@ -43,10 +44,14 @@ class FrameFile:
 
     def changed(self) -> UserError:
         """Return the error for a file that is no longer the one that was opened."""
-        return UserError(f"{self.path}: the store was rewritten or removed while it was used; start again")
+        return UserError(
+            f"{self.path}: the store was rewritten or removed while it was used; start again"
+        )
 
     def read(self, frame_bytes: int, at_once: int) -> Iterator[bytes]:
-        """Yield the bytes of so many frames at once, not through a memory map, whose pages would count as memory."""
+        """Yield the bytes of so many frames at once, not through a memory map, whose pages would
+        count as memory.
+        """
         with self.path.open("rb") as source:
             source.seek(self.offset)
             for start in range(0, self.count, at_once):
@@ -56,14 +61,18 @@ class FrameFile:
         """Map the frames into memory, uint8 (count, *shape), read-only."""
         if not self.count:
             return np.empty((0, *shape), np.uint8)
-        return np.memmap(as_local(self.path), np.uint8, "r", self.offset, (self.count, *shape)).view(np.ndarray)
+        return np.memmap(
+            as_local(self.path), np.uint8, "r", self.offset, (self.count, *shape)
+        ).view(np.ndarray)
 
 
 class Frames:
-    """Frames, uint8 (frames, height, width, channels), in files that are mapped into memory when first used.
+    """Frames, uint8 (frames, height, width, channels), in files that are mapped into memory when
+    first used.
 
-    They can be indexed like an array. Reading raises UserError if a file has changed since the store was opened; a
-    pickled copy maps it again. bcclone.cluster has a subclass for files at a URL. A context manager that closes them.
+    They can be indexed like an array. Reading raises UserError if a file has changed since the
+    store was opened; a pickled copy maps it again. bcclone.cluster has a subclass for files at a
+    URL. A context manager that closes them.
     """
 
     is_far = False  # on another machine, where single frames are read slowly
@@ -73,10 +82,13 @@ class Frames:
         counts = [file.count for file in self.files]
         self._ends = np.cumsum(counts, dtype=np.int64)
         self._starts = self._ends - counts
-        # (files,): address of each file's first frame, minus the bytes of all frames before it; 0 if not mapped
+        # (files,): address of each file's first frame, minus the bytes of all frames before it; 0
+        # if not mapped
         self._origins = np.zeros(len(self.files), np.uint64)
         self._maps: dict[int, Image] = {}  # number of a file -> its frames
-        self._mapping = threading.Lock()  # the second of two maps of a file would free the first, which is still read
+        self._mapping = (
+            threading.Lock()
+        )  # the second of two maps of a file would free the first, which is still read
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -104,14 +116,18 @@ class Frames:
         return np.asarray(self._map_file(0) if len(self.files) == 1 else self[:], dtype)
 
     def take(self, indices: Indices, into: Image) -> None:
-        """Copy the frames at these indices, (images,), into a contiguous uint8 (images, *frame_shape)."""
+        """Copy the frames at these indices, (images,), into a contiguous uint8 (images,
+        *frame_shape).
+        """
         if len(self.files) == 1:
             np.take(self._map_file(0), indices, axis=0, out=into, mode="clip")
         elif len(indices):
             from bcclone.dataset.gather import gather  # loads Numba
 
             copied, rows = 0, into.reshape(len(indices), -1)
-            while (copied := gather(self._origins, self._ends, indices, copied, rows)) < len(indices):
+            while (copied := gather(self._origins, self._ends, indices, copied, rows)) < len(
+                indices
+            ):
                 self._map_file(int(self.file_of(int(indices[copied]))))
 
     def file_of(self, indices: Indices | int) -> Indices:
@@ -124,17 +140,22 @@ class Frames:
         for number in range(int(self.file_of(first)), int(self.file_of(last)) + 1):
             file, start = self.files[number], int(self._starts[number])
             begin, end = max(first - start, 0), min(last - start + 1, file.count)
-            parts.append((file, file.offset + begin * self.frame_bytes, (end - begin) * self.frame_bytes))
+            parts.append(
+                (file, file.offset + begin * self.frame_bytes, (end - begin) * self.frame_bytes)
+            )
         return parts
 
     def load(self, indices: Indices, stop: threading.Event) -> Any:
-        """Read the frames at these indices into the system's cache, until unload(); `stop` ends it early.
+        """Read the frames at these indices into the system's cache, until unload(); `stop` ends it
+        early.
 
-        A memory map reads page by page; a disk is many times faster with long sequential reads. A failed read is
-        ignored: the memory map then reads, or fails, by itself.
+        A memory map reads page by page; a disk is many times faster with long sequential reads. A
+        failed read is ignored: the memory map then reads, or fails, by itself.
         """
         scratch = memoryview(bytearray(_SCRATCH_BYTES))
-        for file, start, size in chain.from_iterable(self.stretches(*run) for run in runs(indices, _GAP_FRAMES)):
+        for file, start, size in chain.from_iterable(
+            self.stretches(*run) for run in runs(indices, _GAP_FRAMES)
+        ):
             if stop.is_set():
                 return
             with contextlib.suppress(OSError), FileIO(as_local(file.path)) as source:
@@ -144,10 +165,14 @@ class Frames:
                     size -= read
 
     def unload(self, loaded: Any) -> None:
-        """Release what load() has returned; here nothing, since the system empties its cache by itself."""
+        """Release what load() has returned; here nothing, since the system empties its cache by
+        itself.
+        """
 
     def check_cache(self, limit: int, window: int) -> None:
-        """Raise UserError if copies of two windows of so many files, at a URL, take more than `limit` bytes."""
+        """Raise UserError if copies of two windows of so many files, at a URL, take more than
+        `limit` bytes.
+        """
 
     def set_cache(self, folder: Path | None, limit: int) -> None:
         """Choose where frames that are reopened from these copy files at a URL to; opens nothing.
@@ -182,7 +207,12 @@ class Frames:
         self.close()
 
     def close(self) -> None:
-        self.files, self._ends, self._starts, self._origins = (), self._ends[:0], self._starts[:0], self._origins[:0]
+        self.files, self._ends, self._starts, self._origins = (
+            (),
+            self._ends[:0],
+            self._starts[:0],
+            self._origins[:0],
+        )
         self._maps.clear()
 
     def __reduce__(self) -> tuple[Any, ...]:

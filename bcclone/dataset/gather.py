@@ -1,9 +1,13 @@
-"""Copy frames from several memory maps into one array, compiled by Numba: NumPy would take a call for each frame."""
+"""Copy frames from several memory maps into one array, compiled by Numba: NumPy would take a call
+for each frame.
+"""
 
 from typing import Any
 
 # isort: off
-from bcclone.system.compiled import compiled  # first: it loads Numba without a file of settings in the current folder
+from bcclone.system.compiled import (
+    compiled,
+)  # first: it loads Numba without a file of settings in the current folder
 
 import numba
 import numpy as np
@@ -29,11 +33,12 @@ def _copy_bytes(context: Any, target: Any, source: Any, count: Any) -> Any:
 
 @compiled()
 def gather(origins: Any, ends: Any, indices: Any, begin: int, into: Any) -> int:
-    """Copy frames, from indices[begin] on, into the rows of `into`, uint8 (images, bytes of a frame), contiguous.
+    """Copy frames, from indices[begin] on, into the rows of `into`, uint8 (images, bytes of a
+    frame), contiguous.
 
-    origins: as in Frames, uint64 (files,); ends: number of frames up to the end of each file, int64 (files,);
-    indices: integers (images,). Return where the copy ended: at the first image whose file is not mapped, or after all.
-    Raises IndexError.
+    origins: as in Frames, uint64 (files,); ends: number of frames up to the end of each file, int64
+    (files,); indices: integers (images,). Return where the copy ended: at the first image whose
+    file is not mapped, or after all. Raises IndexError.
     """
     size = into.shape[1]
     for number in range(begin, len(indices)):

@@ -1,4 +1,5 @@
-"""Define how a camera frame becomes the network's input: crop, resize and colours. This is the only definition.
+"""Define how a camera frame becomes the network's input: crop, resize and colours. This is the only
+definition.
 
 Image files -> prepared frames, decoded on all cores, in order.
 """
@@ -16,13 +17,19 @@ from typing import Any, Self
 
 import numpy as np
 
-from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image, read_frame
-from bcclone.dataset.preprocessing_text import INTERPOLATIONS, STEPS, color_named, fields_of, scale_named
+from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image, read_frame
+from bcclone.dataset.preprocessing_text import (
+    INTERPOLATIONS,
+    STEPS,
+    color_named,
+    fields_of,
+    scale_named,
+)
 from bcclone.dataset.preprocessing_text import PRESETS as TEXTS
 from bcclone.system.arrays import Float32Array, FloatArray
 from bcclone.system.errors import UserError
 from bcclone.system.location import names_url, read_urls
-from bcclone.system.opencv import cv2
+from bcclone.system.opencv import cv2, opencv_on_one_thread
 from bcclone.system.prefetch import prefetch_ordered
 from bcclone.system.settings import LARGEST_IMAGE, SMALLEST_IMAGE, Checked, setting
 
@@ -30,10 +37,14 @@ from bcclone.system.settings import LARGEST_IMAGE, SMALLEST_IMAGE, Checked, sett
 _LATER_FIELDS = {"crop_top", "crop_bottom", "crop_left", "crop_right", "blur", "order", "scale"}
 _WIDEST_BLUR = 31
 
-# OpenCV's conversions from RGB as matrices, (channels, 4), which map (red, green, blue, 1), each 0 to 255; and (3, 4)
-# back, where a grey image is three equal channels
-_YUV_MATRIX = np.array([[0.299, 0.587, 0.114, 0], [-0.147, -0.289, 0.436, 128], [0.615, -0.515, -0.1, 128]], np.float32)
-_RGB_MATRIX = np.array([[1, 0, 1.14, -145.92], [1, -0.395, -0.581, 124.928], [1, 2.032, 0, -260.096]], np.float32)
+# OpenCV's conversions from RGB as matrices, (channels, 4), which map (red, green, blue, 1), each 0
+# to 255; and (3, 4) back, where a grey image is three equal channels
+_YUV_MATRIX = np.array(
+    [[0.299, 0.587, 0.114, 0], [-0.147, -0.289, 0.436, 128], [0.615, -0.515, -0.1, 128]], np.float32
+)
+_RGB_MATRIX = np.array(
+    [[1, 0, 1.14, -145.92], [1, -0.395, -0.581, 124.928], [1, 2.032, 0, -260.096]], np.float32
+)
 _SAME_MATRIX = np.eye(3, 4, dtype=np.float32)
 _MATRICES = {
     "RGB": (_SAME_MATRIX, _SAME_MATRIX),
@@ -49,15 +60,18 @@ class PreprocessingMismatch(ValueError):
 
 @dataclass(frozen=True)
 class Preprocessing(Checked):
-    """How a camera frame becomes the network's input: crop, resize, convert colours, perhaps blur, and scale.
+    """How a camera frame becomes the network's input: crop, resize, convert colours, perhaps blur,
+    and scale.
 
-    color: "RGB", "BGR", "YUV", "HSV", "HLS", "LAB" or "GRAY" (one channel), after "BGR-" with red and blue swapped
-    before the conversion, and before "-S" (or another letter) for one channel; frame_width, frame_height: size of the
-    camera frame; crop_top, crop_bottom: the rows of it that are kept, from crop_top up to but not including crop_bottom
-    (None: to the last); crop_left, crop_right: the columns; interpolation: of INTERPOLATIONS; blur: rows and columns of
-    the Gaussian kernel, 0 for none; order: the steps, "size color blur" if it is ""; scale: what is made of the values
-    0 to 255, as a text states it ("0..1", "mean 120 deviation 60"), "" if it is not stated. A layer of the network
-    applies it, so no file stores it, and definitions that differ in it alone are equal.
+    color: "RGB", "BGR", "YUV", "HSV", "HLS", "LAB" or "GRAY" (one channel), after "BGR-" with red
+    and blue swapped before the conversion, and before "-S" (or another letter) for one channel;
+    frame_width, frame_height: size of the camera frame; crop_top, crop_bottom: the rows of it that
+    are kept, from crop_top up to but not including crop_bottom (None: to the last); crop_left,
+    crop_right: the columns; interpolation: of INTERPOLATIONS; blur: rows and columns of the
+    Gaussian kernel, 0 for none; order: the steps, "size color blur" if it is ""; scale: what is
+    made of the values 0 to 255, as a text states it ("0..1", "mean 120 deviation 60"), "" if it is
+    not stated. A layer of the network applies it, so no file stores it, and definitions that differ
+    in it alone are equal.
     """
 
     width: int = setting(128, "width of the prepared image", SMALLEST_IMAGE, LARGEST_IMAGE)
@@ -77,7 +91,9 @@ class Preprocessing(Checked):
     def validate(self) -> None:
         color, scale = color_named(self.color), scale_named(self.scale)
         if color is None or (self.scale and scale is None):
-            raise ValueError(f"color {self.color!r} and scale {self.scale!r}, expected such as 'YUV' and '0..1'")
+            raise ValueError(
+                f"color {self.color!r} and scale {self.scale!r}, expected such as 'YUV' and '0..1'"
+            )
         if self.blur and not self.blur % 2:
             raise ValueError(f"blur {self.blur}, expected the rows of a kernel, an odd number")
         canonical: dict[str, Any] = {"color": color, "scale": scale or ""}
@@ -89,11 +105,15 @@ class Preprocessing(Checked):
             if end == extent:
                 canonical[last] = end = None
             if not 0 <= start < (extent if end is None else end) <= extent:
-                raise ValueError(f"{what} {start}-{end}, expected 0 to {extent} of the frame, the smaller number first")
+                raise ValueError(
+                    f"{what} {start}-{end}, expected 0 to {extent} of the frame, the smaller number first"
+                )
         for name, value in canonical.items():  # equal definitions have equal hashes
             object.__setattr__(self, name, value)
         steps = [*self.steps]
-        object.__setattr__(self, "order", " ".join(steps) if steps != sorted(steps, key=STEPS.index) else "")
+        object.__setattr__(
+            self, "order", " ".join(steps) if steps != sorted(steps, key=STEPS.index) else ""
+        )
 
     @classmethod
     def of(cls, text: str, size: tuple[int, int] | None = None) -> Self:
@@ -104,7 +124,8 @@ class Preprocessing(Checked):
         return cls(**(dict(zip(("width", "height"), size or (), strict=False)) | fields_of(text)))
 
     def apply(self, frame: Image, into: Image | None = None) -> Image:
-        """Return the network's input, uint8 of `shape`, for an RGB frame; written into `into` if that is given.
+        """Return the network's input, uint8 of `shape`, for an RGB frame; written into `into` if
+        that is given.
 
         Raises BadImage if the size of the frame is not frame_width and frame_height.
         """
@@ -120,14 +141,18 @@ class Preprocessing(Checked):
                 image = cv2.GaussianBlur(image, (self.blur, self.blur), 0)
             else:
                 image = self.convert_colors(image)
-        prepared = np.asarray(image, np.uint8).reshape(self.shape)  # OpenCV drops the axis of a single channel
+        prepared = np.asarray(image, np.uint8).reshape(
+            self.shape
+        )  # OpenCV drops the axis of a single channel
         if into is None:
             return prepared
         np.copyto(into, prepared)
         return into
 
     def convert_colors(self, resized: Image) -> Image:
-        """Return an RGB image, (height, width, 3), in the prepared image's colours: the last step if is_plain."""
+        """Return an RGB image, (height, width, 3), in the prepared image's colours: the last step
+        if is_plain.
+        """
         *swapped, space = [name for name in self.color.split("-") if len(name) > 1]
         image: Any = resized
         source = "BGR" if swapped else "RGB"
@@ -139,7 +164,9 @@ class Preprocessing(Checked):
 
     @cached_property
     def steps(self) -> tuple[str, ...]:
-        """Return what is done after cropping, in order: of STEPS, "size" and what the others change."""
+        """Return what is done after cropping, in order: of STEPS, "size" and what the others
+        change.
+        """
         active = [step for step in STEPS if step == "size" or getattr(self, step) not in (0, "RGB")]
         stated = [step for step in self.order.split() if step in active]
         return (*(step for step in active if step not in stated), *stated)
@@ -160,7 +187,8 @@ class Preprocessing(Checked):
 
     @property
     def color_matrices(self) -> tuple[Float32Array, Float32Array]:
-        """Return convert_colors() as a matrix, (channels, 4), from (red, green, blue, 1); and the one back, (3, 4).
+        """Return convert_colors() as a matrix, (channels, 4), from (red, green, blue, 1); and the
+        one back, (3, 4).
 
         A grey image is taken back as three equal channels. Raises UserError for colours without.
         """
@@ -170,12 +198,21 @@ class Preprocessing(Checked):
                 f"--no-augment, or make the store in one of {', '.join(LINEAR_COLORS)}"
             )
         color, back = _MATRICES[self.color.removeprefix("BGR-").replace("BGR", "RGB")]
-        return (color[:, [2, 1, 0, 3]], back[::-1]) if self.color.startswith("BGR") else (color, back)
+        return (
+            (color[:, [2, 1, 0, 3]], back[::-1]) if self.color.startswith("BGR") else (color, back)
+        )
 
     @property
     def region(self) -> tuple[int, int, int, int]:
-        """Return what is kept of the frame, in its pixels: left, top, right and bottom, the latter two exclusive."""
-        return self.crop_left, self.crop_top, self.crop_right or self.frame_width, self.crop_bottom or self.frame_height
+        """Return what is kept of the frame, in its pixels: left, top, right and bottom, the latter
+        two exclusive.
+        """
+        return (
+            self.crop_left,
+            self.crop_top,
+            self.crop_right or self.frame_width,
+            self.crop_bottom or self.frame_height,
+        )
 
     @property
     def crops(self) -> bool:
@@ -183,7 +220,8 @@ class Preprocessing(Checked):
 
     @property
     def pixels(self) -> FloatArray:
-        """Return the matrix, (3, 3), that maps pixels (column, row, 1) of the frame to those of the prepared image.
+        """Return the matrix, (3, 3), that maps pixels (column, row, 1) of the frame to those of the
+        prepared image.
 
         Coordinate 0 is the centre of the first pixel.
         """
@@ -201,7 +239,10 @@ class Preprocessing(Checked):
         parts += [f"rows {top}-{bottom}"] if bottom - top < self.frame_height else []
         parts += [f"columns {left}-{right}"] if right - left < self.frame_width else []
         size = f"{self.width}x{self.height}{', RGB' if self.color == 'RGB' else ''}"
-        parts += [{"size": size, "color": self.color, "blur": f"blur {self.blur}"}[step] for step in self.steps]
+        parts += [
+            {"size": size, "color": self.color, "blur": f"blur {self.blur}"}[step]
+            for step in self.steps
+        ]
         parts += [self.interpolation] if self.interpolation != "linear" else []
         return ", ".join([*parts, *([self.scale] if self.scale else [])])
 
@@ -223,7 +264,9 @@ class Preprocessing(Checked):
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Read a stored definition; raises PreprocessingMismatch if this version does not support it."""
+        """Read a stored definition; raises PreprocessingMismatch if this version does not support
+        it.
+        """
         try:
             stored: dict[str, Any] = json.loads(text)
             definition = cls(**stored)
@@ -241,7 +284,9 @@ PRESETS = {name: Preprocessing.of(name) for name in TEXTS}
 
 
 def preprocessing_of(text: str, size: tuple[int, int] | None = None) -> Preprocessing:
-    """Return the preprocessing of a text that a user gave, as Preprocessing.of() does; raises UserError."""
+    """Return the preprocessing of a text that a user gave, as Preprocessing.of() does; raises
+    UserError.
+    """
     try:
         return Preprocessing.of(text, size)
     except ValueError as error:
@@ -251,7 +296,8 @@ def preprocessing_of(text: str, size: tuple[int, int] | None = None) -> Preproce
 def choose_preprocessing(
     text: str | None, size: tuple[int, int] | None, otherwise: Preprocessing | None = None
 ) -> Preprocessing:
-    """Return how the images of a store are prepared: as a text says, or another preprocessing, of this size if given.
+    """Return how the images of a store are prepared: as a text says, or another preprocessing, of
+    this size if given.
 
     A store holds 0 to 255, so its images are not scaled. Raises UserError.
     """
@@ -261,7 +307,9 @@ def choose_preprocessing(
 
 
 def seen_rows(height: int) -> slice:
-    """Return the rows of an image that the network sees: of 128 rows, all except 43 of sky and 12 of the bonnet."""
+    """Return the rows of an image that the network sees: of 128 rows, all except 43 of sky and 12
+    of the bonnet.
+    """
     return slice(round(height * 43 / 128), height - round(height * 12 / 128))
 
 
@@ -272,8 +320,8 @@ _FILES_PER_TASK = 32
 class Decoded:
     """The result for some consecutive files.
 
-    frames: those of the readable files, uint8 (frames, height, width, channels); checksums: zlib.crc32 of each frame;
-    errors: index among the files -> reason.
+    frames: those of the readable files, uint8 (frames, height, width, channels); checksums:
+    zlib.crc32 of each frame; errors: index among the files -> reason.
     """
 
     frames: Image
@@ -281,18 +329,21 @@ class Decoded:
     errors: Mapping[int, str]
 
 
-def decode_files(files: Sequence[str], preprocessing: Preprocessing, threads: int = 0) -> Iterator[Decoded]:
+def decode_files(
+    files: Sequence[str], preprocessing: Preprocessing, threads: int = 0
+) -> Iterator[Decoded]:
     """Yield the prepared frames of the files in order, a few files at a time.
 
-    The frames are valid until the next result, which reuses their memory. Threads suffice, by default (0) one for each
-    core: reading, decoding and resizing release the interpreter lock.
+    The frames are valid until the next result, which reuses their memory. Threads suffice, by
+    default (0) one for each core: reading, decoding and resizing release the interpreter lock.
     """
     threads = threads or os.cpu_count() or 1
     ahead = 2 * threads
-    cv2.setNumThreads(1)  # the cores decode different images
     scratch = threading.local()  # each thread decodes into its own camera frame
     # buffers are reused, because the system would clear every new page
-    buffers = itertools.cycle(np.empty((ahead + 1, _FILES_PER_TASK, *preprocessing.shape), np.uint8))
+    buffers = itertools.cycle(
+        np.empty((ahead + 1, _FILES_PER_TASK, *preprocessing.shape), np.uint8)
+    )
 
     def decode(task: tuple[Sequence[str], Image]) -> Decoded:
         if not hasattr(scratch, "frame"):
@@ -305,11 +356,17 @@ def decode_files(files: Sequence[str], preprocessing: Preprocessing, threads: in
             try:
                 frame = frames[len(checksums)]
                 preprocessing.apply(read_frame(path, scratch.frame, content), frame)
-                checksums.append(zlib.crc32(frame.data))  # the frame is still in the processor's cache
+                checksums.append(
+                    zlib.crc32(frame.data)
+                )  # the frame is still in the processor's cache
             except BadImage as error:
                 errors[index] = str(error)
         return Decoded(frames[: len(checksums)], checksums, errors)
 
-    tasks = ((files[start : start + _FILES_PER_TASK], next(buffers)) for start in range(0, len(files), _FILES_PER_TASK))
-    with prefetch_ordered(decode, tasks, threads, ahead) as results:
+    tasks = (
+        (files[start : start + _FILES_PER_TASK], next(buffers))
+        for start in range(0, len(files), _FILES_PER_TASK)
+    )
+    # the cores decode different images
+    with opencv_on_one_thread(), prefetch_ordered(decode, tasks, threads, ahead) as results:
         yield from results

@@ -1,9 +1,11 @@
-"""The text that says how frames are prepared -> the fields of a Preprocessing; the same grammar in every command.
+"""The text that says how frames are prepared -> the fields of a Preprocessing; the same grammar in
+every command.
 
     rows 60-135, YUV, blur 3, 200x66, 0..1
 
-A text is a list of parts with commas, perhaps the name of a preset first: `nvidia-66x200-yuv, 0..1`. Resizing, colours
-and blur are applied in the order of the text. Importing this loads nothing large, so that --help answers at once.
+A text is a list of parts with commas, perhaps the name of a preset first: `nvidia-66x200-yuv,
+0..1`. Resizing, colours and blur are applied in the order of the text. Importing this loads nothing
+large, so that --help answers at once.
 """
 
 import ast
@@ -23,14 +25,24 @@ PRESETS = {
     "nvidia-66x200-yuv-bgr": "rows 60-135, 200x66, BGR-YUV",
     "gray-80x120": "120x80, GRAY",
     "chauffeur-120x320-yuv": "rows 40-160, 320x120, YUV",
-    "epoch-128x128-rgb": "rows 67-160, 128x128",  # 5/12 of the rows: 200 of 480 in the teams' pictures
+    # 5/12 of the rows: 200 of 480 in the teams' pictures
+    "epoch-128x128-rgb": "rows 67-160, 128x128",
     "course-66x200-yuv": "rows 60-135, YUV, blur 3, 200x66, 0..1",
 }
 STEPS = ("size", "color", "blur")  # in this order where a text does not say
 INTERPOLATIONS = ("linear", "area", "nearest", "cubic")
-RAW, EACH_IMAGE = "raw", "mean and deviation"  # scales: 0 to 255, and to the mean 0 and the deviation 1 of each image
+RAW, EACH_IMAGE = (
+    "raw",
+    "mean and deviation",
+)  # scales: 0 to 255, and to the mean 0 and the deviation 1 of each image
 _SPACES = ("YUV", "HSV", "HLS", "LAB", "GRAY")
-_COLORS = ("rgb", "bgr", "bgr-yuv", "greyscale", *map(str.lower, _SPACES))  # that a wrong word may mean
+_COLORS = (
+    "rgb",
+    "bgr",
+    "bgr-yuv",
+    "greyscale",
+    *map(str.lower, _SPACES),
+)  # that a wrong word may mean
 
 _PAIR = r"(\d{1,4}) ?(?:%s) ?(\d{1,4})"
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)"
@@ -39,14 +51,18 @@ _NUMBERS = rf"({_NUMBER}(?: {_NUMBER})*)"
 
 @dataclass(frozen=True)
 class Scaling:
-    """What is done to each number: scale * x + offset, two numbers, or two lists with a number for each channel."""
+    """What is done to each number: scale * x + offset, two numbers, or two lists with a number for
+    each channel.
+    """
 
     scale: Any
     offset: Any
 
 
 def fields_of(text: str) -> dict[str, Any]:
-    """Return the fields of Preprocessing that a text sets; raises ValueError for a text that is none."""
+    """Return the fields of Preprocessing that a text sets; raises ValueError for a text that is
+    none.
+    """
     parts = [" ".join(part.lower().split()) for part in text.split(",")]
     base = fields_of(PRESETS[parts.pop(0)]) if parts[0] in PRESETS else {}
     own: dict[str, Any] = {}
@@ -59,7 +75,9 @@ def fields_of(text: str) -> dict[str, Any]:
                 f"blur 3, area, 0..1{similar and f'; {similar}'}"
             )
         if own.keys() & fields:
-            raise ValueError(f"{shown(part)} after another {' and '.join(fields)}, expected each once")
+            raise ValueError(
+                f"{shown(part)} after another {' and '.join(fields)}, expected each once"
+            )
         own |= fields
     steps = [*base.pop("order", "").split(), *(name.replace("width", "size") for name in own)]
     return base | own | {"order": " ".join(dict.fromkeys(name for name in steps if name in STEPS))}
@@ -84,10 +102,11 @@ def _fields_of_part(part: str) -> dict[str, Any]:
 
 
 def color_named(text: str) -> str | None:
-    """Return the colours as a definition stores them: [BGR-]SPACE, or [BGR-]SPACE-CHANNEL for one of its channels.
+    """Return the colours as a definition stores them: [BGR-]SPACE, or [BGR-]SPACE-CHANNEL for one
+    of its channels.
 
-    text: such as "YUV", "BGR-YUV", "YUV of BGR", "HSV-S", "S of HSV", "grey"; None for another text. "BGR2YUV" is YUV:
-    programs that name it so read BGR pictures with OpenCV.
+    text: such as "YUV", "BGR-YUV", "YUV of BGR", "HSV-S", "S of HSV", "grey"; None for another
+    text. "BGR2YUV" is YUV: programs that name it so read BGR pictures with OpenCV.
     """
     text = re.sub(r"^(RGB|BGR)2|'S", " ", text.strip().upper())
     text = re.sub(r"\bGR[AE]Y(?:SCALE)?\b", "GRAY", text)
@@ -104,13 +123,16 @@ def color_named(text: str) -> str | None:
 
 
 def scale_named(text: str) -> str | None:
-    """Return a scale as a definition states it: "raw", "0..1", "mean 120 deviation 60", "mean and deviation".
+    """Return a scale as a definition states it: "raw", "0..1", "mean 120 deviation 60", "mean and
+    deviation".
 
     text: one of these, or a formula such as "x / 127.5 - 1"; None for another text.
     """
     if text in (RAW, "0..255"):
         return RAW
-    if re.fullmatch(r"(?:each image'?s? )?mean (?:and|/) (?:standard )?(?:deviation|std)|standardi[sz]ed?", text):
+    if re.fullmatch(
+        r"(?:each image'?s? )?mean (?:and|/) (?:standard )?(?:deviation|std)|standardi[sz]ed?", text
+    ):
         return EACH_IMAGE
     if stated := re.fullmatch(rf"({_NUMBER}) ?\.\. ?({_NUMBER})", text):
         low, high = map(float, stated.groups())
@@ -127,23 +149,32 @@ def scale_named(text: str) -> str | None:
 
 
 def scale_text(scaling: Scaling) -> str:
-    """Return the text of a scaling, one for all that compute the same: "0..1", "mean 1 2 3 deviation 4 5 6", RAW."""
+    """Return the text of a scaling, one for all that compute the same: "0..1", "mean 1 2 3
+    deviation 4 5 6", RAW.
+    """
     if isinstance(scaling.scale, list):
         pairs = [*zip(scaling.scale, scaling.offset, strict=True)]
-        means, deviations = [-offset / scale for scale, offset in pairs], [1 / scale for scale, _ in pairs]
+        means, deviations = (
+            [-offset / scale for scale, offset in pairs],
+            [1 / scale for scale, _ in pairs],
+        )
         return f"mean {_words(*means)} deviation {_words(*deviations)}"
     ends = f"{_words(scaling.offset)}..{_words(scaling.offset + 255 * scaling.scale)}"
     return RAW if ends == "0..255" else ends
 
 
 def scaling_of(scale: str) -> Scaling:
-    """Return what a scale but EACH_IMAGE does to 0 to 255: numbers, or lists of them, one for each channel."""
+    """Return what a scale but EACH_IMAGE does to 0 to 255: numbers, or lists of them, one for each
+    channel.
+    """
     if scale == RAW:
         return Scaling(1.0, 0.0)
     if ".." in scale:
         low, high = map(float, scale.split(".."))
         return Scaling((high - low) / 255, low)
-    means, deviations = ([*map(float, text.split())] for text in scale.removeprefix("mean ").split(" deviation "))
+    means, deviations = (
+        [*map(float, text.split())] for text in scale.removeprefix("mean ").split(" deviation ")
+    )
     count = max(len(means), len(deviations))
     means, deviations = (each * (count // len(each)) for each in (means, deviations))
     scales = [1 / deviation for deviation in deviations]
@@ -152,7 +183,9 @@ def scaling_of(scale: str) -> Scaling:
 
 
 def scaling_of_text(formula: str) -> Scaling:
-    """Return the scaling that a text such as "x / 127.5 - 1" states; raises ValueError for any other text."""
+    """Return the scaling that a text such as "x / 127.5 - 1" states; raises ValueError for any
+    other text.
+    """
     text = formula.strip()
     text = f"x{text}" if text and "x" not in text else text  # steps alone
     try:
@@ -163,7 +196,9 @@ def scaling_of_text(formula: str) -> Scaling:
 
 
 def _scale_and_offset(node: ast.expr) -> tuple[float, float]:
-    """Return (scale, offset) of arithmetic with x and numbers; raises ValueError if that is no scaling."""
+    """Return (scale, offset) of arithmetic with x and numbers; raises ValueError if that is no
+    scaling.
+    """
     match node:
         case ast.Name("x"):
             return 1.0, 0.0

@@ -8,12 +8,17 @@ import pandas as pd
 
 from bcclone.recording.row import CAMERAS, NUMBERS
 
-# (rows,), one field for each column of docs/reference/store.md; the names are those of the data frame
+# (rows,), one field for each column of docs/reference/store.md; the names are those of the data
+# frame
 RowTable = npt.NDArray[np.void]
 
 NO_FRAME = -1
 FRAME_COLUMNS = [f"frame_{camera}" for camera in CAMERAS]
-NOT_STORED = ["extras", "label", "take_over"]  # columns that samples are made of, and the text of a table of its own
+NOT_STORED = [
+    "extras",
+    "label",
+    "take_over",
+]  # columns that samples are made of, and the text of a table of its own
 # the columns that every store has, with NumPy's letters for kinds of types: integer, float, bool
 _COLUMNS = {
     **dict.fromkeys(("time_ms", "episode", "recording", *FRAME_COLUMNS), "iu"),
@@ -23,14 +28,18 @@ _COLUMNS = {
 
 
 def check_rows(table: RowTable) -> None:
-    """Raise ValueError if a stored table lacks a column that every store has, or has another type there."""
+    """Raise ValueError if a stored table lacks a column that every store has, or has another type
+    there.
+    """
     for name, kinds in _COLUMNS.items():
         if name not in (table.dtype.names or ()) or table.dtype[name].kind not in kinds:
             raise ValueError(f"its table of rows has no column {name} of the expected type")
 
 
 def row_table(rows: pd.DataFrame) -> RowTable:
-    """Return the recorded rows in the form that is stored: texts as UTF-8 of fixed length, without NOT_STORED."""
+    """Return the recorded rows in the form that is stored: texts as UTF-8 of fixed length, without
+    NOT_STORED.
+    """
     columns = []
     for name, column in rows.drop(columns=NOT_STORED, errors="ignore").items():
         values = column.to_numpy()

@@ -1,4 +1,6 @@
-"""Settings: how rows become samples, and recordings a store; loads no large package, so that --help is fast."""
+"""Settings: how rows become samples, and recordings a store; loads no large package, so that --help
+is fast.
+"""
 
 import math
 from collections.abc import Mapping
@@ -69,10 +71,18 @@ class SampleSettings(Checked):
         rare=True,
     )
     smooth_seconds: Seconds = _label(
-        0.2, "standard deviation of the Gaussian that smooths the recorded steering; 0: no smoothing", 0, 2, rare=True
+        0.2,
+        "standard deviation of the Gaussian that smooths the recorded steering; 0: no smoothing",
+        0,
+        2,
+        rare=True,
     )
     lead_seconds: Seconds = _label(
-        0.0, "take the steering this many seconds later than the frame, to compensate for a delay", -1, 2, rare=True
+        0.0,
+        "take the steering this many seconds later than the frame, to compensate for a delay",
+        -1,
+        2,
+        rare=True,
     )
     frame_offsets: int = _sample(
         0,
@@ -93,7 +103,10 @@ class SampleSettings(Checked):
         choices=ROWS,
     )
     correction_weight: Count = _sample(
-        1, "number of times that each training sample of a take-over is seen in an epoch", 1, MAX_CORRECTION_WEIGHT
+        1,
+        "number of times that each training sample of a take-over is seen in an epoch",
+        1,
+        MAX_CORRECTION_WEIGHT,
     )
     flip: bool = _sample(True, "add the mirror image of each sample, with the opposite steering")
     split: str = _split(
@@ -103,23 +116,36 @@ class SampleSettings(Checked):
         choices=("blocks", "end", "random"),
     )
     validation: Fraction = _split(0.2, "fraction of the samples to use for validation", 0, below=1)
-    block_seconds: Seconds = _split(10.0, "with --split blocks, length of a block", maximum=1e6, above=0)
+    block_seconds: Seconds = _split(
+        10.0, "with --split blocks, length of a block", maximum=1e6, above=0
+    )
     seed: Seed = _split(0)
 
     def validate(self) -> None:
-        if not self.cameras or set(self.cameras) - set(CAMERAS) or len(set(self.cameras)) < len(self.cameras):
+        if (
+            not self.cameras
+            or set(self.cameras) - set(CAMERAS)
+            or len(set(self.cameras)) < len(self.cameras)
+        ):
             named = ",".join(self.cameras) or "none"
-            raise SettingError("{cameras} {named}, expected some of {all}", named=named, all=",".join(CAMERAS))
-        if self.correction != AUTO and not (not isinstance(self.correction, str | bool) and 0 <= self.correction <= 1):
-            raise SettingError("{correction} {value}, expected 0 to 1, or {auto}", value=self.correction, auto=AUTO)
+            raise SettingError(
+                "{cameras} {named}, expected some of {all}", named=named, all=",".join(CAMERAS)
+            )
+        if self.correction != AUTO and not (
+            not isinstance(self.correction, str | bool) and 0 <= self.correction <= 1
+        ):
+            raise SettingError(
+                "{correction} {value}, expected 0 to 1, or {auto}", value=self.correction, auto=AUTO
+            )
 
     @property
     def validation_rows(self) -> float:
-        """Return the fraction of the rows to keep for validation, so that `validation` is the fraction of the samples.
+        """Return the fraction of the rows to keep for validation, so that `validation` is the
+        fraction of the samples.
 
-        The two differ with a random split and frame offsets, because a frame and a later steering make a sample only
-        if both rows are on the same side. Of a fraction q of single rows, q^2 of such pairs remain for validation and
-        (1 - q)^2 for training. With k frame offsets, q solves
+        The two differ with a random split and frame offsets, because a frame and a later steering
+        make a sample only if both rows are on the same side. Of a fraction q of single rows, q^2 of
+        such pairs remain for validation and (1 - q)^2 for training. With k frame offsets, q solves
         (q + k q^2) / (1 + k q^2 + k (1 - q)^2) = validation.
         """
         wanted, pairs = self.validation, self.frame_offsets
@@ -131,12 +157,16 @@ class SampleSettings(Checked):
 
     @classmethod
     def stored(cls, stored: Mapping[str, Any]) -> Self:
-        """Read the settings in a store or a model; that of models/lake.h5 calls frame_offsets `previous`.
+        """Read the settings in a store or a model; that of models/lake.h5 calls frame_offsets
+        `previous`.
 
         Raises ValueError or TypeError for values that are no settings.
         """
         if isinstance(stored, Mapping):
-            stored = {"frame_offsets" if name == "previous" else name: value for name, value in stored.items()}
+            stored = {
+                "frame_offsets" if name == "previous" else name: value
+                for name, value in stored.items()
+            }
         return from_json(cls, stored)
 
 
@@ -144,20 +174,28 @@ class SampleSettings(Checked):
 class PreprocessSettings(Checked):
     """Which recordings to convert, and into which store.
 
-    inputs: folders, CSV files or patterns, see recording.find_logs(); size: width and height of the stored images, in
-    pixels; preprocess: the name of a preset; preprocessing: a preprocessing of your own; samples: how samples are made
-    of the rows, values of SampleSettings by name. The others have their defaults. With add, images and samples are made
-    as in the existing store, where they are not set here. validation_recordings, test_recordings: as `inputs`; with the
+    inputs: folders, CSV files or patterns, see recording.find_logs(); size: width and height of the
+    stored images, in pixels; preprocess: the name of a preset; preprocessing: a preprocessing of
+    your own; samples: how samples are made of the rows, values of SampleSettings by name. The
+    others have their defaults. With add, images and samples are made as in the existing store,
+    where they are not set here. validation_recordings, test_recordings: as `inputs`; with the
     first, a new store holds back no blocks of the others.
     """
 
     inputs: tuple[str, ...]
-    output: Location = setting(Path("data.h5"), "store to write: one file", unit="PATH", parse=parse_location)
-    force: bool = setting(
-        False, "overwrite an existing store; with --add, add to a store of `simulate roads` all the same"
+    output: Location = setting(
+        Path("data.h5"), "store to write: one file", unit="PATH", parse=parse_location
     )
-    add: bool = setting(False, "add the recordings to an existing store, with the settings of that store")
-    allow_skips: bool = setting(False, "continue even if more than 5 % of the rows or images cannot be used")
+    force: bool = setting(
+        False,
+        "overwrite an existing store; with --add, add to a store of `simulate roads` all the same",
+    )
+    add: bool = setting(
+        False, "add the recordings to an existing store, with the settings of that store"
+    )
+    allow_skips: bool = setting(
+        False, "continue even if more than 5 % of the rows or images cannot be used"
+    )
     size: Size | None = setting(None, "size of the stored images, N or WIDTHxHEIGHT", shown="128")
     preprocess: PreprocessingText | None = setting(
         None,
@@ -187,13 +225,18 @@ class PreprocessSettings(Checked):
         check_one_size(self.preprocess, self.size)
         if self.preprocess and self.preprocessing:
             raise SettingError(
-                "{preprocess} {name} and {preprocessing} are both set; leave one out", name=self.preprocess
+                "{preprocess} {name} and {preprocessing} are both set; leave one out",
+                name=self.preprocess,
             )
         if unknown := set(self.samples) - set(names_of(SampleSettings)):
-            raise ValueError(f"samples have no setting {min(unknown)!r}; expected fields of SampleSettings")
+            raise ValueError(
+                f"samples have no setting {min(unknown)!r}; expected fields of SampleSettings"
+            )
         SampleSettings(**self.samples)
         if self.validation_recordings and "validation" in self.samples:
-            raise SettingError("{validation_recordings} are the validation set, whole; leave out {validation}")
+            raise SettingError(
+                "{validation_recordings} are the validation set, whole; leave out {validation}"
+            )
 
     @property
     def adding(self) -> bool:

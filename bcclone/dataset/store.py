@@ -12,8 +12,8 @@ from typing import IO, Self, TypeAlias
 
 import numpy as np
 
+from bcclone.camera.framing import Framing
 from bcclone.dataset.frames import FrameFile, Frames
-from bcclone.dataset.framing import Framing
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.rows import FRAME_COLUMNS, RowTable, check_rows
 from bcclone.dataset.sample_settings import SampleSettings
@@ -44,9 +44,9 @@ _SCHEMA = {
 class RecordingInfo:
     """A recording whose rows a store holds.
 
-    path: of its log, absolute, where the store was made; sha256: of the log; rows: number in the store; bad_rows,
-    episodes: numbers in the log; dialect: how the log is written; framing: how its frames were made of the pictures of
-    another camera, None for the simulator's.
+    path: of its log, absolute, where the store was made; sha256: of the log; rows: number in the
+    store; bad_rows, episodes: numbers in the log; dialect: how the log is written; framing: how its
+    frames were made of the pictures of another camera, None for the simulator's.
     """
 
     path: Location
@@ -74,9 +74,9 @@ def common_framing(recordings: Sequence[RecordingInfo]) -> Framing | None:
 class StoreContent:
     """The tables of a store.
 
-    samples: SAMPLE table; rows: the recorded rows; recordings: where the rows come from; extras: text of the further
-    columns of each row, or nothing; frames: uint8 (frames, height, width, channels), memory-mapped, read-only. Raises
-    ValueError for references to what is not there.
+    samples: SAMPLE table; rows: the recorded rows; recordings: where the rows come from; extras:
+    text of the further columns of each row, or nothing; frames: uint8 (frames, height, width,
+    channels), memory-mapped, read-only. Raises ValueError for references to what is not there.
     """
 
     preprocessing: Preprocessing
@@ -98,13 +98,17 @@ class StoreContent:
             if last >= max(count, 1):
                 raise ValueError(f"it refers to {of} {last} of {count}, counted from 0")
         if len(self.extras) not in (0, len(self.rows)):
-            raise ValueError(f"it has further columns of {len(self.extras)} rows, expected {len(self.rows)} or none")
+            raise ValueError(
+                f"it has further columns of {len(self.extras)} rows, expected {len(self.rows)} or none"
+            )
 
 
 class Store(StoreContent):
-    """A store opened for reading: a file, or content that bcclone.cluster has read from several files.
+    """A store opened for reading: a file, or content that bcclone.cluster has read from several
+    files.
 
-    Raises UserError for a path that is not a store, and for a store that is truncated or has another schema.
+    Raises UserError for a path that is not a store, and for a store that is truncated or has
+    another schema.
     """
 
     path: Location
@@ -123,7 +127,9 @@ class Store(StoreContent):
         self.frames.close()
 
     def split_indices(self, part: str) -> IndexArray:
-        """Return the indices of the samples of one of sample_settings.PARTS, as samples.indices_of()."""
+        """Return the indices of the samples of one of sample_settings.PARTS, as
+        samples.indices_of().
+        """
         return indices_of(self.samples, self.rows, part)
 
 
@@ -131,8 +137,9 @@ class Store(StoreContent):
 class ImageSamples:
     """The tables of a store, with image files instead of frames.
 
-    samples: SAMPLE table, whose `frame` is an index into files; rows: the recorded rows; files: paths of the images;
-    preprocessing: how an image becomes a frame; content_hash: hash of all of this.
+    samples: SAMPLE table, whose `frame` is an index into files; rows: the recorded rows; files:
+    paths of the images; preprocessing: how an image becomes a frame; content_hash: hash of all of
+    this.
     """
 
     path: Location
@@ -148,13 +155,18 @@ class ImageSamples:
         return indices_of(self.samples, self.rows, part)
 
 
-# path -> the store there, None for a recording; bcclone.cluster has one that also opens folders of shards
+# path -> the store there, None for a recording; bcclone.cluster has one that also opens folders of
+# shards
 OpenIfStore: TypeAlias = Callable[[Location], Store | None]
 
 
 def open_if_store(path: Location) -> Store | None:
-    """Open the store in a file; return None for another file or a folder, which is a recording. Raises UserError."""
-    return None if is_other_file(path) or (isinstance(path, Path) and path.is_dir()) else Store(path)
+    """Open the store in a file; return None for another file or a folder, which is a recording.
+    Raises UserError.
+    """
+    return (
+        None if is_other_file(path) or (isinstance(path, Path) and path.is_dir()) else Store(path)
+    )
 
 
 def is_other_file(path: Location) -> bool:
@@ -166,7 +178,9 @@ def is_other_file(path: Location) -> bool:
 
 def _read_file(path: Location) -> StoreContent:
     if not isinstance(path, Path):
-        raise UserError(f"{path}: a file at a URL, expected a store on this machine; copy it here first")
+        raise UserError(
+            f"{path}: a file at a URL, expected a store on this machine; copy it here first"
+        )
     if path.is_dir():
         raise UserError(
             f"{path}: a folder, expected the file of a store; make a store of a recording with: "
@@ -179,18 +193,24 @@ def _read_file(path: Location) -> StoreContent:
 
 def missing_store(path: Location) -> UserError:
     """Return the error for a path where nothing is."""
-    return UserError(f"{path}: no such store; make one with: bcclone preprocess RECORDING... -o {path}")
+    return UserError(
+        f"{path}: no such store; make one with: bcclone preprocess RECORDING... -o {path}"
+    )
 
 
 def read_store(
-    path: Location, others: Sequence[str] = (), opened: tuple[IO[bytes], tuple[int, int]] | None = None
+    path: Location,
+    others: Sequence[str] = (),
+    opened: tuple[IO[bytes], tuple[int, int]] | None = None,
 ) -> tuple[StoreContent, Sequence[Table]]:
     """Read the tables of a store of one file, and other tables of that file.
 
-    others: names of these; opened: for a URL, an open file with its content, and its version. Raises UserError if it is
-    no store, is truncated, or has another schema.
+    others: names of these; opened: for a URL, an open file with its content, and its version.
+    Raises UserError if it is no store, is truncated, or has another schema.
     """
-    with explained(path, "a complete store", "make one with: bcclone preprocess RECORDING... -o data.h5"):
+    with explained(
+        path, "a complete store", "make one with: bcclone preprocess RECORDING... -o data.h5"
+    ):
         try:
             if isinstance(path, Path) and kind_of(path) == "model":
                 raise ValueError("it is a model")
@@ -200,7 +220,9 @@ def read_store(
                 raise ValueError(f"schema version {schema_version}, expected {SCHEMA_VERSION}")
             parts = read_hdf5(source, _SCHEMA | dict.fromkeys(others))
         except PermissionError:
-            raise UserError(f"{path}: no permission to read it; change its permissions, or name another") from None
+            raise UserError(
+                f"{path}: no permission to read it; change its permissions, or name another"
+            ) from None
         preprocessing = Preprocessing.from_json(parts["@preprocessing"])
         content = StoreContent(
             preprocessing=preprocessing,
@@ -210,12 +232,16 @@ def read_store(
             rows=parts["rows"],
             recordings=[from_text(RecordingInfo, text) for text in parts["recordings"]],
             extras=parts["extras"],
-            frames=Frames([_frame_file(parts["frames"], preprocessing, path, version)], preprocessing.shape),
+            frames=Frames(
+                [_frame_file(parts["frames"], preprocessing, path, version)], preprocessing.shape
+            ),
         )
         return content, [parts[name] for name in others]
 
 
-def _frame_file(place: Place, preprocessing: Preprocessing, path: Location, version: tuple[int, int]) -> FrameFile:
+def _frame_file(
+    place: Place, preprocessing: Preprocessing, path: Location, version: tuple[int, int]
+) -> FrameFile:
     """Return where the frames are in the file; raises ValueError if they are not as expected."""
     count, *shape = place.shape or (0,)
     if place.dtype != np.uint8 or tuple(shape) != preprocessing.shape:

@@ -1,7 +1,7 @@
 """Write a store: the frames of image files one after the other, then the tables.
 
-In: a `StorePart` of a conversion plan, or frames and tables. Out: a complete HDF5 file, or an error before the work
-begins.
+In: a `StorePart` of a conversion plan, or frames and tables. Out: a complete HDF5 file, or an error
+before the work begins.
 """
 
 import errno
@@ -22,8 +22,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from bcclone.camera.images import Image
 from bcclone.dataset.conversion_plan import StorePart, frame_numbers
-from bcclone.dataset.images import Image
 from bcclone.dataset.preprocessing import Preprocessing, decode_files
 from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME, RowTable, join_rows, row_frame, row_table
 from bcclone.dataset.sample_settings import SampleSettings
@@ -39,11 +39,14 @@ _MAX_UTF8_BYTES = 4
 _ALIGNMENT = 4096
 _COPY_BYTES = 1 << 24
 _SAMPLES_PER_CHUNK = 1 << 12
-_OVERHEAD = (1 << 18) + _SAMPLES_PER_CHUNK * SAMPLE.itemsize  # HDF5's own structures, and an incomplete chunk
+_OVERHEAD = (
+    1 << 18
+) + _SAMPLES_PER_CHUNK * SAMPLE.itemsize  # HDF5's own structures, and an incomplete chunk
 
 
 def content_hash(preprocessing: Preprocessing, checksums: npt.ArrayLike) -> "hashlib._Hash":
-    """Return the hash of a store's content, to which first the rows and then the samples are to be added.
+    """Return the hash of a store's content, to which first the rows and then the samples are to be
+    added.
 
     checksums: CRC-32 of each frame, (frames,).
     """
@@ -54,12 +57,15 @@ def content_hash(preprocessing: Preprocessing, checksums: npt.ArrayLike) -> "has
 class StoreWriter:
     """Writes a store to `path`: first the frames one after the other, then the tables.
 
-    Space for `capacity` frames and `table_bytes` of tables is reserved on disk first, so that a full disk raises an
-    OSError before the work begins, and not an error of HDF5 when it closes the file. The frames do not pass through
-    HDF5, which would keep them in memory. `path` should be a temporary name (bcclone.system.atomic).
+    Space for `capacity` frames and `table_bytes` of tables is reserved on disk first, so that a
+    full disk raises an OSError before the work begins, and not an error of HDF5 when it closes the
+    file. The frames do not pass through HDF5, which would keep them in memory. `path` should be a
+    temporary name (bcclone.system.atomic).
     """
 
-    def __init__(self, path: Path, preprocessing: Preprocessing, capacity: int, table_bytes: int = 0) -> None:
+    def __init__(
+        self, path: Path, preprocessing: Preprocessing, capacity: int, table_bytes: int = 0
+    ) -> None:
         self.path, self.preprocessing, self.capacity = path, preprocessing, capacity
         self.count = 0
         self.checksums = array("I")  # of each frame
@@ -118,8 +124,8 @@ class StoreWriter:
     ) -> None:
         """Write the tables, which completes the store.
 
-        samples: the sample table in chunks; extras: text of the further columns of each row, or nothing; recordings:
-        those that the rows come from; settings: those that made the samples.
+        samples: the sample table in chunks; extras: text of the further columns of each row, or
+        nothing; recordings: those that the rows come from; settings: those that made the samples.
         """
         self._flush.start()
         if self.count < self.capacity:
@@ -127,15 +133,22 @@ class StoreWriter:
         digest = content_hash(self.preprocessing, self.checksums)
         digest.update(rows.tobytes())
         with h5py.File(self.path, "r+") as file:
-            table = file.create_dataset("samples", (0,), SAMPLE, maxshape=(None,), chunks=(_SAMPLES_PER_CHUNK,))
+            table = file.create_dataset(
+                "samples", (0,), SAMPLE, maxshape=(None,), chunks=(_SAMPLES_PER_CHUNK,)
+            )
             for chunk in samples:
                 table.resize(len(table) + len(chunk), axis=0)
                 table[len(table) - len(chunk) :] = chunk
                 digest.update(chunk.tobytes())
             file.create_dataset("rows", data=rows)
-            for name, texts in (("extras", extras), ("recordings", [recording.to_json() for recording in recordings])):
+            for name, texts in (
+                ("extras", extras),
+                ("recordings", [recording.to_json() for recording in recordings]),
+            ):
                 # datasets of variable-length strings, because attributes are limited to 64 kB
-                file.create_dataset(name, data=list(texts), dtype=h5py.string_dtype(), shape=(len(texts),))
+                file.create_dataset(
+                    name, data=list(texts), dtype=h5py.string_dtype(), shape=(len(texts),)
+                )
             file.attrs["sample_settings"] = json.dumps(asdict(settings))
             file.attrs["schema_version"] = SCHEMA_VERSION
             file.attrs["preprocessing"] = self.preprocessing.to_json()
@@ -144,10 +157,12 @@ class StoreWriter:
         self._flush.wait()
 
     def _remove_unused_space(self) -> None:
-        """Shrink the dataset to the frames written, because HDF5 cannot shrink a contiguous dataset.
+        """Shrink the dataset to the frames written, because HDF5 cannot shrink a contiguous
+        dataset.
 
-        HDF5 lays out an empty file for this many frames, and the bytes around its frames replace those of this file.
-        The frames keep their position, unless they fill less than a page, which HDF5 places elsewhere.
+        HDF5 lays out an empty file for this many frames, and the bytes around its frames replace
+        those of this file. The frames keep their position, unless they fill less than a page, which
+        HDF5 places elsewhere.
         """
         smaller = self.path.with_name(f"{self.path.stem}.fewer{self.path.suffix}")
         kept = self.count * self._frame_bytes
@@ -172,12 +187,16 @@ class StoreWriter:
 def _lay_out(path: Path, preprocessing: Preprocessing, capacity: int) -> int:
     """Make an HDF5 file with space for the frames and return the position of the first in the file."""
     shape = (capacity, *preprocessing.shape)
-    with h5py.File(path, "w", alignment_threshold=_ALIGNMENT, alignment_interval=_ALIGNMENT) as file:
+    with h5py.File(
+        path, "w", alignment_threshold=_ALIGNMENT, alignment_interval=_ALIGNMENT
+    ) as file:
         properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         properties.set_layout(h5py.h5d.CONTIGUOUS)
         properties.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
         properties.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
-        properties.set_obj_track_times(False)  # the same content is the same file, whenever it is written
+        properties.set_obj_track_times(
+            False
+        )  # the same content is the same file, whenever it is written
         space = h5py.h5s.create_simple(shape)
         dataset = h5py.h5d.create(file.id, b"frames", h5py.h5t.NATIVE_UINT8, space, properties)
         return dataset.get_offset() or 0
@@ -191,7 +210,10 @@ def _reserve(path: Path, size: int) -> None:
                 os.posix_fallocate(file.fileno(), 0, size)
                 return
         except OSError as error:
-            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # from file systems that do not support it
+            if error.errno not in (
+                errno.EOPNOTSUPP,
+                errno.EINVAL,
+            ):  # from file systems that do not support it
                 raise
         if file.tell() < size:
             file.truncate(size)
@@ -206,14 +228,18 @@ def write_store(
 ) -> tuple[dict[int, str], npt.NDArray[np.uint32]]:
     """Write a part of a conversion as a store, behind what the old store has, if any.
 
-    on_progress: called with the number of files of each batch; threads: that decode files, 0 for one per core. Returns
-    the index of each unusable file with the reason, and the CRC-32 of each frame.
+    on_progress: called with the number of files of each batch; threads: that decode files, 0 for
+    one per core. Returns the index of each unusable file with the reason, and the CRC-32 of each
+    frame.
     """
     preprocessing, settings, capacity = part.preprocessing, part.samples, len(part.files)
     space = _table_bytes(part.rows, settings) + len(part.recordings) * _RECORDING_BYTES
     if old:
         capacity += len(old.frames)
-        space += _table_bytes(row_frame(old.rows).assign(extras=old.extras or ""), settings) + old.samples.nbytes
+        space += (
+            _table_bytes(row_frame(old.rows).assign(extras=old.extras or ""), settings)
+            + old.samples.nbytes
+        )
         space += len(old.recordings) * _RECORDING_BYTES
     with StoreWriter(path, preprocessing, capacity, space) as writer:
         if old:
@@ -225,8 +251,12 @@ def write_store(
             size = len(decoded.frames) + len(decoded.errors)
             done += size
             on_progress(size)
-        frames = np.append(frame_numbers(len(part.files), unusable, first), NO_FRAME)  # of each file, and of none
-        rows = part.rows.assign(**{name: frames[part.rows[name].to_numpy()] for name in FRAME_COLUMNS})
+        frames = np.append(
+            frame_numbers(len(part.files), unusable, first), NO_FRAME
+        )  # of each file, and of none
+        rows = part.rows.assign(
+            **{name: frames[part.rows[name].to_numpy()] for name in FRAME_COLUMNS}
+        )
         own = rows[part.context :]
         table, extras, recordings = row_table(own), own["extras"].tolist(), part.recordings
         if old:
@@ -238,8 +268,12 @@ def write_store(
         return unusable, np.array(writer.checksums, np.uint32)
 
 
-def _samples(rows: pd.DataFrame, context: int, old: Store | None, settings: SampleSettings) -> Iterator[SampleTable]:
-    """Yield the samples of the old store, and then those of the rows after the context, numbered behind them."""
+def _samples(
+    rows: pd.DataFrame, context: int, old: Store | None, settings: SampleSettings
+) -> Iterator[SampleTable]:
+    """Yield the samples of the old store, and then those of the rows after the context, numbered
+    behind them.
+    """
     if old:
         yield old.samples
     for chunk in sample_chunks(rows, settings):
@@ -251,8 +285,17 @@ def _samples(rows: pd.DataFrame, context: int, old: Store | None, settings: Samp
 
 def _table_bytes(rows: pd.DataFrame, settings: SampleSettings) -> int:
     """Return the largest possible size of the tables of these rows, in bytes."""
-    copies = int(rows["take_over"].sum()) * (settings.correction_weight - 1) if "take_over" in rows else 0
-    samples = (len(rows) + copies) * len(settings.cameras) * (settings.frame_offsets + 1) * (1 + settings.flip)
+    copies = (
+        int(rows["take_over"].sum()) * (settings.correction_weight - 1)
+        if "take_over" in rows
+        else 0
+    )
+    samples = (
+        (len(rows) + copies)
+        * len(settings.cameras)
+        * (settings.frame_offsets + 1)
+        * (1 + settings.flip)
+    )
     names = sum(int(rows[camera].str.len().max()) for camera in CAMERAS) * _MAX_UTF8_BYTES
     extras = int(rows["extras"].str.len().sum()) * _MAX_UTF8_BYTES
     row = row_table(rows[:0].assign(validation=False)).dtype.itemsize + names + _EXTRAS_BYTES

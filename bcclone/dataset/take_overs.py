@@ -1,9 +1,10 @@
-"""Choose the rows of a log by who drove, and mark those in which a person has taken over from a model.
+"""Choose the rows of a log by who drove, and mark those in which a person has taken over from a
+model.
 
 In: a log with its drivers.csv. Out: the log with the rows of the choice only.
 
-A row that is not in drivers.csv, such as the last one of a killed program, counts as driven by the model, so that it is
-never taken for a correction.
+A row that is not in drivers.csv, such as the last one of a killed program, counts as driven by the
+model, so that it is never taken for a correction.
 """
 
 from dataclasses import replace
@@ -25,8 +26,8 @@ LEFT_OUT = {  # choice -> the rows that it leaves out
 def choose_rows(log: Log, choice: str) -> Log:
     """Return the log with the rows of this choice only, and with `take_over`, bool, in its table.
 
-    A new episode begins after each gap. A recording that a person has driven throughout keeps all of its rows. Raises
-    UserError for a drivers.csv that is wrong.
+    A new episode begins after each gap. A recording that a person has driven throughout keeps all
+    of its rows. Raises UserError for a drivers.csv that is wrong.
     """
     drivers, rows = read_drivers(log.path.parent), log.rows
     if not drivers:
@@ -45,7 +46,9 @@ def choose_rows(log: Log, choice: str) -> Log:
 
 
 def _before_take_overs(log: Log, number: IndexArray) -> BoolArray:
-    """Return which rows are in the last seconds before a take-over, in the same episode; number: take-over, 0: none."""
+    """Return which rows are in the last seconds before a take-over, in the same episode; number:
+    take-over, 0: none.
+    """
     time_ms, episode = log.rows["time_ms"].to_numpy(np.int64), log.rows["episode"].to_numpy()
     before = np.zeros(len(number), np.bool_)
     for row in np.flatnonzero((number > 0) & (number != np.append(0, number[:-1]))).tolist():

@@ -1,10 +1,12 @@
 """Decide which of several connections drives, and the reply to each telemetry message.
 
-The id of a connection and its telemetry go in, a Reply comes out. No sockets, no files; the caller gives the clock.
+The id of a connection and its telemetry go in, a Reply comes out. No sockets, no files; the caller
+gives the clock.
 
-The newest connection that sends valid telemetry drives. An older one is answered `manual`, and drives again when the
-newer one closes: the simulator may leave an old connection open (docs/reference/protocol.md, fact 12). An unrequested
-`manual` makes the simulator run one more loop (fact 7), so it is sent only to connections that are silent.
+The newest connection that sends valid telemetry drives. An older one is answered `manual`, and
+drives again when the newer one closes: the simulator may leave an old connection open
+(docs/reference/protocol.md, fact 12). An unrequested `manual` makes the simulator run one more loop
+(fact 7), so it is sent only to connections that are silent.
 """
 
 import threading
@@ -15,25 +17,28 @@ from dataclasses import dataclass
 from bcclone.drive.driver import Decision, Driver
 from bcclone.drive.protocol import Control, ProtocolError, Telemetry, format_steer
 
-# A waiting car may stand still; answering each of its loops at once would take time from the car that drives.
+# A waiting car may stand still; answering each of its loops at once would take time from the car
+# that drives.
 _WAITING_SECONDS = 0.1
-# After 3 s without telemetry a `manual` restarts a car that lost its answers; a second and last one follows at 30 s,
-# since each adds a third loop to a car that was only slow.
+# After 3 s without telemetry a `manual` restarts a car that lost its answers; a second and last one
+# follows at 30 s, since each adds a third loop to a car that was only slow.
 SILENCES = (3.0, 30.0)
 # After a pause this long, earlier frames are no guide to the next one.
 _PAUSE_SECONDS = 1.0
-# A connection that no longer drives gets `manual` as the answer to its next telemetry, or unasked after this time.
+# A connection that no longer drives gets `manual` as the answer to its next telemetry, or unasked
+# after this time.
 _PENDING_SECONDS = 0.5
 _RELEASED = Control(0.0, 0.0)
 
 
 @dataclass(frozen=True)
 class Reply:
-    """The answer to a telemetry, a Socket.IO event: `steer` with a control, or `manual` without one.
+    """The answer to a telemetry, a Socket.IO event: `steer` with a control, or `manual` without
+    one.
 
-    drives: whether the connection drives; telemetry: of the car that drives, None while a driving key is held;
-    decision: on its frame, None when the model decided nothing; fault: why its telemetry cannot be read, or "";
-    after: seconds to wait before the reply is sent.
+    drives: whether the connection drives; telemetry: of the car that drives, None while a driving
+    key is held; decision: on its frame, None when the model decided nothing; fault: why its
+    telemetry cannot be read, or ""; after: seconds to wait before the reply is sent.
     """
 
     control: Control | None = None
@@ -59,15 +64,17 @@ MANUAL = Reply()
 class ConnectionArbiter:
     """Chooses which connection drives, and gives every telemetry of every connection one reply.
 
-    driving_sid: the connection that drives, None if there is none; waiting: the number of connected cars that do not
-    drive; autonomous: False hands the car over to the person at the simulator; wakeups: how often a silent car was
-    woken.
+    driving_sid: the connection that drives, None if there is none; waiting: the number of connected
+    cars that do not drive; autonomous: False hands the car over to the person at the simulator;
+    wakeups: how often a silent car was woken.
     """
 
     def __init__(self, driver: Driver, clock: Callable[[], float] = time.monotonic) -> None:
         self.driver, self._clock = driver, clock
         self._order: list[str] = []  # oldest first; the last one drives
-        self._pending: dict[str, float] = {}  # connections that lost the car -> when to send `manual` unasked
+        self._pending: dict[
+            str, float
+        ] = {}  # connections that lost the car -> when to send `manual` unasked
         self._lock = threading.Lock()
         self._autonomous, self._released, self._ended = True, False, False
         self._received, self._wakeups_in_silence, self._answering = clock(), 0, False
@@ -97,8 +104,11 @@ class ConnectionArbiter:
         """Return the seconds since the driving connection last sent telemetry."""
         return 0.0 if self._answering else self._clock() - self._received
 
-    def answer(self, sid: str, telemetry: Telemetry | ProtocolError | None, late: bool = False) -> Reply:
-        """Return the reply to a connection's telemetry event. late: it waited for the reply to an earlier one.
+    def answer(
+        self, sid: str, telemetry: Telemetry | ProtocolError | None, late: bool = False
+    ) -> Reply:
+        """Return the reply to a connection's telemetry event. late: it waited for the reply to an
+        earlier one.
 
         A telemetry that cannot be read is answered `manual`, which leaves the controls as they are.
         """
@@ -121,7 +131,11 @@ class ConnectionArbiter:
                 return Reply(fault=fault, after=_WAITING_SECONDS)
             self._answering = True
             try:
-                return Reply(drives=True, fault=fault) if telemetry is None else self._drive(telemetry, late)
+                return (
+                    Reply(drives=True, fault=fault)
+                    if telemetry is None
+                    else self._drive(telemetry, late)
+                )
             finally:
                 self._answering = False
                 self._received, self._wakeups_in_silence = self._clock(), 0
@@ -137,15 +151,19 @@ class ConnectionArbiter:
                 self._change()
 
     def end(self) -> None:
-        """Decide nothing more: wait for the decision that is being made, and answer later telemetry `manual`.
+        """Decide nothing more: wait for the decision that is being made, and answer later telemetry
+        `manual`.
 
-        Python aborts when the process ends while a daemon thread is in the C++ code of TensorFlow or OpenCV.
+        Python aborts when the process ends while a daemon thread is in the C++ code of TensorFlow
+        or OpenCV.
         """
         with self._lock:
             self._ended = True
 
     def wake(self) -> str | None:
-        """Return the driving connection when it has been silent so long that it needs a `manual`, else None."""
+        """Return the driving connection when it has been silent so long that it needs a `manual`,
+        else None.
+        """
         with self._lock:
             sid, sent = self.driving_sid, self._wakeups_in_silence
             if sid is None or sent == len(SILENCES) or self.silent_seconds < SILENCES[sent]:
@@ -155,7 +173,9 @@ class ConnectionArbiter:
             return sid
 
     def pending_manual(self) -> list[str]:
-        """Return the connections that need an unasked `manual`: they no longer drive, and have not sent anything."""
+        """Return the connections that need an unasked `manual`: they no longer drive, and have not
+        sent anything.
+        """
         with self._lock:
             due = [sid for sid, at in self._pending.items() if at <= self._clock()]
             for sid in due:
@@ -175,6 +195,8 @@ class ConnectionArbiter:
                 self.driver.forget_frames()
             decision = self.driver.decide(telemetry, late)
             return Reply(decision.control, True, telemetry, decision)
-        control = None if self._released else _RELEASED  # once: otherwise the simulator would keep the last throttle
+        control = (
+            None if self._released else _RELEASED
+        )  # once: otherwise the simulator would keep the last throttle
         self._released = True
         return Reply(control, True, telemetry)

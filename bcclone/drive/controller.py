@@ -1,35 +1,35 @@
 """Hold a speed: the car's speed and the model's answer go in, the throttle comes out.
 
-This is Udacity's proportional-integral controller, with laws that lower the speed to hold: in corners, as the model
-predicts, and while a monitor is uncertain.
+This is Udacity's proportional-integral controller, with laws that lower the speed to hold: in
+corners, or as the model predicts.
 """
 
 import math
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated
 
 from bcclone.dataset.answer import Answer
-from bcclone.system.settings import Checked, Mph, Setting, SettingError, setting
+from bcclone.system.settings import Checked, Mph, SettingError, setting
 
 HIGHEST_SPEED_MPH = 60.0
-WHEN_UNCERTAIN = ("ignore", "slow", "stop")
-WhenUncertain = Annotated[str, Setting(choices=WHEN_UNCERTAIN)]
 _speed = partial(setting, group="speed")
 _KP, _KI = 0.1, 0.002
 _MAX_INTEGRAL_THROTTLE = 0.5  # limit of the integral term, however long the car stood still
-# fractions of full lock: on straight roads our models steer less than the first, in all corners less than the second
+# fractions of full lock: on straight roads our models steer less than the first, in all corners
+# less than the second
 STRAIGHT, SHARPEST = 0.1, 0.5
-_SLOW = 0.4  # fraction of the speed that is held while uncertain
 
 
 @dataclass(frozen=True)
 class SpeedSettings(Checked):
-    """How fast a model drives: all that the controller of a drive, a play or an evaluation is built from."""
+    """How fast a model drives: all that the controller of a drive, a play or an evaluation is built
+    from.
+    """
 
     speed_mph: Mph = setting(25.0, "speed to hold", 0, HIGHEST_SPEED_MPH, option="speed")
     slow_in_corners: bool = _speed(
-        False, "slow down in corners: from --speed at a tenth of full steering to --min-speed at half of it"
+        False,
+        "slow down in corners: from --speed at a tenth of full steering to --min-speed at half of it",
     )
     min_speed_mph: Mph = _speed(
         10.0,
@@ -43,11 +43,12 @@ class SpeedSettings(Checked):
         "drive as fast as the model predicts, between --min-speed and --speed; for a model trained with --predict "
         "speed or throttle",
     )
-    when_uncertain: WhenUncertain = WHEN_UNCERTAIN[0]
 
     def validate(self) -> None:
         if self.predicted_speed and self.slow_in_corners:
-            raise SettingError("{predicted_speed} slows down where the model does; leave out {slow_in_corners}")
+            raise SettingError(
+                "{predicted_speed} slows down where the model does; leave out {slow_in_corners}"
+            )
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -59,35 +60,32 @@ class SpeedSettings(Checked):
         """Return in words how the speed to hold changes on the road, "" if it does not."""
         if self.predicted_speed:
             return f"drives as fast as the model predicts, {self.min_speed_mph:.0f} mph at least"
-        return f"slows down to {self.min_speed_mph:.0f} mph in corners" if self.slow_in_corners else ""
+        return (
+            f"slows down to {self.min_speed_mph:.0f} mph in corners" if self.slow_in_corners else ""
+        )
 
 
 class SpeedController:
     """Holds a set speed. Its gains, 0.1, and 0.002 per telemetry, come from Udacity's drive.py.
 
-    settings: what it was built from; set_speed_mph: may be changed while it drives; uncertain: set before each frame by
-    the driver.
+    settings: what it was built from; set_speed_mph: may be changed while it drives.
     """
 
     def __init__(self, settings: SpeedSettings) -> None:
         self.settings, self.set_speed_mph = settings, settings.speed_mph
-        self.uncertain = False
         self._integral = 0.0
 
     def throttle(self, speed_mph: float, answer: Answer) -> float:
-        """Return the throttle, -1 (brake) to 1, for the current speed and the model's answer, whoever steers."""
+        """Return the throttle, -1 (brake) to 1, for the current speed and the model's answer,
+        whoever steers.
+        """
         error = self.target_mph(answer) - speed_mph
-        if self._stops:
-            self._integral = 0.0  # what was added up while driving would push against the brake
-            return min(max(_KP * error, -1.0), 0.0)
         bound = _MAX_INTEGRAL_THROTTLE / _KI
         self._integral = min(max(self._integral + error, -bound), bound)
         return min(max(_KP * error + _KI * self._integral, -1.0), 1.0)
 
     def target_mph(self, answer: Answer) -> float:
-        """Return the speed to hold with this answer and this uncertainty."""
-        if self._stops:
-            return 0.0
+        """Return the speed to hold with this answer."""
         mph, predicted = self.set_speed_mph, answer.predicted_speed_mph
         lowest = min(self.settings.min_speed_mph, mph)
         if self.settings.predicted_speed:
@@ -95,14 +93,12 @@ class SpeedController:
                 predicted = lowest
             mph = min(max(predicted, lowest), mph)
         elif self.settings.slow_in_corners:
-            sharpness = min(max((abs(answer.steering) - STRAIGHT) / (SHARPEST - STRAIGHT), 0.0), 1.0)
+            sharpness = min(
+                max((abs(answer.steering) - STRAIGHT) / (SHARPEST - STRAIGHT), 0.0), 1.0
+            )
             mph -= sharpness * (mph - lowest)
-        return mph * (_SLOW if self.uncertain and self.settings.when_uncertain == "slow" else 1.0)
-
-    @property
-    def _stops(self) -> bool:
-        return self.uncertain and self.settings.when_uncertain == "stop"
+        return mph
 
     def forget(self) -> None:
         """Reset the controller, for another car."""
-        self._integral, self.uncertain = 0.0, False
+        self._integral = 0.0

@@ -1,7 +1,8 @@
-"""Define the settings of a drive, which the options become, and its result; loads nothing large for --help."""
+"""Define the settings of a drive, which the options become, and its result; loads nothing large for
+--help.
+"""
 
 import ipaddress
-import secrets
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,30 +18,43 @@ from bcclone.system.settings import (
     argument,
     setting,
 )
+from bcclone.web.access import check_token
 
 ASYNC_MODES = ("threading", "eventlet")
 _server = partial(setting, group="server")
-SHORTEST_TOKEN = 12  # characters, where other machines can try
 
 
 @dataclass(frozen=True)
 class DriveSettings(Checked):
     """Which model drives, how fast, where the server listens and who may connect.
 
-    model: a model file; run_folder: the folder to record into, None: nothing is recorded until the page asks for it.
-    speed.when_uncertain: takes effect where serve() gets a watch.
+    model: a model file; run_folder: the folder to record into, None: nothing is recorded until the
+    page asks for it.
     """
 
-    model: Path = argument("model file of model.py, or a .h5 or .keras file of Keras", Path("model.h5"))
-    run_folder: Path | None = argument("folder to record the drive into", None, unit="RUN", shown="none")
+    model: Path = argument(
+        "model file of model.py, or a .h5 or .keras file of Keras", Path("model.h5")
+    )
+    run_folder: Path | None = argument(
+        "folder to record the drive into", None, unit="RUN", shown="none"
+    )
     append: bool = setting(False, "add to a run folder that already contains a run")
     speed: SpeedSettings = SpeedSettings()
     max_latency_ms: Milliseconds = _server(
-        0.0, "count answers that take longer than this as slow, and show a warning", zero="no limit", rare=True
+        0.0,
+        "count answers that take longer than this as slow, and show a warning",
+        zero="no limit",
+        rare=True,
     )
-    host: str = _server("127.0.0.1", "address to listen on; the default is reachable from this machine only")
-    port: Port = _server(SIMULATOR_PORT, f"port to listen on; the simulator always connects to {SIMULATOR_PORT}")
-    token: str = _server("", "secret that other machines must send; required when --host is reachable from them")
+    host: str = _server(
+        "127.0.0.1", "address to listen on; the default is reachable from this machine only"
+    )
+    port: Port = _server(
+        SIMULATOR_PORT, f"port to listen on; the simulator always connects to {SIMULATOR_PORT}"
+    )
+    token: str = _server(
+        "", "secret that other machines must send; required when --host is reachable from them"
+    )
     allow_from: tuple[str, ...] = _server(
         (),
         "address of a machine whose simulator may drive without the token, which it cannot send; repeatable",
@@ -58,7 +72,9 @@ class DriveSettings(Checked):
             try:
                 ipaddress.ip_address(address)
             except ValueError:
-                raise SettingError("{allow_from} {address}, expected one such as 172.17.0.1", address=address) from None
+                raise SettingError(
+                    "{allow_from} {address}, expected one such as 172.17.0.1", address=address
+                ) from None
         check_token(self.host, self.token)
         if self.append and self.run_folder is None:
             raise SettingError("{append} adds to a run; name its folder, {run_folder}")
@@ -68,9 +84,9 @@ class DriveSettings(Checked):
 class DriveResult:
     """The result of a drive.
 
-    answered: frames that the model answered; faults: frames and messages that could not be used; folder: the run
-    folder, None when nothing was recorded; recorded, dropped: frames written, and frames that the disk could not take;
-    failure: why the recording ended early, or "".
+    answered: frames that the model answered; faults: frames and messages that could not be used;
+    folder: the run folder, None when nothing was recorded; recorded, dropped: frames written, and
+    frames that the disk could not take; failure: why the recording ended early, or "".
     """
 
     answered: int
@@ -79,27 +95,3 @@ class DriveResult:
     recorded: int
     dropped: int
     failure: str
-
-
-def check_token(host: str, token: str) -> None:
-    """Raise SettingError when other machines could connect to a server without a token, or guess it."""
-    if len(token) < SHORTEST_TOKEN and not is_this_machine(host):
-        raise SettingError(
-            "{host} {address} is reachable from other machines; set a secret for them with {token}, of at least "
-            "{least} characters that nobody guesses, such as {proposal}, or listen on 127.0.0.1",
-            address=host,
-            least=SHORTEST_TOKEN,
-            proposal=secrets.token_hex(8),
-        )
-
-
-def is_this_machine(host: str) -> bool:
-    """Return whether an address is a loopback address, which only this machine reaches."""
-    if host == "localhost":
-        return True
-    try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return (mapped or address).is_loopback

@@ -1,7 +1,8 @@
-"""Answer each telemetry of one car with a control: the policy's steering and a controller's throttle.
+"""Answer each telemetry of one car with a control: the policy's steering and a controller's
+throttle.
 
-A telemetry goes in, a Decision comes out. A frame or an answer that cannot be used gets a safe control; persons at the
-page may take over; a monitor may slow the car down. No sockets, no files; the caller gives the clock.
+A telemetry goes in, a Decision comes out. A frame or an answer that cannot be used gets a safe
+control; persons at the page may take over. No sockets, no files; the caller gives the clock.
 """
 
 import logging
@@ -14,9 +15,16 @@ from typing import Protocol
 
 import numpy as np
 
+from bcclone.camera.framing import Framing
+from bcclone.camera.images import (
+    FRAME_HEIGHT,
+    FRAME_WIDTH,
+    BadImage,
+    Image,
+    decode_image,
+    decode_jpeg,
+)
 from bcclone.dataset.answer import OUTPUTS, Answer
-from bcclone.dataset.framing import Framing
-from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image, decode_image, decode_jpeg
 from bcclone.drive.controller import SpeedController, SpeedSettings
 from bcclone.drive.protocol import Control, Telemetry
 from bcclone.drive.wheel import PageHands
@@ -25,14 +33,16 @@ from bcclone.system.errors import UserError, first_line
 
 logger = logging.getLogger(__name__)
 
-# When model and monitor take longer than this for each of the last frames, the frames of the simulator's two loops
-# queue, and the latency doubles.
+# When the model takes longer than this for each of the last frames, the frames of the simulator's
+# two loops queue, and the latency doubles.
 _TOO_SLOW_SECONDS, _FRAMES_TOO_SLOW = 0.05, 3
 _DECAY = 0.8  # factor on the last steering for each frame without usable steering
 
 
 class SteeringPolicy(Protocol):
-    """Answers camera frames; may remember earlier frames of the drive. Unreadable frames are left out."""
+    """Answers camera frames; may remember earlier frames of the drive. Unreadable frames are left
+    out.
+    """
 
     def answer(self, frame: Image) -> Answer:
         """Return the steering, and what else it predicts, for an RGB frame, uint8 (160, 320, 3)."""
@@ -42,41 +52,14 @@ class SteeringPolicy(Protocol):
 
 
 @dataclass(frozen=True)
-class Uncertainty:
-    """A monitor's score of a frame. average: of the scores of the last second; complete: a whole second has passed.
-
-    uncertain: the average of a whole second is above the threshold.
-    """
-
-    score: float
-    average: float
-    threshold: float
-    complete: bool = True
-
-    @property
-    def uncertain(self) -> bool:
-        return self.complete and self.average > self.threshold
-
-
-class Watch(Protocol):
-    """A monitor, which judges the frames of one drive, one after the other; bcclone/lab/monitor has some."""
-
-    def judge(self, frame: Image) -> Uncertainty:
-        """Return the uncertainty at the next frame of the drive, RGB uint8 (160, 320, 3)."""
-
-    def forget(self) -> None:
-        """Forget the frames so far: the next frame begins a new sequence."""
-
-
-@dataclass(frozen=True)
 class Decision:
     """A telemetry and the control that answers it.
 
-    frame: its number, from 1, which identifies it throughout the drive; steering: the model's steering, None when that
-    was not usable, and `fault` is the reason; target_speed_mph: the speed that the throttle is to hold;
-    frame_readable: whether the camera frame could be decoded; by: who gave the steering of the control; uncertainty: of
-    the monitor, None without one or without a readable frame; repeated: steering and uncertainty are of the last frame
-    that the model saw, an earlier one.
+    frame: its number, from 1, which identifies it throughout the drive; steering: the model's
+    steering, None when that was not usable, and `fault` is the reason; target_speed_mph: the speed
+    that the throttle is to hold; frame_readable: whether the camera frame could be decoded; by: who
+    gave the steering of the control; repeated: the steering is of the last frame that the model
+    saw, an earlier one.
     """
 
     frame: int
@@ -87,26 +70,16 @@ class Decision:
     fault: str = ""
     frame_readable: bool = True
     by: DrivenRow = BY_MODEL
-    uncertainty: Uncertainty | None = None
     repeated: bool = False
-
-
-@dataclass(frozen=True)
-class _Judged:
-    """What model and monitor say of a frame: the answer, or None and the reason."""
-
-    answer: Answer | None
-    fault: str
-    uncertainty: Uncertainty | None
 
 
 class Driver:
     """Answers telemetry by a policy's steering and a controller's throttle.
 
-    speed: what its controller is built from; hands: of persons who may take over, None: only the model drives; watch:
-    judges each frame, and the controller acts on it; clock: returns seconds; framing: how the car's pictures become
-    frames, None if they are frames; answered: decisions so far; faults: frames and messages so far that could not be
-    used.
+    speed: what its controller is built from; hands: of persons who may take over, None: only the
+    model drives; clock: returns seconds; framing: how the car's pictures become frames, None if
+    they are frames; answered: decisions so far; faults: frames and messages so far that could not
+    be used.
     """
 
     def __init__(
@@ -114,7 +87,6 @@ class Driver:
         policy: SteeringPolicy,
         speed: SpeedSettings,
         hands: PageHands | None = None,
-        watch: Watch | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Raises UserError for a policy that does not predict what the settings ask for."""
@@ -124,44 +96,63 @@ class Driver:
             for output in OUTPUTS:
                 if output.name in speed.needs and getattr(answer, output.name) is None:
                     raise UserError(output.refusal)
-        self.controller, self._hands, self._watch = SpeedController(speed), hands, watch
-        self._policy, self._clock = policy, clock
+        self.controller = SpeedController(speed)
+        self._policy = policy
+        self._hands = hands
+        self._clock = clock
         self.framing: Framing | None = None
         self._sent = Answer(0.0)  # the last usable answer, with the steering that was sent
-        self._judged = _Judged(None, "", None)
-        self._judging_seconds: deque[float] = deque(maxlen=_FRAMES_TOO_SLOW)
+        self._answer: Answer | None = (
+            None  # of the model to the last frame that it saw, None if that was not usable
+        )
+        self._answer_seconds: deque[float] = deque(maxlen=_FRAMES_TOO_SLOW)
         self.answered = self.faults = 0
 
     @property
     def too_slow(self) -> bool:
-        """Return whether each of the last frames took so long that one that waits meanwhile is out of date."""
-        return len(self._judging_seconds) == _FRAMES_TOO_SLOW and min(self._judging_seconds) > _TOO_SLOW_SECONDS
+        """Return whether each of the last frames took so long that one that waits meanwhile is out
+        of date.
+        """
+        return (
+            len(self._answer_seconds) == _FRAMES_TOO_SLOW
+            and min(self._answer_seconds) > _TOO_SLOW_SECONDS
+        )
 
     def decide(self, telemetry: Telemetry, late: bool = False) -> Decision:
         """Return the decision on a telemetry. late: it had to wait for the decision before.
 
-        Without usable steering, the last steering decays to 0 and the throttle is closed. On a machine that is too
-        slow, a late frame gets the model's last steering again, so that the model sees the next one, which is newer.
+        Without usable steering, the last steering decays to 0 and the throttle is closed. On a
+        machine that is too slow, a late frame gets the model's last steering again, so that the
+        model sees the next one, which is newer.
         """
-        frame, repeated = None, False
+        frame: Image | None = None
+        answer: Answer | None = None
+        fault = ""
+        repeated = False
+        # the model's answer to the frame
         try:
-            frame = self.framing.apply(decode_image(telemetry.jpeg)) if self.framing else decode_jpeg(telemetry.jpeg)
+            frame = (
+                self.framing.apply(decode_image(telemetry.jpeg))
+                if self.framing
+                else decode_jpeg(telemetry.jpeg)
+            )
         except BadImage as error:
             reason = error if telemetry.jpeg else "none, or not base64"
-            judged = _Judged(None, f"bad camera frame: {reason}", None)
+            fault = f"bad camera frame: {reason}"
         else:
-            repeated = late and self.too_slow and self._judged.answer is not None
+            repeated = late and self.too_slow and self._answer is not None
             if not repeated:
-                self._judged = self._judge(frame)
-            judged = self._judged
-        answer, fault, uncertainty = judged.answer, judged.fault, judged.uncertainty
-        self.controller.uncertain = uncertainty is not None and uncertainty.uncertain
+                self._answer, fault = self._ask_model(frame)
+            answer = self._answer
+        # the control that the answer gives, which persons may change
         if answer is None:
             self.count_fault(fault)
             control = Control(self._sent.steering * _DECAY, 0.0)
         else:
             self._sent = replace(answer, steering=min(max(answer.steering, -1.0), 1.0))
-            control = Control(self._sent.steering, self.controller.throttle(telemetry.speed_mph, self._sent))
+            control = Control(
+                self._sent.steering, self.controller.throttle(telemetry.speed_mph, self._sent)
+            )
         if self._hands is not None:
             control = self._hands.control(control)
         self._sent = replace(self._sent, steering=control.steering)
@@ -175,7 +166,6 @@ class Driver:
             fault=fault,
             frame_readable=frame is not None,
             by=BY_MODEL if self._hands is None else self._hands.by,
-            uncertainty=uncertainty,
             repeated=repeated,
         )
 
@@ -190,9 +180,7 @@ class Driver:
     def forget_frames(self) -> None:
         """Forget the frames so far: time has passed, or the car was moved."""
         self._policy.forget()
-        self._judging_seconds.clear()  # so that the steering before is not repeated
-        if self._watch is not None:
-            self._watch.forget()
+        self._answer_seconds.clear()  # so that the steering before is not repeated
 
     def count_fault(self, fault: str) -> None:
         """Count a frame or message that could not be used; log the first, then fewer and fewer."""
@@ -200,20 +188,17 @@ class Driver:
         if self.faults in (1, 10, 100) or self.faults % 1000 == 0:
             logger.warning("fault %d: %s; answered safely", self.faults, fault)
 
-    def _judge(self, frame: Image) -> _Judged:
-        """Return what the model and the monitor say of a frame; note how long it took."""
-        answer: Answer | None = None
-        fault, uncertainty, start = "", None, self._clock()
-        try:  # the car needs an answer, whatever model and monitor raise
-            given = self._policy.answer(frame)
-            answer = given if math.isfinite(given.steering) else None
-            fault = f"bad inference: steering is {given.steering}" if answer is None else ""
-        except Exception as error:
-            fault = f"bad inference: {first_line(error)}"
-        if self._watch is not None:
-            try:
-                uncertainty = self._watch.judge(frame)
-            except Exception as error:
-                self.count_fault(f"the monitor failed: {first_line(error)}")
-        self._judging_seconds.append(self._clock() - start)
-        return _Judged(answer, fault, uncertainty)
+    def _ask_model(self, frame: Image) -> tuple[Answer | None, str]:
+        """Return the model's answer to a frame and "", or None and the reason; note how long it
+        took.
+        """
+        start = self._clock()
+        try:
+            answer = self._policy.answer(frame)
+        except Exception as error:  # the car needs an answer, whatever the model raises
+            return None, f"bad inference: {first_line(error)}"
+        finally:
+            self._answer_seconds.append(self._clock() - start)
+        if not math.isfinite(answer.steering):
+            return None, f"bad inference: steering is {answer.steering}"
+        return answer, ""

@@ -1,7 +1,8 @@
-"""Write rows in a thread of its own, so that no car waits for the disk. Drives and plays share this.
+"""Write rows in a thread of its own, so that no car waits for the disk. Drives and plays share
+this.
 
-Rows go in, and the open files of a recording write them; drive/run_folder.py defines the rows and files of drives,
-play/play_session.py of plays.
+Rows go in, and the open files of a recording write them; drive/run_folder.py defines the rows and
+files of drives, play/play_session.py of plays.
 """
 
 import itertools
@@ -60,10 +61,10 @@ class _Recording(Generic[Row]):
 class Recorder(Generic[Row]):
     """Begins and ends recordings, and writes their rows.
 
-    open_files is called at the begin of each, and raises UserError. from_start: the first one begins with the block.
-    Rows are dropped and counted when more than most_waiting wait for the disk. When the disk is full or gone, the
-    recording ends and the drive goes on; on_failure is called with the reason. recorded, dropped: rows of all
-    recordings so far.
+    open_files is called at the begin of each, and raises UserError. from_start: the first one
+    begins with the block. Rows are dropped and counted when more than most_waiting wait for the
+    disk. When the disk is full or gone, the recording ends and the drive goes on; on_failure is
+    called with the reason. recorded, dropped: rows of all recordings so far.
     """
 
     def __init__(
@@ -76,9 +77,13 @@ class Recorder(Generic[Row]):
         self._open_files, self._on_failure = open_files, on_failure
         self._most_waiting, self._from_start = most_waiting, from_start
         self._recordings: list[_Recording[Row]] = []
-        self._queue: queue.SimpleQueue[tuple[_Recording[Row], Row | None] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[tuple[_Recording[Row], Row | None] | None] = (
+            queue.SimpleQueue()
+        )
         self._lock = threading.Lock()  # one begin or end at a time
-        self._thread = threading.Thread(target=self._write_all, name="bcclone-recorder", daemon=True)
+        self._thread = threading.Thread(
+            target=self._write_all, name="bcclone-recorder", daemon=True
+        )
 
     def __enter__(self) -> Self:
         self.turn(self._from_start)
@@ -113,7 +118,9 @@ class Recorder(Generic[Row]):
         return self._recordings[-1].failure if self._recordings else ""
 
     def turn(self, on: bool) -> None:
-        """Begin or end a recording; returns at once, and rows that wait are still written. Raises UserError."""
+        """Begin or end a recording; returns at once, and rows that wait are still written. Raises
+        UserError.
+        """
         with self._lock:
             if on == self.on:
                 return
@@ -134,14 +141,19 @@ class Recorder(Generic[Row]):
             self._queue.put((recording, row))
 
     def state(self) -> dict[str, Any]:
-        """Return whether and where is recorded, how many rows that folder got, and why it ended by itself, or "".
+        """Return whether and where is recorded, how many rows that folder got, and why it ended by
+        itself, or "".
 
         For JSON; docs/reference/page.md describes the fields.
         """
         if not self._recordings:
             return {"on": False, "folder": None, "recorded": 0, "dropped": 0, "failure": ""}
         last = self._recordings[-1]
-        same = [recording for recording in self._recordings if recording.files.folder == last.files.folder]
+        same = [
+            recording
+            for recording in self._recordings
+            if recording.files.folder == last.files.folder
+        ]
         return {
             "on": last.on,
             "folder": str(last.files.folder),
@@ -166,7 +178,9 @@ class Recorder(Generic[Row]):
                 why = (error.strerror if isinstance(error, OSError) else None) or str(error)
                 recording.dropped += row is not None
                 recording.failure, recording.on = why, False
-                logger.warning("%s: cannot record any more: %s; driving goes on", recording.files.folder, why)
+                logger.warning(
+                    "%s: cannot record any more: %s; driving goes on", recording.files.folder, why
+                )
                 self._on_failure(f"the recording has ended: {why}")
                 with suppress(OSError):
                     recording.files.close()

@@ -1,7 +1,8 @@
-"""Record a drive into a run folder, which is a recording like the simulator's, so that a model can be trained on it.
+"""Record a drive into a run folder, which is a recording like the simulator's, so that a model can
+be trained on it.
 
-Decisions with their latencies go in. Out come the frames as received, driving_log.csv, drivers.csv, answers.csv with
-the latencies and, with a monitor, uncertainty.csv.
+Decisions with their latencies go in. Out come the frames as received, driving_log.csv, drivers.csv,
+and answers.csv with the latencies.
 """
 
 import datetime
@@ -14,7 +15,7 @@ from bcclone.drive.driver import Decision
 from bcclone.drive.recorder import Recorder, free_folder
 from bcclone.recording.files import LOG_NAME
 from bcclone.recording.row import image_stamp
-from bcclone.recording.run_tables import ANSWERS, DRIVERS, UNCERTAINTY, answer_row, uncertainty_row
+from bcclone.recording.run_tables import ANSWERS, DRIVERS, answer_row
 from bcclone.recording.writer import RecordingWriter, is_free, refuse_links
 from bcclone.system.codec import open_file
 from bcclone.system.errors import UserError
@@ -47,7 +48,9 @@ def run_recorder(
     def open_files() -> RunTables:
         nonlocal folder, append
         files = RunTables(
-            folder or free_folder(Path(f"run-{datetime.datetime.now():%Y_%m_%d_%H_%M_%S}")), append, names
+            folder or free_folder(Path(f"run-{datetime.datetime.now():%Y_%m_%d_%H_%M_%S}")),
+            append,
+            names,
         )
         folder, append = files.folder, True
         return files
@@ -56,9 +59,11 @@ def run_recorder(
 
 
 class _FrameNames:
-    """Names each frame by its time in milliseconds, or by the next millisecond if that is taken. last: the newest time.
+    """Names each frame by its time in milliseconds, or by the next millisecond if that is taken.
+    last: the newest time.
 
-    The clock of the machine is read once: set back or forth during a drive, it would change the time between two rows.
+    The clock of the machine is read once: set back or forth during a drive, it would change the
+    time between two rows.
     """
 
     def __init__(self) -> None:
@@ -81,7 +86,11 @@ class RunTables:
 
     def __init__(self, folder: Path, append: bool, names: _FrameNames) -> None:
         names.last = max(names.last, check_run_folder(folder, append))
-        self.folder, self._names, self._writer = folder, names, RecordingWriter(folder, images="", prefix="")
+        self.folder, self._names, self._writer = (
+            folder,
+            names,
+            RecordingWriter(folder, images="", prefix=""),
+        )
 
     def close(self) -> None:
         """Do nothing: no file stays open, and a void folder is used again."""
@@ -92,17 +101,19 @@ class RunTables:
         tables = {DRIVERS: decision.by.row(name)}
         if row.seconds is not None:
             tables[ANSWERS] = answer_row(name, row.seconds)
-        if found := decision.uncertainty:
-            tables[UNCERTAINTY] = uncertainty_row(name, found.score, found.average, found.uncertain)
         telemetry, control = decision.telemetry, decision.control
         throttle, brake = max(control.throttle, 0.0), abs(min(control.throttle, 0.0))
-        numbers = [f"{number:.6f}" for number in (control.steering, throttle, brake, telemetry.speed_mph)]
+        numbers = [
+            f"{number:.6f}" for number in (control.steering, throttle, brake, telemetry.speed_mph)
+        ]
         received = [f"{number:.4f}" for number in (telemetry.steering_degrees, telemetry.throttle)]
         self._writer.write({name: telemetry.jpeg}, numbers + received, tables)
 
 
 def check_run_folder(folder: Path, append: bool) -> datetime.datetime:
-    """Return the time of a run folder's last frame; raises UserError when the folder cannot be recorded into."""
+    """Return the time of a run folder's last frame; raises UserError when the folder cannot be
+    recorded into.
+    """
     try:
         names = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
         if not append and not is_free(folder):
@@ -114,14 +125,24 @@ def check_run_folder(folder: Path, append: bool) -> datetime.datetime:
         if (log := folder / LOG_NAME).exists():
             with open_file(log, "table") as file:
                 first = file.readline(1000)
-            if first and not re.match(rb"\d{4}(_\d\d){5}_\d{3}\.jpg,,,", first):  # a recording of the simulator
-                raise UserError(f"{folder} is a recording, but not a run of drive.py; record into another folder")
+            if first and not re.match(
+                rb"\d{4}(_\d\d){5}_\d{3}\.jpg,,,", first
+            ):  # a recording of the simulator
+                raise UserError(
+                    f"{folder} is a recording, but not a run of drive.py; record into another folder"
+                )
     except OSError as error:
-        raise UserError(f"{folder}: cannot record there: {error.strerror}; choose another folder") from None
+        raise UserError(
+            f"{folder}: cannot record there: {error.strerror}; choose another folder"
+        ) from None
     frames = [name for name in names if name.endswith(".jpg")]
     if not frames:
         return datetime.datetime.min
     try:
-        return datetime.datetime.strptime(frames[-1].removesuffix(".jpg") + "000", "%Y_%m_%d_%H_%M_%S_%f")
+        return datetime.datetime.strptime(
+            frames[-1].removesuffix(".jpg") + "000", "%Y_%m_%d_%H_%M_%S_%f"
+        )
     except ValueError:
-        raise UserError(f"{folder}: {frames[-1]} is not a frame of a run; record into another folder") from None
+        raise UserError(
+            f"{folder}: {frames[-1]} is not a frame of a run; record into another folder"
+        ) from None

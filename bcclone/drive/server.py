@@ -1,7 +1,8 @@
-"""Run a drive server, in this process or another: listen, load the model, and serve the car and the web page.
+"""Run a drive server, in this process or another: listen, load the model, and serve the car and the
+web page.
 
-Settings go in, a DriveResult comes out; each part of the server is built here, and only here. What takes seconds to
-import is imported while the server already answers.
+Settings go in, a DriveResult comes out; each part of the server is built here, and only here. What
+takes seconds to import is imported while the server already answers.
 """
 
 import os
@@ -12,26 +13,27 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from bcclone.drive.arbiter import ConnectionArbiter
-from bcclone.drive.drive_settings import DriveResult, DriveSettings, is_this_machine
-from bcclone.drive.driver import Driver, Watch
+from bcclone.drive.drive_settings import DriveResult, DriveSettings
+from bcclone.drive.driver import Driver
 from bcclone.drive.page.page_state import make_saliency_thread
 from bcclone.drive.protocol import packets_of
 from bcclone.drive.run_folder import check_run_folder, run_recorder
 from bcclone.drive.stats import DriveStats
 from bcclone.drive.wheel import PageHands
-from bcclone.drive.wire.web_server import Access, WebServer, load_host
 from bcclone.model.model_path import check_model_path, is_onnx
 from bcclone.model.policy import Policy, load_policy
 from bcclone.system.errors import UserError
 from bcclone.system.interrupts import keeping_interrupts
 from bcclone.system.progress import Notify
+from bcclone.web.access import Access, is_this_machine
+from bcclone.web.web_server import WebServer, load_host
 
 _END_SECONDS, _POLL_SECONDS = 20.0, 0.05
 _CONNECTED = "a car is connected\n"
@@ -39,31 +41,32 @@ _LISTENING = re.compile(r"listening on \S+:(\d+);")
 
 
 def serve(
-    settings: DriveSettings,
-    notify: Notify = print,
-    stop: threading.Event | None = None,
-    open_watch: Callable[[], Watch] | None = None,
+    settings: DriveSettings, notify: Notify = print, stop: threading.Event | None = None
 ) -> DriveResult:
-    """Serve a model to the simulators that connect, until Ctrl-C, SIGTERM or `stop`; return the result.
+    """Serve a model to the simulators that connect, until Ctrl-C, SIGTERM or `stop`; return the
+    result.
 
-    The server listens before it loads the model; a simulator that connects meanwhile waits, and is then driven.
-    notify: called with lines for the user, never by two threads at a time, and not after serve() has returned; stop: an
-    event that any thread may set to end the drive; open_watch: called once TensorFlow is loaded, opens the monitor of
-    the drive. Once the model is loaded, signals end the drive if this is called in the main thread. Raises UserError
+    The server listens before it loads the model; a simulator that connects meanwhile waits, and is
+    then driven. notify: called with lines for the user, never by two threads at a time, and not
+    after serve() has returned; stop: an event that any thread may set to end the drive. Once the
+    model is loaded, signals end the drive if this is called in the main thread. Raises UserError
     when the model, the address or the run folder cannot be used.
     """
     check_model_path(settings.model)
-    return serve_policy(None, settings, notify, stop, open_watch)
+    return serve_policy(None, settings, notify, stop)
 
 
-def _load(settings: DriveSettings, server: WebServer, watched: bool) -> Policy:
-    """Return the policy of the model, and say how it drives. watched: a monitor, which needs TensorFlow, is loaded."""
-    server.notify(f"loading {settings.model}; a simulator that connects waits, and {server.url} shows when it drives")
+def _load(settings: DriveSettings, server: WebServer) -> Policy:
+    """Return the policy of the model, and say how it drives."""
+    server.notify(
+        f"loading {settings.model}; a simulator that connects waits, and {server.url} shows when it drives"
+    )
     device = "CPU"
-    if not is_onnx(settings.model) or watched:
+    if not is_onnx(settings.model):
         from bcclone.system.tensorflow_quietly import load_tensorflow
 
-        # one thread is a fifth faster than two for single frames, and leaves a core to the simulator
+        # one thread is a fifth faster than two for single frames, and leaves a core to the
+        # simulator
         device = load_tensorflow(threads=1)
     packets_of("socketio")
     policy = load_policy(settings.model, settings.preprocess)
@@ -71,12 +74,16 @@ def _load(settings: DriveSettings, server: WebServer, watched: bool) -> Policy:
     if policy.framing:
         server.notify(f"the camera's pictures become frames: {policy.framing.describe()}")
     if settings.run_folder is None:
-        server.notify(f"nothing is recorded; name a folder to record into: bcclone drive {settings.model} run1")
+        server.notify(
+            f"nothing is recorded; name a folder to record into: bcclone drive {settings.model} run1"
+        )
     if device != "CPU":
         server.notify(f"driving on {device}")
     if not is_this_machine(settings.host):
         host = settings.host
-        server.notify(f"warning: every machine that knows the token can use {host}; the token is sent unencrypted")
+        server.notify(
+            f"warning: every machine that knows the token can use {host}; the token is sent unencrypted"
+        )
     return policy
 
 
@@ -85,24 +92,29 @@ def serve_policy(
     settings: DriveSettings,
     notify: Notify = print,
     stop: threading.Event | None = None,
-    open_watch: Callable[[], Watch] | None = None,
 ) -> DriveResult:
-    """Serve a policy that is already open, or the model of the settings if it is None, as serve() does."""
+    """Serve a policy that is already open, or the model of the settings if it is None, as serve()
+    does.
+    """
     if settings.run_folder is not None:
         check_run_folder(settings.run_folder, settings.append)
-    host, access = load_host(settings.async_mode), Access(settings.host, settings.token, settings.allow_from)
+    host, access = (
+        load_host(settings.async_mode),
+        Access(settings.host, settings.token, settings.allow_from),
+    )
     if settings.async_mode == "eventlet":
-        notify("note: eventlet and this mode are supported until April 2027; leave --async-mode out to use threads")
+        notify(
+            "note: eventlet and this mode are supported until April 2027; leave --async-mode out to use threads"
+        )
     with WebServer(host, (settings.host, settings.port), access, notify, stop) as server:
         with keeping_interrupts():
-            policy = policy or _load(settings, server, open_watch is not None)
-            watch = open_watch() if open_watch else None
-        from bcclone.drive.page.app import OpenPages, make_app
-        from bcclone.drive.wire.service import DrivePage, DriveService
+            policy = policy or _load(settings, server)
+        from bcclone.drive.page.routes import OpenPages, make_app
+        from bcclone.drive.service import DrivePage, DriveService
 
         server.stop_on_signals()
         hands = PageHands()
-        driver = Driver(policy, settings.speed, hands, watch)
+        driver = Driver(policy, settings.speed, hands)
         driver.framing = policy.framing
         arbiter = ConnectionArbiter(driver)
         stats = DriveStats(arbiter, settings.max_latency_ms)
@@ -122,7 +134,9 @@ def serve_policy(
             service.finish()
     folder = recorder.state()["folder"]
     counts = recorder.recorded, recorder.dropped
-    return DriveResult(driver.answered, driver.faults, Path(folder) if folder else None, *counts, recorder.failure)
+    return DriveResult(
+        driver.answered, driver.faults, Path(folder) if folder else None, *counts, recorder.failure
+    )
 
 
 @dataclass(frozen=True)
@@ -136,14 +150,21 @@ class ServerProcess:
 @contextmanager
 def server_process(
     arguments: Sequence[object],
-    program: Sequence[str] = ("-P", "-m", "bcclone", "drive"),  # -P: no module of the current folder
+    program: Sequence[str] = (
+        "-P",
+        "-m",
+        "bcclone",
+        "drive",
+    ),  # -P: no module of the current folder
     start_seconds: float = 120.0,
 ) -> Iterator[ServerProcess]:
-    """Run `bcclone drive` with the arguments on a free port of this machine, and end it with the block.
+    """Run `bcclone drive` with the arguments on a free port of this machine, and end it with the
+    block.
 
-    It also ends when this process is killed. Its notes, and what it prints after a car has connected, go to standard
-    error. Raises UserError with its error when it ends before it listens, or does not listen in time. program: another
-    one that takes the same options; start_seconds: how long to wait until it listens.
+    It also ends when this process is killed. Its notes, and what it prints after a car has
+    connected, go to standard error. Raises UserError with its error when it ends before it listens,
+    or does not listen in time. program: another one that takes the same options; start_seconds: how
+    long to wait until it listens.
     """
     command = [sys.executable, *program, *map(str, arguments), "--port", "0", "--end-with-stdin"]
     with tempfile.TemporaryFile("a+", encoding="utf-8", errors="replace") as output:
@@ -164,7 +185,9 @@ def server_process(
 
 
 def end_with_stdin() -> None:
-    """End this process as on Ctrl-C when its standard input ends, because the program that started it has ended."""
+    """End this process as on Ctrl-C when its standard input ends, because the program that started
+    it has ended.
+    """
 
     def wait() -> None:
         while os.read(0, 65536):  # sys.stdin would hold its lock when the process ends
@@ -191,7 +214,9 @@ def _port(process: subprocess.Popen[bytes], output: IO[str], seconds: float) -> 
                 "drive MODEL"
             )
         time.sleep(_POLL_SECONDS)
-    raise UserError(f"the drive server does not listen after {seconds:g} s; close other programs and try again")
+    raise UserError(
+        f"the drive server does not listen after {seconds:g} s; close other programs and try again"
+    )
 
 
 def _read(output: IO[str]) -> str:

@@ -1,7 +1,7 @@
 """Count the replies of a drive, their latencies and its warnings.
 
-Each reply goes in with its latency; the fields that a drive adds to the page's state come out, and the points of its
-plots. No sockets, no files; the caller gives the clock.
+Each reply goes in with its latency; the fields that a drive adds to the page's state come out, and
+the points of its plots. No sockets, no files; the caller gives the clock.
 """
 
 import threading
@@ -42,7 +42,9 @@ class HistoryPoint:
 
 @dataclass
 class _Answered:
-    """A car and its last answer, used under a lock. sid: "" for none; key_held: a person drives, at the simulator."""
+    """A car and its last answer, used under a lock. sid: "" for none; key_held: a person drives, at
+    the simulator.
+    """
 
     sid: str = ""
     telemetry: Telemetry | None = None
@@ -54,12 +56,15 @@ class _Answered:
 class DriveStats:
     """Collects the figures of a drive; threads may write and read at the same time.
 
-    arbiter: knows which car drives; max_latency_ms: slower answers are counted, 0 for none. seconds: since the server
-    began; frames: received so far.
+    arbiter: knows which car drives; max_latency_ms: slower answers are counted, 0 for none.
+    seconds: since the server began; frames: received so far.
     """
 
     def __init__(
-        self, arbiter: ConnectionArbiter, max_latency_ms: float = 0.0, clock: Callable[[], float] = time.monotonic
+        self,
+        arbiter: ConnectionArbiter,
+        max_latency_ms: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._arbiter, self._max_latency_ms = arbiter, max_latency_ms
         self._clock, self._began = clock, clock()
@@ -68,7 +73,9 @@ class DriveStats:
         self._answers: deque[float] = deque(maxlen=1000)  # when each was sent
         self._history: deque[HistoryPoint] = deque()
         self._latencies: deque[float] = deque(maxlen=_LATENCIES)
-        self._warnings: dict[str, tuple[int, float]] = {}  # how often, and when last; the newest comes last
+        self._warnings: dict[
+            str, tuple[int, float]
+        ] = {}  # how often, and when last; the newest comes last
         self.frames = self._slow = 0
         self.first_answer_seconds: float | None = None
 
@@ -103,7 +110,9 @@ class DriveStats:
                 self._last.latency_ms = round(latency_ms, 2)
                 self._count_latency(decision, latency_ms)
         if decision is not None and decision.repeated:
-            self.warn("the model is too slow for this machine: frames that waited got the steering of an earlier one")
+            self.warn(
+                "the model is too slow for this machine: frames that waited got the steering of an earlier one"
+            )
         if decision is not None and decision.fault:
             self.warn(f"{decision.fault}; steering decays, the throttle is closed")
         if 0 < self._max_latency_ms < (latency_ms or 0.0):
@@ -118,17 +127,22 @@ class DriveStats:
                 del self._warnings[next(iter(self._warnings))]
 
     def figures(self, dialect: str = "", clients: int = 0) -> dict[str, Any]:
-        """Return what a drive adds to the page's state, for JSON; docs/reference/page.md describes the fields.
+        """Return what a drive adds to the page's state, for JSON; docs/reference/page.md describes
+        the fields.
 
-        dialect: of the car that drives; clients: number of open connections. The figures of a car are None while none
-        is connected.
+        dialect: of the car that drives; clients: number of open connections. The figures of a car
+        are None while none is connected.
         """
         arbiter, driver = self._arbiter, self._arbiter.driver
         with self._lock:
             car, since = self._driving(), self.seconds - _RATE_SECONDS
             telemetry, decision = car.telemetry, car.decision
             sent = sum(at > since for at in self._answers) if car.sid else 0
-            p50, p99 = np.percentile(self._latencies, [50, 99]).round(2).tolist() if self._latencies else (None, None)
+            p50, p99 = (
+                np.percentile(self._latencies, [50, 99]).round(2).tolist()
+                if self._latencies
+                else (None, None)
+            )
             return {
                 "seconds": round(self.seconds, 1),
                 "connection": self._connection(car),
@@ -160,7 +174,6 @@ class DriveStats:
                     {"text": text, "count": count, "seconds": seconds}
                     for text, (count, seconds) in reversed(self._warnings.items())
                 ],
-                "uncertainty": self._uncertainty(decision),
             }
 
     def history(self) -> list[HistoryPoint]:
@@ -183,17 +196,6 @@ class DriveStats:
             return "handed over"
         return "key held" if car.key_held else "driving"
 
-    def _uncertainty(self, decision: Decision | None) -> dict[str, Any] | None:
-        if decision is None or (uncertainty := decision.uncertainty) is None:
-            return None
-        return {
-            "score": uncertainty.score,
-            "average": uncertainty.average,
-            "threshold": uncertainty.threshold,
-            "uncertain": uncertainty.uncertain,
-            "rule": self._arbiter.driver.controller.settings.when_uncertain,
-        }
-
     def _count_latency(self, decision: Decision | None, latency_ms: float) -> None:
         now = self.seconds
         if self.first_answer_seconds is None:
@@ -205,7 +207,14 @@ class DriveStats:
         if decision is None or self._driving() is not self._last or not is_due:
             return
         speed, control = decision.telemetry.speed_mph, decision.control
-        values = (speed, decision.target_speed_mph, decision.steering, control.steering, control.throttle, latency_ms)
+        values = (
+            speed,
+            decision.target_speed_mph,
+            decision.steering,
+            control.steering,
+            control.throttle,
+            latency_ms,
+        )
         self._history.append(HistoryPoint(now, *values))
         while self._history[0].seconds < now - HISTORY_SECONDS:
             self._history.popleft()

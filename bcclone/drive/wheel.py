@@ -1,7 +1,8 @@
-"""Decide who steers, a model or a person, and at which page; and turn keys, mouse, stick and pad into steering.
+"""Decide who steers, a model or a person, and at which page; and turn keys, mouse, stick and pad
+into steering.
 
-The input of a person's hands and the model's control go in, the car's control comes out, once a frame. Drives and plays
-share this. No sockets, no files; the caller gives the clock.
+The input of a person's hands and the model's control go in, the car's control comes out, once a
+frame. Drives and plays share this. No sockets, no files; the caller gives the clock.
 """
 
 import math
@@ -11,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
-from bcclone.dataset.vehicle import KEY_STEP
+from bcclone.camera.vehicle import KEY_STEP
 from bcclone.drive.protocol import Control
 from bcclone.recording.run_tables import BY_MODEL, HUMAN, MODEL, DrivenRow
 
@@ -20,7 +21,8 @@ SILENT_SECONDS = 1.0  # without a message of the page that steers, its hands are
 ANSWER_SECONDS = 10.0  # that a page has to keep the wheel after it was asked for it
 _STEP_SECONDS = 0.02
 _LATE_STEPS = 25  # most steps that are made up for after a pause
-# Throttle and brake rise and fall by 3 a second, like the Unity program's default axes: seen in recorded logs.
+# Throttle and brake rise and fall by 3 a second, like the Unity program's default axes: seen in
+# recorded logs.
 _THROTTLE_STEP = 0.06
 
 
@@ -28,8 +30,9 @@ _THROTTLE_STEP = 0.06
 class HandInput:
     """The controls that a person uses at a moment.
 
-    steering, throttle: a position, -1 (left, brake) to 1 (right, throttle); None: no mouse, stick or pad is used, and
-    the keys count. steering_key, throttle_key: -1 (left, brake), 1 (right, throttle), or 0 if no key is held.
+    steering, throttle: a position, -1 (left, brake) to 1 (right, throttle); None: no mouse, stick
+    or pad is used, and the keys count. steering_key, throttle_key: -1 (left, brake), 1 (right,
+    throttle), or 0 if no key is held.
     """
 
     steering: float | None = None
@@ -61,15 +64,23 @@ RELEASED = HandInput()
 
 
 class HandControls:
-    """Follows a person's hands in steps of 0.02 s; held keys turn the wheel as the simulator's keys do."""
+    """Follows a person's hands in steps of 0.02 s; held keys turn the wheel as the simulator's keys
+    do.
+    """
 
     def __init__(self) -> None:
         self._steering = self._throttle = 0.0  # of the keys
 
     def advance(self, hands: HandInput, steps: int) -> HandInput:
-        """Return the positions after so many steps of 0.02 s with these controls in use; None: hands, or feet, off."""
+        """Return the positions after so many steps of 0.02 s with these controls in use; None:
+        hands, or feet, off.
+        """
         for _ in range(steps):
-            self._steering = _pressed(self._steering, hands.steering_key, KEY_STEP) if hands.steering_key else 0.0
+            self._steering = (
+                _pressed(self._steering, hands.steering_key, KEY_STEP)
+                if hands.steering_key
+                else 0.0
+            )
             if hands.throttle_key:
                 self._throttle = _pressed(self._throttle, hands.throttle_key, _THROTTLE_STEP)
             else:  # back to 0
@@ -88,15 +99,18 @@ class HandControls:
 def _pressed(value: float, key: int, step: float) -> float:
     """Return a value after one step with this key held; the other direction begins at 0."""
     value = 0.0 if value * key < 0 else value
-    return round(min(max(value + key * step, -1.0), 1.0), 6)  # so that many steps add up to round numbers
+    return round(
+        min(max(value + key * step, -1.0), 1.0), 6
+    )  # so that many steps add up to round numbers
 
 
 class Wheel:
     """Chooses between a model's steering and a person's, and hands the wheel over without a jerk.
 
-    A person's hands on the wheel begin a take-over, and taking them off ends it, unless `kept` is set: then the person
-    steers until it is cleared. After either hand-over the steering changes by at most 0.05 from frame to frame until it
-    is the new driver's. count: take-overs so far, also with cars before; by: who steers.
+    A person's hands on the wheel begin a take-over, and taking them off ends it, unless `kept` is
+    set: then the person steers until it is cleared. After either hand-over the steering changes by
+    at most 0.05 from frame to frame until it is the new driver's. count: take-overs so far, also
+    with cars before; by: who steers.
     """
 
     def __init__(self, count: int = 0) -> None:
@@ -105,7 +119,9 @@ class Wheel:
         self._steering, self._handing_over = 0.0, False
 
     def turn(self, hands: HandInput, steps: int, model: Control | None) -> Control:
-        """Return the control of the next frame, after so many steps of 0.02 s. model: the model's, None without one."""
+        """Return the control of the next frame, after so many steps of 0.02 s. model: the model's,
+        None without one.
+        """
         person = self._hands.advance(hands, steps)
         driver = HUMAN if model is None or person.steering is not None or self.kept else MODEL
         if driver != self._driver:
@@ -117,16 +133,23 @@ class Wheel:
         steering = person.steering if driver == HUMAN or model is None else model.steering
         steering = steering or 0.0
         if self._handing_over:
-            limited = min(max(steering, self._steering - _HAND_OVER_CHANGE), self._steering + _HAND_OVER_CHANGE)
+            limited = min(
+                max(steering, self._steering - _HAND_OVER_CHANGE),
+                self._steering + _HAND_OVER_CHANGE,
+            )
             self._handing_over, steering = limited != steering, limited
         self._steering = steering
-        throttle = (model.throttle if model else 0.0) if person.throttle is None else person.throttle
+        throttle = (
+            (model.throttle if model else 0.0) if person.throttle is None else person.throttle
+        )
         return Control(steering, throttle)
 
 
 @dataclass(frozen=True)
 class WheelView:
-    """The wheel for one page: whether it may steer; whether another page asks it for the wheel; whether it asks."""
+    """The wheel for one page: whether it may steer; whether another page asks it for the wheel;
+    whether it asks.
+    """
 
     drives: bool
     asked: bool = False
@@ -136,11 +159,11 @@ class WheelView:
 class PageHands:
     """The open pages, in the order in which they came, and the hands at the page that steers.
 
-    In a drive any page may take over (`shared`): the first one whose hands are on the wheel steers, until it lets go.
-    In a play the first page drives, until it leaves or hands over: one that is asked for the wheel gives it, keeps it,
-    or loses it when it does not answer within 10 s, so that a page that nobody looks at does not hold it for ever.
-    A page is any object. wheel: all steering of the car goes through it, once a frame; input: number and value of the
-    latest input.
+    In a drive any page may take over (`shared`): the first one whose hands are on the wheel steers,
+    until it lets go. In a play the first page drives, until it leaves or hands over: one that is
+    asked for the wheel gives it, keeps it, or loses it when it does not answer within 10 s, so that
+    a page that nobody looks at does not hold it for ever. A page is any object. wheel: all steering
+    of the car goes through it, once a frame; input: number and value of the latest input.
     """
 
     def __init__(self, shared: bool = True, clock: Callable[[], float] = time.monotonic) -> None:
@@ -173,20 +196,26 @@ class PageHands:
         """Return what to tell a page."""
         with self._lock:
             drives = self._may_steer(page)
-            return WheelView(drives, asked=drives and self._asking is not None, asking=page is self._asking)
+            return WheelView(
+                drives, asked=drives and self._asking is not None, asking=page is self._asking
+            )
 
     def may_set(self, page: object) -> bool:
         return self._shared or page is self.driving_page
 
     def move(self, page: object, hands: HandInput, number: int = 0) -> None:
-        """Take what the hands at a page do; raises ValueError if it may not steer. number: of this input."""
+        """Take what the hands at a page do; raises ValueError if it may not steer. number: of this
+        input.
+        """
         with self._lock:
             if not self._may_steer(page):
                 raise ValueError("another page steers; this one only watches")
             self._mover, self.input, self._moved = page, (number, hands), self._clock()
 
     def control(self, model: Control) -> Control:
-        """Return the control of the next frame of a drive; `by` says who steers. model: the model's control."""
+        """Return the control of the next frame of a drive; `by` says who steers. model: the model's
+        control.
+        """
         with self._lock:
             now = self._clock()
             steps = min(max(round((now - self._steered) / _STEP_SECONDS), 1), _LATE_STEPS)
@@ -203,7 +232,9 @@ class PageHands:
             self.pages.append(page)
 
     def leave(self, page: object) -> None:
-        """Remove a page that has closed; if it drove, the page that asks, or else the oldest one, drives."""
+        """Remove a page that has closed; if it drove, the page that asks, or else the oldest one,
+        drives.
+        """
         with self._lock:
             drove = page is self.driving_page
             if page in self.pages:
@@ -232,7 +263,9 @@ class PageHands:
             self._asking = None
 
     def check(self) -> None:
-        """Hand over when the page that drives is silent, or has not answered in time; call this now and then."""
+        """Hand over when the page that drives is silent, or has not answered in time; call this now
+        and then.
+        """
         with self._lock:
             late = self._clock() - self._asked_at >= ANSWER_SECONDS
             if self._asking is not None and (late or self.silent_seconds > SILENT_SECONDS):

@@ -1,7 +1,7 @@
 """Feed batches of samples to a network, from a store or from the images of a recording.
 
-A feed combines an order (which sample comes next) with a source (where its images are), and loads batches in threads or
-processes. All feeds have the same interface:
+A feed combines an order (which sample comes next) with a source (where its images are), and loads
+batches in threads or processes. All feeds have the same interface:
 
     with open_feed(select(store), FeedSettings("hdf5-shuffle"), SamplingSettings(batch_size=32, seed=0)) as feed:
         for number in range(1, epochs + 1):

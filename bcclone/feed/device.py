@@ -1,6 +1,7 @@
 """The feed "device": keep all frames on the device that trains, and gather shuffled batches there.
 
-In: the positions of each batch. Out: batches of tensors, or of positions for a training step that gathers itself.
+In: the positions of each batch. Out: batches of tensors, or of positions for a training step that
+gathers itself.
 """
 
 from contextlib import ExitStack
@@ -19,9 +20,11 @@ from bcclone.system.tensorflow_quietly import compiles_for_gpu
 
 
 class DeviceFeed(Feed):
-    """Gather each batch on a GPU that XLA can compile for, otherwise in TensorFlow's memory; only positions are sent.
+    """Gather each batch on a GPU that XLA can compile for, otherwise in TensorFlow's memory; only
+    positions are sent.
 
-    The block copies the frames to the device, and raises UserError when they do not fit; leaving it frees them.
+    The block copies the frames to the device, and raises UserError when they do not fit; leaving it
+    frees them.
     """
 
     source: FrameSource
@@ -34,12 +37,17 @@ class DeviceFeed(Feed):
         super()._open(opened)
         frames, arrays, on_gpu = self.source.frames, self.source.arrays, compiles_for_gpu()
         by_xla = on_gpu or self.steps_a_call > 1
-        self._device = "GPU:0" if on_gpu else "CPU:0"  # uncompiled, TensorFlow gathers uint8 on the CPU alone
+        self._device = (
+            "GPU:0" if on_gpu else "CPU:0"
+        )  # uncompiled, TensorFlow gathers uint8 on the CPU alone
         try:
             with tf.device(self._device):
                 copied = tf.constant(np.asarray(frames)), tf.constant(arrays.frame.astype("int64"))
                 self._gather = GatherOnDevice(*copied, tf.constant(arrays.flipped), by_xla)
-        except (tf.errors.ResourceExhaustedError, tf.errors.InternalError):  # the second from copying to a GPU
+        except (
+            tf.errors.ResourceExhaustedError,
+            tf.errors.InternalError,
+        ):  # the second from copying to a GPU
             raise UserError(
                 f"{self._path}: {frames.nbytes / 1e9:.1f} GB of frames do not fit on {self._device}; use --feed "
                 "hdf5-shuffle"
@@ -76,11 +84,15 @@ class GatherOnDevice(NamedTuple):
 
     def __call__(self, positions: Any) -> Any:
         flip = flip_by_selection if self.by_xla else flip_by_stitching
-        return flip(self.frames, tf.gather(self.frame, positions), tf.gather(self.flipped, positions))
+        return flip(
+            self.frames, tf.gather(self.frame, positions), tf.gather(self.flipped, positions)
+        )
 
 
 def flip_by_stitching(frames: Any, frame: Any, flipped: Any) -> Any:
-    """Gather plain and mirrored images separately and stitch them; five times faster than selection on a CPU."""
+    """Gather plain and mirrored images separately and stitch them; five times faster than selection
+    on a CPU.
+    """
     indices = tf.dynamic_partition(tf.range(tf.size(flipped)), tf.cast(flipped, tf.int32), 2)
     plain, mirrored = (tf.gather(frames, tf.gather(frame, index)) for index in indices)
     return tf.dynamic_stitch(indices, [plain, tf.reverse(mirrored, [-2])])

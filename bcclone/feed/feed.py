@@ -1,4 +1,6 @@
-"""Open the feed of a selection of samples, by the strategy that the settings name or that suits the samples."""
+"""Open the feed of a selection of samples, by the strategy that the settings name or that suits the
+samples.
+"""
 
 import os
 from collections.abc import Callable
@@ -12,7 +14,14 @@ from bcclone.dataset.store import Store
 from bcclone.feed import strategies
 from bcclone.feed.augment import AugmentationInputs
 from bcclone.feed.augment.on_cpu import CpuAugmenter, draw
-from bcclone.feed.feed_settings import AUTO, DEVICE, STRATEGIES, WINDOWS, FeedSettings, SamplingSettings
+from bcclone.feed.feed_settings import (
+    AUTO,
+    DEVICE,
+    STRATEGIES,
+    WINDOWS,
+    FeedSettings,
+    SamplingSettings,
+)
 from bcclone.feed.order import ALL, BatchPart, EpochOrder, Order
 from bcclone.feed.selection import Selection, TrainingData, lookahead_of
 from bcclone.feed.source import Batch, Buffers
@@ -20,16 +29,22 @@ from bcclone.feed.strategies import Augment, Feed
 from bcclone.system.errors import UserError
 from bcclone.system.hardware import available_memory
 
-_USABLE_MEMORY, _USABLE_GPU_MEMORY = 0.8, 0.6  # fraction of the available memory; the network needs some, too
+_USABLE_MEMORY, _USABLE_GPU_MEMORY = (
+    0.8,
+    0.6,
+)  # fraction of the available memory; the network needs some, too
 
 
-def open_feed(selection: Selection, settings: FeedSettings, sampling: SamplingSettings, part: BatchPart = ALL) -> Feed:
+def open_feed(
+    selection: Selection, settings: FeedSettings, sampling: SamplingSettings, part: BatchPart = ALL
+) -> Feed:
     """Return the feed of the training samples, to be used in a `with` block.
 
-    Every strategy gives each sample once per epoch; all that shuffle the whole selection give the same batches.
-    Samples of zero steering are left out of each epoch down to sampling.zero_fraction. Samples are augmented in the
-    rows that the network sees, on the processor or on the device. part: of each batch that this worker trains on.
-    Raises UserError when the strategy cannot read these samples, or they do not fit into memory.
+    Every strategy gives each sample once per epoch; all that shuffle the whole selection give the
+    same batches. Samples of zero steering are left out of each epoch down to
+    sampling.zero_fraction. Samples are augmented in the rows that the network sees, on the
+    processor or on the device. part: of each batch that this worker trains on. Raises UserError
+    when the strategy cannot read these samples, or they do not fit into memory.
     """
     data = selection.data
     if settings.feed == AUTO:
@@ -56,7 +71,8 @@ def open_feed(selection: Selection, settings: FeedSettings, sampling: SamplingSe
     if sampling.augmentation.augment_on == "device":
         feed.augment = _drawing(selection, sampling, packed=True)
         return feed
-    # a network that trains on the processor needs the other half: with a thread per core it is slower (decision 0016)
+    # a network that trains on the processor needs the other half: with a thread per core it is
+    # slower (decision 0016)
     usual = feed.threads if strategy.of_files else max((os.cpu_count() or 1) // 2, 1)
     feed.threads = settings.feed_workers or usual
     kept = max(feed.ahead, 2 * feed.threads) + feed.threads + 2
@@ -74,39 +90,55 @@ def _maker(name: str) -> Callable[[Selection, EpochOrder, FeedSettings], Feed]:
 
 
 def _drawing(selection: Selection, sampling: SamplingSettings, packed: bool = False) -> Augment:
-    """Return a function that draws the random numbers of a batch for what augments it. packed: for a device."""
+    """Return a function that draws the random numbers of a batch for what augments it. packed: for
+    a device.
+    """
     lookahead_m = lookahead_of(selection.data, selection.row)
 
     def add_inputs(batch: Batch, positions: Order, epoch: int, first: int) -> Batch:
         draws = draw(batch.global_size, (sampling.seed, epoch, first))
-        begin = batch.span.first if batch.span else 0  # a worker's part has the numbers that it has in the whole batch
+        begin = (
+            batch.span.first if batch.span else 0
+        )  # a worker's part has the numbers that it has in the whole batch
         own = (each[begin : begin + len(batch)] for each in draws)
-        inputs = AugmentationInputs(selection.arrays.flipped[positions], lookahead_m[positions], *own)
+        inputs = AugmentationInputs(
+            selection.arrays.flipped[positions], lookahead_m[positions], *own
+        )
         return replace(batch, augmentation=inputs.packed() if packed else inputs)
 
     return add_inputs
 
 
 def _augmenting(selection: Selection, sampling: SamplingSettings, kept: int) -> Augment:
-    """Return a function that augments a batch, in the rows that the network sees. kept: batches alive at a time."""
+    """Return a function that augments a batch, in the rows that the network sees. kept: batches
+    alive at a time.
+    """
     preprocessing, add_inputs = selection.data.preprocessing, _drawing(selection, sampling)
-    buffers = Buffers(sampling.batch_size, (*selection.arrays.frame.shape[1:], *preprocessing.shape), kept)
+    buffers = Buffers(
+        sampling.batch_size, (*selection.arrays.frame.shape[1:], *preprocessing.shape), kept
+    )
     augmenter = CpuAugmenter(sampling.augmentation, preprocessing, sampling.whole_images)
 
     def augment(batch: Batch, *place: Any) -> Batch:
         inputs = AugmentationInputs(*add_inputs(batch, *place).augmentation)
-        images, into, labels = np.asarray(batch.images), buffers.take(len(batch)), np.array(batch.labels)
+        images, into, labels = (
+            np.asarray(batch.images),
+            buffers.take(len(batch)),
+            np.array(batch.labels),
+        )
         labels[:, :1] = augmenter.augment(images, labels[:, :1], inputs, into)
         return replace(batch, images=into, labels=labels)
 
     return augment
 
 
-def open_validation_feed(selection: Selection, batch_size: int, part: BatchPart = ALL, feed: str = "") -> Feed:
+def open_validation_feed(
+    selection: Selection, batch_size: int, part: BatchPart = ALL, feed: str = ""
+) -> Feed:
     """Return the feed of the validation samples, in their order, to be used in a `with` block.
 
-    part: of each batch that this worker evaluates; feed: of the training samples; with DEVICE, these frames are on the
-    device, too.
+    part: of each batch that this worker evaluates; feed: of the training samples; with DEVICE,
+    these frames are on the device, too.
     """
     data, order = selection.data, EpochOrder(len(selection), batch_size=batch_size, part=part)
     if isinstance(data, Store):
@@ -118,7 +150,9 @@ def open_validation_feed(selection: Selection, batch_size: int, part: BatchPart 
 
 
 def check_feed(data: TrainingData, settings: FeedSettings) -> None:
-    """Raise UserError when the strategy, which is not AUTO, cannot read the samples, or they do not fit into memory."""
+    """Raise UserError when the strategy, which is not AUTO, cannot read the samples, or they do not
+    fit into memory.
+    """
     strategy = STRATEGIES[settings.feed]
     if strategy.of_files and isinstance(data, Store):
         raise UserError(

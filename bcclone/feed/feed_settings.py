@@ -5,7 +5,10 @@ from functools import partial
 
 from bcclone.system.settings import Checked, Count, Degrees, Fraction, Megabytes, Metres, setting
 
-AUTO, DEVICE = "auto", "device"  # the strategy that suits the samples and the machine; that of frames on the GPU
+AUTO, DEVICE = (
+    "auto",
+    "device",
+)  # the strategy that suits the samples and the machine; that of frames on the GPU
 IN_ORDER, SHUFFLED, CHUNKS, WINDOWS = "in order", "shuffled", "chunks", "windows"
 ORDERS = {  # order of the samples -> the settings that it depends on
     IN_ORDER: (),
@@ -19,9 +22,9 @@ ORDERS = {  # order of the samples -> the settings that it depends on
 class Strategy:
     """A way to fetch samples.
 
-    text: for --help; makes: module and function of bcclone.feed that makes the feed; order: one of ORDERS; copies:
-    how many of all frames are in memory; of_files: reads the images of a recording, others a store; at_url: reads
-    stores at a URL.
+    text: for --help; makes: module and function of bcclone.feed that makes the feed; order: one of
+    ORDERS; copies: how many of all frames are in memory; of_files: reads the images of a recording,
+    others a store; at_url: reads stores at a URL.
     """
 
     text: str
@@ -34,9 +37,13 @@ class Strategy:
 
 STRATEGIES = {
     "files": Strategy(
-        "decodes the images of a recording for each batch; needs no store", "strategies.files", of_files=True
+        "decodes the images of a recording for each batch; needs no store",
+        "strategies.files",
+        of_files=True,
     ),
-    "memory": Strategy("loads all frames into memory first; shuffled", "strategies.memory", copies=1),
+    "memory": Strategy(
+        "loads all frames into memory first; shuffled", "strategies.memory", copies=1
+    ),
     "hdf5-chunks": Strategy(
         "reads chunks of the store ahead, in random order, shuffled within; for stores larger than memory",
         "strategies.hdf5_chunks",
@@ -48,23 +55,32 @@ STRATEGIES = {
         WINDOWS,
         at_url=True,
     ),
-    "hdf5-shuffle": Strategy("reads from the memory-mapped store; shuffled", "strategies.hdf5_shuffle"),
+    "hdf5-shuffle": Strategy(
+        "reads from the memory-mapped store; shuffled", "strategies.hdf5_shuffle"
+    ),
     "queue": Strategy(
         "a loader process reads chunks of the store, each shuffled, into a bounded queue",
         "loader_processes.queue",
         CHUNKS,
     ),
-    "workers": Strategy("loader processes write into shared memory; shuffled", "loader_processes.workers"),
+    "workers": Strategy(
+        "loader processes write into shared memory; shuffled", "loader_processes.workers"
+    ),
     "sequence": Strategy(
         "threads or processes, as many as a Keras PyDataset has workers; shuffled at the end of each epoch",
         "loader_processes.sequence",
     ),
     DEVICE: Strategy(  # TensorFlow copies the frames that it is given
-        "keeps all frames on the device that trains, and gathers batches there; shuffled", "device.DeviceFeed", copies=2
+        "keeps all frames on the device that trains, and gathers batches there; shuffled",
+        "device.DeviceFeed",
+        copies=2,
     ),
 }
 
-STEERING, PATH = "steering", "path"  # of --predict: the steering alone, and what only helps in training
+STEERING, PATH = (
+    "steering",
+    "path",
+)  # of --predict: the steering alone, and what only helps in training
 
 _MAX_WORKERS = 60  # Windows can wait for at most 63 objects at once
 _feed = partial(setting, group="feed")
@@ -75,8 +91,8 @@ _rare = partial(_feed, rare=True)
 class Ordering:
     """How samples are ordered.
 
-    kind: one of ORDERS; CHUNKS of `size` samples, or WINDOWS of `size` shards, of which several streams give each a
-    part of every batch.
+    kind: one of ORDERS; CHUNKS of `size` samples, or WINDOWS of `size` shards, of which several
+    streams give each a part of every batch.
     """
 
     kind: str = IN_ORDER
@@ -86,7 +102,9 @@ class Ordering:
 
 @dataclass(frozen=True)
 class FeedSettings(Checked):
-    """The strategy that feeds the network, with its settings; a strategy ignores the settings of others."""
+    """The strategy that feeds the network, with its settings; a strategy ignores the settings of
+    others.
+    """
 
     feed: str = _feed(
         AUTO,
@@ -94,7 +112,9 @@ class FeedSettings(Checked):
         unit="NAME",
         choices=(AUTO, *STRATEGIES),
     )
-    chunk_size: Count = _rare(16_384, "number of samples that hdf5-chunks and queue shuffle together")
+    chunk_size: Count = _rare(
+        16_384, "number of samples that hdf5-chunks and queue shuffle together"
+    )
     window_shards: Count = _rare(4, "number of shards that the feed shards shuffles together")
     window_streams: Count = _rare(
         0,
@@ -109,7 +129,9 @@ class FeedSettings(Checked):
         unit="FOLDER",
         shown="a temporary one, deleted at the end",
     )
-    cache_mb: Megabytes = _rare(4096, "most that the copies of shards take; it must hold two windows of shards")
+    cache_mb: Megabytes = _rare(
+        4096, "most that the copies of shards take; it must hold two windows of shards"
+    )
     feed_workers: Count = _feed(
         0,
         "number of threads that augment on the CPU; for the feeds files, queue, workers and sequence also the "
@@ -118,7 +140,9 @@ class FeedSettings(Checked):
         _MAX_WORKERS,
         zero="chosen for the feed, and one augmenting thread for every two cores",
     )
-    max_queue_size: Count = _rare(0, "number of batches to load ahead", 1, 4096, zero="chosen for the feed")
+    max_queue_size: Count = _rare(
+        0, "number of batches to load ahead", 1, 4096, zero="chosen for the feed"
+    )
     multiprocessing: bool = _rare(False, "with --feed sequence, use processes instead of threads")
 
     @property
@@ -134,13 +158,19 @@ class FeedSettings(Checked):
 
 AUGMENT_ON = ("auto", "cpu", "device")
 CAMERA_MOVES = ("shift_m", "turn_degrees", "pitch_degrees")
-LENS_SETTINGS = ("blur", "patches", "noise")  # changes of finished views, in the order in which they are applied
+LENS_SETTINGS = (
+    "blur",
+    "patches",
+    "noise",
+)  # changes of finished views, in the order in which they are applied
 _augment = partial(setting, group="augmentation")
 
 
 @dataclass(frozen=True)
 class AugmentSettings(Checked):
-    """How strongly samples are augmented, and where; a strength or fraction of 0 turns that kind off."""
+    """How strongly samples are augmented, and where; a strength or fraction of 0 turns that kind
+    off.
+    """
 
     augment: bool = _augment(True, "augment the samples, differently in each epoch")
     shift_m: Metres = _augment(
@@ -156,7 +186,9 @@ class AugmentSettings(Checked):
         10,
         rare=True,
     )
-    pitch_degrees: Degrees = _augment(0.7, "standard deviation of a random pitch of the camera", 0, 5, rare=True)
+    pitch_degrees: Degrees = _augment(
+        0.7, "standard deviation of a random pitch of the camera", 0, 5, rare=True
+    )
     appearance: float = _augment(
         2.0,
         "strength of random changes in brightness, contrast, colour and haze; 1 is the variation of an ordinary day",
@@ -168,8 +200,12 @@ class AugmentSettings(Checked):
         "fraction of samples that get shadows: dark or bright ellipses and bands on the lower part of the image",
     )
     blur: Fraction = _augment(0.2, "fraction of samples that are blurred", rare=True)
-    noise: Fraction = _augment(0.2, "fraction of samples that get the noise of strong JPEG compression", rare=True)
-    patches: Fraction = _augment(0.8, "fraction of samples in which patches cover a part of the image", rare=True)
+    noise: Fraction = _augment(
+        0.2, "fraction of samples that get the noise of strong JPEG compression", rare=True
+    )
+    patches: Fraction = _augment(
+        0.8, "fraction of samples in which patches cover a part of the image", rare=True
+    )
     augment_on: str = _augment(
         "auto",
         "where samples are augmented; cpu: by --feed-workers threads while the network trains; device: as the first "
@@ -186,10 +222,11 @@ class AugmentSettings(Checked):
 class SamplingSettings:
     """How a feed draws from its samples, whichever strategy fetches them.
 
-    batch_size: samples of a batch; seed: of the order and of augmentation; zero_fraction: the largest fraction of an
-    epoch's samples that may have zero steering, 1 for no limit; augmentation: how samples are augmented, and
-    whether by the feed, or with augment_on "device" by the training step, to which the feed gives the random numbers;
-    whole_images: augment all rows of an image, since the network sees all of them.
+    batch_size: samples of a batch; seed: of the order and of augmentation; zero_fraction: the
+    largest fraction of an epoch's samples that may have zero steering, 1 for no limit;
+    augmentation: how samples are augmented, and whether by the feed, or with augment_on "device" by
+    the training step, to which the feed gives the random numbers; whole_images: augment all rows of
+    an image, since the network sees all of them.
     """
 
     batch_size: int

@@ -23,17 +23,24 @@ _KERAS_QUEUE_SIZE = 10  # the default of a PyDataset
 
 
 class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
-    """The batches of an epoch, for `model.fit`: uint8 images (batch, height, width, channels) and their targets.
+    """The batches of an epoch, for `model.fit`: uint8 images (batch, height, width, channels) and
+    their targets.
 
-    Each sample comes once per epoch; Keras calls on_epoch_end() after each epoch, which shuffles again. The samples are
-    not augmented. The dataset can be pickled; a copy opens the store when it first reads.
+    Each sample comes once per epoch; Keras calls on_epoch_end() after each epoch, which shuffles
+    again. The samples are not augmented. The dataset can be pickled; a copy opens the store when it
+    first reads.
 
-    gives_next: the last frame of each window is its target; options: those of `keras.utils.PyDataset`.
+    gives_next: the last frame of each window is its target; options: those of
+    `keras.utils.PyDataset`.
     """
 
-    def __init__(self, source: SampleSource, order: EpochOrder, gives_next: bool = False, **options: int) -> None:
+    def __init__(
+        self, source: SampleSource, order: EpochOrder, gives_next: bool = False, **options: int
+    ) -> None:
         super().__init__(**options)
-        kept = int(options.get("workers", 1)) + int(options.get("max_queue_size", _KERAS_QUEUE_SIZE))
+        kept = int(options.get("workers", 1)) + int(
+            options.get("max_queue_size", _KERAS_QUEUE_SIZE)
+        )
         self.source, self.order, self._gives_next = source, order, gives_next
         self._buffers = Buffers(order.batch_size, source.shape, kept)
         self.epoch, self.batches = 1, order.batches(1)
@@ -49,15 +56,17 @@ class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
         targets: str | TargetFunction = STEERING,
         **options: int,
     ) -> Self:
-        """Return the training samples of a store, shuffled, or its validation or test samples, in order.
+        """Return the training samples of a store, shuffled, or its validation or test samples, in
+        order.
 
-        store: a file, or an open store, such as a folder of shards that bcclone.cluster has opened; part: "training",
-        "validation" or "test"; seed: of the shuffle; seq_length: frames of a window, whose images are (batch,
-        seq_length, height, width, channels); targets: "steering", float32 (batch, 1); "next frame", the frame after
-        each image or window, uint8 (batch, height, width, channels), in samples that have one; or a function from the
-        samples and their rows to numbers, (samples,) or (samples, labels), which become float32; options:
-        `workers`, `use_multiprocessing` and `max_queue_size` of `keras.utils.PyDataset`. Raises UserError when there
-        is no such store, or none of these samples in it.
+        store: a file, or an open store, such as a folder of shards that bcclone.cluster has opened;
+        part: "training", "validation" or "test"; seed: of the shuffle; seq_length: frames of a
+        window, whose images are (batch, seq_length, height, width, channels); targets: "steering",
+        float32 (batch, 1); "next frame", the frame after each image or window, uint8 (batch,
+        height, width, channels), in samples that have one; or a function from the samples and their
+        rows to numbers, (samples,) or (samples, labels), which become float32; options: `workers`,
+        `use_multiprocessing` and `max_queue_size` of `keras.utils.PyDataset`. Raises UserError when
+        there is no such store, or none of these samples in it.
         """
         if batch_size < 1:
             raise ValueError(f"batch_size {batch_size}, expected 1 or more")

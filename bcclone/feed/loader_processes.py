@@ -1,6 +1,8 @@
-"""Load batches in processes, which write them into shared memory: the feeds "workers", "queue" and "sequence".
+"""Load batches in processes, which write them into shared memory: the feeds "workers", "queue" and
+"sequence".
 
-In: the positions of each batch, sent to a process. Out: `Batch`, in the same order, whichever process is faster.
+In: the positions of each batch, sent to a process. Out: `Batch`, in the same order, whichever
+process is faster.
 """
 
 import contextlib
@@ -17,7 +19,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from bcclone.dataset.images import Image
+from bcclone.camera.images import Image
 from bcclone.feed.feed_settings import FeedSettings
 from bcclone.feed.order import Batches, EpochOrder, Order
 from bcclone.feed.selection import Selection
@@ -40,20 +42,25 @@ def workers(selection: Selection, order: EpochOrder, settings: FeedSettings) -> 
 
 
 def queue(selection: Selection, order: EpochOrder, settings: FeedSettings) -> "ProcessFeed":
-    """Read the memory-mapped store in loader processes, by default one, whose batches wait in a bounded queue."""
+    """Read the memory-mapped store in loader processes, by default one, whose batches wait in a
+    bounded queue.
+    """
     slots = settings.max_queue_size or _QUEUE_SIZE
     return ProcessFeed(selection.mapped_source(), order, settings.feed_workers or 1, slots)
 
 
 def sequence(selection: Selection, order: EpochOrder, settings: FeedSettings) -> Feed:
-    """Read the memory-mapped store with as many threads, or processes, as a Keras PyDataset has workers.
+    """Read the memory-mapped store with as many threads, or processes, as a Keras PyDataset has
+    workers.
 
     Keras's own queue waits forever when a worker process is killed.
     """
     source, ahead = selection.mapped_source(), settings.max_queue_size or _SEQUENCE_QUEUE_SIZE
     workers = settings.feed_workers or _SEQUENCE_WORKERS
     return (
-        ProcessFeed(source, order, workers, ahead) if settings.multiprocessing else Feed(source, order, ahead, workers)
+        ProcessFeed(source, order, workers, ahead)
+        if settings.multiprocessing
+        else Feed(source, order, ahead, workers)
     )
 
 
@@ -64,8 +71,8 @@ class LoaderError(UserError):
 class ProcessFeed(Feed):
     """Loader processes that write batches into shared memory, which training reads without a copy.
 
-    Process k modulo their number loads batch k, so that the order does not depend on their speed. slots: batches that
-    fit into the shared memory, including those in use by training.
+    Process k modulo their number loads batch k, so that the order does not depend on their speed.
+    slots: batches that fit into the shared memory, including those in use by training.
     """
 
     def __init__(self, source: SampleSource, order: EpochOrder, processes: int, slots: int) -> None:
@@ -111,10 +118,14 @@ class ProcessFeed(Feed):
                     loader.wait()
                 self._free.append(slot)
 
-    def _received(self, batches: Batches, requested: deque[tuple["Loader", int, Order]]) -> Iterator[Batch]:
+    def _received(
+        self, batches: Batches, requested: deque[tuple["Loader", int, Order]]
+    ) -> Iterator[Batch]:
         numbered, most = enumerate(batches), _MAX_REQUESTS * self._processes
         while True:
-            while self._free and len(requested) < most and (entry := next(numbered, None)) is not None:
+            while (
+                self._free and len(requested) < most and (entry := next(numbered, None)) is not None
+            ):
                 loader, slot = self._loaders[entry[0] % self._processes], self._free.popleft()
                 requested.append((loader, slot, entry[1]))
                 loader.request(slot, entry[1])
@@ -127,24 +138,34 @@ class ProcessFeed(Feed):
                 self._free.append(slot)
                 raise
             are_few = len(self._free) + len(requested) <= self._processes
-            yield Batch(self._take(slot, len(positions), are_few), self.source.arrays.labels[positions])
+            yield Batch(
+                self._take(slot, len(positions), are_few), self.source.arrays.labels[positions]
+            )
 
     def _take(self, slot: int, count: int, as_copy: bool) -> Image:
-        """Return the images of a slot, or a copy when the caller keeps so many batches that slots run out."""
+        """Return the images of a slot, or a copy when the caller keeps so many batches that slots
+        run out.
+        """
         free = self._free
-        images = lend(self._slots.memory(slot), (count, *self.source.shape), lambda: free.append(slot))
+        images = lend(
+            self._slots.memory(slot), (count, *self.source.shape), lambda: free.append(slot)
+        )
         return images.copy() if as_copy else images
 
 
 class Slots:
-    """Shared memory for batches; it is anonymous, so that none is left behind when a process is killed."""
+    """Shared memory for batches; it is anonymous, so that none is left behind when a process is
+    killed.
+    """
 
     def __init__(self, context: Any, count: int, batch_size: int, shape: tuple[int, ...]) -> None:
         self._bytes = batch_size * math.prod(shape)
         self._memory = context.RawArray("B", count * self._bytes + PAGE)
 
     def memory(self, slot: int) -> memoryview:
-        """Return the bytes of a slot; each process maps whole pages, so that it begins at the same byte."""
+        """Return the bytes of a slot; each process maps whole pages, so that it begins at the same
+        byte.
+        """
         memory = memoryview(self._memory).cast("B")
         start = to_middle_of_page(memory) + slot * self._bytes
         return memory[start : start + self._bytes]
@@ -204,11 +225,15 @@ class Loader(NamedTuple):
                 f"loader process {self.process.pid} was killed by signal {-code}; if memory ran out, use fewer "
                 f"--feed-workers or another --feed; {remedy}"
             )
-        return LoaderError(f"loader process {self.process.pid} ended with exit code {code}; {remedy}")
+        return LoaderError(
+            f"loader process {self.process.pid} ended with exit code {code}; {remedy}"
+        )
 
 
 def _serve(source: SampleSource, connection: Connection, slots: Slots, started: Any) -> None:
-    """Answer requests until the trainer closes its end of the connection or is gone; runs in the loader process."""
+    """Answer requests until the trainer closes its end of the connection or is gone; runs in the
+    loader process.
+    """
     become_worker()
     with source, contextlib.suppress(EOFError, OSError):
         started.value = 1
@@ -216,7 +241,10 @@ def _serve(source: SampleSource, connection: Connection, slots: Slots, started: 
             request = np.frombuffer(connection.recv_bytes(), np.uint32)
             slot, positions = int(request[0]), request[1:]
             shape = len(positions), *source.shape
-            images, answer = np.frombuffer(slots.memory(slot), np.uint8, math.prod(shape)).reshape(shape), b""
+            images, answer = (
+                np.frombuffer(slots.memory(slot), np.uint8, math.prod(shape)).reshape(shape),
+                b"",
+            )
             try:
                 source.fill(positions, images)
             except Exception as error:  # which the trainer raises

@@ -1,6 +1,7 @@
 """Compute the order of the samples in each epoch, from the seed and the epoch alone; without I/O.
 
-In: number of samples, seed and epoch. Out: positions, uint32, in the order in which they are trained on.
+In: number of samples, seed and epoch. Out: positions, uint32, in the order in which they are
+trained on.
 """
 
 import itertools
@@ -20,7 +21,9 @@ _ZERO_TOLERANCE = 1e-6  # recorded steering this small counts as 0
 
 
 class BatchSpan(NamedTuple):
-    """A contiguous part of a batch of `size` samples: `samples` of them from `first` on, perhaps none."""
+    """A contiguous part of a batch of `size` samples: `samples` of them from `first` on, perhaps
+    none.
+    """
 
     first: int
     samples: int
@@ -29,9 +32,11 @@ class BatchSpan(NamedTuple):
 
 @dataclass(frozen=True)
 class BatchPart:
-    """The part of each batch that one worker trains on. index: of the worker, from 0; count: number of workers.
+    """The part of each batch that one worker trains on. index: of the worker, from 0; count: number
+    of workers.
 
-    The parts of all workers make up the batch, in the order of their indices; their lengths differ by at most one.
+    The parts of all workers make up the batch, in the order of their indices; their lengths differ
+    by at most one.
     """
 
     index: int = 0
@@ -52,8 +57,8 @@ ALL = BatchPart()
 class Batches:
     """An order, cut into batches: the positions of each batch, or of one worker's part of it.
 
-    A worker without a sample in the last batch fetches the first one, so that it takes part in the step; there the
-    sample has no weight.
+    A worker without a sample in the last batch fetches the first one, so that it takes part in the
+    step; there the sample has no weight.
     """
 
     order: Order
@@ -87,9 +92,10 @@ class Batches:
 class EpochOrder:
     """The order of the samples in every epoch.
 
-    size: number of samples; zero_steering: bool (samples,), which samples have zero steering, None to use all of them;
-    zero_fraction: the largest fraction of an epoch that may have zero steering; batch_size: samples of a batch;
-    shard: uint32 (samples,), the shard of each sample, for windows; part: of each batch that this worker fetches.
+    size: number of samples; zero_steering: bool (samples,), which samples have zero steering, None
+    to use all of them; zero_fraction: the largest fraction of an epoch that may have zero steering;
+    batch_size: samples of a batch; shard: uint32 (samples,), the shard of each sample, for windows;
+    part: of each batch that this worker fetches.
     """
 
     size: int
@@ -113,7 +119,9 @@ class EpochOrder:
         return self.size - zeros + allowed_zeros(self.size - zeros, zeros, self.zero_fraction)
 
     def batches(self, epoch: int, start: int = 0) -> Batches:
-        """Return the batches of an epoch. start: sample of the epoch to begin at, the first of a batch."""
+        """Return the batches of an epoch. start: sample of the epoch to begin at, the first of a
+        batch.
+        """
         return Batches(self.order(epoch)[start:], self.batch_size, self.part)
 
     def order(self, epoch: int) -> Order:
@@ -126,11 +134,21 @@ class EpochOrder:
             streams = min(self.ordering.streams, len(np.unique(shard)))
             if streams <= 1:
                 return kept[windowed(shard, window, self.seed, epoch)]
-            return kept[streamed(shard, window, streams, self.batch_size, np.random.default_rng([self.seed, epoch]))]
+            return kept[
+                streamed(
+                    shard,
+                    window,
+                    streams,
+                    self.batch_size,
+                    np.random.default_rng([self.seed, epoch]),
+                )
+            ]
         if kind == CHUNKS:
             order = chunked(self.size, self.ordering.size, self.seed, epoch)
         else:
-            order = sequential(self.size) if kind == IN_ORDER else shuffled(self.size, self.seed, epoch)
+            order = (
+                sequential(self.size) if kind == IN_ORDER else shuffled(self.size, self.seed, epoch)
+            )
         return self._balanced(order, epoch)
 
     def _balanced(self, order: Order, epoch: int) -> Order:
@@ -157,13 +175,17 @@ def chunked(size: int, chunk_size: int, seed: int, epoch: int) -> Order:
     random = np.random.default_rng([seed, epoch])
     for chunk in chunks:
         random.shuffle(chunk)
-    return np.concatenate([order[:0], *(chunks[number] for number in random.permutation(len(chunks)))])
+    return np.concatenate(
+        [order[:0], *(chunks[number] for number in random.permutation(len(chunks)))]
+    )
 
 
 def windowed(shard: Order, window: int, seed: int, epoch: int) -> Order:
-    """Return a permutation: shards are grouped at random into windows, and the samples of each window are shuffled.
+    """Return a permutation: shards are grouped at random into windows, and the samples of each
+    window are shuffled.
 
-    shard: of each sample, (samples,); window: number of shards. Each epoch groups the shards differently.
+    shard: of each sample, (samples,); window: number of shards. Each epoch groups the shards
+    differently.
     """
     random = np.random.default_rng([seed, epoch])
     shards, index = np.unique(shard, return_inverse=True)
@@ -171,7 +193,9 @@ def windowed(shard: Order, window: int, seed: int, epoch: int) -> Order:
 
 
 def _shuffled_windows(window: IndexArray, random: np.random.Generator) -> Order:
-    """Return the samples window by window, and shuffle each window. window: of each sample, (samples,)."""
+    """Return the samples window by window, and shuffle each window. window: of each sample,
+    (samples,).
+    """
     order = np.argsort(window, kind="stable").astype(np.uint32)
     ends = np.cumsum(np.bincount(window)).tolist()
     for start, end in itertools.pairwise([0, *ends]):
@@ -179,11 +203,14 @@ def _shuffled_windows(window: IndexArray, random: np.random.Generator) -> Order:
     return order
 
 
-def streamed(shard: Order, window: int, streams: int, batch_size: int, random: np.random.Generator) -> Order:
-    """Return a permutation whose batches take an equal part from each of several streams of windows.
+def streamed(
+    shard: Order, window: int, streams: int, batch_size: int, random: np.random.Generator
+) -> Order:
+    """Return a permutation whose batches take an equal part from each of several streams of
+    windows.
 
-    Each shard belongs to one stream. Only the last batches differ: they hold the rest of the longer streams. shard: of
-    each sample, (samples,); window: number of shards.
+    Each shard belongs to one stream. Only the last batches differ: they hold the rest of the longer
+    streams. shard: of each sample, (samples,); window: number of shards.
     """
     shards, index, sizes = np.unique(shard, return_inverse=True, return_counts=True)
     stream_of, window_of = np.zeros((2, len(shards)), np.int64)
@@ -201,7 +228,9 @@ def streamed(shard: Order, window: int, streams: int, batch_size: int, random: n
 
 
 def interleaved(streams: Sequence[Order], batch_size: int) -> Order:
-    """Return batches that join a part of each stream, in the order of the streams, then the rest of longer streams."""
+    """Return batches that join a part of each stream, in the order of the streams, then the rest of
+    longer streams.
+    """
     lengths = map(len, np.array_split(np.arange(batch_size), len(streams)))
     pairs = list(zip(streams, lengths, strict=True))
     rounds = min(len(stream) // length for stream, length in pairs)
@@ -211,9 +240,11 @@ def interleaved(streams: Sequence[Order], batch_size: int) -> Order:
 
 
 def split_into_windows(shard: Order) -> list[slice]:
-    """Return the parts of an order; a new part begins where a shard begins after another shard has ended.
+    """Return the parts of an order; a new part begins where a shard begins after another shard has
+    ended.
 
-    shard: of each sample, in the order. A part needs only the shards that are open at the same time.
+    shard: of each sample, in the order. A part needs only the shards that are open at the same
+    time.
     """
     positions = sequential(len(shard))
     first, last = np.zeros((2, int(shard.max(initial=0)) + 1), np.int64)
@@ -221,20 +252,31 @@ def split_into_windows(shard: Order) -> list[slice]:
     first[shard[::-1]] = positions[::-1]
     used = np.unique(shard)
     begins = np.sort(first[used])
-    ended = np.searchsorted(np.sort(last[used]), begins)  # how many shards have ended before each begins
+    ended = np.searchsorted(
+        np.sort(last[used]), begins
+    )  # how many shards have ended before each begins
     cuts = begins[1:][np.diff(ended) > 0].tolist()
-    return [slice(start, end) for start, end in itertools.pairwise([0, *cuts, len(shard)]) if end > start]
+    return [
+        slice(start, end)
+        for start, end in itertools.pairwise([0, *cuts, len(shard)])
+        if end > start
+    ]
 
 
 def has_zero_steering(row: Uint32Array, rows: RowTable) -> BoolArray:
-    """Return which samples were recorded with a steering of 0, bool (samples,). row: index into rows, (samples,)."""
+    """Return which samples were recorded with a steering of 0, bool (samples,). row: index into
+    rows, (samples,).
+    """
     return np.asarray(np.abs(rows["steering"][row]) < _ZERO_TOLERANCE)
 
 
-def balanced(order: Order, zero_steering: BoolArray, zero_fraction: float, seed: int, epoch: int) -> Order:
+def balanced(
+    order: Order, zero_steering: BoolArray, zero_fraction: float, seed: int, epoch: int
+) -> Order:
     """Leave out samples of zero steering, until they are at most zero_fraction of the order.
 
-    zero_steering: bool (samples,) by position. Each epoch leaves out different samples, but the same number of them.
+    zero_steering: bool (samples,) by position. Each epoch leaves out different samples, but the
+    same number of them.
     """
     zeros = np.flatnonzero(zero_steering[order])
     surplus = len(zeros) - allowed_zeros(len(order) - len(zeros), len(zeros), zero_fraction)
@@ -245,5 +287,11 @@ def balanced(order: Order, zero_steering: BoolArray, zero_fraction: float, seed:
 
 
 def allowed_zeros(others: int, zeros: int, zero_fraction: float) -> int:
-    """Return how many samples of zero steering to keep, so that they are at most zero_fraction of all samples kept."""
-    return zeros if zero_fraction >= 1 else min(zeros, int(zero_fraction * others / (1 - zero_fraction)))
+    """Return how many samples of zero steering to keep, so that they are at most zero_fraction of
+    all samples kept.
+    """
+    return (
+        zeros
+        if zero_fraction >= 1
+        else min(zeros, int(zero_fraction * others / (1 - zero_fraction)))
+    )

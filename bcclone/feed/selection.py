@@ -1,6 +1,7 @@
 """Choose the samples of one side of the split, as single frames or as windows of consecutive ones.
 
-In: a store or the images of a recording. Out: a `Selection`: frames, flips and labels, from which sources are made.
+In: a store or the images of a recording. Out: a `Selection`: frames, flips and labels, from which
+sources are made.
 """
 
 from collections.abc import Callable
@@ -25,7 +26,8 @@ from bcclone.system.errors import UserError
 
 _LEAST_RANGE = 0.01  # of the labels of an output, in its unit
 TrainingData = Store | ImageSamples
-# samples, their rows -> what a network should give for each: numbers, (samples,) or (samples, labels)
+# samples, their rows -> what a network should give for each: numbers, (samples,) or (samples,
+# labels)
 TargetFunction = Callable[[SampleTable, RowTable], npt.ArrayLike]
 
 
@@ -33,8 +35,9 @@ TargetFunction = Callable[[SampleTable, RowTable], npt.ArrayLike]
 class Selection:
     """The samples that a feed gives, chosen once for a training.
 
-    data: the store or the image files that hold their frames; arrays: their frames, flips and labels; row: uint32
-    (samples,), index into data.rows; paired, incomplete: samples left out of windows, as samples.Windows counts them.
+    data: the store or the image files that hold their frames; arrays: their frames, flips and
+    labels; row: uint32 (samples,), index into data.rows; paired, incomplete: samples left out of
+    windows, as samples.Windows counts them.
     """
 
     data: TrainingData
@@ -52,7 +55,9 @@ class Selection:
 
     @property
     def store(self) -> Store:
-        """Return the store with the frames; check_feed() refuses recordings for the feeds that use it."""
+        """Return the store with the frames; check_feed() refuses recordings for the feeds that use
+        it.
+        """
         return cast("Store", self.data)
 
     def mapped_source(self) -> FrameSource:
@@ -67,7 +72,9 @@ class Selection:
 
     @cached_property
     def recorded(self) -> IndexArray:
-        """Return the index of the first sample of each row: its frame and steering as they were recorded."""
+        """Return the index of the first sample of each row: its frame and steering as they were
+        recorded.
+        """
         return np.unique(self.row, return_index=True)[1]
 
     @cached_property
@@ -77,19 +84,25 @@ class Selection:
 
     @cached_property
     def shard(self) -> Uint32Array:
-        """Return the number of the shard with each sample's frame, the newest one of a window, (samples,)."""
+        """Return the number of the shard with each sample's frame, the newest one of a window,
+        (samples,).
+        """
         newest = self.arrays.frame if self.arrays.frame.ndim == 1 else self.arrays.frame[:, -1]
         return self.store.frames.file_of(newest).astype(np.uint32)
 
 
 def select(
-    data: TrainingData, part: str = TRAINING, seq_length: int = 1, predict: str | TargetFunction = STEERING
+    data: TrainingData,
+    part: str = TRAINING,
+    seq_length: int = 1,
+    predict: str | TargetFunction = STEERING,
 ) -> Selection:
     """Return the samples of one of sample_settings.PARTS.
 
-    seq_length: frames of a window; 1 for single frames; predict: what the network learns, as --predict names it, or a
-    function. Raises UserError for rows of which only some know their path, and for outputs that are the same in all
-    rows, and ValueError for a function that does not return a row for each sample.
+    seq_length: frames of a window; 1 for single frames; predict: what the network learns, as
+    --predict names it, or a function. Raises UserError for rows of which only some know their path,
+    and for outputs that are the same in all rows, and ValueError for a function that does not
+    return a row for each sample.
     """
     samples = data.samples[data.split_indices(part)]
     frame, paired, incomplete = samples["frame"].copy(), 0, 0
@@ -100,8 +113,17 @@ def select(
                 "--seq-length 1"
             )
         found = windows(samples, seq_length)
-        samples, frame, paired, incomplete = found.samples, found.frames, found.paired, found.incomplete
-    labels = _labels(data, samples, predict) if isinstance(predict, str) else _results(data, samples, predict)
+        samples, frame, paired, incomplete = (
+            found.samples,
+            found.frames,
+            found.paired,
+            found.incomplete,
+        )
+    labels = (
+        _labels(data, samples, predict)
+        if isinstance(predict, str)
+        else _results(data, samples, predict)
+    )
     arrays = SampleArrays(frame, samples["flipped"].copy(), labels)
     return Selection(data, arrays, samples["row"].copy(), paired, incomplete)
 
@@ -111,7 +133,9 @@ def _labels(data: TrainingData, samples: SampleTable, predict: str) -> Float32Ar
     rows: RowTable = data.rows
     names = [*(each.predict for each in OUTPUTS), PATH]
     if predict not in names:
-        raise ValueError(f"nothing to learn is called {predict!r}, expected one of {', '.join(names)}, or a function")
+        raise ValueError(
+            f"nothing to learn is called {predict!r}, expected one of {', '.join(names)}, or a function"
+        )
     if predict == PATH:
         try:
             others = path_labels(rows, data.sample_settings)[samples["row"]]
@@ -123,8 +147,12 @@ def _labels(data: TrainingData, samples: SampleTable, predict: str) -> Float32Ar
     else:
         outputs = outputs_of(predict)[1:]
         of_rows = output_labels(rows, outputs)
-        if of_rows.size and np.all(np.ptp(of_rows, axis=0) < _LEAST_RANGE):  # one may stay: donkeycar has no speed
-            same = " and ".join(f"the same {output.column}, {rows[output.column][0]:g}" for output in outputs)
+        if of_rows.size and np.all(
+            np.ptp(of_rows, axis=0) < _LEAST_RANGE
+        ):  # one may stay: donkeycar has no speed
+            same = " and ".join(
+                f"the same {output.column}, {rows[output.column][0]:g}" for output in outputs
+            )
             raise UserError(
                 f"{data.path}: all rows have {same}, so nothing can be learned from it; "
                 f"train without --predict {predict}, or on recordings in which it changes"
@@ -139,18 +167,24 @@ def _results(data: TrainingData, samples: SampleTable, function: TargetFunction)
         return np.zeros((0, 1), np.float32)
     labels = np.asarray(function(samples, data.rows[samples["row"]]), np.float32)
     if labels.ndim not in (1, 2) or len(labels) != len(samples):
-        raise ValueError(f"targets of shape {labels.shape} for {len(samples)} samples, expected a row for each")
+        raise ValueError(
+            f"targets of shape {labels.shape} for {len(samples)} samples, expected a row for each"
+        )
     return labels.reshape(len(samples), -1)
 
 
 def lookahead_of(data: TrainingData, row: Uint32Array) -> Float32Array:
-    """Return how far ahead the car aims in samples of these rows, (samples,), indices into data.rows, in metres."""
+    """Return how far ahead the car aims in samples of these rows, (samples,), indices into
+    data.rows, in metres.
+    """
     rows: RowTable = data.rows
     return lookahead_m(data.sample_settings, rows["speed_mph"][row]).astype(np.float32)
 
 
 def describe_windows(training: Selection, validation: Selection) -> str:
-    """Return how many windows there are and how many samples are left out; raises UserError when there are none."""
+    """Return how many windows there are and how many samples are left out; raises UserError when
+    there are none.
+    """
     if not len(training):
         raise UserError(
             f"{training.data.path}: no episode has {training.seq_length} consecutive rows that are all for training; "
@@ -158,7 +192,10 @@ def describe_windows(training: Selection, validation: Selection) -> str:
             "rows) and without missing images"
         )
     summary = f"windows of {training.seq_length} frames: {len(training)} for training, {len(validation)} for validation"
-    paired, incomplete = training.paired + validation.paired, training.incomplete + validation.incomplete
+    paired, incomplete = (
+        training.paired + validation.paired,
+        training.incomplete + validation.incomplete,
+    )
     if incomplete:
         summary += f"; {incomplete} samples are left out because too few frames precede them in their episode"
     if paired:

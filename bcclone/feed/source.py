@@ -1,6 +1,8 @@
-"""Where the images of samples come from: a store, memory or image files; and a batch with its memory.
+"""Where the images of samples come from: a store, memory or image files; and a batch with its
+memory.
 
-In: positions. Out: images, uint8 (positions, height, width, channels), mirrored where the sample is.
+In: positions. Out: images, uint8 (positions, height, width, channels), mirrored where the sample
+is.
 
 The memory of a batch is reused as soon as no array or tensor refers to it.
 """
@@ -15,8 +17,8 @@ from typing import Any, Protocol, Self, TypeAlias
 
 import numpy as np
 
+from bcclone.camera.images import BadImage, Image, import_remedy, read_frame
 from bcclone.dataset.frames import Frames, FramesInMemory
-from bcclone.dataset.images import BadImage, Image, import_remedy, read_frame
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.feed.order import BatchSpan, Order
 from bcclone.system.arrays import BoolArray, Float32Array, Uint32Array
@@ -37,11 +39,12 @@ class Gather(Protocol):
 
 @dataclass(frozen=True)
 class SampleArrays:
-    """Frame, flip and labels of samples: 9 bytes each, and 4 more for each other frame of a window and other label.
+    """Frame, flip and labels of samples: 9 bytes each, and 4 more for each other frame of a window
+    and other label.
 
-    frame: uint32 (samples,), index into the frames, or (samples, seq_length) for windows, oldest first;
-    flipped: bool (samples,), for all frames of a window; labels: float32 (samples, labels), the steering, and then what
-    else is learned, such as the speed.
+    frame: uint32 (samples,), index into the frames, or (samples, seq_length) for windows, oldest
+    first; flipped: bool (samples,), for all frames of a window; labels: float32 (samples, labels),
+    the steering, and then what else is learned, such as the speed.
     """
 
     frame: Uint32Array
@@ -49,7 +52,9 @@ class SampleArrays:
     labels: Float32Array
 
     def images_at(self, positions: Order) -> tuple[Uint32Array, BoolArray]:
-        """Return frame and flip of every image at these positions, window by window: (images,) each."""
+        """Return frame and flip of every image at these positions, window by window: (images,)
+        each.
+        """
         frame = self.frame[positions]
         return frame.reshape(-1), self.flipped[positions].repeat(math.prod(frame.shape[1:]))
 
@@ -57,8 +62,8 @@ class SampleArrays:
 class SampleSource(ABC):
     """Samples with their frames; a context manager, in whose block they are read.
 
-    A new source has opened nothing. It can be sent to another process, which enters a block of its own.
-    shape: of a sample, (height, width, channels), or (seq_length, height, width, channels).
+    A new source has opened nothing. It can be sent to another process, which enters a block of its
+    own. shape: of a sample, (height, width, channels), or (seq_length, height, width, channels).
     """
 
     def __init__(self, arrays: SampleArrays, frame_shape: tuple[int, ...]) -> None:
@@ -74,10 +79,16 @@ class SampleSource(ABC):
 
     @abstractmethod
     def fill(self, positions: Order, images: Image) -> None:
-        """Write the images at these positions, flips applied, into a contiguous uint8 (positions, *shape)."""
+        """Write the images at these positions, flips applied, into a contiguous uint8 (positions,
+        *shape).
+        """
 
-    def read(self, positions: Order, buffers: "Buffers", parts: Iterable[slice] = (slice(None),)) -> "Batch":
-        """Return the samples at these positions. parts: slices of them, which are read one after the other."""
+    def read(
+        self, positions: Order, buffers: "Buffers", parts: Iterable[slice] = (slice(None),)
+    ) -> "Batch":
+        """Return the samples at these positions. parts: slices of them, which are read one after
+        the other.
+        """
         images = buffers.take(len(positions))
         for part in parts:
             self.fill(positions[part], images[part])
@@ -99,7 +110,8 @@ class FrameSource(SampleSource):
         self.frames.close()
 
     def fill(self, positions: Order, images: Image) -> None:
-        """Copy several frames in one call, and flip them in place while they are in the processor's cache.
+        """Copy several frames in one call, and flip them in place while they are in the processor's
+        cache.
 
         Copying frame by frame is half as fast, since each copy waits for the interpreter lock.
         """
@@ -120,36 +132,50 @@ class MemorySource(FrameSource):
         used, index = np.unique(self.arrays.frame, return_inverse=True)
         with self.frames as stored:
             self.frames = FramesInMemory(stored[used])
-        self.arrays = replace(self.arrays, frame=index.reshape(self.arrays.frame.shape).astype(np.uint32))
+        self.arrays = replace(
+            self.arrays, frame=index.reshape(self.arrays.frame.shape).astype(np.uint32)
+        )
         return self
 
 
 class FileSource(SampleSource):
     """A source that decodes image files. files: a path for each frame."""
 
-    def __init__(self, arrays: SampleArrays, files: Sequence[str], preprocessing: Preprocessing) -> None:
+    def __init__(
+        self, arrays: SampleArrays, files: Sequence[str], preprocessing: Preprocessing
+    ) -> None:
         super().__init__(arrays, preprocessing.shape)
         self.files, self.preprocessing = files, preprocessing
 
     def fill(self, positions: Order, images: Image) -> None:
-        """Decode, preprocess and flip into uint8 (positions, *shape); raises UserError for an unusable file."""
+        """Decode, preprocess and flip into uint8 (positions, *shape); raises UserError for an
+        unusable file.
+        """
         frames, flips = self.arrays.images_at(positions)
-        for frame, flipped, image in zip(frames, flips, images.reshape(-1, *self.shape[-3:]), strict=True):
+        for frame, flipped, image in zip(
+            frames, flips, images.reshape(-1, *self.shape[-3:]), strict=True
+        ):
             try:
                 prepared = self.preprocessing.apply(read_frame(self.files[frame]))
             except BadImage as error:
-                remedy = import_remedy([str(error)]) or "preprocess.py makes a store without such images"
-                raise UserError(f"{self.files[frame]}: the image cannot be used: {error}; {remedy}") from None
+                remedy = (
+                    import_remedy([str(error)]) or "preprocess.py makes a store without such images"
+                )
+                raise UserError(
+                    f"{self.files[frame]}: the image cannot be used: {error}; {remedy}"
+                ) from None
             image[:] = cv2.flip(prepared, 1) if flipped else prepared
 
 
 def lend(memory: memoryview, shape: tuple[int, ...], give_back: Callable[[], object]) -> Image:
     """Return an array in `memory`, uint8 (*shape,).
 
-    `give_back` is called when the array, its views and the tensors made from it are gone; TensorFlow uses an aligned
-    array without copying it.
+    `give_back` is called when the array, its views and the tensors made from it are gone;
+    TensorFlow uses an aligned array without copying it.
     """
-    owner = np.frombuffer(memory, np.uint8, math.prod(shape))  # every array made from it keeps it alive
+    owner = np.frombuffer(
+        memory, np.uint8, math.prod(shape)
+    )  # every array made from it keeps it alive
     weakref.finalize(owner, give_back).atexit = False
     return owner.reshape(shape)
 
@@ -157,8 +183,9 @@ def lend(memory: memoryview, shape: tuple[int, ...], give_back: Callable[[], obj
 def to_middle_of_page(memory: memoryview) -> int:
     """Return the number of bytes to the first middle of a page, where a batch should begin.
 
-    In a memory map frames begin at page boundaries. When the copy begins a few bytes into its page, as memory from the
-    system does, the processor assumes that loads depend on the stores just before, and copying is a third slower.
+    In a memory map frames begin at page boundaries. When the copy begins a few bytes into its page,
+    as memory from the system does, the processor assumes that loads depend on the stores just
+    before, and copying is a third slower.
     """
     address = np.frombuffer(memory, np.uint8).ctypes.data
     return int((PAGE // 2 - address) % PAGE)
@@ -167,8 +194,8 @@ def to_middle_of_page(memory: memoryview) -> int:
 class Buffers:
     """A pool of buffers; more than `kept` exist only while all of them are in use.
 
-    The system would zero new memory for each batch page by page, which takes as long as the copy. A pickled
-    copy is empty.
+    The system would zero new memory for each batch page by page, which takes as long as the copy. A
+    pickled copy is empty.
     """
 
     def __init__(self, batch_size: int, shape: tuple[int, ...], kept: int) -> None:
@@ -190,13 +217,15 @@ class Buffers:
 
 @dataclass(frozen=True)
 class Batch:
-    """The samples of one step of training: arrays of NumPy, or tensors when TensorFlow gathers the frames.
+    """The samples of one step of training: arrays of NumPy, or tensors when TensorFlow gathers the
+    frames.
 
-    images: uint8 (batch, height, width, channels), or windows (batch, seq_length, height, width, channels), oldest
-    frame first; labels: float32 (batch, labels), the steering first, -1 left to 1 right; augmentation: of a batch that
-    the training step augments, its AugmentationInputs; gather: makes the images within the training step, and `images`
-    are the positions that it takes; span: which part of the batch of all workers this is. If that is
-    empty, there is one sample here, which does not count.
+    images: uint8 (batch, height, width, channels), or windows (batch, seq_length, height, width,
+    channels), oldest frame first; labels: float32 (batch, labels), the steering first, -1 left to 1
+    right; augmentation: of a batch that the training step augments, its AugmentationInputs; gather:
+    makes the images within the training step, and `images` are the positions that it takes; span:
+    which part of the batch of all workers this is. If that is empty, there is one sample here,
+    which does not count.
     """
 
     images: Image | Tensor

@@ -1,7 +1,8 @@
-"""Feeds: the batches of an order of samples, from a source, loaded ahead in threads, epoch by epoch.
+"""Feeds: the batches of an order of samples, from a source, loaded ahead in threads, epoch by
+epoch.
 
-In: an order and a source. Out: `Batch`. Here are the strategies "hdf5-shuffle", "memory", "files", "hdf5-chunks" and
-"shards", each a function from samples, their order and the settings to a feed.
+In: an order and a source. Out: `Batch`. Here are the strategies "hdf5-shuffle", "memory", "files",
+"hdf5-chunks" and "shards", each a function from samples, their order and the settings to a feed.
 """
 
 import os
@@ -19,7 +20,8 @@ from bcclone.feed.selection import Selection
 from bcclone.feed.source import Batch, Buffers, FrameSource, SampleSource
 from bcclone.system.prefetch import prefetch_ordered
 
-# batch, positions of its samples, number of the epoch, first sample of the whole batch in the epoch -> the batch
+# batch, positions of its samples, number of the epoch, first sample of the whole batch in the epoch
+# -> the batch
 Augment = Callable[[Batch, Order, int, int], Batch]
 Place = Callable[[Batch], Batch]
 
@@ -30,13 +32,15 @@ _THREADS = min(2, _CORES)
 
 
 class Feed:
-    """The batches of one side of the split, epoch by epoch. A context manager, which opens and closes what it needs.
+    """The batches of one side of the split, epoch by epoch. A context manager, which opens and
+    closes what it needs.
 
-    order: decides alone which sample comes next, so that every feed gives the same batches; ahead: number of batches
-    that are loaded before they are asked for; threads: how many load and augment at once, 0 for the one that asks for
-    a batch; augment: of each batch, None for unchanged samples; its draws depend on (seed, epoch, first sample of the
-    batch over all workers), so that a resume is exact; augments_images: whether it takes their images; steps_a_call:
-    how many batches one call of the training step takes, 1 of images, or more of positions.
+    order: decides alone which sample comes next, so that every feed gives the same batches; ahead:
+    number of batches that are loaded before they are asked for; threads: how many load and augment
+    at once, 0 for the one that asks for a batch; augment: of each batch, None for unchanged
+    samples; its draws depend on (seed, epoch, first sample of the batch over all workers), so that
+    a resume is exact; augments_images: whether it takes their images; steps_a_call: how many
+    batches one call of the training step takes, 1 of images, or more of positions.
     """
 
     augment: Augment | None = None
@@ -44,7 +48,9 @@ class Feed:
     steps_a_call: int = 1
     _place: Place | None = None
 
-    def __init__(self, source: SampleSource, order: EpochOrder, ahead: int = 0, threads: int = _THREADS) -> None:
+    def __init__(
+        self, source: SampleSource, order: EpochOrder, ahead: int = 0, threads: int = _THREADS
+    ) -> None:
         self.source, self.order, self.ahead = source, order, ahead or _AHEAD
         self.threads = min(threads, self.ahead)
         self._buffers = Buffers(order.batch_size, source.shape, kept=self.ahead + 2)
@@ -67,19 +73,23 @@ class Feed:
 
     @property
     def has_started(self) -> bool:
-        """Return whether the processes that load have started; until then, for seconds, the first batch waits."""
+        """Return whether the processes that load have started; until then, for seconds, the first
+        batch waits.
+        """
         return True
 
     def serve(self, steps: int, place: Place) -> None:
         """Give the batches that a program of XLA takes; called before the block.
 
-        steps: that it takes in one call if it gathers the images itself; place: copies a batch to the device, ahead of
-        its step.
+        steps: that it takes in one call if it gathers the images itself; place: copies a batch to
+        the device, ahead of its step.
         """
         self._place = place
 
     def pieces(self, batches: Batches, stop: Event) -> AbstractContextManager[Iterator[Any]]:
-        """Give the pieces from which load() makes batches; one thread at a time takes one. stop: set to end a wait."""
+        """Give the pieces from which load() makes batches; one thread at a time takes one. stop:
+        set to end a wait.
+        """
         return nullcontext(iter(batches))
 
     def load(self, piece: Any) -> Batch:
@@ -90,8 +100,8 @@ class Feed:
     def epoch(self, number: int, start: int = 0) -> Iterator[Iterator[Batch]]:
         """Give the batches of an epoch; each sample comes once.
 
-        The last batch may be smaller. start: number of samples of the epoch to skip, used before a resume. An error in
-        a worker is raised when the batch is asked for.
+        The last batch may be smaller. start: number of samples of the epoch to skip, used before a
+        resume. An error in a worker is raised when the batch is asked for.
         """
         batches, stop = self.order.batches(number, start), Event()
 
@@ -105,12 +115,16 @@ class Feed:
         def tasks(pieces: Iterator[Any]) -> Iterator[tuple[Any, Order, BatchSpan, int]]:
             firsts = range(start, start + len(batches.order), batches.size)
             # zip() would keep the last batch's memory alive
-            return map(lambda *each: each, pieces, batches, map(batches.span, range(len(batches))), firsts)
+            return map(
+                lambda *each: each, pieces, batches, map(batches.span, range(len(batches))), firsts
+            )
 
         ahead = max(self.ahead, 2 * self.threads)
         with (
             self.pieces(batches, stop) as pieces,
-            prefetch_ordered(lambda item: load(*item), tasks(pieces), self.threads, ahead) as loaded,
+            prefetch_ordered(
+                lambda item: load(*item), tasks(pieces), self.threads, ahead
+            ) as loaded,
         ):
             try:
                 yield loaded
@@ -119,22 +133,30 @@ class Feed:
 
 
 class WindowFeed(Feed):
-    """Fill batches from windows of samples; a thread reads the next window ahead. For stores larger than memory.
+    """Fill batches from windows of samples; a thread reads the next window ahead. For stores larger
+    than memory.
 
-    A window is a chunk of the store, or some of its files, which may be at a URL. split: divides an order into windows.
+    A window is a chunk of the store, or some of its files, which may be at a URL. split: divides an
+    order into windows.
     """
 
     source: FrameSource
 
     def __init__(
-        self, source: FrameSource, order: EpochOrder, ahead: int, split: Callable[[Order], list[slice]]
+        self,
+        source: FrameSource,
+        order: EpochOrder,
+        ahead: int,
+        split: Callable[[Order], list[slice]],
     ) -> None:
         super().__init__(source, order, ahead, threads=1)
         self._split = split
 
     @contextmanager
     def pieces(self, batches: Batches, stop: Event) -> Iterator[Iterator[Batch]]:
-        """Give the batches, which one thread fills; a window is unloaded as soon as its samples are used."""
+        """Give the batches, which one thread fills; a window is unloaded as soon as its samples are
+        used.
+        """
         frames, frame, order = self.source.frames, self.source.arrays.frame, batches.positions
         loaded: deque[Any] = deque()  # what each loaded window has to unload
         left = 0  # samples of the current window that are not used yet
@@ -157,7 +179,10 @@ class WindowFeed(Feed):
 
         try:
             with prefetch_ordered(load, self._split(order), threads=1, ahead=1) as sizes:
-                yield (self.source.read(positions, self._buffers, parts(len(positions))) for positions in batches)
+                yield (
+                    self.source.read(positions, self._buffers, parts(len(positions)))
+                    for positions in batches
+                )
         finally:
             for window in loaded:
                 frames.unload(window)
@@ -182,12 +207,17 @@ def files(selection: Selection, order: EpochOrder, settings: FeedSettings) -> Fe
 def hdf5_chunks(selection: Selection, order: EpochOrder, settings: FeedSettings) -> WindowFeed:
     source, ahead, size = selection.mapped_source(), settings.max_queue_size, settings.chunk_size
     return WindowFeed(
-        source, order, ahead, lambda order: [slice(start, start + size) for start in range(0, len(order), size)]
+        source,
+        order,
+        ahead,
+        lambda order: [slice(start, start + size) for start in range(0, len(order), size)],
     )
 
 
 def shards(selection: Selection, order: EpochOrder, settings: FeedSettings) -> WindowFeed:
-    """Read windows of a store's files ahead; raises UserError when the copies of far ones do not fit into the cache."""
+    """Read windows of a store's files ahead; raises UserError when the copies of far ones do not
+    fit into the cache.
+    """
     frames, limit = selection.store.frames, settings.cache_bytes
     frames.check_cache(limit, settings.window_shards * order.streams)
     frames.set_cache(Path(settings.cache) if settings.cache else None, limit)
@@ -197,4 +227,6 @@ def shards(selection: Selection, order: EpochOrder, settings: FeedSettings) -> W
 def windows(selection: Selection, order: EpochOrder, settings: FeedSettings) -> WindowFeed:
     """Read the next files of an order ahead."""
     source, ahead = selection.mapped_source(), settings.max_queue_size
-    return WindowFeed(source, order, ahead, lambda order: split_into_windows(selection.shard[order]))
+    return WindowFeed(
+        source, order, ahead, lambda order: split_into_windows(selection.shard[order])
+    )

@@ -1,6 +1,7 @@
 """The networks that can be trained, as plain values by name; loads no TensorFlow.
 
-An entry here is all that a variant of the CNN takes: bcclone.model.network builds it, and the options list it.
+An entry here is all that a variant of the CNN takes: bcclone.model.network builds it, and the
+options list it.
 """
 
 from dataclasses import dataclass
@@ -18,16 +19,23 @@ class Convolution:
 _CONV1, _CONV2, _CONV3 = Convolution(24, 5, 2), Convolution(36, 5, 2), Convolution(48, 5, 2)
 _CONV4 = _CONV5 = Convolution(64, 3)
 CNN = (_CONV1, _CONV2, _CONV3, _CONV4, _CONV5)
-CNN_64 = (_CONV1, _CONV2, _CONV4, _CONV5)  # 64x64 images give maps of 2x9, as 128x128 images do in CNN
+CNN_64 = (
+    _CONV1,
+    _CONV2,
+    _CONV4,
+    _CONV5,
+)  # 64x64 images give maps of 2x9, as 128x128 images do in CNN
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """A network that can be built for images of any size, or a published one for the images of its preset.
+    """A network that can be built for images of any size, or a published one for the images of its
+    preset.
 
-    batch_norm: normalize batch by batch after each convolution; image_norm: take brightness and contrast out of each
-    image; recurrent: the layer of Keras that follows the convolutions of each frame, GRU or LSTM; preset: of
-    preprocessing.PRESETS, which prepares images as the authors of a published network did.
+    batch_norm: normalize batch by batch after each convolution; image_norm: take brightness and
+    contrast out of each image; recurrent: the layer of Keras that follows the convolutions of each
+    frame, GRU or LSTM; preset: of preprocessing.PRESETS, which prepares images as the authors of a
+    published network did.
     """
 
     name: str
@@ -40,7 +48,10 @@ class Architecture:
 
 
 _ALL = (
-    Architecture("cnn", "five convolutions, similar to Nvidia's PilotNet; for small images the convolutions of cnn-64"),
+    Architecture(
+        "cnn",
+        "five convolutions, similar to Nvidia's PilotNet; for small images the convolutions of cnn-64",
+    ),
     Architecture("cnn-64", "cnn without the third convolution, for images of 64x64", CNN_64),
     Architecture(
         "cnn-batch-norm",

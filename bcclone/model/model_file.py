@@ -1,8 +1,9 @@
-"""Save and load models: a network and the preprocessing of its input in one .h5 file, which contains no code.
+"""Save and load models: a network and the preprocessing of its input in one .h5 file, which
+contains no code.
 
-The file has Keras's HDF5 format, weights and a JSON configuration, with three more attributes, and two for the camera
-and the steering of a car: see docs/reference/model-file.md. All files, also those of other programs, are loaded by
-`keras_files` and never by Keras.
+The file has Keras's HDF5 format, weights and a JSON configuration, with three more attributes, and
+two for the camera and the steering of a car: see docs/reference/model-file.md. All files, also
+those of other programs, are loaded by `foreign` and never by Keras.
 """
 
 import io
@@ -16,28 +17,42 @@ import h5py
 import keras
 from keras.src.legacy.saving import legacy_h5_format
 
+from bcclone.camera.framing import Framing
 from bcclone.dataset.answer import OUTPUTS, Output
-from bcclone.dataset.framing import Framing
 from bcclone.dataset.preprocessing import Preprocessing, PreprocessingMismatch, preprocessing_of
-from bcclone.dataset.preprocessing_text import EACH_IMAGE, RAW, Scaling, fields_of, scale_text, scaling_of
-from bcclone.model.keras_files import UnsupportedModel
-from bcclone.model.keras_files.rebuild import RebuiltModel, rebuild_model
-from bcclone.model.keras_files.stored import read_stored
-from bcclone.model.keras_files.tree import Size
+from bcclone.dataset.preprocessing_text import (
+    EACH_IMAGE,
+    RAW,
+    Scaling,
+    fields_of,
+    scale_text,
+    scaling_of,
+)
+from bcclone.model.foreign import UnsupportedModel
+from bcclone.model.foreign.onnx_model import FRAMING, declared_preprocessing, guess_of_output
+from bcclone.model.foreign.rebuild import RebuiltModel, rebuild_model
+from bcclone.model.foreign.stored import read_stored
+from bcclone.model.foreign.tree import Size
 from bcclone.model.layer_kinds import scaling_layer
 from bcclone.model.model_path import check_keras_path
-from bcclone.model.onnx_model import FRAMING, declared_preprocessing, guess_of_output
-from bcclone.model.policy import SteeringCalibration
 from bcclone.model.recurrent import Steps, steps_of
+from bcclone.model.steering_calibration import SteeringCalibration
 from bcclone.system.atomic import replacing
 from bcclone.system.codec import explained, from_text, parse_json, read_bytes
 from bcclone.system.errors import UserError
 from bcclone.system.json_values import from_json, names_of, to_json
 from bcclone.system.progress import note
 
-_PREPROCESSING, _HASH, _TRAINING = "bcclone_preprocessing", "bcclone_preprocessing_hash", "bcclone_training"
+_PREPROCESSING, _HASH, _TRAINING = (
+    "bcclone_preprocessing",
+    "bcclone_preprocessing_hash",
+    "bcclone_training",
+)
 _CALIBRATION = "bcclone_calibration"
-_ENDINGS = ((".json",), (".h5", ".weights.h5", ".hdf5"))  # of what lies beside weights, and a configuration
+_ENDINGS = (
+    (".json",),
+    (".h5", ".weights.h5", ".hdf5"),
+)  # of what lies beside weights, and a configuration
 _USUAL = ("model", "weights", "config", "architecture")  # names of these
 _SCALE, _LEAST_VARIANCE = "scale", 1e-9  # the layer that scales pixels
 _DRIVABLE = "docs/reference/model-file.md for the networks that can drive"
@@ -49,8 +64,8 @@ _RENAMED = {"look": "appearance", "zero_share": "zero_fraction", "workers": "fee
 class TrainingInfo:
     """How a model was trained, as far as its file states it.
 
-    settings, samples: values of TrainSettings and SampleSettings by name; store_content_hash: of the samples; epoch,
-    val_loss: of the weights; imported: the origin of an imported model.
+    settings, samples: values of TrainSettings and SampleSettings by name; store_content_hash: of
+    the samples; epoch, val_loss: of the weights; imported: the origin of an imported model.
     """
 
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -72,7 +87,8 @@ class TrainingInfo:
             stored = {name: stored[name] for name in names_of(cls) if name in stored}
         training = from_json(cls, stored)
         return replace(
-            training, settings={_RENAMED.get(name, name): value for name, value in training.settings.items()}
+            training,
+            settings={_RENAMED.get(name, name): value for name, value in training.settings.items()},
         )
 
 
@@ -80,8 +96,9 @@ class TrainingInfo:
 class ModelFile:
     """A loaded model, the preprocessing of its input, and how it was trained.
 
-    preprocessing: with the scale that with_scale() gave the network; framing: how pictures of the camera that it drives
-    with become frames, None for the simulator's; calibration: of its steering for a car, None for the network's own.
+    preprocessing: with the scale that with_scale() gave the network; framing: how pictures of the
+    camera that it drives with become frames, None for the simulator's; calibration: of its steering
+    for a car, None for the network's own.
     """
 
     model: keras.Model
@@ -97,7 +114,9 @@ class ModelFile:
 
     @property
     def steps(self) -> Steps | None:
-        """Return the network's steps frame by frame; None if it drives by windows, as all of other programs do."""
+        """Return the network's steps frame by frame; None if it drives by windows, as all of other
+        programs do.
+        """
         return steps_of(self.model) if self.training.imported is None else None
 
     @property
@@ -106,7 +125,9 @@ class ModelFile:
         return OUTPUTS[: self.model.output_shape[-1]]
 
     def contradiction(self, given: Preprocessing | str) -> str:
-        """Return that another preprocessing is given than the file states, "" if it is the same; raises UserError."""
+        """Return that another preprocessing is given than the file states, "" if it is the same;
+        raises UserError.
+        """
         own = self.preprocessing
         its = preprocessing_of(given, (own.width, own.height)) if isinstance(given, str) else given
         scale = its.scale if its.scale in ("", EACH_IMAGE) else scale_text(scaling_of(its.scale))
@@ -122,14 +143,18 @@ class ModelFile:
 
 @dataclass(frozen=True)
 class ForeignModel:
-    """A model of another program: its path and its rebuilt network, which does not say how its frames are prepared."""
+    """A model of another program: its path and its rebuilt network, which does not say how its
+    frames are prepared.
+    """
 
     path: Path
     rebuilt: RebuiltModel
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """Return rows, columns and channels of the network's input, after the number of frames if it takes windows."""
+        """Return rows, columns and channels of the network's input, after the number of frames if
+        it takes windows.
+        """
         shape: tuple[int, ...] = self.rebuilt.model.input_shape[1:]
         return shape
 
@@ -144,44 +169,63 @@ class ForeignModel:
             yield f"note: {line}"
 
     def declared(self, how: Preprocessing | str | None) -> ModelFile:
-        """Return the model with this preprocessing, as declared_preprocessing() takes it; its scale becomes a layer.
+        """Return the model with this preprocessing, as declared_preprocessing() takes it; its scale
+        becomes a layer.
 
         Warns of pixels that nothing scales, or that are scaled twice. Raises UserError.
         """
         network, layer = self.rebuilt.model, scaling_layer(self.rebuilt.model)
         if self.rebuilt.guessed:
             note(guess_of_output(self.path, self.rebuilt.guessed))
-        is_of_donkeycar_2 = self.rebuilt.pilot and isinstance(network.layers[0], keras.layers.Cropping2D)
+        is_of_donkeycar_2 = self.rebuilt.pilot and isinstance(
+            network.layers[0], keras.layers.Cropping2D
+        )
         scale = "" if layer else RAW if is_of_donkeycar_2 else "0..1"
         taken = declared_preprocessing(self.path, how, self.input_shape, self.rebuilt.pilot, scale)
-        if taken.scale not in ("", RAW) and layer and not isinstance(layer, keras.layers.LayerNormalization):
+        if (
+            taken.scale not in ("", RAW)
+            and layer
+            and not isinstance(layer, keras.layers.LayerNormalization)
+        ):
             note(
                 f"{self.path}: its own layer {layer.name} scales the pixels again after {taken.scale}; leave that out "
                 f"of --preprocess, unless its author did both: '{replace(taken, scale='').describe()}'"
             )
         rebuilt = self.rebuilt
-        origin = {"keras_version": rebuilt.keras_version, "backend": rebuilt.backend, "notes": list(rebuilt.notes)}
+        origin = {
+            "keras_version": rebuilt.keras_version,
+            "backend": rebuilt.backend,
+            "notes": list(rebuilt.notes),
+        }
         training = TrainingInfo(imported=origin)
         return _with_stated_scale(ModelFile(with_scale(network, taken.scale), taken, training))
 
 
 def with_scale(model: keras.Model, scale: str) -> keras.Model:
-    """Return the network behind a layer that scales its pixels, 0 to 255, as Preprocessing.scale says."""
+    """Return the network behind a layer that scales its pixels, 0 to 255, as Preprocessing.scale
+    says.
+    """
     if scale in ("", RAW):
         return model
     if scale == EACH_IMAGE:
         axes = [-3, -2, -1]
-        layer: Any = keras.layers.LayerNormalization(axes, _LEAST_VARIANCE, center=False, scale=False, name=_SCALE)
+        layer: Any = keras.layers.LayerNormalization(
+            axes, _LEAST_VARIANCE, center=False, scale=False, name=_SCALE
+        )
     else:
         layer = keras.layers.Rescaling(**vars(scaling_of(scale)), name=_SCALE)
-    if isinstance(model.layers[0], keras.layers.TimeDistributed):  # layers of single frames come first
+    if isinstance(
+        model.layers[0], keras.layers.TimeDistributed
+    ):  # layers of single frames come first
         layer = keras.layers.TimeDistributed(layer, name=_SCALE)
     image = keras.Input(model.input_shape[1:], dtype=model.inputs[0].dtype, name="frame")
     return keras.Sequential([image, layer, *model.layers], name=model.name)
 
 
 def _with_stated_scale(file: ModelFile) -> ModelFile:
-    """Return the model with the scale that its first layer is, RAW if none scales; "" for layers of its author."""
+    """Return the model with the scale that its first layer is, RAW if none scales; "" for layers of
+    its author.
+    """
     layer, scale = scaling_layer(file.model), ""
     if not layer:
         scale = RAW
@@ -200,21 +244,24 @@ def save_model(
 ) -> None:
     """Write the model to `path` (.h5), completely or not at all.
 
-    training: how it was trained, values of TrainingInfo by name. Raises UserError for a network that could not be
-    loaded again, because of unsupported layers, branches or several outputs.
+    training: how it was trained, values of TrainingInfo by name. Raises UserError for a network
+    that could not be loaded again, because of unsupported layers, branches or several outputs.
     """
     content = model_content(model, preprocessing, training or {}, framing)
     with replacing(Path(path), follow=True) as temporary:
         temporary.write_bytes(content)
         try:
-            load_model_file(temporary)
+            load_model(temporary)
         except UserError as error:
             reason = str(error).removeprefix(f"{temporary}: ")
             raise UserError(f"{path}: this network could not be loaded again: {reason}") from None
 
 
 def model_content(
-    model: keras.Model, preprocessing: Preprocessing, training: Mapping[str, Any], framing: Framing | None = None
+    model: keras.Model,
+    preprocessing: Preprocessing,
+    training: Mapping[str, Any],
+    framing: Framing | None = None,
 ) -> bytes:
     content = io.BytesIO()  # HDF5 crashes when the disk is full while it closes a file
     with h5py.File(content, "w") as file:
@@ -228,8 +275,12 @@ def model_content(
     return content.getvalue()
 
 
-def calibrated_content(path: Path, framing: Framing | None, calibration: SteeringCalibration) -> bytes:
-    """Return the content of a copy of a model file, with this framing and calibration; everything else stays."""
+def calibrated_content(
+    path: Path, framing: Framing | None, calibration: SteeringCalibration
+) -> bytes:
+    """Return the content of a copy of a model file, with this framing and calibration; everything
+    else stays.
+    """
     content = io.BytesIO(read_bytes(path, "model"))
     with h5py.File(content, "r+") as file:
         for name, value in ((FRAMING, framing), (_CALIBRATION, calibration)):
@@ -240,10 +291,12 @@ def calibrated_content(path: Path, framing: Framing | None, calibration: Steerin
 
 
 def mean_content(one: bytes, other: bytes, training: Mapping[str, Any]) -> bytes:
-    """Return the content of a model file with the mean weights of two files of one network, and all else of the other.
+    """Return the content of a model file with the mean weights of two files of one network, and all
+    else of the other.
 
-    Such a network keeps more of what the first one can than the other, which was trained from it (M. Wortsman and
-    others, "Robust fine-tuning of zero-shot models", CVPR 2022). training: values of TrainingInfo to change.
+    Such a network keeps more of what the first one can than the other, which was trained from it
+    (M. Wortsman and others, "Robust fine-tuning of zero-shot models", CVPR 2022). training: values
+    of TrainingInfo to change.
     """
     content = io.BytesIO(other)
     with h5py.File(io.BytesIO(one), "r") as first, h5py.File(content, "r+") as file:
@@ -257,10 +310,11 @@ def mean_content(one: bytes, other: bytes, training: Mapping[str, Any]) -> bytes
     return content.getvalue()
 
 
-def load_model_file(path: Path | str, preprocessing: Preprocessing | str | None = None) -> ModelFile:
+def load_model(path: Path | str, preprocessing: Preprocessing | str | None = None) -> ModelFile:
     """Load a file of save_model(), or a chain of layers in a .h5 or .keras file of Keras 1 to 3.
 
-    preprocessing: a definition or its text; required for models of other programs. Raises UserError.
+    preprocessing: a definition or its text; required for models of other programs. Raises
+    UserError.
     """
     loaded = open_model(path, preprocessing)
     return loaded if isinstance(loaded, ModelFile) else loaded.declared(preprocessing)
@@ -270,17 +324,20 @@ def load_own_model(path: Path) -> ModelFile:
     """Load a file of save_model(); raises UserError also for a model of another program."""
     loaded = open_model(path)
     if isinstance(loaded, ForeignModel):
-        raise UserError(f"{path} is not a model of bcclone; first import it: bcclone import-model {path} -o NEW.h5")
+        raise UserError(
+            f"{path} is not a model of bcclone; first import it: bcclone import-model {path} -o NEW.h5"
+        )
     return loaded
 
 
 def open_model(
     path: Path | str, given: Preprocessing | str | None = None, rescale: Scaling | None = None
 ) -> ModelFile | ForeignModel:
-    """Load a model file, or one of another program, whose preprocessing is not known yet; raises UserError.
+    """Load a model file, or one of another program, whose preprocessing is not known yet; raises
+    UserError.
 
-    given: an expected preprocessing, whose size a network of any size takes; raises UserError when the file has
-    another one. rescale: what a Lambda layer computes that is not recognised.
+    given: an expected preprocessing, whose size a network of any size takes; raises UserError when
+    the file has another one. rescale: what a Lambda layer computes that is not recognised.
     """
     path = Path(path)
     check_keras_path(path)
@@ -293,19 +350,28 @@ def open_model(
                 config = _separate_config(config_path, weights_path)
                 stored = replace(stored, texts={**stored.texts, "model_config": config})
             texts = stored.texts
-            own = Preprocessing.from_json(texts[_PREPROCESSING]) if _PREPROCESSING in texts else None
+            own = (
+                Preprocessing.from_json(texts[_PREPROCESSING]) if _PREPROCESSING in texts else None
+            )
             rebuilt = rebuild_model(stored, len(OUTPUTS) if own else 1, rescale, size)
         except UnsupportedModel as error:
             raise UserError(f"{path}: {error}; see {_DRIVABLE}") from None
         except PreprocessingMismatch as error:
-            raise UserError(f"{path}: {error}\n  a newer bcclone may support it; or train the model again") from None
+            raise UserError(
+                f"{path}: {error}\n  a newer bcclone may support it; or train the model again"
+            ) from None
         training = TrainingInfo.from_json(texts.get(_TRAINING, "{}"))
         framing = from_text(Framing, texts[FRAMING]) if FRAMING in texts else None
-        calibration = from_text(SteeringCalibration, texts[_CALIBRATION]) if _CALIBRATION in texts else None
+        calibration = (
+            from_text(SteeringCalibration, texts[_CALIBRATION]) if _CALIBRATION in texts else None
+        )
     if own is None:
         return ForeignModel(path, rebuilt)
     loaded = ModelFile(rebuilt.model, own, training, framing, calibration)
-    expected = (*rebuilt.model.input_shape[:-3], *own.shape)  # any number of frames before those three
+    expected = (
+        *rebuilt.model.input_shape[:-3],
+        *own.shape,
+    )  # any number of frames before those three
     if rebuilt.model.input_shape != expected:
         raise UserError(
             f"{path}: the network takes {rebuilt.model.input_shape}, its preprocessing makes {expected}; train it again"
@@ -317,7 +383,9 @@ def open_model(
 
 
 def _size_of(given: Preprocessing | str | None) -> Size:
-    """Return the rows and columns that a preprocessing makes, None where none are stated; raises UserError."""
+    """Return the rows and columns that a preprocessing makes, None where none are stated; raises
+    UserError.
+    """
     if isinstance(given, str):
         preprocessing_of(given)  # or the error of a wrong text
     fields = fields_of(given) if isinstance(given, str) else vars(given) if given else {}
@@ -325,16 +393,21 @@ def _size_of(given: Preprocessing | str | None) -> Size:
 
 
 def _parts(path: Path) -> tuple[Path | None, Path]:
-    """Return the files of model.to_json() and model.save_weights(), of which `path` is one; None without the first.
+    """Return the files of model.to_json() and model.save_weights(), of which `path` is one; None
+    without the first.
 
-    They lie in one folder: NAME.json with NAME.h5 or NAME.weights.h5, or under a name that many use, or alone.
+    They lie in one folder: NAME.json with NAME.h5 or NAME.weights.h5, or under a name that many
+    use, or alone.
     """
     is_config = path.suffix == ".json"
     name, folder = _name_of(path), path.parent
     ends = _ENDINGS[is_config]
     there = sorted({each for end in ends for each in folder.glob(f"*{end}")})
     usual = [f"{one}{end}" for one in (name, *_USUAL) for end in ends]
-    other = next((folder / each for each in usual if folder / each in there), there[0] if len(there) == 1 else None)
+    other = next(
+        (folder / each for each in usual if folder / each in there),
+        there[0] if len(there) == 1 else None,
+    )
     if not is_config:
         return other, path
     if other is None:
@@ -355,7 +428,9 @@ def _separate_config(config_path: Path | None, weights_path: Path) -> str:
     if _name_of(config_path) not in (*_USUAL, _name_of(weights_path)):
         note(f"{weights_path}: its network is read from {config_path}, the only .json beside it")
     config = parse_json(text)
-    return config if isinstance(config, str) else text.decode()  # often the JSON text was written as JSON again
+    return (
+        config if isinstance(config, str) else text.decode()
+    )  # often the JSON text was written as JSON again
 
 
 def _name_of(path: Path) -> str:

@@ -1,4 +1,5 @@
-"""Refuse a path that cannot be a model; copy the models that come with bcclone; and which model to import.
+"""Refuse a path that cannot be a model; copy the models that come with bcclone; and which model to
+import.
 
 Importing this loads nothing large, so that --help and refusals come at once.
 """
@@ -13,9 +14,14 @@ from bcclone.system.errors import UserError, shown_command
 from bcclone.system.settings import Checked, Force, SettingError, argument, setting
 
 ONNX, LITERT = ".onnx", ".tflite"
-_SHIPPED = tuple(Path("models", f"{name}.h5") for name in ("lake", "any-road", "any-camera"))  # in a clone
+_SHIPPED = tuple(
+    Path("models", f"{name}.h5") for name in ("lake", "any-road", "any-camera")
+)  # in a clone
 _PACKAGE = Path(__file__).parents[1]
-_INSTALLED, _OF_A_CLONE = _PACKAGE / "models", _PACKAGE.parent / "models"  # setup.py puts them into the package
+_INSTALLED, _OF_A_CLONE = (
+    _PACKAGE / "models",
+    _PACKAGE.parent / "models",
+)  # setup.py puts them into the package
 
 
 def is_onnx(path: Path) -> bool:
@@ -58,7 +64,9 @@ def check_keras_path(path: Path) -> None:
     if not path.is_file():
         shipped = " or ".join(str(model) for model in _SHIPPED if model.is_file())
         if path.name in [model.name for model in _SHIPPED]:
-            raise UserError(f"{path}: no such model; it lies in the folder models/ of bcclone's clone: give its path")
+            raise UserError(
+                f"{path}: no such model; it lies in the folder models/ of bcclone's clone: give its path"
+            )
         other = f", or use one that comes with bcclone: {shipped}" if shipped else ""
         train = shown_command("model", "data.h5", "-o", path)
         raise UserError(f"{path}: no such model; train one with: {train}{other}")
@@ -71,7 +79,9 @@ def shipped_model(name: str) -> Path:
 
 @dataclass(frozen=True)
 class CopiedModels:
-    """Where the trained models are now. models: all of them; written: those that were not there before."""
+    """Where the trained models are now. models: all of them; written: those that were not there
+    before.
+    """
 
     models: tuple[Path, ...]
     written: tuple[Path, ...]
@@ -80,15 +90,19 @@ class CopiedModels:
 def copy_trained_models(folder: Path = Path("models")) -> CopiedModels:
     """Write the trained models into a folder, which is made where it is missing.
 
-    A model that is there already stays. Raises UserError, before anything is written, if another file has its name, or
-    if this installation has no models.
+    A model that is there already stays. Raises UserError, before anything is written, if another
+    file has its name, or if this installation has no models.
     """
     sources = sorted(shipped_model("").glob("*.h5"))
     if not sources:
-        raise UserError(f"{_INSTALLED}: no trained models are installed there; install bcclone again")
+        raise UserError(
+            f"{_INSTALLED}: no trained models are installed there; install bcclone again"
+        )
     make_folder(folder)
     models = {folder / source.name: source for source in sources}
-    written = [path for path in models if not path.is_file() or sha256_of(path) != sha256_of(models[path])]
+    written = [
+        path for path in models if not path.is_file() or sha256_of(path) != sha256_of(models[path])
+    ]
     for path in written:
         if path.exists():
             raise UserError(f"{path} exists already; remove it, or name another folder")

@@ -3,22 +3,19 @@
 An ONNX file needs no TensorFlow; a file of Keras or LiteRT loads it.
 """
 
-import math
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bcclone.camera.images import Image
 from bcclone.dataset.answer import Answer
-from bcclone.dataset.geometry import HEIGHT_M
-from bcclone.dataset.images import Image
 from bcclone.dataset.preprocessing import Preprocessing
-from bcclone.dataset.vehicle import FULL_LOCK_DEGREES, WHEELBASE_M, YAW_GAIN
+from bcclone.model.foreign.onnx_model import FRAME, LiteRtModel, OnnxModel
 from bcclone.model.model_path import is_litert, is_onnx
-from bcclone.model.onnx_model import FRAME, LiteRtModel, OnnxModel
 from bcclone.system.arrays import Float32Array, Memory
 from bcclone.system.errors import UserError
 from bcclone.system.progress import note
@@ -34,44 +31,66 @@ _JUDGED = 20  # answers of a drive, after which it is said that most are no stee
 class Policy:
     """A model ready to drive: its preprocessing, its network, and the memory of the drive so far.
 
-    A network of windows gets the last seq_length frames of a drive. A recurrent network takes one step per frame and
-    carries its states. Call answer() for each frame of a drive, and forget() before a frame that does not follow the
-    last one. To drive several cars, keep a memory for each and call next_answer(). The network always gets a batch of
-    one, because TensorFlow rounds differently for other batch sizes, and a car's steering must not depend on how many
-    are driven.
+    A network of windows gets the last seq_length frames of a drive. A recurrent network takes one
+    step per frame and carries its states. Call answer() for each frame of a drive, and forget()
+    before a frame that does not follow the last one. To drive several cars, keep a memory for each
+    and call next_answer(). The network always gets a batch of one, because TensorFlow rounds
+    differently for other batch sizes, and a car's steering must not depend on how many are driven.
 
-    framing: how pictures of the camera that the model drives with become frames, None for the simulator's;
-    carries_states: whether an answer depends on all frames since the drive began; model: the network in Keras, None for
-    one in an ONNX or LiteRT file; path: of the file, for a warning when most answers are no steering. The steering is
-    calibrated as the file says.
+    framing: how pictures of the camera that the model drives with become frames, None for the
+    simulator's; carries_states: whether an answer depends on all frames since the drive began;
+    model: the network in Keras, None for one in an ONNX or LiteRT file; path: of the file, for a
+    warning when most answers are no steering. The steering is calibrated as the file says.
     """
 
-    def __init__(self, file: "ModelFile | OnnxModel | LiteRtModel", path: Path | None = None) -> None:
-        self.preprocessing, self.framing, self._calibration = file.preprocessing, file.framing, file.calibration
+    def __init__(
+        self, file: "ModelFile | OnnxModel | LiteRtModel", path: Path | None = None
+    ) -> None:
+        self.preprocessing, self.framing, self._calibration = (
+            file.preprocessing,
+            file.framing,
+            file.calibration,
+        )
         self.model: Any = None if isinstance(file, OnnxModel | LiteRtModel) else file.model
         self._network = _network_of(file)
-        self.seq_length, self.carries_states = self._network.seq_length, isinstance(self._network, _Recurrent)
+        self.seq_length, self.carries_states = (
+            self._network.seq_length,
+            isinstance(self._network, _Recurrent),
+        )
         self._memory: Memory = ()
         self._path, self._judged, self._beyond = path, 0, 0
-        frame = np.zeros((self.preprocessing.frame_height, self.preprocessing.frame_width, 3), np.uint8)
-        self.next_answer(self.preprocessing.apply(frame), ())  # the first call is slow; take it here
+        frame = np.zeros(
+            (self.preprocessing.frame_height, self.preprocessing.frame_width, 3), np.uint8
+        )
+        self.next_answer(
+            self.preprocessing.apply(frame), ()
+        )  # the first call is slow; take it here
 
     def answer(self, frame: Image) -> Answer:
         """Return the answer for an RGB frame, uint8 (160, 320, 3), as the next one of the drive.
 
-        Raises BadImage for a frame of another size, which is not remembered. The network may return NaN.
+        Raises BadImage for a frame of another size, which is not remembered. The network may return
+        NaN.
         """
         answer, self._memory = self.next_answer(self.preprocessing.apply(frame), self._memory)
         self._judged, self._beyond = self._judged + 1, self._beyond + (abs(answer.steering) > 1)
-        if self._path and self._judged == _JUDGED and (advice := self.advice(self._beyond, self._judged)):
+        if (
+            self._path
+            and self._judged == _JUDGED
+            and (advice := self.advice(self._beyond, self._judged))
+        ):
             note(f"{self._path}: {advice}")
         return answer
 
     def advice(self, beyond: int, answers: int) -> str:
-        """Return what to do about a model most of whose answers are beyond -1 to 1, "" about another one."""
+        """Return what to do about a model most of whose answers are beyond -1 to 1, "" about
+        another one.
+        """
         if beyond <= answers / 2:
             return ""
-        causes = "frames that were prepared otherwise, or on steering in another unit, such as degrees"
+        causes = (
+            "frames that were prepared otherwise, or on steering in another unit, such as degrees"
+        )
         if self.model is not None:
             from bcclone.model.layer_kinds import scaling_layer  # loads Keras
 
@@ -98,7 +117,8 @@ class Policy:
 
 @dataclass(frozen=True)
 class _Windows:
-    """A network of single frames, or of the last frames stacked; the first frame of a drive fills its window.
+    """A network of single frames, or of the last frames stacked; the first frame of a drive fills
+    its window.
 
     shape: of its input; infer: an input, uint8 (1, *shape), to the outputs, (1, outputs).
     """
@@ -108,7 +128,9 @@ class _Windows:
     infer: Callable[[Image], Float32Array]
 
     def step(self, image: Image, memory: Memory) -> tuple[Float32Array, Memory]:
-        """Return the outputs, (outputs,), for the next prepared image of a drive, and the new memory."""
+        """Return the outputs, (outputs,), for the next prepared image of a drive, and the new
+        memory.
+        """
         window = window_after(memory, image, self.seq_length)
         (outputs,) = self.infer(np.stack(window).reshape(1, *self.shape))
         return outputs, window if self.seq_length > 1 else ()
@@ -118,9 +140,10 @@ class _Windows:
 class _Recurrent:
     """A recurrent network that takes one step per frame.
 
-    Before the first frame of a drive its states are those after seq_length - 1 copies of that frame, so that the first
-    steering is that of a window filled with it, as in training. take_step: an image, (1, height, width, channels), and
-    states, (1, size) each, to the outputs, (1, outputs), and the new states.
+    Before the first frame of a drive its states are those after seq_length - 1 copies of that
+    frame, so that the first steering is that of a window filled with it, as in training. take_step:
+    an image, (1, height, width, channels), and states, (1, size) each, to the outputs, (1,
+    outputs), and the new states.
     """
 
     seq_length: int
@@ -160,15 +183,18 @@ def window_after(window: Memory, image: Image, seq_length: int) -> Memory:
 
 
 def load_policy(path: Path | str, preprocessing: Preprocessing | str | None = None) -> Policy:
-    """Load a model of model.py, one of another program with its preprocessing, ONNX or LiteRT; raises UserError.
+    """Load a model of model.py, one of another program with its preprocessing, ONNX or LiteRT;
+    raises UserError.
 
-    preprocessing: a definition, or its text, such as "rows 60-140, 64x64, RGB, 0..1"; None for that of the file.
+    preprocessing: a definition, or its text, such as "rows 60-140, 64x64, RGB, 0..1"; None for that
+    of the file.
     """
     return _load(Path(path), preprocessing, is_for_all=True)
 
 
 def load_one_of_several(path: Path, preprocessing: str | None) -> Policy:
-    """Load a policy with a preprocessing that is only for those of the models that do not state their own.
+    """Load a policy with a preprocessing that is only for those of the models that do not state
+    their own.
 
     Warns of a model file that states another.
     """
@@ -178,7 +204,9 @@ def load_one_of_several(path: Path, preprocessing: str | None) -> Policy:
 def _load(path: Path, how: Preprocessing | str | None, is_for_all: bool) -> Policy:
     if is_onnx(path):
         if how is not None and is_for_all:
-            raise UserError(f"{path}: an ONNX file prepares the frames itself; leave out --preprocess")
+            raise UserError(
+                f"{path}: an ONNX file prepares the frames itself; leave out --preprocess"
+            )
         return Policy(OnnxModel(path), path)
     if "tensorflow" not in sys.modules:
         load_tensorflow()
@@ -192,41 +220,3 @@ def _load(path: Path, how: Preprocessing | str | None, is_for_all: bool) -> Poli
     elif how and (other := loaded.contradiction(how)):
         note(f"{path}: {other}")
     return Policy(loaded, path)
-
-
-# ---- the scale of a network's steering: what a number means on the road, and which steering of another car it is
-
-
-@dataclass(frozen=True)
-class SteeringCalibration:
-    """How a car steers: gain x the network's steering + bias.
-
-    camera_height_m: of the car's camera above the road; steering_ratio: of the steering wheel's angle to the wheels'.
-    None where unknown; they change no answer.
-    """
-
-    gain: float
-    bias: float = 0.0
-    camera_height_m: float | None = None
-    steering_ratio: float | None = None
-
-    def __post_init__(self) -> None:
-        if not all(math.isfinite(value) for value in asdict(self).values() if value is not None):
-            raise ValueError(f"a calibration of {asdict(self)}, expected finite numbers")
-        if any(value is not None and value <= 0 for value in (self.camera_height_m, self.steering_ratio)):
-            raise ValueError("a camera height or a steering ratio of 0 or less, expected more")
-
-    def apply(self, steering: float) -> float:
-        """Return the car's steering, -1 to 1; NaN stays NaN."""
-        value = self.gain * steering + self.bias
-        return value if math.isnan(value) else min(max(value, -1.0), 1.0)
-
-
-def curvature_in_heights(steering: float) -> float:
-    """Return the curvature, in 1 / camera heights, of the path that a network's steering, -1 to 1, means.
-
-    The network learned the simulator's car, a kinematic bicycle whose camera is HEIGHT_M above the road. In a picture,
-    a road of half the size under a camera of half the height is the same, so the curvature is known up to that height.
-    """
-    wheel = math.radians(FULL_LOCK_DEGREES * min(max(steering, -1.0), 1.0))
-    return YAW_GAIN * math.tan(wheel) / WHEELBASE_M * HEIGHT_M

@@ -1,8 +1,9 @@
-"""Compile a network of Keras for one frame after the other, as a drive needs it; a recurrent one keeps its states.
+"""Compile a network of Keras for one frame after the other, as a drive needs it; a recurrent one
+keeps its states.
 
-Training uses windows of frames, each from states of zero. A drive runs each layer once per frame: the layers before and
-between the recurrent cells on that frame, each cell for one step, and the layers after the last cell on its output. The
-states then depend on all frames of the drive.
+Training uses windows of frames, each from states of zero. A drive runs each layer once per frame:
+the layers before and between the recurrent cells on that frame, each cell for one step, and the
+layers after the last cell on its output. The states then depend on all frames of the drive.
 """
 
 import itertools
@@ -14,11 +15,12 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from bcclone.dataset.images import Image
+from bcclone.camera.images import Image
 from bcclone.model.layer_kinds import RECURRENT, keeps_frames
 from bcclone.system.arrays import Float32Array
 
-# an image, (1, height, width, channels), and states, (1, size) each -> the outputs, (1, outputs), and the new states
+# an image, (1, height, width, channels), and states, (1, size) each -> the outputs, (1, outputs),
+# and the new states
 TakeStep = Callable[[Image, Sequence[Float32Array]], tuple[Float32Array, list[Float32Array]]]
 
 
@@ -33,9 +35,11 @@ class Steps:
     state_sizes: tuple[int, ...]
 
     def step(self, images: Any, states: Sequence[Any]) -> tuple[Any, list[Any]]:
-        """Return the outputs, (drives, outputs), and the new states for the next frame of several drives.
+        """Return the outputs, (drives, outputs), and the new states for the next frame of several
+        drives.
 
-        images: of the input type of the network, (drives, height, width, channels); states: (drives, size) each.
+        images: of the input type of the network, (drives, height, width, channels); states:
+        (drives, size) each.
         """
         before, after = iter(states), []
         values = keras.ops.expand_dims(images, 1)
@@ -53,12 +57,15 @@ class Steps:
 
 
 def steps_of(model: keras.Model) -> Steps | None:
-    """Return the steps of a chain of layers; None when it has no recurrent layer, or cannot be run frame by frame.
+    """Return the steps of a chain of layers; None when it has no recurrent layer, or cannot be run
+    frame by frame.
 
-    All layers before the last recurrent layer have to process each frame independently, and none after it may have
-    several frames.
+    All layers before the last recurrent layer have to process each frame independently, and none
+    after it may have several frames.
     """
-    recurrent = [number for number, layer in enumerate(model.layers) if isinstance(layer, RECURRENT)]
+    recurrent = [
+        number for number, layer in enumerate(model.layers) if isinstance(layer, RECURRENT)
+    ]
     if not recurrent or len(model.input_shape) != 5:
         return None
     *before, last = model.layers[: recurrent[-1] + 1]
@@ -75,7 +82,9 @@ def _state_sizes(layer: keras.Layer) -> list[int]:
 
 
 def compile_call(model: keras.Model, batch: int | None = 1) -> Callable[[Image], Float32Array]:
-    """Return a network as a compiled call for one input, uint8, or for a batch of this size, None for any."""
+    """Return a network as a compiled call for one input, uint8, or for a batch of this size, None
+    for any.
+    """
     dtype = model.inputs[0].dtype  # networks of bcclone take uint8, others float32
     images = tf.TensorSpec((batch, *model.input_shape[1:]), tf.uint8)
     return _compiled(lambda images: model(keras.ops.cast(images, dtype), training=False), images)
@@ -85,14 +94,17 @@ def compile_step(model: keras.Model, steps: Steps) -> TakeStep:
     """Return one step of a recurrent network as a compiled call for one drive."""
     dtype, image = model.inputs[0].dtype, tf.TensorSpec((1, *model.input_shape[2:]), tf.uint8)
     states = [tf.TensorSpec((1, size), tf.float32) for size in steps.state_sizes]
-    step = _compiled(lambda images, states: steps.step(keras.ops.cast(images, dtype), states), image, states)
+    step = _compiled(
+        lambda images, states: steps.step(keras.ops.cast(images, dtype), states), image, states
+    )
     return lambda images, before: step(images, list(before))
 
 
 def _compiled(function: Callable[..., Any], *signature: Any) -> Callable[..., Any]:
     """Return a function of tensors as a compiled call for arrays.
 
-    With another backend of Keras than TensorFlow it is called as it is: slower, with the same answers.
+    With another backend of Keras than TensorFlow it is called as it is: slower, with the same
+    answers.
     """
     if keras.backend.backend() == "tensorflow":
         call = tf.function(function, autograph=False).get_concrete_function(*signature)

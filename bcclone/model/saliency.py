@@ -1,10 +1,12 @@
 """Compute how much each pixel of a frame contributes to the steering, by VisualBackProp.
 
-M. Bojarski et al., "VisualBackProp: visualizing CNNs for autonomous driving", https://arxiv.org/abs/1611.05418;
-the authors' code: https://github.com/mbojarski/VisualBackProp (vis.lua). The activations of the last convolution are
-followed back to the pixels: at every convolution, and every pooling between them, the mask so far is multiplied by the
-average of the feature maps and scaled up to the size of the layer's input. A network of stacked frames gets a window
-filled with the one frame; of a recurrent network only the layers before the first recurrent one are used.
+M. Bojarski et al., "VisualBackProp: visualizing CNNs for autonomous driving",
+https://arxiv.org/abs/1611.05418; the authors' code: https://github.com/mbojarski/VisualBackProp
+(vis.lua). The activations of the last convolution are followed back to the pixels: at every
+convolution, and every pooling between them, the mask so far is multiplied by the average of the
+feature maps and scaled up to the size of the layer's input. A network of stacked frames gets a
+window filled with the one frame; of a recurrent network only the layers before the first recurrent
+one are used.
 """
 
 from collections.abc import Sequence
@@ -16,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from bcclone.dataset.images import Image
+from bcclone.camera.images import Image
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.model.layer_kinds import CONVOLUTIONS, POOLINGS, frame_layers, layer_kind
 from bcclone.system.arrays import Float32Array
@@ -32,8 +34,9 @@ class Saliency:
     """
 
     def __init__(self, model: keras.Model | None, preprocessing: Preprocessing) -> None:
-        """model: of a model file. Raises UserError for a network without a convolution, or with a layer before it that
-        moves pixels in another way."""
+        """model: of a model file. Raises UserError for a network without a convolution, or with a
+        layer before it that moves pixels in another way.
+        """
         if model is None:
             raise _refusal("it is in an ONNX or LiteRT file; use the .h5 that it was made from")
         self.preprocessing = preprocessing
@@ -53,9 +56,11 @@ class Saliency:
         self.mask(np.zeros((preprocessing.frame_height, preprocessing.frame_width, 3), np.uint8))
 
     def mask(self, frame: Image) -> Float32Array:
-        """Return the saliency of each pixel of an RGB frame, uint8 (160, 320, 3): float32 (160, 320), 0 to 1.
+        """Return the saliency of each pixel of an RGB frame, uint8 (160, 320, 3): float32 (160,
+        320), 0 to 1.
 
-        The highest value is 1, or 0 if no feature is active. Raises BadImage for a frame of another size.
+        The highest value is 1, or 0 if no feature is active. Raises BadImage for a frame of another
+        size.
         """
         return self.mask_of(self.preprocessing.apply(frame))
 
@@ -69,7 +74,9 @@ class Saliency:
 
 @dataclass(frozen=True)
 class _LayerGroup:
-    """A layer that changes the spatial dimensions (None for the first stage), and the pointwise layers after it."""
+    """A layer that changes the spatial dimensions (None for the first stage), and the pointwise
+    layers after it.
+    """
 
     spatial: keras.Layer | None
     pointwise: tuple[keras.Layer, ...]
@@ -91,7 +98,9 @@ def _names(kinds: Sequence[type[keras.Layer]]) -> str:
 
 
 def _stacked_frames(model: keras.Model) -> int:
-    """Return how many frames a network stacks as channels, as those of network.py do; 1 for other networks."""
+    """Return how many frames a network stacks as channels, as those of network.py do; 1 for other
+    networks.
+    """
     kinds = [type(layer) for layer in model.layers[:2]]
     if kinds == [layers.Permute, layers.Reshape] and model.layers[0].dims == (2, 3, 1, 4):
         return int(model.inputs[0].shape[1])
@@ -99,11 +108,15 @@ def _stacked_frames(model: keras.Model) -> int:
 
 
 def _stages(chain: Sequence[keras.Layer]) -> list[_LayerGroup]:
-    """Return the stages up to that of the last convolution; later layers have no spatial dimensions."""
+    """Return the stages up to that of the last convolution; later layers have no spatial
+    dimensions.
+    """
     convolutions = [place for place, layer in enumerate(chain) if type(layer) in CONVOLUTIONS]
     if not convolutions:
         has = _names([type(layer) for layer in chain])
-        raise _refusal(f"it has {has} and no convolution; train one with {_names(CONVOLUTIONS)}, such as --network cnn")
+        raise _refusal(
+            f"it has {has} and no convolution; train one with {_names(CONVOLUTIONS)}, such as --network cnn"
+        )
     stages = [_LayerGroup(None, ())]
     for place, layer in enumerate(chain):
         if layer_kind(layer).keeps_pixels:
@@ -128,9 +141,9 @@ def _back_through(stages: Sequence[_LayerGroup], images: Any) -> Any:
     mask = tf.ones((1, *values[-1].shape[1:3], 1))
     for stage, taken, output in zip(reversed(stages), values[-2::-1], values[:0:-1], strict=True):
         if isinstance(stage.spatial, CONVOLUTIONS):
-            # scaled at every step, so that long products stay in the range of float32
-            # the method is made for ReLU: negative outputs of ELU mean that a feature is absent; they would cancel
-            # other features, and the product of two negative averages would be salient
+            # scaled at every step, so that long products stay in the range of float32 the method is
+            # made for ReLU: negative outputs of ELU mean that a feature is absent; they would
+            # cancel other features, and the product of two negative averages would be salient
             positive = tf.nn.relu(tf.cast(output, tf.float32))
             mask = _to_at_most_one(mask * tf.reduce_mean(positive, axis=-1, keepdims=True))
         if stage.spatial is not None:
@@ -141,29 +154,37 @@ def _back_through(stages: Sequence[_LayerGroup], images: Any) -> Any:
 def _to_at_most_one(mask: Any) -> Any:
     """Return a mask scaled to a highest value of 1; a mask of zeros stays.
 
-    vis.lua also subtracts the lowest value; here it is 0 anyway when the network or the preprocessing crops rows.
+    vis.lua also subtracts the lowest value; here it is 0 anyway when the network or the
+    preprocessing crops rows.
     """
     finite = tf.where(tf.math.is_finite(mask), mask, 0.0)  # a diverged network gives others
     return tf.math.divide_no_nan(finite, tf.reduce_max(finite))
 
 
 def _back_one(layer: keras.Layer, mask: Any, extents: tuple[int, int]) -> Any:
-    """Return the mask of a layer's input, of `extents` rows and columns, from the mask of its output."""
+    """Return the mask of a layer's input, of `extents` rows and columns, from the mask of its
+    output.
+    """
     if isinstance(layer, layers.Cropping2D):
         return tf.pad(mask, [(0, 0), *layer.cropping, (0, 0)])
     if isinstance(layer, layers.ZeroPadding2D):
         (top, _), (left, _) = layer.padding
         return mask[:, top : top + extents[0], left : left + extents[1]]
-    # ones, with zeros in the gaps of a dilated kernel: TensorFlow cannot transpose dilated convolutions with strides
+    # ones, with zeros in the gaps of a dilated kernel: TensorFlow cannot transpose dilated
+    # convolutions with strides
     down, across = getattr(layer, "dilation_rate", (1, 1))  # poolings have none
     rows, columns = getattr(layer, layer_kind(layer).kernel)
     kernel = np.zeros(((rows - 1) * down + 1, (columns - 1) * across + 1, 1, 1), np.float32)
     kernel[::down, ::across] = 1
-    return tf.nn.conv2d_transpose(mask, kernel, (1, *extents, 1), layer.strides, layer.padding.upper())
+    return tf.nn.conv2d_transpose(
+        mask, kernel, (1, *extents, 1), layer.strides, layer.padding.upper()
+    )
 
 
 def _to_frame(mask: Any, preprocessing: Preprocessing) -> Any:
-    """Return the mask of the frame, (160, 320), from that of the network's input, (1, rows, columns, 1)."""
+    """Return the mask of the frame, (160, 320), from that of the network's input, (1, rows,
+    columns, 1).
+    """
     left, top, right, bottom = preprocessing.region
     kept = tf.image.resize(mask, (bottom - top, right - left), "bilinear")[0, :, :, 0]
     edges = [(top, preprocessing.frame_height - bottom), (left, preprocessing.frame_width - right)]
@@ -186,7 +207,9 @@ def cropped_edges(model: keras.Model, preprocessing: Preprocessing) -> tuple[int
     return first_column, first_row, columns, rows
 
 
-def seen_region(model: keras.Model, preprocessing: Preprocessing) -> tuple[float, float, float, float]:
+def seen_region(
+    model: keras.Model, preprocessing: Preprocessing
+) -> tuple[float, float, float, float]:
     """Return the region of the frame that the network sees, as fractions: left, top, right, bottom.
 
     The preprocessing and layers before the first convolution may crop it.

@@ -1,4 +1,6 @@
-"""The settings of a clip: run, pace, range, overlay and size. Loads nothing, so that --help answers at once."""
+"""The settings of a clip: run, pace, range, overlay and size. Loads nothing, so that --help answers
+at once.
+"""
 
 import math
 from dataclasses import dataclass
@@ -9,9 +11,15 @@ from bcclone.system.settings import Checked, SettingError, setting, span_parser
 
 MP4, GIF = ".mp4", ".gif"
 _REAL_TIME_FPS = {MP4: 60.0, GIF: 12.0}
-_MAX_FPS = {MP4: 1000.0, GIF: 50.0}  # a GIF counts in hundredths of a second, and viewers take 1 for 10
+_MAX_FPS = {
+    MP4: 1000.0,
+    GIF: 50.0,
+}  # a GIF counts in hundredths of a second, and viewers take 1 for 10
 _REAL = "real"
-_DEFAULT_WIDTHS = {MP4: (640, 480), GIF: (480, 320)}  # pixels of a run with an overlay: alone, side by side
+_DEFAULT_WIDTHS = {
+    MP4: (640, 480),
+    GIF: (480, 320),
+}  # pixels of a run with an overlay: alone, side by side
 _MIN_WIDTH, _MAX_WIDTH = 160, 1920
 _LAYOUT = "size and layout"
 
@@ -20,8 +28,9 @@ _LAYOUT = "size and layout"
 class Pace:
     """How fast a clip shows a run.
 
-    fps: frames a second, 0 for the mean rate of the run, and in real time for 60 in an MP4 and 12 in a GIF; real_time:
-    show each frame at its time instead of each frame once; None: real time for a GIF without fps and for two runs.
+    fps: frames a second, 0 for the mean rate of the run, and in real time for 60 in an MP4 and 12
+    in a GIF; real_time: show each frame at its time instead of each frame once; None: real time for
+    a GIF without fps and for two runs.
     """
 
     fps: float = 0.0
@@ -38,7 +47,9 @@ def parse_pace(text: str) -> Pace:
     except ValueError:
         fps = math.nan
     if not 1 <= fps <= _MAX_FPS[MP4] or (colon and real != _REAL):
-        raise ValueError(f"{text!r}, expected a number from 1 to {_MAX_FPS[MP4]:g}, 'real', or 'real:N'")
+        raise ValueError(
+            f"{text!r}, expected a number from 1 to {_MAX_FPS[MP4]:g}, 'real', or 'real:N'"
+        )
     return Pace(fps, bool(real))
 
 
@@ -46,8 +57,8 @@ def parse_pace(text: str) -> Pace:
 class ClipSettings(Checked):
     """Which run a clip shows, and how.
 
-    run: folder that drive.py recorded, or a recording; span: begin and end, in seconds of driving since the first
-    frame, the end not included.
+    run: folder that drive.py recorded, or a recording; span: begin and end, in seconds of driving
+    since the first frame, the end not included.
     """
 
     run: Path
@@ -71,7 +82,8 @@ class ClipSettings(Checked):
         parse=span_parser(float, "A:B in seconds, such as 10:40, 10: or :40", ("0", "inf")),
     )
     overlay: bool = setting(
-        False, "draw steering, speed, latency, distance from the centre line and a map onto each frame"
+        False,
+        "draw steering, speed, latency, distance from the centre line and a map onto each frame",
     )
     model: Path | None = setting(
         None,
@@ -103,11 +115,17 @@ class ClipSettings(Checked):
         begin, end = self.span
         if not 0 <= begin < end:
             value = f"{begin:g}:{end:g}"
-            raise SettingError("{span} {value}, expected A:B in seconds, 0 or more, with A before B", value=value)
+            raise SettingError(
+                "{span} {value}, expected A:B in seconds, 0 or more, with A before B", value=value
+            )
         if self.path.suffix not in _MAX_FPS:
-            raise SettingError(f"{{output}} {{path}}, expected a name that ends in {MP4} or {GIF}", path=self.path)
+            raise SettingError(
+                f"{{output}} {{path}}, expected a name that ends in {MP4} or {GIF}", path=self.path
+            )
         if self.output is None and self.path.is_symlink():
-            raise SettingError("{path} is a link, which is not followed; name the clip: {output}", path=self.path)
+            raise SettingError(
+                "{path} is a link, which is not followed; name the clip: {output}", path=self.path
+            )
         if self.pace.fps and not 1 <= self.pace.fps <= self.fastest:
             raise SettingError(
                 "{pace} {rate}, expected 1 to {fastest} frames a second in a {suffix}",
@@ -141,8 +159,12 @@ class ClipSettings(Checked):
 
     @property
     def rate(self) -> float:
-        """Return the frames a second of the clip, in hundredths, as moviepy's writer takes them; 0: as recorded."""
-        return round(self.pace.fps, 2) or (_REAL_TIME_FPS[self.path.suffix] if self.in_real_time else 0.0)
+        """Return the frames a second of the clip, in hundredths, as moviepy's writer takes them; 0:
+        as recorded.
+        """
+        return round(self.pace.fps, 2) or (
+            _REAL_TIME_FPS[self.path.suffix] if self.in_real_time else 0.0
+        )
 
     @property
     def in_real_time(self) -> bool:

@@ -1,7 +1,7 @@
 """The pictures of a model, and the settings of drawing them.
 
-A picture is a function of a Subject and the path of a PNG. It raises NotDrawn if the subject lacks what it needs.
-Loads neither TensorFlow nor matplotlib, so that --help answers at once.
+A picture is a function of a Subject and the path of a PNG. It raises NotDrawn if the subject lacks
+what it needs. Loads neither TensorFlow nor matplotlib, so that --help answers at once.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,8 @@ _HISTOGRAM = "histogram of the steering"
 
 @dataclass(frozen=True)
 class Plot:
-    """A picture. module: of bcclone.pictures.plots, which defines plot_NAME; caption: in the report of a training.
+    """A picture. module: of bcclone.pictures.plots, which defines plot_NAME; caption: in the report
+    of a training.
 
     The report leaves out those without a caption, which say nothing of this training, or little.
     """
@@ -34,8 +35,16 @@ PLOTS = (
     Plot("steering", "charts", "The steering of the training samples"),
     Plot("samples", "sample_pictures", "Samples as they are fed, before and after augmentation"),
     Plot("activations", "network_pictures"),
-    Plot("saliency", "sample_pictures", "Where the network looks: the pixels that its steering depends on most"),
-    Plot("predictions", "sample_pictures", "The network's steering beside the recorded steering and the labels"),
+    Plot(
+        "saliency",
+        "sample_pictures",
+        "Where the network looks: the pixels that its steering depends on most",
+    ),
+    Plot(
+        "predictions",
+        "sample_pictures",
+        "The network's steering beside the recorded steering and the labels",
+    ),
     Plot("network", "network_pictures"),
 )
 PICTURE_NAMES = tuple(plot.name for plot in PLOTS)
@@ -45,8 +54,8 @@ PICTURE_NAMES = tuple(plot.name for plot in PLOTS)
 class PlotSettings(Checked):
     """Which pictures of a model to draw.
 
-    data: what the model was trained on, a store or recordings (folders or logs); some pictures need it. Or one image,
-    which is explored instead.
+    data: what the model was trained on, a store or recordings (folders or logs); some pictures need
+    it. Or one image, which is explored instead.
     """
 
     model: Path = argument("a model file")
@@ -64,9 +73,14 @@ class PlotSettings(Checked):
         shown="plots/ in the run folder of the model, or MODEL-plots if it has none",
     )
     only: Names = setting(
-        (), f"pictures to draw, separated by commas: {', '.join(PICTURE_NAMES)}", shown="all", choices=PICTURE_NAMES
+        (),
+        f"pictures to draw, separated by commas: {', '.join(PICTURE_NAMES)}",
+        shown="all",
+        choices=PICTURE_NAMES,
     )
-    runs: Path = setting(Path("runs"), "folder of the run folders, one of which has the history of the model")
+    runs: Path = setting(
+        Path("runs"), "folder of the run folders, one of which has the history of the model"
+    )
     preprocess: PreprocessingText | None = setting(None)
     zero_fraction: Fraction | None = setting(
         None,
@@ -75,12 +89,15 @@ class PlotSettings(Checked):
         group=_HISTOGRAM,
         rare=True,
     )
-    seed: Seed = setting(0, "seed of the samples that balancing leaves out", group=_HISTOGRAM, rare=True)
+    seed: Seed = setting(
+        0, "seed of the samples that balancing leaves out", group=_HISTOGRAM, rare=True
+    )
 
     def validate(self) -> None:
         if self.image and len(self.data) > 1:
             raise SettingError(
-                "{image} beside other samples, expected one image alone, or a store or recordings", image=self.image
+                "{image} beside other samples, expected one image alone, or a store or recordings",
+                image=self.image,
             )
         if self.image and self.only:
             raise SettingError("an image is explored in one picture; leave out {only}")
@@ -88,4 +105,6 @@ class PlotSettings(Checked):
     @property
     def image(self) -> Path | None:
         """The image to explore, None to draw pictures of samples."""
-        return next((path for path in map(Path, self.data) if path.suffix.lower() in _IMAGE_SUFFIXES), None)
+        return next(
+            (path for path in map(Path, self.data) if path.suffix.lower() in _IMAGE_SUFFIXES), None
+        )

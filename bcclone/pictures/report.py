@@ -1,6 +1,8 @@
-"""Write a report: sentences, pictures, a clip, figures and commands -> one HTML page that needs no other file.
+"""Write a report: sentences, pictures, a clip, figures and commands -> one HTML page that needs no
+other file.
 
-The page runs no script and loads nothing, which its Content-Security-Policy enforces; pictures and clip are part of it.
+The page runs no script and loads nothing, which its Content-Security-Policy enforces; pictures and
+clip are part of it.
 """
 
 import base64
@@ -52,8 +54,8 @@ _POLICY = (
 class Report:
     """What a report shows, in this order.
 
-    clip: an MP4; pictures: caption -> a PNG; figures: rows of a table, the first of which is its heading; commands:
-    what for -> a command to run next.
+    clip: an MP4; pictures: caption -> a PNG; figures: rows of a table, the first of which is its
+    heading; commands: what for -> a command to run next.
     """
 
     title: str
@@ -67,18 +69,25 @@ class Report:
 def write_report(path: Path, report: Report) -> None:
     """Write a report atomically; an OSError names the file that cannot be read or written."""
     title = _text(report.title)
-    sections = [f"<h1>{title}</h1>", *(f"<p>{_text(sentence)}</p>" for sentence in report.sentences)]
+    sections = [
+        f"<h1>{title}</h1>",
+        *(f"<p>{_text(sentence)}</p>" for sentence in report.sentences),
+    ]
     if report.clip:
         source = _data("video/mp4", report.clip)
         attributes = "controls autoplay muted loop playsinline"
-        sections.append(f'<figure><video src="{source}" aria-label="{title}" {attributes}></video></figure>')
+        sections.append(
+            f'<figure><video src="{source}" aria-label="{title}" {attributes}></video></figure>'
+        )
     if report.figures:
         sections += ["<h2>Figures</h2>", _table(*report.figures)]
     if report.pictures:
         sections.append("<h2>Pictures</h2>")
     for caption, picture in report.pictures.items():
         shown, source = _text(caption), _data("image/png", picture)
-        sections.append(f'<figure><figcaption>{shown}</figcaption><img src="{source}" alt="{shown}"></figure>')
+        sections.append(
+            f'<figure><figcaption>{shown}</figcaption><img src="{source}" alt="{shown}"></figure>'
+        )
     if report.commands:
         sections.append("<h2>Next</h2>\n<dl>")
     for what, line in report.commands.items():
@@ -106,7 +115,9 @@ def write_report(path: Path, report: Report) -> None:
 
 
 def next_commands(model: Path | str, names: str, preprocess: str | None = None) -> dict[str, str]:
-    """Return what to do next with a model -> the command. names: of commands; preprocess: option that each gets."""
+    """Return what to do next with a model -> the command. names: of commands; preprocess: option
+    that each gets.
+    """
     model, more = Path(model), ("--preprocess", preprocess) if preprocess else ()
     words: dict[str, tuple[object, ...]] = {
         "evaluate": ("Score it in the built-in simulator", model, "-o", "score"),
@@ -115,12 +126,18 @@ def next_commands(model: Path | str, names: str, preprocess: str | None = None) 
         "suite": ("Score it in 20 other conditions", model, "-o", "suite"),
         "replay": ("Score it on a recording of yours", model, "RECORDING"),
     }
-    return {str(words[name][0]): shown_command(name, *words[name][1:], *more) for name in names.split()}
+    return {
+        str(words[name][0]): shown_command(name, *words[name][1:], *more) for name in names.split()
+    }
 
 
 def _text(text: str) -> str:
-    """Return a text for a page; what cannot be seen, such as a change of the writing direction, becomes a mark."""
-    return html.escape("".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text))
+    """Return a text for a page; what cannot be seen, such as a change of the writing direction,
+    becomes a mark.
+    """
+    return html.escape(
+        "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+    )
 
 
 def _table(heading: Sequence[str], *rows: Sequence[str]) -> str:

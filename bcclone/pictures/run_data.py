@@ -1,4 +1,6 @@
-"""Read a run or a recording: its folder -> its frames in order of time, their values, and what a model answers."""
+"""Read a run or a recording: its folder -> its frames in order of time, their values, and what a
+model answers.
+"""
 
 import sys
 from collections import Counter
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import simplejpeg
 
-from bcclone.dataset.images import BadImage, Image, jpeg_size, read_file
+from bcclone.camera.images import BadImage, Image, jpeg_size, read_file
 from bcclone.model.policy import Policy, load_policy
 from bcclone.recording.edits import read_edits, seconds_since_first
 from bcclone.recording.files import LOG_NAME, find_log
@@ -24,7 +26,9 @@ from bcclone.system.tensorflow_quietly import load_tensorflow
 if TYPE_CHECKING:  # it loads TensorFlow
     from bcclone.model.saliency import Saliency
 
-_GAP_SECONDS = 1.0  # a longer one ends an episode: the next frame does not follow on the previous one
+_GAP_SECONDS = (
+    1.0  # a longer one ends an episode: the next frame does not follow on the previous one
+)
 _MIN_SIZE = 2  # pixels: H.264 halves the colour planes
 _LOG_COLUMNS = ["center", "steering", "speed_mph"]
 
@@ -33,8 +37,8 @@ _LOG_COLUMNS = ["center", "steering", "speed_mph"]
 class RunFrames:
     """The frames of a run that can be shown.
 
-    names: paths within the folder, in the order of time; size: width and height of all of them; skipped: name -> reason
-    of the other frames, also of those that turn out broken.
+    names: paths within the folder, in the order of time; size: width and height of all of them;
+    skipped: name -> reason of the other frames, also of those that turn out broken.
     """
 
     folder: Path
@@ -43,27 +47,36 @@ class RunFrames:
     skipped: dict[str, str]
 
     def decode(self, index: int) -> Image | None:
-        """Return a frame, RGB uint8 (height, width, 3); if it is broken, add it to `skipped` and return None."""
+        """Return a frame, RGB uint8 (height, width, 3); if it is broken, add it to `skipped` and
+        return None.
+        """
         name = self.names[index]
         try:
-            frame: Image = simplejpeg.decode_jpeg(read_file(str(self.folder / name)), colorspace="RGB")
+            frame: Image = simplejpeg.decode_jpeg(
+                read_file(str(self.folder / name)), colorspace="RGB"
+            )
         except (ValueError, OSError) as error:
             self.skipped[name] = f"incomplete JPEG: {error}"
             return None
         return frame
 
     def nothing_to_show(self) -> UserError:
-        first = "; the first: " + ": ".join(next(iter(self.skipped.items()))) if self.skipped else ""
+        first = (
+            "; the first: " + ": ".join(next(iter(self.skipped.items()))) if self.skipped else ""
+        )
         count = len(self.skipped.keys() | set(self.names))
         expected = "expected JPEG images of one size, with their time in the name"
-        return UserError(f"{self.folder}: none of its {count} frames can be shown, {expected}{first}")
+        return UserError(
+            f"{self.folder}: none of its {count} frames can be shown, {expected}{first}"
+        )
 
 
 def find_frames(folder: Path) -> RunFrames:
-    """Return the frames of a run, or of a recording's centre camera; raises UserError if there are none.
+    """Return the frames of a run, or of a recording's centre camera; raises UserError if there are
+    none.
 
-    Frames of another size than most, and frames without a time in the name, are skipped; frames of deleted rows are
-    left out.
+    Frames of another size than most, and frames without a time in the name, are skipped; frames of
+    deleted rows are left out.
     """
     names, skipped = _find_names(folder)
     sizes: dict[str, tuple[int, int]] = {}
@@ -85,7 +98,9 @@ def find_frames(folder: Path) -> RunFrames:
 
 
 def find_runs(folder: Path) -> list[Path]:
-    """Return the folders directly within a folder whose first image has its time in its name, the newest first."""
+    """Return the folders directly within a folder whose first image has its time in its name, the
+    newest first.
+    """
     runs = []
     for path in filter(Path.is_dir, folder.iterdir()):
         if first := next(path.glob("*.jpg"), None) or next(path.glob("IMG/*.jpg"), None):
@@ -99,12 +114,20 @@ def _find_names(folder: Path) -> tuple[list[str], dict[str, str]]:
     """Return the names of the frames in the order of time, and name -> reason of the skipped ones."""
     if not folder.is_dir():
         if folder.exists():
-            raise UserError(f"{folder}: a file, expected the folder of a run; name one, such as run1")
-        raise UserError(f"{folder}: no such run folder; record one with: {shown_command('drive', 'model.h5', folder)}")
+            raise UserError(
+                f"{folder}: a file, expected the folder of a run; name one, such as run1"
+            )
+        raise UserError(
+            f"{folder}: no such run folder; record one with: {shown_command('drive', 'model.h5', folder)}"
+        )
     images = list(folder.glob("*.jpg")) or list(folder.glob("IMG/*.jpg"))
-    names = [str(path.relative_to(folder)) for path in images if not path.name.startswith(CAMERAS[1:])]
+    names = [
+        str(path.relative_to(folder)) for path in images if not path.name.startswith(CAMERAS[1:])
+    ]
     if not names:
-        raise UserError(f"{folder}: there are no frames (*.jpg) in this folder; name the folder of a run, such as run1")
+        raise UserError(
+            f"{folder}: there are no frames (*.jpg) in this folder; name the folder of a run, such as run1"
+        )
     skipped, timed = {}, []
     for name in names:
         try:
@@ -120,10 +143,11 @@ def _find_names(folder: Path) -> tuple[list[str], dict[str, str]]:
 class FrameInfo:
     """The values of one frame; None for an unknown one.
 
-    seconds: of driving since the first frame; index: number of the frame, up to which the map draws the driven line;
-    steering, model_steering: -1 (left) to 1 (right), of the driver and of the reference model; cross_track_m: to the
-    right of the centre line; place: x and z on the map, metres; mask: how much each pixel decided, float32 (height,
-    width), 0 to 1; taken_over: whether a person has taken over from the model; ended: whether the run is over.
+    seconds: of driving since the first frame; index: number of the frame, up to which the map draws
+    the driven line; steering, model_steering: -1 (left) to 1 (right), of the driver and of the
+    reference model; cross_track_m: to the right of the centre line; place: x and z on the map,
+    metres; mask: how much each pixel decided, float32 (height, width), 0 to 1; taken_over: whether
+    a person has taken over from the model; ended: whether the run is over.
     """
 
     seconds: float
@@ -143,8 +167,8 @@ class FrameInfo:
 class RunData:
     """The values of a run's frames.
 
-    driver: label of the steering, "sent", "human", "expert"; track: name of the track, None if it is unknown or there
-    are several; notes: parts that are left out, with the reason.
+    driver: label of the steering, "sent", "human", "expert"; track: name of the track, None if it
+    is unknown or there are several; notes: parts that are left out, with the reason.
     """
 
     frames: tuple[FrameInfo, ...]
@@ -184,26 +208,44 @@ def read_run_data(frames: RunFrames, times_only: bool = False) -> RunData:
     answers, drivers = read_answers(frames.folder), read_drivers(frames.folder)
     log, notes = _read_log(frames)
     tracks = {point.track for point in points if point}
-    if missing := [track for track in tracks if track.endswith(".json") and not Path(track).is_file()]:
-        notes += (f"map and distance are left out: the road {missing[0]} is not here; make the clip where it is",)
-    track = tracks.pop() if len(tracks) == 1 and not missing else None  # a run on two tracks fits neither map
+    if missing := [
+        track for track in tracks if track.endswith(".json") and not Path(track).is_file()
+    ]:
+        notes += (
+            f"map and distance are left out: the road {missing[0]} is not here; make the clip where it is",
+        )
+    track = (
+        tracks.pop() if len(tracks) == 1 and not missing else None
+    )  # a run on two tracks fits neither map
     infos = []
     for index, (name, point) in enumerate(zip(names, points, strict=True)):
-        offset_m, place = (point.cross_track_m, (point.x_m, point.z_m)) if point and track else (None, None)
+        offset_m, place = (
+            (point.cross_track_m, (point.x_m, point.z_m)) if point and track else (None, None)
+        )
         taken_over = name in drivers and drivers[name].take_over is not None
         steering, speed_mph = log.get(name, (None, None))
         latency_ms = answers.get(name)
-        infos.append(FrameInfo(seconds[index], index, steering, speed_mph, latency_ms, offset_m, place, taken_over))
+        infos.append(
+            FrameInfo(
+                seconds[index], index, steering, speed_mph, latency_ms, offset_m, place, taken_over
+            )
+        )
     # the simulator names the images of its recordings after the camera
-    if not names[0].lower().startswith(CAMERAS[0]) or any(row.driver == MODEL for row in drivers.values()):
+    if not names[0].lower().startswith(CAMERAS[0]) or any(
+        row.driver == MODEL for row in drivers.values()
+    ):
         driver = "sent"
     else:
-        driver = "expert" if trace and not drivers else "human"  # our simulator writes who drove unless its expert did
+        driver = (
+            "expert" if trace and not drivers else "human"
+        )  # our simulator writes who drove unless its expert did
     return RunData(tuple(infos), driver, track, notes)
 
 
 def _read_log(frames: RunFrames) -> tuple[dict[str, tuple[float, float | None]], tuple[str, ...]]:
-    """Return steering and speed by the name of the centre image, and notes on what could not be read."""
+    """Return steering and speed by the name of the centre image, and notes on what could not be
+    read.
+    """
     from bcclone.recording.log import read_log  # loads pandas
 
     try:
@@ -218,7 +260,9 @@ def _read_log(frames: RunFrames) -> tuple[dict[str, tuple[float, float | None]],
     if not log.bad_rows:
         return rows, ()
     first = log.bad_rows[0]
-    return rows, (f"{log.path}: {len(log.bad_rows)} rows are left out; the first, row {first.row}: {first.reason}",)
+    return rows, (
+        f"{log.path}: {len(log.bad_rows)} rows are left out; the first, row {first.row}: {first.reason}",
+    )
 
 
 @dataclass(frozen=True)
@@ -232,10 +276,13 @@ class ReferenceModel:
     def open(cls, path: Path, preprocess: str | None = None) -> "ReferenceModel":
         """Load a model. preprocess: name of its preprocessing, if the file does not state it.
 
-        Raises UserError for a file that is no model, and for a network whose saliency cannot be computed.
+        Raises UserError for a file that is no model, and for a network whose saliency cannot be
+        computed.
         """
         if "tensorflow" not in sys.modules:  # a program that uses it already has chosen its threads
-            load_tensorflow(threads=1)  # it steers frame by frame, and the encoder uses the other cores
+            load_tensorflow(
+                threads=1
+            )  # it steers frame by frame, and the encoder uses the other cores
         from bcclone.model.saliency import Saliency
 
         policy = load_policy(path, preprocess)
@@ -257,12 +304,15 @@ class ReferenceDrive:
         self._length = sys.maxsize if self._policy.carries_states else self._policy.seq_length
 
     def answer(self, index: int, frame: Image) -> tuple[float | None, Float32Array]:
-        """Return the steering, -1 to 1, None if it is not finite, and how much each pixel decided, (160, 320), 0 to 1.
+        """Return the steering, -1 to 1, None if it is not finite, and how much each pixel decided,
+        (160, 320), 0 to 1.
 
         frame: RGB uint8 (160, 320, 3). Raises UserError for frames that the model cannot take.
         """
         try:
-            for shown in range(max(self._next, index - self._length + 1), index + 1):  # also what the clip leaves out
+            for shown in range(
+                max(self._next, index - self._length + 1), index + 1
+            ):  # also what the clip leaves out
                 if shown and self._seconds[shown] - self._seconds[shown - 1] > _GAP_SECONDS:
                     self._memory = ()
                 if (pixels := frame if shown == index else self._frames.decode(shown)) is not None:
@@ -273,4 +323,6 @@ class ReferenceDrive:
                 f"{self._frames.folder}: the model cannot take these frames: {error}; leave --model out"
             ) from None
         self._next, steering = index + 1, answer.steering
-        return (min(max(steering, -1.0), 1.0) if np.isfinite(steering) else None), self._saliency.mask_of(image)
+        return (
+            min(max(steering, -1.0), 1.0) if np.isfinite(steering) else None
+        ), self._saliency.mask_of(image)

@@ -1,4 +1,6 @@
-"""Write the files of one drive, of a suite or of a replay: pictures, tables, figures, events, report."""
+"""Write the files of one drive, of a suite or of a replay: pictures, tables, figures, events,
+report.
+"""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -8,13 +10,19 @@ from typing import Any
 
 import numpy as np
 
-from bcclone.dataset.images import Image
-from bcclone.evaluate.evaluate_settings import EvaluateSettings
-from bcclone.evaluate.evaluation import Evaluation, WatchedFrame, watched_table
-from bcclone.evaluate.replay_result import CONTROLS, Replayed
-from bcclone.evaluate.scenarios import Scenario
-from bcclone.evaluate.suite import SuiteResult
-from bcclone.pictures.plots.drive_pictures import plot_curves, plot_deviations, plot_drives, plot_frames, plot_scores
+from bcclone.camera.images import Image
+from bcclone.evaluation.evaluate import Evaluation
+from bcclone.evaluation.evaluate_settings import EvaluateSettings
+from bcclone.evaluation.replay_result import CONTROLS, Replayed
+from bcclone.evaluation.scenarios import Scenario
+from bcclone.evaluation.suite import SuiteResult
+from bcclone.pictures.plots.drive_pictures import (
+    plot_curves,
+    plot_deviations,
+    plot_drives,
+    plot_frames,
+    plot_scores,
+)
 from bcclone.pictures.report import REPORT_NAME, Report, next_commands, write_report
 from bcclone.recording.files import find_log
 from bcclone.simulator.car import start_on
@@ -32,31 +40,39 @@ _MAX_MAPS = 6  # in the report of a suite
 
 
 def _write(
-    folder: Path, pictures: Sequence[Path], figures: dict[str, Any], watched: Sequence[WatchedFrame], report: Report
+    folder: Path, pictures: Sequence[Path], figures: dict[str, Any], report: Report
 ) -> list[Path]:
-    """Write the figures, what a watch said of each frame, and the report; its sentences get a capital and a full stop.
+    """Write the figures and the report; its sentences get a capital and a full stop.
 
     Return the paths, also of the pictures that are there, the report's last.
     """
-    paths = [*pictures, folder / "figures.json"]
-    write_text(paths[-1], json_text(figures, indent=2))
-    if watched:
-        paths.append(folder / "uncertainty.csv")
-        write_text(paths[-1], watched_table(watched).csv())
-    sentences = [f"{text[0].upper()}{text[1:]}{'' if text.endswith('.') else '.'}" for text in report.sentences]
+    figures_path = folder / "figures.json"
+    write_text(figures_path, json_text(figures, indent=2))
+    sentences = [
+        f"{text[0].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"
+        for text in report.sentences
+    ]
     write_report(folder / REPORT_NAME, replace(report, sentences=sentences))
-    return [*paths, folder / REPORT_NAME]
+    return [*pictures, figures_path, folder / REPORT_NAME]
 
 
-def write_evaluation(folder: Path, evaluation: Evaluation, settings: EvaluateSettings, model: Path) -> list[Path]:
-    """Write the driven line on a map, views along the way, figures, events and a report into a folder.
+def write_evaluation(
+    folder: Path, evaluation: Evaluation, settings: EvaluateSettings, model: Path
+) -> list[Path]:
+    """Write the driven line on a map, views along the way, figures, events and a report into a
+    folder.
 
     Return their paths, the report's last.
     """
     map_path, views, events = (folder / name for name in ("map.png", "views.png", "events.jsonl"))
-    track, way = load_track(settings.track, settings.reverse), f"{settings.track}{' reversed' * settings.reverse}"
+    track, way = (
+        load_track(settings.track, settings.reverse),
+        f"{settings.track}{' reversed' * settings.reverse}",
+    )
     scored = f"autonomy {_title(evaluation)}"
-    plot_drives("", track, {f"{way}, {settings.speed.speed_mph:g} mph: {scored}": evaluation}, map_path)
+    plot_drives(
+        "", track, {f"{way}, {settings.speed.speed_mph:g} mph: {scored}": evaluation}, map_path
+    )
     plot_frames([("", view) for view in evaluation.views], views)
     write_text(events, event_lines(evaluation.events))
     sentences = [_describe_takeovers(evaluation), _describe_worst(evaluation, track)]
@@ -70,10 +86,12 @@ def write_evaluation(folder: Path, evaluation: Evaluation, settings: EvaluateSet
     then = "drive play suite" if settings.run_folder else "drive play suite replay"
     commands = next_commands(model, then, settings.preprocess)
     if settings.run_folder:
-        commands["Make a clip of this drive"] = shown_command("video", settings.run_folder, "--overlay")
+        commands["Make a clip of this drive"] = shown_command(
+            "video", settings.run_folder, "--overlay"
+        )
     cells = evaluation.table(settings).cells()
     report = Report(f"{model.name} on {way}: {scored}", sentences, None, pictures, cells, commands)
-    return _write(folder, [map_path, views, events], evaluation.figures(), evaluation.watched, report)
+    return _write(folder, [map_path, views, events], evaluation.figures(), report)
 
 
 def _title(drive: Evaluation) -> str:
@@ -100,11 +118,15 @@ def _describe_worst(evaluation: Evaluation, track: Track) -> str:
     )
 
 
-def write_replay(folder: Path, recording: str, replayed: Replayed, preprocess: str | None = None) -> list[Path]:
-    """Write a picture of each driver's deviation, above that without steering, the figures and a report.
+def write_replay(
+    folder: Path, recording: str, replayed: Replayed, preprocess: str | None = None
+) -> list[Path]:
+    """Write a picture of each driver's deviation, above that without steering, the figures and a
+    report.
 
-    The picture of a recording without speeds shows the steering. Return their paths, the report's last. recording: its
-    folder or its log; preprocess: of the models, for the commands in the report.
+    The picture of a recording without speeds shows the steering. Return their paths, the report's
+    last. recording: its folder or its log; preprocess: of the models, for the commands in the
+    report.
     """
     first, name = replayed.first, find_log(recording).parent.name
     drivers = {**replayed.results, CONTROLS["zero"]: first.controls["zero"]}
@@ -119,29 +141,42 @@ def write_replay(folder: Path, recording: str, replayed: Replayed, preprocess: s
         steering = {CONTROLS["human"]: np.array(first.reference.steering)}
         steering |= {driver: one.steering for driver, one in replayed.results.items()}
         plot_curves(f"{name}: {shown}", seconds, steering, picture)
-    ranks = {driver: rank for driver, its in replayed.results.items() if (rank := its.figures().rank)}
+    ranks = {
+        driver: rank for driver, its in replayed.results.items() if (rank := its.figures().rank)
+    }
     best = min(ranks, key=lambda driver: ranks[driver], default="")
-    commands = next_commands(best, "evaluate drive", preprocess) if best and not replayed.client else {}
+    commands = (
+        next_commands(best, "evaluate drive", preprocess) if best and not replayed.client else {}
+    )
     sentences = [*replayed.explanations(), *replayed.notices]
-    title, cells = f"{' and '.join(replayed.results)} on the recording {name}", replayed.table().cells()
+    title, cells = (
+        f"{' and '.join(replayed.results)} on the recording {name}",
+        replayed.table().cells(),
+    )
     report = Report(title, sentences, None, {shown.capitalize(): picture}, cells, commands)
-    return _write(folder, [picture], replayed.figures(), first.watched, report)
+    return _write(folder, [picture], replayed.figures(), report)
 
 
 def write_suite(folder: Path, result: SuiteResult, preprocess: str | None = None) -> list[Path]:
-    """Write all pictures, the tables, the figures and a report into a folder; return their paths, the report's last.
+    """Write all pictures, the tables, the figures and a report into a folder; return their paths,
+    the report's last.
 
-    maps/ROW.png: the driven lines of all models; appearances.png, models.png, table.txt, figures.json, events.jsonl,
-    report.html; with a monitor, uncertainty/ROW.csv. preprocess: of the models, for the commands in the report.
+    maps/ROW.png: the driven lines of all models; appearances.png, models.png, table.txt,
+    figures.json, events.jsonl, report.html. preprocess: of the models, for the commands in the
+    report.
     """
-    maps, uncertainty = folder / "maps", folder / "uncertainty"
+    maps = folder / "maps"
     maps.mkdir(parents=True, exist_ok=True)
     table, looks, scores, events = (
         folder / name for name in ("table.txt", "appearances.png", "models.png", "events.jsonl")
     )
     write_text(table, result.as_text() + "\n")
     plot_frames(appearances_of(result.scenarios), looks)
-    plot_scores([*result.drives, *result.replays], {model: _scores(result, model) for model in result.models}, scores)
+    plot_scores(
+        [*result.drives, *result.replays],
+        {model: _scores(result, model) for model in result.models},
+        scores,
+    )
     lines = [
         event_lines(drive.events, row=name, model=model)
         for name, drives in result.drives.items()
@@ -155,25 +190,28 @@ def write_suite(folder: Path, result: SuiteResult, preprocess: str | None = None
         titled = {f"{model}: {_title(drive)}": drive for model, drive in drives.items()}
         track = load_track(one.settings.track, one.settings.reverse)
         plot_drives(described[one.name], track, titled, maps / f"{one.name}.png")
-        for drive in drives.values():
-            if drive.watched:
-                uncertainty.mkdir(exist_ok=True)
-                write_text(uncertainty / f"{one.name}.csv", watched_table(drive.watched).csv())
         off[one.name] = sum(drive.score.interventions for drive in drives.values())
     worst = sorted((name for name, count in off.items() if count), key=lambda name: -off[name])
     pictures = {"The models side by side": scores, "A view of each row": looks}
-    pictures |= {f"Driven lines, {described[name]}": maps / f"{name}.png" for name in worst[:_MAX_MAPS]}
-    hardest = [f"the hardest row was {described[name]}, with {off[name]} interventions" for name in worst[:1]]
-    best = min(result.models, key=lambda name: (-result.clean_rows(name), result.interventions(name)))
+    pictures |= {
+        f"Driven lines, {described[name]}": maps / f"{name}.png" for name in worst[:_MAX_MAPS]
+    }
+    hardest = [
+        f"the hardest row was {described[name]}, with {off[name]} interventions"
+        for name in worst[:1]
+    ]
+    best = min(
+        result.models, key=lambda name: (-result.clean_rows(name), result.interventions(name))
+    )
     title, cells = f"{', '.join(result.models)} in the suite", result.table().cells()
     commands = next_commands(result.models[best], "evaluate drive", preprocess)
     report = Report(title, [*hardest, *result.explanations()], None, pictures, cells, commands)
-    paths = [table, looks, scores, events, maps, *([uncertainty] if uncertainty.exists() else [])]
-    return _write(folder, paths, result.figures(), (), report)
+    return _write(folder, [table, looks, scores, events, maps], result.figures(), report)
 
 
 def appearances_of(scenarios: Iterable[Scenario]) -> list[tuple[str, Image]]:
-    """Return a frame of each scenario from the same position, with its name: RGB uint8 (160, 320, 3).
+    """Return a frame of each scenario from the same position, with its name: RGB uint8 (160, 320,
+    3).
 
     Scenarios that look the same share a frame: at the start of the drive, or after a perturbation.
     """
@@ -181,10 +219,16 @@ def appearances_of(scenarios: Iterable[Scenario]) -> list[tuple[str, Image]]:
     for one in scenarios:
         settings, world = one.settings, one.settings.world
         start = (world.start_offset_m, world.start_turn, world.perturbation_m)
-        alike.setdefault(repr((settings.track, settings.reverse, settings.conditions, start)), []).append(one)
+        alike.setdefault(
+            repr((settings.track, settings.reverse, settings.conditions, start)), []
+        ).append(one)
     frames = []
     for group in alike.values():
-        settings, world, conditions = group[0].settings, group[0].settings.world, group[0].settings.conditions
+        settings, world, conditions = (
+            group[0].settings,
+            group[0].settings.world,
+            group[0].settings.conditions,
+        )
         track = load_track(settings.track, settings.reverse)
         along = track.length_m - _PICTURE_AT_M if settings.reverse else _PICTURE_AT_M
         car = start_on(track, world.start_offset_m + world.perturbation_m, along)
@@ -196,10 +240,15 @@ def appearances_of(scenarios: Iterable[Scenario]) -> list[tuple[str, Image]]:
 
 
 def _scores(result: SuiteResult, model: str) -> list[tuple[float | None, ...]]:
-    """Return autonomy, mean and greatest distance of each drive, and of each replay, None for one without speeds."""
+    """Return autonomy, mean and greatest distance of each drive, and of each replay, None for one
+    without speeds.
+    """
     drives = (drives[model].score for drives in result.drives.values())
     replays = (replays[model] for replays in result.replays.values())
     return [
-        *((its.autonomy_percent, its.mean_abs_cross_track_m, its.max_abs_cross_track_m) for its in drives),
+        *(
+            (its.autonomy_percent, its.mean_abs_cross_track_m, its.max_abs_cross_track_m)
+            for its in drives
+        ),
         *((its.autonomy_percent, its.rms_cross_track_m, its.rms_cross_track_m) for its in replays),
     ]

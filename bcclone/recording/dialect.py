@@ -1,6 +1,7 @@
 """Split one line of a driving log into image names and numbers, for any separator and decimal mark.
 
-In: the bytes of a log, or a line as text. Out: its `Fields`, or a RowError that says what is missing.
+In: the bytes of a log, or a line as text. Out: its `Fields`, or a RowError that says what is
+missing.
 
 The dialects, and how often each was seen: docs/reference/dialects.md.
 """
@@ -30,12 +31,16 @@ _HEADER_WORDS = {
     "reverse": 5, "speed": 6, "velocity": 6, "center": 0, "left": 1, "right": 2,
 }  # fmt: skip
 _COLUMNS = 7
-_OTHER_UNIT = re.compile(r"(?:^|[\W_])(?:deg|rad|m[ /_p]*+s(?:$|[\W_]))|°|k[mp][ /_p]*+h|met(?:er|re)s")
+_OTHER_UNIT = re.compile(
+    r"(?:^|[\W_])(?:deg|rad|m[ /_p]*+s(?:$|[\W_]))|°|k[mp][ /_p]*+h|met(?:er|re)s"
+)
 
 _COMMA_NUMBER = re.compile(r"[-+]?\d+,\d+(?:[eE][-+]?\d+)?")
 _UNLIKE_WHOLE = re.compile(r"[^-+\deE]|^$")
 # as the simulator writes a number: without zeros at either end
-_WRITTEN = re.compile(r"[-+]?(?:0|[1-9]\d*+)(?:\.(?:\d*[1-9]|\d++[eE][-+]?\d++))?|[-+]?[1-9]\d*+[eE][-+]?\d++")
+_WRITTEN = re.compile(
+    r"[-+]?(?:0|[1-9]\d*+)(?:\.(?:\d*[1-9]|\d++[eE][-+]?\d++))?|[-+]?[1-9]\d*+[eE][-+]?\d++"
+)
 _TOP_SPEED_MPH = 60.0
 
 Numbers = tuple[float, float, float, float]  # steering, throttle, brake, speed
@@ -45,8 +50,8 @@ Numbers = tuple[float, float, float, float]  # steering, throttle, brake, speed
 class Dialect:
     """How a log is written.
 
-    spaced: a space follows most separators; cameras: those that at least one row names; extra_columns: the largest
-    number of columns after the seventh.
+    spaced: a space follows most separators; cameras: those that at least one row names;
+    extra_columns: the largest number of columns after the seventh.
     """
 
     spaced: bool
@@ -58,10 +63,11 @@ class Dialect:
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """The fields of one line: base names of the images ("" where there is none) and the numbers as written.
+    """The fields of one line: base names of the images ("" where there is none) and the numbers as
+    written.
 
-    separator: of the numbers; ", " is another one than ","; columns: their number if a comma without space is a decimal
-    mark, where the row may be read so.
+    separator: of the numbers; ", " is another one than ","; columns: their number if a comma
+    without space is a decimal mark, where the row may be read so.
     """
 
     line: int
@@ -77,8 +83,14 @@ class Fields:
 
     @property
     def has_bare_commas(self) -> bool:
-        """Return whether there are more whole numbers than columns: the commas are decimal marks, too."""
-        return self.separator == "," and len(self.numbers) > 4 and not any(map(_UNLIKE_WHOLE.search, self.numbers))
+        """Return whether there are more whole numbers than columns: the commas are decimal marks,
+        too.
+        """
+        return (
+            self.separator == ","
+            and len(self.numbers) > 4
+            and not any(map(_UNLIKE_WHOLE.search, self.numbers))
+        )
 
 
 def text_of(data: bytes) -> str:
@@ -88,51 +100,68 @@ def text_of(data: bytes) -> str:
     elif b"\0" in data[1:2] + data[3:4]:
         text = data.decode("utf-16-le", errors="replace")
     else:
-        data = data.replace(b"\0", b"")  # a power failure leaves blocks of zeros at the end of a file
+        data = data.replace(
+            b"\0", b""
+        )  # a power failure leaves blocks of zeros at the end of a file
         try:
             text = data.decode()
         except UnicodeDecodeError:
             text = data.decode("cp1252", errors="replace")
-    return text.replace("\r\n", "\n").replace("\r", "\n").replace("\ufeff", "")  # joined logs have several marks
+    return (
+        text.replace("\r\n", "\n").replace("\r", "\n").replace("\ufeff", "")
+    )  # joined logs have several marks
 
 
 def is_header(text: str) -> bool:
-    """Return True for names of columns, of which none is a number, or which are 0, 1, 2 and so on, as pandas names."""
+    """Return True for names of columns, of which none is a number, or which are 0, 1, 2 and so on,
+    as pandas names.
+    """
     names = _header_names(text)
     counted = names == [str(index) for index in range(len(names))]
     return len(names) > 1 and (counted or not any(map(is_number, names)))
 
 
 def is_known_header(text: str) -> bool:
-    """Return True for the simulator's column names, in their order, in any of their usual spellings."""
+    """Return True for the simulator's column names, in their order, in any of their usual
+    spellings.
+    """
     names = _header_names(text)
     return "center" in names and len(names) >= _COLUMNS and header_error(text) is None
 
 
 def header_error(text: str) -> str | None:
-    """Return which name of a column contradicts the simulator's order or units; None also for too few columns."""
+    """Return which name of a column contradicts the simulator's order or units; None also for too
+    few columns.
+    """
     names = _header_names(text)
     for index, name in enumerate(names if len(names) >= _COLUMNS else ()):
         if _HEADER_WORDS.get(name, index) != index:
             return f"{name!r} as column {index + 1}, expected as column {_HEADER_WORDS[name] + 1}"
-        if index in (_HEADER_WORDS["steering"], _HEADER_WORDS["speed"]) and _OTHER_UNIT.search(name):
+        if index in (_HEADER_WORDS["steering"], _HEADER_WORDS["speed"]) and _OTHER_UNIT.search(
+            name
+        ):
             return f"{name[:60]!r} as column {index + 1}, expected steering from -1 to 1, and speed in mph"
     return None
 
 
 def _header_names(text: str) -> list[str]:
-    """Return the names of columns, in lower case, without those of indices; none for a line that names images."""
+    """Return the names of columns, in lower case, without those of indices; none for a line that
+    names images.
+    """
     if len(text) > LONGEST_LINE or _PATH.match(text):
         return []
     names = [name.strip(BLANK).lower() for name in re.split(f"[{_SEPARATORS}]", text)]
-    return list(dropwhile(lambda name: name in ("", "index") or name.startswith("unnamed: "), names))
+    return list(
+        dropwhile(lambda name: name in ("", "index") or name.startswith("unnamed: "), names)
+    )
 
 
 def split_line(line: int, text: str) -> Fields:
     """Split a line into images and numbers; raises RowError with what is missing.
 
-    Paths may contain spaces and commas, so they are found by their ending and not by splitting. The separator of the
-    numbers is decided from the numbers, since pandas.to_csv() leaves spaces before paths, but not before numbers.
+    Paths may contain spaces and commas, so they are found by their ending and not by splitting. The
+    separator of the numbers is decided from the numbers, since pandas.to_csv() leaves spaces before
+    paths, but not before numbers.
     """
     if len(text) > LONGEST_LINE:
         raise RowError(f"the line has {len(text)} characters, expected at most {LONGEST_LINE}")
@@ -163,7 +192,9 @@ def split_line(line: int, text: str) -> Fields:
     if len(numbers) < 4:
         raise row_ends(3 + len(numbers))
     columns = 3 + len(spaced if separator == ", " else numbers)
-    return Fields(line, (images[0], images[1], images[2]), tuple(map(str.strip, numbers)), separator, columns)
+    return Fields(
+        line, (images[0], images[1], images[2]), tuple(map(str.strip, numbers)), separator, columns
+    )
 
 
 def row_ends(columns: int) -> RowError:
@@ -193,10 +224,13 @@ def numbers_of(written: Sequence[str]) -> Numbers:
 def resolve_decimal_commas(parts: Sequence[str], previous_speed_mph: float) -> Numbers:
     """Return the numbers of a line whose separators and decimal marks are both bare commas.
 
-    parts: the numeric columns, split at every comma. Of all possible readings, the one whose speed is closest to that
-    of the previous row is returned. Raises RowError if there is no reading, or two that are equally close.
+    parts: the numeric columns, split at every comma. Of all possible readings, the one whose speed
+    is closest to that of the previous row is returned. Raises RowError if there is no reading, or
+    two that are equally close.
     """
-    readings = sorted(set(_readings(parts)), key=lambda numbers: abs(numbers[3] - previous_speed_mph))
+    readings = sorted(
+        set(_readings(parts)), key=lambda numbers: abs(numbers[3] - previous_speed_mph)
+    )
     if not readings:
         raise RowError(
             f"decimal commas: no possible reading of {','.join(parts)}, expected steering, throttle, brake and speed"
@@ -204,17 +238,23 @@ def resolve_decimal_commas(parts: Sequence[str], previous_speed_mph: float) -> N
     if len(readings) > 1:
         nearest, next_nearest = (abs(numbers[3] - previous_speed_mph) for numbers in readings[:2])
         if nearest == next_nearest:
-            raise RowError(f"decimal commas: more than one reading of {','.join(parts)}; write decimal points")
+            raise RowError(
+                f"decimal commas: more than one reading of {','.join(parts)}; write decimal points"
+            )
     return readings[0]
 
 
 def _readings(parts: Sequence[str]) -> Iterator[Numbers]:
-    """Yield the readings that the simulator could have written: each number is one part, or two parts."""
+    """Yield the readings that the simulator could have written: each number is one part, or two
+    parts.
+    """
     for widths in product((1, 2), repeat=4):
         if sum(widths) != len(parts):
             continue
         ends = list(accumulate(widths))
-        written = [".".join(parts[end - width : end]) for end, width in zip(ends, widths, strict=True)]
+        written = [
+            ".".join(parts[end - width : end]) for end, width in zip(ends, widths, strict=True)
+        ]
         if not all(map(_WRITTEN.fullmatch, written)):
             continue
         steering, throttle, brake, speed = map(float, written)

@@ -1,4 +1,5 @@
-"""Edit a recording: turn positions into spans of rows, record the edit, and list what is kept and what is deleted.
+"""Edit a recording: turn positions into spans of rows, record the edit, and list what is kept and
+what is deleted.
 
 In: `EditSettings`. Out: an `EditResult`, and the file of edits next to the log.
 """
@@ -40,11 +41,12 @@ _WAIT_SECONDS = 60.0  # for others that edit the same recording
 
 @dataclass(frozen=True)
 class RowSpan:
-    """Consecutive rows that are alike: without a pause, all kept or all deleted, and driven by the same driver.
+    """Consecutive rows that are alike: without a pause, all kept or all deleted, and driven by the
+    same driver.
 
-    first, last: numbers of the rows, from 1; from_seconds, to_seconds: since the first row of the recording; driver:
-    "human" or "model", None if there is no drivers.csv; take_over: its number, None if none; after_pause: a pause
-    separates them from the rows before.
+    first, last: numbers of the rows, from 1; from_seconds, to_seconds: since the first row of the
+    recording; driver: "human" or "model", None if there is no drivers.csv; take_over: its number,
+    None if none; after_pause: a pause separates them from the rows before.
     """
 
     first: int
@@ -69,9 +71,9 @@ class RowSpan:
 class EditResult:
     """A recording after an edit, or as it is.
 
-    rows, deleted: numbers of usable rows, and of those that are left out; seconds: from the first row to the last;
-    changed: rows that this edit deleted, restored or corrected; edits: how many can be undone; spans: all rows in
-    order; steering: how it is corrected, "" for as recorded.
+    rows, deleted: numbers of usable rows, and of those that are left out; seconds: from the first
+    row to the last; changed: rows that this edit deleted, restored or corrected; edits: how many
+    can be undone; spans: all rows in order; steering: how it is corrected, "" for as recorded.
     """
 
     log: Path
@@ -90,19 +92,26 @@ class EditResult:
             f"{self.log}: {number_of(self.rows, 'row')}, {self.seconds:.1f} s; "
             f"{self.rows - self.deleted} kept, {self.deleted} deleted{by_edits}"
         ]
-        lines += [f"  steering of all rows, against the log: {self.steering}"] if self.steering else []
+        lines += (
+            [f"  steering of all rows, against the log: {self.steering}"] if self.steering else []
+        )
         lines += map(str, self.spans)
         if self.changed:
-            hint = f"; undo the last edit with: {shown_command('edit', self.log, '--undo')}" if self.edits else ""
+            hint = (
+                f"; undo the last edit with: {shown_command('edit', self.log, '--undo')}"
+                if self.edits
+                else ""
+            )
             lines.append(f"{number_of(self.changed, 'row')} changed{hint}")
         return "\n".join(lines)
 
 
 def edit(settings: EditSettings) -> EditResult:
-    """Delete, restore, correct the steering or undo, as the settings say, and list the rows; the log never changes.
+    """Delete, restore, correct the steering or undo, as the settings say, and list the rows; the
+    log never changes.
 
-    Raises UserError for a recording that cannot be read, rows that it does not have, and an edit that changes nothing
-    or deletes every row.
+    Raises UserError for a recording that cannot be read, rows that it does not have, and an edit
+    that changes nothing or deletes every row.
     """
     return EditedRecording(find_log(settings.recording)).edit(settings)
 
@@ -110,8 +119,8 @@ def edit(settings: EditSettings) -> EditResult:
 class EditedRecording:
     """All usable rows of a log, the deleted ones included, in order of time, and its edits so far.
 
-    rows: with the columns of a log; edits_file: holds the edits; seconds: since the first row, (rows,), rounded to
-    milliseconds, so that the position 0.8s finds the row at 0.8 s.
+    rows: with the columns of a log; edits_file: holds the edits; seconds: since the first row,
+    (rows,), rounded to milliseconds, so that the position 0.8s finds the row at 0.8 s.
     """
 
     def __init__(self, path: Path, rows: pd.DataFrame | None = None) -> None:
@@ -157,7 +166,9 @@ class EditedRecording:
                         "change the permissions of the folder, or edit a copy of the recording"
                     ) from None
                 self.edits = left
-        changed = (deleted != before.deleted(self.times)) | (steering != corrected_steering(rows, before))
+        changed = (deleted != before.deleted(self.times)) | (
+            steering != corrected_steering(rows, before)
+        )
         return EditResult(
             log=path,
             rows=len(rows),
@@ -178,7 +189,9 @@ class EditedRecording:
         if settings.undo:
             if not done:
                 listing = shown_command("edit", self.path)
-                raise UserError(f"{self.path}: there is no edit to undo; list the rows with: {listing}")
+                raise UserError(
+                    f"{self.path}: there is no edit to undo; list the rows with: {listing}"
+                )
             return Edits(done[:-1])
         if settings.mirror_steering:
             return Edits((*done, Edit(MIRROR)))
@@ -211,7 +224,9 @@ class EditedRecording:
         return after
 
     def range_of(self, positions: Sequence[str]) -> tuple[int, int]:
-        """Return the indices of the first and the last row between two positions, both included; () for all rows."""
+        """Return the indices of the first and the last row between two positions, both included; ()
+        for all rows.
+        """
         begin, end = positions or (START, END)
         first, last = self._index(begin, "left"), self._index(end, "right")
         if first > last:
@@ -221,14 +236,18 @@ class EditedRecording:
         return first, last
 
     def _index(self, position: str, side: str) -> int:
-        """Return the index of the row at a position; of seconds, the row after it ("left") or before it ("right")."""
+        """Return the index of the row at a position; of seconds, the row after it ("left") or
+        before it ("right").
+        """
         count = len(self.rows)
         if position in (START, END):
             return 0 if position == START else count - 1
         if position.endswith("s"):
             moment, end = float(position[:-1]), self.seconds[-1]
             if moment > end and side == "left":
-                raise UserError(f"{self.path}: it ends after {end:.1f}s, but {position} is asked for")
+                raise UserError(
+                    f"{self.path}: it ends after {end:.1f}s, but {position} is asked for"
+                )
             return int(np.searchsorted(self.seconds, moment, side)) - (side == "right")  # type: ignore[call-overload]
         if not 1 <= int(position) <= count:
             raise UserError(f"{self.path}: there is no row {int(position)}, expected 1 to {count}")
@@ -244,7 +263,9 @@ class EditedRecording:
         """Yield the spans of consecutive rows that are alike. deleted: which rows are, (rows,)."""
         by = self.driven
         stretches = np.cumsum(np.diff(self.times, prepend=self.times[0]) > EPISODE_GAP_MS)
-        for _, alike in groupby(range(len(by)), key=lambda row: (stretches[row], deleted[row], by[row])):
+        for _, alike in groupby(
+            range(len(by)), key=lambda row: (stretches[row], deleted[row], by[row])
+        ):
             first, *others = alike
             last = others[-1] if others else first
             yield RowSpan(

@@ -1,7 +1,9 @@
-"""Read and write the edits of a recording: LOG.edits.json, next to its log, says which rows are left out.
+"""Read and write the edits of a recording: LOG.edits.json, next to its log, says which rows are
+left out.
 
-In: the path of a log. Out: its `Edits`, which say for each time of a row whether the row is left out, and how the
-recorded steering is corrected. The log and its images never change. A file without edits is removed.
+In: the path of a log. Out: its `Edits`, which say for each time of a row whether the row is left
+out, and how the recorded steering is corrected. The log and its images never change. A file without
+edits is removed.
 """
 
 from dataclasses import dataclass
@@ -28,8 +30,9 @@ _MAX_PAUSE_SECONDS = 10.0
 class Edit:
     """One edit: TRIM and DELETE leave rows out, RESTORE takes them back.
 
-    rows: from one centre image to another, both included; the times in the two names decide. Of the steering of all
-    rows: MIRROR changes the sign, ADVANCE takes what was recorded so many seconds later. Raises ValueError.
+    rows: from one centre image to another, both included; the times in the two names decide. Of the
+    steering of all rows: MIRROR changes the sign, ADVANCE takes what was recorded so many seconds
+    later. Raises ValueError.
     """
 
     edit: str
@@ -39,12 +42,18 @@ class Edit:
     def __post_init__(self) -> None:
         for first, last in self.rows:
             if time_of(first) > time_of(last):
-                raise ValueError(f"rows from {first} back to {last}, expected the earlier image first")
+                raise ValueError(
+                    f"rows from {first} back to {last}, expected the earlier image first"
+                )
         if self.edit not in OF_ROWS + OF_STEERING or bool(self.rows) != (self.edit in OF_ROWS):
             kinds = ", ".join(OF_ROWS + OF_STEERING)
-            raise ValueError(f"edit {self.edit!r} of {len(self.rows)} spans, expected one of {kinds}")
+            raise ValueError(
+                f"edit {self.edit!r} of {len(self.rows)} spans, expected one of {kinds}"
+            )
         if not abs(self.seconds) <= MAX_ADVANCE or bool(self.seconds) != (self.edit == ADVANCE):
-            raise ValueError(f"edit {self.edit!r} by {self.seconds} s, expected at most {MAX_ADVANCE:g} of {ADVANCE}")
+            raise ValueError(
+                f"edit {self.edit!r} by {self.seconds} s, expected at most {MAX_ADVANCE:g} of {ADVANCE}"
+            )
 
 
 @dataclass(frozen=True)
@@ -55,7 +64,9 @@ class Edits:
     version: Literal[1] = 1
 
     def deleted(self, time_ms: IndexArray) -> BoolArray:
-        """Return which rows are left out, (rows,), given their times: the last edit of a row counts."""
+        """Return which rows are left out, (rows,), given their times: the last edit of a row
+        counts.
+        """
         out = np.zeros(len(time_ms), np.bool_)
         for edit in self.edits:
             for first, last in edit.rows:
@@ -74,7 +85,9 @@ class Edits:
 
 
 def seconds_since_first(seconds: FloatArray) -> FloatArray:
-    """Return the rising times of rows as seconds of driving since the first; pauses count 10 s at most."""
+    """Return the rising times of rows as seconds of driving since the first; pauses count 10 s at
+    most.
+    """
     return np.concatenate([[0.0], np.cumsum(np.minimum(np.diff(seconds), _MAX_PAUSE_SECONDS))])
 
 
@@ -84,7 +97,9 @@ def edits_path(log: Location) -> Location:
 
 
 def read_edits(log: Location) -> Edits:
-    """Return the edits of a log, none if there is no such file; raises UserError for one that cannot be read."""
+    """Return the edits of a log, none if there is no such file; raises UserError for one that
+    cannot be read.
+    """
     path = edits_path(log)
     remedy = "restore the file, or remove it to use all rows of the recording"
     with explained(path, "the edits of a recording", remedy):
@@ -95,10 +110,15 @@ def write_edits(log: Path, edits: Edits) -> None:
     """Write the edits of a log, or remove their file if there are none."""
     path = as_local(edits_path(log))
     if edits.edits:
-        stored = [{name: value for name, value in to_json(edit).items() if value != 0.0} for edit in edits.edits]
+        stored = [
+            {name: value for name, value in to_json(edit).items() if value != 0.0}
+            for edit in edits.edits
+        ]
         text = json_text({"version": edits.version, "edits": stored}, indent=1)
         if not fits(text, "settings"):
-            raise UserError(f"{path}: too many edits; undo some, or make a recording without the deleted rows")
+            raise UserError(
+                f"{path}: too many edits; undo some, or make a recording without the deleted rows"
+            )
         write_text(path, text)
     else:
         path.unlink(missing_ok=True)

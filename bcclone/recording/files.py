@@ -1,6 +1,7 @@
 """Find the logs that a user named, and the images of a log.
 
-In: folders, CSV files and patterns. Out: paths of logs; and for a log, the path of each image that it names.
+In: folders, CSV files and patterns. Out: paths of logs; and for a log, the path of each image that
+it names.
 """
 
 import glob
@@ -24,14 +25,17 @@ _ANY_DEPTH = re.compile(r"(?:(?<=[/\\])|^)\*\*(?:[/\\]|$)")
 
 
 def find_logs(inputs: Sequence[str]) -> list[Location]:
-    """Return the logs of each folder, CSV file or pattern, local or at a URL, each once, in the order given.
+    """Return the logs of each folder, CSV file or pattern, local or at a URL, each once, in the
+    order given.
 
-    In a folder without a driving_log.csv, all CSV files are found, or else the recordings in its subfolders.
-    Patterns are expanded here too, because not every shell does it. Raises UserError for an input that does not exist,
-    and for a folder without a log.
+    In a folder without a driving_log.csv, all CSV files are found, or else the recordings in its
+    subfolders. Patterns are expanded here too, because not every shell does it. Raises UserError
+    for an input that does not exist, and for a folder without a log.
     """
     if not inputs:
-        raise UserError("no recording named; give folders, CSV files or a pattern such as 'recordings/*/'")
+        raise UserError(
+            "no recording named; give folders, CSV files or a pattern such as 'recordings/*/'"
+        )
     logs: dict[Location, Location] = {}
     for name in inputs:
         with reaching(name):
@@ -50,15 +54,21 @@ def find_local_logs(inputs: Sequence[str]) -> list[Path]:
 
 
 def find_log(name: str) -> Path:
-    """Return the one log of a local folder, CSV file or pattern; raises UserError as find_logs(), and for several."""
+    """Return the one log of a local folder, CSV file or pattern; raises UserError as find_logs(),
+    and for several.
+    """
     logs = find_local_logs([name])
     if len(logs) > 1:
-        raise UserError(f"{name}: {len(logs)} recordings, expected one; name one of them, such as {logs[0]}")
+        raise UserError(
+            f"{name}: {len(logs)} recordings, expected one; name one of them, such as {logs[0]}"
+        )
     return logs[0]
 
 
 def is_recording(source: Path) -> bool:
-    """Return whether a local folder holds a recording, or a file is the log of one, by its first lines."""
+    """Return whether a local folder holds a recording, or a file is the log of one, by its first
+    lines.
+    """
     return any(map(_begins_as_log, _logs_in_folder(source) if source.is_dir() else [source]))
 
 
@@ -76,13 +86,15 @@ def _begins_as_log(path: Location) -> bool:
 def default_inputs() -> list[str]:
     """Return the recordings to read when the user names none.
 
-    driving_log.csv of the current folder, else the logs and the folders with logs in ./recordings/, else those in
-    ./data/. Raises UserError if there are none.
+    driving_log.csv of the current folder, else the logs and the folders with logs in ./recordings/,
+    else those in ./data/. Raises UserError if there are none.
     """
     if Path(LOG_NAME).is_file():
         return [LOG_NAME]
     for outer in filter(Path.is_dir, map(Path, _DEFAULT_FOLDERS)):
-        if found := [str(folder) for folder in (outer, *_subfolders(outer)) if _logs_in_folder(folder)]:
+        if found := [
+            str(folder) for folder in (outer, *_subfolders(outer)) if _logs_in_folder(folder)
+        ]:
             return found
     raise UserError(
         f"no RECORDING named, and there is neither a {LOG_NAME} in this folder nor a recording in ./recordings/ or "
@@ -93,7 +105,8 @@ def default_inputs() -> list[str]:
 
 
 class ImageIndex:
-    """Finds the JPEG files of a log by base name, in all the usual folders; each folder is listed once.
+    """Finds the JPEG files of a log by base name, in all the usual folders; each folder is listed
+    once.
 
     Upper and lower case do not matter, as on Windows and macOS.
     """
@@ -104,17 +117,27 @@ class ImageIndex:
         self.folders = [images, home, images / IMAGES]
         if home.name.lower() == IMAGES.lower():
             self.folders.append(home.parent)
-        self._folder_of: dict[str, str] = {}  # name of a file -> its folder, which ends with a separator
+        self._folder_of: dict[
+            str, str
+        ] = {}  # name of a file -> its folder, which ends with a separator
         for folder in reversed(self.folders):
             if folder.is_dir():
-                resolved = f"{folder}/" if is_url(folder) else f"{os.path.realpath(as_local(folder))}{os.sep}"
+                resolved = (
+                    f"{folder}/"
+                    if is_url(folder)
+                    else f"{os.path.realpath(as_local(folder))}{os.sep}"
+                )
                 with reaching(folder):
                     names = [path.name for path in folder.iterdir()]
-                self._folder_of |= {name: resolved for name in names if name.lower().endswith((".jpg", ".jpeg"))}
+                self._folder_of |= {
+                    name: resolved for name in names if name.lower().endswith((".jpg", ".jpeg"))
+                }
         self._by_lower: dict[str, str] | None = None  # made when a name is not found as it is
 
     def find(self, name: str) -> str | None:
-        """Return the path of the image with this base name, or None; links of its folder are resolved."""
+        """Return the path of the image with this base name, or None; links of its folder are
+        resolved.
+        """
         file = self._file_of(name)
         return None if file is None else self._folder_of[file] + file
 
@@ -138,7 +161,11 @@ def _images_folder(home: Location) -> Location:
     usual = home / IMAGES
     if is_url(home) or usual.is_dir() or not home.is_dir():
         return usual
-    names = [path.name for path in home.iterdir() if path.name.lower() == IMAGES.lower() and path.is_dir()]
+    names = [
+        path.name
+        for path in home.iterdir()
+        if path.name.lower() == IMAGES.lower() and path.is_dir()
+    ]
     return home / min(names, default=IMAGES)
 
 
@@ -147,21 +174,28 @@ def _expand(name: str) -> list[Location]:
     if location.exists():
         return [location]
     if not glob.has_magic(name):
-        raise UserError(f"{name}: no such file or folder; name a folder with a {LOG_NAME}, or a CSV file")
+        raise UserError(
+            f"{name}: no such file or folder; name a folder with a {LOG_NAME}, or a CSV file"
+        )
     found: list[Location]
     if is_url(location):
         found = [
-            parse_location(location.fs.unstrip_protocol(match)) for match in sorted(location.fs.glob(location.path))
+            parse_location(location.fs.unstrip_protocol(match))
+            for match in sorted(location.fs.glob(location.path))
         ]
     else:
         found = sorted({Path(match) for match in _matches(name.removeprefix("file://"))})
     if not found:
-        raise UserError(f"{name}: nothing matches this pattern; expected one such as 'recordings/*/'")
+        raise UserError(
+            f"{name}: nothing matches this pattern; expected one such as 'recordings/*/'"
+        )
     return found
 
 
 def _matches(pattern: str) -> Iterator[str]:
-    """Yield what matches a local pattern; `**` enters each folder once, since links may lead in a circle."""
+    """Yield what matches a local pattern; `**` enters each folder once, since links may lead in a
+    circle.
+    """
     any_depth = _ANY_DEPTH.search(pattern)
     if any_depth is None:
         yield from glob.glob(pattern)  # noqa: PTH207 the pattern may begin at any root
@@ -171,7 +205,9 @@ def _matches(pattern: str) -> Iterator[str]:
 
 
 def walk_once(tops: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
-    """Yield each folder in these, and the names of its files; links are followed, hidden folders are not entered."""
+    """Yield each folder in these, and the names of its files; links are followed, hidden folders
+    are not entered.
+    """
     entered: set[str] = set()
     for top in tops:
         for folder, folders, files in os.walk(top, followlinks=True):
@@ -185,11 +221,18 @@ def walk_once(tops: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
 def _logs_of(path: Location) -> list[Location]:
     if not path.is_dir():
         if not path.is_file():
-            raise UserError(f"{path}: neither a folder nor a file; name a folder with a {LOG_NAME}, or a CSV file")
+            raise UserError(
+                f"{path}: neither a folder nor a file; name a folder with a {LOG_NAME}, or a CSV file"
+            )
         return [path]
-    if logs := _logs_in_folder(path) or [log for folder in _subfolders(path) for log in _logs_in_folder(folder)]:
+    if logs := _logs_in_folder(path) or [
+        log for folder in _subfolders(path) for log in _logs_in_folder(folder)
+    ]:
         return logs
-    if path.resolve().name.lower() == IMAGES.lower() and (log := path.resolve().parent / LOG_NAME).is_file():
+    if (
+        path.resolve().name.lower() == IMAGES.lower()
+        and (log := path.resolve().parent / LOG_NAME).is_file()
+    ):
         return [log]
     deeper = min(map(str, path.glob(f"*/*/{LOG_NAME}")), default="")
     remedy = f"name one, such as {deeper}" if deeper else (
@@ -200,7 +243,10 @@ def _logs_of(path: Location) -> list[Location]:
 
 
 def _subfolders(outer: Location) -> list[Location]:
-    return sorted((path for path in outer.iterdir() if path.is_dir() and not path.name.startswith(".")), key=str)
+    return sorted(
+        (path for path in outer.iterdir() if path.is_dir() and not path.name.startswith(".")),
+        key=str,
+    )
 
 
 def _logs_in_folder(folder: Location) -> list[Location]:
@@ -209,5 +255,7 @@ def _logs_in_folder(folder: Location) -> list[Location]:
         if candidate.is_file():
             return [candidate]
     others = {table.name for table in SIDECARS}
-    tables = (table for table in folder.glob("*.csv") if table.is_file() and table.name not in others)
+    tables = (
+        table for table in folder.glob("*.csv") if table.is_file() and table.name not in others
+    )
     return sorted((table for table in tables if table.stat().st_size), key=str)

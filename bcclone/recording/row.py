@@ -12,9 +12,15 @@ from functools import lru_cache
 CAMERAS = ("center", "left", "right")
 NUMBERS = ("steering", "throttle", "brake", "speed_mph")  # columns of a row, in the order of a log
 
-# lowest and highest value of a column; the Unity program writes no negative throttle, which is reverse, donkeycar does;
-# a speed beyond that of any car has lost its decimal point in a spreadsheet
-RANGES = {"steering": (-1.0, 1.0), "throttle": (-1.0, 1.0), "brake": (0.0, 1.0), "speed_mph": (-300.0, 300.0)}
+# lowest and highest value of a column; the Unity program writes no negative throttle, which is
+# reverse, donkeycar does; a speed beyond that of any car has lost its decimal point in a
+# spreadsheet
+RANGES = {
+    "steering": (-1.0, 1.0),
+    "throttle": (-1.0, 1.0),
+    "brake": (0.0, 1.0),
+    "speed_mph": (-300.0, 300.0),
+}
 ROUNDING = 0.001  # the simulator divides 25 degrees by 25 degrees and sometimes writes 1.0000001
 
 _NAME = re.compile(
@@ -33,10 +39,10 @@ class RowError(ValueError):
 class LogRow:
     """A checked row of a log.
 
-    line: number of the row in its file, from 1; time_ms: milliseconds since 1970 by the recording machine's
-    clock, from the image name; center, left, right: base names, "" where the camera was not recorded;
-    steering -1..1 (right is positive, 1 is 25 degrees); throttle -1..1 (negative is reverse); brake 0..1; speed in mph;
-    extras: the text of any further columns, as written.
+    line: number of the row in its file, from 1; time_ms: milliseconds since 1970 by the recording
+    machine's clock, from the image name; center, left, right: base names, "" where the camera was
+    not recorded; steering -1..1 (right is positive, 1 is 25 degrees); throttle -1..1 (negative is
+    reverse); brake 0..1; speed in mph; extras: the text of any further columns, as written.
     """
 
     line: int
@@ -55,7 +61,9 @@ class LogRow:
         for camera in CAMERAS:
             named = camera_of(getattr(self, camera))
             if named not in (None, camera):
-                raise RowError(f"column {camera} names an image of the {named} camera, expected {camera}_...")
+                raise RowError(
+                    f"column {camera} names an image of the {named} camera, expected {camera}_..."
+                )
 
 
 def check_numbers(*numbers: float) -> None:
@@ -82,11 +90,14 @@ def camera_of(name: str) -> str | None:
 def time_of(name: str) -> int:
     """Return the time in an image's base name, in milliseconds since 1970 on the recorder's clock.
 
-    Names are `[camera_]yyyy_MM_dd_HH_mm_ss_fff.jpg`. Raises RowError if the name holds no valid time.
+    Names are `[camera_]yyyy_MM_dd_HH_mm_ss_fff.jpg`. Raises RowError if the name holds no valid
+    time.
     """
     match = _NAME.match(name)
     if match is None:
-        raise RowError(f"no time stamp in the image name {name!r}, expected center_yyyy_MM_dd_HH_mm_ss_fff.jpg")
+        raise RowError(
+            f"no time stamp in the image name {name!r}, expected center_yyyy_MM_dd_HH_mm_ss_fff.jpg"
+        )
     try:
         return _seconds_since_epoch(match["second"]) * 1000 + int(match["milliseconds"])
     except ValueError as error:
@@ -96,4 +107,6 @@ def time_of(name: str) -> int:
 @lru_cache(16)  # consecutive rows share their second
 def _seconds_since_epoch(text: str) -> int:
     year, month, day, hour, minute, second = map(int, text.split("_"))
-    return round((datetime.datetime(year, month, day, hour, minute, second) - _EPOCH).total_seconds())
+    return round(
+        (datetime.datetime(year, month, day, hour, minute, second) - _EPOCH).total_seconds()
+    )

@@ -1,11 +1,13 @@
-"""Read and write the sidecar tables of a run: CSV files next to its log, with further values for each image.
+"""Read and write the sidecar tables of a run: CSV files next to its log, with further values for
+each image.
 
 In: a run folder. Out: the values of each table by image. For writing, values in, rows out.
 
-drivers.csv says who drove, trace.csv where the simulated car was, answers.csv how late the drive server answered,
-uncertainty.csv has the scores of a monitor, and motion.csv the path of a camera whose steering is estimated: its
-curvature, to the right positive, and the standard error in 1 / camera height, and its speed in camera heights a second.
-Each row is written with its row of the log, so that a killed program leaves both complete.
+drivers.csv says who drove, trace.csv where the simulated car was, answers.csv how late the drive
+server answered, and motion.csv has the path of a camera whose steering is estimated: its curvature,
+to the right positive, and the standard error in 1 / camera height, and its speed in camera heights
+a second. Each row is written with its row of the log, so that a killed program leaves both
+complete.
 """
 
 import hashlib
@@ -22,7 +24,12 @@ from bcclone.system.location import Location
 
 MODEL, HUMAN = "model", "human"
 _TAKE_OVERS = 1_000_000  # at most
-_FARTHEST = {"seconds": 1e9, "x_m": 1e6, "z_m": 1e6, "cross_track_m": 1e6}  # of a point: 30 years, 1000 km
+_FARTHEST = {
+    "seconds": 1e9,
+    "x_m": 1e6,
+    "z_m": 1e6,
+    "cross_track_m": 1e6,
+}  # of a point: 30 years, 1000 km
 T = TypeVar("T")
 
 
@@ -30,7 +37,8 @@ T = TypeVar("T")
 class Sidecar:
     """The form of a CSV file of rows `image,...`.
 
-    columns: the names of the columns after `image`; provides: the feature of a clip that needs the file, for messages.
+    columns: the names of the columns after `image`; provides: the feature of a clip that needs the
+    file, for messages.
     """
 
     name: str
@@ -47,10 +55,11 @@ class Sidecar:
         return bool((folder / self.name).exists())
 
     def read(self, folder: Location, value_of: Callable[[Mapping[str, str]], T]) -> dict[str, T]:
-        """Return value_of() the cells of each row by the base name of its image; {} if there is no such file.
+        """Return value_of() the cells of each row by the base name of its image; {} if there is no
+        such file.
 
-        An incomplete last line, which a killed program leaves, is ignored. Raises UserError for a table of another
-        form, and where value_of() raises ValueError.
+        An incomplete last line, which a killed program leaves, is ignored. Raises UserError for a
+        table of another form, and where value_of() raises ValueError.
         """
         path, values = folder / self.name, dict[str, T]()
         remedy = f"correct it, or remove the file to leave out {self.provides}"
@@ -68,16 +77,17 @@ class Sidecar:
 DRIVERS = Sidecar("drivers.csv", ("driver", "take_over"), "who drove")
 TRACE = Sidecar("trace.csv", ("seconds", "track", "x_m", "z_m", "cross_track_m"), "the map")
 ANSWERS = Sidecar("answers.csv", ("request_to_steer_ms",), "the latency")
-UNCERTAINTY = Sidecar("uncertainty.csv", ("score", "average", "uncertain"), "the uncertainty")
 MOTION = Sidecar("motion.csv", ("curvature", "error", "speed"), "the path of a film")
-SIDECARS = (DRIVERS, TRACE, ANSWERS, UNCERTAINTY, MOTION)
+SIDECARS = (DRIVERS, TRACE, ANSWERS, MOTION)
 
 
 @dataclass(frozen=True, slots=True)
 class DrivenRow:
-    """Who steered at a row of the log: MODEL or HUMAN; take_over: number of the take-over, from 1, None if none.
+    """Who steered at a row of the log: MODEL or HUMAN; take_over: number of the take-over, from 1,
+    None if none.
 
-    A take-over begins when a person takes over from a model, and ends when the model drives again. Raises ValueError.
+    A take-over begins when a person takes over from a model, and ends when the model drives again.
+    Raises ValueError.
     """
 
     driver: str
@@ -100,11 +110,16 @@ BY_MODEL = DrivenRow(MODEL)
 
 
 def read_drivers(folder: Location) -> Mapping[str, DrivenRow]:
-    """Return who drove, by the base name of the centre image; empty if there is no drivers.csv. Raises UserError."""
+    """Return who drove, by the base name of the centre image; empty if there is no drivers.csv.
+    Raises UserError.
+    """
 
     def driven(cells: Mapping[str, str]) -> DrivenRow:
         take_over = cells["take_over"]
-        return DrivenRow(cells["driver"], whole_number("take_over", take_over, 1, _TAKE_OVERS) if take_over else None)
+        return DrivenRow(
+            cells["driver"],
+            whole_number("take_over", take_over, 1, _TAKE_OVERS) if take_over else None,
+        )
 
     return DRIVERS.read(folder, driven)
 
@@ -113,8 +128,9 @@ def read_drivers(folder: Location) -> Mapping[str, DrivenRow]:
 class TracePoint:
     """Where a simulated car was when a frame was taken: one row of trace.csv.
 
-    seconds: simulated, since the drive began; track: the track's name; x_m, z_m: metres on its map; cross_track_m:
-    metres to the right of its centre line. Raises ValueError for values that no drive has.
+    seconds: simulated, since the drive began; track: the track's name; x_m, z_m: metres on its map;
+    cross_track_m: metres to the right of its centre line. Raises ValueError for values that no
+    drive has.
     """
 
     seconds: float
@@ -137,26 +153,29 @@ class TracePoint:
 
 
 def read_trace(folder: Location) -> dict[str, TracePoint]:
-    """Return the points of trace.csv by the base name of their image; {} without such a file. Raises UserError."""
+    """Return the points of trace.csv by the base name of their image; {} without such a file.
+    Raises UserError.
+    """
 
     def point_of(cells: Mapping[str, str]) -> TracePoint:
-        return TracePoint(track=cells["track"], **{name: number(name, cells[name]) for name in _FARTHEST})
+        return TracePoint(
+            track=cells["track"], **{name: number(name, cells[name]) for name in _FARTHEST}
+        )
 
     return TRACE.read(folder, point_of)
 
 
 def answer_row(image: str, seconds: float) -> str:
-    """Return the row of answers.csv for an image's base name and the time from its request to its answer."""
+    """Return the row of answers.csv for an image's base name and the time from its request to its
+    answer.
+    """
     return f"{image},{seconds * 1000:.3f}"
 
 
-def uncertainty_row(image: str, score: float, average: float, uncertain: bool) -> str:
-    """Return the row of uncertainty.csv for an image's base name; average: of the scores of the last second."""
-    return f"{image},{score:.6g},{average:.6g},{int(uncertain)}"
-
-
 def read_answers(folder: Path) -> dict[str, float]:
-    """Return the milliseconds from request to answer by the base name of the image; {} without such a file."""
+    """Return the milliseconds from request to answer by the base name of the image; {} without such
+    a file.
+    """
     (column,) = ANSWERS.columns
     return ANSWERS.read(folder, lambda cells: number(column, cells[column]))
 
@@ -175,10 +194,12 @@ def digest_of(jpeg: bytes) -> bytes:
 
 
 def write_trace(folder: Path, shown: Sequence[ShownFrame]) -> int:
-    """Write the trace of a run folder; return how many of its frames were found among the shown ones.
+    """Write the trace of a run folder; return how many of its frames were found among the shown
+    ones.
 
-    The drive server names frames by its own clock, but keeps their bytes, so each is found by the digest of its JPEG.
-    Frames with the same bytes, as of a car that stands still, are matched in their order.
+    The drive server names frames by its own clock, but keeps their bytes, so each is found by the
+    digest of its JPEG. Frames with the same bytes, as of a car that stands still, are matched in
+    their order.
     """
     indices: dict[bytes, deque[int]] = defaultdict(deque)
     for index, frame in enumerate(shown):

@@ -1,7 +1,8 @@
-"""Write a recording row by row: its images, its rows in the tables next to the log, and last its row of the log.
+"""Write a recording row by row: its images, its rows in the tables next to the log, and last its
+row of the log.
 
-A row goes in; the folder is a whole recording before and after it, also if the program is killed or the disk is full.
-The simulator, drives, plays and imports write through this module.
+A row goes in; the folder is a whole recording before and after it, also if the program is killed or
+the disk is full. The simulator, drives, plays and imports write through this module.
 """
 
 import os
@@ -18,10 +19,12 @@ _FILES = (LOG_NAME, *(table.name for table in SIDECARS))
 
 
 class RecordingWriter:
-    """Appends rows to the recording in a folder, which it makes; no file stays open between two rows.
+    """Appends rows to the recording in a folder, which it makes; no file stays open between two
+    rows.
 
-    images: the folder in it for the images, "" for the folder itself; prefix: what the log has before the name of an
-    image, its absolute folder by default. rows: written so far. Raises UserError for a folder that cannot be used.
+    images: the folder in it for the images, "" for the folder itself; prefix: what the log has
+    before the name of an image, its absolute folder by default. rows: written so far. Raises
+    UserError for a folder that cannot be used.
     """
 
     def __init__(self, folder: Path, images: str = IMAGES, prefix: str | None = None) -> None:
@@ -36,13 +39,17 @@ class RecordingWriter:
                 _remove_incomplete_row(folder / name)
             self.log.touch()
         except OSError as error:
-            raise UserError(f"{folder}: cannot record there: {error.strerror}; choose another folder") from None
+            raise UserError(
+                f"{folder}: cannot record there: {error.strerror}; choose another folder"
+            ) from None
 
-    def write(self, images: Mapping[str, bytes], numbers: Iterable[str], tables: Mapping[Sidecar, str]) -> None:
+    def write(
+        self, images: Mapping[str, bytes], numbers: Iterable[str], tables: Mapping[Sidecar, str]
+    ) -> None:
         """Append a row, or nothing of it if the disk refuses; then raises OSError.
 
-        images: name -> content of the JPEG file; a name without a camera is of the centre camera; numbers: the other
-        cells of the log; tables: the row in each table next to it.
+        images: name -> content of the JPEG file; a name without a camera is of the centre camera;
+        numbers: the other cells of the log; tables: the row in each table next to it.
         """
         paths = {name: self._images / name for name in images}
         of_camera = {camera_of(name) or CAMERAS[0]: self._prefix + name for name in images}
@@ -51,8 +58,11 @@ class RecordingWriter:
                 _write_image(paths[name], content)
             for table, row in tables.items():
                 append_row(self.folder / table.name, row, table.header)
-            # the log comes last, so that each of its rows also has its images and its rows in the tables
-            append_row(self.log, ",".join((*(of_camera.get(camera, "") for camera in CAMERAS), *numbers)))
+            # the log comes last, so that each of its rows also has its images and its rows in the
+            # tables
+            append_row(
+                self.log, ",".join((*(of_camera.get(camera, "") for camera in CAMERAS), *numbers))
+            )
         except BaseException:
             for path in paths.values():
                 with suppress(OSError):
@@ -73,24 +83,36 @@ class RecordingWriter:
 
 
 def is_free(folder: Path) -> bool:
-    """Return whether a folder can take a new recording: it is missing, empty, or has a recording without a row."""
+    """Return whether a folder can take a new recording: it is missing, empty, or has a recording
+    without a row.
+    """
     if not folder.is_dir():
         return not folder.exists()
-    names, log, images = {path.name for path in folder.iterdir()}, folder / LOG_NAME, folder / IMAGES
+    names, log, images = (
+        {path.name for path in folder.iterdir()},
+        folder / LOG_NAME,
+        folder / IMAGES,
+    )
     if not names <= {*_FILES, IMAGES} or (images.is_dir() and any(images.iterdir())):
         return False
     return not log.read_bytes() if log.is_file() else names <= {IMAGES}
 
 
 def refuse_links(folder: Path) -> None:
-    """Raise UserError for a log or table that is a link, through which rows would go into another file, or a pipe."""
+    """Raise UserError for a log or table that is a link, through which rows would go into another
+    file, or a pipe.
+    """
     for path in (folder / name for name in _FILES):
         if path.is_symlink() or (path.exists() and not path.is_file()):
-            raise UserError(f"{path} is a link or no regular file, which no run contains; record into another folder")
+            raise UserError(
+                f"{path} is a link or no regular file, which no run contains; record into another folder"
+            )
 
 
 def append_row(path: Path, row: str, header: str = "") -> None:
-    """Append a row to a table, completely or not at all; a new table begins with the header. Raises OSError."""
+    """Append a row to a table, completely or not at all; a new table begins with the header. Raises
+    OSError.
+    """
     with path.open("ab", buffering=0) as file:
         end = file.seek(0, os.SEEK_END)
         rest = (f"{row}\n" if end else f"{header}{row}\n").encode()
@@ -103,7 +125,9 @@ def append_row(path: Path, row: str, header: str = "") -> None:
 
 
 def _write_image(path: Path, content: bytes) -> None:
-    """Write a file that appears under its name when it is complete; a link of this name is replaced."""
+    """Write a file that appears under its name when it is complete; a link of this name is
+    replaced.
+    """
     temporary = path.with_name(f".{path.name}.partial")
     try:
         temporary.write_bytes(content)
@@ -113,7 +137,9 @@ def _write_image(path: Path, content: bytes) -> None:
 
 
 def _remove_incomplete_row(path: Path) -> None:
-    """Remove the last row if a killed program left it incomplete, so that the next row starts on its own line."""
+    """Remove the last row if a killed program left it incomplete, so that the next row starts on
+    its own line.
+    """
     if not path.exists():
         return
     with path.open("r+b") as file:

@@ -1,1 +1,3 @@
-"""Simulate tracks and car without the Unity program: controls in, camera frames out; and its side of the protocol."""
+"""Simulate tracks and car without the Unity program: controls in, camera frames out; and its side
+of the protocol.
+"""

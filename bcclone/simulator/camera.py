@@ -1,28 +1,38 @@
-"""Place the cameras: a car -> position and axes of each of its three cameras, and the pixels that show the bonnet."""
+"""Place the cameras: a car -> position and axes of each of its three cameras, and the pixels that
+show the bonnet.
+"""
 
 import math
 from typing import NamedTuple
 
 import numpy as np
 
-from bcclone.dataset.geometry import FOCAL_PX
-from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH, Image
-from bcclone.dataset.vehicle import MOUNTS, ORIGIN_ABOVE_ROAD_M
+from bcclone.camera.geometry import FOCAL_PX
+from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image
+from bcclone.camera.vehicle import MOUNTS, ORIGIN_ABOVE_ROAD_M
 from bcclone.simulator.car import Car
 from bcclone.simulator.world_settings import Conditions
 from bcclone.system.arrays import BoolArray, FloatArray
 from bcclone.system.exact_math import cosine, sine, tangent
 
 # Source: docs/explanation/simulator.md.
-_MOUNT_QUATERNION = (0.08286792, 0.00542134, 0.009921725, 0.99649644)  # 9.5 degrees down, 0.7 degrees to the right
-# The bonnet's outline in each camera, column and row of corners, measured on recordings of the simulator.
+_MOUNT_QUATERNION = (
+    0.08286792,
+    0.00542134,
+    0.009921725,
+    0.99649644,
+)  # 9.5 degrees down, 0.7 degrees to the right
+# The bonnet's outline in each camera, column and row of corners, measured on recordings of the
+# simulator.
 _OUTLINES = {
     "center": ((36, 160), (48, 154), (76, 149), (104, 143), (120, 138), (145, 136), (178, 136), (200, 139),
                (220, 144), (244, 150), (260, 155), (264, 160)),
     "left": ((186, 160), (189, 151), (197, 146), (228, 142), (262, 138), (290, 137), (320, 137)),
     "right": ((0, 135), (28, 135), (60, 138), (88, 142), (112, 146), (120, 151), (123, 160)),
 }  # fmt: skip
-_EXTENSION = 50  # lengths of the first and the last edge, by which an outline goes on beyond the picture
+_EXTENSION = (
+    50  # lengths of the first and the last edge, by which an outline goes on beyond the picture
+)
 _BONNET_PX_A_METRE = 185.0  # between the outlines of the three cameras
 _Matrix = tuple[tuple[float, ...], ...]  # rows
 
@@ -33,7 +43,9 @@ _USUAL = Conditions()
 
 
 class CameraPose(NamedTuple):
-    """A camera in the world: position (3,) in metres, axes (3, 3) with right, up and ahead as columns."""
+    """A camera in the world: position (3,) in metres, axes (3, 3) with right, up and ahead as
+    columns.
+    """
 
     position: FloatArray
     axes: FloatArray
@@ -51,14 +63,19 @@ def pose_of(car: Car, camera: str, conditions: Conditions = _USUAL) -> CameraPos
 
 
 def bonnet(
-    camera: str, conditions: Conditions = _USUAL, size: tuple[int, int] = (FRAME_HEIGHT, FRAME_WIDTH)
+    camera: str,
+    conditions: Conditions = _USUAL,
+    size: tuple[int, int] = (FRAME_HEIGHT, FRAME_WIDTH),
 ) -> tuple[BoolArray, Image]:
-    """Return the mask of the bonnet, bool (height, width), and its picture, RGB uint8 (height, width, 3).
+    """Return the mask of the bonnet, bool (height, width), and its picture, RGB uint8 (height,
+    width, 3).
 
     size: height and width of the picture.
     """
     height, width = size
-    columns = (np.arange(width) + 0.5) * (FRAME_WIDTH / width) + conditions.camera_shift_m * _BONNET_PX_A_METRE
+    columns = (np.arange(width) + 0.5) * (
+        FRAME_WIDTH / width
+    ) + conditions.camera_shift_m * _BONNET_PX_A_METRE
     lower_px = FOCAL_PX * tangent(math.radians(conditions.camera_pitch))
     lower_px += conditions.camera_height_m * _BONNET_PX_A_METRE
     rows = (np.arange(height)[:, None] + 0.5) * (FRAME_HEIGHT / height) - lower_px

@@ -1,13 +1,21 @@
-"""Move the car: steering and throttle -> its next place and speed, by a bicycle model with limits, in steps of 0.02 s.
+"""Move the car: steering and throttle -> its next place and speed, by a bicycle model with limits,
+in steps of 0.02 s.
 
-The constants were measured, or read from the simulator's public source: docs/explanation/simulator.md.
+The constants were measured, or read from the simulator's public source:
+docs/explanation/simulator.md.
 """
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bcclone.dataset.vehicle import FULL_LOCK_DEGREES, MPH, STEERING_LAG_SECONDS, WHEELBASE_M, YAW_GAIN
+from bcclone.camera.vehicle import (
+    FULL_LOCK_DEGREES,
+    MPH,
+    STEERING_LAG_SECONDS,
+    WHEELBASE_M,
+    YAW_GAIN,
+)
 from bcclone.recording.run_tables import TracePoint
 from bcclone.simulator.track import LEVEL_M, Track
 from bcclone.simulator.world_settings import TOP_SPEED_MPH
@@ -22,13 +30,16 @@ _GRIP = 13.0  # m/s2
 _PITCH_LAG_SECONDS = 0.3
 _PITCH_REST, _PITCH_THROTTLE, _PITCH_BRAKE = 0.3, 1.55, -1.6  # degrees, nose up
 _RADIANS = math.pi / 180
-# All modules whose functions or constants are compiled into next_yaw_rate(): bcclone/system/compiled.py
-LAW_MODULES = ("bcclone.simulator.car", "bcclone.dataset.vehicle", "bcclone.system.exact_math")
+# All modules whose functions or constants are compiled into next_yaw_rate():
+# bcclone/system/compiled.py
+LAW_MODULES = ("bcclone.simulator.car", "bcclone.camera.vehicle", "bcclone.system.exact_math")
 
 
 @compiled(cache=True, sources=source_checksum(LAW_MODULES))
 def next_yaw_rate(yaw_rate: float, steering: float, speed: float) -> float:
-    """Return the yaw rate, radians a second, after 0.02 s of a steering, -1 to 1, at a speed in m/s; compiled."""
+    """Return the yaw rate, radians a second, after 0.02 s of a steering, -1 to 1, at a speed in
+    m/s; compiled.
+    """
     curvature = tangent(steering * FULL_LOCK_DEGREES * _RADIANS) / WHEELBASE_M
     most = _GRIP / max(speed, 1.0)
     wanted = min(max(YAW_GAIN * speed * curvature, -most), most)
@@ -39,8 +50,9 @@ def next_yaw_rate(yaw_rate: float, steering: float, speed: float) -> float:
 class Car:
     """A car on the road.
 
-    x, y, z: metres; heading: radians from +z towards +x; speed: m/s; pitch: radians, nose up; steering: -1 (left) to
-    1 (right); throttle, brake: 0 to 1; yaw_rate: radians a second, to the right.
+    x, y, z: metres; heading: radians from +z towards +x; speed: m/s; pitch: radians, nose up;
+    steering: -1 (left) to 1 (right); throttle, brake: 0 to 1; yaw_rate: radians a second, to the
+    right.
     """
 
     x: float
@@ -66,7 +78,9 @@ class Car:
             self.speed, TOP_SPEED_MPH * MPH
         )  # limited before the step: it reaches 30.2 mph, as in the simulator
         slope = _GRAVITY * grade / length(1.0, grade)
-        acceleration = FULL_THROTTLE * self.throttle - DRAG * speed - FULL_BRAKE * self.brake - slope
+        acceleration = (
+            FULL_THROTTLE * self.throttle - DRAG * speed - FULL_BRAKE * self.brake - slope
+        )
         self.speed = max(speed + acceleration * STEP_SECONDS, 0.0)
         self.yaw_rate = next_yaw_rate(self.yaw_rate, self.steering, self.speed)
         self.heading += self.yaw_rate * STEP_SECONDS
@@ -78,7 +92,9 @@ class Car:
 
 
 def nose_up(throttle: float, brake: float = 0.0) -> float:
-    """Return the pitch, radians, that a car takes on a level road at a throttle and a brake, 0 to 1."""
+    """Return the pitch, radians, that a car takes on a level road at a throttle and a brake, 0 to
+    1.
+    """
     return math.radians(_PITCH_REST + _PITCH_THROTTLE * throttle + _PITCH_BRAKE * brake)
 
 
@@ -88,11 +104,16 @@ def holding_throttle(speed: float) -> float:
 
 
 def start_on(
-    track: Track, cross_track_m: float = 0.0, along_m: float | None = None, turn: float = 0.0, rise: float = 0.0
+    track: Track,
+    cross_track_m: float = 0.0,
+    along_m: float | None = None,
+    turn: float = 0.0,
+    rise: float = 0.0,
 ) -> Car:
     """Return a car that stands on the track, by default at its start, and faces along it.
 
-    turn: radians to the right of the track's direction; rise: radians by which its nose is higher than the road.
+    turn: radians to the right of the track's direction; rise: radians by which its nose is higher
+    than the road.
     """
     along_m = track.start_m if along_m is None else along_m
     x, y, z, heading = track.point(along_m, cross_track_m)
@@ -103,8 +124,9 @@ def start_on(
 class TrackedCar:
     """A car and its position on a track.
 
-    progress_m: distance along the track, backwards is negative; distance_m: distance driven; ground_height: x, z ->
-    height of the ground off the road, in metres; without it the ground is as high as the road.
+    progress_m: distance along the track, backwards is negative; distance_m: distance driven;
+    ground_height: x, z -> height of the ground off the road, in metres; without it the ground is as
+    high as the road.
     """
 
     def __init__(
@@ -128,7 +150,9 @@ class TrackedCar:
     @property
     def trace_point(self) -> TracePoint:
         """Return where the car is, for a run's trace."""
-        return TracePoint(self.seconds, self.track.road.name, self.car.x, self.car.z, self.position.cross_track_m)
+        return TracePoint(
+            self.seconds, self.track.road.name, self.car.x, self.car.z, self.position.cross_track_m
+        )
 
     def step(self) -> None:
         """Advance by 0.02 s."""
@@ -145,7 +169,9 @@ class TrackedCar:
         self.distance_m += car.speed * STEP_SECONDS
 
     def set_back(self) -> None:
-        """Move the car to the nearest point of the centre line, facing along the track; it keeps its speed."""
+        """Move the car to the nearest point of the centre line, facing along the track; it keeps
+        its speed.
+        """
         car, along_m = self.car, self.position.along_m
         (car.x, car.y, car.z, car.heading), car.yaw_rate = self.track.point(along_m), 0.0
         self.position = self.track.locate(car.x, car.y, car.z, near_m=along_m)
@@ -159,4 +185,6 @@ class TrackedCar:
     @property
     def _on_road(self) -> bool:
         """Return whether the ground here is as high as the road; on a bridge, walls hold the car."""
-        return abs(self.position.cross_track_m) < LEVEL_M or self.track.road.on_bridge(self.position.along_m)
+        return abs(self.position.cross_track_m) < LEVEL_M or self.track.road.on_bridge(
+            self.position.along_m
+        )

@@ -1,7 +1,8 @@
-"""Drive as an expert, and record it: RecordSettings -> driving_log.csv and IMG/ as the simulator writes them.
+"""Drive as an expert, and record it: RecordSettings -> driving_log.csv and IMG/ as the simulator
+writes them.
 
-The expert steers by pure pursuit of a wandering line, mostly along the middle. For a recovery it drives towards the
-edge with the recording paused, and records only the way back.
+The expert steers by pure pursuit of a wandering line, mostly along the middle. For a recovery it
+drives towards the edge with the recording paused, and records only the way back.
 """
 
 import datetime
@@ -12,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bcclone.dataset.images import Image, encode_jpeg
-from bcclone.dataset.vehicle import FULL_LOCK_DEGREES, KEY_STEP, MPH, WHEELBASE_M
+from bcclone.camera.images import Image, encode_jpeg
+from bcclone.camera.vehicle import FULL_LOCK_DEGREES, KEY_STEP, MPH, WHEELBASE_M
 from bcclone.recording.row import image_stamp
 from bcclone.recording.run_tables import DRIVERS, TRACE, DrivenRow, TracePoint
 from bcclone.recording.writer import RecordingWriter, is_free
@@ -57,19 +58,23 @@ class Expert:
         if self._settings.steering == "keyboard":
             steering = self._by_key(steering)
         speed = self._careful_speed(position)
-        throttle = min(max((speed - car.speed) * _SPEED_GAIN + holding_throttle(car.speed), -1.0), 1.0)
+        throttle = min(
+            max((speed - car.speed) * _SPEED_GAIN + holding_throttle(car.speed), -1.0), 1.0
+        )
         return steering, throttle
 
     def _choose_line(self, position: TrackPosition) -> None:
         """Move the line to follow: wander, swerve out unrecorded, and back again."""
         fraction = STEP_SECONDS / _WANDER_SECONDS
-        self._wander_m += -self._wander_m * fraction + self._settings.wander_m * math.sqrt(2 * fraction) * float(
-            normals(self._randomness)
-        )
+        self._wander_m += -self._wander_m * fraction + self._settings.wander_m * math.sqrt(
+            2 * fraction
+        ) * float(normals(self._randomness))
         self._phase_seconds += STEP_SECONDS
         if self._swerve_m:
             near = abs(position.cross_track_m - self._swerve_m) < 0.3
-            if (near and self._phase_seconds > _PAUSE_SECONDS) or self._phase_seconds > _SWERVE_SECONDS:
+            if (
+                near and self._phase_seconds > _PAUSE_SECONDS
+            ) or self._phase_seconds > _SWERVE_SECONDS:
                 self._swerve_m, self._phase_seconds, self.recording = 0.0, 0.0, True
                 self._next_swerve = _RECOVERY_SECONDS + self._seconds_to_swerve()
         elif self._phase_seconds > self._next_swerve:
@@ -85,20 +90,26 @@ class Expert:
         return max(mean * self._randomness.uniform(0.5, 1.5) - _RECOVERY_SECONDS, 0.5)
 
     def _pursue(self, car: Car, position: TrackPosition) -> float:
-        """Return the steering that brings the car onto an arc through a point of the line ahead (Coulter, 1992)."""
+        """Return the steering that brings the car onto an arc through a point of the line ahead
+        (Coulter, 1992).
+        """
         ahead = _LOOKAHEAD_M + self._settings.lookahead_seconds * car.speed
         offset_m = self._swerve_m or self._wander_m
         x, _, z, _ = self._track.point(position.along_m + ahead, offset_m)
         turn = arctangent2(x - car.x, z - car.z) - car.heading
         curvature = 2 * sine(turn) / max(length(x - car.x, z - car.z), 0.1)
-        return min(max(math.degrees(arctangent(WHEELBASE_M * curvature)) / FULL_LOCK_DEGREES, -1.0), 1.0)
+        return min(
+            max(math.degrees(arctangent(WHEELBASE_M * curvature)) / FULL_LOCK_DEGREES, -1.0), 1.0
+        )
 
     def _by_key(self, target: float) -> float:
         """Return the steering of a person who presses keys so that its average is `target`."""
         self._key_debt += (target - self._key_steering) * STEP_SECONDS
         pressed = abs(self._key_debt) > _KEY_SLACK or self._key_steering != 0.0
         side = math.copysign(1.0, self._key_debt)
-        if pressed and (self._key_steering == 0.0 or side == math.copysign(1.0, self._key_steering)):
+        if pressed and (
+            self._key_steering == 0.0 or side == math.copysign(1.0, self._key_steering)
+        ):
             self._key_steering = min(max(self._key_steering + side * KEY_STEP, -1.0), 1.0)
         else:
             self._key_steering = 0.0
@@ -124,7 +135,9 @@ class Recorded:
 
 
 class CarRecording(RecordingWriter):
-    """Writes rows as the simulator does. start: the time at which the recording begins; raises UserError."""
+    """Writes rows as the simulator does. start: the time at which the recording begins; raises
+    UserError.
+    """
 
     def __init__(self, folder: Path, start: datetime.datetime = _START) -> None:
         if not is_free(folder):
@@ -142,15 +155,21 @@ class CarRecording(RecordingWriter):
     ) -> None:
         """Append a row; raises UserError if the disk refuses, and the rows before are complete.
 
-        seconds: since the recording began; frames: camera -> uint8 (160, 320, 3); point: where the car was; by: who
-        drove.
+        seconds: since the recording began; frames: camera -> uint8 (160, 320, 3); point: where the
+        car was; by: who drove.
         """
         stamp = image_stamp(self._start + datetime.timedelta(milliseconds=round(seconds * 1000)))
         images = {f"{camera}_{stamp}.jpg": encode_jpeg(frame) for camera, frame in frames.items()}
         # in single precision with seven digits, as the simulator writes numbers: 3.798023E-05
-        cells = (np.float32(value) for value in (car.steering, car.throttle, car.brake, car.speed / MPH))
+        cells = (
+            np.float32(value) for value in (car.steering, car.throttle, car.brake, car.speed / MPH)
+        )
         numbers = [f"{cell:.7g}".replace("e", "E") for cell in cells]
-        tables = {table: value.row(f"center_{stamp}.jpg") for table, value in ((TRACE, point), (DRIVERS, by)) if value}
+        tables = {
+            table: value.row(f"center_{stamp}.jpg")
+            for table, value in ((TRACE, point), (DRIVERS, by))
+            if value
+        }
         try:
             self.write(images, numbers, tables)
         except OSError as error:
@@ -171,11 +190,17 @@ def record(folder: Path, settings: RecordSettings) -> Recorded:
         try:
             _record_drive(tracked, expert, goal, renderer, writer)
         except KeyboardInterrupt:
-            raise KeyboardInterrupt(f"{folder} keeps the {writer.rows} rows recorded so far") from None
-    return Recorded(writer.log, writer.rows, round(tracked.seconds, 2), round(tracked.distance_m, 1))
+            raise KeyboardInterrupt(
+                f"{folder} keeps the {writer.rows} rows recorded so far"
+            ) from None
+    return Recorded(
+        writer.log, writer.rows, round(tracked.seconds, 2), round(tracked.distance_m, 1)
+    )
 
 
-def _record_drive(tracked: TrackedCar, expert: Expert, goal_m: float, renderer: Renderer, writer: CarRecording) -> None:
+def _record_drive(
+    tracked: TrackedCar, expert: Expert, goal_m: float, renderer: Renderer, writer: CarRecording
+) -> None:
     next_row = 0.0
     with ProgressBar("recording", round(goal_m), "m") as progress:
         while tracked.progress_m < goal_m:
@@ -185,6 +210,8 @@ def _record_drive(tracked: TrackedCar, expert: Expert, goal_m: float, renderer: 
             if is_due and expert.recording:
                 frames = renderer.frames(tracked.car, tracked.seconds)
                 writer.record(tracked.seconds, tracked.car, frames, tracked.trace_point)
-                progress.advance(max(tracked.progress_m - progress.done, 0.0), f"{writer.rows} rows")
+                progress.advance(
+                    max(tracked.progress_m - progress.done, 0.0), f"{writer.rows} rows"
+                )
             tracked.step()
         progress.advance(goal_m - progress.done, f"{writer.rows} rows")

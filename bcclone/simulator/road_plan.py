@@ -1,11 +1,11 @@
 """Plan a road: a JSON file, or what random_road draws -> control points -> a checked centre line.
 
-A file: {"points": [[x, z, width], ...], "closed": false, "look": {"surface": "dirt"}}; a list of points alone is
-allowed, and a point may have its height as a fourth number.
+A file: {"points": [[x, z, width], ...], "closed": false, "look": {"surface": "dirt"}}; a list of
+points alone is allowed, and a point may have its height as a fourth number.
 
 The rules for roads are the simulator's own, or those of the SBST and SBFT competitions:
-github.com/se2p/tool-competition-av, code_pipeline/validation.py (2 to 500 points, a square map of 200 m, roads of two
-lanes of 4 m, longer than 20 m, radius of at least 47 feet).
+github.com/se2p/tool-competition-av, code_pipeline/validation.py (2 to 500 points, a square map of
+200 m, roads of two lanes of 4 m, longer than 20 m, radius of at least 47 feet).
 """
 
 import math
@@ -39,15 +39,17 @@ CHOICES = {
     "surroundings": ("meadow", "forest", "desert", "rock", "water", "town"),
 }
 _STEEPEST = 0.6  # between two points
-_EXPECTED = 'expected {"points": [[x, z, width], ...]} in metres, with "closed" and "look" if needed'
+_EXPECTED = (
+    'expected {"points": [[x, z, width], ...]} in metres, with "closed" and "look" if needed'
+)
 
 
 @dataclass(frozen=True)
 class RoadLook(Checked):
     """The materials of a road.
 
-    lines: along both edges; middle: in the same colour; edges: a band of edge_m metres outside the surface; barriers:
-    along both sides; seed: of textures, hills and plants.
+    lines: along both edges; middle: in the same colour; edges: a band of edge_m metres outside the
+    surface; barriers: along both sides; seed: of textures, hills and plants.
     """
 
     surface: str = setting("asphalt", "surface of the road", choices=CHOICES["surface"])
@@ -69,7 +71,9 @@ class RoadLook(Checked):
 
 
 class ControlPoint(NamedTuple):
-    """A point of a road's centre line: x to the east, y up, z to the north, and the width of the road, in metres."""
+    """A point of a road's centre line: x to the east, y up, z to the north, and the width of the
+    road, in metres.
+    """
 
     x: float
     y: float
@@ -79,7 +83,9 @@ class ControlPoint(NamedTuple):
 
 @dataclass(frozen=True)
 class RoadPlan:
-    """A road before it is built. closed: the last point leads to the first. Raises UserError for impossible values."""
+    """A road before it is built. closed: the last point leads to the first. Raises UserError for
+    impossible values.
+    """
 
     name: str
     points: tuple[ControlPoint, ...]
@@ -90,7 +96,9 @@ class RoadPlan:
         least = 4 if self.closed else 2
         if not least <= len(self.points) <= _POINTS:
             kind = "a closed road" if self.closed else "a road"
-            raise UserError(f"{self.name}: {len(self.points)} points, expected {least} to {_POINTS} for {kind}")
+            raise UserError(
+                f"{self.name}: {len(self.points)} points, expected {least} to {_POINTS} for {kind}"
+            )
         for number, point in enumerate(self.points, 1):
             if not (all(map(math.isfinite, point)) and NARROWEST_M <= point.width_m <= WIDEST_M):
                 raise UserError(
@@ -106,7 +114,9 @@ class RoadPlan:
                 raise UserError(f"{self.name}: {metres:.0f} m {way}, expected at most {most:g} m")
         short = np.flatnonzero((level * level).sum(axis=1) < 1e-4)
         if len(short):
-            raise UserError(f"{self.name}: points {short[0] + 1} and {short[0] + 2} are at the same place; remove one")
+            raise UserError(
+                f"{self.name}: points {short[0] + 1} and {short[0] + 2} are at the same place; remove one"
+            )
 
     @property
     def table(self) -> FloatArray:
@@ -130,7 +140,9 @@ class _StoredRoad:
     def __post_init__(self) -> None:
         for number, point in enumerate(self.points, 1):
             if len(point) not in (3, 4):
-                raise ValueError(f"point {number} is {list(point)}, expected [x, z, width] or [x, z, width, height]")
+                raise ValueError(
+                    f"point {number} is {list(point)}, expected [x, z, width] or [x, z, width, height]"
+                )
 
 
 def read_points(path: Path) -> RoadPlan:
@@ -138,7 +150,10 @@ def read_points(path: Path) -> RoadPlan:
     with explained(path, "a road", _EXPECTED):
         stored = parse_json(read_bytes(path, "settings"))
         road = from_json(_StoredRoad, {"points": stored} if isinstance(stored, list) else stored)
-    points = tuple(ControlPoint(x, height[0] if height else 0.0, z, width) for x, z, width, *height in road.points)
+    points = tuple(
+        ControlPoint(x, height[0] if height else 0.0, z, width)
+        for x, z, width, *height in road.points
+    )
     plan = RoadPlan(str(path), points, road.closed, road.look)
     for number, (x, rise, z) in enumerate(plan.steps.tolist(), 1):
         run = math.hypot(x, z)
@@ -152,7 +167,9 @@ def read_points(path: Path) -> RoadPlan:
 
 @dataclass(frozen=True)
 class RoadLine:
-    """points: x, y, z, float64 (points, 3), metres; widths_m: (points,); length_m: of the whole line."""
+    """points: x, y, z, float64 (points, 3), metres; widths_m: (points,); length_m: of the whole
+    line.
+    """
 
     points: FloatArray
     widths_m: FloatArray
@@ -171,8 +188,13 @@ def interpolate(table: FloatArray, closed: bool) -> RoadLine:
     at = np.append(np.arange(0.0, chord[-1], _FINE_M), chord[-1])
     fine, widths = spline(at), np.interp(at, chord, table[:, 3])
     length = np.append(0.0, np.cumsum(_lengths(np.diff(fine, axis=0))))
-    even = np.linspace(0.0, length[-1], max(round(length[-1] / STEP_M), 2) + (not closed), endpoint=not closed)
-    points, width = (np.column_stack([np.interp(even, length, axis) for axis in axes]) for axes in (fine.T, [widths]))
+    even = np.linspace(
+        0.0, length[-1], max(round(length[-1] / STEP_M), 2) + (not closed), endpoint=not closed
+    )
+    points, width = (
+        np.column_stack([np.interp(even, length, axis) for axis in axes])
+        for axes in (fine.T, [widths])
+    )
     # rounded to a micrometre: the solver of the spline rounds differently on different processors
     return RoadLine(np.round(points, 6), np.round(width[:, 0], 6), round(float(length[-1]), 6))
 
@@ -184,7 +206,9 @@ def with_run_outs(line: RoadLine) -> RoadLine:
     before = points[0] + _level_direction(points[0] - points[1]) * away[::-1]
     after = points[-1] + _level_direction(points[-1] - points[-2]) * away
     widths = np.pad(line.widths_m, count, mode="edge")
-    return RoadLine(np.round(np.vstack([before, points, after]), 6), widths, line.length_m + 2 * RUN_OUT_M)
+    return RoadLine(
+        np.round(np.vstack([before, points, after]), 6), widths, line.length_m + 2 * RUN_OUT_M
+    )
 
 
 def _level_direction(step: FloatArray) -> FloatArray:
@@ -198,7 +222,9 @@ def _lengths(steps: FloatArray) -> FloatArray:
 
 @dataclass(frozen=True)
 class RoadRules:
-    """What a road must keep to. map_m: side of the square map with its corner at the origin, None for no map."""
+    """What a road must keep to. map_m: side of the square map with its corner at the origin, None
+    for no map.
+    """
 
     map_m: float | None = 200.0
     least_length_m: float = 20.0
@@ -206,11 +232,13 @@ class RoadRules:
     points: tuple[int, int] = (2, 500)
 
 
-def judge_road(points: FloatArray, width_m: float = COMPETITION_WIDTH_M, rules: RoadRules | None = None) -> list[str]:
+def judge_road(
+    points: FloatArray, width_m: float = COMPETITION_WIDTH_M, rules: RoadRules | None = None
+) -> list[str]:
     """Return the faults of a road, an empty list for a valid one.
 
-    points: x and z of control points in metres, (points, 2); the road is their cubic spline. width_m: of the whole
-    road; rules: by default the competitions'.
+    points: x and z of control points in metres, (points, 2); the road is their cubic spline.
+    width_m: of the whole road; rules: by default the competitions'.
     """
     rules = rules or RoadRules()
     fewest, most = rules.points
@@ -220,7 +248,9 @@ def judge_road(points: FloatArray, width_m: float = COMPETITION_WIDTH_M, rules: 
     if corners.ndim != 2 or corners.shape[1] != 2:
         return [f"points of the shape {corners.shape}, expected pairs of x and z"]
     if not np.isfinite(corners).all():
-        return [f"point {int(np.argmin(np.isfinite(corners).all(axis=1))) + 1} is not of finite numbers"]
+        return [
+            f"point {int(np.argmin(np.isfinite(corners).all(axis=1))) + 1} is not of finite numbers"
+        ]
     if (repeated := np.flatnonzero((np.diff(corners, axis=0) == 0).all(axis=1))).size:
         return [f"point {repeated[0] + 2} is where the one before it is"]
     x, z = corners.T
@@ -228,7 +258,9 @@ def judge_road(points: FloatArray, width_m: float = COMPETITION_WIDTH_M, rules: 
     return faults_of_line(interpolate(table, closed=False).points[:, [0, 2]], width_m / 2, rules)
 
 
-def faults_of_line(line: FloatArray, half_width_m: float, rules: RoadRules, closed: bool = False) -> list[str]:
+def faults_of_line(
+    line: FloatArray, half_width_m: float, rules: RoadRules, closed: bool = False
+) -> list[str]:
     """Return the faults of a centre line with a point every half metre, (points, 2)."""
     faults, length_m = [], float(_lengths(np.diff(line, axis=0)).sum())
     if length_m < rules.least_length_m:
@@ -236,7 +268,9 @@ def faults_of_line(line: FloatArray, half_width_m: float, rules: RoadRules, clos
     if rules.map_m is not None:
         low, high = float(line.min()) - half_width_m, float(line.max()) + half_width_m
         if low < 0 or high > rules.map_m:
-            faults.append(f"not inside the map of {rules.map_m:g} m: it reaches from {low:.0f} to {high:.0f} m")
+            faults.append(
+                f"not inside the map of {rules.map_m:g} m: it reaches from {low:.0f} to {high:.0f} m"
+            )
     radius_m, sharpest = sharpest_bend(line, closed)
     if radius_m < rules.least_radius_m:
         x, z = line[sharpest]
@@ -245,14 +279,18 @@ def faults_of_line(line: FloatArray, half_width_m: float, rules: RoadRules, clos
         )
     if (meeting := _meets_itself(line, half_width_m, closed)) is not None:
         x, z = line[meeting]
-        faults.append(f"it meets itself at x {x:.0f}, z {z:.0f}; expected {2 * half_width_m:g} m between its parts")
+        faults.append(
+            f"it meets itself at x {x:.0f}, z {z:.0f}; expected {2 * half_width_m:g} m between its parts"
+        )
     return faults
 
 
 def sharpest_bend(line: FloatArray, closed: bool) -> tuple[float, int]:
-    """Return the smallest radius of a line in metres, infinite for a straight one, and the index of its point.
+    """Return the smallest radius of a line in metres, infinite for a straight one, and the index of
+    its point.
 
-    It is the radius of the circle through points 2 m apart, since a road is no smoother than its control points.
+    It is the radius of the circle through points 2 m apart, since a road is no smoother than its
+    control points.
     """
     reach = 4
     ahead, behind = np.roll(line, -reach, axis=0), np.roll(line, reach, axis=0)
@@ -266,12 +304,16 @@ def sharpest_bend(line: FloatArray, closed: bool) -> tuple[float, int]:
 
 
 def _meets_itself(line: FloatArray, half_width_m: float, closed: bool) -> int | None:
-    """Return the index of a point that is nearer than the road's width to a part of the line elsewhere."""
+    """Return the index of a point that is nearer than the road's width to a part of the line
+    elsewhere.
+    """
     tree, distance_m = cKDTree(line), 2 * half_width_m
     # a half circle around the inner edge is as long as pi half widths; a point is half a metre
     near_m = np.pi * half_width_m * 1.5
     crowd = tree.query_ball_point(line, distance_m, return_length=True)
-    if crowd.max() > 4 * near_m + 1:  # more than the points before and after it; all pairs would not fit in memory
+    if (
+        crowd.max() > 4 * near_m + 1
+    ):  # more than the points before and after it; all pairs would not fit in memory
         return int(crowd.argmax())
     pairs = tree.query_pairs(distance_m, output_type="ndarray")
     apart = np.abs(pairs[:, 0] - pairs[:, 1])

@@ -1,4 +1,6 @@
-"""Score a drive: the car's positions and commands, step by step -> autonomy, interventions, distances and events."""
+"""Score a drive: the car's positions and commands, step by step -> autonomy, interventions,
+distances and events.
+"""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -6,13 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bcclone.dataset.vehicle import MPH
+from bcclone.camera.vehicle import MPH
 from bcclone.simulator.car import STEP_SECONDS
 from bcclone.simulator.track import TrackPosition
 from bcclone.system.json_values import to_json
 
 INTERVENTION_SECONDS = 6.0  # cost of an intervention, as in the PilotNet paper
-# Distances from the centre line at which published studies count a failure, besides leaving the road
+# Distances from the centre line at which published studies count a failure, besides leaving the
+# road
 FAILURE_LIMITS_M = (2.2, 2.5, 3.0)
 OFF_ROAD = "off the road"
 LAPS_DRIVEN = "laps driven"  # how a successful drive ends
@@ -23,9 +26,10 @@ _TRACE_STEPS = 5  # steps of the car between two points of the driven line
 class Score:
     """The figures of a drive, rounded.
 
-    first_off_road_m: distance driven before the first intervention, None if there was none; steering_smoothness: mean
-    absolute change of the steering per second; departures: distance from the centre line in metres -> how often the car
-    went beyond it; ended: why it ended, LAPS_DRIVEN at its goal, "" before the end.
+    first_off_road_m: distance driven before the first intervention, None if there was none;
+    steering_smoothness: mean absolute change of the steering per second; departures: distance from
+    the centre line in metres -> how often the car went beyond it; ended: why it ended, LAPS_DRIVEN
+    at its goal, "" before the end.
     """
 
     autonomy_percent: float
@@ -53,7 +57,9 @@ class Score:
 
 @dataclass(frozen=True)
 class LinePoint:
-    """A point of the driven line: x and z in metres, and its distance to the right of the centre line."""
+    """A point of the driven line: x and z in metres, and its distance to the right of the centre
+    line.
+    """
 
     x: float
     z: float
@@ -62,7 +68,9 @@ class LinePoint:
 
 @dataclass(frozen=True)
 class DriveEvent:
-    """What happened on a drive: after how many seconds, where (metres), how far off the centre line, and why."""
+    """What happened on a drive: after how many seconds, where (metres), how far off the centre
+    line, and why.
+    """
 
     seconds: float
     x: float
@@ -117,11 +125,11 @@ class Scorer:
         for limit_m, was_beyond in self._beyond.items():
             self._beyond[limit_m] = abs(position.cross_track_m) > limit_m
             if self._beyond[limit_m] and not was_beyond:
-                self.add_event(f"beyond {limit_m:g} m")
+                self._add_event(f"beyond {limit_m:g} m")
         was_off_road, self._off_road = self._off_road, position.off_road
         if self._off_road and not was_off_road:
             self.interventions.append(Intervention(x, z, self._distance_m))
-            self.add_event(OFF_ROAD)
+            self._add_event(OFF_ROAD)
         return self._off_road
 
     def add_steering(self, steering: float) -> None:
@@ -136,14 +144,16 @@ class Scorer:
     def add_failure(self, x: float, z: float, cause: str) -> None:
         """Add the intervention that ends a drive before its goal."""
         self.interventions.append(Intervention(x, z, self._distance_m))
-        self.add_event(cause)
+        self._add_event(cause)
 
-    def add_event(self, cause: str) -> None:
+    def _add_event(self, cause: str) -> None:
         """Add what happened at the last step; it does not count as an intervention."""
         if self._last is not None:
             x, z, position = self._last
             along_m, cross_track_m = round(position.along_m, 3), round(position.cross_track_m, 3)
-            event = DriveEvent(round(self.seconds, 3), round(x, 3), round(z, 3), along_m, cross_track_m, cause)
+            event = DriveEvent(
+                round(self.seconds, 3), round(x, 3), round(z, 3), along_m, cross_track_m, cause
+            )
             self.events.append(event)
 
     def score(self, laps: float = 0.0, ended: str = "") -> Score:
@@ -154,7 +164,9 @@ class Scorer:
         return Score(
             autonomy_percent=round(autonomy_percent(len(self.interventions), self.seconds), 2),
             interventions=len(self.interventions),
-            first_off_road_m=round(self.interventions[0].after_m, 1) if self.interventions else None,
+            first_off_road_m=round(self.interventions[0].after_m, 1)
+            if self.interventions
+            else None,
             distance_m=round(self._distance_m, 1),
             mean_abs_cross_track_m=round(float(cross_tracks.mean()), 3),
             max_abs_cross_track_m=round(float(cross_tracks.max()), 3),
@@ -171,7 +183,8 @@ class Scorer:
 
 
 def autonomy_percent(interventions: int, seconds: float) -> float:
-    """Return (1 - interventions x 6 s / elapsed seconds) x 100: Bojarski and others, 2016, section 7.
+    """Return (1 - interventions x 6 s / elapsed seconds) x 100: Bojarski and others, 2016, section
+    7.
 
     It is negative for more than one intervention every 6 s.
     """

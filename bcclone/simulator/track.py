@@ -1,4 +1,6 @@
-"""Load or build a track: its name -> a centre line; and find a car on it: x, y, z -> position along and across."""
+"""Load or build a track: its name -> a centre line; and find a car on it: x, y, z -> position along
+and across.
+"""
 
 import csv
 import math
@@ -37,8 +39,8 @@ _SPARE_RADIUS_M = 2.0  # of the sharpest bend, beyond half the road's width
 class Road:
     """Properties of a track's road.
 
-    width_m: of the asphalt; bridge: its start and end, in metres along the centre line; style: how the surface is
-    drawn; look: the materials of a designed road.
+    width_m: of the asphalt; bridge: its start and end, in metres along the centre line; style: how
+    the surface is drawn; look: the materials of a designed road.
     """
 
     name: str
@@ -62,7 +64,8 @@ LEVEL_M = 6.0  # up to this distance from the centre line the ground is as high 
 
 @dataclass(frozen=True)
 class TrackPosition:
-    """A position on a track: along_m from its first point, cross_track_m to the right of its centre line.
+    """A position on a track: along_m from its first point, cross_track_m to the right of its centre
+    line.
 
     limit_m: largest distance of the car from the centre line with all wheels on the asphalt.
     """
@@ -83,9 +86,10 @@ class TrackPosition:
 class Track:
     """A centre line with a point every half metre, closed or open.
 
-    points: x, y, z, float64 (points, 3), metres; heading: radians from +z towards +x; ahead: the same as a unit vector,
-    x and z, (points, 2); grade: metres up for each metre along; length_m: of the whole line; start_m, lap_m: start
-    and length of a drive; an open line is longer at both ends.
+    points: x, y, z, float64 (points, 3), metres; heading: radians from +z towards +x; ahead: the
+    same as a unit vector, x and z, (points, 2); grade: metres up for each metre along; length_m: of
+    the whole line; start_m, lap_m: start and length of a drive; an open line is longer at both
+    ends.
     """
 
     def __init__(self, road: Road, line: RoadLine, closed: bool = True) -> None:
@@ -95,11 +99,18 @@ class Track:
         self.lap_m = self.length_m - 2 * self.start_m
         around = np.pad(self.line, ((1, 1), (0, 0)), mode="wrap")
         if not closed:  # straight on
-            around[0], around[-1] = 2 * self.line[0] - self.line[1], 2 * self.line[-1] - self.line[-2]
+            around[0], around[-1] = (
+                2 * self.line[0] - self.line[1],
+                2 * self.line[-1] - self.line[-2],
+            )
         x, up, z = (around[2:] - around[:-2]).T
         level = np.sqrt(x * x + z * z)
-        self.heading = np.array([arctangent2(*there) for there in zip(x.tolist(), z.tolist(), strict=True)])
-        self.ahead = np.array([(sine(heading), cosine(heading)) for heading in self.heading.tolist()])
+        self.heading = np.array(
+            [arctangent2(*there) for there in zip(x.tolist(), z.tolist(), strict=True)]
+        )
+        self.ahead = np.array(
+            [(sine(heading), cosine(heading)) for heading in self.heading.tolist()]
+        )
         self.grade = self._smoothed(up / level)
         turned = np.pad(self.heading, 1, mode="wrap" if closed else "edge")
         turn = (turned[2:] - turned[:-2] + math.pi) % (2 * math.pi) - math.pi
@@ -128,7 +139,9 @@ class Track:
 
     @property
     def limits_m(self) -> FloatArray:
-        """Return how far a car may be from each point of the line with all wheels on the asphalt, (points,)."""
+        """Return how far a car may be from each point of the line with all wheels on the asphalt,
+        (points,).
+        """
         return np.asarray(self.widths_m / 2 - _HALF_CAR_M)
 
     @property
@@ -136,13 +149,19 @@ class Track:
         return (len(self.line) - (not self.closed)) / self.length_m
 
     def goal_m(self, laps: float) -> float:
-        """Return how far a drive of some laps goes. Raises UserError for more than one lap of an open road."""
+        """Return how far a drive of some laps goes. Raises UserError for more than one lap of an
+        open road.
+        """
         if not self.closed and laps > 1:
-            raise UserError(f"{self.road.name} is an open road, which has one lap; expected at most 1, not {laps:g}")
+            raise UserError(
+                f"{self.road.name} is an open road, which has one lap; expected at most 1, not {laps:g}"
+            )
         return laps * self.lap_m
 
     def _place(self, along_m: float) -> tuple[int, float, int]:
-        """Return the index of the point at or just before a position, the fraction to the next point, and its index."""
+        """Return the index of the point at or just before a position, the fraction to the next
+        point, and its index.
+        """
         count = len(self.line)
         if self.closed:
             place = along_m % self.length_m * self.points_a_metre
@@ -156,27 +175,40 @@ class Track:
         """Return the index of the point of the centre line at a position, or just before it."""
         return self._place(along_m)[0]
 
-    def point(self, along_m: float, cross_track_m: float = 0.0) -> tuple[float, float, float, float]:
+    def point(
+        self, along_m: float, cross_track_m: float = 0.0
+    ) -> tuple[float, float, float, float]:
         """Return x, y, z and the heading of a position."""
         index, fraction, following = self._place(along_m)
         x, y, z = (self.line[index] * (1 - fraction) + self.line[following] * fraction).tolist()
         ahead_x, ahead_z = self.ahead[index].tolist()
-        return x + ahead_z * cross_track_m, y, z - ahead_x * cross_track_m, float(self.heading[index])
+        return (
+            x + ahead_z * cross_track_m,
+            y,
+            z - ahead_x * cross_track_m,
+            float(self.heading[index]),
+        )
 
     def edge(self, side: int) -> FloatArray:
-        """Return the asphalt's left (-1) or right (1) edge: x and z, (points, 2); a closed one ends where it begins."""
+        """Return the asphalt's left (-1) or right (1) edge: x and z, (points, 2); a closed one ends
+        where it begins.
+        """
         right = self.ahead[:, ::-1] * (1, -1)
         points = self.line[:, [0, 2]] + side * self.widths_m[:, None] / 2 * right
         return np.concatenate([points, points[:1]]) if self.closed else np.asarray(points)
 
     def locate(self, x: float, y: float, z: float, near_m: float | None = None) -> TrackPosition:
-        """Return the position of a point. near_m: search only the road around this distance along the track."""
+        """Return the position of a point. near_m: search only the road around this distance along
+        the track.
+        """
         if near_m is None:
             index = int(self._tree.query((x, y, z))[1])
         else:
             reach = round(_NEAR_M / STEP_M)
             around = np.arange(-reach, reach + 1) + self.index(near_m)
-            around = around % len(self.line) if self.closed else np.clip(around, 0, len(self.line) - 1)
+            around = (
+                around % len(self.line) if self.closed else np.clip(around, 0, len(self.line) - 1)
+            )
             away = self.line[around] - (x, y, z)
             index = int(around[np.argmin((away * away).sum(axis=1))])
         heading = float(self.heading[index])
@@ -188,10 +220,14 @@ class Track:
         if self.closed:
             along %= self.length_m
         height_m = float(self.line[index, 1]) + grade * forward
-        return TrackPosition(along, right, heading, grade, height_m, float(self.widths_m[index]) / 2 - _HALF_CAR_M)
+        return TrackPosition(
+            along, right, heading, grade, height_m, float(self.widths_m[index]) / 2 - _HALF_CAR_M
+        )
 
     def apart(self, from_m: float, to_m: float) -> float:
-        """Return the distance along the track between two positions, the shorter way; negative for backwards."""
+        """Return the distance along the track between two positions, the shorter way; negative for
+        backwards.
+        """
         if not self.closed:
             return to_m - from_m
         half = self.length_m / 2
@@ -200,16 +236,25 @@ class Track:
     def _smoothed(self, values: FloatArray) -> FloatArray:
         width = round(_SMOOTHING_M / STEP_M) | 1
         padded = np.pad(values, width // 2, mode="wrap" if self.closed else "edge")
-        return np.asarray(sum(padded[number : number + len(values)] for number in range(width))) / width
+        return (
+            np.asarray(sum(padded[number : number + len(values)] for number in range(width)))
+            / width
+        )
 
 
 def load_track(name: str, reverse: bool = False) -> Track:
-    """Return a track: lake, mountain, random:SEED, or the path of a JSON file of control points. Raises UserError."""
+    """Return a track: lake, mountain, random:SEED, or the path of a JSON file of control points.
+    Raises UserError.
+    """
     if name in ROADS:
         road, points = ROADS[name], read_figures(f"{name}_centreline.csv")
         if points.shape[1] == 2:
-            points = np.column_stack([points[:, 0], np.full(len(points), _LAKE_ROAD_HEIGHT_M), points[:, 1]])
-        line = interpolate(np.column_stack([points, np.full(len(points), road.width_m)]), closed=True)
+            points = np.column_stack(
+                [points[:, 0], np.full(len(points), _LAKE_ROAD_HEIGHT_M), points[:, 1]]
+            )
+        line = interpolate(
+            np.column_stack([points, np.full(len(points), road.width_m)]), closed=True
+        )
         track = Track(road, line)
     elif name.startswith(RANDOM_PREFIX):
         track = build_track(random_road(name))
@@ -223,10 +268,14 @@ def load_track(name: str, reverse: bool = False) -> Track:
 
 
 def build_track(plan: RoadPlan) -> Track:
-    """Return the track of a plan. Raises UserError if the road meets itself or is too sharp to be built."""
+    """Return the track of a plan. Raises UserError if the road meets itself or is too sharp to be
+    built.
+    """
     line = interpolate(plan.table, plan.closed)
     widest_m = float(plan.table[:, 3].max())
-    rules = RoadRules(map_m=None, least_length_m=20.0, least_radius_m=widest_m / 2 + _SPARE_RADIUS_M)
+    rules = RoadRules(
+        map_m=None, least_length_m=20.0, least_radius_m=widest_m / 2 + _SPARE_RADIUS_M
+    )
     if faults := faults_of_line(line.points[:, [0, 2]], widest_m / 2, rules, plan.closed):
         raise UserError(f"{plan.name}: cannot build this road: {'; '.join(faults)}")
     if not plan.closed:
@@ -235,7 +284,9 @@ def build_track(plan: RoadPlan) -> Track:
 
 
 def read_figures(name: str, kinds: tuple[str, ...] = ()) -> FloatArray:
-    """Return the numbers of a CSV file in figures/, (lines, columns); kinds: only lines that begin so."""
+    """Return the numbers of a CSV file in figures/, (lines, columns); kinds: only lines that begin
+    so.
+    """
     text = (resources.files("bcclone.simulator") / "figures" / name).read_text(encoding="utf-8")
     rows = [row for row in csv.reader(text.splitlines()) if row and not row[0].startswith("#")]
     if kinds:

@@ -1,6 +1,8 @@
-"""Play the Unity program's part: a world and a drive server -> a drive by the server's answers, and its latencies.
+"""Play the Unity program's part: a world and a drive server -> a drive by the server's answers, and
+its latencies.
 
-The client follows the numbered facts in docs/reference/protocol.md, not the server's code, so it can test the server.
+The client follows the numbered facts in docs/reference/protocol.md, not the server's code, so it
+can test the server.
 """
 
 import base64
@@ -22,14 +24,18 @@ from bcclone.system.errors import UserError
 
 _PING_SECONDS = 25.0
 _END_SECONDS = 1.0
-_HANDSHAKE_SECONDS = 90.0  # a server that loads its model answers late; the Unity program waits as long
+_HANDSHAKE_SECONDS = (
+    90.0  # a server that loads its model answers late; the Unity program waits as long
+)
 # A message and when it arrived, by the performance counter; or the error that ended the connection
 _Arrival = tuple[str, float] | Exception
 
 
 @dataclass(frozen=True)
 class CarState:
-    """What the car reports. jpeg: its frame; manual: a driving key is held, and nothing else is reported."""
+    """What the car reports. jpeg: its frame; manual: a driving key is held, and nothing else is
+    reported.
+    """
 
     steering_degrees: float
     throttle: float
@@ -60,7 +66,11 @@ class DriveReport:
 
     def as_json(self) -> dict[str, Any]:
         """Return the counts, and median and 99th percentile of the latency, None without an answer."""
-        p50, p99 = np.percentile(self.latencies_ms, [50, 99]).round(3).tolist() if self.latencies_ms else (None, None)
+        p50, p99 = (
+            np.percentile(self.latencies_ms, [50, 99]).round(3).tolist()
+            if self.latencies_ms
+            else (None, None)
+        )
         return {
             "telemetries": self.telemetries,
             "steers": self.steers,
@@ -78,10 +88,12 @@ class DriveReport:
 
 
 class UnityClient:
-    """Drives a world's car by a server's answers, with the simulator's two request and response loops.
+    """Drives a world's car by a server's answers, with the simulator's two request and response
+    loops.
 
-    decimal_comma: write and read numbers with a decimal comma; patience_seconds: how long the server may be silent;
-    loops: 1 to wait for each answer before the next frame, so that it takes effect where it was asked for.
+    decimal_comma: write and read numbers with a decimal comma; patience_seconds: how long the
+    server may be silent; loops: 1 to wait for each answer before the next frame, so that it takes
+    effect where it was asked for.
     """
 
     def __init__(
@@ -108,7 +120,9 @@ class UnityClient:
         return DriveReport(telemetries, steers, manuals, lost, tuple(self._latencies_ms))
 
     def drive(self) -> DriveReport:
-        """Drive to the end of the world's drive; raises UserError if the server is silent or sends nonsense."""
+        """Drive to the end of the world's drive; raises UserError if the server is silent or sends
+        nonsense.
+        """
         try:
             with _listening(self._connection) as inbox:
                 self._send_telemetry()  # fact 4: "open" fires for the websocket
@@ -155,8 +169,14 @@ class UnityClient:
 
     def _handle_event(self, event: list[Any], arrived: float) -> bool:
         name, *arguments = event or [None]
-        if not isinstance(name, str) or len(arguments) > 1 or not all(isinstance(a, dict) for a in arguments):
-            raise ServerGone(f"an event that the simulator cannot read: {ascii(event)[:100]}")  # fact 11
+        if (
+            not isinstance(name, str)
+            or len(arguments) > 1
+            or not all(isinstance(a, dict) for a in arguments)
+        ):
+            raise ServerGone(
+                f"an event that the simulator cannot read: {ascii(event)[:100]}"
+            )  # fact 11
         if name not in ("steer", "manual"):
             return False
         if self._sent and arrived > self._sent[0]:  # a server may send what was not requested
@@ -169,7 +189,9 @@ class UnityClient:
     def _steer(self, controls: dict[str, Any]) -> bool:
         """Set the car's controls; return whether the simulator could read them."""
         try:
-            steering, throttle = (self._parse(controls[name]) for name in ("steering_angle", "throttle"))
+            steering, throttle = (
+                self._parse(controls[name]) for name in ("steering_angle", "throttle")
+            )
         except (KeyError, ValueError, TypeError):
             self._counts["lost loop"] += 1  # fact 8: the exception ends this loop
             if self._counts["lost loop"] == self._loops:
@@ -224,7 +246,10 @@ def _listening(connection: UnitySocket) -> "Iterator[queue.SimpleQueue[_Arrival]
         while not ended.is_set():
             try:
                 text = connection.receive(timeout=0.2)
-            except (OSError, ValueError) as error:  # ServerGone is an OSError; closed by another thread
+            except (
+                OSError,
+                ValueError,
+            ) as error:  # ServerGone is an OSError; closed by another thread
                 inbox.put(error)
                 return
             if text is not None:
@@ -261,7 +286,9 @@ def connected(host: str, port: int, patience_seconds: float = 0.0) -> Iterator[U
 
 
 def _parsed(message: str, start: int, kind: type) -> Any:
-    """Return the JSON value of a packet, from a character on; raises ServerGone if it is not of that kind."""
+    """Return the JSON value of a packet, from a character on; raises ServerGone if it is not of
+    that kind.
+    """
     try:
         if isinstance(value := json.loads(message[start:]), kind):
             return value

@@ -1,10 +1,11 @@
-"""Speak the simulator's websocket: texts -> masked frames, and back (docs/reference/protocol.md, facts 1 and 2).
+"""Speak the simulator's websocket: texts -> masked frames, and back (docs/reference/protocol.md,
+facts 1 and 2).
 
-wsproto makes and reads the frames: sent with `message_finished=False`, a part of a text becomes a masked frame
-without FIN, so a text can be split into frames of 1,016 bytes. wsproto takes texts only, so the split is exact for
-ASCII only, which is all that the simulator sends. wsproto's own handshake has another order of headers, and puts
-User-Agent last. So the request is written here, byte for byte as the simulator's, with the key of wsproto's, which
-checks the answer.
+wsproto makes and reads the frames: sent with `message_finished=False`, a part of a text becomes a
+masked frame without FIN, so a text can be split into frames of 1,016 bytes. wsproto takes texts
+only, so the split is exact for ASCII only, which is all that the simulator sends. wsproto's own
+handshake has another order of headers, and puts User-Agent last. So the request is written here,
+byte for byte as the simulator's, with the key of wsproto's, which checks the answer.
 """
 
 import re
@@ -16,7 +17,15 @@ from collections.abc import Sequence
 
 from wsproto import ConnectionType, WSConnection
 from wsproto.connection import Connection, ConnectionState
-from wsproto.events import AcceptConnection, CloseConnection, Event, Message, Ping, Request, TextMessage
+from wsproto.events import (
+    AcceptConnection,
+    CloseConnection,
+    Event,
+    Message,
+    Ping,
+    Request,
+    TextMessage,
+)
 from wsproto.utilities import RemoteProtocolError
 
 SILENCE_SECONDS = 10.0
@@ -75,7 +84,9 @@ class UnitySocket:
         """Handle what the server sent; return the text of a message when it is complete."""
         if isinstance(event, CloseConnection):
             if self._protocol.state is ConnectionState.OPEN:  # wsproto could not read what came
-                raise ServerGone(f"the server sent bytes that are no websocket message: {event.reason}")
+                raise ServerGone(
+                    f"the server sent bytes that are no websocket message: {event.reason}"
+                )
             raise ServerGone("the server sent a close frame")
         if isinstance(event, Ping):
             self.send_frames([self._protocol.send(event.response())])
@@ -93,7 +104,9 @@ class UnitySocket:
         self._protocol.receive_data(data)
 
     def _handshake(self, host: str) -> None:
-        """Ask for a websocket; raises ServerGone if the server offers none, or more than was asked for."""
+        """Ask for a websocket; raises ServerGone if the server offers none, or more than was asked
+        for.
+        """
         request = self._protocol.send(Request(host=host, target=_TARGET))
         key = re.findall(rb"Sec-WebSocket-Key: (\S+)", request, re.IGNORECASE)[0]
         self._socket.sendall(
@@ -101,7 +114,8 @@ class UnitySocket:
             b"User-Agent: websocket-sharp/1.0\r\n"
             b"Host: %s\r\n"
             b"Upgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Key: %s\r\nSec-WebSocket-Version: 13\r\n\r\n" % (_TARGET.encode(), host.encode(), key)
+            b"Sec-WebSocket-Key: %s\r\nSec-WebSocket-Version: 13\r\n\r\n"
+            % (_TARGET.encode(), host.encode(), key)
         )
         try:
             while (event := next(self._protocol.events(), None)) is None:
@@ -117,6 +131,8 @@ def text_frames(text: str) -> list[bytes]:
     connection = Connection(ConnectionType.CLIENT)
     starts = range(0, max(len(text), 1), _FRAME_BYTES)
     return [
-        connection.send(TextMessage(text[start : start + _FRAME_BYTES], message_finished=start == starts[-1]))
+        connection.send(
+            TextMessage(text[start : start + _FRAME_BYTES], message_finished=start == starts[-1])
+        )
         for start in starts
     ]

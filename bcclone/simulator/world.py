@@ -9,15 +9,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bcclone.dataset.images import Image, encode_jpeg
-from bcclone.dataset.vehicle import FULL_LOCK_DEGREES, MPH
+from bcclone.camera.images import Image, encode_jpeg
+from bcclone.camera.vehicle import FULL_LOCK_DEGREES, MPH
 from bcclone.recording.run_tables import ShownFrame, digest_of, write_trace
 from bcclone.simulator.car import STEP_SECONDS, TrackedCar
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.score import LAPS_DRIVEN, Score, Scorer
 from bcclone.simulator.track import Track, TrackPosition, load_track
 from bcclone.simulator.unity_client import CarState, DriveReport, UnityClient, connected
-from bcclone.simulator.world_settings import LOST_M, Conditions, ServerSettings, SimulationSettings, WorldSettings
+from bcclone.simulator.world_settings import (
+    LOST_M,
+    Conditions,
+    ServerSettings,
+    SimulationSettings,
+    WorldSettings,
+)
 from bcclone.system.errors import UserError
 from bcclone.system.json_values import to_json
 from bcclone.system.progress import ProgressBar
@@ -55,7 +61,9 @@ def simulate(settings: SimulationSettings, server: ServerSettings) -> Simulation
         open_world(track, settings.world, settings.conditions) as world,
     ):
         if folder is not None and not folder.is_dir():
-            raise UserError(f"{folder}: no such folder; name the one that drive.py records into, or leave --run out")
+            raise UserError(
+                f"{folder}: no such folder; name the one that drive.py records into, or leave --run out"
+            )
         before = _count_frames(folder)
         report = UnityClient(connection, world, server.decimal_comma).drive()
     until, traced = time.monotonic() + _RECORDER_SECONDS, None
@@ -71,7 +79,9 @@ def _count_frames(folder: Path | None) -> int:
 
 
 @contextmanager
-def open_world(track: Track, settings: WorldSettings, conditions: Conditions) -> "Iterator[SimulatedWorld]":
+def open_world(
+    track: Track, settings: WorldSettings, conditions: Conditions
+) -> "Iterator[SimulatedWorld]":
     """Yield a world, with a progress bar of the drive."""
     renderer = Renderer(track.road.name, conditions)
     with ProgressBar("driving", round(track.goal_m(settings.laps)), "m") as progress:
@@ -81,9 +91,9 @@ def open_world(track: Track, settings: WorldSettings, conditions: Conditions) ->
 class SimulatedWorld:
     """A car on a track whose time advances from frame to frame, or with the wall clock.
 
-    ended: why the drive ended, LAPS_DRIVEN if the car reached its goal, "" before the end; views: some of the frames,
-    evenly spaced along the drive; shown: where the car was at each frame; on_progress: called with the metres that
-    the car has advanced.
+    ended: why the drive ended, LAPS_DRIVEN if the car reached its goal, "" before the end; views:
+    some of the frames, evenly spaced along the drive; shown: where the car was at each frame;
+    on_progress: called with the metres that the car has advanced.
     """
 
     def __init__(
@@ -93,15 +103,24 @@ class SimulatedWorld:
         settings: WorldSettings,
         on_progress: Callable[[float], None] | None = None,
     ) -> None:
-        self._renderer, self.track, self._settings, self._on_progress = renderer, track, settings, on_progress
-        self.tracked = TrackedCar(track, settings.start_offset_m, ground_height=renderer.scene.ground.height_at)
+        self._renderer, self.track, self._settings, self._on_progress = (
+            renderer,
+            track,
+            settings,
+            on_progress,
+        )
+        self.tracked = TrackedCar(
+            track, settings.start_offset_m, ground_height=renderer.scene.ground.height_at
+        )
         self.tracked.car.heading += math.radians(settings.start_turn)
         self._goal_m = track.goal_m(settings.laps)
         self.scorer = Scorer()
         self._perturbations = Perturbations(settings.perturbation_m, settings.perturbation_every_m)
         self.ended = ""
         self._still_seconds, self._reported_m = 0.0, 0.0
-        self._pending: deque[tuple[float, float, float]] = deque()  # when they take effect, steering, throttle
+        self._pending: deque[tuple[float, float, float]] = (
+            deque()
+        )  # when they take effect, steering, throttle
         self._last_frame_at = 0.0
         self._pace = WorldPace(_MAX_STEPS)
         self.views: list[Image] = []
@@ -115,7 +134,9 @@ class SimulatedWorld:
         return self.scorer.score(self.laps, self.ended)
 
     def observe(self) -> CarState | None:
-        """Advance to the next frame and return the car's state with it; None after the end of the drive."""
+        """Advance to the next frame and return the car's state with it; None after the end of the
+        drive.
+        """
         if self._settings.real_time:
             time.sleep(max(self._last_frame_at + FRAME_SECONDS - time.monotonic(), 0.0))
             self._last_frame_at = time.monotonic()
@@ -133,9 +154,13 @@ class SimulatedWorld:
         return CarState(car.steering * FULL_LOCK_DEGREES, car.throttle, car.speed / MPH, jpeg)
 
     def steer(self, steering: float, throttle: float) -> None:
-        """Set the controls, -1 to 1, that take effect after the latency and hold until the next ones."""
+        """Set the controls, -1 to 1, that take effect after the latency and hold until the next
+        ones.
+        """
         if self._settings.real_time:
-            self.advance(self._pace.due() * STEP_SECONDS)  # the time before this control came was driven without it
+            self.advance(
+                self._pace.due() * STEP_SECONDS
+            )  # the time before this control came was driven without it
         self.scorer.add_steering(steering)
         at = self.tracked.seconds + self._settings.latency_ms / 1000
         self._pending.append((at, steering, throttle))
@@ -164,7 +189,9 @@ class SimulatedWorld:
     def _check_end(self) -> None:
         """End the drive at its goal, or when the car is lost, stuck or too slow."""
         car, seconds = self.tracked.car, self.tracked.seconds
-        self._still_seconds = self._still_seconds + STEP_SECONDS if car.speed < _STUCK_SPEED else 0.0
+        self._still_seconds = (
+            self._still_seconds + STEP_SECONDS if car.speed < _STUCK_SPEED else 0.0
+        )
         goal, most = self._goal_m, self._settings.most_interventions
         if self.tracked.progress_m >= goal:
             self.ended = LAPS_DRIVEN
@@ -212,7 +239,9 @@ class WorldPace:
 
     @property
     def factor(self) -> float:
-        """Return simulated seconds for each second of the wall clock, of the last 2 s; 1 before there is a second."""
+        """Return simulated seconds for each second of the wall clock, of the last 2 s; 1 before
+        there is a second.
+        """
         seconds = self._taken[-1][0] - self._taken[0][0] if self._taken else 0.0
         if seconds < _RATE_SECONDS / 2:
             return 1.0
@@ -229,8 +258,8 @@ class WorldPace:
 class Perturbations:
     """Sideways pushes at regular distances, to the right and to the left in turn.
 
-    A push is shortened so that it leaves the wheels on the asphalt; it is skipped where the car is at the edge or
-    beyond. So it is always the driver who leaves the road.
+    A push is shortened so that it leaves the wheels on the asphalt; it is skipped where the car is
+    at the edge or beyond. So it is always the driver who leaves the road.
 
     size_m: length of a push, 0 for none; every_m: distance between two.
     """

@@ -53,7 +53,9 @@ _server = partial(setting, group=SERVER)
 
 @dataclass(frozen=True)
 class Conditions(Checked):
-    """Appearance of the world and mounting of the camera; the defaults are as in the Unity simulator."""
+    """Appearance of the world and mounting of the camera; the defaults are as in the Unity
+    simulator.
+    """
 
     light: float = _appearance(1.0, "brightness of the light; 1 is normal", 0, 4)
     fog: float = _appearance(1.0, "density of the fog; 1 is normal, 0 is none", 0, 20)
@@ -63,20 +65,31 @@ class Conditions(Checked):
     )
     texture_seed: Seed = _appearance(0, "seed of the generated textures and plants")
     color_seed: Seed = _appearance(
-        0, "seed of other colours for sky, ground, road, lines and objects", zero="their own", rare=True
+        0,
+        "seed of other colours for sky, ground, road, lines and objects",
+        zero="their own",
+        rare=True,
     )
-    line_visibility: Fraction = _appearance(1.0, "visibility of the lines on the road; 0 paints them over", rare=True)
+    line_visibility: Fraction = _appearance(
+        1.0, "visibility of the lines on the road; 0 paints them over", rare=True
+    )
     road_visibility: Fraction = _appearance(
-        1.0, "visibility of the whole road; 0 paints it over, to check that a model looks at the road", rare=True
+        1.0,
+        "visibility of the whole road; 0 paints it over, to check that a model looks at the road",
+        rare=True,
     )
     rain: Fraction = _appearance(0.0, "rain: drops, a wet road, less light; 1 is a downpour")
-    snow: Fraction = _appearance(0.0, "snow: flakes, and a cover on road and ground; 1 is a snowstorm")
+    snow: Fraction = _appearance(
+        0.0, "snow: flakes, and a cover on road and ground; 1 is a snowstorm"
+    )
     night: Fraction = _appearance(0.0, "darkness; 1 is a night with headlights")
     night_cycle: Seconds = _appearance(
         0.0, "from day to night and back in this time", 1, 1e6, zero="no change", rare=True
     )
     camera_shift_m: Metres = _appearance(0.0, "shift of the camera to the right", -3, 3, rare=True)
-    camera_height_m: Metres = _appearance(0.0, "how much higher the camera is mounted", -0.3, 3, rare=True)
+    camera_height_m: Metres = _appearance(
+        0.0, "how much higher the camera is mounted", -0.3, 3, rare=True
+    )
     camera_pitch: Degrees = _appearance(0.0, "upward pitch of the camera", -20, 20, rare=True)
 
 
@@ -84,15 +97,21 @@ class Conditions(Checked):
 class WorldSettings(Checked):
     """Length and disturbances of a simulated drive.
 
-    set_back: an intervention puts the car back on the centre line, otherwise it drives on; most_interventions: end the
-    drive at this one, 0 for never; real_time: simulated time follows the wall clock instead of the frames.
+    set_back: an intervention puts the car back on the centre line, otherwise it drives on;
+    most_interventions: end the drive at this one, 0 for never; real_time: simulated time follows
+    the wall clock instead of the frames.
     """
 
     laps: Laps = setting(1.0)
     start_offset_m: Metres = _disturbance(
-        0.0, "lateral offset of the car at the start, to the right of the centre line", above=-LOST_M, below=LOST_M
+        0.0,
+        "lateral offset of the car at the start, to the right of the centre line",
+        above=-LOST_M,
+        below=LOST_M,
     )
-    start_turn: Degrees = _disturbance(0.0, "yaw of the car at the start, to the right", -90, 90, rare=True)
+    start_turn: Degrees = _disturbance(
+        0.0, "yaw of the car at the start, to the right", -90, 90, rare=True
+    )
     perturbation_m: Metres = _disturbance(
         0.0,
         "push the car sideways by this distance, alternately to the right and to the left, but never off the asphalt, "
@@ -100,8 +119,12 @@ class WorldSettings(Checked):
         0,
         5,
     )
-    perturbation_every_m: Metres = _disturbance(100.0, "distance between two perturbations", 1, rare=True)
-    latency_ms: Milliseconds = _disturbance(0.0, "delay between a control command and its effect", 0, 5000)
+    perturbation_every_m: Metres = _disturbance(
+        100.0, "distance between two perturbations", 1, rare=True
+    )
+    latency_ms: Milliseconds = _disturbance(
+        0.0, "delay between a control command and its effect", 0, 5000
+    )
     set_back: bool = True
     most_interventions: Limit = 0
     real_time: bool = setting(False, "let simulated time run on while the server computes")
@@ -109,12 +132,20 @@ class WorldSettings(Checked):
 
 @dataclass(frozen=True)
 class ExpertSettings(Checked):
-    """How the expert drives: its speed, how precisely it keeps to the centre line, and its recoveries."""
+    """How the expert drives: its speed, how precisely it keeps to the centre line, and its
+    recoveries.
+    """
 
     speed_mph: Mph = _expert(
-        30.0, "speed on straights; the expert slows down for bends", 3, TOP_SPEED_MPH, option="speed"
+        30.0,
+        "speed on straights; the expert slows down for bends",
+        3,
+        TOP_SPEED_MPH,
+        option="speed",
     )
-    wander_m: Metres = _expert(0.35, "standard deviation of the expert's distance from the centre line", 0, 2)
+    wander_m: Metres = _expert(
+        0.35, "standard deviation of the expert's distance from the centre line", 0, 2
+    )
     recoveries: float = _expert(
         8.0,
         "recoveries per minute: the expert drives towards the edge without recording, and records the way back",
@@ -179,5 +210,7 @@ class ServerSettings(Checked):
     port: Port = _server(SIMULATOR_PORT, "port of the drive server", 1)
     wait: Seconds = _server(0.0, "time to wait for the server to start")
     decimal_comma: bool = _server(
-        False, "send numbers with a decimal comma, as the simulator does in many countries", rare=True
+        False,
+        "send numbers with a decimal comma, as the simulator does in many countries",
+        rare=True,
     )

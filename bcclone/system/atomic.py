@@ -19,22 +19,30 @@ _OLD = ".old.partial"  # ending of the folder that is being replaced
 
 
 def make_folder(folder: Path, choose: str = "another") -> None:
-    """Make a folder with those above it, unless it exists; raises UserError. choose: what to choose instead."""
+    """Make a folder with those above it, unless it exists; raises UserError. choose: what to choose
+    instead.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"{folder}: cannot make that folder: {error.strerror}; choose {choose}") from None
+        raise UserError(
+            f"{folder}: cannot make that folder: {error.strerror}; choose {choose}"
+        ) from None
 
 
 @contextmanager
 def replacing(path: Path, follow: bool = False) -> Iterator[Path]:
-    """Yield a temporary path in the same folder, which replaces `path` when the block ends without an error.
+    """Yield a temporary path in the same folder, which replaces `path` when the block ends without
+    an error.
 
-    The temporary name keeps the suffix, because Keras and ffmpeg choose the format by it. Temporary files of killed
-    processes are removed when the same path is written again. An OSError names `path`. follow: where `path` is a link,
-    replace what it leads to, for a name that the user has typed; somebody else may have made a link in a folder.
+    The temporary name keeps the suffix, because Keras and ffmpeg choose the format by it. Temporary
+    files of killed processes are removed when the same path is written again. An OSError names
+    `path`. follow: where `path` is a link, replace what it leads to, for a name that the user has
+    typed; somebody else may have made a link in a folder.
     """
-    path = Path(os.path.realpath(path)) if follow else Path(os.path.realpath(path.parent), path.name)
+    path = (
+        Path(os.path.realpath(path)) if follow else Path(os.path.realpath(path.parent), path.name)
+    )
     with _temporary_path(path, path.suffix) as temporary:
         yield temporary
         _flush(temporary)
@@ -45,7 +53,9 @@ def replacing(path: Path, follow: bool = False) -> Iterator[Path]:
 
 @contextmanager
 def _temporary_path(path: Path, suffix: str) -> Iterator[Path]:
-    """Yield a temporary name next to a path, after removing those of killed processes; an OSError names `path`."""
+    """Yield a temporary name next to a path, after removing those of killed processes; an OSError
+    names `path`.
+    """
     prefix = f".{path.stem[:100]}."  # short enough for any file system
     leftovers = re.compile(re.escape(prefix) + r"([0-9]{1,9})-.*\.partial", re.DOTALL)
     for leftover in path.parent.iterdir() if path.parent.is_dir() else ():
@@ -70,10 +80,11 @@ def _temporary_path(path: Path, suffix: str) -> Iterator[Path]:
 
 @contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder next to `path`, which gets that name when the block ends without an error.
+    """Yield a temporary folder next to `path`, which gets that name when the block ends without an
+    error.
 
-    A folder of that name is replaced. Temporary folders of killed processes are removed when the same path is written
-    again. An OSError names `path`, or the file in it.
+    A folder of that name is replaced. Temporary folders of killed processes are removed when the
+    same path is written again. An OSError names `path`, or the file in it.
     """
     path = Path(os.path.realpath(path))
     with _temporary_path(path, "") as temporary:
@@ -95,8 +106,8 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 class EarlyFlush:
     """Flushes a file to disk while more is written, so that the last flush is short.
 
-    `file` must be unbuffered, or written in parts larger than its buffer. A failing disk reports its error once: the
-    OSError is raised by wrote() or wait(), and the file is then incomplete.
+    `file` must be unbuffered, or written in parts larger than its buffer. A failing disk reports
+    its error once: the OSError is raised by wrote() or wait(), and the file is then incomplete.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -113,7 +124,10 @@ class EarlyFlush:
     def start(self) -> None:
         """Start to flush everything written, after waiting for the last flush."""
         self.wait()
-        self._flushing, self._unflushed = self._pool.submit(getattr(os, "fdatasync", os.fsync), self._file.fileno()), 0
+        self._flushing, self._unflushed = (
+            self._pool.submit(getattr(os, "fdatasync", os.fsync), self._file.fileno()),
+            0,
+        )
 
     def wait(self) -> None:
         """Wait for the flush that was started last."""
@@ -121,7 +135,9 @@ class EarlyFlush:
             self._flushing.result()
 
     def close(self) -> None:
-        """Wait, and end the thread; call it before the file is closed. Does not raise errors of the disk."""
+        """Wait, and end the thread; call it before the file is closed. Does not raise errors of the
+        disk.
+        """
         self._pool.shutdown()
 
 
@@ -132,7 +148,9 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_bytes(path: Path, content: bytes | memoryview, follow: bool = False) -> None:
-    """Write `content`; a reader sees the old content or the new, never a part. follow: as replacing() takes it."""
+    """Write `content`; a reader sees the old content or the new, never a part. follow: as
+    replacing() takes it.
+    """
     with replacing(path, follow=follow) as temporary:
         temporary.write_bytes(content)
 

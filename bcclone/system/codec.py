@@ -1,11 +1,13 @@
-"""Read files that somebody else may have made: bytes -> checked values, within limits that stand only here.
+"""Read files that somebody else may have made: bytes -> checked values, within limits that stand
+only here.
 
-read_json(), read_toml() and read_table() read a whole file, or raise one UserError with its path, what was expected and
-the remedy; hdf5_file.py does the same for HDF5, and opencv.py for images. Readers of other formats take their bytes
-from read_bytes() or open_file(), and let explained() describe what goes wrong.
+read_json(), read_toml() and read_table() read a whole file, or raise one UserError with its path,
+what was expected and the remedy; hdf5_file.py does the same for HDF5, and opencv.py for images.
+Readers of other formats take their bytes from read_bytes() or open_file(), and let explained()
+describe what goes wrong.
 
-A pipe would make a reader wait for ever, a device would never end, and a text of a few bytes can stand for a number or
-a nesting that no code expects. All of these are refused.
+A pipe would make a reader wait for ever, a device would never end, and a text of a few bytes can
+stand for a number or a nesting that no code expects. All of these are refused.
 """
 
 import csv
@@ -49,7 +51,9 @@ _KINDS = {  # how files begin that are neither tables nor of ours, and what they
 _T = TypeVar("_T")
 
 _MOST_BYTES: Mapping[Container, int] = {
-    "settings": 1 << 22,  # also a road, and the edits of a recording: 40,000 spans, which are compared with each row
+    "settings": 1
+    # also a road, and the edits of a recording: 40,000 spans, which are compared with each row
+    << 22,
     "json": 1 << 26,
     "image": 1 << 26,
     "cells": 1 << 28,  # a table whose cells are all in memory: six million rows of two
@@ -63,13 +67,19 @@ _OF_LINES = ("cells", "table")
 _MOST_INTEGER = 1 << 63
 _TOO_LARGE = "larger than {} bytes, the most that such a file may have"
 _PART = 1 << 23  # bytes that are asked of a server at once
-_FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
+_FLAGS = (
+    os.O_RDONLY
+    | getattr(os, "O_BINARY", 0)
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_NOCTTY", 0)
+)
 
 
 class UnfitFile(UserError, OSError):
     """A file that is not read: a pipe, a device or a folder, or one that is too large.
 
-    It is an OSError, too, with `strerror` and `filename`, so that it is reported like a file that cannot be opened.
+    It is an OSError, too, with `strerror` and `filename`, so that it is reported like a file that
+    cannot be opened.
     """
 
     def __init__(self, path: Location | str, reason: str) -> None:
@@ -81,8 +91,12 @@ class UnfitFile(UserError, OSError):
 
 
 def kind_of_content(begin: bytes) -> str:
-    """Return what a file is that another program wrote, by its first bytes, or ""; perhaps with a remedy."""
-    return next((kind for pattern, kind in _KINDS.items() if re.match(pattern, begin, re.DOTALL)), "")
+    """Return what a file is that another program wrote, by its first bytes, or ""; perhaps with a
+    remedy.
+    """
+    return next(
+        (kind for pattern, kind in _KINDS.items() if re.match(pattern, begin, re.DOTALL)), ""
+    )
 
 
 # ---- whole files
@@ -92,8 +106,8 @@ def kind_of_content(begin: bytes) -> str:
 def explained(path: Location | str, what: str, remedy: str) -> Iterator[None]:
     """Turn any error of reading a file into a UserError: PATH: not WHAT: the reason; the remedy.
 
-    what: is expected there, with its article, such as "the history of a run"; "" if the reason says it. A UserError
-    within the block stays as it is.
+    what: is expected there, with its article, such as "the history of a run"; "" if the reason says
+    it. A UserError within the block stays as it is.
     """
     try:
         with reaching(path):
@@ -125,10 +139,11 @@ def read_toml(path: Path, what: str, remedy: str) -> dict[str, Any]:
 def read_table(
     path: Location, needed: Sequence[str], what: str, remedy: str, partial: bool = False
 ) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield the line number and the cells, by column, of each row of a CSV file that begins with names of columns.
+    """Yield the line number and the cells, by column, of each row of a CSV file that begins with
+    names of columns.
 
-    needed: columns that it must have; partial: leave out an incomplete last line, which a killed program leaves.
-    Raises UserError as explained().
+    needed: columns that it must have; partial: leave out an incomplete last line, which a killed
+    program leaves. Raises UserError as explained().
     """
     with explained(path, what, remedy):
         text = read_bytes(path, "table").decode("utf-8-sig")
@@ -138,7 +153,9 @@ def read_table(
         names = [name.strip() for name in next(rows, [])]
         if len(set(names)) < len(names) or not set(needed) <= set(names):
             first = shown(",".join(names))
-            raise ValueError(f"its first line is {first}, expected names of columns with {','.join(needed)}")
+            raise ValueError(
+                f"its first line is {first}, expected names of columns with {','.join(needed)}"
+            )
         for cells in filter(None, rows):
             if len(cells) != len(names):
                 raise ValueError(f"line {rows.line_num}: {len(cells)} cells, expected {len(names)}")
@@ -160,8 +177,8 @@ def fits(text: str, container: Container) -> bool:
 def read_bytes(source: Location | str, container: Container) -> bytes:
     """Return the content of a regular file, a path or URL.
 
-    Raises UnfitFile for a pipe, a device, more bytes than such a file may have, and a table with a line of megabytes;
-    OSError for a file that cannot be opened, and Unreachable for one at a URL.
+    Raises UnfitFile for a pipe, a device, more bytes than such a file may have, and a table with a
+    line of megabytes; OSError for a file that cannot be opened, and Unreachable for one at a URL.
     """
     location: Any = parse_location(source) if isinstance(source, str) else source
     if not isinstance(location, Path):
@@ -192,25 +209,32 @@ def open_file(path: Path, container: Container) -> BufferedReader:
     if is_regular and status.st_size <= most:
         return os.fdopen(handle, "rb")
     os.close(handle)
-    raise UnfitFile(path, _TOO_LARGE.format(most) if is_regular else "not a regular file; name a file on a disk")
+    raise UnfitFile(
+        path, _TOO_LARGE.format(most) if is_regular else "not a regular file; name a file on a disk"
+    )
 
 
 def check_regular(path: Path) -> None:
-    """Raise UnfitFile for a pipe or device, and OSError for a file that cannot be opened, before a library opens it."""
+    """Raise UnfitFile for a pipe or device, and OSError for a file that cannot be opened, before a
+    library opens it.
+    """
     open_file(path, "store").close()
 
 
 def path_inside(folder: Path, name: str) -> Path:
     """Return the path of a file that `folder` holds under this name, links resolved.
 
-    Raises ValueError for a name that leads out of the folder: an absolute one, one with `..`, and a link to elsewhere.
+    Raises ValueError for a name that leads out of the folder: an absolute one, one with `..`, and a
+    link to elsewhere.
     """
     try:
         path, home = (folder / name).resolve(), folder.resolve()
     except (OSError, ValueError, RuntimeError):  # a NUL, or links in a circle
         raise ValueError(f"{shown(name)} is not the name of a file") from None
     if not path.is_relative_to(home):
-        raise ValueError(f"{shown(name)} leads out of the folder {folder}; expected a file inside it")
+        raise ValueError(
+            f"{shown(name)} leads out of the folder {folder}; expected a file inside it"
+        )
     return path
 
 
@@ -218,18 +242,24 @@ def path_inside(folder: Path, name: str) -> Path:
 
 
 def number(name: str, value: Any, lowest: float = -math.inf, highest: float = math.inf) -> float:
-    """Return a number of a JSON value or of a cell of a table; raises ValueError for any other, NaN and infinity."""
+    """Return a number of a JSON value or of a cell of a table; raises ValueError for any other, NaN
+    and infinity.
+    """
     try:
         found = math.nan if isinstance(value, bool) else float(value)
     except (ValueError, TypeError, OverflowError):
         found = math.nan
     if not (math.isfinite(found) and lowest <= found <= highest):
-        limits = "" if math.isinf(lowest) and math.isinf(highest) else f" from {lowest:g} to {highest:g}"
+        limits = (
+            "" if math.isinf(lowest) and math.isinf(highest) else f" from {lowest:g} to {highest:g}"
+        )
         raise ValueError(f"{name} is {shown(value)}, expected a number{limits}")
     return found
 
 
-def whole_number(name: str, value: Any, lowest: int = -_MOST_INTEGER, highest: int = _MOST_INTEGER - 1) -> int:
+def whole_number(
+    name: str, value: Any, lowest: int = -_MOST_INTEGER, highest: int = _MOST_INTEGER - 1
+) -> int:
     """Return a whole number of a JSON value or of a cell; raises ValueError for any other."""
     found = number(name, value, lowest, highest)
     if found != found // 1:
@@ -248,23 +278,29 @@ def one_line(name: str, value: Any, most: int = _LONGEST_LINE) -> str:
 
 
 def from_text(kind: type[_T], text: str | bytes) -> _T:
-    """Return the value of a JSON text, as from_json() makes it; raises ValueError as parse_json() and from_json()."""
+    """Return the value of a JSON text, as from_json() makes it; raises ValueError as parse_json()
+    and from_json().
+    """
     return from_json(kind, parse_json(text))
 
 
 def parse_json(text: str | bytes) -> Any:
     """Return the value of a JSON text, of UTF-8 if it is given as bytes.
 
-    Raises ValueError for a text that is not JSON or nested too deeply, for NaN, infinity and numbers of more than 64
-    bits, and for halves of characters, which no file can hold.
+    Raises ValueError for a text that is not JSON or nested too deeply, for NaN, infinity and
+    numbers of more than 64 bits, and for halves of characters, which no file can hold.
     """
     if isinstance(text, bytes):
         text = text.decode("utf-8-sig")
     read_float, read_int = partial(number, "a number"), partial(whole_number, "a number")
     try:
-        value = json.loads(text, parse_int=read_int, parse_float=read_float, parse_constant=read_float)
+        value = json.loads(
+            text, parse_int=read_int, parse_float=read_float, parse_constant=read_float
+        )
     except RecursionError:
         raise ValueError("JSON of too many levels") from None
-    if "\\u" in text:  # the names of files on Linux may have bytes that are no UTF-8, which Python keeps as halves
+    if (
+        "\\u" in text
+    ):  # the names of files on Linux may have bytes that are no UTF-8, which Python keeps as halves
         json.dumps(value, ensure_ascii=False).encode(errors="surrogateescape")
     return value

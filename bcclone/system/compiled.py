@@ -1,27 +1,45 @@
 """Compile functions with Numba, and cache the result on disk where that is possible.
 
-Numba caches next to the sources, or in the user's cache folder if it cannot write there; on a full disk nothing is
-cached. It checks the cache by the date of one source file only, and does not notice changes in other files whose
-functions or constants were compiled in. So a cached function of several files needs their checksum, as `sources`.
+Numba caches next to the sources, or in the user's cache folder if it cannot write there; on a full
+disk nothing is cached. It checks the cache by the date of one source file only, and does not notice
+changes in other files whose functions or constants were compiled in. So a cached function of
+several files needs their checksum, as `sources`.
 """
 
 import sys
 import zlib
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from importlib import resources
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
-# Numba would take settings, such as the folder of its cache, which it unpickles, from a file in the current folder
-_yaml = sys.modules.get("yaml")
-sys.modules["yaml"] = None  # type: ignore[assignment]
-try:
+
+@contextmanager
+def _settings_file_unread() -> Iterator[None]:
+    """Load Numba within the block so that it does not read a file of settings in the current
+    folder, if there is one.
+
+    Such a file may name the folder of the cache, which Numba unpickles. Without yaml, Numba reads
+    none; other threads do not find yaml either within the block, so it stays where there is no
+    file.
+    """
+    if not Path(".numba_config.yaml").is_file():
+        yield
+        return
+    yaml = sys.modules.get("yaml")
+    sys.modules["yaml"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules["yaml"]
+        if yaml is not None:
+            sys.modules["yaml"] = yaml
+
+
+with _settings_file_unread():
     from numba import njit
     from numba.core.caching import FunctionCache
-finally:
-    del sys.modules["yaml"]
-    if _yaml is not None:
-        sys.modules["yaml"] = _yaml
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -30,7 +48,9 @@ FINITE = {"nnan", "ninf", "nsz"}
 
 
 class _Cache(FunctionCache):  # type: ignore[misc]
-    """A cache that does without writing on a full disk, and without reading what an older version of bcclone wrote."""
+    """A cache that does without writing on a full disk, and without reading what an older version
+    of bcclone wrote.
+    """
 
     def __init__(self, function: Any, sources: int) -> None:
         super().__init__(function)
@@ -55,8 +75,9 @@ class _Cache(FunctionCache):  # type: ignore[misc]
 def compiled(sources: int = 0, **options: Any) -> Callable[[Function], Function]:
     """Compile a function with Numba's njit and these options; it releases the interpreter lock.
 
-    The compiled code may not create arrays, and does not count references to them, because per pixel that would take
-    longer than the pixel itself. sources: checksum of the files that it is compiled from, where there are several.
+    The compiled code may not create arrays, and does not count references to them, because per
+    pixel that would take longer than the pixel itself. sources: checksum of the files that it is
+    compiled from, where there are several.
     """
 
     def compile_function(function: Function) -> Function:
@@ -73,7 +94,9 @@ def compiled(sources: int = 0, **options: Any) -> Callable[[Function], Function]
 
 
 def source_checksum(modules: Iterable[str]) -> int:
-    """Return a checksum of the sources of modules, given by their full names, and of this one, which compiles them."""
+    """Return a checksum of the sources of modules, given by their full names, and of this one,
+    which compiles them.
+    """
     total = 1
     for module in (__name__, *modules):
         package, _, name = module.rpartition(".")

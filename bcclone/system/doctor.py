@@ -3,9 +3,10 @@
 Nothing is changed, downloaded or printed. The checks run even if no package is installed.
 
 TensorFlow's wheels list the cards they are built for in
-`tensorflow.sysconfig.get_build_info()["cuda_compute_capabilities"]`: 2.17.1 to 2.21.0 begin with sm_60. cuDNN up to
-9.10.2 supports cards from 5.0 on, and the next version, 9.11.0, from 7.5 on, by NVIDIA's support matrices of the two
-and the kernels in libcudnn_ops.so of the wheels 9.10.2.21 and 9.28.0.42.
+`tensorflow.sysconfig.get_build_info()["cuda_compute_capabilities"]`: 2.17.1 to 2.21.0 begin with
+sm_60. cuDNN up to 9.10.2 supports cards from 5.0 on, and the next version, 9.11.0, from 7.5 on, by
+NVIDIA's support matrices of the two and the kernels in libcudnn_ops.so of the wheels 9.10.2.21 and
+9.28.0.42.
 """
 
 import json
@@ -44,14 +45,16 @@ _FFMPEG_SECONDS = 1.0
 _REINSTALL = "reinstall bcclone, in its folder: python -m pip install -c constraints.txt -e ."
 _INSTALL = f"activate the virtual environment in which it is installed, or {_REINSTALL}"
 _FOLDER = Path(__file__).parents[2]
-# (failed below, warning below): a store of 10,000 rows of three cameras takes 1.5 GB; training uses 0.9 GB of memory,
-# without the frames
+# (failed below, warning below): a store of 10,000 rows of three cameras takes 1.5 GB; training uses
+# 0.9 GB of memory, without the frames
 _DISK_GB, _MEMORY_GB = (0.5, 5.0), (1.0, 2.0)
 
 
 @dataclass(frozen=True)
 class Check:
-    """The result of a check: name, state, what was found, and how to fix it, which may be "" only if all is well."""
+    """The result of a check: name, state, what was found, and how to fix it, which may be "" only
+    if all is well.
+    """
 
     name: str
     state: Literal["ok", "warning", "failed"]
@@ -84,7 +87,9 @@ class Examination:
         return {"checks": [asdict(check) for check in self.checks], "ok": self.ok}
 
     def as_text(self) -> str:
-        """Return a line for each check, what to do about those that did not pass, and how many they are."""
+        """Return a line for each check, what to do about those that did not pass, and how many they
+        are.
+        """
         width = max(len(check.name) for check in self.checks) + 2
         lines = []
         for check in self.checks:
@@ -92,8 +97,12 @@ class Examination:
             lines.append(f"{check.name:<{width}}{state:<9}{check.found}")
             if check.advice:
                 lines.append(f"{'':<{width + 9}}-> {check.advice}")
-        failed, warnings = (sum(check.state == state for check in self.checks) for state in ("failed", "warning"))
-        return "\n".join([*lines, "", f"{failed or 'nothing'} failed, {number_of(warnings, 'warning')}"])
+        failed, warnings = (
+            sum(check.state == state for check in self.checks) for state in ("failed", "warning")
+        )
+        return "\n".join(
+            [*lines, "", f"{failed or 'nothing'} failed, {number_of(warnings, 'warning')}"]
+        )
 
 
 def examine(settings: DoctorSettings) -> Examination:
@@ -107,9 +116,15 @@ def examine(settings: DoctorSettings) -> Examination:
         "memory": lambda: [check_memory(available_memory())],
         "cores": lambda: [check_cores(usable_cores())],
         "accelerator": lambda: [
-            check_devices(driver_version()) if settings.full else check_driver(driver_version(), sys.platform)
+            check_devices(driver_version())
+            if settings.full
+            else check_driver(driver_version(), sys.platform)
         ],
-        "XLA": lambda: [check_compiler(card) for card in find_cards()[:1] if settings.full and sys.platform == "linux"],
+        "XLA": lambda: [
+            check_compiler(card)
+            for card in find_cards()[:1]
+            if settings.full and sys.platform == "linux"
+        ],
         "GPU": lambda: [check_card(card, version_of(_CUDNN)) for card in find_cards()],
         "ffmpeg": lambda: [check_ffmpeg()],
     }
@@ -124,9 +139,13 @@ def examine(settings: DoctorSettings) -> Examination:
 
 
 def check_driver(driver: str | None, system: str) -> Check:
-    """Check, without loading TensorFlow, whether it can use a GPU. driver: its version; system: as sys.platform."""
+    """Check, without loading TensorFlow, whether it can use a GPU. driver: its version; system: as
+    sys.platform.
+    """
     if driver is None:
-        return Check("accelerator", "ok", "no NVIDIA driver was found: TensorFlow computes on the CPU")
+        return Check(
+            "accelerator", "ok", "no NVIDIA driver was found: TensorFlow computes on the CPU"
+        )
     found = f"NVIDIA driver {driver}"
     if system == "win32":
         return Check("accelerator", "warning", f"{found}, on Windows", _how_to_get_gpu(system))
@@ -137,16 +156,24 @@ def check_driver(driver: str | None, system: str) -> Check:
 
 
 def check_devices(driver: str | None) -> Check:
-    """Load TensorFlow in another process, which it may crash, and check the devices that it computes on."""
+    """Load TensorFlow in another process, which it may crash, and check the devices that it
+    computes on.
+    """
     code = "import json; from bcclone.system.doctor import compute_on_devices as f; print(json.dumps(f()))"
     line = [sys.executable, "-P", "-c", code]
     try:
         done = subprocess.run(
-            line, stdin=subprocess.DEVNULL, capture_output=True, timeout=_TENSORFLOW_SECONDS, check=False
+            line,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_TENSORFLOW_SECONDS,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         found = f"TensorFlow did not answer within {_TENSORFLOW_SECONDS:.0f} s"
-        return Check("accelerator", "failed", found, f"try again when the machine is idle, or {_REINSTALL}")
+        return Check(
+            "accelerator", "failed", found, f"try again when the machine is idle, or {_REINSTALL}"
+        )
     if done.returncode == 0:
         return check_computed(json.loads(done.stdout.splitlines()[-1]), driver, sys.platform)
     errors = done.stderr.decode(errors="replace").strip().splitlines()
@@ -157,7 +184,8 @@ def check_devices(driver: str | None) -> Check:
 
 
 def compute_on_devices() -> dict[str, str]:
-    """Load TensorFlow, compute on each of its devices, and return device -> error, "" if there was none.
+    """Load TensorFlow, compute on each of its devices, and return device -> error, "" if there was
+    none.
 
     It multiplies matrices, and computes a convolution, which on a GPU needs cuDNN.
     """
@@ -171,9 +199,18 @@ def compute_on_devices() -> dict[str, str]:
         try:
             with tensorflow.device(device.name):
                 ones = tensorflow.ones((8, 8))
-                kernel, image = tensorflow.ones((3, 3, 1, 1)), tensorflow.matmul(ones, ones)[None, ..., None]
-                total = float(tensorflow.reduce_sum(tensorflow.nn.conv2d(image, kernel, 1, "VALID")))
-            fault = "" if total == 6 * 6 * 9 * 8 else f"a product of ones, convolved with ones, sums to {total:g}"
+                kernel, image = (
+                    tensorflow.ones((3, 3, 1, 1)),
+                    tensorflow.matmul(ones, ones)[None, ..., None],
+                )
+                total = float(
+                    tensorflow.reduce_sum(tensorflow.nn.conv2d(image, kernel, 1, "VALID"))
+                )
+            fault = (
+                ""
+                if total == 6 * 6 * 9 * 8
+                else f"a product of ones, convolved with ones, sums to {total:g}"
+            )
         except Exception as error:  # its class depends on the device and the driver
             fault = f"{type(error).__name__}: {error}"
         faults[device.name.removeprefix("/device:")] = fault
@@ -181,10 +218,16 @@ def compute_on_devices() -> dict[str, str]:
 
 
 def check_computed(faults: Mapping[str, str], driver: str | None, system: str) -> Check:
-    """Check what compute_on_devices() returned. driver: version of the NVIDIA driver; system: as sys.platform."""
+    """Check what compute_on_devices() returned. driver: version of the NVIDIA driver; system: as
+    sys.platform.
+    """
     if bad := [f"{device}: {fault}" for device, fault in faults.items() if fault]:
-        advice = "update the driver, or hide the GPU from TensorFlow: set CUDA_VISIBLE_DEVICES to -1"
-        return Check("accelerator", "failed", f"TensorFlow cannot compute on {'; '.join(bad)}", advice)
+        advice = (
+            "update the driver, or hide the GPU from TensorFlow: set CUDA_VISIBLE_DEVICES to -1"
+        )
+        return Check(
+            "accelerator", "failed", f"TensorFlow cannot compute on {'; '.join(bad)}", advice
+        )
     found = f"TensorFlow computes on {', '.join(faults)}"
     if driver is not None and not any(device.startswith("GPU") for device in faults):
         found += f" and does not find the GPU of NVIDIA driver {driver}"
@@ -197,7 +240,9 @@ def check_compiler(card: Card) -> Check:
     from bcclone.system.tensorflow_quietly import compiler_fault, compiler_kind
 
     if fault := compiler_fault(compiler_kind(card.name), anew=True):
-        advice = "training goes step by step, which is slower; a newer TensorFlow or driver may help"
+        advice = (
+            "training goes step by step, which is slower; a newer TensorFlow or driver may help"
+        )
         return Check("XLA", "warning", f"cannot compile for {card.name}: {fault}", advice)
     return Check("XLA", "ok", f"compiles for {card.name}")
 
@@ -209,13 +254,18 @@ def _how_to_get_gpu(system: str) -> str:
 
 
 def check_card(card: Card, cudnn: str | None) -> Check:
-    """Check whether TensorFlow and cuDNN support a card; the advice names versions that do. cudnn: its version."""
+    """Check whether TensorFlow and cuDNN support a card; the advice names versions that do. cudnn:
+    its version.
+    """
     capability, found = card.compute_capability, card.describe()
     if capability is None:
-        advice = (
-            "update the driver; docs/how-to/install.md names the last TensorFlow for cards that no newer one supports"
+        advice = "update the driver; docs/how-to/install.md names the last TensorFlow for cards that no newer one supports"
+        return Check(
+            "GPU",
+            "warning",
+            f"{found}: its driver {card.driver} is too old for TensorFlow 2.21",
+            advice,
         )
-        return Check("GPU", "warning", f"{found}: its driver {card.driver} is too old for TensorFlow 2.21", advice)
     if capability < OLDEST_FOR_TENSORFLOW:
         advice = "bcclone trains on the CPU; docs/how-to/install.md names the last TensorFlow for older cards"
         return Check("GPU", "warning", f"{found}: too old for TensorFlow 2.21", advice)
@@ -225,7 +275,12 @@ def check_card(card: Card, cudnn: str | None) -> Check:
     if cudnn and tuple(map(int, cudnn.split(".")[:2])) < _CUDNN_WITHOUT_OLDER:
         return Check("GPU", "ok", f"{found}, with cuDNN {cudnn}")
     advice = f'with ".[gpu]", install an older cuDNN: python -m pip install "{_CUDNN}=={_CUDNN_FOR_OLDER}"'
-    return Check("GPU", "failed" if cudnn else "warning", f"{found}: too old for cuDNN {since} and later", advice)
+    return Check(
+        "GPU",
+        "failed" if cudnn else "warning",
+        f"{found}: too old for cuDNN {since} and later",
+        advice,
+    )
 
 
 # ---- the machine
@@ -257,7 +312,9 @@ def check_port(port: int) -> Check:
     """Check that a drive server can listen on a port of this machine."""
     address, reason = f"127.0.0.1:{port}", f"the simulator always connects to {SIMULATOR_PORT}"
     with socket.socket() as listener:
-        if os.name == "posix":  # a port that was in use a minute ago is free; on Windows it would be shared
+        if (
+            os.name == "posix"
+        ):  # a port that was in use a minute ago is free; on Windows it would be shared
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind(("127.0.0.1", port))
@@ -266,7 +323,9 @@ def check_port(port: int) -> Check:
             advice = f"stop the program that listens there, perhaps an older drive.py; {reason}"
             return Check("port", "failed", f"{address} is in use", advice)
     if port != SIMULATOR_PORT:
-        return Check("port", "warning", f"{address} is free", f"also check {SIMULATOR_PORT}: {reason}")
+        return Check(
+            "port", "warning", f"{address} is free", f"also check {SIMULATOR_PORT}: {reason}"
+        )
     return Check("port", "ok", f"{address} is free")
 
 
@@ -292,7 +351,9 @@ def check_memory(available: float) -> Check:
     return _check_size("memory", available, _MEMORY_GB, "available", advice)
 
 
-def _check_size(name: str, size: float, bounds_gb: tuple[float, float], word: str, advice: str) -> Check:
+def _check_size(
+    name: str, size: float, bounds_gb: tuple[float, float], word: str, advice: str
+) -> Check:
     size_gb, (least, enough) = size / 1e9, bounds_gb
     found = f"{size_gb:.1f} GB {word}"
     if size_gb >= enough:
@@ -304,7 +365,9 @@ def check_cores(cores: int) -> Check:
     """Check the number of cores that this process may use."""
     if cores > 1:
         return Check("cores", "ok", str(cores))
-    return Check("cores", "warning", str(cores), "everything works, but slowly; give it two cores or more")
+    return Check(
+        "cores", "warning", str(cores), "everything works, but slowly; give it two cores or more"
+    )
 
 
 def check_ffmpeg() -> Check:
@@ -343,7 +406,9 @@ def check_declared_packages() -> Iterator[Check]:
         yield Check("bcclone", "warning", f"runs from {_FOLDER}, but is not installed", _INSTALL)
     project = tomllib.loads(read_text(_FOLDER / "pyproject.toml")).get("project", {})
     is_checkout = project.get("name") == "bcclone"
-    yield from check_packages(project["dependencies"] if is_checkout else metadata.requires("bcclone") or [])
+    yield from check_packages(
+        project["dependencies"] if is_checkout else metadata.requires("bcclone") or []
+    )
 
 
 def check_packages(requirements: Sequence[str], extra: str = "") -> list[Check]:
@@ -356,7 +421,8 @@ def check_packages(requirements: Sequence[str], extra: str = "") -> list[Check]:
     checks = []
     for requirement in map(Requirement, requirements):
         with_extra, without = (
-            requirement.marker is None or requirement.marker.evaluate({"extra": name}) for name in (extra, "")
+            requirement.marker is None or requirement.marker.evaluate({"extra": name})
+            for name in (extra, "")
         )
         if not with_extra or (extra and without):
             continue

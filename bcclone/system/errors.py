@@ -12,7 +12,8 @@ _LONGEST_SHOWN = 60  # characters of a wrong value
 class UserError(Exception):
     """An error that the user can fix; a command shows its text without a traceback.
 
-    exit_code: the exit code of the command: 1 in general, 2 for an input of a kind that cannot be read.
+    exit_code: the exit code of the command: 1 in general, 2 for an input of a kind that cannot be
+    read.
     """
 
     def __init__(self, message: str, exit_code: int = 1) -> None:
@@ -23,7 +24,8 @@ class UserError(Exception):
 def require_package(module: str, needed_for: str, install: str) -> None:
     """Raise UserError where an optional package is missing; imports nothing.
 
-    module: one that the caller imports afterwards; needed_for: the subject of the message; install: what pip installs.
+    module: one that the caller imports afterwards; needed_for: the subject of the message; install:
+    what pip installs.
     """
     try:
         installed = find_spec(module) is not None
@@ -37,7 +39,9 @@ def require_package(module: str, needed_for: str, install: str) -> None:
 
 
 def printable(text: str) -> str:
-    """Return a text for a terminal, in which control characters, such as those in names of files, are escaped."""
+    """Return a text for a terminal, in which control characters, such as those in names of files,
+    are escaped.
+    """
     return "".join(one if one.isprintable() or one in "\n\t" else repr(one)[1:-1] for one in text)
 
 
@@ -47,7 +51,9 @@ def shown(value: object) -> str:
 
 
 def typed(word: object) -> str:
-    """Return a word of a command as a user types it; ./ keeps a path with a leading dash from being an option."""
+    """Return a word of a command as a user types it; ./ keeps a path with a leading dash from being
+    an option.
+    """
     return f"./{word}" if isinstance(word, Path) and str(word).startswith("-") else str(word)
 
 
@@ -62,12 +68,16 @@ def number_of(number: int, noun: str) -> str:
 
 
 def first_line(error: Exception) -> str:
-    """Return the first line of an error's text, at most 200 characters; the name of its class if it has none."""
+    """Return the first line of an error's text, at most 200 characters; the name of its class if it
+    has none.
+    """
     return (str(error).strip() or type(error).__name__).splitlines()[0][:_LONGEST_REASON]
 
 
 def did_you_mean(name: str, names: Iterable[str], most: int = 1, quote: str = "") -> str:
-    """Return the question for an unknown name, with the nearest of these names, at most so many; "" if none is near."""
+    """Return the question for an unknown name, with the nearest of these names, at most so many; ""
+    if none is near.
+    """
     import difflib
 
     near = difflib.get_close_matches(name, list(names), most)

@@ -1,9 +1,10 @@
 """Sine, cosine, exponential and others, with the same result to the last bit on every processor.
 
-The C library, NumPy and BLAS choose their code by the processor at hand, and round differently. The functions here are
-made of additions, multiplications, divisions and square roots only, whose rounding IEEE 754 defines, and are compiled
-without permission to reorder or fuse them. Each is the series of Taylor after a reduction of its argument, within a few
-units in the last place of the true value for arguments of up to 100,000.
+The C library, NumPy and BLAS choose their code by the processor at hand, and round differently. The
+functions here are made of additions, multiplications, divisions and square roots only, whose
+rounding IEEE 754 defines, and are compiled without permission to reorder or fuse them. Each is the
+series of Taylor after a reduction of its argument, within a few units in the last place of the true
+value for arguments of up to 100,000.
 """
 
 import math
@@ -86,9 +87,11 @@ def exponential(value: float) -> float:
 
 
 def normals(randomness: np.random.Generator, shape: tuple[int, ...] = ()) -> Any:
-    """Return normally distributed numbers of mean 0 and deviation 1, a float or an array of the shape.
+    """Return normally distributed numbers of mean 0 and deviation 1, a float or an array of the
+    shape.
 
-    They are clipped to 3.5 deviations: NumPy computes those beyond 3.65 with the C library's logarithm.
+    They are clipped to 3.5 deviations: NumPy computes those beyond 3.65 with the C library's
+    logarithm.
     """
     return np.clip(randomness.standard_normal(shape or None), -3.5, 3.5)
 
@@ -101,15 +104,23 @@ def length(x: float, y: float) -> float:
 def exponentials(values: Float32Array) -> Float32Array:
     """Return e to the power of every value of an array, float32, of the same shape."""
     results = np.empty(values.shape, np.float32)
-    _exponentials(np.ascontiguousarray(values).reshape(-1), results.reshape(-1), *np.empty((3, _BLOCK)))
+    _exponentials(
+        np.ascontiguousarray(values).reshape(-1), results.reshape(-1), *np.empty((3, _BLOCK))
+    )
     return results
 
 
 @compiled(cache=True)
 def _exponentials(
-    values: Float32Array, results: Float32Array, doublings: FloatArray, rests: FloatArray, totals: FloatArray
+    values: Float32Array,
+    results: Float32Array,
+    doublings: FloatArray,
+    rests: FloatArray,
+    totals: FloatArray,
 ) -> None:
-    """Compute exponential() for a block of values side by side, term by term, which processors do several at a time."""
+    """Compute exponential() for a block of values side by side, term by term, which processors do
+    several at a time.
+    """
     for begin in range(0, values.size, totals.size):
         count = min(totals.size, values.size - begin)
         for number in range(count):
@@ -136,7 +147,9 @@ def _shifted_sine(angle: float, shift: int) -> float:
 
 @compiled(cache=True)
 def _series(square: float, highest: int) -> float:
-    """Return the series of the cosine, or of the sine divided by the angle. highest: power, even for the cosine."""
+    """Return the series of the cosine, or of the sine divided by the angle. highest: power, even
+    for the cosine.
+    """
     total = 1.0
     for power in range(highest, 1, -2):
         total = 1.0 - total * square / (power * (power - 1))

@@ -1,4 +1,5 @@
-"""The usable cores, the available memory, the NVIDIA cards and the browser of this machine; loads no TensorFlow.
+"""The usable cores, the available memory, the NVIDIA cards and the browser of this machine; loads
+no TensorFlow.
 
 Without nvidia-smi, as on macOS or without an NVIDIA driver, there are no cards.
 """
@@ -15,9 +16,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _CGROUP = Path("/sys/fs/cgroup")
-_PROGRAMS = ("nvidia-smi", "/usr/lib/wsl/lib/nvidia-smi")  # in WSL2 it is not in the PATH of every shell
+_PROGRAMS = (
+    "nvidia-smi",
+    "/usr/lib/wsl/lib/nvidia-smi",
+)  # in WSL2 it is not in the PATH of every shell
 CSV_FORMAT = "--format=csv,noheader,nounits"
-_CARD = ("driver_version", "memory.used", "memory.total", "name", "compute_cap")  # old drivers do not know the last
+_CARD = (
+    "driver_version",
+    "memory.used",
+    "memory.total",
+    "name",
+    "compute_cap",
+)  # old drivers do not know the last
 _ANSWER_SECONDS = 3.0  # it takes a second when no service keeps the card awake
 _MEGABYTE = 1.048576  # nvidia-smi counts in MiB
 
@@ -37,10 +47,15 @@ def available_memory(cgroup: Path = _CGROUP) -> float:
     import psutil  # not at the top, because `bcclone doctor` must work without packages
 
     sizes = [psutil.virtual_memory().available]
-    limit, used = read_text(cgroup / "memory.max").strip(), read_text(cgroup / "memory.current").strip()
+    limit, used = (
+        read_text(cgroup / "memory.max").strip(),
+        read_text(cgroup / "memory.current").strip(),
+    )
     if limit.isdecimal() and used.isdecimal():
         files = re.search(r"^inactive_file (\d+)$", read_text(cgroup / "memory.stat"), re.MULTILINE)
-        sizes.append(int(limit) - int(used) + (int(files[1]) if files else 0))  # cached files can be evicted
+        sizes.append(
+            int(limit) - int(used) + (int(files[1]) if files else 0)
+        )  # cached files can be evicted
     return min(sizes)
 
 
@@ -53,9 +68,13 @@ def read_text(path: Path) -> str:
 
 
 def output_of(line: Sequence[str], seconds: float) -> str:
-    """Return what a program prints, "" if it cannot be started, fails or takes longer than some seconds."""
+    """Return what a program prints, "" if it cannot be started, fails or takes longer than some
+    seconds.
+    """
     try:
-        done = subprocess.run(line, stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds, check=True)
+        done = subprocess.run(
+            line, stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds, check=True
+        )
     except (OSError, subprocess.SubprocessError):
         return ""
     return done.stdout.decode(errors="replace")
@@ -63,7 +82,8 @@ def output_of(line: Sequence[str], seconds: float) -> str:
 
 @dataclass(frozen=True)
 class Card:
-    """An NVIDIA card. memory_used_mb, memory_total_mb: in 10^6 bytes, by all programs; None if unknown.
+    """An NVIDIA card. memory_used_mb, memory_total_mb: in 10^6 bytes, by all programs; None if
+    unknown.
 
     compute_capability: major and minor version of its architecture.
     """
@@ -75,12 +95,16 @@ class Card:
     driver: str = ""
 
     def describe(self) -> str:
-        """Describe the card, for example "NVIDIA H200 (compute capability 9.0, 0.6 of 150.8 GB used)"."""
+        """Describe the card, for example "NVIDIA H200 (compute capability 9.0, 0.6 of 150.8 GB
+        used)".
+        """
         notes = []
         if self.compute_capability:
             notes.append("compute capability {}.{}".format(*self.compute_capability))
         if self.memory_used_mb is not None and self.memory_total_mb is not None:
-            notes.append(f"{self.memory_used_mb / 1000:.1f} of {self.memory_total_mb / 1000:.1f} GB used")
+            notes.append(
+                f"{self.memory_used_mb / 1000:.1f} of {self.memory_total_mb / 1000:.1f} GB used"
+            )
         return f"{self.name} ({', '.join(notes)})" if notes else self.name
 
 
@@ -88,13 +112,17 @@ def find_cards() -> list[Card]:
     """Return the cards that nvidia-smi lists, in its order."""
     if program := find_nvidia_smi():
         for names in (_CARD, _CARD[:-1]):
-            if text := output_of([program, f"--query-gpu={','.join(names)}", CSV_FORMAT], _ANSWER_SECONDS):
+            if text := output_of(
+                [program, f"--query-gpu={','.join(names)}", CSV_FORMAT], _ANSWER_SECONDS
+            ):
                 return parse_cards(text)
     return []
 
 
 def visible_cards(cards: Sequence[Card], environment: Mapping[str, str] = os.environ) -> list[Card]:
-    """Return the cards that CUDA_VISIBLE_DEVICES allows, in its order; all of them if it names UUIDs."""
+    """Return the cards that CUDA_VISIBLE_DEVICES allows, in its order; all of them if it names
+    UUIDs.
+    """
     visible = environment.get("CUDA_VISIBLE_DEVICES")
     if visible is None:
         return list(cards)
@@ -105,7 +133,9 @@ def visible_cards(cards: Sequence[Card], environment: Mapping[str, str] = os.env
 
 
 def free_gpu_memory() -> float:
-    """Return the free bytes of the first card that TensorFlow might use, 0.0 if there is none or they are unknown."""
+    """Return the free bytes of the first card that TensorFlow might use, 0.0 if there is none or
+    they are unknown.
+    """
     cards = visible_cards(find_cards()) if sys.platform == "linux" else []
     if not cards or cards[0].memory_used_mb is None or cards[0].memory_total_mb is None:
         return 0.0
@@ -129,7 +159,9 @@ def parse_cards(text: str) -> list[Card]:
     for line in text.splitlines():
         if len(cells := [cell.strip() for cell in line.split(",")]) >= len(_CARD) - 1:
             driver, used, total, name, *capability = cells
-            version = tuple(map(int, re.findall(r"\d+", "".join(capability)))) or None  # "[N/A]" of some cards
+            version = (
+                tuple(map(int, re.findall(r"\d+", "".join(capability)))) or None
+            )  # "[N/A]" of some cards
             cards.append(Card(name, version, parse_megabytes(used), parse_megabytes(total), driver))
     return cards
 
@@ -150,11 +182,14 @@ def parse_number(text: str) -> float | None:
 
 def has_browser() -> bool:
     """Return whether this machine has a display for a browser."""
-    return sys.platform in ("win32", "darwin") or any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY")))
+    return sys.platform in ("win32", "darwin") or any(
+        map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY"))
+    )
 
 
 def open_in_browser(page: Path | str, seconds: float = 5.0) -> None:
-    """Open a page, a file or a URL; not on a machine without a display, where a browser would take over the terminal.
+    """Open a page, a file or a URL; not on a machine without a display, where a browser would take
+    over the terminal.
 
     seconds: how long to wait for the browser to start, which may not return before it is closed.
     """

@@ -1,8 +1,9 @@
-"""Read HDF5 files: read_hdf5() returns the parts that a schema names, each of the type that is expected.
+"""Read HDF5 files: read_hdf5() returns the parts that a schema names, each of the type that is
+expected.
 
-Reading follows no link and reads no other file. Types, shapes and sizes are compared with the size of the file before
-memory is asked for; a compressed array of a few bytes could stand for any number of them. What is refused raises
-UnfitContent.
+Reading follows no link and reads no other file. Types, shapes and sizes are compared with the size
+of the file before memory is asked for; a compressed array of a few bytes could stand for any number
+of them. What is refused raises UnfitContent.
 
 kind_of() tells stores, models and other files apart, before one is read or overwritten.
 """
@@ -26,9 +27,17 @@ Table: TypeAlias = npt.NDArray[Any] | list[str]
 Kind = Literal["store", "model", "damaged"]
 
 LONGEST_TEXT = 1 << 20  # bytes of an attribute
-_ATTRIBUTES: dict[str, Kind] = {"schema_version": "store", "model_config": "model", "layer_names": "model"}
+_ATTRIBUTES: dict[str, Kind] = {
+    "schema_version": "store",
+    "model_config": "model",
+    "layer_names": "model",
+}
 _PLAIN = (h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.ENUM, h5py.h5t.STRING)
-_SAFE_FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32}  # they load no plugin
+_SAFE_FILTERS = {
+    h5py.h5z.FILTER_DEFLATE,
+    h5py.h5z.FILTER_SHUFFLE,
+    h5py.h5z.FILTER_FLETCHER32,
+}  # they load no plugin
 
 
 class UnfitContent(ValueError):
@@ -46,7 +55,9 @@ class Place:
 
 @contextmanager
 def open_hdf5(source: Source) -> Iterator[h5py.File]:
-    """Open a file for reading; raises UnfitFile for a pipe or a device, and OSError for what is not an HDF5 file."""
+    """Open a file for reading; raises UnfitFile for a pipe or a device, and OSError for what is not
+    an HDF5 file.
+    """
     if isinstance(source, Path):
         check_regular(source)
     with h5py.File(source, "r") as file:
@@ -54,12 +65,13 @@ def open_hdf5(source: Source) -> Iterator[h5py.File]:
 
 
 def read_hdf5(source: Source, schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parts of a file by their paths; raises OSError and ValueError, to be used within explained().
+    """Return the parts of a file by their paths; raises OSError and ValueError, to be used within
+    explained().
 
-    schema: what is expected at each path, or, for a name that begins with @, in an attribute of the file: int for a
-    whole number; str for a text, in a data set for a list of texts; a NumPy type for an array of that type; None for
-    any array or list of texts; list for all arrays of a group, in the order of their names; Place for an array that is
-    not read.
+    schema: what is expected at each path, or, for a name that begins with @, in an attribute of the
+    file: int for a whole number; str for a text, in a data set for a list of texts; a NumPy type
+    for an array of that type; None for any array or list of texts; list for all arrays of a group,
+    in the order of their names; Place for an array that is not read.
     """
     with open_hdf5(source) as file:
         return {path: _read_part(file, path, kind) for path, kind in schema.items()}
@@ -100,11 +112,14 @@ def member_of(group: h5py.Group, path: str) -> h5py.Group | h5py.Dataset:
     return member
 
 
-def dataset_of(group: h5py.Group, path: str, compressed: bool = False, texts: bool = False) -> h5py.Dataset:
-    """Return the dataset at a path: numbers, texts of a fixed length or a table of both, whole in this file.
+def dataset_of(
+    group: h5py.Group, path: str, compressed: bool = False, texts: bool = False
+) -> h5py.Dataset:
+    """Return the dataset at a path: numbers, texts of a fixed length or a table of both, whole in
+    this file.
 
-    compressed: accept what HDF5 itself compresses, whose size in memory the caller has to limit; texts: accept texts of
-    any length.
+    compressed: accept what HDF5 itself compresses, whose size in memory the caller has to limit;
+    texts: accept texts of any length.
     """
     dataset = member_of(group, path)
     if not isinstance(dataset, h5py.Dataset) or dataset.shape is None:
@@ -114,7 +129,9 @@ def dataset_of(group: h5py.Group, path: str, compressed: bool = False, texts: bo
     for one in map(kind.get_member_type, range(kind.get_nmembers())) if is_table else [kind]:
         # h5py takes bytes of other types for addresses of objects in memory
         is_plain = one.get_class() in _PLAIN
-        if not is_plain or (one.get_class() == h5py.h5t.STRING and one.is_variable_str() and not texts):
+        if not is_plain or (
+            one.get_class() == h5py.h5t.STRING and one.is_variable_str() and not texts
+        ):
             raise UnfitContent(f"{shown(path)} is not an array of plain numbers and texts")
     if dataset.external or dataset.is_virtual:
         raise UnfitContent(f"the numbers of {shown(path)} are in another file, which is not read")
@@ -128,28 +145,40 @@ def dataset_of(group: h5py.Group, path: str, compressed: bool = False, texts: bo
 
 
 def read_attribute(group: h5py.Group, name: str, kind: type, most: int = LONGEST_TEXT) -> Any:
-    """Return an attribute: int for a whole number, str for a text of so many bytes, list for so many texts at most."""
+    """Return an attribute: int for a whole number, str for a text of so many bytes, list for so
+    many texts at most.
+    """
     if name not in group.attrs:
         raise UnfitContent(f"it lacks its {name[:40]}")
     attribute = group.attrs.get_id(name)
     if kind is list and attribute.shape == (0,):  # Keras writes empty lists as numbers
         return []
-    fits = attribute.get_type().get_class() == (h5py.h5t.INTEGER if kind is int else h5py.h5t.STRING)
+    fits = attribute.get_type().get_class() == (
+        h5py.h5t.INTEGER if kind is int else h5py.h5t.STRING
+    )
     if fits and attribute.shape is not None and len(attribute.shape) == (kind is list):
         value = group.attrs[name]
         if kind is int:
             return int(value)
-        texts = [one.decode() if isinstance(one, bytes) else str(one) for one in np.atleast_1d(value)]
+        texts = [
+            one.decode() if isinstance(one, bytes) else str(one) for one in np.atleast_1d(value)
+        ]
         if kind is list and len(texts) <= most:
             return texts
         if kind is str and len(texts[0].encode()) <= most:
             return texts[0]
-    words = {int: "a whole number", str: f"a text of at most {most} bytes", list: f"a list of up to {most} names"}
+    words = {
+        int: "a whole number",
+        str: f"a text of at most {most} bytes",
+        list: f"a list of up to {most} names",
+    }
     raise UnfitContent(f"its {name[:40]} is not {words[kind]}")
 
 
 def kind_of(path: Path) -> Kind | None:
-    """Return whether an HDF5 file holds a store or a model, by its attributes, or is damaged; None for all others."""
+    """Return whether an HDF5 file holds a store or a model, by its attributes, or is damaged; None
+    for all others.
+    """
     try:
         with open_file(path, "store") as file:
             if file.read(len(HDF5)) != HDF5:

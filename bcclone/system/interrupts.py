@@ -1,6 +1,7 @@
-"""Turn signals into a stop flag that is checked between steps, or into a socket that wakes a waiting server.
+"""Turn signals into a stop flag that is checked between steps, or into a socket that wakes a
+waiting server.
 
-Worker processes ignore Ctrl-C, and end with their parent. Only the standard library is imported.
+Worker processes ignore Ctrl-C, and end with their parent. Nothing large is imported.
 """
 
 import _thread
@@ -18,14 +19,19 @@ from contextlib import ExitStack, contextmanager
 from types import FrameType
 from typing import Any, Self
 
+from bcclone.system.own_process import claim_process
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _IMPORT_CHECK_SECONDS = 0.002
-_CHECK_SECONDS = 0.5  # how soon the thread that waits for a stop event notices that the server has ended
+_CHECK_SECONDS = (
+    0.5  # how soon the thread that waits for a stop event notices that the server has ended
+)
 
 
 @contextmanager
 def noting_interrupts() -> Iterator[threading.Event]:
-    """Give an event that the first Ctrl-C or SIGTERM in the block only sets; the second raises KeyboardInterrupt.
+    """Give an event that the first Ctrl-C or SIGTERM in the block only sets; the second raises
+    KeyboardInterrupt.
 
     Does nothing in a thread other than the main one.
     """
@@ -42,10 +48,11 @@ def noting_interrupts() -> Iterator[threading.Event]:
 
 @contextmanager
 def keeping_interrupts() -> Iterator[None]:
-    """Raise KeyboardInterrupt on the first signal, and after the block if code in it swallowed or replaced that.
+    """Raise KeyboardInterrupt on the first signal, and after the block if code in it swallowed or
+    replaced that.
 
-    While a package is imported, which runs callbacks and attempts in which it would be lost, the first signal waits for
-    the end of the import.
+    While a package is imported, which runs callbacks and attempts in which it would be lost, the
+    first signal waits for the end of the import.
     """
     requested = False
 
@@ -54,7 +61,9 @@ def keeping_interrupts() -> Iterator[None]:
         waits, requested = not requested and _imports(frame), True
         if not waits:
             raise KeyboardInterrupt
-        _thread.start_new_thread(repeat, (number,))  # threading has locks, which this thread may hold
+        _thread.start_new_thread(
+            repeat, (number,)
+        )  # threading has locks, which this thread may hold
 
     def repeat(number: int) -> None:
         while _imports(sys._current_frames().get(threading.main_thread().ident or 0)):
@@ -79,11 +88,13 @@ def _imports(frame: FrameType | None) -> bool:
 
 
 class StopSocket:
-    """A context manager whose `socket` becomes readable on request(), when `event` is set, and on signals.
+    """A context manager whose `socket` becomes readable on request(), when `event` is set, and on
+    signals.
 
-    Ctrl-C and SIGTERM count between take_signals() and the end of wait(), and only in the main thread. They raise no
-    KeyboardInterrupt, which could interrupt the server at any line: when a signal arrives, Python writes to the wake-up
-    socket, which wakes the waiting thread on every system.
+    Ctrl-C and SIGTERM count between take_signals() and the end of wait(), and only in the main
+    thread. They raise no KeyboardInterrupt, which could interrupt the server at any line: when a
+    signal arrives, Python writes to the wake-up socket, which wakes the waiting thread on every
+    system.
     """
 
     def __init__(self, event: threading.Event | None = None) -> None:
@@ -95,7 +106,9 @@ class StopSocket:
         self.socket.setblocking(False)
         self._sender.setblocking(False)
         if self._event is not None:
-            threading.Thread(target=self._await, args=(self._event,), name="bcclone-stop", daemon=True).start()
+            threading.Thread(
+                target=self._await, args=(self._event,), name="bcclone-stop", daemon=True
+            ).start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -130,7 +143,9 @@ class StopSocket:
 
 @contextmanager
 def _handled_by(handler: Any) -> Iterator[None]:
-    """Handle SIGINT and SIGTERM with a function within the block; do nothing outside the main thread."""
+    """Handle SIGINT and SIGTERM with a function within the block; do nothing outside the main
+    thread.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -144,19 +159,38 @@ def _handled_by(handler: Any) -> Iterator[None]:
 
 @contextmanager
 def interrupts_kept_from_children() -> Iterator[None]:
-    """Start child processes within the block, so that Ctrl-C does not reach them; their parent ends them."""
-    if sys.platform == "win32":
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    """Start child processes within the block, so that Ctrl-C does not reach them; their parent ends
+    them.
+    """
+    with _start_method_kept():
+        if sys.platform == "win32":
+            yield
+            return
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _start_method_kept() -> Iterator[None]:
+    """Let a program choose its start method later: the first process that is spawned chooses one
+    for all others.
+    """
+    before = multiprocessing.get_start_method(allow_none=True)
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if before is None:
+            multiprocessing.set_start_method(None, force=True)
 
 
 def become_worker() -> None:
-    """Make this process a worker that ignores Ctrl-C and ends when its parent dies."""
+    """Make this process, which is bcclone's own, a worker that ignores Ctrl-C and ends when its
+    parent dies.
+    """
+    claim_process()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()

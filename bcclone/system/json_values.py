@@ -1,7 +1,8 @@
 """Convert dataclasses to JSON values, and back by the types of their fields.
 
-A dataclass is an object with a key for each field; a tuple, a list, a mapping, a Path or URL, a Literal, None and a
-number stand for themselves. docs/explanation/dependencies.md says why no package does this.
+A dataclass is an object with a key for each field; a tuple, a list, a mapping, a Path or URL, a
+Literal, None and a number stand for themselves. docs/explanation/dependencies.md says why no
+package does this.
 """
 
 import json
@@ -18,7 +19,13 @@ from bcclone.system.location import parse_location
 
 _T = TypeVar("_T")
 
-_NAMES = {str: "a text", bool: "true or false", int: "a whole number", float: "a number", NoneType: "null"}
+_NAMES = {
+    str: "a text",
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    NoneType: "null",
+}
 
 
 def to_json(value: Any) -> Any:
@@ -34,7 +41,9 @@ def to_json(value: Any) -> Any:
         return {str(to_json(key)): to_json(member) for key, member in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, bytes):
         return [to_json(member) for member in value]
-    if isinstance(value, Path) or hasattr(value, "protocol"):  # a UPath, whose package local paths do not load
+    if isinstance(value, Path) or hasattr(
+        value, "protocol"
+    ):  # a UPath, whose package local paths do not load
         return str(value)
     raise TypeError(f"{value!r} is no JSON value")
 
@@ -50,7 +59,8 @@ def names_of(kind: Any) -> list[str]:
 
 
 def from_json(kind: type[_T], stored: Any) -> _T:
-    """Return the value of a type that to_json() returned; a missing key means the default of its field.
+    """Return the value of a type that to_json() returned; a missing key means the default of its
+    field.
 
     Raises ValueError for anything else, with the place: "score.laps: 'x', expected a number".
     """
@@ -74,7 +84,10 @@ def _read(kind: Any, stored: Any, place: str) -> Any:
     if isinstance(origin, type) and issubclass(origin, Mapping):
         if not isinstance(stored, Mapping):
             raise _wrong(place, stored, "an object")
-        return {_read_key(members[0], key, place): _read(members[1], stored[key], _in(place, key)) for key in stored}
+        return {
+            _read_key(members[0], key, place): _read(members[1], stored[key], _in(place, key))
+            for key in stored
+        }
     if isinstance(origin, type) and issubclass(origin, Sequence):
         return _read_sequence(origin, members, stored, place)
     return _read_plain(kind, stored, place)
@@ -90,7 +103,9 @@ def _read_dataclass(kind: Any, stored: Any, place: str) -> Any:
     for name in needed:
         if name not in stored:
             raise ValueError(f"{_in(place, name)} is missing")
-    values = {name: _read(types[name], stored[name], _in(place, name)) for name in types if name in stored}
+    values = {
+        name: _read(types[name], stored[name], _in(place, name)) for name in types if name in stored
+    }
     try:
         return kind(**values)
     except ValueError as error:  # of its own check
@@ -121,7 +136,11 @@ def _read_plain(kind: Any, stored: Any, place: str) -> Any:
             return parse_location(stored)
         except UserError as error:  # a URL of an unknown kind
             raise _error(place, str(error)) from None
-    if kind in _NAMES and isinstance(stored, kind) and (kind is bool or not isinstance(stored, bool)):
+    if (
+        kind in _NAMES
+        and isinstance(stored, kind)
+        and (kind is bool or not isinstance(stored, bool))
+    ):
         return stored
     raise _wrong(place, stored, _name(kind))
 
@@ -136,7 +155,9 @@ def _read_key(kind: Any, key: str, place: str) -> Any:
 
 @cache
 def _types(kind: Any) -> tuple[Mapping[str, Any], Sequence[str]]:
-    """Return the type of each field, and the fields without a default; parse_location() reads a Location as a Path."""
+    """Return the type of each field, and the fields without a default; parse_location() reads a
+    Location as a Path.
+    """
     hints = get_type_hints(kind, localns={"UPath": Path})
     each = [field for field in fields(kind) if field.init]
     needed = [field.name for field in each if field.default is field.default_factory is MISSING]

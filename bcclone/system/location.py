@@ -1,4 +1,6 @@
-"""Paths and URLs alike: a local path is a pathlib.Path, and a URL a upath.UPath, which has the same methods."""
+"""Paths and URLs alike: a local path is a pathlib.Path, and a URL a upath.UPath, which has the same
+methods.
+"""
 
 import tempfile
 import zlib
@@ -19,9 +21,7 @@ Location: TypeAlias = Union[Path, "UPath"]  # noqa: UP007 a text has no |
 _MARK = "://"
 _LOCAL = ("file", "local")
 _ASKED_AT_ONCE = 32
-_REMEDY = (
-    "check the URL, the server and your credentials (of s3: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL)"
-)
+_REMEDY = "check the URL, the server and your credentials (of s3: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL)"
 
 
 class Unreachable(UserError):
@@ -29,7 +29,8 @@ class Unreachable(UserError):
 
 
 def parse_location(text: str | Path) -> Location:
-    """Return the path or URL in a text; raises UserError for a URL of an unknown kind, or whose package is missing.
+    """Return the path or URL in a text; raises UserError for a URL of an unknown kind, or whose
+    package is missing.
 
     It connects to no server: a store may name a URL that nobody asked for.
     """
@@ -44,12 +45,16 @@ def parse_location(text: str | Path) -> Location:
 
     try:
         url = UPath(text.rstrip("/"), use_listings_cache=False)  # other processes write there, too
-        return Path(url.path) if url.protocol in _LOCAL else get_filesystem_class(url.protocol) and url
+        return (
+            Path(url.path) if url.protocol in _LOCAL else get_filesystem_class(url.protocol) and url
+        )
     except ImportError as error:
         extra = "pip install 'bcclone[s3]'" if text.startswith("s3") else "install that package"
         raise UserError(f"{text}: {error}: {extra}") from None
     except ValueError as error:
-        raise UserError(f"{text}: {error}; expected a path, or a URL such as s3://BUCKET/FOLDER") from None
+        raise UserError(
+            f"{text}: {error}; expected a path, or a URL such as s3://BUCKET/FOLDER"
+        ) from None
 
 
 def is_url(location: Location) -> "TypeGuard[UPath]":
@@ -63,17 +68,23 @@ def names_url(text: str) -> bool:
 
 
 def as_local(location: Location | str) -> Path:
-    """Return a local path, also of a URL such as file:///tmp/data.h5; raises ValueError for other URLs."""
+    """Return a local path, also of a URL such as file:///tmp/data.h5; raises ValueError for other
+    URLs.
+    """
     if isinstance(location, str):
         location = parse_location(location)
     if not isinstance(location, Path):
-        raise ValueError(f"{location} is a URL, expected a local path; copy it to this machine first")
+        raise ValueError(
+            f"{location} is a URL, expected a local path; copy it to this machine first"
+        )
     return location
 
 
 @contextmanager
 def reaching(location: Location | str) -> Iterator[None]:
-    """Turn errors of the connection to a URL into Unreachable; errors of local paths stay as they are."""
+    """Turn errors of the connection to a URL into Unreachable; errors of local paths stay as they
+    are.
+    """
     try:
         yield
     except UserError:
@@ -81,14 +92,20 @@ def reaching(location: Location | str) -> Iterator[None]:
     except Exception as error:
         is_far = names_url(location) if isinstance(location, str) else is_url(location)
         package = type(error).__module__.partition(".")[0]
-        is_ours = package in ("builtins", "bcclone", "h5py", "numpy", "json") and not isinstance(error, OSError)
+        is_ours = package in ("builtins", "bcclone", "h5py", "numpy", "json") and not isinstance(
+            error, OSError
+        )
         if not is_far or is_ours:  # otherwise of a package that fsspec speaks to a server with
             raise
-        raise Unreachable(f"{location}: cannot be reached: {first_line(error)}; {_REMEDY}") from None
+        raise Unreachable(
+            f"{location}: cannot be reached: {first_line(error)}; {_REMEDY}"
+        ) from None
 
 
 def read_ranges(ranges: Sequence[tuple[Location, int, int]]) -> list[bytes]:
-    """Read several ranges of files at URLs of one kind at once: file, start and end of each. Raises Unreachable."""
+    """Read several ranges of files at URLs of one kind at once: file, start and end of each. Raises
+    Unreachable.
+    """
     blocks: list[bytes] = []
     urls = [str(location) for location, _, _ in ranges]
     parts = read_urls(urls, [start for _, start, _ in ranges], [end for *_, end in ranges])
@@ -97,13 +114,16 @@ def read_ranges(ranges: Sequence[tuple[Location, int, int]]) -> list[bytes]:
             if isinstance(part, OSError):
                 raise part
         if len(part) < end - start:
-            raise Unreachable(f"{location}: ends before byte {end}; it was replaced or truncated, so write it again")
+            raise Unreachable(
+                f"{location}: ends before byte {end}; it was replaced or truncated, so write it again"
+            )
         blocks.append(part)
     return blocks
 
 
 def version_of(location: Location) -> tuple[int, int]:
-    """Return the size of a file and a number, both of which stay until it is written again; raises OSError.
+    """Return the size of a file and a number, both of which stay until it is written again; raises
+    OSError.
 
     At a URL the number is of all that the server says of the file, such as its ETag.
     """
@@ -115,7 +135,9 @@ def version_of(location: Location) -> tuple[int, int]:
 
 
 def versions_of(locations: Sequence[Location]) -> list[tuple[int, int]]:
-    """Return version_of() each file, asked for at once. Raises Unreachable, also for a file that is gone."""
+    """Return version_of() each file, asked for at once. Raises Unreachable, also for a file that is
+    gone.
+    """
 
     def version(location: Location) -> tuple[int, int]:
         with reaching(location):
@@ -128,19 +150,25 @@ def versions_of(locations: Sequence[Location]) -> list[tuple[int, int]]:
 def read_urls(
     urls: Sequence[str], starts: Sequence[int | None] = (), ends: Sequence[int | None] = ()
 ) -> list[bytes | OSError]:
-    """Read small files at URLs of one kind at once, or a part of each; return the content, or why it is not there.
+    """Read small files at URLs of one kind at once, or a part of each; return the content, or why
+    it is not there.
 
     Raises Unreachable.
     """
     if not urls:
         return []
+    from fsspec.core import strip_protocol
+
     folder: Any = parse_location(urls[0])
-    paths, whole = [folder.fs._strip_protocol(url) for url in urls], [None] * len(urls)
+    paths = [strip_protocol(url) for url in urls]
+    whole = [None] * len(urls)
     with reaching(urls[0]):
         contents = folder.fs.cat_ranges(paths, starts or whole, ends or whole, on_error="return")
     for url, content in zip(urls, contents, strict=True):
         with reaching(url):
-            if isinstance(content, Exception) and not isinstance(content, (FileNotFoundError, PermissionError)):
+            if isinstance(content, Exception) and not isinstance(
+                content, (FileNotFoundError, PermissionError)
+            ):
                 raise content
     return list(contents)
 
@@ -160,7 +188,9 @@ def check_writable(folder: Location) -> None:
 
 @contextmanager
 def replacing(location: Location) -> Iterator[Path]:
-    """Yield a local temporary path, whose file replaces the one at `location` when the block ends without an error."""
+    """Yield a local temporary path, whose file replaces the one at `location` when the block ends
+    without an error.
+    """
     if not is_url(location):
         with atomic.replacing(as_local(location)) as temporary:
             yield temporary
@@ -169,4 +199,6 @@ def replacing(location: Location) -> Iterator[Path]:
         temporary = Path(folder) / location.name
         yield temporary
         with reaching(location):
-            location.fs.put_file(str(temporary), location.path)  # an object store shows it when it is complete
+            location.fs.put_file(
+                str(temporary), location.path
+            )  # an object store shows it when it is complete

@@ -1,7 +1,9 @@
-"""What a command may write: writing() checks an output and locks it before the work, so that nobody's work is lost.
+"""What a command may write: writing() checks an output and locks it before the work, so that
+nobody's work is lost.
 
-An output replaces only an earlier one of its kind, and no input of its command. Within the block no other process
-writes it: the lock is a file next to it, which the system unlocks when the process ends, however it ends.
+An output replaces only an earlier one of its kind, and no input of its command. Within the block no
+other process writes it: the lock is a file next to it, which the system unlocks when the process
+ends, however it ends.
 """
 
 import os
@@ -38,10 +40,10 @@ _KINDS = {
     CLIP: rb"(?:.{4}ftyp|GIF8).*" + MADE_BY,
     PICTURE: rb"\x89PNG.*" + MADE_BY,
     "table of predictions": rb"frame_id,steering_angle\b",
-    "monitor": rb"PK\x03\x04.{26}monitor\.npy",
     "framing": rb'\s*\{.*"width"',
     SETTINGS: rb".*\bbatch-size = .*\ncheckpoint-minutes = ",
-    ".onnx": rb"\x08[\x01-\x1f][\x12\x1a\x3a]",  # ModelProto: the version of its format, then a text or the graph
+    # ModelProto: the version of its format, then a text or the graph
+    ".onnx": rb"\x08[\x01-\x1f][\x12\x1a\x3a]",
     ".tflite": rb".{4}TFL3",
 }
 # kind of folder -> what is in one, first what is only in a complete one
@@ -53,18 +55,26 @@ _LONGEST_LINE = 300  # characters of the command line of the process that has th
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def writes(kind: str | Callable[[Any], str], name: str = "output") -> Callable[[Function], Function]:
-    """Make a function of settings check and lock its output, the attribute `name` of them, as writing() does.
+def writes(
+    kind: str | Callable[[Any], str], name: str = "output"
+) -> Callable[[Function], Function]:
+    """Make a function of settings check and lock its output, the attribute `name` of them, as
+    writing() does.
 
-    kind: of the output, or a function that returns it of the settings. The other paths in the settings are inputs.
-    Without a field `force`, an earlier output is replaced.
+    kind: of the output, or a function that returns it of the settings. The other paths in the
+    settings are inputs. Without a field `force`, an earlier output is replaced.
     """
 
     def decorate(function: Function) -> Function:
         @wraps(function)
         def write(settings: Any, *others: Any, **more: Any) -> Any:
             of_kind = kind if isinstance(kind, str) else kind(settings)
-            with writing(getattr(settings, name), of_kind, getattr(settings, "force", True), inputs_of(settings)):
+            with writing(
+                getattr(settings, name),
+                of_kind,
+                getattr(settings, "force", True),
+                inputs_of(settings),
+            ):
                 return function(settings, *others, **more)
 
         return cast(Function, write)
@@ -80,7 +90,11 @@ def inputs_of(settings: Any) -> list[Any]:
 
 @contextmanager
 def writing(
-    path: Path | None, kind: str, force: bool = False, inputs: Iterable[Any] = (), remedy: str = REMEDY
+    path: Path | None,
+    kind: str,
+    force: bool = False,
+    inputs: Iterable[Any] = (),
+    remedy: str = REMEDY,
 ) -> Iterator[None]:
     """Lock an output, if there is one, and check it, before long work; a folder of results is made.
 
@@ -96,27 +110,36 @@ def writing(
         yield
 
 
-def check_output(path: Path, kind: str, force: bool = False, inputs: Iterable[Any] = (), remedy: str = REMEDY) -> None:
+def check_output(
+    path: Path, kind: str, force: bool = False, inputs: Iterable[Any] = (), remedy: str = REMEDY
+) -> None:
     """Raise UserError if `path` exists and may not be replaced, or cannot be written.
 
-    kind: what is to be written; force: replace an existing output of this kind; inputs: of the same command, texts,
-    paths or anything else; remedy: what the user can do about an existing output, for the message.
+    kind: what is to be written; force: replace an existing output of this kind; inputs: of the same
+    command, texts, paths or anything else; remedy: what the user can do about an existing output,
+    for the message.
     """
-    folder = next(above for above in path.absolute().parents if above.exists())  # the others will be made
+    folder = next(
+        above for above in path.absolute().parents if above.exists()
+    )  # the others will be made
     if not os.access(folder, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
         raise UserError(f"{path}: no permission to write in {folder}; choose another folder")
     marks = _FOLDERS.get(kind)
     if not path.exists() or (marks is not None and path.is_dir() and not any(path.iterdir())):
         return
     if marks is None and not path.is_file():
-        raise UserError(f"{path} is a {'folder' if path.is_dir() else 'device'}; give the name of a file")
+        raise UserError(
+            f"{path} is a {'folder' if path.is_dir() else 'device'}; give the name of a file"
+        )
     named = (one for one in inputs if isinstance(one, str | Path) and os.path.exists(one))  # noqa: PTH110 for any text
     if any(map(path.samefile, named)):
         raise UserError(
             f"{path} is an input of this command, which --force does not replace either; choose another name"
         )
     found = [path / mark for mark in marks or ()]
-    there = [one.exists() and not one.is_symlink() for one in found] or [marks is None and _is_of(path, kind)]
+    there = [one.exists() and not one.is_symlink() for one in found] or [
+        marks is None and _is_of(path, kind)
+    ]
     if not any(there):
         raise UserError(f"{path} exists, and is no {kind}; choose another name")
     if there[0] and not force:
@@ -124,7 +147,9 @@ def check_output(path: Path, kind: str, force: bool = False, inputs: Iterable[An
 
 
 def _is_of(path: Path, kind: str) -> bool:
-    """Return whether a file is of a kind, so that no work is lost with it; one without content may be of any."""
+    """Return whether a file is of a kind, so that no work is lost with it; one without content may
+    be of any.
+    """
     if not (size := path.stat().st_size):
         return True
     if kind in (STORE, MODEL):
@@ -144,9 +169,9 @@ def _is_of(path: Path, kind: str) -> bool:
 def locked(path: Path, remedy: str, seconds: float = 0.0) -> Iterator[None]:
     """Let no other process, nor another thread, write a file or folder within the block.
 
-    It need not exist; the folder that it will be in is made. No empty one stays if the block fails. Where no file can
-    be made or locked, as on some network drives, nothing is locked. seconds: to wait for another process; after that,
-    UserError names it.
+    It need not exist; the folder that it will be in is made. No empty one stays if the block fails.
+    Where no file can be made or locked, as on some network drives, nothing is locked. seconds: to
+    wait for another process; after that, UserError names it.
     """
     if path.is_symlink() or path.name in ("", ".."):
         path = Path(os.path.realpath(path))
@@ -163,7 +188,9 @@ def locked(path: Path, remedy: str, seconds: float = 0.0) -> Iterator[None]:
     finally:
         if handle is not None:
             if sys.platform == "win32":
-                os.close(handle)  # open, it could not be removed; another process that has opened it keeps it
+                os.close(
+                    handle
+                )  # open, it could not be removed; another process that has opened it keeps it
             with suppress(OSError):
                 lock.unlink()
             if sys.platform != "win32":
@@ -174,7 +201,8 @@ def locked(path: Path, remedy: str, seconds: float = 0.0) -> Iterator[None]:
 
 
 def _lock(lock: Path) -> int | str | None:
-    """Return the open file that this process has locked, the process that has, or None where nothing can be locked.
+    """Return the open file that this process has locked, the process that has, or None where
+    nothing can be locked.
 
     "" if the process that had locked it has just removed it; then try again.
     """
@@ -206,7 +234,9 @@ def _lock(lock: Path) -> int | str | None:
 
 
 def _lock_file(handle: int) -> None:
-    """Lock an open file until it is closed; raises BlockingIOError while another process has locked it."""
+    """Lock an open file until it is closed; raises BlockingIOError while another process has locked
+    it.
+    """
     if sys.platform == "win32":
         import msvcrt
 

@@ -1,6 +1,8 @@
-"""Compute results ahead of time in threads, and give them in the order of their inputs, perhaps with a progress bar.
+"""Compute results ahead of time in threads, and give them in the order of their inputs, perhaps
+with a progress bar.
 
-concurrent.futures does the same, and costs a fifth more with small batches: its futures wait on condition variables.
+concurrent.futures does the same, and costs a fifth more with small batches: its futures wait on
+condition variables.
 """
 
 import contextlib
@@ -23,22 +25,28 @@ def prefetch_ordered(
 ) -> Iterator[Iterator[Result]]:
     """Give the results of function(item), in the order of the items.
 
-    The threads take the items one by one, each when it is idle. At most `ahead` results are computed, or wait to be
-    collected, beyond the one that the caller has. An error, of the function or of the items, is raised when its result
-    is asked for, after all results before it. The threads end with the block or the process, and finish the calls that
-    have begun.
+    The threads take the items one by one, each when it is idle. At most `ahead` results are
+    computed, or wait to be collected, beyond the one that the caller has. An error, of the function
+    or of the items, is raised when its result is asked for, after all results before it. The
+    threads end with the block or the process, and finish the calls that have begun.
 
-    threads: 0 to call the function in the caller's thread, when a result is asked for; ahead: 1 or more.
+    threads: 0 to call the function in the caller's thread, when a result is asked for; ahead: 1 or
+    more.
     """
     if not threads:
         yield map(function, items)
         return
     permits: queue.SimpleQueue[bool] = queue.SimpleQueue()  # to take one more item; False: to end
-    results: queue.SimpleQueue[Any] = queue.SimpleQueue()  # in the order of the items: a queue for each
+    results: queue.SimpleQueue[Any] = (
+        queue.SimpleQueue()
+    )  # in the order of the items: a queue for each
     for _ in range(ahead):
         permits.put(True)
     work = (function, iter(items), threading.Lock(), permits, results)
-    workers = [threading.Thread(target=_work, args=work, name="bcclone-prefetch", daemon=True) for _ in range(threads)]
+    workers = [
+        threading.Thread(target=_work, args=work, name="bcclone-prefetch", daemon=True)
+        for _ in range(threads)
+    ]
     # a daemon thread inside OpenCV when Python shuts down would abort the process
     end = weakref.finalize(workers[0], _end, workers, permits)
     try:
@@ -51,20 +59,27 @@ def prefetch_ordered(
 
 @contextlib.contextmanager
 def read_ahead(
-    label: str, unit: str, read: Callable[[Item], Result], items: Sequence[Item]
+    label: str,
+    unit: str,
+    read: Callable[[Item], Result],
+    items: Sequence[Item],
+    shows_progress: bool = True,
 ) -> Iterator[Iterator[Result]]:
-    """Give the results of read(item) in order, 32 ahead on all cores, with a progress bar. unit: of the items."""
+    """Give the results of read(item) in order, 32 ahead on all cores, with a progress bar. unit: of
+    the items.
+    """
 
-    def counted(results: Iterator[Result]) -> Iterator[Result]:
+    def counted(results: Iterator[Result], progress: ProgressBar) -> Iterator[Result]:
         for result in results:
             yield result
             progress.advance(1)
 
-    with (
-        ProgressBar(label, len(items), unit) as progress,
-        prefetch_ordered(read, items, os.cpu_count() or 1, 32) as results,
-    ):
-        yield counted(results)
+    with prefetch_ordered(read, items, os.cpu_count() or 1, 32) as results:
+        if not shows_progress:
+            yield results
+            return
+        with ProgressBar(label, len(items), unit) as progress:
+            yield counted(results, progress)
 
 
 class _Failed(NamedTuple):
@@ -86,11 +101,15 @@ def _work(
                 item = next(items)
             result.put(function(item))
             del item  # so that its memory can be used again
-        except Exception as error:  # raised where the result is asked for; StopIteration after the last item
+        except (
+            Exception
+        ) as error:  # raised where the result is asked for; StopIteration after the last item
             result.put(_Failed(error))
 
 
-def _collected(permits: "queue.SimpleQueue[bool]", results: "queue.SimpleQueue[Any]") -> Iterator[Any]:
+def _collected(
+    permits: "queue.SimpleQueue[bool]", results: "queue.SimpleQueue[Any]"
+) -> Iterator[Any]:
     """Yield the results in order, until the last one or an error."""
     while True:
         result = results.get().get()

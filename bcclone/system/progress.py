@@ -27,18 +27,22 @@ def note(text: str) -> None:
 class ProgressBar:
     """Counts to `total` and shows count, rate and time left, followed by other figures.
 
-    Rate and time left are measured from the first advance on, so that preparations do not count. clock: returns
-    seconds.
+    Rate and time left are measured from the first advance on, so that preparations do not count.
+    clock: returns seconds.
     """
 
-    def __init__(self, label: str, total: int, unit: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, label: str, total: int, unit: str, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.label, self.total, self.unit = printable(label), total, unit
         self.done, self._clock = 0.0, clock
         self._start = self._begin = (clock(), 0.0)  # (time, count) where bar and rate start
         self._shown = self._start[0]
         self._bar: tqdm[Any] | None = None
         if sys.stderr.isatty():
-            self._bar = tqdm(total=total, desc=label, unit=f" {unit}", file=sys.stderr, dynamic_ncols=True)
+            self._bar = tqdm(
+                total=total, desc=label, unit=f" {unit}", file=sys.stderr, dynamic_ncols=True
+            )
 
     def __enter__(self) -> Self:
         return self
@@ -68,7 +72,9 @@ class ProgressBar:
     def _print_line(self, figures: str) -> None:
         since, before = self._begin
         rate = (self.done - before) / max(self._clock() - since, 1e-9)
-        is_measured = self.done - before >= _LEAST_FRACTION * self.total and round(self.done) < self.total
+        is_measured = (
+            self.done - before >= _LEAST_FRACTION * self.total and round(self.done) < self.total
+        )
         left = f", {(self.total - self.done) / rate:.0f} s left" if is_measured else ""
         line = f"{self.label}: {self.done:.0f}/{self.total} {self.unit}, {rate:.0f}/s{left}"
         print(printable(f"{line}, {figures}" if figures else line), file=sys.stderr, flush=True)

@@ -1,11 +1,13 @@
-"""Declare a setting once, in its dataclass field: default, help and kind of value; options, checks and docs follow.
+"""Declare a setting once, in its dataclass field: default, help and kind of value; options, checks
+and docs follow.
 
     rain: Fraction = setting(0.0, "rain: drops, a wet road, less light; 1 is a downpour")
 
-A settings dataclass is frozen, and a Checked. The type of a field is a kind of values, such as Fraction or Seconds,
-which carries unit and range; setting() adds the help, and argument() declares a positional argument. The command line
-makes an option of each such field (bcclone.commands.options), a settings file takes the same names, and
-docs/reference/cli.md is written from the parsers. A field without either has no option.
+A settings dataclass is frozen, and a Checked. The type of a field is a kind of values, such as
+Fraction or Seconds, which carries unit and range; setting() adds the help, and argument() declares
+a positional argument. The command line makes an option of each such field
+(bcclone.commands.parser), a settings file takes the same names, and docs/reference/cli.md is
+written from the parsers. A field without either has no option.
 """
 
 import re
@@ -34,14 +36,16 @@ SMALLEST_IMAGE, LARGEST_IMAGE = 8, 1024  # width or height of what a network is 
 
 @dataclass(frozen=True)
 class Setting:
-    """The description of a setting, or of a kind of values; name, type and default stand in the dataclass field.
+    """The description of a setting, or of a kind of values; name, type and default stand in the
+    dataclass field.
 
-    help: what it sets, a phrase that stands alone; minimum, maximum: the range; above, below: the same without the end
-    itself; unit: shown for the value in --help; zero: the meaning of 0, such as "no limit"; choices: the allowed texts;
-    parse: converts the text of the command line, raises ValueError; option: the option's name, if it is not the
-    field's; shown: the default as --help shows it; group: the heading in --help; positional: an argument, no option;
-    rare: without an option of its own, set by --set NAME=VALUE. Of a tuple, the members are checked one by one, and the
-    option may be repeated.
+    help: what it sets, a phrase that stands alone; minimum, maximum: the range; above, below: the
+    same without the end itself; unit: shown for the value in --help; zero: the meaning of 0, such
+    as "no limit"; choices: the allowed texts; parse: converts the text of the command line, raises
+    ValueError; option: the option's name, if it is not the field's; shown: the default as --help
+    shows it; group: the heading in --help; positional: an argument, no option; rare: without an
+    option of its own, set by --set NAME=VALUE. Of a tuple, the members are checked one by one, and
+    the option may be repeated.
     """
 
     help: str = ""
@@ -79,7 +83,9 @@ class Setting:
         return f"{words}, or 0 for {self.zero}" if self.zero else words
 
     def allows(self, value: Any) -> bool:
-        """Return whether a value is one of the choices or in the range, or all values of a tuple; NaN is in none."""
+        """Return whether a value is one of the choices or in the range, or all values of a tuple;
+        NaN is in none.
+        """
         if isinstance(value, tuple):
             return all(map(self.allows, value))
         if self.choices:
@@ -93,16 +99,21 @@ class Setting:
 
 
 def setting(default: Any, help: str = "", *span: float, **values: Any) -> Any:
-    """Return a dataclass field with a default. span: minimum and maximum; values: fields of Setting.
+    """Return a dataclass field with a default. span: minimum and maximum; values: fields of
+    Setting.
 
     Values that are not given come from the annotated type.
     """
-    values |= dict(zip(("minimum", "maximum"), span, strict=False)) | ({"help": help} if help else {})
+    values |= dict(zip(("minimum", "maximum"), span, strict=False)) | (
+        {"help": help} if help else {}
+    )
     return field(default=default, metadata={_KEY: values})
 
 
 def argument(help: str, default: Any = MISSING, **values: Any) -> Any:
-    """Return a dataclass field for a positional argument of a command; that of a tuple takes any number of words."""
+    """Return a dataclass field for a positional argument of a command; that of a tuple takes any
+    number of words.
+    """
     return field(default=default, metadata={_KEY: values | {"help": help, "positional": True}})
 
 
@@ -120,7 +131,9 @@ def parse_size(text: str) -> tuple[int, int]:
         raise ValueError(f"{text!r}, expected a number of pixels or WIDTHxHEIGHT") from None
 
 
-def span_parser(kind: type, example: str, ends: tuple[str, str] = ("", "")) -> Callable[[str], tuple[Any, Any]]:
+def span_parser(
+    kind: type, example: str, ends: tuple[str, str] = ("", "")
+) -> Callable[[str], tuple[Any, Any]]:
     """Return the function that reads two numbers of a kind, such as "0.8:1"; it raises ValueError.
 
     ends: what is meant where one is left out, "" where none may be.
@@ -149,13 +162,25 @@ Count = Annotated[int, Setting(minimum=1, maximum=1 << 30, unit="N")]
 Megabytes = Annotated[int, Setting(minimum=1, maximum=1 << 30, unit="MB")]
 Seed = Annotated[
     int,
-    Setting("seed of all that is random; the same seed gives the same result", minimum=0, maximum=2**32 - 1, unit="N"),
+    Setting(
+        "seed of all that is random; the same seed gives the same result",
+        minimum=0,
+        maximum=2**32 - 1,
+        unit="N",
+    ),
 ]
-Force = Annotated[bool, Setting("overwrite an earlier output; inputs and files of other kinds are kept")]
+Force = Annotated[
+    bool, Setting("overwrite an earlier output; inputs and files of other kinds are kept")
+]
 Port = Annotated[int, Setting(minimum=0, maximum=65_535, unit="N")]
 Names = Annotated[tuple[str, ...], Setting(unit="NAMES", parse=parse_names)]
-Size = Annotated[tuple[int, int], Setting(minimum=SMALLEST_IMAGE, maximum=LARGEST_IMAGE, unit="SIZE", parse=parse_size)]
-Jobs = Annotated[int, Setting("processes that work in parallel", 1, 256, unit="N", zero="one per core")]
+Size = Annotated[
+    tuple[int, int],
+    Setting(minimum=SMALLEST_IMAGE, maximum=LARGEST_IMAGE, unit="SIZE", parse=parse_size),
+]
+Jobs = Annotated[
+    int, Setting("processes that work in parallel", 1, 256, unit="N", zero="one per core")
+]
 Scheduler = Annotated[
     str,
     Setting(
@@ -170,8 +195,8 @@ Scheduler = Annotated[
 class SettingError(ValueError):
     """A setting that is wrong.
 
-    text: with {name} wherever it names a setting, which a program knows as a field, a command line as an option, and a
-    settings file as a key; facts: what the other names in braces stand for.
+    text: with {name} wherever it names a setting, which a program knows as a field, a command line
+    as an option, and a settings file as a key; facts: what the other names in braces stand for.
     """
 
     def __init__(self, text: str, **facts: object) -> None:
@@ -183,7 +208,9 @@ class SettingError(ValueError):
 
     def naming(self, name_of: Callable[[str], str]) -> str:
         """Return the message with the settings named by a function of their fields' names."""
-        return re.sub(r"{(\w+)}", lambda match: str(self._facts.get(match[1], name_of(match[1]))), self._text)
+        return re.sub(
+            r"{(\w+)}", lambda match: str(self._facts.get(match[1], name_of(match[1]))), self._text
+        )
 
 
 def check_one_size(preset: str | None, size: tuple[int, int] | None) -> None:
@@ -195,16 +222,22 @@ def check_one_size(preset: str | None, size: tuple[int, int] | None) -> None:
 def check_one_pool(scheduler: str, jobs: int) -> None:
     """Raise SettingError where both a scheduler and a number of processes are given."""
     if scheduler and jobs:
-        raise SettingError("{jobs} are processes of this machine, but {scheduler} is given; leave {jobs} out")
+        raise SettingError(
+            "{jobs} are processes of this machine, but {scheduler} is given; leave {jobs} out"
+        )
 
 
 @cache
 def declared_in(kind: Hashable) -> tuple[tuple[Any, Setting], ...]:
-    """Return each field of a dataclass with its Setting: what setting() says, over its kind of values."""
+    """Return each field of a dataclass with its Setting: what setting() says, over its kind of
+    values.
+    """
     pairs = []
     for each in fields(kind):  # type: ignore[arg-type]
         values = dict(each.metadata.get(_KEY, {}))
-        of_kind = next((part for part in _metadata(each.type) if isinstance(part, Setting)), Setting())
+        of_kind = next(
+            (part for part in _metadata(each.type) if isinstance(part, Setting)), Setting()
+        )
         values |= {"minimum": values.get("minimum")} if "above" in values else {}
         values |= {"maximum": values.get("maximum")} if "below" in values else {}
         pairs.append((each, replace(of_kind, **values)))
@@ -213,12 +246,20 @@ def declared_in(kind: Hashable) -> tuple[tuple[Any, Setting], ...]:
 
 def _metadata(kind: Any) -> tuple[Any, ...]:
     """Return what annotates a type; of `Fraction | None`, that of Fraction."""
-    return getattr(kind, "__metadata__", None) or tuple(part for one in get_args(kind) for part in _metadata(one))
+    return getattr(kind, "__metadata__", None) or tuple(
+        part for one in get_args(kind) for part in _metadata(one)
+    )
 
 
 def settings_of(kind: Any) -> Iterator[tuple[Any, Setting]]:
-    """Yield each field of a settings dataclass, or of its value, that has an option or is an argument."""
-    return (pair for pair in declared_in(kind if isinstance(kind, type) else type(kind)) if _KEY in pair[0].metadata)
+    """Yield each field of a settings dataclass, or of its value, that has an option or is an
+    argument.
+    """
+    return (
+        pair
+        for pair in declared_in(kind if isinstance(kind, type) else type(kind))
+        if _KEY in pair[0].metadata
+    )
 
 
 def option_of(kind: Any, name: str) -> str:
@@ -228,7 +269,9 @@ def option_of(kind: Any, name: str) -> str:
 
 
 def option_words(settings: Any) -> list[str]:
-    """Return the options of a command line that make these settings: of each value that is not the default."""
+    """Return the options of a command line that make these settings: of each value that is not the
+    default.
+    """
     words = []
     for each, declared in settings_of(settings):
         value, option = getattr(settings, each.name), option_of(settings, each.name)
@@ -246,9 +289,11 @@ def option_words(settings: Any) -> list[str]:
 
 
 class Checked:
-    """A settings dataclass, which raises SettingError for the first value that is not what its setting expects.
+    """A settings dataclass, which raises SettingError for the first value that is not what its
+    setting expects.
 
-    A text becomes a path where a path is expected. For a tuple of texts, one text or path becomes a tuple.
+    A text becomes a path where a path is expected. For a tuple of texts, one text or path becomes a
+    tuple.
     """
 
     def __post_init__(self) -> None:
@@ -268,7 +313,9 @@ class Checked:
 
 
 def check_value(each: Any, declared: Setting, value: Any) -> None:
-    """Raise SettingError for a value that is not what its setting expects. each: the field; declared: its Setting."""
+    """Raise SettingError for a value that is not what its setting expects. each: the field;
+    declared: its Setting.
+    """
     name, kind = f"{{{each.name}}}", type_of(each)
     if value is None and each.default is None:
         return
@@ -284,19 +331,29 @@ def check_value(each: Any, declared: Setting, value: Any) -> None:
         between = "x" if declared.unit == "SIZE" else ", "
         text = between.join(map(str, value)) if isinstance(value, tuple) else str(value)
         short = f"{value:g}" if isinstance(value, float) else text[:_LONGEST_VALUE]
-        expected = declared.expected.replace("one of", "some of") if isinstance(value, tuple) else declared.expected
+        expected = (
+            declared.expected.replace("one of", "some of")
+            if isinstance(value, tuple)
+            else declared.expected
+        )
         raise SettingError(name + " {value}, expected {expected}", value=short, expected=expected)
 
 
 def type_of(each: Any) -> Any:
     """Return the type of a field's values, without its kind; of `Path | None` it is Path."""
-    kinds = [kind for kind in get_args(each.type) if kind is not NoneType and not isinstance(kind, Setting)]
+    kinds = [
+        kind
+        for kind in get_args(each.type)
+        if kind is not NoneType and not isinstance(kind, Setting)
+    ]
     kind = kinds[0] if len(kinds) == 1 else each.type
     return getattr(kind, "__origin__", kind) if hasattr(kind, "__metadata__") else kind
 
 
 def differences(stored: Any, given: Any) -> str:
-    """Return a line for each field in which two settings dataclasses of one kind differ; "" for equal ones."""
+    """Return a line for each field in which two settings dataclasses of one kind differ; "" for
+    equal ones.
+    """
     lines = []
     for each in fields(stored):
         there, here = getattr(stored, each.name), getattr(given, each.name)

@@ -1,6 +1,7 @@
 """Read a TOML file of settings under the names of the options.
 
-In: a path and the settings dataclasses that it may set. Out: checked values, by the names of the fields.
+In: a path and the settings dataclasses that it may set. Out: checked values, by the names of the
+fields.
 """
 
 from collections.abc import Collection
@@ -14,9 +15,11 @@ from bcclone.system.settings import SettingError, check_value, settings_of, type
 
 
 def read_settings_file(path: Path, *kinds: type, without: Collection[str] = ()) -> dict[str, Any]:
-    """Return the values in a TOML file, by field name; raises UserError for a file or a value that is wrong.
+    """Return the values in a TOML file, by field name; raises UserError for a file or a value that
+    is wrong.
 
-    kinds: the settings dataclasses whose fields the file may set; without: names of fields that it may not.
+    kinds: the settings dataclasses whose fields the file may set; without: names of fields that it
+    may not.
     """
     settings = {
         each.name: (each, declared)
@@ -32,16 +35,23 @@ def read_settings_file(path: Path, *kinds: type, without: Collection[str] = ()) 
     ).items():
         option = key_of(key)
         if option not in of_keys:
-            hint = did_you_mean(option, list(of_options), quote="'") or f"the settings are {', '.join(of_options)}"
+            hint = (
+                did_you_mean(option, list(of_options), quote="'")
+                or f"the settings are {', '.join(of_options)}"
+            )
             raise UserError(f"{path}: no setting is called {key!r}; {hint}")
         name = of_keys[option]
         each, declared = settings[name]
         kind, is_several = type_of(each), get_origin(type_of(each)) is tuple
         try:
-            if declared.parse and (isinstance(value, str) or (is_several and not isinstance(value, list))):
+            if declared.parse and (
+                isinstance(value, str) or (is_several and not isinstance(value, list))
+            ):
                 values[name] = declared.parse(str(value))  # as on the command line
             else:
-                values[name] = (value,) if is_several and isinstance(value, str) else from_json(kind, value)
+                values[name] = (
+                    (value,) if is_several and isinstance(value, str) else from_json(kind, value)
+                )
             check_value(each, declared, values[name])
         except SettingError as error:
             raise UserError(f"{path}: {error.naming(key_of)}") from None

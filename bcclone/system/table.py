@@ -11,7 +11,8 @@ _APART = "  "
 
 @dataclass(frozen=True)
 class TableColumn:
-    """A column. key: in CSV, and its heading unless that is given; words: value -> text of a printed cell.
+    """A column. key: in CSV, and its heading unless that is given; words: value -> text of a
+    printed cell.
 
     A value that is None is printed as "-".
     """
@@ -23,16 +24,26 @@ class TableColumn:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of values, one for each column. Texts are printed to the left of their column, other values to the right."""
+    """Rows of values, one for each column. Texts are printed to the left of their column, other
+    values to the right.
+    """
 
     columns: Sequence[TableColumn]
     rows: Sequence[Sequence[Any]]
 
     def cells(self) -> list[list[str]]:
         """Return the printed cells, the headings first."""
-        headings = [column.key if column.heading is None else column.heading for column in self.columns]
+        headings = [
+            column.key if column.heading is None else column.heading for column in self.columns
+        ]
         pairs = (zip(self.columns, row, strict=True) for row in self.rows)
-        return [headings, *(["-" if value is None else column.words(value) for column, value in row] for row in pairs)]
+        return [
+            headings,
+            *(
+                ["-" if value is None else column.words(value) for column, value in row]
+                for row in pairs
+            ),
+        ]
 
     def __str__(self) -> str:
         cells = self.cells()

@@ -1,13 +1,22 @@
-"""Run a function over tasks in processes of this machine, or on a cluster; keep the results of finished tasks.
+"""Run a function over tasks in processes of this machine, or on a cluster; keep the results of
+finished tasks.
 
-In: a function, its tasks, and perhaps a folder. Out: the results. After a fault of a worker, its task is run again.
+In: a function, its tasks, and perhaps a folder. Out: the results. After a fault of a worker, its
+task is run again.
 """
 
 import hashlib
 import multiprocessing
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    wait,
+)
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -51,9 +60,11 @@ def source_digest() -> str:
 
 
 class WorkerFault(Exception):
-    """Raise it in a task for a fault of the worker and not of the input, such as a full disk or a missing file.
+    """Raise it in a task for a fault of the worker and not of the input, such as a full disk or a
+    missing file.
 
-    The task is tried again, elsewhere if possible. After several faults the pool raises a UserError with this text.
+    The task is tried again, elsewhere if possible. After several faults the pool raises a UserError
+    with this text.
     """
 
 
@@ -62,14 +73,19 @@ _report: ContextVar[Callable[[float], object]] = ContextVar("report", default=la
 
 
 def report_progress(amount: float) -> None:
-    """Add to the progress of the task that this thread runs; does nothing outside of a pool. May be called often."""
+    """Add to the progress of the task that this thread runs; does nothing outside of a pool. May be
+    called often.
+    """
     _report.get()(amount)
 
 
-def run_task(function: Callable[[Task], Result], task: Task, worker: str, report: Callable[[float], object]) -> Result:
+def run_task(
+    function: Callable[[Task], Result], task: Task, worker: str, report: Callable[[float], object]
+) -> Result:
     """Run a task in this thread, and return its result.
 
-    worker: name of this worker, which is added to a WorkerFault; report: receives what the task reports.
+    worker: name of this worker, which is added to a WorkerFault; report: receives what the task
+    reports.
     """
     token = _report.set(report)
     try:
@@ -83,7 +99,8 @@ def run_task(function: Callable[[Task], Result], task: Task, worker: str, report
 class TaskPool:
     """Workers of this machine; a subclass has those of a cluster.
 
-    workers: how many tasks run side by side; reported: returns how much progress all tasks have reported so far.
+    workers: how many tasks run side by side; reported: returns how much progress all tasks have
+    reported so far.
     """
 
     def __init__(self, executor: Executor, workers: int, reported: Callable[[], float]) -> None:
@@ -102,16 +119,20 @@ class TaskPool:
     ) -> Iterator[tuple[int, Result]]:
         """Yield the index of each task and its result, as they complete; one run at a time.
 
-        function, tasks: picklable, the function by its name in a module. Tasks start in their order, and are taken when
-        workers are about to need them, so that not all of them are in memory. on_progress: receives what the tasks
-        report by report_progress(). Raises UserError, and whatever a task raises; tasks that have not started are then
-        cancelled.
+        function, tasks: picklable, the function by its name in a module. Tasks start in their
+        order, and are taken when workers are about to need them, so that not all of them are in
+        memory. on_progress: receives what the tasks report by report_progress(). Raises UserError,
+        and whatever a task raises; tasks that have not started are then cancelled.
         """
-        pending: dict[Future[Result], tuple[int, Task, tuple[str, ...]]] = {}  # and the workers where it failed
+        pending: dict[
+            Future[Result], tuple[int, Task, tuple[str, ...]]
+        ] = {}  # and the workers where it failed
         waiting, reported = enumerate(tasks), self.reported()
         try:
             while True:
-                for index, task in islice(waiting, max(_TASKS_PER_WORKER * max(self.workers, 1) - len(pending), 0)):
+                for index, task in islice(
+                    waiting, max(_TASKS_PER_WORKER * max(self.workers, 1) - len(pending), 0)
+                ):
                     pending[self.submit(function, task, ())] = index, task, ()
                 if not pending:
                     return
@@ -154,7 +175,9 @@ class TaskPool:
                 pending[self.submit(function, task, faulty)] = index, task, faulty
         return results
 
-    def submit(self, function: Callable[[Task], Result], task: Task, faulty: Sequence[str]) -> "Future[Result]":
+    def submit(
+        self, function: Callable[[Task], Result], task: Task, faulty: Sequence[str]
+    ) -> "Future[Result]":
         """Start a task, on a worker that is not named as faulty if there is another one."""
         return self._executor.submit(_run_in_process, function, task)
 
@@ -171,7 +194,8 @@ _total: "ContextVar[Synchronized[float]]" = ContextVar("total")
 
 @contextmanager
 def open_pool(jobs: int = 0) -> Iterator[TaskPool]:
-    """Yield a pool of processes of this machine, which have ended when the block is left. Raises UserError.
+    """Yield a pool of processes of this machine, which have ended when the block is left. Raises
+    UserError.
 
     jobs: number of processes, 0 for one per usable core.
     """
@@ -181,7 +205,9 @@ def open_pool(jobs: int = 0) -> Iterator[TaskPool]:
         with process_pool(jobs, _set_total, (total,)) as executor:
             yield TaskPool(executor, jobs, lambda: total.value)
     except BrokenExecutor:
-        raise UserError("a worker process ended unexpectedly; if memory ran out, use fewer --jobs") from None
+        raise UserError(
+            "a worker process ended unexpectedly; if memory ran out, use fewer --jobs"
+        ) from None
 
 
 def _set_total(total: "Synchronized[float]") -> None:
@@ -200,11 +226,12 @@ def _run_in_process(function: Callable[[Task], Result], task: Task) -> Result:
 
 @contextmanager
 def process_pool(
-    workers: int, initializer: Callable[..., object] = lambda: None, arguments: tuple[Any, ...] = ()
+    workers: int, initializer: Callable[..., object] = int, arguments: tuple[Any, ...] = ()
 ) -> Iterator[ProcessPoolExecutor]:
     """Yield an executor with spawned worker processes; all have ended when the block is left.
 
-    An error in the block, or Ctrl-C, kills them. initializer, arguments: called first in each worker.
+    An error in the block, or Ctrl-C, kills them. initializer, arguments: called first in each
+    worker; int does nothing.
     """
     before = set(multiprocessing.active_children())
     context = multiprocessing.get_context("spawn")  # TensorFlow and Numba do not survive a fork
@@ -231,17 +258,20 @@ def _initialize_worker(initializer: Callable[..., object], arguments: tuple[Any,
 
 @dataclass(frozen=True)
 class FinishedSteps(Generic[Result]):
-    """The results of finished steps in a folder, so that a command that was killed continues after the last of them.
+    """The results of finished steps in a folder, so that a command that was killed continues after
+    the last of them.
 
-    kind: dataclass of the results. A step has a key, which says all that its result depends on. Its file KEY.json is
-    written whole or not at all; without a folder nothing is kept.
+    kind: dataclass of the results. A step has a key, which says all that its result depends on. Its
+    file KEY.json is written whole or not at all; without a folder nothing is kept.
     """
 
     folder: Path | None
     kind: type[Result]
 
     def find(self, key: str) -> Result | None:
-        """Return the result of a step that was finished before, None if there is none that can be read."""
+        """Return the result of a step that was finished before, None if there is none that can be
+        read.
+        """
         if self.folder is None:
             return None
         try:
@@ -259,7 +289,9 @@ class FinishedSteps(Generic[Result]):
 
 @dataclass(frozen=True)
 class Shown:
-    """How a run is shown: label and unit of its progress bar, what a task is called, and who receives other lines."""
+    """How a run is shown: label and unit of its progress bar, what a task is called, and who
+    receives other lines.
+    """
 
     label: str
     unit: str
@@ -274,19 +306,31 @@ def run_kept(
     kept: FinishedSteps[Any],
     shown: Shown,
 ) -> list[Result]:
-    """Return the result of each task, in their order; those that are kept already are not run again.
+    """Return the result of each task, in their order; those that are kept already are not run
+    again.
 
-    pool: the workers, or how many processes to start at most, 0 for one per usable core; tasks: each has a `key`, which
-    says all that its result depends on, "" to keep none, and a `size`, its progress in units; kept: receives each
-    result as soon as it is there. Raises as TaskPool.run() does.
+    pool: the workers, or how many processes to start at most, 0 for one per usable core; tasks:
+    each has a `key`, which says all that its result depends on, "" to keep none, and a `size`, its
+    progress in units; kept: receives each result as soon as it is there. Raises as TaskPool.run()
+    does.
     """
-    results = {index: result for index, task in enumerate(tasks) if task.key and (result := kept.find(task.key))}
+    results = {
+        index: result
+        for index, task in enumerate(tasks)
+        if task.key and (result := kept.find(task.key))
+    }
     left = [index for index in range(len(tasks)) if index not in results]
     if results:
-        shown.notify(f"{len(results)} of {len(tasks)} {shown.noun} are finished already, in {kept.folder}")
+        shown.notify(
+            f"{len(results)} of {len(tasks)} {shown.noun} are finished already, in {kept.folder}"
+        )
     if left:
         total = round(sum(tasks[index].size for index in left))
-        opened = open_pool(min(pool or usable_cores(), len(left))) if isinstance(pool, int) else nullcontext(pool)
+        opened = (
+            open_pool(min(pool or usable_cores(), len(left)))
+            if isinstance(pool, int)
+            else nullcontext(pool)
+        )
         with opened as workers, ProgressBar(shown.label, total, shown.unit) as progress:
 
             def advance(amount: float) -> None:

@@ -1,4 +1,6 @@
-"""Measure a loader while it delivers: the sizes of its batches -> samples per second, memory and CPU time."""
+"""Measure a loader while it delivers: the sizes of its batches -> samples per second, memory and
+CPU time.
+"""
 
 import math
 import re
@@ -16,10 +18,11 @@ OnBatch = Callable[[int], bool]  # receives a batch's size; returns False when e
 
 @dataclass(frozen=True)
 class Benchmark:
-    """What every loader has to do: deliver a store's training samples, shuffled, mirrored where they should be.
+    """What every loader has to do: deliver a store's training samples, shuffled, mirrored where
+    they should be.
 
-    workers: processes or threads that it may use: one per core, as the other loaders' documentations advise; shards:
-    the same store as a folder of shards, if it is to be measured.
+    workers: processes or threads that it may use: one per core, as the other loaders'
+    documentations advise; shards: the same store as a folder of shards, if it is to be measured.
     """
 
     store: Path
@@ -31,7 +34,9 @@ class Benchmark:
 
 @dataclass(frozen=True)
 class Timing:
-    """How long a loader is measured: it warms up for `warm_samples` or `warm_seconds`, then is timed for `seconds`."""
+    """How long a loader is measured: it warms up for `warm_samples` or `warm_seconds`, then is
+    timed for `seconds`.
+    """
 
     warm_samples: int
     warm_seconds: float = 4.0
@@ -42,10 +47,10 @@ class Timing:
 class LoaderFigures:
     """The figures of a loader in a round.
 
-    resident_mb: memory that it and its child processes added, shared pages divided among their users (PSS);
-    anonymous_mb: the same without pages of files, which the system can drop; None on systems other than Linux;
-    cpu_share: CPU time as a fraction of all cores' time; others_cpu_share: the same of other programs, which
-    shows whether the machine was quiet.
+    resident_mb: memory that it and its child processes added, shared pages divided among their
+    users (PSS); anonymous_mb: the same without pages of files, which the system can drop; None on
+    systems other than Linux; cpu_share: CPU time as a fraction of all cores' time;
+    others_cpu_share: the same of other programs, which shows whether the machine was quiet.
     """
 
     samples_per_second: float
@@ -65,7 +70,8 @@ class LoaderFigures:
 
 
 class Use(NamedTuple):
-    """What this process and its children, and all processes of the machine, have used until a moment.
+    """What this process and its children, and all processes of the machine, have used until a
+    moment.
 
     resident_mb, anonymous_mb: memory, 10^6 bytes, NaN if unknown; cpu, all_cpu: seconds.
     """
@@ -87,17 +93,23 @@ class Use(NamedTuple):
                 cpu += times.user + times.system + times.children_user + times.children_system
                 memories.append(_memory_of(process))
         every = psutil.cpu_times()
-        busy = float(sum(every) - every.idle - getattr(every, "iowait", 0.0) - getattr(every, "guest", 0.0))
+        busy = float(
+            sum(every) - every.idle - getattr(every, "iowait", 0.0) - getattr(every, "guest", 0.0)
+        )
         resident, anonymous = map(sum, zip(*memories, strict=True))
         return cls(time.perf_counter(), resident, anonymous, cpu, busy)
 
     def others_since(self, begin: "Use") -> float:
         """Return how many cores other programs used since then, on average."""
-        return max(self.all_cpu - begin.all_cpu - (self.cpu - begin.cpu), 0.0) / (self.at - begin.at)
+        return max(self.all_cpu - begin.all_cpu - (self.cpu - begin.cpu), 0.0) / (
+            self.at - begin.at
+        )
 
 
 def _memory_of(process: psutil.Process) -> tuple[float, float]:
-    """Return the resident and the anonymous memory; on systems other than Linux, its resident set and NaN."""
+    """Return the resident and the anonymous memory; on systems other than Linux, its resident set
+    and NaN.
+    """
     try:
         rollup = Path(f"/proc/{process.pid}/smaps_rollup").read_text(encoding="ascii")
     except OSError:
@@ -117,12 +129,17 @@ class Meter:
         self._end: Use | None = None
 
     def take(self, size: int) -> bool:
-        """Count a batch; return False at the end. Takes a microsecond, except when the timing starts or ends."""
+        """Count a batch; return False at the end. Takes a microsecond, except when the timing
+        starts or ends.
+        """
         now = time.perf_counter()
         self._first = self._first or now - self._begin.at
         self._samples += size
         if self._timed is None:
-            if self._samples >= self._timing.warm_samples or now - self._begin.at >= self._timing.warm_seconds:
+            if (
+                self._samples >= self._timing.warm_samples
+                or now - self._begin.at >= self._timing.warm_seconds
+            ):
                 self._timed, self._samples = Use.now(), 0
         elif now - self._timed.at >= self._timing.seconds:
             self._end = Use.now()._replace(at=now)

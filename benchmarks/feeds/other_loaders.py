@@ -1,7 +1,8 @@
-"""Other loaders of a store, or of the JPEG files that it was made of, each used as its documentation recommends.
+"""Other loaders of a store, or of the JPEG files that it was made of, each used as its
+documentation recommends.
 
-Each function loads batches for any number of epochs, calls `on_batch` with the size of each batch, and returns when
-`on_batch` returns False. It raises ImportError if its package is missing.
+Each function loads batches for any number of epochs, calls `on_batch` with the size of each batch,
+and returns when `on_batch` returns False. It raises ImportError if its package is missing.
 """
 
 import itertools
@@ -15,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bcclone import Preprocessing, UserError, open_store
+from bcclone.camera.images import Image, decode_jpeg, read_frame
 from bcclone.dataset.conversion import open_in_place
-from bcclone.dataset.images import Image, decode_jpeg, read_frame
 from bcclone.dataset.store import ImageSamples
 from bcclone.feed.feed import open_validation_feed
 from bcclone.feed.order import Batches, shuffled
@@ -33,7 +34,9 @@ _MOST_FILES = 4096
 
 @dataclass(frozen=True)
 class JpegSamples:
-    """Training samples as JPEG files. files: paths; steering: float32; flipped: bool, (samples,) each."""
+    """Training samples as JPEG files. files: paths; steering: float32; flipped: bool, (samples,)
+    each.
+    """
 
     files: npt.NDArray[np.object_]
     steering: npt.NDArray[np.float32]
@@ -61,7 +64,9 @@ def open_recordings(path: Path) -> ImageSamples:
         try:
             return open_in_place(logs, store.preprocessing, store.sample_settings)
         except UserError as error:
-            raise Unavailable(f"the recording that {path} was made of cannot be used: {error}") from None
+            raise Unavailable(
+                f"the recording that {path} was made of cannot be used: {error}"
+            ) from None
 
 
 def jpeg_samples(path: Path) -> JpegSamples:
@@ -69,7 +74,9 @@ def jpeg_samples(path: Path) -> JpegSamples:
     data = open_recordings(path)
     samples = data.samples[data.split_indices("training")]
     files = np.array(data.files, object)[samples["frame"]]
-    return JpegSamples(files, samples["steering"].copy(), samples["flipped"].copy(), data.preprocessing)
+    return JpegSamples(
+        files, samples["steering"].copy(), samples["flipped"].copy(), data.preprocessing
+    )
 
 
 def python_generator(benchmark: Benchmark, on_batch: OnBatch) -> None:
@@ -78,7 +85,9 @@ def python_generator(benchmark: Benchmark, on_batch: OnBatch) -> None:
     _deliver(lambda: batches, on_batch)
 
 
-def generate(samples: JpegSamples, batch_size: int, seed: int) -> Iterator[tuple[Image, npt.NDArray[np.float32]]]:
+def generate(
+    samples: JpegSamples, batch_size: int, seed: int
+) -> Iterator[tuple[Image, npt.NDArray[np.float32]]]:
     """Yield images and steering of batches, epoch after epoch."""
     for epoch in itertools.count(1):
         yield from map(samples.batch, Batches(shuffled(len(samples), seed, epoch), batch_size))
@@ -87,9 +96,10 @@ def generate(samples: JpegSamples, batch_size: int, seed: int) -> Iterator[tuple
 def pydataset_jpeg(benchmark: Benchmark, on_batch: OnBatch) -> None:
     """Load by keras.utils.PyDataset over JPEG files with workers, fed to a model by fit().
 
-    The model's training step does nothing, so that only the loading is measured, to the tensors that fit() makes. The
-    workers are threads: processes, which the documentation advises for pure Python code, are half as fast here, since
-    the decoder releases the GIL and batches need not be sent.
+    The model's training step does nothing, so that only the loading is measured, to the tensors
+    that fit() makes. The workers are threads: processes, which the documentation advises for pure
+    Python code, are half as fast here, since the decoder releases the GIL and batches need not be
+    sent.
     """
     import keras
 
@@ -109,7 +119,9 @@ def pydataset_jpeg(benchmark: Benchmark, on_batch: OnBatch) -> None:
 
         def on_epoch_end(self) -> None:
             self._epoch += 1
-            self._batches = Batches(shuffled(len(self._samples), benchmark.seed, self._epoch), benchmark.batch_size)
+            self._batches = Batches(
+                shuffled(len(self._samples), benchmark.seed, self._epoch), benchmark.batch_size
+            )
 
     class Idle(keras.Model):  # type: ignore[misc]
         """A model that takes its batches and learns nothing."""
@@ -124,12 +136,16 @@ def pydataset_jpeg(benchmark: Benchmark, on_batch: OnBatch) -> None:
 
     model = Idle()
     model.compile()
-    batches = JpegBatches(jpeg_samples(benchmark.store), workers=benchmark.workers, max_queue_size=10)
+    batches = JpegBatches(
+        jpeg_samples(benchmark.store), workers=benchmark.workers, max_queue_size=10
+    )
     model.fit(batches, epochs=_ENDLESS, callbacks=[Counter()], verbose=0)
 
 
 def tf_data_jpeg(benchmark: Benchmark, on_batch: OnBatch) -> None:
-    """Load by tf.data over JPEG files, as its guide advises: shuffled, mapped in parallel, batched, prefetched."""
+    """Load by tf.data over JPEG files, as its guide advises: shuffled, mapped in parallel, batched,
+    prefetched.
+    """
     import tensorflow as tf
 
     samples = jpeg_samples(benchmark.store)
@@ -149,7 +165,9 @@ def tf_data_jpeg(benchmark: Benchmark, on_batch: OnBatch) -> None:
 
 
 def torch_jpeg(benchmark: Benchmark, on_batch: OnBatch) -> None:
-    """Load by PyTorch's DataLoader over JPEG files with persistent workers, decoding and resizing by torchvision."""
+    """Load by PyTorch's DataLoader over JPEG files with persistent workers, decoding and resizing
+    by torchvision.
+    """
     import torch
     from torch.utils.data import DataLoader
 
@@ -166,13 +184,16 @@ def torch_jpeg(benchmark: Benchmark, on_batch: OnBatch) -> None:
 
 
 class TorchImages:
-    """Training samples as PyTorch's map-style datasets have them: image uint8 (3, height, width), and steering.
+    """Training samples as PyTorch's map-style datasets have them: image uint8 (3, height, width),
+    and steering.
 
     It is pickled for the worker processes, which load PyTorch themselves.
     """
 
     def __init__(self, samples: JpegSamples) -> None:
-        self._samples = list(zip(samples.files, samples.flipped.tolist(), samples.steering.tolist(), strict=True))
+        self._samples = list(
+            zip(samples.files, samples.flipped.tolist(), samples.steering.tolist(), strict=True)
+        )
         self._size = [samples.preprocessing.height, samples.preprocessing.width]
 
     def __len__(self) -> int:
@@ -183,13 +204,18 @@ class TorchImages:
         from torchvision.transforms.v2 import functional
 
         file, flipped, steering = self._samples[index]
-        image = functional.resize(decode_jpeg(read_file(file), ImageReadMode.RGB), self._size, antialias=False)
+        image = functional.resize(
+            decode_jpeg(read_file(file), ImageReadMode.RGB), self._size, antialias=False
+        )
         return functional.horizontal_flip(image) if flipped else image, steering
 
 
 def hdf5(benchmark: Benchmark, on_batch: OnBatch) -> None:
     """Read the memory-mapped store in its order, as for validation: training without a shuffle."""
-    with open_store(benchmark.store) as store, open_validation_feed(select(store), benchmark.batch_size) as feed:
+    with (
+        open_store(benchmark.store) as store,
+        open_validation_feed(select(store), benchmark.batch_size) as feed,
+    ):
 
         def epoch() -> Iterator[Batch]:
             with feed.epoch(1) as batches:
@@ -201,9 +227,9 @@ def hdf5(benchmark: Benchmark, on_batch: OnBatch) -> None:
 def tf_data(benchmark: Benchmark, on_batch: OnBatch) -> None:
     """Read the memory-mapped store by tf.data, a batch per core at once, shuffled.
 
-    Two variants were tried and dropped. The frames as a constant of the pipeline: slower by a third to a half, with
-    twice the store in memory. AUTOTUNE: its thread sleeps ever longer, and the first batch of an epoch waits until it
-    wakes.
+    Two variants were tried and dropped. The frames as a constant of the pipeline: slower by a third
+    to a half, with twice the store in memory. AUTOTUNE: its thread sleeps ever longer, and the
+    first batch of an epoch waits until it wakes.
     """
     import tensorflow as tf
 
@@ -213,23 +239,34 @@ def tf_data(benchmark: Benchmark, on_batch: OnBatch) -> None:
         options.autotune.enabled = False
 
         def read(positions: Any) -> Any:
-            return tf.numpy_function(lambda some: source.read(some, buffers).images, [positions], tf.uint8)
+            return tf.numpy_function(
+                lambda some: source.read(some, buffers).images, [positions], tf.uint8
+            )
 
         with tf.device("CPU:0"):
-            order = tf.data.Dataset.from_tensor_slices(shuffled(len(source.arrays.frame), benchmark.seed, 1))
-            batches = order.batch(benchmark.batch_size).map(read, num_parallel_calls=benchmark.workers).prefetch(4)
+            order = tf.data.Dataset.from_tensor_slices(
+                shuffled(len(source.arrays.frame), benchmark.seed, 1)
+            )
+            batches = (
+                order.batch(benchmark.batch_size)
+                .map(read, num_parallel_calls=benchmark.workers)
+                .prefetch(4)
+            )
         _deliver(lambda: batches.with_options(options), on_batch)
 
 
 def gather(benchmark: Benchmark, on_batch: OnBatch) -> None:
     """Copy mapped frames in random order into one batch, again and again, by one thread.
 
-    Without flips, new memory and tables, it is the upper limit of any loader that copies frames by one thread.
+    Without flips, new memory and tables, it is the upper limit of any loader that copies frames by
+    one thread.
     """
     with open_store(benchmark.store) as store:
         frames = store.frames
         size = min(benchmark.batch_size, len(frames))
-        batch = Buffers(size, frames.frame_shape, kept=1).take(size)  # aligned as the feeds' batches
+        batch = Buffers(size, frames.frame_shape, kept=1).take(
+            size
+        )  # aligned as the feeds' batches
 
         def epoch() -> Iterator[Image]:
             order = np.random.default_rng(benchmark.seed).permutation(len(frames))
@@ -259,7 +296,9 @@ def decode(benchmark: Benchmark, on_batch: OnBatch) -> None:
 
 
 def _deliver(epoch: Callable[[], Iterable[Any]], on_batch: OnBatch) -> None:
-    """Pass on the sizes of the batches, or pairs of images and labels, epoch after epoch, until there are enough."""
+    """Pass on the sizes of the batches, or pairs of images and labels, epoch after epoch, until
+    there are enough.
+    """
     while True:
         for batch in epoch():
             if not on_batch(len(batch[0] if isinstance(batch, list | tuple) else batch)):

@@ -1,8 +1,9 @@
 """Measure the training on each feed: whether it waits for its data, and how busy it keeps a GPU.
 
-Each feed trains in a fresh process, with the network, step and default settings of `model.py`; meanwhile nvidia-smi is
-read. `python-generator` is the simplest loader: one thread decodes each batch from disk. `train_on_batch` is Keras's
-own step, again and again on one batch on the device, which needs no loader.
+Each feed trains in a fresh process, with the network, step and default settings of `model.py`;
+meanwhile nvidia-smi is read. `python-generator` is the simplest loader: one thread decodes each
+batch from disk. `train_on_batch` is Keras's own step, again and again on one batch on the device,
+which needs no loader.
 """
 
 import itertools
@@ -37,7 +38,7 @@ from bcclone.system.hardware import (
 )
 from bcclone.system.progress import Notify
 from bcclone.system.tensorflow_quietly import load_tensorflow, used_gpus
-from bcclone.train.train_settings import LEARNING_RATE
+from bcclone.training.train_settings import LEARNING_RATE
 from benchmarks.feeds.loaders import endless_batches, open_data
 from benchmarks.feeds.meter import Use
 from benchmarks.feeds.other_loaders import generate, jpeg_samples
@@ -45,7 +46,7 @@ from benchmarks.measures import Measure, aligned, rounded
 from benchmarks.rounds import Rounds, median_ratio, run_rounds
 
 if TYPE_CHECKING:  # it loads TensorFlow
-    from bcclone.train.trainer import Trainer
+    from bcclone.training.trainer import Trainer
 
 BEFORE, AFTER, ON_GPU, REPEATED = "python-generator", "hdf5-shuffle", "device", "train_on_batch"
 _UNAUGMENTED = "-unaugmented"
@@ -60,8 +61,9 @@ _NO_GPU = "TensorFlow has no GPU here, so GPU busy cannot be measured; see waiti
 
 
 class GpuSample(NamedTuple):
-    """A sample of nvidia-smi. seconds: since watching began; busy: fraction of the time since the last sample in which
-    the card computed, 0 to 1; memory_mb: used by all programs, in 10^6 bytes. None if unknown.
+    """A sample of nvidia-smi. seconds: since watching began; busy: fraction of the time since the
+    last sample in which the card computed, 0 to 1; memory_mb: used by all programs, in 10^6 bytes.
+    None if unknown.
     """
 
     seconds: float
@@ -70,9 +72,13 @@ class GpuSample(NamedTuple):
 
 
 def busy_and_memory(samples: Sequence[GpuSample]) -> tuple[float | None, float | None]:
-    """Return the mean fraction of the time in which the card computed, and the peak of its memory; None if unknown."""
+    """Return the mean fraction of the time in which the card computed, and the peak of its memory;
+    None if unknown.
+    """
     shares = [sample.busy for sample in samples if sample.busy is not None]
-    memory = max((sample.memory_mb for sample in samples if sample.memory_mb is not None), default=None)
+    memory = max(
+        (sample.memory_mb for sample in samples if sample.memory_mb is not None), default=None
+    )
     return sum(shares) / len(shares) if shares else None, memory
 
 
@@ -91,8 +97,15 @@ class GpuWatch:
         self._since = datetime.now()
         first = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")[0].strip() or "0"
         if program := find_nvidia_smi():
-            query = [f"--id={first}", f"--query-gpu={','.join(_GPU_FIELDS)}", CSV_FORMAT, f"--loop-ms={self._every_ms}"]
-            self._process = subprocess.Popen([program, *query], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+            query = [
+                f"--id={first}",
+                f"--query-gpu={','.join(_GPU_FIELDS)}",
+                CSV_FORMAT,
+                f"--loop-ms={self._every_ms}",
+            ]
+            self._process = subprocess.Popen(
+                [program, *query], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+            )
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -122,10 +135,11 @@ def parse_samples(text: str, since: datetime) -> list[GpuSample]:
 class TrainingLoad:
     """The training on one feed.
 
-    device: the device that trains; data_wait_share: fraction of the time in which the step waited for its next batch;
-    cpu_share: CPU time of this process and its children as a fraction of all cores' time; gpu_share: mean fraction of
-    the time in which the GPU computed; gpu_memory_mb: the most memory used; gpu_series: samples of nvidia-smi. Without
-    a GPU the last three are None, None and empty.
+    device: the device that trains; data_wait_share: fraction of the time in which the step waited
+    for its next batch; cpu_share: CPU time of this process and its children as a fraction of all
+    cores' time; gpu_share: mean fraction of the time in which the GPU computed; gpu_memory_mb: the
+    most memory used; gpu_series: samples of nvidia-smi. Without a GPU the last three are None, None
+    and empty.
     """
 
     device: str
@@ -167,27 +181,42 @@ def load_rows(loads: Loads, batch_size: int) -> list[str]:
         fractions = [f"{load.data_wait_share:.1%}", f"{load.cpu_share:.0%}", gpu]
         rows.append([name, f"{load.samples_per_second:,.0f}", *fractions, memory])
     no_gpu = [] if device_of(loads).startswith("GPU") else [_NO_GPU]
-    return [f"training on {device_of(loads)}, batches of {batch_size}", *no_gpu, *aligned(rows), *loads.skipped_rows()]
+    return [
+        f"training on {device_of(loads)}, batches of {batch_size}",
+        *no_gpu,
+        *aligned(rows),
+        *loads.skipped_rows(),
+    ]
 
 
 def measure_training(store: Path, rounds: int, seconds: float, notify: Notify) -> list[Measure]:
-    """Compare trainings on the default feed, on it without augmentation, and by Keras on one batch, in rounds."""
+    """Compare trainings on the default feed, on it without augmentation, and by Keras on one batch,
+    in rounds.
+    """
     on_gpu = bool(visible_cards(find_cards()))
     feed, sizes = (ON_GPU, _GPU_BATCHES) if on_gpu else (AFTER, (TrainSettings().batch_size,))
     names = (feed, f"{feed}{_UNAUGMENTED}", REPEATED)
     measures = []
     for size in sizes:
-        loads = run_rounds(names, partial(train_watched, store=store, seconds=seconds, batch_size=size), rounds, notify)
+        loads = run_rounds(
+            names,
+            partial(train_watched, store=store, seconds=seconds, batch_size=size),
+            rounds,
+            notify,
+        )
         for reason in loads.failed.values():
             raise UserError(reason)
-        measures += training_measures([loads.results[name] for name in names], f"{feed}, batches of {size}")
+        measures += training_measures(
+            [loads.results[name] for name in names], f"{feed}, batches of {size}"
+        )
     return measures
 
 
 def training_measures(loads: Sequence[Sequence[TrainingLoad]], trained_on: str) -> list[Measure]:
     """Return the medians over the rounds, also of the rounds' ratios.
 
-    loads: with augmentation, without it, and by Keras on one batch, in each round; trained_on: such as "batches of 32".
+    loads: with augmentation, without it, and by Keras on one batch, in each round; trained_on: such
+    as "batches of 32".
     """
     fed, unaugmented, keras = ([load.samples_per_second for load in rounds] for rounds in loads)
     rates = {"training with augmentation": fed, "training without augmentation": unaugmented}
@@ -197,11 +226,18 @@ def training_measures(loads: Sequence[Sequence[TrainingLoad]], trained_on: str) 
         "with augmentation to train_on_batch": (fed, keras, _AUGMENTED_BAR_PERCENT),
         "without augmentation to train_on_batch": (unaugmented, keras, _RATE_BAR_PERCENT),
     }
-    measures = [Measure(f"{name}, {trained_on}", median(each), "samples/s") for name, each in rates.items()]
+    measures = [
+        Measure(f"{name}, {trained_on}", median(each), "samples/s") for name, each in rates.items()
+    ]
     for name, (mine, theirs, bar) in ratios.items():
-        measures.append(Measure(f"{name}, {trained_on}", 100 * median_ratio(mine, theirs), "%", bar))
+        measures.append(
+            Measure(f"{name}, {trained_on}", 100 * median_ratio(mine, theirs), "%", bar)
+        )
     waited = 100 * median(load.data_wait_share for load in loads[0])
-    return [*measures, Measure(f"waiting for data, {trained_on}", waited, "%", _WAIT_BAR_PERCENT, least=False)]
+    return [
+        *measures,
+        Measure(f"waiting for data, {trained_on}", waited, "%", _WAIT_BAR_PERCENT, least=False),
+    ]
 
 
 def train_watched(name: str, store: Path, seconds: float, batch_size: int) -> TrainingLoad:
@@ -210,26 +246,36 @@ def train_watched(name: str, store: Path, seconds: float, batch_size: int) -> Tr
     Raises Unavailable and UserError.
     """
     load_tensorflow()
-    from bcclone.train.prepare import by_xla, make_trainer, with_devices
+    from bcclone.training.prepare import by_xla, make_trainer, with_devices
 
     augment = name not in (BEFORE, REPEATED) and not name.endswith(_UNAUGMENTED)
-    usual = TrainSettings(batch_size=batch_size, seq_length=1, learning_rate=LEARNING_RATE, augment=augment)
+    usual = TrainSettings(
+        batch_size=batch_size, seq_length=1, learning_rate=LEARNING_RATE, augment=augment
+    )
     settings = with_devices(usual, bool(used_gpus()), "")
     with open_store(store) as data:
         if name == REPEATED:
             trainer, (step, wait) = None, _keras_step(data)
         else:
-            trainer = make_trainer(data, replace(settings, jit_compile=by_xla(settings, bool(used_gpus()), "")))
+            trainer = make_trainer(
+                data, replace(settings, jit_compile=by_xla(settings, bool(used_gpus()), ""))
+            )
             step, wait = trainer_step(trainer), trainer.totals.means
     gpus = used_gpus()
     with _batches_of(name, store, settings, trainer) as batches, GpuWatch() as watch:
         entered = time.perf_counter()
-        take_steps(step, wait, itertools.islice(batches, _WARM_STEPS), math.inf)  # nvidia-smi needs a second, too
+        take_steps(
+            step, wait, itertools.islice(batches, _WARM_STEPS), math.inf
+        )  # nvidia-smi needs a second, too
         begin = Use.now()
         rate, waited = take_steps(step, wait, batches, seconds)
         end = Use.now()
     warm = begin.at - entered
-    series = [one._replace(seconds=one.seconds - warm) for one in watch.samples if gpus and one.seconds >= warm]
+    series = [
+        one._replace(seconds=one.seconds - warm)
+        for one in watch.samples
+        if gpus and one.seconds >= warm
+    ]
     busy, memory_mb = busy_and_memory(series)
     return TrainingLoad(
         device=", ".join(f"GPU {gpu.describe()}" for gpu in gpus) or "CPU",
@@ -250,7 +296,9 @@ def _keras_step(data: Store) -> tuple[Step, Wait]:
 
     model = build_network(data.preprocessing.shape)
     model.compile(optimizer=keras.optimizers.Adam(LEARNING_RATE), loss="mse")
-    return lambda group: [model.train_on_batch(batch.images, batch.labels) for batch in group], lambda: None
+    return lambda group: [
+        model.train_on_batch(batch.images, batch.labels) for batch in group
+    ], lambda: None
 
 
 def trainer_step(trainer: "Trainer") -> Step:
@@ -258,7 +306,9 @@ def trainer_step(trainer: "Trainer") -> Step:
     return lambda group: trainer.train(group, [LEARNING_RATE] * len(group))
 
 
-def take_steps(step: Step, wait: Wait, groups: Iterable[Sequence[Batch]], seconds: float) -> tuple[float, float]:
+def take_steps(
+    step: Step, wait: Wait, groups: Iterable[Sequence[Batch]], seconds: float
+) -> tuple[float, float]:
     """Train for some seconds, or until the groups of batches end.
 
     Return the samples per second, and the fraction of the time spent waiting for the next batch.
@@ -284,7 +334,10 @@ def _batches_of(
     """Yield the batches of a feed, epoch after epoch, as many at once as the trainer takes."""
     if name == BEFORE:
         samples = jpeg_samples(store)
-        yield ([Batch(images, steering)] for images, steering in generate(samples, settings.batch_size, settings.seed))
+        yield (
+            [Batch(images, steering)]
+            for images, steering in generate(samples, settings.batch_size, settings.seed)
+        )
         return
     feed = AFTER if name == REPEATED else name.removesuffix(_UNAUGMENTED)
     with open_data(FeedSettings(feed), store) as data, ExitStack() as stack:
@@ -298,4 +351,6 @@ def _batches_of(
         import tensorflow as tf
 
         first = next(batches)
-        yield itertools.repeat([Batch(tf.constant(np.array(first.images)), tf.constant(np.array(first.labels)))])
+        yield itertools.repeat(
+            [Batch(tf.constant(np.array(first.images)), tf.constant(np.array(first.labels)))]
+        )

@@ -8,7 +8,9 @@ from tests.processes import said
 
 
 def run_benchmark(*words, code=0):
-    """Run `python -m benchmarks` in a process of its own; its exit code must be `code`. Return its --json."""
+    """Run `python -m benchmarks` in a process of its own; its exit code must be `code`. Return its
+    --json.
+    """
     done = said(sys.executable, "-m", "benchmarks", *words, "--json", cwd=ROOT)
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr

@@ -1,4 +1,6 @@
-"""Benchmark "cluster": how its figures follow from its rounds, and a small measurement of everything."""
+"""Benchmark "cluster": how its figures follow from its rounds, and a small measurement of
+everything.
+"""
 
 import pytest
 
@@ -24,7 +26,9 @@ def test_workers_are_compared_round_by_round():
 
 
 def test_the_cost_of_a_step_is_the_difference_for_the_same_batch():
-    measures = {measure.name: measure.value for measure in step_measures([640.0, 640.0], [320.0, 320.0])}
+    measures = {
+        measure.name: measure.value for measure in step_measures([640.0, 640.0], [320.0, 320.0])
+    }
     assert measures["two workers to one"] == 0.5
     assert measures["a step of two workers, beyond one"] == pytest.approx(100.0)
 
@@ -36,4 +40,6 @@ def test_the_command_measures_everything():
     assert set(found["rounds"]) == {"1 process", "2 processes", "1 Dask worker", "2 Dask workers"}
     assert found["feeds"]["sharded"]["hdf5-shuffle-sharded"]["samples_per_second"] > 0
     assert {"cores", "load", "free_cores"} <= set(found)
-    assert {measure["name"]: measure["value"] for measure in found["measures"]}["training, one worker"] > 0
+    assert {measure["name"]: measure["value"] for measure in found["measures"]}[
+        "training, one worker"
+    ] > 0

@@ -1,8 +1,11 @@
-"""python -m benchmarks: every benchmark of the table has its parser, --help is quick to load, errors are refused."""
+"""python -m benchmarks: every benchmark of the table has its parser, --help is quick to load,
+errors are refused.
+"""
 
 import pytest
 
-from bcclone.commands.options import Given, make_parser
+from bcclone.commands.options import Given
+from bcclone.commands.parser import make_parser
 from benchmarks.__main__ import BENCHMARKS, main, make_benchmark
 
 

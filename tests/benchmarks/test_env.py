@@ -12,7 +12,9 @@ pytest.importorskip("gymnasium", reason="gymnasium is not installed")
 @pytest.mark.long
 def test_environments_are_measured_and_the_one_that_is_missing_is_left_out(monkeypatch):
     find = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "Box2D" else find(name))
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "Box2D" else find(name)
+    )
     notes = []
     report = measure(Settings(steps=10, rounds=1), notes.append)
     assert [one.name for one in report.measures] == [
@@ -22,4 +24,6 @@ def test_environments_are_measured_and_the_one_that_is_missing_is_left_out(monke
         "two processes to one, bcclone, 160x320",
     ]
     assert all(one.value > 0 for one in report.measures)
-    assert notes == ["note: CarRacing-v3, 96x96 from above is left out: the package Box2D is not installed"]
+    assert notes == [
+        "note: CarRacing-v3, 96x96 from above is left out: the package Box2D is not installed"
+    ]

@@ -1,4 +1,6 @@
-"""Training on each feed while the GPU is watched: figures and table, with a GPU, without one and with a fake one."""
+"""Training on each feed while the GPU is watched: figures and table, with a GPU, without one and
+with a fake one.
+"""
 
 import sys
 import time
@@ -31,7 +33,8 @@ ON_GPU = TrainingLoad(
     (GpuSample(0.1, 0.9, 2000.0), GpuSample(0.3, None, None), GpuSample(0.5, 1.0, 2100.0)),
 )  # fmt: skip
 ON_CPU = TrainingLoad("CPU", 1_000.0, 0.4, 0.9)
-# as nvidia-smi prints them: a busy card, one that does not report it (MIG), a line that was cut off when it was ended
+# as nvidia-smi prints them: a busy card, one that does not report it (MIG), a line that was cut off
+# when it was ended
 SAMPLES = """2026/11/21 15:21:08.250, 0, 612
 2026/11/21 15:21:08.451, 93, 1874
 2026/11/21 15:21:08.651, [N/A], [N/A]
@@ -65,24 +68,41 @@ def test_the_table_reports_a_missing_gpu():
 
 
 def test_the_ratios_are_those_of_rounds_next_to_each_other():
-    rates = ((900.0, 90.0), (1000.0, 100.0), (1100.0, 110.0))  # with augmentation, without it, by Keras
+    rates = (
+        (900.0, 90.0),
+        (1000.0, 100.0),
+        (1100.0, 110.0),
+    )  # with augmentation, without it, by Keras
     loads = [[TrainingLoad("CPU", rate, 0.01, 0.9) for rate in of_rounds] for of_rounds in rates]
-    measures = {measure.name.partition(", ")[0]: measure for measure in training_measures(loads, "batches of 32")}
+    measures = {
+        measure.name.partition(", ")[0]: measure
+        for measure in training_measures(loads, "batches of 32")
+    }
     assert measures["with augmentation to without"].value == pytest.approx(90.0)
     assert measures["without augmentation to train_on_batch"].value == pytest.approx(100 / 1.1)
-    assert (measures["waiting for data"].value, measures["waiting for data"].reached) == (pytest.approx(1.0), True)
+    assert (measures["waiting for data"].value, measures["waiting for data"].reached) == (
+        pytest.approx(1.0),
+        True,
+    )
 
 
 @pytest.mark.long
 @pytest.mark.skipif(sys.platform == "win32", reason="a script is no program there")
-def test_training_without_a_gpu_is_measured_whatever_nvidia_smi_says(store, nvidia_smi, monkeypatch):
+def test_training_without_a_gpu_is_measured_whatever_nvidia_smi_says(
+    store, nvidia_smi, monkeypatch
+):
     nvidia_smi()
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
     loads = run_rounds([BEFORE], partial(train_watched, store=store, seconds=0.5, batch_size=8), 1)
     ((load,),) = loads.results.values()
     assert load.samples_per_second > 0
     assert 0 <= load.data_wait_share <= 1
-    assert (load.gpu_series, load.gpu_share, load.gpu_memory_mb, load.device) == ([], None, None, "CPU")
+    assert (load.gpu_series, load.gpu_share, load.gpu_memory_mb, load.device) == (
+        [],
+        None,
+        None,
+        "CPU",
+    )
 
 
 @pytest.mark.long
@@ -109,4 +129,6 @@ def test_a_card_is_sampled_within_the_block_and_nvidia_smi_ends_after_it(nvidia_
     assert times == sorted(times)
     assert 0 <= times[0] <= times[-1] < 2
     assert busy_and_memory(watch.samples) == (pytest.approx(0.8), pytest.approx(1048.6, abs=0.1))
-    assert not [child for child in psutil.Process().children() if "nvidia-smi" in " ".join(child.cmdline())]
+    assert not [
+        child for child in psutil.Process().children() if "nvidia-smi" in " ".join(child.cmdline())
+    ]

@@ -1,4 +1,6 @@
-"""The comparison of networks: its variants of cnn, and models that are trained, replayed and driven."""
+"""The comparison of networks: its variants of cnn, and models that are trained, replayed and
+driven.
+"""
 
 import pytest
 
@@ -9,9 +11,15 @@ from tests.benchmarks.running import run_benchmark
 
 @pytest.mark.parametrize(
     ("name", "parameters", "last_maps"),
-    [("no-conv4-5", 446_779, (6, 13)), ("padded", 636_219, (6, 13)), ("fewer-strides", 1_212_219, (8, 21))],
+    [
+        ("no-conv4-5", 446_779, (6, 13)),
+        ("padded", 636_219, (6, 13)),
+        ("fewer-strides", 1_212_219, (8, 21)),
+    ],
 )
-def test_variants_differ_from_the_default_network_in_their_convolutions_only(name, parameters, last_maps):
+def test_variants_differ_from_the_default_network_in_their_convolutions_only(
+    name, parameters, last_maps
+):
     plain, variant = build_network(), build_variant(name)
     assert variant.count_params() == parameters
     maps = [layer.output.shape[1:3] for layer in variant.layers if layer.name.startswith("conv")]
@@ -23,7 +31,17 @@ def test_variants_differ_from_the_default_network_in_their_convolutions_only(nam
 @pytest.mark.long
 @pytest.mark.timeout(900)
 def test_a_variant_is_trained_and_drives_and_is_kept(simulated_recording, tmp_path):
-    line = ("networks", "--only", "padded", "--recording", simulated_recording, "--epochs", 1, "--laps", 0.02)
+    line = (
+        "networks",
+        "--only",
+        "padded",
+        "--recording",
+        simulated_recording,
+        "--epochs",
+        1,
+        "--laps",
+        0.02,
+    )
     first = run_benchmark(*line, "--folder", tmp_path)
     model = first["models"]["padded-0"]
     assert (model["network"], model["seed"], model["parameters"]) == ("padded", 0, 636_219)

@@ -1,4 +1,6 @@
-"""What a model needs to be recorded: the expert's takes from a named place, and the shares of the seconds."""
+"""What a model needs to be recorded: the expert's takes from a named place, and the shares of the
+seconds.
+"""
 
 import json
 
@@ -23,7 +25,9 @@ def test_a_take_begins_at_the_side_and_steers_back_to_the_middle(road, tmp_path)
     for offset_m in (2.0, -2.0):
         camera.drive_from(10.0, offset_m, 0.2)
     assert (camera.rows, camera.seconds) == (6, 0.4)
-    right, left = (read_log(folder / "driving_log.csv").rows["steering"] for folder in camera.folders)
+    right, left = (
+        read_log(folder / "driving_log.csv").rows["steering"] for folder in camera.folders
+    )
     assert right.max() < 0 < left.min()
 
 
@@ -32,7 +36,9 @@ def trial(seconds, clean=True):
 
 
 def test_the_share_is_counted_where_the_named_way_ends_with_clean_laps():
-    report = _report([trial(40.0), trial(20.0), trial(30.0), trial(24.0), trial(90.0, clean=False), trial(60.0)])
+    report = _report(
+        [trial(40.0), trial(20.0), trial(30.0), trial(24.0), trial(90.0, clean=False), trial(60.0)]
+    )
     unfinished, largest, median = report.measures
     assert (unfinished.value, unfinished.reached) == (0, True)
     assert (largest.value, largest.reached) == (0.8, False)

@@ -9,7 +9,9 @@ from tests.benchmarks.running import run_benchmark
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_the_steps_are_compared_in_one_run():
-    report = run_benchmark("training", "--size", 64, "--batch-size", 8, "--rounds", 1, "--seconds", 0.2)
+    report = run_benchmark(
+        "training", "--size", 64, "--batch-size", 8, "--rounds", 1, "--seconds", 0.2
+    )
     assert {OURS, DEFAULT, WITHOUT} <= set(report["samples_per_second"])
     assert all(rate > 0 for (rate,) in report["samples_per_second"].values())
     ratios = {measure["name"]: measure["value"] for measure in report["measures"]}

@@ -1,4 +1,6 @@
-"""Objects on an S3 server that change between two reads: one version is read, or one error names the object."""
+"""Objects on an S3 server that change between two reads: one version is read, or one error names
+the object.
+"""
 
 import numpy as np
 import pytest
@@ -48,7 +50,9 @@ def test_frames_of_a_shard_that_changes_after_the_store_was_opened_are_not_read(
         before = opened.frames[np.array([0, 1])]
         other = opened.frames[np.array([len(opened.frames) - 1])]
         CHANGES[change](store / FIRST)
-        with pytest.raises(UserError, match=f"{FIRST}: .*(start again|cannot be reached|ends before)"):
+        with pytest.raises(
+            UserError, match=f"{FIRST}: .*(start again|cannot be reached|ends before)"
+        ):
             opened.frames[np.array([0, 1])]
         assert (opened.frames[np.array([len(opened.frames) - 1])] == other).all()
     assert before.any()

@@ -1,4 +1,6 @@
-"""Frames at a URL are those of local files, from copies that are verified, bounded and shared, or read one by one."""
+"""Frames at a URL are those of local files, from copies that are verified, bounded and shared, or
+read one by one.
+"""
 
 import hashlib
 import os
@@ -27,7 +29,12 @@ def write_files(url, *counts):
         frames = np.random.default_rng(number).integers(0, 256, (count, *SHAPE), dtype=np.uint8)
         content, path = b"headhead" + frames.tobytes(), folder / f"{number}.h5"
         path.write_bytes(content)
-        made.append((FrameFile(path, 8, count, version_of(path), hashlib.sha256(content).hexdigest()), frames))
+        made.append(
+            (
+                FrameFile(path, 8, count, version_of(path), hashlib.sha256(content).hexdigest()),
+                frames,
+            )
+        )
     return made
 
 
@@ -134,7 +141,10 @@ def test_a_copy_is_used_again_but_not_a_part_of_one(cache, shards):
     ("changed", "words"),
     [
         ({"sha256": "0" * 64}, r"memory://shards/0.h5: the shard is damaged.*SHA-256.*again"),
-        ({"path": parse_location("memory://shards/gone.h5"), "sha256": "1" * 64}, "gone.h5: cannot be reached"),
+        (
+            {"path": parse_location("memory://shards/gone.h5"), "sha256": "1" * 64},
+            "gone.h5: cannot be reached",
+        ),
     ],
 )
 def test_a_shard_that_is_damaged_or_gone_is_named_and_not_kept(cache, shards, changed, words):

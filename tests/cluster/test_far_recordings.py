@@ -20,12 +20,17 @@ STORE = "s3://bucket/store"
 def server(simulated_recording):
     with s3_server():
         put_folder(simulated_recording, "s3://bucket/recordings/lake")
-        run_script("preprocess.py", "s3://bucket/recordings/lake", "-o", STORE, *OPTIONS, "--jobs", 2)
+        run_script(
+            "preprocess.py", "s3://bucket/recordings/lake", "-o", STORE, *OPTIONS, "--jobs", 2
+        )
         yield
 
 
 def shards_of(store):
-    return [(shard.name, shard.rows, shard.samples, shard.frames) for shard in Manifest.read(store).shards]
+    return [
+        (shard.name, shard.rows, shard.samples, shard.frames)
+        for shard in Manifest.read(store).shards
+    ]
 
 
 def test_a_store_made_on_s3_of_a_recording_on_s3_is_the_local_one(server, sharded_store):
@@ -53,8 +58,14 @@ def test_a_complete_store_is_kept_and_a_removed_shard_is_made_again(server, shar
     [
         (("s3://none/recording",), "s3://none/recording: no such file or folder"),
         (("s3://bucket/recordings/x*",), "nothing matches this pattern"),
-        (("s3://bucket/recordings/lake", "-o", "s3://none/store"), "s3://none/store: cannot be reached: .*bucket"),
-        (("s3://bucket/recordings/lake", "-o", "s3://bucket/x.h5"), "one file is written to a local path"),
+        (
+            ("s3://bucket/recordings/lake", "-o", "s3://none/store"),
+            "s3://none/store: cannot be reached: .*bucket",
+        ),
+        (
+            ("s3://bucket/recordings/lake", "-o", "s3://bucket/x.h5"),
+            "one file is written to a local path",
+        ),
     ],
 )
 def test_what_is_not_on_the_server_is_told_in_one_line(server, arguments, words):
@@ -72,7 +83,9 @@ def test_who_drove_is_read_from_a_url_as_from_a_folder(server, tmp_path):
 
 def test_a_program_makes_a_grey_store_on_s3_and_reads_it(server, simulated_recording):
     url = parse_location("s3://bucket/grey")
-    settings = bcclone.ShardingSettings((str(simulated_recording),), url, preprocess="gray-80x120", shard_mb=1, jobs=1)
+    settings = bcclone.ShardingSettings(
+        (str(simulated_recording),), url, preprocess="gray-80x120", shard_mb=1, jobs=1
+    )
     assert bcclone.convert(settings).rows == 120
     with bcclone.open_store(url) as far:
         assert far.frames[:5].shape == (5, 80, 120, 1)

@@ -1,4 +1,6 @@
-"""The feed "shards" of a store at a URL gives the batches of the local store, from copies in a bounded cache."""
+"""The feed "shards" of a store at a URL gives the batches of the local store, from copies in a
+bounded cache.
+"""
 
 import shutil
 
@@ -54,7 +56,9 @@ def test_a_shard_that_was_damaged_since_is_named_when_it_is_fetched(sharded_stor
 
 def test_a_cache_too_small_for_two_windows_is_refused(stores):
     settings = FeedSettings("shards", window_shards=3, cache_mb=5)
-    with pytest.raises(UserError, match=r"memory://stores/lake: two windows of 3 shards have 7 MB.*cache-mb"):
+    with pytest.raises(
+        UserError, match=r"memory://stores/lake: two windows of 3 shards have 7 MB.*cache-mb"
+    ):
         check_feed(stores[0], settings)
 
 

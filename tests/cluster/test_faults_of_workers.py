@@ -1,4 +1,6 @@
-"""A fault of one machine of a cluster loses nothing: its shards are written elsewhere, or one line tells the user."""
+"""A fault of one machine of a cluster loses nothing: its shards are written elsewhere, or one line
+tells the user.
+"""
 
 import shutil
 import subprocess
@@ -84,7 +86,9 @@ def test_the_shard_of_a_killed_worker_is_written_by_another(recording, folder, e
 
 
 @pytest.mark.long
-def test_a_killed_scheduler_is_told_in_one_line_and_a_resume_goes_on(recording, folder, expected, tmp_path):
+def test_a_killed_scheduler_is_told_in_one_line_and_a_resume_goes_on(
+    recording, folder, expected, tmp_path
+):
     with dask_cluster(tmp_path, workers=2) as cluster:
         process = start(recording, folder, cluster.address)
         kill(cluster.scheduler)
@@ -101,8 +105,12 @@ def test_a_killed_scheduler_is_told_in_one_line_and_a_resume_goes_on(recording, 
 
 
 @pytest.mark.long
-def test_a_recording_that_one_worker_cannot_read_is_read_by_the_other(recording, folder, expected, tmp_path):
-    """As where a folder is mounted on one machine only: the images are links into the current folder of each worker."""
+def test_a_recording_that_one_worker_cannot_read_is_read_by_the_other(
+    recording, folder, expected, tmp_path
+):
+    """As where a folder is mounted on one machine only: the images are links into the current
+    folder of each worker.
+    """
     (tmp_path / "images").symlink_to(recording / "IMG")
     linked = tmp_path / "linked"
     (linked / "IMG").mkdir(parents=True)
@@ -112,7 +120,9 @@ def test_a_recording_that_one_worker_cannot_read_is_read_by_the_other(recording,
     others = ("-o", folder, *OPTIONS)
     with dask_cluster(tmp_path, workers=0) as cluster:
         cluster.start_worker(*preload(tmp_path, ELSEWHERE))
-        refused = run_script("preprocess.py", linked, *others, "--scheduler", cluster.address, code=1).stderr
+        refused = run_script(
+            "preprocess.py", linked, *others, "--scheduler", cluster.address, code=1
+        ).stderr
         (line,) = [line for line in refused.splitlines() if line.startswith("error")]
         assert "No such file or directory" in line
         assert f"{linked}/IMG/center_" in line

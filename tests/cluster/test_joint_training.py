@@ -1,4 +1,6 @@
-"""Several workers on this machine: they train the network that one trains, and a lost one ends the others."""
+"""Several workers on this machine: they train the network that one trains, and a lost one ends the
+others.
+"""
 
 import csv
 import json
@@ -17,11 +19,12 @@ from bcclone.dataset.sample_settings import PreprocessSettings
 from bcclone.dataset.store import Store
 from tests.conftest import command, made_once, run_process
 from tests.processes import free_addresses, wait_for
-from tests.train.test_train import assert_same_weights, state_of, weights
+from tests.training.test_train import assert_same_weights, state_of, weights
 
 pytestmark = pytest.mark.slow
 
-# 69 samples in batches of 7: neither 2 nor 3 workers divide the batches, and the last one has fewer samples than 7
+# 69 samples in batches of 7: neither 2 nor 3 workers divide the batches, and the last one has fewer
+# samples than 7
 QUICK = ("--epochs", 6, "--batch-size", 7, "--no-plots", "--dropout", 0)
 
 
@@ -31,7 +34,11 @@ def store(simulated_recording, tmp_path_factory):
     samples = {"block_seconds": 2.0, "frame_offsets": 0, "flip": False, "cameras": ("center",)}
 
     def make(folder):
-        convert(PreprocessSettings((str(simulated_recording),), folder / "data.h5", size=(64, 64), samples=samples))
+        convert(
+            PreprocessSettings(
+                (str(simulated_recording),), folder / "data.h5", size=(64, 64), samples=samples
+            )
+        )
 
     return made_once(tmp_path_factory, "store_of_workers", make) / "data.h5"
 
@@ -61,17 +68,27 @@ class Workers:
         self.opened.close()
 
     def start(self, stores, *options, by_tf_config=(), addresses=None, more=()):
-        """Start a worker for each store. by_tf_config: which ones; more: options of the last worker alone."""
+        """Start a worker for each store. by_tf_config: which ones; more: options of the last worker
+        alone.
+        """
         addresses, last = addresses or free_addresses(len(stores)), len(stores) - 1
         return [
-            self._start(store, index, addresses, (*options, *more) if index == last else options, index in by_tf_config)
+            self._start(
+                store,
+                index,
+                addresses,
+                (*options, *more) if index == last else options,
+                index in by_tf_config,
+            )
             for index, store in enumerate(stores)
         ]
 
     def _start(self, store, index, addresses, options, by_tf_config):
         folder = self.folder / str(index)
         folder.mkdir(exist_ok=True)
-        environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+        environment = {
+            name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"
+        }
         line = command("model.py", store, *options, "--json")
         if by_tf_config:
             task = {"type": "worker", "index": index}
@@ -79,7 +96,12 @@ class Workers:
         else:
             line += ["--workers", ",".join(addresses), "--worker-index", str(index)]
         process = subprocess.Popen(
-            line, cwd=folder, env=environment, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+            line,
+            cwd=folder,
+            env=environment,
+            text=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
         )
         self.opened.callback(self._end, process)
         return Worker(process, folder)
@@ -111,24 +133,41 @@ def trained_together(folder, store, count, *options):
 @pytest.fixture(scope="module")
 def two(store, tmp_path_factory):
     """A folder in which two workers have trained without an interruption."""
-    return made_once(tmp_path_factory, "two_workers", lambda folder: trained_together(folder, store, 2, *QUICK)) / "0"
+    return (
+        made_once(
+            tmp_path_factory,
+            "two_workers",
+            lambda folder: trained_together(folder, store, 2, *QUICK),
+        )
+        / "0"
+    )
 
 
 @pytest.fixture(scope="module")
 def one(store, tmp_path_factory):
     """A folder in which one worker alone has trained."""
-    return made_once(tmp_path_factory, "one_worker", lambda folder: run_process("model.py", store, *QUICK, cwd=folder))
+    return made_once(
+        tmp_path_factory,
+        "one_worker",
+        lambda folder: run_process("model.py", store, *QUICK, cwd=folder),
+    )
 
 
 def history_of(folder):
     rows = csv.DictReader(next(folder.glob("runs/*/history.csv")).open())
-    return [[float(row[name]) for name in ("loss", "mae", "val_loss", "val_mae", "val_correlation")] for row in rows]
+    return [
+        [float(row[name]) for name in ("loss", "mae", "val_loss", "val_mae", "val_correlation")]
+        for row in rows
+    ]
 
 
 def assert_close(first, second):
     one, other = weights(first / "model.h5"), weights(second / "model.h5")
     assert one.keys() == other.keys()
-    assert max(abs(one[name] - other[name]).max() for name in one if one[name].dtype.kind == "f") < 1e-5
+    assert (
+        max(abs(one[name] - other[name]).max() for name in one if one[name].dtype.kind == "f")
+        < 1e-5
+    )
     assert np.allclose(history_of(first), history_of(second), rtol=1e-4)
 
 
@@ -159,7 +198,9 @@ def assert_lost(member, lost, address):
 
 
 @pytest.mark.long
-def test_a_killed_worker_and_a_killed_chief_end_the_others_and_a_resume_gives_the_same_weights(two, store, workers):
+def test_a_killed_worker_and_a_killed_chief_end_the_others_and_a_resume_gives_the_same_weights(
+    two, store, workers
+):
     options = (*QUICK, "--set", "checkpoint-steps=4")
     for killed, after in ((1, 9), (0, 30)):
         addresses = free_addresses(2)
@@ -213,10 +254,19 @@ def error_of(member):
     ("other", "more", "words"),
     [
         (True, (), ("content of the store: ", "on worker 1", "on worker 0")),
-        (False, ("--learning-rate", 0.01), ("learning rate: 0.01 on worker 1", "not given on worker 0")),
+        (
+            False,
+            ("--learning-rate", 0.01),
+            ("learning rate: 0.01 on worker 1", "not given on worker 0"),
+        ),
     ],
 )
-def test_another_store_or_other_settings_on_one_worker_end_all(store, simulated_store, workers, other, more, words):
-    errors = {error_of(each) for each in workers.start([store, simulated_store if other else store], *QUICK, more=more)}
+def test_another_store_or_other_settings_on_one_worker_end_all(
+    store, simulated_store, workers, other, more, words
+):
+    errors = {
+        error_of(each)
+        for each in workers.start([store, simulated_store if other else store], *QUICK, more=more)
+    }
     assert len(errors) == 1
     assert [word for word in words if word not in min(errors)] == []

@@ -73,5 +73,8 @@ def test_modules_are_imported_from_no_folder_that_another_user_can_write_to(pool
 
 def test_without_the_package_that_makes_keys_nothing_is_started(monkeypatch):
     monkeypatch.setitem(sys.modules, "cryptography", None)
-    with pytest.raises(UserError, match=r"needs the package cryptography.*bcclone\[cluster\]"), open_pool("local:1"):
+    with (
+        pytest.raises(UserError, match=r"needs the package cryptography.*bcclone\[cluster\]"),
+        open_pool("local:1"),
+    ):
         pass

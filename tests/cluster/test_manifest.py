@@ -24,7 +24,10 @@ def outcome(folder, manifest):
     try:
         with open_store(folder) as store:
             assert len(store.rows) >= 0
-    except (UserError, OSError) as error:  # the system refuses the name of a shard of 5,000 characters
+    except (
+        UserError,
+        OSError,
+    ) as error:  # the system refuses the name of a shard of 5,000 characters
         reason = str(error)
         return reason if str(folder) in reason else pytest.fail(reason)
     return ""
@@ -32,7 +35,9 @@ def outcome(folder, manifest):
 
 @pytest.mark.parametrize("every", [23, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_manifest_with_any_wrong_value_is_refused_or_read(folder, every):
-    wrong = islice(with_wrong_values(json.loads((folder / MANIFEST_NAME).read_text())), 0, None, every)
+    wrong = islice(
+        with_wrong_values(json.loads((folder / MANIFEST_NAME).read_text())), 0, None, every
+    )
     refused = [bool(outcome(folder, manifest)) for manifest in wrong]
     assert sum(refused) > 0.6 * len(refused)  # the others are other values of a field
 

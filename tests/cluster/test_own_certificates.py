@@ -1,4 +1,6 @@
-"""A cluster that the user runs with certificates, as docs/how-to/cluster.md says, lets nobody in without them."""
+"""A cluster that the user runs with certificates, as docs/how-to/cluster.md says, lets nobody in
+without them.
+"""
 
 import os
 import re
@@ -35,7 +37,9 @@ def test_a_cluster_with_certificates_runs_tasks_for_their_holders_only(tmp_path)
     try:
         cluster.start_scheduler("--protocol", "tls")
         cluster.start_worker()
-        assert python(PROGRAM, cluster.address, cwd=ROOT, env=os.environ, timeout=60) == "[(0, 9)]\n"
+        assert (
+            python(PROGRAM, cluster.address, cwd=ROOT, env=os.environ, timeout=60) == "[(0, 9)]\n"
+        )
         holders.undo()
         for address in (cluster.address, cluster.address.replace("tls", "tcp")):
             with pytest.raises(UserError, match="no Dask scheduler answers"), open_pool(address):

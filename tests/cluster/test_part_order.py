@@ -1,4 +1,6 @@
-"""Several workers: each fetches its part of every batch, and together they give what one worker gives."""
+"""Several workers: each fetches its part of every batch, and together they give what one worker
+gives.
+"""
 
 import numpy as np
 import pytest
@@ -14,7 +16,11 @@ from bcclone.feed.selection import select
     "strategy",
     [
         "hdf5-shuffle",
-        *(pytest.param(n, marks=pytest.mark.slow) for n in STRATEGIES if n not in ("hdf5-shuffle", "files")),
+        *(
+            pytest.param(n, marks=pytest.mark.slow)
+            for n in STRATEGIES
+            if n not in ("hdf5-shuffle", "files")
+        ),
     ],
 )
 def test_parts_of_augmented_batches_are_those_of_the_whole_batch(simulated_store, strategy):
@@ -25,7 +31,9 @@ def test_parts_of_augmented_batches_are_those_of_the_whole_batch(simulated_store
 
         def batches(part, start=0):
             with (
-                open_feed(selection, FeedSettings(strategy, feed_workers=1), sampling, part) as feed,
+                open_feed(
+                    selection, FeedSettings(strategy, feed_workers=1), sampling, part
+                ) as feed,
                 feed.epoch(1, start) as given_batches,
             ):
                 return [
@@ -52,6 +60,11 @@ def test_validation_samples_are_divided_too(simulated_store):
     with Store(simulated_store) as store:
         selection, steering = select(store, "validation"), []
         for index in range(3):
-            with open_validation_feed(selection, 256, BatchPart(index, 3)) as feed, feed.epoch(1) as batches:
-                steering.append(np.concatenate([batch.labels[: batch.samples] for batch in batches]))
+            with (
+                open_validation_feed(selection, 256, BatchPart(index, 3)) as feed,
+                feed.epoch(1) as batches,
+            ):
+                steering.append(
+                    np.concatenate([batch.labels[: batch.samples] for batch in batches])
+                )
     assert sorted(np.concatenate(steering).ravel()) == sorted(selection.arrays.labels[:, 0])

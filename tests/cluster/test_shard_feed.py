@@ -8,7 +8,9 @@ from bcclone.feed.feed import open_feed
 from bcclone.feed.feed_settings import STRATEGIES, FeedSettings, SamplingSettings
 from bcclone.feed.selection import select
 
-FEEDS = [name for name, strategy in STRATEGIES.items() if not (strategy.of_files or strategy.at_url)]
+FEEDS = [
+    name for name, strategy in STRATEGIES.items() if not (strategy.of_files or strategy.at_url)
+]
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +22,11 @@ def stores(simulated_store, sharded_store):
 
 
 @pytest.mark.parametrize(
-    "name", ["hdf5-shuffle", *(pytest.param(name, marks=pytest.mark.slow) for name in FEEDS if name != "hdf5-shuffle")]
+    "name",
+    [
+        "hdf5-shuffle",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in FEEDS if name != "hdf5-shuffle"),
+    ],
 )
 def test_the_batches_are_those_of_one_file(stores, name):
     settings, sampling = FeedSettings(feed=name, chunk_size=100), SamplingSettings(16, seed=3)

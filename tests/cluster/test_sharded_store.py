@@ -1,4 +1,6 @@
-"""A folder of shards has the content of a store of one file, whoever writes it and whatever interrupts it."""
+"""A folder of shards has the content of a store of one file, whoever writes it and whatever
+interrupts it.
+"""
 
 import json
 import os
@@ -33,9 +35,21 @@ def preprocess(*arguments, code=0):
 
 def content_of(path):
     with open_store(path) as store:
-        tables = store.samples.tobytes(), store.rows.dtype, store.rows.tobytes(), tuple(store.extras)
+        tables = (
+            store.samples.tobytes(),
+            store.rows.dtype,
+            store.rows.tobytes(),
+            tuple(store.extras),
+        )
         frames = np.asarray(store.frames).tobytes()
-        return store.content_hash, tables, frames, store.recordings, store.sample_settings, store.preprocessing
+        return (
+            store.content_hash,
+            tables,
+            frames,
+            store.recordings,
+            store.sample_settings,
+            store.preprocessing,
+        )
 
 
 def shards_of(folder):
@@ -44,13 +58,24 @@ def shards_of(folder):
 
 @pytest.fixture(scope="module")
 def two_recordings(simulated_recording, tmp_path_factory):
-    """Two recordings: damaged images and longer rows in one; in the other, rows that share the images of a side."""
+    """Two recordings: damaged images and longer rows in one; in the other, rows that share the
+    images of a side.
+    """
     parent = tmp_path_factory.mktemp("two")
-    first, second = (shutil.copytree(simulated_recording, parent / name) for name in ("first", "second"))
+    first, second = (
+        shutil.copytree(simulated_recording, parent / name) for name in ("first", "second")
+    )
     spoil(first)
     rewrite(first, lambda rows: [[*row, "more"] for row in rows])
     # ten rows have the left image of an earlier shard
-    rewrite(second, lambda rows: [*rows[:60], *([row[0], rows[5][1], *row[2:]] for row in rows[60:70]), *rows[70:110]])
+    rewrite(
+        second,
+        lambda rows: [
+            *rows[:60],
+            *([row[0], rows[5][1], *row[2:]] for row in rows[60:70]),
+            *rows[70:110],
+        ],
+    )
     return first, second
 
 
@@ -63,7 +88,9 @@ def copy(sharded_store, tmp_path):
 def test_a_folder_has_the_content_of_one_file(sharded_store, simulated_store):
     assert content_of(sharded_store) == content_of(simulated_store)
     manifest = json.loads((sharded_store / MANIFEST_NAME).read_text())
-    assert shards_of(sharded_store) == [f"{number:05}.h5" for number in range(len(manifest["shards"]))]
+    assert shards_of(sharded_store) == [
+        f"{number:05}.h5" for number in range(len(manifest["shards"]))
+    ]
     rows = [shard["rows"] for shard in manifest["shards"]]
     assert max(rows) - min(rows) <= 1 < len(rows)
 
@@ -71,14 +98,25 @@ def test_a_folder_has_the_content_of_one_file(sharded_store, simulated_store):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "kind",
-    ["earlier frames, random split", *(pytest.param(kind, marks=pytest.mark.long) for kind in list(OPTIONS)[::2])],
+    [
+        "earlier frames, random split",
+        *(pytest.param(kind, marks=pytest.mark.long) for kind in list(OPTIONS)[::2]),
+    ],
 )
-@pytest.mark.parametrize("scheduler", ["processes", pytest.param("local:2", marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "scheduler", ["processes", pytest.param("local:2", marks=pytest.mark.long)]
+)
 def test_a_folder_has_that_content_with_all_options(two_recordings, tmp_path, kind, scheduler):
-    one, folder, options = tmp_path / "one.h5", tmp_path / "store", (*OPTIONS[kind], "--allow-skips")
+    one, folder, options = (
+        tmp_path / "one.h5",
+        tmp_path / "store",
+        (*OPTIONS[kind], "--allow-skips"),
+    )
     where = () if scheduler == "processes" else ("--scheduler", scheduler)
     said = preprocess(*two_recordings, "-o", one, *OF_ONE_FILE, *options)
-    of_shards = preprocess(*two_recordings, "-o", folder, *(SMALL if not where else SMALL[:-2]), *where, *options)
+    of_shards = preprocess(
+        *two_recordings, "-o", folder, *(SMALL if not where else SMALL[:-2]), *where, *options
+    )
     assert content_of(folder) == content_of(one)
     skips = [line for line in said.splitlines() if line.startswith("skipped")]
     assert [line for line in of_shards.splitlines() if line.startswith("skipped")] == skips
@@ -106,7 +144,13 @@ def test_adding_appends_shards_and_gives_the_content_of_one_file(two_recordings,
         preprocess(two_recordings[0], "-o", store, *options, "--frame-offsets", 2)
     before = {name: (folder / name).stat().st_mtime_ns for name in shards_of(folder)}
     for store in (one, folder):
-        preprocess(*two_recordings, "-o", store, "--add", *(("--shard-mb", 1, "--jobs", 2) if store == folder else ()))
+        preprocess(
+            *two_recordings,
+            "-o",
+            store,
+            "--add",
+            *(("--shard-mb", 1, "--jobs", 2) if store == folder else ()),
+        )
     assert content_of(folder) == content_of(one)
     assert {name: (folder / name).stat().st_mtime_ns for name in before} == before
     assert len(shards_of(folder)) > len(before)
@@ -114,8 +158,13 @@ def test_adding_appends_shards_and_gives_the_content_of_one_file(two_recordings,
 
 @pytest.mark.slow
 def test_an_interrupted_conversion_goes_on_with_the_shards_that_are_whole(two_recordings, tmp_path):
-    folder, line = tmp_path / "store", (*two_recordings, "-o", tmp_path / "store", *SMALL, "--allow-skips")
-    with started(command("preprocess.py", *line), lambda: len(shards_of(folder)) >= 2, start_new_session=True) as run:
+    folder, line = (
+        tmp_path / "store",
+        (*two_recordings, "-o", tmp_path / "store", *SMALL, "--allow-skips"),
+    )
+    with started(
+        command("preprocess.py", *line), lambda: len(shards_of(folder)) >= 2, start_new_session=True
+    ) as run:
         os.killpg(run.pid, signal.SIGKILL)
     assert not (folder / MANIFEST_NAME).exists()
     with pytest.raises(UserError, match=r"without a store\.json"):
@@ -161,27 +210,41 @@ def test_two_conversions_do_not_write_one_folder(recording, tmp_path):
     folder = tmp_path / "store"
     folder.mkdir()
     with locked(folder, "wait"):
-        assert "is writing it; wait until it ends" in preprocess(recording, "-o", folder, *SMALL, code=1)
+        assert "is writing it; wait until it ends" in preprocess(
+            recording, "-o", folder, *SMALL, code=1
+        )
 
 
 def test_an_output_that_is_no_store_is_refused(recording, tmp_path):
-    assert "holds other files than a store's" in preprocess(recording, "-o", recording, *SMALL, "--force", code=1)
+    assert "holds other files than a store's" in preprocess(
+        recording, "-o", recording, *SMALL, "--force", code=1
+    )
     folder = tmp_path / "none" / "store"
     wrong = preprocess(recording, "-o", tmp_path / "data.h5", "--scheduler", "local:2", code=1)
     assert "--scheduler writes a folder of shards" in wrong
-    assert "leave --jobs out" in preprocess(recording, "-o", folder, "--jobs", 2, "--scheduler", "local:2", code=1)
+    assert "leave --jobs out" in preprocess(
+        recording, "-o", folder, "--jobs", 2, "--scheduler", "local:2", code=1
+    )
 
 
 @pytest.mark.slow
 def test_a_recording_that_no_worker_can_read_is_an_error_in_one_line(recording, tmp_path):
-    """As on a machine where the folder of the images is not mounted: the images are listed, but not there."""
+    """As on a machine where the folder of the images is not mounted: the images are listed, but not
+    there.
+    """
     for image in images_of(recording):
         image.unlink()
         image.symlink_to(tmp_path / "elsewhere" / image.name)
     settings = ShardingSettings(
-        (str(recording),), tmp_path / "store", size=(64, 64), jobs=1, samples={"cameras": ("center",)}
+        (str(recording),),
+        tmp_path / "store",
+        size=(64, 64),
+        jobs=1,
+        samples={"cameras": ("center",)},
     )
-    with pytest.raises(UserError, match=r"IMG/center.*No such file or directory.*mend the worker") as refused:
+    with pytest.raises(
+        UserError, match=r"IMG/center.*No such file or directory.*mend the worker"
+    ) as refused:
         convert(settings)
     assert "\n" not in str(refused.value)
 

@@ -26,16 +26,23 @@ def assert_samples(batches, store, selection, order):
     expected = store.frames[selection.arrays.frame[order]]
     expected[flipped] = expected[flipped][..., ::-1, :]
     assert (images == expected).all()
-    assert (np.concatenate([batch.labels for batch in batches])[:, 0] == selection.arrays.labels[order, 0]).all()
+    assert (
+        np.concatenate([batch.labels for batch in batches])[:, 0]
+        == selection.arrays.labels[order, 0]
+    ).all()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("window", [1, 2, 5, 100])
 @pytest.mark.parametrize("seq_length", [1, 3])
-def test_an_epoch_has_the_samples_of_each_window_of_shards_and_can_continue_in_the_middle(store, window, seq_length):
+def test_an_epoch_has_the_samples_of_each_window_of_shards_and_can_continue_in_the_middle(
+    store, window, seq_length
+):
     selection = select(store, seq_length=seq_length)
     assert len(np.unique(selection.shard)) > 5
-    with open_feed(selection, FeedSettings("shards", window_shards=window), SamplingSettings(BATCH, SEED)) as feed:
+    with open_feed(
+        selection, FeedSettings("shards", window_shards=window), SamplingSettings(BATCH, SEED)
+    ) as feed:
         for epoch, start in ((1, 0), (2, BATCH), (2, 77)):
             order = windowed(selection.shard, window, SEED, epoch)
             assert_samples(drain(feed, epoch, start), store, selection, order[start:])

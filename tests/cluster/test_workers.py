@@ -70,14 +70,18 @@ def test_a_wrong_tf_config_is_refused(environment):
     ],
 )
 def test_wrong_options_are_refused_in_one_line(tmp_path, workers, index, words):
-    options = (["--workers", workers] if workers else []) + ([] if index is None else ["--worker-index", index])
+    options = (["--workers", workers] if workers else []) + (
+        [] if index is None else ["--worker-index", index]
+    )
     (line,) = run_script("model.py", *options, code=1, cwd=tmp_path).stderr.splitlines()
     assert [word for word in words if word not in line] == []
 
 
 def test_a_worker_that_does_not_come_is_named_in_limited_time():
     both = free_addresses(2)
-    with pytest.raises(UserError, match=rf"worker 1 \({both[1]}\) did not come within 0.5 s.*--worker-index"):
+    with pytest.raises(
+        UserError, match=rf"worker 1 \({both[1]}\) did not come within 0.5 s.*--worker-index"
+    ):
         await_others(WorkerSettings(tuple(both), 0), seconds=0.5)
     host, port = WorkerSettings(tuple(both), 1).host_and_port(1)
     with socket.create_server((host, port)):

@@ -7,7 +7,8 @@ import pytest
 
 from bcclone.cli import main
 from bcclone.commands import COMMANDS, load_command
-from bcclone.commands.options import Given, make_parser
+from bcclone.commands.options import Given
+from bcclone.commands.parser import make_parser
 from bcclone.commands.training import chosen_settings
 
 SPECIAL = {
@@ -43,7 +44,9 @@ def test_every_option_of_every_command_reaches_its_setting():
         parser = make_parser(module, name)
         required = [word for each in parser._actions if each.required and each.option_strings
                     for word in (each.option_strings[0], str(next(iter(each.choices))))]  # fmt: skip
-        required += [next(iter(each.choices or ["2"])) for each in parser._actions if not each.option_strings]
+        required += [
+            next(iter(each.choices or ["2"])) for each in parser._actions if not each.option_strings
+        ]
         for action in parser._actions:
             if action.option_strings and action.dest not in SKIPPED:
                 for words, value in words_for(action):
@@ -53,7 +56,9 @@ def test_every_option_of_every_command_reaches_its_setting():
     assert count > 300
 
 
-@pytest.mark.parametrize("line", [("preprocess", "--\x1b[31mred"), ("drive", "m.h5", "r", "\x1b[2J"), ("\x1b[2J", "x")])
+@pytest.mark.parametrize(
+    "line", [("preprocess", "--\x1b[31mred"), ("drive", "m.h5", "r", "\x1b[2J"), ("\x1b[2J", "x")]
+)
 def test_errors_of_the_command_line_print_no_control_characters(line, capsys):
     with pytest.raises(SystemExit):
         main(line)
@@ -86,12 +91,14 @@ def test_several_models_may_be_named_by_options_and_what_follows_another_option_
     parser = make_parser(load_command("replay"), "replay")
     values = Given(parser, ["recording", "--model", "a.h5", "--model", "b.h5"])._values
     assert (values["models"], values["recording"]) == ((Path("a.h5"), Path("b.h5")), "recording")
-    assert Given(make_parser(load_command("video"), "video"), ["run1", "--model", "m.h5"])._values["run"] == Path(
-        "run1"
-    )
+    assert Given(make_parser(load_command("video"), "video"), ["run1", "--model", "m.h5"])._values[
+        "run"
+    ] == Path("run1")
 
 
-@pytest.mark.parametrize("word", ["warmup", "warmup=soon", "nothing=1", "epochs=3", "multiprocessing=perhaps"])
+@pytest.mark.parametrize(
+    "word", ["warmup", "warmup=soon", "nothing=1", "epochs=3", "multiprocessing=perhaps"]
+)
 def test_what_set_cannot_set_is_refused_with_exit_code_2(word, capsys):
     with pytest.raises(SystemExit) as ended:
         Given(make_parser(load_command("model"), "model"), ["--set", word])

@@ -1,4 +1,6 @@
-"""No command replaces what is not its own earlier output, with --force or without; two at once lose no work."""
+"""No command replaces what is not its own earlier output, with --force or without; two at once lose
+no work.
+"""
 
 import os
 import shlex
@@ -12,13 +14,14 @@ import pytest
 from PIL import Image
 
 from bcclone.commands import COMMANDS, load_command
-from bcclone.commands.options import ResultsFolder, make_parser
+from bcclone.commands.options import ResultsFolder
+from bcclone.commands.parser import make_parser
 from bcclone.dataset.store import Store
 from bcclone.recording.edits import read_edits
 from bcclone.system.errors import UserError
 from bcclone.system.output import locked
-from bcclone.train.train_settings import TrainSettings
-from bcclone.train.training_folder import settings_as_text
+from bcclone.training.train_settings import TrainSettings
+from bcclone.training.training_folder import settings_as_text
 from tests.conftest import command, result_of, run_script
 from tests.messages.refusals import run_command
 from tests.messages.small_recording import make_recording
@@ -34,7 +37,6 @@ FILES = {
     "export": ("{model} --to onnx", ".onnx"),
     "import-model": ("{model} --preprocess gray-80x120", ".h5"),
     "improve": ("{model} --expert", ".h5"),
-    "monitor fit": ("{model} {store}", ".monitor"),
     "predict": ("{model} {recording}", ".csv"),
     "simulate roads": ("", ".h5"),
 }
@@ -63,8 +65,16 @@ def words(request):
     """Return the function that puts the paths of inputs into the words of a command."""
 
     def put(text):
-        names = {"recording": "simulated_recording", "store": "simulated_store", "model": "untrained_model"}
-        used = {name: request.getfixturevalue(fixture) for name, fixture in names.items() if f"{{{name}}}" in text}
+        names = {
+            "recording": "simulated_recording",
+            "store": "simulated_store",
+            "model": "untrained_model",
+        }
+        used = {
+            name: request.getfixturevalue(fixture)
+            for name, fixture in names.items()
+            if f"{{{name}}}" in text
+        }
         return text.format(**used).split()
 
     return put
@@ -82,7 +92,9 @@ def test_every_command_with_an_output_is_tested_here():
 
 @pytest.mark.parametrize("kind", PRECIOUS)
 @pytest.mark.parametrize("name", FILES)
-def test_a_file_that_the_command_does_not_write_is_kept_even_with_force(name, kind, words, tmp_path, monkeypatch):
+def test_a_file_that_the_command_does_not_write_is_kept_even_with_force(
+    name, kind, words, tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     text, ending = FILES[name]
     PRECIOUS[kind](mine := tmp_path / f"mine{ending}")
@@ -102,7 +114,6 @@ def test_a_file_that_the_command_does_not_write_is_kept_even_with_force(name, ki
         ("import-model", "IN --preprocess gray-80x120"),
         ("improve", "IN --expert"),
         ("predict", "IN {recording}"),
-        ("monitor fit", "IN {store}"),
     ],
 )
 def test_an_input_is_kept_even_with_force_and_by_another_name(
@@ -120,7 +131,9 @@ def test_an_input_is_kept_even_with_force_and_by_another_name(
     assert len(list(tmp_path.iterdir())) == 3
 
 
-def test_a_clip_that_nobody_named_follows_no_link_and_replaces_only_clips_of_bcclone(recording, tmp_path):
+def test_a_clip_that_nobody_named_follows_no_link_and_replaces_only_clips_of_bcclone(
+    recording, tmp_path
+):
     clip, mine = recording.with_suffix(".mp4"), tmp_path / "mine.mp4"
     film(mine)
     clip.symlink_to(mine)
@@ -147,11 +160,15 @@ def test_results_are_replaced_only_with_force_and_other_folders_never(untrained_
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "report.html").write_text("mine")
     line = ("replay", untrained_model, recording, "-o")
-    with pytest.raises(UserError, match="mine exists, and is no folder of results; choose another name"):
+    with pytest.raises(
+        UserError, match="mine exists, and is no folder of results; choose another name"
+    ):
         run_command(*line, tmp_path / "mine", "--force")
     run_command(*line, report := tmp_path / "new" / "out")
     before = (report / "report.html").stat().st_ino
-    with pytest.raises(UserError, match="out exists already; overwrite it with --force, or name another -o"):
+    with pytest.raises(
+        UserError, match="out exists already; overwrite it with --force, or name another -o"
+    ):
         run_command(*line, report)
     assert (report / "report.html").stat().st_ino == before
     run_command(*line, report, "--force")
@@ -161,19 +178,32 @@ def test_results_are_replaced_only_with_force_and_other_folders_never(untrained_
     assert {path.name for path in tmp_path.iterdir()} == {"recording", "mine", "new"}
 
 
-def test_settings_that_lie_where_a_training_writes_its_own_are_kept(simulated_store, tmp_path, monkeypatch):
+def test_settings_that_lie_where_a_training_writes_its_own_are_kept(
+    simulated_store, tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     mine = tmp_path / "m.settings.toml"
     for text, force, reason in (
-        (settings_as_text(TrainSettings()), [], "m.settings.toml exists already; overwrite it with --force"),
-        ("epochs = 2\n", ["--force"], "m.settings.toml exists, and is no settings file of a training"),
+        (
+            settings_as_text(TrainSettings()),
+            [],
+            "m.settings.toml exists already; overwrite it with --force",
+        ),
+        (
+            "epochs = 2\n",
+            ["--force"],
+            "m.settings.toml exists, and is no settings file of a training",
+        ),
     ):
         mine.write_text(text)
         with pytest.raises(UserError, match=reason):
             run_command("model", simulated_store, "-o", "m.h5", *force)
         assert mine.read_text() == text
         assert list(tmp_path.iterdir()) == [mine]
-    with locked(tmp_path / "m.h5", "wait"), pytest.raises(UserError, match="m.h5: process .* is writing it; wait"):
+    with (
+        locked(tmp_path / "m.h5", "wait"),
+        pytest.raises(UserError, match="m.h5: process .* is writing it; wait"),
+    ):
         run_command("model", "no such store", "-o", "m.h5")  # before anything is read
 
 
@@ -193,13 +223,18 @@ def test_the_next_command_that_is_printed_can_be_pasted(recording, monkeypatch, 
 
 def start(*line):
     return subprocess.Popen(
-        [str(word) for word in command(*line)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [str(word) for word in command(*line)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 
 @contextmanager
 def halted_while_it_writes(*line, output):
-    """Start a command, and stop it for the block once it has its output locked; then let it end well."""
+    """Start a command, and stop it for the block once it has its output locked; then let it end
+    well.
+    """
     lock = output.with_name(f".{output.name}.bcclone-lock")
     process = start(*line)
     wait_for(lambda: lock.exists() or process.poll() is not None, every_seconds=0.005)
@@ -224,11 +259,15 @@ def test_edits_at_once_are_all_recorded(recording):
 
 
 @pytest.mark.slow
-def test_a_second_command_that_writes_the_same_output_is_told_who_writes(recording, simulated_recording, tmp_path):
+def test_a_second_command_that_writes_the_same_output_is_told_who_writes(
+    recording, simulated_recording, tmp_path
+):
     output, line = tmp_path / "data.h5", ("preprocess.py", recording, "-o", tmp_path / "data.h5")
     for force in ([], ["--force"]):
         with halted_while_it_writes(*line, *force, output=output) as pid:
-            refused = run_script("preprocess.py", simulated_recording, "-o", output, *force, code=1).stderr
+            refused = run_script(
+                "preprocess.py", simulated_recording, "-o", output, *force, code=1
+            ).stderr
             assert f"data.h5: process {pid} (preprocess.py {recording} -o" in refused
             assert "is writing it; wait until it ends, or choose another name" in refused
     with Store(output) as store:
@@ -238,10 +277,15 @@ def test_a_second_command_that_writes_the_same_output_is_told_who_writes(recordi
 @pytest.mark.slow
 @pytest.mark.parametrize("sharded", [[], ["--shard-mb", 1]])
 def test_additions_at_once_lose_none(sharded, simulated_recording, tmp_path):
-    first, second = (many_rows(simulated_recording, tmp_path / name, rows) for name, rows in (("a", 130), ("b", 140)))
+    first, second = (
+        many_rows(simulated_recording, tmp_path / name, rows)
+        for name, rows in (("a", 130), ("b", 140))
+    )
     output = tmp_path / "data"
     options = ("-o", output, "--frame-offsets", 0)
     before = result_of("preprocess.py", simulated_recording, *options, *sharded)["rows"]
     with halted_while_it_writes("preprocess.py", first, *options, "--add", output=output):
-        assert "is writing it" in run_script("preprocess.py", second, *options, "--add", code=1).stderr
+        assert (
+            "is writing it" in run_script("preprocess.py", second, *options, "--add", code=1).stderr
+        )
     assert result_of("preprocess.py", second, *options, "--add")["rows"] == before + 130 + 140

@@ -1,4 +1,6 @@
-"""Frames of one file or of several, numbered through, are read like an array, and mapped again by a pickled copy."""
+"""Frames of one file or of several, numbered through, are read like an array, and mapped again by a
+pickled copy.
+"""
 
 import os
 import pickle
@@ -80,7 +82,9 @@ def test_stretches_are_the_bytes_of_the_frames(files, one_file, some, other):
     first, last = sorted((some, other))
     for frames in (Frames([one_file], SHAPE), Frames(files, SHAPE)):
         stretches = frames.stretches(first, last)
-        read = b"".join(file.path.read_bytes()[start : start + size] for file, start, size in stretches)
+        read = b"".join(
+            file.path.read_bytes()[start : start + size] for file, start, size in stretches
+        )
         assert read == FRAMES[first : last + 1].tobytes()
 
 
@@ -94,10 +98,14 @@ def test_loading_reads_what_can_be_taken_afterwards(files, one_file):
 def test_a_copy_refuses_a_file_that_has_changed(tmp_path, count):
     path = tmp_path / "data.h5"
     path.write_bytes(FRAMES.tobytes())
-    sent = pickle.dumps(Frames([FrameFile(path, 0, len(FRAMES), file_version(path))] * count, SHAPE))
+    sent = pickle.dumps(
+        Frames([FrameFile(path, 0, len(FRAMES), file_version(path))] * count, SHAPE)
+    )
     os.utime(path, ns=(1, 1))
     copy = pickle.loads(sent)
-    with pytest.raises(UserError, match=r"data\.h5: the store was rewritten or removed while it was used"):
+    with pytest.raises(
+        UserError, match=r"data\.h5: the store was rewritten or removed while it was used"
+    ):
         copy[0]
 
 

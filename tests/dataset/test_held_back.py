@@ -1,4 +1,6 @@
-"""Recordings that are the validation set or the test set, whole: in stores of a file and of shards, and in training."""
+"""Recordings that are the validation set or the test set, whole: in stores of a file and of shards,
+and in training.
+"""
 
 import json
 
@@ -18,7 +20,10 @@ def recordings(tmp_path_factory):
 
     def make(parent):
         for seed, name in enumerate("abcd"):
-            record(parent / name, RecordSettings(laps=0.02, seed=seed, expert=ExpertSettings(recoveries=0)))
+            record(
+                parent / name,
+                RecordSettings(laps=0.02, seed=seed, expert=ExpertSettings(recoveries=0)),
+            )
 
     return made_once(tmp_path_factory, "four-recordings", make)
 
@@ -49,13 +54,19 @@ def test_a_recording_is_the_validation_set_and_another_one_for_tests(recordings,
     assert [log["part"] for log in made["logs"]] == [TEST, VALIDATION, "", ""]
     with open_store(tmp_path / name) as store:
         counts = {part: len(store.split_indices(part)) for part in PARTS}
-    assert made["samples"] == {"train": counts[TRAINING], "validation": counts[VALIDATION], "test": counts[TEST]}
+    assert made["samples"] == {
+        "train": counts[TRAINING],
+        "validation": counts[VALIDATION],
+        "test": counts[TEST],
+    }
     assert sum(counts.values()) == 6 * made["rows"]
 
 
 @pytest.mark.parametrize("name", ["data.h5", pytest.param("data", marks=pytest.mark.slow)])
 def test_the_end_of_each_recording_is_held_back_in_one_option(recordings, tmp_path, name):
-    made = preprocess(recordings / "a", recordings / "c", "--split", "end", "-o", tmp_path / name, "--no-flip")
+    made = preprocess(
+        recordings / "a", recordings / "c", "--split", "end", "-o", tmp_path / name, "--no-flip"
+    )
     with open_store(tmp_path / name) as store:
         ends = [store.rows["validation"][store.rows["recording"] == number] for number in (0, 1)]
     for end in ends:
@@ -84,13 +95,18 @@ def test_a_settings_file_names_the_recordings_and_options_override_it(recordings
     assert recordings_of(store) == {TRAINING: {"a"}, VALIDATION: {"c"}, TEST: set()}
     settings.write_text("validation = 3")
     expected = f"{settings}: validation 3, expected from 0 and less than 1"
-    assert expected in preprocess(recordings / "a", "--settings", settings, "-o", tmp_path / "none.h5", code=1)
+    assert expected in preprocess(
+        recordings / "a", "--settings", settings, "-o", tmp_path / "none.h5", code=1
+    )
 
 
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        (("--validation-recording", "c", "--test-recording", "c"), "named both for test and for validation"),
+        (
+            ("--validation-recording", "c", "--test-recording", "c"),
+            "named both for test and for validation",
+        ),
         (("--validation-recording", "c", "--validation", 0.3), "leave out --validation"),
     ],
 )
@@ -104,7 +120,15 @@ def test_recordings_that_cannot_be_held_back_are_refused(recordings, tmp_path, o
 def test_a_training_scores_its_model_on_the_test_recording_alone(recordings, tmp_path):
     held_back = ("--validation-recording", recordings / "c", "--test-recording", recordings / "d")
     preprocess(recordings / "a", *held_back, "--size", 64, "-o", tmp_path / "data.h5")
-    preprocess(recordings / "a", "--validation-recording", recordings / "d", "--size", 64, "-o", tmp_path / "other.h5")
+    preprocess(
+        recordings / "a",
+        "--validation-recording",
+        recordings / "d",
+        "--size",
+        64,
+        "-o",
+        tmp_path / "other.h5",
+    )
     results = {}
     for name in ("data", "other"):
         places = ("-o", tmp_path / f"{name}-model.h5", "--runs", tmp_path / "runs", "--name", name)
@@ -114,7 +138,8 @@ def test_a_training_scores_its_model_on_the_test_recording_alone(recordings, tmp
     assert other["test_loss"] is None
     assert other["samples"]["test"] == 0
     assert with_test["samples"]["test"] == other["samples"]["validation"]
-    # the same training samples and seed: the model is the same, and its errors on d are those of a validation on d
+    # the same training samples and seed: the model is the same, and its errors on d are those of a
+    # validation on d
     assert with_test["test_loss"] == pytest.approx(other["val_loss"], rel=1e-4)
     assert with_test["test_mae"] == pytest.approx(other["val_mae"], rel=1e-4)
     assert with_test["val_loss"] != other["val_loss"]

@@ -1,4 +1,6 @@
-"""A store that is damaged, or of another make, is refused in one message; nothing of another file comes along."""
+"""A store that is damaged, or of another make, is refused in one message; nothing of another file
+comes along.
+"""
 
 import contextlib
 import json

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bcclone.camera.vehicle import MPH, SIDE_CAMERA_M, lookahead_of, steering_to_line
 from bcclone.dataset.answer import OUTPUTS
 from bcclone.dataset.labels import (
     PATH_COLUMNS,
@@ -17,7 +18,6 @@ from bcclone.dataset.labels import (
     steering_labels,
 )
 from bcclone.dataset.sample_settings import SampleSettings
-from bcclone.dataset.vehicle import MPH, SIDE_CAMERA_M, lookahead_of, steering_to_line
 
 
 def rows_of(steering, episode=None, step_ms=100):
@@ -35,7 +35,9 @@ def test_smoothing_turns_a_single_key_press_into_a_gaussian_of_the_same_sum():
     labels = steering_labels(rows_of(steering), 0.2, 0.0)
     assert labels.sum() == pytest.approx(1.0, abs=1e-6)
     assert labels.argmax() == 20
-    assert labels[20] / labels[22] == pytest.approx(np.exp(0.5), rel=1e-6)  # one standard deviation later
+    assert labels[20] / labels[22] == pytest.approx(
+        np.exp(0.5), rel=1e-6
+    )  # one standard deviation later
     np.testing.assert_allclose(labels, labels[::-1])
 
 
@@ -53,8 +55,13 @@ def test_the_auto_correction_steers_back_and_is_stronger_at_lower_speed():
     slow, fast = camera_correction(SampleSettings(), "left", np.array([15.0, 30.0]))
     assert slow > fast > 0
     assert (camera_correction(SampleSettings(), "right", np.array([15.0, 30.0])) < 0).all()
-    assert camera_correction(SampleSettings(), "center", np.array([15.0, 30.0])).tolist() == [0.0, 0.0]
-    assert lookahead_m(SampleSettings(lookahead_seconds=0.5), [30.0, 60.0]) == pytest.approx([15 * MPH, 30 * MPH])
+    assert camera_correction(SampleSettings(), "center", np.array([15.0, 30.0])).tolist() == [
+        0.0,
+        0.0,
+    ]
+    assert lookahead_m(SampleSettings(lookahead_seconds=0.5), [30.0, 60.0]) == pytest.approx(
+        [15 * MPH, 30 * MPH]
+    )
 
 
 def test_the_auto_correction_has_a_shortest_lookahead():
@@ -68,7 +75,9 @@ def test_a_fixed_correction_determines_the_lookahead(steering):
     assert ahead == lookahead_of(SIDE_CAMERA_M, steering)
     assert steering_to_line(-SIDE_CAMERA_M, 0.0, ahead) == pytest.approx(steering)
     for camera, side in (("left", 1), ("center", 0), ("right", -1)):
-        fixed = camera_correction(SampleSettings(correction=steering), camera, np.array([0.0, 30.0]))
+        fixed = camera_correction(
+            SampleSettings(correction=steering), camera, np.array([0.0, 30.0])
+        )
         assert fixed.tolist() == [side * steering] * 2
 
 
@@ -84,7 +93,9 @@ def test_the_label_of_an_output_is_what_was_recorded_later_within_the_episode(ou
 
 
 def test_a_path_is_the_steering_over_each_stretch_ahead_within_the_episode():
-    rows = np.zeros(60, [("episode", int), ("time_ms", int), ("steering", float), ("speed_mph", float)])
+    rows = np.zeros(
+        60, [("episode", int), ("time_ms", int), ("steering", float), ("speed_mph", float)]
+    )
     rows["episode"][30:] = 1
     rows["time_ms"] = 100 * np.arange(60)
     rows["speed_mph"] = 10 / MPH  # 1 m each row
@@ -101,14 +112,18 @@ def test_a_path_is_the_steering_over_each_stretch_ahead_within_the_episode():
 
 
 def test_a_path_is_by_distance_and_by_the_labels():
-    rows = np.zeros(200, [("episode", int), ("time_ms", int), ("steering", float), ("speed_mph", float)])
+    rows = np.zeros(
+        200, [("episode", int), ("time_ms", int), ("steering", float), ("speed_mph", float)]
+    )
     rows["time_ms"], rows["speed_mph"] = 50 * np.arange(200), np.linspace(5, 20, 200) / MPH
     speeds = rows["speed_mph"] * MPH
     driven = np.append(0.0, np.cumsum(0.05 * (speeds[1:] + speeds[:-1]) / 2))
     rows["steering"] = driven / 200
     path = path_labels(rows, SampleSettings(smooth_seconds=0.0, lead_seconds=0.0))
     inside = driven + 2 <= driven[-1]
-    assert path[inside, 0] / (driven[inside] + 1) == pytest.approx(path[0, 0], rel=1e-4)  # the mean of 0 to 2 m ahead
+    assert path[inside, 0] / (driven[inside] + 1) == pytest.approx(
+        path[0, 0], rel=1e-4
+    )  # the mean of 0 to 2 m ahead
     rows["steering"] = np.sin(driven)
     settings, of_labels = SampleSettings(smooth_seconds=0.3, lead_seconds=0.4), rows.copy()
     of_labels["steering"] = steering_labels(pd.DataFrame(rows), 0.3, 0.4)

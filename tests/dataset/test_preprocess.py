@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from bcclone.camera.images import read_frame
 from bcclone.cluster.shards import open_store
 from bcclone.dataset.conversion import convert as convert_recordings
 from bcclone.dataset.conversion_plan import LogRead
-from bcclone.dataset.images import read_frame
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.rows import row_frame
 from bcclone.dataset.sample_settings import PreprocessSettings, SampleSettings
@@ -34,14 +34,19 @@ def convert(*arguments, code=0):
 def test_a_conversion_is_a_library_call(simulated_recording, tmp_path):
     lines = []
     settings = PreprocessSettings(
-        (str(simulated_recording),), tmp_path / "data.h5", samples={"cameras": ("center",), "block_seconds": 1}
+        (str(simulated_recording),),
+        tmp_path / "data.h5",
+        samples={"cameras": ("center",), "block_seconds": 1},
     )
     made = convert_recordings(settings, lines.append)
     assert (made.rows, made.frames, made.train + made.validation) == (120, 120, 240)
     assert made.logs == (LogRead(str(simulated_recording / "driving_log.csv"), 120, 0),)
     assert [line.startswith("read ") and line.endswith("120 rows") for line in lines] == [True]
     with Store(made.output) as store:
-        assert (store.preprocessing, store.sample_settings) == (Preprocessing(), SampleSettings(**settings.samples))
+        assert (store.preprocessing, store.sample_settings) == (
+            Preprocessing(),
+            SampleSettings(**settings.samples),
+        )
     again = convert_recordings(replace(settings, samples={}, add=True))
     assert "holds all of this already" in again.notices[-1]
     with pytest.raises(UserError, match="cameras: .*center.*, but .*left.* is given"):
@@ -62,20 +67,37 @@ def test_settings_that_contradict_each_other_are_refused(wrong, expected):
         PreprocessSettings(("laps",), **wrong)
 
 
-def test_a_random_split_with_frame_offsets_keeps_its_fraction_and_reports_the_lost_samples(recording, tmp_path):
+def test_a_random_split_with_frame_offsets_keeps_its_fraction_and_reports_the_lost_samples(
+    recording, tmp_path
+):
     long = many_rows(recording, tmp_path / "long", 600)
-    options = (long, "-o", tmp_path / "data.h5", "--size", 16, "--frame-offsets", 4, "--split", "random", "--json")
+    options = (
+        long,
+        "-o",
+        tmp_path / "data.h5",
+        "--size",
+        16,
+        "--frame-offsets",
+        4,
+        "--split",
+        "random",
+        "--json",
+    )
     done = run_script("preprocess.py", *options)
     made = json.loads(done.stdout)
     left = sum(made["samples"].values())
     assert made["samples"]["validation"] / left == pytest.approx(0.2, abs=0.02)
-    assert left + made["torn"] == (600 * 5 - 10) * 6  # the first four rows have fewer frames before them
+    assert (
+        left + made["torn"] == (600 * 5 - 10) * 6
+    )  # the first four rows have fewer frames before them
     assert f"{made['torn']} of {left + made['torn']} samples are left out" in done.stderr
 
 
 def test_brake_and_reverse_arrive_in_the_rows_as_the_log_has_them(recording, tmp_path):
     def change(rows):
-        for row, (throttle, brake) in zip(rows, [("0", "0.847"), ("-0.5", "0"), ("1", "1")], strict=False):
+        for row, (throttle, brake) in zip(
+            rows, [("0", "0.847"), ("-0.5", "0"), ("1", "1")], strict=False
+        ):
             row[4:6] = throttle, brake
 
     rewrite(recording, change)
@@ -135,12 +157,16 @@ def test_adding_keeps_the_content_of_the_store(recording, tmp_path):
     assert "holds all of this already" in again.stderr
     assert json.loads(again.stdout) == made | {"seconds": json.loads(again.stdout)["seconds"]}
     assert store.read_bytes() == content
-    other = run_script("preprocess.py", recording / "second.csv", "-o", store, "--add", "--size", 32, code=1)
+    other = run_script(
+        "preprocess.py", recording / "second.csv", "-o", store, "--add", "--size", 32, code=1
+    )
     assert "made with other options" in other.stderr
     assert convert(recording / "second.csv", "-o", store, "--force", "--size", 32)["rows"] == 50
 
 
-def test_a_recording_is_added_to_a_grey_store_of_an_older_version(recording, simulated_recording, tmp_path):
+def test_a_recording_is_added_to_a_grey_store_of_an_older_version(
+    recording, simulated_recording, tmp_path
+):
     """As if line were new."""
     store = tmp_path / "data.h5"
     convert(recording, "-o", store, "--preprocess", "gray-80x120")
@@ -161,23 +187,37 @@ def test_a_copy_is_told_by_its_frames_and_on_the_same_side_of_the_split(recordin
     shutil.copytree(recording, copy)
     for image in (copy / "IMG").iterdir():
         image.rename(image.with_name(image.name.replace(".jpg", ".JPG")))
-    rewrite(copy, lambda rows: [[*(name.replace(".jpg", ".JPG") for name in row[:3]), *row[3:]] for row in rows])
+    rewrite(
+        copy,
+        lambda rows: [
+            [*(name.replace(".jpg", ".JPG") for name in row[:3]), *row[3:]] for row in rows
+        ],
+    )
     assert "is a copy" not in run_script("preprocess.py", recording, *options).stderr
     added = run_script("preprocess.py", copy, "--add", *options)
-    assert f"{copy}/driving_log.csv: 120 of its 120 frames equal frames of recordings before it" in added.stderr
+    assert (
+        f"{copy}/driving_log.csv: 120 of its 120 frames equal frames of recordings before it"
+        in added.stderr
+    )
     together = run_script("preprocess.py", recording, copy, "--force", *options)
     assert "120 of its 120 frames equal" in together.stderr
     with open_store(tmp_path / store) as opened:
         assert (len(opened.rows), len(opened.frames)) == (240, 720)
-        sides = [set(opened.rows["time_ms"][opened.rows["validation"] == side]) for side in (True, False)]
+        sides = [
+            set(opened.rows["time_ms"][opened.rows["validation"] == side]) for side in (True, False)
+        ]
         assert sides[0]
         assert not sides[0] & sides[1]
 
 
 @pytest.mark.parametrize("steering", ["0", "0.25"])
-def test_a_recording_whose_steering_was_lost_is_told(recording, simulated_recording, tmp_path, steering):
+def test_a_recording_whose_steering_was_lost_is_told(
+    recording, simulated_recording, tmp_path, steering
+):
     rewrite(recording, lambda rows: [[*row[:3], steering, *row[4:]] for row in rows])
-    done = run_script("preprocess.py", simulated_recording, recording, "-o", tmp_path / "data.h5", "--size", 16)
+    done = run_script(
+        "preprocess.py", simulated_recording, recording, "-o", tmp_path / "data.h5", "--size", 16
+    )
     (line,) = (line for line in done.stderr.splitlines() if "nothing can be learned" in line)
     assert f"{recording}/driving_log.csv: the steering is {steering} in every row" in line
     assert "bcclone import" in line
@@ -189,11 +229,15 @@ def test_rows_that_several_logs_repeat_are_used_once(recording, tmp_path):
     for name, part in (("a", lines[:60]), ("b", lines[60:]), ("c", lines[40:80][::-1])):
         (recording / f"{name}.csv").write_text("".join(part))
     store = tmp_path / "data.h5"
-    done = run_script("preprocess.py", f"{recording}/?.csv", "-o", store, "--json", "--cameras", "left,right")
+    done = run_script(
+        "preprocess.py", f"{recording}/?.csv", "-o", store, "--json", "--cameras", "left,right"
+    )
     made = json.loads(done.stdout)
     assert (made["recordings"], made["rows"], made["frames"]) == (2, 120, 240)
     assert "40 repeated rows left out" in done.stderr
-    again = run_script("preprocess.py", recording / "driving_log.csv", "-o", store, "--json", "--add")
+    again = run_script(
+        "preprocess.py", recording / "driving_log.csv", "-o", store, "--json", "--add"
+    )
     assert json.loads(again.stdout)["rows"] == 120
     assert "120 rows are in the store already" in again.stderr
 
@@ -213,12 +257,16 @@ def test_a_closed_pipe_and_an_ascii_terminal_are_no_errors(recording, tmp_path):
 def test_unusable_images_are_skipped_counted_and_listed(recording, tmp_path):
     names = spoil(recording)
     store = tmp_path / "data.h5"
-    done = run_script("preprocess.py", recording, "-o", store, "--frame-offsets", 0, "--no-flip", "--json")
+    done = run_script(
+        "preprocess.py", recording, "-o", store, "--frame-offsets", 0, "--no-flip", "--json"
+    )
     made = json.loads(done.stdout)
     assert made["skipped"] == 4
     assert made["frames"] == 356
     assert sum(made["samples"].values()) == 356
-    for row, name, reason in zip((11, 21, 31, 41), names, ("missing", "complete JPEG", "160x80", "empty"), strict=True):
+    for row, name, reason in zip(
+        (11, 21, 31, 41), names, ("missing", "complete JPEG", "160x80", "empty"), strict=True
+    ):
         line = next(line for line in done.stderr.splitlines() if name in line)
         assert f"line {row}:" in line
         assert "driving_log.csv" in line
@@ -227,7 +275,9 @@ def test_unusable_images_are_skipped_counted_and_listed(recording, tmp_path):
         for row in (9, 11, 29, 31, 119):
             frame = opened.frames[opened.rows["frame_center"][row]]
             name = opened.rows["center"][row].decode()
-            assert (frame == opened.preprocessing.apply(read_frame(str(recording / "IMG" / name)))).all()
+            assert (
+                frame == opened.preprocessing.apply(read_frame(str(recording / "IMG" / name)))
+            ).all()
 
 
 def test_more_than_5_percent_skipped_is_an_error_unless_allowed(recording, tmp_path):
@@ -242,20 +292,28 @@ def test_more_than_5_percent_skipped_is_an_error_unless_allowed(recording, tmp_p
 
 def test_the_error_for_cameras_without_images_names_the_option(recording, tmp_path):
     rewrite(recording, lambda rows: [[row[0], "", "", *row[3:]] for row in rows])
-    assert "--cameras" in convert(recording, "-o", tmp_path / "data.h5", "--cameras", "left", code=1)
+    assert "--cameras" in convert(
+        recording, "-o", tmp_path / "data.h5", "--cameras", "left", code=1
+    )
     assert convert(recording, "-o", tmp_path / "data.h5")["frames"] == 120
 
 
-def test_a_validation_fraction_that_the_blocks_cannot_give_is_noticed(simulated_recording, tmp_path):
+def test_a_validation_fraction_that_the_blocks_cannot_give_is_noticed(
+    simulated_recording, tmp_path
+):
     done = run_script("preprocess.py", simulated_recording, "-o", tmp_path / "data.h5")
     assert "0 of 720 samples are for validation" in done.stderr
     assert "smaller --block-seconds" in done.stderr
 
 
-def test_an_output_that_holds_other_files_is_an_error_before_the_work(simulated_recording, tmp_path):
+def test_an_output_that_holds_other_files_is_an_error_before_the_work(
+    simulated_recording, tmp_path
+):
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "notes.txt").write_text("precious")
-    assert "holds other files" in convert(simulated_recording, "-o", tmp_path / "folder", "--force", code=1)
+    assert "holds other files" in convert(
+        simulated_recording, "-o", tmp_path / "folder", "--force", code=1
+    )
 
 
 def test_ctrl_c_ends_at_once_and_leaves_no_file(recording, tmp_path):
@@ -288,9 +346,14 @@ def test_the_memory_of_a_conversion_grows_with_the_tables_only(recording, tmp_pa
     assert peak_mb < most_mb
 
 
-def test_a_recording_without_the_pictures_of_the_side_cameras_is_told_of_the_centre_camera(recording, tmp_path):
+def test_a_recording_without_the_pictures_of_the_side_cameras_is_told_of_the_centre_camera(
+    recording, tmp_path
+):
     for picture in [*recording.glob("IMG/left_*"), *recording.glob("IMG/right_*")]:
         picture.unlink()
     words = recording, "-o", tmp_path / "data.h5"
-    assert "take the centre camera alone: --cameras center" in run_script("preprocess.py", *words, code=1).stderr
+    assert (
+        "take the centre camera alone: --cameras center"
+        in run_script("preprocess.py", *words, code=1).stderr
+    )
     convert(*words, "--cameras", "center")

@@ -1,4 +1,6 @@
-"""How frames are prepared is a text, the same in every command, which Preprocessing.describe() prints back."""
+"""How frames are prepared is a text, the same in every command, which Preprocessing.describe()
+prints back.
+"""
 
 import cv2
 import numpy as np
@@ -6,13 +8,39 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bcclone.dataset.preprocessing import PRESETS, Preprocessing, choose_preprocessing, preprocessing_of
+from bcclone.dataset.preprocessing import (
+    PRESETS,
+    Preprocessing,
+    choose_preprocessing,
+    preprocessing_of,
+)
 from bcclone.dataset.preprocessing_text import EACH_IMAGE, scaling_of
 from bcclone.system.errors import UserError
 
 FRAME = np.random.default_rng(0).integers(0, 256, (160, 320, 3), dtype=np.uint8)
-COLORS = ["RGB", "BGR", "YUV", "BGR-YUV", "HSV", "HSV-S", "BGR-LAB", "HLS-L", "GRAY", "BGR-GRAY", "YUV-Y"]
-SCALES = ["", "raw", "0..1", "-1..1", "-0.5..0.5", "mean 120 deviation 60", "mean 1 2 3 deviation 0.5 4 5", EACH_IMAGE]
+COLORS = [
+    "RGB",
+    "BGR",
+    "YUV",
+    "BGR-YUV",
+    "HSV",
+    "HSV-S",
+    "BGR-LAB",
+    "HLS-L",
+    "GRAY",
+    "BGR-GRAY",
+    "YUV-Y",
+]
+SCALES = [
+    "",
+    "raw",
+    "0..1",
+    "-1..1",
+    "-0.5..0.5",
+    "mean 120 deviation 60",
+    "mean 1 2 3 deviation 0.5 4 5",
+    EACH_IMAGE,
+]
 
 
 @given(
@@ -41,7 +69,10 @@ def test_a_description_is_read_again(size, crop, interpolation, blur, order, sca
         ("32x16, S of HSV, (x - 127.5) / 127.5", "32x16, HSV-S, -1..1"),
         ("120x80, greyscale, inter_area", "120x80, GRAY, area"),
         ("frame 160x120, 160x120, mean and std", f"frame 160x120, 160x120, RGB, {EACH_IMAGE}"),
-        ("rows 60-140, 64x64, RGB, blur 3x3, area, 0..1", "rows 60-140, 64x64, RGB, blur 3, area, 0..1"),
+        (
+            "rows 60-140, 64x64, RGB, blur 3x3, area, 0..1",
+            "rows 60-140, 64x64, RGB, blur 3, area, 0..1",
+        ),
         ("course-66x200-yuv", "rows 60-135, YUV, blur 3, 200x66, 0..1"),
     ],
 )
@@ -89,7 +120,10 @@ def test_steps_are_applied_in_the_order_of_the_text_as_opencv_does():
 @pytest.mark.parametrize("color", ["RGB", "BGR", "YUV", "BGR-YUV", "GRAY", "BGR-GRAY"])
 def test_the_matrices_of_colours_convert_as_opencv_does_and_back(color):
     preprocessing = Preprocessing(color=color)
-    converted, (matrix, back_matrix) = preprocessing.convert_colors(FRAME).astype(float), preprocessing.color_matrices
+    converted, (matrix, back_matrix) = (
+        preprocessing.convert_colors(FRAME).astype(float),
+        preprocessing.color_matrices,
+    )
     ones = np.ones((*FRAME.shape[:2], 1))
     computed = (np.concatenate([FRAME, ones], -1) @ matrix.T).clip(0, 255)
     assert np.abs(computed - converted).max() < 1.5
@@ -107,5 +141,7 @@ def test_a_scale_maps_0_to_255():
 
 
 def test_a_store_has_no_scale_and_no_file_states_one():
-    assert choose_preprocessing("rows 60-140, 64x64, 0..1", None) == Preprocessing(64, 64, crop_top=60, crop_bottom=140)
+    assert choose_preprocessing("rows 60-140, 64x64, 0..1", None) == Preprocessing(
+        64, 64, crop_top=60, crop_bottom=140
+    )
     assert Preprocessing(scale="0..1").to_json() == Preprocessing().to_json()

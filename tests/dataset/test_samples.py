@@ -43,7 +43,8 @@ def test_four_frame_offsets_three_cameras_and_flips_give_30_samples_of_a_row():
 
 def test_earlier_frames_carry_the_current_steering():
     samples = build_samples(
-        make_rows(5), SampleSettings(flip=False, cameras=("center",), frame_offsets=4, smooth_seconds=0)
+        make_rows(5),
+        SampleSettings(flip=False, cameras=("center",), frame_offsets=4, smooth_seconds=0),
     )
     latest = samples[samples["row"] == 4]
     assert latest["frame"].tolist() == [12, 9, 6, 3, 0]
@@ -78,7 +79,9 @@ def test_the_steering_of_samples_is_smoothed_and_shifted_in_time():
     rows["steering"] = np.repeat([0.0, 0.8], 25)
     wanted = SampleSettings(flip=False, cameras=("center",), smooth_seconds=0.3, lead_seconds=0.5)
     samples = build_samples(rows, wanted)
-    assert samples["steering"].tolist() == steering_labels(rows, 0.3, 0.5).astype(np.float32).tolist()
+    assert (
+        samples["steering"].tolist() == steering_labels(rows, 0.3, 0.5).astype(np.float32).tolist()
+    )
 
 
 def test_samples_are_ordered_by_row_camera_frame_offset_and_flip():
@@ -104,10 +107,16 @@ def test_flips_have_the_same_frame_and_the_opposite_steering():
     validation=st.floats(0, 0.9),
     seed=st.integers(0, 5),
 )
-def test_no_sample_crosses_an_episode_or_the_split(count, episodes, frame_offsets, split, validation, seed):
+def test_no_sample_crosses_an_episode_or_the_split(
+    count, episodes, frame_offsets, split, validation, seed
+):
     rows = make_rows(count, episodes)
     wanted = SampleSettings(
-        frame_offsets=frame_offsets, split=split, validation=validation, block_seconds=1.5, seed=seed
+        frame_offsets=frame_offsets,
+        split=split,
+        validation=validation,
+        block_seconds=1.5,
+        seed=seed,
     )
     rows["validation"] = assign_validation(rows, wanted)
     samples = build_samples(rows, wanted)
@@ -137,7 +146,9 @@ def test_a_window_holds_consecutive_rows_of_one_camera_episode_and_split(
     rows.loc[missing % count, "frame_left"] = -1
     wanted = SampleSettings(frame_offsets=frame_offsets, split=split, block_seconds=1.5)
     rows["validation"] = assign_validation(rows, wanted)
-    episode, side, left = (rows[name].to_numpy() for name in ("episode", "validation", "frame_left"))
+    episode, side, left = (
+        rows[name].to_numpy() for name in ("episode", "validation", "frame_left")
+    )
     samples = build_samples(rows, wanted)
     for validation in (False, True):
         part = samples[samples["validation"] == validation]
@@ -154,7 +165,9 @@ def test_a_window_holds_consecutive_rows_of_one_camera_episode_and_split(
         ]
         assert found.samples[["row", "camera", "flipped"]].tolist() == expected
         before = np.arange(seq_length)[::-1]
-        of_the_camera = (found.samples["row"][:, None] - before) * 3 + found.samples["camera"][:, None]
+        of_the_camera = (found.samples["row"][:, None] - before) * 3 + found.samples["camera"][
+            :, None
+        ]
         assert (found.frames == of_the_camera).all()
         assert found.paired == (part["frame_offset"] > 0).sum()
         assert len(found.samples) + found.paired + found.incomplete == len(part)
@@ -180,11 +193,17 @@ def test_validation_consists_of_complete_blocks_and_is_near_the_requested_fracti
 def test_the_end_of_each_recording_is_for_validation_and_copies_are_on_one_side():
     first, second, copy = make_rows(100), make_rows(50), make_rows(100).iloc[30:90]
     second["time_ms"] += 1_000_000
-    rows = pd.concat([first, second.assign(recording=1), copy.assign(recording=2)], ignore_index=True)
+    rows = pd.concat(
+        [first, second.assign(recording=1), copy.assign(recording=2)], ignore_index=True
+    )
     wanted = SampleSettings(split="end", validation=0.2)
     validation = assign_validation(rows, wanted)
     # the last fifth of the copy are its rows 78 to 89; of the recording itself, 80 to 99
-    assert np.flatnonzero(validation).tolist() == [*range(78, 100), *range(140, 150), *range(198, 210)]
+    assert np.flatnonzero(validation).tolist() == [
+        *range(78, 100),
+        *range(140, 150),
+        *range(198, 210),
+    ]
     before = rows.assign(validation=validation)
     grown = make_rows(150)  # the rows that are in the store keep their side
     again = assign_validation(grown, wanted, before)
@@ -195,7 +214,9 @@ def test_the_split_depends_only_on_the_seed():
     rows = make_rows(1000)
     first = assign_validation(rows, SampleSettings(seed=1))
     assert (first == assign_validation(rows, SampleSettings(seed=1))).all()
-    assert any((first != assign_validation(rows, SampleSettings(seed=seed))).any() for seed in (2, 3))
+    assert any(
+        (first != assign_validation(rows, SampleSettings(seed=seed))).any() for seed in (2, 3)
+    )
 
 
 def test_the_smaller_of_two_blocks_moves_when_a_side_would_be_empty():
@@ -216,7 +237,9 @@ def test_added_rows_keep_the_fraction_and_the_earlier_split():
     assert again.all()
 
 
-@pytest.mark.parametrize("written", [np.bool_, np.uint8])  # as our stores have it, and as others might
+@pytest.mark.parametrize(
+    "written", [np.bool_, np.uint8]
+)  # as our stores have it, and as others might
 def test_added_rows_of_an_earlier_block_join_its_side_and_count_towards_the_fraction(written):
     settings = SampleSettings()
     before, added = make_rows(1000), make_rows(1500)  # the first 1000 are of the same ten blocks
@@ -235,12 +258,16 @@ def test_an_added_block_that_does_not_improve_the_fraction_is_for_training():
 
 @pytest.mark.parametrize("settings", [{"split": "random"}, {"block_seconds": 0.001}])
 def test_rows_a_millisecond_apart_are_split_one_by_one(settings):
-    validation = assign_validation(make_rows(200, interval_ms=1), SampleSettings(**settings, validation=0.5))
+    validation = assign_validation(
+        make_rows(200, interval_ms=1), SampleSettings(**settings, validation=0.5)
+    )
     assert (validation[::2] != validation[1::2]).any()
 
 
 def test_a_label_that_rows_have_is_their_steering():
-    samples = build_samples(make_rows(3).assign(label=0.25), SampleSettings(cameras=("center",), frame_offsets=0))
+    samples = build_samples(
+        make_rows(3).assign(label=0.25), SampleSettings(cameras=("center",), frame_offsets=0)
+    )
     assert samples["steering"].tolist() == [0.25, -0.25] * 3
 
 
@@ -253,13 +280,17 @@ def test_rows_of_recordings_held_back_whole_stay_so_and_do_not_count_towards_the
     added = make_rows(1500)[1000:]  # at the times of those held back whole, which decide nothing
     assert assign_validation(added, settings, rows).sum() == 100
     samples, table = build_samples(rows, settings), row_table(rows)
-    of_rows = {part: set(samples["row"][indices_of(samples, table, part)].tolist()) for part in PARTS}
+    of_rows = {
+        part: set(samples["row"][indices_of(samples, table, part)].tolist()) for part in PARTS
+    }
     assert of_rows["validation"] == set(np.flatnonzero(rows["validation"][:1300]))
     assert of_rows["test"] == set(range(1300, 1500))
     assert of_rows["training"] == set(np.flatnonzero(~rows["validation"]))
     without = row_table(rows.drop(columns="part"))
     assert len(indices_of(samples, without, "validation")) == samples["validation"].sum()
-    assert count_samples(samples, table)["test"] == len(indices_of(samples, table, "test")) == 6 * 200
+    assert (
+        count_samples(samples, table)["test"] == len(indices_of(samples, table, "test")) == 6 * 200
+    )
 
 
 @pytest.mark.parametrize("split", ["blocks", "end", "random"])
@@ -270,7 +301,11 @@ def test_nothing_is_held_back_unless_asked(split):
 @pytest.mark.parametrize(("frame_offsets", "validation"), [(1, 0.05), (4, 0.5), (20, 0.9)])
 def test_the_random_split_keeps_the_fraction_of_the_remaining_samples(frame_offsets, validation):
     wanted = SampleSettings(
-        split="random", frame_offsets=frame_offsets, validation=validation, flip=False, cameras=("center",)
+        split="random",
+        frame_offsets=frame_offsets,
+        validation=validation,
+        flip=False,
+        cameras=("center",),
     )
     rows = make_rows(5000)
     rows["validation"] = assign_validation(rows, wanted)
@@ -287,7 +322,9 @@ def test_the_random_split_keeps_the_fraction_of_the_remaining_samples(frame_offs
     missing=st.integers(0, 119),
     flip=st.booleans(),
 )
-def test_samples_lost_to_the_split_are_counted(count, episodes, frame_offsets, split, missing, flip):
+def test_samples_lost_to_the_split_are_counted(
+    count, episodes, frame_offsets, split, missing, flip
+):
     rows = make_rows(count, episodes)
     rows.loc[missing % count, "frame_left"] = -1
     wanted = SampleSettings(frame_offsets=frame_offsets, split=split, block_seconds=1.5, flip=flip)

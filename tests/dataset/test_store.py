@@ -19,7 +19,9 @@ from bcclone.system.errors import UserError
 from tests.recordings import remove_column
 
 PREPROCESSING = Preprocessing(width=16, height=8)
-DIALECT = Dialect(spaced=True, decimal_comma=False, header=False, cameras=("center", "left"), extra_columns=0)
+DIALECT = Dialect(
+    spaced=True, decimal_comma=False, header=False, cameras=("center", "left"), extra_columns=0
+)
 RECORDINGS = [RecordingInfo(Path("a"), "0" * 64, 10, 0, 1, DIALECT)]
 SETTINGS = SampleSettings(seed=3)
 
@@ -33,7 +35,9 @@ def some_rows(count):
     frames = {"frame_center": range(count), "frame_left": -1, "frame_right": -1}
     numbers = {"time_ms": 0, "steering": 0.5, "throttle": 0.25, "brake": 0.125, "speed_mph": 30.0}
     numbers |= {"episode": 0, "recording": 0, "validation": False}
-    return pd.DataFrame({"line": range(count), "center": names, "left": "", "right": ""} | frames | numbers)
+    return pd.DataFrame(
+        {"line": range(count), "center": names, "left": "", "right": ""} | frames | numbers
+    )
 
 
 def some_samples(count):
@@ -50,14 +54,20 @@ def write_store(path, frames, capacity=None):
         writer.append(frames[3:])
         rows = row_table(some_rows(len(frames)))
         writer.finish(
-            [samples[:4], samples[4:]], rows, ["a long text" * 99, *[""] * (len(frames) - 1)], RECORDINGS, SETTINGS
+            [samples[:4], samples[4:]],
+            rows,
+            ["a long text" * 99, *[""] * (len(frames) - 1)],
+            RECORDINGS,
+            SETTINGS,
         )
     return samples
 
 
 def test_a_number_that_only_some_rows_have_is_nan_in_the_others():
     row, other = row_table(some_rows(2)), row_table(some_rows(3).assign(path_2m=0.5))
-    assert np.array_equal(join_rows([row, other])["path_2m"], [np.nan] * 2 + [0.5] * 3, equal_nan=True)
+    assert np.array_equal(
+        join_rows([row, other])["path_2m"], [np.nan] * 2 + [0.5] * 3, equal_nan=True
+    )
 
 
 @pytest.mark.parametrize("name", ["steering", "recording"])
@@ -112,7 +122,10 @@ def test_a_truncated_store_is_refused(tmp_path, keep):
 def test_the_content_hash_does_not_depend_on_how_frames_were_appended(tmp_path):
     frames = some_frames(10)
     write_store(tmp_path / "parts.h5", frames)
-    with Store(tmp_path / "parts.h5") as parts, StoreWriter(tmp_path / "copy.h5", PREPROCESSING, 10) as writer:
+    with (
+        Store(tmp_path / "parts.h5") as parts,
+        StoreWriter(tmp_path / "copy.h5", PREPROCESSING, 10) as writer,
+    ):
         writer.append_from(parts)
         writer.finish([parts.samples], parts.rows, parts.extras, RECORDINGS, SETTINGS)
         content_hash = parts.content_hash

@@ -13,7 +13,8 @@ from bcclone.recording.run_tables import DRIVERS, HUMAN, MODEL, DrivenRow
 from bcclone.system.errors import UserError
 from tests.recordings import images_of
 
-# 15 rows a second: the 5 s before the first take-over are 75 rows, those before the second one begin in the first
+# 15 rows a second: the 5 s before the first take-over are 75 rows, those before the second one
+# begin in the first
 FIRST, SECOND = range(80, 95), range(100, 110)
 TAKE_OVERS = [*FIRST, *SECOND]
 
@@ -22,7 +23,10 @@ TAKE_OVERS = [*FIRST, *SECOND]
 def driven(recording):
     """A recording in which a person takes over from a model twice."""
     number_of = dict.fromkeys(FIRST, 1) | dict.fromkeys(SECOND, 2)
-    rows = [DrivenRow(HUMAN, number_of[row]) if row in number_of else DrivenRow(MODEL) for row in range(120)]
+    rows = [
+        DrivenRow(HUMAN, number_of[row]) if row in number_of else DrivenRow(MODEL)
+        for row in range(120)
+    ]
     return write_drivers(recording, rows)
 
 
@@ -35,7 +39,11 @@ def write_drivers(recording, rows):
 
 def make(recording, output, add=False, **samples):
     values = {} if add else {"block_seconds": 1.0, **samples}
-    return convert(PreprocessSettings((recording,), output, size=None if add else (8, 8), add=add, samples=values))
+    return convert(
+        PreprocessSettings(
+            (recording,), output, size=None if add else (8, 8), add=add, samples=values
+        )
+    )
 
 
 def chosen(recording, choice):
@@ -66,7 +74,9 @@ def test_a_row_without_an_entry_is_never_a_correction_and_entries_without_a_row_
     assert chosen(driven, "corrections") == TAKE_OVERS[:-1]
 
 
-def test_steering_frame_offsets_and_windows_do_not_reach_over_rows_that_were_left_out(driven, tmp_path):
+def test_steering_frame_offsets_and_windows_do_not_reach_over_rows_that_were_left_out(
+    driven, tmp_path
+):
     made = make(driven, tmp_path / "some.h5", rows="good", frame_offsets=2, validation=0.0)
     assert any("80" in notice and "left out" in notice for notice in made.notices)
     make(driven, tmp_path / "all.h5", frame_offsets=2, validation=0.0)
@@ -76,7 +86,9 @@ def test_steering_frame_offsets_and_windows_do_not_reach_over_rows_that_were_lef
         assert set(begun["frame_offset"].tolist()) == {0}
         assert not (windows(some.samples, 3).samples["row"] == 6).any()
         same = every.samples[every.samples["row"] == FIRST[0]]
-        assert begun["steering"][0] != same["steering"][0]  # there, smoothed with what the model did before
+        assert (
+            begun["steering"][0] != same["steering"][0]
+        )  # there, smoothed with what the model did before
 
 
 def test_adding_follows_the_store(driven, simulated_recording, tmp_path):

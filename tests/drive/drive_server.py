@@ -1,4 +1,6 @@
-"""Servers of drives and plays, as child processes or in threads; clients: the Unity client, sockets that send texts."""
+"""Servers of drives and plays, as child processes or in threads; clients: the Unity client, sockets
+that send texts.
+"""
 
 import base64
 import json
@@ -18,13 +20,13 @@ import numpy as np
 import pytest
 import requests
 
+from bcclone.camera.images import encode_jpeg
 from bcclone.dataset.answer import Answer
-from bcclone.dataset.images import encode_jpeg
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.drive.drive_settings import ASYNC_MODES, DriveSettings
 from bcclone.drive.server import serve, serve_policy
-from bcclone.play.play_server import play
-from bcclone.play.play_settings import PlaySettings
+from bcclone.game.play_server import play
+from bcclone.game.play_settings import PlaySettings
 from bcclone.simulator.unity_client import CarState, UnityClient, connected
 from tests.conftest import command
 from tests.processes import KILL, on_a_full_disk, wait_for
@@ -50,13 +52,17 @@ def port_in(text):
 
 
 class Server:
-    """A server as a child process. full_at: size that a file can have; output: what it printed, complete at the end."""
+    """A server as a child process. full_at: size that a file can have; output: what it printed,
+    complete at the end.
+    """
 
     def __init__(self, *line, full_at=None, **options):
         line = command(*line)
         if full_at is not None:
             line = on_a_full_disk(line, full_at)
-        self.process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
+        self.process = subprocess.Popen(
+            line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options
+        )
         self.output = ""
         for text in self.process.stdout:
             self.output += text
@@ -84,7 +90,9 @@ def serving(*arguments, script="drive.py", port=0, **options):
 
 @dataclass
 class ThreadServer:
-    """A server in a thread, which starts faster than a process. lines: what it printed; result: there at the end."""
+    """A server in a thread, which starts faster than a process. lines: what it printed; result:
+    there at the end.
+    """
 
     lines: list[str]
     ended: Future
@@ -97,7 +105,9 @@ class ThreadServer:
 
 @contextmanager
 def in_a_thread(serve, *arguments, until="listening"):
-    """Run serve(*arguments, notify, stop) within the block, and yield it once it has printed a line that begins so."""
+    """Run serve(*arguments, notify, stop) within the block, and yield it once it has printed a line
+    that begins so.
+    """
     lines, begun, stop = [], threading.Event(), threading.Event()
 
     def notify(line):
@@ -119,7 +129,9 @@ def in_a_thread(serve, *arguments, until="listening"):
 def serving_in_a_thread(model, run_folder=None, port=0, **settings):
     """Serve a model's file, or a policy that is open already."""
     is_file = isinstance(model, Path)
-    settings = DriveSettings(model if is_file else Path("model.h5"), run_folder, port=port, **settings)
+    settings = DriveSettings(
+        model if is_file else Path("model.h5"), run_folder, port=port, **settings
+    )
     return in_a_thread(serve, settings) if is_file else in_a_thread(serve_policy, model, settings)
 
 
@@ -156,7 +168,9 @@ def errors_logged():
 
 
 class Still:
-    """A world that shows these frames in turns. manual: numbers of the frames with a driving key held."""
+    """A world that shows these frames in turns. manual: numbers of the frames with a driving key
+    held.
+    """
 
     def __init__(self, frames, manual=(), jpegs=(FRAME,)):
         self.left, self.manual, self.jpegs, self.shown, self.controls = frames, manual, jpegs, 0, []

@@ -1,4 +1,6 @@
-"""Which of several connections drives, and the reply to each; without sockets, with a clock that the tests set."""
+"""Which of several connections drives, and the reply to each; without sockets, with a clock that
+the tests set.
+"""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -6,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from bcclone.camera.images import encode_jpeg
 from bcclone.dataset.answer import Answer
-from bcclone.dataset.images import encode_jpeg
 from bcclone.drive.arbiter import MANUAL, ConnectionArbiter, Reply
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.driver import Driver
@@ -35,7 +37,9 @@ def test_other_messages_are_answered_with_manual_and_do_not_drive(nothing):
     assert (arbiter.answer("a", nothing), arbiter.driving_sid) == (Reply(fault=fault), None)
     assert arbiter.driver.faults == (nothing is UNREADABLE)
     arbiter.answer("b", telemetry())
-    assert arbiter.answer("a", nothing) == Reply(fault=fault, after=0.1)  # waits for the car that drives
+    assert arbiter.answer("a", nothing) == Reply(
+        fault=fault, after=0.1
+    )  # waits for the car that drives
 
 
 def test_unreadable_telemetry_is_a_fault_and_the_car_drives_on():
@@ -43,7 +47,9 @@ def test_unreadable_telemetry_is_a_fault_and_the_car_drives_on():
     reply = arbiter.answer("a", telemetry())
     assert reply == Reply(reply.decision.control, True, telemetry(), reply.decision)
     assert reply.decision.steering == 0.25
-    assert arbiter.answer("a", UNREADABLE) == Reply(drives=True, fault="bad telemetry: speed is not finite")
+    assert arbiter.answer("a", UNREADABLE) == Reply(
+        drives=True, fault="bad telemetry: speed is not finite"
+    )
     assert arbiter.driving_sid == "a"
 
 
@@ -57,7 +63,10 @@ def test_a_frame_that_waited_gets_the_last_steering_once_the_model_is_too_slow()
 
     driver = Driver(Slow(), SpeedSettings(11.0), clock=clock)
     arbiter = ConnectionArbiter(driver, clock=clock)
-    repeated = [arbiter.answer("a", telemetry(), late).decision.repeated for late in (False, False, False, True, False)]
+    repeated = [
+        arbiter.answer("a", telemetry(), late).decision.repeated
+        for late in (False, False, False, True, False)
+    ]
     assert repeated == [False, False, False, True, False]
     assert not arbiter.answer("a", telemetry()).decision.repeated  # nobody said that it waited
 
@@ -132,7 +141,11 @@ def test_handing_over_closes_the_throttle_once_and_then_sends_manual():
     arbiter.answer("a", telemetry())
     arbiter.autonomous = False
     first = arbiter.answer("a", telemetry())
-    assert (first.event, float(first.data["throttle"]), float(first.data["steering_angle"])) == ("steer", 0.0, 0.0)
+    assert (first.event, float(first.data["throttle"]), float(first.data["steering_angle"])) == (
+        "steer",
+        0.0,
+        0.0,
+    )
     replies = [first, arbiter.answer("a", telemetry()), arbiter.answer("a", None)]
     assert [reply.event for reply in replies] == ["steer", "manual", "manual"]
     assert [reply.telemetry for reply in replies] == [telemetry(), telemetry(), None]
@@ -141,7 +154,12 @@ def test_handing_over_closes_the_throttle_once_and_then_sends_manual():
     assert arbiter.answer("a", telemetry()).event == "steer"
     assert arbiter.driver.answered == 2
     arbiter.autonomous = False
-    assert [arbiter.answer(sid, telemetry()).event for sid in "aabb"] == ["steer", "manual", "steer", "manual"]
+    assert [arbiter.answer(sid, telemetry()).event for sid in "aabb"] == [
+        "steer",
+        "manual",
+        "steer",
+        "manual",
+    ]
 
 
 def test_a_silent_car_is_woken_twice_and_no_more():
@@ -174,7 +192,14 @@ def test_the_frames_before_a_pause_and_those_of_another_car_are_forgotten():
     clock, policy = Clock(), Constant()
     arbiter = make_arbiter(policy, clock=clock)
     forgotten = []
-    for sid, clock.seconds in (("a", 0.0), ("a", 0.9), ("a", 1.8), ("a", 2.9), ("b", 3.0), ("b", 3.1)):
+    for sid, clock.seconds in (
+        ("a", 0.0),
+        ("a", 0.9),
+        ("a", 1.8),
+        ("a", 2.9),
+        ("b", 3.0),
+        ("b", 3.1),
+    ):
         arbiter.answer(sid, telemetry())
         forgotten.append(policy.forgotten)
     assert np.diff(forgotten).tolist() == [0, 0, 1, 1, 0]

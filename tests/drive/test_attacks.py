@@ -1,4 +1,5 @@
-"""Whatever other clients send, the server answers the driving car, and no page of another site sets a control.
+"""Whatever other clients send, the server answers the driving car, and no page of another site sets
+a control.
 
 Each attack is the bytes that one client sends. docs/reference/protocol.md lists the limits.
 """
@@ -31,15 +32,25 @@ POST = b"POST /control HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/
 HAND_OVER = b'Content-Length: 20\r\n\r\n{"autonomous":false}'
 FOREIGN = b"Origin: http://evil.example\r\n"
 FOREIGN_PAGE = PAGE.replace(b"\r\n\r\n", b"\r\n" + FOREIGN + b"\r\n")
-HUGE_JPEG = FRAME[:2] + b"\xff\xc0\x00\x11\x08\xff\xff\xff\xff\x03\x01\x11\x00\x02\x11\x01\x03\x11\x01" + FRAME[2:]
+HUGE_JPEG = (
+    FRAME[:2]
+    + b"\xff\xc0\x00\x11\x08\xff\xff\xff\xff\x03\x01\x11\x00\x02\x11\x01\x03\x11\x01"
+    + FRAME[2:]
+)
 
 
 def frame(payload=b"", first=0x81, length=None):
-    """Return a websocket frame with a mask of zeros. length: the length to claim instead of the true one."""
+    """Return a websocket frame with a mask of zeros. length: the length to claim instead of the
+    true one.
+    """
     length = len(payload) if length is None else length
     if length < 126:
         return bytes([first, 0x80 | length]) + bytes(4) + payload
-    size = b"\xfe" + struct.pack("!H", length) if length < 1 << 16 else b"\xff" + struct.pack("!Q", length)
+    size = (
+        b"\xfe" + struct.pack("!H", length)
+        if length < 1 << 16
+        else b"\xff" + struct.pack("!Q", length)
+    )
     return bytes([first]) + size + bytes(4) + payload
 
 
@@ -127,7 +138,9 @@ def attacked(mode):
 
 @contextmanager
 def upgraded(port, request=UPGRADE):
-    """Yield a socket behind the handshake: bytes that arrive with the request are not part of the websocket."""
+    """Yield a socket behind the handshake: bytes that arrive with the request are not part of the
+    websocket.
+    """
     with socket.create_connection(("127.0.0.1", port), 60) as plain:
         plain.sendall(request)
         received = b""

@@ -13,7 +13,9 @@ STRAIGHT = Answer(0.0)
 
 @dataclass(frozen=True)
 class Law:
-    """Settings, and the speed to hold with an answer, slow enough to stay on the road; tests of plays run for each."""
+    """Settings, and the speed to hold with an answer, slow enough to stay on the road; tests of
+    plays run for each.
+    """
 
     name: str
     settings: SpeedSettings
@@ -23,8 +25,18 @@ class Law:
 
 LAWS = (
     Law("set speed", SpeedSettings(6.0), Answer(0.0), 6.0),
-    Law("slower in corners", SpeedSettings(20.0, slow_in_corners=True, min_speed_mph=4.0), Answer(0.5), 4.0),
-    Law("as predicted", SpeedSettings(20.0, predicted_speed=True, min_speed_mph=2.0), Answer(0.0, 6.0), 6.0),
+    Law(
+        "slower in corners",
+        SpeedSettings(20.0, slow_in_corners=True, min_speed_mph=4.0),
+        Answer(0.5),
+        4.0,
+    ),
+    Law(
+        "as predicted",
+        SpeedSettings(20.0, predicted_speed=True, min_speed_mph=2.0),
+        Answer(0.0, 6.0),
+        6.0,
+    ),
 )
 
 
@@ -68,55 +80,34 @@ def test_the_gains_are_udacitys():
 
 
 @pytest.mark.parametrize(
-    ("steering", "mph"), [(0.0, 25.0), (0.1, 25.0), (0.3, 17.5), (-0.3, 17.5), (0.5, 10.0), (-1.0, 10.0)]
+    ("steering", "mph"),
+    [(0.0, 25.0), (0.1, 25.0), (0.3, 17.5), (-0.3, 17.5), (0.5, 10.0), (-1.0, 10.0)],
 )
 def test_sharper_corners_are_driven_slower_down_to_the_minimum(steering, mph):
     controller = SpeedController(SpeedSettings(25.0, min_speed_mph=10.0, slow_in_corners=True))
     assert controller.target_mph(Answer(steering)) == pytest.approx(mph)
-    assert SpeedController(SpeedSettings(25.0, min_speed_mph=10.0)).target_mph(Answer(steering)) == 25.0
+    assert (
+        SpeedController(SpeedSettings(25.0, min_speed_mph=10.0)).target_mph(Answer(steering))
+        == 25.0
+    )
 
 
 def test_a_set_speed_below_the_minimum_is_not_raised_in_corners():
-    assert SpeedController(SpeedSettings(5.0, min_speed_mph=10.0, slow_in_corners=True)).target_mph(Answer(1.0)) == 5.0
+    assert (
+        SpeedController(SpeedSettings(5.0, min_speed_mph=10.0, slow_in_corners=True)).target_mph(
+            Answer(1.0)
+        )
+        == 5.0
+    )
 
 
-def test_another_car_gets_no_integral_and_is_not_uncertain():
-    controller = SpeedController(SpeedSettings(25.0, when_uncertain="stop"))
+def test_another_car_gets_no_integral():
+    controller = SpeedController(SpeedSettings(25.0))
     first = controller.throttle(24.0, STRAIGHT)
     for _ in range(100):
         controller.throttle(0.0, STRAIGHT)
-    controller.uncertain = True
     controller.forget()
     assert controller.throttle(24.0, STRAIGHT) == first
-
-
-def test_an_uncertain_car_holds_a_fraction_of_the_speed_until_it_is_certain_again():
-    controller = SpeedController(SpeedSettings(20.0, when_uncertain="slow"))
-    fast = hold(controller, 60)
-    controller.uncertain = True
-    slow = hold(controller, 60, fast[-1])
-    assert slow[-1] == pytest.approx(8.0, abs=0.5)
-    controller.uncertain = False
-    assert hold(controller, 60, slow[-1])[-1] == pytest.approx(20.0, abs=0.5)
-
-
-def test_a_car_uncertain_stops_and_drives_on_afterwards():
-    controller = SpeedController(SpeedSettings(20.0, when_uncertain="stop"))
-    mph = hold(controller, 60)[-1]
-    controller.uncertain = True
-    assert controller.target_mph(STRAIGHT) == 0.0
-    assert controller.throttle(mph, STRAIGHT) == -1.0
-    assert controller.throttle(0.0, STRAIGHT) == 0.0
-    assert hold(controller, 20, mph)[-1] == pytest.approx(0.0, abs=0.3)
-    controller.uncertain = False
-    assert hold(controller, 60)[-1] == pytest.approx(20.0, abs=0.5)
-
-
-@pytest.mark.parametrize(("rule", "target"), [("ignore", 10.0), ("slow", 4.0), ("stop", 0.0)])
-def test_in_a_corner_the_car_uncertain_is_slower_still(rule, target):
-    controller = SpeedController(SpeedSettings(20.0, min_speed_mph=10.0, slow_in_corners=True, when_uncertain=rule))
-    controller.uncertain = True
-    assert controller.target_mph(Answer(0.5)) == pytest.approx(target)
 
 
 @pytest.mark.parametrize(
@@ -132,19 +123,9 @@ def test_a_predicted_speed_is_held_between_the_lowest_and_the_set_one(predicted,
     [
         {"speed_mph": 61},
         {"min_speed_mph": -1},
-        {"when_uncertain": "panic"},
         {"slow_in_corners": True, "predicted_speed": True},
     ],
 )
 def test_invalid_speeds_are_refused_with_what_is_expected(values):
     with pytest.raises(ValueError, match=r"^[a-z_]+ .*(expected|leave out [a-z_]+$)"):
         SpeedSettings(**values)
-
-
-def test_a_car_that_stops_does_not_push_forwards_and_begins_anew():
-    controller = SpeedController(SpeedSettings(20.0, when_uncertain="stop"))
-    controller.throttle(5.0, STRAIGHT)
-    controller.uncertain = True
-    assert controller.throttle(-1.0, STRAIGHT) == 0.0  # rolling backwards
-    controller.uncertain = False
-    assert controller.throttle(19.0, STRAIGHT) == SpeedController(SpeedSettings(20.0)).throttle(19.0, STRAIGHT)

@@ -44,7 +44,9 @@ def test_the_first_latency_is_printed_and_slow_answers_are_counted():
         assert latency["limit"] == 0.001
         assert latency["slow"] in (9, 10)  # the simulator quits with one on its way
     assert f"watch it drive: http://127.0.0.1:{server.port}/" in "\n".join(server.lines)
-    assert re.search(r"first frame answered in \d+\.\d ms, \d+\.\d s after the start", "\n".join(server.lines))
+    assert re.search(
+        r"first frame answered in \d+\.\d ms, \d+\.\d s after the start", "\n".join(server.lines)
+    )
 
 
 class Slow(Constant):
@@ -107,9 +109,9 @@ def test_an_idle_simulator_keeps_its_connection_for_110_seconds(mode):
 def test_threads_print_nothing_after_the_drive_has_ended():
     program = """
 import threading, time
-from bcclone.drive.wire import threading_host
-from bcclone.drive.wire.web_server import Access
-from bcclone.drive.wire.web_server import WebServer
+from bcclone.web import threading_host
+from bcclone.web.access import Access
+from bcclone.web.web_server import WebServer
 def repeat(server):
     while True:
         server.notify("the car has left")
@@ -128,7 +130,9 @@ time.sleep(0.2)
 
 
 @pytest.mark.slow
-def test_a_kill_leaves_a_valid_recording_and_the_simulator_connects_to_the_next_server(untrained_model, tmp_path):
+def test_a_kill_leaves_a_valid_recording_and_the_simulator_connects_to_the_next_server(
+    untrained_model, tmp_path
+):
     with serving(untrained_model, tmp_path / "run1") as server, raw(server.port) as connection:
         for _ in range(30):
             connection.send_text(telemetry_text())
@@ -136,7 +140,10 @@ def test_a_kill_leaves_a_valid_recording_and_the_simulator_connects_to_the_next_
         server.end(signal.SIGKILL)
     with pytest.raises(UserError, match="bcclone drive"):
         drive(server.port, Still(10))
-    with serving_in_a_thread(Constant(), port=server.port), connected("127.0.0.1", server.port, 10) as connection:
+    with (
+        serving_in_a_thread(Constant(), port=server.port),
+        connected("127.0.0.1", server.port, 10) as connection,
+    ):
         assert UnityClient(connection, Still(10)).drive().steers == 9
     log = read_log(tmp_path / "run1" / "driving_log.csv")
     assert log.bad_rows == ()
@@ -148,17 +155,24 @@ def test_a_kill_leaves_a_valid_recording_and_the_simulator_connects_to_the_next_
 @pytest.mark.slow
 def test_json_is_the_only_standard_output(untrained_model, tmp_path):
     line = command("drive.py", untrained_model, tmp_path / "run1", "--port", 0, "--json")
-    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
         drive(next(filter(None, map(port_in, process.stderr))), Still(5))
         process.send_signal(signal.SIGINT)
         out, _ = process.communicate(timeout=120)
     printed = json.loads(out)
-    assert printed.items() >= {"faults": 0, "folder": str(tmp_path / "run1"), "dropped": 0, "failure": ""}.items()
+    assert (
+        printed.items()
+        >= {"faults": 0, "folder": str(tmp_path / "run1"), "dropped": 0, "failure": ""}.items()
+    )
     assert printed["answered"] >= printed["recorded"] >= 4
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="reads Linux's list of listening sockets")
+@pytest.mark.skipif(
+    not Path("/proc/net/tcp").exists(), reason="reads Linux's list of listening sockets"
+)
 def test_the_server_listens_on_the_loopback_address_and_ends_with_standard_input(untrained_model):
     with serving(untrained_model, "--end-with-stdin", stdin=subprocess.PIPE) as server:
         listening = Path("/proc/net/tcp").read_text() + Path("/proc/net/tcp6").read_text()
@@ -198,7 +212,9 @@ sys.stdin.read()
 """
 
 
-def test_what_the_server_prints_after_a_car_has_come_is_shown_but_not_that_it_was_interrupted(capfd):
+def test_what_the_server_prints_after_a_car_has_come_is_shown_but_not_that_it_was_interrupted(
+    capfd,
+):
     with server_process([], ("-c", SERVER)) as server:
         assert server.port == 4567
     assert capfd.readouterr().err == "run1: 3 frames recorded\n"

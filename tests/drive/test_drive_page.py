@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import requests
 
-from bcclone.dataset.images import encode_jpeg
+from bcclone.camera.images import encode_jpeg
 from bcclone.recording.log import read_log
 from bcclone.recording.run_tables import read_drivers
 from bcclone.simulator.unity_client import CarState, UnityClient, connected
@@ -111,7 +111,9 @@ class Page(BrowserPage):
     def hosts(self):
         """Return the hosts that the page has loaded anything from."""
         return set(
-            self.script("return performance.getEntriesByType('resource').map((entry) => new URL(entry.name).host)")
+            self.script(
+                "return performance.getEntriesByType('resource').map((entry) => new URL(entry.name).host)"
+            )
         )
 
     def drawn(self, plot, color):
@@ -131,8 +133,12 @@ class Page(BrowserPage):
 
 @pytest.fixture
 def page(browser, port):
-    """The page of the shared server with its initial controls; no test may leave an error in the console."""
-    requests.post(f"http://127.0.0.1:{port}/control", json=AS_STARTED, timeout=60).raise_for_status()
+    """The page of the shared server with its initial controls; no test may leave an error in the
+    console.
+    """
+    requests.post(
+        f"http://127.0.0.1:{port}/control", json=AS_STARTED, timeout=60
+    ).raise_for_status()
     browser.get_log("browser")
     page = Page(browser, port)
     wait_for(lambda: page.text("connection-text") != "connecting")
@@ -157,7 +163,9 @@ def test_the_page_shows_the_drive(page, port):
 
         def all_seen():  # inside the region that the network sees; JPEG is not exact
             seen.add(page.pixel(20, 100))
-            return all(any(np.allclose(color, drawn, atol=12) for drawn in seen) for color in COLORS)
+            return all(
+                any(np.allclose(color, drawn, atol=12) for drawn in seen) for color in COLORS
+            )
 
         wait_for(all_seen)
         outside = max(sum(page.pixel(20, 5)) for _ in range(3))
@@ -173,7 +181,16 @@ def test_the_page_shows_the_drive(page, port):
         assert model == sent != "–"
         assert "sent" in page.element("dial").get_attribute("aria-label")
     page.shows("waiting for the simulator")
-    of_the_car = ("speed", "steering-model", "steering-sent", "steering-degrees", "throttle", "latency", "p50", "p99")
+    of_the_car = (
+        "speed",
+        "steering-model",
+        "steering-sent",
+        "steering-degrees",
+        "throttle",
+        "latency",
+        "p50",
+        "p99",
+    )
     assert {page.text(name) for name in of_the_car} == {"–"}
     assert page.element("dial").get_attribute("aria-label").endswith("nothing sent")
 
@@ -192,7 +209,9 @@ def test_the_car_holds_the_set_speed(page, port):
         slider.send_keys(Keys.END)
         wait_for(lambda: world.throttles[-1] > 0)
         action = webdriver.ActionChains(page.browser)
-        action.move_to_element_with_offset(slider, 10 - slider.size["width"] // 2, 0).click().perform()
+        action.move_to_element_with_offset(
+            slider, 10 - slider.size["width"] // 2, 0
+        ).click().perform()
         wait_for(lambda: world.throttles[-1] < 0)
 
 
@@ -284,7 +303,10 @@ def test_the_page_asks_for_the_token(browser, untrained_model):
         page.press("m")
         wait_for(lambda: page.pressed("autonomous"))
         cookie = {entry["name"]: entry["value"] for entry in browser.get_cookies()}
-        assert requests.get(f"{page.url}state", cookies=cookie, timeout=60).json()["autonomous"] is False
+        assert (
+            requests.get(f"{page.url}state", cookies=cookie, timeout=60).json()["autonomous"]
+            is False
+        )
         browser.delete_all_cookies()
         page.script("connect()")  # as when the server is restarted with another token
         wait_for(lambda: browser.find_elements(By.ID, "token"))

@@ -6,16 +6,14 @@ import cv2
 import numpy as np
 import pytest
 
+from bcclone.camera.framing import Framing
+from bcclone.camera.images import encode_jpeg
 from bcclone.dataset.answer import Answer
-from bcclone.dataset.framing import Framing
-from bcclone.dataset.images import encode_jpeg
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.driver import Driver
 from bcclone.drive.protocol import Telemetry
-from bcclone.lab.monitor.monitor import MonitorWatch
 from tests.drive.drive_server import Constant
 from tests.drive.test_controller import LAWS
-from tests.lab.monitor.test_monitor_watch import Scores
 
 FRAME = encode_jpeg(np.full((160, 320, 3), 90, np.uint8))
 
@@ -43,7 +41,10 @@ def telemetry(jpeg=FRAME, speed_mph=10.0):
 
 
 def test_pictures_of_another_camera_become_frames_by_the_framing_that_is_set():
-    driver, picture = Driver(Steering(0.1, 0.2), SpeedSettings(25)), np.zeros((120, 160, 3), np.uint8)
+    driver, picture = (
+        Driver(Steering(0.1, 0.2), SpeedSettings(25)),
+        np.zeros((120, 160, 3), np.uint8),
+    )
     assert not driver.decide(telemetry(encode_jpeg(picture))).frame_readable
     driver.framing = Framing(160, 120, rows=(40, 120))
     assert driver.decide(telemetry(encode_jpeg(picture))).steering == 0.1
@@ -57,7 +58,9 @@ def test_steering_is_clipped(steering, sent):
     assert (decision.steering, decision.control.steering) == (steering, sent)
 
 
-@pytest.mark.parametrize("jpeg", [b"", b"garbage", FRAME[:500], encode_jpeg(np.zeros((80, 160, 3), np.uint8))])
+@pytest.mark.parametrize(
+    "jpeg", [b"", b"garbage", FRAME[:500], encode_jpeg(np.zeros((80, 160, 3), np.uint8))]
+)
 def test_a_bad_frame_gets_the_last_steering_decaying_and_a_closed_throttle(jpeg):
     driver = Driver(Steering(-0.5), SpeedSettings(25))
     driver.decide(telemetry())
@@ -67,7 +70,9 @@ def test_a_bad_frame_gets_the_last_steering_decaying_and_a_closed_throttle(jpeg)
     assert abs(controls[-1].steering) < 0.001
     assert {control.throttle for control in controls} == {0.0}
     assert driver.faults == 30
-    assert all(decision.steering is None and "camera frame" in decision.fault for decision in decisions)
+    assert all(
+        decision.steering is None and "camera frame" in decision.fault for decision in decisions
+    )
 
 
 @pytest.mark.parametrize("answer", [math.nan, math.inf, RuntimeError("out of memory")])
@@ -93,30 +98,10 @@ def test_another_car_starts_with_straight_wheels_and_no_frames():
     assert driver.decide(telemetry(b"")).control.steering == 0.0
 
 
-def watched_driver(rule, *scores):
-    clock = iter(range(100))  # a second between two frames, so that each is a window of its own
-    watch = MonitorWatch(Scores(*scores), lambda: next(clock))
-    return Driver(Steering(*[0.1] * 10), SpeedSettings(20.0, when_uncertain=rule), watch=watch)
-
-
-def test_each_decision_says_whether_the_monitor_is_uncertain_and_the_car_acts_on_it():
-    driver = watched_driver("stop", 0.5, 3.0, 0.5)
-    decisions = [driver.decide(telemetry()) for _ in range(3)]
-    assert [decision.uncertainty.uncertain for decision in decisions] == [False, True, False]
-    assert [decision.target_speed_mph for decision in decisions] == [20.0, 0.0, 20.0]
-    assert decisions[1].control.throttle == -1.0
-    assert decisions[1].control.steering == 0.1
-
-
-def test_a_frame_that_cannot_be_judged_is_driven_without_uncertainty():
-    driver = watched_driver("stop", 3.0, 3.0, RuntimeError("out of memory"), 3.0)
-    _, judged, failed, last = (driver.decide(telemetry(jpeg)) for jpeg in (FRAME, FRAME, FRAME, b""))
-    assert (judged.uncertainty.uncertain, failed.uncertainty, last.uncertainty) == (True, None, None)
-    assert (failed.target_speed_mph, failed.control.steering, driver.faults) == (20.0, 0.1, 2)
-
-
 class Slow(Constant):
-    """A policy that takes 0.06 s for each frame, by its own clock, and counts the frames that it saw."""
+    """A policy that takes 0.06 s for each frame, by its own clock, and counts the frames that it
+    saw.
+    """
 
     seen = 0
 
@@ -136,7 +121,9 @@ def slow_driver():
 
 def test_on_a_slow_machine_a_frame_that_waited_gets_the_last_steering_and_the_network_sees_a_newer_one():
     policy, driver = slow_driver()
-    decisions = [driver.decide(telemetry(), late) for late in (False, True, True, True, False, True)]
+    decisions = [
+        driver.decide(telemetry(), late) for late in (False, True, True, True, False, True)
+    ]
     assert [decision.repeated for decision in decisions] == [False, False, False, True, False, True]
     assert [decision.steering for decision in decisions] == [0.01, 0.02, 0.03, 0.03, 0.04, 0.04]
     assert policy.seen == 4
@@ -155,7 +142,9 @@ def test_another_car_does_not_get_the_steering_of_the_one_before():
 
 def test_an_unreadable_frame_is_not_repeated():
     _, driver = slow_driver()
-    *_, last = (driver.decide(telemetry(jpeg), late=True) for jpeg in (FRAME, FRAME, FRAME, b"garbage"))
+    *_, last = (
+        driver.decide(telemetry(jpeg), late=True) for jpeg in (FRAME, FRAME, FRAME, b"garbage")
+    )
     assert "bad camera frame" in last.fault
     assert not last.repeated
 

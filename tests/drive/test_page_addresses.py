@@ -13,18 +13,18 @@ import pytest
 import requests
 import websocket
 
-from bcclone.dataset.images import encode_jpeg
+from bcclone.camera.images import encode_jpeg
 from bcclone.drive.arbiter import ConnectionArbiter
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.driver import Driver
-from bcclone.drive.page.app import OpenPages, make_app
 from bcclone.drive.page.page_state import ControlChanges, SaliencyThread
+from bcclone.drive.page.routes import OpenPages, make_app
 from bcclone.drive.protocol import Telemetry
 from bcclone.drive.run_folder import run_recorder
+from bcclone.drive.service import DrivePage
 from bcclone.drive.stats import DriveStats
 from bcclone.drive.wheel import PageHands
-from bcclone.drive.wire.service import DrivePage
-from bcclone.drive.wire.web_server import Access
+from bcclone.web.access import Access
 from tests.conftest import ROOT
 from tests.drive.drive_server import FRAME as DRIVEN
 from tests.drive.drive_server import (
@@ -45,11 +45,15 @@ FRAME = encode_jpeg(np.full((160, 320, 3), 90, np.uint8))
 
 
 def make_page(clock=time.monotonic):
-    """Return the page of a drive, whose car speaks as the Unity simulator, and whose network has no saliency."""
+    """Return the page of a drive, whose car speaks as the Unity simulator, and whose network has no
+    saliency.
+    """
     hands = PageHands()
     arbiter = ConnectionArbiter(Driver(Constant(), SpeedSettings(25.0), hands))
     stats = DriveStats(arbiter, clock=clock)
-    cars = SimpleNamespace(arbiter=arbiter, stats=stats, recorder=run_recorder(), dialect="Unity simulator", clients=1)
+    cars = SimpleNamespace(
+        arbiter=arbiter, stats=stats, recorder=run_recorder(), dialect="Unity simulator", clients=1
+    )
     saliency = SaliencyThread(lambda: stats.jpeg, None, "it has no convolution")
     return DrivePage(cars, hands, saliency, Constant(), clock)
 
@@ -117,8 +121,12 @@ def test_the_token_opens_the_page_and_a_wrong_one_is_delayed():
     assert "SameSite=Strict" in cookie
     assert "sesame" not in cookie
     assert client.get("/state").status_code == 200
-    other = client.post("/login", data={"token": "sesame"}, base_url="http://localhost:4568").headers["Set-Cookie"]
-    assert other.partition("=")[0] != cookie.partition("=")[0]  # browsers send a cookie to all ports of a machine
+    other = client.post(
+        "/login", data={"token": "sesame"}, base_url="http://localhost:4568"
+    ).headers["Set-Cookie"]
+    assert (
+        other.partition("=")[0] != cookie.partition("=")[0]
+    )  # browsers send a cookie to all ports of a machine
 
 
 @pytest.mark.parametrize("cookie", ["", "é" * 100, "True"])
@@ -131,7 +139,7 @@ def test_a_cookie_of_nobody_opens_nothing(cookie):
 
 def test_every_response_has_security_headers():
     client = make_client()
-    for address in ("/", "/state", "/static/page.js", "/nowhere"):
+    for address in ("/", "/state", "/page/page.js", "/nowhere"):
         headers = client.get(address).headers
         assert headers["Content-Security-Policy"].startswith("default-src 'self'")
         assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
@@ -146,7 +154,9 @@ def test_the_history_covers_the_last_60_seconds():
     assert client.get("/history").json == []
     for count in range(1000):
         clock.seconds = 1.0 + count * 0.15
-        cars.stats.answered("car", cars.arbiter.answer("car", Telemetry(1.0, 0.2, 12.5, FRAME)), 0.002)
+        cars.stats.answered(
+            "car", cars.arbiter.answer("car", Telemetry(1.0, 0.2, 12.5, FRAME)), 0.002
+        )
     points = client.get("/history").json
     assert points[-1]["seconds"] == pytest.approx(clock.seconds)
     assert 59 < points[-1]["seconds"] - points[0]["seconds"] <= 60
@@ -171,14 +181,19 @@ def test_pages_share_one_frame_which_changes_ten_times_a_second_and_when_a_contr
 def test_every_field_of_the_state_is_documented():
     page = (ROOT / "docs" / "reference" / "page.md").read_text()
     state = make_client().get("/state").json
-    names = set(state) | {name for value in state.values() if isinstance(value, dict) for name in value}
+    names = set(state) | {
+        name for value in state.values() if isinstance(value, dict) for name in value
+    }
     names |= {"text", "count", "seconds"}  # of a warning
     assert {name for name in names if f"`{name}`" not in page} == set()
 
 
 @pytest.fixture(scope="module", params=MODES)
 def port(request):
-    with errors_logged() as errors, serving_in_a_thread(Constant(), async_mode=request.param) as server:
+    with (
+        errors_logged() as errors,
+        serving_in_a_thread(Constant(), async_mode=request.param) as server,
+    ):
         yield server.port
     assert (server.result.faults, errors) == (0, [])
 
@@ -212,7 +227,9 @@ def test_a_page_sees_the_drive_steers_and_sets_controls(port):
 def test_the_server_ends_at_once_while_pages_and_a_car_are_connected(mode):
     with errors_logged() as errors, contextlib.ExitStack() as clients:
         with serving_in_a_thread(Constant(), async_mode=mode) as server:
-            page, connection = (clients.enter_context(client(server.port)) for client in (FakePage, raw))
+            page, connection = (
+                clients.enter_context(client(server.port)) for client in (FakePage, raw)
+            )
             page.receive()
             connection.send_text(telemetry_text())
             assert next_event(connection)[0] == "steer"

@@ -5,10 +5,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from bcclone.drive.page.app import OpenPages
 from bcclone.drive.page.page_state import ControlChanges
+from bcclone.drive.page.routes import OpenPages
 from bcclone.drive.wheel import HandInput, PageHands
-from bcclone.drive.wire import threading_host
+from bcclone.web import threading_host
 
 
 class Session:
@@ -43,8 +43,13 @@ def unpacked(data):
 
 def test_a_page_sets_controls_and_moves_its_hands():
     session = Session()
-    texts = ('{"input": 3, "hands": {"steering_key": -1}}', '{"set": {"recording": true, "set_speed_mph": 12}}')
-    assert say(*texts, '{"drawn": 7}', '{"wheel": "ask"}', '{"wheel": "keep"}', session=session) == []
+    texts = (
+        '{"input": 3, "hands": {"steering_key": -1}}',
+        '{"set": {"recording": true, "set_speed_mph": 12}}',
+    )
+    assert (
+        say(*texts, '{"drawn": 7}', '{"wheel": "ask"}', '{"wheel": "keep"}', session=session) == []
+    )
     assert session.changes == [ControlChanges(recording=True, set_speed_mph=12)]
     assert session.inputs == [(3, HandInput(steering_key=-1))]
 
@@ -69,6 +74,11 @@ def test_anything_else_is_refused(text):
 
 def test_a_refusal_is_short_whatever_the_page_sent():
     long = "x" * 100_000
-    for text in ('{"set": {"paused": "%s"}}', '{"input": 1, "hands": {"steering": "%s"}}', '{"drawn": "%s"}', "%s"):
+    for text in (
+        '{"set": {"paused": "%s"}}',
+        '{"input": 1, "hands": {"steering": "%s"}}',
+        '{"drawn": "%s"}',
+        "%s",
+    ):
         (error,) = say(text % long)
         assert len(error) < 400

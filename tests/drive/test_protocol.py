@@ -68,11 +68,20 @@ BAD = {
         "speed is 'None', expected a number as text",
     ),
     "true speed": (telemetry(speed=True), "speed is 'True', expected a number as text"),
-    "a long list": (telemetry(throttle=[0] * 1000), f"throttle is '[{'0, ' * 13}', expected a number as text"),
+    "a long list": (
+        telemetry(throttle=[0] * 1000),
+        f"throttle is '[{'0, ' * 13}', expected a number as text",
+    ),
     "a word": (telemetry(speed="fast"), "speed is 'fast', expected a number"),
-    "marks not between thousands": (telemetry(speed="1234,567.5"), "speed is '1234,567.5', expected a number"),
+    "marks not between thousands": (
+        telemetry(speed="1234,567.5"),
+        "speed is '1234,567.5', expected a number",
+    ),
     "NaN": (telemetry(speed="NaN"), "speed is not finite, expected a number such as 12.5"),
-    "infinity": (telemetry(steering_angle="Infinity"), "steering_angle is not finite, expected a number such as 12.5"),
+    "infinity": (
+        telemetry(steering_angle="Infinity"),
+        "steering_angle is not finite, expected a number such as 12.5",
+    ),
     "digits without end": (
         telemetry(speed="9" * 99_999),
         "speed has 99999 characters, expected a number of at most 40",
@@ -99,9 +108,18 @@ def test_a_steer_event_is_two_texts_in_the_machines_culture():
     assert json.dumps(format_steer(control, decimal_comma=False)) == (
         '{"steering_angle": "0.125000", "throttle": "-0.300000"}'
     )
-    assert format_steer(control, decimal_comma=True) == {"steering_angle": "0,125000", "throttle": "-0,300000"}
-    assert format_steer(Control(1e-9, -1.0), False) == {"steering_angle": "0.000000", "throttle": "-1.000000"}
-    assert format_steer(Control(1.0, 1.0), False) == {"steering_angle": "1.000000", "throttle": "1.000000"}
+    assert format_steer(control, decimal_comma=True) == {
+        "steering_angle": "0,125000",
+        "throttle": "-0,300000",
+    }
+    assert format_steer(Control(1e-9, -1.0), False) == {
+        "steering_angle": "0.000000",
+        "throttle": "-1.000000",
+    }
+    assert format_steer(Control(1.0, 1.0), False) == {
+        "steering_angle": "1.000000",
+        "throttle": "1.000000",
+    }
 
 
 @pytest.mark.parametrize("value", [1.5, -1.0001, float("nan"), float("inf")])
@@ -120,8 +138,21 @@ def test_a_control_out_of_range_cannot_be_made(value):
         ('2["telemetry",null]', TelemetryEvent(None)),
         ('2["telemetry"]', TelemetryEvent(None)),
         ('27["telemetry",{}]', TelemetryEvent(None, "437[]")),
-        *((text, None) for text in ('2["connect",{}]', '2["disconnect"]', '2["telemetry2",{}]', "2[]", "2{}", "2")),
-        *((text, None) for text in ('2/other,["telemetry",{}]', '21-["telemetry",{}]', '2[["telemetry"]]')),
+        *(
+            (text, None)
+            for text in (
+                '2["connect",{}]',
+                '2["disconnect"]',
+                '2["telemetry2",{}]',
+                "2[]",
+                "2{}",
+                "2",
+            )
+        ),
+        *(
+            (text, None)
+            for text in ('2/other,["telemetry",{}]', '21-["telemetry",{}]', '2[["telemetry"]]')
+        ),
     ],
 )
 def test_telemetry_events_are_read_and_others_are_ignored(text, event):

@@ -11,19 +11,26 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from bcclone.dataset.images import encode_jpeg
+from bcclone.camera.images import encode_jpeg
 from bcclone.drive.arbiter import ConnectionArbiter
 from bcclone.drive.controller import SpeedSettings
-from bcclone.drive.driver import Decision, Driver, Uncertainty
+from bcclone.drive.driver import Decision, Driver
 from bcclone.drive.protocol import Control, Telemetry, TelemetryEvent
 from bcclone.drive.recorder import Recorder
 from bcclone.drive.run_folder import RunRow, run_recorder
+from bcclone.drive.service import DriveService
 from bcclone.drive.stats import DriveStats
-from bcclone.drive.wire import threading_host
-from bcclone.drive.wire.service import DriveService
 from bcclone.recording.log import read_log
-from bcclone.recording.run_tables import BY_MODEL, HUMAN, MODEL, UNCERTAINTY, DrivenRow, read_answers, read_drivers
+from bcclone.recording.run_tables import (
+    BY_MODEL,
+    HUMAN,
+    MODEL,
+    DrivenRow,
+    read_answers,
+    read_drivers,
+)
 from bcclone.system.errors import UserError
+from bcclone.web import threading_host
 from tests.drive.drive_server import Constant
 from tests.processes import full_disk
 
@@ -31,9 +38,9 @@ FRAMES = [encode_jpeg(np.full((160, 320, 3), value, np.uint8)) for value in rang
 TELEMETRY, CONTROL = Telemetry(0.0, 0.0, 1.0, FRAMES[0]), Control(0.1, 0.0)
 
 
-def row(seconds=None, telemetry=TELEMETRY, control=CONTROL, by=BY_MODEL, uncertainty=None):
+def row(seconds=None, telemetry=TELEMETRY, control=CONTROL, by=BY_MODEL):
     """Return a row to record; seconds: the latency of its answer."""
-    return RunRow(Decision(1, telemetry, control, 0.1, 25.0, by=by, uncertainty=uncertainty), seconds)
+    return RunRow(Decision(1, telemetry, control, 0.1, 25.0, by=by), seconds)
 
 
 def record(folder, append=False, frames=FRAMES):
@@ -94,7 +101,9 @@ def test_each_latency_is_that_of_its_own_frame(tmp_path):
 
 def test_appending_continues_after_the_last_row(tmp_path):
     record(tmp_path / "run1")
-    (tmp_path / "run1" / "driving_log.csv").open("a").write("2026_01_01_00_00_00_000.jpg,,,0.1")  # as after a kill
+    (tmp_path / "run1" / "driving_log.csv").open("a").write(
+        "2026_01_01_00_00_00_000.jpg,,,0.1"
+    )  # as after a kill
     (tmp_path / "run1" / "answers.csv").open("a").write("2026_01_01_00")
     with run_recorder(tmp_path / "run1", append=True) as recorder:
         recorder.record(row(0.5))
@@ -105,8 +114,12 @@ def test_appending_continues_after_the_last_row(tmp_path):
     assert log.rows["line"].tolist() == list(range(1, 51))
 
 
-def test_the_time_between_two_rows_is_that_between_their_frames_whatever_the_clock_of_the_machine_does(tmp_path):
-    """Rows have the monotonic time of their frame, which a clock that is set back or forth does not change."""
+def test_the_time_between_two_rows_is_that_between_their_frames_whatever_the_clock_of_the_machine_does(
+    tmp_path,
+):
+    """Rows have the monotonic time of their frame, which a clock that is set back or forth does not
+    change.
+    """
     with run_recorder(tmp_path / "run1") as recorder:
         for taken in (100.0, 100.5, 100.4, 100.4, 101.0):
             recorder.record(replace(row(), taken=taken))
@@ -128,14 +141,21 @@ def test_runs_of_the_same_second_get_folders_of_their_own(tmp_path, monkeypatch)
     assert recorder.recorded == 1
 
 
-@pytest.mark.parametrize("name", ["driving_log.csv", "drivers.csv", "answers.csv", "uncertainty.csv"])
-@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("../theirs"), lambda path: path.mkdir()])
-def test_rows_do_not_leave_the_run_folder_through_a_link_and_a_pipe_does_not_hang(tmp_path, name, make):
+@pytest.mark.parametrize("name", ["driving_log.csv", "drivers.csv", "answers.csv"])
+@pytest.mark.parametrize(
+    "make", [os.mkfifo, lambda path: path.symlink_to("../theirs"), lambda path: path.mkdir()]
+)
+def test_rows_do_not_leave_the_run_folder_through_a_link_and_a_pipe_does_not_hang(
+    tmp_path, name, make
+):
     (tmp_path / "theirs").touch()
     record(tmp_path / "run1", frames=FRAMES[:2])
     (tmp_path / "run1" / name).unlink(missing_ok=True)
     make(tmp_path / "run1" / name)
-    with pytest.raises(UserError, match=f"{name}.*another folder"), run_recorder(tmp_path / "run1", append=True):
+    with (
+        pytest.raises(UserError, match=f"{name}.*another folder"),
+        run_recorder(tmp_path / "run1", append=True),
+    ):
         pass
     assert (tmp_path / "theirs").read_bytes() == b""
 
@@ -143,7 +163,10 @@ def test_rows_do_not_leave_the_run_folder_through_a_link_and_a_pipe_does_not_han
 def test_a_persons_recording_is_not_appended_to(tmp_path, simulated_recording):
     folder = shutil.copytree(simulated_recording, tmp_path / "recording")
     before = (folder / "driving_log.csv").read_bytes()
-    with pytest.raises(UserError, match="recording.*another folder"), run_recorder(folder, append=True):
+    with (
+        pytest.raises(UserError, match="recording.*another folder"),
+        run_recorder(folder, append=True),
+    ):
         pass
     assert (folder / "driving_log.csv").read_bytes() == before
 
@@ -200,17 +223,14 @@ def test_switching_recording_on_makes_a_run_folder_if_none_was_named(tmp_path, m
             switch.record(row())
     (folder,) = tmp_path.iterdir()
     assert folder.name.startswith("run-20")
-    assert switch.state() == {"on": False, "folder": folder.name, "recorded": 2, "dropped": 0, "failure": ""}
+    assert switch.state() == {
+        "on": False,
+        "folder": folder.name,
+        "recorded": 2,
+        "dropped": 0,
+        "failure": "",
+    }
     assert len(read_log(folder / "driving_log.csv").rows) == 2
-
-
-def test_the_scores_of_a_monitor_are_recorded_beside_the_frames(tmp_path):
-    with run_recorder(tmp_path / "run1") as recorder:
-        recorder.record(row(uncertainty=Uncertainty(0.25, 0.5, 1.0)))
-        recorder.record(row(uncertainty=Uncertainty(9.0, 2.0, 1.0)))
-    names = sorted(path.name for path in (tmp_path / "run1").glob("*.jpg"))
-    rows = UNCERTAINTY.read(tmp_path / "run1", lambda cells: [cells[name] for name in UNCERTAINTY.columns])
-    assert rows == {names[0]: ["0.25", "0.5", "0"], names[1]: ["9", "2", "1"]}
 
 
 def make_service(recorder):
@@ -225,7 +245,9 @@ def test_an_answer_that_cannot_be_sent_is_recorded_without_a_latency(tmp_path):
         raise ConnectionResetError
 
     with run_recorder(tmp_path / "run1") as recorder, pytest.raises(ConnectionResetError):
-        make_service(recorder).answer(SimpleNamespace(sid="a", send=send), TelemetryEvent(TELEMETRY))
+        make_service(recorder).answer(
+            SimpleNamespace(sid="a", send=send), TelemetryEvent(TELEMETRY)
+        )
     assert (recorder.recorded, read_answers(tmp_path / "run1")) == (1, {})
 
 

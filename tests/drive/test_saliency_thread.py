@@ -5,7 +5,7 @@ import threading
 import numpy as np
 import pytest
 
-from bcclone.dataset.images import encode_jpeg
+from bcclone.camera.images import encode_jpeg
 from bcclone.drive.page.page_state import SaliencyThread
 from tests.processes import wait_for
 

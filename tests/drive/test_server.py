@@ -1,7 +1,8 @@
-"""The server serves the Unity simulator and current clients, over real sockets, in both async modes.
+"""The server serves the Unity simulator and current clients, over real sockets, in both async
+modes.
 
-bcclone.simulator.unity_client, which follows docs/reference/protocol.md, stands in for the simulator; its UnitySocket
-sends literal texts.
+bcclone.simulator.unity_client, which follows docs/reference/protocol.md, stands in for the
+simulator; its UnitySocket sends literal texts.
 """
 
 import base64
@@ -18,7 +19,7 @@ import socketio
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import TextMessage
 
-from bcclone.dataset.images import encode_jpeg
+from bcclone.camera.images import encode_jpeg
 from bcclone.drive.drive_settings import ASYNC_MODES
 from bcclone.simulator.unity_client import ServerGone, connected
 from tests.drive.drive_server import (
@@ -41,7 +42,10 @@ from tests.processes import wait_for
 @pytest.fixture(scope="module", params=ASYNC_MODES)
 def port(request):
     """The port of a server that the tests of this module share; it must log no error."""
-    with errors_logged() as errors, serving_in_a_thread(Constant(), async_mode=request.param) as server:
+    with (
+        errors_logged() as errors,
+        serving_in_a_thread(Constant(), async_mode=request.param) as server,
+    ):
         yield server.port
     assert errors == []
 
@@ -145,7 +149,9 @@ def test_a_client_that_polls_is_told_to_use_a_websocket(port):
 
 
 def test_an_engine_io_3_client_is_served(port):
-    """Socket.IO 2 clients request EIO=3, wait for a 40 without an object, and expect no ping from the server."""
+    """Socket.IO 2 clients request EIO=3, wait for a 40 without an object, and expect no ping from
+    the server.
+    """
     with socket.create_connection(("127.0.0.1", port), 60) as plain:
         plain.sendall(
             b"GET /socket.io/?EIO=3&transport=websocket HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"

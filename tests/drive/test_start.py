@@ -1,4 +1,6 @@
-"""The drive server answers before its model is loaded: pages say so, cars wait, and faults end it as before."""
+"""The drive server answers before its model is loaded: pages say so, cars wait, and faults end it
+as before.
+"""
 
 import json
 import re
@@ -17,14 +19,14 @@ from bcclone.drive.server import serve
 from bcclone.system.errors import UserError
 from tests.conftest import command, run_process
 from tests.drive.drive_server import MODES, Still, drive, in_a_thread
-from tests.lab.export_model.exports import exported_once
+from tests.realcar.export_model.exports import exported_once
 
 IMPORTED = """
 import sys, threading
 from pathlib import Path
 from bcclone.drive.drive_settings import DriveSettings
 from bcclone.drive.server import serve
-LARGE = {"tensorflow", "keras", "h5py", "flask", "pandas", "matplotlib", "moviepy", "numba", "scipy"}
+LARGE = {"tensorflow", "keras", "h5py", "flask", "pandas", "matplotlib", "numba", "scipy"}
 stop, imported = threading.Event(), []
 def notify(line):
     if line.startswith("loading"):
@@ -37,17 +39,17 @@ print(imported)
 
 
 @contextmanager
-def loading(model, mode, failure=None):
-    """A drive server whose model is loaded when `loaded` is set. failure: raised then."""
+def loading(model, mode):
+    """A drive server that says that it loads its model, and loads it once `loaded` is set."""
     loaded = threading.Event()
 
-    def open_watch():  # the last that is loaded
-        assert loaded.wait(120)
-        if failure:
-            raise failure
-
     def start(notify, stop):
-        return serve(DriveSettings(model, port=0, async_mode=mode), notify, stop, open_watch)
+        def notify_and_wait(line):
+            notify(line)
+            if line.startswith("loading"):
+                assert loaded.wait(120)
+
+        return serve(DriveSettings(model, port=0, async_mode=mode), notify_and_wait, stop)
 
     with suppress(UserError), in_a_thread(start, until="loading") as server:
         server.loaded, server.url = loaded, re.search(r"http://\S+/", server.lines[-1])[0]
@@ -62,7 +64,11 @@ def loading(model, mode, failure=None):
 def test_a_page_says_that_the_model_is_loaded_and_a_car_waits_for_it(untrained_model, mode):
     with loading(untrained_model, mode) as server, ThreadPoolExecutor(2) as cars:
         page = requests.get(server.url, timeout=120)
-        assert (page.status_code, page.headers["Refresh"], "loading" in page.text) == (503, "1", True)
+        assert (page.status_code, page.headers["Refresh"], "loading" in page.text) == (
+            503,
+            "1",
+            True,
+        )
         assert requests.get(f"{server.url}state", timeout=120).headers["Retry-After"] == "1"
         waiting = [cars.submit(drive, server.address[1], Still(10)) for _ in range(2)]
         assert requests.get(f"{server.url}room", timeout=120).status_code == 503
@@ -74,10 +80,13 @@ def test_a_page_says_that_the_model_is_loaded_and_a_car_waits_for_it(untrained_m
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_fault_of_the_model_closes_the_connection_of_a_car_that_waits(untrained_model, mode):
+def test_a_fault_of_the_model_closes_the_connection_of_a_car_that_waits(
+    untrained_model, tmp_path, mode
+):
+    (damaged := tmp_path / "damaged.h5").write_bytes(untrained_model.read_bytes()[:5000])
     request = "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: 127.0.0.1\r\n"
     with (
-        loading(untrained_model, mode, UserError("model.h5: damaged")) as server,
+        loading(damaged, mode) as server,
         socket.create_connection(server.address, timeout=120) as car,
     ):
         car.sendall(f"{request}Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n".encode())
@@ -110,15 +119,23 @@ def test_what_can_be_checked_at_once_is_refused_before_it_listens(untrained_mode
         serve(DriveSettings(tmp_path / "none.onnx", port=0), lines.append)
     with pytest.raises(UserError, match="--append"):
         serve(DriveSettings(untrained_model, tmp_path / "run1", port=0), lines.append)
-    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(UserError, match="is in use.*--port"):
-        serve(DriveSettings(untrained_model, tmp_path / "run2", port=taken.getsockname()[1]), lines.append)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as taken,
+        pytest.raises(UserError, match="is in use.*--port"),
+    ):
+        serve(
+            DriveSettings(untrained_model, tmp_path / "run2", port=taken.getsockname()[1]),
+            lines.append,
+        )
     assert lines == []
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_ctrl_c_ends_it_while_it_loads(untrained_model, mode):
     line = command("drive.py", untrained_model, "--port", 0, "--async-mode", mode)
-    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
         assert any(text.startswith("loading") for text in process.stdout)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)

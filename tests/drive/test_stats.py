@@ -6,14 +6,21 @@ import pytest
 
 from bcclone.drive.arbiter import ConnectionArbiter, Reply
 from bcclone.drive.controller import SpeedSettings
-from bcclone.drive.driver import Decision, Driver, Uncertainty
+from bcclone.drive.driver import Decision, Driver
 from bcclone.drive.protocol import Control, Telemetry
 from bcclone.drive.stats import DriveStats, HistoryPoint
 from tests.drive.drive_server import Clock, Constant
 
 
 def decision(steering=0.5, speed_mph=12.0, jpeg=b"jpeg", fault=""):
-    return Decision(1, Telemetry(-2.0, 0.3, speed_mph, jpeg), Control(steering or 0.0, 0.2), steering, 20.0, fault)
+    return Decision(
+        1,
+        Telemetry(-2.0, 0.3, speed_mph, jpeg),
+        Control(steering or 0.0, 0.2),
+        steering,
+        20.0,
+        fault,
+    )
 
 
 def decided(of=None, **values):
@@ -26,17 +33,17 @@ TELEMETRY = Telemetry(0.0, 0.0, 10.0, b"")
 KEY_HELD = Reply(drives=True)
 
 
-def arbiter_of(*cars, when_uncertain="ignore"):
+def arbiter_of(*cars):
     """Return the arbiter of these cars, of which the last one drives."""
-    arbiter = ConnectionArbiter(Driver(Constant(0.0), SpeedSettings(25.0, when_uncertain=when_uncertain)))
+    arbiter = ConnectionArbiter(Driver(Constant(0.0), SpeedSettings(25.0)))
     for sid in cars:
         arbiter.answer(sid, TELEMETRY)
     return arbiter
 
 
-def make_stats(when_uncertain="ignore", **options):
+def make_stats(**options):
     """Return the figures of a drive in which "a" drives."""
-    return DriveStats(arbiter_of("a", when_uncertain=when_uncertain), **options)
+    return DriveStats(arbiter_of("a"), **options)
 
 
 def test_figures_are_those_of_the_last_reply():
@@ -46,7 +53,11 @@ def test_figures_are_those_of_the_last_reply():
     figures = stats.figures("Unity simulator", 3)
     assert (figures["frames"], figures["steering_model"], figures["steering_sent"]) == (2, 0.5, 0.5)
     assert (figures["speed_mph"], figures["target_speed_mph"]) == (13.0, 20.0)
-    assert (figures["connection"], figures["dialect"], figures["clients"]) == ("driving", "Unity simulator", 3)
+    assert (figures["connection"], figures["dialect"], figures["clients"]) == (
+        "driving",
+        "Unity simulator",
+        3,
+    )
     assert figures["latency_ms"] == {"last": 4.2, "p50": 4.2, "p99": 4.2, "slow": 0, "limit": 0.0}
     assert stats.jpeg == (2, b"jpeg")
 
@@ -58,10 +69,27 @@ def test_figures_and_history_of_a_drive_are_complete():
     clock.seconds = 1.23456
     stats.answered("a", decided(), 0.0123456)
     stats.warn("rain")
-    of_server = {"seconds": 1.2, "connection": "driving", "dialect": "", "clients": 0, "waiting_cars": 0}
-    of_drive = {"autonomous": True, "frames": 1, "first_answer_seconds": 1.23, "frames_per_second": 0.5}
+    of_server = {
+        "seconds": 1.2,
+        "connection": "driving",
+        "dialect": "",
+        "clients": 0,
+        "waiting_cars": 0,
+    }
+    of_drive = {
+        "autonomous": True,
+        "frames": 1,
+        "first_answer_seconds": 1.23,
+        "frames_per_second": 0.5,
+    }
     counts = {"answered": 1, "faults": 1, "wakeups": 0}  # the first frame of this car is empty
-    of_car = {"speed_mph": 12.0, "steering_degrees": -2.0, "steering_model": 0.5, "steering_sent": 0.5, "throttle": 0.2}
+    of_car = {
+        "speed_mph": 12.0,
+        "steering_degrees": -2.0,
+        "steering_model": 0.5,
+        "steering_sent": 0.5,
+        "throttle": 0.2,
+    }
     warnings = [
         {"text": "rain", "count": 1, "seconds": 1.2},
         {"text": "answers that took longer than 10 ms", "count": 1, "seconds": 1.2},
@@ -71,14 +99,14 @@ def test_figures_and_history_of_a_drive_are_complete():
         "speed_rule": "",
         "latency_ms": {"last": 12.35, "p50": 12.35, "p99": 12.35, "slow": 1, "limit": 10},
         "warnings": warnings,
-        "uncertainty": None,
     }
     for clock.seconds in (1.25, 1.35, 61.23456):
         stats.answered("a", decided(), 0.0104321)
     figures = stats.figures()
     assert (figures["first_answer_seconds"], figures["latency_ms"]["p50"]) == (1.23, 10.43)
     assert stats.history() == [
-        HistoryPoint(seconds, 12.0, 20.0, 0.5, 0.5, 0.2, pytest.approx(10.4321)) for seconds in (1.35, 61.23456)
+        HistoryPoint(seconds, 12.0, 20.0, 0.5, 0.5, 0.2, pytest.approx(10.4321))
+        for seconds in (1.35, 61.23456)
     ]
 
 
@@ -122,9 +150,20 @@ def test_the_figures_of_a_car_that_does_not_drive_any_more_are_none(change):
     stats.answered("a", decided(), 0.005)  # its last answer is sent late
     stats.answered("c", Reply(after=0.1), 0.1)  # a car that waits
     figures = stats.figures()
-    of_a_car = ("speed_mph", "steering_degrees", "steering_model", "steering_sent", "throttle", "target_speed_mph")
+    of_a_car = (
+        "speed_mph",
+        "steering_degrees",
+        "steering_model",
+        "steering_sent",
+        "throttle",
+        "target_speed_mph",
+    )
     assert {figures[name] for name in of_a_car} == {None}
-    assert (figures["latency_ms"]["last"], figures["frames_per_second"], stats.jpeg) == (None, 0.0, (2, b""))
+    assert (figures["latency_ms"]["last"], figures["frames_per_second"], stats.jpeg) == (
+        None,
+        0.0,
+        (2, b""),
+    )
     assert (figures["frames"], figures["latency_ms"]["p50"]) == (2, 4.5)  # of the whole drive
     assert len(stats.history()) == 1
     gives_way(arbiter)
@@ -185,7 +224,9 @@ def test_a_telemetry_that_cannot_be_read_is_a_warning_and_changes_no_figure():
     stats.answered("a", Reply(drives=True, fault="bad telemetry"), None)
     stats.answered("b", Reply(fault="bad telemetry"), None)
     figures = stats.figures()
-    assert [(warning["text"], warning["count"]) for warning in figures["warnings"]] == [("bad telemetry", 2)]
+    assert [(warning["text"], warning["count"]) for warning in figures["warnings"]] == [
+        ("bad telemetry", 2)
+    ]
     assert figures | {"warnings": [], "seconds": before["seconds"]} == before
 
 
@@ -194,21 +235,10 @@ def test_driving_by_hand_shows_frames_and_no_steering():
     stats.answered("a", decided(), None)
     stats.answered("a", KEY_HELD, 0.001)
     figures = stats.figures()
-    assert (figures["connection"], figures["steering_sent"], figures["frames"]) == ("key held", None, 1)
+    assert (figures["connection"], figures["steering_sent"], figures["frames"]) == (
+        "key held",
+        None,
+        1,
+    )
     stats.answered("a", Reply(None, True, decision(jpeg=b"by hand").telemetry), 0.001)
     assert (stats.figures()["connection"], stats.jpeg) == ("driving", (2, b"by hand"))
-
-
-def test_the_page_is_told_what_the_monitor_says():
-    stats = make_stats(when_uncertain="slow")
-    assert stats.figures()["uncertainty"] is None
-    stats.answered("a", decided(replace(decision(), uncertainty=Uncertainty(3.0, 2.0, 1.0))), None)
-    assert stats.figures()["uncertainty"] == {
-        "score": 3.0,
-        "average": 2.0,
-        "threshold": 1.0,
-        "uncertain": True,
-        "rule": "slow",
-    }
-    stats.answered("a", decided(), None)
-    assert stats.figures()["uncertainty"] is None

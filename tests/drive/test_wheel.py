@@ -1,4 +1,6 @@
-"""Hands become steering and throttle; a person takes over from a model and gives back; pages share the wheel."""
+"""Hands become steering and throttle; a person takes over from a model and gives back; pages share
+the wheel.
+"""
 
 from types import SimpleNamespace
 
@@ -44,7 +46,9 @@ BOTH = HandInput(steering=0.3, throttle=-0.2, steering_key=-1, throttle_key=1)
         ([(MOUSE, 1)], 0.0, None),  # a mouse in the middle has hands on the wheel
     ],
 )
-def test_keys_follow_the_simulators_ramp_and_positions_count_as_they_are(inputs, steering, throttle):
+def test_keys_follow_the_simulators_ramp_and_positions_count_as_they_are(
+    inputs, steering, throttle
+):
     controls = HandControls()
     *_, last = (controls.advance(hands, steps) for hands, steps in inputs)
     assert (last.steering, last.throttle) == (
@@ -58,7 +62,9 @@ ONE = st.floats(-1, 1)
 
 def turned(wheel, model, person):
     """Return the steering of the next frame and who gave it. person: None for hands off."""
-    control = wheel.turn(HandInput(steering=person), 1, None if model is None else Control(model, 0.0))
+    control = wheel.turn(
+        HandInput(steering=person), 1, None if model is None else Control(model, 0.0)
+    )
     return SimpleNamespace(steering=control.steering, by=wheel.by)
 
 

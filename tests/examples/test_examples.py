@@ -1,6 +1,7 @@
 """The scripts in examples/ run as they are, and the adapters drive.
 
-Where the project of an adapter is installed, its own classes are used; else the names that it reads are checked.
+Where the project of an adapter is installed, its own classes are used; else the names that it reads
+are checked.
 """
 
 import math
@@ -41,7 +42,9 @@ def run(script, *arguments):
 
 
 WITH_OWN_TESTS = ("one_file", "next_frame", "steering_classes")
-OF_ENVIRONMENTS = sorted(set(EXAMPLES.glob("*.py")) - {EXAMPLES / f"{name}.py" for name in WITH_OWN_TESTS})
+OF_ENVIRONMENTS = sorted(
+    set(EXAMPLES.glob("*.py")) - {EXAMPLES / f"{name}.py" for name in WITH_OWN_TESTS}
+)
 
 
 @pytest.mark.parametrize("path", OF_ENVIRONMENTS, ids=lambda path: path.name)
@@ -53,7 +56,9 @@ def test_an_example_is_short_and_has_a_line_on_the_page(path):
 
 @pytest.mark.slow
 def test_a_model_drives_the_environment(untrained_model):
-    assert run("drive_with_a_model.py", untrained_model, "random:7:length=400").startswith("random:7:length=400: ")
+    assert run("drive_with_a_model.py", untrained_model, "random:7:length=400").startswith(
+        "random:7:length=400: "
+    )
 
 
 @pytest.mark.slow
@@ -108,12 +113,21 @@ def test_an_executor_is_over_when_its_time_is_spent(example):
 @pytest.mark.slow
 def test_the_opensbt_simulator_gives_an_output_for_each_individual(example):
     module = example("opensbt_simulator")
-    straight, bend = module.RoadSimulator(Straight()).simulate([[0, 0], [40, 40]], ["a", "b"], "", 30, 0.2)
+    straight, bend = module.RoadSimulator(Straight()).simulate(
+        [[0, 0], [40, 40]], ["a", "b"], "", 30, 0.2
+    )
     assert straight.otherParams["cause"] == "laps driven"
     assert bend.otherParams["cause"] == "off road"
-    assert max(map(abs, bend.otherParams["xte"])) > 3.5 > 0.1 > max(map(abs, straight.otherParams["xte"]))
+    assert (
+        max(map(abs, bend.otherParams["xte"]))
+        > 3.5
+        > 0.1
+        > max(map(abs, straight.otherParams["xte"]))
+    )
     for each in (straight, bend):
-        lengths = {len(values["ego"]) for values in (each.location, each.velocity, each.speed, each.yaw)}
+        lengths = {
+            len(values["ego"]) for values in (each.location, each.velocity, each.speed, each.yaw)
+        }
         assert lengths == {len(each.times)} == {len(each.otherParams["xte"])}
         assert each.times[1] - each.times[0] == pytest.approx(0.2)
     assert straight.yaw["ego"][5] == pytest.approx(math.pi / 2)
@@ -137,7 +151,9 @@ def test_the_perturbation_simulator_drives_perturbed_frames(example):
         return image
 
     points = "@".join(f"{x},0.0,{z}" for x, z in STRAIGHT)
-    scenario = SimpleNamespace(waypoints=points, perturbation_function="contrast", perturbation_scale=2)
+    scenario = SimpleNamespace(
+        waypoints=points, perturbation_function="contrast", perturbation_scale=2
+    )
     controller, simulator = SimpleNamespace(perturbation=perturbation), module.RoadSimulator()
     simulator.connect()
     outcome = simulator.simulate_scanario(module.LaneKeeping(Straight()), scenario, controller)
@@ -146,7 +162,13 @@ def test_the_perturbation_simulator_drives_perturbed_frames(example):
     assert outcome.isSuccess
     assert not outcome.timeout
     assert outcome.scenario is scenario
-    assert len(outcome.frames) == len(outcome.pos) == len(outcome.xte) == len(outcome.speeds) == len(outcome.actions)
+    assert (
+        len(outcome.frames)
+        == len(outcome.pos)
+        == len(outcome.xte)
+        == len(outcome.speeds)
+        == len(outcome.actions)
+    )
     assert outcome.pos[-1][2] > 78
 
 
@@ -158,7 +180,9 @@ def test_the_udacity_gym_simulator_drives_with_its_names(example):
     night, _ = simulator.reset("lake", "rainy", "night")
     day, _ = simulator.reset()
     assert night.input_image.size == night.semantic_segmentation.size == (320, 160)
-    assert max(night.input_image.convert("L").histogram()[200:]) < max(day.input_image.convert("L").histogram()[200:])
+    assert max(night.input_image.convert("L").histogram()[200:]) < max(
+        day.input_image.convert("L").histogram()[200:]
+    )
     for _ in range(200):
         observation = simulator.step(module.UdacityAction(steering_angle=1.0, throttle=1.0))
         assert simulator.observe() is observation

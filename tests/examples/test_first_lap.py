@@ -1,4 +1,4 @@
-"""The notebook of examples/ trains a car that drives a lap, and is stored with the outputs of its own code."""
+"""The notebook of examples/ trains a car that drives a lap, and is stored with its outputs."""
 
 import json
 import re
@@ -7,7 +7,6 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from execute_notebook import code_digest
 from nbclient import NotebookClient
 
 NOTEBOOK = Path(__file__).parents[2] / "examples" / "first_lap.ipynb"
@@ -18,25 +17,15 @@ print(json.dumps([drive.score.complete, drive.score.interventions, cpu_seconds, 
 """
 
 
-REMEDY = "run: python docs/execute_notebook.py"
-
-
-def test_its_outputs_are_those_of_its_code():
+def test_it_is_stored_with_its_outputs():
     notebook = nbformat.read(NOTEBOOK, 4)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    assert notebook.metadata["executed_code_sha256"] == code_digest(notebook), REMEDY
-    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1)), REMEDY
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1)), (
+        "run: docs/execute_notebook.py"
+    )
     assert {kind for cell in code for output in cell.outputs for kind in output.get("data", ())} >= {
         "image/png", "image/gif"
     }  # fmt: skip
-
-
-def test_a_change_of_its_code_makes_its_outputs_stale_and_a_change_of_its_text_does_not():
-    notebook = nbformat.read(NOTEBOOK, 4)
-    before = code_digest(notebook)
-    for kind in ("markdown", "code"):
-        next(cell for cell in notebook.cells if cell.cell_type == kind).source += "\n# changed"
-        assert (code_digest(notebook) == before) == (kind == "markdown")
 
 
 def test_it_is_small_and_names_no_folder_of_the_machine_that_executed_it():
@@ -50,7 +39,9 @@ def test_it_is_small_and_names_no_folder_of_the_machine_that_executed_it():
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
-@pytest.mark.skipif(sys.platform == "win32", reason="os.times() does not count the processes that Windows starts")
+@pytest.mark.skipif(
+    sys.platform == "win32", reason="os.times() does not count the processes that Windows starts"
+)
 def test_the_car_drives_a_lap_within_five_minutes_of_cpu_time(tmp_path, capsys):
     notebook = nbformat.read(NOTEBOOK, 4)
     notebook.cells.append(nbformat.v4.new_code_cell(FIGURES))

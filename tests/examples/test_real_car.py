@@ -1,11 +1,13 @@
-"""docs/how-to/real-car.md: from a tub to a file that a donkeycar drives, each command as the page shows it."""
+"""docs/how-to/real-car.md: from a tub to a file that a donkeycar drives, each command as the page
+shows it.
+"""
 
 import shlex
 
 import cv2
 import pytest
 
-from bcclone.dataset.framing import Framing, Lens
+from bcclone.camera.framing import Framing, Lens
 from tests.conftest import ROOT, run_process, run_script
 from tests.other_camera import seen_by
 from tests.repository.shown import shown_on
@@ -18,9 +20,20 @@ CAMERA = Framing(160, 120, lens=Lens(66.0, 40.0, 79.5))
 
 def make_tub(folder):
     """Write the tub of a car that the built-in expert drives, with the pictures of a small camera."""
-    road = ("--road", "random:12:shape=winding", "--laps", "0.4", "--recoveries", "0", "--speed", "20")
+    road = (
+        "--road",
+        "random:12:shape=winding",
+        "--laps",
+        "0.4",
+        "--recoveries",
+        "0",
+        "--speed",
+        "20",
+    )
     run_script("simulate", "record", folder / "driven", *road, "--quiet")
-    run_script("export", folder / "driven", "-o", folder / "TUB", "--to", "tub", "--cameras", "center")
+    run_script(
+        "export", folder / "driven", "-o", folder / "TUB", "--to", "tub", "--cameras", "center"
+    )
     for path in (folder / "TUB" / "images").glob("*.jpg"):
         cv2.imwrite(str(path), seen_by(CAMERA, cv2.imread(str(path))))
 
@@ -39,4 +52,6 @@ def test_the_commands_lead_from_a_tub_to_a_file_for_donkeycar(tmp_path):
     assert (tmp_path / "pilot.tflite").stat().st_size > 100_000
     for name in ("car.framing.json", "car.framing.png"):
         assert (tmp_path / name).exists()
-    assert (tmp_path / "recordings" / "tub" / "framing.json").read_text() == (tmp_path / "car.framing.json").read_text()
+    assert (tmp_path / "recordings" / "tub" / "framing.json").read_text() == (
+        tmp_path / "car.framing.json"
+    ).read_text()

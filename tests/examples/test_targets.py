@@ -1,4 +1,6 @@
-"""examples/next_frame.py and examples/steering_classes.py: other targets than the steering, and what they give."""
+"""examples/next_frame.py and examples/steering_classes.py: other targets than the steering, and
+what they give.
+"""
 
 import json
 import subprocess
@@ -36,7 +38,9 @@ def test_a_network_of_classes_drives_like_one_of_a_number(simulated_store, tmp_p
     model = tmp_path / "model.h5"
     out = run("steering_classes.py", simulated_store, model, "--head", head, "--epochs", 1)
     assert str(model) in out
-    driven = json.loads(run_script("evaluate", model, "--laps", 0.01, "--in-process", "--json").stdout)
+    driven = json.loads(
+        run_script("evaluate", model, "--laps", 0.01, "--in-process", "--json").stdout
+    )
     assert driven["distance_m"] > 5
 
 
@@ -46,8 +50,12 @@ def test_classes_become_the_mean_of_their_middles(monkeypatch):
     import steering_classes
     from keras import layers
 
-    network = keras.Sequential([keras.Input((8, 8, 1), dtype="uint8"), layers.Flatten(), layers.Dense(15)])
-    network.layers[-1].set_weights([np.zeros((64, 15), np.float32), np.eye(15, dtype=np.float32)[11]])
+    network = keras.Sequential(
+        [keras.Input((8, 8, 1), dtype="uint8"), layers.Flatten(), layers.Dense(15)]
+    )
+    network.layers[-1].set_weights(
+        [np.zeros((64, 15), np.float32), np.eye(15, dtype=np.float32)[11]]
+    )
     steering = steering_classes.with_mean_of_classes(network)(np.zeros((1, 8, 8, 1), np.uint8))
     assert float(steering[0, 0]) == pytest.approx(steering_classes.MIDDLES[11])
     samples = np.array([(-1.0,), (0.06,), (0.08,), (1.0,)], [("steering", np.float32)])

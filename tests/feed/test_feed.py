@@ -51,7 +51,9 @@ def feed(form, store, files):
 
 @pytest.fixture(scope="module")
 def expected(form, store):
-    """Return a function that computes the expected images and steering of an epoch in the simplest way."""
+    """Return a function that computes the expected images and steering of an epoch in the simplest
+    way.
+    """
     samples = store.samples[~store.samples["validation"]]
     return lambda epoch: plain(store, samples[order_of(FORMS[form], len(samples), epoch)])
 
@@ -63,7 +65,10 @@ def order_of(settings, size, epoch):
 
 def plain(store, samples):
     frames = [store.frames[sample["frame"]] for sample in samples]
-    mirrored = [frame[:, ::-1] if flipped else frame for frame, flipped in zip(frames, samples["flipped"], strict=True)]
+    mirrored = [
+        frame[:, ::-1] if flipped else frame
+        for frame, flipped in zip(frames, samples["flipped"], strict=True)
+    ]
     return np.stack(mirrored), samples["steering"][:, np.newaxis]
 
 
@@ -125,13 +130,19 @@ SEQ_LENGTH = 3
 
 
 def plain_windows(store, validation):
-    """Return images and steering of all windows of a side, computed in the simplest way from the rows of the store."""
+    """Return images and steering of all windows of a side, computed in the simplest way from the
+    rows of the store.
+    """
     images, steering = [], []
-    for sample in store.samples[(store.samples["validation"] == validation) & (store.samples["frame_offset"] == 0)]:
+    for sample in store.samples[
+        (store.samples["validation"] == validation) & (store.samples["frame_offset"] == 0)
+    ]:
         last = int(sample["row"])
         rows = store.rows[max(last - SEQ_LENGTH + 1, 0) : last + 1]
         camera = ("center", "left", "right")[sample["camera"]]
-        if len(rows) == SEQ_LENGTH and (rows["validation"] == validation).all():  # it is all one episode
+        if (
+            len(rows) == SEQ_LENGTH and (rows["validation"] == validation).all()
+        ):  # it is all one episode
             window = store.frames[rows[f"frame_{camera}"]]
             images.append(window[:, :, ::-1] if sample["flipped"] else window)
             steering.append([sample["steering"]])
@@ -139,7 +150,9 @@ def plain_windows(store, validation):
 
 
 @pytest.mark.parametrize("name", ["files", "memory", "hdf5-chunks", "workers", "device"])
-def test_every_feed_gives_windows_with_all_frames_flipped_and_can_continue_in_the_middle(name, store, files):
+def test_every_feed_gives_windows_with_all_frames_flipped_and_can_continue_in_the_middle(
+    name, store, files
+):
     images, steering = plain_windows(store, validation=False)
     selection = select(files if name == "files" else store, seq_length=SEQ_LENGTH)
     with open_feed(selection, FORMS[name], SamplingSettings(BATCH, SEED)) as feed:
@@ -179,15 +192,23 @@ def test_frames_that_do_not_fit_on_the_device_are_refused_with_a_remedy(error, s
     feed = open_feed(select(store), FORMS["device"], SamplingSettings(BATCH))
     feed.source = nullcontext()
     feed.source.frames, feed.source.arrays = TooLarge(), select(store).arrays
-    with pytest.raises(UserError, match="10.0 GB of frames do not fit on CPU:0; use --feed hdf5-shuffle"), feed:
+    with (
+        pytest.raises(
+            UserError, match="10.0 GB of frames do not fit on CPU:0; use --feed hdf5-shuffle"
+        ),
+        feed,
+    ):
         pass
 
 
 def test_the_samples_that_windows_leave_out_are_counted(store):
-    summary = describe_windows(select(store, "training", SEQ_LENGTH), select(store, "validation", SEQ_LENGTH))
+    summary = describe_windows(
+        select(store, "training", SEQ_LENGTH), select(store, "validation", SEQ_LENGTH)
+    )
     counts = [len(plain_windows(store, validation)[1]) for validation in (False, True)]
     newest = (store.samples["frame_offset"] == 0).sum()
     assert (
-        f"{counts[0]} for training, {counts[1]} for validation; {newest - sum(counts)} samples are left out" in summary
+        f"{counts[0]} for training, {counts[1]} for validation; {newest - sum(counts)} samples are left out"
+        in summary
     )
     assert f"{(store.samples['frame_offset'] > 0).sum()} are left out because they pair" in summary

@@ -1,4 +1,6 @@
-"""Threads and processes of feeds end with an error, an epoch or the training, and leave nothing behind."""
+"""Threads and processes of feeds end with an error, an epoch or the training, and leave nothing
+behind.
+"""
 
 import gc
 import os
@@ -33,7 +35,9 @@ class Faulty(FrameSource):
 
     def __init__(self, fault):
         size = 200
-        arrays = SampleArrays(np.arange(size, dtype=np.uint32), np.zeros(size, bool), np.zeros((size, 1), np.float32))
+        arrays = SampleArrays(
+            np.arange(size, dtype=np.uint32), np.zeros(size, bool), np.zeros((size, 1), np.float32)
+        )
         super().__init__(arrays, FramesInMemory(np.zeros((size, *SHAPE), np.uint8)))
         self.fault = fault
 
@@ -66,14 +70,18 @@ FEEDS = {
 
 
 def feed_of(source, kind="processes", threads=None):
-    """Return the feed of a source. threads: that take its batches, where the feed has none of its own."""
+    """Return the feed of a source. threads: that take its batches, where the feed has none of its
+    own.
+    """
     feed = FEEDS[kind](source)
     feed.threads = feed.threads if threads is None else threads
     return feed
 
 
 def count_epoch(feed, seconds=SECONDS_TO_END):
-    """Read an epoch to its end; return the number of samples, and the error that ended it within the seconds."""
+    """Read an epoch to its end; return the number of samples, and the error that ended it within
+    the seconds.
+    """
     count, begun = 0, time.monotonic()
     try:
         with feed.epoch(1) as batches:
@@ -92,7 +100,9 @@ def loaders():
 
 
 def running_after(processes, seconds):
-    """Wait up to this time until the processes have ended; return those that still run. A zombie has ended."""
+    """Wait up to this time until the processes have ended; return those that still run. A zombie
+    has ended.
+    """
     until = time.monotonic() + seconds
     while alive := [process for process in processes if runs(process)]:
         if time.monotonic() > until:
@@ -127,7 +137,8 @@ def nothing_is_left():
 
 
 @pytest.mark.parametrize(
-    ("kind", "threads"), [*((kind, None) for kind in FEEDS if kind != "processes"), ("windows", 2), ("processes", 2)]
+    ("kind", "threads"),
+    [*((kind, None) for kind in FEEDS if kind != "processes"), ("windows", 2), ("processes", 2)],
 )
 def test_an_error_in_a_worker_is_raised_in_the_trainer_and_does_not_end_the_feed(kind, threads):
     with feed_of(Faulty("error"), kind, threads) as feed:
@@ -210,7 +221,9 @@ def test_keeping_all_batches_of_shared_memory_gives_copies_and_no_deadlock():
 def test_any_number_of_slots_may_wait_without_filling_a_pipe():
     """An answer takes a small message, of which a socket holds some hundred."""
     size = 20_000
-    arrays = SampleArrays(np.zeros(size, np.uint32), np.zeros(size, bool), np.zeros((size, 1), np.float32))
+    arrays = SampleArrays(
+        np.zeros(size, np.uint32), np.zeros(size, bool), np.zeros((size, 1), np.float32)
+    )
     source = FrameSource(arrays, FramesInMemory(np.zeros((1, *SHAPE), np.uint8)))
     with ProcessFeed(source, order_of(source), 1, 1500) as feed:
         assert count_epoch(feed) == (size, None)
@@ -241,7 +254,9 @@ def test_no_process_outlives_a_killed_trainer(simulated_store, tmp_path):
     script = tmp_path / "killed.py"
     script.write_text(KILLED)
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    with started([sys.executable, script, simulated_store, "workers"], "ready", env=environment) as trainer:
+    with started(
+        [sys.executable, script, simulated_store, "workers"], "ready", env=environment
+    ) as trainer:
         children = psutil.Process(trainer.pid).children(recursive=True)
         assert len(children) >= 2
     assert not running_after(children, SECONDS_TO_END)

@@ -1,4 +1,6 @@
-"""Building a feed opens nothing; its block opens what it needs, and leaves nothing open, after an error either."""
+"""Building a feed opens nothing; its block opens what it needs, and leaves nothing open, after an
+error either.
+"""
 
 import shutil
 from contextlib import contextmanager, nullcontext
@@ -19,7 +21,8 @@ from bcclone.feed.selection import select
 from tests.feed.test_feed_workers import feed_threads, loaders
 
 PLAIN, ON_CPU = (
-    SamplingSettings(64, augmentation=settings) for settings in (AugmentSettings(augment=False), AugmentSettings())
+    SamplingSettings(64, augmentation=settings)
+    for settings in (AugmentSettings(augment=False), AugmentSettings())
 )
 FORMS = {
     name: (FeedSettings(name, feed_workers=1), PLAIN)
@@ -53,13 +56,19 @@ def built(form, folder):
     with nullcontext(of_files()) if form == "files" else Store(folder / "data.h5") as data:
         selection = select(data, "validation" if form == "validation" else "training")
         away = folder.rename(folder.with_name("away"))
-        feed = open_validation_feed(selection, 64) if form == "validation" else open_feed(selection, *FORMS[form])
+        feed = (
+            open_validation_feed(selection, 64)
+            if form == "validation"
+            else open_feed(selection, *FORMS[form])
+        )
         away.rename(folder)
         yield feed
 
 
 def opened(folder):
-    """Return what this process has open: files of a folder, mapped ones too, threads of feeds, and processes."""
+    """Return what this process has open: files of a folder, mapped ones too, threads of feeds, and
+    processes.
+    """
     process = psutil.Process()
     paths = {one.path for one in process.open_files()} | {one.path for one in process.memory_maps()}
     return [path for path in paths if Path(path).is_relative_to(folder)], feed_threads(), loaders()
@@ -80,7 +89,9 @@ def far_settings(cache):
     return FeedSettings("shards", window_shards=1, cache=str(cache), cache_mb=5)
 
 
-def test_the_copies_of_far_shards_are_open_only_within_the_blocks_of_their_feeds(far_store, tmp_path):
+def test_the_copies_of_far_shards_are_open_only_within_the_blocks_of_their_feeds(
+    far_store, tmp_path
+):
     cache = tmp_path / "cache"
     with open_store(far_store) as store:
         training = open_feed(select(store), far_settings(cache), PLAIN)

@@ -1,4 +1,6 @@
-"""The order of the samples depends on size, seed and epoch alone, and so do the samples that it leaves out."""
+"""The order of the samples depends on size, seed and epoch alone, and so do the samples that it
+leaves out.
+"""
 
 from dataclasses import replace
 
@@ -45,7 +47,9 @@ def test_every_order_is_a_permutation_that_depends_on_seed_and_epoch_alone(kind)
 
 
 def test_the_shuffle_is_the_same_on_every_machine_and_in_every_version():
-    """A run that is resumed after an update must continue with the next sample; these are NumPy's PCG64 numbers."""
+    """A run that is resumed after an update must continue with the next sample; these are NumPy's
+    PCG64 numbers.
+    """
     assert shuffled(8, seed=1, epoch=2).tolist() == [6, 0, 7, 5, 1, 4, 3, 2]
     assert chunked(8, 3, seed=1, epoch=2).tolist() == [5, 4, 3, 0, 1, 2, 6, 7]
     assert windowed(np.arange(8) // 2, 2, seed=1, epoch=2).tolist() == [5, 2, 4, 3, 7, 1, 0, 6]
@@ -63,27 +67,45 @@ def test_chunks_are_shuffled_within_and_among_each_other(size, chunk_size, seed,
     assert order.dtype == np.uint32
     assert sorted(order.tolist()) == list(range(size))
     chunks = (order // chunk_size).tolist()
-    visits = [chunk for position, chunk in enumerate(chunks) if position == 0 or chunk != chunks[position - 1]]
+    visits = [
+        chunk
+        for position, chunk in enumerate(chunks)
+        if position == 0 or chunk != chunks[position - 1]
+    ]
     assert len(visits) == len(set(visits))  # a chunk that is left is not entered again
     assert (order == chunked(size, chunk_size, seed, epoch)).all()
 
 
-shards_of_samples = st.lists(st.integers(0, 12), max_size=200).map(lambda shards: np.array(shards, np.uint32))
+shards_of_samples = st.lists(st.integers(0, 12), max_size=200).map(
+    lambda shards: np.array(shards, np.uint32)
+)
 
 
 @given(shards_of_samples, st.integers(1, 14), st.integers(0, 2**32 - 1), st.integers(1, 1000))
-def test_windows_of_shards_are_shuffled_within_and_no_shard_is_entered_again(shard, window, seed, epoch):
+def test_windows_of_shards_are_shuffled_within_and_no_shard_is_entered_again(
+    shard, window, seed, epoch
+):
     order = windowed(shard, window, seed, epoch)
     assert order.dtype == np.uint32
     assert sorted(order.tolist()) == list(range(len(shard)))
     parts = split_into_windows(shard[order])
-    assert [place for part in parts for place in range(part.start, part.stop)] == list(range(len(shard)))
+    assert [place for part in parts for place in range(part.start, part.stop)] == list(
+        range(len(shard))
+    )
     assert max((len(set(shard[order[part]].tolist())) for part in parts), default=0) <= window
 
 
 def test_an_order_is_split_where_a_shard_begins_after_others_have_ended():
-    assert split_into_windows(np.array([0, 1, 0, 2, 0, 3], np.uint32)) == [slice(0, 3), slice(3, 5), slice(5, 6)]
-    assert split_into_windows(np.array([2, 2, 0, 1, 0, 3], np.uint32)) == [slice(0, 2), slice(2, 5), slice(5, 6)]
+    assert split_into_windows(np.array([0, 1, 0, 2, 0, 3], np.uint32)) == [
+        slice(0, 3),
+        slice(3, 5),
+        slice(5, 6),
+    ]
+    assert split_into_windows(np.array([2, 2, 0, 1, 0, 3], np.uint32)) == [
+        slice(0, 2),
+        slice(2, 5),
+        slice(5, 6),
+    ]
     assert split_into_windows(np.array([], np.uint32)) == []
 
 
@@ -92,11 +114,21 @@ def test_batches_cover_the_order_and_the_last_may_be_short():
     assert list(Batches(sequential(0), 3)) == []
 
 
-@given(shards_of_samples.filter(len), st.integers(1, 5), st.integers(1, 4), st.integers(4, 40), st.integers(0, 1000))
-def test_streams_share_no_shard_in_the_batches_that_all_of_them_fill(shard, window, streams, batch_size, seed):
+@given(
+    shards_of_samples.filter(len),
+    st.integers(1, 5),
+    st.integers(1, 4),
+    st.integers(4, 40),
+    st.integers(0, 1000),
+)
+def test_streams_share_no_shard_in_the_batches_that_all_of_them_fill(
+    shard, window, streams, batch_size, seed
+):
     order = streamed(shard, window, streams, batch_size, np.random.default_rng(seed))
     assert sorted(order.tolist()) == list(range(len(shard)))
-    assert (order == streamed(shard, window, streams, batch_size, np.random.default_rng(seed))).all()
+    assert (
+        order == streamed(shard, window, streams, batch_size, np.random.default_rng(seed))
+    ).all()
     parts = np.array_split(np.arange(batch_size), streams)
     read = [set() for _ in parts]
     smallest = min(smallest_stream(shard, streams, seed) // len(part) for part in parts)
@@ -136,7 +168,9 @@ def test_an_order_by_windows_is_that_of_one_stream_or_of_several():
 
     assert order(1) == windowed(shard, 4, seed=3, epoch=2).tolist()
     for streams in (2, 3):
-        assert order(streams) == streamed(shard, 4, streams, 8, np.random.default_rng([3, 2])).tolist()
+        assert (
+            order(streams) == streamed(shard, 4, streams, 8, np.random.default_rng([3, 2])).tolist()
+        )
 
 
 def test_an_epoch_is_ordered_as_its_feed_asks():
@@ -158,7 +192,9 @@ def test_the_spans_of_all_workers_make_up_a_batch(size, count):
 def test_over_all_workers_every_sample_comes_once_an_epoch(size, batch_size, count, skipped):
     count, start = min(count, batch_size), min(skipped, size // batch_size) * batch_size
     parts = [
-        EpochOrder(size, Ordering("shuffled"), 4, batch_size=batch_size, part=BatchPart(index, count)).batches(2, start)
+        EpochOrder(
+            size, Ordering("shuffled"), 4, batch_size=batch_size, part=BatchPart(index, count)
+        ).batches(2, start)
         for index in range(count)
     ]
     whole = EpochOrder(size, Ordering("shuffled"), 4, batch_size=batch_size).batches(2, start)
@@ -166,7 +202,9 @@ def test_over_all_workers_every_sample_comes_once_an_epoch(size, batch_size, cou
     for number, batch in enumerate(whole):
         given_positions = [part[number][: part.span(number).samples].tolist() for part in parts]
         assert sum(given_positions, []) == batch.tolist()
-    assert [part.positions.tolist() for part in parts] == [sum((one.tolist() for one in part), []) for part in parts]
+    assert [part.positions.tolist() for part in parts] == [
+        sum((one.tolist() for one in part), []) for part in parts
+    ]
 
 
 def test_a_worker_without_a_sample_has_an_empty_span_at_the_beginning_and_reads_one_sample():
@@ -180,7 +218,10 @@ def test_a_worker_reads_only_the_shards_of_its_stream():
     shard, zeros = np.arange(9000, dtype=np.uint32) // 100, np.arange(9000) % 3 == 0
     ordering = Ordering("windows", 4, streams=3)
     whole = EpochOrder(9000, ordering, 5, zeros, 0.1, batch_size=30, shard=shard)
-    read = [set(shard[replace(whole, part=BatchPart(worker, 3)).batches(1).positions].tolist()) for worker in range(3)]
+    read = [
+        set(shard[replace(whole, part=BatchPart(worker, 3)).batches(1).positions].tolist())
+        for worker in range(3)
+    ]
     assert len(set().union(*read)) == 90
     assert sum(map(len, read)) - 90 <= 6  # of the last batches
     order = whole.order(1)
@@ -199,7 +240,12 @@ def test_zero_steering_is_that_of_the_recorded_row_and_not_of_the_sample():
 
 def test_steering_counts_as_zero_below_a_millionth():
     rows = np.array([(9e-7,), (1e-6,), (-9e-7,), (-1e-6,)], [("steering", np.float64)])
-    assert has_zero_steering(np.arange(4, dtype=np.uint32), rows).tolist() == [True, False, True, False]
+    assert has_zero_steering(np.arange(4, dtype=np.uint32), rows).tolist() == [
+        True,
+        False,
+        True,
+        False,
+    ]
 
 
 def test_surplus_samples_of_zero_steering_are_left_out_differently_in_each_epoch():
@@ -215,7 +261,9 @@ def test_surplus_samples_of_zero_steering_are_left_out_differently_in_each_epoch
     again = balanced(shuffled(1000, 5, 1), zeros, 0.5, 5, 1)
     assert (again == orders[0]).all()
     kept = set(orders[0].tolist())
-    assert orders[0].tolist() == [position for position in shuffled(1000, 5, 1).tolist() if position in kept]
+    assert orders[0].tolist() == [
+        position for position in shuffled(1000, 5, 1).tolist() if position in kept
+    ]
 
 
 @pytest.mark.parametrize(
@@ -236,10 +284,17 @@ def test_every_epoch_has_the_declared_length_and_depends_on_the_settings_alone(k
     thinned = EpochOrder(1000, Ordering(kind, 64), 7, zeros, 0.1)
     for epoch in (1, 2):
         order = thinned.order(epoch)
-        assert len(order) == len(thinned) == 667 - 1 + allowed_zeros(666, 334, 0.1) == len(set(order.tolist()))
+        assert (
+            len(order)
+            == len(thinned)
+            == 667 - 1 + allowed_zeros(666, 334, 0.1)
+            == len(set(order.tolist()))
+        )
         assert (order == thinned.order(epoch)).all()
         assert [
-            position for position in complete.order(epoch).tolist() if position in set(order.tolist())
+            position
+            for position in complete.order(epoch).tolist()
+            if position in set(order.tolist())
         ] == order.tolist()
 
 
@@ -251,7 +306,9 @@ def test_a_feed_gives_the_balanced_epoch(simulated_store, strategy):
         zeros = int((training["row"] % 2).sum())
         others = len(training) - zeros
         with (
-            open_feed(select(store), FeedSettings(strategy), SamplingSettings(16, zero_fraction=0.2)) as feed,
+            open_feed(
+                select(store), FeedSettings(strategy), SamplingSettings(16, zero_fraction=0.2)
+            ) as feed,
             feed.epoch(1) as batches,
         ):
             given = sum(len(batch) for batch in batches)
@@ -259,4 +316,6 @@ def test_a_feed_gives_the_balanced_epoch(simulated_store, strategy):
         assert given == len(feed) == others + allowed_zeros(others, zeros, 0.2)
         store.rows["steering"] = 0.0
         with pytest.raises(UserError, match="without that option"):
-            open_feed(select(store), FeedSettings(strategy), SamplingSettings(16, zero_fraction=0.2))
+            open_feed(
+                select(store), FeedSettings(strategy), SamplingSettings(16, zero_fraction=0.2)
+            )

@@ -1,4 +1,6 @@
-"""SampleDataset in Keras's model.fit, with threads and processes: each sample once an epoch, each epoch shuffled."""
+"""SampleDataset in Keras's model.fit, with threads and processes: each sample once an epoch, each
+epoch shuffled.
+"""
 
 import json
 import os
@@ -19,7 +21,8 @@ from tests.processes import said
 
 BATCH, SEED = 50, 3
 
-# Trains with each of the given options; prints what model.fit hands to a training step, epoch by epoch.
+# Trains with each of the given options; prints what model.fit hands to a training step, epoch by
+# epoch.
 FIT = """
 import json, multiprocessing, sys, zlib
 import numpy as np
@@ -55,11 +58,17 @@ THREADS, NONE, PROCESSES = {"workers": 4}, {}, {"workers": 2, "use_multiprocessi
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("options", [[THREADS, NONE], pytest.param([PROCESSES], marks=pytest.mark.long)])
-def test_fit_gets_every_sample_once_an_epoch_in_the_order_of_seed_and_epoch(options, simulated_store, tmp_path):
+@pytest.mark.parametrize(
+    "options", [[THREADS, NONE], pytest.param([PROCESSES], marks=pytest.mark.long)]
+)
+def test_fit_gets_every_sample_once_an_epoch_in_the_order_of_seed_and_epoch(
+    options, simulated_store, tmp_path
+):
     (tmp_path / "fit.py").write_text(FIT)
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    done = said(sys.executable, tmp_path / "fit.py", simulated_store, json.dumps(options), env=environment)
+    done = said(
+        sys.executable, tmp_path / "fit.py", simulated_store, json.dumps(options), env=environment
+    )
     assert done.returncode == 0, done.stderr
     printed = done.stdout.splitlines()[-len(options) :]
     for line in printed:
@@ -76,7 +85,10 @@ def expected(path, epoch):
     with Store(path) as store:
         samples = store.samples[~store.samples["validation"]]
         images, steering = plain(store, samples[shuffled(len(samples), SEED, epoch)])
-    return [[zlib.crc32(image.tobytes()), float(one)] for image, one in zip(images, steering[:, 0], strict=True)]
+    return [
+        [zlib.crc32(image.tobytes()), float(one)]
+        for image, one in zip(images, steering[:, 0], strict=True)
+    ]
 
 
 def test_validation_samples_and_windows_come_in_order(simulated_store):
@@ -95,7 +107,9 @@ def test_validation_samples_and_windows_come_in_order(simulated_store):
 @pytest.mark.parametrize("seq_length", [1, 3])
 def test_the_next_frame_is_the_target_of_the_images_before_it(simulated_store, seq_length):
     with (
-        SampleDataset.from_store(simulated_store, 5, part="validation", seq_length=seq_length + 1) as windows,
+        SampleDataset.from_store(
+            simulated_store, 5, part="validation", seq_length=seq_length + 1
+        ) as windows,
         SampleDataset.from_store(
             simulated_store, 5, part="validation", seq_length=seq_length, targets="next frame"
         ) as samples,
@@ -125,10 +139,14 @@ def test_targets_are_a_function_of_the_samples_and_their_rows(simulated_store):
 
 
 def test_targets_that_nothing_is_called_by_are_refused(simulated_store, tmp_path):
-    with pytest.raises(ValueError, match="'brake', expected one of steering, speed, throttle, path"):
+    with pytest.raises(
+        ValueError, match="'brake', expected one of steering, speed, throttle, path"
+    ):
         SampleDataset.from_store(simulated_store, targets="brake")
     with pytest.raises(UserError, match="no test samples.*--test-recording"):
-        SampleDataset.from_store(simulated_store, part="test", targets=lambda samples, rows: samples["steering"])
+        SampleDataset.from_store(
+            simulated_store, part="test", targets=lambda samples, rows: samples["steering"]
+        )
 
 
 def test_a_copy_in_another_process_gives_the_same_batches(simulated_store):

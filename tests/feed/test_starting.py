@@ -1,4 +1,6 @@
-"""Loader processes that take long to start: a training does not wait for them longer than --time and Ctrl-C allow."""
+"""Loader processes that take long to start: a training does not wait for them longer than --time
+and Ctrl-C allow.
+"""
 
 import contextlib
 import multiprocessing
@@ -61,9 +63,13 @@ def test_leaving_the_block_ends_loaders_that_have_not_started(simulated_store, h
 
 @pytest.mark.slow
 def test_the_time_is_over_before_the_loaders_have_started(simulated_store, tmp_path, hanging):
-    done = run_process(*TRAINING, simulated_store, "-o", tmp_path / "model.h5", "--time", "2s", code=1)
+    done = run_process(
+        *TRAINING, simulated_store, "-o", tmp_path / "model.h5", "--time", "2s", code=1
+    )
     error = done.stderr.splitlines()[-1]
-    assert error.startswith("error: --time 2s was over before the processes of --feed workers had started; ")
+    assert error.startswith(
+        "error: --time 2s was over before the processes of --feed workers had started; "
+    )
     assert not (tmp_path / "model.h5").exists()
     check_gone(hanging)
 

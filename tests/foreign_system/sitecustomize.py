@@ -1,4 +1,5 @@
-"""Let bcclone's code meet Windows' differences on Linux. Python imports this module when its folder is in PYTHONPATH.
+"""Let bcclone's code meet Windows' differences on Linux. Python imports this module when its folder
+is in PYTHONPATH.
 
 What other packages see is left alone. bcclone's modules, and those of the tests where these are collected, see:
 - `sys.platform` win32 and `os.name` nt, without the functions of `os` and `signal` that Windows lacks
@@ -8,8 +9,8 @@ What other packages see is left alone. bcclone's modules, and those of the tests
 - FileExistsError when something is renamed to a name that exists, PermissionError when a folder is to replace a folder
 - OSError for a new file or folder whose name Windows forbids
 
-It does not show: paths with drives and backslashes, case-insensitive names, files that another process has open, and
-what the packages do differently.
+It does not show: paths with drives and backslashes, case-insensitive names, files that another
+process has open, and what the packages do differently.
 """
 
 import builtins
@@ -57,7 +58,9 @@ class _Foreign(types.ModuleType):
     def __getattr__(self, name):
         real, missing, values = self.__dict__["_foreign"]
         if name in missing:
-            raise AttributeError(f"module {real.__name__!r} has no attribute {name!r} on this system")
+            raise AttributeError(
+                f"module {real.__name__!r} has no attribute {name!r} on this system"
+            )
         return values[name] if name in values else getattr(real, name)
 
     def __setattr__(self, name, value):
@@ -81,11 +84,20 @@ _FOREIGN = {
     "signal": _Foreign(signal, _OF_SIGNAL),
     "sys": _Foreign(sys, platform="win32"),
 }
-_import, _open, _rename, _replace, _mkdir = builtins.__import__, io.open, os.rename, os.replace, os.mkdir
+_import, _open, _rename, _replace, _mkdir = (
+    builtins.__import__,
+    io.open,
+    os.rename,
+    os.replace,
+    os.mkdir,
+)
 
 
 def _import_as_on_windows(name, globals=None, locals=None, fromlist=(), level=0):
-    if not level and str((globals or {}).get("__name__", "")).partition(".")[0] in ("bcclone", "tests"):
+    if not level and str((globals or {}).get("__name__", "")).partition(".")[0] in (
+        "bcclone",
+        "tests",
+    ):
         if name in _MODULES:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
         if name in _FOREIGN:
@@ -106,9 +118,15 @@ def _asked_by_us():
     return False
 
 
-def _open_as_on_windows(file, mode="r", buffering=-1, encoding=None, errors=None, newline=None, *others, **more):
+def _open_as_on_windows(
+    file, mode="r", buffering=-1, encoding=None, errors=None, newline=None, *others, **more
+):
     if _asked_by_us():
-        if isinstance(file, str | os.PathLike) and set(mode) & set("wax") and _FORBIDDEN.search(Path(file).name):
+        if (
+            isinstance(file, str | os.PathLike)
+            and set(mode) & set("wax")
+            and _FORBIDDEN.search(Path(file).name)
+        ):
             raise OSError(errno.EINVAL, "Invalid argument", str(file))
         if "b" not in mode:
             encoding = "cp1252" if encoding in (None, "locale") else encoding
@@ -118,7 +136,9 @@ def _open_as_on_windows(file, mode="r", buffering=-1, encoding=None, errors=None
 
 
 def _in_use(path):
-    """Return an open or mapped file of this process that is the path or in that folder, None when there is none."""
+    """Return an open or mapped file of this process that is the path or in that folder, None when
+    there is none.
+    """
     with _open("/proc/self/maps", errors="replace") as maps:
         used = [line.partition("/")[2].rstrip("\n") for line in maps if str(path) in line]
     targets = [Path(f"/{name}") for name in used]
@@ -135,9 +155,13 @@ def _guarded(real):
             base = Path.cwd() if folder is None else Path(f"/proc/self/fd/{folder}").readlink()
             for one in (path, *others):
                 if (used := _in_use(base / os.fspath(one))) is not None:
-                    raise PermissionError(errno.EACCES, "The process cannot access the file; it is in use", used)
+                    raise PermissionError(
+                        errno.EACCES, "The process cannot access the file; it is in use", used
+                    )
             if real is _rename and Path(others[0]).exists():
-                raise FileExistsError(errno.EEXIST, "Cannot create a file when that file already exists", others[0])
+                raise FileExistsError(
+                    errno.EEXIST, "Cannot create a file when that file already exists", others[0]
+                )
             if real is _replace and Path(others[0]).is_dir():
                 raise PermissionError(errno.EACCES, "Access is denied", others[0])
         return real(path, *others, **more)

@@ -1,4 +1,6 @@
-"""The commands on a system that differs from this one, as far as Linux can show it: see sitecustomize.py."""
+"""The commands on a system that differs from this one, as far as Linux can show it: see
+sitecustomize.py.
+"""
 
 import json
 import os
@@ -15,7 +17,9 @@ from tests.processes import said
 from tests.system.test_output import held
 from tests.test_chain import run_chain
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="finds open files as Linux does")
+pytestmark = pytest.mark.skipif(
+    not Path("/proc/self/maps").exists(), reason="finds open files as Linux does"
+)
 
 ROOT = Path(__file__).parents[2]
 PROBE = """
@@ -35,14 +39,20 @@ with open("a.txt") as held:
         except PermissionError as error:
             print("in use:", Path(error.filename).name)
 """
-RUN_PROBE = "import sys; exec(compile(sys.argv[1], sys.argv[2], 'exec'), {'__name__': 'bcclone.probe'})"
+RUN_PROBE = (
+    "import sys; exec(compile(sys.argv[1], sys.argv[2], 'exec'), {'__name__': 'bcclone.probe'})"
+)
 
 
 @pytest.fixture(autouse=True)
 def windows(monkeypatch):
     """Let the processes that this one starts meet Windows' differences."""
     paths = [str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
-    for name, value in {"PYTHONPATH": os.pathsep.join(paths), "PYTHONUTF8": "0", "PYTHONIOENCODING": "cp1252"}.items():
+    for name, value in {
+        "PYTHONPATH": os.pathsep.join(paths),
+        "PYTHONUTF8": "0",
+        "PYTHONIOENCODING": "cp1252",
+    }.items():
         monkeypatch.setenv(name, value)
 
 
@@ -71,14 +81,31 @@ def test_an_output_is_locked_and_its_lock_removed(tmp_path):
 @pytest.mark.long
 def test_the_four_commands_and_a_resumed_training_run(simulated_recording, tmp_path):
     options = ("--block-seconds", 2, "--frame-offsets", 0)
-    _, trained, report, clip, _ = run_chain([simulated_recording], tmp_path, options, ("--epochs", 1), frames=120)
+    _, trained, report, clip, _ = run_chain(
+        [simulated_recording], tmp_path, options, ("--epochs", 1), frames=120
+    )
     assert (trained["epochs"], report.steers, clip["frames"]) == (1, 119, 120)
     store, model = tmp_path / "data.h5", tmp_path / "model.h5"
-    line = ("model.py", store, "-o", model, "--runs", tmp_path / "runs", "--epochs", 2, "--resume", "--json")
+    line = (
+        "model.py",
+        store,
+        "-o",
+        model,
+        "--runs",
+        tmp_path / "runs",
+        "--epochs",
+        2,
+        "--resume",
+        "--json",
+    )
     assert json.loads(run_process(*line).stdout)["epochs"] == 2
-    assert b"\r" not in (tmp_path / "run1" / "driving_log.csv").read_bytes()  # the same bytes on every system
+    assert (
+        b"\r" not in (tmp_path / "run1" / "driving_log.csv").read_bytes()
+    )  # the same bytes on every system
     run_process("preprocess.py", simulated_recording, "-o", store, *options, "--force")
-    run_process("preprocess.py", simulated_recording, "-o", tmp_path / "shards", *options, "--shard-mb", 4)
+    run_process(
+        "preprocess.py", simulated_recording, "-o", tmp_path / "shards", *options, "--shard-mb", 4
+    )
 
 
 @pytest.mark.long
@@ -96,4 +123,15 @@ def test_the_tools_around_them_run(simulated_recording, untrained_model, tmp_pat
     run("replay", untrained_model, simulated_recording, "--output", tmp_path / "replay")
     run("export", lap, "--to", "tub", "-o", tmp_path / "tub")
     run("import", tmp_path / "tub", "-o", tmp_path / "back")
-    run("simulate", "roads", "-o", tmp_path / "roads.h5", "--roads", 2, "--frames", 10, "--validation", 0)
+    run(
+        "simulate",
+        "roads",
+        "-o",
+        tmp_path / "roads.h5",
+        "--roads",
+        2,
+        "--frames",
+        10,
+        "--validation",
+        0,
+    )

@@ -1,8 +1,10 @@
-"""Fuzz one reader: change a file, read it in a process of its own with limits, and count how it ended.
+"""Fuzz one reader: change a file, read it in a process of its own with limits, and count how it
+ended.
 
-In: a Reader, a seed and a number of seconds. Out: a Count. A try is held when the reader returned or raised an error
-that a command turns into a message. All others are reported with their number, which repeats them with the same seed:
-an internal error, a crash of the process, more than 20 seconds, or more than 1 GB of further memory.
+In: a Reader, a seed and a number of seconds. Out: a Count. A try is held when the reader returned
+or raised an error that a command turns into a message. All others are reported with their number,
+which repeats them with the same seed: an internal error, a crash of the process, more than 20
+seconds, or more than 1 GB of further memory.
 """
 
 import io
@@ -56,13 +58,19 @@ def fuzz(reader: Reader, seed: int, seconds: float = 1e9, most: int = 10**9) -> 
         valid.mkdir()
         lines = _in_a_process(lambda report: _make(reader, valid, report))
         if lines != ["read"]:
-            raise RuntimeError(f"{reader.name}: the files to change cannot be made or read as they are: {lines}")
+            raise RuntimeError(
+                f"{reader.name}: the files to change cannot be made or read as they are: {lines}"
+            )
         until = time.monotonic() + seconds
         while time.monotonic() < until and count.tries < most:
             first, last = count.tries, min(count.tries + _TRIES_PER_PROCESS, most)
-            lines = _in_a_process(lambda report, a=first, b=last: _try_all(reader, valid, seed, a, b, until, report))
+            lines = _in_a_process(
+                lambda report, a=first, b=last: _try_all(reader, valid, seed, a, b, until, report)
+            )
             if len(lines) < last - first and time.monotonic() < until and lines[-1:] != ["end"]:
-                lines.append(f"crash-or-hang try {first + len(lines)}")  # the process ended within this try
+                lines.append(
+                    f"crash-or-hang try {first + len(lines)}"
+                )  # the process ended within this try
             for kind, _, detail in (line.partition(" ") for line in lines if line != "end"):
                 count.tries += 1
                 count.read += kind == "read"
@@ -73,7 +81,9 @@ def fuzz(reader: Reader, seed: int, seconds: float = 1e9, most: int = 10**9) -> 
 
 
 def _in_a_process(work):
-    """Run work(report) in a forked process; return the lines that it reported until it ended, however it ended."""
+    """Run work(report) in a forked process; return the lines that it reported until it ended,
+    however it ended.
+    """
     reading, writing = os.pipe()
     if not (child := os.fork()):
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libraries write of each damaged image
@@ -104,7 +114,9 @@ def _make(reader, valid, report):
 
 def _try_all(reader, valid, seed, first, last, until, report):
     signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends the process also within a library
-    files = sorted({path for pattern in reader.files for path in valid.glob(pattern) if path.is_file()})
+    files = sorted(
+        {path for pattern in reader.files for path in valid.glob(pattern) if path.is_file()}
+    )
     out = valid.with_name("out")
     out.mkdir(exist_ok=True)
     _outcome(reader, valid, out)  # imports what it needs, which does not count as a try

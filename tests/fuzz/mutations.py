@@ -1,4 +1,6 @@
-"""Change the content of a file as an attacker or a failing disk would: bytes, or values where the format is known."""
+"""Change the content of a file as an attacker or a failing disk would: bytes, or values where the
+format is known.
+"""
 
 import io
 import json
@@ -38,17 +40,23 @@ def _cells(content, draw):
     place = draw.randrange(len(lines))
     cells = lines[place].split(",")
     cell = draw.randrange(len(cells))
-    cells[cell : cell + 1] = draw.choice(([], [cells[cell]] * 2, [str(draw.choice(list(with_wrong_values(None))))]))
+    cells[cell : cell + 1] = draw.choice(
+        ([], [cells[cell]] * 2, [str(draw.choice(list(with_wrong_values(None))))])
+    )
     lines[place] = ",".join(cells)
     return "\n".join(lines).encode(errors="surrogateescape")
 
 
 def _hdf5(content, draw):
-    """Return an HDF5 file in which one attribute or data set has another value, or its JSON text has."""
+    """Return an HDF5 file in which one attribute or data set has another value, or its JSON text
+    has.
+    """
     file = io.BytesIO(content)
     with h5py.File(file, "r") as opened:
         places = [f"@{name}" for name in opened.attrs]
-        opened.visititems(lambda path, member: places.extend([path, *(f"{path}@{name}" for name in member.attrs)]))
+        opened.visititems(
+            lambda path, member: places.extend([path, *(f"{path}@{name}" for name in member.attrs)])
+        )
         place = draw.choice(places)
         holder, _, name = place.rpartition("@")
         value = opened[holder or "/"].attrs[name] if "@" in place else None

@@ -1,7 +1,8 @@
-"""The readers of files and messages of others that are fuzzed: for each, valid ones to change, and how they are read.
+"""The readers of files and messages of others that are fuzzed: for each, valid ones to change, and
+how they are read.
 
-A reader raises UserError or returns for any content of its files. What the commands catch counts as held; see
-fuzzing.py.
+A reader raises UserError or returns for any content of its files. What the commands catch counts as
+held; see fuzzing.py.
 """
 
 import base64
@@ -18,14 +19,15 @@ import numpy as np
 from bcclone.cli import run
 from bcclone.simulator.record import record
 from bcclone.simulator.world_settings import ExpertSettings, RecordSettings
-from tests.lab.exchange.foreign_sources import make_lerobot
+from tests.exchange.foreign_sources import make_lerobot
 
 _ROWS, _MORE_ROWS = 12, 100
 
 
 @dataclass(frozen=True)
 class Reader:
-    """make(folder) writes valid files; files: patterns of those to change; read(folder, out) reads them.
+    """make(folder) writes valid files; files: patterns of those to change; read(folder, out) reads
+    them.
 
     out: an empty folder for what is written.
     """
@@ -61,7 +63,9 @@ def _make_recording(folder, count=_ROWS):
             (folder / sidecar).write_text("".join(rows))
     names = [Path(line.split(",")[0]).name for line in lines]
     if not (folder / "drivers.csv").is_file():
-        (folder / "drivers.csv").write_text("image,driver,take_over\n" + "".join(f"{name},human,\n" for name in names))
+        (folder / "drivers.csv").write_text(
+            "image,driver,take_over\n" + "".join(f"{name},human,\n" for name in names)
+        )
     _command("edit", folder, "--delete", 3, 4, "--quiet")
     shutil.rmtree(whole)
 
@@ -92,7 +96,17 @@ def _make_model(folder):
     _make_recording(folder / "rec", _MORE_ROWS)
     _command("preprocess", folder / "rec", "-o", folder / "data.h5", "--quiet")
     into = ("-o", folder / "model.h5", "--runs", folder / "runs", "--name", "a")
-    _command("model", folder / "data.h5", *into, "--epochs", 1, "--batch-size", 8, "--no-plots", "--quiet")
+    _command(
+        "model",
+        folder / "data.h5",
+        *into,
+        "--epochs",
+        1,
+        "--batch-size",
+        8,
+        "--no-plots",
+        "--quiet",
+    )
     for made in ("rec", "runs"):
         shutil.rmtree(folder / made)
 
@@ -109,20 +123,9 @@ def _make_onnx(folder):
 
 
 def _read_onnx(folder, out):
-    from bcclone.model.onnx_model import OnnxModel
+    from bcclone.model.foreign.onnx_model import OnnxModel
 
     OnnxModel(folder / "model.onnx").predict(np.zeros((1, 160, 320, 3), np.uint8))
-
-
-def _make_monitor(folder):
-    _make_model(folder)
-    _command("monitor fit", folder / "model.h5", folder / "data.h5", "-o", folder / "model.monitor", "--quiet")
-
-
-def _read_monitor(folder, out):
-    from bcclone.lab.monitor.monitor import load_monitor
-
-    load_monitor(folder / "model.monitor", folder / "model.h5")
 
 
 def _make_road(folder):
@@ -173,7 +176,8 @@ def _read_page(folder, out):
     try:
         HandInput.parse(parse_json((folder / "input.json").read_bytes()).get("hands"))
         ControlChanges.parse(
-            parse_json((folder / "set.json").read_bytes())["set"], ("set_speed_mph", "recording", "paused")
+            parse_json((folder / "set.json").read_bytes())["set"],
+            ("set_speed_mph", "recording", "paused"),
         )
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise UserError(str(error)) from None
@@ -184,11 +188,15 @@ READERS = {
     for reader in (
         Reader("recording", ("*.csv", "*.json", "IMG/*"), _make_recording, _read_recording),
         Reader("csv", ("set/table.csv", "set/images/*/*"), _make_exported("csv"), _read_exported),
-        Reader("tub", ("set/*.json", "set/*.catalog", "set/images/*"), _make_exported("tub"), _read_exported),
+        Reader(
+            "tub",
+            ("set/*.json", "set/*.catalog", "set/images/*"),
+            _make_exported("tub"),
+            _read_exported,
+        ),
         Reader("lerobot", ("set/**/*.json*", "set/**/*.parquet"), _make_lerobot, _read_exported),
         Reader("model", ("model.h5",), _make_model, _read_model),
         Reader("onnx", ("model.onnx",), _make_onnx, _read_onnx),
-        Reader("monitor", ("model.monitor",), _make_monitor, _read_monitor),
         Reader("road", ("road.json",), _make_road, _read_road),
         Reader("packets", ("*.packet", "*.json"), _make_packets, _read_packets),
         Reader("page", ("*.json",), _make_page, _read_page),

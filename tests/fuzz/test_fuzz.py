@@ -1,6 +1,8 @@
-"""The quick readers hold for some tries of the fuzzer; `python -m tests.fuzz` tries for as long as you want.
+"""The quick readers hold for some tries of the fuzzer; `python -m tests.fuzz` tries for as long as
+you want.
 
-It runs in a process of its own, because it forks, which a process with TensorFlow's threads does not survive.
+It runs in a process of its own, because it forks, which a process with TensorFlow's threads does
+not survive.
 """
 
 import subprocess

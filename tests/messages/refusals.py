@@ -10,7 +10,8 @@ import pytest
 
 from bcclone.cli import perform
 from bcclone.commands import load_command
-from bcclone.commands.options import Given, make_parser
+from bcclone.commands.options import Given
+from bcclone.commands.parser import make_parser
 from bcclone.system.errors import UserError
 
 
@@ -22,10 +23,11 @@ def refusal(
 ) -> Any:
     """Return the test parameter for a mistake.
 
-    provoke: makes the mistake in an empty current folder; its parameters are names of fixtures. It raises the error,
-    or returns the text that another process printed. words: what the user needs from the message: the file, the row,
-    what was expected, the option that helps; words that a rewritten sentence would keep. by: the classes of error that
-    may refuse it, SystemExit being argparse's; none where provoke returns the text. code: the exit code.
+    provoke: makes the mistake in an empty current folder; its parameters are names of fixtures. It
+    raises the error, or returns the text that another process printed. words: what the user needs
+    from the message: the file, the row, what was expected, the option that helps; words that a
+    rewritten sentence would keep. by: the classes of error that may refuse it, SystemExit being
+    argparse's; none where provoke returns the text. code: the exit code.
     """
     return pytest.param(provoke, words, by, code, id=" ".join(words)[:70])
 
@@ -34,7 +36,9 @@ def checked(refusals: list[Any]) -> Callable[..., None]:
     """Return the test that each of these mistakes is refused with what the user needs."""
 
     @pytest.mark.parametrize(("provoke", "words", "by", "code"), refusals)
-    def test(provoke: Any, words: Any, by: Any, code: int, request: Any, tmp_path: Any, monkeypatch: Any) -> None:
+    def test(
+        provoke: Any, words: Any, by: Any, code: int, request: Any, tmp_path: Any, monkeypatch: Any
+    ) -> None:
         monkeypatch.chdir(tmp_path)
         fixtures = [request.getfixturevalue(name) for name in inspect.signature(provoke).parameters]
         error, text = _outcome(provoke, fixtures)
@@ -49,7 +53,9 @@ def checked(refusals: list[Any]) -> Callable[..., None]:
 
 
 def run_command(name: str, *line: object) -> int:
-    """Run a command as bcclone.cli does, but let its UserError out; fail on an error that cli.run() calls a fault."""
+    """Run a command as bcclone.cli does, but let its UserError out; fail on an error that cli.run()
+    calls a fault.
+    """
     command = load_command(name)
     parser = make_parser(command, f"bcclone {name}")
     try:
@@ -63,7 +69,9 @@ def run_command(name: str, *line: object) -> int:
 
 def _outcome(provoke: Callable[..., Any], fixtures: list[Any]) -> tuple[BaseException | None, str]:
     """Return the error, if one was raised, and the text that the user reads."""
-    with tempfile.TemporaryFile("w+") as stderr:  # a real file, because child processes may inherit it
+    with tempfile.TemporaryFile(
+        "w+"
+    ) as stderr:  # a real file, because child processes may inherit it
         try:
             with contextlib.redirect_stderr(stderr):
                 text = provoke(*fixtures)

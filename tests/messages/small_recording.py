@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas  # noqa: F401, ICN001 imported before a block without privileges: Python may lie in a folder of root's
 
-from bcclone.dataset.images import encode_jpeg
+from bcclone.camera.images import encode_jpeg
 from tests.pictures.video_runs import name_of
 
 IMAGE = encode_jpeg(np.zeros((160, 320, 3), np.uint8))

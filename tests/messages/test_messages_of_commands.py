@@ -1,16 +1,17 @@
-"""commands: options that do not go together, what is refused before anything is done, and the demo's folder."""
+"""commands: options that do not go together, what is refused before anything is done, and the
+demo's folder.
+"""
 
 from pathlib import Path
 
+from bcclone.system.output import locked
 from tests.messages.refusals import checked, refusal, run_command
 
 
-def demo_of_failing_commands(monkeypatch):
-    Path("bcclone.py").write_text("raise SystemExit(4)")  # in the current folder, where nothing may be run
-    Path("other").mkdir()
-    Path("other", "bcclone.py").write_text("raise SystemExit(3)")
-    monkeypatch.setenv("PYTHONPATH", str(Path("other").absolute()))
-    return run_command("demo")
+def demo_whose_first_step_fails():
+    Path("demo", "steps").mkdir(parents=True)
+    with locked(Path("demo", "first"), "wait"):
+        return run_command("demo")
 
 
 def demo_beside(name):
@@ -27,15 +28,6 @@ def suite(*line):
     return run_command("suite", "m.h5", *line)
 
 
-def monitor(model, *line):
-    return run_command("monitor fit", model, "d.h5", *line)
-
-
-def two_models():
-    for name in ("m.h5", "n.h5"):
-        Path(name).touch()
-
-
 def explore_a_text(*words):
     Path(words[0]).write_text("no image")
     return run_command("plots", "m.h5", *words)
@@ -44,31 +36,58 @@ def explore_a_text(*words):
 REFUSALS = [
     refusal(lambda: run_command("drive", "m.h5", "--append"), "--append", "RUN"),
     refusal(lambda: suite("--suite", "testng"), "testng", "standard", "testing", "roads", code=2),
-    refusal(lambda: evaluate("--when-uncertain", "slow"), "--when-uncertain slow", "--monitor", "bcclone monitor fit"),
-    refusal(lambda: two_models() or suite("n.h5", "--monitor", "m.monitor"), "m.monitor", "one model"),
-    refusal(lambda: Path("m.monitor").touch() or monitor("m.h5"), "m.monitor", "exists already", "--force"),
     refusal(
-        lambda: monitor("n.h5", "--kind", "dropout", "--set", "members=3"),
-        "members",
-        "ensemble",
-        "--kind dropout",
+        lambda: run_command("export", "m.h5", "--to", "onnx", "--cameras", "left"),
+        "--cameras",
+        "--to onnx",
     ),
-    refusal(lambda: run_command("replay", "rec", "--port", 4567, "--monitor", "m.monitor"), "--monitor", "drive.py"),
-    refusal(lambda: run_command("export", "m.h5", "--to", "onnx", "--cameras", "left"), "--cameras", "--to onnx"),
-    refusal(lambda: Path("rec").mkdir() or run_command("export", "rec", "--to", "onnx"), "rec", "folder", "--to csv"),
+    refusal(
+        lambda: Path("rec").mkdir() or run_command("export", "rec", "--to", "onnx"),
+        "rec",
+        "folder",
+        "--to csv",
+    ),
     refusal(lambda: run_command("play", "--road", "nope"), "no track 'nope'", "lake, mountain"),
-    refusal(lambda: run_command("improve", "m.onnx", "--expert", "-o", "n.h5"), "m.onnx", "ONNX", ".h5"),
+    refusal(
+        lambda: run_command("improve", "m.onnx", "--expert", "-o", "n.h5"), "m.onnx", "ONNX", ".h5"
+    ),
     refusal(lambda: suite("--rows", "lake-99"), "lake-99", "did you mean lake-30"),
     refusal(lambda: Path("m.h5").touch() or suite("m.h5"), "m.h5", "twice"),
-    refusal(lambda: evaluate("-o", "/dev/null/pictures"), "/dev/null: cannot make that folder", "choose another"),
+    refusal(
+        lambda: evaluate("-o", "/dev/null/pictures"),
+        "/dev/null: cannot make that folder",
+        "choose another",
+    ),
     refusal(lambda: explore_a_text("a.jpg"), "a.jpg", "not a complete JPEG", "320x160", "IMG"),
-    refusal(lambda: evaluate("--in-process", "--run", "run1"), "--in-process", "--run", "leave one of them out"),
-    refusal(lambda: suite("--jobs", 2, "--scheduler", "local:2"), "--scheduler", "leave --jobs out"),
-    refusal(lambda: run_command("replay", "rec", "--fraction", "0.5"), "--fraction", "0.8:1", code=2),
-    refusal(lambda: run_command("replay", "rec", "--fraction", "1:0.5", "--port", 1), "--fraction 1:0.5"),
-    refusal(lambda: run_command("replay", "rec"), "only rec is given", "bcclone replay MODEL RECORDING", "--port"),
+    refusal(
+        lambda: evaluate("--in-process", "--run", "run1"),
+        "--in-process",
+        "--run",
+        "leave one of them out",
+    ),
+    refusal(
+        lambda: suite("--jobs", 2, "--scheduler", "local:2"), "--scheduler", "leave --jobs out"
+    ),
+    refusal(
+        lambda: run_command("replay", "rec", "--fraction", "0.5"), "--fraction", "0.8:1", code=2
+    ),
+    refusal(
+        lambda: run_command("replay", "rec", "--fraction", "1:0.5", "--port", 1), "--fraction 1:0.5"
+    ),
+    refusal(
+        lambda: run_command("replay", "rec"),
+        "only rec is given",
+        "bcclone replay MODEL RECORDING",
+        "--port",
+    ),
     refusal(lambda: demo_beside("notes"), "demo", "no folder of results", "choose another name"),
-    refusal(demo_of_failing_commands, "bcclone simulate record", "exit code 3", "again"),
+    refusal(
+        demo_whose_first_step_fails,
+        "bcclone simulate record",
+        "first",
+        "is writing it",
+        "begin again",
+    ),
 ]
 
 

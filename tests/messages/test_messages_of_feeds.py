@@ -45,7 +45,9 @@ def all_for_training():
 REFUSALS = [
     refusal(larger_than_memory, "data.h5", "3840.0 GB", "--feed hdf5-chunks"),
     refusal(
-        lambda: open_feed(select(store("0,0.3,0,12")), FeedSettings(), SamplingSettings(1, zero_fraction=0.1)),
+        lambda: open_feed(
+            select(store("0,0.3,0,12")), FeedSettings(), SamplingSettings(1, zero_fraction=0.1)
+        ),
         "data.h5",
         "steering",
         "0",
@@ -58,7 +60,12 @@ REFUSALS = [
         "--seq-length",
         "--split blocks",
     ),
-    refusal(all_for_training, "data.h5", "validation", "bcclone preprocess RECORDING... -o data.h5 --validation 0.2"),
+    refusal(
+        all_for_training,
+        "data.h5",
+        "validation",
+        "bcclone preprocess RECORDING... -o data.h5 --validation 0.2",
+    ),
 ]
 
 

@@ -1,23 +1,25 @@
-"""model_file, network, saliency, and what looks at frames: which files are no model that can be used."""
+"""model_file, network, saliency, and what looks at frames: which files are no model that can be
+used.
+"""
 
 from pathlib import Path
 
 import keras
 import numpy as np
 
-from bcclone.dataset.images import BadImage, decode_jpeg, encode_jpeg
+from bcclone.camera.images import BadImage, decode_jpeg, encode_jpeg
 from bcclone.dataset.preprocessing import Preprocessing
-from bcclone.model.model_file import load_model_file, model_content
+from bcclone.model.model_file import load_model, model_content
 from bcclone.model.network import build_network
 from bcclone.model.saliency import Saliency
 from tests.messages.refusals import checked, refusal
-from tests.model.keras_files import old_models
+from tests.model.foreign import old_models
 
 NAMED = "nvidia-66x200-yuv"
 
 
 def load(path, preprocessing=None):
-    return load_model_file(Path(path), preprocessing)
+    return load_model(Path(path), preprocessing)
 
 
 def foreign():
@@ -39,10 +41,22 @@ def branched():
 
 REFUSALS = [
     refusal(
-        lambda: Path("m.h5").write_text("a note") and load("m.h5"), "m.h5", "neither HDF5 nor .keras", "Keras saved"
+        lambda: Path("m.h5").write_text("a note") and load("m.h5"),
+        "m.h5",
+        "neither HDF5 nor .keras",
+        "Keras saved",
     ),
-    refusal(lambda: decode_jpeg(encode_jpeg(np.zeros((50, 100, 3), np.uint8))), "100x50", "320x160", by=(BadImage,)),
-    refusal(lambda: Path("driving_log.csv").touch() or load("."), "is a recording", "bcclone replay MODEL RECORDING"),
+    refusal(
+        lambda: decode_jpeg(encode_jpeg(np.zeros((50, 100, 3), np.uint8))),
+        "100x50",
+        "320x160",
+        by=(BadImage,),
+    ),
+    refusal(
+        lambda: Path("driving_log.csv").touch() or load("."),
+        "is a recording",
+        "bcclone replay MODEL RECORDING",
+    ),
     refusal(lambda: load("m.h5"), "m.h5", "no such model", "bcclone model data.h5 -o m.h5"),
     refusal(of_other_images, "model.h5", "(None, 128, 64, 3)", "(None, 128, 128, 3)"),
     refusal(

@@ -1,6 +1,8 @@
-"""Wrong settings are refused by the command that has an option for them, else by the settings class.
+"""Wrong settings are refused by the command that has an option for them, else by the settings
+class.
 
-tests/system/test_every_setting.py tests the range of each setting; here are a few examples, and rules of other kinds.
+tests/system/test_every_setting.py tests the range of each setting; here are a few examples, and
+rules of other kinds.
 """
 
 from bcclone.commands import split_line

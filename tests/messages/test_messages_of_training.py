@@ -5,12 +5,12 @@ from pathlib import Path
 
 import h5py
 
+from bcclone.camera.framing import Framing
 from bcclone.cluster.joint_trainer import make_joint_trainer
-from bcclone.dataset.framing import Framing
 from bcclone.dataset.store import Store
-from bcclone.train.prepare import make_trainer
-from bcclone.train.train_settings import TrainSettings
-from bcclone.train.training_state import read_history
+from bcclone.training.prepare import make_trainer
+from bcclone.training.train_settings import TrainSettings
+from bcclone.training.training_state import read_history
 from tests.conftest import ROOT, calibrated
 from tests.messages.refusals import checked, refusal, run_command
 from tests.messages.small_recording import make_recording
@@ -38,7 +38,9 @@ def of_no_training_samples():
 
 
 def from_another_camera(untrained_model):
-    return going_on_from(calibrated(untrained_model, Path("car.h5"), framing=Framing(160, 120, rows=(40, 120))))
+    return going_on_from(
+        calibrated(untrained_model, Path("car.h5"), framing=Framing(160, 120, rows=(40, 120)))
+    )
 
 
 def diverged():
@@ -71,8 +73,19 @@ REFUSALS = [
         "--seq-length 3",
     ),
     refusal(of_no_training_samples, "data.h5", "no training samples", "--validation"),
-    refusal(from_another_camera, "car.h5", "rows 40 to 120", "data.h5", "bcclone import SOURCE --framing"),
-    refusal(lambda: make_joint_trainer(None, TrainSettings(gpus=64), 1), "--gpus 64", "0", "bcclone doctor"),
+    refusal(
+        from_another_camera,
+        "car.h5",
+        "rows 40 to 120",
+        "data.h5",
+        "bcclone import SOURCE --framing",
+    ),
+    refusal(
+        lambda: make_joint_trainer(None, TrainSettings(gpus=64), 1),
+        "--gpus 64",
+        "0",
+        "bcclone doctor",
+    ),
     refusal(diverged, "epoch 1", "--learning-rate"),
 ]
 

@@ -1,4 +1,6 @@
-"""simulator, drive: no server, one that babbles, is silent or gone, and what cannot be listened on or recorded."""
+"""simulator, drive: no server, one that babbles, is silent or gone, and what cannot be listened on
+or recorded.
+"""
 
 import base64
 import hashlib
@@ -28,7 +30,9 @@ def drive(*answers, patience_seconds=60.0):
 
 @contextmanager
 def answering(*chunks):
-    """A port whose first guest is sent these bytes, and then nothing more; the Sec-WebSocket-Accept is filled in."""
+    """A port whose first guest is sent these bytes, and then nothing more; the Sec-WebSocket-Accept
+    is filled in.
+    """
 
     def answer():
         guest, _ = listener.accept()
@@ -78,9 +82,17 @@ def asked_to_record_where_nobody_may():
 REFUSALS = [
     refusal(lambda: drive(steer("0.0"), None, patience_seconds=0.5), "0.5 s", "running"),
     refusal(lambda: connect(HEAD + b"\r\n" + b"\x88\x00"), "server", by=(ServerGone,)),
-    refusal(lambda: connect(HEAD + b"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n"), "ext", by=(ServerGone,)),
-    refusal(lambda: connect(b"HTTP/1.1 404 Not Found\r\n\r\n"), "no websocket", "404", by=(ServerGone,)),
-    refusal(lambda: start("import sys; sys.stdin.read()", seconds=0.3), "0.3 s", "close other programs"),
+    refusal(
+        lambda: connect(HEAD + b"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n"),
+        "ext",
+        by=(ServerGone,),
+    ),
+    refusal(
+        lambda: connect(b"HTTP/1.1 404 Not Found\r\n\r\n"), "no websocket", "404", by=(ServerGone,)
+    ),
+    refusal(
+        lambda: start("import sys; sys.stdin.read()", seconds=0.3), "0.3 s", "close other programs"
+    ),
     refusal(asked_to_record_where_nobody_may, "run-2", "Permission denied", "another folder"),
 ]
 

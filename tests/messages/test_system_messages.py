@@ -1,4 +1,6 @@
-"""Errors of the operating system: cli.run() reports each in one line with a remedy, without a traceback."""
+"""Errors of the operating system: cli.run() reports each in one line with a remedy, without a
+traceback.
+"""
 
 import errno
 import signal
@@ -48,11 +50,23 @@ def of_a_folder_in_the_place_of_a_file():
 
 REPORTED = {
     errno.ENOSPC: (to_a_full_disk, "error: the disk is full; make room or choose another place\n"),
-    errno.EACCES: (of_a_locked_folder, "error: locked/rec: no permission; change the permissions or choose another"),
-    errno.ENAMETOOLONG: (of_too_long_a_name, "nn.h5: the name is too long for the file system; choose a shorter one\n"),
+    errno.EACCES: (
+        of_a_locked_folder,
+        "error: locked/rec: no permission; change the permissions or choose another",
+    ),
+    errno.ENAMETOOLONG: (
+        of_too_long_a_name,
+        "nn.h5: the name is too long for the file system; choose a shorter one\n",
+    ),
     errno.EEXIST: (of_a_link_to_itself, "loop: it exists, and is no"),
-    errno.EISDIR: (of_a_folder_in_the_place_of_a_file, "first look.json: it is a folder, expected a file"),
-    errno.EFBIG: (larger_than_allowed, "the file is larger than the system allows here; choose another place\n"),
+    errno.EISDIR: (
+        of_a_folder_in_the_place_of_a_file,
+        "first look.json: it is a folder, expected a file",
+    ),
+    errno.EFBIG: (
+        larger_than_allowed,
+        "the file is larger than the system allows here; choose another place\n",
+    ),
 }
 
 
@@ -61,7 +75,9 @@ REPORTED = {
     [pytest.param(one, marks=pytest.mark.slow) if one == errno.EISDIR else one for one in REPORTED],
     ids=errno.errorcode.get,
 )
-def test_errors_of_the_operating_system_are_reported_with_a_remedy(number, tmp_path, monkeypatch, capsys):
+def test_errors_of_the_operating_system_are_reported_with_a_remedy(
+    number, tmp_path, monkeypatch, capsys
+):
     monkeypatch.chdir(tmp_path)
     provoke, words = REPORTED[number]
     before = signal.getsignal(signal.SIGTERM)

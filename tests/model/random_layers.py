@@ -1,4 +1,6 @@
-"""A layer of each type that draws random numbers in training, for tests of what every such layer does."""
+"""A layer of each type that draws random numbers in training, for tests of what every such layer
+does.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,7 +12,9 @@ _SHAPES = {3: (64, 3), 4: (8, 8, 3), 5: (2, 4, 8, 3)}
 
 
 def random_layers(strength: float, seed: int = 0) -> Iterator[tuple[Any, tuple[int, ...]]]:
-    """Yield each layer with this rate or standard deviation, and the shape of an input that it takes."""
+    """Yield each layer with this rate or standard deviation, and the shape of an input that it
+    takes.
+    """
     kinds = [kind for kind in KINDS.values() if kind.random]
     assert len(kinds) > 1
     for kind in kinds:

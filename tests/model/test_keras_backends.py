@@ -1,4 +1,6 @@
-"""Networks, model files and policies give the same answers with Keras's other backends, which training does not use."""
+"""Networks, model files and policies give the same answers with Keras's other backends, which
+training does not use.
+"""
 
 import json
 import os
@@ -17,7 +19,7 @@ import json, sys
 from pathlib import Path
 import keras
 import numpy as np
-from bcclone.model.model_file import load_model_file, save_model
+from bcclone.model.model_file import load_model, save_model
 from bcclone.model.network import build_network
 from bcclone.model.policy import Policy, load_policy
 
@@ -27,7 +29,7 @@ answers = {"backend": keras.backend.backend()}
 for name in sys.argv[2:]:
     policy = load_policy(folder / name)
     answers[name] = [policy.answer(frame).steering for frame in frames]
-    file = load_model_file(folder / name)
+    file = load_model(folder / name)
     copy = folder / f"copy-{keras.backend.backend()}.h5"
     save_model(copy, file.model, file.preprocessing)
     answers[f"{name}, written again"] = [load_policy(copy).answer(frame).steering for frame in frames[:1]]
@@ -48,7 +50,11 @@ def test_the_answers_are_the_same_with_another_backend(tmp_path, backend):
         pytest.skip(f"{backend} is not installed; pip install {backend}")
     (tmp_path / "cnn.h5").write_bytes((ROOT / "models" / "lake.h5").read_bytes())
     for network in ("gru", "lstm"):
-        save_model(tmp_path / f"{network}.h5", build_network(seq_length=3, network=network), Preprocessing())
+        save_model(
+            tmp_path / f"{network}.h5",
+            build_network(seq_length=3, network=network),
+            Preprocessing(),
+        )
     save_model(tmp_path / "windows.h5", build_network(seq_length=3), Preprocessing())
     names = ("cnn.h5", "windows.h5", "gru.h5", "lstm.h5")
     ours, theirs = (answers_of(which, tmp_path, names) for which in ("tensorflow", backend))

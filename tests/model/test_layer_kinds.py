@@ -1,4 +1,6 @@
-"""Each type of layer is loaded as it is, keeps apart what its row of KINDS says, and is exported to ONNX."""
+"""Each type of layer is loaded as it is, keeps apart what its row of KINDS says, and is exported to
+ONNX.
+"""
 
 import keras
 import numpy as np
@@ -6,19 +8,26 @@ import pytest
 from keras import layers
 
 from bcclone.dataset.preprocessing import PRESETS
-from bcclone.lab.export_model.export_settings import ExportModelSettings
-from bcclone.lab.export_model.model_export import export_model
 from bcclone.model import layer_kinds
-from bcclone.model.keras_files.rebuild import rebuild_model
-from bcclone.model.keras_files.stored import NamedArray, StoredModel
+from bcclone.model.foreign.rebuild import rebuild_model
+from bcclone.model.foreign.stored import NamedArray, StoredModel
 from bcclone.model.layer_kinds import normalize
 from bcclone.model.model_file import save_model
+from bcclone.realcar.export_model.export_settings import ExportModelSettings
+from bcclone.realcar.export_model.model_export import export_model
 from tests.conftest import ROOT
 
 YUV = PRESETS["nvidia-66x200-yuv"]
-# a layer of each type, which takes images, windows of images, or windows of vectors, by its number of axes
+# a layer of each type, which takes images, windows of images, or windows of vectors, by its number
+# of axes
 EXAMPLES = {
-    "Conv2D": {"filters": 4, "kernel_size": 3, "dilation_rate": 2, "activation": "elu", "use_bias": False},
+    "Conv2D": {
+        "filters": 4,
+        "kernel_size": 3,
+        "dilation_rate": 2,
+        "activation": "elu",
+        "use_bias": False,
+    },
     "Conv3D": {"filters": 2, "kernel_size": (1, 3, 3)},
     "SeparableConv2D": {"filters": 4, "kernel_size": 3, "padding": "same", "depth_multiplier": 2},
     "DepthwiseConv2D": {"kernel_size": 3, "padding": "same", "depth_multiplier": 2},
@@ -61,17 +70,27 @@ EXAMPLES = {
 
 def example(name):
     arguments = EXAMPLES[name]
-    return layer_kinds.KINDS[name].type(**(arguments | {"function": normalize} if name == "Lambda" else arguments))
+    return layer_kinds.KINDS[name].type(
+        **(arguments | {"function": normalize} if name == "Lambda" else arguments)
+    )
 
 
 def network(name):
-    """Return a network from a frame, or from a window of frames, to the steering, with a layer of the type in it."""
+    """Return a network from a frame, or from a window of frames, to the steering, with a layer of
+    the type in it.
+    """
     axes = layer_kinds.KINDS[name].axes
     start = [keras.Input((66, 200, 3)), layers.Rescaling(1 / 255), layers.AveragePooling2D(9)]
     if axes in (3, 5):
-        start = [keras.Input((3, 66, 200, 3)), layers.Rescaling(1 / 255), layers.AveragePooling3D((1, 9, 9))]
+        start = [
+            keras.Input((3, 66, 200, 3)),
+            layers.Rescaling(1 / 255),
+            layers.AveragePooling3D((1, 9, 9)),
+        ]
     flat = [layers.Reshape((3, -1))] if axes == 3 else []
-    model = keras.Sequential([*start, *flat, example(name), layers.Flatten(), layers.Dense(1, "tanh")])
+    model = keras.Sequential(
+        [*start, *flat, example(name), layers.Flatten(), layers.Dense(1, "tanh")]
+    )
     random = np.random.default_rng(1)
     model.set_weights([random.uniform(0.001, 0.01, weight.shape) for weight in model.get_weights()])
     return model
@@ -87,7 +106,9 @@ def test_there_is_an_example_of_every_type_and_the_page_names_it():
 def test_a_layer_is_rebuilt_from_what_keras_stores(name):
     model = network(name)
     weights = {
-        layer.name: [NamedArray(f"{number}:0", array) for number, array in enumerate(layer.get_weights())]
+        layer.name: [
+            NamedArray(f"{number}:0", array) for number, array in enumerate(layer.get_weights())
+        ]
         for layer in model.layers
     }
     found = rebuild_model(StoredModel({"model_config": model.to_json()}, weights)).model
@@ -95,12 +116,16 @@ def test_a_layer_is_rebuilt_from_what_keras_stores(name):
     layer = found.layers[-3]
     assert type(layer) is layer_kinds.KINDS[name].type
     count = sum(np.prod(weight.shape) for weight in layer.weights if "kernel" in weight.path)
-    assert count <= layer_kinds.learned_weights(layer, layer.input.shape[-1])  # known before it is built
+    assert count <= layer_kinds.learned_weights(
+        layer, layer.input.shape[-1]
+    )  # known before it is built
     np.testing.assert_allclose(found(batch), model(batch), atol=1e-6)
 
 
 def changed(layer, shape, place, least=1e-6):
-    """Return where the output of a layer changes by more than `least`, bool, if its input changes at a place."""
+    """Return where the output of a layer changes by more than `least`, bool, if its input changes
+    at a place.
+    """
     random = np.random.default_rng(3)
     before = random.uniform(-1, 1, (1, *shape)).astype(np.float32)
     after = before.copy()
@@ -113,8 +138,12 @@ def test_a_layer_keeps_apart_the_pixels_that_its_row_says():
     assert "Activation" in names
     for name in names:
         of_windows = layer_kinds.KINDS[name].axes == 5
-        shape, pixel = ((4, 6, 8, 3), np.s_[:, 1, 2, 5]) if of_windows else ((6, 8, 3), np.s_[:, 2, 5])
-        least = 0.05 if name == "LayerNormalization" else 1e-6  # the mean of the whole image hardly changes
+        shape, pixel = (
+            ((4, 6, 8, 3), np.s_[:, 1, 2, 5]) if of_windows else ((6, 8, 3), np.s_[:, 2, 5])
+        )
+        least = (
+            0.05 if name == "LayerNormalization" else 1e-6
+        )  # the mean of the whole image hardly changes
         where = changed(example(name), shape, pixel, least)
         assert where[pixel].any(), name
         where[pixel] = False
@@ -142,4 +171,6 @@ def test_a_layer_computes_the_same_as_onnx(name, tmp_path):
     pytest.importorskip("tf2onnx")
     pytest.importorskip("onnxruntime")
     save_model(tmp_path / "model.h5", network(name), YUV)
-    assert export_model(ExportModelSettings(tmp_path / "model.h5", "onnx")).greatest_difference <= 1e-5
+    assert (
+        export_model(ExportModelSettings(tmp_path / "model.h5", "onnx")).greatest_difference <= 1e-5
+    )

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bcclone.dataset.preprocessing import Preprocessing
-from bcclone.model.model_file import TrainingInfo, load_model_file
+from bcclone.model.model_file import TrainingInfo, load_model
 from bcclone.system.errors import UserError
 
 FIRST_MODEL = Path(__file__).parents[2] / "models" / "lake.h5"
@@ -28,10 +28,12 @@ def images(count=4):
 
 def test_plain_keras_opens_a_model_file_in_safe_mode(untrained_model):
     model = keras.models.load_model(untrained_model, safe_mode=True)
-    loaded = load_model_file(untrained_model).model(images()).numpy()
+    loaded = load_model(untrained_model).model(images()).numpy()
     np.testing.assert_allclose(model.predict(images(), verbose=0), loaded, atol=1e-6)
     # and as many people feed it
-    np.testing.assert_allclose(model.predict(images().astype("float32"), verbose=0), model.predict(images(), verbose=0))
+    np.testing.assert_allclose(
+        model.predict(images().astype("float32"), verbose=0), model.predict(images(), verbose=0)
+    )
 
 
 def test_the_file_holds_no_code_and_states_its_preprocessing(untrained_model):
@@ -43,12 +45,16 @@ def test_the_file_holds_no_code_and_states_its_preprocessing(untrained_model):
 
 
 def test_the_first_models_name_their_normalisation_and_compute_the_same():
-    model = load_model_file(FIRST_MODEL).model
+    model = load_model(FIRST_MODEL).model
     assert type(model.get_layer("normalize")) is keras.layers.Lambda
     scaled = model.get_layer("normalize")(np.arange(256, dtype=np.uint8))
-    np.testing.assert_array_equal(scaled, np.arange(256, dtype=np.float32) / np.float32(127.5) - np.float32(1))
+    np.testing.assert_array_equal(
+        scaled, np.arange(256, dtype=np.float32) / np.float32(127.5) - np.float32(1)
+    )
     plain = keras.models.load_model(FIRST_MODEL, safe_mode=True)
-    np.testing.assert_allclose(plain.predict(images(), verbose=0), model(images()).numpy(), atol=1e-6)
+    np.testing.assert_allclose(
+        plain.predict(images(), verbose=0), model(images()).numpy(), atol=1e-6
+    )
 
 
 def edit_config(path, edit):
@@ -62,7 +68,10 @@ def payload(layers):
     """Replace our registered function by a lambda with byte code."""
     for layer in layers:
         if layer["class_name"] == "Lambda":
-            layer["config"]["function"] = {"class_name": "__lambda__", "config": {"code": "4wEAAAA=", "defaults": None}}
+            layer["config"]["function"] = {
+                "class_name": "__lambda__",
+                "config": {"code": "4wEAAAA=", "defaults": None},
+            }
 
 
 def other_function(layers):
@@ -84,14 +93,16 @@ def test_code_and_unknown_layers_are_refused(tmp_path, edit):
         UserError,
         match=r"layer 'normalize' \(Lambda\): .*(is not run|calls the function)|TFOpLambda.*supported",
     ):
-        load_model_file(model_copy)
+        load_model(model_copy)
 
 
 def test_a_file_states_how_it_was_trained_as_far_as_it_is_known(model_copy):
-    assert load_model_file(model_copy).training == TrainingInfo()
+    assert load_model(model_copy).training == TrainingInfo()
     with h5py.File(model_copy, "r+") as file:
-        file.attrs["bcclone_training"] = '{"settings": {"network": "cnn"}, "epoch": 3, "of a later version": 1}'
-    assert load_model_file(model_copy).training == TrainingInfo(settings={"network": "cnn"}, epoch=3)
+        file.attrs["bcclone_training"] = (
+            '{"settings": {"network": "cnn"}, "epoch": 3, "of a later version": 1}'
+        )
+    assert load_model(model_copy).training == TrainingInfo(settings={"network": "cnn"}, epoch=3)
 
 
 @pytest.mark.parametrize("wrong", ["[]", '{"settings": []}', "{"])
@@ -99,15 +110,17 @@ def test_a_training_that_is_no_json_object_is_refused(model_copy, wrong):
     with h5py.File(model_copy, "r+") as file:
         file.attrs["bcclone_training"] = wrong
     with pytest.raises(UserError, match="not a complete model file"):
-        load_model_file(model_copy)
+        load_model(model_copy)
 
 
 def test_a_truncated_file_is_refused(model_copy):
     model_copy.write_bytes(model_copy.read_bytes()[:500_000])
     with pytest.raises(UserError, match="not a complete model file"):
-        load_model_file(model_copy)
+        load_model(model_copy)
 
 
 def test_a_store_is_no_model(simulated_store):
-    with pytest.raises(UserError, match=r"a store, expected a model; train one with: bcclone model"):
-        load_model_file(simulated_store)
+    with pytest.raises(
+        UserError, match=r"a store, expected a model; train one with: bcclone model"
+    ):
+        load_model(simulated_store)

@@ -33,7 +33,9 @@ def test_the_default_network_has_252219_parameters_and_the_layers_of_the_source_
         ("Dense", (10,)),
         ("Dense", (1,)),
     ]
-    activations = {layer.activation.__name__ for layer in network.layers[:-1] if hasattr(layer, "activation")}
+    activations = {
+        layer.activation.__name__ for layer in network.layers[:-1] if hasattr(layer, "activation")
+    }
     assert activations == {"elu"}
     assert network.layers[-1].activation.__name__ == "linear"
     assert [layer.rate for layer in network.layers if hasattr(layer, "rate")] == [0.5, 0.5]
@@ -55,12 +57,16 @@ def test_the_weights_of_a_seed_are_those_of_every_release():
     for seq_length in (1, 3):
         keras.utils.set_random_seed(0)
         weights = build_network(seq_length=seq_length).get_weights()
-        digests.append(hashlib.sha256(b"".join(part.tobytes() for part in weights)).hexdigest()[:16])
+        digests.append(
+            hashlib.sha256(b"".join(part.tobytes() for part in weights)).hexdigest()[:16]
+        )
     assert digests == ["44c306f0217a7fb9", "1c45e8456bf8fb3b"]
 
 
 def maps_of(network):
-    return [tuple(layer.output.shape[1:3]) for layer in network.layers if layer.name.startswith("conv")]
+    return [
+        tuple(layer.output.shape[1:3]) for layer in network.layers if layer.name.startswith("conv")
+    ]
 
 
 @pytest.mark.parametrize("network", ["cnn", "cnn-64"])
@@ -80,7 +86,10 @@ def test_batch_normalization_comes_between_each_convolution_and_its_activation()
 
 
 def test_a_network_with_image_norm_answers_alike_in_any_light():
-    plain, network = build_network((64, 64, 3)), build_network((64, 64, 3), network="cnn-image-norm")
+    plain, network = (
+        build_network((64, 64, 3)),
+        build_network((64, 64, 3), network="cnn-image-norm"),
+    )
     network.set_weights(plain.get_weights())
     image = np.random.default_rng(0).integers(0, 100, (1, 64, 64, 3), np.uint8)
     differences = [
@@ -91,7 +100,9 @@ def test_a_network_with_image_norm_answers_alike_in_any_light():
 
 
 def test_images_that_are_too_small_are_refused():
-    with pytest.raises(UserError, match="too small for the convolutions of cnn-64: these need 29 columns"):
+    with pytest.raises(
+        UserError, match="too small for the convolutions of cnn-64: these need 29 columns"
+    ):
         build_network((48, 48, 3))
     assert build_network((160, 320, 3)).output_shape == (None, 1)
 
@@ -99,10 +110,15 @@ def test_images_that_are_too_small_are_refused():
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_each_network_steers_and_can_predict_another_number(name):
     architecture = ARCHITECTURES[name]
-    takes, frames = PRESETS[architecture.preset or "carnd-128-rgb"], 3 if architecture.recurrent else 1
+    takes, frames = (
+        PRESETS[architecture.preset or "carnd-128-rgb"],
+        3 if architecture.recurrent else 1,
+    )
     for outputs in (1,) if architecture.preset else (1, 2):
         network = build_network(takes.shape, frames, name, outputs)
-        image = np.zeros((1, *([frames] if frames > 1 else []), takes.height, takes.width, 3), np.uint8)
+        image = np.zeros(
+            (1, *([frames] if frames > 1 else []), takes.height, takes.width, 3), np.uint8
+        )
         assert network(image).shape == (1, outputs)
 
 
@@ -110,10 +126,19 @@ def test_each_network_steers_and_can_predict_another_number(name):
 def test_a_recurrent_network_shares_the_convolutions_among_the_frames(name, parameters):
     small = frame_layers(build_network((64, 64, 3), seq_length=3, network=name))
     assert len([layer for layer in small if layer.name.startswith("conv")]) == 4
-    short, long = build_network(seq_length=2, network=name), build_network(seq_length=5, network=name)
+    short, long = (
+        build_network(seq_length=2, network=name),
+        build_network(seq_length=5, network=name),
+    )
     assert short.count_params() == long.count_params() == parameters
     assert long.input_shape == (None, 5, 128, 128, 3)
-    assert [layer.name for layer in long.layers] == ["each_frame", "dropout2", name, "dense3", "steering"]
+    assert [layer.name for layer in long.layers] == [
+        "each_frame",
+        "dropout2",
+        name,
+        "dense3",
+        "steering",
+    ]
 
 
 def test_a_window_is_stacked_frame_after_frame():
@@ -121,7 +146,9 @@ def test_a_window_is_stacked_frame_after_frame():
     network = build_network(seq_length=3)
     window = np.random.default_rng(0).integers(0, 256, (2, 3, 128, 128, 3), dtype=np.uint8)
     stacked = network.get_layer("stack")(network.get_layer("frames_last")(window))
-    assert (stacked.numpy() == np.concatenate([window[:, 0], window[:, 1], window[:, 2]], axis=-1)).all()
+    assert (
+        stacked.numpy() == np.concatenate([window[:, 0], window[:, 1], window[:, 2]], axis=-1)
+    ).all()
 
 
 def test_the_layer_table_lists_the_layers_that_see_each_frame_of_a_window():

@@ -42,7 +42,9 @@ def drive(policy, *numbers):
 
 
 def unrolled(policy, *numbers):
-    """Return the steering of a network with the same weights for all these frames at once, from states of zero."""
+    """Return the steering of a network with the same weights for all these frames at once, from
+    states of zero.
+    """
     kind = policy.model.layers[2].name
     network = build_network(seq_length=len(numbers), network=kind)
     network.set_weights(policy.model.get_weights())
@@ -85,13 +87,17 @@ def test_an_answer_names_every_output_of_the_network(untrained_model):
     network = build_network(outputs=len(OUTPUTS))
     policy = Policy(ModelFile(network, Preprocessing()))
     numbers = network(Preprocessing().apply(FRAMES[0])[np.newaxis])[0].numpy()
-    expected = {each.name: number * each.unit for each, number in zip(OUTPUTS, numbers, strict=True)}
+    expected = {
+        each.name: number * each.unit for each, number in zip(OUTPUTS, numbers, strict=True)
+    }
     assert asdict(policy.answer(FRAMES[0])) == pytest.approx(expected, abs=1e-3)
     alone = load_policy(untrained_model).answer(FRAMES[0])
     assert alone == Answer(alone.steering)
 
 
-def test_a_preprocessing_for_others_of_several_models_is_said_where_a_file_states_another(untrained_model, caplog):
+def test_a_preprocessing_for_others_of_several_models_is_said_where_a_file_states_another(
+    untrained_model, caplog
+):
     assert load_one_of_several(untrained_model, "RGB").preprocessing.color == "RGB"
     assert not caplog.messages
     assert load_one_of_several(untrained_model, "YUV, 0..1").preprocessing.color == "RGB"

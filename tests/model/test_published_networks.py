@@ -1,4 +1,6 @@
-"""The published networks have the layers and parameters of their publications, learn, and can be saved and exported."""
+"""The published networks have the layers and parameters of their publications, learn, and can be
+saved and exported.
+"""
 
 from functools import cache
 
@@ -8,13 +10,14 @@ import pytest
 
 from bcclone.dataset.preprocessing import PRESETS
 from bcclone.model.architectures import ARCHITECTURES
-from bcclone.model.model_file import load_model_file
+from bcclone.model.model_file import load_model
 from bcclone.model.network import build_network
 from bcclone.system.errors import UserError
 from tests.conftest import run_script
 
 NAMES = [name for name, each in ARCHITECTURES.items() if each.preset]
-# kernel area x channels x filters + filters of each convolution, then the dense layers, by hand from the publications
+# kernel area x channels x filters + filters of each convolution, then the dense layers, by hand
+# from the publications
 CONVOLUTIONS = {
     "dave-2": [25 * 3 * 24 + 24, 25 * 24 * 36 + 36, 25 * 36 * 48 + 48, 9 * 48 * 64 + 64, 9 * 64 * 64 + 64],
     "chauffeur": [
@@ -54,7 +57,9 @@ def test_dave_2_has_the_maps_of_the_papers_figure():
     assert not [layer for layer in network.layers if hasattr(layer, "rate")]
 
 
-@pytest.mark.parametrize(("name", "least", "greatest"), [("dave-2", -1, 1), ("chauffeur", -0.5, 0.5), ("epoch", 0, 1)])
+@pytest.mark.parametrize(
+    ("name", "least", "greatest"), [("dave-2", -1, 1), ("chauffeur", -0.5, 0.5), ("epoch", 0, 1)]
+)
 def test_pixels_are_scaled_as_published(name, least, greatest):
     scaled = build(name).get_layer("normalize")(np.array([0, 255], np.uint8))
     assert np.allclose(scaled, [least, greatest], atol=1e-6)
@@ -64,7 +69,8 @@ def test_pixels_are_scaled_as_published(name, least, greatest):
 def test_images_of_another_size_and_windows_are_refused(name):
     takes = PRESETS[ARCHITECTURES[name].preset]
     with pytest.raises(
-        UserError, match=f"have 64x64; make the store with: .*--preprocess {ARCHITECTURES[name].preset}"
+        UserError,
+        match=f"have 64x64; make the store with: .*--preprocess {ARCHITECTURES[name].preset}",
     ):
         build_network((64, 64, 3), network=name)
     with pytest.raises(UserError, match="takes single frames"):
@@ -75,7 +81,9 @@ def test_images_of_another_size_and_windows_are_refused(name):
 def test_model_py_trains_it_on_a_store_of_its_preset(simulated_recording, tmp_path):
     name = "dave-2"
     preset = ARCHITECTURES[name].preset
-    run_script("preprocess.py", simulated_recording, "-o", tmp_path / "data.h5", "--preprocess", preset)
+    run_script(
+        "preprocess.py", simulated_recording, "-o", tmp_path / "data.h5", "--preprocess", preset
+    )
     options = ("--network", name, "--epochs", 1, "--no-plots", "--runs", tmp_path / "runs")
     run_script("model.py", tmp_path / "data.h5", "-o", tmp_path / "model.h5", *options)
-    assert load_model_file(tmp_path / "model.h5").training.network == name
+    assert load_model(tmp_path / "model.h5").training.network == name

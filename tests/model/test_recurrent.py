@@ -16,7 +16,9 @@ FRAMES = np.random.default_rng(0).integers(0, 256, (4, 160, 320, 3), dtype=np.ui
 
 def network(*chain):
     keras.utils.set_random_seed(2)
-    return keras.Sequential([keras.Input((3, 66, 200, 3)), layers.Rescaling(1 / 255), *chain, layers.Dense(1)])
+    return keras.Sequential(
+        [keras.Input((3, 66, 200, 3)), layers.Rescaling(1 / 255), *chain, layers.Dense(1)]
+    )
 
 
 def over_time():
@@ -38,7 +40,10 @@ def convolved():
 def test_steps_give_the_output_of_the_network_for_the_window(begin, kind):
     recurrent = getattr(layers, kind)
     model = network(*begin(), recurrent(4, return_sequences=True), recurrent(3))
-    steps, window = steps_of(model), np.random.default_rng(1).uniform(0, 255, (2, 3, 66, 200, 3)).astype("float32")
+    steps, window = (
+        steps_of(model),
+        np.random.default_rng(1).uniform(0, 255, (2, 3, 66, 200, 3)).astype("float32"),
+    )
     states = [np.zeros((2, size), np.float32) for size in steps.state_sizes]
     for number in range(3):
         steering, states = steps.step(window[:, number], states)

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from keras import layers
 
-from bcclone.dataset.images import FRAME_HEIGHT, FRAME_WIDTH
+from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.model.layer_kinds import frame_layers
-from bcclone.model.model_file import load_model_file
+from bcclone.model.model_file import load_model
 from bcclone.model.network import build_network
 from bcclone.model.saliency import Saliency, seen_region
 from bcclone.system.errors import UserError
@@ -31,7 +31,9 @@ def frame_of(preprocessing=WHOLE, seed=0):
 
 def sees_vertical_edges(preprocessing, *before, activation="relu"):
     """Return a network whose only feature is: brighter on the right than on the left."""
-    model = network(preprocessing, *before, layers.Conv2D(1, 3, activation=activation, name="edges"))
+    model = network(
+        preprocessing, *before, layers.Conv2D(1, 3, activation=activation, name="edges")
+    )
     kernel = np.zeros((3, 3, 3, 1), np.float32)
     kernel[:, 0], kernel[:, 2] = -1, 1
     model.get_layer("edges").set_weights([kernel, np.zeros(1, np.float32)])
@@ -47,7 +49,9 @@ def box(rows, columns, shape=(FRAME_HEIGHT, FRAME_WIDTH)):
 
 @pytest.mark.parametrize("activation", ["relu", "elu"])
 def test_only_left_borders_are_salient_to_a_network_of_left_borders(activation):
-    mask = Saliency(sees_vertical_edges(WHOLE, activation=activation), WHOLE).mask(box((90, 120), (200, 260)))
+    mask = Saliency(sees_vertical_edges(WHOLE, activation=activation), WHOLE).mask(
+        box((90, 120), (200, 260))
+    )
     assert (mask.shape, mask.dtype, mask.max()) == ((160, 320), np.float32, 1.0)
     rows, columns = np.nonzero(mask)
     assert (rows.min(), rows.max()) == (88, 121)  # the kernel of 3 reaches 2 rows out of the box
@@ -83,12 +87,17 @@ def test_rows_cropped_by_the_preprocessing_are_zero_and_the_rest_is_not_shifted(
     assert not mask[:60].any()
     assert not mask[140:].any()
     rows, columns = np.nonzero(mask > 0.5)
-    assert (rows.mean(), columns.mean()) == (pytest.approx(104.5, abs=1), pytest.approx(199.5, abs=1))
+    assert (rows.mean(), columns.mean()) == (
+        pytest.approx(104.5, abs=1),
+        pytest.approx(199.5, abs=1),
+    )
     assert columns.max() - columns.min() < 10
 
 
 def spread(mask, taken, kernel, strides, padding, apart=1):
-    """Scale a map up: each value of a layer's output is spread over all positions of its receptive field."""
+    """Scale a map up: each value of a layer's output is spread over all positions of its receptive
+    field.
+    """
     reach = [(extent - 1) * apart + 1 for extent in kernel]
     lacking = [
         max((given - 1) * stride + span - extent, 0) if padding == "same" else 0
@@ -97,19 +106,28 @@ def spread(mask, taken, kernel, strides, padding, apart=1):
     spacious = np.zeros([extent + more for extent, more in zip(taken, lacking, strict=True)])
     for row, column in product(*map(range, mask.shape)):
         for down, right in product(*map(range, kernel)):
-            spacious[row * strides[0] + down * apart, column * strides[1] + right * apart] += mask[row, column]
+            spacious[row * strides[0] + down * apart, column * strides[1] + right * apart] += mask[
+                row, column
+            ]
     top, left = (more // 2 for more in lacking)
     return spacious[top : top + taken[0], left : left + taken[1]]
 
 
 def averages(model, image, *names):
     """Return the average of the positive outputs of each layer, (rows, columns)."""
-    maps = [keras.Model(model.inputs[0], model.get_layer(name).output)(image[np.newaxis]) for name in names]
+    maps = [
+        keras.Model(model.inputs[0], model.get_layer(name).output)(image[np.newaxis])
+        for name in names
+    ]
     return [np.maximum(of_one[0], 0).mean(axis=-1) for of_one in maps]
 
 
-@pytest.mark.parametrize(("padding", "pooling"), [("valid", "MaxPooling2D"), ("same", "AveragePooling2D")])
-def test_the_mask_follows_the_paper_with_separate_strides_poolings_and_activations(padding, pooling):
+@pytest.mark.parametrize(
+    ("padding", "pooling"), [("valid", "MaxPooling2D"), ("same", "AveragePooling2D")]
+)
+def test_the_mask_follows_the_paper_with_separate_strides_poolings_and_activations(
+    padding, pooling
+):
     keras.utils.set_random_seed(3)
     model = network(
         SMALL,
@@ -125,7 +143,9 @@ def test_the_mask_follows_the_paper_with_separate_strides_poolings_and_activatio
     frame = frame_of(SMALL)
     first, second = averages(model, frame, "first", "second")
     pooled = model.layers[6].input.shape[1:3]
-    expected = spread(spread(second, pooled, (2, 2), (1, 1), padding), first.shape, (2, 3), (1, 2), padding)
+    expected = spread(
+        spread(second, pooled, (2, 2), (1, 1), padding), first.shape, (2, 3), (1, 2), padding
+    )
     expected = spread(expected * first, (15, 18), (5, 3), (2, 2), padding)
     mask = Saliency(model, SMALL).mask(frame)
     assert mask.any()
@@ -144,14 +164,22 @@ def test_the_mask_follows_every_type_of_convolution(kind):
     )
     frame = frame_of(SMALL)
     first, second = averages(model, frame, "first", "second")
-    expected = spread(spread(second, first.shape, (2, 3), (1, 1), "valid") * first, (15, 18), (3, 3), (2, 2), "same")
+    expected = spread(
+        spread(second, first.shape, (2, 3), (1, 1), "valid") * first,
+        (15, 18),
+        (3, 3),
+        (2, 2),
+        "same",
+    )
     assert np.allclose(Saliency(model, SMALL).mask(frame), expected / expected.max(), atol=1e-5)
 
 
 def test_only_inputs_of_a_dilated_convolution_are_salient():
     model = network(SMALL, layers.Conv2D(2, 3, dilation_rate=2, activation="elu", name="dilated"))
     frame = frame_of(SMALL)
-    expected = spread(averages(model, frame, "dilated")[0], (15, 18), (3, 3), (1, 1), "valid", apart=2)
+    expected = spread(
+        averages(model, frame, "dilated")[0], (15, 18), (3, 3), (1, 1), "valid", apart=2
+    )
     assert np.allclose(Saliency(model, SMALL).mask(frame), expected / expected.max(), atol=1e-5)
 
 
@@ -166,8 +194,10 @@ def test_the_products_of_a_long_chain_neither_vanish_nor_overflow(weight):
 
 
 def test_a_network_of_windows_is_shown_by_a_window_of_the_one_frame(untrained_window_model):
-    windowed = load_model_file(untrained_window_model).model
-    single = build_network()  # whose first convolution does to one frame what the other does to three alike
+    windowed = load_model(untrained_window_model).model
+    single = (
+        build_network()
+    )  # whose first convolution does to one frame what the other does to three alike
     for layer in single.layers:
         if layer.name != "conv1":
             layer.set_weights(windowed.get_layer(layer.name).get_weights())
@@ -181,7 +211,9 @@ def test_a_network_of_windows_is_shown_by_a_window_of_the_one_frame(untrained_wi
 def test_a_recurrent_network_is_shown_by_what_it_sees_in_the_frame():
     recurrent, single = build_network(seq_length=3, network="gru"), build_network()
     for layer, own in zip(single.layers, frame_layers(recurrent), strict=False):
-        layer.set_weights(own.get_weights())  # up to the first dense layer, behind which a mask knows no place
+        layer.set_weights(
+            own.get_weights()
+        )  # up to the first dense layer, behind which a mask knows no place
     masks = [Saliency(model, Preprocessing()).mask(frame_of()) for model in (recurrent, single)]
     assert np.allclose(*masks, atol=1e-5)
     assert masks[0].max() == 1

@@ -1,4 +1,6 @@
-"""Clips of runs and recordings: which frames they show, when, and what is reported about the others."""
+"""Clips of runs and recordings: which frames they show, when, and what is reported about the
+others.
+"""
 
 import json
 import os
@@ -9,7 +11,7 @@ import sys
 import numpy as np
 import pytest
 
-from bcclone.dataset.images import encode_jpeg
+from bcclone.camera.images import encode_jpeg
 from bcclone.pictures.clip import make_clip
 from bcclone.pictures.clip_settings import ClipSettings, Pace
 from bcclone.system.errors import UserError
@@ -46,7 +48,11 @@ def test_broken_frames_and_frames_of_another_size_are_skipped_with_a_reason(tmp_
     done = run_script("video.py", run, "--json")
     made = json.loads(done.stdout)
     assert (made["frames"], made["skipped"]) == (17, 4)
-    for name, reason in [(frames[3].name, "incomplete"), (frames[7].name, "not a JPEG"), (frames[9].name, "160x80")]:
+    for name, reason in [
+        (frames[3].name, "incomplete"),
+        (frames[7].name, "not a JPEG"),
+        (frames[9].name, "160x80"),
+    ]:
         assert any(name in line and reason in line for line in done.stderr.splitlines())
     assert "holiday.jpg" in done.stderr
 
@@ -73,10 +79,14 @@ def test_frames_that_are_no_files_or_declare_too_many_pixels_are_skipped(tmp_pat
     assert sum("expected at most 16777216" in line for line in made.skipped) == 15
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no names that are not UTF-8")
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="other systems have no names that are not UTF-8"
+)
 def test_a_clip_may_have_a_name_that_is_not_utf_8(tmp_path):
     run = make_known_run(tmp_path / os.fsdecode(b"run\xff\n"), count=3)
-    assert make_clip(ClipSettings(run, tmp_path / os.fsdecode(b"\xfe.mp4"), overlay=True)).frames == 3
+    assert (
+        make_clip(ClipSettings(run, tmp_path / os.fsdecode(b"\xfe.mp4"), overlay=True)).frames == 3
+    )
 
 
 def test_without_a_run_the_error_names_those_in_the_current_folder_the_newest_first(tmp_path):
@@ -105,7 +115,9 @@ def test_in_real_time_a_broken_frame_keeps_its_time_and_pauses_count_ten_seconds
     assert make_clip(ClipSettings(run, pace=Pace(real_time=True))).frames == 60 * 18 + 1
 
 
-def test_a_clip_is_as_long_as_the_drive_whose_frames_came_at_irregular_times_and_with_pauses(tmp_path):
+def test_a_clip_is_as_long_as_the_drive_whose_frames_came_at_irregular_times_and_with_pauses(
+    tmp_path,
+):
     run = make_run(tmp_path / "run1", 1)
     frame = (run / name_of(0)).read_bytes()
     for milliseconds in (20, 100, 120, 200, 220, 300, 320, 400, 5400, 5500):  # a pause of 5 s
@@ -127,16 +139,23 @@ def test_frames_of_one_pixel_are_refused(tmp_path):
 
 
 def test_real_time_of_a_simulated_run_is_simulated_time(tmp_path):
-    """The simulator runs as fast as the machine can, while the names of the frames hold the time of the machine."""
+    """The simulator runs as fast as the machine can, while the names of the frames hold the time of
+    the machine.
+    """
     run = make_known_run(tmp_path / "run1", count=11, step_ms=100)
     trace = run / "trace.csv"
     rows = trace.read_text().splitlines()
-    slower = [row.replace(f",{number / 10:.2f},lake", f",{number / 5:.2f},lake") for number, row in enumerate(rows[1:])]
+    slower = [
+        row.replace(f",{number / 10:.2f},lake", f",{number / 5:.2f},lake")
+        for number, row in enumerate(rows[1:])
+    ]
     trace.write_text("\n".join([rows[0], *slower]) + "\n")
     made = make_clip(ClipSettings(run, tmp_path / "clip.mp4", pace=Pace(real_time=True)))
     assert made.frames == 121
     trace.unlink()
-    assert make_clip(ClipSettings(run, tmp_path / "clip.mp4", pace=Pace(real_time=True))).frames == 61
+    assert (
+        make_clip(ClipSettings(run, tmp_path / "clip.mp4", pace=Pace(real_time=True))).frames == 61
+    )
 
 
 @pytest.mark.parametrize(
@@ -159,14 +178,21 @@ def test_a_range_without_frames_is_refused_with_the_length_of_the_run(tmp_path):
     run = make_run(tmp_path / "run1")
     for span, real_time in (((2.0, 3.0), True), ((2.0, 3.0), False), ((0.01, 0.02), False)):
         with pytest.raises(UserError, match="range .* 0 to 1.9 s"):
-            make_clip(ClipSettings(run, tmp_path / "clip.mp4", pace=Pace(real_time=real_time), span=span))
+            make_clip(
+                ClipSettings(run, tmp_path / "clip.mp4", pace=Pace(real_time=real_time), span=span)
+            )
     assert not list(tmp_path.glob("*.mp4"))
 
 
 def test_a_gif_shows_each_frame_at_its_time(tmp_path):
     run = make_run(tmp_path / "run1")
     made = result_of("video.py", run, "-o", tmp_path / "run1.gif")
-    assert made == {"output": str(tmp_path / "run1.gif"), "frames": 23, "skipped": 0, "seconds": 1.917}
+    assert made == {
+        "output": str(tmp_path / "run1.gif"),
+        "frames": 23,
+        "skipped": 0,
+        "seconds": 1.917,
+    }
     frames, durations = read_gif(tmp_path / "run1.gif")
     assert frames[0].shape == (160, 320, 3)
     # equal pictures in a row may be stored as one that stays longer
@@ -175,9 +201,16 @@ def test_a_gif_shows_each_frame_at_its_time(tmp_path):
     times = np.cumsum([0, *durations[:-1]])
     expected = [10 * (time // 100) for time in times]
     assert np.allclose([frame.mean() for frame in frames], expected, atol=12)
-    made = make_clip(ClipSettings(run, tmp_path / "run1.gif", pace=Pace(5), width=160))  # each frame once
+    made = make_clip(
+        ClipSettings(run, tmp_path / "run1.gif", pace=Pace(5), width=160)
+    )  # each frame once
     frames, durations = read_gif(tmp_path / "run1.gif")
-    assert (made.frames, len(frames), set(durations), frames[0].shape) == (20, 20, {200}, (80, 160, 3))
+    assert (made.frames, len(frames), set(durations), frames[0].shape) == (
+        20,
+        20,
+        {200},
+        (80, 160, 3),
+    )
 
 
 def test_two_runs_side_by_side_are_shown_at_the_same_time_of_driving(tmp_path):
@@ -211,12 +244,16 @@ def test_the_shorter_of_two_runs_is_marked_as_ended_and_their_sizes_may_differ(t
 def test_an_overlay_without_a_model_does_not_load_tensorflow(tmp_path):
     run = make_known_run(tmp_path / "run1", 3)
     for suffix in ("mp4", "gif"):
-        line = command("video.py", run, "--overlay", "--side-by-side", run, "-o", tmp_path / f"clip.{suffix}")
+        line = command(
+            "video.py", run, "--overlay", "--side-by-side", run, "-o", tmp_path / f"clip.{suffix}"
+        )
         assert not imported_by(*line) & {"tensorflow", "keras"}
 
 
 @pytest.mark.slow
-def test_an_overlay_with_a_model_shows_its_steering_and_saliency(simulated_recording, untrained_model, tmp_path):
+def test_an_overlay_with_a_model_shows_its_steering_and_saliency(
+    simulated_recording, untrained_model, tmp_path
+):
     """The bar of the human's steering is blue, that of the model's is orange."""
     line, clips = ("video.py", simulated_recording, "--overlay", "--range", "2:2.5"), []
     for name, more in (("plain", ()), ("seen", ("--model", untrained_model))):
@@ -224,6 +261,9 @@ def test_an_overlay_with_a_model_shows_its_steering_and_saliency(simulated_recor
         clips.append(read_frames(tmp_path / f"{name}.mp4")[1])
     without, with_model = ([frame.astype(int) for frame in frames] for frames in clips)
     assert len(without) == len(with_model) == 8
-    orange = [(np.abs(frame[322:] - (230, 159, 0)).max(axis=2) < 40).sum() for frame in (with_model[3], without[3])]
+    orange = [
+        (np.abs(frame[322:] - (230, 159, 0)).max(axis=2) < 40).sum()
+        for frame in (with_model[3], without[3])
+    ]
     assert orange[0] > 20 > orange[1]
     assert np.abs(with_model[3][60:300] - without[3][60:300]).mean() > 5

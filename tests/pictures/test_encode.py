@@ -1,4 +1,6 @@
-"""The encoder reads pictures one after the other, and stops after the last one, or when drawing one fails."""
+"""The encoder reads pictures one after the other, and stops after the last one, or when drawing one
+fails.
+"""
 
 import os
 import subprocess
@@ -50,7 +52,10 @@ def test_only_a_few_pictures_are_in_memory_at_a_time(tmp_path, name):
 
 def test_an_mp4_is_cropped_to_an_even_size_in_the_format_that_players_know(tmp_path):
     path = tmp_path / "clip.mp4"
-    assert encode(path, lambda numbers: (np.zeros((81, 161, 3), np.uint8) for _ in numbers), 3, 60.0) == 3
+    assert (
+        encode(path, lambda numbers: (np.zeros((81, 161, 3), np.uint8) for _ in numbers), 3, 60.0)
+        == 3
+    )
     assert read_frames(path)[1][0].shape == (80, 160, 3)
     clip = cv2.VideoCapture(str(path))
     names = [int(clip.get(what)) for what in (cv2.CAP_PROP_FOURCC, cv2.CAP_PROP_CODEC_PIXEL_FORMAT)]
@@ -58,7 +63,9 @@ def test_an_mp4_is_cropped_to_an_even_size_in_the_format_that_players_know(tmp_p
     assert [name.to_bytes(4, "little") for name in names] == [b"h264", b"I420"]
 
 
-def test_a_gif_finds_its_palette_in_a_temporary_folder_with_special_characters(tmp_path, monkeypatch):
+def test_a_gif_finds_its_palette_in_a_temporary_folder_with_special_characters(
+    tmp_path, monkeypatch
+):
     folder = tmp_path / "it's [here], and; there: \\"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
@@ -83,11 +90,17 @@ assert "dotenv" not in sys.modules
 
 @pytest.mark.parametrize(
     "start",
-    [("-c", MAKES_A_CLIP), pytest.param(("-i", "-c", MAKES_A_CLIP), marks=pytest.mark.slow), ("script.py",)],
+    [
+        ("-c", MAKES_A_CLIP),
+        pytest.param(("-i", "-c", MAKES_A_CLIP), marks=pytest.mark.slow),
+        ("script.py",),
+    ],
     ids=["a line", "as in a notebook", "a file"],
 )
 def test_a_file_of_variables_in_the_current_folder_or_above_is_not_read(tmp_path, start):
-    """moviepy reads `.env`, and runs what it names as FFMPEG_BINARY; it also runs an ffplay on the PATH."""
+    """moviepy reads `.env`, and runs what it names as FFMPEG_BINARY; it also runs an ffplay on the
+    PATH.
+    """
     folder, mark = tmp_path / "recording", tmp_path / "mark"
     folder.mkdir()
     for name in ("program", "ffplay", "ffmpeg"):

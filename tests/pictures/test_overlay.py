@@ -5,9 +5,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bcclone.pictures.overlay import GREEN, ORANGE, SKY, WHITE, Overlay, make_map, make_overlay, saliency_overlay
+from bcclone.pictures.overlay import (
+    GREEN,
+    ORANGE,
+    SKY,
+    WHITE,
+    Overlay,
+    make_map,
+    make_overlay,
+    saliency_overlay,
+)
 from bcclone.pictures.run_data import FrameInfo, find_frames, read_run_data
-from bcclone.recording.run_tables import ANSWERS, DRIVERS, HUMAN, MODEL, TRACE, DrivenRow, TracePoint
+from bcclone.recording.run_tables import (
+    ANSWERS,
+    DRIVERS,
+    HUMAN,
+    MODEL,
+    TRACE,
+    DrivenRow,
+    TracePoint,
+)
 from bcclone.simulator.track import load_track
 from bcclone.system.errors import UserError
 from tests.pictures.video_runs import make_known_run, make_run, name_of
@@ -47,10 +64,16 @@ def test_a_steering_bar_points_to_the_side_of_the_steering(width):
 
 def test_a_panel_has_room_only_for_its_parts():
     assert Overlay("", 640).panel_height == 0
-    assert Overlay("", 640, speed=True).panel_height == Overlay("", 640, driver="sent", speed=True).panel_height == 74
+    assert (
+        Overlay("", 640, speed=True).panel_height
+        == Overlay("", 640, driver="sent", speed=True).panel_height
+        == 74
+    )
     assert Overlay("", 480, driver="sent", speed=True).panel_height == 140
     road = Overlay("", 640, road_half_m=4.0)
-    left, middle, right = (columns_of(drawn(road, cross_track_m=m)[50:], SKY).mean() for m in (-2.0, 0.0, 2.0))
+    left, middle, right = (
+        columns_of(drawn(road, cross_track_m=m)[50:], SKY).mean() for m in (-2.0, 0.0, 2.0)
+    )
     assert middle - left == pytest.approx(right - middle, abs=2)
     assert left < middle
 
@@ -60,16 +83,26 @@ def test_a_log_without_a_speed_shows_none(tmp_path):
     log = run / "driving_log.csv"
     log.write_text(log.read_text().replace("12.500000", "0.000000"))  # as imported from a tub
     data = run_data_of(run)
-    assert (data.knows("steering"), data.knows("speed_mph"), overlay_of(data).speed) == (True, False, False)
+    assert (data.knows("steering"), data.knows("speed_mph"), overlay_of(data).speed) == (
+        True,
+        False,
+        False,
+    )
 
 
 def test_run_data_holds_who_steered_a_run_and_a_simulated_recording(tmp_path, simulated_recording):
     run = run_data_of(make_known_run(tmp_path / "run1", 5))
     assert (run.driver, run.track) == ("sent", "lake")
-    shown = [(info.steering, info.speed_mph, info.latency_ms, info.cross_track_m) for info in run.frames]
+    shown = [
+        (info.steering, info.speed_mph, info.latency_ms, info.cross_track_m) for info in run.frames
+    ]
     assert shown == [(0.2, 12.5, latency, 1.0) for latency in (1, 2, 3, 4, 5)]
     recording = run_data_of(simulated_recording)
-    assert (recording.driver, recording.track, recording.knows("latency_ms")) == ("expert", "lake", False)
+    assert (recording.driver, recording.track, recording.knows("latency_ms")) == (
+        "expert",
+        "lake",
+        False,
+    )
     assert len(recording.frames) == 120
     assert max(abs(info.cross_track_m) for info in recording.frames) < 2
 
@@ -83,7 +116,11 @@ def test_a_person_who_took_over_is_shown_in_the_frames_of_the_take_over(tmp_path
     assert [info.taken_over for info in data.frames] == [False, True, True, False]
     overlay = overlay_of(data)
     by_model, by_person = (overlay.draw(FRAME, info) for info in data.frames[:2])
-    assert len(columns_of(by_person[-overlay.panel_height :], GREEN)) > 10 > len(columns_of(by_model, GREEN))
+    assert (
+        len(columns_of(by_person[-overlay.panel_height :], GREEN))
+        > 10
+        > len(columns_of(by_model, GREEN))
+    )
 
 
 def test_a_missing_row_or_table_leaves_out_its_values(tmp_path):
@@ -100,7 +137,9 @@ def test_a_missing_row_or_table_leaves_out_its_values(tmp_path):
     data = run_data_of(run)
     known, unknown = data.frames[1:3]
     assert (known.steering, known.latency_ms, known.cross_track_m) == (0.2, 2.0, 1.0)
-    assert (unknown.steering, unknown.speed_mph, unknown.latency_ms, unknown.cross_track_m) == (None,) * 4
+    assert (unknown.steering, unknown.speed_mph, unknown.latency_ms, unknown.cross_track_m) == (
+        None,
+    ) * 4
     overlay = overlay_of(data)
     assert overlay.draw(FRAME, unknown).shape == overlay.draw(FRAME, known).shape == (394, 640, 3)
     for name, gone in tables.items():
@@ -116,10 +155,17 @@ def test_a_missing_row_or_table_leaves_out_its_values(tmp_path):
 def test_an_unknown_track_and_a_broken_table_are_refused(tmp_path):
     run = make_known_run(tmp_path / "run1", 3)
     (run / TRACE.name).write_text((run / TRACE.name).read_text().replace("lake", "moon"))
-    with pytest.raises(UserError, match="trace.csv: no track 'moon'.*lake, mountain.*remove the file"):
+    with pytest.raises(
+        UserError, match="trace.csv: no track 'moon'.*lake, mountain.*remove the file"
+    ):
         overlay_of(run_data_of(run))
-    (run / TRACE.name).write_text((run / TRACE.name).read_text().replace("moon", "mountain", 1).replace("moon", "lake"))
-    assert (run_data_of(run).track, run_data_of(run).knows("place")) == (None, False)  # a run on two tracks has no map
+    (run / TRACE.name).write_text(
+        (run / TRACE.name).read_text().replace("moon", "mountain", 1).replace("moon", "lake")
+    )
+    assert (run_data_of(run).track, run_data_of(run).knows("place")) == (
+        None,
+        False,
+    )  # a run on two tracks has no map
     (run / TRACE.name).write_text(f"{TRACE.header}x.jpg,0.1,lake,a,2,3\n")
     with pytest.raises(UserError, match="trace.csv.*line 2.*x_m.*'a'.*number.*remove"):
         run_data_of(run)

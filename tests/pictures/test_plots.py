@@ -10,8 +10,8 @@ import pytest
 from keras import Input, Sequential, layers
 from matplotlib.figure import Figure
 
+from bcclone.camera.images import read_frame
 from bcclone.dataset.conversion import open_in_place
-from bcclone.dataset.images import read_frame
 from bcclone.dataset.labels import camera_correction
 from bcclone.dataset.preprocessing import Preprocessing, seen_rows
 from bcclone.dataset.sample_settings import SampleSettings
@@ -21,11 +21,11 @@ from bcclone.feed.feed import open_validation_feed
 from bcclone.feed.feed_settings import AugmentSettings
 from bcclone.feed.selection import select
 from bcclone.model.layer_kinds import DROPOUT, frame_layers
-from bcclone.model.model_file import load_model_file, save_model
+from bcclone.model.model_file import load_model, save_model
 from bcclone.model.network import build_network
 from bcclone.model.policy import Policy, load_policy
 from bcclone.pictures.plot_settings import PICTURE_NAMES, PlotSettings
-from bcclone.pictures.plots.all_pictures import PlotResult, draw_all, draw_pictures
+from bcclone.pictures.plots.all_pictures import PlotResult, draw_pictures, plot
 from bcclone.pictures.plots.charts import (
     EDGES,
     find_recoveries,
@@ -50,7 +50,7 @@ from bcclone.pictures.plots.style import DPI
 from bcclone.pictures.plots.subject import Subject, stretches
 from bcclone.simulator.record import record
 from bcclone.simulator.world_settings import ExpertSettings, RecordSettings
-from bcclone.train.training_state import Epoch, history_csv
+from bcclone.training.training_state import Epoch, history_csv
 from tests.conftest import result_of, run_script, shared
 from tests.model.random_layers import random_layers
 from tests.recordings import images_of, rewrite
@@ -67,7 +67,7 @@ def store(simulated_store):
 
 @pytest.fixture(scope="module")
 def model_file(untrained_model):
-    return load_model_file(untrained_model)
+    return load_model(untrained_model)
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,9 @@ def subject(model_file, store):
 def test_a_correction_takes_longer_at_a_lower_speed_and_one_by_geometry_as_long_at_each():
     (_, _, slow), (_, _, fast) = returns(SampleSettings(correction=0.1), [10, 30])
     assert slow > 2 * fast
-    assert 10 * slow < 30 * fast < 1.5 * 10 * slow  # the lag of the yaw is longer where it is faster
+    assert (
+        10 * slow < 30 * fast < 1.5 * 10 * slow
+    )  # the lag of the yaw is longer where it is faster
     (_, weak, slow), (_, strong, fast) = returns(SampleSettings(lookahead_seconds=0.8), [20, 30])
     assert weak > 1.5 * strong
     assert slow == pytest.approx(fast, rel=0.1)
@@ -122,7 +124,9 @@ def test_the_three_frames_of_a_recovery_approach_the_centre_line(recoveries, mod
         assert (np.diff(distance_m) < 0).all()
         steering = samples.rows["steering"][samples.samples["row"][located[recovery[0]]]]
         assert np.sign(steering) == -np.sign(offset_m[recovery[0]])
-    with PIL.Image.open(draw_pictures(subject, tmp_path, ("recovery-frames",))["recovery-frames"]) as drawn:
+    with PIL.Image.open(
+        draw_pictures(subject, tmp_path, ("recovery-frames",))["recovery-frames"]
+    ) as drawn:
         assert drawn.width > 1.5 * drawn.height
     (folder / "trace.csv").unlink()
     reason = draw_pictures(subject, tmp_path, ("recovery-frames",))["recovery-frames"]
@@ -133,7 +137,10 @@ def test_steering_is_counted_by_camera_and_flipped_samples_count_with_the_record
     samples = np.zeros(5, SAMPLE)
     samples["steering"], samples["camera"] = (0.0, 0.3, 0.1, -0.1, -0.5), (0, 0, 1, 1, 2)
     samples["flipped"][3] = True
-    places = {name: np.repeat(EDGES[:-1] + 0.025, counts).tolist() for name, counts in steering_counts(samples).items()}
+    places = {
+        name: np.repeat(EDGES[:-1] + 0.025, counts).tolist()
+        for name, counts in steering_counts(samples).items()
+    }
     assert places == {
         "center": pytest.approx([0.0, 0.3]), "left": pytest.approx([0.1, 0.1]), "right": pytest.approx([-0.5])
     }  # fmt: skip
@@ -145,12 +152,16 @@ def test_the_shown_crop_is_the_output_of_the_networks_cropping_layer(model_file)
     draw_crop(axes, model_file, frame)
     prepared, kept = (np.asarray(each.images[0].get_array()) for each in axes[1:])
     assert np.array_equal(prepared, model_file.preprocessing.apply(frame))
-    assert np.array_equal(kept, np.asarray(model_file.model.get_layer("crop")(prepared[np.newaxis]))[0])
+    assert np.array_equal(
+        kept, np.asarray(model_file.model.get_layer("crop")(prepared[np.newaxis]))[0]
+    )
     assert "rows 43 to 115" in axes[2].get_title()
 
 
 def test_frames_come_from_the_recording_or_if_it_is_gone_from_the_store(subject, store, tmp_path):
-    position = int(np.flatnonzero((store.samples["frame_offset"] == 1) & store.samples["flipped"])[0])
+    position = int(
+        np.flatnonzero((store.samples["frame_offset"] == 1) & store.samples["flipped"])[0]
+    )
     own = store.frames[store.samples["frame"][position]][:, ::-1]
     assert np.array_equal(store.preprocessing.apply(subject.frame(position)[:, ::-1])[:, ::-1], own)
     with Store(store.path) as without:
@@ -170,7 +181,10 @@ def test_the_samples_of_a_row_have_the_steering_that_training_uses(subject, stor
     titles = ["center", "left", "right", "center,\n1 frame earlier", "center, mirrored"]
     assert [sample.title for sample in shown] == titles
     for sample in shown[:-1]:
-        corrected = recorded[1] + camera_correction(SampleSettings(), sample.title.split(",")[0], np.array([speed]))[0]
+        corrected = (
+            recorded[1]
+            + camera_correction(SampleSettings(), sample.title.split(",")[0], np.array([speed]))[0]
+        )
         assert sample.steering == pytest.approx(corrected, abs=1e-6)
     assert shown[-1].steering == pytest.approx(-recorded[1])
     assert np.array_equal(shown[-1].image, shown[0].image[:, ::-1])
@@ -181,8 +195,13 @@ def test_augmented_samples_are_shown_with_their_own_steering(model_file, store):
     position = int(subject.one_per_row("training")[0])
     shown = augmented_samples(subject, position)
     assert len({sample.steering for sample in shown}) == len(shown) == 3
-    assert augmented_samples(replace(subject, augment=AugmentSettings(augment=False)), position) == []
-    seen, plain = seen_rows(store.preprocessing.height), subject.images(np.array([position]), store.preprocessing)
+    assert (
+        augmented_samples(replace(subject, augment=AugmentSettings(augment=False)), position) == []
+    )
+    seen, plain = (
+        seen_rows(store.preprocessing.height),
+        subject.images(np.array([position]), store.preprocessing),
+    )
     for sample in shown:  # as in training, which leaves the other rows alone
         changed = (sample.image != plain[0]).any(axis=(1, 2))
         assert changed[seen].all()
@@ -193,11 +212,21 @@ def test_augmented_samples_are_shown_with_their_own_steering(model_file, store):
 def test_the_error_in_the_picture_is_the_one_of_the_training_and_both_are_named(
     smooth_seconds, model_file, recording, tmp_path
 ):
-    """Steer as with a joystick that is either left or right: smoothed labels are far from what was recorded."""
-    rewrite(recording, lambda rows: [[*row[:3], str(1 - n // 2 % 2 * 2), *row[4:]] for n, row in enumerate(rows)])
-    settings = SampleSettings(cameras=("center",), flip=False, block_seconds=2.0, smooth_seconds=smooth_seconds)
+    """Steer as with a joystick that is either left or right: smoothed labels are far from what was
+    recorded.
+    """
+    rewrite(
+        recording,
+        lambda rows: [[*row[:3], str(1 - n // 2 % 2 * 2), *row[4:]] for n, row in enumerate(rows)],
+    )
+    settings = SampleSettings(
+        cameras=("center",), flip=False, block_seconds=2.0, smooth_seconds=smooth_seconds
+    )
     data = open_in_place((str(recording),), Preprocessing(), settings)
-    with open_validation_feed(select(data, "validation", 1), 1000) as feed, feed.epoch(1) as batches:
+    with (
+        open_validation_feed(select(data, "validation", 1), 1000) as feed,
+        feed.epoch(1) as batches,
+    ):
         (batch,) = batches
     steering = model_file.model(batch.images, training=False).numpy()[:, 0]
     val_mae = float(np.abs(steering - np.asarray(batch.labels)[:, 0]).mean())
@@ -219,7 +248,9 @@ def test_the_error_in_the_picture_is_the_one_of_the_training_and_both_are_named(
 @pytest.mark.parametrize("network", ["", "gru"])
 def test_activations_are_the_outputs_of_every_convolution(model_file, network):
     model = build_network(seq_length=3, network=network) if network else model_file.model
-    image = np.random.default_rng(0).integers(0, 256, (*[3] * bool(network), 128, 128, 3), dtype=np.uint8)
+    image = np.random.default_rng(0).integers(
+        0, 256, (*[3] * bool(network), 128, 128, 3), dtype=np.uint8
+    )
     given = activations(model, image)
     assert list(given) == ["conv1", "conv2", "conv3", "conv4", "conv5"]
     values = image[-1:] if network == "gru" else image[np.newaxis]  # the newest frame alone
@@ -228,7 +259,11 @@ def test_activations_are_the_outputs_of_every_convolution(model_file, network):
         values = layer(values)
     assert np.allclose(given["conv1"], values[0], atol=1e-5)
     sheet = mosaic(np.dstack([given["conv1"][..., 0], np.full((35, 62), 7.0, np.float32)]))
-    assert (sheet[:35, :62].min(), sheet[:35, :62].max(), sheet[:35, 69:131].max()) == (0.0, 1.0, 0.0)
+    assert (sheet[:35, :62].min(), sheet[:35, :62].max(), sheet[:35, 69:131].max()) == (
+        0.0,
+        1.0,
+        0.0,
+    )
     assert np.isnan(sheet[0, 62])
 
 
@@ -236,7 +271,11 @@ def test_the_diagram_names_every_layer_with_its_weights(model_file):
     stages = stages_of(model_file.model)
     assert sum(stage.parameters for stage in stages) == model_file.model.count_params()
     assert [stage.name for stage in stages][:3] == ["input", "crop", "conv1"]
-    assert (stages[1].notes, stages[2].detail, stages[2].shape) == (("normalize",), "5x5, stride 2\nelu", (35, 62, 24))
+    assert (stages[1].notes, stages[2].detail, stages[2].shape) == (
+        ("normalize",),
+        "5x5, stride 2\nelu",
+        (35, 62, 24),
+    )
     for layer, shape in random_layers(0.25):
         (stage,) = stages_of(Sequential([Input(shape), layer]))
         assert stage.notes == ("dropout 0.25" if isinstance(layer, DROPOUT) else "noise 0.25",)
@@ -256,7 +295,9 @@ def test_all_pictures_are_drawn_in_small_files_of_a_readable_width(subject, tmp_
         assert path.stat().st_size < 500_000
         with PIL.Image.open(path) as picture:
             assert picture.width >= 7 * DPI
-    without = PlotResult(tmp_path, draw_pictures(replace(subject, data=None, history=()), tmp_path)).as_json()
+    without = PlotResult(
+        tmp_path, draw_pictures(replace(subject, data=None, history=()), tmp_path)
+    ).as_json()
     assert list(without["drawn"]) == ["network"]
     assert all(without["skipped"].values())
 
@@ -267,7 +308,10 @@ def test_a_network_of_windows_gets_the_windows_of_its_feed_and_explores_an_image
 ):
     windows = replace(subject, file=replace(subject.file, model=build_network(seq_length=3)))
     figures = predictions(windows)
-    with open_validation_feed(select(store, "validation", 3), 1000) as feed, feed.epoch(1) as batches:
+    with (
+        open_validation_feed(select(store, "validation", 3), 1000) as feed,
+        feed.epoch(1) as batches,
+    ):
         (batch,) = batches
     fed = windows.file.model(batch.images, training=False).numpy()[:, 0]
     assert 0 < len(figures.network) < len(fed)
@@ -281,38 +325,55 @@ def test_a_network_of_windows_gets_the_windows_of_its_feed_and_explores_an_image
 
 
 def test_an_imported_network_is_drawn_with_its_own_preprocessing(store, tmp_path):
-    file = load_model_file(shared("legacy_models") / "keras-1.2.1_66x200_yuv.h5", "nvidia-66x200-yuv-bgr")
+    file = load_model(
+        shared("legacy_models") / "keras-1.2.1_66x200_yuv.h5", "nvidia-66x200-yuv-bgr"
+    )
     drawn = draw_pictures(Subject(file, store), tmp_path, only=("crop", "network", "activations"))
     assert set(drawn.values()) == set(tmp_path.iterdir())
 
 
-def test_pictures_go_into_the_run_folder_of_the_model_whatever_it_is_called(untrained_model, tmp_path):
+def test_pictures_go_into_the_run_folder_of_the_model_whatever_it_is_called(
+    untrained_model, tmp_path
+):
     (folder := tmp_path / "runs" / "first").mkdir(parents=True)
     renamed = shutil.copy(untrained_model, folder / "best.h5")
     (folder / "history.csv").write_text(history_csv(BY_EPOCH[:1]))
     for model in (renamed, untrained_model):
         result = result_of("plots", model, "--runs", folder.parent, "--only", "history")
-        assert (result["drawn"], result["skipped"]) == ({"history": str(folder / "plots" / "history.png")}, {})
+        assert (result["drawn"], result["skipped"]) == (
+            {"history": str(folder / "plots" / "history.png")},
+            {},
+        )
 
 
-def test_pictures_of_a_model_without_a_run_folder_go_next_to_it(untrained_model, simulated_store, tmp_path):
+def test_pictures_of_a_model_without_a_run_folder_go_next_to_it(
+    untrained_model, simulated_store, tmp_path
+):
     model = shutil.copy(untrained_model, tmp_path / "mine.h5")
     only = ("--only", "history,steering", "--set", "zero-fraction=0", "--runs", tmp_path)
-    assert "left out: there is no history" in run_script("plots", model, simulated_store, *only).stdout
+    assert (
+        "left out: there is no history" in run_script("plots", model, simulated_store, *only).stdout
+    )
     assert [path.name for path in (tmp_path / "mine-plots").iterdir()] == ["steering.png"]
 
 
 def test_a_store_that_the_model_was_not_trained_on_is_noted(model_file, store, tmp_path):
     model = tmp_path / "model.h5"
-    settings = PlotSettings(model, (str(store.path),), tmp_path / "plots", only=("network",), runs=tmp_path)
+    settings = PlotSettings(
+        model, (str(store.path),), tmp_path / "plots", only=("network",), runs=tmp_path
+    )
     for trained_on, notes in ((store.content_hash, 0), ("another", 1)):
-        save_model(model, model_file.model, model_file.preprocessing, {"store_content_hash": trained_on})
-        assert len(draw_all(settings).notes) == notes
+        save_model(
+            model, model_file.model, model_file.preprocessing, {"store_content_hash": trained_on}
+        )
+        assert len(plot(settings).notes) == notes
 
 
 def test_a_store_in_the_folder_is_used_and_named(untrained_model, simulated_store, tmp_path):
     shutil.copy(simulated_store, tmp_path / "data.h5")
-    done = run_script("plots", untrained_model, "--output", "pictures", "--only", "steering,history", cwd=tmp_path)
+    done = run_script(
+        "plots", untrained_model, "--output", "pictures", "--only", "steering,history", cwd=tmp_path
+    )
     assert "those of data.h5 in this folder" in done.stderr
     assert [line.split()[0] for line in done.stdout.splitlines()] == ["history", "steering"]
 
@@ -331,7 +392,10 @@ def test_an_image_is_explored_with_its_side_images_or_alone_with_computed_views(
     result = explored(untrained_model, image, tmp_path)
     assert (result["output"], result["skipped"]) == (str(tmp_path / f"{image.stem}.png"), {})
     policy, sides = load_policy(untrained_model), result["sides"]
-    steering = {"center": result["steering"], **{side: sides[side]["steering"] for side in ("left", "right")}}
+    steering = {
+        "center": result["steering"],
+        **{side: sides[side]["steering"] for side in ("left", "right")},
+    }
     for camera, answered in steering.items():
         frame = read_frame(str(image).replace("center_", f"{camera}_"))
         assert answered == pytest.approx(policy.answer(frame).steering, abs=1e-6)
@@ -347,10 +411,16 @@ def test_an_image_is_explored_with_its_side_images_or_alone_with_computed_views(
         assert abs(view["steering"] - steering[side]) < max(apart, 0.02)
 
 
-def test_a_network_without_convolutions_is_explored_without_their_parts(model_file, simulated_recording, tmp_path):
-    dense = Sequential([Input((128, 128, 3)), layers.Rescaling(1 / 255), layers.Flatten(), layers.Dense(1)])
+def test_a_network_without_convolutions_is_explored_without_their_parts(
+    model_file, simulated_recording, tmp_path
+):
+    dense = Sequential(
+        [Input((128, 128, 3)), layers.Rescaling(1 / 255), layers.Flatten(), layers.Dense(1)]
+    )
     image = images_of(simulated_recording)[60]
-    result = draw_image(replace(model_file, model=dense), image, read_image(image), tmp_path / "dense.png")
+    result = draw_image(
+        replace(model_file, model=dense), image, read_image(image), tmp_path / "dense.png"
+    )
     assert set(result.left_out) == {"activations", "saliency"}
     assert math.isfinite(result.steering)
     assert (tmp_path / "dense.png").is_file()

@@ -16,7 +16,9 @@ FRAMES = np.random.default_rng(2).integers(0, 256, (4, 160, 320, 3), dtype=np.ui
 
 def drive_of(folder, model, count=10, seconds=None):
     frames = find_frames(make_run(folder, count))
-    return ReferenceDrive(model, frames, np.arange(count) / 10 if seconds is None else np.array(seconds)), frames
+    return ReferenceDrive(
+        model, frames, np.arange(count) / 10 if seconds is None else np.array(seconds)
+    ), frames
 
 
 def last_answer(drive, numbers):
@@ -24,7 +26,9 @@ def last_answer(drive, numbers):
     return [drive.answer(index, FRAMES[number])[0] for index, number in enumerate(numbers)][-1]
 
 
-def test_the_steering_is_within_the_lock_and_the_mask_has_the_size_of_the_frame(untrained_model, tmp_path):
+def test_the_steering_is_within_the_lock_and_the_mask_has_the_size_of_the_frame(
+    untrained_model, tmp_path
+):
     drive, _ = drive_of(tmp_path / "run", ReferenceModel.open(untrained_model))
     for index, frame in enumerate(FRAMES):
         steering, mask = drive.answer(index, frame)
@@ -35,7 +39,9 @@ def test_the_steering_is_within_the_lock_and_the_mask_has_the_size_of_the_frame(
         drive.answer(4, FRAMES[0, :80])
 
 
-def test_a_window_depends_on_the_previous_frames_of_its_own_drive_only(untrained_window_model, tmp_path):
+def test_a_window_depends_on_the_previous_frames_of_its_own_drive_only(
+    untrained_window_model, tmp_path
+):
     model = ReferenceModel.open(untrained_window_model)
     drives = [drive_of(tmp_path / str(number), model)[0] for number in range(3)]
     first, changed, again = map(last_answer, drives, ([0], [0, 1, 0], [0]))
@@ -43,7 +49,9 @@ def test_a_window_depends_on_the_previous_frames_of_its_own_drive_only(untrained
     assert again == first
 
 
-def test_the_state_of_a_recurrent_model_depends_on_all_frames_of_the_drive(untrained_recurrent_model, tmp_path):
+def test_the_state_of_a_recurrent_model_depends_on_all_frames_of_the_drive(
+    untrained_recurrent_model, tmp_path
+):
     model = ReferenceModel.open(untrained_recurrent_model)
     drives = [drive_of(tmp_path / str(number), model)[0] for number in range(2)]
     one, other = map(last_answer, drives, ([0, 2, 3, 2, 3, 2], [1, 2, 3, 2, 3, 2]))
@@ -64,11 +72,17 @@ def counting():
 @pytest.mark.parametrize(
     ("seconds", "shown", "remembered"),
     [
-        (None, (2, 3, 9), (2, 3, 7)),  # at 9: the 4 of before, then 6, 7, 8, which the clip leaves out
+        (
+            None,
+            (2, 3, 9),
+            (2, 3, 7),
+        ),  # at 9: the 4 of before, then 6, 7, 8, which the clip leaves out
         ((0.0, 0.1, 5.0, 5.1), range(4), (0, 1, 0, 1)),  # the memory ends at a gap
     ],
 )
-def test_the_memory_has_the_frames_that_a_clip_leaves_out_and_ends_at_a_gap(tmp_path, seconds, shown, remembered):
+def test_the_memory_has_the_frames_that_a_clip_leaves_out_and_ends_at_a_gap(
+    tmp_path, seconds, shown, remembered
+):
     drive, frames = drive_of(tmp_path / "run", counting(), len(seconds or range(10)), seconds)
     steering = [drive.answer(index, frames.decode(index))[0] for index in shown]
     assert steering == pytest.approx([count / 100 for count in remembered])

@@ -1,4 +1,6 @@
-"""Reports: one page with everything in it, which loads nothing, runs nothing and shows hostile names as text."""
+"""Reports: one page with everything in it, which loads nothing, runs nothing and shows hostile
+names as text.
+"""
 
 import base64
 import os
@@ -12,8 +14,8 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from bcclone.evaluate.evaluate_settings import EvaluateSettings
-from bcclone.evaluate.evaluation import Evaluation, Latency
+from bcclone.evaluation.evaluate import Evaluation, Latency
+from bcclone.evaluation.evaluate_settings import EvaluateSettings
 from bcclone.pictures.plot_settings import PLOTS
 from bcclone.pictures.plots.all_pictures import training_report
 from bcclone.pictures.plots.drive_pictures import plot_drives, plot_scores
@@ -21,13 +23,25 @@ from bcclone.pictures.report import Report, write_report
 from bcclone.pictures.score_files import write_evaluation
 from bcclone.simulator.score import Intervention, LinePoint, Score
 from bcclone.simulator.track import load_track
-from bcclone.train.training_state import SampleCounts, TrainResult, ValidationScore
-from tests.evaluate.test_suite import FIGURES
+from bcclone.training.training_state import SampleCounts, TrainResult, ValidationScore
+from tests.evaluation.test_suite import FIGURES
 from tests.pages import chromium, errors_of, needs_browser, window_of
 
 HOSTILE = """<script>alert(1)</script>"'&</title><img src=//evil.example/x onerror=alert(2)>"""
 CLIP = b"\0\0\0\x20ftypisom" + bytes(1000)
-LOADS = {"src", "href", "srcset", "poster", "data", "action", "background", "cite", "formaction", "manifest", "ping"}
+LOADS = {
+    "src",
+    "href",
+    "srcset",
+    "poster",
+    "data",
+    "action",
+    "background",
+    "cite",
+    "formaction",
+    "manifest",
+    "ping",
+}
 VOID = {"meta", "img", "link"}
 
 
@@ -80,9 +94,14 @@ def written(tmp_path, **changes):
 def test_a_report_has_everything_inside(tmp_path):
     (tmp_path / "clip.mp4").write_bytes(CLIP)
     first, second = png(tmp_path / "first.png"), png(tmp_path / "second.png", 50, 20)
-    page = written(tmp_path, clip=tmp_path / "clip.mp4", pictures={"the first": first, "the second": second})
+    page = written(
+        tmp_path, clip=tmp_path / "clip.mp4", pictures={"the first": first, "the second": second}
+    )
     check_closed(page)
-    contents = [base64.b64decode(image["src"].removeprefix("data:image/png;base64,")) for image in page.all("img")]
+    contents = [
+        base64.b64decode(image["src"].removeprefix("data:image/png;base64,"))
+        for image in page.all("img")
+    ]
     assert contents == [first.read_bytes(), second.read_bytes()]
     assert [image["alt"] for image in page.all("img")] == ["the first", "the second"]
     (video,) = page.all("video")
@@ -105,7 +124,11 @@ def check_closed(page):
     (style,) = page.texts["style"]
     assert "url(" not in style
     assert "@import" not in style
-    (policy,) = [meta["content"] for meta in page.all("meta") if meta.get("http-equiv") == "Content-Security-Policy"]
+    (policy,) = [
+        meta["content"]
+        for meta in page.all("meta")
+        if meta.get("http-equiv") == "Content-Security-Policy"
+    ]
     rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
     assert rules.pop("style-src").startswith("'sha256-")
     assert rules == {
@@ -125,7 +148,9 @@ def test_hostile_texts_are_shown_as_texts(tmp_path):
     check_closed(page)
     assert [tag for tag, _ in page.elements].count("img") == 1
     assert page.all("img")[0]["alt"] == HOSTILE
-    assert all(page.texts[tag] == [HOSTILE] for tag in ("title", "h1", "p", "figcaption", "dt", "code"))
+    assert all(
+        page.texts[tag] == [HOSTILE] for tag in ("title", "h1", "p", "figcaption", "dt", "code")
+    )
 
 
 def test_what_cannot_be_seen_is_marked(tmp_path):
@@ -134,7 +159,11 @@ def test_what_cannot_be_seen_is_marked(tmp_path):
 
 
 def drive(interventions=0):
-    figures = {"mean_abs_cross_track_m": 0.134, "max_abs_cross_track_m": 0.61, "mean_speed_mph": 24.6}
+    figures = {
+        "mean_abs_cross_track_m": 0.134,
+        "max_abs_cross_track_m": 0.61,
+        "mean_speed_mph": 24.6,
+    }
     score = Score(**FIGURES | figures | {"autonomy_percent": 98.25, "interventions": interventions})
     trace = tuple(LinePoint(float(x), 0.0, x / 10) for x in range(5))
     view = np.zeros((160, 320, 3), np.uint8)
@@ -170,16 +199,29 @@ def test_a_training_is_reported_with_the_pictures_that_were_drawn(tmp_path):
         ended="all epochs",
     )  # fmt: skip
     report = training_report(result, ["data.h5"], pictures)
-    assert [*report.pictures] == [plot.caption for plot in PLOTS if plot.name in ("history", "saliency")]
+    assert [*report.pictures] == [
+        plot.caption for plot in PLOTS if plot.name in ("history", "saliency")
+    ]
     assert all(words in " ".join(report.sentences) for words in ("0.0123", "1.0 degrees"))
-    assert training_report(replace(result, val_loss=None, val_mae=None), ["data.h5"], {}).pictures == {}
-    drivers = {"start": ValidationScore(0.0123, 0.04, 0.571, None), "trained": ValidationScore(0.01, 0.03, -0.13, 0.5)}
+    assert (
+        training_report(replace(result, val_loss=None, val_mae=None), ["data.h5"], {}).pictures
+        == {}
+    )
+    drivers = {
+        "start": ValidationScore(0.0123, 0.04, 0.571, None),
+        "trained": ValidationScore(0.01, 0.03, -0.13, 0.5),
+    }
     begun = training_report(
-        replace(result, epoch=0, loss=None, drivers=drivers, handed_over="start", note="the start"), ["data.h5"], {}
+        replace(result, epoch=0, loss=None, drivers=drivers, handed_over="start", note="the start"),
+        ["data.h5"],
+        {},
     )
     figures, words = dict(begun.figures), " ".join(begun.sentences)
     assert "start model" in figures["epochs"]
-    assert figures["validation: start"] == "loss 0.01230, mean absolute error 0.0400, r 0.571, right side -"
+    assert (
+        figures["validation: start"]
+        == "loss 0.01230, mean absolute error 0.0400, r 0.571, right side -"
+    )
     assert "r -0.130, right side 50.0%" in figures["validation: trained"]
     assert "The start." in words
     assert "epoch 0" not in words
@@ -187,12 +229,19 @@ def test_a_training_is_reported_with_the_pictures_that_were_drawn(tmp_path):
 
 @needs_browser
 @pytest.mark.slow
-def test_a_report_fits_into_a_browsers_window_which_runs_and_loads_nothing_that_is_put_into_it(tmp_path):
+def test_a_report_fits_into_a_browsers_window_which_runs_and_loads_nothing_that_is_put_into_it(
+    tmp_path,
+):
     long = f"{HOSTILE}-a-name-without-a-space" * 20
-    wide = [("row", *(f"model {number}" for number in range(12))), (long, *(["100.0 %, 0, 0.12 m"] * 12))]
+    wide = [
+        ("row", *(f"model {number}" for number in range(12))),
+        (long, *(["100.0 %, 0, 0.12 m"] * 12)),
+    ]
     pictures = {long: png(tmp_path / "picture.png", 900, 500)}
     write_report(tmp_path / "report.html", Report(long, [long], None, pictures, wide, {long: long}))
-    added = "<script>document.title = 'ran'</script><p id=p style='color: red' onclick=alert(1)>x</p>"
+    added = (
+        "<script>document.title = 'ran'</script><p id=p style='color: red' onclick=alert(1)>x</p>"
+    )
     added += "<link rel=stylesheet href=style.css><img id=i src=picture.png>"
     (tmp_path / "style.css").write_text("* { color: red }")
     page = (tmp_path / "report.html").read_text()
@@ -215,10 +264,15 @@ def test_a_report_fits_into_a_browsers_window_which_runs_and_loads_nothing_that_
         assert not errors_of(browser)
         browser.get((tmp_path / "changed.html").as_uri())
         assert run("return document.querySelector('p').textContent") == long
-        assert len([error for error in errors_of(browser) if "Content Security" in error["message"]]) >= 4
+        assert (
+            len([error for error in errors_of(browser) if "Content Security" in error["message"]])
+            >= 4
+        )
         assert browser.title.startswith(HOSTILE)
         assert run("return document.getElementById('i').naturalWidth") == 0
-        assert run("return getComputedStyle(document.getElementById('p')).color") != "rgb(255, 0, 0)"
+        assert (
+            run("return getComputedStyle(document.getElementById('p')).color") != "rgb(255, 0, 0)"
+        )
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the display and the terminal of Linux")
@@ -230,10 +284,13 @@ def test_a_report_fits_into_a_browsers_window_which_runs_and_loads_nothing_that_
         (True, ":0", "--no-browser", False),
     ],
 )
-def test_a_report_opens_by_itself_at_a_terminal_with_a_display(tmp_path, terminal, display, option, opened):
+def test_a_report_opens_by_itself_at_a_terminal_with_a_display(
+    tmp_path, terminal, display, option, opened
+):
     program = (
         "from pathlib import Path; from bcclone.cli import perform;"
-        "from bcclone.commands.options import Browser, Command, Given, Result, make_parser;"
+        "from bcclone.commands.options import Browser, Command, Given, Result;"
+        "from bcclone.commands.parser import make_parser;"
         "command = Command(lambda: Result(1, None, wrote=[Path('a report.html')]), '', (Browser,));"
         f"perform(command, Given(make_parser(command, 'one'), {option.split()}))"
     )
@@ -245,7 +302,13 @@ def test_a_report_opens_by_itself_at_a_terminal_with_a_display(tmp_path, termina
     ours, theirs = os.openpty()
     try:
         stdout = theirs if terminal else subprocess.DEVNULL
-        subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environment, stdout=stdout, check=True)
+        subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=tmp_path,
+            env=environment,
+            stdout=stdout,
+            check=True,
+        )
     finally:
         os.close(ours)
         os.close(theirs)

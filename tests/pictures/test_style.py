@@ -1,4 +1,6 @@
-"""The style of pictures is bcclone's own: no file in the current folder changes it, or starts a program."""
+"""The style of pictures is bcclone's own: no file in the current folder changes it, or starts a
+program.
+"""
 
 import os
 import subprocess
@@ -18,7 +20,9 @@ save(new_figure(1, 1, "$x$"), Path("out.png"))
 
 
 @pytest.mark.parametrize("pipe", [False, True])
-def test_settings_of_matplotlib_in_the_current_folder_are_not_read_and_start_no_program(tmp_path, pipe):
+def test_settings_of_matplotlib_in_the_current_folder_are_not_read_and_start_no_program(
+    tmp_path, pipe
+):
     if pipe:  # which would be waited for
         os.mkfifo(tmp_path / "matplotlibrc")
     else:
@@ -26,8 +30,13 @@ def test_settings_of_matplotlib_in_the_current_folder_are_not_read_and_start_no_
     for name in ("latex", "dvipng"):
         (tmp_path / name).write_text(f"#!/bin/sh\ntouch {tmp_path}/mark\nexit 1\n")
         (tmp_path / name).chmod(0o755)
-    environment = os.environ | {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
-    subprocess.run([sys.executable, "-P", "-c", DRAW], cwd=tmp_path, env=environment, check=True, timeout=100)
+    environment = os.environ | {
+        "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+    }
+    subprocess.run(
+        [sys.executable, "-P", "-c", DRAW], cwd=tmp_path, env=environment, check=True, timeout=100
+    )
     assert (tmp_path / "out.png").stat().st_size
     assert not (tmp_path / "mark").exists()
 

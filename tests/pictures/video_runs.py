@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import PIL.Image
 
-from bcclone.dataset.images import encode_jpeg
+from bcclone.camera.images import encode_jpeg
 from bcclone.recording.run_tables import ANSWERS, TRACE, TracePoint, answer_row
 from bcclone.simulator.track import load_track
 
@@ -28,7 +28,9 @@ def make_run(folder, count=20, step_ms=100):
 
 
 def make_known_run(folder, count=20, step_ms=100, steering=0.2):
-    """Write a run with a log, latencies of 1, 2, 3... ms, and a trace 1 m to the right of the lake's centre line."""
+    """Write a run with a log, latencies of 1, 2, 3... ms, and a trace 1 m to the right of the
+    lake's centre line.
+    """
     make_run(folder, count, step_ms)
     track = load_track("lake")
     log, answers, trace = [], [ANSWERS.header], [TRACE.header]

@@ -18,7 +18,11 @@ from tests.pictures.video_runs import name_of
 
 
 def content(folder):
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 def kept(folder):
@@ -87,7 +91,9 @@ def test_the_steering_is_corrected_for_every_reader_and_taken_back(tmp_path):
 
 def test_the_list_tells_what_is_kept_and_who_drove(tmp_path):
     make_recording(tmp_path, rows=6)
-    for row, by in enumerate([BY_MODEL, BY_MODEL, DrivenRow(HUMAN, 1), DrivenRow(HUMAN, 1), BY_MODEL]):
+    for row, by in enumerate(
+        [BY_MODEL, BY_MODEL, DrivenRow(HUMAN, 1), DrivenRow(HUMAN, 1), BY_MODEL]
+    ):
         append_row(tmp_path / DRIVERS.name, by.row(name_of(row * 100)), DRIVERS.header)
     spans = do(tmp_path, delete=("4", "5")).spans
     assert [(one.first, one.last, one.kept, one.driver, one.take_over) for one in spans] == [
@@ -100,7 +106,11 @@ def test_the_list_tells_what_is_kept_and_who_drove(tmp_path):
     assert [(one.from_seconds, one.to_seconds) for one in spans][:2] == [(0.0, 0.1), (0.2, 0.2)]
     make_recording(tmp_path / "pauses", rows=3, step_ms=20_000)
     spans = do(tmp_path / "pauses").spans
-    assert [(one.from_seconds, one.after_pause) for one in spans] == [(0.0, False), (10.0, True), (20.0, True)]
+    assert [(one.from_seconds, one.after_pause) for one in spans] == [
+        (0.0, False),
+        (10.0, True),
+        (20.0, True),
+    ]
 
 
 @pytest.mark.parametrize(

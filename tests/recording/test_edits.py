@@ -30,7 +30,12 @@ TIMES = np.arange(10) * 100 + 1_767_225_600_000  # as name_of() counts
 
 
 def edited(*edits):
-    return Edits(tuple(Edit(kind, ((name_of(first * 100), name_of(last * 100)),)) for kind, first, last in edits))
+    return Edits(
+        tuple(
+            Edit(kind, ((name_of(first * 100), name_of(last * 100)),))
+            for kind, first, last in edits
+        )
+    )
 
 
 def test_edits_are_read_as_they_were_written(tmp_path):
@@ -52,10 +57,16 @@ def test_edits_are_read_as_they_were_written(tmp_path):
     ("values", "reason"),
     [
         ((DELETE, ((name_of(100), name_of(0)),)), f"rows from {name_of(100)} back to {name_of(0)}"),
-        ((DELETE,), "edit 'delete' of 0 spans, expected one of trim, delete, restore, mirror-steering, advance-ste"),
+        (
+            (DELETE,),
+            "edit 'delete' of 0 spans, expected one of trim, delete, restore, mirror-steering, advance-ste",
+        ),
         ((MIRROR, ((name_of(0), name_of(100)),)), "edit 'mirror-steering' of 1 spans"),
         (("paint",), "edit 'paint' of 0 spans"),
-        ((ADVANCE, (), 10.01), "edit 'advance-steering' by 10.01 s, expected at most 10 of advance-steering"),
+        (
+            (ADVANCE, (), 10.01),
+            "edit 'advance-steering' by 10.01 s, expected at most 10 of advance-steering",
+        ),
         ((MIRROR, (), 1.0), "edit 'mirror-steering' by 1.0 s"),
     ],
 )
@@ -79,9 +90,16 @@ def test_deleted_rows_are_left_out_and_begin_an_episode(tmp_path):
 
 def test_the_steering_is_mirrored_and_taken_from_later_within_a_stretch(tmp_path):
     log = make_recording(tmp_path, rows=5) / "driving_log.csv"
-    log.write_text(log.read_text().replace(name_of(400), name_of(9000)))  # a pause before the last row
+    log.write_text(
+        log.read_text().replace(name_of(400), name_of(9000))
+    )  # a pause before the last row
     recorded = [0.0, 0.1, 0.3, -0.4, 0.9]
-    rewrite(tmp_path, lambda rows: [[*row[:3], str(one), *row[4:]] for row, one in zip(rows, recorded, strict=True)])
+    rewrite(
+        tmp_path,
+        lambda rows: [
+            [*row[:3], str(one), *row[4:]] for row, one in zip(rows, recorded, strict=True)
+        ],
+    )
     edits = Edits((Edit(MIRROR), Edit(ADVANCE, seconds=0.15)))
     write_edits(log, edits)
     assert read_edits(log) == edits

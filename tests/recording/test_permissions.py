@@ -1,4 +1,6 @@
-"""Edits that may not be written or read are named with the remedy; a file of its own, because Windows has others."""
+"""Edits that may not be written or read are named with the remedy; a file of its own, because
+Windows has others.
+"""
 
 import pytest
 
@@ -20,7 +22,10 @@ def here(tmp_path, monkeypatch):
 
 def test_edits_that_cannot_be_written_are_named(here):
     here.chmod(0o555)
-    with without_privileges(), pytest.raises(UserError, match="edits.json: cannot be written: .*edit a copy"):
+    with (
+        without_privileges(),
+        pytest.raises(UserError, match="edits.json: cannot be written: .*edit a copy"),
+    ):
         edit(EditSettings(".", delete=("1", "2")))
 
 
@@ -28,5 +33,8 @@ def test_edits_that_cannot_be_read_are_named(here):
     edit(EditSettings(".", delete=("1", "2")))
     (here / "driving_log.edits.json").chmod(0)
     here.chmod(0o755)
-    with without_privileges(), pytest.raises(UserError, match="edits.json: cannot be read: .*restore the file"):
+    with (
+        without_privileges(),
+        pytest.raises(UserError, match="edits.json: cannot be read: .*restore the file"),
+    ):
         edit(EditSettings("."))

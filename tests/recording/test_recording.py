@@ -30,15 +30,31 @@ from tests.hostile import damaged
 from tests.processes import cpu_limit
 
 STAMPS = ["2019_03_07_20_01_33_184", "2019_03_07_20_01_33_253", "2019_03_07_20_01_33_321"]
-NUMBERS = [("0", "1", "0", "30.19016"), ("-0.1802609", "0", "0.5", "30.18234"), ("1", "0.3093727", "0", "7.953689E-07")]
-VALUES = [[0.0, 1.0, 0.0, 30.19016], [-0.1802609, 0.0, 0.5, 30.18234], [1.0, 0.3093727, 0.0, 7.953689e-07]]
+NUMBERS = [
+    ("0", "1", "0", "30.19016"),
+    ("-0.1802609", "0", "0.5", "30.18234"),
+    ("1", "0.3093727", "0", "7.953689E-07"),
+]
+VALUES = [
+    [0.0, 1.0, 0.0, 30.19016],
+    [-0.1802609, 0.0, 0.5, 30.18234],
+    [1.0, 0.3093727, 0.0, 7.953689e-07],
+]
 
 
-def log_lines(separator=",", folder="/home/me/data/IMG/", comma=False, cameras=("center", "left", "right"), extra=""):
+def log_lines(
+    separator=",",
+    folder="/home/me/data/IMG/",
+    comma=False,
+    cameras=("center", "left", "right"),
+    extra="",
+):
     """Write the three rows above in a dialect."""
     lines = []
     for stamp, numbers in zip(STAMPS, NUMBERS, strict=True):
-        images = [f"{folder}{c}_{stamp}.jpg" if c in cameras else "" for c in ("center", "left", "right")]
+        images = [
+            f"{folder}{c}_{stamp}.jpg" if c in cameras else "" for c in ("center", "left", "right")
+        ]
         written = [number.replace(".", ",") for number in numbers] if comma else list(numbers)
         lines.append(separator.join([*images, *written]) + extra)
     return lines
@@ -75,7 +91,9 @@ DIALECTS = {
     "blank lines": ["", *log_lines(), "", ""],
     "quotes": [",".join(f'"{field}"' for field in line.split(",")) for line in log_lines()],
     "quoted decimal commas": [
-        line.rsplit(",", 4)[0] + "," + ",".join(f'"{n.replace(".", ",")}"' for n in line.rsplit(",", 4)[1:])
+        line.rsplit(",", 4)[0]
+        + ","
+        + ",".join(f'"{n.replace(".", ",")}"' for n in line.rsplit(",", 4)[1:])
         for line in log_lines()
     ],
     "pandas with its index": [",center,left,right,steering,throttle,brake,speed"]
@@ -84,15 +102,24 @@ DIALECTS = {
     "bars": log_lines("|"),
     "spaces before images": [line.replace("/home", " /home") for line in log_lines()],
     "spaces before numbers": [line.replace(", ", ",", 2) for line in log_lines(", ")],
-    "no space before the last number": [line[::-1].replace(" ,", ",", 1)[::-1] for line in log_lines(", ")],
+    "no space before the last number": [
+        line[::-1].replace(" ,", ",", 1)[::-1] for line in log_lines(", ")
+    ],
     "a header of other names": ["image 1,image 2,image 3,angle,gas,brakes,v", *log_lines()],
     "numbers for names": ["0,1,2,3,4,5,6", *log_lines()],
     "a spreadsheet": ["sep=;", HEADER.replace(",", ";"), *log_lines(";", comma=True), ";;;;;;"],
     "lines in quotes": [f'"{line}"' for line in log_lines(", ")],
     "two indices": ["Unnamed: 0.1,Unnamed: 0,center,left,right,steering,throttle,brake,speed"]
     + [f'"{number}",{number},{line}' for number, line in enumerate(log_lines(folder=""))],
-    "joined, with byte order marks": [*log_lines(folder="")[:1], "\ufeff" + HEADER, *log_lines(folder="")[1:]],
-    "joined, with bare and spaced commas": [*log_lines(comma=True)[:2], *log_lines(", ", comma=True)[2:]],
+    "joined, with byte order marks": [
+        *log_lines(folder="")[:1],
+        "\ufeff" + HEADER,
+        *log_lines(folder="")[1:],
+    ],
+    "joined, with bare and spaced commas": [
+        *log_lines(comma=True)[:2],
+        *log_lines(", ", comma=True)[2:],
+    ],
     "joined, with points and commas": [*log_lines()[:2], *log_lines(", ", comma=True)[2:]],
 }
 
@@ -103,14 +130,19 @@ def test_every_dialect_gives_the_same_rows_in_order_of_time_by_both_parsers(tmp_
     assert values(log) == VALUES
     assert log.rows["center"].tolist() == [f"center_{stamp}.jpg" for stamp in STAMPS]
     assert (log.bad_rows, log.episodes) == ((), 1)
-    by_line = read_log(write(tmp_path, [*DIALECTS[dialect], HEADER]))  # selects the line-by-line parser
+    by_line = read_log(
+        write(tmp_path, [*DIALECTS[dialect], HEADER])
+    )  # selects the line-by-line parser
     assert log.dialect == by_line.dialect
     pd.testing.assert_frame_equal(log.rows, by_line.rows)
 
 
 def test_the_names_of_images_may_have_microseconds(tmp_path):
     log = read_log(write(tmp_path, [line.replace(".jpg", "999.jpg") for line in log_lines()]))
-    assert log.rows["time_ms"].tolist() == read_log(write(tmp_path, log_lines())).rows["time_ms"].tolist()
+    assert (
+        log.rows["time_ms"].tolist()
+        == read_log(write(tmp_path, log_lines())).rows["time_ms"].tolist()
+    )
 
 
 PANDAS = {
@@ -127,8 +159,12 @@ PANDAS = {
 @pytest.mark.parametrize("kind", PANDAS)
 @pytest.mark.parametrize("folder", ["", "IMG/", "C:\\Users\\Doe, John\\my data\\IMG\\"])
 def test_a_log_is_read_after_pandas_saved_it_and_a_cut_line_is_a_bad_row(tmp_path, kind, folder):
-    cells = [line.split("|") for line in log_lines("| ", folder)]  # pandas keeps the spaces before paths
-    table = pd.DataFrame([[*row[:3], *map(float, row[3:])] for row in cells], columns=HEADER.split(","))
+    cells = [
+        line.split("|") for line in log_lines("| ", folder)
+    ]  # pandas keeps the spaces before paths
+    table = pd.DataFrame(
+        [[*row[:3], *map(float, row[3:])] for row in cells], columns=HEADER.split(",")
+    )
     path = tmp_path / "driving_log.csv"
     table.to_csv(path, **{"index": False} | PANDAS[kind])
     assert (values(read_log(path)), read_log(path).bad_rows) == (VALUES, ())
@@ -142,10 +178,16 @@ def test_a_log_is_read_after_pandas_saved_it_and_a_cut_line_is_a_bad_row(tmp_pat
 
 
 @pytest.mark.parametrize("columns", [1, 2, 3])
-@pytest.mark.parametrize("dialect", ["unspaced", "spaced", "decimal comma, spaced", "decimal comma, unspaced", "tabs"])
+@pytest.mark.parametrize(
+    "dialect", ["unspaced", "spaced", "decimal comma, spaced", "decimal comma, unspaced", "tabs"]
+)
 def test_a_row_that_lacks_columns_never_gets_other_numbers(tmp_path, dialect, columns):
     lines = list(DIALECTS[dialect])
-    for place, row in ((0, lines[0]), (2, lines[1].replace("_253", "_260")), (4, lines[2].replace("_321", "_330"))):
+    for place, row in (
+        (0, lines[0]),
+        (2, lines[1].replace("_253", "_260")),
+        (4, lines[2].replace("_321", "_330")),
+    ):
         separator = ", " if "spaced" in dialect.split() else "\t" if dialect == "tabs" else ","
         lines.insert(place, separator.join(row.split(separator)[: 7 - columns]))
     log = read_log(write(tmp_path, lines))
@@ -155,7 +197,11 @@ def test_a_row_that_lacks_columns_never_gets_other_numbers(tmp_path, dialect, co
 @pytest.mark.parametrize("first", ["1,0,30.19016", "30,19016", "_33_184.jpg,left.jpg", "a title"])
 def test_a_broken_first_line_is_a_bad_row_and_no_header(tmp_path, first):
     log = read_log(write(tmp_path, [first, *log_lines()]))
-    assert (values(log), [bad.row for bad in log.bad_rows], log.dialect.header) == (VALUES, [1], False)
+    assert (values(log), [bad.row for bad in log.bad_rows], log.dialect.header) == (
+        VALUES,
+        [1],
+        False,
+    )
 
 
 @pytest.mark.parametrize(
@@ -188,11 +234,20 @@ def test_the_dialect_is_reported(tmp_path):
 FOREIGN = {
     "empty": ("", "empty"),
     "white space": (" \n\n", "empty"),
-    "git-LFS pointer": ("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "git lfs pull"),
+    "git-LFS pointer": (
+        "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n",
+        "git lfs pull",
+    ),
     "header alone": (HEADER + "\n", "no rows"),
-    "another schema": ("nombre_imagen,steering,comando\nIMG/20260629_154138_000000.png,0.0,0\n", "steering"),
+    "another schema": (
+        "nombre_imagen,steering,comando\nIMG/20260629_154138_000000.png,0.0,0\n",
+        "steering",
+    ),
     "no times in the names": ("a.jpg,b.jpg,c.jpg,0,0,0,1\n", "time stamp"),
-    "other order of columns": ("center,left,right,steering,speed,throttle,brake\n" + log_lines()[0], "speed"),
+    "other order of columns": (
+        "center,left,right,steering,speed,throttle,brake\n" + log_lines()[0],
+        "speed",
+    ),
     "binary": ("\1\2\3\n\4", "no image path"),
 }
 
@@ -225,13 +280,22 @@ BAD = {
 @pytest.mark.parametrize(
     ("degrees", "words"),
     [
-        (22.5, "the steering of 8 of 11 rows is beyond -1 to 1, the greatest is 22.5,.* --unit deg$"),
+        (
+            22.5,
+            "the steering of 8 of 11 rows is beyond -1 to 1, the greatest is 22.5,.* --unit deg$",
+        ),
         (2, r"--unit deg \(or rad\)"),
         (450, r"--unit deg --max-degrees 450 \(or, of a steering wheel, --steering-ratio 15\)"),
     ],
 )
-def test_a_log_in_another_unit_is_refused_as_such_and_a_few_rows_in_one_are_bad(tmp_path, degrees, words):
-    in_degrees = [line.replace(",1,0.3", f",{sign * degrees},0.3") for sign in (1, -1) for line in log_lines()[2:]]
+def test_a_log_in_another_unit_is_refused_as_such_and_a_few_rows_in_one_are_bad(
+    tmp_path, degrees, words
+):
+    in_degrees = [
+        line.replace(",1,0.3", f",{sign * degrees},0.3")
+        for sign in (1, -1)
+        for line in log_lines()[2:]
+    ]
     with pytest.raises(ForeignLog, match=words):
         read_log(write(tmp_path, [HEADER, *log_lines(), *in_degrees * 4]))
     assert len(read_log(write(tmp_path, [HEADER, *log_lines(), *in_degrees * 2])).bad_rows) == 4
@@ -272,9 +336,13 @@ def test_the_whole_message_about_a_foreign_log(tmp_path, lines, reason):
 
 
 @pytest.mark.parametrize("quote", ["", '"'])
-@pytest.mark.parametrize(("spaced", "plain", "is_spaced"), [(1, 1, False), (2, 1, True), (1, 2, False), (3, 2, True)])
+@pytest.mark.parametrize(
+    ("spaced", "plain", "is_spaced"), [(1, 1, False), (2, 1, True), (1, 2, False), (3, 2, True)]
+)
 def test_a_log_is_spaced_if_most_of_its_rows_are(tmp_path, spaced, plain, is_spaced, quote):
-    first, spaced_first = (line.replace("center", f"{quote}center", 1) for line in (log_lines()[0], log_lines(", ")[0]))
+    first, spaced_first = (
+        line.replace("center", f"{quote}center", 1) for line in (log_lines()[0], log_lines(", ")[0])
+    )
     lines = [first.replace(".jpg", f".jpg{quote}", 1)] * plain
     lines += [spaced_first.replace(".jpg", f".jpg{quote}", 1)] * spaced
     assert read_log(write(tmp_path, lines)).dialect.spaced == is_spaced
@@ -292,7 +360,11 @@ def test_a_name_that_no_file_can_have_makes_a_bad_row_for_each_camera(tmp_path, 
 
 def test_a_log_without_a_usable_row_is_refused_with_its_first_bad_row_or_its_size(tmp_path):
     first, second, third = log_lines()
-    lines = [first.replace(",0,1,0,30.19016", ",5,1,0,30"), second.rsplit(",", 2)[0], third.replace(",1,", ",7,", 1)]
+    lines = [
+        first.replace(",0,1,0,30.19016", ",5,1,0,30"),
+        second.rsplit(",", 2)[0],
+        third.replace(",1,", ",7,", 1),
+    ]
     with pytest.raises(ForeignLog, match="first bad one is line 1: steering is 5"):
         read_log(write(tmp_path, lines))
     with pytest.raises(UserError, match=r"10000004 lines, expected at most 10000000; divide it"):
@@ -305,11 +377,15 @@ def test_a_log_may_have_rows_twice_and_more_bad_rows_than_good_ones(tmp_path):
     assert "column left names an image of the right camera" in log.bad_rows[-1].reason
 
 
-@pytest.mark.parametrize(("stamp", "episodes"), [("20_01_34_321", [0, 0, 0, 0]), ("20_01_34_322", [0, 0, 0, 1])])
+@pytest.mark.parametrize(
+    ("stamp", "episodes"), [("20_01_34_321", [0, 0, 0, 0]), ("20_01_34_322", [0, 0, 0, 1])]
+)
 def test_a_gap_over_a_second_begins_a_new_episode(tmp_path, stamp, episodes):
     lines = log_lines()
     assert (
-        read_log(write(tmp_path, [*lines, lines[0].replace("20_01_33_184", stamp)])).rows["episode"].tolist()
+        read_log(write(tmp_path, [*lines, lines[0].replace("20_01_33_184", stamp)]))
+        .rows["episode"]
+        .tolist()
         == episodes
     )
 
@@ -319,7 +395,9 @@ def test_a_bad_row_is_listed_with_its_number_and_reason(tmp_path, kind):
     numbers, reason = BAD[kind]
     lines = log_lines()
     damaged = lines[1].rsplit(",", 4)[0].replace("33_253", "33_200") + numbers
-    lines.insert(1, damaged.replace("left_", "left_" + "x" * 250) if kind == "an endless name" else damaged)
+    lines.insert(
+        1, damaged.replace("left_", "left_" + "x" * 250) if kind == "an endless name" else damaged
+    )
     log = read_log(write(tmp_path, lines))
     assert values(log) == VALUES
     assert [bad.row for bad in log.bad_rows] == [2]
@@ -336,7 +414,9 @@ def as_bare_commas(rows: pd.DataFrame) -> list[str]:
 
 
 @pytest.mark.parametrize("shuffled", [False, True])
-def test_decimal_commas_without_spaces_are_resolved_in_order_of_time(tmp_path, simulated_recording, shuffled):
+def test_decimal_commas_without_spaces_are_resolved_in_order_of_time(
+    tmp_path, simulated_recording, shuffled
+):
     original = read_log(simulated_recording / "driving_log.csv")
     lines = as_bare_commas(original.rows)
     if shuffled:
@@ -379,7 +459,9 @@ def test_every_shared_log_gives_the_expected_rows_by_both_parsers(tmp_path):
         by_line = read_log(copy)
         assert (log.dialect, log.bad_rows) == (by_line.dialect, by_line.bad_rows), name
         pd.testing.assert_frame_equal(log.rows, by_line.rows)
-        standard += read_standard((folder / name).read_text(errors="replace").splitlines()) is not None
+        standard += (
+            read_standard((folder / name).read_text(errors="replace").splitlines()) is not None
+        )
     assert standard > 20
 
 
@@ -408,7 +490,9 @@ def test_images_are_found_in_spite_of_other_letters_as_on_windows_and_macos(tmp_
     (folder / "driving_log.csv").write_text("a\n")
     assert find_logs([str(tmp_path)]) == [folder / "driving_log.csv"]
     (folder / "center_x.jpg").write_bytes(b"")
-    assert ImageIndex(tmp_path / "driving_log.csv").find("center_x.jpg") == str(folder / "center_x.jpg")
+    assert ImageIndex(tmp_path / "driving_log.csv").find("center_x.jpg") == str(
+        folder / "center_x.jpg"
+    )
 
 
 def test_a_pattern_of_any_depth_enters_each_folder_once_where_links_lead_in_a_circle(tmp_path):
@@ -436,10 +520,15 @@ def test_folders_files_and_patterns_name_each_log_once(tmp_path):
     (tmp_path / "empty.csv").write_text("")
     assert find_logs([str(tmp_path)]) == find_logs([f"{tmp_path}/?/"]) == logs[:2]
     assert find_logs([str(tmp_path / "a"), str(logs[0]), f"{tmp_path}/?"]) == logs[:2]
-    tables = [tmp_path / name for name in ("run1.csv", "run2.csv", "trace.csv", "answers.csv", "drivers.csv")]
+    tables = [
+        tmp_path / name
+        for name in ("run1.csv", "run2.csv", "trace.csv", "answers.csv", "drivers.csv")
+    ]
     for table in tables:
         table.write_text("x")
-    assert find_logs([str(tmp_path / "run*.csv")]) == find_logs([str(tmp_path)]) == tables[:2]  # no sidecars
+    assert (
+        find_logs([str(tmp_path / "run*.csv")]) == find_logs([str(tmp_path)]) == tables[:2]
+    )  # no sidecars
     with pytest.raises(UserError, match=r"2 recordings, expected one.*run1\.csv"):
         find_log(str(tmp_path))
     log = write(tmp_path, log_lines())
@@ -485,7 +574,9 @@ def test_random_damage_never_raises_another_error(tmp_path):
     for _ in range(300):
         (tmp_path / "driving_log.csv").write_bytes(damaged(text, randomness, 12))
         with contextlib.suppress(ForeignLog):
-            assert read_log(tmp_path / "driving_log.csv").rows["steering"].between(-1.001, 1.001).all()
+            assert (
+                read_log(tmp_path / "driving_log.csv").rows["steering"].between(-1.001, 1.001).all()
+            )
 
 
 ENDLESS = {
@@ -496,7 +587,12 @@ ENDLESS = {
     "images without an end": "x.jpg " * 3_000,
     "empty images": "x.jpg," + " " * 19_000 + "x",
     "digits": log_lines()[0].rpartition(",")[0] + "," + "1" * 19_000 + "x",
-    "a decimal of digits": log_lines()[0].rpartition(",")[0] + "," + "1" * 9_000 + "." + "1" * 9_000 + "e",
+    "a decimal of digits": log_lines()[0].rpartition(",")[0]
+    + ","
+    + "1" * 9_000
+    + "."
+    + "1" * 9_000
+    + "e",
     "quotes": "x.jpg,,," + '"' * 19_000,
     "commas": "x.jpg" + "," * 19_000,
 }
@@ -517,11 +613,26 @@ KNOWN = "center,left,right,steering,throttle,brake,speed"
 @pytest.mark.parametrize(
     ("header", "error"),
     [
-        *((header, None) for header in (KNOWN, KNOWN.upper(), f"index,{KNOWN}", f"Unnamed: 0,index,{KNOWN}")),
-        *((header, None) for header in (KNOWN.replace(",", '";"').join('""'), KNOWN.replace(",", " , "))),
-        (KNOWN.replace("steering,throttle", "throttle,steering"), "'throttle' as column 4, expected as column 5"),
-        (f"index,{KNOWN}".replace("brake,speed", "speed,brake"), "'speed' as column 6, expected as column 7"),
-        (f"{KNOWN}_kmh", "'speed_kmh' as column 7, expected steering from -1 to 1, and speed in mph"),
+        *(
+            (header, None)
+            for header in (KNOWN, KNOWN.upper(), f"index,{KNOWN}", f"Unnamed: 0,index,{KNOWN}")
+        ),
+        *(
+            (header, None)
+            for header in (KNOWN.replace(",", '";"').join('""'), KNOWN.replace(",", " , "))
+        ),
+        (
+            KNOWN.replace("steering,throttle", "throttle,steering"),
+            "'throttle' as column 4, expected as column 5",
+        ),
+        (
+            f"index,{KNOWN}".replace("brake,speed", "speed,brake"),
+            "'speed' as column 6, expected as column 7",
+        ),
+        (
+            f"{KNOWN}_kmh",
+            "'speed_kmh' as column 7, expected steering from -1 to 1, and speed in mph",
+        ),
     ],
 )
 def test_a_header_is_known_in_any_usual_spelling_or_says_what_contradicts_it(header, error):
@@ -532,13 +643,20 @@ def test_a_header_is_known_in_any_usual_spelling_or_says_what_contradicts_it(hea
     ("text", "error"),
     [
         ("", "no image path for the center camera"),
-        (f"{'c' * 252}.jpg,l.jpg,r.jpg,0,0,0,9", "the name of the center image has 256 bytes, expected at most 255"),
+        (
+            f"{'c' * 252}.jpg,l.jpg,r.jpg,0,0,0,9",
+            "the name of the center image has 256 bytes, expected at most 255",
+        ),
     ],
 )
 def test_a_line_without_usable_images_says_which(text, error):
     with pytest.raises(RowError, match=f"^{error}"):
         split_line(1, text)
-    assert split_line(1, f"{'c' * 251}.jpg,,r.jpg, 0.5, 0,0, 9").images == ("c" * 251 + ".jpg", "", "r.jpg")
+    assert split_line(1, f"{'c' * 251}.jpg,,r.jpg, 0.5, 0,0, 9").images == (
+        "c" * 251 + ".jpg",
+        "",
+        "r.jpg",
+    )
 
 
 @pytest.mark.parametrize(
@@ -551,7 +669,9 @@ def test_a_line_without_usable_images_says_which(text, error):
 )
 def test_decimal_commas_are_resolved_only_to_what_a_log_can_hold(written, numbers):
     with (
-        contextlib.nullcontext() if numbers else pytest.raises(RowError, match=f"no possible reading of {written}, ex")
+        contextlib.nullcontext()
+        if numbers
+        else pytest.raises(RowError, match=f"no possible reading of {written}, ex")
     ):
         assert resolve_decimal_commas(written.split(","), 9.0) == numbers
 
@@ -574,7 +694,14 @@ def test_the_text_of_a_log_in_any_encoding(data, text):
 
 def test_only_a_number_gets_its_decimal_point():
     numbers = ("-1,5", "1,5e-05", "a,b", "1,2,3", "2.5", "7")
-    assert [with_decimal_point(number) for number in numbers] == ["-1.5", "1.5e-05", "a,b", "1,2,3", "2.5", "7"]
+    assert [with_decimal_point(number) for number in numbers] == [
+        "-1.5",
+        "1.5e-05",
+        "a,b",
+        "1,2,3",
+        "2.5",
+        "7",
+    ]
 
 
 def test_a_line_that_never_ends_is_a_bad_row():

@@ -48,7 +48,10 @@ def test_a_wrong_row_is_named(tmp_path, cells):
 
 @pytest.mark.parametrize("table", [DRIVERS, TRACE, ANSWERS])
 def test_a_damaged_table_beside_a_log_is_harmless_or_refused(tmp_path, table):
-    rows = {DRIVERS: "a.jpg,model,\nb.jpg,human,1\n", TRACE: 'a.jpg,1,lake,1,2,0\nb.jpg,2,"random:7:hills=0,x",1,2,0\n'}
+    rows = {
+        DRIVERS: "a.jpg,model,\nb.jpg,human,1\n",
+        TRACE: 'a.jpg,1,lake,1,2,0\nb.jpg,2,"random:7:hills=0,x",1,2,0\n',
+    }
     valid, random = (table.header + rows.get(table, "a.jpg,1.5\nb.jpg,2\n")).encode(), Random(0)
     for _ in range(300):
         (tmp_path / table.name).write_bytes(damaged(valid, random))
@@ -59,7 +62,9 @@ def test_a_damaged_table_beside_a_log_is_harmless_or_refused(tmp_path, table):
 def test_a_pipe_and_a_take_over_of_400_digits_are_refused(tmp_path):
     path = tmp_path / DRIVERS.name
     path.write_text(DRIVERS.header + "a.jpg,human," + "9" * 400 + "\n")
-    with pytest.raises(UserError, match=r"line 2: take_over is '9+', expected a number from 1 to 1e"):
+    with pytest.raises(
+        UserError, match=r"line 2: take_over is '9+', expected a number from 1 to 1e"
+    ):
         read_drivers(tmp_path)
     if hasattr(os, "mkfifo"):
         path.unlink()
@@ -70,7 +75,8 @@ def test_a_pipe_and_a_take_over_of_400_digits_are_refused(tmp_path):
 
 def shown(*jpegs):
     return [
-        ShownFrame(digest_of(jpeg), TracePoint(number / 10, "lake", number, 0, 0)) for number, jpeg in enumerate(jpegs)
+        ShownFrame(digest_of(jpeg), TracePoint(number / 10, "lake", number, 0, 0))
+        for number, jpeg in enumerate(jpegs)
     ]
 
 
@@ -84,7 +90,9 @@ def shown(*jpegs):
         ([b"c", b"a"], [4, None]),  # not in this order
     ],
 )
-def test_the_frames_of_a_run_are_matched_with_those_of_the_simulated_world_by_their_bytes(tmp_path, recorded, indices):
+def test_the_frames_of_a_run_are_matched_with_those_of_the_simulated_world_by_their_bytes(
+    tmp_path, recorded, indices
+):
     for number, jpeg in enumerate(recorded):
         (tmp_path / name_of(number * 10)).write_bytes(jpeg)
     found = sum(index is not None for index in indices)

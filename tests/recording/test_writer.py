@@ -1,4 +1,6 @@
-"""A recording is whole after each row, whatever the disk does, and one without a row is in nobody's way."""
+"""A recording is whole after each row, whatever the disk does, and one without a row is in nobody's
+way.
+"""
 
 import pytest
 
@@ -19,7 +21,9 @@ def write(writer, number=0, image=b"x" * 100):
 
 
 def content(folder):
-    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {
+        path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()
+    }
 
 
 def test_a_row_has_its_images_and_its_rows_in_the_tables(tmp_path):
@@ -32,7 +36,9 @@ def test_a_row_has_its_images_and_its_rows_in_the_tables(tmp_path):
     assert [path.name for path in sorted((writer.folder / "IMG").iterdir())] == names
 
 
-@pytest.mark.parametrize("size", [0, 50, 90, 130, 200])  # within the image, the table, before and within the log
+@pytest.mark.parametrize(
+    "size", [0, 50, 90, 130, 200]
+)  # within the image, the table, before and within the log
 def test_a_row_that_does_not_fit_the_disk_leaves_nothing(tmp_path, size):
     writer = RecordingWriter(tmp_path, prefix="x" * 90 + "/")
     write(writer)
@@ -58,7 +64,9 @@ def test_what_a_killed_program_left_is_taken_up(tmp_path):
 def test_links_are_replaced_or_refused(tmp_path):
     (tmp_path / "theirs").write_bytes(b"theirs")
     writer = RecordingWriter(tmp_path / "run")
-    (tmp_path / "run" / "IMG" / "center_2026_01_01_00_00_00_000.jpg").symlink_to(tmp_path / "theirs")
+    (tmp_path / "run" / "IMG" / "center_2026_01_01_00_00_00_000.jpg").symlink_to(
+        tmp_path / "theirs"
+    )
     assert not (tmp_path / "run" / "IMG" / write(writer)).is_symlink()
     writer.log.unlink()
     writer.log.symlink_to(tmp_path / "theirs")

@@ -1,4 +1,6 @@
-"""The commands that README and docs/ show, page by page: those in blocks of a shell, and those within a sentence."""
+"""The commands that README and docs/ show, page by page: those in blocks of a shell, and those
+within a sentence.
+"""
 
 import re
 import shlex
@@ -6,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bcclone.commands import FAMILIES, load_command, split_line
-from bcclone.commands.options import make_parser
+from bcclone.commands.parser import make_parser
 from benchmarks.__main__ import make_benchmark
 from tests.conftest import ROOT
 
@@ -42,12 +44,23 @@ def shown_on(page):
 
 
 def parse(text):
-    """Parse a shown command, script or benchmark; raise KeyError or SystemExit if it is not accepted."""
+    """Parse a shown command, script or benchmark; raise KeyError or SystemExit if it is not
+    accepted.
+    """
     words = [word for word in shlex.split(text) if word not in ("python", "bcclone")]
     is_benchmark = words[:2] == ["-m", "benchmarks"]
-    name, options = (words[2], words[3:]) if is_benchmark else split_line([words[0].removesuffix(".py"), *words[1:]])
-    if not name and words[0] in ("--version", *FAMILIES):  # an option of bcclone itself, or all commands of a family
+    name, options = (
+        (words[2], words[3:])
+        if is_benchmark
+        else split_line([words[0].removesuffix(".py"), *words[1:]])
+    )
+    if not name and words[0] in (
+        "--version",
+        *FAMILIES,
+    ):  # an option of bcclone itself, or all commands of a family
         return
     command = make_benchmark(name) if is_benchmark else load_command(name)
     if options:  # otherwise the command is only mentioned
-        make_parser(command, name).parse_args([word.replace("RECORDING...", "RECORDING") for word in options])
+        make_parser(command, name).parse_args(
+            [word.replace("RECORDING...", "RECORDING") for word in options]
+        )

@@ -1,4 +1,6 @@
-"""The commands of docs/how-to/cluster.md, run one after the other as the page says, with smaller data."""
+"""The commands of docs/how-to/cluster.md, run one after the other as the page says, with smaller
+data.
+"""
 
 import os
 import shlex
@@ -43,7 +45,13 @@ def running(line, folder, output=subprocess.PIPE):
     """Run a command, and end it and its children at the end."""
     environment = os.environ | {"PYTHONPATH": str(ROOT), "DASK_TEMPORARY_DIRECTORY": str(folder)}
     process = subprocess.Popen(
-        line, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        line,
+        cwd=folder,
+        env=environment,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
     )
     try:
         yield process

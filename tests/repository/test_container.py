@@ -1,10 +1,12 @@
-"""The Containerfile, as far as it can be checked unbuilt: what it copies exists, what it starts is accepted."""
+"""The Containerfile, as far as it can be checked unbuilt: what it copies exists, what it starts is
+accepted.
+"""
 
 import json
 import re
 
 from bcclone.commands import load_command
-from bcclone.commands.options import make_parser
+from bcclone.commands.parser import make_parser
 from tests.conftest import ROOT
 
 FILE = (ROOT / "Containerfile").read_text()

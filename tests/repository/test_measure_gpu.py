@@ -1,4 +1,6 @@
-"""docs/measure_gpu.py, which measures on a machine with a GPU unattended: its steps, here without one."""
+"""docs/measure_gpu.py, which measures on a machine with a GPU unattended: its steps, here without
+one.
+"""
 
 import json
 import sys
@@ -8,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bcclone.commands import load_command, split_line
-from bcclone.commands.options import make_parser
+from bcclone.commands.parser import make_parser
 from benchmarks.__main__ import make_benchmark
 from tests.conftest import ROOT
 from tests.processes import said
@@ -35,7 +37,9 @@ def test_each_step_is_a_command_with_options_that_exist(tmp_path, recording, qui
 
 
 @pytest.mark.slow
-def test_an_interrupted_step_is_run_again_and_a_complete_one_is_not_and_a_failed_one_is_named(tmp_path):
+def test_an_interrupted_step_is_run_again_and_a_complete_one_is_not_and_a_failed_one_is_named(
+    tmp_path,
+):
     module, lap = script(), tmp_path / "lap"
     step = module.Step("a lap", ("simulate", "record", lap, "--laps", 0.01), lap)
     wrong = module.Step("wrong", ("model", tmp_path / "no.h5"))

@@ -1,4 +1,6 @@
-"""The packages contain what they should, and an installed wheel runs the commands, without the repository."""
+"""The packages contain what they should, and an installed wheel runs the commands, without the
+repository.
+"""
 
 import importlib.metadata
 import json
@@ -25,11 +27,15 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory):
-    """Build both packages from the last commit; the wheel is built from the source package, as in the release."""
+    """Build both packages from the last commit; the wheel is built from the source package, as in
+    the release.
+    """
     folder = tmp_path_factory.mktemp("packages")
     source = folder / "source"  # setuptools writes beside what it builds from
     subprocess.run(["git", "clone", "-q", ROOT, source], check=True)
-    subprocess.run([sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, source], check=True)
+    subprocess.run(
+        [sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, source], check=True
+    )
     return folder
 
 
@@ -46,8 +52,12 @@ def source_package(packages):
 
 
 def tracked():
-    """Return the files of the package and its models in the last commit, which the packages are built from."""
-    done = said("git", "ls-tree", "-r", "--name-only", "HEAD", "bcclone", "models", cwd=ROOT, check=True)
+    """Return the files of the package and its models in the last commit, which the packages are
+    built from.
+    """
+    done = said(
+        "git", "ls-tree", "-r", "--name-only", "HEAD", "bcclone", "models", cwd=ROOT, check=True
+    )
     return {name for name in done.stdout.split() if not name.endswith(".md")}
 
 
@@ -59,8 +69,20 @@ def test_pypi_accepts_the_metadata_and_the_long_description(wheel, source_packag
 
 def test_the_source_package_contains_what_a_build_needs_and_nothing_more(source_package):
     with tarfile.open(source_package) as archive:
-        names = {name.partition("/")[2] for name in archive.getnames() if archive.getmember(name).isfile()}
-    others = {"LICENSE", "MANIFEST.in", "PKG-INFO", "README.md", "pyproject.toml", "setup.cfg", "setup.py"}
+        names = {
+            name.partition("/")[2]
+            for name in archive.getnames()
+            if archive.getmember(name).isfile()
+        }
+    others = {
+        "LICENSE",
+        "MANIFEST.in",
+        "PKG-INFO",
+        "README.md",
+        "pyproject.toml",
+        "setup.cfg",
+        "setup.py",
+    }
     assert {name for name in names if ".egg-info/" not in name} == tracked() | others
 
 
@@ -68,7 +90,9 @@ def test_the_wheel_contains_only_the_package_and_its_data_and_declares_what_it_n
     archive = zipfile.ZipFile(wheel)
     names = archive.namelist()
     packaged = [name for name in names if ".dist-info/" not in name]
-    assert {name.removeprefix("bcclone/") if "/models/" in name else name for name in packaged} == tracked()
+    assert {
+        name.removeprefix("bcclone/") if "/models/" in name else name for name in packaged
+    } == tracked()
     assert {"bcclone/py.typed", "bcclone/models/lake.h5"} <= set(packaged)
     (info,) = {name.split("/")[0] for name in names if ".dist-info/" in name}
     (entry,) = importlib.metadata.PathDistribution(zipfile.Path(archive, f"{info}/")).entry_points
@@ -77,14 +101,18 @@ def test_the_wheel_contains_only_the_package_and_its_data_and_declares_what_it_n
     metadata = archive.read(f"{info}/METADATA").decode()
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert metadata.count("\nRequires-Dist:") >= len(project["dependencies"])
-    assert all(f"\nProvides-Extra: {extra}\n" in metadata for extra in project["optional-dependencies"])
+    assert all(
+        f"\nProvides-Extra: {extra}\n" in metadata for extra in project["optional-dependencies"]
+    )
 
 
 class Installation:
-    """The wheel in an environment of its own, in a folder outside the clone, where its commands run, with a new home.
+    """The wheel in an environment of its own, in a folder outside the clone, where its commands
+    run, with a new home.
 
-    The packages that bcclone requires are those of the environment that runs the tests, so that no network is needed.
-    So this cannot find a requirement that is not declared; the release workflow installs the declared ones.
+    The packages that bcclone requires are those of the environment that runs the tests, so that no
+    network is needed. So this cannot find a requirement that is not declared; the release workflow
+    installs the declared ones.
     """
 
     def __init__(self, folder, wheel):
@@ -95,7 +123,10 @@ class Installation:
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
         self._programs = environment / ("Scripts" if os.name == "nt" else "bin")
         install = ("install", "--quiet", "--no-deps", "--no-index", wheel)
-        subprocess.run([sys.executable, "-m", "pip", "--python", self._programs / "python", *install], check=True)
+        subprocess.run(
+            [sys.executable, "-m", "pip", "--python", self._programs / "python", *install],
+            check=True,
+        )
         where = "import sysconfig; print(sysconfig.get_path('purelib'))"
         (packages,) = self.run("python", "-c", where).stdout.split("\n")[:-1]
         # Python reads no .pth file there, such as the one by which this environment finds the clone
@@ -103,7 +134,11 @@ class Installation:
 
     def _options(self):
         unset = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "HOME", "USERPROFILE")
-        kept = {name: value for name, value in os.environ.items() if name not in unset and "COVERAGE" not in name}
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if name not in unset and "COVERAGE" not in name
+        }
         homes = dict.fromkeys(("HOME", "USERPROFILE"), str(self._home))
         return {"cwd": self.folder, "text": True, "env": kept | homes}
 
@@ -157,7 +192,7 @@ def test_the_installed_wheel_copies_its_models_and_scores_one(installed):
 def test_the_installed_wheel_drives_a_simulator_records_and_makes_the_clip(installed):
     installed.run("bcclone", "trained-models")
     with installed.serving("drive", "models/lake.h5", "run1") as port:
-        assert requests.get(f"http://127.0.0.1:{port}/static/page.js", timeout=120).ok
+        assert requests.get(f"http://127.0.0.1:{port}/page/page.js", timeout=120).ok
         installed.run("bcclone", "simulate", "drive", "--port", port, "--laps", "0.02")
     assert (installed.folder / "run1" / "drivers.csv").exists()
     installed.run("bcclone", "video", "run1")
@@ -174,7 +209,9 @@ def test_the_installed_wheel_lets_a_person_drive(installed):
 @pytest.mark.long
 def test_the_installed_wheel_runs_the_demo(installed):
     short = ("--record-laps", "0.08", "--epochs", "1", "--laps", "0.04")
-    done = installed.run("bcclone", "demo", "--no-browser", *short, "--json", codes=(0, 1))  # it may leave the road
+    done = installed.run(
+        "bcclone", "demo", "--no-browser", *short, "--json", codes=(0, 1)
+    )  # it may leave the road
     made = [step["made"] for step in json.loads(done.stdout)["steps"]]
     assert "demo/run1.mp4" in [Path(path).as_posix() for path in made]
     assert all((installed.folder / path).exists() for path in (*made, "demo/index.html"))

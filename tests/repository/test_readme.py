@@ -12,17 +12,19 @@ import result_tables
 
 from bcclone.cli import INTERNAL_ERROR
 from bcclone.commands import COMMANDS, load_command
-from bcclone.commands.options import make_parser
+from bcclone.commands.parser import make_parser
 from bcclone.dataset.samples import SAMPLE
 from bcclone.dataset.store import Store
-from bcclone.evaluate.scenarios import SCENARIOS
+from bcclone.evaluation.scenarios import SCENARIOS
 from bcclone.feed.feed_settings import STRATEGIES
+from bcclone.model.model_file import load_model
 from benchmarks.__main__ import BENCHMARKS, make_benchmark
 from tests.conftest import ROOT
 from tests.processes import said
 from tests.repository.shown import PAGES, parse, shown_on
 
 README = (ROOT / "README.md").read_text()
+REPORT = ROOT / "writeup_images" / "README.md"
 REFERENCE = (ROOT / "docs" / "reference" / "cli.md").read_text()
 EVERYWHERE = {"--json", "--quiet", "--debug"}
 SHARED_SECTIONS = ("## Appearance of the simulated world", "## Disturbances")
@@ -47,8 +49,12 @@ def test_every_option_is_in_a_table_and_every_named_option_exists(name):
     there, section = options_of(parser_of(name)), section_of(name)
     assert there >= EVERYWHERE
     assert all(option in section for option in there - EVERYWHERE), there
-    named = re.findall(r"(?:(\w+)\.py )?(?<![\w-])(--[a-z][a-z-]+)", section)  # some with another script's name
-    assert [option for script, option in named if option not in options_of(parser_of(script or name))] == []
+    named = re.findall(
+        r"(?:(\w+)\.py )?(?<![\w-])(--[a-z][a-z-]+)", section
+    )  # some with another script's name
+    assert [
+        option for script, option in named if option not in options_of(parser_of(script or name))
+    ] == []
 
 
 def section_of(name):
@@ -72,25 +78,30 @@ def test_the_tables_of_figures_are_those_of_the_results(page):
 
 def test_the_table_of_models_counts_how_often_the_car_left_the_road():
     (row,) = [row for row in result_tables.models() if row[0].startswith("a Keras 1.2")]
-    off = {row["row"]: row["models"]["k121"]["interventions"] for row in results("suite-others")["rows"]}
+    off = {
+        row["row"]: row["models"]["k121"]["interventions"]
+        for row in results("suite-others")["rows"]
+    }
     assert off["shadows"]
-    assert row[2 + result_tables.SUITE_ROWS.index("shadows")].endswith(f" ({off['shadows']} off the road)")
+    assert row[2 + result_tables.SUITE_ROWS.index("shadows")].endswith(
+        f" ({off['shadows']} off the road)"
+    )
 
 
 def test_the_rows_of_the_lake_are_driven_as_the_readme_says():
     for file, models in (("suite", ("s0", "s1", "s2", "lake")), ("suite-others", ("k211",))):
-        lake = [row["models"] for row in results(file)["rows"] if not row["row"].startswith("mountain")]
+        lake = [
+            row["models"] for row in results(file)["rows"] if not row["row"].startswith("mountain")
+        ]
         assert len(lake) == 18
         assert all(row[model]["interventions"] == 0 for row in lake for model in models)
 
 
 def test_the_figures_of_the_readme_are_those_of_the_results():
-    first, feeds = results("demo"), {one["name"]: one["value"] for one in results("feeds")["measures"]}
-    seconds = re.search(r"(\d+) s to install,\s+then (\d+) s to the first.*? (\d+) s to the trained", README, re.DOTALL)
-    measured = (first["install_seconds"], first["seconds_to_first_picture"], first["seconds_to_trained_lap"])
-    assert [int(number) for number in seconds.groups()] == [round(number) for number in measured]
-    assert (first["drive"]["autonomy_percent"], first["drive"]["ended"]) == (100.0, "laps driven")
-    faster, answered = re.search(r"(\d+) times as many samples.*?answered in\s+([\d.]+) ms", README, re.DOTALL).groups()
+    feeds = {one["name"]: one["value"] for one in results("feeds")["measures"]}
+    faster, answered = re.search(
+        r"(\d+) times as many samples.*?answered in\s+([\d.]+) ms", README, re.DOTALL
+    ).groups()
     assert int(faster) == int(feeds["hdf5-shuffle to pydataset-jpeg"])
     drive = {one["name"]: one["value"] for one in results("drive")["measures"]}
     assert float(answered) == round(drive["request to steer, threading, p50"], 1)
@@ -102,7 +113,9 @@ def test_the_exit_codes_are_documented():
 
 
 def test_every_option_that_the_pages_name_exists():
-    parsers = [parser_of(name) for name in COMMANDS] + [make_parser(make_benchmark(name), name) for name in BENCHMARKS]
+    parsers = [parser_of(name) for name in COMMANDS] + [
+        make_parser(make_benchmark(name), name) for name in BENCHMARKS
+    ]
     known = set().union(*map(options_of, parsers)) | {"--help"}
     for page in PAGES:
         assert set(re.findall(r"(?<=`)--[a-z][a-z-]+", page.read_text())) <= known, page
@@ -117,11 +130,38 @@ def test_every_row_of_the_suite_and_every_feed_is_documented_and_no_other():
 
 
 def test_every_shown_command_is_accepted_by_its_parser():
-    pages = [page for page in LINKING if page.name != "CHANGELOG.md"]  # which, like a record, says what commands were
-    commands = {one.text for page in pages if not is_record(page) for one in shown_on(page) if one.ours}
+    pages = [
+        page for page in LINKING if page.name != "CHANGELOG.md"
+    ]  # which, like a record, says what commands were
+    commands = {
+        one.text for page in pages if not is_record(page) for one in shown_on(page) if one.ours
+    }
     assert len(commands) > 50
     for command in commands:
         parse(command)
+
+
+def test_every_command_of_the_report_is_accepted_and_every_picture_is_on_it():
+    commands = [one.text for one in shown_on(REPORT) if one.ours]
+    assert len(commands) > 25
+    for text in commands:
+        parse(text)
+    pictures = {path.name for path in REPORT.parent.iterdir() if path.suffix in (".png", ".gif")}
+    assert set(re.findall(r"!\[[^\]]+\]\(([\w.-]+)\)", REPORT.read_text())) == pictures
+
+
+def test_the_table_of_layers_in_the_report_is_that_of_the_network(untrained_model):
+    model, page = load_model(untrained_model).model, REPORT.read_text()
+    table = page[page.index("| layer | output") :].split("\n\n")[0].splitlines()[2:]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
+    names = [re.findall(r"`(\w+)`", row[0]) for row in rows]
+    assert [name for of_row in names for name in of_row] == [layer.name for layer in model.layers]
+    for row, of_row in zip(rows, names, strict=True):
+        layers = [model.get_layer(name) for name in of_row]
+        assert sum(layer.count_params() for layer in layers) == int(row[2].replace(",", "") or 0)
+        shape = "x".join(map(str, layers[-1].output.shape[1:]))
+        assert row[1].replace(",", "").split()[-1] == shape
+    assert f"{model.count_params():,} parameters" in " ".join(page.split())
 
 
 def commands_in(result):
@@ -142,18 +182,28 @@ def test_every_command_in_a_result_is_accepted_by_its_parser():
 
 def test_each_compared_network_has_the_commands_that_train_and_score_it():
     for model in results("networks")["models"].values():
-        whole = [command for command in model["commands"] if command.startswith("python -m benchmarks networks ")]
+        whole = [
+            command
+            for command in model["commands"]
+            if command.startswith("python -m benchmarks networks ")
+        ]
         steps = [command.split()[1].removesuffix(".py") for command in model["commands"]]
         assert whole or steps == ["preprocess", "model", "replay", "replay", "suite"]
 
 
 def test_every_room_of_the_code_is_in_the_design_and_the_other_way_round():
     page = (ROOT / "docs" / "explanation" / "design.md").read_text()
-    rooms = {f"{path.parent.name}/" for path in (ROOT / "bcclone").glob("*/__init__.py")} | {"cli.py"}
+    rooms = {f"{path.parent.name}/" for path in (ROOT / "bcclone").glob("*/__init__.py")} | {
+        "cli.py"
+    }
     assert set(re.findall(r"`(\w+(?:\.py|/))`", page)) - {"bcclone/"} == rooms
 
 
-LINKING = [*PAGES, *(page for page in ROOT.glob("*.md") if page not in PAGES), *ROOT.glob("*/README.md")]
+LINKING = [
+    *PAGES,
+    *(page for page in ROOT.glob("*.md") if page not in PAGES),
+    *ROOT.glob("*/README.md"),
+]
 LINKING += (ROOT / "benchmarks" / "lab-log").glob("*.md")
 
 
@@ -175,7 +225,11 @@ def test_the_store_is_documented_column_by_column(simulated_store):
     page = (ROOT / "docs" / "reference" / "store.md").read_text()
     with Store(simulated_store) as store:
         settings = (*fields(store.preprocessing), *fields(store.recordings[0]))
-        for name in [*SAMPLE.names, *store.rows.dtype.names, *(setting.name for setting in settings)]:
+        for name in [
+            *SAMPLE.names,
+            *store.rows.dtype.names,
+            *(setting.name for setting in settings),
+        ]:
             assert f"`{name}`" in page, name
     assert f"({SAMPLE.itemsize} bytes)" in page
 
@@ -189,14 +243,25 @@ def test_no_file_contains_machine_paths_or_names():
     assert "://" not in (ROOT / "constraints.txt").read_text()
 
 
-OF_THEIR_TIME = {"decisions", "lab-log"}  # folders of records, which name files and commands of their date
+OF_THEIR_TIME = {
+    "decisions",
+    "lab-log",
+}  # folders of records, which name files and commands of their date
 
 
 def is_record(page):
     return page.name == "CHANGELOG.md" or page.parent.name in OF_THEIR_TIME
 
 
-MADE = {"checkpoints/", "demo/", "plots/", "recordings/", "runs/", "store/", "tensorboard/"}  # by commands
+MADE = {
+    "checkpoints/",
+    "demo/",
+    "plots/",
+    "recordings/",
+    "runs/",
+    "store/",
+    "tensorboard/",
+}  # by commands
 NOT_FILES = {  # names within other programs' data sets
     "cam/image_array", "cam/image_array_left", "pilot/", "pilot/throttle", "user/angle", "user/mode", "user/steering",
     "user/throttle",
@@ -211,7 +276,9 @@ def test_links_lead_somewhere_and_files_that_a_page_names_exist():
         if is_record(page):
             continue
         for name in re.findall(r"(?<![\w/.-])((?:bcclone|tests|docs)/[\w/.-]*\w)", text):
-            is_no_file = re.fullmatch(r"bcclone/\w+-v0|.*NAME\.py", name)  # an environment, or a file to be written
+            is_no_file = re.fullmatch(
+                r"bcclone/\w+-v0|.*NAME\.py", name
+            )  # an environment, or a file to be written
             assert is_no_file or list(ROOT.glob(f"{name}*")), (page, name)
         named = set(re.findall(r"`([a-z_]+/[a-z_/]*(?:\.py)?)[`:]", text))
         for name in named - MADE - NOT_FILES:  # also within the package: `feed/`

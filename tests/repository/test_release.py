@@ -1,4 +1,6 @@
-"""What the release workflow runs: the check of the tag, the long description, and the files that it names."""
+"""What the release workflow runs: the check of the tag, the long description, and the files that it
+names.
+"""
 
 import re
 import shlex
@@ -58,9 +60,16 @@ def test_the_addresses_are_added_to_the_metadata(checkout):
         (f"v{VERSION}1", None, (f"v{VERSION}1", f"v{VERSION}")),
         (VERSION, None, (VERSION, f"v{VERSION}")),
         (f"v{VERSION}", "# Changelog\n\n## Unreleased\n", (f"## {VERSION}",)),
+        (
+            f"v{VERSION}",
+            f"# Changelog\n\n## {VERSION} (unreleased)\n",
+            (f"## {VERSION} (YYYY-MM-DD)",),
+        ),
     ],
 )
-def test_another_tag_than_the_version_and_a_version_without_a_section_are_refused(checkout, tag, changelog, words):
+def test_another_tag_than_the_version_and_a_version_without_a_date_are_refused(
+    checkout, tag, changelog, words
+):
     if changelog:
         (checkout / "CHANGELOG.md").write_text(changelog)
     done = prepare(checkout, tag)
@@ -71,10 +80,17 @@ def test_another_tag_than_the_version_and_a_version_without_a_section_are_refuse
 
 def test_the_classifiers_name_the_python_versions_of_requires_python_and_of_make():
     prefix = "Programming Language :: Python :: 3."
-    named = sorted(int(one.removeprefix(prefix)) for one in PROJECT["classifiers"] if one.startswith(prefix))
-    first, end = map(int, re.fullmatch(r">=3\.(\d+),<3\.(\d+)", PROJECT["requires-python"]).groups())
+    named = sorted(
+        int(one.removeprefix(prefix)) for one in PROJECT["classifiers"] if one.startswith(prefix)
+    )
+    first, end = map(
+        int, re.fullmatch(r">=3\.(\d+),<3\.(\d+)", PROJECT["requires-python"]).groups()
+    )
     assert named == list(range(first, end))
-    assert f"(3, {named[0]}) <= sys.version_info[:2] <= (3, {named[-1]})" in (ROOT / "Makefile").read_text()
+    assert (
+        f"(3, {named[0]}) <= sys.version_info[:2] <= (3, {named[-1]})"
+        in (ROOT / "Makefile").read_text()
+    )
 
 
 def jobs(workflow):
@@ -89,23 +105,40 @@ def lines(workflow):
 @pytest.mark.parametrize("workflow", sorted(WORKFLOWS))
 def test_the_files_and_actions_that_a_workflow_names_exist_in_a_version(workflow):
     words = [word for line in lines(workflow) for word in shlex.split(line, comments=True)]
-    named = {word for word in words if word.startswith((".ci/", "constraints")) or word == "Containerfile"}
+    named = {
+        word
+        for word in words
+        if word.startswith((".ci/", "constraints")) or word == "Containerfile"
+    }
     assert named
     assert all((ROOT / name).exists() for name in named)
-    used = [step["uses"] for job in jobs(workflow).values() for step in job["steps"] if "uses" in step]
+    used = [
+        step["uses"] for job in jobs(workflow).values() for step in job["steps"] if "uses" in step
+    ]
     assert all(re.fullmatch(r"[\w.-]+/[\w.-]+@(v\d+|release/v\d+)", one) for one in used), used
 
 
 def test_the_commands_of_the_release_exist():
-    ours = [" ".join(line.split()[1:3]) for line in lines("release.yml") if line.startswith("bcclone ")]
-    named = [[name for name in (*COMMANDS, "--help") if f"{line} ".startswith(f"{name} ")] for line in ours]
+    ours = [
+        " ".join(line.split()[1:3]) for line in lines("release.yml") if line.startswith("bcclone ")
+    ]
+    named = [
+        [name for name in (*COMMANDS, "--help") if f"{line} ".startswith(f"{name} ")]
+        for line in ours
+    ]
     assert [line for line, names in zip(ours, named, strict=True) if not names] == []
-    assert {"simulate record", "preprocess", "model", "evaluate"} <= {name for names in named for name in names}
+    assert {"simulate record", "preprocess", "model", "evaluate"} <= {
+        name for names in named for name in names
+    }
 
 
 def test_only_the_last_job_may_publish_and_only_after_the_tests_of_the_wheel():
     release = jobs("release.yml")
-    publishers = [name for name, job in release.items() if job.get("permissions", {}).get("id-token") == "write"]
+    publishers = [
+        name
+        for name, job in release.items()
+        if job.get("permissions", {}).get("id-token") == "write"
+    ]
     assert publishers == ["publish"]
     assert release["publish"]["environment"] == "pypi"
     assert {"test-wheel", "image"} <= set(release["publish"]["needs"])

@@ -13,11 +13,15 @@ import pytest
 from bcclone.commands import COMMANDS
 from tests.conftest import ROOT, command, run_process
 from tests.drive.drive_server import Server, serving
-from tests.model.keras_files.old_models import keras1_config, write
+from tests.model.foreign.old_models import keras1_config, write
 from tests.processes import said
 from tests.repository.shown import PAGES, shown_on
 
-RECORDS = {path.name for folder in ("docs/decisions", "benchmarks/lab-log") for path in (ROOT / folder).glob("*.md")}
+RECORDS = {
+    path.name
+    for folder in ("docs/decisions", "benchmarks/lab-log")
+    for path in (ROOT / folder).glob("*.md")
+}
 # without what it works on: a name, and no command
 ONLY_NAMED = {f"bcclone {name}" for name in COMMANDS} - {"bcclone doctor"}
 ONLY_NAMED |= {"bcclone simulate record DIR", "bcclone simulate roads"}
@@ -45,7 +49,9 @@ def test_shown_commands_that_are_not_run_are_marked_with_a_reason():
 
 @pytest.fixture(scope="module")
 def things(tmp_path_factory):
-    """Make the files that the commands need, under the names in the pages: recordings, stores, models, runs."""
+    """Make the files that the commands need, under the names in the pages: recordings, stores,
+    models, runs.
+    """
     folder = tmp_path_factory.mktemp("things")
     for line in (
         ("simulate", "record", "laps", "--laps", "0.25", "--recoveries", "0"),
@@ -53,7 +59,19 @@ def things(tmp_path_factory):
         ("preprocess", "laps", "-o", "both.h5", "--cameras", "center", "--size", "64"),
     ):
         run_process(*line, cwd=folder)
-    for name in ("RECORDING", "fog", "back", "lake", "mountain", "lap1", "lap2", "drive1", "run1", "run2", "run7"):
+    for name in (
+        "RECORDING",
+        "fog",
+        "back",
+        "lake",
+        "mountain",
+        "lap1",
+        "lap2",
+        "drive1",
+        "run1",
+        "run2",
+        "run7",
+    ):
         shutil.copytree(folder / "laps", folder / name)
     _write_frames(folder)
     for name in ("mountain.h5", "laps.h5"):
@@ -64,7 +82,9 @@ def things(tmp_path_factory):
     for name in ("old.h5", "old_model.h5"):
         write(folder / name, keras1_config())
     (folder / "settings.toml").write_text("epochs = 20\nzero-fraction = 0.3\n")
-    (road,) = re.findall(r"```json\n(.*?)```", (ROOT / "docs" / "how-to" / "roads.md").read_text(), re.DOTALL)
+    (road,) = re.findall(
+        r"```json\n(.*?)```", (ROOT / "docs" / "how-to" / "roads.md").read_text(), re.DOTALL
+    )
     (folder / "bend.json").write_text(road)
     return folder
 
@@ -75,7 +95,9 @@ def _write_frames(folder):
     lines = ["frame_id,steering_angle"]
     for number in range(40):
         frame_id = 1479425441182877835 + number * 2_000_000_000
-        PIL.Image.new("RGB", (640, 480), (number, 120, 90)).save(folder / "FRAMES" / f"{frame_id}.jpg")
+        PIL.Image.new("RGB", (640, 480), (number, 120, 90)).save(
+            folder / "FRAMES" / f"{frame_id}.jpg"
+        )
         lines.append(f"{frame_id},{number % 7 / 10}")
     for name in ("labels.csv", "predictions.csv"):
         (folder / name).write_text("\n".join(lines))
@@ -97,13 +119,17 @@ def copy(source, target):
 def words_of(text):
     """Return the words of a command, with placeholders replaced by files that exist."""
     stand_for = {"RECORDING...": "RECORDING", "MODEL...": "model.h5", "MODEL": "model.h5"}
-    words = [stand_for.get(word, word) for word in shlex.split(text) if word not in ("python", "bcclone")]
+    words = [
+        stand_for.get(word, word) for word in shlex.split(text) if word not in ("python", "bcclone")
+    ]
     return [words[0].removesuffix(".py"), *words[1:]]
 
 
 def remove_outputs(words, place):
     """Remove the outputs that the command will write."""
-    outputs = [words[at + 1] for at, word in enumerate(words[:-1]) if word in ("-o", "--output", "--run")]
+    outputs = [
+        words[at + 1] for at, word in enumerate(words[:-1]) if word in ("-o", "--output", "--run")
+    ]
     if words[0] == "model" and not outputs:
         outputs = ["model.h5"]
     if words[:2] == ["simulate", "record"] or words[0] == "drive":
@@ -118,7 +144,9 @@ def remove_outputs(words, place):
 
 def smaller(words):
     """Return options that make the same command shorter."""
-    options = next((SMALLER[name] for name in (" ".join(words[:2]), words[0]) if name in SMALLER), ())
+    options = next(
+        (SMALLER[name] for name in (" ".join(words[:2]), words[0]) if name in SMALLER), ()
+    )
     return [*options, *(("--rows", "fog") if words[0] == "suite" and "--rows" not in words else ())]
 
 
@@ -131,12 +159,16 @@ def run(text, place):
         return
     done = said(*command(*words, *smaller(words)), cwd=place, timeout=120)
     assert "Traceback" not in done.stderr
-    assert done.returncode in ((0, 1) if text.startswith(JUDGING) else (0,)), f"{text}\n{done.stdout}{done.stderr}"
+    assert done.returncode in ((0, 1) if text.startswith(JUDGING) else (0,)), (
+        f"{text}\n{done.stdout}{done.stderr}"
+    )
 
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("text", sorted({text for page in PAGES if page.name not in RECORDS for text in to_run(page)}))
+@pytest.mark.parametrize(
+    "text", sorted({text for page in PAGES if page.name not in RECORDS for text in to_run(page)})
+)
 def test_a_shown_command_succeeds(text, place):
     if not text.startswith(LISTENING):
         run(text, place)
@@ -147,13 +179,17 @@ def test_a_shown_command_succeeds(text, place):
 
 def python_of(page):
     """Return the blocks of Python of a page, without those that are marked as not run."""
-    blocks = re.findall(r"(<!-- not run by a test: [^\n]+ -->\n+)?```python\n(.*?)```", page.read_text(), re.DOTALL)
+    blocks = re.findall(
+        r"(<!-- not run by a test: [^\n]+ -->\n+)?```python\n(.*?)```", page.read_text(), re.DOTALL
+    )
     return [code for marked, code in blocks if not marked]
 
 
 @pytest.mark.long
 @pytest.mark.parametrize(
-    "page", [page for page in PAGES if python_of(page)], ids=lambda page: str(page.relative_to(ROOT))
+    "page",
+    [page for page in PAGES if python_of(page)],
+    ids=lambda page: str(page.relative_to(ROOT)),
 )
 def test_shown_python_code_runs(page, place):
     given = "from pathlib import Path\nmodel, recording = Path('model.h5'), Path('RECORDING')\n"

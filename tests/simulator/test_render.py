@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bcclone.dataset.geometry import FOCAL_PX
+from bcclone.camera.geometry import FOCAL_PX
 from bcclone.simulator.camera import pose_of
 from bcclone.simulator.car import start_on
 from bcclone.simulator.render import LABELS, Renderer
@@ -38,8 +38,12 @@ def test_compiled_code_is_not_reused_after_a_source_changed():
         assert drawing._cache.sources == SOURCES
     folder = ROOT / "bcclone" / "simulator" / "render"
     for name in ("faces", "raycast", "surface"):
-        used = re.findall(r"^from (bcclone\S+) import", (folder / f"{name}.py").read_text(), re.MULTILINE)
-        assert {f"bcclone.simulator.render.{name}", *used} - {"bcclone.system.compiled"} <= set(COMPILED_MODULES)
+        used = re.findall(
+            r"^from (bcclone\S+) import", (folder / f"{name}.py").read_text(), re.MULTILINE
+        )
+        assert {f"bcclone.simulator.render.{name}", *used} - {"bcclone.system.compiled"} <= set(
+            COMPILED_MODULES
+        )
 
 
 @pytest.mark.parametrize(("ahead_m", "drawn"), [(0.8, False), (1.6, True)])
@@ -88,7 +92,11 @@ def test_the_road_is_ahead_with_a_line_on_each_side(lake, unlined):
     [
         ({"light": 0.5}, np.s_[:130], lambda new, old: 0.4 < new.mean() / old.mean() < 0.6),
         ({"fog": 6.0}, np.s_[40:60], lambda new, old: new.std() < old.std()),
-        ({"road_visibility": 0.0}, np.s_[75:120, 140:180], lambda new, old: np.abs(new - old).mean() > 25),
+        (
+            {"road_visibility": 0.0},
+            np.s_[75:120, 140:180],
+            lambda new, old: np.abs(new - old).mean() > 25,
+        ),
         ({"texture_seed": 1}, np.s_[70:130], lambda new, old: np.abs(new - old).mean() > 5),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
@@ -107,8 +115,13 @@ def test_a_low_sun_throws_shadows_of_trees_and_hills_across_the_road(lake):
     assert (noon < 0.7).mean() < 0.02
     assert (evening < 0.7).mean() > 0.25
     along = lake.scene.ground.road.along_m[road]
-    shares = [(evening[(along >= metre) & (along < metre + 10)] < 0.7).mean() for metre in range(0, 1130, 10)]
-    assert sum(0.1 < share < 0.9 for share in shares) > 30  # light and shade in turns, not one long shade
+    shares = [
+        (evening[(along >= metre) & (along < metre + 10)] < 0.7).mean()
+        for metre in range(0, 1130, 10)
+    ]
+    assert (
+        sum(0.1 < share < 0.9 for share in shares) > 30
+    )  # light and shade in turns, not one long shade
     car = at(lake, 95)
     lit, shady = (renderer.frame(car).astype(int)[80:130].mean() for renderer in (lake, low))
     assert shady < 0.85 * lit
@@ -120,7 +133,10 @@ def test_kerbs_are_red_at_their_positions_and_the_bridge_is_paved(lake):
         return ((frame[..., 0] - frame[..., 1] > 60) & (frame[..., 0] > 150)).sum()
 
     assert redness(970) > 30 * max(redness(600), 1)
-    paved, asphalt = (lake.frame(at(lake, along)).astype(int)[110:130, 150:170].mean((0, 1)) for along in (720, 600))
+    paved, asphalt = (
+        lake.frame(at(lake, along)).astype(int)[110:130, 150:170].mean((0, 1))
+        for along in (720, 600)
+    )
     assert (paved[0] - paved[2]) > (asphalt[0] - asphalt[2]) + 15
 
 
@@ -155,12 +171,23 @@ def test_rays_do_not_jump_over_crests(name, request):
     )
     ground, missed = renderer.scene.ground, 0
     rows, columns = np.mgrid[2:130:6, 2:320:6]
-    rays = np.stack([columns + 0.5 - 160, 80 - rows - 0.5, np.full(rows.shape, FOCAL_PX)], -1) / FOCAL_PX @ view.axes.T
+    rays = (
+        np.stack([columns + 0.5 - 160, 80 - rows - 0.5, np.full(rows.shape, FOCAL_PX)], -1)
+        / FOCAL_PX
+        @ view.axes.T
+    )
     depths = np.arange(1.0, 120.0, 0.05)
     for row, column, ray in zip(rows.ravel(), columns.ravel(), rays.reshape(-1, 3), strict=True):
         points = view.position + depths[:, None] * ray
-        cells = ((points[:, [2, 0]] - (ground.grid.z, ground.grid.x)) / 0.5).astype(int).clip(0, ground.grid.side - 1)
-        under = points[:, 1] < np.maximum(ground.heights_m[cells[:, 0], cells[:, 1]], ground.water_m) - 0.3
+        cells = (
+            ((points[:, [2, 0]] - (ground.grid.z, ground.grid.x)) / 0.5)
+            .astype(int)
+            .clip(0, ground.grid.side - 1)
+        )
+        under = (
+            points[:, 1]
+            < np.maximum(ground.heights_m[cells[:, 0], cells[:, 1]], ground.water_m) - 0.3
+        )
         if under.any() and canvas.depths[row, column] > depths[under.argmax()] * 1.1 + 1.5:
             missed += 1
     assert missed / rows.size < 0.02
@@ -202,7 +229,9 @@ def test_uphill_the_road_rises_above_the_horizon(mountain):
 
 def test_seeds_are_other_colours_of_the_same_shapes():
     car = start_on(load_track("lake"), along_m=20.0)
-    plain, one, same, other = (Renderer("lake", Conditions(color_seed=seed), 40, 80).view(car) for seed in (0, 1, 1, 2))
+    plain, one, same, other = (
+        Renderer("lake", Conditions(color_seed=seed), 40, 80).view(car) for seed in (0, 1, 1, 2)
+    )
     assert (one.picture == same.picture).all()
     for view in (one, other):
         assert (view.labels == plain.labels).all()

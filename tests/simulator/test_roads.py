@@ -18,13 +18,21 @@ from bcclone.simulator.world_settings import Conditions, ExpertSettings
 from bcclone.system.errors import UserError
 from tests.hostile import with_wrong_values
 
-BEND = [[20.0, 20.0, 8.0], [60.0, 60.0, 8.0], [60.0, 110.0, 10.0], [100.0, 150.0, 10.0], [160.0, 160.0, 8.0]]
+BEND = [
+    [20.0, 20.0, 8.0],
+    [60.0, 60.0, 8.0],
+    [60.0, 110.0, 10.0],
+    [100.0, 150.0, 10.0],
+    [160.0, 160.0, 8.0],
+]
 
 
 @pytest.fixture
 def bend(tmp_path):
     path = tmp_path / "bend.json"
-    path.write_text(json.dumps({"points": BEND, "look": {"surface": "dirt", "surroundings": "rock"}}))
+    path.write_text(
+        json.dumps({"points": BEND, "look": {"surface": "dirt", "surroundings": "rock"}})
+    )
     return str(path)
 
 
@@ -36,7 +44,9 @@ def test_a_road_from_points_passes_through_them_with_their_widths(bend):
         assert position.limit_m == pytest.approx(width_m / 2 - 1.0, abs=0.05)
     assert not track.closed
     assert track.point(track.start_m)[:3] == pytest.approx((20.0, 0.0, 20.0), abs=0.3)
-    assert track.point(track.start_m + track.lap_m)[:3] == pytest.approx((160.0, 0.0, 160.0), abs=0.3)
+    assert track.point(track.start_m + track.lap_m)[:3] == pytest.approx(
+        (160.0, 0.0, 160.0), abs=0.3
+    )
 
 
 def test_an_open_road_has_one_lap(bend):
@@ -70,12 +80,20 @@ def test_a_reversed_open_road_starts_where_it_ended(bend):
         ),
         (json.dumps([[0, 0, 8], [3100, 0, 8]]), "3100 m across, expected at most 3000"),
         (
-            json.dumps([[9 * math.cos(turn), 9 * math.sin(turn) + turn / 1e4, 4] for turn in range(2000)]),
+            json.dumps(
+                [[9 * math.cos(turn), 9 * math.sin(turn) + turn / 1e4, 4] for turn in range(2000)]
+            ),
             "meets itself",
         ),
-        ('{"points": [[0, 0, 8, 0], [50, 0, 8, 60], [100, 0, 8, 0]]}', "60 m of height over 50 m from point 1 to 2"),
+        (
+            '{"points": [[0, 0, 8, 0], [50, 0, 8, 60], [100, 0, 8, 0]]}',
+            "60 m of height over 50 m from point 1 to 2",
+        ),
         ('{"points": [[0, 0, 8], [40, 0, 8], [43, 4, 8], [46, 0, 8], [90, 0, 8]]}', "bend"),
-        ('{"points": [[0, 0, 8], [100, 0, 8], [130, 50, 8], [60, 90, 8], [50, -60, 8]]}', "meets itself"),
+        (
+            '{"points": [[0, 0, 8], [100, 0, 8], [130, 50, 8], [60, 90, 8], [50, -60, 8]]}',
+            "meets itself",
+        ),
         ('{"points": [[0, 0, 8], [99, 0, 8]], "closed": 1}', "closed"),
         ('{"points": [[0, 0, 8], [99, 0, 8]], "look": {"surface": "ice"}}', "asphalt"),
     ],
@@ -139,7 +157,10 @@ def test_the_competitions_rules_judge_roads():
     assert "long" in judge_road(np.array([[20.0, 20.0], [20.0, 30.0]]))[0]
     assert "point 2 is where the one before" in judge_road(straight[[0, 0, 1]])[0]
     assert "point 2 is not of finite" in judge_road(np.array([[20.0, 20.0], [20.0, np.nan]]))[0]
-    assert "expected pairs of x and z" in judge_road(np.array([[20.0, 20.0, 8.0], [20.0, 90.0, 8.0]]))[0]
+    assert (
+        "expected pairs of x and z"
+        in judge_road(np.array([[20.0, 20.0, 8.0], [20.0, 90.0, 8.0]]))[0]
+    )
     hairpin = np.array([[50.0, 50.0], [50.0, 120.0], [60.0, 130.0], [70.0, 120.0], [70.0, 50.0]])
     assert any("radius" in fault for fault in judge_road(hairpin))
     loop = np.array([[20, 100], [100, 100], [150, 140], [110, 180], [80, 140], [90, 40]], float)
@@ -158,7 +179,11 @@ def test_a_short_loop_becomes_rounder_until_its_bends_are_wide_enough(seed):
 
 @pytest.mark.parametrize(
     "name",
-    ["random:2:surroundings=water,surface=paving,edges=kerb", "random:5:shape=winding,length=200", "bend"],
+    [
+        "random:2:surroundings=water,surface=paving,edges=kerb",
+        "random:5:shape=winding,length=200",
+        "bend",
+    ],
 )
 def test_an_expert_drives_any_road_and_its_camera_sees_it(name, bend):
     track = load_track(bend if name == "bend" else name)
@@ -188,12 +213,18 @@ def test_a_town_has_houses_and_rails_stand_beside_the_road():
 
 def test_a_neighbor_is_another_road_beside_it_and_changes_nothing_else():
     plain = random_road("random:7:width=8")
-    roads = {side: random_road(f"random:7:width=8,neighbor={side}") for side in ("none", "left", "right", "any")}
+    roads = {
+        side: random_road(f"random:7:width=8,neighbor={side}")
+        for side in ("none", "left", "right", "any")
+    }
     assert all(road.points == plain.points for road in roads.values())
     assert roads["none"].look == plain.look
     assert 8 < roads["right"].look.neighbor_m < 10.2
     assert roads["left"].look.neighbor_m == -roads["right"].look.neighbor_m
-    drawn = [random_road(f"random:{seed}:neighbor=any,shape=winding").look.neighbor_m for seed in range(24)]
+    drawn = [
+        random_road(f"random:{seed}:neighbor=any,shape=winding").look.neighbor_m
+        for seed in range(24)
+    ]
     assert min(drawn) < 0 < max(drawn)
     assert 2 * drawn.count(0) > len(drawn)
 
@@ -208,7 +239,9 @@ def slope_in_bends(name):
 def test_eased_slopes_are_gentler_in_bends_and_change_nothing_else():
     kinds = ("even", "eased", "any")
     names = [f"random:{seed}:shape=winding,length=300,radius=10,hills=40" for seed in range(2, 6)]
-    even, eased, drawn = ([random_road(f"{name},slopes={kind}") for name in names] for kind in kinds)
+    even, eased, drawn = (
+        [random_road(f"{name},slopes={kind}") for name in names] for kind in kinds
+    )
     assert [road.points for road in even] == [random_road(name).points for name in names]
     for one, other in zip(even, eased, strict=True):
         assert one.look == other.look
@@ -221,7 +254,9 @@ def test_eased_slopes_are_gentler_in_bends_and_change_nothing_else():
     assert {road.points for road in drawn} <= {road.points for road in even + eased}
     assert {road.points for road in drawn} & {road.points for road in even}
     assert {road.points for road in drawn} & {road.points for road in eased}
-    relative = [np.mean([slope_in_bends(f"{name},slopes={kind}") for name in names]) for kind in kinds[:2]]
+    relative = [
+        np.mean([slope_in_bends(f"{name},slopes={kind}") for name in names]) for kind in kinds[:2]
+    ]
     assert relative[1] < 0.9 * relative[0]
 
 
@@ -234,7 +269,10 @@ def test_the_neighbor_is_seen_where_the_road_is_straight_and_is_not_the_road(nei
     assert set(np.unique(np.sign(beside_m))) == {0.0, float(side)}  # sharp bends have none
     along = float(np.flatnonzero(np.convolve(beside_m != 0, np.ones(40), "valid") == 40)[0])
     x, y, z, heading = track.point(along, float(beside_m.max() + beside_m.min()))
-    assert abs(track.locate(x, y, z, near_m=along).cross_track_m) > track.locate(x, y, z, near_m=along).limit_m
+    assert (
+        abs(track.locate(x, y, z, near_m=along).cross_track_m)
+        > track.locate(x, y, z, near_m=along).limit_m
+    )
     on_neighbor = Car(x, y, z, heading, 0.0)
     shown, alone = (Renderer(road, conditions) for road in (name, name.rpartition(",")[0]))
     ahead = (slice(100, 115), slice(150, 170))
@@ -251,7 +289,9 @@ def test_a_road_without_a_band_beside_it_has_no_black_edge():
 def test_a_road_with_any_wrong_value_is_built_or_refused(tmp_path):
     path = tmp_path / "road.json"
     look = {"surface": "dirt", "shade": 1.0, "seed": 1, "neighbor_m": 5.0}
-    for wrong in with_wrong_values({"points": [[0, 0, 8], [90, 0, 8, 1], [160, 80, 9]], "closed": False, "look": look}):
+    for wrong in with_wrong_values(
+        {"points": [[0, 0, 8], [90, 0, 8, 1], [160, 80, 9]], "closed": False, "look": look}
+    ):
         path.write_text(json.dumps(wrong))
         with contextlib.suppress(UserError):
             load_track(str(path))

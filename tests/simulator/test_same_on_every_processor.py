@@ -1,6 +1,7 @@
 """The simulator gives the same bytes whatever code the libraries choose for the processor at hand.
 
-Each library can be told to use the code of an older processor, so one machine can stand for several.
+Each library can be told to use the code of an older processor, so one machine can stand for
+several.
 """
 
 import json
@@ -56,7 +57,10 @@ print(json.dumps(digests))
 
 def test_no_module_of_the_simulator_computes_with_functions_of_the_c_library():
     """They round as the processor at hand does; system/exact_math.py has others."""
-    of_c = re.compile(r"\b(?:math|np)\.(?:a?sin|a?cos|a?tan2?|arc\w+|exp\w*|log|pow|power)\(|^from math", re.MULTILINE)
+    of_c = re.compile(
+        r"\b(?:math|np)\.(?:a?sin|a?cos|a?tan2?|arc\w+|exp\w*|log|pow|power)\(|^from math",
+        re.MULTILINE,
+    )
     sources = (ROOT / "bcclone" / "simulator").rglob("*.py")
     assert [path.name for path in sources if of_c.search(path.read_text(encoding="utf-8"))] == []
 

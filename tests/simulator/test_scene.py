@@ -21,7 +21,9 @@ def test_resizing_agrees_with_opencv(height, width):
 
 @pytest.mark.parametrize("taps", [3, 5])
 def test_blurring_agrees_with_opencv(taps):
-    np.testing.assert_allclose(blur(FIELD, taps), cv2.GaussianBlur(FIELD, (taps, taps), 0), atol=1e-5)
+    np.testing.assert_allclose(
+        blur(FIELD, taps), cv2.GaussianBlur(FIELD, (taps, taps), 0), atol=1e-5
+    )
 
 
 def test_blurring_can_leave_rows_apart():
@@ -47,7 +49,9 @@ def test_a_walls_shadow_is_as_long_as_the_sun_is_low(elevation):
     cells = np.flatnonzero(shadow)
     assert cells.max() < 80  # it falls away from the sun
     assert shadow[int(cells.min()) : 79].all()
-    assert (79.5 - cells.min()) * CELL_M == pytest.approx((10.0 - 0.3) / math.tan(math.radians(elevation)), abs=2.5)
+    assert (79.5 - cells.min()) * CELL_M == pytest.approx(
+        (10.0 - 0.3) / math.tan(math.radians(elevation)), abs=2.5
+    )
 
 
 def test_the_shadow_falls_away_from_the_sun():

@@ -9,10 +9,10 @@ from contextlib import contextmanager, suppress
 import numpy as np
 import pytest
 
-from bcclone.drive.wire.websocket import Websocket
 from bcclone.recording.run_tables import read_trace
 from bcclone.simulator.unity_client import UnityClient, connected
 from bcclone.system.errors import UserError
+from bcclone.web.websocket import Websocket
 from tests.conftest import result_of, run_script
 from tests.drive.drive_server import Still, serving
 
@@ -34,13 +34,17 @@ def serve(listener, answers):
             head = b""
             while not head.endswith(b"\r\n\r\n"):
                 head += connection.recv(1)
-            headers = [tuple(line.split(": ", 1)) for line in head.decode().split("\r\n")[1:] if line]
+            headers = [
+                tuple(line.split(": ", 1)) for line in head.decode().split("\r\n")[1:] if line
+            ]
             websocket = Websocket(connection, headers, threading.Lock())
             websocket.send('0{"sid":"a","upgrades":[],"pingInterval":25000,"pingTimeout":60000}')
             while (message := websocket.wait()) is not None:
                 answer = answers[0]
                 if message.startswith('42["telemetry"') and answer is not None:
-                    connection.sendall(answer) if isinstance(answer, bytes) else websocket.send(answer)
+                    connection.sendall(answer) if isinstance(answer, bytes) else websocket.send(
+                        answer
+                    )
                     del answers[: len(answers) > 1]
 
 
@@ -86,11 +90,15 @@ def test_a_missing_server_is_reported_at_once():
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     done = run_script("simulate", "drive", "--port", port, code=1)
-    assert re.search(rf"error: no drive server at 127.0.0.1:{port}: .*refused; start one with", done.stderr)
+    assert re.search(
+        rf"error: no drive server at 127.0.0.1:{port}: .*refused; start one with", done.stderr
+    )
 
 
 @pytest.mark.slow
-def test_a_drive_is_reported_and_leaves_where_the_car_was_in_the_run_folder_of_the_server(untrained_model, tmp_path):
+def test_a_drive_is_reported_and_leaves_where_the_car_was_in_the_run_folder_of_the_server(
+    untrained_model, tmp_path
+):
     with serving(untrained_model, tmp_path / "run") as server:
         line = ("simulate", "drive", "--port", server.port, "--laps", 0.02, "--road", "mountain")
         refused = run_script(*line, "--run", tmp_path / "other", code=1)

@@ -1,4 +1,6 @@
-"""Recordings that the simulator makes: the Unity program's format to the letter, reproducible, whole after any end."""
+"""Recordings that the simulator makes: the Unity program's format to the letter, reproducible,
+whole after any end.
+"""
 
 import csv
 import re
@@ -18,7 +20,9 @@ from tests.conftest import command, result_of, run_script
 from tests.processes import on_a_full_disk, said, started
 
 NUMBER = r"-?\d+(\.\d+)?(E-\d\d)?"
-ROW = re.compile(rf"(/[^,]+/IMG/(center|left|right)_\d{{4}}(_\d\d){{5}}_\d{{3}}\.jpg,){{3}}{NUMBER}(,{NUMBER}){{3}}")
+ROW = re.compile(
+    rf"(/[^,]+/IMG/(center|left|right)_\d{{4}}(_\d\d){{5}}_\d{{3}}\.jpg,){{3}}{NUMBER}(,{NUMBER}){{3}}"
+)
 
 
 def test_a_recording_has_the_format_of_the_unity_program(simulated_recording):
@@ -60,14 +64,20 @@ def quick_record(folder, seed):
 
 @pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path):
-    first, again, other = (quick_record(tmp_path / name, seed) for name, seed in (("a", 3), ("b", 3), ("c", 4)))
+    first, again, other = (
+        quick_record(tmp_path / name, seed) for name, seed in (("a", 3), ("b", 3), ("c", 4))
+    )
     assert first == again
     assert first[0] != other[0]
 
 
 def test_keyboard_steering_comes_in_steps_and_is_mostly_zero():
     track = load_track("lake")
-    tracked, keys, steering = TrackedCar(track), Expert(track, ExpertSettings(steering="keyboard"), 0), []
+    tracked, keys, steering = (
+        TrackedCar(track),
+        Expert(track, ExpertSettings(steering="keyboard"), 0),
+        [],
+    )
     for _ in range(4000):
         tracked.car.control(*keys.control(tracked.car, tracked.position))
         steering.append(tracked.car.steering)
@@ -78,9 +88,15 @@ def test_keyboard_steering_comes_in_steps_and_is_mostly_zero():
 
 
 def test_recoveries_begin_off_the_centre_only_the_way_back_is_recorded_and_each_pause_begins_an_episode():
-    """No pause is so short that frames from before it would be taken for earlier frames of those after it."""
+    """No pause is so short that frames from before it would be taken for earlier frames of those
+    after it.
+    """
     track = load_track("lake")
-    tracked, expert, begun = TrackedCar(track), Expert(track, ExpertSettings(recoveries=20, speed_mph=20), seed=1), []
+    tracked, expert, begun = (
+        TrackedCar(track),
+        Expert(track, ExpertSettings(recoveries=20, speed_mph=20), seed=1),
+        [],
+    )
     recorded, paused, pauses = 0, 0, []
     for _ in range(6000):
         tracked.car.control(*expert.control(tracked.car, tracked.position))
@@ -99,9 +115,20 @@ def test_recoveries_begin_off_the_centre_only_the_way_back_is_recorded_and_each_
 
 @pytest.mark.slow
 def test_the_command_records_and_prints_the_next_step(tmp_path):
-    line = ("simulate", "record", tmp_path / "rec", "--laps", 0.02, "--reverse", "--set", "steering=keyboard")
+    line = (
+        "simulate",
+        "record",
+        tmp_path / "rec",
+        "--laps",
+        0.02,
+        "--reverse",
+        "--set",
+        "steering=keyboard",
+    )
     result = result_of(*line)
-    assert result["rows"] == len((tmp_path / "rec" / "driving_log.csv").read_text().splitlines()) > 20
+    assert (
+        result["rows"] == len((tmp_path / "rec" / "driving_log.csv").read_text().splitlines()) > 20
+    )
     refused = run_script(*line, code=1)
     assert "not an empty folder" in refused.stderr
     check = result_of("preprocess.py", tmp_path / "rec", "--check")["recordings"]
@@ -109,10 +136,16 @@ def test_the_command_records_and_prints_the_next_step(tmp_path):
 
 
 def complete_rows(folder):
-    """Return the rows of a recording, all of whose images must be there and be whole, and no others."""
+    """Return the rows of a recording, all of whose images must be there and be whole, and no
+    others.
+    """
     log = read_log(folder / "driving_log.csv")
     assert log.bad_rows == ()
-    names = {path.rpartition("/")[2] for camera in ("center", "left", "right") for path in log.rows[camera]}
+    names = {
+        path.rpartition("/")[2]
+        for camera in ("center", "left", "right")
+        for path in log.rows[camera]
+    }
     assert {path.name for path in (folder / "IMG").iterdir()} == names
     for name in names:
         simplejpeg.decode_jpeg((folder / "IMG" / name).read_bytes())
@@ -125,7 +158,8 @@ def test_a_full_disk_ends_with_a_message_and_keeps_complete_rows(tmp_path):
     done = said(*line)
     assert done.returncode == 1
     found = re.search(
-        r"error: .*: cannot write: File too large; the (\d+) rows recorded so far are complete", done.stderr
+        r"error: .*: cannot write: File too large; the (\d+) rows recorded so far are complete",
+        done.stderr,
     )
     assert found, done.stderr
     assert "Traceback" not in done.stderr

@@ -16,7 +16,9 @@ def track():
 
 
 def frame(track, seconds=0.0, along_m=300.0, **conditions):
-    return Renderer("lake", Conditions(**conditions)).frame(start_on(track, along_m=along_m), seconds=seconds)
+    return Renderer("lake", Conditions(**conditions)).frame(
+        start_on(track, along_m=along_m), seconds=seconds
+    )
 
 
 def brightness(picture):
@@ -27,7 +29,9 @@ def test_a_picture_of_another_size_shows_the_same(track):
     car = start_on(track, along_m=300.0)
     small = Renderer("lake", Conditions(), 64, 80).frame(car)
     assert small.shape == (64, 80, 3)
-    expected = cv2.resize(Renderer("lake", Conditions()).frame(car), (80, 64), interpolation=cv2.INTER_AREA)
+    expected = cv2.resize(
+        Renderer("lake", Conditions()).frame(car), (80, 64), interpolation=cv2.INTER_AREA
+    )
     soft = [cv2.GaussianBlur(picture, (9, 9), 0).astype(float) for picture in (small, expected)]
     assert np.abs(soft[0] - soft[1]).mean() < 6
 
@@ -55,7 +59,9 @@ def test_depths_are_metres_infinite_for_the_sky_and_0_for_the_bonnet(track):
 
 def test_rain_and_snow_change_with_time_and_are_the_same_again(track):
     for weather in ("rain", "snow"):
-        first, later, again = (frame(track, seconds, **{weather: 0.8}) for seconds in (1.0, 1.04, 1.0))
+        first, later, again = (
+            frame(track, seconds, **{weather: 0.8}) for seconds in (1.0, 1.04, 1.0)
+        )
         assert (first != later).any()
         assert (first == again).all()
         assert (first[:130] != frame(track)[:130]).mean() > 0.5
@@ -68,6 +74,8 @@ def test_at_night_the_headlights_light_the_road_ahead(track):
 
 def test_day_and_night_take_turns():
     track = load_track("lake")
-    day, night, again = (brightness(frame(track, seconds, night_cycle=40.0)) for seconds in (0.0, 20.0, 40.0))
+    day, night, again = (
+        brightness(frame(track, seconds, night_cycle=40.0)) for seconds in (0.0, 20.0, 40.0)
+    )
     assert day == again
     assert night < 0.5 * day

@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from bcclone.dataset.images import decode_jpeg
+from bcclone.camera.images import decode_jpeg
 from bcclone.simulator.car import TrackedCar
 from bcclone.simulator.record import Expert
 from bcclone.simulator.render import Renderer
@@ -19,7 +19,9 @@ from bcclone.system.json_values import to_json
 
 
 def make_world(track="lake", reverse=False, **settings):
-    return SimulatedWorld(Renderer(track, Conditions()), load_track(track, reverse), WorldSettings(**settings))
+    return SimulatedWorld(
+        Renderer(track, Conditions()), load_track(track, reverse), WorldSettings(**settings)
+    )
 
 
 def drive_by_expert(world, speed_mph=30.0):
@@ -44,7 +46,9 @@ def test_an_expert_drives_a_lap_without_an_intervention(track, reverse):
     assert score.mean_abs_cross_track_m < 0.6
     assert score.max_abs_cross_track_m < world.tracked.position.limit_m
     json.dumps(to_json(score))
-    assert track != "lake" or 82 < score.seconds < 90  # in recordings 82.5 to 85 s flying, and the start
+    assert (
+        track != "lake" or 82 < score.seconds < 90
+    )  # in recordings 82.5 to 85 s flying, and the start
 
 
 def test_a_car_gains_downhill_what_it_loses_uphill():
@@ -59,7 +63,9 @@ def test_a_car_gains_downhill_what_it_loses_uphill():
         speeds.append(tracked.car.speed)
     uphill, downhill = speeds
     assert uphill < 6 < 8.5 < downhill
-    downwards = TrackedCar(track, along_m=steepest + 6)  # the same road against the track's direction
+    downwards = TrackedCar(
+        track, along_m=steepest + 6
+    )  # the same road against the track's direction
     downwards.car.heading += np.pi
     downwards.car.speed = 8.0
     for _ in range(60):
@@ -106,7 +112,9 @@ def test_a_car_that_stands_and_one_that_circles_end_the_drive():
     standing = make_world()
     standing.advance(30)
     assert "stood still" in standing.ended
-    assert standing.scorer.score().autonomy_percent == pytest.approx(70, abs=0.1)  # a person had to help
+    assert standing.scorer.score().autonomy_percent == pytest.approx(
+        70, abs=0.1
+    )  # a person had to help
     circling = make_world(laps=0.05, set_back=False)
     circling.steer(1.0, 0.05)
     circling.advance(600)
@@ -124,13 +132,18 @@ def test_controls_take_effect_after_the_latency():
 
 def test_the_car_can_be_turned_at_its_start():
     tracked = make_world(start_turn=10.0).tracked
-    assert np.degrees(tracked.car.heading - tracked.position.heading) == pytest.approx(10.0, abs=0.1)
+    assert np.degrees(tracked.car.heading - tracked.position.heading) == pytest.approx(
+        10.0, abs=0.1
+    )
     assert tracked.position.cross_track_m == pytest.approx(0.0, abs=1e-6)
 
 
 def perturbations_of(world):
     """Return the distances at which the car jumped sideways, and how far."""
-    expert, found = Expert(world.track, ExpertSettings(20.0, recoveries=0, wander_m=0.0), seed=0), []
+    expert, found = (
+        Expert(world.track, ExpertSettings(20.0, recoveries=0, wander_m=0.0), seed=0),
+        [],
+    )
     while not world.ended:
         before = world.tracked.position.cross_track_m
         world.steer(*expert.control(world.tracked.car, world.tracked.position))
@@ -152,7 +165,14 @@ def test_perturbations_come_at_regular_distances_from_both_sides_and_an_expert_s
 
 @pytest.mark.parametrize(
     ("cross_track_m", "first", "second"),
-    [(0.0, 1.0, -1.0), (2.9, 0.45, -1.0), (-2.9, 1.0, -0.45), (3.5, 0.0, -1.0), (9.0, 0.0, -1.0), (-9.0, 1.0, 0.0)],
+    [
+        (0.0, 1.0, -1.0),
+        (2.9, 0.45, -1.0),
+        (-2.9, 1.0, -0.45),
+        (3.5, 0.0, -1.0),
+        (9.0, 0.0, -1.0),
+        (-9.0, 1.0, 0.0),
+    ],
 )
 def test_a_perturbation_never_pushes_the_car_off_the_road(cross_track_m, first, second):
     perturbations = Perturbations(size_m=1.0, every_m=10.0)
@@ -190,9 +210,9 @@ def test_in_real_time_a_control_takes_effect_when_it_comes_and_not_before():
 def test_a_score_counts_interventions_time_and_distances():
     scorer = Scorer()
     for step, cross in enumerate(itertools.chain([0.0, 1.0, -2.0], [4.0], [0.0] * 46)):
-        assert scorer.add_step(step, 0.0, TrackPosition(step, cross, 0.0, 0.0, 0.0, limit_m=3.65), speed=10.0) == (
-            cross == 4.0
-        )
+        assert scorer.add_step(
+            step, 0.0, TrackPosition(step, cross, 0.0, 0.0, 0.0, limit_m=3.65), speed=10.0
+        ) == (cross == 4.0)
     for steering in (0.0, 0.5, -0.5):
         scorer.add_steering(steering)
     score = scorer.score()
@@ -200,8 +220,15 @@ def test_a_score_counts_interventions_time_and_distances():
     assert score.autonomy_percent == -500.0
     assert score.first_off_road_m == pytest.approx(0.8)
     assert score.departures == {"2.2": 1, "2.5": 1, "3": 1}
-    assert [event.cause for event in scorer.events] == ["beyond 2.2 m", "beyond 2.5 m", "beyond 3 m", "off the road"]
-    assert {(event.x, event.cross_track_m, event.seconds) for event in scorer.events} == {(3, 4.0, 0.08)}
+    assert [event.cause for event in scorer.events] == [
+        "beyond 2.2 m",
+        "beyond 2.5 m",
+        "beyond 3 m",
+        "off the road",
+    ]
+    assert {(event.x, event.cross_track_m, event.seconds) for event in scorer.events} == {
+        (3, 4.0, 0.08)
+    }
     assert json.loads(event_lines(scorer.events, row="x").splitlines()[-1]) == {
         "row": "x", "seconds": 0.08, "x": 3, "z": 0.0, "along_m": 3, "cross_track_m": 4.0, "cause": "off the road",
     }  # fmt: skip

@@ -45,7 +45,10 @@ def test_temporary_files_of_dead_processes_are_removed(tmp_path):
     mine = tmp_path / f".file.{os.getpid()}-0123abcd.partial.txt"
     theirs = tmp_path / f".file.{dead.pid}-0123abcd.partial.txt"
     further = tmp_path / f".file.{dead.pid}-0123abcd.partial.fewer.txt"
-    others = {tmp_path / f".other.{dead.pid}-0123abcd.partial.txt", tmp_path / f".file.{'9' * 20}-x.partial.txt"}
+    others = {
+        tmp_path / f".other.{dead.pid}-0123abcd.partial.txt",
+        tmp_path / f".file.{'9' * 20}-x.partial.txt",
+    }
     for path in (mine, theirs, further, *others):
         path.write_text("half")
     write_text(tmp_path / "file.txt", "new")

@@ -62,7 +62,9 @@ def test_json_of_a_kind_and_toml(tmp_path) -> None:
     assert read_toml(path, "settings", "x") == {"seed": 1}
     for wrong in ("seed 1", "a = " + "[" * 5000):
         path.write_text(wrong)
-        with pytest.raises(UserError, match=r"a.toml: not settings: .*; expected lines such as seed = 1"):
+        with pytest.raises(
+            UserError, match=r"a.toml: not settings: .*; expected lines such as seed = 1"
+        ):
             read_toml(path, "settings", "expected lines such as seed = 1")
 
 
@@ -96,7 +98,10 @@ def test_a_table_of_another_form_is_refused_in_one_message(tmp_path, text, reaso
 def test_a_table_with_further_columns_and_without_its_last_newline(tmp_path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("\ufeffspeed, id ,steering\r\n3,a,1\r\n\r\n4,b,2")
-    rows = [(2, {"speed": "3", "id": "a", "steering": "1"}), (4, {"speed": "4", "id": "b", "steering": "2"})]
+    rows = [
+        (2, {"speed": "3", "id": "a", "steering": "1"}),
+        (4, {"speed": "4", "id": "b", "steering": "2"}),
+    ]
     assert list(read_table(path, ["id"], "", "")) == rows
     assert list(read_table(path, ["id"], "", "", partial=True)) == rows[:1]
 
@@ -120,7 +125,11 @@ def test_pipe_and_device_are_refused_at_once(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     for path in (pipe, Path(os.devnull), Path("/dev/zero"), tmp_path):
-        for read in (lambda path: read_bytes(path, "json"), lambda path: open_file(path, "json"), check_regular):
+        for read in (
+            lambda path: read_bytes(path, "json"),
+            lambda path: open_file(path, "json"),
+            check_regular,
+        ):
             with pytest.raises(UnfitFile, match="not a regular file") as caught:
                 read(path)
             assert str(caught.value).startswith(f"{path}: ")
@@ -143,7 +152,9 @@ def test_content_of_a_file_up_to_the_limit(tmp_path: Path, monkeypatch) -> None:
 
 
 @pytest.mark.parametrize("begin", [b"", b"center,left,right\r\n", b"a\r"])
-def test_a_table_with_a_hole_of_gigabytes_is_refused_before_it_is_read(tmp_path: Path, begin: bytes) -> None:
+def test_a_table_with_a_hole_of_gigabytes_is_refused_before_it_is_read(
+    tmp_path: Path, begin: bytes
+) -> None:
     path = tmp_path / "sparse.csv"
     path.write_bytes(begin)
     os.truncate(path, 1 << 31)
@@ -172,7 +183,9 @@ def test_a_table_with_a_hole_of_gigabytes_is_refused_before_it_is_read(tmp_path:
 def test_json_that_no_reader_expects(text: str | bytes, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         parse_json(text)
-    assert parse_json('{"a": [1, -2.5e-3, null, true, "x"]}') == {"a": [1, -0.0025, None, True, "x"]}
+    assert parse_json('{"a": [1, -2.5e-3, null, true, "x"]}') == {
+        "a": [1, -0.0025, None, True, "x"]
+    }
     assert parse_json("[" * 100 + "]" * 100)
 
 
@@ -183,6 +196,13 @@ def test_names_stay_inside_their_folder(tmp_path: Path) -> None:
     (folder / "link").symlink_to(tmp_path / "secret")
     (folder / "circle").symlink_to(folder / "circle")
     assert path_inside(folder, "images/../a.jpg") == folder.resolve() / "a.jpg"
-    for name in ("../secret", "images/../../secret", str(tmp_path / "secret"), "link", "a\0b", "../tub2"):
+    for name in (
+        "../secret",
+        "images/../../secret",
+        str(tmp_path / "secret"),
+        "link",
+        "a\0b",
+        "../tub2",
+    ):
         with pytest.raises(ValueError, match="leads out of|not the name"):
             path_inside(folder, name)

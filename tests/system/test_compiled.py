@@ -50,7 +50,11 @@ def run(tmp_path):
 
 @pytest.mark.slow
 def test_a_function_that_the_disk_has_no_room_for_is_compiled_and_not_cached(run, tmp_path):
-    assert [run(DOUBLED, "1", size=size) for size in (100, 1 << 20, 100)] == [["42", "0"], ["42", "0"], ["42", "1"]]
+    assert [run(DOUBLED, "1", size=size) for size in (100, 1 << 20, 100)] == [
+        ["42", "0"],
+        ["42", "0"],
+        ["42", "1"],
+    ]
     assert not list(tmp_path.rglob("*tmp*"))
 
 
@@ -73,7 +77,10 @@ def test_what_a_version_with_other_modules_has_cached_is_compiled_anew(run, tmp_
 def test_a_function_that_cannot_be_cached_is_compiled_anyway():
     """Numba cannot cache a function that is not in a file."""
     found = {}
-    exec("def total(numbers):\n    found = 0\n    for one in numbers:\n        found += one\n    return found", found)
+    exec(
+        "def total(numbers):\n    found = 0\n    for one in numbers:\n        found += one\n    return found",
+        found,
+    )
     with pytest.raises(RuntimeError, match="cannot cache"):
         njit(cache=True)(found["total"])
     assert compiled(cache=True)(found["total"])(np.arange(5)) == 10

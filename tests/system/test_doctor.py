@@ -44,7 +44,11 @@ def test_json_and_table_report_the_same_checks(free_port):
     assert {"python", "tensorflow", "port", "folder", "memory", "accelerator", "ffmpeg"} <= {
         check["name"] for check in report["checks"]
     }
-    rows = [line for line in run_script("doctor", "--port", free_port).stdout.splitlines() if line[:1].strip()]
+    rows = [
+        line
+        for line in run_script("doctor", "--port", free_port).stdout.splitlines()
+        if line[:1].strip()
+    ]
     for check, row in zip(report["checks"], rows, strict=False):
         assert list(check) == ["name", "state", "found", "advice"]
         assert row.split()[0] == check["name"].split()[0]
@@ -65,7 +69,11 @@ def test_a_taken_port_fails_with_advice_on_the_next_line():
 
 
 def test_tensorflow_is_not_loaded(free_port):
-    assert not imported_by(*command("doctor", "--port", free_port)) & {"tensorflow", "keras", "numpy"}
+    assert not imported_by(*command("doctor", "--port", free_port)) & {
+        "tensorflow",
+        "keras",
+        "numpy",
+    }
 
 
 @pytest.mark.slow
@@ -82,7 +90,10 @@ def test_full_computes_at_least_on_the_cpu(free_port):
             "import resource; resource.setrlimit(resource.RLIMIT_CORE, (0, 0)); import os; os.kill(os.getpid(), 4)",
             "AVX",
         ),
-        ("raise ImportError('libsomething.so is missing')", "ImportError: libsomething.so is missing"),
+        (
+            "raise ImportError('libsomething.so is missing')",
+            "ImportError: libsomething.so is missing",
+        ),
     ],
 )
 def test_a_tensorflow_that_crashes_is_reported(code, why, tmp_path, monkeypatch):
@@ -104,7 +115,9 @@ def test_the_check_of_a_folder_leaves_no_file_in_it_and_refuses_a_file(tmp_path)
 
 
 def test_doctor_runs_without_any_package_and_advises_what_to_install(free_port):
-    done = said(sys.executable, "-S", "-m", "bcclone", "doctor", "--port", free_port, cwd=ROOT, env={})
+    done = said(
+        sys.executable, "-S", "-m", "bcclone", "doctor", "--port", free_port, cwd=ROOT, env={}
+    )
     assert done.returncode == 1
     assert not done.stderr
     assert "pip install -c constraints.txt -e ." in done.stdout
@@ -118,12 +131,16 @@ def test_missing_and_old_packages_fail_with_the_command_that_installs_them():
     assert old.state == "failed"
     assert old.found.endswith("needs <2,>=1")
     assert old.advice == 'python -m pip install "packaging<2,>=1"'
-    assert not check_packages(["no-such-package-anywhere; python_version < '3'", "nor-this; extra == 'gpu'"])
+    assert not check_packages(
+        ["no-such-package-anywhere; python_version < '3'", "nor-this; extra == 'gpu'"]
+    )
     assert states(check_packages(["bcclone[dev]"]))["pytest"] == "ok"
 
 
 def test_the_supported_pythons_are_those_of_pyproject():
-    declared = SpecifierSet(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"])
+    declared = SpecifierSet(
+        tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
+    )
     for minor in range(20):
         fits = check_python((3, minor)).state == "ok"
         assert fits == (PYTHONS[0] <= (3, minor) <= PYTHONS[1]) == declared.contains(f"3.{minor}.0")
@@ -136,11 +153,19 @@ def test_the_supported_pythons_are_those_of_pyproject():
         (check_driver("570.1", "win32"), "warning", "only in WSL2"),
         (check_computed({"CPU:0": "", "GPU:0": ""}, "570.1", "linux"), "ok", "CPU:0, GPU:0"),
         (check_computed({"CPU:0": ""}, "570.1", "linux"), "warning", 'pip install -e ".[gpu]"'),
-        (check_computed({"CPU:0": "", "GPU:0": "no memory"}, "570.1", "linux"), "failed", "GPU:0: no memory"),
+        (
+            check_computed({"CPU:0": "", "GPU:0": "no memory"}, "570.1", "linux"),
+            "failed",
+            "GPU:0: no memory",
+        ),
         (check_memory(0.3e9), "failed", "0.3 GB"),
         (check_memory(1.5e9), "warning", "1.5 GB"),
         (check_cores(1), "warning", "1"),
-        (check_system("Linux version 5.15.90.1-microsoft-standard-WSL2 (gcc)"), "ok", "at 127.0.0.1:4567"),
+        (
+            check_system("Linux version 5.15.90.1-microsoft-standard-WSL2 (gcc)"),
+            "ok",
+            "at 127.0.0.1:4567",
+        ),
     ],
 )
 def test_each_finding_is_ok_a_warning_or_a_failure(check, state, report):
@@ -170,7 +195,11 @@ def test_a_card_is_checked_by_its_compute_capability(name, capability, cudnn, st
 def test_the_oldest_supported_card_fits_the_installed_tensorflow_and_the_pinned_cudnn():
     code = "import tensorflow; print(tensorflow.sysconfig.get_build_info()['cuda_compute_capabilities'][0])"
     assert python(code).strip() == "sm_{}{}".format(*OLDEST_FOR_TENSORFLOW)
-    pinned = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if ";" not in line)
+    pinned = dict(
+        line.split("==")
+        for line in (ROOT / "constraints.txt").read_text().splitlines()
+        if ";" not in line
+    )
     cudnn = pinned["nvidia-cudnn-cu12"]
     assert check_card(Card("NVIDIA GeForce GTX 1060", (6, 1)), cudnn).state == "failed"
     assert f"`nvidia-cudnn-cu12=={cudnn}`" in (ROOT / "docs/how-to/install.md").read_text()

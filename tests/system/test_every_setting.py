@@ -1,4 +1,6 @@
-"""Every setting of every settings dataclass refuses what is out of its range, and says what it expects."""
+"""Every setting of every settings dataclass refuses what is out of its range, and says what it
+expects.
+"""
 
 import math
 import re
@@ -24,12 +26,16 @@ def settings_modules():
 def settings_kinds():
     """The settings dataclasses that are checked; others are only inherited from."""
     values = [value for module in settings_modules() for value in vars(module).values()]
-    classes = dict.fromkeys(value for value in values if isinstance(value, type) and is_dataclass(value))
+    classes = dict.fromkeys(
+        value for value in values if isinstance(value, type) and is_dataclass(value)
+    )
     return [kind for kind in classes if any(settings_of(kind)) and hasattr(kind, "__post_init__")]
 
 
 def out_of_range(each, declared):
-    """Values just out of the range of a setting, or with another type; for a setting of several values in a tuple."""
+    """Values just out of the range of a setting, or with another type; for a setting of several
+    values in a tuple.
+    """
     kind = type_of(each)
     values = ["1", True] if kind in (int, float) else []
     if declared.choices:
@@ -38,14 +44,20 @@ def out_of_range(each, declared):
     low, high = declared.minimum, declared.maximum
     low, high = declared.above if low is None else low, declared.below if high is None else high
     if low is not None:
-        values.append(next(value for value in (low, low - step, low - 2 * step) if not declared.allows(value)))
+        values.append(
+            next(value for value in (low, low - step, low - 2 * step) if not declared.allows(value))
+        )
         values += [math.nan] if kind is float else []
         values += [] if high is None else [high if not declared.allows(high) else high + step]
     return [(value, value) if "tuple" in str(kind) else value for value in values]
 
 
 def make(kind, /, **values):
-    required = [each.name for each in fields(kind) if each.default is MISSING and each.default_factory is MISSING]
+    required = [
+        each.name
+        for each in fields(kind)
+        if each.default is MISSING and each.default_factory is MISSING
+    ]
     return kind(**(dict.fromkeys(required, Path("somewhere")) | values))
 
 

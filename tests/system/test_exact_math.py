@@ -18,7 +18,11 @@ PAIRS = [
 
 @pytest.mark.parametrize(("ours", "true", "reach"), PAIRS)
 def test_functions_agree_with_the_c_library_to_a_few_units_in_the_last_place(ours, true, reach):
-    for value in np.random.default_rng(0).uniform(-reach, reach, 3000).tolist() + [0.0, 1e-300, reach]:
+    for value in np.random.default_rng(0).uniform(-reach, reach, 3000).tolist() + [
+        0.0,
+        1e-300,
+        reach,
+    ]:
         assert abs(ours(value) - true(value)) <= 6 * math.ulp(true(value)), value
 
 

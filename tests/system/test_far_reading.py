@@ -12,7 +12,13 @@ from bcclone.system.errors import UserError
 from bcclone.system.location import reaching
 
 MOST = 1000
-CONTENTS = {"empty": b"", "ten": b"0123456789", "fits": b"x" * MOST, "larger": b"x" * (MOST + 1), "large": b"x" * 10**6}
+CONTENTS = {
+    "empty": b"",
+    "ten": b"0123456789",
+    "fits": b"x" * MOST,
+    "larger": b"x" * (MOST + 1),
+    "large": b"x" * 10**6,
+}
 
 
 class Hostile(BaseHTTPRequestHandler):
@@ -39,7 +45,9 @@ class Hostile(BaseHTTPRequestHandler):
     def _begin(self):
         name = self.path[1:]
         content = CONTENTS.get(name, b"")
-        self.send_response(int(name) if name.isdigit() else 302 if name in ("loop", "file") else 200)
+        self.send_response(
+            int(name) if name.isdigit() else 302 if name in ("loop", "file") else 200
+        )
         if name in ("loop", "file"):
             self.send_header("Location", "/loop" if name == "loop" else "file:///etc/passwd")
         if name == "endless":

@@ -9,12 +9,21 @@ CARDS = "580.159.03, 612, 143771, NVIDIA H200, 9.0\n470.256.02, 3, 11441, Tesla 
 
 def test_cards_are_read_with_name_capability_and_memory():
     h200, k80 = parse_cards(CARDS)
-    assert (h200.name, h200.compute_capability, h200.driver) == ("NVIDIA H200", (9, 0), "580.159.03")
+    assert (h200.name, h200.compute_capability, h200.driver) == (
+        "NVIDIA H200",
+        (9, 0),
+        "580.159.03",
+    )
     assert h200.memory_total_mb == pytest.approx(150_755, abs=1)
     assert k80.describe() == "Tesla K80 (compute capability 3.7, 0.0 of 12.0 GB used)"
     (unknown,) = parse_cards("535.1, [N/A], [N/A], GRID T4, [N/A]")
     assert (unknown.compute_capability, unknown.describe()) == (None, "GRID T4")
-    assert parse_cards("NVIDIA-SMI has failed because it could not communicate with the NVIDIA driver.\n") == []
+    assert (
+        parse_cards(
+            "NVIDIA-SMI has failed because it could not communicate with the NVIDIA driver.\n"
+        )
+        == []
+    )
 
 
 @pytest.mark.parametrize(
@@ -23,7 +32,10 @@ def test_cards_are_read_with_name_capability_and_memory():
 )
 def test_cuda_visible_devices_decides_which_cards_a_program_uses(wanted, names):
     environment = {} if wanted is None else {"CUDA_VISIBLE_DEVICES": wanted}
-    assert "".join(card.name for card in visible_cards([Card("a"), Card("b"), Card("c")], environment)) == names
+    assert (
+        "".join(card.name for card in visible_cards([Card("a"), Card("b"), Card("c")], environment))
+        == names
+    )
 
 
 def test_an_older_nvidia_smi_is_queried_without_unknown_fields(nvidia_smi):

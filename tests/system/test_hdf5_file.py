@@ -1,4 +1,5 @@
-"""Of an HDF5 file that somebody else made, only its own plain content is read, as much as the file is large.
+"""Of an HDF5 file that somebody else made, only its own plain content is read, as much as the file
+is large.
 
 A store overwrites no model, and a model no store.
 """
@@ -27,7 +28,11 @@ def path(tmp_path):
     path = tmp_path / "data.h5"
     with h5py.File(path, "w") as file:
         file.attrs["version"], file.attrs["title"] = 2, "title"
-        file["rows"], file["totals"], file["texts"] = np.zeros(10, ROW), np.arange(3.0), ["a", "", "zwölf"]
+        file["rows"], file["totals"], file["texts"] = (
+            np.zeros(10, ROW),
+            np.arange(3.0),
+            ["a", "", "zwölf"],
+        )
         file["frames"], file["any"] = np.zeros((4, 2, 2, 3), np.uint8), ["x"]
         file["group/0"], file["group/1"] = np.arange(2, dtype="f4"), np.arange(5, dtype="u1")
     return path
@@ -36,7 +41,12 @@ def path(tmp_path):
 def test_each_part_has_the_type_that_the_schema_names(path):
     parts = read_hdf5(path, SCHEMA)
     assert list(parts) == list(SCHEMA)
-    assert (parts["@version"], parts["@title"], parts["texts"], parts["any"]) == (2, "title", ["a", "", "zwölf"], ["x"])
+    assert (parts["@version"], parts["@title"], parts["texts"], parts["any"]) == (
+        2,
+        "title",
+        ["a", "", "zwölf"],
+        ["x"],
+    )
     assert (parts["rows"].dtype, len(parts["rows"])) == (ROW, 10)
     assert [each.tolist() for each in parts["group"]] == [[0, 1], [0, 1, 2, 3, 4]]
     place = parts["frames"]
@@ -72,7 +82,9 @@ def test_a_part_of_another_type_is_refused(path, name, value):
 @pytest.mark.parametrize("tag", ["NUMPY:O", "NUMPY:(", "NUMPY:V99999999", "NUMPY:i4,O"])
 @pytest.mark.parametrize("in_column", [False, True])
 def test_bytes_are_not_taken_for_objects_in_memory(path, tag, in_column):
-    """h5py reads opaque bytes as any NumPy type that the file names, addresses of objects among them."""
+    """h5py reads opaque bytes as any NumPy type that the file names, addresses of objects among
+    them.
+    """
     kind = h5py.h5t.create(h5py.h5t.OPAQUE, 8)
     kind.set_tag(tag.encode())
     if in_column:
@@ -131,7 +143,11 @@ def test_no_filter_is_loaded(path, name, number):
 
 def write_kinds(folder):
     """Write a file of each kind of HDF5, a damaged one, and a text, each called so."""
-    for name, attribute in (("store", "schema_version"), ("model", "model_config"), ("weights", "layer_names")):
+    for name, attribute in (
+        ("store", "schema_version"),
+        ("model", "model_config"),
+        ("weights", "layer_names"),
+    ):
         with h5py.File(folder / name, "w") as file:
             file.attrs[attribute] = 1
     h5py.File(folder / "other", "w").close()

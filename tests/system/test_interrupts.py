@@ -1,4 +1,5 @@
-"""Ctrl-C, SIGTERM, an event or a call requests a stop; after the block, signals have their former handlers.
+"""Ctrl-C, SIGTERM, an event or a call requests a stop; after the block, signals have their former
+handlers.
 
 A worker process ignores Ctrl-C and ends with its parent, however that ends.
 """
@@ -82,7 +83,11 @@ def _import_interrupted():
 
 
 def test_an_interrupt_that_a_package_swallows_or_turns_into_its_own_error_is_not_lost():
-    with pytest.raises(KeyboardInterrupt), keeping_interrupts(), contextlib.suppress(KeyboardInterrupt):
+    with (
+        pytest.raises(KeyboardInterrupt),
+        keeping_interrupts(),
+        contextlib.suppress(KeyboardInterrupt),
+    ):
         signal.raise_signal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt), keeping_interrupts():
         _import_interrupted()
@@ -99,7 +104,9 @@ except BaseException:
 """
 
 
-def test_a_signal_that_comes_while_a_package_is_imported_interrupts_what_follows(tmp_path, monkeypatch):
+def test_a_signal_that_comes_while_a_package_is_imported_interrupts_what_follows(
+    tmp_path, monkeypatch
+):
     (tmp_path / "swallows.py").write_text(SWALLOWS)
     monkeypatch.syspath_prepend(tmp_path)
 
@@ -136,7 +143,9 @@ def test_a_worker_ignores_ctrl_c_and_ends_when_its_parent_is_killed(tmp_path):
     script = tmp_path / "parent.py"
     script.write_text(PARENT)
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True, env=environment) as parent:
+    with subprocess.Popen(
+        [sys.executable, script], stdout=subprocess.PIPE, text=True, env=environment
+    ) as parent:
         worker = psutil.Process(int(parent.stdout.readline()))
         worker.send_signal(signal.SIGINT)
         time.sleep(0.2)

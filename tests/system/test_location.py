@@ -65,7 +65,9 @@ def test_a_file_appears_when_it_is_complete(folder, tmp_path):
 def test_a_folder_is_writable_or_not_and_errors_of_programs_stay_as_they_are(folder, tmp_path):
     check_writable(folder)
     assert not list(folder.fs.find(folder.path))
-    with pytest.raises(UserError, match=r"http://127.0.0.1:9/x: URLs of this kind cannot be written"):
+    with pytest.raises(
+        UserError, match=r"http://127.0.0.1:9/x: URLs of this kind cannot be written"
+    ):
         check_writable(parse_location("http://127.0.0.1:9/x"))
     with pytest.raises(FileNotFoundError), reaching(tmp_path):
         (tmp_path / "none").read_bytes()
@@ -95,7 +97,9 @@ def test_an_unreachable_server_and_missing_credentials_are_told_in_one_line(monk
     for reason in ("127.0.0.1:9", "credentials"):
         forget_connections()
         with (
-            pytest.raises(Unreachable, match=f"s3://bucket/a: cannot be reached: .*{reason}") as refused,
+            pytest.raises(
+                Unreachable, match=f"s3://bucket/a: cannot be reached: .*{reason}"
+            ) as refused,
             reaching(url := parse_location("s3://bucket/a")),
         ):
             url.read_bytes()

@@ -1,4 +1,6 @@
-"""An output replaces only an earlier one of its kind, and one process writes it at a time, however that ends."""
+"""An output replaces only an earlier one of its kind, and one process writes it at a time, however
+that ends.
+"""
 
 import os
 import subprocess
@@ -21,8 +23,8 @@ from bcclone.system.output import (
     locked,
     writing,
 )
-from bcclone.train.train_settings import TrainSettings
-from bcclone.train.training_folder import settings_as_text
+from bcclone.training.train_settings import TrainSettings
+from bcclone.training.training_folder import settings_as_text
 from tests.processes import KILL
 from tests.system.test_hdf5_file import write_kinds
 
@@ -43,7 +45,9 @@ def files(tmp_path):
     (tmp_path / "empty").touch()
     (tmp_path / "clip").write_bytes(b"\0\0\0\x20ftypisom" + bytes(9000) + b"\0\0\0\x0ffreebcclone")
     (tmp_path / "film").write_bytes(b"\0\0\0\x20ftypisom" + bytes(9000))
-    (tmp_path / "picture").write_bytes(b"\x89PNG\r\n\x1a\n....IHDR....tEXtSoftware\0bcclone" + bytes(9000))
+    (tmp_path / "picture").write_bytes(
+        b"\x89PNG\r\n\x1a\n....IHDR....tEXtSoftware\0bcclone" + bytes(9000)
+    )
     (tmp_path / "photo").write_bytes(b"\x89PNG\r\n\x1a\n....IHDR" + bytes(9000))
     (tmp_path / "predictions").write_text("frame_id,steering_angle\n1,0.5\n")
     (tmp_path / "settings").write_text(settings_as_text(TrainSettings()))
@@ -60,7 +64,6 @@ def files(tmp_path):
         (CLIP, {"clip"}),
         (PICTURE, {"picture"}),
         ("table of predictions", {"predictions"}),
-        ("monitor", set()),
         ("framing", set()),
         (SETTINGS, {"settings"}),
         (".onnx", set()),
@@ -72,11 +75,15 @@ def test_force_replaces_outputs_of_the_same_kind_damaged_ones_and_empty_files(fi
     for path in files.iterdir():
         if path.name in allowed | {"empty"}:
             check_output(path, kind, force=True)
-            with pytest.raises(UserError, match="exists already; overwrite it with --force, or name another -o"):
+            with pytest.raises(
+                UserError, match="exists already; overwrite it with --force, or name another -o"
+            ):
                 check_output(path, kind)
         else:
             for force in (False, True):
-                with pytest.raises(UserError, match=f"{path.name} exists, and is no {kind}; choose another") as raised:
+                with pytest.raises(
+                    UserError, match=f"{path.name} exists, and is no {kind}; choose another"
+                ) as raised:
                     check_output(path, kind, force)
                 assert "--force" not in str(raised.value)
 
@@ -87,8 +94,12 @@ def test_an_input_of_the_command_is_not_replaced_whatever_its_name(files, monkey
     (files / "linked").hardlink_to(files / "model")
     for output in ("model", "link", "linked"):
         for name in ("model", Path("link"), files / "linked"):
-            with pytest.raises(UserError, match=f"{output} is an input of this command.*choose another name"):
-                check_output(Path(output), MODEL, force=True, inputs=["no such file", None, 3, "\0", name])
+            with pytest.raises(
+                UserError, match=f"{output} is an input of this command.*choose another name"
+            ):
+                check_output(
+                    Path(output), MODEL, force=True, inputs=["no such file", None, 3, "\0", name]
+                )
     check_output(Path("weights"), MODEL, force=True, inputs=["model"])
 
 
@@ -107,7 +118,9 @@ def test_results_that_were_begun_are_continued_and_complete_ones_are_not(tmp_pat
     (tmp_path / "drives").mkdir()
     check_output(tmp_path, RESULTS)
     (tmp_path / "figures.json").touch()
-    with pytest.raises(UserError, match="exists already; overwrite it with --force, or name another -o"):
+    with pytest.raises(
+        UserError, match="exists already; overwrite it with --force, or name another -o"
+    ):
         check_output(tmp_path, RESULTS)
 
 
@@ -140,7 +153,9 @@ def test_a_second_process_is_told_who_writes_and_a_killed_one_leaves_no_lock(tmp
     link.symlink_to(path)
     with held(path) as process:
         for name in (path, link):
-            told = pytest.raises(UserError, match=f"model.h5: process {process.pid} .* is writing it; wait")
+            told = pytest.raises(
+                UserError, match=f"model.h5: process {process.pid} .* is writing it; wait"
+            )
             with told, locked(name, "wait"):
                 pass
         with locked(tmp_path / "other.h5", "wait"):

@@ -1,4 +1,6 @@
-"""Results and errors come in order, are computed only so far ahead, and no thread runs after the block."""
+"""Results and errors come in order, are computed only so far ahead, and no thread runs after the
+block.
+"""
 
 import sys
 import threading
@@ -16,7 +18,9 @@ def slow_square(number):
 
 
 def threads():
-    return [thread for thread in threading.enumerate() if thread.name.startswith("bcclone-prefetch")]
+    return [
+        thread for thread in threading.enumerate() if thread.name.startswith("bcclone-prefetch")
+    ]
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +46,9 @@ def fail_at_five(number):
     return number
 
 
-@pytest.mark.parametrize(("function", "items"), [(fail_at_five, range(9)), (abs, map(fail_at_five, range(9)))])
+@pytest.mark.parametrize(
+    ("function", "items"), [(fail_at_five, range(9)), (abs, map(fail_at_five, range(9)))]
+)
 def test_an_error_is_raised_after_the_results_before_it(function, items):
     with prefetch_ordered(function, items, 3, ahead=9) as results:
         assert [next(results) for _ in range(5)] == [0, 1, 2, 3, 4]
@@ -71,7 +77,9 @@ def test_leaving_early_cancels_what_has_not_begun_and_waits_for_the_rest(error):
 
 
 def test_a_block_that_is_never_left_ends_with_the_process():
-    """Ctrl-C can come between a thread's start and the block; a thread left inside OpenCV would abort Python."""
+    """Ctrl-C can come between a thread's start and the block; a thread left inside OpenCV would
+    abort Python.
+    """
     script = """
 import cv2, numpy as np, time
 from bcclone.system.prefetch import prefetch_ordered

@@ -9,14 +9,22 @@ from typing import Annotated
 import pytest
 
 from bcclone.cli import settings_as_typed
-from bcclone.commands.options import Command, Given, declare
+from bcclone.commands.options import Command, Given
+from bcclone.commands.parser import declare
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.drive_settings import DriveSettings
-from bcclone.evaluate.evaluate_settings import EvaluateSettings
-from bcclone.lab.monitor import MonitorSettings
+from bcclone.evaluation.evaluate_settings import EvaluateSettings, SuiteSettings
 from bcclone.system.errors import UserError
-from bcclone.system.settings import Checked, Mph, Names, Setting, SettingError, option_words, setting
-from bcclone.train.train_settings import TrainSettings
+from bcclone.system.settings import (
+    Checked,
+    Mph,
+    Names,
+    Setting,
+    SettingError,
+    option_words,
+    setting,
+)
+from bcclone.training.train_settings import TrainSettings
 
 
 def parse_minutes(text):
@@ -59,16 +67,29 @@ def test_an_error_names_the_option_that_the_user_typed():
 
 
 def test_an_error_survives_the_way_from_another_process_with_what_the_user_typed():
-    error = pickle.loads(pickle.dumps(SettingError("{rate} {value}; leave out {steps}", value="{0}")))
-    assert (str(error), error.naming(str.upper)) == ("rate {0}; leave out steps", "RATE {0}; leave out STEPS")
+    error = pickle.loads(
+        pickle.dumps(SettingError("{rate} {value}; leave out {steps}", value="{0}"))
+    )
+    assert (str(error), error.naming(str.upper)) == (
+        "rate {0}; leave out steps",
+        "RATE {0}; leave out STEPS",
+    )
 
 
 def test_only_the_options_that_were_given_arrive_and_a_text_stands_for_a_path_and_a_tuple_of_one():
     settings = TrainSettings(data="data.h5", output="model.h5")
-    assert (settings.data, settings.output, settings.start) == (("data.h5",), Path("model.h5"), None)
+    assert (settings.data, settings.output, settings.start) == (
+        ("data.h5",),
+        Path("model.h5"),
+        None,
+    )
     assert given() == {}
     assert given("--speed", "30", "--steps", "5") == {"speed_mph": 30.0, "steps": 5}
-    assert given("--no-plots", "--quick", "--time", "2m") == {"plots": False, "quick": True, "time": 120.0}
+    assert given("--no-plots", "--quick", "--time", "2m") == {
+        "plots": False,
+        "quick": True,
+        "time": 120.0,
+    }
     assert given("--only", "map, chart") == {"only": ("map", "chart")}
     assert given("--spans", "1", "2") == {"spans": ("1", "2")}
     assert given("--near", "a", "--near", "b") == {"near": (Path("a"), Path("b"))}
@@ -96,11 +117,10 @@ def test_the_help_names_unit_range_zero_and_default():
 
 
 def test_the_words_of_an_option_line_say_what_differs_from_the_defaults():
-    speed = SpeedSettings(20.0, when_uncertain="stop")  # when_uncertain has no option of its own
-    assert option_words(speed) == ["--speed", "20.0"]
+    assert option_words(SpeedSettings(20.0)) == ["--speed", "20.0"]
     assert option_words(EvaluateSettings(in_process=True)) == ["--in-process"]
     assert option_words(SpeedSettings()) == []
+    assert option_words(SuiteSettings(most_interventions=3)) == []  # it has no option
     drive = DriveSettings(preprocess="carnd-128-rgb", allow_from=("127.0.0.2", "127.0.0.3"))
     addresses = ["--allow-from", "127.0.0.2", "--allow-from", "127.0.0.3"]
     assert option_words(drive) == [*addresses, "--preprocess", "carnd-128-rgb"]
-    assert option_words(MonitorSettings(nominal=("a", "b"))) == ["--nominal", "a", "--nominal", "b"]

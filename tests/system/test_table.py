@@ -3,7 +3,11 @@
 from bcclone.system.table import Table, TableColumn
 
 TABLE = Table(
-    (TableColumn("driver"), TableColumn("share", "{:.1f} %".format, "autonomy"), TableColumn("frames", "{:,}".format)),
+    (
+        TableColumn("driver"),
+        TableColumn("share", "{:.1f} %".format, "autonomy"),
+        TableColumn("frames", "{:,}".format),
+    ),
     [("the human", 100.0, 12_345), ("zero", None, 7)],
 )
 

@@ -1,4 +1,6 @@
-"""The task pool: the same results, progress, retries and errors on processes of this machine and on a Dask cluster."""
+"""The task pool: the same results, progress, retries and errors on processes of this machine and on
+a Dask cluster.
+"""
 
 import os
 import shutil
@@ -57,7 +59,9 @@ def test_a_task_is_tried_again_after_a_fault_of_the_worker(pool, tmp_path):
 
 
 def test_a_fault_that_stays_names_task_worker_and_fault(pool, tmp_path):
-    with pytest.raises(UserError, match=r"task-7: failed 4 times, at last on worker (process|tls:).*disk is full"):
+    with pytest.raises(
+        UserError, match=r"task-7: failed 4 times, at last on worker (process|tls:).*disk is full"
+    ):
         list(pool.run(pool_tasks.fault_always, ["task-7"]))
 
 
@@ -77,13 +81,19 @@ def test_a_task_may_start_processes(pool):
 
 
 def test_a_worker_process_that_ends_is_told():
-    with pytest.raises(UserError, match="a worker process ended unexpectedly.*--jobs"), open_pool("", 2) as pool:
+    with (
+        pytest.raises(UserError, match="a worker process ended unexpectedly.*--jobs"),
+        open_pool("", 2) as pool,
+    ):
         list(pool.run(pool_tasks.end_process, [1, 2]))
 
 
 @pytest.mark.parametrize("scheduler", ["local:0", "tcp://host", "host:8786"])
 def test_what_is_no_scheduler_is_refused(scheduler):
-    with pytest.raises(UserError, match=f"{scheduler}: expected tcp://HOST:PORT, or local:N"), open_pool(scheduler):
+    with (
+        pytest.raises(UserError, match=f"{scheduler}: expected tcp://HOST:PORT, or local:N"),
+        open_pool(scheduler),
+    ):
         pass
 
 
@@ -100,7 +110,10 @@ def test_a_scheduler_that_does_not_answer_is_told(listening):
         address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
         if not listening:
             server.close()
-        with pytest.raises(UserError, match=f"no Dask scheduler answers at {address}.*start one"), open_pool(address):
+        with (
+            pytest.raises(UserError, match=f"no Dask scheduler answers at {address}.*start one"),
+            open_pool(address),
+        ):
             pass
 
 
@@ -129,14 +142,20 @@ def test_a_scheduler_that_stops_or_all_workers_that_end_are_told(tmp_path, which
     with dask_cluster(tmp_path) as cluster:
         thread = threading.Thread(target=end_them, daemon=True)
         thread.start()
-        with pytest.raises(UserError, match=words.format(cluster.address)), open_pool(cluster.address) as pool:
+        with (
+            pytest.raises(UserError, match=words.format(cluster.address)),
+            open_pool(cluster.address) as pool,
+        ):
             list(pool.run(pool_tasks.wait_for_file, [tmp_path / name for name in "abcd"]))
         thread.join(30)
 
 
 @pytest.mark.long
 def test_a_task_that_ends_its_workers_is_told():
-    with pytest.raises(UserError, match="4 workers ended unexpectedly.*tls://127.0.0.1"), open_pool("local:2") as pool:
+    with (
+        pytest.raises(UserError, match="4 workers ended unexpectedly.*tls://127.0.0.1"),
+        open_pool("local:2") as pool,
+    ):
         list(pool.run(pool_tasks.end_process, [1]))
 
 
@@ -153,12 +172,17 @@ def test_a_cluster_without_workers_is_told(tmp_path):
 def test_a_worker_with_another_bcclone_or_none_is_named(tmp_path, words):
     (other := tmp_path / "other").mkdir()
     if words == "cannot load bcclone":
-        (other / "bcclone.py").write_text("raise ModuleNotFoundError(\"No module named 'bcclone'\")\n")
+        (other / "bcclone.py").write_text(
+            "raise ModuleNotFoundError(\"No module named 'bcclone'\")\n"
+        )
     else:
         (shutil.copytree(ROOT / "bcclone", other / "bcclone") / "more.py").write_text("# changed\n")
     with dask_cluster(tmp_path, workers=0) as cluster:
         cluster.start_worker(packages=other)
-        with pytest.raises(UserError, match=f"worker tcp://127.0.0.1.*{words}"), open_pool(cluster.address):
+        with (
+            pytest.raises(UserError, match=f"worker tcp://127.0.0.1.*{words}"),
+            open_pool(cluster.address),
+        ):
             pass
 
 
@@ -180,7 +204,11 @@ if __name__ == "__main__":
 def test_a_pool_that_ctrl_c_ends_leaves_no_process_behind(tmp_path):
     (tmp_path / "program.py").write_text(PROGRAM)
     line = [sys.executable, "program.py", "", *(tmp_path / name for name in "abcd")]
-    options = {"cwd": tmp_path, "env": os.environ | {"PYTHONPATH": str(ROOT)}, "start_new_session": True}
+    options = {
+        "cwd": tmp_path,
+        "env": os.environ | {"PYTHONPATH": str(ROOT)},
+        "start_new_session": True,
+    }
     with started(line, lambda: tasks_begun(tmp_path) >= 2, **options) as program:
         children = psutil.Process(program.pid).children(recursive=True)
         os.killpg(program.pid, signal.SIGINT)  # as Ctrl-C in a terminal
@@ -205,6 +233,13 @@ def test_a_result_is_read_as_it_was_kept_and_a_damaged_one_counts_as_unfinished(
     assert steps.find("one") == result
     assert steps.find("two") is None
     (path,) = steps.folder.iterdir()
-    for text in ("", "[]", "{}", '{"number": "1"}', path.read_text()[:-5], path.read_text().replace("values", "more")):
+    for text in (
+        "",
+        "[]",
+        "{}",
+        '{"number": "1"}',
+        path.read_text()[:-5],
+        path.read_text().replace("values", "more"),
+    ):
         path.write_text(text)
         assert steps.find("one") is None

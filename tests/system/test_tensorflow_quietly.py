@@ -1,4 +1,6 @@
-"""TensorFlow is loaded without messages, its devices are described, and its errors are shown if it cannot be loaded."""
+"""Our own processes load TensorFlow without messages, describe its devices, and show its errors if
+that fails.
+"""
 
 import os
 import signal
@@ -9,7 +11,11 @@ import pytest
 from bcclone.system.tensorflow_quietly import compiler_fault
 from tests.processes import said
 
-LOAD = "from bcclone.system.tensorflow_quietly import load_tensorflow; print(load_tensorflow(threads=1))"
+OWN = "from bcclone.system.own_process import claim_process; claim_process(); "
+LOAD = (
+    OWN
+    + "from bcclone.system.tensorflow_quietly import load_tensorflow; print(load_tensorflow(threads=1))"
+)
 
 
 def loaded(code, **environment):
@@ -44,18 +50,29 @@ def test_without_a_gpu_no_peak_memory_is_described():
 
 
 def test_a_process_that_xla_ends_is_a_fault_that_is_remembered(tmp_path):
-    dies = "import os, sys; sys.stderr.write('no such PTX version\\n'); sys.stderr.flush(); os.abort()"
+    dies = (
+        "import os, sys; sys.stderr.write('no such PTX version\\n'); sys.stderr.flush(); os.abort()"
+    )
     fault = compiler_fault("card", tmp_path, dies)
-    assert fault == f"a process that tries it ends with signal {signal.SIGABRT:d}: no such PTX version"
+    assert (
+        fault == f"a process that tries it ends with signal {signal.SIGABRT:d}: no such PTX version"
+    )
     assert compiler_fault("card", tmp_path, "") == fault
-    assert compiler_fault("card", tmp_path, "", anew=True) == compiler_fault("card", tmp_path, dies) == ""
+    assert (
+        compiler_fault("card", tmp_path, "", anew=True)
+        == compiler_fault("card", tmp_path, dies)
+        == ""
+    )
     assert compiler_fault("other card", tmp_path, dies) == fault
     assert compiler_fault("card", tmp_path, dies) == ""
 
 
 def test_a_fault_that_may_pass_is_tried_again(tmp_path):
     fails = "raise SystemExit('no memory')"
-    assert compiler_fault("card", tmp_path, fails) == "a process that tries it ends with exit code 1: no memory"
+    assert (
+        compiler_fault("card", tmp_path, fails)
+        == "a process that tries it ends with exit code 1: no memory"
+    )
     assert compiler_fault("card", tmp_path, "") == ""
 
 

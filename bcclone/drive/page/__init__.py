@@ -1,1 +1,3 @@
-"""The web page of a drive or a play: what it shows (page_state), its addresses and open websockets (app)."""
+"""The web page of a drive or a play: what it shows (page_state), its addresses and open websockets
+(app).
+"""

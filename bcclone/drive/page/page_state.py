@@ -1,6 +1,8 @@
-"""Define the interface of a drive or a play for its pages: contents, state and frames to show, and controls to set.
+"""Define the interface of a drive or a play for its pages: contents, state and frames to show, and
+controls to set.
 
-docs/reference/page.md describes the fields. A thread computes the saliency overlay, only while it is switched on.
+docs/reference/page.md describes the fields. A thread computes the saliency overlay, only while it
+is switched on.
 """
 
 import logging
@@ -12,7 +14,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from bcclone.dataset.images import BadImage, Image, decode_jpeg
+from bcclone.camera.images import BadImage, Image, decode_jpeg
 from bcclone.drive.controller import HIGHEST_SPEED_MPH
 from bcclone.drive.driver import Driver
 from bcclone.drive.recorder import Recorder
@@ -31,10 +33,11 @@ _MAX_ALPHA = 220  # of 255, so that the frame shows through
 class PageContents:
     """Which parts the page of a session has, and what starts the session again.
 
-    program: the command's name; command: the whole one, without its port, which is `port` by default; has_model: a
-    model drives; sees: the preprocessing of its input, in words; region: the part of the frame that it sees, as
-    fractions (left, top, right, bottom), None if it is not marked; track: name of the built-in world's track, "" for
-    the car of another program; track_map: x and z of the track's centre line in metres, and the width of the asphalt.
+    program: the command's name; command: the whole one, without its port, which is `port` by
+    default; has_model: a model drives; sees: the preprocessing of its input, in words; region: the
+    part of the frame that it sees, as fractions (left, top, right, bottom), None if it is not
+    marked; track: name of the built-in world's track, "" for the car of another program; track_map:
+    x and z of the track's centre line in metres, and the width of the asphalt.
     """
 
     program: str
@@ -49,7 +52,8 @@ class PageContents:
 
 @dataclass(frozen=True)
 class PageFrame:
-    """A camera frame as JPEG, b"" without a car, with its state and the newest saliency overlay as PNG, b"" if off.
+    """A camera frame as JPEG, b"" without a car, with its state and the newest saliency overlay as
+    PNG, b"" if off.
 
     number: from 1; the same picture may be sent again, with a new number and state.
     """
@@ -64,8 +68,8 @@ class PageFrame:
 class ControlChanges:
     """Controls to set; None: a control stays as it is.
 
-    autonomous: in a drive, the model drives, or the car is handed over; kept: in a play, the person keeps the wheel;
-    put_back: put the car back on the road.
+    autonomous: in a drive, the model drives, or the car is handed over; kept: in a play, the person
+    keeps the wheel; put_back: put the car back on the road.
     """
 
     saliency: bool | None = None
@@ -83,7 +87,9 @@ class ControlChanges:
                 raise ValueError(f"{field.name} {value!r}, expected true or false")
         speed = self.set_speed_mph
         if speed is not None and (
-            isinstance(speed, bool) or not isinstance(speed, int | float) or not 0 <= speed <= HIGHEST_SPEED_MPH
+            isinstance(speed, bool)
+            or not isinstance(speed, int | float)
+            or not 0 <= speed <= HIGHEST_SPEED_MPH
         ):
             raise ValueError(f"set speed {speed!r}, expected 0 to {HIGHEST_SPEED_MPH:g} mph")
 
@@ -100,7 +106,8 @@ class ControlChanges:
 class PageSession(ABC):
     """A drive or a play, for its pages.
 
-    driver: the model and its controller, None if only a person drives; saliency: None without a model.
+    driver: the model and its controller, None if only a person drives; saliency: None without a
+    model.
     """
 
     def __init__(
@@ -140,7 +147,9 @@ class PageSession(ABC):
             self.driver.controller.set_speed_mph = float(changes.set_speed_mph)
 
     def state_with(self, figures: dict[str, Any]) -> dict[str, Any]:
-        """Return the state with what the session adds to it; docs/reference/page.md describes the fields."""
+        """Return the state with what the session adds to it; docs/reference/page.md describes the
+        fields.
+        """
         by, contents, saliency = self.hands.by, self.contents, self.saliency
         return {
             "driver": by.driver,
@@ -164,13 +173,16 @@ class PageSession(ABC):
 class SaliencyThread:
     """Computes the saliency overlays of the newest frames, off the driving path.
 
-    newest: returns the number of the newest frame and its JPEG, b"" without one; mask: frame uint8 (160, 320, 3) RGB ->
-    float (160, 320), 0..1; None when the network has no saliency, and `unavailable` is the reason; png: the newest
-    overlay, with transparency, b"" without one.
+    newest: returns the number of the newest frame and its JPEG, b"" without one; mask: frame uint8
+    (160, 320, 3) RGB -> float (160, 320), 0..1; None when the network has no saliency, and
+    `unavailable` is the reason; png: the newest overlay, with transparency, b"" without one.
     """
 
     def __init__(
-        self, newest: Callable[[], tuple[int, bytes]], mask: Callable[[Image], Any] | None, unavailable: str = ""
+        self,
+        newest: Callable[[], tuple[int, bytes]],
+        mask: Callable[[Image], Any] | None,
+        unavailable: str = "",
     ) -> None:
         self.unavailable = unavailable
         self._newest, self._mask = newest, mask
@@ -190,7 +202,9 @@ class SaliencyThread:
 
     @property
     def on(self) -> bool:
-        """Return whether overlays are computed; setting it raises ValueError when there is no saliency."""
+        """Return whether overlays are computed; setting it raises ValueError when there is no
+        saliency.
+        """
         return self._wanted.is_set()
 
     @on.setter
@@ -241,10 +255,14 @@ def make_saliency_thread(policy: Policy, newest: Callable[[], tuple[int, bytes]]
     """Return the thread that computes the overlays of a policy's network, if it has any."""
     if policy.model is None:
         return SaliencyThread(
-            newest, None, "an ONNX or LiteRT file shows no saliency; drive with the .h5 that it was made from"
+            newest,
+            None,
+            "an ONNX or LiteRT file shows no saliency; drive with the .h5 that it was made from",
         )
     if policy.framing:
-        return SaliencyThread(newest, None, "saliency is shown on frames of the simulator, and this is another camera")
+        return SaliencyThread(
+            newest, None, "saliency is shown on frames of the simulator, and this is another camera"
+        )
     from bcclone.model.saliency import Saliency  # loads TensorFlow
 
     try:
@@ -254,7 +272,9 @@ def make_saliency_thread(policy: Policy, newest: Callable[[], tuple[int, bytes]]
 
 
 def seen_region_of(policy: Policy) -> tuple[float, float, float, float]:
-    """Return the part of the frame that a policy's network sees: left, top, right, bottom, as fractions."""
+    """Return the part of the frame that a policy's network sees: left, top, right, bottom, as
+    fractions.
+    """
     if policy.model is None or policy.framing:  # an ONNX file takes whole frames
         return 0.0, 0.0, 1.0, 1.0
     from bcclone.model.saliency import seen_region

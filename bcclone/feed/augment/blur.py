@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from bcclone.dataset.images import Image
+from bcclone.camera.images import Image
 from bcclone.feed.augment import Extent, LensChange, Numbers
 from bcclone.system.arrays import Float32Array
 from bcclone.system.compiled import compiled
@@ -16,8 +16,8 @@ _INT, _FLOAT = np.int32, np.float32
 def _taps(numbers: Numbers, fraction: float, extent: Extent, xp: Any) -> Any:
     """Return the weights of a Gaussian blur along rows and columns, float32 (samples, 3).
 
-    They are those of the pixel itself, its neighbours, and the pixels two away (0 for a narrow Gaussian); sharp images
-    have 1, 0, 0.
+    They are those of the pixel itself, its neighbours, and the pixels two away (0 for a narrow
+    Gaussian); sharp images have 1, 0, 0.
     """
     sigma = 0.4 + 1.1 * numbers["blur_sigma"]  # pixels
     reach = xp.where(numbers["blur"] < fraction, xp.where(sigma > _NARROW_SIGMA, 2.0, 1.0), 0.0)
@@ -33,7 +33,10 @@ def mirrored(index: int, size: int) -> int:
 
 
 def _on_cpu(images: Image, extent: Extent, taps: Float32Array) -> None:
-    blurred, line = np.empty((extent.rows, 3 * extent.width), np.float32), np.empty(3 * (extent.width + 4), np.uint8)
+    blurred, line = (
+        np.empty((extent.rows, 3 * extent.width), np.float32),
+        np.empty(3 * (extent.width + 4), np.uint8),
+    )
     _blur_images(images, extent.top, taps, blurred, line)
 
 
@@ -42,12 +45,16 @@ def _blur_images(images: Any, top: Any, taps: Any, blurred: Any, line: Any) -> N
     for sample in range(images.shape[0]):
         if taps[sample, 1] > 0:
             for frame in range(images.shape[1]):
-                _blur(images[sample, frame, top : top + blurred.shape[0]], taps[sample], blurred, line)
+                _blur(
+                    images[sample, frame, top : top + blurred.shape[0]], taps[sample], blurred, line
+                )
 
 
 @compiled(error_model="numpy")
 def _blur(view: Any, taps: Any, blurred: Any, padded: Any) -> None:
-    """Blur an image, along rows, then along columns; it is mirrored at its edges. padded: room for a wider row."""
+    """Blur an image, along rows, then along columns; it is mirrored at its edges. padded: room for
+    a wider row.
+    """
     rows, width = view.shape[0], view.shape[1]
     center, close, wide = taps[0], taps[1], taps[2]
     flat = view.reshape(rows, 3 * width)
@@ -60,26 +67,37 @@ def _blur(view: Any, taps: Any, blurred: Any, padded: Any) -> None:
                 padded[3 * (x + 2) + channel] = view[row, mirrored(x, width), channel]
         line = blurred[row]
         for index in range(3 * width):
-            near, far = _INT(second[index]) + _INT(fourth[index]), _INT(first[index]) + _INT(fifth[index])
-            line[index] = center * _FLOAT(_INT(third[index])) + close * _FLOAT(near) + wide * _FLOAT(far)
+            near, far = (
+                _INT(second[index]) + _INT(fourth[index]),
+                _INT(first[index]) + _INT(fifth[index]),
+            )
+            line[index] = (
+                center * _FLOAT(_INT(third[index])) + close * _FLOAT(near) + wide * _FLOAT(far)
+            )
     for row in range(rows):
         above, over = blurred[mirrored(row - 2, rows)], blurred[mirrored(row - 1, rows)]
         under, below = blurred[mirrored(row + 1, rows)], blurred[mirrored(row + 2, rows)]
         here, result = blurred[row], flat[row]
         for index in range(3 * width):
             one, two = over[index] + under[index], above[index] + below[index]
-            result[index] = np.uint8(_INT(center * here[index] + close * one + wide * two + _FLOAT(0.5)))
+            result[index] = np.uint8(
+                _INT(center * here[index] + close * one + wide * two + _FLOAT(0.5))
+            )
 
 
 def filtered(images: Any, taps: Any, xp: Any) -> Any:
-    """Return images, (images, rows, width, channels), filtered along both axes; they are mirrored at their edges.
+    """Return images, (images, rows, width, channels), filtered along both axes; they are mirrored
+    at their edges.
 
-    taps: float32 (images, 3), weights of the pixel itself, of its neighbours, and of the pixels two away.
+    taps: float32 (images, 3), weights of the pixel itself, of its neighbours, and of the pixels two
+    away.
     """
     center, close, wide = (taps[:, n, None, None, None] for n in range(3))
     for axis in (1, 2):
         size = images.shape[axis]
-        padded = xp.pad(images, [(2, 2) if number == axis else (0, 0) for number in range(4)], mode="reflect")
+        padded = xp.pad(
+            images, [(2, 2) if number == axis else (0, 0) for number in range(4)], mode="reflect"
+        )
         first, second, third, fourth, fifth = (
             padded[:, n : n + size] if axis == 1 else padded[:, :, n : n + size] for n in range(5)
         )

@@ -1,4 +1,6 @@
-"""Random light: brightness, contrast, tint and gamma, for some images another saturation or fog; and shadows."""
+"""Random light: brightness, contrast, tint and gamma, for some images another saturation or fog;
+and shadows.
+"""
 
 from dataclasses import dataclass
 from math import ceil, cos, floor, pi, radians, sin, sqrt
@@ -31,8 +33,8 @@ _INT, _UINT, _FLOAT = np.int32, np.uint32, np.float32
 class Light:
     """A change of light: a color matrix and an offset, then a gamma.
 
-    colors: float32 (samples, 3, 3), from the images' colors to RGB; offset: float32 (samples, 3), added to levels of 0
-    to 255; gamma: float32 (samples,), the exponent of levels of 0 to 1.
+    colors: float32 (samples, 3, 3), from the images' colors to RGB; offset: float32 (samples, 3),
+    added to levels of 0 to 255; gamma: float32 (samples,), the exponent of levels of 0 to 1.
     """
 
     colors: Any
@@ -41,7 +43,8 @@ class Light:
 
 
 def light_of(numbers: Numbers, strength: float, to_rgb: Float32Array, xp: Any = np) -> Light:
-    """Return random brightness, contrast, tint and gamma; and for some images another saturation, or fog.
+    """Return random brightness, contrast, tint and gamma; and for some images another saturation,
+    or fog.
 
     to_rgb: float32 (3, 4), converts the images' own colors to RGB first.
     """
@@ -52,7 +55,9 @@ def light_of(numbers: Numbers, strength: float, to_rgb: Float32Array, xp: Any = 
     saturation = xp.where(is_desaturated, 1.5 * numbers["saturation"], 1.0)[:, :, None]
     fog = xp.where(numbers["fog"] < _FOG_FRACTION * strength, 0.6 * numbers["fog_density"], 0.0)
     colors = tint[:, :, None] * (saturation * _IDENTITY + (1.0 - saturation) * _GRAY)
-    offset = tint * _MIDDLE * (1.0 - contrast) + brightness  # each row of a saturation matrix adds up to 1
+    offset = (
+        tint * _MIDDLE * (1.0 - contrast) + brightness
+    )  # each row of a saturation matrix adds up to 1
     fog_level = 120.0 + 110.0 * numbers["fog_level"]
     offset = (1.0 - fog) * offset + fog * fog_level
     gamma = xp.exp(0.25 * strength * numbers["gamma"])[:, 0]
@@ -69,16 +74,26 @@ def levels_of(light: Light) -> Float32Array:
 def light_row(matrix: Any, shade: Any, scratch: Any, view: Any) -> None:
     """Change the light of scratch.planes, and write it as a row of a view, uint8 (width, 3).
 
-    matrix: float32 (3, 4), colors and offset of a Light; shade: int32 (width,), each pixel's index in scratch.tables.
+    matrix: float32 (3, 4), colors and offset of a Light; shade: int32 (width,), each pixel's index
+    in scratch.tables.
     """
     planes, levels = scratch.planes, scratch.levels
     width = planes.shape[1]
     for channel in range(3):
         unit = _FLOAT(1 / 256)
-        red, green, blue = matrix[channel, 0] * unit, matrix[channel, 1] * unit, matrix[channel, 2] * unit
+        red, green, blue = (
+            matrix[channel, 0] * unit,
+            matrix[channel, 1] * unit,
+            matrix[channel, 2] * unit,
+        )
         offset = matrix[channel, 3] + _FLOAT(0.5)
         for x in range(width):
-            level = red * _FLOAT(planes[0, x]) + green * _FLOAT(planes[1, x]) + blue * _FLOAT(planes[2, x]) + offset
+            level = (
+                red * _FLOAT(planes[0, x])
+                + green * _FLOAT(planes[1, x])
+                + blue * _FLOAT(planes[2, x])
+                + offset
+            )
             levels[channel, x] = _INT(min(max(level, _FLOAT(0)), _FLOAT(255)))
     tables, flat = scratch.tables.reshape(-1), view.reshape(-1)
     reds, greens, blues = levels[0], levels[1], levels[2]
@@ -103,10 +118,11 @@ def change_light(images: Any, light: Light, xp: Any) -> Any:
 class Shadows(NamedTuple):
     """Up to SHAPES shadows, or spots of light, of each image, in pixels of the changed rows.
 
-    factor: float32 (samples,), brightness in the shadow, 1 where there is none; soft: bool (samples,), whether the
-    edges are blurred; present, band: bool (samples, SHAPES), which shapes exist, and which are bands instead of
-    ellipses; ellipse: float32 (samples, SHAPES, 5), center x and y, width, height, angle in degrees;
-    edges: float32 (samples, SHAPES, 4), left and right edge of a band at the horizon, and at the image's lower edge.
+    factor: float32 (samples,), brightness in the shadow, 1 where there is none; soft: bool
+    (samples,), whether the edges are blurred; present, band: bool (samples, SHAPES), which shapes
+    exist, and which are bands instead of ellipses; ellipse: float32 (samples, SHAPES, 5), center x
+    and y, width, height, angle in degrees; edges: float32 (samples, SHAPES, 4), left and right edge
+    of a band at the horizon, and at the image's lower edge.
     """
 
     factor: Any
@@ -118,18 +134,25 @@ class Shadows(NamedTuple):
 
 
 def shadows_of(numbers: Numbers, fraction: float, extent: Extent, xp: Any = np) -> Shadows:
-    """Return shadows for a fraction of the images: of bushes (flat ellipses), and of trunks and walls (bands)."""
+    """Return shadows for a fraction of the images: of bushes (flat ellipses), and of trunks and
+    walls (bands).
+    """
     width, height = float(extent.width), float(extent.height)
     has_any = numbers["shadow"][:, 0] < fraction
     strength = numbers["shadow_strength"][:, 0]
-    factor = xp.where(numbers["shadow_dark"][:, 0] < 0.8, 0.3 + 0.5 * strength, 1.1 + 0.4 * strength)
+    factor = xp.where(
+        numbers["shadow_dark"][:, 0] < 0.8, 0.3 + 0.5 * strength, 1.1 + 0.4 * strength
+    )
     count = 1.0 + xp.floor(SHAPES * numbers["shadow_shapes"])
     geometry = xp.reshape(numbers["shape_geometry"], (-1, SHAPES, 5))
     first, second, third, fourth, fifth = (geometry[:, :, index] for index in range(5))
     center_y = (0.3 + 0.7 * second) * height - extent.top
     ellipse = [(-0.15 + 1.3 * first) * width, center_y, (0.08 + 0.87 * third) * width]
     ellipse += [(0.03 + 0.37 * fourth) * height, 80.0 * fifth - 40.0]
-    far, near = (first * width, second * width), ((2.0 * third - 0.5) * width, (2.0 * fourth - 0.5) * width)
+    far, near = (
+        (first * width, second * width),
+        ((2.0 * third - 0.5) * width, (2.0 * fourth - 0.5) * width),
+    )
     edges = [choose(*pair) for pair in (far, near) for choose in (xp.minimum, xp.maximum)]
     return Shadows(
         factor=xp.where(has_any, factor, xp.ones_like(factor)),
@@ -142,7 +165,9 @@ def shadows_of(numbers: Numbers, fraction: float, extent: Extent, xp: Any = np) 
 
 
 def band_rows(extent: Extent) -> tuple[float, float]:
-    """Return the rows, from the first changed one, where bands begin (the horizon) and end (the lower edge)."""
+    """Return the rows, from the first changed one, where bands begin (the horizon) and end (the
+    lower edge).
+    """
     return float(int(_HORIZON * extent.height) - extent.top), float(extent.height - extent.top)
 
 
@@ -190,7 +215,9 @@ def _cast_band(edges: Any, far: Any, near: Any, inside: Any, shade: Any) -> None
 
 @compiled(error_model="numpy")
 def _cast_ellipse(ellipse: Any, inside: Any, shade: Any) -> None:
-    """Fill the pixels whose middle is inside: in each row, between the solutions of a quadratic equation."""
+    """Fill the pixels whose middle is inside: in each row, between the solutions of a quadratic
+    equation.
+    """
     sine, cosine = sin(radians(ellipse[4])), cos(radians(ellipse[4]))
     across, along = (2 / ellipse[2]) ** 2, (2 / ellipse[3]) ** 2
     square = cosine * cosine * across + sine * sine * along
@@ -206,7 +233,9 @@ def _cast_ellipse(ellipse: Any, inside: Any, shade: Any) -> None:
 
 @compiled(error_model="numpy")
 def _soften(shade: Any, sums: Any) -> None:
-    """Replace each number by the sum over its 5x5 neighbourhood; the image is mirrored at its edges."""
+    """Replace each number by the sum over its 5x5 neighbourhood; the image is mirrored at its
+    edges.
+    """
     rows, width = shade.shape
     for row in range(rows):
         line, result = shade[row], sums[row]
@@ -233,11 +262,18 @@ def shadowed(images: Any, shadows: Shadows, extent: Extent, xp: Any) -> Any:
     downward = ((y - far) / (near - far)).astype(np.float32)
     shade = xp.zeros_like(images[..., 0])
     for shape in range(SHAPES):
-        center_x, center_y, across, along, angle = (shadows.ellipse[:, shape, n, None, None] for n in range(5))
+        center_x, center_y, across, along, angle = (
+            shadows.ellipse[:, shape, n, None, None] for n in range(5)
+        )
         sine, cosine = xp.sin(angle * (pi / 180)), xp.cos(angle * (pi / 180))
         right, down = x - center_x, y - center_y
-        first, second = (right * cosine + down * sine) * 2 / across, (down * cosine - right * sine) * 2 / along
-        left_far, right_far, left_near, right_near = (shadows.edges[:, shape, n, None, None] for n in range(4))
+        first, second = (
+            (right * cosine + down * sine) * 2 / across,
+            (down * cosine - right * sine) * 2 / along,
+        )
+        left_far, right_far, left_near, right_near = (
+            shadows.edges[:, shape, n, None, None] for n in range(4)
+        )
         after_left = x >= left_far + (left_near - left_far) * downward
         before_right = x <= right_far + (right_near - right_far) * downward
         in_band = after_left & before_right & (downward >= 0)

@@ -1,9 +1,12 @@
-"""Draw the random numbers of a batch, and augment its images on the processor; the numbers alone determine the result.
+"""Draw the random numbers of a batch, and augment its images on the processor; the numbers alone
+determine the result.
 
-In: images, steering and `AugmentationInputs`. Out: changed images, and the steering that they call for.
+In: images, steering and `AugmentationInputs`. Out: changed images, and the steering that they call
+for.
 
-Numba compiles warp, light and shadows into one loop over rows, since they meet in one look-up. The compiled code
-allocates nothing and releases the interpreter lock, so that threads do not wait for each other.
+Numba compiles warp, light and shadows into one loop over rows, since they meet in one look-up. The
+compiled code allocates nothing and releases the interpreter lock, so that threads do not wait for
+each other.
 """
 
 import threading
@@ -13,10 +16,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bcclone.dataset.geometry import CameraMove
-from bcclone.dataset.images import Image
+from bcclone.camera.geometry import CameraMove
+from bcclone.camera.images import Image
 from bcclone.dataset.preprocessing import Preprocessing
-from bcclone.feed.augment import AugmentationInputs, Extent, LensChange, Numbers, lighting, viewpoint
+from bcclone.feed.augment import (
+    AugmentationInputs,
+    Extent,
+    LensChange,
+    Numbers,
+    lighting,
+    viewpoint,
+)
 from bcclone.feed.augment.lighting import (
     FULL_SHADE,
     Shadows,
@@ -28,23 +38,35 @@ from bcclone.feed.augment.lighting import (
     light_row,
     shadows_of,
 )
-from bcclone.feed.augment.viewpoint import Cameras, camera_moves, spread_channels, steering_change, warp_row
+from bcclone.feed.augment.viewpoint import (
+    Cameras,
+    camera_moves,
+    spread_channels,
+    steering_change,
+    warp_row,
+)
 from bcclone.feed.feed_settings import LENS_SETTINGS, AugmentSettings
 from bcclone.system.arrays import Float32Array
 from bcclone.system.compiled import compiled, source_checksum
 
-_SOURCES = source_checksum(f"{__package__}.{module}" for module in ("blur", "lighting", "on_cpu", "viewpoint"))
+_SOURCES = source_checksum(
+    f"{__package__}.{module}" for module in ("blur", "lighting", "on_cpu", "viewpoint")
+)
 
 # ---- the random numbers
 
 # the kind of a setting is the KIND of the module with its name
-LENS: tuple[LensChange, ...] = tuple(import_module(f"{__package__}.{name}").KIND for name in LENS_SETTINGS)
+LENS: tuple[LensChange, ...] = tuple(
+    import_module(f"{__package__}.{name}").KIND for name in LENS_SETTINGS
+)
 # drawn in one table with viewpoint, light and shadows, so that earlier trainings can be repeated
 _DRAWN_TOGETHER = ("blur", "patches", "noise")
 
 
 def _columns_of(kinds: Iterable[Mapping[str, int]]) -> dict[str, slice]:
-    """Return the columns of each name. kinds: how many numbers a sample has of each name, kind by kind."""
+    """Return the columns of each name. kinds: how many numbers a sample has of each name, kind by
+    kind.
+    """
     columns: dict[str, slice] = {}
     end = 0
     for name, width in (pair for kind in kinds for pair in kind.items()):
@@ -57,14 +79,19 @@ _ALONE = tuple(kind for kind in LENS if kind.setting not in _DRAWN_TOGETHER)
 _FIRST: list[Mapping[str, int]] = [viewpoint.UNIFORMS, lighting.UNIFORMS]
 _FIRST += [kind.uniforms for kind in LENS if kind.setting in _DRAWN_TOGETHER]
 _UNIFORM = _columns_of([*_FIRST, *(kind.uniforms for kind in _ALONE)])
-NORMALS, UNIFORMS = (max(column.stop for column in columns.values()) for columns in (_NORMAL, _UNIFORM))  # per sample
+NORMALS, UNIFORMS = (
+    max(column.stop for column in columns.values()) for columns in (_NORMAL, _UNIFORM)
+)  # per sample
 
 
-def draw(samples: int, seed: Sequence[int], alone: Sequence[LensChange] = _ALONE) -> tuple[Float32Array, Float32Array]:
-    """Return random numbers: standard normal, (samples, NORMALS), and from 0 to 1, (samples, UNIFORMS).
+def draw(
+    samples: int, seed: Sequence[int], alone: Sequence[LensChange] = _ALONE
+) -> tuple[Float32Array, Float32Array]:
+    """Return random numbers: standard normal, (samples, NORMALS), and from 0 to 1, (samples,
+    UNIFORMS).
 
-    seed: for example training seed, epoch and first sample; alone: kinds that came later; each draws by its name, so
-    that a new kind leaves the numbers of all others as they are.
+    seed: for example training seed, epoch and first sample; alone: kinds that came later; each
+    draws by its name, so that a new kind leaves the numbers of all others as they are.
     """
     random = np.random.default_rng(seed)
     normal = random.standard_normal((samples, NORMALS), np.float32)
@@ -87,9 +114,10 @@ def numbers_of(normal: Any, uniform: Any) -> Numbers:
 class Parameters(NamedTuple):
     """The changes of each image of a batch, arrays of (samples, ...).
 
-    sky, ground: float32 (3, 3), from pixels (column, row, 1) of the view to pixels of the image, above the row
-    `horizon` and from it on; moved: bool, whether to apply them; matrix: float32 (3, 4), from the image's colors to
-    those in another light; levels: float32 (256,), the new value of each level; band_rows: of lighting.band_rows().
+    sky, ground: float32 (3, 3), from pixels (column, row, 1) of the view to pixels of the image,
+    above the row `horizon` and from it on; moved: bool, whether to apply them; matrix: float32 (3,
+    4), from the image's colors to those in another light; levels: float32 (256,), the new value of
+    each level; band_rows: of lighting.band_rows().
     """
 
     sky: Any
@@ -134,11 +162,13 @@ def _make_draw_views(sources: int) -> Callable[..., None]:
     """Return draw_views(); `sources` makes Numba compile it again when a source has changed."""
 
     @compiled(error_model="numpy", cache=True)
-    def draw_views(images: Any, into: Any, top: int, parameters: Parameters, scratch: Scratch) -> None:
+    def draw_views(
+        images: Any, into: Any, top: int, parameters: Parameters, scratch: Scratch
+    ) -> None:
         """Write the changed rows of views into `into`.
 
-        images, into: uint8 (samples, frames, height, width, 3); all frames of a sample change alike; top: the first
-        changed row; the scratch determines their number.
+        images, into: uint8 (samples, frames, height, width, 3); all frames of a sample change
+        alike; top: the first changed row; the scratch determines their number.
         """
         _ = sources
         rows = scratch.shade.shape[0]
@@ -153,7 +183,9 @@ def _make_draw_views(sources: int) -> Callable[..., None]:
 
 
 @compiled(error_model="numpy")
-def _draw_view(sample: Any, image: Any, view: Any, top: Any, is_shaded: Any, parameters: Any, scratch: Any) -> None:
+def _draw_view(
+    sample: Any, image: Any, view: Any, top: Any, is_shaded: Any, parameters: Any, scratch: Any
+) -> None:
     """Write the view of an image in another light, with shadows."""
     moved, horizon = parameters.moved[sample], parameters.horizon[sample]
     if moved:
@@ -168,7 +200,9 @@ def _draw_view(sample: Any, image: Any, view: Any, top: Any, is_shaded: Any, par
             for x in range(view.shape[1]):
                 for channel in range(3):
                     scratch.planes[channel, x] = np.int32(image[top + row, x, channel]) << 8
-        light_row(parameters.matrix[sample], scratch.shade[row if is_shaded else 0], scratch, view[row])
+        light_row(
+            parameters.matrix[sample], scratch.shade[row if is_shaded else 0], scratch, view[row]
+        )
 
 
 draw_views = _make_draw_views(_SOURCES)
@@ -180,23 +214,35 @@ class CpuAugmenter:
     whole_images: change all rows, not only those that the networks of bcclone see.
     """
 
-    def __init__(self, settings: AugmentSettings, preprocessing: Preprocessing, whole_images: bool = False) -> None:
+    def __init__(
+        self, settings: AugmentSettings, preprocessing: Preprocessing, whole_images: bool = False
+    ) -> None:
         self._settings, self._preprocessing = settings, preprocessing
         self._extent = Extent.of(preprocessing, whole_images)
         self._cameras = Cameras(preprocessing, self._extent.top)
         self._thread = threading.local()
         nothing = np.empty((0, *preprocessing.shape), np.uint8)
-        no_inputs = AugmentationInputs(np.empty(0, np.bool_), np.empty(0, np.float32), *draw(0, (0,)))
-        # compile now, which takes seconds the first time, and not while the network waits for its first batch
+        no_inputs = AugmentationInputs(
+            np.empty(0, np.bool_), np.empty(0, np.float32), *draw(0, (0,))
+        )
+        # compile now, which takes seconds the first time, and not while the network waits for its
+        # first batch
         self.augment(nothing, np.empty((0, 1), np.float32), no_inputs, nothing)
 
-    def augment(self, images: Image, steering: Float32Array, inputs: AugmentationInputs, into: Image) -> Float32Array:
-        """Write augmented images into `into` and return the steering that they call for, float32 (samples, 1).
+    def augment(
+        self, images: Image, steering: Float32Array, inputs: AugmentationInputs, into: Image
+    ) -> Float32Array:
+        """Write augmented images into `into` and return the steering that they call for, float32
+        (samples, 1).
 
-        images, into: uint8 (samples, height, width, channels) or windows of them, whose frames change alike; steering:
-        float32 (samples, 1), -1 to 1.
+        images, into: uint8 (samples, height, width, channels) or windows of them, whose frames
+        change alike; steering: float32 (samples, 1), -1 to 1.
         """
-        settings, extent, numbers = self._settings, self._extent, numbers_of(inputs.normal, inputs.uniform)
+        settings, extent, numbers = (
+            self._settings,
+            self._extent,
+            numbers_of(inputs.normal, inputs.uniform),
+        )
         move = camera_moves(numbers, settings)
         if not hasattr(self._thread, "scratch"):
             self._thread.scratch = Scratch.of(extent.height, extent.width, extent.rows)
@@ -209,21 +255,29 @@ class CpuAugmenter:
         if self._preprocessing.channels == 1:
             frames = frames.repeat(3, axis=-1)
             rgb = np.empty_like(frames)
-        draw_views(frames, rgb, extent.top, self._parameters(numbers, move, inputs), self._thread.scratch)
+        draw_views(
+            frames, rgb, extent.top, self._parameters(numbers, move, inputs), self._thread.scratch
+        )
         for kind in LENS:
             if fraction := getattr(settings, kind.setting):
                 kind.on_cpu(rgb, extent, kind.parameters(numbers, fraction, extent, np))
         if self._preprocessing.color != "RGB":
             changed = (each[:, :, extent.top : below] for each in (rgb, views))
-            for image, target in zip(*(each.reshape(-1, *each.shape[2:]) for each in changed), strict=True):
+            for image, target in zip(
+                *(each.reshape(-1, *each.shape[2:]) for each in changed), strict=True
+            ):
                 target[:] = self._preprocessing.convert_colors(image)
         if not settings.moves_camera:
             return steering
         change = steering_change(move, inputs.lookahead_m)
         return np.asarray((steering + change[:, np.newaxis]).clip(-1.0, 1.0), np.float32)
 
-    def _parameters(self, numbers: Numbers, move: CameraMove, inputs: AugmentationInputs) -> Parameters:
-        """Return the parameters of the views; kinds that are turned off have values that change nothing."""
+    def _parameters(
+        self, numbers: Numbers, move: CameraMove, inputs: AugmentationInputs
+    ) -> Parameters:
+        """Return the parameters of the views; kinds that are turned off have values that change
+        nothing.
+        """
         settings, extent = self._settings, self._extent
         warp = self._cameras.warps(move, inputs.flipped)
         light = light_of(numbers, settings.appearance, self._preprocessing.color_matrices[1])

@@ -1,7 +1,9 @@
-"""Random viewpoints: how the camera moves, the steering that goes with it, and the image seen from there.
+"""Random viewpoints: how the camera moves, the steering that goes with it, and the image seen from
+there.
 
-Bojarski and others, "End to End Learning for Self-Driving Cars", 2016, section 2: shifts and rotations of the real
-cameras, with the label of a car that returns. The three cameras give the ground truth (docs/explanation/replay.md).
+Bojarski and others, "End to End Learning for Self-Driving Cars", 2016, section 2: shifts and
+rotations of the real cameras, with the label of a car that returns. The three cameras give the
+ground truth (docs/explanation/replay.md).
 """
 
 import math
@@ -9,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from bcclone.dataset.geometry import CameraMove, Warp, flip_pixels, warp_to
+from bcclone.camera.geometry import CameraMove, Warp, flip_pixels, warp_to
+from bcclone.camera.vehicle import CAMERA_AHEAD_M, steering_to_line
 from bcclone.dataset.preprocessing import Preprocessing
-from bcclone.dataset.vehicle import CAMERA_AHEAD_M, steering_to_line
 from bcclone.feed.augment import Extent, Numbers
 from bcclone.feed.feed_settings import AugmentSettings
 from bcclone.system.compiled import compiled
@@ -31,7 +33,8 @@ def camera_moves(numbers: Numbers, settings: AugmentSettings, xp: Any = np) -> C
 
 
 def steering_change(move: CameraMove, lookahead_m: Any, xp: Any = np) -> Any:
-    """Return the change of steering, (samples,), of a car that steers back to its line, aiming lookahead_m ahead.
+    """Return the change of steering, (samples,), of a car that steers back to its line, aiming
+    lookahead_m ahead.
 
     The line is followed by the rear axle; the camera is ahead of it.
     """
@@ -40,18 +43,27 @@ def steering_change(move: CameraMove, lookahead_m: Any, xp: Any = np) -> Any:
 
 
 class Cameras:
-    """The warps of images of one preprocessing to views of moved cameras. top: the first row of a view."""
+    """The warps of images of one preprocessing to views of moved cameras. top: the first row of a
+    view.
+    """
 
     def __init__(self, preprocessing: Preprocessing, top: int = 0) -> None:
         plain = preprocessing.pixels
-        self._images = tuple(pixels.astype(np.float32) for pixels in (plain, flip_pixels(preprocessing.width) @ plain))
-        self._views = (np.array([[1.0, 0.0, 0.0], [0.0, 1.0, -top], [0.0, 0.0, 1.0]]) @ plain).astype(np.float32)
+        self._images = tuple(
+            pixels.astype(np.float32)
+            for pixels in (plain, flip_pixels(preprocessing.width) @ plain)
+        )
+        self._views = (
+            np.array([[1.0, 0.0, 0.0], [0.0, 1.0, -top], [0.0, 0.0, 1.0]]) @ plain
+        ).astype(np.float32)
 
     def warps(self, move: CameraMove, flipped: Any, xp: Any = np) -> Warp:
-        """Return the warp of each image to its view. flipped: bool (samples,), whether it is a mirror image.
+        """Return the warp of each image to its view. flipped: bool (samples,), whether it is a
+        mirror image.
 
-        The camera is mounted at a slight angle, and a mirror image is that of a camera mounted at the opposite angle. A
-        network trained on both would drive next to its line. So mirror images, too, become views of the real camera.
+        The camera is mounted at a slight angle, and a mirror image is that of a camera mounted at
+        the opposite angle. A network trained on both would drive next to its line. So mirror
+        images, too, become views of the real camera.
         """
         plain, mirrored = self._images
         images = xp.where(flipped[:, None, None], mirrored, plain)
@@ -60,17 +72,28 @@ class Cameras:
 
 @compiled(error_model="numpy")
 def spread_channels(image: Any, spread: Any) -> None:
-    """Write each pixel of uint8 (height, width, 3) as one number, 16 bits per channel: uint64 (height x width,)."""
+    """Write each pixel of uint8 (height, width, 3) as one number, 16 bits per channel: uint64
+    (height x width,).
+    """
     flat = image.reshape(-1)
     for pixel in range(spread.shape[0]):
-        red, green, blue = _WIDE(flat[3 * pixel]), _WIDE(flat[3 * pixel + 1]), _WIDE(flat[3 * pixel + 2])
+        red, green, blue = (
+            _WIDE(flat[3 * pixel]),
+            _WIDE(flat[3 * pixel + 1]),
+            _WIDE(flat[3 * pixel + 2]),
+        )
         spread[pixel] = red | (green << _WIDE(16)) | (blue << _WIDE(32))
 
 
 @compiled(error_model="numpy")
 def warp_row(height: Any, pixels: Any, row: Any, scratch: Any) -> None:
     """Interpolate a row of a view into scratch.planes; outside of the image its edge is repeated."""
-    indices, weights, planes, spread = scratch.indices, scratch.weights, scratch.planes, scratch.spread
+    indices, weights, planes, spread = (
+        scratch.indices,
+        scratch.weights,
+        scratch.planes,
+        scratch.spread,
+    )
     pixels_of_row = scratch.mixed
     width = planes.shape[1]
     last_column, last_row = _FLOAT(width - 1.004), _FLOAT(height - 1.004)
@@ -88,8 +111,12 @@ def warp_row(height: Any, pixels: Any, row: Any, scratch: Any) -> None:
         weights[1, x], weights[2, x], weights[3, x] = right - both, below - both, both
     for x in range(width):  # one multiplication for all channels: no sum takes more than 16 bits
         index, next_row = _UINT(indices[x]), _UINT(indices[x] + width)
-        mixed = spread[index] * _WIDE(weights[0, x]) + spread[index + _UINT(1)] * _WIDE(weights[1, x])
-        mixed += spread[next_row] * _WIDE(weights[2, x]) + spread[next_row + _UINT(1)] * _WIDE(weights[3, x])
+        mixed = spread[index] * _WIDE(weights[0, x]) + spread[index + _UINT(1)] * _WIDE(
+            weights[1, x]
+        )
+        mixed += spread[next_row] * _WIDE(weights[2, x]) + spread[next_row + _UINT(1)] * _WIDE(
+            weights[3, x]
+        )
         pixels_of_row[x] = mixed
     for channel in range(3):
         plane, shift = planes[channel], _WIDE(16 * channel)
@@ -98,7 +125,8 @@ def warp_row(height: Any, pixels: Any, row: Any, scratch: Any) -> None:
 
 
 def warped(images: Any, warp: Warp, extent: Extent, xp: Any) -> Any:
-    """Return the changed rows of the views, float32 (images, rows, width, 3), interpolated from four pixels each.
+    """Return the changed rows of the views, float32 (images, rows, width, 3), interpolated from
+    four pixels each.
 
     images: uint8 (images, height, width, 3); their edges are repeated.
     """

@@ -1,4 +1,6 @@
-"""Draw a network: a Subject -> PNGs of its layers, of the crop of a frame, and of the maps of each convolution."""
+"""Draw a network: a Subject -> PNGs of its layers, of the crop of a frame, and of the maps of each
+convolution.
+"""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,8 +14,14 @@ from keras import layers
 from matplotlib.axes import Axes
 from matplotlib.patches import Polygon, Rectangle
 
-from bcclone.dataset.images import Image
-from bcclone.model.layer_kinds import CONVOLUTIONS, DROPOUT, frame_layers, layer_kind, random_strength
+from bcclone.camera.images import Image
+from bcclone.model.layer_kinds import (
+    CONVOLUTIONS,
+    DROPOUT,
+    frame_layers,
+    layer_kind,
+    random_strength,
+)
 from bcclone.model.model_file import ModelFile
 from bcclone.model.saliency import cropped_edges, seen_region
 from bcclone.pictures.plots.style import BLUE, GREEN, ORANGE, RED, new_figure, save, show_image
@@ -37,8 +45,8 @@ _GAP = 0.12  # between two maps, as a fraction of their width
 class Stage:
     """A layer with a box of its own.
 
-    shape: of the output, without the batch; detail: kernel and strides, cropped rows, or the activation; notes: the
-    layers after it that do not change the shape.
+    shape: of the output, without the batch; detail: kernel and strides, cropped rows, or the
+    activation; notes: the layers after it that do not change the shape.
     """
 
     name: str
@@ -50,7 +58,9 @@ class Stage:
 
     @property
     def box(self) -> tuple[float, float, float]:
-        """Width, height and depth of its box, unscaled: square roots of rows, columns and a vector's length."""
+        """Width, height and depth of its box, unscaled: square roots of rows, columns and a
+        vector's length.
+        """
         extents = [math.sqrt(max(extent or 1, 1)) for extent in self.shape]
         if len(extents) < 3:
             return 2 * _CHANNEL, extents[-1], 0.0
@@ -65,20 +75,31 @@ def stages_of(model: keras.Model) -> list[Stage]:
     for layer, shape in _layers_of(model):
         parameters, last = int(layer.count_params()), stages[-1]
         if layer_kind(layer).keeps_pixels and shape == last.shape:
-            kind, strength = "dropout" if isinstance(layer, DROPOUT) else "noise", random_strength(layer)
+            kind, strength = (
+                "dropout" if isinstance(layer, DROPOUT) else "noise",
+                random_strength(layer),
+            )
             note = layer.name if strength is None else f"{kind} {strength:g}"
-            stages[-1] = replace(last, parameters=last.parameters + parameters, notes=(*last.notes, note))
+            stages[-1] = replace(
+                last, parameters=last.parameters + parameters, notes=(*last.notes, note)
+            )
         else:
-            stages.append(Stage(layer.name, type(layer).__name__, shape, _detail(layer), parameters))
+            stages.append(
+                Stage(layer.name, type(layer).__name__, shape, _detail(layer), parameters)
+            )
     return stages
 
 
 def _layers_of(model: keras.Model) -> Iterator[tuple[keras.Layer, tuple[int | None, ...]]]:
-    """Yield each layer and the shape of its output, including the layers of a network inside TimeDistributed."""
+    """Yield each layer and the shape of its output, including the layers of a network inside
+    TimeDistributed.
+    """
     for layer in model.layers:
         shape = tuple(layer.output.shape[1:])
         if isinstance(layer, layers.TimeDistributed) and isinstance(layer.layer, keras.Sequential):
-            yield from ((inner, (shape[0], *inner.output.shape[1:])) for inner in layer.layer.layers)
+            yield from (
+                (inner, (shape[0], *inner.output.shape[1:])) for inner in layer.layer.layers
+            )
         elif not isinstance(layer, layers.InputLayer):
             yield layer, shape
 
@@ -93,7 +114,9 @@ def _detail(layer: keras.Layer) -> str:
         words.append(_by(pool))
     elif isinstance(inner, layers.Cropping2D):
         (top, bottom), (left, right) = inner.cropping
-        words.append(f"rows -{top} -{bottom}" + (f"\ncolumns -{left} -{right}" if left or right else ""))
+        words.append(
+            f"rows -{top} -{bottom}" + (f"\ncolumns -{left} -{right}" if left or right else "")
+        )
     activation = getattr(getattr(inner, "activation", None), "__name__", "linear")
     return "\n".join([*words, *([] if activation == "linear" else [activation])])
 
@@ -103,7 +126,9 @@ def _by(extents: Sequence[int | None]) -> str:
 
 
 def plot_network(subject: Subject, path: Path) -> None:
-    """Draw the layers as boxes to scale, in oblique projection, with their shapes and weights, into a PNG."""
+    """Draw the layers as boxes to scale, in oblique projection, with their shapes and weights, into
+    a PNG.
+    """
     model = subject.file.model
     stages = stages_of(model)
     figure = new_figure(max(8.0, 1.1 * len(stages)), 4.9)
@@ -114,7 +139,9 @@ def plot_network(subject: Subject, path: Path) -> None:
         fontsize=8,
     )
     axes = figure.subplots()
-    pixel = _TALLEST / max((sum(stage.box[1:]) for stage in stages if len(stage.shape) >= 3), default=1.0)
+    pixel = _TALLEST / max(
+        (sum(stage.box[1:]) for stage in stages if len(stage.shape) >= 3), default=1.0
+    )
     unit = _LONGEST / max((stage.box[1] for stage in stages if len(stage.shape) < 3), default=1.0)
     for number, stage in enumerate(stages):
         middle, scale = number * _STEP, pixel if len(stage.shape) >= 3 else unit
@@ -125,10 +152,18 @@ def plot_network(subject: Subject, path: Path) -> None:
         side = [(right, 0.0), (right + depth, depth), (right + depth, top + depth), (right, top)]
         lid = [(left, top), (right, top), (right + depth, top + depth), (left + depth, top + depth)]
         for corners, alpha in ((front, 0.75), (side, 0.45), (lid, 0.3)):
-            axes.add_patch(Polygon(corners, facecolor=color, alpha=alpha, edgecolor="black", linewidth=0.6))
+            axes.add_patch(
+                Polygon(corners, facecolor=color, alpha=alpha, edgecolor="black", linewidth=0.6)
+            )
         axes.text(middle, -0.12, stage.name, ha="center", va="top", fontsize=9, fontweight="bold")
         parameters = f"{stage.parameters:,} weights" if stage.parameters else ""
-        lines = [stage.kind, _by(stage.shape), stage.detail, parameters, *(f"+ {note}" for note in stage.notes)]
+        lines = [
+            stage.kind,
+            _by(stage.shape),
+            stage.detail,
+            parameters,
+            *(f"+ {note}" for note in stage.notes),
+        ]
         text = "\n".join(filter(None, lines))
         axes.text(middle, -0.36, text, ha="center", va="top", fontsize=8, linespacing=1.25)
     axes.set(xlim=(-0.65, len(stages) * _STEP - 0.55), ylim=(-1.5, _TALLEST + 0.1), aspect="equal")
@@ -146,16 +181,24 @@ def plot_crop(subject: Subject, path: Path) -> None:
 
 
 def draw_crop(axes: Sequence[Axes], file: ModelFile, frame: Image) -> None:
-    """Draw a frame, the network's input, and the cropped input into three axes, whose widths are CROP_WIDTHS."""
+    """Draw a frame, the network's input, and the cropped input into three axes, whose widths are
+    CROP_WIDTHS.
+    """
     preprocessing = file.preprocessing
     prepared = preprocessing.apply(frame)
     (frame_height, frame_width), (height, width) = frame.shape[:2], prepared.shape[:2]
-    left, top, right, bottom = seen_region(file.model, preprocessing)  # as fractions of the frame's size
+    left, top, right, bottom = seen_region(
+        file.model, preprocessing
+    )  # as fractions of the frame's size
     show_image(axes[0], frame, f"camera: {frame_width} x {frame_height}")
     corner = (left * frame_width - 0.5, top * frame_height - 0.5)
     size = ((right - left) * frame_width, (bottom - top) * frame_height)
-    axes[0].add_patch(Rectangle(corner, *size, fill=False, edgecolor=RED, linewidth=2, linestyle="--"))
-    axes[0].set_yticks([0, round(top * frame_height), round(bottom * frame_height) - 1, frame_height - 1])
+    axes[0].add_patch(
+        Rectangle(corner, *size, fill=False, edgecolor=RED, linewidth=2, linestyle="--")
+    )
+    axes[0].set_yticks(
+        [0, round(top * frame_height), round(bottom * frame_height) - 1, frame_height - 1]
+    )
     axes[0].set_ylabel("row")
     each = f"each of {file.seq_length} frames" if file.seq_length > 1 else "network's input"
     show_image(axes[1], prepared, f"{each}: {width} x {height}, {preprocessing.color}")
@@ -181,13 +224,17 @@ def plot_activations(subject: Subject, path: Path) -> None:
     axes = figure.subplots(len(sheets) + 1, 1, height_ratios=[1.6, *heights])
     newest = "" if image.ndim == 3 else f", the newest of {len(image)} frames"
     shown = image if image.ndim == 3 else image[-1]
-    show_image(axes[0], shown, f"network's input, {preprocessing.width} x {preprocessing.height}{newest}")
+    show_image(
+        axes[0], shown, f"network's input, {preprocessing.width} x {preprocessing.height}{newest}"
+    )
     draw_sheets(axes[1:], sheets)
     save(figure, path)
 
 
 def sheets_of(model: keras.Model, image: Image) -> dict[str, Float32Array]:
-    """Return title -> the maps of a convolution, drawn together, (rows, columns); takes and raises as activations()."""
+    """Return title -> the maps of a convolution, drawn together, (rows, columns); takes and raises
+    as activations().
+    """
     sheets = {}
     for name, maps in activations(model, image).items():
         rows, columns, channels = maps.shape
@@ -211,8 +258,8 @@ def draw_sheets(all_axes: Sequence[Axes], sheets: Mapping[str, Float32Array]) ->
 def activations(model: keras.Model, image: Image) -> dict[str, Float32Array]:
     """Return the output of every convolution, float32 (rows, columns, channels), by its name.
 
-    image: the input, uint8 (height, width, channels), or a window of such frames, of which a network that takes them
-    one by one is shown the newest. Raises NotDrawn without a convolution.
+    image: the input, uint8 (height, width, channels), or a window of such frames, of which a
+    network that takes them one by one is shown the newest. Raises NotDrawn without a convolution.
     """
     each_frame = frame_layers(model)
     values = keras.ops.cast(image[-1:] if each_frame else image[np.newaxis], model.inputs[0].dtype)
@@ -222,12 +269,15 @@ def activations(model: keras.Model, image: Image) -> dict[str, Float32Array]:
         if isinstance(layer, CONVOLUTIONS):
             outputs[layer.name] = np.asarray(keras.ops.convert_to_numpy(values)[0], np.float32)
     if not outputs:
-        raise NotDrawn("the network has no convolution, whose maps could be drawn; leave this picture out with --only")
+        raise NotDrawn(
+            "the network has no convolution, whose maps could be drawn; leave this picture out with --only"
+        )
     return outputs
 
 
 def mosaic(maps: Float32Array) -> Float32Array:
-    """Put maps, (rows, columns, channels), next to each other, each scaled to 0..1, with NaN between them.
+    """Put maps, (rows, columns, channels), next to each other, each scaled to 0..1, with NaN
+    between them.
 
     A constant map becomes 0.
     """
@@ -238,5 +288,9 @@ def mosaic(maps: Float32Array) -> Float32Array:
     whole_lines = (0, -maps.shape[2] % _ACROSS)
     padded = np.pad(scaled, ((0, gap), (0, gap), whole_lines), constant_values=np.nan)
     rows, columns, _ = padded.shape
-    sheet = padded.reshape(rows, columns, -1, _ACROSS).transpose(2, 0, 3, 1).reshape(-1, columns * _ACROSS)
+    sheet = (
+        padded.reshape(rows, columns, -1, _ACROSS)
+        .transpose(2, 0, 3, 1)
+        .reshape(-1, columns * _ACROSS)
+    )
     return np.asarray(sheet[:-gap, :-gap], np.float32)

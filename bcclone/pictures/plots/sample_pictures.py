@@ -1,5 +1,5 @@
-"""Draw samples and what a network answers: a Subject -> PNGs of the samples of a log row or windows of frames, of
-predicted and recorded steering over time, and of the pixels that decided it.
+"""Draw samples and what a network answers: a Subject -> PNGs of the samples of a log row or windows
+of frames, of predicted and recorded steering over time, and of the pixels that decided it.
 """
 
 import math
@@ -10,23 +10,37 @@ import keras
 import numpy as np
 from matplotlib import colormaps
 
-from bcclone.dataset.images import Image
+from bcclone.camera.images import Image
 from bcclone.dataset.sample_settings import TRAINING, VALIDATION
-from bcclone.dataset.statistics import correlation, evenly
 from bcclone.feed.augment import AugmentationInputs
 from bcclone.feed.augment.on_cpu import CpuAugmenter, draw
 from bcclone.feed.selection import lookahead_of
 from bcclone.model.architectures import ARCHITECTURES
 from bcclone.model.saliency import Saliency
 from bcclone.pictures.overlay import SKY, saliency_overlay
-from bcclone.pictures.plots.style import BLUE, GRAY, ShownImage, draw_steering, new_figure, save, save_images, tidy
+from bcclone.pictures.plots.style import (
+    BLUE,
+    GRAY,
+    ShownImage,
+    draw_steering,
+    new_figure,
+    save,
+    save_images,
+    tidy,
+)
 from bcclone.pictures.plots.subject import NotDrawn, Subject, stretches
 from bcclone.recording.row import CAMERAS
 from bcclone.system.arrays import FloatArray, IndexArray
-from bcclone.train.training_state import best_epoch
+from bcclone.system.statistics import correlation, evenly
+from bcclone.training.training_state import best_epoch
 
 _AUGMENTED = 3
-_QUANTILES = (0.02, 0.35, 0.65, 0.98)  # of the steering: a left bend, two nearly straight roads, a right bend
+_QUANTILES = (
+    0.02,
+    0.35,
+    0.65,
+    0.98,
+)  # of the steering: a left bend, two nearly straight roads, a right bend
 _MAX_FRAMES = 6  # of a window
 
 MAX_ROWS = 3000  # which takes some seconds to compute
@@ -77,11 +91,15 @@ def _with_bar(sample: ShownSample) -> Image:
 def spread_by_steering(subject: Subject, samples: IndexArray) -> IndexArray:
     """Return a few of the samples, ordered from left steering to right steering."""
     ordered = samples[np.argsort(subject.table["steering"][samples], kind="stable")]
-    return np.asarray(ordered[np.unique(np.round(np.array(_QUANTILES) * (len(ordered) - 1)).astype(int))])
+    return np.asarray(
+        ordered[np.unique(np.round(np.array(_QUANTILES) * (len(ordered) - 1)).astype(int))]
+    )
 
 
 def samples_of_row(subject: Subject, index: int) -> list[ShownSample]:
-    """Return the samples of one log row that exist: each camera, earlier frames, mirrored. index: any of them."""
+    """Return the samples of one log row that exist: each camera, earlier frames, mirrored. index:
+    any of them.
+    """
     table, own = subject.table, int(subject.table["camera"][index])
     parts = [(name, (camera, 0, False)) for camera, name in enumerate(CAMERAS)]
     for offset in sorted({1, int(table["frame_offset"].max())} - {0}):
@@ -89,7 +107,10 @@ def samples_of_row(subject: Subject, index: int) -> list[ShownSample]:
         parts.append((f"{CAMERAS[own]},\n{earlier} earlier", (own, offset, False)))
     parts.append((f"{CAMERAS[own]}, mirrored", (own, 0, True)))
     of_row = np.flatnonzero(table["row"] == table["row"][index])
-    by_kind = {tuple(table[sample][["camera", "frame_offset", "flipped"]]): sample for sample in of_row[::-1]}
+    by_kind = {
+        tuple(table[sample][["camera", "frame_offset", "flipped"]]): sample
+        for sample in of_row[::-1]
+    }
     existing = {title: by_kind[kind] for title, kind in parts if kind in by_kind}
     images = subject.images(np.array([*existing.values()]), subject.samples.preprocessing)
     steering = map(float, table["steering"][[*existing.values()]])
@@ -107,25 +128,36 @@ def augmented_samples(subject: Subject, index: int) -> list[ShownSample]:
     images = subject.images(np.full(_AUGMENTED, index), data.preprocessing)
     into, steering = np.empty_like(images), sample["steering"][:, np.newaxis]
     architecture = ARCHITECTURES.get(subject.file.training.network or "")
-    augmenter = CpuAugmenter(subject.augment, data.preprocessing, bool(architecture and architecture.preset))
+    augmenter = CpuAugmenter(
+        subject.augment, data.preprocessing, bool(architecture and architecture.preset)
+    )
     draws = draw(_AUGMENTED, (subject.seed, index))
     inputs = AugmentationInputs(sample["flipped"], lookahead_of(data, sample["row"]), *draws)
     changed = augmenter.augment(images, steering, inputs, into)[:, 0]
-    return [ShownSample("augmented", image, float(value)) for image, value in zip(into, changed, strict=True)]
+    return [
+        ShownSample("augmented", image, float(value))
+        for image, value in zip(into, changed, strict=True)
+    ]
 
 
 def _plot_windows(subject: Subject, path: Path) -> None:
-    """Draw windows into a PNG, one in each row: its frames, oldest first, and the change from first to last.
+    """Draw windows into a PNG, one in each row: its frames, oldest first, and the change from first
+    to last.
 
     They go from a left bend to a right bend.
     """
     windows, length = subject.shown_windows(), subject.file.seq_length
     newest = windows[:, -1]
-    windows = np.concatenate([windows[newest == index] for index in spread_by_steering(subject, newest)])
+    windows = np.concatenate(
+        [windows[newest == index] for index in spread_by_steering(subject, newest)]
+    )
     images = subject.inputs(windows)
     predicted = predict(subject.file.model, images)
     shown = evenly(length, _MAX_FRAMES).tolist()
-    headings = [f"{length - 1 - number} before" for number in shown[:-1]] + ["newest frame", "change, first to last"]
+    headings = [f"{length - 1 - number} before" for number in shown[:-1]] + [
+        "newest frame",
+        "change, first to last",
+    ]
     rows = []
     for window, of_window, steering in zip(windows, images, predicted, strict=True):
         sample = float(subject.table["steering"][window[-1]])
@@ -139,9 +171,11 @@ def _plot_windows(subject: Subject, path: Path) -> None:
 
 @dataclass(frozen=True)
 class Predictions:
-    """Steering of rows, (rows,) each, -1 to 1: as recorded, as the label of the sample, and as the network predicts it.
+    """Steering of rows, (rows,) each, -1 to 1: as recorded, as the label of the sample, and as the
+    network predicts it.
 
-    seconds: since 1970; label: the recorded steering after smoothing, lead and correction, which the network learned.
+    seconds: since 1970; label: the recorded steering after smoothing, lead and correction, which
+    the network learned.
     """
 
     seconds: FloatArray
@@ -161,7 +195,9 @@ class Predictions:
 
 
 def plot_predictions(subject: Subject, path: Path) -> None:
-    """Draw predicted and recorded steering and the labels over time, and predictions against labels, into a PNG."""
+    """Draw predicted and recorded steering and the labels over time, and predictions against
+    labels, into a PNG.
+    """
     figures = predictions(subject)
     pauses = [stretch[0] for stretch in stretches(figures.seconds)[1:]]
     steps = np.diff(figures.seconds, prepend=figures.seconds[:1])
@@ -170,17 +206,28 @@ def plot_predictions(subject: Subject, path: Path) -> None:
     lines = min(max(math.ceil(seconds[-1] / _LINE_SECONDS), 1), _LINES)
     curves = {"recorded": figures.recorded, "network": figures.network}
     curves |= {"label": figures.label} if figures.has_labels else {}
-    figure = new_figure(11, max(3.8, 1.7 * lines + 0.6), "\n".join(describe_errors(subject, figures)))
+    figure = new_figure(
+        11, max(3.8, 1.7 * lines + 0.6), "\n".join(describe_errors(subject, figures))
+    )
     left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=[2.2, 1])[0]
     column = left.subplots(lines, 1, sharey=True, squeeze=False)[:, 0]
     draw_steering(column, seconds, curves, np.arange(lines + 1) * _LINE_SECONDS, pauses)
-    column[0].legend(fontsize=8, loc="lower right", bbox_to_anchor=(1, 0.98), ncols=3, frameon=False)
+    column[0].legend(
+        fontsize=8, loc="lower right", bbox_to_anchor=(1, 0.98), ncols=3, frameon=False
+    )
     shown = int(np.searchsorted(seconds, lines * _LINE_SECONDS))
     first = "" if shown == len(seconds) else f", the first {shown:,} samples"
-    column[-1].set_xlabel(f"seconds of {subject.scored_part} driving{first}; gaps: training blocks and pauses between")
-    axes, most = right.subplots(), max(float(np.abs([figures.label, figures.network]).max()), 0.05) * 1.05
+    column[-1].set_xlabel(
+        f"seconds of {subject.scored_part} driving{first}; gaps: training blocks and pauses between"
+    )
+    axes, most = (
+        right.subplots(),
+        max(float(np.abs([figures.label, figures.network]).max()), 0.05) * 1.05,
+    )
     axes.plot([-most, most], [-most, most], color=GRAY, linewidth=1)
-    axes.plot(figures.label, figures.network, "o", color=BLUE, markersize=3, alpha=0.35, markeredgewidth=0)
+    axes.plot(
+        figures.label, figures.network, "o", color=BLUE, markersize=3, alpha=0.35, markeredgewidth=0
+    )
     axes.set(ylabel="network's steering", aspect="equal", xlim=(-most, most), ylim=(-most, most))
     axes.set_xlabel("label" if figures.has_labels else "recorded steering")
     r = correlation(figures.network, figures.label)
@@ -190,41 +237,60 @@ def plot_predictions(subject: Subject, path: Path) -> None:
 
 
 def describe_errors(subject: Subject, figures: Predictions) -> list[str]:
-    """Return lines that name each error, and what it is measured against: labels, recorded steering, all samples."""
+    """Return lines that name each error, and what it is measured against: labels, recorded
+    steering, all samples.
+    """
     part, settings = subject.scored_part, subject.samples.sample_settings
     errors, notes = f"mean absolute error {figures.mae:.4f}", []
     if figures.has_labels:
         from_recorded = np.abs(figures.network - figures.recorded).mean()
-        errors += f" from the labels that were learned, {from_recorded:.4f} from the recorded steering"
+        errors += (
+            f" from the labels that were learned, {from_recorded:.4f} from the recorded steering"
+        )
         lead = f" and {settings.lead_seconds:g} s later" if settings.lead_seconds else ""
-        notes.append(f"labels: the recorded steering, smoothed by {settings.smooth_seconds:g} s{lead}")
+        notes.append(
+            f"labels: the recorded steering, smoothed by {settings.smooth_seconds:g} s{lead}"
+        )
     val_mae = best_epoch(subject.history).val_mae if subject.history else None
     if val_mae is not None and part == VALIDATION:
         samples = len(subject.samples.split_indices(VALIDATION))
-        others = ", mirrored ones and other cameras included" if samples > len(figures.network) else ""
+        others = (
+            ", mirrored ones and other cameras included" if samples > len(figures.network) else ""
+        )
         notes.append(f"val_mae {val_mae:.4f} of the training: of all {samples:,} samples{others}")
-    return [f"{part.capitalize()}: {len(figures.network):,} samples, {errors}", *filter(None, ["; ".join(notes)])]
+    return [
+        f"{part.capitalize()}: {len(figures.network):,} samples, {errors}",
+        *filter(None, ["; ".join(notes)]),
+    ]
 
 
 def predictions(subject: Subject) -> Predictions:
     """Predict the steering of the test rows, or without them of the validation rows.
 
-    Of very many rows, only stretches spread evenly over them are taken. Raises NotDrawn if there are none, or a
-    prediction is not finite.
+    Of very many rows, only stretches spread evenly over them are taken. Raises NotDrawn if there
+    are none, or a prediction is not finite.
     """
     samples, length = subject.one_per_row(subject.scored_part), subject.file.seq_length
     if not len(samples):
         raise NotDrawn("there are no validation samples; make the store with --validation 0.2")
     windows = subject.windows(samples[spread_evenly(stretches(subject.seconds(samples)), MAX_ROWS)])
     if not len(windows):
-        raise NotDrawn(f"there are no {length} validation frames in a row; make the store with --split blocks")
+        raise NotDrawn(
+            f"there are no {length} validation frames in a row; make the store with --split blocks"
+        )
     batches = np.split(windows, range(_BATCH, len(windows), _BATCH))
-    network = np.concatenate([predict(subject.file.model, subject.inputs(batch)) for batch in batches])
+    network = np.concatenate(
+        [predict(subject.file.model, subject.inputs(batch)) for batch in batches]
+    )
     if count := int((~np.isfinite(network)).sum()):
-        raise NotDrawn(f"the network's steering is not finite at {count} of {len(network)} frames; train it again")
+        raise NotDrawn(
+            f"the network's steering is not finite at {count} of {len(network)} frames; train it again"
+        )
     newest = subject.table[windows[:, -1]]
     recorded = np.asarray(subject.samples.rows["steering"][newest["row"]], np.float64)
-    return Predictions(subject.seconds(windows[:, -1]), recorded, newest["steering"].astype(float), network)
+    return Predictions(
+        subject.seconds(windows[:, -1]), recorded, newest["steering"].astype(float), network
+    )
 
 
 def predict(model: keras.Model, images: Image) -> FloatArray:
@@ -233,11 +299,15 @@ def predict(model: keras.Model, images: Image) -> FloatArray:
     The model is not compiled, which would take longer than a few batches do.
     """
     outputs = model(keras.ops.cast(images, model.inputs[0].dtype), training=False)
-    return np.asarray(keras.ops.convert_to_numpy(outputs)[:, 0], np.float64)  # the first output is the steering
+    return np.asarray(
+        keras.ops.convert_to_numpy(outputs)[:, 0], np.float64
+    )  # the first output is the steering
 
 
 def spread_evenly(parts: list[IndexArray], most: int) -> IndexArray:
-    """Join some of the stretches, spread evenly, with about `most` indices in total, but at least one stretch."""
+    """Join some of the stretches, spread evenly, with about `most` indices in total, but at least
+    one stretch.
+    """
     fraction = min(1.0, most / max(sum(map(len, parts)), 1))
     count = max(1, int(fraction * len(parts)))
     return np.concatenate([parts[number] for number in evenly(len(parts), count)])
@@ -252,7 +322,9 @@ def plot_saliency(subject: Subject, path: Path) -> None:
     windows, length = subject.shown_windows(), _STRIP_SECONDS[-1]
     samples = windows[:, -1]
     times, labels = subject.seconds(samples), subject.table["steering"][samples]
-    best = max(stretches(times), key=lambda part: (min(np.ptp(times[part]), length), np.ptp(labels[part])))
+    best = max(
+        stretches(times), key=lambda part: (min(np.ptp(times[part]), length), np.ptp(labels[part]))
+    )
     within = times[best]
     begin = within[int(np.argmax(np.abs(labels[best])))] - length / 2
     begin = min(max(begin, within[0]), max(within[-1] - length, within[0]))
@@ -264,5 +336,12 @@ def plot_saliency(subject: Subject, path: Path) -> None:
         frame, recorded = subject.frame(int(samples[at])), labels[at]
         above.append(ShownImage(frame, f"{times[at] - times[chosen[0]]:.1f} s"))
         texts = f"network {steering:+.3f}\nrecorded {recorded:+.3f}"
-        below.append(ShownImage(saliency_overlay(frame, np.sqrt(saliency.mask(frame))), below=texts))
-    save_images(path, [above, below], (2.3, 1.5), "Frames, and what in them decided the steering (VisualBackProp)")
+        below.append(
+            ShownImage(saliency_overlay(frame, np.sqrt(saliency.mask(frame))), below=texts)
+        )
+    save_images(
+        path,
+        [above, below],
+        (2.3, 1.5),
+        "Frames, and what in them decided the steering (VisualBackProp)",
+    )

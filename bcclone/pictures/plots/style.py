@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL.PngImagePlugin import PngInfo
 
-from bcclone.dataset.images import Image
+from bcclone.camera.images import Image
 from bcclone.system.arrays import FloatArray, IndexArray
 from bcclone.system.atomic import write_bytes
 from bcclone.system.output import MADE_BY
@@ -49,19 +49,29 @@ def draw_steering(
 ) -> None:
     """Draw the steering of several drivers over time, each part of the time into axes of its own.
 
-    ends: times at which the parts begin and end, one more than axes; breaks: indices where the lines break.
+    ends: times at which the parts begin and end, one more than axes; breaks: indices where the
+    lines break.
     """
     shown = np.insert(times, breaks, np.nan)
     for axes, begin, end in zip(all_axes, ends, ends[1:], strict=False):
         for (name, values), (color, style) in zip(steering.items(), cycle(CURVES), strict=False):
-            axes.plot(shown, np.insert(values, breaks, np.nan), style, color=color, linewidth=1.2, label=name)
+            axes.plot(
+                shown,
+                np.insert(values, breaks, np.nan),
+                style,
+                color=color,
+                linewidth=1.2,
+                label=name,
+            )
         axes.set(ylabel="steering", xlim=(begin, end))
     tidy(*all_axes)
 
 
 def show_image(axes: Axes, image: Image, title: str = "") -> None:
     """Show an RGB or a grey image, uint8 (height, width, 3 or 1), without ticks."""
-    axes.imshow(image, interpolation="nearest", cmap="gray", vmin=0, vmax=255)  # the last three count for grey alone
+    axes.imshow(
+        image, interpolation="nearest", cmap="gray", vmin=0, vmax=255
+    )  # the last three count for grey alone
     axes.set_xticks([])
     axes.set_yticks([])
     axes.set_title(title, fontsize=9)
@@ -69,14 +79,18 @@ def show_image(axes: Axes, image: Image, title: str = "") -> None:
 
 @dataclass(frozen=True)
 class ShownImage:
-    """An image in a picture, RGB or grey, uint8 (height, width, 3 or 1), with its title and a text below it."""
+    """An image in a picture, RGB or grey, uint8 (height, width, 3 or 1), with its title and a text
+    below it.
+    """
 
     image: Image
     title: str = ""
     below: str = ""
 
 
-def save_images(path: Path, rows: Sequence[Sequence[ShownImage]], inches: tuple[float, float], title: str = "") -> None:
+def save_images(
+    path: Path, rows: Sequence[Sequence[ShownImage]], inches: tuple[float, float], title: str = ""
+) -> None:
     """Write rows of images as a PNG. inches: width and height of each with its texts."""
     across = max(map(len, rows))
     figure = new_figure(inches[0] * across, inches[1] * len(rows) + 0.4 * bool(title), title)
@@ -90,7 +104,9 @@ def save_images(path: Path, rows: Sequence[Sequence[ShownImage]], inches: tuple[
 
 
 def drawable(text: str) -> str:
-    """Return a text with a mark for each byte of a file's name that is not UTF-8; fonts have no letter for it."""
+    """Return a text with a mark for each byte of a file's name that is not UTF-8; fonts have no
+    letter for it.
+    """
     return text.encode(errors="replace").decode()
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bcclone.dataset.images import BadImage, Image, read_frame
+from bcclone.camera.images import BadImage, Image, read_frame
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.sample_settings import TEST, TRAINING, VALIDATION, SampleSettings
 from bcclone.dataset.samples import SampleTable
@@ -18,7 +18,7 @@ from bcclone.recording.log import EPISODE_GAP_MS
 from bcclone.recording.row import CAMERAS
 from bcclone.system.arrays import FloatArray, IndexArray
 from bcclone.system.opencv import cv2, resized
-from bcclone.train.training_state import Epoch
+from bcclone.training.training_state import Epoch
 
 if TYPE_CHECKING:  # it loads TensorFlow
     from bcclone.model.model_file import ModelFile
@@ -30,10 +30,11 @@ class NotDrawn(Exception):
 
 @dataclass(frozen=True)
 class Subject:
-    """A model to draw pictures of, its training, and its samples, which are named by their index in their table.
+    """A model to draw pictures of, its training, and its samples, which are named by their index in
+    their table.
 
-    zero_fraction: largest fraction of samples with zero steering in an epoch, 1 for all; augment: how the samples were
-    augmented. All that needs samples raises NotDrawn if there are none.
+    zero_fraction: largest fraction of samples with zero steering in an epoch, 1 for all; augment:
+    how the samples were augmented. All that needs samples raises NotDrawn if there are none.
     """
 
     file: "ModelFile"
@@ -48,7 +49,9 @@ class Subject:
     def samples(self) -> TrainingData:
         """The samples, of which there is one at least."""
         if self.data is None or not len(self.data.samples):
-            raise NotDrawn("there are no samples; name the store or the recordings that the model was trained on")
+            raise NotDrawn(
+                "there are no samples; name the store or the recordings that the model was trained on"
+            )
         return self.data
 
     @property
@@ -57,7 +60,9 @@ class Subject:
 
     @property
     def corrected(self) -> SampleSettings:
-        """The settings of samples with side cameras; raises NotDrawn if all are of the centre camera."""
+        """The settings of samples with side cameras; raises NotDrawn if all are of the centre
+        camera.
+        """
         if not self.table["camera"].any():
             raise NotDrawn(
                 "all samples are of the centre camera, whose steering is not corrected; name one with side cameras"
@@ -65,19 +70,26 @@ class Subject:
         return self.samples.sample_settings
 
     def one_per_row(self, part: str) -> IndexArray:
-        """Return one sample of each log row of a part, (rows,), in order: centre camera, not flipped, without offset.
+        """Return one sample of each log row of a part, (rows,), in order: centre camera, not
+        flipped, without offset.
 
         If no sample is of the centre camera, it is of the first camera that there is.
         """
         table = self.table
-        plain = (table["frame_offset"] == 0) & ~table["flipped"] & (table["camera"] == table["camera"].min())
+        plain = (
+            (table["frame_offset"] == 0)
+            & ~table["flipped"]
+            & (table["camera"] == table["camera"].min())
+        )
         samples: IndexArray = self.samples.split_indices(part)
         samples = samples[np.flatnonzero(plain[samples])]
         return samples[np.argsort(table["row"][samples], kind="stable")]
 
     @property
     def scored_part(self) -> str:
-        """The part of the samples to score a model on: those for tests, or for validation if there are none."""
+        """The part of the samples to score a model on: those for tests, or for validation if there
+        are none.
+        """
         return TEST if len(self.samples.split_indices(TEST)) else VALIDATION
 
     def shown_samples(self) -> IndexArray:
@@ -86,7 +98,9 @@ class Subject:
         return samples if len(samples) else self.one_per_row(TRAINING)
 
     def windows(self, samples: IndexArray) -> IndexArray:
-        """Return the network's windows of consecutive rows among samples of one_per_row(), (windows, seq_length)."""
+        """Return the network's windows of consecutive rows among samples of one_per_row(),
+        (windows, seq_length).
+        """
         row, length = self.table["row"][samples].astype(np.int64), self.file.seq_length
         episode = self.table["episode"][samples]
         first = np.arange(max(len(samples) - length + 1, 0))
@@ -95,14 +109,20 @@ class Subject:
         return np.asarray(samples[first[consecutive][:, np.newaxis] + np.arange(length)])
 
     def shown_windows(self) -> IndexArray:
-        """Return the windows to choose from, (windows, seq_length); raises NotDrawn if there are none."""
+        """Return the windows to choose from, (windows, seq_length); raises NotDrawn if there are
+        none.
+        """
         windows = self.windows(self.shown_samples())
         if not len(windows):
-            raise NotDrawn(f"there are no {self.file.seq_length} frames in a row; name a recording without gaps")
+            raise NotDrawn(
+                f"there are no {self.file.seq_length} frames in a row; name a recording without gaps"
+            )
         return windows
 
     def inputs(self, windows: IndexArray) -> Image:
-        """Return the network's inputs for windows, (windows, seq_length), of samples: single images, or windows."""
+        """Return the network's inputs for windows, (windows, seq_length), of samples: single
+        images, or windows.
+        """
         images = self.images(windows.ravel(), self.file.preprocessing)
         return images.reshape(len(windows), *self.file.model.input_shape[1:])
 
@@ -122,7 +142,8 @@ class Subject:
     def frame(self, index: int) -> Image:
         """Return the camera frame of a sample, RGB uint8 (160, 320, 3), flipped if the sample is.
 
-        It comes from the recording, or if that is gone, from the store, scaled up. Raises NotDrawn if both are gone.
+        It comes from the recording, or if that is gone, from the store, scaled up. Raises NotDrawn
+        if both are gone.
         """
         sample, path = self.table[index], self.image_path(index)
         try:
@@ -153,4 +174,6 @@ class Subject:
 def stretches(seconds: FloatArray) -> list[IndexArray]:
     """Split the indices of times, (times,), at pauses and where they go back."""
     steps = np.diff(seconds)
-    return np.split(np.arange(len(seconds)), np.flatnonzero((steps > EPISODE_GAP_MS / 1000) | (steps < 0)) + 1)
+    return np.split(
+        np.arange(len(seconds)), np.flatnonzero((steps > EPISODE_GAP_MS / 1000) | (steps < 0)) + 1
+    )

@@ -1,7 +1,8 @@
 """Draw what stands before ground and sky; compiled.
 
-Walls and decks are parallelograms, trees, bushes and signs upright cards, both with a depth test. Rain and snow come
-last: their drops are random, but those of a moment are always the same, since its number decides their places.
+Walls and decks are parallelograms, trees, bushes and signs upright cards, both with a depth test.
+Rain and snow come last: their drops are random, but those of a moment are always the same, since
+its number decides their places.
 """
 
 import math
@@ -55,7 +56,9 @@ def _draw_card(eye: Any, card: Any, pictures: Any, air: Any, canvas: Any) -> Non
         return
     if depth > _BUSH_FAR_M and kind in BUSHES:
         return
-    middle = columns * 0.5 + eye.across_px * (axes[0, 0] * x + axes[1, 0] * y + axes[2, 0] * z) / depth
+    middle = (
+        columns * 0.5 + eye.across_px * (axes[0, 0] * x + axes[1, 0] * y + axes[2, 0] * z) / depth
+    )
     foot = rows * 0.5 - eye.up_px * (axes[0, 1] * x + axes[1, 1] * y + axes[2, 1] * z) / depth
     half, tall = eye.across_px * card[4] * 0.5 / depth, eye.up_px * card[3] / depth
     light = light_at(air, depth, headlight_beam(air, (middle - columns * 0.5) / eye.across_px))
@@ -65,7 +68,11 @@ def _draw_card(eye: Any, card: Any, pictures: Any, air: Any, canvas: Any) -> Non
         for column in range(max(0, int(left)), min(columns - 1, int(middle + half)) + 1):
             right = int(math.floor((column + 0.5 - left) / (2 * half) * CARD_WIDTH))
             inside = 0 <= down < CARD_HEIGHT and 0 <= right < CARD_WIDTH
-            if inside and canvas.depths[row, column] >= depth and pictures[kind, down, right, 3] >= _OPAQUE:
+            if (
+                inside
+                and canvas.depths[row, column] >= depth
+                and pictures[kind, down, right, 3] >= _OPAQUE
+            ):
                 texel = pictures[kind, down, right]
                 color = (float(texel[0]), float(texel[1]), float(texel[2]))
                 put(canvas, row, column, seen_through(color, depth, air), light)
@@ -88,8 +95,12 @@ def _dot(one: Any, other: Any) -> float:
 
 
 @drawing()
-def _seen_box(corner: Any, ahead: Any, across: Any, eye: Any, canvas: Any) -> tuple[int, int, int, int]:
-    """Return the first and last row and column of a face in the picture; an empty box if it is not visible."""
+def _seen_box(
+    corner: Any, ahead: Any, across: Any, eye: Any, canvas: Any
+) -> tuple[int, int, int, int]:
+    """Return the first and last row and column of a face in the picture; an empty box if it is not
+    visible.
+    """
     rows, columns = canvas.depths.shape
     points, cut, box = canvas.room[2:6], canvas.room[6], canvas.room[7]
     for number in range(4):
@@ -97,7 +108,9 @@ def _seen_box(corner: Any, ahead: Any, across: Any, eye: Any, canvas: Any) -> tu
         for axis in range(3):
             total = 0.0
             for part in range(3):
-                total += eye.axes[part, axis] * (corner[part] + first * ahead[part] + second * across[part])
+                total += eye.axes[part, axis] * (
+                    corner[part] + first * ahead[part] + second * across[part]
+                )
             points[number, axis] = total
     box[0], box[1], box[2], box[3] = 1e9, -1e9, 1e9, -1e9
     for number in range(4):
@@ -127,7 +140,9 @@ def _widen(box: Any, point: Any, eye: Any, rows: int, columns: int) -> None:
 
 
 @drawing()
-def _face_color(face: Any, along: float, across: float, pixel_m: float, surface: Any, air: Any) -> tuple[RGB, int]:
+def _face_color(
+    face: Any, along: float, across: float, pixel_m: float, surface: Any, air: Any
+) -> tuple[RGB, int]:
     """Return the colour and the label of a point of a face; along, across: 0 to 1 on its edges."""
     material = int(face[9])
     u = face[10] + along * math.sqrt(face[3] ** 2 + face[4] ** 2 + face[5] ** 2)
@@ -138,22 +153,30 @@ def _face_color(face: Any, along: float, across: float, pixel_m: float, surface:
         if label == GROUND or air.road_visibility < 0.5:
             return lit((132.0, 126.0, 112.0), 1.0, 1.0), EDGE
         return weathered(color, pixel, surface.paint.textures, air), label
-    grain = texel(surface.paint.textures, GRAIN, (u + 7.3) * 20.0, v * 20.0, level_of(pixel_m * 20.0))
+    grain = texel(
+        surface.paint.textures, GRAIN, (u + 7.3) * 20.0, v * 20.0, level_of(pixel_m * 20.0)
+    )
     if material == STONE:
         cap = 1.25 if across > 0.8 else 1.0
         return lit((138.0, 132.0, 116.0), (1.0 + 0.16 * grain) * cap, 0.6), OBJECT
     if material == BLACK_WALL:
-        return lit((40.0, 40.0, 40.0) if across > 0.95 else (10.0, 10.0, 12.0), 1.0 + 0.06 * grain, 0.8), OBJECT
+        return lit(
+            (40.0, 40.0, 40.0) if across > 0.95 else (10.0, 10.0, 12.0), 1.0 + 0.06 * grain, 0.8
+        ), OBJECT
     if material == RAIL:
         return lit((176.0, 180.0, 184.0), 0.75 + 0.5 * across + 0.05 * grain, 0.7), OBJECT
     if material == BRICK:
         joint = pixel_m < 0.04 and abs(v * 5.0 - math.floor(v * 5.0) - 0.5) > 0.42
-        return lit((170.0, 160.0, 150.0) if joint else (158.0, 96.0, 74.0), 1.0 + 0.14 * grain, 0.65), OBJECT
+        return lit(
+            (170.0, 160.0, 150.0) if joint else (158.0, 96.0, 74.0), 1.0 + 0.14 * grain, 0.65
+        ), OBJECT
     return lit((60.0, 58.0, 54.0), 1.0 + 0.1 * grain, 0.2), OBJECT
 
 
 @drawing(inline="always")
-def _draw_face(eye: Any, face: Any, corner: Any, normal: Any, surface: Any, air: Any, canvas: Any) -> None:
+def _draw_face(
+    eye: Any, face: Any, corner: Any, normal: Any, surface: Any, air: Any, canvas: Any
+) -> None:
     """Draw a face where the pixels' rays meet its plane within its edges."""
     axes, ahead, across = eye.axes, face[3:6], face[6:9]
     rows, columns = canvas.depths.shape
@@ -205,23 +228,30 @@ def draw_faces(eye: Any, faces: Any, surface: Any, air: Any, canvas: Any) -> Non
 def _drawn(state: Any, choices: int) -> tuple[Any, int]:
     """Return the next state of a sequence of random numbers, and one of them below `choices`.
 
-    A linear congruence of 64 bits (Knuth, The Art of Computer Programming, 3rd edition, section 3.3.4: MMIX).
+    A linear congruence of 64 bits (Knuth, The Art of Computer Programming, 3rd edition, section
+    3.3.4: MMIX).
     """
     following = state * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)
     return following, int((following >> np.uint64(33)) % np.uint64(choices))
 
 
 @drawing(inline="always")
-def _blend_pixel(picture: Any, row: int, column: int, color: tuple[float, float, float], cover: float) -> None:
+def _blend_pixel(
+    picture: Any, row: int, column: int, color: tuple[float, float, float], cover: float
+) -> None:
     if 0 <= row < picture.shape[0] and 0 <= column < picture.shape[1]:
         for channel in range(3):
             before = float(picture[row, column, channel])
-            picture[row, column, channel] = int(min(before + (color[channel] - before) * cover, 255.0))
+            picture[row, column, channel] = int(
+                min(before + (color[channel] - before) * cover, 255.0)
+            )
 
 
 @drawing(cache=True, sources=SOURCES)
 def draw_drops(picture: Any, rain: float, snow: float, light: float, moment: int) -> None:
-    """Draw streaks of rain and flakes of snow. rain, snow: 0 to 1; moment: its number decides the places."""
+    """Draw streaks of rain and flakes of snow. rain, snow: 0 to 1; moment: its number decides the
+    places.
+    """
     rows, columns = picture.shape[0], picture.shape[1]
     scale, size = rows / 160.0, rows * columns / 51200.0
     shade = min(max(light, 0.25), 1.0)

@@ -1,4 +1,6 @@
-"""Prepare the compiled code's input: scene, conditions and camera -> plain tuples of arrays and numbers."""
+"""Prepare the compiled code's input: scene, conditions and camera -> plain tuples of arrays and
+numbers.
+"""
 
 import math
 from functools import cache
@@ -6,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bcclone.dataset.images import Image
+from bcclone.camera.images import Image
 from bcclone.simulator.render.surface import AMBIENT, CAR, RGB, SUNLIGHT
 from bcclone.simulator.road_plan import REACH_M, RoadLook
 from bcclone.simulator.scene import Scene
@@ -18,7 +20,12 @@ from bcclone.system.exact_math import cosine, exponentials
 
 _BLOCK = round(BLOCK_M / CELL_M)  # cells in a row of a block
 _FOG_FROM_M, _FOG_OVER_M = 100.0, 500.0
-_ZENITH, _HORIZON, _CLOUDS, _SKY_STEPS = (88.0, 116.0, 166.0), (206.0, 220.0, 238.0), (168.0, 176.0, 188.0), 2048
+_ZENITH, _HORIZON, _CLOUDS, _SKY_STEPS = (
+    (88.0, 116.0, 166.0),
+    (206.0, 220.0, 238.0),
+    (168.0, 176.0, 188.0),
+    2048,
+)
 # What full rain and snow add to the fog and take from the light, and the light at night
 _RAIN_FOG, _SNOW_FOG, _RAIN_DARK, _SNOW_DARK = 1.5, 3.0, 0.3, 0.1
 _MOONLIGHT, _HEADLIGHTS = 0.06, 0.9
@@ -30,7 +37,11 @@ _SURFACES: dict[str, tuple[RGB, int, float]] = {  # colour, texture, contrast of
     "dirt": ((176.0, 132.0, 92.0), ASPHALT, 0.08),
     "paving": ((160.0, 142.0, 130.0), COBBLE, 0.19),
 }
-_LINES: dict[str, RGB] = {"white": (214.0, 212.0, 202.0), "yellow": (206.0, 184.0, 78.0), "none": (0.0, 0.0, 0.0)}
+_LINES: dict[str, RGB] = {
+    "white": (214.0, 212.0, 202.0),
+    "yellow": (206.0, 184.0, 78.0),
+    "none": (0.0, 0.0, 0.0),
+}
 _EDGES: dict[str, RGB] = {
     "grass": (110.0, 138.0, 62.0),
     "sand": (212.0, 190.0, 140.0),
@@ -44,8 +55,9 @@ _LINE_M, _DASH_M, _STRIPE_M = 0.14, 3.0, 0.6
 class Eye(NamedTuple):
     """A camera.
 
-    position: (3,); axes: (3, 3) with right, up and ahead as columns; across_px, up_px: focal length in columns and in
-    rows; bottoms: for each column the first row that the bonnet hides, int64 (columns,).
+    position: (3,); axes: (3, 3) with right, up and ahead as columns; across_px, up_px: focal length
+    in columns and in rows; bottoms: for each column the first row that the bonnet hides, int64
+    (columns,).
     """
 
     position: FloatArray
@@ -58,8 +70,8 @@ class Eye(NamedTuple):
 class Canvas(NamedTuple):
     """What is drawn, and scratch memory, float64 (8, 4), since compiled code allocates no arrays.
 
-    picture: uint8 (rows, columns, 3); depths: in metres, 0 for the bonnet, float32 (rows, columns); labels: what each
-    pixel shows, uint8 (rows, columns).
+    picture: uint8 (rows, columns, 3); depths: in metres, 0 for the bonnet, float32 (rows, columns);
+    labels: what each pixel shows, uint8 (rows, columns).
     """
 
     picture: Image
@@ -72,16 +84,20 @@ def blank_canvas(height: int, width: int) -> Canvas:
     """Return a canvas that shows nothing but bonnet."""
     shape = height, width
     return Canvas(
-        np.empty((*shape, 3), np.uint8), np.zeros(shape, np.float32), np.full(shape, CAR, np.uint8), np.empty((8, 4))
+        np.empty((*shape, 3), np.uint8),
+        np.zeros(shape, np.float32),
+        np.full(shape, CAR, np.uint8),
+        np.empty((8, 4)),
     )
 
 
 class RoadBands(NamedTuple):
     """Colours are RGB, 0 to 255; lengths are metres.
 
-    surface, texture, grain: of the road, its texture's number and contrast; line: of the lines along both edges, line_m
-    wide; middle: of the line in the middle; middle_dash_m: length of a dash and of a gap, 0 for a solid line; shoulder:
-    the band along each edge; stripe_m: length of a kerb's stripes, 0 for none.
+    surface, texture, grain: of the road, its texture's number and contrast; line: of the lines
+    along both edges, line_m wide; middle: of the line in the middle; middle_dash_m: length of a
+    dash and of a gap, 0 for a solid line; shoulder: the band along each edge; stripe_m: length of a
+    kerb's stripes, 0 for none.
     """
 
     surface: RGB
@@ -100,9 +116,10 @@ class RoadBands(NamedTuple):
 class Paint(NamedTuple):
     """Textures and properties of the road.
 
-    textures: of make_textures(), (4, texels); bridge: its start and end in metres along the track; style: of the track;
-    half_widths_m: of the asphalt, (metres,); neighbor_m: as in RoadMap; roadside_m: largest distance of any road from
-    the centre line; bands: of a road that is neither the lake's nor the mountain's.
+    textures: of make_textures(), (4, texels); bridge: its start and end in metres along the track;
+    style: of the track; half_widths_m: of the asphalt, (metres,); neighbor_m: as in RoadMap;
+    roadside_m: largest distance of any road from the centre line; bands: of a road that is neither
+    the lake's nor the mountain's.
     """
 
     textures: Float32Array
@@ -118,8 +135,8 @@ class Paint(NamedTuple):
 class Surface(NamedTuple):
     """The ground and the road on it.
 
-    lit: RGB of the cover under its light, uint8 (side, side, 3); tops: greatest height within one block's side around
-    each block, (blocks, blocks).
+    lit: RGB of the cover under its light, uint8 (side, side, 3); tops: greatest height within one
+    block's side around each block, (blocks, blocks).
     """
 
     height: Float32Array
@@ -138,7 +155,8 @@ class Surface(NamedTuple):
 class Air(NamedTuple):
     """Light and weather.
 
-    sky: RGB from the horizon to the zenith, float32 (steps, 3); headlights: light that they add; wet, snow: 0 to 1.
+    sky: RGB from the horizon to the zenith, float32 (steps, 3); headlights: light that they add;
+    wet, snow: 0 to 1.
     """
 
     daylight: float
@@ -202,13 +220,21 @@ def _tops(heights_m: Float32Array, water_m: float) -> Float32Array:
     padded = np.pad(heights_m, (0, blocks * _BLOCK - len(heights_m)), mode="edge")
     own = padded.reshape(blocks, _BLOCK, blocks, _BLOCK).max((1, 3))
     around = np.pad(own, 1, mode="edge")
-    near = [around[row : row + blocks, column : column + blocks] for row in range(3) for column in range(3)]
+    near = [
+        around[row : row + blocks, column : column + blocks]
+        for row in range(3)
+        for column in range(3)
+    ]
     return np.maximum(np.max(near, axis=0), np.float32(water_m))
 
 
 def air_of(conditions: Conditions, seconds: float = 0.0) -> Air:
-    """Return light and weather under the conditions. seconds: since the drive began, for the cycle of day and night."""
-    thickness = max(conditions.fog + _RAIN_FOG * conditions.rain + _SNOW_FOG * conditions.snow, 1e-6)
+    """Return light and weather under the conditions. seconds: since the drive began, for the cycle
+    of day and night.
+    """
+    thickness = max(
+        conditions.fog + _RAIN_FOG * conditions.rain + _SNOW_FOG * conditions.snow, 1e-6
+    )
     overcast = max(_RAIN_DARK * conditions.rain, _SNOW_DARK * conditions.snow)
     night = conditions.night
     if conditions.night_cycle:
@@ -228,7 +254,9 @@ def air_of(conditions: Conditions, seconds: float = 0.0) -> Air:
 
 @cache
 def _sky_colors(overcast: float) -> Float32Array:
-    """Return the sky's colours by the sine of the elevation, 0 to 1, float32 (steps, 3); overcast: 0 to 1."""
+    """Return the sky's colours by the sine of the elevation, 0 to 1, float32 (steps, 3); overcast:
+    0 to 1.
+    """
     haze = exponentials(np.linspace(0, -5.5, _SKY_STEPS, dtype=np.float32))[:, None]
     zenith = np.array(_ZENITH) + (np.array(_CLOUDS) - np.array(_ZENITH)) * min(overcast * 3, 1.0)
     return np.asarray(zenith * (1 - haze) + np.array(_HORIZON) * haze, np.float32)

@@ -1,6 +1,7 @@
 """Draw ground and sky by a ray for each pixel, column by column from the bottom up; compiled.
 
-Up a column the ground only gets farther away, so each ray starts just before the end of the previous one.
+Up a column the ground only gets farther away, so each ray starts just before the end of the
+previous one.
 """
 
 import math
@@ -31,10 +32,15 @@ from bcclone.simulator.scene.roadmap import BLOCK_M, CELL_M
 from bcclone.simulator.scene.textures import GRAIN, ROCK
 
 _NEAR_M, _FAR_M = 0.8, 640.0
-_BACK = 0.975  # of the last depth, where the next ray starts: columns lean a little when the camera rolls
+# of the last depth, where the next ray starts: columns lean a little when the camera rolls
+_BACK = 0.975
 _LEAP = 1.25  # of the last depth: how far ahead the ground is assumed to continue as it is
 _STEEPEST = 2.0  # slope that is assumed to continue
-_CLOSE_M, _CLOSE, _ROUNDS = 0.004, 0.002, 3  # distance to the ground that is near enough: at least, and of the depth
+_CLOSE_M, _CLOSE, _ROUNDS = (
+    0.004,
+    0.002,
+    3,
+)  # distance to the ground that is near enough: at least, and of the depth
 _HIGH_M = 3.0  # above the ground: from here on, rays look for blocks to pass over
 _STRETCH_LIMIT = 40.0
 _NOTHING = 1e9
@@ -53,7 +59,9 @@ class Ray(NamedTuple):
 
 
 class Met(NamedTuple):
-    """Where a ray met the ground: its depth, -1 for nowhere, the height there, and its rise for each metre of depth."""
+    """Where a ray met the ground: its depth, -1 for nowhere, the height there, and its rise for
+    each metre of depth.
+    """
 
     depth: float
     level: float
@@ -87,8 +95,14 @@ def _cell(column: float, row: float, side: int) -> Cell:
 @drawing(inline="always")
 def _blend(field: Any, cell: Cell) -> float:
     """Return the bilinear interpolation of a field."""
-    lower = field[cell.low, cell.left] * (1 - cell.across) + field[cell.low, cell.left + 1] * cell.across
-    upper = field[cell.low + 1, cell.left] * (1 - cell.across) + field[cell.low + 1, cell.left + 1] * cell.across
+    lower = (
+        field[cell.low, cell.left] * (1 - cell.across)
+        + field[cell.low, cell.left + 1] * cell.across
+    )
+    upper = (
+        field[cell.low + 1, cell.left] * (1 - cell.across)
+        + field[cell.low + 1, cell.left + 1] * cell.across
+    )
     return lower * (1 - cell.up) + upper * cell.up
 
 
@@ -116,7 +130,8 @@ def _leap(surface: Any, ray: Ray, depth: float) -> float:
 def _march(surface: Any, ray: Ray, start: float, guess: float, gap_at_guess: float) -> float:
     """Return the depth at which a ray meets the ground, negative if it does not.
 
-    start: a depth above the ground; guess: a depth beyond, 0 for none; gap_at_guess: height of the ray there.
+    start: a depth above the ground; guess: a depth beyond, 0 for none; gap_at_guess: height of the
+    ray there.
     """
     depth, above, gap_above, below, gap_below, rounds = start, start, 0.0, -1.0, 0.0, 0
     if guess > 0.0 and gap_at_guess > 0.0:
@@ -127,7 +142,9 @@ def _march(surface: Any, ray: Ray, start: float, guess: float, gap_at_guess: flo
             above, gap_above = depth, gap
         else:
             below, gap_below = depth, gap
-        if below == start or (below > 0.0 and (rounds == _ROUNDS or abs(gap) < max(_CLOSE_M, _CLOSE * depth))):
+        if below == start or (
+            below > 0.0 and (rounds == _ROUNDS or abs(gap) < max(_CLOSE_M, _CLOSE * depth))
+        ):
             return depth
         if below < 0.0 and guess > depth:  # the ground is met on the way to the guess
             below, gap_below = guess, gap_at_guess
@@ -136,7 +153,9 @@ def _march(surface: Any, ray: Ray, start: float, guess: float, gap_at_guess: flo
             depth = above + (below - above) * gap_above / (gap_above - gap_below)
         else:
             # steps are short enough not to jump over a crest
-            step = min(0.03 + 0.008 * depth + gap * 0.6 / max(0.6 - ray.dy, 0.3), 0.5 + 0.02 * depth)
+            step = min(
+                0.03 + 0.008 * depth + gap * 0.6 / max(0.6 - ray.dy, 0.3), 0.5 + 0.02 * depth
+            )
             depth += max(step, _leap(surface, ray, depth)) if gap > _HIGH_M else step
             if ray.dy > 0.0 and ray.y + ray.dy * depth > surface.top:
                 return -1.0
@@ -190,7 +209,9 @@ def _ground(surface: Any, air: Any, ray: Ray, depth: float, size: GroundPixel) -
     """Return the colour and the label of the ground at a depth of a ray."""
     x, y, z = ray.x + ray.dx * depth, ray.y + ray.dy * depth, ray.z + ray.dz * depth
     side = surface.height.shape[0]
-    cell = _cell((x - surface.x) * _CELLS_A_METRE - 0.5, (z - surface.z) * _CELLS_A_METRE - 0.5, side)
+    cell = _cell(
+        (x - surface.x) * _CELLS_A_METRE - 0.5, (z - surface.z) * _CELLS_A_METRE - 0.5, side
+    )
     footprint = size.width_m * math.sqrt(size.stretch)
     cross = surface.cross[cell.low, cell.left]
     if -surface.paint.roadside_m < cross < surface.paint.roadside_m and air.road_visibility > 0.0:
@@ -207,13 +228,17 @@ def _ground(surface: Any, air: Any, ray: Ray, depth: float, size: GroundPixel) -
         return lit((138.0, 164.0, 196.0), 1.0 + 0.05 * waves, 1.0), WATER
     wild = _wild(surface, x, z, cell, footprint)
     if air.snow > 0.0:
-        wild = mixed(wild, lit(SNOW_COLOR, 1.0, _blend(surface.light, cell)), min(1.3 * air.snow, 0.95))
+        wild = mixed(
+            wild, lit(SNOW_COLOR, 1.0, _blend(surface.light, cell)), min(1.3 * air.snow, 0.95)
+        )
     return wild, GROUND
 
 
 @drawing(inline="always")
 def _meet(surface: Any, ray: Ray, last: Met) -> Met:
-    """Return where a ray meets the ground, above where the last one of its column did; depth -1 if it does not."""
+    """Return where a ray meets the ground, above where the last one of its column did; depth -1 if
+    it does not.
+    """
     guess, gap = 0.0, 0.0
     if ray.dy < last.slope:  # most ground continues as it is there
         guess = (last.level - last.slope * last.depth - ray.y) / (ray.dy - last.slope)
@@ -233,7 +258,9 @@ def _meet(surface: Any, ray: Ray, last: Met) -> Met:
 
 @drawing(cache=True, sources=SOURCES)
 def cast(eye: Any, surface: Any, air: Any, canvas: Any) -> None:
-    """Draw ground and sky, and set the depth and the label of each pixel; the bonnet's pixels are left out."""
+    """Draw ground and sky, and set the depth and the label of each pixel; the bonnet's pixels are
+    left out.
+    """
     rows, columns = canvas.depths.shape
     axes, (x, y, z) = eye.axes, (eye.position[0], eye.position[1], eye.position[2])
     for column in range(columns):
@@ -251,7 +278,18 @@ def cast(eye: Any, surface: Any, air: Any, canvas: Any) -> None:
                 put(canvas, row, column, _sky(air.sky, ray), air.daylight)
                 continue
             canvas.depths[row, column] = last.depth
-            stretch = min(max(last.depth / max(y - last.level, 0.5), 1.0) * eye.across_px / eye.up_px, _STRETCH_LIMIT)
-            color, label = _ground(surface, air, ray, last.depth, GroundPixel(last.depth / eye.across_px, stretch))
+            stretch = min(
+                max(last.depth / max(y - last.level, 0.5), 1.0) * eye.across_px / eye.up_px,
+                _STRETCH_LIMIT,
+            )
+            color, label = _ground(
+                surface, air, ray, last.depth, GroundPixel(last.depth / eye.across_px, stretch)
+            )
             canvas.labels[row, column] = label
-            put(canvas, row, column, seen_through(color, last.depth, air), light_at(air, last.depth, beam))
+            put(
+                canvas,
+                row,
+                column,
+                seen_through(color, last.depth, air),
+                light_at(air, last.depth, beam),
+            )

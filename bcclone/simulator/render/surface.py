@@ -1,7 +1,8 @@
-"""Compute the colour and the label of the road, in its weather; compiled, and inlined where rays are cast.
+"""Compute the colour and the label of the road, in its weather; compiled, and inlined where rays
+are cast.
 
-Colours are RGB, 0 to 255. Functions with array arguments are inlined, since a call would count references for each
-pixel.
+Colours are RGB, 0 to 255. Functions with array arguments are inlined, since a call would count
+references for each pixel.
 """
 
 import math
@@ -15,7 +16,8 @@ from bcclone.system.compiled import FINITE, compiled, source_checksum
 
 RGB = tuple[float, float, float]
 
-# All modules whose functions or constants are compiled into the renderer, and the checksum of their sources.
+# All modules whose functions or constants are compiled into the renderer, and the checksum of their
+# sources.
 COMPILED_MODULES = (
     "bcclone.system.exact_math",
     "bcclone.simulator.track",
@@ -37,7 +39,10 @@ AMBIENT, SUNLIGHT = (0.30, 0.36, 0.44), (0.74, 0.69, 0.58)
 _FOG = (158.0, 182.0, 210.0)
 SNOW_COLOR = (236.0, 238.0, 244.0)
 _WET_SKY = (176.0, 190.0, 208.0)  # that a wet road reflects
-_BEAM_M, _BEAM_SLOPE = 14.0, 0.42  # of the headlights: their reach at half the light, and half their width
+_BEAM_M, _BEAM_SLOPE = (
+    14.0,
+    0.42,
+)  # of the headlights: their reach at half the light, and half their width
 # What a pixel shows
 SKY, GROUND, WATER, ROAD, LINE, EDGE, OBJECT, CAR = range(8)
 # Bands of the lake's road: from and to so many metres from the middle, on both sides
@@ -49,8 +54,9 @@ _TEXELS_A_METRE = 32.0  # of asphalt
 
 
 class RoadPixel(NamedTuple):
-    """The road at a pixel: metres along and to the right of the centre line, sunlight (0 to 1 and above), and width
-    and length of the pixel on the ground, in metres."""
+    """The road at a pixel: metres along and to the right of the centre line, sunlight (0 to 1 and
+    above), and width and length of the pixel on the ground, in metres.
+    """
 
     along: float
     cross: float
@@ -61,7 +67,9 @@ class RoadPixel(NamedTuple):
 
 @drawing()
 def level_of(footprint: float) -> int:
-    """Return the texture level at which a pixel of `footprint` texels of level 0 is about one texel."""
+    """Return the texture level at which a pixel of `footprint` texels of level 0 is about one
+    texel.
+    """
     level = 0
     while footprint > 1.5 and level < LEVELS - 1:
         footprint *= 0.5
@@ -117,7 +125,9 @@ def seen_through(color: RGB, depth_m: float, air: Any) -> RGB:
 
 @drawing(inline="always")
 def direction(axes: Any, across: float, up: float) -> tuple[float, float, float]:
-    """Return a camera's line of sight, of length 1 along its axis; across, up: its slopes to the right and upwards."""
+    """Return a camera's line of sight, of length 1 along its axis; across, up: its slopes to the
+    right and upwards.
+    """
     return (
         axes[0, 0] * across + axes[0, 1] * up + axes[0, 2],
         axes[1, 0] * across + axes[1, 1] * up + axes[1, 2],
@@ -141,7 +151,9 @@ def light_at(air: Any, depth_m: float, beam: float) -> float:
 @drawing(inline="always")
 def put(canvas: Any, row: int, column: int, color: RGB, brightness: float) -> None:
     for channel in range(3):
-        canvas.picture[row, column, channel] = int(min(max(color[channel] * brightness, 0.0), 255.0))
+        canvas.picture[row, column, channel] = int(
+            min(max(color[channel] * brightness, 0.0), 255.0)
+        )
 
 
 @drawing(inline="always")
@@ -152,7 +164,9 @@ def weathered(color: RGB, pixel: RoadPixel, textures: Any, air: Any) -> RGB:
         flat = min(pixel.stretch_m / pixel.pixel_m / 30.0, 1.0)
         color = mixed(color, _WET_SKY, 0.45 * air.wet * flat)
     if air.snow > 0.0:  # drifts, thinner where wheels run
-        drift = texel(textures, GRAIN, pixel.cross * 14.0, pixel.along * 6.0, level_of(pixel.pixel_m * 14.0))
+        drift = texel(
+            textures, GRAIN, pixel.cross * 14.0, pixel.along * 6.0, level_of(pixel.pixel_m * 14.0)
+        )
         track = abs(abs(pixel.cross) - 1.0) < 0.5
         cover = min(max(air.snow * (1.1 + 0.35 * drift) - (0.45 if track else 0.2), 0.0), 0.85)
         color = mixed(color, lit(SNOW_COLOR, 1.0, pixel.sunlight), cover)
@@ -174,7 +188,10 @@ def _designed_road(pixel: RoadPixel, paint: Any, line_visibility: float) -> tupl
     """Return the colour and the label of a designed road, whose bands are described by RoadBands."""
     bands, sunlight = paint.bands, pixel.sunlight
     metre = min(max(int(pixel.along), 0), paint.half_widths_m.size - 1)
-    half_m, offset_m = paint.half_widths_m[metre], _from_middle(pixel.cross, paint.neighbor_m[metre])
+    half_m, offset_m = (
+        paint.half_widths_m[metre],
+        _from_middle(pixel.cross, paint.neighbor_m[metre]),
+    )
     outer_m = half_m + bands.shoulder_m
     if offset_m >= outer_m + (0.5 * pixel.pixel_m if bands.shoulder_m > 0.0 else 0.0):
         return (0.0, 0.0, 0.0), GROUND
@@ -193,12 +210,16 @@ def _designed_road(pixel: RoadPixel, paint: Any, line_visibility: float) -> tupl
     inset_m = half_m - _LINE_INSET_M
     line = covered(offset_m, inset_m - bands.line_m, inset_m, pixel.pixel_m)
     middle = covered(offset_m, -0.5 * bands.middle_m, 0.5 * bands.middle_m, pixel.pixel_m)
-    if bands.middle_dash_m > 0.0 and math.floor(pixel.along / bands.middle_dash_m) % 2 == 1:  # between two dashes
+    if (
+        bands.middle_dash_m > 0.0 and math.floor(pixel.along / bands.middle_dash_m) % 2 == 1
+    ):  # between two dashes
         middle = 0.0
     if line * line_visibility > 0.0:
         color = mixed(color, lit(bands.line, 1.0 + 0.06 * fine, sunlight), line * line_visibility)
     if middle * line_visibility > 0.0:
-        color = mixed(color, lit(bands.middle, 1.0 + 0.06 * fine, sunlight), middle * line_visibility)
+        color = mixed(
+            color, lit(bands.middle, 1.0 + 0.06 * fine, sunlight), middle * line_visibility
+        )
     if max(line, middle) * line_visibility > 0.5:
         label = LINE
     return color, label
@@ -206,7 +227,9 @@ def _designed_road(pixel: RoadPixel, paint: Any, line_visibility: float) -> tupl
 
 @drawing()
 def _from_middle(cross_m: float, neighbor_m: float) -> float:
-    """Return the distance from the middle of the road, or of its neighbor, if there is one that is nearer."""
+    """Return the distance from the middle of the road, or of its neighbor, if there is one that is
+    nearer.
+    """
     if neighbor_m == 0.0:
         return abs(cross_m)
     return min(abs(cross_m), abs(cross_m - neighbor_m))
@@ -255,7 +278,9 @@ def _lake_road(pixel: RoadPixel, paint: Any, line_visibility: float) -> tuple[RG
     if offset_m > 3.0:
         color = _lake_lines(color, pixel, fine, kind, line_visibility)
     if offset_m > 4.5:
-        border = covered(offset_m, _BORDER_FROM_M if kind != KERB else _KERB[1], _BORDER_TO_M, pixel.pixel_m)
+        border = covered(
+            offset_m, _BORDER_FROM_M if kind != KERB else _KERB[1], _BORDER_TO_M, pixel.pixel_m
+        )
         light = paint.shoulders.border_light[side, metre] * min(sunlight, 1.0)
         color = mixed(color, lit((206.0, 199.0, 182.0), 1.0 + 0.035 * broad, light), border)
     label = ROAD
@@ -267,7 +292,9 @@ def _lake_road(pixel: RoadPixel, paint: Any, line_visibility: float) -> tuple[RG
 
 
 @drawing()
-def _lake_lines(color: RGB, pixel: RoadPixel, fine: float, kind: int, line_visibility: float) -> RGB:
+def _lake_lines(
+    color: RGB, pixel: RoadPixel, fine: float, kind: int, line_visibility: float
+) -> RGB:
     """Add the yellow line, the tar next to it, and a kerb or a second line to the asphalt's colour."""
     offset_m, sunlight, pixel_m = abs(pixel.cross), pixel.sunlight, pixel.pixel_m
     line = covered(offset_m, _YELLOW_LINE[0], _YELLOW_LINE[1], pixel_m) * line_visibility
@@ -275,8 +302,12 @@ def _lake_lines(color: RGB, pixel: RoadPixel, fine: float, kind: int, line_visib
     tar = covered(offset_m, _TAR[0], _TAR[1], pixel_m) * line_visibility
     color = mixed(color, lit((76.0, 73.0, 62.0), 1.0 + 0.10 * fine, sunlight), tar)
     if kind == KERB:
-        kerb = mixed((232.0, 222.0, 214.0), (224.0, 106.0, 100.0), _striped(pixel, _KERB_STRIPE_M))  # red and white
-        return mixed(color, lit(kerb, 1.0, sunlight), covered(offset_m, _KERB[0], _KERB[1], pixel_m))
+        kerb = mixed(
+            (232.0, 222.0, 214.0), (224.0, 106.0, 100.0), _striped(pixel, _KERB_STRIPE_M)
+        )  # red and white
+        return mixed(
+            color, lit(kerb, 1.0, sunlight), covered(offset_m, _KERB[0], _KERB[1], pixel_m)
+        )
     second = covered(offset_m, _SECOND_LINE[0], _SECOND_LINE[1], pixel_m) * line_visibility * 0.6
     return mixed(color, lit((196.0, 184.0, 96.0), 1.0, sunlight), second)
 
@@ -298,4 +329,6 @@ def _asphalt(pixel: RoadPixel, paint: Any) -> float:
         ratio *= 0.5
         texels *= 0.5
     level = level_of(pixel.pixel_m * _TEXELS_A_METRE)
-    return texel(paint.textures, ASPHALT, pixel.cross * _TEXELS_A_METRE, pixel.along * texels, level)
+    return texel(
+        paint.textures, ASPHALT, pixel.cross * _TEXELS_A_METRE, pixel.along * texels, level
+    )

@@ -1,8 +1,10 @@
-"""Build a scene: a track and the sun -> everything that cameras can see, as arrays, and the sunlight on its ground.
+"""Build a scene: a track and the sun -> everything that cameras can see, as arrays, and the
+sunlight on its ground.
 
-Nothing moves, so the light is computed once: by slope, and in the shadows of trees and hills. For those of hills, a
-line goes from every cell towards the sun, in steps; where it meets a hill, the cell is in its shadow. Heights between
-cells are interpolated. Every operation is rounded as IEEE 754 defines, so all processors find the same cells.
+Nothing moves, so the light is computed once: by slope, and in the shadows of trees and hills. For
+those of hills, a line goes from every cell towards the sun, in steps; where it meets a hill, the
+cell is in its shadow. Heights between cells are interpolated. Every operation is rounded as IEEE
+754 defines, so all processors find the same cells.
 """
 
 import math
@@ -39,8 +41,9 @@ _UNDER_LEAVES = 0.35  # sunlight in a tree's shadow
 
 @dataclass(frozen=True)
 class Scene:
-    """A track and its surroundings. light: sunlight on every cell, relative to level ground, (side, side); faces: as of
-    build_structures(); textures: as of make_textures()."""
+    """A track and its surroundings. light: sunlight on every cell, relative to level ground, (side,
+    side); faces: as of build_structures(); textures: as of make_textures().
+    """
 
     track: Track
     ground: Ground
@@ -60,8 +63,12 @@ def build_scene(track_name: str, conditions: Conditions) -> Scene:
 
 
 @lru_cache(maxsize=2)
-def _build(track_name: str, sun_elevation: float, sun_azimuth: float, texture_seed: int, content: bytes) -> Scene:
-    """Build a scene. content: of the track's file, for the cache, which would not notice that it has changed."""
+def _build(
+    track_name: str, sun_elevation: float, sun_azimuth: float, texture_seed: int, content: bytes
+) -> Scene:
+    """Build a scene. content: of the track's file, for the cache, which would not notice that it
+    has changed.
+    """
     sun = towards_sun(sun_elevation, sun_azimuth)
     track = load_track(track_name)
     seed = texture_seed + _BETWEEN_SEEDS * track.road.look.seed
@@ -90,26 +97,36 @@ class Obstacles:
         self._track, self._trees = scene.track, cKDTree(trees) if len(trees) else None
 
     def hit(self, x: float, z: float, position: TrackPosition) -> bool:
-        """Return whether a car at x, z touches something. position: the same on the track, driven in any direction."""
+        """Return whether a car at x, z touches something. position: the same on the track, driven
+        in any direction.
+        """
         if self._trees is not None and self._trees.query((x, z))[0] < _TREE_M:
             return True
         wall_m = walls_at(self._track, position.along_m)
-        return wall_m is not None and wall_m - _HALF_CAR_M < abs(position.cross_track_m) < wall_m + _HALF_CAR_M
+        return (
+            wall_m is not None
+            and wall_m - _HALF_CAR_M < abs(position.cross_track_m) < wall_m + _HALF_CAR_M
+        )
 
 
 def towards_sun(elevation: float, azimuth: float) -> FloatArray:
-    """Return the unit vector towards the sun: x, y, z. elevation, azimuth: degrees, as in Conditions."""
+    """Return the unit vector towards the sun: x, y, z. elevation, azimuth: degrees, as in
+    Conditions.
+    """
     up, around = math.radians(elevation), math.radians(azimuth)
     return np.array([cosine(up) * sine(around), sine(up), cosine(up) * cosine(around)])
 
 
 def bake_light(heights_m: Float32Array, on_road: BoolArray, sun: FloatArray) -> Float32Array:
-    """Return sunlight relative to level ground, float32 (side, side): by slope and the hills' shadows.
+    """Return sunlight relative to level ground, float32 (side, side): by slope and the hills'
+    shadows.
 
     The road counts as level, also where the ground falls away at the end of a bridge.
     """
     rise_z, rise_x = np.gradient(heights_m, CELL_M)
-    facing = (sun[1] - rise_x * sun[0] - rise_z * sun[2]) / np.sqrt(1 + rise_x * rise_x + rise_z * rise_z)
+    facing = (sun[1] - rise_x * sun[0] - rise_z * sun[2]) / np.sqrt(
+        1 + rise_x * rise_x + rise_z * rise_z
+    )
     light = np.clip(facing / sun[1], 0, FULL_LIGHT).astype(np.float32)
     light[on_road] = 1.0
     return np.asarray(light * blur(hide_from_sun(heights_m, sun), 5), np.float32)
@@ -132,12 +149,19 @@ def add_tree_shadows(
             column = round((x + x_away * fraction * height * shadow_per_m - grid.x) / CELL_M)
             row = round((z + z_away * fraction * height * shadow_per_m - grid.z) / CELL_M)
             crown = sine(math.pi * min(max((fraction - 0.3) / 0.75, 0.0), 1.0))
-            cv2.circle(shade, (column, row), round((0.25 + 0.13 * height * crown) / CELL_M), _UNDER_LEAVES, -1)
+            cv2.circle(
+                shade,
+                (column, row),
+                round((0.25 + 0.13 * height * crown) / CELL_M),
+                _UNDER_LEAVES,
+                -1,
+            )
     return np.asarray(light * blur(shade, 3), np.float32)
 
 
 def hide_from_sun(heights_m: Float32Array, sun: FloatArray) -> Float32Array:
-    """Return the sunlight that hills let through, float32 (side, side): IN_SHADOW behind them, 1 elsewhere.
+    """Return the sunlight that hills let through, float32 (side, side): IN_SHADOW behind them, 1
+    elsewhere.
 
     heights_m: float32 (side, side); sun: unit vector towards the sun, (3,).
     """
@@ -152,8 +176,12 @@ def hide_from_sun(heights_m: Float32Array, sun: FloatArray) -> Float32Array:
 
 
 @compiled(cache=True, error_model="numpy")
-def _hide(heights: Float32Array, step: tuple[float, float, float], highest: float, lit: Float32Array) -> None:
-    """Shade the cells whose line to the sun meets a hill at one step: cells to the right, cells up, metres risen."""
+def _hide(
+    heights: Float32Array, step: tuple[float, float, float], highest: float, lit: Float32Array
+) -> None:
+    """Shade the cells whose line to the sun meets a hill at one step: cells to the right, cells up,
+    metres risen.
+    """
     side, (right, up, rise) = heights.shape[0], step
     low, left = int(math.floor(up)), int(math.floor(right))
     row_fraction, column_fraction = up - low, right - left
@@ -163,8 +191,15 @@ def _hide(heights: Float32Array, step: tuple[float, float, float], highest: floa
             line = heights[row, column] + rise + _MARGIN_M
             if line >= highest or lit[row, column] < 1.0:
                 continue
-            here, there = min(max(column + left, 0), side - 1), min(max(column + left + 1, 0), side - 1)
-            at_left = heights[first, here] * (1 - row_fraction) + heights[second, here] * row_fraction
-            at_right = heights[first, there] * (1 - row_fraction) + heights[second, there] * row_fraction
+            here, there = (
+                min(max(column + left, 0), side - 1),
+                min(max(column + left + 1, 0), side - 1),
+            )
+            at_left = (
+                heights[first, here] * (1 - row_fraction) + heights[second, here] * row_fraction
+            )
+            at_right = (
+                heights[first, there] * (1 - row_fraction) + heights[second, there] * row_fraction
+            )
             if np.float32(at_left * (1 - column_fraction) + at_right * column_fraction) > line:
                 lit[row, column] = IN_SHADOW

@@ -1,6 +1,8 @@
-"""Make the ground: a track and a seed -> heights and colours of the land around it, with the road in it.
+"""Make the ground: a track and a seed -> heights and colours of the land around it, with the road
+in it.
 
-The lake's hills come from the figures, the mountain's are generated around its road; finer detail is noise.
+The lake's hills come from the figures, the mountain's are generated around its road; finer detail
+is noise.
 """
 
 import math
@@ -25,7 +27,13 @@ _DECK_HALF_WIDTH_M = 5.3
 _ROCKS = {"rock1": (15.0, 9.0), "rock2": (19.0, 11.0)}
 
 # Colours of the ground, RGB under full light: estimated from recordings.
-_GRASS, _DRY, _DIRT, _SCRUB, _STONE = (192, 164, 84), (200, 176, 118), (182, 132, 92), (140, 126, 68), (142, 140, 128)
+_GRASS, _DRY, _DIRT, _SCRUB, _STONE = (
+    (192, 164, 84),
+    (200, 176, 118),
+    (182, 132, 92),
+    (140, 126, 68),
+    (142, 140, 128),
+)
 _MEADOW, _LEAVES, _CLIFF, _DARK_CLIFF = (128, 146, 46), (96, 118, 40), (146, 130, 100), (96, 88, 72)
 _MARGIN_M = 130.0  # of ground around a designed road
 
@@ -34,8 +42,8 @@ _MARGIN_M = 130.0  # of ground around a designed road
 class _Land:
     """The land around a designed road.
 
-    covers, stone: colours of level ground and of slopes; lift_m: how much higher it is away from the road; relief_m:
-    height of its hills; cliffs: how steep they are, 0 to 1.
+    covers, stone: colours of level ground and of slopes; lift_m: how much higher it is away from
+    the road; relief_m: height of its hills; cliffs: how steep they are, 0 to 1.
     """
 
     covers: tuple[tuple[int, int, int], ...]
@@ -49,17 +57,31 @@ _LANDS = {
     "meadow": _Land((_MEADOW, _LEAVES, (150, 150, 70), (118, 140, 60)), _STONE, 1.0, 2.5, 0.0),
     "forest": _Land((_LEAVES, (86, 96, 48), (120, 100, 66), (76, 100, 44)), _CLIFF, 3.0, 4.0, 0.2),
     "desert": _Land(
-        ((214, 184, 128), (198, 160, 108), (222, 196, 148), (188, 150, 104)), (176, 132, 96), 2.0, 4.0, 0.0
+        ((214, 184, 128), (198, 160, 108), (222, 196, 148), (188, 150, 104)),
+        (176, 132, 96),
+        2.0,
+        4.0,
+        0.0,
     ),
-    "rock": _Land(((150, 146, 138), (128, 122, 112), (164, 152, 132), (110, 112, 84)), (136, 128, 118), 9.0, 6.0, 1.0),
+    "rock": _Land(
+        ((150, 146, 138), (128, 122, 112), (164, 152, 132), (110, 112, 84)),
+        (136, 128, 118),
+        9.0,
+        6.0,
+        1.0,
+    ),
     "water": _Land((_GRASS, _DRY, _SCRUB, (170, 176, 96)), _STONE, -4.0, 1.2, 0.0),
-    "town": _Land(((140, 138, 134), (120, 130, 90), (156, 150, 142), (132, 126, 120)), _STONE, 0.3, 0.4, 0.0),
+    "town": _Land(
+        ((140, 138, 134), (120, 130, 90), (156, 150, 142), (132, 126, 120)), _STONE, 0.3, 0.4, 0.0
+    ),
 }
 
 
 @dataclass(frozen=True)
 class Ground:
-    """heights_m, float32 (side, side); cover, RGB float32 (side, side, 3); water_m: height of the water."""
+    """heights_m, float32 (side, side); cover, RGB float32 (side, side, 3); water_m: height of the
+    water.
+    """
 
     grid: Grid
     heights_m: Float32Array
@@ -74,7 +96,13 @@ class Ground:
 
 def make_ground(track: Track, seed: int) -> Ground:
     """Return the ground of a track; the same seed gives the same ground."""
-    make = _designed if track.road.style == DESIGNED_STYLE else _lake if track.road.name == LAKE.name else _mountain
+    make = (
+        _designed
+        if track.road.style == DESIGNED_STYLE
+        else _lake
+        if track.road.name == LAKE.name
+        else _mountain
+    )
     return make(track, seed)
 
 
@@ -84,10 +112,16 @@ def _lake(track: Track, seed: int) -> Ground:
     distance_m = road.distance_m
     hills = resize(read_figures("lake_terrain.csv").astype(np.float32), grid.side, grid.side)
     relief = _noise(grid, seed, 64) * 1.6 + _noise(grid, seed + 1, 16) * 0.5
-    hills = hills + relief * np.clip((distance_m - 9) / 12, 0, 1) * np.clip(np.abs(hills) / 6, 0.15, 1)
+    hills = hills + relief * np.clip((distance_m - 9) / 12, 0, 1) * np.clip(
+        np.abs(hills) / 6, 0.15, 1
+    )
     steps = (hills + 5 * _noise(grid, seed + 5, 32)) / 9
-    ledges = _smooth_step(steps % 1, 0.3, 0.8) - steps % 1  # rock faces, which the figures are too coarse for
-    hills = hills + 9 * 0.6 * ledges * np.clip((hills - 4) / 4, 0, 1) * np.clip((distance_m - 11) / 6, 0, 1)
+    ledges = (
+        _smooth_step(steps % 1, 0.3, 0.8) - steps % 1
+    )  # rock faces, which the figures are too coarse for
+    hills = hills + 9 * 0.6 * ledges * np.clip((hills - 4) / 4, 0, 1) * np.clip(
+        (distance_m - 11) / 6, 0, 1
+    )
     stony = np.zeros((grid.side, grid.side), bool)
     lumps, (east, north) = 1 + 0.12 * _noise(grid, seed + 7, 16), grid.centres()
     for kind, (radius, height) in _ROCKS.items():
@@ -97,7 +131,11 @@ def _lake(track: Track, seed: int) -> Ground:
             bump = np.where((inside > 0) & (distance_m > 14), bump, -1e3)
             stony |= bump > hills
             hills = np.maximum(hills, bump)
-    bridge = (road.along_m > track.road.bridge[0]) & (road.along_m < track.road.bridge[1]) & (distance_m < 30)
+    bridge = (
+        (road.along_m > track.road.bridge[0])
+        & (road.along_m < track.road.bridge[1])
+        & (distance_m < 30)
+    )
     level = np.clip((LEVEL_M + _BED_BLEND_M - distance_m) / _BED_BLEND_M, 0, 1)
     level = np.where(bridge, (distance_m < _DECK_HALF_WIDTH_M).astype(np.float32), level)
     heights = hills * (1 - level) + road.road_height_m * level
@@ -121,16 +159,25 @@ def _mountain(track: Track, seed: int) -> Ground:
     cliffs = np.where(walls > -0.2, 7 + 6 * np.clip(walls, 0, 2), 5.0 * walls)
     terraces = np.floor(cliffs / 4) * 4 + 4 * _smooth_step(cliffs / 4 % 1, 0.55, 1.0)
     away = np.clip((far - 40) / 120, 0, 1)
-    hills = base + rise * terraces + _noise(grid, seed + 1, 32) * rise * 1.2 + away * 14 * _noise(grid, seed + 2, 256)
+    hills = (
+        base
+        + rise * terraces
+        + _noise(grid, seed + 1, 32) * rise * 1.2
+        + away * 14 * _noise(grid, seed + 2, 256)
+    )
     heights = _with_road(hills, road)
     cover = _mixed(grid, seed, (_MEADOW, _LEAVES, _MEADOW, _LEAVES))
     cover = _stone_on_slopes(cover, heights, _CLIFF, 0.7)
-    cover = np.where((walls > 0.9)[..., None] & (_slope(heights) > 1.2)[..., None], np.array(_DARK_CLIFF), cover)
+    cover = np.where(
+        (walls > 0.9)[..., None] & (_slope(heights) > 1.2)[..., None], np.array(_DARK_CLIFF), cover
+    )
     return Ground(grid, _single(heights), _single(cover), road, _NO_WATER_M)
 
 
 def _designed(track: Track, seed: int) -> Ground:
-    """Return the ground around a designed road: level along the road, and farther away by its surroundings."""
+    """Return the ground around a designed road: level along the road, and farther away by its
+    surroundings.
+    """
     low, high = track.line[:, [0, 2]].min(axis=0), track.line[:, [0, 2]].max(axis=0)
     side = math.ceil((float((high - low).max()) + 2 * _MARGIN_M) / CELL_M / 64) * 64
     corner = np.round((low + high) / 2 - side * CELL_M / 2, 3)
@@ -142,7 +189,9 @@ def _designed(track: Track, seed: int) -> Ground:
     bumps = 0.7 * _noise(grid, seed, 64) + 0.5 * _noise(grid, seed + 1, 128)
     rolling = land.lift_m * np.clip((far - 10) / 50, 0, 1) + land.relief_m * bumps
     terraces = np.floor(rolling / 4) * 4 + 4 * _smooth_step(rolling / 4 % 1, 0.5, 1.0)
-    hills = _between_roads(track.line, grid) + rise * (rolling * (1 - land.cliffs) + terraces * land.cliffs)
+    hills = _between_roads(track.line, grid) + rise * (
+        rolling * (1 - land.cliffs) + terraces * land.cliffs
+    )
     heights = _with_road(hills, road)
     water_m = float(np.floor(track.line[:, 1].min() - 1.0)) if land.lift_m < 0 else _NO_WATER_M
     cover = _stone_on_slopes(_mixed(grid, seed, land.covers), heights, land.stone, 0.8)
@@ -161,7 +210,9 @@ def _between_roads(line: FloatArray, grid: Grid) -> FloatArray:
     steps = (np.arange(cells) + 0.5) * CELL_M * 16
     some, coarse = line[::8], np.empty((cells, cells))
     across = (steps[:, None] + grid.x - some[:, 0]) ** 2
-    for row, z in enumerate(steps + grid.z):  # one by one: a long road in a large grid would take gigabytes
+    for row, z in enumerate(
+        steps + grid.z
+    ):  # one by one: a long road in a large grid would take gigabytes
         squared = across + (z - some[:, 2]) ** 2
         weight = 1 / ((squared + 30.0) * (squared + 30.0))
         coarse[row] = (weight * some[:, 1]).sum(-1) / weight.sum(-1)
@@ -189,11 +240,16 @@ def _mixed(grid: Grid, seed: int, covers: tuple[tuple[int, int, int], ...]) -> F
     total = sum(weights)
     for weight in weights:
         weight /= total
-    colors = [sum(weight * cover[color] for weight, cover in zip(weights, covers, strict=True)) for color in range(3)]
+    colors = [
+        sum(weight * cover[color] for weight, cover in zip(weights, covers, strict=True))
+        for color in range(3)
+    ]
     return np.stack(colors, -1, dtype=np.float32)
 
 
-def _stone_on_slopes(cover: Float32Array, heights: Field, stone: tuple[int, int, int], steep: float) -> Float32Array:
+def _stone_on_slopes(
+    cover: Float32Array, heights: Field, stone: tuple[int, int, int], steep: float
+) -> Float32Array:
     fraction = np.clip((_slope(heights) - steep) / 0.5, 0, 1)
     colors = [cover[..., color] * (1 - fraction) + stone[color] * fraction for color in range(3)]
     return np.stack(colors, -1, dtype=np.float32, casting="same_kind")

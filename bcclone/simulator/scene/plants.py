@@ -1,4 +1,5 @@
-"""Place trees, bushes and signs: ground and a seed -> upright cards that face the camera, and their pictures.
+"""Place trees, bushes and signs: ground and a seed -> upright cards that face the camera, and their
+pictures.
 
 The pictures are drawn stroke by stroke from a seed, so no image file is needed.
 """
@@ -8,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bcclone.dataset.images import Image
+from bcclone.camera.images import Image
 from bcclone.simulator.road_plan import REACH_M
 from bcclone.simulator.scene.ground import Ground
 from bcclone.simulator.scene.roadmap import CELL_M, FAR_M
@@ -28,7 +29,8 @@ _CLEAR_M = 7.5  # no plant is nearer to the centre line
 
 # Which picture a card shows
 _PINES, BUSHES, _SIGN, _TOWER, _PALMS, _TIRE, _KINDS = (0, 1, 2, 3), (4, 5), 6, 7, (8, 9), 10, 11
-# For each surroundings: kinds of trees, their heights in metres, how many of them and of clumps of bushes a kilometre
+# For each surroundings: kinds of trees, their heights in metres, how many of them and of clumps of
+# bushes a kilometre
 _GROWTH: dict[str, tuple[tuple[int, ...], tuple[float, float], int, int]] = {
     "meadow": (_PINES, (6.0, 14.0), 90, 120),
     "forest": (_PINES, (8.0, 22.0), 700, 150),
@@ -41,7 +43,9 @@ _GROWTH: dict[str, tuple[tuple[int, ...], tuple[float, float], int, int]] = {
 
 @dataclass(frozen=True)
 class Cards:
-    """placements, float32 (cards, 6): x, y of the foot, z, height, width in metres, kind; first come `trees` trees."""
+    """placements, float32 (cards, 6): x, y of the foot, z, height, width in metres, kind; first
+    come `trees` trees.
+    """
 
     placements: Float32Array
     trees: int
@@ -52,20 +56,43 @@ def place_cards(track: Track, ground: Ground, seed: int) -> Cards:
     randomness, rest = np.random.default_rng(seed + 101), list[Row]()
     if track.road.name == LAKE.name:
         trees = [
-            _tree(ground, randomness, (x, z), _PINE_HEIGHT_M * scale * randomness.uniform(0.9, 1.15), _PINES)
+            _tree(
+                ground,
+                randomness,
+                (x, z),
+                _PINE_HEIGHT_M * scale * randomness.uniform(0.9, 1.15),
+                _PINES,
+            )
             for x, z, scale in read_figures("lake_trees.csv")
         ]
         clumps, bushes_to_m = 170, 60.0
-        for name, kind, (height, width) in (("sign", _SIGN, (2.6, 1.7)), ("tire", _TIRE, (0.75, 0.9))):
-            rest += [(x, 2.0, z, height, width, kind) for x, _, z in read_figures("lake_props.csv", (name,))]
-        rest += [(x, y, z, 46.0, 16.0, _TOWER) for x, y, z in read_figures("lake_props.csv", ("tower",))]
+        for name, kind, (height, width) in (
+            ("sign", _SIGN, (2.6, 1.7)),
+            ("tire", _TIRE, (0.75, 0.9)),
+        ):
+            rest += [
+                (x, 2.0, z, height, width, kind)
+                for x, _, z in read_figures("lake_props.csv", (name,))
+            ]
+        rest += [
+            (x, y, z, 46.0, 16.0, _TOWER) for x, y, z in read_figures("lake_props.csv", ("tower",))
+        ]
     else:
         if track.road.style == DESIGNED_STYLE:
             kinds, heights_m, trees_a_km, clumps_a_km = _GROWTH[track.road.look.surroundings]
-            count, clumps = (round(a_km * (track.length_m / 1000)) for a_km in (trees_a_km, clumps_a_km))
+            count, clumps = (
+                round(a_km * (track.length_m / 1000)) for a_km in (trees_a_km, clumps_a_km)
+            )
             trees_to_m, bushes_to_m = 80.0, 50.0
         else:
-            kinds, heights_m, count, trees_to_m, clumps, bushes_to_m = _PALMS, (6.0, 11.0), 420, 90.0, 220, 70.0
+            kinds, heights_m, count, trees_to_m, clumps, bushes_to_m = (
+                _PALMS,
+                (6.0, 11.0),
+                420,
+                90.0,
+                220,
+                70.0,
+            )
         trees = [
             _tree(ground, randomness, place, randomness.uniform(*heights_m), kinds)
             for place in _random_positions(ground, randomness, count, (_CLEAR_M + 1.0, trees_to_m))
@@ -74,7 +101,13 @@ def place_cards(track: Track, ground: Ground, seed: int) -> Cards:
     return Cards(np.array(rows, np.float32).reshape(-1, 6), len(trees))
 
 
-def _tree(ground: Ground, randomness: Random, place: tuple[float, float], height: float, kinds: tuple[int, ...]) -> Row:
+def _tree(
+    ground: Ground,
+    randomness: Random,
+    place: tuple[float, float],
+    height: float,
+    kinds: tuple[int, ...],
+) -> Row:
     """Return a tree of a random kind at a place, x and z in metres."""
     x, z = place
     wide = _PALM_WIDTH if kinds is _PALMS else _PINE_WIDTH
@@ -90,7 +123,16 @@ def _bushes(ground: Ground, randomness: Random, clumps: int, reach_m: float) -> 
             if ground.road.distance_m[ground.grid.cell(near_x, near_z)] > _CLEAR_M:
                 height = randomness.uniform(0.7, 1.6)
                 kind = BUSHES[0] if randomness.random() < 0.5 else BUSHES[1]
-                rows.append((near_x, ground.height_at(near_x, near_z) - 0.1, near_z, height, height * 1.7, kind))
+                rows.append(
+                    (
+                        near_x,
+                        ground.height_at(near_x, near_z) - 0.1,
+                        near_z,
+                        height,
+                        height * 1.7,
+                        kind,
+                    )
+                )
     return rows
 
 
@@ -99,8 +141,12 @@ def _random_positions(
 ) -> list[tuple[float, float]]:
     """Return random positions on dry ground between two distances from the road."""
     near = np.where(ground.road.cross_track_m < FAR_M, 0, 1).astype(np.uint8)
-    far = cv2.distanceTransform(near, cv2.DIST_L2, 5) * CELL_M + np.minimum(ground.road.distance_m, REACH_M)
-    usable = (far > distances_m[0]) & (far < distances_m[1]) & (ground.heights_m > ground.water_m + 0.4)
+    far = cv2.distanceTransform(near, cv2.DIST_L2, 5) * CELL_M + np.minimum(
+        ground.road.distance_m, REACH_M
+    )
+    usable = (
+        (far > distances_m[0]) & (far < distances_m[1]) & (ground.heights_m > ground.water_m + 0.4)
+    )
     rows, columns = np.nonzero(usable)
     count = min(count, len(rows))
     chosen = randomness.choice(len(rows), count, replace=False)
@@ -150,7 +196,9 @@ def _draw_palm(picture: Pictures, randomness: Random) -> None:
         tip = (32 + 29 * cosine(math.radians(angle)), 30 + 26 * sine(math.radians(angle)) + 12)
         middle = ((32 + tip[0]) / 2, (26 + tip[1]) / 2 - 8)
         frond = np.array([(32, 26), middle, tip], np.int32)
-        cv2.polylines(picture, [frond], False, _shaded((70, 98, 30), randomness.uniform(0.6, 1.2)), 5)
+        cv2.polylines(
+            picture, [frond], False, _shaded((70, 98, 30), randomness.uniform(0.6, 1.2)), 5
+        )
 
 
 def _draw_bush(picture: Pictures, randomness: Random) -> None:
@@ -158,7 +206,9 @@ def _draw_bush(picture: Pictures, randomness: Random) -> None:
         x, y = 32 + 13 * normals(randomness), randomness.uniform(14, 127)
         if abs(x - 32) < 31 * math.sqrt(min((y - 6) / 70, 1.0)):
             brightness = randomness.uniform(0.45, 0.9) + 0.3 * (1 - y / 127)
-            cv2.ellipse(picture, (int(x), int(y)), (3, 7), 0, 0, 360, _shaded((62, 70, 30), brightness), -1)
+            cv2.ellipse(
+                picture, (int(x), int(y)), (3, 7), 0, 0, 360, _shaded((62, 70, 30), brightness), -1
+            )
 
 
 def _draw_tower(picture: Pictures) -> None:

@@ -1,4 +1,6 @@
-"""Map the road: a track and a grid -> each cell's position on the track, and the road's shoulders metre by metre."""
+"""Map the road: a track and a grid -> each cell's position on the track, and the road's shoulders
+metre by metre.
+"""
 
 import math
 from dataclasses import dataclass
@@ -13,11 +15,14 @@ from bcclone.system.arrays import BoolArray, Float32Array, FloatArray, IndexArra
 from bcclone.system.opencv import cv2
 
 CELL_M, BLOCK_M = 0.5, 32.0  # sides of a cell, and of a block of cells
-_PAST_M = 1.0  # largest distance of a cell, along the track, from its nearest point of the centre line
+_PAST_M = (
+    1.0  # largest distance of a cell, along the track, from its nearest point of the centre line
+)
 FAR_M = 99.0  # cross_track_m of cells farther away
 
 PLAIN, KERB, DIRT = 0, 1, 2
-# Start and end along the lake's track, in metres: read by eye from recordings, docs/explanation/simulator.md.
+# Start and end along the lake's track, in metres: read by eye from recordings,
+# docs/explanation/simulator.md.
 _KERBS_LEFT = ((0, 30), (451, 526), (810, 875), (952, 1007), (1083, 1139))
 _KERBS_RIGHT = ((0, 30), (451, 526), (811, 832), (851, 875), (950, 1007), (1083, 1139))
 _DIRT_RIGHT = ((52, 91), (832, 850))
@@ -28,10 +33,11 @@ _AROUND_M = 12  # which holds so far ahead and back
 
 
 def neighbor_of(track: Track) -> Float32Array:
-    """Return where a second road runs along the road at each metre, as where a track comes back along itself.
+    """Return where a second road runs along the road at each metre, as where a track comes back
+    along itself.
 
-    It is the distance of its middle to the right of the road's middle, in metres, float32 (metres,): negative on the
-    left, and 0 where there is none, as in sharp bends.
+    It is the distance of its middle to the right of the road's middle, in metres, float32
+    (metres,): negative on the left, and 0 where there is none, as in sharp bends.
     """
     apart_m = track.road.look.neighbor_m
     bends = np.abs(track.curvature[track.metres]) * abs(apart_m) * _STRAIGHT > 1
@@ -63,8 +69,9 @@ class Grid:
 class RoadMap:
     """Where each cell lies, float32 (side, side) each.
 
-    along_m: along the track; cross_track_m: to the right of it; road_height_m: height of its road; distance_m: from the
-    middle of the nearest road, its neighbor included; neighbor_m: as neighbor_of() returns it, (metres,).
+    along_m: along the track; cross_track_m: to the right of it; road_height_m: height of its road;
+    distance_m: from the middle of the nearest road, its neighbor included; neighbor_m: as
+    neighbor_of() returns it, (metres,).
     """
 
     along_m: Float32Array
@@ -75,7 +82,9 @@ class RoadMap:
 
 
 def map_road(track: Track, grid: Grid, on_ground: BoolArray) -> RoadMap:
-    """Return the road map; on_ground: whether each point of the centre line is on the ground, bool (points,)."""
+    """Return the road map; on_ground: whether each point of the centre line is on the ground, bool
+    (points,).
+    """
     mask = np.zeros((grid.side, grid.side), np.uint8)
     pixels = ((track.line[:, [0, 2]] - (grid.x, grid.z)) / CELL_M).astype(np.int32)
     for x, z in pixels[on_ground][::4].tolist():
@@ -91,7 +100,9 @@ def map_road(track: Track, grid: Grid, on_ground: BoolArray) -> RoadMap:
     forward = dx * ahead_x + dz * ahead_z
     right = dx * ahead_z - dz * ahead_x
     maps = [np.full((grid.side, grid.side), fill, np.float32) for fill in (0.0, FAR_M, 0.0)]
-    inside = (dx * dx + dz * dz < REACH_M * REACH_M) & (np.abs(forward) < _PAST_M)  # not beyond the ends of the road
+    inside = (dx * dx + dz * dz < REACH_M * REACH_M) & (
+        np.abs(forward) < _PAST_M
+    )  # not beyond the ends of the road
     values = (
         nearest / track.points_a_metre + forward,
         right,
@@ -103,12 +114,18 @@ def map_road(track: Track, grid: Grid, on_ground: BoolArray) -> RoadMap:
     neighbor_m = neighbor_of(track)
     neighbor_there_m = neighbor_m[np.clip(along_m, 0, len(neighbor_m) - 1).astype(np.int64)]
     distance_m = np.abs(cross_track_m)
-    nearest_m = np.where(neighbor_there_m, np.minimum(distance_m, np.abs(cross_track_m - neighbor_there_m)), distance_m)
+    nearest_m = np.where(
+        neighbor_there_m,
+        np.minimum(distance_m, np.abs(cross_track_m - neighbor_there_m)),
+        distance_m,
+    )
     return RoadMap(along_m, cross_track_m, road_height_m, nearest_m, neighbor_m)
 
 
 class Shoulders(NamedTuple):
-    """kinds, int64 (2, metres): PLAIN, KERB or DIRT, left and right; border_light, float32 (2, metres)."""
+    """kinds, int64 (2, metres): PLAIN, KERB or DIRT, left and right; border_light, float32 (2,
+    metres).
+    """
 
     kinds: IndexArray
     border_light: Float32Array
@@ -119,12 +136,18 @@ def make_shoulders(track: Track, sun: FloatArray) -> Shoulders:
     ahead = track.ahead[track.metres]
     kinds = np.zeros((2, len(ahead)), np.int64)
     if track.road.name == LAKE.name:
-        for side, kind, stretches in ((0, KERB, _KERBS_LEFT), (1, KERB, _KERBS_RIGHT), (1, DIRT, _DIRT_RIGHT)):
+        for side, kind, stretches in (
+            (0, KERB, _KERBS_LEFT),
+            (1, KERB, _KERBS_RIGHT),
+            (1, DIRT, _DIRT_RIGHT),
+        ):
             for start, end in stretches:
                 kinds[side, start : end + 1] = kind
     facing_right = sun[0] * ahead[:, 1] - sun[2] * ahead[:, 0]
     border = []
     for side in (-1, 1):  # the border slopes towards the road
-        facing = (sun[1] - side * _BORDER_SLOPE * facing_right) / math.sqrt(1 + _BORDER_SLOPE * _BORDER_SLOPE)
+        facing = (sun[1] - side * _BORDER_SLOPE * facing_right) / math.sqrt(
+            1 + _BORDER_SLOPE * _BORDER_SLOPE
+        )
         border.append(np.clip(facing / sun[1], 0, FULL_LIGHT))
     return Shoulders(kinds, np.array(border, np.float32))

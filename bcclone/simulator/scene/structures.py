@@ -23,8 +23,8 @@ _HOUSE_GAP_M, _HOUSE_M = 6.0, 14.0
 def build_structures(track: Track, ground: Ground) -> FloatArray:
     """Return everything that is built along the track, as parallelograms, float64 (faces, 12).
 
-    Of each: corner, first edge, second edge (x, y, z each), material, and the texture coordinates of the corner, in
-    metres.
+    Of each: corner, first edge, second edge (x, y, z each), material, and the texture coordinates
+    of the corner, in metres.
     """
     start, end = track.road.bridge
     if track.road.style == DESIGNED_STYLE:
@@ -34,7 +34,10 @@ def build_structures(track: Track, ground: Ground) -> FloatArray:
             row
             for side in (-1, 1)
             for row in _wall(
-                _offset_line(track, side * _LAKE_WALL_M, start, end), -3.0, _LAKE_WALL_HEIGHT_M, BLACK_WALL
+                _offset_line(track, side * _LAKE_WALL_M, start, end),
+                -3.0,
+                _LAKE_WALL_HEIGHT_M,
+                BLACK_WALL,
             )
         ]
     else:
@@ -43,12 +46,16 @@ def build_structures(track: Track, ground: Ground) -> FloatArray:
 
 
 def _barriers(track: Track) -> list[FloatArray]:
-    """Return the rails or walls along both sides of a designed road; there are none towards its neighbor."""
+    """Return the rails or walls along both sides of a designed road; there are none towards its
+    neighbor.
+    """
     look, rows = track.road.look, list[FloatArray]()
     for side in (-1, 1):
         if look.barriers == "none" or side * look.neighbor_m > 0:
             continue
-        line = _offset_line(track, side * _barriers_m(track.road), 0.0, track.length_m - 0.01 * track.closed)
+        line = _offset_line(
+            track, side * _barriers_m(track.road), 0.0, track.length_m - 0.01 * track.closed
+        )
         if look.barriers == "wall":
             rows += _wall(line, -0.5, _GUARD_WALL_HEIGHT_M, STONE)
         else:
@@ -58,11 +65,15 @@ def _barriers(track: Track) -> list[FloatArray]:
 
 def _barriers_m(road: Road) -> float:
     """Return the distance of a designed road's barriers from its centre line."""
-    return road.width_m / 2 + (road.look.edge_m if road.look.edges != "none" else 0.0) + _BARRIER_GAP_M
+    return (
+        road.width_m / 2 + (road.look.edge_m if road.look.edges != "none" else 0.0) + _BARRIER_GAP_M
+    )
 
 
 def walls_at(track: Track, along_m: float) -> float | None:
-    """Return the distance of the walls on both sides from the centre line, None where there are none on both."""
+    """Return the distance of the walls on both sides from the centre line, None where there are
+    none on both.
+    """
     road = track.road
     if road.style == DESIGNED_STYLE:
         return None if road.look.barriers == "none" or road.look.neighbor_m else _barriers_m(road)
@@ -78,10 +89,18 @@ def _houses(track: Track) -> list[FloatArray]:
         away_m = track.road.width_m / 2 + max(side * track.road.look.neighbor_m, 0.0) + _HOUSE_GAP_M
         along = 5.0 * randomness.random()
         while along < track.length_m - _HOUSE_M:
-            front_m, height_m = _HOUSE_M * (0.6 + 0.4 * randomness.random()), 4.0 + 6.0 * randomness.random()
+            front_m, height_m = (
+                _HOUSE_M * (0.6 + 0.4 * randomness.random()),
+                4.0 + 6.0 * randomness.random(),
+            )
             back_m = away_m + 6.0 * randomness.random()
-            begin, end = (np.array(track.point(at, side * back_m)[:3]) for at in (along, along + front_m))
-            behind, gable = (np.array(track.point(at, side * (back_m + 8.0))[:3]) for at in (along, along + front_m))
+            begin, end = (
+                np.array(track.point(at, side * back_m)[:3]) for at in (along, along + front_m)
+            )
+            behind, gable = (
+                np.array(track.point(at, side * (back_m + 8.0))[:3])
+                for at in (along, along + front_m)
+            )
             material = BRICK if randomness.random() < 0.6 else STONE
             for foot in ((begin, end), (begin, behind), (end, gable)):
                 rows += _wall(np.array(foot), -2.0, height_m, material)
@@ -100,7 +119,11 @@ def _wall(foot: FloatArray, below_m: float, above_m: float, material: int) -> li
     rows = []
     for begin, end in zip(foot[:-1], foot[1:], strict=True):
         corner = begin + (0.0, below_m, 0.0)
-        rows.append(np.concatenate([corner, end - begin, (0.0, above_m - below_m, 0.0), (material, 0.0, 0.0)]))
+        rows.append(
+            np.concatenate(
+                [corner, end - begin, (0.0, above_m - below_m, 0.0), (material, 0.0, 0.0)]
+            )
+        )
     return rows
 
 
@@ -121,7 +144,9 @@ def _deck(track: Track, start: float, end: float) -> list[FloatArray]:
 
 
 def _guard_walls(track: Track, ground: Ground) -> list[FloatArray]:
-    """Return low walls where the ground falls away from the road, and at the outside of sharp bends."""
+    """Return low walls where the ground falls away from the road, and at the outside of sharp
+    bends.
+    """
     rows = []
     segments = round(track.length_m / _SEGMENT_M)
     start, end = track.road.bridge

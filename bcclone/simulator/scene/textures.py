@@ -1,7 +1,8 @@
-"""Make the world's textures: a seed -> tiling noise and its coarser levels (mipmaps); resize and blur fields.
+"""Make the world's textures: a seed -> tiling noise and its coarser levels (mipmaps); resize and
+blur fields.
 
-The result is the same to the last bit on every processor: OpenCV's functions for floating-point images add up in an
-order that depends on it.
+The result is the same to the last bit on every processor: OpenCV's functions for floating-point
+images add up in an order that depends on it.
 """
 
 import numpy as np
@@ -29,7 +30,9 @@ _TAPS = {
 
 
 def make_textures(seed: int) -> Float32Array:
-    """Return the four textures, float32 (4, texels), of all levels, each of mean 0 and deviation about 1."""
+    """Return the four textures, float32 (4, texels), of all levels, each of mean 0 and deviation
+    about 1.
+    """
     asphalt = exponentials(0.5 * tiling_noise(SIZE, seed, _FINE))  # bright grains in a dark ground
     rock = blur(tiling_noise(SIZE, seed + 3, _EVEN), 9, across=False)
     return np.stack(
@@ -43,7 +46,9 @@ def make_textures(seed: int) -> Float32Array:
 
 
 def tiling_noise(size: int, seed: int, octaves: tuple[tuple[int, float], ...]) -> Float32Array:
-    """Return tiling noise of standard deviation 1, float32 (size, size); octaves: grain in cells, weight."""
+    """Return tiling noise of standard deviation 1, float32 (size, size); octaves: grain in cells,
+    weight.
+    """
     randomness = np.random.default_rng(seed)
     total = np.zeros((size, size), np.float32)
     for grain, weight in octaves:
@@ -81,8 +86,11 @@ def _with_levels(texture: Float32Array) -> Float32Array:
     return np.concatenate([level.ravel() for level in levels[:LEVELS]]).astype(np.float32)
 
 
-def resize(field: Field, height: int, width: int, kept: tuple[int, int] | None = None) -> Float32Array:
-    """Return a field of another size, float32 (height, width), by cubic convolution; the edge cells repeat outwards.
+def resize(
+    field: Field, height: int, width: int, kept: tuple[int, int] | None = None
+) -> Float32Array:
+    """Return a field of another size, float32 (height, width), by cubic convolution; the edge cells
+    repeat outwards.
 
     kept: how many of the first rows and columns are computed and returned, by default all.
     """
@@ -96,15 +104,21 @@ def resize(field: Field, height: int, width: int, kept: tuple[int, int] | None =
 
 
 def blur(field: Field, taps: int, across: bool = True) -> Float32Array:
-    """Return a field blurred by a bell curve of 3, 5 or 9 taps, float32. across: also blur along the rows."""
+    """Return a field blurred by a bell curve of 3, 5 or 9 taps, float32. across: also blur along
+    the rows.
+    """
     blurred = _weighted(field, _TAPS[taps])
-    return np.ascontiguousarray(_weighted(blurred.T, _TAPS[taps]).T if across else blurred, np.float32)
+    return np.ascontiguousarray(
+        _weighted(blurred.T, _TAPS[taps]).T if across else blurred, np.float32
+    )
 
 
 def _sources(old_size: int, new_size: int, count: int) -> tuple[IndexArray, FloatArray]:
-    """Return the four old cells that each of the first `count` new cells is interpolated from, and their weights.
+    """Return the four old cells that each of the first `count` new cells is interpolated from, and
+    their weights.
 
-    The weight of a cell is its cubic convolution kernel at its distance, of up to two cells (Keys, 1981).
+    The weight of a cell is its cubic convolution kernel at its distance, of up to two cells (Keys,
+    1981).
     """
     position = (np.arange(count) + 0.5) * (old_size / new_size) - 0.5
     first = np.floor(position)
@@ -129,7 +143,9 @@ def _resize_rows(field: Field, cells: IndexArray, weights: FloatArray, result: F
 
 
 @compiled(cache=True)
-def _resize_columns(field: FloatArray, cells: IndexArray, weights: FloatArray, result: Float32Array) -> None:
+def _resize_columns(
+    field: FloatArray, cells: IndexArray, weights: FloatArray, result: Float32Array
+) -> None:
     for row in range(result.shape[0]):
         for column in range(result.shape[1]):
             total = 0.0

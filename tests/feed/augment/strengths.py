@@ -1,4 +1,6 @@
-"""The settings of every augmentation, taken from their dataclass, so that tests run for a new one by themselves."""
+"""The settings of every augmentation, taken from their dataclass, so that tests run for a new one
+by themselves.
+"""
 
 from dataclasses import fields, replace
 

@@ -1,4 +1,6 @@
-"""Augmentation on the processor: how images and steering change, and that the result depends on the seed alone."""
+"""Augmentation on the processor: how images and steering change, and that the result depends on the
+seed alone.
+"""
 
 import math
 from dataclasses import replace
@@ -7,17 +9,23 @@ import cv2
 import numpy as np
 import pytest
 
-from bcclone.dataset.geometry import CameraMove
+from bcclone.camera.geometry import CameraMove
+from bcclone.camera.vehicle import CAMERA_AHEAD_M, FULL_LOCK_DEGREES, MOUNTS, WHEELBASE_M, YAW_GAIN
 from bcclone.dataset.labels import camera_correction, lookahead_m
 from bcclone.dataset.preprocessing import PRESETS, Preprocessing, seen_rows
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.store import Store
-from bcclone.dataset.vehicle import CAMERA_AHEAD_M, FULL_LOCK_DEGREES, MOUNTS, WHEELBASE_M, YAW_GAIN
 from bcclone.feed.augment import AugmentationInputs, blur
 from bcclone.feed.augment.on_cpu import CpuAugmenter, draw
 from bcclone.feed.augment.viewpoint import Cameras, steering_change
 from bcclone.feed.feed import open_feed
-from bcclone.feed.feed_settings import SHUFFLED, STRATEGIES, AugmentSettings, FeedSettings, SamplingSettings
+from bcclone.feed.feed_settings import (
+    SHUFFLED,
+    STRATEGIES,
+    AugmentSettings,
+    FeedSettings,
+    SamplingSettings,
+)
 from bcclone.feed.selection import select
 from bcclone.system.errors import UserError
 from tests.feed.augment.strengths import APPEARANCE, NOTHING, alone
@@ -28,16 +36,22 @@ OURS = Preprocessing()
 def pictures(count, seed=0, preprocessing=OURS):
     """Smooth pictures, that a warp does not turn into noise."""
     random = np.random.default_rng(seed)
-    frames = [cv2.resize(random.integers(0, 256, (10, 20, 3), np.uint8), (320, 160)) for _ in range(count)]
+    frames = [
+        cv2.resize(random.integers(0, 256, (10, 20, 3), np.uint8), (320, 160)) for _ in range(count)
+    ]
     return np.stack([preprocessing.apply(frame) for frame in frames])
 
 
-def augmented(settings, images, steering=None, flipped=None, seed=(0, 1, 0), preprocessing=OURS, whole=True):
+def augmented(
+    settings, images, steering=None, flipped=None, seed=(0, 1, 0), preprocessing=OURS, whole=True
+):
     count, into = len(images), np.empty_like(images)
     steering = np.zeros((count, 1), np.float32) if steering is None else steering
     flipped = np.zeros(count, np.bool_) if flipped is None else flipped
     inputs = AugmentationInputs(flipped, np.full(count, 12.0, np.float32), *draw(count, seed))
-    return into, CpuAugmenter(settings, preprocessing, whole).augment(images, steering, inputs, into)
+    return into, CpuAugmenter(settings, preprocessing, whole).augment(
+        images, steering, inputs, into
+    )
 
 
 def one_move(**moved):
@@ -75,7 +89,9 @@ def test_a_camera_moved_to_a_side_camera_has_the_steering_of_that_camera():
 
 
 @pytest.mark.parametrize(("offset_m", "degrees"), [(1.0, 0.0), (0.0, 8.0), (-1.5, 8.0), (1.0, 8.0)])
-def test_the_steering_of_each_view_on_the_way_brings_a_car_back_to_its_line_and_keeps_it_there(offset_m, degrees):
+def test_the_steering_of_each_view_on_the_way_brings_a_car_back_to_its_line_and_keeps_it_there(
+    offset_m, degrees
+):
     axle, heading, ahead, step = offset_m, math.radians(degrees), 12.0, 0.2
     for _ in range(round(60 / step)):
         camera = axle + CAMERA_AHEAD_M * math.sin(heading)
@@ -89,20 +105,28 @@ def test_the_steering_of_each_view_on_the_way_brings_a_car_back_to_its_line_and_
 
 
 def straight_road(offset_m=0.0):
-    """A straight road as the camera sees it, mounted 0.7 degrees to the right and leaning by 1.1 (scene facts)."""
+    """A straight road as the camera sees it, mounted 0.7 degrees to the right and leaning by 1.1
+    (scene facts).
+    """
     focal, height, down = 138.56, 1.278, math.atan2(79.5 - 59.4, 138.56)
     yaw, roll = math.radians(0.723), math.radians(-1.11)
     sine, cosine = math.sin, math.cos
     about_down = np.array([[cosine(yaw), 0, sine(yaw)], [0, 1, 0], [-sine(yaw), 0, cosine(yaw)]])
-    about_right = np.array([[1, 0, 0], [0, cosine(down), sine(down)], [0, -sine(down), cosine(down)]])
-    about_ahead = np.array([[cosine(roll), -sine(roll), 0], [sine(roll), cosine(roll), 0], [0, 0, 1]])
+    about_right = np.array(
+        [[1, 0, 0], [0, cosine(down), sine(down)], [0, -sine(down), cosine(down)]]
+    )
+    about_ahead = np.array(
+        [[cosine(roll), -sine(roll), 0], [sine(roll), cosine(roll), 0], [0, 0, 1]]
+    )
     mount = about_down @ about_right @ about_ahead
     image = np.full((160, 320, 3), 40, np.uint8)
     for left, right in ((-3.4, -3.0), (3.0, 3.4), (-0.1, 0.1)):
         corners = np.array([[left, 4], [left, 80], [right, 80], [right, 4]]) - (offset_m, 0)
         rays = np.array([[x, height, z] for x, z in corners]) @ mount
         pixels = rays[:, :2] / rays[:, 2:] * focal + (159.5, 79.5)
-        cv2.fillPoly(image, [np.round(pixels * 16).astype(np.int32)], (255, 255, 255), cv2.LINE_AA, 4)
+        cv2.fillPoly(
+            image, [np.round(pixels * 16).astype(np.int32)], (255, 255, 255), cv2.LINE_AA, 4
+        )
     return cv2.GaussianBlur(image, (0, 0), 1.5)
 
 
@@ -138,7 +162,9 @@ def test_without_augmentation_images_and_steering_do_not_change():
 def test_each_kind_changes_the_image_and_not_the_steering(name):
     images, steering = pictures(4), np.full((4, 1), 0.25, np.float32)
     changed, kept = augmented(alone(name), images, steering)
-    assert all((new != old).mean() > 0.001 for new, old in zip(changed, images, strict=True))  # a patch may be small
+    assert all(
+        (new != old).mean() > 0.001 for new, old in zip(changed, images, strict=True)
+    )  # a patch may be small
     np.testing.assert_array_equal(kept, steering)
 
 
@@ -157,8 +183,11 @@ def test_rows_that_the_network_does_not_see_do_not_change():
     for unseen in (slice(0, rows.start), slice(rows.stop, None)):
         np.testing.assert_array_equal(changed[:, unseen], images[:, unseen])
     np.testing.assert_array_equal(of_rows, steering)
-    # noise and blur know other neighbours at the edge, or other blocks of the JPEG; all else is the same
-    assert np.median(np.abs(changed[:, rows].astype(int) - whole[:, rows]).mean(axis=(1, 2, 3))) < 0.5
+    # noise and blur know other neighbours at the edge, or other blocks of the JPEG; all else is the
+    # same
+    assert (
+        np.median(np.abs(changed[:, rows].astype(int) - whole[:, rows]).mean(axis=(1, 2, 3))) < 0.5
+    )
     assert (changed[:, rows] != images[:, rows]).any(axis=(1, 2, 3)).all()
 
 
@@ -198,12 +227,16 @@ def first_epoch(simulated_store):
 @pytest.mark.parametrize(
     "strategy",
     [
-        pytest.param(name, marks=pytest.mark.long) if name == "device" else name  # which compiles it for half a minute
+        pytest.param(name, marks=pytest.mark.long)
+        if name == "device"
+        else name  # which compiles it for half a minute
         for name, strategy in STRATEGIES.items()
         if strategy.order == SHUFFLED and not strategy.of_files
     ],
 )
-def test_every_feed_that_shuffles_gives_the_same_augmented_batches(simulated_store, first_epoch, strategy):
+def test_every_feed_that_shuffles_gives_the_same_augmented_batches(
+    simulated_store, first_epoch, strategy
+):
     with Store(simulated_store) as store:
         assert_same(batches_of(store, strategy), first_epoch)
 
@@ -215,7 +248,9 @@ def test_a_resumed_epoch_continues_with_the_same_batches(simulated_store, first_
 
 def test_each_epoch_and_each_seed_augments_differently(simulated_store, first_epoch):
     def appearances(batches):
-        return np.sort(np.concatenate([images.reshape(len(images), -1).sum(axis=1) for images, _ in batches]))
+        return np.sort(
+            np.concatenate([images.reshape(len(images), -1).sum(axis=1) for images, _ in batches])
+        )
 
     with Store(simulated_store) as store:
         first = appearances(first_epoch)
@@ -224,7 +259,9 @@ def test_each_epoch_and_each_seed_augments_differently(simulated_store, first_ep
 
 
 def test_a_later_kind_of_augmentation_leaves_the_random_numbers_of_the_others_as_they_are():
-    first, second = (replace(blur.KIND, setting=name, uniforms={name: 2}) for name in ("rain", "dust"))
+    first, second = (
+        replace(blur.KIND, setting=name, uniforms={name: 2}) for name in ("rain", "dust")
+    )
     before, one, both = (draw(5, (0, 1, 32), alone) for alone in ((), (first,), (first, second)))
     width = before[1].shape[1]
     assert [(draws[0] == before[0]).all() for draws in (one, both)] == [True, True]

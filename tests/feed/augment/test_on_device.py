@@ -45,7 +45,9 @@ def both(device, settings, images, preprocessing=OURS, seed=(0, 1, 0)):
     random, count = np.random.default_rng(7), len(images)
     steering = (0.2 * random.standard_normal((count, 1))).astype(np.float32)
     flipped, into = random.random(count) < 0.5, np.empty_like(images)
-    packed = AugmentationInputs(flipped, np.full(count, 12.0, np.float32), *draw(count, seed)).packed()
+    packed = AugmentationInputs(
+        flipped, np.full(count, 12.0, np.float32), *draw(count, seed)
+    ).packed()
     inputs = packed._replace(uniform=packed.uniform / np.float32(LEVELS))
     on_cpu = CpuAugmenter(settings, preprocessing).augment(images, steering, inputs, into)
     on_device, labels = device(settings, preprocessing)(images, steering, *packed)
@@ -73,7 +75,9 @@ def test_the_noise_of_the_device_is_that_of_a_jpeg(device):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["carnd-128-rgb", "nvidia-66x200-yuv", "nvidia-66x200-yuv-bgr", "gray-80x120"])
+@pytest.mark.parametrize(
+    "name", ["carnd-128-rgb", "nvidia-66x200-yuv", "nvidia-66x200-yuv-bgr", "gray-80x120"]
+)
 def test_cpu_and_device_give_the_same_images_for_every_preset(device, name):
     images = pictures(64, PRESETS[name])
     (by_cpu, steering), (by_device, labels) = both(device, AugmentSettings(), images, PRESETS[name])
@@ -94,13 +98,25 @@ def test_the_frames_of_a_window_are_augmented_alike(device):
 
 @pytest.mark.long
 def test_augmentation_on_the_device_is_compiled_by_xla(device):
-    """A GPU compiles it for each size of batch; XLA takes no operation whose result has a size that it cannot know."""
+    """A GPU compiles it for each size of batch; XLA takes no operation whose result has a size that
+    it cannot know.
+    """
     augmenter, images = device(AugmentSettings(), OURS), pictures(8)
-    inputs = AugmentationInputs(np.arange(8) % 2 == 0, np.full(8, 12.0, np.float32), *draw(8, (0, 1, 0))).packed()
-    signature = tf.TensorSpec((None, *images.shape[1:]), tf.uint8), tf.TensorSpec((None, 1), tf.float32)
+    inputs = AugmentationInputs(
+        np.arange(8) % 2 == 0, np.full(8, 12.0, np.float32), *draw(8, (0, 1, 0))
+    ).packed()
+    signature = (
+        tf.TensorSpec((None, *images.shape[1:]), tf.uint8),
+        tf.TensorSpec((None, 1), tf.float32),
+    )
     signature = [*signature, *augmenter.input_signature]
-    step = tf.function(lambda *samples: augmenter(*samples), input_signature=signature, jit_compile=True)
+    step = tf.function(
+        lambda *samples: augmenter(*samples), input_signature=signature, jit_compile=True
+    )
     steering = np.zeros((8, 1), np.float32)
-    (compiled, labels), (plain, expected) = step(images, steering, *inputs), augmenter(images, steering, *inputs)
+    (compiled, labels), (plain, expected) = (
+        step(images, steering, *inputs),
+        augmenter(images, steering, *inputs),
+    )
     assert np.abs(compiled.numpy().astype(int) - plain.numpy()).max() <= 2
     np.testing.assert_allclose(labels, expected, atol=1e-6)

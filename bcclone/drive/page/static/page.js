@@ -242,7 +242,7 @@ function showWorld() {
 }
 
 function showCar() {
-  const latency = state.latency_ms, uncertainty = state.uncertainty;
+  const latency = state.latency_ms;
   write("dialect", state.dialect + (state.waiting_cars ? `, ${state.waiting_cars} more waiting` : ""));
   write("steering-degrees", state.steering_degrees === null ? "–" : `${fixed(state.steering_degrees, 1)}°`);
   write("latency", fixed(latency.last, 1));
@@ -252,12 +252,6 @@ function showCar() {
   write("faults", String(state.faults));
   write("slow", latency.limit > 0 ? `${latency.slow} over ${latency.limit} ms` : "");
   write("corners", state.speed_rule);
-  element("uncertainty").hidden = uncertainty === null;
-  if (uncertainty === null) return;
-  element("uncertainty").classList.toggle("uncertain", uncertainty.uncertain);
-  const percent = Math.round(100 * uncertainty.average / uncertainty.threshold);
-  write("uncertainty-text", uncertainty.uncertain ? "the model does not know this" : "none");
-  write("uncertainty-rule", `${percent} % of the threshold${uncertainty.rule === "ignore" ? "" : `; uncertain: ${uncertainty.rule}`}`);
 }
 
 function press(id, on) {

@@ -1,0 +1,1 @@
+"""Pictures, the camera that takes them and the car that carries it."""

@@ -1,0 +1,107 @@
+"""Read, decode and encode camera frames: bytes or a path -> RGB pixels, and back."""
+
+import shlex
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import simplejpeg
+
+from bcclone.system.codec import read_bytes
+from bcclone.system.location import names_url, read_urls
+from bcclone.system.opencv import MOST_PIXELS as MOST_PIXELS
+from bcclone.system.opencv import BadImage as BadImage
+from bcclone.system.opencv import decode_image as decode_image
+from bcclone.system.opencv import jpeg_size as jpeg_size
+
+Image = npt.NDArray[np.uint8]
+
+FRAME_WIDTH, FRAME_HEIGHT = 320, 160
+IMAGE_ENDINGS = (".jpeg", ".jpg", ".png")
+MISSING = " is missing"
+_OTHER_SIZE = f" pixels, expected {FRAME_WIDTH}x{FRAME_HEIGHT}"
+
+
+def decode_jpeg(data: bytes | memoryview, into: Image | None = None) -> Image:
+    """Decode a camera frame to RGB uint8 (160, 320, 3), written into `into` if that is given.
+
+    The size in the header is checked before any memory is reserved, because a small file can
+    declare a huge image. Raises BadImage for anything except a complete JPEG of that size.
+    """
+    width, height = jpeg_size(data)
+    if (width, height) != (FRAME_WIDTH, FRAME_HEIGHT):
+        raise BadImage.wrong_size(width, height, FRAME_WIDTH, FRAME_HEIGHT)
+    try:
+        return np.asarray(
+            simplejpeg.decode_jpeg(data, colorspace="RGB", buffer=into), dtype=np.uint8
+        )
+    except ValueError as error:
+        raise BadImage(f"not a complete JPEG: {error}") from None
+
+
+def encode_jpeg(frame: Image) -> bytes:
+    """Encode an RGB frame, (height, width, 3), as the simulator does: JPEG of quality 75 with 4:2:0
+    subsampling.
+    """
+    data: bytes = simplejpeg.encode_jpeg(
+        np.ascontiguousarray(frame), quality=75, colorspace="RGB", colorsubsampling="420"
+    )
+    return data
+
+
+def read_frame(
+    path: str, into: Image | None = None, content: bytes | OSError | None = None
+) -> Image:
+    """Return the frame in a JPEG file, RGB uint8 (160, 320, 3), written into `into` if given;
+    raises BadImage.
+
+    content: of the file, or why it cannot be read, if somebody has read it.
+    """
+    return decode_jpeg(_content(path, content), into=into)
+
+
+def read_picture(path: str) -> Image:
+    """Return a picture of any size, RGB uint8 (height, width, 3); raises BadImage."""
+    return decode_image(_content(path))
+
+
+def _content(path: str, content: bytes | OSError | None = None) -> bytes:
+    """Return the content of a file, read already or not; raises BadImage."""
+    try:
+        if isinstance(content, OSError):
+            raise content
+        return read_file(path) if content is None else content
+    except OSError as error:
+        raise BadImage(f"cannot be read: {error.strerror or type(error).__name__}") from None
+
+
+def try_frame(path: str | None) -> tuple[Image | None, str]:
+    """Return the frame in a file, or None and what is wrong with it: MISSING for no path, or the
+    reason.
+    """
+    try:
+        return (read_frame(path), "") if path else (None, MISSING)
+    except BadImage as error:
+        return None, f": {error}"
+
+
+def import_remedy(reasons: Sequence[str], recording: object = "RECORDING") -> str:
+    """Return the command that makes frames of pictures of another size; "" if few of the reasons
+    name a size.
+    """
+    if 2 * sum(reason.endswith(_OTHER_SIZE) for reason in reasons) <= len(reasons):
+        return ""
+    command = f"bcclone import {shlex.quote(str(recording))} -o recordings/NAME"
+    return f"make frames of pictures of another size: {command}"
+
+
+def read_file(path: str) -> bytes:
+    """Return the content of an image file at a path or URL; raises OSError, for a pipe or device,
+    too.
+    """
+    if not names_url(path):
+        return read_bytes(path, "image")
+    (content,) = read_urls([path])
+    if isinstance(content, OSError):
+        raise content
+    return content

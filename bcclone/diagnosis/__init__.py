@@ -1,0 +1,1 @@
+"""A recording -> its faults, what mends them, and what to record next."""

@@ -1,0 +1,286 @@
+"""Serve the cars of a drive over websockets: telemetry in, replies out, each recorded and counted
+once.
+
+Silent cars are woken. The pages of the drive get its state and newest frame, at most ten times a
+second, and set its controls.
+"""
+
+import logging
+import math
+import secrets
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any
+from urllib.parse import parse_qs
+
+from bcclone.drive.arbiter import MANUAL, SILENCES, ConnectionArbiter, Reply
+from bcclone.drive.drive_settings import DriveSettings
+from bcclone.drive.page.page_state import (
+    ControlChanges,
+    PageContents,
+    PageFrame,
+    PageSession,
+    SaliencyThread,
+    seen_region_of,
+)
+from bcclone.drive.protocol import (
+    RefusedPacket,
+    SocketIOConnection,
+    TelemetryEvent,
+    event_text,
+    holds_telemetry,
+)
+from bcclone.drive.recorder import Recorder
+from bcclone.drive.run_folder import RunRow
+from bcclone.drive.stats import DriveStats, HistoryPoint
+from bcclone.drive.wheel import PageHands
+from bcclone.model.policy import Policy
+from bcclone.web.access import SOCKETIO_PATH
+from bcclone.web.web_server import WebServer, WSGIApp
+from bcclone.web.websocket import BadHandshake, Websocket
+
+logger = logging.getLogger(__name__)
+
+_PAGE_SECONDS = 0.09  # between two states
+_LAST_ANSWER_SECONDS = (
+    1.0  # that the end of a drive waits for an answer which its client does not read
+)
+_EXPECTED = "this server speaks over websockets only: connect with transports: ['websocket'], and EIO=3 or 4"
+
+
+class CarConnection:
+    """One client's websocket and its packets. late: how many telemetries came before their turn."""
+
+    def __init__(self, websocket: Websocket, protocol: SocketIOConnection) -> None:
+        self.sid, self.websocket, self.protocol = secrets.token_urlsafe(15), websocket, protocol
+        self._late = 0
+
+    def send(self, reply: Reply) -> float:
+        """Send a reply; return the seconds since the last telemetry had been read whole."""
+        self.websocket.send(event_text(reply.event, reply.data))
+        return time.perf_counter() - self.websocket.arrived
+
+    def look_ahead(self) -> None:
+        """Note how many telemetries wait for the reply to the last one, before it is sent: they
+        will be late.
+        """
+        messages, one_begun = self.websocket.look_ahead()
+        self._late = sum(map(holds_telemetry, messages)) + one_begun
+
+    def take_late(self) -> bool:
+        """Return whether the telemetry that was read last is late; once for each telemetry."""
+        late, self._late = self._late > 0, max(self._late - 1, 0)
+        return late
+
+
+class DriveService:
+    """The cars of a drive, over Socket.IO. The server notifies its user when a car has come or
+    gone.
+
+    clients: the number of connections; dialect: of the one that drives, "" if none does.
+    """
+
+    def __init__(
+        self,
+        arbiter: ConnectionArbiter,
+        stats: DriveStats,
+        recorder: Recorder[RunRow],
+        server: WebServer,
+    ) -> None:
+        self.arbiter, self.stats, self.recorder = arbiter, stats, recorder
+        self._server, self._notify, self._sleep = server, server.notify, server.host.sleep
+        self._cars: dict[str, CarConnection] = {}
+        self._answering: set[str] = set()  # the sids whose telemetry is being answered
+
+    @property
+    def clients(self) -> int:
+        return len(self._cars)
+
+    @property
+    def dialect(self) -> str:
+        driving = self._cars.get(self.arbiter.driving_sid or "")
+        return driving.protocol.dialect if driving else ""
+
+    def with_page(self, page: WSGIApp) -> WSGIApp:
+        """Return the WSGI app of cars and page."""
+
+        def app(environ: dict[str, Any], start_response: Any) -> Any:
+            is_car = environ.get("PATH_INFO", "").startswith(f"{SOCKETIO_PATH}/")
+            return (self._serve if is_car else page)(environ, start_response)
+
+        return app
+
+    def check_cars(self) -> None:
+        """Ping the clients, and wake a silent car; call this about twice a second."""
+        for car in list(self._cars.values()):
+            if ping := car.protocol.ping():
+                self._send_unasked(car.sid, ping)
+        manual = event_text(MANUAL.event, MANUAL.data)
+        if (silent := self.arbiter.wake()) is not None:
+            self.stats.warn(
+                f"the car was silent for {SILENCES[0]:g} s; a message was sent to wake it"
+            )
+            self._send_unasked(silent, manual)
+        for sid in self.arbiter.pending_manual():
+            self._send_unasked(sid, manual)
+
+    def answer(self, car: CarConnection, event: TelemetryEvent, late: bool = False) -> None:
+        """Answer a telemetry of a car. late: it waited for the answer to an earlier one."""
+        self._answering.add(car.sid)
+        try:
+            before = self.arbiter.driving_sid
+            reply = self.arbiter.answer(car.sid, event.telemetry, late)
+            if (
+                reply.decision is not None
+                and not reply.decision.repeated
+                and self.arbiter.driver.too_slow
+            ):
+                car.look_ahead()
+            if self.arbiter.driving_sid != before:
+                self._notify(
+                    "a car is connected"
+                    if before is None
+                    else "another car is connected, and drives"
+                )
+            if reply.after:
+                self._sleep(reply.after)
+            seconds = None
+            try:
+                seconds = car.send(reply)
+            finally:
+                self._report(car.sid, reply, seconds)
+        finally:
+            self._answering.discard(car.sid)
+
+    def finish(self) -> None:
+        """Decide nothing more, and wait until the answers that are on their way are sent and
+        recorded.
+        """
+        self.arbiter.end()
+        until = time.monotonic() + _LAST_ANSWER_SECONDS
+        while self._answering and time.monotonic() < until:
+            self._sleep(0.005)
+
+    def _report(self, sid: str, reply: Reply, seconds: float | None) -> None:
+        """Record and count a reply; a failure of that must not cost the car its next answer."""
+        first = self.stats.first_answer_seconds is None
+        try:
+            if reply.decision is not None and reply.decision.frame_readable:
+                self.recorder.record(RunRow(reply.decision, seconds))
+            self.stats.answered(sid, reply, seconds)
+        except Exception:
+            logger.exception("an answer could not be recorded or counted")
+        if first and seconds is not None and (after := self.stats.first_answer_seconds) is not None:
+            self._notify(
+                f"first frame answered in {seconds * 1000:.1f} ms, {after:.1f} s after the start"
+            )
+
+    def _serve(self, environ: dict[str, Any], start_response: Any) -> Any:
+        """Serve the websocket that a request opens until it closes."""
+        query = parse_qs(environ.get("QUERY_STRING", ""))
+        try:
+            if query.get("transport") != ["websocket"] or query.get("EIO") not in (["3"], ["4"]):
+                raise BadHandshake(_EXPECTED)
+            websocket = self._server.accept_websocket(environ)
+        except (BadHandshake, OSError) as error:
+            start_response("400 Bad Request", [("Content-Type", "text/plain")])
+            return [f"{error}\n".encode()]
+        car = CarConnection(websocket, SocketIOConnection(query["EIO"] == ["3"]))
+        self._cars[car.sid] = car
+        try:
+            with suppress(OSError):  # the client has gone
+                self._converse(car)
+        except RefusedPacket as error:
+            logger.warning("a client's connection is closed: %s", error)
+        finally:
+            del self._cars[car.sid]
+            self._leave(car.sid)
+            websocket.close()
+        return []
+
+    def _converse(self, car: CarConnection) -> None:
+        """Exchange messages until the client leaves, or its connection ends."""
+        websocket, protocol = car.websocket, car.protocol
+        for packet in protocol.open(car.sid):
+            websocket.send(packet)
+        while isinstance(text := websocket.wait(), str):
+            reaction = protocol.receive(text)
+            for packet in reaction.send:
+                websocket.send(packet)
+            if reaction.event is not None:
+                self.answer(car, reaction.event, car.take_late())
+                if reaction.event.ack:
+                    websocket.send(reaction.event.ack)
+            if reaction.left:
+                self._leave(car.sid)
+            if reaction.close:
+                return
+            self._sleep(0)  # a client that sends without pause must not block the others
+
+    def _leave(self, sid: str) -> None:
+        was_driving = self.arbiter.driving_sid == sid
+        self.arbiter.leave(sid)
+        if was_driving:
+            driver = self.arbiter.driver
+            self._notify(
+                f"the car has left; {driver.answered} frames answered, {driver.faults} faults"
+            )
+
+    def _send_unasked(self, sid: str, text: str) -> None:
+        """Send a text that no telemetry asked for."""
+        if (car := self._cars.get(sid)) is not None:
+            with suppress(OSError):  # the client has gone
+                car.websocket.send(text)
+
+
+class DrivePage(PageSession):
+    """A drive for its pages; any number of pages costs as much as one. clock: returns seconds."""
+
+    controls = ("saliency", "recording", "set_speed_mph", "autonomous")
+
+    def __init__(
+        self,
+        cars: DriveService,
+        hands: PageHands,
+        saliency: SaliencyThread,
+        policy: Policy,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        sees, region = policy.preprocessing.describe(), seen_region_of(policy)
+        contents = PageContents(
+            "drive.py", "bcclone drive model.h5", DriveSettings.port, True, sees, region
+        )
+        super().__init__(contents, hands, cars.recorder, cars.arbiter.driver, saliency)
+        self.cars, self._clock, self._lock = cars, clock, threading.Lock()
+        self._frame: PageFrame | None = None
+        self._next_at = -math.inf
+
+    def state(self) -> dict[str, Any]:
+        return self.state_with(self.cars.stats.figures(self.cars.dialect, self.cars.clients))
+
+    def newest(self) -> PageFrame:
+        """Return the newest frame and state, which all pages share."""
+        with self._lock:
+            now = self._clock()
+            if self._frame is None or now >= self._next_at:
+                number = self._frame.number + 1 if self._frame else 1
+                _, jpeg = self.cars.stats.jpeg
+                self._frame = PageFrame(number, jpeg, self.overlay(), self.state())
+                self._next_at = now + _PAGE_SECONDS
+            return self._frame
+
+    def set(self, changes: ControlChanges) -> None:
+        """Set some controls; raises ValueError or UserError with the reason when that is not
+        possible.
+        """
+        try:
+            super().set(changes)  # what may fail comes first, so that nothing is half done
+            if changes.autonomous is not None:
+                self.cars.arbiter.autonomous = changes.autonomous
+        finally:
+            self._next_at = -math.inf  # so that the next frame shows it
+
+    def history(self) -> Sequence[HistoryPoint]:
+        return self.cars.stats.history()

@@ -1,1 +1,0 @@
-"""Serve the simulator over sockets: websocket, both Socket.IO dialects, access control, two kinds of host."""

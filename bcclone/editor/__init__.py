@@ -1,0 +1,1 @@
+"""A page on which a recording plays, is judged and is cut."""

@@ -1,1 +1,0 @@
-"""Model files -> scores: by simulated drives (evaluation, suite), recordings (replay) and labels (predictions)."""

@@ -1,0 +1,3 @@
+"""Model files -> scores: by simulated drives (evaluation, suite), recordings (replay) and labels
+(predictions).
+"""

@@ -1,0 +1,196 @@
+"""A model and a simulated road -> the score of one drive: autonomy, interventions, distance from
+the centre line.
+
+The model drives through a separate drive server, over the simulator's protocol, or in this process,
+which is faster but does not test the protocol.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from bcclone.camera.images import Image
+from bcclone.drive.controller import SpeedSettings
+from bcclone.drive.drive_settings import DriveSettings
+from bcclone.drive.driver import Driver, SteeringPolicy
+from bcclone.drive.protocol import Telemetry
+from bcclone.drive.server import server_process
+from bcclone.evaluation.evaluate_settings import EvaluateSettings
+from bcclone.evaluation.worker_model import not_finite
+from bcclone.model.policy import load_policy
+from bcclone.recording.run_tables import write_trace
+from bcclone.simulator.score import DriveEvent, Intervention, LinePoint, Score
+from bcclone.simulator.track import load_track
+from bcclone.simulator.unity_client import UnityClient, connected
+from bcclone.simulator.world import SimulatedWorld, open_world
+from bcclone.system.errors import UserError
+from bcclone.system.json_values import to_json
+from bcclone.system.settings import option_words
+from bcclone.system.table import Table, TableColumn
+
+_USUAL_FULL_STEERING = 0.5  # of the commands
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Milliseconds from a frame to its steering: median and 99th percentile."""
+
+    p50: float
+    p99: float
+
+    @classmethod
+    def of(cls, latencies_ms: Sequence[float]) -> Self:
+        p50, p99 = np.percentile(latencies_ms, [50, 99]) if latencies_ms else (0.0, 0.0)
+        return cls(round(float(p50), 3), round(float(p99), 3))
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The result of one simulated drive.
+
+    latency: None in a suite, whose results are the same on each machine; trace: the driven line;
+    views: some of the frames, uint8 (160, 320, 3), none in a suite; notes: what a person should
+    know, whatever the score is.
+    """
+
+    score: Score
+    latency: Latency | None
+    trace: tuple[LinePoint, ...]
+    interventions: tuple[Intervention, ...]
+    events: tuple[DriveEvent, ...] = ()
+    views: tuple[Image, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def rank(self) -> tuple[float, ...]:
+        """Return the sort key, the best first: complete drives, more autonomy, nearer to the centre
+        line.
+        """
+        return (
+            not self.score.complete,
+            -self.score.autonomy_percent,
+            self.score.mean_abs_cross_track_m,
+        )
+
+    @property
+    def cell(self) -> str:
+        """The figures in a row of a suite."""
+        its = self.score
+        distances = f"{its.mean_abs_cross_track_m:6.2f}{its.max_abs_cross_track_m:7.2f}"
+        return f"{its.autonomy_percent:6.1f} %{its.interventions:5d}{distances}"
+
+    def figures(self) -> dict[str, Any]:
+        latency = {"request_to_steer_ms": to_json(self.latency)} if self.latency else {}
+        figures = {**to_json(self.score), **latency}
+        return figures | ({"notes": list(self.notes)} if self.notes else {})
+
+    def table(self, settings: EvaluateSettings) -> Table:
+        """Return the figures in words. settings: of the drive."""
+        score, way = (
+            self.score,
+            f"{settings.track} track{' in reverse' if settings.reverse else ''}",
+        )
+        rows = {
+            "autonomy": f"{score.autonomy_percent:.1f} %",
+            "interventions": f"{score.interventions}",
+            "departures": score.describe_departures(),
+            "from the centre line": f"{score.mean_abs_cross_track_m:.2f} m on average, "
+            f"{score.max_abs_cross_track_m:.2f} m at most",
+            "driven": f"{score.laps:.2f} laps of the {way}, {score.distance_m:,.0f} m in {score.seconds:.0f} s",
+            "speed": f"{score.mean_speed_mph:.1f} mph (to hold: {settings.speed.speed_mph:g})",
+            "change of the steering": f"{score.steering_smoothness:.2f} per second",
+        }
+        if self.latency:
+            rows["request to steer"] = (
+                f"p50 {self.latency.p50:.1f} ms, p99 {self.latency.p99:.1f} ms"
+            )
+        last = [("ended", score.ended), *(("note", note) for note in self.notes)]
+        return Table([TableColumn("figure"), TableColumn("value")], [*rows.items(), *last])
+
+
+def evaluate(model: Path | str, settings: EvaluateSettings | None = None) -> Evaluation:
+    """Score a model file by one simulated drive; raises UserError."""
+    model, settings = Path(model), settings or EvaluateSettings()
+    if not settings.in_process:
+        return _evaluate_served(model, settings)
+    return evaluate_policy(load_policy(model, settings.preprocess), settings, str(model))
+
+
+def evaluate_policy(
+    policy: SteeringPolicy, settings: EvaluateSettings, name: str = "the policy"
+) -> Evaluation:
+    """Score a policy by one simulated drive in this process; raises UserError as drive_policy()
+    does.
+    """
+    track = load_track(settings.track, settings.reverse)
+    with open_world(track, settings.world, settings.conditions) as world:
+        return drive_policy(policy, world, settings.speed, name)
+
+
+def drive_policy(
+    policy: SteeringPolicy, world: SimulatedWorld, speed: SpeedSettings, name: str = "the policy"
+) -> Evaluation:
+    """Let a policy drive in a world to the end of the drive.
+
+    name: of the policy, for the UserError that is raised when it has given no usable steering for
+    any frame.
+    """
+    driver = Driver(policy, speed)
+    latencies_ms: list[float] = []
+    interventions = 0
+    driver.forget()
+    while (state := world.observe()) is not None:
+        if len(world.scorer.interventions) > interventions:  # the car has been set back
+            interventions = len(world.scorer.interventions)
+            driver.forget_frames()
+        start = time.perf_counter()
+        decision = driver.decide(
+            Telemetry(state.steering_degrees, state.throttle, state.speed_mph, state.jpeg)
+        )
+        latencies_ms.append((time.perf_counter() - start) * 1000)
+        world.steer(decision.control.steering, decision.control.throttle)
+    if driver.faults == driver.answered:
+        raise not_finite(name, f"for any of {driver.answered} frames")
+    return _evaluation(world, latencies_ms)
+
+
+def _evaluate_served(model: Path, settings: EvaluateSettings) -> Evaluation:
+    """Let a model file drive through a drive server, over the simulator's protocol; raises
+    UserError.
+    """
+    run_folder = settings.run_folder
+    if run_folder is not None and run_folder.exists():
+        raise UserError(f"{run_folder}: exists already, expected a new folder; name another --run")
+    track = load_track(settings.track, settings.reverse)
+    drive = DriveSettings(model, run_folder, speed=settings.speed, preprocess=settings.preprocess)
+    files = [drive.model, *([run_folder] if run_folder else [])]
+    with (
+        server_process([*files, *option_words(drive), *option_words(drive.speed)]) as server,
+        open_world(track, settings.world, settings.conditions) as world,
+        connected("127.0.0.1", server.port) as connection,
+    ):
+        report = UnityClient(connection, world).drive()
+    if run_folder is not None:
+        write_trace(run_folder, world.shown)
+    return _evaluation(world, report.latencies_ms)
+
+
+def _evaluation(world: SimulatedWorld, latencies_ms: Sequence[float]) -> Evaluation:
+    full = world.scorer.full_steering
+    note = (
+        f"full steering in {100 * full:.0f} % of the answers, as no model that drives gives; are its frames prepared "
+        "as in its training, such as pixels / 255 (0..1 in --preprocess)?"
+    )
+    return Evaluation(
+        score=world.score(),
+        latency=Latency.of(latencies_ms),
+        trace=tuple(world.scorer.trace),
+        interventions=tuple(world.scorer.interventions),
+        events=tuple(world.scorer.events),
+        views=tuple(world.views),
+        notes=(note,) if full > _USUAL_FULL_STEERING else (),
+    )

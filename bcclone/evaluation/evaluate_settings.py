@@ -1,0 +1,195 @@
+"""The checked settings of drives, suites, replays and predictions; loads nothing large, for --help."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+from bcclone.dataset.preprocessing_text import PreprocessingText
+from bcclone.drive.controller import SpeedSettings
+from bcclone.simulator.world_settings import (
+    TOP_SPEED_MPH,
+    Conditions,
+    Limit,
+    Reverse,
+    Track,
+    WorldSettings,
+)
+from bcclone.system.settings import (
+    Checked,
+    Force,
+    Jobs,
+    Laps,
+    Metres,
+    Names,
+    Scheduler,
+    Seed,
+    Setting,
+    SettingError,
+    argument,
+    check_one_pool,
+    setting,
+    span_parser,
+)
+
+SUITES = {  # name: meaning
+    "standard": "20 scenarios",
+    "testing": "37 kinds of weather",
+    "roads": "68 drives on 32 roads",
+}
+_MAX_ROW = 100_000
+_FARTHEST_M = 5.0  # no useful view can be made from farther away
+
+
+@dataclass(frozen=True)
+class EvaluateSettings(Checked):
+    """Settings of a simulated drive: track, direction, speed, disturbances and appearance of the
+    world.
+
+    speed, world and conditions are values of their own, since each goes as a whole to what is built
+    from it, here and in other commands: the driver, the simulated world and the renderer.
+    """
+
+    track: Track = setting("lake")
+    reverse: Reverse = setting(False)
+    speed: SpeedSettings = SpeedSettings(30.0)
+    world: WorldSettings = field(default_factory=WorldSettings)
+    conditions: Conditions = field(default_factory=Conditions)
+    run_folder: Path | None = setting(
+        None,
+        "new run folder to record the drive into, with the car's position at each frame, for video.py",
+        unit="RUN",
+        shown="none",
+        option="run",
+    )
+    in_process: bool = setting(
+        False, "drive without a server: faster, and with the same result each time"
+    )
+    preprocess: PreprocessingText | None = setting(None)
+
+    def validate(self) -> None:
+        speed_mph = self.speed.speed_mph
+        if not 0 < speed_mph <= TOP_SPEED_MPH:
+            limits = {"speed": f"{speed_mph:g}", "top": f"{TOP_SPEED_MPH:g}"}
+            raise SettingError("{speed_mph} {speed}, expected more than 0, up to {top}", **limits)
+        if self.in_process and self.run_folder is not None:
+            raise SettingError(
+                "{run_folder} {run}: the drive server records a run, and {in_process} has none; leave one of them out",
+                run=self.run_folder,
+            )
+
+
+@dataclass(frozen=True)
+class SuiteSettings(Checked):
+    """The scenarios and recordings of a suite, and the processes or the cluster that drive them.
+
+    recordings: folders, logs or patterns, see recording.find_logs(); track: instead of the lake;
+    most_interventions: end each drive at this one, 0 for never; kept: folder for the results of
+    finished drives.
+    """
+
+    rows: Names = setting(
+        (), "drive only these rows, separated by commas, such as lake-30,fog", shown="all"
+    )
+    recordings: tuple[str, ...] = setting(
+        (),
+        "also score the models on this recording, as bcclone replay does; repeatable",
+        unit="RECORDING",
+    )
+    suite: str = setting(
+        "standard", f"which: {'; '.join(map(': '.join, SUITES.items()))}", choices=tuple(SUITES)
+    )
+    laps: Laps = setting(1.0)
+    track: Track = setting("", "road to drive instead of the lake", shown="each row's own")
+    texture_seed: Seed = setting(0, "seed of the generated textures and plants")
+    jobs: Jobs = setting(0)
+    scheduler: Scheduler = setting("")
+    preprocess: PreprocessingText | None = setting(None)
+    most_interventions: Limit = 0
+    kept: Path | None = None
+
+    def validate(self) -> None:
+        check_one_pool(self.scheduler, self.jobs)
+
+
+@dataclass(frozen=True)
+class ReplaySettings(Checked):
+    """Which rows of a recording are replayed, and which deviations count as interventions.
+
+    limits_m: interventions are also counted for these limits, but not if a drive server replays the
+    recording.
+    """
+
+    fraction: tuple[float, float] = setting(
+        (0.0, 1.0),
+        "part of the recording to replay, as two fractions of its rows; 0.8:1 is the last fifth",
+        unit="FROM:TO",
+        parse=span_parser(float, "two fractions such as 0.8:1"),
+        shown="0:1",
+    )
+    limit_m: Metres = setting(
+        2.0,
+        "deviation from the recorded path that counts as an intervention, or in camera heights where "
+        "speeds are estimated; interventions are also counted for 1, 1.5, 2 and 3",
+        maximum=_FARTHEST_M,
+        above=0,
+        option="limit",
+    )
+    limits_m: tuple[float, ...] = (1.0, 1.5, 2.0, 3.0)
+    preprocess: PreprocessingText | None = setting(None)
+
+    def validate(self) -> None:
+        first, last = self.fraction
+        if not 0 <= first < last <= 1:
+            value = f"{first:g}:{last:g}"
+            raise SettingError(
+                "{fraction} {value}, expected two fractions of the rows such as 0.8:1", value=value
+            )
+
+    @property
+    def all_limits_m(self) -> tuple[float, ...]:
+        """Return all limits in ascending order, each once."""
+        return tuple(sorted({self.limit_m, *self.limits_m}))
+
+
+Rows = Annotated[
+    tuple[int, int], Setting(unit="FROM:TO", parse=span_parser(int, "two rows such as 160:480"))
+]
+
+
+@dataclass(frozen=True)
+class PredictSettings(Checked):
+    """Which model predicts the steering of which frames. frames: a recording, or a folder of
+    images.
+    """
+
+    model: Path = argument("a model file of bcclone, Keras, ONNX or LiteRT")
+    frames: Path = argument(
+        "a recording, or a folder of JPEGs or PNGs of any size, such as the images of a tub"
+    )
+    output: Path = setting(Path("predictions.csv"), "the table to write", unit="FILE")
+    rows: Rows | None = setting(
+        None,
+        "rows of each frame to keep before it is stretched to 320x160 pixels, in its own pixels from the top; 160:480 "
+        "are the lower two thirds of 640x480; without the framing of the model",
+        shown="all",
+    )
+    framing: Path | None = setting(
+        None,
+        "framing.json of the camera, from bcclone calibrate",
+        unit="FILE",
+        shown="that of the model, if it has one",
+    )
+    force: Force = setting(False)
+    preprocess: PreprocessingText | None = setting(None)
+
+    def validate(self) -> None:
+        if self.rows is not None and not 0 <= self.rows[0] < self.rows[1] <= _MAX_ROW:
+            value = f"{self.rows[0]}:{self.rows[1]}"
+            raise SettingError(
+                "{rows} {value}, expected two rows such as 160:480, the upper one first",
+                value=value,
+            )
+        if self.rows and self.framing:
+            raise SettingError(
+                "{rows} and {framing} both say how a frame is cut; leave one of them out"
+            )

@@ -1,0 +1,348 @@
+"""A model and a folder of frames, or a recording -> a table with the steering of each frame; and
+back from such tables.
+
+A table has a row frame_id,steering_angle for each frame: the name of the frame's file without its
+ending. The rows of a recording are named after the images of the centre camera.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath
+
+import numpy as np
+
+from bcclone.camera.framing import Framing, check_framed, framing_of, read_framing
+from bcclone.camera.images import (
+    FRAME_HEIGHT,
+    FRAME_WIDTH,
+    IMAGE_ENDINGS,
+    BadImage,
+    Image,
+    read_picture,
+)
+from bcclone.dataset.preprocessing import Preprocessing
+from bcclone.evaluation.evaluate_settings import PredictSettings
+from bcclone.evaluation.rollout import read_reference
+from bcclone.evaluation.worker_model import not_finite
+from bcclone.model.policy import load_policy
+from bcclone.recording.files import find_log, is_recording
+from bcclone.recording.log import EPISODE_GAP_MS, read_log
+from bcclone.recording.row import RowError, time_of
+from bcclone.system.arrays import FloatArray, Memory
+from bcclone.system.atomic import replacing
+from bcclone.system.codec import number, read_table
+from bcclone.system.errors import UserError, shown
+from bcclone.system.output import writes
+from bcclone.system.prefetch import read_ahead
+from bcclone.system.table import Table, TableColumn
+
+ID, STEERING = "frame_id", "steering_angle"
+_STEERING_NAMES = (STEERING, "steering", "angle")
+_MOST_STEERING = 10_000.0  # of a table, more than any wheel turns in degrees
+_UNITS = {13: 1e3, 16: 1e6, 19: 1e9}  # digits of a time since 1970 -> its units a second
+
+
+@dataclass(frozen=True)
+class NamedFrame:
+    """The file of a frame. begins: whether it is the first of a drive, so that the model forgets
+    those before.
+    """
+
+    frame_id: str
+    path: str
+    begins: bool
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """A table that was written.
+
+    frames: in it; unreadable: path and reason of each frame that is left out; sizes: "WIDTHxHEIGHT"
+    of the pictures -> their number; framing: applied here; None if they were stretched, or framed
+    at import; input_size: of pictures that the network takes as they are, "" for none; clipped:
+    answers beyond -1 to 1, which no car can steer; advice: about them, if they are most.
+    """
+
+    output: Path
+    frames: int
+    unreadable: tuple[str, ...]
+    sizes: dict[str, int]
+    framing: Framing | None
+    input_size: str
+    clipped: int
+    advice: str
+
+
+@writes("table of predictions")
+def predict(settings: PredictSettings) -> Predicted:
+    """Write the steering that a model predicts for each frame.
+
+    The frames of a folder are taken in the order of their names, numbers in them by their value. A
+    network of several frames forgets those before a pause of more than a second, if the names are
+    times. Raises UserError.
+    """
+    files = frame_files(settings.frames)
+    policy = load_policy(settings.model, settings.preprocess)
+    inputs = PictureInputs(policy.preprocessing, _framing(settings, policy.framing), settings.rows)
+    steering: dict[str, float] = {}
+    unreadable: list[str] = []
+    sizes: Counter[str] = Counter()
+    memory: Memory = ()
+    with read_ahead("predicting", "frames", inputs.read, files) as images:
+        for file, image in zip(files, images, strict=True):
+            memory = () if file.begins else memory
+            if isinstance(image, str):
+                unreadable.append(f"{file.path}: {image}")
+                continue
+            sizes[image[1]] += 1
+            answer, memory = policy.next_answer(image[0], memory)
+            steering[file.frame_id] = answer.steering
+    if not steering:
+        raise UserError(f"{unreadable[0]}; none of the {len(files)} frames can be used")
+    if broken := [file.path for file in files if not np.isfinite(steering.get(file.frame_id, 0.0))]:
+        raise not_finite(settings.model, f"at {broken[0]}")
+    beyond = sum(abs(answer) > 1 for answer in steering.values())
+    write_steering(
+        settings.output, {name: min(max(answer, -1.0), 1.0) for name, answer in steering.items()}
+    )
+    return Predicted(
+        output=settings.output,
+        frames=len(steering),
+        unreadable=tuple(unreadable),
+        sizes=dict(sizes),
+        framing=inputs.framing,
+        input_size=inputs.size,
+        clipped=beyond,
+        advice=policy.advice(beyond, len(steering)),
+    )
+
+
+@dataclass(frozen=True)
+class PictureInputs:
+    """Reads pictures as inputs of a network. framing, rows: how they become frames."""
+
+    prepared: Preprocessing
+    framing: Framing | None
+    rows: tuple[int, int] | None
+
+    @property
+    def size(self) -> str:
+        """Return the size of pictures that are not stretched to a frame and back, "" for none."""
+        is_whole = not (self.framing or self.rows or self.prepared.crops)
+        return f"{self.prepared.width}x{self.prepared.height}" if is_whole else ""
+
+    def read(self, file: NamedFrame) -> tuple[Image, str] | str:
+        """Return a prepared image, and the size of its picture; or why it cannot be read."""
+        try:
+            pixels = read_picture(file.path)
+            height, width = pixels.shape[:2]
+            if (size := f"{width}x{height}") == self.size:
+                return replace(self.prepared, frame_width=width, frame_height=height).apply(
+                    pixels
+                ), size
+            return self.prepared.apply(
+                (self.framing or Framing.of(pixels, self.rows)).apply(pixels)
+            ), size
+        except BadImage as error:
+            return str(error)
+
+
+def frame_files(source: Path) -> tuple[NamedFrame, ...]:
+    """Return the frames of a recording, by its folder or log, in order of time, or those of a
+    folder by their names.
+
+    Of a folder without images, those in its subfolders are taken. Raises UserError if there are
+    none, or two of one name.
+    """
+    if source.is_file() and source.suffix.lower() in IMAGE_ENDINGS:
+        raise UserError(f"{source}: a single image; name its folder")
+    if source.is_file() or is_recording(source):
+        return _recorded(find_log(str(source)))  # or the error with what the file is
+    if not source.is_dir():
+        raise UserError(f"{source}: no such folder; name a folder of JPEGs or PNGs, or a recording")
+    paths = _images(source.iterdir()) or _images(source.rglob("*"))
+    if not paths:
+        raise UserError(
+            f"{source}: no images in it, expected files that end in {', '.join(IMAGE_ENDINGS)}"
+        )
+    by_id: dict[str, Path] = {}
+    for path in paths:
+        if not path.stem.isprintable():
+            raise UserError(
+                f"{source}: the name {path.name!r} cannot be written into a table; rename the image"
+            )
+        if (other := by_id.setdefault(path.stem, path)) is not path:
+            raise UserError(
+                f"{path} and {other} have one name, which is their frame_id; name one folder of them"
+            )
+    seconds = seconds_of(list(by_id))
+    pauses = np.zeros(len(paths)) if seconds is None else np.diff(seconds, prepend=seconds[0])
+    begins = (pauses > EPISODE_GAP_MS / 1000) | (np.arange(len(paths)) == 0)
+    return tuple(
+        NamedFrame(name, str(path), bool(at))
+        for (name, path), at in zip(by_id.items(), begins, strict=True)
+    )
+
+
+def _recorded(log: Path) -> tuple[NamedFrame, ...]:
+    reference = read_reference(log)
+    files: dict[str, NamedFrame] = {}
+    begins = True
+    for images, ends in zip(reference.images, reference.ends, strict=True):
+        if path := images.get("center"):
+            frame_id = Path(path).stem
+            files.setdefault(frame_id, NamedFrame(frame_id, path, begins))
+            begins = False
+        begins = begins or ends
+    return tuple(files.values())
+
+
+def _images(paths: Iterator[Path]) -> list[Path]:
+    """Return the images in the order of their names, in which numbers count by their value."""
+
+    def parts(path: Path) -> list[str | int]:
+        return [
+            int(part) if place % 2 else part
+            for place, part in enumerate(re.split(r"([0-9]+)", str(path)))
+        ]
+
+    images = (
+        path
+        for path in paths
+        if path.suffix.lower() in IMAGE_ENDINGS and not path.name.startswith(".")
+    )
+    return sorted(images, key=parts)
+
+
+def _framing(settings: PredictSettings, of_model: Framing | None) -> Framing | None:
+    """Return the framing to apply; None to stretch the pictures, and for a recording that was
+    framed at import.
+    """
+    if settings.rows:
+        return None
+    framing = read_framing(settings.framing) if settings.framing else of_model
+    if not is_recording(settings.frames):
+        return framing
+    log = find_log(str(settings.frames))
+    check_framed(log, str(settings.framing or settings.model), framing)
+    return None if framing_of(log) else framing
+
+
+def notes_of(predicted: Predicted, rows: tuple[int, int] | None) -> Sequence[str]:
+    """Return how pictures of other sizes became frames, and which were left out."""
+    notes = []
+    kept = f"rows {rows[0]} to {rows[1]}" if rows else "all rows"
+    simulators = f"{FRAME_WIDTH}x{FRAME_HEIGHT}"
+    for size, frames in predicted.sizes.items():
+        if framing := predicted.framing:
+            if size != simulators or framing.has_shape_of_frames:
+                notes.append(
+                    f"{frames} frames of {size} pixels: as pictures of {framing.describe()}"
+                )
+        elif size == predicted.input_size != simulators:
+            notes.append(
+                f"{frames} frames of {size} pixels: as they are, the size of the network's input"
+            )
+        elif rows or size != simulators:
+            notes.append(f"{frames} frames of {size} pixels: {kept}, stretched to {simulators}")
+    if predicted.clipped:
+        notes.append(
+            f"{predicted.clipped} of {predicted.frames} answers are beyond -1 to 1, written as -1 or 1"
+        )
+        notes += [predicted.advice] if predicted.advice else []
+    if predicted.unreadable:
+        notes.append(
+            f"{len(predicted.unreadable)} frames are left out; the first: {predicted.unreadable[0]}"
+        )
+    return notes
+
+
+def write_steering(path: Path, steering: Mapping[str, float]) -> None:
+    """Write the steering by frame_id atomically."""
+    table = Table((TableColumn(ID), TableColumn(STEERING)), list(steering.items()))
+    with replacing(path) as temporary:
+        temporary.write_text(table.csv(), encoding="utf-8", newline="")
+
+
+def read_labels(path: Path, column: str = "") -> dict[str, float]:
+    """Read labels as read_steering(), or from the log of a recording, given by its folder or by
+    itself.
+    """
+    if not (path.is_dir() or is_recording(path)):
+        return read_steering(path, column)
+    try:
+        log = find_log(str(path))
+    except UserError as error:
+        raise UserError(
+            f"{error}; an import renames the images, so name the recording as the frames, too"
+        ) from None
+    rows = read_log(log).rows
+    names = (PurePath(name).stem for name in rows["center"])
+    return dict(zip(names, map(float, rows["steering"]), strict=True))
+
+
+def read_steering(path: Path, column: str = "") -> dict[str, float]:
+    """Read a table with the columns frame_id and steering -> frame_id: its steering; other columns
+    are ignored.
+
+    column: of the steering, by default the first of steering_angle, steering and angle, or the only
+    other one. Raises UserError for a table that cannot be read, with the line.
+    """
+    steering: dict[str, float] = {}
+    for line, cells in read_table(
+        path, [ID], f"a table of {ID},{STEERING}", "correct it, or name another CSV file"
+    ):
+        named = column if column in cells else _steering_column(path, cells, column)
+        try:
+            frame_id = cells[ID].strip()
+            if not frame_id or not frame_id.isprintable() or frame_id in steering:
+                again = "stands there twice" if frame_id in steering else "is no name of a frame"
+                raise ValueError(f"{ID} {shown(frame_id)} {again}")
+            steering[frame_id] = number(named, cells[named], -_MOST_STEERING, _MOST_STEERING)
+        except ValueError as error:
+            raise UserError(
+                f"{path}: line {line}: {error}; correct it, or remove the line"
+            ) from None
+    if not steering:
+        raise UserError(
+            f"{path}: it has no rows, expected a line for each frame below {ID},{STEERING}"
+        )
+    return steering
+
+
+def _steering_column(path: Path, columns: Iterable[str], column: str) -> str:
+    """Return the name of the column with the steering; raises UserError where it is unknown."""
+    others = [name for name in columns if name != ID]
+    names = [name for name in _STEERING_NAMES if name in others] or (
+        others if len(others) == 1 else []
+    )
+    if column or not names:
+        there, wanted = shown(",".join(columns)), repr(column or STEERING)
+        raise UserError(
+            f"{path}: its columns are {there}, expected {wanted}; name the steering: --steering-column"
+        )
+    return names[0]
+
+
+def seconds_of(frame_ids: Sequence[str]) -> FloatArray | None:
+    """Return the seconds of frames since the first of them, (frames,); None if not all of their
+    names are times.
+
+    A time is a number of milliseconds, microseconds or nanoseconds since 1970, or written as the
+    simulator does.
+    """
+    if not frame_ids:
+        return None
+    digits = len(frame_ids[0])
+    if digits in _UNITS and all(
+        len(one) == digits and one.isascii() and one.isdecimal() for one in frame_ids
+    ):
+        times, unit = [int(one) for one in frame_ids], _UNITS[digits]
+    else:
+        try:
+            times, unit = [time_of(one) for one in frame_ids], 1e3
+        except RowError:
+            return None
+    return np.array([time - times[0] for time in times], np.float64) / unit

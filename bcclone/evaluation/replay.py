@@ -1,0 +1,254 @@
+"""Models or a drive server, and a recording -> how each drives through it; models in one pass for
+all limits.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from bcclone.camera.framing import check_framed, framing_of
+from bcclone.camera.geometry import HEIGHT_M
+from bcclone.camera.images import Image, encode_jpeg, import_remedy, read_file, try_frame
+from bcclone.camera.vehicle import FULL_LOCK_DEGREES, MPH
+from bcclone.dataset.answer import Answer
+from bcclone.dataset.preprocessing import PRESETS
+from bcclone.evaluation.estimated_drive import read_drive
+from bcclone.evaluation.evaluate_settings import ReplaySettings
+from bcclone.evaluation.replay_result import Replayed, ReplayResult, replay_controls
+from bcclone.evaluation.rollout import (
+    RecordedDrive,
+    RelativePose,
+    Rollout,
+    RowFrames,
+    Views,
+    read_row,
+    rollouts_of,
+)
+from bcclone.evaluation.worker_model import not_finite
+from bcclone.model.policy import Policy, load_one_of_several, load_policy
+from bcclone.recording.files import find_log
+from bcclone.simulator.unity_client import CarState, UnityClient, connected
+from bcclone.simulator.world_settings import ServerSettings
+from bcclone.system.arrays import Memory
+from bcclone.system.errors import UserError
+from bcclone.system.prefetch import read_ahead
+from bcclone.system.progress import ProgressBar
+
+
+def replay(
+    models: Sequence[Path | str],
+    recording: Path | str,
+    settings: ReplaySettings | None = None,
+    server: ServerSettings | None = None,
+) -> Replayed:
+    """Score model files on a recording, given by its folder or its log, or without models a drive
+    server.
+
+    Raises UserError.
+    """
+    if models and server:
+        raise UserError(
+            f"--port {server.port} scores the model of a drive server; leave out the models or --port"
+        )
+    if not (models or server):
+        raise UserError(
+            f"only {recording} is given, expected models and, last, a recording: bcclone replay MODEL RECORDING; or a "
+            "recording and the --port of a drive server"
+        )
+    settings, log = settings or ReplaySettings(), find_log(str(recording))
+    if server:
+        return _replay_served(log, settings, server)
+    load = load_policy if len(models) == 1 else load_one_of_several
+    policies = {str(path): load(Path(path), settings.preprocess) for path in models}
+    for name, policy in policies.items():
+        check_framed(log, name, policy.framing)
+    return Replayed(replay_policies(policies, log, settings))
+
+
+def replay_policies(
+    policies: Mapping[str, Policy],
+    recording: Path,
+    settings: ReplaySettings | None = None,
+    shows_progress: bool = True,
+) -> dict[str, ReplayResult]:
+    """Score policies on a recording; return the result of each policy by its name.
+
+    shows_progress: by a bar on standard error.
+    Raises UserError for an unusable recording, and for a policy whose steering is not finite.
+    """
+    settings = settings or ReplaySettings()
+    reference = read_drive(find_log(str(recording)), settings.fraction)
+    drivers = {
+        name: _Driver(name, policy, reference, settings) for name, policy in policies.items()
+    }
+    readable = 0
+    with read_ahead("replaying", "rows", read_row, reference.images, shows_progress) as rows:
+        for frames in rows:
+            readable += frames.centre is not None
+            for driver in drivers.values():
+                driver.drive_row(frames)
+    if not readable:
+        reasons = [try_frame(paths.get("center"))[1] for paths in reference.images]
+        remedy = import_remedy(reasons, recording) or "copy its images again"
+        raise UserError(
+            f"{recording}: no row has a centre image that can be read{reasons[0]}; {remedy}"
+        )
+    controls = replay_controls(reference, settings)
+    return {
+        name: ReplayResult(
+            reference,
+            driver.rollouts,
+            settings.limit_m,
+            steering := np.array(driver.steering),
+            int(np.isfinite(steering).sum()),
+            controls,
+        )
+        for name, driver in drivers.items()
+    }
+
+
+class _Driver:
+    """A policy that drives one rollout per limit, and also steers on the recording's own frames.
+
+    steering: on the recording's own frames, row by row; NaN for a row without a frame, where the
+    rollouts keep their last steering. The last entry of the lists of steering and memories belongs
+    to the recording's own frames.
+    """
+
+    def __init__(
+        self, name: str, policy: Policy, reference: RecordedDrive, settings: ReplaySettings
+    ) -> None:
+        self._name, self._policy, self._reference = name, policy, reference
+        self._views = Views(policy.preprocessing, reference.in_heights)
+        self.rollouts = rollouts_of(reference, settings.all_limits_m)
+        self.steering: list[float] = []
+        self._memories: list[Memory] = [()] * (len(self.rollouts) + 1)
+        self._steering_now = [reference.steering[0]] * (len(self.rollouts) + 1)
+
+    def drive_row(self, frames: RowFrames) -> None:
+        """Drive from one row to the next; raises UserError if the steering is not finite."""
+        if frames.centre is not None:
+            self._steer(frames, self._views.prepare(frames.centre))
+        *steering_of_rollouts, on_recorded = self._steering_now
+        self.steering.append(on_recorded if frames.centre is not None else math.nan)
+        if not all(map(math.isfinite, self._steering_now)):
+            raise not_finite(self._name, f"at row {len(self.steering)}")
+        for index, (rollout, steering) in enumerate(
+            zip(self.rollouts.values(), steering_of_rollouts, strict=True)
+        ):
+            rollout.advance(steering)
+            if rollout.fresh:
+                self._memories[index] = ()
+        if self._reference.ends[len(self.steering) - 1]:
+            self._memories[-1] = ()
+
+    def _steer(self, frames: RowFrames, centre: Image) -> None:
+        """Ask the policy for the steering of all rollouts; those with the same image and memory
+        share an answer.
+        """
+        poses = [*(rollout.pose for rollout in self.rollouts.values()), RelativePose()]
+        images, after = {RelativePose(): centre}, list(self._memories)
+        for pose in poses:
+            if pose not in images:
+                images[pose] = self._views.view(frames, pose, centre)
+        answers: dict[tuple[int, ...], tuple[Answer, Memory]] = {}
+        for index, (pose, memory) in enumerate(zip(poses, self._memories, strict=True)):
+            image = images[pose]
+            key = (id(image), *map(id, memory))
+            if key not in answers:
+                answers[key] = self._policy.next_answer(image, memory)
+            answer, after[index] = answers[key]
+            self._steering_now[index] = answer.steering
+        self._memories = after
+
+
+def _replay_served(log: Path, settings: ReplaySettings, server: ServerSettings) -> Replayed:
+    """Let a drive server drive through a recording, over the simulator's protocol.
+
+    The interventions of one drive can be counted for one limit only: settings.limit_m. Raises
+    UserError, for frames that a server would take for pictures of the camera and frame again, too.
+    """
+    if (framing := framing_of(log)) and framing.has_shape_of_frames and framing.cuts:
+        raise UserError(
+            f"{log.parent}: its frames were made as {framing.describe()}, and a drive server would do the same again, "
+            f"because they have the shape of these pictures; score the model itself: bcclone replay MODEL {log}"
+        )
+    reference = read_drive(log, settings.fraction)
+    with (
+        connected(server.host, server.port, server.wait) as connection,
+        ProgressBar("replaying", len(reference), "rows") as progress,
+    ):
+        world = RolloutWorld(reference, replace(settings, limits_m=()), progress.advance)
+        report = UnityClient(connection, world, server.decimal_comma, loops=1).drive()
+    return Replayed({f"{server.host}:{server.port}": world.result()}, report)
+
+
+class RolloutWorld:
+    """A car that a drive server steers through a recording; it shows what the centre camera would
+    have seen.
+
+    Its speed is the recorded one, or an estimate if its camera is as high as the simulator's; an
+    answer takes effect with the next row. on_row: called with 1 for each row.
+    """
+
+    def __init__(
+        self,
+        reference: RecordedDrive,
+        settings: ReplaySettings,
+        on_row: Callable[[int], None] = lambda rows: None,
+    ) -> None:
+        self.rollout, self.frames = Rollout(reference, settings.limit_m), 0
+        self._reference, self._settings, self._on_row = reference, settings, on_row
+        self._views = Views(PRESETS["carnd-160x320-rgb"], reference.in_heights)
+        self._steering = self._reference.steering[0]
+        self._answers = np.full(len(reference), np.nan)
+
+    def observe(self) -> CarState | None:
+        """Drive to the next row that has a frame and return the car's state; None after the last
+        one.
+        """
+        if self.frames and not self.rollout.ended:
+            self.rollout.advance(self._steering)
+        while not self.rollout.ended:
+            row = self.rollout.row
+            self._on_row(1)
+            if (jpeg := self._jpeg(row)) is not None:
+                self.frames += 1
+                its, degrees = self._reference, self._steering * FULL_LOCK_DEGREES
+                speed_mph = its.speed[row] / MPH * (HEIGHT_M if its.in_heights else 1.0)
+                return CarState(degrees, its.throttle[row], speed_mph, jpeg)
+            self.rollout.advance(self._steering)
+        return None
+
+    def steer(self, steering: float, throttle: float) -> None:
+        """Set the steering, -1 to 1, that holds until the next one; the throttle has no effect."""
+        self._steering = steering
+        if self.frames and not self.rollout.ended:
+            self._answers[self.rollout.row] = steering
+
+    def result(self) -> ReplayResult:
+        """Return the result; of a car that drives, the steering on the recording's own frames is
+        unknown.
+        """
+        reference, limit_m = self._reference, self.rollout.limit_m
+        controls = replay_controls(reference, self._settings)
+        if (
+            not reference.distance_m
+        ):  # it stayed on the path, so the server was shown the recording's own frames
+            return ReplayResult(reference, {}, limit_m, self._answers, self.frames, controls)
+        unknown = np.full(len(reference), np.nan)
+        return ReplayResult(
+            reference, {limit_m: self.rollout}, limit_m, unknown, self.frames, controls
+        )
+
+    def _jpeg(self, row: int) -> bytes | None:
+        """Return the view of a row as the simulator encodes it; None without a centre frame."""
+        frames = read_row(self._reference.images[row])
+        if frames.centre is None:
+            return None
+        if self.rollout.pose == RelativePose():
+            return read_file(self._reference.images[row]["center"])
+        return encode_jpeg(self._views.view(frames, self.rollout.pose, frames.centre))

@@ -1,0 +1,77 @@
+"""A model in a worker process: found there with the same content, and computed on one core.
+
+A worker uses one thread of TensorFlow on the CPU, so that the results do not depend on the number
+of workers. Also the names of kept results, and the error of a model without usable steering.
+"""
+
+import hashlib
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from bcclone.model.policy import Policy, load_one_of_several
+from bcclone.system.atomic import sha256_of
+from bcclone.system.codec import read_bytes
+from bcclone.system.errors import UserError
+from bcclone.system.opencv import cv2
+from bcclone.system.own_process import claim_process
+from bcclone.system.task_pool import WorkerFault, source_digest
+from bcclone.system.tensorflow_quietly import load_tensorflow
+
+# a worker of a cluster may have several threads, but the settings of TensorFlow and OpenCV belong
+# to its process
+one_at_a_time = threading.Lock()
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """A file that each worker must find at the same path, with the same content."""
+
+    path: Path
+    sha256: str
+
+    @classmethod
+    def of(cls, path: Path) -> Self:
+        """Return the absolute path and the hash of a file on this machine."""
+        return cls(path.absolute(), sha256_of(path))
+
+    def check(self) -> None:
+        """Raise WorkerFault if this worker does not find the file, or finds other content."""
+        try:
+            sha256 = sha256_of(self.path)
+        except OSError as error:
+            raise WorkerFault(
+                f"{self.path}: cannot be read there ({error.strerror}); share or copy it"
+            ) from None
+        if sha256 != self.sha256:
+            raise WorkerFault(f"{self.path}: has other content there; share it, or copy it again")
+
+
+def result_key(name: str, track: str, *parts: object) -> str:
+    """Return a name with a hash of all that a result depends on: these parts, the road's file and
+    bcclone's sources.
+    """
+    content = read_bytes(Path(track), "json") if track.endswith(".json") else b""
+    return f"{name}-{hashlib.sha256(repr((source_digest(), parts, content)).encode()).hexdigest()[:24]}"
+
+
+def not_finite(model: object, where: str) -> UserError:
+    """Return the error of a model without usable steering. where: "at row 7"."""
+    return UserError(
+        f"{model}: no usable steering {where}, expected a finite number from -1 to 1; use a model that is trained, "
+        "and whose --preprocess is the one of its training"
+    )
+
+
+def load_on_one_core(model: InputFile, preprocess: str | None) -> Policy:
+    """Load a model's policy, and let this process compute with one thread and without GPUs, whose
+    results may differ.
+
+    It is a worker, also one of a cluster, and so a process of our own. preprocess: for a model that
+    does not state its own.
+    """
+    claim_process()
+    cv2.setNumThreads(1)
+    load_tensorflow(threads=1, use_gpus=False)
+    return load_one_of_several(model.path, preprocess)

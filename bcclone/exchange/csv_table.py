@@ -1,0 +1,51 @@
+"""The format csv: table.csv, one line for each row, and the image files as they were recorded.
+
+UTF-8, separated by commas, quoted where needed (RFC 4180), with a header and decimal points; paths
+are relative to the table and have forward slashes. An unknown value is empty. It is read as any
+other table of frames, and its further columns are values of the row.
+"""
+
+import csv
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from bcclone.exchange.foreign_table import TABLE_ENDINGS, is_ours, read_foreign
+from bcclone.exchange.formats import FIELDS, ExportedRows, format_named, suffix_of
+from bcclone.recording.row import CAMERAS
+from bcclone.system.errors import UserError
+
+TABLE = "table.csv"
+COLUMNS = (*FIELDS[:3], *CAMERAS, *FIELDS[3:])
+
+
+def _write(source: ExportedRows, folder: Path) -> None:
+    with (folder / TABLE).open("w", encoding="utf-8", newline="") as file:
+        table = csv.DictWriter(file, COLUMNS, restval="")
+        table.writeheader()
+        for index, row in enumerate(source):
+            values = row.values()
+            for camera, image in row.images.items():
+                path = (
+                    Path("images") / str(row.recording) / f"{index:07d}_{camera}{suffix_of(image)}"
+                )
+                (folder / path).parent.mkdir(parents=True, exist_ok=True)
+                (folder / path).write_bytes(image)
+                values[camera] = path.as_posix()
+            table.writerow(values)
+
+
+def _is_source(path: Path) -> bool:
+    table = path / TABLE if path.is_dir() else path
+    with suppress(UserError):
+        return (
+            table.suffix.lower() in TABLE_ENDINGS
+            and table.exists()
+            and is_ours(read_foreign(table).cells)
+        )
+    return False
+
+
+FORMAT = replace(
+    format_named("frames"), name="csv", detect=_is_source, write=_write, expected=TABLE
+)

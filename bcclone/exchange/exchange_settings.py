@@ -1,0 +1,193 @@
+"""Settings of exporting and importing recordings; loads neither NumPy nor pandas, so that --help is
+fast.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+from bcclone.recording.row import CAMERAS
+from bcclone.system.settings import (
+    Checked,
+    Names,
+    Setting,
+    SettingError,
+    argument,
+    setting,
+    settings_of,
+)
+
+EXPORT_FORMATS = {"csv": "csv_table", "tub": "tub"}  # name -> module that defines FORMAT
+IMPORT_FORMATS = {  # detected in this order
+    **EXPORT_FORMATS, "lerobot": "lerobot_set", "recording": "simulator_log", "video": "labelled_video",
+    "frames": "frame_folder",
+}  # fmt: skip
+FROM_MOTION = "from-motion"
+RADIANS, DEGREES, RATIO = UNITS = ("rad", "deg", "ratio")
+MPH_OF = {
+    "mph": 1.0,
+    "km/h": 0.621371,
+    "m/s": 2.236936,
+    "knots": 1.150779,
+}  # unit of a speed -> mph
+OF_TABLES = frozenset(  # settings of every format whose steering is found by its name
+    ("steering_column", "unit", "left_positive", "steering_ratio", "max_degrees", "throttle_column", "speed_column",
+     "speed_unit")
+)  # fmt: skip
+
+
+_table = partial(setting, group="tables of others, and LeRobot")
+ExportFormat = Annotated[str, Setting(choices=tuple(EXPORT_FORMATS))]
+
+
+@dataclass(frozen=True)
+class ExportSettings(Checked):
+    """What to export, and how.
+
+    source: recordings (a folder, a CSV file or a pattern, see recording.find_logs()), or a store.
+    """
+
+    source: str
+    output: Path = Path("export")
+    to: ExportFormat = "csv"
+    cameras: Names = setting(
+        (),
+        f"cameras to export, separated by commas: {', '.join(CAMERAS)}",
+        shown="all of the source",
+        choices=CAMERAS,
+    )
+    allow_skips: bool = setting(False, "continue even if more than 5 % of the rows cannot be used")
+
+
+@dataclass(frozen=True)
+class ImportSettings(Checked):
+    """What to import.
+
+    source: a folder or a file in one of IMPORT_FORMATS. The steering of a recording is -1 to 1,
+    right positive, where 1 is max_degrees of the front wheels; a table's is divided by
+    steering_ratio first.
+    """
+
+    source: Path = argument("folder of a tub, a data set or frames, a video, or a table")
+    output: Path = setting(
+        Path("recording"), "folder to write the recording to; must be new or empty"
+    )
+    format: str | None = setting(
+        None,
+        "format of the source",
+        option="from",
+        choices=tuple(IMPORT_FORMATS),
+        shown="detected by its files",
+    )
+    framing: Path | None = setting(
+        None,
+        "framing.json of the camera, from bcclone calibrate: how its pictures become frames",
+        unit="FILE",
+        shown="all of a picture is stretched",
+    )
+    steering: str | None = setting(
+        None,
+        f"{FROM_MOTION}: estimate it from how the camera moves, for a film without any; a steering in the source and "
+        "tables beside it are not read",
+        choices=(FROM_MOTION,),
+        shown="read from the source",
+    )
+    fov: float | None = setting(
+        None,
+        f"horizontal angle of view of a camera whose steering is {FROM_MOTION}",
+        5,
+        200,
+        unit="DEGREES",
+        shown="stated in the video, or found in it",
+    )
+    camera_height_m: float | None = setting(
+        None,
+        f"height of a camera whose steering is {FROM_MOTION}: the speed is then in mph, and a steering of 1 "
+        "that of the simulator's car",
+        0.01,
+        100,
+        option="camera-height",
+        unit="METRES",
+        shown="unknown, or the simulator's",
+        rare=True,
+    )
+    min_throttle: float | None = setting(
+        None, "leave out rows with less throttle, such as 0.05 for a car that stands still", -1, 1
+    )
+    table: Path | None = _table(
+        None, "table with the steering of the frames or of the video", shown="the one beside them"
+    )
+    steering_column: str | None = _table(
+        None,
+        "column of the steering, its number in a table without names",
+        unit="NAME",
+        shown="by its name",
+    )
+    unit: str | None = _table(
+        None,
+        "unit of the steering, where its name does not say it; ratio: -1 to 1",
+        choices=UNITS,
+        shown="by its name",
+    )
+    left_positive: bool = _table(False, "the steering is positive to the left")
+    steering_ratio: float = _table(
+        1.0,
+        "degrees of the steering wheel for one of the front wheels; 1 if the table has the angle of these",
+        0.1,
+        100,
+    )
+    max_degrees: float = _table(
+        25.0, "angle of the front wheels that is a steering of 1", 0.1, 3600
+    )
+    image_column: str | None = _table(
+        None,
+        "column of the image names, or COLUMN=VALUE: only rows with this value, such as those of a camera",
+        unit="NAME",
+        shown="by its values",
+    )
+    time_column: str | None = _table(
+        None,
+        "column of the times; _s, _ms, _us or _ns at its end is their unit",
+        unit="NAME",
+        shown="by its name, or image names",
+    )
+    throttle_column: str | None = _table(
+        None, "column of the throttle, -1 to 1", unit="NAME", shown="by its name"
+    )
+    speed_column: str | None = _table(None, "column of the speed", unit="NAME", shown="by its name")
+    speed_unit: str | None = _table(
+        None,
+        "unit of the speed, where its name does not say it",
+        choices=tuple(MPH_OF),
+        shown="by its name",
+    )
+    frame_rate: float | None = _table(
+        None,
+        "count the rows, so many a second",
+        0.1,
+        1000,
+        shown="by the times; 20 a second without any",
+    )
+
+    def validate(self) -> None:
+        of_films = [name for name in ("fov", "camera_height_m") if getattr(self, name) is not None]
+        if of_films and not self.steering:
+            raise SettingError(f"{{{of_films[0]}}} needs {{steering}} {FROM_MOTION}")
+        unread = [
+            each.name
+            for each, declared in settings_of(ImportSettings)
+            if declared.group and self.steering
+        ]
+        for name in unread:
+            if (
+                name != "frame_rate"
+                and getattr(self, name) != ImportSettings.__dataclass_fields__[name].default
+            ):
+                raise SettingError(
+                    f"{{{name}}} is of a table, which is not read with {{steering}} {FROM_MOTION}"
+                )
+        if self.fov and self.framing:
+            raise SettingError(
+                "{fov} and {framing} both say what the camera sees; leave one of them out"
+            )

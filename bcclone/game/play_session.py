@@ -1,0 +1,353 @@
+"""Join the car, the person's hands and the model, 30 times a second, and record in the simulator's
+format.
+
+Hands and controls of the pages go in; frames with their state come out for the pages, and
+driving_log.csv, images of three cameras, trace.csv and drivers.csv.
+"""
+
+import copy
+import datetime
+import math
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bcclone.camera.images import Image, encode_jpeg
+from bcclone.camera.vehicle import FULL_LOCK_DEGREES, MOUNTS, MPH, steering_to_line
+from bcclone.drive.driver import Decision, Driver
+from bcclone.drive.page.page_state import ControlChanges, PageContents, PageFrame, PageSession
+from bcclone.drive.protocol import Control, Telemetry
+from bcclone.drive.recorder import Recorder, free_folder
+from bcclone.drive.wheel import SILENT_SECONDS, HandInput, PageHands
+from bcclone.recording.run_tables import HUMAN, MODEL, DrivenRow, TracePoint
+from bcclone.simulator.car import Car, TrackedCar
+from bcclone.simulator.record import BETWEEN_ROWS_SECONDS, CarRecording
+from bcclone.simulator.render import Renderer
+from bcclone.simulator.track import Track
+from bcclone.simulator.world import WorldPace
+from bcclone.simulator.world_settings import LOST_M
+from bcclone.system.progress import Notify
+
+FRAMES_A_SECOND = 30
+_MAX_STEPS = 8  # of the world at once: a car that leaps after a pause cannot be driven
+_IDLE_SECONDS = 0.1  # between two frames that nobody sees, or that show a world at rest
+_ROLL_SECONDS, _BRAKE = 1.0, -0.5  # the car then rolls, and brakes after that
+_RELEASED = Control(0.0, 0.0)
+_SLOW = 0.9  # real-time factor below which the page says so
+_MAX_WAITING = 60  # rows that wait while the machine is busy: 4 seconds, 9 MB
+_APART_SECONDS = (
+    1.6  # without rows after the car was moved, so that a reader of the log begins another episode
+)
+_LOOKAHEAD_M, _LOOKAHEAD_SECONDS = 4.0, 0.5
+
+
+class PlayedWorld:
+    """A car that a person or a model drives as long as they like; nothing ends the drive.
+
+    start_m, start_offset_m: where it begins, in metres from the start of the lap and to the right
+    of the middle.
+    """
+
+    def __init__(
+        self, renderer: Renderer, track: Track, start_m: float = 0.0, start_offset_m: float = 0.0
+    ) -> None:
+        self._renderer, self.track = renderer, track
+        start_m += track.start_m
+        self.tracked = TrackedCar(track, start_offset_m, start_m, renderer.scene.ground.height_at)
+        self._laps_done, self._lap_began = 0, 0.0
+        self._last: float | None = None
+        self.best_lap_seconds: float | None = None
+
+    @property
+    def car(self) -> Car:
+        return self.tracked.car
+
+    @property
+    def lost(self) -> bool:
+        """Return whether the car is so far from the road that nothing leads back."""
+        return abs(self.tracked.position.cross_track_m) > LOST_M
+
+    def drive(self, steering: float, throttle: float, steps: int) -> None:
+        """Advance by so many steps of 0.02 s with these controls, -1 to 1."""
+        self.car.control(steering, throttle)
+        for _ in range(steps):
+            self.tracked.step()
+            if self.tracked.progress_m >= (self._laps_done + 1) * self.track.lap_m:
+                self._laps_done += 1
+                lap, self._lap_began = self.tracked.seconds - self._lap_began, self.tracked.seconds
+                self._last, self.best_lap_seconds = lap, min(self.best_lap_seconds or lap, lap)
+
+    def frame(self) -> Image:
+        """Return what the centre camera sees."""
+        return self._renderer.frame(self.car, seconds=self.tracked.seconds)
+
+    def put_back(self) -> None:
+        """Put the car back on the middle of the road, where it stands still."""
+        self.tracked.set_back()
+        self.car.speed = 0.0
+
+    def steering_home(self) -> float:
+        """Return the steering, -1 to 1, that keeps the car on its road while nobody drives."""
+        position = self.tracked.position
+        yaw = math.remainder(self.car.heading - position.heading, 2 * math.pi)
+        lookahead = _LOOKAHEAD_M + _LOOKAHEAD_SECONDS * self.car.speed
+        return float(steering_to_line(position.cross_track_m, yaw, lookahead))
+
+    def laps(self) -> dict[str, Any]:
+        """Return the number of the lap, from 1, its seconds so far, and those of the last and of
+        the best lap.
+        """
+        seconds = self.tracked.seconds - self._lap_began
+        return {
+            "lap": self._laps_done + 1,
+            "seconds": seconds,
+            "last": self._last,
+            "best": self.best_lap_seconds,
+        }
+
+
+@dataclass(frozen=True)
+class PlayedRow:
+    """A row to record: the car and its centre frame, uint8 (160, 320, 3), where it was, who
+    steered, and when.
+
+    taken: by time.monotonic().
+    """
+
+    car: Car
+    center: Image
+    point: TracePoint
+    by: DrivenRow
+    taken: float
+
+
+class PlaySession(PageSession):
+    """A car that is driven until the session ends, for its pages.
+
+    hands: at the pages, and the wheel that they share with the model; clock: returns seconds;
+    on_frame: called after each frame; paused, put_back: set by pages.
+    """
+
+    def __init__(
+        self,
+        world: PlayedWorld,
+        recorder: Recorder[PlayedRow],
+        contents: PageContents,
+        driver: Driver | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(contents, PageHands(shared=False, clock=clock), recorder, driver)
+        self.world, self._clock = world, clock
+        self.on_frame: Callable[[], None] = lambda: None
+        self.frames = 0
+        self.paused = self.put_back = False
+        self._pace, self._over = WorldPace(_MAX_STEPS, clock), threading.Event()
+        self._decision: Decision | None = None
+        self.hands.wheel.by = DrivenRow(MODEL if driver else HUMAN)  # before the first frame
+        self._apart_until = self._next_row_at = 0.0
+        self._image: Image | None = None
+        self._jpeg = b""
+        self._newest: PageFrame | None = None
+
+    @property
+    def controls(self) -> tuple[str, ...]:
+        return (
+            "recording",
+            "paused",
+            "put_back",
+            *(("saliency", "set_speed_mph", "kept") if self.driver else ()),
+        )
+
+    @property
+    def mode(self) -> str:
+        """Return what the world does: `driving`, `paused`, or `asleep` while no page sends
+        anything.
+        """
+        if self.paused:
+            return "paused"
+        return "asleep" if self.hands.silent_seconds > SILENT_SECONDS else "driving"
+
+    @property
+    def jpeg(self) -> tuple[int, bytes]:
+        """Return the number of the newest frame and the frame; b"" without one."""
+        return self.frames, self._jpeg
+
+    def newest(self) -> PageFrame | None:
+        return self._newest
+
+    def set(self, changes: ControlChanges) -> None:
+        """Set some controls; raises ValueError or UserError with the reason when that is not
+        possible.
+        """
+        super().set(changes)
+        if changes.kept is not None:
+            self.hands.wheel.kept = changes.kept
+        if changes.paused is not None:
+            self.paused = changes.paused
+        if changes.put_back:
+            self.put_back = True
+
+    def drive(self) -> None:
+        """Drive until end(); one thread calls this."""
+        next_at = self._clock()
+        while not self._over.is_set():
+            next_at = max(next_at + self.step(), self._clock())
+            self._over.wait(max(next_at - self._clock(), 0.0))
+
+    def end(self) -> None:
+        """Let drive() return; any thread may call this."""
+        self._over.set()
+
+    def step(self) -> float:
+        """Show the world as it is now; return the seconds until the next frame is due. Only drive()
+        calls this.
+        """
+        mode, standing = self.mode, self.world.car.speed == 0.0
+        number, hands = self.hands.input
+        if self.put_back or self.world.lost:
+            self.put_back, self._jpeg = False, b""
+            self.world.put_back()
+            self._apart_until = self._clock() + _APART_SECONDS
+            if self.driver is not None:
+                self.driver.forget_frames()
+        at_rest = mode == "paused" or (mode == "asleep" and standing)
+        if at_rest:
+            self._pace.rest()
+        else:
+            steps = self._pace.due()
+            model = self._decision.control if self._decision else _RELEASED if self.driver else None
+            control = self.hands.wheel.turn(
+                self._hands_asleep() if mode == "asleep" else hands, steps, model
+            )
+            self.world.drive(control.steering, control.throttle, steps)
+        if at_rest and self._jpeg:
+            if self.hands.pages:
+                self._show(mode, number)
+            return _IDLE_SECONDS
+        self._image = self.world.frame()
+        self._jpeg = encode_jpeg(self._image)
+        self._show(mode, number)
+        self._record(mode)
+        if self.driver is not None:  # the model sees every frame, also while a person steers
+            car = self.world.car
+            degrees, mph = car.steering * FULL_LOCK_DEGREES, car.speed / MPH
+            self._decision = self.driver.decide(Telemetry(degrees, car.throttle, mph, self._jpeg))
+        return 1 / FRAMES_A_SECOND
+
+    def _hands_asleep(self) -> HandInput:
+        """Return what the hands would do to stop the car on its road, while no page sends anything."""
+        steering = min(max(self.world.steering_home(), -1.0), 1.0) if self.driver is None else None
+        rolls = self.hands.silent_seconds < SILENT_SECONDS + _ROLL_SECONDS
+        return HandInput(steering, 0.0 if rolls else _BRAKE)
+
+    def _record(self, mode: str) -> None:
+        now = self._clock()
+        due = now >= self._next_row_at - 0.5 / FRAMES_A_SECOND  # no frame is exactly on time
+        if mode != "driving" or not due or now < self._apart_until or self._image is None:
+            return
+        self._next_row_at += BETWEEN_ROWS_SECONDS
+        if self._next_row_at < now - BETWEEN_ROWS_SECONDS:  # after a pause
+            self._next_row_at = now + BETWEEN_ROWS_SECONDS
+        if self.recorder.on:
+            world = self.world
+            car, point = copy.copy(world.car), world.tracked.trace_point
+            self.recorder.record(PlayedRow(car, self._image, point, self.hands.by, now))
+
+    def _show(self, mode: str, number: int) -> None:
+        self.frames += 1
+        self._newest = PageFrame(self.frames, self._jpeg, self.overlay(), self._state(mode, number))
+        self.on_frame()
+
+    def state(self) -> dict[str, Any]:
+        """Return the state of the newest frame."""
+        return self._newest.state if self._newest else self._state(self.mode, 0)
+
+    def _state(self, mode: str, number: int) -> dict[str, Any]:
+        world, car, decision = self.world, self.world.car, self._decision
+        figures = {
+            "frame": self.frames,
+            "input": number,
+            "seconds": world.tracked.seconds,
+            "mode": mode,
+            "kept": self.hands.wheel.kept,
+            "steering_sent": car.steering,
+            "steering_model": None if decision is None else decision.steering,
+            "throttle": car.throttle - car.brake,
+            "speed_mph": car.speed / MPH,
+            "x_m": car.x,
+            "z_m": car.z,
+            "heading": car.heading,
+            "cross_track_m": world.tracked.position.cross_track_m,
+            "off_road": world.tracked.position.off_road,
+            "laps": world.laps(),
+            "real_time_factor": self._pace.factor,
+            "frames_per_second": self._pace.frames_per_second,
+            "warnings": [
+                {"text": text, "count": 1, "seconds": None} for text in self._warnings(mode)
+            ],
+        }
+        return self.state_with(figures)
+
+    def _warnings(self, mode: str) -> list[str]:
+        """Return what the person needs to know now."""
+        texts = []
+        if mode == "asleep" and self.frames > FRAMES_A_SECOND:
+            texts.append("the page that drives is silent: the car rolls to a stop")
+        if self.world.tracked.position.off_road:
+            texts.append("off the road")
+        if self._pace.factor < _SLOW:
+            texts.append("the world is slower than real time: close other programs")
+        if self._decision is not None and self._decision.fault:
+            helped = "take over" if self.hands.by.driver == MODEL else "you steer"
+            texts.append(
+                f"the model fails: {self._decision.fault}; its steering fades and it gives no throttle: {helped}"
+            )
+        if self.recorder.failure:
+            texts.append(f"the recording has ended: {self.recorder.failure}")
+        return texts
+
+
+def play_recorder(
+    renderer: Renderer, folder: Path | None, on_failure: Notify = lambda why: None
+) -> Recorder[PlayedRow]:
+    """Return the recorder of a play: each recording goes into a new folder, the first into `folder`
+    if it is free.
+    """
+
+    lock = threading.RLock()
+
+    def open_files() -> PlayFiles:
+        first = folder or Path(f"play-{datetime.datetime.now():%Y_%m_%d_%H_%M_%S}")
+        with lock:
+            return PlayFiles(renderer, free_folder(first), lock)
+
+    return Recorder(open_files, on_failure, _MAX_WAITING)
+
+
+class PlayFiles:
+    """Records a play into a folder; renders the side cameras. Raises UserError if the folder cannot
+    be used.
+
+    Without a row, what was made is removed at the end or after an error. lock: held while folders
+    are made or removed; reentrant.
+    """
+
+    def __init__(self, renderer: Renderer, folder: Path, lock: threading.RLock) -> None:
+        self.folder, self._renderer, self._lock = folder, renderer, lock
+        self._began, self._writer = time.monotonic(), CarRecording(folder, datetime.datetime.now())
+
+    def close(self) -> None:
+        """Remove a recording without rows."""
+        with self._lock:
+            self._writer.remove_if_void()
+
+    def write(self, row: PlayedRow) -> None:
+        """Write a row; raises UserError, and the rows before are complete."""
+        sides = {
+            camera: self._renderer.frame(row.car, camera) for camera in MOUNTS if camera != "center"
+        }
+        seconds = max(row.taken - self._began, 0.0)
+        self._writer.record(seconds, row.car, {"center": row.center} | sides, row.point, row.by)

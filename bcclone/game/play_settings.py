@@ -1,0 +1,93 @@
+"""Define the settings of `bcclone play`, which the options become, and its result; loads nothing
+large for --help.
+"""
+
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from bcclone.dataset.preprocessing_text import PreprocessingText
+from bcclone.drive.controller import SpeedSettings
+from bcclone.simulator.world_settings import LOST_M, Conditions, Reverse, Track
+from bcclone.system.errors import number_of, shown_command
+from bcclone.system.settings import Checked, Metres, Port, argument, setting
+from bcclone.web.access import check_token
+
+PLAY_SPEED_MPH = 20.0
+PLAY_PORT = 4568  # the one after drive.py's, so that both can run
+_server = partial(setting, group="server")
+
+
+@dataclass(frozen=True)
+class PlaySettings(Checked):
+    """Which car drives where, who may drive it, where the page is served, and where R records.
+
+    folder: of the first recording; None: play-DATE_TIME. A folder that is in use is never added to:
+    the next free one of FOLDER-2, FOLDER-3 ... is used.
+    """
+
+    model: Path | None = argument(
+        "let this model drive, until you take over", None, shown="you drive"
+    )
+    folder: Path | None = setting(
+        None,
+        "folder to record into; the next free one of DIR-2, DIR-3 ... when it contains something",
+        unit="DIR",
+        option="output",
+        shown="play-DATE_TIME",
+    )
+    track: Track = setting("lake")
+    reverse: Reverse = setting(False)
+    start_m: Metres = setting(0.0, "begin so far along the lap")
+    start_offset_m: Metres = setting(
+        0.0, "begin so far to the right of the middle", -LOST_M, LOST_M
+    )
+    browser: bool = setting(True, "open the page in a browser, where this machine has one")
+    speed: SpeedSettings = SpeedSettings(PLAY_SPEED_MPH)
+    preprocess: PreprocessingText | None = setting(None)
+    host: str = _server(
+        "127.0.0.1", "address to listen on; the default is reachable from this machine only"
+    )
+    port: Port = _server(PLAY_PORT, "port to listen on")
+    token: str = _server(
+        "", "secret that the page asks for; required when --host is reachable from other machines"
+    )
+    conditions: Conditions = field(default_factory=Conditions)
+
+    def validate(self) -> None:
+        check_token(self.host, self.token)
+
+
+@dataclass(frozen=True)
+class PlayResult:
+    """The result of a play.
+
+    frames: shown; seconds, laps: driven, in simulated time; best_lap_seconds: None without a whole
+    lap; folders: of the recordings; rows, dropped: recorded, and those that the disk or the machine
+    was too slow for; failure: why the last recording ended by itself, or "".
+    """
+
+    frames: int
+    seconds: float
+    laps: float
+    best_lap_seconds: float | None
+    folders: tuple[Path, ...]
+    rows: int
+    dropped: int
+    failure: str
+
+    def as_text(self) -> str:
+        """Return the laps and what was recorded, in words."""
+        best = (
+            ""
+            if self.best_lap_seconds is None
+            else f", the fastest in {self.best_lap_seconds:.1f} s"
+        )
+        lines = [f"ended; {self.laps:.2f} laps driven{best}"]
+        if self.folders:
+            dropped = f", {self.dropped} dropped" if self.dropped else ""
+            lines += [
+                f"{number_of(self.rows, 'row')} recorded{dropped}",
+                f"next: {shown_command('preprocess', *self.folders, '-o', 'data.h5')}",
+            ]
+        return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""Real cars: their cameras, films without steering, and models for their computers."""

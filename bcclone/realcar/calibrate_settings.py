@@ -1,0 +1,132 @@
+"""A model and a drive of a car -> the framing of its camera, and the gain and bias of its steering.
+
+This module has the settings; it loads no large package.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from bcclone.evaluation.evaluate_settings import Rows
+from bcclone.system.settings import (
+    Checked,
+    Degrees,
+    Force,
+    Hertz,
+    Metres,
+    Seconds,
+    SettingError,
+    argument,
+    setting,
+)
+
+FISHEYE = "fisheye"
+LENSES = ("pinhole", FISHEYE)
+_OF_LENS = ("focal_px", "horizon_row", "vanishing_column", "roll_degrees")
+
+
+@dataclass(frozen=True)
+class CalibrateSettings(Checked):
+    """What to calibrate, on what, and what the user knows already.
+
+    model: a model file; frames: a tub, a recording, or a folder of pictures; labels: a table of the
+    steering, None for a tub and a recording, which hold it. Whatever is None is found.
+    """
+
+    model: Path = argument("a model file, such as models/any-road.h5")
+    frames: Path = argument("a tub, a recording, or a folder of pictures")
+    labels: Path | None = argument("a table of their steering", None, shown="that of FRAMES")
+    output: Path = setting(Path("car.h5"), "the calibrated model to write", unit="FILE")
+    force: Force = setting(False)
+    seconds: Seconds | None = setting(
+        None, "use only the first seconds of driving", 5, 100_000, shown="all"
+    )
+    steering_column: str = setting(
+        "",
+        "the column of the labels with the steering",
+        unit="NAME",
+        shown="steering_angle, steering or angle, or the only other one",
+    )
+    left_positive: bool = setting(False, "the labels are positive to the left")
+    rate: Hertz = setting(20.0, "frames a second, where frame_id holds no time")
+    framing: Path | None = setting(None, "framing.json to use", unit="FILE", shown="found")
+    rows: Rows | None = setting(
+        None, "stretch these rows of a picture, without a lens", shown="found"
+    )
+    focal_px: float | None = setting(
+        None, "focal length, in pixels of a picture", 1, 1e6, unit="PX", shown="found"
+    )
+    horizon_row: float | None = setting(
+        None,
+        "row of a picture at which a straight, level road ends",
+        -1e5,
+        1e5,
+        unit="ROW",
+        shown="found",
+        rare=True,
+    )
+    vanishing_column: float | None = setting(
+        None,
+        "column of a picture at which it ends",
+        -1e5,
+        1e5,
+        unit="COLUMN",
+        shown="found",
+        rare=True,
+    )
+    roll_degrees: Degrees | None = setting(
+        None, "by which pictures are turned clockwise", -90, 90, shown="0", rare=True
+    )
+    lens: str | None = setting(None, "kind of lens", choices=LENSES, shown="found", rare=True)
+    gain: float | None = setting(
+        None, "factor from the network's steering to the car's", -1e4, 1e4, unit="X", shown="fitted"
+    )
+    bias: float | None = setting(
+        None,
+        "steering of the car where the network's is 0",
+        -1e4,
+        1e4,
+        unit="X",
+        shown="fitted",
+        rare=True,
+    )
+    camera_height_m: Metres | None = setting(
+        None,
+        "height of the camera above the road, for curvatures in 1/m",
+        maximum=100,
+        above=0,
+        option="camera-height",
+        shown="unknown",
+        rare=True,
+    )
+    steering_ratio: float | None = setting(
+        None,
+        "angle of the steering wheel to that of the wheels, as a note in the model",
+        maximum=1000,
+        above=0,
+        unit="X",
+        shown="unknown",
+        rare=True,
+    )
+
+    def validate(self) -> None:
+        if self.output.suffix != ".h5":
+            raise SettingError(
+                "{output} {path}, expected a name that ends in .h5", path=self.output
+            )
+        if self.rows and not 0 <= self.rows[0] < self.rows[1]:
+            raise SettingError("{rows} {value}, expected two rows such as 160:480, the upper one first",
+                               value=f"{self.rows[0]}:{self.rows[1]}")  # fmt: skip
+        others = [name for name in (*_OF_LENS, "lens") if getattr(self, name) is not None]
+        named = [name for name in ("framing", "rows") if getattr(self, name) is not None]
+        if len(named) > 1 or (named and others):
+            clash = (*named, *others)[:2]
+            raise SettingError(
+                f"{{{clash[0]}}} and {{{clash[1]}}} both say how a picture is cut; leave one of them out"
+            )
+
+    @property
+    def known_lens(self) -> dict[str, float]:
+        """Return what the user knows of the lens, values of Lens by name, fisheye as 0 or 1."""
+        known = {name: getattr(self, name) for name in _OF_LENS}
+        known["fisheye"] = None if self.lens is None else float(self.lens == FISHEYE)
+        return {name: value for name, value in known.items() if value is not None}

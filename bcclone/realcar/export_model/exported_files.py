@@ -1,0 +1,260 @@
+"""Write a model, with the preparation of its frames, as ONNX or LiteRT, and run such files.
+
+All hold one function with the interface of the exported network; its weights are constants, because
+TensorFlow's converters lose Keras 3's variables. Keras's own model.export() knows neither the
+preparation nor the states.
+
+LiteRT with --quantize int8 computes convolutions and large dense layers with whole numbers. All
+else stays float32: the preparation of the frames, and small dense layers, in which rounding costs
+most and memory least.
+"""
+
+import json
+import logging
+import time
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.lite.python.convert import mlir_quantize
+
+from bcclone.camera.images import Image
+from bcclone.model.foreign.onnx_model import FRAME, FRAMING, SEQ_LENGTH, STEERING, OnnxModel
+from bcclone.model.model_file import ModelFile
+from bcclone.realcar.export_model.costs import DENSE, MULTIPLYING, steps_of_file
+from bcclone.realcar.export_model.export_settings import (
+    DONKEYCAR,
+    FLOAT16,
+    INT8,
+    ONNX,
+    ExportModelSettings,
+)
+from bcclone.realcar.export_model.interface import Inputs, Interface, Run
+from bcclone.system.arrays import FloatArray
+from bcclone.system.errors import UserError, first_line
+from bcclone.system.tensorflow_quietly import standard_error_captured
+
+OPSET = 17  # understood since ONNX Runtime 1.12, of 2022
+_TOLERANCE = 1e-3  # of the greatest difference, which the runtime's rounding may make
+_QUANTIZED_TOLERANCE = 0.01  # of the mean difference, which smaller weights may make
+_TIMED = 100
+_DRIVES = "drives"  # the name of the first axis
+_SMALL_DENSE = 1 << 14  # weights of a dense layer that stays float32
+# what computes with int8 beside MULTIPLYING
+_POOLING = {"MAX_POOL_2D", "AVERAGE_POOL_2D", "MEAN", "REDUCE_MAX", "PAD", "RESHAPE", "SOFTMAX"}
+_ACTIVATIONS = {
+    "ELU",
+    "RELU",
+    "RELU6",
+    "RELU_N1_TO_1",
+    "RELU_0_TO_1",
+    "LOGISTIC",
+    "TANH",
+    "LEAKY_RELU",
+    "PRELU",
+}
+
+
+def write_exported(
+    path: Path,
+    settings: ExportModelSettings,
+    file: ModelFile,
+    interface: Interface,
+    calibration: Iterable[Inputs] = (),
+) -> None:
+    """Write a model in a format; raises UserError for layers that the format lacks.
+
+    calibration: the inputs from which --quantize int8 takes the ranges of numbers.
+    """
+    if settings.to == ONNX:
+        path.write_bytes(_onnx_content(file, interface))
+    else:
+        path.write_bytes(_litert_content(interface, settings.quantize, calibration))
+
+
+def _onnx_content(file: ModelFile, interface: Interface) -> bytes:
+    import onnx
+    import tf2onnx
+
+    logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)  # it logs an error before it raises it
+    specs = interface.specs(drives=None)
+    steer = tf.function(interface.graph, autograph=False)
+    try:
+        model, _ = tf2onnx.convert.from_function(
+            tf.function(
+                lambda *inputs: steer(**dict(zip(specs, inputs, strict=True))), autograph=False
+            ),
+            input_signature=list(specs.values()),
+            opset=OPSET,
+        )
+        onnx.checker.check_model(
+            model, full_check=True
+        )  # what tf2onnx does not know, it leaves in the graph
+    except Exception as error:  # tf2onnx, TensorFlow and onnx raise all kinds
+        raise UserError(
+            f"this network cannot be written as ONNX: {first_line(error)}; export with --to litert"
+        ) from None
+    for each in (*model.graph.input, *model.graph.output):
+        each.type.tensor_type.shape.dim[0].dim_param = _DRIVES
+    training = {key: value for key, value in vars(file.training).items() if value}
+    _, *others = (f"{each.name} / {each.unit:g}" for each in file.outputs)
+    columns = ", ".join([f"{STEERING}: -1 (left) to 1 (right)", *others])
+    metadata = {
+        "bcclone_preprocessing": file.preprocessing.to_json(),
+        "bcclone_training": json.dumps(training),
+        SEQ_LENGTH: str(file.seq_length),
+        **({FRAMING: file.framing.to_json()} if file.framing else {}),
+        "description": f"{FRAME}: camera frames, RGB; {columns}; {file.preprocessing.describe()}",
+    }
+    onnx.helper.set_model_props(model, metadata)
+    content: bytes = model.SerializeToString()
+    return content
+
+
+def _litert_content(
+    interface: Interface, quantize: str | None, calibration: Iterable[Inputs] = ()
+) -> bytes:
+    """Return a LiteRT file, whose signature is "serving_default"; raises UserError for layers that
+    LiteRT lacks.
+
+    calibration: the inputs from which int8 takes the ranges of numbers.
+    """
+    module = tf.Module()
+    module.steer = tf.function(interface.graph, autograph=False)
+    concrete = module.steer.get_concrete_function(**interface.specs(drives=1))
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], module)
+    if quantize:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if quantize == FLOAT16:
+        converter.target_spec.supported_types = [tf.float16]
+    try:
+        if quantize == INT8:
+            with standard_error_captured():  # a line about its settings
+                return _int8_content(converter, calibration)
+        return bytes(converter.convert())
+    except Exception as error:  # TensorFlow raises all kinds
+        remedy = "leave --quantize out, or export with --to onnx"
+        raise UserError(
+            f"this network cannot be written for LiteRT: {first_line(error)}; {remedy}"
+        ) from None
+
+
+def _int8_content(converter: Any, calibration: Iterable[Inputs]) -> bytes:
+    converter.representative_dataset = lambda: (dict(inputs) for inputs in calibration)
+    converter._experimental_calibrate_only = (
+        True  # the public way quantizes the preparation of the frames, too
+    )
+    with warnings.catch_warnings(
+        action="ignore", category=UserWarning
+    ):  # that TensorFlow's own interpreter is old
+        calibrated = converter.convert()
+    steps = list(steps_of_file(calibrated))
+    content = mlir_quantize(
+        calibrated,
+        denylisted_ops=sorted(
+            {step.name for step in steps} - MULTIPLYING - _POOLING - _ACTIVATIONS
+        ),
+        denylisted_nodes=[
+            step.output for step in steps if step.name == DENSE and step.weights < _SMALL_DENSE
+        ],
+        # runtimes before 2.10 compute them wrongly, without an error
+        disable_per_channel_for_dense_layers=True,
+    )
+    return bytes(content)
+
+
+# ---- running
+
+
+def open_exported(path: Path, kind: str) -> Run:
+    """Return a function that runs a file of a format for one drive, on one core."""
+    if kind == ONNX:
+        model = OnnxModel(path)
+        return lambda inputs: dict(zip(model.signature.outputs, model.run(inputs), strict=True))
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    # donkeycar 5.3 with tflite-runtime runs signatures before memory is allocated, for which
+    # XNNPACK is left out
+    resolver = (
+        OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        if kind == DONKEYCAR
+        else OpResolverType.AUTO
+    )
+    interpreter = Interpreter(str(path), num_threads=1, experimental_op_resolver_type=resolver)
+    runner = interpreter.get_signature_runner()
+    return lambda inputs: {name: np.asarray(value) for name, value in runner(**inputs).items()}
+
+
+@dataclass(frozen=True)
+class Differences:
+    """How far the answers of an exported file are from those of its model, and from those that were
+    written into it.
+    """
+
+    steering: FloatArray  # from the model's, which prepares frames with OpenCV, (frames,)
+    # the greatest of each output from what TensorFlow computes for the file, (frames, outputs)
+    written: FloatArray
+
+
+def differences(interface: Interface, exported: Run, frames: Sequence[Image]) -> Differences:
+    """Return how far the answers of an exported file are apart on frames; NaN where one of the
+    answers is.
+    """
+    steering = []
+    written = []
+    for inputs in interface.inputs_of(frames):
+        answers = exported(inputs)
+        expected = {name: np.asarray(value) for name, value in interface.graph(**inputs).items()}
+        written.append([np.max(np.abs(expected[name] - answers[name])) for name in expected])
+        first = next(iter(interface.outputs))  # whose first number is the steering
+        steering.append(np.max(np.abs(interface.own(inputs)[first] - answers[first])[:, 0]))
+    return Differences(np.array(steering), np.array(written))
+
+
+def check_answers(
+    path: Path, settings: ExportModelSettings, interface: Interface, frames: Sequence[Image]
+) -> Differences:
+    """Return how far the answers of an exported file are apart on these frames.
+
+    Raises UserError for a file that cannot be run, and for one that does not compute what was
+    written into it: by more than rounding explains, or where the weights are smaller, by more than
+    _QUANTIZED_TOLERANCE in the mean.
+    """
+    refused, remedy = (
+        f"{settings.path}: not written, because",
+        "export it with another --to, and report this",
+    )
+    try:
+        apart = differences(interface, open_exported(path, settings.to), frames)
+    except Exception as error:  # of the runtime, for what the converter wrote wrongly
+        raise UserError(f"{refused} it cannot be run: {first_line(error)}; {remedy}") from None
+    greatest = float(np.max(apart.written))
+    mean = float(np.max(np.mean(apart.written, axis=0)))
+    if settings.quantize and not mean <= _QUANTIZED_TOLERANCE:
+        more = "use no --quantize"
+        if settings.quantize == INT8:
+            more = "use --quantize float16, or --calibrate with pictures of more of the road"
+        raise UserError(
+            f"{refused} with --quantize {settings.quantize} its answers differ by {mean:.3f} in the mean of "
+            f"{len(frames)} frames from those without, more than {_QUANTIZED_TOLERANCE:g}; {more}"
+        )
+    if not settings.quantize and not greatest <= _TOLERANCE:
+        raise UserError(
+            f"{refused} its answers differ by {greatest:.2g} from those that TensorFlow computes for it, more than "
+            f"{_TOLERANCE:g}; {remedy}; if the other differs, too, the network magnifies rounding: train it longer"
+        )
+    return apart
+
+
+def median_ms(path: Path, kind: str, interface: Interface, frames: Sequence[Image]) -> float:
+    run, inputs = open_exported(path, kind), list(interface.inputs_of(frames))
+    seconds = []
+    for number in range(_TIMED):
+        start = time.perf_counter()
+        run(inputs[number % len(inputs)])
+        seconds.append(time.perf_counter() - start)
+    return 1000 * float(np.median(seconds[_TIMED // 10 :]))

@@ -1,0 +1,1 @@
+"""For research: improving a model, Gymnasium environments, margins, samples of roads."""

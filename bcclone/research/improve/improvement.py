@@ -1,0 +1,117 @@
+"""Improve a model by take-overs or by an expert, in a work folder that one process uses at a time."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from bcclone.evaluation.evaluate_settings import SuiteSettings
+from bcclone.evaluation.scenarios import select_scenarios
+from bcclone.model.model_path import check_keras_path
+from bcclone.recording.files import find_logs
+from bcclone.recording.row import CAMERAS
+from bcclone.research.improve import ImproveSettings
+from bcclone.research.improve.learning import (
+    MODELS,
+    RECORDINGS,
+    ROUNDS,
+    RUNS,
+    START,
+    STORE,
+    Learning,
+    StartModel,
+    count_images,
+)
+from bcclone.research.improve.rounds import Improvement, chosen_round, plot_rounds
+from bcclone.system import atomic
+from bcclone.system.codec import read_bytes, read_json
+from bcclone.system.errors import UserError
+from bcclone.system.output import MODEL, inputs_of, locked, writing
+from bcclone.system.progress import Notify
+from bcclone.system.task_pool import open_pool
+
+OPTIONS = "options.json"
+_IDENTITY = (
+    "recordings", "expert", "track", "drives", "drive_laps", "epochs", "learning_rate", "correction_weight", "seed",
+    "rows", "laps",
+)  # fmt: skip
+
+
+def improve(settings: ImproveSettings, notify: Notify = lambda line: None) -> Improvement:
+    """Train a model on, score it before and after, and write the better one.
+
+    notify: called with each line of progress. Raises UserError, and KeyboardInterrupt on Ctrl-C;
+    after that, or after a kill at any point, the same call with `resume` continues.
+    """
+    select_scenarios(SuiteSettings(settings.rows))
+    if not settings.expert:
+        count_images(settings.recordings, CAMERAS)
+    elif settings.recordings:
+        find_logs(settings.recordings)
+    with work_folder(settings) as folder, open_pool(settings.jobs) as pool:
+        notify(f"everything on the way is in {folder}")
+        rounds = Learning(settings, StartModel.read(folder / START), pool, notify).learn()
+        plot_rounds(rounds, folder / "rounds.png")
+        model = read_bytes(folder / chosen_round(rounds).model, "model")
+        atomic.write_bytes(settings.output, model, follow=True)
+        return Improvement(rounds, settings.model, settings.output, folder)
+
+
+@contextmanager
+def work_folder(settings: ImproveSettings) -> Iterator[Path]:
+    """Yield the work folder, locked: a new one, or with --resume the one of the interrupted
+    command.
+
+    It keeps a copy of the first model, so that a resume does not need the original, and the
+    settings that a resumed command must share. Raises UserError if the folder or the output cannot
+    be used.
+    """
+    path, model = settings.folder, settings.model
+    record, start = path / OPTIONS, path / START
+    options: dict[str, Any] = {name: getattr(settings, name) for name in _IDENTITY}
+    if not record.exists():
+        check_keras_path(model)
+    if model.is_file() and not _is_result(model, path):
+        options["model"] = atomic.sha256_of(model)
+    if record.exists() and not (settings.resume or settings.force):
+        raise UserError(
+            f"{path} holds an earlier improvement; continue it with --resume, begin anew with --force, which deletes "
+            "it, or name another --work"
+        )
+    may_replace = settings.force or (settings.resume and _is_result(settings.output, path))
+    with (
+        writing(settings.output, MODEL, may_replace, inputs_of(settings)),
+        locked(path, "wait until it ends, or name another --work"),
+    ):
+        atomic.make_folder(path / MODELS, "another --work")
+        if record.exists() and not settings.resume:
+            record.unlink()
+            for part in (ROUNDS, RECORDINGS, STORE, RUNS, MODELS):  # other files stay
+                shutil.rmtree(path / part, ignore_errors=True)
+            (path / MODELS).mkdir()
+        if record.exists():
+            stored = read_json(
+                record, dict[str, Any], "the options of an improvement", "name another --work"
+            )
+            differing = [
+                f"\n  {name}: {stored.get(name)}, but now {value}"
+                for name, value in json.loads(json.dumps(options)).items()
+                if stored.get(name) != value
+            ]
+            if differing:
+                raise UserError(
+                    f"{path} has other options; resume it with the same ones, begin anew with --force instead of "
+                    f"--resume, or name another --work:{''.join(differing)}"
+                )
+        else:
+            atomic.write_bytes(start, read_bytes(model, "model"))
+            atomic.write_text(record, json.dumps(options, indent=1) + "\n")
+        yield path
+
+
+def _is_result(file: Path, work: Path) -> bool:
+    """Return whether a file is a model of the work folder."""
+    models = [model for model in (work / START, *(work / MODELS).glob("*.h5")) if model.is_file()]
+    return file.is_file() and atomic.sha256_of(file) in map(atomic.sha256_of, models)

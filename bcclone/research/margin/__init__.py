@@ -1,0 +1,47 @@
+"""Map the margins of a model: from which places, offsets and headings on a road the car comes back
+to the middle.
+
+Importing this loads nothing large, so that --help answers at once.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from bcclone.dataset.preprocessing_text import PreprocessingText
+from bcclone.simulator.world_settings import TOP_SPEED_MPH, Reverse, Track
+from bcclone.system.settings import (
+    Checked,
+    Count,
+    Jobs,
+    Mph,
+    Scheduler,
+    Seed,
+    check_one_pool,
+    setting,
+)
+
+
+@dataclass(frozen=True)
+class MarginSettings(Checked):
+    """Which road is mapped at which speed, and how many cars are driven to check the map.
+
+    kept: folder for the finished parts, so that the same command goes on where it was interrupted.
+    """
+
+    track: Track = setting("lake")
+    reverse: Reverse = setting(False)
+    speed_mph: Mph = setting(20.0, "speed that the car holds", 3, TOP_SPEED_MPH, option="speed")
+    check: Count = setting(
+        0,
+        "then drive so many cars from random states from which they should come back, and count those that leave the "
+        "road",
+        zero="none",
+    )
+    seed: Seed = setting(0, "seed of the random states of --check", rare=True)
+    preprocess: PreprocessingText | None = setting(None)
+    jobs: Jobs = setting(0)
+    scheduler: Scheduler = setting("")
+    kept: Path | None = None
+
+    def validate(self) -> None:
+        check_one_pool(self.scheduler, self.jobs)

@@ -1,0 +1,107 @@
+"""Render frames along many random roads, and write them with the steering of an expert as a store.
+
+Every frame is seen from another place: the car stands anywhere on its road, off its line and turned
+at random, and the steering is the one that brings it back. So a network sees more in a thousand of
+these frames than in a thousand consecutive ones of a drive.
+
+Importing this loads nothing large, so that --help answers at once.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from bcclone.dataset.preprocessing_text import PreprocessingText
+from bcclone.system.settings import (
+    Checked,
+    Count,
+    Force,
+    Fraction,
+    Jobs,
+    Metres,
+    Scheduler,
+    Seed,
+    SettingError,
+    Size,
+    check_one_pool,
+    check_one_size,
+    setting,
+)
+
+FIRST_ROAD = 100_000  # seeds below are left for roads to score on
+RANGES = "length=250-700,radius=8-16,hills=0-40,width=6-11,shape=any,neighbor=any,slopes=any"
+
+
+@dataclass(frozen=True)
+class RoadSamplesSettings(Checked):
+    """How many roads, how many frames of each, and how these are stored. size: width and height in
+    pixels.
+    """
+
+    output: Path = setting(Path("roads.h5"), "store to write")
+    force: Force = setting(False)
+    roads: int = setting(300, "number of random roads", 2, 100_000)
+    frames: Count = setting(200, "number of frames of each road", 1, 10_000)
+    first_road: int = setting(
+        FIRST_ROAD, "seed of the first road; the others follow", 0, 900_000_000
+    )
+    ranges: str = setting(
+        "",
+        "what the roads' seeds choose from; values replace the default's of the same name: surface=dirt,hills=0",
+        shown=RANGES,
+        unit="RANGES",
+    )
+    recolored: Fraction = setting(
+        0.5,
+        "fraction of the frames in which road, ground, sky and objects have random colours",
+        rare=True,
+    )
+    camera_height_m: Metres = setting(
+        0.0, "mount the camera higher by up to this, differently in each weather", 0, 3, rare=True
+    )
+    any_camera: Fraction = setting(
+        0.0,
+        "fraction of the frames that show other roads to any camera: each frame a road of its own, from a narrow lens "
+        "to a fisheye, low or high, tilted, in any colours",
+    )
+    validation: Fraction = setting(
+        0.1, "fraction of the roads that are kept for validation", 0, 0.9
+    )
+    size: Size | None = setting(None, "size of the stored images, N or WIDTHxHEIGHT", shown="128")
+    preprocess: PreprocessingText | None = setting(
+        None,
+        "how the stored images are prepared, instead of --size: a preset, or parts as for a model",
+        shown="carnd-128-rgb",
+    )
+    seed: Seed = setting(0)
+    jobs: Jobs = setting(0)
+    scheduler: Scheduler = setting("")
+
+    def validate(self) -> None:
+        check_one_pool(self.scheduler, self.jobs)
+        check_one_size(self.preprocess, self.size)
+        if self.validation and not 0 < self.validation_roads < self.roads:
+            few, words = (
+                (1 - self.validation, "all") if self.validation_roads else (self.validation, "none")
+            )
+            raise SettingError(
+                "{validation} {fraction} of {number} roads is {words}; make {least} {roads} or more, or train on all "
+                "of them with {validation} 0",
+                fraction=f"{self.validation:g}",
+                number=self.roads,
+                words=words,
+                least=int(0.5 / few) + 1,
+            )
+
+    @property
+    def validation_roads(self) -> int:
+        """Return how many roads, the last ones, are kept for validation."""
+        return round(self.validation * self.roads)
+
+    def road(self, number: int) -> str:
+        """Return the name of a road by its number, from 0, by RANGES; values of `ranges` replace
+        its values.
+        """
+        own = [part.strip() for part in self.ranges.split(",") if part.strip()]
+        keys = {part.partition("=")[0].strip() for part in own}
+        defaults = [part for part in RANGES.split(",") if part.partition("=")[0] not in keys]
+        return f"random:{self.first_road + number}:{','.join([*defaults, *own])}"

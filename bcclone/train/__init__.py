@@ -1,9 +1,0 @@
-"""Train a network in a run folder: steps, checkpoints, exact resume.
-
-    from bcclone.train.run import run
-    from bcclone.train.train_settings import TrainSettings
-
-    result = run(TrainSettings(data=("data.h5",), epochs=5), notify=print)
-
-Importing the settings loads no large package; run() loads TensorFlow.
-"""

@@ -1,0 +1,112 @@
+"""Save a training at any step in a checkpoint, and continue it exactly from there.
+
+A checkpoint holds everything that later steps depend on: the weights, the state of the dropout
+layers' random generators, the optimizer's moments, the sums of the epoch's losses, the training
+state and the model file so far. The order of the samples follows from seed and epoch. The last two
+checkpoints are kept.
+"""
+
+import io
+from pathlib import Path
+
+import h5py
+import keras
+import numpy as np
+
+from bcclone.system.atomic import write_bytes
+from bcclone.system.codec import from_text
+from bcclone.system.errors import UserError, first_line
+from bcclone.system.hdf5_file import Source, read_hdf5
+from bcclone.system.json_values import json_text
+from bcclone.system.progress import Notify
+from bcclone.training.plan import Worker
+from bcclone.training.trainer import Trainer
+from bcclone.training.training_folder import RunFolder
+from bcclone.training.training_state import TrainingState
+
+_KEPT = 2
+
+
+def save_checkpoint(folder: Path, trainer: Trainer, state: TrainingState, model: bytes) -> None:
+    """Write a checkpoint and delete all but the last two; an OSError leaves the earlier ones.
+
+    model: the model file so far, empty before the first epoch is complete.
+    """
+    folder.mkdir(exist_ok=True)
+    content = _content(trainer, state, model)
+    for leftover in folder.glob(
+        ".checkpoint-*.partial.h5"
+    ):  # of killed trainings; this one holds the lock
+        leftover.unlink()
+    write_bytes(folder / f"checkpoint-{state.step:09d}.h5", content)
+    for path in checkpoint_paths(folder)[_KEPT:]:
+        path.unlink(missing_ok=True)
+
+
+def load_checkpoint(folder: Path, trainer: Trainer, notify: Notify) -> tuple[TrainingState, bytes]:
+    """Load the newest intact checkpoint into the trainer; without checkpoints return the initial
+    state.
+
+    Raises UserError when there are checkpoints, but none is intact and of this network.
+    """
+    paths = checkpoint_paths(folder)
+    for number, path in enumerate(paths, 1):
+        try:
+            return _load(path, trainer)
+        except (OSError, LookupError, ValueError, TypeError, RuntimeError, MemoryError) as error:
+            fault = f"{path}: not an intact checkpoint of this network: {first_line(error)}"
+            if number == len(paths):
+                raise UserError(f"{fault}; train again without --resume") from error
+            notify(f"note: {fault}; continuing from the one before it")
+    return TrainingState(), b""
+
+
+def checkpoint_paths(folder: Path) -> list[Path]:
+    return sorted(folder.glob("checkpoint-*[0-9].h5"), reverse=True)
+
+
+def _content(trainer: Trainer, state: TrainingState, model: bytes) -> bytes:
+    content = io.BytesIO()  # HDF5 crashes when the disk is full while it closes a file
+    with h5py.File(content, "w") as file:
+        for number, variable in enumerate(trainer.variables):
+            file.create_dataset(
+                f"variables/{number:04d}", data=keras.ops.convert_to_numpy(variable)
+            )
+        file.create_dataset("model", data=np.frombuffer(model, np.uint8))
+        file.create_dataset("totals", data=trainer.totals.read())
+        file.create_dataset("progress", data=json_text(state))
+    return content.getvalue()
+
+
+def _load(source: Source, trainer: Trainer) -> tuple[TrainingState, bytes]:
+    variables = trainer.variables
+    parts = read_hdf5(
+        source, {"progress": str, "variables": list, "totals": np.float64, "model": np.uint8}
+    )
+    values, totals, model = parts["variables"], parts["totals"], parts["model"]
+    state = from_text(TrainingState, parts["progress"][0])
+    shapes = [tuple(variable.shape) for variable in variables]
+    if (
+        [value.shape for value in values] != shapes
+        or totals.shape != trainer.totals.read().shape
+        or model.ndim != 1
+    ):
+        raise ValueError("its arrays have other shapes than those of the network")
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+    trainer.totals.write(totals)
+    return state, model.tobytes()
+
+
+def restore(
+    folder: RunFolder, trainer: Trainer, worker: Worker, notify: Notify
+) -> tuple[TrainingState, bytes]:
+    """Load the newest checkpoint into the trainer, as load_checkpoint() does; several workers get
+    the chief's.
+    """
+    state, model = load_checkpoint(folder.checkpoints, trainer, notify)
+    if worker.count > 1:
+        shared = worker.share(_content(trainer, state, model) if worker.writes else b"")
+        if not worker.writes:
+            state, model = _load(io.BytesIO(shared), trainer)
+    return state, model

@@ -1,0 +1,285 @@
+"""The settings of a training: one flat, checked value, whose fields are the options; loads no large
+package.
+"""
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from bcclone.dataset.answer import OUTPUTS
+from bcclone.feed.feed_settings import (
+    AUTO,
+    PATH,
+    STEERING,
+    AugmentSettings,
+    FeedSettings,
+    SamplingSettings,
+)
+from bcclone.model.architectures import ARCHITECTURES
+from bcclone.system.json_values import names_of
+from bcclone.system.settings import (
+    Count,
+    Force,
+    Fraction,
+    Megabytes,
+    Minutes,
+    Seed,
+    SettingError,
+    argument,
+    setting,
+)
+
+# a fine-tuning at the first of these forgets what the model knew (benchmarks/lab-log/2026-11.md,
+# 2026-11-23)
+LEARNING_RATE, FINE_TUNING_LEARNING_RATE = 1e-3, 1e-4
+ON, OFF = "on", "off"
+SCHEDULES = ("cosine", "linear", "constant")
+LOSSES = ("mse", "mae", "huber", "log")
+KEPT = ("last", "best")
+NETWORKS = {name: each.description for name, each in ARCHITECTURES.items()}
+RECURRENT_SEQ_LENGTH = 5
+LOG_SCALE = 0.05  # steering up to which the logarithmic loss is about the squared error
+# errors beyond it count linearly; with the usual 1, the loss would be half of mse everywhere
+HUBER_DELTA = 0.1
+_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
+
+_checkpoint = partial(setting, group="checkpoints and logs")
+_run = partial(setting, group="run folder")
+_length = partial(setting, group="length")
+_optimizer = partial(setting, group="optimizer")
+_network = partial(setting, group="network")
+_sample = partial(setting, group="samples")
+_device = partial(setting, group="device")
+
+
+def parse_duration(text: str) -> float:
+    """Return the seconds of "90", "90s", "10m", "1.5h" or "1h30m"; raises ValueError for anything
+    else.
+    """
+    match = _DURATION.fullmatch(text.strip().lower())
+    if not match or not any(match.groups()):
+        raise ValueError(f"time {text!r}, expected one such as 90s, 10m or 1h30m")
+    hours, minutes, seconds = (float(part or 0) for part in match.groups())
+    return hours * 3600 + minutes * 60 + seconds
+
+
+def parse_gpus(text: str) -> int:
+    """Return the number of GPUs, 0 for all; raises ValueError for anything else."""
+    if text.strip().lower() == "all":
+        return 0
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f"{text!r}, expected a number or all") from None
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """Which files a training reads and writes. data: one store, or recordings (folders or logs)."""
+
+    data: tuple[str, ...] = argument(
+        "store that preprocess.py wrote, or recordings (folders or logs), which --feed files reads",
+        ("data.h5",),
+        unit="STORE",
+    )
+    output: Path = setting(Path("model.h5"), "the model file to write")
+    start: Path | None = setting(
+        None,
+        "fine-tune: begin with the weights of an earlier model that takes the same images",
+        option="from",
+        unit="MODEL",
+        shown="an untrained network",
+    )
+    runs: Path = _run(Path("runs"), "folder that holds the run folders")
+    name: str | None = _run(None, "name of the run folder", shown="date and time")
+    force: Force = setting(False)
+
+
+@dataclass(frozen=True)
+class LearningSettings:
+    """What determines the weights, together with the samples and their augmentation."""
+
+    batch_size: Count = setting(32, "number of samples in each step", 1, 1 << 20)
+    epochs: Count = setting(
+        40, "number of passes over the training samples", zero="as many as --time allows"
+    )
+    time: float = setting(
+        0.0,
+        "end after this time, validation included, such as 90s, 10m or 1h30m; the learning rate schedule is fitted to "
+        "it",
+        0,
+        1e9,
+        unit="TIME",
+        zero="no limit",
+        parse=parse_duration,
+    )
+    learning_rate: float = setting(
+        0.0,
+        "highest learning rate of the AdamW optimizer",
+        above=0,
+        below=1,
+        zero=f"{LEARNING_RATE}, and {FINE_TUNING_LEARNING_RATE} with --from",
+    )
+    schedule: str = _optimizer(
+        "cosine",
+        "schedule by which the learning rate falls to a hundredth of its highest value; constant: it does not fall",
+        choices=SCHEDULES,
+    )
+    warmup: Fraction = _optimizer(
+        0.02,
+        "fraction of the training during which the learning rate rises from 0 to its highest value",
+        0,
+        0.5,
+        rare=True,
+    )
+    clip_norm: float = _optimizer(
+        1.0, "clip gradients to this global norm", 0, 1e6, zero="no clipping", rare=True
+    )
+    weight_decay: float = _optimizer(
+        0.1, "weight decay of the AdamW optimizer, for all weights but biases", 0, 1, rare=True
+    )
+    loss: str = _optimizer(
+        "mse",
+        "loss function: mean squared error, mean absolute error, Huber loss (linear beyond 0.1), or log, by which the "
+        "wide bends of a highway count like the sharp ones of a small track",
+        choices=LOSSES,
+    )
+    patience: int = _length(
+        0,
+        "early stopping: stop after this many epochs without a better validation loss",
+        0,
+        1 << 20,
+        zero="never",
+    )
+    keep: str = _length(
+        "last",
+        "which model to keep: that of the last epoch, or that of the best epoch, with the smallest validation loss",
+        choices=KEPT,
+    )
+    zero_fraction: Fraction = _sample(
+        1.0,
+        "largest fraction of samples with zero steering in an epoch; the others are left out at random; 1 keeps all",
+        maximum=1,
+        above=0,
+    )
+    network: str = _network(
+        "cnn", "network to train; the names are listed above", unit="NAME", choices=tuple(NETWORKS)
+    )
+    seq_length: Count = _network(
+        0,
+        "number of consecutive frames of a camera in each input: cnn stacks them as channels, gru and lstm process "
+        "them one by one",
+        1,
+        20,
+        zero="that of the store, else 1, or 5 for gru and lstm",
+    )
+    predict: str = _network(
+        STEERING,
+        f"outputs of the network; {'; '.join(f'{each.predict}: {each.meaning}' for each in OUTPUTS)}; {PATH}: also the "
+        "road ahead, which improves training on stores of `simulate roads` and is not in the written model",
+        choices=(*(each.predict for each in OUTPUTS), PATH),
+    )
+    dropout: Fraction | None = _network(
+        None,
+        "rate of each dropout layer: the fraction of the features that it leaves out in a training step",
+        0,
+        0.9,
+        shown="that of the network, 0.5 for those of bcclone",
+    )
+    mixed_precision: bool = _device(
+        False,
+        "compute in float16 where that is safe; faster on GPUs with tensor cores, slower on CPUs",
+    )
+    onednn: str = _device(
+        AUTO,
+        "compute with oneDNN on the CPU, which is up to twice as fast; the last digits of the weights depend on it; "
+        "auto: on, or as TF_ENABLE_ONEDNN_OPTS says",
+        choices=(AUTO, ON, OFF),
+        rare=True,
+    )
+    jit_compile: str = _device(
+        AUTO,
+        "compile whole training steps by XLA into one program, on one device, which --deterministic prevents on a GPU; "
+        "auto: on a GPU that XLA can compile for",
+        choices=(AUTO, ON, OFF),
+        rare=True,
+    )
+    gpus: Count = _device(
+        1,
+        "number of GPUs to train on, or all; each batch is divided among them",
+        1,
+        64,
+        zero="all",
+        parse=parse_gpus,
+    )
+    seed: Seed = _sample(0)
+    deterministic: bool = _device(
+        False,
+        "make training on a GPU reproducible bit for bit, at some cost in speed; on a CPU it always is",
+    )
+
+
+@dataclass(frozen=True)
+class TrainSettings(FeedSettings, AugmentSettings, LearningSettings, RunFiles):
+    """All settings of a training, one flat value.
+
+    Its fields are those of RunFiles and LearningSettings above, of AugmentSettings and
+    FeedSettings, which the feed defines since others use them alone, and the ones below, on which
+    the weights do not depend. It can be passed where one of these groups is expected.
+    """
+
+    checkpoint_minutes: Minutes = _checkpoint(
+        1.0,
+        "minutes between checkpoints; a checkpoint is also written after each epoch",
+        zero="no checkpoints by time",
+        rare=True,
+    )
+    checkpoint_steps: Count = _checkpoint(
+        0, "number of steps between checkpoints", zero="no checkpoints by steps", rare=True
+    )
+    gpu_memory: Megabytes = _device(
+        0, "memory limit on each GPU, in MB", zero="as much as needed", rare=True
+    )
+    tensorboard: bool = _checkpoint(
+        False, "also log the training for TensorBoard in the run folder"
+    )
+
+    def validate(self) -> None:
+        if not self.data:
+            raise SettingError("{data} is empty, expected a store or recordings")
+        if self.output.suffix != ".h5":
+            raise SettingError(
+                "{output} {path}, expected a name that ends in .h5", path=self.output
+            )
+        if self.name is not None and (
+            self.name in ("", ".", "..") or Path(self.name).name != self.name
+        ):
+            raise SettingError(
+                "{name} {value}, expected the name of a folder in {folder}",
+                value=repr(self.name),
+                folder=self.runs,
+            )
+        if not self.epochs and not self.time:
+            raise SettingError("{epochs} 0 means as many as {time} allows; set {time}")
+
+    @property
+    def sampling(self) -> SamplingSettings:
+        whole = bool(ARCHITECTURES[self.network].preset)  # the networks of bcclone crop the images
+        return SamplingSettings(self.batch_size, self.seed, self.zero_fraction, self, whole)
+
+
+# values that leave a setting to the samples, the machine or, in a resume, the run
+LEFT_OPEN: dict[str, Any] = {
+    "seq_length": 0, "learning_rate": 0.0, "feed": AUTO, "augment_on": AUTO, "onednn": AUTO,
+    "jit_compile": AUTO,
+}  # fmt: skip
+LIMITS = ("epochs", "time", "patience")  # a resumed run may get other ones
+DECIDE_WEIGHTS = (*names_of(LearningSettings), *names_of(AugmentSettings))
+SETTING_NAMES = tuple(name for name in names_of(TrainSettings) if name not in names_of(RunFiles))
+
+
+def values_of(settings: TrainSettings, names: Collection[str] = SETTING_NAMES) -> dict[str, Any]:
+    return {name: getattr(settings, name) for name in names}

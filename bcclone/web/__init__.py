@@ -1,0 +1,1 @@
+"""What every web page needs: server, websocket, access, style and drawing."""

@@ -1,0 +1,144 @@
+"""Who may send requests: this machine without a token, others with it, other web sites' pages
+never.
+"""
+
+import hashlib
+import hmac
+import ipaddress
+import logging
+import re
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import parse_qs
+
+from bcclone.system.settings import SettingError
+
+logger = logging.getLogger(__name__)
+
+SOCKETIO_PATH = "/socket.io"
+MESSAGE_BYTES = 1_000_000  # the most that a message may have; a camera frame has 20,000
+WRONG_TOKEN_SECONDS = 1.0  # after a wrong token, in which no other one is looked at
+SHORTEST_TOKEN = 12  # characters, where other machines can try
+_HOST = re.compile(r"^([^:]+|\[[^]]*\])(?::\d*)?$")
+
+
+def check_token(host: str, token: str) -> None:
+    """Raise SettingError when other machines could connect to a server without a token, or guess
+    it.
+    """
+    if len(token) < SHORTEST_TOKEN and not is_this_machine(host):
+        raise SettingError(
+            "{host} {address} is reachable from other machines; set a secret for them with {token}, of at least "
+            "{least} characters that nobody guesses, such as {proposal}, or listen on 127.0.0.1",
+            address=host,
+            least=SHORTEST_TOKEN,
+            proposal=secrets.token_hex(8),
+        )
+
+
+def is_this_machine(host: str) -> bool:
+    """Return whether an address is a loopback address, which only this machine reaches."""
+    if host == "localhost":
+        return True
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback
+
+
+class Access:
+    """Decides by a request's headers. token: "" for none; allow_from: machines whose simulator
+    needs no token.
+    """
+
+    def __init__(
+        self,
+        host: str = "127.0.0.1",
+        token: str = "",
+        allow_from: tuple[str, ...] = (),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.token, self._host, self._clock = token, host, clock
+        self._allow_from = {str(ipaddress.ip_address(address)) for address in allow_from}
+        self._lock, self._closed_until = threading.Lock(), 0.0
+
+    def refusal(self, environ: dict[str, Any]) -> tuple[str, str] | None:
+        """Return the status and the reason for refusing a request, or None to accept it.
+
+        The page asks for the token itself (web/guarded_app.py): a browser cannot send one with its
+        first request.
+        """
+        if not self._names_this_server(environ.get("HTTP_HOST", "")):
+            # DNS rebinding: a foreign page whose name points to this machine would count as ours
+            return (
+                "403 Forbidden",
+                "this server answers to its address or to localhost, not to other names",
+            )
+        if _is_of_another_site(environ):
+            return "403 Forbidden", "pages of other sites have no access"
+        address, token = (
+            environ.get("REMOTE_ADDR", ""),
+            parse_qs(environ.get("QUERY_STRING", "")).get("token", [""])[0],
+        )
+        is_free = (
+            is_this_machine(address) or address in self._allow_from
+        )  # the simulator cannot send a token
+        if environ.get("PATH_INFO", "").startswith(SOCKETIO_PATH) and not (
+            is_free or self.accepts(token)
+        ):
+            return (
+                "401 Unauthorized",
+                "this server asks other machines for its token: add ?token=... to the address",
+            )
+        return None
+
+    def accepts(self, token: str) -> bool:
+        """Return whether a client's token is the server's; True when the server has none.
+
+        After a wrong one, none is accepted for a second, whoever sends it: guesses at the same time
+        gain nothing.
+        """
+        if not (self.token and token):
+            return not self.token
+        with self._lock:
+            now = self._clock()
+            if now < self._closed_until:
+                return False
+            if hmac.compare_digest(_digest(token), _digest(self.token)):
+                return True
+            self._closed_until = now + WRONG_TOKEN_SECONDS
+            logger.warning("a client sent a wrong token; none is looked at for a second")
+            return False
+
+    def _names_this_server(self, host: str) -> bool:
+        name = _HOST.sub(r"\1", host.lower())
+        try:
+            ipaddress.ip_address(name.strip("[]"))
+        except ValueError:
+            return name in ("", "localhost", self._host.lower(), socket.gethostname().lower())
+        return True
+
+
+def _is_of_another_site(environ: dict[str, Any]) -> bool:
+    """Return whether a page of another site made a browser send the request; a link to our page may
+    do so.
+
+    Browsers send Origin with POST and websockets, and Sec-Fetch-Site with other requests, such as
+    one for an image.
+    """
+    if origin := environ.get("HTTP_ORIGIN"):
+        _, mark, host = origin.partition("://")
+        return not mark or host != environ.get("HTTP_HOST")
+    is_link = environ.get("HTTP_SEC_FETCH_MODE") == "navigate" and environ.get("PATH_INFO") == "/"
+    return environ.get("HTTP_SEC_FETCH_SITE", "none") not in ("none", "same-origin") and not is_link
+
+
+def _digest(token: str) -> bytes:
+    """Return a digest, whose comparison takes the same time for tokens of any length."""
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()

@@ -1,0 +1,91 @@
+"""Serve a WSGI app with eventlet: one thread for all connections.
+
+The only module that imports eventlet, without monkey patching (docs/decisions/0007).
+"""
+
+import contextlib
+import os
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bcclone.system.interrupts import StopSocket
+from bcclone.web.web_server import WSGIApp
+from bcclone.web.websocket import REQUEST_SECONDS
+
+with (
+    warnings.catch_warnings()
+):  # that eventlet is in maintenance mode; the decision explains why it is offered
+    warnings.simplefilter("ignore")
+    import eventlet
+    import eventlet.green.threading
+    import eventlet.greenio
+    import eventlet.hubs
+    import eventlet.semaphore
+    import eventlet.wsgi
+    from eventlet.support.greenlets import GreenletExit
+
+# Each of these lets other greenlets run while it waits; those of threading would block them all.
+sleep, make_lock, make_event = (
+    eventlet.sleep,
+    eventlet.semaphore.Semaphore,
+    eventlet.green.threading.Event,
+)
+
+
+def socket_of(environ: dict[str, Any]) -> Any:
+    return environ["eventlet.input"].get_socket()
+
+
+def end_upgraded() -> list[bytes]:
+    """End a request whose socket became a websocket."""
+    eventlet.wsgi.WSGI_LOCAL.already_handled = True
+    return []
+
+
+def start(function: Callable[..., Any], *arguments: Any) -> None:
+    """Run a function in parallel to the requests, in a greenlet of its own."""
+    eventlet.spawn(function, *arguments)
+
+
+def run(app: WSGIApp, listener: Any, stop: StopSocket) -> None:
+    """Serve the listening socket until a stop is requested."""
+    requests = eventlet.GreenPool()
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
+        server = eventlet.spawn(
+            eventlet.wsgi.server,
+            eventlet.greenio.GreenSocket(listener),
+            app,
+            protocol=_Protocol,
+            custom_pool=requests,
+            log_output=False,
+            debug=False,
+            keepalive=False,  # as under threading_host
+            socket_timeout=REQUEST_SECONDS,
+            environ={"wsgi.errors": nowhere},
+        )
+        server.link(lambda _: stop.request())
+        eventlet.hubs.trampoline(stop.socket, read=True)
+        server.kill()
+        for request in list(requests.coroutines_running):
+            request.kill()  # the server waits for all requests, and websockets do not end
+        with contextlib.suppress(GreenletExit):
+            server.wait()  # raises the error that ended the server, if any
+
+
+class _Protocol(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]
+    """Closes its files even when the client has gone, which eventlet leaves to Python; prints
+    nothing about clients.
+    """
+
+    def log_message(self, *_: Any) -> None:
+        """Print nothing."""
+
+    def finish(self) -> None:
+        try:
+            super().finish()
+        finally:
+            for file in (self.wfile, self.rfile):
+                with contextlib.suppress(OSError, ValueError):
+                    file.close()

@@ -1,0 +1,126 @@
+"""A room's page -> a Flask app that asks for the server's token before it shows anything."""
+
+import hmac
+import json
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+import flask
+
+from bcclone.system.codec import parse_json
+from bcclone.web.access import WRONG_TOKEN_SECONDS
+from bcclone.web.web_server import WebServer
+
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; form-action 'self'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",  # with "no-referrer" the login form has the origin "null"
+    "Cache-Control": "no-store",
+}
+_OPEN_ENDPOINTS = ("login", "static", "page.static")  # what a browser gets without the token
+
+
+def guarded_app(
+    server: WebServer, room: str, program: str, index: Callable[[], str], max_body_bytes: int = 1000
+) -> flask.Flask:
+    """Return an app with a page at /, which asks for the server's token.
+
+    room: the package with the page's `templates` and `static` (served at /page); program: its
+    name in the login form; index: returns the page; max_body_bytes: of a request's body.
+    """
+    app = flask.Flask(__name__)
+    app.config["MAX_CONTENT_LENGTH"] = max_body_bytes
+    app.register_blueprint(
+        flask.Blueprint(
+            "page",
+            room,
+            template_folder="templates",
+            static_folder="static",
+            static_url_path="/page",
+        )
+    )
+    guard = _Guard(server, program)
+    app.before_request(guard.require_token)
+    app.after_request(guard.add_headers)
+    app.add_url_rule("/", "index", index)
+    app.add_url_rule("/login", view_func=guard.login, methods=["POST"])
+    return app
+
+
+def render(template: str, **values: Any) -> str:
+    """Return a page of a folder `templates`."""
+    return flask.render_template(template, **values)
+
+
+def posted() -> Any:
+    """Return the JSON in the body of the present request, None for a form of another site.
+
+    Raises ValueError for a body that is not JSON.
+    """
+    if not flask.request.is_json:
+        return None
+    try:
+        return parse_json(flask.request.get_data())
+    except ValueError as error:
+        reason = f"{error}; expected an object with some of the controls, as JSON"
+        raise ValueError(reason) from None
+
+
+def plain_text(text: str, status: int) -> flask.Response:
+    """Return a response of one line."""
+    return flask.Response(f"{text}\n", status, mimetype="text/plain")
+
+
+def with_pictures(state: dict[str, Any], *pictures: bytes) -> bytes:
+    """Return a binary message: the length of the state, 4 bytes, the state as JSON, the pictures.
+
+    The state gets their lengths as `pictures`.
+    """
+    lengths = [len(picture) for picture in pictures]
+    text = json.dumps(state | {"pictures": lengths}, allow_nan=False).encode()
+    return b"".join([len(text).to_bytes(4, "big"), text, *pictures])
+
+
+class _Guard:
+    """Asks for the token, and remembers a browser that has sent it."""
+
+    def __init__(self, server: WebServer, program: str) -> None:
+        self._server = server
+        self._program = program
+        self._cookie = secrets.token_urlsafe(32)  # of browsers that have sent the token
+
+    def require_token(self) -> Any:
+        """Return the response to a request that is not allowed, or None."""
+        request = flask.request
+        cookie = request.cookies.get(_cookie_name(), "").encode("utf-8", "surrogatepass")
+        needs_none = not self._server.access.token
+        logged_in = needs_none or hmac.compare_digest(cookie, self._cookie.encode())
+        if logged_in or request.endpoint in _OPEN_ENDPOINTS:
+            return None
+        if request.endpoint == "index":
+            return self._form(wrong=False)
+        return plain_text("log in on the page first", 401)
+
+    def add_headers(self, response: flask.Response) -> flask.Response:
+        response.headers.update(_HEADERS)
+        return response
+
+    def login(self) -> Any:
+        """Remember a browser that has sent the token."""
+        if not self._server.access.accepts(flask.request.form.get("token", "")):
+            self._server.host.sleep(WRONG_TOKEN_SECONDS)
+            return self._form(wrong=True)
+        response = flask.redirect("/")
+        response.set_cookie(_cookie_name(), self._cookie, httponly=True, samesite="Strict")
+        return response
+
+    def _form(self, wrong: bool) -> Any:
+        return render("login.html", wrong=wrong, program=self._program), 401
+
+
+def _cookie_name() -> str:
+    """Return a name for this port: browsers send the cookies of all ports of a machine."""
+    return f"bcclone-{flask.request.environ['SERVER_PORT']}"

@@ -1,0 +1,108 @@
+"""Serve a WSGI app with the standard library's server: one thread for each connection."""
+
+import contextlib
+import io
+import select
+import socket
+import socketserver
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+
+from bcclone.system.interrupts import StopSocket
+from bcclone.web.web_server import WSGIApp
+from bcclone.web.websocket import REQUEST_SECONDS
+
+_SOCKET = "bcclone.socket"
+# Threads that serve a page or write a frame yield to the driving thread after this time; Python's
+# default is 5 ms.
+_SWITCH_SECONDS = 0.0005
+
+# Each of these blocks only the current request.
+sleep, make_lock, make_event = time.sleep, threading.Lock, threading.Event
+
+
+def socket_of(environ: dict[str, Any]) -> Any:
+    return environ[_SOCKET]
+
+
+def end_upgraded() -> list[bytes]:
+    """End a request whose socket became a websocket: the server treats this like a client that has
+    gone.
+    """
+    raise ConnectionAbortedError
+
+
+def start(function: Callable[..., Any], *arguments: Any) -> None:
+    """Run a function in parallel to the requests, in a thread of its own."""
+    threading.Thread(target=function, args=arguments, daemon=True).start()
+
+
+def run(app: WSGIApp, listener: Any, stop: StopSocket) -> None:
+    """Serve the listening socket until a stop is requested."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    try:
+        with _ThreadingServer(app, listener) as server:
+            while stop.socket not in select.select([listener, stop.socket], [], [])[0]:
+                server.handle_request()
+            server.shut_down_connections()
+    finally:
+        sys.setswitchinterval(before)
+
+
+class _Handler(WSGIRequestHandler):
+    """Adds the socket to the app's environ, and prints nothing about clients.
+
+    Responses are HTTP/1.0, so that the end of the connection ends the body.
+    """
+
+    timeout = REQUEST_SECONDS
+
+    def get_environ(self) -> dict[str, Any]:
+        return super().get_environ() | {_SOCKET: self.connection}
+
+    def get_stderr(self) -> Any:
+        """Return a stream that nobody reads; WebServer logs the faults of the app."""
+        return io.StringIO()
+
+    def log_message(self, *_: Any) -> None:
+        """Print nothing."""
+
+
+class _ThreadingServer(socketserver.ThreadingMixIn, WSGIServer):
+    """A server with one thread for each connection; the threads end with the process."""
+
+    daemon_threads = True
+    block_on_close = False
+    timeout = 0  # of handle_request(), for a connection that has gone before it is accepted
+
+    def __init__(self, app: WSGIApp, listener: Any) -> None:
+        super().__init__(listener.getsockname()[:2], _Handler, bind_and_activate=False)
+        self.socket.close()
+        self.socket = listener
+        self._connections: set[socket.socket] = set()
+        self.server_name, self.server_port = map(str, listener.getsockname()[:2])  # type: ignore[assignment]
+        self.setup_environ()
+        self.set_app(app)
+
+    def get_request(self) -> tuple[Any, Any]:
+        connection, address = super().get_request()
+        self._connections.add(connection)
+        return connection, address
+
+    def close_request(self, request: Any) -> None:
+        self._connections.discard(request)
+        super().close_request(request)
+
+    def shut_down_connections(self) -> None:
+        """Let the threads of all connections end."""
+        for connection in list(self._connections):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Print nothing about a client that has gone, is too slow or does not speak HTTP."""

@@ -1,0 +1,243 @@
+"""Listen on an address, check each request, and serve an app until it is stopped.
+
+Drives, plays and the editor share this. The server answers from the start: until it has an app,
+which may take seconds to load, with a page that says so.
+"""
+
+import errno
+import logging
+import socket
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import ExitStack, suppress
+from importlib import import_module
+from typing import Any, Protocol, Self
+
+from bcclone.system.errors import UserError
+from bcclone.system.interrupts import StopSocket
+from bcclone.system.progress import Notify
+from bcclone.system.settings import SIMULATOR_PORT
+from bcclone.web.access import SOCKETIO_PATH, WRONG_TOKEN_SECONDS, Access
+from bcclone.web.websocket import Websocket
+
+logger = logging.getLogger(__name__)
+
+WSGIApp = Callable[[dict[str, Any], Any], Any]
+
+_BACKLOG = 128
+_CHECK_SECONDS = 0.5
+# in a request's environ: its socket became a websocket, so no response follows
+_UPGRADED = "bcclone.websocket"
+_ENDING_SECONDS = (
+    10.0  # Ctrl-C amid an import may leave its lock taken, which the server's thread then waits for
+)
+_LOADING_SECONDS = 0.05  # between two looks for the app
+_LOADING = b"""<!doctype html>
+<html lang="en"><title>bcclone: loading</title><meta name="viewport" content="width=device-width">
+<p>bcclone is loading its model. This page shows the drive as soon as it is there.
+"""
+
+
+class Host(Protocol):
+    """What threading_host and eventlet_host offer: serving, and waiting that lets the other
+    requests go on.
+    """
+
+    def sleep(self, seconds: float, /) -> Any: ...
+    def make_lock(self) -> Any: ...
+    def make_event(self) -> Any: ...
+    def socket_of(self, environ: dict[str, Any]) -> Any: ...
+    def end_upgraded(self) -> list[bytes]: ...
+    def start(self, function: Callable[..., Any], *arguments: Any) -> None: ...
+    def run(self, app: WSGIApp, listener: socket.socket, stop: StopSocket) -> None: ...
+
+
+def load_host(async_mode: str) -> Host:
+    """Return the module that serves in this mode, threading_host or eventlet_host.
+
+    eventlet makes a copy of `threading` when it is imported, and join() on the importing thread
+    then never returns. So a thread of its own imports it, unless this is the main thread. Raises
+    UserError when the package is missing.
+    """
+    name = f"bcclone.web.{async_mode}_host"
+    loaded: Future[Any] = Future()
+
+    def load() -> None:
+        try:
+            loaded.set_result(import_module(name))
+        except BaseException as error:
+            loaded.set_exception(error)
+
+    if threading.current_thread() is threading.main_thread():
+        load()
+    else:
+        threading.Thread(target=load, daemon=True).start()
+    try:
+        host: Host = loaded.result()
+        return host
+    except ModuleNotFoundError as error:
+        if not error.name or error.name.partition(".")[0] != async_mode:
+            raise
+        raise UserError(
+            f"--async-mode {async_mode} needs a package that is not installed: pip install {async_mode}; or leave the "
+            "option out, to serve with threads"
+        ) from None
+
+
+class WebServer:
+    """A context manager that listens on an address, and answers there from a thread of its own
+    until it is stopped.
+
+    Until show() gives it an app, browsers are told that it is being loaded, and cars that connect
+    wait for an answer. access: who may send requests; notify: called with lines for the user, never
+    by two threads at a time, and not after the block; stop: an event that any thread may set to end
+    the server; address: in the end, host and port as in a URL; url: of the page, for a browser on
+    this machine. Entering raises UserError when the address cannot be used.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        address: tuple[str, int],
+        access: Access,
+        notify: Notify,
+        stop: threading.Event | None = None,
+    ) -> None:
+        self.host, self.access = host, access
+        self._address = address
+        self._notify, self._lock, self._ended = notify, threading.Lock(), False
+        self._stop = StopSocket(stop)
+        self._resources = ExitStack()
+        self._app: WSGIApp | None = None
+        self._check: Callable[[], None] = lambda: None
+        self._served: Future[None] = Future()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as resources:
+            self._listener = resources.enter_context(listen(*self._address))
+            self._address = self._listener.getsockname()[:2]  # with the port that port 0 has become
+            resources.enter_context(self._stop)
+            thread = threading.Thread(target=self._serve, name="bcclone-server", daemon=True)
+            resources.callback(thread.join, _ENDING_SECONDS)
+            resources.callback(self.stop)
+            thread.start()
+            self._resources = resources.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:  # wait for the line that is being passed on, and drop later ones:
+            self._ended = (
+                True  # Python may abort when the process ends while a daemon thread prints
+            )
+        self._resources.close()
+
+    @property
+    def address(self) -> str:
+        host, port = self._address
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.address.replace('0.0.0.0', '127.0.0.1')}/"
+
+    def notify(self, text: str) -> None:
+        """Pass a line of any thread on to the user; an OSError, as of a closed pipe, must not cost
+        a car its answer.
+        """
+        with self._lock, suppress(OSError):
+            if not self._ended:
+                self._notify(text)
+
+    def stop(self) -> None:
+        """Let wait() return; any thread may call this."""
+        self._stop.request()
+
+    def stop_on_signals(self) -> None:
+        """Let Ctrl-C and SIGTERM stop the server from now on, if this is the main thread."""
+        self._stop.take_signals()
+
+    def show(self, app: WSGIApp, check: Callable[[], None] = lambda: None) -> None:
+        """Serve an app from now on. check: called every half second."""
+        self._check, self._app = check, app
+
+    def wait(self) -> None:
+        self._stop.wait()
+        self._served.result()
+
+    def _serve(self) -> None:
+        """Answer requests until the server is stopped."""
+        try:
+            self.host.start(self._watch)
+            self.host.run(self._checked, self._listener, self._stop)
+            self._served.set_result(None)
+        except BaseException as error:
+            self._served.set_exception(error)
+        finally:
+            self._stop.request()
+
+    def _watch(self) -> None:
+        while not self._served.done():
+            self.host.sleep(_CHECK_SECONDS)
+            try:
+                self._check()
+            except Exception:  # the next round must take place all the same
+                logger.exception("a check of the connections failed; it goes on")
+
+    def accept_websocket(self, environ: dict[str, Any]) -> Websocket:
+        """Return the websocket that a request opens; raises BadHandshake or OSError."""
+        headers = [
+            (name[5:].replace("_", "-"), value)
+            for name, value in environ.items()
+            if name.startswith("HTTP_")
+        ]
+        websocket = Websocket(self.host.socket_of(environ), headers, self.host.make_lock())
+        environ[_UPGRADED] = True
+        return websocket
+
+    def _checked(self, environ: dict[str, Any], start_response: Any) -> Any:
+        """Serve the app, which refused requests do not reach, and whose errors are logged: the
+        hosts print nothing.
+        """
+        try:
+            if refusal := self.access.refusal(environ):
+                status, reason = refusal
+                if status.startswith("401"):
+                    self.host.sleep(WRONG_TOKEN_SECONDS)
+                start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
+                return [f"{reason}\n".encode()]
+            is_car = environ.get("PATH_INFO", "").startswith(SOCKETIO_PATH)
+            while is_car and self._app is None and not self._served.done():
+                self.host.sleep(_LOADING_SECONDS)
+            if self._app is not None:
+                response = self._app(environ, start_response)
+                return self.host.end_upgraded() if _UPGRADED in environ else response
+            headers = [("Content-Type", "text/html"), ("Retry-After", "1"), ("Refresh", "1")]
+            start_response("503 Service Unavailable", headers)
+            return [_LOADING]
+        except OSError:  # the client has gone
+            raise
+        except Exception:
+            logger.exception("the server failed on a request")
+            raise
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a listening socket, which the caller closes; raises UserError when the address cannot
+    be used.
+    """
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except (OSError, TypeError) as error:  # TypeError: what cannot be the name of a machine
+        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+            raise UserError(
+                f"port {port} of {host} is in use, perhaps by another drive.py or bcclone play; end that, or choose "
+                f"another --port (the simulator itself always connects to {SIMULATOR_PORT})"
+            ) from None
+        reason = str(getattr(error, "strerror", None) or error).partition(" (while")[
+            0
+        ]  # Python adds the address
+        raise UserError(
+            f"cannot listen on {host}:{port}: {reason}; choose another --host or --port"
+        ) from None

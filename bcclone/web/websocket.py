@@ -1,0 +1,185 @@
+"""Exchange text messages over a socket: the server side of a websocket, for both hosts
+(docs/decisions/0007).
+"""
+
+import contextlib
+import selectors
+import socket
+import time
+from collections import deque
+from typing import Any
+
+from wsproto import ConnectionType, WSConnection
+from wsproto.connection import ConnectionState
+from wsproto.events import AcceptConnection, CloseConnection, Event, Message, Ping, TextMessage
+from wsproto.frame_protocol import CloseReason
+from wsproto.utilities import LocalProtocolError, RemoteProtocolError
+
+from bcclone.web.access import MESSAGE_BYTES
+
+REQUEST_SECONDS = 10.0  # without data of a request
+MESSAGES_AHEAD = 8  # that are read before their turn on a slow machine; the simulator has 1 waiting
+_SILENT_SECONDS = 85.0  # without data on a websocket; its pings come every 25 s
+_CLOSING_SECONDS = 0.05  # for the close frame of a client that does not read
+_READ_BYTES = 65_536
+
+
+class BadHandshake(Exception):
+    """A request that is not a valid websocket handshake; the text is the reason."""
+
+
+class Websocket:
+    """The server side of a websocket: wait(), send(), close(). Raises BadHandshake.
+
+    It offers no extensions: the simulator rejects them, and a compressed message may be a bomb.
+    Data is read only while wait() or look_ahead() runs. The socket belongs to the caller; close()
+    shuts its traffic down. lock: one of the host's, taken while sending, including pongs.
+    max_bytes: limit of a message, complete or not. arrived: when the message that wait() returned
+    last had been read whole, by time.perf_counter().
+    """
+
+    def __init__(
+        self, sock: Any, headers: list[tuple[str, str]], lock: Any, max_bytes: int = MESSAGE_BYTES
+    ) -> None:
+        self._socket, self._lock, self._max_bytes = sock, lock, max_bytes
+        self.arrived = 0.0
+        self._messages: deque[tuple[str | bytes, float]] = (
+            deque()
+        )  # and when each had been read whole
+        self._close_frame: CloseConnection | None = None  # one that comes after these messages
+        self._message = (
+            bytearray()
+        )  # as far as it has come; each fragment as an object would cost many times its size
+        self._protocol = WSConnection(ConnectionType.SERVER)
+        try:
+            encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+            self._protocol.initiate_upgrade_connection(encoded, "/")
+            list(self._protocol.events())
+            self._send(AcceptConnection())
+        except (RemoteProtocolError, LocalProtocolError, ValueError) as error:
+            raise BadHandshake(str(error)) from None
+        sock.settimeout(_SILENT_SECONDS)
+        # otherwise an answer waits until the client has acknowledged the one before, which takes 40
+        # ms
+        with contextlib.suppress(OSError):  # closed meanwhile
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def wait(self) -> str | bytes | None:
+        """Return the next message; None at the end of the connection, whatever the reason."""
+        try:
+            while not self._messages:
+                if self._take_in(1):
+                    return None
+                if not self._messages and not self._read():
+                    return None
+        except (OSError, ValueError, LocalProtocolError):  # timeout, reset, or closed by this side
+            return None
+        message, self.arrived = self._messages.popleft()
+        return message
+
+    def look_ahead(self) -> tuple[list[str | bytes], bool]:
+        """Return the next messages that have arrived by now, and whether another one has begun to
+        arrive.
+
+        For the thread that calls wait(), which returns them later. At most MESSAGES_AHEAD are read.
+        """
+        with (
+            contextlib.suppress(
+                OSError, ValueError, LocalProtocolError
+            ),  # wait() will meet it again
+            selectors.DefaultSelector() as selector,
+        ):
+            selector.register(self._socket, selectors.EVENT_READ)
+            while not self._take_in(MESSAGES_AHEAD):
+                is_full = self._close_frame is not None or len(self._messages) >= MESSAGES_AHEAD
+                if is_full or not selector.select(0) or not self._read():
+                    break
+        return [message for message, _ in self._messages], bool(self._message)
+
+    def send(self, message: str | bytes) -> None:
+        """Send a message; raises OSError when the connection is at its end."""
+        try:
+            self._send(Message(data=message))
+        except LocalProtocolError:
+            raise ConnectionResetError("the websocket is closed") from None
+
+    def close(self, reason: CloseReason = CloseReason.NORMAL_CLOSURE) -> None:
+        """Send a close frame, and shut the traffic down both ways, so that wait() returns."""
+        with contextlib.suppress(OSError, ValueError, LocalProtocolError):
+            if self._protocol.state in (ConnectionState.OPEN, ConnectionState.REMOTE_CLOSING):
+                self._socket.settimeout(_CLOSING_SECONDS)
+                self._send(CloseConnection(code=reason))
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+
+    def _take_in(self, most: int) -> bool:
+        """Keep messages of the data at hand until there are `most`; return whether the connection
+        has ended.
+
+        A close frame waits until the messages before it have been returned, though they can no
+        longer be answered.
+        """
+        while len(self._messages) < most:
+            event, self._close_frame = (
+                self._close_frame or next(self._protocol.events(), None),
+                None,
+            )
+            if event is None:
+                return False
+            if isinstance(event, Message):
+                is_text = isinstance(event, TextMessage)
+                self._message += event.data.encode() if is_text else event.data
+                if event.message_finished and len(self._message) <= self._max_bytes:
+                    message, self._message = self._message, bytearray()
+                    self._messages.append(
+                        (message.decode() if is_text else bytes(message), time.perf_counter())
+                    )
+            elif isinstance(event, CloseConnection) and self._messages:
+                self._close_frame = event
+                return False
+            if self._ends(event):
+                return True
+        return False
+
+    def _ends(self, event: Event) -> bool:
+        """Answer pings and close frames; return whether the connection has ended."""
+        if isinstance(event, CloseConnection):
+            if self._protocol.state is ConnectionState.REMOTE_CLOSING:
+                self._send(event.response())
+            # otherwise the client broke the protocol, and gets the reason
+            self.close(
+                CloseReason(event.code)
+                if event.code in set(CloseReason)
+                else CloseReason.PROTOCOL_ERROR
+            )
+            return True
+        if isinstance(event, Ping):
+            self._send(event.response())
+        if len(self._message) > self._max_bytes:
+            self.close(CloseReason.MESSAGE_TOO_BIG)
+            return True
+        return False
+
+    def _read(self) -> bool:
+        """Read all data that has arrived; return False at the end of the connection."""
+        data: bytes = self._socket.recv(_READ_BYTES)
+        self._acknowledge_at_once()
+        if data:
+            self._protocol.receive_data(data)
+        return bool(data)
+
+    def _send(self, event: Any) -> None:
+        with self._lock:
+            self._socket.sendall(self._protocol.send(event))
+        self._acknowledge_at_once()
+
+    def _acknowledge_at_once(self) -> None:
+        """Ask the system to acknowledge the next data at once; it forgets this after each receive
+        and send.
+
+        Otherwise the simulator's many small writes wait 44 ms for each other's acknowledgement
+        (fact 2).
+        """
+        if hasattr(socket, "TCP_QUICKACK"):  # Linux
+            with contextlib.suppress(OSError):  # closed meanwhile
+                self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)

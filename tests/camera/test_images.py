@@ -1,0 +1,200 @@
+"""Frames are decoded and prepared as defined, files in order; unusable ones are refused, with their
+index.
+"""
+
+import io
+import os
+import struct
+import sys
+import zlib
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import PIL.Image
+import pytest
+
+from bcclone.camera.images import BadImage, decode_jpeg, encode_jpeg, read_frame
+from bcclone.dataset.preprocessing import (
+    PRESETS,
+    Preprocessing,
+    PreprocessingMismatch,
+    decode_files,
+)
+
+
+def a_frame(seed=0):
+    coarse = np.random.default_rng(seed).integers(0, 256, (16, 32, 3), dtype=np.uint8)
+    return cv2.resize(coarse, (320, 160))
+
+
+def test_a_jpeg_of_many_scans_is_refused_before_it_is_decoded_and_a_progressive_one_is_not():
+    encoded = io.BytesIO()
+    PIL.Image.new("RGB", (320, 160)).save(encoded, "JPEG", progressive=True)
+    progressive = encoded.getvalue()
+    assert decode_jpeg(progressive).shape == (160, 320, 3)
+    head, *scans = progressive.split(b"\xff\xda")
+    bomb = (
+        b"\xff\xda".join([head, scans[0], *[scans[-1][:10]] * 1000]) + b"\xff\xd9"
+    )  # 40 us and 12 bytes each
+    with pytest.raises(BadImage, match="1001 scans"):
+        decode_jpeg(bomb)
+
+
+def test_frames_are_decoded_and_prepared_into_given_memory():
+    data = encode_jpeg(a_frame())
+    memory = np.zeros((160, 320, 3), np.uint8)
+    decoded = decode_jpeg(data, into=memory)
+    assert np.shares_memory(decoded, memory)
+    assert (memory == decode_jpeg(data)).all()
+    for preset in ("nvidia-66x200-yuv", "carnd-128-rgb"):
+        preprocessing = PRESETS[preset]
+        small = np.zeros((2, preprocessing.height, preprocessing.width, 3), np.uint8)
+        preprocessing.apply(decoded, small[1])
+        assert (small[1] == preprocessing.apply(decoded)).all()
+        assert not small[0].any()
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "empty"),
+        (encode_jpeg(a_frame())[:3000], "not a complete JPEG"),
+        (encode_jpeg(a_frame())[:-2], "not a complete JPEG"),
+        (encode_jpeg(a_frame()[:80]), "320x80 pixels, expected 320x160"),
+    ],
+    ids=["empty", "truncated", "without its end", "other size"],
+)
+def test_an_unusable_image_is_refused_with_the_reason(data, reason):
+    with pytest.raises(BadImage, match=reason):
+        decode_jpeg(data)
+
+
+def test_a_header_with_huge_dimensions_is_refused_before_decoding():
+    data = bytearray(encode_jpeg(a_frame()))
+    header = data.index(b"\xff\xc0")
+    data[header + 5 : header + 9] = struct.pack(">HH", 65_000, 65_000)
+    with pytest.raises(BadImage, match="65000x65000"):
+        decode_jpeg(bytes(data))
+
+
+def test_preprocessing_resizes_as_defined():
+    frame = a_frame()
+    assert (
+        Preprocessing().apply(frame)
+        == cv2.resize(frame, (128, 128), interpolation=cv2.INTER_LINEAR)
+    ).all()
+    assert Preprocessing(width=64, height=32).apply(frame).shape == (32, 64, 3)
+    with pytest.raises(BadImage, match="200x100 pixels, expected 320x160"):
+        Preprocessing().apply(np.zeros((100, 200, 3), np.uint8))
+
+
+def test_the_stored_text_and_the_hash_are_those_of_older_files():
+    text = '{"color": "RGB", "frame_height": 160, "frame_width": 320, "height": 32, '
+    text += '"interpolation": "linear", "width": 64}'
+    assert Preprocessing(width=64, height=32).to_json() == text
+    assert Preprocessing(width=64, height=32).digest.startswith("4584ac11e90c")
+    assert Preprocessing().digest.startswith("656236bb4302")
+
+
+def test_presets_crop_then_resize_then_convert_colours():
+    frame = a_frame()
+    resized = cv2.resize(frame[60:135], (200, 66), interpolation=cv2.INTER_LINEAR)
+    assert (PRESETS["carnd-128-rgb"].apply(frame) == Preprocessing().apply(frame)).all()
+    assert (
+        PRESETS["nvidia-66x200-yuv"].apply(frame) == cv2.cvtColor(resized, cv2.COLOR_RGB2YUV)
+    ).all()
+    swapped = cv2.cvtColor(np.ascontiguousarray(resized[..., ::-1]), cv2.COLOR_RGB2YUV)
+    assert (PRESETS["nvidia-66x200-yuv-bgr"].apply(frame) == swapped).all()
+    presets = {replace(preset, scale="") for preset in PRESETS.values()}
+    assert all(Preprocessing.from_json(preset.to_json()) == preset for preset in presets)
+    assert len({preset.digest for preset in presets}) == len(PRESETS)
+
+
+def test_grey_images_have_one_channel():
+    preprocessing = PRESETS["gray-80x120"]
+    frame = np.random.default_rng(0).integers(0, 256, (160, 320, 3), dtype=np.uint8)
+    into = np.zeros((80, 120, 1), np.uint8)
+    prepared = preprocessing.apply(frame, into)
+    resized = cv2.resize(frame, (120, 80), interpolation=cv2.INTER_LINEAR)
+    assert (prepared == cv2.cvtColor(resized, cv2.COLOR_RGB2GRAY)[..., np.newaxis]).all()
+    assert (into == prepared).all()
+
+
+@pytest.mark.parametrize(
+    "rows", [(-1, None), (60, 60), (60, 161), (1.5, None), (160, None), (0, 99.0)]
+)
+def test_crop_rows_outside_the_frame_are_refused(rows):
+    with pytest.raises(ValueError, match="expected (0 to 160|a whole number)"):
+        Preprocessing(crop_top=rows[0], crop_bottom=rows[1])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{}",
+        "no json",
+        Preprocessing().to_json().replace("RGB", "XYZ"),
+        Preprocessing().to_json().replace("linear", "lanczos"),
+        Preprocessing().to_json().replace("}", ', "gamma": 2}'),
+        Preprocessing().to_json().replace("}", ', "crop_top": 0}'),
+    ],
+)
+def test_the_error_for_an_unsupported_definition_shows_both(text):
+    with pytest.raises(PreprocessingMismatch) as refusal:
+        Preprocessing.from_json(text)
+    assert text in str(refusal.value)
+    assert Preprocessing().to_json() in str(refusal.value)
+
+
+def jpeg(shade):
+    return encode_jpeg(np.full((160, 320, 3), shade, np.uint8))
+
+
+def test_frames_are_in_order_with_errors_at_their_indices(tmp_path):
+    files = [tmp_path / f"{number}.jpg" for number in range(200)]
+    for number, path in enumerate(files):
+        path.write_bytes(jpeg(number) if number != 77 else b"broken")
+    shades, broken, done = [], [], 0
+    for decoded in decode_files([str(path) for path in files], Preprocessing(width=16, height=8)):
+        shades += decoded.frames[:, 4, 8, 1].tolist()
+        broken += [done + index for index in decoded.errors]
+        done += len(decoded.frames) + len(decoded.errors)
+        assert decoded.checksums == [zlib.crc32(frame.tobytes()) for frame in decoded.frames]
+    assert broken == [77]
+    wanted = [number for number in range(200) if number != 77]
+    assert np.abs(np.array(shades) - wanted).max() <= 1
+
+
+def test_large_files_are_read_completely(tmp_path):
+    data = jpeg(90)
+    comment = b"\xff\xfe\xff\xff" + bytes(65_533)
+    (tmp_path / "large.jpg").write_bytes(data[:2] + 3 * comment + data[2:])
+    assert (read_frame(str(tmp_path / "large.jpg")) == decode_jpeg(data)).all()
+    (tmp_path / "exact.jpg").write_bytes((data[:2] + comment + data[2:])[: 1 << 16])
+    (decoded,) = decode_files(
+        [str(tmp_path / "exact.jpg"), str(tmp_path / "none.jpg")], Preprocessing(width=16, height=8)
+    )
+    assert len(decoded.frames) == 0
+    assert "not a complete JPEG" in decoded.errors[0]
+    assert "No such file" in decoded.errors[1]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes in folders")
+def test_a_link_to_an_image_is_followed_and_nothing_else_than_a_file_is_read(tmp_path):
+    (tmp_path / "image.jpg").write_bytes(encode_jpeg(a_frame()))
+    (tmp_path / "link.jpg").symlink_to("image.jpg")
+    assert (read_frame(str(tmp_path / "link.jpg")) == read_frame(str(tmp_path / "image.jpg"))).all()
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "zero.jpg").symlink_to("/dev/zero")
+    (tmp_path / "circle.jpg").symlink_to("circle.jpg")
+    (tmp_path / "huge.jpg").touch()
+    os.truncate(tmp_path / "huge.jpg", 1 << 42)
+    for name, reason in (
+        ("pipe", "not a regular"),
+        ("zero", "not a regular"),
+        ("circle", "levels"),
+        ("huge", "larger"),
+    ):
+        with pytest.raises(BadImage, match=reason):
+            read_frame(str(tmp_path / f"{name}.jpg"))

@@ -1,0 +1,121 @@
+"""`preprocess --check` reports the content and the faults of a recording, and changes nothing."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from bcclone.camera.images import encode_jpeg
+from bcclone.system.errors import UserError
+from tests.conftest import result_of, run_script
+from tests.messages.refusals import run_command
+from tests.recordings import images_of, rewrite, spoil
+
+
+def check(*arguments, code=0):
+    return result_of("preprocess.py", *arguments, "--check", code=code)["recordings"]
+
+
+def test_options_of_the_conversion_are_refused(tmp_path):
+    with pytest.raises(UserError, match="--size .*changes nothing in --check"):
+        run_command("preprocess", tmp_path, "--check", "--size", 64)
+
+
+def test_check_reports_a_sound_recording(simulated_recording):
+    (report,) = check(simulated_recording)
+    assert report["path"] == str(simulated_recording / "driving_log.csv")
+    assert report["foreign"] is False
+    assert report["dialect"] == {
+        "spaced": False, "decimal_comma": False, "header": False, "cameras": ["center", "left", "right"],
+        "extra_columns": 0,
+    }  # fmt: skip
+    assert (report["rows"], report["bad_rows"], report["episodes"]) == (120, [], 1)
+    assert report["steering_sum"] == pytest.approx(
+        sum(
+            float(line.split(",")[3])
+            for line in (simulated_recording / "driving_log.csv").read_text().splitlines()
+        )
+    )
+    assert {key: report["images"][key] for key in ("missing", "corrupt", "orphans")} == {
+        "missing": 0, "corrupt": 0, "orphans": 0,
+    }  # fmt: skip
+    correction = report["correction"]
+    assert (correction["measured"], correction["standard_error"], correction["recoveries"]) == (
+        None,
+        None,
+        0,
+    )
+    assert correction["geometry"] > 0
+    assert "recoveries" in correction["reason"]
+    assert "too few to judge" in report["diagnosis"]["unknown"][0]
+
+
+def test_check_counts_the_faults_and_changes_nothing(recording):
+    spoil(recording)
+    center = images_of(recording)
+    shutil.copyfile(center[5], recording / "IMG" / "center_2020_01_01_00_00_00_000.jpg")
+    shutil.copyfile(center[50], center[51])
+    shutil.copyfile(center[60], center[70])
+    before = sorted(path.stat().st_mtime_ns for path in recording.rglob("*"))
+    (report,) = check(recording, code=1)
+    assert report["diagnosis"]["verdict"] == "unreadable"
+    images = report["images"]
+    assert (images["missing"], images["corrupt"], images["orphans"]) == (1, 3, 1)
+    assert (images["frozen"], images["duplicates"]) == (1, 1)
+    text = run_script("preprocess.py", recording, "--check", code=1).stdout
+    assert "line 11: image" in text
+    assert "exactly zero" in text
+    assert "####" in text
+    assert sorted(path.stat().st_mtime_ns for path in recording.rglob("*")) == before
+
+
+def test_pictures_of_another_size_are_refused_with_the_command_that_makes_frames_of_them(
+    recording, tmp_path
+):
+    for path in (recording / "IMG").iterdir():
+        path.write_bytes(encode_jpeg(np.zeros((320, 640, 3), np.uint8)))
+    words = rf"640x320 pixels.*bcclone import {recording}/driving_log.csv -o"
+    with pytest.raises(UserError, match=words):
+        run_command("preprocess", recording, "-o", tmp_path / "data.h5")
+    (report,) = check(recording, code=1)
+    (finding,) = report["diagnosis"]["findings"]
+    assert finding["fault"] == "unreadable"
+    assert f"bcclone import {recording}/driving_log.csv -o" in finding["remedy"]
+
+
+def test_check_reports_logs_without_images_and_foreign_files(recording, tmp_path):
+    shutil.rmtree(recording / "IMG")
+    empty = tmp_path / "empty.csv"
+    empty.write_text("")
+    reports = check(recording, empty, code=2)
+    assert [report["foreign"] for report in reports] == [False, True]
+    assert reports[0]["images"] is None
+    assert "empty" in reports[1]["reason"]
+    (alone,) = check(recording, code=1)
+    assert alone["rows"] == 120
+    assert alone["diagnosis"]["verdict"] == "no-images"
+
+
+def test_rows_that_are_repeated_or_out_of_order_are_named_and_no_fault_of_the_pictures(recording):
+    def judged(change):
+        rewrite(recording, change)
+        (report,) = check(recording, code=1)
+        (finding,) = report["diagnosis"]["findings"]
+        assert "none is needed" in finding["remedy"]
+        return (
+            finding["fault"],
+            finding["value"],
+            report["images"]["frozen"],
+            report["images"]["duplicates"],
+        )
+
+    assert judged(lambda rows: [*rows[60:], *rows[:60]]) == ("out-of-order", 1, 0, 0)
+    assert judged(lambda rows: [*rows[60:], *rows[:60], *rows[:30]]) == ("repeated-rows", 30, 0, 30)
+
+
+def test_check_flags_a_last_row_after_a_pause(recording):
+    log = recording / "driving_log.csv"
+    images = [f"{camera}_2026_01_01_00_00_08_500.jpg" for camera in ("center", "left", "right")]
+    log.write_text(log.read_text() + ",".join(images) + ",0,0,0,3.5\n")
+    (report,) = check(recording, code=1)  # its images do not exist
+    assert "row 121 ends an episode" in report["suspects"][0]

@@ -1,0 +1,266 @@
+"""`preprocess --check` names the faults of a recording, and finds none in one without."""
+
+import shlex
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bcclone.diagnosis.check import check
+from bcclone.diagnosis.evidence import Agreement
+from bcclone.diagnosis.findings import Coverage, advise
+from bcclone.diagnosis.motion import focus_of_expansion
+from bcclone.diagnosis.recoveries import MeasuredCorrection
+from bcclone.system.opencv import cv2
+from benchmarks.recording_faults import FAULTS, NAMES, Recorded, load_recording
+from tests.conftest import made_once, result_of, run_script
+from tests.recordings import rewrite
+
+_SEVEN, _FIVE = MeasuredCorrection(7, 0.0, from_right=1), MeasuredCorrection(5, 0.0, from_right=5)
+
+
+@pytest.fixture(scope="session")
+def winding(tmp_path_factory):
+    """A recording of a winding road, 25 s, with three cameras."""
+
+    def make(folder):
+        road = "random:12:shape=winding"
+        run_script(
+            "simulate",
+            "record",
+            folder,
+            "--road",
+            road,
+            "--laps",
+            "0.4",
+            "--recoveries",
+            "2",
+            "--quiet",
+        )
+
+    return made_once(tmp_path_factory, "winding", make)
+
+
+@pytest.fixture(scope="session")
+def recorded(winding) -> Recorded:
+    alone = load_recording(str(winding), str(winding))
+    others = [np.roll(frame[:, ::-1], 1, axis=2) for frame in alone.other_frames]
+    other = np.concatenate(
+        [alone.other_steering[::2], alone.other_steering[1::2]]
+    )  # driven twice as fast
+    return replace(alone, other_steering=other, other_frames=others)
+
+
+def faults_of(recorded):
+    return {finding.fault for finding in recorded.diagnosis.findings}
+
+
+@pytest.mark.slow
+def test_nothing_is_found_in_an_untouched_recording(recorded):
+    diagnosis = recorded.diagnosis
+    assert diagnosis.findings == ()
+    assert diagnosis.figures["turn_correlation"] > 0.7
+    assert -0.35 < diagnosis.figures["steering_after_turn_seconds"] < 0.05
+    assert abs(diagnosis.figures["heading_column"] - 160) < 12
+    assert abs(diagnosis.figures["heading_row"] - 58) < 8
+    assert 10 < diagnosis.usable_seconds <= diagnosis.figures["seconds"]
+    assert any("more of the same" in line for line in advise([diagnosis.coverage]))
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "mirrored steering, share",
+        "early, seconds",
+        "other log, share",
+        "rolled, seconds",
+        "backwards",
+        "lost steering",
+        "constant throttle",
+        "bias",
+        "few steps",
+        "left and right exchanged, share",
+        "center and left exchanged, share",
+        "upside down",
+        "leaning, degrees",
+        "clock forward, seconds",
+        "rows out of order, share",
+        "frozen, share",
+        "black, share",
+        "blurred, share",
+    ],
+)
+def test_a_fault_is_named(fault, recorded):
+    finding, strengths, inject = FAULTS[fault]
+    found = faults_of(inject(recorded, strengths[-1]))
+    assert found & NAMES.get(finding, {finding})
+    assert finding == "mirrored" or "mirrored" not in found
+
+
+@pytest.mark.parametrize("fault", ["foreign frames, share", "scattered foreign frames, share"])
+def test_foreign_pictures_are_named_by_row_and_none_is_left(fault, recorded):
+    finding, strengths, inject = FAULTS[fault]
+    for strength in strengths[1:]:
+        changed = inject(recorded, strength)
+        (found,) = changed.diagnosis.findings
+        assert found.fault == finding
+        rows = np.concatenate([np.arange(first, last + 1) for first, last in found.rows])
+        assert set(changed.foreign + 1) <= set(rows)
+        assert len(rows) < 1.05 * len(changed.foreign) + 2
+        assert all(f"--delete {first} {last}" in found.remedy for first, last in found.rows)
+
+
+def test_a_correlation_counts_only_if_its_error_and_other_times_allow_it():
+    assert Agreement(0.8, 0.1, 0.05, 0.2).is_clear
+    assert not Agreement(0.8, 0.1, 0.05, 0.6).is_clear
+    assert Agreement(-0.9, 0.1, 0.05, 0.2).is_mirrored
+    assert Agreement(-0.55, 0.1, 0.05, 0.2).is_unrelated
+    by_chance = Agreement(-0.8, 0.1, 0.05, 0.2, rival=0.85)
+    assert by_chance.is_unrelated
+    assert not by_chance.is_mirrored
+    unsure = Agreement(0.5, 0.1, 0.05, 0.5)
+    assert not (unsure.is_clear)
+    assert not (unsure.is_mirrored)
+    assert not (unsure.is_unrelated)
+
+
+def test_the_pictures_of_a_car_that_stands_are_not_frozen(recorded):
+    _, _, freeze = FAULTS["frozen, share"]
+    speeds = recorded.column("speed_mph")
+    speeds[recorded.first_of(0.4) :] = 0
+    assert "frozen" not in faults_of(freeze(recorded, 0.4).with_rows(speed_mph=speeds))
+
+
+def test_a_gentle_drive_by_keys_has_not_too_few_steps(recorded):
+    keys = recorded.rows["steering"].round(1).clip(-0.2, 0.2)
+    assert "few-steps" not in faults_of(recorded.with_rows(steering=keys))
+    assert "few-steps" in faults_of(recorded.with_rows(steering=3 * keys))
+
+
+def test_the_delay_is_measured_and_the_remedy_takes_it_back(recorded):
+    finding, _, delayed = FAULTS["late, seconds"]
+    before = recorded.diagnosis.figures["steering_after_turn_seconds"]
+    late = delayed(recorded, 0.7).diagnosis
+    assert late.figures["steering_after_turn_seconds"] - before == pytest.approx(0.7, abs=0.05)
+    (found,) = (each for each in late.findings if each.fault == finding)
+    assert f"--advance-steering {found.value:.2f}" in found.remedy
+    assert found.value == pytest.approx(0.7 + before + 0.1, abs=0.05)
+
+
+def test_a_turned_camera_is_measured_in_degrees(recorded):
+    finding, _, turn = FAULTS["turned, degrees"]
+    (found,) = (each for each in turn(recorded, 15).diagnosis.findings if each.fault == finding)
+    assert found.value == pytest.approx(15, abs=4)
+
+
+def test_the_advice_names_what_is_missing_with_seconds_and_road():
+    lap = Coverage(
+        np.array([[0.0, 3, 8, 9, 9], [0, 3, 0, 1, 7]]), np.full(99, 120.0), 90.0, _SEVEN, "lake"
+    )
+    bends, recoveries, light, more = advise([lap])
+    assert bends.startswith(
+        "10 s: right bends of 25 to 70 m, of which there are 1 s, 17 s to the other side; "
+    )
+    assert recoveries.startswith("20 s: recoveries from the right edge, of which there are 1: ")
+    assert "bcclone play -o more --road lake" in recoveries
+    assert light.startswith("60 s: another light")
+    assert more.startswith("30 s: more")
+    assert "bcclone" not in "".join(advise([replace(lap, road=None, usable_seconds=200.0)]))
+
+
+def test_the_advice_is_for_all_recordings_together():
+    lap = Coverage(
+        np.array([[0.0, 3, 8, 9, 9], [0, 3, 0, 1, 7]]), np.full(99, 60.0), 90.0, _SEVEN, "lake"
+    )
+    back = Coverage(lap.bends[::-1], np.full(99, 150.0), 90.0, _FIVE, "lake")
+    assert advise([lap, back]) == ()
+    unknown = Coverage(
+        np.array([[1.0], [29.0]]), np.full(99, 150.0), 90.0
+    )  # radii of another car's lens
+    (line,) = advise([lap, back, replace(unknown, bends=20 * unknown.bends)])
+    assert "s: left bends, of which there are " in line
+
+
+def test_the_radii_of_bends_are_measured_and_their_seconds_counted(recorded):
+    evidence = recorded.diagnosis.evidence
+    bends, usable = evidence.bends_per_m(), evidence.turns.usable
+    assert np.corrcoef(bends[usable], evidence.steering[:-1][usable])[0, 1] > 0.6
+    coverage = recorded.diagnosis.coverage
+    assert coverage.bends.shape == (2, 5)
+    assert coverage.bends.sum() == pytest.approx(
+        np.diff(evidence.seconds)[np.abs(bends) > 1 / 150].sum()
+    )
+
+
+def test_points_that_move_away_from_a_pixel_show_it_though_a_quarter_is_noise():
+    random = np.random.default_rng(0)
+    points = random.uniform((0, 0), (320, 160), (600, 2))
+    moved = (points - (140, 62)) * random.uniform(0.05, 0.15, (600, 1))
+    moved[::4] = random.normal(0, 8, moved[::4].shape)
+    heading = focus_of_expansion([(points, moved)])
+    assert (heading.column, heading.row) == pytest.approx((140, 62), abs=1.5)
+    turning = focus_of_expansion([(points, moved + [0.6, -0.3])])
+    assert (turning.column, turning.row) == pytest.approx((140, 62), abs=6)
+    assert focus_of_expansion([(points[:50], moved[:50])]) is None
+
+
+def test_a_pause_is_no_clock_jump(recorded):
+    """A pause ends elsewhere; here, at the frame that was the last."""
+    times, frames, half = recorded.column("time_ms"), recorded.frames.of, len(recorded.rows) // 2
+    times[half:] += 60_000
+    assert "clock-jump" in faults_of(recorded.with_rows(time_ms=times))
+    later = {camera: [*of[:half], *of[half:][::-1]] for camera, of in frames.items()}
+    assert "clock-jump" not in faults_of(recorded.with_rows(time_ms=times).with_cameras(**later))
+
+
+@pytest.mark.slow
+def test_the_rows_of_a_finding_are_those_that_edit_takes(winding, tmp_path):
+    """A header, bad lines and lines out of order are counted by `bcclone edit` otherwise than by a
+    text editor.
+    """
+    folder = tmp_path / "a b"
+    shutil.copytree(winding, folder)
+    log = folder / "driving_log.csv"
+    lines = log.read_text().splitlines()
+    for line in lines[99:120]:
+        cv2.imwrite(
+            str(folder / "IMG" / Path(line.split(",")[0]).name), np.zeros((160, 320, 3), np.uint8)
+        )
+    lines = [lines[0], "spoiled", "spoiled,too", *lines[1:]][::-1]
+    log.write_text("center,left,right,steering,throttle,brake,speed\n" + "\n".join(lines) + "\n")
+    dark = next(each for each in check([str(folder)])[0].diagnosis.findings if each.fault == "dark")
+    assert dark.rows == ((100, 120),)
+    run_script(*shlex.split(dark.remedy)[1:])
+    assert not [
+        each
+        for each in check([str(folder)])[0].diagnosis.findings
+        if each.fault in ("dark", "clock-jump")
+    ]
+
+
+@pytest.mark.slow
+def test_the_command_tells_fault_remedy_and_exit_code_and_draws(winding, tmp_path):
+    printed = result_of("preprocess.py", winding, "--check")
+    (good,) = printed["recordings"]
+    assert good["diagnosis"]["findings"] == []
+    assert printed["record_next"]
+    wrong = tmp_path / "wrong"
+    shutil.copytree(winding, wrong)
+    rewrite(wrong, lambda rows: [[*row[:3], repr(-float(row[3])), *row[4:]] for row in rows])
+    (bad,) = result_of("preprocess.py", wrong, "--check", code=1)["recordings"]
+    assert [finding["fault"] for finding in bad["diagnosis"]["findings"]] == ["mirrored"]
+    assert bad["diagnosis"]["usable_seconds"] == 0
+    text = run_script("preprocess.py", wrong, "--check", code=1).stdout
+    assert "turns to the other side" in text
+    assert "what to record next" not in text  # the fault is to be mended first
+    remedy = f"bcclone edit {wrong} --mirror-steering"
+    assert f"remedy: {remedy}\n" in text
+    run_script(*remedy.split()[1:])
+    (mended,) = check([str(wrong)])
+    assert mended.diagnosis.findings == ()
+    shutil.rmtree(wrong / "IMG")
+    alone = run_script("preprocess.py", wrong, "--check", code=1).stdout
+    assert "fault     no-images: none of the" in alone
+    assert "record next" not in alone

@@ -1,0 +1,111 @@
+"""The side cameras' correction is measured from recoveries, and from nothing else."""
+
+import datetime
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bcclone.camera.images import encode_jpeg
+from bcclone.camera.vehicle import MPH, SIDE_CAMERA_M, steering_to_line
+from bcclone.dataset.labels import camera_correction
+from bcclone.dataset.sample_settings import SampleSettings
+from bcclone.diagnosis.recoveries import Recovery, measure_correction, measured_correction
+from bcclone.recording.log import read_log
+from bcclone.recording.row import CAMERAS, image_stamp
+from bcclone.simulator.record import record
+from bcclone.simulator.world_settings import ExpertSettings, RecordSettings
+from tests.conftest import shared
+
+LOOKAHEAD_M, LOOKAHEAD_SECONDS = 4.0, 0.45  # of the simulator's expert
+
+
+def recoveries(*returned_m, against=0.025):
+    """Return recoveries whose driver steers back by 0.1 for each metre, and then against that."""
+    return [Recovery(metres, -0.1 * metres, against * metres) for metres in returned_m]
+
+
+def test_the_correction_is_the_steering_at_the_offset_of_a_side_camera():
+    result = measured_correction(recoveries(1.5, -1.2, 2.0, -1.8, 1.4), geometry=0.083)
+    assert result.measured == pytest.approx(0.1 * SIDE_CAMERA_M)
+    assert result.standard_error == pytest.approx(0, abs=1e-9)
+    assert (result.recoveries, result.from_right, result.geometry, result.reason) == (
+        5,
+        3,
+        0.083,
+        None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("stretches", "found"),
+    [
+        (recoveries(1.5, -1.2, 2.0), 3),  # too few
+        (recoveries(0.1, -0.2, 0.3, 0.1, 0.2, -0.1), 0),  # the car came back from nowhere
+        (
+            recoveries(1.5, -1.2, 2.0, -1.8, 1.4, against=-0.025),
+            5,
+        ),  # nobody steered against it: bends
+    ],
+)
+def test_what_does_not_tell_the_correction_says_so(stretches, found):
+    result = measured_correction(stretches, geometry=0.083)
+    assert (result.measured, result.standard_error, result.recoveries) == (None, None, found)
+    assert result.reason
+    assert result.reason in result.as_text()
+    assert "0.083" in result.as_text()
+
+
+@pytest.fixture(scope="module")
+def recovering(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("recovering") / "lake"
+    return read_log(record(folder, RecordSettings(seed=1, expert=ExpertSettings(recoveries=8))).log)
+
+
+@pytest.mark.slow
+def test_the_experts_own_correction_is_measured_from_its_recoveries(recovering):
+    result = measure_correction(recovering)
+    speed = recovering.rows["speed_mph"].to_numpy() * MPH
+    truth = -float(
+        np.mean(steering_to_line(SIDE_CAMERA_M, 0.0, LOOKAHEAD_M + LOOKAHEAD_SECONDS * speed))
+    )
+    assert result.recoveries >= 6
+    assert abs(result.measured - truth) < max(3 * result.standard_error, 0.2 * truth)
+    assert result.geometry == pytest.approx(
+        camera_correction(SampleSettings(), "left", np.array([29.0]))[0], abs=0.01
+    )
+
+
+@pytest.mark.slow
+def test_pauses_without_recoveries_do_not_tell_it():
+    """Bends resemble offsets; without the check for steering against, they would give 0.03 to 0.06."""
+    log = read_log(shared("recordings") / "lake_linux" / "driving_log.csv")
+    rows = log.rows.assign(episode=np.arange(len(log.rows)) // 75)
+    result = measure_correction(replace(log, rows=rows))
+    assert result.measured is None
+    assert result.reason
+
+
+def test_a_recording_without_side_images_has_no_correction(simulated_recording, tmp_path):
+    folder = shutil.copytree(simulated_recording, tmp_path / "center")
+    for side in ("left", "right"):
+        for path in (folder / "IMG").glob(f"{side}_*.jpg"):
+            path.unlink()
+    assert measure_correction(read_log(folder / "driving_log.csv")) is None
+
+
+@pytest.mark.parametrize(
+    "content", [encode_jpeg(np.full((160, 320, 3), 90, np.uint8)), b"no image"]
+)
+def test_frames_that_show_no_offset_do_not_tell_it(tmp_path, content):
+    begin, lines = datetime.datetime(2026, 1, 1), []
+    for seconds in (60 * stretch + row / 5 for stretch in range(7) for row in range(16)):
+        stamp = image_stamp(begin + datetime.timedelta(seconds=seconds))
+        names = [f"{camera}_{stamp}.jpg" for camera in CAMERAS]
+        for name in names:
+            (tmp_path / name).write_bytes(content)
+        lines.append(",".join([*names, "0.1,0,0,20"]))
+    (tmp_path / "driving_log.csv").write_text("\n".join(lines))
+    result = measure_correction(read_log(tmp_path / "driving_log.csv"))
+    assert (result.measured, result.recoveries) == (None, 0)

@@ -1,0 +1,183 @@
+"""The page of a recording in headless Chromium, as a person uses it."""
+
+import shutil
+
+import pytest
+
+from bcclone.recording.edits import read_edits
+from tests.conftest import run_script
+from tests.editor.test_editor import edited_by_commands, faulty, faulty_drive, looking, store_of  # noqa: F401
+from tests.exchange.foreign_sources import make_tub
+from tests.pages import BrowserPage, chromium, errors_of, named_controls, needs_browser, window_of
+from tests.processes import wait_for
+
+webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium, of the dev extras")
+
+from selenium.webdriver.common.keys import Keys  # noqa: E402
+
+pytestmark = [pytest.mark.slow, needs_browser]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as driver:
+        yield driver
+
+
+class RecordingPage(BrowserPage):
+    """The page, whose recording is shown."""
+
+    def __init__(self, browser, page):
+        super().__init__(browser, page.url.rsplit(":", 1)[1].strip("/"))
+        wait_for(
+            lambda: self.script("return active && active.columns && active.state.check.verdict")
+        )
+
+    def press(self, *keys):
+        webdriver.ActionChains(self.browser).send_keys(*keys).perform()
+
+    def part(self, name):
+        return self.browser.find_element("css selector", f"[data-part={name}]")
+
+    def click(self, words):
+        (button,) = [
+            one for one in self.browser.find_elements("tag name", "button") if one.text == words
+        ]
+        button.click()
+
+    def said(self, words):
+        wait_for(lambda: words in self.text("message"))
+
+    def at(self, row):
+        """Wait until a row's picture is shown; rows from 0."""
+        wait_for(lambda: self.part("center").get_attribute("data-row") == str(row))
+
+    def drag(self, first, last):
+        """Select rows by dragging on the curves."""
+        across = "return active.curves.xOf(active.columns.seconds[arguments[0]] + .01)"
+        slider, (begin, end) = (
+            self.part("slider"),
+            (self.script(across, row) for row in (first, last)),
+        )
+        middle = slider.rect["width"] / 2
+        action = webdriver.ActionChains(self.browser).move_to_element_with_offset(
+            slider, round(begin - middle), -60
+        )
+        action.click_and_hold().move_by_offset(round(end - begin) // 2, 0).move_by_offset(
+            round(end - begin) // 2, 0
+        )
+        action.release().perform()
+        return self.script("return active.selection[0]")
+
+
+def test_a_faulty_recording_is_looked_at_cut_and_mended(faulty, browser):  # noqa: F811
+    with looking(faulty) as server:
+        page = RecordingPage(browser, server)
+        assert "mirrored" in page.part("verdict").text
+        assert "frozen" in page.part("verdict").text
+        page.press("n")
+        frozen = page.script(
+            "return active.state.check.findings.find((one) => one.fault === 'frozen').rows[0]"
+        )
+        page.at(frozen[0])
+        assert "the pictures of" in page.part("findings").text
+        for words in ("Delete these rows", "Mirror the steering"):
+            page.click(words)
+            page.said(words)
+            wait_for(lambda: "checking" not in page.part("verdict").text)
+        assert "no fault found" in page.part("verdict").text
+        first, last = page.drag(20, 60)
+        assert (first, last) == (pytest.approx(20, abs=6), pytest.approx(60, abs=6))
+        page.press("x")
+        page.said("deleted: ")
+        page.press(Keys.HOME, "i", Keys.ARROW_RIGHT, Keys.ARROW_RIGHT, "o", "x")
+        page.said("3 rows in 1 part")
+        page.press("z")
+        page.said("undone")
+        assert len(read_edits(faulty / "driving_log.csv").edits) == 3
+        page.press(Keys.ESCAPE)
+        assert page.text("selected") == "nothing is selected"
+        page.press(" ")
+        wait_for(lambda: page.script("return active.row > 4"))
+        page.press(" ")
+        assert errors_of(browser) == []
+    edits = (
+        ["--delete", frozen[0] + 1, frozen[1] + 1],
+        ["--mirror-steering"],
+        ["--delete", first + 1, last + 1],
+    )
+    assert store_of(faulty) == edited_by_commands(faulty, *edits)
+
+
+def test_a_change_by_a_command_is_seen_and_a_server_that_ends_is_said(recording, browser):
+    with looking(recording) as server:
+        page = RecordingPage(browser, server)
+        run_script("edit", recording, "--delete", 5, 9)
+        page.said("changed elsewhere")
+        assert "115 of 120 rows kept" in page.part("kept").text
+        page.script("goTo(active, 5)")
+        wait_for(lambda: page.part("over").is_displayed())
+        wait_for(lambda: page.part("slider").get_attribute("aria-valuenow") == "6")
+        assert "deleted" in page.part("slider").get_attribute("aria-valuetext")
+    wait_for(lambda: page.element("lost").is_displayed())
+    errors_of(browser)
+
+
+def test_what_drives_slowly_is_selected_at_once(recording, browser):
+    with looking(recording) as server:
+        page = RecordingPage(browser, server)
+        page.script("element('slow').value = 10")
+        page.click("Select slow rows")
+        speeds, spans = page.script("return [[...active.columns.speed], active.selection]")
+        chosen = {row for first, last in spans for row in range(first, last + 1)}
+        assert chosen == {row for row, speed in enumerate(speeds) if speed < 10} != set()
+
+
+def test_a_tub_without_speeds_is_searched_for_rows_without_throttle(browser, tmp_path):
+    throttle = {
+        "user/angle": 0.1,
+        "user/throttle": lambda index: 0.0 if index in (3, 4, 9) else 0.4,
+    }
+    with looking(make_tub(tmp_path / "tub", rows=12, **throttle)) as server:
+        page = RecordingPage(browser, server)
+        page.click("Select slow rows")
+        assert page.script("return active.selection") == [[3, 4], [9, 9]]
+        wait_for(lambda: "record 3" in page.part("figures").text)
+
+
+def test_two_recordings_fit_a_narrow_window_and_every_control_has_a_name(
+    recording, browser, tmp_path
+):
+    second = shutil.copytree(recording, tmp_path / "second")
+    with looking(recording, second) as server, window_of(browser, 400):
+        page = RecordingPage(browser, server)
+        assert page.script("return document.documentElement.scrollWidth <= innerWidth")
+        names = named_controls(browser)
+        assert all(name for _, name in names)
+        assert sum("playhead of" in name for _, name in names) == 2
+        page.press("2")
+        page.press("x")
+        page.said("nothing is selected")
+        page.script("select([[3, 4]])")
+        page.press("x")
+        page.said("deleted")
+        assert read_edits(recording / "driving_log.csv").edits == ()
+        assert len(read_edits(second / "driving_log.csv").edits) == 1
+
+
+def test_a_drive_of_100000_rows_is_shown_smoothly(recording, browser):
+    """What a person waits for and the pictures a second are measured by `python -m benchmarks
+    look`.
+    """
+    with looking(recording) as server:
+        page = RecordingPage(browser, server)
+        page.script("""
+            const rows = 100000, wide = (values) => Float32Array.from({length: rows}, (_, row) => values(row));
+            active.columns = {seconds: wide((row) => row / 15), steering: wide((row) => Math.sin(row / 9)),
+              throttle: wide(() => .3), driver: new Uint32Array(rows), take_over: new Uint32Array(rows)};
+            active.info.rows = rows; active.deleted = new Uint8Array(rows);
+            active.curves.take(active.columns, 104); look(0, Infinity);""")
+        least, most = page.script("return active.curves.pyramids.steering.range(777, 60123)")
+        assert (least, most) == (pytest.approx(-1, abs=1e-3), pytest.approx(1, abs=1e-3))
+        page.script("moveTo(5000)")
+        wait_for(lambda: page.part("slider").get_attribute("aria-valuenow") == "75001")

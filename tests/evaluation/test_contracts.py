@@ -1,0 +1,134 @@
+"""What every world and every policy does, and that drive, play and evaluate send the same controls."""
+
+import math
+
+import numpy as np
+import pytest
+
+from bcclone.camera.images import decode_jpeg
+from bcclone.dataset.answer import Answer
+from bcclone.drive.controller import SpeedSettings
+from bcclone.drive.driver import Driver
+from bcclone.drive.protocol import Telemetry
+from bcclone.evaluation.evaluate import drive_policy
+from bcclone.evaluation.evaluate_settings import ReplaySettings
+from bcclone.evaluation.replay import RolloutWorld
+from bcclone.evaluation.rollout import read_reference
+from bcclone.game.play_settings import PlaySettings
+from bcclone.model.policy import load_policy
+from bcclone.simulator.render import Renderer
+from bcclone.simulator.track import load_track
+from bcclone.simulator.world import SimulatedWorld
+from bcclone.simulator.world_settings import Conditions, WorldSettings
+from tests.conftest import ROOT
+from tests.drive.drive_server import Still, drive, serving_in_a_thread
+from tests.realcar.export_model.exports import exported_once
+
+
+def simulated(recording, kind=SimulatedWorld):
+    return kind(Renderer("lake", Conditions()), load_track("lake"), WorldSettings(laps=0.004))
+
+
+def rollout(recording):
+    return RolloutWorld(
+        read_reference(recording / "driving_log.csv"), ReplaySettings(fraction=(0.0, 0.3))
+    )
+
+
+@pytest.fixture(params=[simulated, rollout])
+def world(request, simulated_recording):
+    """A new world of each kind that a drive server can drive in."""
+    return request.param(simulated_recording)
+
+
+def test_a_world_shows_states_that_the_simulator_could_send_until_it_ends(world):
+    shown = 0
+    assert world.observe() is not None  # the next frame comes whether or not it was steered
+    while (state := world.observe()) is not None:
+        assert decode_jpeg(state.jpeg).shape == (160, 320, 3)
+        assert abs(state.steering_degrees) <= 25
+        assert -1 <= state.throttle <= 1
+        assert 0 <= state.speed_mph < 60
+        world.steer((-1.0) ** shown, 1.0)
+        shown += 1
+    assert shown > 5
+    assert world.observe() is None
+
+
+def test_a_drive_server_drives_in_a_world_to_its_end(world, untrained_model):
+    with serving_in_a_thread(untrained_model) as server:
+        report = drive(server.port, world, loops=1)
+    assert report.telemetries == report.steers > 5
+    assert report.lost_loops == 0
+    assert world.observe() is None
+
+
+@pytest.fixture(params=["Keras", "ONNX"])
+def policy(request, untrained_model, tmp_path_factory):
+    """A policy of each kind of file."""
+    is_onnx = request.param == "ONNX"
+    return load_policy(
+        exported_once(tmp_path_factory, untrained_model, "onnx") if is_onnx else untrained_model
+    )
+
+
+def test_a_policy_answers_every_frame_and_starts_anew_after_it_forgets(policy):
+    random = np.random.default_rng(0)
+    images = [random.integers(0, 256, (160, 320, 3), dtype=np.uint8) for _ in range(4)]
+    drives = []
+    for _ in range(2):
+        policy.forget()
+        drives.append([policy.answer(image) for image in images])
+    assert all(
+        isinstance(answer, Answer) and math.isfinite(answer.steering) for answer in drives[0]
+    )
+    assert drives[0] == drives[1]
+
+
+class LoggedWorld(SimulatedWorld):
+    """A simulated world that keeps what it showed and how it was steered."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.states, self.controls = [], []
+
+    def observe(self):
+        state = super().observe()
+        self.states += [state] if state else []
+        return state
+
+    def steer(self, steering, throttle):
+        super().steer(steering, throttle)
+        self.controls.append((steering, throttle))
+
+
+class ShownAgain(Still):
+    """A world that shows the states of another one, however it is steered."""
+
+    def __init__(self, states):
+        super().__init__(0)
+        self.states = list(states)
+
+    def observe(self):
+        return self.states.pop(0) if self.states else None
+
+
+def test_drive_play_and_evaluate_send_the_same_controls_for_the_same_frames():
+    speed = SpeedSettings(20.0, slow_in_corners=True, min_speed_mph=4.0)
+    model = ROOT / "models" / "lake.h5"
+    evaluated = simulated(None, LoggedWorld)
+    drive_policy(load_policy(model), evaluated, speed)
+    assert len(evaluated.controls) == len(evaluated.states) > 20
+    driven = ShownAgain(evaluated.states)
+    with serving_in_a_thread(model, speed=speed) as server:
+        drive(server.port, driven, loops=1)
+    player = Driver(load_policy(model), PlaySettings(model=model, speed=speed).speed)
+    played = [
+        player.decide(
+            Telemetry(state.steering_degrees, state.throttle, state.speed_mph, state.jpeg)
+        ).control
+        for state in evaluated.states
+    ]
+    assert [(control.steering, control.throttle) for control in played] == evaluated.controls
+    # on the wire the speed has four decimals
+    assert np.array(driven.controls) == pytest.approx(np.array(evaluated.controls), abs=2e-5)

@@ -1,0 +1,158 @@
+"""Scores of simulated drives: their figures, and that blind policies do not score well."""
+
+import json
+import signal
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from bcclone.drive.controller import SpeedSettings
+from bcclone.evaluation.evaluate import evaluate_policy
+from bcclone.evaluation.evaluate_settings import EvaluateSettings
+from bcclone.recording.run_tables import read_answers, read_trace
+from bcclone.simulator.track import load_track
+from bcclone.simulator.world_settings import WorldSettings
+from bcclone.system.errors import UserError
+from tests.conftest import command, result_of, shared
+from tests.evaluation.blind import Blind, metres_on_the_road
+from tests.evaluation.test_replay import LEGACY
+from tests.processes import KILL, children_of, wait_for
+
+KEYS = {
+    "autonomy_percent", "interventions", "laps", "distance_m", "mean_abs_cross_track_m", "max_abs_cross_track_m",
+    "mean_speed_mph", "steering_smoothness", "seconds", "request_to_steer_ms", "first_off_road_m", "ended",
+    "departures",
+}  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_model_is_scored_over_the_wire_with_pictures(untrained_model, tmp_path):
+    line = (
+        "evaluate",
+        untrained_model,
+        "--laps",
+        0.03,
+        "--speed",
+        20,
+        "--output",
+        tmp_path / "out",
+    )
+    result = result_of(*line, "--run", tmp_path / "run1")
+    assert set(result) == KEYS
+    assert result["laps"] == pytest.approx(0.03, abs=0.005)
+    assert 0 < result["request_to_steer_ms"]["p50"] <= result["request_to_steer_ms"]["p99"]
+    expected = (1 - result["interventions"] * 6 / result["seconds"]) * 100
+    assert result["autonomy_percent"] == pytest.approx(expected, abs=0.01)
+    assert json.loads((tmp_path / "out" / "figures.json").read_text()) == result
+    for name in ("map.png", "views.png"):
+        with PIL.Image.open(tmp_path / "out" / name) as picture:
+            assert picture.width > 600
+    check = result_of("preprocess.py", tmp_path / "run1", "--check")["recordings"]
+    assert check[0]["rows"] > 30
+    trace, answers = read_trace(tmp_path / "run1"), read_answers(tmp_path / "run1")
+    names = sorted(path.name for path in (tmp_path / "run1").glob("*.jpg"))
+    assert list(trace) == names
+    assert list(answers) in (
+        names,
+        names[:-1],
+    )  # the drive may end before its last frame is answered
+    assert np.allclose(np.diff([point.seconds for point in trace.values()]), 0.04)
+    assert (
+        max(abs(point.cross_track_m) for point in trace.values())
+        <= result["max_abs_cross_track_m"] + 0.001
+    )
+    p50 = np.median(list(answers.values()))
+    assert (
+        0 < p50 <= result["request_to_steer_ms"]["p50"] * 1.2
+    )  # the server's clock leaves the wire out
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("how", [KILL, signal.SIGTERM])
+def test_an_evaluation_that_is_killed_leaves_no_server_behind(untrained_model, how):
+    line = command("evaluate", untrained_model, "--laps", 3)
+    with subprocess.Popen(line, stderr=subprocess.PIPE, text=True) as evaluation:
+        wait_for(lambda: children_of(evaluation.pid))
+        (server,) = children_of(evaluation.pid)
+        assert "driving" in evaluation.stderr.readline()
+        evaluation.send_signal(how)
+        stderr = evaluation.communicate(timeout=300)[1]
+    assert evaluation.returncode == (-9 if how == KILL else 130)
+    assert "Traceback" not in stderr
+    wait_for(lambda: not Path(f"/proc/{server}/exe").exists())
+
+
+@pytest.mark.slow
+def test_blind_steering_leaves_the_road_within_150_m():
+    metres = metres_on_the_road(load_track("lake"))
+    assert len(metres) == 3
+    for steering, distance_m in metres.items():
+        assert 5 < distance_m < 150, steering
+
+
+@pytest.mark.slow
+def test_latency_and_offset_reach_the_world():
+    traces = []
+    for latency in (0, 500):
+        world = WorldSettings(laps=0.01, latency_ms=latency, start_offset_m=-2.0)
+        settings = EvaluateSettings(world=world, speed=SpeedSettings(10))
+        traces.append(evaluate_policy(Blind([0.0]), settings).trace)
+    assert traces[0][0].cross_track_m == pytest.approx(-2.0, abs=0.1)
+    moved = [
+        abs(trace[5].x - trace[0].x) + abs(trace[5].z - trace[0].z) for trace in traces
+    ]  # in half a second
+    assert moved[1] < 0.01 < 0.2 < moved[0]
+
+
+@pytest.mark.slow
+def test_a_model_that_never_steers_gets_no_score():
+    with pytest.raises(UserError, match="the policy: no usable steering for any of .* trained"):
+        evaluate_policy(Blind([float("nan")]), EvaluateSettings(world=WorldSettings(laps=0.01)))
+
+
+class Forgetful(Blind):
+    """Drives off the road, and counts how often it forgets its frames."""
+
+    forgotten = 0
+
+    def forget(self):
+        self.forgotten += 1
+
+
+@pytest.mark.slow
+def test_a_policy_forgets_its_frames_when_the_car_is_set_back():
+    policy = Forgetful([0.0])
+    result = evaluate_policy(
+        policy, EvaluateSettings(world=WorldSettings(laps=0.14), speed=SpeedSettings(20))
+    )
+    assert result.interventions
+    assert policy.forgotten == 1 + len(result.interventions)  # and once at the start
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("laps", [0.2, 1.0])
+def test_models_that_others_trained_on_the_unity_program_drive_the_lake(laps):
+    folder = shared("legacy_models")
+    for name, preset in LEGACY.items():
+        way = ("--in-process",) if "1.2.1" in name else ()  # one of them over the wire
+        line = (
+            "evaluate",
+            folder / name,
+            "--preprocess",
+            preset,
+            "--speed",
+            20,
+            "--laps",
+            laps,
+            *way,
+        )
+        result = result_of(*line)
+        assert (result["autonomy_percent"], result["interventions"], result["ended"]) == (
+            100.0,
+            0,
+            "laps driven",
+        )
+        assert result["mean_abs_cross_track_m"] < 0.8

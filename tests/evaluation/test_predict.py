@@ -1,0 +1,301 @@
+"""Predictions of a model: for the frames of a folder of any size, and for those of a recording."""
+
+import io
+import os
+import shutil
+import struct
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from bcclone.camera.framing import Framing, Lens
+from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH
+from bcclone.evaluation.predict import frame_files, read_labels, read_steering, seconds_of
+from bcclone.model.policy import load_policy
+from bcclone.recording.edits import DELETE, Edit, Edits, write_edits
+from bcclone.recording.files import is_recording
+from bcclone.system.errors import UserError
+from tests.conftest import calibrated, result_of
+from tests.messages.refusals import run_command
+from tests.messages.small_recording import make_recording
+from tests.pictures.video_runs import name_of
+from tests.recordings import rewrite
+
+
+def frame(seed, width=FRAME_WIDTH, height=FRAME_HEIGHT):
+    return PIL.Image.fromarray(
+        np.random.default_rng(seed).integers(0, 255, (height, width, 3), np.uint8)
+    )
+
+
+@pytest.fixture
+def frames(tmp_path):
+    """A folder with three frames of the simulator's size, a PNG and one that is empty, as it is
+    found in tubs.
+    """
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for number in (2, 10, 1):
+        frame(number).save(folder / f"{number}_cam.png")
+    (folder / "3_cam.jpg").touch()
+    (folder / "catalog_0.catalog").touch()
+    return folder
+
+
+def predicted(model, frames, output, *words):
+    return result_of("predict", model, frames, "-o", output, *words), read_steering(output)
+
+
+def test_the_frames_of_a_folder_are_predicted_in_the_order_of_their_numbers(
+    frames, untrained_model, tmp_path
+):
+    result, steering = predicted(untrained_model, frames, tmp_path / "p.csv")
+    assert list(steering) == ["1_cam", "2_cam", "10_cam"]
+    assert (result["frames"], len(result["unreadable"]), result["sizes"]) == (3, 1, {"320x160": 3})
+    assert "3_cam.jpg" in result["unreadable"][0]
+    text = (tmp_path / "p.csv").read_text()
+    assert text.startswith("frame_id,steering_angle\n1_cam,")
+    with pytest.raises(UserError, match="exists already.*--force"):
+        run_command("predict", untrained_model, frames, "-o", tmp_path / "p.csv")
+    assert (tmp_path / "p.csv").read_text() == text
+    policy = load_policy(untrained_model)
+    for number in (1, 2, 10):
+        assert steering[f"{number}_cam"] == policy.answer(np.asarray(frame(number))).steering
+
+
+@pytest.mark.slow
+def test_frames_of_another_size_are_cut_to_rows_and_stretched(untrained_model, tmp_path):
+    big = frame(0, 640, 480)
+    lower = np.asarray(big)[160:]
+    small = PIL.Image.fromarray(Framing.of(lower).apply(lower))
+    for name, image in (("big", big), ("small", small)):
+        (tmp_path / name).mkdir()
+        image.save(tmp_path / name / "1479425441182877835.png")
+    _, cut = predicted(untrained_model, tmp_path / "big", tmp_path / "cut.csv", "--rows", "160:480")
+    _, whole = predicted(untrained_model, tmp_path / "big", tmp_path / "whole.csv")
+    _, expected = predicted(untrained_model, tmp_path / "small", tmp_path / "small.csv")
+    assert cut == expected != whole
+    with pytest.raises(
+        UserError, match="640x480 pixels, which have no rows 160 to 500.*none of the 1 frames"
+    ):
+        run_command(
+            "predict",
+            untrained_model,
+            tmp_path / "big",
+            "-o",
+            tmp_path / "no.csv",
+            "--rows",
+            "160:500",
+        )
+
+
+def test_a_recording_is_predicted_by_the_names_of_its_centre_images(
+    recording, untrained_model, tmp_path
+):
+    result, steering = predicted(untrained_model, recording, tmp_path / "p.csv")
+    assert result["frames"] == len(steering) > 0
+    assert all(name.startswith("center_") for name in steering)
+
+
+def test_the_folder_of_the_table_is_made(frames, untrained_model, tmp_path):
+    assert len(predicted(untrained_model, frames, tmp_path / "new" / "folder" / "p.csv")[1]) == 3
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="file: cannot make that folder.*choose another"):
+        run_command("predict", untrained_model, frames, "-o", tmp_path / "file" / "p.csv")
+
+
+def test_a_network_of_windows_forgets_frames_before_a_pause(untrained_window_model, tmp_path):
+    times = (1479425441100000000, 1479425441150000000, 1479425443000000000, 1479425443050000000)
+    (tmp_path / "frames").mkdir()
+    for time in times:
+        frame(time % 1_000_000_007).save(tmp_path / "frames" / f"{time}.png")
+    begins = [file.begins for file in frame_files(tmp_path / "frames")]
+    assert begins == [True, False, True, False]
+    _, whole = predicted(untrained_window_model, tmp_path / "frames", tmp_path / "whole.csv")
+    for time in times[:2]:
+        (tmp_path / "frames" / f"{time}.png").unlink()
+    _, later = predicted(untrained_window_model, tmp_path / "frames", tmp_path / "later.csv")
+    assert dict(list(whole.items())[2:]) == later
+
+
+def test_frames_before_a_pause_are_forgotten_also_if_the_next_image_is_missing(tmp_path):
+    folder = make_recording(tmp_path / "recording", rows=53)
+    rewrite(folder, lambda rows: rows[:2] + rows[50:])
+    (folder / name_of(5000)).unlink()
+    assert [file.begins for file in frame_files(folder)] == [True, False, True, False]
+
+
+def test_images_in_subfolders_are_found_if_there_are_none_in_the_folder(frames, tmp_path):
+    assert [file.frame_id for file in frame_files(tmp_path)] == [
+        "1_cam",
+        "2_cam",
+        "3_cam",
+        "10_cam",
+    ]
+    shutil.copytree(frames, tmp_path / "again")
+    with pytest.raises(UserError, match="have one name"):
+        frame_files(tmp_path)
+    for name, message in {
+        "nowhere": "no such folder",
+        "frames/3_cam.jpg": "a single image; name its folder",
+    }.items():
+        with pytest.raises(UserError, match=message):
+            frame_files(tmp_path / name)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no pipes in folders")
+def test_what_is_no_image_is_left_out_and_never_waited_for(frames, untrained_model, tmp_path):
+    os.mkfifo(frames / "4.jpg")
+    (frames / "5.jpg").symlink_to("5.jpg")
+    (frames / "6.jpg").symlink_to("/dev/zero")
+    (frames / "7.jpg").mkdir()
+    header = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + struct.pack(">II", 60_000, 60_000)
+    (frames / "8.png").write_bytes(header + b"\x08\x02\0\0\0")
+    result, steering = predicted(untrained_model, frames, tmp_path / "p.csv")
+    assert list(steering) == ["1_cam", "2_cam", "10_cam"]
+    assert len(result["unreadable"]) == 6
+    (frames / "9\n.jpg").touch()
+    with pytest.raises(UserError, match=r"the name '9\\n.jpg' cannot be written into a table"):
+        frame_files(frames)
+
+
+def test_a_framing_is_taken_from_the_model_or_from_a_file_that_is_given(untrained_model, tmp_path):
+    framing = Framing(160, 120, lens=Lens(120.0, 45.0, 79.5))
+    (tmp_path / "small").mkdir()
+    small = frame(0, 160, 120)
+    small.save(tmp_path / "small" / "1.png")
+    (tmp_path / "frames").mkdir()
+    PIL.Image.fromarray(framing.apply(np.asarray(small))).save(tmp_path / "frames" / "1.png")
+    (tmp_path / "framing.json").write_text(framing.to_json())
+    car = calibrated(untrained_model, tmp_path / "car.h5", -2.0, 0.1, framing)
+    _, own = predicted(untrained_model, tmp_path / "frames", tmp_path / "own.csv")
+    given = ("--framing", tmp_path / "framing.json")
+    assert predicted(untrained_model, tmp_path / "small", tmp_path / "given.csv", *given)[1] == own
+    _, steered = predicted(car, tmp_path / "small", tmp_path / "calibrated.csv")
+    assert steered["1"] == pytest.approx(-2 * own["1"] + 0.1)
+    _, cut = predicted(car, tmp_path / "small", tmp_path / "cut.csv", "--rows", "40:120")
+    assert cut != steered
+
+
+def test_a_recording_of_another_framing_is_refused(recording, untrained_model, tmp_path):
+    copy = tmp_path / "imported"
+    shutil.copytree(recording, copy)
+    (copy / "framing.json").write_text(Framing(160, 120).to_json())
+    framing = Framing(160, 120, rows=(40, 120))
+    car = calibrated(untrained_model, tmp_path / "car.h5", framing=framing)
+    for words in (
+        ("predict", car, copy, "-o", tmp_path / "p.csv"),
+        ("replay", car, copy),
+    ):
+        with pytest.raises(UserError, match="rows 40 to 120.*import the recording again"):
+            run_command(*words)
+    (copy / "framing.json").write_text("{}")
+    with pytest.raises(UserError, match="framing.json: .*width is missing"):
+        run_command("preprocess", copy, "-o", tmp_path / "data.h5")
+
+
+def test_frames_that_the_import_has_framed_are_not_framed_again(untrained_model, tmp_path):
+    framing = Framing(640, 320, lens=Lens(300.0, 140.0, 319.5))  # of the shape of frames
+    car = calibrated(untrained_model, tmp_path / "car.h5", framing=framing)
+    noise = PIL.Image.fromarray(np.random.default_rng(0).integers(0, 255, (160, 320, 3), np.uint8))
+    buffer = io.BytesIO()
+    noise.save(buffer, "JPEG", quality=95)
+    imported = make_recording(tmp_path / "imported", image=buffer.getvalue())
+    _, own = predicted(untrained_model, imported, tmp_path / "own.csv")
+    (imported / "framing.json").write_text(framing.to_json())
+    result, steered = predicted(car, imported, tmp_path / "calibrated.csv")
+    assert steered == own
+    assert result["framing"] is None
+    with pytest.raises(UserError, match=r"would do the same again.*bcclone replay MODEL"):
+        run_command("replay", imported, "--port", 1)
+
+
+@pytest.mark.parametrize("place", ["mylog.csv", "IMG/driving_log.csv"])
+def test_a_log_of_any_name_and_place_is_a_recording_whose_edits_count(place, tmp_path):
+    folder = make_recording(tmp_path / "recording", rows=4)
+    (folder / "IMG").mkdir()
+    for image in folder.glob("*.jpg"):
+        image.rename(folder / "IMG" / image.name)
+        frame(0).save(folder / "IMG" / image.name.replace("center", "left"))
+    log = (folder / "driving_log.csv").rename(folder / place)
+    write_edits(log, Edits((Edit(DELETE, ((name_of(0), name_of(0)),)),)))
+    kept = [name_of(100 * row).removesuffix(".jpg") for row in (1, 2, 3)]
+    for source in (folder, log):
+        assert is_recording(source)
+        assert [file.frame_id for file in frame_files(source)] == kept
+        assert list(read_labels(source)) == kept
+
+
+@pytest.mark.parametrize(
+    ("text", "recorded"),
+    [
+        ("frame_id,distance_to_center\n1,0.5\n", False),
+        ("\n\ufeff;center;left;right;steering;throttle;brake;speed\n", True),
+        (f"IMG/{name_of(0)}, , , 0.1, 0.3, 0, 12\n", True),
+        ("", False),
+        (f"garbage\n\nIMG/{name_of(0)}, , , 0.1, 0.3, 0, 12\n", True),
+        ("center,left,right,steering\nc.jpg,l.jpg,r.jpg,0\n", False),
+        ("c.jpg,l.jpg,r.jpg,0,0,0,1\n", False),
+    ],
+)
+def test_a_log_is_told_from_a_table_by_its_first_lines(text, recorded, tmp_path):
+    for name, encoding in (("driving_log.csv", "utf-8"), ("driving_log.csv", "utf-16")):
+        (tmp_path / name).write_text(text, encoding=encoding)
+        assert is_recording(tmp_path / name) == is_recording(tmp_path) == recorded
+    if not recorded:
+        with pytest.raises(
+            UserError, match="log.csv: not a log of the simulator: .*(is empty|bcclone import)"
+        ):
+            frame_files(tmp_path / "driving_log.csv")
+
+
+@pytest.mark.parametrize(
+    ("names", "unit"),
+    [
+        (("1479425441182877835", "1479425441232877835"), 0.05),
+        (("1479425441182877", "1479425441232877"), 0.05),
+        (("1479425441182", "1479425441232"), 0.05),
+        (("center_2016_12_01_13_30_48_287", "center_2016_12_01_13_30_48_337"), 0.05),
+        (("1", "2"), None),
+        (("1479425441182877835", "x"), None),
+    ],
+)
+def test_times_are_read_from_names(names, unit):
+    seconds = seconds_of(names)
+    assert seconds is None if unit is None else seconds.tolist() == pytest.approx([0, unit])
+
+
+def test_the_column_of_the_steering_is_named_or_found(tmp_path):
+    path = tmp_path / "labels.csv"
+    path.write_text("frame_id,speed,torque,angle\n7,1,2,0.25\n")
+    assert read_steering(path) == {"7": 0.25}
+    assert read_labels(path, "torque") == {"7": 2}
+    path.write_text("frame_id,wheel\r\n7,0.5\r\n\r\n", newline="")
+    assert read_steering(path) == {"7": 0.5}
+    path.write_text("frame_id,speed,torque\n7,1,2\n")
+    with pytest.raises(
+        UserError, match="its columns are .frame_id,speed,torque.*--steering-column"
+    ):
+        read_steering(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"frame_id,steering_angle\n", "no rows"),
+        (b"frame_id,steering_angle\n1,0.5\n1,0.6\n", "line 3: frame_id '1' stands there twice"),
+        (
+            b"frame_id,steering_angle\n1,0.5\n2,left\n",
+            "line 3: steering_angle is 'left', expected a number",
+        ),
+        (b"frame_id,steering_angle\n1,1e300\n", "line 2: steering_angle is '1e300'"),
+        (b"frame_id,steering_angle\n,1\n", "line 2: frame_id ''"),
+    ],
+)
+def test_a_wrong_table_is_refused_with_its_line(content, message, tmp_path):
+    path = tmp_path / "wrong.csv"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=message) as error:
+        read_steering(path)
+    assert str(path) in str(error.value)

@@ -1,0 +1,417 @@
+"""Replays of recordings: the rollout's dynamics, the views, and the scores of good drivers and
+blind ones.
+"""
+
+import json
+import math
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import PIL.Image
+import pytest
+
+from bcclone.camera.images import read_frame
+from bcclone.camera.vehicle import MOUNTS, WHEELBASE_M, YAW_GAIN
+from bcclone.dataset.answer import Answer
+from bcclone.dataset.preprocessing import PRESETS, Preprocessing
+from bcclone.evaluation.evaluate_settings import ReplaySettings
+from bcclone.evaluation.replay import RolloutWorld, replay_policies
+from bcclone.evaluation.replay_result import Replayed, replay_controls
+from bcclone.evaluation.rollout import (
+    RecordedDrive,
+    RelativePose,
+    Rollout,
+    RowFrames,
+    Views,
+    read_reference,
+    read_row,
+)
+from bcclone.evaluation.suite import SuiteResult
+from bcclone.model.policy import load_policy
+from bcclone.pictures.score_files import write_replay
+from bcclone.system.errors import UserError
+from tests.conftest import ROOT, result_of, shared
+from tests.drive.drive_server import serving
+from tests.recordings import rewrite
+
+FULL = PRESETS["carnd-160x320-rgb"]
+ROAD = slice(65, 136)
+LEGACY = {
+    "keras-1.2.1_66x200_yuv.h5": "nvidia-66x200-yuv-bgr",
+    "keras-2.11.0_66x200_yuv.h5": "nvidia-66x200-yuv",
+}
+
+
+@pytest.fixture(scope="session")
+def reference(lap):
+    return read_reference(lap)
+
+
+def changed(lap, folder, change):
+    """Return the log of a copy of the recording whose rows are changed."""
+    copy = shutil.copytree(lap.parent, folder / "changed")
+    rewrite(copy, change)
+    return copy / lap.name
+
+
+class Constant:
+    """A policy that steers the same whatever it sees, and keeps what it was shown."""
+
+    preprocessing, seq_length = Preprocessing(), 1
+
+    def __init__(self, steering=0.0):
+        self.steering, self.calls, self.begun = steering, 0, 0
+
+    def next_answer(self, image, memory):
+        self.begun += memory == ()
+        self.calls += 1
+        return Answer(self.steering), (image,)
+
+
+def straight():
+    """Return a reference drive straight ahead: two seconds at 10 m/s, fifty rows a second."""
+    fields = {
+        "steering": 0.0,
+        "throttle": 0.3,
+        "speed": 10.0,
+        "seconds": 0.02,
+        "ends": False,
+        "curvature": 0.0,
+    }
+    return RecordedDrive(
+        **{name: (value,) * 100 for name, value in fields.items()}, images=({},) * 100
+    )
+
+
+@pytest.mark.parametrize("side", [-1, 1])
+def test_steering_moves_the_car_sideways_like_a_bicycle_with_a_lag(side):
+    rollout, steering, lag = Rollout(straight(), limit_m=5.0), 0.1 * side, 0.15
+    for _ in range(50):
+        rollout.advance(steering)
+    yaw_rate = 10 * YAW_GAIN * math.tan(math.radians(25 * steering)) / WHEELBASE_M
+    assert rollout.pose.yaw_rad == pytest.approx(
+        yaw_rate * (1 - lag), rel=0.03
+    )  # a second is long beside the lag
+    assert rollout.pose.lateral_offset_m == pytest.approx(
+        10 * yaw_rate * (1 / 2 - lag + lag**2), rel=0.05
+    )
+    assert rollout.distance_m == pytest.approx(10)
+
+
+def test_beyond_the_limit_the_car_is_set_back_and_an_intervention_counts():
+    rollout = Rollout(straight(), limit_m=1.0)
+    while not rollout.interventions:
+        rollout.advance(0.3)
+    assert rollout.path[-1] > 1.0
+    assert (rollout.pose, rollout.fresh) == (RelativePose(), True)
+    rollout.advance(0.0)
+    assert rollout.score.interventions == 1
+    assert not rollout.fresh
+
+
+def test_the_recorded_steering_needs_no_intervention_and_no_steering_scores_below_zero(reference):
+    controls = {
+        name: control.figures()
+        for name, control in replay_controls(reference, ReplaySettings()).items()
+    }
+    assert controls["human"].interventions == 0
+    assert controls["human"].autonomy_percent == 100
+    assert controls["human"].steering_correlation == 1
+    assert controls["zero"].autonomy_percent < 0
+    assert controls["zero"].steering_correlation is None
+    assert controls["mean"].interventions > 0
+    counts = [score.interventions for score in controls["zero"].by_limit.values()]
+    assert counts == sorted(counts, reverse=True)  # a wider limit needs fewer
+    assert counts[0] > counts[-1]
+
+
+def test_after_a_gap_the_car_starts_on_the_path_and_the_gap_is_not_counted(lap, tmp_path):
+    log = changed(lap, tmp_path, lambda rows: rows[:50] + rows[80:])  # 2 s are missing
+    reference = read_reference(log)
+    full = read_reference(lap)
+    assert [row for row, end in enumerate(reference.ends) if end] == [49, len(reference) - 1]
+    assert reference.total_seconds == pytest.approx(full.total_seconds - sum(full.seconds[49:80]))
+    rollout = Rollout(reference, limit_m=5.0)
+    for _ in range(50):
+        rollout.advance(0.05)
+    assert abs(rollout.path[-1]) > 0.05
+    assert (rollout.pose, rollout.fresh) == (RelativePose(), True)
+
+
+def test_a_fraction_reads_only_those_rows_and_the_smoothed_steering_is_shorter_at_both_ends(
+    lap, reference
+):
+    half = read_reference(lap, (0.5, 1.0))
+    assert half.steering == reference.steering[round(len(reference) / 2) :]
+    with pytest.raises(UserError, match="no rows.*--fraction"):
+        read_reference(lap, (0.5, 0.5001))
+    assert half.smoothed_steering[20] == pytest.approx(np.mean(half.steering[16:25]))
+    assert half.smoothed_steering[0] == pytest.approx(np.mean(half.steering[:5]))
+    few = read_reference(lap, (0.0, 0.02))
+    assert few.smoothed_steering == pytest.approx(np.full(len(few), np.mean(few.steering)))
+
+
+def test_a_view_is_what_a_camera_there_sees_with_pixels_of_all_cameras_and_the_bonnet_in_its_place(
+    reference,
+):
+    frames = read_row(reference.images[150])
+    left = Views(FULL).view(frames, RelativePose(MOUNTS["left"][0]), frames.centre)
+    real = read_frame(reference.images[150]["left"])
+    assert (
+        np.corrcoef(
+            *(cv2.GaussianBlur(picture[ROAD], (11, 11), 0).ravel() for picture in (left, real))
+        )[0, 1]
+        > 0.9
+    )
+    pose = RelativePose(0.35, -0.02)
+    lone = Views(FULL).view(
+        RowFrames(frames.centre, {"center": frames.cameras["center"]}), pose, frames.centre
+    )
+    changed = (
+        np.abs(Views(FULL).view(frames, pose, frames.centre).astype(int) - lone).max(axis=2) > 0
+    )
+    assert changed[100:135, -12:].mean() > 0.5  # beyond the centre frame's right side
+    assert not changed[:130, 60:200].any()
+    turned = Views(FULL).view(frames, RelativePose(1.2, 0.1), frames.centre)
+    assert (turned[145:, 130:190] == frames.centre[145:, 130:190]).all()
+    assert (turned[100:130, 130:190] != frames.centre[100:130, 130:190]).any()
+
+
+@pytest.mark.parametrize(
+    "text", ["course-66x200-yuv", "rows 60-140, 64x64, area", "S of HSV, 32x16"]
+)
+def test_views_of_any_preprocessing_are_prepared_as_a_whole_view(reference, text):
+    preprocessing, frames = Preprocessing.of(text), read_row(reference.images[60])
+    for pose in (RelativePose(), RelativePose(0.6, 0.05)):
+        whole = Views(FULL).view(frames, pose, frames.centre)
+        views = Views(preprocessing)
+        assert (
+            views.view(frames, pose, views.prepare(frames.centre)) == preprocessing.apply(whole)
+        ).all()
+
+
+@pytest.mark.slow
+def test_each_rollout_has_a_recurrent_state_of_its_own(lap, untrained_recurrent_model):
+    policy = load_policy(untrained_recurrent_model)
+    settings = ReplaySettings(fraction=(0.3, 0.5), limits_m=(1.0, 3.0))
+    result = replay_policies({"model": policy}, lap, settings)["model"]
+    reference = read_reference(lap, settings.fraction)
+    expected = [policy.answer(read_frame(paths["center"])).steering for paths in reference.images]
+    assert result.steering == pytest.approx(np.array(expected), abs=1e-5)
+    for limit in (1.0, 2.0, 3.0):
+        alone = replace(settings, limit_m=limit, limits_m=())
+        lone = replay_policies({"m": policy}, lap, alone)["m"]
+        assert lone.rollout.path == result.rollouts[limit].path
+
+
+def test_several_models_in_one_pass_score_as_each_does_alone(lap, untrained_model):
+    settings = ReplaySettings(fraction=(0.3, 0.5))
+    policies = {"network": load_policy(untrained_model), "left": Constant(-0.2)}
+    together = replay_policies(policies, lap, settings)
+    for name, policy in policies.items():
+        assert (
+            replay_policies({name: policy}, lap, settings)[name].rollout.path
+            == together[name].rollout.path
+        )
+    asked = policies["left"].calls // 2
+    assert (
+        0 < asked < 5 * len(together["left"].reference)
+    )  # rollouts with the same view share an inference
+    table = Replayed(together).as_text()
+    assert all(
+        f"\n{name} " in table
+        for name in ("network", "left", "the human", "no steering", "mean steering")
+    )
+
+
+def test_over_the_wire_a_car_gets_the_recorded_frames_and_made_views_once_it_deviates(reference):
+    drive, own = RolloutWorld(reference, ReplaySettings(limits_m=())), 0
+    while (state := drive.observe()) is not None:
+        row = drive.rollout.row
+        own += state.jpeg == Path(reference.images[row]["center"]).read_bytes()
+        assert own == row + 1 or row > 40
+        drive.steer(reference.steering[row] if row < 40 else 0.0, 0.0)
+    figures = Replayed({"server": drive.result()}).figures()
+    assert figures["frames"] == len(reference) > own
+    assert figures["interventions"] > 0
+    assert figures["steering_mae"] is None
+    json.dumps(figures, allow_nan=False)
+
+
+@pytest.fixture
+def without_speed(lap, tmp_path):
+    """The log of the same recording as that of a car that measures no speed: 0 in each row."""
+    return changed(lap, tmp_path, lambda rows: [[*row[:-1], "0"] for row in rows])
+
+
+def test_without_a_speed_nobody_gets_a_verdict_and_the_steering_is_compared(
+    lap, without_speed, tmp_path
+):
+    settings, policies = (
+        ReplaySettings(fraction=(0.0, 0.2)),
+        {"right": Constant(0.1), "left": Constant(-0.1)},
+    )
+    replayed, driven = (
+        Replayed(replay_policies(policies, log, settings)) for log in (without_speed, lap)
+    )
+    figures, of_driven = (each.figures()["models"]["right"] for each in (replayed, driven))
+    for driver in (figures, *figures["controls"].values()):
+        score = ("autonomy_percent", "interventions", "interventions_per_km", "rms_cross_track_m")
+        assert [driver[name] for name in score] == [None] * 4
+        assert (driver["by_limit"], driver["distance_m"]) == ({}, 0)
+    for name in (
+        "steering_mae",
+        "steering_correlation",
+        "steering_correlation_smoothed",
+        "rows",
+        "frames",
+    ):
+        assert figures[name] == of_driven[name]
+    assert figures["controls"]["human"]["steering_correlation"] == 1
+    json.dumps(figures, allow_nan=False)
+
+    paths = write_replay(tmp_path, str(without_speed), replayed)
+    assert [path.name for path in paths] == ["steering.png", "figures.json", "report.html"]
+    text, page = replayed.as_text(), paths[-1].read_text()
+    assert "no speed" in text
+    assert "no speed" in page
+    assert not any(words in text for words in ("%", "km", "rms"))
+    assert not any(words in page for words in ("rms", "100.0 %"))
+
+    replays = {name: its.figures() for name, its in replayed.results.items()}
+    suite = SuiteResult(
+        {name: Path(name) for name in replays}, (), {}, {"floor": without_speed}, {"floor": replays}
+    )
+    assert suite.figures()["recordings"][0]["best"] == []
+    (line,) = [line for line in suite.as_text().splitlines() if line.startswith("floor")]
+    assert "without speeds" in line
+    assert not any(words in line for words in ("*", "100"))
+
+
+def test_without_a_speed_the_answers_over_the_wire_are_the_steering_on_the_recorded_frames(
+    without_speed,
+):
+    reference = read_reference(without_speed, (0.0, 0.2))
+    drive = RolloutWorld(reference, ReplaySettings(limits_m=()))
+    while drive.observe() is not None:
+        drive.steer(reference.steering[drive.rollout.row] + 0.1, 0.0)
+    figures = drive.result().figures()
+    assert figures.autonomy_percent is None
+    assert figures.steering_mae == pytest.approx(0.1)
+
+
+KEYS = {
+    "unit", "autonomy_percent", "interventions", "interventions_per_km", "rms_cross_track_m", "limit_m", "by_limit",
+    "rows", "frames", "seconds", "distance_m", "steering_correlation", "steering_correlation_smoothed", "steering_mae",
+}  # fmt: skip
+
+
+@pytest.mark.slow
+def test_the_command_compares_a_model_with_the_controls(lap, untrained_model, tmp_path):
+    line = ("--fraction", "0.2:0.6", "--limit", 2.5, "--output", tmp_path / "out")
+    result = result_of("replay", untrained_model, lap.parent, *line)
+    assert set(result) == KEYS | {"controls"}
+    assert set(result["controls"]) == {"human", "zero", "mean"}
+    assert all(set(control) == KEYS for control in result["controls"].values())
+    assert list(result["by_limit"]) == ["1", "1.5", "2", "2.5", "3"]
+    assert result["by_limit"]["2.5"]["interventions"] == result["interventions"]
+    expected = (1 - result["interventions"] * 6 / result["seconds"]) * 100
+    assert result["autonomy_percent"] == pytest.approx(expected, abs=0.1)
+    assert json.loads((tmp_path / "out" / "figures.json").read_text()) == result
+    assert (tmp_path / "out" / "report.html").is_file()
+    with PIL.Image.open(tmp_path / "out" / "deviation.png") as picture:
+        assert picture.width == 900
+
+
+@pytest.mark.slow
+def test_a_drive_server_is_scored_over_the_wire(lap):
+    model, line = ROOT / "models" / "lake.h5", (lap, "--fraction", "0.3:0.5")
+    with serving(model) as server:
+        result = result_of(
+            "replay", *line, "--port", server.port, "--set", "decimal-comma=true", "--wait", 1
+        )
+    alone = result_of("replay", model, *line)
+    assert set(result) >= KEYS | {"controls", "request_to_steer_ms"}
+    assert list(result["by_limit"]) == ["2"]
+    assert result["telemetries"] == result["frames"] == result["rows"]
+    # each answer takes effect at its own row; the frames are encoded once more
+    assert result["rms_cross_track_m"] == pytest.approx(alone["rms_cross_track_m"], rel=0.1)
+    assert result["interventions"] == alone["by_limit"]["2"]["interventions"]
+
+
+def test_windows_restart_after_a_gap_even_if_its_first_frame_is_missing(lap, tmp_path):
+    log = changed(lap, tmp_path, lambda rows: rows[:10] + rows[40:60])
+    Path(read_reference(log).images[10]["center"]).unlink()
+    policy = Constant(0.0)
+    result = replay_policies({"zero": policy}, log, ReplaySettings(limit_m=5.0, limits_m=()))[
+        "zero"
+    ]
+    assert (
+        policy.begun == 3
+    )  # one shared at first; after the gap, one of the rollout and one of the recorded frames
+    assert result.figures().frames == len(result.reference) - 1
+    assert len(result.rollout.path) == len(
+        result.reference
+    )  # without a frame, the last steering holds
+    with pytest.raises(UserError, match="broken.*steering.*trained"):
+        replay_policies({"broken": Constant(math.nan)}, log)
+
+
+def test_a_recording_without_a_readable_frame_gets_no_score(lap, tmp_path):
+    log = changed(lap, tmp_path, lambda rows: rows[:3])
+    for path in read_reference(log).images:
+        Path(path["center"]).write_bytes(
+            cv2.imencode(".jpg", np.zeros((480, 640, 3), np.uint8))[1].tobytes()
+        )
+    with pytest.raises(
+        UserError, match=rf"640x480 pixels.*bcclone import {log} -o recordings/NAME"
+    ):
+        replay_policies({"zero": Constant(0.0)}, log)
+
+
+def lake():
+    return shared("recordings/lake_linux") / "driving_log.csv"
+
+
+@pytest.fixture(scope="module")
+def legacy():
+    folder = shared("legacy_models")
+    return {name: load_policy(folder / name, preset) for name, preset in LEGACY.items()}
+
+
+def test_networks_steer_the_same_on_made_views_and_real_ones(legacy):
+    policy, apart = legacy["keras-2.11.0_66x200_yuv.h5"], []
+    views = Views(policy.preprocessing)
+    for paths in read_reference(lake()).images[10::40]:
+        frames = read_row({"center": paths["center"]})
+        for camera in ("left", "right"):
+            made = views.view(frames, RelativePose(MOUNTS[camera][0]), views.prepare(frames.centre))
+            real = views.prepare(read_frame(paths[camera]))
+            steering = [policy.next_answer(view, ())[0].steering for view in (made, real)]
+            apart.append(abs(steering[0] - steering[1]))
+    assert np.mean(apart) < 0.05
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("fraction", "interventions", "old_interventions", "zero_percent"),
+    [
+        ((0.0, 0.4), {"human": 0, "zero": 21, "mean": 14}, 7, -187),
+        pytest.param(
+            (0.0, 1.0), {"human": 0, "zero": 51, "mean": 42}, 14, -179, marks=pytest.mark.long
+        ),
+    ],
+)
+def test_known_models_get_their_known_scores_on_a_real_recording(
+    legacy, fraction, interventions, old_interventions, zero_percent
+):
+    results = replay_policies(legacy, lake(), ReplaySettings(fraction=fraction))
+    old, new = (results[name].figures() for name in LEGACY)
+    assert new.interventions == 0
+    assert abs(old.interventions - old_interventions) <= 3
+    assert {name: control.interventions for name, control in new.controls.items()} == interventions
+    assert new.controls["zero"].autonomy_percent == pytest.approx(zero_percent, abs=1)
+    assert new.steering_correlation > 0.8 > old.steering_correlation

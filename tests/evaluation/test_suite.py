@@ -1,0 +1,297 @@
+"""The suite: its scenarios, the same results for any number of processes, its tables and pictures."""
+
+import json
+from pathlib import Path
+
+import PIL.Image
+import pytest
+
+from bcclone.evaluation.evaluate import Evaluation
+from bcclone.evaluation.evaluate_settings import SuiteSettings
+from bcclone.evaluation.scenarios import SCENARIOS, select_scenarios
+from bcclone.evaluation.suite import SuiteResult, SuiteTask, best_of, name_models, run_task
+from bcclone.evaluation.worker_model import InputFile
+from bcclone.pictures.score_files import appearances_of, write_suite
+from bcclone.research.road_samples import FIRST_ROAD
+from bcclone.simulator.score import Intervention, LinePoint, Score
+from bcclone.system.errors import UserError
+from bcclone.system.task_pool import open_pool
+from tests.conftest import made_once, result_of, run_script
+from tests.model.foreign.old_models import keras1_config, write
+
+pytestmark = pytest.mark.timeout(
+    600
+)  # each process loads TensorFlow, on cores that other tests use, too
+
+FIGURES = {
+    "autonomy_percent": 100.0, "interventions": 0, "first_off_road_m": None, "distance_m": 1140.0,
+    "mean_abs_cross_track_m": 0.3, "max_abs_cross_track_m": 1.0, "mean_speed_mph": 19.0, "steering_smoothness": 0.2,
+    "seconds": 130.0, "departures": {}, "laps": 1.0, "ended": "laps driven",
+}  # fmt: skip
+
+
+def scenario(name):
+    (found,) = select_scenarios(SuiteSettings((name,)))
+    return found
+
+
+def test_the_suites_have_their_rows():
+    assert [one.name for one in SCENARIOS] == [
+        "lake-15", "lake-30", "lake-reverse-15", "lake-reverse-30", "lake-20", "latency-100", "latency-200",
+        "latency-300", "light-0.5", "light-1.5", "shadows", "fog", "camera-shift", "camera-pitch", "start-off",
+        "start-turned", "perturbations", "no-lines", "mountain", "mountain-reverse",
+    ]  # fmt: skip
+    testing = select_scenarios(SuiteSettings(suite="testing"))
+    names = [row.name for row in testing]
+    assert len(names) == 37
+    assert names[:7] == [
+        "fog",
+        "rain",
+        "snow",
+        "day-night",
+        "day-night-fog",
+        "day-night-rain",
+        "day-night-snow",
+    ]
+    assert {
+        f"{weather}-{percent}" for weather in ("fog", "rain", "snow") for percent in (10, 50, 100)
+    } <= set(names)
+    assert (
+        len({row.settings.conditions for row in testing}) == 34
+    )  # the single ones are those of 50 %
+    roads = select_scenarios(SuiteSettings(suite="roads"))
+    assert len({row.name for row in roads}) == len(roads) == 68
+    assert len({row.settings.track for row in roads}) == 32
+    assert (
+        max(int(row.settings.track.removeprefix("random:")) for row in roads[:60]) < FIRST_ROAD
+    )  # of no samples
+    assert {row.settings.speed.speed_mph for row in roads[:60]} == {15.0, 25.0}
+    rows = select_scenarios(SuiteSettings(track="random:7", laps=0.5, texture_seed=3))
+    changed = {
+        (row.settings.track, row.settings.world.laps, row.settings.conditions.texture_seed)
+        for row in rows
+    }
+    assert (len(rows), changed, rows[0].description) == (
+        18,
+        {("random:7", 0.5, 3)},
+        "random:7, 15 mph",
+    )
+    with pytest.raises(UserError, match="roads of its own"):
+        select_scenarios(SuiteSettings(suite="roads", track="random:7"))
+
+
+@pytest.fixture(scope="module")
+def of_two_models(untrained_model, simulated_recording, tmp_path_factory):
+    """The JSON for a new model and an older one, by two processes and by a cluster of one worker,
+    and the pictures.
+    """
+
+    def make(folder):
+        older = write(folder / "older.h5", keras1_config())
+        line = ("suite", untrained_model, older, "--preprocess", "nvidia-66x200-yuv")
+        rows = (
+            "--rows",
+            "perturbations,lake-30",
+            "--laps",
+            0.01,
+            "--recordings",
+            simulated_recording,
+        )
+        ways = {
+            "processes": ("--jobs", 2, "--output", folder / "out"),
+            "cluster": ("--scheduler", "local:1"),
+        }
+        for name, way in ways.items():
+            (folder / f"{name}.json").write_text(run_script(*line, *rows, *way, "--json").stdout)
+
+    folder = made_once(tmp_path_factory, "suite", make)
+    return [
+        (folder / f"{name}.json").read_text() for name in ("processes", "cluster")
+    ], folder / "out"
+
+
+@pytest.mark.long
+def test_figures_are_the_same_to_the_byte_wherever_the_models_drive(of_two_models):
+    (of_processes, of_cluster), _ = of_two_models
+    assert of_cluster == of_processes
+    figures_of = json.loads(of_processes)
+    assert list(figures_of["models"]) == ["untrained", "older"]
+    assert [one["row"] for one in figures_of["rows"]] == ["lake-30", "perturbations"]
+    for one in figures_of["rows"]:
+        assert set(one["models"]) == {"untrained", "older"}
+        for figures in one["models"].values():
+            assert set(figures) == set(FIGURES)
+            assert figures["laps"] > 0
+
+
+@pytest.mark.slow
+def test_recordings_are_replayed_as_by_the_replay_command(
+    of_two_models, untrained_model, simulated_recording
+):
+    single = json.loads(of_two_models[0][0])
+    (one,) = single["recordings"]
+    assert (one["recording"], set(one["models"])) == ("lake", {"untrained", "older"})
+    by_replay = result_of("replay", untrained_model, simulated_recording)
+    ours = one["models"]["untrained"]
+    assert ours["rows"] == by_replay["rows"] == 120
+    # it uses more threads, which may round differently
+    assert ours["rms_cross_track_m"] == pytest.approx(by_replay["rms_cross_track_m"], abs=0.01)
+    # a given preprocessing is for models without their own: untrained.h5 is not refused
+    assert single["rows"][0]["models"]["untrained"] != single["rows"][0]["models"]["older"]
+
+
+@pytest.mark.slow
+def test_the_suite_writes_pictures_table_and_figures(of_two_models):
+    texts, folder = of_two_models
+    assert json.loads((folder / "figures.json").read_text()) == json.loads(texts[0])
+    names = {
+        path.name for path in folder.rglob("*") if path.is_file() and path.parent.name != "drives"
+    }
+    maps = {"lake-30.png", "perturbations.png"}
+    assert names == {
+        "table.txt",
+        "figures.json",
+        "appearances.png",
+        "models.png",
+        "events.jsonl",
+        "report.html",
+        *maps,
+    }
+    for name in ("appearances.png", "models.png", "maps/perturbations.png"):
+        with PIL.Image.open(folder / name) as picture:
+            assert min(picture.size) > 150
+    table = (folder / "table.txt").read_text()
+    assert "lake, 30 mph" in table
+    assert "a recording, " in table
+
+
+@pytest.mark.slow
+def test_a_model_that_a_worker_does_not_find_is_named_with_the_worker(tmp_path):
+    model = tmp_path / "model.h5"
+    with open_pool(1) as pool:
+        for words in ("cannot be read there", "has other content there"):
+            with pytest.raises(
+                UserError, match=f"fog with {model}: .*worker process .*{model}: {words}"
+            ):
+                list(
+                    pool.run(
+                        run_task, [SuiteTask(InputFile(model, "0" * 64), None, scenario("fog"))]
+                    )
+                )
+            model.write_bytes(b"another model")
+
+
+def drive(**changes):
+    score, trace = Score(**FIGURES | changes), (LinePoint(0, 0, 0), LinePoint(0, 1, 0))
+    return Evaluation(score, None, trace, (Intervention(0, 1, 1.0),) * score.interventions)
+
+
+def result(**drives):
+    models = {name: Path(f"{name}.h5") for name in drives}
+    return SuiteResult(models, select_scenarios(SuiteSettings(("lake-20",))), {"lake-20": drives})
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "best"),
+    [
+        ({}, {"autonomy_percent": 95.0, "interventions": 1}, {"one"}),
+        ({"mean_abs_cross_track_m": 0.4}, {}, {"other"}),
+        ({}, {}, {"one", "other"}),
+        (
+            {"ended": "the car has stood still for 20 s", "mean_abs_cross_track_m": 0.0},
+            {"autonomy_percent": 70.0},
+            {"other"},
+        ),
+    ],
+)
+def test_the_best_of_a_row_is_complete_then_has_more_autonomy_then_is_nearer_to_the_line(
+    one, other, best
+):
+    compared = result(one=drive(**one), other=drive(**other))
+    assert best_of(compared.drives["lake-20"]) == best
+    (line,) = [line for line in compared.as_text().splitlines() if line.startswith("lake-20")]
+    assert line.count("*") == len(best)
+    text = result(single=drive(interventions=2, autonomy_percent=91.3)).as_text()
+    assert "*" not in text  # of a single model
+    assert all(words in text for words in ("  91.3 %    2  0.30   1.00", "0 of 1 rows, 2"))
+
+
+def test_models_of_the_same_name_are_named_with_their_folders(tmp_path):
+    paths = [tmp_path / name for name in ("a.h5", "b.h5", "b.keras", "x/b.h5")]
+    paths[3].parent.mkdir()
+    for path in paths:
+        path.touch()
+    assert list(name_models(paths[:2])) == ["a", "b"]
+    assert list(name_models(paths[1:3])) == ["b.h5", "b.keras"]
+    assert list(name_models([paths[1], paths[3]])) == [str(paths[1]), str(paths[3])]
+    with pytest.raises(UserError, match="a.h5.*twice"):
+        name_models([paths[0], tmp_path / "x" / ".." / "a.h5"])
+
+
+def test_rows_with_the_same_appearance_share_a_picture():
+    appearances = appearances_of(
+        select_scenarios(
+            SuiteSettings(("lake-15", "lake-30", "latency-100", "fog", "start-turned"))
+        )
+    )
+    assert [names for names, _ in appearances] == [
+        "lake-15, lake-30, latency-100",
+        "fog",
+        "start-turned",
+    ]
+    assert (appearances[0][1] != appearances[2][1]).any()
+
+
+@pytest.mark.slow
+def test_pictures_of_many_models_are_drawn(tmp_path):
+    names = [f"model-{number}" for number in range(7)]
+    drives = {
+        name: drive(autonomy_percent=-10.0 + 15 * number) for number, name in enumerate(names)
+    }
+    paths = write_suite(tmp_path, result(**drives))
+    assert all(path.exists() for path in paths)
+    assert paths[-1].name == "report.html"
+
+
+def test_a_drive_of_anything_else_is_not_taken_nor_one_of_a_road_file_that_has_changed(tmp_path):
+    def task(row="lake-20", sha256="1" * 64, preprocess=None, **settings):
+        (scenario,) = select_scenarios(SuiteSettings((row,), **settings))
+        return SuiteTask(InputFile(Path("model.h5"), sha256), preprocess, scenario)
+
+    others = [
+        task(sha256="2" * 64),
+        task("lake-30"),
+        task(laps=0.5),
+        task(preprocess="nvidia-66x200-yuv"),
+    ]
+    assert len({task().key, *(other.key for other in others)}) == 5
+    assert task().key == task().key
+    road = tmp_path / "road.json"
+    keys = [task(track=str(road)).key for text in ("{}", "{ }", "{}") if road.write_text(text)]
+    assert keys[0] == keys[2] != keys[1]
+
+
+@pytest.mark.long
+def test_a_suite_goes_on_where_it_was_interrupted(untrained_model, tmp_path):
+    line = (
+        "suite",
+        untrained_model,
+        "--laps",
+        0.01,
+        "--jobs",
+        1,
+        "--json",
+        "--output",
+        tmp_path / "out",
+    )
+    run_script(*line, "--rows", "lake-20")
+    (first,) = (tmp_path / "out" / "drives").iterdir()
+    time = first.stat().st_mtime_ns
+    line = (*line, "--force")
+    done = run_script(*line, "--rows", "lake-20,lake-30")
+    assert "1 of 2 drives are finished already" in done.stderr
+    assert first.stat().st_mtime_ns == time
+    assert len(list(first.parent.iterdir())) == 2
+    again = run_script(*line, "--rows", "lake-20,lake-30")
+    assert "2 of 2 drives are finished already" in again.stderr
+    assert json.loads(again.stdout) == json.loads(done.stdout)

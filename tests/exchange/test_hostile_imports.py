@@ -1,0 +1,388 @@
+"""What a hostile tub, data set or table may do: be refused with its file; nothing outside its
+folder is read.
+"""
+
+import json
+import os
+import struct
+import sys
+import tempfile
+import tracemalloc
+import zlib
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import pytest
+
+from bcclone.camera.images import encode_jpeg
+from bcclone.exchange.exchange_settings import (
+    EXPORT_FORMATS,
+    IMPORT_FORMATS,
+    ExportSettings,
+    ImportSettings,
+)
+from bcclone.exchange.formats import ExchangedRow, format_named, row_of
+from bcclone.exchange.left_out import Findings
+from bcclone.exchange.recording_export import export
+from bcclone.exchange.recording_import import format_of, import_recording, write_recordings
+from bcclone.recording.run_tables import DrivenRow
+from bcclone.system.errors import UserError
+from tests.exchange.driven_recordings import make_driven
+from tests.exchange.foreign_sources import FIRST_NS, make_car, make_lerobot, make_video, write_image
+from tests.hostile import damaged, with_wrong_values
+from tests.processes import cpu_limit
+
+FRAME = encode_jpeg(np.full((160, 320, 3), 90, np.uint8))
+CELLS = (
+    "x", "nan", "inf", "1e400", "-0x1", "9" * 5000, "1_0", '"a\nb"', "\x1b[1m", "\x00", "n" * 200_000, '"', "\x85",
+    "",
+)  # fmt: skip
+COLUMNS = (
+    None, True, -1, 2**62, 1.5, float("nan"), "a\nb", b"\xff", [], [1.0], [None] * 4, {"bytes": None}, {"a": 1},
+)  # fmt: skip
+
+
+def exported(tmp_path, format):
+    """Return a small source of a format."""
+    if format in EXPORT_FORMATS:
+        export(
+            ExportSettings(str(make_driven(tmp_path / "lake", rows=2)), tmp_path / "set", format)
+        )
+    elif format == "lerobot":
+        make_lerobot(tmp_path / "set", camera=FRAME)
+    elif format == "frames":
+        make_car(tmp_path / "set", count=6)
+    elif format == "recording":
+        for path in (make_driven(tmp_path / "set", rows=2) / "IMG").iterdir():
+            write_image(path, 0)
+    elif format == "video":
+        make_video(tmp_path / "set" / "drive.mp4", count=6)
+        (tmp_path / "set" / "drive.csv").write_text("steering,throttle\n" + "0.1,0.2\n" * 6)
+    else:
+        pytest.fail(f"{format} is not exported: make a small source of it here")
+    return tmp_path / "set"
+
+
+def unit_for(format):
+    return "ratio" if "table" in format_named(format).options else None
+
+
+def refused(folder, words=""):
+    """Import a folder; return whether it or a row of it was refused, with one printable line that
+    has these words.
+    """
+    findings, reasons = Findings(), []
+    with tempfile.TemporaryDirectory(dir=folder.parent) as target:
+        try:
+            format = format_of(folder)
+            settings = ImportSettings(folder, unit=unit_for(format))
+            write_recordings(format_named(format).read(settings, findings), Path(target), findings)
+        except UserError as error:
+            reasons.append(str(error))
+    reasons += findings.examples
+    assert all(map(str.isprintable, reasons))
+    assert not reasons or any(words in reason for reason in reasons)
+    return bool(reasons)
+
+
+def image_file(folder):
+    return next(
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.suffix == ".jpg" and "left" not in path.name
+    )
+
+
+def files_of(folder):
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def needed_files(folder):
+    """Return the files without which a source cannot be read, except images."""
+    endings = (".csv", ".mp4", ".catalog", "manifest.json", "info.json", ".parquet")
+    return [path for path in files_of(folder) if path.name.endswith(endings)]
+
+
+def wrong_json(path):
+    """Change the last line of a file of JSON lines, or the whole file."""
+    lines = path.read_text().splitlines()
+    lines = lines if lines[-1].startswith('{"') else ["".join(lines)]
+    wrong = list(with_wrong_values(json.loads(lines[-1])))
+    for value in wrong[:: 1 + len(wrong) // 300]:
+        path.write_text("\n".join([*lines[:-1], json.dumps(value)]) + "\n")
+        yield
+    path.write_text("\n".join(lines) + "\n")
+
+
+def wrong_cells(path):
+    lines = path.read_text().splitlines()
+    for row in (0, 1):
+        cells = lines[row].split(",")
+        for column in range(len(cells)):
+            for cell in CELLS:
+                changed = ",".join([*cells[:column], cell, *cells[column + 1 :]])
+                path.write_text(
+                    "\n".join([*lines[:row], changed, *lines[row + 1 :]]) + "\n", encoding="utf-8"
+                )
+                yield
+
+
+def wrong_columns(path):
+    import pyarrow
+    from pyarrow import parquet
+
+    types = {
+        "[]": pyarrow.list_(pyarrow.float64()),
+        "{'bytes': None}": pyarrow.struct([("bytes", pyarrow.binary())]),
+    }
+    table = parquet.read_table(path)
+    for place, name in enumerate(table.schema.names):
+        for value in COLUMNS:
+            column = pyarrow.array([value] * len(table), types.get(str(value)))
+            parquet.write_table(table.set_column(place, name, column), path)
+            yield
+        parquet.write_table(table.drop_columns([name]), path)
+        yield
+
+
+def wrong_bytes(path):
+    content, random = path.read_bytes(), Random(0)
+    for _ in range(40):
+        path.write_bytes(damaged(content, random))
+        yield
+    path.write_bytes(content)
+
+
+WRONG = {
+    ".csv": wrong_cells,
+    ".json": wrong_json,
+    ".catalog": wrong_json,
+    ".parquet": wrong_columns,
+    ".mp4": wrong_bytes,
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("format", IMPORT_FORMATS)
+def test_a_source_with_any_wrong_value_is_read_or_refused(tmp_path, format):
+    folder = exported(tmp_path, format)
+    outcomes = {refused(folder) for path in needed_files(folder) for _ in WRONG[path.suffix](path)}
+    assert outcomes == {True, False}
+
+
+def outside(tmp_path):
+    """Return the path of an image that is not in the folder of the source."""
+    (tmp_path / "secret.jpg").write_bytes(FRAME)
+    return tmp_path / "secret.jpg"
+
+
+@pytest.mark.parametrize("format", ["tub", "csv"])
+@pytest.mark.parametrize("way", ["absolute", "dots", "link", "linked folder"])
+def test_no_image_outside_the_folder_is_read(tmp_path, format, way):
+    folder, secret = exported(tmp_path, format), outside(tmp_path)
+    image = image_file(folder)
+    if way == "linked folder":
+        images = image.parent
+        images.rename(tmp_path / "moved")
+        images.symlink_to(tmp_path / "moved")
+    elif way == "link":
+        image.unlink()
+        image.symlink_to(secret)
+    else:
+        text = (
+            str(secret)
+            if way == "absolute"
+            else "../../../secret.jpg"
+            if format == "csv"
+            else "../../secret.jpg"
+        )
+        table = folder / ("catalog_0.catalog" if format == "tub" else "table.csv")
+        name = image.name if format == "tub" else image.relative_to(folder).as_posix()
+        assert name in table.read_text()
+        table.write_text(table.read_text().replace(name, text))
+    if (format, way) == ("csv", "linked folder"):
+        assert not refused(folder)  # as of a recording
+    else:
+        assert refused(
+            folder, "not in the folder" if format == "csv" and way != "link" else "cannot be read: "
+        )
+
+
+@pytest.mark.parametrize("format", IMPORT_FORMATS)
+def test_no_file_of_a_source_may_be_a_link_that_leads_out(tmp_path, format):
+    folder = exported(tmp_path, format)
+    for number, path in enumerate(needed_files(folder)):
+        other = path.rename(tmp_path / f"other{number}")
+        path.symlink_to(other)
+        assert refused(folder, "leads out of the folder")
+        path.unlink()
+        other.rename(path)
+    assert not refused(folder)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes in folders")
+@pytest.mark.parametrize("format", IMPORT_FORMATS)
+@pytest.mark.parametrize("kind", ["pipe", "huge", "folder"])
+def test_what_is_no_file_of_a_usual_size_is_refused_at_once(tmp_path, format, kind):
+    folder = exported(tmp_path, format)
+    for path in files_of(folder):
+        content = path.read_bytes()
+        path.unlink()
+        if kind == "pipe":
+            os.mkfifo(path)
+        elif kind == "folder":
+            path.mkdir()
+        else:
+            path.touch()
+            os.truncate(path, 1 << 42)
+        if path.suffix != ".catalog_manifest":
+            assert refused(folder)
+        path.rmdir() if kind == "folder" else path.unlink()
+        path.write_bytes(content)
+    assert not refused(folder)
+
+
+def png_bomb(width, height):
+    def chunk(kind, data):
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + header
+        + chunk(b"IDAT", zlib.compress(bytes(100_000)))
+        + chunk(b"IEND", b"")
+    )
+
+
+def jpeg_bomb(width, height):
+    data = bytearray(FRAME)
+    at = data.index(b"\xff\xc0")
+    data[at + 5 : at + 9] = struct.pack(">HH", height, width)
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    "bomb", [png_bomb(30_000, 30_000), png_bomb(1 << 30, 1), jpeg_bomb(30_000, 30_000)]
+)
+def test_an_image_that_declares_too_many_pixels_takes_no_memory(tmp_path, bomb):
+    folder = exported(tmp_path, "tub")
+    image_file(folder).write_bytes(bomb)
+    tracemalloc.start()
+    try:
+        assert refused(folder, "expected at most 16777216 in all")
+        assert tracemalloc.get_traced_memory()[1] < 1 << 26
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_jpeg_of_many_scans_is_refused(tmp_path):
+    folder = exported(tmp_path, "tub")
+    at = FRAME.index(b"\xff\xda")
+    scan = FRAME[at:-2]
+    image_file(folder).write_bytes(FRAME[:-2] + 200 * scan + FRAME[-2:])
+    assert refused(folder, "scans")
+
+
+def test_a_catalog_that_is_named_twice_is_read_once(tmp_path):
+    folder = exported(tmp_path, "tub")
+    text = (folder / "manifest.json").read_text()
+    twice = text.replace('["catalog_0.catalog"]', '["catalog_0.catalog", "catalog_0.catalog"]')
+    (folder / "manifest.json").write_text(twice)
+    assert import_recording(ImportSettings(folder, tmp_path / "out")).rows == 2
+
+
+def test_a_column_that_unpacks_to_much_more_than_its_file_is_refused(tmp_path):
+    folder = exported(tmp_path, "lerobot")
+    import pyarrow
+    from pyarrow import parquet
+
+    path = next(folder.glob("data/*/*.parquet"))
+    table = parquet.read_table(path)
+    name = "observation.images.front"
+    image = pyarrow.array(
+        [{"bytes": bytes(20 << 20), "path": None}] * len(table), table.schema.field(name).type
+    )
+    bomb = table.set_column(table.schema.get_field_index(name), name, image)
+    parquet.write_table(bomb, path, compression="zstd")
+    assert refused(folder, "bytes unpacked")
+
+
+@pytest.mark.parametrize("name", ["../{}.jpg", "{}"])
+def test_a_table_of_frames_reads_no_image_but_those_of_its_folder(tmp_path, name):
+    folder = exported(tmp_path, "frames")
+    name = name.format(FIRST_NS + 10**9)
+    (folder / f"{FIRST_NS + 10**9}.jpg").symlink_to(outside(tmp_path))
+    lines = (folder / "labels.csv").read_text().splitlines()
+    (folder / "labels.csv").write_text("\n".join([*lines[:-1], f"{name},0.1"]) + "\n")
+    assert refused(folder, "leads out of the folder")
+
+
+def test_a_codec_that_no_camera_writes_is_refused(tmp_path):
+    folder = exported(tmp_path, "video")
+    (folder / "drive.mp4").unlink()
+    import av
+
+    with av.open(str(folder / "drive.avi"), "w") as container:
+        stream = container.add_stream("rawvideo", rate=20)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        container.mux(stream.encode(av.VideoFrame(96, 64, "yuv420p")))
+        container.mux(stream.encode())
+    assert refused(folder, "its codec is rawvideo, expected one of")
+
+
+def test_a_source_may_have_more_recordings_than_files_can_be_open(tmp_path):
+    resource = pytest.importorskip("resource")
+    rows = (
+        ExchangedRow(number, 0, 0, {"center": FRAME}, 0, 0, 0, 0, place="tub")
+        for number in range(200)
+    )
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(list(Path("/dev/fd").iterdir())) + 50, hard))
+    try:
+        assert len(write_recordings(rows, tmp_path, Findings())) == 200
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_rows_of_the_same_millisecond_get_names_in_a_time_that_grows_with_their_number(tmp_path):
+    contents = (FRAME + number.to_bytes(2, "big") for number in range(1000))
+    rows = (
+        ExchangedRow(0, 0, 5, {"center": content}, 0, 0, 0, 0, place="tub") for content in contents
+    )
+    with cpu_limit(60):
+        write_recordings(rows, tmp_path, Findings())
+    assert len(list((tmp_path / "IMG").iterdir())) == 1000
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"time_ms": 2**63}, {"time_ms": 1.5}, {"time_ms": ""}, {"episode": "one"}, {"episode": -1}, {"steering": 1.1},
+        {"steering": 10**400}, {"speed_mph": float("nan")}, {"brake": True}, {"driver": ["human"]}, {"take_over": -1},
+        {"track": "a\nb"}, {"track": 5}, {"x_m": 1e7}, {"cross_track_m": None},
+    ],
+)  # fmt: skip
+def test_a_row_is_checked_where_it_is_born(changes):
+    values = dict.fromkeys(
+        ("time_ms", "steering", "trace_seconds", "x_m", "z_m", "cross_track_m"), 0.0
+    )
+    values |= {"driver": "human", "take_over": 1, "track": "lake"}
+    assert row_of(values, {}, "here").driven == DrivenRow("human", 1)
+    with pytest.raises(ValueError, match=r"expected|no 'time_ms'"):
+        row_of(values | changes, {}, "here")
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="other systems have no names that are not UTF-8"
+)
+@pytest.mark.parametrize("format", IMPORT_FORMATS)
+def test_a_name_that_is_not_utf_8_is_a_name(tmp_path, format):
+    home = tmp_path / os.fsdecode(b"\xff")
+    home.mkdir()
+    folder = exported(home, format)
+    import_recording(ImportSettings(folder, Path(f"{folder}-back"), unit=unit_for(format)))
+    assert len(files_of(Path(f"{folder}-back") / "IMG")) == 6

@@ -1,0 +1,176 @@
+"""The page of bcclone play in headless Chromium, with keys, mouse, gamepad and thumbs."""
+
+import pytest
+
+from bcclone.recording.log import read_log
+from bcclone.recording.run_tables import read_drivers
+from tests.drive.drive_server import playing
+from tests.pages import BrowserPage, FakePage, chromium, errors_of, needs_browser
+from tests.processes import wait_for
+
+webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium, of the dev extras")
+
+from selenium.webdriver.common.keys import Keys  # noqa: E402
+
+pytestmark = [pytest.mark.slow, needs_browser]
+GAMEPAD = """
+window.stick = {connected: true, axes: [0, 0], buttons: Array.from({length: 8}, () => ({value: 0}))};
+navigator.getGamepads = () => [null, window.stick];
+"""
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as driver:
+        driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": GAMEPAD})
+        yield driver
+
+
+class PlayPage(BrowserPage):
+    def until(self, condition):
+        """Wait until a JavaScript condition on the newest state is true; return the state."""
+        return wait_for(lambda: self.script(f"return state && ({condition}) && state"))
+
+    def press(self, *keys):
+        webdriver.ActionChains(self.browser).send_keys(*keys).perform()
+
+    def hold(self, key):
+        webdriver.ActionChains(self.browser).key_down(key).perform()
+
+    def let_go(self, key):
+        webdriver.ActionChains(self.browser).key_up(key).perform()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("play") / "run"
+
+
+@pytest.fixture(scope="module")
+def server(untrained_model, folder):
+    with playing(model=untrained_model, folder=folder) as server:
+        yield server
+
+
+@pytest.fixture
+def page(browser, server):
+    page = PlayPage(browser, server.port)
+    page.until("state.wheel.drives")
+    page.script("send({set: {kept: false, paused: false, recording: false, put_back: true}})")
+    page.until("state.mode === 'driving' && state.driver === 'model'")
+    yield page
+    assert errors_of(browser) == []
+
+
+def test_held_keys_give_a_recording_that_says_who_drove(page, folder):
+    page.press("m", "r")
+    page.hold("w")
+    page.until(
+        "state.recording.recorded > 3"
+    )  # nothing is recorded just after the car was put back
+    for key in "adad":
+        page.hold(key)
+        page.until("Math.abs(state.steering_sent) > .2")
+        page.let_go(key)
+        page.until("state.steering_sent === 0")
+    page.let_go("w")
+    assert folder.name in page.text("recording-text")
+    page.press("m")
+    page.until("state.driver === 'model'")
+    # rows are written a while after they were driven
+    wait_for(lambda: {row.driver for row in read_drivers(folder).values()} == {"human", "model"})
+    page.press("r")
+    page.until("!state.recording.on")
+    wait_for(lambda: len(read_drivers(folder)) == page.script("return state.recording.recorded"))
+    rows = read_log(folder / "driving_log.csv").rows
+    assert rows.steering.abs().max() >= 0.2
+    assert rows.throttle.max() == 1
+
+
+def test_the_mouse_steers_while_its_button_is_held_on_the_picture(page):
+    picture = page.element("frame")
+    actions = webdriver.ActionChains(page.browser)
+    actions.move_to_element(picture).click_and_hold().move_by_offset(110, 0).perform()
+    state = page.until("state.steering_sent > .45")
+    assert state["driver"] == "human"
+    webdriver.ActionChains(page.browser).release().perform()
+    page.until("state.driver === 'model'")
+
+
+def test_of_stick_and_keys_the_one_that_changed_last_steers(page):
+    page.script("stick.axes[0] = -.55")
+    page.until("state.steering_sent < -.4")
+    page.hold(Keys.ARROW_RIGHT)
+    page.until("state.steering_sent > .4")
+    page.script("stick.axes[0] = -.9")
+    page.until("state.steering_sent < -.8")
+    page.script("stick.axes[0] = .03")  # in the dead zone: the key that is still held counts again
+    page.until("state.steering_sent > .4")
+    page.let_go(Keys.ARROW_RIGHT)
+    page.until("state.driver === 'model'")
+    page.script("stick.buttons[6].value = 1")
+    page.until("state.throttle === -1")
+    page.script("stick.buttons[6].value = 0")
+
+
+def test_thumbs_on_the_pads_steer_and_drive(page):
+    touch = """
+        const pad = document.getElementById(arguments[0]), box = pad.getBoundingClientRect();
+        pad.setPointerCapture = () => {};
+        pad.dispatchEvent(new PointerEvent(arguments[1], {pointerId: arguments[2], pointerType: "touch",
+          clientX: box.left + box.width * arguments[3], clientY: box.top + box.height * arguments[4]}));"""
+    page.script("document.getElementById('pads').style.display = 'flex'")
+    page.script(touch, "steering-pad", "pointerdown", 7, 0.2, 0.5)
+    page.script(touch, "throttle-pad", "pointerdown", 8, 0.5, 0.0)
+    page.until("state.steering_sent < -.5 && state.throttle === 1")
+    page.script(touch, "steering-pad", "pointermove", 7, 0.9, 0.5)
+    page.until("state.steering_sent > .5")
+    page.script(touch, "steering-pad", "pointerup", 7, 0.9, 0.5)
+    page.script(touch, "throttle-pad", "pointercancel", 8, 0.5, 0.0)
+    page.until("state.driver === 'model'")
+
+
+def test_escape_pauses_and_the_arrows_move_a_focused_slider_instead_of_the_car(page):
+    page.press(Keys.ESCAPE)
+    page.until("state.mode === 'paused'")
+    assert wait_for(lambda: page.text("connection-text") == "paused: Esc drives on")
+    page.press(Keys.ESCAPE)
+    page.until("state.mode === 'driving'")
+    slider = page.element("set-speed")
+    before = page.script("return state.set_speed_mph")
+    slider.send_keys(Keys.ARROW_LEFT)
+    state = page.until(f"state.set_speed_mph === {before - 1}")
+    assert state["driver"] == "model"
+
+
+@pytest.mark.parametrize(("key", "drives"), [("k", False), ("g", True)])
+def test_the_keyboard_answers_another_page_that_asks_for_the_wheel(page, server, key, drives):
+    with FakePage(server.port) as other:
+        other.until(lambda state: not state["wheel"]["drives"])
+        other.send(wheel="ask")
+        other.until(lambda state: state["wheel"]["asking"])
+        assert wait_for(lambda: page.element("keep").is_displayed())
+        page.press(key)
+        state = other.until(lambda state: not state["wheel"]["asking"])
+        assert state["wheel"]["drives"] == drives
+    page.until("state.wheel.drives")
+
+
+def test_the_page_says_that_the_server_has_gone_and_finds_it_again(browser, tmp_path):
+    with playing(folder=tmp_path / "run") as server:
+        page = PlayPage(browser, server.port)
+        page.until("state.wheel.drives")
+        page.press("r")
+        page.until("state.recording.on")
+        assert wait_for(lambda: page.element("recording-lamp").is_displayed())
+    wait_for(lambda: "does not answer" in page.text("connection-text"))
+    assert "the recording ended" in page.text("recording-text")
+    assert str(tmp_path / "run") in page.text("recording-text")
+    assert not page.element("recording-lamp").is_displayed()
+    with playing(port=server.port):
+        page.until("state.mode === 'driving'")
+        page.hold("w")
+        page.until("state.speed_mph > 1")
+        page.let_go("w")
+    browser.get("about:blank")
+    browser.get_log("browser")

@@ -1,0 +1,138 @@
+"""bcclone play serves pages: hands move the car, one page drives, slow and sleeping pages harm
+nobody.
+"""
+
+import signal
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import websocket
+
+from bcclone.camera.images import decode_jpeg
+from bcclone.dataset.conversion import convert
+from bcclone.dataset.sample_settings import PreprocessSettings
+from bcclone.recording.log import read_log
+from bcclone.recording.run_tables import HUMAN, MODEL, read_drivers
+from tests.drive.drive_server import playing, serving
+from tests.pages import FakePage
+
+pytestmark = pytest.mark.slow
+FASTER, LEFT = {"throttle_key": 1}, {"throttle_key": 1, "steering_key": -1}
+
+
+@pytest.fixture(scope="module")
+def server():
+    with playing() as server:
+        yield server
+
+
+@pytest.fixture
+def page(server):
+    with FakePage(server.port) as page:
+        page.until(lambda state: state["wheel"]["drives"])
+        page.send(set={"put_back": True, "paused": False})
+        page.until(
+            lambda state: state["mode"] == "driving" and state["speed_mph"] < 1, throttle_key=0
+        )
+        yield page
+
+
+def test_keys_move_the_car_and_frames_show_the_input(page):
+    before, (jpeg, _) = page.receive()
+    assert decode_jpeg(jpeg).shape == (160, 320, 3)
+    state = page.until(lambda state: state["speed_mph"] > 5, **FASTER)
+    assert state["input"] > 0
+    assert state["seconds"] > before["seconds"]
+    state = page.until(lambda state: state["steering_sent"] <= -0.5, **LEFT)
+    assert (state["driver"], state["take_over"]) == (HUMAN, None)
+
+
+def test_a_page_that_does_not_draw_gets_no_more_than_two_frames_and_then_the_newest(page, server):
+    with FakePage(server.port, acknowledges=False) as slow:
+        numbers = [slow.receive()[0]["frame"] for _ in range(2)]
+        page.until(lambda state: state["frame"] > numbers[-1] + 20, **FASTER)
+        slow.socket.settimeout(0.3)
+        with pytest.raises(websocket.WebSocketTimeoutException):
+            slow.receive()
+        slow.socket.settimeout(60)
+        slow.send(drawn=2)
+        assert slow.receive()[0]["frame"] > numbers[-1] + 15  # those between were dropped
+
+
+def test_a_recording_of_a_play_can_be_preprocessed(tmp_path):
+    with playing(folder=tmp_path / "run") as server, FakePage(server.port) as page:
+        page.send(set={"recording": True})
+        page.until(lambda state: state["recording"]["recorded"] >= 20, **FASTER)
+        page.send(set={"recording": False})
+        page.until(lambda state: not state["recording"]["on"], **FASTER)
+    rows = read_log(tmp_path / "run" / "driving_log.csv").rows
+    assert server.result.folders == (tmp_path / "run",)
+    assert server.result.rows == len(rows) >= 20
+    seconds = np.ptp(rows.time_ms) / 1000
+    assert (
+        1000 * seconds / (len(rows) - 1) > 55
+    )  # 15 a second, fewer while other programs use all cores
+    convert(PreprocessSettings((str(tmp_path / "run"),), tmp_path / "data.h5"))
+    assert (tmp_path / "data.h5").stat().st_size > 0
+
+
+def test_a_person_takes_over_from_a_model_and_gives_back(untrained_model, tmp_path):
+    with (
+        playing(model=untrained_model, folder=tmp_path / "run") as server,
+        FakePage(server.port) as page,
+    ):
+        page.until(lambda state: state["speed_mph"] > 3, throttle_key=0)
+        page.send(set={"recording": True})
+        page.until(lambda state: state["recording"]["recorded"] > 2, throttle_key=0)
+        shown = []
+
+        def took(state):
+            shown.append((state["frame"], state["steering_sent"]))
+            return state["steering_sent"] == 0.9
+
+        state = page.until(took, steering=0.9)
+        assert (state["driver"], state["take_over"]) == (HUMAN, 1)
+        assert state["steering_model"] is not None
+        for (frame, steering), (later, steered) in pairwise(shown):  # a slow machine drops frames
+            assert abs(steered - steering) <= 0.0501 * (later - frame)
+        page.until(lambda state: state["driver"] == MODEL, throttle_key=0)
+        state = page.until(lambda state: state["take_over"] == 2, steering=-0.5)
+        recorded = state["recording"]["recorded"]
+        page.until(lambda state: state["recording"]["recorded"] > recorded + 2, steering=-0.5)
+        page.until(lambda state: state["driver"] == MODEL, throttle_key=0)
+        page.send(set={"recording": False})
+        page.until(lambda state: not state["recording"]["on"], throttle_key=0)
+    drivers = list(read_drivers(tmp_path / "run").values())
+    assert {row.take_over for row in drivers} == {None, 1, 2}
+    assert {row.driver for row in drivers} == {HUMAN, MODEL}
+
+
+def test_a_full_disk_ends_the_recording_the_drive_goes_on_and_a_kill_leaves_whole_rows(tmp_path):
+    folder = (
+        tmp_path / ("long" * 50) / "run"
+    )  # which is in each row, so that the log is soon too large
+    line = ("--no-browser", "-o", folder)
+    with serving(*line, script="play", full_at=24_000) as server, FakePage(server.port) as page:
+        page.send(set={"recording": True})
+        state = page.until(lambda state: state["recording"]["failure"], **FASTER)
+        assert any("the recording has ended" in warning["text"] for warning in state["warnings"])
+        page.until(lambda later: later["seconds"] > state["seconds"] + 0.5, **FASTER)
+        page.send(set={"recording": True})
+        page.until(
+            lambda state: state["recording"]["recorded"] > 3 and not state["recording"]["failure"],
+            **FASTER,
+        )
+        server.end(signal.SIGKILL)
+    assert "Traceback" not in server.output
+    rows = read_log(folder / "driving_log.csv").rows
+    assert len(rows) == state["recording"]["recorded"] > 5
+    assert {*rows.center, *rows.left, *rows.right} == {
+        path.name for path in (folder / "IMG").iterdir()
+    }
+    second = folder.with_name("run-2")
+    rows = read_log(second / "driving_log.csv").rows
+    assert len(rows) > 3
+    for name in (*rows.center, *rows.left, *rows.right):
+        assert decode_jpeg((second / "IMG" / name).read_bytes()).shape == (160, 320, 3)
+    assert set(rows.center) <= read_drivers(second).keys()

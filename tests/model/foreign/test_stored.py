@@ -1,0 +1,116 @@
+"""A model file is read in a process of its own: whatever it does to that process is a refusal and
+no more.
+"""
+
+import random
+import signal
+import zipfile
+
+import pytest
+
+from bcclone.model.foreign import UnsupportedModel, stored
+from bcclone.model.foreign.stored import read_stored
+from tests.conftest import RUN_READER
+from tests.model.foreign.old_models import keras1_config, write
+
+
+@pytest.fixture(autouse=True)
+def in_a_process_of_its_own(monkeypatch):
+    monkeypatch.setattr(stored, "_run_reader", RUN_READER)
+
+
+def test_an_archive_that_unpacks_to_too_much_or_lacks_a_part_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "bomb.keras", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("metadata.json", b" " * (1 << 24))
+        archive.writestr("config.json", "{}")
+        archive.writestr("model.weights.h5", "")
+    with pytest.raises(
+        UnsupportedModel,
+        match="its metadata.json unpacks to 16777216 bytes, expected at most 1048576",
+    ):
+        read_stored(tmp_path / "bomb.keras")
+    with zipfile.ZipFile(tmp_path / "part.keras", "w") as archive:
+        archive.writestr("metadata.json", "{}")
+    with pytest.raises(UnsupportedModel, match="lacks config.json, model.weights.h5"):
+        read_stored(tmp_path / "part.keras")
+
+
+def fuzzed(source, target, count):
+    """Yield "read", or why not, for files with random bytes changed outside the numbers of the
+    weights.
+    """
+    content, chance = source.read_bytes(), random.Random(1)
+    for _ in range(count):
+        data = bytearray(content)
+        for _ in range(chance.choice((1, 8, 64))):
+            data[chance.randrange(min(len(data), 20_000))] = chance.choice(
+                (0, 255, chance.randrange(256))
+            )
+        target.write_bytes(data)
+        try:
+            read_stored(target)
+            yield "read"
+        except UnsupportedModel as error:
+            yield str(error)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [8, pytest.param(400, marks=pytest.mark.long)])
+def test_randomly_damaged_files_are_read_or_refused_and_crash_only_the_reader(tmp_path, count):
+    source = write(tmp_path / "old.h5", keras1_config())
+    results = list(fuzzed(source, tmp_path / "damaged.h5", count))
+    assert len(results) == count
+    assert all(len(result.splitlines()) == 1 for result in results)
+    assert set(results) - {"read"}
+
+
+@pytest.mark.skipif(
+    not hasattr(signal, "SIGPROF"), reason="needs a clock of processor time, which Windows has not"
+)
+@pytest.mark.parametrize(
+    ("ends", "reason"),
+    [
+        (
+            "import os; os.abort()",
+            "its structure is damaged.* ended with code -6; save the model again",
+        ),
+        pytest.param(
+            "while True: pass",
+            f"damaged.* ended with code -{int(signal.SIGXCPU)}",
+            marks=pytest.mark.slow,
+        ),
+        ("x = bytearray(1 << 40)", "not a complete model file: MemoryError"),
+    ],
+)
+def test_a_file_whose_reader_crashes_or_hangs_or_fills_the_memory_is_refused(
+    tmp_path, monkeypatch, ends, reason
+):
+    """The reader is the real one, and what it does to itself stands for what a file would make the
+    library do.
+    """
+    hostile = tmp_path / "sitecustomize.py"
+    hostile.write_text(
+        "import sys, threading\n"
+        "def later():\n"
+        "    import bcclone.system.hdf5_file as hdf5\n"
+        "    def act(*_):\n"
+        f"        {ends}\n"
+        "    hdf5.read_attribute = act\n"
+        "if 'bcclone.model.foreign.stored' in ' '.join(sys.orig_argv): later()\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(UnsupportedModel, match=reason):
+        read_stored(write(tmp_path / "old.h5", keras1_config()))
+
+
+def test_objects_in_the_answer_of_the_reader_are_not_loaded(tmp_path, monkeypatch):
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\n"
+        "if 'bcclone.model.foreign.stored' in ' '.join(sys.orig_argv):\n"
+        "    import numpy\n"
+        "    savez = numpy.savez\n"
+        "    numpy.savez = lambda file, **_: savez(file, head=numpy.array([sys.exit], object))\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(UnsupportedModel, match="gave no answer"):
+        read_stored(write(tmp_path / "old.h5", keras1_config()))

@@ -1,0 +1,29 @@
+"""Models to export, and exported files that are written once for all tests and workers; not to be
+changed.
+"""
+
+from bcclone.model.model_file import load_model, save_model
+from bcclone.realcar.export_model.export_settings import FORMATS, ExportModelSettings
+from bcclone.realcar.export_model.model_export import export_model
+from tests.conftest import made_once
+
+
+def exported_once(tmp_path_factory, model, kind):
+    """Return the file of a format that was exported from a model."""
+    name = f"exported{FORMATS[kind][0]}"
+
+    def export(folder):
+        export_model(ExportModelSettings(model, kind, folder / name))
+
+    return made_once(tmp_path_factory, f"{model.stem}-as-{kind}", export) / name
+
+
+def steeper(model, path, factor=1e7):
+    """Write a model that steers so many times as much; by millions, the last digits are more than
+    any tolerance.
+    """
+    file = load_model(model)
+    *others, kernel, bias = file.model.get_weights()
+    file.model.set_weights([*others, kernel * factor, bias])
+    save_model(path, file.model, file.preprocessing)
+    return path

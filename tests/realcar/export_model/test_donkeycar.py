@@ -1,0 +1,329 @@
+"""A model for a donkeycar takes its camera's pictures and gives angle and throttle; smaller files
+answer nearly so.
+"""
+
+import json
+import math
+import os
+import sys
+from pathlib import Path
+
+import cv2
+import keras
+import numpy as np
+import pytest
+
+from bcclone.camera.framing import Framing, Lens
+from bcclone.dataset.preprocessing import Preprocessing
+from bcclone.exchange.exchange_settings import ExportSettings
+from bcclone.exchange.recording_export import export
+from bcclone.model.model_file import load_model, save_model
+from bcclone.model.policy import load_policy
+from bcclone.realcar.export_model.export_settings import ExportModelSettings
+from bcclone.realcar.export_model.interface import throttle_law
+from bcclone.realcar.export_model.model_export import export_model, read_pictures, road_pictures
+from bcclone.simulator.car import start_on
+from bcclone.simulator.render import Renderer
+from bcclone.simulator.track import load_track
+from bcclone.simulator.world_settings import Conditions
+from bcclone.system.errors import UserError
+from bcclone.system.settings import SettingError
+from tests.conftest import ROOT, calibrated, made_once
+from tests.exchange.driven_recordings import make_driven
+from tests.processes import said
+from tests.realcar.export_model.exports import steeper
+
+pytest.importorskip("ai_edge_litert")
+LAKE = ROOT / "models" / "lake.h5"
+PICTURES = np.random.default_rng(0).integers(0, 256, (4, 120, 160, 3), dtype=np.uint8)
+ANGLE, THROTTLE = "n_outputs0", "n_outputs1"  # as donkeycar names them; it reads them in this order
+DRIVE = Path(__file__).parent / "donkeycar_drive.py"
+PYTHON = "DONKEYCAR_PYTHON"  # the environment variable that names a Python with donkeycar 5
+
+
+@pytest.fixture(scope="session")
+def road(tmp_path_factory):
+    """A tub's folder with pictures along the lake track, of which one file is empty."""
+
+    def draw(folder):
+        (folder / "images").mkdir()
+        renderer, track = Renderer("lake", Conditions()), load_track("lake")
+        for index, along in enumerate(np.linspace(0, track.length_m, 60, endpoint=False)):
+            frame = cv2.resize(renderer.frame(start_on(track, along_m=along)), (160, 120))
+            cv2.imwrite(str(folder / "images" / f"{index}_cam_image_array_.jpg"), frame[..., ::-1])
+        (folder / "images" / "empty.jpg").write_bytes(b"")
+
+    return made_once(tmp_path_factory, "donkeycar-road", draw)
+
+
+def exported(model, folder, **settings):
+    return export_model(ExportModelSettings(model, "donkeycar", folder / "car.tflite", **settings))
+
+
+def answers(path, pictures):
+    """Return angle and throttle of each picture, which is given as donkeycar gives it."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(str(path), num_threads=1)
+    assert interpreter.get_signature_list() == {
+        "serving_default": {"inputs": ["img_in"], "outputs": [ANGLE, THROTTLE]}
+    }
+    run = interpreter.get_signature_runner()
+    found = [run(img_in=(picture / 255.0)[np.newaxis].astype(np.float32)) for picture in pictures]
+    return np.array([[each[ANGLE][0, 0], each[THROTTLE][0, 0]] for each in found])
+
+
+def steering(model, pictures):
+    policy = load_policy(model)
+    return np.array(
+        [
+            policy.answer((policy.framing or Framing.of(picture)).apply(picture)).steering
+            for picture in pictures
+        ]
+    )
+
+
+def law(outputs=2, **settings):
+    return throttle_law(ExportModelSettings(Path("model.h5"), "donkeycar", **settings), outputs)[0]
+
+
+def test_a_picture_gives_the_models_steering_and_a_throttle_at_the_costs_of_its_layers(tmp_path):
+    result = exported(LAKE, tmp_path)
+    assert (result.inputs, result.outputs) == (
+        {"img_in": (120, 160, 3)},
+        {ANGLE: (1,), THROTTLE: (1,)},
+    )
+    assert 0 < result.mean_difference <= result.greatest_difference <= 0.005
+    pictures = road_pictures(4, (160, 120))
+    found = answers(tmp_path / "car.tflite", pictures)
+    assert found[:, 0] == pytest.approx(steering(LAKE, pictures), abs=0.005)
+    assert found[:, 1] == pytest.approx(0.2)
+    costs, expected = result.costs, 0
+    for layer in load_model(LAKE).model.layers:
+        for kernel in (each.shape for each in layer.weights if each.name == "kernel"):
+            expected += math.prod(kernel) * (
+                math.prod(layer.output.shape[1:-1]) if len(kernel) == 4 else 1
+            )
+    assert costs.multiply_adds == expected > 1e6
+    assert 0 < costs.other_operations < 1e6
+    assert (
+        costs.estimated_ms["Raspberry Pi 4"] > 1000 * expected / 1.9e9
+    )  # one core's multiply-adds a second
+    assert costs.oldest_runtime == "1.14.0"
+
+
+@pytest.mark.slow
+def test_a_calibrated_model_brings_its_framing_and_its_gain_and_the_throttle_falls_in_bends(
+    road, tmp_path
+):
+    own = calibrated(
+        LAKE, tmp_path / "own.h5", 0.5, 0.05, Framing(160, 120, lens=Lens(120.0, 45.0, 79.5))
+    )
+    settings = {"throttle": 0.5, "throttle_in_bends": 0.1, "calibrate": road}
+    assert (
+        exported(own, tmp_path, camera=(320, 240), **settings).frames == 30
+    )  # half of the pictures
+    pictures = [cv2.resize(picture, (320, 240)) for picture in PICTURES]
+    found = answers(tmp_path / "car.tflite", pictures)
+    assert found[:, 0] == pytest.approx(steering(own, pictures), abs=0.02)  # noise
+    assert found[:, 1] == pytest.approx(
+        0.5 - 0.4 * np.clip((np.abs(found[:, 0]) - 0.1) / 0.4, 0, 1), abs=1e-5
+    )
+    with pytest.raises(UserError, match="another shape.*--camera"):
+        exported(own, tmp_path, camera=(320, 160), force=True)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "settings", "numbers", "expected"),
+    [
+        (2, {"throttle": 0.3, "throttle_in_bends": 0.1}, None, [0.3, 0.3, 0.2, 0.1, 0.1]),
+        # the second number is the speed / 30 mph; the car drives 10 mph with a throttle of 0.2
+        (
+            2,
+            {"throttle": 0.2, "throttle_speed_mph": 10.0},
+            [1 / 3, 1 / 6, 3, -1, 0],
+            [0.2, 0.1, 1.0, 0.0, 0.0],
+        ),
+        (3, {}, [0.35, 1.2, -0.4, 0, 1], [0.35, 1.0, 0.0, 0.0, 1.0]),
+        (2, {}, [0.35] * 5, [0.2] * 5),
+    ],
+)
+def test_the_throttle_follows_the_bends_the_speed_or_the_model(
+    outputs, settings, numbers, expected
+):
+    angles = np.array([0, 0.1, -0.3, 0.5, -1], np.float32)[:, np.newaxis]
+    predicted = np.zeros((5, outputs), np.float32)
+    if numbers:
+        predicted[:, -1] = numbers
+    assert np.ravel(law(outputs, **settings)(angles, predicted)) == pytest.approx(expected)
+
+
+def test_a_model_that_predicts_the_speed_drives_by_it(tmp_path):
+    network = keras.Sequential(
+        [
+            keras.Input((16, 16, 3)),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.Flatten(),
+            keras.layers.Dense(2),
+        ]
+    )
+    network.layers[-1].set_weights(
+        [np.full((768, 2), 0.0005, np.float32), np.array([0.0, 0.2], np.float32)]
+    )
+    save_model(tmp_path / "two.h5", network, Preprocessing(width=16, height=16))
+    exported(tmp_path / "two.h5", tmp_path, throttle_speed_mph=12.0)
+    angle, throttle = answers(tmp_path / "car.tflite", PICTURES[:1])[0]
+    assert 0.1 < angle < 0.4
+    assert throttle == pytest.approx(0.2 * 30 * (angle + 0.2) / 12, abs=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("quantize", "most", "smaller"), [("float16", 1e-3, 0.6), ("int8", 0.01, 0.55)]
+)
+def test_a_smaller_file_answers_nearly_alike_and_says_how_nearly(
+    quantize, most, smaller, road, tmp_path
+):
+    whole = exported(LAKE, tmp_path).megabytes
+    result = exported(LAKE, tmp_path, quantize=quantize, calibrate=road, force=True)
+    assert (result.frames, result.unreadable) == (30, 1)
+    assert result.mean_difference <= most
+    assert result.megabytes < smaller * whole
+    pictures = [
+        cv2.imread(str(path))[..., ::-1] for path in sorted((road / "images").glob("*_.jpg"))[::7]
+    ]
+    apart = answers(tmp_path / "car.tflite", pictures)[:, 0] - steering(LAKE, pictures)
+    assert np.mean(np.abs(apart)) <= 2 * most
+
+
+@pytest.mark.slow
+def test_a_smaller_file_that_answers_otherwise_is_not_kept(untrained_model, tmp_path):
+    (pictures := tmp_path / "pictures").mkdir()
+    for index in range(20):
+        cv2.imwrite(str(pictures / f"{index}.png"), PICTURES[index % 4])
+    model = steeper(untrained_model, tmp_path / "millions.h5")
+    settings = ExportModelSettings(model, "litert", quantize="int8", calibrate=pictures)
+    with pytest.raises(
+        UserError,
+        match=r"not written, because with --quantize int8 .* differ by \d.*use --quantize f",
+    ):
+        export_model(settings)
+    assert sorted(tmp_path.iterdir()) == [model, pictures]
+
+
+@pytest.mark.slow
+def test_what_drives_no_donkeycar_is_refused(
+    untrained_model, untrained_window_model, untrained_recurrent_model, tmp_path
+):
+    for model in (untrained_window_model, untrained_recurrent_model):
+        with pytest.raises(UserError, match="a network of 3 frames, expected one of single frames"):
+            exported(model, tmp_path)
+    with pytest.raises(
+        UserError, match="it sees several frames; --quantize int8 takes networks of single frames"
+    ):
+        export_model(
+            ExportModelSettings(
+                model, "litert", tmp_path / "x.tflite", quantize="int8", calibrate=tmp_path
+            )
+        )
+    with pytest.raises(
+        UserError, match="predicts no speed for --throttle-speed; leave that out, or train"
+    ):
+        exported(untrained_model, tmp_path, throttle_speed_mph=5.0)
+    assert not list(tmp_path.iterdir())
+
+
+def test_too_few_pictures_are_refused(untrained_model, tmp_path):
+    (tmp_path / "images").mkdir()
+    cv2.imwrite(str(tmp_path / "images" / "1.jpg"), PICTURES[0])
+    (tmp_path / "images" / "2.jpg").write_bytes(b"")
+    os.mkfifo(tmp_path / "images" / "3.jpg")
+    with pytest.raises(
+        UserError, match=r": 1 pictures \(.jpg, .png\) that can be read, expected 20 or more"
+    ):
+        exported(untrained_model, tmp_path, quantize="int8", calibrate=tmp_path / "images")
+    with pytest.raises(UserError, match=": 0 pictures"):
+        exported(untrained_model, tmp_path, quantize="int8", calibrate=tmp_path / "none")
+
+
+@pytest.mark.parametrize("to", [None, "csv", "tub"])
+def test_side_cameras_of_recordings_and_exports_are_left_out_but_no_picture_of_a_turn_to_the_left(
+    tmp_path, to
+):
+    folder = make_driven(tmp_path / "lake", rows=23)
+    if to:
+        export(ExportSettings(str(folder), tmp_path / "set", to))
+        folder = tmp_path / "set"
+    cv2.imwrite(str(folder / "turn_left_1.png"), np.zeros((160, 320, 3), np.uint8))
+    pictures, unreadable = read_pictures(folder, (320, 160))
+    assert (len(pictures), unreadable) == (24, 0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "expected"),
+    [
+        ("onnx", {"quantize": "float16"}, "quantize is only for --to litert and --to donkeycar"),
+        ("litert", {"camera": (320, 240)}, "camera is only for --to donkeycar; leave it out"),
+        ("litert", {"throttle_in_bends": 0.1}, "throttle_in_bends is only for --to donkeycar"),
+        ("donkeycar", {"quantize": "int8"}, "needs pictures of the camera"),
+        (
+            "donkeycar",
+            {"throttle_in_bends": 0.1, "throttle_speed_mph": 5.0},
+            "both say where the car is slow",
+        ),
+        ("donkeycar", {"throttle": 1.5}, "throttle 1.5, expected 0 to 1"),
+        ("donkeycar", {"camera": (4, 120)}, "camera 4x120, expected 8 to 1024"),
+    ],
+)
+def test_settings_that_have_no_effect_or_no_sense_are_refused(kind, settings, expected):
+    with pytest.raises(SettingError, match=expected):
+        ExportModelSettings(Path("model.h5"), kind, **settings)
+
+
+@pytest.fixture(scope="session")
+def donkeycar_python(tmp_path_factory):
+    """A Python with the released donkeycar 5, from the environment variable, or made with pip for
+    this test.
+    """
+    if named := os.environ.get(PYTHON):
+        return named
+    if sys.version_info[:2] != (3, 11):
+        pytest.skip(f"donkeycar 5 needs Python 3.11; name one that has it in {PYTHON}")
+
+    def install(folder):
+        said(sys.executable, "-m", "venv", folder / "env", check=True)
+        packages = ("donkeycar==5.3.0", "typing_extensions", "tflite-runtime==2.14.0")
+        done = said(folder / "env" / "bin" / "pip", "install", "-q", *packages)
+        (folder / "error").write_text("" if done.returncode == 0 else done.stderr[-500:])
+
+    folder = made_once(tmp_path_factory, "donkeycar-5", install)
+    if error := (folder / "error").read_text():
+        pytest.skip(
+            f"donkeycar 5 cannot be installed here ({error}); name a Python that has it in {PYTHON}"
+        )
+    return folder / "env" / "bin" / "python"
+
+
+@pytest.mark.long
+@pytest.mark.skipif(os.name == "nt", reason="tflite-runtime has no wheels for Windows")
+@pytest.mark.parametrize(("quantize", "most"), [(None, 1e-5), ("float16", 1e-3), ("int8", 0.02)])
+def test_donkeycar_5_drives_the_file_unchanged(quantize, most, donkeycar_python, road, tmp_path):
+    exported(
+        LAKE,
+        tmp_path,
+        quantize=quantize,
+        calibrate=road if quantize else None,
+        throttle=0.4,
+        throttle_in_bends=0,
+    )
+    done = said(donkeycar_python, DRIVE, tmp_path / "car.tflite", road, check=True)
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["library"].startswith("donkeycar 5.")
+    assert (len(found["pictures"]), found["left_out"]) == (60, 1)
+    expected = steering(
+        LAKE, [cv2.imread(str(road / "images" / name))[..., ::-1] for name in found["pictures"]]
+    )
+    assert np.mean(np.abs(np.subtract(found["angle"], expected))) <= most
+    sharpness = np.clip((np.abs(found["angle"]) - 0.1) / 0.4, 0, 1)
+    assert found["throttle"] == pytest.approx(0.4 * (1 - sharpness), abs=most)
+    assert np.ptp(found["angle"]) > 0.1

@@ -1,0 +1,284 @@
+"""The Gymnasium environments, driven as their users do."""
+
+import json
+import os
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+
+import bcclone.research.environment  # noqa: F401
+from bcclone.simulator.record import Expert
+from bcclone.simulator.world_settings import Conditions, ExpertSettings
+from bcclone.system.errors import UserError
+from tests.processes import python
+
+SMALL = {"height": 40, "width": 60}
+AHEAD = np.array([0.0], np.float32)
+
+
+@pytest.fixture
+def make(monkeypatch):
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    opened = []
+
+    def make(name="Lake", **values):
+        opened.append(gymnasium.make(f"bcclone/{name}-v0", **(SMALL | values)))
+        return opened[-1]
+
+    yield make
+    for env in opened:
+        env.close()
+
+
+def drive(env, steps, seed=0, action=AHEAD, options=None):
+    env.reset(seed=seed, options=options)
+    done = None
+    for _ in range(steps):
+        done = env.step(action)
+        if done[2] or done[3]:
+            break
+    return done
+
+
+def test_the_environments_load_neither_tensorflow_nor_the_renderer():
+    code = (
+        "import sys, bcclone.research.environment\n"
+        "print([name for name in ('tensorflow', 'numba', 'socketio') if name in sys.modules])"
+    )
+    assert python(code) == "[]\n"
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "values", [{}, {"observations": ("center", "depth"), "action": "steering-throttle"}]
+)
+def test_gymnasiums_checker_finds_nothing(make, values):
+    check_env(make(**values).unwrapped)
+
+
+def test_a_full_frame_is_that_of_the_simulator(make):
+    env = make(height=160, width=320, render_mode="rgb_array")
+    observation, _ = env.reset(seed=0)
+    assert (observation.shape, observation.dtype) == ((160, 320, 3), np.uint8)
+    assert env.observation_space.contains(observation)
+    np.testing.assert_array_equal(env.render(), observation)
+
+
+def test_several_observations_are_a_dictionary(make):
+    names = ("center", "left", "right", "segmentation", "depth")
+    env = make(observations=list(names))
+    observation, _ = env.reset(seed=0)
+    assert tuple(observation) == names
+    assert env.observation_space.contains(observation)
+    assert (observation["left"] != observation["right"]).any()
+    assert set(np.unique(observation["segmentation"])) <= set(range(8))
+
+
+def test_the_speed_is_held_and_the_reward_is_the_distance_driven(make):
+    env = make(speed_mph=15.0)
+    env.reset(seed=0, options={"speed_mph": 15.0})
+    _, reward, _, _, info = env.step(AHEAD)
+    assert info["speed"] == pytest.approx(15, abs=1)
+    assert reward == pytest.approx(info["progress"] * (1 - abs(info["cte"]) / info["limit"]))
+    assert info["sim_time"] == pytest.approx(0.04)
+
+
+def test_an_episode_terminates_off_the_road(make):
+    for limit_m, beyond in ((0.0, 3.65), (2.2, 2.2)):
+        env, turn = (
+            make(limit_m=limit_m, action="steering-throttle"),
+            np.array([0.5, 1.0], np.float32),
+        )
+        _, reward, terminated, truncated, info = drive(env, 500, action=turn)
+        assert (terminated, truncated, info["cause"], info["tot_obes"]) == (
+            True,
+            False,
+            "off road",
+            1,
+        )
+        assert reward < -5
+        assert beyond < abs(info["cte"]) < beyond + 1
+        assert drive(env, 500, action=turn)[4]["tot_obes"] == 2
+
+
+def test_an_episode_is_truncated_at_its_time_limit(make):
+    _, _, terminated, truncated, info = drive(make(time_limit=0.4), 50)
+    assert (terminated, truncated, info["cause"]) == (False, True, "time")
+    assert info["sim_time"] == pytest.approx(0.4)
+
+
+def test_a_crash_ends_an_episode(make):
+    env = make("Road", road="random:1:barriers=wall", limit_m=14.0)
+    _, _, terminated, _, info = drive(env, 600, action=np.array([0.6], np.float32))
+    assert (terminated, info["cause"], info["crash"], info["tot_crashes"]) == (
+        True,
+        "crash",
+        True,
+        1,
+    )
+    assert drive(env, 1)[4]["crash"] is False
+
+
+def test_laps_driven_by_an_expert_end_an_episode(make):
+    env = make("Road", road="random:2:length=300,hills=0", laps=0.5).unwrapped
+    env.reset(seed=0)
+    expert, info, terminated = None, {}, False
+    for _ in range(2000):
+        tracked = env.tracked
+        expert = expert or Expert(tracked.track, ExpertSettings(recoveries=0, wander_m=0), 0)
+        steering = expert.control(tracked.car, tracked.position)[0]
+        _, _, terminated, _, info = env.step(np.array([steering], np.float32))
+        if terminated:
+            break
+    assert (terminated, info["cause"]) == (True, "laps driven")
+
+
+def test_options_place_the_car(make):
+    env = make()
+    _, info = env.reset(
+        seed=0,
+        options={"start_m": 200.0, "offset_m": -1.5, "turn_degrees": 10.0, "speed_mph": 12.0},
+    )
+    assert info["cte"] == pytest.approx(-1.5, abs=0.02)
+    assert info["ang_diff"] == pytest.approx(10, abs=0.2)
+    assert info["speed"] == pytest.approx(12)
+    assert info["next_cte"] > info["cte"]
+    assert [
+        env.reset(options={"start_m": start_m})[1]["sector"] for start_m in (0.0, 49.0, 505.0)
+    ] == [0, 0, 10]
+
+
+def test_options_change_the_road_and_the_conditions_for_one_episode(make):
+    env = make()
+    plain, info = env.reset(seed=0)
+    night, _ = env.reset(seed=0, options={"conditions": {"night": 1.0}})
+    assert night.mean() < 0.7 * plain.mean()
+    other, _ = env.reset(seed=0, options={"road": "random:3", "start_m": 9.0})
+    assert (other != plain).any()
+    again, same = env.reset(seed=0)
+    assert (again == plain).all()
+    assert same == info
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"light": 1}, "unknown option light; expected start_m"),
+        ({"conditions": {"smoke": 1}}, "unknown condition smoke; expected light"),
+        ({"start_m": 5000}, "start 5000 m, expected at most the 1138 m of lake"),
+        ({"offset_m": 99}, "offset_m 99.*-15"),
+        ({"conditions": {"light": 0.2}, "start_m": "x"}, "start_m 'x', expected a number"),
+        ({"start_m": 10**400}, "start_m 1000.*expected 0"),
+        ({1: 2}, "unknown option 1; expected start_m"),
+        ([1], "options are .1., expected values by name"),
+    ],
+)
+def test_wrong_options_are_refused_and_the_episode_goes_on(make, options, words):
+    env = make()
+    plain, _ = env.reset(seed=0)
+    with pytest.raises(ValueError, match=words):
+        env.reset(options=options)
+    assert (env.unwrapped.observe() == plain).all()
+
+
+@pytest.mark.parametrize("action", [[np.nan], [0.1, 0.2], None, "left"])
+def test_wrong_actions_are_refused(make, action):
+    env = make().unwrapped
+    env.reset(seed=0)
+    with pytest.raises(ValueError, match="expected steering, each a number from -1 to 1"):
+        env.step(action)
+
+
+def test_a_step_after_the_end_is_refused(make):
+    env = make(time_limit=0.08)
+    drive(env, 2)
+    with pytest.raises(gymnasium.error.ResetNeeded, match="has ended"):
+        env.step(AHEAD)
+    env.reset()
+    env.step(AHEAD)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"height": 2},
+        {"observations": ("front",)},
+        {"observations": ()},
+        {"action": "brake"},
+        {"fog": -1.0},
+    ],
+)
+def test_impossible_settings_are_refused(make, values):
+    with pytest.raises(ValueError, match="expected"):
+        make(**values)
+
+
+def test_unknown_arguments_and_roads_are_refused_with_the_known_ones(make):
+    with pytest.raises(ValueError, match="unknown argument wind; expected road, .*time_limit.*fog"):
+        make(wind=3)
+    with pytest.raises(UserError, match="random:SEED"):
+        make(road="moon")
+
+
+def test_random_starts_come_from_the_seed(make):
+    env = make(random_start=True)
+    places = [env.reset(seed=seed)[1]["pos_x"] for seed in (1, 1, 2)]
+    assert places[0] == places[1] != places[2]
+
+
+def test_a_window_shows_the_drive_and_without_a_display_a_note_says_so(make, monkeypatch, capsys):
+    for display in (True, False):
+        if not display:
+            for name in ("SDL_VIDEODRIVER", "DISPLAY", "WAYLAND_DISPLAY"):
+                monkeypatch.delenv(name, raising=False)
+        env = make(render_mode="human")
+        assert ("no display" in capsys.readouterr().err) is not display
+        env.reset(seed=0)
+        env.step(AHEAD)
+        assert env.render() is None
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+
+
+def test_conditions_are_given_by_name_together_or_one_by_one(make):
+    for given in (
+        {"night": 0.5},
+        {"conditions": {"night": 0.5}},
+        {"conditions": Conditions(night=0.5)},
+    ):
+        assert make(**given).unwrapped.settings.conditions == Conditions(night=0.5)
+    with pytest.raises(ValueError, match="expected values by name"):
+        make(conditions=5)
+
+
+DRIVE = """
+import hashlib, json, sys
+import gymnasium, numpy as np
+import bcclone.research.environment
+env = gymnasium.make("bcclone/Road-v0", road=sys.argv[1], height=64, width=64, random_start=True)
+observation, _ = env.reset(seed=3)
+digest, randomness = hashlib.sha256(observation), np.random.default_rng(0)
+for _ in range(60):
+    observation, reward, terminated, truncated, info = env.step(randomness.uniform(-0.3, 0.3, 1).astype(np.float32))
+    digest.update(observation)
+    digest.update(json.dumps([reward, terminated, truncated, info]).encode())
+    if terminated or truncated:
+        env.reset()
+print(digest.hexdigest())
+"""
+
+
+@pytest.mark.slow
+def test_the_same_seed_and_actions_give_the_same_bytes_in_other_processes():
+    threads = [dict.fromkeys(("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"), number) for number in "12"]
+    assert len({python(DRIVE, "random:5", env=os.environ | each) for each in threads}) == 1
+
+
+def test_figures_are_plain_numbers_that_json_takes(make):
+    info = drive(make(), 3)[4]
+    assert json.loads(json.dumps(info, allow_nan=False)) == info
+    assert set(info) >= {
+        "cte", "next_cte", "pos_x", "pos_y", "pos_z", "speed", "lap", "sector", "ang_diff", "crash", "tot_crashes",
+        "tot_obes", "sim_time",
+    }  # fmt: skip

@@ -1,0 +1,119 @@
+"""Maps of model files: the same in any number of processes and after a kill, and what the command
+refuses.
+"""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from bcclone.camera.vehicle import MPH
+from bcclone.dataset.preprocessing import Preprocessing
+from bcclone.evaluation.worker_model import InputFile
+from bcclone.model.model_file import save_model
+from bcclone.model.policy import load_policy
+from bcclone.research.margin import MarginSettings
+from bcclone.research.margin.answers import Seen, SeenRoad
+from bcclone.research.margin.margins import map_margins
+from bcclone.system.errors import UserError
+from tests.conftest import ROOT, calibrated, command, made_once, result_of, run_script
+from tests.processes import started
+
+ROAD = {"points": [[0, 0, 8], [0, 30, 8], [4, 60, 8]]}
+MODEL = ROOT / "models" / "any-road.h5"
+
+
+@pytest.fixture(scope="module")
+def road(tmp_path_factory):
+    path = tmp_path_factory.mktemp("margin") / "road.json"
+    path.write_text(json.dumps(ROAD))
+    return path
+
+
+@pytest.fixture(scope="module")
+def straight_ahead(tmp_path_factory):
+    """A model file that steers 0, whatever it sees."""
+
+    def save(folder):
+        image = keras.Input((16, 16, 3), dtype="uint8")
+        mean = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(image))
+        steering = keras.layers.Dense(1, kernel_initializer="zeros")(mean)
+        save_model(folder / "ahead.h5", keras.Model(image, steering), Preprocessing(16, 16), {})
+
+    return made_once(tmp_path_factory, "straight-ahead", save) / "ahead.h5"
+
+
+@pytest.mark.slow
+def test_a_model_that_steers_0_keeps_to_its_line_until_the_road_bends(straight_ahead, road):
+    (found,) = map_margins([straight_ahead], MarginSettings(str(road), jobs=1)).values()
+    assert np.abs(found.table.steering).max() == 0
+    assert found.returning.margins_m[2].max() < 1  # nothing brings it nearer to the middle
+    assert 0 < found.share_percent < 60
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_map_is_the_same_in_any_number_of_processes_and_after_a_kill(road, tmp_path):
+    def line(folder, jobs):
+        return [
+            "margin",
+            MODEL,
+            "--road",
+            road,
+            "-o",
+            tmp_path / folder,
+            "--jobs",
+            jobs,
+            "--check",
+            60,
+            "--no-browser",
+        ]
+
+    once = result_of(*line("one", 1))
+    with started(
+        command(*line("two", 2)), lambda: list((tmp_path / "two" / "parts").glob("*.json"))
+    ):
+        pass  # it is killed
+    kept = len(list((tmp_path / "two" / "parts").glob("*.json")))
+    done = run_script(*line("two", 2))
+    assert f"{kept} of " in done.stderr or "parts are finished already" in done.stderr
+    for name in ("figures.json", "margins.png"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+    assert {each.name for each in (tmp_path / "one" / "parts").iterdir()} == {
+        each.name for each in (tmp_path / "two" / "parts").iterdir()
+    }
+    check = once["any-road"]["check"]
+    assert (
+        check["came_back"] + len(check["left_the_road"]) + len(check["undecided"])
+        == check["cars"]
+        == 60
+    )
+    assert check["came_back"] >= 58
+    assert "The margin is how far" in (tmp_path / "two" / "report.html").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("gain", [1.0, 0.4])
+def test_batches_answer_as_a_drive_does_but_for_rounding(road, gain, tmp_path):
+    model = calibrated(MODEL, tmp_path / "calibrated.h5", gain, 0.1 * (1 - gain))
+    seen = Seen(InputFile.of(model), None, str(road), False, 20 * MPH)
+    shown = SeenRoad(seen)
+    cars = [
+        shown.car(70.0 + place, offset, 0.1)
+        for place in range(0, 20, 5)
+        for offset in (-2.0, 0.0, 1.5)
+    ]
+    policy = load_policy(model)
+    single = np.array([policy.next_answer(shown.image(car), ())[0].steering for car in cars])
+    assert np.abs(shown.steering(cars) - single).max() < 1e-6
+
+
+def test_a_network_of_several_frames_is_refused(untrained_window_model, road):
+    with pytest.raises(UserError, match="several frames, expected a network of single ones"):
+        SeenRoad(Seen(InputFile.of(untrained_window_model), None, str(road), False, 9.0))
+
+
+def test_a_missing_model_and_a_road_that_is_none_are_refused(tmp_path):
+    assert "no such model" in run_script("margin", tmp_path / "none.h5", code=1).stderr
+    assert "no track 'moon'" in run_script("margin", MODEL, "--road", "moon", code=1).stderr

@@ -1,0 +1,203 @@
+"""The states that come back, for laws of steering whose margins are known."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy.interpolate import RegularGridInterpolator
+
+from bcclone.camera.vehicle import MPH, steering_of
+from bcclone.research.margin.margins import map_by_answers
+from bcclone.research.margin.state_grid import (
+    RENDERED,
+    Cars,
+    GridStep,
+    SteeringTable,
+    follow,
+    shape_of,
+    state_grid,
+)
+from bcclone.simulator.car import TrackedCar, holding_throttle
+from bcclone.simulator.road_plan import ControlPoint, RoadPlan
+from bcclone.simulator.track import build_track, load_track
+
+SPEED = 20 * MPH
+LIMIT_M = 3.0  # of a road 8 m wide
+FARTHEST_M = 1.3
+
+
+@pytest.fixture(scope="module")
+def straight():
+    return build_track(RoadPlan("straight", (ControlPoint(0, 0, 0, 8), ControlPoint(0, 0, 150, 8))))
+
+
+def bend(radians):
+    """A road that turns to the right, or to the left if negative, by an angle, with a radius of 20
+    m.
+    """
+    turns = np.linspace(0, abs(radians), 20)
+    side = math.copysign(20, radians)
+    arc = [
+        ControlPoint(side * (1 - math.cos(turn)), 0, 60 + 20 * math.sin(turn), 8) for turn in turns
+    ]
+    return build_track(
+        RoadPlan("bend", (ControlPoint(0, 0, 0, 8), ControlPoint(0, 0, 30, 8), *arc))
+    )
+
+
+def answers(law):
+    """What map_by_answers() asks, from a law of steering: metres to the right, radians to the right
+    -> steering.
+    """
+
+    def answer(grid):
+        offsets, turns = np.meshgrid(grid.offsets_m, grid.turns, indexing="ij")
+        return np.broadcast_to(np.clip(law(offsets, turns), -1, 1), grid.shape).astype(np.float32)
+
+    return answer
+
+
+def towards_the_middle(offset_m, turn):
+    return -0.08 * offset_m - 0.8 * turn
+
+
+def towards_the_middle_from_nearby(offset_m, turn):
+    """Comes back from less than 1.3 m, and drives off from farther away."""
+    return np.where(np.abs(offset_m) < FARTHEST_M, -0.08 * offset_m - 0.8 * turn, np.sign(offset_m))
+
+
+def mapped(track, law):
+    return map_by_answers(track, SPEED, answers(law))
+
+
+@pytest.mark.slow
+def test_who_steers_towards_the_middle_comes_back_from_either_edge_of_a_straight_road(straight):
+    found = mapped(straight, towards_the_middle)
+    grid = found.returning.grid
+    ahead = found.returning.returns[
+        :-12, 1:-1, len(grid.turns) // 2
+    ]  # at its end, nobody has the time to come back
+    assert ahead.all()
+    assert found.narrowest == () or found.narrowest[0].along_m > straight.lap_m - 60
+    assert found.returning.stays[:, 1:-1, len(grid.turns) // 2].all()
+
+
+def test_a_car_that_nobody_steers_keeps_to_straight_lines(straight):
+    found = mapped(straight, lambda offset, turn: 0 * offset)
+    grid = found.returning.grid
+    places, offsets, turns = np.meshgrid(grid.places_m, grid.offsets_m, grid.turns, indexing="ij")
+    left_m = straight.start_m + straight.lap_m - places
+    ends = offsets + np.tan(turns) * left_m  # where its line passes the end of the lap
+    leaves = np.abs(ends) > LIMIT_M
+    stretch = left_m > 25
+    assert not found.returning.stays[stretch & leaves].any()
+    beyond = ends + np.tan(turns) * 30  # the road goes on for a stretch after the lap
+    passes_the_middle = (np.abs(offsets) <= 0.5) | (np.abs(beyond) <= 0.5) | (offsets * beyond < 0)
+    assert not found.returning.returns[~passes_the_middle & stretch].any()
+    margins = found.returning.margins_m[stretch[:, 0, 0]]
+    assert margins == pytest.approx(
+        0.5, abs=0.1
+    )  # from farther away, it never comes near the middle
+
+
+def test_who_steers_to_one_side_leaves_everywhere(straight):
+    found = mapped(straight, lambda offset, turn: 0 * offset + 0.3)
+    far_from_the_end = straight.start_m + straight.lap_m - found.returning.grid.places_m > 30
+    assert not found.returning.stays[far_from_the_end].any()
+    assert found.smallest_margin_m == 0
+    assert {line.bend for line in found.record_next} == {"straights"}
+
+
+def test_the_margin_is_where_the_law_turns_round(straight):
+    found = mapped(straight, towards_the_middle_from_nearby)
+    grid = found.returning.grid
+    margins = found.returning.margins_m[straight.start_m + straight.lap_m - grid.places_m > 60]
+    cell_m = RENDERED.offset_m  # the law is interpolated between two states so far apart
+    assert (np.abs(margins - FARTHEST_M) < cell_m).all()
+    assert margins[:, 0].tolist() == margins[:, 1].tolist()
+
+
+def test_a_mirrored_road_has_mirrored_margins():
+    def unsteady(offset_m, turn):
+        return towards_the_middle(offset_m, turn) * (0.3 + 0.2 * (offset_m > 0))
+
+    def mirrored(offset_m, turn):
+        return -unsteady(-offset_m, -turn)
+
+    right, left = mapped(bend(1.5), unsteady), mapped(bend(-1.5), mirrored)
+    assert 0 < right.share_percent < 100
+    assert right.share_percent == pytest.approx(left.share_percent, abs=0.05)
+    assert np.abs(right.returning.margins_m - left.returning.margins_m[:, ::-1]).max() < 0.11
+
+
+def test_cars_move_on_the_map_as_they_do_in_the_simulator():
+    track = load_track("lake")
+    grid, random = state_grid(track, GridStep(1.0, 0.47, 4.0)), np.random.default_rng(0)
+    bends = np.array([track.curvature[track.index(place)] for place in grid.places_m.tolist()])
+    offsets, turns = np.meshgrid(grid.offsets_m, grid.turns, indexing="ij")
+    steering = steering_of(bends)[:, None, None] + 0.3 * towards_the_middle(offsets, turns)
+    table, road = SteeringTable(grid, steering.astype(np.float32)), shape_of(track)
+    along = random.integers(0, 2200, 60) / track.points_a_metre + 1e-9
+    starts = np.column_stack([along, random.uniform(-2, 2, 60), random.uniform(-0.15, 0.15, 60)])
+    after = follow(road, table, Cars(*starts.T, np.abs(starts[:, 1])), SPEED, 20.0)
+    assert np.isfinite(after.offset_m).all()
+    steer = interpolator(grid, steering)
+    apart = [
+        abs(driven(track, steer, start) - offset)
+        for start, offset in zip(starts, after.offset_m, strict=True)
+    ]
+    assert max(apart) < 0.08
+    assert np.mean(apart) < 0.02
+
+
+def interpolator(grid, steering):
+    """The steering between the states of a closed road's grid, by SciPy."""
+    places = np.append(grid.places_m, grid.places_m[-1] + grid.step_m)
+    closed = np.concatenate([steering, steering[:1]])
+    return RegularGridInterpolator(
+        (places, grid.offsets_m, grid.turns), closed, bounds_error=False, fill_value=None
+    )
+
+
+def driven(track, steer, start):
+    """Drive the simulator's car for 20 m by a law of steering; return its distance from the middle."""
+    along_m, offset_m, turn = start.tolist()
+    tracked = TrackedCar(track, offset_m, along_m)
+    car = tracked.car
+    car.heading, car.throttle = car.heading + turn, holding_throttle(SPEED)
+    car.yaw_rate = SPEED * float(track.curvature[track.index(along_m)])
+    while True:
+        position = tracked.position
+        turned = math.remainder(car.heading - position.heading, 2 * math.pi)
+        along_m = track.start_m + (position.along_m - track.start_m) % track.lap_m
+        car.steering = float(steer([[along_m, position.cross_track_m, turned]])[0])
+        for _ in range(2):
+            before = tracked.progress_m, tracked.position.cross_track_m
+            car.speed = SPEED
+            tracked.step()
+            if tracked.progress_m >= 20:
+                part = (20 - before[0]) / (tracked.progress_m - before[0])
+                return before[1] + part * (tracked.position.cross_track_m - before[1])
+
+
+def test_a_bend_that_nobody_manages_counts_where_it_is_near_and_no_car_stays():
+    found = mapped(bend(2.5), towards_the_middle)  # which does not steer into bends
+    grid, along_m = found.returning.grid, found.along_m
+    middle = found.returning.returns[:, len(grid.offsets_m) // 2, len(grid.turns) // 2]
+    assert middle[along_m < 8].all()
+    assert not middle[(along_m > 60) & (along_m < 75)].any()
+    assert not found.returning.stays[along_m < 75].any()
+
+
+def test_what_to_record_next_names_bends_sides_and_a_command():
+    sharp = bend(-1.5)
+    found = mapped(sharp, towards_the_middle)  # which does not steer into bends
+    lines = found.record_next
+    assert 1 <= len(lines) <= 5
+    assert lines[0].bend == "left bends"
+    assert lines[0].side == "right"
+    assert lines[0].text.endswith("from the right edge")
+    assert sum(line.share_percent for line in lines) <= 100.1
+    command = lines[0].command("road.json", True)
+    assert command.startswith("bcclone play --road road.json --reverse --start-m=")
+    assert f"--start-offset-m={LIMIT_M - 0.5:g}" in command

@@ -1,0 +1,134 @@
+"""model.py --predict path: where the road leads helps in training; the written model keeps the
+steering alone.
+"""
+
+import keras
+import numpy as np
+import pytest
+
+from bcclone.dataset.labels import PATH_ENDS_M
+from bcclone.dataset.preprocessing import Preprocessing
+from bcclone.dataset.store import Store
+from bcclone.feed.selection import select
+from bcclone.model.layer_kinds import DROPOUT, random_strength
+from bcclone.model.model_file import load_model, save_model
+from bcclone.model.network import build_network
+from bcclone.system.errors import UserError
+from bcclone.training.prepare import make_trainer, with_dropout_rate
+from bcclone.training.train_settings import TrainSettings
+from tests.conftest import calibrated
+from tests.model.random_layers import random_layers
+
+
+def test_the_path_of_a_mirror_image_is_mirrored(simulated_store):
+    with Store(simulated_store) as store:
+        arrays = select(store, predict="path").arrays
+        assert arrays.labels.shape[1] == 1 + len(PATH_ENDS_M)
+        path = arrays.labels[:, 1:]
+        assert path[arrays.flipped].any(axis=0).all()
+        for frame in np.unique(arrays.frame)[::5]:
+            plain, mirrored = (
+                arrays.labels[:, 1:][(arrays.frame == frame) & (arrays.flipped == flip)]
+                for flip in (0, 1)
+            )
+            assert (plain == -mirrored).all()
+
+
+def trainer_of(store, start=None, **settings):
+    learned = select(store, predict=settings.get("predict", "steering")).arrays.labels.shape[1]
+    return make_trainer(
+        store, TrainSettings(seq_length=1, learning_rate=1e-3, start=start, **settings), learned
+    )
+
+
+@pytest.mark.parametrize("mixed_precision", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_the_exported_network_is_the_trained_one_without_the_path(simulated_store, mixed_precision):
+    with Store(simulated_store) as store:
+        trainer = trainer_of(store, predict="path", mixed_precision=mixed_precision)
+        images = np.stack([store.frames[number] for number in range(4)])
+    assert trainer.model.output_shape == (None, 1 + len(PATH_ENDS_M))
+    exported = trainer.export()
+    assert exported.output_shape == (None, 1)
+    steering = np.array(trainer.model(images))[:, :1]
+    assert np.array(exported(images)) == pytest.approx(
+        steering, abs=0.02 if mixed_precision else 1e-6
+    )
+
+
+@pytest.mark.slow
+def test_a_model_is_fine_tuned_with_the_path_from_where_it_is(simulated_store, untrained_model):
+    with Store(simulated_store) as store:
+        trainer = trainer_of(store, untrained_model, predict="path")
+        images = np.stack([store.frames[number] for number in range(4)])
+    begun = np.array(load_model(untrained_model).model(images))
+    assert np.array(trainer.model(images))[:, :1] == pytest.approx(begun, abs=1e-6)
+    assert np.array(trainer.export()(images)) == pytest.approx(begun, abs=1e-6)
+
+
+@pytest.mark.slow
+def test_a_model_is_fine_tuned_as_another_network_if_that_has_the_same_weights(
+    simulated_store, tmp_path
+):
+    start, begun = tmp_path / "cnn.h5", build_network()
+    save_model(start, begun, Preprocessing(), {"settings": {"network": "cnn"}})
+    with Store(simulated_store) as store:
+        trainer = trainer_of(store, start, network="cnn-image-norm")
+        with pytest.raises(UserError, match="cnn-64 cannot take; fine-tune it with --network cnn"):
+            trainer_of(store, start, network="cnn-64")
+    assert "image_norm" in [layer.name for layer in trainer.model.layers]
+    for weights, before in zip(trainer.model.get_weights(), begun.get_weights(), strict=True):
+        assert (weights == before).all()
+
+
+def test_dropout_is_set_in_every_layer_or_kept(simulated_store, untrained_model):
+    def rates(model):
+        each = [
+            part
+            for layer in model.layers
+            for part in getattr(getattr(layer, "layer", None), "layers", [layer])
+        ]
+        return [layer.rate for layer in each if isinstance(layer, keras.layers.Dropout)]
+
+    for made in (build_network(), build_network(network="gru", seq_length=2)):
+        less = with_dropout_rate(made, 0.1)
+        assert (rates(made), rates(less)) == ([0.5, 0.5], [0.1, 0.1])
+        assert all(
+            (one == other).all()
+            for one, other in zip(made.get_weights(), less.get_weights(), strict=True)
+        )
+    with Store(simulated_store) as store:
+        assert rates(trainer_of(store, untrained_model).model) == [0.5, 0.5]
+        assert rates(trainer_of(store, untrained_model, dropout=0.2).model) == [0.2, 0.2]
+
+
+def test_the_rate_is_set_in_every_type_of_dropout_and_leaves_noise_alone():
+    for before, shape in random_layers(0.5):
+        (layer,) = with_dropout_rate(keras.Sequential([keras.Input(shape), before]), 0.1).layers
+        assert type(layer) is type(before)
+        assert random_strength(layer) == (0.1 if isinstance(layer, DROPOUT) else 0.5)
+
+
+def test_a_training_from_a_calibrated_model_begins_with_the_cars_steering(
+    simulated_store, untrained_model, tmp_path
+):
+    car = calibrated(untrained_model, tmp_path / "car.h5", 0.5, 0.1)
+    with Store(simulated_store) as store:
+        images = np.stack([store.frames[number] for number in range(4)])
+        before, after = (
+            np.array(trainer_of(store, path).model(images)) for path in (untrained_model, car)
+        )
+    assert after[:, 0] == pytest.approx(0.5 * before[:, 0] + 0.1, abs=1e-5)
+
+
+def test_a_variant_is_not_turned_into_the_default_network_without_being_asked(
+    simulated_store, tmp_path
+):
+    with Store(simulated_store) as store:
+        variant = trainer_of(store, network="cnn-image-norm")
+        path = tmp_path / "norm.h5"
+        save_model(
+            path, variant.model, store.preprocessing, {"settings": {"network": "cnn-image-norm"}}
+        )
+        with pytest.raises(UserError, match="--network cnn-image-norm"):
+            trainer_of(store, path)
+        trainer_of(store, path, network="cnn-image-norm")

@@ -1,0 +1,556 @@
+"""model.py as a user runs it: its files, resuming, and refused options."""
+
+import csv
+import json
+import shutil
+import signal
+import time
+import tomllib
+from importlib.metadata import version as version_of
+
+import h5py
+import keras
+import numpy as np
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.util.tensor_util import make_ndarray
+
+from bcclone.camera.framing import Framing
+from bcclone.dataset.conversion import convert
+from bcclone.dataset.sample_settings import PreprocessSettings
+from bcclone.dataset.store import Store
+from bcclone.feed.feed import open_validation_feed
+from bcclone.feed.selection import select
+from bcclone.model.architectures import ARCHITECTURES
+from bcclone.model.model_file import load_model, save_model
+from bcclone.model.network import build_network
+from bcclone.model.policy import load_policy
+from tests.conftest import ROOT, calibrated, command, made_once, run_process, run_script
+from tests.processes import started
+
+BATCH_NORM = [name for name, each in ARCHITECTURES.items() if each.batch_norm]
+QUICK = ("--epochs", 3, "--batch-size", 16)
+
+
+def train(store, folder, *options, code=0, run=run_script):
+    """Run model.py without pictures, which take as long as all the rest."""
+    places = ("-o", folder / "model.h5", "--runs", folder / "runs")
+    return run("model.py", store, *places, "--no-plots", *options, "--json", code=code)
+
+
+def train_apart(store, folder, *options):
+    """Train in a process of its own: weights are only the same to the bit with the same number of
+    threads.
+    """
+    return train(store, folder, *options, run=run_process)
+
+
+def weights(path):
+    with h5py.File(path) as file:
+        found = {}
+        file["model_weights"].visititems(
+            lambda name, item: (
+                found.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None
+            )
+        )
+    return found
+
+
+def assert_same_weights(first, second):
+    one, other = weights(first), weights(second)
+    assert one.keys() == other.keys()
+    assert len(one) >= 18
+    for name in one:
+        assert (one[name] == other[name]).all(), name
+
+
+@pytest.fixture(scope="session")
+def small_store(simulated_recording, tmp_path_factory):
+    """A store of a tenth of the samples, where an epoch takes no time: one camera, not flipped, no
+    earlier frames.
+    """
+    samples = {"block_seconds": 2.0, "frame_offsets": 0, "flip": False, "cameras": ("center",)}
+
+    def make(folder):
+        convert(
+            PreprocessSettings((str(simulated_recording),), folder / "data.h5", samples=samples)
+        )
+
+    return made_once(tmp_path_factory, "small_store", make) / "data.h5"
+
+
+@pytest.fixture(scope="module")
+def trained(simulated_store, tmp_path_factory):
+    """A folder in which an uninterrupted training ran, and what it printed."""
+
+    def make(folder):
+        (folder / "whole").mkdir()
+        done = train_apart(simulated_store, folder / "whole", *QUICK, "--name", "whole")
+        (folder / "result.json").write_text(done.stdout)
+        (folder / "notices.txt").write_text(done.stderr)
+
+    made = made_once(tmp_path_factory, "training", make)
+    folder = shutil.copytree(
+        made / "whole", tmp_path_factory.mktemp("trained") / "whole"
+    )  # tests resume it
+    run = folder / "runs" / "whole"
+    for path in (run / "settings.json", run / "result.json"):
+        path.write_text(path.read_text().replace(str(made / "whole"), str(folder)))
+    result = json.loads(
+        (made / "result.json").read_text().replace(str(made / "whole"), str(folder))
+    )
+    return folder, result, (made / "notices.txt").read_text()
+
+
+def test_standard_output_holds_only_the_result(trained):
+    folder, result, notices = trained
+    assert set(result) == {
+        "model", "epochs", "epoch", "best_epoch", "loss", "val_loss", "val_mae", "samples_per_second",
+        "data_wait_share", "seconds", "samples", "feed", "ended", "test_loss", "test_mae", "onednn",
+        "drivers", "handed_over", "note",
+    }  # fmt: skip
+    assert result["ended"] == "--epochs 3"
+    assert result["model"] == str(folder / "model.h5")
+    assert result["epochs"] == 3
+    assert 0 <= result["data_wait_share"] < 1
+    assert result["samples_per_second"] > 0
+    assert "epoch 3: loss" in notices
+
+
+def test_the_layers_are_printed_before_the_training_and_the_samples_at_its_end(
+    trained, simulated_store
+):
+    _, result, notices = trained
+    with Store(simulated_store) as store:
+        sides = [store.split_indices(part).size for part in ("training", "validation", "test")]
+    assert list(result["samples"].values()) == sides
+    table = [line.split() for line in notices[: notices.index("epoch 1")].splitlines()]
+    assert ["conv1", "Conv2D", "35", "x", "62", "x", "24", "1,824"] in table
+    assert ["total", "252,219"] in table
+
+
+def test_the_run_folder_holds_everything(trained):
+    folder, result, _ = trained
+    run = folder / "runs" / "whole"
+    assert {path.name for path in run.iterdir()} == {
+        "settings.json", "settings.toml", "environment.json", "history.csv", "checkpoints", "model.h5", "result.json",
+    }  # fmt: skip
+    assert len(list((run / "checkpoints").iterdir())) == 2
+    history = list(csv.DictReader((run / "history.csv").open()))
+    assert [row["epoch"] for row in history] == ["1", "2", "3"]
+    best = min(history, key=lambda row: float(row["val_loss"]))
+    assert int(best["epoch"]) == result["best_epoch"]
+    assert result["epoch"] == 3
+    assert float(history[-1]["val_loss"]) == result["val_loss"]
+    assert float(history[-1]["loss"]) == result["loss"]
+    assert (run / "model.h5").read_bytes() == (folder / "model.h5").read_bytes()
+    assert json.loads((run / "settings.json").read_text())["settings"]["batch_size"] == 16
+
+
+def test_the_losses_are_means_over_all_samples_and_not_of_the_last_batch(trained, simulated_store):
+    folder, result, _ = trained
+    file = load_model(folder / "model.h5")
+    with (
+        Store(simulated_store) as store,
+        open_validation_feed(select(store, "validation"), 10_000) as feed,
+        feed.epoch(1) as batches,
+    ):
+        (batch,) = batches
+        sides = [store.samples[store.split_indices(side)] for side in ("training", "validation")]
+    answers = file.model.predict(batch.images, verbose=0)
+    errors = answers - batch.labels
+    assert result["val_loss"] == pytest.approx(float((errors**2).mean()), rel=1e-3)
+    assert result["val_mae"] == pytest.approx(float(abs(errors).mean()), rel=1e-3)
+    recorded = [
+        (one["camera"] == 0) & (one["frame_offset"] == 0) & ~one["flipped"] for one in sides
+    ]
+    mean = np.where(sides[1]["flipped"], -1, 1) * sides[0]["steering"][recorded[0]].mean()
+    labels = sides[1]["steering"][recorded[1]]
+    for name, every in (("mean_steering", mean), ("trained", answers[:, 0])):
+        errors, steering = every - sides[1]["steering"], every[recorded[1]]
+        side = (steering * labels > 0)[abs(labels) > 0.05].mean()
+        expected = {"loss": (errors**2).mean(), "mae": abs(errors).mean(), "right_side": side}
+        if name == "trained":
+            expected["correlation"] = np.corrcoef(steering, labels)[0, 1]
+        scored = {key: value for key, value in result["drivers"][name].items() if value is not None}
+        assert scored == pytest.approx(expected, rel=1e-3)
+    assert [*result["drivers"]] == ["mean_steering", "trained"]
+    assert result["drivers"]["trained"]["loss"] == result["val_loss"]
+
+
+def killed_training(store, folder, *options, after):
+    """Train until a checkpoint of step `after` is there, and kill it."""
+    line = command(
+        "model.py", store, "-o", folder / "model.h5", "--runs", folder / "runs", *options
+    )
+    checkpoints = lambda: [*(folder / "runs").glob("*/checkpoints/*[0-9].h5")]  # noqa: E731
+    with started(line, lambda: any(int(path.stem[-9:]) >= after for path in checkpoints())):
+        return checkpoints()[0].parents[1]
+
+
+def state_of(run):
+    """Return all values of the newest checkpoint that later steps depend on, and the history
+    without its times.
+    """
+    newest = max((run / "checkpoints").glob("checkpoint-*[0-9].h5"))
+    with h5py.File(newest) as file:
+        progress = json.loads(file["progress"].asstr()[()])
+        epochs = [
+            {name: row[name] for name in ("loss", "mae", "val_loss", "val_mae")}
+            for row in progress["history"]
+        ]
+        return (
+            [file["variables"][name][()].tobytes() for name in sorted(file["variables"])],
+            epochs,
+            progress["step"],
+        )
+
+
+@pytest.mark.slow
+def test_a_training_killed_within_an_epoch_resumes_at_its_step_to_the_same_weights(
+    trained, simulated_store, tmp_path
+):
+    run = killed_training(
+        simulated_store, tmp_path, *QUICK, "--set", "checkpoint-steps=7", after=70
+    )
+    assert not (tmp_path / "model.h5").exists()
+    epochs_done = len((run / "history.csv").read_text().splitlines()) - 1
+    done = train_apart(simulated_store, tmp_path, *QUICK, "--resume")
+    assert "resuming" in done.stderr
+    assert "epoch 1: loss" not in done.stderr
+    assert 1 <= epochs_done < 3
+    folder, result, _ = trained
+    for name in ("loss", "val_loss", "val_mae", "epoch", "best_epoch", "drivers"):
+        assert json.loads(done.stdout)[name] == result[name]
+    assert_same_weights(tmp_path / "model.h5", folder / "model.h5")
+    assert state_of(run) == state_of(
+        folder / "runs" / "whole"
+    )  # moments of Adam and states of the dropouts, too
+    assert len(list((tmp_path / "runs").iterdir())) == 1
+    assert not list(run.rglob("*.partial*"))
+
+
+def test_the_device_of_augmentation_is_chosen_when_a_run_begins_and_kept_on_a_resume(
+    trained, simulated_store
+):
+    folder, _, _ = trained
+    assert (
+        json.loads((folder / "runs" / "whole" / "settings.json").read_text())["settings"][
+            "augment_on"
+        ]
+        == "cpu"
+    )
+    again = train(simulated_store, folder, *QUICK, "--resume", "--augment-on", "auto")
+    assert "is complete already" in again.stderr
+    refused = train(simulated_store, folder, *QUICK, "--resume", "--augment-on", "device", code=1)
+    assert "augment on: cpu, but device is given" in refused.stderr
+
+
+def test_resuming_a_complete_run_trains_nothing(trained, simulated_store):
+    folder, result, _ = trained
+    done = train(simulated_store, folder, *QUICK, "--resume")
+    assert "is complete already" in done.stderr
+    assert json.loads(done.stdout) == result
+    refused = train(simulated_store, folder, "--resume", "--batch-size", 8, code=1)
+    assert "batch size: 16, but 8 is given" in refused.stderr
+    elsewhere = train(
+        simulated_store, folder, "--resume", "--name", "whole", "-o", folder / "other.h5", code=1
+    )
+    assert "a run of another store or output" in elsewhere.stderr
+
+
+def test_a_run_is_resumed_with_a_feed_of_the_same_order_only(trained, simulated_store):
+    folder, result, notices = trained
+    assert "feed: hdf5-shuffle" in notices
+    assert result["feed"] == "hdf5-shuffle"
+    refused = train(
+        simulated_store, folder, "--resume", "--epochs", 4, "--feed", "hdf5-chunks", code=1
+    )
+    assert "orders the samples differently" in refused.stderr
+    assert (
+        "complete already" in train(simulated_store, folder, "--resume", "--feed", "workers").stderr
+    )
+
+
+@pytest.mark.long
+def test_fine_tuning_with_every_option(trained, simulated_store, tmp_path):
+    """--from, a settings file, thinned out straight driving, TensorBoard, another loss and pictures
+    in one run.
+    """
+    folder, result, _ = trained
+    (tmp_path / "s.toml").write_text(
+        'loss = "mae"\nzero-fraction = 0.1\nlearning-rate = 1e-7\nepochs = 2\n'
+    )
+    earlier = tmp_path / "earlier.h5"
+    shutil.copy(folder / "model.h5", earlier)
+    options = (
+        "--from",
+        earlier,
+        "--settings",
+        tmp_path / "s.toml",
+        "--tensorboard",
+        "--name",
+        "fine",
+    )
+    done = train_apart(simulated_store, tmp_path, *options, "--epochs", 1)
+    fine, run = json.loads(done.stdout), tmp_path / "runs" / "fine"
+    assert fine["val_mae"] == fine["val_loss"] == pytest.approx(result["val_mae"], rel=1e-3)
+    assert fine["epochs"] == fine["epoch"] == 1  # no better and no worse than its start
+    assert fine["drivers"]["start"] == {
+        name: pytest.approx(value, rel=1e-3) for name, value in fine["drivers"]["trained"].items()
+    }
+    assert (run / "start.h5").read_bytes() == earlier.read_bytes()
+    settings = tomllib.loads((tmp_path / "model.settings.toml").read_text())
+    given = {"loss": "mae", "zero-fraction": 0.1, "epochs": 1, "tensorboard": True}
+    assert {name: settings[name] for name in given} == given
+    events = EventAccumulator(str(run / "tensorboard")).Reload()
+    assert make_ndarray(events.Tensors("epoch/val_loss")[0].tensor_proto) == pytest.approx(
+        fine["val_loss"]
+    )
+    (environment,) = json.loads((run / "environment.json").read_text())
+    assert environment["packages"]["keras"] == version_of("keras")
+    assert environment["command"][0].endswith("model.py")
+    earlier.write_bytes(simulated_store.read_bytes()[:1000])
+    refused = train(simulated_store, tmp_path, *options[:2], "--resume", code=1)
+    assert "did not begin with --from" in refused.stderr
+    refused = train(simulated_store, tmp_path, "--from", earlier, "--force", code=1)
+    assert str(earlier) in refused.stderr
+
+
+@pytest.mark.slow
+def test_a_start_model_that_is_better_than_the_trained_one_is_handed_over(
+    simulated_recording, tmp_path
+):
+    store, samples = tmp_path / "data.h5", {"block_seconds": 2.0, "cameras": ("center",)}
+    convert(PreprocessSettings((str(simulated_recording),), store, size=(64, 64), samples=samples))
+    start = calibrated(ROOT / "models" / "any-road.h5", tmp_path / "start.h5", 0.8, 0.05)
+    done = train(
+        store,
+        tmp_path,
+        "--from",
+        start,
+        "--epochs",
+        1,
+        "--learning-rate",
+        0.05,
+        "--schedule",
+        "constant",
+    )
+    result, (run,) = json.loads(done.stdout), (tmp_path / "runs").iterdir()
+    drivers = result["drivers"]
+    assert [*drivers] == ["mean_steering", "start", "halfway", "trained"]
+    assert drivers["start"]["correlation"] > 0.1 + (drivers["trained"]["correlation"] or 0)
+    assert (result["handed_over"], result["epoch"], result["loss"], result["epochs"]) == (
+        "start",
+        0,
+        None,
+        1,
+    )
+    assert (result["val_loss"], result["val_mae"]) == (
+        drivers["start"]["loss"],
+        drivers["start"]["mae"],
+    )
+    assert "start model is better" in result["note"]
+    assert json.loads((run / "result.json").read_text()) == result
+    assert (run / "model.h5").read_bytes() == (tmp_path / "model.h5").read_bytes()
+    images = np.random.default_rng(0).integers(0, 256, (8, 64, 64, 3), np.uint8)
+    written, began, last = (
+        load_model(path).model.predict(images, verbose=0)
+        for path in (tmp_path / "model.h5", start, run / "trained.h5")
+    )
+    assert written == pytest.approx(0.8 * began + 0.05, abs=1e-5)
+    assert abs(last - written).max() > 0.01
+    more = json.loads(train(store, tmp_path, "--resume", "--epochs", 2).stdout)
+    assert (more["epoch"], more["epochs"]) == (0, 2)
+    assert more["drivers"]["start"] == drivers["start"]
+    (first, _) = csv.DictReader((run / "history.csv").open())
+    assert float(first["val_loss"]) == drivers["trained"]["loss"]
+
+
+@pytest.mark.slow
+def test_a_training_ends_when_its_time_is_up(simulated_store, tmp_path):
+    done = train(simulated_store, tmp_path, "--time", "4s", "--epochs", 0)
+    (*_, last) = csv.DictReader(next(tmp_path.glob("runs/*/history.csv")).open())
+    assert float(last["learning_rate"]) < 0.1 * 1e-3
+    result = json.loads(done.stdout)
+    assert result["ended"] == "--time 4s"
+    assert 3 <= result["seconds"] < 300
+    with h5py.File(max(tmp_path.glob("runs/*/checkpoints/*.h5"))) as file:
+        assert 0 < json.loads(file["progress"].asstr()[()])["compiling"] < result["seconds"]
+    longer = train(simulated_store, tmp_path, "--epochs", 1, "--time", 0, "--resume")
+    assert "nothing is left to train: --epochs 1" in longer.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "how", [pytest.param(signal.SIGINT, marks=pytest.mark.long), signal.SIGTERM]
+)
+def test_ctrl_c_saves_the_state_and_reports_the_model_and_how_to_resume(
+    simulated_store, tmp_path, how
+):
+    options = ("-o", tmp_path / "model.h5", "--runs", tmp_path / "runs", "--epochs", 500)
+    line = command("model.py", simulated_store, *options, "--set", "checkpoint-minutes=0")
+    with started(line, "epoch 1: loss") as run:
+        time.sleep(0.3)  # into the next epoch
+        run.send_signal(how)
+        notices = run.communicate(timeout=120)[1]
+    assert run.returncode == 130
+    assert "model.h5" in notices
+    assert "--resume" in notices
+    assert "Traceback" not in notices
+    newest = max(tmp_path.glob("runs/*/checkpoints/*[0-9].h5"))
+    with h5py.File(newest) as file:
+        progress = json.loads(file["progress"].asstr()[()])
+    assert progress["samples"] == (progress["step"] - 34 * len(progress["history"])) * 32 > 0
+
+
+@pytest.mark.long
+def test_a_model_that_another_program_writes_meanwhile_is_left_as_it_is(
+    small_store, untrained_model, tmp_path
+):
+    output = tmp_path / "model.h5"
+    line = command(
+        "model.py",
+        small_store,
+        "-o",
+        output,
+        "--runs",
+        tmp_path / "runs",
+        "--epochs",
+        2,
+        "--no-plots",
+    )
+    with started(line, "training on") as run:
+        shutil.copyfile(untrained_model, output)
+        notices = run.communicate(timeout=120)[1]
+    assert run.returncode == 1
+    assert "written by another program" in notices
+    assert output.read_bytes() == untrained_model.read_bytes()
+    (model,) = tmp_path.glob("runs/*/model.h5")
+    assert str(model) in notices
+    train(small_store, tmp_path, "--epochs", 2, "--resume", "--force")
+    assert output.read_bytes() == model.read_bytes()
+
+
+@pytest.mark.slow
+def test_early_stopping_and_training_without_validation(simulated_recording, tmp_path):
+    """With all its driving in training, the training loss decides; patience 1 stops at the first
+    worse epoch.
+    """
+    store = tmp_path / "data.h5"
+    samples = {"validation": 0.0, "frame_offsets": 0, "flip": False, "cameras": ("center",)}
+    convert(PreprocessSettings((str(simulated_recording),), store, samples=samples))
+    wild = ("--learning-rate", 0.05, "--schedule", "constant")
+    done = train(store, tmp_path, "--epochs", 60, "--patience", 1, "--keep", "best", *wild)
+    result = json.loads(done.stdout)
+    assert result["epoch"] == result["best_epoch"]
+    with h5py.File(tmp_path / "model.h5") as file:
+        assert json.loads(file.attrs["bcclone_training"])["epoch"] == result["best_epoch"]
+    assert "no validation samples" in done.stderr
+    assert result["val_loss"] is None
+    assert result["epochs"] < 60
+    assert result["epochs"] == result["best_epoch"] + 1
+    assert result["ended"] == "--patience 1"
+    more = json.loads(
+        train(store, tmp_path, "--patience", 2, "--epochs", result["epochs"] + 1, "--resume").stdout
+    )
+    assert more["epochs"] == result["epochs"] + 1
+
+
+def test_resuming_never_overwrites_the_model_of_another_run(trained, simulated_store, tmp_path):
+    folder, result, _ = trained
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    settings = copy / "runs" / "whole" / "settings.json"
+    settings.write_text(settings.read_text().replace(str(folder), str(copy)))
+    (copy / "model.h5").write_text("mine")
+    for force in ((), ("--force",)):
+        assert (
+            "exists, and is no model"
+            in train(simulated_store, copy, "--resume", *force, code=1).stderr
+        )
+    assert (copy / "model.h5").read_text() == "mine"
+    shutil.copy(ROOT / "models" / "lake.h5", copy / "model.h5")
+    assert "--force" in train(simulated_store, copy, "--resume", code=1).stderr
+    train(simulated_store, copy, "--resume", "--force")
+    assert (copy / "model.h5").read_bytes() == (folder / "model.h5").read_bytes()
+    (copy / "model.h5").unlink()
+    assert json.loads(train(simulated_store, copy, "--resume").stdout) == result
+    assert (copy / "model.h5").exists()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("network", "frames"), [("gru", 3), *((each, 1) for each in BATCH_NORM)])
+def test_a_network_with_states_is_trained_and_resumed_to_the_same_weights(
+    simulated_store, tmp_path, network, frames
+):
+    options = ("--network", network, "--seq-length", frames, "--epochs", 1, "--batch-size", 32)
+    for name in ("whole", "killed"):
+        (tmp_path / name).mkdir()
+    done = train_apart(simulated_store, tmp_path / "whole", *options)
+    killed_training(
+        simulated_store, tmp_path / "killed", *options, "--set", "checkpoint-steps=3", after=6
+    )
+    resumed = train_apart(simulated_store, tmp_path / "killed", *options, "--resume")
+    assert "resuming" in resumed.stderr
+    assert_same_weights(tmp_path / "whole" / "model.h5", tmp_path / "killed" / "model.h5")
+    assert json.loads(resumed.stdout)["val_loss"] == json.loads(done.stdout)["val_loss"]
+    file = load_model(tmp_path / "whole" / "model.h5")
+    assert file.training.settings["network"] == network
+    assert load_policy(tmp_path / "whole" / "model.h5").carries_states == (network == "gru")
+    again = train(
+        simulated_store,
+        tmp_path,
+        "--from",
+        tmp_path / "whole" / "model.h5",
+        "--seq-length",
+        frames,
+        code=1,
+    )
+    assert f"--network {network}" in again.stderr
+
+
+@pytest.mark.slow
+def test_a_framing_and_a_calibration_that_are_lost_are_noted(simulated_recording, tmp_path):
+    imported = shutil.copytree(simulated_recording, tmp_path / "imported")
+    (imported / "framing.json").write_text(Framing(160, 120).to_json())
+    store, start = tmp_path / "data.h5", tmp_path / "start.h5"
+    run_script(
+        "preprocess.py",
+        simulated_recording,
+        imported,
+        "-o",
+        store,
+        "--size",
+        64,
+        "--block-seconds",
+        2,
+    )
+    network = build_network((64, 64, 3))
+    network.layers[-1].activation = keras.activations.tanh
+    with Store(store) as data:
+        save_model(start, network, data.preprocessing, {})
+    calibrated(start, start, 0.5, 0.1)
+    done = train(store, tmp_path, "--from", start, "--epochs", 1)
+    assert "recordings are of several cameras" in done.stderr
+    assert "start.h5 cannot take its gain and bias" in done.stderr
+    assert load_model(tmp_path / "model.h5").framing is None
+
+
+@pytest.mark.slow
+def test_steps_of_one_program_give_the_weights_of_single_ones_also_after_a_resume(
+    small_store, tmp_path
+):
+    """Augmented and with dropout: the same samples in the same order, the same random numbers."""
+    options = ("--batch-size", 7, "--augment-on", "device", "--set", "jit-compile=on")
+    options += ("--schedule", "constant", "--set", "warmup=0")
+    places = {name: tmp_path / name for name in ("single", "program", "resumed")}
+    for folder in places.values():
+        folder.mkdir()
+    train_apart(small_store, places["single"], *options, "--feed", "memory", "--epochs", 2)
+    train_apart(small_store, places["program"], *options, "--feed", "device", "--epochs", 2)
+    train_apart(small_store, places["resumed"], *options, "--feed", "device", "--epochs", 1)
+    train_apart(small_store, places["resumed"], "--resume", "--feed", "memory", "--epochs", 2)
+    single, *others = (weights(folder / "model.h5") for folder in places.values())
+    for other in others:
+        for name in single:
+            np.testing.assert_allclose(other[name], single[name], atol=1e-5, err_msg=name)

@@ -1,0 +1,257 @@
+"""Settings of a training from options, settings files and run folders; the schedule."""
+
+from dataclasses import replace
+from itertools import islice, product
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from bcclone.commands.options import Given
+from bcclone.commands.parser import make_parser
+from bcclone.commands.training import chosen_settings, model
+from bcclone.dataset.sample_settings import SampleSettings
+from bcclone.system.errors import UserError
+from bcclone.system.settings_file import read_settings_file
+from bcclone.training.plan import resolve, resumed_plan
+from bcclone.training.train_settings import RunFiles, TrainSettings, parse_duration
+from bcclone.training.training_folder import RunFolder, RunIdentity, settings_as_text
+from bcclone.training.training_state import Epoch, TrainingSchedule, TrainingState, learning_rate
+
+DEFAULT = TrainSettings(
+    seq_length=1, learning_rate=1e-3, feed="hdf5-shuffle", window_streams=1, onednn="on"
+)
+
+
+def data(stored_seq_length=1):
+    """Return samples, as far as settings follow from them."""
+    samples = SampleSettings(seq_length=stored_seq_length)
+    return SimpleNamespace(
+        sample_settings=samples, path=Path("data.h5"), content_hash="hash", recordings=[]
+    )
+
+
+def parsed(*options, file=None, text=""):
+    if file:
+        file.write_text(text)
+        options = (*options, "--settings", str(file))
+    return Given(make_parser(model, "model"), [str(option) for option in options])
+
+
+def new(*options, stored_seq_length=1, **file):
+    """Return the settings of a new run of a command line of model.py."""
+    values = chosen_settings(parsed("--feed", "hdf5-shuffle", *options, **file))
+    return resolve(TrainSettings(**values), data(stored_seq_length))
+
+
+def begin(path, settings=DEFAULT):
+    identity = RunIdentity(str(data().path.resolve()), "hash", str(settings.output.resolve()))
+    return RunFolder.create(path, identity, settings)
+
+
+def resume(folder, *options):
+    """Return the settings with which a command line resumes a run."""
+    return resumed(folder, chosen_settings(parsed("--resume", *options)))
+
+
+def resumed(folder, changes):
+    files = RunFiles(runs=folder.path.parent, name=folder.path.name)
+    settings = resumed_plan(files, changes, data(), print).settings
+    return replace(settings, runs=DEFAULT.runs, name=None)
+
+
+def test_options_override_the_settings_file_which_overrides_the_defaults(tmp_path):
+    text = "epochs = 3\nlearning_rate = 0.01\nbatch-size = 8\n"
+    text += 'feed = "memory"\ncheckpoint-minutes = 2\naugment = true\n'
+    values = chosen_settings(
+        parsed("--batch-size", 64, "--no-augment", file=tmp_path / "a.toml", text=text)
+    )
+    settings = TrainSettings(**values)
+    assert (settings.epochs, settings.learning_rate, settings.batch_size, settings.seed) == (
+        3,
+        0.01,
+        64,
+        0,
+    )
+    assert not settings.augment
+    assert (settings.feed, settings.checkpoint_minutes) == ("memory", 2)
+    assert chosen_settings(parsed()) == {}
+
+
+def test_a_fine_tuning_has_a_tenth_of_the_usual_learning_rate_unless_one_is_given():
+    asked = replace(DEFAULT, start=Path("start.h5"), learning_rate=0.0)
+    assert resolve(asked, data()).learning_rate == 1e-4
+    assert resolve(replace(asked, learning_rate=3e-4), data()).learning_rate == 3e-4
+    assert resolve(replace(DEFAULT, learning_rate=0.0), data()).learning_rate == 1e-3
+
+
+@pytest.mark.parametrize(
+    ("wrong", "expected"),
+    [
+        ({"data": ()}, "expected a store or recordings"),
+        ({"output": Path("model.bin")}, r"output model\.bin.* \.h5"),
+        *(
+            ({"name": name}, "expected the name of a folder in runs")
+            for name in ("../out", "a/b", "", ".")
+        ),
+    ],
+)
+def test_wrong_settings_of_a_run_are_refused_when_they_are_made(wrong, expected):
+    with pytest.raises(ValueError, match=expected):
+        TrainSettings(**wrong)
+
+
+def test_the_settings_written_by_a_run_give_the_same_training_again(tmp_path):
+    settings = replace(
+        DEFAULT, epochs=4, time=90.0, loss="huber", clip_norm=0.5, dropout=0.15, feed="workers", feed_workers=3,
+        tensorboard=True,
+    )  # fmt: skip
+    folder = begin(tmp_path / "run", settings)
+    folder.record(settings, {})
+    folder.publish(tmp_path / "model.h5", b"model")
+    values = chosen_settings(
+        parsed("--settings", tmp_path / "model.settings.toml", "-o", tmp_path / "other.h5")
+    )
+    assert TrainSettings(**values) == settings
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("learnin-rate = 0.1", "no setting is called 'learnin-rate'; did you mean 'learning-rate'"),
+        ("zzz = 1", "the settings are batch-size, epochs"),
+        ('epochs = "ten"', "epochs: 'ten', expected a whole number"),
+        ('time = "soon"', "expected one such as 90s, 10m"),
+        ("[train]\nepochs = 1", "no setting is called 'train'"),
+        ("epochs: 3", "not a settings file"),
+        ("a = " + "[" * 9999, "not a settings file"),
+        ("epochs = -1", "a.toml: epochs -1, expected 1 or more"),
+        ('gpus = "many"', "expected a number or all"),
+    ],
+)
+def test_a_wrong_settings_file_is_refused_with_file_key_and_remedy(tmp_path, text, expected):
+    with pytest.raises(UserError) as refusal:
+        chosen_settings(parsed(file=tmp_path / "a.toml", text=text))
+    assert expected in str(refusal.value)
+
+
+VALUES = (
+    "1", "-1", "1.5", "'x'", "true", "[]", "[1]", "['a']", "[[]]", "{}", "{a = 1}", "1979-05-27", "07:32:00", "nan",
+    "inf", "0x" + "f" * 300, "9" * 30, "9" * 5000, "1e400", '"\\u0000"', '""', "1979-05-27T07:32:00Z", "[" * 5000,
+)  # fmt: skip
+
+
+def test_each_setting_with_a_value_of_each_type(tmp_path):
+    path = tmp_path / "settings.toml"
+    lines = settings_as_text(TrainSettings()).splitlines()
+    keys = [line.partition("=")[0].strip("# ") for line in lines if "=" in line]
+    for key, value in islice(product(keys, VALUES), 0, None, 5):
+        path.write_text(f"{key} = {value}\n")
+        try:
+            read_settings_file(path, TrainSettings)
+        except UserError as error:
+            named = str(error)
+            assert str(path) in named  # noqa: PT017 most values fit some of the settings
+
+
+def test_time_is_a_limit_besides_or_instead_of_epochs():
+    assert new("--time", "10m") == replace(DEFAULT, time=600.0)
+    assert new("--time", "10m", "--epochs", 0) == replace(DEFAULT, time=600.0, epochs=0)
+    with pytest.raises(ValueError, match="epochs 0 .* set time"):
+        new("--epochs", 0)
+
+
+def test_the_window_length_follows_the_option_then_the_store_then_the_network():
+    assert new().seq_length == 1
+    assert new("--network", "gru").seq_length == 5
+    assert new("--network", "gru", stored_seq_length=3).seq_length == 3
+    assert new(stored_seq_length=20).seq_length == 20
+    assert new("--seq-length", 2, stored_seq_length=20).seq_length == 2
+
+
+def test_a_resumed_run_keeps_its_settings_and_only_its_limits_may_change(tmp_path):
+    stored = replace(DEFAULT, epochs=5, batch_size=8, seq_length=4, blur=0.1)
+    folder = begin(tmp_path / "run", stored)
+    left_open = {"learning_rate": 0.0, "seq_length": 0, "augment_on": "auto", "feed": "auto"}
+    assert resume(folder) == resumed(folder, left_open) == stored
+    assert resume(folder, "--time", "5m", "--patience", 2) == replace(
+        stored, time=300.0, patience=2
+    )
+    with pytest.raises(UserError, match="batch size: 8, but 9 is given"):
+        resume(folder, "--batch-size", 9)
+    timed = begin(tmp_path / "timed", replace(DEFAULT, epochs=0, time=9.0))
+    assert resume(timed, "--time", 0, "--epochs", 3) == replace(DEFAULT, epochs=3)
+    both = begin(tmp_path / "both", replace(DEFAULT, epochs=3, time=9.0))
+    assert resume(both, "--epochs", 0) == replace(DEFAULT, epochs=0, time=9.0)
+    with pytest.raises(ValueError, match="epochs 0 .* set time"):
+        resume(timed, "--time", 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90", 90), ("90s", 90), ("10m", 600), ("1.5h", 5400), ("1h30m", 5400), ("1H1m1s", 3661)],
+)
+def test_durations_are_read(text, seconds):
+    assert parse_duration(text) == seconds
+
+
+def test_the_learning_rate_rises_and_falls_to_a_hundredth():
+    settings = TrainSettings(learning_rate=0.001, warmup=0.1)
+    assert learning_rate(settings, 0.0) < 0.00002
+    assert learning_rate(settings, 0.1) == pytest.approx(0.001)
+    assert learning_rate(settings, 0.55) == pytest.approx(0.001 * (0.01 + 0.99 / 2))
+    assert learning_rate(settings, 1.0) == pytest.approx(0.00001)
+    falling = [learning_rate(settings, percent / 100) for percent in range(10, 101)]
+    assert falling == sorted(falling, reverse=True)
+    linear = TrainSettings(learning_rate=0.001, warmup=0.0, schedule="linear")
+    assert learning_rate(linear, 0.5) == pytest.approx(0.001 * (0.01 + 0.99 / 2))
+    constant = TrainSettings(learning_rate=0.001, warmup=0.0, schedule="constant")
+    assert {learning_rate(constant, done) for done in (0.0, 0.5, 1.0)} == {0.001}
+
+
+def test_a_training_ends_at_the_first_limit_that_its_state_has_reached():
+    figures = [
+        Epoch(number, 0.1, 0.1, loss, 0.1, 1e-3, 7.0, 100.0, 0.1)
+        for number, loss in ((1, 0.2), (2, 0.3))
+    ]
+    schedule = TrainingSchedule(
+        TrainSettings(epochs=3, time=60.0, patience=2), samples=640, validation_samples=320
+    )
+    begun = TrainingState(step=30, samples=480, elapsed=20.0)
+    assert not schedule.is_time_up(begun, seconds_of_ending=39.0)
+    assert schedule.is_time_up(begun, seconds_of_ending=40.0)
+    compiled = TrainingState(
+        step=10, samples=160, elapsed=34.0
+    )  # since then, half of the validation's took 8.5 s
+    assert not schedule.is_time_up(replace(begun, elapsed=51.0), 0.0, compiled)
+    assert schedule.is_time_up(replace(begun, elapsed=52.0), 0.0, compiled)
+    assert not schedule.is_time_up(replace(begun, step=29, elapsed=52.0), 0.0, compiled)
+    assert (
+        schedule.reached_limit(begun, is_time_up=True) == ""
+    )  # a model needs an epoch, even if it is cut
+    one = begun.after_epoch(figures[0])
+    assert schedule.reached_limit(one, is_time_up=False) == ""
+    assert schedule.reached_limit(one, is_time_up=True) == "--time 60s"
+    two = one.after_epoch(figures[1])
+    assert schedule.reached_limit(two, is_time_up=False) == ""
+    worse = two.after_epoch(replace(figures[1], epoch=3))
+    assert schedule.reached_limit(worse, is_time_up=True) == "--epochs 3"
+    longer = replace(schedule, settings=replace(schedule.settings, epochs=9))
+    assert longer.reached_limit(worse, is_time_up=True) == "--patience 2"
+
+
+def test_the_fraction_done_follows_steps_or_seconds():
+    def done(epochs, time, step, elapsed, compiling=0.0):
+        settings = TrainSettings(epochs=epochs, time=time, batch_size=8)
+        state = TrainingState(step=step, elapsed=elapsed, compiling=compiling)
+        return TrainingSchedule(settings, 800, 0).fraction_done(state)
+
+    assert done(2, 0.0, 50, 1e9) == 0.25
+    assert done(0, 10.0, 50, 4.0) == 0.4
+    assert done(2, 10.0, 150, 4.0) == 0.75
+    assert done(2, 10.0, 500, 4.0) == 1.0
+    assert [done(0, 10.0, 20, elapsed, compiling=6.0) for elapsed in (6.0, 7.0, 10.0)] == [
+        0.0,
+        0.25,
+        1.0,
+    ]

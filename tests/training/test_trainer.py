@@ -1,0 +1,342 @@
+"""A training step: losses, gradients, several devices, float16; in a separate process, as devices
+are made once.
+"""
+
+import math
+import weakref
+from itertools import islice
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from bcclone.cluster.joint_trainer import make_joint_trainer
+from bcclone.dataset.store import Store
+from bcclone.feed.feed import open_feed
+from bcclone.feed.feed_settings import AugmentSettings, FeedSettings, SamplingSettings
+from bcclone.feed.selection import select
+from bcclone.feed.source import Batch
+from bcclone.model.network import build_network
+from bcclone.system.errors import UserError
+from bcclone.training.plan import resolve
+from bcclone.training.prepare import by_xla, make_trainer, with_devices
+from bcclone.training.train_settings import LOSSES, TrainSettings
+from bcclone.training.trainer import Trainer, losses_of
+from tests.conftest import ROOT
+from tests.processes import python
+
+LOG_10, LOG_1 = (
+    0.05 * math.asinh(10),
+    0.05 * math.asinh(1),
+)  # of 0.5 and 0.05, with the logarithmic loss's scale
+TOGETHER = """
+from types import SimpleNamespace
+import numpy as np, keras, tensorflow as tf
+cpu, = tf.config.list_physical_devices("CPU")
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from bcclone.feed.augment import AugmentationInputs
+from bcclone.feed.augment.on_cpu import draw
+from bcclone.feed.source import Batch
+from bcclone.dataset.preprocessing import Preprocessing
+from bcclone.cluster.joint_trainer import make_joint_trainer
+from bcclone.training.prepare import make_trainer
+from bcclone.training.train_settings import TrainSettings
+
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+def train(strategy, clip_norm, augment_on="cpu"):
+    keras.utils.set_random_seed(0)
+    data = SimpleNamespace(preprocessing=Preprocessing(width=64, height=112))
+    settings = TrainSettings(seq_length=1, learning_rate=1e-3, clip_norm=clip_norm, augment_on=augment_on)
+    together = lambda: make_joint_trainer(data, settings, 1, strategy)
+    trainer = together() if strategy else make_trainer(data, settings)
+    for layer in trainer.model.layers:  # which draw what one device would not
+        if isinstance(layer, keras.layers.Dropout):
+            layer.rate = 0.0
+    random = np.random.default_rng(0)
+    for size in (8, 7, 1):
+        images = random.integers(0, 256, (size, 112, 64, 3), dtype=np.uint8)
+        augmentation = ()
+        if augment_on == "device":
+            flipped, lookahead_m = random.random(size) < 0.5, np.full(size, 12, np.float32)
+            augmentation = AugmentationInputs(flipped, lookahead_m, *draw(size, (size,))).packed()
+        trainer.train([Batch(images, random.random((size, 1), np.float32), augmentation)], [0.001])
+    moments = [np.array(variable) for variable in trainer.optimizer.variables if "momentum" in variable.path]
+    return np.concatenate([moment.ravel() for moment in moments]), trainer.totals.means()
+
+for clip_norm, place in ((0.0, "cpu"), (0.1, "cpu"), (0.0, "device")):
+    (single, single_means), (together, means) = train(None, clip_norm, place), train(strategy, clip_norm, place)
+    assert np.allclose(single, together, rtol=1e-2, atol=1e-4 * abs(single).max()), abs(single - together).max()
+    assert np.allclose(single_means, means, rtol=1e-3), (single_means, means)
+    print(round(float(np.linalg.norm(single)), 3) > 0.1)
+"""
+
+
+@pytest.mark.long
+def test_two_devices_train_like_one():
+    """Also batches of odd size, and of a single sample, of which one device gets none."""
+    assert (
+        python(TOGETHER, cwd=ROOT) == "True\nFalse\nTrue\n"
+    )  # longer without a limit than with it
+
+
+@pytest.mark.parametrize(
+    ("chosen", "named"),
+    [
+        ({"network": "cnn-batch-norm"}, "--network cnn-batch-norm"),
+        ({"jit_compile": "on"}, "--set jit-compile=on"),
+    ],
+)
+def test_what_needs_all_samples_of_a_batch_is_refused_on_several_devices(chosen, named):
+    with pytest.raises(UserError, match=f"{named} trains on one device; use --gpus 1"):
+        make_joint_trainer(None, TrainSettings(**chosen), 1)
+
+
+def linear_trainer(loss, clip_norm=None, rate=0.1, shape=(1, 1, 1), **more):
+    """steering = weight * mean of the image, from a weight of 0."""
+    model = keras.Sequential(
+        [
+            keras.Input(shape, dtype="uint8"),
+            keras.layers.Rescaling(1.0),
+            keras.layers.Flatten(),
+            keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros"),
+        ]
+    )
+    optimizer = keras.optimizers.SGD(rate, global_clipnorm=clip_norm)
+    optimizer.build(model.trainable_variables)
+    return Trainer(model, optimizer, TrainSettings(loss=loss, **more))
+
+
+@pytest.mark.parametrize(
+    ("loss", "jit_compile", "expected_loss", "gradient"),
+    [
+        ("mse", "off", (0.25 + 0.0025) / 2, -(2 * 0.5 + 2 * 0.05) / 2),
+        ("mae", "off", (0.5 + 0.05) / 2, -1.0),
+        *(
+            ("log", compiled, (LOG_10**2 + LOG_1**2) / 2, -(LOG_10 + LOG_1))
+            for compiled in ("off", "on")
+        ),
+        ("huber", "off", (0.1 * (0.5 - 0.05) + 0.0025 / 2) / 2, -(0.1 + 0.05) / 2),
+    ],
+)
+def test_losses_and_their_gradients_are_those_of_their_formulas(
+    loss, jit_compile, expected_loss, gradient
+):
+    trainer = linear_trainer(loss, jit_compile=jit_compile)
+    batch = Batch(np.ones((2, 1, 1, 1), np.uint8), np.array([[0.5], [0.05]], np.float32))
+    *errors, steering = trainer.evaluate([batch])
+    assert errors == pytest.approx([expected_loss, 0.275], rel=1e-5)
+    assert steering.tolist() == [0, 0]
+    trainer.train([batch], [0.5])
+    assert trainer.model.get_weights()[0].item() == pytest.approx(-0.5 * gradient, rel=1e-5)
+
+
+def test_a_long_gradient_is_clipped():
+    trainer = linear_trainer("mse", clip_norm=0.01)
+    trainer.train([Batch(np.full((4, 1, 1, 1), 200, np.uint8), np.ones((4, 1), np.float32))], [1.0])
+    assert trainer.model.get_weights()[0].item() == pytest.approx(0.01, rel=1e-4)
+
+
+def batches_of(trainer, images, labels, sizes):
+    """Return batches of images, or of their positions for a trainer of one program, as the feed
+    "device" gives them.
+    """
+    starts = np.cumsum([0, *sizes[:-1]]).tolist()
+    parts = [slice(start, start + size) for start, size in zip(starts, sizes, strict=True)]
+    frames = tf.constant(images)
+
+    def gather(positions):
+        return tf.gather(frames, positions)
+
+    if not trainer.is_one_program:
+        return [Batch(images[part], labels[part]) for part in parts]
+    positions = np.arange(len(images), dtype=np.int32)
+    return [Batch(positions[part], labels[part], gather=gather) for part in parts]
+
+
+def test_a_program_of_several_steps_gives_the_weights_of_single_ones_and_is_compiled_once():
+    """The last batch of an epoch is smaller: what fills it up counts neither in the loss nor in the
+    totals.
+    """
+    random = np.random.default_rng(0)
+    images, sizes = random.integers(0, 256, (4 * 24 + 3, 1, 1, 1), np.uint8), [4] * 24 + [3]
+    labels = (images[:, 0, 0] / 300).astype(np.float32)
+    found = {}
+    for jit_compile in ("off", "on"):
+        trainer = linear_trainer("mse", rate=1e-7, batch_size=4, jit_compile=jit_compile)
+        batches = batches_of(trainer, images, labels, sizes)
+        for first in (0, 20):
+            part = batches[first : first + 20]
+            trainer.train(part, [1e-7 * (first + number + 1) for number in range(len(part))])
+        totals = trainer.totals.means()
+        *means, steering = trainer.evaluate(batches)
+        found[jit_compile] = [*trainer.model.get_weights()[0].ravel(), *totals, *means, *steering]
+    assert found["on"] == pytest.approx(found["off"], rel=1e-5)
+    assert found["off"][0] > 1e-3
+    assert trainer._program.experimental_get_tracing_count() == 1
+    assert trainer._validate.experimental_get_tracing_count() == 1
+
+
+def test_losses_take_errors_and_labels_of_different_precision():
+    """As those of the driver that always answers the mean."""
+    errors, labels = np.array([0.1, -0.2]), np.array([0.3, 0.0], np.float32)
+    for kind in LOSSES:
+        expected = losses_of(kind, errors, labels.astype(np.float64))
+        assert np.asarray(losses_of(kind, errors, labels)) == pytest.approx(
+            np.asarray(expected), rel=1e-6
+        )
+
+
+@pytest.mark.parametrize("within", ["", "a model", "TimeDistributed"])
+def test_an_incomplete_batch_is_not_padded_for_batch_normalization(within):
+    """Padding would change the mean of the batch."""
+    normalization = [keras.layers.Rescaling(1.0), keras.layers.BatchNormalization()]
+    over_time = [
+        keras.layers.Reshape((1, 1, 1, 1)),
+        *map(keras.layers.TimeDistributed, normalization),
+    ]
+    kinds = {
+        "": normalization,
+        "a model": [keras.Sequential(normalization)],
+        "TimeDistributed": over_time,
+    }
+    model = keras.Sequential(
+        [
+            keras.Input((1, 1, 1), dtype="uint8"),
+            *kinds[within],
+            keras.layers.Flatten(),
+            keras.layers.Dense(1, kernel_initializer="ones"),
+        ]
+    )
+    begin, found = model.get_weights(), {}
+    images = np.array([10, 200, 30, 70, 150], np.uint8).reshape(5, 1, 1, 1)
+    for jit_compile in ("off", "on"):
+        model.set_weights(begin)
+        optimizer = keras.optimizers.SGD(0.01)
+        optimizer.build(model.trainable_variables)
+        trainer = Trainer(model, optimizer, TrainSettings(batch_size=3, jit_compile=jit_compile))
+        trainer.train(
+            batches_of(trainer, images, np.ones((5, 1), np.float32), [3, 2]), [0.01, 0.01]
+        )
+        found[jit_compile] = np.concatenate([weight.ravel() for weight in model.get_weights()])
+    assert found["on"] == pytest.approx(found["off"], rel=1e-4)
+
+
+def trained_on(feed, data, augment):
+    """Return a trainer of one program after 40 steps on batches of a feed, the closed feed, and its
+    frames, weakly.
+    """
+    trainer = linear_trainer("mse", shape=data.frames.frame_shape, batch_size=7, jit_compile="on")
+    sampling = SamplingSettings(7, augmentation=AugmentSettings(augment))  # on the CPU
+    opened = open_feed(select(data), FeedSettings(feed), sampling)
+    trainer.take_from(opened)
+    with opened, opened.epoch(1) as batches:
+        for _ in range(40 // opened.steps_a_call):
+            trainer.train(list(islice(batches, opened.steps_a_call)), [1e-10] * opened.steps_a_call)
+        frames = weakref.ref(opened._gather.frames) if feed == "device" else None
+    return trainer, opened, frames
+
+
+@pytest.mark.parametrize(("augment", "steps"), [(False, 20), (True, 1)])
+def test_a_program_takes_positions_or_images_that_the_cpu_augments(augment, steps, simulated_store):
+    """Both give the weights of the store's images, and the frames on the device go with their feed."""
+    with Store(simulated_store) as data:
+        plain, _, _ = trained_on("hdf5-shuffle", data, augment)
+        trainer, feed, frames = trained_on("device", data, augment)
+    (weights,), (expected,) = trainer.model.get_weights(), plain.model.get_weights()
+    assert feed.steps_a_call == steps
+    assert weights == pytest.approx(expected, rel=1e-3, abs=1e-12)
+    assert np.abs(expected).max() > 1e-9
+    assert frames() is None
+
+
+@pytest.mark.parametrize(("jit_compile", "use_cudnn"), [("off", "auto"), ("on", False)])
+def test_a_recurrent_layer_in_a_program_does_without_operations_that_xla_cannot_compile(
+    jit_compile, use_cudnn
+):
+    model = build_network((64, 64, 3), 3, "gru")
+    nested = keras.Sequential([keras.Input(model.input_shape[1:], dtype="uint8"), model])
+    Trainer(nested, keras.optimizers.SGD(0.01), TrainSettings(jit_compile=jit_compile))
+    assert [layer.use_cudnn for layer in model.layers if isinstance(layer, keras.layers.GRU)] == [
+        use_cudnn
+    ]
+
+
+@pytest.mark.parametrize(
+    ("on_gpu", "fault", "chosen", "expected"),
+    [
+        (False, "", {}, ("cpu", "off")),
+        (True, "", {}, ("device", "on")),
+        (True, "signal 6", {}, ("cpu", "off")),
+        (True, "", {"deterministic": True}, ("device", "off")),
+        (True, "", {"deterministic": True, "jit_compile": "on"}, ("device", "off")),
+        (False, "", {"deterministic": True, "jit_compile": "on"}, ("cpu", "on")),
+        (True, "", {"jit_compile": "off", "augment_on": "cpu"}, ("cpu", "off")),
+        (False, "", {"jit_compile": "on"}, ("cpu", "on")),
+    ],
+)
+def test_a_gpu_that_xla_compiles_for_takes_whole_steps_and_augments(
+    on_gpu, fault, chosen, expected
+):
+    settings = with_devices(TrainSettings(**chosen), on_gpu, fault)
+    assert (settings.augment_on, by_xla(settings, on_gpu, fault)) == expected
+
+
+def test_a_card_that_xla_cannot_compile_for_gets_no_frames_unless_asked(
+    simulated_store, nvidia_smi
+):
+    """Here TensorFlow has no GPU at all; the card that nvidia-smi names has 143 GB free."""
+    nvidia_smi()
+    with Store(simulated_store) as data:
+        assert resolve(TrainSettings(), data).feed == "hdf5-shuffle"
+        assert resolve(TrainSettings(feed="device"), data).feed == "device"
+
+
+def trainer_of(store, **settings):
+    """Return the trainer of a new network, and the first frames of the store."""
+    with Store(store) as data:
+        return make_trainer(
+            data, TrainSettings(seq_length=1, learning_rate=1e-3, **settings)
+        ), np.array(data.frames[:4])
+
+
+@pytest.mark.slow
+def test_a_step_compiled_by_xla_is_the_same_one_but_for_dropout(simulated_store):
+    weights = {}
+    for jit_compile in ("off", "on"):
+        trainer, frames = trainer_of(simulated_store, dropout=0.0, jit_compile=jit_compile)
+        trainer.train([Batch(frames, np.full((4, 1), 0.2, np.float32))], [1e-3])
+        weights[jit_compile] = trainer.model.get_weights()
+    for plain, compiled in zip(weights["off"], weights["on"], strict=True):
+        assert compiled == pytest.approx(plain, abs=5e-4)
+        assert np.isfinite(compiled).all()
+
+
+@pytest.mark.slow
+def test_a_network_trained_in_16_bits_is_saved_in_32(simulated_store):
+    trainer, frames = trainer_of(simulated_store, mixed_precision=True)
+    *inner, last = [layer.compute_dtype for layer in trainer.model.layers if layer.weights]
+    assert (set(inner), last) == ({"float16"}, "float32")
+    batch = Batch(frames, np.full((4, 1), 0.2, np.float32))
+    before = trainer.export().get_weights()
+    for _ in range(3):
+        trainer.train([batch], [1e-3])
+    exported = trainer.export()
+    assert {layer.compute_dtype for layer in exported.layers if layer.weights} == {"float32"}
+    assert any((a != b).any() for a, b in zip(before, exported.get_weights(), strict=True))
+    assert all(np.isfinite(weight).all() for weight in exported.get_weights())
+    assert keras.config.dtype_policy().name == "float32"
+
+
+def test_weight_decay_excludes_biases(simulated_store):
+    trainer, _ = trainer_of(simulated_store, weight_decay=0.2)
+    variables = trainer.model.trainable_variables
+    for variable in variables:
+        variable.assign(np.ones(variable.shape))
+    trainer.optimizer.learning_rate.assign(0.5)
+    trainer.optimizer.apply(
+        [np.zeros(variable.shape, np.float32) for variable in variables], variables
+    )
+    for variable in variables:
+        assert np.allclose(variable.numpy(), 1.0 if variable.name == "bias" else 0.9), variable.path

@@ -1,0 +1,167 @@
+"""Which requests are allowed, by their headers, with a clock that the tests set."""
+
+import re
+import sys
+
+import pytest
+
+from bcclone.drive.drive_settings import DriveSettings
+from bcclone.game.play_settings import PlaySettings
+from bcclone.system.errors import UserError
+from bcclone.web.access import WRONG_TOKEN_SECONDS, Access, is_this_machine
+from bcclone.web.web_server import listen, load_host
+from tests.drive.drive_server import Clock
+
+TOKEN = "let me in, please"
+
+
+def request(path="/socket.io/", address="127.0.0.1", host="127.0.0.1:4567", **more):
+    return {
+        "PATH_INFO": path,
+        "REMOTE_ADDR": address,
+        "HTTP_HOST": host,
+        "QUERY_STRING": "EIO=4",
+    } | more
+
+
+def status_of(refusal):
+    return refusal and refusal[0][:3]
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1:4567", "localhost:4567", "[::1]:4567", "192.168.1.5:4567", "LOCALHOST", ""]
+)
+def test_an_address_or_localhost_is_accepted_as_host(host):
+    assert Access().refusal(request(host=host)) is None
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example:4567", "127.0.0.1.evil.example", "localhost.evil.example", "[", "a b"]
+)
+def test_another_name_for_this_machine_is_refused(host):
+    """DNS rebinding: a foreign page whose name points to this machine would have the rights of our
+    page.
+    """
+    assert status_of(Access().refusal(request(host=host))) == "403"
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"])
+def test_a_simulator_on_this_machine_needs_no_token(address):
+    assert Access("0.0.0.0", TOKEN).refusal(request(address=address)) is None
+
+
+def test_a_simulator_on_another_machine_needs_the_token_or_allow_from():
+    access = Access("0.0.0.0", TOKEN, ("172.17.0.1",))
+    assert status_of(access.refusal(request(address="172.17.0.2"))) == "401"
+    assert (
+        access.refusal(
+            request(address="172.17.0.2", QUERY_STRING="EIO=4&token=let%20me%20in,%20please")
+        )
+        is None
+    )
+    assert (
+        status_of(access.refusal(request(address="172.17.0.2", QUERY_STRING="token=wrong")))
+        == "401"
+    )
+    assert access.refusal(request(address="172.17.0.1")) is None
+
+
+def test_the_page_is_allowed_so_that_it_can_ask_for_the_token():
+    assert Access("0.0.0.0", TOKEN).refusal(request("/", address="172.17.0.2")) is None
+
+
+@pytest.mark.parametrize(
+    "guess", ["", TOKEN[:-1], TOKEN + " ", TOKEN.upper(), "löt", "\ud800", "x" * 1_000_000]
+)
+def test_only_the_exact_token_is_accepted(guess):
+    assert Access("0.0.0.0", TOKEN).accepts(TOKEN)
+    assert not Access("0.0.0.0", TOKEN).accepts(guess)
+    assert Access().accepts(guess)
+
+
+def test_guesses_on_many_connections_share_one_delay():
+    clock = Clock()
+    access = Access("0.0.0.0", TOKEN, clock=clock)
+    assert not access.accepts("wrong")
+    for _ in range(1000):
+        clock.seconds += WRONG_TOKEN_SECONDS / 1001
+        assert not access.accepts(
+            TOKEN
+        )  # even the right one is not looked at, or a fast answer would tell it
+    clock.seconds = WRONG_TOKEN_SECONDS
+    assert access.accepts(TOKEN)
+
+
+@pytest.mark.parametrize("path", ["/", "/socket", "/room", "/state", "/socket.io/"])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"HTTP_ORIGIN": "http://evil.example"},
+        {"HTTP_ORIGIN": "http://127.0.0.1:9999"},
+        {"HTTP_ORIGIN": "null"},
+        {"HTTP_ORIGIN": "null", "HTTP_HOST": ""},
+        {"HTTP_ORIGIN": "http://evil.example", "HTTP_X_FORWARDED_HOST": "evil.example"},
+        {"HTTP_ORIGIN": "http://evil.example", "HTTP_FORWARDED": "host=evil.example;proto=http"},
+        {"HTTP_SEC_FETCH_SITE": "cross-site"},
+        {
+            "HTTP_SEC_FETCH_SITE": "same-site",
+            "HTTP_SEC_FETCH_MODE": "no-cors",
+        },  # another port of this machine
+        {"HTTP_SEC_FETCH_SITE": "nonsense"},
+    ],
+    ids=repr,
+)
+def test_a_page_of_another_site_has_no_access(path, headers):
+    assert status_of(Access().refusal(request(path) | headers)) == "403"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"HTTP_ORIGIN": "http://127.0.0.1:4567"},
+        {"HTTP_ORIGIN": "https://127.0.0.1:4567", "HTTP_X_FORWARDED_HOST": "elsewhere.example"},
+        {"HTTP_SEC_FETCH_SITE": "same-origin", "HTTP_SEC_FETCH_MODE": "cors"},
+        {"HTTP_SEC_FETCH_SITE": "none", "HTTP_SEC_FETCH_MODE": "navigate"},
+    ],
+    ids=repr,
+)
+def test_our_own_page_and_a_person_have_access(headers):
+    assert Access().refusal(request() | headers) is None
+
+
+def test_a_link_of_another_site_opens_the_page_and_nothing_else():
+    link = {"HTTP_SEC_FETCH_SITE": "cross-site", "HTTP_SEC_FETCH_MODE": "navigate"}
+    assert Access().refusal(request("/") | link) is None
+    assert status_of(Access().refusal(request("/socket.io/") | link)) == "403"
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "my-machine"])
+@pytest.mark.parametrize("settings", [DriveSettings, PlaySettings])
+def test_a_host_for_other_machines_needs_a_token_that_nobody_guesses(host, settings):
+    for token in ("", "4711", "x" * 11):
+        with pytest.raises(
+            ValueError, match="set a secret for them with token, of at least 12"
+        ) as refused:
+            settings(host=host, token=token)
+    proposal = re.search(r"such as (\S+),", str(refused.value))[1]
+    assert settings(host=host, token=proposal).token == proposal
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
+def test_a_loopback_host_needs_no_token(host):
+    assert is_this_machine(host)
+    assert DriveSettings(host=host).token == ""
+
+
+@pytest.mark.parametrize("host", ["\udcff", "é" * 70, "a..b", "x" * 64])
+def test_what_is_no_name_of_a_machine_is_refused(host):
+    with pytest.raises(UserError, match="choose another --host"):
+        listen(host, 0)
+
+
+def test_the_mode_of_a_package_that_is_not_installed_is_refused_with_advice(monkeypatch):
+    monkeypatch.setitem(sys.modules, "eventlet", None)
+    monkeypatch.delitem(sys.modules, "bcclone.web.eventlet_host", raising=False)
+    with pytest.raises(UserError, match="pip install eventlet"):
+        load_host("eventlet")
