@@ -50,7 +50,7 @@ def model(given: Given, course: RunOptions) -> Result:
     """
     files, values = given.make(RunFiles), chosen_settings(given)
     settings = None if course.resume else TrainSettings(**given.of(RunFiles), **values)
-    from bcclone.cluster.shards import open_if_store
+    from bcclone.dataset.shards import open_if_store
 
     with _open_worker(find_workers(given.make(WorkerSettings), os.environ), values) as worker:
         from bcclone.training import train as training
@@ -109,7 +109,7 @@ def plots(settings: PlotSettings) -> Result:
         notify(
             f"samples: those of {_STORE} in this folder; name another store or recordings after the model"
         )
-    from bcclone.cluster.shards import open_if_store
+    from bcclone.dataset.shards import open_if_store
     from bcclone.pictures.plots.all_pictures import explore_image, plot
 
     if settings.image:
