@@ -48,7 +48,7 @@ MANIFEST_NAME = "store.json"
 
 
 def open_store(path: Location | str) -> Store:
-    """Open the store in a file or in a folder of shards, which may be at a URL; raises UserError."""
+    """Open the store in a file or in a folder of shards, perhaps at a URL; raises UserError."""
     if isinstance(path, str):
         path = parse_location(path)
     with reaching(path):

@@ -5,7 +5,7 @@ gathers itself. Feeds of images copy them to the device here.
 """
 
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +20,8 @@ from bcclone.system.errors import UserError
 from bcclone.system.tensorflow_quietly import compiles_for_gpu
 
 
-class CopyToDevice(NamedTuple):
+@dataclass(frozen=True)
+class CopyToDevice:
     """Copies the images of whole batches to the device, ahead of their step; a `Transform`.
 
     Smaller batches stay as they are, since the step first fills them up.

@@ -7,7 +7,7 @@ pixels or has a kernel.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -212,6 +212,16 @@ def random_strength(layer: keras.Layer) -> float | None:
     """
     name = layer_kind(layer).random
     return float(getattr(layer, name)) if name else None
+
+
+def layers_within(layer: keras.Layer) -> Iterator[keras.Layer]:
+    """Yield a layer, such as a model, and all layers that it is made of, also those within others."""
+    yield layer
+    parts = list(getattr(layer, "layers", []))
+    if hasattr(layer, "layer"):  # of TimeDistributed
+        parts.append(layer.layer)
+    for part in parts:
+        yield from layers_within(part)
 
 
 def frame_layers(model: keras.Model) -> list[keras.Layer]:

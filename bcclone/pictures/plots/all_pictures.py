@@ -25,8 +25,9 @@ from bcclone.system.json_values import names_of
 from bcclone.system.output import PICTURE, check_output
 from bcclone.system.progress import Notify
 from bcclone.system.tensorflow_quietly import load_tensorflow, onednn_for_batches
+from bcclone.training.result import TrainResult
 from bcclone.training.training_folder import START_NAME
-from bcclone.training.training_state import TrainResult, read_history
+from bcclone.training.training_state import read_history
 
 if TYPE_CHECKING:
     from bcclone.pictures.plots.one_image import ExploredImage
