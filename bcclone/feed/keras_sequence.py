@@ -10,6 +10,7 @@ from typing import Any, Self
 import keras
 
 from bcclone.dataset.sample_settings import TEST, TRAINING
+from bcclone.dataset.shards import open_store
 from bcclone.dataset.store import Store
 from bcclone.feed.feed_settings import IN_ORDER, SHUFFLED, STEERING, Ordering
 from bcclone.feed.order import EpochOrder
@@ -59,7 +60,7 @@ class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
 
         Raises UserError when there is no such store, or none of these samples in it.
 
-        store: a file, or an open store, such as a folder of shards that open_store() has opened
+        store: a file, a folder of shards, or an open store
         part: "training", "validation" or "test"
         seed: of the shuffle
         seq_length: frames of a window, whose images are (batch, seq_length, height, width,
@@ -71,7 +72,7 @@ class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
         """
         if batch_size < 1:
             raise ValueError(f"batch_size {batch_size}, expected 1 or more")
-        with nullcontext(store) if isinstance(store, Store) else Store(Path(store)) as store:
+        with nullcontext(store) if isinstance(store, Store) else open_store(store) as store:
             gives_next = targets == NEXT_FRAME
             length = seq_length + gives_next
             selection = select(store, part, length, STEERING if gives_next else targets)
