@@ -91,13 +91,14 @@ def await_others(cluster: WorkerSettings, seconds: float = _MEETING_SECONDS) -> 
 
 
 def _listening(cluster: WorkerSettings) -> socket.socket:
-    """Return a socket that listens at this worker's port; raises UserError when the port is in use.
+    """Return a socket that listens at this worker's port; raises UserError if it is in use.
 
     Other machines reach it only where the worker's address is not of this machine alone.
     """
     host, port = cluster.host_and_port(cluster.index)
+    listen_at = host if is_this_machine(host) else ""
     try:
-        return socket.create_server((host if is_this_machine(host) else "", port))
+        return socket.create_server((listen_at, port))
     except OSError as error:
         raise UserError(
             f"{cluster.describe(cluster.index)}, this one, cannot listen at port {port}: "
@@ -130,7 +131,8 @@ def _connect(cluster: WorkerSettings, gpus: int) -> Any:
         # Python cannot handle signals meanwhile
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
-                stack.callback(signal.signal, number, signal.signal(number, signal.SIG_DFL))
+                before = signal.signal(number, signal.SIG_DFL)
+                stack.callback(signal.signal, number, before)
         # a worker may be lost just now
         faulthandler.dump_traceback_later(_MEETING_SECONDS, exit=True, file=nowhere)
         stack.callback(faulthandler.cancel_dump_traceback_later)

@@ -130,6 +130,7 @@ def _train_on(
     from bcclone.training.prepare import report_network
     from bcclone.training.saving import EventLog
 
+    # what is trained
     settings = plan.settings
     compiled = fit_to_compiler(settings, device, workers.count)
     trainer = make_joint_trainer(samples.data, compiled, samples.labels, workers.strategy)
@@ -144,6 +145,7 @@ def _train_on(
         training = Training(
             trainer, samples, feeds, settings, folder, events, notify, workers.part, workers.all_sum
         )
+        # the trainer has the weights of the start only until a checkpoint is loaded
         start = start_model(training)
         state, model = load_shared_checkpoint(workers, folder.checkpoints, trainer, notify)
         trained = train_epochs(training, state, model)
@@ -167,9 +169,11 @@ def _shared_plan(
     """Return the chief's plan; the files of the other workers lie in the scratch folder."""
     if workers.count == 1:
         return make_plan(data, workers.count)
+    # what decides the weights must be the same everywhere
     names = (*DECIDE_WEIGHTS, *names_of(FeedSettings))
     joint = {name: chosen[name] for name in names if name in chosen}
     workers.require_agreement({"content of the store": data.content_hash[:16], **joint})
+    # the chief's decisions, and the model to begin with
     if workers.writes:
         plan = make_plan(data, workers.count)
         described = {

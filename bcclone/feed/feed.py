@@ -45,11 +45,14 @@ def open_feed(
     part: of each batch that this worker trains on
     program_steps: that one call of a program of XLA takes, if such a program takes the batches
     """
+    # which strategy
     data = selection.data
     if settings.feed == AUTO:
         name, _ = choose_feed(data)
         settings = replace(settings, feed=name)
     check_feed(data, settings)
+
+    # which sample comes next
     leaves_out = sampling.zero_fraction < 1
     order = EpochOrder(
         size=len(selection),
@@ -66,6 +69,8 @@ def open_feed(
             f"{data.path}: all steering is 0, so --zero-fraction leaves no sample; "
             "train without that option"
         )
+
+    # what becomes of a loaded batch
     augments = sampling.augmentation.augment
     augments_on_cpu = augments and sampling.augmentation.augment_on != "device"
     if augments_on_cpu:

@@ -111,6 +111,7 @@ def _train_epoch(
 
     Return the state, and whether the epoch was cut, as the time left is needed for validation.
     """
+    # the sums of a resumed epoch are in its checkpoint
     if not state.samples:
         training.trainer.totals.reset()
     feed = training.feeds.training
@@ -193,6 +194,7 @@ def _end_epoch(
     training: Training, clock: Clock, saver: Saver, state: TrainingState
 ) -> TrainingState:
     """Validate, keep the model if it is the one to keep, and save everything."""
+    # the figures of the epoch; validation uses the totals anew
     loss, mae = training.trainer.totals.means()
     score = None
     if training.validates:
@@ -217,11 +219,13 @@ def _end_epoch(
         data_wait_share=state.waited / seconds,
     )
     _check_finite(training, epoch.loss + epoch.score, epoch.epoch)
+    # what a resume, or a kill from now on, leaves
     state = state.after_epoch(epoch)
     if state.kept(training.settings.keep) is epoch:
         saver.keep(current_model(training, epoch.epoch, epoch.val_loss))
     saver.save(state, training.notify)
     state = clock.after_ending(state)
+    # what the user sees
     figures = {
         "epoch/loss": epoch.loss,
         "epoch/mae": epoch.mae,

@@ -62,6 +62,7 @@ def resume(
 
 
 def _train(plan: Plan, data: TrainingData, notify: Notify) -> TrainResult:
+    # what needs no TensorFlow comes first, so that a mistake is found at once
     settings = plan.settings
     samples = select_samples(data, settings, notify)
     if plan.result:
@@ -76,6 +77,7 @@ def _train(plan: Plan, data: TrainingData, notify: Notify) -> TrainResult:
     from bcclone.training.prepare import make_trainer, report_network
     from bcclone.training.saving import EventLog
 
+    # what is trained
     compiled = fit_to_compiler(settings, device)
     trainer = make_trainer(data, compiled, samples.labels)
     report_compiler(settings, device, notify)
@@ -86,6 +88,7 @@ def _train(plan: Plan, data: TrainingData, notify: Notify) -> TrainResult:
         feeds = open_feeds(samples, settings, trainer.program_steps)
         samples.report(notify)
         training = Training(trainer, samples, feeds, settings, folder, events, notify)
+        # the trainer has the weights of the start only until a checkpoint is loaded
         start = start_model(training)
         state, model = load_checkpoint(folder.checkpoints, trainer, notify)
         trained = train_epochs(training, state, model)
