@@ -1,13 +1,12 @@
 """What `import bcclone` offers; __init__.py reads this file, and loads a name when it is asked for."""
 
 from .cluster.cluster_settings import ShardingSettings as ShardingSettings
-from .cluster.shards import open_if_store as open_if_store
-from .cluster.shards import open_store as open_store
 from .commands.data import convert as convert
 from .dataset.answer import Answer as Answer
 from .dataset.preprocessing import Preprocessing as Preprocessing
 from .dataset.sample_settings import PreprocessSettings as PreprocessSettings
 from .dataset.sample_settings import SampleSettings as SampleSettings
+from .dataset.shards import open_store as open_store
 from .dataset.store import Store as Store
 from .diagnosis.check import check as check
 from .drive.controller import SpeedSettings as SpeedSettings

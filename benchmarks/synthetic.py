@@ -24,8 +24,8 @@ from bcclone import (
 from bcclone.camera.images import Image
 from bcclone.camera.vehicle import MOUNTS
 from bcclone.cluster.sharded_conversion import convert
-from bcclone.cluster.shards import Manifest
 from bcclone.dataset import conversion
+from bcclone.dataset.shards import Manifest
 from bcclone.simulator.car import STEP_SECONDS, TrackedCar, start_on
 from bcclone.simulator.record import CarRecording, Expert
 from bcclone.simulator.render import Renderer
