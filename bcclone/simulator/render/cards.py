@@ -12,7 +12,7 @@ from bcclone.simulator.render.surface import (
     set_pixel,
     through_fog,
 )
-from bcclone.simulator.scene.plants import BUSHES, CARD_HEIGHT, CARD_WIDTH
+from bcclone.simulator.scene.card_pictures import BUSHES, CARD_HEIGHT, CARD_WIDTH
 
 _NEAR_M = 1.5  # a nearer card would fill the picture
 _BUSHES_TO_M = 170.0

@@ -20,7 +20,7 @@ RGB = tuple[float, float, float]
 COMPILED_MODULES = (
     "bcclone.system.exact_math",
     "bcclone.simulator.track",
-    "bcclone.simulator.scene.plants",
+    "bcclone.simulator.scene.card_pictures",
     "bcclone.simulator.scene.roadmap",
     "bcclone.simulator.scene.structures",
     "bcclone.simulator.scene.textures",
