@@ -36,8 +36,8 @@ from .pictures.plots.all_pictures import plot as plot
 from .research.environment import EnvironmentSettings as EnvironmentSettings
 from .research.environment.driving_env import Simulator as Simulator
 from .simulator.record import record as record
-from .simulator.road_plan import RoadRules as RoadRules
-from .simulator.road_plan import judge_road as judge_road
+from .simulator.road_rules import RoadRules as RoadRules
+from .simulator.road_rules import judge_road as judge_road
 from .simulator.world_settings import Conditions as Conditions
 from .simulator.world_settings import ExpertSettings as ExpertSettings
 from .simulator.world_settings import RecordSettings as RecordSettings

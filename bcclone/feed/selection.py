@@ -171,7 +171,7 @@ def _output_labels(data: TrainingData, samples: SampleTable, predict: str) -> Fl
             f"{data.path}: all rows have {same}, so nothing can be learned from it; "
             f"train without --predict {predict}, or on recordings in which it changes"
         )
-    return of_rows[samples["row"]]
+    return np.asarray(of_rows[samples["row"]])
 
 
 def _results(data: TrainingData, samples: SampleTable, function: TargetFunction) -> Float32Array:
