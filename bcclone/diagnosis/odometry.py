@@ -25,7 +25,8 @@ import numpy as np
 from bcclone.camera.framing import Framing, sampling_of
 from bcclone.camera.geometry import HEIGHT_M, CameraMove, simulated_camera, warp_to
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image
-from bcclone.diagnosis.motion import is_shift, moved_points, robust_weights, shift_between
+from bcclone.diagnosis.heading import robust_weights
+from bcclone.diagnosis.motion import is_shift, moved_points, shift_between
 from bcclone.system.arrays import BoolArray, Float32Array, FloatArray, IndexArray
 from bcclone.system.opencv import cv2
 from bcclone.system.prefetch import read_ahead

@@ -83,11 +83,13 @@ class Recovery:
     against: float
 
 
-def measure_correction(log: Log) -> MeasuredCorrection | None:
+def measure_correction(log: Log, index: ImageIndex | None = None) -> MeasuredCorrection | None:
     """Measure the correction from the recoveries of a recording; None if it lacks images of the
     side cameras.
     """
-    speeds, index = log.rows["speed_mph"].to_numpy(np.float64), ImageIndex(log.path)
+    if index is None:
+        index = ImageIndex(log.path)
+    speeds = log.rows["speed_mph"].to_numpy(np.float64)
     driven = speeds[speeds >= _LEAST_MPH]
     paths = {camera: [index.find(name) for name in log.rows[camera]] for camera in CAMERAS}
     complete = np.array([all(of_row) for of_row in zip(*paths.values(), strict=True)], np.bool_)

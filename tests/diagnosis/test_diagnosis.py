@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bcclone.diagnosis.advice import Coverage, advise
+from bcclone.diagnosis.agreement import Agreement
 from bcclone.diagnosis.check import check
-from bcclone.diagnosis.evidence import Agreement
-from bcclone.diagnosis.findings import Coverage, advise
-from bcclone.diagnosis.motion import focus_of_expansion
+from bcclone.diagnosis.heading import focus_of_expansion
 from bcclone.diagnosis.recoveries import MeasuredCorrection
 from bcclone.system.opencv import cv2
 from benchmarks.recording_faults import FAULTS, NAMES, Recorded, load_recording
@@ -185,12 +185,13 @@ def test_the_advice_is_for_all_recordings_together():
 
 def test_the_radii_of_bends_are_measured_and_their_seconds_counted(recorded):
     evidence = recorded.diagnosis.evidence
-    bends, usable = evidence.bends_per_m(), evidence.turns.usable
-    assert np.corrcoef(bends[usable], evidence.steering[:-1][usable])[0, 1] > 0.6
+    bends = evidence.bends_per_m()
+    usable = evidence.turns.usable
+    assert np.corrcoef(bends[usable], evidence.rows.steering[:-1][usable])[0, 1] > 0.6
     coverage = recorded.diagnosis.coverage
     assert coverage.bends.shape == (2, 5)
     assert coverage.bends.sum() == pytest.approx(
-        np.diff(evidence.seconds)[np.abs(bends) > 1 / 150].sum()
+        np.diff(evidence.rows.seconds)[np.abs(bends) > 1 / 150].sum()
     )
 
 
