@@ -16,7 +16,7 @@ from bcclone.recording.editing import EditedRecording
 from bcclone.recording.edits import ADVANCE, DELETE, MIRROR, Edit
 from bcclone.recording.log import read_log
 from bcclone.recording.row import image_stamp
-from benchmarks.recording_faults import FAULTS, Frames
+from benchmarks.planted_faults import FAULTS, Frames
 from tests.diagnosis.test_diagnosis import recorded, winding  # noqa: F401
 from tests.editor.test_editor import looking
 from tests.messages.refusals import run_command
@@ -76,8 +76,7 @@ def test_the_button_of_a_finding_does_what_its_command_does(
         for image in sorted((by_page / "IMG").iterdir())[:20]:
             image.unlink()
     else:
-        _, _, inject = FAULTS[fault]
-        by_page = written(inject(alone, strength), tmp_path / "by-page")
+        by_page = written(FAULTS[fault].inject(alone, strength), tmp_path / "by-page")
     by_command = shutil.copytree(by_page, tmp_path / "by-command")
     with looking(by_page) as page:
         findings = {finding["fault"]: finding for finding in page.checked()["findings"]}
