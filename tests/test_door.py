@@ -30,6 +30,7 @@ PARAMETERS = {
     "save_model": "path model preprocessing training framing",
     "score": "predictions labels settings",
     "serve": "settings notify stop",
+    "serve_policy": "policy settings notify stop",
     "suite": "models settings notify pool",
     "train": "settings notify open_if_store worker",
 }

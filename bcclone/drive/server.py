@@ -13,15 +13,16 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO
 
 from bcclone.drive.arbiter import ConnectionArbiter
 from bcclone.drive.drive_settings import DriveResult, DriveSettings
-from bcclone.drive.driver import Driver
+from bcclone.drive.driver import Driver, SteeringPolicy, framing_of_policy
 from bcclone.drive.page.page_state import make_saliency_thread
 from bcclone.drive.protocol import packets_of
 from bcclone.drive.run_folder import check_run_folder, run_recorder
@@ -53,7 +54,17 @@ def serve(
     when the model, the address or the run folder cannot be used.
     """
     check_model_path(settings.model)
-    return serve_policy(None, settings, notify, stop)
+    return _serve(partial(_load, settings), settings, notify, stop)
+
+
+def serve_policy(
+    policy: SteeringPolicy,
+    settings: DriveSettings,
+    notify: Notify = print,
+    stop: threading.Event | None = None,
+) -> DriveResult:
+    """Serve a policy of your own, as serve() does a model; the settings' model is not loaded."""
+    return _serve(lambda server: policy, settings, notify, stop)
 
 
 def _load(settings: DriveSettings, server: WebServer) -> Policy:
@@ -87,41 +98,41 @@ def _load(settings: DriveSettings, server: WebServer) -> Policy:
     return policy
 
 
-def serve_policy(
-    policy: Policy | None,
+def _serve(
+    open_policy: Callable[[WebServer], SteeringPolicy],
     settings: DriveSettings,
-    notify: Notify = print,
-    stop: threading.Event | None = None,
+    notify: Notify,
+    stop: threading.Event | None,
 ) -> DriveResult:
-    """Serve a policy that is already open, or the model of the settings if it is None, as serve()
-    does.
-    """
+    """Serve as serve() does. open_policy: called once the server listens."""
+    # what the user can mend is said before anything large is loaded
     if settings.run_folder is not None:
         check_run_folder(settings.run_folder, settings.append)
-    host, access = (
-        load_host(settings.async_mode),
-        Access(settings.host, settings.token, settings.allow_from),
-    )
+    host = load_host(settings.async_mode)
+    access = Access(settings.host, settings.token, settings.allow_from)
     if settings.async_mode == "eventlet":
         notify(
             "note: eventlet and this mode are supported until April 2027; leave --async-mode out to use threads"
         )
     with WebServer(host, (settings.host, settings.port), access, notify, stop) as server:
         with keeping_interrupts():
-            policy = policy or _load(settings, server)
+            policy = open_policy(server)
+        # flask and the page load now, while the server already answers
         from bcclone.drive.page.routes import OpenPages, make_app
         from bcclone.drive.service import DrivePage, DriveService
 
         server.stop_on_signals()
+        # the parts that decide, without sockets
         hands = PageHands()
         driver = Driver(policy, settings.speed, hands)
-        driver.framing = policy.framing
         arbiter = ConnectionArbiter(driver)
         stats = DriveStats(arbiter, settings.max_latency_ms)
+        framing = framing_of_policy(policy)
         with (
-            run_recorder(settings.run_folder, settings.append, stats.warn) as recorder,
+            run_recorder(settings.run_folder, settings.append, stats.warn, framing) as recorder,
             make_saliency_thread(policy, lambda: stats.jpeg) as saliency,
         ):
+            # the parts that speak with cars and pages
             service = DriveService(arbiter, stats, recorder, server)
             page = DrivePage(service, hands, saliency, policy)
             app = service.with_page(make_app(page, OpenPages(page, host), server))
@@ -132,10 +143,15 @@ def serve_policy(
             )
             server.wait()
             service.finish()
-    folder = recorder.state()["folder"]
-    counts = recorder.recorded, recorder.dropped
+    folder: str | None = recorder.state()["folder"]
+    run_folder = None if folder is None else Path(folder)
     return DriveResult(
-        driver.answered, driver.faults, Path(folder) if folder else None, *counts, recorder.failure
+        answered=driver.answered,
+        faults=driver.faults,
+        folder=run_folder,
+        recorded=recorder.recorded,
+        dropped=recorder.dropped,
+        failure=recorder.failure,
     )
 
 

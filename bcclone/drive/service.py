@@ -12,11 +12,13 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs
 
 from bcclone.drive.arbiter import MANUAL, SILENCES, ConnectionArbiter, Reply
 from bcclone.drive.drive_settings import DriveSettings
+from bcclone.drive.driver import SteeringPolicy
 from bcclone.drive.page.page_state import (
     ControlChanges,
     PageContents,
@@ -245,13 +247,15 @@ class DrivePage(PageSession):
         cars: DriveService,
         hands: PageHands,
         saliency: SaliencyThread,
-        policy: Policy,
+        policy: SteeringPolicy,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        sees, region = policy.preprocessing.describe(), seen_region_of(policy)
         contents = PageContents(
-            "drive.py", "bcclone drive model.h5", DriveSettings.port, True, sees, region
+            "drive.py", "bcclone drive model.h5", DriveSettings.port, has_model=True
         )
+        if isinstance(policy, Policy):
+            sees = policy.preprocessing.describe()
+            contents = replace(contents, sees=sees, region=seen_region_of(policy))
         super().__init__(contents, hands, cars.recorder, cars.arbiter.driver, saliency)
         self.cars, self._clock, self._lock = cars, clock, threading.Lock()
         self._frame: PageFrame | None = None

@@ -51,7 +51,9 @@ def play(
     renderer = Renderer(settings.track, settings.conditions)
     world = PlayedWorld(renderer, track, settings.start_m, settings.start_offset_m)
     world.frame()  # the first one may wait for the compiler
-    driver = None if policy is None else Driver(policy, settings.speed)
+    driver: Driver | None = None
+    if policy is not None:  # the world's pictures are frames, whatever camera the model drives with
+        driver = Driver(policy.without_framing(), settings.speed)
     contents = PageContents(
         "bcclone play",
         "bcclone play",

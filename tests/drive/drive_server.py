@@ -22,7 +22,6 @@ import requests
 
 from bcclone.camera.images import encode_jpeg
 from bcclone.dataset.answer import Answer
-from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.drive.drive_settings import ASYNC_MODES, DriveSettings
 from bcclone.drive.server import serve, serve_policy
 from bcclone.game.play_server import play
@@ -142,8 +141,6 @@ def playing(port=0, **settings):
 
 class Constant:
     """A policy that always steers alike."""
-
-    model, preprocessing, framing = None, Preprocessing(), None
 
     def __init__(self, steering=0.25):
         self.steering, self.forgotten = steering, 0

@@ -16,7 +16,7 @@ import numpy as np
 
 from bcclone.camera.images import BadImage, Image, decode_jpeg
 from bcclone.drive.controller import HIGHEST_SPEED_MPH
-from bcclone.drive.driver import Driver
+from bcclone.drive.driver import Driver, SteeringPolicy
 from bcclone.drive.recorder import Recorder
 from bcclone.drive.wheel import PageHands
 from bcclone.model.policy import Policy
@@ -251,8 +251,12 @@ class SaliencyThread:
                 self._png = png
 
 
-def make_saliency_thread(policy: Policy, newest: Callable[[], tuple[int, bytes]]) -> SaliencyThread:
+def make_saliency_thread(
+    policy: SteeringPolicy, newest: Callable[[], tuple[int, bytes]]
+) -> SaliencyThread:
     """Return the thread that computes the overlays of a policy's network, if it has any."""
+    if not isinstance(policy, Policy):
+        return SaliencyThread(newest, None, "it is computed for model files only")
     if policy.model is None:
         return SaliencyThread(
             newest,

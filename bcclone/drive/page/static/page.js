@@ -278,7 +278,8 @@ function showControls() {
   write("model-hint", state.kept ? "You keep the wheel; M gives it to the model." : "The model drives while you do not steer.");
   const framed = state.region ? "Framed: what the network sees. " : "";
   const green = saliency.on ? "Green: the pixels that decided. " : "";
-  write("sees", `${framed}${green}Input: ${state.sees.replace("->", "→")}.`);
+  const input = state.sees ? `Input: ${state.sees.replace("->", "→")}.` : "";
+  write("sees", framed + green + input);
   const slider = element("set-speed");
   if (slider && performance.now() - settled > SETTLED_MS && !slider.matches(":active")) slider.value = state.set_speed_mph;
   showSetSpeed();
