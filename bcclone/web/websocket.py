@@ -134,7 +134,7 @@ class Websocket:
                 return True
         return False
 
-    def _take_fragment(self, event: Message[str] | Message[bytes]) -> None:
+    def _take_fragment(self, event: Message[Any]) -> None:
         """Add a fragment to the next message, and keep that if it is whole."""
         is_text = isinstance(event, TextMessage)
         self._message += event.data.encode() if is_text else event.data
