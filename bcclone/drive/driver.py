@@ -75,7 +75,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class SlowMachine:
-    """When the model is too slow: frames of the simulator's two loops queue, and latency doubles."""
+    """When the model is too slow: frames of the simulator's two loops queue, latency doubles."""
 
     seconds: float = 0.05  # that the model takes for a frame
     frames: int = 3  # the last ones, all of which took longer

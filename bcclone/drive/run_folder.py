@@ -159,7 +159,7 @@ class RunTables:
         self._is_framed = True
 
     def _check_framing(self) -> bool:
-        """Return whether the folder has framing.json; raises UserError for that of another model."""
+        """Return whether the folder has framing.json; raises UserError for another model's."""
         recorded = framing_of(self.folder / LOG_NAME)
         if recorded is not None and recorded != self._framing:
             raise UserError(

@@ -58,7 +58,7 @@ class DriveStats:
         max_latency_ms: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """arbiter: knows which car drives; max_latency_ms: slower answers count as slow, 0: none."""
+        """arbiter: knows which car drives; max_latency_ms: slower answers count as slow, 0: no."""
         self.frames = 0  # received so far
         self.first_answer_seconds: float | None = None  # after the server began
         self._arbiter = arbiter

@@ -44,7 +44,7 @@ class HandInput:
 
     @classmethod
     def parse(cls, values: Any) -> "HandInput":
-        """Return the input in a JSON value; raises ValueError with the reason for an invalid one."""
+        """Return the input in a JSON value; raises ValueError with the reason for a bad one."""
         names = {field.name for field in fields(cls)}
         if not isinstance(values, dict) or not set(values) <= names:
             raise ValueError(f"expected an object with some of {', '.join(sorted(names))}")

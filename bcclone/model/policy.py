@@ -119,7 +119,7 @@ class Policy:
         )
 
     def _take_first_answer(self) -> None:
-        """Let the network answer once: its first call compiles it, and no car should wait for it."""
+        """Let the network answer once: its first call compiles it, and no car should wait."""
         size = self.preprocessing.frame_height, self.preprocessing.frame_width
         frame = np.zeros((*size, 3), np.uint8)
         self.next_answer(self.preprocessing.apply(frame), ())

@@ -206,7 +206,7 @@ class WebServer:
         return websocket
 
     def _checked(self, environ: dict[str, Any], start_response: Any) -> Any:
-        """Serve a request, or refuse it; errors of the app are logged, since the hosts print none."""
+        """Serve a request, or refuse it; errors of the app are logged: the hosts print none."""
         try:
             refusal = self.access.refusal(environ)
             if refusal is not None:
@@ -226,7 +226,7 @@ class WebServer:
         return [f"{reason}\n".encode()]
 
     def _answer(self, environ: dict[str, Any], start_response: Any) -> Any:
-        """Return the app's response; while it is being loaded, cars wait and browsers come again."""
+        """Return the app's response; while it is loaded, cars wait and browsers come again."""
         is_car = environ.get("PATH_INFO", "").startswith(SOCKETIO_PATH)
         while is_car and self._app is None and not self._served.done():
             self.host.sleep(_LOADING_SECONDS)

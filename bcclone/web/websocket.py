@@ -75,7 +75,7 @@ class Websocket:
         return message
 
     def look_ahead(self) -> tuple[list[str | bytes], bool]:
-        """Return the messages that have arrived by now, and whether another one has begun to arrive.
+        """Return the messages that have arrived by now, and whether one more has begun to arrive.
 
         For the thread that calls wait(), which returns them later. At most MESSAGES_AHEAD are read.
         """
