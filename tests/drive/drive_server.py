@@ -198,7 +198,8 @@ def raw(port):
 
 def telemetry_text(jpeg=FRAME, speed="12.5000", number="0.3000"):
     image = base64.b64encode(jpeg).decode()
-    return f'42["telemetry",{{"steering_angle":"{number}","throttle":"{number}","speed":"{speed}","image":"{image}"}}]'
+    fields = {"steering_angle": number, "throttle": number, "speed": speed, "image": image}
+    return f'42["telemetry",{json.dumps(fields, separators=(",", ":"))}]'
 
 
 def next_event(connection, seconds=60):

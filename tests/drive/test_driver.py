@@ -129,7 +129,7 @@ def slow_driver():
     return policy, Driver(policy, SpeedSettings(25), clock=policy.clock)
 
 
-def test_on_a_slow_machine_a_frame_that_waited_gets_the_last_steering_and_the_network_sees_a_newer_one():
+def test_a_frame_that_waited_for_a_slow_model_gets_the_last_steering_and_it_sees_a_newer_one():
     policy, driver = slow_driver()
     decisions = [
         driver.decide(telemetry(), late) for late in (False, True, True, True, False, True)

@@ -114,9 +114,7 @@ def test_appending_continues_after_the_last_row(tmp_path):
     assert log.rows["line"].tolist() == list(range(1, 51))
 
 
-def test_the_time_between_two_rows_is_that_between_their_frames_whatever_the_clock_of_the_machine_does(
-    tmp_path,
-):
+def test_the_time_between_two_rows_is_that_between_their_frames_whatever_the_clock_does(tmp_path):
     """Rows have the monotonic time of their frame, which a clock that is set back or forth does not
     change.
     """

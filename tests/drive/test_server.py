@@ -154,8 +154,12 @@ def test_an_engine_io_3_client_is_served(port):
     """
     with socket.create_connection(("127.0.0.1", port), 60) as plain:
         plain.sendall(
-            b"GET /socket.io/?EIO=3&transport=websocket HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
-            b"Connection: Upgrade\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+            b"GET /socket.io/?EIO=3&transport=websocket HTTP/1.1\r\n"
+            b"Host: localhost\r\n"
+            b"Upgrade: websocket\r\n"
+            b"Connection: Upgrade\r\n"
+            b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+            b"Sec-WebSocket-Version: 13\r\n\r\n"
         )
         received = b""
         while not received.endswith(b"\x81\x0240"):

@@ -58,7 +58,7 @@ class Played:
         self.shown += 1
 
     def step(self, hands=RELEASED):
-        """Let the page send what the hands do, None for nothing, and take a step; return the state."""
+        """Let the page send what the hands do, None for nothing, and step; return the state."""
         if hands is not None:
             self.session.hands.move(PAGE, hands)
         self.seconds += self.session.step()

@@ -113,8 +113,10 @@ def test_bytes_come_as_bytes_and_text_is_sent_as_text():
         (frame(8, struct.pack("!H", 4321)), 4321),
         (frame(8, b"\x01"), 1002),
     ],
-    ids=["unmasked", "reserved bit", "opcode 3", "no UTF-8", "continuation", "long ping", "fragmented ping", "goodbye",
-         "goodbye, own code", "goodbye, cut off"],
+    ids=[
+        "unmasked", "reserved bit", "opcode 3", "no UTF-8", "continuation", "long ping",
+        "fragmented ping", "goodbye", "goodbye, own code", "goodbye, cut off",
+    ],
 )  # fmt: skip
 def test_a_frame_that_breaks_the_rules_is_answered_with_its_code_and_ends_the_connection(
     sent, code
