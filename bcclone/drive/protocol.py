@@ -198,7 +198,8 @@ def read_telemetry(packet: str) -> TelemetryEvent | None:
             raise ProtocolError(
                 f"unreadable JSON: {error}; expected a name and an object"
             ) from None
-        return TelemetryEvent(parse_telemetry(arguments[0] if arguments else None), ack)
+        payload = arguments[0] if arguments else None
+        return TelemetryEvent(parse_telemetry(payload), ack)
     except ProtocolError as error:  # the car needs an answer all the same
         return TelemetryEvent(error, ack)
 

@@ -210,10 +210,13 @@ class DriveService:
 
     def _converse(self, car: CarConnection) -> None:
         """Exchange messages until the client leaves, or its connection ends."""
-        websocket, protocol = car.websocket, car.protocol
+        websocket = car.websocket
+        protocol = car.protocol
         for packet in protocol.open(car.sid):
             websocket.send(packet)
-        while isinstance(text := websocket.wait(), str):
+        while (text := websocket.wait()) is not None:
+            if not isinstance(text, str):  # no packet of Socket.IO is binary
+                return
             reaction = protocol.receive(text)
             for packet in reaction.send:
                 websocket.send(packet)

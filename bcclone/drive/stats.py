@@ -185,7 +185,8 @@ class DriveStats:
 
     def _latency_figures(self, car: _AnsweredCar) -> dict[str, Any]:
         """Return the latency of a car's last answer, and those of the last answers of all cars."""
-        p50, p99 = None, None
+        p50 = None
+        p99 = None
         if self._latencies:
             p50, p99 = np.percentile(self._latencies, [50, 99]).round(2).tolist()
         return {

@@ -147,12 +147,12 @@ class _Windows:
     infer: Callable[[Image], Float32Array]  # uint8 (1, *shape) -> (1, outputs)
 
     def step(self, image: Image, memory: Memory) -> tuple[Float32Array, Memory]:
-        """Return the outputs, (outputs,), for the next prepared image of a drive, and the new
-        memory.
-        """
+        """Return the outputs, (outputs,), for the next image of a drive, and the new memory."""
         window = window_after(memory, image, self.seq_length)
         (outputs,) = self.infer(np.stack(window).reshape(1, *self.shape))
-        return outputs, window if self.seq_length > 1 else ()
+        if self.seq_length == 1:
+            return outputs, ()
+        return outputs, window
 
 
 @dataclass(frozen=True)
@@ -246,6 +246,8 @@ def _load(path: Path, given: Preprocessing | str | None, is_for_all: bool) -> Po
     loaded = open_model(path, overriding)
     if not isinstance(loaded, ModelFile):  # of another program
         return Policy(loaded.declared(given), path)
-    if given and (contradiction := loaded.contradiction(given)):
-        note(f"{path}: {contradiction}")
+    if given:
+        contradiction = loaded.contradiction(given)
+        if contradiction:
+            note(f"{path}: {contradiction}")
     return Policy(loaded, path)

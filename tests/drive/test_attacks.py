@@ -22,6 +22,7 @@ from tests.drive.drive_server import (
     state_of,
     telemetry_text,
 )
+from tests.processes import wait_for
 
 UPGRADE = (
     b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\n"
@@ -112,7 +113,10 @@ class Car(threading.Thread):
 
     def __init__(self, port):
         super().__init__(daemon=True)
-        self.port, self.answers, self.error, self.over = port, 0, None, False
+        self.port = port
+        self.answers = 0
+        self.error = None
+        self.over = False
         self.start()
 
     def run(self):
@@ -130,7 +134,8 @@ class Car(threading.Thread):
 
     def drives_on(self):
         """Return whether the next frames are answered."""
-        before, until = self.answers, time.monotonic() + 60
+        before = self.answers
+        until = time.monotonic() + 60
         while self.answers < before + 3 and time.monotonic() < until and self.error is None:
             time.sleep(0.01)
         return self.answers >= before + 3
@@ -142,9 +147,8 @@ def attacked(mode):
         car = Car(server.port)
         assert car.drives_on()
         yield server.port, car
-        until = time.monotonic() + 60
-        while (state := state_of(server.port))["clients"] > 1 and time.monotonic() < until:
-            time.sleep(0.05)
+        wait_for(lambda: state_of(server.port)["clients"] <= 1)
+        state = state_of(server.port)
         assert (state["clients"], state["autonomous"], state["set_speed_mph"]) == (1, True, 25)
         car.over = True
         car.join(60)
@@ -159,7 +163,10 @@ def upgraded(port, request=UPGRADE):
     with socket.create_connection(("127.0.0.1", port), 60) as plain:
         plain.sendall(request)
         received = b""
-        while b"\r\n\r\n" not in received and b"Upgrade" in request and (data := plain.recv(1000)):
+        while b"\r\n\r\n" not in received and b"Upgrade" in request:
+            data = plain.recv(1000)
+            if not data:
+                break
             received += data
         yield plain
 

@@ -41,7 +41,10 @@ class Rolling:
     """A world with changing frames, until `over` is set; collects the controls that it receives."""
 
     def __init__(self):
-        self.over, self.throttles, self.steerings, self.shown = False, [], [], 0
+        self.over = False
+        self.throttles = []
+        self.steerings = []
+        self.shown = 0
         self.frames = [frame(color, 80 + 60 * index) for index, color in enumerate(COLORS)]
 
     def observe(self):
@@ -229,7 +232,8 @@ def test_the_car_is_handed_over_and_the_model_drives_again(page, port):
         page.shows("handed over: drive with the keys")
         assert page.pressed("autonomous")
         wait_for(lambda: client.report.manuals > 10)
-        steers, manuals = client.report.steers, client.report.manuals
+        steers = client.report.steers
+        manuals = client.report.manuals
         wait_for(lambda: client.report.manuals > manuals + 10)
         assert client.report.steers == steers
         page.press("m")

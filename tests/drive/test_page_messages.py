@@ -17,7 +17,9 @@ class Session:
     controls = ("recording", "set_speed_mph", "paused")
 
     def __init__(self):
-        self.hands, self.changes, self.inputs = PageHands(shared=False), [], []
+        self.hands = PageHands(shared=False)
+        self.changes = []
+        self.inputs = []
 
     def newest(self):
         return None
@@ -29,7 +31,8 @@ class Session:
 
 def say(*texts, session=None):
     """Open a page that sends these texts and closes; return the errors that it got."""
-    received, queue = [], [*texts, None]
+    received = []
+    queue = [*texts, None]
     socket = SimpleNamespace(wait=lambda: queue.pop(0), send=received.append, close=lambda: None)
     OpenPages(session or Session(), threading_host).serve(socket)
     return [unpacked(message)[0]["error"] for message in received]

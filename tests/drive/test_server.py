@@ -132,7 +132,8 @@ def test_the_simulator_reconnects_after_its_connection_drops_within_a_message(po
 
 
 def test_a_current_python_socketio_client_drives(port):
-    client, answers = socketio.Client(), []
+    client = socketio.Client()
+    answers = []
     client.on("steer", answers.append)
     client.connect(f"http://127.0.0.1:{port}", transports=["websocket"], wait_timeout=60)
     payload = json.loads(telemetry_text()[2:])[1]

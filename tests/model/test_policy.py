@@ -75,7 +75,8 @@ def check_memory(policy):
     assert drive(policy, 0, 1, 2) != first
     policy.forget()
     assert drive(policy, 0, 1, 2) == first
-    memories, steering = [(), ()], [[], []]
+    memories = [(), ()]
+    steering = [[], []]
     for number in range(3):
         for car in (0, 1):
             image = policy.preprocessing.apply(FRAMES[number + 3 * car])
