@@ -13,6 +13,7 @@ from .drive.controller import SpeedSettings as SpeedSettings
 from .drive.drive_settings import DriveSettings as DriveSettings
 from .drive.driver import SteeringPolicy as SteeringPolicy
 from .drive.server import serve as serve
+from .drive.server import serve_policy as serve_policy
 from .evaluation.evaluate import evaluate as evaluate
 from .evaluation.evaluate import evaluate_policy as evaluate_policy
 from .evaluation.evaluate_settings import EvaluateSettings as EvaluateSettings

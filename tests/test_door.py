@@ -28,6 +28,7 @@ PARAMETERS = {
     "resume": "files changes notify",
     "save_model": "path model preprocessing training framing",
     "serve": "settings notify stop",
+    "serve_policy": "policy settings notify stop",
     "suite": "models settings notify pool",
     "train": "settings notify",
 }
