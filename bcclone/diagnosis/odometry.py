@@ -198,10 +198,12 @@ def _solved_rotation(
     """Return the rotation, (3,), by which points miss least, their errors and their weights."""
     wide = 0.004  # radians; error of a point whose weight is a quarter
     rounds = 8
-    weights = np.ones(len(missed))
+    weights: FloatArray = np.ones(len(missed))
     for _ in range(rounds):
         weighted = (turned * weights[:, None]).T
-        rotation = np.linalg.solve(weighted @ turned + _STIFFNESS, -weighted @ missed)
+        rotation = np.asarray(
+            np.linalg.solve(weighted @ turned + _STIFFNESS, -weighted @ missed), np.float64
+        )
         errors = missed + turned @ rotation
         weights = robust_weights(errors, wide)
     return rotation, errors, weights

@@ -130,8 +130,8 @@ def top_of(curve: FloatArray) -> float:
     left, middle, right = curve[top - 1 : top + 2].tolist()
     bend = left - 2 * middle + right
     if not bend:
-        return top + 0.0
-    return top + 0.5 * (left - right) / bend
+        return float(top)
+    return float(top + 0.5 * (left - right) / bend)
 
 
 def mean_around(
