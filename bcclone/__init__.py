@@ -8,6 +8,9 @@ What a program may use is listed in __init__.pyi, and loaded when it is asked fo
 deeper may move.
 """
 
-from lazy_loader import attach_stub
-
-__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)
+try:
+    from lazy_loader import attach_stub
+except ModuleNotFoundError:
+    pass  # the environment is not active: the commands say so, and how to mend it
+else:
+    __getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

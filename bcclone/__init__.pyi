@@ -18,10 +18,8 @@ from .evaluation.evaluate import evaluate_policy as evaluate_policy
 from .evaluation.evaluate_settings import EvaluateSettings as EvaluateSettings
 from .evaluation.evaluate_settings import PredictSettings as PredictSettings
 from .evaluation.evaluate_settings import ReplaySettings as ReplaySettings
-from .evaluation.evaluate_settings import ScoreSettings as ScoreSettings
 from .evaluation.evaluate_settings import SuiteSettings as SuiteSettings
 from .evaluation.predict import predict as predict
-from .evaluation.prediction_score import score as score
 from .evaluation.replay import replay as replay
 from .evaluation.suite import suite as suite
 from .feed.keras_sequence import SampleDataset as SampleDataset

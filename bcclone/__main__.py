@@ -25,6 +25,9 @@ def main(command: str | None = None, prog: str = "bcclone") -> int:
         os.environ.setdefault(
             "PYTHONSAFEPATH", "1"
         )  # processes that it starts import nothing from the current folder
+        from bcclone.system.own_process import claim_process
+
+        claim_process()
         from bcclone import cli
 
         return cli.run(command, prog) if command else cli.main()

@@ -10,30 +10,20 @@ import logging
 import os
 import sys
 import tempfile
-import textwrap
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext, redirect_stderr
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, redirect_stderr
 from pathlib import Path
 
-from bcclone import __version__
-from bcclone.commands import COMMANDS, FAMILIES, load_command, split_line
-from bcclone.commands.options import (
-    Browser,
-    Command,
-    Common,
-    Given,
-    ResultsFolder,
-    list_of,
-    make_parser,
-    notify,
-)
+from bcclone.commands import COMMANDS, FAMILIES, GROUPS, load_command, split_line
+from bcclone.commands.options import Browser, Command, Common, Given, Result, notify
+from bcclone.commands.parser import make_parser
 from bcclone.system.errors import UserError, printable
 from bcclone.system.interrupts import keeping_interrupts
 from bcclone.system.json_values import to_json
-from bcclone.system.output import RESULTS, writing
 from bcclone.system.settings import SettingError
 from bcclone.system.settings_file import key_of
+from bcclone.system.version import __version__
 
 INTERNAL_ERROR = 70  # EX_SOFTWARE of sysexits.h
 _REMEDIES = {
@@ -53,18 +43,29 @@ _REMEDIES = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `bcclone COMMAND ...`; return the exit code."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    name, words = split_line(arguments)
+    if argv is None:
+        argv = sys.argv[1:]
+    name, words = split_line(argv)
     if name:
         return run(name, f"bcclone {name}", words)
-    arguments = list(map(printable, arguments))  # a message repeats them
-    family = arguments[0] if arguments and arguments[0] in FAMILIES else ""
-    commands = {name: text for name, text in COMMANDS.items() if name.startswith(family)}
+    return _list_commands([printable(word) for word in argv])
+
+
+def _list_commands(words: Sequence[str]) -> int:
+    """Answer a line that names no command: with the list, the version or an error.
+
+    Most answers end the process, as argparse does; the others return the exit code.
+    """
+    # after the first word of commands of two words, only these are listed
+    family = ""
+    if words and words[0] in FAMILIES:
+        family = words[0]
+    commands = [name for name in COMMANDS if name.startswith(family)]
     parser = argparse.ArgumentParser(
         prog="bcclone",
         description="Record driving in the Udacity simulator, train a network on it, and let it drive.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="commands:\n" + textwrap.indent(list_of(commands), "  "),
+        epilog=_table_of(commands),
     )
     parser.add_argument("--version", action="version", version=f"bcclone {__version__}")
     parser.add_argument(
@@ -73,12 +74,27 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar="COMMAND",
         help="one of those below; each has its --help",
     )
-    if not arguments:
+    if not words:
         parser.print_help(sys.stderr)
-        return 2
-    asks = family and arguments[1:2] in (["-h"], ["--help"])
-    parser.parse_args(arguments[1:] if asks else [" ".join(arguments[:2])] if family else arguments)
+    elif family and words[1:2] in (["-h"], ["--help"]):
+        parser.parse_args(["--help"])
+    elif family:
+        parser.parse_args([" ".join(words[:2])])
+    else:
+        parser.parse_args(words)
     return 2
+
+
+def _table_of(names: Collection[str]) -> str:
+    """Return the table of these commands, with a heading for each group."""
+    width = max(map(len, names))
+    lines = []
+    for heading, group in GROUPS.items():
+        listed = [name for name in group if name in names]
+        if listed:
+            lines += ["", f"{heading}:"]
+            lines += [f"  {name:<{width}}  {group[name].summary}" for name in listed]
+    return "\n".join(lines[1:])
 
 
 def run(name: str, prog: str, argv: Sequence[str] | None = None) -> int:
@@ -88,23 +104,23 @@ def run(name: str, prog: str, argv: Sequence[str] | None = None) -> int:
 
 def run_command(command: Command, prog: str, argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code; an error becomes one message on standard error."""
+    # a wrong command line ends the process here, with exit code 2
     given = Given(make_parser(command, prog), argv)
     common = given.make(Common)
+
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(
-                errors="backslashreplace"
-            )  # paths may not fit the terminal's encoding
+            # paths may not fit the terminal's encoding
+            stream.reconfigure(errors="backslashreplace")
+    silence = _only_errors() if common.quiet else nullcontext()
     try:
-        with keeping_interrupts(), _only_errors() if common.quiet else nullcontext():
+        with keeping_interrupts(), silence:
             code = perform(command, given)
             sys.stdout.flush()
     except KeyboardInterrupt as interrupt:
-        print(
-            printable(f"\ninterrupted: {str(interrupt) or command.left_behind(given)}"),
-            file=sys.stderr,
-        )
+        left = str(interrupt) or command.left_behind(given)
+        print(printable(f"\ninterrupted: {left}"), file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -119,40 +135,48 @@ def run_command(command: Command, prog: str, argv: Sequence[str] | None = None) 
 
 def perform(command: Command, given: Given) -> int:
     """Run a command and print its result; return the exit code. Raises what the command raises."""
-    common, kinds = given.make(Common), command.settings
-    results = given.make(ResultsFolder) if ResultsFolder in kinds else ResultsFolder()
-    with settings_as_typed(given.parser), writing(results.output, RESULTS, results.force):
+    common = given.make(Common)
+    with settings_as_typed(given.parser):
         result = command.run(given)
-        for note in result.notes:
-            notify(note)
-        if common.json:
-            print(json.dumps(to_json(result.value), allow_nan=False))
-        elif result.text is not None:
-            print(printable(result.text))
-        for path in result.wrote:
-            notify(f"wrote {path}")
-        shows = result.wrote and Browser in kinds and given.make(Browser).browser
-        if shows and not (common.json or common.quiet) and sys.stdout.isatty():
-            from bcclone.system.hardware import open_in_browser
-
-            open_in_browser(result.wrote[-1])
+    _print(result, common)
+    if Browser in command.settings and given.make(Browser).browser:
+        _show_report(result, common)
     return result.code
+
+
+def _print(result: Result, common: Common) -> None:
+    """Print a result: notes and names of files on standard error, the rest on standard output."""
+    for note in result.notes:
+        notify(note)
+    if common.json:
+        print(json.dumps(to_json(result.value), allow_nan=False))
+    elif result.text is not None:
+        print(printable(result.text))
+    for path in result.wrote:
+        notify(f"wrote {path}")
+
+
+def _show_report(result: Result, common: Common) -> None:
+    """Open a report in a browser, for a person at a terminal."""
+    if not result.wrote or common.json or common.quiet or not sys.stdout.isatty():
+        return
+    from bcclone.system.hardware import open_in_browser
+
+    open_in_browser(result.wrote[-1])
 
 
 @contextmanager
 def settings_as_typed(parser: argparse.ArgumentParser) -> Iterator[None]:
-    """Turn a SettingError of a command into a UserError, which names each setting as the user types
-    it.
-    """
+    """Turn a SettingError into a UserError, which names each setting as the user types it."""
     try:
         yield
     except SettingError as error:
         typed = {}
-        for (
-            action
-        ) in parser._actions:  # the option in full, or a positional argument as --help names it
+        for action in parser._actions:
+            # the option in full, or a positional argument as --help names it
             options = [option for option in action.option_strings if not option.startswith("--no-")]
             typed[action.dest] = options[-1] if options else str(action.metavar or action.dest)
+        # a setting without an option is named as in a settings file
         raise UserError(error.naming(lambda name: typed.get(name, key_of(name)))) from None
 
 
@@ -160,14 +184,13 @@ def settings_as_typed(parser: argparse.ArgumentParser) -> Iterator[None]:
 def _only_errors() -> Iterator[None]:
     """Suppress everything on standard error except logged errors and the messages of run()."""
     root = logging.getLogger()
-    with (
-        Path(os.devnull).open("w", encoding="utf-8") as nowhere,
-        redirect_stderr(nowhere),
-        ExitStack() as stack,
-    ):
-        stack.callback(root.setLevel, root.level)
+    level = root.level
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere, redirect_stderr(nowhere):
         root.setLevel(logging.ERROR)
-        yield
+        try:
+            yield
+        finally:
+            root.setLevel(level)
 
 
 def _describe(error: Exception) -> tuple[str, int]:
@@ -179,28 +202,27 @@ def _describe(error: Exception) -> tuple[str, int]:
         and error.name
         and not error.name.startswith("bcclone")
     ):
+        package = error.name.partition(".")[0]
         return (
-            f"the package {error.name.partition('.')[0]} is not installed for {sys.executable}; activate bcclone's "
-            "environment (. .venv/bin/activate), or install it: pip install -e ."
+            f"the package {package} is not installed for {sys.executable}; activate bcclone's environment "
+            "(. .venv/bin/activate), or install it: pip install -e ."
         ), 1
     if isinstance(error, OSError) and error.errno in _REMEDIES:
         remedy = _REMEDIES[error.errno]
-        return (f"{error.filename}: {remedy}" if error.filename else remedy), 1
-    if isinstance(error, FileNotFoundError) and "temporary directory" in str(
-        error
-    ):  # where all disks are full
+        text = f"{error.filename}: {remedy}" if error.filename else remedy
+        return text, 1
+    if isinstance(error, FileNotFoundError) and "temporary directory" in str(error):
+        # all disks are full
         return (
             "no temporary file can be written; make room, or set TMPDIR to a folder on another disk",
             1,
         )
-    text = f"internal error of bcclone: {type(error).__name__}: {error}\nplease report it"
-    return f"{text}; {_save_traceback(error)}", INTERNAL_ERROR
+    fault = f"internal error of bcclone: {type(error).__name__}: {error}\nplease report it"
+    return f"{fault}; {_save_traceback(error)}", INTERNAL_ERROR
 
 
 def _save_traceback(error: Exception) -> str:
-    """Write the traceback to a temporary file, since the error may not occur again; return where it
-    is.
-    """
+    """Write the traceback to a file, since the error may not occur again; return where it is."""
     try:
         with tempfile.NamedTemporaryFile(
             "w",

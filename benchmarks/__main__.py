@@ -18,6 +18,7 @@ from importlib import import_module
 from bcclone.cli import run_command
 from bcclone.commands.options import Command, Given, Result, list_of, notify
 from bcclone.system.hardware import find_cards, visible_cards
+from bcclone.system.own_process import claim_process
 from bcclone.system.settings import setting
 
 BENCHMARKS = {  # name: (its module, what it measures)
@@ -99,6 +100,7 @@ def make_benchmark(name: str) -> Command:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `python -m benchmarks NAME ...`; return the exit code."""
+    claim_process()  # as a command's, which is measured
     words = list(sys.argv[1:] if argv is None else argv)
     if words and words[0] in BENCHMARKS:
         return run_command(make_benchmark(words[0]), f"python -m benchmarks {words[0]}", words[1:])

@@ -6,7 +6,7 @@ written by hand.
 A table follows `<!-- options: COMMAND -->`. `COMMAND / GROUP` is the table of one group of options;
 the groups in SHARED have tables of their own, so the tables of the commands leave them out. Options
 that are the same in two or more commands stand in the table `several commands`; the tables of the
-commands only name them. `commands` is the table of all commands.
+commands only name them. `commands / GROUP` is the table of a group of commands.
 """
 
 import argparse
@@ -16,8 +16,8 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
-from bcclone.commands import COMMANDS, load_command
-from bcclone.commands.options import help_of, make_parser
+from bcclone.commands import COMMANDS, GROUPS, load_command
+from bcclone.commands.parser import help_of, make_parser
 from bcclone.system.settings import option_of, type_of
 
 PAGE = Path(__file__).parent / "reference" / "cli.md"
@@ -34,19 +34,19 @@ def with_tables(page: str) -> str:
 
 
 def table_of(what: str) -> str:
-    """Return the table of a command, a group of options, SEVERAL or OVERVIEW.
+    """Return the table of a command, a group of options, SEVERAL, or a group of commands.
 
     Raises ValueError when there are no such options.
     """
-    if what == OVERVIEW:
-        rows = [
-            f"| [`bcclone {name}`](#{_anchor(name)}) | {summary} |"
-            for name, summary in COMMANDS.items()
-        ]
-        return _table("command | what it does", rows)
     if what == SEVERAL:
         return _table("option | meaning", _rows_of_several())
     command, _, group = what.partition(" / ")
+    if command == OVERVIEW:
+        entries = GROUPS[group].items()
+        rows = [
+            f"| [`bcclone {name}`](#{_anchor(name)}) | {entry.summary} |" for name, entry in entries
+        ]
+        return _table("command | what it does", rows)
     groups = parser_of(command)._action_groups
     chosen = [one for one in groups if (one.title == group if group else one.title not in SHARED)]
     rows = {_row(action): action for one in chosen for action in _documented(one)}

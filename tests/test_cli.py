@@ -12,7 +12,8 @@ import pytest
 from bcclone import __version__
 from bcclone.cli import INTERNAL_ERROR, run
 from bcclone.commands import COMMANDS, load_command
-from bcclone.commands.options import Given, make_parser
+from bcclone.commands.options import Given
+from bcclone.commands.parser import make_parser
 from tests.conftest import ROOT, run_process, run_script
 from tests.conftest import command as command_line
 from tests.processes import imported_by, said, started
@@ -26,7 +27,7 @@ ONE_OF_EACH_MODULE = {
 
 @pytest.mark.parametrize("name", ONE_OF_EACH_MODULE)
 def test_help_answers_without_loading_what_it_does_not_need(name):
-    heavy = {"tensorflow", "keras", "moviepy", "matplotlib", "eventlet", "pandas", "cv2", "h5py"}
+    heavy = {"tensorflow", "keras", "matplotlib", "eventlet", "pandas", "cv2", "h5py"}
     assert not imported_by(*command_line(*name.split(), "--help")) & heavy
 
 
@@ -36,7 +37,7 @@ def test_preprocess_and_video_never_load_tensorflow(simulated_recording, tmp_pat
     )
     clip = imported_by(*command_line("video.py", simulated_recording, "-o", tmp_path / "clip.mp4"))
     assert "h5py" in store
-    assert "moviepy" in clip
+    assert "imageio_ffmpeg" in clip
     assert not (store | clip) & {"tensorflow", "keras"}
 
 
@@ -146,7 +147,7 @@ def test_ctrl_c_reports_what_was_saved(tmp_path):
         f"interrupted: {tmp_path / 'laps'} keeps the"
     )
     demo = ("demo", "--folder", tmp_path / "demo", "--record-laps", 20)
-    printed = interrupted(*demo, after="recording: ", cwd=tmp_path)
+    printed = interrupted(*demo, after="first look: ", cwd=tmp_path)
     assert printed.startswith("interrupted: ")
     assert "the same command continues" in printed
 

@@ -27,7 +27,6 @@ PARAMETERS = {
     "replay": "models recording settings server",
     "resume": "files changes notify",
     "save_model": "path model preprocessing training framing",
-    "score": "predictions labels settings",
     "serve": "settings notify stop",
     "suite": "models settings notify pool",
     "train": "settings notify",
@@ -38,7 +37,7 @@ CLASSES = {
 SETTINGS = {
     "ClipSettings", "Conditions", "DriveSettings", "EnvironmentSettings", "EvaluateSettings", "ExpertSettings", "Pace",
     "PlaySettings", "PlotSettings", "PredictSettings", "PreprocessSettings", "RecordSettings", "ReplaySettings",
-    "RunFiles", "SampleSettings", "ScoreSettings", "ServerSettings", "ShardingSettings", "SpeedSettings",
+    "RunFiles", "SampleSettings", "ServerSettings", "ShardingSettings", "SpeedSettings",
     "SuiteSettings", "TrainSettings", "WorldSettings",
 }  # fmt: skip
 
@@ -71,12 +70,11 @@ def test_importing_loads_nothing_large_and_settings_nothing_of_tensorflow():
     assert python(code) == "True set() set()\n"
 
 
-@pytest.mark.slow
-def test_a_function_stays_when_the_room_of_its_name_is_imported():
-    code = "import bcclone as b, bcclone.training.plan, bcclone.play; print(b.train.__name__, b.play.__name__)"
-    assert python(code) == "run play\n"
-
-
 def test_each_name_is_in_the_reference():
     page = (ROOT / "docs" / "how-to" / "as-a-library.md").read_text()
     assert [name for name in dir(bcclone) if f"`{name}`" not in page] == []
+
+
+def test_no_room_has_the_name_of_a_function_of_the_door():
+    rooms = {path.parent.name for path in (ROOT / "bcclone").glob("*/__init__.py")}
+    assert not rooms & set(PARAMETERS)

@@ -51,7 +51,7 @@ COMMANDS = {
     ),
     "simulate roads": Writing("simulate roads -o {here}/roads.h5 --roads 6 --frames 2"),
     "export csv": Writing("export {recording} --to csv -o {here}/exported"),
-    "export lerobot": Writing("export {recording} --to lerobot -o {here}/exported"),
+    "export tub": Writing("export {recording} --to tub -o {here}/exported"),
     "model": Writing(
         "model.py {store} -o {here}/model.h5 --runs {here}/runs --epochs 1 --batch-size 64",
         output="model.h5",

@@ -110,7 +110,7 @@ def sources(request, tmp_path_factory, simulated_recording):
         ("preprocess.py {} --force", "long", "data.h5", content_of, 60),
         ("video.py {}", "run", "run1.mp4", frames_of, 60),
         ("import {}", "table", "new", names_and_sizes, 40),
-        ("export {} --to lerobot", "recording", "new", names_and_sizes, 40),
+        ("export {} --to tub", "recording", "new", names_and_sizes, 40),
     ],
 )
 def test_an_output_is_there_whole_or_not_at_all(

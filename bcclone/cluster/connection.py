@@ -18,6 +18,7 @@ from typing import Any
 
 from bcclone.cluster.cluster_settings import WorkerSettings
 from bcclone.system.errors import UserError
+from bcclone.system.own_process import is_own_process
 from bcclone.system.progress import Notify
 from bcclone.system.tensorflow_quietly import load_tensorflow
 from bcclone.web.access import is_this_machine
@@ -36,8 +37,8 @@ def connected(
     gpus: number of GPUs to use on each machine, 0 for all
     gpu_memory, onednn: as load_tensorflow() takes them
     """
-    # an error of another worker is reported in one line, by us
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if is_own_process():  # an error of another worker is reported in one line, by us
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     this_one = cluster.describe(cluster.index)
     others = ", ".join(cluster.describe(index) for index in _others(cluster))
     notify(

@@ -1,47 +1,96 @@
-"""The commands: each calls a library function with the settings that the user chose, and returns
-what to print.
+"""The table of all commands, in the groups of `bcclone --help`.
+
+A module of this package is imported when one of its commands runs, so that the list is shown at
+once.
 """
 
-import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bcclone.commands.options import Command
 
-_FIRST = (
-    "preprocess",
-    "model",
-    "drive",
-    "video",
-)  # the workflow; the other commands follow by their names
-FAMILIES = ("simulate",)  # the first word of commands of two words
-_DECLARED = re.compile(r'^@command\(\s*"(.+?)"[,)].*?^def (\w+)\(', re.MULTILINE | re.DOTALL)
-# name -> module, function and summary, read from the text of the modules, because importing them
-# all is slow
-_FOUND = {
-    re.sub(f"^({'|'.join(FAMILIES)})-", r"\1 ", function.rstrip("_").replace("_", "-")): (
-        path.stem,
-        function,
-        summary,
-    )
-    for path in Path(__file__).parent.glob("*.py")
-    for summary, function in _DECLARED.findall(path.read_text(encoding="utf-8"))
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of the table."""
+
+    module: str  # in this package
+    function: str  # in the module, decorated with @command
+    summary: str  # what the command does
+
+
+GROUPS = {
+    "the main job": {
+        "preprocess": Entry("data", "preprocess", "turn recordings into a store"),
+        "model": Entry("training", "model", "train a network on a store"),
+        "drive": Entry("driving", "drive", "drive the simulator's car with a model"),
+        "video": Entry("driving", "video", "make a clip of a run"),
+    },
+    "recordings": {
+        "edit": Entry(
+            "data", "edit", "look at a recording; delete and restore its rows; correct its steering"
+        ),
+        "import": Entry("models", "import_", "read recordings of other programs"),
+        "export": Entry(
+            "models", "export", "write recordings and models in other programs' formats"
+        ),
+    },
+    "models": {
+        "plots": Entry("training", "plots", "draw a model, its samples and its decisions"),
+        "improve": Entry("models", "improve", "train a model on where it goes wrong"),
+        "calibrate": Entry("models", "calibrate", "fit a model to a car's camera and steering"),
+        "import-model": Entry("models", "import_model", "convert an older Keras model"),
+    },
+    "scoring": {
+        "evaluate": Entry("scoring", "evaluate", "score a model by a simulated drive"),
+        "suite": Entry("scoring", "suite", "score models by many simulated drives"),
+        "replay": Entry("scoring", "replay", "score models on a recording"),
+        "predict": Entry("scoring", "predict", "predict the steering of frames"),
+        "margin": Entry(
+            "scoring", "margin", "map from where a model comes back to the middle of the road"
+        ),
+    },
+    "the simulator": {
+        "play": Entry("simulator", "play", "drive the built-in simulator yourself"),
+        "simulate record": Entry(
+            "simulator", "simulate_record", "let the built-in expert drive, and record it"
+        ),
+        "simulate drive": Entry(
+            "simulator", "simulate_drive", "let a drive server drive the simulated car"
+        ),
+        "simulate roads": Entry(
+            "simulator", "simulate_roads", "write a store of frames of many random roads"
+        ),
+    },
+    "a new installation": {
+        "demo": Entry("demo", "demo", "record, train and drive, without the simulator"),
+        "doctor": Entry("installation", "doctor", "check this machine"),
+        "trained-models": Entry(
+            "installation", "trained_models", "copy the trained models that come with bcclone"
+        ),
+        "completion": Entry("installation", "completion", "print a completion script for a shell"),
+    },
 }
-COMMANDS = {name: _FOUND[name][2] for name in dict.fromkeys((*_FIRST, *sorted(_FOUND)))}
+COMMANDS = {name: entry for group in GROUPS.values() for name, entry in group.items()}
+# the first words of commands of two words
+FAMILIES = tuple(dict.fromkeys(name.split()[0] for name in COMMANDS if " " in name))
 
 
 def split_line(words: Sequence[str]) -> tuple[str, Sequence[str]]:
     """Return the name of the command that a line begins with, "" for none, and the other words."""
-    names = (" ".join(words[:count]) for count in (2, 1))
-    name = next((name for name in names if name in COMMANDS), "")
-    return name, words[len(name.split()) :]
+    for count in (2, 1):
+        name = " ".join(words[:count])
+        if name in COMMANDS:
+            return name, words[count:]
+    return "", words
 
 
 def load_command(name: str) -> "Command":
     """Return one of COMMANDS."""
-    module, function, _ = _FOUND[name]
-    command: Command = getattr(import_module(f"{__name__}.{module}"), function)
+    entry = COMMANDS[name]
+    module = import_module(f"{__name__}.{entry.module}")
+    command: Command = getattr(module, entry.function)
     return command

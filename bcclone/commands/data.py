@@ -11,6 +11,7 @@ from bcclone.dataset.sample_settings import PreprocessSettings, SampleSettings
 from bcclone.recording import EditSettings, PageSettings
 from bcclone.system.errors import UserError
 from bcclone.system.hardware import has_browser
+from bcclone.system.json_values import names_of
 from bcclone.system.settings import argument, setting
 from bcclone.system.settings_file import read_settings_file
 
@@ -36,7 +37,6 @@ class Recordings:
 
 
 @command(
-    "turn recordings into a store",
     ShardingSettings,
     SampleSettings,
     left="an existing store is unchanged; a folder keeps its finished shards, which the same command and --resume "
@@ -49,33 +49,33 @@ def preprocess(given: Given, chosen: Recordings, file: SettingsFile) -> Result:
     'recordings/*/'. Without it, the command reads driving_log.csv of the current folder, or else
     the recordings in ./recordings/ or ./data/.
     """
-    in_file = (
-        read_settings_file(file.settings, ShardingSettings, SampleSettings) if file.settings else {}
-    )
-    of_store, inputs = in_file | given.of(ShardingSettings), chosen.recordings
-    adds_others = of_store.get("add") and {"validation_recordings", "test_recordings"} & set(
-        of_store
+    # options override the settings file
+    values = {}
+    if file.settings:
+        values = read_settings_file(file.settings, ShardingSettings, SampleSettings)
+    values |= given.of(ShardingSettings) | given.of(SampleSettings)
+
+    # without a recording, find some, unless only others are added to a store
+    inputs = chosen.recordings
+    adds_others = values.get("add") and not {"validation_recordings", "test_recordings"}.isdisjoint(
+        values
     )
     if not inputs and (chosen.check or not adds_others):
         from bcclone.recording.files import default_inputs
 
         inputs = tuple(default_inputs())
         notify(f"no RECORDING named; taking {', '.join(inputs)}")
+
     if chosen.check:
         for kind in (ShardingSettings, SampleSettings):
             given.refuse(
                 kind, "changes nothing in --check, which takes recordings as they are; leave it out"
             )
         return _check(inputs)
-    samples = {
-        name: of_store.pop(name) for name in SampleSettings.__dataclass_fields__ if name in of_store
-    }
-    samples |= given.of(SampleSettings)
-    result = convert(ShardingSettings(**of_store | {"inputs": inputs, "samples": samples}), notify)
-    notes = (
-        *(f"note: {notice}" for notice in result.notices),
-        *(f"skipped: {skip}" for skip in result.skips),
-    )
+    samples = {name: values.pop(name) for name in names_of(SampleSettings) if name in values}
+    result = convert(ShardingSettings(**values | {"inputs": inputs, "samples": samples}), notify)
+    notes = [f"note: {notice}" for notice in result.notices]
+    notes += [f"skipped: {reason}" for reason in result.skips]
     return Result.of(result, notes=notes)
 
 
@@ -98,20 +98,20 @@ def _check(inputs: Sequence[str]) -> Result:
 
     reports = check(inputs)
     diagnoses = [report.diagnosis for report in reports if report.diagnosis]
-    advice = advise([one.coverage for one in diagnoses if one.coverage])
+    advice = advise([diagnosis.coverage for diagnosis in diagnoses if diagnosis.coverage])
     parts = [report.as_text() for report in reports]
-    parts += ["\n  ".join(("what to record next:", *advice))] if advice else []
+    if advice:
+        parts.append("\n  ".join(("what to record next:", *advice)))
     as_json = {"recordings": [report.as_json() for report in reports], "record_next": list(advice)}
-    code = (
-        2
-        if any(report.log is None for report in reports)
-        else int(any(one.findings for one in diagnoses))
-    )
+    code = 0
+    if any(diagnosis.findings for diagnosis in diagnoses):
+        code = 1
+    if any(report.log is None for report in reports):
+        code = 2
     return Result(as_json, "\n\n".join(parts), code=code)
 
 
 @command(
-    "look at a recording; list, delete and restore its rows; correct its steering",
     left="the recording is unchanged; its edits are the old ones or the new ones, see: bcclone edit RECORDING",
 )
 def edit(given: Given, settings: EditSettings, page: PageSettings, opening: Browser) -> Result:
@@ -124,13 +124,15 @@ def edit(given: Given, settings: EditSettings, page: PageSettings, opening: Brow
     page opens in a browser, where you see the recording and edit it; without a terminal or a
     browser, the rows are listed.
     """
+    # the page opens where it is asked for, or where a person can see it and asks for nothing else
     listed = settings.edits or given.make(Common).json
     is_seen = opening.browser and sys.stdin.isatty() and sys.stdout.isatty() and has_browser()
-    if (page.model or page.other) and not (page.page or is_seen):
+    needs_page = page.model or page.other
+    if needs_page and not (page.page or is_seen):
         raise UserError(
             "--model and a second recording are shown on the page; add --page", exit_code=2
         )
-    if page.page or page.model or page.other or (is_seen and not listed):
+    if page.page or needs_page or (is_seen and not listed):
         if listed:
             raise UserError(
                 "the page edits by itself; leave out the edit and --json, or the page", exit_code=2
@@ -139,13 +141,14 @@ def edit(given: Given, settings: EditSettings, page: PageSettings, opening: Brow
 
         look(settings.recording, page, opening.browser, given.say)
         return Result({"recording": settings.recording}, None)
+
     from bcclone.exchange.tub import EditedTub, open_edited
 
-    recorded, notes = open_edited(settings.recording), list[str]()
+    recorded = open_edited(settings.recording)
     result = recorded.edit(settings)
-    if isinstance(recorded, EditedTub):  # which keeps no history between two commands
-        result, notes = (
-            replace(result, edits=0),
-            [f"note: {recorded.unusable}"] if recorded.unusable else [],
-        )
+    notes = []
+    if isinstance(recorded, EditedTub):
+        result = replace(result, edits=0)  # a tub keeps no history between two commands
+        if recorded.unusable:
+            notes.append(f"note: {recorded.unusable}")
     return Result.of(result, notes=notes)

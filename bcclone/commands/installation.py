@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bcclone.commands import COMMANDS, FAMILIES, load_command
-from bcclone.commands.options import Result, command, declare
+from bcclone.commands.options import Result, command
+from bcclone.commands.parser import declare
 from bcclone.system.doctor import DoctorSettings, examine
 from bcclone.system.errors import shown_command
 from bcclone.system.settings import argument
@@ -27,7 +28,7 @@ class Shell:
     shell: str = argument("the shell that reads the script", choices=("bash", "zsh", "tcsh"))
 
 
-@command("check this machine", left="nothing was changed")
+@command(left="nothing was changed")
 def doctor(settings: DoctorSettings) -> Result:
     """Check every requirement of bcclone on this machine, and explain how to fix what is missing.
 
@@ -38,10 +39,7 @@ def doctor(settings: DoctorSettings) -> Result:
     return Result.of(examination, code=int(not examination.ok))
 
 
-@command(
-    "copy the trained models that come with bcclone",
-    left="each model was copied completely, or not at all",
-)
+@command(left="each model was copied completely, or not at all")
 def trained_models(copies: Copies) -> Result:
     """Copy the trained models that come with bcclone into a folder: lake.h5, any-road.h5 and
     any-camera.h5.
@@ -52,16 +50,15 @@ def trained_models(copies: Copies) -> Result:
     from bcclone.model.model_path import copy_trained_models
 
     result = copy_trained_models(copies.folder)
-    lines = [
-        f"{path}: {'written' if path in result.written else 'there already'}"
-        for path in result.models
-    ]
-    return Result(
-        result, "\n".join([*lines, f"next: {shown_command('evaluate', result.models[-1])}"])
-    )
+    lines = []
+    for path in result.models:
+        state = "written" if path in result.written else "there already"
+        lines.append(f"{path}: {state}")
+    lines.append(f"next: {shown_command('evaluate', result.models[-1])}")
+    return Result(result, "\n".join(lines))
 
 
-@command("print a completion script for a shell")
+@command()
 def completion(given: Shell) -> Result:
     """Print a completion script for a shell, which completes commands, options and file names of
     `bcclone`.
@@ -75,18 +72,23 @@ def completion(given: Shell) -> Result:
     parser = argparse.ArgumentParser(prog="bcclone")
     parser.add_argument("--version", action="store_true", help="print the version")
     commands = parser.add_subparsers(dest="command")
-    families = {
-        name: commands.add_parser(name, help=f"commands: {name} ...").add_subparsers(dest="use")
-        for name in FAMILIES
-    }
-    for name, text in COMMANDS.items():  # `bcclone` itself loads only the one that it runs
-        family, _, use = name.rpartition(" ")
-        added = families.get(family, commands).add_parser(use, help=text)
-        declare(load_command(name), added)
-        for action in added._actions:
-            if getattr(action.type, "__name__", "") == "path" or not (
-                action.option_strings or action.choices
-            ):
+    families = {}
+    for family in FAMILIES:
+        of_family = commands.add_parser(family, help=f"commands: {family} ...")
+        families[family] = of_family.add_subparsers(dest="use")
+    # a script needs the options of all commands; `bcclone` itself loads only the one that it runs
+    for name, entry in COMMANDS.items():
+        family, _, word = name.rpartition(" ")
+        of_command = families.get(family, commands).add_parser(word, help=entry.summary)
+        declare(load_command(name), of_command)
+        for action in of_command._actions:
+            if _may_be_a_file(action):
                 action.complete = shtab.FILE  # type: ignore[attr-defined]
     script = shtab.complete(parser, given.shell)
     return Result({"shell": given.shell, "script": script}, script)
+
+
+def _may_be_a_file(action: argparse.Action) -> bool:
+    """Return whether a shell should complete the value of an option or argument as a path."""
+    is_path = getattr(action.type, "__name__", "") == "path"
+    return is_path or not (action.option_strings or action.choices)

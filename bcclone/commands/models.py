@@ -33,16 +33,14 @@ class Exported:
     )
 
 
-@command(
-    "write recordings and models in other programs' formats", ExportSettings, ExportModelSettings
-)
+@command(ExportSettings, ExportModelSettings)
 def export(given: Given, chosen: Exported) -> Result:
     """Write a recording, a store or a model in the format of another program.
 
-    Recordings and stores become a CSV table, or a data set of donkeycar or LeRobot; rows that
-    `bcclone edit` has deleted are left out. A model becomes a file for ONNX Runtime, LiteRT,
-    TensorFlow or donkeycar that takes whole camera frames; the file is written only if it gives the
-    same answers as the model. A failed export writes nothing.
+    Recordings and stores become a CSV table, or a tub of donkeycar; rows that `bcclone edit` has
+    deleted are left out. A model becomes a file for ONNX Runtime, LiteRT or donkeycar that takes
+    whole camera frames; the result says how far its steering differs from the model's. A failed
+    export writes nothing.
     """
     from bcclone.system.hdf5_file import kind_of
 
@@ -75,7 +73,7 @@ def export(given: Given, chosen: Exported) -> Result:
     )
 
 
-@command("read recordings of other programs")
+@command()
 def import_(settings: ImportSettings) -> Result:
     """Write what another program recorded as a recording, which preprocess.py takes.
 
@@ -104,7 +102,7 @@ def import_(settings: ImportSettings) -> Result:
     return Result.of(result, notes=notes)
 
 
-@command("convert an older Keras model")
+@command()
 def import_model(settings: ImportModelSettings) -> Result:
     """Convert an older Keras model (.h5 or .keras, Keras 1 to 3) to a model file that stores its
     preprocessing.
@@ -117,7 +115,7 @@ def import_model(settings: ImportModelSettings) -> Result:
     return Result.of(importing.import_model(settings, notify))
 
 
-@command("fit a model to a car's camera and steering")
+@command()
 def calibrate(settings: CalibrateSettings) -> Result:
     """Fit a model to a car: find how its camera's pictures become frames, and the gain and bias of
     its steering.
@@ -141,7 +139,6 @@ def calibrate(settings: CalibrateSettings) -> Result:
 
 
 @command(
-    "train a model on where it goes wrong",
     left="the work folder keeps what was done so far; continue with the same command and --resume",
 )
 def improve(settings: ImproveSettings) -> Result:

@@ -1,57 +1,46 @@
-"""What a command is: a function whose parameters, dataclasses of settings, make its arguments and
-options.
+"""What a command is: a function whose parameters, dataclasses of settings, make its options.
+
+A command returns a Result, which bcclone.cli prints. Its parser is made in bcclone.commands.parser.
 """
 
 import argparse
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
-from functools import partial
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass, replace
 from inspect import getdoc
 from pathlib import Path
-from typing import Any, NoReturn, Self, TypeVar, get_args, get_origin
+from typing import Any, NamedTuple, Self, TypeVar
 
 from bcclone.system.errors import UserError, printable
-from bcclone.system.location import as_local
-from bcclone.system.settings import (
-    Force,
-    Setting,
-    argument,
-    option_of,
-    setting,
-    settings_of,
-    type_of,
-)
+from bcclone.system.json_values import names_of
+from bcclone.system.output import RESULTS, writing
+from bcclone.system.settings import Force, Setting, argument, option_of, setting, settings_of
 
 Settings = TypeVar("Settings")
-_TYPES = {int: "N", float: "X", Path: "PATH", str: "TEXT"}
 _NOTHING = "nothing was written; an older output is unchanged"
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a command prints: a value with --json, else the text; None prints nothing.
+    """What a command prints on standard output, and its exit code."""
 
-    notes: printed on standard error before it; wrote: files, which are named there after it, a
-    report to open in a browser last; code: the exit code.
-    """
-
-    value: Any
-    text: str | None
-    notes: Iterable[str] = ()
-    wrote: Sequence[Path] = ()
-    code: int = 0
+    value: Any  # printed with --json
+    text: str | None  # printed without --json; None: nothing
+    notes: Iterable[str] = ()  # printed before it, on standard error
+    wrote: Sequence[Path] = ()  # named after it, on standard error; a report comes last
+    code: int = 0  # the exit code
 
     @classmethod
     def of(cls, outcome: Any, **others: Any) -> Self:
-        """Return what is printed of the result of a library function, which has as_text() and
-        perhaps as_json().
+        """Return what is printed of the result of a library function.
+
+        outcome: has as_text(), and perhaps as_json(); others: fields of Result.
         """
-        return cls(
-            outcome.as_json() if hasattr(outcome, "as_json") else outcome,
-            outcome.as_text(),
-            **others,
-        )
+        value = outcome.as_json() if hasattr(outcome, "as_json") else outcome
+        return cls(value, outcome.as_text(), **others)
+
+
+# ---- settings of several commands
 
 
 @dataclass(frozen=True)
@@ -65,7 +54,7 @@ class ResultsFolder:
 
     def part(self, name: str) -> Path | None:
         """Return a folder in it, None without it."""
-        return self.output and self.output / name
+        return self.output / name if self.output else None
 
 
 @dataclass(frozen=True)
@@ -104,113 +93,152 @@ class Common:
     debug: bool = setting(False, "print the traceback of an error, too", group="output")
 
 
-class Given:
-    """What the user gave to a command.
+@dataclass(frozen=True)
+class ServerEnd:
+    """How a server ends."""
 
-    parser: of the command; argv: the words after its name, by default those of this process. Exits
-    with code 2, as argparse does, for words that the parser does not accept.
-    """
+    end_with_stdin: bool = setting(
+        False, "exit when standard input is closed, for programs that start the server"
+    )
+
+
+# ---- what the user gave
+
+
+class Given:
+    """What the user gave to a command, as values of its settings."""
 
     def __init__(self, parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> None:
+        """Read the words after the command's name; None: those of this process.
+
+        Exits with code 2, as argparse does, for words that the parser does not accept.
+        """
         self.parser = parser
-        self._values = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in vars(
-                parser.parse_intermixed_args(_model_first(parser, argv))
-            ).items()
-            if value not in (None, [])
-        }
-        self._values |= dict(self._values.pop("assigned", ()))
+        self._values: dict[str, Any] = {}
+        parsed = parser.parse_intermixed_args(_with_model_first(parser, argv))
+        for name, value in vars(parsed).items():
+            if value in (None, []):  # an option or an argument that was left out
+                continue
+            self._values[name] = tuple(value) if isinstance(value, list) else value
+        # --set NAME=VALUE sets the field of that name
+        assigned = self._values.pop("assigned", ())
+        self._values |= dict(assigned)
 
     def of(self, kind: Any) -> dict[str, Any]:
         """Return the fields of a settings dataclass that the user gave."""
-        return {
-            each.name: self._values[each.name] for each in fields(kind) if each.name in self._values
-        }
+        return {name: self._values[name] for name in names_of(kind) if name in self._values}
 
     def make(self, kind: Callable[..., Settings], **others: Any) -> Settings:
-        """Return the settings of this kind that the user chose. others: fields without an option."""
+        """Return the settings that the user chose. others: fields without an option."""
         parts = {name: replace(part, **self.of(part)) for name, part in _parts(kind)}
         return kind(**(parts | self.of(kind) | others))
 
     def refuse(self, kind: Any, why: str) -> None:
-        """Raise UserError if the user gave an option of this settings dataclass, which has no
-        effect here.
+        """Raise UserError if the user gave an option of these settings, which has no effect here.
 
         why: the rest of the sentence, with the remedy.
         """
-        for each, _ in settings_of(kind):
-            if each.name in self._values:
-                raise UserError(f"{option_of(kind, each.name)} {why}")
+        for declared_field, _ in settings_of(kind):
+            if declared_field.name in self._values:
+                raise UserError(f"{option_of(kind, declared_field.name)} {why}")
 
     def kept(self, name: str, text: str, part: str = "", otherwise: str = _NOTHING) -> str:
-        """Return what Ctrl-C leaves in the folder that an option names, or in a part of it;
-        otherwise: without it.
+        """Return what Ctrl-C leaves in the folder that an option names, or in a part of it.
+
+        otherwise: what it leaves where there is no such folder.
         """
-        folder: Any = self._values.get(name)
-        return f"{folder / part} keeps {text}" if folder and (folder / part).exists() else otherwise
+        folder: Path | None = self._values.get(name)
+        if folder is None or not (folder / part).exists():
+            return otherwise
+        return f"{folder / part} keeps {text}"
 
     def say(self, text: str) -> None:
-        """Print a line of a server on standard output; on standard error with --json and --quiet."""
+        """Print a line of a server on standard output, with --json or --quiet on standard error."""
         common = self.make(Common)
-        print(
-            printable(text),
-            file=sys.stderr if common.json or common.quiet else sys.stdout,
-            flush=True,
-        )
+        stream = sys.stderr if common.json or common.quiet else sys.stdout
+        print(printable(text), file=stream, flush=True)
+
+
+def _with_model_first(
+    parser: argparse.ArgumentParser, argv: Sequence[str] | None
+) -> Sequence[str] | None:
+    """Return the words of a line, in which --model MODEL may stand for a first argument."""
+    arguments = [action.dest for action in parser._actions if not action.option_strings]
+    if arguments[:1] not in (["model"], ["models"]):
+        return argv
+    if "--model" in parser._option_string_actions:  # an option of the command itself
+        return argv
+    named = argparse.ArgumentParser(parser.prog, add_help=False, allow_abbrev=False)
+    named.add_argument("--model", action="append", default=[])
+    values, others = named.parse_known_args(argv)
+    return [*values.model, *others]
+
+
+# ---- commands
+
+
+class Declared(NamedTuple):
+    """A setting of a command."""
+
+    kind: Any  # the dataclass, or a value of it
+    field: "Field[Any]"
+    setting: Setting
+    default: Any  # MISSING where there is none
 
 
 @dataclass(frozen=True)
 class Command:
-    """A command of a function whose parameters are settings dataclasses, or what the user gave.
+    """A function, the settings that make its arguments and options, and what --help says."""
 
-    description: shown by --help; settings: the dataclasses whose fields are its arguments and
-    options, with those of the dataclasses in them; without: fields that have no option here;
-    titles: group of options -> text below its heading; left: what Ctrl-C leaves behind.
-    """
-
-    function: Callable[..., Any]
-    description: str
-    settings: Sequence[type]
-    without: Collection[str] = ()
-    titles: Mapping[str, str] = field(default_factory=dict)
-    left: str | Callable[[Given], str] = _NOTHING
+    function: Callable[..., Any]  # its parameters are settings dataclasses, or Given
+    description: str  # shown by --help
+    settings: Sequence[type]  # their fields are arguments and options
+    without: Collection[str] = ()  # fields that have no option here
+    titles: Mapping[str, str] = field(default_factory=dict)  # group of options -> what it is
+    left: str | Callable[[Given], str] = _NOTHING  # what Ctrl-C leaves behind
 
     def run(self, given: Given) -> Result:
-        """Run the function with what the user gave."""
-        result = self.function(
-            *(given if kind is Given else given.make(kind) for kind in _parameters(self.function))
-        )
+        """Run the function with what the user gave; its folder of results is locked meanwhile."""
+        arguments: list[Any] = []
+        for kind in _parameters(self.function):
+            if kind is Given:
+                arguments.append(given)
+            else:
+                arguments.append(given.make(kind))
+        results = ResultsFolder()
+        if ResultsFolder in self.settings:
+            results = given.make(ResultsFolder)
+        with writing(results.output, RESULTS, results.force):
+            result = self.function(*arguments)
         return result if isinstance(result, Result) else Result.of(result)
 
     def left_behind(self, given: Given) -> str:
         """Return what an interrupted command has left."""
         return self.left if isinstance(self.left, str) else self.left(given)
 
-    def declared(self) -> Iterator[tuple[Any, Any, Setting, Any]]:
-        """Yield the settings of the command: dataclass or its value, field, Setting and default."""
-        kinds: list[Any] = [*self.settings, Common]
-        while kinds:
-            kind = kinds.pop(0)
-            for each, declared in settings_of(kind):
-                if each.name not in self.without:
-                    yield (
-                        kind,
-                        each,
-                        declared,
-                        each.default if isinstance(kind, type) else getattr(kind, each.name),
-                    )
-            kinds[:0] = [part for _, part in _parts(kind)]
+    def declared(self) -> Iterator[Declared]:
+        """Yield the settings of the command, with those of the dataclasses in its dataclasses."""
+        for kind in (*self.settings, Common):
+            yield from self._declared_in(kind)
+
+    def _declared_in(self, kind: Any) -> Iterator[Declared]:
+        for declared_field, declared in settings_of(kind):
+            if declared_field.name in self.without:
+                continue
+            # a dataclass in another one may have other defaults there
+            default = declared_field.default
+            if not isinstance(kind, type):
+                default = getattr(kind, declared_field.name)
+            yield Declared(kind, declared_field, declared, default)
+        for _, part in _parts(kind):
+            yield from self._declared_in(part)
 
 
-def command(
-    summary: str, *others: type, **declared: Any
-) -> Callable[[Callable[..., Any]], Command]:
-    """Make a command of a function, whose docstring is the description and whose parameters are the
-    settings.
+def command(*others: type, **declared: Any) -> Callable[[Callable[..., Any]], Command]:
+    """Make a command of a function: its docstring is the description, its parameters the settings.
 
-    summary: its line in the list of commands; others: dataclasses of options that the function does
-    not take as parameters; declared: fields of Command.
+    The function also needs its line in the table of commands, in __init__.py. others: settings that
+    are no parameters; declared: fields of Command.
     """
 
     def decorate(function: Callable[..., Any]) -> Command:
@@ -221,182 +249,20 @@ def command(
 
 
 def _parameters(function: Callable[..., Any]) -> list[Any]:
+    """Return the types of a function's parameters."""
     return [kind for name, kind in function.__annotations__.items() if name != "return"]
 
 
 def _parts(kind: Any) -> Iterator[tuple[str, Any]]:
     """Yield name and default of the settings dataclasses in a settings dataclass."""
-    for each in fields(kind):
-        if is_dataclass(each.type) and not each.metadata:
-            made: Any = each.default_factory
-            yield each.name, made() if each.default is MISSING else each.default
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser whose errors, which repeat words of the user, have no control characters."""
-
-    def error(self, message: str) -> NoReturn:
-        super().error(printable(message))
-
-
-def make_parser(command: Command, prog: str) -> argparse.ArgumentParser:
-    """Return the parser of a command."""
-    parser = Parser(prog=prog, description=command.description, formatter_class=_HelpFormatter)
-    declare(command, parser)
-    return parser
-
-
-def declare(command: Command, parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments and options of a command. One that the user leaves out is None; Given
-    tells which.
-    """
-    rare = {}
-    for kind, each, declared, default in command.declared():
-        option = option_of(kind, each.name)
-        if declared.rare:
-            rare[option.removeprefix("--set ")] = each, declared
+    for part in fields(kind):
+        if not is_dataclass(part.type) or part.metadata:  # with metadata it is a setting of its own
             continue
-        names = (
-            [each.name]
-            if declared.positional
-            else ["-o", option]
-            if option == "--output"
-            else [option]
-        )
-        how = _how(type_of(each), declared, each.name, default) | (
-            {} if declared.positional else {"dest": each.name}
-        )
-        groups, title = {group.title: group for group in parser._action_groups}, declared.group
-        group = groups.get(title) or (
-            parser.add_argument_group(title, command.titles.get(title)) if title else parser
-        )
-        group.add_argument(*names, help=help_of(declared, default), **how)
-    if rare:
-        parser.add_argument(
-            "--set",
-            dest="assigned",
-            action="append",
-            metavar="NAME=VALUE",
-            type=_converter(tuple, partial(_assign, rare)),
-            help=f"set one of {', '.join(rare)}; repeatable; docs/reference/cli.md explains them",
-        )
+        make: Any = part.default_factory
+        yield part.name, make() if part.default is MISSING else part.default
 
 
-def _model_first(
-    parser: argparse.ArgumentParser, argv: Sequence[str] | None
-) -> Sequence[str] | None:
-    """Return the words of a command line, in which --model MODEL may stand for a first argument
-    that is a model.
-    """
-    first = next((action.dest for action in parser._actions if not action.option_strings), "")
-    if first not in ("model", "models") or "--model" in parser._option_string_actions:
-        return argv
-    named = argparse.ArgumentParser(parser.prog, add_help=False, allow_abbrev=False)
-    named.add_argument("--model", action="append", default=[])
-    values, others = named.parse_known_args(argv)
-    return [*values.model, *others]
-
-
-def _assign(rare: Mapping[str, tuple[Any, Setting]], text: str) -> tuple[str, Any]:
-    """Return name of the field and value of NAME=VALUE; raises ValueError."""
-    key, _, value = text.partition("=")
-    if key.strip() not in rare:
-        raise ValueError(f"{text!r}, expected NAME=VALUE with one of {', '.join(rare)}")
-    each, declared = rare[key.strip()]
-    kind = type_of(each)
-    try:
-        return each.name, {"true": True, "false": False}[value] if kind is bool else (
-            declared.parse or kind
-        )(value)
-    except (ValueError, KeyError):
-        raise ValueError(
-            f"{text!r}, expected {'true or false' if kind is bool else 'a value'}"
-        ) from None
-
-
-def _how(kind: Any, declared: Setting, name: str, default: Any) -> dict[str, Any]:
-    """Return how argparse reads the values of an option or argument. kind: their type."""
-    if kind is bool:
-        return {
-            "action": argparse.BooleanOptionalAction if default else "store_true",
-            "default": None,
-        }
-    is_list = get_origin(kind) is tuple and declared.parse is None
-    is_open = is_list and Ellipsis in get_args(kind)
-    member = get_args(kind)[0] if is_list else kind
-    metavar = declared.unit or None  # argparse itself shows the choices of an option
-    if not metavar and (declared.positional or not declared.choices):
-        metavar = name.upper() if declared.positional else _TYPES.get(member, "TEXT")
-    how: dict[str, Any] = {
-        "type": _converter(member, declared.parse),
-        "choices": None if declared.parse else declared.choices or None,
-        "metavar": metavar,
-    }
-    if declared.positional:
-        has_default = default is not MISSING
-        return how | {
-            "nargs": ("*" if has_default else "+") if is_open else "?" if has_default else None
-        }
-    how |= {"required": True} if default is MISSING else {}
-    if is_list and not is_open:
-        return how | {"nargs": len(get_args(kind)), "metavar": tuple(declared.unit.split())}
-    if is_open and " " in declared.unit:
-        return how | {
-            "action": "extend",
-            "nargs": len(declared.unit.split()),
-            "metavar": tuple(declared.unit.split()),
-        }
-    return how | ({"action": "append"} if is_open else {})
-
-
-def help_of(declared: Setting, default: Any) -> str:
-    """Return the help of an option: what it sets, the values it takes, and its default."""
-    notes = [] if declared.choices else [declared.expected.partition(", or 0 for")[0]]
-    notes += [f"0: {declared.zero}"] if declared.zero else []
-    if declared.shown or not (default is False or default is None or default is MISSING):
-        notes += [f"default: {declared.shown or _shown(default)}"]
-    shown = "; ".join(note for note in notes if note)
-    return (f"{declared.help} ({shown})" if shown else declared.help).replace("%", "%%")
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    if isinstance(value, tuple):
-        return ",".join(map(str, value)) or "none"
-    return f"{value:g}" if isinstance(value, float) else str(value) or "none"
-
-
-def _converter(kind: Any, parse: Callable[[str], Any] | None) -> Callable[[str], Any]:
-    """Return the function that converts the option's text to a value; argparse shows why it refuses
-    one.
-    """
-    parse = parse or (as_local if kind is Path else kind)
-
-    def convert(text: str) -> Any:
-        try:
-            return parse(text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-
-    if kind is Path:
-        convert.__name__ = "path"
-    return kind if parse in (int, float, str) else convert
-
-
-class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
-    """Help whose usage line shows the positional arguments, and only `[options]` for the rest."""
-
-    def _format_usage(
-        self, usage: str | None, actions: Any, groups: Any, prefix: str | None
-    ) -> str:
-        named = [action for action in actions if not action.option_strings]
-        text = super()._format_usage(usage, named, [], prefix)
-        if (
-            usage or len(named) >= len(actions) - 1
-        ):  # parse_intermixed_args() gives the text of this function
-            return text
-        return text.replace(self._prog, f"{self._prog} [options]", 1)
+# ---- texts
 
 
 def list_of(texts: Mapping[str, str]) -> str:
@@ -407,5 +273,6 @@ def list_of(texts: Mapping[str, str]) -> str:
 
 def notify(text: str) -> None:
     """Print a line of progress or a note, on standard error."""
-    sys.stderr.write(printable(text) + "\n")  # at once, also where several threads write
+    # at once, also where several threads write
+    sys.stderr.write(printable(text) + "\n")
     sys.stderr.flush()

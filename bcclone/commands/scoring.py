@@ -10,12 +10,11 @@ from bcclone.evaluation.evaluate_settings import (
     EvaluateSettings,
     PredictSettings,
     ReplaySettings,
-    ScoreSettings,
     SuiteSettings,
 )
 from bcclone.research.margin import MarginSettings
 from bcclone.simulator.world_settings import SERVER, ServerSettings
-from bcclone.system.errors import number_of, shown_command
+from bcclone.system.errors import number_of
 from bcclone.system.output import UNFINISHED
 from bcclone.system.settings import argument
 
@@ -44,16 +43,7 @@ class ReplayInputs:
     )
 
 
-@dataclass(frozen=True)
-class ScoredTables:
-    """The table to score, and the one of the labels."""
-
-    predictions: Path = argument("a table, such as one of bcclone predict")
-    labels: Path = argument("a table, or a recording")
-
-
 @command(
-    "score a model by a simulated drive",
     Browser,
     without=("real_time",),
     left=lambda given: given.kept("run_folder", "what was recorded; there is no score"),
@@ -81,7 +71,6 @@ def evaluate(scored: ScoredModel, settings: EvaluateSettings, results: ResultsFo
 
 
 @command(
-    "score models by many simulated drives",
     Browser,
     left=lambda given: given.kept(
         "output", "the finished drives; the same command drives the others", _DRIVES
@@ -110,7 +99,6 @@ def suite(scored: Models, settings: SuiteSettings, results: ResultsFolder) -> Re
 
 
 @command(
-    "map where a model comes back to the middle of the road, and where it leaves it",
     Browser,
     left=lambda given: given.kept(
         "output", "the finished parts; the same command computes the others", _PARTS
@@ -148,7 +136,6 @@ def _pool(scheduler: str) -> "AbstractContextManager[TaskPool | None]":
 
 
 @command(
-    "score models on a recording",
     ServerSettings,
     titles={SERVER: "with --port, the model of a drive server is scored, and none is named"},
 )
@@ -178,7 +165,7 @@ def replay(
     return Result(result.figures(), result.as_text(), result.notices, wrote)
 
 
-@command("predict the steering of frames")
+@command()
 def predict(settings: PredictSettings) -> Result:
     """Predict the steering of frames: a model, and a recording or any folder of JPEGs or PNGs -> a
     table.
@@ -186,38 +173,10 @@ def predict(settings: PredictSettings) -> Result:
     The table has a line for each frame, frame_id,steering_angle: the name of the frame's file
     without its ending, and the steering from -1 (left) to 1 (right). The images of a folder are
     framed as a calibrated model says, or --framing. Otherwise, those of another size than 320x160
-    pixels are stretched to it; --rows keeps a part of their rows. `bcclone score` compares the
-    table with labels.
+    pixels are stretched to it; --rows keeps a part of their rows.
     """
     from bcclone.evaluation import predict as prediction
-    from bcclone.recording.files import is_recording
 
     result = prediction.predict(settings)
-    labels = settings.frames if is_recording(settings.frames) else "LABELS"
-    return Result(
-        result,
-        f"{result.output}: {number_of(result.frames, 'frame')}\nnext: {shown_command('score', result.output, labels)}",
-        [f"note: {note}" for note in prediction.notes_of(result, settings.rows)],
-    )
-
-
-@command("score predictions against labels")
-def score(tables: ScoredTables, settings: ScoreSettings, results: ResultsFolder) -> Result:
-    """Score predictions of steering against labels: correlation, right side, RMSE and explained
-    variance.
-
-    Both are tables with a column frame_id and one of the steering; the labels may also be a
-    recording. Frames are matched by frame_id. For comparison, zero and constant steering are
-    scored, too: the mean label, with --fit-seconds that of the fitted part. Labels with a column
-    public, as those of Udacity's challenge 2, are also scored in their two parts.
-    """
-    from bcclone.evaluation import prediction_score
-
-    result = prediction_score.score(tables.predictions, tables.labels, settings)
-    notes = [f"note: {notice}" for notice in result.notices]
-    wrote = []
-    if results.output:
-        from bcclone.pictures.score_files import write_prediction_score
-
-        wrote = write_prediction_score(results.output, tables.predictions.name, result)
-    return Result(result.figures(), result.as_text(), notes, wrote)
+    notes = [f"note: {note}" for note in prediction.notes_of(result, settings.rows)]
+    return Result(result, f"{result.output}: {number_of(result.frames, 'frame')}", notes)

@@ -26,7 +26,6 @@ class RunOptions:
 
 
 @command(
-    "train a network on a store",
     SettingsFile,
     Browser,
     TrainSettings,
@@ -39,7 +38,7 @@ class RunOptions:
         + list_of({name: strategy.text for name, strategy in STRATEGIES.items()}),
     },
 )
-def model(given: Given, course: RunOptions) -> Result:
+def model(given: Given, options: RunOptions) -> Result:
     """Train the network on a store, or directly on recordings.
 
     Each training writes settings, history, checkpoints, model, pictures and a report into its own
@@ -48,42 +47,46 @@ def model(given: Given, course: RunOptions) -> Result:
     files = given.make(RunFiles)
     chosen = chosen_settings(given)
     cluster = find_workers(given.make(WorkerSettings), os.environ)
+
+    # train, alone or as one of several machines, of which one writes the results
     result: TrainResult | None
     if cluster or chosen.get("gpus", 1) != 1:
         from bcclone.cluster.joint_training import resume_together, train_together
 
-        run = resume_together if course.resume else train_together
+        run = resume_together if options.resume else train_together
         result = run(cluster, files, chosen, notify)
     else:
         from bcclone.training.train import resume, train
 
-        if course.resume:
+        if options.resume:
             result = resume(files, chosen, notify)
         else:
             result = train(TrainSettings(**given.of(RunFiles), **chosen), notify)
-    if result is None:  # one of several workers, of which another one writes
+    if result is None:  # another machine writes the results
         return Result(None, None)
+    if result.was_complete:  # a notice has described its result, and its pictures are drawn
+        return Result(result.as_json(), None)
+
     report = None
-    if not (course.no_plots or result.was_complete):
+    if not options.no_plots:
         from bcclone.pictures.plots.all_pictures import draw_training
 
         report = draw_training(result, files.data, notify)
-    # a notice has described the result of a run that was complete
-    text = None if result.was_complete else result.as_text()
-    return Result(result.as_json(), text, wrote=[report] if report else [])
+    wrote = [report] if report else []
+    return Result(result.as_json(), result.as_text(), wrote=wrote)
 
 
 def chosen_settings(given: Given) -> dict[str, Any]:
     """Return the settings that options and the settings file choose, by name; raises UserError."""
+    values = {}
     file = given.make(SettingsFile).settings
+    if file:
+        values = read_settings(file, given.make(RunFiles).output)
     options = given.of(TrainSettings)
-    values = read_settings(file, given.make(RunFiles).output) if file else {}
     return values | {name: options[name] for name in SETTING_NAMES if name in options}
 
 
-@command(
-    "draw a model, its samples and its decisions", left="the pictures that were finished are kept"
-)
+@command(left="the pictures that were finished are kept")
 def plots(settings: PlotSettings) -> Result:
     """Draw pictures of a trained model, of the samples it was trained on, and of its predictions.
 
@@ -104,6 +107,7 @@ def plots(settings: PlotSettings) -> Result:
         return Result.of(explore_image(settings))
     result = plot(settings, notify)
     lines = {}
-    for name, picture in result.pictures.items():
-        lines[name] = f"left out: {picture}" if isinstance(picture, str) else str(picture)
+    for name, place in result.pictures.items():
+        is_reason = isinstance(place, str)
+        lines[name] = f"left out: {place}" if is_reason else str(place)
     return Result(result.as_json(), list_of(lines), [f"note: {note}" for note in result.notes])

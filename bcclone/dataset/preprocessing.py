@@ -29,7 +29,7 @@ from bcclone.dataset.preprocessing_text import PRESETS as TEXTS
 from bcclone.system.arrays import Float32Array, FloatArray
 from bcclone.system.errors import UserError
 from bcclone.system.location import names_url, read_urls
-from bcclone.system.opencv import cv2
+from bcclone.system.opencv import cv2, opencv_on_one_thread
 from bcclone.system.prefetch import prefetch_ordered
 from bcclone.system.settings import LARGEST_IMAGE, SMALLEST_IMAGE, Checked, setting
 
@@ -339,7 +339,6 @@ def decode_files(
     """
     threads = threads or os.cpu_count() or 1
     ahead = 2 * threads
-    cv2.setNumThreads(1)  # the cores decode different images
     scratch = threading.local()  # each thread decodes into its own camera frame
     # buffers are reused, because the system would clear every new page
     buffers = itertools.cycle(
@@ -368,5 +367,6 @@ def decode_files(
         (files[start : start + _FILES_PER_TASK], next(buffers))
         for start in range(0, len(files), _FILES_PER_TASK)
     )
-    with prefetch_ordered(decode, tasks, threads, ahead) as results:
+    # the cores decode different images
+    with opencv_on_one_thread(), prefetch_ordered(decode, tasks, threads, ahead) as results:
         yield from results

@@ -1,7 +1,7 @@
 """A recording of another car -> a drive whose speed and steering law are estimated from its frames,
 in camera heights.
 
-How the camera moved is measured by dataset/odometry.py; the law is the one by which the recorded
+How the camera moved is measured by diagnosis/odometry.py; the law is the one by which the recorded
 steering turns it.
 """
 

@@ -1,10 +1,8 @@
-"""The checked settings of drives, suites, replays, predictions and their score; loads nothing
-large, for --help.
-"""
+"""The checked settings of drives, suites, replays and predictions; loads nothing large, for --help."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from bcclone.dataset.preprocessing_text import PreprocessingText
 from bcclone.drive.controller import SpeedSettings
@@ -19,13 +17,11 @@ from bcclone.simulator.world_settings import (
 from bcclone.system.settings import (
     Checked,
     Force,
-    Hertz,
     Jobs,
     Laps,
     Metres,
     Names,
     Scheduler,
-    Seconds,
     Seed,
     Setting,
     SettingError,
@@ -41,7 +37,6 @@ SUITES = {  # name: meaning
     "roads": "68 drives on 32 roads",
 }
 _MAX_ROW = 100_000
-MOST_STEERING = 10_000.0  # of a table, more than any wheel turns in degrees
 _FARTHEST_M = 5.0  # no useful view can be made from farther away
 
 
@@ -161,16 +156,6 @@ Rows = Annotated[
 ]
 
 
-def check_unused(settings: Any, labels: Path, *names: str) -> None:
-    """Raise SettingError if one of these settings is not the default: labels that are no table have
-    no use for it.
-    """
-    for name in names:
-        if getattr(settings, name) != getattr(type(settings), name):
-            raise SettingError(f"{{{name}}} is only for a table of labels, and {{labels}} is none; leave it out",
-                               labels=labels)  # fmt: skip
-
-
 @dataclass(frozen=True)
 class PredictSettings(Checked):
     """Which model predicts the steering of which frames. frames: a recording, or a folder of
@@ -208,35 +193,3 @@ class PredictSettings(Checked):
             raise SettingError(
                 "{rows} and {framing} both say how a frame is cut; leave one of them out"
             )
-
-
-@dataclass(frozen=True)
-class ScoreSettings(Checked):
-    """How predictions are compared with labels."""
-
-    steering_column: str = setting(
-        "",
-        "the column of the labels with the steering",
-        unit="NAME",
-        shown="steering_angle, steering or angle, or the only other one",
-    )
-    left_positive: bool = setting(
-        False,
-        "the labels are positive to the left, and the predictions to the right, as those of bcclone predict",
-    )
-    threshold: float = setting(
-        0.1,
-        "count how often the predictions are on the right side where the label is beyond this",
-        0,
-        MOST_STEERING,
-        unit="X",
-        rare=True,
-    )
-    fit_seconds: Seconds = setting(
-        0.0,
-        "fit a gain and a bias of the predictions to the labels of the first seconds, and score the rest",
-        maximum=1e6,
-        above=0,
-        zero="no fit, everything is scored",
-    )
-    rate: Hertz = setting(0.0, "frames a second, where frame_id holds no time", zero="unknown")

@@ -8,7 +8,7 @@ ending. The rows of a recording are named after the images of the centre camera.
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
 import numpy as np
@@ -23,7 +23,7 @@ from bcclone.camera.images import (
     read_picture,
 )
 from bcclone.dataset.preprocessing import Preprocessing
-from bcclone.evaluation.evaluate_settings import MOST_STEERING, PredictSettings
+from bcclone.evaluation.evaluate_settings import PredictSettings
 from bcclone.evaluation.rollout import read_reference
 from bcclone.evaluation.worker_model import not_finite
 from bcclone.model.policy import load_policy
@@ -38,9 +38,9 @@ from bcclone.system.output import writes
 from bcclone.system.prefetch import read_ahead
 from bcclone.system.table import Table, TableColumn
 
-ID, STEERING, PUBLIC = "frame_id", "steering_angle", "public"
+ID, STEERING = "frame_id", "steering_angle"
 _STEERING_NAMES = (STEERING, "steering", "angle")
-_PUBLIC = {"0": False, "1": True, "false": False, "true": True}
+_MOST_STEERING = 10_000.0  # of a table, more than any wheel turns in degrees
 _UNITS = {13: 1e3, 16: 1e6, 19: 1e9}  # digits of a time since 1970 -> its units a second
 
 
@@ -259,25 +259,6 @@ def notes_of(predicted: Predicted, rows: tuple[int, int] | None) -> Sequence[str
     return notes
 
 
-@dataclass(frozen=True)
-class FrameSteering:
-    """The steering of frames, in the order of a table.
-
-    steering: frame_id -> its steering; public: frame_id -> whether a challenge shows its score
-    before the end, {} if the table does not say.
-    """
-
-    path: Path
-    steering: Mapping[str, float]
-    public: Mapping[str, bool] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if not self.steering:
-            raise UserError(
-                f"{self.path}: it has no rows, expected a line for each frame below {ID},{STEERING}"
-            )
-
-
 def write_steering(path: Path, steering: Mapping[str, float]) -> None:
     """Write the steering by frame_id atomically."""
     table = Table((TableColumn(ID), TableColumn(STEERING)), list(steering.items()))
@@ -285,7 +266,7 @@ def write_steering(path: Path, steering: Mapping[str, float]) -> None:
         temporary.write_text(table.csv(), encoding="utf-8", newline="")
 
 
-def read_labels(path: Path, column: str = "") -> FrameSteering:
+def read_labels(path: Path, column: str = "") -> dict[str, float]:
     """Read labels as read_steering(), or from the log of a recording, given by its folder or by
     itself.
     """
@@ -295,21 +276,21 @@ def read_labels(path: Path, column: str = "") -> FrameSteering:
         log = find_log(str(path))
     except UserError as error:
         raise UserError(
-            f"{error}; an import renames the images: predict those of NAME, and score them with it"
+            f"{error}; an import renames the images, so name the recording as the frames, too"
         ) from None
     rows = read_log(log).rows
     names = (PurePath(name).stem for name in rows["center"])
-    return FrameSteering(log, dict(zip(names, map(float, rows["steering"]), strict=True)))
+    return dict(zip(names, map(float, rows["steering"]), strict=True))
 
 
-def read_steering(path: Path, column: str = "") -> FrameSteering:
-    """Read a table with the columns frame_id, steering and perhaps public; others are ignored.
+def read_steering(path: Path, column: str = "") -> dict[str, float]:
+    """Read a table with the columns frame_id and steering -> frame_id: its steering; other columns
+    are ignored.
 
     column: of the steering, by default the first of steering_angle, steering and angle, or the only
     other one. Raises UserError for a table that cannot be read, with the line.
     """
     steering: dict[str, float] = {}
-    public: dict[str, bool] = {}
     for line, cells in read_table(
         path, [ID], f"a table of {ID},{STEERING}", "correct it, or name another CSV file"
     ):
@@ -319,20 +300,21 @@ def read_steering(path: Path, column: str = "") -> FrameSteering:
             if not frame_id or not frame_id.isprintable() or frame_id in steering:
                 again = "stands there twice" if frame_id in steering else "is no name of a frame"
                 raise ValueError(f"{ID} {shown(frame_id)} {again}")
-            steering[frame_id] = number(named, cells[named], -MOST_STEERING, MOST_STEERING)
-            if (flag := cells.get(PUBLIC, "0").strip().lower()) not in _PUBLIC:
-                raise ValueError(f"{PUBLIC} is {shown(flag)}, expected 0 or 1")
-            public |= {frame_id: _PUBLIC[flag]} if PUBLIC in cells else {}
+            steering[frame_id] = number(named, cells[named], -_MOST_STEERING, _MOST_STEERING)
         except ValueError as error:
             raise UserError(
                 f"{path}: line {line}: {error}; correct it, or remove the line"
             ) from None
-    return FrameSteering(path, steering, public)
+    if not steering:
+        raise UserError(
+            f"{path}: it has no rows, expected a line for each frame below {ID},{STEERING}"
+        )
+    return steering
 
 
 def _steering_column(path: Path, columns: Iterable[str], column: str) -> str:
     """Return the name of the column with the steering; raises UserError where it is unknown."""
-    others = [name for name in columns if name not in (ID, PUBLIC)]
+    others = [name for name in columns if name != ID]
     names = [name for name in _STEERING_NAMES if name in others] or (
         others if len(others) == 1 else []
     )

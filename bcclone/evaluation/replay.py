@@ -69,10 +69,14 @@ def replay(
 
 
 def replay_policies(
-    policies: Mapping[str, Policy], recording: Path, settings: ReplaySettings | None = None
+    policies: Mapping[str, Policy],
+    recording: Path,
+    settings: ReplaySettings | None = None,
+    shows_progress: bool = True,
 ) -> dict[str, ReplayResult]:
     """Score policies on a recording; return the result of each policy by its name.
 
+    shows_progress: by a bar on standard error.
     Raises UserError for an unusable recording, and for a policy whose steering is not finite.
     """
     settings = settings or ReplaySettings()
@@ -81,7 +85,7 @@ def replay_policies(
         name: _Driver(name, policy, reference, settings) for name, policy in policies.items()
     }
     readable = 0
-    with read_ahead("replaying", "rows", read_row, reference.images) as rows:
+    with read_ahead("replaying", "rows", read_row, reference.images, shows_progress) as rows:
         for frames in rows:
             readable += frames.centre is not None
             for driver in drivers.values():

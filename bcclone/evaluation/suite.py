@@ -2,8 +2,6 @@
 cluster; the best model of each row, the figures as JSON values and the tables in text.
 """
 
-import contextlib
-import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -254,12 +252,9 @@ def run_task(task: SuiteTask) -> Evaluation | ReplayFigures:
             return replace(driven, latency=None, views=())
         from bcclone.evaluation.replay import replay_policies
 
-        with contextlib.redirect_stderr(
-            io.StringIO()
-        ):  # its progress bar would disturb the bar of the suite
-            return replay_policies({task.row.name: policy}, task.row.log.path)[
-                task.row.name
-            ].figures()
+        # its progress bar would disturb the bar of the suite
+        results = replay_policies({task.row.name: policy}, task.row.log.path, shows_progress=False)
+        return results[task.row.name].figures()
 
 
 def name_models(models: Sequence[Path]) -> dict[str, Path]:

@@ -15,6 +15,7 @@ from bcclone.system.atomic import sha256_of
 from bcclone.system.codec import read_bytes
 from bcclone.system.errors import UserError
 from bcclone.system.opencv import cv2
+from bcclone.system.own_process import claim_process
 from bcclone.system.task_pool import WorkerFault, source_digest
 from bcclone.system.tensorflow_quietly import load_tensorflow
 
@@ -67,8 +68,10 @@ def load_on_one_core(model: InputFile, preprocess: str | None) -> Policy:
     """Load a model's policy, and let this process compute with one thread and without GPUs, whose
     results may differ.
 
-    preprocess: for a model that does not state its own.
+    It is a worker, also one of a cluster, and so a process of our own. preprocess: for a model that
+    does not state its own.
     """
+    claim_process()
     cv2.setNumThreads(1)
     load_tensorflow(threads=1, use_gpus=False)
     return load_one_of_several(model.path, preprocess)

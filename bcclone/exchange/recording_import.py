@@ -43,7 +43,7 @@ from bcclone.system import atomic
 from bcclone.system.codec import open_file
 from bcclone.system.errors import UserError, number_of, shown_command
 from bcclone.system.hardware import usable_cores
-from bcclone.system.opencv import cv2
+from bcclone.system.opencv import opencv_on_one_thread
 from bcclone.system.output import NEW_FOLDER, writes
 from bcclone.system.prefetch import prefetch_ordered
 from bcclone.system.settings import SettingError, settings_of
@@ -238,8 +238,7 @@ def write_recordings(
     cores, driving = usable_cores(), filter(findings.drives, rows)
     parts = iter(lambda: list(islice(driving, _TOGETHER)), [])
     with ExitStack() as stack:
-        stack.callback(cv2.setNumThreads, cv2.getNumThreads())
-        cv2.setNumThreads(1)  # images are converted on all cores already
+        stack.enter_context(opencv_on_one_thread())  # images are converted on all cores already
         converting = prefetch_ordered(
             lambda part: [_prepare(framing, row) for row in part], parts, cores, 2 * cores
         )

@@ -3,7 +3,7 @@ contains no code.
 
 The file has Keras's HDF5 format, weights and a JSON configuration, with three more attributes, and
 two for the camera and the steering of a car: see docs/reference/model-file.md. All files, also
-those of other programs, are loaded by `keras_files` and never by Keras.
+those of other programs, are loaded by `foreign` and never by Keras.
 """
 
 import io

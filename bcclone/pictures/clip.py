@@ -8,6 +8,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -311,19 +312,15 @@ def _write(
 
 def _open_writer(path: Path, size: tuple[int, int], rate: float, codec: Sequence[str]) -> Any:
     """Return moviepy's writer; raises UserError without an ffmpeg."""
+    # for libx264, moviepy asks for yuva420p, which libx264 does not have; ffmpeg then takes
+    # yuv420p, which players know
+    options = ["-hide_banner", *codec[1:]]
     try:
         from imageio_ffmpeg import get_ffmpeg_exe
 
-        config: Any = ModuleType(
-            "moviepy.config"
-        )  # moviepy's own opens a file .env and runs the programs it names
-        config.FFMPEG_BINARY, config.FFPLAY_BINARY = get_ffmpeg_exe(), "ffplay"
-        sys.modules.setdefault(config.__name__, config)
-        from moviepy.video.io.ffmpeg_writer import FFMPEG_VideoWriter
+        with _moviepy_configured(get_ffmpeg_exe()):
+            from moviepy.video.io.ffmpeg_writer import FFMPEG_VideoWriter
 
-        # for libx264 it asks for yuva420p, which libx264 does not have; ffmpeg then takes yuv420p,
-        # which players know
-        options = ["-hide_banner", *codec[1:]]
         return FFMPEG_VideoWriter(
             str(path), size, rate, codec=codec[0], preset="veryfast", ffmpeg_params=options
         )
@@ -332,6 +329,27 @@ def _open_writer(path: Path, size: tuple[int, int], rate: float, codec: Sequence
         raise UserError(
             f"no working ffmpeg was found: {reason}; run bcclone doctor to see how to fix it"
         ) from None
+
+
+@contextmanager
+def _moviepy_configured(ffmpeg: str) -> Iterator[None]:
+    """Import moviepy within the block without running its own configuration.
+
+    That reads a file .env in the current folder or above, and runs the programs that it names.
+    A program that has imported moviepy keeps its configuration, and so does one that will.
+    """
+    name = "moviepy.config"
+    if name in sys.modules:
+        yield
+        return
+    config: Any = ModuleType(name)
+    config.FFMPEG_BINARY = ffmpeg
+    config.FFPLAY_BINARY = "ffplay"
+    sys.modules[name] = config
+    try:
+        yield
+    finally:
+        del sys.modules[name]
 
 
 def _failure(path: Path, errors: str) -> UserError:

@@ -1,5 +1,5 @@
-"""Write the files of a score, of one drive, of a suite or of a replay: pictures, tables, figures,
-events, report.
+"""Write the files of one drive, of a suite or of a replay: pictures, tables, figures, events,
+report.
 """
 
 import math
@@ -13,7 +13,6 @@ import numpy as np
 from bcclone.camera.images import Image
 from bcclone.evaluation.evaluate import Evaluation
 from bcclone.evaluation.evaluate_settings import EvaluateSettings
-from bcclone.evaluation.prediction_score import FITTED_SMOOTHED, SMOOTHED, PredictionScore
 from bcclone.evaluation.replay_result import CONTROLS, Replayed
 from bcclone.evaluation.scenarios import Scenario
 from bcclone.evaluation.suite import SuiteResult
@@ -141,7 +140,7 @@ def write_replay(
         shown, picture = "steering on the recording's own frames", folder / "steering.png"
         steering = {CONTROLS["human"]: np.array(first.reference.steering)}
         steering |= {driver: one.steering for driver, one in replayed.results.items()}
-        plot_curves(f"{name}: {shown}", ("seconds", seconds), steering, picture)
+        plot_curves(f"{name}: {shown}", seconds, steering, picture)
     ranks = {
         driver: rank for driver, its in replayed.results.items() if (rank := its.figures().rank)
     }
@@ -156,34 +155,6 @@ def write_replay(
     )
     report = Report(title, sentences, None, {shown.capitalize(): picture}, cells, commands)
     return _write(folder, [picture], replayed.figures(), report)
-
-
-def write_prediction_score(folder: Path, name: str, score: PredictionScore) -> list[Path]:
-    """Write a picture of labels and predictions, the figures and a report; return their paths, the
-    report's last.
-
-    name: of the predictions.
-    """
-    matched, picture = score.matched, folder / "score.png"
-    shown = [score.shown, FITTED_SMOOTHED if score.fit else SMOOTHED]
-    steering = {
-        "labels": matched.labels,
-        **{name.replace("_", ", "): score.steering[name] for name in shown},
-    }
-    axis = "frames", np.arange(len(matched.labels), dtype=np.float64)
-    if matched.seconds is not None:
-        axis = "seconds", matched.seconds
-    plot_curves(
-        f"{name}: {score.headline}",
-        axis,
-        steering,
-        picture,
-        score.fit.seconds if score.fit else 0.0,
-    )
-    pictures = {f"Labels and predictions, also smoothed ({score.smoothing})": picture}
-    sentences = [score.headline, *score.explanations(), *score.notices]
-    report = Report(f"{name} against labels", sentences, None, pictures, score.table().cells())
-    return _write(folder, [picture], score.figures(), report)
 
 
 def write_suite(folder: Path, result: SuiteResult, preprocess: str | None = None) -> list[Path]:

@@ -41,7 +41,10 @@ class CalibrateSettings(Checked):
         None, "use only the first seconds of driving", 5, 100_000, shown="all"
     )
     steering_column: str = setting(
-        "", "the column of the labels with the steering", unit="NAME", shown="as of bcclone score"
+        "",
+        "the column of the labels with the steering",
+        unit="NAME",
+        shown="steering_angle, steering or angle, or the only other one",
     )
     left_positive: bool = setting(False, "the labels are positive to the left")
     rate: Hertz = setting(20.0, "frames a second, where frame_id holds no time")

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain, islice
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +16,6 @@ import numpy as np
 from bcclone.camera.framing import framing_of
 from bcclone.camera.geometry import FOCAL_PX
 from bcclone.camera.images import BadImage, Image, decode_image, read_file
-from bcclone.evaluation.evaluate_settings import check_unused
 from bcclone.evaluation.predict import frame_files, read_labels, seconds_of
 from bcclone.exchange.exchange_settings import ImportSettings
 from bcclone.exchange.formats import format_named
@@ -28,6 +28,7 @@ from bcclone.recording.row import ROUNDING
 from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError, shown_command
 from bcclone.system.opencv import resized
+from bcclone.system.settings import SettingError
 from bcclone.system.statistics import evenly
 
 SHORTEST_FOCAL = 0.34  # focal length of the widest lens that is tried, in widths of a picture
@@ -92,7 +93,7 @@ def read_labelled(settings: CalibrateSettings) -> LabelledPictures:
             f"{source}: its frames were cut by a framing already: {imported.describe()}; calibrate on its source"
         )
     if is_recording(settings.labels or source):
-        check_unused(settings, settings.labels or source, "steering_column", "rate")
+        _check_unused(settings, settings.labels or source, "steering_column", "rate")
     chosen = _spread(_labelled(settings, recorded), settings.seconds or math.inf)
     read: list[tuple[_Labelled, tuple[int, int], Image]] = []
     for one in chosen:
@@ -136,7 +137,7 @@ def read_labelled(settings: CalibrateSettings) -> LabelledPictures:
 def _labelled(settings: CalibrateSettings, recorded: bool) -> Iterable[_Labelled]:
     source = settings.frames
     if not recorded and settings.labels is None:
-        check_unused(settings, source, "steering_column", "left_positive", "rate")
+        _check_unused(settings, source, "steering_column", "left_positive", "rate")
         if not source.exists():
             raise UserError(f"{source}: no such file or folder")
         detected = "frames"
@@ -154,9 +155,7 @@ def _labelled(settings: CalibrateSettings, recorded: bool) -> Iterable[_Labelled
             if (picture := row.images.get("center")) is not None and not row.deleted
         )
     files = frame_files(source)
-    labels = read_labels(
-        settings.labels or find_log(str(source)), settings.steering_column
-    ).steering
+    labels = read_labels(settings.labels or find_log(str(source)), settings.steering_column)
     side = -1.0 if settings.left_positive else 1.0
     both = [file for file in files if file.frame_id in labels]
     if not both:
@@ -171,6 +170,18 @@ def _labelled(settings: CalibrateSettings, recorded: bool) -> Iterable[_Labelled
         _Labelled(file.path, side * labels[file.frame_id], float(at))
         for file, at in zip(both, seconds, strict=True)
     ]
+
+
+def _check_unused(settings: CalibrateSettings, labels: Path, *names: str) -> None:
+    """Raise SettingError if one of these settings is not the default: labels that are no table have
+    no use for it.
+    """
+    for name in names:
+        if getattr(settings, name) != getattr(type(settings), name):
+            reason = (
+                f"{{{name}}} is only for a table of labels, and {{labels}} is none; leave it out"
+            )
+            raise SettingError(reason, labels=labels)
 
 
 def _spread(labelled: Iterable[_Labelled], seconds: float) -> list[_Labelled]:

@@ -8,22 +8,38 @@ several files needs their checksum, as `sources`.
 
 import sys
 import zlib
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from importlib import resources
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
-# Numba would take settings, such as the folder of its cache, which it unpickles, from a file in the
-# current folder
-_yaml = sys.modules.get("yaml")
-sys.modules["yaml"] = None  # type: ignore[assignment]
-try:
+
+@contextmanager
+def _settings_file_unread() -> Iterator[None]:
+    """Load Numba within the block so that it does not read a file of settings in the current
+    folder, if there is one.
+
+    Such a file may name the folder of the cache, which Numba unpickles. Without yaml, Numba reads
+    none; other threads do not find yaml either within the block, so it stays where there is no
+    file.
+    """
+    if not Path(".numba_config.yaml").is_file():
+        yield
+        return
+    yaml = sys.modules.get("yaml")
+    sys.modules["yaml"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules["yaml"]
+        if yaml is not None:
+            sys.modules["yaml"] = yaml
+
+
+with _settings_file_unread():
     from numba import njit
     from numba.core.caching import FunctionCache
-finally:
-    del sys.modules["yaml"]
-    if _yaml is not None:
-        sys.modules["yaml"] = _yaml
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

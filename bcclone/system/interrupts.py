@@ -1,7 +1,7 @@
 """Turn signals into a stop flag that is checked between steps, or into a socket that wakes a
 waiting server.
 
-Worker processes ignore Ctrl-C, and end with their parent. Only the standard library is imported.
+Worker processes ignore Ctrl-C, and end with their parent. Nothing large is imported.
 """
 
 import _thread
@@ -18,6 +18,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from types import FrameType
 from typing import Any, Self
+
+from bcclone.system.own_process import claim_process
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _IMPORT_CHECK_SECONDS = 0.002
@@ -160,18 +162,35 @@ def interrupts_kept_from_children() -> Iterator[None]:
     """Start child processes within the block, so that Ctrl-C does not reach them; their parent ends
     them.
     """
-    if sys.platform == "win32":
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    with _start_method_kept():
+        if sys.platform == "win32":
+            yield
+            return
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _start_method_kept() -> Iterator[None]:
+    """Let a program choose its start method later: the first process that is spawned chooses one
+    for all others.
+    """
+    before = multiprocessing.get_start_method(allow_none=True)
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if before is None:
+            multiprocessing.set_start_method(None, force=True)
 
 
 def become_worker() -> None:
-    """Make this process a worker that ignores Ctrl-C and ends when its parent dies."""
+    """Make this process, which is bcclone's own, a worker that ignores Ctrl-C and ends when its
+    parent dies.
+    """
+    claim_process()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()

@@ -157,8 +157,11 @@ def read_urls(
     """
     if not urls:
         return []
+    from fsspec.core import strip_protocol
+
     folder: Any = parse_location(urls[0])
-    paths, whole = [folder.fs._strip_protocol(url) for url in urls], [None] * len(urls)
+    paths = [strip_protocol(url) for url in urls]
+    whole = [None] * len(urls)
     with reaching(urls[0]):
         contents = folder.fs.cat_ranges(paths, starts or whole, ends or whole, on_error="return")
     for url, content in zip(urls, contents, strict=True):

@@ -1,7 +1,9 @@
 """Load OpenCV, and decode images of somebody else: JPEG or PNG -> RGB pixels.
 
-OpenCV adds an empty entry to LD_LIBRARY_PATH, which is taken back: for processes that are started
-later, such as ffmpeg, it means the current folder, from which they would load shared libraries.
+What OpenCV adds to LD_LIBRARY_PATH is taken back: an empty entry, which for processes that are
+started later, such as ffmpeg, means the current folder, from which they would load shared
+libraries. In a program's process, OpenCV keeps its own limit of pixels, and prints what it cannot
+decode.
 
 The size in the header of an image is checked before anything is decoded, because a file of a few
 bytes can declare a huge image.
@@ -9,23 +11,35 @@ bytes can declare a huge image.
 
 import os
 import struct
-from contextlib import suppress
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 import simplejpeg
 
+from bcclone.system.own_process import is_own_process
+
 MOST_PIXELS = 1 << 24
-os.environ.setdefault(
-    "OPENCV_IO_MAX_IMAGE_PIXELS", str(MOST_PIXELS)
-)  # OpenCV reads it when it is loaded
+_SEARCH_PATH = "LD_LIBRARY_PATH"
+
+_searched = os.environ.get(_SEARCH_PATH, "")
+if is_own_process():
+    os.environ.setdefault(
+        "OPENCV_IO_MAX_IMAGE_PIXELS", str(MOST_PIXELS)
+    )  # OpenCV reads it when it is loaded
+    _searched = os.pathsep.join(filter(None, _searched.split(os.pathsep)))
 import cv2 as cv2  # noqa: E402
 
-cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # it prints what it cannot decode
-_NAME = "LD_LIBRARY_PATH"
-if _NAME in os.environ:
-    os.environ[_NAME] = os.pathsep.join(filter(None, os.environ[_NAME].split(os.pathsep)))
+if is_own_process():
+    cv2.utils.logging.setLogLevel(
+        cv2.utils.logging.LOG_LEVEL_SILENT
+    )  # it prints what it cannot decode
+os.environ[_SEARCH_PATH] = _searched
+if not _searched:
+    del os.environ[_SEARCH_PATH]
 
 _SCAN, _MOST_SCANS = (
     b"\xff\xda",
@@ -40,6 +54,38 @@ _OTHERS = (
     b"MM\0*",
     *(b"P%d" % number for number in range(1, 7)),
 )  # BMP, WebP, TIFF, PNM
+
+
+class _OneThread:
+    """Lets OpenCV compute in the calling thread alone, within blocks that may overlap; then as many
+    threads as before.
+
+    For callers that compute on all cores already: its own threads would only take turns with
+    theirs.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._blocks = 0
+        self._threads_before = 0
+
+    @contextmanager
+    def block(self) -> Iterator[None]:
+        with self._lock:
+            if not self._blocks:
+                self._threads_before = cv2.getNumThreads()
+                cv2.setNumThreads(1)
+            self._blocks += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._blocks -= 1
+                if not self._blocks:
+                    cv2.setNumThreads(self._threads_before)
+
+
+opencv_on_one_thread = _OneThread().block
 
 
 class BadImage(ValueError):

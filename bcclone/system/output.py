@@ -27,7 +27,7 @@ BUSY = "wait until it ends, or choose another name"  # of one that another proce
 STORE, MODEL = "store", "model"
 CLIP, PICTURE = "clip of bcclone", "picture of bcclone"
 SETTINGS = "settings file of a training"
-NEW_FOLDER, SAVED_MODEL, RESULTS = "empty folder", "saved-model", "folder of results"
+NEW_FOLDER, RESULTS = "empty folder", "folder of results"
 UNFINISHED = (
     "drives",
     "parts",
@@ -47,11 +47,7 @@ _KINDS = {
     ".tflite": rb".{4}TFL3",
 }
 # kind of folder -> what is in one, first what is only in a complete one
-_FOLDERS = {
-    NEW_FOLDER: (),
-    SAVED_MODEL: ("saved_model.pb",),
-    RESULTS: ("figures.json", *UNFINISHED),
-}
+_FOLDERS = {NEW_FOLDER: (), RESULTS: ("figures.json", *UNFINISHED)}
 _LOCKED_AT = 1 << 30  # the byte that Windows locks, so that others can read what the file says
 _SECONDS_BETWEEN_TRIES = 0.02
 _LONGEST_LINE = 300  # characters of the command line of the process that has the lock

@@ -59,22 +59,27 @@ def prefetch_ordered(
 
 @contextlib.contextmanager
 def read_ahead(
-    label: str, unit: str, read: Callable[[Item], Result], items: Sequence[Item]
+    label: str,
+    unit: str,
+    read: Callable[[Item], Result],
+    items: Sequence[Item],
+    shows_progress: bool = True,
 ) -> Iterator[Iterator[Result]]:
     """Give the results of read(item) in order, 32 ahead on all cores, with a progress bar. unit: of
     the items.
     """
 
-    def counted(results: Iterator[Result]) -> Iterator[Result]:
+    def counted(results: Iterator[Result], progress: ProgressBar) -> Iterator[Result]:
         for result in results:
             yield result
             progress.advance(1)
 
-    with (
-        ProgressBar(label, len(items), unit) as progress,
-        prefetch_ordered(read, items, os.cpu_count() or 1, 32) as results,
-    ):
-        yield counted(results)
+    with prefetch_ordered(read, items, os.cpu_count() or 1, 32) as results:
+        if not shows_progress:
+            yield results
+            return
+        with ProgressBar(label, len(items), unit) as progress:
+            yield counted(results, progress)
 
 
 class _Failed(NamedTuple):

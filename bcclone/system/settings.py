@@ -6,7 +6,7 @@ and docs follow.
 A settings dataclass is frozen, and a Checked. The type of a field is a kind of values, such as
 Fraction or Seconds, which carries unit and range; setting() adds the help, and argument() declares
 a positional argument. The command line makes an option of each such field
-(bcclone.commands.options), a settings file takes the same names, and docs/reference/cli.md is
+(bcclone.commands.parser), a settings file takes the same names, and docs/reference/cli.md is
 written from the parsers. A field without either has no option.
 """
 

@@ -226,12 +226,12 @@ def _run_in_process(function: Callable[[Task], Result], task: Task) -> Result:
 
 @contextmanager
 def process_pool(
-    workers: int, initializer: Callable[..., object] = lambda: None, arguments: tuple[Any, ...] = ()
+    workers: int, initializer: Callable[..., object] = int, arguments: tuple[Any, ...] = ()
 ) -> Iterator[ProcessPoolExecutor]:
     """Yield an executor with spawned worker processes; all have ended when the block is left.
 
     An error in the block, or Ctrl-C, kills them. initializer, arguments: called first in each
-    worker.
+    worker; int does nothing.
     """
     before = set(multiprocessing.active_children())
     context = multiprocessing.get_context("spawn")  # TensorFlow and Numba do not survive a fork

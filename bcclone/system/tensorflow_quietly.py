@@ -1,5 +1,6 @@
-"""Load TensorFlow without its start-up messages, describe its devices, and find out whether XLA
-compiles for them.
+"""Load TensorFlow, describe its devices, and find out whether XLA compiles for them.
+
+In a process of our own, it is loaded without its messages.
 """
 
 import os
@@ -8,16 +9,18 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import cache
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from bcclone.system.atomic import make_folder, write_text
 from bcclone.system.codec import from_text
 from bcclone.system.hardware import Card, driver_version, find_cards, visible_cards
 from bcclone.system.interrupts import keeping_interrupts
 from bcclone.system.json_values import json_text
+from bcclone.system.own_process import is_own_process
 
 # a convolution and its gradient; XLA may end the process that lets it compile for a card that it
 # does not know
@@ -34,6 +37,7 @@ compiled = tf.function(gradient, jit_compile=True, autograph=False)
 assert float(compiled(tf.ones((1, 8, 8, 1)), tf.ones((3, 3, 1, 1)))[0, 0, 0, 0]) == 36
 """
 _COMPILE_SECONDS = 180.0
+_LEAST_LEVEL = "TF_CPP_MIN_LOG_LEVEL"  # of the messages that TensorFlow prints
 _ONEDNN = "TF_ENABLE_ONEDNN_OPTS"  # TensorFlow reads it once, when it is imported
 
 
@@ -46,41 +50,65 @@ def load_tensorflow(
 ) -> str:
     """Import TensorFlow and return its devices, as describe_devices() does.
 
-    threads: number of cores that one operation uses, 0 for all; gpu_memory: limit of the memory on
-    each GPU, in MB, 0 for none; initialize: called after the import and before TensorFlow computes
-    anything, for example to connect it with other processes; use_gpus: False for a process that
-    computes on the CPU alone; onednn: whether the CPU computes with oneDNN, "on", "off", or "" for
-    TensorFlow's own choice, which depends on the processor and suits single images. It has no
-    effect where the process has loaded TensorFlow before.
+    gpu_memory: limit of the memory on each GPU, in MB, 0 for none; initialize: called after the
+    import and before TensorFlow computes anything, for example to connect it with other processes;
+    onednn: whether the CPU computes with oneDNN, "on", "off", or "" for TensorFlow's own choice,
+    which depends on the processor and suits single images. It has no effect where the process has
+    loaded TensorFlow before.
 
-    Its C++ side writes notices about CPU instructions and absent GPU drivers straight to file
-    descriptor 2 before any log level applies; they are shown only when the import fails.
+    For a process of our own: threads: number of cores that one operation uses, 0 for all; use_gpus:
+    False to compute on the CPU alone. A program's process keeps its threads and devices.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with standard_error_captured():
+    is_own = is_own_process()
+    if is_own:
+        os.environ.setdefault(_LEAST_LEVEL, "2")
+    # Its C++ side writes notices about CPU instructions and absent GPU drivers straight to file
+    # descriptor 2 before any log level applies. A program's other threads may write there, too.
+    with standard_error_captured() if is_own else nullcontext():
         with _onednn_chosen(onednn), keeping_interrupts():
             import tensorflow
-
-        threading = tensorflow.config.threading
-        if threading.get_intra_op_parallelism_threads() != threads:
-            with suppress(
-                RuntimeError
-            ):  # TensorFlow cannot change its threads after it has computed something
-                threading.set_intra_op_parallelism_threads(threads)
-        if not use_gpus:
-            with suppress(RuntimeError):  # nor its devices
-                tensorflow.config.set_visible_devices([], "GPU")
-        gpus = tensorflow.config.get_visible_devices("GPU")
-        for gpu in gpus:  # otherwise TensorFlow reserves all of its memory
-            if gpu_memory:
-                limit = tensorflow.config.LogicalDeviceConfiguration(memory_limit=gpu_memory)
-                tensorflow.config.set_logical_device_configuration(gpu, [limit])
-            else:
-                tensorflow.config.experimental.set_memory_growth(gpu, True)
+        if is_own:
+            _choose_threads_and_devices(threads, use_gpus)
+        for gpu in tensorflow.config.get_visible_devices("GPU"):
+            _choose_memory(gpu, gpu_memory)
         if initialize:
             initialize()
-        tensorflow.config.list_logical_devices()
+        if is_own:
+            tensorflow.config.list_logical_devices()  # writes its notices now
     return describe_devices()
+
+
+def _choose_threads_and_devices(threads: int, use_gpus: bool) -> None:
+    from tensorflow import config
+
+    if config.threading.get_intra_op_parallelism_threads() != threads:
+        with suppress(
+            RuntimeError
+        ):  # TensorFlow cannot change its threads after it has computed something
+            config.threading.set_intra_op_parallelism_threads(threads)
+    if not use_gpus:
+        with suppress(RuntimeError):  # nor its devices
+            config.set_visible_devices([], "GPU")
+
+
+def _choose_memory(gpu: Any, limit_mb: int) -> None:
+    """Limit the memory on a GPU; without a limit, reserve what is needed, and not all, unless a
+    program has chosen.
+    """
+    from tensorflow import config
+
+    if limit_mb:
+        config.set_logical_device_configuration(
+            gpu, [config.LogicalDeviceConfiguration(memory_limit=limit_mb)]
+        )
+        return
+    is_chosen = (
+        config.get_logical_device_configuration(gpu)
+        or config.experimental.get_memory_growth(gpu) is not None
+    )
+    if not is_chosen:
+        with suppress(RuntimeError):  # after a program has computed something
+            config.experimental.set_memory_growth(gpu, True)
 
 
 def describe_devices() -> str:
@@ -147,7 +175,7 @@ def compiler_fault(
         results = from_text(dict[str, str], path.read_bytes())
     if kind in results and not anew:
         return results[kind]
-    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"}
+    environment = os.environ | {_LEAST_LEVEL: "2"}
     try:
         done = subprocess.run(
             [sys.executable, "-P", "-c", code],

@@ -4,7 +4,8 @@ errors are refused.
 
 import pytest
 
-from bcclone.commands.options import Given, make_parser
+from bcclone.commands.options import Given
+from bcclone.commands.parser import make_parser
 from benchmarks.__main__ import BENCHMARKS, main, make_benchmark
 
 

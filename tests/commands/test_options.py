@@ -7,7 +7,8 @@ import pytest
 
 from bcclone.cli import main
 from bcclone.commands import COMMANDS, load_command
-from bcclone.commands.options import Given, make_parser
+from bcclone.commands.options import Given
+from bcclone.commands.parser import make_parser
 from bcclone.commands.training import chosen_settings
 
 SPECIAL = {

@@ -14,7 +14,8 @@ import pytest
 from PIL import Image
 
 from bcclone.commands import COMMANDS, load_command
-from bcclone.commands.options import ResultsFolder, make_parser
+from bcclone.commands.options import ResultsFolder
+from bcclone.commands.parser import make_parser
 from bcclone.dataset.store import Store
 from bcclone.recording.edits import read_edits
 from bcclone.system.errors import UserError
@@ -23,6 +24,7 @@ from bcclone.training.train_settings import TrainSettings
 from bcclone.training.training_folder import settings_as_text
 from tests.conftest import command, result_of, run_script
 from tests.messages.refusals import run_command
+from tests.messages.small_recording import make_recording
 from tests.processes import wait_for
 from tests.recordings import many_rows
 
@@ -153,13 +155,11 @@ def test_a_clip_that_nobody_named_follows_no_link_and_replaces_only_clips_of_bcc
         run_command("video", recording)
 
 
-def test_results_are_replaced_only_with_force_and_other_folders_never(tmp_path):
-    (tmp_path / "table.csv").write_text(
-        "frame_id,steering_angle\n" + "".join(f"{n},{n / 9}\n" for n in range(9))
-    )
+def test_results_are_replaced_only_with_force_and_other_folders_never(untrained_model, tmp_path):
+    recording = make_recording(tmp_path / "recording", rows=3)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "report.html").write_text("mine")
-    line = ("score", tmp_path / "table.csv", tmp_path / "table.csv", "-o")
+    line = ("replay", untrained_model, recording, "-o")
     with pytest.raises(
         UserError, match="mine exists, and is no folder of results; choose another name"
     ):
@@ -174,10 +174,8 @@ def test_results_are_replaced_only_with_force_and_other_folders_never(tmp_path):
     run_command(*line, report, "--force")
     assert (report / "report.html").stat().st_ino != before
     with pytest.raises(UserError):
-        run_command(
-            "score", tmp_path / "no.csv", tmp_path / "table.csv", "-o", tmp_path / "other" / "out"
-        )
-    assert {path.name for path in tmp_path.iterdir()} == {"table.csv", "mine", "new"}
+        run_command("replay", untrained_model, tmp_path / "no", "-o", tmp_path / "other" / "out")
+    assert {path.name for path in tmp_path.iterdir()} == {"recording", "mine", "new"}
 
 
 def test_settings_that_lie_where_a_training_writes_its_own_are_kept(
@@ -209,22 +207,13 @@ def test_settings_that_lie_where_a_training_writes_its_own_are_kept(
         run_command("model", "no such store", "-o", "m.h5")  # before anything is read
 
 
-def test_the_next_command_that_is_printed_can_be_pasted(
-    recording, untrained_model, monkeypatch, capsys
-):
+def test_the_next_command_that_is_printed_can_be_pasted(recording, monkeypatch, capsys):
     """A name with a space, which begins like an option."""
     monkeypatch.chdir(recording.parent)
     recording.rename("-my laps")
-    run_command("predict", untrained_model, "./-my laps", "-o", "./-my table.csv")
     run_command("preprocess", "./-my laps", "-o", "./-my data.h5")
-    score, model = (
-        shlex.split(line)[1:]
-        for line in capsys.readouterr().out.splitlines()
-        if line.startswith("next: ")
-    )
-    assert score == ["bcclone", "score", "./-my table.csv", "./-my laps"]
-    assert run_command(*score[1:]) == 0
-    assert "next:" not in capsys.readouterr().out
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("next: ")]
+    model = shlex.split(line)[1:]
     assert model == ["bcclone", "model", "./-my data.h5", "-o", "model.h5"]
     assert make_parser(load_command("model"), "").parse_args(model[2:]).data == ["./-my data.h5"]
 

@@ -26,7 +26,7 @@ import sys, threading
 from pathlib import Path
 from bcclone.drive.drive_settings import DriveSettings
 from bcclone.drive.server import serve
-LARGE = {"tensorflow", "keras", "h5py", "flask", "pandas", "matplotlib", "moviepy", "numba", "scipy"}
+LARGE = {"tensorflow", "keras", "h5py", "flask", "pandas", "matplotlib", "numba", "scipy"}
 stop, imported = threading.Event(), []
 def notify(line):
     if line.startswith("loading"):

@@ -11,12 +11,12 @@ import pytest
 
 from bcclone.camera.framing import Framing, Lens
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH
-from bcclone.evaluation.predict import frame_files, read_labels, read_steering
+from bcclone.evaluation.predict import frame_files, read_labels, read_steering, seconds_of
 from bcclone.model.policy import load_policy
 from bcclone.recording.edits import DELETE, Edit, Edits, write_edits
 from bcclone.recording.files import is_recording
 from bcclone.system.errors import UserError
-from tests.conftest import calibrated, result_of, run_script
+from tests.conftest import calibrated, result_of
 from tests.messages.refusals import run_command
 from tests.messages.small_recording import make_recording
 from tests.pictures.video_runs import name_of
@@ -44,7 +44,7 @@ def frames(tmp_path):
 
 
 def predicted(model, frames, output, *words):
-    return result_of("predict", model, frames, "-o", output, *words), read_steering(output).steering
+    return result_of("predict", model, frames, "-o", output, *words), read_steering(output)
 
 
 def test_the_frames_of_a_folder_are_predicted_in_the_order_of_their_numbers(
@@ -96,9 +96,6 @@ def test_a_recording_is_predicted_by_the_names_of_its_centre_images(
     result, steering = predicted(untrained_model, recording, tmp_path / "p.csv")
     assert result["frames"] == len(steering) > 0
     assert all(name.startswith("center_") for name in steering)
-    assert run_script("score", tmp_path / "p.csv", recording).stdout.startswith(
-        f"{len(steering)} frames are scored"
-    )
 
 
 def test_the_folder_of_the_table_is_made(frames, untrained_model, tmp_path):
@@ -227,7 +224,7 @@ def test_a_log_of_any_name_and_place_is_a_recording_whose_edits_count(place, tmp
     for source in (folder, log):
         assert is_recording(source)
         assert [file.frame_id for file in frame_files(source)] == kept
-        assert list(read_labels(source).steering) == kept
+        assert list(read_labels(source)) == kept
 
 
 @pytest.mark.parametrize(
@@ -251,3 +248,54 @@ def test_a_log_is_told_from_a_table_by_its_first_lines(text, recorded, tmp_path)
             UserError, match="log.csv: not a log of the simulator: .*(is empty|bcclone import)"
         ):
             frame_files(tmp_path / "driving_log.csv")
+
+
+@pytest.mark.parametrize(
+    ("names", "unit"),
+    [
+        (("1479425441182877835", "1479425441232877835"), 0.05),
+        (("1479425441182877", "1479425441232877"), 0.05),
+        (("1479425441182", "1479425441232"), 0.05),
+        (("center_2016_12_01_13_30_48_287", "center_2016_12_01_13_30_48_337"), 0.05),
+        (("1", "2"), None),
+        (("1479425441182877835", "x"), None),
+    ],
+)
+def test_times_are_read_from_names(names, unit):
+    seconds = seconds_of(names)
+    assert seconds is None if unit is None else seconds.tolist() == pytest.approx([0, unit])
+
+
+def test_the_column_of_the_steering_is_named_or_found(tmp_path):
+    path = tmp_path / "labels.csv"
+    path.write_text("frame_id,speed,torque,angle\n7,1,2,0.25\n")
+    assert read_steering(path) == {"7": 0.25}
+    assert read_labels(path, "torque") == {"7": 2}
+    path.write_text("frame_id,wheel\r\n7,0.5\r\n\r\n", newline="")
+    assert read_steering(path) == {"7": 0.5}
+    path.write_text("frame_id,speed,torque\n7,1,2\n")
+    with pytest.raises(
+        UserError, match="its columns are .frame_id,speed,torque.*--steering-column"
+    ):
+        read_steering(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"frame_id,steering_angle\n", "no rows"),
+        (b"frame_id,steering_angle\n1,0.5\n1,0.6\n", "line 3: frame_id '1' stands there twice"),
+        (
+            b"frame_id,steering_angle\n1,0.5\n2,left\n",
+            "line 3: steering_angle is 'left', expected a number",
+        ),
+        (b"frame_id,steering_angle\n1,1e300\n", "line 2: steering_angle is '1e300'"),
+        (b"frame_id,steering_angle\n,1\n", "line 2: frame_id ''"),
+    ],
+)
+def test_a_wrong_table_is_refused_with_its_line(content, message, tmp_path):
+    path = tmp_path / "wrong.csv"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=message) as error:
+        read_steering(path)
+    assert str(path) in str(error.value)

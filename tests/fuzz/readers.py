@@ -13,9 +13,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
+import numpy as np
+
 from bcclone.cli import run
 from bcclone.simulator.record import record
 from bcclone.simulator.world_settings import ExpertSettings, RecordSettings
+from tests.exchange.foreign_sources import make_lerobot
 
 _ROWS, _MORE_ROWS = 12, 100
 
@@ -79,6 +83,11 @@ def _make_exported(format):
     return make
 
 
+def _make_lerobot(folder):
+    picture = cv2.imencode(".jpg", np.full((160, 320, 3), 90, np.uint8))[1].tobytes()
+    make_lerobot(folder / "set", camera=picture)
+
+
 def _read_exported(folder, out):
     _command("import", folder / "set", "-o", out / "recording", "--quiet")
 
@@ -114,8 +123,6 @@ def _make_onnx(folder):
 
 
 def _read_onnx(folder, out):
-    import numpy as np
-
     from bcclone.model.foreign.onnx_model import OnnxModel
 
     OnnxModel(folder / "model.onnx").predict(np.zeros((1, 160, 320, 3), np.uint8))
@@ -187,12 +194,7 @@ READERS = {
             _make_exported("tub"),
             _read_exported,
         ),
-        Reader(
-            "lerobot",
-            ("set/**/*.json*", "set/**/*.parquet"),
-            _make_exported("lerobot"),
-            _read_exported,
-        ),
+        Reader("lerobot", ("set/**/*.json*", "set/**/*.parquet"), _make_lerobot, _read_exported),
         Reader("model", ("model.h5",), _make_model, _read_model),
         Reader("onnx", ("model.onnx",), _make_onnx, _read_onnx),
         Reader("road", ("road.json",), _make_road, _read_road),

@@ -10,7 +10,8 @@ import pytest
 
 from bcclone.cli import perform
 from bcclone.commands import load_command
-from bcclone.commands.options import Given, make_parser
+from bcclone.commands.options import Given
+from bcclone.commands.parser import make_parser
 from bcclone.system.errors import UserError
 
 

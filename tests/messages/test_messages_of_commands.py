@@ -4,17 +4,14 @@ demo's folder.
 
 from pathlib import Path
 
+from bcclone.system.output import locked
 from tests.messages.refusals import checked, refusal, run_command
 
 
-def demo_of_failing_commands(monkeypatch):
-    Path("bcclone.py").write_text(
-        "raise SystemExit(4)"
-    )  # in the current folder, where nothing may be run
-    Path("other").mkdir()
-    Path("other", "bcclone.py").write_text("raise SystemExit(3)")
-    monkeypatch.setenv("PYTHONPATH", str(Path("other").absolute()))
-    return run_command("demo")
+def demo_whose_first_step_fails():
+    Path("demo", "steps").mkdir(parents=True)
+    with locked(Path("demo", "first"), "wait"):
+        return run_command("demo")
 
 
 def demo_beside(name):
@@ -84,7 +81,13 @@ REFUSALS = [
         "--port",
     ),
     refusal(lambda: demo_beside("notes"), "demo", "no folder of results", "choose another name"),
-    refusal(demo_of_failing_commands, "bcclone simulate record", "exit code 3", "again"),
+    refusal(
+        demo_whose_first_step_fails,
+        "bcclone simulate record",
+        "first",
+        "is writing it",
+        "begin again",
+    ),
 ]
 
 

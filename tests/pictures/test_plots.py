@@ -34,6 +34,7 @@ from bcclone.pictures.plots.charts import (
     steering_counts,
     typical_speeds,
 )
+from bcclone.pictures.plots.drive_pictures import plot_curves
 from bcclone.pictures.plots.network_pictures import activations, draw_crop, mosaic, stages_of
 from bcclone.pictures.plots.one_image import draw_image, read_image
 from bcclone.pictures.plots.sample_pictures import (
@@ -423,3 +424,13 @@ def test_a_network_without_convolutions_is_explored_without_their_parts(
     assert set(result.left_out) == {"activations", "saliency"}
     assert math.isfinite(result.steering)
     assert (tmp_path / "dense.png").is_file()
+
+
+@pytest.mark.slow
+def test_curves_of_any_length_and_with_gaps_are_drawn(tmp_path):
+    for frames in (1, 2, 8_000):
+        steering = np.random.default_rng(0).uniform(-1, 1, frames)
+        seconds = np.arange(frames) + 1000.0 * (np.arange(frames) > frames // 2)
+        path = tmp_path / f"{frames}.png"
+        plot_curves("a drive", seconds, {"labels": steering, "none": steering * np.nan}, path)
+        assert path.read_bytes().startswith(b"\x89PNG")

@@ -290,7 +290,8 @@ def test_a_report_opens_by_itself_at_a_terminal_with_a_display(
 ):
     program = (
         "from pathlib import Path; from bcclone.cli import perform;"
-        "from bcclone.commands.options import Browser, Command, Given, Result, make_parser;"
+        "from bcclone.commands.options import Browser, Command, Given, Result;"
+        "from bcclone.commands.parser import make_parser;"
         "command = Command(lambda: Result(1, None, wrote=[Path('a report.html')]), '', (Browser,));"
         f"perform(command, Given(make_parser(command, 'one'), {option.split()}))"
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bcclone.commands import FAMILIES, load_command, split_line
-from bcclone.commands.options import make_parser
+from bcclone.commands.parser import make_parser
 from benchmarks.__main__ import make_benchmark
 from tests.conftest import ROOT
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bcclone.commands import load_command, split_line
-from bcclone.commands.options import make_parser
+from bcclone.commands.parser import make_parser
 from benchmarks.__main__ import make_benchmark
 from tests.conftest import ROOT
 from tests.processes import said

@@ -12,7 +12,7 @@ import result_tables
 
 from bcclone.cli import INTERNAL_ERROR
 from bcclone.commands import COMMANDS, load_command
-from bcclone.commands.options import make_parser
+from bcclone.commands.parser import make_parser
 from bcclone.dataset.samples import SAMPLE
 from bcclone.dataset.store import Store
 from bcclone.evaluation.scenarios import SCENARIOS

@@ -9,7 +9,8 @@ from typing import Annotated
 import pytest
 
 from bcclone.cli import settings_as_typed
-from bcclone.commands.options import Command, Given, declare
+from bcclone.commands.options import Command, Given
+from bcclone.commands.parser import declare
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.drive_settings import DriveSettings
 from bcclone.evaluation.evaluate_settings import EvaluateSettings, SuiteSettings

@@ -1,5 +1,5 @@
-"""TensorFlow is loaded without messages, its devices are described, and its errors are shown if it
-cannot be loaded.
+"""Our own processes load TensorFlow without messages, describe its devices, and show its errors if
+that fails.
 """
 
 import os
@@ -11,7 +11,11 @@ import pytest
 from bcclone.system.tensorflow_quietly import compiler_fault
 from tests.processes import said
 
-LOAD = "from bcclone.system.tensorflow_quietly import load_tensorflow; print(load_tensorflow(threads=1))"
+OWN = "from bcclone.system.own_process import claim_process; claim_process(); "
+LOAD = (
+    OWN
+    + "from bcclone.system.tensorflow_quietly import load_tensorflow; print(load_tensorflow(threads=1))"
+)
 
 
 def loaded(code, **environment):

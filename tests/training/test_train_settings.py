@@ -7,7 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from bcclone.commands.options import Given, make_parser
+from bcclone.commands.options import Given
+from bcclone.commands.parser import make_parser
 from bcclone.commands.training import chosen_settings, model
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.system.errors import UserError

@@ -1,14 +1,17 @@
 """Draw pictures of a model, its training and its drives: values in, PNG files out."""
 
 import sys
-from contextlib import chdir
+from contextlib import chdir, nullcontext
 from pathlib import Path
+
+from bcclone.system.own_process import is_own_process
 
 if (
     "matplotlib" not in sys.modules
 ):  # otherwise a program has loaded it, and may have chosen a style
-    with chdir(
-        Path(__file__).parent
-    ):  # a matplotlibrc in the current folder could make it wait, or start LaTeX
+    # a matplotlibrc in the current folder could make it wait, or start LaTeX
+    has_settings = Path("matplotlibrc").exists()
+    with chdir(Path(__file__).parent) if has_settings else nullcontext():
         import matplotlib
-    matplotlib.rcdefaults()
+    if is_own_process():  # the user's own settings are for a program's figures, too
+        matplotlib.rcdefaults()

@@ -188,35 +188,24 @@ def plot_frames(frames: Sequence[tuple[str, Image]], path: Path) -> None:
 
 
 def plot_curves(
-    title: str,
-    axis: tuple[str, FloatArray],
-    steering: Mapping[str, FloatArray],
-    path: Path,
-    fitted: float = 0.0,
+    title: str, seconds: FloatArray, steering: Mapping[str, FloatArray], path: Path
 ) -> None:
     """Draw the steering of several drivers on the same frames over time, in as many lines as it
     needs, into a PNG.
 
-    axis: unit of time, and the times of the frames, ascending, (frames,); steering: name of the
-    driver -> its steering, (frames,), NaN where there is none; fitted: length of time from the
-    first frame on that is shaded, because the curves were fitted to each other there.
+    seconds: of the frames, ascending, (frames,); steering: name of the driver -> its steering,
+    (frames,), NaN where there is none.
     """
-    unit, times = axis
-    lines = min(max(1, math.ceil(len(times) / _LINE_LENGTH)), _MAX_LINES)
-    steps = np.diff(times)
+    lines = min(max(1, math.ceil(len(seconds) / _LINE_LENGTH)), _MAX_LINES)
+    steps = np.diff(seconds)
     pauses = (
         np.flatnonzero(steps > _PAUSE * np.median(steps)) + 1 if len(steps) else np.array([], int)
     )
-    ends = np.linspace(times[0], max(times[-1], times[0] + 1e-9), lines + 1)
+    ends = np.linspace(seconds[0], max(seconds[-1], seconds[0] + 1e-9), lines + 1)
     figure = new_figure(11, 1.1 + 1.7 * lines, title)
     column = figure.subplots(lines, 1, sharey=True, squeeze=False)[:, 0]
-    draw_steering(column, times, steering, ends, pauses)
-    if fitted:
-        for axes in column:
-            axes.axvspan(
-                times[0], times[0] + fitted, color="0.9", zorder=0, label="fitted here, not scored"
-            )
-    column[-1].set_xlabel(unit)
+    draw_steering(column, seconds, steering, ends, pauses)
+    column[-1].set_xlabel("seconds")
     figure.legend(
         *column[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False
     )

@@ -8,11 +8,10 @@ from bcclone.dataset.preprocessing_text import PreprocessingText
 from bcclone.system.errors import UserError
 from bcclone.system.settings import Checked, Force, Mph, Setting, SettingError, Size, setting
 
-ONNX, LITERT, SAVED_MODEL, DONKEYCAR = "onnx", "litert", "saved-model", "donkeycar"
+ONNX, LITERT, DONKEYCAR = "onnx", "litert", "donkeycar"
 FORMATS = {  # name: (ending of the file, description)
     ONNX: (".onnx", "a file that ONNX Runtime runs in many languages; drive.py drives with it"),
     LITERT: (".tflite", "a file for LiteRT (TensorFlow Lite) on phones and small computers"),
-    SAVED_MODEL: ("", "a folder for TensorFlow and TensorFlow Serving"),
     DONKEYCAR: (".tflite", "a file that donkeycar 5 drives as its own type tflite_linear"),
 }
 TFLITE = (LITERT, DONKEYCAR)
@@ -92,10 +91,9 @@ class ExportModelSettings(Checked):
                 only = " and ".join(f"--to {name}" for name in formats)
                 raise SettingError(f"{{{each.name}}} is only for {only}; leave it out")
         output, ending = self.path, FORMATS[self.to][0]
-        if output.suffix != ending and (ending or output.suffix in (".h5", ".keras")):
-            expected = f"end in {ending}" if ending else "not end in .h5 or .keras"
+        if output.suffix != ending:
             raise UserError(
-                f"{output}: the name of a {self.to} export must {expected}; name another -o"
+                f"{output}: the name of a {self.to} export must end in {ending}; name another -o"
             )
         if self.quantize == INT8 and not self.calibrate:
             raise SettingError(

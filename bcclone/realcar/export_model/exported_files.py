@@ -1,18 +1,16 @@
-"""Write a model, with the preparation of its frames, as ONNX, LiteRT or SavedModel, and run such
-files.
+"""Write a model, with the preparation of its frames, as ONNX or LiteRT, and run such files.
 
 All hold one function with the interface of the exported network; its weights are constants, because
 TensorFlow's converters lose Keras 3's variables. Keras's own model.export() knows neither the
 preparation nor the states.
 
 LiteRT with --quantize int8 computes convolutions and large dense layers with whole numbers. All
-else stays float32: the preparation of the frames, which is exact, and small dense layers, in which
-rounding costs most and memory least.
+else stays float32: the preparation of the frames, and small dense layers, in which rounding costs
+most and memory least.
 """
 
 import json
 import logging
-import tempfile
 import time
 import warnings
 from collections.abc import Iterable, Sequence
@@ -33,18 +31,16 @@ from bcclone.realcar.export_model.export_settings import (
     FLOAT16,
     INT8,
     ONNX,
-    TFLITE,
     ExportModelSettings,
 )
-from bcclone.realcar.export_model.interface import Inputs, Interface, Outputs, Run
+from bcclone.realcar.export_model.interface import Inputs, Interface, Run
+from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError, first_line
 from bcclone.system.tensorflow_quietly import standard_error_captured
 
 OPSET = 17  # understood since ONNX Runtime 1.12, of 2022
-QUANTIZED_TOLERANCE = 0.01  # of the mean difference
-# of the greatest one: at least and at most, and of how far the last bits of the pixels move the
-# answers
-_LEAST_TOLERANCE, _GREATEST_TOLERANCE, _ROUNDING = 1e-5, 1e-3, 0.01
+_TOLERANCE = 1e-3  # of the greatest difference, which the runtime's rounding may make
+_QUANTIZED_TOLERANCE = 0.01  # of the mean difference, which smaller weights may make
 _TIMED = 100
 _DRIVES = "drives"  # the name of the first axis
 _SMALL_DENSE = 1 << 14  # weights of a dense layer that stays float32
@@ -76,12 +72,8 @@ def write_exported(
     """
     if settings.to == ONNX:
         path.write_bytes(_onnx_content(file, interface))
-    elif settings.to in TFLITE:
-        with tempfile.TemporaryDirectory(prefix="bcclone-") as folder:
-            _write_saved_model(Path(folder), interface, drives=1)
-            path.write_bytes(_litert_content(Path(folder), settings.quantize, calibration))
     else:
-        _write_saved_model(path, interface, drives=None)
+        path.write_bytes(_litert_content(interface, settings.quantize, calibration))
 
 
 def _onnx_content(file: ModelFile, interface: Interface) -> bytes:
@@ -104,7 +96,7 @@ def _onnx_content(file: ModelFile, interface: Interface) -> bytes:
         )  # what tf2onnx does not know, it leaves in the graph
     except Exception as error:  # tf2onnx, TensorFlow and onnx raise all kinds
         raise UserError(
-            f"this network cannot be written as ONNX: {first_line(error)}; export with --to saved-model or --to litert"
+            f"this network cannot be written as ONNX: {first_line(error)}; export with --to litert"
         ) from None
     for each in (*model.graph.input, *model.graph.output):
         each.type.tensor_type.shape.dim[0].dim_param = _DRIVES
@@ -123,22 +115,18 @@ def _onnx_content(file: ModelFile, interface: Interface) -> bytes:
     return content
 
 
-def _write_saved_model(folder: Path, interface: Interface, drives: int | None) -> None:
-    """Write a SavedModel, whose signature is "serving_default"."""
-    module = tf.Module()
-    module.steer = tf.function(interface.graph, autograph=False)
-    concrete = module.steer.get_concrete_function(**interface.specs(drives))
-    tf.saved_model.save(module, str(folder), signatures=concrete)
-
-
 def _litert_content(
-    folder: Path, quantize: str | None, calibration: Iterable[Inputs] = ()
+    interface: Interface, quantize: str | None, calibration: Iterable[Inputs] = ()
 ) -> bytes:
-    """Return a LiteRT file of a SavedModel; raises UserError where its layers cannot be converted.
+    """Return a LiteRT file, whose signature is "serving_default"; raises UserError for layers that
+    LiteRT lacks.
 
     calibration: the inputs from which int8 takes the ranges of numbers.
     """
-    converter = tf.lite.TFLiteConverter.from_saved_model(str(folder))
+    module = tf.Module()
+    module.steer = tf.function(interface.graph, autograph=False)
+    concrete = module.steer.get_concrete_function(**interface.specs(drives=1))
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], module)
     if quantize:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if quantize == FLOAT16:
@@ -149,8 +137,10 @@ def _litert_content(
                 return _int8_content(converter, calibration)
         return bytes(converter.convert())
     except Exception as error:  # TensorFlow raises all kinds
-        raise UserError(f"this network cannot be written for LiteRT: {first_line(error)}; leave --quantize out, or "
-                        "export with --to saved-model") from None  # fmt: skip
+        remedy = "leave --quantize out, or export with --to onnx"
+        raise UserError(
+            f"this network cannot be written for LiteRT: {first_line(error)}; {remedy}"
+        ) from None
 
 
 def _int8_content(converter: Any, calibration: Iterable[Inputs]) -> bytes:
@@ -185,73 +175,54 @@ def open_exported(path: Path, kind: str) -> Run:
     if kind == ONNX:
         model = OnnxModel(path)
         return lambda inputs: dict(zip(model.signature.outputs, model.run(inputs), strict=True))
-    if kind in TFLITE:
-        from ai_edge_litert.interpreter import Interpreter, OpResolverType
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-        # donkeycar 5.3 with tflite-runtime runs signatures before memory is allocated, for which
-        # XNNPACK is left out
-        resolver = (
-            OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-            if kind == DONKEYCAR
-            else OpResolverType.AUTO
-        )
-        interpreter = Interpreter(str(path), num_threads=1, experimental_op_resolver_type=resolver)
-        runner = interpreter.get_signature_runner()
-        return lambda inputs: {name: np.asarray(value) for name, value in runner(**inputs).items()}
-    loaded = tf.saved_model.load(str(path))
-
-    def run(inputs: Inputs) -> Outputs:
-        outputs = loaded.signatures["serving_default"](
-            **{name: tf.constant(value) for name, value in inputs.items()}
-        )
-        return {name: value.numpy() for name, value in outputs.items()}
-
-    return run
+    # donkeycar 5.3 with tflite-runtime runs signatures before memory is allocated, for which
+    # XNNPACK is left out
+    resolver = (
+        OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        if kind == DONKEYCAR
+        else OpResolverType.AUTO
+    )
+    interpreter = Interpreter(str(path), num_threads=1, experimental_op_resolver_type=resolver)
+    runner = interpreter.get_signature_runner()
+    return lambda inputs: {name: np.asarray(value) for name, value in runner(**inputs).items()}
 
 
 @dataclass(frozen=True)
 class Differences:
-    """How far the answers of an exported file and its model are apart.
-
-    greatest: of all outputs; mean: of the worst; moved: how far the model's own answers move, at
-    most, when the last bit of half of the pixels' values changes.
+    """How far the answers of an exported file are from those of its model, and from those that were
+    written into it.
     """
 
-    greatest: float
-    mean: float
-    moved: float
-
-    @property
-    def tolerance(self) -> float:
-        """Return the greatest difference that rounding explains: a network magnifies it as it does
-        small changes.
-        """
-        return min(max(_ROUNDING * self.moved, _LEAST_TOLERANCE), _GREATEST_TOLERANCE)
+    steering: FloatArray  # from the model's, which prepares frames with OpenCV, (frames,)
+    # the greatest of each output from what TensorFlow computes for the file, (frames, outputs)
+    written: FloatArray
 
 
 def differences(interface: Interface, exported: Run, frames: Sequence[Image]) -> Differences:
-    """Return how far an exported file and its model are apart on frames; NaN if one of their
+    """Return how far the answers of an exported file are apart on frames; NaN where one of the
     answers is.
     """
-    random = np.random.default_rng(0)
-    changed = [frame ^ random.integers(0, 2, frame.shape, np.uint8) for frame in frames]
-    apart, moved = [], 0.0
-    for each, other in zip(interface.inputs_of(frames), interface.inputs_of(changed), strict=True):
-        expected, answers, beside = interface.own(each), exported(each), interface.own(other)
-        apart.append([np.max(np.abs(expected[name] - answers[name])) for name in expected])
-        moved = max(
-            moved, *(float(np.max(np.abs(expected[name] - beside[name]))) for name in expected)
-        )
-    return Differences(float(np.max(apart)), float(np.max(np.mean(apart, axis=0))), moved)
+    steering = []
+    written = []
+    for inputs in interface.inputs_of(frames):
+        answers = exported(inputs)
+        expected = {name: np.asarray(value) for name, value in interface.graph(**inputs).items()}
+        written.append([np.max(np.abs(expected[name] - answers[name])) for name in expected])
+        first = next(iter(interface.outputs))  # whose first number is the steering
+        steering.append(np.max(np.abs(interface.own(inputs)[first] - answers[first])[:, 0]))
+    return Differences(np.array(steering), np.array(written))
 
 
 def check_answers(
     path: Path, settings: ExportModelSettings, interface: Interface, frames: Sequence[Image]
 ) -> Differences:
-    """Return how far the answers of an exported file and its model are apart on these frames.
+    """Return how far the answers of an exported file are apart on these frames.
 
-    Raises UserError for a file that cannot be run, and for a difference that rounding does not
-    explain, or a mean difference above QUANTIZED_TOLERANCE where the weights are rounded.
+    Raises UserError for a file that cannot be run, and for one that does not compute what was
+    written into it: by more than rounding explains, or where the weights are smaller, by more than
+    _QUANTIZED_TOLERANCE in the mean.
     """
     refused, remedy = (
         f"{settings.path}: not written, because",
@@ -261,21 +232,20 @@ def check_answers(
         apart = differences(interface, open_exported(path, settings.to), frames)
     except Exception as error:  # of the runtime, for what the converter wrote wrongly
         raise UserError(f"{refused} it cannot be run: {first_line(error)}; {remedy}") from None
-    answers = f"its answers and the answers of {settings.model} differ by"
-    if settings.quantize and not apart.mean <= QUANTIZED_TOLERANCE:
-        more = "--quantize float16, or --calibrate with pictures of more of the road"
+    greatest = float(np.max(apart.written))
+    mean = float(np.max(np.mean(apart.written, axis=0)))
+    if settings.quantize and not mean <= _QUANTIZED_TOLERANCE:
+        more = "use no --quantize"
+        if settings.quantize == INT8:
+            more = "use --quantize float16, or --calibrate with pictures of more of the road"
         raise UserError(
-            f"{refused} with --quantize {settings.quantize} {answers} {apart.mean:.3f} in the mean of {len(frames)} "
-            f"frames, more than {QUANTIZED_TOLERANCE:g}; use {more if settings.quantize == INT8 else 'no --quantize'}"
+            f"{refused} with --quantize {settings.quantize} its answers differ by {mean:.3f} in the mean of "
+            f"{len(frames)} frames from those without, more than {_QUANTIZED_TOLERANCE:g}; {more}"
         )
-    if not settings.quantize and not apart.greatest <= apart.tolerance:
-        if _ROUNDING * apart.moved > _GREATEST_TOLERANCE:
-            remedy = (
-                f"the last bits of the pixels move the model's own answers by {apart.moved:.2g}, so that it is not fit "
-                "to drive; train it longer, or with a smaller --learning-rate"
-            )
+    if not settings.quantize and not greatest <= _TOLERANCE:
         raise UserError(
-            f"{refused} {answers} {apart.greatest:.2g}, more than {apart.tolerance:.2g}; {remedy}"
+            f"{refused} its answers differ by {greatest:.2g} from those that TensorFlow computes for it, more than "
+            f"{_TOLERANCE:g}; {remedy}; if the other differs, too, the network magnifies rounding: train it longer"
         )
     return apart
 

@@ -25,11 +25,10 @@ from bcclone.model.foreign.onnx_model import FRAME, Signature
 from bcclone.model.layer_kinds import RECURRENT
 from bcclone.model.model_file import ModelFile
 from bcclone.model.steering_calibration import SteeringCalibration
-from bcclone.realcar.export_model.exact_frames import prepare_frames, prepare_pictures
 from bcclone.realcar.export_model.export_settings import ExportModelSettings
+from bcclone.realcar.export_model.frame_preparation import prepare
 from bcclone.system.arrays import Float32Array
 from bcclone.system.errors import UserError
-from bcclone.system.opencv import cv2, resized
 
 Inputs = Mapping[str, Any]
 Outputs = dict[str, Float32Array]
@@ -39,7 +38,6 @@ Law = Callable[
     [Any, Any], Any
 ]  # angle, (cars, 1), and the network's numbers, (cars, outputs) -> throttle, (cars, 1)
 
-_SHADES = 6, 8  # rows and columns of what a smooth frame is drawn from
 PICTURE, ANGLE, THROTTLE = "img_in", "n_outputs0", "n_outputs1"
 _SPEED, _THROTTLE = (
     next(number for number, each in enumerate(OUTPUTS) if each.predict == name)
@@ -72,20 +70,6 @@ class Interface:
             )
             for name, shape in self.inputs.items()
         }
-
-    def drawn(self, count: int) -> list[Image]:
-        """Return frames from dark to bright: of noise, in which every colour and edge occurs, and
-        of smooth shades.
-        """
-        random, (width, height) = np.random.default_rng(0), self.camera
-        frames: list[Image] = []
-        for number in range(count):
-            rows, columns = (height, width) if number % 2 else _SHADES
-            pixels = random.integers(
-                0, 256 * (number + 1) // count, (rows, columns, 3), dtype=np.uint8
-            )
-            frames.append(resized(pixels, self.camera, cv2.INTER_CUBIC))
-        return frames
 
 
 def frame_interface(file: ModelFile) -> Interface:
@@ -120,7 +104,7 @@ def frame_interface(file: ModelFile) -> Interface:
         with constants():
             frames = inputs.pop(FRAME)
             frames = frames if steps else tf.reshape(frames, (-1, height, width, 3))
-            return answers(tf.cast(prepare_frames(frames, prepared), dtype), list(inputs.values()))
+            return answers(tf.cast(prepare(frames, prepared), dtype), list(inputs.values()))
 
     def own(inputs: Inputs) -> Outputs:
         frames = inputs[FRAME].reshape(-1, height, width, 3)
@@ -179,9 +163,8 @@ def donkeycar_interface(file: ModelFile, settings: ExportModelSettings) -> Inter
         return {ANGLE: angle, THROTTLE: law(angle, numbers)}
 
     def graph(**inputs: Any) -> Mapping[str, Any]:
-        pictures = tf.floor(inputs[PICTURE] * 255.0 + 0.5)
         with constants():
-            return answer(tf.cast(prepare_pictures(pictures, prepared, framing), dtype))
+            return answer(tf.cast(prepare(inputs[PICTURE] * 255.0, prepared, framing), dtype))
 
     def own(inputs: Inputs) -> Outputs:
         frames = [

@@ -1,5 +1,8 @@
 """Export a model: write it in a format of other programs, and compare that file with the model
 before it is kept.
+
+A file prepares frames with the operations of its format, so its steering differs a little; the
+result says how much.
 """
 
 import os
@@ -16,7 +19,6 @@ from bcclone.realcar.export_model.export_settings import (
     INT8,
     LITERT,
     ONNX,
-    SAVED_MODEL,
     TFLITE,
     ExportModelSettings,
 )
@@ -28,7 +30,7 @@ from bcclone.system.output import writes
 from bcclone.system.progress import Notify
 from bcclone.system.statistics import evenly
 
-_FRAMES = 20
+_FRAMES = 20  # along the lake track
 _WRITERS = {
     ONNX: "tf2onnx",
     LITERT: "ai_edge_litert.interpreter",
@@ -40,31 +42,27 @@ _PICTURES, _FEWEST = 400, 20
 
 @dataclass(frozen=True)
 class ExportModelResult:
-    """An exported model.
-
-    output: the file or folder written; to: its format; megabytes: its size; inputs, outputs: the
-    shape of each by its name, without the number of drives; preprocessing: description of how it
-    prepares the frames; frames: number of frames in the comparison with the model;
-    greatest_difference: of all outputs on them; mean_difference: of the worst output; unreadable:
-    pictures of --calibrate that could not be read; milliseconds: median time of an answer on this
-    machine, on one core; throttle: where that of a donkeycar comes from, in words, else ""; costs:
-    of a LiteRT file, else None.
-    """
+    """An exported model."""
 
     model: str
-    output: str
-    to: str
+    output: str  # the file written
+    to: str  # its format
     megabytes: float
-    inputs: dict[str, tuple[int, ...]]
+    inputs: dict[
+        str, tuple[int, ...]
+    ]  # the shape of each by its name, without the number of drives
     outputs: dict[str, tuple[int, ...]]
-    preprocessing: str
-    frames: int
-    greatest_difference: float
+    preprocessing: str  # description of how the file prepares the frames
+    frames: int  # in the comparison with the model
+    frames_of: str  # where they are from, in words
+    greatest_difference: (
+        float  # of the steering on them, from that of the model, which prepares frames with OpenCV
+    )
     mean_difference: float
-    unreadable: int
-    milliseconds: float
-    throttle: str
-    costs: Costs | None
+    unreadable: int  # pictures of --calibrate that could not be read
+    milliseconds: float  # median time of an answer on this machine, on one core
+    throttle: str  # where that of a donkeycar comes from, in words, else ""
+    costs: Costs | None  # of a LiteRT file
 
     def as_text(self) -> str:
         """Return the shapes of inputs and outputs, how the file answers, what that costs, and where
@@ -78,9 +76,10 @@ class ExportModelResult:
         unread = f", {self.unreadable} could not be read" if self.unreadable else ""
         runtime = ", without XNNPACK, as donkeycar runs it" if self.to == DONKEYCAR else ""
         lines += [
-            f"{self.output}: written, {self.megabytes:g} MB; it answers as {self.model} does, on {self.frames} "
-            f"frames with a difference of {self.mean_difference:.1e} on average, {self.greatest_difference:.1e} at most"
-            f"{unread}",
+            f"{self.output}: written, {self.megabytes:g} MB",
+            f"its steering differs from that of {self.model} by {self.mean_difference:.1e} on average and "
+            f"{self.greatest_difference:.1e} at most, on {self.frames} frames of {self.frames_of}{unread}; it prepares "
+            "them with the operations of its format, the model with OpenCV",
             f"{self.milliseconds:.2f} ms for a frame, the median on one core of this machine{runtime}",
         ]
         if costs := self.costs:
@@ -100,7 +99,7 @@ class ExportModelResult:
         return "\n".join(lines)
 
 
-@writes(lambda settings: FORMATS[settings.to][0] or settings.to, "path")
+@writes(lambda settings: FORMATS[settings.to][0], "path")
 def export_model(
     settings: ExportModelSettings, notify: Notify = lambda line: None
 ) -> ExportModelResult:
@@ -113,19 +112,18 @@ def export_model(
     """
     if settings.to == ONNX:
         load_onnxruntime()
-    extra = LITERT if settings.to in TFLITE else settings.to
-    if extra in _WRITERS:
-        require_package(_WRITERS[extra], f"--to {settings.to}", f"bcclone[{extra}]")
+    extra = LITERT if settings.to in TFLITE else ONNX
+    require_package(_WRITERS[extra], f"--to {settings.to}", f"bcclone[{extra}]")
     from bcclone.system.tensorflow_quietly import load_tensorflow
 
     load_tensorflow(threads=1)  # as the runtimes that the model is compared in
     from bcclone.model.model_file import load_model
-    from bcclone.realcar.export_model.exact_frames import check_exact
     from bcclone.realcar.export_model.exported_files import check_answers, median_ms, write_exported
+    from bcclone.realcar.export_model.frame_preparation import check_preparation
     from bcclone.realcar.export_model.interface import donkeycar_interface, frame_interface
 
     file, output = load_model(settings.model, settings.preprocess), settings.path
-    check_exact(settings.model, file.preprocessing)
+    check_preparation(settings.model, file.preprocessing)
     interface = (
         donkeycar_interface(file, settings) if settings.to == DONKEYCAR else frame_interface(file)
     )
@@ -137,16 +135,8 @@ def export_model(
     pictures, unreadable = (
         read_pictures(settings.calibrate, interface.camera) if settings.calibrate else ([], 0)
     )
-    frames = (
-        pictures[1::2]
-        if pictures and settings.quantize
-        else [*interface.drawn(_FRAMES), *pictures[1::2]]
-    )
-    with (
-        atomic.replacing_folder(output)
-        if settings.to == SAVED_MODEL
-        else atomic.replacing(output, follow=True) as new
-    ):
+    frames = pictures[1::2] or road_pictures(_FRAMES, interface.camera)
+    with atomic.replacing(output, follow=True) as new:
         notify(
             f"{settings.model}: writing it as {settings.to}, with {file.preprocessing.describe()} inside"
         )
@@ -154,7 +144,7 @@ def export_model(
         notify(f"comparing its answers with the model's on {len(frames)} frames")
         apart = check_answers(new, settings, interface, frames)
         milliseconds = median_ms(new, settings.to, interface, frames[-_FRAMES:])
-        size = sum(each.stat().st_size for each in (new, *new.rglob("*")) if each.is_file())
+        size = new.stat().st_size
         costs = costs_of(new.read_bytes()) if settings.to in TFLITE else None
     return ExportModelResult(
         model=str(settings.model),
@@ -165,13 +155,30 @@ def export_model(
         outputs=dict(interface.outputs),
         preprocessing=file.preprocessing.describe(),
         frames=len(frames),
-        greatest_difference=apart.greatest,
-        mean_difference=apart.mean,
+        frames_of=str(settings.calibrate or "the simulated lake"),
+        greatest_difference=float(apart.steering.max()),
+        mean_difference=float(apart.steering.mean()),
         unreadable=unreadable,
         milliseconds=round(milliseconds, 3),
         throttle=interface.throttle,
         costs=costs,
     )
+
+
+def road_pictures(count: int, camera: tuple[int, int]) -> list[Image]:
+    """Return pictures along the simulated lake track, in the camera's size."""
+    from bcclone.simulator.car import start_on
+    from bcclone.simulator.render import Renderer
+    from bcclone.simulator.track import load_track
+    from bcclone.simulator.world_settings import Conditions
+
+    renderer = Renderer("lake", Conditions())
+    track = load_track("lake")
+    pictures = []
+    for number in range(count):
+        car = start_on(track, along_m=track.length_m * number / count)
+        pictures.append(resized(renderer.frame(car), camera))
+    return pictures
 
 
 def read_pictures(folder: Path, camera: tuple[int, int]) -> tuple[list[Image], int]:

@@ -42,7 +42,7 @@ from bcclone.system.arrays import Float32Array, Random
 from bcclone.system.errors import UserError
 from bcclone.system.exact_math import sine
 from bcclone.system.hardware import usable_cores
-from bcclone.system.opencv import cv2
+from bcclone.system.opencv import opencv_on_one_thread
 from bcclone.system.output import STORE, writes
 from bcclone.system.progress import Notify, ProgressBar
 from bcclone.system.task_pool import report_progress
@@ -137,11 +137,11 @@ class RoadFrame(NamedTuple):
 
 def render_road(task: RoadTask) -> RoadFrame:
     """Render the frames of a task; raises UserError for a road that cannot be built."""
-    cv2.setNumThreads(1)
     frames = []
-    for frame in _frames_of(task):
-        frames.append(frame)
-        report_progress(1)
+    with opencv_on_one_thread():  # other processes render other roads
+        for frame in _frames_of(task):
+            frames.append(frame)
+            report_progress(1)
     images, steering, path = zip(*frames, strict=True)
     return RoadFrame(np.stack(images), np.array(steering, np.float32), np.array(path, np.float32))
 

@@ -21,7 +21,7 @@ from bcclone.model.model_file import load_model, save_model
 from bcclone.model.policy import load_policy
 from bcclone.realcar.export_model.export_settings import ExportModelSettings
 from bcclone.realcar.export_model.interface import throttle_law
-from bcclone.realcar.export_model.model_export import export_model, read_pictures
+from bcclone.realcar.export_model.model_export import export_model, read_pictures, road_pictures
 from bcclone.simulator.car import start_on
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track
@@ -87,26 +87,25 @@ def law(outputs=2, **settings):
     return throttle_law(ExportModelSettings(Path("model.h5"), "donkeycar", **settings), outputs)[0]
 
 
-def test_a_picture_gives_the_models_steering_and_a_throttle_at_the_costs_of_its_layers(
-    untrained_model, tmp_path
-):
-    result = exported(untrained_model, tmp_path)
+def test_a_picture_gives_the_models_steering_and_a_throttle_at_the_costs_of_its_layers(tmp_path):
+    result = exported(LAKE, tmp_path)
     assert (result.inputs, result.outputs) == (
         {"img_in": (120, 160, 3)},
         {ANGLE: (1,), THROTTLE: (1,)},
     )
-    assert result.greatest_difference <= 1e-5
-    found = answers(tmp_path / "car.tflite", PICTURES)
-    assert found[:, 0] == pytest.approx(steering(untrained_model, PICTURES), abs=1e-5)
+    assert 0 < result.mean_difference <= result.greatest_difference <= 0.005
+    pictures = road_pictures(4, (160, 120))
+    found = answers(tmp_path / "car.tflite", pictures)
+    assert found[:, 0] == pytest.approx(steering(LAKE, pictures), abs=0.005)
     assert found[:, 1] == pytest.approx(0.2)
     costs, expected = result.costs, 0
-    for layer in load_model(untrained_model).model.layers:
+    for layer in load_model(LAKE).model.layers:
         for kernel in (each.shape for each in layer.weights if each.name == "kernel"):
             expected += math.prod(kernel) * (
                 math.prod(layer.output.shape[1:-1]) if len(kernel) == 4 else 1
             )
     assert costs.multiply_adds == expected > 1e6
-    assert 0 < costs.other_operations < 1e7
+    assert 0 < costs.other_operations < 1e6
     assert (
         costs.estimated_ms["Raspberry Pi 4"] > 1000 * expected / 1.9e9
     )  # one core's multiply-adds a second
@@ -122,11 +121,11 @@ def test_a_calibrated_model_brings_its_framing_and_its_gain_and_the_throttle_fal
     )
     settings = {"throttle": 0.5, "throttle_in_bends": 0.1, "calibrate": road}
     assert (
-        exported(own, tmp_path, camera=(320, 240), **settings).frames == 50
-    )  # drawn ones, and half of the pictures
+        exported(own, tmp_path, camera=(320, 240), **settings).frames == 30
+    )  # half of the pictures
     pictures = [cv2.resize(picture, (320, 240)) for picture in PICTURES]
     found = answers(tmp_path / "car.tflite", pictures)
-    assert found[:, 0] == pytest.approx(steering(own, pictures), abs=1e-5)
+    assert found[:, 0] == pytest.approx(steering(own, pictures), abs=0.02)  # noise
     assert found[:, 1] == pytest.approx(
         0.5 - 0.4 * np.clip((np.abs(found[:, 0]) - 0.1) / 0.4, 0, 1), abs=1e-5
     )
@@ -180,7 +179,7 @@ def test_a_model_that_predicts_the_speed_drives_by_it(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("quantize", "most", "smaller"), [("float16", 1e-3, 0.6), ("int8", 0.01, 0.4)]
+    ("quantize", "most", "smaller"), [("float16", 1e-3, 0.6), ("int8", 0.01, 0.55)]
 )
 def test_a_smaller_file_answers_nearly_alike_and_says_how_nearly(
     quantize, most, smaller, road, tmp_path
@@ -307,7 +306,7 @@ def donkeycar_python(tmp_path_factory):
 
 @pytest.mark.long
 @pytest.mark.skipif(os.name == "nt", reason="tflite-runtime has no wheels for Windows")
-@pytest.mark.parametrize(("quantize", "most"), [(None, 1e-5), ("float16", 1e-3), ("int8", 0.02)])
+@pytest.mark.parametrize(("quantize", "most"), [(None, 0.005), ("float16", 0.005), ("int8", 0.02)])
 def test_donkeycar_5_drives_the_file_unchanged(quantize, most, donkeycar_python, road, tmp_path):
     exported(
         LAKE,

@@ -9,7 +9,7 @@ from bcclone.model.model_file import ModelFile, save_model
 from bcclone.realcar.export_model.export_settings import ExportModelSettings
 from bcclone.realcar.export_model.exported_files import differences, open_exported, write_exported
 from bcclone.realcar.export_model.interface import frame_interface
-from bcclone.realcar.export_model.model_export import export_model
+from bcclone.realcar.export_model.model_export import export_model, road_pictures
 from bcclone.system.errors import UserError
 
 YUV = PRESETS["nvidia-66x200-yuv"]
@@ -22,7 +22,8 @@ def difference(model, tmp_path):
     file, path = ModelFile(model, YUV), tmp_path / "model.onnx"
     interface = frame_interface(file)
     write_exported(path, ExportModelSettings(path, "onnx"), file, interface)
-    return differences(interface, open_exported(path, "onnx"), interface.drawn(4)).greatest
+    frames = road_pictures(4, interface.camera)
+    return differences(interface, open_exported(path, "onnx"), frames).written.max()
 
 
 def made(*layers, shape=(66, 200, 3)):
@@ -74,14 +75,12 @@ def test_recurrent_layers(kind, tmp_path):
     assert difference(model, tmp_path) < 1e-5
 
 
-@pytest.mark.parametrize("name", ["groups", pytest.param("UpSampling2D", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", ["groups", pytest.param("gelu", marks=pytest.mark.slow)])
 def test_what_cannot_be_written_is_refused_with_the_other_formats(name, tmp_path):
     of = keras.layers
-    layer = of.Conv2D(2, 3, groups=2) if name == "groups" else of.UpSampling2D()
+    layer = of.Conv2D(2, 3, groups=2) if name == "groups" else of.Activation("gelu")
     model = made(of.Conv2D(4, 9, 9), layer, of.GlobalMaxPooling2D(), of.Dense(1))
     save_model(tmp_path / "model.h5", model, YUV)
-    with pytest.raises(
-        UserError, match=r"(cannot be written as ONNX.*--to|not written, because its answers)"
-    ):
+    with pytest.raises(UserError, match=r"cannot be written as ONNX.*--to litert"):
         export_model(ExportModelSettings(tmp_path / "model.h5", "onnx"))
     assert [path.name for path in tmp_path.iterdir()] == ["model.h5"]

@@ -1,0 +1,213 @@
+"""A command -> its argparse parser, with an argument or an option for each of its settings."""
+
+import argparse
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING
+from functools import partial
+from pathlib import Path
+from typing import Any, NoReturn, get_args, get_origin
+
+from bcclone.commands.options import Command, Declared
+from bcclone.system.errors import printable
+from bcclone.system.location import as_local
+from bcclone.system.settings import Setting, option_of, type_of
+
+_VALUES = {int: "N", float: "X", Path: "PATH", str: "TEXT"}  # shown for a value without a unit
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors, which repeat words of the user, have no control characters."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(printable(message))
+
+
+class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Help whose usage line shows the positional arguments, and only `[options]` for the rest."""
+
+    def _format_usage(
+        self, usage: str | None, actions: Any, groups: Any, prefix: str | None
+    ) -> str:
+        arguments = [action for action in actions if not action.option_strings]
+        text = super()._format_usage(usage, arguments, [], prefix)
+        has_options = len(arguments) < len(actions) - 1  # beside --help
+        if usage or not has_options:  # parse_intermixed_args() gives the text of this function
+            return text
+        return text.replace(self._prog, f"{self._prog} [options]", 1)
+
+
+def make_parser(command: Command, prog: str) -> argparse.ArgumentParser:
+    """Return the parser of a command."""
+    parser = Parser(prog=prog, description=command.description, formatter_class=_HelpFormatter)
+    declare(command, parser)
+    return parser
+
+
+def declare(command: Command, parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments and options of a command. One that the user leaves out is None."""
+    rare: dict[str, Declared] = {}
+    for declared in command.declared():
+        if declared.setting.rare:
+            rare[_name_of(declared).removeprefix("--set ")] = declared
+        else:
+            _add(declared, _group(declared.setting.group, command, parser))
+    if rare:
+        parser.add_argument(
+            "--set",
+            dest="assigned",
+            action="append",
+            metavar="NAME=VALUE",
+            type=_converter(tuple, partial(_assign, rare)),
+            help=f"set one of {', '.join(rare)}; repeatable; docs/reference/cli.md explains them",
+        )
+
+
+def _name_of(declared: Declared) -> str:
+    """Return what the user types for a setting: its option, or --set and its name."""
+    return option_of(declared.kind, declared.field.name)
+
+
+def _group(
+    title: str, command: Command, parser: argparse.ArgumentParser
+) -> argparse._ActionsContainer:
+    """Return the group of options of a title, which is made when it is needed first."""
+    if not title:
+        return parser
+    for group in parser._action_groups:
+        if group.title == title:
+            return group
+    return parser.add_argument_group(title, command.titles.get(title))
+
+
+def _add(declared: Declared, group: argparse._ActionsContainer) -> None:
+    """Declare one argument or option."""
+    how = _how(declared)
+    text = help_of(declared.setting, declared.default)
+    name = declared.field.name
+    if declared.setting.positional:
+        group.add_argument(name, help=text, **how)
+        return
+    option = _name_of(declared)
+    options = ["-o", option] if option == "--output" else [option]
+    group.add_argument(*options, dest=name, help=text, **how)
+
+
+def _how(declared: Declared) -> dict[str, Any]:
+    """Return how argparse reads the values of a setting: parameters of add_argument()."""
+    kind = type_of(declared.field)
+    setting = declared.setting
+    if kind is bool:
+        # what is on by default gets an option --no-NAME
+        action = argparse.BooleanOptionalAction if declared.default else "store_true"
+        return {"action": action, "default": None}
+
+    # a tuple is a list of values, of any number or of so many, unless one text stands for all of it
+    is_list = get_origin(kind) is tuple and setting.parse is None
+    is_open = is_list and Ellipsis in get_args(kind)
+    member = get_args(kind)[0] if is_list else kind
+    how: dict[str, Any] = {
+        "type": _converter(member, setting.parse),
+        "metavar": _metavar(declared, member),
+    }
+    if setting.choices and not setting.parse:
+        how["choices"] = setting.choices
+    if setting.positional:
+        how["nargs"] = _number_of_words(is_open, declared.default is not MISSING)
+        return how
+    if declared.default is MISSING:
+        how["required"] = True
+
+    # an option that takes several words shows a unit for each
+    units = tuple(setting.unit.split())
+    if is_list and not is_open:
+        how |= {"nargs": len(get_args(kind)), "metavar": units}
+    elif is_open and len(units) > 1:
+        how |= {"action": "extend", "nargs": len(units), "metavar": units}
+    elif is_open:
+        how["action"] = "append"
+    return how
+
+
+def _metavar(declared: Declared, member: Any) -> str | None:
+    """Return what --help shows for a value; None lets argparse show the choices of an option."""
+    if declared.setting.unit:
+        return declared.setting.unit
+    if declared.setting.positional:
+        return declared.field.name.upper()
+    if declared.setting.choices:
+        return None
+    return _VALUES.get(member, "TEXT")
+
+
+def _number_of_words(is_open: bool, has_default: bool) -> str | None:
+    """Return how many words a positional argument takes, as argparse writes it."""
+    if is_open:
+        return "*" if has_default else "+"
+    return "?" if has_default else None
+
+
+def _assign(rare: Mapping[str, Declared], text: str) -> tuple[str, Any]:
+    """Return name of the field and value of NAME=VALUE; raises ValueError."""
+    name, _, value = text.partition("=")
+    declared = rare.get(name.strip())
+    if declared is None:
+        raise ValueError(f"{text!r}, expected NAME=VALUE with one of {', '.join(rare)}")
+    kind = type_of(declared.field)
+    if kind is bool:
+        if value not in ("true", "false"):
+            raise ValueError(f"{text!r}, expected true or false")
+        return declared.field.name, value == "true"
+    parse = declared.setting.parse or kind
+    try:
+        return declared.field.name, parse(value)
+    except ValueError:
+        raise ValueError(f"{text!r}, expected a value") from None
+
+
+def _converter(kind: Any, parse: Callable[[str], Any] | None) -> Callable[[str], Any]:
+    """Return the function that converts a text to a value; argparse shows why it refuses one."""
+    if kind is Path and parse is None:
+        parse = as_local
+    parse = parse or kind
+    if parse in (int, float, str):
+        return parse  # argparse names the type in its own message: invalid int value
+
+    def convert(text: str) -> Any:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    if kind is Path:
+        convert.__name__ = "path"  # a shell completes it
+    return convert
+
+
+def help_of(setting: Setting, default: Any) -> str:
+    """Return the help of an option: what it sets, the values it takes, and its default."""
+    notes = []
+    if setting.expected and not setting.choices:
+        values, _, _ = setting.expected.partition(", or 0 for")
+        notes.append(values)
+    if setting.zero:
+        notes.append(f"0: {setting.zero}")
+    is_off = default is False or default is None or default is MISSING
+    if setting.shown:
+        notes.append(f"default: {setting.shown}")
+    elif not is_off:
+        notes.append(f"default: {_shown(default)}")
+    text = setting.help
+    if notes:
+        text += f" ({'; '.join(notes)})"
+    return text.replace("%", "%%")
+
+
+def _shown(value: Any) -> str:
+    """Return a default as --help shows it."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, tuple):
+        return ",".join(map(str, value)) or "none"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return str(value) or "none"

@@ -1,0 +1,88 @@
+"""The built-in simulator: you drive in it, a drive server does, its expert does, or it makes many
+roads.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from bcclone.commands.options import Given, Result, ServerEnd, command, notify
+from bcclone.game.play_settings import PlaySettings
+from bcclone.research.road_samples import RoadSamplesSettings
+from bcclone.simulator.world_settings import RecordSettings, ServerSettings, SimulationSettings
+from bcclone.system.errors import shown_command
+from bcclone.system.settings import argument
+
+
+@command(left="nothing was recorded")
+def play(given: Given, settings: PlaySettings, standing: ServerEnd) -> Result:
+    """Drive the built-in simulator yourself, on a web page: with keys, mouse, gamepad or the thumbs
+    of a phone.
+
+    A MODEL, if you name one, drives, and you take over whenever you steer. R records in the
+    simulator's format.
+    """
+    from bcclone.drive.server import end_with_stdin
+    from bcclone.game import play_server
+
+    if standing.end_with_stdin:
+        end_with_stdin()
+    result = play_server.play(settings, given.say)
+    notify(result.as_text())
+    return Result(result, None)
+
+
+@dataclass(frozen=True)
+class Folder:
+    """The folder to record into."""
+
+    folder: Path = argument("folder to record into; must be new or empty", unit="DIR")
+
+
+@command()
+def simulate_drive(settings: SimulationSettings, server: ServerSettings) -> Result:
+    """Connect to a drive server, and let it drive the simulated car, as in the Unity program's
+    autonomous mode.
+    """
+    from bcclone.simulator.world import simulate
+
+    result = simulate(settings, server)
+    score = result.score
+    text = (
+        f"{result.report.summary()}\n"
+        f"{score.distance_m:.0f} m in {score.seconds:.0f} s, {score.mean_abs_cross_track_m:.2f} m from "
+        f"the centre line on average, {score.max_abs_cross_track_m:.2f} m at most; it ended: {score.ended}"
+    )
+    if result.traced is not None:
+        text += f"\n{settings.run_folder}: the position of the car at {result.traced} frames, for video.py"
+    return Result(result.as_json(), text)
+
+
+@command()
+def simulate_record(target: Folder, settings: RecordSettings) -> Result:
+    """Let an expert driver drive in the built-in simulator, and record it in the format of the
+    Unity program.
+    """
+    from bcclone.simulator.record import record
+
+    recorded = record(target.folder, settings)
+    return Result(
+        recorded,
+        f"{recorded.log}: {recorded.rows} rows, {recorded.distance_m:.0f} m in {recorded.seconds:.0f} s\n"
+        f"next: {shown_command('preprocess', target.folder, '-o', 'data.h5')}",
+    )
+
+
+@command()
+def simulate_roads(settings: RoadSamplesSettings) -> Result:
+    """Render frames all over many random roads, with the steering of an expert, and write them as a
+    store.
+    """
+    from bcclone.research.road_samples.rendering import make_road_samples
+
+    result = make_road_samples(settings, notify)
+    return Result(
+        result,
+        f"{result.output}: {result.frames} frames of {result.roads} roads, {result.train} training and "
+        f"{result.validation} validation samples, {result.seconds:.0f} s\n"
+        f"next: {shown_command('model', result.output, '-o', 'model.h5', '--predict', 'path')}",
+    )

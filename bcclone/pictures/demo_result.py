@@ -1,0 +1,133 @@
+"""What the demo did: steps and figures -> a text, JSON values, and the page at its end."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bcclone.pictures.report import Report, write_report
+from bcclone.system.errors import shown_command
+from bcclone.system.table import Table, TableColumn
+
+FIRST_PICTURE = "clip of the recording"
+DRIVE = "drive and score"
+
+
+@dataclass(frozen=True)
+class TimedStep:
+    """A completed step; its times are 0 if an earlier demo had completed it."""
+
+    step: str
+    made: Path
+    seconds: float = 0.0
+    ended: float = 0.0  # seconds from the start of the demo
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """What the demo did."""
+
+    steps: tuple[TimedStep, ...]
+    drive: Mapping[str, Any]  # the figures of the drive, as JSON values
+    page: Path
+
+    @property
+    def on_the_road(self) -> bool:
+        """Return whether the model completed its drive without an intervention."""
+        return self.drive["ended"] == "laps driven" and not self.drive["interventions"]
+
+    def seconds_to(self, name: str) -> float | None:
+        """Return the seconds to the end of a step; None if an earlier demo had completed some
+        steps.
+        """
+        ended = {step.step: step.ended for step in self.steps}
+        return ended[name] if all(ended.values()) else None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the result as JSON values."""
+        return {
+            "steps": [
+                {"step": step.step, "made": step.made, "seconds": round(step.seconds, 2)}
+                for step in self.steps
+            ],
+            "seconds_to_first_picture": self.seconds_to(FIRST_PICTURE),
+            "seconds_to_trained_lap": self.seconds_to(DRIVE),
+            "page": self.page,
+            "drive": self.drive,
+        }
+
+    def as_text(self) -> str:
+        """Return the table of the steps, and the figures of the drive."""
+        columns = [
+            TableColumn("step"),
+            TableColumn("seconds", "{:.1f}".format),
+            TableColumn("what it made"),
+        ]
+        rows = [(step.step, step.seconds, str(step.made)) for step in self.steps]
+        rows.append(("in all", max(step.ended for step in self.steps), ""))
+        lines = ["", str(Table(columns, rows)), ""]
+        picture = self.seconds_to(FIRST_PICTURE)
+        if picture is not None:
+            lap = self.seconds_to(DRIVE)
+            lines += [
+                f"first moving picture after {picture:.0f} s, trained and driven after {lap:.0f} s",
+                "",
+            ]
+        lines += self._sentences()
+        if self.on_the_road:
+            lines.append("The car stayed on the road.")
+        else:
+            lines.append(f"The car left the road: {self.drive['ended']}.")
+        return "\n".join(lines)
+
+    def _sentences(self) -> list[str]:
+        """Return the figures of the drive in sentences."""
+        drive = self.drive
+        return [
+            f"Its score over the simulator's protocol: autonomy {drive['autonomy_percent']:.1f} %, "
+            f"{drive['interventions']} interventions in {drive['laps']:.2f} laps at {drive['mean_speed_mph']:.1f} mph.",
+            f"It was {drive['mean_abs_cross_track_m']:.2f} m from the middle of the road on average, and "
+            f"{drive['max_abs_cross_track_m']:.2f} m at most; half of its answers took less than "
+            f"{drive['request_to_steer_ms']['p50']} ms.",
+        ]
+
+    def write_page(self, recorded_laps: float, epochs: int) -> None:
+        """Write the page; the clip page.mp4, drive/ and runs/demo/ are in the same folder."""
+        sentences = [
+            f"An expert drove {recorded_laps:g} laps of a simulated lake in three kinds of weather, and three cameras "
+            "recorded what it saw and how it steered.",
+            f"A network that knew nothing was trained on these frames {epochs} times over, on this machine.",
+            "Then it drove alone.",
+            *self._sentences(),
+            "The four commands at the end of this page do the same with a recording of your own.",
+        ]
+        folder = self.page.parent
+        plots = folder / "runs" / "demo" / "plots"
+        pictures = {
+            "The road from above, and the line that the network drove": folder
+            / "drive"
+            / "map.png",
+            "The views from the car along the way": folder / "drive" / "views.png",
+            "The errors on samples that it learned from, and on others, after each pass": plots
+            / "history.png",
+            "What the network saw: the pixels that its steering depends on most": plots
+            / "saliency.png",
+        }
+        # a picture for which the data did not suffice is absent
+        drawn = {caption: path for caption, path in pictures.items() if path.is_file()}
+        figures = [("step", "seconds")]
+        for step in self.steps:
+            took = f"{step.seconds:.0f}" if step.seconds else "earlier"
+            figures.append((step.step, took))
+        commands = {
+            "Make training data of your recordings": shown_command(
+                "preprocess", "RECORDING", "-o", "data.h5"
+            ),
+            "Train the network": shown_command("model", "data.h5", "-o", "model.h5"),
+            "Let it drive the simulator": shown_command("drive", "model.h5", "run1"),
+            "Make a clip of the drive": shown_command("video", "run1"),
+        }
+        write_report(
+            self.page,
+            Report("A network drives", sentences, folder / "page.mp4", drawn, figures, commands),
+        )

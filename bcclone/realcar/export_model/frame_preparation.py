@@ -1,0 +1,152 @@
+"""Camera pictures -> the network's inputs, by operations that every exported format has.
+
+This is Preprocessing.apply(), and Framing.apply() before it, in an exported file. TensorFlow
+resizes and converts colours a little otherwise than OpenCV, so a pixel may differ from the model's
+own; export_model() measures what that makes of the steering.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from bcclone.camera.framing import FRACTION, Framing, sampling_of
+from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH
+from bcclone.dataset.preprocessing import LINEAR_COLORS, Preprocessing
+from bcclone.system.arrays import FloatArray
+from bcclone.system.errors import UserError
+from bcclone.system.opencv import cv2
+
+Pixels = npt.NDArray[np.int32]
+_INTERPOLATIONS = ("linear", "area")  # those that TensorFlow samples at the same places
+
+
+def check_preparation(model: Path, preprocessing: Preprocessing) -> None:
+    """Raise UserError for a preprocessing that TensorFlow's operations do not express."""
+    for value, exported in (
+        (preprocessing.color, LINEAR_COLORS),
+        (preprocessing.interpolation, _INTERPOLATIONS),
+    ):
+        if value not in exported:
+            raise UserError(
+                f"{model}: its frames are prepared as {preprocessing.describe()}, and {value} is "
+                f"not exported, only {', '.join(exported)}; drive the model itself"
+            )
+
+
+def prepare(pictures: Any, preprocessing: Preprocessing, framing: Framing | None = None) -> Any:
+    """Return the network's inputs: whole numbers from 0 to 255.
+
+    pictures: RGB, 0 to 255 (pictures, rows, columns, 3), of the framing's size; frames of the
+    simulator without one. The result is float32 (pictures, height, width, channels).
+    """
+    images = tf.cast(pictures, tf.float32)
+    if framing:
+        images = _framed(images, framing, preprocessing)
+    else:
+        left, top, right, bottom = preprocessing.region
+        images = images[:, top:bottom, left:right]
+    for step in preprocessing.steps:
+        if step == "size":
+            images = _resized(
+                images, preprocessing.width, preprocessing.height, preprocessing.interpolation
+            )
+        elif step == "blur":
+            images = _blurred(images, preprocessing.blur)
+        else:
+            images = _recolored(images, preprocessing)
+    return tf.round(images)
+
+
+def _resized(images: Any, width: int, height: int, interpolation: str) -> Any:
+    """Return images, (images, rows, columns, channels), of this size.
+
+    LiteRT and ONNX have no resizing by area: a mean over whole pixels of a size that linear
+    interpolation reaches.
+    """
+    rows, columns = images.shape[1:3]
+    down = 1
+    across = 1
+    if interpolation == "area":
+        down = max(rows // height, 1)
+        across = max(columns // width, 1)
+    size = (height * down, width * across)
+    if (rows, columns) != size:
+        images = tf.image.resize(images, size, "bilinear")
+    if (down, across) == (1, 1):
+        return images
+    return tf.nn.avg_pool2d(images, (down, across), (down, across), "VALID")
+
+
+def _blurred(images: Any, size: int) -> Any:
+    """Return images blurred by a Gaussian kernel of so many rows and columns."""
+    kernel = cv2.getGaussianKernel(size, 0)
+    weights = np.repeat((kernel @ kernel.T)[:, :, np.newaxis, np.newaxis], images.shape[3], axis=2)
+    edge = (size // 2, size // 2)
+    padded = tf.pad(images, [(0, 0), edge, edge, (0, 0)], "REFLECT")
+    return tf.nn.depthwise_conv2d(padded, weights.astype(np.float32), (1, 1, 1, 1), "VALID")
+
+
+def _recolored(images: Any, preprocessing: Preprocessing) -> Any:
+    """Return RGB images in the preprocessing's colours."""
+    matrix, _ = preprocessing.color_matrices
+    recolored = tf.tensordot(images, matrix[:, :3].T, axes=1) + matrix[:, 3]
+    return tf.clip_by_value(recolored, 0.0, 255.0)
+
+
+def _framed(pictures: Any, framing: Framing, preprocessing: Preprocessing) -> Any:
+    """Return what the preprocessing keeps of the frames that pictures become.
+
+    A preprocessing that samples single pixels of a frame samples the picture at their places
+    instead.
+    """
+    if framing.lens:
+        sampling = sampling_of(framing)
+        width = sampling.width
+        height = sampling.height
+        places = sampling.corner + sampling.part / FRACTION
+    else:
+        pictures = pictures[
+            :, slice(*(framing.rows or (None,))), slice(*(framing.columns or (None,)))
+        ]
+        rows, columns = pictures.shape[1:3]
+        # a picture with more detail than the frame is first reduced by whole factors
+        width = columns // max(columns // FRAME_WIDTH, 1)
+        height = rows // max(rows // FRAME_HEIGHT, 1)
+        across = (np.arange(FRAME_WIDTH) + 0.5) * width / FRAME_WIDTH - 0.5
+        down = (np.arange(FRAME_HEIGHT) + 0.5) * height / FRAME_HEIGHT - 0.5
+        places = np.stack(np.meshgrid(across, down), axis=-1)
+    left, top, right, bottom = preprocessing.region
+    places = places[top:bottom, left:right]
+    if preprocessing.is_plain:
+        size = (preprocessing.width, preprocessing.height)
+        places = np.asarray(cv2.resize(places, size), np.float64)
+    return _sampled(_resized(pictures, width, height, "area"), places)
+
+
+def _sampled(pictures: Any, places: FloatArray) -> Any:
+    """Return the pixels of pictures at these places, linearly interpolated.
+
+    places: column and row, (height, width, 2).
+    """
+    rows, columns = pictures.shape[1:3]
+    # beyond the picture, its edge is repeated
+    places = np.clip(places, 0, (columns - 1, rows - 1))
+    corner = places.astype(np.int32)
+    part = (places - corner).astype(np.float32)
+    across = part[..., :1]
+    down = part[..., 1:]
+    left = corner[..., 0]
+    right = np.minimum(left + 1, columns - 1)
+    upper = columns * corner[..., 1]
+    lower = columns * np.minimum(corner[..., 1] + 1, rows - 1)
+    flat = tf.reshape(pictures, (-1, rows * columns, 3))
+
+    def between(row: Pixels) -> Any:
+        first = tf.gather(flat, row + left, axis=1)
+        return first + (tf.gather(flat, row + right, axis=1) - first) * across
+
+    above = between(upper)
+    return above + (between(lower) - above) * down

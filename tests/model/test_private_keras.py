@@ -1,0 +1,83 @@
+"""The private names of Keras that bcclone uses are there, and work as model_file.py needs them.
+
+When a newer Keras is installed and a test fails, bcclone cannot write model files with it. Change
+model_content() in bcclone/model/model_file.py, or leave the upper bound of keras in pyproject.toml
+below that version. When all pass, raise the bound to the version above it.
+"""
+
+import io
+import re
+import tomllib
+from importlib import import_module
+
+import h5py
+import keras
+import numpy as np
+import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+from bcclone.dataset.preprocessing import Preprocessing
+from bcclone.model.model_file import load_model, save_model
+from bcclone.model.network import build_network
+from tests.conftest import ROOT
+
+PRIVATE = {"keras.src.legacy.saving": ["legacy_h5_format"]}
+WHAT_TO_DO = f"Keras {keras.__version__}: {__doc__}"
+
+
+def test_these_are_all_private_names_of_keras_that_are_used():
+    used = {}
+    for path in (ROOT / "bcclone").rglob("*.py"):
+        for module, names in re.findall(
+            r"from (keras\.src[\w.]*) import ([\w, ]+)", path.read_text()
+        ):
+            used.setdefault(module, []).extend(names.split(", "))
+        assert "import keras.src" not in path.read_text(), f"{path}: use `from ... import`"
+    assert used == PRIVATE
+
+
+@pytest.mark.parametrize(
+    ("module", "name"), [(module, name) for module, names in PRIVATE.items() for name in names]
+)
+def test_a_private_name_is_there(module, name):
+    assert hasattr(import_module(module), name), WHAT_TO_DO
+
+
+def test_a_model_is_written_into_an_open_file_without_its_optimizer():
+    legacy_h5_format = import_module("keras.src.legacy.saving").legacy_h5_format
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3, name="steering")])
+    model.compile("adam", "mse")
+    model.fit(np.zeros((1, 2)), np.zeros((1, 3)), verbose=0)
+    with h5py.File(io.BytesIO(), "w") as file:
+        legacy_h5_format.save_model_to_hdf5(model, file, include_optimizer=False)
+        assert file, f"it has closed the file. {WHAT_TO_DO}"
+        assert sorted(file) == ["model_weights"], WHAT_TO_DO
+        assert {"model_config", "keras_version", "backend"} <= set(file.attrs), WHAT_TO_DO
+        shapes = []
+        file["model_weights"].visititems(
+            lambda _, found: shapes.append(getattr(found, "shape", None))
+        )
+        assert sorted(filter(None, shapes)) == [(2, 3), (3,)], WHAT_TO_DO
+
+
+@pytest.mark.parametrize("network", ["cnn", "gru"])
+def test_a_model_file_is_written_and_read(tmp_path, network):
+    frames = 3 if network == "gru" else 1
+    model = build_network((64, 64, 3), frames, network, 1)
+    save_model(tmp_path / "x.h5", model, Preprocessing(width=64, height=64))
+    loaded = load_model(tmp_path / "x.h5").model
+    for written, read in zip(model.get_weights(), loaded.get_weights(), strict=True):
+        assert (written == read).all(), WHAT_TO_DO
+
+
+def test_the_upper_bound_of_keras_is_just_above_the_version_that_is_tested():
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    bound = next(
+        found for text in declared if (found := Requirement(text)).name == "keras"
+    ).specifier
+    pinned = Version(
+        re.search(r"^keras==(.+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE)[1]
+    )
+    assert bound.contains(pinned)
+    assert not bound.contains(f"{pinned.major}.{pinned.minor + 1}")

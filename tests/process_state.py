@@ -1,0 +1,103 @@
+"""What a whole process shares, as far as a program can notice that it has changed."""
+
+import faulthandler
+import gc
+import locale
+import logging
+import multiprocessing
+import os
+import signal
+import socket
+import sys
+import threading
+import warnings
+from pathlib import Path
+
+
+def shared():
+    """Return what this process shares, by its name; of packages that are loaded, what a program can
+    set there.
+    """
+    return _of_python() | _of_packages()
+
+
+def differences(before):
+    """Return what has changed since shared() gave `before`, as lines of text."""
+    now = shared()
+    return [
+        f"{name}: {value!r} -> {now.get(name)!r}"
+        for name, value in before.items()
+        if now.get(name) != value
+    ]
+
+
+def _of_python():
+    mask = os.umask(0)
+    os.umask(mask)
+    wakeup = signal.set_wakeup_fd(-1)
+    signal.set_wakeup_fd(wakeup)
+    root = logging.getLogger()
+    return {
+        "environment": dict(os.environ),
+        "standard input": (id(sys.stdin), os.fstat(0)[:3]),
+        "standard output": (id(sys.stdout), os.fstat(1)[:3]),
+        "standard error": (id(sys.stderr), os.fstat(2)[:3]),
+        "current folder": Path.cwd(),
+        "umask": mask,
+        "signals": {number: signal.getsignal(number) for number in signal.valid_signals()},
+        "blocked signals": signal.pthread_sigmask(signal.SIG_BLOCK, []),
+        "wake-up": wakeup,
+        "warnings": (list(warnings.filters), warnings.showwarning),
+        "root logger": (root.level, list(root.handlers), logging.root.manager.disable),
+        "switching": sys.getswitchinterval(),
+        "recursion": sys.getrecursionlimit(),
+        "search path": list(sys.path),
+        "finders": list(sys.meta_path),
+        "hooks": (sys.excepthook, threading.excepthook, sys.displayhook),
+        "collector": (gc.isenabled(), gc.get_threshold()),
+        "fault handler": faulthandler.is_enabled(),
+        "start of processes": multiprocessing.get_start_method(allow_none=True),
+        "time of sockets": socket.getdefaulttimeout(),
+        "locale": locale.setlocale(locale.LC_ALL),
+        "yaml": id(sys.modules.get("yaml")),
+        "moviepy.config": getattr(sys.modules.get("moviepy.config"), "__file__", None),
+    }
+
+
+def _of_packages():
+    state = {}
+    if "numpy" in sys.modules:
+        import numpy as np
+
+        kind, keys, *others = np.random.get_state()
+        state["numpy"] = (kind, keys.tolist(), others, np.geterr(), np.get_printoptions())
+    if "cv2" in sys.modules:
+        import cv2
+
+        state["OpenCV"] = (cv2.getNumThreads(), cv2.utils.logging.getLogLevel())
+    if "matplotlib" in sys.modules:
+        import matplotlib
+
+        state["matplotlib"] = dict(matplotlib.rcParams)
+    if "PIL.Image" in sys.modules:
+        import PIL.Image
+        import PIL.ImageFile
+
+        state["Pillow"] = (PIL.Image.MAX_IMAGE_PIXELS, PIL.ImageFile.LOAD_TRUNCATED_IMAGES)
+    if "tensorflow" in sys.modules:
+        import tensorflow as tf
+
+        threads, devices = tf.config.threading, tf.config.get_visible_devices()
+        state["TensorFlow"] = (
+            threads.get_intra_op_parallelism_threads(), threads.get_inter_op_parallelism_threads(), devices,
+            tf.config.get_soft_device_placement(), tf.config.functions_run_eagerly(), tf.config.optimizer.get_jit(),
+            tf.get_logger().level,
+        )  # fmt: skip
+    if "keras" in sys.modules:
+        import keras
+
+        state["Keras"] = (
+            keras.config.dtype_policy().name, keras.config.floatx(), keras.config.image_data_format(),
+            keras.config.is_interactive_logging_enabled(), keras.config.is_traceback_filtering_enabled(),
+        )  # fmt: skip
+    return state
