@@ -37,8 +37,7 @@ def connected(
     gpus: number of GPUs to use on each machine, 0 for all
     gpu_memory, onednn: as load_tensorflow() takes them
     """
-    # an error of another worker is reported in one line, by us
-    if is_own_process():
+    if is_own_process():  # an error of another worker is reported in one line, by us
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     this_one = cluster.describe(cluster.index)
     others = ", ".join(cluster.describe(index) for index in _others(cluster))

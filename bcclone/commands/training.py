@@ -47,6 +47,8 @@ def model(given: Given, options: RunOptions) -> Result:
     files = given.make(RunFiles)
     chosen = chosen_settings(given)
     cluster = find_workers(given.make(WorkerSettings), os.environ)
+
+    # train, alone or as one of several machines, of which one writes the results
     result: TrainResult | None
     if cluster or chosen.get("gpus", 1) != 1:
         from bcclone.cluster.joint_training import resume_together, train_together
@@ -60,18 +62,17 @@ def model(given: Given, options: RunOptions) -> Result:
             result = resume(files, chosen, notify)
         else:
             result = train(TrainSettings(**given.of(RunFiles), **chosen), notify)
-    if result is None:  # one of several workers, of which another one writes
+    if result is None:  # another machine writes the results
         return Result(None, None)
     if result.was_complete:  # a notice has described its result, and its pictures are drawn
         return Result(result.as_json(), None)
 
-    wrote = []
+    report = None
     if not options.no_plots:
         from bcclone.pictures.plots.all_pictures import draw_training
 
         report = draw_training(result, files.data, notify)
-        if report:
-            wrote.append(report)
+    wrote = [report] if report else []
     return Result(result.as_json(), result.as_text(), wrote=wrote)
 
 
@@ -106,7 +107,7 @@ def plots(settings: PlotSettings) -> Result:
         return Result.of(explore_image(settings))
     result = plot(settings, notify)
     lines = {}
-    for name, picture in result.pictures.items():
-        is_reason = isinstance(picture, str)
-        lines[name] = f"left out: {picture}" if is_reason else str(picture)
+    for name, place in result.pictures.items():
+        is_reason = isinstance(place, str)
+        lines[name] = f"left out: {place}" if is_reason else str(place)
     return Result(result.as_json(), list_of(lines), [f"note: {note}" for note in result.notes])

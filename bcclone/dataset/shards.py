@@ -76,8 +76,10 @@ def open_store(path: Location | str) -> Store:
 def open_if_store(path: Location) -> Store | None:
     """Open any store; return None for a log, and for a folder without a manifest, a recording."""
     with reaching(path):
-        is_folder = path.is_dir()
-        is_store = (path / MANIFEST_NAME).is_file() if is_folder else not is_other_file(path)
+        if path.is_dir():
+            is_store = (path / MANIFEST_NAME).is_file()
+        else:
+            is_store = not is_other_file(path)
     return open_store(path) if is_store else None
 
 

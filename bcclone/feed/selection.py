@@ -122,11 +122,10 @@ def _arrays_of(
     frame: Uint32Array,
     predict: str | TargetFunction,
 ) -> SampleArrays:
-    labels = (
-        _labels(data, samples, predict)
-        if isinstance(predict, str)
-        else _results(data, samples, predict)
-    )
+    if isinstance(predict, str):
+        labels = _labels(data, samples, predict)
+    else:
+        labels = _results(data, samples, predict)
     return SampleArrays(frame, samples["flipped"].copy(), labels)
 
 
@@ -138,8 +137,10 @@ def _labels(data: TrainingData, samples: SampleTable, predict: str) -> Float32Ar
             f"nothing to learn is called {predict!r}, expected one of {', '.join(names)}, "
             "or a function"
         )
-    learns_path = predict == PATH
-    others = _path_labels(data, samples) if learns_path else _output_labels(data, samples, predict)
+    if predict == PATH:
+        others = _path_labels(data, samples)
+    else:
+        others = _output_labels(data, samples, predict)
     return np.concatenate([samples["steering"][:, np.newaxis], others], axis=1)
 
 
