@@ -13,7 +13,8 @@ import numpy as np
 from bcclone.dataset.store import Store
 from bcclone.feed import strategies
 from bcclone.feed.augment import AugmentationInputs
-from bcclone.feed.augment.on_cpu import CpuAugmenter, draw
+from bcclone.feed.augment.on_cpu import CpuAugmenter
+from bcclone.feed.augment.random_numbers import draw
 from bcclone.feed.feed_settings import (
     AUTO,
     DEVICE,

@@ -75,7 +75,7 @@ def _blur(view: Any, taps: Any, blurred: Any, padded: Any) -> None:
 
 @compiled(error_model="numpy")
 def _pad_row(pixels: Any, padded: Any) -> None:
-    """Write a row, uint8 (width, 3), into the middle of `padded`, and its mirror image around it."""
+    """Write a row, uint8 (width, 3), into `padded`, and two mirrored pixels at each end."""
     width = pixels.shape[0]
     flat = pixels.reshape(-1)
     middle = padded[6:]

@@ -41,7 +41,7 @@ _TO_COLORS = np.array(
 
 
 def _quality(numbers: Numbers, fraction: float, extent: Extent, xp: Any) -> Any:
-    """Return the JPEG quality of each image, whole numbers as float32 (samples,); 0 for no noise."""
+    """Return the JPEG quality of each image, float32 (samples,), whole numbers; 0: no noise."""
     quality = 20.0 + xp.floor(60.0 * numbers["noise_quality"][:, 0])
     return xp.where(numbers["noise"][:, 0] < fraction, quality, xp.zeros_like(quality))
 
