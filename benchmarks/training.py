@@ -23,7 +23,7 @@ from bcclone import Store, TrainSettings, UserError
 from bcclone.camera.images import Image
 from bcclone.dataset.preprocessing import Preprocessing, seen_rows
 from bcclone.feed.augment import AugmentationInputs
-from bcclone.feed.augment.on_cpu import draw
+from bcclone.feed.augment.random_numbers import draw
 from bcclone.feed.source import Batch
 from bcclone.model.architectures import ARCHITECTURES, Convolution
 from bcclone.system.arrays import Float32Array

@@ -22,25 +22,25 @@ from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image
 from bcclone.system.arrays import BoolArray, FloatArray
 from bcclone.system.opencv import cv2, recolored
 
+# the simulator's cameras, as they are mounted in its car
 FOCAL_PX = FRAME_HEIGHT / 2 * math.sqrt(3)  # 60 degrees vertical
-HEIGHT_M = 1.278  # of the cameras above the road
-VANISHING_ROW = 59.4
+HEIGHT_M = 1.278  # above the road
+VANISHING_ROW = 59.4  # where a straight, level road ends
 ROLL_DEGREES = -1.11  # in image axes: right, down, ahead
 YAW_DEGREES = 0.723
 
 
 @dataclass(frozen=True)
 class Warp:
-    """Homographies from a frame to the view from another position; or several of them, along a
-    first axis.
+    """Homographies from a frame to the view from another position.
 
-    ground, sky: (3, 3), from pixels (column, row, 1) of the view to those of the frame, for points
-    on the road and for distant points; horizon: (3,), whose product with a pixel of the view is
-    above 0 if it shows ground. Coordinate 0 is the centre of the first pixel.
+    There may be several of them, along a first axis. Coordinate 0 is the centre of the first pixel.
     """
 
-    ground: FloatArray
-    sky: FloatArray
+    # (3, 3), from pixels (column, row, 1) of the view to those of the frame:
+    ground: FloatArray  # for points on the road
+    sky: FloatArray  # for distant points
+    # (3,), whose product with a pixel of the view is above 0 if it shows ground
     horizon: FloatArray
 
     def __getitem__(self, index: int) -> "Warp":
@@ -50,29 +50,34 @@ class Warp:
         """Return the same warp between images that are made of views and frames.
 
         view, frame: (3, 3), from pixels (column, row, 1) of a camera frame to those of the image:
-        Preprocessing.pixels for prepared images, flip_pixels() @ that for mirror images, np.eye(3)
-        for the frames themselves; for several warps, frame may be (warps, 3, 3).
+            Preprocessing.pixels for prepared images, flip_pixels() @ that for mirror images,
+            np.eye(3) for the frames themselves. For several warps, frame may be (warps, 3, 3).
         """
         back = np.linalg.inv(view)
-        return Warp(frame @ self.ground @ back, frame @ self.sky @ back, self.horizon @ back)
+        return Warp(
+            ground=frame @ self.ground @ back,
+            sky=frame @ self.sky @ back,
+            horizon=self.horizon @ back,
+        )
 
     def apply(self, image: Image, width: int, height: int) -> Image:
-        """Return the view, uint8 (height, width, channels); the edge of the image is repeated
-        beyond it.
+        """Return the view, uint8 (height, width, channels).
+
+        The edge of the image is repeated beyond it.
         """
         if image.shape[2] == 3:
-            return recolored(
-                self.apply(recolored(image, cv2.COLOR_RGB2RGBA), width, height), cv2.COLOR_RGBA2RGB
-            )
+            # OpenCV is twice as fast with four channels as with three
+            with_alpha = recolored(image, cv2.COLOR_RGB2RGBA)
+            return recolored(self.apply(with_alpha, width, height), cv2.COLOR_RGBA2RGB)
         view = np.empty((height, width, image.shape[2]), np.uint8)
         self.draw(image, view)
         return view
 
     def draw(self, image: Image, view: Image) -> None:
-        """Write the view of an image into `view`; OpenCV is twice as fast with four channels as
-        with three.
+        """Write the view of an image into `view`.
 
-        image, view: uint8 (height, width, channels).
+        image, view: uint8 (height, width, channels); OpenCV is twice as fast with four channels as
+            with three.
         """
         height, width = view.shape[:2]
         horizon = int(self.horizon_row(width, height))
@@ -80,60 +85,72 @@ class Warp:
         _warp(image, self.ground, horizon, view[horizon:])
 
     def horizon_row(self, width: int, height: int, xp: Any = np) -> Any:
-        """Return the first row of a view of this size that shows ground, float (...,), 0 to the
-        height.
+        """Return the first row of a view of this size that shows ground, float (...,).
 
-        The horizon is not exactly level, but there the warps of ground and sky differ by less than
-        half a pixel.
+        It is 0 to the height. The horizon is not exactly level, but there the warps of ground and
+        sky differ by less than half a pixel.
         """
         across, down, constant = (self.horizon[..., index] for index in range(3))
-        return xp.clip(xp.round(-(across * (width - 1) / 2 + constant) / down), 0, height)
+        row_in_the_middle = -(across * (width - 1) / 2 + constant) / down
+        return xp.clip(xp.round(row_in_the_middle), 0, height)
 
 
 @dataclass(frozen=True)
 class CameraMove:
     """A change of a camera's position and heading: numbers, or arrays or tensors (moves,).
 
-    lateral_offset_m: metres to the right; yaw_rad: radians to the right, less than pi / 2;
-    pitch_rad: radians down; ahead_m: metres ahead. Both cameras are mounted in their car as the
-    simulator's three are.
+    Both cameras are mounted in their car as the simulator's three are.
     """
 
-    lateral_offset_m: Any
-    yaw_rad: Any
-    pitch_rad: Any = 0.0
-    ahead_m: Any = 0.0
+    lateral_offset_m: Any  # metres to the right
+    yaw_rad: Any  # radians to the right, less than pi / 2
+    pitch_rad: Any = 0.0  # radians down
+    ahead_m: Any = 0.0  # metres ahead
 
 
 def warp_to(move: CameraMove, mirrored: bool | BoolArray = False, xp: Any = np) -> Warp:
-    """Return the warp from a camera's frames to those of the moved camera; for several moves, one
-    for each.
+    """Return the warp from a camera's frames to those of the moved camera.
+
+    For several moves, it has one for each. Raises ValueError for a camera that looks backwards.
 
     mirrored: bool, or (moves,); the view shows the mirrored world, but the camera itself is not
-    mirrored: it keeps its small yaw and roll in the car. xp: the array library, NumPy, or keras.ops
-    for tensors. Raises ValueError for a camera that looks backwards.
+        mirrored: it keeps its small yaw and roll in the car.
+    xp: the array library, NumPy, or keras.ops for tensors.
     """
-    offset_m, yaw_rad, ahead_m = move.lateral_offset_m, move.yaw_rad, move.ahead_m
+    offset_m = move.lateral_offset_m
+    ahead_m = move.ahead_m
+    yaw_rad = move.yaw_rad
+    pitch_rad = move.pitch_rad
+    # tensors have no values yet
     if xp is np and not np.all(np.abs(yaw_rad) < math.pi / 2):
-        raise ValueError(
-            f"yaw of {math.degrees(np.abs(yaw_rad).max()):g} degrees, expected less than 90"
-        )
-    zeros = xp.zeros_like(offset_m + yaw_rad + ahead_m + move.pitch_rad)
+        degrees = math.degrees(np.abs(yaw_rad).max())
+        raise ValueError(f"yaw of {degrees:g} degrees, expected less than 90")
+
+    # each may be a number while others are arrays, so all get the shape of their sum
+    zeros = xp.zeros_like(offset_m + yaw_rad + ahead_m + pitch_rad)
     side = xp.where(mirrored, zeros - 1, zeros + 1)
+
+    # the ray of each pixel of the view, in the car's axes
     to_ray, to_pixel = (xp.array(matrix, dtype=zeros.dtype) for matrix in simulated_camera())
-    rays = xp.matmul(
-        rotation(yaw_rad + zeros, -(move.pitch_rad + zeros), xp), to_ray
-    )  # in the car's axes
-    right, down, ahead = side[..., None] * rays[..., 0, :], rays[..., 1, :], rays[..., 2, :]
+    rays = xp.matmul(rotation(yaw_rad + zeros, -(pitch_rad + zeros), xp), to_ray)
+    right = side[..., None] * rays[..., 0, :]
+    down = rays[..., 1, :]
+    ahead = rays[..., 2, :]
+
+    # distant points do not move with the camera; a point of the road is HEIGHT_M below it
     nearer_right = right + (side * offset_m / HEIGHT_M)[..., None] * down
     nearer_ahead = ahead + ((ahead_m + zeros) / HEIGHT_M)[..., None] * down
-    ground = xp.matmul(to_pixel, xp.stack([nearer_right, down, nearer_ahead], axis=-2))
-    return Warp(ground, xp.matmul(to_pixel, xp.stack([right, down, ahead], axis=-2)), down)
+    return Warp(
+        ground=xp.matmul(to_pixel, xp.stack([nearer_right, down, nearer_ahead], axis=-2)),
+        sky=xp.matmul(to_pixel, xp.stack([right, down, ahead], axis=-2)),
+        horizon=down,
+    )
 
 
 def flip_pixels(width: int) -> FloatArray:
-    """Return the matrix, (3, 3), from pixels of an image of this width to those of its mirror
-    image.
+    """Return the matrix, (3, 3), from pixels of an image to those of its mirror image.
+
+    width: of both.
     """
     return np.array([[-1.0, 0.0, width - 1.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
 
@@ -141,25 +158,35 @@ def flip_pixels(width: int) -> FloatArray:
 @cache
 def simulated_camera() -> tuple[FloatArray, FloatArray]:
     """Return pixel -> ray in the car's axes (right, down, ahead), and ray -> pixel."""
-    column, row = (FRAME_WIDTH - 1) / 2, (FRAME_HEIGHT - 1) / 2
-    pixels = np.array([[FOCAL_PX, 0.0, column], [0.0, FOCAL_PX, row], [0.0, 0.0, 1.0]])
-    down = math.atan2(row - VANISHING_ROW, FOCAL_PX)
-    sine, cosine = math.sin(math.radians(ROLL_DEGREES)), math.cos(math.radians(ROLL_DEGREES))
+    column = (FRAME_WIDTH - 1) / 2
+    row = (FRAME_HEIGHT - 1) / 2
+    to_pixel = np.array([[FOCAL_PX, 0.0, column], [0.0, FOCAL_PX, row], [0.0, 0.0, 1.0]])
+
+    # from the camera's axes to the car's
+    sine = math.sin(math.radians(ROLL_DEGREES))
+    cosine = math.cos(math.radians(ROLL_DEGREES))
     roll = np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0], [0.0, 0.0, 1.0]])
-    mount = rotation(np.float64(math.radians(YAW_DEGREES)), np.float64(-down)) @ roll
-    return mount @ np.linalg.inv(pixels), pixels @ mount.T
+    pitch_down = math.atan2(row - VANISHING_ROW, FOCAL_PX)
+    yaw = math.radians(YAW_DEGREES)
+    mount = rotation(np.float64(yaw), np.float64(-pitch_down)) @ roll
+    return mount @ np.linalg.inv(to_pixel), to_pixel @ mount.T
 
 
 def rotation(yaw: Any, pitch: Any, xp: Any = np) -> Any:
-    """Return the rotation about the axis to the right by a pitch, then about that down by a yaw:
-    (..., 3, 3).
+    """Return the rotation about the axis to the right by a pitch, then about that down by a yaw.
+
+    yaw, pitch: radians, (...,).
+    Returns (..., 3, 3).
     """
     zero = xp.zeros_like(yaw)
-    sine, cosine, across, along = xp.sin(yaw), xp.cos(yaw), xp.sin(pitch), xp.cos(pitch)
+    sin_yaw = xp.sin(yaw)
+    cos_yaw = xp.cos(yaw)
+    sin_pitch = xp.sin(pitch)
+    cos_pitch = xp.cos(pitch)
     rows = (
-        (cosine, sine * across, sine * along),
-        (zero, along, -across),
-        (-sine, cosine * across, cosine * along),
+        (cos_yaw, sin_yaw * sin_pitch, sin_yaw * cos_pitch),
+        (zero, cos_pitch, -sin_pitch),
+        (-sin_yaw, cos_yaw * sin_pitch, cos_yaw * cos_pitch),
     )
     return xp.stack([xp.stack(row, axis=-1) for row in rows], axis=-2)
 
@@ -167,8 +194,10 @@ def rotation(yaw: Any, pitch: Any, xp: Any = np) -> Any:
 def _warp(image: Image, pixels: FloatArray, first: int, into: Image) -> None:
     """Write the warped image, from row `first` on, into the rows of `into`."""
     height, width = into.shape[:2]
-    if height:
-        below = pixels.copy()
-        below[:, 2] += first * pixels[:, 1]
-        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        cv2.warpPerspective(image, below, (width, height), into, flags, cv2.BORDER_REPLICATE)
+    if not height:
+        return
+    # pixels of `into` -> pixels of the view -> pixels of the image
+    from_first = pixels.copy()
+    from_first[:, 2] += first * pixels[:, 1]
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    cv2.warpPerspective(image, from_first, (width, height), into, flags, cv2.BORDER_REPLICATE)

@@ -16,32 +16,34 @@ from bcclone.system.opencv import jpeg_size as jpeg_size
 
 Image = npt.NDArray[np.uint8]
 
-FRAME_WIDTH, FRAME_HEIGHT = 320, 160
+# of the simulator's frames, in pixels
+FRAME_WIDTH = 320
+FRAME_HEIGHT = 160
+
 IMAGE_ENDINGS = (".jpeg", ".jpg", ".png")
-MISSING = " is missing"
-_OTHER_SIZE = f" pixels, expected {FRAME_WIDTH}x{FRAME_HEIGHT}"
+MISSING = " is missing"  # the reason of try_frame() for no path
 
 
 def decode_jpeg(data: bytes | memoryview, into: Image | None = None) -> Image:
     """Decode a camera frame to RGB uint8 (160, 320, 3), written into `into` if that is given.
 
-    The size in the header is checked before any memory is reserved, because a small file can
-    declare a huge image. Raises BadImage for anything except a complete JPEG of that size.
+    Raises BadImage for anything except a complete JPEG of that size.
     """
+    # before any memory is reserved, because a small file can declare a huge image
     width, height = jpeg_size(data)
     if (width, height) != (FRAME_WIDTH, FRAME_HEIGHT):
         raise BadImage.wrong_size(width, height, FRAME_WIDTH, FRAME_HEIGHT)
     try:
-        return np.asarray(
-            simplejpeg.decode_jpeg(data, colorspace="RGB", buffer=into), dtype=np.uint8
-        )
+        frame = simplejpeg.decode_jpeg(data, colorspace="RGB", buffer=into)
     except ValueError as error:
         raise BadImage(f"not a complete JPEG: {error}") from None
+    return np.asarray(frame, dtype=np.uint8)
 
 
 def encode_jpeg(frame: Image) -> bytes:
-    """Encode an RGB frame, (height, width, 3), as the simulator does: JPEG of quality 75 with 4:2:0
-    subsampling.
+    """Encode an RGB frame, (height, width, 3), as the simulator does.
+
+    It writes JPEG of quality 75 with 4:2:0 subsampling.
     """
     data: bytes = simplejpeg.encode_jpeg(
         np.ascontiguousarray(frame), quality=75, colorspace="RGB", colorsubsampling="420"
@@ -52,9 +54,9 @@ def encode_jpeg(frame: Image) -> bytes:
 def read_frame(
     path: str, into: Image | None = None, content: bytes | OSError | None = None
 ) -> Image:
-    """Return the frame in a JPEG file, RGB uint8 (160, 320, 3), written into `into` if given;
-    raises BadImage.
+    """Return the frame in a JPEG file, RGB uint8 (160, 320, 3); raises BadImage.
 
+    into: the array to write it into, if any.
     content: of the file, or why it cannot be read, if somebody has read it.
     """
     return decode_jpeg(_content(path, content), into=into)
@@ -76,28 +78,32 @@ def _content(path: str, content: bytes | OSError | None = None) -> bytes:
 
 
 def try_frame(path: str | None) -> tuple[Image | None, str]:
-    """Return the frame in a file, or None and what is wrong with it: MISSING for no path, or the
-    reason.
-    """
+    """Return the frame in a file, or None and what is wrong with it: MISSING, or the reason."""
+    if not path:
+        return None, MISSING
     try:
-        return (read_frame(path), "") if path else (None, MISSING)
+        return read_frame(path), ""
     except BadImage as error:
         return None, f": {error}"
 
 
 def import_remedy(reasons: Sequence[str], recording: object = "RECORDING") -> str:
-    """Return the command that makes frames of pictures of another size; "" if few of the reasons
-    name a size.
+    """Return the command that makes frames of pictures of another size.
+
+    It is "" if at most half of the reasons, why images cannot be used, name a size.
     """
-    if 2 * sum(reason.endswith(_OTHER_SIZE) for reason in reasons) <= len(reasons):
+    ending = f" pixels, expected {FRAME_WIDTH}x{FRAME_HEIGHT}"  # of BadImage.wrong_size()
+    of_another_size = sum(reason.endswith(ending) for reason in reasons)
+    if 2 * of_another_size <= len(reasons):
         return ""
     command = f"bcclone import {shlex.quote(str(recording))} -o recordings/NAME"
     return f"make frames of pictures of another size: {command}"
 
 
 def read_file(path: str) -> bytes:
-    """Return the content of an image file at a path or URL; raises OSError, for a pipe or device,
-    too.
+    """Return the content of an image file at a path or URL.
+
+    Raises OSError, for a pipe or device, too.
     """
     if not names_url(path):
         return read_bytes(path, "image")

@@ -19,30 +19,31 @@ YAW_GAIN = 1.05  # yaw rate relative to that of a kinematic bicycle
 STEERING_LAG_SECONDS = 0.15
 # of full lock, for each 0.02 s that a key is held; a released key centres the wheel at once
 KEY_STEP = 0.05
+
 # positions of the cameras: metres to the right, up and ahead of the car's origin
-MOUNTS = {"center": (0.0, 1.2, 1.0), "left": (-0.806, 1.2, 0.984), "right": (0.825, 1.2, 0.999)}
+MOUNTS = {
+    "center": (0.0, 1.2, 1.0),
+    "left": (-0.806, 1.2, 0.984),
+    "right": (0.825, 1.2, 0.999),
+}
 CAMERA_AHEAD_M = 2.6  # of the centre camera, ahead of the rear axle, which follows the path
 # chosen so that at full throttle the cameras are as high as in recordings, 1.28 m:
 # docs/explanation/replay.md
 ORIGIN_ABOVE_ROAD_M = 0.045
-SIDE_CAMERA_M = (
-    abs(MOUNTS["left"][0]) + abs(MOUNTS["right"][0])
-) / 2  # mean distance from the centre camera
-
-_MAX_RETURN_SECONDS = 1000.0
+# mean distance from the centre camera
+SIDE_CAMERA_M = (abs(MOUNTS["left"][0]) + abs(MOUNTS["right"][0])) / 2
 
 
 @dataclass(frozen=True)
 class SteeringLaw:
-    """How a car's steering becomes the curvature of its path, to the right positive: a kinematic
-    bicycle with a lag.
+    """How a car's steering becomes the curvature of its path: a kinematic bicycle with a lag.
 
-    gain: curvature for a small steering of 1; bias: curvature for a steering of 0; both in 1 / the
-    unit of lengths.
+    Curvatures are positive to the right, in 1 / the unit of lengths.
     """
 
+    # curvature for each unit of a small steering
     gain: float = YAW_GAIN * math.radians(FULL_LOCK_DEGREES) / WHEELBASE_M
-    bias: float = 0.0
+    bias: float = 0.0  # curvature for a steering of 0
     lag_seconds: float = STEERING_LAG_SECONDS
 
     def curvature(self, lagged: float) -> float:
@@ -51,20 +52,29 @@ class SteeringLaw:
         return self.gain * math.tan(lagged * full_lock) / full_lock + self.bias
 
     def follow(self, lagged: float, steering: float, seconds: float) -> float:
-        """Return the steering that the car's yaw follows after some seconds: a first-order lag
-        behind the wheels.
+        """Return the steering that the car's yaw follows after some seconds.
+
+        It has a first-order lag behind the wheels.
+
+        lagged: the steering that the yaw has followed so far.
         """
-        return lagged + (1 - math.exp(-seconds / max(self.lag_seconds, 1e-6))) * (steering - lagged)
+        lag_seconds = max(self.lag_seconds, 1e-6)  # a car may have none
+        followed = 1 - math.exp(-seconds / lag_seconds)
+        return lagged + followed * (steering - lagged)
 
     def curvatures(
         self, steering: Sequence[float], seconds: Sequence[float], ends: Sequence[bool]
     ) -> tuple[float, ...]:
         """Return the curvature of the path at each row of a drive.
 
-        seconds: until the next row; ends: whether a gap follows, after which the lag begins anew;
-        all (rows,).
+        All are (rows,).
+
+        seconds: until the next row.
+        ends: whether a gap follows, after which the lag begins anew.
         """
-        curvatures, lagged, begins = [], 0.0, True
+        curvatures = []
+        lagged = 0.0
+        begins = True
         for steered, passed, end in zip(steering, seconds, ends, strict=True):
             lagged = steered if begins else self.follow(lagged, steered, passed)
             curvatures.append(self.curvature(lagged))
@@ -73,70 +83,74 @@ class SteeringLaw:
 
 
 def steering_to_line(lateral_offset_m: Any, yaw_rad: Any, lookahead_m: Any, xp: Any = np) -> Any:
-    """Return the steering, -1 to 1, that aims at the point of a straight line lookahead_m ahead,
-    (...,) for (...,).
+    """Return the steering, -1 to 1, that aims at the point of a straight line lookahead_m ahead.
 
     The car drives the arc of curvature 2 x / l^2 through a point at distance l and lateral offset x
     (R. C. Coulter, "Implementation of the pure pursuit path tracking algorithm", CMU-RI-TR-92-01,
     1992).
 
-    lateral_offset_m: of the car from the line, to the right; yaw_rad: of the car, to the right; xp:
-    the array library, NumPy, or keras.ops for tensors.
+    All are (...,), like the result.
+
+    lateral_offset_m: of the car from the line, to the right.
+    yaw_rad: of the car, to the right.
+    xp: the array library, NumPy, or keras.ops for tensors.
     """
+    # how far the point lies to the right of where the car heads
     target_m = -(lateral_offset_m * xp.cos(yaw_rad) + lookahead_m * xp.sin(yaw_rad))
     return steering_of(2 * target_m / (lookahead_m**2 + lateral_offset_m**2), xp)
 
 
 def steering_of(curvature: Any, xp: Any = np) -> Any:
-    """Return the steering, -1 to 1, of an arc, as of a kinematic bicycle: atan(wheelbase x
-    curvature).
+    """Return the steering, -1 to 1, of an arc.
+
+    It is that of a kinematic bicycle: atan(wheelbase x curvature).
     """
     wheel = xp.arctan(WHEELBASE_M * curvature / YAW_GAIN)
     return xp.clip(wheel / math.radians(FULL_LOCK_DEGREES), -1.0, 1.0)
 
 
 def lookahead_of(lateral_offset_m: float, steering: float) -> float:
-    """Return the lookahead in metres for which steering_to_line() gives this steering, for a car
-    parallel to its line.
+    """Return the lookahead in metres for which steering_to_line() gives this steering.
 
-    steering: more than 0; the result is never less than lateral_offset_m.
+    The car is parallel to its line. The result is never less than lateral_offset_m.
+
+    steering: more than 0.
     """
-    curvature = YAW_GAIN * math.tan(math.radians(steering * FULL_LOCK_DEGREES)) / WHEELBASE_M
-    return math.sqrt(
-        max(2 * lateral_offset_m / curvature - lateral_offset_m**2, lateral_offset_m**2)
-    )
+    wheel_rad = math.radians(steering * FULL_LOCK_DEGREES)
+    curvature = YAW_GAIN * math.tan(wheel_rad) / WHEELBASE_M
+    square = 2 * lateral_offset_m / curvature - lateral_offset_m**2
+    return math.sqrt(max(square, lateral_offset_m**2))
 
 
 def steering_back(lateral_offset_m: float, speed: float, seconds: float) -> float:
-    """Return the constant steering, 0 to 1, that brings the car back to a straight line after this
-    time.
+    """Return the constant steering, 0 to 1, that brings the car back to its line after this time.
 
-    The car starts parallel to the line and crosses it at an angle; to stay on it, it would have to
-    steer against that. Its yaw follows the wheel with a lag, so the lookahead is the distance at
+    The line is straight. The car starts parallel to it and crosses it at an angle; to stay on it,
+    it would have to steer against that. Its yaw follows the wheel with a lag, so the lookahead is the distance at
     which a car without a lag has moved as far to the side: the yaw rate of the car with lag rises
     as 1 - exp(-t / lag), which is integrated twice. Returns 1 if full lock is not enough.
 
-    lateral_offset_m: distance from the line; speed: m/s.
+    lateral_offset_m: distance from the line.
+    speed: m/s.
     """
     lag = STEERING_LAG_SECONDS
     square = seconds**2 - 2 * lag * seconds + 2 * lag**2 * (1 - math.exp(-seconds / lag))
-    return -float(steering_to_line(lateral_offset_m, 0.0, speed * math.sqrt(max(square, 0.0))))
+    seconds_without_lag = math.sqrt(max(square, 0.0))  # rounding may take it below 0
+    return -float(steering_to_line(lateral_offset_m, 0.0, speed * seconds_without_lag))
 
 
 def seconds_back(lateral_offset_m: float, speed: float, steering: float) -> float:
-    """Return after how many seconds of this steering the car is back on its line: the inverse of
-    steering_back().
+    """Return after how many seconds of this steering the car is back: inverts steering_back().
 
     Returns infinity for a steering of 0 or less, or a car that stands still.
     """
     from scipy.optimize import brentq  # only pictures need it
 
-    if steering <= 0 or steering_back(lateral_offset_m, speed, _MAX_RETURN_SECONDS) > steering:
+    longest = 1000.0  # seconds; what takes longer never ends
+    if steering <= 0 or steering_back(lateral_offset_m, speed, longest) > steering:
         return math.inf
-    return float(
-        brentq(
-            lambda at: steering_back(lateral_offset_m, speed, at) - steering,
-            0.0,
-            _MAX_RETURN_SECONDS,
-        )
-    )
+
+    def too_much(seconds: float) -> float:
+        return steering_back(lateral_offset_m, speed, seconds) - steering
+
+    return float(brentq(too_much, 0.0, longest))

@@ -10,7 +10,8 @@ from dataclasses import replace
 import numpy as np
 
 from bcclone.feed.augment import AugmentationInputs
-from bcclone.feed.augment.on_cpu import CpuAugmenter, draw
+from bcclone.feed.augment.on_cpu import CpuAugmenter
+from bcclone.feed.augment.random_numbers import draw
 from bcclone.feed.feed_settings import SamplingSettings
 from bcclone.feed.selection import Selection, lookahead_of
 from bcclone.feed.source import Batch, Buffers

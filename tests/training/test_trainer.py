@@ -36,7 +36,7 @@ import numpy as np, keras, tensorflow as tf
 cpu, = tf.config.list_physical_devices("CPU")
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 from bcclone.feed.augment import AugmentationInputs
-from bcclone.feed.augment.on_cpu import draw
+from bcclone.feed.augment.random_numbers import draw
 from bcclone.feed.source import Batch
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.cluster.joint_trainer import make_joint_trainer

@@ -9,8 +9,11 @@ from bcclone.feed.augment import Extent, LensChange, Numbers
 from bcclone.system.arrays import Float32Array
 from bcclone.system.compiled import compiled
 
-_NARROW_SIGMA = 1.0  # pixels
-_INT, _FLOAT = np.int32, np.float32
+_INT = np.int32
+_FLOAT = np.float32
+
+# a Gaussian of at most this standard deviation, in pixels, does not reach beyond the neighbours
+_NARROW_SIGMA = 1.0
 
 
 def _taps(numbers: Numbers, fraction: float, extent: Extent, xp: Any) -> Any:
@@ -20,10 +23,13 @@ def _taps(numbers: Numbers, fraction: float, extent: Extent, xp: Any) -> Any:
     Gaussian); sharp images have 1, 0, 0.
     """
     sigma = 0.4 + 1.1 * numbers["blur_sigma"]  # pixels
-    reach = xp.where(numbers["blur"] < fraction, xp.where(sigma > _NARROW_SIGMA, 2.0, 1.0), 0.0)
+    reach_if_blurred = xp.where(sigma > _NARROW_SIGMA, 2.0, 1.0)
+    reach = xp.where(numbers["blur"] < fraction, reach_if_blurred, 0.0)
     distance = np.arange(3, dtype=np.float32)
     taps = xp.where(distance <= reach, xp.exp(-0.5 * (distance / sigma) ** 2), 0.0)
-    return taps / (2.0 * xp.sum(taps, axis=1, keepdims=True) - taps[:, :1])
+    # all five weights add up to 1; the pixel itself counts once, the others on both sides
+    center = taps[:, :1]
+    return taps / (2.0 * xp.sum(taps, axis=1, keepdims=True) - center)
 
 
 @compiled(error_model="numpy")
@@ -33,76 +39,120 @@ def mirrored(index: int, size: int) -> int:
 
 
 def _on_cpu(images: Image, extent: Extent, taps: Float32Array) -> None:
-    blurred, line = (
-        np.empty((extent.rows, 3 * extent.width), np.float32),
-        np.empty(3 * (extent.width + 4), np.uint8),
-    )
-    _blur_images(images, extent.top, taps, blurred, line)
+    # made here, since compiled code allocates nothing
+    blurred = np.empty((extent.rows, 3 * extent.width), np.float32)
+    padded = np.empty(3 * (extent.width + 4), np.uint8)
+    _blur_images(images, extent.top, taps, blurred, padded)
 
 
 @compiled(error_model="numpy", cache=True)
-def _blur_images(images: Any, top: Any, taps: Any, blurred: Any, line: Any) -> None:
+def _blur_images(images: Any, top: Any, taps: Any, blurred: Any, padded: Any) -> None:
+    below = top + blurred.shape[0]
     for sample in range(images.shape[0]):
-        if taps[sample, 1] > 0:
-            for frame in range(images.shape[1]):
-                _blur(
-                    images[sample, frame, top : top + blurred.shape[0]], taps[sample], blurred, line
-                )
+        is_sharp = taps[sample, 1] <= 0
+        if is_sharp:
+            continue
+        for frame in range(images.shape[1]):
+            _blur(images[sample, frame, top:below], taps[sample], blurred, padded)
 
 
 @compiled(error_model="numpy")
 def _blur(view: Any, taps: Any, blurred: Any, padded: Any) -> None:
-    """Blur an image, along rows, then along columns; it is mirrored at its edges. padded: room for
-    a wider row.
+    """Blur an image, along rows, then along columns; it is mirrored at its edges.
+
+    view: uint8 (rows, width, 3), changed in place.
+    blurred: room for the image after the first step, float32 (rows, 3 x width).
+    padded: room for a row with two more pixels at each end, uint8 (3 x (width + 4),).
     """
-    rows, width = view.shape[0], view.shape[1]
-    center, close, wide = taps[0], taps[1], taps[2]
-    flat = view.reshape(rows, 3 * width)
-    first, second, third, fourth, fifth = padded, padded[3:], padded[6:], padded[9:], padded[12:]
+    rows = view.shape[0]
+    flat = view.reshape(rows, 3 * view.shape[1])
     for row in range(rows):
-        for x in range(3 * width):
-            third[x] = flat[row, x]
-        for x in (-2, -1, width, width + 1):
-            for channel in range(3):
-                padded[3 * (x + 2) + channel] = view[row, mirrored(x, width), channel]
-        line = blurred[row]
-        for index in range(3 * width):
-            near, far = (
-                _INT(second[index]) + _INT(fourth[index]),
-                _INT(first[index]) + _INT(fifth[index]),
-            )
-            line[index] = (
-                center * _FLOAT(_INT(third[index])) + close * _FLOAT(near) + wide * _FLOAT(far)
-            )
+        _pad_row(view[row], padded)
+        _blur_row(padded, taps, blurred[row])
     for row in range(rows):
-        above, over = blurred[mirrored(row - 2, rows)], blurred[mirrored(row - 1, rows)]
-        under, below = blurred[mirrored(row + 1, rows)], blurred[mirrored(row + 2, rows)]
-        here, result = blurred[row], flat[row]
-        for index in range(3 * width):
-            one, two = over[index] + under[index], above[index] + below[index]
-            result[index] = np.uint8(
-                _INT(center * here[index] + close * one + wide * two + _FLOAT(0.5))
-            )
+        _blur_columns(blurred, row, taps, flat[row])
+
+
+@compiled(error_model="numpy")
+def _pad_row(pixels: Any, padded: Any) -> None:
+    """Write a row, uint8 (width, 3), into `padded`, and two mirrored pixels at each end."""
+    width = pixels.shape[0]
+    flat = pixels.reshape(-1)
+    middle = padded[6:]
+    for index in range(3 * width):
+        middle[index] = flat[index]
+    for x in (-2, -1, width, width + 1):
+        for channel in range(3):
+            padded[3 * (x + 2) + channel] = pixels[mirrored(x, width), channel]
+
+
+@compiled(error_model="numpy")
+def _blur_row(padded: Any, taps: Any, result: Any) -> None:
+    center = taps[0]
+    close = taps[1]
+    wide = taps[2]
+    # the same channel of the pixels from two to the left to two to the right
+    first = padded
+    second = padded[3:]
+    third = padded[6:]
+    fourth = padded[9:]
+    fifth = padded[12:]
+    for index in range(result.shape[0]):
+        near = _INT(second[index]) + _INT(fourth[index])
+        far = _INT(first[index]) + _INT(fifth[index])
+        pixel = _FLOAT(_INT(third[index]))
+        result[index] = center * pixel + close * _FLOAT(near) + wide * _FLOAT(far)
+
+
+@compiled(error_model="numpy")
+def _blur_columns(blurred: Any, row: int, taps: Any, result: Any) -> None:
+    center = taps[0]
+    close = taps[1]
+    wide = taps[2]
+    rows = blurred.shape[0]
+    first = blurred[mirrored(row - 2, rows)]
+    second = blurred[mirrored(row - 1, rows)]
+    third = blurred[row]
+    fourth = blurred[mirrored(row + 1, rows)]
+    fifth = blurred[mirrored(row + 2, rows)]
+    for index in range(result.shape[0]):
+        near = second[index] + fourth[index]
+        far = first[index] + fifth[index]
+        level = center * third[index] + close * near + wide * far
+        result[index] = np.uint8(_INT(level + _FLOAT(0.5)))
 
 
 def filtered(images: Any, taps: Any, xp: Any) -> Any:
-    """Return images, (images, rows, width, channels), filtered along both axes; they are mirrored
-    at their edges.
+    """Return images filtered along rows and columns; they are mirrored at their edges.
 
+    images: (images, rows, width, channels).
     taps: float32 (images, 3), weights of the pixel itself, of its neighbours, and of the pixels two
-    away.
+        away.
     """
-    center, close, wide = (taps[:, n, None, None, None] for n in range(3))
-    for axis in (1, 2):
-        size = images.shape[axis]
-        padded = xp.pad(
-            images, [(2, 2) if number == axis else (0, 0) for number in range(4)], mode="reflect"
-        )
-        first, second, third, fourth, fifth = (
-            padded[:, n : n + size] if axis == 1 else padded[:, :, n : n + size] for n in range(5)
-        )
-        images = center * third + close * (second + fourth) + wide * (first + fifth)
-    return images
+    return _filtered_along(_filtered_along(images, taps, 1, xp), taps, 2, xp)
 
 
-KIND = LensChange("blur", {"blur": 1, "blur_sigma": 1}, _taps, _on_cpu, filtered)
+def _filtered_along(images: Any, taps: Any, axis: int, xp: Any) -> Any:
+    center, close, wide = (taps[:, tap, None, None, None] for tap in range(3))
+    widths = [(0, 0)] * 4
+    widths[axis] = (2, 2)
+    padded = xp.pad(images, widths, mode="reflect")
+
+    size = images.shape[axis]
+    every = [slice(None)] * 4
+    shifted = []
+    for start in range(5):
+        part = [*every]
+        part[axis] = slice(start, start + size)
+        shifted.append(padded[tuple(part)])
+    first, second, third, fourth, fifth = shifted
+    return center * third + close * (second + fourth) + wide * (first + fifth)
+
+
+KIND = LensChange(
+    setting="blur",
+    uniforms={"blur": 1, "blur_sigma": 1},
+    parameters=_taps,
+    on_cpu=_on_cpu,
+    on_device=filtered,
+)

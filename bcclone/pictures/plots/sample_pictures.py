@@ -13,7 +13,8 @@ from matplotlib import colormaps
 from bcclone.camera.images import Image
 from bcclone.dataset.sample_settings import TRAINING, VALIDATION
 from bcclone.feed.augment import AugmentationInputs
-from bcclone.feed.augment.on_cpu import CpuAugmenter, draw
+from bcclone.feed.augment.on_cpu import CpuAugmenter
+from bcclone.feed.augment.random_numbers import draw
 from bcclone.feed.selection import lookahead_of
 from bcclone.model.architectures import ARCHITECTURES
 from bcclone.model.saliency import Saliency

@@ -16,7 +16,8 @@ from bcclone.dataset.preprocessing import PRESETS, Preprocessing, seen_rows
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.store import Store
 from bcclone.feed.augment import AugmentationInputs, blur
-from bcclone.feed.augment.on_cpu import CpuAugmenter, draw
+from bcclone.feed.augment.on_cpu import CpuAugmenter
+from bcclone.feed.augment.random_numbers import draw
 from bcclone.feed.augment.viewpoint import Cameras, steering_change
 from bcclone.feed.feed import open_feed
 from bcclone.feed.feed_settings import (

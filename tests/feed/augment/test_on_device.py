@@ -9,8 +9,9 @@ import tensorflow as tf
 
 from bcclone.dataset.preprocessing import PRESETS, Preprocessing
 from bcclone.feed.augment import LEVELS, AugmentationInputs
-from bcclone.feed.augment.on_cpu import CpuAugmenter, draw
+from bcclone.feed.augment.on_cpu import CpuAugmenter
 from bcclone.feed.augment.on_device import DeviceAugmenter
+from bcclone.feed.augment.random_numbers import draw
 from bcclone.feed.feed_settings import AugmentSettings
 from tests.feed.augment.strengths import STRENGTHS, alone
 
