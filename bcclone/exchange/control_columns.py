@@ -145,12 +145,12 @@ def find_controls(
     columns: Sequence[Column],
     settings: ImportSettings,
     findings: Findings,
-    preferred: Mapping[str, Sequence[str]] | None = None,
+    preferred: Mapping[str, str] | None = None,
 ) -> Controls:
     """Return which columns hold steering, throttle, brake and speed.
 
-    columns: those to choose from; preferred: number -> features, of which the first with exactly
-    one fitting column is taken. Raises UserError for a steering that cannot be found or has no
+    columns: those to choose from; preferred: number -> the feature whose column is taken, if
+    exactly one of it fits. Raises UserError for a steering that cannot be found or has no
     unit, and where a column that a setting names does not exist, or several times.
     """
     chosen: dict[str, Column] = {}
@@ -167,9 +167,9 @@ def find_controls(
                 else fits(plain(each.name)) and not taken & {each.name, each.full}
             )
         ]
-        for feature in (preferred or {}).get(name, ()):
-            of_feature = [each for each in fitting if each.feature == feature]
-            fitting = of_feature if len(of_feature) == 1 else fitting
+        of_preferred = [each for each in fitting if each.feature == (preferred or {}).get(name)]
+        if len(of_preferred) == 1:
+            fitting = of_preferred
         if len(fitting) == 1:
             chosen[name] = fitting[0]
         elif asked or name == "steering" or (short == "speed" and settings.speed_unit):

@@ -18,14 +18,14 @@ from bcclone.system.settings import (
     settings_of,
 )
 
-EXPORT_FORMATS = {
-    "csv": "csv_table",
-    "tub": "tub",
-    "lerobot": "lerobot_set",
-}  # name -> module that defines FORMAT
+EXPORT_FORMATS = {"csv": "csv_table", "tub": "tub"}  # name -> module that defines FORMAT
 IMPORT_FORMATS = {  # detected in this order
-    **EXPORT_FORMATS, "recording": "simulator_log", "video": "labelled_video", "frames": "frame_folder",
-}  # fmt: skip
+    **EXPORT_FORMATS,
+    "lerobot": "lerobot_set",
+    "recording": "simulator_log",
+    "video": "labelled_video",
+    "frames": "frame_folder",
+}
 FROM_MOTION = "from-motion"
 RADIANS, DEGREES, RATIO = UNITS = ("rad", "deg", "ratio")
 MPH_OF = {

@@ -190,7 +190,7 @@ class ExportedRows:
 
     cameras: of every row; size: height and width of the images; rows: with a path or an index for
     each image; read: returns the content of an image file for it; skipped: a line for each row that
-    is left out; rows_per_second: the usual rate within a recording, rounded.
+    is left out.
     """
 
     cameras: tuple[str, ...]
@@ -198,7 +198,6 @@ class ExportedRows:
     rows: Sequence[ExchangedRow]
     read: Callable[[Any], bytes]
     skipped: Sequence[str]
-    rows_per_second: int
 
     @property
     def has_drivers(self) -> bool:

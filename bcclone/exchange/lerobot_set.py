@@ -1,5 +1,4 @@
-"""The format lerobot: a LeRobot data set; versions 2 and 3 are read, with images or videos, and 3
-is written.
+"""The format lerobot: a LeRobot data set of version 2 or 3, with images or videos -> rows.
 
 meta/info.json declares the columns of the Parquet files, and where these and the videos are, with
 names in braces. Videos of version 3 join episodes in a file, and meta/episodes says from which
@@ -19,7 +18,6 @@ from bcclone.exchange.exchange_settings import OF_TABLES, ImportSettings
 from bcclone.exchange.foreign_table import by_camera_in, no_column
 from bcclone.exchange.formats import (
     MISSING,
-    POINT,
     ExchangedRow,
     Format,
     UnusableImage,
@@ -28,7 +26,6 @@ from bcclone.exchange.formats import (
 )
 from bcclone.exchange.labelled_video import VideoFrame, open_video
 from bcclone.exchange.left_out import Findings
-from bcclone.exchange.lerobot_writer import ACTION, INFO, RECORDED, STATE, write
 from bcclone.recording.row import CAMERAS, RowError
 from bcclone.system.codec import (
     explained,
@@ -41,21 +38,17 @@ from bcclone.system.codec import (
 )
 from bcclone.system.errors import UserError
 
-_OPTIONAL = (
-    "recording",
-    "time_ms",
-    "driver",
-    "take_over",
-    "track",
-)  # columns of ours, by the names of FIELDS
-_OURS = {"episode_index", "frame_index", "position", "timestamp", *_OPTIONAL}
-_OF_LEROBOT = {"index", "task_index"}
+INFO = "meta/info.json"
+# columns of every data set
+_INDEXES = {"episode_index", "frame_index", "timestamp", "index", "task_index"}
 _NAMES = 1000  # of a feature, at most
 _REMEDY = "download the data set again; copy a data set of links with cp -rL first"
-_PREFERRED = {  # where several columns fit; ours have the log's values to the last bit
-    "steering": (RECORDED, ACTION), "throttle": (RECORDED, ACTION), "brake": (RECORDED, ACTION),
-    "speed_mph": (RECORDED, STATE),
-}  # fmt: skip
+_PREFERRED = {  # number of a row -> the feature that is taken where several columns fit
+    "steering": "action",
+    "throttle": "action",
+    "brake": "action",
+    "speed_mph": "observation.state",
+}
 _EPISODES_PATH = "meta/episodes/*/*.parquet"
 # of LeRobot, where info.json does not say them
 _CHUNKS_SIZE, _DATA_PATH = 1000, "data/*/*.parquet"
@@ -97,8 +90,8 @@ def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow
     """Yield the frames of a data set; those that cannot be read are counted.
 
     Raises UserError for a data set of another form, for files outside the folder, for a file that
-    cannot be read, and for a steering of a wrong unit. Without `time_ms`, times are counted from
-    1970, an hour for each episode.
+    cannot be read, and for a steering of a wrong unit. Times are counted from 1970, an hour for
+    each episode.
     """
     folder = settings.source
     columns = _columns(settings, findings)
@@ -119,7 +112,7 @@ def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow
             camera: _EpisodeVideo(folder, key, columns, stack)
             for camera, key in columns.videos.items()
         }
-        for place, record in _records(folder, data, needed, _OURS):
+        for place, record in _records(folder, data, needed, {"timestamp"}):
             with findings.usable(place):
                 yield _row(record, columns, videos, place)
 
@@ -135,9 +128,6 @@ def _row(
     episode, frame = (whole_number(name, record[name]) for name in ("episode_index", "frame_index"))
     seconds = frame / columns.fps
     values |= {"episode": episode, "time_ms": episode * 3_600_000 + round(1000 * seconds)}
-    values |= {name: record[name] for name in _OPTIONAL if name in record}
-    position = record.get("position")
-    values |= zip(POINT, position if isinstance(position, list) else (), strict=False)
     images: dict[str, Any] = {}
     for camera, name in columns.images.items():
         images[camera] = record[name].get("bytes") if isinstance(record[name], dict) else None
@@ -322,7 +312,7 @@ def _columns(settings: ImportSettings, findings: Findings) -> _Columns:
     columns = [
         Column(name, feature, place)
         for feature, each in features.items()
-        if feature not in {*kinds, *_OURS, *_OF_LEROBOT}
+        if feature not in {*kinds, *_INDEXES}
         for place, name in enumerate(_flat_names(each.get("names"))[:_NAMES] or [feature])
     ]
     unread = Controls({}, 1.0, "", "mph")
@@ -334,8 +324,7 @@ def _columns(settings: ImportSettings, findings: Findings) -> _Columns:
     read = {
         *cameras.values(),
         *(each.feature for each in controls.columns.values()),
-        *_OURS,
-        *_OF_LEROBOT,
+        *_INDEXES,
     }
     images, videos = (
         {camera: name for camera, name in cameras.items() if kinds[name] == kind}
@@ -360,8 +349,7 @@ FORMAT = Format(
     "lerobot",
     lambda path: (path / INFO).is_file(),
     _read,
-    write,
-    needs=("pyarrow", "bcclone[export]"),
+    needs=("pyarrow", "bcclone[lerobot]"),
     options=OF_TABLES | {"image_column"},
     expected=INFO,
 )

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -61,12 +60,11 @@ def export(settings: ExportSettings) -> ExportResult:
     """Write recordings or a store in another format.
 
     Raises UserError for a source that cannot be read or has too many rows without usable images, a
-    target that exists, a missing package, and a disk that refuses.
+    target that exists, and a disk that refuses.
     """
     start, format = time.monotonic(), format_named(settings.to)
     if format.write is None:
         raise UserError(f"{settings.to}: recordings are not exported in this format")
-    format.check_package()
     location = parse_location(settings.source)
     is_file = (
         not is_url(location) and location.is_file() and location.suffix.lower() in (".h5", ".hdf5")
@@ -112,8 +110,7 @@ def _recorded_rows(settings: ExportSettings) -> ExportedRows:
             remedy = f"more than {_TOLERATED:.0%}; repair the recording, {remedy}, or leave them out with --allow-skips"
         counts = f"{len(skipped)} of {len(rows) + len(skipped)} rows cannot be exported"
         raise UserError(f"{settings.source}: {counts}; {remedy}; the first:\n{listed}{more}")
-    rate = _rate([row.time_ms for row in rows], [row.recording for row in rows])
-    return ExportedRows(cameras, (FRAME_HEIGHT, FRAME_WIDTH), rows, read_file, skipped, rate)
+    return ExportedRows(cameras, (FRAME_HEIGHT, FRAME_WIDTH), rows, read_file, skipped)
 
 
 def _usable(rows: Sequence[ExchangedRow], skipped: list[str]) -> Iterator[ExchangedRow]:
@@ -176,15 +173,5 @@ def _stored_rows(store: Store, settings: ExportSettings) -> ExportedRows:
         pixels = np.ascontiguousarray(store.frames[frame])
         return bytes(cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))[1].tobytes())
 
-    rate = _rate(store.rows["time_ms"], store.rows["recording"])
-    return ExportedRows(
-        cameras, (preprocessing.height, preprocessing.width), rows, png_of, skipped, rate
-    )
-
-
-def _rate(times_ms: Any, recordings: Any) -> int:
-    """Return the usual rows per second within a recording, at least 1. times_ms, recordings: of
-    each row.
-    """
-    between_ms = np.diff(np.asarray(times_ms, np.int64))[np.diff(recordings) == 0]
-    return max(round(1000 / max(float(np.median(between_ms)), 1.0)), 1) if len(between_ms) else 1
+    size = preprocessing.height, preprocessing.width
+    return ExportedRows(cameras, size, rows, png_of, skipped)

@@ -157,7 +157,7 @@ def make_lerobot(
     camera: of the frames, content of a picture in each; None: the camera is a video, which this
     does not write; info: further values of info.json.
     """
-    pyarrow = pytest.importorskip("pyarrow", reason="pip install 'bcclone[export]'")
+    pyarrow = pytest.importorskip("pyarrow", reason="pip install 'bcclone[lerobot]'")
     from pyarrow import parquet
 
     key, frames = "observation.images.front", []
@@ -173,7 +173,8 @@ def make_lerobot(
         path = folder / f"data/chunk-{episode // size:03d}/episode_{episode:06d}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
         of_episode = [frame for frame in frames if frame["episode_index"] == episode]
-        parquet.write_table(pyarrow.Table.from_pylist(of_episode), path)
+        with path.open("wb") as file:  # pyarrow itself refuses a name that is not UTF-8
+            parquet.write_table(pyarrow.Table.from_pylist(of_episode), file)
     features = {
         key: {"dtype": "image" if camera else "video", "shape": [48, 96, 3], "names": None},
         "action": {"dtype": "float32", "shape": [2], "names": {"motors": list(names)}},

@@ -5,7 +5,6 @@ refused.
 import csv
 import json
 
-import numpy as np
 import pytest
 
 from bcclone.camera.images import decode_image
@@ -17,8 +16,6 @@ from bcclone.system.errors import UserError
 from tests.conftest import run_script
 from tests.exchange.driven_recordings import make_driven
 from tests.messages.small_recording import make_recording
-
-pytest.importorskip("pyarrow", reason="pip install 'bcclone[export]'")
 
 
 @pytest.fixture
@@ -72,39 +69,6 @@ def test_a_tub_has_catalogs_of_a_thousand_records_whose_lines_can_be_found(tmp_p
         assert len(lines) == count
         starts.append((about["start_index"], json.loads(lines[0])["_index"]))
     assert starts == [(0, 0), (1000, 1000)]
-
-
-def test_lerobot_declares_every_column_and_has_statistics_of_every_number_and_image(lake, tmp_path):
-    from pyarrow import parquet
-
-    folder = exported(lake, "lerobot", tmp_path / "out")
-    info = json.loads((folder / "meta" / "info.json").read_text())
-    table = parquet.read_table(folder / info["data_path"].format(chunk_index=0, file_index=0))
-    assert table.column_names == list(info["features"])
-    assert (
-        info["codebase_version"],
-        info["fps"],
-        info["total_frames"],
-        info["total_episodes"],
-    ) == ("v3.0", 15, 6, 2)
-    assert table["index"].to_pylist() == list(range(6))
-    assert table["frame_index"].to_pylist() == [0, 1, 2] * 2
-    assert table["timestamp"].to_pylist() == pytest.approx([0, 1 / 15, 2 / 15] * 2)
-    episodes = parquet.read_table(folder / "meta/episodes/chunk-000/file-000.parquet").to_pylist()
-    places = [
-        (one["dataset_from_index"], one["dataset_to_index"], one["length"]) for one in episodes
-    ]
-    assert places == [(0, 3, 3), (3, 6, 3)]
-    tasks = parquet.read_table(folder / "meta/tasks.parquet").to_pandas()
-    assert (tasks.index.name, tasks["task_index"].tolist()) == ("task", [0])
-    stats = json.loads((folder / "meta" / "stats.json").read_text())
-    steering = numbers_of(lake)[:, 0]
-    found = [stats["action"][name][0] for name in ("mean", "std", "count")]
-    assert found == [pytest.approx(steering.mean()), pytest.approx(steering.std()), 6]
-    red = np.stack([decode_image(content) for content in jpegs_of(lake, "center")])[..., 0] / 255
-    image = stats["observation.images.center"]
-    assert image["mean"][0][0][0] == pytest.approx(red.mean(), abs=0.01)
-    assert np.shape(image["std"]) == (3, 1, 1)
 
 
 def test_only_the_chosen_cameras_are_exported(lake, tmp_path):
@@ -179,9 +143,3 @@ def test_what_cannot_be_exported_is_refused_with_the_remedy(lake, tmp_path):
         export(ExportSettings(str(tmp_path / "yuv.h5"), tmp_path / "out"))
     with pytest.raises(ValueError, match="expected one of csv, tub"):
         ExportSettings("lake", to="zip")
-
-
-def test_without_pyarrow_the_extra_is_named_before_anything_is_read(tmp_path, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
-    with pytest.raises(UserError, match=r"pip install 'bcclone\[export\]'"):
-        export(ExportSettings(str(tmp_path), tmp_path / "out", "lerobot"))

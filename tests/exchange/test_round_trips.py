@@ -14,8 +14,6 @@ from tests.conftest import run_script, shared
 from tests.exchange.driven_recordings import make_driven
 from tests.pictures.video_runs import name_of
 
-pytest.importorskip("pyarrow", reason="pip install 'bcclone[export]'")
-
 
 def there_and_back(recording, format, folder):
     export(ExportSettings(str(recording), folder / "there", format))

@@ -254,7 +254,7 @@ def test_sources_of_other_programs_need_no_steering(kind, tmp_path):
     if kind == "tub":
         make_tub(source, rows=12, **{"user/angle": None})
     elif kind == "lerobot":
-        pytest.importorskip("pyarrow", reason="pip install 'bcclone[export]'")
+        pytest.importorskip("pyarrow", reason="pip install 'bcclone[lerobot]'")
         make_lerobot(source, (5, 5), encode_jpeg(picture(0)), names=["x", "y"])
     elif kind == "video":
         make_video(source / "drive.mp4", count=12)
