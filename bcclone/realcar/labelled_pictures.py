@@ -19,9 +19,9 @@ from bcclone.evaluation.evaluate_settings import check_unused
 from bcclone.evaluation.predict import frame_files, read_labels, seconds_of
 from bcclone.exchange.exchange_settings import ImportSettings
 from bcclone.exchange.formats import format_named
-from bcclone.exchange.labelled_video import VideoFrame
 from bcclone.exchange.left_out import Findings
 from bcclone.exchange.recording_import import format_of
+from bcclone.exchange.video_file import VideoFrame
 from bcclone.realcar.calibrate_settings import CalibrateSettings
 from bcclone.recording.files import find_log, is_recording
 from bcclone.recording.row import ROUNDING
