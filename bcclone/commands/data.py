@@ -139,7 +139,7 @@ def edit(given: Given, settings: EditSettings, page: PageSettings, opening: Brow
 
         look(settings.recording, page, opening.browser, given.say)
         return Result({"recording": settings.recording}, None)
-    from bcclone.exchange.tub import EditedTub, open_edited
+    from bcclone.exchange.edited_tub import EditedTub, open_edited
 
     recorded, notes = open_edited(settings.recording), list[str]()
     result = recorded.edit(settings)

@@ -24,7 +24,7 @@ from bcclone.camera.geometry import HEIGHT_M, simulated_camera
 from bcclone.camera.images import read_file
 from bcclone.camera.vehicle import CAMERA_AHEAD_M
 from bcclone.diagnosis.check import Looked, check_log, look_at
-from bcclone.exchange.tub import EditedTub, open_edited
+from bcclone.exchange.edited_tub import EditedTub, open_edited
 from bcclone.model.policy import Policy, load_policy
 from bcclone.recording import EditSettings, PageSettings
 from bcclone.recording.files import ImageIndex

@@ -14,12 +14,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from bcclone.exchange.deleted_records import MANIFEST
 from bcclone.exchange.exchanged_row import POINT, ExchangedRow
 from bcclone.exchange.formats import ExportedRows
 from bcclone.exchange.source_files import suffix_of
 from bcclone.recording.run_tables import HUMAN, MODEL
 
-MANIFEST = "manifest.json"
 IMAGES = "images"  # the folder in a tub
 MODE = "user/mode"  # the input that says who drove
 # names in a tub

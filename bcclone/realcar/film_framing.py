@@ -129,8 +129,10 @@ class _FirstDrive:
 
 
 def _table(rows: Sequence[ExchangedRow]) -> pd.DataFrame:
-    columns = ("time_ms", *NUMBERS)
-    return pd.DataFrame({name: [getattr(row, name) for row in rows] for name in columns})
+    table = pd.DataFrame({"line": range(1, len(rows) + 1)})
+    for name in ("time_ms", *NUMBERS):
+        table[name] = [getattr(row, name) for row in rows]
+    return table
 
 
 def _first_drive(format: Format, settings: ImportSettings) -> _FirstDrive:

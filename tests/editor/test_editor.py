@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from bcclone.editor.editor_page import Viewed, look
-from bcclone.exchange.tub import EditedTub
+from bcclone.exchange.edited_tub import EditedTub
 from bcclone.recording import EditSettings, PageSettings
 from bcclone.recording.editing import edit
 from bcclone.recording.log import read_log
