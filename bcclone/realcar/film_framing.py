@@ -31,7 +31,7 @@ from bcclone.exchange.labelled_video import stated_focal_mm
 from bcclone.exchange.left_out import Findings
 from bcclone.exchange.recording_import import read_rows
 from bcclone.model.model_path import shipped_model
-from bcclone.realcar.calibration import (
+from bcclone.realcar.framing_search import (
     LEAST_CORRELATION,
     MAX_TRIALS,
     FramingSearch,
@@ -64,7 +64,10 @@ class FilmCamera:
 
 
 def find_camera(format: Format, settings: ImportSettings) -> FilmCamera:
-    """Return the camera of a film, as the user or the film says; raises UserError as find_framing()."""
+    """Return the camera of a film, as the user or the film says.
+
+    Raises UserError as find_framing().
+    """
     if settings.framing:
         return FilmCamera(read_framing(settings.framing), settings.camera_height_m, "")
     framing, words = find_framing(format, settings)

@@ -15,7 +15,8 @@ from bcclone.commands.options import make_parser
 from bcclone.model.model_file import load_model
 from bcclone.model.policy import load_policy
 from bcclone.realcar.calibrate_settings import CalibrateSettings
-from bcclone.realcar.calibration import FramingSearch, Trial, calibrate, fit_steering
+from bcclone.realcar.calibration import calibrate, fit_steering
+from bcclone.realcar.framing_search import FramingSearch, Trial
 from bcclone.realcar.labelled_pictures import LabelledPictures, read_labelled
 from bcclone.system.errors import UserError
 from bcclone.system.settings import SettingError
