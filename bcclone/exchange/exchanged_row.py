@@ -100,12 +100,14 @@ def row_of(
     missing = [names[name] for name in FIELDS if name in needed - filled.keys()]
     if missing:
         raise RowError(f"no {missing[0]!r}")
-    counters = [whole_number(names[name], filled.get(name, 0)) for name in COUNTERS]
-    numbers = [number(names[name], filled.get(name, 0.0)) for name in NUMBERS]
+    checked: dict[str, Any] = {}
+    for name in COUNTERS:
+        checked[name] = whole_number(names[name], filled.get(name, 0))
+    for name in NUMBERS:
+        checked[name] = number(names[name], filled.get(name, 0.0))
     return ExchangedRow(
-        *counters,
-        images,
-        *numbers,
+        **checked,
+        images=images,
         driven=_driven_of(filled, names),
         point=_point_of(filled, names),
         deleted=deleted,
@@ -138,6 +140,14 @@ def recorded_row(
     first_episode: the number of the recording's first episode.
     more: driven, point and place, where they are known.
     """
-    numbers = [float(row[name]) for name in NUMBERS]
-    episode = first_episode + int(row["episode"])
-    return ExchangedRow(recording, episode, int(row["time_ms"]), images, *numbers, **more)
+    return ExchangedRow(
+        recording=recording,
+        episode=first_episode + int(row["episode"]),
+        time_ms=int(row["time_ms"]),
+        images=images,
+        steering=float(row["steering"]),
+        throttle=float(row["throttle"]),
+        brake=float(row["brake"]),
+        speed_mph=float(row["speed_mph"]),
+        **more,
+    )

@@ -1,25 +1,26 @@
 """The format frames: a folder of images, and a table of any form with a row for each of them."""
 
 import re
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 
-from bcclone.exchange.control_columns import ControlTable, read_controls
+from bcclone.exchange.control_table import ControlTable, read_controls
 from bcclone.exchange.exchange_settings import OF_TABLES, ImportSettings
-from bcclone.exchange.exchanged_row import FIELDS, MISSING, ExchangedRow, UnusableImage, row_of
+from bcclone.exchange.exchanged_row import FIELDS, ExchangedRow, row_of
+from bcclone.exchange.folder_images import FolderImages, last_number
 from bcclone.exchange.foreign_table import TABLE_ENDINGS, ForeignTable, no_column
 from bcclone.exchange.formats import Format
 from bcclone.exchange.left_out import Findings
 from bcclone.exchange.several_cameras import images_by_instant
 from bcclone.exchange.source_files import IMAGE_ENDINGS, read_image
-from bcclone.exchange.table_times import Times, check_rate, counted, find_times, times_in_names
+from bcclone.exchange.table_times import check_rate, counted, find_times, times_in_names
 from bcclone.exchange.table_words import by_camera_in, camera_in, is_ours
-from bcclone.recording.files import walk_once
-from bcclone.recording.row import CAMERAS, NUMBERS, RowError
+from bcclone.exchange.written_times import Times
+from bcclone.recording.row import CAMERAS, NUMBERS
 from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
 
@@ -46,7 +47,7 @@ def rows_without_table(settings: ImportSettings, findings: Findings) -> Iterator
         folder = folder.parent
     paths = [
         path
-        for path in sorted(_FolderImages(folder), key=_by_numbers)
+        for path in sorted(FolderImages(folder), key=_by_numbers)
         if camera_in(PurePosixPath(path).name) in ("", _CENTER)
     ]
     stated = None
@@ -87,7 +88,7 @@ def _rows_of_table(settings: ImportSettings, findings: Findings) -> Iterator[Exc
     folder = settings.source
     if folder.is_file():
         folder = table.path.parent
-    images = _FolderImages(folder)
+    images = FolderImages(folder)
     frames = _frames_of(labelled, images, settings, findings)
 
     named: set[str] = set()  # images that rows name
@@ -96,7 +97,7 @@ def _rows_of_table(settings: ImportSettings, findings: Findings) -> Iterator[Exc
         with findings.usable(place):
             paths = _paths_of(cells, images)
             named.update(paths.values())
-            values = {"time_ms": frames.times[row], **labelled.numbers(row)}
+            values: dict[str, Any] = {"time_ms": frames.times[row], **labelled.numbers(row)}
             values |= {name: table.cells[name][row] for name in frames.further}
             contents = {c: _read_linked(folder / path) for c, path in paths.items()}
             yield row_of(values, contents, place, called={"time_ms": "time"})
@@ -114,7 +115,7 @@ class _Frames:
 
 
 def _frames_of(
-    labelled: ControlTable, images: "_FolderImages", settings: ImportSettings, findings: Findings
+    labelled: ControlTable, images: FolderImages, settings: ImportSettings, findings: Findings
 ) -> _Frames:
     """Return the frames of a table; says in the findings which columns were read."""
     table = labelled.table
@@ -169,11 +170,11 @@ def _instants(
     times = find_times(table, settings, stems)
     if times and times.unit:
         return times, np.array(times.milliseconds, float)
-    numbers = [_last_number(stem) for stem in stems]
+    numbers = [last_number(stem) for stem in stems]
     return None, np.array(numbers, float)
 
 
-def _paths_of(cells: Mapping[str, str], images: "_FolderImages") -> dict[str, str]:
+def _paths_of(cells: Mapping[str, str], images: FolderImages) -> dict[str, str]:
     """Return camera -> path of the image that a cell names; raises RowError for none.
 
     Only the centre camera must have one.
@@ -188,99 +189,11 @@ def _paths_of(cells: Mapping[str, str], images: "_FolderImages") -> dict[str, st
     return {camera: path for camera, path in paths.items() if camera == _CENTER or path != center}
 
 
-# ---- the images
-
-
-def _last_number(name: str) -> int | None:
-    """Return the last number in a name, None for none."""
-    found = re.search(r"(\d{1,19})\D*$", name)
-    return int(found[1]) if found else None
-
-
-class _FolderImages:
-    """The images of a folder and the folders in it.
-
-    They are found by path, name, name without ending, or number.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._paths: set[str] = set()
-        # kind of a name, and name -> paths
-        self._named: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
-        for where, names in walk_once([str(folder)]):
-            inner = Path(where).relative_to(folder)
-            images = [name for name in names if name.lower().endswith(IMAGE_ENDINGS)]
-            self._paths.update((inner / name).as_posix() for name in images)
-        for path in self._paths:
-            name = PurePosixPath(path)
-            number = _last_number(name.stem)
-            self._named["name", name.name].append(path)
-            self._named["stem", name.stem].append(path)
-            self._named["number", "" if number is None else str(number)].append(path)
-
-    def __len__(self) -> int:
-        return len(self._paths)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._paths)
-
-    def find(self, cell: str, camera: str = "") -> str:
-        """Return the path in the folder of the image that a cell names.
-
-        Raises UnusableImage for none, and RowError for several. camera: whose image it is, where
-        folders say so.
-        """
-        name = cell.replace("\\", "/").removeprefix("./")
-        if name in self._paths:
-            return name
-        last = PurePosixPath(name).name
-        keys = [("name", last), ("stem", last)]
-        if last.isdecimal() and len(last) < 20:
-            keys.append(("number", str(int(last))))
-        for key in keys:
-            paths = self._named.get(key)
-            if paths:
-                return _only_one(paths, name, camera, cell)
-        reason = "it names no image"
-        if cell:
-            reason = f"image {cell[:60]!r} is not in the folder"
-        raise UnusableImage(MISSING, reason)
-
-    def share_named(self, cells: Sequence[str]) -> float:
-        """Return the share of cells that name an image, or several."""
-        missing = 0
-        for cell in cells:
-            try:
-                self.find(cell)
-            except UnusableImage:
-                missing += 1
-            except RowError:
-                continue
-        return 1 - missing / len(cells)
-
-
-def _only_one(paths: Sequence[str], name: str, camera: str, cell: str) -> str:
-    """Return the one path that a name means; raises RowError for several.
-
-    name: with as many folders as the cell has.
-    camera: whose image it is, where folders say so.
-    """
-    ends = [path for path in paths if f"/{name}".endswith(f"/{path}") or path.endswith(f"/{name}")]
-    if len(ends) == 1:
-        return ends[0]
-    if len(paths) == 1:
-        return paths[0]
-    of_camera = [path for path in paths if camera_in(path) == camera]
-    if len(of_camera) == 1:
-        return of_camera[0]
-    raise RowError(f"several images are called {cell[:60]!r}")
-
-
 # ---- the columns that name images
 
 
 def _image_columns(
-    table: ForeignTable, images: _FolderImages, asked: str | None
+    table: ForeignTable, images: FolderImages, asked: str | None
 ) -> tuple[Mapping[str, str], Sequence[int]]:
     """Return camera -> column, and the rows to read.
 

@@ -1,6 +1,6 @@
 """Rows with the images of a source -> rows with frames, each at a time of its own."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -64,7 +64,7 @@ class Frame:
 
 def framed_rows(
     rows: Iterable[ExchangedRow], findings: Findings, framing: Framing | None = None
-) -> Iterator[FramedRow]:
+) -> Generator[FramedRow, None, None]:
     """Yield the rows with frames instead of their images; the others are counted, and left out.
 
     The source is read, a video decoded, and the images converted in threads, on all cores, ahead of

@@ -13,16 +13,17 @@ from pathlib import Path
 
 import numpy as np
 
-from bcclone.exchange.control_columns import ControlTable, read_controls
+from bcclone.exchange.control_table import ControlTable, read_controls
 from bcclone.exchange.exchange_settings import OF_TABLES, ImportSettings
 from bcclone.exchange.exchanged_row import MISSING, UNREADABLE, ExchangedRow, row_of
 from bcclone.exchange.foreign_table import TABLE_ENDINGS, ForeignTable
 from bcclone.exchange.formats import Format
 from bcclone.exchange.left_out import Findings
 from bcclone.exchange.source_files import files_inside
-from bcclone.exchange.table_times import Times, find_times
+from bcclone.exchange.table_times import find_times
 from bcclone.exchange.table_words import number_of_cell, plain
 from bcclone.exchange.video_file import VIDEO_ENDINGS, Video, open_video
+from bcclone.exchange.written_times import Times
 from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
 

@@ -202,7 +202,7 @@ def _find_cameras(path: Path, features: Collection[str], asked: str | None) -> d
     """
     if not features:
         raise UserError(f"{path}: it has no camera, expected a feature of dtype image or video")
-    if asked in features:
+    if asked and asked in features:
         return {"center": asked}
     if asked:
         reason = f"no camera {asked[:60]!r}"

@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 
 from bcclone.exchange.foreign_table import ForeignTable
-from bcclone.exchange.table_times import Times, is_too_fast
+from bcclone.exchange.table_times import is_too_fast
 from bcclone.exchange.table_words import by_camera_in, camera_in, plain
+from bcclone.exchange.written_times import Times
 from bcclone.recording.row import CAMERAS
 from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError

@@ -163,11 +163,11 @@ def _named_columns(table: ForeignTable) -> Iterator[_TimeColumn]:
         for name, first in by_name.items():
             second = by_name.get(f"{name.removesuffix(halves.ending)}{halves.other_ending}")
             if second and name.endswith(halves.ending) and _OF_TIMES.fullmatch(name):
-                pairs = zip(table.cells[first], table.cells[second], strict=True)
-                cells = [
-                    f"{cell}{halves.between}{other.zfill(halves.digits)}" for cell, other in pairs
+                joined = [
+                    f"{cell}{halves.between}{other.zfill(halves.digits)}"
+                    for cell, other in zip(table.cells[first], table.cells[second], strict=True)
                 ]
-                yield _TimeColumn((first, second), cells)
+                yield _TimeColumn((first, second), joined)
     for name, cells in table.cells.items():
         if _OF_TIMES.fullmatch(plain(name)):
             yield _TimeColumn((name,), cells)

@@ -99,7 +99,7 @@ def camera_in(text: str) -> str:
     name = plain(text)
     if _OTHER_CAMERAS.search(name):
         return "other"
-    words = set(_CAMERAS.findall(name))
+    words: set[str] = set(_CAMERAS.findall(name))
     sides = words & {"left", "right"}  # front_left is left
     if len(sides) == 1:
         return sides.pop()

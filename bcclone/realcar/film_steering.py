@@ -11,7 +11,7 @@ from bcclone.exchange.framed_rows import CameraPath, FramedRow
 from bcclone.exchange.left_out import Findings
 from bcclone.realcar.film_framing import FilmCamera
 from bcclone.realcar.film_path import ShownPaths, measure_paths, path_steering
-from bcclone.recording.row import CAMERAS
+from bcclone.recording.row import CAMERAS, RowError
 from bcclone.system.errors import UserError
 
 _LEAST_KEPT = 0.5  # of the rows; of a good film, most show a steering
@@ -51,7 +51,7 @@ def with_steering(
     findings.estimate(steering, notes)
 
     for drive, shown in zip(drives, shown_in, strict=True):
-        yield from _steered_rows(drive, shown.paths, camera.height_m)
+        yield from _steered_rows(drive, shown.paths, camera.height_m, findings)
 
 
 def _measure(drive: "_Drive", camera: FilmCamera) -> ShownPaths:
@@ -125,11 +125,12 @@ def _wait(rows: Iterable[FramedRow], folder: Path) -> list[_Drive]:
 
 
 def _steered_rows(
-    drive: _Drive, paths: Mapping[int, CameraPath], height_m: float | None
+    drive: _Drive, paths: Mapping[int, CameraPath], height_m: float | None, findings: Findings
 ) -> Iterator[FramedRow]:
     """Yield the rows of a drive that have a path, with its steering and their frames.
 
     paths: of rows, by their time.
+    findings: which count a row whose speed is beyond that of any car.
     """
     left = dict(paths)
     for framed in drive.rows:
@@ -140,10 +141,18 @@ def _steered_rows(
         speed_mph = row.speed_mph
         if height_m:
             speed_mph = path.speed * height_m / MPH
-        steered = replace(
-            row,
-            images={c: drive.frame(row.time_ms, c).read_bytes() for c in row.images},
-            steering=path_steering(path, height_m),
-            speed_mph=speed_mph,
-        )
+        images = {camera: _take(drive.frame(row.time_ms, camera)) for camera in row.images}
+        steering = path_steering(path, height_m)
+        try:
+            steered = replace(row, images=images, steering=steering, speed_mph=speed_mph)
+        except RowError as error:
+            findings.leave_out(row.place, error)
+            continue
         yield replace(framed, row=steered, path=path)
+
+
+def _take(path: Path) -> bytes:
+    """Return the content of a file, and remove it: the disk need not hold all frames twice."""
+    content = path.read_bytes()
+    path.unlink()
+    return content

@@ -177,7 +177,7 @@ class FramingSearch:
         if "horizon_row" in known:
             share = (known["horizon_row"] + 0.5) / self._height
             horizon = replace(horizon, points=np.array([share]))
-        kinds = _KINDS
+        kinds: Sequence[bool] = _KINDS
         if "fisheye" in known:
             kinds = (bool(known["fisheye"]),)
 
