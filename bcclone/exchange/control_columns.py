@@ -1,80 +1,37 @@
-"""Find steering, throttle, brake and speed in a source of another program, and convert them to a
-recording's.
+"""Find steering, throttle, brake and speed among the columns of another program's source.
+
+Columns of numbers go in; out come the ones that hold these controls, and how their values become
+those of a recording.
 """
 
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bcclone.exchange.exchange_settings import DEGREES, MPH_OF, RADIANS, RATIO, ImportSettings
-from bcclone.exchange.foreign_table import (
-    ForeignTable,
-    find_table,
-    is_steering,
-    no_column,
-    number_of_cell,
-    plain,
-    read_foreign,
-    unit_in_name,
-)
+from bcclone.exchange.foreign_table import no_column
 from bcclone.exchange.left_out import ACCIDENTS, Findings
-from bcclone.recording.dialect import COLUMNS
-from bcclone.recording.row import CAMERAS, RANGES, ROUNDING, RowError
+from bcclone.exchange.table_words import is_steering, plain, unit_in_name
+from bcclone.recording.row import RANGES, ROUNDING, RowError
 from bcclone.system.codec import number
 from bcclone.system.errors import UserError
 
-_ANGLE_ENDINGS = {
-    "rad": RADIANS, "radian": RADIANS, "radians": RADIANS, "deg": DEGREES, "degree": DEGREES, "degrees": DEGREES,
-    "ratio": RATIO, "normalized": RATIO, "norm": RATIO,
-}  # fmt: skip
-_RATIO_NAMES = (
-    "steering",
-    "user_angle",
-)  # what simulators and donkeycar call a steering of -1 to 1
-_SPEED_ENDINGS = {
-    **dict.fromkeys(("mph", "mi_h", "miles_per_hour"), "mph"),
-    **dict.fromkeys(
-        ("kmh", "kph", "kmph", "km_h", "km_hr", "km_per_h", "kilometers_per_hour"), "km/h"
-    ),
-    **dict.fromkeys(("mps", "m_s", "ms", "m_sec", "m_per_s", "meters_per_second"), "m/s"),
-    **dict.fromkeys(("knots", "kn", "kt"), "knots"),
-}
-_FITS: Mapping[
-    str, Callable[[str], object]
-] = {  # number of a recording -> whether a column with a plain name holds it
-    "steering": is_steering,
-    "throttle": re.compile(r"throttle|^gas(_|$)|^accelerator(_|$)").search,
-    "brake": re.compile(r"^(brake|break)(_|$)").search,
-    "speed_mph": re.compile(
-        rf"((vehicle|car|ego|cruising|observation|drive)_)?(speed|velocity)(_({'|'.join(_SPEED_ENDINGS)}))?"
-    ).fullmatch,
-}
-_OF_SIMULATOR = {*CAMERAS, "throttle", "speed"}  # plain names in its log, whose speed is in mph
-_OF_LOG = len(COLUMNS.split(","))  # columns; of a shorter log, nobody knows which are missing
-_PERCENT, _OFFSET = (
-    100,
-    0.25,
-)  # a greatest value; the least share of it that shows that 0 is not straight ahead
-_FULL = RANGES["steering"][1]
+_FULL = RANGES["steering"][1]  # the sharpest steering of a recording
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of numbers.
+    """A column of numbers."""
 
-    name: by which it is found; feature, place: the list that holds it, and where in it; shown: as
-    messages list it.
-    """
-
-    name: str
-    feature: str = ""
+    name: str  # by which it is found
+    feature: str = ""  # the list that holds it, and where in it
     place: int = 0
-    shown: str = ""
+    shown: str = ""  # as messages list it
 
     @property
     def full(self) -> str:
@@ -84,30 +41,27 @@ class Column:
 
 @dataclass(frozen=True)
 class Controls:
-    """The columns of steering, throttle, brake and speed, by the names of NUMBERS, and how to
-    convert their values.
+    """The columns of steering, throttle, brake and speed, and how to convert their values."""
 
-    factor: makes the steering -1 to 1, right positive; words: column, unit and side of the
-    steering; speed_unit: one of MPH_OF.
-    """
-
-    columns: Mapping[str, Column]
-    factor: float
-    words: str
-    speed_unit: str
+    columns: Mapping[str, Column]  # by the names of NUMBERS
+    factor: float  # makes the steering -1 to 1, right positive
+    words: str  # column, unit and side of the steering
+    speed_unit: str  # one of MPH_OF
 
     def converted(self, values: Mapping[str, Any]) -> dict[str, float]:
-        """Return the numbers of a row, given those of the source by the names of NUMBERS; raises
-        ValueError.
+        """Return the numbers of a row, given those of the source; raises ValueError.
+
+        Both are by the names of NUMBERS.
         """
         numbers = {name: number(self.columns[name].full, value) for name, value in values.items()}
         if self.factor != 1:  # else to the last bit
             steering = numbers["steering"] * self.factor
             if not abs(steering) <= _FULL + ROUNDING:
                 raise RowError(
-                    f"steering {numbers['steering']:g} is {steering:g} of full steering, expected -1 to 1"
+                    f"steering {numbers['steering']:g} is {steering:g} of full steering, expected "
+                    "-1 to 1"
                 )
-            numbers["steering"] = min(max(steering, -_FULL), _FULL) + 0.0
+            numbers["steering"] = min(max(steering, -_FULL), _FULL) + 0.0  # no -0.0
         if "speed_mph" in numbers:
             numbers["speed_mph"] *= MPH_OF[self.speed_unit]
         return numbers
@@ -115,29 +69,60 @@ class Controls:
     def check_steering(
         self, values: Sequence[float], place: Path, settings: ImportSettings
     ) -> None:
-        """Raise UserError if more than one in a hundred values is beyond full steering, which a
-        wrong unit shows.
+        """Raise UserError if more than one in a hundred values is beyond full steering.
+
+        That shows a wrong unit.
         """
         steering = np.abs(np.asarray(values, float) * self.factor)
         beyond = int(np.sum(steering > _FULL + ROUNDING))
         if beyond <= ACCIDENTS * len(steering):
             return
         most = float(np.nanmax(steering))
-        remedy = f"--max-degrees {math.ceil(most * settings.max_degrees)} or more, --steering-ratio, or another --unit"
-        if abs(self.factor) == 1:
-            remedy = "say its unit with --unit rad or deg"
-            remedy += (
-                ", or --unit deg --max-degrees 100 for -100 to 100"
-                if _PERCENT / 4 < most <= _PERCENT
-                else ""
-            )
-        if np.nanmax(steering) > np.nanmin(steering) > _OFFSET * most:
-            remedy = "none is near 0, as with the middle of a servo: subtract that of straight ahead in the table"
+        least = float(np.nanmin(steering))
         raise UserError(
-            f"{place}: {beyond} of {len(steering)} values of the steering are beyond full steering, the greatest is "
-            f"{most:.3g} of it ({self.words}); {remedy}",
+            f"{place}: {beyond} of {len(steering)} values of the steering are beyond full "
+            f"steering, the greatest is {most:.3g} of it ({self.words}); "
+            f"{self._remedy(least, most, settings)}",
             exit_code=2,
         )
+
+    def _remedy(self, least: float, most: float, settings: ImportSettings) -> str:
+        """Return what to do about a steering that is too large. least, most: of its amounts."""
+        # an angle of a servo, whose middle is straight ahead
+        if most > least > 0.25 * most:
+            return (
+                "none is near 0, as with the middle of a servo: subtract that of straight ahead in "
+                "the table"
+            )
+        if abs(self.factor) != 1:
+            full = math.ceil(most * settings.max_degrees)
+            return f"--max-degrees {full} or more, --steering-ratio, or another --unit"
+        remedy = "say its unit with --unit rad or deg"
+        if 25 < most <= 100:  # as a percentage
+            remedy += ", or --unit deg --max-degrees 100 for -100 to 100"
+        return remedy
+
+
+# ---- which columns
+
+_SPEED_ENDINGS = {  # word in a plain name -> unit
+    **dict.fromkeys(("mph", "mi_h", "miles_per_hour"), "mph"),
+    **dict.fromkeys(
+        ("kmh", "kph", "kmph", "km_h", "km_hr", "km_per_h", "kilometers_per_hour"), "km/h"
+    ),
+    **dict.fromkeys(("mps", "m_s", "ms", "m_sec", "m_per_s", "meters_per_second"), "m/s"),
+    **dict.fromkeys(("knots", "kn", "kt"), "knots"),
+}
+# number of a recording -> whether a column with a plain name holds it
+_FITS: Mapping[str, Callable[[str], object]] = {
+    "steering": is_steering,
+    "throttle": re.compile(r"throttle|^gas(_|$)|^accelerator(_|$)").search,
+    "brake": re.compile(r"^(brake|break)(_|$)").search,
+    "speed_mph": re.compile(
+        r"((vehicle|car|ego|cruising|observation|drive)_)?(speed|velocity)"
+        rf"(_({'|'.join(_SPEED_ENDINGS)}))?"
+    ).fullmatch,
+}
 
 
 def find_controls(
@@ -149,55 +134,108 @@ def find_controls(
 ) -> Controls:
     """Return which columns hold steering, throttle, brake and speed.
 
-    columns: those to choose from; preferred: number -> the feature whose column is taken, if
-    exactly one of it fits. Raises UserError for a steering that cannot be found or has no unit, and
-    where a column that a setting names does not exist, or several times.
+    Raises UserError for a steering that cannot be found or has no unit, and where a column that a
+    setting names does not exist, or several times.
+
+    columns: those to choose from.
+    preferred: number -> the feature whose column is taken, if exactly one of it fits.
     """
+    # the column of each number, and what is said of numbers without one
     chosen: dict[str, Column] = {}
-    taken = {settings.steering_column, settings.throttle_column, settings.speed_column}
-    for name, fits in _FITS.items():
-        short = name.removesuffix("_mph")
-        asked = getattr(settings, f"{short}_column", None)
-        fitting = [
-            each
-            for each in columns
-            if (
-                asked in (each.name, each.full)
-                if asked
-                else fits(plain(each.name)) and not taken & {each.name, each.full}
-            )
-        ]
-        of_preferred = [each for each in fitting if each.feature == (preferred or {}).get(name)]
+    for name in _FITS:
+        fitting = _fitting(name, columns, settings)
+        of_preferred = [col for col in fitting if col.feature == (preferred or {}).get(name)]
         if len(of_preferred) == 1:
             fitting = of_preferred
         if len(fitting) == 1:
             chosen[name] = fitting[0]
-        elif asked or name == "steering" or (short == "speed" and settings.speed_unit):
-            reason = (
-                f"no column {asked[:60]!r}" if asked else f"no column is called {short}, or alike"
-            )
-            reason = "several columns may be it" if fitting else reason
-            listed = [each.shown or each.full for each in fitting or columns]
-            raise no_column(path, f"the {short}", f"--{short}-column", listed, reason)
+        elif _is_needed(name, settings):
+            raise _no_control(path, name, fitting, columns, settings)
         elif fitting:
-            several = ", ".join(each.full for each in fitting)
+            several = ", ".join(column.full for column in fitting)
             findings.notes.append(
-                f"{short}: several columns may be it, and none is read: {several}"
+                f"{short_name(name)}: several columns may be it, and none is read: {several}"
             )
+
     factor, words = _steering_scale(settings, chosen["steering"].name)
     findings.notes.append(words)
     speed = chosen.get("speed_mph")
-    speed_unit = settings.speed_unit or (speed and unit_in_name(speed.name, _SPEED_ENDINGS))
+    speed_unit = settings.speed_unit
+    if speed and not speed_unit:
+        speed_unit = unit_in_name(speed.name, _SPEED_ENDINGS)
     if speed and not speed_unit:
         findings.notes.append(
-            f"speed: {speed.full} is left out, since nothing says its unit; say it with --speed-unit"
+            f"speed: {speed.full} is left out, since nothing says its unit; say it with "
+            "--speed-unit"
         )
         del chosen["speed_mph"]
-    if absent := [name.removesuffix("_mph") for name in _FITS if name not in chosen]:
+    absent = [short_name(name) for name in _FITS if name not in chosen]
+    if absent:
         findings.notes.append(
             f"not in the source: {', '.join(absent)}; 0 in each row of the recording"
         )
     return Controls(chosen, factor, words, speed_unit or "mph")
+
+
+def short_name(name: str) -> str:
+    """Return a name of NUMBERS without its unit."""
+    return name.removesuffix("_mph")
+
+
+def _asked(name: str, settings: ImportSettings) -> str | None:
+    """Return the column that a setting names for a number, None for none."""
+    column: str | None = getattr(settings, f"{short_name(name)}_column", None)
+    return column
+
+
+def _fitting(name: str, columns: Sequence[Column], settings: ImportSettings) -> list[Column]:
+    """Return the columns that may hold a number."""
+    asked = _asked(name, settings)
+    if asked:
+        return [column for column in columns if asked in (column.name, column.full)]
+    taken = {settings.steering_column, settings.throttle_column, settings.speed_column}
+    return [
+        column
+        for column in columns
+        if _FITS[name](plain(column.name)) and not taken & {column.name, column.full}
+    ]
+
+
+def _is_needed(name: str, settings: ImportSettings) -> bool:
+    """Return whether an import cannot do without a number."""
+    if name == "steering" or _asked(name, settings):
+        return True
+    return name == "speed_mph" and bool(settings.speed_unit)
+
+
+def _no_control(
+    path: Path,
+    name: str,
+    fitting: Sequence[Column],
+    columns: Sequence[Column],
+    settings: ImportSettings,
+) -> UserError:
+    """Return the error for a number for which no column fits, or several do."""
+    short = short_name(name)
+    asked = _asked(name, settings)
+    reason = f"no column is called {short}, or alike"
+    if fitting:
+        reason = "several columns may be it"
+    elif asked:
+        reason = f"no column {asked[:60]!r}"
+    listed = [column.shown or column.full for column in fitting or columns]
+    return no_column(path, f"the {short}", f"--{short}-column", listed, reason)
+
+
+# ---- the scale of the steering
+
+_ANGLE_ENDINGS = {  # word in a plain name -> unit
+    **dict.fromkeys(("rad", "radian", "radians"), RADIANS),
+    **dict.fromkeys(("deg", "degree", "degrees"), DEGREES),
+    **dict.fromkeys(("ratio", "normalized", "norm"), RATIO),
+}
+# what simulators and donkeycar call a steering of -1 to 1; plain names
+_RATIO_NAMES = ("steering", "user_angle")
 
 
 def _steering_scale(settings: ImportSettings, column: str) -> tuple[float, str]:
@@ -205,139 +243,33 @@ def _steering_scale(settings: ImportSettings, column: str) -> tuple[float, str]:
 
     Raises UserError where nothing says the unit, and for settings of an angle where it is none.
     """
-    unit = (
-        settings.unit
-        or unit_in_name(column, _ANGLE_ENDINGS)
-        or (RATIO if plain(column) in _RATIO_NAMES else None)
-    )
-    side, sign = ("left", -1.0) if settings.left_positive else ("right", 1.0)
-    ratio, most = settings.steering_ratio, settings.max_degrees
+    unit = settings.unit or unit_in_name(column, _ANGLE_ENDINGS)
+    if unit is None and plain(column) in _RATIO_NAMES:
+        unit = RATIO
+    ratio = settings.steering_ratio
+    most = settings.max_degrees
     problem = ""
     if unit is None:
         problem = (
-            "nothing says whether it is in rad, degrees, or -1 to 1; say it with --unit rad, deg or ratio, and "
-            "--left-positive where positive is left"
+            "nothing says whether it is in rad, degrees, or -1 to 1; say it with --unit rad, deg "
+            "or ratio, and --left-positive where positive is left"
         )
     elif unit == RATIO and (ratio, most) != (1, ImportSettings.max_degrees):
         problem = (
-            "it is read as -1 to 1, which --steering-ratio and --max-degrees do not change; leave them out, or say "
-            "that it is an angle with --unit rad or deg"
+            "it is read as -1 to 1, which --steering-ratio and --max-degrees do not change; leave "
+            "them out, or say that it is an angle with --unit rad or deg"
         )
     if problem:
         raise UserError(f"{settings.source}: column {column[:60]!r}: {problem}", exit_code=2)
+
+    side = "left" if settings.left_positive else "right"
+    sign = -1.0 if settings.left_positive else 1.0
     if unit == RATIO:
         return sign, f"steering: {column}, -1 to 1, {side} positive"
     of_wheel = "" if ratio == 1 else f", of the steering wheel, {ratio:g} to 1"
-    words = f"steering: {column}, in {unit}{of_wheel}, {side} positive; 1 is {most:g} degrees of the front wheels"
-    return sign * (math.degrees(1) if unit == RADIANS else 1.0) / (ratio * most), words
-
-
-@dataclass(frozen=True)
-class ControlTable:
-    """A table with its controls.
-
-    values: of each row, by the names of NUMBERS, the text of a cell where it holds no number.
-    """
-
-    table: ForeignTable
-    controls: Controls
-    values: Mapping[str, Sequence[Any]]
-
-    def numbers(self, index: int) -> dict[str, float]:
-        """Return the numbers of a row as a recording has them; raises ValueError."""
-        return self.controls.converted(
-            {name: values[index] for name, values in self.values.items()}
-        )
-
-    def others(self, *read: str) -> tuple[str, ...]:
-        """Return the columns that nothing reads. read: those that hold no controls."""
-        used = {self.controls.columns[name].name for name in self.values} | set(read)
-        return tuple(name for name in self.table.cells if name not in used)
-
-
-def read_controls(settings: ImportSettings, findings: Findings) -> ControlTable:
-    """Return the table of a source with its controls; a throttle or brake out of range is left out.
-
-    Raises UserError as find_table(), read_foreign() and find_controls(), and for a wrong unit.
-    """
-    table = read_foreign(find_table(settings), findings)
-    named: dict[str, Any] = {
-        f"{name}_column": table.named(column, f"the {name}", f"--{name}-column")
-        for name in ("steering", "throttle", "speed")
-        if (column := getattr(settings, f"{name}_column"))
-    }
-    asked = set(named.values())
-    names = [name for name in table.cells if name in asked or table.is_numeric(name)]
-    if set(map(plain, table.cells)) >= _OF_SIMULATOR and "speed" in map(plain, names):
-        named["speed_unit"] = settings.speed_unit or "mph"
-    _check_steering_cells(table, names, settings)
-    columns = [
-        Column(name, shown=shown) for name, shown in zip(names, table.examples(names), strict=True)
-    ]
-    controls = find_controls(table.path, columns, replace(settings, **named), findings)
-    values: dict[str, Sequence[Any]] = {}
-    for name, column in controls.columns.items():
-        cells = table.cells[column.name]
-        numbers = [number_of_cell(cell) for cell in cells]
-        values[name] = [
-            value if math.isfinite(value) else cell
-            for value, cell in zip(numbers, cells, strict=True)
-        ]
-        if name == "steering":
-            controls.check_steering(list(filter(math.isfinite, numbers)), table.path, settings)
-            continue
-        low, high = (
-            (-math.inf, math.inf) if name == "speed_mph" else RANGES[name]
-        )  # a speed may have any unit
-        words = f"{name.removesuffix('_mph')}: {column.name}"
-        beyond = [value for value in numbers if value < low - ROUNDING or value > high + ROUNDING]
-        if len(beyond) > ACCIDENTS * len(numbers) or 2 * sum(map(math.isnan, numbers)) > len(
-            numbers
-        ):
-            found = f"{beyond[0]:g}" if beyond else "no number in most rows"
-            words += f" has {found}, expected {low:g} to {high:g}"
-            if column.name in asked or (
-                table.as_in_log
-                and len(table.cells) >= _OF_LOG
-                and not asked - {controls.columns["steering"].name}
-            ):
-                raise _wrong_column(table, words)
-            words += "; it is left out"
-            del values[name]
-        elif name == "speed_mph":
-            words += f", in {controls.speed_unit}"
-        findings.notes.append(words)
-    return ControlTable(table, controls, values)
-
-
-def _check_steering_cells(
-    table: ForeignTable, names: Sequence[str], settings: ImportSettings
-) -> None:
-    """Raise UserError if only columns of other cells than numbers are called steering. names: of
-    those of numbers.
-    """
-    called = [name for name in table.cells if is_steering(plain(name))]
-    if called and not settings.steering_column and not {*called} & {*names}:
-        example = next(filter(None, table.cells[called[0]]), "")
-        raise UserError(
-            f"{table.path}: the cells of column {called[0][:60]!r} are no numbers, such as {example[:60]!r}; expected "
-            "numbers such as -0.25; correct them, or name another column with --steering-column",
-            exit_code=2,
-        )
-
-
-def _wrong_column(table: ForeignTable, words: str) -> UserError:
-    """Return the error for a column that was named, or that has its name from the order of a log of
-    the simulator.
-    """
-    if not table.as_in_log:
-        return UserError(f"{table.path}: {words}; name another column", exit_code=2)
-    numbers = enumerate(table.examples(table.cells), start=1)
-    listed = ", ".join(
-        f"{at} {shown.partition(' ')[2]}" for at, shown in numbers if at > len(CAMERAS)
+    words = (
+        f"steering: {column}, in {unit}{of_wheel}, {side} positive; 1 is {most:g} degrees of the "
+        "front wheels"
     )
-    return UserError(
-        f"{table.path}: {words}; it has no header, and its columns are not in the order of a log of the simulator: "
-        f"{listed}; name those that you know: --steering-column N --throttle-column N --speed-column N",
-        exit_code=2,
-    )
+    degrees = math.degrees(1) if unit == RADIANS else 1.0  # of one unit
+    return sign * degrees / (ratio * most), words

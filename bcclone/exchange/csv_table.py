@@ -10,13 +10,16 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from bcclone.exchange.foreign_table import TABLE_ENDINGS, is_ours, read_foreign
-from bcclone.exchange.formats import FIELDS, ExportedRows, format_named, suffix_of
+from bcclone.exchange.exchanged_row import COUNTERS, FIELDS
+from bcclone.exchange.foreign_table import TABLE_ENDINGS, read_foreign
+from bcclone.exchange.formats import ExportedRows, format_named
+from bcclone.exchange.source_files import suffix_of
+from bcclone.exchange.table_words import is_ours
 from bcclone.recording.row import CAMERAS
 from bcclone.system.errors import UserError
 
 TABLE = "table.csv"
-COLUMNS = (*FIELDS[:3], *CAMERAS, *FIELDS[3:])
+COLUMNS = (*COUNTERS, *CAMERAS, *FIELDS[len(COUNTERS) :])
 
 
 def _write(source: ExportedRows, folder: Path) -> None:
@@ -25,11 +28,10 @@ def _write(source: ExportedRows, folder: Path) -> None:
         table.writeheader()
         for index, row in enumerate(source):
             values = row.values()
+            images = Path("images") / str(row.recording)
+            (folder / images).mkdir(parents=True, exist_ok=True)
             for camera, image in row.images.items():
-                path = (
-                    Path("images") / str(row.recording) / f"{index:07d}_{camera}{suffix_of(image)}"
-                )
-                (folder / path).parent.mkdir(parents=True, exist_ok=True)
+                path = images / f"{index:07d}_{camera}{suffix_of(image)}"
                 (folder / path).write_bytes(image)
                 values[camera] = path.as_posix()
             table.writerow(values)
@@ -37,12 +39,10 @@ def _write(source: ExportedRows, folder: Path) -> None:
 
 def _is_source(path: Path) -> bool:
     table = path / TABLE if path.is_dir() else path
+    if table.suffix.lower() not in TABLE_ENDINGS or not table.exists():
+        return False
     with suppress(UserError):
-        return (
-            table.suffix.lower() in TABLE_ENDINGS
-            and table.exists()
-            and is_ours(read_foreign(table).cells)
-        )
+        return is_ours(read_foreign(table).cells)
     return False
 
 

@@ -10,7 +10,7 @@ import os
 from collections.abc import Collection
 from pathlib import Path
 
-from bcclone.exchange.formats import read_inside
+from bcclone.exchange.source_files import read_inside
 from bcclone.system.atomic import write_bytes
 from bcclone.system.codec import explained, parse_json, whole_number
 

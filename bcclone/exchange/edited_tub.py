@@ -14,7 +14,7 @@ import pandas as pd
 
 from bcclone.exchange.deleted_records import deleted_file, read_deleted, write_deleted
 from bcclone.exchange.exchange_settings import ImportSettings
-from bcclone.exchange.formats import ExchangedRow
+from bcclone.exchange.exchanged_row import ExchangedRow
 from bcclone.exchange.left_out import Findings
 from bcclone.exchange.tub import FORMAT, read_tub
 from bcclone.recording.editing import EditedRecording, EditedRows

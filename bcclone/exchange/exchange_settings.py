@@ -1,5 +1,6 @@
-"""Settings of exporting and importing recordings; loads neither NumPy nor pandas, so that --help is
-fast.
+"""Settings of exporting and importing recordings.
+
+Loads neither NumPy nor pandas, so that --help is fast.
 """
 
 from dataclasses import dataclass
@@ -20,22 +21,36 @@ from bcclone.system.settings import (
 
 EXPORT_FORMATS = {"csv": "csv_table", "tub": "tub"}  # name -> module that defines FORMAT
 IMPORT_FORMATS = {  # detected in this order
-    **EXPORT_FORMATS, "lerobot": "lerobot_set", "recording": "simulator_log", "video": "labelled_video",
+    **EXPORT_FORMATS,
+    "lerobot": "lerobot_set",
+    "recording": "simulator_log",
+    "video": "labelled_video",
     "frames": "frame_folder",
-}  # fmt: skip
-FROM_MOTION = "from-motion"
-RADIANS, DEGREES, RATIO = UNITS = ("rad", "deg", "ratio")
-MPH_OF = {
+}
+FROM_MOTION = "from-motion"  # a steering that is estimated from the frames
+# units of a steering
+RADIANS = "rad"
+DEGREES = "deg"
+RATIO = "ratio"
+UNITS = (RADIANS, DEGREES, RATIO)
+MPH_OF = {  # unit of a speed -> mph
     "mph": 1.0,
     "km/h": 0.621371,
     "m/s": 2.236936,
     "knots": 1.150779,
-}  # unit of a speed -> mph
+}
 OF_TABLES = frozenset(  # settings of every format whose steering is found by its name
-    ("steering_column", "unit", "left_positive", "steering_ratio", "max_degrees", "throttle_column", "speed_column",
-     "speed_unit")
-)  # fmt: skip
-
+    (
+        "steering_column",
+        "unit",
+        "left_positive",
+        "steering_ratio",
+        "max_degrees",
+        "throttle_column",
+        "speed_column",
+        "speed_unit",
+    )
+)
 
 _table = partial(setting, group="tables of others, and LeRobot")
 ExportFormat = Annotated[str, Setting(choices=tuple(EXPORT_FORMATS))]
@@ -88,8 +103,8 @@ class ImportSettings(Checked):
     )
     steering: str | None = setting(
         None,
-        f"{FROM_MOTION}: estimate it from how the camera moves, for a film without any; a steering in the source and "
-        "tables beside it are not read",
+        f"{FROM_MOTION}: estimate it from how the camera moves, for a film without any; a steering "
+        "in the source and tables beside it are not read",
         choices=(FROM_MOTION,),
         shown="read from the source",
     )
@@ -103,8 +118,8 @@ class ImportSettings(Checked):
     )
     camera_height_m: float | None = setting(
         None,
-        f"height of a camera whose steering is {FROM_MOTION}: the speed is then in mph, and a steering of 1 "
-        "that of the simulator's car",
+        f"height of a camera whose steering is {FROM_MOTION}: the speed is then in mph, and a "
+        "steering of 1 that of the simulator's car",
         0.01,
         100,
         option="camera-height",
@@ -133,7 +148,8 @@ class ImportSettings(Checked):
     left_positive: bool = _table(False, "the steering is positive to the left")
     steering_ratio: float = _table(
         1.0,
-        "degrees of the steering wheel for one of the front wheels; 1 if the table has the angle of these",
+        "degrees of the steering wheel for one of the front wheels; 1 if the table has the angle "
+        "of these",
         0.1,
         100,
     )
@@ -142,7 +158,8 @@ class ImportSettings(Checked):
     )
     image_column: str | None = _table(
         None,
-        "column of the image names, or COLUMN=VALUE: only rows with this value, such as those of a camera",
+        "column of the image names, or COLUMN=VALUE: only rows with this value, such as those of a "
+        "camera",
         unit="NAME",
         shown="by its values",
     )
@@ -171,21 +188,19 @@ class ImportSettings(Checked):
     )
 
     def validate(self) -> None:
-        of_films = [name for name in ("fov", "camera_height_m") if getattr(self, name) is not None]
-        if of_films and not self.steering:
-            raise SettingError(f"{{{of_films[0]}}} needs {{steering}} {FROM_MOTION}")
-        unread = [
-            each.name
-            for each, declared in settings_of(ImportSettings)
-            if declared.group and self.steering
-        ]
-        for name in unread:
-            if (
-                name != "frame_rate"
-                and getattr(self, name) != ImportSettings.__dataclass_fields__[name].default
-            ):
+        if not self.steering:
+            for name in ("fov", "camera_height_m"):
+                if getattr(self, name) is not None:
+                    raise SettingError(f"{{{name}}} needs {{steering}} {FROM_MOTION}")
+            return
+        for field, declared in settings_of(ImportSettings):
+            # a film may need the rate of its frames, and nothing else of a table
+            if not declared.group or field.name == "frame_rate":
+                continue
+            if getattr(self, field.name) != field.default:
                 raise SettingError(
-                    f"{{{name}}} is of a table, which is not read with {{steering}} {FROM_MOTION}"
+                    f"{{{field.name}}} is of a table, which is not read with {{steering}} "
+                    f"{FROM_MOTION}"
                 )
         if self.fov and self.framing:
             raise SettingError(

@@ -6,61 +6,44 @@ simulator, whose images they name. Cells that hold an image and something else a
 """
 
 import csv
-import math
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path, PureWindowsPath
 
 from bcclone.exchange.exchange_settings import ImportSettings
-from bcclone.exchange.formats import IMAGE_ENDINGS, files_inside
 from bcclone.exchange.left_out import Findings
+from bcclone.exchange.source_files import IMAGE_ENDINGS, files_inside
+from bcclone.exchange.table_words import is_number, is_steering, kind_of_cell, plain
 from bcclone.recording.dialect import COLUMNS, text_of
 from bcclone.recording.row import CAMERAS, camera_of
 from bcclone.system.codec import explained, kind_of_content, read_bytes
 from bcclone.system.errors import UserError
 
 TABLE_ENDINGS = (".csv", ".tsv", ".txt")
-_SEPARATORS = ";\t, "  # a comma may be that of decimals
-_COLUMNS = 1000  # of a line, at most
-_DECIMAL_COMMAS = re.compile(r"(?!.*\d\.\d).*, [-+]?\d+,\d+, ", re.DOTALL)  # that ", " divides
+_MOST_COLUMNS = 1000
 _LOOKED_AT = 200  # rows that decide what a column holds
-_NO_STEERING = re.compile(
-    r"torque|velocity|speed|accel|driver|override|(^|_)(rate|left|right)(_|$)"
-)
-_ANGLES = {"angle", "user_angle", "wheel_angle", "angle_deg", "angle_rad"}
-_AFTER_IMAGE = "|".join(rf"(?<=\{ending})" for ending in IMAGE_ENDINGS)
-_PARTS = re.compile(rf"\s*[;|]\s*|(?:{_AFTER_IMAGE})[\s,]+", re.IGNORECASE)
 
-# a number as Python writes one of NumPy or PyTorch, or with the sign of degrees
-_WRAPPED = re.compile(
-    r"(?:tensor|array|(?:np\.)?float\d\d)?\(?\[?([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\]?\)?°?"
-)
-_CAMERAS = re.compile(r"(?:^|_)(left|right|cent(?:er|re|ral)|mid(?:dle)?(?![a-z])|front|forward)")
-_LETTER = re.compile(r"(?:^|_)([clr])(?![a-z0-9])")
-_OTHER_CAMERAS = re.compile(r"(?:^|_)(?:rear|back|behind|side|depth|lidar|semantic|seg|mask)")
+_Line = tuple[int, list[str]]  # its number in the file, and its cells
 
 
 @dataclass(frozen=True)
 class ForeignTable:
-    """A table. lines: the number of each row's line; cells: of each column, by its name, (rows,).
-
-    broken: numbers of the lines of another length; as_in_log: it has no header, and its columns are
-    called as in a log of the simulator, whose images they name.
-    """
+    """A table of another program."""
 
     path: Path
-    lines: Sequence[int]
-    cells: Mapping[str, Sequence[str]]
+    lines: Sequence[int]  # the number of each row's line
+    cells: Mapping[str, Sequence[str]]  # of each column, by its name, (rows,)
+    # it has no header, and its columns are called as in a log of the simulator
     as_in_log: bool = False
-    broken: Sequence[int] = ()
+    broken: Sequence[int] = ()  # numbers of the lines of another length
 
-    def place(self, index: int) -> str:
+    def place(self, row: int) -> str:
         """Return the words for a row in a message."""
-        return f"{self.path}: line {self.lines[index]}"
+        return f"{self.path}: line {self.lines[row]}"
 
     def first_cells(self, name: str) -> Sequence[str]:
         """Return the first cells of a column, by which it is judged."""
@@ -69,36 +52,79 @@ class ForeignTable:
     def is_numeric(self, name: str) -> bool:
         """Return whether a column mostly holds numbers."""
         filled = [cell for cell in self.first_cells(name) if cell]
-        return 2 * sum(map(_is_number, filled)) > len(filled)
+        return 2 * sum(map(is_number, filled)) > len(filled)
 
     def named(self, asked: str, what: str, option: str) -> str:
-        """Return the column that was asked for by its name or number; raises UserError if there is
-        none.
+        """Return the column that was asked for by its name or number; raises UserError for none.
+
+        what, option: what the column holds, and the option that names it, for the message.
         """
         if asked in self.cells:
             return asked
         if asked.isdecimal() and 0 < int(asked[:9]) <= len(self.cells):
             return list(self.cells)[int(asked) - 1]
-        raise no_column(
-            self.path, what, option, self.examples(self.cells), f"no column {asked[:60]!r}"
-        )
+        there = self.examples(self.cells)
+        raise no_column(self.path, what, option, there, f"no column {asked[:60]!r}")
 
     def examples(self, names: Iterable[str]) -> list[str]:
         """Return the names of columns, with the first values of each."""
-        firsts = {
-            name: list(dict.fromkeys(filter(None, self.first_cells(name))))[:3] for name in names
-        }
-        return [
-            f"{name} ({', '.join(cell[:40] for cell in cells)})" for name, cells in firsts.items()
-        ]
+        examples = []
+        for name in names:
+            values = list(dict.fromkeys(filter(None, self.first_cells(name))))
+            examples.append(f"{name} ({', '.join(value[:40] for value in values[:3])})")
+        return examples
 
 
 def no_column(path: Path, what: str, option: str, names: Sequence[str], reason: str) -> UserError:
-    """Return the error for a column that is not found, with those that may be it."""
+    """Return the error for a column that is not found. names: of those that may be it."""
     listed = ", ".join(repr(name[:200])[1:-1] for name in names[:20]) or "none"
     return UserError(
         f"{path}: {what}: {reason}; name it with {option}; there are: {listed}", exit_code=2
     )
+
+
+def find_table(settings: ImportSettings) -> Path:
+    """Return the table that was named, or the only one with a steering beside the pictures.
+
+    Raises UserError for none, and for several.
+    """
+    source = settings.source
+    if settings.table:
+        return settings.table
+    if source.suffix.lower() in TABLE_ENDINGS:
+        return source
+    paths = files_inside(source if source.is_dir() else source.parent, TABLE_ENDINGS)
+    if not source.is_dir():
+        # the table of a video often has its name
+        paths = [path for path in paths if path.stem == source.stem] or paths
+    fitting = paths
+    if len(paths) > 1:
+        fitting = [path for path in paths if _has_steering(path, settings.steering_column)]
+    if len(fitting) == 1:
+        return fitting[0]
+    if not paths:
+        raise UserError(
+            f"{source}: no table ({', '.join(TABLE_ENDINGS)}) with the steering lies beside the "
+            "pictures; name one with --table",
+            exit_code=2,
+        )
+    listed = ", ".join(path.name for path in (fitting or paths)[:20])
+    raise UserError(
+        f"{source}: which table has the steering? Name it with --table; there are: {listed}",
+        exit_code=2,
+    )
+
+
+def _has_steering(path: Path, asked: str | None) -> bool:
+    """Return whether a table has the column that was asked for, or one of a steering."""
+    with suppress(UserError):
+        table = read_foreign(path)
+        names = [name for name in table.cells if is_steering(plain(name))]
+        return asked in table.cells or any(map(table.is_numeric, names))
+    return False
+
+
+# ---- lines -> columns
 
 
 def read_foreign(path: Path, findings: Findings | None = None) -> ForeignTable:
@@ -106,254 +132,213 @@ def read_foreign(path: Path, findings: Findings | None = None) -> ForeignTable:
 
     Raises UserError for one that cannot be read, is too large, or has no rows.
     """
-    with explained(path, "a table", "expected one of text, such as CSV"):
-        content = read_bytes(path, "cells")
-        if kind := kind_of_content(content[:512]):
-            raise ValueError(kind)
-        text = text_of(content)
-        lines = (re.sub(r", +", ";", text) if _DECIMAL_COMMAS.match(text[:10_000]) else text).split(
-            "\n"
-        )
-        rows = csv.reader(lines, delimiter=_separator_of(lines[:20]), skipinitialspace=True)
-        stripped = ((rows.line_num, [cell.strip() for cell in cells]) for cells in rows)
-        filled = _without_blank(list(stripped))
-    if max((len(cells) for _, cells in filled), default=0) > _COLUMNS:
-        raise UserError(
-            f"{path}: a line of more than {_COLUMNS} cells, expected at most that many columns"
-        )
-    filled = _divided(filled)
-    width = (
-        Counter(len(cells) for _, cells in filled[1:] or filled).most_common(1)[0][0]
-        if filled
-        else 0
-    )
-    has_names = bool(filled) and _is_header(filled[0][1], [cells for _, cells in filled[1:]])
-    header = filled[0][1] if has_names else [""] * width
-    if (
-        len(header) == width - 1
-    ):  # a table of R, whose rows have names, or rows that end with a separator
-        at = (
-            len(header)
-            if not any(cells[-1] for _, cells in filled[1:] if len(cells) == width)
-            else 0
-        )
-        header = [*header[:at], "", *header[at:]]
-    complete = [(line, cells) for line, cells in filled[has_names:] if len(cells) == width]
+    lines = _divided(_read_lines(path))
+
+    # the table is as wide as most of its lines below the first
+    widths = Counter(len(cells) for _, cells in lines[1:] or lines)
+    width = widths.most_common(1)[0][0] if widths else 0
+    has_names = bool(lines) and _is_header(lines[0][1], [cells for _, cells in lines[1:]])
+    rows = lines[1:] if has_names else lines
+    complete = [(line, cells) for line, cells in rows if len(cells) == width]
+    broken = [line for line, cells in rows if len(cells) != width]
     if not complete:
         raise UserError(f"{path}: it has no rows below its header; expected one for each frame")
-    as_in_log = not has_names and _names_cameras(complete[0][1])
-    header = COLUMNS.split(",") if as_in_log else header
-    names: list[str] = []
-    for number, name in enumerate(
-        [*header, *[""] * width][:width], start=1
-    ):  # an empty or second one is its number
-        names.append(
-            name if name and name not in names else f"{name}#{number}" if has_names else str(number)
-        )
-    broken = [line for line, cells in filled[has_names:] if len(cells) != width]
-    for line in broken:
-        (findings or Findings()).leave_out(
-            f"{path}: line {line}", f"not {width} cells, as in most lines"
-        )
+
+    # the names of its columns
+    as_in_log = False
+    header: list[str] = []
+    if has_names:
+        header = _with_missing_name(lines[0][1], [cells for _, cells in complete])
+    elif _names_cameras(complete[0][1]):
+        as_in_log = True
+        header = COLUMNS.split(",")
+    names = _distinct(header, width, has_names)
+
+    if findings:
+        for line in broken:
+            reason = f"not {width} cells, as in most lines"
+            findings.leave_out(f"{path}: line {line}", reason)
     columns = zip(*(cells for _, cells in complete), strict=True)
     by_name = dict(zip(names, map(list, columns), strict=True))
     return ForeignTable(path, [line for line, _ in complete], by_name, as_in_log, broken)
 
 
-def _without_blank(lines: Sequence[tuple[int, list[str]]]) -> list[tuple[int, list[str]]]:
-    """Return the lines of a table without blank ones; in a single column these are rows, unless
-    every second is one.
-    """
-    filled = [index for index, (_, cells) in enumerate(lines) if any(cells)]
-    is_single = all(len(cells) < 2 for _, cells in lines) and any(index % 2 for index in filled)  # noqa: PLR2004
-    within = lines[filled[0] : filled[-1] + 1] if filled else ()
-    return [(line, cells or [""]) for line, cells in within if cells or is_single]
+def _with_missing_name(header: list[str], rows: Sequence[list[str]]) -> list[str]:
+    """Return a header with an empty name for the one column that it may lack."""
+    if len(header) != len(rows[0]) - 1:
+        return header
+    if any(cells[-1] for cells in rows):
+        return ["", *header]  # a table of R, whose rows have names
+    return [*header, ""]  # rows that end with a separator
 
 
-def _names_cameras(cells: Sequence[str]) -> bool:
-    """Return whether a line begins with images of the simulator's cameras, in its order; some may
-    be empty.
-    """
-    images = zip(cells, CAMERAS, strict=False)
-    return [
-        camera_of(PureWindowsPath(cell).name) if cell else camera for cell, camera in images
-    ] == [*CAMERAS]
-
-
-def _divided(lines: Sequence[tuple[int, list[str]]]) -> list[tuple[int, list[str]]]:
-    """Return lines whose cells are several where most hold an image and more, such as `a.png;b.png`
-    or `a.png 0.1`.
-    """
-    counts: dict[int, int] = {}  # column -> things in its cells
-    for column in range(max((len(cells) for _, cells in lines), default=0)):
-        cells = [
-            cells[column]
-            for _, cells in lines[: _LOOKED_AT + 1]
-            if column < len(cells) and cells[column]
-        ]
-        several = [parts for parts in map(_PARTS.split, cells) if len(parts) > 1]
-        if 2 * len(several) > len(cells) and "image" in map(_kind, several[-1]):
-            counts[column] = Counter(map(len, several)).most_common(1)[0][0]
-    divided = []
-    for index, (line, cells) in enumerate(lines if counts else ()):
-        parts = [
-            _PARTS.split(cell) if column in counts else [cell] for column, cell in enumerate(cells)
-        ]
-        for column, count in counts.items():
-            if cells[column : column + 1] == [""]:
-                parts[column] = [""] * count
-            elif not index and column < len(cells) and len(parts[column]) == 1:  # of a header
-                words = re.split(r"[\s;,|]+", cells[column])
-                numbered = [f"{cells[column]} {number}" for number in range(1, count + 1)]
-                parts[column] = words if len(words) == count else numbered
-        divided.append((line, [part for of_cell in parts for part in of_cell]))
-    return divided or list(lines)
+def _distinct(header: Sequence[str], width: int, has_names: bool) -> list[str]:
+    """Return a name for each column: an empty one, or one that stood before, has its number."""
+    names: list[str] = []
+    for number in range(1, width + 1):
+        name = header[number - 1] if number <= len(header) else ""
+        if name and name not in names:
+            names.append(name)
+        elif has_names:
+            names.append(f"{name}#{number}")
+        else:
+            names.append(str(number))
+    return names
 
 
 def _is_header(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
-    """Return whether the cells of the first line are mostly of other kinds than those below them."""
-    kinds = [_kind(cell) for cell in first]
+    """Return whether the cells of the first line are mostly of other kinds than those below."""
+    kinds = [kind_of_cell(cell) for cell in first]
     if not rows:
         return not any(kinds)
-    columns = zip_longest(*rows[:_LOOKED_AT], fillvalue="")
-    below = (Counter(map(_kind, filter(None, cells))).most_common(1) for cells in columns)
-    usual = [kind[0][0] if kind else "" for kind in below]
+    usual_kinds = []
+    for cells in zip_longest(*rows[:_LOOKED_AT], fillvalue=""):
+        counts = Counter(map(kind_of_cell, filter(None, cells))).most_common(1)
+        usual_kinds.append(counts[0][0] if counts else "")
+    # text above text says nothing
     alike = [
-        kind == other
-        for kind, other, cell in zip(kinds, usual, first, strict=False)
-        if cell and (kind or other)
+        kind == usual
+        for kind, usual, cell in zip(kinds, usual_kinds, first, strict=False)
+        if cell and (kind or usual)
     ]
-    is_counted = [cell for cell in first if cell] == [
-        str(number) for number in range(len(first) - first.count(""))
-    ]
-    return (
-        2 * sum(alike) < len(alike) or not alike or (is_counted and not all(alike))
-    )  # pandas numbers columns
+    filled = [cell for cell in first if cell]
+    is_counted = filled == [str(number) for number in range(len(filled))]  # as pandas does
+    if is_counted and not all(alike):
+        return True
+    return not alike or 2 * sum(alike) < len(alike)
 
 
-def _kind(cell: str) -> str:
-    """Return what a cell holds: a number, an image, or "" for any other text."""
-    return "number" if _is_number(cell) else "image" if cell.lower().endswith(IMAGE_ENDINGS) else ""
+def _names_cameras(cells: Sequence[str]) -> bool:
+    """Return whether a line begins with images of the simulator's cameras, in its order.
+
+    Some may be empty.
+    """
+    if len(cells) < len(CAMERAS):
+        return False
+    for cell, camera in zip(cells, CAMERAS, strict=False):
+        if cell and camera_of(PureWindowsPath(cell).name) != camera:
+            return False
+    return True
+
+
+# ---- text -> lines of cells
+
+_SEPARATORS = ";\t, "  # in the order in which they are tried; a comma may be that of decimals
+# a number with a decimal comma between ", ", and no decimal point anywhere
+_DECIMAL_COMMAS = re.compile(r"(?!.*\d\.\d).*, [-+]?\d+,\d+, ", re.DOTALL)
+
+
+def _read_lines(path: Path) -> list[_Line]:
+    """Return the lines of a table, divided into cells, without blank lines; raises UserError."""
+    with explained(path, "a table", "expected one of text, such as CSV"):
+        content = read_bytes(path, "cells")
+        if kind := kind_of_content(content[:512]):
+            raise ValueError(kind)
+        text = text_of(content)
+        if _DECIMAL_COMMAS.match(text[:10_000]):
+            text = re.sub(r", +", ";", text)
+        lines = text.split("\n")
+        separator = _separator_of(lines[:20])
+        rows = csv.reader(lines, delimiter=separator, skipinitialspace=True)
+        filled = _without_blank([(rows.line_num, [cell.strip() for cell in row]) for row in rows])
+    if any(len(cells) > _MOST_COLUMNS for _, cells in filled):
+        raise UserError(
+            f"{path}: a line of more than {_MOST_COLUMNS} cells, expected at most that many columns"
+        )
+    return filled
 
 
 def _separator_of(start: Sequence[str]) -> str:
-    """Return the separator that divides the first lines into the same number of cells, two or more.
+    """Return the separator that divides the first lines into the same number of cells.
 
     A comma rather than another one if it makes more cells and is no decimal mark.
     """
     widths: dict[str, int] = {}
     for separator in _SEPARATORS:
-        rows = [
-            cells
-            for cells in csv.reader(start, delimiter=separator, skipinitialspace=True)
-            if cells
-        ]
-        width, count = Counter(map(len, rows)).most_common(1)[0] if rows else (1, 0)
-        if width > 1 and len(rows[0]) > 1 and count > 0.8 * len(rows):  # noqa: PLR2004
-            widths[separator] = width
-            if any(
-                "," in cell.strip(",") and _is_number(cell) for cells in rows for cell in cells
-            ):  # a decimal mark
-                return separator
+        reader = csv.reader(start, delimiter=separator, skipinitialspace=True)
+        rows = [cells for cells in reader if cells]
+        if not rows or len(rows[0]) == 1:
+            continue
+        width, count = Counter(map(len, rows)).most_common(1)[0]
+        if width == 1 or count <= 0.8 * len(rows):
+            continue
+        if any(_has_decimal_comma(cell) for cells in rows for cell in cells):
+            return separator
+        widths[separator] = width
     first = next(iter(widths), ",")
-    return "," if widths.get(",", 0) > widths.get(first, 0) else first
+    if widths.get(",", 0) > widths.get(first, 0):
+        return ","
+    return first
 
 
-def find_table(settings: ImportSettings) -> Path:
-    """Return the table that was named, or the only one with a steering beside the pictures; raises
-    UserError.
+def _has_decimal_comma(cell: str) -> bool:
+    return "," in cell.strip(",") and is_number(cell)
+
+
+def _without_blank(lines: Sequence[_Line]) -> list[_Line]:
+    """Return the lines of a table without blank ones.
+
+    In a single column these are rows, unless every second one is blank.
     """
-    source = settings.source
-    if settings.table or source.suffix.lower() in TABLE_ENDINGS:
-        return settings.table or source
-    paths = files_inside(source if source.is_dir() else source.parent, TABLE_ENDINGS)
-    if not source.is_dir():
-        paths = [path for path in paths if path.stem == source.stem] or paths
-    fitting = paths if len(paths) == 1 else []
-    for path in paths if len(paths) > 1 else ():
-        with suppress(UserError):
-            table = read_foreign(path)
-            steering = [
-                name for name in table.cells if is_steering(plain(name)) and table.is_numeric(name)
-            ]
-            fitting += [path] if settings.steering_column in table.cells or steering else []
-    if len(fitting) == 1:
-        return fitting[0]
-    listed = ", ".join(path.name for path in (fitting or paths)[:20])
-    reason = f"which table has the steering? Name it with --table; there are: {listed}" if paths else (
-        f"no table ({', '.join(TABLE_ENDINGS)}) with the steering lies beside the pictures; name one with --table"
-    )  # fmt: skip
-    raise UserError(f"{source}: {reason}", exit_code=2)
+    filled = [index for index, (_, cells) in enumerate(lines) if any(cells)]
+    if not filled:
+        return []
+    is_single = all(len(cells) < 2 for _, cells in lines)
+    keeps_blank = is_single and any(index % 2 for index in filled)
+    within = lines[filled[0] : filled[-1] + 1]
+    return [(line, cells or [""]) for line, cells in within if cells or keeps_blank]
 
 
-def is_ours(names: Collection[str]) -> bool:
-    """Return whether a table has the columns of our export, of which one may be missing."""
-    return {"center", "time_ms"}.issubset(names) or {"recording", "episode"}.issubset(names)
+# ---- cells of several things
+
+# between things in a cell: a semicolon, a bar, or whatever follows an image
+_AFTER_IMAGE = "|".join(rf"(?<=\{ending})" for ending in IMAGE_ENDINGS)
+_BETWEEN = re.compile(rf"\s*[;|]\s*|(?:{_AFTER_IMAGE})[\s,]+", re.IGNORECASE)
 
 
-def is_steering(name: str) -> bool:
-    return ("steer" in name or name in _ANGLES) and not _NO_STEERING.search(name)
+def _divided(lines: Sequence[_Line]) -> list[_Line]:
+    """Return lines whose cells are several where most hold an image and more.
 
-
-def plain(name: str) -> str:
-    """Return a name in lower case letters, digits and underscores: steeringAngle (°) ->
-    steering_angle_deg.
+    Such cells are `a.png;b.png` or `a.png 0.1`.
     """
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.replace("°", " deg"))
-    return re.sub(r"[^a-z0-9]+", "_", words.lower()).strip("_")
+    counts = _things_in_cells(lines)
+    if not counts:
+        return list(lines)
+    divided = []
+    for index, (line, cells) in enumerate(lines):
+        parts: list[str] = []
+        for column, cell in enumerate(cells):
+            if column in counts:
+                parts += _things_in(cell, counts[column], is_first=index == 0)
+            else:
+                parts.append(cell)
+        divided.append((line, parts))
+    return divided
 
 
-def _is_number(cell: str) -> bool:
-    return math.isfinite(number_of_cell(cell))
+def _things_in_cells(lines: Sequence[_Line]) -> dict[int, int]:
+    """Return column -> the number of things in its cells, where most hold an image and more."""
+    counts: dict[int, int] = {}
+    first_lines = [cells for _, cells in lines[: _LOOKED_AT + 1]]
+    for column in range(max((len(cells) for _, cells in lines), default=0)):
+        filled = [cells[column] for cells in first_lines if column < len(cells) and cells[column]]
+        several = [parts for parts in map(_BETWEEN.split, filled) if len(parts) > 1]
+        if 2 * len(several) > len(filled) and "image" in map(kind_of_cell, several[-1]):
+            counts[column] = Counter(map(len, several)).most_common(1)[0][0]
+    return counts
 
 
-def number_of_cell(cell: str) -> float:
-    """Return the number in a cell, NaN for none. A decimal comma is one, too, where no comma
-    separates the cells.
+def _things_in(cell: str, count: int, is_first: bool) -> list[str]:
+    """Return the things in a cell. count: that most cells of its column hold.
+
+    is_first: the cell may be the name of the column, which is then the name of all.
     """
-    try:
-        # Python ignores an underscore within a number
-        return (
-            math.nan
-            if "_" in cell
-            else float(cell.replace(",", ".") if cell.count(",") == 1 else cell)
-        )
-    except ValueError:
-        return float(wrapped[1]) if (wrapped := _WRAPPED.fullmatch(cell)) else math.nan
-
-
-def unit_in_name(name: str, endings: Mapping[str, str]) -> str | None:
-    """Return the unit with which the name of a column ends, or which it is."""
-    name = f"_{plain(name)}"
-    return next((unit for ending, unit in endings.items() if name.endswith(f"_{ending}")), None)
-
-
-def camera_in(text: str) -> str:
-    """Return the camera that a text names: one of CAMERAS, "other", or "" where it names none, or
-    several.
-    """
-    words = set(_CAMERAS.findall(plain(text)))
-    sides = words & {"left", "right"}  # front_left is left
-    if _OTHER_CAMERAS.search(plain(text)):
-        return "other"
-    return "center" if words and not sides else sides.pop() if len(sides) == 1 else ""
-
-
-def by_camera_in(texts: Mapping[str, str]) -> dict[str, str]:
-    """Return camera -> name, for each camera that exactly one text is of. texts: of each name."""
-    letters = {
-        name: found[1] if (found := _LETTER.search(plain(text))) else ""
-        for name, text in texts.items()
-    }
-    if sorted(letters.values()) == ["c", "l", "r"]:
-        return {
-            camera: name
-            for camera in CAMERAS
-            for name, letter in letters.items()
-            if camera[0] == letter
-        }
-    cameras = {name: camera_in(text) for name, text in texts.items()}
-    named = Counter(cameras.values())
-    return {
-        camera: name for name, camera in cameras.items() if camera in CAMERAS and named[camera] == 1
-    }
+    if not cell:
+        return [""] * count
+    parts = _BETWEEN.split(cell)
+    if len(parts) > 1 or not is_first:
+        return parts
+    words = re.split(r"[\s;,|]+", cell)
+    if len(words) == count:
+        return words
+    return [f"{cell} {number}" for number in range(1, count + 1)]

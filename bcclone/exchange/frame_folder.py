@@ -1,72 +1,83 @@
-"""The format frames: a folder of images, and a table of any form with a row for each of them.
+"""The format frames: a folder of images, and a table of any form with a row for each of them."""
 
-The images of several cameras may stand in a column each, or in the rows of one column. Then a
-column of few values that take turns, or the paths of the images, say which camera took each.
-"""
-
-import itertools
 import re
-import shlex
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from bcclone.exchange.control_columns import read_controls
+from bcclone.exchange.control_table import ControlTable, read_controls
 from bcclone.exchange.exchange_settings import OF_TABLES, ImportSettings
-from bcclone.exchange.foreign_table import (
-    TABLE_ENDINGS,
-    ForeignTable,
-    by_camera_in,
-    camera_in,
-    is_ours,
-    no_column,
-    plain,
-)
-from bcclone.exchange.formats import (
-    FIELDS,
-    IMAGE_ENDINGS,
-    MISSING,
-    ExchangedRow,
-    Format,
-    UnusableImage,
-    read_image,
-    row_of,
-)
+from bcclone.exchange.exchanged_row import FIELDS, ExchangedRow, row_of
+from bcclone.exchange.folder_images import FolderImages, last_number
+from bcclone.exchange.foreign_table import TABLE_ENDINGS, ForeignTable, no_column
+from bcclone.exchange.formats import Format
 from bcclone.exchange.left_out import Findings
-from bcclone.exchange.table_times import (
-    Times,
-    check_rate,
-    counted,
-    find_times,
-    is_too_fast,
-    times_in_names,
-)
-from bcclone.recording.files import walk_once
-from bcclone.recording.row import CAMERAS, NUMBERS, RowError
+from bcclone.exchange.several_cameras import images_by_instant
+from bcclone.exchange.source_files import IMAGE_ENDINGS, read_image
+from bcclone.exchange.table_times import check_rate, counted, find_times, times_in_names
+from bcclone.exchange.table_words import by_camera_in, camera_in, is_ours
+from bcclone.exchange.written_times import Times
+from bcclone.recording.row import CAMERAS, NUMBERS
 from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
 
-_LEAST_SHARE = 0.5  # of the first rows, whose image a column must name
-_NUMBER = re.compile(r"(\d{1,19})\D*$")  # the last number in a name
 _OPTION = "--image-column"
-_FEW_VALUES = 12
-_TURNS = 0.2  # share of the rows, in order of time, of another camera than the row before
-_FURTHER = {*FIELDS} - {*NUMBERS}  # columns of our export
-_DIGITS, _OF_FRAMES = (
-    re.compile(r"\d+"),
-    re.compile(r"(?<!\d)(?<!cam)(?<!cam_)(?<!camera)(?<!camera_)\d+", re.IGNORECASE),
-)
-_OF_CAMERA = re.compile(r"cam(era)?_?\d", re.IGNORECASE)
-_CAMERA_COLUMN = re.compile(
-    r"(^|_)(cameras?|cams?|frame_id|topic)(_|$)"
-)  # a plain name of a column
+_CENTER = CAMERAS[0]
 
 
 def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow]:
+    if settings.steering:
+        return rows_without_table(settings, findings)
+    return _rows_of_table(settings, findings)
+
+
+# ---- without a table
+
+
+def rows_without_table(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow]:
+    """Yield a row for each image of a folder, in the order of times, with a steering of 0.
+
+    Where names say which camera took an image, only those of the centre camera are read.
+    """
+    folder = settings.source
+    if not folder.is_dir():
+        folder = folder.parent
+    paths = [
+        path
+        for path in sorted(FolderImages(folder), key=_by_numbers)
+        if camera_in(PurePosixPath(path).name) in ("", _CENTER)
+    ]
+    stated = None
+    if not settings.frame_rate:
+        stems = [PurePosixPath(path).stem for path in paths]
+        stated = next(times_in_names(stems), None)
+    times = stated or counted(range(len(paths)), settings)
+    findings.notes.append(f"times: {times.words}")
+    timed = zip(paths, times.milliseconds, strict=True)
+    for path, time_ms in sorted(timed, key=lambda pair: pair[1] or 0):
+        place = str(folder / path)
+        with findings.usable(place):
+            image = _read_linked(folder / path)
+            yield row_of({"time_ms": time_ms, "steering": 0.0}, {_CENTER: image}, place)
+
+
+def _by_numbers(path: str) -> list[str]:
+    """Return what a path is sorted by: frame2 comes before frame10."""
+    return [part.zfill(20) for part in re.split(r"(\d+)", path)]
+
+
+def _read_linked(path: Path) -> bytes:
+    """Return the content of an image, whose folder may be a link; raises RowError."""
+    return read_image(path.parent.resolve(), path.name)
+
+
+# ---- with a table
+
+
+def _rows_of_table(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow]:
     """Yield the rows of a table whose image is in the folder; others are counted.
 
     Raises UserError for a table without steering or images, and where it is not clear which columns
@@ -74,324 +85,187 @@ def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow
     """
     labelled = read_controls(settings, findings)
     table = labelled.table
-    folder = table.path.parent if settings.source.is_file() else settings.source
-    images = _ImageNames(folder)
-    columns, rows = _image_columns(table, images, settings.image_column)
-    further = {
-        name: cells
-        for name, cells in table.cells.items()
-        if name in _FURTHER and is_ours(table.cells)
-    }
-    is_chosen = further or len(columns) > 1 or settings.image_column in table.cells
-    stated, at = _instants(table, columns["center"], settings)
-    of_camera, frames = (
-        ("", {}) if is_chosen else _of_cameras(table, columns["center"], rows, at, stated)
-    )
-    frames = frames or {
-        row: {camera: table.cells[name][row] for camera, name in columns.items()} for row in rows
-    }
-    if stated and not further:
-        check_rate(
-            at[list(frames)],
-            f"{table.path}: {stated.words}",
-            "name another column with --time-column, or ",
-        )
-    times = stated or counted(range(len(frames)), settings)
-    findings.notes += [f"times: {times.words}", f"images: by {', '.join(columns.values())}"]
-    findings.notes += [f"cameras: by {of_camera}"] * bool(of_camera)
-    findings.columns_left_out = labelled.others(
-        *columns.values(), *times.columns, of_camera, *further
-    )
-    named: set[str] = set()
-    for number, (row, cells) in enumerate(frames.items()):
+    folder = settings.source
+    if folder.is_file():
+        folder = table.path.parent
+    images = FolderImages(folder)
+    frames = _frames_of(labelled, images, settings, findings)
+
+    named: set[str] = set()  # images that rows name
+    for row, cells in frames.cells.items():
         place = table.place(row)
         with findings.usable(place):
-            paths = {c: images.find(cell, c) for c, cell in cells.items() if cell or c == "center"}
-            # one picture is of one camera
-            paths = {
-                c: path for c, path in paths.items() if c == "center" or path != paths["center"]
-            }
+            paths = _paths_of(cells, images)
             named.update(paths.values())
-            values: dict[str, Any] = {"time_ms": times.milliseconds[row if stated else number]}
-            values |= labelled.numbers(row) | {name: cells[row] for name, cells in further.items()}
-            files = {
-                camera: folder / path for camera, path in paths.items()
-            }  # their folders may be links
-            contents = {
-                camera: read_image(file.parent.resolve(), file.name)
-                for camera, file in files.items()
-            }
+            values: dict[str, Any] = {"time_ms": frames.times[row], **labelled.numbers(row)}
+            values |= {name: table.cells[name][row] for name in frames.further}
+            contents = {c: _read_linked(folder / path) for c, path in paths.items()}
             yield row_of(values, contents, place, called={"time_ms": "time"})
     findings.images_without_record = len(images) - len(named)
 
 
-def rows_without_table(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow]:
-    """Yield a row for each image of a folder, of the centre camera where names say which, in the
-    order of times.
-    """
-    folder = settings.source if settings.source.is_dir() else settings.source.parent
-    paths = sorted(
-        _ImageNames(folder), key=lambda path: [part.zfill(20) for part in re.split(r"(\d+)", path)]
-    )
-    paths = [path for path in paths if camera_in(PurePosixPath(path).name) in ("", CAMERAS[0])]
-    stems = [PurePosixPath(path).stem for path in paths]
-    stated = None if settings.frame_rate else next(times_in_names(stems), None)
-    times = stated or counted(range(len(paths)), settings)
+@dataclass(frozen=True)
+class _Frames:
+    """Which rows of a table belong to a frame."""
+
+    # row -> camera -> cell with the name of its image, in the order of the frames
+    cells: Mapping[int, Mapping[str, str]]
+    times: Mapping[int, int | None]  # row -> milliseconds
+    further: Sequence[str]  # columns of our own export, beside controls and images
+
+
+def _frames_of(
+    labelled: ControlTable, images: FolderImages, settings: ImportSettings, findings: Findings
+) -> _Frames:
+    """Return the frames of a table; says in the findings which columns were read."""
+    table = labelled.table
+    columns, rows = _image_columns(table, images, settings.image_column)
+    further: list[str] = []
+    if is_ours(table.cells):
+        of_export = set(FIELDS) - set(NUMBERS)
+        further = [name for name in table.cells if name in of_export]
+    stated, at = _instants(table, columns[_CENTER], settings)
+
+    # a column for each camera, or the rows of several cameras in one column
+    camera_column = ""
+    cells: Mapping[int, Mapping[str, str]] = {}
+    is_chosen = further or len(columns) > 1 or settings.image_column in table.cells
+    if not is_chosen:
+        camera_column, cells = images_by_instant(table, columns[_CENTER], rows, at, stated)
+    if not cells:
+        cells = {row: {c: table.cells[name][row] for c, name in columns.items()} for row in rows}
+
+    # the times that the table states, or the numbers of the frames
+    if stated and not further:
+        remedy = "name another column with --time-column, or "
+        check_rate(at[list(cells)], f"{table.path}: {stated.words}", remedy)
+    times = stated or counted(range(len(cells)), settings)
+    times_of_rows = {
+        row: times.milliseconds[row if stated else number] for number, row in enumerate(cells)
+    }
+
     findings.notes.append(f"times: {times.words}")
-    for path, time_ms in sorted(
-        zip(paths, times.milliseconds, strict=True), key=lambda pair: pair[1] or 0
-    ):
-        with findings.usable(str(folder / path)):
-            image = read_image((folder / path).parent.resolve(), PurePosixPath(path).name)
-            yield row_of(
-                {"time_ms": time_ms, "steering": 0.0}, {"center": image}, str(folder / path)
-            )
+    findings.notes.append(f"images: by {', '.join(columns.values())}")
+    if camera_column:
+        findings.notes.append(f"cameras: by {camera_column}")
+    findings.columns_left_out = labelled.others(
+        *columns.values(), *times.columns, camera_column, *further
+    )
+    return _Frames(cells, times_of_rows, further)
 
 
 def _instants(
-    table: ForeignTable, images: str, settings: ImportSettings
+    table: ForeignTable, image_column: str, settings: ImportSettings
 ) -> tuple[Times | None, FloatArray]:
-    """Return the times that a table states, and the place of each row in order of time, by these or
-    by its image.
+    """Return the times that a table states, and the place of each row in order of time.
 
-    images: the column of these. The place is NaN where it is unknown.
+    The place is the time, or the last number in the name of the row's image; NaN if it is unknown.
     """
-    names = [cell.replace("\\", "/") for cell in table.cells[images]]
-    # a point in a time is no ending
-    stems = [
-        (PurePosixPath(n).stem if n.lower().endswith(IMAGE_ENDINGS) else PurePosixPath(n).name)
-        for n in names
-    ]
+    stems = []
+    for cell in table.cells[image_column]:
+        path = PurePosixPath(cell.replace("\\", "/"))
+        # a point in a time is no ending
+        has_ending = path.name.lower().endswith(IMAGE_ENDINGS)
+        stems.append(path.stem if has_ending else path.name)
     times = find_times(table, settings, stems)
-    numbers = [int(found[1]) if (found := _NUMBER.search(stem)) else None for stem in stems]
-    stated = times if times and times.unit else None
-    return stated, np.array(stated.milliseconds if stated else numbers, float)
+    if times and times.unit:
+        return times, np.array(times.milliseconds, float)
+    numbers = [last_number(stem) for stem in stems]
+    return None, np.array(numbers, float)
 
 
-class _ImageNames:
-    """The images of a folder and the folders in it, found by path, name, name without ending, or
-    number.
+def _paths_of(cells: Mapping[str, str], images: FolderImages) -> dict[str, str]:
+    """Return camera -> path of the image that a cell names; raises RowError for none.
+
+    Only the centre camera must have one.
     """
+    paths = {
+        camera: images.find(cell, camera)
+        for camera, cell in cells.items()
+        if cell or camera == _CENTER
+    }
+    # one picture is of one camera
+    center = paths[_CENTER]
+    return {camera: path for camera, path in paths.items() if camera == _CENTER or path != center}
 
-    def __init__(self, folder: Path) -> None:
-        self._paths: set[str] = set()
-        self._named: defaultdict[tuple[str, str], list[str]] = defaultdict(
-            list
-        )  # kind of a name, name -> paths
-        for where, names in walk_once([str(folder)]):
-            inner = Path(where).relative_to(folder)
-            self._paths.update(
-                (inner / name).as_posix() for name in names if name.lower().endswith(IMAGE_ENDINGS)
-            )
-        for each in self._paths:
-            path = PurePosixPath(each)
-            number = _NUMBER.search(path.stem)
-            for key in (
-                ("name", path.name),
-                ("stem", path.stem),
-                ("number", str(int(number[1])) if number else ""),
-            ):
-                self._named[key].append(each)
 
-    def __len__(self) -> int:
-        return len(self._paths)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._paths)
-
-    def find(self, cell: str, camera: str = "") -> str:
-        """Return the path in the folder of the image that a cell names; raises RowError for none
-        and for several.
-
-        camera: whose image it is, where folders say so.
-        """
-        name = cell.replace("\\", "/").removeprefix("./")
-        if name in self._paths:
-            return name
-        last = PurePosixPath(name).name
-        number = [("number", str(int(last)))] if last.isdecimal() and len(last) < 20 else []  # noqa: PLR2004
-        for key in (("name", last), ("stem", last), *number):
-            if paths := self._named.get(key):
-                ends = [
-                    path
-                    for path in paths
-                    if f"/{name}".endswith(f"/{path}") or path.endswith(f"/{name}")
-                ]
-                paths = ends if len(ends) == 1 else paths
-                of_camera = (
-                    paths
-                    if len(paths) == 1
-                    else [path for path in paths if camera_in(path) == camera]
-                )
-                if len(of_camera) == 1:
-                    return of_camera[0]
-                raise RowError(f"several images are called {cell[:60]!r}")
-        raise UnusableImage(
-            MISSING, f"image {cell[:60]!r} is not in the folder" if cell else "it names no image"
-        )
-
-    def share_named(self, cells: Sequence[str]) -> float:
-        """Return the share of cells that name an image, or several."""
-        missing = 0
-        for cell in cells:
-            try:
-                self.find(cell)
-            except RowError as error:
-                missing += isinstance(error, UnusableImage)
-        return 1 - missing / len(cells)
+# ---- the columns that name images
 
 
 def _image_columns(
-    table: ForeignTable, images: _ImageNames, asked: str | None
+    table: ForeignTable, images: FolderImages, asked: str | None
 ) -> tuple[Mapping[str, str], Sequence[int]]:
-    """Return camera -> column, and the rows to read; raises UserError if none names images, or it
-    is not clear which.
+    """Return camera -> column, and the rows to read.
+
+    Raises UserError if none names images, or it is not clear which.
 
     asked: a column, or COLUMN=VALUE for the rows with this value in a column, with # for any
-    number.
+        number.
     """
     rows: Sequence[int] = range(len(table.lines))
-    name, is_value, value = (asked or "").partition("=")
-    if asked is not None and (asked in table.cells or not is_value):
-        return {"center": table.named(asked, "the images", _OPTION)}, rows
     if asked is not None:
-        cells = table.cells[table.named(name, "the cameras", _OPTION)]
-        form = re.compile(re.escape(value).replace(r"\#", r"\d+"))
-        rows = [row for row, cell in enumerate(cells) if cell == value or form.fullmatch(cell)]
-        if not rows:
-            values = list(dict.fromkeys(cells))
-            raise no_column(
-                table.path,
-                "the cameras",
-                f"{_OPTION} {name}=VALUE",
-                values,
-                f"{value[:60]!r} has no row",
-            )
+        name, is_value, value = asked.partition("=")
+        if asked in table.cells or not is_value:
+            return {_CENTER: table.named(asked, "the images", _OPTION)}, rows
+        rows = _rows_with(table, name, value)
     shares = {name: images.share_named(table.first_cells(name)) for name in table.cells}
-    naming = [name for name, share in shares.items() if share >= _LEAST_SHARE]
+    naming = [name for name, share in shares.items() if share >= 0.5]
+    # a counter may be the number of an image, too
     of_text = [
-        name for name in naming if any(not cell.isdecimal() for cell in table.first_cells(name))
+        name for name in naming if not all(cell.isdecimal() for cell in table.first_cells(name))
     ]
-    naming = of_text or naming  # a counter may be the number of an image, too
-    images_of = {name: next(filter(None, table.first_cells(name)), "") for name in naming}
-    for cameras in (by_camera_in(dict(zip(naming, naming, strict=True))), by_camera_in(images_of)):
-        if "center" in cameras and len(naming) > 1:
-            return cameras, rows
-    if len(naming) == 1:
-        return {"center": naming[0]}, rows
+    naming = of_text or naming
+    if len(naming) > 1:
+        return _columns_of_cameras(table, naming), rows
     if naming:
-        raise no_column(
-            table.path, "the images", _OPTION, table.examples(naming), "several columns name images"
-        )
+        return {_CENTER: naming[0]}, rows
     best = max(shares, key=lambda name: shares[name])
     example = table.first_cells(best)[0]
     raise UserError(
-        f"{table.path}: no column names images of the folder, which has {len(images)}; expected names with or "
-        f"without ending, such as those in column {best[:60]!r}: {example[:60]!r}; name the folder that holds both",
+        f"{table.path}: no column names images of the folder, which has {len(images)}; expected "
+        f"names with or without ending, such as those in column {best[:60]!r}: {example[:60]!r}; "
+        "name the folder that holds both",
         exit_code=2,
     )
 
 
-# ---- rows of several cameras
+def _rows_with(table: ForeignTable, name: str, value: str) -> list[int]:
+    """Return the rows with a value in a column; raises UserError for none.
 
-
-def _of_cameras(
-    table: ForeignTable, images: str, rows: Sequence[int], at: FloatArray, stated: Times | None
-) -> tuple[str, dict[int, dict[str, str]]]:
-    """Return the column that says which camera took an image, and the images of an instant; "" and
-    {} for one camera.
-
-    images: the column of these; at: place of each row in order of time, by the times that the table
-    states, or others. The images are by the row of the centre camera, and by camera. Raises
-    UserError where no camera looks forward, or several do.
+    value: # in it stands for any number.
     """
-    in_time = [rows[index] for index in np.argsort(at[rows], kind="stable")]
-    others = {
-        name: cells
-        for name, cells in table.cells.items()
-        if name not in (images, *(stated.columns if stated else ()))
-    }
-    names = [
-        (images, [number.sub("#", cell) for cell in table.cells[images]])
-        for number in (_DIGITS, _OF_FRAMES)
-    ]
-    for name, cells in (*others.items(), *names):
-        values = list(dict.fromkeys(cells[row] for row in rows))
-        if not 1 < len(values) <= min(_FEW_VALUES, len(rows) // 2):
-            continue
-        ordered = (
-            in_time if len({*at[rows]}) > len(values) else rows
-        )  # the last number may be the camera's
-        turns = sum(cells[row] != cells[before] for before, row in itertools.pairwise(ordered))
-        by_camera, called = (
-            by_camera_in({value: value for value in values}),
-            list(map(camera_in, values)),
-        )
-        is_called_so = all(called) or len(by_camera) == len(CAMERAS) or (
-            _CAMERA_COLUMN.search(plain(name)) if name in others
-            else "other" in called or all(map(_OF_CAMERA.search, values)) or turns == len(rows) - 1
-        )  # fmt: skip
-        must_be = stated and is_too_fast(at[rows]) and not table.is_numeric(name)
-        if turns < _TURNS * (len(rows) - 1) or not (is_called_so or must_be):
-            continue
-        if "center" not in by_camera:
-            raise UserError(
-                f"{table.path}: its rows take turns in column {name[:60]!r}, as those of several cameras: "
-                f"{', '.join(repr(value[:60])[1:-1] for value in values)}; choose one that looks forward, such as "
-                f"{_OPTION} {shlex.quote(f'{name}={values[0]}'[:120])}; if all are of one, name the images' column",
-                exit_code=2,
-            )
-        of_camera = {
-            camera: [row for row in ordered if cells[row] == value]
-            for camera, value in by_camera.items()
-        }
-        frames = {row: {"center": table.cells[images][row]} for row in of_camera.pop("center")}
-        for camera, side in of_camera.items():
-            for row, other in _same_instant(list(frames), side, at, is_timed=stated is not None):
-                frames[row][camera] = table.cells[images][other]
-        return name, frames
-    return "", {}
+    cells = table.cells[table.named(name, "the cameras", _OPTION)]
+    form = re.compile(re.escape(value).replace(r"\#", r"\d+"))
+    rows = [row for row, cell in enumerate(cells) if cell == value or form.fullmatch(cell)]
+    if not rows:
+        option = f"{_OPTION} {name}=VALUE"
+        values = list(dict.fromkeys(cells))
+        raise no_column(table.path, "the cameras", option, values, f"{value[:60]!r} has no row")
+    return rows
 
 
-def _same_instant(
-    center: Sequence[int], side: Sequence[int], at: FloatArray, is_timed: bool
-) -> Iterable[tuple[int, int]]:
-    """Return pairs of a row of the centre camera and one of another camera at the same instant;
-    both are in order.
-
-    Times differ by less than half a step; without times, numbers are the same, or both cameras have
-    as many rows.
-    """
-    steps = np.diff(at[center])
-    longest = int(np.median(steps[steps > 0]) // 2) if is_timed and np.any(steps > 0) else 0
-    left, right = (
-        pd.DataFrame({"at": at[rows], name: rows}).dropna()
-        for name, rows in (("row", center), ("other", side))
-    )
-    pairs = (
-        pd.merge_asof(left, right, on="at", direction="nearest", tolerance=longest)
-        .dropna()
-        .astype(int)
-    )
-    if not is_timed and 2 * len(pairs) < len(center) == len(side):
-        return zip(center, side, strict=True)
-    return zip(pairs["row"], pairs["other"], strict=True)
+def _columns_of_cameras(table: ForeignTable, names: Sequence[str]) -> Mapping[str, str]:
+    """Return camera -> column, by the names of columns or of their images; raises UserError."""
+    examples = {name: next(filter(None, table.first_cells(name)), "") for name in names}
+    for texts in ({name: name for name in names}, examples):
+        cameras = by_camera_in(texts)
+        if _CENTER in cameras:
+            return cameras
+    listed = table.examples(names)
+    raise no_column(table.path, "the images", _OPTION, listed, "several columns name images")
 
 
 def _has_frames(path: Path) -> bool:
     if path.is_dir():
-        return any(
-            each.name.lower().endswith(TABLE_ENDINGS + IMAGE_ENDINGS) for each in path.iterdir()
-        )
+        endings = TABLE_ENDINGS + IMAGE_ENDINGS
+        return any(file.name.lower().endswith(endings) for file in path.iterdir())
     return path.is_file() and path.name.lower().endswith(TABLE_ENDINGS)
 
 
 FORMAT = Format(
     "frames",
     _has_frames,
-    lambda settings, findings: (rows_without_table if settings.steering else _read)(
-        settings, findings
-    ),
+    _read,
     options=OF_TABLES | {"table", "image_column", "time_column", "frame_rate"},
     expected=f"a table ({', '.join(TABLE_ENDINGS)}) beside frames",
 )

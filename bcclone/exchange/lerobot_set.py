@@ -1,14 +1,10 @@
-"""The format lerobot: a LeRobot data set of version 2 or 3, with images or videos -> the rows of a
-recording.
+"""The format lerobot: a LeRobot data set of version 2 or 3, with images or videos -> rows.
 
 meta/info.json declares the columns of the Parquet files, and where these and the videos are, with
-names in braces. Videos of version 3 join episodes in a file, and meta/episodes says from which
-second on an episode lies in it; version 2 has a file for each. Each video is decoded once,
-forwards. Source: LeRobot 0.6, datasets/utils.py and video_utils.py.
+names in braces. Source: LeRobot 0.6, datasets/utils.py and video_utils.py.
 """
 
-import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,77 +12,27 @@ from typing import Any
 
 from bcclone.exchange.control_columns import Column, Controls, find_controls
 from bcclone.exchange.exchange_settings import OF_TABLES, ImportSettings
-from bcclone.exchange.foreign_table import by_camera_in, no_column
-from bcclone.exchange.formats import (
-    MISSING,
-    ExchangedRow,
-    Format,
-    UnusableImage,
-    read_inside,
-    row_of,
-)
-from bcclone.exchange.labelled_video import VideoFrame, open_video
+from bcclone.exchange.exchanged_row import ExchangedRow, row_of
+from bcclone.exchange.foreign_table import no_column
+from bcclone.exchange.formats import Format
 from bcclone.exchange.left_out import Findings
+from bcclone.exchange.lerobot_files import INFO, REMEDY, SetPaths, files_of, read_records
+from bcclone.exchange.lerobot_videos import EpisodeVideo
+from bcclone.exchange.source_files import read_inside
+from bcclone.exchange.table_words import by_camera_in
 from bcclone.recording.row import CAMERAS, RowError
-from bcclone.system.codec import (
-    explained,
-    number,
-    one_line,
-    open_file,
-    parse_json,
-    path_inside,
-    whole_number,
-)
+from bcclone.system.codec import explained, number, parse_json, whole_number
 from bcclone.system.errors import UserError
 
-INFO = "meta/info.json"
-_INDEXES = {
-    "episode_index",
-    "frame_index",
-    "timestamp",
-    "index",
-    "task_index",
-}  # columns of every data set
-_NAMES = 1000  # of a feature, at most
-_REMEDY = "download the data set again; copy a data set of links with cp -rL first"
-_PREFERRED = {  # where several columns fit
-    "steering": "action", "throttle": "action", "brake": "action", "speed_mph": "observation.state",
-}  # fmt: skip
-_EPISODES_PATH = "meta/episodes/*/*.parquet"
-# of LeRobot, where info.json does not say them
-_CHUNKS_SIZE, _DATA_PATH = 1000, "data/*/*.parquet"
-_VIDEO_PATHS = {
-    # version 2
-    True: "videos/chunk-{episode_chunk:03d}/{video_key}/episode_{episode_index:06d}.mp4",
-    False: "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4",
+# columns of every data set
+_INDEXES = {"episode_index", "frame_index", "timestamp", "index", "task_index"}
+_PREFERRED = {  # number of a row -> the feature that is taken where several columns fit
+    "steering": "action",
+    "throttle": "action",
+    "brake": "action",
+    "speed_mph": "observation.state",
 }
-_PLACE = re.compile(
-    r"\{(\w+)(?::0?(\d{1,2})d?)?\}"
-)  # a name in a path of info.json, and the digits of its number
-_TOLERANCE = 0.6  # of the time between two frames
-_ROWS_AT_ONCE = 16  # an image that a file stores once may be that of every row
-_UNPACKED, _TIMES_UNPACKED = (
-    1 << 24,
-    8,
-)  # bytes of a column, and how many times those of its file; JPEGs do not shrink
-
-
-@dataclass(frozen=True)
-class _Columns:
-    """Which columns hold what. images, videos: camera -> column; others: columns that nothing
-    reads.
-
-    data_path, video_path, chunks_size: of info.json.
-    """
-
-    images: Mapping[str, str]
-    videos: Mapping[str, str]
-    controls: Controls
-    fps: float
-    others: tuple[str, ...]
-    data_path: str
-    video_path: str
-    chunks_size: int
+_EPISODE_MS = 3_600_000  # from the first frame of an episode to that of the next
 
 
 def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow]:
@@ -97,51 +43,74 @@ def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow
     each episode.
     """
     folder = settings.source
-    columns = _columns(settings, findings)
-    findings.columns_left_out, controls = columns.others, columns.controls
-    data = _PLACE.sub("*", columns.data_path)
-    if not _files(folder, data):
-        raise UserError(f"{folder}/{data}: there are no Parquet files; download the whole data set")
-    if column := controls.columns.get("steering"):
-        steering = []
-        for _, record in _records(folder, data, [column.feature]):
-            with suppress(ValueError):
-                steering.append(number("steering", _value_of(record, column)))
-        controls.check_steering(steering, folder, settings)
+    description = _read_description(folder)
+    columns = _find_columns(description, settings, findings)
+    findings.columns_left_out = columns.others
+    pattern = description.paths.pattern
+    if not files_of(folder, pattern):
+        raise UserError(
+            f"{folder}/{pattern}: there are no Parquet files; download the whole data set"
+        )
+    _check_steering(folder, pattern, columns.controls, settings)
     needed = {"episode_index", "frame_index", *columns.images.values()}
-    needed |= {each.feature for each in controls.columns.values()}
+    needed |= {column.feature for column in columns.controls.columns.values()}
     with ExitStack() as stack:
         videos = {
-            camera: _EpisodeVideo(folder, key, columns, stack)
-            for camera, key in columns.videos.items()
+            camera: stack.enter_context(
+                EpisodeVideo(folder, feature, description.paths, description.fps)
+            )
+            for camera, feature in columns.videos.items()
         }
-        for place, record in _records(folder, data, needed, {"timestamp"}):
+        for place, record in read_records(folder, pattern, needed, {"timestamp"}):
             with findings.usable(place):
-                yield _row(record, columns, videos, place)
+                yield _row(record, columns, description.fps, videos, place)
+
+
+def _check_steering(
+    folder: Path, pattern: str, controls: Controls, settings: ImportSettings
+) -> None:
+    """Raise UserError for a steering of a wrong unit."""
+    column = controls.columns.get("steering")
+    if column is None:
+        return
+    steering = []
+    for _, record in read_records(folder, pattern, [column.feature]):
+        with suppress(ValueError):
+            steering.append(number("steering", _value_of(record, column)))
+    controls.check_steering(steering, folder, settings)
 
 
 def _row(
-    record: Mapping[str, Any], columns: _Columns, videos: Mapping[str, "_EpisodeVideo"], place: str
+    record: Mapping[str, Any],
+    columns: "_Columns",
+    fps: float,
+    videos: Mapping[str, EpisodeVideo],
+    place: str,
 ) -> ExchangedRow:
-    of_controls = columns.controls.columns
-    values: dict[str, Any] = {"steering": 0.0}
-    values |= columns.controls.converted(
-        {name: _value_of(record, column) for name, column in of_controls.items()}
-    )
-    episode, frame = (whole_number(name, record[name]) for name in ("episode_index", "frame_index"))
-    seconds = frame / columns.fps
-    values |= {"episode": episode, "time_ms": episode * 3_600_000 + round(1000 * seconds)}
+    """Return the row of a record; raises ValueError for one that cannot be used."""
+    controls = columns.controls
+    stated = {name: _value_of(record, column) for name, column in controls.columns.items()}
+    values: dict[str, Any] = {"steering": 0.0, **controls.converted(stated)}
+    episode = whole_number("episode_index", record["episode_index"])
+    frame = whole_number("frame_index", record["frame_index"])
+    seconds = frame / fps
+    values["episode"] = episode
+    values["time_ms"] = episode * _EPISODE_MS + round(1000 * seconds)
     images: dict[str, Any] = {}
-    for camera, name in columns.images.items():
-        images[camera] = record[name].get("bytes") if isinstance(record[name], dict) else None
-        if not isinstance(images[camera], bytes):
-            raise RowError(f"{name} holds no image file")
-    seconds = number("timestamp", record.get("timestamp", seconds)) if videos else seconds
-    images |= {camera: video.frame_at(episode, seconds) for camera, video in videos.items()}
+    for camera, feature in columns.images.items():
+        image = record[feature]
+        content = image.get("bytes") if isinstance(image, dict) else None
+        if not isinstance(content, bytes):
+            raise RowError(f"{feature} holds no image file")
+        images[camera] = content
+    if videos:
+        seconds = number("timestamp", record.get("timestamp", seconds))
+        images |= {camera: video.frame_at(episode, seconds) for camera, video in videos.items()}
     return row_of(values, images, place)
 
 
 def _value_of(record: Mapping[str, Any], column: Column) -> Any:
+    """Return the value of a column; raises RowError for a list that is too short for it."""
     value = record[column.feature]
     if not isinstance(value, list):
         return value
@@ -152,196 +121,123 @@ def _value_of(record: Mapping[str, Any], column: Column) -> Any:
     return value[column.place]
 
 
-def _files(folder: Path, pattern: str) -> list[Path]:
-    """Return the files that a pattern finds, in the order of the numbers in their paths; raises
-    UserError.
-    """
-    with explained(folder / INFO, "the description of a LeRobot data set", _REMEDY):
-        names = [str(path.relative_to(folder)) for path in folder.glob(pattern)]
-        names.sort(
-            key=lambda name: ([int(number) for number in re.findall(r"\d{1,18}", name)], name)
-        )
-        return [path_inside(folder, name) for name in names]
+# ---- the description
 
 
-def _records(
-    folder: Path, pattern: str, needed: Collection[str], optional: Collection[str] = ()
-) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield the place of each row of the Parquet files that a pattern finds, and its values in
-    these columns.
+@dataclass(frozen=True)
+class _Description:
+    """What meta/info.json says of a data set."""
 
-    Raises UserError for files that cannot be read, lack a needed column, or would fill memory.
-    """
-    from pyarrow import parquet
+    path: Path  # of info.json
+    fps: float
+    features: Mapping[str, Mapping[str, Any]]  # with a `dtype`, and perhaps `names`
+    paths: SetPaths
 
-    for path in _files(folder, pattern):
-        with explained(path, "a file of this data set", _REMEDY), open_file(path, "table") as file:
-            unpacked = _UNPACKED + _TIMES_UNPACKED * file.seek(0, 2)
-            table = parquet.ParquetFile(file)
-            groups = map(table.metadata.row_group, range(table.metadata.num_row_groups))
-            columns = [
-                group.column(index) for group in groups for index in range(group.num_columns)
-            ]
-            if large := [one for one in columns if one.total_uncompressed_size > unpacked]:
-                raise ValueError(
-                    f"column {large[0].path_in_schema} has {large[0].total_uncompressed_size} bytes unpacked"
-                )
-            names = table.schema_arrow.names
-            if missing := sorted(set(needed) - set(names)):
-                raise KeyError(missing[0])
-            batches = table.iter_batches(
-                _ROWS_AT_ONCE, columns=[*needed, *(set(optional) & set(names))]
-            )
-            rows = (row for batch in batches for row in batch.to_pylist())
-            for index, row in enumerate(rows, start=1):
-                yield f"{path}: row {index}", row
+    @property
+    def cameras(self) -> dict[str, str]:
+        """Return feature -> "image" or "video", of those with pictures."""
+        kinds = {name: feature["dtype"] for name, feature in self.features.items()}
+        return {name: kind for name, kind in kinds.items() if kind in ("image", "video")}
 
 
-class _EpisodeVideo:
-    """The videos of one camera. key: the camera's feature; columns: of the data set; stack: closes
-    the last one.
-    """
-
-    def __init__(self, folder: Path, key: str, columns: _Columns, stack: ExitStack) -> None:
-        self._folder, self._key, self._columns = folder, key, columns
-        self._places: dict[
-            int, tuple[str, float]
-        ] = {}  # episode -> file, and seconds in it; none in version 2
-        names = (
-            "episode_index",
-            *(f"videos/{key}/{name}" for name in ("chunk_index", "file_index", "from_timestamp")),
-        )
-        for place, row in (
-            _records(folder, _EPISODES_PATH, names) if "{episode" not in columns.video_path else ()
-        ):
-            with explained(place, "an episode of this data set", _REMEDY):
-                episode, chunk, file = (whole_number(name, row[name]) for name in names[:3])
-                start = number(names[3], row[names[3]])
-            self._places[episode] = self._path(chunk_index=chunk, file_index=file), start
-        self._open = stack.enter_context(ExitStack())
-        self._file, self._begun = "", set[str]()  # the file that is open, and all that were
-        self._frames: Iterator[VideoFrame] = iter(())
-        self._now: VideoFrame | None = None
-        self._next: VideoFrame | None = None
-
-    def frame_at(self, episode: int, seconds: float) -> VideoFrame:
-        """Return the frame at a time of an episode; raises UnusableImage where the video has none.
-
-        A frame before the one that was asked for last is missing, too: no video is decoded twice.
-        """
-        if "{episode" in self._columns.video_path:
-            chunk = episode // self._columns.chunks_size
-            file, start = self._path(episode_chunk=chunk, episode_index=episode), 0.0
-        elif episode in self._places:
-            file, start = self._places[episode]
-        else:
-            raise UnusableImage(
-                MISSING, f"meta/episodes has no episode {episode} with videos of {self._key}"
-            )
-        if file not in self._begun:
-            self._open.close()
-            self._begun.add(file)
-            self._file = file
-            with explained(self._folder / file, "", _REMEDY):
-                path = path_inside(self._folder, file)
-            self._frames = self._open.enter_context(open_video(path)).frames()
-            self._now, self._next = None, next(self._frames, None)
-        wanted, frame = start + seconds, None
-        if file == self._file:
-            while self._next and (
-                not self._now or abs(self._next.seconds - wanted) <= abs(self._now.seconds - wanted)
-            ):
-                self._now, self._next = self._next, next(self._frames, None)
-            frame = self._now
-        if frame is None or abs(frame.seconds - wanted) > _TOLERANCE / self._columns.fps:
-            raise UnusableImage(MISSING, f"{file} has no frame at {wanted:.3f} s")
-        return frame
-
-    def _path(self, **numbers: int) -> str:
-        """Return the path of a video, given the numbers in it."""
-        values = {"video_key": self._key} | {name: str(number) for name, number in numbers.items()}
-        with explained(
-            self._folder / INFO, "", f"expected {{{', '.join(values)}}} in video_path; {_REMEDY}"
-        ):
-            return _PLACE.sub(
-                lambda place: values[place[1]].zfill(int(place[2] or 0)), self._columns.video_path
-            )
-
-
-def _columns(settings: ImportSettings, findings: Findings) -> _Columns:
-    """Return which columns hold what, by meta/info.json; raises UserError for a set without a
-    camera or a steering.
-    """
-    path = settings.source / INFO
-    with explained(
-        path, "the description of a LeRobot data set", f"expected `features` and `fps`; {_REMEDY}"
-    ):
-        info = parse_json(read_inside(settings.source, INFO, "json"))
+def _read_description(folder: Path) -> _Description:
+    """Return the description of a data set; raises UserError for one of another form."""
+    path = folder / INFO
+    expected = f"expected `features` and `fps`; {REMEDY}"
+    with explained(path, "the description of a LeRobot data set", expected):
+        info = parse_json(read_inside(folder, INFO, "json"))
         fps = number("fps", info["fps"], 0.001, 10_000)
-        chunks_size = whole_number("chunks_size", info.get("chunks_size", _CHUNKS_SIZE), 1)
-        video_path = _VIDEO_PATHS[str(info.get("codebase_version")).startswith("v2")]
-        data_path, video_path = (
-            one_line(name, info.get(name) or usual)
-            for name, usual in (("data_path", _DATA_PATH), ("video_path", video_path))
-        )
+        paths = SetPaths.of(info)
         features = {
-            one: each for one, each in info["features"].items() if isinstance(each["dtype"], str)
+            name: declared
+            for name, declared in info["features"].items()
+            if isinstance(declared["dtype"], str)
         }
-    kinds = {
-        name: each["dtype"]
-        for name, each in features.items()
-        if each["dtype"] in ("image", "video")
-    }
-    if not kinds:
-        raise UserError(f"{path}: it has no camera, expected a feature of dtype image or video")
-    cameras = {
-        camera: name for camera in CAMERAS for name in kinds if name.rpartition(".")[2] == camera
-    }
-    if "center" not in cameras:
-        cameras = (
-            {"center": next(iter(kinds))}
-            if len(kinds) == 1
-            else by_camera_in({name: name for name in kinds})
-        )
-    if settings.image_column in kinds:
-        cameras = {"center": settings.image_column}
-    elif settings.image_column or "center" not in cameras:
-        reason = (
-            f"no camera {settings.image_column[:60]!r}"
-            if settings.image_column
-            else "several may look forward"
-        )
-        raise no_column(path, "the camera", "--image-column", list(kinds), reason)
-    columns = [
-        Column(name, feature, place)
-        for feature, each in features.items()
-        if feature not in {*kinds, *_INDEXES}
-        for place, name in enumerate(_flat_names(each.get("names"))[:_NAMES] or [feature])
-    ]
-    unread = Controls({}, 1.0, "", "mph")
-    controls = (
-        unread
-        if settings.steering
-        else find_controls(path, columns, settings, findings, _PREFERRED)
-    )
-    read = {*cameras.values(), *(each.feature for each in controls.columns.values()), *_INDEXES}
-    images, videos = (
-        {camera: name for camera, name in cameras.items() if kinds[name] == kind}
-        for kind in ("image", "video")
-    )
-    others = tuple(name for name in features if name not in read)
-    return _Columns(images, videos, controls, fps, others, data_path, video_path, chunks_size)
+    return _Description(path, fps, features, paths)
 
 
-def _flat_names(names: Any) -> list[str]:
-    """Return the names of a feature, which older data sets group: {"motors": [...]}."""
-    if isinstance(names, Mapping):
-        names = [
-            name
-            for group in names.values()
-            for name in (group if isinstance(group, list) else [group])
+# ---- the columns
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """Which columns hold what."""
+
+    images: Mapping[str, str]  # camera -> feature
+    videos: Mapping[str, str]  # camera -> feature
+    controls: Controls
+    others: tuple[str, ...]  # features that nothing reads
+
+
+def _find_columns(
+    description: _Description, settings: ImportSettings, findings: Findings
+) -> _Columns:
+    """Return which columns hold what; raises UserError for a set without a camera or a steering."""
+    kinds = description.cameras
+    cameras = _find_cameras(description.path, kinds, settings.image_column)
+    controls = Controls({}, 1.0, "", "mph")
+    if not settings.steering:
+        columns = [
+            Column(name, feature, place)
+            for feature, declared in description.features.items()
+            if feature not in kinds and feature not in _INDEXES
+            for place, name in enumerate(_names_of(feature, declared))
         ]
-    return list(map(str, names)) if isinstance(names, list) else []
+        controls = find_controls(description.path, columns, settings, findings, _PREFERRED)
+    read = {*cameras.values(), *_INDEXES}
+    read.update(column.feature for column in controls.columns.values())
+    return _Columns(
+        images={camera: name for camera, name in cameras.items() if kinds[name] == "image"},
+        videos={camera: name for camera, name in cameras.items() if kinds[name] == "video"},
+        controls=controls,
+        others=tuple(feature for feature in description.features if feature not in read),
+    )
+
+
+def _find_cameras(path: Path, features: Collection[str], asked: str | None) -> dict[str, str]:
+    """Return camera -> feature; raises UserError where it is not clear which one looks forward.
+
+    features: with pictures.
+    asked: the one that a setting names.
+    """
+    if not features:
+        raise UserError(f"{path}: it has no camera, expected a feature of dtype image or video")
+    if asked and asked in features:
+        return {"center": asked}
+    if asked:
+        reason = f"no camera {asked[:60]!r}"
+        raise no_column(path, "the camera", "--image-column", list(features), reason)
+    cameras = {
+        camera: name for camera in CAMERAS for name in features if name.rpartition(".")[2] == camera
+    }
+    if "center" not in cameras and len(features) == 1:
+        cameras = {"center": next(iter(features))}
+    elif "center" not in cameras:
+        cameras = by_camera_in({name: name for name in features})
+    if "center" not in cameras:
+        reason = "several may look forward"
+        raise no_column(path, "the camera", "--image-column", list(features), reason)
+    return cameras
+
+
+def _names_of(feature: str, declared: Mapping[str, Any]) -> Sequence[str]:
+    """Return the names of the numbers of a feature, its own if they have none.
+
+    Older data sets group them: {"motors": [...]}.
+    """
+    names = declared.get("names")
+    if isinstance(names, Mapping):
+        grouped: list[Any] = []
+        for group in names.values():
+            if isinstance(group, list):
+                grouped += group
+            else:
+                grouped.append(group)
+        names = grouped
+    if not isinstance(names, list) or not names:
+        return [feature]
+    most = 1000  # of a list that somebody else has made
+    return [str(name) for name in names[:most]]
 
 
 FORMAT = Format(

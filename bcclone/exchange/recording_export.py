@@ -1,5 +1,6 @@
-"""Export recordings, whose images stay as they are, or a store, whose frames become PNGs, whole or
-not at all.
+"""Export recordings or a store in another format, whole or not at all.
+
+The images of recordings stay as they are; the frames of a store become PNGs.
 """
 
 import time
@@ -15,43 +16,34 @@ from bcclone.dataset.preprocessing import PRESETS, decode_files
 from bcclone.dataset.shards import MANIFEST_NAME, open_store
 from bcclone.dataset.store import Store
 from bcclone.exchange.exchange_settings import ExportSettings
-from bcclone.exchange.formats import (
-    ExchangedRow,
-    ExportedRows,
-    exchanged,
-    format_named,
-    rows_of_log,
-)
+from bcclone.exchange.exchanged_row import ExchangedRow, recorded_row
+from bcclone.exchange.formats import ExportedRows, format_named, rows_of_log
 from bcclone.recording.files import ImageIndex, find_logs
 from bcclone.recording.log import read_log
 from bcclone.recording.row import CAMERAS
 from bcclone.system import atomic
 from bcclone.system.errors import UserError
-from bcclone.system.location import is_url, parse_location
+from bcclone.system.location import Location, is_url, parse_location
 from bcclone.system.opencv import cv2
 from bcclone.system.output import NEW_FOLDER, writes
 from bcclone.system.progress import ProgressBar
 
 _TOLERATED = 0.05  # of the rows, without images that can be used
-_LISTED = 10
+_LISTED = 10  # rows in a message
 
 
 @dataclass(frozen=True)
 class ExportResult:
-    """What was exported.
-
-    format: its name; size: height and width of the images; skipped: a line for each row that is
-    left out.
-    """
+    """What was exported."""
 
     output: Path
-    format: str
+    format: str  # its name
     rows: int
     episodes: int
     recordings: int
     cameras: tuple[str, ...]
-    size: tuple[int, int]
-    skipped: tuple[str, ...]
+    size: tuple[int, int]  # height and width of the images
+    skipped: tuple[str, ...]  # a line for each row that is left out
     seconds: float
 
 
@@ -62,19 +54,18 @@ def export(settings: ExportSettings) -> ExportResult:
     Raises UserError for a source that cannot be read or has too many rows without usable images, a
     target that exists, and a disk that refuses.
     """
-    start, format = time.monotonic(), format_named(settings.to)
+    start = time.monotonic()
+    format = format_named(settings.to)
     if format.write is None:
         raise UserError(f"{settings.to}: recordings are not exported in this format")
     location = parse_location(settings.source)
-    is_file = (
-        not is_url(location) and location.is_file() and location.suffix.lower() in (".h5", ".hdf5")
-    )
     with ExitStack() as stack:
-        if is_file or (not is_url(location) and (location / MANIFEST_NAME).is_file()):
+        if _is_store(location):
             source = _stored_rows(stack.enter_context(open_store(location)), settings)
         else:
             source = _recorded_rows(settings)
-        format.write(source, stack.enter_context(atomic.replacing_folder(settings.output)))
+        folder = stack.enter_context(atomic.replacing_folder(settings.output))
+        format.write(source, folder)
     return ExportResult(
         output=settings.output,
         format=settings.to,
@@ -88,89 +79,120 @@ def export(settings: ExportSettings) -> ExportResult:
     )
 
 
+def _is_store(location: Location) -> bool:
+    """Return whether a source is a store, of one file or of shards."""
+    if is_url(location):
+        return False
+    if (location / MANIFEST_NAME).is_file():
+        return True
+    return location.is_file() and location.suffix.lower() in (".h5", ".hdf5")
+
+
+# ---- recordings
+
+
 def _recorded_rows(settings: ExportSettings) -> ExportedRows:
-    logs = list(map(read_log, find_logs([settings.source])))
+    """Return the rows of recordings; raises UserError for too many that cannot be exported."""
+    logs = [read_log(path) for path in find_logs([settings.source])]
     named = {camera for log in logs for camera in log.dialect.cameras}
-    cameras = tuple(camera for camera in CAMERAS if camera in (settings.cameras or named))
+    wanted = settings.cameras or named
+    cameras = tuple(camera for camera in CAMERAS if camera in wanted)
     rows: list[ExchangedRow] = []
     skipped: list[str] = []
     episodes = 0
     for number, log in enumerate(logs):
-        rows += _usable(
-            list(rows_of_log(log, ImageIndex(log.path), cameras, number, episodes)), skipped
-        )
+        of_log = list(rows_of_log(log, ImageIndex(log.path), cameras, number, episodes))
+        rows += _usable(of_log, skipped)
         episodes += log.episodes
-    if not rows or (
-        len(skipped) / (len(rows) + len(skipped)) > _TOLERATED and not settings.allow_skips
-    ):
-        listed = "\n".join(f"  {line}" for line in skipped[:_LISTED])
-        more = f"\n  ... and {len(skipped) - _LISTED} more" if len(skipped) > _LISTED else ""
-        remedy = import_remedy(skipped, settings.source) or "choose other cameras with --cameras"
-        if rows:
-            remedy = f"more than {_TOLERATED:.0%}; repair the recording, {remedy}, or leave them out with --allow-skips"
-        counts = f"{len(skipped)} of {len(rows) + len(skipped)} rows cannot be exported"
-        raise UserError(f"{settings.source}: {counts}; {remedy}; the first:\n{listed}{more}")
+    too_many = len(skipped) > _TOLERATED * (len(rows) + len(skipped))
+    if not rows or (too_many and not settings.allow_skips):
+        raise _too_many_skipped(settings.source, len(rows), skipped)
     return ExportedRows(cameras, (FRAME_HEIGHT, FRAME_WIDTH), rows, read_file, skipped)
 
 
+def _too_many_skipped(source: str, usable: int, skipped: Sequence[str]) -> UserError:
+    listed = [f"  {line}" for line in skipped[:_LISTED]]
+    if len(skipped) > _LISTED:
+        listed.append(f"  ... and {len(skipped) - _LISTED} more")
+    remedy = import_remedy(skipped, source) or "choose other cameras with --cameras"
+    if usable:
+        remedy = (
+            f"more than {_TOLERATED:.0%}; repair the recording, {remedy}, or leave them out with "
+            "--allow-skips"
+        )
+    counts = f"{len(skipped)} of {usable + len(skipped)} rows cannot be exported"
+    lines = "\n".join(listed)
+    return UserError(f"{source}: {counts}; {remedy}; the first:\n{lines}")
+
+
 def _usable(rows: Sequence[ExchangedRow], skipped: list[str]) -> Iterator[ExchangedRow]:
-    """Yield the rows of a log whose images can all be decoded, with their paths; add a line for the
-    others to skipped.
+    """Yield the rows of a log whose images can all be decoded, with their paths.
 
     rows: with a name and a path for each image.
+    skipped: to which a line for each other row is added.
     """
-    files = list(dict.fromkeys(file for row in rows for _, file in row.images.values() if file))
-    errors: dict[str | None, str] = {None: " is missing"}  # path -> why it cannot be used
-    checked = 0
-    with ProgressBar("checking", len(files), "images") as progress:
-        for decoded in decode_files(files, PRESETS["carnd-160x320-rgb"]):
-            errors |= {
-                files[checked + number]: f": {reason}" for number, reason in decoded.errors.items()
-            }
-            count = len(decoded.checksums) + len(decoded.errors)
-            checked += count
-            progress.advance(count)
+    problems = _undecodable(rows)
     for row in rows:
-        if camera := next(
-            (camera for camera, (_, file) in row.images.items() if file in errors), None
-        ):
+        unusable = [camera for camera, (_, file) in row.images.items() if file in problems]
+        if unusable:
+            camera = unusable[0]
             name, file = row.images[camera]
-            reason = (
-                f"image {name}{errors[file]}"
-                if name
-                else f"it names no image of the {camera} camera"
-            )
+            reason = f"it names no image of the {camera} camera"
+            if name:
+                reason = f"image {name}{problems[file]}"
             skipped.append(f"{row.place}: {reason}")
         else:
             yield replace(row, images={camera: file for camera, (_, file) in row.images.items()})
 
 
+def _undecodable(rows: Sequence[ExchangedRow]) -> dict[str | None, str]:
+    """Return the paths of images that cannot be decoded, and why; None is that of a missing one."""
+    files = list(dict.fromkeys(file for row in rows for _, file in row.images.values() if file))
+    problems: dict[str | None, str] = {None: " is missing"}
+    checked = 0
+    with ProgressBar("checking", len(files), "images") as progress:
+        for decoded in decode_files(files, PRESETS["carnd-160x320-rgb"]):
+            for number, reason in decoded.errors.items():
+                problems[files[checked + number]] = f": {reason}"
+            count = len(decoded.checksums) + len(decoded.errors)
+            checked += count
+            progress.advance(count)
+    return problems
+
+
+# ---- a store
+
+
 def _stored_rows(store: Store, settings: ExportSettings) -> ExportedRows:
+    """Return the rows of a store; raises UserError for frames that are not RGB."""
     preprocessing = store.preprocessing
     if preprocessing.color != "RGB":
+        recordings = [str(recording.path.parent) for recording in store.recordings[:3]]
         raise UserError(
-            f"{store.path}: its frames are {preprocessing.describe()}, expected RGB; export its recordings: "
-            f"{', '.join(str(recording.path.parent) for recording in store.recordings[:3])}"
+            f"{store.path}: its frames are {preprocessing.describe()}, expected RGB; export its "
+            f"recordings: {', '.join(recordings)}"
         )
-    cameras = tuple(
-        camera
-        for camera in CAMERAS
-        if camera in (settings.cameras or store.sample_settings.cameras)
-    )
-    rows, skipped = [], []
+    wanted = settings.cameras or store.sample_settings.cameras
+    cameras = tuple(camera for camera in CAMERAS if camera in wanted)
+    rows = []
+    skipped = []
     for index, row in enumerate(store.rows):
         frames = {camera: int(row[f"frame_{camera}"]) for camera in cameras}
-        if missing := [camera for camera, frame in frames.items() if frame < 0]:
+        missing = [camera for camera, frame in frames.items() if frame < 0]
+        if missing:
             skipped.append(f"{store.path}: row {index}: no frame of the {missing[0]} camera")
         else:
-            rows.append(exchanged(row, int(row["recording"]), frames))
+            rows.append(recorded_row(row, int(row["recording"]), frames))
     if not rows:
         raise UserError(
-            f"{store.path}: no row has frames of the cameras {', '.join(cameras)}; choose other --cameras"
+            f"{store.path}: no row has frames of the cameras {', '.join(cameras)}; choose other "
+            "--cameras"
         )
 
     def png_of(frame: int) -> bytes:
         pixels = np.ascontiguousarray(store.frames[frame])
-        return bytes(cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))[1].tobytes())
+        _, content = cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
+        return bytes(content.tobytes())
 
-    return ExportedRows(cameras, (preprocessing.height, preprocessing.width), rows, png_of, skipped)
+    size = (preprocessing.height, preprocessing.width)
+    return ExportedRows(cameras, size, rows, png_of, skipped)

@@ -1,5 +1,6 @@
-"""The format recording: a log of the simulator with images of another size, which preprocess does
-not take.
+"""The format recording: a log of the simulator -> rows.
+
+It is for images of another size, which preprocess does not take.
 """
 
 from collections.abc import Iterator
@@ -7,16 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from bcclone.exchange.exchange_settings import ImportSettings
-from bcclone.exchange.formats import (
-    MISSING,
-    ExchangedRow,
-    Format,
-    UnusableImage,
-    file_of,
-    read_image,
-    rows_of_log,
-)
+from bcclone.exchange.exchanged_row import MISSING, ExchangedRow, UnusableImage
+from bcclone.exchange.formats import Format, rows_of_log
 from bcclone.exchange.left_out import Findings
+from bcclone.exchange.source_files import file_of, read_image
 from bcclone.recording.files import LOG_NAME, ImageIndex
 from bcclone.recording.log import read_log
 from bcclone.recording.run_tables import SIDECARS
@@ -25,26 +20,26 @@ from bcclone.system.errors import UserError
 
 def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow]:
     """Yield the rows of a log; those without usable images are counted."""
-    log = read_log(path := file_of(settings.source, LOG_NAME))
+    path = file_of(settings.source, LOG_NAME)
+    log = read_log(path)
     for table in SIDECARS:
         file_of(settings.source, table.name)  # none leads out of the folder
-    index, named = ImageIndex(path), list[str]()
+    index = ImageIndex(path)
     for bad in log.bad_rows:
         findings.leave_out(f"{path}: line {bad.row}", bad.reason)
+    named: list[str] = []  # images
     for row in rows_of_log(log, index):
         with findings.usable(row.place):
-            named += (name for name, _ in row.images.values())
-            yield replace(
-                row,
-                images={
-                    camera: _content(*image) for camera, image in row.images.items() if image[0]
-                },
-            )
+            named += [name for name, _ in row.images.values()]
+            images = {
+                camera: _content(name, file) for camera, (name, file) in row.images.items() if name
+            }
+            yield replace(row, images=images)
     findings.images_without_record = len(index.orphans(named))
 
 
 def _content(name: str, file: str | None) -> bytes:
-    """Return the content of an image, also where it is a link, as in preprocess; raises RowError."""
+    """Return the content of an image; raises RowError. A link is followed, as in preprocess."""
     if file is None:
         raise UnusableImage(MISSING, f"image {name} is missing")
     path = Path(file).resolve()

@@ -1,219 +1,137 @@
-r"""The format tub: a tub of donkeycar; those of donkeycar 4 and 5 are written, which keeps the JPEG files.
+"""The format tub: a tub of donkeycar -> rows.
 
-manifest.json has five lines: names of the inputs, their types, metadata, metadata of the manifest, and the list of
-catalogs with the indexes of deleted records. Each catalog has one JSON object for each record; its
-.catalog_manifest has the length of each line, so that a record can be found. Lines end with \r\n. Source: donkeycar
-5.3, parts/tub_v2.py and parts/datastore_v2.py. Inputs that donkeycar does not have begin with `bcclone/`.
+tub_writer.py writes one, and describes the files of donkeycar 4 and 5.
 
-Tubs of donkeycar 2 and 3 have a file record_N.json for each record, beside its image; meta.json has the inputs and the
-time of the start, and exclude.json the numbers of deleted records. `milliseconds` count from the start; early versions
-have no times. Source: donkeycar 3.1, parts/datastore.py.
+Tubs of donkeycar 2 and 3 have a file record_N.json for each record, beside its image; meta.json has
+the inputs and the time of the start, and exclude.json the numbers of deleted records.
+`milliseconds` count from the start; early versions have no times. Source: donkeycar 3.1,
+parts/datastore.py.
 """
 
-import json
 import re
-import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bcclone.exchange.deleted_records import MANIFEST as _MANIFEST
-from bcclone.exchange.deleted_records import WHOLE_TUB as _WHOLE
-from bcclone.exchange.deleted_records import read_deleted
+from bcclone.exchange.deleted_records import MANIFEST, WHOLE_TUB, read_deleted
 from bcclone.exchange.exchange_settings import ImportSettings
-from bcclone.exchange.formats import (
-    IMAGE_ENDINGS,
-    POINT,
-    ExchangedRow,
-    ExportedRows,
-    Format,
-    read_image,
-    read_inside,
-    row_of,
-    suffix_of,
-)
+from bcclone.exchange.exchanged_row import ExchangedRow, row_of
+from bcclone.exchange.formats import Format
 from bcclone.exchange.left_out import ACCIDENTS, Findings
-from bcclone.exchange.table_times import check_rate, counted, times_of
+from bcclone.exchange.source_files import IMAGE_ENDINGS, read_image, read_inside
+from bcclone.exchange.table_times import check_rate, counted
+from bcclone.exchange.tub_writer import IMAGE_INPUTS, IMAGES, INPUTS, MODE, write_tub
+from bcclone.exchange.written_times import Times, times_of
 from bcclone.recording.row import RANGES, ROUNDING, RowError
 from bcclone.recording.run_tables import HUMAN, MODEL
 from bcclone.system.codec import explained, number, one_line, parse_json, whole_number
 from bcclone.system.errors import UserError, first_line
 
-_IMAGES, _RECORDS_PER_CATALOG, _LINE_END = "images", 1000, "\r\n"
-_IMAGE_INPUT = {
-    "center": "cam/image_array",
-    "left": "cam/image_array_left",
-    "right": "cam/image_array_right",
-}
-_INPUTS = {  # name of a value -> input of a tub
-    "time_ms": "_timestamp_ms", "steering": "user/angle", "throttle": "user/throttle",
-    **{name: f"bcclone/{name}" for name in ("recording", "brake", "speed_mph", "take_over", "track", *POINT)},
-}  # fmt: skip
-_TYPES = {"recording": "int", "take_over": "int", "track": "str"}  # of the others: float
-_MODE, _MODE_OF = "user/mode", {HUMAN: "user", MODEL: "local"}
-_BY_USER = "user/angle", "user/steering"  # one version of donkeycar 5 had the second name
-_BY_PILOT = "pilot/angle", "pilot/steering"
-_THROTTLE_OF = {"local": ("pilot/throttle",)}
-_RECORD_FILE = re.compile(r"record_(\d{1,18})\.json")
-_TIMES_OF_FILES = ("milliseconds", "_timestamp_ms", "timestamp")
-_OTHER_MODE = re.compile(rb'"user/mode"\s*:\s*"(?!user")')
-_READ = {
-    "_index", "_session_id", _MODE, *_IMAGE_INPUT.values(), *_INPUTS.values(), *_BY_USER, *_BY_PILOT, "pilot/throttle",
-    *_TIMES_OF_FILES,
-}  # fmt: skip
-_AT_REST = 1e-12  # a smaller steering is what rounding leaves of a joystick's 0, such as 2.8e-17
-
-
-def _write(rows: ExportedRows, folder: Path) -> None:
-    (folder / _IMAGES).mkdir()
-    records = (_record(row, index, folder) for index, row in enumerate(rows))
-    catalogs: list[str] = []
-    sessions: dict[str, None] = {}
-    while batch := list(islice(records, _RECORDS_PER_CATALOG)):
-        name = f"catalog_{len(catalogs)}"
-        catalogs.append(f"{name}.catalog")
-        sessions |= dict.fromkeys(record["_session_id"] for record in batch)
-        about = {
-            "path": f"{name}.catalog_manifest", "created_at": time.time(), "start_index": batch[0]["_index"],
-            "line_lengths": _write_lines(folder / catalogs[-1], batch, sort_keys=True),
-        }  # fmt: skip
-        _write_lines(folder / f"{name}.catalog_manifest", [about], sort_keys=True)
-    left_out = {"time_ms"} | (set() if rows.has_drivers else {"take_over"})
-    left_out |= set() if rows.has_trace else {"track", *POINT}
-    inputs = {_IMAGE_INPUT[camera]: "image_array" for camera in rows.cameras} | {_MODE: "str"}
-    inputs |= {
-        key: _TYPES.get(name, "float") for name, key in _INPUTS.items() if name not in left_out
-    }
-    names = list(sessions)
-    session = {"last_id": len(names) - 1, "last_full_id": names[-1], "all_full_ids": names}
-    paths = {
-        "paths": catalogs,
-        "current_index": len(rows),
-        "max_len": _RECORDS_PER_CATALOG,
-        "deleted_indexes": [],
-    }
-    about = {"created_at": time.time(), "sessions": session}
-    metadata = {"bcclone/drivers": rows.has_drivers}
-    _write_lines(folder / _MANIFEST, [list(inputs), list(inputs.values()), metadata, about, paths])
-
-
-def _write_lines(path: Path, values: Iterable[Any], sort_keys: bool = False) -> list[int]:
-    """Write JSON values, one a line; return the lengths of the lines."""
-    lines = [
-        json.dumps(value, allow_nan=False, sort_keys=sort_keys) + _LINE_END for value in values
-    ]
-    path.write_text("".join(lines), encoding="ascii", newline="")
-    return list(map(len, lines))
-
-
-def _record(row: ExchangedRow, index: int, folder: Path) -> dict[str, Any]:
-    """Write the images of a row; return its record."""
-    day, values = time.strftime("%y-%m-%d", time.gmtime(row.time_ms / 1000)), row.values()
-    mode = _MODE_OF[values.get("driver", HUMAN)]
-    record: dict[str, Any] = {"_index": index, "_session_id": f"{day}_{row.episode}", _MODE: mode}
-    record |= {key: values[name] for name, key in _INPUTS.items() if values.get(name) is not None}
-    for camera, image in row.images.items():
-        key = _IMAGE_INPUT[camera]
-        record[key] = f"{index}_{key.replace('/', '_')}_{suffix_of(image)}"
-        (folder / _IMAGES / record[key]).write_bytes(image)
-    return record
-
 
 @dataclass(frozen=True)
 class _Tub:
-    """A tub. images: folder of the images in it; inputs: that each record should have; deleted:
-    numbers of records.
+    """A tub."""
 
-    records: the place of each, and its values, or why it has none; has_drivers: whether a row says
-    who drove; is_ours: written by bcclone, with the steering of models as the user's; time: the
-    input with the time, for messages.
-    """
-
-    images: str
-    inputs: Collection[str]
-    deleted: Collection[Any]
+    images: str  # folder of the images in it
+    inputs: Collection[str]  # that each record should have
+    deleted: Collection[Any]  # numbers of records
+    # the place of each record, and its values, or why it has none
     records: Iterable[tuple[str, dict[str, Any] | RowError]]
-    has_drivers: bool
-    is_ours: bool = False
-    time: str = _INPUTS["time_ms"]
+    has_drivers: bool  # a row says who drove
+    is_ours: bool = False  # written by bcclone, with the steering of models as the user's
+    time: str = INPUTS["time_ms"]  # the input with the time, for messages
 
 
 def read_tub(
     settings: ImportSettings, findings: Findings, read: Callable[[Path, str], Any] = read_image
 ) -> Iterator[ExchangedRow]:
-    """Yield the records of a tub, those marked as deleted included; others that cannot be read are
-    counted.
+    """Yield the records of a tub, those marked as deleted, too; others without values are counted.
 
-    read: folder and name of an image in it -> what the row has of it. Raises UserError for a
-    manifest or catalog that cannot be read, and for one outside the folder.
+    Raises UserError for a manifest or catalog that cannot be read, and for one outside the folder.
+
+    read: folder and name of an image in it -> what the row has of it.
     """
-    folder, files = settings.source, _record_files(settings.source)
-    has_manifest = not files or (folder / _MANIFEST).is_file()
-    tub = _tub_of_catalogs(folder) if has_manifest else _tub_of_files(settings, files, findings)
-    inputs: set[str] = set()
-    images: set[str] = set()
-    count = beyond = 0
-    times: list[int] = []
+    folder = settings.source
+    tub = _open_tub(settings, findings)
+    inputs: set[str] = set()  # of all records
+    images: set[str] = set()  # that records name
+    times_ms: list[int] = []
+    count = 0  # records with values
+    beyond = 0  # those of them beyond full steering
     for place, record in tub.records:
         with findings.usable(place):
             if isinstance(record, RowError):
                 raise record
-            inputs |= record.keys()
+            inputs.update(record)
             names = {
                 camera: one_line(key, record[key])
-                for camera, key in _IMAGE_INPUT.items()
+                for camera, key in IMAGE_INPUTS.items()
                 if key in record
             }
             images.update(names.values())
             values, called = _values_of(record, tub, settings.steering)
             count += 1
-            steering = values.get("steering")
-            beyond += (
-                isinstance(steering, float) and abs(steering) > RANGES["steering"][1] + ROUNDING
-            )
+            beyond += _is_beyond(values.get("steering"))
             index = whole_number("_index", record.get("_index", -1))
             values["time_ms"] = _time_of(record, values, index, tub, settings)
             contents = {camera: read(folder, tub.images + name) for camera, name in names.items()}
-            is_deleted, called = index in tub.deleted, called | {"time_ms": tub.time}
-            yield (
-                row := replace(row_of(values, contents, place, is_deleted, called), number=index)
-            )
-            times += [row.time_ms] * (
-                _INPUTS["recording"] not in record
-            )  # not of ours, which may hold several
-    check_rate(np.array(times, float), f"{folder}: {tub.time}")
+            row = row_of(values, contents, place, index in tub.deleted, called)
+            yield replace(row, number=index)
+            if INPUTS["recording"] not in record:  # a tub of ours may hold several recordings
+                times_ms.append(row.time_ms)
+    check_rate(np.array(times_ms, float), f"{folder}: {tub.time}")
     if beyond > ACCIDENTS * count:
         raise UserError(
-            f"{folder}: the steering of {beyond} of {count} records is beyond -1 to 1, as in degrees; a tub has the "
-            "fraction of full steering; make a table of image and steering, and import that with --unit deg"
+            f"{folder}: the steering of {beyond} of {count} records is beyond -1 to 1, as in "
+            "degrees; a tub has the fraction of full steering; make a table of image and steering, "
+            "and import that with --unit deg"
         )
-    of_tub = {
-        path.name
-        for path in (folder / tub.images).glob("*")
-        if path.name.lower().endswith(IMAGE_ENDINGS)
-    }
-    findings.images_without_record = len(of_tub - images)
+    findings.images_without_record = len(_images_in(folder / tub.images) - images)
     findings.columns_left_out = tuple(sorted(inputs - _READ))
 
 
+def _images_in(folder: Path) -> set[str]:
+    names = {path.name for path in folder.glob("*")}
+    return {name for name in names if name.lower().endswith(IMAGE_ENDINGS)}
+
+
+def _is_beyond(steering: Any) -> bool:
+    return isinstance(steering, float) and abs(steering) > RANGES["steering"][1] + ROUNDING
+
+
+def _open_tub(settings: ImportSettings, findings: Findings) -> _Tub:
+    """Return the tub of a source; raises UserError for one whose files cannot be read."""
+    folder = settings.source
+    files = _record_files(folder)
+    if files and not (folder / MANIFEST).is_file():
+        return _tub_of_files(settings, files, findings)
+    return _tub_of_catalogs(folder)
+
+
+# ---- donkeycar 4 and 5
+
+# who drove is a model in some record
+_OTHER_MODE = re.compile(rb'"user/mode"\s*:\s*"(?!user")')
+
+
 def _tub_of_catalogs(folder: Path) -> _Tub:
-    """Return a tub of donkeycar 4 or later; raises UserError for a manifest or catalog that cannot
-    be read.
+    """Return a tub of donkeycar 4 or later.
+
+    Raises UserError for a manifest or catalog that cannot be read.
     """
-    manifest = folder / _MANIFEST
-    with explained(manifest, "the manifest of a tub", _WHOLE):
-        lines = [parse_json(line) for line in read_inside(folder, _MANIFEST, "json").splitlines()]
-        inputs, metadata = set(lines[0]), lines[2]
+    manifest = folder / MANIFEST
+    with explained(manifest, "the manifest of a tub", WHOLE_TUB):
+        lines = [parse_json(line) for line in read_inside(folder, MANIFEST, "json").splitlines()]
+        inputs = set(lines[0])
+        metadata = lines[2]
         names = [one_line("a catalog", name) for name in lines[-1]["paths"]]
     catalogs: dict[Path, bytes] = {}  # one that is named again would be read again
     for name in names:
-        with explained(
-            folder / name, "a catalog", f"{manifest} names it; copy the whole tub again"
-        ):
+        remedy = f"{manifest} names it; copy the whole tub again"
+        with explained(folder / name, "a catalog", remedy):
             catalogs[folder / name] = read_inside(folder, name, "json")
     records = (
         (f"{catalog}: record {index}", _parsed(line))
@@ -222,62 +140,7 @@ def _tub_of_catalogs(folder: Path) -> _Tub:
     )
     is_ours = isinstance(metadata, dict) and bool(metadata.get("bcclone/drivers"))
     has_drivers = is_ours or any(map(_OTHER_MODE.search, catalogs.values()))
-    return _Tub(f"{_IMAGES}/", inputs, read_deleted(folder), records, has_drivers, is_ours)
-
-
-def _record_files(folder: Path) -> list[tuple[int, Path]]:
-    """Return the number and the path of each record of a tub of donkeycar 2 or 3, in the order of
-    the numbers.
-    """
-    found = ((_RECORD_FILE.fullmatch(path.name), path) for path in folder.glob("record_*.json"))
-    return sorted((int(match[1]), path) for match, path in found if match)
-
-
-def _tub_of_files(
-    settings: ImportSettings, files: Sequence[tuple[int, Path]], findings: Findings
-) -> _Tub:
-    """Return a tub of donkeycar 2 or 3; raises UserError for a meta.json or exclude.json that
-    cannot be read.
-    """
-    folder = settings.source
-    about = folder / "meta.json"
-    with explained(about, "the description of a tub", "correct it, or remove it"):
-        meta = parse_json(read_inside(folder, about.name, "json")) if about.exists() else {}
-        inputs, start_ms = (
-            set(meta.get("inputs", ())),
-            round(1000 * number("start", meta.get("start", 0))),
-        )
-    records: dict[Path, dict[str, Any] | RowError] = {}
-    has_drivers = False
-    for _, path in files:
-        try:
-            content = read_inside(folder, path.name, "json")
-        except OSError as error:
-            records[path] = RowError(f"cannot be read: {error.strerror}")
-        else:
-            records[path], has_drivers = (
-                _parsed(content),
-                has_drivers or _OTHER_MODE.search(content) is not None,
-            )
-    stated = [record if isinstance(record, dict) else {} for record in records.values()]
-    keys = [key for key in _TIMES_OF_FILES if any(key in record for record in stated)]
-    found = (times_of([str(record.get(key, ""))[:100] for record in stated], key) for key in keys)
-    times = next(filter(None, found), None)
-    if keys and not times and settings.frame_rate is None:
-        raise UserError(
-            f"{folder}: {keys[0]!r} of its records holds no times; count them with --frame-rate 20"
-        )
-    if not times:
-        times = counted([index for index, _ in files], settings)
-        findings.notes.append(f"times: {times.words}")
-    start_ms *= not times.is_since_1970
-    for (index, _), record, time_ms in zip(files, stated, times.milliseconds, strict=True):
-        record |= {
-            "_index": index,
-            _INPUTS["time_ms"]: None if time_ms is None else time_ms + start_ms,
-        }
-    places = ((str(path), record) for path, record in records.items())
-    return _Tub("", inputs, read_deleted(folder), places, has_drivers, time=times.source)
+    return _Tub(f"{IMAGES}/", inputs, read_deleted(folder), records, has_drivers, is_ours)
 
 
 def _parsed(line: bytes) -> dict[str, Any] | RowError:
@@ -285,12 +148,103 @@ def _parsed(line: bytes) -> dict[str, Any] | RowError:
     try:
         record = parse_json(line)
     except ValueError as error:
-        reason = first_line(error)[:100] if line.strip(b"\0 ") else f"{len(line)} bytes of nothing"
+        reason = first_line(error)[:100]
+        if not line.strip(b"\0 "):  # as a power failure leaves
+            reason = f"{len(line)} bytes of nothing"
         return RowError(f"not a record: {reason}")
-    expected = "expected names and values in braces"
-    return (
-        record if isinstance(record, dict) else RowError(f"it is {str(record)[:40]!r}, {expected}")
-    )
+    if isinstance(record, dict):
+        return record
+    return RowError(f"it is {str(record)[:40]!r}, expected names and values in braces")
+
+
+# ---- donkeycar 2 and 3
+
+_RECORD_FILE = re.compile(r"record_(\d{1,18})\.json")
+_TIMES_OF_FILES = ("milliseconds", "_timestamp_ms", "timestamp")  # inputs
+
+
+def _record_files(folder: Path) -> list[tuple[int, Path]]:
+    """Return the number and the path of each record of a tub of donkeycar 2 or 3, in order."""
+    found = ((_RECORD_FILE.fullmatch(path.name), path) for path in folder.glob("record_*.json"))
+    return sorted((int(match[1]), path) for match, path in found if match)
+
+
+def _tub_of_files(
+    settings: ImportSettings, files: Sequence[tuple[int, Path]], findings: Findings
+) -> _Tub:
+    """Return a tub of donkeycar 2 or 3.
+
+    Raises UserError for a meta.json or exclude.json that cannot be read.
+    """
+    folder = settings.source
+    about = folder / "meta.json"
+    with explained(about, "the description of a tub", "correct it, or remove it"):
+        meta = parse_json(read_inside(folder, about.name, "json")) if about.exists() else {}
+        inputs = set(meta.get("inputs", ()))
+        start_ms = round(1000 * number("start", meta.get("start", 0)))
+    records: list[tuple[str, dict[str, Any] | RowError]] = []
+    has_drivers = False
+    for _, path in files:
+        try:
+            content = read_inside(folder, path.name, "json")
+        except OSError as error:
+            records.append((str(path), RowError(f"cannot be read: {error.strerror}")))
+            continue
+        records.append((str(path), _parsed(content)))
+        has_drivers = has_drivers or _OTHER_MODE.search(content) is not None
+
+    # the times of all records, from which the unit is found
+    stated = [record if isinstance(record, dict) else {} for _, record in records]
+    numbers = [index for index, _ in files]
+    times = _times_of_files(settings, stated, numbers, findings)
+    if times.is_since_1970:
+        start_ms = 0
+    for index, record, time_ms in zip(numbers, stated, times.milliseconds, strict=True):
+        record["_index"] = index
+        record[INPUTS["time_ms"]] = None if time_ms is None else time_ms + start_ms
+    return _Tub("", inputs, read_deleted(folder), records, has_drivers, time=times.source)
+
+
+def _times_of_files(
+    settings: ImportSettings,
+    records: Sequence[Mapping[str, Any]],
+    numbers: Sequence[int],
+    findings: Findings,
+) -> Times:
+    """Return the times of records, or count them by their numbers; raises UserError."""
+    keys = [key for key in _TIMES_OF_FILES if any(key in record for record in records)]
+    for key in keys:
+        times = times_of([str(record.get(key, ""))[:100] for record in records], key)
+        if times:
+            return times
+    if keys and settings.frame_rate is None:
+        raise UserError(
+            f"{settings.source}: {keys[0]!r} of its records holds no times; count them with "
+            "--frame-rate 20"
+        )
+    times = counted(numbers, settings)
+    findings.notes.append(f"times: {times.words}")
+    return times
+
+
+# ---- a record
+
+# one version of donkeycar 5 had the second names
+_BY_USER = ("user/angle", "user/steering")
+_BY_PILOT = ("pilot/angle", "pilot/steering")
+_PILOT_THROTTLE = "pilot/throttle"
+_READ = {  # inputs that are read
+    "_index",
+    "_session_id",
+    MODE,
+    *IMAGE_INPUTS.values(),
+    *INPUTS.values(),
+    *_BY_USER,
+    *_BY_PILOT,
+    _PILOT_THROTTLE,
+    *_TIMES_OF_FILES,
+}
+_AT_REST = 1e-12  # a smaller steering is what rounding leaves of a joystick's 0, such as 2.8e-17
 
 
 def _time_of(
@@ -300,53 +254,55 @@ def _time_of(
     tub: _Tub,
     settings: ImportSettings,
 ) -> Any:
-    """Return the time of a record, counted or as it says, None where row_of() refuses it; raises
-    RowError.
+    """Return the time of a record, counted or as it says; raises RowError for none.
+
+    A time that is none is left for row_of() to refuse.
     """
     if settings.frame_rate:
         return counted([index], settings).milliseconds[0]
-    if tub.images and not values.get("time_ms") and _INPUTS["recording"] not in record:
+    time_ms = values.get("time_ms")
+    has_catalogs = bool(tub.images)
+    if has_catalogs and not time_ms and INPUTS["recording"] not in record:
         raise RowError(f"no {tub.time!r}; if no record has one, count them with --frame-rate 20")
-    return values.get("time_ms")
+    return time_ms
 
 
 def _values_of(
     record: Mapping[str, Any], tub: _Tub, estimated: str | None
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the values of a record by the names of FIELDS, and which inputs hold them; raises
-    ValueError.
+    """Return the values of a record by the names in FIELDS, and which inputs hold them.
 
-    estimated: from what the steering is, which is then not read.
+    Raises ValueError. estimated: from what the steering is, which is then not read.
     """
-    mode = one_line(_MODE, record.get(_MODE, "user"))
-    called = dict(_INPUTS)
-    steering_keys = _BY_USER if mode == "user" or tub.is_ours else _BY_PILOT
-    called["steering"] = next(
-        (key for key in steering_keys if record.get(key) is not None), steering_keys[0]
-    )
-    called["throttle"] = next(
-        (key for key in _THROTTLE_OF.get(mode, ()) if key in record), called["throttle"]
-    )
+    mode = one_line(MODE, record.get(MODE, "user"))
+    is_by_user = mode == "user"
+    called = dict(INPUTS)
+    steering_keys = _BY_USER if is_by_user or tub.is_ours else _BY_PILOT
+    given = [key for key in steering_keys if record.get(key) is not None]
+    called["steering"] = (given or steering_keys)[0]
+    if mode == "local" and _PILOT_THROTTLE in record:
+        called["throttle"] = _PILOT_THROTTLE
+
+    # an input that the tub declares, and the record lacks, is missing
     values = {
         name: record.get(key) for name, key in called.items() if key in record or key in tub.inputs
     }
     steering = values.get("steering")
-    if isinstance(steering, float) and abs(steering) < _AT_REST:
+    if estimated or (isinstance(steering, float) and abs(steering) < _AT_REST):
         values["steering"] = 0.0
-    values |= {"steering": 0.0} if estimated else {}
     session = str(record.get("_session_id", "0")).rpartition("_")[2]
     values["episode"] = session if session.isdecimal() else 0
     if tub.has_drivers:
-        values["driver"] = HUMAN if mode == "user" else MODEL
-        values["take_over"] = record.get(_INPUTS["take_over"]) if mode == "user" else None
-    return values, called
+        values["driver"] = HUMAN if is_by_user else MODEL
+        values["take_over"] = record.get(INPUTS["take_over"]) if is_by_user else None
+    return values, {**called, "time_ms": tub.time}
 
 
 FORMAT = Format(
     "tub",
-    lambda path: (path / _MANIFEST).is_file() or bool(_record_files(path)),
+    lambda path: (path / MANIFEST).is_file() or bool(_record_files(path)),
     read_tub,
-    _write,
+    write_tub,
     options=frozenset(("frame_rate",)),
-    expected=f"{_MANIFEST} or record_N.json",
+    expected=f"{MANIFEST} or record_N.json",
 )

@@ -21,6 +21,7 @@ from bcclone.system.settings import (
 
 FISHEYE = "fisheye"
 LENSES = ("pinhole", FISHEYE)
+# settings that are values of a Lens, by their names in it
 _OF_LENS = ("focal_px", "horizon_row", "vanishing_column", "roll_degrees")
 
 
@@ -28,8 +29,7 @@ _OF_LENS = ("focal_px", "horizon_row", "vanishing_column", "roll_degrees")
 class CalibrateSettings(Checked):
     """What to calibrate, on what, and what the user knows already.
 
-    model: a model file; frames: a tub, a recording, or a folder of pictures; labels: a table of the
-    steering, None for a tub and a recording, which hold it. Whatever is None is found.
+    Labels are None for a tub and a recording, which hold them. Whatever else is None is found.
     """
 
     model: Path = argument("a model file, such as models/any-road.h5")
@@ -113,20 +113,31 @@ class CalibrateSettings(Checked):
             raise SettingError(
                 "{output} {path}, expected a name that ends in .h5", path=self.output
             )
-        if self.rows and not 0 <= self.rows[0] < self.rows[1]:
-            raise SettingError("{rows} {value}, expected two rows such as 160:480, the upper one first",
-                               value=f"{self.rows[0]}:{self.rows[1]}")  # fmt: skip
-        others = [name for name in (*_OF_LENS, "lens") if getattr(self, name) is not None]
-        named = [name for name in ("framing", "rows") if getattr(self, name) is not None]
-        if len(named) > 1 or (named and others):
-            clash = (*named, *others)[:2]
+        if self.rows:
+            first, last = self.rows
+            if not 0 <= first < last:
+                raise SettingError(
+                    "{rows} {value}, expected two rows such as 160:480, the upper one first",
+                    value=f"{first}:{last}",
+                )
+        # a framing, or rows, say all; the values of a lens may be given together
+        whole = [name for name in ("framing", "rows") if getattr(self, name) is not None]
+        parts = [name for name in (*_OF_LENS, "lens") if getattr(self, name) is not None]
+        if len(whole) > 1 or (whole and parts):
+            first_name, second_name = (*whole, *parts)[:2]
             raise SettingError(
-                f"{{{clash[0]}}} and {{{clash[1]}}} both say how a picture is cut; leave one of them out"
+                f"{{{first_name}}} and {{{second_name}}} both say how a picture is cut; leave one "
+                "of them out"
             )
 
     @property
     def known_lens(self) -> dict[str, float]:
         """Return what the user knows of the lens, values of Lens by name, fisheye as 0 or 1."""
-        known = {name: getattr(self, name) for name in _OF_LENS}
-        known["fisheye"] = None if self.lens is None else float(self.lens == FISHEYE)
-        return {name: value for name, value in known.items() if value is not None}
+        known = {}
+        for name in _OF_LENS:
+            value = getattr(self, name)
+            if value is not None:
+                known[name] = value
+        if self.lens is not None:
+            known["fisheye"] = float(self.lens == FISHEYE)
+        return known

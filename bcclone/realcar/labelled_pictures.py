@@ -1,27 +1,26 @@
-"""A tub, a recording, or a folder of pictures with a table -> pictures from the whole drive, and
-their steering.
+"""A drive -> pictures from all over it, and their steering.
+
+The drive is a tub, a recording, or a folder of pictures with a table.
 """
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
-from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
-from bcclone.camera.framing import framing_of
+from bcclone.camera.framing import Framing, framing_of
 from bcclone.camera.geometry import FOCAL_PX
 from bcclone.camera.images import BadImage, Image, decode_image, read_file
 from bcclone.evaluation.predict import frame_files, read_labels, seconds_of
 from bcclone.exchange.exchange_settings import ImportSettings
 from bcclone.exchange.formats import format_named
-from bcclone.exchange.labelled_video import VideoFrame
 from bcclone.exchange.left_out import Findings
 from bcclone.exchange.recording_import import format_of
+from bcclone.exchange.video_file import VideoFrame
 from bcclone.realcar.calibrate_settings import CalibrateSettings
 from bcclone.recording.files import find_log, is_recording
 from bcclone.recording.row import ROUNDING
@@ -32,27 +31,20 @@ from bcclone.system.settings import SettingError
 from bcclone.system.statistics import evenly
 
 SHORTEST_FOCAL = 0.34  # focal length of the widest lens that is tried, in widths of a picture
-_MAX_PICTURES, FEWEST_PICTURES = 160, 50  # evenly spread
-_MAX_STEP, _USUAL_STEPS = (
-    1.0,
-    3,
-)  # seconds between frames, or usual steps; a longer pause does not count
+FEWEST_PICTURES = 50
+_MAX_PICTURES = 160  # evenly spread
 
 
 @dataclass(frozen=True)
 class LabelledPictures:
-    """Pictures of one size, RGB uint8 (height, width, 3), and the recorded steering.
+    """Pictures of one size, and the recorded steering."""
 
-    size: width and height of the camera's pictures, of which these show as much as frames of the
-    widest lens can; steering: (pictures,), right positive; seconds: of driving from the first one,
-    (pictures,); unreadable: pictures that were left out.
-    """
-
+    # RGB uint8 (height, width, 3), with as many pixels as frames of the widest lens can show
     pictures: Sequence[Image]
-    size: tuple[int, int]
-    steering: FloatArray
-    seconds: FloatArray
-    unreadable: int
+    size: tuple[int, int]  # width and height of the camera's pictures
+    steering: FloatArray  # (pictures,), right positive
+    seconds: FloatArray  # of driving from the first one, (pictures,)
+    unreadable: int  # pictures that were left out
 
     @property
     def driven(self) -> float:
@@ -60,22 +52,21 @@ class LabelledPictures:
         return float(self.seconds[-1] - self.seconds[0])
 
 
-class _Labelled(NamedTuple):
-    """A picture (path or content of its file, or frame of a video), its steering, and its seconds
-    from any start.
-    """
+@dataclass(frozen=True)
+class _Labelled:
+    """A picture that is not decoded yet, and its steering."""
 
-    picture: str | bytes | VideoFrame
+    picture: str | bytes | VideoFrame  # path or content of its file, or frame of a video
     steering: float
-    seconds: float
+    seconds: float  # from any start
 
     def pixels(self) -> Image:
         """Return the picture, RGB uint8 (height, width, 3); raises BadImage and OSError."""
         if isinstance(self.picture, VideoFrame):
             return self.picture.pixels()
-        return decode_image(
-            self.picture if isinstance(self.picture, bytes) else read_file(self.picture)
-        )
+        if isinstance(self.picture, bytes):
+            return decode_image(self.picture)
+        return decode_image(read_file(self.picture))
 
 
 def read_labelled(settings: CalibrateSettings) -> LabelledPictures:
@@ -86,121 +77,174 @@ def read_labelled(settings: CalibrateSettings) -> LabelledPictures:
     for what only a table of labels needs.
     """
     source = settings.frames
-    recorded = is_recording(source)
-    imported = framing_of(find_log(str(source))) if recorded else None
+    is_recorded = is_recording(source)
+    imported = framing_of(find_log(str(source))) if is_recorded else None
     if imported and imported.cuts:
         raise UserError(
-            f"{source}: its frames were cut by a framing already: {imported.describe()}; calibrate on its source"
+            f"{source}: its frames were cut by a framing already: {imported.describe()}; calibrate "
+            "on its source"
         )
-    if is_recording(settings.labels or source):
-        _check_unused(settings, settings.labels or source, "steering_column", "rate")
-    chosen = _spread(_labelled(settings, recorded), settings.seconds or math.inf)
-    read: list[tuple[_Labelled, tuple[int, int], Image]] = []
-    for one in chosen:
-        with suppress(BadImage, OSError):
-            picture = one.pixels()
-            width, height = (imported.width, imported.height) if imported else picture.shape[1::-1]
-            factor = max(
-                1, int(SHORTEST_FOCAL * width / FOCAL_PX)
-            )  # more pixels would only take time
-            read.append(
-                (one, (width, height), resized(picture, (width // factor, height // factor)))
-            )
-    most_frequent = Counter(size for _, size, _ in read).most_common(1)
-    usual = [(one, picture) for one, size, picture in read if size == most_frequent[0][0]]
+    labels = settings.labels or source
+    if is_recording(labels):
+        _check_unused(settings, labels, "steering_column", "rate")
+
+    # decode pictures from all over the drive, and take those of the most frequent size
+    labelled = _labelled(settings, is_recorded)
+    chosen = _spread(labelled, settings.seconds or math.inf)
+    decoded = list(_decoded(chosen, imported))
+    sizes = Counter(picture.size for picture in decoded).most_common(1)
+    usual = [picture for picture in decoded if picture.size == sizes[0][0]]
     if len(usual) < FEWEST_PICTURES:
         raise UserError(
-            f"{source}: {len(usual)} pictures of one size with a steering, expected {FEWEST_PICTURES} or more; name a "
-            "longer drive"
+            f"{source}: {len(usual)} pictures of one size with a steering, expected "
+            f"{FEWEST_PICTURES} or more; name a longer drive"
         )
-    steering = np.array([one.steering for one, _ in usual])
-    if np.ptp(steering) < 1e-6:
-        raise UserError(
-            f"{source}: its steering is {steering[0]:g} throughout, expected bends; name a drive with some"
-        )
-    if (most := np.abs(steering).max()) > 1 + ROUNDING:
-        raise UserError(
-            f"{settings.labels or source}: a steering of {most:g} to one side, expected -1 to 1; import the pictures "
-            f"with the unit of their steering first, and calibrate on that: "
-            f"{shown_command('import', source, '-o', 'NEW', '--unit', 'UNIT')}"
-        )
-    seconds = np.array([one.seconds for one, _ in usual])
+    steering = np.array([picture.labelled.steering for picture in usual])
+    _check_steering(steering, settings)
     return LabelledPictures(
-        pictures=[picture for _, picture in usual],
-        size=most_frequent[0][0],
+        pictures=[picture.pixels for picture in usual],
+        size=usual[0].size,
         steering=steering,
-        seconds=seconds,
+        seconds=np.array([picture.labelled.seconds for picture in usual]),
         unreadable=len(chosen) - len(usual),
     )
 
 
-def _labelled(settings: CalibrateSettings, recorded: bool) -> Iterable[_Labelled]:
+def _check_steering(steering: FloatArray, settings: CalibrateSettings) -> None:
+    """Raise UserError for a steering, (pictures,), without bends, or in another unit."""
     source = settings.frames
-    if not recorded and settings.labels is None:
-        _check_unused(settings, source, "steering_column", "left_positive", "rate")
-        if not source.exists():
-            raise UserError(f"{source}: no such file or folder")
-        detected = "frames"
-        with suppress(UserError):
-            detected = format_of(source)
-        if detected == "frames":
-            raise UserError(
-                f"{source}: neither a recording nor a tub; for a folder of pictures, name a table of their steering, "
-                f"too: {shown_command('calibrate', 'MODEL', source, 'LABELS')}"
-            )
-        rows = format_named(detected).read(ImportSettings(source), Findings())
-        return (
-            _Labelled(picture, row.steering, row.time_ms / 1000)
-            for row in rows
-            if (picture := row.images.get("center")) is not None and not row.deleted
+    if np.ptp(steering) < 1e-6:
+        raise UserError(
+            f"{source}: its steering is {steering[0]:g} throughout, expected bends; name a drive "
+            "with some"
         )
+    most = np.abs(steering).max()
+    if most > 1 + ROUNDING:
+        command = shown_command("import", source, "-o", "NEW", "--unit", "UNIT")
+        raise UserError(
+            f"{settings.labels or source}: a steering of {most:g} to one side, expected -1 to 1; "
+            "import the pictures with the unit of their steering first, and calibrate on that: "
+            f"{command}"
+        )
+
+
+@dataclass(frozen=True)
+class _Decoded:
+    labelled: _Labelled
+    size: tuple[int, int]  # width and height of the camera's picture
+    pixels: Image  # with fewer of them
+
+
+def _decoded(labelled: Iterable[_Labelled], imported: Framing | None) -> Iterator[_Decoded]:
+    """Yield the pictures that can be decoded. imported: by which they were stretched to frames."""
+    for picture in labelled:
+        try:
+            pixels = picture.pixels()
+        except (BadImage, OSError):
+            continue
+        height, width = pixels.shape[:2]
+        if imported:
+            width = imported.width
+            height = imported.height
+        # more pixels would only take time
+        factor = max(1, int(SHORTEST_FOCAL * width / FOCAL_PX))
+        reduced = resized(pixels, (width // factor, height // factor))
+        yield _Decoded(picture, (width, height), reduced)
+
+
+# ---- the sources
+
+
+def _labelled(settings: CalibrateSettings, is_recorded: bool) -> Iterable[_Labelled]:
+    """Return the pictures of a source with their steering; raises UserError for one without."""
+    if is_recorded or settings.labels:
+        return _labelled_files(settings)
+    return _labelled_rows(settings)
+
+
+def _labelled_rows(settings: CalibrateSettings) -> Iterator[_Labelled]:
+    """Return the pictures of a tub or another source that holds its steering."""
+    source = settings.frames
+    _check_unused(settings, source, "steering_column", "left_positive", "rate")
+    if not source.exists():
+        raise UserError(f"{source}: no such file or folder")
+    detected = "frames"
+    with suppress(UserError):
+        detected = format_of(source)
+    if detected == "frames":
+        command = shown_command("calibrate", "MODEL", source, "LABELS")
+        raise UserError(
+            f"{source}: neither a recording nor a tub; for a folder of pictures, name a table of "
+            f"their steering, too: {command}"
+        )
+    for row in format_named(detected).read(ImportSettings(source), Findings()):
+        picture = row.images.get("center")
+        if picture is not None and not row.deleted:
+            yield _Labelled(picture, row.steering, row.time_ms / 1000)
+
+
+def _check_unused(settings: CalibrateSettings, labels: Path, *names: str) -> None:
+    """Raise SettingError for settings of a table where the labels are no table."""
+    for name in names:
+        if getattr(settings, name) != getattr(type(settings), name):
+            text = f"{{{name}}} is only for a table of labels, and {{labels}} is none; leave it out"
+            raise SettingError(text, labels=labels)
+
+
+def _labelled_files(settings: CalibrateSettings) -> list[_Labelled]:
+    """Return the pictures of a recording or a folder that a table has labels of."""
+    source = settings.frames
     files = frame_files(source)
-    labels = read_labels(settings.labels or find_log(str(source)), settings.steering_column)
-    side = -1.0 if settings.left_positive else 1.0
+    table = settings.labels or find_log(str(source))
+    labels = read_labels(table, settings.steering_column)
     both = [file for file in files if file.frame_id in labels]
     if not both:
+        first_label = next(iter(labels))[:60]
         raise UserError(
-            f"{settings.labels or source}: none of its frames is in {source}; its first frame_id is "
-            f"{next(iter(labels))[:60]!r}, theirs {files[0].frame_id[:60]!r}; expected the same names in both"
+            f"{settings.labels or source}: none of its frames is in {source}; its first frame_id "
+            f"is {first_label!r}, theirs {files[0].frame_id[:60]!r}; expected the same names in "
+            "both"
         )
     seconds = seconds_of([file.frame_id for file in both])
     if seconds is None:
         seconds = np.arange(len(both)) / settings.rate
+    side = -1.0 if settings.left_positive else 1.0
     return [
         _Labelled(file.path, side * labels[file.frame_id], float(at))
         for file, at in zip(both, seconds, strict=True)
     ]
 
 
-def _check_unused(settings: CalibrateSettings, labels: Path, *names: str) -> None:
-    """Raise SettingError if one of these settings is not the default: labels that are no table have
-    no use for it.
-    """
-    for name in names:
-        if getattr(settings, name) != getattr(type(settings), name):
-            reason = (
-                f"{{{name}}} is only for a table of labels, and {{labels}} is none; leave it out"
-            )
-            raise SettingError(reason, labels=labels)
+# ---- the choice
 
 
-def _spread(labelled: Iterable[_Labelled], seconds: float) -> list[_Labelled]:
-    """Return pictures from all over the first seconds of driving, with these; longer pauses do not
-    count.
+def _spread(labelled: Iterable[_Labelled], most_seconds: float) -> list[_Labelled]:
+    """Return pictures from all over the first seconds of driving, with these seconds.
+
+    Pauses do not count: steps of more than a second, and of more than three usual steps.
     """
     rest = iter(labelled)
     begin = list(islice(rest, FEWEST_PICTURES))
-    usual = float(np.median(np.diff([one.seconds for one in begin]))) if len(begin) > 1 else 0.0
-    longest = max(_MAX_STEP, _USUAL_STEPS * usual)
+    usual = 0.0
+    if len(begin) > 1:
+        usual = float(np.median(np.diff([picture.seconds for picture in begin])))
+    longest = max(1.0, 3 * usual)
+
     spread: list[_Labelled] = []
-    driven, before, every = 0.0, None, 1
-    for number, one in enumerate(chain(begin, rest)):
-        step = one.seconds - (one.seconds if before is None else before)
-        driven, before = driven + (step if 0 <= step <= longest else 0.0), one.seconds
-        if driven > seconds:
+    every = 1  # of the pictures, which is taken
+    driven = 0.0
+    before: float | None = None
+    for number, picture in enumerate(chain(begin, rest)):
+        step = 0.0 if before is None else picture.seconds - before
+        if 0 <= step <= longest:
+            driven += step
+        before = picture.seconds
+        if driven > most_seconds:
             break
         if number % every == 0:
-            spread.append(one._replace(seconds=driven))
-        if len(spread) == 2 * _MAX_PICTURES:  # the pictures of a long tub do not fit into memory
-            spread, every = spread[::2], 2 * every
+            spread.append(replace(picture, seconds=driven))
+        # the pictures of a long tub do not fit into memory
+        if len(spread) == 2 * _MAX_PICTURES:
+            spread = spread[::2]
+            every *= 2
     return [spread[index] for index in evenly(len(spread), _MAX_PICTURES)]

@@ -16,7 +16,8 @@ from bcclone.evaluation.predict import read_labels, read_steering
 from bcclone.model.model_file import load_model
 from bcclone.model.policy import load_policy
 from bcclone.realcar.calibrate_settings import CalibrateSettings
-from bcclone.realcar.calibration import FramingSearch, Trial, calibrate, fit_steering
+from bcclone.realcar.calibration import calibrate, fit_steering
+from bcclone.realcar.framing_search import FramingSearch, Trial
 from bcclone.realcar.labelled_pictures import LabelledPictures, read_labelled
 from bcclone.system.errors import UserError
 from bcclone.system.settings import SettingError

@@ -96,6 +96,8 @@ def test_a_film_shows_how_it_was_steered_and_what_cannot_be_told_is_left_out(dri
     result = filmed(tmp_path / "film", tmp_path / "out")
     log = read_log(tmp_path / "out" / "driving_log.csv")
     assert len(log.rows) == result.rows == len(list((tmp_path / "out" / "IMG").iterdir()))
+    files = {path.name for path in (tmp_path / "out").iterdir()}
+    assert files == {"driving_log.csv", "IMG", MOTION.name}  # and no frames that wait
     r, slope = agreement(tmp_path / "out", np.concatenate([np.zeros(still), steering]))
     assert r > 0.97
     assert slope == pytest.approx(1, abs=0.15)

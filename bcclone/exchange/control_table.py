@@ -1,0 +1,155 @@
+"""The table of a source -> its rows of steering, throttle, brake and speed."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from bcclone.exchange.control_columns import Column, Controls, find_controls, short_name
+from bcclone.exchange.exchange_settings import ImportSettings
+from bcclone.exchange.foreign_table import ForeignTable, find_table, read_foreign
+from bcclone.exchange.left_out import ACCIDENTS, Findings
+from bcclone.exchange.table_words import is_steering, number_of_cell, plain
+from bcclone.recording.dialect import COLUMNS
+from bcclone.recording.row import CAMERAS, RANGES, ROUNDING
+from bcclone.system.errors import UserError
+
+
+@dataclass(frozen=True)
+class ControlTable:
+    """A table with its controls."""
+
+    table: ForeignTable
+    controls: Controls
+    # of each row, by the names of NUMBERS; the text of a cell where it holds no number
+    values: Mapping[str, Sequence[Any]]
+
+    def numbers(self, row: int) -> dict[str, float]:
+        """Return the numbers of a row as a recording has them; raises ValueError."""
+        return self.controls.converted({name: cells[row] for name, cells in self.values.items()})
+
+    def others(self, *read: str) -> tuple[str, ...]:
+        """Return the columns that nothing reads. read: those that hold no controls."""
+        used = {self.controls.columns[name].name for name in self.values} | set(read)
+        return tuple(name for name in self.table.cells if name not in used)
+
+
+def read_controls(settings: ImportSettings, findings: Findings) -> ControlTable:
+    """Return the table of a source with its controls; a throttle or brake out of range is left out.
+
+    Raises UserError as find_table(), read_foreign() and find_controls(), and for a wrong unit.
+    """
+    table = read_foreign(find_table(settings), findings)
+    settings = _with_names(settings, table)
+    asked = {settings.steering_column, settings.throttle_column, settings.speed_column} - {None}
+    names = [name for name in table.cells if name in asked or table.is_numeric(name)]
+    settings = _with_speed_unit(settings, table, names)
+    _check_steering_cells(table, names, settings)
+    shown = table.examples(names)
+    columns = [Column(name, shown=words) for name, words in zip(names, shown, strict=True)]
+    controls = find_controls(table.path, columns, settings, findings)
+
+    values: dict[str, Sequence[Any]] = {}
+    for name, column in controls.columns.items():
+        cells = table.cells[column.name]
+        numbers = [number_of_cell(cell) for cell in cells]
+        values[name] = [
+            value if math.isfinite(value) else cell
+            for value, cell in zip(numbers, cells, strict=True)
+        ]
+        if name == "steering":
+            known = [value for value in numbers if math.isfinite(value)]
+            controls.check_steering(known, table.path, settings)
+            continue
+        words = f"{short_name(name)}: {column.name}"
+        problem = _problem(name, numbers)
+        if problem and (column.name in asked or _must_be_in_order(table, settings)):
+            raise _wrong_column(table, f"{words} {problem}")
+        if problem:
+            words += f" {problem}; it is left out"
+            del values[name]
+        elif name == "speed_mph":
+            words += f", in {controls.speed_unit}"
+        findings.notes.append(words)
+    return ControlTable(table, controls, values)
+
+
+def _with_names(settings: ImportSettings, table: ForeignTable) -> ImportSettings:
+    """Return the settings with the names of columns that were named by their number."""
+    named: dict[str, Any] = {}
+    for name in ("steering", "throttle", "speed"):
+        column = getattr(settings, f"{name}_column")
+        if column:
+            named[f"{name}_column"] = table.named(column, f"the {name}", f"--{name}-column")
+    return replace(settings, **named)
+
+
+def _with_speed_unit(
+    settings: ImportSettings, table: ForeignTable, names: Sequence[str]
+) -> ImportSettings:
+    """Return the settings for a table; the speed of one like a simulator's log is in mph.
+
+    names: its columns of numbers.
+    """
+    is_like_log = {plain(name) for name in table.cells} >= {*CAMERAS, "throttle", "speed"}
+    if is_like_log and "speed" in map(plain, names) and not settings.speed_unit:
+        return replace(settings, speed_unit="mph")
+    return settings
+
+
+def _check_steering_cells(
+    table: ForeignTable, names: Sequence[str], settings: ImportSettings
+) -> None:
+    """Raise UserError if only columns of other cells than numbers are called steering.
+
+    names: of those of numbers.
+    """
+    called = [name for name in table.cells if is_steering(plain(name))]
+    if not called or settings.steering_column or set(called) & set(names):
+        return
+    example = next(filter(None, table.cells[called[0]]), "")
+    raise UserError(
+        f"{table.path}: the cells of column {called[0][:60]!r} are no numbers, such as "
+        f"{example[:60]!r}; expected numbers such as -0.25; correct them, or name another column "
+        "with --steering-column",
+        exit_code=2,
+    )
+
+
+def _problem(name: str, values: Sequence[float]) -> str:
+    """Return why a column is not of a number, "" if it may be.
+
+    values: of its cells, NaN for a cell without a number.
+    """
+    any_unit = (-math.inf, math.inf)
+    low, high = any_unit if name == "speed_mph" else RANGES[name]
+    beyond = [value for value in values if value < low - ROUNDING or value > high + ROUNDING]
+    has_few_numbers = 2 * sum(map(math.isnan, values)) > len(values)
+    if len(beyond) <= ACCIDENTS * len(values) and not has_few_numbers:
+        return ""
+    found = f"{beyond[0]:g}" if beyond else "no number in most rows"
+    return f"has {found}, expected {low:g} to {high:g}"
+
+
+def _must_be_in_order(table: ForeignTable, settings: ImportSettings) -> bool:
+    """Return whether a table can only have its columns in the order of a log of the simulator.
+
+    Of a shorter log, nobody knows which columns are missing.
+    """
+    is_whole = table.as_in_log and len(table.cells) >= len(COLUMNS.split(","))
+    return is_whole and not (settings.throttle_column or settings.speed_column)
+
+
+def _wrong_column(table: ForeignTable, words: str) -> UserError:
+    """Return the error for a column that was named, or has its name from the order of a log."""
+    if not table.as_in_log:
+        return UserError(f"{table.path}: {words}; name another column", exit_code=2)
+    # the examples without the names, which are wrong
+    examples = [shown.partition(" ")[2] for shown in table.examples(table.cells)]
+    numbered = [f"{number} {values}" for number, values in enumerate(examples, start=1)]
+    return UserError(
+        f"{table.path}: {words}; it has no header, and its columns are not in the order of a log "
+        f"of the simulator: {', '.join(numbered[len(CAMERAS) :])}; name those that you know: "
+        "--steering-column N --throttle-column N --speed-column N",
+        exit_code=2,
+    )

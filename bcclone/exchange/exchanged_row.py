@@ -1,0 +1,153 @@
+"""The row that every export writes and every import reads, and why a row cannot be used."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bcclone.recording.row import NUMBERS, RowError, check_numbers
+from bcclone.recording.run_tables import DrivenRow, TracePoint
+from bcclone.system.codec import number, one_line, whole_number
+
+COUNTERS = ("recording", "episode", "time_ms")  # the whole numbers of a row
+POINT = ("trace_seconds", "x_m", "z_m", "cross_track_m")  # a TracePoint without its track
+FIELDS = (*COUNTERS, *NUMBERS, "driver", "take_over", "track", *POINT)  # the values of a row
+
+# why rows are left out
+EMPTY = "empty_images"
+UNREADABLE = "unreadable_images"
+MISSING = "records_without_image"
+BROKEN = "broken_lines"
+KINDS = {  # these reasons -> the words for one row
+    EMPTY: "empty image",
+    UNREADABLE: "unreadable image",
+    MISSING: "record without image",
+    BROKEN: "broken line",
+}
+
+
+class UnusableImage(RowError):
+    """A row without an image that can be used. kind: one of KINDS."""
+
+    def __init__(self, kind: str, reason: str) -> None:
+        super().__init__(reason)
+        self.kind = kind
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangedRow:
+    """A row with all of its values, those of the log to the last bit.
+
+    Raises RowError for numbers out of range.
+    """
+
+    recording: int  # number from 0
+    episode: int  # number from 0, counted through all recordings
+    time_ms: int  # milliseconds since 1970 on the recorder's clock
+    images: Mapping[str, Any]  # camera -> content of an image file, or a VideoFrame
+    steering: float  # -1 left to 1 right
+    throttle: float  # -1 to 1
+    brake: float  # 0 to 1
+    speed_mph: float
+    driven: DrivenRow | None = None  # who drove
+    point: TracePoint | None = None  # where a simulated car was
+    deleted: bool = False  # the source marks the row as deleted
+    place: str = ""  # file and row of an imported row, for messages
+    number: int = -1  # of the record of a tub
+
+    def __post_init__(self) -> None:
+        if min(self.recording, self.episode) < 0:
+            raise RowError(
+                f"recording {self.recording}, episode {self.episode}, expected 0 or more of each"
+            )
+        check_numbers(*self.numbers)
+
+    @property
+    def numbers(self) -> tuple[float, float, float, float]:
+        return self.steering, self.throttle, self.brake, self.speed_mph
+
+    def values(self) -> dict[str, Any]:
+        """Return the values by the names in FIELDS, those of driver and point only if known."""
+        values = {name: getattr(self, name) for name in (*COUNTERS, *NUMBERS)}
+        if self.driven:
+            values["driver"] = self.driven.driver
+            values["take_over"] = self.driven.take_over
+        if self.point:
+            values["track"] = self.point.track
+            values["trace_seconds"] = self.point.seconds
+            values["x_m"] = self.point.x_m
+            values["z_m"] = self.point.z_m
+            values["cross_track_m"] = self.point.cross_track_m
+        return values
+
+
+def row_of(
+    values: Mapping[str, Any],
+    images: Mapping[str, Any],
+    place: str,
+    deleted: bool = False,
+    called: Mapping[str, str] | None = None,
+) -> ExchangedRow:
+    """Return the checked row of a record; raises ValueError for wrong values.
+
+    values: by the names in FIELDS. Only time_ms and steering are needed, but a number that is named
+        must not be None or "".
+    called: what the source calls a value, for messages.
+    """
+    names = {name: name for name in FIELDS} | dict(called or {})
+    filled = {name: value for name, value in values.items() if value not in (None, "")}
+    # whatever the source names at all, each of its rows must have
+    needed = {"time_ms", "steering", *values} & {"time_ms", *NUMBERS}
+    missing = [names[name] for name in FIELDS if name in needed - filled.keys()]
+    if missing:
+        raise RowError(f"no {missing[0]!r}")
+    checked: dict[str, Any] = {}
+    for name in COUNTERS:
+        checked[name] = whole_number(names[name], filled.get(name, 0))
+    for name in NUMBERS:
+        checked[name] = number(names[name], filled.get(name, 0.0))
+    return ExchangedRow(
+        **checked,
+        images=images,
+        driven=_driven_of(filled, names),
+        point=_point_of(filled, names),
+        deleted=deleted,
+        place=place,
+    )
+
+
+def _driven_of(values: Mapping[str, Any], names: Mapping[str, str]) -> DrivenRow | None:
+    driver = values.get("driver")
+    if not driver:
+        return None
+    take_over = whole_number(names["take_over"], values.get("take_over", 0))
+    return DrivenRow(driver, take_over or None)
+
+
+def _point_of(values: Mapping[str, Any], names: Mapping[str, str]) -> TracePoint | None:
+    track = values.get("track")
+    if not track:
+        return None
+    seconds, *metres = [number(names[name], values.get(name)) for name in POINT]
+    return TracePoint(seconds, one_line(names["track"], track), *metres)
+
+
+def recorded_row(
+    row: Any, recording: int, images: Mapping[str, Any], first_episode: int = 0, **more: Any
+) -> ExchangedRow:
+    """Return a row of a log or of a store.
+
+    row: its values by name.
+    first_episode: the number of the recording's first episode.
+    more: driven, point and place, where they are known.
+    """
+    return ExchangedRow(
+        recording=recording,
+        episode=first_episode + int(row["episode"]),
+        time_ms=int(row["time_ms"]),
+        images=images,
+        steering=float(row["steering"]),
+        throttle=float(row["throttle"]),
+        brake=float(row["brake"]),
+        speed_mph=float(row["speed_mph"]),
+        **more,
+    )

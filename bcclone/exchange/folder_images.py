@@ -1,0 +1,97 @@
+"""The images of a folder, found by whatever a table calls them."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+
+from bcclone.exchange.exchanged_row import MISSING, UnusableImage
+from bcclone.exchange.source_files import IMAGE_ENDINGS
+from bcclone.exchange.table_words import camera_in
+from bcclone.recording.files import walk_once
+from bcclone.recording.row import RowError
+
+
+def last_number(name: str) -> int | None:
+    """Return the last number in a name, None for none."""
+    found = re.search(r"(\d{1,19})\D*$", name)
+    return int(found[1]) if found else None
+
+
+class FolderImages:
+    """The images of a folder and the folders in it.
+
+    They are found by path, name, name without ending, or number.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._paths: set[str] = set()
+        # kind of a name, and name -> paths
+        self._named: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+        for where, names in walk_once([str(folder)]):
+            inner = Path(where).relative_to(folder)
+            images = [name for name in names if name.lower().endswith(IMAGE_ENDINGS)]
+            self._paths.update((inner / name).as_posix() for name in images)
+        for path in self._paths:
+            name = PurePosixPath(path)
+            number = last_number(name.stem)
+            self._named["name", name.name].append(path)
+            self._named["stem", name.stem].append(path)
+            self._named["number", "" if number is None else str(number)].append(path)
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._paths)
+
+    def find(self, cell: str, camera: str = "") -> str:
+        """Return the path in the folder of the image that a cell names.
+
+        Raises UnusableImage for none, and RowError for several. camera: whose image it is, where
+        folders say so.
+        """
+        name = cell.replace("\\", "/").removeprefix("./")
+        if name in self._paths:
+            return name
+        last = PurePosixPath(name).name
+        keys = [("name", last), ("stem", last)]
+        if last.isdecimal() and len(last) < 20:
+            keys.append(("number", str(int(last))))
+        for key in keys:
+            paths = self._named.get(key)
+            if paths:
+                return _only_one(paths, name, camera, cell)
+        reason = "it names no image"
+        if cell:
+            reason = f"image {cell[:60]!r} is not in the folder"
+        raise UnusableImage(MISSING, reason)
+
+    def share_named(self, cells: Sequence[str]) -> float:
+        """Return the share of cells that name an image, or several."""
+        missing = 0
+        for cell in cells:
+            try:
+                self.find(cell)
+            except UnusableImage:
+                missing += 1
+            except RowError:
+                continue
+        return 1 - missing / len(cells)
+
+
+def _only_one(paths: Sequence[str], name: str, camera: str, cell: str) -> str:
+    """Return the one path that a name means; raises RowError for several.
+
+    name: with as many folders as the cell has.
+    camera: whose image it is, where folders say so.
+    """
+    ends = [path for path in paths if f"/{name}".endswith(f"/{path}") or path.endswith(f"/{name}")]
+    if len(ends) == 1:
+        return ends[0]
+    if len(paths) == 1:
+        return paths[0]
+    of_camera = [path for path in paths if camera_in(path) == camera]
+    if len(of_camera) == 1:
+        return of_camera[0]
+    raise RowError(f"several images are called {cell[:60]!r}")

@@ -1,0 +1,173 @@
+"""Rows with the images of a source -> rows with frames, each at a time of its own."""
+
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import partial
+from itertools import chain, islice
+
+from bcclone.camera.framing import Framing
+from bcclone.camera.images import (
+    FRAME_HEIGHT,
+    FRAME_WIDTH,
+    BadImage,
+    Image,
+    decode_image,
+    decode_jpeg,
+    encode_jpeg,
+)
+from bcclone.exchange.exchanged_row import EMPTY, MISSING, UNREADABLE, ExchangedRow, UnusableImage
+from bcclone.exchange.left_out import Findings
+from bcclone.exchange.video_file import VideoFrame
+from bcclone.recording.row import CAMERAS, RowError
+from bcclone.system.hardware import usable_cores
+from bcclone.system.opencv import opencv_on_one_thread
+from bcclone.system.prefetch import prefetch_ordered
+
+EPOCH = datetime(1970, 1, 1)
+_LAST = datetime(9999, 1, 1)  # a later time does not fit into the name of an image
+_LAST_MS = (_LAST - EPOCH) // timedelta(milliseconds=1)
+_FRAME_SIZE = FRAME_WIDTH, FRAME_HEIGHT
+_ROWS_AT_ONCE = 8  # that a thread reads and converts
+
+
+@dataclass(frozen=True, slots=True)
+class CameraPath:
+    """The path that a camera took around a row, as motion.csv has it."""
+
+    curvature: float  # to the right positive, 1 / camera height
+    error: float  # standard error of the curvature
+    speed: float  # camera heights a second
+
+    def row(self, image: str) -> str:
+        """Return the row of motion.csv for an image's base name."""
+        return f"{image},{self.curvature:.6f},{self.error:.6f},{self.speed:.4f}"
+
+
+@dataclass(frozen=True, slots=True)
+class FramedRow:
+    """A row whose images are frames, JPEGs of 320x160, and whose time no other images have."""
+
+    row: ExchangedRow
+    framing: Framing | None  # that made its frames; None if they were frames already
+    path: CameraPath | None = None  # by which its steering is estimated
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A frame, 320x160."""
+
+    jpeg: bytes
+    size: tuple[int, int]  # width and height of the image that it was made from
+
+
+def framed_rows(
+    rows: Iterable[ExchangedRow], findings: Findings, framing: Framing | None = None
+) -> Generator[FramedRow, None, None]:
+    """Yield the rows with frames instead of their images; the others are counted, and left out.
+
+    The source is read, a video decoded, and the images converted in threads, on all cores, ahead of
+    who takes the rows. Close the generator, so that these threads end.
+
+    framing: how pictures become frames; None to stretch them.
+    """
+    rows = iter(rows)
+    parts = iter(lambda: list(islice(rows, _ROWS_AT_ONCE)), [])
+    times: dict[int, _DistinctTimes] = {}  # of each recording
+    cores = usable_cores()
+    with ExitStack() as stack:
+        # images are converted on all cores already
+        stack.enter_context(opencv_on_one_thread())
+        convert = partial(_converted, framing)
+        converting = prefetch_ordered(convert, parts, cores, 2 * cores)
+        for row, frames in chain.from_iterable(stack.enter_context(converting)):
+            if isinstance(frames, RowError):
+                findings.leave_out(row.place, frames)
+                continue
+            images = {camera: frame.jpeg for camera, frame in frames.items()}
+            size = frames[CAMERAS[0]].size
+            converted = sum(image is not row.images[camera] for camera, image in images.items())
+            findings.take(row, size, converted)
+            time_ms = times.setdefault(row.recording, _DistinctTimes()).time_of(row, images)
+            made_by = None
+            if converted and (framing or size != _FRAME_SIZE):
+                made_by = framing or Framing(*size)
+            yield FramedRow(replace(row, images=images, time_ms=time_ms), made_by)
+
+
+class _DistinctTimes:
+    """Gives a time to each row of a recording, since its images are named by the time.
+
+    Other images of the same millisecond get a later one.
+    """
+
+    def __init__(self) -> None:
+        # time in the source and hash of the images -> time
+        self._given: dict[tuple[int, int], int] = {}
+        # a taken time -> one after it, from which on to look for a free one; so the next row of
+        # this time is not compared with all before
+        self._later: dict[int, int] = {}
+
+    def time_of(self, row: ExchangedRow, images: Mapping[str, bytes]) -> int:
+        key = (row.time_ms, hash(tuple(images.items())))
+        if key not in self._given:
+            time_ms = row.time_ms
+            while time_ms in self._later:
+                time_ms = self._later[time_ms]
+            self._later[row.time_ms] = time_ms + 1
+            self._later[time_ms] = time_ms + 1
+            self._given[key] = time_ms
+        return self._given[key]
+
+
+_Converted = tuple[ExchangedRow, dict[str, Frame] | RowError]
+
+
+def _converted(framing: Framing | None, rows: Iterable[ExchangedRow]) -> list[_Converted]:
+    """Return rows with their frames, by camera, or with the reason why they cannot be used."""
+    converted: list[_Converted] = []
+    for row in rows:
+        try:
+            _check(row)
+            frames = {camera: frame_of(image, framing) for camera, image in row.images.items()}
+            converted.append((row, frames))
+        except RowError as error:
+            converted.append((row, error))
+    return converted
+
+
+def _check(row: ExchangedRow) -> None:
+    """Raise RowError for a row that has no image, or a time that no name of an image can hold."""
+    if CAMERAS[0] not in row.images:
+        raise UnusableImage(MISSING, "it has no image of the center camera")
+    if not 0 <= row.time_ms < _LAST_MS:
+        expected = f"expected milliseconds since 1970, before the year {_LAST.year}"
+        raise RowError(f"its time is {row.time_ms} ms, {expected}")
+
+
+def frame_of(image: bytes | VideoFrame, framing: Framing | None) -> Frame:
+    """Return the frame of an image, by a framing or stretched; raises UnusableImage.
+
+    A JPEG of the simulator's size stays as it is, unless there is a framing.
+    """
+    try:
+        if framing is None and isinstance(image, VideoFrame):
+            return Frame(image.recorded(), image.size)
+        if framing is None and isinstance(image, bytes):
+            with suppress(BadImage):
+                decode_jpeg(image)
+                return Frame(image, _FRAME_SIZE)
+        picture = _pixels_of(image)
+        frame = (framing or Framing.of(picture)).apply(picture)
+        return Frame(encode_jpeg(frame), (picture.shape[1], picture.shape[0]))
+    except BadImage as error:
+        kind = UNREADABLE if image else EMPTY
+        raise UnusableImage(kind, f"its image cannot be read: {error}") from None
+
+
+def _pixels_of(image: bytes | VideoFrame) -> Image:
+    """Return the pixels of an image, RGB uint8 (height, width, 3); raises BadImage."""
+    if isinstance(image, VideoFrame):
+        return image.pixels()
+    return decode_image(image, others=True)

@@ -1,0 +1,116 @@
+"""Find and read the files of a LeRobot data set: Parquet files -> records."""
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any, Self
+
+from bcclone.system.codec import explained, one_line, open_file, path_inside, whole_number
+
+INFO = "meta/info.json"
+REMEDY = "download the data set again; copy a data set of links with cp -rL first"
+
+# a name in a path of info.json, and the digits of its number: {episode_index:06d}
+_NAME_IN_PATH = re.compile(r"\{(\w+)(?::0?(\d{1,2})d?)?\}")
+_ROWS_AT_ONCE = 16  # an image that a file stores once may be that of every row
+
+
+@dataclass(frozen=True)
+class SetPaths:
+    """Where the files of a data set are, as info.json says it, with names in braces."""
+
+    data: str
+    video: str
+    chunks_size: int  # episodes in a folder of version 2
+
+    @classmethod
+    def of(cls, info: Mapping[str, Any]) -> Self:
+        """Return the paths in info.json, or the usual ones of its version; raises ValueError."""
+        usual_video = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
+        if str(info.get("codebase_version")).startswith("v2"):
+            usual_video = (
+                "videos/chunk-{episode_chunk:03d}/{video_key}/episode_{episode_index:06d}.mp4"
+            )
+        return cls(
+            chunks_size=whole_number("chunks_size", info.get("chunks_size", 1000), 1),
+            data=one_line("data_path", info.get("data_path") or "data/*/*.parquet"),
+            video=one_line("video_path", info.get("video_path") or usual_video),
+        )
+
+    @property
+    def pattern(self) -> str:
+        """Return the pattern of the Parquet files."""
+        return _NAME_IN_PATH.sub("*", self.data)
+
+    @property
+    def has_video_of_episode(self) -> bool:
+        """Return whether each episode has a file of its own, as in version 2."""
+        return "{episode" in self.video
+
+    def video_of(self, folder: Path, feature: str, **numbers: int) -> str:
+        """Return the path of a video, given the numbers in it; raises UserError for others.
+
+        folder: of the data set; feature: the camera.
+        """
+        values = {"video_key": feature} | {name: str(number) for name, number in numbers.items()}
+
+        def value_of(place: re.Match[str]) -> str:
+            return values[place[1]].zfill(int(place[2] or 0))
+
+        expected = f"expected {{{', '.join(values)}}} in video_path; {REMEDY}"
+        with explained(folder / INFO, "", expected):
+            return _NAME_IN_PATH.sub(value_of, self.video)
+
+
+def files_of(folder: Path, pattern: str) -> list[Path]:
+    """Return the files that a pattern finds, by the numbers in their paths; raises UserError."""
+    with explained(folder / INFO, "the description of a LeRobot data set", REMEDY):
+        names = [str(path.relative_to(folder)) for path in folder.glob(pattern)]
+        return [path_inside(folder, name) for name in sorted(names, key=_by_numbers)]
+
+
+def _by_numbers(name: str) -> tuple[list[int], str]:
+    return [int(digits) for digits in re.findall(r"\d{1,18}", name)], name
+
+
+def read_records(
+    folder: Path, pattern: str, needed: Collection[str], optional: Collection[str] = ()
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield the place of each row of the Parquet files that a pattern finds, and its values.
+
+    needed, optional: columns to read.
+
+    Raises UserError for files that cannot be read, lack a needed column, or would fill memory.
+    """
+    from pyarrow import parquet
+
+    for path in files_of(folder, pattern):
+        with explained(path, "a file of this data set", REMEDY), open_file(path, "table") as file:
+            size = file.seek(0, 2)
+            table = parquet.ParquetFile(file)
+            _check_unpacked(table.metadata, size)
+            names = set(table.schema_arrow.names)
+            missing = sorted(set(needed) - names)
+            if missing:
+                raise KeyError(missing[0])
+            columns = [*needed, *(set(optional) & names)]
+            batches = table.iter_batches(_ROWS_AT_ONCE, columns=columns)
+            rows = chain.from_iterable(batch.to_pylist() for batch in batches)
+            for index, row in enumerate(rows, start=1):
+                yield f"{path}: row {index}", row
+
+
+def _check_unpacked(metadata: Any, size: int) -> None:
+    """Raise ValueError for a column that unpacks to much more than its file. size: of the file."""
+    most = (1 << 24) + 8 * size  # bytes; JPEGs do not shrink
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        for place in range(group.num_columns):
+            column = group.column(place)
+            if column.total_uncompressed_size > most:
+                raise ValueError(
+                    f"column {column.path_in_schema} has {column.total_uncompressed_size} bytes "
+                    "unpacked"
+                )

@@ -1,0 +1,174 @@
+"""Frames of several cameras in the rows of one column -> the images of each instant.
+
+A column of few values that take turns, or the paths of the images, say which camera took each.
+"""
+
+import re
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+
+from bcclone.exchange.foreign_table import ForeignTable
+from bcclone.exchange.table_times import is_too_fast
+from bcclone.exchange.table_words import by_camera_in, camera_in, plain
+from bcclone.exchange.written_times import Times
+from bcclone.recording.row import CAMERAS
+from bcclone.system.arrays import FloatArray
+from bcclone.system.errors import UserError
+
+_CENTER = CAMERAS[0]
+_FEW_VALUES = 12  # of a column that says which camera took an image, at most
+_TURNS = 0.2  # share of the rows, in order of time, of another camera than the row before
+
+
+@dataclass(frozen=True)
+class _Turns:
+    """A column whose values take turns, as cameras do."""
+
+    name: str
+    cells: Sequence[str]
+    values: Sequence[str]  # that its rows have
+    ordered: Sequence[int]  # the rows, in order of time where it is known
+
+    def count(self) -> int:
+        """Count the rows of another value than the row before."""
+        return sum(self.cells[row] != self.cells[before] for before, row in pairwise(self.ordered))
+
+    def rows_of(self, value: str) -> list[int]:
+        return [row for row in self.ordered if self.cells[row] == value]
+
+
+def images_by_instant(
+    table: ForeignTable,
+    image_column: str,
+    rows: Sequence[int],
+    at: FloatArray,
+    stated: Times | None,
+) -> tuple[str, Mapping[int, Mapping[str, str]]]:
+    """Return the column that says which camera took an image, and the images of each instant.
+
+    The images are row of the centre camera -> camera -> cell. They are "" and {} where the images
+    are of one camera. Raises UserError where no camera looks forward, or several do.
+
+    at: place of each row in order of time, (rows,), NaN if it is unknown.
+    stated: the times that the table states, which are these places.
+    """
+    turns = _find_turns(table, image_column, rows, at, stated)
+    if turns is None:
+        return "", {}
+    by_camera = by_camera_in({value: value for value in turns.values})
+    if _CENTER not in by_camera:
+        raise _no_center(table, turns)
+    images = table.cells[image_column]
+    frames = {row: {_CENTER: images[row]} for row in turns.rows_of(by_camera.pop(_CENTER))}
+    for camera, value in by_camera.items():
+        side = turns.rows_of(value)
+        for row, other in _same_instant(list(frames), side, at, is_timed=stated is not None):
+            frames[row][camera] = images[other]
+    return turns.name, frames
+
+
+def _no_center(table: ForeignTable, turns: _Turns) -> UserError:
+    values = ", ".join(repr(value[:60])[1:-1] for value in turns.values)
+    example = shlex.quote(f"{turns.name}={turns.values[0]}"[:120])
+    return UserError(
+        f"{table.path}: its rows take turns in column {turns.name[:60]!r}, as those of several "
+        f"cameras: {values}; choose one that looks forward, such as --image-column {example}; if "
+        "all are of one, name the images' column",
+        exit_code=2,
+    )
+
+
+# ---- which column
+
+
+def _find_turns(
+    table: ForeignTable,
+    image_column: str,
+    rows: Sequence[int],
+    at: FloatArray,
+    stated: Times | None,
+) -> _Turns | None:
+    """Return the column that says which camera took an image, None if all are of one camera."""
+    in_time = [rows[index] for index in np.argsort(at[rows], kind="stable")]
+    times = set(at[rows])
+    for name, cells in _candidates(table, image_column, stated):
+        values = list(dict.fromkeys(cells[row] for row in rows))
+        if not 1 < len(values) <= min(_FEW_VALUES, len(rows) // 2):
+            continue
+        # the last number of an image may be the camera's
+        ordered = in_time if len(times) > len(values) else rows
+        turns = _Turns(name, cells, values, ordered)
+        if turns.count() < _TURNS * (len(rows) - 1):
+            continue
+        # one camera cannot take frames so fast
+        must_be = stated and is_too_fast(at[rows]) and not table.is_numeric(name)
+        if must_be or _is_called_so(turns, is_of_images=name == image_column):
+            return turns
+    return None
+
+
+def _candidates(
+    table: ForeignTable, image_column: str, stated: Times | None
+) -> Iterator[tuple[str, Sequence[str]]]:
+    """Yield columns that may say which camera took an image, with their cells.
+
+    Last come the paths of the images, without their numbers, then without those of frames.
+    """
+    used = {image_column}
+    if stated:
+        used.update(stated.columns)
+    for name, cells in table.cells.items():
+        if name not in used:
+            yield name, cells
+    any_number = re.compile(r"\d+")
+    of_frames = re.compile(r"(?<!\d)(?<!cam)(?<!cam_)(?<!camera)(?<!camera_)\d+", re.IGNORECASE)
+    for number in (any_number, of_frames):
+        yield image_column, [number.sub("#", cell) for cell in table.cells[image_column]]
+
+
+def _is_called_so(turns: _Turns, is_of_images: bool) -> bool:
+    """Return whether a column or its values are called like cameras.
+
+    is_of_images: the values are the paths of the images.
+    """
+    cameras = [camera_in(value) for value in turns.values]
+    by_camera = by_camera_in({value: value for value in turns.values})
+    if all(cameras) or len(by_camera) == len(CAMERAS):
+        return True
+    if not is_of_images:
+        named = re.compile(r"(^|_)(cameras?|cams?|frame_id|topic)(_|$)")
+        return named.search(plain(turns.name)) is not None
+    numbered = re.compile(r"cam(era)?_?\d", re.IGNORECASE)
+    are_numbered = all(numbered.search(value) for value in turns.values)
+    return "other" in cameras or are_numbered or turns.count() == len(turns.ordered) - 1
+
+
+# ---- which images belong together
+
+
+def _same_instant(
+    center: Sequence[int], side: Sequence[int], at: FloatArray, is_timed: bool
+) -> Iterable[tuple[int, int]]:
+    """Return pairs of a row of the centre camera and one of another camera at the same instant.
+
+    Both are in order. Times differ by less than half a step; without times, numbers are the same,
+    or both cameras have as many rows.
+    """
+    longest = 0
+    if is_timed:
+        steps = np.diff(at[center])
+        steps = steps[steps > 0]
+        if len(steps):
+            longest = int(np.median(steps) // 2)
+    left = pd.DataFrame({"at": at[center], "row": center}).dropna()
+    right = pd.DataFrame({"at": at[side], "other": side}).dropna()
+    merged = pd.merge_asof(left, right, on="at", direction="nearest", tolerance=longest)
+    pairs = merged.dropna().astype(int)
+    if not is_timed and 2 * len(pairs) < len(center) == len(side):
+        return zip(center, side, strict=True)
+    return zip(pairs["row"], pairs["other"], strict=True)

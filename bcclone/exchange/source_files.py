@@ -1,0 +1,61 @@
+"""Find and read the files of a source; none outside of its folder is opened."""
+
+from pathlib import Path
+
+from bcclone.exchange.exchanged_row import MISSING, UNREADABLE, UnusableImage
+from bcclone.system.codec import Container, UnfitFile, explained, path_inside, read_bytes
+from bcclone.system.errors import UserError
+
+IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff")
+_LONGEST_SHOWN = 200  # characters of a name in a message
+
+
+def read_image(folder: Path, name: str) -> bytes:
+    """Return the content of an image that a row names; raises RowError, also for one outside."""
+    try:
+        return read_inside(folder, name, "image")
+    except OSError as error:
+        kind = MISSING if isinstance(error, FileNotFoundError) else UNREADABLE
+        shown = repr(name[:_LONGEST_SHOWN])
+        raise UnusableImage(kind, f"image {shown} cannot be read: {error.strerror}") from None
+
+
+def read_inside(folder: Path, name: str, container: Container) -> bytes:
+    """Return the content of a file that a source names; raises OSError, also for one outside.
+
+    container: what it is, as read_bytes() takes it.
+    """
+    try:
+        path = path_inside(folder, name)
+    except ValueError as error:
+        raise UnfitFile(folder / name, str(error)) from None
+    return read_bytes(path, container)
+
+
+def file_of(source: Path, name: str) -> Path:
+    """Return the file of this name in a source that is a folder, or the source itself.
+
+    Raises UserError for a link that leads out of the folder.
+    """
+    if not source.is_dir():
+        return source
+    try:
+        path_inside(source, name)
+    except ValueError as error:
+        raise UserError(f"{source / name}: {error}; name the file itself", exit_code=2) from None
+    return source / name
+
+
+def files_inside(folder: Path, endings: tuple[str, ...]) -> list[Path]:
+    """Return a folder's files with one of the endings.
+
+    Raises UserError for a link that leads out.
+    """
+    with explained(folder, "", "name the folder of the source"):
+        paths = sorted(path for path in folder.iterdir() if path.name.lower().endswith(endings))
+    return [file_of(folder, path.name) for path in paths]
+
+
+def suffix_of(image: bytes) -> str:
+    """Return the ending of an image file with this content."""
+    return ".png" if image.startswith(b"\x89PNG") else ".jpg"

@@ -1,0 +1,129 @@
+"""Understand the words of a table of another program: what its cells hold and its names mean."""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Collection, Mapping
+
+from bcclone.exchange.source_files import IMAGE_ENDINGS
+from bcclone.recording.row import CAMERAS
+
+# ---- cells
+
+# a number as Python writes one of NumPy or PyTorch, or with the sign of degrees
+_WRAPPED_NUMBER = re.compile(
+    r"(?:tensor|array|(?:np\.)?float\d\d)?\(?\[?"
+    r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)"
+    r"\]?\)?°?"
+)
+
+
+def number_of_cell(cell: str) -> float:
+    """Return the number in a cell, NaN for none.
+
+    A decimal comma is one, too: where a comma separates the cells, none is in a cell.
+    """
+    if "_" in cell:  # Python would ignore an underscore within a number
+        return math.nan
+    text = cell
+    if cell.count(",") == 1:
+        text = cell.replace(",", ".")
+    try:
+        return float(text)
+    except ValueError:
+        wrapped = _WRAPPED_NUMBER.fullmatch(cell)
+        return float(wrapped[1]) if wrapped else math.nan
+
+
+def is_number(cell: str) -> bool:
+    return math.isfinite(number_of_cell(cell))
+
+
+def kind_of_cell(cell: str) -> str:
+    """Return what a cell holds: "number", "image", or "" for any other text."""
+    if is_number(cell):
+        return "number"
+    if cell.lower().endswith(IMAGE_ENDINGS):
+        return "image"
+    return ""
+
+
+# ---- names of columns
+
+_ANGLES = {"angle", "user_angle", "wheel_angle", "angle_deg", "angle_rad"}  # plain names
+# in the plain name of a column that is about the steering, but not the angle
+_NO_ANGLE = re.compile(r"torque|velocity|speed|accel|driver|override|(^|_)(rate|left|right)(_|$)")
+
+
+def plain(name: str) -> str:
+    """Return a name in small letters, digits and underscores: steeringAngle -> steering_angle.
+
+    The sign of degrees becomes deg.
+    """
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.replace("°", " deg"))
+    return re.sub(r"[^a-z0-9]+", "_", words.lower()).strip("_")
+
+
+def is_steering(name: str) -> bool:
+    """Return whether a column of this plain name holds the steering."""
+    return ("steer" in name or name in _ANGLES) and not _NO_ANGLE.search(name)
+
+
+def unit_in_name(name: str, endings: Mapping[str, str]) -> str | None:
+    """Return the unit with which the name of a column ends, or which it is.
+
+    endings: ending of a plain name -> unit.
+    """
+    name = f"_{plain(name)}"
+    return next((unit for ending, unit in endings.items() if name.endswith(f"_{ending}")), None)
+
+
+def is_ours(names: Collection[str]) -> bool:
+    """Return whether a table has the columns of our export, of which one may be missing."""
+    return {"center", "time_ms"}.issubset(names) or {"recording", "episode"}.issubset(names)
+
+
+# ---- names of cameras
+
+# in plain names
+_CAMERAS = re.compile(r"(?:^|_)(left|right|cent(?:er|re|ral)|mid(?:dle)?(?![a-z])|front|forward)")
+_OTHER_CAMERAS = re.compile(r"(?:^|_)(?:rear|back|behind|side|depth|lidar|semantic|seg|mask)")
+_LETTER = re.compile(r"(?:^|_)([clr])(?![a-z0-9])")
+
+
+def camera_in(text: str) -> str:
+    """Return the camera that a text names: one of CAMERAS, or "other".
+
+    Returns "" where it names none, or several.
+    """
+    name = plain(text)
+    if _OTHER_CAMERAS.search(name):
+        return "other"
+    words: set[str] = set(_CAMERAS.findall(name))
+    sides = words & {"left", "right"}  # front_left is left
+    if len(sides) == 1:
+        return sides.pop()
+    if words and not sides:
+        return "center"
+    return ""
+
+
+def by_camera_in(texts: Mapping[str, str]) -> dict[str, str]:
+    """Return camera -> name, for each camera that exactly one text is of. texts: of each name."""
+    letters = {name: _letter_in(text) for name, text in texts.items()}
+    if sorted(letters.values()) == ["c", "l", "r"]:
+        by_letter = {letter: name for name, letter in letters.items()}
+        return {camera: by_letter[camera[0]] for camera in CAMERAS}
+    cameras = {name: camera_in(text) for name, text in texts.items()}
+    counts = Counter(cameras.values())
+    return {
+        camera: name
+        for name, camera in cameras.items()
+        if camera in CAMERAS and counts[camera] == 1
+    }
+
+
+def _letter_in(text: str) -> str:
+    """Return the letter by which a text may name a camera, "" for none."""
+    match = _LETTER.search(plain(text))
+    return match[1] if match else ""

@@ -1,0 +1,133 @@
+r"""Write a tub of donkeycar, as version 4 and 5 have it, which keeps the JPEG files.
+
+manifest.json has five lines: names of the inputs, their types, metadata, metadata of the manifest,
+and the list of catalogs with the indexes of deleted records. Each catalog has one JSON object for
+each record; its .catalog_manifest has the length of each line, so that a record can be found. Lines
+end with \r\n. Source: donkeycar 5.3, parts/tub_v2.py and parts/datastore_v2.py. Inputs that
+donkeycar does not have begin with `bcclone/`.
+"""
+
+import json
+import time
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from bcclone.exchange.deleted_records import MANIFEST
+from bcclone.exchange.exchanged_row import POINT, ExchangedRow
+from bcclone.exchange.formats import ExportedRows
+from bcclone.exchange.source_files import suffix_of
+from bcclone.recording.run_tables import HUMAN, MODEL
+
+IMAGES = "images"  # the folder in a tub
+MODE = "user/mode"  # the input that says who drove
+# names in a tub
+IMAGE_INPUTS = {
+    "center": "cam/image_array",
+    "left": "cam/image_array_left",
+    "right": "cam/image_array_right",
+}
+INPUTS = {  # name of a value -> input of a tub
+    "time_ms": "_timestamp_ms",
+    "steering": "user/angle",
+    "throttle": "user/throttle",
+    "recording": "bcclone/recording",
+    "brake": "bcclone/brake",
+    "speed_mph": "bcclone/speed_mph",
+    "take_over": "bcclone/take_over",
+    "track": "bcclone/track",
+    **{name: f"bcclone/{name}" for name in POINT},
+}
+_TYPES = {"recording": "int", "take_over": "int", "track": "str"}  # of the others: float
+_MODE_OF = {HUMAN: "user", MODEL: "local"}
+_RECORDS_PER_CATALOG = 1000
+_LINE_END = "\r\n"
+
+
+def write_tub(rows: ExportedRows, folder: Path) -> None:
+    """Write the rows into an empty folder."""
+    (folder / IMAGES).mkdir()
+    records = (_write_images(row, index, folder) for index, row in enumerate(rows))
+    catalogs: list[str] = []
+    sessions: dict[str, None] = {}  # their names, in order
+    while batch := list(islice(records, _RECORDS_PER_CATALOG)):
+        name = f"catalog_{len(catalogs)}"
+        _write_catalog(folder, name, batch)
+        catalogs.append(f"{name}.catalog")
+        sessions |= dict.fromkeys(record["_session_id"] for record in batch)
+
+    inputs = _inputs_of(rows)
+    metadata = {"bcclone/drivers": rows.has_drivers}
+    names = list(sessions)
+    about = {
+        "created_at": time.time(),
+        "sessions": {
+            "last_id": len(names) - 1,
+            "last_full_id": names[-1],
+            "all_full_ids": names,
+        },
+    }
+    paths = {
+        "paths": catalogs,
+        "current_index": len(rows),
+        "max_len": _RECORDS_PER_CATALOG,
+        "deleted_indexes": [],
+    }
+    lines = [list(inputs), list(inputs.values()), metadata, about, paths]
+    _write_lines(folder / MANIFEST, lines)
+
+
+def _inputs_of(rows: ExportedRows) -> dict[str, str]:
+    """Return the inputs that rows have, and their types."""
+    inputs = {IMAGE_INPUTS[camera]: "image_array" for camera in rows.cameras}
+    inputs[MODE] = "str"
+    left_out = {"time_ms"}  # which donkeycar does not declare
+    if not rows.has_drivers:
+        left_out.add("take_over")
+    if not rows.has_trace:
+        left_out.update(("track", *POINT))
+    for name, key in INPUTS.items():
+        if name not in left_out:
+            inputs[key] = _TYPES.get(name, "float")
+    return inputs
+
+
+def _write_images(row: ExchangedRow, index: int, folder: Path) -> dict[str, Any]:
+    """Write the images of a row; return its record."""
+    day = time.strftime("%y-%m-%d", time.gmtime(row.time_ms / 1000))
+    values = row.values()
+    record: dict[str, Any] = {
+        "_index": index,
+        "_session_id": f"{day}_{row.episode}",
+        MODE: _MODE_OF[values.get("driver", HUMAN)],
+    }
+    for name, key in INPUTS.items():
+        if values.get(name) is not None:
+            record[key] = values[name]
+    for camera, image in row.images.items():
+        key = IMAGE_INPUTS[camera]
+        record[key] = f"{index}_{key.replace('/', '_')}_{suffix_of(image)}"
+        (folder / IMAGES / record[key]).write_bytes(image)
+    return record
+
+
+def _write_catalog(folder: Path, name: str, records: Sequence[dict[str, Any]]) -> None:
+    """Write a catalog of records, and its manifest."""
+    lengths = _write_lines(folder / f"{name}.catalog", records, sort_keys=True)
+    about = {
+        "path": f"{name}.catalog_manifest",
+        "created_at": time.time(),
+        "start_index": records[0]["_index"],
+        "line_lengths": lengths,
+    }
+    _write_lines(folder / f"{name}.catalog_manifest", [about], sort_keys=True)
+
+
+def _write_lines(path: Path, values: Iterable[Any], sort_keys: bool = False) -> list[int]:
+    """Write JSON values, one a line; return the lengths of the lines."""
+    lines = [
+        json.dumps(value, allow_nan=False, sort_keys=sort_keys) + _LINE_END for value in values
+    ]
+    path.write_text("".join(lines), encoding="ascii", newline="")
+    return [len(line) for line in lines]

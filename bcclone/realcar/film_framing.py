@@ -1,0 +1,268 @@
+"""The first pictures of a film -> the framing of its camera.
+
+Where the camera looks is the focus of expansion. The focal length is the user's, or that of the
+file; otherwise the network that knows many cameras finds it, since it reads the road best through
+the right lens.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bcclone.camera.framing import Framing, Lens, read_framing
+from bcclone.camera.geometry import HEIGHT_M
+from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image, decode_jpeg
+from bcclone.camera.vehicle import STEERING_LAG_SECONDS
+from bcclone.diagnosis.bends import curvature
+from bcclone.diagnosis.camera_faults import camera_pose
+from bcclone.diagnosis.evidence import Evidence
+from bcclone.diagnosis.frame_figures import RecordingFigures
+from bcclone.diagnosis.heading import is_trusted
+from bcclone.exchange.exchange_settings import ImportSettings
+from bcclone.exchange.exchanged_row import ExchangedRow
+from bcclone.exchange.formats import Format
+from bcclone.exchange.framed_rows import FramedRow, framed_rows
+from bcclone.exchange.labelled_video import stated_focal_mm
+from bcclone.exchange.left_out import Findings
+from bcclone.exchange.recording_import import read_rows
+from bcclone.model.model_path import shipped_model
+from bcclone.realcar.framing_search import (
+    LEAST_CORRELATION,
+    MAX_TRIALS,
+    FramingSearch,
+    Trial,
+    witness_of,
+)
+from bcclone.realcar.labelled_pictures import LabelledPictures
+from bcclone.recording.dialect import Dialect
+from bcclone.recording.log import Log
+from bcclone.recording.row import CAMERAS, NUMBERS
+from bcclone.system.errors import UserError
+from bcclone.system.opencv import resized
+from bcclone.system.progress import ProgressBar
+from bcclone.system.statistics import evenly
+
+_FIRST_ROWS = 3000  # of a film, that show where its camera looks; their frames fit into memory
+_FEWEST_ROWS = 10
+_WITNESS = "any-camera.h5"  # the network that knows many cameras
+_WITNESS_PICTURES = 160  # that it answers
+_FISHEYE_DEGREES = 110.0  # of a wider angle of view, no lens is a pinhole
+
+
+@dataclass(frozen=True)
+class FilmCamera:
+    """The camera of a film."""
+
+    framing: Framing | None  # how its pictures become frames; None for the simulator's camera
+    height_m: float | None  # above the road; None if it is unknown
+    note: str  # how the framing was found, "" if the user gives it
+
+
+def find_camera(format: Format, settings: ImportSettings) -> FilmCamera:
+    """Return the camera of a film, as the user or the film says.
+
+    Raises UserError as find_framing().
+    """
+    if settings.framing:
+        return FilmCamera(read_framing(settings.framing), settings.camera_height_m, "")
+    framing, words = find_framing(format, settings)
+    height_m = settings.camera_height_m
+    if framing is None and height_m is None:
+        height_m = HEIGHT_M
+    return FilmCamera(framing, height_m, f"camera: {words}")
+
+
+def find_framing(format: Format, settings: ImportSettings) -> tuple[Framing | None, str]:
+    """Return the framing of a film's camera, None for the simulator's, and how it was found.
+
+    Raises UserError for a film that shows no drive, or the wrong way round, and where the network
+    does not tell the focal length.
+    """
+    drive = _first_drive(format, settings)
+    evidence = drive.evidence()
+    for finding in camera_pose(evidence):
+        if not finding.usable:
+            raise UserError(f"{settings.source}: {finding.text}; {finding.remedy}")
+    if drive.stretched is None and not settings.fov:
+        return (
+            None,
+            "the simulator's, whose pictures have 320x160 pixels, too; for another one say "
+            "--fov DEGREES",
+        )
+    size = drive.stretched or Framing(FRAME_WIDTH, FRAME_HEIGHT)
+    return _lens_of(drive, evidence, size, settings)
+
+
+# ---- the first pictures
+
+
+@dataclass(frozen=True)
+class _FirstDrive:
+    """The first rows of a film, in order of time, whose pictures were stretched to frames."""
+
+    rows: list[ExchangedRow]
+    deleted: list[ExchangedRow]  # that the source marks as deleted
+    stretched: Framing | None  # by which most frames were made, None if they were frames already
+
+    def read(self, row: int) -> Image:
+        """Return the frame of a row, by its index."""
+        return decode_jpeg(self.rows[row].images[CAMERAS[0]])
+
+    def evidence(self) -> Evidence:
+        """Return what the frames show."""
+        figures = RecordingFigures(len(self.rows))
+        label = "finding where the camera looks"
+        with ProgressBar(label, len(self.rows), "rows") as progress:
+            for row in range(len(self.rows)):
+                figures.add({CAMERAS[0]: self.read(row)})
+                progress.advance(1)
+        return Evidence(self._log(), figures, self.read)
+
+    def _log(self) -> Log:
+        """Return the log that the rows would have."""
+        dialect = Dialect(
+            spaced=False, decimal_comma=False, header=False, cameras=CAMERAS, extra_columns=0
+        )
+        return Log(Path(), dialect, _table(self.rows), (), _table(self.deleted))
+
+
+def _table(rows: Sequence[ExchangedRow]) -> pd.DataFrame:
+    table = pd.DataFrame({"line": range(1, len(rows) + 1)})
+    for name in ("time_ms", *NUMBERS):
+        table[name] = [getattr(row, name) for row in rows]
+    return table
+
+
+def _first_drive(format: Format, settings: ImportSettings) -> _FirstDrive:
+    """Return the longest drive in the first rows of a film; raises UserError for none."""
+    findings = Findings(settings.min_throttle)
+    drives: dict[int, list[FramedRow]] = {}
+    rows = read_rows(format, settings, findings, first=_FIRST_ROWS)
+    with closing(framed_rows(rows, findings)) as framed:
+        for row in framed:
+            drives.setdefault(row.row.recording, []).append(row)
+    findings.check(settings.source)
+    longest = max(map(_drive_of, drives.values()), key=lambda drive: len(drive.rows))
+    if len(longest.rows) < _FEWEST_ROWS:
+        raise UserError(
+            f"{settings.source}: {len(longest.rows)} pictures, expected {_FEWEST_ROWS} or more of "
+            "a drive"
+        )
+    return longest
+
+
+def _drive_of(rows: Sequence[FramedRow]) -> _FirstDrive:
+    framings = Counter(framed.framing for framed in rows if framed.framing)
+    most = framings.most_common(1)
+    stretched = most[0][0] if most else None
+    in_time = sorted((framed.row for framed in rows), key=attrgetter("time_ms"))
+    deleted_ms = {row.time_ms for row in in_time if row.deleted}
+    return _FirstDrive(
+        rows=[row for row in in_time if row.time_ms not in deleted_ms],
+        deleted=[row for row in in_time if row.time_ms in deleted_ms],
+        stretched=stretched,
+    )
+
+
+# ---- the lens
+
+
+def _lens_of(
+    drive: _FirstDrive, evidence: Evidence, size: Framing, settings: ImportSettings
+) -> tuple[Framing, str]:
+    """Return the framing of a film, and how it was found.
+
+    size: of its pictures, which were stretched to the frames of the drive.
+    """
+    known, words = _known_lens(evidence, size, settings)
+    search_all = not {"focal_px", "horizon_row"} <= known.keys()
+    trials = MAX_TRIALS if search_all else 1
+    with ProgressBar("comparing it with a network", trials, "framings") as progress:
+        witness = witness_of(shipped_model(_WITNESS))
+        search = FramingSearch(witness, _turning_pictures(drive, evidence, size), progress.advance)
+        trial = _trial(search, known, size)
+    agrees = f"{_WITNESS} steers as the camera turns (r {trial.correlation:.2f})"
+    if trial.correlation < LEAST_CORRELATION and search_all:
+        hint = "" if "focal_px" in known else ", or say what the camera sees with --fov DEGREES"
+        raise UserError(
+            f"{settings.source}: through no lens {agrees}, expected {LEAST_CORRELATION} or more: "
+            f"film some minutes, with bends to both sides{hint}; or give a known --framing FILE"
+        )
+    if "focal_px" not in known:
+        agrees = (
+            f"the lens is a guess, with which {agrees}, and as good is the steering's scale: say "
+            "--fov DEGREES"
+        )
+    elif search_all:
+        agrees = f"where it looks is a guess, with which {agrees}"
+    return trial.framing, f"{trial.framing.describe()}{words}; {agrees}"
+
+
+def _trial(search: FramingSearch, known: Mapping[str, Any], size: Framing) -> Trial:
+    """Return the trial of the lens that is known, or of the best one with what is known of it."""
+    if {"focal_px", "horizon_row"} <= known.keys():
+        return search.attempt(Framing(size.width, size.height, lens=Lens(**known)))
+    return search.find(known)
+
+
+def _known_lens(
+    evidence: Evidence, size: Framing, settings: ImportSettings
+) -> tuple[dict[str, Any], str]:
+    """Return what is known of a camera's lens, by the names in Lens, and whence.
+
+    size: of its pictures.
+    """
+    known: dict[str, Any] = {}
+    words = ""
+    heading = evidence.heading
+    if heading and is_trusted(heading):
+        # from the pixels of a frame to those of a picture
+        known["vanishing_column"] = (heading.column + 0.5) * size.width / FRAME_WIDTH - 0.5
+        known["horizon_row"] = (heading.row + 0.5) * size.height / FRAME_HEIGHT - 0.5
+        words = "; it looks where all points that it passes come from"
+    fov = settings.fov
+    focal_mm = None if fov else stated_focal_mm(settings.source)
+    if focal_mm:
+        # half of a film of 36 mm, of which a picture that is higher than wide shows less
+        half_mm = 18 * min(1.0, size.width / size.height)
+        fov = math.degrees(2 * math.atan(half_mm / focal_mm))
+        words += (
+            f"; its angle of view, {fov:.0f} degrees, is the file's, and less if the picture is "
+            "cropped"
+        )
+    if fov:
+        half = math.radians(fov / 2)
+        known["fisheye"] = fov > _FISHEYE_DEGREES
+        distance = half if known["fisheye"] else math.tan(half)
+        known["focal_px"] = size.width / 2 / distance
+    for finding in camera_pose(evidence):
+        if finding.usable:
+            words += f"; careful: {finding.text}"
+    return known, words
+
+
+def _turning_pictures(drive: _FirstDrive, evidence: Evidence, size: Framing) -> LabelledPictures:
+    """Return pictures from all over a drive, and how the camera turned when the car answered.
+
+    size: of the film's pictures, whose shape these get back.
+    """
+    rows = evenly(len(drive.rows), _WITNESS_PICTURES).tolist()
+    shape = FRAME_WIDTH, round(FRAME_WIDTH * size.height / size.width)
+    seconds = evidence.rows.seconds[rows]
+    answered = seconds + STEERING_LAG_SECONDS
+    bends = curvature(evidence.rows, evidence.turns)
+    return LabelledPictures(
+        pictures=[resized(drive.read(row), shape) for row in rows],
+        size=(size.width, size.height),
+        steering=np.interp(answered, evidence.rows.middles, bends),
+        seconds=seconds,
+        unreadable=0,
+    )

@@ -1,0 +1,176 @@
+"""The frames of a drive -> the path of the camera at each row that shows one.
+
+odometry.py measures how the camera moved. The path at a row is the one around the time at which the
+car answers the steering of this row: its turn by its length.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bcclone.camera.framing import Framing
+from bcclone.camera.geometry import HEIGHT_M
+from bcclone.camera.images import Image, try_frame
+from bcclone.camera.vehicle import STEERING_LAG_SECONDS, steering_of
+from bcclone.diagnosis.motion import new_pictures
+from bcclone.diagnosis.odometry import CameraMotion, measure_motion
+from bcclone.exchange.framed_rows import CameraPath
+from bcclone.realcar.film_faults import film_faults
+from bcclone.recording.log import EPISODE_GAP_MS
+from bcclone.system.arrays import BoolArray, FloatArray
+
+# share of the rows; with fewer new pictures, a slower film was given more frames a second
+_MOSTLY_NEW = 0.95
+_NOTHING_FOLLOWED = "nothing can be followed"
+
+
+@dataclass(frozen=True)
+class ShownPaths:
+    """What the frames of a drive show."""
+
+    paths: dict[int, CameraPath]  # by the row's time in milliseconds, in order of time
+    hidden: Counter[str]  # why other rows show no path -> rows
+    remarks: tuple[str, ...]  # how good the paths are
+
+
+def path_steering(path: CameraPath, height_m: float | None) -> float:
+    """Return the steering of a path, -1 to 1. height_m: of the camera, None for the simulator's."""
+    return _steering(path.curvature, height_m)
+
+
+def _steering(curvature: float, height_m: float | None) -> float:
+    """Return the steering of a path with a curvature in 1 / camera height."""
+    return float(steering_of(curvature / (height_m or HEIGHT_M)))
+
+
+def measure_paths(
+    times_ms: Sequence[int],
+    pictures: Sequence[str],
+    framing: Framing | None,
+    height_m: float | None,
+) -> ShownPaths:
+    """Return the paths that the frames of a drive show.
+
+    times_ms: of its rows, rising.
+    pictures: paths of their frames.
+    framing: by which the frames were made, None for those of the simulator.
+    height_m: of the camera, None if it is unknown.
+    """
+    if len(pictures) < 2:
+        return ShownPaths({}, Counter({_NOTHING_FOLLOWED: len(pictures)}), ())
+
+    # a picture that is repeated shows no motion
+    new = new_pictures(pictures)
+    new_times_ms = np.asarray(times_ms, np.int64)[new]
+    seconds = new_times_ms / 1000
+    passed, ends = _seconds_passed(seconds, is_pulled=len(new) < _MOSTLY_NEW * len(pictures))
+
+    def read(row: int) -> Image | None:
+        return try_frame(pictures[new[row]])[0]
+
+    motion = measure_motion(read, passed.tolist(), ends.tolist(), framing)
+
+    # sort the rows into those that show a path and those that do not
+    paths: dict[int, CameraPath] = {}
+    hidden: Counter[str] = Counter()
+    measured = _paths(motion, seconds, passed, height_m)
+    for time_ms, path in zip(new_times_ms.tolist(), measured, strict=True):
+        if isinstance(path, CameraPath):
+            paths[time_ms] = path
+        else:
+            hidden[path] += 1
+    hidden["the picture is the one before"] = len(pictures) - len(new)
+    remarks: list[str] = []
+    if paths:
+        errors = [path.error for path in paths.values()]
+        error = _steering(float(np.median(errors)), height_m)
+        remarks.append(
+            f"standard error of the steering {error:.3f} in the median, besides that of the focal "
+            "length, on which its scale depends; the near ground shows "
+            f"{motion.near_to_far:.2f} times the speed of the far, expected 1"
+        )
+        remarks += [f"careful: {fault}" for fault in film_faults(motion, passed, read)]
+    return ShownPaths(paths, hidden, tuple(remarks))
+
+
+def _seconds_passed(seconds: FloatArray, is_pulled: bool) -> tuple[FloatArray, BoolArray]:
+    """Return the seconds until the next row, and whether a gap follows instead, (rows,) each.
+
+    seconds: of the rows, (rows,).
+    is_pulled: pictures are repeated: they were taken evenly, but are not shown so.
+    """
+    passed = np.append(np.diff(seconds), 0.0)
+    ends = passed > EPISODE_GAP_MS / 1000
+    if is_pulled:
+        around = np.ones(21)  # ten rows to either side
+        sums = np.convolve(np.where(ends, 0.0, passed), around, "same")
+        counts = np.convolve(~ends, around, "same")
+        passed = sums / np.maximum(counts, 1)
+    passed[ends] = 0.0
+    return passed, ends
+
+
+@dataclass(frozen=True)
+class _PathWindow:
+    """Which times make up the path at a row, and how sure it must be."""
+
+    spread_seconds: float = 0.1  # standard deviation of the times
+    reach_seconds: float = 0.3  # the farthest of them
+    least_shown: float = 0.5  # share of these times in which the frames show the motion
+    greatest_error: float = 0.1  # standard error of a steering
+    greatest_share: float = 0.5  # standard error of a steering in a bend, as a share of it
+
+
+_WINDOW = _PathWindow()
+
+
+def _paths(
+    motion: CameraMotion, seconds: FloatArray, passed: FloatArray, height_m: float | None
+) -> Iterator[CameraPath | str]:
+    """Yield the path at each row, or why the film shows none.
+
+    seconds: of the rows; passed: until the next row; both (rows,).
+    """
+    middles = seconds + passed / 2
+    way = motion.speed * passed
+    turn = motion.yaw_rate * passed
+    way_error = motion.speed_error * passed
+    turn_error = motion.yaw_error * passed
+    # a row's own picture is used if the motion to it or from it is known
+    readable = motion.usable | np.roll(motion.usable, 1)
+    for row, at in enumerate(seconds + STEERING_LAG_SECONDS):
+        # the steps around the time of the answer, the nearest with the greatest weight
+        reach = _WINDOW.reach_seconds
+        part = slice(*np.searchsorted(middles, (at - reach, at + reach)))
+        near = np.exp(-(((middles[part] - at) / _WINDOW.spread_seconds) ** 2) / 2)
+        seen = near * motion.usable[part]
+        driven = seen * (way[part] > 0)
+        if not readable[row] or seen.sum() <= _WINDOW.least_shown * near.sum():
+            yield _NOTHING_FOLLOWED
+            continue
+        if driven.sum() <= _WINDOW.least_shown * seen.sum():
+            yield "the car stands"
+            continue
+
+        # the turn by the length, and the errors of both
+        length = float(driven @ way[part])
+        curvature = float(driven @ turn[part]) / length
+        speed = length / float(driven @ passed[part])
+        of_turn = math.sqrt(float(np.sum((driven * turn_error[part]) ** 2))) / length
+        of_way = curvature * float(driven @ way_error[part]) / length
+        error = math.hypot(of_turn, of_way)
+
+        if _is_sure(curvature, error, height_m):
+            yield CameraPath(curvature, error, speed)
+        else:
+            yield f"its error is above {_WINDOW.greatest_error}"
+
+
+def _is_sure(curvature: float, error: float, height_m: float | None) -> bool:
+    """Return whether the error of a curvature is small enough. Both in 1 / camera height."""
+    steering = abs(_steering(curvature, height_m))
+    most = max(_WINDOW.greatest_error, _WINDOW.greatest_share * steering)
+    return _steering(error, height_m) <= most

@@ -1,0 +1,249 @@
+"""Labelled pictures and a network that witnesses them -> the lens of their camera.
+
+The lens is the one with which the network reads the pictures best. For a lens, the witness answers
+the pictures as frames; r is the correlation of its answers with the recorded steering. A lens has
+the likelihood (1 - r^2)^(-n / 2) of n independent samples, and neighbouring frames are not
+independent: n is the drive's length in units of SAMPLE_SECONDS, or the number of pictures if that
+is smaller. With a prior of usual cameras, whose tails are wide, this gives a posterior over a grid;
+the result is its mean and not its best point, because a short drive has few bends.
+benchmarks/lab-log/2026-11.md has the figures that it was chosen by.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from bcclone.camera.framing import Framing, Lens
+from bcclone.camera.images import Image
+from bcclone.realcar.labelled_pictures import FEWEST_PICTURES, SHORTEST_FOCAL, LabelledPictures
+from bcclone.system.arrays import FloatArray
+from bcclone.system.errors import UserError
+from bcclone.system.statistics import correlation
+
+LEAST_CORRELATION = 0.4  # of a witness that reads the camera
+SAMPLE_SECONDS = 4.0  # of driving that give one independent sample
+_BATCH = 256  # frames that the witness answers at once
+
+Witness = Callable[[Sequence[Image]], FloatArray]  # frames, 320x160 -> steering, (frames,)
+
+
+def independent_samples(seconds: float, pictures: int) -> float:
+    """Return how many independent samples the pictures of a drive are."""
+    return max(min(seconds / SAMPLE_SECONDS, pictures), 1.0)
+
+
+def witness_of(path: Path) -> Witness:
+    """Return a function that lets a model's network answer frames.
+
+    Raises UserError for a network of several frames.
+    """
+    from bcclone.system.tensorflow_quietly import load_tensorflow
+
+    load_tensorflow()
+    from bcclone.model.model_file import load_own_model
+
+    file = load_own_model(path)
+    if file.seq_length > 1 or file.steps:
+        raise UserError(
+            f"{path}: a network of {file.seq_length} frames, expected one of single frames"
+        )
+
+    def answer(frames: Sequence[Image]) -> FloatArray:
+        images = np.stack([file.preprocessing.apply(frame) for frame in frames])
+        parts = []
+        for start in range(0, len(images), _BATCH):
+            answers = file.model.predict_on_batch(images[start : start + _BATCH])
+            parts.append(np.asarray(answers)[:, 0])
+        return np.concatenate(parts).astype(np.float64)
+
+    return answer
+
+
+# ---- the grid
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """A number of the lens, with a Cauchy prior of usual cameras."""
+
+    points: FloatArray  # of a grid, (points,), or the only one if it is known
+    middle: float  # of the prior
+    half_width: float  # of the prior
+
+    @property
+    def log_prior(self) -> FloatArray:
+        return -np.log1p(((self.points - self.middle) / self.half_width) ** 2)
+
+    def mean(self, scores: FloatArray) -> tuple[float, float]:
+        """Return the mean and the standard deviation of the posterior.
+
+        scores: its log, (points,) or (points, others), over which it is summed.
+        """
+        weights = np.exp(scores - scores.max())
+        if weights.ndim > 1:
+            weights = weights.sum(axis=1)
+        weights /= weights.sum()
+        mean = float(weights @ self.points)
+        return mean, math.sqrt(float(weights @ (self.points - mean) ** 2))
+
+    def finer(self, scores: FloatArray) -> "_Axis":
+        """Return a finer grid around the mean of the posterior; a number that is known stays.
+
+        scores: as in mean().
+        """
+        if len(self.points) == 1:
+            return self
+        mean, deviation = self.mean(scores)
+        reach = max(deviation, _LEAST_DEVIATION)
+        points = mean + reach * np.linspace(-_FINE_REACH, _FINE_REACH, _FINE_POINTS)
+        return replace(self, points=points)
+
+
+_FINE_POINTS = 4  # of a finer grid
+_FINE_REACH = 1.5  # of it to either side, in standard deviations of the posterior
+_LEAST_DEVIATION = 0.02  # that a finer grid takes for the standard deviation
+
+# the first grids, and what they are of
+_FOCAL = _Axis(  # log of the focal length as a share of the width
+    np.log(np.geomspace(SHORTEST_FOCAL, 1.4, 6)), middle=math.log(0.75), half_width=0.25
+)
+_HORIZON = _Axis(  # row of the vanishing point as a share of the height
+    np.linspace(0.16, 0.61, 6), middle=0.42, half_width=0.06
+)
+_COLUMN = _Axis(  # column of the vanishing point as a share of the width
+    np.linspace(0.45, 0.55, 5), middle=0.5, half_width=0.02
+)
+_KINDS = (False, True)  # whether the lens is a fisheye
+MAX_TRIALS = (
+    len(_KINDS) * len(_FOCAL.points) * len(_HORIZON.points)
+    + _FINE_POINTS**2
+    + len(_COLUMN.points)
+    + 1
+)
+
+
+# ---- the search
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A framing, and how a witness reads pictures through it."""
+
+    framing: Framing
+    answers: FloatArray  # on its frames, (pictures,)
+    correlation: float  # of the answers with the labels
+
+
+class FramingSearch:
+    """Finds the lens of a camera. advance: called with 1 for each framing that was tried."""
+
+    def __init__(
+        self,
+        witness: Witness,
+        labelled: LabelledPictures,
+        advance: Callable[[int], None] = lambda trials: None,
+    ) -> None:
+        self._witness = witness
+        self._labelled = labelled
+        self._advance = advance
+        self._width, self._height = labelled.size
+        self._samples = independent_samples(labelled.driven, len(labelled.pictures))
+
+    def attempt(self, framing: Framing, every: int = 1) -> Trial:
+        """Let the witness answer all pictures, or every second, third and so on."""
+        pictures = self._labelled.pictures[::every]
+        answers = self._witness([framing.apply(picture) for picture in pictures])
+        self._advance(1)
+        agreement = None
+        if np.isfinite(answers).all():
+            agreement = correlation(answers, self._labelled.steering[::every])
+        return Trial(framing, answers, agreement or 0.0)
+
+    def find(self, known: Mapping[str, float]) -> Trial:
+        """Return the trial of the best lens.
+
+        known: values of Lens that stay as they are, by name.
+        """
+        roll = known.get("roll_degrees", 0.0)
+        column = known.get("vanishing_column", self._width / 2 - 0.5)
+        focal = _FOCAL
+        if "focal_px" in known:
+            focal = replace(focal, points=np.log([known["focal_px"] / self._width]))
+        horizon = _HORIZON
+        if "horizon_row" in known:
+            share = (known["horizon_row"] + 0.5) / self._height
+            horizon = replace(horizon, points=np.array([share]))
+        kinds: Sequence[bool] = _KINDS
+        if "fisheye" in known:
+            kinds = (bool(known["fisheye"]),)
+
+        # a part of the pictures shows the kind of the lens, and about where its numbers are
+        part = max(1, len(self._labelled.pictures) // FEWEST_PICTURES)
+        lenses = {
+            kind: partial(self._lens, column=column, roll=roll, fisheye=kind) for kind in kinds
+        }
+        scores_of = {
+            kind: self._scores(focal, horizon, lens, part) for kind, lens in lenses.items()
+        }
+        evidence_of = {
+            kind: float(np.logaddexp.reduce(scores, axis=None))
+            for kind, scores in scores_of.items()
+        }
+        fisheye = max(kinds, key=lambda kind: evidence_of[kind])
+
+        # all of them, on a finer grid, show where exactly
+        focal = focal.finer(scores_of[fisheye])
+        horizon = horizon.finer(scores_of[fisheye].T)
+        scores = self._scores(focal, horizon, lenses[fisheye])
+        best_focal, _ = focal.mean(scores)
+        best_horizon, _ = horizon.mean(scores.T)
+        lens = partial(self._lens, best_focal, best_horizon, roll=roll, fisheye=fisheye)
+        if "vanishing_column" not in known:
+            column = self._find_column(lens)
+        return self.attempt(lens(column=column))
+
+    def _find_column(self, lens: Callable[..., Framing]) -> float:
+        """Return the column of the vanishing point. lens: makes a framing with a `column`."""
+        columns = _COLUMN.points * self._width - 0.5
+        likelihood = [self._score(lens(column=column)) for column in columns]
+        share, _ = _COLUMN.mean(np.array(likelihood) + _COLUMN.log_prior)
+        return share * self._width - 0.5
+
+    def _lens(
+        self, focal: float, horizon: float, column: float, roll: float, fisheye: bool
+    ) -> Framing:
+        """Return the framing of a lens. focal, horizon: as their axes have them."""
+        lens = Lens(
+            focal_px=round(math.exp(focal) * self._width, 3),
+            horizon_row=round(horizon * self._height - 0.5, 3),
+            vanishing_column=round(column, 3),
+            roll_degrees=roll,
+            fisheye=fisheye,
+        )
+        return Framing(self._width, self._height, lens=lens)
+
+    def _scores(
+        self, focal: _Axis, horizon: _Axis, lens: Callable[[float, float], Framing], every: int = 1
+    ) -> FloatArray:
+        """Return the log of likelihood x prior, (focal lengths, horizons).
+
+        lens: makes a framing of both.
+        every: of the pictures, as attempt() takes it.
+        """
+        likelihood = [
+            [self._score(lens(length, row), every) for row in horizon.points]
+            for length in focal.points
+        ]
+        return np.array(likelihood) + focal.log_prior[:, np.newaxis] + horizon.log_prior
+
+    def _score(self, framing: Framing, every: int = 1) -> float:
+        """Return the log of the likelihood of a framing.
+
+        One with which the witness steers to the wrong side has that of no agreement.
+        """
+        r = max(self.attempt(framing, every).correlation, 0.0)
+        return -0.5 * self._samples * math.log(max(1 - r**2, 1e-6))
