@@ -201,10 +201,11 @@ def _solved_rotation(
     wide = 0.004  # radians; error of a point whose weight is a quarter
     rounds = 8
     weights = np.ones(len(missed))
-    rotation = np.zeros(3)
+    rotation: FloatArray = np.zeros(3)
     for _ in range(rounds):
         weighted = (turned * weights[:, None]).T
-        rotation = np.linalg.solve(weighted @ turned + _STIFFNESS, -weighted @ missed)
+        normal = weighted @ turned + _STIFFNESS
+        rotation = np.asarray(np.linalg.solve(normal, -weighted @ missed), np.float64)
         errors = missed + turned @ rotation
         weights = robust_weights(errors, wide)
     return rotation, errors, weights
