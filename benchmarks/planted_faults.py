@@ -315,13 +315,13 @@ class PlantedFault:
     finding: str  # that must name it
     strengths: tuple[float, ...]  # with each of which it is planted
     inject: Inject
-    others: tuple[str, ...] = ()  # findings that name it as well
+    also: tuple[str, ...] = ()  # findings that name it as well
     three_cameras: bool = False  # it is only found in a recording that has them
 
     @property
     def names(self) -> set[str]:
         """Return the findings of which one must name it."""
-        return {self.finding, *self.others}
+        return {self.finding, *self.also}
 
     def can_be_planted(self, recorded: Recorded) -> bool:
         return not self.three_cameras or len(recorded.frames.of) == len(CAMERAS)
@@ -335,10 +335,8 @@ FAULTS: Mapping[str, PlantedFault] = {  # by its name and the unit of its streng
     "mirrored frames": PlantedFault("mirrored", (1.0,), _partly(lambda frame: frame[:, ::-1])),
     "late, seconds": PlantedFault("late", (0.4, 0.7, 1.0), _delayed),
     "early, seconds": PlantedFault("early", (-0.4, -0.7, -1.0), _delayed),
-    "other log, share": PlantedFault(
-        "unrelated", _SHARES, _unrelated, others=("partly-unrelated",)
-    ),
-    "rolled, seconds": PlantedFault("late", (10, -10, 3), _rolled, others=("early", "unrelated")),
+    "other log, share": PlantedFault("unrelated", _SHARES, _unrelated, also=("partly-unrelated",)),
+    "rolled, seconds": PlantedFault("late", (10, -10, 3), _rolled, also=("early", "unrelated")),
     "backwards": PlantedFault("backwards", (1.0,), _backwards),
     "lost steering": PlantedFault(
         "constant-steering", (1.0,), _steering(lambda column, share: 0.0 * column)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -64,9 +65,9 @@ def measure(settings: Settings, notify: Notify) -> Report:
     alarms: dict[str, list[str]] = {}
     for path, other in zip(paths, (*paths[1:], paths[0]), strict=True):
         recorded = load_recording(path, other, settings.rows)
-        found = [finding.fault for finding in recorded.diagnosis.findings]
-        if found:
-            alarms[recorded.path.name] = found
+        false_findings = [finding.fault for finding in recorded.diagnosis.findings]
+        if false_findings:
+            alarms[recorded.path.name] = false_findings
         outcomes += _plant_all(recorded, settings.only)
         named = sum(outcome.is_named for outcome in outcomes)
         notify(f"{recorded.path.name}: {named} named so far")
@@ -91,15 +92,15 @@ def _outcome(recorded: Recorded, name: str, fault: PlantedFault, strength: float
     """Return what --check says of a recording with a fault."""
     changed = fault.inject(recorded, strength)
     diagnosis = changed.diagnosis
-    found = {finding.fault for finding in diagnosis.findings}
-    is_mistaken = "mirrored" in found and "mirrored" not in fault.names
+    findings = {finding.fault for finding in diagnosis.findings}
+    is_mistaken = "mirrored" in findings and "mirrored" not in fault.names
     lag_error = None
     if fault.names <= {"late", "early"}:
         lag_error = _lag_of(diagnosis) - _lag_of(recorded.diagnosis) - strength
-    words = ", ".join(sorted(found)) or "no finding"
+    words = ", ".join(sorted(findings)) or "no finding"
     return Outcome(
         fault=f"{name} {strength:g}",
-        is_named=bool(found & fault.names) and not is_mistaken,
+        is_named=bool(findings & fault.names) and not is_mistaken,
         said=f"{recorded.path.name}: {name} {strength:g}: {words}",
         lag_error=lag_error,
         left=_share_left(changed.foreign, diagnosis),
@@ -170,9 +171,8 @@ def _check_to_decoding(path: str) -> float:
     """
     log = read_log(find_log(path))
     index = ImageIndex(log.path)
-    files = [
-        file for camera in CAMERAS for image in log.rows[camera] if (file := index.find(image))
-    ]
+    images = chain.from_iterable(log.rows[camera] for camera in CAMERAS)
+    files = [file for image in images if (file := index.find(image))]
 
     def cpu_seconds(work: Callable[[], object]) -> float:
         since = time.process_time()

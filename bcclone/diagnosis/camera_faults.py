@@ -23,7 +23,6 @@ _REMOUNT = (
 
 def camera_pose(evidence: Evidence) -> Iterator[Finding]:
     """Yield faults of the camera's pose, by how the pictures move."""
-    max_roll = 3.5  # degrees
     if evidence.is_upside_down:
         yield Finding(
             "upside-down",
@@ -34,7 +33,12 @@ def camera_pose(evidence: Evidence) -> Iterator[Finding]:
             "and import them again",
         )
         return
-    growing_share = evidence.growing_share
+    yield from _backwards(evidence.growing_share)
+    yield from _rolled(evidence.turns.roll_degrees())
+
+
+def _backwards(growing_share: float | None) -> Iterator[Finding]:
+    """Yield a fault if the pictures surely shrink. growing_share: of the rows."""
     if drives_backwards(growing_share):
         yield Finding(
             "backwards",
@@ -45,7 +49,11 @@ def camera_pose(evidence: Evidence) -> Iterator[Finding]:
             advice="leave out what was driven backwards; or the pictures are in the opposite "
             "order: number them the other way",
         )
-    roll = evidence.turns.roll_degrees()
+
+
+def _rolled(roll: tuple[float, float] | None) -> Iterator[Finding]:
+    """Yield a fault if the camera surely leans. roll: degrees to the right, standard error."""
+    max_roll = 3.5  # degrees
     if roll is None:
         return
     degrees, error = roll
@@ -155,7 +163,7 @@ def exchanged_cameras(numbers: IndexArray, sides: Sequence[SideShifts]) -> Itera
 
 
 def _opposite(sides: Sequence[SideShifts]) -> tuple[BoolArray, BoolArray]:
-    """Return where left and right camera see the ground on the wrong side, (rows measured,) each."""
+    """Return where left and right camera see the ground on the wrong side, (sides,) each."""
     left = np.array([_side(side.shifts["left"]) for side in sides])
     right = np.array([_side(side.shifts["right"]) for side in sides])
     return left < 0, right > 0

@@ -8,6 +8,7 @@ of them are found.
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from itertools import chain
 
 import pandas as pd
 
@@ -51,7 +52,7 @@ def check_log(log: Log, index: ImageIndex, look: Look) -> RecordingReport:
     """Return the report of a log. index: of its images; look: returns what the frames show."""
     path = log.path
     suspects = tuple(_suspects(log.rows))
-    named = {name for camera in CAMERAS for name in log.rows[camera] if name}
+    named = _images_of(log.rows)
     if not any(map(index.find, named)):
         nothing = Diagnosis((_no_images(len(named)),))
         return RecordingReport(path, log, suspects=suspects, diagnosis=nothing)
@@ -95,15 +96,24 @@ def _no_images(named: int) -> Finding:
     )
 
 
+def _images_of(rows: pd.DataFrame) -> set[str]:
+    """Return the names of the images of all cameras."""
+    images = {image for camera in CAMERAS for image in rows[camera]}
+    return images - {""}
+
+
 def _image_faults(
     seen: FramesSeen, log: Log, index: ImageIndex, named: set[str], repeated: int
 ) -> ImageFaults:
-    """Return the counts of faulty images. named: by rows; repeated: rows that were not looked at."""
-    reasons = [reason for line in seen.faults.values() for reason in line]
+    """Return the counts of faulty images.
+
+    named: the images that rows name; repeated: rows that were not looked at.
+    """
+    reasons = list(chain.from_iterable(seen.faults.values()))
     missing = sum(reason.endswith(MISSING) for reason in reasons)
     checksums = [frame.checksum for frame in seen.figures.frames if frame.checksum >= 0]
     frozen = int(seen.figures.frozen.sum())
-    deleted = {name for camera in CAMERAS for name in log.deleted[camera]}
+    deleted = _images_of(log.deleted)
     return ImageFaults(
         missing=missing,
         corrupt=len(reasons) - missing,

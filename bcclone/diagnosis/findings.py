@@ -88,7 +88,9 @@ def _span_text(span: Span) -> str:
 
 def recording_name(log: Location) -> str:
     """Return how commands name the recording of a log: its folder, where that is enough."""
-    return str(log.parent if log.name == LOG_NAME else log)
+    if log.name == LOG_NAME:
+        return str(log.parent)
+    return str(log)
 
 
 @dataclass(frozen=True)

@@ -87,13 +87,15 @@ class RecordingFigures:
         places = {row: place for place, row in enumerate(rows.tolist())}
         figures = RecordingFigures(len(rows))
         figures.frames = [self.frames[row] for row in places]
-        figures.turns.shifts = [
-            self.turns.shifts[row] if row - 1 in places else Shift() for row in places
-        ]
+        figures.turns.shifts = [self._shift_to(row, row - 1 in places) for row in places]
         figures.sides = [
             SideShifts(places[side.row], side.shifts) for side in self.sides if side.row in places
         ]
         return figures
+
+    def _shift_to(self, row: int, is_known: bool) -> Shift:
+        """Return how far a row's frame is moved against the one before."""
+        return self.turns.shifts[row] if is_known else Shift()
 
     @property
     def frozen(self) -> BoolArray:

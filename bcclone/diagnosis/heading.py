@@ -1,4 +1,4 @@
-"""Points followed from frame to frame -> where the camera heads, and whether the car drives forwards.
+"""Points followed from frame to frame -> where the camera heads, and whether the car goes forwards.
 
 When a car drives straight on, everything in view moves away from one point, the focus of expansion,
 which shows where the camera looks (J. J. Gibson, "The Perception of the Visual World", 1950).
@@ -147,8 +147,9 @@ def _first_focus(across: FloatArray, offsets: FloatArray) -> tuple[FloatArray, f
     across, offsets: the lines of the movements: across @ pixel = offset; (lines, 2), (lines,).
     """
     beyond_px = 40  # the focus may lie outside of the frame
-    column_step, row_step = (8, 6)  # pixels
-    near_px = 4
+    column_step = 8  # pixels
+    row_step = 6
+    near_px = 4  # at which a line passes the pixel
     columns, rows = np.meshgrid(
         np.arange(-beyond_px, FRAME_WIDTH + beyond_px, column_step),
         np.arange(-beyond_px, FRAME_HEIGHT + beyond_px, row_step),

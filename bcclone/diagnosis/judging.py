@@ -16,12 +16,14 @@ from bcclone.diagnosis.picture_faults import connected_pieces, foreign_pictures,
 from bcclone.diagnosis.recoveries import MeasuredCorrection
 from bcclone.diagnosis.row_faults import clock_jumps, rows_of_the_log, unusable_rows
 from bcclone.diagnosis.steering_faults import (
-    MAX_LAG_ERROR,
-    biased,
     clipped,
     constant_steering,
     constant_throttle,
     few_steps,
+)
+from bcclone.diagnosis.turn_faults import (
+    MAX_LAG_ERROR,
+    biased,
     late_steering,
     steering_and_turns,
 )
@@ -117,7 +119,7 @@ def _judged(evidence: Evidence) -> tuple[list[Finding], Evidence]:
         by_fault: dict[str, Finding] = {}
         for _ in range(most_rounds):
             new: dict[str, Finding] = {}
-            if not evidence.rows.too_few:
+            if not evidence.rows.too_few:  # after rows were deleted
                 new = {finding.fault: finding for finding in judge(evidence)}
             by_fault = _merged(by_fault, new)
             spans = [span for finding in new.values() if finding.deletes for span in finding.rows]

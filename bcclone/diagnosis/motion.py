@@ -60,7 +60,10 @@ class TurnMeter:
 
 
 def shift_between(before: Image, after: Image) -> Shift:
-    """Return how far distant objects move from a frame to the next, RGB uint8 (160, 320, 3) each."""
+    """Return how far distant objects move from a frame to the next.
+
+    Both are RGB uint8 (160, 320, 3).
+    """
     return _shift(_reduced(before[_FAR]), _reduced(after[_FAR]))
 
 
@@ -162,7 +165,8 @@ def new_pictures(paths: Sequence[str | None]) -> IndexArray:
 
 def _thumbnail(path: str | None) -> FloatArray:
     """Return a picture, reduced and grey, (20, 40); NaN for one that cannot be read."""
-    width, height = (40, 20)
+    width = 40
+    height = 20
     frame, _ = try_frame(path)
     if frame is None:
         return np.full((height, width), np.nan)
@@ -197,9 +201,9 @@ def moved_points(
         return np.zeros((0, 2)), np.zeros((0, 2))
     offset = [turn.right, turn.down] if is_shift(turn) else [0, 0]
     shift = np.array(offset, np.float32)
-    places, found = _places(first, second, points, points + shift)
-    back, found_back = _places(second, first, places, places - shift)
-    good = found & found_back & (np.abs(back - points).max(axis=(1, 2)) < same_px)
+    places, is_found = _places(first, second, points, points + shift)
+    back, is_found_back = _places(second, first, places, places - shift)
+    good = is_found & is_found_back & (np.abs(back - points).max(axis=(1, 2)) < same_px)
     return points[good, 0].astype(np.float64), places[good, 0].astype(np.float64)
 
 
@@ -229,7 +233,7 @@ def _places(
 
     The places are (points, 1, 2), the others (points,).
     """
-    places, found, _ = cv2.calcOpticalFlowPyrLK(
+    places, status, _ = cv2.calcOpticalFlowPyrLK(
         before,
         after,
         points,
@@ -238,7 +242,7 @@ def _places(
         maxLevel=2,
         flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
     )
-    return np.asarray(places, np.float32), np.asarray(found)[:, 0] == 1
+    return np.asarray(places, np.float32), np.asarray(status)[:, 0] == 1
 
 
 class Followed(NamedTuple):

@@ -103,12 +103,14 @@ def measure_motion(
             return FramePair()
         return _measured_pair(read(row), read(row + 1), seconds[row], seen)
 
+    # pairs of frames are measured in several threads, and their matches dropped part by part
     turns: list[tuple[float, ...]] = []  # of each pair all but its matches
     path = SpeedPath()
     with read_ahead("measuring the motion", "rows", measured, range(len(seconds) - 1)) as pairs:
         while part := list(islice(pairs, _ROWS_AT_ONCE)):
             turns += [pair[:-1] for pair in part]
             path.add(np.array([pair.matches for pair in part]))
+
     turns.append(FramePair()[:-1])  # nothing follows the last row
     yaw, error, *shear = np.array(turns).T
     usable = np.isfinite(error) & path.is_measured
@@ -198,12 +200,12 @@ def _solved_rotation(
     """Return the rotation, (3,), by which points miss least, their errors and their weights."""
     wide = 0.004  # radians; error of a point whose weight is a quarter
     rounds = 8
-    weights: FloatArray = np.ones(len(missed))
+    weights = np.ones(len(missed))
+    rotation: FloatArray = np.zeros(3)
     for _ in range(rounds):
         weighted = (turned * weights[:, None]).T
-        rotation = np.asarray(
-            np.linalg.solve(weighted @ turned + _STIFFNESS, -weighted @ missed), np.float64
-        )
+        normal = weighted @ turned + _STIFFNESS
+        rotation = np.asarray(np.linalg.solve(normal, -weighted @ missed), np.float64)
         errors = missed + turned @ rotation
         weights = robust_weights(errors, wide)
     return rotation, errors, weights

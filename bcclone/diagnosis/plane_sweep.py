@@ -1,4 +1,4 @@
-"""Two frames of a camera over a flat road -> how well each speed explains them; and a drive's speeds.
+"""Frames of a camera over a flat road -> how well each speed explains two of them; the speeds.
 
 A camera over a flat road sees its own height everywhere: from each frame, the views are made of a
 camera that has moved ahead at each of many speeds (warp_to()), and the speed is the one whose view
@@ -52,7 +52,7 @@ def matches_of_speeds(
     warps = warp_to(move).through(_VIEW, np.eye(3)).ground
     made = np.array([_warped(ground, warp) for warp in warps])
 
-    # correlations of both pictures, row by row of the ground; noise keeps plain ground from matching
+    # correlations of both pictures; noise keeps plain ground from matching
     products = np.einsum("vij,ij->vi", made, real)
     squares_made = np.einsum("vij,vij->vi", made, made)
     squares_real = np.einsum("ij,ij->i", real, real)
@@ -73,7 +73,10 @@ def _detail(frame: Image, seen: BoolArray) -> Float32Array:
 
 
 def _warped(frame: Float32Array, pixels: FloatArray) -> Float32Array:
-    """Return the ground that is compared, (rows, columns). pixels: of it -> of the frame, (3, 3)."""
+    """Return the ground that is compared, (rows, columns).
+
+    pixels: of it -> of the frame, (3, 3).
+    """
     size = (_COLUMNS, _BOTTOM - _TOP)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return np.asarray(cv2.warpPerspective(frame, pixels, size, flags=flags), np.float32)

@@ -95,9 +95,9 @@ class RecordedRows:
         """Return the numbers of rows as spans. rows: whether each counts, or their indices."""
         times, begins = self._numbers_of_times
         ends = np.append(begins[1:], len(self.all_times_ms))
-        found = runs(np.searchsorted(times, self.times_ms[rows]))
+        successive = runs(np.searchsorted(times, self.times_ms[rows]))
         # of rows with the same time, which are edited together, all are in a span
-        return tuple((int(begins[first]) + 1, int(ends[last])) for first, last in found)
+        return tuple((int(begins[first]) + 1, int(ends[last])) for first, last in successive)
 
     @cached_property
     def _numbers_of_times(self) -> tuple[IndexArray, IndexArray]:

@@ -74,8 +74,13 @@ class RecordingReport:
             "suspects": list(self.suspects),
             "images": to_json(self.images),
             "correction": to_json(self.correction),
-            "diagnosis": self.diagnosis.as_json() if self.diagnosis else None,
+            "diagnosis": self._diagnosis_json(),
         }
+
+    def _diagnosis_json(self) -> dict[str, Any] | None:
+        if self.diagnosis is None:
+            return None
+        return self.diagnosis.as_json()
 
     def as_text(self) -> str:
         if self.log is None:
@@ -119,7 +124,8 @@ def _lines_of_log(log: Log) -> list[str]:
 
 
 def _words_of(dialect: Dialect) -> Sequence[str]:
-    words = ["spaced commas" if dialect.spaced else "bare separators"]
+    separators = "spaced commas" if dialect.spaced else "bare separators"
+    words = [separators]
     if dialect.decimal_comma:
         words.append("decimal commas")
     if dialect.header:

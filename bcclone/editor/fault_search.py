@@ -38,7 +38,7 @@ class Judgement:
         }
 
     def edits_of(self, fault: str) -> tuple[Edit, ...]:
-        """Return the edits that mend a fault; none if it is not found, or is not mended by edits."""
+        """Return the edits that mend a fault; none if it is not found, or not mended by edits."""
         for finding in self.findings:
             if finding.fault == fault:
                 return finding.edits

@@ -59,12 +59,13 @@ class Viewed:
 
     def about(self) -> dict[str, Any]:
         """Return name, size, cameras, and how a camera sees the road."""
+        model = self._model.name if self._model else ""
         return {
             "name": self.name,
             "rows": len(self.rows),
             "seconds": float(self.recorded.seconds[-1]),
             "cameras": self.cameras,
-            "model": self._model.name if self._model else "",
+            "model": model,
             "kind": self.recorded.kind,
             "camera": simulated_camera()[1].tolist(),
             "ahead": CAMERA_AHEAD_M / HEIGHT_M,

@@ -1,4 +1,4 @@
-"""A recording after an edit -> its counts, and the spans of rows that are alike, as lines of text."""
+"""A recording after an edit -> its counts, and the spans of rows that are alike, as text."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -260,8 +260,8 @@ class EditedRecording(EditedRows):
         shift = abs(after.advance_seconds)
         if shift > MAX_ADVANCE:
             raise UserError(
-                f"{self.path}: with the edits before, the steering would be shifted by {shift:g} s, "
-                f"expected at most {MAX_ADVANCE:g} s; take the last edit back with: "
+                f"{self.path}: with the edits before, the steering would be shifted by "
+                f"{shift:g} s, expected at most {MAX_ADVANCE:g} s; take the last edit back with: "
                 f"{shown_command('edit', self.path, '--undo')}"
             )
         return after

@@ -58,13 +58,12 @@ class Edit:
         option = f"--{self.kind}"
         if self.kind == ADVANCE:
             return [option, seconds_text(self.seconds)]
-        if self.kind in OF_ROWS:
-            return [
-                word
-                for first, last in self.spans
-                for word in (option, str(first + 1), str(last + 1))
-            ]
-        return [option]
+        if self.kind not in OF_ROWS:
+            return [option]
+        words = []
+        for first, last in self.spans:
+            words += [option, str(first + 1), str(last + 1)]
+        return words
 
 
 def delete_numbers(spans: Sequence[Span]) -> Edit:

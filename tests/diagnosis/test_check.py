@@ -26,9 +26,12 @@ def test_check_reports_a_sound_recording(simulated_recording):
     assert report["path"] == str(simulated_recording / "driving_log.csv")
     assert report["foreign"] is False
     assert report["dialect"] == {
-        "spaced": False, "decimal_comma": False, "header": False, "cameras": ["center", "left", "right"],
+        "spaced": False,
+        "decimal_comma": False,
+        "header": False,
+        "cameras": ["center", "left", "right"],
         "extra_columns": 0,
-    }  # fmt: skip
+    }
     assert (report["rows"], report["bad_rows"], report["episodes"]) == (120, [], 1)
     assert report["steering_sum"] == pytest.approx(
         sum(

@@ -231,14 +231,12 @@ def test_the_rows_of_a_finding_are_those_that_edit_takes(winding, tmp_path):
         )
     lines = [lines[0], "spoiled", "spoiled,too", *lines[1:]][::-1]
     log.write_text("center,left,right,steering,throttle,brake,speed\n" + "\n".join(lines) + "\n")
-    dark = next(each for each in check([str(folder)])[0].diagnosis.findings if each.fault == "dark")
+    (report,) = check([str(folder)])
+    dark = next(finding for finding in report.diagnosis.findings if finding.fault == "dark")
     assert dark.rows == ((100, 120),)
     run_script(*shlex.split(dark.remedy)[1:])
-    assert not [
-        each
-        for each in check([str(folder)])[0].diagnosis.findings
-        if each.fault in ("dark", "clock-jump")
-    ]
+    (report,) = check([str(folder)])
+    assert not {finding.fault for finding in report.diagnosis.findings} & {"dark", "clock-jump"}
 
 
 @pytest.mark.slow

@@ -166,17 +166,23 @@ def test_two_recordings_fit_a_narrow_window_and_every_control_has_a_name(
 
 
 def test_a_drive_of_100000_rows_is_shown_smoothly(recording, browser):
-    """What a person waits for and the pictures a second are measured by `python -m benchmarks
-    look`.
-    """
+    """`python -m benchmarks look` measures what a person waits for, and the pictures a second."""
     with looking(recording) as server:
         page = RecordingPage(browser, server)
         page.script("""
-            const rows = 100000, wide = (values) => Float32Array.from({length: rows}, (_, row) => values(row));
-            active.columns = {seconds: wide((row) => row / 15), steering: wide((row) => Math.sin(row / 9)),
-              throttle: wide(() => .3), driver: new Uint32Array(rows), take_over: new Uint32Array(rows)};
-            active.info.rows = rows; active.deleted = new Uint8Array(rows);
-            active.curves.take(active.columns, 104); setView(0, Infinity);""")
+            const rows = 100000;
+            const wide = (values) => Float32Array.from({length: rows}, (_, row) => values(row));
+            active.columns = {
+              seconds: wide((row) => row / 15),
+              steering: wide((row) => Math.sin(row / 9)),
+              throttle: wide(() => .3),
+              driver: new Uint32Array(rows),
+              take_over: new Uint32Array(rows),
+            };
+            active.info.rows = rows;
+            active.deleted = new Uint8Array(rows);
+            active.curves.take(active.columns, 104);
+            setView(0, Infinity);""")
         least, most = page.script("return active.curves.pyramids.steering.range(777, 60123)")
         assert (least, most) == (pytest.approx(-1, abs=1e-3), pytest.approx(1, abs=1e-3))
         page.script("moveTo(5000)")

@@ -59,7 +59,8 @@ def test_edits_are_read_as_they_were_written(tmp_path):
         ((DELETE, ((name_of(100), name_of(0)),)), f"rows from {name_of(100)} back to {name_of(0)}"),
         (
             (DELETE,),
-            "edit 'delete' of 0 spans, expected one of trim, delete, restore, mirror-steering, advance-ste",
+            "edit 'delete' of 0 spans, expected one of trim, delete, restore, mirror-steering, "
+            "advance-ste",
         ),
         ((MIRROR, ((name_of(0), name_of(100)),)), "edit 'mirror-steering' of 1 spans"),
         (("paint",), "edit 'paint' of 0 spans"),
@@ -125,7 +126,8 @@ def test_a_recording_without_a_kept_row_is_refused_with_the_remedy(tmp_path):
         '{"version": 1, "edits": [{"edit": "delete", "rows": []}]}',
         '{"version": 1, "edits": [{"edit": "delete", "rows": [["row 3", "row 4"]]}]}',
         '{"version": 1, "edits": [{"edit": "advance-steering", "rows": [], "seconds": 11}]}',
-        '{"version": 1, "edits": [{"edit": "delete", "rows": [["NAME", "center_2019_03_07_20_01_33_184.jpg"]]}]}',
+        '{"version": 1, "edits": [{"edit": "delete", "rows": '
+        '[["NAME", "center_2019_03_07_20_01_33_184.jpg"]]}]}',
     ],
 )
 def test_a_file_of_another_form_is_refused_by_name(tmp_path, text):

@@ -1,0 +1,162 @@
+"""Judge the recorded steering by how the camera turned: its sign, its time, its middle."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pandas as pd
+
+from bcclone.diagnosis.agreement import (
+    CLEAR,
+    Agreement,
+    Compared,
+    compare,
+    disagreeing_rows,
+    measure_agreement,
+)
+from bcclone.diagnosis.evidence import Evidence
+from bcclone.diagnosis.findings import Finding
+from bcclone.diagnosis.motion import Turns
+from bcclone.diagnosis.recorded_rows import RecordedRows
+from bcclone.recording.edit_settings import MAX_ADVANCE
+from bcclone.recording.edits import ADVANCE, MIRROR, Edit, Edits, StoredEdit, delete_numbers
+from bcclone.recording.log import corrected_steering
+from bcclone.system.statistics import block_jackknife, robust_line
+
+MAX_LAG_ERROR = 0.2  # seconds; with a greater error, the delay is not judged
+
+
+def steering_and_turns(evidence: Evidence) -> Iterator[Finding]:
+    """Yield faults found by comparing the steering with the camera's turns.
+
+    To delete rows is a remedy if the steering then agrees.
+    """
+    agreement = evidence.agreement
+    if agreement is None or evidence.is_upside_down or evidence.drives_backwards:
+        return
+    r = agreement.correlation
+    if agreement.is_mirrored:
+        yield Finding(
+            "mirrored",
+            f"the car turns to the other side than it is steered: correlation {r:.2f}, expected "
+            f"above {CLEAR}",
+            value=r,
+            edits=(Edit(MIRROR),),
+        )
+    elif agreement.is_unrelated:
+        yield Finding(
+            "unrelated",
+            f"the steering does not follow the turns of the camera: correlation {r:.2f}, expected "
+            f"above {CLEAR}",
+            value=r,
+            advice="look whether the log belongs to these frames, and whether rows and frames are "
+            "counted alike",
+        )
+    else:
+        yield from _partly_unrelated(evidence, r)
+
+
+def _partly_unrelated(evidence: Evidence, r: float) -> Iterator[Finding]:
+    """Yield a fault for parts without which steering and turns clearly agree."""
+    parts = evidence.rows.spans(evidence.disagreeing)
+    if not parts:
+        return
+    rest = evidence.without(parts).agreement
+    if rest is not None and rest.is_clear:
+        yield Finding(
+            "partly-unrelated",
+            "in parts the steering does not follow the turns of the camera; over all, the "
+            f"correlation is {r:.2f}",
+            rows=parts,
+            edits=(delete_numbers(parts),),
+        )
+
+
+@dataclass(frozen=True)
+class _UsualLag:
+    """When the steering is recorded, in seconds after the car turns; negative for before.
+
+    Untouched recordings lie between the limits, with a margin: benchmarks/lab-log/2026-11.md.
+    """
+
+    usual: float = -0.1  # the car turns after it is steered
+    earliest: float = -0.35
+    latest: float = 0.05
+
+
+_LAG = _UsualLag()
+
+
+def late_steering(
+    table: pd.DataFrame, rows: RecordedRows, turns: Turns, agreement: Agreement | None
+) -> Iterator[Finding]:
+    """Yield a fault if the steering surely belongs to another time than in untouched recordings.
+
+    table: the rows of the log.
+    """
+    if agreement is None or not agreement.is_clear or agreement.error >= MAX_LAG_ERROR:
+        return
+    lag = agreement.lag
+    error = agreement.error
+    if _LAG.earliest - error <= lag <= _LAG.latest + error:
+        return
+    late_seconds = lag - _LAG.usual
+    advice, edits = _shifted_back(late_seconds, table, rows, turns)
+    fault = "late" if lag > _LAG.latest else "early"
+    side = "after" if lag > 0 else "before"
+    yield Finding(
+        fault,
+        f"the steering is recorded {abs(lag):.2f} s {side} the car turns (standard error "
+        f"{error:.2f}), expected {-_LAG.usual:.2f} s before, from {-_LAG.earliest:.2f} s before to "
+        f"{_LAG.latest:.2f} s after",
+        value=late_seconds,
+        uncertainty=error,
+        unit="seconds late",
+        advice=advice,
+        edits=edits,
+    )
+
+
+def _shifted_back(
+    late_seconds: float, table: pd.DataFrame, rows: RecordedRows, turns: Turns
+) -> tuple[str, tuple[Edit, ...]]:
+    """Return what mends a late steering: an advice, or edits after which the steering agrees."""
+    if abs(late_seconds) > MAX_ADVANCE:
+        too_far = f"the steering can be shifted by {MAX_ADVANCE:g} s at most"
+        return f"{too_far}; look whether log and frames begin together", ()
+    shift = Edit(ADVANCE, seconds=round(late_seconds, 2))
+    shifted = Edits((StoredEdit(ADVANCE, seconds=shift.seconds),))
+    mended = rows.with_steering(corrected_steering(table, shifted))
+    agreement = measure_agreement(mended, turns)
+    if agreement is None or agreement.is_unrelated:
+        no_shift = "no shift mends it"
+        return f"{no_shift}; look whether log and frames begin together, and record again", ()
+    parts = mended.spans(disagreeing_rows(mended, compare(mended, turns, agreement.lag)))
+    if not parts:
+        return "", (shift,)
+    return "", (shift, delete_numbers(parts))
+
+
+def biased(agreement: Agreement | None, compared: Compared) -> Iterator[Finding]:
+    """Yield a fault if the car drives straight on with a steering that is clearly not 0."""
+    max_bias = 0.15  # of full steering
+    fewest_steps = 100
+    if agreement is None or not agreement.is_clear or len(compared.steps) < fewest_steps:
+        return
+    bias = robust_line(compared.curvature, compared.steering)[1]
+    error = block_jackknife(
+        len(compared.steps),
+        lambda part: robust_line(compared.curvature[part], compared.steering[part])[1],
+    )
+    if abs(bias) > max_bias + error:
+        side = "right" if bias > 0 else "left"
+        yield Finding(
+            "bias",
+            f"the car drives straight on with a steering of {bias:+.2f} (standard error "
+            f"{error:.2f}), expected 0",
+            value=bias,
+            uncertainty=error,
+            unit="steering",
+            usable=True,
+            advice=f"calibrate the middle of the steering, which lies too far to the {side}, and "
+            "record again; bcclone calibrate fits gain and bias into a model",
+        )
