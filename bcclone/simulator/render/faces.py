@@ -7,7 +7,8 @@ and ahead. Positions are metres from the camera, in the directions of one of the
 import math
 from typing import Any, NamedTuple
 
-from bcclone.simulator.render.road import RoadPixel, mountain_road, weathered
+from bcclone.simulator.render.mountain_road import mountain_road
+from bcclone.simulator.render.road import RoadPixel, weathered
 from bcclone.simulator.render.surface import (
     EDGE,
     GROUND,

@@ -1,0 +1,103 @@
+"""Colour a designed road, whose bands are described by RoadBands; compiled.
+
+Colours are RGB under full light, before fog and daylight; lengths are metres.
+"""
+
+import math
+from typing import Any
+
+from bcclone.simulator.render.road import (
+    NO_COLOR,
+    RoadPixel,
+    asphalt,
+    cobbles,
+    stains,
+    striped,
+    texture_level,
+)
+from bcclone.simulator.render.surface import (
+    EDGE,
+    GROUND,
+    LINE,
+    RGB,
+    ROAD,
+    covered,
+    drawing,
+    lit,
+    mixed,
+)
+from bcclone.simulator.scene.textures import COBBLE
+
+_LINE_INSET_M = 0.22  # of the lines along both edges, from the edge
+_KERB_RED = (214.0, 76.0, 66.0)
+
+
+@drawing(inline="always")
+def designed_road(pixel: RoadPixel, paint: Any, line_visibility: float) -> tuple[RGB, int]:
+    """Return the colour and the label of a designed road."""
+    bands = paint.bands
+    metre = min(max(int(pixel.along_m), 0), paint.half_widths_m.size - 1)
+    half_m = paint.half_widths_m[metre]
+    offset_m = _from_middle(pixel.cross_m, paint.neighbor_m[metre])
+
+    # a shoulder is drawn until the last pixel that it may reach, asphalt only inside its edge
+    reach_m = half_m + bands.shoulder_m
+    if bands.shoulder_m > 0.0:
+        reach_m += 0.5 * pixel.width_m
+    if offset_m >= reach_m:
+        return NO_COLOR, GROUND
+
+    level = texture_level(pixel)
+    broad = stains(pixel, paint.textures, 4.0, level)
+    if offset_m > half_m:
+        return _shoulder(pixel, bands, broad), EDGE
+
+    paved = bands.texture == COBBLE
+    fine = cobbles(pixel, paint.textures, level) if paved else asphalt(pixel, paint.textures)
+    color = lit(bands.surface, 1.0 + bands.grain * fine + 0.06 * broad, pixel.sunlight)
+
+    # most pixels show no line
+    line, middle = _designed_lines(pixel, bands, offset_m, half_m)
+    if line * line_visibility > 0.0:
+        paint_color = lit(bands.line, 1.0 + 0.06 * fine, pixel.sunlight)
+        color = mixed(color, paint_color, line * line_visibility)
+    if middle * line_visibility > 0.0:
+        paint_color = lit(bands.middle, 1.0 + 0.06 * fine, pixel.sunlight)
+        color = mixed(color, paint_color, middle * line_visibility)
+    label = LINE if max(line, middle) * line_visibility > 0.5 else ROAD
+    return color, label
+
+
+@drawing()
+def _designed_lines(
+    pixel: RoadPixel, bands: Any, offset_m: float, half_m: float
+) -> tuple[float, float]:
+    """Return the fractions of a pixel that the edge's line and the line in the middle cover.
+
+    offset_m: from the middle of the road
+    half_m: half the width of its asphalt
+    """
+    inset_m = half_m - _LINE_INSET_M
+    line = covered(offset_m, inset_m - bands.line_m, inset_m, pixel.width_m)
+    if bands.middle_dash_m > 0.0 and math.floor(pixel.along_m / bands.middle_dash_m) % 2 == 1:
+        return line, 0.0  # between two dashes
+    middle = covered(offset_m, -0.5 * bands.middle_m, 0.5 * bands.middle_m, pixel.width_m)
+    return line, middle
+
+
+@drawing()
+def _shoulder(pixel: RoadPixel, bands: Any, broad: float) -> RGB:
+    """Return the colour of the band along the edge of a designed road."""
+    color = lit(bands.shoulder, 1.0 + 0.10 * broad, pixel.sunlight)
+    if bands.stripe_m > 0.0:  # a kerb
+        red = lit(_KERB_RED, 1.0, pixel.sunlight)
+        color = mixed(color, red, striped(pixel, bands.stripe_m))
+    return color
+
+
+@drawing()
+def _from_middle(cross_m: float, neighbor_m: float) -> float:
+    """Return the distance from the middle of the road or of its neighbor, whichever is nearer."""
+    if neighbor_m == 0.0:
+        return abs(cross_m)
+    return min(abs(cross_m), abs(cross_m - neighbor_m))

@@ -1,0 +1,52 @@
+"""Colour the mountain's road: asphalt with white edges and a dashed middle; compiled.
+
+Colours are RGB under full light, before fog and daylight; lengths are metres.
+"""
+
+import math
+from typing import Any
+
+from bcclone.simulator.render.road import (
+    NO_COLOR,
+    Band,
+    RoadPixel,
+    asphalt,
+    covered_by,
+    stains,
+    texture_level,
+)
+from bcclone.simulator.render.surface import EDGE, GROUND, LINE, RGB, ROAD, drawing, lit, mixed
+
+_MOUNTAIN_HALF_M = 4.8  # half the width of the asphalt
+_WHITE_EDGE = Band(4.20, 4.36)
+_WHITE_MIDDLE = Band(-0.11, 0.11)
+_NEAR_MIDDLE_M = 0.3  # farther away no pixel shows the line in the middle
+_PERIOD_M = 6.0  # of a dash and a gap
+_DASH_M = 3.0
+_MOUNTAIN_ASPHALT = (112.0, 110.0, 106.0)
+_MOUNTAIN_WHITE = (214.0, 212.0, 202.0)
+
+
+@drawing(inline="always")
+def mountain_road(pixel: RoadPixel, paint: Any, line_visibility: float) -> tuple[RGB, int]:
+    """Return the mountain road's colour and its label."""
+    offset_m = abs(pixel.cross_m)
+    if offset_m >= _MOUNTAIN_HALF_M + pixel.width_m:
+        return NO_COLOR, GROUND
+
+    fine = asphalt(pixel, paint.textures)
+    broad = stains(pixel, paint.textures, 3.0, texture_level(pixel))
+    surface = lit(_MOUNTAIN_ASPHALT, 1.0 + 0.13 * fine + 0.06 * broad, pixel.sunlight)
+
+    line = covered_by(_WHITE_EDGE, offset_m, pixel.width_m) * line_visibility
+    along_period_m = pixel.along_m - _PERIOD_M * math.floor(pixel.along_m / _PERIOD_M)
+    if offset_m < _NEAR_MIDDLE_M and along_period_m < _DASH_M:
+        line = covered_by(_WHITE_MIDDLE, offset_m, pixel.width_m) * line_visibility
+    white = lit(_MOUNTAIN_WHITE, 1.0 + 0.08 * fine, pixel.sunlight)
+
+    label = ROAD
+    if line > 0.5:
+        label = LINE
+    elif offset_m > _WHITE_EDGE.to_m:
+        label = EDGE
+    return mixed(surface, white, line), label
