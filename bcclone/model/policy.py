@@ -14,15 +14,16 @@ import numpy as np
 from bcclone.camera.images import Image
 from bcclone.dataset.answer import Answer
 from bcclone.dataset.preprocessing import Preprocessing
-from bcclone.model.foreign.onnx_model import FRAME, LiteRtModel, OnnxModel
+from bcclone.model.foreign.litert_model import LiteRtModel
 from bcclone.model.model_path import is_litert, is_onnx
+from bcclone.model.onnx_model import FRAME, OnnxModel
 from bcclone.system.arrays import Float32Array, Memory
 from bcclone.system.errors import UserError
 from bcclone.system.progress import note
 from bcclone.system.tensorflow_quietly import load_tensorflow
 
 if TYPE_CHECKING:
-    from bcclone.model.model_file import ModelFile
+    from bcclone.model.loaded_model import ModelFile
     from bcclone.model.recurrent import TakeStep
 
 _JUDGED = 20  # answers of a drive, after which it is said that most are no steering
@@ -212,7 +213,8 @@ def _load(path: Path, how: Preprocessing | str | None, is_for_all: bool) -> Poli
         load_tensorflow()
     if is_litert(path):
         return Policy(LiteRtModel(path, how), path)
-    from bcclone.model.model_file import ModelFile, open_model
+    from bcclone.model.loaded_model import ModelFile
+    from bcclone.model.model_file import open_model
 
     loaded = open_model(path, how if is_for_all else None)
     if not isinstance(loaded, ModelFile):

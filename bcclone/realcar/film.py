@@ -31,7 +31,7 @@ from bcclone.exchange.exchange_settings import ImportSettings
 from bcclone.exchange.labelled_video import stated_focal_mm
 from bcclone.exchange.left_out import shares_of
 from bcclone.exchange.recording_import import ImportResult, import_recording
-from bcclone.model.model_path import shipped_model
+from bcclone.model.shipped_models import shipped_model
 from bcclone.realcar.calibration import LEAST_CORRELATION, MAX_TRIALS, FramingSearch, witness_of
 from bcclone.realcar.labelled_pictures import LabelledPictures
 from bcclone.recording.dialect import COLUMNS
