@@ -36,7 +36,7 @@ class TrainingInfo:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Read a JSON object, whose other values are left out; raises ValueError for another text."""
+        """Read a JSON object, without its other values; raises ValueError for another text."""
         stored = parse_json(text)
         if isinstance(stored, dict):
             stored = {name: stored[name] for name in names_of(cls) if name in stored}

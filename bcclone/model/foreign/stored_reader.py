@@ -17,7 +17,6 @@ from typing import Any, BinaryIO
 
 import h5py
 import numpy as np
-import numpy.typing as npt
 
 from bcclone.model.foreign.stored import HEAD, NamedArray, Weights, incomplete
 from bcclone.model.foreign.unsupported import UnsupportedModel
@@ -35,7 +34,7 @@ from bcclone.system.hdf5_file import (
 _NUMBERS_AT_MOST = 1 << 26  # of all arrays together
 
 
-def answer_for(path: Path) -> dict[str, npt.NDArray[Any]]:
+def answer_for(path: Path) -> dict[str, Any]:
     """Return the arrays of a file under their numbers, and under HEAD its texts and names.
 
     HEAD is JSON; if the file is refused, it holds the reason.
@@ -52,7 +51,7 @@ def answer_for(path: Path) -> dict[str, npt.NDArray[Any]]:
         head = {"weights": {}, "refused": str(error)}
     except Exception as error:  # damaged files cause all kinds in h5py and zipfile
         head = {"weights": {}, "refused": incomplete(error)}
-    answer: dict[str, npt.NDArray[Any]] = {HEAD: np.frombuffer(json.dumps(head).encode(), np.uint8)}
+    answer: dict[str, Any] = {HEAD: np.frombuffer(json.dumps(head).encode(), np.uint8)}
     for number, array in enumerate(arrays):
         answer[str(number)] = array.values
     return answer

@@ -51,7 +51,7 @@ def assign_weights(
 def _in_todays_order(
     leaf: Leaf, named: Sequence[NamedArray], mirrored: bool, channels_first: bool
 ) -> list[Float32Array]:
-    """Return the arrays of a layer; a kernel is (rows, columns, channels, filters), not mirrored."""
+    """Return the arrays of a layer, a kernel as (rows, columns, channels, filters), as it acts."""
     arrays = [array.values for array in named]
     if leaf.kind not in CONVOLUTIONS or not arrays or arrays[0].ndim != 4:
         return arrays

@@ -8,7 +8,7 @@ so is `TimeDistributed`, as a nested model of the layer or model that it applies
 window.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -96,6 +96,7 @@ def _nest(config: Mapping[str, Any], over_time: str = "") -> Nest:
         )
 
     # Keras 1 stored the layers of a Sequential as a list, beside its name
+    layer_configs: Sequence[Mapping[str, Any]]
     if isinstance(inner, list):
         layer_configs = inner
         name = config.get("name", "")
