@@ -79,32 +79,34 @@ def find_preprocessing(
     shape = model.input_shape
     trial = _read_trial(recording, shape)
 
-    # what is tried; declared() refuses an input that no preparation fits
+    # what is tried; declared() refuses an input that no usual preprocessing fits
     scales = ["0..1", "-1..1", "-0.5..0.5", EACH_IMAGE, RAW]
     if scaling_layer(network):
         scales = [""]
-    ways = []
+    choices: list[Preprocessing] = []
     if not how:
-        for way, scale in itertools.product(_usual_ways(shape[-3:]), scales):
-            ways.append(replace(way, scale=scale))
-    if not ways:
-        ways.append(model.declared(how).preprocessing)
-    calls = {
-        scale: compile_call(with_scale(network, scale), None)
-        for scale in {way.scale for way in ways}
-    }
+        for unscaled, scale in itertools.product(_usual_choices(shape[-3:]), scales):
+            choices.append(replace(unscaled, scale=scale))
+    if not choices:
+        choices.append(model.declared(how).preprocessing)
+
+    # the scale is a layer, so each scale is a network
+    calls: dict[str, Callable[[Image], Float32Array]] = {}
+    for choice in choices:
+        if choice.scale not in calls:
+            calls[choice.scale] = compile_call(with_scale(network, choice.scale), None)
 
     # all on a few rows, then the best of them on all rows
-    notify(f"trying {number_of(len(ways), 'way')} to prepare the frames of {recording}")
-    few = trial.every(max(len(trial.windows) // _SEARCH.few_rows, 1))
+    notify(f"trying {number_of(len(choices), 'way')} to prepare the frames of {recording}")
+    few_rows = trial.every(max(len(trial.windows) // _SEARCH.few_rows, 1))
     ranks = []
-    with ProgressBar("trying", len(ways), "ways") as progress:
-        for way in ways:
-            ranks.append(few.candidate(way, calls[way.scale]).rank)
+    with ProgressBar("trying", len(choices), "ways") as progress:
+        for choice in choices:
+            ranks.append(few_rows.candidate(choice, calls[choice.scale]).rank)
             progress.advance(1)
-    order = sorted(range(len(ways)), key=lambda number: ranks[number])
-    finalists = [ways[number] for number in order[: _SEARCH.finalists]]
-    candidates = [trial.candidate(way, calls[way.scale]) for way in finalists]
+    order = sorted(range(len(choices)), key=lambda number: ranks[number])
+    finalists = [choices[number] for number in order[: _SEARCH.finalists]]
+    candidates = [trial.candidate(choice, calls[choice.scale]) for choice in finalists]
     candidates.sort(key=lambda candidate: candidate.rank)
     return tuple(candidates[: _SEARCH.shown])
 
@@ -120,17 +122,20 @@ class _Trial:
     def every(self, step: int) -> "_Trial":
         return replace(self, windows=self.windows[::step], steering=self.steering[::step])
 
-    def candidate(self, way: Preprocessing, call: Callable[[Image], Float32Array]) -> Candidate:
-        """Return how a network agrees if the frames are prepared in this way."""
-        images = np.stack([[way.apply(frame) for frame in window] for window in self.windows])
-        batches = np.array_split(
-            images.reshape(-1, *self.input_shape), len(images) // _SEARCH.batch + 1
-        )
+    def candidate(
+        self, preprocessing: Preprocessing, call: Callable[[Image], Float32Array]
+    ) -> Candidate:
+        """Return how a network agrees if the frames are prepared so."""
+        prepared = [
+            np.stack([preprocessing.apply(frame) for frame in window]) for window in self.windows
+        ]
+        images = np.stack(prepared).reshape(-1, *self.input_shape)
+        batches = np.array_split(images, len(prepared) // _SEARCH.batch + 1)
         answers = np.concatenate([call(batch)[:, 0] for batch in batches]).astype(np.float64)
         answers = np.nan_to_num(answers).clip(-1.0, 1.0)
         error = float(np.abs(answers - self.steering).mean())
         agreement = correlation(answers, self.steering) or 0.0
-        return Candidate(way.describe(), round(agreement, 4), round(error, 4))
+        return Candidate(preprocessing.describe(), round(agreement, 4), round(error, 4))
 
 
 def _read_trial(recording: Path, shape: tuple[int, ...]) -> _Trial:
@@ -163,8 +168,8 @@ def _read_trial(recording: Path, shape: tuple[int, ...]) -> _Trial:
     return _Trial(windows, np.array(steering), shape)
 
 
-def _usual_ways(shape: Sequence[int]) -> Iterable[Preprocessing]:
-    """Return the usual ways to prepare frames for a network of this input, without their scales.
+def _usual_choices(shape: Sequence[int]) -> Iterable[Preprocessing]:
+    """Return the usual preprocessings for a network of this input, without their scales.
 
     They are presets, and the common crops and colours, each once.
     """
@@ -179,14 +184,14 @@ def _usual_ways(shape: Sequence[int]) -> Iterable[Preprocessing]:
         1: ("GRAY", "HSV-S", "YUV-Y"),
         3: ("RGB", "BGR", "YUV", "BGR-YUV", "HSV", "BGR-HSV"),
     }
-    ways = [
+    choices = [
         replace(preset, scale="")
         for preset in PRESETS.values()
         if preset.shape == (rows, columns, channels)
     ]
     for (top, bottom), color in itertools.product(crops, colors.get(channels, ())):
-        ways.append(Preprocessing(columns, rows, color, crop_top=top, crop_bottom=bottom))
-    return dict.fromkeys(ways)
+        choices.append(Preprocessing(columns, rows, color, crop_top=top, crop_bottom=bottom))
+    return dict.fromkeys(choices)
 
 
 # ---- what to do with them
