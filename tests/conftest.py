@@ -25,7 +25,7 @@ os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # of all workers of 
 
 from bcclone.cli import run
 from bcclone.commands import COMMANDS
-from bcclone.model.foreign import stored
+from bcclone.model.foreign import stored, stored_reader
 from bcclone.simulator.record import record
 from bcclone.simulator.world_settings import ExpertSettings, RecordSettings
 from bcclone.system.location import parse_location
@@ -132,7 +132,8 @@ def pytest_configure(config):
     files itself.
     """
     config.stash[_STDERR] = os.dup(2)
-    stored._run_reader, stored._limit = _read_here, lambda size: None
+    stored._run_reader = _read_here
+    stored_reader._limit = lambda size: None
 
 
 def _read_here(path):
@@ -140,7 +141,7 @@ def _read_here(path):
     of imports.
     """
     answer = io.BytesIO()
-    np.savez(answer, **stored.answer_for(path))
+    np.savez(answer, **stored_reader.answer_for(path))
     return subprocess.CompletedProcess([], 0, answer.getvalue())
 
 

@@ -47,7 +47,7 @@ def trained_models(copies: Copies) -> Result:
     A clone contains them, in models/. After an installation by name, this command writes them
     there.
     """
-    from bcclone.model.model_path import copy_trained_models
+    from bcclone.model.shipped_models import copy_trained_models
 
     result = copy_trained_models(copies.folder)
     lines = []

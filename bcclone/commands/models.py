@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bcclone.commands.options import Given, Result, command, notify
 from bcclone.exchange.exchange_settings import EXPORT_FORMATS, ExportSettings, ImportSettings
-from bcclone.model.model_path import ImportModelSettings
+from bcclone.model.foreign.import_settings import ImportModelSettings
 from bcclone.realcar.calibrate_settings import CalibrateSettings
 from bcclone.realcar.export_model.export_settings import FORMATS, ExportModelSettings
 from bcclone.research.improve import ImproveSettings

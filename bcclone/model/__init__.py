@@ -1,3 +1,4 @@
-"""Networks: build one, save and load it (files of Keras 1 to 3, too), and steer with it, frame by
-frame.
+"""Networks: build one, save and load it, and steer with it, frame by frame.
+
+`model_file` saves and loads models, those of other programs by `foreign`; `policy` steers.
 """

@@ -12,45 +12,44 @@ class Convolution:
     """A convolution with a square kernel, without padding."""
 
     filters: int
-    kernel: int
+    kernel: int  # rows and columns
     stride: int = 1
 
 
-_CONV1, _CONV2, _CONV3 = Convolution(24, 5, 2), Convolution(36, 5, 2), Convolution(48, 5, 2)
-_CONV4 = _CONV5 = Convolution(64, 3)
-CNN = (_CONV1, _CONV2, _CONV3, _CONV4, _CONV5)
+CNN = (
+    Convolution(24, 5, 2),
+    Convolution(36, 5, 2),
+    Convolution(48, 5, 2),
+    Convolution(64, 3),
+    Convolution(64, 3),
+)
+# 64x64 images give maps of 2x9, as 128x128 images do in CNN
 CNN_64 = (
-    _CONV1,
-    _CONV2,
-    _CONV4,
-    _CONV5,
-)  # 64x64 images give maps of 2x9, as 128x128 images do in CNN
+    Convolution(24, 5, 2),
+    Convolution(36, 5, 2),
+    Convolution(64, 3),
+    Convolution(64, 3),
+)
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """A network that can be built for images of any size, or a published one for the images of its
-    preset.
-
-    batch_norm: normalize batch by batch after each convolution; image_norm: take brightness and
-    contrast out of each image; recurrent: the layer of Keras that follows the convolutions of each
-    frame, GRU or LSTM; preset: of preprocessing.PRESETS, which prepares images as the authors of a
-    published network did.
-    """
+    """A network for images of any size, or a published one for the images of its preset."""
 
     name: str
     description: str
     convolutions: tuple[Convolution, ...] = CNN
-    batch_norm: bool = False
-    image_norm: bool = False
-    recurrent: str = ""
-    preset: str = ""
+    batch_norm: bool = False  # normalize batch by batch after each convolution
+    image_norm: bool = False  # take brightness and contrast out of each image
+    recurrent: str = ""  # layer of Keras after the convolutions of each frame, GRU or LSTM
+    preset: str = ""  # of preprocessing.PRESETS: prepares images as the published authors did
 
 
 _ALL = (
     Architecture(
         "cnn",
-        "five convolutions, similar to Nvidia's PilotNet; for small images the convolutions of cnn-64",
+        "five convolutions, similar to Nvidia's PilotNet; for small images the convolutions of "
+        "cnn-64",
     ),
     Architecture("cnn-64", "cnn without the third convolution, for images of 64x64", CNN_64),
     Architecture(
@@ -65,7 +64,8 @@ _ALL = (
     ),
     Architecture(
         "gru",
-        "the convolutions of cnn for each frame of a window, then a GRU; drive.py keeps its state between frames",
+        "the convolutions of cnn for each frame of a window, then a GRU; drive.py keeps its state "
+        "between frames",
         recurrent="GRU",
     ),
     Architecture("lstm", "the same as gru, with an LSTM", recurrent="LSTM"),
@@ -81,8 +81,9 @@ _ALL = (
     ),
     Architecture(
         "epoch",
-        "the CNN of team Epoch in Udacity's challenge 2, for the preset epoch-128x128-rgb; 34 million weights",
+        "the CNN of team Epoch in Udacity's challenge 2, for the preset epoch-128x128-rgb; "
+        "34 million weights",
         preset="epoch-128x128-rgb",
     ),
 )
-ARCHITECTURES = {each.name: each for each in _ALL}
+ARCHITECTURES = {architecture.name: architecture for architecture in _ALL}

@@ -1,5 +1,4 @@
-"""The types of layers that networks and model files may have, and what each does to pixels, frames
-and weights.
+"""The types of layers that networks and model files may have, and what each does.
 
 A new type is a row here: loading, saliency, diagrams and drives frame by frame follow, and for a
 type that draws random numbers in training also --dropout. Saliency follows a type that keeps its
@@ -16,70 +15,61 @@ import numpy as np
 from keras import layers
 
 RECURRENT = (layers.GRU, layers.LSTM, layers.SimpleRNN)
-_RATE, _DEVIATION = "rate", "stddev"
-_KERNEL, _POOL = "kernel_size", "pool_size"
-# the names of types in Keras 1 and in tf.keras 1
-_OLD_NAMES = {
-    "Convolution2D": "Conv2D",
-    "SeparableConvolution2D": "SeparableConv2D",
-    "BatchNormalizationV1": "BatchNormalization",
-}
-# layers of Keras that change nothing outside of training, beside Random..., of which RandomCrop is
-# another kind
-_FOR_TRAINING = (
-    "ActivityRegularization", "AugMix", "CutMix", "Equalization", "MixUp", "RandAugment", "Solarization",
-    "SpatialDropout1D", "SpatialDropout3D",
-)  # fmt: skip
-_SCALING = (
-    layers.Rescaling, layers.Lambda, layers.BatchNormalization, layers.LayerNormalization, layers.Normalization
-)  # fmt: skip
-# greatest mean and deviation of pixels of 0 to 1 or -1 to 1; those of 0 to 255 have greater ones
-_OF_SCALED = 2.0
 
 
 @keras.saving.register_keras_serializable(package="bcclone")  # type: ignore[untyped-decorator]
 def normalize(images: Any) -> Any:
-    """Return uint8 images as float32 in -1..1, as the Lambda layer of our first models does:
-    models/*.h5.
-    """
+    """Return uint8 images as float32 in -1..1, as a Lambda of our first models (models/*.h5)."""
     return keras.ops.cast(images, "float32") / 127.5 - 1.0
 
 
 @dataclass(frozen=True)
 class LayerKind:
-    """A type of layer.
-
-    axes: of its input, with the batch, 0 for any number; channels_first: whether a file may have
-    the channels of its images first; keeps_pixels: whether each pixel of its output depends on the
-    same pixel of its input alone; kernel: of a layer that moves a kernel or a pool over an image by
-    its strides, the argument with the kernel's rows and columns; keeps_frames: returns whether a
-    layer of this type processes each frame of a window independently; random: the argument that
-    says how much a layer that draws random numbers in training changes its input, a rate or a
-    standard deviation.
-    """
+    """A type of layer."""
 
     type: type[keras.Layer]
-    axes: int = 0
-    channels_first: bool = False
+    axes: int = 0  # of its input, with the batch; 0 for any number
+    channels_first: bool = False  # a file may have the channels of its images first
+    # each pixel of its output depends on the same pixel of its input alone
     keeps_pixels: bool = False
+    # the argument with the rows and columns of a kernel or a pool that moves over an image
     kernel: str = ""
+    # whether a layer of this type processes each frame of a window independently
     keeps_frames: Callable[[Any], bool] = lambda layer: False
+    # the argument that says how much random numbers change the input in training: a rate or a
+    # standard deviation
     random: str = ""
 
 
-def _elementwise(of: type[keras.layers.Layer], random: str = "") -> LayerKind:
+_RATE = "rate"
+_DEVIATION = "stddev"
+_KERNEL = "kernel_size"
+_POOL = "pool_size"
+
+
+def _elementwise(layer_type: type[keras.Layer], random: str = "") -> LayerKind:
     """Return a type that computes each number of its output from the same number of its input."""
-    return LayerKind(of, 0, True, keeps_pixels=True, keeps_frames=lambda layer: True, random=random)
+    return LayerKind(
+        layer_type,
+        channels_first=True,
+        keeps_pixels=True,
+        keeps_frames=lambda layer: True,
+        random=random,
+    )
 
 
 def _image_layer(
-    of: type[keras.layers.Layer], channels_first: bool = True, **values: Any
+    layer_type: type[keras.Layer], channels_first: bool = True, **values: Any
 ) -> LayerKind:
-    return LayerKind(of, 4, channels_first, **values)
+    return LayerKind(layer_type, 4, channels_first, **values)
 
 
-def _pooling_3d(of: type[keras.layers.Layer]) -> LayerKind:
-    return LayerKind(of, 5, keeps_frames=lambda layer: layer.pool_size[0] == layer.strides[0] == 1)
+def _pooling_3d(layer_type: type[keras.Layer]) -> LayerKind:
+    return LayerKind(
+        layer_type,
+        5,
+        keeps_frames=lambda layer: layer.pool_size[0] == layer.strides[0] == 1,
+    )
 
 
 _ALL = (
@@ -133,68 +123,47 @@ _ALL = (
     _elementwise(layers.ReLU),
     LayerKind(layers.PReLU, keeps_pixels=True),
     LayerKind(layers.Softmax),
-    *(
-        LayerKind(of, 3) for of in RECURRENT
-    ),  # those that read backwards or are stateful are refused
+    # those that read backwards or are stateful are refused
+    *(LayerKind(layer_type, 3) for layer_type in RECURRENT),
 )
-KINDS = {each.type.__name__: each for each in _ALL}
+KINDS = {kind.type.__name__: kind for kind in _ALL}
 # the types whose rate --dropout sets
-DROPOUT = tuple(each.type for each in _ALL if each.random == _RATE)
-CONVOLUTIONS = tuple(each.type for each in _ALL if each.kernel == _KERNEL)  # of images
-POOLINGS = tuple(each.type for each in _ALL if each.kernel == _POOL)
+DROPOUT = tuple(kind.type for kind in _ALL if kind.random == _RATE)
+CONVOLUTIONS = tuple(kind.type for kind in _ALL if kind.kernel == _KERNEL)  # of images
+POOLINGS = tuple(kind.type for kind in _ALL if kind.kernel == _POOL)
+
+
+# ---- by the names in files
 
 
 def stored_kind(name: str) -> LayerKind | None:
-    """Return the type of a layer by the name of its class in Keras 1 to 3, None for one that is not
-    supported.
-    """
-    return KINDS.get(_OLD_NAMES.get(name, name))
+    """Return the type of a layer by its class in Keras 1 to 3, None if it is not supported."""
+    names_now = {  # in Keras 1 and in tf.keras 1 -> today
+        "Convolution2D": "Conv2D",
+        "SeparableConvolution2D": "SeparableConv2D",
+        "BatchNormalizationV1": "BatchNormalization",
+    }
+    return KINDS.get(names_now.get(name, name))
 
 
 def is_for_training(name: str) -> bool:
-    """Return whether a layer of a class that is no kind of ours changes nothing outside of
-    training, by its name.
-    """
-    return name in _FOR_TRAINING or (name.startswith("Random") and name != "RandomCrop")
+    """Return whether a class of Keras that is no kind of ours acts in training only."""
+    if name.startswith("Random"):
+        return name != "RandomCrop"  # which crops the middle outside of training
+    return name in {
+        "ActivityRegularization",
+        "AugMix",
+        "CutMix",
+        "Equalization",
+        "MixUp",
+        "RandAugment",
+        "Solarization",
+        "SpatialDropout1D",
+        "SpatialDropout3D",
+    }
 
 
-def scaling_layer(model: keras.Model) -> Any:
-    """Return the first layer that scales or normalises pixels of 0 to 255 before one with weights;
-    None without.
-
-    A layer that normalises by statistics of smaller numbers does not: its author scaled the pixels
-    before.
-    """
-    inner = (
-        each
-        for layer in model.layers
-        for each in (
-            getattr(layer.layer, "layers", [layer.layer]) if hasattr(layer, "layer") else [layer]
-        )
-    )
-    first = next((each for each in inner if isinstance(each, _SCALING) or each.weights), None)
-    if isinstance(first, layers.BatchNormalization):
-        statistics = first.moving_mean, first.moving_variance
-    elif isinstance(first, layers.Normalization):
-        statistics = first.mean, first.variance
-    else:
-        return first if isinstance(first, _SCALING) else None
-    means, variances = map(keras.ops.convert_to_numpy, statistics)
-    return first if np.abs(means).max() + np.sqrt(variances).max() > _OF_SCALED else None
-
-
-def learned_weights(layer: keras.Layer, channels: int) -> int:
-    """Return about how many weights a layer of kernels or units will have for so many channels; 0
-    for others.
-    """
-    kernel, filters = math.prod(getattr(layer, "kernel_size", ())), getattr(layer, "filters", 0)
-    if multiplier := getattr(
-        layer, "depth_multiplier", 0
-    ):  # a filter for each channel, and perhaps one for each pixel
-        return int(channels * multiplier * (kernel + filters))
-    if units := getattr(layer, "units", 0):
-        return int(units * (4 * (channels + units) if isinstance(layer, RECURRENT) else channels))
-    return int(kernel * channels * filters // getattr(layer, "groups", 1))
+# ---- of layers
 
 
 def layer_kind(layer: keras.Layer) -> LayerKind:
@@ -207,15 +176,76 @@ def keeps_frames(layer: keras.Layer) -> bool:
 
 
 def random_strength(layer: keras.Layer) -> float | None:
-    """Return the rate or standard deviation of the numbers that a layer draws in training; None for
-    other layers.
-    """
+    """Return the rate or standard deviation of the random numbers of a layer, None without."""
     name = layer_kind(layer).random
     return float(getattr(layer, name)) if name else None
 
 
+def learned_weights(layer: keras.Layer, channels: int) -> int:
+    """Return about how many weights a layer of kernels or units will have, 0 for others.
+
+    channels: of its input
+    """
+    kernel = math.prod(getattr(layer, "kernel_size", ()))
+    filters = getattr(layer, "filters", 0)
+    multiplier = getattr(layer, "depth_multiplier", 0)
+    units = getattr(layer, "units", 0)
+    if multiplier:  # a filter for each channel, and perhaps one for each pixel
+        return int(channels * multiplier * (kernel + filters))
+    if units and isinstance(layer, RECURRENT):
+        return int(units * 4 * (channels + units))  # of an LSTM, which has the most
+    if units:
+        return int(units * channels)
+    return int(kernel * channels * filters // getattr(layer, "groups", 1))
+
+
+# ---- of networks
+
+
+def scaling_layer(model: keras.Model) -> Any:
+    """Return the first layer that scales or normalises pixels of 0 to 255; None without.
+
+    It comes before all layers with weights. A layer that normalises by statistics of smaller
+    numbers does not count: its author scaled the pixels before.
+    """
+    # mean and deviation of pixels of 0 to 1 or -1 to 1 together; of 0 to 255, they are greater
+    most_if_scaled = 2.0
+    first = _first_scaling_or_learned(model)
+    if isinstance(first, layers.BatchNormalization):
+        mean = first.moving_mean
+        variance = first.moving_variance
+    elif isinstance(first, layers.Normalization):
+        mean = first.mean
+        variance = first.variance
+    else:
+        return first if isinstance(first, _SCALING) else None
+    largest_mean = np.abs(keras.ops.convert_to_numpy(mean)).max()
+    largest_deviation = np.sqrt(keras.ops.convert_to_numpy(variance)).max()
+    return first if largest_mean + largest_deviation > most_if_scaled else None
+
+
+_SCALING = (
+    layers.Rescaling,
+    layers.Lambda,
+    layers.BatchNormalization,
+    layers.LayerNormalization,
+    layers.Normalization,
+)
+
+
+def _first_scaling_or_learned(model: keras.Model) -> keras.Layer | None:
+    for layer in model.layers:
+        parts = [layer]
+        if hasattr(layer, "layer"):  # of TimeDistributed
+            parts = getattr(layer.layer, "layers", [layer.layer])
+        for part in parts:
+            if isinstance(part, _SCALING) or part.weights:
+                return part
+    return None
+
+
 def layers_within(layer: keras.Layer) -> Iterator[keras.Layer]:
-    """Yield a layer, such as a model, and all layers that it is made of, also those within others."""
+    """Yield a layer, such as a model, and all layers within it, at any depth."""
     yield layer
     parts = list(getattr(layer, "layers", []))
     if hasattr(layer, "layer"):  # of TimeDistributed
@@ -225,12 +255,17 @@ def layers_within(layer: keras.Layer) -> Iterator[keras.Layer]:
 
 
 def frame_layers(model: keras.Model) -> list[keras.Layer]:
-    """Return the layers that process single frames of a window, as layers of one frame; empty
-    without such layers.
+    """Return the first layers that process single frames of a window, as layers of one frame.
+
+    Empty without such layers.
     """
-    single: list[keras.Layer] = []
+    found: list[keras.Layer] = []
     for layer in model.layers:
         if not isinstance(layer, layers.TimeDistributed):
             break
-        single += layer.layer.layers if isinstance(layer.layer, keras.Sequential) else [layer.layer]
-    return single
+        applied = layer.layer
+        if isinstance(applied, keras.Sequential):
+            found += applied.layers
+        else:
+            found.append(applied)
+    return found

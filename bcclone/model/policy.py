@@ -15,15 +15,16 @@ import numpy as np
 from bcclone.camera.images import Image
 from bcclone.dataset.answer import Answer
 from bcclone.dataset.preprocessing import Preprocessing
-from bcclone.model.foreign.onnx_model import FRAME, LiteRtModel, OnnxModel
+from bcclone.model.foreign.litert_model import LiteRtModel
 from bcclone.model.model_path import is_litert, is_onnx
+from bcclone.model.onnx_model import FRAME, OnnxModel
 from bcclone.system.arrays import Float32Array, Memory
 from bcclone.system.errors import UserError
 from bcclone.system.progress import note
 from bcclone.system.tensorflow_quietly import load_tensorflow
 
 if TYPE_CHECKING:
-    from bcclone.model.model_file import ModelFile
+    from bcclone.model.loaded_model import ModelFile
     from bcclone.model.recurrent import TakeStep
 
 _JUDGED_ANSWERS = 20  # after so many, a model most of whose answers are no steering is named
@@ -240,7 +241,8 @@ def _load(path: Path, given: Preprocessing | str | None, is_for_all: bool) -> Po
         load_tensorflow()
     if is_litert(path):
         return Policy(LiteRtModel(path, given), path)
-    from bcclone.model.model_file import ModelFile, open_model
+    from bcclone.model.loaded_model import ModelFile
+    from bcclone.model.model_file import open_model
 
     overriding = given if is_for_all else None
     loaded = open_model(path, overriding)

@@ -10,7 +10,7 @@ one are used.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -24,6 +24,7 @@ from bcclone.model.layer_kinds import CONVOLUTIONS, POOLINGS, frame_layers, laye
 from bcclone.system.arrays import Float32Array
 from bcclone.system.errors import UserError
 
+# layers that change rows and columns, and that a mask can be followed through
 _SPATIAL = (*CONVOLUTIONS, *POOLINGS, layers.Cropping2D, layers.ZeroPadding2D)
 
 
@@ -34,63 +35,69 @@ class Saliency:
     """
 
     def __init__(self, model: keras.Model | None, preprocessing: Preprocessing) -> None:
-        """model: of a model file. Raises UserError for a network without a convolution, or with a
-        layer before it that moves pixels in another way.
+        """Raises UserError for a network without a convolution, or with a layer before it that
+        moves pixels in another way.
+
+        model: of a model file; None for a file that holds no network of Keras
         """
         if model is None:
             raise _refusal("it is in an ONNX or LiteRT file; use the .h5 that it was made from")
         self.preprocessing = preprocessing
-        shape = preprocessing.shape
         frames = _stacked_frames(model)
-        chain = model.layers[2:] if frames > 1 else frame_layers(model) or model.layers
-        stages = _stages(chain)
+        stages = _stages_of(_image_layers(model, frames))
         dtype = model.inputs[0].dtype
 
         def mask(images: Any) -> Any:
-            stacked = tf.tile(tf.cast(images, dtype), (1, 1, 1, frames))
-            return _to_frame(_back_through(stages, stacked), preprocessing)
+            window = tf.tile(tf.cast(images, dtype), (1, 1, 1, frames))
+            return _to_frame(_back_through(stages, window), preprocessing)
 
         compiled = tf.function(mask, autograph=False)
-        self._mask = compiled.get_concrete_function(tf.TensorSpec((1, *shape), tf.uint8))
+        image_spec = tf.TensorSpec((1, *preprocessing.shape), tf.uint8)
+        self._mask = compiled.get_concrete_function(image_spec)
         # the first call is slow
         self.mask(np.zeros((preprocessing.frame_height, preprocessing.frame_width, 3), np.uint8))
 
     def mask(self, frame: Image) -> Float32Array:
-        """Return the saliency of each pixel of an RGB frame, uint8 (160, 320, 3): float32 (160,
-        320), 0 to 1.
+        """Return the saliency of each pixel of an RGB frame, float32 (160, 320), 0 to 1.
 
         The highest value is 1, or 0 if no feature is active. Raises BadImage for a frame of another
         size.
+
+        frame: uint8 (160, 320, 3)
         """
         return self.mask_of(self.preprocessing.apply(frame))
 
     def mask_of(self, image: Image) -> Float32Array:
         """Return the saliency of a frame, float32 (160, 320).
 
-        image: the frame, prepared, uint8 (height, width, channels).
+        image: the frame, prepared, uint8 (height, width, channels)
         """
         return np.asarray(self._mask(tf.constant(image[np.newaxis])).numpy(), np.float32)
 
 
-@dataclass(frozen=True)
-class _LayerGroup:
-    """A layer that changes the spatial dimensions (None for the first stage), and the pointwise
-    layers after it.
-    """
+def _refusal(reason: str) -> UserError:
+    return UserError(
+        f"cannot compute the saliency of this network: {reason}; it drives without, and a clip is "
+        "made without --model"
+    )
 
-    spatial: keras.Layer | None
+
+# ---- forward, through the layers of one frame
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """A layer that changes rows and columns, and the layers after it that keep each pixel."""
+
+    spatial: keras.Layer | None  # None in the first stage
     pointwise: tuple[keras.Layer, ...]
 
     def forward(self, values: Any) -> Any:
-        for layer in (self.spatial, *self.pointwise):
-            values = values if layer is None else layer(values, training=False)
+        if self.spatial is not None:
+            values = self.spatial(values, training=False)
+        for layer in self.pointwise:
+            values = layer(values, training=False)
         return values
-
-
-def _refusal(reason: str) -> UserError:
-    return UserError(
-        f"cannot compute the saliency of this network: {reason}; it drives without, and a clip is made without --model"
-    )
 
 
 def _names(kinds: Sequence[type[keras.Layer]]) -> str:
@@ -107,47 +114,61 @@ def _stacked_frames(model: keras.Model) -> int:
     return 1
 
 
-def _stages(chain: Sequence[keras.Layer]) -> list[_LayerGroup]:
-    """Return the stages up to that of the last convolution; later layers have no spatial
-    dimensions.
-    """
+def _image_layers(model: keras.Model, stacked_frames: int) -> Sequence[keras.Layer]:
+    """Return the layers that process an image, perhaps of stacked frames."""
+    if stacked_frames > 1:
+        return model.layers[2:]  # type: ignore[no-any-return]
+    return frame_layers(model) or model.layers
+
+
+def _stages_of(chain: Sequence[keras.Layer]) -> list[_Stage]:
+    """Return the stages up to that of the last convolution; later layers may have no rows."""
     convolutions = [place for place, layer in enumerate(chain) if type(layer) in CONVOLUTIONS]
     if not convolutions:
         has = _names([type(layer) for layer in chain])
         raise _refusal(
-            f"it has {has} and no convolution; train one with {_names(CONVOLUTIONS)}, such as --network cnn"
+            f"it has {has} and no convolution; train one with {_names(CONVOLUTIONS)}, such as "
+            "--network cnn"
         )
-    stages = [_LayerGroup(None, ())]
+    stages = [_Stage(None, ())]
     for place, layer in enumerate(chain):
         if layer_kind(layer).keeps_pixels:
-            stages[-1] = _LayerGroup(stages[-1].spatial, (*stages[-1].pointwise, layer))
+            stage = stages[-1]
+            stages[-1] = replace(stage, pointwise=(*stage.pointwise, layer))
         elif place > convolutions[-1]:
             break
         elif type(layer) in _SPATIAL:
-            stages.append(_LayerGroup(layer, ()))
+            stages.append(_Stage(layer, ()))
         else:
             raise _refusal(
-                f"layer '{layer.name}' ({type(layer).__name__}) before its last convolution cannot be followed, "
-                f"expected {_names(_SPATIAL)}, or a layer that keeps each pixel where it is"
+                f"layer '{layer.name}' ({type(layer).__name__}) before its last convolution "
+                f"cannot be followed, expected {_names(_SPATIAL)}, or a layer that keeps each "
+                "pixel where it is"
             )
     return stages
 
 
-def _back_through(stages: Sequence[_LayerGroup], images: Any) -> Any:
+# ---- back, from the last activations to the pixels
+
+
+def _back_through(stages: Sequence[_Stage], images: Any) -> Any:
     """Return the saliency of the network's input, (1, rows, columns, 1)."""
-    values = [images]
+    values = [images]  # the input of each stage, and the output of the last one
     for stage in stages:
         values.append(stage.forward(values[-1]))
     mask = tf.ones((1, *values[-1].shape[1:3], 1))
-    for stage, taken, output in zip(reversed(stages), values[-2::-1], values[:0:-1], strict=True):
-        if isinstance(stage.spatial, CONVOLUTIONS):
-            # scaled at every step, so that long products stay in the range of float32 the method is
-            # made for ReLU: negative outputs of ELU mean that a feature is absent; they would
-            # cancel other features, and the product of two negative averages would be salient
-            positive = tf.nn.relu(tf.cast(output, tf.float32))
-            mask = _to_at_most_one(mask * tf.reduce_mean(positive, axis=-1, keepdims=True))
-        if stage.spatial is not None:
-            mask = _back_one(stage.spatial, mask, tuple(taken.shape[1:3]))
+    for number in reversed(range(len(stages))):
+        spatial = stages[number].spatial
+        if isinstance(spatial, CONVOLUTIONS):
+            # the method is made for ReLU: negative outputs of ELU mean that a feature is absent;
+            # they would cancel other features, and the product of two negative averages would be
+            # salient
+            positive = tf.nn.relu(tf.cast(values[number + 1], tf.float32))
+            average = tf.reduce_mean(positive, axis=-1, keepdims=True)
+            # scaled at every step, so that long products stay in the range of float32
+            mask = _to_at_most_one(mask * average)
+        if spatial is not None:
+            mask = _back_one(spatial, mask, tuple(values[number].shape[1:3]))
     return mask
 
 
@@ -162,33 +183,39 @@ def _to_at_most_one(mask: Any) -> Any:
 
 
 def _back_one(layer: keras.Layer, mask: Any, extents: tuple[int, int]) -> Any:
-    """Return the mask of a layer's input, of `extents` rows and columns, from the mask of its
-    output.
+    """Return the mask of a layer's input from the mask of its output.
+
+    extents: rows and columns of the input
     """
+    rows, columns = extents
     if isinstance(layer, layers.Cropping2D):
         return tf.pad(mask, [(0, 0), *layer.cropping, (0, 0)])
     if isinstance(layer, layers.ZeroPadding2D):
         (top, _), (left, _) = layer.padding
-        return mask[:, top : top + extents[0], left : left + extents[1]]
-    # ones, with zeros in the gaps of a dilated kernel: TensorFlow cannot transpose dilated
-    # convolutions with strides
+        return mask[:, top : top + rows, left : left + columns]
+
+    # scaled up as by a transposed convolution with ones, and with zeros in the gaps of a dilated
+    # kernel: TensorFlow cannot transpose dilated convolutions with strides
     down, across = getattr(layer, "dilation_rate", (1, 1))  # poolings have none
-    rows, columns = getattr(layer, layer_kind(layer).kernel)
-    kernel = np.zeros(((rows - 1) * down + 1, (columns - 1) * across + 1, 1, 1), np.float32)
+    kernel_rows, kernel_columns = getattr(layer, layer_kind(layer).kernel)
+    height = (kernel_rows - 1) * down + 1
+    width = (kernel_columns - 1) * across + 1
+    kernel = np.zeros((height, width, 1, 1), np.float32)
     kernel[::down, ::across] = 1
     return tf.nn.conv2d_transpose(
-        mask, kernel, (1, *extents, 1), layer.strides, layer.padding.upper()
+        mask, kernel, (1, rows, columns, 1), layer.strides, layer.padding.upper()
     )
 
 
 def _to_frame(mask: Any, preprocessing: Preprocessing) -> Any:
-    """Return the mask of the frame, (160, 320), from that of the network's input, (1, rows,
-    columns, 1).
-    """
+    """Return the mask of the frame, (160, 320), from that of the network's input."""
     left, top, right, bottom = preprocessing.region
     kept = tf.image.resize(mask, (bottom - top, right - left), "bilinear")[0, :, :, 0]
     edges = [(top, preprocessing.frame_height - bottom), (left, preprocessing.frame_width - right)]
     return _to_at_most_one(tf.pad(kept, edges))
+
+
+# ---- the region that a network sees
 
 
 def cropped_edges(model: keras.Model, preprocessing: Preprocessing) -> tuple[int, int, int, int]:
@@ -196,15 +223,20 @@ def cropped_edges(model: keras.Model, preprocessing: Preprocessing) -> tuple[int
 
     It is (first column, first row, column after the last, row after the last).
     """
-    first_column, first_row, columns, rows = 0, 0, preprocessing.width, preprocessing.height
+    left = 0
+    top = 0
+    right = preprocessing.width
+    bottom = preprocessing.height
     for layer in frame_layers(model) or model.layers:
         if isinstance(layer, CONVOLUTIONS):
             break
         if isinstance(layer, layers.Cropping2D):
             (above, below), (before, behind) = layer.cropping
-            first_column, first_row = first_column + before, first_row + above
-            columns, rows = columns - behind, rows - below
-    return first_column, first_row, columns, rows
+            left += before
+            top += above
+            right -= behind
+            bottom -= below
+    return left, top, right, bottom
 
 
 def seen_region(
@@ -214,8 +246,10 @@ def seen_region(
 
     The preprocessing and layers before the first convolution may crop it.
     """
-    edges, frame = np.array(cropped_edges(model, preprocessing)), preprocessing
-    first, last = np.reshape(preprocessing.region, (2, 2)) / (frame.frame_width, frame.frame_height)
-    shares = edges.reshape(2, 2) / (frame.width, frame.height)
-    left, top, right, bottom = (first + shares * (last - first)).ravel().tolist()
+    # corners as rows: (left, top) and (right, bottom)
+    input_corners = np.reshape(cropped_edges(model, preprocessing), (2, 2))
+    frame_corners = np.reshape(preprocessing.region, (2, 2))
+    input_shares = input_corners / (preprocessing.width, preprocessing.height)
+    first, last = frame_corners / (preprocessing.frame_width, preprocessing.frame_height)
+    left, top, right, bottom = (first + input_shares * (last - first)).ravel().tolist()
     return left, top, right, bottom

@@ -33,7 +33,7 @@ from bcclone.exchange.framed_rows import FramedRow, framed_rows
 from bcclone.exchange.labelled_video import stated_focal_mm
 from bcclone.exchange.left_out import Findings
 from bcclone.exchange.recording_import import read_rows
-from bcclone.model.model_path import shipped_model
+from bcclone.model.shipped_models import shipped_model
 from bcclone.realcar.framing_search import (
     LEAST_CORRELATION,
     MAX_TRIALS,

@@ -19,7 +19,8 @@ from bcclone.feed.feed_settings import PATH
 from bcclone.feed.selection import TrainingData
 from bcclone.model.architectures import ARCHITECTURES
 from bcclone.model.layer_kinds import DROPOUT
-from bcclone.model.model_file import ModelFile, load_own_model
+from bcclone.model.loaded_model import ModelFile
+from bcclone.model.model_file import load_own_model
 from bcclone.model.network import build_network, convolutions_for, layer_table
 from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError, number_of

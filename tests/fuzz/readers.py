@@ -123,7 +123,7 @@ def _make_onnx(folder):
 
 
 def _read_onnx(folder, out):
-    from bcclone.model.foreign.onnx_model import OnnxModel
+    from bcclone.model.onnx_model import OnnxModel
 
     OnnxModel(folder / "model.onnx").predict(np.zeros((1, 160, 320, 3), np.uint8))
 

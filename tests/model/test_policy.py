@@ -9,7 +9,7 @@ from bcclone.camera.framing import Framing
 from bcclone.camera.images import BadImage
 from bcclone.dataset.answer import OUTPUTS, Answer
 from bcclone.dataset.preprocessing import Preprocessing
-from bcclone.model.model_file import ModelFile
+from bcclone.model.loaded_model import ModelFile
 from bcclone.model.network import build_network
 from bcclone.model.policy import Policy, load_one_of_several, load_policy
 

@@ -1,11 +1,6 @@
-"""Rebuild the network of a Keras model file, of any version, in current layers, without running
-code in the file.
+"""Models of other programs: Keras files of any version, LiteRT files, and their import.
 
-`stored.read_stored()` reads the file as plain data. `tree` lists its layers;
-`rebuild.rebuild_model()` makes each of them, for which `arguments` translates what is stored, and
-assigns the arrays.
+No code in a file is run. `stored` reads a Keras file as plain data, `tree` lists its layers, and
+`rebuild` makes each of them in the current Keras and gives it its weights. The result is a
+`ForeignModel`, which becomes a model of ours once it is said how its frames are prepared.
 """
-
-
-class UnsupportedModel(ValueError):
-    """A stored model that cannot be rebuilt; the text is the reason, on one line, without the path."""

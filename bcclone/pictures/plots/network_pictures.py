@@ -22,7 +22,7 @@ from bcclone.model.layer_kinds import (
     layer_kind,
     random_strength,
 )
-from bcclone.model.model_file import ModelFile
+from bcclone.model.loaded_model import ModelFile
 from bcclone.model.saliency import cropped_edges, seen_region
 from bcclone.pictures.plots.style import BLUE, GREEN, ORANGE, RED, new_figure, save, show_image
 from bcclone.pictures.plots.subject import NotDrawn, Subject

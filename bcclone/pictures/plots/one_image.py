@@ -15,7 +15,7 @@ import numpy as np
 from bcclone.camera.geometry import CameraMove, warp_to
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image, read_frame, try_frame
 from bcclone.camera.vehicle import MOUNTS
-from bcclone.model.model_file import ModelFile
+from bcclone.model.loaded_model import ModelFile
 from bcclone.model.policy import Policy, window_after
 from bcclone.model.saliency import Saliency
 from bcclone.pictures.overlay import saliency_overlay

@@ -23,8 +23,8 @@ import tensorflow as tf
 from tensorflow.lite.python.convert import mlir_quantize
 
 from bcclone.camera.images import Image
-from bcclone.model.foreign.onnx_model import FRAME, FRAMING, SEQ_LENGTH, STEERING, OnnxModel
-from bcclone.model.model_file import ModelFile
+from bcclone.model.loaded_model import ModelFile
+from bcclone.model.onnx_model import FRAME, FRAMING, SEQ_LENGTH, STEERING, OnnxModel
 from bcclone.realcar.export_model.costs import DENSE, MULTIPLYING, steps_of_file
 from bcclone.realcar.export_model.export_settings import (
     DONKEYCAR,

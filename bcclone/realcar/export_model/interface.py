@@ -21,9 +21,9 @@ from bcclone.camera.framing import Framing
 from bcclone.camera.images import BadImage, Image
 from bcclone.dataset.answer import OUTPUTS
 from bcclone.drive.controller import SHARPEST, STRAIGHT
-from bcclone.model.foreign.onnx_model import FRAME, Signature
 from bcclone.model.layer_kinds import RECURRENT
-from bcclone.model.model_file import ModelFile
+from bcclone.model.loaded_model import ModelFile
+from bcclone.model.onnx_model import FRAME, Signature
 from bcclone.model.steering_calibration import SteeringCalibration
 from bcclone.realcar.export_model.export_settings import ExportModelSettings
 from bcclone.realcar.export_model.frame_preparation import prepare

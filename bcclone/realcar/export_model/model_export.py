@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bcclone.camera.images import IMAGE_ENDINGS, BadImage, Image, decode_image
-from bcclone.model.foreign.onnx_model import load_onnxruntime
+from bcclone.model.onnx_model import load_onnxruntime
 from bcclone.realcar.export_model.costs import Costs, costs_of
 from bcclone.realcar.export_model.export_settings import (
     DONKEYCAR,

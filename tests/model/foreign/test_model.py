@@ -14,9 +14,9 @@ import pytest
 from keras import layers
 
 from bcclone.dataset.preprocessing import PRESETS
-from bcclone.model.foreign import UnsupportedModel
 from bcclone.model.foreign.rebuild import rebuild_model
 from bcclone.model.foreign.stored import NamedArray, StoredModel
+from bcclone.model.foreign.unsupported import UnsupportedModel
 from bcclone.model.model_file import load_model, open_model, save_model
 from bcclone.model.policy import Policy, load_policy
 from bcclone.system.errors import UserError

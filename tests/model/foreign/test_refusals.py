@@ -9,8 +9,8 @@ import h5py
 import numpy as np
 import pytest
 
-from bcclone.model.foreign import UnsupportedModel
-from bcclone.model.foreign.stored import read_layers
+from bcclone.model.foreign.stored_reader import read_layers
+from bcclone.model.foreign.unsupported import UnsupportedModel
 from bcclone.model.model_file import load_model
 from bcclone.system.errors import UserError
 from bcclone.system.hdf5_file import UnfitContent

@@ -8,8 +8,9 @@ import zipfile
 
 import pytest
 
-from bcclone.model.foreign import UnsupportedModel, stored
+from bcclone.model.foreign import stored
 from bcclone.model.foreign.stored import read_stored
+from bcclone.model.foreign.unsupported import UnsupportedModel
 from tests.conftest import RUN_READER
 from tests.model.foreign.old_models import keras1_config, write
 
@@ -96,7 +97,7 @@ def test_a_file_whose_reader_crashes_or_hangs_or_fills_the_memory_is_refused(
         "    def act(*_):\n"
         f"        {ends}\n"
         "    hdf5.read_attribute = act\n"
-        "if 'bcclone.model.foreign.stored' in ' '.join(sys.orig_argv): later()\n"
+        "if 'bcclone.model.foreign.stored_reader' in ' '.join(sys.orig_argv): later()\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with pytest.raises(UnsupportedModel, match=reason):
@@ -106,7 +107,7 @@ def test_a_file_whose_reader_crashes_or_hangs_or_fills_the_memory_is_refused(
 def test_objects_in_the_answer_of_the_reader_are_not_loaded(tmp_path, monkeypatch):
     (tmp_path / "sitecustomize.py").write_text(
         "import sys\n"
-        "if 'bcclone.model.foreign.stored' in ' '.join(sys.orig_argv):\n"
+        "if 'bcclone.model.foreign.stored_reader' in ' '.join(sys.orig_argv):\n"
         "    import numpy\n"
         "    savez = numpy.savez\n"
         "    numpy.savez = lambda file, **_: savez(file, head=numpy.array([sys.exit], object))\n"

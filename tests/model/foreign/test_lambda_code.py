@@ -8,8 +8,8 @@ from contextlib import suppress
 import pytest
 
 from bcclone.dataset.preprocessing_text import scaling_of_text
-from bcclone.model.foreign import UnsupportedModel
-from bcclone.model.foreign.arguments import computed_by
+from bcclone.model.foreign.lambda_code import computed_by
+from bcclone.model.foreign.unsupported import UnsupportedModel
 from tests.model.foreign.old_models import NORMALIZE, stored
 
 

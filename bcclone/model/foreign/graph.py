@@ -1,0 +1,207 @@
+"""Put the layers of a Functional model in their order, from the input to the steering.
+
+In: the configurations of its layers, each of which names the layers that it takes in its
+`inbound_nodes`: lists in Keras 1 and 2, `__keras_tensor__` in Keras 3. Out: a `Graph`. Only a chain
+of layers is supported; layers that lead to other outputs are left out.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from bcclone.dataset.answer import steering_output
+from bcclone.dataset.preprocessing_text import joined_scaling
+from bcclone.model.foreign.unsupported import UnsupportedModel, several_inputs
+from bcclone.system.errors import shown
+
+LayerConfig = Mapping[str, Any]  # class_name, config, name, inbound_nodes
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The layers of a Functional model."""
+
+    layers: Sequence[LayerConfig]  # those from the input to the steering are in their order
+    unused: set[str]  # names of those that lead to other outputs
+    guessed: str  # as in tree.Nest
+
+
+def layers_in_order(configs: Sequence[LayerConfig], model: Mapping[str, Any]) -> Graph:
+    """Return the layers of a model; raises UnsupportedModel when they are not a chain.
+
+    configs: its layers, as stored
+    model: what it states beside them
+    """
+    named = {_name(config): config for config in configs}
+    outputs = _ends(model["output_layers"])
+    if not outputs:
+        raise UnsupportedModel("has no output, expected 1")
+    steering, is_named = steering_output(outputs)
+    chain = _chain_to(outputs[steering], named, model)
+    unused = {name for name in named if name not in chain}
+    if unused and len(outputs) == 1:
+        raise branches(unused)
+
+    # a file whose layers are in their order keeps the places of the unused ones, too: archives
+    # number the layers of a class by their places
+    stored_chain = [name for name in named if name in chain]
+    names = [*named] if stored_chain == chain else [*chain, *unused]
+    layers = [_with_arithmetic(named[name]) if name in chain else named[name] for name in names]
+    return Graph(layers, unused, "" if is_named else steering)
+
+
+def _name(config: LayerConfig) -> str:
+    return str(config.get("name") or config["config"]["name"])
+
+
+def _ends(stored: Any) -> dict[str, str]:
+    """Return the layers at the inputs or outputs of a model by their names.
+
+    The names are those of a dict if the model has one, or else those of the layers.
+    """
+    if isinstance(stored, dict):
+        return {str(name): str(end[0]) for name, end in stored.items()}
+    is_single = stored and isinstance(stored[0], str)
+    ends = [stored] if is_single else stored
+    return {str(end[0]): str(end[0]) for end in ends}
+
+
+def branches(into: Collection[str]) -> UnsupportedModel:
+    """Return the refusal of a network that branches into these layers."""
+    return UnsupportedModel(
+        f"the network branches into {shown(sorted(into))}; only chains of layers are supported"
+    )
+
+
+def _chain_to(last: str, named: Mapping[str, LayerConfig], model: Mapping[str, Any]) -> list[str]:
+    """Return the names of the layers from the input to the last one."""
+    chain = [last]
+    while named[chain[0]]["class_name"] != "InputLayer":
+        config = named[chain[0]]
+        tensors = _call_of(config).tensors
+        if len(tensors) > 1:
+            inputs = _ends(model["input_layers"])
+            if len(inputs) > 1:
+                raise UnsupportedModel(several_inputs(inputs))
+        if len(tensors) != 1 or len(chain) > len(named):  # a longer chain is a circle
+            raise UnsupportedModel(
+                f"layer {shown(chain[0])} ({str(config['class_name'])[:40]}) takes "
+                f"{len(tensors)} inputs; only chains of layers are supported"
+            )
+        chain.insert(0, tensors[0])
+    return chain
+
+
+# ---- calls of layers
+
+
+@dataclass(frozen=True)
+class _Call:
+    """What a layer is called with."""
+
+    tensors: list[str] = field(default_factory=list)  # the layers whose outputs it takes
+    others: list[Any] = field(default_factory=list)  # what is no tensor
+    keywords: Mapping[str, Any] = field(default_factory=dict)
+    begins_with_tensor: bool = True
+
+
+def _call_of(config: LayerConfig) -> _Call:
+    """Return the only call of a layer, in which only keywords that change the result are left.
+
+    Raises UnsupportedModel.
+    """
+    calls = config.get("inbound_nodes") or []
+    if len(calls) > 1:
+        raise UnsupportedModel(
+            f"layer {shown(_name(config))} is used {len(calls)} times; only chains of layers are "
+            "supported"
+        )
+    if not calls:
+        return _Call()
+    (stored,) = calls
+    call = _call_of_keras_3(stored) if isinstance(stored, dict) else _call_of_keras_2(stored)
+    if not call.begins_with_tensor:  # 1 - x is not x - 1
+        raise UnsupportedModel(
+            f"layer {shown(_name(config))} computes with a number before its input, which is not "
+            "supported"
+        )
+    others = list(call.others)
+    for name, value in call.keywords.items():
+        if value is not None and name != "name" and (name, value) != ("training", False):
+            others.append(value)
+    return _Call(call.tensors, others)
+
+
+def _call_of_keras_3(stored: Mapping[str, Any]) -> _Call:
+    """Return a call {"args": [...], "kwargs": {...}}, in which a list may hold several tensors."""
+    values: list[Any] = []
+    for argument in stored["args"]:
+        if isinstance(argument, list):
+            values += argument
+        else:
+            values.append(argument)
+    tensors = []
+    others = []
+    for value in values:
+        if _is_tensor(value):
+            tensors.append(str(value["config"]["keras_history"][0]))
+        else:
+            others.append(value)
+    begins_with_tensor = not values or _is_tensor(values[0])
+    return _Call(tensors, others, stored.get("kwargs") or {}, begins_with_tensor)
+
+
+def _is_tensor(value: Any) -> bool:
+    return isinstance(value, dict) and "keras_history" in value["config"]
+
+
+def _call_of_keras_2(stored: Sequence[Any]) -> _Call:
+    """Return a call [name, number, number, keywords], or a list of such, one for each tensor."""
+    is_single = stored and isinstance(stored[0], str)
+    calls = [stored] if is_single else stored
+    tensors = [str(call[0]) for call in calls]
+    keywords: dict[str, Any] = {}
+    for call in calls:
+        if len(call) > 3:  # Keras 1 has no keywords
+            keywords.update(call[3])
+    begins_with_tensor = "_CONSTANT_VALUE" not in tensors  # instead of a name, in tf.keras
+    return _Call(tensors, keywords=keywords, begins_with_tensor=begins_with_tensor)
+
+
+# ---- arithmetic with a number
+
+_OPERATIONS = {
+    # tf.keras
+    "math.truediv": "/",
+    "math.divide": "/",
+    "math.multiply": "*",
+    "math.subtract": "-",
+    "math.add": "+",
+    "__operators__.add": "+",
+    # Keras 3
+    "TrueDivide": "/",
+    "Divide": "/",
+    "Multiply": "*",
+    "Subtract": "-",
+    "Add": "+",
+}
+
+
+def _with_arithmetic(config: LayerConfig) -> LayerConfig:
+    """Return the layer; one that computes with one number becomes a Rescaling."""
+    others = _call_of(config).others
+    kind = config["class_name"]
+    if not others:
+        return config
+    try:
+        (number,) = others
+        operation = config["config"]["function"] if kind == "TFOpLambda" else kind
+        scaling = joined_scaling([(_OPERATIONS[operation], number + 0.0)])
+    except (KeyError, ValueError, TypeError):
+        raise UnsupportedModel(
+            f"layer {shown(_name(config))} ({str(kind)[:40]}) is called with {shown(others)}, "
+            "which is not supported"
+        ) from None
+    name = _name(config)
+    arguments = {"name": name.replace(".", "_"), **vars(scaling)}
+    return {"class_name": "Rescaling", "name": name, "config": arguments}

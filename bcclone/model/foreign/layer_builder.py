@@ -1,0 +1,290 @@
+"""Build the layers of today for a chain of stored layers, without their weights.
+
+In: the layers, one after the other, and the shape of the network's input. Out: a network with
+channels last. Sizes are checked before anything is allocated.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+
+from bcclone.dataset.preprocessing_text import Scaling
+from bcclone.model.foreign.arguments import Shape, dtype_of, translate
+from bcclone.model.foreign.lambda_code import STATING, computed_by, remedy_of
+from bcclone.model.foreign.tree import Leaf, Nest
+from bcclone.model.foreign.unsupported import UnsupportedModel
+from bcclone.model.layer_kinds import (
+    KINDS,
+    LayerKind,
+    is_for_training,
+    learned_weights,
+    normalize,
+    stored_kind,
+)
+from bcclone.system.errors import shown
+
+_NAME = re.compile(r"[A-Za-z][\w.-]{0,99}")  # names that Keras takes
+
+
+class LayerBuilder:
+    """Builds layers in order, each for the output shape of the one before."""
+
+    def __init__(
+        self,
+        shape: Shape,
+        dtype: str,
+        channels_first: bool,
+        budget: int,
+        rescale: Scaling | None,
+    ) -> None:
+        """Start a network.
+
+        shape, dtype: of its input, with the batch, channels last
+        channels_first: whether the file has the channels before the rows
+        budget: most weights that it may have
+        rescale: what a Lambda layer computes that is not recognised
+        """
+        self._input_shape = shape
+        self._input_dtype = dtype
+        self._channels_first = channels_first
+        self._budget = budget
+        self._rescale = rescale
+
+        self.rebuilt: dict[Leaf, keras.Layer] = {}  # the layer of today for each stored one
+        self.rescaled = 0  # how many Lambda layers `rescale` stands for
+        self.notes: list[str] = []  # what was recognised or changed
+
+        self._layers: list[keras.Layer] = []  # of the network; within TimeDistributed, of its part
+        self._shape = shape  # of the next layer's input; that of one frame within TimeDistributed
+        self._frames = 1  # to which the next layer is applied
+        self._weights = 0  # of all layers so far
+        self._names = {"frame"}  # of all layers so far; "frame" is the input
+
+    def add_all(self, nest: Nest) -> None:
+        """Build the layers of a chain; raises UnsupportedModel."""
+        for node in nest.nodes:
+            if isinstance(node, Leaf):
+                if node.kind != "InputLayer" and node not in nest.left_out:
+                    self._add(node)
+            elif node.is_over_time:
+                self._add_time_distributed(node)
+            else:
+                self.add_all(node)
+
+    def finish(self, name: str, most_outputs: int) -> keras.Model:
+        """Return the network with initial weights, called `name` if Keras takes that.
+
+        Raises UnsupportedModel when it predicts another number of numbers.
+        """
+        if self._shape not in [(None, count) for count in range(1, most_outputs + 1)]:
+            raise UnsupportedModel(
+                f"the network has an output of shape {self._shape[1:]}, expected 1 number, the "
+                "steering"
+            )
+        start = keras.Input(self._input_shape[1:], dtype=self._input_dtype, name="frame")
+        if not _NAME.fullmatch(name):
+            name = "model"
+        return keras.Sequential([start, *self._layers], name=name)
+
+    def _add(self, leaf: Leaf) -> None:
+        """Build one layer; raises UnsupportedModel with its name."""
+        try:
+            layer = self._layers_for(leaf)
+        except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as error:
+            reason = str(error) or type(error).__name__
+            raise UnsupportedModel(f"{leaf}: {reason.partition(chr(10))[0]}") from None
+        self.rebuilt[leaf] = layer
+        if leaf.kind == "Lambda" and isinstance(layer, keras.layers.Rescaling):
+            self.notes.append(
+                f"{leaf} computes x * {layer.scale:.6g} {layer.offset:+.6g}: a Rescaling layer"
+            )
+        dtype = dtype_of(leaf.config.get("dtype"))
+        if dtype != "float32":
+            self.notes.append(f"{leaf} computed in {dtype}, and now computes in float32")
+
+    def _layers_for(self, leaf: Leaf) -> keras.Layer:
+        """Append a layer, and those that its file does without; return the layer itself."""
+        # Keras 2.2 and later move the channels to the end before they flatten, if the layer says
+        # that they are first; otherwise the numbers are flattened in the order of the file
+        is_in_file_order = leaf.config.get("data_format") != "channels_first"
+        is_image = len(self._shape) == 4
+        if leaf.kind == "Flatten" and self._channels_first and is_in_file_order and is_image:
+            name = self._free_name(f"{leaf.name}_order", "order")
+            self._append(keras.layers.Permute((3, 1, 2), name=name))
+
+        # an activation that is a layer in the file becomes a layer of its own
+        config = leaf.config
+        activation: Any = config.get("activation")
+        is_layer = isinstance(activation, dict) and activation.get("class_name") in {
+            "ELU",
+            "LeakyReLU",
+            "ReLU",
+        }
+        if is_layer:
+            config = {**config, "activation": "linear"}
+        name = self._free_name(leaf.name, leaf.kind.lower())
+        layer = self._append_kind(leaf.kind, config, name)
+        if is_layer:
+            name = self._free_name(f"{leaf.name}_activation", "activation")
+            self._append_kind(activation["class_name"], activation["config"], name)
+        return layer
+
+    def _add_time_distributed(self, nest: Nest) -> None:
+        """Build a TimeDistributed, whose layer or network is applied to each frame of a window."""
+        frames_at_most = 100  # each is a part of the graph
+        count = self._shape[1] if len(self._shape) > 2 else None
+        if not count or count > frames_at_most:
+            raise UnsupportedModel(
+                f"layer {shown(nest.name)} (TimeDistributed): is applied to each frame of a "
+                f"window, but its input has the shape {self._shape[1:]}, expected 1 to "
+                f"{frames_at_most} frames"
+            )
+        name = self._free_name(nest.name, "each_frame")
+        dtype = "float32" if self._layers else self._input_dtype
+        frame = keras.Input(self._shape[2:], dtype=dtype, name="frame")
+
+        # build what is applied to one frame, apart from the layers so far
+        outer_layers = self._layers
+        self._layers = []
+        self._frames = count
+        self._shape = (None, *self._shape[2:])
+        self.add_all(nest)
+        if len(self._layers) == 1:
+            applied = self._layers[0]
+        else:
+            applied = keras.Sequential([frame, *self._layers], name="cnn")
+
+        self._layers = [*outer_layers, keras.layers.TimeDistributed(applied, name=name)]
+        self._frames = 1
+        self._shape = (None, count, *self._shape[1:])
+
+    def _free_name(self, name: str, otherwise: str) -> str:
+        """Return a name that no layer has yet: `name` if Keras takes it, or else `otherwise`."""
+        if not _NAME.fullmatch(name):
+            name = otherwise
+        if name in self._names:
+            name = f"{name}_{len(self._names)}"
+        self._names.add(name)
+        return name
+
+    def _append_kind(self, stored_as: str, config: Mapping[str, Any], name: str) -> keras.Layer:
+        """Append a layer of the class `stored_as`; raises the errors that _add() explains."""
+        kind = stored_kind(stored_as)
+        if is_for_training(stored_as):
+            self.notes.append(
+                f"layer {shown(name)} ({stored_as}) acts in training only: it changes nothing here"
+            )
+            kind = KINDS["Activation"]
+            config = {"activation": "linear"}
+        if kind is None:
+            raise UnsupportedModel(
+                f"layers of this type are not supported; known are {', '.join(KINDS)}"
+            )
+        self._check_input(kind)
+
+        if kind.type is keras.layers.Lambda:
+            layer = self._lambda_layer(config, name)
+        elif stored_as == "Normalization" and not config.get("axis", [-1]):
+            # of the whole input, which translate() would take for an argument that is not stated
+            stored = {key: value for key, value in config.items() if key != "axis"}
+            arguments = translate(kind.type, stored, self._shape, self._channels_first)
+            layer = kind.type(**arguments, axis=None, name=name)
+        else:
+            arguments = translate(kind.type, config, self._shape, self._channels_first)
+            layer = kind.type(**arguments, name=name)
+        layer.trainable = config.get("trainable", True) is not False
+        self._append(layer)
+        return layer
+
+    def _check_input(self, kind: LayerKind) -> None:
+        """Raise UnsupportedModel for an input that a layer of this type cannot take here."""
+        if self._channels_first and len(self._shape) == 4 and not kind.channels_first:
+            raise UnsupportedModel(
+                "has its channels first, which is not supported for this type; expected them last"
+            )
+        if kind.axes not in (0, len(self._shape)):
+            raise UnsupportedModel(
+                f"expected an input of {kind.axes} axes with the batch, got {self._shape}"
+            )
+
+    def _lambda_layer(self, config: Mapping[str, Any], name: str) -> keras.Layer:
+        """Return the Rescaling or Resizing that computes the same.
+
+        A Lambda remains for the normalisation of our first models.
+        """
+        if _is_our_normalize(config["function"]):
+            self._check_arguments(config)
+            return keras.layers.Lambda(normalize, output_shape=self._shape[1:], name=name)
+        computed: Scaling | tuple[int, int]
+        try:
+            computed = _computed_by_function(config["function"], config.get("arguments"))
+            self._check_arguments(config)
+        except UnsupportedModel as error:
+            if not self._rescale or STATING not in str(error):
+                raise
+            computed = self._rescale
+            self.rescaled += 1
+        if isinstance(computed, Scaling):
+            return keras.layers.Rescaling(computed.scale, computed.offset, name=name)
+        rows, columns = computed
+        return keras.layers.Resizing(rows, columns, name=name)
+
+    def _check_arguments(self, config: Mapping[str, Any]) -> None:
+        """Refuse other arguments of a Lambda that its output depends on."""
+        others = {name: value for name, value in config.items() if name != "function"}
+        translate(keras.layers.Layer, others, self._shape, False)
+
+    def _append(self, layer: keras.Layer) -> None:
+        """Append a layer, after checking the sizes of its output and its weights."""
+        numbers_at_most = 1 << 24  # of an output
+        output: Shape = tuple(layer.compute_output_shape(self._shape))
+        extents = [extent or 0 for extent in output[1:]]
+        numbers = math.prod(extents) * self._frames
+        if not extents or min(extents) < 1 or numbers > numbers_at_most:
+            raise UnsupportedModel(
+                f"makes {output[1:]} of {self._shape[1:]}, expected 1 to {numbers_at_most} numbers"
+            )
+        self._weights += learned_weights(layer, self._shape[-1] or 0)
+        if self._weights > self._budget:
+            raise UnsupportedModel(
+                f"the network has more than {self._budget} weights, more than the file"
+            )
+        self._layers.append(layer)
+        self._shape = output
+
+
+# ---- the function of a Lambda
+
+
+def _is_our_normalize(function: Any) -> bool:
+    """Return whether a stored function is layer_kinds.normalize."""
+    if not isinstance(function, dict):
+        return False
+    name = keras.saving.get_registered_name(normalize)
+    return function.get("class_name") == "function" and function.get("config") == name
+
+
+def _computed_by_function(function: Any, arguments: Any) -> Scaling | tuple[int, int]:
+    """Return what a stored function computes, as computed_by().
+
+    arguments: those that the Lambda passes to it, beside its input
+    """
+    if isinstance(function, dict) and function.get("class_name") == "__lambda__":  # Keras 3
+        stored = function.get("config") or {}
+        function = [stored.get(part) for part in ("code", "defaults", "closure")]
+    if not isinstance(function, list) or len(function) != 3 or not isinstance(function[0], str):
+        name = function.get("config") if isinstance(function, dict) else function
+        raise UnsupportedModel(
+            f"calls the function {shown(str(name))}, which the file does not contain; "
+            f"{remedy_of(str(name))}"
+        )
+    code, defaults, closure = function
+    if defaults or closure or arguments:
+        raise UnsupportedModel(
+            "its function uses arguments, default or outer values, not supported; "
+            f"{remedy_of(code)}"
+        )
+    return computed_by(code)

@@ -1,0 +1,136 @@
+"""Drive with a LiteRT file of another program, such as a pilot of donkeycar, by TensorFlow."""
+
+import math
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bcclone.camera.images import Image
+from bcclone.dataset.answer import steering_output
+from bcclone.dataset.preprocessing import Preprocessing
+from bcclone.dataset.preprocessing_text import EACH_IMAGE, scaling_of
+from bcclone.model.foreign.unstated import BINS, declared_preprocessing, guess_of_output, pilot_of
+from bcclone.model.foreign.unsupported import several_inputs
+from bcclone.model.model_path import read_exported
+from bcclone.system.arrays import Float32Array
+from bcclone.system.errors import UserError, first_line
+from bcclone.system.progress import note
+
+_Tensor = dict[str, Any]  # what the interpreter says of an input or output
+
+
+class LiteRtModel:
+    """A network of one picture in a LiteRT file, ready to run on one core.
+
+    Of several outputs, the steering is the one that is called so, or the first by name, as
+    donkeycar takes them; of 15 bins, it is the place of the most probable one between -1 and 1.
+    Inputs and outputs may be whole numbers, as the file quantizes them.
+    """
+
+    framing = None  # of the simulator's camera
+    calibration = None  # the network's own steering
+
+    def __init__(self, path: Path, how: Preprocessing | str | None = None) -> None:
+        """Raises UserError for a file that cannot be run, or whose pictures are prepared in an
+        unknown way.
+
+        how: as declared_preprocessing() takes it
+        """
+        try:
+            self._interpreter = _interpreter_of(path)
+            self._input = _only_input(self._interpreter, path)
+            _, *shape = map(int, self._input["shape"])
+            rows, columns, channels = shape
+            outputs = _named_outputs(self._interpreter)
+        except (ValueError, RuntimeError, KeyError) as error:
+            raise UserError(
+                f"{path}: not a LiteRT file of one picture that can be run: {first_line(error)}; "
+                "use the .h5 or .keras file that it was made from"
+            ) from None
+
+        # which output is the steering
+        steering, is_named = steering_output(sorted(outputs))
+        self._output = outputs[steering]
+        numbers = math.prod(map(int, self._output["shape"]))
+        pilot = pilot_of(self._input["name"], numbers)
+        if not (is_named or pilot):
+            note(guess_of_output(path, steering))
+
+        # how pictures are prepared; quantized inputs say how large pixels are
+        unit, _ = self._input["quantization"]
+        takes_pixels_as_they_are = unit * 255 > 2
+        likely_scale = "" if takes_pixels_as_they_are else "0..1"
+        image_shape = (rows, columns, channels)
+        self.preprocessing = declared_preprocessing(path, how, image_shape, pilot, likely_scale)
+
+    def predict(self, images: Image) -> Float32Array:
+        """Return the steering, (1, 1), for a prepared image, uint8 (1, height, width, channels)."""
+        pixels = self._quantized(self._scaled(images.astype(np.float32)))
+        self._interpreter.set_tensor(self._input["index"], pixels)
+        self._interpreter.invoke()
+        answer = self._interpreter.get_tensor(self._output["index"])
+        numbers = answer.reshape(-1).astype(np.float32)
+        if len(numbers) == BINS:
+            steering = np.argmax(numbers) * 2 / (BINS - 1) - 1
+            return np.array([[steering]], np.float32)
+        unit, zero = self._output["quantization"]
+        return np.asarray((numbers[:1] - zero) * (unit or 1), np.float32).reshape(1, 1)
+
+    def _scaled(self, pixels: Float32Array) -> Float32Array:
+        """Return the pixels as the preprocessing scales them."""
+        scale = self.preprocessing.scale
+        if not scale:
+            return pixels
+        if scale == EACH_IMAGE:
+            scaled: Float32Array = (pixels - pixels.mean()) / max(pixels.std(), 1e-6)
+            return scaled
+        scaling = scaling_of(scale)
+        return pixels * np.float32(scaling.scale) + np.float32(scaling.offset)
+
+    def _quantized(self, values: Float32Array) -> npt.NDArray[Any]:
+        """Return the values as numbers of the input's type."""
+        dtype = self._input["dtype"]
+        if np.issubdtype(dtype, np.integer):
+            unit, zero = self._input["quantization"]
+            if unit:
+                values = values / unit + zero
+            limits = np.iinfo(dtype)
+            values = np.rint(values).clip(limits.min, limits.max)
+        return values.astype(dtype)
+
+
+def _interpreter_of(path: Path) -> Any:
+    """Return an interpreter of a file; raises UserError, ValueError or RuntimeError."""
+    content = read_exported(path)
+    if b"Flex" in content:  # operators of TensorFlow, which could read and write files
+        raise UserError(
+            f"{path}: has operators of TensorFlow itself, expected those of LiteRT; use the .h5 "
+            "file"
+        )
+    import tensorflow as tf
+
+    with warnings.catch_warnings(action="ignore"):  # that TensorFlow's own interpreter is old
+        interpreter = tf.lite.Interpreter(model_content=content, num_threads=1)
+    interpreter.allocate_tensors()
+    return interpreter
+
+
+def _only_input(interpreter: Any, path: Path) -> _Tensor:
+    inputs: list[_Tensor] = interpreter.get_input_details()
+    if len(inputs) > 1:
+        raise UserError(f"{path}: {several_inputs(str(tensor['name']) for tensor in inputs)}")
+    (tensor,) = inputs
+    return tensor
+
+
+def _named_outputs(interpreter: Any) -> dict[str, _Tensor]:
+    """Return the outputs by the names in the file's first signature, or by those of its tensors."""
+    for signature in interpreter.get_signature_list():
+        outputs: dict[str, _Tensor] = interpreter.get_signature_runner(
+            signature
+        ).get_output_details()
+        return outputs
+    return {str(tensor["name"]): tensor for tensor in interpreter.get_output_details()}

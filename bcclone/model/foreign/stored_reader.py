@@ -1,0 +1,247 @@
+"""The process that reads a model file for stored.py, since a damaged one may crash it.
+
+In: the path of a .h5 or .keras file, the program's only argument. Out: NumPy's .npz on the standard
+output, with the arrays of the file and its texts. Sizes are checked before reading, and no links
+are followed.
+"""
+
+import io
+import itertools
+import json
+import math
+import sys
+import zipfile
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import h5py
+import numpy as np
+
+from bcclone.model.foreign.stored import HEAD, NamedArray, Weights, incomplete
+from bcclone.model.foreign.unsupported import UnsupportedModel
+from bcclone.system.codec import HDF5, kind_of_content, open_file, parse_json
+from bcclone.system.errors import shown
+from bcclone.system.hdf5_file import (
+    LONGEST_TEXT,
+    UnfitContent,
+    dataset_of,
+    member_of,
+    open_hdf5,
+    read_attribute,
+)
+
+_NUMBERS_AT_MOST = 1 << 26  # of all arrays together
+
+
+def answer_for(path: Path) -> dict[str, Any]:
+    """Return the arrays of a file under their numbers, and under HEAD its texts and names.
+
+    HEAD is JSON; if the file is refused, it holds the reason.
+    """
+    head: dict[str, Any] = {"weights": {}}
+    arrays: list[NamedArray] = []
+    try:
+        _limit(path.stat().st_size)
+        head["texts"], weights = _read(path)
+        for folder, named in weights.items():
+            head["weights"][folder] = [array.name for array in named]
+            arrays += named
+    except (UnsupportedModel, UnfitContent) as error:
+        head = {"weights": {}, "refused": str(error)}
+    except Exception as error:  # damaged files cause all kinds in h5py and zipfile
+        head = {"weights": {}, "refused": incomplete(error)}
+    answer: dict[str, Any] = {HEAD: np.frombuffer(json.dumps(head).encode(), np.uint8)}
+    for number, array in enumerate(arrays):
+        answer[str(number)] = array.values
+    return answer
+
+
+def _limit(size: int) -> None:
+    """Limit the memory and the processor time of this process, for a file of so many bytes."""
+    if sys.platform == "win32":  # the clock of the parent process alone ends it
+        return
+    import resource
+
+    # several times what reading takes, imports included
+    seconds = 3 + size // (1 << 26)
+    addresses = (1 << 31) + 4 * size
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    for kind, most in ((resource.RLIMIT_AS, addresses), (resource.RLIMIT_CPU, seconds)):
+        _, hard = resource.getrlimit(kind)
+        if hard != resource.RLIM_INFINITY:
+            most = min(most, hard)
+        resource.setrlimit(kind, (most, hard))
+
+
+def _read(path: Path) -> tuple[dict[str, str], Weights]:
+    """Return the texts and the arrays of a file; raises UnsupportedModel, or errors of h5py."""
+    with open_file(path, "model") as file:
+        begin = file.read(len(HDF5))
+        if begin == b"PK\x03\x04":  # a zip archive
+            return read_archive(file)
+        begin += file.read(64)  # enough to tell what another program wrote
+    if not begin.startswith(HDF5):
+        kind = kind_of_content(begin) or "neither HDF5 nor .keras"
+        raise UnsupportedModel(f"{kind}, expected a model file that Keras saved, .h5 or .keras")
+    with open_hdf5(path) as stored:
+        texts = read_texts(stored)
+        if "model_config" in texts or "layer_names" in stored.attrs:
+            return texts, read_layers(stored)
+        if "schema_version" in stored.attrs:
+            raise UnsupportedModel(
+                "a store, expected a model; train one with: bcclone model STORE -o model.h5"
+            )
+        if "layers" in stored or "_layer_checkpoint_dependencies" in stored:
+            # of save_weights() in Keras 3
+            return {"keras_version": "3"} | texts, read_folders(stored)
+    raise UnsupportedModel("not a model file: it holds no Keras model")
+
+
+# ---- HDF5 files
+
+
+def read_texts(file: h5py.File) -> dict[str, str]:
+    """Return the text attributes: the configuration, the version of Keras, and those of bcclone."""
+    texts = {
+        name: read_attribute(file, name, str)
+        for name in file.attrs
+        if name in ("model_config", "keras_version", "backend") or name.startswith("bcclone_")
+    }
+    if "model_weights" in file:
+        group = member_of(file, "model_weights")
+        for name in ("keras_version", "backend"):
+            if name not in texts and name in group.attrs:
+                texts[name] = read_attribute(group, name, str)
+    return texts
+
+
+_Datasets = dict[str, list[tuple[str, h5py.Dataset]]]  # names and arrays, by layer or folder
+
+
+def read_layers(file: h5py.File) -> Weights:
+    """Return the arrays of each layer, by its name, in the order of the file.
+
+    Raises UnsupportedModel.
+    """
+    is_whole_model = file.get("model_weights", getlink=True) is not None
+    group = member_of(file, "model_weights") if is_whole_model else file
+    folders = {name: member_of(group, name) for name in _names(group, "layer_names")}
+    datasets: _Datasets = {}
+    for name, folder in folders.items():
+        if not isinstance(folder, h5py.Group):
+            raise UnsupportedModel(f"{shown(name)} is not a group of weights")
+        datasets[name] = [(path, _array(folder, path)) for path in _names(folder, "weight_names")]
+    return _read_arrays(datasets)
+
+
+def read_folders(file: h5py.File) -> Weights:
+    """Return the arrays in the model.weights.h5 of a .keras archive, by folder.
+
+    Raises UnsupportedModel.
+    """
+    paths: list[str] = []
+    file.visit(paths.append)  # without links
+    datasets: _Datasets = {}
+    for path in paths:
+        folder, _, number = path.rpartition("/vars/")
+        if number.isdecimal() and not _is_beside_the_network(path):
+            datasets.setdefault(folder, []).append((number, _array(file, path)))
+    for arrays in datasets.values():
+        arrays.sort(key=lambda numbered: int(numbered[0]))
+    return _read_arrays(datasets)
+
+
+def _is_beside_the_network(path: str) -> bool:
+    beside = ("optimizer", "seed_generator", "compile_metrics", "metrics", "_keras_api")
+    return any(part.startswith(beside) for part in path.split("/"))
+
+
+def _names(group: h5py.Group, attribute: str) -> list[str]:
+    names_at_most = 4096
+    if attribute not in group.attrs:
+        raise UnsupportedModel(f"has no weights: {shown(group.name)} lacks its list {attribute}")
+    names: list[str] = read_attribute(group, attribute, list, names_at_most)
+    return names
+
+
+def _array(group: h5py.Group, path: str) -> h5py.Dataset:
+    array = dataset_of(group, path, compressed=True)
+    if array.dtype.kind not in "fiu":
+        raise UnsupportedModel(f"{shown(path)} is not an array of numbers")
+    return array
+
+
+def _read_arrays(datasets: _Datasets) -> Weights:
+    """Read the arrays, unless they have too many numbers in all, or some that are not finite."""
+    shapes = [array.shape for arrays in datasets.values() for _, array in arrays]
+    numbers = sum(math.prod(shape) for shape in shapes)
+    if numbers > _NUMBERS_AT_MOST:
+        largest = max(shapes, key=math.prod)
+        raise UnsupportedModel(
+            f"has {numbers} weights, with an array of shape {largest}; expected at most "
+            f"{_NUMBERS_AT_MOST}"
+        )
+    weights = {
+        name: [NamedArray(path, np.asarray(array[()], np.float32)) for path, array in arrays]
+        for name, arrays in datasets.items()
+    }
+    for array in itertools.chain(*weights.values()):
+        if not np.isfinite(array.values).all():
+            raise UnsupportedModel(f"the weights {shown(array.name)} are not all finite numbers")
+    return weights
+
+
+# ---- archives
+
+
+def read_archive(file: BinaryIO) -> tuple[dict[str, str], Weights]:
+    """Return the texts and arrays of an archive.
+
+    Raises UnsupportedModel, or errors of zipfile, json and h5py.
+    """
+    # 4 bytes a number, twice those of a network, since the optimizer may be in the file
+    largest_weights = 8 * _NUMBERS_AT_MOST
+    with zipfile.ZipFile(file) as archive:
+        members = {item.filename: item for item in archive.infolist()}
+        missing = {"metadata.json", "config.json", "model.weights.h5"} - set(members)
+        if missing:
+            raise UnsupportedModel(_other_archive([*members], missing))
+        metadata = parse_json(_member(archive, members["metadata.json"], LONGEST_TEXT))
+        texts = {
+            "model_config": _member(archive, members["config.json"], LONGEST_TEXT).decode(),
+            "keras_version": str(metadata.get("keras_version"))[:40],
+        }
+        weights = _member(archive, members["model.weights.h5"], largest_weights)
+    with h5py.File(io.BytesIO(weights), "r") as stored:
+        return texts, read_folders(stored)
+
+
+def _other_archive(names: Sequence[str], missing: Collection[str]) -> str:
+    """Return what an archive is that is no model of Keras, by the names in it."""
+    file_names = {name.rpartition("/")[2] for name in names}
+    if "data.pkl" in file_names:
+        return "a model of PyTorch, expected a model file that Keras saved, .h5 or .keras"
+    if "saved_model.pb" in file_names:
+        return "a SavedModel in an archive, which contains code; save the model as .h5 or .keras"
+    if len(missing) < 3 or not names:
+        return f"is not a complete .keras archive: it lacks {', '.join(sorted(missing))}"
+    models = [name for name in names if name.endswith((".h5", ".hdf5", ".keras"))]
+    remedy = "expected a model that Keras saved"
+    if models:
+        remedy = f"unpack it, and name {shown(models[0])} in it"
+    return f"an archive of {len(names)} files, such as {shown(names[0])}; {remedy}"
+
+
+def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, most: int) -> bytes:
+    """Return the content of a member, after checking its size."""
+    if member.file_size > most:
+        raise UnsupportedModel(
+            f"its {member.filename} unpacks to {member.file_size} bytes, expected at most {most}"
+        )
+    with archive.open(member) as stream:
+        return stream.read(most)
+
+
+if __name__ == "__main__":
+    np.savez(sys.stdout.buffer, **answer_for(Path(sys.argv[1])))

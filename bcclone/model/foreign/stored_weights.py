@@ -1,0 +1,192 @@
+"""Give the layers of a rebuilt network the arrays of its file.
+
+In: the stored layers, their layers of today, and the arrays by layer (.h5) or folder (.keras). Out:
+nothing; the layers have their weights.
+"""
+
+import itertools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+import keras
+import numpy as np
+
+from bcclone.model.foreign.backend_order import CONVOLUTIONS
+from bcclone.model.foreign.stored import NamedArray, StoredModel, Weights
+from bcclone.model.foreign.tree import Leaf, Nest
+from bcclone.model.foreign.unsupported import UnsupportedModel
+from bcclone.system.arrays import Float32Array
+from bcclone.system.errors import shown
+
+Layers = Mapping[Leaf, keras.Layer]
+_Arrays = Iterator[tuple[Leaf, Sequence[NamedArray]]]  # the arrays of each layer
+
+# where Keras 3, and TensorFlow 2.12 to 2.15, keep the layers of a model in an archive
+_FOLDERS = ("layers", "_layer_checkpoint_dependencies")
+
+
+def assign_weights(
+    model: Nest, layers: Layers, stored: StoredModel, mirrored: bool, channels_first: bool
+) -> None:
+    """Give each layer its arrays; raises UnsupportedModel with both shapes when they are others."""
+    if _folder_of_layers("", stored.weights):  # an archive
+        by_layer = _by_folder(model, "", layers, stored.weights)
+    else:
+        by_layer = _by_name(model, layers, stored.weights)
+    used: set[int] = set()
+    for leaf, named in by_layer:
+        used.update(id(array) for array in named)
+        if leaf in layers:  # others lead to another output
+            arrays = _in_todays_order(leaf, named, mirrored, channels_first)
+            _assign(leaf, layers[leaf], arrays)
+
+    # an array that no layer takes is one that the network was meant to have
+    for folder, named in stored.weights.items():
+        if any(id(array) not in used for array in named):
+            raise UnsupportedModel(
+                f"holds weights of {shown(folder)}, for which its network has no layer"
+            )
+
+
+def _in_todays_order(
+    leaf: Leaf, named: Sequence[NamedArray], mirrored: bool, channels_first: bool
+) -> list[Float32Array]:
+    """Return the arrays of a layer, a kernel as (rows, columns, channels, filters), as it acts."""
+    arrays = [array.values for array in named]
+    if leaf.kind not in CONVOLUTIONS or not arrays or arrays[0].ndim != 4:
+        return arrays
+    kernel, *others = arrays
+    if channels_first and "nb_filter" in leaf.config:
+        # of Keras 1; later ones have rows and columns first, wherever the channels are
+        kernel = kernel.transpose(2, 3, 1, 0)
+    if mirrored:
+        kernel = np.ascontiguousarray(kernel[::-1, ::-1])
+    return [kernel, *others]
+
+
+def _assign(leaf: Leaf, layer: keras.Layer, arrays: list[Float32Array]) -> None:
+    expected = [tuple(weight.shape) for weight in layer.weights]
+    if [array.shape for array in arrays] != expected:
+        shapes = ", ".join(str(array.shape) for array in arrays) or "none"
+        raise UnsupportedModel(
+            f"{leaf}: its weights have the shapes {shapes}, expected "
+            f"{', '.join(map(str, expected))}"
+        )
+    layer.set_weights(arrays)
+    if isinstance(layer, keras.layers.Normalization):
+        layer.finalize_state()  # it computes with constants that follow from its weights
+
+
+def _has_weights(node: Leaf | Nest, layers: Layers) -> bool:
+    leaves = node.leaves() if isinstance(node, Nest) else [node]
+    return any(leaf in layers and layers[leaf].weights for leaf in leaves)
+
+
+# ---- in a .h5 file, by the names of layers
+
+
+def _by_name(nest: Nest, layers: Layers, weights: Weights) -> _Arrays:
+    """Yield the arrays of each layer; those of a model within the model may lie together."""
+    for node in nest.nodes:
+        if isinstance(node, Leaf):
+            yield node, weights.get(node.name, [])
+            continue
+        together = list(weights.get(node.name, []))
+        if not together and not node.is_over_time:
+            together = _of_unnamed(nest, node, layers, weights)
+        if together or node.is_over_time:
+            yield from _split(node, layers, together)
+        else:
+            yield from _by_name(node, layers, weights)
+
+
+def _of_unnamed(nest: Nest, node: Nest, layers: Layers, weights: Weights) -> list[NamedArray]:
+    """Return the arrays of a model within the model by its place.
+
+    In Keras 1 the configuration lacks its name.
+    """
+    if node.name or not _has_weights(node, layers):
+        return []
+    leaf_names = {leaf.name for leaf in nest.leaves()}
+    groups = [arrays for name, arrays in weights.items() if arrays and name not in leaf_names]
+    models = [
+        model for model in nest.nodes if isinstance(model, Nest) and _has_weights(model, layers)
+    ]
+    if len(groups) != len(models):
+        return []
+    return list(groups[models.index(node)])
+
+
+def _split(nest: Nest, layers: Layers, arrays: list[NamedArray]) -> _Arrays:
+    """Divide the arrays of a model within the model.
+
+    The file has first all that are trained, then all that are not.
+    """
+    remaining = iter(arrays)
+    divided: dict[Leaf, list[NamedArray]] = {leaf: [] for leaf in nest.leaves()}
+    for leaf, taken in divided.items():
+        taken += itertools.islice(remaining, len(layers[leaf].trainable_weights))
+    for leaf, taken in divided.items():
+        taken += itertools.islice(remaining, len(layers[leaf].non_trainable_weights))
+    if any(True for _ in remaining):
+        raise UnsupportedModel(f"holds more weights of {shown(nest.name)} than its network has")
+    yield from divided.items()
+
+
+# ---- in an archive, by folders of classes
+
+
+def _by_folder(nest: Nest, prefix: str, layers: Layers, weights: Weights) -> _Arrays:
+    """Yield the arrays of each layer, whose folders are called by class and number.
+
+    prefix: of the folders of this model, "" for the whole one
+    """
+    start = _folder_of_layers(prefix, weights)
+    folder_names = {
+        folder.removeprefix(start).partition("/")[0]
+        for folder in weights
+        if start and folder.startswith(start)
+    }
+    counts: dict[str, int] = {}  # layers so far, by class
+    for node in nest.nodes:
+        is_left_out = isinstance(node, Leaf) and node in nest.left_out
+        if not is_left_out and not _has_weights(node, layers):
+            continue
+
+        # the folders of a class are called conv2d, conv2d_1, ..., conv2d_10, and only layers with
+        # weights have one
+        kind = _folder_name(node.kind)
+        folders = sorted(
+            (name for name in folder_names if re.fullmatch(rf"{kind}(_\d+)?", name)),
+            key=lambda name: (len(name), name),
+        )
+        place = counts.get(kind, 0)
+        counts[kind] = place + 1
+        if is_left_out and not folders:  # it has no weights
+            continue
+        if place >= len(folders):
+            raise UnsupportedModel(f"has no weights of {shown(node.name)} ({node.kind[:40]})")
+        folder = start + folders[place]
+
+        if isinstance(node, Nest) and node.is_over_time:
+            node = node.nodes[0]
+            folder = f"{folder}/layer"
+        if isinstance(node, Nest):
+            yield from _by_folder(node, f"{folder}/", layers, weights)
+        else:  # recurrent layers keep theirs in a cell
+            yield node, [*weights.get(folder, []), *weights.get(f"{folder}/cell", [])]
+
+
+def _folder_of_layers(prefix: str, weights: Weights) -> str:
+    """Return the folder of a model's layers, "" when it has none with weights."""
+    for name in _FOLDERS:
+        start = f"{prefix}{name}/"
+        if any(folder.startswith(start) for folder in weights):
+            return start
+    return ""
+
+
+def _folder_name(kind: str) -> str:
+    """Return what Keras calls a class: batch_normalization, p_re_lu, conv2d."""
+    words = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", kind)
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", words).lower()

@@ -1,0 +1,115 @@
+"""Decide what the files of other programs do not state.
+
+These are how frames are prepared, and which of several outputs is the steering. What is not certain
+is said in a note, or refused with what to state.
+"""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from bcclone.dataset.preprocessing import PRESETS, Preprocessing, preprocessing_of
+from bcclone.model.model_path import is_litert
+from bcclone.system.errors import UserError, shown
+from bcclone.system.progress import note
+
+BINS = 15  # of the steering, in categorical pilots of donkeycar
+
+
+def pilot_of(input_name: str, numbers: int) -> str:
+    """Return the class of a pilot of donkeycar (parts/keras.py), "" for another network.
+
+    numbers: how many it gives for the steering
+    """
+    if "img_in" not in input_name:
+        return ""
+    return "KerasCategorical" if numbers == BINS else "KerasLinear"
+
+
+def guess_of_output(path: Path, name: str) -> str:
+    return (
+        f"{path}: no name of its outputs says which is the steering: {shown(name)} is taken; "
+        "check that it is"
+    )
+
+
+def declared_preprocessing(
+    path: Path, how: Preprocessing | str | None, shape: Sequence[int], pilot: str, scale: str
+) -> Preprocessing:
+    """Return how the frames of another program's model are prepared, which its file does not state.
+
+    Says in a note that nothing scales the pixels. Raises UserError when such images do not fit the
+    network.
+
+    how: a definition, or its text, in which the size may be missing; None for that of donkeycar
+    shape: rows, columns and channels of the network's input, after the frames of a window
+    pilot: of donkeycar, as pilot_of() names it
+    scale: the likely one, "" if a layer of its own scales the pixels
+    """
+    *_, rows, columns, channels = shape
+    frames = "frames x " if len(shape) == 4 else ""
+    takes = f"its network takes {_extents(shape)} ({frames}rows x columns x channels)"
+    if how is None and pilot:
+        how = _text(_colors(channels), scale)
+        note(
+            f"{path}: a pilot of donkeycar ({pilot}); its pictures are prepared as "
+            f"{columns}x{rows}, {how}"
+        )
+    if channels not in (1, 3):
+        raise UserError(
+            f"{path}: {takes}; frames stacked as channels, and channels that come first, are not "
+            "supported"
+        )
+    texts = _fitting_texts(rows, columns, channels, scale)
+    examples = " or ".join(f"--preprocess {shlex.quote(text)}" for text in texts)
+    remedy = f"give what it was trained with, such as {examples}"
+    if how is None:
+        if not is_litert(path):
+            remedy += (
+                f", or find it with a recording: bcclone import-model {path} --recording RECORDING"
+            )
+        raise UserError(f"{path}: does not state its preprocessing; {takes}; {remedy}")
+
+    preprocessing = preprocessing_of(how, (columns, rows)) if isinstance(how, str) else how
+    if preprocessing.shape != (rows, columns, channels):
+        raise UserError(
+            f"{path}: {takes}, and {preprocessing.describe()} makes "
+            f"{_extents(preprocessing.shape)}; {remedy}"
+        )
+    if scale and not preprocessing.scale:
+        reason = "no layer scales"
+        if is_litert(path):
+            reason = "its file does not say whether a layer scales"
+        note(
+            f"{path}: {reason} the pixels, which are 0 to 255; if its author divided them by 255, "
+            f"give --preprocess '{preprocessing.describe()}, 0..1', and if not, raw in place of "
+            "0..1"
+        )
+    return preprocessing
+
+
+def _fitting_texts(rows: int, columns: int, channels: int, scale: str) -> list[str]:
+    """Return texts for --preprocess that make images of this shape: presets, or a usual one."""
+    texts = []
+    for name, preset in PRESETS.items():
+        if preset.shape != (rows, columns, channels):
+            continue
+        if not preset.scale:
+            texts.append(_text(name, scale))
+        elif scale:  # a preset that scales does not fit a network that scales itself
+            texts.append(name)
+    if not texts:
+        texts.append(_text(f"rows 60-140, {columns}x{rows}, {_colors(channels)}", scale))
+    return texts
+
+
+def _colors(channels: int) -> str:
+    return "GRAY" if channels == 1 else "RGB"
+
+
+def _text(text: str, scale: str) -> str:
+    return f"{text}, {scale}" if scale else text
+
+
+def _extents(shape: Sequence[int]) -> str:
+    return " x ".join(map(str, shape))

@@ -1,0 +1,98 @@
+"""A model in memory: a network, how its frames are prepared, and how it was trained."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+import keras
+
+from bcclone.camera.framing import Framing
+from bcclone.dataset.answer import OUTPUTS, Output
+from bcclone.dataset.preprocessing import Preprocessing, preprocessing_of
+from bcclone.dataset.preprocessing_text import EACH_IMAGE, RAW, scale_text, scaling_of
+from bcclone.model.recurrent import Steps, steps_of
+from bcclone.model.steering_calibration import SteeringCalibration
+from bcclone.system.codec import parse_json
+from bcclone.system.json_values import from_json, names_of
+
+# setting in model files of older versions, models/lake.h5 among them -> its name now
+_RENAMED = {"look": "appearance", "zero_share": "zero_fraction", "workers": "feed_workers"}
+
+
+@dataclass(frozen=True)
+class TrainingInfo:
+    """How a model was trained, as far as its file states it."""
+
+    settings: Mapping[str, Any] = field(default_factory=dict)  # values of TrainSettings by name
+    samples: Mapping[str, Any] = field(default_factory=dict)  # values of SampleSettings by name
+    store_content_hash: str | None = None  # of the samples
+    epoch: int | None = None  # of the weights
+    val_loss: float | None = None  # of the weights
+    imported: Mapping[str, Any] | None = None  # the origin of a model of another program
+
+    @property
+    def network(self) -> str | None:
+        return self.settings.get("network")
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read a JSON object, without its other values; raises ValueError for another text."""
+        stored = parse_json(text)
+        if isinstance(stored, dict):
+            stored = {name: stored[name] for name in names_of(cls) if name in stored}
+        training = from_json(cls, stored)
+        settings = {_RENAMED.get(name, name): value for name, value in training.settings.items()}
+        return replace(training, settings=settings)
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """The content of a model file, or of a file of another program with its preprocessing."""
+
+    model: keras.Model
+    preprocessing: Preprocessing  # of the network's input; its scale is that of stated_scale()
+    training: TrainingInfo = TrainingInfo()
+    framing: Framing | None = None  # of the camera that it drives with, None for the simulator's
+    calibration: SteeringCalibration | None = None  # for a car, None for the network's own steering
+
+    @property
+    def seq_length(self) -> int:
+        shape = self.model.input_shape
+        return int(shape[1]) if len(shape) == 5 else 1
+
+    @property
+    def steps(self) -> Steps | None:
+        """Return the network's steps frame by frame.
+
+        None if it drives by windows, as all of other programs do.
+        """
+        return steps_of(self.model) if self.training.imported is None else None
+
+    @property
+    def outputs(self) -> tuple[Output, ...]:
+        """Return what the network predicts, in the order of its numbers, the steering first."""
+        return OUTPUTS[: self.model.output_shape[-1]]
+
+    def contradiction(self, given: Preprocessing | str) -> str:
+        """Return that another preprocessing is given than the file states, "" if it is the same.
+
+        Raises UserError for a text that is no preprocessing.
+        """
+        stated = self.preprocessing
+        if isinstance(given, str):
+            given = preprocessing_of(given, (stated.width, stated.height))
+        scale = given.scale
+        if scale not in ("", EACH_IMAGE):
+            scale = scale_text(scaling_of(scale))  # in the words of a file
+        if given == stated and scale in ("", stated.scale or RAW):
+            return ""
+
+        remedy = "leave out --preprocess"
+        if self.training.imported:
+            remedy += ", or import its old file again with it"
+        scaled_by = "" if stated.scale else ", which its own layers scale"
+        return (
+            f"states its own preprocessing, but a different one is given; {remedy}\n"
+            f"  of the file: {stated.describe()}{scaled_by}\n"
+            f"  given:       {given.describe()}"
+        )

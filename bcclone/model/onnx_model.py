@@ -1,0 +1,200 @@
+"""Drive with an ONNX file, which ONNX Runtime runs without TensorFlow.
+
+A file of `bcclone export` prepares the frames itself, so an image here is a whole camera frame.
+Files of other programs can be used, too, if they have these inputs and outputs (see
+docs/how-to/models.md).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bcclone.camera.framing import Framing
+from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image
+from bcclone.dataset.answer import OUTPUTS
+from bcclone.dataset.preprocessing import PRESETS, Preprocessing
+from bcclone.model.model_path import read_exported
+from bcclone.model.onnx_content import check_onnx
+from bcclone.system.arrays import Float32Array
+from bcclone.system.codec import explained, from_text, whole_number
+from bcclone.system.errors import UserError, first_line, require_package
+
+# names in the metadata of a file
+SEQ_LENGTH = "bcclone_seq_length"  # of a recurrent network: the frames of a window in its training
+FRAMING = "bcclone_framing"  # JSON of the framing; an attribute of model files, too
+# names of an input and an output
+FRAME = "frame"
+STEERING = "steering"
+
+_LONGEST_WINDOW = 1000  # frames
+
+
+@dataclass(frozen=True)
+class Signature:
+    """The inputs and outputs of an exported network.
+
+    A recurrent network takes one frame at a time, and its states.
+    """
+
+    seq_length: int = 1  # frames of a window; of a recurrent network, those in its training
+    state_sizes: tuple[int, ...] = ()  # of a recurrent network
+    frame: tuple[int, int] = (FRAME_HEIGHT, FRAME_WIDTH)  # of the camera, in pixels
+    predicts: int = 1  # how many of OUTPUTS the network has, which are the columns of STEERING
+
+    @property
+    def inputs(self) -> dict[str, tuple[int, ...]]:
+        """Return the shape of each input by its name, without the number of drives.
+
+        Frames are uint8, states float32.
+        """
+        frame: tuple[int, ...] = (*self.frame, 3)
+        if self.seq_length > 1 and not self.state_sizes:
+            frame = (self.seq_length, *frame)
+        inputs = {FRAME: frame}
+        for number, size in enumerate(self.state_sizes):
+            inputs[f"state_{number}"] = (size,)
+        return inputs
+
+    @property
+    def outputs(self) -> dict[str, tuple[int, ...]]:
+        """Return the shape of each output by its name, without the number of drives.
+
+        They are the prediction, and the states for the next frame, float32.
+        """
+        outputs: dict[str, tuple[int, ...]] = {STEERING: (self.predicts,)}
+        for number, size in enumerate(self.state_sizes):
+            outputs[f"next_state_{number}"] = (size,)
+        return outputs
+
+
+class OnnxModel:
+    """A network in an ONNX file, ready to run on one core."""
+
+    preprocessing: Preprocessing = PRESETS["carnd-160x320-rgb"]  # whole frames
+    calibration = None  # of the steering: it is in the network
+
+    def __init__(self, path: Path) -> None:
+        """Raises UserError for a missing or damaged file, and for other inputs and outputs."""
+        self._path = path
+        self._session = _session_of(path)
+        with explained(path, "a network that drives", "export it again"):
+            self.signature = _signature_of(self._session, path)
+            framing = self._session.get_modelmeta().custom_metadata_map.get(FRAMING)
+            self.framing = from_text(Framing, framing) if framing else None
+
+    def run(self, inputs: Mapping[str, Any]) -> list[Float32Array]:
+        """Return the outputs of the signature for its inputs, arrays of (drives, ...) by name.
+
+        Raises UserError when the network cannot compute them.
+        """
+        names = list(self.signature.outputs)
+        try:
+            outputs = [np.asarray(output) for output in self._session.run(names, dict(inputs))]
+        except Exception as error:  # ONNX Runtime's errors have no class in common but this
+            raise UserError(
+                f"{self._path}: cannot be run: {first_line(error)}; export it again"
+            ) from None
+        for (name, shape), output in zip(self.signature.outputs.items(), outputs, strict=True):
+            expected = (len(inputs[FRAME]), *shape)
+            if output.shape != expected:
+                raise UserError(
+                    f"{self._path}: {name} has the shape {output.shape}, expected {expected}; "
+                    "export it again"
+                )
+        return outputs
+
+    def predict(self, frames: Image) -> Float32Array:
+        """Return the prediction, (drives, outputs), for frames or windows of them.
+
+        frames: uint8 (drives, ...)
+        """
+        return self.run({FRAME: frames})[0]
+
+    def step(
+        self, frames: Image, states: Sequence[Float32Array]
+    ) -> tuple[Float32Array, list[Float32Array]]:
+        """Return the prediction, (drives, outputs), and the states for the next frame."""
+        inputs = dict(zip(self.signature.inputs, (frames, *states), strict=True))
+        predicted, *next_states = self.run(inputs)
+        return predicted, next_states
+
+
+def load_onnxruntime() -> Any:
+    require_package("onnxruntime", "an ONNX file", "bcclone[onnx]")
+    import onnxruntime
+
+    return onnxruntime
+
+
+def _session_of(path: Path) -> Any:
+    """Return ONNX Runtime's session of a file; raises UserError for one that cannot be run."""
+    onnxruntime = load_onnxruntime()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1  # as drive.py runs TensorFlow
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # what it would print, an error says
+    content = read_exported(path)
+    try:
+        check_onnx(content)
+        return onnxruntime.InferenceSession(
+            content, options, providers=["CPUExecutionProvider"], enable_fallback=0
+        )
+    except Exception as error:  # as in run()
+        raise UserError(
+            f"{path}: not an ONNX file that can be run: {first_line(error)}; export it again"
+        ) from None
+
+
+def _signature_of(session: Any, path: Path) -> Signature:
+    """Return the signature of a file.
+
+    Raises UserError for a network that cannot drive, and ValueError for its metadata.
+    """
+    tensors = [*session.get_inputs(), *session.get_outputs()]
+    inputs = {tensor.name: tuple(tensor.shape[1:]) for tensor in session.get_inputs()}
+    outputs = {tensor.name: tuple(tensor.shape[1:]) for tensor in session.get_outputs()}
+
+    # what the signature must be, if the network has one of ours
+    frame = inputs.get(FRAME, ())
+    columns = outputs.get(STEERING) or (1,)
+    state_sizes = tuple(
+        shape[0] for name, shape in inputs.items() if name != FRAME and len(shape) == 1
+    )
+    seq_length = frame[0] if len(frame) == 4 else 1
+    signature = Signature(seq_length, state_sizes, predicts=columns[0])
+
+    has_types = all(tensor.type == _type_of(tensor.name) for tensor in tensors)
+    if (
+        not has_types
+        or not _are_sane(signature)  # or else its shapes cannot be computed
+        or inputs != signature.inputs
+        or outputs != signature.outputs
+    ):
+        raise UserError(
+            f"{path}: a network from {_described(inputs)} to {_described(outputs)}; expected "
+            f"camera frames, uint8 {FRAME} {(FRAME_HEIGHT, FRAME_WIDTH, 3)}, to {STEERING} (1,), "
+            "as bcclone export writes it; of other programs, name the .h5 or .keras file"
+        )
+    if not state_sizes:
+        return signature
+    trained = session.get_modelmeta().custom_metadata_map.get(SEQ_LENGTH, 1)
+    return replace(signature, seq_length=whole_number(SEQ_LENGTH, trained, 1, _LONGEST_WINDOW))
+
+
+def _are_sane(signature: Signature) -> bool:
+    """Return whether all extents are numbers, and small enough to ask memory for them."""
+    largest_state = 1 << 20
+    limits = [(signature.seq_length, _LONGEST_WINDOW), (signature.predicts, len(OUTPUTS))]
+    limits += [(size, largest_state) for size in signature.state_sizes]
+    return all(isinstance(extent, int) and 0 < extent <= most for extent, most in limits)
+
+
+def _type_of(name: str) -> str:
+    return "tensor(uint8)" if name == FRAME else "tensor(float)"
+
+
+def _described(tensors: Mapping[str, tuple[Any, ...]]) -> str:
+    return ", ".join(f"{name[:40]} {shape}" for name, shape in tensors.items())[:200]

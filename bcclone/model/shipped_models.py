@@ -1,0 +1,53 @@
+"""The trained models that come with bcclone: where they are, and copies of them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from bcclone.system.atomic import make_folder, sha256_of, write_bytes
+from bcclone.system.errors import UserError
+
+SHIPPED_NAMES = ("lake.h5", "any-road.h5", "any-camera.h5")
+_PACKAGE = Path(__file__).parents[1]
+_INSTALLED = _PACKAGE / "models"  # setup.py puts them into the package
+_IN_CLONE = _PACKAGE.parent / "models"
+
+
+def shipped_model(name: str) -> Path:
+    """Return the path of a model that comes with bcclone."""
+    return _shipped_folder() / name
+
+
+def _shipped_folder() -> Path:
+    return _INSTALLED if _INSTALLED.is_dir() else _IN_CLONE
+
+
+@dataclass(frozen=True)
+class CopiedModels:
+    """Where the trained models are now."""
+
+    models: tuple[Path, ...]  # all of them
+    written: tuple[Path, ...]  # those that were not there before
+
+
+def copy_trained_models(folder: Path = Path("models")) -> CopiedModels:
+    """Write the trained models into a folder, which is made where it is missing.
+
+    A model that is there already stays. Raises UserError, before anything is written, if another
+    file has its name, or if this installation has no models.
+    """
+    sources = sorted(_shipped_folder().glob("*.h5"))
+    if not sources:
+        raise UserError(
+            f"{_INSTALLED}: no trained models are installed there; install bcclone again"
+        )
+    make_folder(folder)
+    models = {folder / source.name: source for source in sources}
+    missing = [
+        path for path in models if not path.is_file() or sha256_of(path) != sha256_of(models[path])
+    ]
+    for path in missing:
+        if path.exists():
+            raise UserError(f"{path} exists already; remove it, or name another folder")
+    for path in missing:
+        write_bytes(path, models[path].read_bytes())
+    return CopiedModels(tuple(models), tuple(missing))
