@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from bcclone.camera.framing import FRAMING_NAME, Framing, framing_of
-from bcclone.camera.images import decode_image, encode_jpeg
+from bcclone.camera.images import BadImage, decode_image, encode_jpeg
 from bcclone.drive.driver import Decision
 from bcclone.drive.recorder import Recorder, free_folder
 from bcclone.recording.files import LOG_NAME
@@ -139,8 +139,11 @@ class RunTables:
         """Return the camera's picture as the frame that the model saw, a JPEG."""
         if self._framing is None:
             return jpeg
-        picture = decode_image(jpeg)
-        frame = self._framing.apply(picture)
+        try:
+            picture = decode_image(jpeg)
+            frame = self._framing.apply(picture)
+        except BadImage as error:  # of a decision that repeats one, the model saw no picture
+            raise UserError(f"the pictures have changed: {error}") from None
         if np.array_equal(frame, picture):  # it is a frame already
             return jpeg
         self._note_framing(self._framing)

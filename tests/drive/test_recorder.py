@@ -4,13 +4,14 @@ import datetime
 import os
 import shutil
 import threading
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from bcclone.camera.framing import FRAMING_NAME, Framing, read_framing
 from bcclone.camera.images import encode_jpeg
 from bcclone.drive.arbiter import ConnectionArbiter
 from bcclone.drive.controller import SpeedSettings
@@ -90,6 +91,29 @@ def test_a_full_disk_leaves_no_run_that_the_same_command_refuses_when_there_is_r
         assert record(tmp_path / "run1")["recorded"] == 0
     assert record(tmp_path / "run1")["recorded"] == len(FRAMES)
     assert len(read_log(tmp_path / "run1" / "driving_log.csv").rows) == len(FRAMES)
+
+
+PICTURE = encode_jpeg(np.zeros((120, 160, 3), np.uint8))
+OF_THE_CAR = row(telemetry=replace(TELEMETRY, jpeg=PICTURE))
+
+
+@pytest.mark.parametrize("size", [0, 10, 500])  # of framing.json, of a frame
+def test_a_full_disk_leaves_the_folder_of_a_framed_drive_free(tmp_path, size):
+    framing = Framing(160, 120)
+    for space in (full_disk(size), nullcontext()):
+        with space, run_recorder(tmp_path / "run1", framing=framing) as recorder:
+            recorder.record(OF_THE_CAR)
+        assert recorder.recorded == (0 if recorder.failure else 1)
+    assert recorder.recorded == 1
+    assert read_framing(tmp_path / "run1" / FRAMING_NAME) == framing
+
+
+def test_a_picture_of_another_size_ends_the_recording_of_a_framed_drive(tmp_path):
+    with run_recorder(tmp_path / "run1", framing=Framing(160, 120)) as recorder:
+        recorder.record(OF_THE_CAR)
+        recorder.record(row(telemetry=replace(TELEMETRY, jpeg=FRAMES[0][:100])))
+    assert recorder.recorded == 1
+    assert "the pictures have changed" in recorder.failure
 
 
 def test_each_latency_is_that_of_its_own_frame(tmp_path):
