@@ -14,7 +14,7 @@ import PIL.Image
 from bcclone.camera.images import Image
 from bcclone.dataset.store import Store
 from bcclone.research.road_samples import FIRST_ROAD, RoadSamplesSettings
-from bcclone.research.road_samples.rendering import make_road_samples
+from bcclone.research.road_samples.writing import make_road_samples
 from bcclone.system.atomic import replacing
 
 PICTURE = Path(__file__).parent.parent / "writeup_images" / "random-roads.png"

@@ -77,7 +77,7 @@ def simulate_roads(settings: RoadSamplesSettings) -> Result:
     """Render frames all over many random roads, with the steering of an expert, and write them as a
     store.
     """
-    from bcclone.research.road_samples.rendering import make_road_samples
+    from bcclone.research.road_samples.writing import make_road_samples
 
     result = make_road_samples(settings, notify)
     return Result(

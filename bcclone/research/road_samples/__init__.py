@@ -33,9 +33,7 @@ RANGES = "length=250-700,radius=8-16,hills=0-40,width=6-11,shape=any,neighbor=an
 
 @dataclass(frozen=True)
 class RoadSamplesSettings(Checked):
-    """How many roads, how many frames of each, and how these are stored. size: width and height in
-    pixels.
-    """
+    """How many roads, how many frames of each, and how these are stored."""
 
     output: Path = setting(Path("roads.h5"), "store to write")
     force: Force = setting(False)
@@ -46,7 +44,8 @@ class RoadSamplesSettings(Checked):
     )
     ranges: str = setting(
         "",
-        "what the roads' seeds choose from; values replace the default's of the same name: surface=dirt,hills=0",
+        "what the roads' seeds choose from; values replace the default's of the same name: "
+        "surface=dirt,hills=0",
         shown=RANGES,
         unit="RANGES",
     )
@@ -60,8 +59,8 @@ class RoadSamplesSettings(Checked):
     )
     any_camera: Fraction = setting(
         0.0,
-        "fraction of the frames that show other roads to any camera: each frame a road of its own, from a narrow lens "
-        "to a fisheye, low or high, tilted, in any colours",
+        "fraction of the frames that show other roads to any camera: each frame a road of its own, "
+        "from a narrow lens to a fisheye, low or high, tilted, in any colours",
     )
     validation: Fraction = setting(
         0.1, "fraction of the roads that are kept for validation", 0, 0.9
@@ -79,18 +78,26 @@ class RoadSamplesSettings(Checked):
     def validate(self) -> None:
         check_one_pool(self.scheduler, self.jobs)
         check_one_size(self.preprocess, self.size)
-        if self.validation and not 0 < self.validation_roads < self.roads:
-            few, words = (
-                (1 - self.validation, "all") if self.validation_roads else (self.validation, "none")
-            )
-            raise SettingError(
-                "{validation} {fraction} of {number} roads is {words}; make {least} {roads} or more, or train on all "
-                "of them with {validation} 0",
-                fraction=f"{self.validation:g}",
-                number=self.roads,
-                words=words,
-                least=int(0.5 / few) + 1,
-            )
+        self._check_validation()
+
+    def _check_validation(self) -> None:
+        """Refuse a fraction of the roads that is none of them, or all."""
+        if not self.validation or 0 < self.validation_roads < self.roads:
+            return
+        if self.validation_roads:
+            words = "all"
+            smaller_part = 1 - self.validation
+        else:
+            words = "none"
+            smaller_part = self.validation
+        raise SettingError(
+            "{validation} {fraction} of {number} roads is {words}; make {least} {roads} or more, "
+            "or train on all of them with {validation} 0",
+            fraction=f"{self.validation:g}",
+            number=self.roads,
+            words=words,
+            least=int(0.5 / smaller_part) + 1,
+        )
 
     @property
     def validation_roads(self) -> int:
@@ -98,10 +105,12 @@ class RoadSamplesSettings(Checked):
         return round(self.validation * self.roads)
 
     def road(self, number: int) -> str:
-        """Return the name of a road by its number, from 0, by RANGES; values of `ranges` replace
-        its values.
+        """Return the name of a road by its number, from 0.
+
+        Values of `ranges` replace those of the same name in RANGES.
         """
-        own = [part.strip() for part in self.ranges.split(",") if part.strip()]
-        keys = {part.partition("=")[0].strip() for part in own}
-        defaults = [part for part in RANGES.split(",") if part.partition("=")[0] not in keys]
-        return f"random:{self.first_road + number}:{','.join([*defaults, *own])}"
+        chosen = [part.strip() for part in self.ranges.split(",") if part.strip()]
+        names = {part.partition("=")[0].strip() for part in chosen}
+        defaults = [part for part in RANGES.split(",") if part.partition("=")[0] not in names]
+        ranges = ",".join([*defaults, *chosen])
+        return f"random:{self.first_road + number}:{ranges}"

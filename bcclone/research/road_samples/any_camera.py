@@ -1,7 +1,7 @@
 """Draw a camera, the rays of its pixels, and what it makes of the light.
 
-Any field of view, from a narrow lens to a fisheye, tilted and rolled; exposure, colour casts,
-vignette, gamma, blur, contrast, noise and JPEG as of cheap cameras.
+Any field of view, from a narrow lens to a fisheye, tilted and rolled. Exposure, colour casts,
+vignette, gamma, blur, contrast, noise and JPEG are as of cheap cameras.
 
 The lens is the unified camera model (C. Mei, P. Rives, "Single view point omnidirectional camera
 calibration from planar grids", ICRA 2007): xi is 0 for a pinhole and about 1 for a fisheye. It
@@ -15,53 +15,40 @@ from typing import Any
 import numpy as np
 
 from bcclone.camera.images import Image, decode_image
-from bcclone.research.road_samples.drawn_road import log_uniform
+from bcclone.research.road_samples.drawn_road import chance, log_uniform
 from bcclone.system.arrays import Float32Array, FloatArray, Random
 from bcclone.system.exact_math import arctangent, cosine, exponentials, sine
 from bcclone.system.opencv import cv2
 
-_FIELDS, _WIDEST_GENTLE = (40.0, 160.0), 100.0  # degrees, horizontal
-_NARROWEST_FLOOR = 70.0  # a narrower lens often shows neither line
-_GENTLE_M = 80.0  # radius of the bends of which a wider lens shows too little
-_PINHOLE_DEGREES = 75.0  # up to which every lens may be without distortion
-_ASPECTS = (0.85, 2.6)  # vertical focal length over horizontal, in pixels of the square image
-_HORIZONS = (0.1, 0.5)  # rows of the horizon, as a fraction of the height
-_ROLL_DEGREES, _YAW_DEGREES = 1.5, 0.4  # standard deviations
-_DARK = 0.2  # fraction of the pictures
-_BRIGHTNESS, _DARKNESS = (0.2, 0.6), (0.05, 0.2)  # mean of the picture
-_CAST = 0.1  # standard deviation of each colour channel
-_GAMMA = (0.5, 1.6)
-_STEPS = 1024  # of light, for the gamma
-_NOISE = 0.15  # square root of the strongest, of full light
-_QUALITY = (25, 90)
-
 
 @dataclass(frozen=True)
 class AnyCamera:
-    """A camera: its lens, and its directions relative to the car, in radians.
+    """A camera: its lens, and its directions relative to the car, in radians."""
 
-    focal: focal length over the width of the image; xi: of the unified camera model; aspect:
-    vertical focal length in pixels over the horizontal one, of a square image.
-    """
-
-    focal: float
-    xi: float
-    aspect: float
+    focal: float  # focal length over the width of the image
+    xi: float  # of the unified camera model
+    aspect: float  # vertical focal length over the horizontal one, in pixels of a square image
     pitch: float
     roll: float
     yaw: float
 
     def rays(self, height: int, width: int) -> FloatArray:
-        """Return the unit vectors of the pixels, to the right, up and ahead of the car, float64
-        (height, width, 3).
+        """Return the unit vectors of the pixels, float64 (height, width, 3).
+
+        They point to the right, up and ahead of the car.
         """
-        x = (((np.arange(width) + 0.5) / width - 0.5) / self.focal)[None, :]
-        y = ((0.5 - (np.arange(height) + 0.5) / height) / (self.focal * self.aspect))[:, None]
+        column = (np.arange(width) + 0.5) / width
+        row = (np.arange(height) + 0.5) / height
+        x = ((column - 0.5) / self.focal)[None, :]
+        y = ((0.5 - row) / (self.focal * self.aspect))[:, None]
         x, y = _turned(x, y, self.roll)
         # beyond this distance from the middle, a lens with xi above 1 sees nothing
-        squared = np.minimum(x * x + y * y, 0.98 / max(self.xi * self.xi - 1.0, 1e-9))
+        farthest = 0.98 / max(self.xi * self.xi - 1.0, 1e-9)
+        squared = np.minimum(x * x + y * y, farthest)
         stretch = _stretch(squared, self.xi)
-        right, up, ahead = stretch * x, stretch * y, stretch - self.xi
+        right = stretch * x
+        up = stretch * y
+        ahead = stretch - self.xi
         ahead, up = _turned(ahead, up, self.pitch)
         ahead, right = _turned(ahead, right, self.yaw)
         rays = np.stack([right, up, ahead], axis=-1)
@@ -78,70 +65,146 @@ def _turned(x: FloatArray, y: FloatArray, angle: float) -> tuple[FloatArray, Flo
 
 
 def _stretch(squared: Any, xi: float) -> Any:
-    """Return the factor of a point of the image plane that puts it onto the unit sphere around (0,
-    0, xi).
+    """Return the factor that puts a point of the image plane onto the unit sphere.
+
+    The sphere's middle is (0, 0, xi).
+
+    squared: the square of the point's distance from the middle
     """
     return (xi + np.sqrt(np.maximum(1.0 + (1.0 - xi * xi) * squared, 0.0))) / (1.0 + squared)
 
 
+@dataclass(frozen=True)
+class CameraChoice:
+    """What cameras are drawn."""
+
+    narrowest_degrees: float = 40.0  # horizontal field of view
+    narrowest_floor_degrees: float = 70.0  # on a floor, a narrower lens often shows neither line
+    widest_degrees: float = 160.0
+    widest_gentle_degrees: float = 100.0  # a wider lens shows too little of gentle bends
+    gentle_m: float = 80.0  # from this radius on, bends are gentle
+    pinhole_degrees: float = 75.0  # up to here every lens may be without distortion
+    aspects: tuple[float, float] = (0.85, 2.6)  # as AnyCamera.aspect
+    horizons: tuple[float, float] = (0.1, 0.5)  # rows of the horizon, over the image's height
+    roll_degrees: float = 1.5  # standard deviation
+    yaw_degrees: float = 0.4  # standard deviation
+
+
+_CAMERAS = CameraChoice()
+
+
 def draw_camera(random: Random, radius_m: float, floor: bool) -> AnyCamera:
-    """Return a random camera for a road. radius_m: of its sharpest bends; floor: it is only lines
-    on a floor.
+    """Return a random camera for a road.
+
+    radius_m: of its sharpest bends
+    floor: it is only lines on a floor
     """
-    narrowest = _NARROWEST_FLOOR if floor else _FIELDS[0]
-    field = log_uniform(random, narrowest, _FIELDS[1] if radius_m < _GENTLE_M else _WIDEST_GENTLE)
-    if field < _PINHOLE_DEGREES:
-        xi = random.uniform(0.0, 0.5) if random.random() < 0.5 else 0.0
+    # the lens sees enough of this road to steer by
+    narrowest = _CAMERAS.narrowest_degrees
+    if floor:
+        narrowest = _CAMERAS.narrowest_floor_degrees
+    widest = _CAMERAS.widest_gentle_degrees
+    if radius_m < _CAMERAS.gentle_m:
+        widest = _CAMERAS.widest_degrees
+    field = log_uniform(random, narrowest, widest)
+
+    # the wider the field, the more a lens must distort
+    if field < _CAMERAS.pinhole_degrees:
+        xi = 0.0
+        if chance(random, 0.5):
+            xi = random.uniform(0.0, 0.5)
     else:
-        xi = random.uniform(min((field - _PINHOLE_DEGREES) / 80.0, 0.6), 1.1)
+        least_xi = min((field - _CAMERAS.pinhole_degrees) / 80.0, 0.6)
+        xi = random.uniform(least_xi, 1.1)
     half = math.radians(field / 2)
-    focal, aspect = 0.5 * (cosine(half) + xi) / sine(half), log_uniform(random, *_ASPECTS)
-    horizon = (0.5 - random.uniform(*_HORIZONS)) / (focal * aspect)
+    focal = 0.5 * (cosine(half) + xi) / sine(half)
+    aspect = log_uniform(random, *_CAMERAS.aspects)
+
+    # it is tilted so that the horizon is in the upper half of the image
+    horizon = (0.5 - random.uniform(*_CAMERAS.horizons)) / (focal * aspect)
     stretch = float(_stretch(horizon * horizon, xi))
     pitch = -arctangent(stretch * horizon / max(stretch - xi, 0.05))
-    roll, yaw = random.normal(0.0, _ROLL_DEGREES), random.normal(0.0, _YAW_DEGREES)
-    return AnyCamera(focal, xi, aspect, pitch, math.radians(roll), math.radians(yaw))
+    roll = math.radians(random.normal(0.0, _CAMERAS.roll_degrees))
+    yaw = math.radians(random.normal(0.0, _CAMERAS.yaw_degrees))
+    return AnyCamera(focal, xi, aspect, pitch, roll, yaw)
+
+
+@dataclass(frozen=True)
+class EffectChoice:
+    """What cameras make of the light."""
+
+    dark_share: float = 0.2  # of the pictures
+    brightness: tuple[float, float] = (0.2, 0.6)  # mean of the picture, of full light
+    darkness: tuple[float, float] = (0.05, 0.2)  # mean of a dark picture
+    cast: float = 0.1  # standard deviation of each colour channel
+    gamma: tuple[float, float] = (0.5, 1.6)
+    gamma_steps: int = 1024  # of light, in the table of the gamma
+    root_of_noise: float = 0.15  # square root of the strongest noise, of full light
+    jpeg_quality: tuple[int, int] = (25, 90)
+
+
+_EFFECTS = EffectChoice()
 
 
 def with_effects(picture: FloatArray, random: Random) -> Image:
-    """Return the picture of a camera, RGB uint8 (height, width, 3), from RGB of 0 to 255 and above,
-    of any exposure.
+    """Return the picture of a camera, RGB uint8 (height, width, 3).
+
+    picture: RGB of 0 to 255 and above, of any exposure
     """
     image = _exposed((picture / 255).astype(np.float32), random)
-    if random.random() < 0.5:
+
+    # out of focus, or moved while the shutter was open
+    if chance(random, 0.5):
         image = np.asarray(cv2.GaussianBlur(image, (0, 0), random.uniform(0.3, 1.2)), np.uint8)
-    if random.random() < 0.25:  # motion
+    if chance(random, 0.25):
         length = int(random.integers(2, 7))
-        kernel = (length, 1) if random.random() < 0.7 else (1, length)
+        kernel = (1, length)
+        if chance(random, 0.7):
+            kernel = (length, 1)
         image = np.asarray(cv2.blur(image, kernel), np.uint8)
-    noise = 255 * random.uniform(0.0, _NOISE) ** 2 * random.standard_normal(image.shape, np.float32)
-    low, high = random.uniform(-0.1, 0.15), random.uniform(0.75, 1.1)
+
+    # the sensor adds noise, the camera's program changes the contrast
+    strength = 255 * random.uniform(0.0, _EFFECTS.root_of_noise) ** 2
+    noise = strength * random.standard_normal(image.shape, np.float32)
+    low = random.uniform(-0.1, 0.15)
+    high = random.uniform(0.75, 1.1)
     image = np.clip(255 * low + (high - low) * (image + noise), 0, 255).astype(np.uint8)
-    if random.random() < 0.5:
-        quality = [cv2.IMWRITE_JPEG_QUALITY, int(random.integers(*_QUALITY))]
-        image = decode_image(cv2.imencode(".jpg", image[..., ::-1], quality)[1].tobytes())
+
+    if chance(random, 0.5):
+        quality = [cv2.IMWRITE_JPEG_QUALITY, int(random.integers(*_EFFECTS.jpeg_quality))]
+        content = cv2.imencode(".jpg", image[..., ::-1], quality)[1].tobytes()
+        image = decode_image(content)
     return image
 
 
 def _exposed(light: Float32Array, random: Random) -> Image:
     """Return light, 0 to 1 and above, as the sensor and the lens of a camera take it."""
-    brightness = log_uniform(random, *(_DARKNESS if random.random() < _DARK else _BRIGHTNESS))
-    exposure = brightness / max(float(light.mean()), 0.02)
-    light = light * (exposure * (1 + random.normal(0.0, _CAST, 3))).astype(np.float32)
-    if random.random() < 0.4:  # vignette
-        x, y = (
-            np.linspace(-1, 1, count, dtype=np.float32)
-            for count in (light.shape[1], light.shape[0])
-        )
-        light = (
-            light
-            * (1 - np.float32(random.uniform(0.1, 0.45)) * (x * x + (y * y)[:, None]))[..., None]
-        )
-    if random.random() < 0.3:  # more or fewer colours
+    # exposure for a brightness, with a white balance that is a little wrong
+    brightness_range = _EFFECTS.brightness
+    if chance(random, _EFFECTS.dark_share):
+        brightness_range = _EFFECTS.darkness
+    exposure = log_uniform(random, *brightness_range) / max(float(light.mean()), 0.02)
+    balance = exposure * (1 + random.normal(0.0, _EFFECTS.cast, 3))
+    light = light * balance.astype(np.float32)
+
+    if chance(random, 0.4):
+        light = light * _vignette(light.shape[0], light.shape[1], random.uniform(0.1, 0.45))
+    if chance(random, 0.3):  # more or fewer colours
         grey = light.mean(axis=2, keepdims=True)
         light = grey + (light - grey) * np.float32(random.uniform(0.0, 1.8))
-    steps = np.arange(1, _STEPS + 1) / _STEPS
-    gamma = log_uniform(random, *_GAMMA)
-    table = exponentials(np.array([gamma * math.log(step) for step in steps.tolist()], np.float32))
-    taken = table[(np.clip(light, 0, 1) * (_STEPS - 1)).astype(np.int64)]
-    return np.asarray(255 * taken, np.uint8)
+
+    # the gamma by a table, whose values are the same on every processor
+    steps = np.arange(1, _EFFECTS.gamma_steps + 1) / _EFFECTS.gamma_steps
+    gamma = log_uniform(random, *_EFFECTS.gamma)
+    logarithms = [gamma * math.log(step) for step in steps.tolist()]
+    table = exponentials(np.array(logarithms, np.float32))
+    rows = (np.clip(light, 0, 1) * (_EFFECTS.gamma_steps - 1)).astype(np.int64)
+    return np.asarray(255 * table[rows], np.uint8)
+
+
+def _vignette(height: int, width: int, strength: float) -> Float32Array:
+    """Return the factor of the light, (height, width, 1), which falls towards the corners."""
+    x = np.linspace(-1, 1, width, dtype=np.float32)
+    y = np.linspace(-1, 1, height, dtype=np.float32)
+    squared = x * x + (y * y)[:, None]
+    return np.asarray((1 - np.float32(strength) * squared)[..., None])

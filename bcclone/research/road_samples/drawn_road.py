@@ -1,7 +1,7 @@
 """Draw the course of a road for one frame: random numbers -> its bends, the car's place on it, and
 their labels.
 
-Distances are in metres for a camera REFERENCE_M above the road; offsets, turns and curvatures are
+Distances are in metres for a camera REFERENCE_M above the road. Offsets, turns and curvatures are
 positive to the right.
 """
 
@@ -18,77 +18,29 @@ from bcclone.system.arrays import FloatArray, Random
 from bcclone.system.exact_math import cosine, exponential, sine
 
 REFERENCE_M = MOUNTS["center"][1] + ORIGIN_ABOVE_ROAD_M
-_STEP_M, _BEHIND_M, _AHEAD_M = 0.25, 8.0, 160.0
-_BEGIN = round(_BEHIND_M / _STEP_M)  # the car's step
-_RADII_M, _WIDTHS_M = (6.0, 1000.0), (3.0, 14.0)
-_FLOOR_RADII, _FLOOR_WIDTHS_M, _LEAST_FLOOR_RADIUS_M = (
-    (0.5, 4.0),
-    (3.0, 20.0),
-    4.0,
-)  # radii in widths
-_STRAIGHT = 0.28  # fraction of the stretches
-_TURNED = 3.0  # radians from where the car is
-_TWO_LANES, _LEAST_TWO_M, _RIGHT_HAND = 0.55, 5.0, 0.8
-_FLOOR = 0.35  # fraction of the roads that are only lines on a floor
-# The car aims as far ahead as it drives in about a second: the wider the bends, the faster people
-# drive. In a wide lane they come back to its middle no faster than they would across it.
-_AIM, _NEAR_AIM_M, _FAR_AIM_M, _AIM_WIDTHS = 2.6, 8.0, 60.0, 0.9
+
+# A road is a row of curvatures, from behind the car to as far ahead as a picture can show.
+_STEP_M = 0.25
+_BEHIND_M = 8.0
+_AHEAD_M = 160.0
+_STEPS = round((_BEHIND_M + _AHEAD_M) / _STEP_M)
+_CAR_STEP = round(_BEHIND_M / _STEP_M)  # the step where the car is
+
 # The steering follows the mean curvature of a stretch ahead, times a gain: people cut bends a
 # little, and a network underestimates sharp ones.
-BEND_GAIN, _BEND_PART = 1.15, 0.25  # part of the aim
-_IN_THE_LANE = 0.7  # fraction of the places
-# standard deviations: of the offset, in widths of the lane, and of the turn, in degrees at the
-# least aim
-_NEAR, _NEAR_DEGREES, _FAR, _FAR_DEGREES = 0.08, 2.5, 0.42, 6.0
+BEND_GAIN = 1.15
 
 
-def _kept_steps() -> list[int]:
-    """Return the steps of the points of a line: the farther ahead, the fewer."""
-    kept = [*range(0, _BEGIN // 2, 4), *range(_BEGIN // 2, _BEGIN, 2), _BEGIN]
-    last = round((_BEHIND_M + _AHEAD_M) / _STEP_M) - 1
-    while (step := kept[-1] + max(1, round(0.055 * (kept[-1] - _BEGIN)))) < last:
-        kept.append(step)
-    return kept
+def chance(random: Random, share: float) -> bool:
+    """Return True in this share of the draws."""
+    return random.random() < share
 
 
-_KEPT = _kept_steps()
-
-
-@dataclass(frozen=True)
-class DrawnRoad:
-    """A road.
-
-    radius_m: of its sharpest bends; width_m: between its edges; lanes: 1 or 2, of which the car
-    keeps to one; lane_m: the middle of that one, to the right of the road's middle; floor: only
-    lines, on a floor; curvatures: at each quarter of a metre, in 1/m, from _BEHIND_M behind the
-    car, float64 (steps,).
-    """
-
-    radius_m: float
-    width_m: float
-    lanes: int
-    lane_m: float
-    floor: bool
-    curvatures: FloatArray
-
-    @property
-    def aim_m(self) -> float:
-        """Return how far ahead people aim on it."""
-        least_m = max(_NEAR_AIM_M, _AIM_WIDTHS * self.width_m / self.lanes)
-        return min(max(_AIM * math.sqrt(self.radius_m), least_m), _FAR_AIM_M)
-
-
-@dataclass(frozen=True)
-class DrawnPlace:
-    """A car on a road, its steering, and its path in the order of labels.PATH_COLUMNS.
-
-    line: the road's middle as the car sees it: metres to the right and ahead, the road's direction
-    to the right and ahead, and metres along the road, float64 (points, 5).
-    """
-
-    line: FloatArray
-    steering: float
-    path: Sequence[float]
+def random_side(random: Random) -> float:
+    """Return 1 for the right or -1 for the left."""
+    if chance(random, 0.5):
+        return 1.0
+    return -1.0
 
 
 def log_uniform(random: Random, low: float, high: float) -> float:
@@ -96,54 +48,167 @@ def log_uniform(random: Random, low: float, high: float) -> float:
     return low * exponential(math.log(high / low) * random.random())
 
 
+@dataclass(frozen=True)
+class AimDistance:
+    """How far ahead people aim: about as far as they drive in a second.
+
+    The wider the bends, the faster people drive. In a wide lane they come back to its middle no
+    faster than they would across it.
+    """
+
+    by_root_of_radius: float = 2.6  # metres, for the square root of each metre of the radius
+    near_m: float = 8.0
+    far_m: float = 60.0
+    lane_widths: float = 0.9  # at least
+
+    def metres(self, radius_m: float, lane_width_m: float) -> float:
+        least_m = max(self.near_m, self.lane_widths * lane_width_m)
+        return min(max(self.by_root_of_radius * math.sqrt(radius_m), least_m), self.far_m)
+
+
+_AIM = AimDistance()
+
+
+@dataclass(frozen=True)
+class DrawnRoad:
+    """A road."""
+
+    radius_m: float  # of its sharpest bends
+    width_m: float  # between its edges
+    lanes: int  # 1, or 2, of which the car keeps to one
+    lane_m: float  # middle of the car's lane, to the right of the road's middle
+    floor: bool  # it is only lines on a floor
+    curvatures: FloatArray  # 1/m at each quarter of a metre, from _BEHIND_M behind the car (steps,)
+
+    @property
+    def lane_width_m(self) -> float:
+        return self.width_m / self.lanes
+
+    @property
+    def aim_m(self) -> float:
+        """Return how far ahead people aim on it."""
+        return _AIM.metres(self.radius_m, self.lane_width_m)
+
+
+@dataclass(frozen=True)
+class DrawnPlace:
+    """A car on a road.
+
+    line: the road's middle as the car sees it, float64 (points, 5): metres to the right and ahead,
+    the road's direction to the right and ahead, and metres along the road.
+    """
+
+    line: FloatArray
+    steering: float
+    path: Sequence[float]  # in the order of labels.PATH_COLUMNS
+
+
+@dataclass(frozen=True)
+class RoadChoice:
+    """What kinds of roads are drawn, and how often."""
+
+    floor_share: float = 0.35  # only lines on a floor
+    radii_m: tuple[float, float] = (6.0, 1000.0)
+    widths_m: tuple[float, float] = (3.0, 14.0)
+    widest_in_radii: float = 1.6  # a wider road would not show its sharp bends
+    floor_widths_m: tuple[float, float] = (3.0, 20.0)
+    floor_radii: tuple[float, float] = (0.5, 4.0)  # in widths of the road
+    least_floor_radius_m: float = 4.0
+    two_lanes_share: float = 0.55  # of the roads that are wide enough
+    least_two_lanes_m: float = 5.0  # width of such a road
+    right_hand_share: float = 0.8  # traffic on the right
+
+
+_ROADS = RoadChoice()
+
+
 def draw_road(random: Random) -> DrawnRoad:
-    floor = random.random() < _FLOOR
+    """Return a random road, seen from a random part of it."""
+    # a floor's bends are as sharp as its width allows, a road's width as its bends allow
+    floor = chance(random, _ROADS.floor_share)
     if floor:
-        width_m = random.uniform(*_FLOOR_WIDTHS_M)
-        radius_m = max(width_m * log_uniform(random, *_FLOOR_RADII), _LEAST_FLOOR_RADIUS_M)
+        width_m = random.uniform(*_ROADS.floor_widths_m)
+        radius_m = width_m * log_uniform(random, *_ROADS.floor_radii)
+        radius_m = max(radius_m, _ROADS.least_floor_radius_m)
     else:
-        radius_m = log_uniform(random, *_RADII_M)
-        width_m = log_uniform(
-            random, _WIDTHS_M[0], min(_WIDTHS_M[1], max(1.6 * radius_m, _LEAST_TWO_M))
-        )
-    lanes = 2 if not floor and width_m > _LEAST_TWO_M and random.random() < _TWO_LANES else 1
-    side = 1.0 if random.random() < _RIGHT_HAND else -1.0
-    lane_m = side * width_m / 4 if lanes == 2 else 0.0
-    return DrawnRoad(
-        radius_m, width_m, lanes, lane_m, floor, _draw_curvatures(random, radius_m, floor)
-    )
+        radius_m = log_uniform(random, *_ROADS.radii_m)
+        narrowest_m, widest_m = _ROADS.widths_m
+        by_radius_m = max(_ROADS.widest_in_radii * radius_m, _ROADS.least_two_lanes_m)
+        width_m = log_uniform(random, narrowest_m, min(widest_m, by_radius_m))
+
+    lanes = 1
+    wide_enough = not floor and width_m > _ROADS.least_two_lanes_m
+    if wide_enough and chance(random, _ROADS.two_lanes_share):
+        lanes = 2
+
+    # drawn for a single lane, too: the numbers that a seed gives to the rest depend on it
+    side = -1.0
+    if chance(random, _ROADS.right_hand_share):
+        side = 1.0
+    lane_m = 0.0
+    if lanes == 2:
+        lane_m = side * width_m / 4
+
+    curvatures = _draw_curvatures(random, radius_m, floor)
+    return DrawnRoad(radius_m, width_m, lanes, lane_m, floor, curvatures)
+
+
+@dataclass(frozen=True)
+class PlaceChoice:
+    """Where cars are on a road, and how they are turned.
+
+    Degrees are for the least aim distance: who aims farther ahead is turned less.
+    """
+
+    near_share: float = 0.7  # near the middle of the lane
+    near_offset: float = 0.08  # standard deviation, in widths of the lane
+    near_degrees: float = 2.5  # standard deviation
+    far_offset: float = 0.42  # at most, in widths of the lane
+    far_degrees: float = 6.0  # standard deviation
+
+
+_PLACES = PlaceChoice()
 
 
 def place_on(road: DrawnRoad, random: Random) -> DrawnPlace:
     """Return a random place on a road, more often near the middle of its lane."""
-    lane_m, degrees = road.width_m / road.lanes, 1.0 if road.floor else _NEAR_AIM_M / road.aim_m
-    if random.random() < _IN_THE_LANE:
-        offset_m, turn = (
-            random.normal(0.0, _NEAR * lane_m),
-            random.normal(0.0, _NEAR_DEGREES * degrees),
-        )
+    lane_m = road.lane_width_m
+    turn_factor = 1.0
+    if not road.floor:
+        turn_factor = _AIM.near_m / road.aim_m
+    if chance(random, _PLACES.near_share):
+        offset_m = random.normal(0.0, _PLACES.near_offset * lane_m)
+        degrees = random.normal(0.0, _PLACES.near_degrees * turn_factor)
     else:
-        offset_m, turn = (
-            random.uniform(-_FAR, _FAR) * lane_m,
-            random.normal(0.0, _FAR_DEGREES * degrees),
-        )
-    return place_at(road, offset_m, math.radians(turn))
+        offset_m = random.uniform(-_PLACES.far_offset, _PLACES.far_offset) * lane_m
+        degrees = random.normal(0.0, _PLACES.far_degrees * turn_factor)
+    return place_at(road, offset_m, math.radians(degrees))
+
+
+_BEND_PART = 0.25  # part of the aim distance whose mean curvature is steered
 
 
 def place_at(road: DrawnRoad, offset_m: float, turn: float) -> DrawnPlace:
-    """Return the place of a car offset_m to the right of its lane's middle, turned `turn` radians
-    to its right.
+    """Return the place of a car on a road.
+
+    offset_m: to the right of its lane's middle
+    turn: radians to the right of the road
     """
+
+    def mean_curvature(start_m: float, end_m: float) -> float:
+        first = _CAR_STEP + round(start_m / _STEP_M)
+        end = _CAR_STEP + round(end_m / _STEP_M)
+        return float(road.curvatures[first:end].mean())
+
+    # a circle through the point that is aimed at, on top of the road's bend
     aim_m = road.aim_m
-
-    def mean(start_m: float, end_m: float) -> float:
-        steps = slice(_BEGIN + round(start_m / _STEP_M), _BEGIN + round(end_m / _STEP_M))
-        return float(road.curvatures[steps].mean())
-
     back = 2.0 / aim_m * sine(turn) + 2.0 / (aim_m * aim_m) * offset_m
-    steering = steering_of(BEND_GAIN * mean(0.0, _BEND_PART * aim_m) - back)
-    path = path_of(mean, offset_m, turn)
-    return DrawnPlace(_line(road.curvatures, road.lane_m + offset_m, turn), float(steering), path)
+    bend = BEND_GAIN * mean_curvature(0.0, _BEND_PART * aim_m)
+    return DrawnPlace(
+        line=_line(road.curvatures, road.lane_m + offset_m, turn),
+        steering=float(steering_of(bend - back)),
+        path=path_of(mean_curvature, offset_m, turn),
+    )
 
 
 def path_of(
@@ -152,63 +217,106 @@ def path_of(
     """Return where a road leads, in the order of labels.PATH_COLUMNS.
 
     These are the steering along the road over each stretch ahead, the car's offset in metres and
-    its turn in radians. mean_curvature: of the road between two distances ahead, in 1/m.
+    its turn in radians.
+
+    mean_curvature: of the road between two distances ahead, in 1/m
     """
-    bends = map(mean_curvature, (0.0, *PATH_ENDS_M[:-1]), PATH_ENDS_M)
+    starts_m = (0.0, *PATH_ENDS_M[:-1])
+    bends = map(mean_curvature, starts_m, PATH_ENDS_M)
     return (*(float(steering_of(bend)) for bend in bends), offset_m, turn)
 
 
+# Lengths of stretches, in square roots of the radius: wide bends are long.
+_STRETCH = (0.6, 5.0)
+_LONGEST_STRETCH_PASSED = 6.0  # the part of a first stretch that may lie behind the road's start
+_STRAIGHT_SHARE = 0.28  # of the stretches
+_MOST_TURNED = 3.0  # radians from the car's heading; a road that comes back crosses itself
+
+
 def _draw_curvatures(random: Random, radius_m: float, floor: bool) -> FloatArray:
-    """Return the curvatures of a road: bends to both sides, on a floor up to hairpins, and straight
-    stretches.
-    """
-    count = round((_BEHIND_M + _AHEAD_M) / _STEP_M)
-    unit, bends, turned = math.sqrt(radius_m), np.zeros(count), 0.0
-    start = -int(random.uniform(0.0, 6.0) * unit / _STEP_M)
-    while start < count:
-        metres, bend = random.uniform(0.6, 5.0) * unit, 0.0
-        if random.random() >= _STRAIGHT:
-            metres *= 1.0 + floor * random.random()
-            side = 1.0 if random.random() < 0.5 else -1.0
-            if abs(turned) > _TURNED / 3:
+    """Return bends to both sides, on a floor up to hairpins, and straight stretches."""
+    unit_m = math.sqrt(radius_m)
+    bends = np.zeros(_STEPS)
+    turned = 0.0
+    start = -int(random.uniform(0.0, _LONGEST_STRETCH_PASSED) * unit_m / _STEP_M)
+    while start < _STEPS:
+        length_m = random.uniform(*_STRETCH) * unit_m
+        bend = 0.0
+        if not chance(random, _STRAIGHT_SHARE):
+            # drawn on roads, too: the numbers that a seed gives to the rest depend on it
+            longer = random.random()
+            if floor:
+                length_m *= 1.0 + longer
+            side = random_side(random)
+            if abs(turned) > _MOST_TURNED / 3:
                 side = -math.copysign(1.0, turned)
             bend = side / (radius_m * exponential(random.random()))
-            metres = min(metres, max((_TURNED - abs(turned)) / abs(bend), _STEP_M))
-        end = start + max(int(metres / _STEP_M), 1)
+            left_m = (_MOST_TURNED - abs(turned)) / abs(bend)
+            length_m = min(length_m, max(left_m, _STEP_M))
+        end = start + max(int(length_m / _STEP_M), 1)
         bends[max(start, 0) : max(end, 0)] = bend
-        turned += bend * max(end - max(start, _BEGIN), 0) * _STEP_M
+        # what lies behind the car does not turn the road that it sees
+        steps_ahead = max(end - max(start, _CAR_STEP), 0)
+        turned += bend * steps_ahead * _STEP_M
         start = end
-    width = max(int(0.5 * unit / _STEP_M), 1) | 1  # of the running mean
-    total = np.cumsum(np.concatenate([[0.0], np.pad(bends, width // 2, mode="edge")]))
+    return _running_mean(bends, max(int(0.5 * unit_m / _STEP_M), 1) | 1)
+
+
+def _running_mean(values: FloatArray, width: int) -> FloatArray:
+    """Return the mean over an odd number of steps around each: a bend begins gradually."""
+    padded = np.pad(values, width // 2, mode="edge")
+    total = np.cumsum(np.concatenate([[0.0], padded]))
     return np.asarray((total[width:] - total[:-width]) / width)
 
 
+def _kept_steps() -> list[int]:
+    """Return the steps of the points of a line: the farther ahead, the fewer."""
+    kept = [
+        *range(0, _CAR_STEP // 2, 4),
+        *range(_CAR_STEP // 2, _CAR_STEP, 2),
+        _CAR_STEP,
+    ]
+    while True:
+        steps_ahead = kept[-1] - _CAR_STEP
+        step = kept[-1] + max(1, round(0.055 * steps_ahead))
+        if step >= _STEPS - 1:
+            return kept
+        kept.append(step)
+
+
+_KEPT = _kept_steps()
+
+
 def _line(curvatures: FloatArray, offset_m: float, turn: float) -> FloatArray:
-    """Return the road's middle from a car offset_m to the right of it, turned to the right by
-    `turn`.
+    """Return the road's middle as a car sees it, as in DrawnPlace.
+
+    offset_m: of the car, to the right of the road's middle
+    turn: of the car, in radians to the right of the road
     """
+    # the car's heading is 0
     headings = np.concatenate([[0.0], np.cumsum(curvatures * _STEP_M)])
-    headings -= headings[_BEGIN] + turn
-    between = [(here + there) // 2 for here, there in pairwise(_KEPT)]
-    lengths = np.diff(_KEPT) * _STEP_M
-    right, ahead = (
-        np.concatenate([[0.0], np.cumsum(lengths * part)])
-        for part in _directions(headings[between])
-    )
-    here = _KEPT.index(_BEGIN)
-    right, ahead = (
-        right - right[here] - offset_m * cosine(turn),
-        ahead - ahead[here] - offset_m * sine(turn),
-    )
-    along = (np.array(_KEPT) - _BEGIN) * _STEP_M
-    return np.stack([right, ahead, *_directions(headings[_KEPT]), along], axis=1)
+    headings -= headings[_CAR_STEP] + turn
+
+    # between two points, the road goes as at the step halfway
+    between = [(step + following) // 2 for step, following in pairwise(_KEPT)]
+    lengths_m = np.diff(_KEPT) * _STEP_M
+    to_right, to_front = _directions(headings[between])
+    right_m = np.concatenate([[0.0], np.cumsum(lengths_m * to_right)])
+    ahead_m = np.concatenate([[0.0], np.cumsum(lengths_m * to_front)])
+
+    # the car is at the origin
+    car = _KEPT.index(_CAR_STEP)
+    right_m = right_m - right_m[car] - offset_m * cosine(turn)
+    ahead_m = ahead_m - ahead_m[car] - offset_m * sine(turn)
+    along_m = (np.array(_KEPT) - _CAR_STEP) * _STEP_M
+    return np.stack([right_m, ahead_m, *_directions(headings[_KEPT]), along_m], axis=1)
 
 
 def _directions(headings: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return the unit vectors of headings, (headings,) to the right and ahead, the same on every
-    processor.
+    """Return the unit vectors of headings, to the right and ahead, (headings,) each.
+
+    NumPy's own functions are not the same on every processor.
     """
-    right, ahead = (
-        [function(heading) for heading in headings.tolist()] for function in (sine, cosine)
-    )
+    right = [sine(heading) for heading in headings.tolist()]
+    ahead = [cosine(heading) for heading in headings.tolist()]
     return np.array(right), np.array(ahead)

@@ -12,10 +12,11 @@ from bcclone.simulator.render.surface import COMPILED_MODULES, covered
 from bcclone.system.arrays import FloatArray
 from bcclone.system.compiled import FINITE, compiled, source_checksum
 
-_FAR_M = 400.0
-_GRAIN_M = 0.12  # of the finest noise
-_WIDEST_M = 20.0  # of a pixel
-_SHADE = (0.82, 0.92, 1.18)  # the sky's light in shadows
+# Compiled functions read constants of their module only.
+_FAR_M = 400.0  # ground beyond this is not told from the horizon
+_GRAIN_M = 0.12  # wavelength of the finest noise
+_WIDEST_M = 20.0  # of a pixel on the ground
+_SKY_LIGHT = (0.82, 0.92, 1.18)  # the sky's light in shadows, by channel: it is blue
 _MEAN_SHADOW = 0.4  # far away, where noise is finer than a pixel
 
 
@@ -31,14 +32,19 @@ def _lattice(column: int, row: int, seed: int) -> float:
 @compiled(error_model="numpy")
 def _noise(x: float, z: float, seed: int) -> float:
     """Return smooth noise of -1 to 1 with a wavelength of about 2."""
-    column, row = int(math.floor(x)), int(math.floor(z))
-    across, up = x - column, z - row
-    across, up = across * across * (3.0 - 2.0 * across), up * up * (3.0 - 2.0 * up)
-    low = _lattice(column, row, seed) * (1.0 - across) + _lattice(column + 1, row, seed) * across
-    high = (
-        _lattice(column, row + 1, seed) * (1.0 - across)
-        + _lattice(column + 1, row + 1, seed) * across
-    )
+    column = int(math.floor(x))
+    row = int(math.floor(z))
+    across = x - column
+    up = z - row
+    # the noise has no edges at the lattice's lines: a cubic curve begins and ends level
+    across = across * across * (3.0 - 2.0 * across)
+    up = up * up * (3.0 - 2.0 * up)
+    low_left = _lattice(column, row, seed)
+    low_right = _lattice(column + 1, row, seed)
+    high_left = _lattice(column, row + 1, seed)
+    high_right = _lattice(column + 1, row + 1, seed)
+    low = low_left * (1.0 - across) + low_right * across
+    high = high_left * (1.0 - across) + high_right * across
     return low * (1.0 - up) + high * up
 
 
@@ -52,17 +58,18 @@ def _resolved(wavelength_m: float, pixel_m: float) -> float:
 
 @compiled(error_model="numpy")
 def _mix(color: Any, other: Any, brightness: float, fraction: float) -> None:
-    """Mix another colour, times a brightness, into a colour; fraction: of the other."""
+    """Mix another colour, times a brightness, into a colour. fraction: of the other one."""
     for channel in range(3):
         color[channel] += (other[channel] * brightness - color[channel]) * fraction
 
 
 @compiled(error_model="numpy")
-def _across(pixel_m: float, long_m: float, slope: float) -> float:
+def _width_across(pixel_m: float, long_m: float, slope: float) -> float:
     """Return the width of a pixel across a line on the ground.
 
-    pixel_m, long_m: its width and length; slope: sine of the angle between the line and the line of
-    sight.
+    pixel_m: width of the pixel on the ground
+    long_m: its length there
+    slope: sine of the angle between the line and the line of sight
     """
     squared = pixel_m * pixel_m * (1.0 - slope * slope) + long_m * long_m * slope * slope
     return min(math.sqrt(max(squared, 1e-12)), _WIDEST_M)
@@ -70,90 +77,153 @@ def _across(pixel_m: float, long_m: float, slope: float) -> float:
 
 @compiled(error_model="numpy")
 def _nearest(x: float, z: float, line: Any) -> int:
-    best, nearest = 1e18, 0
+    """Return the number of the line's point that is nearest to a place."""
+    nearest = 0
+    least = 1e18
     for number in range(line.shape[0]):
-        dx, dz = x - line[number, 0], z - line[number, 1]
+        dx = x - line[number, 0]
+        dz = z - line[number, 1]
         squared = dx * dx + dz * dz
-        if squared < best:
-            best, nearest = squared, number
+        if squared < least:
+            least = squared
+            nearest = number
     return nearest
 
 
 @compiled(error_model="numpy")
-def _ground(
+def _paint_ground(
     x: float, z: float, pixel_m: float, depth_m: float, line: Any, look: Any, color: Any
 ) -> None:
-    """Set the colour of the ground at x, z. pixel_m: width of a pixel there; depth_m: its distance
-    from the camera.
+    """Set the colour of the ground at a place.
+
+    x, z: metres to the right and ahead
+    pixel_m: width of a pixel there
+    depth_m: its distance from the camera
     """
-    bands, marks, _, air, seed = look
-    long_m = pixel_m * max(depth_m / air.camera_m, 1.0)
+    bands, marks, _, scenery, seed = look
+    long_m = pixel_m * max(depth_m / scenery.camera_m, 1.0)
     sight_m = max(math.sqrt(x * x + z * z), 1e-9)
+
+    # the ground itself; the grain gets coarser where a pixel is wider, so that it does not flicker
     grain = _noise(x / _resolved(_GRAIN_M, pixel_m), z / _resolved(_GRAIN_M, long_m), seed)
-    patch = _noise(x / air.patch_m, z / air.patch_m, seed + 1)
-    _mix(color, air.ground, max(1.0 + air.grain * grain + air.patch * patch, 0.1), 1.0)
+    patch = _noise(x / scenery.patch_m, z / scenery.patch_m, seed + 1)
+    brightness = max(1.0 + scenery.grain * grain + scenery.patch * patch, 0.1)
+    _mix(color, scenery.ground, brightness, 1.0)
+
+    # where the place is, as seen from the nearest point of the road's middle
     nearest = _nearest(x, z, line)
-    ahead_x, ahead_z = line[nearest, 2], line[nearest, 3]
-    dx, dz = x - line[nearest, 0], z - line[nearest, 1]
-    forward, cross = dx * ahead_x + dz * ahead_z, dx * ahead_z - dz * ahead_x
-    beyond = (nearest == line.shape[0] - 1 and forward > 1.0) or (nearest == 0 and forward < -1.0)
-    if not beyond:
-        width_m = _across(pixel_m, long_m, (x * ahead_z - z * ahead_x) / sight_m)
-        for number in range(bands.shape[0]):
-            part, dash_m = (
-                covered(cross, bands[number, 0], bands[number, 1], width_m),
-                bands[number, 5],
-            )
-            if part > 0.0 and dash_m > 0.0:
-                phase = (line[nearest, 4] + forward + bands[number, 6]) / dash_m
-                part = part if phase - math.floor(phase) < 0.5 else 0.0
-            if part > 0.0:
-                brightness = max(1.0 + bands[number, 7] * grain + 0.5 * air.patch * patch, 0.1)
-                _mix(color, bands[number, 2:5], brightness, part)
-    for number in range(marks.shape[0]):
-        distance = marks[number, 0] * x + marks[number, 1] * z
-        width_m = _across(pixel_m, long_m, distance / sight_m)
-        part = covered(distance - marks[number, 2], -marks[number, 3], marks[number, 3], width_m)
-        if part > 0.0:
-            _mix(color, marks[number, 4:7], 1.0, part)
-    if air.light > 0.0:
-        _shade(x, z, long_m, air, seed, color)
+    ahead_x = line[nearest, 2]
+    ahead_z = line[nearest, 3]
+    dx = x - line[nearest, 0]
+    dz = z - line[nearest, 1]
+    forward = dx * ahead_x + dz * ahead_z
+    cross = dx * ahead_z - dz * ahead_x
+
+    # nothing is painted beyond the ends of the road
+    beyond_end = nearest == line.shape[0] - 1 and forward > 1.0
+    before_start = nearest == 0 and forward < -1.0
+    if not (beyond_end or before_start):
+        width_m = _width_across(pixel_m, long_m, (x * ahead_z - z * ahead_x) / sight_m)
+        along = line[nearest, 4] + forward
+        _paint_bands(cross, along, width_m, grain, 0.5 * scenery.patch * patch, bands, color)
+    _paint_marks(x, z, pixel_m, long_m, sight_m, marks, color)
+    if scenery.light > 0.0:
+        _shade(x, z, long_m, scenery, seed, color)
 
 
 @compiled(error_model="numpy")
-def _shade(x: float, z: float, long_m: float, air: Any, seed: int, color: Any) -> None:
-    """Darken the ground by shadows, or lighten it by glare. long_m: length of a pixel on the
-    ground.
+def _paint_bands(
+    cross: float, along: float, width_m: float, grain: float, patch: float, bands: Any, color: Any
+) -> None:
+    """Paint the road's surface, shoulders and lines.
+
+    cross, along: metres to the right of the road's middle, and along it
+    width_m: of a pixel across the road
+    grain, patch: the ground's textures at this place
     """
-    across, along = x / air.light_across_m, z / air.light_along_m
-    shadow = _noise(across + 31.7, along, seed + 2) + 0.6 * _noise(
-        across * 2.1, along * 2.1, seed + 3
-    )
-    shadow = min(max((shadow - air.light_from) * air.light_slope, 0.0), 1.0)
-    sharp = min(min(air.light_across_m, air.light_along_m) / max(2.0 * long_m, 1e-9), 1.0)
+    for number in range(bands.shape[0]):
+        part = covered(cross, bands[number, 0], bands[number, 1], width_m)
+        dash_m = bands[number, 5]
+        if part > 0.0 and dash_m > 0.0:
+            phase = (along + bands[number, 6]) / dash_m
+            if phase - math.floor(phase) >= 0.5:  # a gap
+                part = 0.0
+        if part > 0.0:
+            brightness = max(1.0 + bands[number, 7] * grain + patch, 0.1)
+            _mix(color, bands[number, 2:5], brightness, part)
+
+
+@compiled(error_model="numpy")
+def _paint_marks(
+    x: float, z: float, pixel_m: float, long_m: float, sight_m: float, marks: Any, color: Any
+) -> None:
+    """Paint the straight lines on the ground.
+
+    pixel_m, long_m: width and length of a pixel at x, z
+    sight_m: distance from the camera, on the ground
+    """
+    for number in range(marks.shape[0]):
+        distance_m = marks[number, 0] * x + marks[number, 1] * z
+        half_m = marks[number, 3]
+        width_m = _width_across(pixel_m, long_m, distance_m / sight_m)
+        part = covered(distance_m - marks[number, 2], -half_m, half_m, width_m)
+        if part > 0.0:
+            _mix(color, marks[number, 4:7], 1.0, part)
+
+
+@compiled(error_model="numpy")
+def _shade(x: float, z: float, long_m: float, scenery: Any, seed: int, color: Any) -> None:
+    """Darken the ground by shadows, or lighten it by glare. long_m: a pixel's length there."""
+    # shadows are noise of two wavelengths with a threshold
+    across = x / scenery.light_across_m
+    along = z / scenery.light_along_m
+    coarse = _noise(across + 31.7, along, seed + 2)
+    shadow = coarse + 0.6 * _noise(across * 2.1, along * 2.1, seed + 3)
+    shadow = min(max((shadow - scenery.light_from) * scenery.light_slope, 0.0), 1.0)
+
+    # far away, a pixel shows the mean of many shadows
+    finest_m = min(scenery.light_across_m, scenery.light_along_m)
+    sharp = min(finest_m / max(2.0 * long_m, 1e-9), 1.0)
     shadow = _MEAN_SHADOW + (shadow - _MEAN_SHADOW) * sharp
+
     for channel in range(3):
-        light = air.light * _SHADE[channel] if air.light < 1.0 else air.light
+        light = scenery.light
+        if scenery.light < 1.0:
+            light = scenery.light * _SKY_LIGHT[channel]
         color[channel] *= 1.0 + (light - 1.0) * shadow
 
 
 @compiled(error_model="numpy")
-def _upright(
-    u: float, v: float, wide: float, nearer_m: float, boxes: Any, air: Any, seed: int, color: Any
+def _paint_boxes(
+    u: float,
+    v: float,
+    wide: float,
+    nearer_m: float,
+    boxes: Any,
+    scenery: Any,
+    seed: int,
+    color: Any,
 ) -> None:
-    """Paint the boxes nearer than the ground. u, v: slopes of the ray, to the right and up; wide:
-    of a pixel.
+    """Paint the boxes nearer than the ground.
+
+    u, v: slopes of the ray, to the right and up
+    wide: width of a pixel, a metre ahead
+    nearer_m: how far ahead the ground is
     """
     for number in range(boxes.shape[0]):
-        away, half_m, scale = boxes[number, 1], boxes[number, 2], boxes[number, 8]
-        if away > nearer_m:
+        right_m = boxes[number, 0]
+        ahead_m = boxes[number, 1]
+        half_m = boxes[number, 2]
+        if ahead_m > nearer_m:
             continue
-        part = covered(u * away, boxes[number, 0] - half_m, boxes[number, 0] + half_m, wide * away)
+        part = covered(u * ahead_m, right_m - half_m, right_m + half_m, wide * ahead_m)
         if part > 0.0:
-            bottom, top = boxes[number, 7] - air.camera_m, boxes[number, 3] - air.camera_m
-            part *= covered(v * away, bottom, top, wide * away)
+            bottom = boxes[number, 7] - scenery.camera_m
+            top = boxes[number, 3] - scenery.camera_m
+            part *= covered(v * ahead_m, bottom, top, wide * ahead_m)
         if part > 0.0:
-            texture = _noise(u * away * scale, v * away * scale, seed + 5 + number)
+            scale = boxes[number, 8]
+            texture = _noise(u * ahead_m * scale, v * ahead_m * scale, seed + 5 + number)
             _mix(color, boxes[number, 4:7], max(1.0 + boxes[number, 9] * texture, 0.05), part)
 
 
@@ -164,34 +234,39 @@ def _upright(
     fastmath=FINITE,
 )
 def _paint_pixels(rays: Any, pixel: float, line: Any, look: Any, picture: Any) -> None:
-    _, _, boxes, air, seed = look
+    _, _, boxes, scenery, seed = look
     for row in range(rays.shape[0]):
         for column in range(rays.shape[1]):
-            right, up, ahead = rays[row, column, 0], rays[row, column, 1], rays[row, column, 2]
-            color, depth_m = picture[row, column], _FAR_M
+            right = rays[row, column, 0]
+            up = rays[row, column, 1]
+            ahead = rays[row, column, 2]
+            color = picture[row, column]
+
             # the ground is a parabola: camera_m + depth up = crest (depth ahead)^2 / 2
-            under = up * up + 2.0 * air.crest * ahead * ahead * air.camera_m
-            downward = math.sqrt(under) - up if under >= 0.0 else 0.0
-            if downward * _FAR_M > 2.0 * air.camera_m:
-                depth_m = 2.0 * air.camera_m / downward
-                _ground(
-                    depth_m * right, depth_m * ahead, depth_m * pixel, depth_m, line, look, color
-                )
-                _mix(color, air.haze, 1.0, min(depth_m / air.haze_m, 1.0) * air.haze_most)
+            under = up * up + 2.0 * scenery.crest * ahead * ahead * scenery.camera_m
+            downward = 0.0
+            if under >= 0.0:
+                downward = math.sqrt(under) - up
+
+            # ground fades into the haze of the horizon, above which the sky begins
+            depth_m = _FAR_M
+            if downward * _FAR_M > 2.0 * scenery.camera_m:
+                depth_m = 2.0 * scenery.camera_m / downward
+                x = depth_m * right
+                z = depth_m * ahead
+                _paint_ground(x, z, depth_m * pixel, depth_m, line, look, color)
+                haze = min(depth_m / scenery.haze_m, 1.0) * scenery.haze_most
+                _mix(color, scenery.haze, 1.0, haze)
             else:
-                _mix(color, air.haze, 1.0, 1.0)
-                _mix(color, air.zenith, 1.0, min(max(up, 0.0) * 1.6, 1.0))
+                _mix(color, scenery.haze, 1.0, 1.0)
+                _mix(color, scenery.zenith, 1.0, min(max(up, 0.0) * 1.6, 1.0))
+
+            # a fisheye sees to its sides and behind, where slopes have no meaning
             if ahead > 0.05:
-                _upright(
-                    right / ahead,
-                    up / ahead,
-                    pixel / (ahead * ahead),
-                    depth_m * ahead,
-                    boxes,
-                    air,
-                    seed,
-                    color,
-                )
+                u = right / ahead
+                v = up / ahead
+                wide = pixel / (ahead * ahead)
+                _paint_boxes(u, v, wide, depth_m * ahead, boxes, scenery, seed, color)
 
 
 def paint(
@@ -199,8 +274,9 @@ def paint(
 ) -> FloatArray:
     """Return the picture, RGB of 0 to 255 and above, float64 (height, width, 3).
 
-    line: of DrawnPlace; rays: unit vectors of the pixels, to the right, up and ahead, float64
-    (height, width, 3); pixel: the angle that a pixel shows, in radians.
+    line: of DrawnPlace
+    rays: unit vectors of the pixels, to the right, up and ahead, float64 (height, width, 3)
+    pixel: the angle that a pixel shows, in radians
     """
     picture = np.zeros(rays.shape)
     _paint_pixels(rays, pixel, line, surroundings, picture)

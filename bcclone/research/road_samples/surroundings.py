@@ -5,106 +5,158 @@ Colours are RGB, 0 to 255. Textures are noise; no picture of anybody is in them.
 """
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from bcclone.research.road_samples.drawn_road import REFERENCE_M, DrawnRoad, log_uniform
+from bcclone.research.road_samples.drawn_road import (
+    REFERENCE_M,
+    DrawnRoad,
+    chance,
+    log_uniform,
+    random_side,
+)
 from bcclone.system.arrays import FloatArray, Random
 from bcclone.system.exact_math import cosine, sine
-
-_BAND, _MARK, _BOX = 8, 7, 10  # columns
-_LEAST_CONTRAST, _LEAST_FLOOR_CONTRAST = (
-    25.0,
-    50.0,
-)  # of road and ground, of line and floor, in one of the colours
-
 
 Color = tuple[float, float, float]
 
 
+class Band(NamedTuple):
+    """A strip along the road: its surface, a shoulder, or a line."""
+
+    start_m: float  # to the right of the road's middle
+    end_m: float
+    red: float
+    green: float
+    blue: float
+    dash_m: float  # period of its dashes; 0 for none
+    phase_m: float  # of the dashes
+    grain: float  # strength of its finest texture
+
+
+class Mark(NamedTuple):
+    """A straight line on the ground: a joint, tape or a cable."""
+
+    normal_right: float  # its unit normal
+    normal_ahead: float
+    distance_m: float  # from the camera, along the normal
+    half_m: float  # half of its width
+    red: float
+    green: float
+    blue: float
+
+
+class Box(NamedTuple):
+    """An upright thing that faces the camera."""
+
+    right_m: float  # its middle
+    ahead_m: float
+    half_m: float  # half of its width
+    top_m: float  # above the road
+    red: float
+    green: float
+    blue: float
+    bottom_m: float  # above the road
+    texture_scale: float  # waves of its texture a metre, about
+    texture: float  # strength of its texture
+
+
 class Scenery(NamedTuple):
-    """Ground, light and sky.
+    """Ground, light and sky."""
 
-    camera_m: height of the camera; crest: curvature of the ground in the direction of the car, in
-    1/m, positive in a dip; grain, patch: strength of the ground's textures; patch_m: wavelength of
-    the coarse one; light: factor of the light in shadows, or of glare above 1, 0 for none;
-    light_across_m, light_along_m: their wavelengths; light_from, light_slope: where the noise
-    becomes shadow, and how sharply; haze: the horizon's colour, which the ground gets nearly up to
-    haze_m, by a fraction haze_most; zenith: colour of the sky or the ceiling.
-    """
-
-    camera_m: float
-    crest: float
+    camera_m: float  # height of the camera
+    crest: float  # curvature of the ground in the car's direction, in 1/m, positive in a dip
     ground: Color
-    grain: float
-    patch_m: float
-    patch: float
-    light: float
-    light_across_m: float
+    grain: float  # strength of the ground's fine texture
+    patch_m: float  # wavelength of its coarse texture
+    patch: float  # strength of its coarse texture
+    light: float  # factor of the light in shadows; above 1 that of glare; 0 for neither
+    light_across_m: float  # wavelengths of the shadows
     light_along_m: float
-    light_from: float
-    light_slope: float
-    haze: Color
-    zenith: Color
-    haze_m: float
-    haze_most: float
+    light_from: float  # where the noise becomes shadow
+    light_slope: float  # how sharply it does
+    haze: Color  # the horizon's colour
+    zenith: Color  # of the sky or the ceiling
+    haze_m: float  # the distance at which the ground is haziest
+    haze_most: float  # the fraction of haze in its colour there
 
 
 class Surroundings(NamedTuple):
-    """What is painted.
+    """What is painted; a row of a table has the columns of its NamedTuple."""
 
-    bands: strips along the road, each from and to metres to the right of its middle, RGB, the
-    period of its dashes (0 for none) and their phase in metres, and the strength of its grain,
-    (bands, 8), later ones over earlier ones. marks: straight lines on the ground: the two parts of
-    their normal, distance, half width, RGB, (marks, 7). boxes: upright things: metres to the right
-    and ahead, half width, top, RGB, bottom, and scale and strength of their texture, (boxes, 10),
-    far ones first.
-    """
-
-    bands: FloatArray
-    marks: FloatArray
-    boxes: FloatArray
-    air: Scenery
+    bands: FloatArray  # of Band; later ones lie over earlier ones
+    marks: FloatArray  # of Mark
+    boxes: FloatArray  # of Box; far ones first
+    scenery: Scenery
     seed: int  # of textures
+
+
+# Of road and ground, in one of the colours at least, so that a network can tell them apart.
+_LEAST_CONTRAST = 25.0
+# Of a line and the floor: nothing but the lines shows where the road is.
+_LEAST_FLOOR_CONTRAST = 50.0
 
 
 def draw_surroundings(random: Random, road: DrawnRoad, line: FloatArray) -> Surroundings:
     """Return the look of a road. line: its middle as the car sees it, of DrawnPlace."""
-    ground, surface = _color(random, 15, 235, 0.4), _color(random, 15, 190, 0.15)
+    # a road whose colour is that of the ground beside it could not be seen
+    ground = _color(random, 15, 235, 0.4)
+    surface = _color(random, 15, 190, 0.15)
     while not road.floor and float(np.abs(ground - surface).max()) < _LEAST_CONTRAST:
-        ground, surface = _color(random, 15, 235, 0.4), _color(random, 15, 190, 0.15)
-    indoor = road.floor or random.random() < 0.25
-    grain = random.uniform(0.0, 0.06 if road.floor and random.random() < 0.5 else 0.35)
-    bands = _table(_draw_bands(random, road, ground if road.floor else surface), _BAND)
-    marks: list[list[float]] = []  # joints, tape, cables
-    if random.random() < (0.6 if road.floor else 0.15):
-        for _ in range(int(random.integers(1, 5))):
-            angle = random.uniform(0.0, 2 * math.pi)
-            distance, half = random.uniform(-3.0, 12.0), log_uniform(random, 0.02, 0.15)
-            marks.append([cosine(angle), sine(angle), distance, half, *_color(random, 5, 200, 0.2)])
-    boxes = _table(_draw_boxes(random, line, road.width_m / 2, indoor), _BOX)
-    boxes = boxes[boxes[:, 1] > 1.0]
-    boxes = boxes[np.argsort(-boxes[:, 1], kind="stable")]
-    air = _draw_air(random, ground, grain, indoor)
-    return Surroundings(bands, _table(marks, _MARK), boxes, air, int(random.integers(1 << 30)))
+        ground = _color(random, 15, 235, 0.4)
+        surface = _color(random, 15, 190, 0.15)
 
+    # half of the floors are smooth, as in a room
+    indoor = road.floor
+    if not road.floor:
+        indoor = chance(random, 0.25)
+    most_grain = 0.35
+    if road.floor and chance(random, 0.5):
+        most_grain = 0.06
+    grain = random.uniform(0.0, most_grain)
 
-def _table(rows: list[list[float]], columns: int) -> FloatArray:
-    return np.array(rows, float).reshape(-1, columns)
-
-
-def _color(random: Random, low: float, high: float, tint: float) -> FloatArray:
-    """Return a grey between low and high, each of whose channels differs by up to a fraction
-    `tint`.
-    """
-    return np.clip(
-        random.uniform(low, high) * (1.0 + tint * (random.random(3) * 2 - 1)), 0.0, 255.0
+    # later draws depend on earlier ones, so this order belongs to what a seed means
+    if road.floor:
+        surface = ground
+    bands = _draw_bands(random, road, surface)
+    marks = _draw_marks(random, road.floor)
+    boxes = _table(_draw_boxes(random, line, road.width_m / 2, indoor), Box)
+    scenery = _draw_scenery(random, ground, grain, indoor)
+    return Surroundings(
+        bands=_table(bands, Band),
+        marks=_table(marks, Mark),
+        boxes=_far_ones_first(boxes),
+        scenery=scenery,
+        seed=int(random.integers(1 << 30)),
     )
 
 
+def _table(rows: Sequence[tuple[float, ...]], kind: type[Band | Mark | Box]) -> FloatArray:
+    return np.array(rows, float).reshape(-1, len(kind._fields))
+
+
+def _far_ones_first(boxes: FloatArray) -> FloatArray:
+    """Return the boxes more than a metre ahead, so that near ones are painted over far ones."""
+    ahead_m = boxes[:, Box._fields.index("ahead_m")]
+    boxes = boxes[ahead_m > 1.0]
+    ahead_m = ahead_m[ahead_m > 1.0]
+    return boxes[np.argsort(-ahead_m, kind="stable")]
+
+
+def _color(random: Random, low: float, high: float, tint: float) -> FloatArray:
+    """Return a grey between low and high with a tint: up to that fraction in each channel."""
+    grey = random.uniform(low, high)
+    channels = 1.0 + tint * (random.random(3) * 2 - 1)
+    return np.clip(grey * channels, 0.0, 255.0)
+
+
 def _yellow(random: Random) -> FloatArray:
-    return np.array([random.uniform(170, 250), random.uniform(120, 215), random.uniform(0, 90)])
+    red = random.uniform(170, 250)
+    green = random.uniform(120, 215)
+    blue = random.uniform(0, 90)
+    return np.array([red, green, blue])
 
 
 def _paint(random: Random) -> FloatArray:
@@ -112,126 +164,251 @@ def _paint(random: Random) -> FloatArray:
     kind = random.random()
     if kind < 0.6:
         return _color(random, 150, 250, 0.06)
-    return _yellow(random) if kind < 0.85 else _color(random, 5, 250, 0.8)
+    if kind < 0.85:
+        return _yellow(random)
+    return _color(random, 5, 250, 0.8)
 
 
 def _visible_paint(random: Random, floor: FloatArray) -> FloatArray:
     """Return the colour of lines that can be told from the floor's."""
-    while float(np.abs((paint := _paint(random)) - floor).max()) < _LEAST_FLOOR_CONTRAST:
-        pass
-    return paint
+    while True:
+        paint = _paint(random)
+        if float(np.abs(paint - floor).max()) >= _LEAST_FLOOR_CONTRAST:
+            return paint
 
 
-def _draw_bands(random: Random, road: DrawnRoad, surface: FloatArray) -> list[list[float]]:
+def _band(
+    random: Random,
+    span_m: tuple[float, float],
+    color: FloatArray,
+    *,
+    dash_m: float = 0.0,
+    grain: float = 0.05,
+) -> Band:
+    phase_m = 50 * random.random()
+    return Band(*span_m, *color.tolist(), dash_m, phase_m, grain)
+
+
+def _draw_bands(random: Random, road: DrawnRoad, surface: FloatArray) -> list[Band]:
     """Return the road's surface, shoulders or kerbs, and lines."""
-    bands: list[list[float]] = []
-
-    def band(
-        start: float, end: float, color: FloatArray, dash_m: float = 0.0, grain: float = 0.05
-    ) -> None:
-        bands.append([start, end, *color, dash_m, 50 * random.random(), grain])
-
-    half = road.width_m / 2
+    bands = []
     if not road.floor:
-        if random.random() < 0.6:
-            beyond, color = half + log_uniform(random, 0.15, 2.5), _color(random, 30, 235, 0.2)
-            dash_m = random.uniform(0.5, 3.0) if random.random() < 0.15 else 0.0
-            band(-beyond, -half, color, dash_m)
-            band(half, beyond, color, dash_m)
-        band(-half, half, surface, grain=random.uniform(0.0, 0.25))
-    line_m = min(log_uniform(random, 0.2 if road.floor else 0.08, 0.6), 0.1 * road.width_m)
-    edge, paint = half, _visible_paint(random, surface) if road.floor else _paint(random)
-    if random.random() < 0.7:
-        edge -= random.uniform(0.0, 0.08) * road.width_m
-    edges, middle = random.random() < 0.75, random.random() < (0.93 if road.lanes == 2 else 0.45)
-    if edges or (road.floor and not middle):
-        dash_m = random.uniform(2.0, 8.0) if random.random() < 0.1 else 0.0
-        only = random.random()  # one of both, sometimes
-        if only > 0.12:
-            band(-edge, -edge + line_m, paint, dash_m)
-        if only < 0.88:
-            band(edge - line_m, edge, paint, dash_m)
-    if middle:
-        color = paint if random.random() < 0.5 else _yellow(random)
-        dash_m = random.uniform(2.0, 14.0) if random.random() < 0.45 else 0.0
-        at = (-line_m, line_m) if random.random() < 0.25 else (0.0,)  # double, or single
-        for cross_m in at:
-            band(cross_m - line_m / 2, cross_m + line_m / 2, color, dash_m)
+        bands += _draw_surface(random, road.width_m / 2, surface)
+
+    # lines are wide enough to be seen, and narrow enough to leave a road between them
+    narrowest_m = 0.08
+    if road.floor:
+        narrowest_m = 0.2
+    line_m = min(log_uniform(random, narrowest_m, 0.6), 0.1 * road.width_m)
+    if road.floor:
+        paint = _visible_paint(random, surface)
+    else:
+        paint = _paint(random)
+
+    # the lines at the edges may lie a little inside
+    edge_m = road.width_m / 2
+    if chance(random, 0.7):
+        edge_m -= random.uniform(0.0, 0.08) * road.width_m
+
+    # two lanes are seldom without a line between them, and a floor never without any line
+    has_edges = chance(random, 0.75)
+    middle_share = 0.45
+    if road.lanes == 2:
+        middle_share = 0.93
+    has_middle = chance(random, middle_share)
+    if has_edges or (road.floor and not has_middle):
+        bands += _draw_edge_lines(random, edge_m, line_m, paint)
+    if has_middle:
+        bands += _draw_middle_line(random, line_m, paint)
     return bands
 
 
-def _draw_boxes(random: Random, line: FloatArray, half_m: float, indoor: bool) -> list[list[float]]:
-    """Return far walls, windows, houses, hills; trees, poles, furniture and legs beside the road;
-    another car on it; rails or walls along it.
-    """
-    boxes = []
-    for _ in range(int(random.integers(0, 9))):
-        away = random.uniform(8.0, 30.0) if indoor else random.uniform(60.0, 300.0)
-        place = [away * random.uniform(-1.6, 1.6), away, away * random.uniform(0.03, 0.6)]
-        texture = [random.uniform(2.0, 30.0) / away, random.uniform(0.0, 0.7)]
-        boxes.append(
-            [
-                *place,
-                away * random.uniform(0.02, 0.35),
-                *_color(random, 5, 230, 0.35),
-                0.0,
-                *texture,
-            ]
-        )
+def _draw_surface(random: Random, half_m: float, surface: FloatArray) -> list[Band]:
+    """Return the surface of a road, and shoulders or dashed kerbs beside it."""
+    bands = []
+    if chance(random, 0.6):
+        beyond_m = half_m + log_uniform(random, 0.15, 2.5)
+        color = _color(random, 30, 235, 0.2)
+        dash_m = 0.0
+        if chance(random, 0.15):
+            dash_m = random.uniform(0.5, 3.0)
+        bands.append(_band(random, (-beyond_m, -half_m), color, dash_m=dash_m))
+        bands.append(_band(random, (half_m, beyond_m), color, dash_m=dash_m))
+    grain = random.uniform(0.0, 0.25)
+    bands.append(_band(random, (-half_m, half_m), surface, grain=grain))
+    return bands
+
+
+def _draw_edge_lines(random: Random, edge_m: float, line_m: float, paint: FloatArray) -> list[Band]:
+    """Return the lines at the road's edges; sometimes there is only one of both."""
+    bands = []
+    dash_m = 0.0
+    if chance(random, 0.1):
+        dash_m = random.uniform(2.0, 8.0)
+    only = random.random()
+    if only > 0.12:
+        bands.append(_band(random, (-edge_m, -edge_m + line_m), paint, dash_m=dash_m))
+    if only < 0.88:
+        bands.append(_band(random, (edge_m - line_m, edge_m), paint, dash_m=dash_m))
+    return bands
+
+
+def _draw_middle_line(random: Random, line_m: float, paint: FloatArray) -> list[Band]:
+    """Return the line in the middle: single or double, in the edges' colour or in yellow."""
+    color = paint
+    if not chance(random, 0.5):
+        color = _yellow(random)
+    dash_m = 0.0
+    if chance(random, 0.45):
+        dash_m = random.uniform(2.0, 14.0)
+    middles_m = [0.0]
+    if chance(random, 0.25):
+        middles_m = [-line_m, line_m]
+    bands = []
+    for middle_m in middles_m:
+        span_m = (middle_m - line_m / 2, middle_m + line_m / 2)
+        bands.append(_band(random, span_m, color, dash_m=dash_m))
+    return bands
+
+
+def _draw_marks(random: Random, floor: bool) -> list[Mark]:
+    """Return the joints, tape and cables on the ground; most floors have some."""
+    share = 0.15
+    if floor:
+        share = 0.6
+    if not chance(random, share):
+        return []
+    marks = []
+    for _ in range(int(random.integers(1, 5))):
+        angle = random.uniform(0.0, 2 * math.pi)
+        distance_m = random.uniform(-3.0, 12.0)
+        half_m = log_uniform(random, 0.02, 0.15)
+        color = _color(random, 5, 200, 0.2)
+        marks.append(Mark(cosine(angle), sine(angle), distance_m, half_m, *color.tolist()))
+    return marks
+
+
+def _draw_boxes(random: Random, line: FloatArray, half_m: float, indoor: bool) -> list[Box]:
+    """Return what stands upright. half_m: half of the road's width."""
+    boxes = _draw_background(random, indoor)
     ahead = line[line[:, 4] > 1.5]
-    for _ in range(int(random.integers(0, 16))):
-        point = ahead[int(random.integers(len(ahead) * 3 // 4))]
-        wide, tall = log_uniform(random, 0.05, 2.5), log_uniform(random, 0.3, 9.0)
-        off = _side(random) * (half_m + wide + log_uniform(random, 0.2, 25.0))
-        bottom = random.uniform(0.0, 0.8) * tall if random.random() < 0.3 else 0.0
-        texture = [random.uniform(0.5, 8.0), random.uniform(0.0, 0.6)]
-        boxes.append(
-            [*_beside(point, off), wide, tall, *_color(random, 5, 240, 0.5), bottom, *texture]
-        )
-    if random.random() < 0.2:
-        point = ahead[int(random.integers(len(ahead) // 3, len(ahead)))]
-        body = _color(random, 5, 240, 0.4)
-        boxes.append([*_beside(point, _side(random) * half_m / 2), 0.9, 1.5, *body, 0.2, 1.0, 0.4])
-    if random.random() < 0.25:
-        off, tall = (
-            _side(random) * (half_m + log_uniform(random, 0.3, 6.0)),
-            log_uniform(random, 0.3, 4.0),
-        )
-        color = _color(random, 20, 230, 0.2)
-        for along in (off, -off) if random.random() < 0.4 else (off,):
-            for each in ahead[1::2]:
-                boxes.append(
-                    [*_beside(each, along), 0.12 + 0.06 * each[4], tall, *color, 0.0, 1.0, 0.1]
-                )
+    boxes += _draw_roadside(random, ahead, half_m)
+    if chance(random, 0.2):
+        boxes.append(_draw_other_car(random, ahead, half_m))
+    if chance(random, 0.25):
+        boxes += _draw_rails(random, ahead, half_m)
     return boxes
 
 
-def _side(random: Random) -> float:
-    return 1.0 if random.random() < 0.5 else -1.0
+def _draw_background(random: Random, indoor: bool) -> list[Box]:
+    """Return far walls and windows, or houses and hills."""
+    boxes = []
+    for _ in range(int(random.integers(0, 9))):
+        if indoor:
+            away_m = random.uniform(8.0, 30.0)
+        else:
+            away_m = random.uniform(60.0, 300.0)
+        right_m = away_m * random.uniform(-1.6, 1.6)
+        half_m = away_m * random.uniform(0.03, 0.6)
+        texture_scale = random.uniform(2.0, 30.0) / away_m
+        texture = random.uniform(0.0, 0.7)
+        top_m = away_m * random.uniform(0.02, 0.35)
+        color = _color(random, 5, 230, 0.35)
+        box = Box(right_m, away_m, half_m, top_m, *color.tolist(), 0.0, texture_scale, texture)
+        boxes.append(box)
+    return boxes
 
 
-def _beside(point: FloatArray, off_m: float) -> tuple[float, float]:
-    """Return the place off_m to the right of a point of the road's line."""
-    return float(point[0] + point[3] * off_m), float(point[1] - point[2] * off_m)
+def _draw_roadside(random: Random, ahead: FloatArray, road_half_m: float) -> list[Box]:
+    """Return trees, poles, furniture and legs beside the road."""
+    boxes = []
+    for _ in range(int(random.integers(0, 16))):
+        point = ahead[int(random.integers(len(ahead) * 3 // 4))]
+        half_m = log_uniform(random, 0.05, 2.5)
+        top_m = log_uniform(random, 0.3, 9.0)
+        side = random_side(random)
+        offset_m = side * (road_half_m + half_m + log_uniform(random, 0.2, 25.0))
+        bottom_m = 0.0
+        if chance(random, 0.3):  # a crown, a sign, a table
+            bottom_m = random.uniform(0.0, 0.8) * top_m
+        texture_scale = random.uniform(0.5, 8.0)
+        texture = random.uniform(0.0, 0.6)
+        color = _color(random, 5, 240, 0.5)
+        place_m = _beside(point, offset_m)
+        box = Box(*place_m, half_m, top_m, *color.tolist(), bottom_m, texture_scale, texture)
+        boxes.append(box)
+    return boxes
 
 
-def _draw_air(random: Random, ground: FloatArray, grain: float, indoor: bool) -> Scenery:
+def _draw_other_car(random: Random, ahead: FloatArray, road_half_m: float) -> Box:
+    """Return another car on the road, in either lane."""
+    point = ahead[int(random.integers(len(ahead) // 3, len(ahead)))]
+    body = _color(random, 5, 240, 0.4)
+    place_m = _beside(point, random_side(random) * road_half_m / 2)
+    return Box(
+        *place_m,
+        half_m=0.9,
+        top_m=1.5,
+        red=float(body[0]),
+        green=float(body[1]),
+        blue=float(body[2]),
+        bottom_m=0.2,
+        texture_scale=1.0,
+        texture=0.4,
+    )
+
+
+def _draw_rails(random: Random, ahead: FloatArray, road_half_m: float) -> list[Box]:
+    """Return a rail or a wall along the road, on one side or on both, as posts side by side."""
+    side = random_side(random)
+    offset_m = side * (road_half_m + log_uniform(random, 0.3, 6.0))
+    top_m = log_uniform(random, 0.3, 4.0)
+    color = _color(random, 20, 230, 0.2)
+    offsets_m = [offset_m]
+    if chance(random, 0.4):
+        offsets_m = [offset_m, -offset_m]
+    boxes = []
+    for along_m in offsets_m:
+        for point in ahead[1::2]:
+            half_m = 0.12 + 0.06 * float(point[4])  # the points of the line lie farther apart
+            place_m = _beside(point, along_m)
+            boxes.append(Box(*place_m, half_m, top_m, *color.tolist(), 0.0, 1.0, 0.1))
+    return boxes
+
+
+def _beside(point: FloatArray, offset_m: float) -> tuple[float, float]:
+    """Return the place, right and ahead, offset_m to the right of a point of the road's line."""
+    right_m = float(point[0] + point[3] * offset_m)
+    ahead_m = float(point[1] - point[2] * offset_m)
+    return right_m, ahead_m
+
+
+def _draw_scenery(random: Random, ground: FloatArray, grain: float, indoor: bool) -> Scenery:
     """Return ground, light and sky. grain: strength of the ground's finest texture."""
+    # a room has a ceiling, the rest a sky, bluish more often than not
     if indoor:
-        haze, zenith = _color(random, 20, 230, 0.25), _color(random, 10, 255, 0.2)
+        haze = _color(random, 20, 230, 0.25)
+        zenith = _color(random, 10, 255, 0.2)
     else:
         haze = _color(random, 60, 255, 0.2)
-        zenith = np.array(
-            [random.uniform(20, 170), random.uniform(70, 200), random.uniform(120, 255)]
-        )
-    light, kind = 0.0, random.random()
-    if kind < 0.52:
-        light = random.uniform(0.12, 0.7) if kind < 0.4 else random.uniform(1.2, 2.5)
-    crest = (
-        0.0
-        if indoor or random.random() < 0.4
-        else float(np.clip(random.normal(0.0, 0.0012), -0.004, 0.004))
-    )
+        red = random.uniform(20, 170)
+        green = random.uniform(70, 200)
+        blue = random.uniform(120, 255)
+        zenith = np.array([red, green, blue])
+
+    # shadows, more seldom glare
+    light = 0.0
+    kind = random.random()
+    if kind < 0.4:
+        light = random.uniform(0.12, 0.7)
+    elif kind < 0.52:
+        light = random.uniform(1.2, 2.5)
+
+    # a floor is flat, and so are many roads
+    crest = 0.0
+    if not indoor and not chance(random, 0.4):
+        crest = float(np.clip(random.normal(0.0, 0.0012), -0.004, 0.004))
+
     return Scenery(
         camera_m=REFERENCE_M,
         crest=crest,

@@ -3,7 +3,7 @@ import pytest
 
 from bcclone.dataset.store import Store
 from bcclone.research.road_samples import RoadSamplesSettings
-from bcclone.research.road_samples.rendering import make_road_samples
+from bcclone.research.road_samples.writing import make_road_samples
 from bcclone.simulator.random_road import parse_name
 from bcclone.system.errors import UserError
 from tests.conftest import result_of, run_script
