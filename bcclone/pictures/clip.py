@@ -19,7 +19,8 @@ import numpy as np
 
 from bcclone.camera.images import Image
 from bcclone.pictures.clip_settings import GIF, ClipSettings
-from bcclone.pictures.overlay import GROUND, make_overlay
+from bcclone.pictures.drawing import GROUND
+from bcclone.pictures.overlay import make_overlay
 from bcclone.pictures.run_data import (
     FrameInfo,
     ReferenceDrive,

@@ -5,17 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bcclone.pictures.overlay import (
-    GREEN,
-    ORANGE,
-    SKY,
-    WHITE,
-    Overlay,
-    make_map,
-    make_overlay,
-    saliency_overlay,
-)
+from bcclone.pictures.drawing import GREEN, ORANGE, SKY, WHITE
+from bcclone.pictures.overlay import Overlay, make_overlay, saliency_overlay
 from bcclone.pictures.run_data import FrameInfo, find_frames, read_run_data
+from bcclone.pictures.track_map import make_map
 from bcclone.recording.run_tables import (
     ANSWERS,
     DRIVERS,

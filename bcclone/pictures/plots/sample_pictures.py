@@ -18,7 +18,8 @@ from bcclone.feed.augment.random_numbers import draw
 from bcclone.feed.selection import lookahead_of
 from bcclone.model.architectures import ARCHITECTURES
 from bcclone.model.saliency import Saliency
-from bcclone.pictures.overlay import SKY, saliency_overlay
+from bcclone.pictures.drawing import SKY
+from bcclone.pictures.overlay import saliency_overlay
 from bcclone.pictures.plots.style import (
     BLUE,
     GRAY,

@@ -1,0 +1,103 @@
+"""Draw shapes and words: colours, boxes, dots, lines and texts -> pixels of an overlay."""
+
+from collections.abc import Iterable
+from functools import cache, lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import PIL.Image
+import PIL.ImageDraw
+import PIL.ImageFont
+
+from bcclone.camera.images import Image
+from bcclone.system.arrays import FloatArray
+from bcclone.system.opencv import cv2
+
+Color = tuple[int, ...]
+Point = tuple[float, float]
+
+# M. Okabe and K. Ito, "Color universal design" (2008): safe for colour-blind viewers
+SKY = (86, 180, 233)
+ORANGE = (230, 159, 0)
+RED = (213, 94, 0)
+YELLOW = (240, 228, 66)
+GREEN = (0, 158, 115)
+
+GROUND = (22, 25, 31)  # background of the panel
+RAIL = (58, 64, 74)  # the empty part of a bar
+ROAD = (120, 126, 136)
+FAINT = (165, 172, 182)  # labels
+WHITE = (242, 244, 247)
+
+SMALL_SIZE = 13  # pixels: of a label
+
+_FRACTION_BITS = 4  # of OpenCV's coordinates
+_ASCENT = 0.95  # of a font's size: height above the baseline
+_DESCENT = 0.3  # of a font's size: depth below the baseline
+
+_font = cache(PIL.ImageFont.load_default)  # Aileron, in the public domain
+
+
+class Text(NamedTuple):
+    """Words on a picture, with the left or the right end of their baseline at x and y."""
+
+    words: str
+    x: int
+    y: int
+    size: int = SMALL_SIZE
+    color: Color = FAINT
+    to_left: bool = False  # x is the right end
+
+    @property
+    def width(self) -> int:
+        return _coverage_of(self.words, self.size).width
+
+
+@lru_cache(4096)  # a clip repeats the same words and numbers
+def _coverage_of(words: str, size: int) -> PIL.Image.Image:
+    """Return how much of each pixel a text covers."""
+    font = _font(size)
+    width = max(round(font.getlength(words)), 1) + 2
+    baseline = round(size * _ASCENT)
+    coverage = PIL.Image.new("L", (width, baseline + round(size * _DESCENT)))
+    PIL.ImageDraw.Draw(coverage).text((0, baseline), words, 255, font, "ls")
+    return coverage
+
+
+def write_texts(picture: Image, texts: Iterable[Text]) -> Image:
+    """Return a copy of a picture with texts on it."""
+    canvas = PIL.Image.fromarray(picture)
+    pen = PIL.ImageDraw.Draw(canvas)
+    for text in texts:
+        left = text.x - text.width if text.to_left else text.x
+        top = text.y - round(text.size * _ASCENT)
+        pen.bitmap((left, top), _coverage_of(text.words, text.size), text.color)
+    return np.asarray(canvas)
+
+
+def draw_box(picture: Image, begin: Point, end: Point, color: Color) -> None:
+    """Fill a rectangle between two corners, which are rounded to whole pixels."""
+    left, right = sorted((round(begin[0]), round(end[0])))
+    top, bottom = sorted((round(begin[1]), round(end[1])))
+    picture[top:bottom, left:right] = color
+
+
+def dim(picture: Image, fraction: float) -> None:
+    """Darken a picture to a fraction of its brightness, towards the background of the overlay."""
+    cv2.addWeighted(picture, fraction, np.full_like(picture, GROUND), 1 - fraction, 0, dst=picture)
+
+
+def draw_dot(picture: Image, center: Point, radius: float, color: Color) -> None:
+    """Draw a filled circle with smooth edges."""
+    x = round(center[0] * 2**_FRACTION_BITS)
+    y = round(center[1] * 2**_FRACTION_BITS)
+    fine_radius = round(radius * 2**_FRACTION_BITS)
+    cv2.circle(picture, (x, y), fine_radius, color, cv2.FILLED, cv2.LINE_AA, _FRACTION_BITS)
+
+
+def draw_line(
+    picture: Image, points: FloatArray, color: Color, width: int, closed: bool = False
+) -> None:
+    """Draw a line with smooth edges through points, (points, 2)."""
+    fine_points = np.rint(points * 2**_FRACTION_BITS).astype(np.int32)
+    cv2.polylines(picture, [fine_points], closed, color, width, cv2.LINE_AA, _FRACTION_BITS)

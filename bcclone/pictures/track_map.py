@@ -1,0 +1,71 @@
+"""Draw a track's map: its centre line and the driven line -> a dark square with the car on it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bcclone.camera.images import Image
+from bcclone.pictures.drawing import GROUND, ROAD, SKY, WHITE, draw_dot, draw_line
+from bcclone.system.arrays import Float32Array, FloatArray, IndexArray
+
+_MARGIN = 8  # pixels between the road and the edge of the map
+_DIMMED = 0.35  # fraction of the frame's brightness that is kept below the map
+_ROAD_WIDTH = 4  # pixels
+_DRIVEN_WIDTH = 2  # pixels
+_SET_BACK_M = 4.0  # a car that moves farther between two frames was set back, or not recorded
+
+
+@dataclass(frozen=True)
+class TrackMap:
+    """A map of the track with the driven line.
+
+    What does not change from frame to frame is drawn once, into `kept` and `road`.
+    """
+
+    kept: Float32Array  # fraction of the frame below that is kept, (size, size, 1)
+    road: Float32Array  # what the dark ground and the road add to it, (size, size, 3)
+    points: FloatArray  # pixels: the car at each frame, (frames, 2), NaN where unknown
+    stretches: Sequence[IndexArray]  # the frames between two places where the car was set back
+
+    def draw(self, area: Image, index: int) -> None:
+        """Draw the map over a square of its size, the line up to a frame, and the car there."""
+        area[:] = area * self.kept + self.road
+        for frames in self.stretches:
+            count = int(np.searchsorted(frames, index, side="right"))
+            if count > 1:
+                draw_line(area, self.points[frames[:count]], SKY, _DRIVEN_WIDTH)
+        x, y = self.points[index]
+        if np.isfinite(x + y):
+            draw_dot(area, (x, y), 5.5, GROUND)
+            draw_dot(area, (x, y), 4.0, WHITE)
+
+
+def make_map(road: FloatArray, positions: FloatArray, size: int, closed: bool = True) -> TrackMap:
+    """Return the map of a track, with z pointing up.
+
+    road: x and z of its centre line, (points, 2), metres
+    positions: x and z of the car at each frame, (frames, 2), metres
+    size: width and height, in pixels
+    closed: the road ends where it begins
+    """
+    # the longer side of the road's extent fills the map
+    low = road.min(axis=0)
+    high = road.max(axis=0)
+    scale = (size - 2 * _MARGIN) / (high - low).max()
+
+    def pixels_of(places: FloatArray) -> FloatArray:
+        return np.asarray((places - (low + high) / 2) * (scale, -scale) + size / 2)
+
+    # the driven line must not cross the map where the car was set back
+    located = np.flatnonzero(np.isfinite(positions).all(axis=1))
+    moved_m = np.hypot(*np.diff(positions[located], axis=0).T)
+    stretches = np.split(located, np.flatnonzero(moved_m > _SET_BACK_M) + 1)
+
+    # ground and road are blended here, so that a frame costs one multiplication and one addition
+    covered = np.zeros((size, size), np.uint8)
+    draw_line(covered, pixels_of(road), (255,), _ROAD_WIDTH, closed)
+    coverage = covered[..., np.newaxis] / 255
+    added = np.array(GROUND) * (1 - _DIMMED) * (1 - coverage) + np.array(ROAD) * coverage
+    kept = (_DIMMED * (1 - coverage)).astype(np.float32)
+    return TrackMap(kept, added.astype(np.float32), pixels_of(positions), stretches)
