@@ -1,19 +1,19 @@
 """What `import bcclone` offers; __init__.py reads this file, and loads a name when it is asked for."""
 
 from .cluster.cluster_settings import ShardingSettings as ShardingSettings
-from .cluster.shards import open_if_store as open_if_store
-from .cluster.shards import open_store as open_store
 from .commands.data import convert as convert
 from .dataset.answer import Answer as Answer
 from .dataset.preprocessing import Preprocessing as Preprocessing
 from .dataset.sample_settings import PreprocessSettings as PreprocessSettings
 from .dataset.sample_settings import SampleSettings as SampleSettings
+from .dataset.shards import open_store as open_store
 from .dataset.store import Store as Store
 from .diagnosis.check import check as check
 from .drive.controller import SpeedSettings as SpeedSettings
 from .drive.drive_settings import DriveSettings as DriveSettings
 from .drive.driver import SteeringPolicy as SteeringPolicy
 from .drive.server import serve as serve
+from .drive.server import serve_policy as serve_policy
 from .evaluation.evaluate import evaluate as evaluate
 from .evaluation.evaluate import evaluate_policy as evaluate_policy
 from .evaluation.evaluate_settings import EvaluateSettings as EvaluateSettings
@@ -37,8 +37,8 @@ from .pictures.plots.all_pictures import plot as plot
 from .research.environment import EnvironmentSettings as EnvironmentSettings
 from .research.environment.driving_env import Simulator as Simulator
 from .simulator.record import record as record
-from .simulator.road_plan import RoadRules as RoadRules
-from .simulator.road_plan import judge_road as judge_road
+from .simulator.road_rules import RoadRules as RoadRules
+from .simulator.road_rules import judge_road as judge_road
 from .simulator.world_settings import Conditions as Conditions
 from .simulator.world_settings import ExpertSettings as ExpertSettings
 from .simulator.world_settings import RecordSettings as RecordSettings

@@ -35,7 +35,8 @@ from bcclone.camera.vehicle import MPH
 from bcclone.research.margin import MarginSettings
 from bcclone.research.margin.margins import RecordNext, map_margins
 from bcclone.simulator.car import TrackedCar
-from bcclone.simulator.record import BETWEEN_ROWS_SECONDS, CarRecording, Expert
+from bcclone.simulator.expert import Expert
+from bcclone.simulator.record import BETWEEN_ROWS_SECONDS, CarRecording
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track
 from bcclone.system.progress import Notify

@@ -24,10 +24,11 @@ from bcclone import (
 from bcclone.camera.images import Image
 from bcclone.camera.vehicle import MOUNTS
 from bcclone.cluster.sharded_conversion import convert
-from bcclone.cluster.shards import Manifest
 from bcclone.dataset import conversion
+from bcclone.dataset.shards import Manifest
 from bcclone.simulator.car import STEP_SECONDS, TrackedCar, start_on
-from bcclone.simulator.record import CarRecording, Expert
+from bcclone.simulator.expert import Expert
+from bcclone.simulator.record import CarRecording
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import Track, load_track
 from bcclone.system.progress import ProgressBar

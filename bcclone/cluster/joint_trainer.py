@@ -1,40 +1,49 @@
 """A trainer that divides each batch among the devices of a strategy of tf.distribute."""
 
+import io
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from bcclone.cluster.collective import Collective
 from bcclone.feed.selection import TrainingData
 from bcclone.feed.source import Batch
 from bcclone.model.architectures import ARCHITECTURES
 from bcclone.system.errors import UserError
+from bcclone.system.progress import Notify
+from bcclone.training.checkpoint import checkpoint_content, load_checkpoint, load_content
 from bcclone.training.prepare import make_trainer
 from bcclone.training.train_settings import ON, TrainSettings
 from bcclone.training.trainer import Trainer
+from bcclone.training.training_state import TrainingState
 
 
 class JointTrainer(Trainer):
-    """A trainer on several devices or machines. strategy: has them; network: as Trainer() takes it."""
+    """A trainer on several devices or machines.
+
+    strategy: of tf.distribute, which has them
+    network: as Trainer() takes it
+    """
 
     def __init__(self, strategy: Any, *network: Any) -> None:
         super().__init__(*network)
         self._strategy = strategy
-        step = [
-            self.samples_signature,
-            (tf.TensorSpec((), tf.int32),) * 2,
-            tf.TensorSpec((), tf.float32),
-        ]
+        counts = (tf.TensorSpec((), tf.int32), tf.TensorSpec((), tf.int32))
+        rate = tf.TensorSpec((), tf.float32)
+        step = [self.samples_signature, counts, rate]
         self._train_part = tf.function(self._train_part_step, input_signature=step, autograph=False)
 
     def train(self, batches: Sequence[Batch], rates: Sequence[float]) -> None:
-        """Take a step down the gradient of the mean loss for each batch, and add those of all
-        workers to the totals.
+        """Take a step down the gradient of the mean loss for each batch of all workers.
+
+        Add the batches of all workers to the totals.
         """
         for batch, rate in zip(batches, rates, strict=True):
-            counts = np.int32(batch.samples), np.int32(batch.global_size)
+            counts = (np.int32(batch.samples), np.int32(batch.global_size))
             self._train_part(batch.inputs, counts, np.float32(rate))
 
     def _train_part_step(
@@ -42,11 +51,13 @@ class JointTrainer(Trainer):
     ) -> None:
         """Take a step with an equal part of these samples on each device of this machine.
 
-        counts: how many of the samples count, and how many the batch of all workers has. A batch
-        that cannot be divided equally is padded with samples of weight 0.
+        A batch that cannot be divided equally is padded with samples of weight 0.
+
+        counts: how many of the samples count, and how many the batch of all workers has
         """
         self.optimizer.learning_rate.assign(learning_rate)
-        devices, size = len(self._strategy.extended.worker_devices), tf.shape(samples[1])[0]
+        devices = len(self._strategy.extended.worker_devices)
+        size = tf.shape(samples[1])[0]
         part_size = -(-size // devices)
 
         def part_of(context: Any) -> Any:
@@ -60,41 +71,58 @@ class JointTrainer(Trainer):
         self.totals.add(self._strategy.reduce(tf.distribute.ReduceOp.SUM, sums, axis=None))
 
     def _descend(self, samples: tuple[Any, ...], weights: Any, size: Any) -> Any:
-        """Take a step on one device; return the sums of the loss, the absolute errors and the
-        count.
+        """Take a step on one device; return the sums of its samples for the totals.
 
-        weights: float32 (samples, 1), 0 or 1; size: number of samples in the batch of all workers.
+        weights: float32 (samples, 1), 0 or 1
+        size: number of samples in the batch of all workers
         """
-        own, sums = self.gradients(samples, size, weights)
-        total = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, own)
+        gradients, sums = self.gradients(samples, size, weights)
+        context = tf.distribute.get_replica_context()
+        totals = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
         # Keras adds up the gradients of the devices after clipping them; so each gets its fraction
         # of the sum
-        gradients = [gradient / self._strategy.num_replicas_in_sync for gradient in total]
-        self.optimizer.apply(gradients, self.model.trainable_variables)
+        fractions = [total / self._strategy.num_replicas_in_sync for total in totals]
+        self.optimizer.apply(fractions, self.model.trainable_variables)
         return sums
 
 
 def make_joint_trainer(
     data: TrainingData, settings: TrainSettings, labels: int, strategy: Any = None
 ) -> Trainer:
-    """Return the trainer of the network on several devices; raises UserError as make_trainer()
-    does.
+    """Return the trainer of the network on several devices; raises UserError as make_trainer().
 
-    strategy: of tf.distribute, which has the devices; None for the GPUs of this machine.
+    strategy: of tf.distribute, which has the devices; None for the GPUs of this machine
     """
+    remedy = "trains on one device; use --gpus 1, and one worker"
     if ARCHITECTURES[settings.network].batch_norm:
-        raise UserError(
-            f"--network {settings.network} trains on one device; use --gpus 1, and one worker"
-        )
+        raise UserError(f"--network {settings.network} {remedy}")
     if settings.jit_compile == ON:
-        raise UserError("--set jit-compile=on trains on one device; use --gpus 1, and one worker")
+        raise UserError(f"--set jit-compile=on {remedy}")
     if strategy is None:
-        gpus = [device.name for device in tf.config.list_logical_devices("GPU")]
-        if settings.gpus > max(len(gpus), 1):
-            raise UserError(
-                f"--gpus {settings.gpus}, but TensorFlow sees {len(gpus)}; see bcclone doctor --full"
-            )
-        strategy = tf.distribute.MirroredStrategy(
-            gpus[: settings.gpus or len(gpus)] or None
-        )  # 0 for all of them
+        strategy = _strategy_of_gpus(settings.gpus)
     return make_trainer(data, settings, labels, partial(JointTrainer, strategy), strategy)
+
+
+def _strategy_of_gpus(count: int) -> Any:
+    """Return the strategy of so many GPUs of this machine, 0 for all; without any, of its CPU."""
+    gpus = [device.name for device in tf.config.list_logical_devices("GPU")]
+    if count > max(len(gpus), 1):
+        raise UserError(
+            f"--gpus {count}, but TensorFlow sees {len(gpus)}; see bcclone doctor --full"
+        )
+    used = gpus[: count or len(gpus)]
+    return tf.distribute.MirroredStrategy(used or None)
+
+
+def load_shared_checkpoint(
+    workers: Collective, folder: Path, trainer: Trainer, notify: Notify
+) -> tuple[TrainingState, bytes]:
+    """Load the chief's newest checkpoint into the trainer, as load_checkpoint() does."""
+    state, model = load_checkpoint(folder, trainer, notify)
+    if workers.count == 1:
+        return state, model
+    if workers.writes:
+        workers.share(checkpoint_content(trainer, state, model))
+        return state, model
+    shared = workers.share(b"")
+    return load_content(io.BytesIO(shared), trainer)

@@ -1,328 +1,223 @@
-"""Train on several machines by tf.distribute.MultiWorkerMirroredStrategy, or on several GPUs of
-this one.
+"""Train on several machines by tf.distribute.MultiWorkerMirroredStrategy, or on several GPUs.
 
 Each worker reads its part of the same global batch, and every one applies the sum of all gradients.
-Worker 0, the chief, decides and writes; the others get its settings and its state, and keep their
-own files in a temporary folder. While TensorFlow waits for a worker, no signal, thread or exception
-ends the wait. So the workers first look for each other, and a timer ends the process if TensorFlow
-then waits for more than a minute.
+Worker 0, the chief, decides and writes. The others get its settings and its state, and keep their
+files in a temporary folder. The steps are those of bcclone.training.train.
 """
 
-import faulthandler
 import json
-import os
-import re
-import signal
-import socket
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import Any
 
 from bcclone.cluster.cluster_settings import WorkerSettings
+from bcclone.cluster.collective import Collective
+from bcclone.cluster.connection import connected
+from bcclone.dataset.conversion import open_samples
 from bcclone.feed.feed_settings import AUTO, FeedSettings
 from bcclone.feed.selection import TrainingData
-from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
 from bcclone.system.json_values import from_json, json_text, names_of
-from bcclone.system.own_process import is_own_process
 from bcclone.system.progress import Notify
 from bcclone.system.task_pool import source_digest
-from bcclone.system.tensorflow_quietly import describe_devices, load_tensorflow, onednn_for_batches
-from bcclone.training.plan import Plan, Worker
-from bcclone.training.train_settings import DECIDE_WEIGHTS, TrainSettings
+from bcclone.system.tensorflow_quietly import describe_devices, onednn_for_batches
+from bcclone.training.decisions import (
+    Device,
+    fit_to_compiler,
+    fit_to_device,
+    load_device,
+    report_compiler,
+)
+from bcclone.training.plan import Plan, new_plan, resumed_plan
+from bcclone.training.result import TrainResult
+from bcclone.training.samples import TrainingSamples, open_feeds, select_samples
+from bcclone.training.train import (
+    describe_trainer,
+    open_run,
+    output_locked,
+    publish,
+    return_complete,
+)
+from bcclone.training.train_settings import DECIDE_WEIGHTS, RunFiles, TrainSettings
 from bcclone.training.training_folder import RunIdentity
-from bcclone.training.training_state import TrainResult
-from bcclone.web.access import is_this_machine
 
-if TYPE_CHECKING:  # it loads TensorFlow
-    from bcclone.training.trainer import Trainer
-
-MEETING_SECONDS = 60.0
-_RETRY_SECONDS, _PROBE_SECONDS = 0.2, 2.0
-_WORD_BYTES = 4
-_REPORTED = re.compile(r"Error reported from /job:worker/(?:replica:0/)?task:(\d+)")
-_TASK = re.compile(r"/job:worker/(?:replica:0/)?task:(\d+)")
-_OF_CLUSTER = ("Collective ops is aborted", "CoordinationService", "/job:worker/")
+# samples, number of workers -> the plan of the chief
+MakePlan = Callable[[TrainingData, int], Plan]
 
 
-@contextmanager
-def open_worker(
-    cluster: WorkerSettings | None, chosen: Mapping[str, Any], notify: Notify
-) -> Iterator["JointWorker"]:
-    """Connect this worker with the others of a cluster; with None, give the one that trains on all
-    GPUs chosen.
+def train_together(
+    cluster: WorkerSettings | None, files: RunFiles, chosen: Mapping[str, Any], notify: Notify
+) -> TrainResult | None:
+    """Train in a new run as one worker of a cluster, or with None on several GPUs of this machine.
 
-    chosen: settings of the training by name, in which the workers must agree. Raises UserError when
-    the workers do not meet, and within the block when another one is lost.
+    Return the result, None on workers that do not write it. Raises as training.train() does, and
+    UserError when the workers do not meet or agree, and when another one is lost.
+
+    chosen: settings of the training by name, in which the workers must agree
     """
+    file_settings = {name: getattr(files, name) for name in names_of(RunFiles)}
+    settings = TrainSettings(**file_settings, **chosen)
+
+    def make_plan(data: TrainingData, workers: int) -> Plan:
+        return new_plan(settings, data, notify, workers)
+
+    return _train(cluster, files, chosen, make_plan, notify)
+
+
+def resume_together(
+    cluster: WorkerSettings | None, files: RunFiles, chosen: Mapping[str, Any], notify: Notify
+) -> TrainResult | None:
+    """Continue the chief's newest run as training.resume() does, else as train_together()."""
+
+    def make_plan(data: TrainingData, workers: int) -> Plan:
+        return resumed_plan(files, chosen, data, notify, workers)
+
+    return _train(cluster, files, chosen, make_plan, notify)
+
+
+def _train(
+    cluster: WorkerSettings | None,
+    files: RunFiles,
+    chosen: Mapping[str, Any],
+    make_plan: MakePlan,
+    notify: Notify,
+) -> TrainResult | None:
     if cluster is None:
-        yield JointWorker(None, None, chosen, Path())
-        return
-    if is_own_process():  # an error of another worker is reported in one line, by us
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    own = cluster.describe(cluster.index)
-    others = ", ".join(
-        cluster.describe(index) for index in range(cluster.count) if index != cluster.index
-    )
-    limit = f"up to {MEETING_SECONDS:g} s for {others}, and ends without them"
-    notify(f"{own}, this one, waits {limit}; worker 0 writes the model")
-    await_others(cluster)
-    strategies: list[Any] = []
-    load_tensorflow(
-        gpu_memory=chosen.get("gpu_memory", 0),
-        initialize=lambda: strategies.append(_connected(cluster, chosen.get("gpus", 1))),
-        onednn=onednn_for_batches(chosen.get("onednn", AUTO)),
-    )
-    import tensorflow as tf
-
-    with TemporaryDirectory() as scratch:
-        worker = JointWorker(cluster, strategies[0], chosen, Path(scratch))
-        try:
-            version, addresses = source_digest()[:16], ",".join(cluster.workers)
-            worker.require_agreement({"version of bcclone": version, "workers": addresses})
-            yield worker
-        except tf.errors.OpError as error:
-            if not any(words in str(error) for words in _OF_CLUSTER):
-                raise
-            raise UserError(_describe_loss(cluster, str(error))) from None
-        if cluster.index:
-            notify(f"{own}: trained to the end; {cluster.describe(0)} writes the model")
+        return _train_as_one(Collective(), files, chosen, make_plan, notify)
+    onednn = onednn_for_batches(chosen.get("onednn", AUTO))
+    gpu_memory = chosen.get("gpu_memory", 0)
+    with connected(cluster, chosen.get("gpus", 1), gpu_memory, onednn, notify) as strategy:
+        workers = Collective(cluster, strategy)
+        version = source_digest()[:16]
+        addresses = ",".join(cluster.workers)
+        workers.require_agreement({"version of bcclone": version, "workers": addresses})
+        result = _train_as_one(workers, files, chosen, make_plan, notify)
+    return result if workers.writes else None
 
 
-class JointWorker(Worker):
-    """One of several workers, or with no cluster the only one of a machine with several GPUs.
+def _train_as_one(
+    workers: Collective,
+    files: RunFiles,
+    chosen: Mapping[str, Any],
+    make_plan: MakePlan,
+    notify: Notify,
+) -> TrainResult:
+    """Train as training.train() does, as one of several workers."""
+    with ExitStack() as stack:
+        if workers.writes:
+            stack.enter_context(output_locked(files))
+        scratch = Path(stack.enter_context(TemporaryDirectory()))
+        data = stack.enter_context(open_samples(files.data, notify))
+        plan = _shared_plan(workers, chosen, data, make_plan, scratch)
+        samples = select_samples(data, plan.settings, notify)
+        if plan.result:
+            return return_complete(plan, plan.result, notify)
+        device = _loaded_device(workers, plan.settings, chosen)
+        plan = replace(plan, settings=fit_to_device(plan.settings, device))
+        return _train_on(device, workers, plan, samples, notify)
 
-    strategy: of tf.distribute, None without a cluster; chosen: settings of the training by name;
-    scratch: folder for the files of a worker that does not write.
-    """
 
-    def __init__(
-        self,
-        cluster: WorkerSettings | None,
-        strategy: Any,
-        chosen: Mapping[str, Any],
-        scratch: Path,
-    ) -> None:
-        self._cluster, self._strategy, self._chosen, self._scratch = (
-            cluster,
-            strategy,
-            chosen,
-            scratch,
+def _train_on(
+    device: Device, workers: Collective, plan: Plan, samples: TrainingSamples, notify: Notify
+) -> TrainResult:
+    # these load Keras, which needs TensorFlow with its settings
+    from bcclone.cluster.joint_trainer import load_shared_checkpoint, make_joint_trainer
+    from bcclone.training.handover import hand_over, start_model
+    from bcclone.training.loop import Training, train_epochs
+    from bcclone.training.prepare import report_network
+    from bcclone.training.saving import EventLog
+
+    # what is trained
+    settings = plan.settings
+    compiled = fit_to_compiler(settings, device, workers.count)
+    trainer = make_joint_trainer(samples.data, compiled, samples.labels, workers.strategy)
+    report_compiler(settings, device, notify, workers.count)
+    report_network(trainer.model, samples.data, settings, notify)
+    trains_on = describe_trainer(device.name, settings, trainer.is_one_program)
+    notify_of_run = notify if workers.writes else _silent
+    with open_run(plan, settings, trains_on, notify_of_run) as folder:
+        events = EventLog(folder, settings.tensorboard)
+        feeds = open_feeds(samples, settings, trainer.program_steps, workers.part)
+        samples.report(notify)
+        training = Training(
+            trainer, samples, feeds, settings, folder, events, notify, workers.part, workers.all_sum
         )
-        if cluster:
-            self.count, self.index = cluster.count, cluster.index
-            self._sum_words = _summing_words(strategy)
+        # the trainer has the weights of the start only until a checkpoint is loaded
+        start = start_model(training)
+        state, model = load_shared_checkpoint(workers, folder.checkpoints, trainer, notify)
+        trained = train_epochs(training, state, model)
+        result, model = hand_over(training, trained, start)
+        if workers.writes:
+            publish(plan, folder, result, model, notify)
+        return result
 
-    def share(self, content: bytes) -> bytes:
-        """Return the content that the chief gave; every worker calls this."""
-        return self._gather(content if self.writes else b"")[0]
 
-    def sum(self, values: FloatArray) -> FloatArray:
-        """Return the sum of the arrays that the workers gave, of equal shapes; the same to the bit
-        on every worker.
-        """
-        if self.count == 1:
-            return values
-        rows = self._gather(values.astype(np.float64).tobytes())
-        total: FloatArray = np.sum([np.frombuffer(row, np.float64) for row in rows], axis=0)
-        return total.reshape(values.shape)
+def _silent(line: str) -> None:
+    """Say nothing of the files of a worker that does not write."""
 
-    def require_agreement(self, facts: Mapping[str, Any]) -> None:
-        """Raise UserError on all workers when a fact differs from the chief's. facts: plain values
-        by what they are.
-        """
-        if self._cluster is None:
-            return
-        first, *others = [json.loads(each) for each in self._gather(json.dumps(facts).encode())]
-        for index, theirs in enumerate(others, start=1):
-            for name in dict.fromkeys([*first, *theirs]):
-                ours, other = first.get(name, "not given"), theirs.get(name, "not given")
-                if ours != other:
-                    raise UserError(
-                        f"{name.replace('_', ' ')}: {other} on {self._cluster.describe(index)}, and {ours} on "
-                        f"{self._cluster.describe(0)}; give every worker the same"
-                    )
 
-    def decide(self, data: TrainingData, make_plan: Callable[[], Plan]) -> Plan:
-        """Return the chief's plan; on the other workers all of its files lie in the scratch folder."""
-        if self._cluster is None:
-            return make_plan()
-        names = (*DECIDE_WEIGHTS, *names_of(FeedSettings))
-        joint = {name: self._chosen[name] for name in names if name in self._chosen}
-        self.require_agreement({"content of the store": data.content_hash[:16], **joint})
-        own = make_plan() if self.writes else None
-        described = own and {
-            "settings": own.settings,
-            "identity": own.identity,
-            "result": own.result,
+def _shared_plan(
+    workers: Collective,
+    chosen: Mapping[str, Any],
+    data: TrainingData,
+    make_plan: MakePlan,
+    scratch: Path,
+) -> Plan:
+    """Return the chief's plan; the files of the other workers lie in the scratch folder."""
+    if workers.count == 1:
+        return make_plan(data, workers.count)
+    # what decides the weights must be the same everywhere
+    names = (*DECIDE_WEIGHTS, *names_of(FeedSettings))
+    joint = {name: chosen[name] for name in names if name in chosen}
+    workers.require_agreement({"content of the store": data.content_hash[:16], **joint})
+    # the chief's decisions, and the model to begin with
+    if workers.writes:
+        plan = make_plan(data, workers.count)
+        described = {
+            "settings": plan.settings,
+            "identity": plan.identity,
+            "result": plan.result,
         }
-        stored = json.loads(self.share(json_text(described).encode()))
-        start = self.share(own.settings.start.read_bytes() if own and own.settings.start else b"")
-        plan = own or self._received(stored, start)
-        if plan.settings.batch_size < self.count:
-            raise UserError(
-                f"--batch-size {plan.settings.batch_size} for {self.count} workers, expected a sample for each; train "
-                "with fewer --workers or a larger --batch-size"
-            )
-        return plan
-
-    def _received(self, stored: Mapping[str, Any], start: bytes) -> Plan:
-        scratch, settings = self._scratch, from_json(TrainSettings, stored["settings"])
-        settings = replace(settings, output=scratch / "model.h5", runs=scratch, name="worker")
-        if start:
-            settings = replace(settings, start=scratch / "start.h5")
-            (scratch / "start.h5").write_bytes(start)
-        result = from_json(TrainResult, stored["result"]) if stored["result"] else None
-        return Plan(settings, from_json(RunIdentity, stored["identity"]), result=result)
-
-    def load(self, settings: TrainSettings) -> str:
-        """Return the devices of TensorFlow, which several workers have loaded to be connected."""
-        if self._cluster is None:
-            return super().load(settings)
-        if settings.onednn != (loaded := onednn_for_batches(self._chosen.get("onednn", AUTO))):
-            raise UserError(
-                f"the run computes with onednn={settings.onednn}, and this worker with {loaded}; give all "
-                f"workers --set onednn={settings.onednn}"
-            )
-        return describe_devices()
-
-    def make_trainer(self, data: TrainingData, settings: TrainSettings, labels: int) -> "Trainer":
-        from bcclone.cluster.joint_trainer import make_joint_trainer
-
-        return make_joint_trainer(data, settings, labels, self._strategy)
-
-    def _gather(self, value: bytes) -> list[bytes]:
-        """Return the values that the workers gave, of any lengths, in their order; every worker
-        calls this.
-        """
-        if self.count == 1:
-            return [value]
-        sizes = np.frombuffer(
-            b"".join(self._gather_equal(np.int64(len(value)).tobytes())), np.int64
-        )
-        longest = -(-int(sizes.max()) // _WORD_BYTES) * _WORD_BYTES
-        rows = self._gather_equal(value.ljust(longest, b"\0")) if longest else [b""] * self.count
-        return [row[:size] for row, size in zip(rows, sizes.tolist(), strict=True)]
-
-    def _gather_equal(self, value: bytes) -> list[bytes]:
-        """Gather values of an equal number of bytes, a multiple of 4."""
-        words = np.zeros((self.count, len(value) // _WORD_BYTES), np.int32)
-        words[self.index] = np.frombuffer(value, np.int32)
-        return [
-            row.tobytes() for row in self._sum_words(words.reshape(-1)).numpy().reshape(words.shape)
-        ]
-
-
-def _summing_words(strategy: Any) -> Callable[[Any], Any]:
-    """Return the compiled sum of the words, int32 (words,), that the workers give."""
-    import tensorflow as tf
-
-    def summed(words: Any) -> Any:
-        context = tf.distribute.get_replica_context()
-        # of several devices of a worker the first one gives the words
-        is_first = tf.cast(
-            context.replica_id_in_sync_group % len(strategy.extended.worker_devices) == 0, tf.int32
-        )
-        return context.all_reduce(tf.distribute.ReduceOp.SUM, words * is_first)
-
-    def sum_words(words: Any) -> Any:
-        return strategy.experimental_local_results(strategy.run(summed, (words,)))[0]
-
-    signature = [tf.TensorSpec((None,), tf.int32)]
-    compiled: Callable[[Any], Any] = tf.function(
-        sum_words, input_signature=signature, autograph=False
-    )
-    return compiled
-
-
-def await_others(cluster: WorkerSettings, seconds: float = MEETING_SECONDS) -> None:
-    """Return when every worker listens at its address, as this one does meanwhile. Raises UserError
-    after so long.
-    """
-    until, missing = (
-        time.monotonic() + seconds,
-        [index for index in range(cluster.count) if index != cluster.index],
-    )
-    with _listening(cluster):
-        while missing := [index for index in missing if not _listens(cluster, index)]:
-            if time.monotonic() > until:
-                raise UserError(
-                    f"{', '.join(map(cluster.describe, missing))} did not come within {seconds:g} s; start every "
-                    "worker with the same --workers, each with its --worker-index, and check that the machines reach "
-                    "each other at these ports"
-                )
-            time.sleep(_RETRY_SECONDS)
-        time.sleep(5 * _RETRY_SECONDS)  # for those that have not found this one yet
-
-
-def _listening(cluster: WorkerSettings) -> socket.socket:
-    """Return a socket that listens at this worker's port; raises UserError when the port is in use.
-
-    Other machines reach it only where the worker's address is not of this machine alone.
-    """
-    host, port = cluster.host_and_port(cluster.index)
-    try:
-        return socket.create_server((host if is_this_machine(host) else "", port))
-    except OSError as error:
+        workers.share(json_text(described).encode())
+        workers.share(plan.settings.start.read_bytes() if plan.settings.start else b"")
+    else:
+        stored = json.loads(workers.share(b""))
+        start = workers.share(b"")
+        plan = _received_plan(stored, start, scratch)
+    if plan.settings.batch_size < workers.count:
         raise UserError(
-            f"{cluster.describe(cluster.index)}, this one, cannot listen at port {port}: {error.strerror}; give each "
-            "worker a --worker-index of its own, or end the program that uses the port, or choose other --workers"
-        ) from None
+            f"--batch-size {plan.settings.batch_size} for {workers.count} workers, "
+            "expected a sample for each; train with fewer --workers or a larger --batch-size"
+        )
+    return plan
 
 
-def _listens(cluster: WorkerSettings, index: int) -> bool:
-    with suppress(OSError):
-        socket.create_connection(cluster.host_and_port(index), timeout=_PROBE_SECONDS).close()
-        return True
-    return False
+def _received_plan(stored: Mapping[str, Any], start: bytes, scratch: Path) -> Plan:
+    settings = from_json(TrainSettings, stored["settings"])
+    settings = replace(settings, output=scratch / "model.h5", runs=scratch, name="worker")
+    if start:
+        start_file = scratch / "start.h5"
+        start_file.write_bytes(start)
+        settings = replace(settings, start=start_file)
+    result = None
+    if stored["result"]:
+        result = from_json(TrainResult, stored["result"])
+    return Plan(settings, from_json(RunIdentity, stored["identity"]), result=result)
 
 
-def _connected(cluster: WorkerSettings, gpus: int) -> Any:
-    """Return the strategy of all workers. gpus: number of GPUs to use on each machine, 0 for all."""
-    import tensorflow as tf
-
-    if gpus:
-        tf.config.set_visible_devices(tf.config.list_physical_devices("GPU")[:gpus], "GPU")
-    resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
-        tf.train.ClusterSpec({"worker": list(cluster.workers)}),
-        task_type="worker",
-        task_id=cluster.index,
-        rpc_layer="grpc",
-    )
-    with ExitStack() as stack, open(os.devnull, "w") as nowhere:  # noqa: PTH123 a device
-        if (
-            threading.current_thread() is threading.main_thread()
-        ):  # Python cannot handle signals meanwhile
-            for number in (signal.SIGINT, signal.SIGTERM):
-                stack.callback(signal.signal, number, signal.signal(number, signal.SIG_DFL))
-        faulthandler.dump_traceback_later(
-            MEETING_SECONDS, exit=True, file=nowhere
-        )  # a worker was lost just now
-        stack.callback(faulthandler.cancel_dump_traceback_later)
-        return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
-
-
-def _describe_loss(cluster: WorkerSettings, text: str) -> str:
-    """Return which worker was lost, by TensorFlow's error."""
-    reported = [int(number) for number in _REPORTED.findall(text)]
-    unreachable = [
-        index
-        for index in range(cluster.count)
-        if index != cluster.index and not _listens(cluster, index)
-    ]
-    named = [int(number) for number in _TASK.findall(text)]
-    # the chief watches all workers, and the others watch the chief
-    candidates = [index for index in [*reported, *unreachable, *named] if index != cluster.index]
-    lost = (candidates or [0])[0]
-    return (
-        f"{cluster.describe(lost)} was lost: it ended (its own output says why), stopped, or cannot be reached; "
-        f"{cluster.describe(cluster.index)}, this one, ends, too; start every worker again with the same "
-        "command and --resume to continue from the last checkpoint"
-    )
+def _loaded_device(
+    workers: Collective, settings: TrainSettings, chosen: Mapping[str, Any]
+) -> Device:
+    """Return the device of TensorFlow, which several workers have loaded to be connected."""
+    if workers.count == 1:
+        return load_device(settings)
+    loaded = onednn_for_batches(chosen.get("onednn", AUTO))
+    if settings.onednn != loaded:
+        raise UserError(
+            f"the run computes with onednn={settings.onednn}, and this worker with {loaded}; "
+            f"give all workers --set onednn={settings.onednn}"
+        )
+    return Device.loaded(describe_devices())

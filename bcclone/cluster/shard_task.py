@@ -19,11 +19,11 @@ import numpy as np
 import pandas as pd
 
 from bcclone.camera.images import read_file
-from bcclone.cluster.shards import Shard
 from bcclone.dataset.conversion_plan import ConversionPlan, StorePart
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME
 from bcclone.dataset.sample_settings import SampleSettings
+from bcclone.dataset.shards import Shard
 from bcclone.dataset.store import read_store
 from bcclone.dataset.store_writer import write_store
 from bcclone.system.arrays import IndexArray

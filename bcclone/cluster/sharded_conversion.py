@@ -16,13 +16,13 @@ import numpy.typing as npt
 from bcclone.cluster.cluster_settings import ShardingSettings
 from bcclone.cluster.dask_workers import open_pool
 from bcclone.cluster.shard_task import SHARD_FILES, ShardPlan, ShardTask, WrittenShard, write_shard
-from bcclone.cluster.shards import MANIFEST_NAME, Manifest, open_store, read_shards
 from bcclone.dataset import conversion
 from bcclone.dataset.conversion import NO_CHECKSUMS, Conversion, OneFile, Written
 from bcclone.dataset.conversion_plan import ConversionPlan, frame_numbers
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.rows import NO_FRAME
 from bcclone.dataset.sample_settings import SampleSettings
+from bcclone.dataset.shards import MANIFEST_NAME, Manifest, open_store, read_shards
 from bcclone.dataset.store import Store, StoreContent
 from bcclone.dataset.store_writer import content_hash
 from bcclone.system.arrays import IndexArray

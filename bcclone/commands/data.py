@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from bcclone.cluster.cluster_settings import ShardingSettings
 from bcclone.commands.options import Browser, Common, Given, Result, SettingsFile, command, notify
 from bcclone.dataset.sample_settings import PreprocessSettings, SampleSettings
-from bcclone.recording import EditSettings, PageSettings
+from bcclone.editor.page_settings import PageSettings
+from bcclone.recording.edit_settings import EditSettings
 from bcclone.system.errors import UserError
 from bcclone.system.hardware import has_browser
 from bcclone.system.json_values import names_of
@@ -93,8 +94,8 @@ def convert(settings: PreprocessSettings, notify: "Notify" = lambda line: None) 
 
 
 def _check(inputs: Sequence[str]) -> Result:
+    from bcclone.diagnosis.advice import advise
     from bcclone.diagnosis.check import check
-    from bcclone.diagnosis.findings import advise
 
     reports = check(inputs)
     diagnoses = [report.diagnosis for report in reports if report.diagnosis]
@@ -137,18 +138,18 @@ def edit(given: Given, settings: EditSettings, page: PageSettings, opening: Brow
             raise UserError(
                 "the page edits by itself; leave out the edit and --json, or the page", exit_code=2
             )
-        from bcclone.editor.editor_page import look
+        from bcclone.editor.editor_page import serve_page
 
-        look(settings.recording, page, opening.browser, given.say)
+        serve_page(settings.recording, page, opening.browser, given.say)
         return Result({"recording": settings.recording}, None)
 
-    from bcclone.exchange.tub import EditedTub, open_edited
+    from bcclone.exchange.edited_tub import open_edited
 
     recorded = open_edited(settings.recording)
-    result = recorded.edit(settings)
+    result = recorded.edit(recorded.parse(settings))
+    if not recorded.keeps_history:
+        result = replace(result, edits=0)  # nothing is left to undo after this command
     notes = []
-    if isinstance(recorded, EditedTub):
-        result = replace(result, edits=0)  # a tub keeps no history between two commands
-        if recorded.unusable:
-            notes.append(f"note: {recorded.unusable}")
+    if recorded.unusable:
+        notes.append(f"note: {recorded.unusable}")
     return Result.of(result, notes=notes)

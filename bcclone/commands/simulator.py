@@ -43,7 +43,7 @@ def simulate_drive(settings: SimulationSettings, server: ServerSettings) -> Resu
     """Connect to a drive server, and let it drive the simulated car, as in the Unity program's
     autonomous mode.
     """
-    from bcclone.simulator.world import simulate
+    from bcclone.simulator.simulate import simulate
 
     result = simulate(settings, server)
     score = result.score

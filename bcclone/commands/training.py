@@ -1,22 +1,18 @@
 """A store -> a trained network, and pictures of it."""
 
 import os
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bcclone.cluster.cluster_settings import WorkerSettings, find_workers
 from bcclone.commands.options import Browser, Given, Result, SettingsFile, command, list_of, notify
 from bcclone.feed.feed_settings import STRATEGIES
 from bcclone.pictures.plot_settings import PlotSettings
 from bcclone.system.settings import setting
+from bcclone.training.result import TrainResult
 from bcclone.training.train_settings import NETWORKS, SETTING_NAMES, RunFiles, TrainSettings
 from bcclone.training.training_folder import read_settings
-
-if TYPE_CHECKING:
-    from bcclone.training.plan import Worker
 
 _STORE = "data.h5"
 
@@ -37,7 +33,8 @@ class RunOptions:
     titles={
         "network": list_of(NETWORKS),
         "augmentation": "random changes to the samples, new ones in each epoch; 0 turns a kind off",
-        "feed": "how samples are loaded; all feeds that shuffle the whole store give the same batches\n\n"
+        "feed": "how samples are loaded; "
+        "all feeds that shuffle the whole store give the same batches\n\n"
         + list_of({name: strategy.text for name, strategy in STRATEGIES.items()}),
     },
 )
@@ -48,22 +45,24 @@ def model(given: Given, options: RunOptions) -> Result:
     run folder, runs/NAME/. At the end the model is copied to the output.
     """
     files = given.make(RunFiles)
-    values = chosen_settings(given)
-    settings = None
-    if not options.resume:  # a wrong setting is refused before anything is loaded
-        settings = TrainSettings(**given.of(RunFiles), **values)
-    workers = find_workers(given.make(WorkerSettings), os.environ)
-    from bcclone.cluster.shards import open_if_store
+    chosen = chosen_settings(given)
+    cluster = find_workers(given.make(WorkerSettings), os.environ)
 
     # train, alone or as one of several machines, of which one writes the results
-    with _open_worker(workers, values) as worker:
-        from bcclone.training import train as training
+    result: TrainResult | None
+    if cluster or chosen.get("gpus", 1) != 1:
+        from bcclone.cluster.joint_training import resume_together, train_together
 
-        if settings:
-            result = training.train(settings, notify, open_if_store, worker)
+        run = resume_together if options.resume else train_together
+        result = run(cluster, files, chosen, notify)
+    else:
+        from bcclone.training.train import resume, train
+
+        if options.resume:
+            result = resume(files, chosen, notify)
         else:
-            result = training.resume(files, values, notify, open_if_store, worker)
-    if not worker.writes:
+            result = train(TrainSettings(**given.of(RunFiles), **chosen), notify)
+    if result is None:  # another machine writes the results
         return Result(None, None)
     if result.was_complete:  # a notice has described its result, and its pictures are drawn
         return Result(result.as_json(), None)
@@ -72,34 +71,19 @@ def model(given: Given, options: RunOptions) -> Result:
     if not options.no_plots:
         from bcclone.pictures.plots.all_pictures import draw_training
 
-        report = draw_training(result, files.data, notify, open_if_store)
+        report = draw_training(result, files.data, notify)
     wrote = [report] if report else []
     return Result(result.as_json(), result.as_text(), wrote=wrote)
 
 
 def chosen_settings(given: Given) -> dict[str, Any]:
-    """Return the settings that the options and the settings file choose, by name; raises UserError."""
+    """Return the settings that options and the settings file choose, by name; raises UserError."""
     values = {}
     file = given.make(SettingsFile).settings
     if file:
         values = read_settings(file, given.make(RunFiles).output)
     options = given.of(TrainSettings)
     return values | {name: options[name] for name in SETTING_NAMES if name in options}
-
-
-def _open_worker(
-    cluster: WorkerSettings | None, values: Mapping[str, Any]
-) -> "AbstractContextManager[Worker]":
-    """Give the worker of a training: alone on one device, or connected with the machines that the
-    options name.
-    """
-    if cluster or values.get("gpus", 1) != 1:
-        from bcclone.cluster import joint_training
-
-        return joint_training.open_worker(cluster, values, notify)
-    from bcclone.training.plan import Worker
-
-    return nullcontext(Worker())
 
 
 @command(left="the pictures that were finished are kept")
@@ -114,14 +98,14 @@ def plots(settings: PlotSettings) -> Result:
     if not settings.data and Path(_STORE).is_file():
         settings = replace(settings, data=(_STORE,))
         notify(
-            f"samples: those of {_STORE} in this folder; name another store or recordings after the model"
+            f"samples: those of {_STORE} in this folder; "
+            "name another store or recordings after the model"
         )
-    from bcclone.cluster.shards import open_if_store
     from bcclone.pictures.plots.all_pictures import explore_image, plot
 
     if settings.image:
         return Result.of(explore_image(settings))
-    result = plot(settings, notify, open_if_store)
+    result = plot(settings, notify)
     lines = {}
     for name, place in result.pictures.items():
         is_reason = isinstance(place, str)

@@ -26,7 +26,8 @@ from bcclone.dataset.sample_settings import (
     SampleSettings,
 )
 from bcclone.dataset.samples import SAMPLE, count_samples, count_split_pairs, sample_chunks
-from bcclone.dataset.store import ImageSamples, OpenIfStore, Store, open_if_store
+from bcclone.dataset.shards import open_if_store
+from bcclone.dataset.store import ImageSamples, Store
 from bcclone.dataset.store_writer import write_store
 from bcclone.system import atomic
 from bcclone.system.errors import UserError, number_of, shown_command
@@ -211,9 +212,7 @@ def convert(
 
 @contextmanager
 def open_samples(
-    paths: Sequence[str],
-    notify: Notify = lambda line: None,
-    open_if_store: OpenIfStore = open_if_store,
+    paths: Sequence[str], notify: Notify = lambda line: None
 ) -> Iterator[Store | ImageSamples]:
     """Open the samples of a store, or of recordings (folders or logs), whose images are read in
     place.

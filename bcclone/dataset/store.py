@@ -5,10 +5,10 @@ In: a path. Out: a `Store`, to be used in a `with` block.
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Self, TypeAlias
+from typing import IO, Self
 
 import numpy as np
 
@@ -104,8 +104,7 @@ class StoreContent:
 
 
 class Store(StoreContent):
-    """A store opened for reading: a file, or content that bcclone.cluster has read from several
-    files.
+    """A store opened for reading: a file, or content that was read from several files.
 
     Raises UserError for a path that is not a store, and for a store that is truncated or has
     another schema.
@@ -153,20 +152,6 @@ class ImageSamples:
 
     def split_indices(self, part: str) -> IndexArray:
         return indices_of(self.samples, self.rows, part)
-
-
-# path -> the store there, None for a recording; bcclone.cluster has one that also opens folders of
-# shards
-OpenIfStore: TypeAlias = Callable[[Location], Store | None]
-
-
-def open_if_store(path: Location) -> Store | None:
-    """Open the store in a file; return None for another file or a folder, which is a recording.
-    Raises UserError.
-    """
-    return (
-        None if is_other_file(path) or (isinstance(path, Path) and path.is_dir()) else Store(path)
-    )
 
 
 def is_other_file(path: Location) -> bool:

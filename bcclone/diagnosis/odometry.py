@@ -5,13 +5,7 @@ where the car drives to, the farther the nearer it is. So its movement across th
 the rotation alone, whatever its distance (R. Hartley, A. Zisserman, "Multiple View Geometry in
 Computer Vision", 2nd edition, section 9.2).
 
-A camera over a flat road sees its own height everywhere: from each frame, the views are made of a
-camera that has moved ahead at each of many speeds (warp_to()), and the speed is the one whose view
-of the ground is the next frame: a plane sweep (R. T. Collins, "A Space-Sweep Approach to True
-Multi-Image Matching", 1996). Speeds change gradually, so the sequence of speeds with the best
-matches and the fewest changes is taken (Viterbi's algorithm). A wrong focal length changes
-distances ahead and speeds, but hardly the lateral offset; a wrong horizon changes all, and shows in
-different speeds of near and far ground.
+plane_sweep.py measures the speed.
 """
 
 import math
@@ -23,95 +17,64 @@ from typing import NamedTuple
 import numpy as np
 
 from bcclone.camera.framing import Framing, sampling_of
-from bcclone.camera.geometry import HEIGHT_M, CameraMove, simulated_camera, warp_to
+from bcclone.camera.geometry import simulated_camera
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image
-from bcclone.diagnosis.motion import is_shift, moved_points, robust_weights, shift_between
+from bcclone.diagnosis.heading import robust_weights
+from bcclone.diagnosis.motion import is_shift, moved_points, shift_between
+from bcclone.diagnosis.plane_sweep import NO_MATCHES, SpeedPath, matches_of_speeds
 from bcclone.system.arrays import BoolArray, Float32Array, FloatArray, IndexArray
-from bcclone.system.opencv import cv2
 from bcclone.system.prefetch import read_ahead
-from bcclone.system.statistics import block_jackknife, top_of
+from bcclone.system.statistics import block_jackknife
 
-_SLOWEST, _STEP, _COUNT = (
-    0.6,
-    1.08,
-    62,
-)  # camera heights a second; each speed is 8 % more than the one before
-_SPEEDS = np.concatenate([[0.0], _SLOWEST * _STEP ** np.arange(_COUNT)])
-_CHANGE_COST = 0.15  # of the matches, for a change of the speed by one step from row to row
-_AROUND = 6  # steps to either side, where near and far ground are compared
-_TOP, _MIDDLE, _BOTTOM = (
-    80,
-    102,
-    134,
-)  # rows of the ground, far and near; below them may be a bonnet
-_LEFT, _COLUMN_STEP, _COLUMNS = 20, 2, 140
-_VIEW = np.array([[1 / _COLUMN_STEP, 0, -_LEFT / _COLUMN_STEP], [0, 1, -_TOP], [0, 0, 1.0]])
-_DETAIL_PX = 5.0  # coarser shades are not compared: they hardly move
-_NOISE = 2.0  # grey levels of a pixel
 _ROWS_AT_ONCE = 2000  # so that a long drive takes no more memory than a short one
-_FEWEST_POINTS, _WIDTH, _ROUNDS = 8, 0.004, 8  # of a fit of the rotation; radians
-_STIFFNESS = np.diag([0.2, 1e-3, 2.0])  # against pitch, yaw and roll that the points do not show
-_NEAR_FOCUS = (
-    0.02  # sine of the angle from it within which the direction of a movement is uncertain
-)
-_GREATEST_APART = 1.2  # speed of the near ground for that of the far
-_SMOOTH_ROWS = 9  # to compare the speeds of near and far ground
 
 
 @dataclass(frozen=True)
 class CameraMotion:
-    """How a camera moved until the next row; all (rows,) but the last two.
+    """How a camera moved until the next row. Arrays are (rows,)."""
 
-    speed: camera heights a second, 0 where the car stands; speed_error: half of the difference
-    between near and far ground, for a standard error; yaw_rate: rad/s to the right; yaw_error: its
-    standard error; usable: whether the frames show how it turned; near_to_far: the speed of the
-    near ground for that of the far ground; shear: FramePair's sheared and told, (rows, 2).
-    """
-
-    speed: FloatArray
-    speed_error: FloatArray
-    yaw_rate: FloatArray
-    yaw_error: FloatArray
-    usable: BoolArray
-    near_to_far: float
-    shear: FloatArray
+    speed: FloatArray  # camera heights a second, 0 where the car stands
+    speed_error: FloatArray  # half of what near and far ground differ by, for a standard error
+    yaw_rate: FloatArray  # rad/s to the right
+    yaw_error: FloatArray  # its standard error
+    usable: BoolArray  # whether the frames show how it turned
+    near_to_far: float  # speed of the near ground for that of the far ground
+    shear: FloatArray  # FramePair's sheared and told, (rows, 2)
 
     def readout(self) -> tuple[float, float]:
-        """Return the seconds from the first to the last row of a frame, of a rolling shutter, and
-        the standard error.
+        """Return the seconds from the first to the last row of a frame, and the standard error.
 
-        Rows that are taken later see the yaw of a later time, which differs where the yaw rate
-        changes.
+        Rows of a rolling shutter are taken one after the other. The later ones see the yaw of a
+        later time, which differs where the yaw rate changes.
         """
         change = np.gradient(self.yaw_rate)
 
-        def of(rows: IndexArray) -> float:
+        def seconds_of(rows: IndexArray) -> float:
             weight = change[rows] ** 2 @ self.shear[rows, 1]
             return float(change[rows] @ self.shear[rows, 0] / max(weight, 1e-12))
 
-        return of(np.arange(len(change))), block_jackknife(len(change), of)
+        seconds = seconds_of(np.arange(len(change)))
+        return seconds, block_jackknife(len(change), seconds_of)
 
 
 def is_consistent(near_to_far: float) -> bool:
-    """Return whether near and far ground show the same speed, as they do on flat ground with the
-    right lens.
+    """Return whether near and far ground show the same speed.
+
+    They do on flat ground with the right lens.
     """
-    return 1 / _GREATEST_APART < near_to_far < _GREATEST_APART
+    most = 1.2  # speed of one for that of the other
+    return 1 / most < near_to_far < most
 
 
 class FramePair(NamedTuple):
-    """How the camera moved from a frame to the next one.
+    """How the camera moved from a frame to the next one."""
 
-    yaw, error: radians to the right; sheared: how much more the last row is turned than the first,
-    in radians, times the sum of squares by which the points tell it; told: this sum; matches: of
-    the far and the near ground at each speed, (2, speeds).
-    """
-
-    yaw: float = 0.0
-    error: float = math.inf
+    yaw: float = 0.0  # radians to the right
+    error: float = math.inf  # its standard error, infinite if it is unknown
+    # how much more the last row is turned than the first, in radians, times `told`
     sheared: float = 0.0
-    told: float = 0.0
-    matches: Float32Array = np.zeros((2, len(_SPEEDS)), np.float32)
+    told: float = 0.0  # the sum of squares by which the points tell it
+    matches: Float32Array = NO_MATCHES  # of far and near ground at each speed, (2, speeds)
 
     @property
     def is_known(self) -> bool:
@@ -130,148 +93,124 @@ def measure_motion(
     seconds: until the next row, (rows,); ends: whether a gap follows, (rows,); framing: by which
     the frames were made, None for those of the simulator.
     """
-    is_whole = framing is None or framing.lens is None
-    seen = np.full((FRAME_HEIGHT, FRAME_WIDTH), True) if is_whole else sampling_of(framing).shows
+    if framing is None or framing.lens is None:
+        seen = np.full((FRAME_HEIGHT, FRAME_WIDTH), True)
+    else:
+        seen = sampling_of(framing).shows
 
     def measured(row: int) -> FramePair:
-        before, after = (
-            (None, None) if ends[row] or seconds[row] <= 0 else (read(row), read(row + 1))
-        )
-        if before is None or after is None or not is_shift(turn := shift_between(before, after)):
+        if ends[row] or seconds[row] <= 0:
             return FramePair()
-        points, places = moved_points(before, after, turn)
-        shown = seen[tuple(points.astype(int).T[::-1])]
-        pair = fit_rotation(points[shown], places[shown])
-        return (
-            pair._replace(matches=_matches(before, after, pair.yaw, seconds[row], seen))
-            if pair.is_known
-            else pair
-        )
+        return _measured_pair(read(row), read(row + 1), seconds[row], seen)
 
-    turns = list[tuple[float, ...]]()  # of each pair all but its matches
-    paths, apart = list[IndexArray](), list[IndexArray]()
-    curves = np.zeros((2, 2 * _AROUND + 1))  # of far and near ground, at the speeds around the path
+    turns: list[tuple[float, ...]] = []  # of each pair all but its matches
+    path = SpeedPath()
     with read_ahead("measuring the motion", "rows", measured, range(len(seconds) - 1)) as pairs:
         while part := list(islice(pairs, _ROWS_AT_ONCE)):
             turns += [pair[:-1] for pair in part]
-            matches = np.array([pair.matches for pair in part])
-            paths.append(_best_path(matches.sum(axis=1)))
-            middle = np.clip(paths[-1], _AROUND, len(_SPEEDS) - 1 - _AROUND)
-            around = middle[:, None] + np.arange(-_AROUND, _AROUND + 1)
-            near_path = np.take_along_axis(matches, np.repeat(around[:, None], 2, axis=1), axis=2)
-            curves += near_path[paths[-1] == middle].sum(axis=0)
-            smooth = cv2.blur(
-                near_path.reshape(len(part), -1), (1, _SMOOTH_ROWS), borderType=cv2.BORDER_REPLICATE
-            )
-            apart.append(np.diff(np.argmax(smooth.reshape(near_path.shape), axis=2), axis=1)[:, 0])
-    path = np.concatenate([*paths, [0]])
-    far, near, both = (top_of(curve) - _AROUND for curve in (*curves, curves.sum(axis=0)))
-    speed = np.where(path > 0, _SPEEDS[path] * _STEP**both, 0.0)
+            path.add(np.array([pair.matches for pair in part]))
+    turns.append(FramePair()[:-1])  # nothing follows the last row
+    yaw, error, *shear = np.array(turns).T
+    usable = np.isfinite(error) & path.is_measured
     passed = np.maximum(seconds, 1e-3)
-    yaw, error, *shear = np.array([*turns, FramePair()[:-1]]).T
-    usable = np.isfinite(error) & (path < len(_SPEEDS) - 1)  # a faster car cannot be measured
     return CameraMotion(
-        speed,
-        speed * math.log(_STEP) / 2 * np.abs(np.concatenate([*apart, [0]])),
-        yaw / passed,
-        np.where(usable, error, 0.0) / passed,
-        usable,
-        float(_STEP ** (near - far)),
-        np.stack(shear, 1),
+        speed=path.speed,
+        speed_error=path.speed_error,
+        yaw_rate=yaw / passed,
+        yaw_error=np.where(usable, error, 0.0) / passed,
+        usable=usable,
+        near_to_far=path.near_to_far,
+        shear=np.stack(shear, 1),
     )
 
 
-# ---- the turn
+def _measured_pair(
+    before: Image | None, after: Image | None, seconds: float, seen: BoolArray
+) -> FramePair:
+    """Return how the camera moved between two frames in so many seconds, if they show it.
+
+    seen: pixels of the frames that show the road and what is around it, (160, 320).
+    """
+    if before is None or after is None:
+        return FramePair()
+    turn = shift_between(before, after)
+    if not is_shift(turn):
+        return FramePair()
+    points, places = moved_points(before, after, turn)
+    shown = seen[tuple(points.astype(int).T[::-1])]
+    pair = fit_rotation(points[shown], places[shown])
+    if not pair.is_known:
+        return pair
+    return pair._replace(matches=matches_of_speeds(before, after, pair.yaw, seconds, seen))
+
+
+_STIFFNESS = np.diag([0.2, 1e-3, 2.0])  # against pitch, yaw and roll that the points do not show
 
 
 def fit_rotation(points: FloatArray, places: FloatArray) -> FramePair:
-    """Return the rotation of the camera, without matches; of too few points, as one with an
-    infinite error.
+    """Return the rotation of the camera, without matches; with an infinite error for few points.
 
     points, places: of a frame and of the next one, (points, 2), column and row. For a rotation w, a
-    ray r of the next frame, the ray p that it was, and the direction of travel t: (r + w x r) . (t
-    x p) = 0.
+    ray r of the next frame, the ray p that it was, and the direction of travel t:
+    (r + w x r) . (t x p) = 0.
     """
-    if len(points) < _FEWEST_POINTS:
+    fewest_points = 8
+    if len(points) < fewest_points:
         return FramePair()
-    before, after = _rays(points), _rays(places)
-    across = np.cross([0.0, 0.0, 1.0], before)
-    length = np.linalg.norm(across, axis=1) + _NEAR_FOCUS
-    missed, turned = (
-        np.sum(after * across, axis=1) / length,
-        np.cross(after, across / length[:, None]),
-    )
-    weights, rotation = np.ones(len(points)), np.zeros(3)
-    for _ in range(_ROUNDS):
-        normal = (turned * weights[:, None]).T @ turned + _STIFFNESS
-        rotation = np.linalg.solve(normal, -(turned * weights[:, None]).T @ missed)
-        errors = missed + turned @ rotation
-        weights = robust_weights(errors, _WIDTH)
-    inverse = np.linalg.inv((turned * weights[:, None]).T @ turned + _STIFFNESS)
+    missed, turned = _rotation_equations(points, places)
+    rotation, errors, weights = _solved_rotation(missed, turned)
+
+    # the standard error of the yaw
+    normal = (turned * weights[:, None]).T @ turned + _STIFFNESS
+    inverse = np.linalg.inv(normal)
     variance = np.sum(weights * errors**2) / np.sum(weights) * inverse[1, 1]
+
+    # how much more the lower rows of the frame are turned, beyond what any rotation explains
     later = turned[:, 1] * (points[:, 1] / FRAME_HEIGHT - 0.5)
-    later -= turned @ (inverse @ (turned.T @ (weights * later)))  # what no rotation explains
-    sheared, told = -float(np.sum(weights * later * missed)), float(np.sum(weights * later**2))
-    return FramePair(float(rotation[1]), math.sqrt(float(variance)), sheared, told)
+    later -= turned @ (inverse @ (turned.T @ (weights * later)))
+    return FramePair(
+        yaw=float(rotation[1]),
+        error=math.sqrt(float(variance)),
+        sheared=-float(np.sum(weights * later * missed)),
+        told=float(np.sum(weights * later**2)),
+    )
+
+
+def _rotation_equations(points: FloatArray, places: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return by how much each point misses its plane, (points,), and what a rotation adds to that.
+
+    The latter is (points, 3), for pitch, yaw and roll.
+    """
+    # sine of the angle from the focus within which the direction of a movement is uncertain
+    near_focus = 0.02
+    before = _rays(points)
+    after = _rays(places)
+    across = np.cross([0.0, 0.0, 1.0], before)
+    length = np.linalg.norm(across, axis=1) + near_focus
+    missed = np.sum(after * across, axis=1) / length
+    turned = np.cross(after, across / length[:, None])
+    return missed, turned
+
+
+def _solved_rotation(
+    missed: FloatArray, turned: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return the rotation, (3,), by which points miss least, their errors and their weights."""
+    wide = 0.004  # radians; error of a point whose weight is a quarter
+    rounds = 8
+    weights: FloatArray = np.ones(len(missed))
+    for _ in range(rounds):
+        weighted = (turned * weights[:, None]).T
+        rotation = np.asarray(
+            np.linalg.solve(weighted @ turned + _STIFFNESS, -weighted @ missed), np.float64
+        )
+        errors = missed + turned @ rotation
+        weights = robust_weights(errors, wide)
+    return rotation, errors, weights
 
 
 def _rays(pixels: FloatArray) -> FloatArray:
     """Return the directions of pixels, (points, 3): right, down, ahead in the car, of length 1."""
-    rays = np.column_stack([pixels, np.ones(len(pixels))]) @ simulated_camera()[0].T
+    to_ray, _ = simulated_camera()
+    rays = np.column_stack([pixels, np.ones(len(pixels))]) @ to_ray.T
     return np.asarray(rays / np.linalg.norm(rays, axis=1, keepdims=True))
-
-
-# ---- the speed
-
-
-def _detail(frame: Image, seen: BoolArray) -> Float32Array:
-    gray = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    return np.asarray((gray - cv2.GaussianBlur(gray, (0, 0), _DETAIL_PX)) * seen, np.float32)
-
-
-def _warped(frame: Float32Array, pixels: FloatArray) -> Float32Array:
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return np.asarray(
-        cv2.warpPerspective(frame, pixels, (_COLUMNS, _BOTTOM - _TOP), flags=flags), np.float32
-    )
-
-
-def _matches(
-    before: Image, after: Image, yaw: float, seconds: float, seen: BoolArray
-) -> Float32Array:
-    """Return how the next frame matches what a camera sees that moved at each speed: far and near
-    ground, (2, speeds).
-
-    yaw: in these seconds, in radians to the right; seen: pixels of the frames that are compared,
-    (160, 320).
-    """
-    ahead_m = _SPEEDS * seconds * HEIGHT_M
-    move = CameraMove(ahead_m * math.sin(yaw / 2), np.full_like(ahead_m, yaw), ahead_m=ahead_m)
-    ground, real = _detail(before, seen), _warped(_detail(after, seen), np.linalg.inv(_VIEW))
-    made = np.array(
-        [_warped(ground, warp) for warp in warp_to(move).through(_VIEW, np.eye(3)).ground]
-    )
-    both, one = np.einsum("vij,ij->vi", made, real), np.einsum("vij,vij->vi", made, made)
-    other, noise = np.einsum("ij,ij->i", real, real), _NOISE**2 * made.shape[2]
-    far_and_near = []
-    for part in (slice(0, _MIDDLE - _TOP), slice(_MIDDLE - _TOP, None)):
-        size = (one[:, part] + noise).sum(axis=1) * (other[part] + noise).sum()
-        far_and_near.append(both[:, part].sum(axis=1) / np.sqrt(size))
-    return np.array(far_and_near)
-
-
-def _best_path(matches: FloatArray) -> IndexArray:
-    """Return the index of a speed for each row, (rows,), with the greatest sum of matches and the
-    fewest changes.
-    """
-    indices = np.arange(matches.shape[1])
-    cost = _CHANGE_COST * np.abs(indices[:, None] - indices)
-    total, back = matches[0], []
-    for row in matches[1:]:
-        reached = total - cost  # to each speed (rows) from each (columns)
-        back.append(np.argmax(reached, axis=1))
-        total = reached.max(axis=1) + row
-    path = [int(np.argmax(total))]
-    for before in reversed(back):
-        path.append(int(before[path[-1]]))
-    return np.array(path[::-1])

@@ -12,6 +12,7 @@ this works.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -26,18 +27,8 @@ from bcclone.system.arrays import BoolArray, Float32Array, FloatArray, IndexArra
 from bcclone.system.opencv import cv2, recolored, resized
 from bcclone.system.statistics import jackknife_error
 
-# of a stretch after a pause, in seconds: the driver steers back, then against it, and is back on
-# the line
-_PARTS = (0.0, 0.25), (0.8, 1.8), (1.8, 2.8)
-_LEAST_RETURN_M = 0.5
 _FEWEST = 4  # recoveries
-_CLEAR = 2.0  # standard errors above 0
 _SIDES = ("left", "right")
-_MAX_TRAINING_ROWS = 600
-_GROUND = slice(70, 135)  # rows of a frame
-_COLUMNS, _ROWS = 64, 13  # of the reduced ground
-_LEAST_DEVIATION = 8.0  # of 255
-_RIDGE = 1000.0
 _LEAST_MPH = 3.0  # slower rows are not driving
 
 Paths = Sequence[str | None]  # of the images of one camera, None for a missing one
@@ -45,52 +36,45 @@ Paths = Sequence[str | None]  # of the images of one camera, None for a missing 
 
 @dataclass(frozen=True)
 class MeasuredCorrection:
-    """The correction of the side cameras that a recording shows, and the one that geometry gives at
-    its speeds.
+    """The correction of the side cameras that a recording shows, and the one of geometry."""
 
-    recoveries: their number; measured: None if it cannot be measured, for the reason given;
-    standard_error: of measured, by the jackknife; from_right: number of the recoveries that begin
-    right of the line.
-    """
-
-    recoveries: int
-    geometry: float
-    measured: float | None = None
-    standard_error: float | None = None
-    reason: str | None = None
-    from_right: int = 0
+    recoveries: int  # their number
+    geometry: float  # that geometry gives at the recording's speeds
+    measured: float | None = None  # None if it cannot be measured
+    standard_error: float | None = None  # of measured, by the jackknife
+    reason: str | None = None  # why it cannot be measured
+    from_right: int = 0  # number of the recoveries that begin right of the line
 
     def as_text(self) -> str:
         geometry = f"geometry gives {self.geometry:.3f} at its speeds"
         if self.measured is None:
             return f"the recording does not tell it: {self.reason}; {geometry}"
         return (
-            f"{self.measured:.3f} +- {self.standard_error:.3f} (standard error) by {self.recoveries} recoveries; "
-            f"{geometry}"
+            f"{self.measured:.3f} +- {self.standard_error:.3f} (standard error) by "
+            f"{self.recoveries} recoveries; {geometry}"
         )
 
 
 @dataclass(frozen=True)
 class Recovery:
-    """What a recording shows in the first seconds after a pause.
+    """What a recording shows in the first seconds after a pause."""
 
-    returned_m: how far the car has moved to the left; back, against: steering at first, and
-    half-way, minus that at the end.
+    returned_m: float  # how far the car has moved to the left
+    back: float  # steering at first, minus that at the end
+    against: float  # steering half-way, minus that at the end
+
+
+def measure_correction(log: Log, index: ImageIndex | None = None) -> MeasuredCorrection | None:
+    """Measure the correction from the recoveries of a recording.
+
+    None if it lacks images of the side cameras. index: of its images, None to list them.
     """
-
-    returned_m: float
-    back: float
-    against: float
-
-
-def measure_correction(log: Log) -> MeasuredCorrection | None:
-    """Measure the correction from the recoveries of a recording; None if it lacks images of the
-    side cameras.
-    """
-    speeds, index = log.rows["speed_mph"].to_numpy(np.float64), ImageIndex(log.path)
+    if index is None:
+        index = ImageIndex(log.path)
+    speeds = log.rows["speed_mph"].to_numpy(np.float64)
     driven = speeds[speeds >= _LEAST_MPH]
     paths = {camera: [index.find(name) for name in log.rows[camera]] for camera in CAMERAS}
-    complete = np.array([all(of_row) for of_row in zip(*paths.values(), strict=True)], np.bool_)
+    complete = np.array([all(row) for row in zip(*paths.values(), strict=True)], np.bool_)
     if not (len(driven) and complete.any()):
         return None
     left, right = (camera_correction(SampleSettings(), side, driven) for side in _SIDES)
@@ -103,23 +87,27 @@ def measured_correction(stretches: Sequence[Recovery], geometry: float) -> Measu
     In a recovery the driver steers back to the line and then against that, so as not to cross it. A
     bend looks like an offset, but nobody steers against it.
     """
-    found = [each for each in stretches if abs(each.returned_m) >= _LEAST_RETURN_M]
-    from_right = sum(each.returned_m > 0 for each in found)
-    unknown = MeasuredCorrection(len(found), geometry, from_right=from_right)
-    if len(found) < _FEWEST:
-        reason = (
-            f"{len(found)} recoveries after a pause of the recording, expected {_FEWEST} or more"
-        )
+    least_return_m = 0.5
+    clear_errors = 2.0  # standard errors above 0
+    recoveries = [stretch for stretch in stretches if abs(stretch.returned_m) >= least_return_m]
+    count = len(recoveries)
+    from_right = sum(recovery.returned_m > 0 for recovery in recoveries)
+    unknown = MeasuredCorrection(count, geometry, from_right=from_right)
+    if count < _FEWEST:
+        reason = f"{count} recoveries after a pause of the recording, expected {_FEWEST} or more"
         return replace(unknown, reason=reason)
-    returned_m, back, against = np.array(
-        [(each.returned_m, each.back, each.against) for each in found]
-    ).T
+    returned_m = np.array([recovery.returned_m for recovery in recoveries])
+    back = np.array([recovery.back for recovery in recoveries])
+    against = np.array([recovery.against for recovery in recoveries])
     side = np.sign(returned_m)
     # noisy offsets would bias a regression's slope towards 0; a ratio of means is unbiased
     measured, error = _ratio(-side * back * SIDE_CAMERA_M, side * returned_m)
-    clear, clear_error = _ratio(side * against, np.ones(len(found)))
-    if clear < _CLEAR * clear_error or measured < _CLEAR * error:
-        reason = f"in the {len(found)} stretches after a pause, the driver does not clearly steer back and then against it"
+    clear, clear_error = _ratio(side * against, np.ones(count))
+    if clear < clear_errors * clear_error or measured < clear_errors * error:
+        reason = (
+            f"in the {count} stretches after a pause, the driver does not clearly steer back and "
+            "then against it"
+        )
         return replace(unknown, reason=reason)
     return replace(unknown, measured=measured, standard_error=error)
 
@@ -130,21 +118,12 @@ def _ratio(above: FloatArray, below: FloatArray) -> tuple[float, float]:
     return float(above.sum() / below.sum()), error
 
 
-def _appearances(paths: Paths, rows: IndexArray) -> Float32Array:
-    """Return how the ground looks in the frames of some rows, (rows, values), NaN for those that
-    cannot be read.
+class _Stretch(NamedTuple):
+    """The rows of the parts of a stretch after a pause, by their indices."""
 
-    The values are saturation and brightness, reduced and each scaled to its mean and deviation.
-    """
-    values = np.full((len(rows), 2 * _COLUMNS * _ROWS), np.nan, np.float32)
-    for number, row in enumerate(rows.tolist()):
-        frame, _ = try_frame(paths[row])
-        if frame is not None:
-            ground = recolored(frame[_GROUND], cv2.COLOR_RGB2HSV)[..., 1:]
-            reduced = resized(ground, (_COLUMNS, _ROWS)).astype(np.float32)
-            scaled = (reduced - reduced.mean((0, 1))) / (reduced.std((0, 1)) + _LEAST_DEVIATION)
-            values[number] = scaled.ravel()
-    return values
+    back: IndexArray  # the driver steers back to the line
+    against: IndexArray  # then against it
+    end: IndexArray  # and is back on the line
 
 
 def _recoveries(log: Log, paths: Mapping[str, Paths], complete: BoolArray) -> list[Recovery]:
@@ -152,71 +131,111 @@ def _recoveries(log: Log, paths: Mapping[str, Paths], complete: BoolArray) -> li
 
     paths: of the images of each camera; complete: whether a row has all three, (rows,).
     """
-    parts = _parts_after_pauses(log, complete)
-    if len(parts) < _FEWEST:
+    most_training_rows = 600
+    stretches = _stretches_after_pauses(log, complete)
+    if len(stretches) < _FEWEST:
         return []
-    used = np.concatenate([np.concatenate(part) for part in parts])
-    others = np.setdiff1d(np.flatnonzero(complete), used)
-    if not len(others):
+
+    # what an offset looks like is learned from the other rows
+    used = np.concatenate([np.concatenate(stretch) for stretch in stretches])
+    unused = np.setdiff1d(np.flatnonzero(complete), used)
+    if not len(unused):
         return []
-    to_offset = _offset_weights(paths, others[:: len(others) // _MAX_TRAINING_ROWS + 1])
-    steering = log.rows["steering"].to_numpy(np.float64)
-    ends = np.concatenate([part[2] for part in parts])
+    to_offset = _offset_weights(paths, unused[:: len(unused) // most_training_rows + 1])
+
     # for frames that they were not fitted to, the weights give less than the true distance between
     # the cameras
-    apart_m = _mean(
-        (_appearances(paths["right"], ends) - _appearances(paths["left"], ends)) @ to_offset
-    )
+    ends = np.concatenate([stretch.end for stretch in stretches])
+    between = _appearances(paths["right"], ends) - _appearances(paths["left"], ends)
+    apart_m = _mean(between @ to_offset)
     gain = apart_m / (MOUNTS["right"][0] - MOUNTS["left"][0])
     if not gain > 0:  # NaN where no frame can be read
         return []
-    found = []
-    for first, half_way, end in parts:
-        before, after = (
-            _mean(_appearances(paths["center"], rows) @ to_offset) for rows in (first, end)
+
+    steering = log.rows["steering"].to_numpy(np.float64)
+    recoveries = []
+    for stretch in stretches:
+        before_m = _mean(_appearances(paths["center"], stretch.back) @ to_offset)
+        after_m = _mean(_appearances(paths["center"], stretch.end) @ to_offset)
+        at_end = steering[stretch.end].mean()
+        recovery = Recovery(
+            returned_m=(before_m - after_m) / gain,
+            back=float(steering[stretch.back].mean() - at_end),
+            against=float(steering[stretch.against].mean() - at_end),
         )
-        back, against = (steering[rows].mean() - steering[end].mean() for rows in (first, half_way))
-        found.append(Recovery((before - after) / gain, float(back), float(against)))
-    return [each for each in found if np.isfinite(each.returned_m)]
+        if np.isfinite(recovery.returned_m):
+            recoveries.append(recovery)
+    return recoveries
 
 
 def _mean(offsets_m: FloatArray | Float32Array) -> float:
     """Return the mean of offsets in frames that could be read; NaN if there are none."""
     readable = offsets_m[np.isfinite(offsets_m)]
-    return float(readable.mean()) if len(readable) else float("nan")
+    if not len(readable):
+        return float("nan")
+    return float(readable.mean())
 
 
-def _parts_after_pauses(log: Log, complete: BoolArray) -> list[tuple[IndexArray, ...]]:
-    """Return the rows of the three parts of each stretch that begins after a pause and is long
-    enough.
-    """
-    seconds, episode = (
-        log.rows["time_ms"].to_numpy(np.float64) / 1000,
-        log.rows["episode"].to_numpy(),
-    )
+def _stretches_after_pauses(log: Log, complete: BoolArray) -> list[_Stretch]:
+    """Return the stretches that begin after a pause and are long enough."""
+    # seconds after the pause in which the driver steers back, against it, and is back on the line
+    parts_seconds = ((0.0, 0.25), (0.8, 1.8), (1.8, 2.8))
+    seconds = log.rows["time_ms"].to_numpy(np.float64) / 1000
+    episode = log.rows["episode"].to_numpy()
     speeds = log.rows["speed_mph"].to_numpy(np.float64)
     stretches = []
     for start in (np.flatnonzero(np.diff(episode)) + 1).tolist():
-        since = np.where((episode == episode[start]) & complete, seconds - seconds[start], np.nan)
-        parts = tuple(np.flatnonzero((since >= begin) & (since < end)) for begin, end in _PARTS)
-        if all(map(len, parts)) and speeds[parts[0]].min() >= _LEAST_MPH:
-            stretches.append(parts)
+        of_episode = (episode == episode[start]) & complete
+        since = np.where(of_episode, seconds - seconds[start], np.nan)
+        stretch = _Stretch(
+            *(np.flatnonzero((since >= begin) & (since < end)) for begin, end in parts_seconds)
+        )
+        if all(map(len, stretch)) and speeds[stretch.back].min() >= _LEAST_MPH:
+            stretches.append(stretch)
     return stretches
 
 
-def _offset_weights(paths: Mapping[str, Paths], rows: IndexArray) -> Float32Array:
-    """Return the weights of an appearance, (values,), whose sum is how far to the right a frame was
-    taken, in metres.
+# ---- how far to the right a frame was taken
 
-    They are fitted by ridge regression on the differences within a row, so the car's place on the
-    road, and its distance from the middle, do not count.
+
+_COLUMNS = 64  # of the ground, reduced
+_ROWS = 13
+
+
+def _appearances(paths: Paths, rows: IndexArray) -> Float32Array:
+    """Return how the ground looks in the frames of some rows, (rows, values); NaN if unreadable.
+
+    The values are saturation and brightness, reduced and each scaled to its mean and deviation.
     """
+    ground_rows = slice(70, 135)  # of a frame
+    least_deviation = 8.0  # of 255; of plain ground, noise would be scaled
+    values = np.full((len(rows), 2 * _COLUMNS * _ROWS), np.nan, np.float32)
+    for number, row in enumerate(rows.tolist()):
+        frame, _ = try_frame(paths[row])
+        if frame is None:
+            continue
+        ground = recolored(frame[ground_rows], cv2.COLOR_RGB2HSV)[..., 1:]
+        reduced = resized(ground, (_COLUMNS, _ROWS)).astype(np.float32)
+        scaled = (reduced - reduced.mean((0, 1))) / (reduced.std((0, 1)) + least_deviation)
+        values[number] = scaled.ravel()
+    return values
+
+
+def _offset_weights(paths: Mapping[str, Paths], rows: IndexArray) -> Float32Array:
+    """Return the weights of an appearance, (values,), whose sum is the offset of a frame.
+
+    That is how far to the right it was taken, in metres. The weights are fitted by ridge regression
+    on the differences within a row, so the car's place on the road, and its distance from the
+    middle, do not count.
+    """
+    ridge = 1000.0  # against weights that a few rows ask for
     center = _appearances(paths["center"], rows)
     differences = np.concatenate([_appearances(paths[side], rows) - center for side in _SIDES])
     offsets = np.repeat([MOUNTS[side][0] for side in _SIDES], len(rows)).astype(np.float32)
     readable = np.isfinite(differences).all(axis=1)
-    differences, offsets = differences[readable], offsets[readable]
+    differences = differences[readable]
+    offsets = offsets[readable]
     products = differences @ differences.T
-    products[np.diag_indices(len(products))] += _RIDGE
+    products[np.diag_indices(len(products))] += ridge
     weights: Float32Array = differences.T @ np.linalg.solve(products, offsets)
     return weights

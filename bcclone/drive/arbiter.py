@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from bcclone.drive.driver import Decision, Driver
 from bcclone.drive.protocol import Control, ProtocolError, Telemetry, format_steer
 
-# A waiting car may stand still; answering each of its loops at once would take time from the car
-# that drives.
-_WAITING_SECONDS = 0.1
 # After 3 s without telemetry a `manual` restarts a car that lost its answers; a second and last one
 # follows at 30 s, since each adds a third loop to a car that was only slow.
 SILENCES = (3.0, 30.0)
+# A waiting car may stand still; answering each of its loops at once would take time from the car
+# that drives.
+_WAITING_SECONDS = 0.1
 # After a pause this long, earlier frames are no guide to the next one.
 _PAUSE_SECONDS = 1.0
 # A connection that no longer drives gets `manual` as the answer to its next telemetry, or unasked
@@ -33,29 +33,27 @@ _RELEASED = Control(0.0, 0.0)
 
 @dataclass(frozen=True)
 class Reply:
-    """The answer to a telemetry, a Socket.IO event: `steer` with a control, or `manual` without
-    one.
-
-    drives: whether the connection drives; telemetry: of the car that drives, None while a driving
-    key is held; decision: on its frame, None when the model decided nothing; fault: why its
-    telemetry cannot be read, or ""; after: seconds to wait before the reply is sent.
-    """
+    """The answer to a telemetry, a Socket.IO event: `steer` with a control, else `manual`."""
 
     control: Control | None = None
-    drives: bool = False
-    telemetry: Telemetry | None = None
-    decision: Decision | None = None
-    fault: str = ""
-    after: float = 0.0
+    drives: bool = False  # whether the connection drives
+    telemetry: Telemetry | None = None  # of the car that drives, None while a driving key is held
+    decision: Decision | None = None  # on its frame, None when the model decided nothing
+    fault: str = ""  # why its telemetry cannot be read, or ""
+    after: float = 0.0  # seconds to wait before the reply is sent
 
     @property
     def event(self) -> str:
+        """Return the name of the event."""
         return "steer" if self.control else "manual"
 
     @property
     def data(self) -> dict[str, str]:
+        """Return the object of the event."""
+        if self.control is None:
+            return {}
         comma = self.telemetry is not None and self.telemetry.decimal_comma
-        return format_steer(self.control, comma) if self.control else {}
+        return format_steer(self.control, comma)
 
 
 MANUAL = Reply()
@@ -64,39 +62,45 @@ MANUAL = Reply()
 class ConnectionArbiter:
     """Chooses which connection drives, and gives every telemetry of every connection one reply.
 
-    driving_sid: the connection that drives, None if there is none; waiting: the number of connected
-    cars that do not drive; autonomous: False hands the car over to the person at the simulator;
-    wakeups: how often a silent car was woken.
+    A connection is known by its session id, `sid`.
     """
 
     def __init__(self, driver: Driver, clock: Callable[[], float] = time.monotonic) -> None:
-        self.driver, self._clock = driver, clock
-        self._order: list[str] = []  # oldest first; the last one drives
-        self._pending: dict[
-            str, float
-        ] = {}  # connections that lost the car -> when to send `manual` unasked
+        self.driver = driver
+        self.wakeups = 0  # how often a silent car was woken
+        self._clock = clock
         self._lock = threading.Lock()
-        self._autonomous, self._released, self._ended = True, False, False
-        self._received, self._wakeups_in_silence, self._answering = clock(), 0, False
-        self.wakeups = 0
+        self._order: list[str] = []  # oldest first; the last one drives
+        # connections that lost the car -> when to send `manual` unasked
+        self._pending: dict[str, float] = {}
+        self._autonomous = True
+        self._released = False  # the car's controls, since it was handed over
+        self._ended = False
+        self._answering = False
+        self._received = clock()  # when the driving connection last sent telemetry
+        self._wakeups_in_silence = 0  # since then
 
     @property
     def driving_sid(self) -> str | None:
+        """Return the connection that drives, None if there is none."""
         order = self._order
         return order[-1] if order else None
 
     @property
     def waiting(self) -> int:
+        """Return the number of connected cars that do not drive."""
         return max(len(self._order) - 1, 0)
 
     @property
     def autonomous(self) -> bool:
+        """Return whether the model drives; False hands the car to the person at the simulator."""
         return self._autonomous
 
     @autonomous.setter
     def autonomous(self, value: bool) -> None:
         with self._lock:
-            self._autonomous, self._released = value, False
+            self._autonomous = value
+            self._released = False
             self.driver.forget()
 
     @property
@@ -107,40 +111,43 @@ class ConnectionArbiter:
     def answer(
         self, sid: str, telemetry: Telemetry | ProtocolError | None, late: bool = False
     ) -> Reply:
-        """Return the reply to a connection's telemetry event. late: it waited for the reply to an
-        earlier one.
+        """Return the reply to a connection's telemetry event.
 
-        A telemetry that cannot be read is answered `manual`, which leaves the controls as they are.
+        late: it waited for the reply to an earlier one. A telemetry that cannot be read is answered
+        `manual`, which leaves the controls as they are.
         """
         fault = ""
         if isinstance(telemetry, ProtocolError):
-            telemetry, fault = None, f"bad telemetry: {telemetry}"
+            fault = f"bad telemetry: {telemetry}"
+            telemetry = None
             self.driver.count_fault(fault)
         with self._lock:
             if self._ended:
                 return MANUAL
+            # the first valid telemetry of a connection makes it drive
             if telemetry is not None and sid not in self._order:
                 if self.driving_sid is not None:
                     self._pending[self.driving_sid] = self._clock() + _PENDING_SECONDS
                 self._order.append(sid)
                 self._change()
+            # the others wait
             if self.driving_sid is None:
                 return Reply(fault=fault)
             if sid != self.driving_sid:
                 self._pending.pop(sid, None)
                 return Reply(fault=fault, after=_WAITING_SECONDS)
+            # meanwhile the car is not silent, however long the model takes
             self._answering = True
             try:
-                return (
-                    Reply(drives=True, fault=fault)
-                    if telemetry is None
-                    else self._drive(telemetry, late)
-                )
+                if telemetry is None:
+                    return Reply(drives=True, fault=fault)
+                return self._drive(telemetry, late)
             finally:
                 self._answering = False
-                self._received, self._wakeups_in_silence = self._clock(), 0
+                self._note_telemetry()
 
     def leave(self, sid: str) -> None:
+        """Forget a connection that has closed; the newest of the others drives."""
         with self._lock:
             if sid not in self._order:
                 return
@@ -151,8 +158,7 @@ class ConnectionArbiter:
                 self._change()
 
     def end(self) -> None:
-        """Decide nothing more: wait for the decision that is being made, and answer later telemetry
-        `manual`.
+        """Decide nothing more: wait for the present decision; later telemetry is answered `manual`.
 
         Python aborts when the process ends while a daemon thread is in the C++ code of TensorFlow
         or OpenCV.
@@ -161,11 +167,10 @@ class ConnectionArbiter:
             self._ended = True
 
     def wake(self) -> str | None:
-        """Return the driving connection when it has been silent so long that it needs a `manual`,
-        else None.
-        """
+        """Return the driving connection if it is silent so long that it needs a `manual`."""
         with self._lock:
-            sid, sent = self.driving_sid, self._wakeups_in_silence
+            sid = self.driving_sid
+            sent = self._wakeups_in_silence
             if sid is None or sent == len(SILENCES) or self.silent_seconds < SILENCES[sent]:
                 return None
             self._wakeups_in_silence += 1
@@ -173,11 +178,10 @@ class ConnectionArbiter:
             return sid
 
     def pending_manual(self) -> list[str]:
-        """Return the connections that need an unasked `manual`: they no longer drive, and have not
-        sent anything.
-        """
+        """Return the connections that need an unasked `manual`: silent ones that lost the car."""
         with self._lock:
-            due = [sid for sid, at in self._pending.items() if at <= self._clock()]
+            now = self._clock()
+            due = [sid for sid, due_at in self._pending.items() if due_at <= now]
             for sid in due:
                 del self._pending[sid]
             return due
@@ -186,17 +190,24 @@ class ConnectionArbiter:
         """Reset the state for the connection that drives now."""
         self.driver.forget()
         self._released = False
-        self._pending.pop(self.driving_sid or "", None)
-        self._received, self._wakeups_in_silence = self._clock(), 0
+        if self.driving_sid is not None:
+            self._pending.pop(self.driving_sid, None)
+        self._note_telemetry()
+
+    def _note_telemetry(self) -> None:
+        """Note that the driving connection is not silent."""
+        self._received = self._clock()
+        self._wakeups_in_silence = 0
 
     def _drive(self, telemetry: Telemetry, late: bool) -> Reply:
+        """Return the reply to a telemetry of the connection that drives."""
         if self._autonomous:
             if self._clock() - self._received > _PAUSE_SECONDS:
                 self.driver.forget_frames()
             decision = self.driver.decide(telemetry, late)
             return Reply(decision.control, True, telemetry, decision)
-        control = (
-            None if self._released else _RELEASED
-        )  # once: otherwise the simulator would keep the last throttle
+        if self._released:
+            return Reply(drives=True, telemetry=telemetry)
+        # once, when the car is handed over: the simulator would keep the last throttle
         self._released = True
-        return Reply(control, True, telemetry)
+        return Reply(_RELEASED, True, telemetry)

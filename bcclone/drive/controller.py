@@ -13,35 +13,30 @@ from bcclone.system.settings import Checked, Mph, SettingError, setting
 
 HIGHEST_SPEED_MPH = 60.0
 _speed = partial(setting, group="speed")
-_KP, _KI = 0.1, 0.002
-_MAX_INTEGRAL_THROTTLE = 0.5  # limit of the integral term, however long the car stood still
-# fractions of full lock: on straight roads our models steer less than the first, in all corners
-# less than the second
-STRAIGHT, SHARPEST = 0.1, 0.5
 
 
 @dataclass(frozen=True)
 class SpeedSettings(Checked):
-    """How fast a model drives: all that the controller of a drive, a play or an evaluation is built
-    from.
-    """
+    """How fast a model drives; the controller of a drive or a play is built from this alone."""
 
     speed_mph: Mph = setting(25.0, "speed to hold", 0, HIGHEST_SPEED_MPH, option="speed")
     slow_in_corners: bool = _speed(
         False,
-        "slow down in corners: from --speed at a tenth of full steering to --min-speed at half of it",
+        "slow down in corners: from --speed at a tenth of full steering "
+        "to --min-speed at half of it",
     )
     min_speed_mph: Mph = _speed(
         10.0,
-        "speed in the sharpest corner, with --slow-in-corners, and the lowest one with --predicted-speed",
+        "speed in the sharpest corner, with --slow-in-corners, "
+        "and the lowest one with --predicted-speed",
         0,
         HIGHEST_SPEED_MPH,
         option="min-speed",
     )
     predicted_speed: bool = _speed(
         False,
-        "drive as fast as the model predicts, between --min-speed and --speed; for a model trained with --predict "
-        "speed or throttle",
+        "drive as fast as the model predicts, between --min-speed and --speed; "
+        "for a model trained with --predict speed or throttle",
     )
 
     def validate(self) -> None:
@@ -60,25 +55,32 @@ class SpeedSettings(Checked):
         """Return in words how the speed to hold changes on the road, "" if it does not."""
         if self.predicted_speed:
             return f"drives as fast as the model predicts, {self.min_speed_mph:.0f} mph at least"
-        return (
-            f"slows down to {self.min_speed_mph:.0f} mph in corners" if self.slow_in_corners else ""
-        )
+        if self.slow_in_corners:
+            return f"slows down to {self.min_speed_mph:.0f} mph in corners"
+        return ""
+
+
+# Udacity's drive.py has these gains: throttle for each mph of the error, and of its sum over all
+# telemetries
+_KP = 0.1
+_KI = 0.002
+_MAX_INTEGRAL_THROTTLE = 0.5  # limit of the integral term, however long the car stood still
+
+# fractions of full lock
+STRAIGHT = 0.1  # on straight roads our models steer less
+SHARPEST = 0.5  # in all corners our models steer less
 
 
 class SpeedController:
-    """Holds a set speed. Its gains, 0.1, and 0.002 per telemetry, come from Udacity's drive.py.
-
-    settings: what it was built from; set_speed_mph: may be changed while it drives.
-    """
+    """Holds a set speed, by a proportional and an integral term."""
 
     def __init__(self, settings: SpeedSettings) -> None:
-        self.settings, self.set_speed_mph = settings, settings.speed_mph
-        self._integral = 0.0
+        self.settings = settings
+        self.set_speed_mph = settings.speed_mph  # may be changed while it drives
+        self._integral = 0.0  # sum of the errors in mph
 
     def throttle(self, speed_mph: float, answer: Answer) -> float:
-        """Return the throttle, -1 (brake) to 1, for the current speed and the model's answer,
-        whoever steers.
-        """
+        """Return the throttle, -1 (brake) to 1, for the car's speed and the model's answer."""
         error = self.target_mph(answer) - speed_mph
         bound = _MAX_INTEGRAL_THROTTLE / _KI
         self._integral = min(max(self._integral + error, -bound), bound)
@@ -86,18 +88,17 @@ class SpeedController:
 
     def target_mph(self, answer: Answer) -> float:
         """Return the speed to hold with this answer."""
-        mph, predicted = self.set_speed_mph, answer.predicted_speed_mph
-        lowest = min(self.settings.min_speed_mph, mph)
+        highest = self.set_speed_mph
+        lowest = min(self.settings.min_speed_mph, highest)
         if self.settings.predicted_speed:
+            predicted = answer.predicted_speed_mph
             if predicted is None or not math.isfinite(predicted):
-                predicted = lowest
-            mph = min(max(predicted, lowest), mph)
-        elif self.settings.slow_in_corners:
-            sharpness = min(
-                max((abs(answer.steering) - STRAIGHT) / (SHARPEST - STRAIGHT), 0.0), 1.0
-            )
-            mph -= sharpness * (mph - lowest)
-        return mph
+                return lowest
+            return min(max(predicted, lowest), highest)
+        if self.settings.slow_in_corners:
+            sharpness = (abs(answer.steering) - STRAIGHT) / (SHARPEST - STRAIGHT)
+            return highest - min(max(sharpness, 0.0), 1.0) * (highest - lowest)
+        return highest
 
     def forget(self) -> None:
         """Reset the controller, for another car."""

@@ -1,5 +1,6 @@
-"""Define the settings of a drive, which the options become, and its result; loads nothing large for
---help.
+"""The settings of a drive, which the options become, and its result.
+
+Loads nothing large, for --help.
 """
 
 import ipaddress
@@ -28,8 +29,7 @@ _server = partial(setting, group="server")
 class DriveSettings(Checked):
     """Which model drives, how fast, where the server listens and who may connect.
 
-    model: a model file; run_folder: the folder to record into, None: nothing is recorded until the
-    page asks for it.
+    Without a run folder nothing is recorded until the page asks for it.
     """
 
     model: Path = argument(
@@ -57,12 +57,14 @@ class DriveSettings(Checked):
     )
     allow_from: tuple[str, ...] = _server(
         (),
-        "address of a machine whose simulator may drive without the token, which it cannot send; repeatable",
+        "address of a machine whose simulator may drive without the token, "
+        "which it cannot send; repeatable",
         unit="ADDRESS",
     )
     async_mode: str = _server(
         ASYNC_MODES[0],
-        "serve each connection in a thread of its own (threading), or all in one thread (eventlet, until April 2027)",
+        "serve each connection in a thread of its own (threading), "
+        "or all in one thread (eventlet, until April 2027)",
         choices=ASYNC_MODES,
     )
     preprocess: PreprocessingText | None = setting(None)
@@ -82,16 +84,11 @@ class DriveSettings(Checked):
 
 @dataclass(frozen=True)
 class DriveResult:
-    """The result of a drive.
+    """The result of a drive."""
 
-    answered: frames that the model answered; faults: frames and messages that could not be used;
-    folder: the run folder, None when nothing was recorded; recorded, dropped: frames written, and
-    frames that the disk could not take; failure: why the recording ended early, or "".
-    """
-
-    answered: int
-    faults: int
-    folder: Path | None
-    recorded: int
-    dropped: int
-    failure: str
+    answered: int  # frames that the model answered
+    faults: int  # frames and messages that could not be used
+    folder: Path | None  # the run folder, None when nothing was recorded
+    recorded: int  # frames written
+    dropped: int  # frames that the disk could not take
+    failure: str  # why the recording ended early, or ""

@@ -1,7 +1,7 @@
 """Answer each telemetry of one car with a control: the policy's steering and a controller's
 throttle.
 
-A telemetry goes in, a Decision comes out. A frame or an answer that cannot be used gets a safe
+A telemetry goes in, a Decision comes out. A picture or an answer that cannot be used gets a safe
 control; persons at the page may take over. No sockets, no files; the caller gives the clock.
 """
 
@@ -33,54 +33,60 @@ from bcclone.system.errors import UserError, first_line
 
 logger = logging.getLogger(__name__)
 
-# When the model takes longer than this for each of the last frames, the frames of the simulator's
-# two loops queue, and the latency doubles.
-_TOO_SLOW_SECONDS, _FRAMES_TOO_SLOW = 0.05, 3
-_DECAY = 0.8  # factor on the last steering for each frame without usable steering
-
 
 class SteeringPolicy(Protocol):
-    """Answers camera frames; may remember earlier frames of the drive. Unreadable frames are left
-    out.
+    """Answers pictures of a camera; may remember earlier ones of the drive.
+
+    The camera is the simulator's, unless the policy has a `framing` (model-file.md): then answer()
+    also gets pictures of any other size, as they come, and raises BadImage for one that it cannot
+    take. Pictures that cannot be decoded are left out.
     """
 
-    def answer(self, frame: Image) -> Answer:
-        """Return the steering, and what else it predicts, for an RGB frame, uint8 (160, 320, 3)."""
+    def answer(self, picture: Image) -> Answer:
+        """Return the steering, and what else it predicts, for an RGB picture.
+
+        The simulator's are uint8 (160, 320, 3).
+        """
 
     def forget(self) -> None:
-        """Forget the frames so far: the next one does not follow the last one."""
+        """Forget the pictures so far: the next one does not follow the last one."""
+
+
+def framing_of_policy(policy: SteeringPolicy) -> Framing | None:
+    """Return how a policy's pictures become frames, None if they are frames already."""
+    framing: Framing | None = getattr(policy, "framing", None)
+    return framing
 
 
 @dataclass(frozen=True)
 class Decision:
-    """A telemetry and the control that answers it.
+    """A telemetry and the control that answers it."""
 
-    frame: its number, from 1, which identifies it throughout the drive; steering: the model's
-    steering, None when that was not usable, and `fault` is the reason; target_speed_mph: the speed
-    that the throttle is to hold; frame_readable: whether the camera frame could be decoded; by: who
-    gave the steering of the control; repeated: the steering is of the last frame that the model
-    saw, an earlier one.
-    """
-
-    frame: int
+    frame: int  # its number, from 1, which identifies it throughout the drive
     telemetry: Telemetry
     control: Control
-    steering: float | None
-    target_speed_mph: float
+    steering: float | None  # the model's; None when it was not usable, and `fault` is the reason
+    target_speed_mph: float  # that the throttle is to hold
     fault: str = ""
-    frame_readable: bool = True
-    by: DrivenRow = BY_MODEL
-    repeated: bool = False
+    frame_readable: bool = True  # whether the model could take the camera's picture
+    by: DrivenRow = BY_MODEL  # who gave the steering of the control
+    repeated: bool = False  # the steering is of the last frame that the model saw, an earlier one
+
+
+@dataclass(frozen=True)
+class SlowMachine:
+    """When the model is too slow: frames of the simulator's two loops queue, latency doubles."""
+
+    seconds: float = 0.05  # that the model takes for a frame
+    frames: int = 3  # the last ones, all of which took longer
+
+
+_SLOW = SlowMachine()
+_DECAY = 0.8  # factor on the last steering for each frame without usable steering
 
 
 class Driver:
-    """Answers telemetry by a policy's steering and a controller's throttle.
-
-    speed: what its controller is built from; hands: of persons who may take over, None: only the
-    model drives; clock: returns seconds; framing: how the car's pictures become frames, None if
-    they are frames; answered: decisions so far; faults: frames and messages so far that could not
-    be used.
-    """
+    """Answers telemetry by a policy's steering and a controller's throttle."""
 
     def __init__(
         self,
@@ -89,34 +95,28 @@ class Driver:
         hands: PageHands | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Raises UserError for a policy that does not predict what the settings ask for."""
-        if speed.needs:
-            answer = policy.answer(np.zeros((FRAME_HEIGHT, FRAME_WIDTH, 3), np.uint8))
-            policy.forget()
-            for output in OUTPUTS:
-                if output.name in speed.needs and getattr(answer, output.name) is None:
-                    raise UserError(output.refusal)
+        """Raises UserError for a policy that does not predict what the settings ask for.
+
+        hands: of persons who may take over, None: only the model drives; clock: returns seconds.
+        """
+        _check_outputs(policy, speed)
         self.controller = SpeedController(speed)
+        self.answered = 0  # decisions so far
+        self.faults = 0  # frames and messages so far that could not be used
         self._policy = policy
+        self._takes_frames_only = framing_of_policy(policy) is None
         self._hands = hands
         self._clock = clock
-        self.framing: Framing | None = None
         self._sent = Answer(0.0)  # the last usable answer, with the steering that was sent
-        self._answer: Answer | None = (
-            None  # of the model to the last frame that it saw, None if that was not usable
-        )
-        self._answer_seconds: deque[float] = deque(maxlen=_FRAMES_TOO_SLOW)
-        self.answered = self.faults = 0
+        # of the model, to the last frame that it saw; None if that was not usable
+        self._answer: Answer | None = None
+        self._answer_seconds: deque[float] = deque(maxlen=_SLOW.frames)
 
     @property
     def too_slow(self) -> bool:
-        """Return whether each of the last frames took so long that one that waits meanwhile is out
-        of date.
-        """
-        return (
-            len(self._answer_seconds) == _FRAMES_TOO_SLOW
-            and min(self._answer_seconds) > _TOO_SLOW_SECONDS
-        )
+        """Return whether a frame that waits for the model's answer is out of date by then."""
+        is_measured = len(self._answer_seconds) == _SLOW.frames
+        return is_measured and min(self._answer_seconds) > _SLOW.seconds
 
     def decide(self, telemetry: Telemetry, late: bool = False) -> Decision:
         """Return the decision on a telemetry. late: it had to wait for the decision before.
@@ -125,47 +125,47 @@ class Driver:
         machine that is too slow, a late frame gets the model's last steering again, so that the
         model sees the next one, which is newer.
         """
-        frame: Image | None = None
         answer: Answer | None = None
         fault = ""
+        is_readable = True
         repeated = False
-        # the model's answer to the frame
+        # the model's answer to the picture
         try:
-            frame = (
-                self.framing.apply(decode_image(telemetry.jpeg))
-                if self.framing
-                else decode_jpeg(telemetry.jpeg)
-            )
-        except BadImage as error:
-            reason = error if telemetry.jpeg else "none, or not base64"
-            fault = f"bad camera frame: {reason}"
-        else:
+            picture = self._decode(telemetry.jpeg)
             repeated = late and self.too_slow and self._answer is not None
             if not repeated:
-                self._answer, fault = self._ask_model(frame)
+                self._answer, fault = self._ask_model(picture)
             answer = self._answer
-        # the control that the answer gives, which persons may change
+        except BadImage as error:
+            is_readable = False
+            reason = error if telemetry.jpeg else "none, or not base64"
+            fault = f"bad camera frame: {reason}"
+        # the control that the answer gives
+        steering = None
         if answer is None:
             self.count_fault(fault)
             control = Control(self._sent.steering * _DECAY, 0.0)
         else:
-            self._sent = replace(answer, steering=min(max(answer.steering, -1.0), 1.0))
-            control = Control(
-                self._sent.steering, self.controller.throttle(telemetry.speed_mph, self._sent)
-            )
+            steering = answer.steering
+            self._sent = replace(answer, steering=min(max(steering, -1.0), 1.0))
+            throttle = self.controller.throttle(telemetry.speed_mph, self._sent)
+            control = Control(self._sent.steering, throttle)
+        # persons may change it
+        by = BY_MODEL
         if self._hands is not None:
             control = self._hands.control(control)
+            by = self._hands.by
         self._sent = replace(self._sent, steering=control.steering)
         self.answered += 1
         return Decision(
             frame=self.answered,
             telemetry=telemetry,
             control=control,
-            steering=None if answer is None else answer.steering,
+            steering=steering,
             target_speed_mph=self.controller.target_mph(self._sent),
             fault=fault,
-            frame_readable=frame is not None,
-            by=BY_MODEL if self._hands is None else self._hands.by,
+            frame_readable=is_readable,
+            by=by,
             repeated=repeated,
         )
 
@@ -188,17 +188,37 @@ class Driver:
         if self.faults in (1, 10, 100) or self.faults % 1000 == 0:
             logger.warning("fault %d: %s; answered safely", self.faults, fault)
 
-    def _ask_model(self, frame: Image) -> tuple[Answer | None, str]:
-        """Return the model's answer to a frame and "", or None and the reason; note how long it
-        took.
+    def _decode(self, jpeg: bytes) -> Image:
+        """Return the camera's picture; raises BadImage."""
+        if self._takes_frames_only:
+            return decode_jpeg(jpeg)  # checks the size before it decodes anything
+        return decode_image(jpeg)
+
+    def _ask_model(self, picture: Image) -> tuple[Answer | None, str]:
+        """Return the model's answer to a picture and "", or None and the reason.
+
+        Raises BadImage for a picture that the model cannot take. Notes how long an answer took.
         """
         start = self._clock()
         try:
-            answer = self._policy.answer(frame)
+            answer = self._policy.answer(picture)
+        except BadImage:
+            raise
         except Exception as error:  # the car needs an answer, whatever the model raises
-            return None, f"bad inference: {first_line(error)}"
-        finally:
             self._answer_seconds.append(self._clock() - start)
+            return None, f"bad inference: {first_line(error)}"
+        self._answer_seconds.append(self._clock() - start)
         if not math.isfinite(answer.steering):
             return None, f"bad inference: steering is {answer.steering}"
         return answer, ""
+
+
+def _check_outputs(policy: SteeringPolicy, speed: SpeedSettings) -> None:
+    """Raise UserError for a policy without an output that the law of speed needs."""
+    if not speed.needs:
+        return
+    answer = policy.answer(np.zeros((FRAME_HEIGHT, FRAME_WIDTH, 3), np.uint8))
+    policy.forget()
+    for output in OUTPUTS:
+        if output.name in speed.needs and getattr(answer, output.name) is None:
+            raise UserError(output.refusal)

@@ -22,29 +22,21 @@ from typing import Any
 
 from bcclone.web.access import MESSAGE_BYTES
 
-PING_SECONDS, PING_TIMEOUT_SECONDS = (
-    25,
-    60,
-)  # an idle Engine.IO 3 client pings every 25 s, so the timeout is longer
-_TELEMETRY_EVENT = re.compile(r'2(?P<id>\d{0,10})\s*\[\s*"telemetry"\s*[,\]]')
-_LONGEST_NUMBER = 40
-# the format "N4" in any culture: optional marks between thousands, then a decimal mark and decimals
-_GROUPING = r"[.,' \u00a0\u202f]"
-_NUMBER = re.compile(
-    rf"(?P<whole>[-+]?(?:\d+|\d{{1,3}}(?:{_GROUPING}\d{{3}})+))(?:(?P<mark>[.,])(?P<decimals>\d*))?"
-)
+PING_SECONDS = 25
+PING_TIMEOUT_SECONDS = 60  # longer, since an idle Engine.IO 3 client pings every 25 s
 
 
 @cache
 def packets_of(package: str) -> Any:
-    """Return the module `packet` of engineio or socketio, whose first import takes half a second:
-    it loads clients.
+    """Return the module `packet` of engineio or socketio.
+
+    Its first import takes half a second, because it loads clients.
     """
     return import_module(f"{package}.packet")
 
 
 class RefusedPacket(ValueError):
-    """A packet of a client that is not read, which ends its connection; the text is the reason."""
+    """A packet that is not read, which ends its client's connection; the text is the reason."""
 
 
 class ProtocolError(ValueError):
@@ -53,67 +45,61 @@ class ProtocolError(ValueError):
 
 @dataclass(frozen=True)
 class Telemetry:
-    """What the car reports.
+    """What the car reports."""
 
-    steering_degrees: angle of its wheels, right is positive; jpeg: its camera frame, b"" when that
-    was not valid base64; decimal_comma: whether its machine writes and reads numbers with a decimal
-    comma.
-    """
-
-    steering_degrees: float
+    steering_degrees: float  # angle of its wheels, right is positive
     throttle: float
     speed_mph: float
-    jpeg: bytes
-    decimal_comma: bool = False
+    jpeg: bytes  # its camera frame, b"" when that was not valid base64
+    decimal_comma: bool = False  # its machine writes and reads numbers with a decimal comma
 
 
 @dataclass(frozen=True)
 class Control:
-    """A command for the car. steering: -1 (left) to 1 (right); throttle: -1 (brake) to 1."""
+    """A command for the car."""
 
-    steering: float
-    throttle: float
+    steering: float  # -1 (left) to 1 (right)
+    throttle: float  # -1 (brake) to 1
 
     def __post_init__(self) -> None:
         for name in ("steering", "throttle"):
-            if not -1.0 <= getattr(self, name) <= 1.0:  # NaN fails, too
-                raise ValueError(f"{name} {getattr(self, name)}, expected -1 to 1")
+            value = getattr(self, name)
+            if not -1.0 <= value <= 1.0:  # NaN fails, too
+                raise ValueError(f"{name} {value}, expected -1 to 1")
 
 
 @dataclass(frozen=True)
 class TelemetryEvent:
-    """A telemetry event.
+    """A telemetry event."""
 
-    telemetry: None while a person drives the car, which then reports nothing; a ProtocolError for a
-    bad message; ack: the packet that acknowledges the event, "" if the client expects none.
-    """
-
+    # None while a person drives the car, which then reports nothing; the error of a bad message
     telemetry: Telemetry | ProtocolError | None
-    ack: str = ""
+    ack: str = ""  # the packet that acknowledges the event, "" if the client expects none
 
 
 @dataclass(frozen=True)
 class Reaction:
-    """How to react to a packet: texts to send, an event to answer, whether the car has left or
-    wants to close.
-    """
+    """How to react to a packet."""
 
-    send: tuple[str, ...] = ()
-    event: TelemetryEvent | None = None
-    left: bool = False
-    close: bool = False
+    send: tuple[str, ...] = ()  # texts
+    event: TelemetryEvent | None = None  # to answer
+    left: bool = False  # the car has left; its connection stays open
+    close: bool = False  # the client wants to close the connection
 
 
 class SocketIOConnection:
-    """One client's websocket, without the socket.
-
-    eio3: whether the client requested Engine.IO 3; then the server speaks first, does not ping, and
-    sends a shorter CONNECT reply. dialect: of the client, in words.
-    """
+    """One client's websocket, without the socket."""
 
     def __init__(self, eio3: bool = False, clock: Callable[[], float] = time.monotonic) -> None:
-        self._eio3, self._joined, self._left, self._clock = eio3, False, False, clock
-        self.dialect = "Socket.IO 2 (Engine.IO 3)" if eio3 else "Socket.IO 3 to 5"
+        """eio3: the client requested Engine.IO 3.
+
+        Then the server speaks first, does not ping, and sends a shorter CONNECT reply.
+        """
+        self.dialect = "Socket.IO 2 (Engine.IO 3)" if eio3 else "Socket.IO 3 to 5"  # in words
+        self._eio3 = eio3
+        self._joined = False
+        self._left = False
+        self._clock = clock
         self._pinged = clock()
 
     def open(self, sid: str) -> tuple[str, ...]:
@@ -126,7 +112,10 @@ class SocketIOConnection:
             "maxPayload": MESSAGE_BYTES,
         }
         engine = packets_of("engineio")
-        return (engine.Packet(engine.OPEN, fields).encode(), *(self._join() if self._eio3 else ()))
+        opened = engine.Packet(engine.OPEN, fields).encode()
+        if self._eio3:
+            return (opened, self._join())
+        return (opened,)
 
     def ping(self) -> str | None:
         """Return the ping that is due now, if any."""
@@ -137,25 +126,33 @@ class SocketIOConnection:
 
     def receive(self, text: str) -> Reaction:
         """Return the reaction to a packet; raises RefusedPacket, which ends the connection."""
+        # an event, which nearly all packets are; other kinds are told by their first digits
         if text.startswith("42"):
-            joining: tuple[str, ...] = ()
-            if not self._joined and not text.startswith("42/"):
-                self.dialect = "Unity simulator"
-                joining = self._join()  # fact 4: an event without a CONNECT before it
-            return Reaction(joining, None if self._left else read_telemetry(text[1:]))
-        if text[:1] not in tuple("0123456") or (
-            text[0] == "4" and text[1:2] not in tuple("0123456")
-        ):
+            return self._receive_event(text)
+        kind = text[:1]
+        is_packet = kind in _KINDS and (kind != "4" or text[1:2] in _KINDS)
+        if not is_packet:
             raise RefusedPacket(
                 'a text that is no packet of Socket.IO, expected one such as 42["telemetry",{...}]'
             )
-        if text[0] == "2":  # fact 9: the client pings
-            return Reaction(("3" + text[1:],))
-        if text[0] == "4":
-            return self._message(text)
-        return Reaction(close=text[0] == "1")
+        if kind == "2":  # fact 9: the client pings
+            return Reaction((f"3{text[1:]}",))
+        if kind == "4":
+            return self._receive_message(text)
+        return Reaction(close=kind == "1")
 
-    def _message(self, text: str) -> Reaction:
+    def _receive_event(self, text: str) -> Reaction:
+        """Return the reaction to an event, joining first where the Unity simulator did not ask."""
+        joining: tuple[str, ...] = ()
+        if not self._joined and not text.startswith("42/"):
+            self.dialect = "Unity simulator"
+            joining = (self._join(),)  # fact 4: an event without a CONNECT before it
+        if self._left:
+            return Reaction(joining)
+        return Reaction(joining, read_telemetry(text[1:]))
+
+    def _receive_message(self, text: str) -> Reaction:
+        """Return the reaction to a message that is no event: to join, to leave, to acknowledge."""
         kinds = packets_of("socketio")
         try:
             packet = kinds.Packet(encoded_packet=text[1:])
@@ -163,34 +160,37 @@ class SocketIOConnection:
             return Reaction()
         if packet.packet_type == kinds.CONNECT:
             if packet.namespace in (None, "/"):
-                return Reaction(self._join())
-            return Reaction(
-                (_message_text("CONNECT_ERROR", "Unable to connect", packet.namespace),)
-            )
+                return Reaction((self._join(),))
+            refusal = _message_text("CONNECT_ERROR", "Unable to connect", packet.namespace)
+            return Reaction((refusal,))
         if packet.packet_type == kinds.DISCONNECT and packet.namespace is None:
             self._left = True
             return Reaction(left=True)
-        if packet.packet_type not in (
-            kinds.DISCONNECT,
-            kinds.ACK,
-        ):  # these, of another namespace or event, are ignored
-            raise RefusedPacket("binary events are not supported; send the image as base64 text")
-        return Reaction()
+        # of another namespace or event, which does not concern this server
+        if packet.packet_type in (kinds.DISCONNECT, kinds.ACK):
+            return Reaction()
+        raise RefusedPacket("binary events are not supported; send the image as base64 text")
 
-    def _join(self) -> tuple[str, ...]:
-        self._joined, self._left = True, False
+    def _join(self) -> str:
+        """Let the client join, and return the packet that says so."""
+        self._joined = True
+        self._left = False
         session = None if self._eio3 else {"sid": secrets.token_urlsafe(15)}
-        return (_message_text("CONNECT", session),)
+        return _message_text("CONNECT", session)
+
+
+_KINDS = tuple("0123456")  # first digits of packets, and of the messages in them
+_TELEMETRY_EVENT = re.compile(r'2(?P<id>\d{0,10})\s*\[\s*"telemetry"\s*[,\]]')
 
 
 def read_telemetry(packet: str) -> TelemetryEvent | None:
-    """Return the telemetry event in a Socket.IO packet; None for other events, which the server
-    ignores.
-    """
+    """Return the telemetry event in a Socket.IO packet; None for others, which are ignored."""
     event = _TELEMETRY_EVENT.match(packet)
     if event is None:
         return None
-    ack = _message_text("ACK", [], number=int(event["id"])) if event["id"] else ""
+    ack = ""
+    if event["id"]:
+        ack = _message_text("ACK", [], number=int(event["id"]))
     try:
         try:
             _, *arguments = packets_of("socketio").Packet(encoded_packet=packet).data
@@ -198,33 +198,30 @@ def read_telemetry(packet: str) -> TelemetryEvent | None:
             raise ProtocolError(
                 f"unreadable JSON: {error}; expected a name and an object"
             ) from None
-        return TelemetryEvent(parse_telemetry(arguments[0] if arguments else None), ack)
+        payload = arguments[0] if arguments else None
+        return TelemetryEvent(parse_telemetry(payload), ack)
     except ProtocolError as error:  # the car needs an answer all the same
         return TelemetryEvent(error, ack)
 
 
 def holds_telemetry(text: str | bytes) -> bool:
-    """Return whether a message of a websocket is a telemetry event, so that the server must answer
-    it.
-    """
-    return (
-        isinstance(text, str)
-        and text.startswith("42")
-        and _TELEMETRY_EVENT.match(text, 1) is not None
-    )
+    """Return whether a message of a websocket is a telemetry event, which must be answered."""
+    if not isinstance(text, str) or not text.startswith("42"):
+        return False
+    return _TELEMETRY_EVENT.match(text, 1) is not None
 
 
 def parse_telemetry(payload: Any) -> Telemetry | None:
-    """Return the telemetry in the object of a telemetry event; None when the car is driven by hand
-    and sends nothing.
+    """Return the telemetry in the object of a telemetry event.
 
-    Raises ProtocolError for missing and invalid fields.
+    None: the car is driven by hand, and reports nothing. Raises ProtocolError for missing and
+    invalid fields.
     """
     if payload is None or payload == {}:
         return None
     if not isinstance(payload, dict):
         raise ProtocolError(f"telemetry is a {type(payload).__name__}, expected an object")
-    speed, comma = _parse_number(payload, "speed")
+    speed, speed_comma = _parse_number(payload, "speed")
     steering, steering_comma = _parse_number(payload, "steering_angle")
     throttle, throttle_comma = _parse_number(payload, "throttle")
     image = payload.get("image")
@@ -234,20 +231,20 @@ def parse_telemetry(payload: Any) -> Telemetry | None:
         jpeg = base64.b64decode(image, validate=True)
     except ValueError:
         jpeg = b""  # treated like any other frame that cannot be decoded
-    return Telemetry(steering, throttle, speed, jpeg, comma or steering_comma or throttle_comma)
+    has_comma = speed_comma or steering_comma or throttle_comma
+    return Telemetry(steering, throttle, speed, jpeg, has_comma)
 
 
 def format_steer(control: Control, decimal_comma: bool) -> dict[str, str]:
-    """Return the object of a steer event: both numbers as text, in the number format of the car's
-    machine.
+    """Return the object of a steer event, in the number format of the car's machine.
 
     The numbers are texts without an exponent: the simulator stops the car when it gets JSON numbers
     or exponents.
     """
     fields = {"steering_angle": f"{control.steering:.6f}", "throttle": f"{control.throttle:.6f}"}
-    return (
-        {name: text.replace(".", ",") for name, text in fields.items()} if decimal_comma else fields
-    )
+    if not decimal_comma:
+        return fields
+    return {name: text.replace(".", ",") for name, text in fields.items()}
 
 
 def event_text(name: str, fields: dict[str, str]) -> str:
@@ -258,11 +255,22 @@ def event_text(name: str, fields: dict[str, str]) -> str:
 def _message_text(
     kind: str, data: Any, namespace: str | None = None, number: int | None = None
 ) -> str:
-    """Return a packet of Socket.IO as the text of a message of Engine.IO. number: of the event that
-    it acknowledges.
+    """Return a packet of Socket.IO as the text of a message of Engine.IO.
+
+    number: of the event that it acknowledges.
     """
     packets = packets_of("socketio")
-    return f"4{packets.Packet(getattr(packets, kind), data, namespace, number).encode()}"
+    packet = packets.Packet(getattr(packets, kind), data, namespace, number)
+    return f"4{packet.encode()}"
+
+
+_LONGEST_NUMBER = 40  # characters
+# the format "N4" in any culture: optional marks between thousands, then a decimal mark and decimals
+_GROUPING = r"[.,' \u00a0\u202f]"
+_NUMBER = re.compile(
+    rf"(?P<whole>[-+]?(?:\d+|\d{{1,3}}(?:{_GROUPING}\d{{3}})+))"
+    r"(?:(?P<mark>[.,])(?P<decimals>\d*))?"
+)
 
 
 def _parse_number(payload: dict[str, Any], name: str) -> tuple[float, bool]:
@@ -277,14 +285,16 @@ def _parse_number(payload: dict[str, Any], name: str) -> tuple[float, bool]:
         raise ProtocolError(
             f"{name} has {len(text)} characters, expected a number of at most {_LONGEST_NUMBER}"
         )
-    comma = False
+    has_comma = False
     if match := _NUMBER.fullmatch(text):
-        comma = match["mark"] == ","
-        text = re.sub(_GROUPING, "", match["whole"]) + f".{match['decimals'] or 0}"
+        has_comma = match["mark"] == ","
+        whole = re.sub(_GROUPING, "", match["whole"])
+        decimals = match["decimals"] or "0"
+        text = f"{whole}.{decimals}"
     try:
         number = float(text)  # without a match: an exponent, or NaN
     except ValueError:
         raise ProtocolError(f"{name} is {text!r}, expected a number") from None
     if not math.isfinite(number):
         raise ProtocolError(f"{name} is not finite, expected a number such as 12.5")
-    return number, comma
+    return number, has_comma

@@ -1,8 +1,7 @@
-"""Write rows in a thread of its own, so that no car waits for the disk. Drives and plays share
-this.
+"""Write rows in a thread of its own, so that no car waits for the disk.
 
-Rows go in, and the open files of a recording write them; drive/run_folder.py defines the rows and
-files of drives, play/play_session.py of plays.
+Rows go in, and the open files of a recording write them. drive/run_folder.py defines the rows and
+files of drives, game/play_session.py those of plays.
 """
 
 import itertools
@@ -39,17 +38,19 @@ class RowFiles(Protocol[RowIn]):
 
 def free_folder(folder: Path) -> Path:
     """Return the folder, or the first of FOLDER-2, FOLDER-3 ... that can take a new recording."""
-    others = (folder.with_name(f"{folder.name}-{number}") for number in itertools.count(2))
-    return next(filter(is_free, itertools.chain([folder], others)))
+    numbered = (folder.with_name(f"{folder.name}-{number}") for number in itertools.count(2))
+    return next(filter(is_free, itertools.chain([folder], numbered)))
 
 
 @dataclass
 class _Recording(Generic[Row]):
+    """What became of the rows of one recording."""
+
     files: RowFiles[Row]
     on: bool = True
-    recorded: int = 0
-    dropped: int = 0
-    failure: str = ""
+    recorded: int = 0  # rows
+    dropped: int = 0  # rows
+    failure: str = ""  # why it has ended by itself, or ""
     closed: bool = False
 
     @property
@@ -61,10 +62,8 @@ class _Recording(Generic[Row]):
 class Recorder(Generic[Row]):
     """Begins and ends recordings, and writes their rows.
 
-    open_files is called at the begin of each, and raises UserError. from_start: the first one
-    begins with the block. Rows are dropped and counted when more than most_waiting wait for the
-    disk. When the disk is full or gone, the recording ends and the drive goes on; on_failure is
-    called with the reason. recorded, dropped: rows of all recordings so far.
+    Rows are dropped and counted when too many wait for the disk. When the disk is full or gone, the
+    recording ends and the drive goes on.
     """
 
     def __init__(
@@ -74,8 +73,15 @@ class Recorder(Generic[Row]):
         most_waiting: int = 256,
         from_start: bool = False,
     ) -> None:
-        self._open_files, self._on_failure = open_files, on_failure
-        self._most_waiting, self._from_start = most_waiting, from_start
+        """open_files: called at the begin of each recording; raises UserError.
+        on_failure: called with the reason when a recording ends by itself.
+        most_waiting: rows that may wait for the disk.
+        from_start: the first recording begins with the block.
+        """
+        self._open_files = open_files
+        self._on_failure = on_failure
+        self._most_waiting = most_waiting
+        self._from_start = from_start
         self._recordings: list[_Recording[Row]] = []
         self._queue: queue.SimpleQueue[tuple[_Recording[Row], Row | None] | None] = (
             queue.SimpleQueue()
@@ -97,19 +103,23 @@ class Recorder(Generic[Row]):
 
     @property
     def on(self) -> bool:
+        """Return whether rows are being recorded."""
         return bool(self._recordings) and self._recordings[-1].on
 
     @property
     def folders(self) -> tuple[Path, ...]:
         """Return the folders of all recordings so far, except those that got no row."""
-        return tuple(dict.fromkeys(one.files.folder for one in self._recordings if not one.is_void))
+        with_rows = [recording for recording in self._recordings if not recording.is_void]
+        return tuple(dict.fromkeys(recording.files.folder for recording in with_rows))
 
     @property
     def recorded(self) -> int:
+        """Return the rows of all recordings so far."""
         return sum(recording.recorded for recording in self._recordings)
 
     @property
     def dropped(self) -> int:
+        """Return the rows of all recordings that the disk could not take."""
         return sum(recording.dropped for recording in self._recordings)
 
     @property
@@ -118,8 +128,9 @@ class Recorder(Generic[Row]):
         return self._recordings[-1].failure if self._recordings else ""
 
     def turn(self, on: bool) -> None:
-        """Begin or end a recording; returns at once, and rows that wait are still written. Raises
-        UserError.
+        """Begin or end a recording; returns at once, and rows that wait are still written.
+
+        Raises UserError.
         """
         with self._lock:
             if on == self.on:
@@ -141,28 +152,27 @@ class Recorder(Generic[Row]):
             self._queue.put((recording, row))
 
     def state(self) -> dict[str, Any]:
-        """Return whether and where is recorded, how many rows that folder got, and why it ended by
-        itself, or "".
+        """Return the state of the last recording, with the rows of all in its folder, for JSON.
 
-        For JSON; docs/reference/page.md describes the fields.
+        docs/reference/page.md describes the fields.
         """
         if not self._recordings:
             return {"on": False, "folder": None, "recorded": 0, "dropped": 0, "failure": ""}
         last = self._recordings[-1]
-        same = [
-            recording
-            for recording in self._recordings
-            if recording.files.folder == last.files.folder
+        folder = last.files.folder
+        in_folder = [
+            recording for recording in self._recordings if recording.files.folder == folder
         ]
         return {
             "on": last.on,
-            "folder": str(last.files.folder),
-            "recorded": sum(recording.recorded for recording in same),
-            "dropped": sum(recording.dropped for recording in same),
+            "folder": str(folder),
+            "recorded": sum(recording.recorded for recording in in_folder),
+            "dropped": sum(recording.dropped for recording in in_folder),
             "failure": last.failure,
         }
 
     def _write_all(self) -> None:
+        """Write what is queued until None comes; a row of None closes its recording."""
         while (entry := self._queue.get()) is not None:
             recording, row = entry
             try:
@@ -175,12 +185,19 @@ class Recorder(Generic[Row]):
                     recording.files.write(row)
                     recording.recorded += 1
             except (UserError, OSError) as error:
-                why = (error.strerror if isinstance(error, OSError) else None) or str(error)
-                recording.dropped += row is not None
-                recording.failure, recording.on = why, False
-                logger.warning(
-                    "%s: cannot record any more: %s; driving goes on", recording.files.folder, why
-                )
-                self._on_failure(f"the recording has ended: {why}")
-                with suppress(OSError):
-                    recording.files.close()
+                if row is not None:
+                    recording.dropped += 1
+                self._end(recording, error)
+
+    def _end(self, recording: _Recording[Row], error: UserError | OSError) -> None:
+        """End a recording that the disk does not take."""
+        why = str(error)
+        if isinstance(error, OSError) and error.strerror:
+            why = error.strerror
+        recording.failure = why
+        recording.on = False
+        folder = recording.files.folder
+        logger.warning("%s: cannot record any more: %s; driving goes on", folder, why)
+        self._on_failure(f"the recording has ended: {why}")
+        with suppress(OSError):
+            recording.files.close()

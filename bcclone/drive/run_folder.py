@@ -1,8 +1,9 @@
 """Record a drive into a run folder, which is a recording like the simulator's, so that a model can
 be trained on it.
 
-Decisions with their latencies go in. Out come the frames as received, driving_log.csv, drivers.csv,
-and answers.csv with the latencies.
+Decisions with their latencies go in. Out come driving_log.csv, drivers.csv, answers.csv with the
+latencies, and the frames as received. Pictures of another camera become frames as the model saw
+them, with framing.json beside the log, as in an imported recording.
 """
 
 import datetime
@@ -11,64 +12,75 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
+from bcclone.camera.framing import FRAMING_NAME, Framing, framing_of
+from bcclone.camera.images import decode_image, encode_jpeg
 from bcclone.drive.driver import Decision
 from bcclone.drive.recorder import Recorder, free_folder
 from bcclone.recording.files import LOG_NAME
 from bcclone.recording.row import image_stamp
 from bcclone.recording.run_tables import ANSWERS, DRIVERS, answer_row
 from bcclone.recording.writer import RecordingWriter, is_free, refuse_links
+from bcclone.system import atomic
 from bcclone.system.codec import open_file
 from bcclone.system.errors import UserError
 from bcclone.system.progress import Notify
 
 _MILLISECOND = datetime.timedelta(milliseconds=1)
+_NO_FRAME = datetime.datetime.min  # the time of the last frame of a folder without frames
+# of a run's log: the name of a frame, and no side cameras
+_BEGIN_OF_RUN = re.compile(rb"\d{4}(_\d\d){5}_\d{3}\.jpg,,,")
 
 
 @dataclass(frozen=True)
 class RunRow:
-    """A decision whose control was sent, on a frame that can be read.
-
-    seconds: latency of the answer, None if the client has disconnected; taken: by time.monotonic().
-    """
+    """A decision whose control was sent, on a frame that can be read."""
 
     decision: Decision
-    seconds: float | None = None
+    seconds: float | None = None  # latency of the answer, None if the client has disconnected
     taken: float = field(default_factory=time.monotonic)
 
 
 def run_recorder(
-    folder: Path | None = None, append: bool = False, on_failure: Notify = lambda why: None
+    folder: Path | None = None,
+    append: bool = False,
+    on_failure: Notify = lambda why: None,
+    framing: Framing | None = None,
 ) -> Recorder[RunRow]:
     """Return the recorder of a drive; with a folder, it is on from the start.
 
     Without one, the first start makes run-DATE_TIME. Each later start adds to the same folder.
+    framing: how the camera's pictures become frames, None if they are frames.
     """
-    from_start, names = folder is not None, _FrameNames()
+    names = _FrameNames()
+    opened: Path | None = None
 
     def open_files() -> RunTables:
-        nonlocal folder, append
-        files = RunTables(
-            folder or free_folder(Path(f"run-{datetime.datetime.now():%Y_%m_%d_%H_%M_%S}")),
-            append,
-            names,
-        )
-        folder, append = files.folder, True
+        nonlocal opened
+        if opened is not None:
+            return RunTables(opened, True, names, framing)
+        first = folder
+        if first is None:
+            first = free_folder(Path(f"run-{datetime.datetime.now():%Y_%m_%d_%H_%M_%S}"))
+        files = RunTables(first, append, names, framing)
+        opened = files.folder
         return files
 
-    return Recorder(open_files, on_failure, from_start=from_start)
+    return Recorder(open_files, on_failure, from_start=folder is not None)
 
 
 class _FrameNames:
     """Names each frame by its time in milliseconds, or by the next millisecond if that is taken.
-    last: the newest time.
 
     The clock of the machine is read once: set back or forth during a drive, it would change the
     time between two rows.
     """
 
     def __init__(self) -> None:
-        self.last = datetime.datetime.min
-        self._began, self._began_at = datetime.datetime.now(), time.monotonic()
+        self.last = _NO_FRAME  # the newest time
+        self._began = datetime.datetime.now()
+        self._began_at = time.monotonic()
 
     def name(self, taken: float) -> str:
         """Return the name of the next frame. taken: by time.monotonic()."""
@@ -79,70 +91,128 @@ class _FrameNames:
 
 
 class RunTables:
-    """Writes into a run folder; raises UserError when it cannot be recorded into.
+    """Writes into a run folder; raises UserError when it cannot be recorded into."""
 
-    names: of new frames, always later than the frames in the folder.
-    """
-
-    def __init__(self, folder: Path, append: bool, names: _FrameNames) -> None:
-        names.last = max(names.last, check_run_folder(folder, append))
-        self.folder, self._names, self._writer = (
-            folder,
-            names,
-            RecordingWriter(folder, images="", prefix=""),
-        )
+    def __init__(
+        self, folder: Path, append: bool, names: _FrameNames, framing: Framing | None = None
+    ) -> None:
+        """names: of new frames, always later than the frames in the folder."""
+        last = check_run_folder(folder, append)
+        names.last = max(names.last, last)
+        self.folder = folder
+        self._names = names
+        self._framing = framing
+        self._has_frames = last > _NO_FRAME
+        self._is_framed = self._check_framing()
+        self._writer = RecordingWriter(folder, images="", prefix="")
 
     def close(self) -> None:
         """Do nothing: no file stays open, and a void folder is used again."""
 
     def write(self, row: RunRow) -> None:
         """Write a frame, its row of the log, and its rows of the other tables."""
-        name, decision = self._names.name(row.taken), row.decision
+        decision = row.decision
+        telemetry = decision.telemetry
+        control = decision.control
+        # the log has what was sent to the car, then what the car reported
+        throttle = max(control.throttle, 0.0)
+        brake = abs(min(control.throttle, 0.0))
+        sent = [control.steering, throttle, brake, telemetry.speed_mph]
+        received = [telemetry.steering_degrees, telemetry.throttle]
+        numbers = [f"{number:.6f}" for number in sent]
+        numbers += [f"{number:.4f}" for number in received]
+        # the other tables have the same name of the frame
+        name = self._names.name(row.taken)
         tables = {DRIVERS: decision.by.row(name)}
         if row.seconds is not None:
             tables[ANSWERS] = answer_row(name, row.seconds)
-        telemetry, control = decision.telemetry, decision.control
-        throttle, brake = max(control.throttle, 0.0), abs(min(control.throttle, 0.0))
-        numbers = [
-            f"{number:.6f}" for number in (control.steering, throttle, brake, telemetry.speed_mph)
-        ]
-        received = [f"{number:.4f}" for number in (telemetry.steering_degrees, telemetry.throttle)]
-        self._writer.write({name: telemetry.jpeg}, numbers + received, tables)
+        frame = self._frame(telemetry.jpeg)
+        try:
+            self._writer.write({name: frame}, numbers, tables)
+        except OSError:
+            # a folder without a row must be free for the same command again
+            if not (self._has_frames or self._writer.rows):
+                (self.folder / FRAMING_NAME).unlink(missing_ok=True)
+            raise
+
+    def _frame(self, jpeg: bytes) -> bytes:
+        """Return the camera's picture as the frame that the model saw, a JPEG."""
+        if self._framing is None:
+            return jpeg
+        picture = decode_image(jpeg)
+        frame = self._framing.apply(picture)
+        if np.array_equal(frame, picture):  # it is a frame already
+            return jpeg
+        self._note_framing(self._framing)
+        return encode_jpeg(frame)
+
+    def _note_framing(self, framing: Framing) -> None:
+        """Write framing.json before the first frame that was made of a picture."""
+        if self._is_framed:
+            return
+        if self._has_frames:
+            raise UserError(
+                f"{self.folder}: its frames are of the simulator's camera, and these pictures are "
+                f"framed: {framing.describe()}; record into another folder"
+            )
+        atomic.write_text(self.folder / FRAMING_NAME, framing.to_json() + "\n")
+        self._is_framed = True
+
+    def _check_framing(self) -> bool:
+        """Return whether the folder has framing.json; raises UserError for another model's."""
+        recorded = framing_of(self.folder / LOG_NAME)
+        if recorded is not None and recorded != self._framing:
+            raise UserError(
+                f"{self.folder}: its frames were made as {recorded.describe()}, and this model "
+                "drives with another camera; record into another folder"
+            )
+        return recorded is not None
 
 
 def check_run_folder(folder: Path, append: bool) -> datetime.datetime:
-    """Return the time of a run folder's last frame; raises UserError when the folder cannot be
-    recorded into.
+    """Return the time of a run folder's last frame, _NO_FRAME if it has none.
+
+    Raises UserError when the folder cannot be recorded into.
     """
     try:
-        names = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+        names = _names_in(folder)
         if not append and not is_free(folder):
             raise UserError(
-                f"{folder} contains a run, which is never overwritten; record into {free_folder(folder)}, or add to it "
-                "with --append"
+                f"{folder} contains a run, which is never overwritten; record into "
+                f"{free_folder(folder)}, or add to it with --append"
             )
         refuse_links(folder)
-        if (log := folder / LOG_NAME).exists():
-            with open_file(log, "table") as file:
-                first = file.readline(1000)
-            if first and not re.match(
-                rb"\d{4}(_\d\d){5}_\d{3}\.jpg,,,", first
-            ):  # a recording of the simulator
-                raise UserError(
-                    f"{folder} is a recording, but not a run of drive.py; record into another folder"
-                )
+        if _is_of_the_simulator(folder / LOG_NAME):
+            raise UserError(
+                f"{folder} is a recording, but not a run of drive.py; record into another folder"
+            )
     except OSError as error:
         raise UserError(
             f"{folder}: cannot record there: {error.strerror}; choose another folder"
         ) from None
     frames = [name for name in names if name.endswith(".jpg")]
     if not frames:
-        return datetime.datetime.min
+        return _NO_FRAME
+    newest = frames[-1].removesuffix(".jpg")
     try:
-        return datetime.datetime.strptime(
-            frames[-1].removesuffix(".jpg") + "000", "%Y_%m_%d_%H_%M_%S_%f"
-        )
+        return datetime.datetime.strptime(f"{newest}000", "%Y_%m_%d_%H_%M_%S_%f")
     except ValueError:
         raise UserError(
             f"{folder}: {frames[-1]} is not a frame of a run; record into another folder"
         ) from None
+
+
+def _names_in(folder: Path) -> list[str]:
+    """Return the sorted names in a folder, none if there is no such folder; raises OSError."""
+    if not folder.exists():
+        return []
+    return sorted(path.name for path in folder.iterdir())
+
+
+def _is_of_the_simulator(log: Path) -> bool:
+    """Return whether a log begins with a row that no run has; raises OSError."""
+    if not log.exists():
+        return False
+    with open_file(log, "table") as file:
+        first = file.readline(1000)
+    return bool(first) and not _BEGIN_OF_RUN.match(first)

@@ -1,5 +1,4 @@
-"""Run a drive server, in this process or another: listen, load the model, and serve the car and the
-web page.
+"""Run a drive server, in this process or another: listen, load the model, serve cars and pages.
 
 Settings go in, a DriveResult comes out; each part of the server is built here, and only here. What
 takes seconds to import is imported while the server already answers.
@@ -13,15 +12,16 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO
 
 from bcclone.drive.arbiter import ConnectionArbiter
 from bcclone.drive.drive_settings import DriveResult, DriveSettings
-from bcclone.drive.driver import Driver
+from bcclone.drive.driver import Driver, SteeringPolicy, framing_of_policy
 from bcclone.drive.page.page_state import make_saliency_thread
 from bcclone.drive.protocol import packets_of
 from bcclone.drive.run_folder import check_run_folder, run_recorder
@@ -35,32 +35,41 @@ from bcclone.system.progress import Notify
 from bcclone.web.access import Access, is_this_machine
 from bcclone.web.web_server import WebServer, load_host
 
-_END_SECONDS, _POLL_SECONDS = 20.0, 0.05
-_CONNECTED = "a car is connected\n"
-_LISTENING = re.compile(r"listening on \S+:(\d+);")
-
 
 def serve(
     settings: DriveSettings, notify: Notify = print, stop: threading.Event | None = None
 ) -> DriveResult:
-    """Serve a model to the simulators that connect, until Ctrl-C, SIGTERM or `stop`; return the
-    result.
+    """Serve a model to the simulators that connect, until Ctrl-C, SIGTERM or `stop`.
 
     The server listens before it loads the model; a simulator that connects meanwhile waits, and is
-    then driven. notify: called with lines for the user, never by two threads at a time, and not
-    after serve() has returned; stop: an event that any thread may set to end the drive. Once the
-    model is loaded, signals end the drive if this is called in the main thread. Raises UserError
-    when the model, the address or the run folder cannot be used.
+    then driven. Once the model is loaded, signals end the drive if this is called in the main
+    thread. Raises UserError when the model, the address or the run folder cannot be used.
+
+    notify: called with lines for the user, never by two threads at a time, and not after serve()
+        has returned
+    stop: an event that any thread may set to end the drive
     """
     check_model_path(settings.model)
-    return serve_policy(None, settings, notify, stop)
+    return _serve(partial(_load, settings), settings, notify, stop)
+
+
+def serve_policy(
+    policy: SteeringPolicy,
+    settings: DriveSettings,
+    notify: Notify = print,
+    stop: threading.Event | None = None,
+) -> DriveResult:
+    """Serve a policy of your own, as serve() does a model; the settings' model is not loaded."""
+    return _serve(lambda server: policy, settings, notify, stop)
 
 
 def _load(settings: DriveSettings, server: WebServer) -> Policy:
     """Return the policy of the model, and say how it drives."""
     server.notify(
-        f"loading {settings.model}; a simulator that connects waits, and {server.url} shows when it drives"
+        f"loading {settings.model}; a simulator that connects waits, "
+        f"and {server.url} shows when it drives"
     )
+    # everything that takes seconds, so that the first car does not wait for it
     device = "CPU"
     if not is_onnx(settings.model):
         from bcclone.system.tensorflow_quietly import load_tensorflow
@@ -70,101 +79,111 @@ def _load(settings: DriveSettings, server: WebServer) -> Policy:
         device = load_tensorflow(threads=1)
     packets_of("socketio")
     policy = load_policy(settings.model, settings.preprocess)
+    # what the user needs to know about this drive
     server.notify(f"{settings.model}: frames are prepared as {policy.preprocessing.describe()}")
     if policy.framing:
         server.notify(f"the camera's pictures become frames: {policy.framing.describe()}")
     if settings.run_folder is None:
         server.notify(
-            f"nothing is recorded; name a folder to record into: bcclone drive {settings.model} run1"
+            "nothing is recorded; name a folder to record into: "
+            f"bcclone drive {settings.model} run1"
         )
     if device != "CPU":
         server.notify(f"driving on {device}")
-    if not is_this_machine(settings.host):
-        host = settings.host
-        server.notify(
-            f"warning: every machine that knows the token can use {host}; the token is sent unencrypted"
-        )
     return policy
 
 
-def serve_policy(
-    policy: Policy | None,
+def _serve(
+    open_policy: Callable[[WebServer], SteeringPolicy],
     settings: DriveSettings,
-    notify: Notify = print,
-    stop: threading.Event | None = None,
+    notify: Notify,
+    stop: threading.Event | None,
 ) -> DriveResult:
-    """Serve a policy that is already open, or the model of the settings if it is None, as serve()
-    does.
-    """
+    """Serve as serve() does. open_policy: called once the server listens."""
+    # what the user can mend is said before anything large is loaded
     if settings.run_folder is not None:
         check_run_folder(settings.run_folder, settings.append)
-    host, access = (
-        load_host(settings.async_mode),
-        Access(settings.host, settings.token, settings.allow_from),
-    )
+    host = load_host(settings.async_mode)
+    access = Access(settings.host, settings.token, settings.allow_from)
     if settings.async_mode == "eventlet":
         notify(
-            "note: eventlet and this mode are supported until April 2027; leave --async-mode out to use threads"
+            "note: eventlet and this mode are supported until April 2027; "
+            "leave --async-mode out to use threads"
         )
     with WebServer(host, (settings.host, settings.port), access, notify, stop) as server:
         with keeping_interrupts():
-            policy = policy or _load(settings, server)
+            policy = open_policy(server)
+        if not is_this_machine(settings.host):
+            server.notify(
+                f"warning: every machine that knows the token can use {settings.host}; "
+                "the token is sent unencrypted"
+            )
+        # flask and the page load now, while the server already answers
         from bcclone.drive.page.routes import OpenPages, make_app
         from bcclone.drive.service import DrivePage, DriveService
 
         server.stop_on_signals()
+        # the parts that decide, without sockets
         hands = PageHands()
         driver = Driver(policy, settings.speed, hands)
-        driver.framing = policy.framing
         arbiter = ConnectionArbiter(driver)
         stats = DriveStats(arbiter, settings.max_latency_ms)
+        framing = framing_of_policy(policy)
         with (
-            run_recorder(settings.run_folder, settings.append, stats.warn) as recorder,
+            run_recorder(settings.run_folder, settings.append, stats.warn, framing) as recorder,
             make_saliency_thread(policy, lambda: stats.jpeg) as saliency,
         ):
+            # the parts that speak with cars and pages
             service = DriveService(arbiter, stats, recorder, server)
             page = DrivePage(service, hands, saliency, policy)
             app = service.with_page(make_app(page, OpenPages(page, host), server))
             server.show(app, service.check_cars)
             server.notify(
-                f"listening on {server.address}; start the simulator, choose a track and AUTONOMOUS MODE\n"
+                f"listening on {server.address}; "
+                "start the simulator, choose a track and AUTONOMOUS MODE\n"
                 f"watch it drive: {server.url}"
             )
             server.wait()
             service.finish()
-    folder = recorder.state()["folder"]
-    counts = recorder.recorded, recorder.dropped
+    folder: str | None = recorder.state()["folder"]
+    run_folder = None if folder is None else Path(folder)
     return DriveResult(
-        driver.answered, driver.faults, Path(folder) if folder else None, *counts, recorder.failure
+        answered=driver.answered,
+        faults=driver.faults,
+        folder=run_folder,
+        recorded=recorder.recorded,
+        dropped=recorder.dropped,
+        failure=recorder.failure,
     )
 
 
 @dataclass(frozen=True)
 class ServerProcess:
-    """A running drive server: its port on this machine, and its process id."""
+    """A running drive server."""
 
-    port: int
-    pid: int
+    port: int  # on this machine
+    pid: int  # of the process
+
+
+_PROGRAM = ("-P", "-m", "bcclone", "drive")  # -P: no module of the current folder
+_CONNECTED = "a car is connected\n"
+_END_SECONDS = 20.0  # after its standard input is closed
 
 
 @contextmanager
 def server_process(
     arguments: Sequence[object],
-    program: Sequence[str] = (
-        "-P",
-        "-m",
-        "bcclone",
-        "drive",
-    ),  # -P: no module of the current folder
+    program: Sequence[str] = _PROGRAM,
     start_seconds: float = 120.0,
 ) -> Iterator[ServerProcess]:
-    """Run `bcclone drive` with the arguments on a free port of this machine, and end it with the
-    block.
+    """Run `bcclone drive` on a free port of this machine, and end it with the block.
 
     It also ends when this process is killed. Its notes, and what it prints after a car has
     connected, go to standard error. Raises UserError with its error when it ends before it listens,
-    or does not listen in time. program: another one that takes the same options; start_seconds: how
-    long to wait until it listens.
+    or does not listen in time.
+
+    program: another one that takes the same options
+    start_seconds: how long to wait until it listens
     """
     command = [sys.executable, *program, *map(str, arguments), "--port", "0", "--end-with-stdin"]
     with tempfile.TemporaryFile("a+", encoding="utf-8", errors="replace") as output:
@@ -177,16 +196,22 @@ def server_process(
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-            before, _, after = _read(output).partition(_CONNECTED)
-            lines = [line for line in before.splitlines() if line.startswith("note: ")]
-            # the caller reports an interrupt itself
-            lines += [line for line in after.splitlines() if not line.startswith("interrupted: ")]
-            print("\n".join(lines).strip(), file=sys.stderr, flush=True)
+            print(_news_in(_read(output)), file=sys.stderr, flush=True)
+
+
+def _news_in(output: str) -> str:
+    """Return the lines of a server's output that the user needs to see."""
+    before, _, after = output.partition(_CONNECTED)
+    lines = [line for line in before.splitlines() if line.startswith("note: ")]
+    # the caller reports an interrupt itself
+    lines += [line for line in after.splitlines() if not line.startswith("interrupted: ")]
+    return "\n".join(lines).strip()
 
 
 def end_with_stdin() -> None:
-    """End this process as on Ctrl-C when its standard input ends, because the program that started
-    it has ended.
+    """End this process as on Ctrl-C when its standard input ends.
+
+    Then the program that started it has ended.
     """
 
     def wait() -> None:
@@ -197,21 +222,25 @@ def end_with_stdin() -> None:
     threading.Thread(target=wait, daemon=True).start()
 
 
+_LISTENING = re.compile(r"listening on \S+:(\d+);")
+_POLL_SECONDS = 0.05
+
+
 def _port(process: subprocess.Popen[bytes], output: IO[str], seconds: float) -> int:
-    """Wait until the server listens and return its port."""
+    """Wait until the server listens and return its port; raises UserError."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
-        ended = process.poll() is not None
+        has_ended = process.poll() is not None  # before its output is read, which is then complete
         text = _read(output)
         if listening := _LISTENING.search(text):
             return int(listening[1])
-        if ended:
+        if has_ended:
             _, mark, error = text.rpartition("error: ")
             if mark:
                 raise UserError(error.strip())
             raise UserError(
-                f"the drive server ended with exit code {process.returncode}; start it by itself to see why: bcclone "
-                "drive MODEL"
+                f"the drive server ended with exit code {process.returncode}; "
+                "start it by itself to see why: bcclone drive MODEL"
             )
         time.sleep(_POLL_SECONDS)
     raise UserError(
@@ -220,5 +249,6 @@ def _port(process: subprocess.Popen[bytes], output: IO[str], seconds: float) -> 
 
 
 def _read(output: IO[str]) -> str:
+    """Return all that a process has written into a file so far."""
     output.seek(0)
     return output.read()

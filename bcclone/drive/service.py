@@ -1,8 +1,8 @@
-"""Serve the cars of a drive over websockets: telemetry in, replies out, each recorded and counted
-once.
+"""Serve the cars of a drive over websockets, and its pages.
 
-Silent cars are woken. The pages of the drive get its state and newest frame, at most ten times a
-second, and set its controls.
+A car's telemetry goes in; replies come out, and each is recorded and counted once. Silent cars are
+woken. The pages get the drive's state and newest frame, at most ten times a second, and set its
+controls.
 """
 
 import logging
@@ -12,11 +12,13 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs
 
 from bcclone.drive.arbiter import MANUAL, SILENCES, ConnectionArbiter, Reply
 from bcclone.drive.drive_settings import DriveSettings
+from bcclone.drive.driver import SteeringPolicy
 from bcclone.drive.page.page_state import (
     ControlChanges,
     PageContents,
@@ -44,18 +46,17 @@ from bcclone.web.websocket import BadHandshake, Websocket
 logger = logging.getLogger(__name__)
 
 _PAGE_SECONDS = 0.09  # between two states
-_LAST_ANSWER_SECONDS = (
-    1.0  # that the end of a drive waits for an answer which its client does not read
-)
-_EXPECTED = "this server speaks over websockets only: connect with transports: ['websocket'], and EIO=3 or 4"
+_LAST_ANSWER_SECONDS = 1.0  # that the end of a drive waits for a client which does not read
 
 
 class CarConnection:
-    """One client's websocket and its packets. late: how many telemetries came before their turn."""
+    """One client's websocket and its packets."""
 
     def __init__(self, websocket: Websocket, protocol: SocketIOConnection) -> None:
-        self.sid, self.websocket, self.protocol = secrets.token_urlsafe(15), websocket, protocol
-        self._late = 0
+        self.sid = secrets.token_urlsafe(15)
+        self.websocket = websocket
+        self.protocol = protocol
+        self._late = 0  # telemetries that came before their turn, and have not been answered
 
     def send(self, reply: Reply) -> float:
         """Send a reply; return the seconds since the last telemetry had been read whole."""
@@ -63,24 +64,22 @@ class CarConnection:
         return time.perf_counter() - self.websocket.arrived
 
     def look_ahead(self) -> None:
-        """Note how many telemetries wait for the reply to the last one, before it is sent: they
-        will be late.
-        """
-        messages, one_begun = self.websocket.look_ahead()
-        self._late = sum(map(holds_telemetry, messages)) + one_begun
+        """Note how many telemetries wait for the reply that is about to be sent: they are late."""
+        messages, has_begun = self.websocket.look_ahead()
+        self._late = sum(map(holds_telemetry, messages))
+        if has_begun:  # to arrive
+            self._late += 1
 
     def take_late(self) -> bool:
         """Return whether the telemetry that was read last is late; once for each telemetry."""
-        late, self._late = self._late > 0, max(self._late - 1, 0)
-        return late
+        if not self._late:
+            return False
+        self._late -= 1
+        return True
 
 
 class DriveService:
-    """The cars of a drive, over Socket.IO. The server notifies its user when a car has come or
-    gone.
-
-    clients: the number of connections; dialect: of the one that drives, "" if none does.
-    """
+    """The cars of a drive, over Socket.IO; the user is told when a car has come or gone."""
 
     def __init__(
         self,
@@ -89,17 +88,23 @@ class DriveService:
         recorder: Recorder[RunRow],
         server: WebServer,
     ) -> None:
-        self.arbiter, self.stats, self.recorder = arbiter, stats, recorder
-        self._server, self._notify, self._sleep = server, server.notify, server.host.sleep
+        self.arbiter = arbiter
+        self.stats = stats
+        self.recorder = recorder
+        self._server = server
+        self._notify = server.notify
+        self._sleep = server.host.sleep
         self._cars: dict[str, CarConnection] = {}
         self._answering: set[str] = set()  # the sids whose telemetry is being answered
 
     @property
     def clients(self) -> int:
+        """Return the number of connections."""
         return len(self._cars)
 
     @property
     def dialect(self) -> str:
+        """Return the dialect of the car that drives, "" if none does."""
         driving = self._cars.get(self.arbiter.driving_sid or "")
         return driving.protocol.dialect if driving else ""
 
@@ -107,8 +112,9 @@ class DriveService:
         """Return the WSGI app of cars and page."""
 
         def app(environ: dict[str, Any], start_response: Any) -> Any:
-            is_car = environ.get("PATH_INFO", "").startswith(f"{SOCKETIO_PATH}/")
-            return (self._serve if is_car else page)(environ, start_response)
+            if environ.get("PATH_INFO", "").startswith(f"{SOCKETIO_PATH}/"):
+                return self._serve(environ, start_response)
+            return page(environ, start_response)
 
         return app
 
@@ -118,7 +124,8 @@ class DriveService:
             if ping := car.protocol.ping():
                 self._send_unasked(car.sid, ping)
         manual = event_text(MANUAL.event, MANUAL.data)
-        if (silent := self.arbiter.wake()) is not None:
+        silent = self.arbiter.wake()
+        if silent is not None:
             self.stats.warn(
                 f"the car was silent for {SILENCES[0]:g} s; a message was sent to wake it"
             )
@@ -132,18 +139,17 @@ class DriveService:
         try:
             before = self.arbiter.driving_sid
             reply = self.arbiter.answer(car.sid, event.telemetry, late)
-            if (
-                reply.decision is not None
-                and not reply.decision.repeated
-                and self.arbiter.driver.too_slow
-            ):
+            # what came while the model was busy is late, unless the model was not asked
+            decision = reply.decision
+            was_asked = decision is not None and not decision.repeated
+            if was_asked and self.arbiter.driver.too_slow:
                 car.look_ahead()
             if self.arbiter.driving_sid != before:
-                self._notify(
-                    "a car is connected"
-                    if before is None
-                    else "another car is connected, and drives"
-                )
+                if before is None:
+                    self._notify("a car is connected")
+                else:
+                    self._notify("another car is connected, and drives")
+            # the reply is recorded and counted, too, if its client has gone
             if reply.after:
                 self._sleep(reply.after)
             seconds = None
@@ -155,9 +161,7 @@ class DriveService:
             self._answering.discard(car.sid)
 
     def finish(self) -> None:
-        """Decide nothing more, and wait until the answers that are on their way are sent and
-        recorded.
-        """
+        """Decide nothing more, and wait until the last answers are sent and recorded."""
         self.arbiter.end()
         until = time.monotonic() + _LAST_ANSWER_SECONDS
         while self._answering and time.monotonic() < until:
@@ -165,14 +169,15 @@ class DriveService:
 
     def _report(self, sid: str, reply: Reply, seconds: float | None) -> None:
         """Record and count a reply; a failure of that must not cost the car its next answer."""
-        first = self.stats.first_answer_seconds is None
+        is_first = self.stats.first_answer_seconds is None
         try:
             if reply.decision is not None and reply.decision.frame_readable:
                 self.recorder.record(RunRow(reply.decision, seconds))
             self.stats.answered(sid, reply, seconds)
         except Exception:
             logger.exception("an answer could not be recorded or counted")
-        if first and seconds is not None and (after := self.stats.first_answer_seconds) is not None:
+        after = self.stats.first_answer_seconds
+        if is_first and seconds is not None and after is not None:
             self._notify(
                 f"first frame answered in {seconds * 1000:.1f} ms, {after:.1f} s after the start"
             )
@@ -182,12 +187,15 @@ class DriveService:
         query = parse_qs(environ.get("QUERY_STRING", ""))
         try:
             if query.get("transport") != ["websocket"] or query.get("EIO") not in (["3"], ["4"]):
-                raise BadHandshake(_EXPECTED)
+                raise BadHandshake(
+                    "this server speaks over websockets only: "
+                    "connect with transports: ['websocket'], and EIO=3 or 4"
+                )
             websocket = self._server.accept_websocket(environ)
         except (BadHandshake, OSError) as error:
             start_response("400 Bad Request", [("Content-Type", "text/plain")])
             return [f"{error}\n".encode()]
-        car = CarConnection(websocket, SocketIOConnection(query["EIO"] == ["3"]))
+        car = CarConnection(websocket, SocketIOConnection(eio3=query["EIO"] == ["3"]))
         self._cars[car.sid] = car
         try:
             with suppress(OSError):  # the client has gone
@@ -202,10 +210,13 @@ class DriveService:
 
     def _converse(self, car: CarConnection) -> None:
         """Exchange messages until the client leaves, or its connection ends."""
-        websocket, protocol = car.websocket, car.protocol
+        websocket = car.websocket
+        protocol = car.protocol
         for packet in protocol.open(car.sid):
             websocket.send(packet)
-        while isinstance(text := websocket.wait(), str):
+        while (text := websocket.wait()) is not None:
+            if not isinstance(text, str):  # no packet of Socket.IO is binary
+                return
             reaction = protocol.receive(text)
             for packet in reaction.send:
                 websocket.send(packet)
@@ -220,6 +231,7 @@ class DriveService:
             self._sleep(0)  # a client that sends without pause must not block the others
 
     def _leave(self, sid: str) -> None:
+        """Let a car go, and tell the user if it drove."""
         was_driving = self.arbiter.driving_sid == sid
         self.arbiter.leave(sid)
         if was_driving:
@@ -230,13 +242,15 @@ class DriveService:
 
     def _send_unasked(self, sid: str, text: str) -> None:
         """Send a text that no telemetry asked for."""
-        if (car := self._cars.get(sid)) is not None:
-            with suppress(OSError):  # the client has gone
-                car.websocket.send(text)
+        car = self._cars.get(sid)
+        if car is None:
+            return
+        with suppress(OSError):  # the client has gone
+            car.websocket.send(text)
 
 
 class DrivePage(PageSession):
-    """A drive for its pages; any number of pages costs as much as one. clock: returns seconds."""
+    """A drive for its pages; any number of pages costs as much as one."""
 
     controls = ("saliency", "recording", "set_speed_mph", "autonomous")
 
@@ -245,36 +259,41 @@ class DrivePage(PageSession):
         cars: DriveService,
         hands: PageHands,
         saliency: SaliencyThread,
-        policy: Policy,
+        policy: SteeringPolicy,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        sees, region = policy.preprocessing.describe(), seen_region_of(policy)
         contents = PageContents(
-            "drive.py", "bcclone drive model.h5", DriveSettings.port, True, sees, region
+            "drive.py", "bcclone drive model.h5", DriveSettings.port, has_model=True
         )
+        if isinstance(policy, Policy):
+            sees = policy.preprocessing.describe()
+            contents = replace(contents, sees=sees, region=seen_region_of(policy))
         super().__init__(contents, hands, cars.recorder, cars.arbiter.driver, saliency)
-        self.cars, self._clock, self._lock = cars, clock, threading.Lock()
+        self.cars = cars
+        self._clock = clock  # in seconds
+        self._lock = threading.Lock()
         self._frame: PageFrame | None = None
-        self._next_at = -math.inf
+        self._next_at = -math.inf  # when the next frame is made
 
     def state(self) -> dict[str, Any]:
+        """Return the state of the drive."""
         return self.state_with(self.cars.stats.figures(self.cars.dialect, self.cars.clients))
 
     def newest(self) -> PageFrame:
         """Return the newest frame and state, which all pages share."""
         with self._lock:
             now = self._clock()
-            if self._frame is None or now >= self._next_at:
-                number = self._frame.number + 1 if self._frame else 1
+            frame = self._frame
+            if frame is None or now >= self._next_at:
+                number = 1 if frame is None else frame.number + 1
                 _, jpeg = self.cars.stats.jpeg
-                self._frame = PageFrame(number, jpeg, self.overlay(), self.state())
+                frame = PageFrame(number, jpeg, self.overlay(), self.state())
+                self._frame = frame
                 self._next_at = now + _PAGE_SECONDS
-            return self._frame
+            return frame
 
     def set(self, changes: ControlChanges) -> None:
-        """Set some controls; raises ValueError or UserError with the reason when that is not
-        possible.
-        """
+        """Set some controls; raises ValueError or UserError with the reason why it cannot."""
         try:
             super().set(changes)  # what may fail comes first, so that nothing is half done
             if changes.autonomous is not None:
@@ -283,4 +302,5 @@ class DrivePage(PageSession):
             self._next_at = -math.inf  # so that the next frame shows it
 
     def history(self) -> Sequence[HistoryPoint]:
+        """Return the points of the plots."""
         return self.cars.stats.history()

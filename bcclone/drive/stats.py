@@ -17,48 +17,40 @@ from bcclone.drive.arbiter import SILENCES, ConnectionArbiter, Reply
 from bcclone.drive.driver import Decision
 from bcclone.drive.protocol import Telemetry
 
-HISTORY_SECONDS = 60.0
-_HISTORY_STEP = 0.09  # keeps every third frame of 30 a second, in spite of rounding
+HISTORY_SECONDS = 60.0  # that the plots show
+_HISTORY_STEP_SECONDS = 0.09  # keeps every third frame of 30 a second, in spite of rounding
 _LATENCIES = 1000  # answers that p50 and p99 are computed from
-_MAX_WARNINGS = 8
-_RATE_SECONDS = 2.0
+_ANSWERS = 1000  # that the rate is counted among
+_RATE_SECONDS = 2.0  # that the rate is counted over
+_MAX_WARNINGS = 8  # that the page lists
 
 
 @dataclass(frozen=True)
 class HistoryPoint:
-    """One point of the plots.
+    """One point of the plots."""
 
-    seconds: since the server began; steering_model: None when the model's steering was not usable.
-    """
-
-    seconds: float
+    seconds: float  # since the server began
     speed_mph: float
     set_speed_mph: float
-    steering_model: float | None
+    steering_model: float | None  # None when the model's steering was not usable
     steering_sent: float
     throttle: float
     latency_ms: float
 
 
 @dataclass
-class _Answered:
-    """A car and its last answer, used under a lock. sid: "" for none; key_held: a person drives, at
-    the simulator.
-    """
+class _AnsweredCar:
+    """A car and its last answer, used under a lock."""
 
-    sid: str = ""
+    sid: str = ""  # of its connection, "" for no car
     telemetry: Telemetry | None = None
     decision: Decision | None = None
-    key_held: bool = False
+    key_held: bool = False  # a person drives, at the simulator
     latency_ms: float | None = None
 
 
 class DriveStats:
-    """Collects the figures of a drive; threads may write and read at the same time.
-
-    arbiter: knows which car drives; max_latency_ms: slower answers are counted, 0 for none.
-    seconds: since the server began; frames: received so far.
-    """
+    """Collects the figures of a drive; threads may write and read at the same time."""
 
     def __init__(
         self,
@@ -66,21 +58,25 @@ class DriveStats:
         max_latency_ms: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._arbiter, self._max_latency_ms = arbiter, max_latency_ms
-        self._clock, self._began = clock, clock()
+        """arbiter: knows which car drives; max_latency_ms: slower answers count as slow, 0: no."""
+        self.frames = 0  # received so far
+        self.first_answer_seconds: float | None = None  # after the server began
+        self._arbiter = arbiter
+        self._max_latency_ms = max_latency_ms
+        self._clock = clock
+        self._began = clock()
         self._lock = threading.Lock()
-        self._last = _Answered()
-        self._answers: deque[float] = deque(maxlen=1000)  # when each was sent
+        self._last = _AnsweredCar()
+        self._answers: deque[float] = deque(maxlen=_ANSWERS)  # when each was sent
         self._history: deque[HistoryPoint] = deque()
-        self._latencies: deque[float] = deque(maxlen=_LATENCIES)
-        self._warnings: dict[
-            str, tuple[int, float]
-        ] = {}  # how often, and when last; the newest comes last
-        self.frames = self._slow = 0
-        self.first_answer_seconds: float | None = None
+        self._latencies: deque[float] = deque(maxlen=_LATENCIES)  # in milliseconds
+        self._slow = 0  # answers
+        # text -> how often, and when last; the newest comes last
+        self._warnings: dict[str, tuple[int, float]] = {}
 
     @property
     def seconds(self) -> float:
+        """Return the seconds since the server began."""
         return self._clock() - self._began
 
     @property
@@ -88,7 +84,8 @@ class DriveStats:
         """Return the number of the last frame, from 1, and the frame; b"" when no car drives."""
         with self._lock:
             telemetry = self._driving().telemetry
-            return self.frames, telemetry.jpeg if telemetry else b""
+            jpeg = b"" if telemetry is None else telemetry.jpeg
+            return self.frames, jpeg
 
     def answered(self, sid: str, reply: Reply, seconds: float | None) -> None:
         """Count a reply to a connection. seconds: its latency, None if it could not be sent."""
@@ -96,53 +93,53 @@ class DriveStats:
             self.warn(reply.fault)
         if not reply.drives:
             return
-        decision, latency_ms = reply.decision, None if seconds is None else seconds * 1000
+        decision = reply.decision
+        latency_ms = None if seconds is None else seconds * 1000
+        # the figures
         with self._lock:
             if sid != self._last.sid:
-                self._last = _Answered(sid)
+                self._last = _AnsweredCar(sid)
                 self._answers.clear()
+            car = self._last
             if not reply.fault:
-                self._last.decision, self._last.key_held = decision, reply.telemetry is None
+                car.decision = decision
+                car.key_held = reply.telemetry is None
             if reply.telemetry is not None:
-                self._last.telemetry = reply.telemetry
+                car.telemetry = reply.telemetry
                 self.frames += 1
             if latency_ms is not None:
-                self._last.latency_ms = round(latency_ms, 2)
+                car.latency_ms = round(latency_ms, 2)
                 self._count_latency(decision, latency_ms)
+        # the warnings
         if decision is not None and decision.repeated:
             self.warn(
-                "the model is too slow for this machine: frames that waited got the steering of an earlier one"
+                "the model is too slow for this machine: "
+                "frames that waited got the steering of an earlier one"
             )
         if decision is not None and decision.fault:
             self.warn(f"{decision.fault}; steering decays, the throttle is closed")
-        if 0 < self._max_latency_ms < (latency_ms or 0.0):
+        if latency_ms is not None and self._is_slow(latency_ms):
             self.warn(f"answers that took longer than {self._max_latency_ms:g} ms")
 
     def warn(self, text: str) -> None:
         """Add a warning; the same text again is only counted."""
         with self._lock:
             count, _ = self._warnings.pop(text, (0, 0.0))
-            self._warnings[text] = count + 1, round(self.seconds, 1)
+            self._warnings[text] = (count + 1, round(self.seconds, 1))
             while len(self._warnings) > _MAX_WARNINGS:
-                del self._warnings[next(iter(self._warnings))]
+                oldest = next(iter(self._warnings))
+                del self._warnings[oldest]
 
     def figures(self, dialect: str = "", clients: int = 0) -> dict[str, Any]:
-        """Return what a drive adds to the page's state, for JSON; docs/reference/page.md describes
-        the fields.
+        """Return what a drive adds to the page's state, for JSON.
 
-        dialect: of the car that drives; clients: number of open connections. The figures of a car
-        are None while none is connected.
+        docs/reference/page.md describes the fields; those of a car are None while none is
+        connected. dialect: of the car that drives; clients: number of open connections.
         """
-        arbiter, driver = self._arbiter, self._arbiter.driver
+        arbiter = self._arbiter
+        driver = arbiter.driver
         with self._lock:
-            car, since = self._driving(), self.seconds - _RATE_SECONDS
-            telemetry, decision = car.telemetry, car.decision
-            sent = sum(at > since for at in self._answers) if car.sid else 0
-            p50, p99 = (
-                np.percentile(self._latencies, [50, 99]).round(2).tolist()
-                if self._latencies
-                else (None, None)
-            )
+            car = self._driving()
             return {
                 "seconds": round(self.seconds, 1),
                 "connection": self._connection(car),
@@ -152,24 +149,14 @@ class DriveStats:
                 "autonomous": arbiter.autonomous,
                 "frames": self.frames,
                 "first_answer_seconds": self.first_answer_seconds,
-                "frames_per_second": round(sent / _RATE_SECONDS, 1),
+                "frames_per_second": self._answers_per_second(car),
                 "answered": driver.answered,
                 "faults": driver.faults,
                 "wakeups": arbiter.wakeups,
-                "speed_mph": telemetry.speed_mph if telemetry else None,
-                "steering_degrees": telemetry.steering_degrees if telemetry else None,
-                "steering_model": decision.steering if decision else None,
-                "steering_sent": decision.control.steering if decision else None,
-                "throttle": decision.control.throttle if decision else None,
-                "target_speed_mph": decision.target_speed_mph if decision else None,
+                **_telemetry_figures(car.telemetry),
+                **_decision_figures(car.decision),
                 "speed_rule": driver.controller.settings.rule,
-                "latency_ms": {
-                    "last": car.latency_ms,
-                    "p50": p50,
-                    "p99": p99,
-                    "slow": self._slow,
-                    "limit": self._max_latency_ms,
-                },
+                "latency_ms": self._latency_figures(car),
                 "warnings": [
                     {"text": text, "count": count, "seconds": seconds}
                     for text, (count, seconds) in reversed(self._warnings.items())
@@ -182,11 +169,36 @@ class DriveStats:
         with self._lock:
             return [point for point in self._history if point.seconds > after]
 
-    def _driving(self) -> _Answered:
+    def _driving(self) -> _AnsweredCar:
         """Return the car that drives and its last answer, nothing before its first one."""
-        return self._last if self._last.sid == self._arbiter.driving_sid else _Answered()
+        if self._last.sid == self._arbiter.driving_sid:
+            return self._last
+        return _AnsweredCar()
 
-    def _connection(self, car: _Answered) -> str:
+    def _answers_per_second(self, car: _AnsweredCar) -> float:
+        """Return how many answers a car got in a second, over the last two."""
+        if not car.sid:
+            return 0.0
+        since = self.seconds - _RATE_SECONDS
+        recent = sum(sent_at > since for sent_at in self._answers)
+        return round(recent / _RATE_SECONDS, 1)
+
+    def _latency_figures(self, car: _AnsweredCar) -> dict[str, Any]:
+        """Return the latency of a car's last answer, and those of the last answers of all cars."""
+        p50 = None
+        p99 = None
+        if self._latencies:
+            p50, p99 = np.percentile(self._latencies, [50, 99]).round(2).tolist()
+        return {
+            "last": car.latency_ms,
+            "p50": p50,
+            "p99": p99,
+            "slow": self._slow,
+            "limit": self._max_latency_ms,
+        }
+
+    def _connection(self, car: _AnsweredCar) -> str:
+        """Return the state of the connection that drives."""
         arbiter = self._arbiter
         if arbiter.driving_sid is None:
             return "none"
@@ -196,25 +208,50 @@ class DriveStats:
             return "handed over"
         return "key held" if car.key_held else "driving"
 
+    def _is_slow(self, latency_ms: float) -> bool:
+        return 0 < self._max_latency_ms < latency_ms
+
     def _count_latency(self, decision: Decision | None, latency_ms: float) -> None:
+        """Count an answer that was sent, and add a point to the plots if one is due."""
         now = self.seconds
         if self.first_answer_seconds is None:
             self.first_answer_seconds = round(now, 2)
         self._latencies.append(latency_ms)
         self._answers.append(now)
-        self._slow += 0 < self._max_latency_ms < latency_ms
-        is_due = not self._history or now - self._history[-1].seconds >= _HISTORY_STEP
-        if decision is None or self._driving() is not self._last or not is_due:
+        if self._is_slow(latency_ms):
+            self._slow += 1
+        is_due = not self._history or now - self._history[-1].seconds >= _HISTORY_STEP_SECONDS
+        if decision is None or not is_due or self._driving() is not self._last:
             return
-        speed, control = decision.telemetry.speed_mph, decision.control
-        values = (
-            speed,
-            decision.target_speed_mph,
-            decision.steering,
-            control.steering,
-            control.throttle,
-            latency_ms,
+        point = HistoryPoint(
+            seconds=now,
+            speed_mph=decision.telemetry.speed_mph,
+            set_speed_mph=decision.target_speed_mph,
+            steering_model=decision.steering,
+            steering_sent=decision.control.steering,
+            throttle=decision.control.throttle,
+            latency_ms=latency_ms,
         )
-        self._history.append(HistoryPoint(now, *values))
+        self._history.append(point)
         while self._history[0].seconds < now - HISTORY_SECONDS:
             self._history.popleft()
+
+
+def _telemetry_figures(telemetry: Telemetry | None) -> dict[str, float | None]:
+    """Return what a car reports, for JSON."""
+    if telemetry is None:
+        return {"speed_mph": None, "steering_degrees": None}
+    return {"speed_mph": telemetry.speed_mph, "steering_degrees": telemetry.steering_degrees}
+
+
+def _decision_figures(decision: Decision | None) -> dict[str, float | None]:
+    """Return what was decided for a car, for JSON."""
+    if decision is None:
+        names = ("steering_model", "steering_sent", "throttle", "target_speed_mph")
+        return dict.fromkeys(names)
+    return {
+        "steering_model": decision.steering,
+        "steering_sent": decision.control.steering,
+        "throttle": decision.control.throttle,
+        "target_speed_mph": decision.target_speed_mph,
+    }

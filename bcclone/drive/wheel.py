@@ -1,8 +1,8 @@
-"""Decide who steers, a model or a person, and at which page; and turn keys, mouse, stick and pad
-into steering.
+"""Decide who steers, a model or a person, and at which page.
 
-The input of a person's hands and the model's control go in, the car's control comes out, once a
-frame. Drives and plays share this. No sockets, no files; the caller gives the clock.
+The input of a person's hands (keys, mouse, stick or pad) and the model's control go in, the car's
+control comes out, once a frame. Drives and plays share this. No sockets, no files; the caller gives
+the clock.
 """
 
 import math
@@ -16,35 +16,26 @@ from bcclone.camera.vehicle import KEY_STEP
 from bcclone.drive.protocol import Control
 from bcclone.recording.run_tables import BY_MODEL, HUMAN, MODEL, DrivenRow
 
-_HAND_OVER_CHANGE = 0.05  # of the steering from frame to frame, at a hand-over
 SILENT_SECONDS = 1.0  # without a message of the page that steers, its hands are off the wheel
 ANSWER_SECONDS = 10.0  # that a page has to keep the wheel after it was asked for it
-_STEP_SECONDS = 0.02
-_LATE_STEPS = 25  # most steps that are made up for after a pause
-# Throttle and brake rise and fall by 3 a second, like the Unity program's default axes: seen in
-# recorded logs.
-_THROTTLE_STEP = 0.06
 
 
 @dataclass(frozen=True)
 class HandInput:
     """The controls that a person uses at a moment.
 
-    steering, throttle: a position, -1 (left, brake) to 1 (right, throttle); None: no mouse, stick
-    or pad is used, and the keys count. steering_key, throttle_key: -1 (left, brake), 1 (right,
-    throttle), or 0 if no key is held.
+    A position is None if no mouse, stick or pad is used; then the key counts, 0 if none is held.
     """
 
-    steering: float | None = None
-    throttle: float | None = None
-    steering_key: int = 0
-    throttle_key: int = 0
+    steering: float | None = None  # -1 (left) to 1 (right)
+    throttle: float | None = None  # -1 (brake) to 1
+    steering_key: int = 0  # -1 (left), 0 or 1 (right)
+    throttle_key: int = 0  # -1 (brake), 0 or 1
 
     def __post_init__(self) -> None:
         for name in ("steering", "throttle"):
             value = getattr(self, name)
-            is_number = isinstance(value, int | float) and not isinstance(value, bool)
-            if value is not None and not (is_number and -1.0 <= value <= 1.0):
+            if value is not None and not _is_position(value):
                 raise ValueError(f"{name} {value!r}, expected -1 to 1, or null")
         for name in ("steering_key", "throttle_key"):
             value = getattr(self, name)
@@ -53,7 +44,7 @@ class HandInput:
 
     @classmethod
     def parse(cls, values: Any) -> "HandInput":
-        """Return the input in a JSON value; raises ValueError with the reason when it is not valid."""
+        """Return the input in a JSON value; raises ValueError with the reason for a bad one."""
         names = {field.name for field in fields(cls)}
         if not isinstance(values, dict) or not set(values) <= names:
             raise ValueError(f"expected an object with some of {', '.join(sorted(names))}")
@@ -63,45 +54,72 @@ class HandInput:
 RELEASED = HandInput()
 
 
+def _is_position(value: Any) -> bool:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and -1.0 <= value <= 1.0
+
+
+_STEP_SECONDS = 0.02  # of keys that are held; KEY_STEP is their steering in it
+# Throttle and brake rise and fall by 3 a second, like the Unity program's default axes: seen in
+# recorded logs.
+_THROTTLE_STEP = 0.06
+
+
 class HandControls:
-    """Follows a person's hands in steps of 0.02 s; held keys turn the wheel as the simulator's keys
-    do.
+    """Follows a person's hands in steps of 0.02 s.
+
+    Held keys turn the wheel as the simulator's keys do.
     """
 
     def __init__(self) -> None:
-        self._steering = self._throttle = 0.0  # of the keys
+        # of the keys
+        self._steering = 0.0
+        self._throttle = 0.0
 
     def advance(self, hands: HandInput, steps: int) -> HandInput:
-        """Return the positions after so many steps of 0.02 s with these controls in use; None:
-        hands, or feet, off.
+        """Return the positions after so many steps with these controls in use.
+
+        None: hands, or feet, are off.
         """
         for _ in range(steps):
-            self._steering = (
-                _pressed(self._steering, hands.steering_key, KEY_STEP)
-                if hands.steering_key
-                else 0.0
-            )
+            if hands.steering_key:
+                self._steering = _pressed(self._steering, hands.steering_key, KEY_STEP)
+            else:  # the wheel is straight at once, the pedal comes back in steps
+                self._steering = 0.0
             if hands.throttle_key:
                 self._throttle = _pressed(self._throttle, hands.throttle_key, _THROTTLE_STEP)
-            else:  # back to 0
-                left = round(max(abs(self._throttle) - _THROTTLE_STEP, 0.0), 6)
-                self._throttle = math.copysign(left, self._throttle)
+            else:
+                self._throttle = _released(self._throttle, _THROTTLE_STEP)
+        # a mouse, stick or pad comes before the keys
+        steering: float | None = None
+        if hands.steering is not None:
+            steering = float(hands.steering)
+        elif hands.steering_key:
+            steering = self._steering
+        throttle: float | None = None
         if hands.throttle is not None:
+            throttle = float(hands.throttle)
             self._throttle = 0.0
-        steering = self._steering if hands.steering_key else None
-        throttle = self._throttle if hands.throttle_key or self._throttle else None
-        return HandInput(
-            steering if hands.steering is None else float(hands.steering),
-            throttle if hands.throttle is None else float(hands.throttle),
-        )
+        elif hands.throttle_key or self._throttle:
+            throttle = self._throttle
+        return HandInput(steering, throttle)
 
 
 def _pressed(value: float, key: int, step: float) -> float:
     """Return a value after one step with this key held; the other direction begins at 0."""
-    value = 0.0 if value * key < 0 else value
-    return round(
-        min(max(value + key * step, -1.0), 1.0), 6
-    )  # so that many steps add up to round numbers
+    if value * key < 0:
+        value = 0.0
+    value = min(max(value + key * step, -1.0), 1.0)
+    return round(value, 6)  # so that many steps add up to round numbers
+
+
+def _released(value: float, step: float) -> float:
+    """Return a value after one step back to 0."""
+    rest = max(abs(value) - step, 0.0)
+    return math.copysign(round(rest, 6), value)
+
+
+_HAND_OVER_CHANGE = 0.05  # most that the steering changes from frame to frame, at a hand-over
 
 
 class Wheel:
@@ -109,51 +127,69 @@ class Wheel:
 
     A person's hands on the wheel begin a take-over, and taking them off ends it, unless `kept` is
     set: then the person steers until it is cleared. After either hand-over the steering changes by
-    at most 0.05 from frame to frame until it is the new driver's. count: take-overs so far, also
-    with cars before; by: who steers.
+    at most 0.05 from frame to frame until it is the new driver's.
     """
 
     def __init__(self, count: int = 0) -> None:
-        self.kept, self.count, self.by = False, count, BY_MODEL
-        self._hands, self._driver = HandControls(), ""
-        self._steering, self._handing_over = 0.0, False
+        self.kept = False
+        self.count = count  # take-overs so far, also with cars before
+        self.by = BY_MODEL  # who steers
+        self._hands = HandControls()
+        self._driver = ""  # before the first frame
+        self._steering = 0.0
+        self._handing_over = False
 
     def turn(self, hands: HandInput, steps: int, model: Control | None) -> Control:
-        """Return the control of the next frame, after so many steps of 0.02 s. model: the model's,
-        None without one.
+        """Return the control of the next frame, after so many steps of the hands.
+
+        model: the model's control, None without one.
         """
         person = self._hands.advance(hands, steps)
-        driver = HUMAN if model is None or person.steering is not None or self.kept else MODEL
-        if driver != self._driver:
-            self._handing_over = bool(self._driver)
-            self._driver = driver
-            takes_over = driver == HUMAN and model is not None
-            self.count += takes_over
-            self.by = DrivenRow(driver, self.count if takes_over else None)
-        steering = person.steering if driver == HUMAN or model is None else model.steering
-        steering = steering or 0.0
+        # a person steers, or the model does
+        if model is None or person.steering is not None or self.kept:
+            self._change_driver(HUMAN, takes_over=model is not None)
+            steering = person.steering or 0.0
+        else:
+            self._change_driver(MODEL, takes_over=False)
+            steering = model.steering or 0.0  # never -0.0
         if self._handing_over:
-            limited = min(
-                max(steering, self._steering - _HAND_OVER_CHANGE),
-                self._steering + _HAND_OVER_CHANGE,
-            )
-            self._handing_over, steering = limited != steering, limited
+            lowest = self._steering - _HAND_OVER_CHANGE
+            highest = self._steering + _HAND_OVER_CHANGE
+            limited = min(max(steering, lowest), highest)
+            self._handing_over = limited != steering
+            steering = limited
         self._steering = steering
-        throttle = (
-            (model.throttle if model else 0.0) if person.throttle is None else person.throttle
-        )
+        # a person's foot comes before the model, whoever steers
+        throttle = 0.0
+        if person.throttle is not None:
+            throttle = person.throttle
+        elif model is not None:
+            throttle = model.throttle
         return Control(steering, throttle)
+
+    def _change_driver(self, driver: str, takes_over: bool) -> None:
+        """Note who steers from now on. takes_over: from a model."""
+        if driver == self._driver:
+            return
+        self._handing_over = self._driver != ""
+        self._driver = driver
+        if takes_over:
+            self.count += 1
+            self.by = DrivenRow(driver, self.count)
+        else:
+            self.by = DrivenRow(driver)
 
 
 @dataclass(frozen=True)
 class WheelView:
-    """The wheel for one page: whether it may steer; whether another page asks it for the wheel;
-    whether it asks.
-    """
+    """The wheel for one page."""
 
-    drives: bool
-    asked: bool = False
-    asking: bool = False
+    drives: bool  # the page may steer
+    asked: bool = False  # another page asks it for the wheel
+    asking: bool = False  # it asks for the wheel
+
+
+_LATE_STEPS = 25  # most steps that are made up for after a pause
 
 
 class PageHands:
@@ -162,65 +198,73 @@ class PageHands:
     In a drive any page may take over (`shared`): the first one whose hands are on the wheel steers,
     until it lets go. In a play the first page drives, until it leaves or hands over: one that is
     asked for the wheel gives it, keeps it, or loses it when it does not answer within 10 s, so that
-    a page that nobody looks at does not hold it for ever. A page is any object. wheel: all steering
-    of the car goes through it, once a frame; input: number and value of the latest input.
+    a page that nobody looks at does not hold it for ever. A page is any object.
     """
 
     def __init__(self, shared: bool = True, clock: Callable[[], float] = time.monotonic) -> None:
-        self._shared, self._clock, self._lock = shared, clock, threading.Lock()
         self.pages: list[object] = []
-        self._asking: object | None = None
+        self.input: tuple[int, HandInput] = (0, RELEASED)  # the latest one, and its number
+        self.wheel = Wheel()  # all steering of the car goes through it, once a frame
+        self._shared = shared
+        self._clock = clock  # in seconds
+        self._lock = threading.Lock()
+        self._asking: object | None = None  # the page that asks for the wheel
         self._asked_at = 0.0
         self._mover: object | None = None  # the page that moved its hands last
-        self.input: tuple[int, HandInput] = (0, RELEASED)
-        self._moved = -math.inf
-        self.wheel, self._steered = Wheel(), clock()
+        self._moved_at = -math.inf
+        self._steered_at = clock()
 
     @property
     def by(self) -> DrivenRow:
+        """Return who steers."""
         return self.wheel.by
 
     @property
     def driving_page(self) -> object | None:
         """Return the page that drives; in a drive, the page whose hands are on the wheel."""
         if self._shared:
-            return None if self._in_use() == RELEASED else self._mover
+            return None if self._hands_in_use() == RELEASED else self._mover
         return self.pages[0] if self.pages else None
 
     @property
     def silent_seconds(self) -> float:
         """Return the seconds since the page that steers sent anything."""
-        return self._clock() - self._moved
+        return self._clock() - self._moved_at
 
     def view(self, page: object) -> WheelView:
         """Return what to tell a page."""
         with self._lock:
             drives = self._may_steer(page)
-            return WheelView(
-                drives, asked=drives and self._asking is not None, asking=page is self._asking
-            )
+            asked = drives and self._asking is not None
+            return WheelView(drives, asked, asking=page is self._asking)
 
     def may_set(self, page: object) -> bool:
+        """Return whether a page may set controls."""
         return self._shared or page is self.driving_page
 
     def move(self, page: object, hands: HandInput, number: int = 0) -> None:
-        """Take what the hands at a page do; raises ValueError if it may not steer. number: of this
-        input.
+        """Take what the hands at a page do; raises ValueError if it may not steer.
+
+        number: of this input.
         """
         with self._lock:
             if not self._may_steer(page):
                 raise ValueError("another page steers; this one only watches")
-            self._mover, self.input, self._moved = page, (number, hands), self._clock()
+            self._mover = page
+            self.input = (number, hands)
+            self._moved_at = self._clock()
 
     def control(self, model: Control) -> Control:
-        """Return the control of the next frame of a drive; `by` says who steers. model: the model's
-        control.
+        """Return the control of the next frame of a drive; `by` says who steers.
+
+        model: the model's control.
         """
         with self._lock:
             now = self._clock()
-            steps = min(max(round((now - self._steered) / _STEP_SECONDS), 1), _LATE_STEPS)
-            self._steered = now
-            return self.wheel.turn(self._in_use(), steps, model)
+            steps = round((now - self._steered_at) / _STEP_SECONDS)
+            steps = min(max(steps, 1), _LATE_STEPS)
+            self._steered_at = now
+            return self.wheel.turn(self._hands_in_use(), steps, model)
 
     def forget(self) -> None:
         """Begin anew with another car; take-overs are counted on."""
@@ -228,12 +272,14 @@ class PageHands:
             self.wheel = Wheel(self.wheel.count)
 
     def join(self, page: object) -> None:
+        """Add a page that has opened."""
         with self._lock:
             self.pages.append(page)
 
     def leave(self, page: object) -> None:
-        """Remove a page that has closed; if it drove, the page that asks, or else the oldest one,
-        drives.
+        """Remove a page that has closed.
+
+        If it drove, the page that asks for the wheel drives, or else the oldest one.
         """
         with self._lock:
             drove = page is self.driving_page
@@ -251,7 +297,8 @@ class PageHands:
         with self._lock:
             watches = not (self._shared or page is self.driving_page)
             if watches and page in self.pages and self._asking is None:
-                self._asking, self._asked_at = page, self._clock()
+                self._asking = page
+                self._asked_at = self._clock()
 
     def answer(self, page: object, give: bool) -> None:
         """Give the wheel to the page that asks, or keep it; only the page that drives can."""
@@ -263,22 +310,29 @@ class PageHands:
             self._asking = None
 
     def check(self) -> None:
-        """Hand over when the page that drives is silent, or has not answered in time; call this now
-        and then.
+        """Hand over when the page that drives is silent, or has not answered in time.
+
+        Call this now and then.
         """
         with self._lock:
-            late = self._clock() - self._asked_at >= ANSWER_SECONDS
-            if self._asking is not None and (late or self.silent_seconds > SILENT_SECONDS):
+            if self._asking is None:
+                return
+            is_late = self._clock() - self._asked_at >= ANSWER_SECONDS
+            if is_late or self.silent_seconds > SILENT_SECONDS:
                 self._hand_over()
 
     def _may_steer(self, page: object) -> bool:
-        return page is self.driving_page or (self._shared and self.driving_page is None)
+        driving = self.driving_page
+        return page is driving or (self._shared and driving is None)
 
-    def _in_use(self) -> HandInput:
-        return self.input[1] if self.silent_seconds < SILENT_SECONDS else RELEASED
+    def _hands_in_use(self) -> HandInput:
+        """Return the latest input; hands that are silent have let go."""
+        _, hands = self.input
+        return hands if self.silent_seconds < SILENT_SECONDS else RELEASED
 
     def _hand_over(self) -> None:
         """Let the page that asks drive; the one before takes its hands off the wheel."""
         self.pages.remove(self._asking)
         self.pages.insert(0, self._asking)
-        self._asking, self.input = None, (0, RELEASED)
+        self._asking = None
+        self.input = (0, RELEASED)

@@ -117,7 +117,8 @@ def evaluate(model: Path | str, settings: EvaluateSettings | None = None) -> Eva
     model, settings = Path(model), settings or EvaluateSettings()
     if not settings.in_process:
         return _evaluate_served(model, settings)
-    return evaluate_policy(load_policy(model, settings.preprocess), settings, str(model))
+    policy = load_policy(model, settings.preprocess).without_framing()  # the simulator has frames
+    return evaluate_policy(policy, settings, str(model))
 
 
 def evaluate_policy(

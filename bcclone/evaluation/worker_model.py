@@ -74,4 +74,5 @@ def load_on_one_core(model: InputFile, preprocess: str | None) -> Policy:
     claim_process()
     cv2.setNumThreads(1)
     load_tensorflow(threads=1, use_gpus=False)
-    return load_one_of_several(model.path, preprocess)
+    # simulated roads and recordings have frames, whatever camera the model drives with
+    return load_one_of_several(model.path, preprocess).without_framing()

@@ -21,7 +21,8 @@ from bcclone.camera.images import (
     decode_jpeg,
     encode_jpeg,
 )
-from bcclone.diagnosis.motion import follow_points, share_that_grows
+from bcclone.diagnosis.heading import share_that_grows
+from bcclone.diagnosis.motion import follow_points
 from bcclone.exchange.exchange_settings import IMPORT_FORMATS, ImportSettings
 from bcclone.exchange.formats import (
     EMPTY,
@@ -33,7 +34,7 @@ from bcclone.exchange.formats import (
 )
 from bcclone.exchange.labelled_video import VideoFrame
 from bcclone.exchange.left_out import Findings, Summary
-from bcclone.recording.edits import DELETE, Edit, Edits, write_edits
+from bcclone.recording.edits import DELETE, Edits, StoredEdit, write_edits
 from bcclone.recording.files import IMAGES
 from bcclone.recording.log import other_file
 from bcclone.recording.row import CAMERAS, RowError, image_stamp
@@ -125,7 +126,7 @@ class _ImportedRecording(RecordingWriter):
         ]
         spans = tuple((run[0][0], run[-1][0]) for deleted, run in runs if deleted)
         if spans:
-            write_edits(self.log, Edits((Edit(DELETE, spans),)))
+            write_edits(self.log, Edits((StoredEdit(DELETE, spans),)))
         for framing, _ in self._framings.most_common(1):
             atomic.write_text(self.folder / FRAMING_NAME, framing.to_json() + "\n")
 

@@ -10,21 +10,20 @@ time of the start, and exclude.json the numbers of deleted records. `millisecond
 have no times. Source: donkeycar 3.1, parts/datastore.py.
 """
 
-import errno
 import json
-import os
 import re
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
+from bcclone.exchange.deleted_records import MANIFEST as _MANIFEST
+from bcclone.exchange.deleted_records import WHOLE_TUB as _WHOLE
+from bcclone.exchange.deleted_records import read_deleted
 from bcclone.exchange.exchange_settings import ImportSettings
 from bcclone.exchange.formats import (
     IMAGE_ENDINGS,
@@ -39,20 +38,12 @@ from bcclone.exchange.formats import (
 )
 from bcclone.exchange.left_out import ACCIDENTS, Findings
 from bcclone.exchange.table_times import check_rate, counted, times_of
-from bcclone.recording import EditSettings
-from bcclone.recording.editing import EditedRecording, EditResult
-from bcclone.recording.edits import DELETE, Edit, Edits
-from bcclone.recording.files import find_log, is_recording
-from bcclone.recording.row import RANGES, ROUNDING, RowError, image_stamp
+from bcclone.recording.row import RANGES, ROUNDING, RowError
 from bcclone.recording.run_tables import HUMAN, MODEL
-from bcclone.system.arrays import BoolArray, IndexArray
-from bcclone.system.atomic import write_bytes
-from bcclone.system.codec import explained, number, one_line, parse_json, path_inside, whole_number
+from bcclone.system.codec import explained, number, one_line, parse_json, whole_number
 from bcclone.system.errors import UserError, first_line
-from bcclone.system.statistics import runs
 
-_MANIFEST, _IMAGES, _RECORDS_PER_CATALOG, _LINE_END = "manifest.json", "images", 1000, "\r\n"
-_EXCLUDED, _WHOLE = "exclude.json", "name a folder that holds a whole tub, with its catalogs"
+_IMAGES, _RECORDS_PER_CATALOG, _LINE_END = "images", 1000, "\r\n"
 _IMAGE_INPUT = {
     "center": "cam/image_array",
     "left": "cam/image_array_left",
@@ -74,7 +65,6 @@ _READ = {
     "_index", "_session_id", _MODE, *_IMAGE_INPUT.values(), *_INPUTS.values(), *_BY_USER, *_BY_PILOT, "pilot/throttle",
     *_TIMES_OF_FILES,
 }  # fmt: skip
-_EPOCH = datetime(1970, 1, 1)
 _AT_REST = 1e-12  # a smaller steering is what rounding leaves of a joystick's 0, such as 2.8e-17
 
 
@@ -290,137 +280,6 @@ def _tub_of_files(
     return _Tub("", inputs, read_deleted(folder), places, has_drivers, time=times.source)
 
 
-def deleted_in(folder: Path) -> Path:
-    """Return the file of a tub that lists the deleted records, which early tubs have only if there
-    are some.
-    """
-    return folder / (_MANIFEST if (folder / _MANIFEST).is_file() else _EXCLUDED)
-
-
-def read_deleted(folder: Path) -> set[int]:
-    """Return the numbers of the deleted records of a tub; raises UserError for a file that cannot
-    be read.
-    """
-    if (folder / _MANIFEST).is_file():
-        with explained(folder / _MANIFEST, "the manifest of a tub", _WHOLE):
-            stated = parse_json(read_inside(folder, _MANIFEST, "json").splitlines()[-1])[
-                "deleted_indexes"
-            ]
-            return {whole_number("a deleted index", index) for index in stated}
-    with explained(folder / _EXCLUDED, "a list of numbers", "correct it, or remove it"):
-        stated = (
-            parse_json(read_inside(folder, _EXCLUDED, "json"))
-            if (folder / _EXCLUDED).exists()
-            else ()
-        )
-        return {whole_number("a deleted index", index) for index in stated}
-
-
-def write_deleted(folder: Path, deleted: Collection[int]) -> None:
-    """Write which records of a tub are deleted, as donkeycar does, and change nothing else; raises
-    OSError.
-    """
-    path = deleted_in(folder)
-    content = json.dumps(sorted(deleted)).encode()
-    if path.name == _MANIFEST:
-        *others, last = read_inside(folder, _MANIFEST, "json").splitlines(keepends=True)
-        changed = json.dumps(parse_json(last) | {"deleted_indexes": sorted(deleted)}).encode()
-        content = b"".join([*others, changed, last[len(last.rstrip()) :]])
-    mode = path.stat().st_mode if path.exists() else None
-    if mode and not os.access(path, os.W_OK):
-        raise PermissionError(errno.EACCES, "it may not be changed", str(path))
-    write_bytes(path, content)
-    if mode:
-        path.chmod(mode)
-
-
-class EditedTub(EditedRecording):
-    """A tub of donkeycar, whose own list of deleted records is edited.
-
-    A tub keeps no history: what can be undone is what this object has edited, and an undo leaves
-    what others did to other records. numbers: of the records, (rows,); images: of each, camera ->
-    path; unusable: why others have no row. Raises UserError as read_tub().
-    """
-
-    def __init__(self, folder: Path) -> None:
-        def path_of(home: Path, name: str) -> str:
-            return str(path_inside(home, name))
-
-        findings, times = Findings(), list[int]()
-        rows = sorted(
-            read_tub(ImportSettings(folder), findings, path_of), key=lambda row: row.time_ms
-        )
-        if not rows:
-            raise UserError(f"{folder}: a tub without a record that can be used")
-        for row in rows:  # rows are edited by their times, so each gets one of its own
-            times.append(max(row.time_ms, times[-1] + 1) if times else row.time_ms)
-        count = findings.left_out.total()
-        self.unusable = (
-            f"{count} records cannot be used, and have no row: {findings.examples[0]}"
-            if count
-            else ""
-        )
-        self.numbers, self.driven = (
-            np.array([row.number for row in rows]),
-            [row.driven for row in rows],
-        )
-        self.images = [row.images for row in rows]
-        self._done, self._undoes = (
-            list[tuple[IndexArray, BoolArray]](),
-            False,
-        )  # rows, and whether they were deleted
-        table = pd.DataFrame({
-            "time_ms": times,
-            "center": [f"center_{image_stamp(_EPOCH + timedelta(milliseconds=time_ms))}.jpg" for time_ms in times],
-            "steering": [row.steering for row in rows],
-            "throttle": [row.throttle for row in rows],
-            "brake": [row.brake for row in rows],
-            "speed_mph": [row.speed_mph for row in rows],
-        })  # fmt: skip
-        super().__init__(folder, table)
-
-    @property
-    def edits_file(self) -> Path:
-        return deleted_in(self.path)
-
-    def read_edits(self) -> Edits:
-        return self._edits_of(np.isin(self.numbers, list(read_deleted(self.path))))
-
-    def _edits_of(self, deleted: BoolArray) -> Edits:
-        names = self.rows["center"].tolist()
-        spans = tuple((names[first], names[last]) for first, last in runs(np.flatnonzero(deleted)))
-        return Edits((Edit(DELETE, spans),)) if spans else Edits()
-
-    def write_edits(self, edits: Edits) -> None:
-        before, after = self.edits.deleted(self.times), edits.deleted(self.times)
-        others = read_deleted(self.path) - set(self.numbers.tolist())
-        write_deleted(self.path, {*self.numbers[after].tolist(), *others})
-        if self._undoes:
-            self._done.pop()
-        else:
-            rows = np.flatnonzero(before != after)
-            self._done.append((rows, before[rows]))
-
-    def edited(self, settings: EditSettings) -> Edits:
-        if settings.mirror_steering or settings.advance_steering:
-            raise UserError(
-                f"{self.path}: a tub keeps its steering; import it to correct it: bcclone import"
-            )
-        self._undoes = settings.undo
-        if not settings.undo:
-            return super().edited(settings)
-        if not self._done:
-            raise UserError(
-                f"{self.path}: a tub keeps no history; restore rows with --restore FROM TO"
-            )
-        deleted, (rows, before) = self.edits.deleted(self.times), self._done[-1]
-        deleted[rows] = before
-        return self._edits_of(deleted)
-
-    def edit(self, settings: EditSettings) -> EditResult:
-        return replace(super().edit(settings), edits=len(self._done))
-
-
 def _parsed(line: bytes) -> dict[str, Any] | RowError:
     """Return the values of a record, or why it has none."""
     try:
@@ -491,10 +350,3 @@ FORMAT = Format(
     options=frozenset(("frame_rate",)),
     expected=f"{_MANIFEST} or record_N.json",
 )
-
-
-def open_edited(name: str) -> EditedRecording:
-    """Return a recording, or a tub, to be edited; raises UserError for neither."""
-    folder = Path(name)
-    is_tub = FORMAT.detect(folder) and not is_recording(folder)
-    return EditedTub(folder) if is_tub else EditedRecording(find_log(name))

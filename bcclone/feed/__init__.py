@@ -3,7 +3,8 @@
 A feed combines an order (which sample comes next) with a source (where its images are), and loads
 batches in threads or processes. All feeds have the same interface:
 
-    with open_feed(select(store), FeedSettings("hdf5-shuffle"), SamplingSettings(batch_size=32, seed=0)) as feed:
+    sampling = SamplingSettings(batch_size=32, seed=0)
+    with open_feed(select(store), FeedSettings("hdf5-shuffle"), sampling) as feed:
         for number in range(1, epochs + 1):
             with feed.epoch(number) as batches:
                 for batch in batches: ...

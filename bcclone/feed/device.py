@@ -1,10 +1,11 @@
 """The feed "device": keep all frames on the device that trains, and gather shuffled batches there.
 
 In: the positions of each batch. Out: batches of tensors, or of positions for a training step that
-gathers itself.
+gathers itself. Feeds of images copy them to the device here.
 """
 
 from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,57 +15,79 @@ from bcclone.feed.feed_settings import FeedSettings
 from bcclone.feed.order import EpochOrder, Order
 from bcclone.feed.selection import Selection
 from bcclone.feed.source import Batch, FrameSource
-from bcclone.feed.strategies import Feed, Place
+from bcclone.feed.strategies import AS_LOADED, BatchPlace, Delivery, Feed
 from bcclone.system.errors import UserError
 from bcclone.system.tensorflow_quietly import compiles_for_gpu
 
 
-class DeviceFeed(Feed):
-    """Gather each batch on a GPU that XLA can compile for, otherwise in TensorFlow's memory; only
-    positions are sent.
+@dataclass(frozen=True)
+class CopyToDevice:
+    """Copies the images of whole batches to the device, ahead of their step; a `Transform`.
 
-    The block copies the frames to the device, and raises UserError when they do not fit; leaving it
-    frees them.
+    Smaller batches stay as they are, since the step first fills them up.
+    """
+
+    batch_size: int
+
+    def __call__(self, batch: Batch, place: BatchPlace) -> Batch:
+        if len(batch) < self.batch_size:
+            return batch
+        return replace(batch, images=tf.convert_to_tensor(batch.images))
+
+
+class DeviceFeed(Feed):
+    """Gather each batch on a GPU that XLA can compile for, otherwise in TensorFlow's memory.
+
+    Only positions are sent. The block copies the frames to the device, and raises UserError when
+    they do not fit; leaving it frees them.
     """
 
     source: FrameSource
 
-    def __init__(self, selection: Selection, order: EpochOrder, settings: FeedSettings) -> None:
-        super().__init__(selection.memory_source(), order, ahead=1, threads=1)
+    def __init__(
+        self,
+        selection: Selection,
+        order: EpochOrder,
+        settings: FeedSettings,
+        delivery: Delivery = AS_LOADED,
+    ) -> None:
+        # positions are loaded at once, so a program finds those of its next call
+        ahead = 1
+        if delivery.steps_a_call > 1:
+            ahead = 2 * delivery.steps_a_call
+        super().__init__(selection.memory_source(), order, delivery, ahead, threads=1)
         self._path = selection.data.path
 
     def _open(self, opened: ExitStack) -> None:
         super()._open(opened)
-        frames, arrays, on_gpu = self.source.frames, self.source.arrays, compiles_for_gpu()
+        frames = self.source.frames
+        arrays = self.source.arrays
+        on_gpu = compiles_for_gpu()
         by_xla = on_gpu or self.steps_a_call > 1
-        self._device = (
-            "GPU:0" if on_gpu else "CPU:0"
-        )  # uncompiled, TensorFlow gathers uint8 on the CPU alone
+        # uncompiled, TensorFlow gathers uint8 on the CPU alone
+        self._device = "GPU:0" if on_gpu else "CPU:0"
         try:
             with tf.device(self._device):
-                copied = tf.constant(np.asarray(frames)), tf.constant(arrays.frame.astype("int64"))
-                self._gather = GatherOnDevice(*copied, tf.constant(arrays.flipped), by_xla)
-        except (
-            tf.errors.ResourceExhaustedError,
-            tf.errors.InternalError,
-        ):  # the second from copying to a GPU
+                self._gather = GatherOnDevice(
+                    frames=tf.constant(np.asarray(frames)),
+                    frame=tf.constant(arrays.frame.astype("int64")),
+                    flipped=tf.constant(arrays.flipped),
+                    by_xla=by_xla,
+                )
+        # the second is raised by copying to a GPU
+        except (tf.errors.ResourceExhaustedError, tf.errors.InternalError):
             raise UserError(
-                f"{self._path}: {frames.nbytes / 1e9:.1f} GB of frames do not fit on {self._device}; use --feed "
-                "hdf5-shuffle"
+                f"{self._path}: {frames.nbytes / 1e9:.1f} GB of frames do not fit on "
+                f"{self._device}; use --feed hdf5-shuffle"
             ) from None
         opened.callback(self.__dict__.pop, "_gather")
         self._compiled = tf.function(
             GatherOnDevice.__call__, jit_compile=by_xla, reduce_retracing=True, autograph=False
         )
 
-    def serve(self, steps: int, place: Place) -> None:
-        if self.augments_images:
-            super().serve(steps, place)
-        else:
-            self.steps_a_call, self.ahead = steps, 2 * steps
-
     def load(self, positions: Order) -> Batch:
-        labels, positions = self.source.arrays.labels[positions], positions.astype(np.int32)
+        labels = self.source.arrays.labels[positions]
+        positions = positions.astype(np.int32)
         if self.steps_a_call > 1:
             return Batch(positions, labels, gather=self._gather)
         with tf.device(self._device):
@@ -84,15 +107,13 @@ class GatherOnDevice(NamedTuple):
 
     def __call__(self, positions: Any) -> Any:
         flip = flip_by_selection if self.by_xla else flip_by_stitching
-        return flip(
-            self.frames, tf.gather(self.frame, positions), tf.gather(self.flipped, positions)
-        )
+        frame = tf.gather(self.frame, positions)
+        flipped = tf.gather(self.flipped, positions)
+        return flip(self.frames, frame, flipped)
 
 
 def flip_by_stitching(frames: Any, frame: Any, flipped: Any) -> Any:
-    """Gather plain and mirrored images separately and stitch them; five times faster than selection
-    on a CPU.
-    """
+    """Gather plain and mirrored images apart, and stitch them: on a CPU, five times as fast."""
     indices = tf.dynamic_partition(tf.range(tf.size(flipped)), tf.cast(flipped, tf.int32), 2)
     plain, mirrored = (tf.gather(frames, tf.gather(frame, index)) for index in indices)
     return tf.dynamic_stitch(indices, [plain, tf.reverse(mirrored, [-2])])

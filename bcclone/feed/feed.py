@@ -1,20 +1,16 @@
-"""Open the feed of a selection of samples, by the strategy that the settings name or that suits the
-samples.
+"""Open the feed of a selection of samples, by the strategy that the settings name or that suits.
+
+In: a `Selection`, settings, and what takes the batches. Out: a complete `Feed`, which has opened
+nothing yet.
 """
 
 import os
 from collections.abc import Callable
 from dataclasses import replace
 from importlib import import_module
-from typing import Any
-
-import numpy as np
 
 from bcclone.dataset.store import Store
-from bcclone.feed import strategies
-from bcclone.feed.augment import AugmentationInputs
-from bcclone.feed.augment.on_cpu import CpuAugmenter
-from bcclone.feed.augment.random_numbers import draw
+from bcclone.feed.augmenting import CpuAugmentation, Drawing
 from bcclone.feed.feed_settings import (
     AUTO,
     DEVICE,
@@ -23,159 +19,183 @@ from bcclone.feed.feed_settings import (
     FeedSettings,
     SamplingSettings,
 )
-from bcclone.feed.order import ALL, BatchPart, EpochOrder, Order
-from bcclone.feed.selection import Selection, TrainingData, lookahead_of
-from bcclone.feed.source import Batch, Buffers
-from bcclone.feed.strategies import Augment, Feed
+from bcclone.feed.order import ALL, BatchPart, EpochOrder
+from bcclone.feed.selection import Selection, TrainingData
+from bcclone.feed.source import Buffers
+from bcclone.feed.strategies import AS_LOADED, Delivery, Feed, files, hdf5_shuffle, windows
 from bcclone.system.errors import UserError
 from bcclone.system.hardware import available_memory
 
-_USABLE_MEMORY, _USABLE_GPU_MEMORY = (
-    0.8,
-    0.6,
-)  # fraction of the available memory; the network needs some, too
-
 
 def open_feed(
-    selection: Selection, settings: FeedSettings, sampling: SamplingSettings, part: BatchPart = ALL
+    selection: Selection,
+    settings: FeedSettings,
+    sampling: SamplingSettings,
+    part: BatchPart = ALL,
+    program_steps: int = 0,
 ) -> Feed:
     """Return the feed of the training samples, to be used in a `with` block.
 
     Every strategy gives each sample once per epoch; all that shuffle the whole selection give the
     same batches. Samples of zero steering are left out of each epoch down to
     sampling.zero_fraction. Samples are augmented in the rows that the network sees, on the
-    processor or on the device. part: of each batch that this worker trains on. Raises UserError
-    when the strategy cannot read these samples, or they do not fit into memory.
+    processor or on the device. Raises UserError when the strategy cannot read these samples, or
+    they do not fit into memory.
+
+    part: of each batch that this worker trains on
+    program_steps: that one call of a program of XLA takes, if such a program takes the batches
     """
+    # which strategy
     data = selection.data
     if settings.feed == AUTO:
-        settings = replace(settings, feed=choose_feed(data)[0])
+        name, _ = choose_feed(data)
+        settings = replace(settings, feed=name)
     check_feed(data, settings)
+
+    # which sample comes next
+    leaves_out = sampling.zero_fraction < 1
     order = EpochOrder(
         size=len(selection),
         ordering=settings.ordering,
         seed=sampling.seed,
-        zero_steering=selection.zero_steering if sampling.zero_fraction < 1 else None,
+        zero_steering=selection.zero_steering if leaves_out else None,
         zero_fraction=sampling.zero_fraction,
         batch_size=sampling.batch_size,
         shard=selection.shard if settings.ordering.kind == WINDOWS else None,
         part=part,
     )
-    if sampling.zero_fraction < 1 and not len(order):
+    if leaves_out and not len(order):
         raise UserError(
-            f"{data.path}: all steering is 0, so --zero-fraction leaves no sample; train without that option"
+            f"{data.path}: all steering is 0, so --zero-fraction leaves no sample; "
+            "train without that option"
         )
-    strategy = STRATEGIES[settings.feed]
-    feed = _maker(settings.feed)(selection, order, settings)
-    if not sampling.augmentation.augment:
-        return feed
-    if sampling.augmentation.augment_on == "device":
-        feed.augment = _drawing(selection, sampling, packed=True)
-        return feed
-    # a network that trains on the processor needs the other half: with a thread per core it is
-    # slower (decision 0016)
-    usual = feed.threads if strategy.of_files else max((os.cpu_count() or 1) // 2, 1)
-    feed.threads = settings.feed_workers or usual
-    kept = max(feed.ahead, 2 * feed.threads) + feed.threads + 2
-    feed.augment, feed.augments_images = _augmenting(selection, sampling, kept), True
-    return feed
 
-
-def _maker(name: str) -> Callable[[Selection, EpochOrder, FeedSettings], Feed]:
-    """Return what makes the feed of a strategy; it may load TensorFlow."""
-    module, function = STRATEGIES[name].makes.split(".")
-    make: Callable[[Selection, EpochOrder, FeedSettings], Feed] = getattr(
-        import_module(f"bcclone.feed.{module}"), function
-    )
-    return make
-
-
-def _drawing(selection: Selection, sampling: SamplingSettings, packed: bool = False) -> Augment:
-    """Return a function that draws the random numbers of a batch for what augments it. packed: for
-    a device.
-    """
-    lookahead_m = lookahead_of(selection.data, selection.row)
-
-    def add_inputs(batch: Batch, positions: Order, epoch: int, first: int) -> Batch:
-        draws = draw(batch.global_size, (sampling.seed, epoch, first))
-        begin = (
-            batch.span.first if batch.span else 0
-        )  # a worker's part has the numbers that it has in the whole batch
-        own = (each[begin : begin + len(batch)] for each in draws)
-        inputs = AugmentationInputs(
-            selection.arrays.flipped[positions], lookahead_m[positions], *own
-        )
-        return replace(batch, augmentation=inputs.packed() if packed else inputs)
-
-    return add_inputs
-
-
-def _augmenting(selection: Selection, sampling: SamplingSettings, kept: int) -> Augment:
-    """Return a function that augments a batch, in the rows that the network sees. kept: batches
-    alive at a time.
-    """
-    preprocessing, add_inputs = selection.data.preprocessing, _drawing(selection, sampling)
-    buffers = Buffers(
-        sampling.batch_size, (*selection.arrays.frame.shape[1:], *preprocessing.shape), kept
-    )
-    augmenter = CpuAugmenter(sampling.augmentation, preprocessing, sampling.whole_images)
-
-    def augment(batch: Batch, *place: Any) -> Batch:
-        inputs = AugmentationInputs(*add_inputs(batch, *place).augmentation)
-        images, into, labels = (
-            np.asarray(batch.images),
-            buffers.take(len(batch)),
-            np.array(batch.labels),
-        )
-        labels[:, :1] = augmenter.augment(images, labels[:, :1], inputs, into)
-        return replace(batch, images=into, labels=labels)
-
-    return augment
+    # what becomes of a loaded batch
+    augments = sampling.augmentation.augment
+    augments_on_cpu = augments and sampling.augmentation.augment_on != "device"
+    if augments_on_cpu:
+        delivery = _augmenting_on_cpu(selection, settings, sampling)
+    elif augments:
+        delivery = Delivery((Drawing(selection, sampling.seed),))
+    else:
+        delivery = AS_LOADED
+    if program_steps:
+        gathers = settings.feed == DEVICE and not augments_on_cpu
+        delivery = _for_program(delivery, gathers, program_steps, sampling.batch_size)
+    return _maker(settings.feed)(selection, order, settings, delivery)
 
 
 def open_validation_feed(
-    selection: Selection, batch_size: int, part: BatchPart = ALL, feed: str = ""
+    selection: Selection,
+    batch_size: int,
+    part: BatchPart = ALL,
+    feed: str = "",
+    program_steps: int = 0,
 ) -> Feed:
     """Return the feed of the validation samples, in their order, to be used in a `with` block.
 
-    part: of each batch that this worker evaluates; feed: of the training samples; with DEVICE,
-    these frames are on the device, too.
+    part: of each batch that this worker evaluates
+    feed: of the training samples; with DEVICE, these frames are on the device, too
+    program_steps: as open_feed() takes it
     """
-    data, order = selection.data, EpochOrder(len(selection), batch_size=batch_size, part=part)
-    if isinstance(data, Store):
-        if feed == DEVICE and len(selection):
-            return _maker(DEVICE)(selection, order, FeedSettings())
-        make = strategies.windows if data.frames.is_far else strategies.hdf5_shuffle
-        return make(selection, order, FeedSettings())
-    return strategies.files(selection, order, FeedSettings())
+    data = selection.data
+    order = EpochOrder(len(selection), batch_size=batch_size, part=part)
+    gathers = feed == DEVICE and isinstance(data, Store) and len(selection) > 0
+    if gathers:
+        make = _maker(DEVICE)
+    elif not isinstance(data, Store):
+        make = files
+    elif data.frames.is_far:
+        make = windows
+    else:
+        make = hdf5_shuffle
+    delivery = AS_LOADED
+    if program_steps:
+        delivery = _for_program(delivery, gathers, program_steps, batch_size)
+    return make(selection, order, FeedSettings(), delivery)
+
+
+# samples, their order, settings and what becomes of a loaded batch -> a feed
+_Maker = Callable[[Selection, EpochOrder, FeedSettings, Delivery], Feed]
+
+
+def _maker(name: str) -> _Maker:
+    """Return what makes the feed of a strategy; it may load TensorFlow."""
+    module, function = STRATEGIES[name].makes.split(".")
+    make: _Maker = getattr(import_module(f"bcclone.feed.{module}"), function)
+    return make
+
+
+_MOST_AHEAD = 32  # batches: no strategy loads more ahead unless it is asked to
+
+
+def _augmenting_on_cpu(
+    selection: Selection, settings: FeedSettings, sampling: SamplingSettings
+) -> Delivery:
+    """Return what augments loaded batches, and the number of threads that do it."""
+    cores = os.cpu_count() or 1
+    threads = settings.feed_workers or None
+    if threads is None and not STRATEGIES[settings.feed].of_files:
+        # a network that trains on the processor needs the other half: with a thread per core it is
+        # slower (decision 0016)
+        threads = max(cores // 2, 1)
+    # those that wait, those that the threads work on, and those that the training uses
+    kept = max(settings.max_queue_size, _MOST_AHEAD) + 3 * (threads or cores) + 2
+    shape = (*selection.arrays.frame.shape[1:], *selection.data.preprocessing.shape)
+    buffers = Buffers(sampling.batch_size, shape, kept)
+    return Delivery((CpuAugmentation(selection, sampling, buffers),), threads)
+
+
+def _for_program(delivery: Delivery, gathers: bool, steps: int, batch_size: int) -> Delivery:
+    """Return how a program of XLA gets its batches.
+
+    Images are copied to the device ahead of their step, unless the program gathers them there by
+    itself; then one call takes several batches.
+    """
+    if gathers:
+        return replace(delivery, steps_a_call=steps)
+    from bcclone.feed.device import CopyToDevice  # loads TensorFlow
+
+    return replace(delivery, transforms=(*delivery.transforms, CopyToDevice(batch_size)))
+
+
+_USABLE_MEMORY = 0.8  # of the available memory; the network needs some, too
 
 
 def check_feed(data: TrainingData, settings: FeedSettings) -> None:
-    """Raise UserError when the strategy, which is not AUTO, cannot read the samples, or they do not
-    fit into memory.
+    """Raise UserError when the strategy cannot read the samples, or they do not fit into memory.
+
+    The strategy is not AUTO.
     """
     strategy = STRATEGIES[settings.feed]
-    if strategy.of_files and isinstance(data, Store):
-        raise UserError(
-            f"{data.path}: --feed {settings.feed} reads images; give it the recording that the store was made of"
-        )
-    if not strategy.of_files and not isinstance(data, Store):
-        raise UserError(
-            f"{data.path}: --feed {settings.feed} reads a store; make one with: bcclone preprocess {data.path} "
-            "-o data.h5, or use --feed files"
-        )
-    if isinstance(data, Store):
-        if data.frames.is_far and not strategy.at_url:
+    if not isinstance(data, Store):
+        if not strategy.of_files:
             raise UserError(
-                f"{data.path}: --feed {settings.feed} reads local stores; use --feed shards, or copy the store here"
+                f"{data.path}: --feed {settings.feed} reads a store; make one with: "
+                f"bcclone preprocess {data.path} -o data.h5, or use --feed files"
             )
-        data.frames.check_cache(settings.cache_bytes, settings.window_shards)
-        needed, available = strategy.copies * data.frames.nbytes / 1e9, available_memory() / 1e9
-        if needed > _USABLE_MEMORY * available:
-            raise UserError(
-                f"{data.path}: loading its frames takes {needed:.1f} GB of memory, and {available:.1f} GB are "
-                "available; use --feed hdf5-chunks, which needs little"
-            )
+        return
+    if strategy.of_files:
+        raise UserError(
+            f"{data.path}: --feed {settings.feed} reads images; "
+            "give it the recording that the store was made of"
+        )
+    if data.frames.is_far and not strategy.at_url:
+        raise UserError(
+            f"{data.path}: --feed {settings.feed} reads local stores; "
+            "use --feed shards, or copy the store here"
+        )
+    data.frames.check_cache(settings.cache_bytes, settings.window_shards)
+    needed_gb = strategy.copies * data.frames.nbytes / 1e9
+    available_gb = available_memory() / 1e9
+    if needed_gb > _USABLE_MEMORY * available_gb:
+        raise UserError(
+            f"{data.path}: loading its frames takes {needed_gb:.1f} GB of memory, "
+            f"and {available_gb:.1f} GB are available; use --feed hdf5-chunks, which needs little"
+        )
+
+
+_USABLE_GPU_MEMORY = 0.6  # of the free memory of the GPU; the network needs some, too
 
 
 def choose_feed(data: TrainingData, gpu_memory: float = 0.0) -> tuple[str, str]:
@@ -187,11 +207,14 @@ def choose_feed(data: TrainingData, gpu_memory: float = 0.0) -> tuple[str, str]:
         return "files", "there is no store; preprocess.py makes one, which is many times faster"
     if data.frames.is_far:
         return "shards", "the store is at a URL"
-    needed, available = data.frames.nbytes / 1e9, available_memory() / 1e9
-    fits = STRATEGIES[DEVICE].copies * needed < _USABLE_MEMORY * available
-    if fits and needed < _USABLE_GPU_MEMORY * gpu_memory / 1e9:
-        return DEVICE, f"{needed:.2f} GB of frames, {gpu_memory / 1e9:.1f} GB of GPU memory free"
-    reason = f"{needed:.2f} GB of frames, {available:.1f} GB of memory available"
-    if needed < _USABLE_MEMORY * available:
+    needed_gb = data.frames.nbytes / 1e9
+    gpu_gb = gpu_memory / 1e9
+    available_gb = available_memory() / 1e9
+    fits_memory = STRATEGIES[DEVICE].copies * needed_gb < _USABLE_MEMORY * available_gb
+    if fits_memory and needed_gb < _USABLE_GPU_MEMORY * gpu_gb:
+        return DEVICE, f"{needed_gb:.2f} GB of frames, {gpu_gb:.1f} GB of GPU memory free"
+    reason = f"{needed_gb:.2f} GB of frames, {available_gb:.1f} GB of memory available"
+    if needed_gb < _USABLE_MEMORY * available_gb:
         return "hdf5-shuffle", reason
-    return ("shards" if len(data.frames.files) > 1 else "hdf5-chunks"), reason
+    has_shards = len(data.frames.files) > 1
+    return "shards" if has_shards else "hdf5-chunks", reason

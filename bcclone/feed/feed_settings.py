@@ -1,16 +1,20 @@
-"""Settings of the feeds, and of the augmentation of samples; importing this loads no large package."""
+"""Settings of the feeds and of the augmentation of samples; loads no large package."""
 
 from dataclasses import dataclass
 from functools import partial
 
 from bcclone.system.settings import Checked, Count, Degrees, Fraction, Megabytes, Metres, setting
 
-AUTO, DEVICE = (
-    "auto",
-    "device",
-)  # the strategy that suits the samples and the machine; that of frames on the GPU
-IN_ORDER, SHUFFLED, CHUNKS, WINDOWS = "in order", "shuffled", "chunks", "windows"
-ORDERS = {  # order of the samples -> the settings that it depends on
+# strategies
+AUTO = "auto"  # the one that suits the samples and the machine
+DEVICE = "device"  # frames on the GPU
+
+# orders of the samples
+IN_ORDER = "in order"
+SHUFFLED = "shuffled"
+CHUNKS = "chunks"
+WINDOWS = "windows"
+ORDERS = {  # order -> the settings that it depends on
     IN_ORDER: (),
     SHUFFLED: (),
     CHUNKS: ("chunk_size",),
@@ -20,19 +24,14 @@ ORDERS = {  # order of the samples -> the settings that it depends on
 
 @dataclass(frozen=True)
 class Strategy:
-    """A way to fetch samples.
+    """A way to fetch samples."""
 
-    text: for --help; makes: module and function of bcclone.feed that makes the feed; order: one of
-    ORDERS; copies: how many of all frames are in memory; of_files: reads the images of a recording,
-    others a store; at_url: reads stores at a URL.
-    """
-
-    text: str
-    makes: str
-    order: str = SHUFFLED
-    copies: int = 0
-    of_files: bool = False
-    at_url: bool = False
+    text: str  # for --help
+    makes: str  # module and function of bcclone.feed that makes the feed
+    order: str = SHUFFLED  # one of ORDERS
+    copies: int = 0  # how many copies of all frames are in memory
+    of_files: bool = False  # it reads the images of a recording, and others a store
+    at_url: bool = False  # it reads stores at a URL
 
 
 STRATEGIES = {
@@ -45,12 +44,14 @@ STRATEGIES = {
         "loads all frames into memory first; shuffled", "strategies.memory", copies=1
     ),
     "hdf5-chunks": Strategy(
-        "reads chunks of the store ahead, in random order, shuffled within; for stores larger than memory",
+        "reads chunks of the store ahead, in random order, shuffled within; "
+        "for stores larger than memory",
         "strategies.hdf5_chunks",
         CHUNKS,
     ),
     "shards": Strategy(
-        "reads windows of a store's shards ahead, in random order, shuffled within; for stores at a URL, too",
+        "reads windows of a store's shards ahead, in random order, shuffled within; "
+        "for stores at a URL, too",
         "strategies.shards",
         WINDOWS,
         at_url=True,
@@ -67,7 +68,8 @@ STRATEGIES = {
         "loader processes write into shared memory; shuffled", "loader_processes.workers"
     ),
     "sequence": Strategy(
-        "threads or processes, as many as a Keras PyDataset has workers; shuffled at the end of each epoch",
+        "threads or processes, as many as a Keras PyDataset has workers; "
+        "shuffled at the end of each epoch",
         "loader_processes.sequence",
     ),
     DEVICE: Strategy(  # TensorFlow copies the frames that it is given
@@ -77,10 +79,9 @@ STRATEGIES = {
     ),
 }
 
-STEERING, PATH = (
-    "steering",
-    "path",
-)  # of --predict: the steering alone, and what only helps in training
+# of --predict
+STEERING = "steering"  # alone
+PATH = "path"  # outputs that only help in training
 
 _MAX_WORKERS = 60  # Windows can wait for at most 63 objects at once
 _feed = partial(setting, group="feed")
@@ -89,26 +90,21 @@ _rare = partial(_feed, rare=True)
 
 @dataclass(frozen=True)
 class Ordering:
-    """How samples are ordered.
+    """How samples are ordered."""
 
-    kind: one of ORDERS; CHUNKS of `size` samples, or WINDOWS of `size` shards, of which several
-    streams give each a part of every batch.
-    """
-
-    kind: str = IN_ORDER
-    size: int = 1
-    streams: int = 1
+    kind: str = IN_ORDER  # one of ORDERS
+    size: int = 1  # samples of a chunk, or shards of a window
+    streams: int = 1  # of windows, each of which gives a part of every batch
 
 
 @dataclass(frozen=True)
 class FeedSettings(Checked):
-    """The strategy that feeds the network, with its settings; a strategy ignores the settings of
-    others.
-    """
+    """The strategy that feeds the network, and the settings of all strategies."""
 
     feed: str = _feed(
         AUTO,
-        "how samples are loaded; the names are listed above; auto chooses by the size of the store and the free memory",
+        "how samples are loaded; the names are listed above; "
+        "auto chooses by the size of the store and the free memory",
         unit="NAME",
         choices=(AUTO, *STRATEGIES),
     )
@@ -118,7 +114,8 @@ class FeedSettings(Checked):
     window_shards: Count = _rare(4, "number of shards that the feed shards shuffles together")
     window_streams: Count = _rare(
         0,
-        "number of windows that the feed shards draws each batch from; a worker reads only the shards of its own",
+        "number of windows that the feed shards draws each batch from; "
+        "a worker reads only the shards of its own",
         1,
         4096,
         zero="as many as there are workers",
@@ -134,8 +131,8 @@ class FeedSettings(Checked):
     )
     feed_workers: Count = _feed(
         0,
-        "number of threads that augment on the CPU; for the feeds files, queue, workers and sequence also the "
-        "number of processes or threads that load samples",
+        "number of threads that augment on the CPU; for the feeds files, queue, workers and "
+        "sequence also the number of processes or threads that load samples",
         1,
         _MAX_WORKERS,
         zero="chosen for the feed, and one augmenting thread for every two cores",
@@ -152,36 +149,34 @@ class FeedSettings(Checked):
     @property
     def ordering(self) -> Ordering:
         """Return how samples are ordered; feeds that agree in it give the same batches."""
-        order = SHUFFLED if self.feed == AUTO else STRATEGIES[self.feed].order
-        return Ordering(order, *(getattr(self, name) or 1 for name in ORDERS[order]))
+        kind = SHUFFLED if self.feed == AUTO else STRATEGIES[self.feed].order
+        sizes = [getattr(self, name) or 1 for name in ORDERS[kind]]
+        return Ordering(kind, *sizes)
 
 
 AUGMENT_ON = ("auto", "cpu", "device")
 CAMERA_MOVES = ("shift_m", "turn_degrees", "pitch_degrees")
-LENS_SETTINGS = (
-    "blur",
-    "patches",
-    "noise",
-)  # changes of finished views, in the order in which they are applied
+# changes of finished views, in the order in which they are applied
+LENS_SETTINGS = ("blur", "patches", "noise")
 _augment = partial(setting, group="augmentation")
 
 
 @dataclass(frozen=True)
 class AugmentSettings(Checked):
-    """How strongly samples are augmented, and where; a strength or fraction of 0 turns that kind
-    off.
-    """
+    """How strongly samples are augmented, and where; a strength of 0 turns that kind off."""
 
     augment: bool = _augment(True, "augment the samples, differently in each epoch")
     shift_m: Metres = _augment(
         0.8,
-        "largest random sideways shift of the camera; the steering is changed to bring the car back",
+        "largest random sideways shift of the camera; "
+        "the steering is changed to bring the car back",
         0,
         1.5,
     )
     turn_degrees: Degrees = _augment(
         5.0,
-        "standard deviation of a random yaw of the camera; the steering is changed to bring the car back",
+        "standard deviation of a random yaw of the camera; "
+        "the steering is changed to bring the car back",
         0,
         10,
         rare=True,
@@ -191,13 +186,15 @@ class AugmentSettings(Checked):
     )
     appearance: float = _augment(
         2.0,
-        "strength of random changes in brightness, contrast, colour and haze; 1 is the variation of an ordinary day",
+        "strength of random changes in brightness, contrast, colour and haze; "
+        "1 is the variation of an ordinary day",
         0,
         3,
     )
     shadows: Fraction = _augment(
         0.5,
-        "fraction of samples that get shadows: dark or bright ellipses and bands on the lower part of the image",
+        "fraction of samples that get shadows: "
+        "dark or bright ellipses and bands on the lower part of the image",
     )
     blur: Fraction = _augment(0.2, "fraction of samples that are blurred", rare=True)
     noise: Fraction = _augment(
@@ -208,8 +205,9 @@ class AugmentSettings(Checked):
     )
     augment_on: str = _augment(
         "auto",
-        "where samples are augmented; cpu: by --feed-workers threads while the network trains; device: as the first "
-        "part of the training step; auto: device on a GPU that XLA can compile for, else cpu",
+        "where samples are augmented; cpu: by --feed-workers threads while the network trains; "
+        "device: as the first part of the training step; "
+        "auto: device on a GPU that XLA can compile for, else cpu",
         choices=AUGMENT_ON,
     )
 
@@ -220,17 +218,11 @@ class AugmentSettings(Checked):
 
 @dataclass(frozen=True)
 class SamplingSettings:
-    """How a feed draws from its samples, whichever strategy fetches them.
-
-    batch_size: samples of a batch; seed: of the order and of augmentation; zero_fraction: the
-    largest fraction of an epoch's samples that may have zero steering, 1 for no limit;
-    augmentation: how samples are augmented, and whether by the feed, or with augment_on "device" by
-    the training step, to which the feed gives the random numbers; whole_images: augment all rows of
-    an image, since the network sees all of them.
-    """
+    """How a feed draws from its samples, whichever strategy fetches them."""
 
     batch_size: int
-    seed: int = 0
-    zero_fraction: float = 1.0
+    seed: int = 0  # of the order and of the augmentation
+    zero_fraction: float = 1.0  # of an epoch's samples that may have zero steering; 1: no limit
+    # with augment_on "device", the training step augments, and the feed gives the random numbers
     augmentation: AugmentSettings = AugmentSettings(augment=False)
-    whole_images: bool = False
+    whole_images: bool = False  # augment all rows of an image, since the network sees all of them

@@ -10,6 +10,7 @@ from typing import Any, Self
 import keras
 
 from bcclone.dataset.sample_settings import TEST, TRAINING
+from bcclone.dataset.shards import open_store
 from bcclone.dataset.store import Store
 from bcclone.feed.feed_settings import IN_ORDER, SHUFFLED, STEERING, Ordering
 from bcclone.feed.order import EpochOrder
@@ -19,31 +20,30 @@ from bcclone.system.errors import UserError
 
 NEXT_FRAME = "next frame"  # of SampleDataset, beside what --predict names
 
-_KERAS_QUEUE_SIZE = 10  # the default of a PyDataset
-
 
 class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
-    """The batches of an epoch, for `model.fit`: uint8 images (batch, height, width, channels) and
-    their targets.
+    """The batches of an epoch, for `model.fit`: images and their targets.
 
-    Each sample comes once per epoch; Keras calls on_epoch_end() after each epoch, which shuffles
-    again. The samples are not augmented. The dataset can be pickled; a copy opens the store when it
-    first reads.
+    Images are uint8 (batch, height, width, channels), and not augmented. Each sample comes once per
+    epoch; Keras calls on_epoch_end() after each epoch, which shuffles again. The dataset can be
+    pickled; a copy opens the store when it first reads.
 
-    gives_next: the last frame of each window is its target; options: those of
-    `keras.utils.PyDataset`.
+    gives_next: the last frame of each window is its target
+    options: those of `keras.utils.PyDataset`
     """
 
     def __init__(
         self, source: SampleSource, order: EpochOrder, gives_next: bool = False, **options: int
     ) -> None:
         super().__init__(**options)
-        kept = int(options.get("workers", 1)) + int(
-            options.get("max_queue_size", _KERAS_QUEUE_SIZE)
-        )
-        self.source, self.order, self._gives_next = source, order, gives_next
+        self.source = source
+        self.order = order
+        self._gives_next = gives_next
+        self.epoch = 1
+        self.batches = order.batches(1)
+        # as many batches are alive as workers make and as wait in Keras's queue, usually 10
+        kept = int(options.get("workers", 1)) + int(options.get("max_queue_size", 10))
         self._buffers = Buffers(order.batch_size, source.shape, kept)
-        self.epoch, self.batches = 1, order.batches(1)
 
     @classmethod
     def from_store(  # noqa: PLR0913 each is a choice of the user, most with a default
@@ -56,21 +56,23 @@ class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
         targets: str | TargetFunction = STEERING,
         **options: int,
     ) -> Self:
-        """Return the training samples of a store, shuffled, or its validation or test samples, in
-        order.
+        """Return the samples of one side of a store: those for training shuffled, others in order.
 
-        store: a file, or an open store, such as a folder of shards that bcclone.cluster has opened;
-        part: "training", "validation" or "test"; seed: of the shuffle; seq_length: frames of a
-        window, whose images are (batch, seq_length, height, width, channels); targets: "steering",
-        float32 (batch, 1); "next frame", the frame after each image or window, uint8 (batch,
-        height, width, channels), in samples that have one; or a function from the samples and their
-        rows to numbers, (samples,) or (samples, labels), which become float32; options: `workers`,
-        `use_multiprocessing` and `max_queue_size` of `keras.utils.PyDataset`. Raises UserError when
-        there is no such store, or none of these samples in it.
+        Raises UserError when there is no such store, or none of these samples in it.
+
+        store: a file, a folder of shards, or an open store
+        part: "training", "validation" or "test"
+        seed: of the shuffle
+        seq_length: frames of a window, whose images are (batch, seq_length, height, width,
+            channels)
+        targets: "steering", float32 (batch, 1); "next frame", the frame after each image or window,
+            uint8 (batch, height, width, channels), in samples that have one; or a function from the
+            samples and their rows to numbers, (samples,) or (samples, labels), which become float32
+        options: `workers`, `use_multiprocessing` and `max_queue_size` of `keras.utils.PyDataset`
         """
         if batch_size < 1:
             raise ValueError(f"batch_size {batch_size}, expected 1 or more")
-        with nullcontext(store) if isinstance(store, Store) else Store(Path(store)) as store:
+        with nullcontext(store) if isinstance(store, Store) else open_store(store) as store:
             gives_next = targets == NEXT_FRAME
             length = seq_length + gives_next
             selection = select(store, part, length, STEERING if gives_next else targets)
@@ -79,8 +81,8 @@ class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
             if not len(selection):
                 option = "--test-recording RECORDING" if part == TEST else "--validation 0.2"
                 raise UserError(
-                    f"{store.path}: it has no {part} samples; make a store with some: bcclone preprocess "
-                    f"RECORDING... -o {store.path} {option}"
+                    f"{store.path}: it has no {part} samples; make a store with some: "
+                    f"bcclone preprocess RECORDING... -o {store.path} {option}"
                 )
             ordering = Ordering(SHUFFLED if part == TRAINING else IN_ORDER)
             order = EpochOrder(len(selection), ordering, seed, batch_size=batch_size)
@@ -91,10 +93,11 @@ class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
 
     def __getitem__(self, number: int) -> tuple[Any, Any]:
         batch = self.source.read(self.batches[number], self._buffers)
-        if self._gives_next:
-            before = batch.images[:, :-1] if batch.images.shape[1] > 2 else batch.images[:, 0]
-            return before, batch.images[:, -1]
-        return batch.images, batch.labels
+        if not self._gives_next:
+            return batch.images, batch.labels
+        is_window = batch.images.shape[1] > 2
+        before = batch.images[:, :-1] if is_window else batch.images[:, 0]
+        return before, batch.images[:, -1]
 
     def on_epoch_end(self) -> None:
         """Shuffle for the next epoch; called by Keras."""

@@ -1,5 +1,4 @@
-"""Load batches in processes, which write them into shared memory: the feeds "workers", "queue" and
-"sequence".
+"""Load batches in processes, into shared memory: the feeds "workers", "queue" and "sequence".
 
 In: the positions of each batch, sent to a process. Out: `Batch`, in the same order, whichever
 process is faster.
@@ -11,7 +10,7 @@ import multiprocessing
 import pickle
 import traceback
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from multiprocessing.connection import Connection, wait
 from threading import Event
@@ -24,44 +23,42 @@ from bcclone.feed.feed_settings import FeedSettings
 from bcclone.feed.order import Batches, EpochOrder, Order
 from bcclone.feed.selection import Selection
 from bcclone.feed.source import PAGE, Batch, SampleSource, lend, to_middle_of_page
-from bcclone.feed.strategies import Feed
+from bcclone.feed.strategies import AS_LOADED, Delivery, Feed
 from bcclone.system.errors import UserError
 from bcclone.system.interrupts import become_worker, interrupts_kept_from_children
 
-_PROCESSES, _SLOTS_PER_PROCESS, _QUEUE_SIZE = 2, 4, 8
-_SEQUENCE_WORKERS, _SEQUENCE_QUEUE_SIZE = 6, 32
-_MAX_REQUESTS = 8  # unanswered ones of a process, so that no pipe is ever full
-_PATIENCE_SECONDS = 2.0
 
-
-def workers(selection: Selection, order: EpochOrder, settings: FeedSettings) -> "ProcessFeed":
+def workers(
+    selection: Selection, order: EpochOrder, settings: FeedSettings, delivery: Delivery
+) -> "ProcessFeed":
     """Read the memory-mapped store in loader processes, by default two."""
-    processes = settings.feed_workers or _PROCESSES
-    slots = settings.max_queue_size or processes * _SLOTS_PER_PROCESS
-    return ProcessFeed(selection.mapped_source(), order, processes, slots)
+    processes = settings.feed_workers or 2
+    slots = settings.max_queue_size or 4 * processes
+    return ProcessFeed(selection.mapped_source(), order, processes, slots, delivery)
 
 
-def queue(selection: Selection, order: EpochOrder, settings: FeedSettings) -> "ProcessFeed":
-    """Read the memory-mapped store in loader processes, by default one, whose batches wait in a
-    bounded queue.
-    """
-    slots = settings.max_queue_size or _QUEUE_SIZE
-    return ProcessFeed(selection.mapped_source(), order, settings.feed_workers or 1, slots)
+def queue(
+    selection: Selection, order: EpochOrder, settings: FeedSettings, delivery: Delivery
+) -> "ProcessFeed":
+    """Read the memory-mapped store in loader processes, by default one, into a bounded queue."""
+    processes = settings.feed_workers or 1
+    slots = settings.max_queue_size or 8
+    return ProcessFeed(selection.mapped_source(), order, processes, slots, delivery)
 
 
-def sequence(selection: Selection, order: EpochOrder, settings: FeedSettings) -> Feed:
-    """Read the memory-mapped store with as many threads, or processes, as a Keras PyDataset has
-    workers.
+def sequence(
+    selection: Selection, order: EpochOrder, settings: FeedSettings, delivery: Delivery
+) -> Feed:
+    """Read the memory-mapped store with as many threads, or processes, as a PyDataset has workers.
 
     Keras's own queue waits forever when a worker process is killed.
     """
-    source, ahead = selection.mapped_source(), settings.max_queue_size or _SEQUENCE_QUEUE_SIZE
-    workers = settings.feed_workers or _SEQUENCE_WORKERS
-    return (
-        ProcessFeed(source, order, workers, ahead)
-        if settings.multiprocessing
-        else Feed(source, order, ahead, workers)
-    )
+    source = selection.mapped_source()
+    ahead = settings.max_queue_size or 32
+    workers = settings.feed_workers or 6
+    if settings.multiprocessing:
+        return ProcessFeed(source, order, workers, ahead, delivery)
+    return Feed(source, order, delivery, ahead, workers)
 
 
 class LoaderError(UserError):
@@ -72,12 +69,20 @@ class ProcessFeed(Feed):
     """Loader processes that write batches into shared memory, which training reads without a copy.
 
     Process k modulo their number loads batch k, so that the order does not depend on their speed.
-    slots: batches that fit into the shared memory, including those in use by training.
+
+    slots: batches that fit into the shared memory, including those in use by training
     """
 
-    def __init__(self, source: SampleSource, order: EpochOrder, processes: int, slots: int) -> None:
-        super().__init__(source, order, threads=0)
-        self._count = max(slots, 2 * processes + 2)
+    def __init__(
+        self,
+        source: SampleSource,
+        order: EpochOrder,
+        processes: int,
+        slots: int,
+        delivery: Delivery = AS_LOADED,
+    ) -> None:
+        super().__init__(source, order, delivery, threads=0)
+        self._count = max(slots, 2 * processes + 2)  # with fewer, processes would wait
         self._processes = processes
         self._loaders: list[Loader] = []
 
@@ -92,7 +97,8 @@ class ProcessFeed(Feed):
 
     def _end(self) -> None:
         """Kill the processes, which only read."""
-        loaders, self._loaders = self._loaders, []
+        loaders = self._loaders
+        self._loaders = []
         for loader in loaders:
             loader.process.kill()
             loader.connection.close()
@@ -106,31 +112,36 @@ class ProcessFeed(Feed):
     @contextmanager
     def pieces(self, batches: Batches, stop: Event) -> Iterator[Iterator[Batch]]:
         """Give the batches; raises what a process raised, or LoaderError when one has died."""
-        requested: deque[tuple[Loader, int, Order]] = deque()
+        requested: deque[_Request] = deque()
         try:
             yield self._received(batches, requested)
         except (LoaderError, KeyboardInterrupt):  # the latter perhaps while an answer was received
             self._end()
             raise
         finally:
-            for loader, slot, _ in requested:
+            for request in requested:
                 with contextlib.suppress(Exception):
-                    loader.wait()
-                self._free.append(slot)
+                    request.loader.wait()
+                self._free.append(request.slot)
 
-    def _received(
-        self, batches: Batches, requested: deque[tuple["Loader", int, Order]]
-    ) -> Iterator[Batch]:
-        numbered, most = enumerate(batches), _MAX_REQUESTS * self._processes
+    def _received(self, batches: Batches, requested: deque["_Request"]) -> Iterator[Batch]:
+        """Yield the batches; `requested` holds the requests that are not answered yet."""
+        most = _MAX_REQUESTS * self._processes
+        numbered = enumerate(batches)
         while True:
-            while (
-                self._free and len(requested) < most and (entry := next(numbered, None)) is not None
-            ):
-                loader, slot = self._loaders[entry[0] % self._processes], self._free.popleft()
-                requested.append((loader, slot, entry[1]))
-                loader.request(slot, entry[1])
+            # request as many batches as there are free slots
+            while self._free and len(requested) < most:
+                entry = next(numbered, None)
+                if entry is None:
+                    break
+                number, positions = entry
+                loader = self._loaders[number % self._processes]
+                slot = self._free.popleft()
+                requested.append(_Request(loader, slot, positions))
+                loader.request(slot, positions)
             if not requested:
                 return
+            # wait for the oldest one
             loader, slot, positions = requested.popleft()
             try:
                 loader.wait(self._loaders)
@@ -138,24 +149,37 @@ class ProcessFeed(Feed):
                 self._free.append(slot)
                 raise
             are_few = len(self._free) + len(requested) <= self._processes
+            # not in a variable, which would keep the slot while the generator waits
             yield Batch(
                 self._take(slot, len(positions), are_few), self.source.arrays.labels[positions]
             )
 
     def _take(self, slot: int, count: int, as_copy: bool) -> Image:
-        """Return the images of a slot, or a copy when the caller keeps so many batches that slots
-        run out.
+        """Return the images of a slot, which is free again when they are gone.
+
+        as_copy: when the caller keeps so many batches that slots run out
         """
         free = self._free
-        images = lend(
-            self._slots.memory(slot), (count, *self.source.shape), lambda: free.append(slot)
-        )
+        shape = (count, *self.source.shape)
+        images = lend(self._slots.memory(slot), shape, lambda: free.append(slot))
         return images.copy() if as_copy else images
 
 
+_MAX_REQUESTS = 8  # unanswered ones of a process, so that no pipe is ever full
+
+
+class _Request(NamedTuple):
+    """A batch that a process was asked for."""
+
+    loader: "Loader"
+    slot: int
+    positions: Order
+
+
 class Slots:
-    """Shared memory for batches; it is anonymous, so that none is left behind when a process is
-    killed.
+    """Shared memory for batches.
+
+    It is anonymous, so that none is left behind when a process is killed.
     """
 
     def __init__(self, context: Any, count: int, batch_size: int, shape: tuple[int, ...]) -> None:
@@ -163,8 +187,9 @@ class Slots:
         self._memory = context.RawArray("B", count * self._bytes + PAGE)
 
     def memory(self, slot: int) -> memoryview:
-        """Return the bytes of a slot; each process maps whole pages, so that it begins at the same
-        byte.
+        """Return the bytes of a slot.
+
+        Each process maps whole pages, so that a slot begins at the same byte in all of them.
         """
         memory = memoryview(self._memory).cast("B")
         start = to_middle_of_page(memory) + slot * self._bytes
@@ -176,7 +201,7 @@ class Loader(NamedTuple):
 
     process: Any
     connection: Connection
-    started: Any
+    started: Any  # a shared byte, 1 once the process has opened its source
 
     @classmethod
     def start(cls, context: Any, source: SampleSource, slots: Slots) -> Self:
@@ -200,7 +225,7 @@ class Loader(NamedTuple):
         except OSError:
             raise self._death() from None
 
-    def wait(self, others: "list[Loader] | tuple[()]" = ()) -> None:
+    def wait(self, others: Sequence["Loader"] = ()) -> None:
         """Wait for the answer to the oldest request.
 
         Raises what the process raised, or LoaderError when it, or one of the others, has died.
@@ -218,35 +243,35 @@ class Loader(NamedTuple):
             raise error from RuntimeError(f"in a loader process:\n{trace}")
 
     def _death(self) -> LoaderError:
-        self.process.join(_PATIENCE_SECONDS)
-        code, remedy = self.process.exitcode, "continue with the same command and --resume"
+        self.process.join(_SECONDS_TO_END)
+        process = f"loader process {self.process.pid}"
+        remedy = "continue with the same command and --resume"
+        code = self.process.exitcode
         if code is not None and code < 0:
             return LoaderError(
-                f"loader process {self.process.pid} was killed by signal {-code}; if memory ran out, use fewer "
-                f"--feed-workers or another --feed; {remedy}"
+                f"{process} was killed by signal {-code}; "
+                f"if memory ran out, use fewer --feed-workers or another --feed; {remedy}"
             )
-        return LoaderError(
-            f"loader process {self.process.pid} ended with exit code {code}; {remedy}"
-        )
+        return LoaderError(f"{process} ended with exit code {code}; {remedy}")
+
+
+_SECONDS_TO_END = 2.0  # of a process that has closed its connection, to have an exit code
 
 
 def _serve(source: SampleSource, connection: Connection, slots: Slots, started: Any) -> None:
-    """Answer requests until the trainer closes its end of the connection or is gone; runs in the
-    loader process.
-    """
+    """Answer requests until the trainer closes the connection or is gone; runs in the process."""
     become_worker()
     with source, contextlib.suppress(EOFError, OSError):
         started.value = 1
         while True:
             request = np.frombuffer(connection.recv_bytes(), np.uint32)
-            slot, positions = int(request[0]), request[1:]
-            shape = len(positions), *source.shape
-            images, answer = (
-                np.frombuffer(slots.memory(slot), np.uint8, math.prod(shape)).reshape(shape),
-                b"",
-            )
+            slot = int(request[0])
+            positions = request[1:]
+            shape = (len(positions), *source.shape)
+            memory = np.frombuffer(slots.memory(slot), np.uint8, math.prod(shape))
+            answer = b""
             try:
-                source.fill(positions, images)
+                source.fill(positions, memory.reshape(shape))
             except Exception as error:  # which the trainer raises
                 answer = pickle.dumps((error, traceback.format_exc()))
             connection.send_bytes(answer)

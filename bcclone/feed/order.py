@@ -1,7 +1,6 @@
 """Compute the order of the samples in each epoch, from the seed and the epoch alone; without I/O.
 
-In: number of samples, seed and epoch. Out: positions, uint32, in the order in which they are
-trained on.
+In: number of samples, seed and epoch. Out: positions, uint32, in the order of the training.
 """
 
 import itertools
@@ -17,37 +16,35 @@ from bcclone.system.arrays import BoolArray, IndexArray, Uint32Array
 
 Order = Uint32Array
 
-_ZERO_TOLERANCE = 1e-6  # recorded steering this small counts as 0
-
 
 class BatchSpan(NamedTuple):
-    """A contiguous part of a batch of `size` samples: `samples` of them from `first` on, perhaps
-    none.
-    """
+    """A contiguous part of a batch."""
 
-    first: int
-    samples: int
-    size: int
+    first: int  # sample of the batch with which the part begins
+    samples: int  # of the part, perhaps 0
+    size: int  # of the batch
 
 
 @dataclass(frozen=True)
 class BatchPart:
-    """The part of each batch that one worker trains on. index: of the worker, from 0; count: number
-    of workers.
+    """The part of each batch that one worker trains on.
 
     The parts of all workers make up the batch, in the order of their indices; their lengths differ
     by at most one.
     """
 
-    index: int = 0
-    count: int = 1
+    index: int = 0  # of the worker
+    count: int = 1  # number of workers
 
     def span(self, size: int) -> BatchSpan:
         """Return this worker's part of a batch of `size` samples; an empty one begins at 0."""
         samples, longer = divmod(size, self.count)
         first = self.index * samples + min(self.index, longer)
-        samples += self.index < longer
-        return BatchSpan(first if samples else 0, samples, size)
+        if self.index < longer:  # the first workers get one more
+            samples += 1
+        if not samples:
+            first = 0
+        return BatchSpan(first, samples, size)
 
 
 ALL = BatchPart()
@@ -90,22 +87,16 @@ class Batches:
 
 @dataclass(frozen=True)
 class EpochOrder:
-    """The order of the samples in every epoch.
+    """The order of the samples in every epoch."""
 
-    size: number of samples; zero_steering: bool (samples,), which samples have zero steering, None
-    to use all of them; zero_fraction: the largest fraction of an epoch that may have zero steering;
-    batch_size: samples of a batch; shard: uint32 (samples,), the shard of each sample, for windows;
-    part: of each batch that this worker fetches.
-    """
-
-    size: int
+    size: int  # number of samples
     ordering: Ordering = Ordering()
     seed: int = 0
-    zero_steering: BoolArray | None = None
-    zero_fraction: float = 1.0
+    zero_steering: BoolArray | None = None  # (samples,), which have none; None: use all samples
+    zero_fraction: float = 1.0  # largest fraction of an epoch that may have zero steering
     batch_size: int = 1
-    shard: Order | None = None
-    part: BatchPart = ALL
+    shard: Order | None = None  # (samples,), the shard of each sample, for windows
+    part: BatchPart = ALL  # of each batch that this worker fetches
 
     @property
     def streams(self) -> int:
@@ -119,8 +110,9 @@ class EpochOrder:
         return self.size - zeros + allowed_zeros(self.size - zeros, zeros, self.zero_fraction)
 
     def batches(self, epoch: int, start: int = 0) -> Batches:
-        """Return the batches of an epoch. start: sample of the epoch to begin at, the first of a
-        batch.
+        """Return the batches of an epoch.
+
+        start: sample of the epoch to begin at, the first of a batch
         """
         return Batches(self.order(epoch)[start:], self.batch_size, self.part)
 
@@ -130,26 +122,22 @@ class EpochOrder:
         if kind == WINDOWS and self.shard is not None:
             # leave samples out first: later, it would move samples to the part of another worker
             kept = self._balanced(sequential(self.size), epoch)
-            shard, window = self.shard[kept], self.ordering.size
-            streams = min(self.ordering.streams, len(np.unique(shard)))
-            if streams <= 1:
-                return kept[windowed(shard, window, self.seed, epoch)]
-            return kept[
-                streamed(
-                    shard,
-                    window,
-                    streams,
-                    self.batch_size,
-                    np.random.default_rng([self.seed, epoch]),
-                )
-            ]
+            return kept[self._windows(self.shard[kept], epoch)]
         if kind == CHUNKS:
             order = chunked(self.size, self.ordering.size, self.seed, epoch)
+        elif kind == IN_ORDER:
+            order = sequential(self.size)
         else:
-            order = (
-                sequential(self.size) if kind == IN_ORDER else shuffled(self.size, self.seed, epoch)
-            )
+            order = shuffled(self.size, self.seed, epoch)
         return self._balanced(order, epoch)
+
+    def _windows(self, shard: Order, epoch: int) -> Order:
+        window = self.ordering.size
+        streams = min(self.ordering.streams, len(np.unique(shard)))
+        if streams <= 1:
+            return windowed(shard, window, self.seed, epoch)
+        random = np.random.default_rng([self.seed, epoch])
+        return streamed(shard, window, streams, self.batch_size, random)
 
     def _balanced(self, order: Order, epoch: int) -> Order:
         if self.zero_steering is None:
@@ -175,26 +163,28 @@ def chunked(size: int, chunk_size: int, seed: int, epoch: int) -> Order:
     random = np.random.default_rng([seed, epoch])
     for chunk in chunks:
         random.shuffle(chunk)
-    return np.concatenate(
-        [order[:0], *(chunks[number] for number in random.permutation(len(chunks)))]
-    )
+    shuffled_chunks = [chunks[number] for number in random.permutation(len(chunks))]
+    return np.concatenate([order[:0], *shuffled_chunks])
 
 
 def windowed(shard: Order, window: int, seed: int, epoch: int) -> Order:
-    """Return a permutation: shards are grouped at random into windows, and the samples of each
-    window are shuffled.
+    """Return a permutation: windows of random shards, and the samples of each window shuffled.
 
-    shard: of each sample, (samples,); window: number of shards. Each epoch groups the shards
-    differently.
+    Each epoch groups the shards differently.
+
+    shard: of each sample, (samples,)
+    window: number of shards
     """
     random = np.random.default_rng([seed, epoch])
     shards, index = np.unique(shard, return_inverse=True)
-    return _shuffled_windows((random.permutation(len(shards)) // window)[index], random)
+    window_of_shard = random.permutation(len(shards)) // window
+    return _shuffled_windows(window_of_shard[index], random)
 
 
 def _shuffled_windows(window: IndexArray, random: np.random.Generator) -> Order:
-    """Return the samples window by window, and shuffle each window. window: of each sample,
-    (samples,).
+    """Return the samples window by window, each window shuffled.
+
+    window: of each sample, (samples,)
     """
     order = np.argsort(window, kind="stable").astype(np.uint32)
     ends = np.cumsum(np.bincount(window)).tolist()
@@ -210,64 +200,73 @@ def streamed(
     windows.
 
     Each shard belongs to one stream. Only the last batches differ: they hold the rest of the longer
-    streams. shard: of each sample, (samples,); window: number of shards.
+    streams.
+
+    shard: of each sample, (samples,)
+    window: number of shards
     """
     shards, index, sizes = np.unique(shard, return_inverse=True, return_counts=True)
-    stream_of, window_of = np.zeros((2, len(shards)), np.int64)
-    samples, members = np.zeros((2, streams), np.int64)
+    # each shard, in random order, goes to the stream that has the fewest samples
+    stream_of_shard = np.zeros(len(shards), np.int64)
+    window_of_shard = np.zeros(len(shards), np.int64)
+    samples = np.zeros(streams, np.int64)
+    members = np.zeros(streams, np.int64)
     for number in random.permutation(len(shards)).tolist():
         stream = int(np.argmin(samples))
-        stream_of[number], window_of[number] = stream, members[stream] // window
+        stream_of_shard[number] = stream
+        window_of_shard[number] = members[stream] // window
         samples[stream] += sizes[number]
         members[stream] += 1
+    # the samples of each stream, by windows
     parts = []
     for stream in range(streams):
-        own = np.flatnonzero(stream_of[index] == stream)
-        parts.append(own[_shuffled_windows(window_of[index][own], random)].astype(np.uint32))
+        positions = np.flatnonzero(stream_of_shard[index] == stream)
+        order = _shuffled_windows(window_of_shard[index][positions], random)
+        parts.append(positions[order].astype(np.uint32))
     return interleaved(parts, batch_size)
 
 
 def interleaved(streams: Sequence[Order], batch_size: int) -> Order:
-    """Return batches that join a part of each stream, in the order of the streams, then the rest of
-    longer streams.
-    """
+    """Return batches that join a part of each stream, then the rest of longer streams."""
+    # how many samples each stream gives to a batch
     lengths = map(len, np.array_split(np.arange(batch_size), len(streams)))
     pairs = list(zip(streams, lengths, strict=True))
     rounds = min(len(stream) // length for stream, length in pairs)
-    batches = [stream[: rounds * length].reshape(rounds, length) for stream, length in pairs]
+    columns = [stream[: rounds * length].reshape(rounds, length) for stream, length in pairs]
+    batches = np.concatenate(columns, axis=1).reshape(-1)
     rest = [stream[rounds * length :] for stream, length in pairs]
-    return np.concatenate([np.concatenate(batches, axis=1).reshape(-1), *rest])
+    return np.concatenate([batches, *rest])
 
 
 def split_into_windows(shard: Order) -> list[slice]:
-    """Return the parts of an order; a new part begins where a shard begins after another shard has
-    ended.
+    """Return the parts of an order; one begins where a shard begins after another has ended.
 
-    shard: of each sample, in the order. A part needs only the shards that are open at the same
-    time.
+    A part needs only the shards that are open at the same time.
+
+    shard: of each sample, in the order
     """
     positions = sequential(len(shard))
-    first, last = np.zeros((2, int(shard.max(initial=0)) + 1), np.int64)
-    last[shard] = positions  # NumPy keeps the last position that is assigned to a shard
+    count = int(shard.max(initial=0)) + 1
+    first = np.zeros(count, np.int64)
+    last = np.zeros(count, np.int64)
+    # NumPy keeps the last position that is assigned to a shard
+    last[shard] = positions
     first[shard[::-1]] = positions[::-1]
     used = np.unique(shard)
     begins = np.sort(first[used])
-    ended = np.searchsorted(
-        np.sort(last[used]), begins
-    )  # how many shards have ended before each begins
-    cuts = begins[1:][np.diff(ended) > 0].tolist()
-    return [
-        slice(start, end)
-        for start, end in itertools.pairwise([0, *cuts, len(shard)])
-        if end > start
-    ]
+    ended_before = np.searchsorted(np.sort(last[used]), begins)  # how many shards have ended
+    cuts = begins[1:][np.diff(ended_before) > 0].tolist()
+    edges = itertools.pairwise([0, *cuts, len(shard)])
+    return [slice(start, end) for start, end in edges if end > start]
 
 
 def has_zero_steering(row: Uint32Array, rows: RowTable) -> BoolArray:
-    """Return which samples were recorded with a steering of 0, bool (samples,). row: index into
-    rows, (samples,).
+    """Return which samples were recorded with a steering of 0, bool (samples,).
+
+    row: of each sample, index into rows, (samples,)
     """
-    return np.asarray(np.abs(rows["steering"][row]) < _ZERO_TOLERANCE)
+    tolerance = 1e-6  # recorded steering this small counts as 0
+    return np.asarray(np.abs(rows["steering"][row]) < tolerance)
 
 
 def balanced(
@@ -275,8 +274,9 @@ def balanced(
 ) -> Order:
     """Leave out samples of zero steering, until they are at most zero_fraction of the order.
 
-    zero_steering: bool (samples,) by position. Each epoch leaves out different samples, but the
-    same number of them.
+    Each epoch leaves out different samples, but the same number of them.
+
+    zero_steering: bool (samples,), by position
     """
     zeros = np.flatnonzero(zero_steering[order])
     surplus = len(zeros) - allowed_zeros(len(order) - len(zeros), len(zeros), zero_fraction)
@@ -287,11 +287,7 @@ def balanced(
 
 
 def allowed_zeros(others: int, zeros: int, zero_fraction: float) -> int:
-    """Return how many samples of zero steering to keep, so that they are at most zero_fraction of
-    all samples kept.
-    """
-    return (
-        zeros
-        if zero_fraction >= 1
-        else min(zeros, int(zero_fraction * others / (1 - zero_fraction)))
-    )
+    """Return how many samples of zero steering to keep, at most zero_fraction of all kept."""
+    if zero_fraction >= 1:
+        return zeros
+    return min(zeros, int(zero_fraction * others / (1 - zero_fraction)))

@@ -1,4 +1,4 @@
-"""Choose the samples of one side of the split, as single frames or as windows of consecutive ones.
+"""Choose the samples of one side of the split, as single frames or as windows of frames.
 
 In: a store or the images of a recording. Out: a `Selection`: frames, flips and labels, from which
 sources are made.
@@ -24,25 +24,20 @@ from bcclone.feed.source import FileSource, FrameSource, MemorySource, SampleArr
 from bcclone.system.arrays import BoolArray, Float32Array, IndexArray, Uint32Array
 from bcclone.system.errors import UserError
 
-_LEAST_RANGE = 0.01  # of the labels of an output, in its unit
 TrainingData = Store | ImageSamples
-# samples, their rows -> what a network should give for each: numbers, (samples,) or (samples,
-# labels)
+# samples and their rows -> what a network should answer to each: numbers, (samples,) or
+# (samples, labels)
 TargetFunction = Callable[[SampleTable, RowTable], npt.ArrayLike]
 
 
 @dataclass(frozen=True)
 class Selection:
-    """The samples that a feed gives, chosen once for a training.
+    """The samples that a feed gives, chosen once for a training."""
 
-    data: the store or the image files that hold their frames; arrays: their frames, flips and
-    labels; row: uint32 (samples,), index into data.rows; paired, incomplete: samples left out of
-    windows, as samples.Windows counts them.
-    """
-
-    data: TrainingData
+    data: TrainingData  # which holds their frames
     arrays: SampleArrays
-    row: Uint32Array
+    row: Uint32Array  # (samples,), index into data.rows
+    # samples left out of windows, as samples.Windows counts them
     paired: int = 0
     incomplete: int = 0
 
@@ -55,8 +50,9 @@ class Selection:
 
     @property
     def store(self) -> Store:
-        """Return the store with the frames; check_feed() refuses recordings for the feeds that use
-        it.
+        """Return the store with the frames.
+
+        check_feed() refuses recordings for the feeds that use it.
         """
         return cast("Store", self.data)
 
@@ -72,10 +68,9 @@ class Selection:
 
     @cached_property
     def recorded(self) -> IndexArray:
-        """Return the index of the first sample of each row: its frame and steering as they were
-        recorded.
-        """
-        return np.unique(self.row, return_index=True)[1]
+        """Return the index of the first sample of each row: frame and steering as recorded."""
+        _, first = np.unique(self.row, return_index=True)
+        return first
 
     @cached_property
     def zero_steering(self) -> BoolArray:
@@ -84,10 +79,12 @@ class Selection:
 
     @cached_property
     def shard(self) -> Uint32Array:
-        """Return the number of the shard with each sample's frame, the newest one of a window,
-        (samples,).
+        """Return the number of the shard with each sample's frame, (samples,).
+
+        Of a window, that of its newest frame.
         """
-        newest = self.arrays.frame if self.arrays.frame.ndim == 1 else self.arrays.frame[:, -1]
+        frame = self.arrays.frame
+        newest = frame if frame.ndim == 1 else frame[:, -1]
         return self.store.frames.file_of(newest).astype(np.uint32)
 
 
@@ -99,66 +96,83 @@ def select(
 ) -> Selection:
     """Return the samples of one of sample_settings.PARTS.
 
-    seq_length: frames of a window; 1 for single frames; predict: what the network learns, as
-    --predict names it, or a function. Raises UserError for rows of which only some know their path,
-    and for outputs that are the same in all rows, and ValueError for a function that does not
-    return a row for each sample.
+    Raises UserError for rows of which only some know their path, and for outputs that are the same
+    in all rows, and ValueError for a function that does not return a row for each sample.
+
+    seq_length: frames of a window; 1 for single frames
+    predict: what the network learns, as --predict names it, or a function
     """
     samples = data.samples[data.split_indices(part)]
-    frame, paired, incomplete = samples["frame"].copy(), 0, 0
-    if seq_length > 1:
-        if knows_road(data.rows):
-            raise UserError(
-                f"{data.path}: its rows are single places of random roads, which do not follow each other; train with "
-                "--seq-length 1"
-            )
-        found = windows(samples, seq_length)
-        samples, frame, paired, incomplete = (
-            found.samples,
-            found.frames,
-            found.paired,
-            found.incomplete,
+    if seq_length == 1:
+        arrays = _arrays_of(data, samples, samples["frame"].copy(), predict)
+        return Selection(data, arrays, samples["row"].copy())
+    if knows_road(data.rows):
+        raise UserError(
+            f"{data.path}: its rows are single places of random roads, "
+            "which do not follow each other; train with --seq-length 1"
         )
-    labels = (
-        _labels(data, samples, predict)
-        if isinstance(predict, str)
-        else _results(data, samples, predict)
-    )
-    arrays = SampleArrays(frame, samples["flipped"].copy(), labels)
-    return Selection(data, arrays, samples["row"].copy(), paired, incomplete)
+    found = windows(samples, seq_length)
+    arrays = _arrays_of(data, found.samples, found.frames, predict)
+    return Selection(data, arrays, found.samples["row"].copy(), found.paired, found.incomplete)
+
+
+def _arrays_of(
+    data: TrainingData,
+    samples: SampleTable,
+    frame: Uint32Array,
+    predict: str | TargetFunction,
+) -> SampleArrays:
+    if isinstance(predict, str):
+        labels = _labels(data, samples, predict)
+    else:
+        labels = _results(data, samples, predict)
+    return SampleArrays(frame, samples["flipped"].copy(), labels)
 
 
 def _labels(data: TrainingData, samples: SampleTable, predict: str) -> Float32Array:
     """Return the labels of samples, float32 (samples, labels), the steering first."""
-    rows: RowTable = data.rows
-    names = [*(each.predict for each in OUTPUTS), PATH]
+    names = [*(output.predict for output in OUTPUTS), PATH]
     if predict not in names:
         raise ValueError(
-            f"nothing to learn is called {predict!r}, expected one of {', '.join(names)}, or a function"
+            f"nothing to learn is called {predict!r}, expected one of {', '.join(names)}, "
+            "or a function"
         )
     if predict == PATH:
-        try:
-            others = path_labels(rows, data.sample_settings)[samples["row"]]
-        except ValueError as error:
-            raise UserError(
-                f"{data.path}: {error}; train on a store of simulate roads alone, or without --predict path"
-            ) from None
-        others *= np.where(samples["flipped"], np.float32(-1), np.float32(1))[:, np.newaxis]
+        others = _path_labels(data, samples)
     else:
-        outputs = outputs_of(predict)[1:]
-        of_rows = output_labels(rows, outputs)
-        if of_rows.size and np.all(
-            np.ptp(of_rows, axis=0) < _LEAST_RANGE
-        ):  # one may stay: donkeycar has no speed
-            same = " and ".join(
-                f"the same {output.column}, {rows[output.column][0]:g}" for output in outputs
-            )
-            raise UserError(
-                f"{data.path}: all rows have {same}, so nothing can be learned from it; "
-                f"train without --predict {predict}, or on recordings in which it changes"
-            )
-        others = of_rows[samples["row"]]
+        others = _output_labels(data, samples, predict)
     return np.concatenate([samples["steering"][:, np.newaxis], others], axis=1)
+
+
+def _path_labels(data: TrainingData, samples: SampleTable) -> Float32Array:
+    """Return where the road leads, float32 (samples, labels); mirror images have the opposite."""
+    try:
+        of_rows = path_labels(data.rows, data.sample_settings)
+    except ValueError as error:
+        raise UserError(
+            f"{data.path}: {error}; train on a store of simulate roads alone, "
+            "or without --predict path"
+        ) from None
+    sides = np.where(samples["flipped"], np.float32(-1), np.float32(1))
+    return np.asarray(of_rows[samples["row"]] * sides[:, np.newaxis])
+
+
+def _output_labels(data: TrainingData, samples: SampleTable, predict: str) -> Float32Array:
+    """Return the labels of the outputs but the steering, float32 (samples, labels)."""
+    rows: RowTable = data.rows
+    outputs = outputs_of(predict)[1:]
+    of_rows = output_labels(rows, outputs)
+    least_range = 0.01  # of the labels of an output, in its unit
+    # one output may stay the same: donkeycar has no speed
+    if of_rows.size and np.all(np.ptp(of_rows, axis=0) < least_range):
+        same = " and ".join(
+            f"the same {output.column}, {rows[output.column][0]:g}" for output in outputs
+        )
+        raise UserError(
+            f"{data.path}: all rows have {same}, so nothing can be learned from it; "
+            f"train without --predict {predict}, or on recordings in which it changes"
+        )
+    return np.asarray(of_rows[samples["row"]])
 
 
 def _results(data: TrainingData, samples: SampleTable, function: TargetFunction) -> Float32Array:
@@ -174,30 +188,39 @@ def _results(data: TrainingData, samples: SampleTable, function: TargetFunction)
 
 
 def lookahead_of(data: TrainingData, row: Uint32Array) -> Float32Array:
-    """Return how far ahead the car aims in samples of these rows, (samples,), indices into
-    data.rows, in metres.
+    """Return how far ahead the car aims in samples, (samples,), in metres.
+
+    row: of each sample, index into data.rows
     """
     rows: RowTable = data.rows
     return lookahead_m(data.sample_settings, rows["speed_mph"][row]).astype(np.float32)
 
 
 def describe_windows(training: Selection, validation: Selection) -> str:
-    """Return how many windows there are and how many samples are left out; raises UserError when
-    there are none.
+    """Return how many windows there are, and how many samples are left out.
+
+    Raises UserError when there are no windows for training.
     """
     if not len(training):
         raise UserError(
-            f"{training.data.path}: no episode has {training.seq_length} consecutive rows that are all for training; "
-            "use a smaller --seq-length, or a store made with --split blocks (a random split separates neighbouring "
-            "rows) and without missing images"
+            f"{training.data.path}: no episode has {training.seq_length} consecutive rows that are "
+            "all for training; use a smaller --seq-length, or a store made with --split blocks "
+            "(a random split separates neighbouring rows) and without missing images"
         )
-    summary = f"windows of {training.seq_length} frames: {len(training)} for training, {len(validation)} for validation"
-    paired, incomplete = (
-        training.paired + validation.paired,
-        training.incomplete + validation.incomplete,
+    summary = (
+        f"windows of {training.seq_length} frames: "
+        f"{len(training)} for training, {len(validation)} for validation"
     )
+    incomplete = training.incomplete + validation.incomplete
     if incomplete:
-        summary += f"; {incomplete} samples are left out because too few frames precede them in their episode"
+        summary += (
+            f"; {incomplete} samples are left out because too few frames precede them "
+            "in their episode"
+        )
+    paired = training.paired + validation.paired
     if paired:
-        summary += f"; {paired} are left out because they pair an earlier frame with a later steering (--frame-offsets)"
+        summary += (
+            f"; {paired} are left out because they pair an earlier frame with a later steering "
+            "(--frame-offsets)"
+        )
     return summary

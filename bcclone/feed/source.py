@@ -1,8 +1,7 @@
-"""Where the images of samples come from: a store, memory or image files; and a batch with its
-memory.
+"""Where the images of samples come from: a store, memory or image files.
 
-In: positions. Out: images, uint8 (positions, height, width, channels), mirrored where the sample
-is.
+In: positions. Out: a `Batch` of images, uint8 (positions, height, width, channels), mirrored where
+the sample is.
 
 The memory of a batch is reused as soon as no array or tensor refers to it.
 """
@@ -27,36 +26,22 @@ from bcclone.system.opencv import cv2
 
 Tensor: TypeAlias = Any  # of TensorFlow, which this module does not load
 
-PAGE = 4096
-_CACHED_BYTES = 3 << 19  # a little more than the level 2 cache of a core on most current processors
-
-
-class Gather(Protocol):
-    """Makes the images of the positions of a batch."""
-
-    def __call__(self, positions: Tensor, /) -> Tensor: ...
-
 
 @dataclass(frozen=True)
 class SampleArrays:
-    """Frame, flip and labels of samples: 9 bytes each, and 4 more for each other frame of a window
-    and other label.
+    """Frame, flip and labels of samples: 9 bytes each, and 4 for each further frame and label."""
 
-    frame: uint32 (samples,), index into the frames, or (samples, seq_length) for windows, oldest
-    first; flipped: bool (samples,), for all frames of a window; labels: float32 (samples, labels),
-    the steering, and then what else is learned, such as the speed.
-    """
-
+    # uint32 (samples,), index into the frames; (samples, seq_length) for windows, oldest first
     frame: Uint32Array
-    flipped: BoolArray
+    flipped: BoolArray  # (samples,), for all frames of a window
+    # float32 (samples, labels): the steering, and then what else is learned, such as the speed
     labels: Float32Array
 
     def images_at(self, positions: Order) -> tuple[Uint32Array, BoolArray]:
-        """Return frame and flip of every image at these positions, window by window: (images,)
-        each.
-        """
+        """Return frame and flip of the images at these positions, (images,) each, by windows."""
         frame = self.frame[positions]
-        return frame.reshape(-1), self.flipped[positions].repeat(math.prod(frame.shape[1:]))
+        images_a_sample = math.prod(frame.shape[1:])
+        return frame.reshape(-1), self.flipped[positions].repeat(images_a_sample)
 
 
 class SampleSource(ABC):
@@ -79,15 +64,17 @@ class SampleSource(ABC):
 
     @abstractmethod
     def fill(self, positions: Order, images: Image) -> None:
-        """Write the images at these positions, flips applied, into a contiguous uint8 (positions,
-        *shape).
+        """Write the images at these positions, flips applied, into `images`.
+
+        images: uint8 (positions, *shape), contiguous
         """
 
     def read(
         self, positions: Order, buffers: "Buffers", parts: Iterable[slice] = (slice(None),)
     ) -> "Batch":
-        """Return the samples at these positions. parts: slices of them, which are read one after
-        the other.
+        """Return the samples at these positions.
+
+        parts: slices of the positions, which are read one after the other
         """
         images = buffers.take(len(positions))
         for part in parts:
@@ -95,8 +82,13 @@ class SampleSource(ABC):
         return Batch(images, self.arrays.labels[positions])
 
 
+# frames that are copied and flipped at once: a little more than the level 2 cache of a core on most
+# current processors
+_CACHED_BYTES = 3 << 19
+
+
 class FrameSource(SampleSource):
-    """A source of the frames of a store: mapped files, which the system reads on demand and caches."""
+    """A source of a store's frames: mapped files, which the system reads on demand and caches."""
 
     def __init__(self, arrays: SampleArrays, frames: Frames) -> None:
         super().__init__(arrays, frames.frame_shape)
@@ -110,8 +102,7 @@ class FrameSource(SampleSource):
         self.frames.close()
 
     def fill(self, positions: Order, images: Image) -> None:
-        """Copy several frames in one call, and flip them in place while they are in the processor's
-        cache.
+        """Copy several frames in one call, and flip them in place while the processor caches them.
 
         Copying frame by frame is half as fast, since each copy waits for the interpreter lock.
         """
@@ -132,39 +123,42 @@ class MemorySource(FrameSource):
         used, index = np.unique(self.arrays.frame, return_inverse=True)
         with self.frames as stored:
             self.frames = FramesInMemory(stored[used])
-        self.arrays = replace(
-            self.arrays, frame=index.reshape(self.arrays.frame.shape).astype(np.uint32)
-        )
+        frame = index.reshape(self.arrays.frame.shape).astype(np.uint32)
+        self.arrays = replace(self.arrays, frame=frame)
         return self
 
 
 class FileSource(SampleSource):
-    """A source that decodes image files. files: a path for each frame."""
+    """A source that decodes image files.
+
+    files: a path for each frame
+    """
 
     def __init__(
         self, arrays: SampleArrays, files: Sequence[str], preprocessing: Preprocessing
     ) -> None:
         super().__init__(arrays, preprocessing.shape)
-        self.files, self.preprocessing = files, preprocessing
+        self.files = files
+        self.preprocessing = preprocessing
 
     def fill(self, positions: Order, images: Image) -> None:
-        """Decode, preprocess and flip into uint8 (positions, *shape); raises UserError for an
-        unusable file.
-        """
+        """Decode, preprocess and flip; raises UserError for an unusable file."""
         frames, flips = self.arrays.images_at(positions)
-        for frame, flipped, image in zip(
-            frames, flips, images.reshape(-1, *self.shape[-3:]), strict=True
-        ):
-            try:
-                prepared = self.preprocessing.apply(read_frame(self.files[frame]))
-            except BadImage as error:
-                remedy = (
-                    import_remedy([str(error)]) or "preprocess.py makes a store without such images"
-                )
-                raise UserError(
-                    f"{self.files[frame]}: the image cannot be used: {error}; {remedy}"
-                ) from None
+        single_images = images.reshape(-1, *self.shape[-3:])
+        for frame, flipped, image in zip(frames, flips, single_images, strict=True):
+            prepared = self._prepared(self.files[frame])
             image[:] = cv2.flip(prepared, 1) if flipped else prepared
+
+    def _prepared(self, file: str) -> Image:
+        try:
+            return self.preprocessing.apply(read_frame(file))
+        except BadImage as error:
+            remedy = import_remedy([str(error)])
+            remedy = remedy or "preprocess.py makes a store without such images"
+            raise UserError(f"{file}: the image cannot be used: {error}; {remedy}") from None
+
+
+# ---- the memory of a batch
 
 
 def lend(memory: memoryview, shape: tuple[int, ...], give_back: Callable[[], object]) -> Image:
@@ -173,11 +167,13 @@ def lend(memory: memoryview, shape: tuple[int, ...], give_back: Callable[[], obj
     `give_back` is called when the array, its views and the tensors made from it are gone;
     TensorFlow uses an aligned array without copying it.
     """
-    owner = np.frombuffer(
-        memory, np.uint8, math.prod(shape)
-    )  # every array made from it keeps it alive
+    # every array made from the owner keeps it alive
+    owner = np.frombuffer(memory, np.uint8, math.prod(shape))
     weakref.finalize(owner, give_back).atexit = False
     return owner.reshape(shape)
+
+
+PAGE = 4096  # bytes
 
 
 def to_middle_of_page(memory: memoryview) -> int:
@@ -199,7 +195,9 @@ class Buffers:
     """
 
     def __init__(self, batch_size: int, shape: tuple[int, ...], kept: int) -> None:
-        self._batch_size, self._shape, self._kept = batch_size, shape, kept
+        self._batch_size = batch_size
+        self._shape = shape
+        self._kept = kept
         self._free: deque[memoryview] = deque(maxlen=kept)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -215,31 +213,36 @@ class Buffers:
         return lend(memory, (count, *self._shape), lambda: self._free.append(memory))
 
 
+# ---- a batch
+
+
+class Gather(Protocol):
+    """Makes the images of the positions of a batch."""
+
+    def __call__(self, positions: Tensor, /) -> Tensor: ...
+
+
 @dataclass(frozen=True)
 class Batch:
-    """The samples of one step of training: arrays of NumPy, or tensors when TensorFlow gathers the
-    frames.
+    """The samples of one step of training: arrays of NumPy, or tensors of TensorFlow."""
 
-    images: uint8 (batch, height, width, channels), or windows (batch, seq_length, height, width,
-    channels), oldest frame first; labels: float32 (batch, labels), the steering first, -1 left to 1
-    right; augmentation: of a batch that the training step augments, its AugmentationInputs; gather:
-    makes the images within the training step, and `images` are the positions that it takes; span:
-    which part of the batch of all workers this is. If that is empty, there is one sample here,
-    which does not count.
-    """
-
+    # uint8 (batch, height, width, channels), or windows (batch, seq_length, height, width,
+    # channels), oldest frame first; with `gather`, the positions that it takes
     images: Image | Tensor
-    labels: Float32Array | Tensor
+    labels: Float32Array | Tensor  # float32 (batch, labels), the steering first, -1 left to 1 right
+    # its AugmentationInputs, if the training step augments the batch
     augmentation: tuple[Any, ...] = ()
+    # which part of the batch of all workers this is, if there are several; if it is empty, there is
+    # one sample here, which does not count
     span: BatchSpan | None = None
-    gather: Gather | None = None
+    gather: Gather | None = None  # makes the images within the training step
 
     def __len__(self) -> int:
         return int(self.labels.shape[0])
 
     @property
     def inputs(self) -> tuple[Any, ...]:
-        """Return what a training step takes: images, labels, and the inputs of the augmentation."""
+        """Return what a training step takes: images, labels and the inputs of augmentation."""
         return self.images, self.labels, *self.augmentation
 
     @property

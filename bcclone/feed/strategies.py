@@ -1,18 +1,18 @@
-"""Feeds: the batches of an order of samples, from a source, loaded ahead in threads, epoch by
-epoch.
+"""Feeds: the batches of an order of samples, from a source, loaded ahead in threads, by epochs.
 
 In: an order and a source. Out: `Batch`. Here are the strategies "hdf5-shuffle", "memory", "files",
-"hdf5-chunks" and "shards", each a function from samples, their order and the settings to a feed.
+"hdf5-chunks" and "shards", each a function from samples, their order, the settings and what becomes
+of a batch after it was loaded, to a feed.
 """
 
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from bcclone.feed.feed_settings import FeedSettings
 from bcclone.feed.order import Batches, BatchSpan, EpochOrder, Order, split_into_windows
@@ -20,40 +20,61 @@ from bcclone.feed.selection import Selection
 from bcclone.feed.source import Batch, Buffers, FrameSource, SampleSource
 from bcclone.system.prefetch import prefetch_ordered
 
-# batch, positions of its samples, number of the epoch, first sample of the whole batch in the epoch
-# -> the batch
-Augment = Callable[[Batch, Order, int, int], Batch]
-Place = Callable[[Batch], Batch]
-
 _AHEAD = 4  # batches
 _CORES = os.cpu_count() or 1
 # one thread reaches half a core's copying speed, since it also flips and looks up labels
 _THREADS = min(2, _CORES)
 
 
-class Feed:
-    """The batches of one side of the split, epoch by epoch. A context manager, which opens and
-    closes what it needs.
+class BatchPlace(NamedTuple):
+    """Where in the training a batch comes; what is drawn for it depends on nothing else."""
 
-    order: decides alone which sample comes next, so that every feed gives the same batches; ahead:
-    number of batches that are loaded before they are asked for; threads: how many load and augment
-    at once, 0 for the one that asks for a batch; augment: of each batch, None for unchanged
-    samples; its draws depend on (seed, epoch, first sample of the batch over all workers), so that
-    a resume is exact; augments_images: whether it takes their images; steps_a_call: how many
-    batches one call of the training step takes, 1 of images, or more of positions.
+    positions: Order  # of its samples
+    epoch: int
+    first: int  # sample of the epoch with which the batch of all workers begins
+
+
+# changes a batch, in several threads at once
+Transform = Callable[[Batch, BatchPlace], Batch]
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What becomes of a batch after it was loaded."""
+
+    transforms: tuple[Transform, ...] = ()  # applied one after the other
+    threads: int | None = None  # that load and transform; None: as many as suit the strategy
+    steps_a_call: int = 1  # batches that one call of the training step takes: several of positions
+
+
+AS_LOADED = Delivery()
+
+
+class Feed:
+    """The batches of one side of the split, epoch by epoch.
+
+    A context manager, which opens and closes what it needs. The order decides alone which sample
+    comes next, so that every feed gives the same batches.
+
+    ahead: number of batches that are loaded before they are asked for
+    threads: how many load at once, 0 for the one that asks for a batch; `delivery` may change it
     """
 
-    augment: Augment | None = None
-    augments_images: bool = False
-    steps_a_call: int = 1
-    _place: Place | None = None
-
     def __init__(
-        self, source: SampleSource, order: EpochOrder, ahead: int = 0, threads: int = _THREADS
+        self,
+        source: SampleSource,
+        order: EpochOrder,
+        delivery: Delivery = AS_LOADED,
+        ahead: int = _AHEAD,
+        threads: int = _THREADS,
     ) -> None:
-        self.source, self.order, self.ahead = source, order, ahead or _AHEAD
-        self.threads = min(threads, self.ahead)
-        self._buffers = Buffers(order.batch_size, source.shape, kept=self.ahead + 2)
+        self.source = source
+        self.order = order
+        self.steps_a_call = delivery.steps_a_call
+        self._transforms = delivery.transforms
+        self._threads = min(threads, ahead) if delivery.threads is None else delivery.threads
+        self._ahead = max(ahead, 2 * self._threads)
+        self._buffers = Buffers(order.batch_size, source.shape, kept=self._ahead + 2)
         self._opened = ExitStack()
 
     def __len__(self) -> int:
@@ -73,71 +94,75 @@ class Feed:
 
     @property
     def has_started(self) -> bool:
-        """Return whether the processes that load have started; until then, for seconds, the first
-        batch waits.
-        """
+        """Return whether the processes that load have started; before, the first batch waits."""
         return True
 
-    def serve(self, steps: int, place: Place) -> None:
-        """Give the batches that a program of XLA takes; called before the block.
-
-        steps: that it takes in one call if it gathers the images itself; place: copies a batch to
-        the device, ahead of its step.
-        """
-        self._place = place
-
     def pieces(self, batches: Batches, stop: Event) -> AbstractContextManager[Iterator[Any]]:
-        """Give the pieces from which load() makes batches; one thread at a time takes one. stop:
-        set to end a wait.
+        """Give the pieces from which load() makes batches; one thread at a time takes one.
+
+        stop: set to end a wait.
         """
         return nullcontext(iter(batches))
 
     def load(self, piece: Any) -> Batch:
-        """Return the batch of a piece, which may be one already; several threads may load at once."""
-        return piece if isinstance(piece, Batch) else self.source.read(piece, self._buffers)
+        """Return the batch of a piece, which may be one already; several threads load at once."""
+        if isinstance(piece, Batch):
+            return piece
+        return self.source.read(piece, self._buffers)
 
     @contextmanager
     def epoch(self, number: int, start: int = 0) -> Iterator[Iterator[Batch]]:
         """Give the batches of an epoch; each sample comes once.
 
-        The last batch may be smaller. start: number of samples of the epoch to skip, used before a
-        resume. An error in a worker is raised when the batch is asked for.
+        The last batch may be smaller. An error in a worker is raised when the batch is asked for.
+
+        start: number of samples of the epoch to skip, which were used before a resume
         """
-        batches, stop = self.order.batches(number, start), Event()
+        batches = self.order.batches(number, start)
+        is_part = batches.part.count > 1
+        stop = Event()
 
-        def load(piece: Any, positions: Order, span: BatchSpan, first: int) -> Batch:
-            batch = self.load(piece)
-            if batches.part.count > 1:
-                batch = replace(batch, span=span)
-            batch = self.augment(batch, positions, number, first) if self.augment else batch
-            return self._place(batch) if self._place else batch
+        def deliver(piece: "_Piece") -> Batch:
+            batch = self.load(piece.content)
+            if is_part:
+                batch = replace(batch, span=piece.span)
+            place = BatchPlace(piece.positions, number, piece.first)
+            for transform in self._transforms:
+                batch = transform(batch, place)
+            return batch
 
-        def tasks(pieces: Iterator[Any]) -> Iterator[tuple[Any, Order, BatchSpan, int]]:
+        def numbered(contents: Iterator[Any]) -> Iterator[_Piece]:
+            spans = map(batches.span, range(len(batches)))
             firsts = range(start, start + len(batches.order), batches.size)
             # zip() would keep the last batch's memory alive
-            return map(
-                lambda *each: each, pieces, batches, map(batches.span, range(len(batches))), firsts
-            )
+            return map(_Piece, contents, batches, spans, firsts)
 
-        ahead = max(self.ahead, 2 * self.threads)
         with (
-            self.pieces(batches, stop) as pieces,
-            prefetch_ordered(
-                lambda item: load(*item), tasks(pieces), self.threads, ahead
-            ) as loaded,
+            self.pieces(batches, stop) as contents,
+            prefetch_ordered(deliver, numbered(contents), self._threads, self._ahead) as delivered,
         ):
             try:
-                yield loaded
+                yield delivered
             finally:
                 stop.set()  # first, since a thread may wait for a window of samples
 
 
-class WindowFeed(Feed):
-    """Fill batches from windows of samples; a thread reads the next window ahead. For stores larger
-    than memory.
+class _Piece(NamedTuple):
+    """What a batch is made of, and which one it is."""
 
-    A window is a chunk of the store, or some of its files, which may be at a URL. split: divides an
-    order into windows.
+    content: Any
+    positions: Order
+    span: BatchSpan
+    first: int
+
+
+class WindowFeed(Feed):
+    """Fill batches from windows of samples; a thread reads the next window ahead.
+
+    For stores larger than memory. A window is a chunk of the store, or some of its files, which may
+    be at a URL.
+
+    split: divides an order into windows
     """
 
     source: FrameSource
@@ -146,18 +171,19 @@ class WindowFeed(Feed):
         self,
         source: FrameSource,
         order: EpochOrder,
-        ahead: int,
         split: Callable[[Order], list[slice]],
+        delivery: Delivery = AS_LOADED,
+        ahead: int = _AHEAD,
     ) -> None:
-        super().__init__(source, order, ahead, threads=1)
+        super().__init__(source, order, delivery, ahead, threads=1)
         self._split = split
 
     @contextmanager
     def pieces(self, batches: Batches, stop: Event) -> Iterator[Iterator[Batch]]:
-        """Give the batches, which one thread fills; a window is unloaded as soon as its samples are
-        used.
-        """
-        frames, frame, order = self.source.frames, self.source.arrays.frame, batches.positions
+        """Give the batches, which one thread fills; a used window is unloaded at once."""
+        frames = self.source.frames
+        frame = self.source.arrays.frame
+        order = batches.positions
         loaded: deque[Any] = deque()  # what each loaded window has to unload
         left = 0  # samples of the current window that are not used yet
 
@@ -166,6 +192,7 @@ class WindowFeed(Feed):
             return len(order[window])
 
         def parts(samples: int) -> Iterator[slice]:
+            """Yield the parts of a batch that lie in one window each."""
             nonlocal left
             start = 0
             while start < samples:
@@ -188,45 +215,66 @@ class WindowFeed(Feed):
                 frames.unload(window)
 
 
-def hdf5_shuffle(selection: Selection, order: EpochOrder, settings: FeedSettings) -> Feed:
+# ---- the strategies
+
+
+def hdf5_shuffle(
+    selection: Selection, order: EpochOrder, settings: FeedSettings, delivery: Delivery
+) -> Feed:
     """Read the memory-mapped store. Shuffling costs nothing while the file fits into memory."""
-    return Feed(selection.mapped_source(), order, settings.max_queue_size)
+    ahead = settings.max_queue_size or _AHEAD
+    return Feed(selection.mapped_source(), order, delivery, ahead)
 
 
-def memory(selection: Selection, order: EpochOrder, settings: FeedSettings) -> Feed:
-    return Feed(selection.memory_source(), order, settings.max_queue_size)
+def memory(
+    selection: Selection, order: EpochOrder, settings: FeedSettings, delivery: Delivery
+) -> Feed:
+    ahead = settings.max_queue_size or _AHEAD
+    return Feed(selection.memory_source(), order, delivery, ahead)
 
 
-def files(selection: Selection, order: EpochOrder, settings: FeedSettings) -> Feed:
+def files(
+    selection: Selection, order: EpochOrder, settings: FeedSettings, delivery: Delivery
+) -> Feed:
     """Read and decode the images of a recording for each batch, in a thread per core."""
     threads = settings.feed_workers or _CORES
     ahead = settings.max_queue_size or max(_AHEAD, threads)
-    return Feed(selection.file_source(), order, ahead, threads)
+    return Feed(selection.file_source(), order, delivery, ahead, threads)
 
 
-def hdf5_chunks(selection: Selection, order: EpochOrder, settings: FeedSettings) -> WindowFeed:
-    source, ahead, size = selection.mapped_source(), settings.max_queue_size, settings.chunk_size
-    return WindowFeed(
-        source,
-        order,
-        ahead,
-        lambda order: [slice(start, start + size) for start in range(0, len(order), size)],
-    )
+def hdf5_chunks(
+    selection: Selection, order: EpochOrder, settings: FeedSettings, delivery: Delivery
+) -> WindowFeed:
+    ahead = settings.max_queue_size or _AHEAD
+    size = settings.chunk_size
+
+    def split(positions: Order) -> list[slice]:
+        return [slice(start, start + size) for start in range(0, len(positions), size)]
+
+    return WindowFeed(selection.mapped_source(), order, split, delivery, ahead)
 
 
-def shards(selection: Selection, order: EpochOrder, settings: FeedSettings) -> WindowFeed:
-    """Read windows of a store's files ahead; raises UserError when the copies of far ones do not
-    fit into the cache.
+def shards(
+    selection: Selection, order: EpochOrder, settings: FeedSettings, delivery: Delivery
+) -> WindowFeed:
+    """Read windows of a store's files ahead.
+
+    Raises UserError when the copies of files at a URL do not fit into the cache.
     """
-    frames, limit = selection.store.frames, settings.cache_bytes
-    frames.check_cache(limit, settings.window_shards * order.streams)
-    frames.set_cache(Path(settings.cache) if settings.cache else None, limit)
-    return windows(selection, order, settings)
+    frames = selection.store.frames
+    frames.check_cache(settings.cache_bytes, settings.window_shards * order.streams)
+    folder = Path(settings.cache) if settings.cache else None
+    frames.set_cache(folder, settings.cache_bytes)
+    return windows(selection, order, settings, delivery)
 
 
-def windows(selection: Selection, order: EpochOrder, settings: FeedSettings) -> WindowFeed:
+def windows(
+    selection: Selection, order: EpochOrder, settings: FeedSettings, delivery: Delivery
+) -> WindowFeed:
     """Read the next files of an order ahead."""
-    source, ahead = selection.mapped_source(), settings.max_queue_size
-    return WindowFeed(
-        source, order, ahead, lambda order: split_into_windows(selection.shard[order])
-    )
+    ahead = settings.max_queue_size or _AHEAD
+
+    def split(positions: Order) -> list[slice]:
+        return split_into_windows(selection.shard[positions])
+
+    return WindowFeed(selection.mapped_source(), order, split, delivery, ahead)

@@ -1,8 +1,7 @@
-"""Join the car, the person's hands and the model, 30 times a second, and record in the simulator's
-format.
+"""Join the car, the person's hands and the model, 30 times a second.
 
-Hands and controls of the pages go in; frames with their state come out for the pages, and
-driving_log.csv, images of three cameras, trace.csv and drivers.csv.
+Hands and controls of the pages go in; frames with their state come out for the pages. A recording
+is in the simulator's format: driving_log.csv, images of three cameras, trace.csv and drivers.csv.
 """
 
 import copy
@@ -32,37 +31,33 @@ from bcclone.simulator.world_settings import LOST_M
 from bcclone.system.progress import Notify
 
 FRAMES_A_SECOND = 30
-_MAX_STEPS = 8  # of the world at once: a car that leaps after a pause cannot be driven
-_IDLE_SECONDS = 0.1  # between two frames that nobody sees, or that show a world at rest
-_ROLL_SECONDS, _BRAKE = 1.0, -0.5  # the car then rolls, and brakes after that
-_RELEASED = Control(0.0, 0.0)
-_SLOW = 0.9  # real-time factor below which the page says so
-_MAX_WAITING = 60  # rows that wait while the machine is busy: 4 seconds, 9 MB
-_APART_SECONDS = (
-    1.6  # without rows after the car was moved, so that a reader of the log begins another episode
-)
-_LOOKAHEAD_M, _LOOKAHEAD_SECONDS = 4.0, 0.5
+
+# of the point on the road that the car heads for while nobody drives
+_LOOKAHEAD_M = 4.0
+_LOOKAHEAD_SECONDS = 0.5  # more at a higher speed
 
 
 class PlayedWorld:
-    """A car that a person or a model drives as long as they like; nothing ends the drive.
-
-    start_m, start_offset_m: where it begins, in metres from the start of the lap and to the right
-    of the middle.
-    """
+    """A car that a person or a model drives as long as they like; nothing ends the drive."""
 
     def __init__(
         self, renderer: Renderer, track: Track, start_m: float = 0.0, start_offset_m: float = 0.0
     ) -> None:
-        self._renderer, self.track = renderer, track
+        """start_m, start_offset_m: where the car begins, from the start of the lap and to the right
+        of the middle.
+        """
+        self.track = track
         start_m += track.start_m
         self.tracked = TrackedCar(track, start_offset_m, start_m, renderer.scene.ground.height_at)
-        self._laps_done, self._lap_began = 0, 0.0
-        self._last: float | None = None
         self.best_lap_seconds: float | None = None
+        self._renderer = renderer
+        self._laps_done = 0
+        self._lap_began = 0.0  # in seconds of the drive
+        self._last_lap_seconds: float | None = None
 
     @property
     def car(self) -> Car:
+        """Return the car."""
         return self.tracked.car
 
     @property
@@ -76,9 +71,7 @@ class PlayedWorld:
         for _ in range(steps):
             self.tracked.step()
             if self.tracked.progress_m >= (self._laps_done + 1) * self.track.lap_m:
-                self._laps_done += 1
-                lap, self._lap_began = self.tracked.seconds - self._lap_began, self.tracked.seconds
-                self._last, self.best_lap_seconds = lap, min(self.best_lap_seconds or lap, lap)
+                self._end_lap()
 
     def frame(self) -> Image:
         """Return what the centre camera sees."""
@@ -97,39 +90,51 @@ class PlayedWorld:
         return float(steering_to_line(position.cross_track_m, yaw, lookahead))
 
     def laps(self) -> dict[str, Any]:
-        """Return the number of the lap, from 1, its seconds so far, and those of the last and of
-        the best lap.
-        """
+        """Return the number of the lap, from 1, and the seconds of this, the last and the best."""
         seconds = self.tracked.seconds - self._lap_began
         return {
             "lap": self._laps_done + 1,
             "seconds": seconds,
-            "last": self._last,
+            "last": self._last_lap_seconds,
             "best": self.best_lap_seconds,
         }
+
+    def _end_lap(self) -> None:
+        """Count a lap, and begin the next one."""
+        now = self.tracked.seconds
+        lap_seconds = now - self._lap_began
+        self._laps_done += 1
+        self._lap_began = now
+        self._last_lap_seconds = lap_seconds
+        if self.best_lap_seconds is None or lap_seconds < self.best_lap_seconds:
+            self.best_lap_seconds = lap_seconds
 
 
 @dataclass(frozen=True)
 class PlayedRow:
-    """A row to record: the car and its centre frame, uint8 (160, 320, 3), where it was, who
-    steered, and when.
-
-    taken: by time.monotonic().
-    """
+    """A row to record."""
 
     car: Car
-    center: Image
-    point: TracePoint
-    by: DrivenRow
-    taken: float
+    center: Image  # the centre frame, uint8 (160, 320, 3)
+    point: TracePoint  # where the car was
+    by: DrivenRow  # who steered
+    taken: float  # when, by time.monotonic()
+
+
+_MAX_STEPS = 8  # of the world at once: a car that leaps after a pause cannot be driven
+_IDLE_SECONDS = 0.1  # between two frames that nobody sees, or that show a world at rest
+# without rows after the car was moved, so that a reader of the log begins another episode
+_APART_SECONDS = 1.6
+_SLOW_FACTOR = 0.9  # real-time factor below which the page says so
+_RELEASED = Control(0.0, 0.0)
+
+# while no page sends anything, the car first rolls, then brakes
+_ROLL_SECONDS = 1.0
+_BRAKE = -0.5
 
 
 class PlaySession(PageSession):
-    """A car that is driven until the session ends, for its pages.
-
-    hands: at the pages, and the wheel that they share with the model; clock: returns seconds;
-    on_frame: called after each frame; paused, put_back: set by pages.
-    """
+    """A car that is driven until the session ends, for its pages."""
 
     def __init__(
         self,
@@ -140,32 +145,37 @@ class PlaySession(PageSession):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(contents, PageHands(shared=False, clock=clock), recorder, driver)
-        self.world, self._clock = world, clock
-        self.on_frame: Callable[[], None] = lambda: None
-        self.frames = 0
-        self.paused = self.put_back = False
-        self._pace, self._over = WorldPace(_MAX_STEPS, clock), threading.Event()
-        self._decision: Decision | None = None
-        self.hands.wheel.by = DrivenRow(MODEL if driver else HUMAN)  # before the first frame
-        self._apart_until = self._next_row_at = 0.0
+        by = HUMAN if driver is None else MODEL
+        self.hands.wheel.by = DrivenRow(by)  # before the first frame
+        self.world = world
+        self.on_frame: Callable[[], None] = lambda: None  # called after each frame
+        self.frames = 0  # shown so far
+        # set by pages
+        self.paused = False
+        self.put_back = False
+        self._clock = clock  # in seconds
+        self._pace = WorldPace(_MAX_STEPS, clock)
+        self._over = threading.Event()
+        self._decision: Decision | None = None  # of the model, on the last frame
+        # of the recording
+        self._next_row_at = 0.0
+        self._apart_until = 0.0
+        # the newest frame
         self._image: Image | None = None
         self._jpeg = b""
         self._newest: PageFrame | None = None
 
     @property
     def controls(self) -> tuple[str, ...]:
-        return (
-            "recording",
-            "paused",
-            "put_back",
-            *(("saliency", "set_speed_mph", "kept") if self.driver else ()),
-        )
+        """Return the names of the controls that pages set."""
+        names = ("recording", "paused", "put_back")
+        if self.driver is None:
+            return names
+        return (*names, "saliency", "set_speed_mph", "kept")
 
     @property
     def mode(self) -> str:
-        """Return what the world does: `driving`, `paused`, or `asleep` while no page sends
-        anything.
-        """
+        """Return what the world does: `driving`, `paused`, or `asleep` while pages are silent."""
         if self.paused:
             return "paused"
         return "asleep" if self.hands.silent_seconds > SILENT_SECONDS else "driving"
@@ -176,12 +186,11 @@ class PlaySession(PageSession):
         return self.frames, self._jpeg
 
     def newest(self) -> PageFrame | None:
+        """Return the newest frame with its state."""
         return self._newest
 
     def set(self, changes: ControlChanges) -> None:
-        """Set some controls; raises ValueError or UserError with the reason when that is not
-        possible.
-        """
+        """Set some controls; raises ValueError or UserError with the reason why it cannot."""
         super().set(changes)
         if changes.kept is not None:
             self.hands.wheel.kept = changes.kept
@@ -202,61 +211,87 @@ class PlaySession(PageSession):
         self._over.set()
 
     def step(self) -> float:
-        """Show the world as it is now; return the seconds until the next frame is due. Only drive()
-        calls this.
+        """Show the world as it is now; return the seconds until the next frame is due.
+
+        Only drive() calls this.
         """
-        mode, standing = self.mode, self.world.car.speed == 0.0
+        mode = self.mode
+        is_standing = self.world.car.speed == 0.0
         number, hands = self.hands.input
         if self.put_back or self.world.lost:
-            self.put_back, self._jpeg = False, b""
-            self.world.put_back()
-            self._apart_until = self._clock() + _APART_SECONDS
-            if self.driver is not None:
-                self.driver.forget_frames()
-        at_rest = mode == "paused" or (mode == "asleep" and standing)
+            self._put_car_back()
+        # let the time pass, unless the world is at rest
+        at_rest = mode == "paused" or (mode == "asleep" and is_standing)
         if at_rest:
             self._pace.rest()
         else:
+            if mode == "asleep":
+                hands = self._hands_asleep()
             steps = self._pace.due()
-            model = self._decision.control if self._decision else _RELEASED if self.driver else None
-            control = self.hands.wheel.turn(
-                self._hands_asleep() if mode == "asleep" else hands, steps, model
-            )
+            control = self.hands.wheel.turn(hands, steps, self._model_control())
             self.world.drive(control.steering, control.throttle, steps)
+        # the same picture again
         if at_rest and self._jpeg:
             if self.hands.pages:
                 self._show(mode, number)
             return _IDLE_SECONDS
+        # or a new one
         self._image = self.world.frame()
         self._jpeg = encode_jpeg(self._image)
         self._show(mode, number)
-        self._record(mode)
-        if self.driver is not None:  # the model sees every frame, also while a person steers
-            car = self.world.car
-            degrees, mph = car.steering * FULL_LOCK_DEGREES, car.speed / MPH
-            self._decision = self.driver.decide(Telemetry(degrees, car.throttle, mph, self._jpeg))
+        self._record(mode, self._image)
+        self._ask_model()
         return 1 / FRAMES_A_SECOND
 
-    def _hands_asleep(self) -> HandInput:
-        """Return what the hands would do to stop the car on its road, while no page sends anything."""
-        steering = min(max(self.world.steering_home(), -1.0), 1.0) if self.driver is None else None
-        rolls = self.hands.silent_seconds < SILENT_SECONDS + _ROLL_SECONDS
-        return HandInput(steering, 0.0 if rolls else _BRAKE)
+    def _put_car_back(self) -> None:
+        """Put the car back on the road; the frames and rows after it begin something new."""
+        self.put_back = False
+        self._jpeg = b""
+        self.world.put_back()
+        self._apart_until = self._clock() + _APART_SECONDS
+        if self.driver is not None:
+            self.driver.forget_frames()
 
-    def _record(self, mode: str) -> None:
+    def _ask_model(self) -> None:
+        """Let the model decide on the newest frame; it sees all, also while a person steers."""
+        if self.driver is None:
+            return
+        car = self.world.car
+        degrees = car.steering * FULL_LOCK_DEGREES
+        telemetry = Telemetry(degrees, car.throttle, car.speed / MPH, self._jpeg)
+        self._decision = self.driver.decide(telemetry)
+
+    def _model_control(self) -> Control | None:
+        """Return the model's control, None without a model."""
+        if self._decision is not None:
+            return self._decision.control
+        return None if self.driver is None else _RELEASED  # before its first decision
+
+    def _hands_asleep(self) -> HandInput:
+        """Return what the hands would do to stop the car on its road, while pages are silent."""
+        steering: float | None = None
+        if self.driver is None:
+            steering = min(max(self.world.steering_home(), -1.0), 1.0)
+        rolls = self.hands.silent_seconds < SILENT_SECONDS + _ROLL_SECONDS
+        throttle = 0.0 if rolls else _BRAKE
+        return HandInput(steering, throttle)
+
+    def _record(self, mode: str, image: Image) -> None:
+        """Record a row, if one is due."""
         now = self._clock()
-        due = now >= self._next_row_at - 0.5 / FRAMES_A_SECOND  # no frame is exactly on time
-        if mode != "driving" or not due or now < self._apart_until or self._image is None:
+        is_due = now >= self._next_row_at - 0.5 / FRAMES_A_SECOND  # no frame is exactly on time
+        if mode != "driving" or not is_due or now < self._apart_until:
             return
         self._next_row_at += BETWEEN_ROWS_SECONDS
         if self._next_row_at < now - BETWEEN_ROWS_SECONDS:  # after a pause
             self._next_row_at = now + BETWEEN_ROWS_SECONDS
         if self.recorder.on:
-            world = self.world
-            car, point = copy.copy(world.car), world.tracked.trace_point
-            self.recorder.record(PlayedRow(car, self._image, point, self.hands.by, now))
+            car = copy.copy(self.world.car)
+            point = self.world.tracked.trace_point
+            self.recorder.record(PlayedRow(car, image, point, self.hands.by, now))
 
     def _show(self, mode: str, number: int) -> None:
+        """Make the newest frame. number: of the input that it shows."""
         self.frames += 1
         self._newest = PageFrame(self.frames, self._jpeg, self.overlay(), self._state(mode, number))
         self.on_frame()
@@ -266,7 +301,10 @@ class PlaySession(PageSession):
         return self._newest.state if self._newest else self._state(self.mode, 0)
 
     def _state(self, mode: str, number: int) -> dict[str, Any]:
-        world, car, decision = self.world, self.world.car, self._decision
+        world = self.world
+        car = world.car
+        steering_model = None if self._decision is None else self._decision.steering
+        warnings = [{"text": text, "count": 1, "seconds": None} for text in self._warnings(mode)]
         figures = {
             "frame": self.frames,
             "input": number,
@@ -274,7 +312,7 @@ class PlaySession(PageSession):
             "mode": mode,
             "kept": self.hands.wheel.kept,
             "steering_sent": car.steering,
-            "steering_model": None if decision is None else decision.steering,
+            "steering_model": steering_model,
             "throttle": car.throttle - car.brake,
             "speed_mph": car.speed / MPH,
             "x_m": car.x,
@@ -285,9 +323,7 @@ class PlaySession(PageSession):
             "laps": world.laps(),
             "real_time_factor": self._pace.factor,
             "frames_per_second": self._pace.frames_per_second,
-            "warnings": [
-                {"text": text, "count": 1, "seconds": None} for text in self._warnings(mode)
-            ],
+            "warnings": warnings,
         }
         return self.state_with(figures)
 
@@ -298,25 +334,29 @@ class PlaySession(PageSession):
             texts.append("the page that drives is silent: the car rolls to a stop")
         if self.world.tracked.position.off_road:
             texts.append("off the road")
-        if self._pace.factor < _SLOW:
+        if self._pace.factor < _SLOW_FACTOR:
             texts.append("the world is slower than real time: close other programs")
         if self._decision is not None and self._decision.fault:
             helped = "take over" if self.hands.by.driver == MODEL else "you steer"
             texts.append(
-                f"the model fails: {self._decision.fault}; its steering fades and it gives no throttle: {helped}"
+                f"the model fails: {self._decision.fault}; "
+                f"its steering fades and it gives no throttle: {helped}"
             )
         if self.recorder.failure:
             texts.append(f"the recording has ended: {self.recorder.failure}")
         return texts
 
 
+_MAX_WAITING = 60  # rows that wait while the machine is busy: 4 seconds, 9 MB
+
+
 def play_recorder(
     renderer: Renderer, folder: Path | None, on_failure: Notify = lambda why: None
 ) -> Recorder[PlayedRow]:
-    """Return the recorder of a play: each recording goes into a new folder, the first into `folder`
-    if it is free.
-    """
+    """Return the recorder of a play.
 
+    Each recording goes into a new folder, the first into `folder` if it is free.
+    """
     lock = threading.RLock()
 
     def open_files() -> PlayFiles:
@@ -328,16 +368,19 @@ def play_recorder(
 
 
 class PlayFiles:
-    """Records a play into a folder; renders the side cameras. Raises UserError if the folder cannot
-    be used.
+    """Records a play into a folder, with frames of the side cameras.
 
-    Without a row, what was made is removed at the end or after an error. lock: held while folders
-    are made or removed; reentrant.
+    Without a row, what was made is removed at the end or after an error. Raises UserError if the
+    folder cannot be used.
     """
 
     def __init__(self, renderer: Renderer, folder: Path, lock: threading.RLock) -> None:
-        self.folder, self._renderer, self._lock = folder, renderer, lock
-        self._began, self._writer = time.monotonic(), CarRecording(folder, datetime.datetime.now())
+        """lock: held while folders are made or removed; reentrant."""
+        self.folder = folder
+        self._renderer = renderer
+        self._lock = lock
+        self._began = time.monotonic()
+        self._writer = CarRecording(folder, datetime.datetime.now())
 
     def close(self) -> None:
         """Remove a recording without rows."""
@@ -346,8 +389,9 @@ class PlayFiles:
 
     def write(self, row: PlayedRow) -> None:
         """Write a row; raises UserError, and the rows before are complete."""
-        sides = {
-            camera: self._renderer.frame(row.car, camera) for camera in MOUNTS if camera != "center"
-        }
+        frames = {"center": row.center}
+        for camera in MOUNTS:
+            if camera not in frames:
+                frames[camera] = self._renderer.frame(row.car, camera)
         seconds = max(row.taken - self._began, 0.0)
-        self._writer.record(seconds, row.car, {"center": row.center} | sides, row.point, row.by)
+        self._writer.record(seconds, row.car, frames, row.point, row.by)

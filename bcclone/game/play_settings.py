@@ -1,5 +1,6 @@
-"""Define the settings of `bcclone play`, which the options become, and its result; loads nothing
-large for --help.
+"""The settings of `bcclone play`, which the options become, and its result.
+
+Loads nothing large, for --help.
 """
 
 from dataclasses import dataclass, field
@@ -22,8 +23,7 @@ _server = partial(setting, group="server")
 class PlaySettings(Checked):
     """Which car drives where, who may drive it, where the page is served, and where R records.
 
-    folder: of the first recording; None: play-DATE_TIME. A folder that is in use is never added to:
-    the next free one of FOLDER-2, FOLDER-3 ... is used.
+    A folder that is in use is never added to.
     """
 
     model: Path | None = argument(
@@ -60,34 +60,26 @@ class PlaySettings(Checked):
 
 @dataclass(frozen=True)
 class PlayResult:
-    """The result of a play.
+    """The result of a play."""
 
-    frames: shown; seconds, laps: driven, in simulated time; best_lap_seconds: None without a whole
-    lap; folders: of the recordings; rows, dropped: recorded, and those that the disk or the machine
-    was too slow for; failure: why the last recording ended by itself, or "".
-    """
-
-    frames: int
-    seconds: float
-    laps: float
-    best_lap_seconds: float | None
-    folders: tuple[Path, ...]
-    rows: int
-    dropped: int
-    failure: str
+    frames: int  # shown
+    seconds: float  # driven, in simulated time
+    laps: float  # driven
+    best_lap_seconds: float | None  # None without a whole lap
+    folders: tuple[Path, ...]  # of the recordings
+    rows: int  # recorded
+    dropped: int  # rows that the disk or the machine was too slow for
+    failure: str  # why the last recording ended by itself, or ""
 
     def as_text(self) -> str:
         """Return the laps and what was recorded, in words."""
-        best = (
-            ""
-            if self.best_lap_seconds is None
-            else f", the fastest in {self.best_lap_seconds:.1f} s"
-        )
-        lines = [f"ended; {self.laps:.2f} laps driven{best}"]
-        if self.folders:
-            dropped = f", {self.dropped} dropped" if self.dropped else ""
-            lines += [
-                f"{number_of(self.rows, 'row')} recorded{dropped}",
-                f"next: {shown_command('preprocess', *self.folders, '-o', 'data.h5')}",
-            ]
-        return "\n".join(lines)
+        driven = f"ended; {self.laps:.2f} laps driven"
+        if self.best_lap_seconds is not None:
+            driven += f", the fastest in {self.best_lap_seconds:.1f} s"
+        if not self.folders:
+            return driven
+        recorded = f"{number_of(self.rows, 'row')} recorded"
+        if self.dropped:
+            recorded += f", {self.dropped} dropped"
+        command = shown_command("preprocess", *self.folders, "-o", "data.h5")
+        return f"{driven}\n{recorded}\nnext: {command}"

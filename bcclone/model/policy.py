@@ -1,13 +1,14 @@
-"""Steer with a trained model: one frame after the other, for one or several drives.
+"""Steer with a trained model: pictures of a drive go in, one after the other; answers come out.
 
 An ONNX file needs no TensorFlow; a file of Keras or LiteRT loads it.
 """
 
+import copy
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -25,82 +26,64 @@ if TYPE_CHECKING:
     from bcclone.model.model_file import ModelFile
     from bcclone.model.recurrent import TakeStep
 
-_JUDGED = 20  # answers of a drive, after which it is said that most are no steering
+_JUDGED_ANSWERS = 20  # after so many, a model most of whose answers are no steering is named
 
 
 class Policy:
-    """A model ready to drive: its preprocessing, its network, and the memory of the drive so far.
+    """A model ready to drive: its framing, its preprocessing, its network, and the drive so far.
 
-    A network of windows gets the last seq_length frames of a drive. A recurrent network takes one
-    step per frame and carries its states. Call answer() for each frame of a drive, and forget()
-    before a frame that does not follow the last one. To drive several cars, keep a memory for each
-    and call next_answer(). The network always gets a batch of one, because TensorFlow rounds
-    differently for other batch sizes, and a car's steering must not depend on how many are driven.
+    Call answer() for each picture of a drive, and forget() before one that does not follow the last
+    one. A network of windows gets the last seq_length frames of a drive. A recurrent network takes
+    one step per frame and carries its states. The steering is calibrated as the file says.
 
-    framing: how pictures of the camera that the model drives with become frames, None for the
-    simulator's; carries_states: whether an answer depends on all frames since the drive began;
-    model: the network in Keras, None for one in an ONNX or LiteRT file; path: of the file, for a
-    warning when most answers are no steering. The steering is calibrated as the file says.
+    To drive several cars, prepare their frames, keep a memory for each, and call next_answer(). The
+    network always gets a batch of one: TensorFlow rounds differently for other batch sizes, and a
+    car's steering must not depend on how many are driven.
     """
 
     def __init__(
         self, file: "ModelFile | OnnxModel | LiteRtModel", path: Path | None = None
     ) -> None:
-        self.preprocessing, self.framing, self._calibration = (
-            file.preprocessing,
-            file.framing,
-            file.calibration,
-        )
+        """path: of the file, for a warning when most answers are no steering."""
+        # how pictures of the camera become frames; None: they are frames of the simulator's camera
+        self.framing = file.framing
+        self.preprocessing = file.preprocessing
+        self._calibration = file.calibration
+        # the network in Keras; None for one in an ONNX or LiteRT file
         self.model: Any = None if isinstance(file, OnnxModel | LiteRtModel) else file.model
         self._network = _network_of(file)
-        self.seq_length, self.carries_states = (
-            self._network.seq_length,
-            isinstance(self._network, _Recurrent),
-        )
+        self.seq_length = self._network.seq_length
+        # whether an answer depends on all frames since the drive began
+        self.carries_states = isinstance(self._network, _Recurrent)
         self._memory: Memory = ()
-        self._path, self._judged, self._beyond = path, 0, 0
-        frame = np.zeros(
-            (self.preprocessing.frame_height, self.preprocessing.frame_width, 3), np.uint8
-        )
-        self.next_answer(
-            self.preprocessing.apply(frame), ()
-        )  # the first call is slow; take it here
+        self._path = path
+        self._answers = 0
+        self._answers_beyond = 0  # of them, that are beyond full steering
+        self._take_first_answer()
 
-    def answer(self, frame: Image) -> Answer:
-        """Return the answer for an RGB frame, uint8 (160, 320, 3), as the next one of the drive.
+    def answer(self, picture: Image) -> Answer:
+        """Return the answer for the next picture of the drive.
 
-        Raises BadImage for a frame of another size, which is not remembered. The network may return
-        NaN.
+        picture: of the camera that the model drives with, RGB uint8 (height, width, 3); without a
+        framing a frame, (160, 320, 3). Raises BadImage for a picture of another size, which is not
+        remembered. The network may return NaN.
         """
+        frame = picture
+        if self.framing is not None:
+            frame = self.framing.apply(picture)
         answer, self._memory = self.next_answer(self.preprocessing.apply(frame), self._memory)
-        self._judged, self._beyond = self._judged + 1, self._beyond + (abs(answer.steering) > 1)
-        if (
-            self._path
-            and self._judged == _JUDGED
-            and (advice := self.advice(self._beyond, self._judged))
-        ):
-            note(f"{self._path}: {advice}")
+        self._judge(answer.steering)
         return answer
-
-    def advice(self, beyond: int, answers: int) -> str:
-        """Return what to do about a model most of whose answers are beyond -1 to 1, "" about
-        another one.
-        """
-        if beyond <= answers / 2:
-            return ""
-        causes = (
-            "frames that were prepared otherwise, or on steering in another unit, such as degrees"
-        )
-        if self.model is not None:
-            from bcclone.model.layer_kinds import scaling_layer  # loads Keras
-
-            if not scaling_layer(self.model):
-                causes = f"pixels / 255 (add 0..1 to --preprocess), {causes}"
-        return f"{beyond} of {answers} answers are beyond -1 to 1, full steering: was it trained on {causes}?"
 
     def forget(self) -> None:
         """Forget the frames so far; the next one begins another drive."""
         self._memory = ()
+
+    def without_framing(self) -> Self:
+        """Return this policy for pictures that are frames already, such as the simulator's."""
+        policy = copy.copy(self)
+        policy.framing = None
+        return policy
 
     def next_answer(self, image: Image, memory: Memory) -> tuple[Answer, Memory]:
         """Return the answer for the next prepared image of a drive, and its new memory.
@@ -112,28 +95,64 @@ class Policy:
         return replace(answer, steering=self.calibrated(answer.steering)), after
 
     def calibrated(self, steering: float) -> float:
+        """Return what the network's steering is on this car."""
         return self._calibration.apply(steering) if self._calibration else steering
+
+    def advice(self, beyond: int, answers: int) -> str:
+        """Return why most answers of a model may be no steering, "" if most are steering.
+
+        beyond: how many of the answers are beyond -1 to 1.
+        """
+        if beyond <= answers / 2:
+            return ""
+        causes = (
+            "frames that were prepared otherwise, or on steering in another unit, such as degrees"
+        )
+        if self.model is not None:
+            from bcclone.model.layer_kinds import scaling_layer  # loads Keras
+
+            if not scaling_layer(self.model):
+                causes = f"pixels / 255 (add 0..1 to --preprocess), {causes}"
+        return (
+            f"{beyond} of {answers} answers are beyond -1 to 1, full steering: "
+            f"was it trained on {causes}?"
+        )
+
+    def _take_first_answer(self) -> None:
+        """Let the network answer once: its first call compiles it, and no car should wait."""
+        size = self.preprocessing.frame_height, self.preprocessing.frame_width
+        frame = np.zeros((*size, 3), np.uint8)
+        self.next_answer(self.preprocessing.apply(frame), ())
+
+    def _judge(self, steering: float) -> None:
+        """Count an answer, and warn once if most of the first ones are no steering."""
+        self._answers += 1
+        if abs(steering) > 1:
+            self._answers_beyond += 1
+        if self._answers != _JUDGED_ANSWERS or self._path is None:
+            return
+        if advice := self.advice(self._answers_beyond, self._answers):
+            note(f"{self._path}: {advice}")
 
 
 @dataclass(frozen=True)
 class _Windows:
-    """A network of single frames, or of the last frames stacked; the first frame of a drive fills
-    its window.
+    """A network of single frames, or of the last frames stacked.
 
-    shape: of its input; infer: an input, uint8 (1, *shape), to the outputs, (1, outputs).
+    The first frame of a drive fills its window.
     """
 
     seq_length: int
-    shape: Sequence[int]
-    infer: Callable[[Image], Float32Array]
+    shape: Sequence[int]  # of its input
+    infer: Callable[[Image], Float32Array]  # uint8 (1, *shape) -> (1, outputs)
 
     def step(self, image: Image, memory: Memory) -> tuple[Float32Array, Memory]:
-        """Return the outputs, (outputs,), for the next prepared image of a drive, and the new
-        memory.
-        """
+        """Return the outputs, (outputs,), for the next image of a drive, and the new memory."""
         window = window_after(memory, image, self.seq_length)
         (outputs,) = self.infer(np.stack(window).reshape(1, *self.shape))
-        return outputs, window if self.seq_length > 1 else ()
+        if self.seq_length == 1:
+            return outputs, ()
+        return outputs, window
 
 
 @dataclass(frozen=True)
@@ -141,25 +160,31 @@ class _Recurrent:
     """A recurrent network that takes one step per frame.
 
     Before the first frame of a drive its states are those after seq_length - 1 copies of that
-    frame, so that the first steering is that of a window filled with it, as in training. take_step:
-    an image, (1, height, width, channels), and states, (1, size) each, to the outputs, (1,
-    outputs), and the new states.
+    frame, so that the first steering is that of a window filled with it, as in training.
     """
 
     seq_length: int
     state_sizes: Sequence[int]
+    # an image, (1, height, width, channels), and states, (1, size) each, -> outputs, (1, outputs),
+    # and the new states
     take_step: "TakeStep"
 
     def step(self, image: Image, memory: Memory) -> tuple[Float32Array, Memory]:
         """Return the outputs and the new memory, as _Windows does."""
-        states = memory or tuple(np.zeros((1, size), np.float32) for size in self.state_sizes)
-        for _ in range(1 if memory else self.seq_length):
+        if memory:
+            states = memory
+            steps = 1
+        else:
+            states = tuple(np.zeros((1, size), np.float32) for size in self.state_sizes)
+            steps = self.seq_length
+        for _ in range(steps):
             (outputs,), after = self.take_step(image[np.newaxis], states)
             states = tuple(after)
         return outputs, states
 
 
 def _network_of(file: "ModelFile | OnnxModel | LiteRtModel") -> _Windows | _Recurrent:
+    """Return how to call the network in a file."""
     if isinstance(file, LiteRtModel):
         return _Windows(1, file.preprocessing.shape, file.predict)
     if isinstance(file, OnnxModel):
@@ -170,7 +195,8 @@ def _network_of(file: "ModelFile | OnnxModel | LiteRtModel") -> _Windows | _Recu
     from bcclone.model.recurrent import compile_call, compile_step
 
     if steps := file.steps:
-        return _Recurrent(file.seq_length, steps.state_sizes, compile_step(file.model, steps))
+        take_step = compile_step(file.model, steps)
+        return _Recurrent(file.seq_length, steps.state_sizes, take_step)
     return _Windows(file.seq_length, file.model.input_shape[1:], compile_call(file.model))
 
 
@@ -179,31 +205,33 @@ def window_after(window: Memory, image: Image, seq_length: int) -> Memory:
 
     window, image: uint8 (height, width, channels) each.
     """
-    return (*window, image)[-seq_length:] if window else (image,) * seq_length
+    if not window:
+        return (image,) * seq_length
+    return (*window, image)[-seq_length:]
 
 
 def load_policy(path: Path | str, preprocessing: Preprocessing | str | None = None) -> Policy:
-    """Load a model of model.py, one of another program with its preprocessing, ONNX or LiteRT;
-    raises UserError.
+    """Load a model file: one of model.py, ONNX, LiteRT, or one of another program.
 
     preprocessing: a definition, or its text, such as "rows 60-140, 64x64, RGB, 0..1"; None for that
-    of the file.
+    of the file. Raises UserError.
     """
     return _load(Path(path), preprocessing, is_for_all=True)
 
 
 def load_one_of_several(path: Path, preprocessing: str | None) -> Policy:
-    """Load a policy with a preprocessing that is only for those of the models that do not state
-    their own.
+    """Load a policy; the preprocessing is only for a model that does not state its own.
 
     Warns of a model file that states another.
     """
     return _load(path, preprocessing, is_for_all=False)
 
 
-def _load(path: Path, how: Preprocessing | str | None, is_for_all: bool) -> Policy:
+def _load(path: Path, given: Preprocessing | str | None, is_for_all: bool) -> Policy:
+    """Load a policy. given: a preprocessing; is_for_all: it overrides that of the file."""
+    # an ONNX file contains its preprocessing, and needs no TensorFlow
     if is_onnx(path):
-        if how is not None and is_for_all:
+        if given is not None and is_for_all:
             raise UserError(
                 f"{path}: an ONNX file prepares the frames itself; leave out --preprocess"
             )
@@ -211,12 +239,15 @@ def _load(path: Path, how: Preprocessing | str | None, is_for_all: bool) -> Poli
     if "tensorflow" not in sys.modules:
         load_tensorflow()
     if is_litert(path):
-        return Policy(LiteRtModel(path, how), path)
+        return Policy(LiteRtModel(path, given), path)
     from bcclone.model.model_file import ModelFile, open_model
 
-    loaded = open_model(path, how if is_for_all else None)
-    if not isinstance(loaded, ModelFile):
-        loaded = loaded.declared(how)
-    elif how and (other := loaded.contradiction(how)):
-        note(f"{path}: {other}")
+    overriding = given if is_for_all else None
+    loaded = open_model(path, overriding)
+    if not isinstance(loaded, ModelFile):  # of another program
+        return Policy(loaded.declared(given), path)
+    if given:
+        contradiction = loaded.contradiction(given)
+        if contradiction:
+            note(f"{path}: {contradiction}")
     return Policy(loaded, path)

@@ -22,11 +22,13 @@ from bcclone.camera.framing import Framing, Lens, framing_of, read_framing
 from bcclone.camera.geometry import FOCAL_PX, HEIGHT_M
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image, try_frame
 from bcclone.camera.vehicle import CAMERA_AHEAD_M, MPH, STEERING_LAG_SECONDS, steering_of
-from bcclone.diagnosis.check import look_at, read_center
-from bcclone.diagnosis.evidence import Evidence, ReadFrame
-from bcclone.diagnosis.motion import PARTS, Heading, follow_points, measure_heading, new_pictures
+from bcclone.diagnosis.bends import curvature
+from bcclone.diagnosis.camera_faults import camera_pose
+from bcclone.diagnosis.evidence import Evidence
+from bcclone.diagnosis.frame_figures import ReadFrame, look_at, read_center
+from bcclone.diagnosis.heading import PARTS, Heading, is_trusted, measure_heading
+from bcclone.diagnosis.motion import follow_points, new_pictures
 from bcclone.diagnosis.odometry import CameraMotion, is_consistent, measure_motion
-from bcclone.diagnosis.picture_faults import camera_pose, is_trusted
 from bcclone.exchange.exchange_settings import ImportSettings
 from bcclone.exchange.labelled_video import stated_focal_mm
 from bcclone.exchange.left_out import shares_of
@@ -335,11 +337,12 @@ def _lens_of(
     size: of pictures.
     """
     known, words = _known_lens(evidence, size, settings)
-    rows = evenly(len(evidence.numbers), _PICTURES).tolist()
+    rows = evenly(len(evidence.rows), _PICTURES).tolist()
     shape = FRAME_WIDTH, round(FRAME_WIDTH * size.height / size.width)
     pictures = {row: resized(picture, shape) for row in rows if (picture := read(row)) is not None}
-    seconds = evidence.seconds[list(pictures)]
-    turn = np.interp(seconds + STEERING_LAG_SECONDS, evidence.middles, evidence.curvature())
+    seconds = evidence.rows.seconds[list(pictures)]
+    bends = curvature(evidence.rows, evidence.turns)
+    turn = np.interp(seconds + STEERING_LAG_SECONDS, evidence.rows.middles, bends)
     labelled = LabelledPictures(
         list(pictures.values()), (size.width, size.height), turn, seconds, 0
     )

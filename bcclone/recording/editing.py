@@ -1,134 +1,243 @@
-"""Edit a recording: turn positions into spans of rows, record the edit, and list what is kept and
-what is deleted.
+"""Edit a recording: record an edit, and list what is kept and what is deleted.
 
-In: `EditSettings`. Out: an `EditResult`, and the file of edits next to the log.
+In: an `Edit`, or the `EditSettings` that choose one. Out: an `EditResult`, and the file of edits
+next to the log.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from functools import cached_property
-from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from bcclone.recording import END, MAX_ADVANCE, START, EditSettings
+from bcclone.recording.edit_result import EditResult, row_spans
+from bcclone.recording.edit_settings import MAX_ADVANCE, EditSettings
 from bcclone.recording.edits import (
     ADVANCE,
-    DELETE,
     MIRROR,
     RESTORE,
     TRIM,
+    UNDO,
     Edit,
     Edits,
+    Span,
+    StoredEdit,
     edits_path,
     read_edits,
     seconds_since_first,
     write_edits,
 )
-from bcclone.recording.files import find_log
-from bcclone.recording.log import EPISODE_GAP_MS, corrected_steering, read_log
+from bcclone.recording.files import ImageIndex, find_log
+from bcclone.recording.log import Log, corrected_steering, read_log
+from bcclone.recording.positions import RowPositions
 from bcclone.recording.run_tables import BY_MODEL, DrivenRow, read_drivers
 from bcclone.system.arrays import BoolArray, FloatArray, IndexArray
-from bcclone.system.errors import UserError, number_of, shown_command
+from bcclone.system.errors import UserError, shown_command
 from bcclone.system.location import as_local
 from bcclone.system.output import locked
 
 _WAIT_SECONDS = 60.0  # for others that edit the same recording
 
 
-@dataclass(frozen=True)
-class RowSpan:
-    """Consecutive rows that are alike: without a pause, all kept or all deleted, and driven by the
-    same driver.
-
-    first, last: numbers of the rows, from 1; from_seconds, to_seconds: since the first row of the
-    recording; driver: "human" or "model", None if there is no drivers.csv; take_over: its number,
-    None if none; after_pause: a pause separates them from the rows before.
-    """
-
-    first: int
-    last: int
-    from_seconds: float
-    to_seconds: float
-    kept: bool
-    driver: str | None
-    take_over: int | None
-    after_pause: bool
-
-    def __str__(self) -> str:
-        take_over = f", take-over {self.take_over}" if self.take_over else ""
-        line = (
-            f"  rows {self.first:>6} to {self.last:<6} {self.from_seconds:>8.1f}s to {self.to_seconds:>7.1f}s   "
-            f"{'kept' if self.kept else 'deleted':<7}{f'   {self.driver}{take_over}' if self.driver else ''}"
-        )
-        return line.rstrip() + (", after a pause" if self.after_pause else "")
-
-
-@dataclass(frozen=True)
-class EditResult:
-    """A recording after an edit, or as it is.
-
-    rows, deleted: numbers of usable rows, and of those that are left out; seconds: from the first
-    row to the last; changed: rows that this edit deleted, restored or corrected; edits: how many
-    can be undone; spans: all rows in order; steering: how it is corrected, "" for as recorded.
-    """
-
-    log: Path
-    rows: int
-    deleted: int
-    seconds: float
-    changed: int
-    edits: int
-    spans: tuple[RowSpan, ...]
-    steering: str = ""
-
-    def as_text(self) -> str:
-        """Return the counts and a line for each span; after a change, how to take it back."""
-        by_edits = f" by {number_of(self.edits, 'edit')}" if self.edits else ""
-        lines = [
-            f"{self.log}: {number_of(self.rows, 'row')}, {self.seconds:.1f} s; "
-            f"{self.rows - self.deleted} kept, {self.deleted} deleted{by_edits}"
-        ]
-        lines += (
-            [f"  steering of all rows, against the log: {self.steering}"] if self.steering else []
-        )
-        lines += map(str, self.spans)
-        if self.changed:
-            hint = (
-                f"; undo the last edit with: {shown_command('edit', self.log, '--undo')}"
-                if self.edits
-                else ""
-            )
-            lines.append(f"{number_of(self.changed, 'row')} changed{hint}")
-        return "\n".join(lines)
-
-
 def edit(settings: EditSettings) -> EditResult:
-    """Delete, restore, correct the steering or undo, as the settings say, and list the rows; the
-    log never changes.
+    """Delete, restore, correct the steering or undo, as the settings say, and list the rows.
 
-    Raises UserError for a recording that cannot be read, rows that it does not have, and an edit
-    that changes nothing or deletes every row.
+    The log never changes. Raises UserError for a recording that cannot be read, rows that it does
+    not have, and an edit that changes nothing or deletes every row.
     """
-    return EditedRecording(find_log(settings.recording)).edit(settings)
+    recorded = EditedRecording(find_log(settings.recording))
+    return recorded.edit(recorded.parse(settings))
 
 
-class EditedRecording:
-    """All usable rows of a log, the deleted ones included, in order of time, and its edits so far.
+class EditedRows(ABC):
+    """All rows of a recording or of a tub, deleted ones included, in order of time, and its edits.
 
-    rows: with the columns of a log; edits_file: holds the edits; seconds: since the first row,
-    (rows,), rounded to milliseconds, so that the position 0.8s finds the row at 0.8 s.
+    Commands and the page edit either by what is here, and ask nothing else of it.
     """
 
-    def __init__(self, path: Path, rows: pd.DataFrame | None = None) -> None:
-        self.path = path
-        self.rows = read_log(path, edited=False).rows if rows is None else rows
-        self.times: IndexArray = self.rows["time_ms"].to_numpy(np.int64)
+    kind: str  # "recording" or "tub"
+    keeps_history: bool  # whether a later command can take this one's edits back
+    log: Log | None = None  # as recorded, without edits; None without a log
+    record_numbers: IndexArray | None = None  # of the tub's record of each row, (rows,)
+    unusable: str = ""  # which records have no row, and why; "" for none
+
+    def __init__(self, path: Path, rows: pd.DataFrame) -> None:
+        self.path = path  # of the log, or the tub's folder
+        self.rows = rows  # with at least time_ms, center, NUMBERS
+        self.times: IndexArray = rows["time_ms"].to_numpy(np.int64)
+        # since the first row; rounded to milliseconds, so that 0.8s finds the row at 0.8 s
         self.seconds: FloatArray = np.round(seconds_since_first(self.times / 1000), 3)
         self.edits = self.read_edits()
+
+    # ---- what a recording and a tub do differently
+
+    @property
+    @abstractmethod
+    def edits_file(self) -> Path:
+        """Return the file that holds the edits."""
+
+    @abstractmethod
+    def read_edits(self) -> Edits:
+        """Return the edits in the file; raises UserError if they cannot be read."""
+
+    @abstractmethod
+    def write_edits(self, edit: Edit, after: Edits) -> None:
+        """Replace the edits in the file by those after an edit; raises OSError."""
+
+    @abstractmethod
+    def undo(self) -> Edits:
+        """Return the edits without the last one; raises UserError if there is none."""
+
+    @abstractmethod
+    def correct(self, edit: Edit) -> Edits:
+        """Return the edits and a correction of the steering; raises UserError."""
+
+    @abstractmethod
+    def image_path(self, row: int, camera: str) -> str | None:
+        """Return the path of a row's image, None if there is none."""
+
+    @property
+    @abstractmethod
+    def driven(self) -> Sequence[DrivenRow | None]:
+        """Return who drove in each row, None where nothing says it."""
+
+    @property
+    def images(self) -> ImageIndex | None:
+        """Return the images of the log, None without a log."""
+        return None
+
+    @property
+    def undoable(self) -> int:
+        """Return how many edits can be undone."""
+        return len(self.edits.edits)
+
+    # ---- what they do alike
+
+    @property
+    def positions(self) -> RowPositions:
+        return RowPositions(self.path, self.seconds)
+
+    def parse(self, settings: EditSettings) -> Edit | None:
+        """Return the edit that settings choose, None for none; raises UserError for wrong rows."""
+        return self.positions.edit_of(settings)
+
+    @property
+    def deleted(self) -> BoolArray:
+        """Return which rows are deleted, (rows,)."""
+        return self.edits.deleted(self.times)
+
+    @property
+    def steering(self) -> FloatArray:
+        """Return the steering with its corrections, (rows,)."""
+        return corrected_steering(self.rows, self.edits)
+
+    def edit(self, edit: Edit | None = None) -> EditResult:
+        """Make an edit, or none, and list the rows; raises UserError as the function edit()."""
+        if edit is None:
+            self.edits = self.read_edits()
+            return self._result(self.edits)
+        with locked(self.edits_file, "try again when it has ended", _WAIT_SECONDS):
+            before = self.read_edits()  # others may have edited it since
+            self.edits = before
+            after = self._after(edit)
+            self._write(edit, after)
+            self.edits = after
+        return self._result(before)
+
+    def _after(self, edit: Edit) -> Edits:
+        """Return the edits after a further one, none if they take each other back."""
+        if edit.kind == UNDO:
+            after = self.undo()
+        elif edit.kind in (MIRROR, ADVANCE):
+            after = self.correct(edit)
+        else:
+            after = self._with_rows(edit)
+        if after.deleted(self.times).any() or after.steering_words():
+            return after
+        return Edits()
+
+    def _with_rows(self, edit: Edit) -> Edits:
+        """Return the edits and one that deletes or restores rows.
+
+        Raises UserError for rows that there are not, and for an edit that would change nothing.
+        """
+        for row in np.ravel(edit.spans).tolist():
+            self.positions.check(row)
+        spans = edit.spans
+        if edit.kind == TRIM:
+            (kept,) = spans
+            spans = _spans_around(kept, len(self.rows))
+        after = self.edits
+        if spans:
+            images = self.rows["center"].tolist()
+            named = tuple((images[first], images[last]) for first, last in spans)
+            after = self.edits.and_then(StoredEdit(edit.kind, named))
+        if (after.deleted(self.times) == self.deleted).all():
+            raise UserError(
+                f"{self.path}: nothing to {edit.kind}: these rows {_state(edit, spans)}; "
+                f"list them with: {shown_command('edit', self.path)}"
+            )
+        return after
+
+    def _write(self, edit: Edit, after: Edits) -> None:
+        """Write the edits; raises UserError if they delete every row, or cannot be written."""
+        if after.deleted(self.times).all():
+            raise UserError(
+                f"{self.path}: that would delete all {len(self.rows)} rows; "
+                "remove the recording's folder instead"
+            )
+        try:
+            self.write_edits(edit, after)
+        except OSError as error:
+            raise UserError(
+                f"{self.edits_file}: cannot be written: {error.strerror}; "
+                "change the permissions of the folder, or edit a copy of the recording"
+            ) from None
+
+    def _result(self, before: Edits) -> EditResult:
+        """Return the rows as they are now. before: the edits before the last one."""
+        deleted = self.deleted
+        changed = deleted != before.deleted(self.times)
+        changed |= self.steering != corrected_steering(self.rows, before)
+        return EditResult(
+            log=self.path,
+            rows=len(self.rows),
+            deleted=int(deleted.sum()),
+            seconds=round(float(self.seconds[-1]), 3),
+            changed=int(changed.sum()),
+            edits=self.undoable,
+            spans=tuple(row_spans(self.times, self.seconds, deleted, self.driven)),
+            steering=self.edits.steering_words(),
+        )
+
+
+def _spans_around(kept: Span, count: int) -> tuple[Span, ...]:
+    """Return the spans of rows before and after one, of so many rows."""
+    first, last = kept
+    around = ((0, first - 1), (last + 1, count - 1))
+    return tuple((begin, end) for begin, end in around if begin <= end)
+
+
+def _state(edit: Edit, spans: Sequence[Span]) -> str:
+    """Return why an edit of these spans of rows would change nothing."""
+    if edit.kind == RESTORE:
+        return "are not deleted"
+    if not spans:
+        return "are all of the recording"
+    return "are deleted already"
+
+
+class EditedRecording(EditedRows):
+    """The rows of a log; the file of edits next to it holds the edits."""
+
+    kind = "recording"
+    keeps_history = True
+
+    def __init__(self, path: Path) -> None:
+        self.log: Log = read_log(path, edited=False)
+        super().__init__(path, self.log.rows)
 
     @property
     def edits_file(self) -> Path:
@@ -137,144 +246,36 @@ class EditedRecording:
     def read_edits(self) -> Edits:
         return read_edits(self.path)
 
-    def write_edits(self, edits: Edits) -> None:
-        """Replace the edits; raises OSError."""
-        write_edits(self.path, edits)
+    def write_edits(self, edit: Edit, after: Edits) -> None:
+        write_edits(self.path, after)
 
-    def edit(self, settings: EditSettings) -> EditResult:
-        """Edit as the settings say, and list the rows; raises UserError as edit()."""
-        path, rows = self.path, self.rows
-        busy = "try again when it has ended"
-        with locked(self.edits_file, busy, _WAIT_SECONDS) if settings.edits else nullcontext():
-            self.edits = before = self.read_edits()  # others may have edited it since
-            after = self.edited(settings)
-            deleted, steering = after.deleted(self.times), corrected_steering(rows, after)
-            corrections = ["mirrored"] * after.mirrors
-            if seconds := after.advance_seconds:
-                corrections.append(f"{abs(seconds):g} s {'later' if seconds > 0 else 'earlier'}")
-            left = after if deleted.any() or corrections else Edits()  # they take each other back
-            if after is not before:
-                if deleted.all():
-                    raise UserError(
-                        f"{path}: that would delete all {len(rows)} rows; remove the recording's folder instead"
-                    )
-                try:
-                    self.write_edits(left)
-                except OSError as error:
-                    raise UserError(
-                        f"{self.edits_file}: cannot be written: {error.strerror}; "
-                        "change the permissions of the folder, or edit a copy of the recording"
-                    ) from None
-                self.edits = left
-        changed = (deleted != before.deleted(self.times)) | (
-            steering != corrected_steering(rows, before)
-        )
-        return EditResult(
-            log=path,
-            rows=len(rows),
-            deleted=int(deleted.sum()),
-            seconds=round(float(self.seconds[-1]), 3),
-            changed=int(changed.sum()),
-            edits=len(left.edits),
-            spans=tuple(self.spans(deleted)),
-            steering=", ".join(corrections),
-        )
+    def undo(self) -> Edits:
+        if not self.edits.edits:
+            listing = shown_command("edit", self.path)
+            raise UserError(f"{self.path}: there is no edit to undo; list the rows with: {listing}")
+        return Edits(self.edits.edits[:-1])
 
-    def edited(self, settings: EditSettings) -> Edits:
-        """Return the edits with that of the settings, or the same ones without one.
-
-        Raises UserError for an edit that would change nothing, or shift the steering too far.
-        """
-        done = self.edits.edits
-        if settings.undo:
-            if not done:
-                listing = shown_command("edit", self.path)
-                raise UserError(
-                    f"{self.path}: there is no edit to undo; list the rows with: {listing}"
-                )
-            return Edits(done[:-1])
-        if settings.mirror_steering:
-            return Edits((*done, Edit(MIRROR)))
-        if settings.advance_steering:
-            after = Edits((*done, Edit(ADVANCE, seconds=settings.advance_steering)))
-            if (shift := abs(after.advance_seconds)) > MAX_ADVANCE:
-                raise UserError(
-                    f"{self.path}: with the edits before, the steering would be shifted by {shift:g} s, expected at "
-                    f"most {MAX_ADVANCE:g} s; take the last edit back with: "
-                    f"{shown_command('edit', self.path, '--undo')}"
-                )
-            return after
-        if not (positions := settings.delete or settings.restore or settings.trim):
-            return self.edits
-        kind = DELETE if settings.delete else RESTORE if settings.restore else TRIM
-        images = self.rows["center"].tolist()
-        ranges = [self.range_of(positions[at : at + 2]) for at in range(0, len(positions), 2)]
-        if kind == TRIM:
-            ((first, last),) = ranges
-            ranges = [(0, first - 1), (last + 1, len(images) - 1)]
-        spans = tuple((images[start], images[end]) for start, end in ranges if start <= end)
-        after = Edits((*done, Edit(kind, spans))) if spans else self.edits
-        if (after.deleted(self.times) == self.edits.deleted(self.times)).all():
-            already = "are deleted already" if spans else "are all of the recording"
-            state = "are not deleted" if kind == RESTORE else already
+    def correct(self, edit: Edit) -> Edits:
+        after = self.edits.and_then(StoredEdit(edit.kind, seconds=edit.seconds))
+        shift = abs(after.advance_seconds)
+        if shift > MAX_ADVANCE:
             raise UserError(
-                f"{self.path}: nothing to {kind}: these rows {state}; list them with: "
-                f"{shown_command('edit', self.path)}"
+                f"{self.path}: with the edits before, the steering would be shifted by {shift:g} s, "
+                f"expected at most {MAX_ADVANCE:g} s; take the last edit back with: "
+                f"{shown_command('edit', self.path, '--undo')}"
             )
         return after
 
-    def range_of(self, positions: Sequence[str]) -> tuple[int, int]:
-        """Return the indices of the first and the last row between two positions, both included; ()
-        for all rows.
-        """
-        begin, end = positions or (START, END)
-        first, last = self._index(begin, "left"), self._index(end, "right")
-        if first > last:
-            raise UserError(
-                f"{self.path}: no row from {begin} to {end}; expected FROM before TO, with a row between them"
-            )
-        return first, last
+    def image_path(self, row: int, camera: str) -> str | None:
+        return self.images.find(str(self.rows[camera].iat[row]))
 
-    def _index(self, position: str, side: str) -> int:
-        """Return the index of the row at a position; of seconds, the row after it ("left") or
-        before it ("right").
-        """
-        count = len(self.rows)
-        if position in (START, END):
-            return 0 if position == START else count - 1
-        if position.endswith("s"):
-            moment, end = float(position[:-1]), self.seconds[-1]
-            if moment > end and side == "left":
-                raise UserError(
-                    f"{self.path}: it ends after {end:.1f}s, but {position} is asked for"
-                )
-            return int(np.searchsorted(self.seconds, moment, side)) - (side == "right")  # type: ignore[call-overload]
-        if not 1 <= int(position) <= count:
-            raise UserError(f"{self.path}: there is no row {int(position)}, expected 1 to {count}")
-        return int(position) - 1
+    @cached_property
+    def images(self) -> ImageIndex:
+        return ImageIndex(self.path)
 
     @cached_property
     def driven(self) -> Sequence[DrivenRow | None]:
-        """Return who drove in each row, None where nothing says it."""
         drivers = read_drivers(self.path.parent)
-        return [drivers.get(image, BY_MODEL) if drivers else None for image in self.rows["center"]]
-
-    def spans(self, deleted: BoolArray) -> Iterator[RowSpan]:
-        """Yield the spans of consecutive rows that are alike. deleted: which rows are, (rows,)."""
-        by = self.driven
-        stretches = np.cumsum(np.diff(self.times, prepend=self.times[0]) > EPISODE_GAP_MS)
-        for _, alike in groupby(
-            range(len(by)), key=lambda row: (stretches[row], deleted[row], by[row])
-        ):
-            first, *others = alike
-            last = others[-1] if others else first
-            yield RowSpan(
-                first=first + 1,
-                last=last + 1,
-                from_seconds=round(float(self.seconds[first]), 3),
-                to_seconds=round(float(self.seconds[last]), 3),
-                kept=not deleted[first],
-                driver=driven.driver if (driven := by[first]) else None,
-                take_over=driven.take_over if driven else None,
-                after_pause=bool(first and stretches[first] > stretches[first - 1]),
-            )
+        if not drivers:
+            return [None] * len(self.rows)
+        return [drivers.get(image, BY_MODEL) for image in self.rows["center"]]

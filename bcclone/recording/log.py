@@ -11,7 +11,7 @@ import math
 import re
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from itertools import chain, islice, takewhile
 from operator import itemgetter
 
@@ -142,7 +142,19 @@ def read_log(path: Location, edited: bool = True) -> Log:
     """
     lines = _read_text(path).split("\n")
     dialect, table, bad_rows = read_standard(lines) or _read_line_by_line(path, lines)
-    edits = read_edits(path) if edited else Edits()
+    as_recorded = Log(path, dialect, table, bad_rows, table[:0])
+    return with_edits(as_recorded, read_edits(path) if edited else Edits())
+
+
+def with_edits(as_recorded: Log, edits: Edits) -> Log:
+    """Return a log that was read without edits as edits leave it.
+
+    Raises UserError if every row is deleted.
+    """
+    path = as_recorded.path
+    table = as_recorded.rows
+    if "episode" in table:  # deleted rows begin a new one
+        table = table.drop(columns="episode")
     deleted = edits.deleted(table["time_ms"].to_numpy(np.int64))
     if deleted.all():
         raise UserError(
@@ -152,7 +164,7 @@ def read_log(path: Location, edited: bool = True) -> Log:
     begins = (table["time_ms"].diff() > EPISODE_GAP_MS) | pd.Series(deleted).shift(fill_value=False)
     rows = table.assign(episode=begins.cumsum().astype("int64"))[~deleted].reset_index(drop=True)
     rows["episode"] = rows["episode"].rank(method="dense").astype("int64") - 1
-    return Log(path, dialect, rows, bad_rows, table[deleted].reset_index(drop=True))
+    return replace(as_recorded, rows=rows, deleted=table[deleted].reset_index(drop=True))
 
 
 def corrected_steering(rows: pd.DataFrame, edits: Edits) -> FloatArray:

@@ -1,3 +1,4 @@
-"""Simulate tracks and car without the Unity program: controls in, camera frames out; and its side
-of the protocol.
+"""Simulate tracks and car without the Unity program: controls in, camera frames out.
+
+unity_client.py plays the Unity program's part of the protocol.
 """

@@ -1,11 +1,14 @@
-"""Place the cameras: a car -> position and axes of each of its three cameras, and the pixels that
-show the bonnet.
+"""Place the cameras: a car -> position and axes of each of its three cameras, and its bonnet.
+
+Frames of reference: the *world* has x to the east, y up, z to the north; the *car* and the *camera*
+have right, up and ahead. A matrix turns directions of one frame into those of another.
 """
 
 import math
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from bcclone.camera.geometry import FOCAL_PX
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image
@@ -15,91 +18,54 @@ from bcclone.simulator.world_settings import Conditions
 from bcclone.system.arrays import BoolArray, FloatArray
 from bcclone.system.exact_math import cosine, sine, tangent
 
-# Source: docs/explanation/simulator.md.
-_MOUNT_QUATERNION = (
-    0.08286792,
-    0.00542134,
-    0.009921725,
-    0.99649644,
-)  # 9.5 degrees down, 0.7 degrees to the right
-# The bonnet's outline in each camera, column and row of corners, measured on recordings of the
-# simulator.
-_OUTLINES = {
-    "center": ((36, 160), (48, 154), (76, 149), (104, 143), (120, 138), (145, 136), (178, 136), (200, 139),
-               (220, 144), (244, 150), (260, 155), (264, 160)),
-    "left": ((186, 160), (189, 151), (197, 146), (228, 142), (262, 138), (290, 137), (320, 137)),
-    "right": ((0, 135), (28, 135), (60, 138), (88, 142), (112, 146), (120, 151), (123, 160)),
-}  # fmt: skip
-_EXTENSION = (
-    50  # lengths of the first and the last edge, by which an outline goes on beyond the picture
-)
-_BONNET_PX_A_METRE = 185.0  # between the outlines of the three cameras
-_Matrix = tuple[tuple[float, ...], ...]  # rows
-
-_PAINT, _RIM, _SEAM = (158, 165, 151), (176, 184, 171), (62, 66, 58)
-
-
 _USUAL = Conditions()
 
 
-class CameraPose(NamedTuple):
-    """A camera in the world: position (3,) in metres, axes (3, 3) with right, up and ahead as
-    columns.
-    """
+# Where a camera is
 
-    position: FloatArray
-    axes: FloatArray
+
+class CameraPose(NamedTuple):
+    """A camera in the world."""
+
+    position: FloatArray  # x, y, z in metres, (3,)
+    axes: FloatArray  # the camera's right, up and ahead in the world, as columns, (3, 3)
 
 
 def pose_of(car: Car, camera: str, conditions: Conditions = _USUAL) -> CameraPose:
-    """Return the pose of the center, left or right camera, which the conditions may move or tilt."""
-    body = _product(_yaw(car.heading), _pitch(car.pitch))
+    """Return the pose of a camera, which the conditions may move or tilt.
+
+    camera: center, left or right
+    """
+    car_to_world = _product(_yaw(car.heading), _pitch(car.pitch))
+
+    # the camera's place in the car, as a matrix of one column
     right_m, up_m, ahead_m = MOUNTS[camera]
-    shift_m, height_m = conditions.camera_shift_m, conditions.camera_height_m
-    mount = ((right_m + shift_m,), (up_m + height_m + ORIGIN_ABOVE_ROAD_M,), (ahead_m,))
-    axes = _product(_product(body, _MOUNT), _pitch(math.radians(conditions.camera_pitch)))
-    (x,), (y,), (z,) = _product(body, mount)
+    mount = (
+        (right_m + conditions.camera_shift_m,),
+        (up_m + conditions.camera_height_m + ORIGIN_ABOVE_ROAD_M,),
+        (ahead_m,),
+    )
+    (x,), (y,), (z,) = _product(car_to_world, mount)
+
+    tilt = _pitch(math.radians(conditions.camera_pitch))
+    axes = _product(_product(car_to_world, _CAMERA_TO_CAR), tilt)
     return CameraPose(np.array([car.x + x, car.y + y, car.z + z]), np.array(axes))
 
 
-def bonnet(
-    camera: str,
-    conditions: Conditions = _USUAL,
-    size: tuple[int, int] = (FRAME_HEIGHT, FRAME_WIDTH),
-) -> tuple[BoolArray, Image]:
-    """Return the mask of the bonnet, bool (height, width), and its picture, RGB uint8 (height,
-    width, 3).
-
-    size: height and width of the picture.
-    """
-    height, width = size
-    columns = (np.arange(width) + 0.5) * (
-        FRAME_WIDTH / width
-    ) + conditions.camera_shift_m * _BONNET_PX_A_METRE
-    lower_px = FOCAL_PX * tangent(math.radians(conditions.camera_pitch))
-    lower_px += conditions.camera_height_m * _BONNET_PX_A_METRE
-    rows = (np.arange(height)[:, None] + 0.5) * (FRAME_HEIGHT / height) - lower_px
-    corners = np.array(_OUTLINES[camera], float)
-    before, after = (_EXTENSION * (end - beside) for end, beside in (corners[:2], corners[:-3:-1]))
-    top = np.interp(columns, *np.vstack([corners[0] + before, corners, corners[-1] + after]).T)
-    depth = rows - top[None, :]
-    shade = 1 - 0.006 * np.maximum(depth - 3, 0)[..., None]
-    picture = np.where(depth[..., None] < 3, np.array(_RIM), np.array(_PAINT) * shade)
-    if camera == "center":  # the window's frame
-        seam = 150.0 + 10 * ((columns - 161) / 62) ** 2
-        inside = rows - seam[None, :]
-        picture = np.where((np.abs(inside) < 0.9)[..., None], np.array(_SEAM), picture)
-        picture = np.where(((inside > 3) & (inside < 4))[..., None], np.array(_SEAM) * 1.6, picture)
-    return depth > 0, np.clip(picture, 0, 255).astype(np.uint8)
+_Matrix = tuple[tuple[float, ...], ...]  # rows
 
 
 def _yaw(angle: float) -> _Matrix:
-    right, ahead = sine(angle), cosine(angle)
+    """Return the matrix of a turn to the right, in radians."""
+    right = sine(angle)
+    ahead = cosine(angle)
     return (ahead, 0.0, right), (0.0, 1.0, 0.0), (-right, 0.0, ahead)
 
 
 def _pitch(nose_up: float) -> _Matrix:
-    up, ahead = sine(nose_up), cosine(nose_up)
+    """Return the matrix of a nose that is higher, in radians."""
+    up = sine(nose_up)
+    ahead = cosine(nose_up)
     return (1.0, 0.0, 0.0), (0.0, ahead, up), (0.0, -up, ahead)
 
 
@@ -121,4 +87,82 @@ def _rotation(x: float, y: float, z: float, w: float) -> _Matrix:
     )
 
 
-_MOUNT = _rotation(*_MOUNT_QUATERNION)
+# How the cameras are mounted: 9.5 degrees down, 0.7 degrees to the right. Source:
+# docs/explanation/simulator.md
+_MOUNT_QUATERNION = (0.08286792, 0.00542134, 0.009921725, 0.99649644)
+_CAMERA_TO_CAR = _rotation(*_MOUNT_QUATERNION)
+
+
+# What a camera sees of the bonnet
+
+
+_Floats = npt.NDArray[np.floating]
+
+# The bonnet's outline in each camera: column and row of its corners in a frame of 160 x 320 pixels,
+# measured on recordings of the simulator
+_OUTLINES = {
+    "center": (
+        (36, 160), (48, 154), (76, 149), (104, 143), (120, 138), (145, 136),
+        (178, 136), (200, 139), (220, 144), (244, 150), (260, 155), (264, 160),
+    ),
+    "left": ((186, 160), (189, 151), (197, 146), (228, 142), (262, 138), (290, 137), (320, 137)),
+    "right": ((0, 135), (28, 135), (60, 138), (88, 142), (112, 146), (120, 151), (123, 160)),
+}  # fmt: skip
+# how far the outline moves when a camera moves: from the outlines of the three cameras
+_BONNET_PX_A_METRE = 185.0
+
+_PAINT = (158, 165, 151)
+_RIM = (176, 184, 171)
+_RIM_PX = 3  # rows of the rim, below the outline
+_SEAM = (62, 66, 58)
+
+
+def bonnet(
+    camera: str,
+    conditions: Conditions = _USUAL,
+    size: tuple[int, int] = (FRAME_HEIGHT, FRAME_WIDTH),
+) -> tuple[BoolArray, Image]:
+    """Return the mask of the bonnet, bool (height, width), and its picture, RGB uint8.
+
+    size: height and width of the picture
+    """
+    height, width = size
+
+    # each pixel's column and row in a frame of 160 x 320 pixels; a camera that is moved or tilted
+    # sees the bonnet shifted
+    shift_px = conditions.camera_shift_m * _BONNET_PX_A_METRE
+    columns = (np.arange(width) + 0.5) * (FRAME_WIDTH / width) + shift_px
+    lower_px = FOCAL_PX * tangent(math.radians(conditions.camera_pitch))
+    lower_px += conditions.camera_height_m * _BONNET_PX_A_METRE
+    rows = (np.arange(height)[:, None] + 0.5) * (FRAME_HEIGHT / height) - lower_px
+
+    # a rim along the outline, and paint that is darker towards the camera
+    below_px = rows - _outline_rows(camera, columns)[None, :]
+    shade = 1 - 0.006 * np.maximum(below_px - _RIM_PX, 0)[..., None]
+    picture = np.where(below_px[..., None] < _RIM_PX, np.array(_RIM), np.array(_PAINT) * shade)
+    if camera == "center":
+        picture = _with_seam(picture, rows, columns)
+    return below_px > 0, np.clip(picture, 0, 255).astype(np.uint8)
+
+
+# an outline goes on beyond the picture, by so many lengths of its first and its last edge
+_EXTENSION = 50
+
+
+def _outline_rows(camera: str, columns: _Floats) -> _Floats:
+    """Return the row of the bonnet's outline in each column."""
+    corners = np.array(_OUTLINES[camera], float)
+    before = corners[0] + _EXTENSION * (corners[0] - corners[1])
+    after = corners[-1] + _EXTENSION * (corners[-1] - corners[-2])
+    extended = np.vstack([before, corners, after])
+    return np.asarray(np.interp(columns, extended[:, 0], extended[:, 1]))
+
+
+def _with_seam(picture: _Floats, rows: _Floats, columns: _Floats) -> _Floats:
+    """Return the picture with the seam where the bonnet ends, and a fine line below it."""
+    seam = 150.0 + 10 * ((columns - 161) / 62) ** 2
+    below_px = rows - seam[None, :]
+    on_seam = np.abs(below_px) < 0.9
+    on_line = (below_px > 3) & (below_px < 4)
+    picture = np.where(on_seam[..., None], np.array(_SEAM), picture)
+    return np.where(on_line[..., None], np.array(_SEAM) * 1.6, picture)

@@ -1,8 +1,7 @@
-"""Move the car: steering and throttle -> its next place and speed, by a bicycle model with limits,
-in steps of 0.02 s.
+"""Move the car: steering and throttle -> its next place and speed, in steps of 0.02 s.
 
-The constants were measured, or read from the simulator's public source:
-docs/explanation/simulator.md.
+It is a bicycle model with limits. The constants were measured, or read from the simulator's public
+source: docs/explanation/simulator.md.
 """
 
 import math
@@ -24,21 +23,20 @@ from bcclone.system.exact_math import arctangent, cosine, length, sine, tangent
 
 STEP_SECONDS = 0.02
 
-FULL_THROTTLE, DRAG, FULL_BRAKE = 5.4, 0.1, 7.3  # m/s2, 1/s, m/s2
-_GRAVITY = 9.81
-_GRIP = 13.0  # m/s2
-_PITCH_LAG_SECONDS = 0.3
-_PITCH_REST, _PITCH_THROTTLE, _PITCH_BRAKE = 0.3, 1.55, -1.6  # degrees, nose up
-_RADIANS = math.pi / 180
 # All modules whose functions or constants are compiled into next_yaw_rate():
 # bcclone/system/compiled.py
 LAW_MODULES = ("bcclone.simulator.car", "bcclone.camera.vehicle", "bcclone.system.exact_math")
 
+_RADIANS = math.pi / 180
+_GRIP = 13.0  # m/s2 sideways, at most
+
 
 @compiled(cache=True, sources=source_checksum(LAW_MODULES))
 def next_yaw_rate(yaw_rate: float, steering: float, speed: float) -> float:
-    """Return the yaw rate, radians a second, after 0.02 s of a steering, -1 to 1, at a speed in
-    m/s; compiled.
+    """Return the yaw rate after 0.02 s, in radians a second to the right; compiled.
+
+    steering: -1 to 1
+    speed: m/s
     """
     curvature = tangent(steering * FULL_LOCK_DEGREES * _RADIANS) / WHEELBASE_M
     most = _GRIP / max(speed, 1.0)
@@ -46,25 +44,27 @@ def next_yaw_rate(yaw_rate: float, steering: float, speed: float) -> float:
     return yaw_rate + (wanted - yaw_rate) * STEP_SECONDS / STEERING_LAG_SECONDS
 
 
+FULL_THROTTLE = 5.4  # m/s2
+DRAG = 0.1  # 1/s: m/s2 for each m/s
+FULL_BRAKE = 7.3  # m/s2
+_GRAVITY = 9.81  # m/s2
+_PITCH_LAG_SECONDS = 0.3
+
+
 @dataclass
 class Car:
-    """A car on the road.
+    """A car on the road."""
 
-    x, y, z: metres; heading: radians from +z towards +x; speed: m/s; pitch: radians, nose up;
-    steering: -1 (left) to 1 (right); throttle, brake: 0 to 1; yaw_rate: radians a second, to the
-    right.
-    """
-
-    x: float
-    y: float
-    z: float
-    heading: float
-    speed: float = 0.0
-    steering: float = 0.0
-    throttle: float = 0.0
-    brake: float = 0.0
-    pitch: float = 0.0
-    yaw_rate: float = 0.0
+    x: float  # metres
+    y: float  # metres, up
+    z: float  # metres
+    heading: float  # radians from +z towards +x
+    speed: float = 0.0  # m/s
+    steering: float = 0.0  # -1 (left) to 1 (right)
+    throttle: float = 0.0  # 0 to 1
+    brake: float = 0.0  # 0 to 1
+    pitch: float = 0.0  # radians, nose up
+    yaw_rate: float = 0.0  # radians a second, to the right
 
     def control(self, steering: float, throttle: float) -> None:
         """Set the controls, -1 to 1; a negative throttle brakes."""
@@ -74,26 +74,34 @@ class Car:
 
     def step(self, grade: float = 0.0) -> None:
         """Advance by 0.02 s on a road that rises by `grade` metres for each metre ahead."""
-        speed = min(
-            self.speed, TOP_SPEED_MPH * MPH
-        )  # limited before the step: it reaches 30.2 mph, as in the simulator
+        # the speed is limited before the step: it reaches 30.2 mph, as in the simulator
+        speed = min(self.speed, TOP_SPEED_MPH * MPH)
         slope = _GRAVITY * grade / length(1.0, grade)
         acceleration = (
             FULL_THROTTLE * self.throttle - DRAG * speed - FULL_BRAKE * self.brake - slope
         )
         self.speed = max(speed + acceleration * STEP_SECONDS, 0.0)
+
         self.yaw_rate = next_yaw_rate(self.yaw_rate, self.steering, self.speed)
         self.heading += self.yaw_rate * STEP_SECONDS
-        level = self.speed * STEP_SECONDS / length(1.0, grade)
-        self.x += level * sine(self.heading)
-        self.z += level * cosine(self.heading)
-        pitch = nose_up(self.throttle, self.brake)
-        self.pitch += (pitch + arctangent(grade) - self.pitch) * STEP_SECONDS / _PITCH_LAG_SECONDS
+        level_m = self.speed * STEP_SECONDS / length(1.0, grade)
+        self.x += level_m * sine(self.heading)
+        self.z += level_m * cosine(self.heading)
+
+        wanted = nose_up(self.throttle, self.brake) + arctangent(grade)
+        self.pitch += (wanted - self.pitch) * STEP_SECONDS / _PITCH_LAG_SECONDS
+
+
+# Degrees, nose up
+_PITCH_REST = 0.3
+_PITCH_THROTTLE = 1.55
+_PITCH_BRAKE = -1.6
 
 
 def nose_up(throttle: float, brake: float = 0.0) -> float:
-    """Return the pitch, radians, that a car takes on a level road at a throttle and a brake, 0 to
-    1.
+    """Return the pitch, radians, that a car takes on a level road.
+
+    throttle, brake: 0 to 1
     """
     return math.radians(_PITCH_REST + _PITCH_THROTTLE * throttle + _PITCH_BRAKE * brake)
 
@@ -112,10 +120,11 @@ def start_on(
 ) -> Car:
     """Return a car that stands on the track, by default at its start, and faces along it.
 
-    turn: radians to the right of the track's direction; rise: radians by which its nose is higher
-    than the road.
+    turn: radians to the right of the track's direction
+    rise: radians by which its nose is higher than the road
     """
-    along_m = track.start_m if along_m is None else along_m
+    if along_m is None:
+        along_m = track.start_m
     x, y, z, heading = track.point(along_m, cross_track_m)
     grade = float(track.grade[track.index(along_m)]) * cosine(turn)
     return Car(x, y, z, heading + turn, pitch=arctangent(grade) + rise)
@@ -124,9 +133,11 @@ def start_on(
 class TrackedCar:
     """A car and its position on a track.
 
-    progress_m: distance along the track, backwards is negative; distance_m: distance driven;
+    progress_m: distance along the track; backwards is negative
+    distance_m: distance driven
+
     ground_height: x, z -> height of the ground off the road, in metres; without it the ground is as
-    high as the road.
+        high as the road
     """
 
     def __init__(
@@ -136,12 +147,15 @@ class TrackedCar:
         along_m: float | None = None,
         ground_height: Callable[[float, float], float] | None = None,
     ) -> None:
-        self.track, self._ground_height = track, ground_height
-        along_m = track.start_m if along_m is None else along_m
+        if along_m is None:
+            along_m = track.start_m
+        self.track = track
+        self._ground_height = ground_height
         self.car = start_on(track, cross_track_m, along_m)
         self.position = track.locate(self.car.x, self.car.y, self.car.z, near_m=along_m)
         self.steps = 0
-        self.progress_m = self.distance_m = 0.0
+        self.progress_m = 0.0
+        self.distance_m = 0.0
 
     @property
     def seconds(self) -> float:
@@ -150,15 +164,19 @@ class TrackedCar:
     @property
     def trace_point(self) -> TracePoint:
         """Return where the car is, for a run's trace."""
-        return TracePoint(
-            self.seconds, self.track.road.name, self.car.x, self.car.z, self.position.cross_track_m
-        )
+        name = self.track.road.name
+        cross_track_m = self.position.cross_track_m
+        return TracePoint(self.seconds, name, self.car.x, self.car.z, cross_track_m)
 
     def step(self) -> None:
         """Advance by 0.02 s."""
-        car, before = self.car, self.position
-        uphill = before.grade * cosine(car.heading - before.heading)
-        car.step(uphill if self._on_road else 0.0)
+        car = self.car
+        before = self.position
+        uphill = 0.0
+        if self._on_road:
+            uphill = before.grade * cosine(car.heading - before.heading)
+        car.step(uphill)
+
         self.position = self.track.locate(car.x, car.y, car.z, near_m=before.along_m)
         if self._on_road or self._ground_height is None:
             car.y = self.position.height_m
@@ -169,22 +187,28 @@ class TrackedCar:
         self.distance_m += car.speed * STEP_SECONDS
 
     def set_back(self) -> None:
-        """Move the car to the nearest point of the centre line, facing along the track; it keeps
-        its speed.
+        """Move the car to the nearest point of the centre line, facing along the track.
+
+        It keeps its speed.
         """
-        car, along_m = self.car, self.position.along_m
-        (car.x, car.y, car.z, car.heading), car.yaw_rate = self.track.point(along_m), 0.0
+        car = self.car
+        along_m = self.position.along_m
+        car.x, car.y, car.z, car.heading = self.track.point(along_m)
+        car.yaw_rate = 0.0
         self.position = self.track.locate(car.x, car.y, car.z, near_m=along_m)
 
     def push(self, right_m: float) -> None:
         """Move the car sideways, to the right if positive; it keeps its heading and speed."""
-        car, heading = self.car, self.position.heading
-        car.x, car.z = car.x + right_m * cosine(heading), car.z - right_m * sine(heading)
+        car = self.car
+        heading = self.position.heading
+        car.x += right_m * cosine(heading)
+        car.z -= right_m * sine(heading)
         self.position = self.track.locate(car.x, car.y, car.z, near_m=self.position.along_m)
 
     @property
     def _on_road(self) -> bool:
-        """Return whether the ground here is as high as the road; on a bridge, walls hold the car."""
-        return abs(self.position.cross_track_m) < LEVEL_M or self.track.road.on_bridge(
-            self.position.along_m
-        )
+        """Return whether the ground here is as high as the road."""
+        # on a bridge, walls hold the car
+        if abs(self.position.cross_track_m) < LEVEL_M:
+            return True
+        return self.track.road.on_bridge(self.position.along_m)

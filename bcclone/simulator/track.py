@@ -1,5 +1,6 @@
-"""Load or build a track: its name -> a centre line; and find a car on it: x, y, z -> position along
-and across.
+"""Load or build a track: its name -> a centre line; and find a car on it.
+
+A position on a track is how far along its centre line and how far to the right of it a point is.
 """
 
 import csv
@@ -13,69 +14,57 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from bcclone.simulator.random_road import RANDOM_PREFIX, random_road
-from bcclone.simulator.road_plan import (
+from bcclone.simulator.road_line import (
     RUN_OUT_M,
     STEP_M,
     RoadLine,
-    RoadLook,
-    RoadPlan,
-    RoadRules,
-    faults_of_line,
     interpolate,
-    read_points,
     with_run_outs,
 )
+from bcclone.simulator.road_plan import RoadLook, RoadPlan, read_points
+from bcclone.simulator.road_rules import RoadRules, faults_of_line
 from bcclone.system.arrays import Float32Array, FloatArray, IndexArray
 from bcclone.system.errors import UserError
 from bcclone.system.exact_math import arctangent2, cosine, sine
 
-_HALF_CAR_M = 1.0  # half the car's track: its wheels' distance from its centre
-_NEAR_M = 20.0  # how far along the road a car can be from where it just was
-_SMOOTHING_M = 4.0  # over which headings and grades are averaged
-_SPARE_RADIUS_M = 2.0  # of the sharpest bend, beyond half the road's width
+# Styles: how the surface of a road is drawn
+LAKE_STYLE = 0
+MOUNTAIN_STYLE = 1
+DESIGNED_STYLE = 2
+
+LEVEL_M = 6.0  # up to this distance from the centre line the ground is as high as the road
 
 
 @dataclass(frozen=True)
 class Road:
-    """Properties of a track's road.
-
-    width_m: of the asphalt; bridge: its start and end, in metres along the centre line; style: how
-    the surface is drawn; look: the materials of a designed road.
-    """
+    """Properties of a track's road."""
 
     name: str
-    width_m: float
-    bridge: tuple[float, float] = (-1.0, -1.0)  # nowhere
-    style: int = 2
-    look: RoadLook = field(default_factory=RoadLook)
+    width_m: float  # of the asphalt
+    bridge: tuple[float, float] = (-1.0, -1.0)  # start and end along the centre line; or nowhere
+    style: int = DESIGNED_STYLE
+    look: RoadLook = field(default_factory=RoadLook)  # of a designed road
 
     def on_bridge(self, along_m: float) -> bool:
         return self.bridge[0] <= along_m <= self.bridge[1]
 
 
-LAKE_STYLE, MOUNTAIN_STYLE, DESIGNED_STYLE = 0, 1, 2
-# Sources of the figures: docs/explanation/simulator.md.
+# Sources of the figures: docs/explanation/simulator.md
 LAKE = Road("lake", 9.3, (697.0, 770.0), LAKE_STYLE)
 MOUNTAIN = Road("mountain", 9.6, (1377.0, 1420.0), MOUNTAIN_STYLE)
 ROADS = {road.name: road for road in (LAKE, MOUNTAIN)}
-_LAKE_ROAD_HEIGHT_M = 2.0
-LEVEL_M = 6.0  # up to this distance from the centre line the ground is as high as the road
 
 
 @dataclass(frozen=True)
 class TrackPosition:
-    """A position on a track: along_m from its first point, cross_track_m to the right of its centre
-    line.
+    """A position on a track."""
 
-    limit_m: largest distance of the car from the centre line with all wheels on the asphalt.
-    """
-
-    along_m: float
-    cross_track_m: float
-    heading: float
-    grade: float
-    height_m: float
-    limit_m: float
+    along_m: float  # from the track's first point
+    cross_track_m: float  # to the right of its centre line
+    heading: float  # of the track, radians from +z towards +x
+    grade: float  # of the track, metres up for each metre along
+    height_m: float  # of the road
+    limit_m: float  # largest distance from the centre line with all wheels on the asphalt
 
     @property
     def off_road(self) -> bool:
@@ -83,49 +72,75 @@ class TrackPosition:
         return abs(self.cross_track_m) > self.limit_m
 
 
+_HALF_CAR_M = 1.0  # half the car's track: its wheels' distance from its centre
+_NEAR_M = 20.0  # how far along the road a car can be from where it just was
+_SMOOTHING_M = 4.0  # over which grades and curvatures are averaged
+
+
 class Track:
     """A centre line with a point every half metre, closed or open.
 
-    points: x, y, z, float64 (points, 3), metres; heading: radians from +z towards +x; ahead: the
-    same as a unit vector, x and z, (points, 2); grade: metres up for each metre along; length_m: of
-    the whole line; start_m, lap_m: start and length of a drive; an open line is longer at both
-    ends.
+    Of each point, (points,) or (points, axes):
+    line: x, y, z in metres
+    widths_m: of the road
+    heading: radians from +z towards +x
+    ahead: the heading as a unit vector, x and z
+    grade: metres up for each metre along
+    curvature: radians to the right for each metre along
+
+    Of the whole:
+    length_m: of the line
+    start_m, lap_m: start and length of a drive; an open line is longer at both ends
     """
 
     def __init__(self, road: Road, line: RoadLine, closed: bool = True) -> None:
-        self.road, self.line, self.widths_m, self.closed = road, line.points, line.widths_m, closed
+        self.road = road
+        self.line = line.points
+        self.widths_m = line.widths_m
+        self.closed = closed
         self.length_m = line.length_m
         self.start_m = 0.0 if closed else RUN_OUT_M
         self.lap_m = self.length_m - 2 * self.start_m
+
+        # the direction at a point is that from the point before it to the one after it
         around = np.pad(self.line, ((1, 1), (0, 0)), mode="wrap")
         if not closed:  # straight on
-            around[0], around[-1] = (
-                2 * self.line[0] - self.line[1],
-                2 * self.line[-1] - self.line[-2],
-            )
+            around[0] = 2 * self.line[0] - self.line[1]
+            around[-1] = 2 * self.line[-1] - self.line[-2]
         x, up, z = (around[2:] - around[:-2]).T
         level = np.sqrt(x * x + z * z)
-        self.heading = np.array(
-            [arctangent2(*there) for there in zip(x.tolist(), z.tolist(), strict=True)]
-        )
-        self.ahead = np.array(
-            [(sine(heading), cosine(heading)) for heading in self.heading.tolist()]
-        )
+        directions = zip(x.tolist(), z.tolist(), strict=True)
+        self.heading = np.array([arctangent2(x, z) for x, z in directions])
+        headings = self.heading.tolist()
+        self.ahead = np.array([(sine(heading), cosine(heading)) for heading in headings])
         self.grade = self._smoothed(up / level)
+
+        # how much the heading changes, at most half a turn
         turned = np.pad(self.heading, 1, mode="wrap" if closed else "edge")
         turn = (turned[2:] - turned[:-2] + math.pi) % (2 * math.pi) - math.pi
         self.curvature = self._smoothed(turn / level)
         self._tree = cKDTree(self.line)
 
+    def _smoothed(self, values: FloatArray) -> FloatArray:
+        """Return the running mean of a value of each point, (points,)."""
+        width = round(_SMOOTHING_M / STEP_M) | 1  # odd, so that a point is in its middle
+        padded = np.pad(values, width // 2, mode="wrap" if self.closed else "edge")
+        total = sum(padded[number : number + len(values)] for number in range(width))
+        return np.asarray(total) / width
+
     def reversed(self) -> Self:
         """Return the same road driven the other way; a closed one from the same start."""
-        road, (start, end) = self.road, self.road.bridge
-        if end > 0:
-            road = replace(road, bridge=(self.length_m - end, self.length_m - start))
-        points, widths = self.line[::-1], self.widths_m[::-1]
+        road = self.road
+        start_m, end_m = road.bridge
+        if end_m > 0:
+            road = replace(road, bridge=(self.length_m - end_m, self.length_m - start_m))
+        points = self.line[::-1]
+        widths_m = self.widths_m[::-1]
         if self.closed:
-            points, widths = np.roll(points, 1, axis=0), np.roll(widths, 1)
-        return type(self)(road, RoadLine(points.copy(), widths.copy(), self.length_m), self.closed)
+            points = np.roll(points, 1, axis=0)
+            widths_m = np.roll(widths_m, 1)
+        line = RoadLine(points.copy(), widths_m.copy(), self.length_m)
+        return type(self)(road, line, self.closed)
 
     @property
     def half_widths_m(self) -> Float32Array:
@@ -139,37 +154,25 @@ class Track:
 
     @property
     def limits_m(self) -> FloatArray:
-        """Return how far a car may be from each point of the line with all wheels on the asphalt,
-        (points,).
-        """
+        """Return how far a car may be from each point with all wheels on the asphalt, (points,)."""
         return np.asarray(self.widths_m / 2 - _HALF_CAR_M)
 
     @property
     def points_a_metre(self) -> float:
-        return (len(self.line) - (not self.closed)) / self.length_m
+        intervals = len(self.line) if self.closed else len(self.line) - 1
+        return intervals / self.length_m
 
     def goal_m(self, laps: float) -> float:
-        """Return how far a drive of some laps goes. Raises UserError for more than one lap of an
-        open road.
+        """Return how far a drive of some laps goes.
+
+        Raises UserError for more than one lap of an open road.
         """
         if not self.closed and laps > 1:
             raise UserError(
-                f"{self.road.name} is an open road, which has one lap; expected at most 1, not {laps:g}"
+                f"{self.road.name} is an open road, which has one lap; expected at most 1, not "
+                f"{laps:g}"
             )
         return laps * self.lap_m
-
-    def _place(self, along_m: float) -> tuple[int, float, int]:
-        """Return the index of the point at or just before a position, the fraction to the next
-        point, and its index.
-        """
-        count = len(self.line)
-        if self.closed:
-            place = along_m % self.length_m * self.points_a_metre
-            index = int(place) % count
-            return index, place - int(place), (index + 1) % count
-        place = min(max(along_m * self.points_a_metre, 0.0), count - 1.0)
-        index = min(int(place), count - 2)
-        return index, place - index, index + 1
 
     def index(self, along_m: float) -> int:
         """Return the index of the point of the centre line at a position, or just before it."""
@@ -189,108 +192,143 @@ class Track:
             float(self.heading[index]),
         )
 
+    def _place(self, along_m: float) -> tuple[int, float, int]:
+        """Return the points on both sides of a position.
+
+        These are the index of the point at or just before it, the fraction to the next point, and
+        the index of that one.
+        """
+        count = len(self.line)
+        if self.closed:
+            place = along_m % self.length_m * self.points_a_metre
+            index = int(place) % count
+            return index, place - int(place), (index + 1) % count
+        place = min(max(along_m * self.points_a_metre, 0.0), count - 1.0)
+        index = min(int(place), count - 2)
+        return index, place - index, index + 1
+
     def edge(self, side: int) -> FloatArray:
-        """Return the asphalt's left (-1) or right (1) edge: x and z, (points, 2); a closed one ends
-        where it begins.
+        """Return the asphalt's left (-1) or right (1) edge: x and z, (points, 2).
+
+        A closed one ends where it begins.
         """
         right = self.ahead[:, ::-1] * (1, -1)
         points = self.line[:, [0, 2]] + side * self.widths_m[:, None] / 2 * right
         return np.concatenate([points, points[:1]]) if self.closed else np.asarray(points)
 
     def locate(self, x: float, y: float, z: float, near_m: float | None = None) -> TrackPosition:
-        """Return the position of a point. near_m: search only the road around this distance along
-        the track.
+        """Return the position of a point.
+
+        near_m: search only the road around this distance along the track
         """
-        if near_m is None:
-            index = int(self._tree.query((x, y, z))[1])
-        else:
-            reach = round(_NEAR_M / STEP_M)
-            around = np.arange(-reach, reach + 1) + self.index(near_m)
-            around = (
-                around % len(self.line) if self.closed else np.clip(around, 0, len(self.line) - 1)
-            )
-            away = self.line[around] - (x, y, z)
-            index = int(around[np.argmin((away * away).sum(axis=1))])
-        heading = float(self.heading[index])
+        index = self._nearest(x, y, z, near_m)
+
+        # from the nearest point of the line: how far along, and how far to the right
         ahead_x, ahead_z = self.ahead[index].tolist()
-        dx, dz = x - float(self.line[index, 0]), z - float(self.line[index, 2])
-        forward, right = dx * ahead_x + dz * ahead_z, dx * ahead_z - dz * ahead_x
-        grade = float(self.grade[index])
-        along = index / self.points_a_metre + forward
+        dx = x - float(self.line[index, 0])
+        dz = z - float(self.line[index, 2])
+        forward_m = dx * ahead_x + dz * ahead_z
+        right_m = dx * ahead_z - dz * ahead_x
+
+        along_m = index / self.points_a_metre + forward_m
         if self.closed:
-            along %= self.length_m
-        height_m = float(self.line[index, 1]) + grade * forward
+            along_m %= self.length_m
+        grade = float(self.grade[index])
         return TrackPosition(
-            along, right, heading, grade, height_m, float(self.widths_m[index]) / 2 - _HALF_CAR_M
+            along_m=along_m,
+            cross_track_m=right_m,
+            heading=float(self.heading[index]),
+            grade=grade,
+            height_m=float(self.line[index, 1]) + grade * forward_m,
+            limit_m=float(self.widths_m[index]) / 2 - _HALF_CAR_M,
         )
 
+    def _nearest(self, x: float, y: float, z: float, near_m: float | None) -> int:
+        """Return the index of the line's nearest point. near_m: as in locate()."""
+        if near_m is None:
+            return int(self._tree.query((x, y, z))[1])
+        count = len(self.line)
+        reach = round(_NEAR_M / STEP_M)
+        around = np.arange(-reach, reach + 1) + self.index(near_m)
+        around = around % count if self.closed else np.clip(around, 0, count - 1)
+        away = self.line[around] - (x, y, z)
+        return int(around[np.argmin((away * away).sum(axis=1))])
+
     def apart(self, from_m: float, to_m: float) -> float:
-        """Return the distance along the track between two positions, the shorter way; negative for
-        backwards.
+        """Return the distance along the track between two positions; negative for backwards.
+
+        On a closed track it is the shorter way.
         """
         if not self.closed:
             return to_m - from_m
-        half = self.length_m / 2
-        return (to_m - from_m + half) % self.length_m - half
-
-    def _smoothed(self, values: FloatArray) -> FloatArray:
-        width = round(_SMOOTHING_M / STEP_M) | 1
-        padded = np.pad(values, width // 2, mode="wrap" if self.closed else "edge")
-        return (
-            np.asarray(sum(padded[number : number + len(values)] for number in range(width)))
-            / width
-        )
+        half_m = self.length_m / 2
+        return (to_m - from_m + half_m) % self.length_m - half_m
 
 
 def load_track(name: str, reverse: bool = False) -> Track:
-    """Return a track: lake, mountain, random:SEED, or the path of a JSON file of control points.
-    Raises UserError.
+    """Return a track. Raises UserError.
+
+    name: lake, mountain, random:SEED, or the path of a JSON file of control points
     """
     if name in ROADS:
-        road, points = ROADS[name], read_figures(f"{name}_centreline.csv")
-        if points.shape[1] == 2:
-            points = np.column_stack(
-                [points[:, 0], np.full(len(points), _LAKE_ROAD_HEIGHT_M), points[:, 1]]
-            )
-        line = interpolate(
-            np.column_stack([points, np.full(len(points), road.width_m)]), closed=True
-        )
-        track = Track(road, line)
+        track = _known_track(ROADS[name])
     elif name.startswith(RANDOM_PREFIX):
         track = build_track(random_road(name))
     elif Path(name).suffix == ".json":
         track = build_track(read_points(Path(name)))
     else:
         raise UserError(
-            f"no track {name!r}; expected lake, mountain, random:SEED such as random:7, or a .json file of points"
+            f"no track {name!r}; expected lake, mountain, random:SEED such as random:7, or a .json "
+            "file of points"
         )
     return track.reversed() if reverse else track
 
 
+_LAKE_ROAD_HEIGHT_M = 2.0  # which the figures leave out, since the lake's road is level
+
+
+def _known_track(road: Road) -> Track:
+    """Return a track whose centre line is in figures/."""
+    points = read_figures(f"{road.name}_centreline.csv")
+    if points.shape[1] == 2:
+        heights = np.full(len(points), _LAKE_ROAD_HEIGHT_M)
+        points = np.column_stack([points[:, 0], heights, points[:, 1]])
+    table = np.column_stack([points, np.full(len(points), road.width_m)])
+    return Track(road, interpolate(table, closed=True))
+
+
+_SPARE_RADIUS_M = 2.0  # of the sharpest bend, beyond half the road's width
+
+
 def build_track(plan: RoadPlan) -> Track:
-    """Return the track of a plan. Raises UserError if the road meets itself or is too sharp to be
-    built.
+    """Return the track of a plan.
+
+    Raises UserError if the road meets itself or is too sharp to be built.
     """
     line = interpolate(plan.table, plan.closed)
     widest_m = float(plan.table[:, 3].max())
     rules = RoadRules(
         map_m=None, least_length_m=20.0, least_radius_m=widest_m / 2 + _SPARE_RADIUS_M
     )
-    if faults := faults_of_line(line.points[:, [0, 2]], widest_m / 2, rules, plan.closed):
+    faults = faults_of_line(line.points[:, [0, 2]], widest_m / 2, rules, plan.closed)
+    if faults:
         raise UserError(f"{plan.name}: cannot build this road: {'; '.join(faults)}")
     if not plan.closed:
         line = with_run_outs(line)
-    return Track(Road(plan.name, widest_m, style=DESIGNED_STYLE, look=plan.look), line, plan.closed)
+    road = Road(plan.name, widest_m, style=DESIGNED_STYLE, look=plan.look)
+    return Track(road, line, plan.closed)
 
 
 def read_figures(name: str, kinds: tuple[str, ...] = ()) -> FloatArray:
-    """Return the numbers of a CSV file in figures/, (lines, columns); kinds: only lines that begin
-    so.
+    """Return the numbers of a CSV file in figures/, (lines, columns).
+
+    kinds: only the lines that begin with one of these words, without the word
     """
-    text = (resources.files("bcclone.simulator") / "figures" / name).read_text(encoding="utf-8")
-    rows = [row for row in csv.reader(text.splitlines()) if row and not row[0].startswith("#")]
+    path = resources.files("bcclone.simulator") / "figures" / name
+    lines = path.read_text(encoding="utf-8").splitlines()
+    rows = [row for row in csv.reader(lines) if row and not row[0].startswith("#")]
     if kinds:
-        return np.array([[float(cell) for cell in row[1:]] for row in rows if row[0] in kinds])
-    if any(cell.isidentifier() for cell in rows[0]):
+        rows = [row[1:] for row in rows if row[0] in kinds]
+    elif any(cell.isidentifier() for cell in rows[0]):  # the names of the columns
         rows = rows[1:]
     return np.array([[float(cell) for cell in row] for row in rows])

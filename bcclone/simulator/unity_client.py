@@ -1,8 +1,7 @@
-"""Play the Unity program's part: a world and a drive server -> a drive by the server's answers, and
-its latencies.
+"""Play the Unity program's part: a world and a drive server -> a drive by the server's answers.
 
 The client follows the numbered facts in docs/reference/protocol.md, not the server's code, so it
-can test the server.
+can test the server. It measures how long the answers take.
 """
 
 import base64
@@ -22,26 +21,16 @@ import numpy as np
 from bcclone.simulator.unity_websocket import SILENCE_SECONDS, ServerGone, UnitySocket
 from bcclone.system.errors import UserError
 
-_PING_SECONDS = 25.0
-_END_SECONDS = 1.0
-_HANDSHAKE_SECONDS = (
-    90.0  # a server that loads its model answers late; the Unity program waits as long
-)
-# A message and when it arrived, by the performance counter; or the error that ended the connection
-_Arrival = tuple[str, float] | Exception
-
 
 @dataclass(frozen=True)
 class CarState:
-    """What the car reports. jpeg: its frame; manual: a driving key is held, and nothing else is
-    reported.
-    """
+    """What the car reports."""
 
     steering_degrees: float
     throttle: float
     speed_mph: float
-    jpeg: bytes
-    manual: bool = False
+    jpeg: bytes  # its frame
+    manual: bool = False  # a driving key is held, and nothing else is reported
 
 
 class World(Protocol):
@@ -56,21 +45,23 @@ class World(Protocol):
 
 @dataclass(frozen=True)
 class DriveReport:
-    """Counts of a drive's messages. latencies_ms: milliseconds from each telemetry to its answer."""
+    """Counts of a drive's messages, and how long the answers took."""
 
     telemetries: int
     steers: int
     manuals: int
     lost_loops: int
-    latencies_ms: tuple[float, ...]
+    latencies_ms: tuple[float, ...]  # from each telemetry to its answer
 
     def as_json(self) -> dict[str, Any]:
-        """Return the counts, and median and 99th percentile of the latency, None without an answer."""
-        p50, p99 = (
-            np.percentile(self.latencies_ms, [50, 99]).round(3).tolist()
-            if self.latencies_ms
-            else (None, None)
-        )
+        """Return the counts, and median and 99th percentile of the latency.
+
+        These are None without an answer.
+        """
+        p50 = None
+        p99 = None
+        if self.latencies_ms:
+            p50, p99 = np.percentile(self.latencies_ms, [50, 99]).round(3).tolist()
         return {
             "telemetries": self.telemetries,
             "steers": self.steers,
@@ -87,13 +78,16 @@ class DriveReport:
         )
 
 
-class UnityClient:
-    """Drives a world's car by a server's answers, with the simulator's two request and response
-    loops.
+_PING_SECONDS = 25.0  # between two pings
 
-    decimal_comma: write and read numbers with a decimal comma; patience_seconds: how long the
-    server may be silent; loops: 1 to wait for each answer before the next frame, so that it takes
-    effect where it was asked for.
+
+class UnityClient:
+    """Drives a world's car by a server's answers, with the simulator's request and response loops.
+
+    decimal_comma: write and read numbers with a decimal comma
+    patience_seconds: how long the server may be silent
+    loops: 2 as in the simulator; 1 to wait for each answer before the next frame, so that it takes
+        effect where it was asked for
     """
 
     def __init__(
@@ -104,9 +98,12 @@ class UnityClient:
         patience_seconds: float = SILENCE_SECONDS,
         loops: int = 2,
     ) -> None:
-        self._connection, self._world, self._decimal_comma = connection, world, decimal_comma
-        self._patience_seconds, self._loops = patience_seconds, loops
-        self._sent: deque[float] = deque()
+        self._connection = connection
+        self._world = world
+        self._decimal_comma = decimal_comma
+        self._patience_seconds = patience_seconds
+        self._loops = loops
+        self._sent: deque[float] = deque()  # when the telemetries without an answer were sent
         self._ended = False
         self._counts: Counter[str] = Counter()
         self._latencies_ms: list[float] = []
@@ -114,14 +111,18 @@ class UnityClient:
     @property
     def report(self) -> DriveReport:
         """Return the counts so far; another thread may ask while the car drives."""
-        telemetries, steers, manuals, lost = map(
-            self._counts.__getitem__, ("telemetry", "steer", "manual", "lost loop")
+        return DriveReport(
+            telemetries=self._counts["telemetry"],
+            steers=self._counts["steer"],
+            manuals=self._counts["manual"],
+            lost_loops=self._counts["lost loop"],
+            latencies_ms=tuple(self._latencies_ms),
         )
-        return DriveReport(telemetries, steers, manuals, lost, tuple(self._latencies_ms))
 
     def drive(self) -> DriveReport:
-        """Drive to the end of the world's drive; raises UserError if the server is silent or sends
-        nonsense.
+        """Drive to the end of the world's drive.
+
+        Raises UserError if the server is silent or sends nonsense.
         """
         try:
             with _listening(self._connection) as inbox:
@@ -130,24 +131,28 @@ class UnityClient:
                 self._exchange(inbox)
         except (ServerGone, OSError) as error:
             raise UserError(
-                f"the drive server ended the connection: {error.strerror or error}; its output may show the reason"
+                f"the drive server ended the connection: {error.strerror or error}; its output may "
+                "show the reason"
             ) from None
         return self.report
 
     def _exchange(self, inbox: "queue.SimpleQueue[_Arrival]") -> None:
-        pinged = answered = time.monotonic()
+        """Answer the server's messages, and ping it, until the drive has ended."""
+        pinged = time.monotonic()
+        answered = pinged
         while not self._ended:
             with suppress(queue.Empty):
                 arrival = inbox.get(timeout=0.5)
                 if isinstance(arrival, Exception):
                     raise arrival
-                if self._handle(*arrival):
+                message, arrived = arrival
+                if self._handle(message, arrived):
                     answered = time.monotonic()
             now = time.monotonic()
             if now - answered > self._patience_seconds and not self._ended:
                 raise UserError(
-                    f"the drive server has not answered for {self._patience_seconds:g} s; is it still running? "
-                    "its output may show the reason; start it again"
+                    f"the drive server has not answered for {self._patience_seconds:g} s; is it "
+                    "still running? its output may show the reason; start it again"
                 )
             if now - pinged > _PING_SECONDS:
                 pinged = now
@@ -158,74 +163,77 @@ class UnityClient:
     def _handle(self, message: str, arrived: float) -> bool:
         """Handle a message; return whether it answers a telemetry."""
         if message.startswith("0"):
-            _parsed(message, 1, dict)  # fact 3: only the sid matters
+            _parsed(message[1:], message, dict)  # fact 3: only the sid matters
             if self._loops > 1:
                 self._send_telemetry()  # fact 4: "open" fires for the packet, too
         elif message == "2":
             self._connection.send_text("3")
         elif message.startswith("42"):
-            return self._handle_event(_parsed(message, 2, list), arrived)
+            return self._handle_event(_parsed(message[2:], message, list), arrived)
         return False
 
     def _handle_event(self, event: list[Any], arrived: float) -> bool:
+        """Handle an event; return whether it answers a telemetry. event: its name and arguments."""
         name, *arguments = event or [None]
-        if (
-            not isinstance(name, str)
-            or len(arguments) > 1
-            or not all(isinstance(a, dict) for a in arguments)
-        ):
-            raise ServerGone(
-                f"an event that the simulator cannot read: {ascii(event)[:100]}"
-            )  # fact 11
+        are_objects = all(isinstance(argument, dict) for argument in arguments)
+        if not isinstance(name, str) or len(arguments) > 1 or not are_objects:
+            # fact 11
+            raise ServerGone(f"an event that the simulator cannot read: {ascii(event)[:100]}")
         if name not in ("steer", "manual"):
             return False
         if self._sent and arrived > self._sent[0]:  # a server may send what was not requested
             self._latencies_ms.append((arrived - self._sent.popleft()) * 1000)
         self._counts[name] += 1
-        if name == "manual" or self._steer(arguments[0] if arguments else {}):
+        controls = arguments[0] if arguments else {}
+        if name == "manual" or self._steer(controls):
             self._send_telemetry()  # fact 7
         return True
 
     def _steer(self, controls: dict[str, Any]) -> bool:
         """Set the car's controls; return whether the simulator could read them."""
         try:
-            steering, throttle = (
-                self._parse(controls[name]) for name in ("steering_angle", "throttle")
-            )
+            steering = self._parse(controls["steering_angle"])
+            throttle = self._parse(controls["throttle"])
         except (KeyError, ValueError, TypeError):
             self._counts["lost loop"] += 1  # fact 8: the exception ends this loop
             if self._counts["lost loop"] == self._loops:
                 raise UserError(
-                    f"the drive server answered {json.dumps(controls)[:200]}, expected steering_angle and throttle as "
-                    "texts with a number each; the simulator cannot read it, and the car stands still"
+                    f"the drive server answered {json.dumps(controls)[:200]}, expected "
+                    "steering_angle and throttle as texts with a number each; the simulator cannot "
+                    "read it, and the car stands still"
                 ) from None
             return False
         if not (math.isfinite(steering) and math.isfinite(throttle)):
             raise UserError(
-                f"the drive server answered steering_angle {steering:g} and throttle {throttle:g}, expected -1 to 1; "
-                "is its model trained, and is its input complete?"
+                f"the drive server answered steering_angle {steering:g} and throttle {throttle:g}, "
+                "expected -1 to 1; is its model trained, and is its input complete?"
             )
         self._world.steer(steering, throttle)
         return True
 
     def _send_telemetry(self) -> None:
+        """Advance the world to its next frame, and send it; after the drive's end, send nothing."""
         state = self._world.observe()
         if state is None:
             self._ended = True
             return
         self._counts["telemetry"] += 1
-        fields = None if state.manual else {
-            "steering_angle": self._format(state.steering_degrees),
-            "throttle": self._format(state.throttle),
-            "speed": self._format(state.speed_mph),
-            "image": base64.b64encode(state.jpeg).decode(),
-        }  # fmt: skip
+        fields = None if state.manual else self._fields(state)
         text = "42" + json.dumps(["telemetry", fields], separators=(",", ":"))
         self._sent.append(time.perf_counter())
         self._connection.send_text(text)
 
+    def _fields(self, state: CarState) -> dict[str, str]:
+        return {
+            "steering_angle": self._format(state.steering_degrees),
+            "throttle": self._format(state.throttle),
+            "speed": self._format(state.speed_mph),
+            "image": base64.b64encode(state.jpeg).decode(),
+        }
+
     def _format(self, value: float) -> str:
-        text = f"{value:,.4f}"  # "N4" of the machine's culture
+        """Return a number as "N4" of the machine's culture does."""
+        text = f"{value:,.4f}"
         return text.translate(str.maketrans(",.", ".,")) if self._decimal_comma else text
 
     def _parse(self, text: str) -> float:
@@ -236,9 +244,17 @@ class UnityClient:
         return float(text.replace(group, "").replace(mark, "."))
 
 
+# A message and when it arrived, by the performance counter; or the error that ended the connection
+_Arrival = tuple[str, float] | Exception
+_END_SECONDS = 1.0  # that the listening thread has to end
+
+
 @contextmanager
 def _listening(connection: UnitySocket) -> "Iterator[queue.SimpleQueue[_Arrival]]":
-    """Yield a queue of the server's messages, which a thread timestamps however busy the world is."""
+    """Yield a queue of the server's messages.
+
+    A thread timestamps them however busy the world is.
+    """
     inbox: queue.SimpleQueue[_Arrival] = queue.SimpleQueue()
     ended = threading.Event()
 
@@ -246,10 +262,8 @@ def _listening(connection: UnitySocket) -> "Iterator[queue.SimpleQueue[_Arrival]
         while not ended.is_set():
             try:
                 text = connection.receive(timeout=0.2)
-            except (
-                OSError,
-                ValueError,
-            ) as error:  # ServerGone is an OSError; closed by another thread
+            # ServerGone is an OSError; ValueError: closed by another thread
+            except (OSError, ValueError) as error:
                 inbox.put(error)
                 return
             if text is not None:
@@ -264,19 +278,28 @@ def _listening(connection: UnitySocket) -> "Iterator[queue.SimpleQueue[_Arrival]
         listener.join(_END_SECONDS)  # it ends at the latest when the connection is closed
 
 
+# A server that loads its model answers late; the Unity program waits as long
+_HANDSHAKE_SECONDS = 90.0
+
+
 @contextmanager
 def connected(host: str, port: int, patience_seconds: float = 0.0) -> Iterator[UnitySocket]:
-    """Connect to a drive server, trying again while it starts; raises UserError if there is none."""
+    """Connect to a drive server, trying again while it starts; raises UserError if there is none.
+
+    patience_seconds: how long to try again
+    """
     until = time.monotonic() + patience_seconds
     while True:
         try:
             connection = UnitySocket(host, port, _HANDSHAKE_SECONDS)
             break
-        except (OSError, UnicodeError) as error:  # ServerGone, too; or a host that is no name
+        # ServerGone is an OSError; UnicodeError: a host that is no name
+        except (OSError, UnicodeError) as error:
             if time.monotonic() >= until:
                 reason = getattr(error, "strerror", None) or error
                 raise UserError(
-                    f"no drive server at {host}:{port}: {reason}; start one with: bcclone drive model.h5"
+                    f"no drive server at {host}:{port}: {reason}; start one with: bcclone drive "
+                    "model.h5"
                 ) from None
             time.sleep(0.1)
     try:
@@ -285,13 +308,13 @@ def connected(host: str, port: int, patience_seconds: float = 0.0) -> Iterator[U
         connection.close()
 
 
-def _parsed(message: str, start: int, kind: type) -> Any:
-    """Return the JSON value of a packet, from a character on; raises ServerGone if it is not of
-    that kind.
+def _parsed(text: str, message: str, kind: type) -> Any:
+    """Return the JSON value of a packet; raises ServerGone if it is not of that kind.
+
+    text: the packet without its type, which is the message's first characters
     """
-    try:
-        if isinstance(value := json.loads(message[start:]), kind):
+    with suppress(ValueError, RecursionError):
+        value = json.loads(text)
+        if isinstance(value, kind):
             return value
-    except (ValueError, RecursionError):
-        pass
     raise ServerGone(f"a packet that the simulator cannot read: {ascii(message[:100])}")

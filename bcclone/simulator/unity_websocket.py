@@ -1,11 +1,14 @@
-"""Speak the simulator's websocket: texts -> masked frames, and back (docs/reference/protocol.md,
-facts 1 and 2).
+"""Speak the simulator's websocket: texts -> masked frames, and back.
 
-wsproto makes and reads the frames: sent with `message_finished=False`, a part of a text becomes a
-masked frame without FIN, so a text can be split into frames of 1,016 bytes. wsproto takes texts
-only, so the split is exact for ASCII only, which is all that the simulator sends. wsproto's own
-handshake has another order of headers, and puts User-Agent last. So the request is written here,
-byte for byte as the simulator's, with the key of wsproto's, which checks the answer.
+It follows facts 1 and 2 of docs/reference/protocol.md.
+
+wsproto makes and reads the frames. Sent with `message_finished=False`, a part of a text becomes a
+masked frame without FIN, so a text can be split into frames of 1,016 bytes. The split is exact for
+ASCII only, which is all that the simulator sends.
+
+wsproto's own handshake has another order of headers, and puts User-Agent last. So the request is
+written here, byte for byte as the simulator's. It has the key of wsproto's request, because wsproto
+checks the answer.
 """
 
 import re
@@ -14,6 +17,7 @@ import socket
 import threading
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from wsproto import ConnectionType, WSConnection
 from wsproto.connection import Connection, ConnectionState
@@ -28,11 +32,11 @@ from wsproto.events import (
 )
 from wsproto.utilities import RemoteProtocolError
 
-SILENCE_SECONDS = 10.0
+SILENCE_SECONDS = 10.0  # how long a server may be silent
 
 _TARGET = "/socket.io/?EIO=4&transport=websocket"
-_FRAME_BYTES = 1016
-_LARGEST_READ = 65_536
+_FRAME_BYTES = 1016  # of payload
+_LARGEST_READ = 65_536  # bytes
 
 
 class ServerGone(ConnectionError):
@@ -65,7 +69,10 @@ class UnitySocket:
                 self._socket.sendall(frame)
 
     def receive(self, timeout: float) -> str | None:
-        """Return the next text message, None if none arrives in time; raises ServerGone at the end."""
+        """Return the next text message, None if none arrives in time.
+
+        Raises ServerGone at the end of the connection.
+        """
         until = time.monotonic() + timeout
         while True:
             while (event := next(self._protocol.events(), None)) is not None:
@@ -91,9 +98,11 @@ class UnitySocket:
         if isinstance(event, Ping):
             self.send_frames([self._protocol.send(event.response())])
         elif isinstance(event, Message):
-            self._message += event.data.encode() if isinstance(event, TextMessage) else event.data
+            self._message += _bytes_of(event)
             if event.message_finished:
-                message, self._message = self._message, bytearray()
+                message = bytes(self._message)
+                self._message.clear()
+                # the simulator ignores what is no text
                 return message.decode() if isinstance(event, TextMessage) else ""
         return None
 
@@ -104,9 +113,7 @@ class UnitySocket:
         self._protocol.receive_data(data)
 
     def _handshake(self, host: str) -> None:
-        """Ask for a websocket; raises ServerGone if the server offers none, or more than was asked
-        for.
-        """
+        """Ask for a websocket; raises ServerGone if the server does not offer exactly that."""
         request = self._protocol.send(Request(host=host, target=_TARGET))
         key = re.findall(rb"Sec-WebSocket-Key: (\S+)", request, re.IGNORECASE)[0]
         self._socket.sendall(
@@ -129,10 +136,15 @@ class UnitySocket:
 def text_frames(text: str) -> list[bytes]:
     """Return the masked frames of a text message, at most 1,016 bytes of payload each."""
     connection = Connection(ConnectionType.CLIENT)
-    starts = range(0, max(len(text), 1), _FRAME_BYTES)
-    return [
-        connection.send(
-            TextMessage(text[start : start + _FRAME_BYTES], message_finished=start == starts[-1])
-        )
-        for start in starts
-    ]
+    starts = range(0, max(len(text), 1), _FRAME_BYTES)  # an empty text is a frame, too
+    frames = []
+    for start in starts:
+        part = text[start : start + _FRAME_BYTES]
+        finished = start == starts[-1]
+        frames.append(connection.send(TextMessage(part, message_finished=finished)))
+    return frames
+
+
+def _bytes_of(event: Message[Any]) -> bytes:
+    """Return a part of a message as bytes."""
+    return event.data.encode() if isinstance(event, TextMessage) else event.data

@@ -6,76 +6,26 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from bcclone.camera.images import Image, encode_jpeg
 from bcclone.camera.vehicle import FULL_LOCK_DEGREES, MPH
-from bcclone.recording.run_tables import ShownFrame, digest_of, write_trace
+from bcclone.recording.run_tables import ShownFrame, digest_of
 from bcclone.simulator.car import STEP_SECONDS, TrackedCar
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.score import LAPS_DRIVEN, Score, Scorer
-from bcclone.simulator.track import Track, TrackPosition, load_track
-from bcclone.simulator.unity_client import CarState, DriveReport, UnityClient, connected
-from bcclone.simulator.world_settings import (
-    LOST_M,
-    Conditions,
-    ServerSettings,
-    SimulationSettings,
-    WorldSettings,
-)
-from bcclone.system.errors import UserError
-from bcclone.system.json_values import to_json
+from bcclone.simulator.track import Track, TrackPosition
+from bcclone.simulator.unity_client import CarState
+from bcclone.simulator.world_settings import LOST_M, Conditions, WorldSettings
 from bcclone.system.progress import ProgressBar
 
 FRAME_SECONDS = 2 * STEP_SECONDS  # simulated time between two frames
-_STUCK_SECONDS, _STUCK_SPEED = 20.0, 0.2
-_SLOWEST = 1.5  # m/s along the track on average; a slower drive is ended
 _VIEWS = 12  # frames kept of a drive, evenly spaced along it
 _MAX_STEPS = 50  # that a world in real time makes up for at once
-_RATE_SECONDS = 2.0
-_RECORDER_SECONDS = 5.0  # until the server has written its last frames, at most
-_SPARE_M = 0.3  # distance from the edge of the road that a perturbation leaves
 
-
-@dataclass(frozen=True)
-class SimulationResult:
-    """The result of a drive by a drive server: its score and the client's measurements.
-
-    traced: frames of the run folder whose position was added there, None without one.
-    """
-
-    score: Score
-    report: DriveReport
-    traced: int | None = None
-
-    def as_json(self) -> dict[str, Any]:
-        return {**self.report.as_json(), **to_json(self.score), "traced": self.traced}
-
-
-def simulate(settings: SimulationSettings, server: ServerSettings) -> SimulationResult:
-    """Let a drive server drive in a simulated world; raises UserError."""
-    track, folder = load_track(settings.track, settings.reverse), settings.run_folder
-    with (
-        connected(server.host, server.port, server.wait) as connection,
-        open_world(track, settings.world, settings.conditions) as world,
-    ):
-        if folder is not None and not folder.is_dir():
-            raise UserError(
-                f"{folder}: no such folder; name the one that drive.py records into, or leave --run out"
-            )
-        before = _count_frames(folder)
-        report = UnityClient(connection, world, server.decimal_comma).drive()
-    until, traced = time.monotonic() + _RECORDER_SECONDS, None
-    if folder is not None:
-        while _count_frames(folder) < before + report.steers and time.monotonic() < until:
-            time.sleep(0.1)  # the server may still be writing frames
-        traced = write_trace(folder, world.shown)
-    return SimulationResult(world.score(), report, traced)
-
-
-def _count_frames(folder: Path | None) -> int:
-    return len(list(folder.glob("*.jpg"))) if folder is not None else 0
+# When a drive ends before its goal
+_STUCK_SECONDS = 20.0  # that the car stands still
+_STUCK_SPEED = 0.2  # m/s; a slower car stands still
+_SLOWEST = 1.5  # m/s along the track on average
 
 
 @contextmanager
@@ -88,12 +38,23 @@ def open_world(
         yield SimulatedWorld(renderer, track, settings, progress.advance)
 
 
+@dataclass(frozen=True)
+class _Command:
+    """Controls that wait until they take effect."""
+
+    seconds: float  # when they do, in simulated time
+    steering: float
+    throttle: float
+
+
 class SimulatedWorld:
     """A car on a track whose time advances from frame to frame, or with the wall clock.
 
-    ended: why the drive ended, LAPS_DRIVEN if the car reached its goal, "" before the end; views:
-    some of the frames, evenly spaced along the drive; shown: where the car was at each frame;
-    on_progress: called with the metres that the car has advanced.
+    ended: why the drive ended, LAPS_DRIVEN if the car reached its goal, "" before the end
+    views: some of the frames, evenly spaced along the drive
+    shown: where the car was at each frame
+
+    on_progress: called with the metres that the car has advanced
     """
 
     def __init__(
@@ -103,28 +64,30 @@ class SimulatedWorld:
         settings: WorldSettings,
         on_progress: Callable[[float], None] | None = None,
     ) -> None:
-        self._renderer, self.track, self._settings, self._on_progress = (
-            renderer,
-            track,
-            settings,
-            on_progress,
-        )
+        self.track = track
+        self._renderer = renderer
+        self._settings = settings
+        self._on_progress = on_progress
+        self._reported_m = 0.0  # to on_progress
+
         self.tracked = TrackedCar(
             track, settings.start_offset_m, ground_height=renderer.scene.ground.height_at
         )
         self.tracked.car.heading += math.radians(settings.start_turn)
-        self._goal_m = track.goal_m(settings.laps)
-        self.scorer = Scorer()
         self._perturbations = Perturbations(settings.perturbation_m, settings.perturbation_every_m)
+        self._pending: deque[_Command] = deque()
+
+        self.scorer = Scorer()
         self.ended = ""
-        self._still_seconds, self._reported_m = 0.0, 0.0
-        self._pending: deque[tuple[float, float, float]] = (
-            deque()
-        )  # when they take effect, steering, throttle
-        self._last_frame_at = 0.0
-        self._pace = WorldPace(_MAX_STEPS)
+        self._goal_m = track.goal_m(settings.laps)
+        self._still_seconds = 0.0
+
         self.views: list[Image] = []
         self.shown: list[ShownFrame] = []
+
+        # in real time
+        self._pace = WorldPace(_MAX_STEPS)
+        self._last_frame_at = 0.0
 
     @property
     def laps(self) -> float:
@@ -134,38 +97,44 @@ class SimulatedWorld:
         return self.scorer.score(self.laps, self.ended)
 
     def observe(self) -> CarState | None:
-        """Advance to the next frame and return the car's state with it; None after the end of the
-        drive.
-        """
+        """Advance to the next frame and return the car's state; None after the drive's end."""
         if self._settings.real_time:
-            time.sleep(max(self._last_frame_at + FRAME_SECONDS - time.monotonic(), 0.0))
+            until_frame = self._last_frame_at + FRAME_SECONDS - time.monotonic()
+            time.sleep(max(until_frame, 0.0))
             self._last_frame_at = time.monotonic()
             self.advance(self._pace.due() * STEP_SECONDS)
         else:
             self.advance(FRAME_SECONDS)
         if self.ended:
             return None
+
         car = self.tracked.car
         frame = self._renderer.frame(car, seconds=self.tracked.seconds)
         if self.tracked.progress_m >= len(self.views) * self._goal_m / _VIEWS:
             self.views.append(frame)
         jpeg = encode_jpeg(frame)
         self.shown.append(ShownFrame(digest_of(jpeg), self.tracked.trace_point))
-        return CarState(car.steering * FULL_LOCK_DEGREES, car.throttle, car.speed / MPH, jpeg)
+        return CarState(
+            steering_degrees=car.steering * FULL_LOCK_DEGREES,
+            throttle=car.throttle,
+            speed_mph=car.speed / MPH,
+            jpeg=jpeg,
+        )
 
     def steer(self, steering: float, throttle: float) -> None:
-        """Set the controls, -1 to 1, that take effect after the latency and hold until the next
-        ones.
+        """Set the controls, -1 to 1.
+
+        They take effect after the latency and hold until the next ones.
         """
         if self._settings.real_time:
-            self.advance(
-                self._pace.due() * STEP_SECONDS
-            )  # the time before this control came was driven without it
+            # the time before this control came was driven without it
+            self.advance(self._pace.due() * STEP_SECONDS)
         self.scorer.add_steering(steering)
-        at = self.tracked.seconds + self._settings.latency_ms / 1000
-        self._pending.append((at, steering, throttle))
+        takes_effect = self.tracked.seconds + self._settings.latency_ms / 1000
+        self._pending.append(_Command(takes_effect, steering, throttle))
 
     def advance(self, seconds: float) -> None:
+        """Let simulated time pass, or what is left of the drive."""
         for _ in range(round(seconds / STEP_SECONDS)):
             if not self.ended:
                 self._step()
@@ -174,10 +143,12 @@ class SimulatedWorld:
             self._reported_m = self.tracked.progress_m
 
     def _step(self) -> None:
-        tracked, car = self.tracked, self.tracked.car
-        while self._pending and self._pending[0][0] <= tracked.seconds + 1e-9:
-            _, *controls = self._pending.popleft()
-            car.control(*controls)
+        """Advance by 0.02 s."""
+        tracked = self.tracked
+        car = tracked.car
+        while self._pending and self._pending[0].seconds <= tracked.seconds + 1e-9:
+            command = self._pending.popleft()
+            car.control(command.steering, command.throttle)
         if right_m := self._perturbations.due(tracked.progress_m, tracked.position):
             tracked.push(right_m)
         tracked.step()
@@ -188,34 +159,47 @@ class SimulatedWorld:
 
     def _check_end(self) -> None:
         """End the drive at its goal, or when the car is lost, stuck or too slow."""
-        car, seconds = self.tracked.car, self.tracked.seconds
-        self._still_seconds = (
-            self._still_seconds + STEP_SECONDS if car.speed < _STUCK_SPEED else 0.0
-        )
-        goal, most = self._goal_m, self._settings.most_interventions
-        if self.tracked.progress_m >= goal:
+        car = self.tracked.car
+        if car.speed < _STUCK_SPEED:
+            self._still_seconds += STEP_SECONDS
+        else:
+            self._still_seconds = 0.0
+
+        if self.tracked.progress_m >= self._goal_m:
             self.ended = LAPS_DRIVEN
-        elif most and len(self.scorer.interventions) >= most:
-            self.ended = f"intervention {most}"
-            return  # it is counted already
-        elif abs(self.tracked.position.cross_track_m) > LOST_M:
-            self.ended = f"the car is more than {LOST_M:.0f} m from the road"
-        elif self._still_seconds >= _STUCK_SECONDS:
-            self.ended = f"the car has stood still for {_STUCK_SECONDS:.0f} s"
-        elif seconds > goal / _SLOWEST + _STUCK_SECONDS:
-            self.ended = f"the car has not come around in {seconds:.0f} s"
-        if self.ended and self.ended != LAPS_DRIVEN:
+            return
+        most = self._settings.most_interventions
+        if most and len(self.scorer.interventions) >= most:
+            self.ended = f"intervention {most}"  # which is counted already
+            return
+        self.ended = self._failure()
+        if self.ended:
             self.scorer.add_failure(car.x, car.z, self.ended)
+
+    def _failure(self) -> str:
+        """Return why the drive cannot go on, "" if it can."""
+        seconds = self.tracked.seconds
+        if abs(self.tracked.position.cross_track_m) > LOST_M:
+            return f"the car is more than {LOST_M:.0f} m from the road"
+        if self._still_seconds >= _STUCK_SECONDS:
+            return f"the car has stood still for {_STUCK_SECONDS:.0f} s"
+        if seconds > self._goal_m / _SLOWEST + _STUCK_SECONDS:
+            return f"the car has not come around in {seconds:.0f} s"
+        return ""
+
+
+_RATE_SECONDS = 2.0  # over which rates are averaged
 
 
 class WorldPace:
     """The real time of a world that advances in steps of 0.02 s.
 
-    most_steps: at once; after a longer pause the world is late.
+    most_steps: at once; after a longer pause the world is late
     """
 
     def __init__(self, most_steps: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._most_steps, self._clock = most_steps, clock
+        self._most_steps = most_steps
+        self._clock = clock
         self._reached: float | None = None  # the wall clock's time that the world has reached
         self._taken: deque[tuple[float, int]] = deque()  # when steps were due, and how many
 
@@ -224,13 +208,16 @@ class WorldPace:
         now = self._clock()
         if self._reached is None:
             self._reached = now
-        steps = math.floor((now - self._reached) / STEP_SECONDS + 1e-9)
-        now_due = min(steps, self._most_steps)
-        self._reached = self._reached + now_due * STEP_SECONDS if now_due == steps else now
-        self._taken.append((now, now_due))
+        behind = math.floor((now - self._reached) / STEP_SECONDS + 1e-9)
+        steps = min(behind, self._most_steps)
+        if steps == behind:
+            self._reached += steps * STEP_SECONDS
+        else:  # the rest of the time is lost
+            self._reached = now
+        self._taken.append((now, steps))
         while self._taken[0][0] < now - _RATE_SECONDS:
             self._taken.popleft()
-        return now_due
+        return steps
 
     def rest(self) -> None:
         """Let the world stand still until due() is called again."""
@@ -239,20 +226,28 @@ class WorldPace:
 
     @property
     def factor(self) -> float:
-        """Return simulated seconds for each second of the wall clock, of the last 2 s; 1 before
-        there is a second.
+        """Return simulated seconds for each second of the wall clock, of the last 2 s.
+
+        It is 1 before there is a second.
         """
-        seconds = self._taken[-1][0] - self._taken[0][0] if self._taken else 0.0
+        seconds = self._rate_seconds()
         if seconds < _RATE_SECONDS / 2:
             return 1.0
-        first, *others = self._taken
-        return sum(steps for _, steps in others) * STEP_SECONDS / seconds
+        _, *later = self._taken
+        return sum(steps for _, steps in later) * STEP_SECONDS / seconds
 
     @property
     def frames_per_second(self) -> float:
         """Return how often due() was called a second, of the last 2 s."""
-        seconds = self._taken[-1][0] - self._taken[0][0] if self._taken else 0.0
+        seconds = self._rate_seconds()
         return (len(self._taken) - 1) / seconds if seconds > 0 else 0.0
+
+    def _rate_seconds(self) -> float:
+        """Return the time from the first to the last of the steps that rates are made of."""
+        return self._taken[-1][0] - self._taken[0][0] if self._taken else 0.0
+
+
+_SPARE_M = 0.3  # distance from the edge of the road that a perturbation leaves
 
 
 class Perturbations:
@@ -261,11 +256,13 @@ class Perturbations:
     A push is shortened so that it leaves the wheels on the asphalt; it is skipped where the car is
     at the edge or beyond. So it is always the driver who leaves the road.
 
-    size_m: length of a push, 0 for none; every_m: distance between two.
+    size_m: length of a push, 0 for none
+    every_m: distance between two
     """
 
     def __init__(self, size_m: float, every_m: float) -> None:
-        self._size_m, self._every_m = size_m, every_m
+        self._size_m = size_m
+        self._every_m = every_m
         self._pushes = 0
 
     def due(self, progress_m: float, position: TrackPosition) -> float:
@@ -274,5 +271,5 @@ class Perturbations:
             return 0.0
         side = 1 if self._pushes % 2 == 0 else -1
         self._pushes += 1
-        room = max(position.limit_m - _SPARE_M - side * position.cross_track_m, 0.0)
-        return side * min(self._size_m, room)
+        room_m = max(position.limit_m - _SPARE_M - side * position.cross_track_m, 0.0)
+        return side * min(self._size_m, room_m)

@@ -1,6 +1,6 @@
 """Settings of the simulated world, of its expert driver and of the connection to a drive server.
 
-Loads neither NumPy nor the renderer, so that --help answers at once.
+This module loads neither NumPy nor the renderer, so that --help answers at once.
 """
 
 from dataclasses import dataclass, field
@@ -28,16 +28,19 @@ TRACKS = ("lake", "mountain")
 STEERINGS = ("smooth", "keyboard")
 TOP_SPEED_MPH = 30.0
 LOST_M = 15.0  # a drive ends when the car is farther from the centre line
-DISTURBANCES = "disturbances"
-_APPEARANCE, _EXPERT = "appearance of the world", "the expert driver"
-SERVER = "connection to the drive server"
 
+# Groups of options, as --help shows them
+DISTURBANCES = "disturbances"
+SERVER = "connection to the drive server"
+_APPEARANCE = "appearance of the world"
+_EXPERT = "the expert driver"
 
 Track = Annotated[
     str,
     Setting(
-        "road: lake (1,138 m), mountain (1,509 m, steep), random:SEED or random:SEED:NAME=VALUE,... for a road from a "
-        "seed, or a .json file of the control points of a road",
+        "road: lake (1,138 m), mountain (1,509 m, steep), random:SEED or "
+        "random:SEED:NAME=VALUE,... for a road from a seed, or a .json file of the control points "
+        "of a road",
         unit="ROAD",
         option="road",
     ),
@@ -53,8 +56,9 @@ _server = partial(setting, group=SERVER)
 
 @dataclass(frozen=True)
 class Conditions(Checked):
-    """Appearance of the world and mounting of the camera; the defaults are as in the Unity
-    simulator.
+    """Appearance of the world and mounting of the camera.
+
+    The defaults are as in the Unity simulator.
     """
 
     light: float = _appearance(1.0, "brightness of the light; 1 is normal", 0, 4)
@@ -95,12 +99,7 @@ class Conditions(Checked):
 
 @dataclass(frozen=True)
 class WorldSettings(Checked):
-    """Length and disturbances of a simulated drive.
-
-    set_back: an intervention puts the car back on the centre line, otherwise it drives on;
-    most_interventions: end the drive at this one, 0 for never; real_time: simulated time follows
-    the wall clock instead of the frames.
-    """
+    """Length and disturbances of a simulated drive."""
 
     laps: Laps = setting(1.0)
     start_offset_m: Metres = _disturbance(
@@ -114,8 +113,8 @@ class WorldSettings(Checked):
     )
     perturbation_m: Metres = _disturbance(
         0.0,
-        "push the car sideways by this distance, alternately to the right and to the left, but never off the asphalt, "
-        "in metres",
+        "push the car sideways by this distance, alternately to the right and to the left, but "
+        "never off the asphalt, in metres",
         0,
         5,
     )
@@ -125,16 +124,16 @@ class WorldSettings(Checked):
     latency_ms: Milliseconds = _disturbance(
         0.0, "delay between a control command and its effect", 0, 5000
     )
+    # an intervention puts the car back on the centre line; otherwise it drives on
     set_back: bool = True
-    most_interventions: Limit = 0
+    most_interventions: Limit = 0  # end the drive at this one, 0 for never
+    # simulated time follows the wall clock instead of the frames
     real_time: bool = setting(False, "let simulated time run on while the server computes")
 
 
 @dataclass(frozen=True)
 class ExpertSettings(Checked):
-    """How the expert drives: its speed, how precisely it keeps to the centre line, and its
-    recoveries.
-    """
+    """How the expert drives: its speed, how well it keeps to the line, its recoveries."""
 
     speed_mph: Mph = _expert(
         30.0,
@@ -148,7 +147,8 @@ class ExpertSettings(Checked):
     )
     recoveries: float = _expert(
         8.0,
-        "recoveries per minute: the expert drives towards the edge without recording, and records the way back",
+        "recoveries per minute: the expert drives towards the edge without recording, and records "
+        "the way back",
         0,
         30,
         unit="N",
@@ -158,7 +158,8 @@ class ExpertSettings(Checked):
     )
     lookahead_seconds: Seconds = _expert(
         0.45,
-        "how far ahead the expert aims, beyond 4 m; the farther, the gentler it steers, and the more delay it bears",
+        "how far ahead the expert aims, beyond 4 m; the farther, the gentler it steers, and the "
+        "more delay it bears",
         0,
         3,
         option="lookahead",
@@ -166,7 +167,8 @@ class ExpertSettings(Checked):
     )
     steering: str = _expert(
         "smooth",
-        "smooth, as with a mouse, or as with a keyboard: in steps of 0.05 while a key is held, 0 when it is released",
+        "smooth, as with a mouse, or as with a keyboard: in steps of 0.05 while a key is held, 0 "
+        "when it is released",
         choices=STEERINGS,
         rare=True,
     )
@@ -194,8 +196,8 @@ class SimulationSettings(Checked):
     conditions: Conditions = field(default_factory=Conditions)
     run_folder: Path | None = setting(
         None,
-        "run folder that the drive server records into on this machine; the car's position at each frame is added, for "
-        "video.py",
+        "run folder that the drive server records into on this machine; the car's position at each "
+        "frame is added, for video.py",
         unit="RUN",
         shown="none",
         option="run",

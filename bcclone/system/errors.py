@@ -33,28 +33,33 @@ def require_package(module: str, needed_for: str, install: str) -> None:
         installed = False
     if not installed:
         package = module.partition(".")[0]
-        raise UserError(
-            f"{needed_for} needs the package {package}, which is missing: pip install {shlex.quote(install)}"
-        )
+        remedy = f"pip install {shlex.quote(install)}"
+        raise UserError(f"{needed_for} needs the package {package}, which is missing: {remedy}")
 
 
 def printable(text: str) -> str:
-    """Return a text for a terminal, in which control characters, such as those in names of files,
-    are escaped.
-    """
-    return "".join(one if one.isprintable() or one in "\n\t" else repr(one)[1:-1] for one in text)
+    """Return a text for a terminal: control characters, as in names of files, are escaped."""
+    return "".join(map(_escaped, text))
+
+
+def _escaped(character: str) -> str:
+    if character.isprintable() or character in "\n\t":
+        return character
+    return repr(character)[1:-1]
 
 
 def shown(value: object) -> str:
     """Return a value as an error repeats it: a text in quotes, and at most 60 characters."""
-    return repr(value[:_LONGEST_SHOWN]) if isinstance(value, str) else repr(value)[:_LONGEST_SHOWN]
+    if isinstance(value, str):
+        return repr(value[:_LONGEST_SHOWN])
+    return repr(value)[:_LONGEST_SHOWN]
 
 
 def typed(word: object) -> str:
-    """Return a word of a command as a user types it; ./ keeps a path with a leading dash from being
-    an option.
-    """
-    return f"./{word}" if isinstance(word, Path) and str(word).startswith("-") else str(word)
+    """Return a word of a command as a user types it."""
+    if isinstance(word, Path) and str(word).startswith("-"):
+        return f"./{word}"  # without ./ it would be an option
+    return str(word)
 
 
 def shown_command(*words: object) -> str:
@@ -64,21 +69,26 @@ def shown_command(*words: object) -> str:
 
 def number_of(number: int, noun: str) -> str:
     """Return a number and a noun, such as "1 recording" or "2 recordings"."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    if number == 1:
+        return f"{number} {noun}"
+    return f"{number} {noun}s"
 
 
 def first_line(error: Exception) -> str:
-    """Return the first line of an error's text, at most 200 characters; the name of its class if it
-    has none.
-    """
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:_LONGEST_REASON]
+    """Return the first line of an error's text, or its class's name, at most 200 characters."""
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0][:_LONGEST_REASON]
 
 
 def did_you_mean(name: str, names: Iterable[str], most: int = 1, quote: str = "") -> str:
-    """Return the question for an unknown name, with the nearest of these names, at most so many; ""
-    if none is near.
+    """Return the question for an unknown name with the nearest of the names, "" if none is near.
+
+    most: names in the question; quote: the quotation mark around each.
     """
     import difflib
 
     near = difflib.get_close_matches(name, list(names), most)
-    return f"did you mean {' or '.join(f'{quote}{one}{quote}' for one in near)}?" if near else ""
+    if not near:
+        return ""
+    quoted = [f"{quote}{nearest}{quote}" for nearest in near]
+    return f"did you mean {' or '.join(quoted)}?"

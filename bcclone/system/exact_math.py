@@ -16,11 +16,16 @@ from bcclone.system.arrays import Float32Array, FloatArray
 from bcclone.system.compiled import compiled
 
 # pi / 2 and ln 2 in two parts; small multiples of the first part are exact
-_HALF_PI, _HALF_PI_REST = 1.5707963267341256, 6.077100506506192e-11
-_LN2, _LN2_REST = 0.6931471806019545, -4.2009150726810846e-11
-_TAN_EIGHTH_PI, _EIGHTH_PI, _QUARTER_PI = math.sqrt(2) - 1, math.pi / 8, math.pi / 4
-_SMALLEST, _LARGEST = -700.0, 700.0  # exponents whose results are normal numbers
-_BLOCK = 512  # values
+_HALF_PI = 1.5707963267341256
+_HALF_PI_REST = 6.077100506506192e-11
+_LN2 = 0.6931471806019545
+_LN2_REST = -4.2009150726810846e-11
+_EIGHTH_PI = math.pi / 8
+_QUARTER_PI = math.pi / 4
+_TAN_EIGHTH_PI = math.sqrt(2) - 1
+_SMALLEST = -700.0  # exponents from here to the largest have normal numbers as results
+_LARGEST = 700.0
+_BLOCK = 512  # values that are computed side by side
 
 
 @compiled(cache=True)
@@ -50,16 +55,23 @@ def arctangent(value: float) -> float:
         size = 1.0 / size
     turned = 0.0
     if size > _TAN_EIGHTH_PI / 2:  # compute the difference from pi/8 or pi/4, which is small
-        middle = _TAN_EIGHTH_PI if size < 0.7 else 1.0
-        turned = _EIGHTH_PI if size < 0.7 else _QUARTER_PI
+        if size < 0.7:
+            middle = _TAN_EIGHTH_PI
+            turned = _EIGHTH_PI
+        else:
+            middle = 1.0
+            turned = _QUARTER_PI
         size = (size - middle) / (1.0 + size * middle)
-    square, total = size * size, 0.0
+    square = size * size
+    total = 0.0
     for power in range(25, 0, -2):
         total = 1.0 / power - square * total
     angle = turned + size * total
     if inverted:
         angle = math.pi / 2 - angle
-    return angle if value >= 0.0 else -angle
+    if value >= 0.0:
+        return angle
+    return -angle
 
 
 @compiled(cache=True)
@@ -67,11 +79,15 @@ def arctangent2(y: float, x: float) -> float:
     """Return the angle of the point (x, y), -pi to pi; 0 for the origin."""
     if x > 0.0:
         return arctangent(y / x)
+    if x < 0.0 and y >= 0.0:
+        return arctangent(y / x) + math.pi
     if x < 0.0:
-        return arctangent(y / x) + (math.pi if y >= 0.0 else -math.pi)
-    if y == 0.0:
-        return 0.0
-    return math.pi / 2 if y > 0.0 else -math.pi / 2
+        return arctangent(y / x) + -math.pi
+    if y > 0.0:
+        return math.pi / 2
+    if y < 0.0:
+        return -math.pi / 2
+    return 0.0
 
 
 @compiled(cache=True)
@@ -87,11 +103,10 @@ def exponential(value: float) -> float:
 
 
 def normals(randomness: np.random.Generator, shape: tuple[int, ...] = ()) -> Any:
-    """Return normally distributed numbers of mean 0 and deviation 1, a float or an array of the
-    shape.
+    """Return normally distributed numbers of mean 0 and deviation 1.
 
-    They are clipped to 3.5 deviations: NumPy computes those beyond 3.65 with the C library's
-    logarithm.
+    Without a shape, it is one number. They are clipped to 3.5 deviations: NumPy computes those
+    beyond 3.65 with the C library's logarithm.
     """
     return np.clip(randomness.standard_normal(shape or None), -3.5, 3.5)
 
@@ -104,9 +119,9 @@ def length(x: float, y: float) -> float:
 def exponentials(values: Float32Array) -> Float32Array:
     """Return e to the power of every value of an array, float32, of the same shape."""
     results = np.empty(values.shape, np.float32)
-    _exponentials(
-        np.ascontiguousarray(values).reshape(-1), results.reshape(-1), *np.empty((3, _BLOCK))
-    )
+    doublings, rests, totals = np.empty((3, _BLOCK))
+    flat = np.ascontiguousarray(values).reshape(-1)
+    _exponentials(flat, results.reshape(-1), doublings, rests, totals)
     return results
 
 
@@ -118,8 +133,9 @@ def _exponentials(
     rests: FloatArray,
     totals: FloatArray,
 ) -> None:
-    """Compute exponential() for a block of values side by side, term by term, which processors do
-    several at a time.
+    """Compute exponential() of blocks of values, term by term, several at a time.
+
+    values, results: (values,); the others: memory for a block.
     """
     for begin in range(0, values.size, totals.size):
         count = min(totals.size, values.size - begin)
@@ -141,14 +157,20 @@ def _shifted_sine(angle: float, shift: int) -> float:
     quarters = math.floor(angle / (math.pi / 2) + 0.5)
     rest = angle - quarters * _HALF_PI - quarters * _HALF_PI_REST
     turned = quarters + shift
-    value = _series(rest * rest, 18) if turned % 2 == 1 else _series(rest * rest, 17) * rest
-    return -value if turned % 4 >= 2 else value
+    if turned % 2 == 1:
+        value = _series(rest * rest, 18)
+    else:
+        value = _series(rest * rest, 17) * rest
+    if turned % 4 >= 2:
+        return -value
+    return value
 
 
 @compiled(cache=True)
 def _series(square: float, highest: int) -> float:
-    """Return the series of the cosine, or of the sine divided by the angle. highest: power, even
-    for the cosine.
+    """Return the series of the cosine, or of the sine divided by the angle.
+
+    square: of the angle; highest: power of the series, even for the cosine.
     """
     total = 1.0
     for power in range(highest, 1, -2):

@@ -36,14 +36,13 @@ def to_json(value: Any) -> Any:
     if value is None or isinstance(value, str | bool | int | float):
         return value
     if is_dataclass(value) and not isinstance(value, type):
-        return {each.name: to_json(getattr(value, each.name)) for each in fields(value)}
+        return {field.name: to_json(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
         return {str(to_json(key)): to_json(member) for key, member in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, bytes):
         return [to_json(member) for member in value]
-    if isinstance(value, Path) or hasattr(
-        value, "protocol"
-    ):  # a UPath, whose package local paths do not load
+    is_url = hasattr(value, "protocol")  # a UPath, whose package local paths do not load
+    if is_url or isinstance(value, Path):
         return str(value)
     raise TypeError(f"{value!r} is no JSON value")
 
@@ -55,21 +54,22 @@ def json_text(value: Any, indent: int | None = None) -> str:
 
 def names_of(kind: Any) -> list[str]:
     """Return the names of a dataclass's fields, in their order."""
-    return [each.name for each in fields(kind)]
+    return [field.name for field in fields(kind)]
 
 
 def from_json(kind: type[_T], stored: Any) -> _T:
-    """Return the value of a type that to_json() returned; a missing key means the default of its
-    field.
+    """Return the value of a type from what to_json() returned for it.
 
-    Raises ValueError for anything else, with the place: "score.laps: 'x', expected a number".
+    A missing key means the default of its field. Raises ValueError for anything else, with the
+    place: "score.laps: 'x', expected a number".
     """
     value: _T = _read(kind, stored, "")
     return value
 
 
 def _read(kind: Any, stored: Any, place: str) -> Any:
-    origin, members = get_origin(kind), get_args(kind)
+    origin = get_origin(kind)
+    members = get_args(kind)
     if isinstance(kind, type) and is_dataclass(kind):
         return _read_dataclass(kind, stored, place)
     if origin in (Union, UnionType):
@@ -84,10 +84,7 @@ def _read(kind: Any, stored: Any, place: str) -> Any:
     if isinstance(origin, type) and issubclass(origin, Mapping):
         if not isinstance(stored, Mapping):
             raise _wrong(place, stored, "an object")
-        return {
-            _read_key(members[0], key, place): _read(members[1], stored[key], _in(place, key))
-            for key in stored
-        }
+        return _read_mapping(members[0], members[1], stored, place)
     if isinstance(origin, type) and issubclass(origin, Sequence):
         return _read_sequence(origin, members, stored, place)
     return _read_plain(kind, stored, place)
@@ -103,13 +100,24 @@ def _read_dataclass(kind: Any, stored: Any, place: str) -> Any:
     for name in needed:
         if name not in stored:
             raise ValueError(f"{_in(place, name)} is missing")
-    values = {
-        name: _read(types[name], stored[name], _in(place, name)) for name in types if name in stored
-    }
+    values = {}
+    for name, kind_of_field in types.items():
+        if name in stored:
+            values[name] = _read(kind_of_field, stored[name], _in(place, name))
     try:
         return kind(**values)
     except ValueError as error:  # of its own check
         raise _error(place, str(error)) from None
+
+
+def _read_mapping(
+    kind_of_key: Any, kind_of_value: Any, stored: Mapping[str, Any], place: str
+) -> dict[Any, Any]:
+    values = {}
+    for key, value in stored.items():
+        read_key = _read_key(kind_of_key, key, place)
+        values[read_key] = _read(kind_of_value, value, _in(place, key))
+    return values
 
 
 def _read_sequence(origin: Any, members: Sequence[Any], stored: Any, place: str) -> Any:
@@ -123,7 +131,9 @@ def _read_sequence(origin: Any, members: Sequence[Any], stored: Any, place: str)
     else:
         kinds = kinds[:1] * len(stored)
     values = [_read(kinds[index], member, _in(place, index)) for index, member in enumerate(stored)]
-    return values if issubclass(origin, list) else tuple(values)
+    if issubclass(origin, list):
+        return values
+    return tuple(values)
 
 
 def _read_plain(kind: Any, stored: Any, place: str) -> Any:
@@ -136,11 +146,8 @@ def _read_plain(kind: Any, stored: Any, place: str) -> Any:
             return parse_location(stored)
         except UserError as error:  # a URL of an unknown kind
             raise _error(place, str(error)) from None
-    if (
-        kind in _NAMES
-        and isinstance(stored, kind)
-        and (kind is bool or not isinstance(stored, bool))
-    ):
+    is_bool_for_int = isinstance(stored, bool) and kind is not bool  # True is an int in Python
+    if kind in _NAMES and isinstance(stored, kind) and not is_bool_for_int:
         return stored
     raise _wrong(place, stored, _name(kind))
 
@@ -148,24 +155,37 @@ def _read_plain(kind: Any, stored: Any, place: str) -> Any:
 def _read_key(kind: Any, key: str, place: str) -> Any:
     """Return the key of a mapping, which is a text in JSON."""
     try:
-        return _read(kind, kind(key) if kind in (int, float) else key, place)
+        value = kind(key) if kind in (int, float) else key
+        return _read(kind, value, place)
     except ValueError:
         raise _wrong(place, key, f"{_name(kind)} as key") from None
 
 
 @cache
 def _types(kind: Any) -> tuple[Mapping[str, Any], Sequence[str]]:
-    """Return the type of each field, and the fields without a default; parse_location() reads a
-    Location as a Path.
+    """Return the type of each field, and the fields without a default.
+
+    A Location counts as a Path, which parse_location() reads.
     """
     hints = get_type_hints(kind, localns={"UPath": Path})
-    each = [field for field in fields(kind) if field.init]
-    needed = [field.name for field in each if field.default is field.default_factory is MISSING]
-    return {field.name: hints[field.name] for field in each}, needed
+    types = {}
+    needed = []
+    for field in fields(kind):
+        if not field.init:
+            continue
+        types[field.name] = hints[field.name]
+        if field.default is MISSING and field.default_factory is MISSING:
+            needed.append(field.name)
+    return types, needed
 
 
 def _in(place: str, key: Any) -> str:
-    return f"{place}[{key}]" if isinstance(key, int) else f"{place}.{key}" if place else str(key)
+    """Return the place of a member of what is at a place."""
+    if isinstance(key, int):
+        return f"{place}[{key}]"
+    if place:
+        return f"{place}.{key}"
+    return str(key)
 
 
 def _name(kind: Any) -> str:
@@ -177,4 +197,6 @@ def _wrong(place: str, stored: Any, expected: str) -> ValueError:
 
 
 def _error(place: str, reason: str) -> ValueError:
-    return ValueError(f"{place}: {reason}" if place else reason)
+    if place:
+        return ValueError(f"{place}: {reason}")
+    return ValueError(reason)

@@ -34,10 +34,14 @@ class ProgressBar:
     def __init__(
         self, label: str, total: int, unit: str, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self.label, self.total, self.unit = printable(label), total, unit
-        self.done, self._clock = 0.0, clock
-        self._start = self._begin = (clock(), 0.0)  # (time, count) where bar and rate start
-        self._shown = self._start[0]
+        self.label = printable(label)
+        self.total = total
+        self.unit = unit
+        self.done = 0.0
+        self._clock = clock
+        self._start = (clock(), 0.0)  # time and count where the bar starts
+        self._begin = self._start  # where the rate starts
+        self._shown = self._start[0]  # when the last line was printed
         self._bar: tqdm[Any] | None = None
         if sys.stderr.isatty():
             self._bar = tqdm(
@@ -57,8 +61,8 @@ class ProgressBar:
     def advance(self, count: float, figures: str = "") -> None:
         """Advance by `count`; `figures` is shown after the rate."""
         self.done += count
-        if self._begin is self._start:
-            self._begin = self._clock(), self.done
+        if self._begin is self._start:  # the first advance
+            self._begin = (self._clock(), self.done)
             self._shown = self._begin[0]
             if self._bar is not None:
                 self._bar.unpause()
@@ -72,9 +76,10 @@ class ProgressBar:
     def _print_line(self, figures: str) -> None:
         since, before = self._begin
         rate = (self.done - before) / max(self._clock() - since, 1e-9)
-        is_measured = (
-            self.done - before >= _LEAST_FRACTION * self.total and round(self.done) < self.total
-        )
-        left = f", {(self.total - self.done) / rate:.0f} s left" if is_measured else ""
-        line = f"{self.label}: {self.done:.0f}/{self.total} {self.unit}, {rate:.0f}/s{left}"
-        print(printable(f"{line}, {figures}" if figures else line), file=sys.stderr, flush=True)
+        line = f"{self.label}: {self.done:.0f}/{self.total} {self.unit}, {rate:.0f}/s"
+        is_measured = self.done - before >= _LEAST_FRACTION * self.total
+        if is_measured and round(self.done) < self.total:
+            line += f", {(self.total - self.done) / rate:.0f} s left"
+        if figures:
+            line += f", {figures}"
+        print(printable(line), file=sys.stderr, flush=True)

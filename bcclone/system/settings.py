@@ -1,5 +1,4 @@
-"""Declare a setting once, in its dataclass field: default, help and kind of value; options, checks
-and docs follow.
+"""Declare a setting once, in its dataclass field; options, checks and docs follow from it.
 
     rain: Fraction = setting(0.0, "rain: drops, a wet road, less light; 1 is a downpour")
 
@@ -31,66 +30,71 @@ _UNBOUNDED = 100_000  # larger maxima only keep numbers sane, and are not shown
 _LONGEST_VALUE = 60  # characters of a wrong value that an error repeats without quotes
 
 SIMULATOR_PORT = 4567  # the simulator always connects to it
-SMALLEST_IMAGE, LARGEST_IMAGE = 8, 1024  # width or height of what a network is given, in pixels
+SMALLEST_IMAGE = 8  # width or height of what a network is given, in pixels
+LARGEST_IMAGE = 1024
 
 
 @dataclass(frozen=True)
 class Setting:
-    """The description of a setting, or of a kind of values; name, type and default stand in the
-    dataclass field.
+    """The description of a setting, or of a kind of values.
 
-    help: what it sets, a phrase that stands alone; minimum, maximum: the range; above, below: the
-    same without the end itself; unit: shown for the value in --help; zero: the meaning of 0, such
-    as "no limit"; choices: the allowed texts; parse: converts the text of the command line, raises
-    ValueError; option: the option's name, if it is not the field's; shown: the default as --help
-    shows it; group: the heading in --help; positional: an argument, no option; rare: without an
-    option of its own, set by --set NAME=VALUE. Of a tuple, the members are checked one by one, and
-    the option may be repeated.
+    Name, type and default stand in the dataclass field. Of a tuple, the members are checked one by
+    one, and the option may be repeated.
     """
 
-    help: str = ""
-    minimum: float | None = None
+    help: str = ""  # what it sets, a phrase that stands alone
+    minimum: float | None = None  # the range, with its ends
     maximum: float | None = None
-    above: float | None = None
+    above: float | None = None  # the range, without its ends
     below: float | None = None
-    unit: str = ""
-    zero: str = ""
-    choices: tuple[Any, ...] = ()
-    parse: Callable[[str], Any] | None = None
-    option: str = ""
-    shown: str = ""
-    group: str = ""
-    positional: bool = False
-    rare: bool = False
+    unit: str = ""  # shown for the value in --help
+    zero: str = ""  # the meaning of 0, such as "no limit"
+    choices: tuple[Any, ...] = ()  # the allowed texts
+    parse: Callable[[str], Any] | None = None  # the command line's text -> value, or ValueError
+    option: str = ""  # the option's name, if it is not the field's
+    shown: str = ""  # the default as --help shows it
+    group: str = ""  # the heading in --help
+    positional: bool = False  # an argument, no option
+    rare: bool = False  # without an option of its own, set by --set NAME=VALUE
 
     @property
     def expected(self) -> str:
         """Return what a value should be, in words; "" where anything may be."""
         if self.choices:
             return f"one of {', '.join(map(str, self.choices))}"
+        words = self._range()
+        if words and self.zero:
+            words += f", or 0 for {self.zero}"
+        return words
+
+    def _range(self) -> str:
+        """Return the range in words, "" without a lowest value."""
         low = self.minimum if self.above is None else self.above
         high = self.maximum if self.below is None else self.below
         if low is None:
             return ""
-        words = f"{low:g}" if self.above is None else f"more than {low:g}"
         if high is None or high >= _UNBOUNDED:
-            words += " or more" if self.above is None else ""
-        elif self.above is self.below is None:
-            words += f" to {high:g}"
-        else:
-            words = f"from {words}" if self.above is None else words
-            words += f", up to {high:g}" if self.below is None else f" and less than {high:g}"
-        return f"{words}, or 0 for {self.zero}" if self.zero else words
+            if self.above is None:
+                return f"{low:g} or more"
+            return f"more than {low:g}"
+        if self.above is None and self.below is None:
+            return f"{low:g} to {high:g}"
+        begin = f"from {low:g}" if self.above is None else f"more than {low:g}"
+        end = f", up to {high:g}" if self.below is None else f" and less than {high:g}"
+        return begin + end
 
     def allows(self, value: Any) -> bool:
-        """Return whether a value is one of the choices or in the range, or all values of a tuple;
-        NaN is in none.
+        """Return whether a value is one of the choices or in the range; NaN is in none.
+
+        For a tuple, whether all its values are.
         """
         if isinstance(value, tuple):
             return all(map(self.allows, value))
         if self.choices:
             return value in self.choices
-        return (bool(self.zero) and value == 0) or (
+        if self.zero and value == 0:
+            return True
+        return (
             (self.minimum is None or value >= self.minimum)
             and (self.above is None or value > self.above)
             and (self.maximum is None or value <= self.maximum)
@@ -99,21 +103,19 @@ class Setting:
 
 
 def setting(default: Any, help: str = "", *span: float, **values: Any) -> Any:
-    """Return a dataclass field with a default. span: minimum and maximum; values: fields of
-    Setting.
+    """Return a dataclass field with a default.
 
-    Values that are not given come from the annotated type.
+    span: minimum and maximum; values: fields of Setting. Values that are not given come from the
+    annotated type.
     """
-    values |= dict(zip(("minimum", "maximum"), span, strict=False)) | (
-        {"help": help} if help else {}
-    )
+    values |= dict(zip(("minimum", "maximum"), span, strict=False))
+    if help:
+        values["help"] = help
     return field(default=default, metadata={_KEY: values})
 
 
 def argument(help: str, default: Any = MISSING, **values: Any) -> Any:
-    """Return a dataclass field for a positional argument of a command; that of a tuple takes any
-    number of words.
-    """
+    """Return a dataclass field for a positional argument; a tuple takes any number of words."""
     return field(default=default, metadata={_KEY: values | {"help": help, "positional": True}})
 
 
@@ -125,8 +127,10 @@ def parse_names(text: str) -> tuple[str, ...]:
 def parse_size(text: str) -> tuple[int, int]:
     """Return width and height of "128" or "320x160"; raises ValueError for anything else."""
     width, by, height = text.lower().partition("x")
+    if not by:
+        height = width
     try:
-        return int(width), int(height if by else width)
+        return int(width), int(height)
     except ValueError:
         raise ValueError(f"{text!r}, expected a number of pixels or WIDTHxHEIGHT") from None
 
@@ -141,8 +145,10 @@ def span_parser(
 
     def parse(text: str) -> tuple[Any, Any]:
         first, colon, last = text.partition(":")
+        if colon and not last:
+            last = ends[1]
         try:
-            return kind(first or ends[0]), kind(last or colon and ends[1])
+            return kind(first or ends[0]), kind(last)
         except ValueError:
             raise ValueError(f"{text!r}, expected {example}") from None
 
@@ -184,8 +190,8 @@ Jobs = Annotated[
 Scheduler = Annotated[
     str,
     Setting(
-        "work on the Dask cluster of this scheduler, such as tcp://HOST:8786, whose workers need the same files at the "
-        "same paths; local:N: N processes of this machine",
+        "work on the Dask cluster of this scheduler, such as tcp://HOST:8786, whose workers need "
+        "the same files at the same paths; local:N: N processes of this machine",
         unit="ADDRESS",
         shown="none",
     ),
@@ -195,22 +201,27 @@ Scheduler = Annotated[
 class SettingError(ValueError):
     """A setting that is wrong.
 
-    text: with {name} wherever it names a setting, which a program knows as a field, a command line
-    as an option, and a settings file as a key; facts: what the other names in braces stand for.
+    text: with {name} wherever it names a setting: a program knows it as a field, a command line as
+        an option, and a settings file as a key
+    facts: what the other names in braces stand for
     """
 
     def __init__(self, text: str, **facts: object) -> None:
         super().__init__(text)
-        self._text, self._facts = text, facts
+        self._text = text
+        self._facts = facts
 
     def __str__(self) -> str:
         return self.naming(lambda name: name)
 
     def naming(self, name_of: Callable[[str], str]) -> str:
         """Return the message with the settings named by a function of their fields' names."""
-        return re.sub(
-            r"{(\w+)}", lambda match: str(self._facts.get(match[1], name_of(match[1]))), self._text
-        )
+
+        def words_for(braces: re.Match[str]) -> str:
+            name = braces[1]
+            return str(self._facts.get(name, name_of(name)))
+
+        return re.sub(r"{(\w+)}", words_for, self._text)
 
 
 def check_one_size(preset: str | None, size: tuple[int, int] | None) -> None:
@@ -229,68 +240,80 @@ def check_one_pool(scheduler: str, jobs: int) -> None:
 
 @cache
 def declared_in(kind: Hashable) -> tuple[tuple[Any, Setting], ...]:
-    """Return each field of a dataclass with its Setting: what setting() says, over its kind of
-    values.
-    """
+    """Return each field of a dataclass with its Setting: its own values over those of its type."""
     pairs = []
-    for each in fields(kind):  # type: ignore[arg-type]
-        values = dict(each.metadata.get(_KEY, {}))
-        of_kind = next(
-            (part for part in _metadata(each.type) if isinstance(part, Setting)), Setting()
-        )
-        values |= {"minimum": values.get("minimum")} if "above" in values else {}
-        values |= {"maximum": values.get("maximum")} if "below" in values else {}
-        pairs.append((each, replace(of_kind, **values)))
+    for declared_field in fields(kind):  # type: ignore[arg-type]
+        values = dict(declared_field.metadata.get(_KEY, {}))
+        # a field with an open end does not take the closed one of its type
+        if "above" in values:
+            values.setdefault("minimum", None)
+        if "below" in values:
+            values.setdefault("maximum", None)
+        pairs.append((declared_field, replace(_setting_of(declared_field.type), **values)))
     return tuple(pairs)
+
+
+def _setting_of(kind: Any) -> Setting:
+    """Return the Setting that annotates a type, a plain one for a type without."""
+    for part in _metadata(kind):
+        if isinstance(part, Setting):
+            return part
+    return Setting()
 
 
 def _metadata(kind: Any) -> tuple[Any, ...]:
     """Return what annotates a type; of `Fraction | None`, that of Fraction."""
-    return getattr(kind, "__metadata__", None) or tuple(
-        part for one in get_args(kind) for part in _metadata(one)
-    )
+    metadata: tuple[Any, ...] = getattr(kind, "__metadata__", ())
+    if metadata:
+        return metadata
+    return tuple(part for member in get_args(kind) for part in _metadata(member))
 
 
 def settings_of(kind: Any) -> Iterator[tuple[Any, Setting]]:
-    """Yield each field of a settings dataclass, or of its value, that has an option or is an
-    argument.
-    """
-    return (
-        pair
-        for pair in declared_in(kind if isinstance(kind, type) else type(kind))
-        if _KEY in pair[0].metadata
-    )
+    """Yield the fields of a settings dataclass, or of its value, that are options or arguments."""
+    if not isinstance(kind, type):
+        kind = type(kind)
+    for declared_field, declared in declared_in(kind):
+        if _KEY in declared_field.metadata:
+            yield declared_field, declared
 
 
 def option_of(kind: Any, name: str) -> str:
     """Return the option that sets a field of a settings dataclass."""
-    (declared,) = (declared for each, declared in settings_of(kind) if each.name == name)
-    return f"{'--set ' if declared.rare else '--'}{declared.option or name.replace('_', '-')}"
+    settings = {declared_field.name: declared for declared_field, declared in settings_of(kind)}
+    declared = settings[name]
+    option = declared.option or name.replace("_", "-")
+    if declared.rare:
+        return f"--set {option}"
+    return f"--{option}"
 
 
 def option_words(settings: Any) -> list[str]:
-    """Return the options of a command line that make these settings: of each value that is not the
-    default.
-    """
-    words = []
-    for each, declared in settings_of(settings):
-        value, option = getattr(settings, each.name), option_of(settings, each.name)
-        if declared.positional or value == each.default:
+    """Return the options of a command line for these settings, those with the default left out."""
+    words: list[str] = []
+    for declared_field, declared in settings_of(settings):
+        value = getattr(settings, declared_field.name)
+        if declared.positional or value == declared_field.default:
             continue
+        option = option_of(settings, declared_field.name)
         if declared.rare:
             words += f"{option}={value}".split(" ", 1)
-        elif isinstance(value, bool):
-            words.append(option if value else f"--no-{option.removeprefix('--')}")
-        else:
-            value = ",".join(value) if declared.parse is parse_names else value
-            for member in value if isinstance(value, tuple) else (value,):
+        elif value is True:
+            words.append(option)
+        elif value is False:
+            words.append(f"--no-{option.removeprefix('--')}")
+        elif declared.parse is parse_names:
+            words += [option, ",".join(value)]
+        elif isinstance(value, tuple):
+            for member in value:
                 words += [option, str(member)]
+        else:
+            words += [option, str(value)]
     return words
 
 
 class Checked:
-    """A settings dataclass, which raises SettingError for the first value that is not what its
-    setting expects.
+    """A settings dataclass, which raises SettingError for the first value that is wrong.
 
     A text becomes a path where a path is expected. For a tuple of texts, one text or path becomes a
     tuple.
@@ -298,65 +321,93 @@ class Checked:
 
     def __post_init__(self) -> None:
         kind: Any = type(self)
-        for each, declared in declared_in(kind):
-            value, of_field = getattr(self, each.name), type_of(each)
-            if of_field is Path and isinstance(value, str):
-                object.__setattr__(self, each.name, value := Path(value))
-            if of_field == tuple[str, ...] and value is not None:
-                several = (value,) if isinstance(value, str | Path) else value
-                object.__setattr__(self, each.name, value := tuple(map(str, several)))
-            check_value(each, declared, value)
+        for declared_field, declared in declared_in(kind):
+            given = getattr(self, declared_field.name)
+            value = _converted(given, type_of(declared_field))
+            if value is not given:
+                object.__setattr__(self, declared_field.name, value)
+            check_value(declared_field, declared, value)
         self.validate()
 
     def validate(self) -> None:
         """Raise SettingError for values that are as their settings expect, but do not go together."""
 
 
-def check_value(each: Any, declared: Setting, value: Any) -> None:
-    """Raise SettingError for a value that is not what its setting expects. each: the field;
-    declared: its Setting.
+def _converted(value: Any, kind: Any) -> Any:
+    """Return a value as a field of this type stores it."""
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    if kind == tuple[str, ...] and isinstance(value, str | Path):
+        return (str(value),)
+    if kind == tuple[str, ...] and value is not None:
+        return tuple(map(str, value))
+    return value
+
+
+def check_value(declared_field: Any, declared: Setting, value: Any) -> None:
+    """Raise SettingError for a value that is not what its setting expects.
+
+    declared_field: the dataclass's field; declared: its Setting.
     """
-    name, kind = f"{{{each.name}}}", type_of(each)
-    if value is None and each.default is None:
+    if value is None and declared_field.default is None:
         return
+    name = f"{{{declared_field.name}}}"
+    kind = type_of(declared_field)
+
+    # the type
     takes, words = _PLAIN.get(kind, (object, ""))
-    if not isinstance(value, takes) or (isinstance(value, bool) and kind in (int, float)):
+    is_bool_for_number = isinstance(value, bool) and kind in (int, float)
+    if is_bool_for_number or not isinstance(value, takes):
         raise SettingError(name + " {value}, expected {kind}", value=shown(value), kind=words)
+
+    # the text, if it has a form
     if isinstance(value, str) and kind is str and declared.parse is not None:
         try:
             declared.parse(value)
         except ValueError as error:
             raise SettingError(name + " {value}", value=error) from None
-    if not declared.allows(value):
-        between = "x" if declared.unit == "SIZE" else ", "
-        text = between.join(map(str, value)) if isinstance(value, tuple) else str(value)
-        short = f"{value:g}" if isinstance(value, float) else text[:_LONGEST_VALUE]
-        expected = (
-            declared.expected.replace("one of", "some of")
-            if isinstance(value, tuple)
-            else declared.expected
-        )
-        raise SettingError(name + " {value}, expected {expected}", value=short, expected=expected)
+
+    # the range or the choices
+    if declared.allows(value):
+        return
+    expected = declared.expected
+    if isinstance(value, tuple):
+        expected = expected.replace("one of", "some of")
+    text = _short_text(value, declared)
+    raise SettingError(name + " {value}, expected {expected}", value=text, expected=expected)
 
 
-def type_of(each: Any) -> Any:
+def _short_text(value: Any, declared: Setting) -> str:
+    """Return a wrong value as an error repeats it."""
+    if isinstance(value, float):
+        return f"{value:g}"
+    if not isinstance(value, tuple):
+        return str(value)[:_LONGEST_VALUE]
+    between = "x" if declared.unit == "SIZE" else ", "
+    return between.join(map(str, value))[:_LONGEST_VALUE]
+
+
+def type_of(declared_field: Any) -> Any:
     """Return the type of a field's values, without its kind; of `Path | None` it is Path."""
-    kinds = [
-        kind
-        for kind in get_args(each.type)
-        if kind is not NoneType and not isinstance(kind, Setting)
-    ]
-    kind = kinds[0] if len(kinds) == 1 else each.type
-    return getattr(kind, "__origin__", kind) if hasattr(kind, "__metadata__") else kind
+    kind = declared_field.type
+    members = []
+    for member in get_args(kind):
+        if member is not NoneType and not isinstance(member, Setting):
+            members.append(member)
+    if len(members) == 1:
+        kind = members[0]
+    if hasattr(kind, "__metadata__"):
+        return getattr(kind, "__origin__", kind)
+    return kind
 
 
 def differences(stored: Any, given: Any) -> str:
-    """Return a line for each field in which two settings dataclasses of one kind differ; "" for
-    equal ones.
-    """
+    """Return a line for each field in which two settings dataclasses of one kind differ."""
     lines = []
-    for each in fields(stored):
-        there, here = getattr(stored, each.name), getattr(given, each.name)
-        if there != here:
-            lines.append(f"\n  {each.name.replace('_', ' ')}: {there}, but {here} is given")
+    for declared_field in fields(stored):
+        stored_value = getattr(stored, declared_field.name)
+        given_value = getattr(given, declared_field.name)
+        if stored_value != given_value:
+            words = declared_field.name.replace("_", " ")
+            lines.append(f"\n  {words}: {stored_value}, but {given_value} is given")
     return "".join(lines)

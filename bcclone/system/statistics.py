@@ -1,6 +1,4 @@
-"""Statistics of curves: correlation, robust lines, tops, the jackknife; of values; of indices:
-spread evenly, runs.
-"""
+"""Statistics of curves (correlation, robust lines, tops, the jackknife), values and indices."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -10,42 +8,35 @@ import numpy.typing as npt
 
 from bcclone.system.arrays import FloatArray, IndexArray
 
-_CONSTANT, _BLOCKS = 1e-9, 8  # a smaller range is one of rounding; of the jackknife
-_NEARLY_ALL = 0.99
+_ROUNDING = 1e-9  # a smaller range of values comes from rounding
+_NEARLY_ALL = 0.99  # share of rows with the same value, from which the value counts as constant
+_JACKKNIFE_BLOCKS = 8
 
 
 def evenly(count: int, most: int) -> IndexArray:
-    """Return the indices of at most so many of `count` values, spread evenly, the first and the
-    last included.
-    """
+    """Return at most `most` indices of `count` values, spread evenly from the first to the last."""
     return np.linspace(0, count - 1, min(count, most)).round().astype(int)
 
 
 def runs(numbers: npt.NDArray[np.integer[Any]], gap: int = 1) -> Iterator[tuple[int, int]]:
-    """Yield the first and the last of each run of whole numbers that follow one another, at most
-    `gap` apart.
-    """
+    """Yield the first and the last of each run of whole numbers, at most `gap` apart."""
     rising = np.unique(numbers).astype(np.int64)
+    if not len(rising):
+        return
     ends = np.flatnonzero(np.diff(rising) > gap)
-    if len(rising):
-        yield from zip(
-            rising[np.append(0, ends + 1)].tolist(),
-            rising[np.append(ends, -1)].tolist(),
-            strict=True,
-        )
+    firsts = rising[np.append(0, ends + 1)]
+    lasts = rising[np.append(ends, -1)]
+    yield from zip(firsts.tolist(), lasts.tolist(), strict=True)
 
 
 def numbers_in(spans: Iterable[tuple[int, int]]) -> IndexArray:
     """Return the whole numbers from the first to the last of each span, as runs() yields them."""
-    return np.concatenate(
-        [np.zeros(0, np.int64), *(np.arange(first, last + 1) for first, last in spans)]
-    )
+    numbers = [np.arange(first, last + 1) for first, last in spans]
+    return np.concatenate([np.zeros(0, np.int64), *numbers])
 
 
 def highest_run(values: FloatArray) -> tuple[int, int, float]:
-    """Return the first and the last index of the successive values with the greatest sum, and this
-    sum.
-    """
+    """Return the first and the last index of the successive values with the greatest sum, and it."""
     sums = np.append(0.0, np.cumsum(values))
     above = sums - np.minimum.accumulate(sums)
     after = int(np.argmax(above))
@@ -53,79 +44,94 @@ def highest_run(values: FloatArray) -> tuple[int, int, float]:
 
 
 def constant(values: npt.NDArray[Any]) -> tuple[float, str] | None:
-    """Return the value that more than 99 % of the rows have, and "0.5 in every row"; None if they
-    have several.
+    """Return the value of more than 99 % of the rows, and words such as "0.5 in every row".
+
+    None if no value has so many rows.
     """
     levels, counts = np.unique(np.round(values, 4) + 0.0, return_counts=True)
-    value, share = float(levels[np.argmax(counts)]), float(counts.max() / counts.sum())
+    share = float(counts.max() / counts.sum())
+    if share <= _NEARLY_ALL:
+        return None
+    value = float(levels[np.argmax(counts)])
     rows = "every row" if share == 1 else f"{share:.1%} of the rows"
-    return (value, f"{value:g} in {rows}") if share > _NEARLY_ALL else None
+    return value, f"{value:g} in {rows}"
 
 
 def varies(values: FloatArray) -> bool:
     """Return whether values, (values,), differ by more than rounding."""
-    return len(values) > 1 and float(np.ptp(values)) > _CONSTANT
+    return len(values) > 1 and float(np.ptp(values)) > _ROUNDING
 
 
 def correlation(one: FloatArray, other: FloatArray) -> float | None:
     """Return Pearson's correlation of two curves, (values,) each; None if one of them is constant."""
-    return float(np.corrcoef(one, other)[0, 1]) if varies(one) and varies(other) else None
+    if not (varies(one) and varies(other)):
+        return None
+    return float(np.corrcoef(one, other)[0, 1])
 
 
 def right_side(steering: FloatArray, labels: FloatArray, beyond: float) -> float | None:
-    """Return the fraction of labels beyond a limit whose side the steering has, (values,) each;
-    None without such.
+    """Return the share of turns, labels beyond a limit, for which the steering has their side.
+
+    steering, labels: (values,) each. None without turns.
     """
     turns = np.abs(labels) > beyond
-    return float((steering[turns] * labels[turns] > 0).mean()) if turns.any() else None
+    if not turns.any():
+        return None
+    return float((steering[turns] * labels[turns] > 0).mean())
 
 
 def robust_line(
     x: FloatArray, y: FloatArray, width: float = 2.0, rounds: int = 10
 ) -> tuple[float, float, FloatArray]:
-    """Return slope and intercept of a line that few points do not change, and the weight of each
-    point, (points,).
+    """Return slope and intercept of a line that few points do not change, and the points' weights.
 
-    A point that misses the line by `width` times the median error has a weight of 0.7.
+    x, y, weights: (points,) each. A point that misses the line by `width` times the median error
+    has a weight of 0.7.
     """
-    columns, weights = np.stack([x, np.ones_like(x)], 1), np.ones(len(x))
+    columns = np.stack([x, np.ones_like(x)], 1)
+    weights = np.ones(len(x))
     for _ in range(rounds):
         slope, intercept = np.linalg.lstsq(columns * weights[:, None], y * weights, rcond=None)[0]
         errors = y - slope * x - intercept
-        weights = 1 / np.sqrt(1 + (errors / (width * float(np.median(np.abs(errors))) + 1e-3)) ** 2)
+        usual_error = float(np.median(np.abs(errors)))
+        weights = 1 / np.sqrt(1 + (errors / (width * usual_error + 1e-3)) ** 2)
     return float(slope), float(intercept), weights
 
 
 def jackknife_error(estimates: Sequence[float] | FloatArray) -> float:
-    """Return the standard error of an estimate, given those without each of the parts of the data."""
+    """Return the standard error of an estimate.
+
+    estimates: one for each part of the data, made without this part.
+    """
     without = np.asarray(estimates, np.float64)
-    return float(
-        np.sqrt((len(without) - 1) / len(without) * np.sum((without - without.mean()) ** 2))
-    )
+    parts = len(without)
+    squares = np.sum((without - without.mean()) ** 2)
+    return float(np.sqrt((parts - 1) / parts * squares))
 
 
 def block_jackknife(count: int, estimate: Callable[[IndexArray], float]) -> float:
-    """Return the standard error of an estimate from so many rows, in order of time, by leaving out
-    blocks of them.
+    """Return the standard error of an estimate from `count` rows, by leaving out blocks of them.
 
-    estimate: indices of rows -> the estimate from them.
+    estimate: indices of rows, in order of time -> the estimate from them.
     """
-    parts = np.array_split(np.arange(count), _BLOCKS)
-    return jackknife_error(
-        [estimate(np.concatenate(parts[:out] + parts[out + 1 :])) for out in range(_BLOCKS)]
-    )
+    blocks = np.array_split(np.arange(count), _JACKKNIFE_BLOCKS)
+    estimates = []
+    for left_out in range(_JACKKNIFE_BLOCKS):
+        kept = blocks[:left_out] + blocks[left_out + 1 :]
+        estimates.append(estimate(np.concatenate(kept)))
+    return jackknife_error(estimates)
 
 
 def top_of(curve: FloatArray) -> float:
-    """Return the index of a curve's maximum: between its points, that of the parabola through the
-    three highest.
-    """
+    """Return the index of a curve's maximum, that of the parabola through its three highest points."""
     top = int(np.argmax(curve))
     if not 0 < top < len(curve) - 1:
         return float(top)
     left, middle, right = curve[top - 1 : top + 2].tolist()
     bend = left - 2 * middle + right
-    return top + (0.5 * (left - right) / bend if bend else 0.0)
+    if not bend:
+        return float(top)
+    return float(top + 0.5 * (left - right) / bend)
 
 
 def mean_around(
@@ -133,13 +139,13 @@ def mean_around(
 ) -> FloatArray:
     """Return the weighted mean of the values at most within / 2 from each time, (values,).
 
-    times: rising, (values,); part: rising numbers of parts, beyond which no mean reaches,
-    (values,).
+    times: rising, (values,); part: rising numbers of parts, beyond which no mean reaches, (values,).
     """
-    begins, ends = np.searchsorted(part, part), np.searchsorted(part, part, side="right")
+    begins = np.searchsorted(part, part)
+    ends = np.searchsorted(part, part, side="right")
     first = np.maximum(np.searchsorted(times, times - within / 2), begins)
     last = np.minimum(np.searchsorted(times, times + within / 2, side="right"), ends)
-    sums, counts = (
-        np.concatenate([[0.0], np.cumsum(each)]) for each in (values * weights, weights)
-    )
-    return np.asarray((sums[last] - sums[first]) / np.maximum(counts[last] - counts[first], 1e-9))
+    sums = np.concatenate([[0.0], np.cumsum(values * weights)])
+    weights_before = np.concatenate([[0.0], np.cumsum(weights)])
+    total_weights = np.maximum(weights_before[last] - weights_before[first], 1e-9)
+    return np.asarray((sums[last] - sums[first]) / total_weights)

@@ -11,21 +11,18 @@ _APART = "  "
 
 @dataclass(frozen=True)
 class TableColumn:
-    """A column. key: in CSV, and its heading unless that is given; words: value -> text of a
-    printed cell.
+    """A column of a table; a value that is None is printed as "-"."""
 
-    A value that is None is printed as "-".
-    """
-
-    key: str
-    words: Callable[[Any], str] = str
-    heading: str | None = None
+    key: str  # its name in CSV
+    words: Callable[[Any], str] = str  # value -> text of a printed cell
+    heading: str | None = None  # of the printed table; None: the key
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of values, one for each column. Texts are printed to the left of their column, other
-    values to the right.
+    """Rows of values, a value for each column.
+
+    Texts are printed to the left of their column, other values to the right.
     """
 
     columns: Sequence[TableColumn]
@@ -33,17 +30,16 @@ class Table:
 
     def cells(self) -> list[list[str]]:
         """Return the printed cells, the headings first."""
-        headings = [
-            column.key if column.heading is None else column.heading for column in self.columns
-        ]
-        pairs = (zip(self.columns, row, strict=True) for row in self.rows)
-        return [
-            headings,
-            *(
-                ["-" if value is None else column.words(value) for column, value in row]
-                for row in pairs
-            ),
-        ]
+        return [list(map(_heading, self.columns)), *map(self._printed, self.rows)]
+
+    def _printed(self, row: Sequence[Any]) -> list[str]:
+        cells = []
+        for column, value in zip(self.columns, row, strict=True):
+            if value is None:
+                cells.append("-")
+            else:
+                cells.append(column.words(value))
+        return cells
 
     def __str__(self) -> str:
         cells = self.cells()
@@ -51,7 +47,8 @@ class Table:
         for number, texts in enumerate(zip(*cells, strict=True)):
             width = max(map(len, texts))
             is_text = all(isinstance(row[number], str) for row in self.rows)
-            aligned.append([text.ljust(width) if is_text else text.rjust(width) for text in texts])
+            align = str.ljust if is_text else str.rjust
+            aligned.append([align(text, width) for text in texts])
         return "\n".join(_APART.join(line).rstrip() for line in zip(*aligned, strict=True))
 
     def csv(self) -> str:
@@ -61,3 +58,9 @@ class Table:
         writer.writerow([column.key for column in self.columns])
         writer.writerows(self.rows)
         return text.getvalue()
+
+
+def _heading(column: TableColumn) -> str:
+    if column.heading is None:
+        return column.key
+    return column.heading

@@ -19,12 +19,8 @@ from bcclone.system.errors import UserError, first_line
 from bcclone.system.hdf5_file import Source, read_hdf5
 from bcclone.system.json_values import json_text
 from bcclone.system.progress import Notify
-from bcclone.training.plan import Worker
 from bcclone.training.trainer import Trainer
-from bcclone.training.training_folder import RunFolder
 from bcclone.training.training_state import TrainingState
-
-_KEPT = 2
 
 
 def save_checkpoint(folder: Path, trainer: Trainer, state: TrainingState, model: bytes) -> None:
@@ -33,26 +29,26 @@ def save_checkpoint(folder: Path, trainer: Trainer, state: TrainingState, model:
     model: the model file so far, empty before the first epoch is complete.
     """
     folder.mkdir(exist_ok=True)
-    content = _content(trainer, state, model)
-    for leftover in folder.glob(
-        ".checkpoint-*.partial.h5"
-    ):  # of killed trainings; this one holds the lock
+    content = checkpoint_content(trainer, state, model)
+    # killed trainings left them; no other training writes here, since this one holds the lock
+    for leftover in folder.glob(".checkpoint-*.partial.h5"):
         leftover.unlink()
     write_bytes(folder / f"checkpoint-{state.step:09d}.h5", content)
-    for path in checkpoint_paths(folder)[_KEPT:]:
+    kept = 2
+    for path in checkpoint_paths(folder)[kept:]:
         path.unlink(missing_ok=True)
 
 
 def load_checkpoint(folder: Path, trainer: Trainer, notify: Notify) -> tuple[TrainingState, bytes]:
-    """Load the newest intact checkpoint into the trainer; without checkpoints return the initial
-    state.
+    """Load the newest intact checkpoint into the trainer; return its state and model file.
 
-    Raises UserError when there are checkpoints, but none is intact and of this network.
+    Without checkpoints, return those of a new training. Raises UserError when there are
+    checkpoints, but none is intact and of this network.
     """
     paths = checkpoint_paths(folder)
     for number, path in enumerate(paths, 1):
         try:
-            return _load(path, trainer)
+            return load_content(path, trainer)
         except (OSError, LookupError, ValueError, TypeError, RuntimeError, MemoryError) as error:
             fault = f"{path}: not an intact checkpoint of this network: {first_line(error)}"
             if number == len(paths):
@@ -65,48 +61,40 @@ def checkpoint_paths(folder: Path) -> list[Path]:
     return sorted(folder.glob("checkpoint-*[0-9].h5"), reverse=True)
 
 
-def _content(trainer: Trainer, state: TrainingState, model: bytes) -> bytes:
+def checkpoint_content(trainer: Trainer, state: TrainingState, model: bytes) -> bytes:
+    """Return the file of a checkpoint, which load_content() loads."""
     content = io.BytesIO()  # HDF5 crashes when the disk is full while it closes a file
     with h5py.File(content, "w") as file:
         for number, variable in enumerate(trainer.variables):
-            file.create_dataset(
-                f"variables/{number:04d}", data=keras.ops.convert_to_numpy(variable)
-            )
+            values = keras.ops.convert_to_numpy(variable)
+            file.create_dataset(f"variables/{number:04d}", data=values)
         file.create_dataset("model", data=np.frombuffer(model, np.uint8))
         file.create_dataset("totals", data=trainer.totals.read())
         file.create_dataset("progress", data=json_text(state))
     return content.getvalue()
 
 
-def _load(source: Source, trainer: Trainer) -> tuple[TrainingState, bytes]:
-    variables = trainer.variables
+def load_content(source: Source, trainer: Trainer) -> tuple[TrainingState, bytes]:
+    """Load a checkpoint into the trainer; return its state and model file.
+
+    Raises ValueError, among others, when it is damaged or of another network.
+    """
     parts = read_hdf5(
         source, {"progress": str, "variables": list, "totals": np.float64, "model": np.uint8}
     )
-    values, totals, model = parts["variables"], parts["totals"], parts["model"]
     state = from_text(TrainingState, parts["progress"][0])
-    shapes = [tuple(variable.shape) for variable in variables]
-    if (
-        [value.shape for value in values] != shapes
-        or totals.shape != trainer.totals.read().shape
-        or model.ndim != 1
-    ):
+    variables = trainer.variables
+    values = parts["variables"]
+    totals = parts["totals"]
+    model = parts["model"]
+    is_of_network = (
+        [value.shape for value in values] == [tuple(variable.shape) for variable in variables]
+        and totals.shape == trainer.totals.read().shape
+        and model.ndim == 1
+    )
+    if not is_of_network:
         raise ValueError("its arrays have other shapes than those of the network")
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
     trainer.totals.write(totals)
     return state, model.tobytes()
-
-
-def restore(
-    folder: RunFolder, trainer: Trainer, worker: Worker, notify: Notify
-) -> tuple[TrainingState, bytes]:
-    """Load the newest checkpoint into the trainer, as load_checkpoint() does; several workers get
-    the chief's.
-    """
-    state, model = load_checkpoint(folder.checkpoints, trainer, notify)
-    if worker.count > 1:
-        shared = worker.share(_content(trainer, state, model) if worker.writes else b"")
-        if not worker.writes:
-            state, model = _load(io.BytesIO(shared), trainer)
-    return state, model

@@ -1,17 +1,15 @@
-"""A store or recordings -> a model file and its run folder: begin or resume a run, train, publish
-the model.
+"""A store or recordings -> a model file and its run folder.
+
+Top to bottom: open the data, decide the settings, make the trainer and the feeds, train, publish.
 """
 
 import datetime
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 from bcclone.dataset.conversion import open_samples
-from bcclone.dataset.store import OpenIfStore, open_if_store
 from bcclone.feed.selection import TrainingData
 from bcclone.model.model_path import check_keras_path
 from bcclone.system.codec import read_bytes
@@ -19,106 +17,137 @@ from bcclone.system.errors import UserError
 from bcclone.system.output import BUSY, locked
 from bcclone.system.progress import Notify
 from bcclone.system.tensorflow_quietly import describe_peak_memory
-from bcclone.training.plan import Plan, Worker, new_plan, resumed_plan, select_samples
+from bcclone.training.decisions import (
+    fit_to_compiler,
+    fit_to_device,
+    load_device,
+    report_compiler,
+)
+from bcclone.training.environment import describe_environment
+from bcclone.training.plan import Plan, new_plan, resumed_plan
+from bcclone.training.result import TrainResult
+from bcclone.training.samples import open_feeds, select_samples
 from bcclone.training.train_settings import RunFiles, TrainSettings
-from bcclone.training.training_folder import RunFolder, describe_environment
-from bcclone.training.training_state import TrainResult
-
-_ALONE = Worker()
+from bcclone.training.training_folder import RunFolder
 
 
-def train(
-    settings: TrainSettings,
-    notify: Notify = lambda line: None,
-    open_if_store: OpenIfStore = open_if_store,
-    worker: Worker = _ALONE,
-) -> TrainResult:
+def train(settings: TrainSettings, notify: Notify = lambda line: None) -> TrainResult:
     """Train a network in a new run, and return the result.
 
-    notify: called with each line of progress; open_if_store: opens the samples if they are a store;
-    worker: this process, which trains alone or as one of several. Raises UserError when the
-    settings, the samples or the run folder cannot be used, and KeyboardInterrupt on Ctrl-C or
-    SIGTERM, after saving the state.
+    Raises UserError when the settings, the samples or the run folder cannot be used, and
+    KeyboardInterrupt on Ctrl-C or SIGTERM, after saving the state.
+
+    notify: called with each line of progress
     """
-    return _train(settings, partial(new_plan, settings), notify, open_if_store, worker)
+    with output_locked(settings), open_samples(settings.data, notify) as data:
+        plan = new_plan(settings, data, notify)
+        return _train(plan, data, notify)
 
 
 def resume(
-    files: RunFiles,
-    changes: Mapping[str, Any],
-    notify: Notify = lambda line: None,
-    open_if_store: OpenIfStore = open_if_store,
-    worker: Worker = _ALONE,
+    files: RunFiles, changes: Mapping[str, Any], notify: Notify = lambda line: None
 ) -> TrainResult:
-    """Continue the newest run of these samples and this output with its own settings; without one,
-    begin a new run.
+    """Continue the newest run of these samples and this output; without one, begin a new run.
 
-    changes: settings by name. Limits (epochs, time, patience) may differ from the run's, and so may
-    a feed that gives the same batches. Raises as train() does, and UserError for other changes.
+    It continues with its own settings. Limits (epochs, time, patience) may differ from the run's,
+    and so may a feed that gives the same batches. Raises as train() does, and UserError for other
+    changes.
+
+    changes: settings by name
+    notify: called with each line of progress
     """
-    return _train(files, partial(resumed_plan, files, changes), notify, open_if_store, worker)
+    with output_locked(files), open_samples(files.data, notify) as data:
+        plan = resumed_plan(files, changes, data, notify)
+        return _train(plan, data, notify)
 
 
-def _train(
-    files: RunFiles,
-    make_plan: Callable[[TrainingData, Notify, int], Plan],
-    notify: Notify,
-    open_if_store: OpenIfStore,
-    worker: Worker,
-) -> TrainResult:
-    if worker.writes and files.start:
-        check_keras_path(files.start)
-    with (
-        locked(files.output, BUSY) if worker.writes else nullcontext(),
-        open_samples(files.data, notify, open_if_store) as data,
-    ):
-        plan = worker.decide(data, lambda: make_plan(data, notify, worker.count))
-        samples, validation = select_samples(data, plan.settings, notify)
-        if plan.result:
-            output = plan.settings.output
-            return (
-                _republish(plan.folder, plan.result, output, notify) if plan.folder else plan.result
-            )
-        device = worker.load(plan.settings)
-        from bcclone.training.loop import Training
-        from bcclone.training.prepare import prepare_trainer
+def _train(plan: Plan, data: TrainingData, notify: Notify) -> TrainResult:
+    # what needs no TensorFlow comes first, so that a mistake is found at once
+    settings = plan.settings
+    samples = select_samples(data, settings, notify)
+    if plan.result:
+        return return_complete(plan, plan.result, notify)
+    device = load_device(settings)
+    settings = fit_to_device(settings, device)
 
-        plan, trainer = prepare_trainer(plan, samples, notify, worker)
-        device = f"CPU (oneDNN {plan.settings.onednn})" if device == "CPU" else device
-        device += ", in programs of XLA" if trainer.is_one_program else ""
-        with _open_folder(plan, device, notify if worker.writes else lambda line: None) as folder:
-            result, model = Training(
-                trainer, samples, validation, plan.settings, folder, notify, worker
-            ).run()
-            return _publish(plan, folder, result, model, notify) if worker.writes else result
+    # these load Keras, which needs TensorFlow with its settings
+    from bcclone.training.checkpoint import load_checkpoint
+    from bcclone.training.handover import hand_over, start_model
+    from bcclone.training.loop import Training, train_epochs
+    from bcclone.training.prepare import make_trainer, report_network
+    from bcclone.training.saving import EventLog
+
+    # what is trained
+    compiled = fit_to_compiler(settings, device)
+    trainer = make_trainer(data, compiled, samples.labels)
+    report_compiler(settings, device, notify)
+    report_network(trainer.model, data, settings, notify)
+    trains_on = describe_trainer(device.name, settings, trainer.is_one_program)
+    with open_run(plan, settings, trains_on, notify) as folder:
+        events = EventLog(folder, settings.tensorboard)
+        feeds = open_feeds(samples, settings, trainer.program_steps)
+        samples.report(notify)
+        training = Training(trainer, samples, feeds, settings, folder, events, notify)
+        # the trainer has the weights of the start only until a checkpoint is loaded
+        start = start_model(training)
+        state, model = load_checkpoint(folder.checkpoints, trainer, notify)
+        trained = train_epochs(training, state, model)
+        result, model = hand_over(training, trained, start)
+        publish(plan, folder, result, model, notify)
+        return result
 
 
 @contextmanager
-def _open_folder(plan: Plan, device: str, notify: Notify) -> Iterator[RunFolder]:
-    settings, folder = plan.settings, plan.folder
+def output_locked(files: RunFiles) -> Iterator[None]:
+    """Check the model to begin with, and let no other process write the output in the block."""
+    if files.start:
+        check_keras_path(files.start)
+    with locked(files.output, BUSY):
+        yield
+
+
+def describe_trainer(device: str, settings: TrainSettings, is_one_program: bool) -> str:
+    """Return in words what trains, such as "CPU (oneDNN on)"."""
+    if device == "CPU":
+        device = f"CPU (oneDNN {settings.onednn})"
+    return f"{device}, in programs of XLA" if is_one_program else device
+
+
+@contextmanager
+def open_run(
+    plan: Plan, settings: TrainSettings, trains_on: str, notify: Notify
+) -> Iterator[RunFolder]:
+    """Make the folder of a new run, or take that of a resumed one, and lock it in the block.
+
+    settings: those of the plan, with all decided
+    """
+    folder = plan.folder
     if folder:
-        notify(f"resuming {folder.path} on {device}, feed {settings.feed}")
+        notify(f"resuming {folder.path} on {trains_on}, feed {settings.feed}")
     else:
-        on_device = settings.augment_on == "device"
-        augmentation = (
-            ", which augments the samples, too" if on_device else ", augmenting on the CPU"
-        )
-        augmentation = augmentation if settings.augment else ", without augmentation"
         name = settings.name or f"{datetime.datetime.now():%Y-%m-%d_%H-%M-%S}"
         folder = RunFolder.create(settings.runs / name, plan.identity, settings)
-        notify(f"training on {device}{augmentation}; the run is in {folder.path}")
+        augmentation = _describe_augmentation(settings)
+        notify(f"training on {trains_on}{augmentation}; the run is in {folder.path}")
         if settings.start:
-            notify(
-                f"beginning with {settings.start} at a learning rate of {settings.learning_rate:g}"
-            )
+            rate = settings.learning_rate
+            notify(f"beginning with {settings.start} at a learning rate of {rate:g}")
     with folder.locked():
         folder.record(settings, describe_environment())
         yield folder
 
 
-def _publish(
+def _describe_augmentation(settings: TrainSettings) -> str:
+    if not settings.augment:
+        return ", without augmentation"
+    if settings.augment_on == "device":
+        return ", which augments the samples, too"
+    return ", augmenting on the CPU"
+
+
+def publish(
     plan: Plan, folder: RunFolder, result: TrainResult, model: bytes, notify: Notify
-) -> TrainResult:
+) -> None:
     """Write the model to the output, and mark the run as complete.
 
     Raises UserError at the end when another program has written the output since the training
@@ -128,26 +157,33 @@ def _publish(
     is_free = not output.exists() or plan.may_overwrite
     if is_free:
         folder.publish(output, model)
-    if peak := describe_peak_memory():
+    peak = describe_peak_memory()
+    if peak:
         notify(f"TensorFlow used {peak} at most")
     folder.write_result(result)
     if not is_free:
         raise UserError(
-            f"{output} was written by another program while the training ran, and is left as it is; the model is "
-            f"{folder.model}: copy it from there, or replace {output} by the same command with --resume --force"
+            f"{output} was written by another program while the training ran, and is left as it "
+            f"is; the model is {folder.model}: copy it from there, or replace {output} by the same "
+            "command with --resume --force"
         )
-    return result
 
 
-def _republish(folder: RunFolder, result: TrainResult, output: Path, notify: Notify) -> TrainResult:
-    """Return the result of a run that is complete already; write its model if the output is
-    another.
+def return_complete(plan: Plan, result: TrainResult, notify: Notify) -> TrainResult:
+    """Return the result of a run that is complete already.
+
+    Its model is written if the output is another one. Workers that do not write have no folder.
     """
+    folder = plan.folder
+    if folder is None:
+        return result
+    output = plan.settings.output
     with folder.locked():
         if not folder.has_published(output):
             folder.publish(output, read_bytes(folder.model, "model"))
     notify(
-        f"{folder.path} is complete already: {result.epochs} epochs, epoch {result.epoch} is in {output}; "
-        f"it was ended by {result.ended}: increase that to train on, or train again without --resume"
+        f"{folder.path} is complete already: {result.epochs} epochs, epoch {result.epoch} is in "
+        f"{output}; it was ended by {result.ended}: increase that to train on, "
+        "or train again without --resume"
     )
     return replace(result, was_complete=True)

@@ -1,5 +1,6 @@
-"""The settings of a training: one flat, checked value, whose fields are the options; loads no large
-package.
+"""The settings of a training: one flat, checked value, whose fields are the options.
+
+Importing this loads no large package.
 """
 
 import re
@@ -32,19 +33,22 @@ from bcclone.system.settings import (
     setting,
 )
 
-# a fine-tuning at the first of these forgets what the model knew (benchmarks/lab-log/2026-11.md,
-# 2026-11-23)
-LEARNING_RATE, FINE_TUNING_LEARNING_RATE = 1e-3, 1e-4
-ON, OFF = "on", "off"
-SCHEDULES = ("cosine", "linear", "constant")
+LEARNING_RATE = 1e-3
+# at LEARNING_RATE a model forgets what it knew (benchmarks/lab-log/2026-11.md, 2026-11-23)
+FINE_TUNING_LEARNING_RATE = 1e-4
+RECURRENT_SEQ_LENGTH = 5  # frames of a window, where neither the user nor the store says
+
 LOSSES = ("mse", "mae", "huber", "log")
-KEPT = ("last", "best")
-NETWORKS = {name: each.description for name, each in ARCHITECTURES.items()}
-RECURRENT_SEQ_LENGTH = 5
 LOG_SCALE = 0.05  # steering up to which the logarithmic loss is about the squared error
 # errors beyond it count linearly; with the usual 1, the loss would be half of mse everywhere
 HUBER_DELTA = 0.1
-_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
+
+# what settings may be
+ON = "on"
+OFF = "off"
+SCHEDULES = ("cosine", "linear", "constant")
+KEPT = ("last", "best")
+NETWORKS = {name: network.description for name, network in ARCHITECTURES.items()}
 
 _checkpoint = partial(setting, group="checkpoints and logs")
 _run = partial(setting, group="run folder")
@@ -55,10 +59,11 @@ _sample = partial(setting, group="samples")
 _device = partial(setting, group="device")
 
 
+_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
+
+
 def parse_duration(text: str) -> float:
-    """Return the seconds of "90", "90s", "10m", "1.5h" or "1h30m"; raises ValueError for anything
-    else.
-    """
+    """Return the seconds of "90", "90s", "10m", "1.5h" or "1h30m"; raises ValueError otherwise."""
     match = _DURATION.fullmatch(text.strip().lower())
     if not match or not any(match.groups()):
         raise ValueError(f"time {text!r}, expected one such as 90s, 10m or 1h30m")
@@ -78,7 +83,7 @@ def parse_gpus(text: str) -> int:
 
 @dataclass(frozen=True)
 class RunFiles:
-    """Which files a training reads and writes. data: one store, or recordings (folders or logs)."""
+    """Which files a training reads and writes."""
 
     data: tuple[str, ...] = argument(
         "store that preprocess.py wrote, or recordings (folders or logs), which --feed files reads",
@@ -98,6 +103,9 @@ class RunFiles:
     force: Force = setting(False)
 
 
+_OUTPUTS_LISTED = "; ".join(f"{output.predict}: {output.meaning}" for output in OUTPUTS)
+
+
 @dataclass(frozen=True)
 class LearningSettings:
     """What determines the weights, together with the samples and their augmentation."""
@@ -108,8 +116,8 @@ class LearningSettings:
     )
     time: float = setting(
         0.0,
-        "end after this time, validation included, such as 90s, 10m or 1h30m; the learning rate schedule is fitted to "
-        "it",
+        "end after this time, validation included, such as 90s, 10m or 1h30m; "
+        "the learning rate schedule is fitted to it",
         0,
         1e9,
         unit="TIME",
@@ -125,7 +133,8 @@ class LearningSettings:
     )
     schedule: str = _optimizer(
         "cosine",
-        "schedule by which the learning rate falls to a hundredth of its highest value; constant: it does not fall",
+        "schedule by which the learning rate falls to a hundredth of its highest value; "
+        "constant: it does not fall",
         choices=SCHEDULES,
     )
     warmup: Fraction = _optimizer(
@@ -143,8 +152,8 @@ class LearningSettings:
     )
     loss: str = _optimizer(
         "mse",
-        "loss function: mean squared error, mean absolute error, Huber loss (linear beyond 0.1), or log, by which the "
-        "wide bends of a highway count like the sharp ones of a small track",
+        "loss function: mean squared error, mean absolute error, Huber loss (linear beyond 0.1), "
+        "or log, by which the wide bends of a highway count like the sharp ones of a small track",
         choices=LOSSES,
     )
     patience: int = _length(
@@ -156,12 +165,14 @@ class LearningSettings:
     )
     keep: str = _length(
         "last",
-        "which model to keep: that of the last epoch, or that of the best epoch, with the smallest validation loss",
+        "which model to keep: that of the last epoch, or that of the best epoch, "
+        "with the smallest validation loss",
         choices=KEPT,
     )
     zero_fraction: Fraction = _sample(
         1.0,
-        "largest fraction of samples with zero steering in an epoch; the others are left out at random; 1 keeps all",
+        "largest fraction of samples with zero steering in an epoch; "
+        "the others are left out at random; 1 keeps all",
         maximum=1,
         above=0,
     )
@@ -170,21 +181,22 @@ class LearningSettings:
     )
     seq_length: Count = _network(
         0,
-        "number of consecutive frames of a camera in each input: cnn stacks them as channels, gru and lstm process "
-        "them one by one",
+        "number of consecutive frames of a camera in each input: "
+        "cnn stacks them as channels, gru and lstm process them one by one",
         1,
         20,
         zero="that of the store, else 1, or 5 for gru and lstm",
     )
     predict: str = _network(
         STEERING,
-        f"outputs of the network; {'; '.join(f'{each.predict}: {each.meaning}' for each in OUTPUTS)}; {PATH}: also the "
-        "road ahead, which improves training on stores of `simulate roads` and is not in the written model",
-        choices=(*(each.predict for each in OUTPUTS), PATH),
+        f"outputs of the network; {_OUTPUTS_LISTED}; {PATH}: also the road ahead, which improves "
+        "training on stores of `simulate roads` and is not in the written model",
+        choices=(*(output.predict for output in OUTPUTS), PATH),
     )
     dropout: Fraction | None = _network(
         None,
-        "rate of each dropout layer: the fraction of the features that it leaves out in a training step",
+        "rate of each dropout layer: "
+        "the fraction of the features that it leaves out in a training step",
         0,
         0.9,
         shown="that of the network, 0.5 for those of bcclone",
@@ -195,15 +207,16 @@ class LearningSettings:
     )
     onednn: str = _device(
         AUTO,
-        "compute with oneDNN on the CPU, which is up to twice as fast; the last digits of the weights depend on it; "
+        "compute with oneDNN on the CPU, which is up to twice as fast; "
+        "the last digits of the weights depend on it; "
         "auto: on, or as TF_ENABLE_ONEDNN_OPTS says",
         choices=(AUTO, ON, OFF),
         rare=True,
     )
     jit_compile: str = _device(
         AUTO,
-        "compile whole training steps by XLA into one program, on one device, which --deterministic prevents on a GPU; "
-        "auto: on a GPU that XLA can compile for",
+        "compile whole training steps by XLA into one program, on one device, "
+        "which --deterministic prevents on a GPU; auto: on a GPU that XLA can compile for",
         choices=(AUTO, ON, OFF),
         rare=True,
     )
@@ -218,7 +231,8 @@ class LearningSettings:
     seed: Seed = _sample(0)
     deterministic: bool = _device(
         False,
-        "make training on a GPU reproducible bit for bit, at some cost in speed; on a CPU it always is",
+        "make training on a GPU reproducible bit for bit, at some cost in speed; "
+        "on a CPU it always is",
     )
 
 
@@ -254,9 +268,7 @@ class TrainSettings(FeedSettings, AugmentSettings, LearningSettings, RunFiles):
             raise SettingError(
                 "{output} {path}, expected a name that ends in .h5", path=self.output
             )
-        if self.name is not None and (
-            self.name in ("", ".", "..") or Path(self.name).name != self.name
-        ):
+        if self.name is not None and not _names_folder(self.name):
             raise SettingError(
                 "{name} {value}, expected the name of a folder in {folder}",
                 value=repr(self.name),
@@ -271,12 +283,17 @@ class TrainSettings(FeedSettings, AugmentSettings, LearningSettings, RunFiles):
         return SamplingSettings(self.batch_size, self.seed, self.zero_fraction, self, whole)
 
 
+def _names_folder(name: str) -> bool:
+    """Return whether a text is the name of a folder, and not a path."""
+    return name not in ("", ".", "..") and Path(name).name == name
+
+
 # values that leave a setting to the samples, the machine or, in a resume, the run
 LEFT_OPEN: dict[str, Any] = {
     "seq_length": 0, "learning_rate": 0.0, "feed": AUTO, "augment_on": AUTO, "onednn": AUTO,
     "jit_compile": AUTO,
 }  # fmt: skip
-LIMITS = ("epochs", "time", "patience")  # a resumed run may get other ones
+LIMITS = ("epochs", "time", "patience")  # which a resumed run may change
 DECIDE_WEIGHTS = (*names_of(LearningSettings), *names_of(AugmentSettings))
 SETTING_NAMES = tuple(name for name in names_of(TrainSettings) if name not in names_of(RunFiles))
 

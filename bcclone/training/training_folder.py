@@ -1,5 +1,4 @@
-"""The files of one training in its run folder, runs/NAME/: written by the training, read by a
-resume.
+"""The files of one training in its run folder, runs/NAME/, which a resume reads.
 
 In: settings, environment and results as values. Out: JSON and TOML files, which users may read,
 too.
@@ -9,10 +8,6 @@ import datetime
 import glob
 import hashlib
 import json
-import os
-import platform
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
@@ -28,12 +23,14 @@ from bcclone.system.json_values import names_of, to_json
 from bcclone.system.output import locked
 from bcclone.system.settings import SettingError
 from bcclone.system.settings_file import key_of, read_settings_file
+from bcclone.training.result import TrainResult
 from bcclone.training.train_settings import RunFiles, TrainSettings, values_of
-from bcclone.training.training_state import Epoch, TrainResult, history_csv
+from bcclone.training.training_state import Epoch, history_csv
 
-START_NAME = "start.h5"  # in a run folder: the model that the run began with
-_SETTINGS, _RESULT = "settings.json", "result.json"
-_GIT_SECONDS = 10
+# in a run folder
+START_NAME = "start.h5"  # the model that the run began with
+_SETTINGS = "settings.json"
+_RESULT = "result.json"
 
 
 @dataclass(frozen=True)
@@ -47,17 +44,13 @@ class RunIdentity:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What settings.json holds of a run.
-
-    started: date and time, ISO 8601; force: whether the run may overwrite the output; published:
-    SHA-256 of the model that it wrote there last, None before.
-    """
+    """What settings.json holds of a run."""
 
     identity: RunIdentity
-    started: str
+    started: str  # date and time, ISO 8601
     settings: TrainSettings
-    force: bool = False
-    published: str | None = None
+    force: bool = False  # the run may overwrite the output
+    published: str | None = None  # SHA-256 of the model that it wrote there last, None before
 
 
 class RunFolder:
@@ -67,24 +60,24 @@ class RunFolder:
         self.path = path
         self.checkpoints = path / "checkpoints"
         self.model = path / "model.h5"
-        self.resolved, self.tensorboard = path / "settings.toml", path / "tensorboard"
+        self.resolved = path / "settings.toml"
+        self.tensorboard = path / "tensorboard"
         self._start = path / START_NAME
 
     @classmethod
     def create(cls, path: Path, identity: RunIdentity, settings: TrainSettings) -> "RunFolder":
-        """Make the folder of a new run, with a copy of its start; raises UserError when it exists."""
+        """Make the folder of a new run, with a copy of its start; raises UserError if it exists."""
         if path.is_dir() and any(path.iterdir()):
             raise UserError(
-                f"{path}: this run exists already; choose another --name, or continue it with --resume and the same "
-                "store and output"
+                f"{path}: this run exists already; choose another --name, "
+                "or continue it with --resume and the same store and output"
             )
         atomic.make_folder(path, "other --runs")
         folder = cls(path)
         if settings.start:  # a copy, since a resume needs the model even if the original is gone
             atomic.write_bytes(folder._start, read_bytes(settings.start, "model"))
-        folder._write_record(
-            RunRecord(identity, datetime.datetime.now().isoformat(), settings, settings.force)
-        )
+        started = datetime.datetime.now().isoformat()
+        folder._write_record(RunRecord(identity, started, settings, settings.force))
         return folder
 
     @classmethod
@@ -93,13 +86,16 @@ class RunFolder:
 
         Folders that are not runs are ignored.
         """
-        runs_by_time = []
-        for path in runs.glob(f"{glob.escape(name) if name else '*'}/{_SETTINGS}"):
+        newest = None
+        newest_time = ""
+        folders = glob.escape(name) if name else "*"
+        for path in runs.glob(f"{folders}/{_SETTINGS}"):
             run = cls(path.parent)
             record = run.find_record()
-            if record and record.identity == identity:
-                runs_by_time.append((record.started, run))
-        return max(runs_by_time, key=lambda entry: entry[0])[1] if runs_by_time else None
+            if record and record.identity == identity and record.started > newest_time:
+                newest = run
+                newest_time = record.started
+        return newest
 
     @property
     def settings(self) -> TrainSettings:
@@ -111,8 +107,9 @@ class RunFolder:
         return self._start if self._start.exists() else None
 
     def locked(self) -> AbstractContextManager[None]:
-        """Lock the run against other trainings within the block; raises UserError while another one
-        holds the lock.
+        """Lock the run against other trainings within the block.
+
+        Raises UserError while another one holds the lock.
         """
         return locked(self.path, "wait until it ends, or begin a new run without --resume")
 
@@ -126,14 +123,13 @@ class RunFolder:
         record = self.find_record()
         if record is None:
             raise UserError(
-                f"{self.path / _SETTINGS}: damaged, expected the settings of a run; train again without --resume"
+                f"{self.path / _SETTINGS}: damaged, expected the settings of a run; "
+                "train again without --resume"
             )
         return record
 
     def find_record(self) -> RunRecord | None:
-        """Return the content of settings.json; None when the folder is not a run, or the file is
-        damaged.
-        """
+        """Return the content of settings.json; None if it is missing or damaged."""
         with suppress(UserError):
             return read_json(self.path / _SETTINGS, RunRecord, "the settings of a run", "")
         return None
@@ -145,35 +141,32 @@ class RunFolder:
     @property
     def result(self) -> TrainResult | None:
         """Return the result of the run, or None while it is unfinished."""
-        with suppress(
-            UserError
-        ):  # an unreadable older result: finish again from the last checkpoint
-            return replace(
-                read_json(self.path / _RESULT, TrainResult, "the result of a run", ""),
-                run=self.path,
-            )
+        # an unreadable older result: finish again from the last checkpoint
+        with suppress(UserError):
+            stored = read_json(self.path / _RESULT, TrainResult, "the result of a run", "")
+            return replace(stored, run=self.path)
         return None
 
     def record(self, settings: TrainSettings, environment: Mapping[str, Any]) -> None:
-        """Record the settings and the environment that the run is trained with from now on; it is
-        unfinished again.
+        """Record the settings and the environment that the run is trained with from now on.
 
-        environment.json keeps those before a resume, too; one that differs in the command alone is
-        not added.
+        The run is unfinished again. environment.json keeps the environments before a resume, too;
+        one that differs in the command alone is not added.
         """
         (self.path / _RESULT).unlink(missing_ok=True)
         self._write_record(replace(self._record, settings=settings))
         atomic.write_text(self.resolved, settings_as_text(settings))
-        path, described = self.path / "environment.json", dict(environment)
-        kind, remedy = list[dict[str, Any]], "remove the file to continue without it"
-        earlier = read_json(path, kind, "the environment of a run", remedy) if path.exists() else []
-        if described | {"command": None} not in [noted | {"command": None} for noted in earlier]:
-            atomic.write_text(path, json.dumps([*earlier, described], indent=2))
+        path = self.path / "environment.json"
+        earlier: list[dict[str, Any]] = []
+        if path.exists():
+            remedy = "remove the file to continue without it"
+            earlier = read_json(path, list[dict[str, Any]], "the environment of a run", remedy)
+        any_command = {"command": None}
+        if dict(environment) | any_command not in [noted | any_command for noted in earlier]:
+            atomic.write_text(path, json.dumps([*earlier, dict(environment)], indent=2))
 
     def publish(self, output: Path, model: bytes) -> None:
-        """Write the model to the output with a settings file, and record that the output is of this
-        run.
-        """
+        """Write the model to the output with a settings file, and record that this run wrote it."""
         atomic.write_bytes(output, model, follow=True)
         atomic.write_bytes(settings_path(output), read_bytes(self.resolved, "json"))
         self._write_record(replace(self._record, published=hashlib.sha256(model).hexdigest()))
@@ -204,9 +197,9 @@ def settings_path(output: Path) -> Path:
 
 
 def settings_as_text(settings: TrainSettings) -> str:
-    return tomli_w.dumps(
-        {key_of(name): value for name, value in values_of(settings).items() if value is not None}
-    )
+    values = values_of(settings)
+    given = {key_of(name): value for name, value in values.items() if value is not None}
+    return tomli_w.dumps(given)
 
 
 def read_settings(path: Path, output: Path) -> dict[str, Any]:
@@ -217,7 +210,8 @@ def read_settings(path: Path, output: Path) -> dict[str, Any]:
     """
     if path.resolve() == settings_path(output).resolve():
         raise UserError(
-            f"{path} will be overwritten with the settings of this training; copy it to another name, or change -o"
+            f"{path} will be overwritten with the settings of this training; "
+            "copy it to another name, or change -o"
         )
     values = read_settings_file(path, TrainSettings, without=names_of(RunFiles))
     try:
@@ -225,59 +219,3 @@ def read_settings(path: Path, output: Path) -> dict[str, Any]:
     except SettingError as error:
         raise UserError(f"{path}: {error.naming(key_of)}") from None
     return values
-
-
-# ---- the machine
-
-
-def describe_environment() -> dict[str, Any]:
-    """Return what this process runs with, as environment.json holds it; TensorFlow is loaded here.
-
-    command: the words of the command line; gpus: a description of each GPU that is used; cuda: the
-    version that TensorFlow was built for; packages: version by name; git: of this code, None
-    outside of a checkout.
-    """
-    from importlib import metadata
-
-    import psutil
-    import tensorflow as tf
-
-    from bcclone.system.tensorflow_quietly import used_gpus
-
-    return {
-        "command": sys.argv,
-        "python": platform.python_version(),
-        "system": platform.platform(),
-        "processor": platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
-        "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
-        "gpus": [gpu.describe() for gpu in used_gpus()],
-        "cuda": tf.sysconfig.get_build_info().get("cuda_version"),
-        "packages": dict(
-            sorted((entry.name, entry.version) for entry in metadata.distributions() if entry.name)
-        ),
-        "git": _git_state(Path(__file__).parent),
-    }
-
-
-def _git_state(folder: Path) -> dict[str, Any] | None:
-    """Return commit and changed files of a folder's git checkout; None without a checkout or
-    without git.
-    """
-
-    def git(*words: str) -> str:
-        line = ["git", "-C", str(folder), *words]
-        return subprocess.run(
-            line, capture_output=True, text=True, timeout=_GIT_SECONDS, check=True
-        ).stdout
-
-    try:
-        if not git("ls-files"):  # an installed package may be in another's checkout
-            return None
-        commit, changed = (
-            git("rev-parse", "HEAD"),
-            git("status", "--porcelain", "--untracked-files=no"),
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return {"commit": commit.strip(), "changed": [line[3:] for line in changed.splitlines()]}

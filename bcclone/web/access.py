@@ -1,5 +1,6 @@
-"""Who may send requests: this machine without a token, others with it, other web sites' pages
-never.
+"""Who may send requests: this machine, others with the token, pages of other sites never.
+
+A request's headers go in; the reason for a refusal comes out.
 """
 
 import hashlib
@@ -23,17 +24,15 @@ SOCKETIO_PATH = "/socket.io"
 MESSAGE_BYTES = 1_000_000  # the most that a message may have; a camera frame has 20,000
 WRONG_TOKEN_SECONDS = 1.0  # after a wrong token, in which no other one is looked at
 SHORTEST_TOKEN = 12  # characters, where other machines can try
-_HOST = re.compile(r"^([^:]+|\[[^]]*\])(?::\d*)?$")
 
 
 def check_token(host: str, token: str) -> None:
-    """Raise SettingError when other machines could connect to a server without a token, or guess
-    it.
-    """
+    """Raise SettingError for a server that other machines reach without a token, or by guessing."""
     if len(token) < SHORTEST_TOKEN and not is_this_machine(host):
         raise SettingError(
-            "{host} {address} is reachable from other machines; set a secret for them with {token}, of at least "
-            "{least} characters that nobody guesses, such as {proposal}, or listen on 127.0.0.1",
+            "{host} {address} is reachable from other machines; set a secret for them with "
+            "{token}, of at least {least} characters that nobody guesses, such as {proposal}, "
+            "or listen on 127.0.0.1",
             address=host,
             least=SHORTEST_TOKEN,
             proposal=secrets.token_hex(8),
@@ -52,10 +51,11 @@ def is_this_machine(host: str) -> bool:
     return (mapped or address).is_loopback
 
 
+_HOST = re.compile(r"^([^:]+|\[[^]]*\])(?::\d*)?$")  # a name or address, and perhaps a port
+
+
 class Access:
-    """Decides by a request's headers. token: "" for none; allow_from: machines whose simulator
-    needs no token.
-    """
+    """Decides by a request's headers who may send it."""
 
     def __init__(
         self,
@@ -64,9 +64,13 @@ class Access:
         allow_from: tuple[str, ...] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.token, self._host, self._clock = token, host, clock
+        """token: "" for none; allow_from: addresses whose simulator needs no token."""
+        self.token = token
+        self._host = host
+        self._clock = clock
         self._allow_from = {str(ipaddress.ip_address(address)) for address in allow_from}
-        self._lock, self._closed_until = threading.Lock(), 0.0
+        self._lock = threading.Lock()
+        self._closed_until = 0.0  # no token is looked at before
 
     def refusal(self, environ: dict[str, Any]) -> tuple[str, str] | None:
         """Return the status and the reason for refusing a request, or None to accept it.
@@ -76,26 +80,14 @@ class Access:
         """
         if not self._names_this_server(environ.get("HTTP_HOST", "")):
             # DNS rebinding: a foreign page whose name points to this machine would count as ours
-            return (
-                "403 Forbidden",
-                "this server answers to its address or to localhost, not to other names",
-            )
+            reason = "this server answers to its address or to localhost, not to other names"
+            return "403 Forbidden", reason
         if _is_of_another_site(environ):
             return "403 Forbidden", "pages of other sites have no access"
-        address, token = (
-            environ.get("REMOTE_ADDR", ""),
-            parse_qs(environ.get("QUERY_STRING", "")).get("token", [""])[0],
-        )
-        is_free = (
-            is_this_machine(address) or address in self._allow_from
-        )  # the simulator cannot send a token
-        if environ.get("PATH_INFO", "").startswith(SOCKETIO_PATH) and not (
-            is_free or self.accepts(token)
-        ):
-            return (
-                "401 Unauthorized",
-                "this server asks other machines for its token: add ?token=... to the address",
-            )
+        is_car = environ.get("PATH_INFO", "").startswith(SOCKETIO_PATH)
+        if is_car and not self._lets_car_in(environ):
+            reason = "this server asks other machines for its token: add ?token=... to the address"
+            return "401 Unauthorized", reason
         return None
 
     def accepts(self, token: str) -> bool:
@@ -104,8 +96,10 @@ class Access:
         After a wrong one, none is accepted for a second, whoever sends it: guesses at the same time
         gain nothing.
         """
-        if not (self.token and token):
-            return not self.token
+        if not self.token:
+            return True
+        if not token:
+            return False
         with self._lock:
             now = self._clock()
             if now < self._closed_until:
@@ -116,7 +110,17 @@ class Access:
             logger.warning("a client sent a wrong token; none is looked at for a second")
             return False
 
+    def _lets_car_in(self, environ: dict[str, Any]) -> bool:
+        """Return whether a car may connect; the simulator cannot send a token."""
+        address = environ.get("REMOTE_ADDR", "")
+        if is_this_machine(address) or address in self._allow_from:
+            return True
+        query = parse_qs(environ.get("QUERY_STRING", ""))
+        (token, *_) = query.get("token", [""])
+        return self.accepts(token)
+
     def _names_this_server(self, host: str) -> bool:
+        """Return whether a request's Host is an address, or a name of this server."""
         name = _HOST.sub(r"\1", host.lower())
         try:
             ipaddress.ip_address(name.strip("[]"))
@@ -126,17 +130,16 @@ class Access:
 
 
 def _is_of_another_site(environ: dict[str, Any]) -> bool:
-    """Return whether a page of another site made a browser send the request; a link to our page may
-    do so.
-
-    Browsers send Origin with POST and websockets, and Sec-Fetch-Site with other requests, such as
-    one for an image.
-    """
+    """Return whether a page of another site made a browser send the request."""
+    # browsers send Origin with POST and websockets
     if origin := environ.get("HTTP_ORIGIN"):
         _, mark, host = origin.partition("://")
         return not mark or host != environ.get("HTTP_HOST")
+    # and Sec-Fetch-Site with other requests, such as one for an image
+    if environ.get("HTTP_SEC_FETCH_SITE", "none") in ("none", "same-origin"):
+        return False
     is_link = environ.get("HTTP_SEC_FETCH_MODE") == "navigate" and environ.get("PATH_INFO") == "/"
-    return environ.get("HTTP_SEC_FETCH_SITE", "none") not in ("none", "same-origin") and not is_link
+    return not is_link  # another site may link to our page
 
 
 def _digest(token: str) -> bytes:

@@ -14,9 +14,8 @@ from bcclone.system.interrupts import StopSocket
 from bcclone.web.web_server import WSGIApp
 from bcclone.web.websocket import REQUEST_SECONDS
 
-with (
-    warnings.catch_warnings()
-):  # that eventlet is in maintenance mode; the decision explains why it is offered
+# eventlet warns that it is in maintenance mode; the decision explains why it is offered
+with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import eventlet
     import eventlet.green.threading
@@ -27,14 +26,13 @@ with (
     from eventlet.support.greenlets import GreenletExit
 
 # Each of these lets other greenlets run while it waits; those of threading would block them all.
-sleep, make_lock, make_event = (
-    eventlet.sleep,
-    eventlet.semaphore.Semaphore,
-    eventlet.green.threading.Event,
-)
+sleep = eventlet.sleep
+make_lock = eventlet.semaphore.Semaphore
+make_event = eventlet.green.threading.Event
 
 
 def socket_of(environ: dict[str, Any]) -> Any:
+    """Return the socket of a request."""
     return environ["eventlet.input"].get_socket()
 
 
@@ -53,6 +51,7 @@ def run(app: WSGIApp, listener: Any, stop: StopSocket) -> None:
     """Serve the listening socket until a stop is requested."""
     requests = eventlet.GreenPool()
     with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
+        # the server runs in a greenlet of its own, and ends with an error, or by the stop
         server = eventlet.spawn(
             eventlet.wsgi.server,
             eventlet.greenio.GreenSocket(listener),
@@ -68,15 +67,17 @@ def run(app: WSGIApp, listener: Any, stop: StopSocket) -> None:
         server.link(lambda _: stop.request())
         eventlet.hubs.trampoline(stop.socket, read=True)
         server.kill()
+        # the server waits for all requests, and websockets do not end
         for request in list(requests.coroutines_running):
-            request.kill()  # the server waits for all requests, and websockets do not end
+            request.kill()
         with contextlib.suppress(GreenletExit):
             server.wait()  # raises the error that ended the server, if any
 
 
 class _Protocol(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]
-    """Closes its files even when the client has gone, which eventlet leaves to Python; prints
-    nothing about clients.
+    """Prints nothing about clients, and closes its files when one has gone.
+
+    eventlet leaves that to Python.
     """
 
     def log_message(self, *_: Any) -> None:

@@ -16,24 +16,25 @@ from bcclone.system.interrupts import StopSocket
 from bcclone.web.web_server import WSGIApp
 from bcclone.web.websocket import REQUEST_SECONDS
 
-_SOCKET = "bcclone.socket"
+_SOCKET = "bcclone.socket"  # in a request's environ
 # Threads that serve a page or write a frame yield to the driving thread after this time; Python's
 # default is 5 ms.
 _SWITCH_SECONDS = 0.0005
 
 # Each of these blocks only the current request.
-sleep, make_lock, make_event = time.sleep, threading.Lock, threading.Event
+sleep = time.sleep
+make_lock = threading.Lock
+make_event = threading.Event
 
 
 def socket_of(environ: dict[str, Any]) -> Any:
+    """Return the socket of a request."""
     return environ[_SOCKET]
 
 
 def end_upgraded() -> list[bytes]:
-    """End a request whose socket became a websocket: the server treats this like a client that has
-    gone.
-    """
-    raise ConnectionAbortedError
+    """End a request whose socket became a websocket."""
+    raise ConnectionAbortedError  # the server treats this like a client that has gone
 
 
 def start(function: Callable[..., Any], *arguments: Any) -> None:
@@ -81,11 +82,15 @@ class _ThreadingServer(socketserver.ThreadingMixIn, WSGIServer):
     timeout = 0  # of handle_request(), for a connection that has gone before it is accepted
 
     def __init__(self, app: WSGIApp, listener: Any) -> None:
-        super().__init__(listener.getsockname()[:2], _Handler, bind_and_activate=False)
+        address = listener.getsockname()[:2]
+        super().__init__(address, _Handler, bind_and_activate=False)
+        # the listener is bound already, so its socket and what binding sets are put in here
         self.socket.close()
         self.socket = listener
+        host, port = address
+        self.server_name = host
+        self.server_port = str(port)  # type: ignore[assignment]
         self._connections: set[socket.socket] = set()
-        self.server_name, self.server_port = map(str, listener.getsockname()[:2])  # type: ignore[assignment]
         self.setup_environ()
         self.set_app(app)
 

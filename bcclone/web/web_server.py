@@ -25,23 +25,11 @@ logger = logging.getLogger(__name__)
 
 WSGIApp = Callable[[dict[str, Any], Any], Any]
 
-_BACKLOG = 128
-_CHECK_SECONDS = 0.5
-# in a request's environ: its socket became a websocket, so no response follows
-_UPGRADED = "bcclone.websocket"
-_ENDING_SECONDS = (
-    10.0  # Ctrl-C amid an import may leave its lock taken, which the server's thread then waits for
-)
-_LOADING_SECONDS = 0.05  # between two looks for the app
-_LOADING = b"""<!doctype html>
-<html lang="en"><title>bcclone: loading</title><meta name="viewport" content="width=device-width">
-<p>bcclone is loading its model. This page shows the drive as soon as it is there.
-"""
-
 
 class Host(Protocol):
-    """What threading_host and eventlet_host offer: serving, and waiting that lets the other
-    requests go on.
+    """What threading_host and eventlet_host offer.
+
+    They serve, and wait so that the other requests go on.
     """
 
     def sleep(self, seconds: float, /) -> Any: ...
@@ -80,20 +68,28 @@ def load_host(async_mode: str) -> Host:
         if not error.name or error.name.partition(".")[0] != async_mode:
             raise
         raise UserError(
-            f"--async-mode {async_mode} needs a package that is not installed: pip install {async_mode}; or leave the "
-            "option out, to serve with threads"
+            f"--async-mode {async_mode} needs a package that is not installed: "
+            f"pip install {async_mode}; or leave the option out, to serve with threads"
         ) from None
 
 
+_CHECK_SECONDS = 0.5  # between two checks of the connections
+# that the block waits for the server's thread: Ctrl-C amid an import may leave its lock taken
+_ENDING_SECONDS = 10.0
+# in a request's environ: its socket became a websocket, so no response follows
+_UPGRADED = "bcclone.websocket"
+_LOADING_SECONDS = 0.05  # between two looks for the app
+_LOADING = b"""<!doctype html>
+<html lang="en"><title>bcclone: loading</title><meta name="viewport" content="width=device-width">
+<p>bcclone is loading its model. This page shows the drive as soon as it is there.
+"""
+
+
 class WebServer:
-    """A context manager that listens on an address, and answers there from a thread of its own
-    until it is stopped.
+    """Within its block, answers requests on an address, from a thread of its own, until stopped.
 
     Until show() gives it an app, browsers are told that it is being loaded, and cars that connect
-    wait for an answer. access: who may send requests; notify: called with lines for the user, never
-    by two threads at a time, and not after the block; stop: an event that any thread may set to end
-    the server; address: in the end, host and port as in a URL; url: of the page, for a browser on
-    this machine. Entering raises UserError when the address cannot be used.
+    wait for an answer. Entering raises UserError when the address cannot be used.
     """
 
     def __init__(
@@ -104,9 +100,18 @@ class WebServer:
         notify: Notify,
         stop: threading.Event | None = None,
     ) -> None:
-        self.host, self.access = host, access
+        """address: host name or IP address, and port.
+        access: who may send requests.
+        notify: called with lines for the user, never by two threads at a time, and not after the
+            block.
+        stop: an event that any thread may set to end the server.
+        """
+        self.host = host
+        self.access = access
         self._address = address
-        self._notify, self._lock, self._ended = notify, threading.Lock(), False
+        self._notify = notify
+        self._lock = threading.Lock()  # of notify
+        self._ended = False
         self._stop = StopSocket(stop)
         self._resources = ExitStack()
         self._app: WSGIApp | None = None
@@ -126,25 +131,27 @@ class WebServer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with self._lock:  # wait for the line that is being passed on, and drop later ones:
-            self._ended = (
-                True  # Python may abort when the process ends while a daemon thread prints
-            )
+        # wait for the line that is being passed on, and drop later ones: Python may abort when the
+        # process ends while a daemon thread prints
+        with self._lock:
+            self._ended = True
         self._resources.close()
 
     @property
     def address(self) -> str:
+        """Return host and port as in a URL."""
         host, port = self._address
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
     @property
     def url(self) -> str:
-        return f"http://{self.address.replace('0.0.0.0', '127.0.0.1')}/"
+        """Return the address of the page, for a browser on this machine."""
+        address = self.address.replace("0.0.0.0", "127.0.0.1")
+        return f"http://{address}/"
 
     def notify(self, text: str) -> None:
-        """Pass a line of any thread on to the user; an OSError, as of a closed pipe, must not cost
-        a car its answer.
-        """
+        """Pass a line of any thread on to the user."""
+        # an OSError, as of a closed pipe, must not cost a car its answer
         with self._lock, suppress(OSError):
             if not self._ended:
                 self._notify(text)
@@ -159,9 +166,11 @@ class WebServer:
 
     def show(self, app: WSGIApp, check: Callable[[], None] = lambda: None) -> None:
         """Serve an app from now on. check: called every half second."""
-        self._check, self._app = check, app
+        self._check = check
+        self._app = app
 
     def wait(self) -> None:
+        """Wait until the server is stopped; raises the error that ended it, if any."""
         self._stop.wait()
         self._served.result()
 
@@ -177,6 +186,7 @@ class WebServer:
             self._stop.request()
 
     def _watch(self) -> None:
+        """Call the app's check again and again."""
         while not self._served.done():
             self.host.sleep(_CHECK_SECONDS)
             try:
@@ -196,48 +206,57 @@ class WebServer:
         return websocket
 
     def _checked(self, environ: dict[str, Any], start_response: Any) -> Any:
-        """Serve the app, which refused requests do not reach, and whose errors are logged: the
-        hosts print nothing.
-        """
+        """Serve a request, or refuse it; errors of the app are logged: the hosts print none."""
         try:
-            if refusal := self.access.refusal(environ):
-                status, reason = refusal
-                if status.startswith("401"):
-                    self.host.sleep(WRONG_TOKEN_SECONDS)
-                start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
-                return [f"{reason}\n".encode()]
-            is_car = environ.get("PATH_INFO", "").startswith(SOCKETIO_PATH)
-            while is_car and self._app is None and not self._served.done():
-                self.host.sleep(_LOADING_SECONDS)
-            if self._app is not None:
-                response = self._app(environ, start_response)
-                return self.host.end_upgraded() if _UPGRADED in environ else response
-            headers = [("Content-Type", "text/html"), ("Retry-After", "1"), ("Refresh", "1")]
-            start_response("503 Service Unavailable", headers)
-            return [_LOADING]
+            refusal = self.access.refusal(environ)
+            if refusal is not None:
+                return self._refuse(refusal, start_response)
+            return self._answer(environ, start_response)
         except OSError:  # the client has gone
             raise
         except Exception:
             logger.exception("the server failed on a request")
             raise
 
+    def _refuse(self, refusal: tuple[str, str], start_response: Any) -> list[bytes]:
+        status, reason = refusal
+        if status.startswith("401"):
+            self.host.sleep(WRONG_TOKEN_SECONDS)
+        start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
+        return [f"{reason}\n".encode()]
+
+    def _answer(self, environ: dict[str, Any], start_response: Any) -> Any:
+        """Return the app's response; while it is loaded, cars wait and browsers come again."""
+        is_car = environ.get("PATH_INFO", "").startswith(SOCKETIO_PATH)
+        while is_car and self._app is None and not self._served.done():
+            self.host.sleep(_LOADING_SECONDS)
+        if self._app is None:
+            headers = [("Content-Type", "text/html"), ("Retry-After", "1"), ("Refresh", "1")]
+            start_response("503 Service Unavailable", headers)
+            return [_LOADING]
+        response = self._app(environ, start_response)
+        if _UPGRADED in environ:
+            return self.host.end_upgraded()
+        return response
+
+
+_BACKLOG = 128  # connections that wait to be accepted
+
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a listening socket, which the caller closes; raises UserError when the address cannot
-    be used.
-    """
+    """Return a listening socket, which the caller closes; raises UserError for a bad address."""
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except (OSError, TypeError) as error:  # TypeError: what cannot be the name of a machine
         if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
             raise UserError(
-                f"port {port} of {host} is in use, perhaps by another drive.py or bcclone play; end that, or choose "
-                f"another --port (the simulator itself always connects to {SIMULATOR_PORT})"
+                f"port {port} of {host} is in use, perhaps by another drive.py or bcclone play; "
+                "end that, or choose another --port "
+                f"(the simulator itself always connects to {SIMULATOR_PORT})"
             ) from None
-        reason = str(getattr(error, "strerror", None) or error).partition(" (while")[
-            0
-        ]  # Python adds the address
+        text = str(getattr(error, "strerror", None) or error)
+        reason, _, _ = text.partition(" (while")  # where Python adds the address
         raise UserError(
             f"cannot listen on {host}:{port}: {reason}; choose another --host or --port"
         ) from None

@@ -1,5 +1,6 @@
-"""Exchange text messages over a socket: the server side of a websocket, for both hosts
-(docs/decisions/0007).
+"""Exchange messages over a socket: the server side of a websocket, for both hosts.
+
+Decision docs/decisions/0007 explains the hosts.
 """
 
 import contextlib
@@ -33,34 +34,30 @@ class Websocket:
 
     It offers no extensions: the simulator rejects them, and a compressed message may be a bomb.
     Data is read only while wait() or look_ahead() runs. The socket belongs to the caller; close()
-    shuts its traffic down. lock: one of the host's, taken while sending, including pongs.
-    max_bytes: limit of a message, complete or not. arrived: when the message that wait() returned
-    last had been read whole, by time.perf_counter().
+    shuts its traffic down.
     """
 
     def __init__(
         self, sock: Any, headers: list[tuple[str, str]], lock: Any, max_bytes: int = MESSAGE_BYTES
     ) -> None:
-        self._socket, self._lock, self._max_bytes = sock, lock, max_bytes
+        """lock: one of the host's, taken while sending, including pongs.
+        max_bytes: limit of a message, complete or not.
+        """
+        # when the message that wait() returned last had been read whole, by time.perf_counter()
         self.arrived = 0.0
-        self._messages: deque[tuple[str | bytes, float]] = (
-            deque()
-        )  # and when each had been read whole
+        self._socket = sock
+        self._lock = lock
+        self._max_bytes = max_bytes
+        # messages that were read, and when each had been read whole
+        self._messages: deque[tuple[str | bytes, float]] = deque()
         self._close_frame: CloseConnection | None = None  # one that comes after these messages
-        self._message = (
-            bytearray()
-        )  # as far as it has come; each fragment as an object would cost many times its size
+        # the next message as far as it has come; fragments as objects would cost many times its
+        # size
+        self._message = bytearray()
         self._protocol = WSConnection(ConnectionType.SERVER)
-        try:
-            encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
-            self._protocol.initiate_upgrade_connection(encoded, "/")
-            list(self._protocol.events())
-            self._send(AcceptConnection())
-        except (RemoteProtocolError, LocalProtocolError, ValueError) as error:
-            raise BadHandshake(str(error)) from None
+        self._accept(headers)
         sock.settimeout(_SILENT_SECONDS)
-        # otherwise an answer waits until the client has acknowledged the one before, which takes 40
-        # ms
+        # otherwise an answer waits until the client has acknowledged the one before: 40 ms
         with contextlib.suppress(OSError):  # closed meanwhile
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
@@ -78,17 +75,12 @@ class Websocket:
         return message
 
     def look_ahead(self) -> tuple[list[str | bytes], bool]:
-        """Return the next messages that have arrived by now, and whether another one has begun to
-        arrive.
+        """Return the messages that have arrived by now, and whether one more has begun to arrive.
 
         For the thread that calls wait(), which returns them later. At most MESSAGES_AHEAD are read.
         """
-        with (
-            contextlib.suppress(
-                OSError, ValueError, LocalProtocolError
-            ),  # wait() will meet it again
-            selectors.DefaultSelector() as selector,
-        ):
+        expected = (OSError, ValueError, LocalProtocolError)  # wait() will meet them again
+        with contextlib.suppress(*expected), selectors.DefaultSelector() as selector:
             selector.register(self._socket, selectors.EVENT_READ)
             while not self._take_in(MESSAGES_AHEAD):
                 is_full = self._close_frame is not None or len(self._messages) >= MESSAGES_AHEAD
@@ -112,28 +104,29 @@ class Websocket:
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
 
+    def _accept(self, headers: list[tuple[str, str]]) -> None:
+        """Shake hands; raises BadHandshake."""
+        try:
+            encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+            self._protocol.initiate_upgrade_connection(encoded, "/")
+            list(self._protocol.events())
+            self._send(AcceptConnection())
+        except (RemoteProtocolError, LocalProtocolError, ValueError) as error:
+            raise BadHandshake(str(error)) from None
+
     def _take_in(self, most: int) -> bool:
-        """Keep messages of the data at hand until there are `most`; return whether the connection
-        has ended.
+        """Keep messages of the data at hand until there are `most`; return whether it is the end.
 
         A close frame waits until the messages before it have been returned, though they can no
         longer be answered.
         """
         while len(self._messages) < most:
-            event, self._close_frame = (
-                self._close_frame or next(self._protocol.events(), None),
-                None,
-            )
+            event = self._close_frame or next(self._protocol.events(), None)
+            self._close_frame = None
             if event is None:
                 return False
             if isinstance(event, Message):
-                is_text = isinstance(event, TextMessage)
-                self._message += event.data.encode() if is_text else event.data
-                if event.message_finished and len(self._message) <= self._max_bytes:
-                    message, self._message = self._message, bytearray()
-                    self._messages.append(
-                        (message.decode() if is_text else bytes(message), time.perf_counter())
-                    )
+                self._take_fragment(event)
             elif isinstance(event, CloseConnection) and self._messages:
                 self._close_frame = event
                 return False
@@ -141,17 +134,26 @@ class Websocket:
                 return True
         return False
 
+    def _take_fragment(self, event: Message[Any]) -> None:
+        """Add a fragment to the next message, and keep that if it is whole."""
+        is_text = isinstance(event, TextMessage)
+        self._message += event.data.encode() if is_text else event.data
+        if not event.message_finished or len(self._message) > self._max_bytes:
+            return
+        message = self._message.decode() if is_text else bytes(self._message)
+        self._message = bytearray()
+        self._messages.append((message, time.perf_counter()))
+
     def _ends(self, event: Event) -> bool:
         """Answer pings and close frames; return whether the connection has ended."""
         if isinstance(event, CloseConnection):
             if self._protocol.state is ConnectionState.REMOTE_CLOSING:
                 self._send(event.response())
             # otherwise the client broke the protocol, and gets the reason
-            self.close(
-                CloseReason(event.code)
-                if event.code in set(CloseReason)
-                else CloseReason.PROTOCOL_ERROR
-            )
+            reason = CloseReason.PROTOCOL_ERROR
+            if event.code in set(CloseReason):
+                reason = CloseReason(event.code)
+            self.close(reason)
             return True
         if isinstance(event, Ping):
             self._send(event.response())
@@ -169,16 +171,16 @@ class Websocket:
         return bool(data)
 
     def _send(self, event: Any) -> None:
+        """Send a frame."""
         with self._lock:
             self._socket.sendall(self._protocol.send(event))
         self._acknowledge_at_once()
 
     def _acknowledge_at_once(self) -> None:
-        """Ask the system to acknowledge the next data at once; it forgets this after each receive
-        and send.
+        """Ask the system to acknowledge the next data at once.
 
-        Otherwise the simulator's many small writes wait 44 ms for each other's acknowledgement
-        (fact 2).
+        It forgets this after each receive and send. Otherwise the simulator's many small writes
+        wait 44 ms for each other's acknowledgement (fact 2).
         """
         if hasattr(socket, "TCP_QUICKACK"):  # Linux
             with contextlib.suppress(OSError):  # closed meanwhile

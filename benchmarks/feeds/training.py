@@ -13,7 +13,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -246,20 +246,20 @@ def train_watched(name: str, store: Path, seconds: float, batch_size: int) -> Tr
     Raises Unavailable and UserError.
     """
     load_tensorflow()
-    from bcclone.training.prepare import by_xla, make_trainer, with_devices
+    from bcclone.training.decisions import Device, fit_to_compiler, fit_to_device
+    from bcclone.training.prepare import make_trainer
 
     augment = name not in (BEFORE, REPEATED) and not name.endswith(_UNAUGMENTED)
     usual = TrainSettings(
         batch_size=batch_size, seq_length=1, learning_rate=LEARNING_RATE, augment=augment
     )
-    settings = with_devices(usual, bool(used_gpus()), "")
+    device = Device("", has_gpu=bool(used_gpus()))
+    settings = fit_to_device(usual, device)
     with open_store(store) as data:
         if name == REPEATED:
             trainer, (step, wait) = None, _keras_step(data)
         else:
-            trainer = make_trainer(
-                data, replace(settings, jit_compile=by_xla(settings, bool(used_gpus()), ""))
-            )
+            trainer = make_trainer(data, fit_to_compiler(settings, device))
             step, wait = trainer_step(trainer), trainer.totals.means
     gpus = used_gpus()
     with _batches_of(name, store, settings, trainer) as batches, GpuWatch() as watch:
@@ -341,9 +341,8 @@ def _batches_of(
         return
     feed = AFTER if name == REPEATED else name.removesuffix(_UNAUGMENTED)
     with open_data(FeedSettings(feed), store) as data, ExitStack() as stack:
-        opened = open_feed(select(data), FeedSettings(feed), settings.sampling)
-        if trainer:
-            trainer.take_from(opened)
+        steps = trainer.program_steps if trainer else 0
+        opened = open_feed(select(data), FeedSettings(feed), settings.sampling, program_steps=steps)
         batches = stack.enter_context(closing(endless_batches(stack.enter_context(opened))))
         if name != REPEATED:
             yield iter(lambda: list(itertools.islice(batches, opened.steps_a_call)), [])

@@ -5,7 +5,7 @@ import re
 import pytest
 
 import bcclone
-from bcclone.cluster.shards import Manifest, open_store
+from bcclone.dataset.shards import Manifest, open_store
 from bcclone.recording.run_tables import DRIVERS, HUMAN, DrivenRow, read_drivers
 from bcclone.system.location import parse_location
 from tests.conftest import run_script

@@ -9,7 +9,7 @@ import time
 import pytest
 from distributed import Client
 
-from bcclone.cluster.shards import MANIFEST_NAME, open_store
+from bcclone.dataset.shards import MANIFEST_NAME, open_store
 from tests.conftest import command, run_script
 from tests.dask_cluster import dask_cluster, kill
 from tests.processes import wait_for

@@ -12,7 +12,7 @@ import pytest
 
 from bcclone.cluster.cluster_settings import ShardingSettings
 from bcclone.cluster.sharded_conversion import convert
-from bcclone.cluster.shards import MANIFEST_NAME, open_store
+from bcclone.dataset.shards import MANIFEST_NAME, open_store
 from bcclone.system.errors import UserError
 from bcclone.system.output import locked
 from tests.conftest import command, run_script

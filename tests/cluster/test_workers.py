@@ -9,7 +9,7 @@ from contextlib import suppress
 import pytest
 
 from bcclone.cluster.cluster_settings import WorkerSettings, find_workers
-from bcclone.cluster.joint_training import await_others
+from bcclone.cluster.connection import await_others
 from bcclone.system.errors import UserError
 from tests.conftest import run_script
 from tests.processes import free_addresses, wait_for

@@ -7,8 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from bcclone.cluster.shards import open_store
 from bcclone.dataset.sample_settings import PARTS, TEST, TRAINING, VALIDATION
+from bcclone.dataset.shards import open_store
 from bcclone.simulator.record import record
 from bcclone.simulator.world_settings import ExpertSettings, RecordSettings
 from tests.conftest import made_once, result_of, run_script

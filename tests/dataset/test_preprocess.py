@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from bcclone.camera.images import read_frame
-from bcclone.cluster.shards import open_store
 from bcclone.dataset.conversion import convert as convert_recordings
 from bcclone.dataset.conversion_plan import LogRead
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.rows import row_frame
 from bcclone.dataset.sample_settings import PreprocessSettings, SampleSettings
+from bcclone.dataset.shards import open_store
 from bcclone.dataset.store import Store
 from bcclone.recording.log import read_log
 from bcclone.system.errors import UserError

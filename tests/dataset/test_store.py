@@ -12,7 +12,8 @@ from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.rows import join_rows, row_frame, row_table
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.samples import SAMPLE
-from bcclone.dataset.store import RecordingInfo, Store, open_if_store
+from bcclone.dataset.shards import open_if_store
+from bcclone.dataset.store import RecordingInfo, Store
 from bcclone.dataset.store_writer import StoreWriter
 from bcclone.recording.dialect import Dialect
 from bcclone.system.errors import UserError

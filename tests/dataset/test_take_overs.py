@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from bcclone.cluster.shards import open_store
 from bcclone.dataset.conversion import convert
 from bcclone.dataset.sample_settings import PreprocessSettings
 from bcclone.dataset.samples import windows
+from bcclone.dataset.shards import open_store
 from bcclone.dataset.take_overs import choose_rows
 from bcclone.recording.log import read_log
 from bcclone.recording.run_tables import DRIVERS, HUMAN, MODEL, DrivenRow

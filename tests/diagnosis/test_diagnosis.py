@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bcclone.diagnosis.advice import Coverage, advise
+from bcclone.diagnosis.agreement import Agreement
 from bcclone.diagnosis.check import check
-from bcclone.diagnosis.evidence import Agreement
-from bcclone.diagnosis.findings import Coverage, advise
-from bcclone.diagnosis.motion import focus_of_expansion
+from bcclone.diagnosis.heading import focus_of_expansion
 from bcclone.diagnosis.recoveries import MeasuredCorrection
 from bcclone.system.opencv import cv2
-from benchmarks.recording_faults import FAULTS, NAMES, Recorded, load_recording
+from benchmarks.planted_faults import FAULTS, Recorded, load_recording
 from tests.conftest import made_once, result_of, run_script
 from tests.recordings import rewrite
 
@@ -93,19 +93,19 @@ def test_nothing_is_found_in_an_untouched_recording(recorded):
     ],
 )
 def test_a_fault_is_named(fault, recorded):
-    finding, strengths, inject = FAULTS[fault]
-    found = faults_of(inject(recorded, strengths[-1]))
-    assert found & NAMES.get(finding, {finding})
-    assert finding == "mirrored" or "mirrored" not in found
+    planted = FAULTS[fault]
+    found = faults_of(planted.inject(recorded, planted.strengths[-1]))
+    assert found & planted.names
+    assert "mirrored" in planted.names or "mirrored" not in found
 
 
 @pytest.mark.parametrize("fault", ["foreign frames, share", "scattered foreign frames, share"])
 def test_foreign_pictures_are_named_by_row_and_none_is_left(fault, recorded):
-    finding, strengths, inject = FAULTS[fault]
-    for strength in strengths[1:]:
-        changed = inject(recorded, strength)
+    planted = FAULTS[fault]
+    for strength in planted.strengths[1:]:
+        changed = planted.inject(recorded, strength)
         (found,) = changed.diagnosis.findings
-        assert found.fault == finding
+        assert found.fault == planted.finding
         rows = np.concatenate([np.arange(first, last + 1) for first, last in found.rows])
         assert set(changed.foreign + 1) <= set(rows)
         assert len(rows) < 1.05 * len(changed.foreign) + 2
@@ -127,7 +127,7 @@ def test_a_correlation_counts_only_if_its_error_and_other_times_allow_it():
 
 
 def test_the_pictures_of_a_car_that_stands_are_not_frozen(recorded):
-    _, _, freeze = FAULTS["frozen, share"]
+    freeze = FAULTS["frozen, share"].inject
     speeds = recorded.column("speed_mph")
     speeds[recorded.first_of(0.4) :] = 0
     assert "frozen" not in faults_of(freeze(recorded, 0.4).with_rows(speed_mph=speeds))
@@ -140,18 +140,18 @@ def test_a_gentle_drive_by_keys_has_not_too_few_steps(recorded):
 
 
 def test_the_delay_is_measured_and_the_remedy_takes_it_back(recorded):
-    finding, _, delayed = FAULTS["late, seconds"]
+    delayed = FAULTS["late, seconds"].inject
     before = recorded.diagnosis.figures["steering_after_turn_seconds"]
     late = delayed(recorded, 0.7).diagnosis
     assert late.figures["steering_after_turn_seconds"] - before == pytest.approx(0.7, abs=0.05)
-    (found,) = (each for each in late.findings if each.fault == finding)
+    (found,) = (finding for finding in late.findings if finding.fault == "late")
     assert f"--advance-steering {found.value:.2f}" in found.remedy
     assert found.value == pytest.approx(0.7 + before + 0.1, abs=0.05)
 
 
 def test_a_turned_camera_is_measured_in_degrees(recorded):
-    finding, _, turn = FAULTS["turned, degrees"]
-    (found,) = (each for each in turn(recorded, 15).diagnosis.findings if each.fault == finding)
+    findings = FAULTS["turned, degrees"].inject(recorded, 15).diagnosis.findings
+    (found,) = (finding for finding in findings if finding.fault == "turned")
     assert found.value == pytest.approx(15, abs=4)
 
 
@@ -185,12 +185,13 @@ def test_the_advice_is_for_all_recordings_together():
 
 def test_the_radii_of_bends_are_measured_and_their_seconds_counted(recorded):
     evidence = recorded.diagnosis.evidence
-    bends, usable = evidence.bends_per_m(), evidence.turns.usable
-    assert np.corrcoef(bends[usable], evidence.steering[:-1][usable])[0, 1] > 0.6
+    bends = evidence.bends_per_m()
+    usable = evidence.turns.usable
+    assert np.corrcoef(bends[usable], evidence.rows.steering[:-1][usable])[0, 1] > 0.6
     coverage = recorded.diagnosis.coverage
     assert coverage.bends.shape == (2, 5)
     assert coverage.bends.sum() == pytest.approx(
-        np.diff(evidence.seconds)[np.abs(bends) > 1 / 150].sum()
+        np.diff(evidence.rows.seconds)[np.abs(bends) > 1 / 150].sum()
     )
 
 

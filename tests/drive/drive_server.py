@@ -22,7 +22,6 @@ import requests
 
 from bcclone.camera.images import encode_jpeg
 from bcclone.dataset.answer import Answer
-from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.drive.drive_settings import ASYNC_MODES, DriveSettings
 from bcclone.drive.server import serve, serve_policy
 from bcclone.game.play_server import play
@@ -108,7 +107,9 @@ def in_a_thread(serve, *arguments, until="listening"):
     """Run serve(*arguments, notify, stop) within the block, and yield it once it has printed a line
     that begins so.
     """
-    lines, begun, stop = [], threading.Event(), threading.Event()
+    lines = []
+    begun = threading.Event()
+    stop = threading.Event()
 
     def notify(line):
         lines.append(line)
@@ -129,10 +130,11 @@ def in_a_thread(serve, *arguments, until="listening"):
 def serving_in_a_thread(model, run_folder=None, port=0, **settings):
     """Serve a model's file, or a policy that is open already."""
     is_file = isinstance(model, Path)
-    settings = DriveSettings(
-        model if is_file else Path("model.h5"), run_folder, port=port, **settings
-    )
-    return in_a_thread(serve, settings) if is_file else in_a_thread(serve_policy, model, settings)
+    path = model if is_file else Path("model.h5")
+    settings = DriveSettings(path, run_folder, port=port, **settings)
+    if is_file:
+        return in_a_thread(serve, settings)
+    return in_a_thread(serve_policy, model, settings)
 
 
 def playing(port=0, **settings):
@@ -143,10 +145,9 @@ def playing(port=0, **settings):
 class Constant:
     """A policy that always steers alike."""
 
-    model, preprocessing, framing = None, Preprocessing(), None
-
     def __init__(self, steering=0.25):
-        self.steering, self.forgotten = steering, 0
+        self.steering = steering
+        self.forgotten = 0
 
     def answer(self, frame):
         return Answer(self.steering)
@@ -158,7 +159,8 @@ class Constant:
 @contextmanager
 def errors_logged():
     """Yield the list of what bcclone logs as an error within the block."""
-    records, handler = [], logging.Handler(logging.ERROR)
+    records = []
+    handler = logging.Handler(logging.ERROR)
     handler.emit = lambda record: records.append(record.getMessage())
     logging.getLogger("bcclone").addHandler(handler)
     try:
@@ -173,7 +175,11 @@ class Still:
     """
 
     def __init__(self, frames, manual=(), jpegs=(FRAME,)):
-        self.left, self.manual, self.jpegs, self.shown, self.controls = frames, manual, jpegs, 0, []
+        self.left = frames
+        self.manual = manual
+        self.jpegs = jpegs
+        self.shown = 0
+        self.controls = []
 
     def observe(self):
         if self.shown == self.left:
@@ -201,7 +207,8 @@ def raw(port):
 
 def telemetry_text(jpeg=FRAME, speed="12.5000", number="0.3000"):
     image = base64.b64encode(jpeg).decode()
-    return f'42["telemetry",{{"steering_angle":"{number}","throttle":"{number}","speed":"{speed}","image":"{image}"}}]'
+    fields = {"steering_angle": number, "throttle": number, "speed": speed, "image": image}
+    return f'42["telemetry",{json.dumps(fields, separators=(",", ":"))}]'
 
 
 def next_event(connection, seconds=60):

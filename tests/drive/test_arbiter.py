@@ -72,7 +72,8 @@ def test_a_frame_that_waited_gets_the_last_steering_once_the_model_is_too_slow()
 
 
 def test_a_car_is_silent_from_its_last_telemetry_and_not_while_it_is_answered():
-    clock, silent = Clock(), []
+    clock = Clock()
+    silent = []
 
     class Slow(Constant):
         def answer(self, frame):
@@ -189,7 +190,8 @@ def test_a_car_that_sends_again_can_be_woken_again():
 
 
 def test_the_frames_before_a_pause_and_those_of_another_car_are_forgotten():
-    clock, policy = Clock(), Constant()
+    clock = Clock()
+    policy = Constant()
     arbiter = make_arbiter(policy, clock=clock)
     forgotten = []
     for sid, clock.seconds in (
@@ -206,7 +208,8 @@ def test_the_frames_before_a_pause_and_those_of_another_car_are_forgotten():
 
 
 def test_the_end_waits_for_the_decision_in_progress_and_nothing_is_decided_after_it():
-    started, go_on = threading.Event(), threading.Event()
+    started = threading.Event()
+    go_on = threading.Event()
 
     class Slow(Constant):
         def answer(self, frame):

@@ -22,10 +22,15 @@ from tests.drive.drive_server import (
     state_of,
     telemetry_text,
 )
+from tests.processes import wait_for
 
 UPGRADE = (
-    b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
-    b"Connection: Upgrade\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\n"
+    b"Host: 127.0.0.1\r\n"
+    b"Upgrade: websocket\r\n"
+    b"Connection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+    b"Sec-WebSocket-Version: 13\r\n\r\n"
 )
 PAGE = UPGRADE.replace(b"/socket.io/?EIO=4&transport=websocket", b"/socket")
 POST = b"POST /control HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
@@ -64,13 +69,24 @@ def event(data):
 
 ATTACKS = {
     "a frame of 10 MB": UPGRADE + frame(b"42" + bytes(10_000_000)),
-    "a frame with the length 2**63": UPGRADE + frame(b"42", length=(1 << 63) + 5) + b"x" * 3_000_000,
-    "endless fragments": UPGRADE + frame(b"42[", first=0x01) + frame(b"x" * 60_000, first=0x00) * 60,
+    "a frame with the length 2**63": UPGRADE
+    + frame(b"42", length=(1 << 63) + 5)
+    + b"x" * 3_000_000,
+    "endless fragments": UPGRADE
+    + frame(b"42[", first=0x01)
+    + frame(b"x" * 60_000, first=0x00) * 60,
     "empty fragments": UPGRADE + frame(b"42[", first=0x01) + frame(first=0x00) * 10_000,
     "pings by the thousand": UPGRADE + frame(b"2") * 5000 + frame(first=0x89) * 5000,
-    "deep JSON": UPGRADE + event("[" * 50_000) + event("[" * 900 + "]" * 900) + frame(b"4" + b"[" * 50_000),
-    "numbers without end": UPGRADE + event('{"speed":' + "9" * 5000 + "}") + event('{"speed":1e999}'),
-    "binary events": UPGRADE + frame(b'451-["telemetry",{"_placeholder":true,"num":0}]') + frame(b"x", first=0x82),
+    "deep JSON": UPGRADE
+    + event("[" * 50_000)
+    + event("[" * 900 + "]" * 900)
+    + frame(b"4" + b"[" * 50_000),
+    "numbers without end": UPGRADE
+    + event('{"speed":' + "9" * 5000 + "}")
+    + event('{"speed":1e999}'),
+    "binary events": UPGRADE
+    + frame(b'451-["telemetry",{"_placeholder":true,"num":0}]')
+    + frame(b"x", first=0x82),
     "huge acknowledgement numbers": UPGRADE + frame(b"42" + b"9" * 5000 + b'["telemetry"]'),
     "a JPEG of 65535x65535 pixels": UPGRADE + with_image(HUGE_JPEG),
     "900 kB of zeros as an image": UPGRADE + with_image(bytes(670_000)),
@@ -89,7 +105,7 @@ ATTACKS = {
     "a path out of the folder": b"GET /static/%2e%2e/%2e%2e/app.py HTTP/1.0\r\n\r\n",
     "deep JSON of a page": PAGE + frame(b"[" * 400_000),
     "a long message of a page": PAGE + frame(b"x" * 900_000),
-}  # fmt: skip
+}
 
 
 class Car(threading.Thread):
@@ -97,7 +113,10 @@ class Car(threading.Thread):
 
     def __init__(self, port):
         super().__init__(daemon=True)
-        self.port, self.answers, self.error, self.over = port, 0, None, False
+        self.port = port
+        self.answers = 0
+        self.error = None
+        self.over = False
         self.start()
 
     def run(self):
@@ -115,7 +134,8 @@ class Car(threading.Thread):
 
     def drives_on(self):
         """Return whether the next frames are answered."""
-        before, until = self.answers, time.monotonic() + 60
+        before = self.answers
+        until = time.monotonic() + 60
         while self.answers < before + 3 and time.monotonic() < until and self.error is None:
             time.sleep(0.01)
         return self.answers >= before + 3
@@ -127,9 +147,8 @@ def attacked(mode):
         car = Car(server.port)
         assert car.drives_on()
         yield server.port, car
-        until = time.monotonic() + 60
-        while (state := state_of(server.port))["clients"] > 1 and time.monotonic() < until:
-            time.sleep(0.05)
+        wait_for(lambda: state_of(server.port)["clients"] <= 1)
+        state = state_of(server.port)
         assert (state["clients"], state["autonomous"], state["set_speed_mph"]) == (1, True, 25)
         car.over = True
         car.join(60)
@@ -144,7 +163,10 @@ def upgraded(port, request=UPGRADE):
     with socket.create_connection(("127.0.0.1", port), 60) as plain:
         plain.sendall(request)
         received = b""
-        while b"\r\n\r\n" not in received and b"Upgrade" in request and (data := plain.recv(1000)):
+        while b"\r\n\r\n" not in received and b"Upgrade" in request:
+            data = plain.recv(1000)
+            if not data:
+                break
             received += data
         yield plain
 

@@ -41,7 +41,10 @@ class Rolling:
     """A world with changing frames, until `over` is set; collects the controls that it receives."""
 
     def __init__(self):
-        self.over, self.throttles, self.steerings, self.shown = False, [], [], 0
+        self.over = False
+        self.throttles = []
+        self.steerings = []
+        self.shown = 0
         self.frames = [frame(color, 80 + 60 * index) for index, color in enumerate(COLORS)]
 
     def observe(self):
@@ -105,14 +108,17 @@ class Page(BrowserPage):
 
     def pixel(self, x, y):
         """Return the colour of a pixel of the camera image as drawn, 0 to 255."""
-        data = "return [...document.getElementById('frame').getContext('2d').getImageData(...arguments, 1, 1).data]"
+        data = """
+            const context = document.getElementById("frame").getContext("2d");
+            return [...context.getImageData(...arguments, 1, 1).data];"""
         return tuple(self.script(data, x, y)[:3])
 
     def hosts(self):
         """Return the hosts that the page has loaded anything from."""
         return set(
             self.script(
-                "return performance.getEntriesByType('resource').map((entry) => new URL(entry.name).host)"
+                "return performance.getEntriesByType('resource')"
+                ".map((entry) => new URL(entry.name).host)"
             )
         )
 
@@ -121,7 +127,8 @@ class Page(BrowserPage):
         count = """
             const canvas = document.getElementById(arguments[0]), hex = colors[arguments[1]];
             const color = [1, 3, 5].map((start) => parseInt(hex.slice(start, start + 2), 16));
-            const data = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+            const context = canvas.getContext("2d");
+            const data = context.getImageData(0, 0, canvas.width, canvas.height).data;
             let pixels = 0;
             for (let at = 0; at < data.length; at += 4) {
               const near = (value, index) => Math.abs(data[at + index] - value) < 20;
@@ -176,7 +183,9 @@ def test_the_page_shows_the_drive(page, port):
         assert 0 < float(page.text("p50")) <= float(page.text("p99"))
         assert page.text("speed") == f"{SPEED_MPH:.1f}"
         assert page.text("target") == "25.0"
-        both = "return ['model', 'sent'].map((name) => document.getElementById(`steering-${name}`).textContent)"
+        both = """
+            const text = (name) => document.getElementById(`steering-${name}`).textContent;
+            return ["model", "sent"].map(text);"""
         model, sent = page.script(both)
         assert model == sent != "–"
         assert "sent" in page.element("dial").get_attribute("aria-label")
@@ -223,7 +232,8 @@ def test_the_car_is_handed_over_and_the_model_drives_again(page, port):
         page.shows("handed over: drive with the keys")
         assert page.pressed("autonomous")
         wait_for(lambda: client.report.manuals > 10)
-        steers, manuals = client.report.steers, client.report.manuals
+        steers = client.report.steers
+        manuals = client.report.manuals
         wait_for(lambda: client.report.manuals > manuals + 10)
         assert client.report.steers == steers
         page.press("m")
@@ -257,8 +267,11 @@ def test_the_plots_show_the_time_before_the_page_was_opened(page, port):
     page.browser.get(page.url)
     page.shows("waiting for the simulator")
     for plot, color in (
-        ("plot-steering", "model"), ("plot-speed", "text"), ("plot-throttle", "text"), ("plot-latency", "text")
-    ):  # fmt: skip
+        ("plot-steering", "model"),
+        ("plot-speed", "text"),
+        ("plot-throttle", "text"),
+        ("plot-latency", "text"),
+    ):
         assert wait_for(lambda plot=plot, color=color: page.drawn(plot, color) > 10)
 
 

@@ -40,16 +40,26 @@ def telemetry(jpeg=FRAME, speed_mph=10.0):
     return Telemetry(0.0, 0.0, speed_mph, jpeg)
 
 
-def test_pictures_of_another_camera_become_frames_by_the_framing_that_is_set():
-    driver, picture = (
-        Driver(Steering(0.1, 0.2), SpeedSettings(25)),
-        np.zeros((120, 160, 3), np.uint8),
-    )
-    assert not driver.decide(telemetry(encode_jpeg(picture))).frame_readable
-    driver.framing = Framing(160, 120, rows=(40, 120))
+class Framed(Steering):
+    """A policy that drives with pictures of 160x120 pixels."""
+
+    framing = Framing(160, 120, rows=(40, 120))
+
+    def answer(self, picture):
+        return super().answer(self.framing.apply(picture))
+
+
+def test_a_policy_with_a_framing_gets_the_pictures_as_they_come():
+    picture = np.zeros((120, 160, 3), np.uint8)
+    plain = Driver(Steering(), SpeedSettings(25)).decide(telemetry(encode_jpeg(picture)))
+    assert "expected 320x160" in plain.fault
+    assert not plain.frame_readable
+    driver = Driver(Framed(0.1, 0.2), SpeedSettings(25))
     assert driver.decide(telemetry(encode_jpeg(picture))).steering == 0.1
     assert driver.decide(telemetry()).steering == 0.2  # it is a frame already
-    assert "expected 160x120" in driver.decide(telemetry(encode_jpeg(picture[:80]))).fault
+    refused = driver.decide(telemetry(encode_jpeg(picture[:80])))
+    assert "bad camera frame: 160x80 pixels, expected 160x120" in refused.fault
+    assert not refused.frame_readable
 
 
 @pytest.mark.parametrize(("steering", "sent"), [(3.0, 1.0), (-1.5, -1.0)])
@@ -119,7 +129,7 @@ def slow_driver():
     return policy, Driver(policy, SpeedSettings(25), clock=policy.clock)
 
 
-def test_on_a_slow_machine_a_frame_that_waited_gets_the_last_steering_and_the_network_sees_a_newer_one():
+def test_a_frame_that_waited_for_a_slow_model_gets_the_last_steering_and_it_sees_a_newer_one():
     policy, driver = slow_driver()
     decisions = [
         driver.decide(telemetry(), late) for late in (False, True, True, True, False, True)

@@ -63,7 +63,8 @@ def make_client(page=None, token="", waits=None):
     waits = [] if waits is None else waits
     host = SimpleNamespace(sleep=waits.append)
     access = Access(token=token, clock=lambda: sum(waits))
-    page, server = page or make_page(), SimpleNamespace(access=access, host=host)
+    page = page or make_page()
+    server = SimpleNamespace(access=access, host=host)
     app = make_app(page, OpenPages(page, host), server)
     inner = app.wsgi_app
 
@@ -150,7 +151,8 @@ def test_every_response_has_security_headers():
 def test_the_history_covers_the_last_60_seconds():
     clock = Clock()
     page = make_page(clock)
-    client, cars = make_client(page), page.cars
+    client = make_client(page)
+    cars = page.cars
     assert client.get("/history").json == []
     for count in range(1000):
         clock.seconds = 1.0 + count * 0.15
@@ -169,7 +171,8 @@ def test_pages_share_one_frame_which_changes_ten_times_a_second_and_when_a_contr
     numbers = []
     for count in range(90):
         clock.seconds = count / 30
-        first, second = page.newest(), page.newest()
+        first = page.newest()
+        second = page.newest()
         assert first is second
         numbers.append(first.number)
     assert numbers == [1 + count // 3 for count in range(90)]

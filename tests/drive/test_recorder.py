@@ -35,7 +35,8 @@ from tests.drive.drive_server import Constant
 from tests.processes import full_disk
 
 FRAMES = [encode_jpeg(np.full((160, 320, 3), value, np.uint8)) for value in range(0, 250, 10)]
-TELEMETRY, CONTROL = Telemetry(0.0, 0.0, 1.0, FRAMES[0]), Control(0.1, 0.0)
+TELEMETRY = Telemetry(0.0, 0.0, 1.0, FRAMES[0])
+CONTROL = Control(0.1, 0.0)
 
 
 def row(seconds=None, telemetry=TELEMETRY, control=CONTROL, by=BY_MODEL):
@@ -46,7 +47,8 @@ def row(seconds=None, telemetry=TELEMETRY, control=CONTROL, by=BY_MODEL):
 def record(folder, append=False, frames=FRAMES):
     with run_recorder(folder, append) as recorder:
         for number, frame in enumerate(frames):
-            control = Control(number / 100, -0.5 if number % 2 else 0.5)
+            throttle = -0.5 if number % 2 else 0.5
+            control = Control(number / 100, throttle)
             recorder.record(row(telemetry=Telemetry(-2.5, 0.7, 12.25, frame), control=control))
     return recorder.state()
 
@@ -114,9 +116,7 @@ def test_appending_continues_after_the_last_row(tmp_path):
     assert log.rows["line"].tolist() == list(range(1, 51))
 
 
-def test_the_time_between_two_rows_is_that_between_their_frames_whatever_the_clock_of_the_machine_does(
-    tmp_path,
-):
+def test_the_time_between_two_rows_is_that_between_their_frames_whatever_the_clock_does(tmp_path):
     """Rows have the monotonic time of their frame, which a clock that is set back or forth does not
     change.
     """
@@ -189,7 +189,10 @@ class SlowFiles:
     """Files on a disk that takes nothing before `free` is set."""
 
     def __init__(self, folder):
-        self.folder, self.free, self.rows, self.closed = folder, threading.Event(), [], False
+        self.folder = folder
+        self.free = threading.Event()
+        self.rows = []
+        self.closed = False
 
     def write(self, row):
         self.free.wait(60)

@@ -27,7 +27,8 @@ def test_the_overlay_of_the_newest_frame_is_shown_until_it_is_switched_off():
 
 
 def test_an_overlay_that_is_ready_after_switching_off_is_dropped():
-    computing, go_on = threading.Event(), threading.Event()
+    computing = threading.Event()
+    go_on = threading.Event()
 
     def mask(frame):
         computing.set()

@@ -132,7 +132,8 @@ def test_the_simulator_reconnects_after_its_connection_drops_within_a_message(po
 
 
 def test_a_current_python_socketio_client_drives(port):
-    client, answers = socketio.Client(), []
+    client = socketio.Client()
+    answers = []
     client.on("steer", answers.append)
     client.connect(f"http://127.0.0.1:{port}", transports=["websocket"], wait_timeout=60)
     payload = json.loads(telemetry_text()[2:])[1]
@@ -154,8 +155,12 @@ def test_an_engine_io_3_client_is_served(port):
     """
     with socket.create_connection(("127.0.0.1", port), 60) as plain:
         plain.sendall(
-            b"GET /socket.io/?EIO=3&transport=websocket HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
-            b"Connection: Upgrade\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+            b"GET /socket.io/?EIO=3&transport=websocket HTTP/1.1\r\n"
+            b"Host: localhost\r\n"
+            b"Upgrade: websocket\r\n"
+            b"Connection: Upgrade\r\n"
+            b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+            b"Sec-WebSocket-Version: 13\r\n\r\n"
         )
         received = b""
         while not received.endswith(b"\x81\x0240"):

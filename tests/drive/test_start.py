@@ -26,7 +26,9 @@ import sys, threading
 from pathlib import Path
 from bcclone.drive.drive_settings import DriveSettings
 from bcclone.drive.server import serve
-LARGE = {"tensorflow", "keras", "h5py", "flask", "pandas", "matplotlib", "numba", "scipy"}
+LARGE = {
+    "tensorflow", "keras", "h5py", "flask", "pandas", "matplotlib", "moviepy", "numba", "scipy",
+}
 stop, imported = threading.Event(), []
 def notify(line):
     if line.startswith("loading"):
@@ -52,7 +54,8 @@ def loading(model, mode):
         return serve(DriveSettings(model, port=0, async_mode=mode), notify_and_wait, stop)
 
     with suppress(UserError), in_a_thread(start, until="loading") as server:
-        server.loaded, server.url = loaded, re.search(r"http://\S+/", server.lines[-1])[0]
+        server.loaded = loaded
+        server.url = re.search(r"http://\S+/", server.lines[-1])[0]
         server.address = "127.0.0.1", int(server.url[:-1].rpartition(":")[2])
         try:
             yield server
@@ -83,7 +86,8 @@ def test_a_page_says_that_the_model_is_loaded_and_a_car_waits_for_it(untrained_m
 def test_a_fault_of_the_model_closes_the_connection_of_a_car_that_waits(
     untrained_model, tmp_path, mode
 ):
-    (damaged := tmp_path / "damaged.h5").write_bytes(untrained_model.read_bytes()[:5000])
+    damaged = tmp_path / "damaged.h5"
+    damaged.write_bytes(untrained_model.read_bytes()[:5000])
     request = "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: 127.0.0.1\r\n"
     with (
         loading(damaged, mode) as server,
@@ -103,7 +107,8 @@ def test_what_takes_long_to_import_is_imported_while_it_answers_and_onnx_needs_n
 ):
     for package in ("onnxruntime", "tf2onnx"):
         pytest.importorskip(package)
-    (script := tmp_path / "script.py").write_text(IMPORTED)
+    script = tmp_path / "script.py"
+    script.write_text(IMPORTED)
     onnx = exported_once(tmp_path_factory, untrained_model, "onnx")
     assert run_process(str(script), onnx).stdout == "[[], []]\n"
     assert run_process(str(script), untrained_model).stdout == "[[], ['keras', 'tensorflow']]\n"

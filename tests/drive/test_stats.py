@@ -111,7 +111,8 @@ def test_figures_and_history_of_a_drive_are_complete():
 
 
 def test_the_connection_says_who_drives():
-    clock, arbiter = Clock(), arbiter_of()
+    clock = Clock()
+    arbiter = arbiter_of()
     arbiter = ConnectionArbiter(arbiter.driver, clock=clock)
     stats = DriveStats(arbiter, clock=clock)
     assert stats.figures()["connection"] == "none"
@@ -142,7 +143,8 @@ def gives_way(arbiter):
 
 @pytest.mark.parametrize("change", [closes, gives_way])
 def test_the_figures_of_a_car_that_does_not_drive_any_more_are_none(change):
-    clock, arbiter = Clock(), arbiter_of("a")
+    clock = Clock()
+    arbiter = arbiter_of("a")
     stats = DriveStats(arbiter, clock=clock)
     stats.answered("a", decided(), 0.004)
     clock.seconds += 1

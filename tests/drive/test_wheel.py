@@ -22,10 +22,13 @@ from bcclone.drive.wheel import (
 from bcclone.recording.run_tables import BY_MODEL, HUMAN, MODEL, DrivenRow
 from tests.drive.drive_server import Clock
 
-LEFT, RIGHT = HandInput(steering_key=-1), HandInput(steering_key=1)
+LEFT = HandInput(steering_key=-1)
+RIGHT = HandInput(steering_key=1)
 
 
-GAS, BRAKE, MOUSE = HandInput(throttle_key=1), HandInput(throttle_key=-1), HandInput(steering=0.0)
+GAS = HandInput(throttle_key=1)
+BRAKE = HandInput(throttle_key=-1)
+MOUSE = HandInput(steering=0.0)
 BOTH = HandInput(steering=0.3, throttle=-0.2, steering_key=-1, throttle_key=1)
 
 
@@ -62,9 +65,8 @@ ONE = st.floats(-1, 1)
 
 def turned(wheel, model, person):
     """Return the steering of the next frame and who gave it. person: None for hands off."""
-    control = wheel.turn(
-        HandInput(steering=person), 1, None if model is None else Control(model, 0.0)
-    )
+    model_control = None if model is None else Control(model, 0.0)
+    control = wheel.turn(HandInput(steering=person), 1, model_control)
     return SimpleNamespace(steering=control.steering, by=wheel.by)
 
 
@@ -79,7 +81,8 @@ def test_without_a_model_the_person_steers_at_once_and_nothing_is_a_take_over():
 def test_the_model_steers_until_a_person_does_and_again_after():
     wheel = Wheel()
     who = [turned(wheel, 0.2, person).by for person in (None, 0.1, 0.0, None, 0.5, None)]
-    one, two = DrivenRow(HUMAN, 1), DrivenRow(HUMAN, 2)
+    one = DrivenRow(HUMAN, 1)
+    two = DrivenRow(HUMAN, 2)
     assert who == [DrivenRow(MODEL), one, one, DrivenRow(MODEL), two, DrivenRow(MODEL)]
 
 

@@ -15,10 +15,13 @@ from urllib.request import Request, urlopen
 import numpy as np
 import pytest
 
-from bcclone.editor.editor_page import Viewed, look
-from bcclone.exchange.tub import EditedTub
-from bcclone.recording import EditSettings, PageSettings
+from bcclone.editor.editor_page import serve_page
+from bcclone.editor.page_settings import PageSettings
+from bcclone.editor.viewed import Viewed
+from bcclone.exchange.edited_tub import EditedTub
+from bcclone.recording.edit_settings import EditSettings
 from bcclone.recording.editing import edit
+from bcclone.recording.edits import DELETE, MIRROR, UNDO, Edit
 from bcclone.recording.log import read_log
 from bcclone.system.errors import UserError
 from tests.conftest import command, made_once, result_of, run_script
@@ -111,7 +114,7 @@ def looking(*recordings, model=None):
     lines, stop = [], threading.Event()
     page = PageSettings(*map(str, recordings[1:]), model=model)
     server = threading.Thread(
-        target=look, args=(str(recordings[0]), page, False, lines.append, stop)
+        target=serve_page, args=(str(recordings[0]), page, False, lines.append, stop)
     )
     server.start()
     try:
@@ -245,12 +248,11 @@ def test_what_breaks_while_the_page_is_open_is_said(recording, untrained_model):
 
 
 def test_a_model_that_fails_is_said(recording):
-    viewed = Viewed(str(recording))
+    viewed = Viewed(str(recording), policy=object())  # which is no policy
     try:
-        viewed._asked["of"] = 120
-        viewed._ask(None)
-        assert viewed.state()["model"]["error"].startswith("it fails: ")
-        assert viewed.state()["model"]["of"] == 0
+        model = wait_for(lambda: (model := viewed.state()["model"])["error"] and model)
+        assert model["error"].startswith("it fails: ")
+        assert model["of"] == 0
     finally:
         viewed.close()
 
@@ -306,18 +308,18 @@ def test_a_tub_keeps_its_own_list_of_deleted_records(tmp_path):
     assert result_of("edit", tub, "--restore", "6", "6")["deleted"] == 0
     assert result_of("import", tub, "-o", tmp_path / "out")["deleted"] == 0
     with pytest.raises(UserError, match="keeps no history"):
-        EditedTub(tub).edit(EditSettings(str(tub), undo=True))
+        EditedTub(tub).edit(Edit(UNDO))
     with pytest.raises(UserError, match="keeps its steering"):
-        EditedTub(tub).edit(EditSettings(str(tub), mirror_steering=True))
+        EditedTub(tub).edit(Edit(MIRROR))
 
 
 def test_what_was_deleted_of_a_tub_is_taken_back_while_it_is_open(tmp_path):
     recorded = EditedTub(make_tub(tmp_path / "tub", rows=10, **{"user/angle": 0.1}))
     for _ in range(2):
-        recorded.edit(EditSettings("tub", delete=("2", "4")))
-        assert recorded.edit(EditSettings("tub", delete=("8", "8"))).deleted == 4
-        assert recorded.edit(EditSettings("tub", undo=True)).deleted == 3
-        assert recorded.edit(EditSettings("tub", undo=True)).edits == 0
+        recorded.edit(Edit(DELETE, ((1, 3),)))
+        assert recorded.edit(Edit(DELETE, ((7, 7),))).deleted == 4
+        assert recorded.edit(Edit(UNDO)).deleted == 3
+        assert recorded.edit(Edit(UNDO)).edits == 0
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has other permissions")
@@ -348,9 +350,9 @@ def test_records_of_one_time_are_deleted_one_by_one(tmp_path):
 
 def test_a_tub_of_record_files_has_its_list_in_exclude_json(tmp_path):
     tub = make_tub_of_files(tmp_path / "tub", numbers=range(1, 12))
-    assert EditedTub(tub).edit(EditSettings("tub", delete=("2", "3"))).deleted == 2
+    assert EditedTub(tub).edit(Edit(DELETE, ((1, 2),))).deleted == 2
     assert json.loads((tub / "exclude.json").read_text()) == [2, 3]
-    assert EditedTub(tub).edit(EditSettings("tub")).deleted == 2
+    assert EditedTub(tub).edit().deleted == 2
 
 
 def test_without_a_terminal_the_rows_are_listed(recording):

@@ -176,7 +176,7 @@ def test_a_drive_of_100000_rows_is_shown_smoothly(recording, browser):
             active.columns = {seconds: wide((row) => row / 15), steering: wide((row) => Math.sin(row / 9)),
               throttle: wide(() => .3), driver: new Uint32Array(rows), take_over: new Uint32Array(rows)};
             active.info.rows = rows; active.deleted = new Uint8Array(rows);
-            active.curves.take(active.columns, 104); look(0, Infinity);""")
+            active.curves.take(active.columns, 104); setView(0, Infinity);""")
         least, most = page.script("return active.curves.pyramids.steering.range(777, 60123)")
         assert (least, most) == (pytest.approx(-1, abs=1e-3), pytest.approx(1, abs=1e-3))
         page.script("moveTo(5000)")

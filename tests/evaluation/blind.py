@@ -9,7 +9,7 @@ from bcclone.drive.controller import SpeedSettings
 from bcclone.evaluation.evaluate import evaluate_policy
 from bcclone.evaluation.evaluate_settings import EvaluateSettings
 from bcclone.simulator.car import TrackedCar
-from bcclone.simulator.record import Expert
+from bcclone.simulator.expert import Expert
 from bcclone.simulator.world_settings import ExpertSettings, WorldSettings
 
 

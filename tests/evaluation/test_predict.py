@@ -13,7 +13,7 @@ from bcclone.camera.framing import Framing, Lens
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH
 from bcclone.evaluation.predict import frame_files, read_labels, read_steering, seconds_of
 from bcclone.model.policy import load_policy
-from bcclone.recording.edits import DELETE, Edit, Edits, write_edits
+from bcclone.recording.edits import DELETE, Edits, StoredEdit, write_edits
 from bcclone.recording.files import is_recording
 from bcclone.system.errors import UserError
 from tests.conftest import calibrated, result_of
@@ -219,7 +219,7 @@ def test_a_log_of_any_name_and_place_is_a_recording_whose_edits_count(place, tmp
         image.rename(folder / "IMG" / image.name)
         frame(0).save(folder / "IMG" / image.name.replace("center", "left"))
     log = (folder / "driving_log.csv").rename(folder / place)
-    write_edits(log, Edits((Edit(DELETE, ((name_of(0), name_of(0)),)),)))
+    write_edits(log, Edits((StoredEdit(DELETE, ((name_of(0), name_of(0)),)),)))
     kept = [name_of(100 * row).removesuffix(".jpg") for row in (1, 2, 3)]
     for source in (folder, log):
         assert is_recording(source)

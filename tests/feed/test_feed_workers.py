@@ -21,7 +21,7 @@ from bcclone.feed.loader_processes import LoaderError, ProcessFeed
 from bcclone.feed.order import EpochOrder
 from bcclone.feed.selection import select
 from bcclone.feed.source import Buffers, FrameSource, SampleArrays
-from bcclone.feed.strategies import Feed, WindowFeed
+from bcclone.feed.strategies import Delivery, Feed, WindowFeed
 from bcclone.system.errors import UserError
 from tests.conftest import ROOT, command
 from tests.processes import started
@@ -55,17 +55,17 @@ def order_of(source):
     return EpochOrder(len(source.arrays.frame), batch_size=10)
 
 
-def window_feed(source):
+def window_feed(source, delivery):
     windows = lambda order: [slice(first, first + 40) for first in range(0, len(order), 40)]  # noqa: E731
-    return WindowFeed(source, order_of(source), 4, windows)
+    return WindowFeed(source, order_of(source), windows, delivery)
 
 
 FEEDS = {
     "windows": window_feed,
-    "threads": lambda source: Feed(source, order_of(source)),
-    "one thread": lambda source: Feed(source, order_of(source), threads=1),
-    "process": lambda source: ProcessFeed(source, order_of(source), 1, 4),
-    "processes": lambda source: ProcessFeed(source, order_of(source), 2, 8),
+    "threads": lambda source, delivery: Feed(source, order_of(source), delivery),
+    "one thread": lambda source, delivery: Feed(source, order_of(source), delivery, threads=1),
+    "process": lambda source, delivery: ProcessFeed(source, order_of(source), 1, 4, delivery),
+    "processes": lambda source, delivery: ProcessFeed(source, order_of(source), 2, 8, delivery),
 }
 
 
@@ -73,9 +73,7 @@ def feed_of(source, kind="processes", threads=None):
     """Return the feed of a source. threads: that take its batches, where the feed has none of its
     own.
     """
-    feed = FEEDS[kind](source)
-    feed.threads = feed.threads if threads is None else threads
-    return feed
+    return FEEDS[kind](source, Delivery(threads=threads))
 
 
 def count_epoch(feed, seconds=SECONDS_TO_END):

@@ -10,10 +10,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bcclone.cluster.shards import open_store
 from bcclone.dataset.conversion import open_in_place
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.sample_settings import SampleSettings
+from bcclone.dataset.shards import open_store
 from bcclone.dataset.store import Store
 from bcclone.feed.feed import open_feed, open_validation_feed
 from bcclone.feed.feed_settings import AugmentSettings, FeedSettings, SamplingSettings

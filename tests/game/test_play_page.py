@@ -14,7 +14,9 @@ from selenium.webdriver.common.keys import Keys  # noqa: E402
 
 pytestmark = [pytest.mark.slow, needs_browser]
 GAMEPAD = """
-window.stick = {connected: true, axes: [0, 0], buttons: Array.from({length: 8}, () => ({value: 0}))};
+window.stick = {
+  connected: true, axes: [0, 0], buttons: Array.from({length: 8}, () => ({value: 0})),
+};
 navigator.getGamepads = () => [null, window.stick];
 """
 
@@ -117,8 +119,11 @@ def test_thumbs_on_the_pads_steer_and_drive(page):
     touch = """
         const pad = document.getElementById(arguments[0]), box = pad.getBoundingClientRect();
         pad.setPointerCapture = () => {};
-        pad.dispatchEvent(new PointerEvent(arguments[1], {pointerId: arguments[2], pointerType: "touch",
-          clientX: box.left + box.width * arguments[3], clientY: box.top + box.height * arguments[4]}));"""
+        pad.dispatchEvent(new PointerEvent(arguments[1], {
+          pointerId: arguments[2], pointerType: "touch",
+          clientX: box.left + box.width * arguments[3],
+          clientY: box.top + box.height * arguments[4],
+        }));"""
     page.script("document.getElementById('pads').style.display = 'flex'")
     page.script(touch, "steering-pad", "pointerdown", 7, 0.2, 0.5)
     page.script(touch, "throttle-pad", "pointerdown", 8, 0.5, 0.0)

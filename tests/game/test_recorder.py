@@ -53,7 +53,8 @@ def test_a_recording_has_three_images_a_row_and_who_drove(world, renderer, tmp_p
     assert len(rows) == 5
     named = {*rows.center, *rows.left, *rows.right}
     assert named == {path.name for path in (tmp_path / "run" / "IMG").iterdir()}
-    drivers, trace = read_drivers(tmp_path / "run"), read_trace(tmp_path / "run")
+    drivers = read_drivers(tmp_path / "run")
+    trace = read_trace(tmp_path / "run")
     assert [drivers[name] for name in rows.center] == [DrivenRow(MODEL)] * 2 + [
         DrivenRow(HUMAN, 1)
     ] * 3

@@ -18,7 +18,8 @@ from tests.drive.drive_server import playing, serving
 from tests.pages import FakePage
 
 pytestmark = pytest.mark.slow
-FASTER, LEFT = {"throttle_key": 1}, {"throttle_key": 1, "steering_key": -1}
+FASTER = {"throttle_key": 1}
+LEFT = {"throttle_key": 1, "steering_key": -1}
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,8 @@ class Steady:
     """A policy that answers the same at every frame, or fails with `error`."""
 
     def __init__(self, steering):
-        self.steady, self.error = Answer(steering), ""
+        self.steady = Answer(steering)
+        self.error = ""
 
     def answer(self, frame):
         if self.error:
@@ -48,8 +49,10 @@ class Played:
     def __init__(self, renderer, policy=None, speed=SpeedSettings(20.0), recorder=None):  # noqa: B008
         driver = None if policy is None else Driver(policy, speed)
         contents = PageContents("bcclone play", "bcclone play", 0, policy is not None, track="lake")
-        world, recorder = PlayedWorld(renderer, load_track("lake")), recorder or Recorder(Rows)
-        self.seconds, self.shown = 0.0, 0
+        world = PlayedWorld(renderer, load_track("lake"))
+        recorder = recorder or Recorder(Rows)
+        self.seconds = 0.0
+        self.shown = 0
         self.session = PlaySession(world, recorder, contents, driver, lambda: self.seconds)
         self.session.on_frame = self.count
         self.session.hands.join(PAGE)
@@ -58,7 +61,7 @@ class Played:
         self.shown += 1
 
     def step(self, hands=RELEASED):
-        """Let the page send what the hands do, None for nothing, and take a step; return the state."""
+        """Let the page send what the hands do, None for nothing, and step; return the state."""
         if hands is not None:
             self.session.hands.move(PAGE, hands)
         self.seconds += self.session.step()
@@ -67,7 +70,8 @@ class Played:
     def until(self, condition, hands=RELEASED, steps=200):
         """Take steps with these hands until a state meets the condition; return that state."""
         for _ in range(steps):
-            if condition(state := self.step(hands)):
+            state = self.step(hands)
+            if condition(state):
                 return state
         raise AssertionError(state)
 
@@ -91,17 +95,16 @@ def test_a_model_that_fails_gets_safe_controls_and_the_reason_is_shown(renderer,
     policy = Steady(0.2)
     until = Played(renderer, policy).until
     until(lambda state: state.speed_mph > 1)
-    policy.steady, policy.error = (
-        Answer(steering),
-        "" if steering != steering else "the model is broken",
-    )
+    policy.steady = Answer(steering)
+    policy.error = "" if steering != steering else "the model is broken"
     state = until(lambda state: abs(state.steering_sent) < 0.01)
     assert state.throttle == 0
     assert any("bad inference" in warning["text"] for warning in state.warnings)
     assert policy.error in " ".join(warning["text"] for warning in state.warnings)
     state = until(lambda state: state.steering_sent == 0.4, HandInput(steering=0.4, throttle_key=1))
     assert state.throttle > 0
-    policy.steady, policy.error = Answer(0.2), ""
+    policy.steady = Answer(0.2)
+    policy.error = ""
     until(lambda state: state.steering_sent == 0.2 and not state.warnings)
 
 
@@ -160,7 +163,8 @@ def test_fifteen_rows_are_recorded_a_second_and_none_while_the_car_is_put_back(r
 
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.name)
 def test_a_play_holds_the_speed_that_its_settings_ask_for(renderer, law):
-    policy, held_mph = Steady(0.0), law.held_mph
+    policy = Steady(0.0)
+    held_mph = law.held_mph
     policy.steady = law.answer
     until = Played(renderer, policy, law.settings).until
     until(lambda state: state.speed_mph > held_mph - 0.5)

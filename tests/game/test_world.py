@@ -25,7 +25,8 @@ def world(renderer):
 
 def drive_lap(world, throttle):
     """Drive to the end of the lap; return the seconds that it took."""
-    lap, since = world.laps()["lap"], world.tracked.seconds
+    lap = world.laps()["lap"]
+    since = world.tracked.seconds
     while world.laps()["lap"] == lap:
         world.drive(world.steering_home(), throttle, 1)
     return world.tracked.seconds - since

@@ -5,6 +5,8 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
+from bcclone.camera.framing import Framing
+from bcclone.camera.images import BadImage
 from bcclone.dataset.answer import OUTPUTS, Answer
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.model.model_file import ModelFile
@@ -73,7 +75,8 @@ def check_memory(policy):
     assert drive(policy, 0, 1, 2) != first
     policy.forget()
     assert drive(policy, 0, 1, 2) == first
-    memories, steering = [(), ()], [[], []]
+    memories = [(), ()]
+    steering = [[], []]
     for number in range(3):
         for car in (0, 1):
             image = policy.preprocessing.apply(FRAMES[number + 3 * car])
@@ -81,6 +84,20 @@ def check_memory(policy):
             steering[car].append(answer.steering)
     policy.forget()
     assert steering == [first, drive(policy, 3, 4, 5)]
+
+
+def test_a_policy_answers_pictures_of_its_camera_by_its_framing():
+    network = build_network()
+    framing = Framing(160, 120, rows=(40, 120))
+    policy = Policy(ModelFile(network, Preprocessing(), framing=framing))
+    of_frames = policy.without_framing()
+    picture = FRAMES[0, :120, :160]
+    frame = framing.apply(picture)
+    assert policy.answer(picture) == policy.answer(frame) == of_frames.answer(frame)
+    with pytest.raises(BadImage, match="160x80 pixels, expected 160x120"):
+        policy.answer(picture[:80])
+    with pytest.raises(BadImage, match="160x120 pixels, expected 320x160"):
+        of_frames.answer(picture)
 
 
 def test_an_answer_names_every_output_of_the_network(untrained_model):

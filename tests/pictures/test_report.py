@@ -23,7 +23,8 @@ from bcclone.pictures.report import Report, write_report
 from bcclone.pictures.score_files import write_evaluation
 from bcclone.simulator.score import Intervention, LinePoint, Score
 from bcclone.simulator.track import load_track
-from bcclone.training.training_state import SampleCounts, TrainResult, ValidationScore
+from bcclone.training.result import SampleCounts, TrainResult
+from bcclone.training.training_state import ValidationScore
 from tests.evaluation.test_suite import FIGURES
 from tests.pages import chromium, errors_of, needs_browser, window_of
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from bcclone.pictures.run_data import find_frames
-from bcclone.recording import EditSettings
+from bcclone.recording.edit_settings import EditSettings
 from bcclone.recording.editing import edit
 from bcclone.recording.log import read_log
 from bcclone.recording.run_tables import BY_MODEL, DRIVERS, HUMAN, DrivenRow

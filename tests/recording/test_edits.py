@@ -12,8 +12,8 @@ from bcclone.recording.edits import (
     DELETE,
     MIRROR,
     RESTORE,
-    Edit,
     Edits,
+    StoredEdit,
     edits_path,
     read_edits,
     write_edits,
@@ -32,7 +32,7 @@ TIMES = np.arange(10) * 100 + 1_767_225_600_000  # as name_of() counts
 def edited(*edits):
     return Edits(
         tuple(
-            Edit(kind, ((name_of(first * 100), name_of(last * 100)),))
+            StoredEdit(kind, ((name_of(first * 100), name_of(last * 100)),))
             for kind, first, last in edits
         )
     )
@@ -72,8 +72,8 @@ def test_edits_are_read_as_they_were_written(tmp_path):
 )
 def test_an_edit_that_says_nothing_cannot_be_made(values, reason):
     with pytest.raises(ValueError, match=f"^{re.escape(reason)}"):
-        Edit(*values)
-    assert Edits((Edit(ADVANCE, (), 10.0),)).advance_seconds == 10.0
+        StoredEdit(*values)
+    assert Edits((StoredEdit(ADVANCE, (), 10.0),)).advance_seconds == 10.0
 
 
 def test_deleted_rows_are_left_out_and_begin_an_episode(tmp_path):
@@ -100,12 +100,12 @@ def test_the_steering_is_mirrored_and_taken_from_later_within_a_stretch(tmp_path
             [*row[:3], str(one), *row[4:]] for row, one in zip(rows, recorded, strict=True)
         ],
     )
-    edits = Edits((Edit(MIRROR), Edit(ADVANCE, seconds=0.15)))
+    edits = Edits((StoredEdit(MIRROR), StoredEdit(ADVANCE, seconds=0.15)))
     write_edits(log, edits)
     assert read_edits(log) == edits
     np.testing.assert_allclose(read_log(log).rows["steering"], [-0.2, 0.05, 0.4, 0.4, -0.9])
     assert read_log(log, edited=False).rows["steering"].tolist() == recorded
-    write_edits(log, Edits((*edits.edits, Edit(MIRROR), Edit(ADVANCE, seconds=-0.15))))
+    write_edits(log, Edits((*edits.edits, StoredEdit(MIRROR), StoredEdit(ADVANCE, seconds=-0.15))))
     assert read_log(log).rows["steering"].tolist() == recorded
 
 

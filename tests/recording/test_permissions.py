@@ -4,7 +4,7 @@ Windows has others.
 
 import pytest
 
-from bcclone.recording import EditSettings
+from bcclone.recording.edit_settings import EditSettings
 from bcclone.recording.editing import edit
 from bcclone.system.errors import UserError
 from tests.messages.small_recording import make_recording, without_privileges

@@ -12,7 +12,7 @@ from itertools import groupby
 
 import pytest
 
-from bcclone.cluster.shards import open_store
+from bcclone.dataset.shards import open_store
 from tests.conftest import ROOT, command
 from tests.processes import free_addresses
 from tests.repository.shown import shown_on

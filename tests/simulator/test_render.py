@@ -10,8 +10,11 @@ from bcclone.camera.geometry import FOCAL_PX
 from bcclone.simulator.camera import pose_of
 from bcclone.simulator.car import start_on
 from bcclone.simulator.render import LABELS, Renderer
-from bcclone.simulator.render.faces import draw_cards, draw_faces
-from bcclone.simulator.render.inputs import Eye, air_of, blank_canvas, surface_of
+from bcclone.simulator.render.air import air_of
+from bcclone.simulator.render.cards import draw_cards
+from bcclone.simulator.render.drops import draw_drops
+from bcclone.simulator.render.faces import draw_faces
+from bcclone.simulator.render.inputs import Eye, blank_canvas, surface_of
 from bcclone.simulator.render.raycast import cast
 from bcclone.simulator.render.surface import COMPILED_MODULES, SOURCES
 from bcclone.simulator.track import load_track
@@ -34,10 +37,10 @@ def at(renderer, along_m, cross_track_m=0.0):
 
 
 def test_compiled_code_is_not_reused_after_a_source_changed():
-    for drawing in (cast, draw_cards, draw_faces):
+    for drawing in (cast, draw_cards, draw_drops, draw_faces):
         assert drawing._cache.sources == SOURCES
     folder = ROOT / "bcclone" / "simulator" / "render"
-    for name in ("faces", "raycast", "surface"):
+    for name in ("cards", "drops", "faces", "raycast", "road", "surface"):
         used = re.findall(
             r"^from (bcclone\S+) import", (folder / f"{name}.py").read_text(), re.MULTILINE
         )
@@ -52,7 +55,7 @@ def test_a_bush_right_before_the_camera_does_not_fill_the_picture(lake, ahead_m,
     card = cards[-1:].copy()
     card[0, :3] = 0.0, -card[0, 3] / 2, ahead_m
     canvas = blank_canvas(160, 320)
-    canvas.depths[:] = 1000.0
+    canvas.depths_m[:] = 1000.0
     draw_cards(
         Eye(np.zeros(3), np.eye(3), FOCAL_PX, FOCAL_PX, np.full(320, 160)),
         card,
@@ -60,7 +63,7 @@ def test_a_bush_right_before_the_camera_does_not_fill_the_picture(lake, ahead_m,
         air_of(Conditions()),
         canvas,
     )
-    assert (canvas.depths < 1000.0).any() == drawn
+    assert (canvas.depths_m < 1000.0).any() == drawn
 
 
 @pytest.fixture(scope="module")
@@ -188,7 +191,7 @@ def test_rays_do_not_jump_over_crests(name, request):
             points[:, 1]
             < np.maximum(ground.heights_m[cells[:, 0], cells[:, 1]], ground.water_m) - 0.3
         )
-        if under.any() and canvas.depths[row, column] > depths[under.argmax()] * 1.1 + 1.5:
+        if under.any() and canvas.depths_m[row, column] > depths[under.argmax()] * 1.1 + 1.5:
             missed += 1
     assert missed / rows.size < 0.02
 

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from bcclone.simulator.car import Car, TrackedCar, start_on
+from bcclone.simulator.expert import Expert
 from bcclone.simulator.random_road import random_road
-from bcclone.simulator.record import Expert
 from bcclone.simulator.render import LABELS, Renderer
-from bcclone.simulator.road_plan import CHOICES, RoadRules, interpolate, judge_road, sharpest_bend
+from bcclone.simulator.road_line import interpolate
+from bcclone.simulator.road_plan import CHOICES
+from bcclone.simulator.road_rules import RoadRules, judge_road, sharpest_bend
 from bcclone.simulator.scene.roadmap import neighbor_of
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world_settings import Conditions, ExpertSettings

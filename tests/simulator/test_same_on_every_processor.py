@@ -25,7 +25,7 @@ OLD_LIBRARIES = {  # what makes each library use the code for a processor withou
 DRIVE = """
 import hashlib, json
 from bcclone.simulator.car import TrackedCar
-from bcclone.simulator.record import Expert
+from bcclone.simulator.expert import Expert
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.world_settings import Conditions, ExpertSettings
 from bcclone.simulator.track import load_track

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from bcclone.simulator.scene import IN_SHADOW, hide_from_sun
+from bcclone.simulator.scene.light import IN_SHADOW, hide_from_sun
 from bcclone.simulator.scene.roadmap import CELL_M
 from bcclone.simulator.scene.textures import blur, resize
 

@@ -13,7 +13,8 @@ import simplejpeg
 from bcclone.recording.log import EPISODE_GAP_MS, read_log
 from bcclone.recording.run_tables import read_trace
 from bcclone.simulator.car import TrackedCar
-from bcclone.simulator.record import Expert, record
+from bcclone.simulator.expert import Expert
+from bcclone.simulator.record import record
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world_settings import ExpertSettings, RecordSettings
 from tests.conftest import command, result_of, run_script

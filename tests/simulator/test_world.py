@@ -9,7 +9,7 @@ import pytest
 
 from bcclone.camera.images import decode_jpeg
 from bcclone.simulator.car import TrackedCar
-from bcclone.simulator.record import Expert
+from bcclone.simulator.expert import Expert
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.score import Scorer, event_lines
 from bcclone.simulator.track import TrackPosition, load_track

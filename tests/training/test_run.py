@@ -39,6 +39,17 @@ def test_a_training_is_a_library_call_and_its_resume_finds_it_complete(simulated
     assert again.as_json() == result.as_json()
 
 
+def test_a_folder_of_shards_is_named_like_the_file_of_a_store(
+    simulated_store, sharded_store, tmp_path
+):
+    (tmp_path / "shards").mkdir()
+    of_file = train(settings(simulated_store, tmp_path))
+    of_shards = train(settings(sharded_store, tmp_path / "shards"))
+    assert of_shards.samples == of_file.samples
+    assert of_shards.val_loss == pytest.approx(of_file.val_loss, rel=1e-4)
+    assert resume(settings(sharded_store, tmp_path / "shards"), {}).was_complete
+
+
 def test_an_output_that_is_an_input_is_refused_before_anything_is_done(simulated_store):
     with pytest.raises(UserError, match="is an input of this command"):
         train(TrainSettings(data=(str(simulated_store),), output=simulated_store))

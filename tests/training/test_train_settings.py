@@ -13,10 +13,12 @@ from bcclone.commands.training import chosen_settings, model
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.system.errors import UserError
 from bcclone.system.settings_file import read_settings_file
-from bcclone.training.plan import resolve, resumed_plan
+from bcclone.training.decisions import fit_to_samples
+from bcclone.training.plan import resumed_plan
+from bcclone.training.schedule import TrainingSchedule, learning_rate
 from bcclone.training.train_settings import RunFiles, TrainSettings, parse_duration
 from bcclone.training.training_folder import RunFolder, RunIdentity, settings_as_text
-from bcclone.training.training_state import Epoch, TrainingSchedule, TrainingState, learning_rate
+from bcclone.training.training_state import Epoch, TrainingState
 
 DEFAULT = TrainSettings(
     seq_length=1, learning_rate=1e-3, feed="hdf5-shuffle", window_streams=1, onednn="on"
@@ -41,7 +43,7 @@ def parsed(*options, file=None, text=""):
 def new(*options, stored_seq_length=1, **file):
     """Return the settings of a new run of a command line of model.py."""
     values = chosen_settings(parsed("--feed", "hdf5-shuffle", *options, **file))
-    return resolve(TrainSettings(**values), data(stored_seq_length))
+    return fit_to_samples(TrainSettings(**values), data(stored_seq_length))
 
 
 def begin(path, settings=DEFAULT):
@@ -80,9 +82,9 @@ def test_options_override_the_settings_file_which_overrides_the_defaults(tmp_pat
 
 def test_a_fine_tuning_has_a_tenth_of_the_usual_learning_rate_unless_one_is_given():
     asked = replace(DEFAULT, start=Path("start.h5"), learning_rate=0.0)
-    assert resolve(asked, data()).learning_rate == 1e-4
-    assert resolve(replace(asked, learning_rate=3e-4), data()).learning_rate == 3e-4
-    assert resolve(replace(DEFAULT, learning_rate=0.0), data()).learning_rate == 1e-3
+    assert fit_to_samples(asked, data()).learning_rate == 1e-4
+    assert fit_to_samples(replace(asked, learning_rate=3e-4), data()).learning_rate == 3e-4
+    assert fit_to_samples(replace(DEFAULT, learning_rate=0.0), data()).learning_rate == 1e-3
 
 
 @pytest.mark.parametrize(
@@ -218,8 +220,8 @@ def test_a_training_ends_at_the_first_limit_that_its_state_has_reached():
         TrainSettings(epochs=3, time=60.0, patience=2), samples=640, validation_samples=320
     )
     begun = TrainingState(step=30, samples=480, elapsed=20.0)
-    assert not schedule.is_time_up(begun, seconds_of_ending=39.0)
-    assert schedule.is_time_up(begun, seconds_of_ending=40.0)
+    assert not schedule.is_time_up(begun, ending_seconds=39.0)
+    assert schedule.is_time_up(begun, ending_seconds=40.0)
     compiled = TrainingState(
         step=10, samples=160, elapsed=34.0
     )  # since then, half of the validation's took 8.5 s

@@ -19,8 +19,8 @@ from bcclone.feed.selection import select
 from bcclone.feed.source import Batch
 from bcclone.model.network import build_network
 from bcclone.system.errors import UserError
-from bcclone.training.plan import resolve
-from bcclone.training.prepare import by_xla, make_trainer, with_devices
+from bcclone.training.decisions import Device, fit_to_compiler, fit_to_device, fit_to_samples
+from bcclone.training.prepare import make_trainer
 from bcclone.training.train_settings import LOSSES, TrainSettings
 from bcclone.training.trainer import Trainer, losses_of
 from tests.conftest import ROOT
@@ -229,8 +229,9 @@ def trained_on(feed, data, augment):
     """
     trainer = linear_trainer("mse", shape=data.frames.frame_shape, batch_size=7, jit_compile="on")
     sampling = SamplingSettings(7, augmentation=AugmentSettings(augment))  # on the CPU
-    opened = open_feed(select(data), FeedSettings(feed), sampling)
-    trainer.take_from(opened)
+    opened = open_feed(
+        select(data), FeedSettings(feed), sampling, program_steps=trainer.program_steps
+    )
     with opened, opened.epoch(1) as batches:
         for _ in range(40 // opened.steps_a_call):
             trainer.train(list(islice(batches, opened.steps_a_call)), [1e-10] * opened.steps_a_call)
@@ -279,8 +280,9 @@ def test_a_recurrent_layer_in_a_program_does_without_operations_that_xla_cannot_
 def test_a_gpu_that_xla_compiles_for_takes_whole_steps_and_augments(
     on_gpu, fault, chosen, expected
 ):
-    settings = with_devices(TrainSettings(**chosen), on_gpu, fault)
-    assert (settings.augment_on, by_xla(settings, on_gpu, fault)) == expected
+    device = Device("GPU" if on_gpu else "CPU", on_gpu, fault)
+    settings = fit_to_compiler(fit_to_device(TrainSettings(**chosen), device), device)
+    assert (settings.augment_on, settings.jit_compile) == expected
 
 
 def test_a_card_that_xla_cannot_compile_for_gets_no_frames_unless_asked(
@@ -289,8 +291,8 @@ def test_a_card_that_xla_cannot_compile_for_gets_no_frames_unless_asked(
     """Here TensorFlow has no GPU at all; the card that nvidia-smi names has 143 GB free."""
     nvidia_smi()
     with Store(simulated_store) as data:
-        assert resolve(TrainSettings(), data).feed == "hdf5-shuffle"
-        assert resolve(TrainSettings(feed="device"), data).feed == "device"
+        assert fit_to_samples(TrainSettings(), data).feed == "hdf5-shuffle"
+        assert fit_to_samples(TrainSettings(feed="device"), data).feed == "device"
 
 
 def trainer_of(store, **settings):

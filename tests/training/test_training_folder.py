@@ -8,13 +8,12 @@ from pathlib import Path
 import pytest
 
 from bcclone.system.errors import UserError
+from bcclone.training.result import SampleCounts, TrainResult
 from bcclone.training.train_settings import TrainSettings
 from bcclone.training.training_folder import RunFolder, RunIdentity, settings_as_text
 from bcclone.training.training_state import (
     Epoch,
-    SampleCounts,
     TrainingState,
-    TrainResult,
     ValidationScore,
     best_epoch,
     read_history,

@@ -40,13 +40,16 @@ def connected(headers=HEADERS):
 
 
 def frame(opcode, payload, final=True, mask=b"abcd", head=0):
-    length = (
-        bytes([0x80 | len(payload)])
-        if len(payload) < 126
-        else b"\xfe" + struct.pack("!H", len(payload))
-    )
+    """Return a frame of a client. head: reserved bits to set."""
+    first = opcode | head
+    if final:
+        first |= 0x80
+    size = len(payload)
+    length = b"\xfe" + struct.pack("!H", size)
+    if size < 126:
+        length = bytes([0x80 | size])
     masked = bytes(byte ^ mask[place % 4] for place, byte in enumerate(payload))
-    return bytes([(0x80 if final else 0) | opcode | head]) + length + mask + masked
+    return bytes([first]) + length + mask + masked
 
 
 def close_code(answer):
@@ -113,8 +116,10 @@ def test_bytes_come_as_bytes_and_text_is_sent_as_text():
         (frame(8, struct.pack("!H", 4321)), 4321),
         (frame(8, b"\x01"), 1002),
     ],
-    ids=["unmasked", "reserved bit", "opcode 3", "no UTF-8", "continuation", "long ping", "fragmented ping", "goodbye",
-         "goodbye, own code", "goodbye, cut off"],
+    ids=[
+        "unmasked", "reserved bit", "opcode 3", "no UTF-8", "continuation", "long ping",
+        "fragmented ping", "goodbye", "goodbye, own code", "goodbye, cut off",
+    ],
 )  # fmt: skip
 def test_a_frame_that_breaks_the_rules_is_answered_with_its_code_and_ends_the_connection(
     sent, code
@@ -127,7 +132,8 @@ def test_a_frame_that_breaks_the_rules_is_answered_with_its_code_and_ends_the_co
 
 
 def test_a_message_in_small_fragments_costs_little_more_than_its_bytes():
-    count, fragment = 6_400, frame(0, "€".encode(), final=False, mask=b"\0\0\0\0")
+    count = 6_400
+    fragment = frame(0, "€".encode(), final=False, mask=b"\0\0\0\0")
     with connected() as (websocket, client, _):
         client.sendall(frame(1, b"", final=False))
         tracemalloc.start()

@@ -1,3 +1,4 @@
-"""The web page of a drive or a play: what it shows (page_state), its addresses and open websockets
-(app).
+"""The web page of a drive or a play.
+
+page_state says what it shows; routes serves its addresses and open websockets.
 """

@@ -1,5 +1,4 @@
-"""Define the interface of a drive or a play for its pages: contents, state and frames to show, and
-controls to set.
+"""What a drive or a play is for its pages: contents, state and frames to show; controls to set.
 
 docs/reference/page.md describes the fields. A thread computes the saliency overlay, only while it
 is switched on.
@@ -16,69 +15,54 @@ import numpy as np
 
 from bcclone.camera.images import BadImage, Image, decode_jpeg
 from bcclone.drive.controller import HIGHEST_SPEED_MPH
-from bcclone.drive.driver import Driver
+from bcclone.drive.driver import Driver, SteeringPolicy
 from bcclone.drive.recorder import Recorder
 from bcclone.drive.wheel import PageHands
 from bcclone.model.policy import Policy
+from bcclone.system.arrays import Float32Array
 from bcclone.system.opencv import cv2
 
 logger = logging.getLogger(__name__)
 
-_OVERLAY_SECONDS = 0.2  # between two overlays
-_COLOR_BGR = (90, 255, 80)
-_MAX_ALPHA = 220  # of 255, so that the frame shows through
-
 
 @dataclass(frozen=True)
 class PageContents:
-    """Which parts the page of a session has, and what starts the session again.
+    """Which parts the page of a session has, and what starts the session again."""
 
-    program: the command's name; command: the whole one, without its port, which is `port` by
-    default; has_model: a model drives; sees: the preprocessing of its input, in words; region: the
-    part of the frame that it sees, as fractions (left, top, right, bottom), None if it is not
-    marked; track: name of the built-in world's track, "" for the car of another program; track_map:
-    x and z of the track's centre line in metres, and the width of the asphalt.
-    """
-
-    program: str
-    command: str
-    port: int
-    has_model: bool
-    sees: str = ""
+    program: str  # the command's name
+    command: str  # the whole one, without its port
+    port: int  # of the command by default
+    has_model: bool  # a model drives
+    sees: str = ""  # the preprocessing of the model's input, in words
+    # the part of the frame that the model sees, as fractions: left, top, right, bottom; None: it is
+    # not marked
     region: tuple[float, float, float, float] | None = None
-    track: str = ""
+    track: str = ""  # name of the built-in world's track, "" for the car of another program
+    # x and z of the track's centre line in metres, and the width of the asphalt
     track_map: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
 class PageFrame:
-    """A camera frame as JPEG, b"" without a car, with its state and the newest saliency overlay as
-    PNG, b"" if off.
+    """What a page shows at a moment."""
 
-    number: from 1; the same picture may be sent again, with a new number and state.
-    """
-
-    number: int
-    jpeg: bytes
-    overlay: bytes
+    number: int  # from 1; the same picture may be sent again, with a new number and state
+    jpeg: bytes  # of the camera, b"" without a car
+    overlay: bytes  # the newest saliency overlay, a PNG, b"" if off
     state: dict[str, Any]
 
 
 @dataclass(frozen=True)
 class ControlChanges:
-    """Controls to set; None: a control stays as it is.
-
-    autonomous: in a drive, the model drives, or the car is handed over; kept: in a play, the person
-    keeps the wheel; put_back: put the car back on the road.
-    """
+    """Controls to set; None: a control stays as it is."""
 
     saliency: bool | None = None
     recording: bool | None = None
     set_speed_mph: float | None = None
-    autonomous: bool | None = None
+    autonomous: bool | None = None  # in a drive: the model drives, or the car is handed over
     paused: bool | None = None
-    kept: bool | None = None
-    put_back: bool | None = None
+    kept: bool | None = None  # in a play: the person keeps the wheel
+    put_back: bool | None = None  # put the car back on the road
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -86,11 +70,7 @@ class ControlChanges:
             if field.name != "set_speed_mph" and not isinstance(value, bool | None):
                 raise ValueError(f"{field.name} {value!r}, expected true or false")
         speed = self.set_speed_mph
-        if speed is not None and (
-            isinstance(speed, bool)
-            or not isinstance(speed, int | float)
-            or not 0 <= speed <= HIGHEST_SPEED_MPH
-        ):
+        if speed is not None and not _is_speed(speed):
             raise ValueError(f"set speed {speed!r}, expected 0 to {HIGHEST_SPEED_MPH:g} mph")
 
     @classmethod
@@ -98,17 +78,20 @@ class ControlChanges:
         """Return the changes in a JSON value. names: of the controls that there are."""
         if not isinstance(values, dict) or not values or not set(values) <= set(names):
             raise ValueError(f"expected an object with some of {', '.join(names)}")
-        if missing := [name for name, value in values.items() if value is None]:
-            raise ValueError(f"{missing[0]} null, expected true or false, or a speed")
+        for name, value in values.items():
+            if value is None:
+                raise ValueError(f"{name} null, expected true or false, or a speed")
         return cls(**values)
 
 
-class PageSession(ABC):
-    """A drive or a play, for its pages.
+def _is_speed(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return 0 <= value <= HIGHEST_SPEED_MPH
 
-    driver: the model and its controller, None if only a person drives; saliency: None without a
-    model.
-    """
+
+class PageSession(ABC):
+    """A drive or a play, for its pages."""
 
     def __init__(
         self,
@@ -118,8 +101,11 @@ class PageSession(ABC):
         driver: Driver | None,
         saliency: "SaliencyThread | None" = None,
     ) -> None:
-        self.contents, self.hands, self.recorder = contents, hands, recorder
-        self.driver, self.saliency = driver, saliency
+        self.contents = contents
+        self.hands = hands
+        self.recorder = recorder
+        self.driver = driver  # the model and its controller, None if only a person drives
+        self.saliency = saliency  # None without a model
 
     @property
     @abstractmethod
@@ -127,7 +113,8 @@ class PageSession(ABC):
         """Return the names of the controls that pages set."""
 
     @abstractmethod
-    def state(self) -> dict[str, Any]: ...
+    def state(self) -> dict[str, Any]:
+        """Return the state, for JSON."""
 
     @abstractmethod
     def newest(self) -> PageFrame | None:
@@ -138,7 +125,7 @@ class PageSession(ABC):
         return ()
 
     def set(self, changes: ControlChanges) -> None:
-        """Set controls; raises ValueError or UserError with the reason when that is not possible."""
+        """Set controls; raises ValueError or UserError with the reason why it cannot."""
         if changes.saliency is not None and self.saliency is not None:
             self.saliency.on = changes.saliency
         if changes.recording is not None:
@@ -147,36 +134,38 @@ class PageSession(ABC):
             self.driver.controller.set_speed_mph = float(changes.set_speed_mph)
 
     def state_with(self, figures: dict[str, Any]) -> dict[str, Any]:
-        """Return the state with what the session adds to it; docs/reference/page.md describes the
-        fields.
-        """
-        by, contents, saliency = self.hands.by, self.contents, self.saliency
+        """Return the state with what the session adds to it, for JSON."""
+        by = self.hands.by
+        set_speed_mph = None if self.driver is None else self.driver.controller.set_speed_mph
         return {
             "driver": by.driver,
             "take_over": by.take_over,
-            "set_speed_mph": None if self.driver is None else self.driver.controller.set_speed_mph,
+            "set_speed_mph": set_speed_mph,
             "recording": self.recorder.state(),
-            "saliency": {
-                "on": saliency is not None and saliency.on,
-                "unavailable": saliency.unavailable if saliency else "no model drives",
-            },
-            "sees": contents.sees,
-            "region": contents.region,
+            "saliency": self._saliency_state(),
+            "sees": self.contents.sees,
+            "region": self.contents.region,
             **figures,
         }
+
+    def _saliency_state(self) -> dict[str, Any]:
+        if self.saliency is None:
+            return {"on": False, "unavailable": "no model drives"}
+        return {"on": self.saliency.on, "unavailable": self.saliency.unavailable}
 
     def overlay(self) -> bytes:
         """Return the newest saliency overlay, b"" without one."""
         return self.saliency.png if self.saliency else b""
 
 
-class SaliencyThread:
-    """Computes the saliency overlays of the newest frames, off the driving path.
+_OVERLAY_SECONDS = 0.2  # between two overlays
+_OVERLAY_SIZE = (160, 80)  # half of a frame's, width and height
+_COLOR_BGR = (90, 255, 80)
+_MAX_ALPHA = 220  # of 255, so that the frame shows through
 
-    newest: returns the number of the newest frame and its JPEG, b"" without one; mask: frame uint8
-    (160, 320, 3) RGB -> float (160, 320), 0..1; None when the network has no saliency, and
-    `unavailable` is the reason; png: the newest overlay, with transparency, b"" without one.
-    """
+
+class SaliencyThread:
+    """Computes the saliency overlays of the newest frames, off the driving path."""
 
     def __init__(
         self,
@@ -184,11 +173,18 @@ class SaliencyThread:
         mask: Callable[[Image], Any] | None,
         unavailable: str = "",
     ) -> None:
+        """newest: returns the number of the newest frame and its JPEG, b"" without one.
+        mask: a frame, RGB uint8 (160, 320, 3), -> float (160, 320), 0 to 1; None when the network
+            has no saliency.
+        unavailable: why it has none.
+        """
         self.unavailable = unavailable
-        self._newest, self._mask = newest, mask
+        self._newest = newest
+        self._mask = mask
         self._lock = threading.Lock()
         self._png = b""
-        self._wanted, self._over = threading.Event(), threading.Event()
+        self._wanted = threading.Event()
+        self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="bcclone-saliency", daemon=True)
 
     def __enter__(self) -> Self:
@@ -202,9 +198,7 @@ class SaliencyThread:
 
     @property
     def on(self) -> bool:
-        """Return whether overlays are computed; setting it raises ValueError when there is no
-        saliency.
-        """
+        """Return whether overlays are computed; setting it raises ValueError without saliency."""
         return self._wanted.is_set()
 
     @on.setter
@@ -220,46 +214,60 @@ class SaliencyThread:
 
     @property
     def png(self) -> bytes:
+        """Return the newest overlay, with transparency, b"" without one."""
         return self._png
 
     def _run(self) -> None:
-        last = 0
+        last_number = 0
         while self._wanted.wait() and not self._over.is_set():
             number, jpeg = self._newest()
-            if number != last and jpeg and self._mask is not None:
-                last = number
+            if number != last_number and jpeg and self._mask is not None:
+                last_number = number
                 self._compute(jpeg, self._mask)
             self._over.wait(_OVERLAY_SECONDS)
 
-    def _compute(self, jpeg: bytes, mask_of: Callable[[Image], Any]) -> None:
+    def _compute(self, jpeg: bytes, compute_mask: Callable[[Image], Any]) -> None:
+        """Compute the overlay of a frame; when that fails, there is none from then on."""
         try:
-            mask = mask_of(decode_jpeg(jpeg))
+            mask = compute_mask(decode_jpeg(jpeg))
         except BadImage:
             return  # the driver has warned already
         except Exception as error:  # the car drives on without the overlay
             logger.warning("cannot show which pixels decided: %s", error)
-            self.unavailable, self._mask = str(error), None
+            self.unavailable = str(error)
+            self._mask = None
             self._wanted.clear()
             return
-        small = cv2.resize(np.asarray(mask, np.float32), (160, 80), interpolation=cv2.INTER_AREA)
-        overlay = np.empty((80, 160, 4), np.uint8)
-        overlay[..., :3] = _COLOR_BGR
-        overlay[..., 3] = np.clip(small, 0, 1) * _MAX_ALPHA
-        png = cv2.imencode(".png", overlay)[1].tobytes()
+        png = _draw_overlay(np.asarray(mask, np.float32))
         with self._lock:
             if self._wanted.is_set() and not self._over.is_set():  # not switched off meanwhile
                 self._png = png
 
 
-def make_saliency_thread(policy: Policy, newest: Callable[[], tuple[int, bytes]]) -> SaliencyThread:
+def _draw_overlay(mask: Float32Array) -> bytes:
+    """Return the overlay of a mask, (160, 320), as a PNG: the pixels that decided are opaque."""
+    small = cv2.resize(mask, _OVERLAY_SIZE, interpolation=cv2.INTER_AREA)
+    overlay = np.empty((*small.shape, 4), np.uint8)
+    overlay[..., :3] = _COLOR_BGR
+    overlay[..., 3] = np.clip(small, 0, 1) * _MAX_ALPHA
+    _, png = cv2.imencode(".png", overlay)
+    content: bytes = png.tobytes()
+    return content
+
+
+def make_saliency_thread(
+    policy: SteeringPolicy, newest: Callable[[], tuple[int, bytes]]
+) -> SaliencyThread:
     """Return the thread that computes the overlays of a policy's network, if it has any."""
+    if not isinstance(policy, Policy):
+        return SaliencyThread(newest, None, "it is computed for model files only")
     if policy.model is None:
         return SaliencyThread(
             newest,
             None,
             "an ONNX or LiteRT file shows no saliency; drive with the .h5 that it was made from",
         )
-    if policy.framing:
+    if policy.framing is not None:
         return SaliencyThread(
             newest, None, "saliency is shown on frames of the simulator, and this is another camera"
         )
@@ -272,15 +280,15 @@ def make_saliency_thread(policy: Policy, newest: Callable[[], tuple[int, bytes]]
 
 
 def seen_region_of(policy: Policy) -> tuple[float, float, float, float]:
-    """Return the part of the frame that a policy's network sees: left, top, right, bottom, as
-    fractions.
-    """
-    if policy.model is None or policy.framing:  # an ONNX file takes whole frames
-        return 0.0, 0.0, 1.0, 1.0
+    """Return the part of the frame that a network sees, as fractions: left, top, right, bottom."""
+    whole = (0.0, 0.0, 1.0, 1.0)
+    # an ONNX file takes whole frames, and the page shows the pictures of another camera as they are
+    if policy.model is None or policy.framing is not None:
+        return whole
     from bcclone.model.saliency import seen_region
 
     try:
         return seen_region(policy.model, policy.preprocessing)
-    except Exception as error:  # as above
+    except Exception as error:  # an unusual network drives without the mark
         logger.warning("cannot tell which part of the frame the network sees: %s", error)
-        return 0.0, 0.0, 1.0, 1.0
+        return whole

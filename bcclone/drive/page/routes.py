@@ -1,5 +1,4 @@
-"""Serve the web page of a drive or a play: its addresses, and the messages that its script
-exchanges.
+"""Serve the web page of a drive or a play: its addresses, and the messages of its script.
 
 Frames of the session go out, never faster than a page draws them; hands, controls, and who has the
 wheel come in. docs/reference/page.md describes addresses and messages.
@@ -23,10 +22,7 @@ from bcclone.web.websocket import BadHandshake, Websocket
 
 logger = logging.getLogger(__name__)
 
-_PAGES = 8
-_UNDRAWN_FRAMES = 2  # on their way to a page; more would only be late
-_REFUSAL_CHARACTERS = 300  # characters; it repeats a value of the page
-_LOOK_SECONDS = 0.1  # between two looks for a new state, without a call of wake()
+_PAGES = 8  # that may be open at once
 
 
 def make_app(session: PageSession, pages: "OpenPages", server: WebServer) -> flask.Flask:
@@ -46,9 +42,12 @@ class _Responses:
     """The responses of the page's addresses."""
 
     def __init__(self, session: PageSession, pages: "OpenPages", server: WebServer) -> None:
-        self._session, self._pages, self._server = session, pages, server
+        self._session = session
+        self._pages = pages
+        self._server = server
 
     def index(self) -> str:
+        """Return the page."""
         contents = self._session.contents
         port = int(flask.request.environ["SERVER_PORT"])
         option = "" if port == contents.port else f" --port {port}"
@@ -68,24 +67,27 @@ class _Responses:
         return ""
 
     def room(self) -> flask.Response:
-        """Return whether one more page has room; a browser does not tell why a websocket was
-        refused.
+        """Return whether one more page has room.
+
+        A page asks, since a browser does not tell it why a websocket was refused.
         """
-        return (
-            plain_text(f"{_PAGES} pages are open already", 503)
-            if self._pages.full
-            else plain_text("there is room", 200)
-        )
+        if self._pages.full:
+            return plain_text(f"{_PAGES} pages are open already", 503)
+        return plain_text("there is room", 200)
 
     def history(self) -> list[dict[str, Any]]:
+        """Return the points of the plots."""
         return [asdict(point) for point in self._session.history()]
 
     def track(self) -> Any:
-        return self._session.contents.track_map or plain_text(
-            "this car drives in another program's world", 404
-        )
+        """Return the map of the built-in world's track."""
+        track_map = self._session.contents.track_map
+        if track_map is None:
+            return plain_text("this car drives in another program's world", 404)
+        return track_map
 
     def state(self) -> dict[str, Any]:
+        """Return the state of the session."""
         return self._session.state()
 
     def control(self) -> Any:
@@ -98,17 +100,22 @@ class _Responses:
         return self.state()
 
 
+_REFUSAL_CHARACTERS = 300  # most of a refusal, which repeats a value of the page
+_LOOK_SECONDS = 0.1  # between two looks for a new state, without a call of wake()
+
+
 class OpenPages:
-    """The open pages of a session, at most 8. host: serves them, in threads or in greenlets; full:
-    no more may open.
-    """
+    """The open pages of a session, at most 8."""
 
     def __init__(self, session: PageSession, host: Host) -> None:
-        self._session, self._host = session, host
+        """host: serves the pages, in threads or in greenlets."""
+        self._session = session
+        self._host = host
         self._pages: list[_Page] = []
 
     @property
     def full(self) -> bool:
+        """Return whether no more pages may open."""
         return len(self._pages) >= _PAGES
 
     def serve(self, socket: Websocket) -> None:
@@ -127,40 +134,41 @@ class OpenPages:
             self._session.hands.leave(page)
 
     def wake(self) -> None:
-        """Send the newest frame to the pages that have drawn those before; any thread may call
-        this.
-        """
+        """Send the newest frame to the pages that are ready for it; any thread may call this."""
         for page in list(self._pages):
             page.changed.set()
 
     def _receive(self, page: "_Page", text: str | bytes) -> None:
         """Do what a page's message says, or tell the page why not."""
-        session, hands = self._session, self._session.hands
         try:
-            try:
-                message = parse_json(text)
-            except ValueError as error:
-                raise ValueError(f"{str(error)[:100]}; expected an object, as JSON") from None
-            match message:
-                case {"drawn": number}:
-                    page.draw(_number(number))
-                case {"input": number}:
-                    hands.move(page, HandInput.parse(message.get("hands")), _number(number))
-                case {"set": values}:
-                    if not hands.may_set(page):
-                        raise ValueError("this page only watches; ask for the wheel first")
-                    session.set(ControlChanges.parse(values, session.controls))
-                    self.wake()
-                case {"wheel": "ask"}:
-                    hands.ask(page)
-                case {"wheel": "give" | "keep" as wish}:
-                    hands.answer(page, give=wish == "give")
-                case _:
-                    raise ValueError(
-                        "expected an object with drawn, input, set, or wheel: ask, give or keep"
-                    )
+            self._obey(page, _parse_message(text))
         except (ValueError, UserError) as error:
-            page.send(with_pictures({"kind": "refusal", "error": str(error)[:_REFUSAL_CHARACTERS]}))
+            reason = str(error)[:_REFUSAL_CHARACTERS]
+            page.send(with_pictures({"kind": "refusal", "error": reason}))
+
+    def _obey(self, page: "_Page", message: Any) -> None:
+        """Do what a page's message says; raises ValueError or UserError with the reason why not."""
+        session = self._session
+        hands = session.hands
+        match message:
+            case {"drawn": number}:
+                page.draw(_check_number(number))
+            case {"input": number}:
+                values = HandInput.parse(message.get("hands"))
+                hands.move(page, values, _check_number(number))
+            case {"set": changes}:
+                if not hands.may_set(page):
+                    raise ValueError("this page only watches; ask for the wheel first")
+                session.set(ControlChanges.parse(changes, session.controls))
+                self.wake()
+            case {"wheel": "ask"}:
+                hands.ask(page)
+            case {"wheel": "give" | "keep" as wish}:
+                hands.answer(page, give=wish == "give")
+            case _:
+                raise ValueError(
+                    "expected an object with drawn, input, set, or wheel: ask, give or keep"
+                )
 
     def _send_frames(self, page: "_Page") -> None:
         """Send the newest frames until the page closes; a slow page gets fewer."""
@@ -182,14 +190,22 @@ class OpenPages:
             page.close()
 
 
+_UNDRAWN_FRAMES = 2  # on their way to a page; more would only be late
+
+
 class _Page:
     """One page: its websocket, and the frames that it has not drawn yet."""
 
     def __init__(self, socket: Websocket, host: Host) -> None:
-        self.open, self.changed = True, host.make_event()
+        self.open = True
+        self.changed = host.make_event()  # there may be something to send
         self._socket = socket
-        self._sent = self._drawn = 0  # numbers of messages with a frame, from 1
-        self._jpeg, self._overlay = b"", b""  # that were sent last
+        # numbers of the last messages with a frame, from 1
+        self._sent = 0
+        self._drawn = 0
+        # the pictures that were sent last
+        self._jpeg = b""
+        self._overlay = b""
 
     @property
     def ready(self) -> bool:
@@ -207,7 +223,8 @@ class _Page:
         state = frame.state | {"kind": "frame", "number": self._sent, "wheel": asdict(view)}
         jpeg = b"" if frame.jpeg is self._jpeg else frame.jpeg
         overlay = b"" if frame.overlay is self._overlay else frame.overlay
-        self._jpeg, self._overlay = frame.jpeg, frame.overlay
+        self._jpeg = frame.jpeg
+        self._overlay = frame.overlay
         self.send(with_pictures(state, jpeg, overlay))
 
     def send(self, message: bytes) -> None:
@@ -225,7 +242,17 @@ class _Page:
             self._socket.close()
 
 
-def _number(value: Any) -> int:
+def _parse_message(text: str | bytes) -> Any:
+    """Return the JSON of a page's message; raises ValueError."""
+    try:
+        return parse_json(text)
+    except ValueError as error:
+        reason = str(error)[:100]
+        raise ValueError(f"{reason}; expected an object, as JSON") from None
+
+
+def _check_number(value: Any) -> int:
+    """Return the number of a frame or an input; raises ValueError for anything else."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise ValueError(f"{value!r}, expected a number from 0")
     return value

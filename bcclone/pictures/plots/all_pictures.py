@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from bcclone.camera.vehicle import FULL_LOCK_DEGREES
 from bcclone.dataset.conversion import open_samples
-from bcclone.dataset.store import OpenIfStore, open_if_store
 from bcclone.feed.feed_settings import AugmentSettings
 from bcclone.pictures.plot_settings import PLOTS, PlotSettings
 from bcclone.pictures.plots.subject import NotDrawn, Subject
@@ -26,8 +25,9 @@ from bcclone.system.json_values import names_of
 from bcclone.system.output import PICTURE, check_output
 from bcclone.system.progress import Notify
 from bcclone.system.tensorflow_quietly import load_tensorflow, onednn_for_batches
+from bcclone.training.result import TrainResult
 from bcclone.training.training_folder import START_NAME
-from bcclone.training.training_state import TrainResult, read_history
+from bcclone.training.training_state import read_history
 
 if TYPE_CHECKING:
     from bcclone.pictures.plots.one_image import ExploredImage
@@ -76,11 +76,7 @@ def draw_pictures(
     return pictures
 
 
-def plot(
-    settings: PlotSettings,
-    notify: Notify = lambda line: None,
-    open_if_store: OpenIfStore = open_if_store,
-) -> PlotResult:
+def plot(settings: PlotSettings, notify: Notify = lambda line: None) -> PlotResult:
     """Draw the pictures of a model; a picture that the model or its samples do not allow is left
     out, with a reason.
 
@@ -90,11 +86,7 @@ def plot(
     load_tensorflow(onednn=onednn_for_batches())
     from bcclone.model.model_file import load_model
 
-    with (
-        open_samples(settings.data, notify, open_if_store)
-        if settings.data
-        else nullcontext() as data
-    ):
+    with open_samples(settings.data, notify) if settings.data else nullcontext() as data:
         file = load_model(settings.model, settings.preprocess)
         run = _find_run(settings.model, settings.runs)
         folder = _make_folder(settings, run)
@@ -138,7 +130,6 @@ def draw_training(
     result: TrainResult,
     data: Sequence[str],
     notify: Notify = lambda line: None,
-    open_if_store: OpenIfStore = open_if_store,
 ) -> Path | None:
     """Draw the pictures of a training and write its report into its run folder; return the report's
     path.
@@ -148,9 +139,7 @@ def draw_training(
     """
     model, report = result.run / "model.h5", result.run / REPORT_NAME
     try:
-        drawn = plot(
-            PlotSettings(model, tuple(data), result.run / "plots"), open_if_store=open_if_store
-        ).drawn
+        drawn = plot(PlotSettings(model, tuple(data), result.run / "plots")).drawn
         write_report(report, training_report(result, data, drawn))
     except Exception as error:
         again = shown_command("plots", model, *data)

@@ -98,7 +98,7 @@ def draw_image(file: ModelFile, image: Path, frame: Image, path: Path) -> Explor
     uint8 (160, 320, 3).
     """
     check_output(path, PICTURE, force=True)
-    policy = Policy(file)
+    policy = Policy(file).without_framing()
     was, recorded = _row_of(image)
 
     def steering_of(view: Image) -> float:

@@ -1,5 +1,4 @@
-"""Camera pictures -> the network's inputs, by TensorFlow's own operations, which every exported
-format has.
+"""Camera pictures -> the network's inputs, by operations that every exported format has.
 
 This is Preprocessing.apply(), and Framing.apply() before it, in an exported file. TensorFlow
 resizes and converts colours a little otherwise than OpenCV, so a pixel may differ from the model's
@@ -32,17 +31,16 @@ def check_preparation(model: Path, preprocessing: Preprocessing) -> None:
     ):
         if value not in exported:
             raise UserError(
-                f"{model}: its frames are prepared as {preprocessing.describe()}, and {value} is not exported, only "
-                f"{', '.join(exported)}; drive the model itself"
+                f"{model}: its frames are prepared as {preprocessing.describe()}, and {value} is "
+                f"not exported, only {', '.join(exported)}; drive the model itself"
             )
 
 
 def prepare(pictures: Any, preprocessing: Preprocessing, framing: Framing | None = None) -> Any:
-    """Return the network's inputs, float32 (pictures, height, width, channels), whole numbers from
-    0 to 255.
+    """Return the network's inputs: whole numbers from 0 to 255.
 
     pictures: RGB, 0 to 255 (pictures, rows, columns, 3), of the framing's size; frames of the
-    simulator without one.
+    simulator without one. The result is float32 (pictures, height, width, channels).
     """
     images = tf.cast(pictures, tf.float32)
     if framing:
@@ -114,6 +112,7 @@ def _framed(pictures: Any, framing: Framing, preprocessing: Preprocessing) -> An
             :, slice(*(framing.rows or (None,))), slice(*(framing.columns or (None,)))
         ]
         rows, columns = pictures.shape[1:3]
+        # a picture with more detail than the frame is first reduced by whole factors
         width = columns // max(columns // FRAME_WIDTH, 1)
         height = rows // max(rows // FRAME_HEIGHT, 1)
         across = (np.arange(FRAME_WIDTH) + 0.5) * width / FRAME_WIDTH - 0.5
@@ -128,13 +127,15 @@ def _framed(pictures: Any, framing: Framing, preprocessing: Preprocessing) -> An
 
 
 def _sampled(pictures: Any, places: FloatArray) -> Any:
-    """Return the pixels of pictures at these places, column and row, (height, width, 2), linearly
-    interpolated.
+    """Return the pixels of pictures at these places, linearly interpolated.
+
+    places: column and row, (height, width, 2).
     """
     rows, columns = pictures.shape[1:3]
-    places = np.clip(places, 0, (columns - 1, rows - 1)).astype(np.float32)
+    # beyond the picture, its edge is repeated
+    places = np.clip(places, 0, (columns - 1, rows - 1))
     corner = places.astype(np.int32)
-    part = places - corner
+    part = (places - corner).astype(np.float32)
     across = part[..., :1]
     down = part[..., 1:]
     left = corner[..., 0]

@@ -15,9 +15,9 @@ from typing import Any, Self
 
 from bcclone.cluster.cluster_settings import ShardingSettings
 from bcclone.cluster.sharded_conversion import convert
-from bcclone.cluster.shards import MANIFEST_NAME, open_if_store
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.sample_settings import GOOD_ROWS, MAX_CORRECTION_WEIGHT, SampleSettings
+from bcclone.dataset.shards import MANIFEST_NAME
 from bcclone.dataset.take_overs import choose_rows
 from bcclone.evaluation.evaluate_settings import SuiteSettings
 from bcclone.evaluation.scenarios import SCENARIOS
@@ -283,11 +283,9 @@ class Learning:
             seed=self._settings.seed + number,
         )
         if (settings.runs / name).exists():
-            trained = resume(
-                settings, values_of(settings, DECIDE_WEIGHTS), self._notify, open_if_store
-            )
+            trained = resume(settings, values_of(settings, DECIDE_WEIGHTS), self._notify)
         else:
-            trained = train(settings, self._notify, open_if_store)
+            trained = train(settings, self._notify)
         return Round(
             number=number,
             all_rows=all_rows,

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from bcclone.camera.vehicle import MPH
-from bcclone.diagnosis.evidence import RADII_M
+from bcclone.diagnosis.bends import RADII_M
 from bcclone.evaluation.suite import name_models
 from bcclone.evaluation.worker_model import InputFile
 from bcclone.research.margin import MarginSettings

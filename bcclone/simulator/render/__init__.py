@@ -1,6 +1,4 @@
-"""Render what cameras see: a car -> pictures, RGB uint8 (height, width, 3), depths, and what each
-pixel shows.
-"""
+"""Render what cameras see: a car -> pictures, RGB uint8 (height, width, 3), depths, and labels."""
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -13,56 +11,57 @@ from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image
 from bcclone.camera.vehicle import MOUNTS
 from bcclone.simulator.camera import bonnet, pose_of
 from bcclone.simulator.car import Car
-from bcclone.simulator.render.faces import draw_cards, draw_drops, draw_faces
-from bcclone.simulator.render.inputs import Canvas, Eye, air_of, blank_canvas, surface_of
+from bcclone.simulator.render.air import Air, air_of
+from bcclone.simulator.render.cards import draw_cards
+from bcclone.simulator.render.coloring import color, draw_coloring
+from bcclone.simulator.render.drops import draw_drops
+from bcclone.simulator.render.faces import draw_faces
+from bcclone.simulator.render.inputs import Canvas, Eye, blank_canvas, surface_of
 from bcclone.simulator.render.raycast import cast
-from bcclone.simulator.render.surface import CAR, EDGE, GROUND, LINE, OBJECT, ROAD, SKY, WATER
+from bcclone.simulator.render.surface import (
+    CAR,
+    EDGE,
+    GROUND,
+    LINE,
+    OBJECT,
+    ROAD,
+    SKY,
+    WATER,
+)
 from bcclone.simulator.scene import build_scene
 from bcclone.simulator.world_settings import Conditions
-from bcclone.system.arrays import Float32Array, IndexArray, Random
-from bcclone.system.exact_math import exponentials, normals
+from bcclone.system.arrays import Float32Array, IndexArray
 
-_NAMES = ("sky", "ground", "water", "road", "line", "edge", "object", "car")
+# What a pixel shows
 LABELS = {
-    name: label for label, name in enumerate(_NAMES)
-}  # of what a pixel shows, as in render/surface.py
-_DROPS_PER_SECOND = (
-    50  # how often the drops of rain or snow change: more often than a camera takes frames
-)
-# logarithms of factors of brightness: mean and standard deviation
-_SURROUNDINGS = (-0.35, 0.9)
-_BRIGHTNESS = {
-    SKY: (0.0, 0.3),
-    GROUND: _SURROUNDINGS,
-    WATER: _SURROUNDINGS,
-    OBJECT: _SURROUNDINGS,
-    ROAD: (-0.1, 0.45),
+    "sky": SKY,
+    "ground": GROUND,
+    "water": WATER,
+    "road": ROAD,
+    "line": LINE,
+    "edge": EDGE,
+    "object": OBJECT,
+    "car": CAR,
 }
-_PAINT = (0.0, 0.35)  # of lines and edges, relative to the road
-_TINT = 0.2  # standard deviation of each colour channel's logarithm
-_BRIGHTEST = 2.5
 
 
 @dataclass(frozen=True)
 class View:
-    """What a camera sees.
+    """What a camera sees."""
 
-    picture: RGB uint8 (height, width, 3); depths_m: along the camera's axis, infinite for the sky
-    and 0 for the car's own bonnet, float32 (height, width); labels: values of LABELS, uint8
-    (height, width).
-    """
-
-    picture: Image
+    picture: Image  # RGB uint8 (height, width, 3)
+    # float32 (height, width), along the camera's axis: infinite for the sky, 0 for the bonnet
     depths_m: Float32Array
-    labels: Image
+    labels: Image  # values of LABELS, uint8 (height, width)
 
 
 class Renderer:
-    """Draws what a car's cameras see of a track. The very first frame is slow: Numba compiles, and
-    caches, the code.
+    """Draws what a car's cameras see of a track.
+
+    The very first frame is slow: Numba compiles the code, and caches it.
 
     height, width: of the pictures; every size has the field of view of the simulator's frames of
-    160 x 320 pixels.
+        160 x 320 pixels
     """
 
     def __init__(
@@ -72,100 +71,95 @@ class Renderer:
         height: int = FRAME_HEIGHT,
         width: int = FRAME_WIDTH,
     ) -> None:
-        self.conditions, self.scene = conditions, build_scene(track_name, conditions)
-        self._size = height, width
-        self._surface, self._air = surface_of(self.scene), air_of(conditions)
-        self._coloring = draw_coloring(conditions.color_seed) if conditions.color_seed else None
-        self._bonnets = {camera: _bonnet(camera, conditions, self._size) for camera in MOUNTS}
+        self.conditions = conditions
+        self.scene = build_scene(track_name, conditions)
+        self._height = height
+        self._width = width
+        # what is the same in all frames
+        self._surface = surface_of(self.scene)
+        self._air = air_of(conditions)
+        self._coloring: Float32Array | None = None
+        if conditions.color_seed:
+            self._coloring = draw_coloring(conditions.color_seed)
+        self._bonnets = {
+            camera: _lit_bonnet(camera, conditions, (height, width)) for camera in MOUNTS
+        }
 
     def frame(self, car: Car, camera: str = "center", seconds: float = 0.0) -> Image:
-        """Return the picture of the center, left or right camera; the same car gives the same
-        bytes.
+        """Return the picture of a camera: center, left or right; the same car gives the same bytes.
 
-        seconds: since the drive began, for drops of rain and the cycle of day and night.
+        seconds: since the drive began, for drops of rain and the cycle of day and night
         """
         return self._draw(car, camera, seconds).picture
 
     def view(self, car: Car, camera: str = "center", seconds: float = 0.0) -> View:
         """Return the picture with depths and labels."""
         canvas = self._draw(car, camera, seconds)
-        depths = np.where(canvas.labels == SKY, np.float32(np.inf), canvas.depths)
-        return View(canvas.picture, depths, canvas.labels)
+        depths_m = np.where(canvas.labels == SKY, np.float32(np.inf), canvas.depths_m)
+        return View(canvas.picture, depths_m, canvas.labels)
 
     def frames(self, car: Car, seconds: float = 0.0) -> Mapping[str, Image]:
         """Return the frames of the three cameras, each rendered by its own thread."""
+
+        def frame_of(camera: str) -> Image:
+            return self.frame(car, camera, seconds)
+
         with ThreadPoolExecutor(len(MOUNTS)) as pool:
-            return dict(
-                zip(
-                    MOUNTS,
-                    pool.map(lambda camera: self.frame(car, camera, seconds), MOUNTS),
-                    strict=True,
-                )
-            )
+            return dict(zip(MOUNTS, pool.map(frame_of, MOUNTS), strict=True))
 
     def _draw(self, car: Car, camera: str, seconds: float) -> Canvas:
-        conditions, (height, width) = self.conditions, self._size
-        pose = pose_of(car, camera, conditions)
-        canvas, (pixels, paint, bottoms) = blank_canvas(height, width), self._bonnets[camera]
-        eye = Eye(*pose, FOCAL_PX * width / FRAME_WIDTH, FOCAL_PX * height / FRAME_HEIGHT, bottoms)
-        air = air_of(conditions, seconds) if conditions.night_cycle else self._air
+        """Draw a frame, layer by layer; nine tenths of the time go into cast()."""
+        bonnet_pixels = self._bonnets[camera]
+        eye = self._eye(car, camera, bonnet_pixels.bottoms)
+        air = self._air
+        if self.conditions.night_cycle:
+            air = air_of(self.conditions, seconds)
+        canvas = blank_canvas(self._height, self._width)
+
         cast(eye, self._surface, air, canvas)
         draw_faces(eye, self.scene.faces, self._surface, air, canvas)
         draw_cards(eye, self.scene.cards.placements, self.scene.pictures, air, canvas)
-        canvas.picture.reshape(-1, 3)[pixels] = paint
+        canvas.picture.reshape(-1, 3)[bonnet_pixels.places] = bonnet_pixels.colors
         if self._coloring is not None:
             color(canvas.picture, canvas.labels, self._coloring)
-        if conditions.rain or conditions.snow:
-            moment = round(seconds * _DROPS_PER_SECOND) * len(MOUNTS) + list(MOUNTS).index(camera)
-            draw_drops(
-                canvas.picture,
-                conditions.rain,
-                conditions.snow,
-                air.daylight + air.headlights,
-                moment,
-            )
+        if self.conditions.rain or self.conditions.snow:
+            self._draw_weather(canvas, air, camera, seconds)
         return canvas
 
+    def _eye(self, car: Car, camera: str, bottoms: IndexArray) -> Eye:
+        """Return a camera; its focal lengths give every size of picture the same field of view."""
+        pose = pose_of(car, camera, self.conditions)
+        return Eye(
+            position=pose.position,
+            axes=pose.axes,
+            focal_across_px=FOCAL_PX * self._width / FRAME_WIDTH,
+            focal_up_px=FOCAL_PX * self._height / FRAME_HEIGHT,
+            bottoms=bottoms,
+        )
 
-def _bonnet(
-    camera: str, conditions: Conditions, size: tuple[int, int]
-) -> tuple[IndexArray, Image, IndexArray]:
-    """Return the flat indices of the bonnet's pixels, their colours, and the bonnet's first row in
-    each column.
-    """
+    def _draw_weather(self, canvas: Canvas, air: Air, camera: str, seconds: float) -> None:
+        """Draw rain and snow; their drops differ from camera to camera."""
+        drops_per_second = 50  # drops change more often than a camera takes frames
+        cameras = list(MOUNTS)
+        moment = round(seconds * drops_per_second) * len(cameras) + cameras.index(camera)
+        light = air.daylight + air.headlights
+        draw_drops(canvas.picture, self.conditions.rain, self.conditions.snow, light, moment)
+
+
+@dataclass(frozen=True)
+class _BonnetPixels:
+    """The part of a camera's picture that the bonnet hides."""
+
+    places: IndexArray  # flat indices of its pixels
+    colors: Image  # of these pixels, RGB uint8 (pixels, 3)
+    bottoms: IndexArray  # its first row in each column
+
+
+def _lit_bonnet(camera: str, conditions: Conditions, size: tuple[int, int]) -> _BonnetPixels:
+    """Return the bonnet under the conditions' light. size: height and width of the picture."""
     hidden, paint = bonnet(camera, conditions, size)
-    lit = np.minimum(
-        paint[hidden] * float(conditions.light * (1 - 0.8 * conditions.night)), 255
-    ).astype(np.uint8)
-    bottoms = np.where(hidden.any(axis=0), hidden.argmax(axis=0), size[0])
-    return np.flatnonzero(hidden), lit, bottoms
-
-
-def draw_coloring(seed: int) -> Float32Array:
-    """Draw a colour and a brightness for each kind of thing: factors of each label's RGB, float32
-    (labels, 3).
-
-    A network that has only seen one renderer's colours learns them by heart: green grass, gray
-    asphalt, a bright sky. With random colours (domain randomization: J. Tobin and others,
-    https://arxiv.org/abs/1703.06907), only the shape of the road is left to learn from. The car's
-    own bonnet stays as it is.
-    """
-    randomness = np.random.default_rng([seed, 21])
-    factors = np.ones((CAR + 1, 3), np.float32)
-    for label, brightness in _BRIGHTNESS.items():
-        factors[label] = _random_factors(randomness, *brightness)
-    for label in (LINE, EDGE):
-        factors[label] = factors[ROAD] * _random_factors(randomness, *_PAINT)
-    return np.minimum(factors, np.float32(_BRIGHTEST))
-
-
-def color(picture: Image, labels: Image, factors: Float32Array) -> None:
-    """Multiply each pixel of a picture, RGB uint8 (height, width, 3), by the factors of its label,
-    (height, width).
-    """
-    picture[...] = np.minimum(picture * factors[labels], np.float32(255.0))
-
-
-def _random_factors(randomness: Random, mean: float, deviation: float) -> Float32Array:
-    brightness = mean + deviation * normals(randomness)
-    return exponentials((brightness + _TINT * normals(randomness, (3,))).astype(np.float32))
+    light = float(conditions.light * (1 - 0.8 * conditions.night))
+    lit = np.minimum(paint[hidden] * light, 255).astype(np.uint8)
+    height = size[0]
+    bottoms = np.where(hidden.any(axis=0), hidden.argmax(axis=0), height)
+    return _BonnetPixels(np.flatnonzero(hidden), lit, bottoms)

@@ -1,223 +1,170 @@
-"""Place trees, bushes and signs: ground and a seed -> upright cards that face the camera, and their
-pictures.
+"""Place trees, bushes and signs: ground and a seed -> upright cards that face the camera."""
 
-The pictures are drawn stroke by stroke from a seed, so no image file is needed.
-"""
-
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from bcclone.camera.images import Image
 from bcclone.simulator.road_plan import REACH_M
+from bcclone.simulator.scene.card_pictures import BUSHES, PALMS, PINES, SIGN, TIRE, TOWER
 from bcclone.simulator.scene.ground import Ground
 from bcclone.simulator.scene.roadmap import CELL_M, FAR_M
 from bcclone.simulator.track import DESIGNED_STYLE, LAKE, Track, read_figures
 from bcclone.system.arrays import Float32Array, Random
-from bcclone.system.exact_math import cosine, normals, sine
+from bcclone.system.exact_math import normals
 from bcclone.system.opencv import cv2
 
-Pictures = Image
-Row = tuple[float, float, float, float, float, int]  # of Cards.placements
+_Place = tuple[float, float]  # x and z in metres
+_Card = tuple[float, float, float, float, float, int]  # a row of Cards.placements
 
-CARD_HEIGHT, CARD_WIDTH = 128, 64  # texels
-_PINE_HEIGHT_M = 24.0  # of a tree whose scale in the figures is 1; an estimate
-_PINE_WIDTH, _PALM_WIDTH = 0.42, 0.8  # as fractions of the height
 _CLEAR_M = 7.5  # no plant is nearer to the centre line
-
-
-# Which picture a card shows
-_PINES, BUSHES, _SIGN, _TOWER, _PALMS, _TIRE, _KINDS = (0, 1, 2, 3), (4, 5), 6, 7, (8, 9), 10, 11
-# For each surroundings: kinds of trees, their heights in metres, how many of them and of clumps of
-# bushes a kilometre
-_GROWTH: dict[str, tuple[tuple[int, ...], tuple[float, float], int, int]] = {
-    "meadow": (_PINES, (6.0, 14.0), 90, 120),
-    "forest": (_PINES, (8.0, 22.0), 700, 150),
-    "desert": (_PALMS, (4.0, 8.0), 25, 60),
-    "rock": (_PINES, (5.0, 10.0), 40, 80),
-    "water": (_PALMS, (6.0, 11.0), 120, 100),
-    "town": (_PINES, (5.0, 9.0), 60, 40),
-}
 
 
 @dataclass(frozen=True)
 class Cards:
-    """placements, float32 (cards, 6): x, y of the foot, z, height, width in metres, kind; first
-    come `trees` trees.
-    """
+    """Everything that stands on the ground, as upright cards."""
 
+    # x, y of the foot, z, height, width in metres, kind: float32 (cards, 6); trees come first
     placements: Float32Array
-    trees: int
+    trees: int  # how many of the cards are trees
+
+
+@dataclass(frozen=True)
+class _Growth:
+    """What grows around a road whose plants are drawn from a seed."""
+
+    trees: tuple[int, ...]  # their kinds
+    heights_m: tuple[float, float]  # the least and the greatest
+    tree_count: int  # in all, or for each kilometre of a designed road
+    clump_count: int  # of clumps of bushes, in the same way
+    trees_to_m: float = 80.0  # from the road
+    bushes_to_m: float = 50.0
+
+
+# by a designed road's surroundings
+_GROWTHS = {
+    "meadow": _Growth(PINES, (6.0, 14.0), 90, 120),
+    "forest": _Growth(PINES, (8.0, 22.0), 700, 150),
+    "desert": _Growth(PALMS, (4.0, 8.0), 25, 60),
+    "rock": _Growth(PINES, (5.0, 10.0), 40, 80),
+    "water": _Growth(PALMS, (6.0, 11.0), 120, 100),
+    "town": _Growth(PINES, (5.0, 9.0), 60, 40),
+}
+_MOUNTAIN_GROWTH = _Growth(PALMS, (6.0, 11.0), 420, 220, trees_to_m=90.0, bushes_to_m=70.0)
 
 
 def place_cards(track: Track, ground: Ground, seed: int) -> Cards:
     """Return the cards of everything that stands on the ground."""
-    randomness, rest = np.random.default_rng(seed + 101), list[Row]()
+    randomness = np.random.default_rng(seed + 101)
     if track.road.name == LAKE.name:
-        trees = [
-            _tree(
-                ground,
-                randomness,
-                (x, z),
-                _PINE_HEIGHT_M * scale * randomness.uniform(0.9, 1.15),
-                _PINES,
-            )
-            for x, z, scale in read_figures("lake_trees.csv")
-        ]
-        clumps, bushes_to_m = 170, 60.0
-        for name, kind, (height, width) in (
-            ("sign", _SIGN, (2.6, 1.7)),
-            ("tire", _TIRE, (0.75, 0.9)),
-        ):
-            rest += [
-                (x, 2.0, z, height, width, kind)
-                for x, _, z in read_figures("lake_props.csv", (name,))
-            ]
-        rest += [
-            (x, y, z, 46.0, 16.0, _TOWER) for x, y, z in read_figures("lake_props.csv", ("tower",))
-        ]
+        return _lake_cards(ground, randomness)
+    if track.road.style == DESIGNED_STYLE:
+        growth = _GROWTHS[track.road.look.surroundings]
+        kilometres = track.length_m / 1000
+        tree_count = round(growth.tree_count * kilometres)
+        clump_count = round(growth.clump_count * kilometres)
     else:
-        if track.road.style == DESIGNED_STYLE:
-            kinds, heights_m, trees_a_km, clumps_a_km = _GROWTH[track.road.look.surroundings]
-            count, clumps = (
-                round(a_km * (track.length_m / 1000)) for a_km in (trees_a_km, clumps_a_km)
-            )
-            trees_to_m, bushes_to_m = 80.0, 50.0
-        else:
-            kinds, heights_m, count, trees_to_m, clumps, bushes_to_m = (
-                _PALMS,
-                (6.0, 11.0),
-                420,
-                90.0,
-                220,
-                70.0,
-            )
-        trees = [
-            _tree(ground, randomness, place, randomness.uniform(*heights_m), kinds)
-            for place in _random_positions(ground, randomness, count, (_CLEAR_M + 1.0, trees_to_m))
-        ]
-    rows = trees + _bushes(ground, randomness, clumps, bushes_to_m) + rest
-    return Cards(np.array(rows, np.float32).reshape(-1, 6), len(trees))
+        growth = _MOUNTAIN_GROWTH
+        tree_count = growth.tree_count
+        clump_count = growth.clump_count
+
+    places = _random_places(
+        ground, randomness, tree_count, from_m=_CLEAR_M + 1.0, to_m=growth.trees_to_m
+    )
+    trees = []
+    for place in places:
+        height_m = randomness.uniform(*growth.heights_m)
+        trees.append(_tree(ground, randomness, place, height_m, growth.trees))
+    return _cards(trees, _bushes(ground, randomness, clump_count, growth.bushes_to_m))
+
+
+_PINE_HEIGHT_M = 24.0  # of a tree whose scale in the figures is 1; an estimate
+_LAKE_CLUMPS = 170
+_LAKE_BUSHES_TO_M = 60.0
+
+
+def _lake_cards(ground: Ground, randomness: Random) -> Cards:
+    """Return the lake's trees, signs, tyres and towers at their places, and random bushes."""
+    trees = []
+    for x, z, scale in read_figures("lake_trees.csv"):
+        height_m = _PINE_HEIGHT_M * scale * randomness.uniform(0.9, 1.15)
+        trees.append(_tree(ground, randomness, (x, z), height_m, PINES))
+    bushes = _bushes(ground, randomness, _LAKE_CLUMPS, _LAKE_BUSHES_TO_M)
+
+    # signs and tyres stand beside the road, which is 2 m high
+    signs: list[_Card] = [
+        (x, 2.0, z, 2.6, 1.7, SIGN) for x, _, z in read_figures("lake_props.csv", ("sign",))
+    ]
+    tires: list[_Card] = [
+        (x, 2.0, z, 0.75, 0.9, TIRE) for x, _, z in read_figures("lake_props.csv", ("tire",))
+    ]
+    towers: list[_Card] = [
+        (x, y, z, 46.0, 16.0, TOWER) for x, y, z in read_figures("lake_props.csv", ("tower",))
+    ]
+    return _cards(trees, bushes + signs + tires + towers)
+
+
+def _cards(trees: list[_Card], others: list[_Card]) -> Cards:
+    placements = np.array(trees + others, np.float32).reshape(-1, 6)
+    return Cards(placements, len(trees))
+
+
+# Width of a tree as a fraction of its height
+_PINE_WIDTH = 0.42
+_PALM_WIDTH = 0.8
 
 
 def _tree(
     ground: Ground,
     randomness: Random,
-    place: tuple[float, float],
-    height: float,
+    place: _Place,
+    height_m: float,
     kinds: tuple[int, ...],
-) -> Row:
-    """Return a tree of a random kind at a place, x and z in metres."""
+) -> _Card:
+    """Return a tree of one of these kinds at a place."""
     x, z = place
-    wide = _PALM_WIDTH if kinds is _PALMS else _PINE_WIDTH
-    return x, ground.height_at(x, z), z, height, height * wide, int(randomness.choice(kinds))
+    width = _PALM_WIDTH if kinds is PALMS else _PINE_WIDTH
+    kind = int(randomness.choice(kinds))
+    return x, ground.height_at(x, z), z, height_m, height_m * width, kind
 
 
-def _bushes(ground: Ground, randomness: Random, clumps: int, reach_m: float) -> list[Row]:
+_BUSH_WIDTH = 1.7  # as a multiple of its height
+
+
+def _bushes(ground: Ground, randomness: Random, clumps: int, to_m: float) -> list[_Card]:
     """Return clumps of bushes on dry ground near the road."""
-    rows: list[Row] = []
-    for x, z in _random_positions(ground, randomness, clumps, (_CLEAR_M + 1.5, reach_m)):
+    bushes: list[_Card] = []
+    places = _random_places(ground, randomness, clumps, from_m=_CLEAR_M + 1.5, to_m=to_m)
+    for clump_x, clump_z in places:
         for _ in range(int(randomness.integers(2, 7))):
-            near_x, near_z = x + 2.5 * normals(randomness), z + 2.5 * normals(randomness)
-            if ground.road.distance_m[ground.grid.cell(near_x, near_z)] > _CLEAR_M:
-                height = randomness.uniform(0.7, 1.6)
-                kind = BUSHES[0] if randomness.random() < 0.5 else BUSHES[1]
-                rows.append(
-                    (
-                        near_x,
-                        ground.height_at(near_x, near_z) - 0.1,
-                        near_z,
-                        height,
-                        height * 1.7,
-                        kind,
-                    )
-                )
-    return rows
+            x = clump_x + 2.5 * normals(randomness)
+            z = clump_z + 2.5 * normals(randomness)
+            if ground.road.distance_m[ground.grid.cell(x, z)] <= _CLEAR_M:
+                continue
+            height_m = randomness.uniform(0.7, 1.6)
+            kind = BUSHES[0] if randomness.random() < 0.5 else BUSHES[1]
+            foot = ground.height_at(x, z) - 0.1  # no gap where the ground falls away
+            bushes.append((x, foot, z, height_m, height_m * _BUSH_WIDTH, kind))
+    return bushes
 
 
-def _random_positions(
-    ground: Ground, randomness: Random, count: int, distances_m: tuple[float, float]
-) -> list[tuple[float, float]]:
-    """Return random positions on dry ground between two distances from the road."""
-    near = np.where(ground.road.cross_track_m < FAR_M, 0, 1).astype(np.uint8)
-    far = cv2.distanceTransform(near, cv2.DIST_L2, 5) * CELL_M + np.minimum(
-        ground.road.distance_m, REACH_M
-    )
-    usable = (
-        (far > distances_m[0]) & (far < distances_m[1]) & (ground.heights_m > ground.water_m + 0.4)
-    )
+def _random_places(
+    ground: Ground, randomness: Random, count: int, from_m: float, to_m: float
+) -> list[_Place]:
+    """Return places on dry ground between two distances from the road.
+
+    There are fewer than `count` if the ground does not have as many cells.
+    """
+    # near the road its distance is known; from there on, count the cells
+    unmapped = np.where(ground.road.cross_track_m < FAR_M, 0, 1).astype(np.uint8)
+    beyond_m = cv2.distanceTransform(unmapped, cv2.DIST_L2, 5) * CELL_M
+    distance_m = beyond_m + np.minimum(ground.road.distance_m, REACH_M)
+    dry = ground.heights_m > ground.water_m + 0.4
+    usable = (distance_m > from_m) & (distance_m < to_m) & dry
+
+    # random cells, and a random point in each
     rows, columns = np.nonzero(usable)
     count = min(count, len(rows))
     chosen = randomness.choice(len(rows), count, replace=False)
     x = ground.grid.x + (columns[chosen] + randomness.random(count)) * CELL_M
     z = ground.grid.z + (rows[chosen] + randomness.random(count)) * CELL_M
     return list(zip(x.tolist(), z.tolist(), strict=True))
-
-
-def draw_cards(seed: int) -> Pictures:
-    """Return the picture of every kind, RGBA uint8 (kinds, 128, 64, 4)."""
-    pictures = np.zeros((_KINDS, CARD_HEIGHT, CARD_WIDTH, 4), np.uint8)
-    for kinds, draw in ((_PINES, _draw_pine), (_PALMS, _draw_palm), (BUSHES, _draw_bush)):
-        for kind in kinds:
-            draw(pictures[kind], np.random.default_rng(seed * 97 + kind))
-    cv2.rectangle(pictures[_SIGN], (29, 50), (35, 127), (34, 34, 38, 255), -1)
-    cv2.rectangle(pictures[_SIGN], (3, 4), (61, 56), (26, 30, 40, 255), -1)
-    cv2.rectangle(pictures[_SIGN], (7, 8), (57, 52), (58, 66, 84, 255), 2)
-    _draw_tower(pictures[_TOWER])
-    cv2.ellipse(pictures[_TIRE], (32, 70), (31, 58), 0, 0, 360, (20, 20, 22, 255), -1)
-    return pictures
-
-
-def _shaded(color: tuple[int, int, int], brightness: float) -> tuple[int, int, int, int]:
-    red, green, blue = (int(min(channel * brightness, 255)) for channel in color)
-    return red, green, blue, 255
-
-
-def _draw_pine(picture: Pictures, randomness: Random) -> None:
-    """A bare trunk below, and clumps of needles that are dark beneath and lit above."""
-    lean = int(randomness.integers(-3, 4))
-    cv2.line(picture, (32, 127), (32 + lean, 20), (62, 50, 38, 255), 3)
-    lowest = int(randomness.integers(62, 86))
-    for _ in range(46):
-        y = int(randomness.uniform(8, lowest))
-        widest = 5 + 24 * sine(math.pi * min((y + 8) / (lowest + 24), 1.0))
-        x = int(32 + lean * (1 - y / 127) + widest * 0.42 * normals(randomness))
-        for _ in range(11):
-            leaf = (int(x + 4 * normals(randomness)), int(y + 2.2 * normals(randomness)))
-            brightness = randomness.uniform(0.4, 0.9) + 0.5 * (leaf[1] < y and leaf[0] > x)
-            size = (int(randomness.integers(1, 4)), int(randomness.integers(1, 3)))
-            cv2.ellipse(picture, leaf, size, 0, 0, 360, _shaded((70, 76, 46), brightness), -1)
-
-
-def _draw_palm(picture: Pictures, randomness: Random) -> None:
-    cv2.line(picture, (32, 127), (32, 26), (122, 96, 66, 255), 4)
-    for angle in np.linspace(-200, 20, 12) + 6 * normals(randomness, (12,)):
-        tip = (32 + 29 * cosine(math.radians(angle)), 30 + 26 * sine(math.radians(angle)) + 12)
-        middle = ((32 + tip[0]) / 2, (26 + tip[1]) / 2 - 8)
-        frond = np.array([(32, 26), middle, tip], np.int32)
-        cv2.polylines(
-            picture, [frond], False, _shaded((70, 98, 30), randomness.uniform(0.6, 1.2)), 5
-        )
-
-
-def _draw_bush(picture: Pictures, randomness: Random) -> None:
-    for _ in range(150):
-        x, y = 32 + 13 * normals(randomness), randomness.uniform(14, 127)
-        if abs(x - 32) < 31 * math.sqrt(min((y - 6) / 70, 1.0)):
-            brightness = randomness.uniform(0.45, 0.9) + 0.3 * (1 - y / 127)
-            cv2.ellipse(
-                picture, (int(x), int(y)), (3, 7), 0, 0, 360, _shaded((62, 70, 30), brightness), -1
-            )
-
-
-def _draw_tower(picture: Pictures) -> None:
-    color = (70, 88, 108, 255)
-    for foot, top in (((12, 127), (30, 0)), ((52, 127), (34, 0))):
-        cv2.line(picture, foot, top, color, 2)
-    for y in range(10, 127, 14):
-        half = int(2 + 18 * y / 127)
-        cv2.line(picture, (32 - half, y), (32 + half, y + 14), color, 1)
-        cv2.line(picture, (32 + half, y), (32 - half, y + 14), color, 1)
-    for y in (14, 30):
-        cv2.line(picture, (4, y), (60, y), color, 2)

@@ -1,6 +1,4 @@
-"""Map the road: a track and a grid -> each cell's position on the track, and the road's shoulders
-metre by metre.
-"""
+"""Map the road: a track and a grid -> each cell's position on the track, and its shoulders."""
 
 import math
 from dataclasses import dataclass
@@ -14,121 +12,153 @@ from bcclone.simulator.track import LAKE, Track
 from bcclone.system.arrays import BoolArray, Float32Array, FloatArray, IndexArray
 from bcclone.system.opencv import cv2
 
-CELL_M, BLOCK_M = 0.5, 32.0  # sides of a cell, and of a block of cells
-_PAST_M = (
-    1.0  # largest distance of a cell, along the track, from its nearest point of the centre line
-)
-FAR_M = 99.0  # cross_track_m of cells farther away
-
-PLAIN, KERB, DIRT = 0, 1, 2
-# Start and end along the lake's track, in metres: read by eye from recordings,
-# docs/explanation/simulator.md.
-_KERBS_LEFT = ((0, 30), (451, 526), (810, 875), (952, 1007), (1083, 1139))
-_KERBS_RIGHT = ((0, 30), (451, 526), (811, 832), (851, 875), (950, 1007), (1083, 1139))
-_DIRT_RIGHT = ((52, 91), (832, 850))
-_BORDER_SLOPE = 0.45  # of the concrete border along the road; an estimate
-FULL_LIGHT = 1.6  # on a slope that faces the sun
-_STRAIGHT = 2.5  # the bend's radius is at least so many times the distance between the two roads
-_AROUND_M = 12  # which holds so far ahead and back
-
-
-def neighbor_of(track: Track) -> Float32Array:
-    """Return where a second road runs along the road at each metre, as where a track comes back
-    along itself.
-
-    It is the distance of its middle to the right of the road's middle, in metres, float32
-    (metres,): negative on the left, and 0 where there is none, as in sharp bends.
-    """
-    apart_m = track.road.look.neighbor_m
-    bends = np.abs(track.curvature[track.metres]) * abs(apart_m) * _STRAIGHT > 1
-    around = np.convolve(np.pad(bends, _AROUND_M, mode="edge"), np.ones(2 * _AROUND_M + 1), "valid")
-    return np.where(around > 0, 0.0, apart_m).astype(np.float32)
+CELL_M = 0.5  # side of a cell
+BLOCK_M = 32.0  # side of a block of cells
+FAR_M = 99.0  # cross_track_m of the cells that are not near the road
+FULL_LIGHT = 1.6  # on a slope that faces the sun; level ground has 1
 
 
 @dataclass(frozen=True)
 class Grid:
-    """A square of cells of half a metre: x and z of its corner in metres, and its side in cells."""
+    """A square of cells of half a metre; rows are along z, columns along x."""
 
-    x: float
+    x: float  # of its corner, in metres
     z: float
-    side: int
+    side: int  # in cells
 
     def centres(self) -> tuple[Float32Array, Float32Array]:
-        """Return x and z of the centre of every cell, float32 (side, side), rows along z."""
+        """Return x and z of the centre of every cell, float32 (side, side)."""
         steps = (np.arange(self.side, dtype=np.float32) + 0.5) * CELL_M
-        across, along = np.meshgrid(steps + np.float32(self.x), steps + np.float32(self.z))
-        return across, along
+        x, z = np.meshgrid(steps + np.float32(self.x), steps + np.float32(self.z))
+        return x, z
 
     def cell(self, x: float, z: float) -> tuple[int, int]:
         """Return row and column of the cell at x, z, or of the nearest one."""
-        row, column = int((z - self.z) / CELL_M), int((x - self.x) / CELL_M)
+        row = int((z - self.z) / CELL_M)
+        column = int((x - self.x) / CELL_M)
         return min(max(row, 0), self.side - 1), min(max(column, 0), self.side - 1)
 
 
 @dataclass(frozen=True)
 class RoadMap:
-    """Where each cell lies, float32 (side, side) each.
+    """Where each cell lies on the track, float32 (side, side) each."""
 
-    along_m: along the track; cross_track_m: to the right of it; road_height_m: height of its road;
-    distance_m: from the middle of the nearest road, its neighbor included; neighbor_m: as
-    neighbor_of() returns it, (metres,).
-    """
+    along_m: Float32Array  # along the track
+    cross_track_m: Float32Array  # to the right of the centre line; FAR_M where no road is near
+    road_height_m: Float32Array  # height of the road there
+    distance_m: Float32Array  # from the middle of the nearest road, its neighbor included
+    neighbor_m: Float32Array  # as of neighbor_of(), (metres,)
 
-    along_m: Float32Array
-    cross_track_m: Float32Array
-    road_height_m: Float32Array
-    distance_m: Float32Array
-    neighbor_m: Float32Array
+
+_PAST_M = 1.0  # distance of a cell, along the track, from its point of the centre line, at most
 
 
 def map_road(track: Track, grid: Grid, on_ground: BoolArray) -> RoadMap:
-    """Return the road map; on_ground: whether each point of the centre line is on the ground, bool
-    (points,).
+    """Return the road map.
+
+    on_ground: whether each point of the centre line is on the ground, bool (points,)
     """
-    mask = np.zeros((grid.side, grid.side), np.uint8)
-    pixels = ((track.line[:, [0, 2]] - (grid.x, grid.z)) / CELL_M).astype(np.int32)
-    for x, z in pixels[on_ground][::4].tolist():
-        cv2.circle(mask, (x, z), int(REACH_M / CELL_M) + 2, 1, -1)
-    rows, columns = np.nonzero(mask)
-    points = np.column_stack([grid.x + (columns + 0.5) * CELL_M, grid.z + (rows + 0.5) * CELL_M])
-    kept = np.flatnonzero(on_ground)
-    _, index = cKDTree(track.line[kept][:, [0, 2]]).query(points)
-    nearest = kept[index]
+    rows, columns = _cells_near(track.line[on_ground], grid)
+    x = grid.x + (columns + 0.5) * CELL_M
+    z = grid.z + (rows + 0.5) * CELL_M
+
+    # the nearest point of the centre line to each cell
+    points = np.flatnonzero(on_ground)
+    tree = cKDTree(track.line[points][:, [0, 2]])
+    _, index = tree.query(np.column_stack([x, z]))
+    nearest = points[index]
     point = track.line[nearest]
-    ahead_x, ahead_z = (axis[nearest] for axis in track.ahead.T)
-    dx, dz = points[:, 0] - point[:, 0], points[:, 1] - point[:, 2]
-    forward = dx * ahead_x + dz * ahead_z
-    right = dx * ahead_z - dz * ahead_x
-    maps = [np.full((grid.side, grid.side), fill, np.float32) for fill in (0.0, FAR_M, 0.0)]
-    inside = (dx * dx + dz * dz < REACH_M * REACH_M) & (
-        np.abs(forward) < _PAST_M
-    )  # not beyond the ends of the road
-    values = (
-        nearest / track.points_a_metre + forward,
-        right,
-        point[:, 1] + track.grade[nearest] * np.clip(forward, -1, 1),
-    )
-    for target, value in zip(maps, values, strict=True):
-        target[rows[inside], columns[inside]] = value[inside]
-    along_m, cross_track_m, road_height_m = maps
+
+    # how far the cell is from that point, along and across the road
+    ahead_x = track.ahead[:, 0][nearest]
+    ahead_z = track.ahead[:, 1][nearest]
+    dx = x - point[:, 0]
+    dz = z - point[:, 2]
+    forward_m = dx * ahead_x + dz * ahead_z
+    right_m = dx * ahead_z - dz * ahead_x
+    height_m = point[:, 1] + track.grade[nearest] * np.clip(forward_m, -1, 1)
+
+    # cells that are near enough, and not beyond the ends of the road
+    near = (dx * dx + dz * dz < REACH_M * REACH_M) & (np.abs(forward_m) < _PAST_M)
+    cells = rows[near], columns[near]
+    along_m = _field(grid, 0.0, cells, (nearest / track.points_a_metre + forward_m)[near])
+    cross_track_m = _field(grid, FAR_M, cells, right_m[near])
     neighbor_m = neighbor_of(track)
-    neighbor_there_m = neighbor_m[np.clip(along_m, 0, len(neighbor_m) - 1).astype(np.int64)]
-    distance_m = np.abs(cross_track_m)
-    nearest_m = np.where(
-        neighbor_there_m,
-        np.minimum(distance_m, np.abs(cross_track_m - neighbor_there_m)),
-        distance_m,
+    return RoadMap(
+        along_m=along_m,
+        cross_track_m=cross_track_m,
+        road_height_m=_field(grid, 0.0, cells, height_m[near]),
+        distance_m=_distance(along_m, cross_track_m, neighbor_m),
+        neighbor_m=neighbor_m,
     )
-    return RoadMap(along_m, cross_track_m, road_height_m, nearest_m, neighbor_m)
+
+
+def _cells_near(line: FloatArray, grid: Grid) -> tuple[IndexArray, IndexArray]:
+    """Return rows and columns of the cells within reach of a line of points, or a little beyond."""
+    mask = np.zeros((grid.side, grid.side), np.uint8)
+    pixels = ((line[:, [0, 2]] - (grid.x, grid.z)) / CELL_M).astype(np.int32)
+    # a disc around every fourth point, which is every two metres
+    for column, row in pixels[::4].tolist():
+        cv2.circle(mask, (column, row), int(REACH_M / CELL_M) + 2, 1, -1)
+    rows, columns = np.nonzero(mask)
+    return rows, columns
+
+
+def _field(
+    grid: Grid, elsewhere: float, cells: tuple[IndexArray, IndexArray], values: FloatArray
+) -> Float32Array:
+    """Return a field with values in some cells. cells: their rows and columns."""
+    field = np.full((grid.side, grid.side), elsewhere, np.float32)
+    field[cells] = values
+    return field
+
+
+def _distance(
+    along_m: Float32Array, cross_track_m: Float32Array, neighbor_m: Float32Array
+) -> Float32Array:
+    """Return each cell's distance from the middle of the road or of its neighbor."""
+    metres = np.clip(along_m, 0, len(neighbor_m) - 1).astype(np.int64)
+    neighbor_there_m = neighbor_m[metres]
+    from_road_m = np.abs(cross_track_m)
+    from_neighbor_m = np.abs(cross_track_m - neighbor_there_m)
+    nearest_m = np.minimum(from_road_m, from_neighbor_m)
+    return np.where(neighbor_there_m, nearest_m, from_road_m)
+
+
+_STRAIGHT = 2.5  # radius of a bend over the distance of the two roads, at least
+_AROUND_M = 12  # and so far ahead and back
+
+
+def neighbor_of(track: Track) -> Float32Array:
+    """Return where a second road runs along the road, as where a track comes back along itself.
+
+    For each metre, float32 (metres,): the distance of its middle to the right of the road's middle,
+    negative on the left, and 0 where there is none, as in sharp bends.
+    """
+    apart_m = track.road.look.neighbor_m
+    sharp = np.abs(track.curvature[track.metres]) * abs(apart_m) * _STRAIGHT > 1
+    padded = np.pad(sharp, _AROUND_M, mode="edge")
+    sharp_around = np.convolve(padded, np.ones(2 * _AROUND_M + 1), "valid")
+    return np.where(sharp_around > 0, 0.0, apart_m).astype(np.float32)
+
+
+# Kinds of shoulders
+PLAIN = 0
+KERB = 1
+DIRT = 2
+
+# Start and end along the lake's track, in metres: read by eye from recordings,
+# docs/explanation/simulator.md.
+_KERBS_LEFT = ((0, 30), (451, 526), (810, 875), (952, 1007), (1083, 1139))
+_KERBS_RIGHT = ((0, 30), (451, 526), (811, 832), (851, 875), (950, 1007), (1083, 1139))
+_DIRT_RIGHT = ((52, 91), (832, 850))
 
 
 class Shoulders(NamedTuple):
-    """kinds, int64 (2, metres): PLAIN, KERB or DIRT, left and right; border_light, float32 (2,
-    metres).
-    """
+    """The shoulders of the lake's road, left and right, metre by metre."""
 
-    kinds: IndexArray
-    border_light: Float32Array
+    kinds: IndexArray  # PLAIN, KERB or DIRT, int64 (2, metres)
+    border_light: Float32Array  # sunlight on the concrete border, (2, metres)
 
 
 def make_shoulders(track: Track, sun: FloatArray) -> Shoulders:
@@ -136,18 +166,29 @@ def make_shoulders(track: Track, sun: FloatArray) -> Shoulders:
     ahead = track.ahead[track.metres]
     kinds = np.zeros((2, len(ahead)), np.int64)
     if track.road.name == LAKE.name:
-        for side, kind, stretches in (
-            (0, KERB, _KERBS_LEFT),
-            (1, KERB, _KERBS_RIGHT),
-            (1, DIRT, _DIRT_RIGHT),
-        ):
-            for start, end in stretches:
-                kinds[side, start : end + 1] = kind
+        _mark(kinds[0], KERB, _KERBS_LEFT)
+        _mark(kinds[1], KERB, _KERBS_RIGHT)
+        _mark(kinds[1], DIRT, _DIRT_RIGHT)
+    return Shoulders(kinds, _border_light(ahead, sun))
+
+
+def _mark(kinds: IndexArray, kind: int, stretches: tuple[tuple[int, int], ...]) -> None:
+    for start, end in stretches:
+        kinds[start : end + 1] = kind
+
+
+_BORDER_SLOPE = 0.45  # of the concrete border along the road; an estimate
+
+
+def _border_light(ahead: FloatArray, sun: FloatArray) -> Float32Array:
+    """Return the sunlight on the concrete borders, which slope towards the road, (2, metres).
+
+    ahead: the road's direction, x and z, (metres, 2)
+    """
     facing_right = sun[0] * ahead[:, 1] - sun[2] * ahead[:, 0]
-    border = []
-    for side in (-1, 1):  # the border slopes towards the road
-        facing = (sun[1] - side * _BORDER_SLOPE * facing_right) / math.sqrt(
-            1 + _BORDER_SLOPE * _BORDER_SLOPE
-        )
-        border.append(np.clip(facing / sun[1], 0, FULL_LIGHT))
-    return Shoulders(kinds, np.array(border, np.float32))
+    steepness = math.sqrt(1 + _BORDER_SLOPE * _BORDER_SLOPE)
+    light = []
+    for side in (-1, 1):
+        facing = (sun[1] - side * _BORDER_SLOPE * facing_right) / steepness
+        light.append(np.clip(facing / sun[1], 0, FULL_LIGHT))
+    return np.array(light, np.float32)

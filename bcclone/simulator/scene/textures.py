@@ -1,8 +1,7 @@
-"""Make the world's textures: a seed -> tiling noise and its coarser levels (mipmaps); resize and
-blur fields.
+"""Make the world's textures: a seed -> tiling noise and its coarser levels (mipmaps).
 
-The result is the same to the last bit on every processor: OpenCV's functions for floating-point
-images add up in an order that depends on it.
+Fields are resized and blurred here, too. The result is the same to the last bit on every processor:
+OpenCV's functions for floating-point images add up in an order that depends on it.
 """
 
 import numpy as np
@@ -14,46 +13,41 @@ from bcclone.system.exact_math import exponentials, normals
 
 Field = npt.NDArray[np.floating]  # a value for each cell of a grid
 
-SIZE = 512  # texels of the finest level
-LEVELS = 10
-ASPHALT, GRAIN, COBBLE, ROCK = range(4)
+SIZE = 512  # texels of the finest level, in each direction
+LEVELS = 10  # each has half the texels of the one before, down to a single texel
 
-_EVEN = ((1, 1.0), (2, 0.7), (4, 0.5), (8, 0.35), (16, 0.25))
-_FINE = ((1, 1.0), (2, 0.6), (8, 0.25))
-_STONES = 32  # in a row of cobbles
-_SHARPNESS = -0.75  # of the cubic convolution kernel, as in OpenCV
-_TAPS = {
-    3: (0.25, 0.5, 0.25),
-    5: (0.0625, 0.25, 0.375, 0.25, 0.0625),
-    9: tuple(weight / 256 for weight in (4, 13, 30, 51, 60, 51, 30, 13, 4)),
-}
+# Textures
+ASPHALT = 0
+GRAIN = 1
+COBBLE = 2
+ROCK = 3
+
+# Octaves of noise: grain in cells, weight
+_Octaves = tuple[tuple[int, float], ...]
+_EVEN: _Octaves = ((1, 1.0), (2, 0.7), (4, 0.5), (8, 0.35), (16, 0.25))
+_FINE: _Octaves = ((1, 1.0), (2, 0.6), (8, 0.25))
 
 
 def make_textures(seed: int) -> Float32Array:
-    """Return the four textures, float32 (4, texels), of all levels, each of mean 0 and deviation
-    about 1.
+    """Return the four textures, float32 (4, texels), of all levels joined.
+
+    Each has mean 0 and a standard deviation of about 1.
     """
     asphalt = exponentials(0.5 * tiling_noise(SIZE, seed, _FINE))  # bright grains in a dark ground
-    rock = blur(tiling_noise(SIZE, seed + 3, _EVEN), 9, across=False)
-    return np.stack(
-        [
-            _with_levels(asphalt),
-            _with_levels(tiling_noise(SIZE, seed + 1, _EVEN)),
-            _with_levels(_cobbles(seed + 2)),
-            _with_levels(rock),
-        ]
-    )
+    grain = tiling_noise(SIZE, seed + 1, _EVEN)
+    cobbles = _cobbles(seed + 2)
+    rock = blur(tiling_noise(SIZE, seed + 3, _EVEN), 9, across=False)  # drawn out upwards
+    return np.stack([_with_levels(texture) for texture in (asphalt, grain, cobbles, rock)])
 
 
-def tiling_noise(size: int, seed: int, octaves: tuple[tuple[int, float], ...]) -> Float32Array:
-    """Return tiling noise of standard deviation 1, float32 (size, size); octaves: grain in cells,
-    weight.
-    """
+def tiling_noise(size: int, seed: int, octaves: _Octaves) -> Float32Array:
+    """Return tiling noise of standard deviation 1, float32 (size, size)."""
     randomness = np.random.default_rng(seed)
     total = np.zeros((size, size), np.float32)
     for grain, weight in octaves:
         cells = size // grain
         field = normals(randomness, (cells, cells)).astype(np.float32)
+        # two more cells on each side, so that the opposite edges fit together
         around = np.pad(field, 2, mode="wrap")
         smooth = resize(around, len(around) * grain, len(around) * grain)
         smooth = smooth[2 * grain : 2 * grain + size, 2 * grain : 2 * grain + size]
@@ -61,17 +55,27 @@ def tiling_noise(size: int, seed: int, octaves: tuple[tuple[int, float], ...]) -
     return np.asarray(total / float(total.std()), np.float32)
 
 
+_STONES = 32  # in a row of cobbles
+_BENDS: _Octaves = ((16, 1.0),)
+
+
 def _cobbles(seed: int) -> Float32Array:
     """Return paving stones of varying brightness with bent outlines and light joints."""
     randomness = np.random.default_rng(seed)
     pitch = SIZE // _STONES
-    bend = [3.0 * tiling_noise(SIZE, seed + shift, ((16, 1.0),)) for shift in (50, 51)]
-    rows, columns = (axis + bent for axis, bent in zip(np.mgrid[0:SIZE, 0:SIZE], bend, strict=True))
-    stripe = np.floor(columns / pitch).astype(int) % _STONES
-    shifted = rows + np.where(stripe % 2 == 1, pitch // 2, 0)
+
+    # each texel's place in an even grid of stones is bent a little
+    rows, columns = np.mgrid[0:SIZE, 0:SIZE]
+    bent_rows = rows + 3.0 * tiling_noise(SIZE, seed + 50, _BENDS)
+    bent_columns = columns + 3.0 * tiling_noise(SIZE, seed + 51, _BENDS)
+
+    # the stones of every second column are shifted by half their length
+    stripe = np.floor(bent_columns / pitch).astype(int) % _STONES
+    shifted = bent_rows + np.where(stripe % 2 == 1, pitch // 2, 0)
     stone = np.floor(shifted / pitch).astype(int) % _STONES
     brightness = (0.6 * normals(randomness, (_STONES, _STONES)) - 0.5)[stripe, stone]
-    joint = np.minimum(columns % pitch, shifted % pitch) < 2.5
+
+    joint = np.minimum(bent_columns % pitch, shifted % pitch) < 2.5
     stones = np.where(joint, 2.0, brightness).astype(np.float32)
     return np.asarray(blur(stones, 3) + 0.4 * tiling_noise(SIZE, seed, _EVEN), np.float32)
 
@@ -86,45 +90,46 @@ def _with_levels(texture: Float32Array) -> Float32Array:
     return np.concatenate([level.ravel() for level in levels[:LEVELS]]).astype(np.float32)
 
 
+# Resizing
+
+
 def resize(
     field: Field, height: int, width: int, kept: tuple[int, int] | None = None
 ) -> Float32Array:
-    """Return a field of another size, float32 (height, width), by cubic convolution; the edge cells
-    repeat outwards.
+    """Return a field of another size, float32 (height, width), by cubic convolution.
 
-    kept: how many of the first rows and columns are computed and returned, by default all.
+    The cells at the edges repeat outwards.
+
+    kept: how many of the first rows and columns are computed and returned, by default all
     """
     rows, columns = kept or (height, width)
     field = np.ascontiguousarray(field)
     with_new_rows = np.empty((rows, field.shape[1]))
+    cells, weights = _sources(len(field), height, rows)
+    _resize_rows(field, cells, weights, with_new_rows)
+
     result = np.empty((rows, columns), np.float32)
-    _resize_rows(field, *_sources(len(field), height, rows), with_new_rows)
-    _resize_columns(with_new_rows, *_sources(field.shape[1], width, columns), result)
+    cells, weights = _sources(field.shape[1], width, columns)
+    _resize_columns(with_new_rows, cells, weights, result)
     return result
 
 
-def blur(field: Field, taps: int, across: bool = True) -> Float32Array:
-    """Return a field blurred by a bell curve of 3, 5 or 9 taps, float32. across: also blur along
-    the rows.
-    """
-    blurred = _weighted(field, _TAPS[taps])
-    return np.ascontiguousarray(
-        _weighted(blurred.T, _TAPS[taps]).T if across else blurred, np.float32
-    )
+_SHARPNESS = -0.75  # of the cubic convolution kernel, as in OpenCV
 
 
 def _sources(old_size: int, new_size: int, count: int) -> tuple[IndexArray, FloatArray]:
-    """Return the four old cells that each of the first `count` new cells is interpolated from, and
-    their weights.
+    """Return what each of the first `count` new cells is interpolated from: four old cells.
 
-    The weight of a cell is its cubic convolution kernel at its distance, of up to two cells (Keys,
-    1981).
+    These and their weights, (count, 4) each. The weight of a cell is its cubic convolution kernel
+    at its distance, of up to two cells (Keys, 1981).
     """
     position = (np.arange(count) + 0.5) * (old_size / new_size) - 0.5
     first = np.floor(position)
     taps = np.arange(-1, 3)
     cells = np.clip(first.astype(np.intp)[:, None] + taps, 0, old_size - 1)
-    distance, sharp = np.abs((position - first)[:, None] - taps), _SHARPNESS
+
+    distance = np.abs((position - first)[:, None] - taps)
+    sharp = _SHARPNESS
     near = ((sharp + 2) * distance - (sharp + 3)) * distance * distance + 1
     far = ((sharp * distance - 5 * sharp) * distance + 8 * sharp) * distance - 4 * sharp
     return cells, np.where(distance <= 1, near, far)
@@ -132,13 +137,17 @@ def _sources(old_size: int, new_size: int, count: int) -> tuple[IndexArray, Floa
 
 @compiled(cache=True)
 def _resize_rows(field: Field, cells: IndexArray, weights: FloatArray, result: FloatArray) -> None:
+    """Compute each new row from four old ones. cells, weights: (rows, 4)."""
     for row in range(result.shape[0]):
-        one, two, three, four = cells[row, 0], cells[row, 1], cells[row, 2], cells[row, 3]
+        first = cells[row, 0]
+        second = cells[row, 1]
+        third = cells[row, 2]
+        fourth = cells[row, 3]
         for column in range(result.shape[1]):
-            total = 0.0 + weights[row, 0] * field[one, column]
-            total += weights[row, 1] * field[two, column]
-            total += weights[row, 2] * field[three, column]
-            total += weights[row, 3] * field[four, column]
+            total = 0.0 + weights[row, 0] * field[first, column]
+            total += weights[row, 1] * field[second, column]
+            total += weights[row, 2] * field[third, column]
+            total += weights[row, 3] * field[fourth, column]
             result[row, column] = total
 
 
@@ -146,12 +155,35 @@ def _resize_rows(field: Field, cells: IndexArray, weights: FloatArray, result: F
 def _resize_columns(
     field: FloatArray, cells: IndexArray, weights: FloatArray, result: Float32Array
 ) -> None:
+    """Compute each new column from four old ones. cells, weights: (columns, 4)."""
     for row in range(result.shape[0]):
         for column in range(result.shape[1]):
             total = 0.0
             for tap in range(4):
                 total += weights[column, tap] * field[row, cells[column, tap]]
             result[row, column] = total
+
+
+# Blurring
+
+
+# Weights of bell curves
+_TAPS = {
+    3: (0.25, 0.5, 0.25),
+    5: (0.0625, 0.25, 0.375, 0.25, 0.0625),
+    9: tuple(weight / 256 for weight in (4, 13, 30, 51, 60, 51, 30, 13, 4)),
+}
+
+
+def blur(field: Field, taps: int, across: bool = True) -> Float32Array:
+    """Return a field blurred by a bell curve of 3, 5 or 9 taps, float32.
+
+    across: blur along the rows, too
+    """
+    blurred = _weighted(field, _TAPS[taps])
+    if across:
+        blurred = _weighted(blurred.T, _TAPS[taps]).T
+    return np.ascontiguousarray(blurred, np.float32)
 
 
 def _weighted(field: Field, weights: tuple[float, ...]) -> FloatArray:

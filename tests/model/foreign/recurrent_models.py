@@ -2,7 +2,7 @@
 files of keras2/.
 
 pip install tensorflow-cpu==2.15.1; python tests/model/foreign/recurrent_models.py
-tests/keras_files/keras2
+tests/model/foreign/keras2
 """
 
 import json

@@ -12,7 +12,7 @@ from tests.conftest import ROOT
 from tests.model.foreign.old_models import expected_output, images, keras1_config, write
 
 YUV = "nvidia-66x200-yuv"
-KEPT = ROOT / "tests" / "model" / "keras_files" / "keras2"
+KEPT = ROOT / "tests" / "model" / "foreign" / "keras2"
 
 
 @pytest.fixture

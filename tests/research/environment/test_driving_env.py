@@ -9,7 +9,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 import bcclone.research.environment  # noqa: F401
-from bcclone.simulator.record import Expert
+from bcclone.simulator.expert import Expert
 from bcclone.simulator.world_settings import Conditions, ExpertSettings
 from bcclone.system.errors import UserError
 from tests.processes import python

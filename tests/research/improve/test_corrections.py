@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from bcclone.cluster.shards import open_store
+from bcclone.dataset.shards import open_store
 from bcclone.recording.run_tables import DRIVERS, HUMAN, MODEL, DrivenRow
 from bcclone.research.improve import ImproveSettings
 from bcclone.research.improve.improvement import OPTIONS, work_folder

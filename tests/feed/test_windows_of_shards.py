@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from bcclone.cluster.shards import open_store
 from bcclone.dataset.frames import FrameFile, Frames
+from bcclone.dataset.shards import open_store
 from bcclone.feed.feed import choose_feed, open_feed
 from bcclone.feed.feed_settings import FeedSettings, SamplingSettings
 from bcclone.feed.order import windowed

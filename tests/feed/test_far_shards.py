@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from bcclone.cluster.shards import open_store
+from bcclone.dataset.shards import open_store
 from bcclone.feed.feed import check_feed, choose_feed, open_feed
 from bcclone.feed.feed_settings import FeedSettings, SamplingSettings
 from bcclone.feed.selection import select

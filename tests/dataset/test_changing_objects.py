@@ -5,7 +5,7 @@ the object.
 import numpy as np
 import pytest
 
-from bcclone.cluster.shards import Manifest, open_store, read_shards
+from bcclone.dataset.shards import Manifest, open_store, read_shards
 from bcclone.system.errors import UserError
 from bcclone.system.location import parse_location
 from tests.s3 import put_folder, s3_server

@@ -6,7 +6,7 @@ from itertools import islice
 
 import pytest
 
-from bcclone.cluster.shards import MANIFEST_NAME, open_store
+from bcclone.dataset.shards import MANIFEST_NAME, open_store
 from bcclone.system.errors import UserError
 from tests.hostile import with_wrong_values
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bcclone.cluster.far_frames import FarFrames, ShardCache
+from bcclone.dataset.far_frames import FarFrames, ShardCache
 from bcclone.dataset.frames import FrameFile
 from bcclone.system.errors import UserError
 from bcclone.system.location import parse_location, version_of

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bcclone.cluster.shards import open_store
+from bcclone.dataset.shards import open_store
 from bcclone.feed.feed import open_feed
 from bcclone.feed.feed_settings import STRATEGIES, FeedSettings, SamplingSettings
 from bcclone.feed.selection import select

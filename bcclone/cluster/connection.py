@@ -1,0 +1,164 @@
+"""Connect the workers of a training on several machines, and notice when one is lost.
+
+In: their addresses. Out: the strategy of tf.distribute that has their devices. While TensorFlow
+waits for a worker, no signal, thread or exception ends the wait. So the workers first look for each
+other, and a timer ends the process if TensorFlow then waits for more than a minute.
+"""
+
+import faulthandler
+import os
+import re
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any
+
+from bcclone.cluster.cluster_settings import WorkerSettings
+from bcclone.system.errors import UserError
+from bcclone.system.own_process import is_own_process
+from bcclone.system.progress import Notify
+from bcclone.system.tensorflow_quietly import load_tensorflow
+from bcclone.web.access import is_this_machine
+
+_MEETING_SECONDS = 60.0  # that workers wait for each other
+
+
+@contextmanager
+def connected(
+    cluster: WorkerSettings, gpus: int, gpu_memory: int, onednn: str, notify: Notify
+) -> Iterator[Any]:
+    """Give the strategy of tf.distribute that connects this worker with all others.
+
+    Raises UserError when the workers do not meet, and within the block when another one is lost.
+
+    gpus: number of GPUs to use on each machine, 0 for all
+    gpu_memory, onednn: as load_tensorflow() takes them
+    """
+    if is_own_process():  # an error of another worker is reported in one line, by us
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    this_one = cluster.describe(cluster.index)
+    others = ", ".join(cluster.describe(index) for index in _others(cluster))
+    notify(
+        f"{this_one}, this one, waits up to {_MEETING_SECONDS:g} s for {others}, "
+        "and ends without them; worker 0 writes the model"
+    )
+    await_others(cluster)
+    strategies: list[Any] = []
+    load_tensorflow(
+        gpu_memory=gpu_memory,
+        initialize=lambda: strategies.append(_connect(cluster, gpus)),
+        onednn=onednn,
+    )
+    import tensorflow as tf
+
+    try:
+        yield strategies[0]
+    except tf.errors.OpError as error:
+        if not any(words in str(error) for words in _OF_CLUSTER):
+            raise
+        raise UserError(_describe_loss(cluster, str(error))) from None
+    if cluster.index:
+        notify(f"{this_one}: trained to the end; {cluster.describe(0)} writes the model")
+
+
+def _others(cluster: WorkerSettings) -> list[int]:
+    return [index for index in range(cluster.count) if index != cluster.index]
+
+
+def await_others(cluster: WorkerSettings, seconds: float = _MEETING_SECONDS) -> None:
+    """Return when every worker listens at its address, as this one does meanwhile.
+
+    Raises UserError after so many seconds.
+    """
+    retry_seconds = 0.2
+    until = time.monotonic() + seconds
+    missing = _others(cluster)
+    with _listening(cluster):
+        while True:
+            missing = [index for index in missing if not _listens(cluster, index)]
+            if not missing:
+                break
+            if time.monotonic() > until:
+                raise UserError(
+                    f"{', '.join(map(cluster.describe, missing))} did not come within "
+                    f"{seconds:g} s; start every worker with the same --workers, each with its "
+                    "--worker-index, and check that the machines reach each other at these ports"
+                )
+            time.sleep(retry_seconds)
+        time.sleep(5 * retry_seconds)  # for those that have not found this one yet
+
+
+def _listening(cluster: WorkerSettings) -> socket.socket:
+    """Return a socket that listens at this worker's port; raises UserError if it is in use.
+
+    Other machines reach it only where the worker's address is not of this machine alone.
+    """
+    host, port = cluster.host_and_port(cluster.index)
+    listen_at = host if is_this_machine(host) else ""
+    try:
+        return socket.create_server((listen_at, port))
+    except OSError as error:
+        raise UserError(
+            f"{cluster.describe(cluster.index)}, this one, cannot listen at port {port}: "
+            f"{error.strerror}; give each worker a --worker-index of its own, or end the program "
+            "that uses the port, or choose other --workers"
+        ) from None
+
+
+def _listens(cluster: WorkerSettings, index: int) -> bool:
+    probe_seconds = 2.0
+    with suppress(OSError):
+        socket.create_connection(cluster.host_and_port(index), timeout=probe_seconds).close()
+        return True
+    return False
+
+
+def _connect(cluster: WorkerSettings, gpus: int) -> Any:
+    """Return the strategy of all workers, as connected() gives it."""
+    import tensorflow as tf
+
+    if gpus:
+        tf.config.set_visible_devices(tf.config.list_physical_devices("GPU")[:gpus], "GPU")
+    resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
+        tf.train.ClusterSpec({"worker": list(cluster.workers)}),
+        task_type="worker",
+        task_id=cluster.index,
+        rpc_layer="grpc",
+    )
+    with ExitStack() as stack, open(os.devnull, "w") as nowhere:  # noqa: PTH123 a device
+        # Python cannot handle signals meanwhile
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                before = signal.signal(number, signal.SIG_DFL)
+                stack.callback(signal.signal, number, before)
+        # a worker may be lost just now
+        faulthandler.dump_traceback_later(_MEETING_SECONDS, exit=True, file=nowhere)
+        stack.callback(faulthandler.cancel_dump_traceback_later)
+        return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
+
+
+# in TensorFlow's errors
+_OF_CLUSTER = ("Collective ops is aborted", "CoordinationService", "/job:worker/")
+_REPORTED = re.compile(r"Error reported from /job:worker/(?:replica:0/)?task:(\d+)")
+_TASK = re.compile(r"/job:worker/(?:replica:0/)?task:(\d+)")
+
+
+def _describe_loss(cluster: WorkerSettings, text: str) -> str:
+    """Return which worker was lost, by TensorFlow's error."""
+    reported = [int(number) for number in _REPORTED.findall(text)]
+    unreachable = [index for index in _others(cluster) if not _listens(cluster, index)]
+    named = [int(number) for number in _TASK.findall(text)]
+    # the chief watches all workers, and the others watch the chief
+    lost = 0
+    for index in (*reported, *unreachable, *named):
+        if index != cluster.index:
+            lost = index
+            break
+    return (
+        f"{cluster.describe(lost)} was lost: it ended (its own output says why), stopped, or "
+        f"cannot be reached; {cluster.describe(cluster.index)}, this one, ends, too; start every "
+        "worker again with the same command and --resume to continue from the last checkpoint"
+    )

@@ -1,0 +1,289 @@
+"""Open any store: one file, or a folder of shards, on this machine or at a URL.
+
+In: a path or a URL. Out: a `Store`. Rows, samples and frames of a folder are numbered through all
+of its shards, each of which is a store of its own. The `Manifest`, the file store.json, names them.
+bcclone.cluster writes such folders.
+"""
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import IO, Any, Self
+
+import numpy as np
+
+from bcclone.dataset.far_frames import FarFrames
+from bcclone.dataset.frames import FrameFile, Frames
+from bcclone.dataset.preprocessing import Preprocessing
+from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME, RowTable, join_rows
+from bcclone.dataset.sample_settings import SampleSettings
+from bcclone.dataset.samples import SampleTable
+from bcclone.dataset.store import (
+    SCHEMA_VERSION,
+    RecordingInfo,
+    Store,
+    StoreContent,
+    is_other_file,
+    missing_store,
+    read_store,
+)
+from bcclone.system.arrays import IndexArray
+from bcclone.system.codec import explained, parse_json, read_bytes
+from bcclone.system.errors import UserError, shown_command
+from bcclone.system.hdf5_file import Table
+from bcclone.system.json_values import from_json, json_text
+from bcclone.system.location import (
+    Location,
+    as_local,
+    is_url,
+    parse_location,
+    reaching,
+    read_ranges,
+    replacing,
+    versions_of,
+)
+
+MANIFEST_NAME = "store.json"
+
+
+def open_store(path: Location | str) -> Store:
+    """Open the store in a file or in a folder of shards, perhaps at a URL; raises UserError."""
+    if isinstance(path, str):
+        path = parse_location(path)
+    with reaching(path):
+        is_folder = path.is_dir()
+        exists = path.exists()
+        has_manifest = is_folder and (path / MANIFEST_NAME).is_file()
+    if has_manifest:
+        content, _ = read_shards(path, Manifest.read(path))
+        return Store(path, content)
+    if is_folder:
+        raise UserError(
+            f"{path}: a folder without a {MANIFEST_NAME}, expected a store; "
+            "make a store of a recording with: "
+            f"{shown_command('preprocess', path, '-o', 'data.h5')}"
+        )
+    if not exists:
+        raise missing_store(path)
+    if is_url(path):
+        raise UserError(
+            f"{path}: a file at a URL, expected a folder of shards; copy it to this machine first"
+        )
+    return Store(path)
+
+
+def open_if_store(path: Location) -> Store | None:
+    """Open any store; return None for a log, and for a folder without a manifest, a recording."""
+    with reaching(path):
+        if path.is_dir():
+            is_store = (path / MANIFEST_NAME).is_file()
+        else:
+            is_store = not is_other_file(path)
+    return open_store(path) if is_store else None
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A shard of a store: the rows of one recording, or a block of them, as a store of its own."""
+
+    name: str  # of the file in the folder
+    recording: int  # number of its recording in the whole store
+    rows: int
+    samples: int
+    frames: int  # count of those that no earlier shard has, which come first in the file
+    # behind them are copies from earlier shards that its samples need: their numbers in the store
+    copied: tuple[int, ...]
+    content_hash: str
+    bytes: int  # of the file
+    sha256: str  # of the file
+
+    @property
+    def all_frames(self) -> int:
+        """Return how many frames the file holds."""
+        return self.frames + len(self.copied)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What store.json holds."""
+
+    preprocessing: Preprocessing
+    sample_settings: SampleSettings
+    recordings: tuple[RecordingInfo, ...]
+    shards: tuple[Shard, ...]
+    content_hash: str = ""  # equal to that of a one-file store with the same content
+    origin: str = ""  # digest of the inputs of the shards that were written last
+
+    def write(self, folder: Location) -> None:
+        """Write the manifest, which completes the store."""
+        content = {
+            "schema_version": SCHEMA_VERSION,
+            "content_hash": self.content_hash,
+            "origin": self.origin,
+            "preprocessing": json.loads(self.preprocessing.to_json()),
+            "preprocessing_hash": self.preprocessing.digest,
+            "sample_settings": self.sample_settings,
+            "recordings": self.recordings,
+            "shards": self.shards,
+        }
+        with replacing(folder / MANIFEST_NAME) as temporary:
+            temporary.write_text(json_text(content, indent=1), encoding="utf-8")
+
+    @classmethod
+    def read(cls, folder: Location) -> Self:
+        """Read the manifest in a folder; raises UserError if it is not one."""
+        path = folder / MANIFEST_NAME
+        with explained(path, "the manifest of a store", _remedy(folder)):
+            stored = parse_json(read_bytes(path, "json"))
+            if stored["schema_version"] != SCHEMA_VERSION:
+                raise ValueError(
+                    f"schema version {stored['schema_version']}, expected {SCHEMA_VERSION}"
+                )
+            return cls(
+                Preprocessing.from_json(json.dumps(stored["preprocessing"])),
+                SampleSettings.stored(stored["sample_settings"]),
+                from_json(tuple[RecordingInfo, ...], stored["recordings"]),
+                from_json(tuple[Shard, ...], stored["shards"]),
+                from_json(str, stored["content_hash"]),
+                from_json(str, stored["origin"]),
+            )
+
+
+def read_shards(
+    folder: Location, manifest: Manifest, others: Sequence[str] = ()
+) -> tuple[StoreContent, list[Sequence[Table]]]:
+    """Read the shards in a folder, and further tables of each, which `others` names.
+
+    Raises UserError if a shard is missing or damaged.
+    """
+    rows: list[RowTable] = []
+    samples: list[SampleTable] = []
+    files: list[FrameFile] = []
+    further: list[Sequence[Table]] = []
+    extras: list[str] = []
+    first_row = 0
+    first_frame = 0
+    for shard, opened in _opened_shards(folder, manifest):
+        content, tables = read_store(folder / shard.name, others, opened)
+        (file,) = content.frames.files
+        _check_shard(folder, manifest, shard, content)
+        # the shard numbers its rows and frames from 0; the store numbers them through all shards
+        own_frames = first_frame + np.arange(shard.frames)
+        frame_numbers = np.append(own_frames, np.array(shard.copied, np.int64))
+        samples.append(_renumbered_samples(content.samples, first_row, frame_numbers))
+        rows.append(_renumbered_rows(content.rows, shard.recording, frame_numbers))
+        extras.extend(content.extras or [""] * shard.rows)
+        files.append(replace(file, count=shard.frames, sha256=shard.sha256))
+        further.append(tables)
+        first_row += shard.rows
+        first_frame += shard.frames
+    frames_kind = FarFrames if is_url(folder) else Frames
+    with explained(folder, "a folder of shards that fit together", _remedy(folder)):
+        whole = StoreContent(
+            preprocessing=manifest.preprocessing,
+            sample_settings=manifest.sample_settings,
+            content_hash=manifest.content_hash,
+            samples=np.concatenate(samples),
+            rows=join_rows(rows),
+            extras=extras if any(extras) else [],
+            recordings=list(manifest.recordings),
+            frames=frames_kind(files, manifest.preprocessing.shape),
+        )
+    return whole, further
+
+
+def _check_shard(folder: Location, manifest: Manifest, shard: Shard, content: StoreContent) -> None:
+    """Raise UserError if a shard's content is not what the manifest says of it."""
+    (file,) = content.frames.files
+    size, _ = file.version
+    is_described = (
+        size == shard.bytes
+        and len(content.rows) == shard.rows
+        and len(content.samples) == shard.samples
+        and file.count == shard.all_frames
+        and content.content_hash == shard.content_hash
+        and content.preprocessing == manifest.preprocessing
+    )
+    if not is_described:
+        raise UserError(
+            f"{folder / shard.name}: not the shard that the manifest describes; {_remedy(folder)}"
+        )
+
+
+def _renumbered_samples(
+    samples: SampleTable, first_row: int, frame_numbers: IndexArray
+) -> SampleTable:
+    renumbered = samples.copy()
+    renumbered["frame"] = frame_numbers[renumbered["frame"]]
+    renumbered["row"] += first_row
+    return renumbered
+
+
+def _renumbered_rows(rows: RowTable, recording: int, frame_numbers: IndexArray) -> RowTable:
+    renumbered = rows.copy()
+    renumbered["recording"] += recording
+    numbers_or_none = np.append(frame_numbers, NO_FRAME)  # NO_FRAME is -1, the index of its last
+    for name in FRAME_COLUMNS:
+        renumbered[name] = numbers_or_none[renumbered[name]]
+    return renumbered
+
+
+# an open file with the tables of a shard at a URL, and its version; None for a local shard
+_OpenedShard = tuple[IO[bytes], tuple[int, int]] | None
+
+
+def _opened_shards(folder: Location, manifest: Manifest) -> Iterator[tuple[Shard, _OpenedShard]]:
+    if is_url(folder):
+        yield from _far_shards(folder, manifest)
+        return
+    for shard in manifest.shards:
+        if not as_local(folder / shard.name).is_file():
+            raise UserError(
+                f"{folder / shard.name}: this shard of the store is missing; {_remedy(folder)}"
+            )
+        yield shard, None
+
+
+_FILES_AT_ONCE = 32  # shards at a URL that are read at the same time
+
+
+def _far_shards(folder: Location, manifest: Manifest) -> Iterator[tuple[Shard, _OpenedShard]]:
+    """Yield each shard at a URL, as a file without its frames, with its version."""
+    for start in range(0, len(manifest.shards), _FILES_AT_ONCE):
+        shards = manifest.shards[start : start + _FILES_AT_ONCE]
+        files: list[Any] = [folder / shard.name for shard in shards]
+        parts = [_table_parts(shard, manifest.preprocessing) for shard in shards]
+        # one request for all parts of all files; their versions before and after it show a change
+        ranges = []
+        for file, file_parts in zip(files, parts, strict=True):
+            ranges += [(file, begin, end) for begin, end in file_parts]
+        before = versions_of(files)
+        blocks = iter(read_ranges(ranges))
+        after = versions_of(files)
+        for number, shard in enumerate(shards):
+            file = files[number]
+            if before[number] != after[number]:
+                raise UserError(f"{file}: it was written again while it was read; start again")
+            known = {part: next(blocks) for part in parts[number]}
+            options = {"data": known, "strict": True}
+            tables = file.fs.open(file.path, cache_type="parts", cache_options=options)
+            _, number_of_version = after[number]
+            yield shard, (tables, (shard.bytes, number_of_version))
+
+
+_HEAD_BYTES = 1 << 14  # more than an HDF5 file has before its frames
+
+
+def _table_parts(shard: Shard, preprocessing: Preprocessing) -> list[tuple[int, int]]:
+    """Return start and end of the parts of a shard's file that hold all but its frames."""
+    # the frames do not begin at 0, so they end after this byte
+    frame_bytes = shard.all_frames * math.prod(preprocessing.shape)
+    if frame_bytes <= _HEAD_BYTES:
+        return [(0, shard.bytes)]
+    return [(0, _HEAD_BYTES), (frame_bytes, shard.bytes)]
+
+
+def _remedy(folder: Location) -> str:
+    command = shown_command("preprocess", "RECORDING...", "-o", folder, "--force")
+    return f"make the store again with: {command}"

@@ -1,0 +1,143 @@
+"""What recordings cover -> lines that say what to record next, and for how many seconds."""
+
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+
+from bcclone.diagnosis.bends import RADII_M
+from bcclone.diagnosis.recoveries import MeasuredCorrection
+from bcclone.system.arrays import FloatArray
+from bcclone.system.statistics import runs
+
+_LEAST_SECONDS = 120.0  # of driving that a model is trained on
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How much a recording covers."""
+
+    bends: FloatArray  # seconds, as seconds_of_bends() returns them
+    brightness: FloatArray  # of the frames, (frames,), 0 to 255, NaN for an unreadable one
+    usable_seconds: float  # of driving, without the rows that a finding names
+    correction: MeasuredCorrection | None = None  # counts recoveries; None: they cannot be counted
+    road: str | None = None  # that our simulator recorded, None for another one
+
+
+def advise(recordings: Sequence[Coverage]) -> tuple[str, ...]:
+    """Return lines that say what else to record, each with its seconds.
+
+    A recording without a usable row does not count: its faults must be mended first.
+    """
+    most_lines = 5
+    usable = [recording for recording in recordings if recording.usable_seconds > 0]
+    if not usable:
+        return ()
+    road = next((recording.road for recording in usable if recording.road), None)
+    lines = [
+        *_more_bends(usable, road),
+        *_more_recoveries(usable, road),
+        *_another_light(usable, road),
+        *_more_seconds(usable),
+    ]
+    return tuple(lines[:most_lines])
+
+
+def _more_bends(recordings: Sequence[Coverage], road: str | None) -> Iterator[str]:
+    few_share = 0.2  # of a kind's bends to both sides
+    fewest_bend_seconds = 10.0  # of all kinds
+    fewest_seconds = 2.0  # of a kind to the other side
+    bends = _all_bends(recordings)
+    if bends.sum() < fewest_bend_seconds:
+        yield (
+            f"{_rounded(2 * fewest_bend_seconds)}: bends to both sides, of which there are "
+            f"{bends.sum():.0f} s"
+        )
+        return
+    for side, (here, opposite) in {"left": bends, "right": bends[::-1]}.items():
+        is_few = (here < few_share * (here + opposite)) & (opposite >= fewest_seconds)
+        for first, last in runs(np.flatnonzero(is_few)):
+            have = here[first : last + 1].sum()
+            have_opposite = opposite[first : last + 1].sum()
+            radii = _radii(first, last) if len(here) > 1 else ""
+            line = (
+                f"{_rounded(have_opposite / 2 - have)}: {side} bends{radii}, of which there are "
+                f"{have:.0f} s, {have_opposite:.0f} s to the other side; drive the other way round"
+                f"{_play(road)}"
+            )
+            if road:
+                line += ", with --reverse or without"
+            yield line
+
+
+def _all_bends(recordings: Sequence[Coverage]) -> FloatArray:
+    """Return the seconds of bends in all recordings, (2, kinds); one kind if some know no radii."""
+    shapes = {recording.bends.shape for recording in recordings}
+    if len(shapes) == 1:
+        return np.asarray(np.sum([recording.bends for recording in recordings], axis=0))
+    sums = [recording.bends.sum(axis=1, keepdims=True) for recording in recordings]
+    return np.asarray(np.sum(sums, axis=0))
+
+
+def _radii(first: int, last: int) -> str:
+    """Return the radii of some kinds of bends in words."""
+    least = RADII_M[first - 1] if first else "up"
+    return f" of {least} to {RADII_M[last]} m"
+
+
+def _more_recoveries(recordings: Sequence[Coverage], road: str | None) -> Iterator[str]:
+    few = 4  # recoveries from an edge
+    seconds = 4.0  # of a recovery
+    counted = [recording.correction for recording in recordings if recording.correction]
+    if not counted:
+        return
+    from_right = sum(correction.from_right for correction in counted)
+    from_left = sum(correction.recoveries for correction in counted) - from_right
+    counts = {"left": from_left, "right": from_right}
+    missing = {side: few - count for side, count in counts.items() if count < few}
+    if missing:
+        sides = " and the ".join(missing)
+        there_are = " and ".join(str(counts[side]) for side in missing)
+        yield (
+            f"{_rounded(seconds * sum(missing.values()))}: recoveries from the {sides} edge, of "
+            f"which there are {there_are}: pause the recording, drive to the edge, and record the "
+            f"way back{_play(road)}"
+        )
+
+
+def _another_light(recordings: Sequence[Coverage], road: str | None) -> Iterator[str]:
+    one_light = 45.0  # of 255, between dark and bright frames
+    brightness = np.concatenate([recording.brightness for recording in recordings])
+    bright, dark = np.nanquantile(brightness, (0.95, 0.05))
+    if bright - dark < one_light:
+        seconds = _rounded(_LEAST_SECONDS / 2)
+        line = f"{seconds}: another light, for all frames are alike in brightness"
+        if road:
+            how = f"--road {shlex.quote(road)} --light 0.6 --sun-elevation 20"
+            line += f": bcclone simulate record other-light {how}"
+        yield line
+
+
+def _more_seconds(recordings: Sequence[Coverage]) -> Iterator[str]:
+    usable_seconds = sum(recording.usable_seconds for recording in recordings)
+    if usable_seconds < _LEAST_SECONDS:
+        missing = _LEAST_SECONDS - usable_seconds
+        yield (
+            f"{_rounded(missing)}: more of the same; or fine-tune models/any-road.h5 "
+            "(any-camera.h5 for a real car)"
+        )
+
+
+def _play(road: str | None) -> str:
+    """Return the command that records more on a road of our simulator, "" for another one."""
+    if not road:
+        return ""
+    return f": bcclone play -o more --road {shlex.quote(road)}"
+
+
+def _rounded(seconds: float) -> str:
+    """Return seconds in words, rounded up to tens, and ten at least."""
+    shortest = 10.0
+    return f"{max(shortest, 10 * ceil(seconds / 10)):.0f} s"

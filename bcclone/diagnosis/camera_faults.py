@@ -1,0 +1,184 @@
+"""Judge the cameras: where they look, and whether their frames are exchanged."""
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from bcclone.camera.geometry import FOCAL_PX, VANISHING_ROW
+from bcclone.camera.images import FRAME_WIDTH
+from bcclone.diagnosis.evidence import Evidence
+from bcclone.diagnosis.findings import Finding
+from bcclone.diagnosis.frame_figures import SideShifts
+from bcclone.diagnosis.heading import Heading, drives_backwards, is_trusted
+from bcclone.diagnosis.motion import Shift
+from bcclone.system.arrays import BoolArray, IndexArray
+from bcclone.system.statistics import runs
+
+_REMOUNT = (
+    "mount the camera again, and record again; or turn the frames back by this angle before you "
+    "import them"
+)
+
+
+def camera_pose(evidence: Evidence) -> Iterator[Finding]:
+    """Yield faults of the camera's pose, by how the pictures move."""
+    max_roll = 3.5  # degrees
+    if evidence.is_upside_down:
+        yield Finding(
+            "upside-down",
+            "the frames are upside down: the car drives towards the lower half of them",
+            value=180.0,
+            unit="degrees",
+            advice="turn the frames by 180 degrees (donkeycar: IMAGE_ROTATION, or flip both axes), "
+            "and import them again",
+        )
+        return
+    growing_share = evidence.growing_share
+    if drives_backwards(growing_share):
+        yield Finding(
+            "backwards",
+            f"the pictures grow in {growing_share:.0%} of the rows, as if the car drove backwards, "
+            "expected most",
+            value=growing_share,
+            unit="share of the rows",
+            advice="leave out what was driven backwards; or the pictures are in the opposite "
+            "order: number them the other way",
+        )
+    roll = evidence.turns.roll_degrees()
+    if roll is None:
+        return
+    degrees, error = roll
+    if abs(degrees) > max_roll + 1.5 * error:
+        side = "right" if degrees > 0 else "left"
+        yield Finding(
+            "rolled",
+            f"the camera leans to the {side} by {abs(degrees):.0f} degrees "
+            f"(standard error {error:.1f})",
+            value=degrees,
+            uncertainty=error,
+            unit="degrees to the right",
+            usable=True,
+            advice=_REMOUNT,
+        )
+
+
+def direction(
+    heading: Heading | None, is_upside_down: bool, has_simulator_lens: bool
+) -> Iterator[Finding]:
+    """Yield faults of where the camera looks, unless it is not known.
+
+    Three cameras are expected to look where the simulator's do.
+    """
+    if heading is None or is_upside_down or not is_trusted(heading):
+        return
+    yield from _turned(heading, has_simulator_lens)
+    if has_simulator_lens:  # other cars' cameras are mounted in many ways
+        yield from _tilted(heading)
+
+
+def _turned(heading: Heading, has_simulator_lens: bool) -> Iterator[Finding]:
+    max_turned_px = 19.0
+    note = ", if it has the simulator's lens"
+    if has_simulator_lens:
+        max_turned_px = 12.0
+        note = ""
+    right_px = (FRAME_WIDTH - 1) / 2 - heading.column
+    if abs(right_px) > max_turned_px + 3 * heading.column_error:
+        degrees, error = _degrees(right_px, heading.column_error)
+        side = "right" if right_px > 0 else "left"
+        yield Finding(
+            "turned",
+            f"the camera looks {abs(degrees):.0f} degrees to the {side} of where the car drives "
+            f"(standard error {error:.1f}{note})",
+            value=degrees,
+            uncertainty=error,
+            unit="degrees to the right",
+            usable=True,
+            advice=_REMOUNT,
+        )
+
+
+def _tilted(heading: Heading) -> Iterator[Finding]:
+    max_tilted_px = 9.0
+    down_px = VANISHING_ROW - heading.row
+    if abs(down_px) > max_tilted_px + 2 * heading.row_error:
+        degrees, error = _degrees(down_px, heading.row_error)
+        way = "down" if down_px > 0 else "up"
+        yield Finding(
+            "tilted",
+            f"the camera looks {abs(degrees):.0f} degrees farther {way} than the simulator's "
+            f"(standard error {error:.1f})",
+            value=degrees,
+            uncertainty=error,
+            unit="degrees down",
+            usable=True,
+            advice=_REMOUNT,
+        )
+
+
+def _degrees(pixels: float, error_px: float) -> tuple[float, float]:
+    """Return the angle of pixels from the middle, and its standard error."""
+    return math.degrees(math.atan2(pixels, FOCAL_PX)), math.degrees(error_px / FOCAL_PX)
+
+
+def exchanged_cameras(numbers: IndexArray, sides: Sequence[SideShifts]) -> Iterator[Finding]:
+    """Yield a fault if frames have the name of another camera.
+
+    A camera farther left sees the ground farther right. numbers: of the rows, (rows,); sides: how
+    the ground is moved in the frames of side cameras.
+    """
+    fewest_rows = 20
+    nearby = 12  # rows that were looked at
+    max_opposite = 0.5  # share of them
+    if len(sides) < fewest_rows:
+        return
+    left, right = _opposite(sides)
+    # the shift between the outer two, 1.6 m apart, is mostly noise; so the cameras count as
+    # exchanged only if most of the rows nearby are opposite
+    share_nearby = np.convolve(left | right, np.ones(nearby) / nearby, "same")
+    exchanged = share_nearby > max_opposite
+    if not exchanged.any():
+        return
+    first, second = _exchanged_pair(left & exchanged, right & exchanged)
+    measured = numbers[[side.row for side in sides]]
+    gap = 10 * int(np.ceil(np.median(np.diff(measured))))
+    yield Finding(
+        "exchanged-cameras",
+        f"the frames of the {first} and of the {second} camera are exchanged in "
+        f"{exchanged.mean():.0%} of the rows",
+        rows=tuple(runs(measured[exchanged], gap)),
+        value=float(exchanged.mean()),
+        unit="share of the rows",
+        advice="rename the frames, or exchange their columns in the log, in these rows",
+    )
+
+
+def _opposite(sides: Sequence[SideShifts]) -> tuple[BoolArray, BoolArray]:
+    """Return where left and right camera see the ground on the wrong side, (rows measured,) each."""
+    left = np.array([_side(side.shifts["left"]) for side in sides])
+    right = np.array([_side(side.shifts["right"]) for side in sides])
+    return left < 0, right > 0
+
+
+def _exchanged_pair(left: BoolArray, right: BoolArray) -> tuple[str, str]:
+    """Return which two cameras are exchanged, given where each side camera is opposite."""
+    both = (left & right).sum()
+    left_alone = (left & ~right).sum()
+    right_alone = (right & ~left).sum()
+    if both >= max(left_alone, right_alone):
+        return "left", "right"
+    if left_alone > right_alone:
+        return "center", "left"
+    return "center", "right"
+
+
+def _side(shift: Shift) -> int:
+    """Return 1 if the ground is clearly farther right, -1 farther left, 0 if it is not clear."""
+    least_match = 0.12
+    least_apart_px = 6.0
+    most_apart_px = 40.0
+    apart_px = abs(shift.right)
+    if shift.match > least_match and least_apart_px < apart_px < most_apart_px:
+        return int(np.sign(shift.right))
+    return 0

@@ -1,0 +1,81 @@
+"""Pairs of a recording's frames -> how far points move between them, and whether one follows on."""
+
+import math
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+
+from bcclone.diagnosis.frame_figures import ReadFrame
+from bcclone.diagnosis.motion import Followed, Turns, follow_points
+from bcclone.system.arrays import BoolArray, FloatArray
+from bcclone.system.opencv import resized
+
+_MAX_PAIRS = 60  # of which the usual is taken, spread over the recording
+PointsMoved = tuple[
+    FloatArray, FloatArray
+]  # points of a frame, and how they move, (points, 2) each
+_NO_POINTS: PointsMoved = (np.zeros((0, 2)), np.zeros((0, 2)))
+
+
+class FramePairs:
+    """Compares the centre frames of rows, by their indices, with each other.
+
+    follows: (steps,), whether the next row follows without a pause.
+    """
+
+    def __init__(self, read_frame: ReadFrame, turns: Turns, follows: BoolArray) -> None:
+        self._read_frame = read_frame
+        self._turns = turns
+        self._follows = follows
+
+    def moved(self, row: int, to: int) -> PointsMoved:
+        """Return points of a row's frame and how they move to another row's; none if unreadable."""
+        before = self._read_frame(row)
+        after = self._read_frame(to)
+        if before is None or after is None:
+            return _NO_POINTS
+        return follow_points(before, after)
+
+    def goes_on(self, row: int, to: int) -> bool:
+        """Return whether a picture goes on in another one.
+
+        Points can be followed, or the colours hardly change.
+        """
+        least_points = 0.25  # of the usual number
+        most_change = 4.0  # times the usual
+        points = len(self.moved(row, to)[0])
+        if points > least_points * self.usual.points:
+            return True
+        return self._change(row, to) < most_change * self._usual_change
+
+    @cached_property
+    def straight_on(self) -> Sequence[PointsMoved]:
+        """Return points followed from rows after which the camera hardly turns."""
+        straight = np.flatnonzero(self._turns.straight)
+        if not len(straight):
+            return []
+        places = np.linspace(0, len(straight) - 1, _MAX_PAIRS).astype(int)
+        return [self.moved(row, row + 1) for row in np.unique(straight[places]).tolist()]
+
+    @cached_property
+    def usual(self) -> Followed:
+        """Return how many points can usually be followed to the next row, and how far they move."""
+        counted = [Followed.of(moved) for _, moved in self.straight_on] or [Followed()]
+        return Followed(*np.median(counted, axis=0))
+
+    @cached_property
+    def _usual_change(self) -> float:
+        every = max(1, len(self._follows) // _MAX_PAIRS)
+        rows = np.flatnonzero(self._follows)[::every].tolist()
+        return float(np.nanmedian([self._change(row, row + 1) for row in rows]))
+
+    def _change(self, row: int, to: int) -> float:
+        """Return the mean difference of two reduced frames, 0 to 255; NaN if one is unreadable."""
+        thumbnail = (16, 8)  # pixels
+        before = self._read_frame(row)
+        after = self._read_frame(to)
+        if before is None or after is None:
+            return math.nan
+        difference = resized(before, thumbnail).astype(np.float64) - resized(after, thumbnail)
+        return float(np.abs(difference).mean())

@@ -1,0 +1,193 @@
+"""Points followed from frame to frame -> where the camera heads, and whether the car drives forwards.
+
+When a car drives straight on, everything in view moves away from one point, the focus of expansion,
+which shows where the camera looks (J. J. Gibson, "The Perception of the Visual World", 1950).
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH
+from bcclone.diagnosis.motion import is_clear_move
+from bcclone.system.arrays import FloatArray, IndexArray
+
+PARTS = 6  # of the frames, one after the other, whose headings are compared
+BACKWARDS = 0.25  # share of the frames that grow, below which the car surely drives backwards
+_FEWEST_MOVES = 100
+_ROUNDS = 8  # of the fit of the focus and of the turns that are left
+
+# of some frames: points and how they move, (points, 2) each
+FollowedFrames = Sequence[tuple[FloatArray, FloatArray]]
+
+
+class Heading(NamedTuple):
+    """The focus of expansion: the pixel towards which the car drives."""
+
+    column: float
+    row: float
+    column_error: float  # standard error
+    row_error: float
+    agreeing: float  # share of the movements that point away from it; others are mistaken or noise
+
+
+def is_trusted(heading: Heading) -> bool:
+    """Return whether enough movements, and all parts of the recording, agree on the heading."""
+    least_agreeing = 0.12
+    most_column_error = 12.0  # pixels
+    return heading.agreeing > least_agreeing and heading.column_error < most_column_error
+
+
+def is_upside_down(heading: Heading | None) -> bool:
+    """Return whether the car drives towards the lower half of the frames."""
+    lowest_row = 0.55 * FRAME_HEIGHT  # of a level camera it is 0.5
+    least_agreeing = 0.05
+    if heading is None:
+        return False
+    return heading.row > lowest_row and heading.agreeing > least_agreeing
+
+
+def drives_backwards(growing_share: float | None) -> bool:
+    """Return whether the pictures surely shrink from row to row."""
+    return growing_share is not None and growing_share < BACKWARDS
+
+
+def share_that_grows(followed: FollowedFrames) -> float | None:
+    """Return the share of the frames that grow towards the next one.
+
+    They do when the car drives forwards. None if points can be followed in too few frames.
+    """
+    fewest_points = 8  # of a frame
+    fewest_frames = 20
+    grows = []
+    for points, moved in followed:
+        if len(points) < fewest_points:
+            continue
+        away = points - np.median(points, axis=0)
+        apart = moved - np.median(moved, axis=0)
+        growth = np.median(np.sum(away * apart, axis=1))
+        if growth:  # a picture that stands still neither grows nor shrinks
+            grows.append(growth > 0)
+    if len(grows) < fewest_frames:
+        return None
+    return float(np.mean(grows))
+
+
+def measure_heading(followed: FollowedFrames) -> Heading | None:
+    """Return the focus of expansion, None for too few points.
+
+    Its errors show how parts of the recording differ.
+    """
+    rounds_of_parts = 3
+    fewest_parts = 3
+    whole = focus_of_expansion(followed)
+    if whole is None:
+        return None
+    frames = np.array_split(np.arange(len(followed)), PARTS)
+    parts = [
+        focus_of_expansion([followed[frame] for frame in part.tolist()], rounds_of_parts)
+        for part in frames
+    ]
+    known = np.array([(part.column, part.row) for part in parts if part])
+    if len(known) < fewest_parts:  # the errors are unknown
+        return whole._replace(column_error=float(FRAME_WIDTH), row_error=float(FRAME_HEIGHT))
+    # 1.48 times the median deviation is the standard deviation of a normal distribution
+    deviations = np.median(np.abs(known - np.median(known, axis=0)), axis=0)
+    spread = 1.48 * deviations / np.sqrt(len(known))
+    column_error, row_error = np.maximum(spread, (whole.column_error, whole.row_error))
+    return whole._replace(column_error=float(column_error), row_error=float(row_error))
+
+
+def focus_of_expansion(followed: FollowedFrames, rounds: int = _ROUNDS) -> Heading | None:
+    """Return the pixel from which all points move away, None for too few points.
+
+    The rest of a turn moves all points of a frame alike; it and the pixel are fitted alternately.
+    """
+    wide_px = 3.0  # error of a movement whose weight is a quarter
+    steps = 8  # of the robust fit
+    frames = np.repeat(np.arange(len(followed)), [len(points) for points, _ in followed])
+    if len(frames) < _FEWEST_MOVES:
+        return None
+    points, moved = (np.concatenate(column) for column in zip(*followed, strict=True))
+    focus = np.zeros(2)
+    agreeing = 0.0
+    turned = np.zeros((len(followed), 2))
+    for number in range(rounds):
+        # each clear movement, without the turn of its frame, lies on a line through the focus
+        left = moved - turned[frames]
+        lengths = np.hypot(left[:, 0], left[:, 1])
+        good = is_clear_move(lengths)
+        if good.sum() < _FEWEST_MOVES:
+            return None
+        across = np.stack([-left[good, 1], left[good, 0]], 1) / lengths[good, None]
+        offsets = np.sum(across * points[good], axis=1)
+        if number == 0:
+            focus, agreeing = _first_focus(across, offsets)
+
+        # the focus is the pixel that the lines miss least
+        for _ in range(steps):
+            weights = robust_weights(across @ focus - offsets, wide_px)
+            weighted = (across * weights[:, None]).T
+            normal = weighted @ across
+            focus = np.asarray(np.linalg.solve(normal + 1e-9 * np.eye(2), weighted @ offsets))
+        turned = _turns_left(points, moved, frames, focus)
+    errors = across @ focus - offsets
+    # movements near each other are not independent, which ten times the variance allows for
+    variances = np.diag(np.linalg.pinv(normal)) * np.average(errors**2, weights=weights) * 10
+    column_error, row_error = np.sqrt(variances)
+    return Heading(
+        float(focus[0]), float(focus[1]), float(column_error), float(row_error), agreeing
+    )
+
+
+def _first_focus(across: FloatArray, offsets: FloatArray) -> tuple[FloatArray, float]:
+    """Return the pixel of a coarse grid that most movements point away from, and their share.
+
+    across, offsets: the lines of the movements: across @ pixel = offset; (lines, 2), (lines,).
+    """
+    beyond_px = 40  # the focus may lie outside of the frame
+    column_step, row_step = (8, 6)  # pixels
+    near_px = 4
+    columns, rows = np.meshgrid(
+        np.arange(-beyond_px, FRAME_WIDTH + beyond_px, column_step),
+        np.arange(-beyond_px, FRAME_HEIGHT + beyond_px, row_step),
+    )
+    pixels = np.stack([columns.ravel(), rows.ravel()], 1).astype(np.float64)
+    pointing = np.exp(-(((pixels @ across.T - offsets) / near_px) ** 2)).mean(axis=1)
+    return pixels[np.argmax(pointing)], float(pointing.max())
+
+
+def _turns_left(
+    points: FloatArray, moved: FloatArray, frames: IndexArray, focus: FloatArray
+) -> FloatArray:
+    """Return the movement that all points of each frame share, (frames, 2).
+
+    It comes on top of the movement away from the focus.
+    """
+    stiffness = 0.5 * np.eye(2)  # against a turn that the points do not show
+    rounds = 3
+    wide_px = 0.5
+    away = points - focus
+    lengths = np.hypot(away[:, 0], away[:, 1]) + 1e-6
+    across = np.stack([-away[:, 1], away[:, 0]], 1) / lengths[:, None]
+    sideways = np.sum(across * moved, axis=1)
+    turned = np.zeros((frames[-1] + 1, 2))
+    for frame in np.unique(frames):
+        of_frame = frames == frame
+        directions = across[of_frame]
+        amounts = sideways[of_frame]
+        weights = np.ones(len(amounts))
+        for _ in range(rounds):
+            weighted = (directions * weights[:, None]).T
+            turned[frame] = np.linalg.solve(weighted @ directions + stiffness, weighted @ amounts)
+            weights = robust_weights(amounts - directions @ turned[frame], wide_px)
+    return turned
+
+
+def robust_weights(errors: FloatArray, width: float) -> FloatArray:
+    """Return weights by which points far off a fit count little, (points,).
+
+    width: of an error with a quarter of the weight.
+    """
+    return 1 / (1 + (errors / width) ** 2) ** 2

@@ -1,0 +1,228 @@
+"""The evidence of a recording -> its diagnosis: judges find its faults, one after the other."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import chain
+
+import numpy as np
+
+from bcclone.diagnosis.advice import Coverage
+from bcclone.diagnosis.camera_faults import camera_pose, direction, exchanged_cameras
+from bcclone.diagnosis.evidence import Evidence
+from bcclone.diagnosis.findings import Diagnosis, Finding, recording_name
+from bcclone.diagnosis.frame_figures import ReadFrame, RecordingFigures
+from bcclone.diagnosis.heading import BACKWARDS, is_trusted
+from bcclone.diagnosis.picture_faults import connected_pieces, foreign_pictures, unusable_pictures
+from bcclone.diagnosis.recoveries import MeasuredCorrection
+from bcclone.diagnosis.row_faults import clock_jumps, rows_of_the_log, unusable_rows
+from bcclone.diagnosis.steering_faults import (
+    MAX_LAG_ERROR,
+    biased,
+    clipped,
+    constant_steering,
+    constant_throttle,
+    few_steps,
+    late_steering,
+    steering_and_turns,
+)
+from bcclone.recording.log import Log
+from bcclone.recording.run_tables import MOTION
+from bcclone.system.errors import shown_command
+from bcclone.system.statistics import constant, numbers_in
+
+Judge = Callable[[Evidence], Iterator[Finding]]
+
+# What each judge takes of the evidence e, in the order in which faults are reported. A value is
+# measured when a judge first asks for it.
+_JUDGES: tuple[Judge, ...] = (
+    lambda e: unusable_rows(e.log),
+    lambda e: foreign_pictures(
+        e.rows, connected_pieces(e.rows, e.figures, e.turns, e.pairs), e.compared, e.disagreeing
+    ),
+    lambda e: unusable_pictures(e.rows, e.figures),
+    lambda e: rows_of_the_log(e.log, e.rows),
+    lambda e: clock_jumps(e.rows, e.pairs),
+    lambda e: exchanged_cameras(e.rows.numbers, e.figures.sides),
+    lambda e: direction(e.heading, e.is_upside_down, e.has_simulator_lens),
+    camera_pose,
+    lambda e: constant_steering(e.rows),
+    lambda e: constant_throttle(e.rows, e.has_simulator_lens),
+    lambda e: few_steps(e.rows),
+    lambda e: clipped(e.rows, e.turns, e.agreement),
+    steering_and_turns,
+    lambda e: late_steering(e.log.rows, e.rows, e.turns, e.forwards_agreement),
+    lambda e: biased(e.forwards_agreement, e.compared),
+)
+# those that need no drive, for recordings with too few rows
+_JUDGES_OF_FEW_ROWS: tuple[Judge, ...] = (
+    lambda e: unusable_rows(e.log),
+    lambda e: rows_of_the_log(e.log, e.rows),
+    lambda e: unusable_pictures(e.rows, e.figures),
+    lambda e: constant_steering(e.rows),
+)
+_FIGURES = (
+    "turn_correlation",
+    "steering_after_turn_seconds",
+    "steering_after_turn_error",
+    "heading_column",
+    "heading_row",
+    "heading_agreeing",
+    "seconds",
+)
+
+
+def diagnose(
+    log: Log,
+    figures: RecordingFigures,
+    read_frame: ReadFrame,
+    correction: MeasuredCorrection | None = None,
+    road: str | None = None,
+) -> Diagnosis:
+    """Return the diagnosis of a recording.
+
+    read_frame: as in Evidence; correction, road: as in Coverage.
+    """
+    evidence = Evidence(log, figures, read_frame, MOTION.is_in(log.path.parent))
+    too_few = evidence.rows.too_few
+    if too_few:
+        few = chain.from_iterable(judge(evidence) for judge in _JUDGES_OF_FEW_ROWS)
+        return Diagnosis(_named(few, log), (too_few,))
+    findings, rest = _judged(evidence)
+    coverage = Coverage(
+        bends=evidence.seconds_of_bends(),
+        brightness=np.array([frame.mean for frame in figures.frames]),
+        usable_seconds=_usable_seconds(evidence, findings),
+        correction=correction,
+        road=road,
+    )
+    measured = evidence if rest.rows.too_few else rest
+    return Diagnosis(
+        _named(findings, log),
+        tuple(_unknown(rest, correction)),
+        _figures(measured, seconds=float(evidence.rows.seconds[-1])),
+        evidence,
+        coverage,
+    )
+
+
+def _judged(evidence: Evidence) -> tuple[list[Finding], Evidence]:
+    """Return the findings of all judges, and the evidence without the rows that are to be deleted.
+
+    Each judges what is left after the remedies of those before, and again what its own leave, until
+    nothing is found.
+    """
+    most_rounds = 5
+    findings: list[Finding] = []
+    for judge in _JUDGES:
+        by_fault: dict[str, Finding] = {}
+        for _ in range(most_rounds):
+            new: dict[str, Finding] = {}
+            if not evidence.rows.too_few:
+                new = {finding.fault: finding for finding in judge(evidence)}
+            by_fault = _merged(by_fault, new)
+            spans = [span for finding in new.values() if finding.deletes for span in finding.rows]
+            if not spans:
+                break
+            evidence = evidence.without(spans)
+        findings += by_fault.values()
+    return findings, evidence
+
+
+def _merged(earlier: Mapping[str, Finding], new: Mapping[str, Finding]) -> dict[str, Finding]:
+    """Return the findings of a judge by fault, given those before rows were deleted.
+
+    An earlier finding that deletes rows stays, and deletes those of the new one, too. Of others,
+    the new ones count.
+    """
+    merged = dict(new)
+    for fault, finding in earlier.items():
+        if not finding.deletes:
+            continue
+        if fault in new:
+            merged[fault] = finding.with_rows(new[fault].rows)
+        else:
+            merged[fault] = finding
+    return merged
+
+
+def _named(findings: Sequence[Finding] | Iterator[Finding], log: Log) -> tuple[Finding, ...]:
+    """Return findings whose remedies name the recording."""
+    name = recording_name(log.path)
+    return tuple(replace(finding, recording=name) for finding in findings)
+
+
+def _usable_seconds(evidence: Evidence, findings: Sequence[Finding]) -> float:
+    """Return the seconds of driving without the rows of the findings that make them unusable."""
+    rows = evidence.rows
+    all_rows = ((1, int(rows.numbers[-1])),)
+    lost = [finding.rows or all_rows for finding in findings if not finding.usable]
+    usable = ~np.isin(rows.numbers, numbers_in(chain.from_iterable(lost)))
+    return float(np.diff(rows.seconds, prepend=0.0)[usable].sum())
+
+
+def _figures(evidence: Evidence, seconds: float) -> dict[str, float | None]:
+    """Return what was measured, None for what could not be. seconds: of the recording."""
+    figures = dict[str, float | None].fromkeys(_FIGURES)
+    agreement = evidence.agreement
+    if agreement is not None:
+        figures["turn_correlation"] = agreement.correlation
+        figures["steering_after_turn_seconds"] = agreement.lag
+        figures["steering_after_turn_error"] = agreement.error
+    heading = evidence.heading
+    if heading is not None:
+        figures["heading_column"] = heading.column
+        figures["heading_row"] = heading.row
+        figures["heading_agreeing"] = heading.agreeing
+    figures["seconds"] = seconds
+    return figures
+
+
+def _unknown(evidence: Evidence, correction: MeasuredCorrection | None) -> Iterator[str]:
+    """Yield a line for each question that the evidence does not answer."""
+    if evidence.rows.too_few:
+        yield f"what is left without these rows: {evidence.rows.too_few}"
+        return
+    yield from _unknown_agreement(evidence)
+    if evidence.heading is None or not is_trusted(evidence.heading):
+        yield (
+            "where the camera looks: too little on the ground can be followed while the car drives "
+            "straight on"
+        )
+    if evidence.turns.roll_degrees() is None:
+        yield "whether the camera leans: it hardly turns"
+    growing_share = evidence.growing_share
+    if growing_share is None or abs(growing_share - 0.5) < 0.5 - BACKWARDS:
+        yield ("whether the car drives forwards: it is hard to tell whether the pictures grow")
+    same_throttle = constant(evidence.rows.throttle)
+    if same_throttle:
+        yield (
+            f"whether the throttle is right: it is {same_throttle[1]}, so that nothing can be "
+            "learned from it"
+        )
+    if correction is None:
+        yield "how many recoveries there are: that takes the frames of three cameras"
+
+
+def _unknown_agreement(evidence: Evidence) -> Iterator[str]:
+    agreement = evidence.agreement
+    if evidence.is_estimated:
+        page = shown_command("edit", recording_name(evidence.log.path))
+        yield (
+            "whether the steering is right: it is estimated from these frames; look at the path "
+            f"that it means: {page}"
+        )
+    elif agreement is None:
+        yield (
+            "whether steering and frames agree: the steering or the camera hardly turns, or the "
+            "pictures do not match"
+        )
+    elif agreement.is_clear:
+        if agreement.error > MAX_LAG_ERROR:
+            yield (
+                f"when the steering was recorded: its delay is uncertain by {agreement.error:.1f} s"
+            )
+    elif not (agreement.is_mirrored or agreement.is_unrelated):
+        yield (
+            "whether steering and frames agree: their correlation of "
+            f"{agreement.correlation:.2f} could be chance"
+        )

@@ -1,0 +1,121 @@
+"""Judge the rows of the log: rows that cannot be used, their order, and the clock."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from bcclone.dataset.conversion_plan import MAX_SKIPPED
+from bcclone.diagnosis.findings import Finding, recording_name
+from bcclone.diagnosis.frame_pairs import FramePairs
+from bcclone.diagnosis.motion import Followed
+from bcclone.diagnosis.recorded_rows import RecordedRows
+from bcclone.recording.edits import delete_numbers
+from bcclone.recording.log import Log
+from bcclone.system.arrays import FloatArray
+from bcclone.system.errors import number_of, shown_command
+
+
+def repeated_rows(log: Log) -> int:
+    """Count the rows that name the picture of another one, which are among the deleted rows."""
+    return int(log.deleted["center"].isin(log.rows["center"]).sum())
+
+
+def unusable_rows(log: Log) -> Iterator[Finding]:
+    """Yield a fault if a conversion would refuse the log for its unusable rows."""
+    bad = log.bad_rows
+    count = log.row_count + repeated_rows(log)
+    if len(bad) > MAX_SKIPPED * count:
+        command = shown_command("preprocess", recording_name(log.path), "--allow-skips")
+        yield Finding(
+            "bad-rows",
+            f"{len(bad)} of {count} rows cannot be used, the first for this reason: "
+            f"{bad[0].reason}",
+            usable=True,  # the other rows
+            advice=f"correct them in the log, or leave them out: {command}",
+        )
+
+
+def rows_of_the_log(log: Log, rows: RecordedRows) -> Iterator[Finding]:
+    """Yield faults of the order of the rows, and of repeated ones.
+
+    Repeated rows are deleted in the log.
+    """
+    repeated = repeated_rows(log)
+    if repeated:
+        yield Finding(
+            "repeated-rows",
+            f"{repeated} rows name the picture of another row, as in a log that was pasted twice",
+            value=float(repeated),
+            unit="rows",
+            usable=True,
+            advice="none is needed: bcclone preprocess leaves them out, and so does this check",
+        )
+    back = np.flatnonzero(np.diff(rows.line) < 0)
+    if len(back):
+        yield Finding(
+            "out-of-order",
+            f"the rows of the log go back in time {number_of(len(back), 'time')}",
+            rows=rows.spans(back),
+            value=float(len(back)),
+            usable=True,
+            advice="none is needed if the clock was right: every command takes the rows in order "
+            "of time, and so does this check; if it was set back while you recorded, record again",
+        )
+
+
+def clock_jumps(rows: RecordedRows, pairs: FramePairs) -> Iterator[Finding]:
+    """Yield a fault for the pauses across which the pictures go on as from one row to the next.
+
+    Pauses in which rows were deleted do not count.
+    """
+    steps = np.diff(rows.times_ms) / 1000
+    jumps = [pause for pause in _pauses(rows, steps) if _goes_on_as_usual(pause, steps, pairs)]
+    if jumps:
+        seconds = ", ".join(f"{steps[jump]:.1f}" for jump in jumps[:5])
+        after = rows.spans(np.array(jumps) + 1)
+        yield Finding(
+            "clock-jump",
+            f"the clock jumps by {seconds} s while the pictures go on as from one row to the next",
+            rows=after,
+            value=float(steps[jumps[0]]),
+            unit="seconds",
+            advice="set the clock before you record, not while; correct the times, or cut the "
+            "recording there:",
+            edits=(delete_numbers(after),),
+        )
+
+
+def _pauses(rows: RecordedRows, steps: FloatArray) -> list[int]:
+    """Return the rows before pauses without deleted rows. steps: in seconds, (steps,)."""
+    usual_steps = 8.0  # a pause is longer
+    least_seconds = 1.0
+    max_pauses = 30  # that are looked at
+    is_long = steps > max(usual_steps * float(np.median(steps)), least_seconds)
+    pauses: list[int] = np.flatnonzero(is_long & ~rows.cut).tolist()
+    return pauses[:max_pauses]
+
+
+def _goes_on_as_usual(pause: int, steps: FloatArray, pairs: FramePairs) -> bool:
+    """Return whether the pictures go on across a pause as from one row to the next.
+
+    If fewer points than usual can be followed in the rows before and after a pause, as in a sharp
+    bend, these rows are the measure. After a real pause, the few wrongly matched points seem to
+    move much farther.
+    """
+    fewest_points = 8
+    points_share = 0.6  # of the usual number
+    moving_share = 0.3  # of the usual number of points that move
+    farther = 2.0  # than points move nearby
+    usual = pairs.usual
+    across = Followed.of(pairs.moved(pause, pause + 1)[1])
+    nearby = [row for row in (pause - 1, pause + 1) if 0 <= row < len(steps)]
+    around = [Followed.of(pairs.moved(row, row + 1)[1]) for row in nearby]
+    usual_around = np.mean(around, axis=0)
+    points = min(usual.points, usual_around[0])
+    moving = min(usual.moving, usual_around[1])
+    if not across.points > max(points_share * points, fewest_points):
+        return False
+    if not across.moving > moving_share * moving:
+        return False
+    farthest = max(usual.pixels, *(followed.pixels for followed in around))
+    return across.pixels < farther * farthest

@@ -1,0 +1,154 @@
+"""A recording on a page -> its faults, which a thread looks for after each edit."""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bcclone.diagnosis.check import check_log
+from bcclone.diagnosis.findings import Diagnosis, Finding
+from bcclone.diagnosis.frame_figures import FramesSeen, look_at
+from bcclone.recording.editing import EditedRows
+from bcclone.recording.edits import ADVANCE, DELETE, MIRROR, Edit, seconds_text
+from bcclone.recording.files import ImageIndex
+from bcclone.recording.log import Log, with_edits
+from bcclone.system.atomic import file_version
+from bcclone.system.errors import UserError, number_of
+
+_NOT_LOOKED_FOR = "faults are not looked for in a tub: import it to check it"
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What was found with some edits."""
+
+    version: str = ""  # of these edits, "" before the first judgement, and if there is no other
+    verdict: str = ""  # "" before the first judgement
+    findings: tuple[Finding, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "verdict": self.verdict,
+            "findings": [_shown(finding) for finding in self.findings],
+            "unknown": list(self.unknown),
+        }
+
+    def edits_of(self, fault: str) -> tuple[Edit, ...]:
+        """Return the edits that mend a fault; none if it is not found, or is not mended by edits."""
+        for finding in self.findings:
+            if finding.fault == fault:
+                return finding.edits
+        return ()
+
+
+def _shown(finding: Finding) -> dict[str, Any]:
+    """Return a finding as the page shows it, with rows from 0."""
+    return {
+        "fault": finding.fault,
+        "text": finding.text,
+        "remedy": finding.remedy,
+        "button": button_of(finding.edits),
+        "rows": [[first - 1, last - 1] for first, last in finding.rows],
+    }
+
+
+def button_of(edits: Sequence[Edit]) -> str:
+    """Return the words of the button that makes edits; "" for none."""
+    if not edits:
+        return ""
+    if len(edits) == 1 and edits[0].kind == DELETE:
+        return "Delete these rows"
+    words = "; then ".join(_words_of(edit) for edit in edits)
+    return words[0].upper() + words[1:]
+
+
+def _words_of(edit: Edit) -> str:
+    if edit.kind == MIRROR:
+        return "mirror the steering"
+    if edit.kind == ADVANCE:
+        return f"shift the steering by {seconds_text(edit.seconds)} s"
+    count = sum(last - first + 1 for first, last in edit.spans)
+    return f"{edit.kind} {number_of(count, 'row')}"
+
+
+class FaultSearch:
+    """Looks for the faults of a recording in a thread, and again after each edit, until close().
+
+    Of a tub, faults are not looked for. version_of_edits: called in the thread.
+    """
+
+    def __init__(self, recorded: EditedRows, version_of_edits: Callable[[], str]) -> None:
+        self.judgement = Judgement()
+        self.rows_seen = 0
+        self._recorded = recorded
+        self._version_of_edits = version_of_edits
+        self._seen: FramesSeen | None = None  # of all rows
+        self._closed = threading.Event()
+        self._changed = threading.Event()
+        self._thread: threading.Thread | None = None
+        if recorded.log is None:
+            self.rows_seen = len(recorded.rows)
+            unknown = (recorded.unusable,) if recorded.unusable else ()
+            self.judgement = Judgement(verdict=_NOT_LOOKED_FOR, unknown=unknown)
+        else:
+            work = (recorded.log, file_version(recorded.path))
+            self._thread = threading.Thread(target=self._judge, args=work, daemon=True)
+            self._thread.start()
+
+    def look_again(self) -> None:
+        """Judge the recording again, because its edits have changed."""
+        self._changed.set()
+
+    def close(self) -> None:
+        """End the thread."""
+        self._closed.set()
+        self._changed.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _judge(self, log: Log, log_version: tuple[int, int]) -> None:
+        """Judge a log as the edits leave it, again and again. log_version: of its file."""
+        index = self._recorded.images or ImageIndex(log.path)
+        while not self._closed.is_set():
+            self._changed.clear()
+            version = self._version_of_edits()
+            try:
+                if file_version(self._recorded.path) != log_version:
+                    raise UserError(
+                        "the log has changed since this page was opened: start bcclone edit again"
+                    )
+                edited = with_edits(log, self._recorded.read_edits())
+                report = check_log(edited, index, lambda rows: self._look(rows, index))
+            except (UserError, OSError) as error:  # all rows are deleted, or the log is gone
+                self.judgement = Judgement(version, verdict=str(error))
+            except _Closed:
+                return
+            else:
+                diagnosis = report.diagnosis or Diagnosis()
+                self.judgement = Judgement(
+                    version, diagnosis.verdict, diagnosis.findings, diagnosis.unknown
+                )
+            self._changed.wait()
+
+    def _look(self, rows: pd.DataFrame, index: ImageIndex) -> FramesSeen:
+        """Return what the frames of some rows show, after a look at all of them, which is kept."""
+        all_rows = self._recorded.rows
+        if self._seen is None:
+            self._seen = look_at(all_rows, index, self._advance)
+        lines = set(rows["line"])
+        kept = np.flatnonzero(all_rows["line"].isin(lines))
+        faults = {line: why for line, why in self._seen.faults.items() if line in lines}
+        return FramesSeen(self._seen.figures.of_rows(kept), faults)
+
+    def _advance(self, count: int) -> None:
+        if self._closed.is_set():
+            raise _Closed
+        self.rows_seen += count
+
+
+class _Closed(Exception):
+    """The page has been closed."""

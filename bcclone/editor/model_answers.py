@@ -1,0 +1,101 @@
+"""A recording and a model -> how the model would steer in each row, and where it differs most."""
+
+import threading
+from typing import Any
+
+import numpy as np
+
+from bcclone.camera.framing import framing_of
+from bcclone.model.policy import Policy
+from bcclone.recording.editing import EditedRows
+from bcclone.recording.log import EPISODE_GAP_MS
+from bcclone.system.arrays import Float32Array, Memory
+from bcclone.system.errors import first_line
+
+
+class ModelAnswers:
+    """Asks a model for the steering of each row in a thread, until close()."""
+
+    def __init__(self, recorded: EditedRows, policy: Policy | None) -> None:
+        size = len(recorded.rows)
+        self.steering: Float32Array = np.full(size, np.nan, np.float32)  # NaN: not answered
+        self.rows_asked = 0
+        self.rows_to_ask = size if policy else 0
+        self.error = ""  # why it fails
+        self._recorded = recorded
+        self._closed = threading.Event()
+        self._thread: threading.Thread | None = None
+        if policy is not None:
+            self._thread = threading.Thread(target=self._ask, args=(policy,), daemon=True)
+            self._thread.start()
+
+    def close(self) -> None:
+        """End the thread."""
+        self._closed.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    @property
+    def is_complete(self) -> bool:
+        """Return whether the model has been asked for all rows."""
+        return self.rows_asked == self.rows_to_ask > 0 and not self.error
+
+    @property
+    def version(self) -> int:
+        """Return another number when pages should fetch the answers again."""
+        rows_between = 500
+        if self.rows_asked == self.rows_to_ask:
+            return self.rows_asked
+        return self.rows_asked // rows_between
+
+    def _ask(self, policy: Policy) -> None:
+        try:
+            self._answer(policy)
+        except Exception as error:  # of a model of others, and of any kind
+            self.error = f"it fails: {first_line(error)}"
+            self.rows_to_ask = self.rows_asked
+
+    def _answer(self, policy: Policy) -> None:
+        from bcclone.evaluation.predict import NamedFrame, PictureInputs  # loads the simulator
+
+        recorded = self._recorded
+        is_framed = recorded.log is not None and framing_of(recorded.log.path) is not None
+        framing = None if is_framed else policy.framing
+        inputs = PictureInputs(policy.preprocessing, framing, None)
+        pauses = np.diff(recorded.times, prepend=recorded.times[0]) > EPISODE_GAP_MS
+        memory: Memory = ()
+        for row, begins in enumerate(pauses.tolist()):
+            if self._closed.is_set():
+                return
+            if begins:
+                memory = ()
+            path = recorded.image_path(row, "center")
+            image = inputs.read(NamedFrame("", path, begins)) if path else "missing"
+            if not isinstance(image, str):
+                answer, memory = policy.next_answer(image[0], memory)
+                self.steering[row] = answer.steering
+            self.rows_asked = row + 1
+
+    def most_apart(self) -> list[dict[str, Any]]:
+        """Return the seconds in which the model steers most differently, the farthest first."""
+        part_seconds = 1.0  # whose mean differences are compared
+        most_parts = 12
+        least_difference = 0.1  # of full steering
+        recorded = self._recorded
+        differences = np.abs(self.steering - recorded.steering)
+        known = np.isfinite(differences) & ~recorded.deleted
+        parts = (recorded.seconds / part_seconds).astype(int)
+        counts = np.maximum(np.bincount(parts, known), 1)
+        means = np.bincount(parts, np.where(known, differences, 0.0)) / counts
+        begins = np.searchsorted(parts, np.arange(len(means) + 1))
+        farthest = np.argsort(-means, kind="stable")[:most_parts].tolist()
+        return [
+            {
+                "first": int(begins[part]),
+                "last": int(begins[part + 1]) - 1,
+                "seconds": part * part_seconds,
+                "difference": round(means[part], 3),
+            }
+            for part in farthest
+            if means[part] > least_difference
+        ]

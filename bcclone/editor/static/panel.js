@@ -1,0 +1,313 @@
+"use strict";
+
+// One recording on the page: asks the server for its state, shows what was found and where the
+// playhead is, and makes edits.
+
+const POLL_MS = 1000;
+const BUSY_POLL_MS = 300; // while faults are looked for, or a model is asked
+const WORDS_MS = 100; // between two texts of a row: nobody reads figures sixty times a second
+const AHEAD = 4; // rows that are fetched before they are played
+const LOW_WINDOW = 800; // px of a window in which curves are lower
+const CURVE_HEIGHT = 104; // px of the steering
+const LOW_CURVE_HEIGHT = 72;
+const FIGURES = { steering: 2, model: 2, speed: 1, throttle: 2 }; // digits
+const DRIVERS = ["", "a person drives", "the model drives"];
+const PATH_FROM = 1.6; // camera heights ahead, of an estimated path that is drawn
+const PATH_TO = 16;
+const PATH_STEP = 0.4;
+
+const count = (number, noun) => `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
+const list = (...texts) => texts.filter(Boolean).join("; ");
+
+function make(tag, text, onclick) {
+  return Object.assign(document.createElement(tag), { textContent: text, onclick });
+}
+
+class Panel {
+  constructor(number, info) {
+    this.number = number;
+    this.info = info; // what does not change, see docs/reference/page.md
+    this.deleted = new Uint8Array(info.rows); // 1: the row is
+    this.row = 0; // where the playhead is
+    this.selection = []; // spans of rows
+    this.editsBegun = 0;
+    this.wordsAt = 0; // ms
+    this.lastEdit = Promise.resolve();
+    this.build();
+    this.curves = new Curves(this.parts.curves, this.parts.slider);
+    this.frames = new Frames(`frames/${number}`, (row, pictures) => {
+      this.showPictures(row, pictures);
+    });
+    new ResizeObserver(() => pan(0)).observe(this.parts.slider.parentElement);
+    this.frames.want([0]);
+    this.poll();
+  }
+
+  // Adds the panel to the page.
+  build() {
+    const { info } = this;
+    this.root = element("panel").content.cloneNode(true).firstElementChild;
+    this.parts = {};
+    for (const part of this.root.querySelectorAll("[data-part]")) {
+      this.parts[part.dataset.part] = part;
+    }
+    for (const camera of info.cameras) this.parts[camera].hidden = false;
+    this.parts.cameras.classList.toggle("several", info.cameras.length > 1);
+    this.parts.name.textContent = info.name;
+    this.parts.slider.setAttribute("aria-label", `playhead of ${info.name}`);
+    this.parts.slider.setAttribute("aria-valuemax", info.rows);
+    element("panels").append(this.root);
+    for (const type of ["pointerdown", "focusin"]) {
+      this.root.addEventListener(type, () => activate(this));
+    }
+  }
+
+  // -- the server
+
+  async poll() {
+    const editsBegun = this.editsBegun;
+    const response = await fetch(`state/${this.number}`).catch(() => null);
+    showLost(response);
+    const text = response?.ok && await response.text().catch(() => "");
+    const isOlder = this.isAsking || editsBegun !== this.editsBegun; // than the answer to an edit
+    if (text && !isOlder && text !== this.polled) {
+      this.polled = text;
+      this.take(JSON.parse(text), "changed elsewhere");
+    }
+    if (this.state && this.state.curves !== this.shownCurves) {
+      await this.fetchCurves().catch(() => null);
+    }
+    setTimeout(() => this.poll(), response && this.isBusy() ? BUSY_POLL_MS : POLL_MS);
+  }
+
+  isBusy() {
+    if (!this.state) return false;
+    const { check, model } = this.state;
+    return !check.verdict || check.stale || model.done < model.of;
+  }
+
+  // news: what is announced if it has other edits.
+  take(state, news) {
+    if (this.state && this.state.version !== state.version) announce(news);
+    this.state = state;
+    this.deleted.fill(0);
+    for (const [first, last] of state.deleted) this.deleted.fill(1, first, last + 1);
+    this.showState();
+    this.drawCurves();
+  }
+
+  async fetchCurves() {
+    const { curves } = this.state;
+    const { head, take } = await readBinary(`curves/${this.number}`);
+    this.columns = {};
+    for (const [name, type, rows] of head.columns) {
+      const numbers = take(4 * rows);
+      this.columns[name] = type === "u4" ? new Uint32Array(numbers) : new Float32Array(numbers);
+    }
+    const isLow = panels.length > 1 || innerHeight < LOW_WINDOW;
+    this.curves.take(this.columns, isLow ? LOW_CURVE_HEIGHT : CURVE_HEIGHT);
+    if (!this.shownCurves) { // they are the first
+      watchCurves(this);
+      view.to = Infinity;
+    }
+    this.shownCurves = curves;
+    pan(0);
+  }
+
+  // Makes one edit after the other, since each is made of the state that the one before leaves.
+  edit(change, words) {
+    const isRemedy = "remedy" in change;
+    const { version } = this.state; // of the findings whose buttons are pressed
+    const wish = isRemedy ? { version, ...change } : change;
+    this.lastEdit = this.lastEdit.then(() => this.ask(wish, words));
+  }
+
+  async ask(wish, words) {
+    this.editsBegun += 1;
+    this.isAsking = true;
+    const body = JSON.stringify({ version: this.state.version, ...wish });
+    const headers = { "Content-Type": "application/json" };
+    const request = { method: "POST", headers, body };
+    const response = await fetch(`edit/${this.number}`, request).catch(() => null);
+    const failed = () => ({ error: `nothing was edited: error ${response.status}` });
+    const answer = await response?.json().catch(failed);
+    this.editsBegun += 1;
+    this.isAsking = false;
+    if (response?.ok) this.take(answer, `${words}; ${count(answer.kept, "row")} kept`);
+    if (answer?.state) this.take(answer.state, "");
+    if (answer?.error) announce(answer.error, true);
+  }
+
+  // -- what was found
+
+  showState() {
+    const { check, kept, steering, edits } = this.state;
+    const { parts, info } = this;
+    const rows = `${kept.toLocaleString("en")} of ${count(info.rows, "row")} kept`;
+    parts.kept.textContent = list(
+      `${rows}; ${clock(info.seconds)} in all`,
+      steering && `steering ${steering}`,
+      edits && count(edits, "edit"),
+    );
+    const isChecking = !check.verdict || check.stale;
+    parts.verdict.textContent = list(check.verdict, isChecking && `checking ${percent(check)}`);
+    const focused = this.buttons().indexOf(document.activeElement);
+    this.showFindings();
+    this.showModel();
+    this.buttons()[focused]?.focus();
+  }
+
+  buttons() {
+    return [...this.root.querySelectorAll("button")];
+  }
+
+  showFindings() {
+    const { findings, unknown } = this.state.check;
+    const items = findings.map((finding, index) => this.findingItem(finding, index));
+    const notKnown = unknown.map((text) => make("li", `not known: ${text}`));
+    this.parts.findings.replaceChildren(...items, ...notKnown);
+  }
+
+  findingItem({ fault, text, rows, remedy, button }, index) {
+    const item = make("li");
+    const sentence = make("button", text, () => goToSpans(this, rows));
+    sentence.className = "sentence";
+    sentence.title = remedy;
+    item.append(make("b", letterOf(index)), sentence);
+    if (button) {
+      item.append(make("button", button, () => this.edit({ remedy: fault }, `done: ${button}`)));
+    }
+    return item;
+  }
+
+  showModel() {
+    const { model } = this.state;
+    const { parts, info } = this;
+    const steers = model.apart.length ? "steers most differently at" : "steers alike";
+    const words = model.error || percent(model) || steers;
+    parts.model.textContent = info.model && `${info.model}: ${words}`;
+    const buttons = model.apart.map(({ first, last, seconds, difference }) => {
+      const text = `${clock(seconds)} by ${fixed(difference, 2)}`;
+      return make("button", text, () => goToSpans(this, [[first, last]]));
+    });
+    parts.apart.replaceChildren(...buttons);
+  }
+
+  // Returns the spans of rows of each finding.
+  marks() {
+    const all = [[0, this.info.rows - 1]];
+    return this.state.check.findings.map(({ rows }) => (rows.length ? rows : all));
+  }
+
+  drawCurves() {
+    if (!this.columns) return;
+    this.curves.draw(view, this.marks(), this.state.deleted);
+    this.drawn = null;
+    wake();
+  }
+
+  // -- the playhead
+
+  rowAt(seconds) {
+    if (!this.columns) return 0;
+    return Math.max(countUpTo(this.columns.seconds, seconds) - 1, 0);
+  }
+
+  // Returns the first row from this one on that is played, or -1.
+  playedFrom(row) {
+    if (element("all").checked && row < this.info.rows) return row;
+    return this.deleted.indexOf(0, row);
+  }
+
+  show(now) {
+    if (!this.columns) return;
+    const { columns, row } = this;
+    this.curves.drawOver(columns.seconds[row], this.selection);
+    if (row !== this.drawn) {
+      this.frames.want(this.rowsToFetch());
+      const model = this.isKnown("model") ? columns.model[row] : null;
+      drawDial(this.parts.dial, columns.steering[row], model);
+      this.parts.over.hidden = !this.deleted[row];
+      this.drawn = row;
+    }
+    if (now - this.wordsAt < WORDS_MS) {
+      wake();
+      return;
+    }
+    this.wordsAt = now;
+    const words = this.wordsOfRow();
+    this.parts.figures.textContent = words;
+    this.parts.slider.setAttribute("aria-valuenow", row + 1);
+    this.parts.slider.setAttribute("aria-valuetext", words);
+  }
+
+  // Returns the row of the playhead, and while playing, those after it.
+  rowsToFetch() {
+    const rows = [this.row];
+    while (playing && rows.length <= AHEAD) {
+      const next = this.playedFrom(rows[rows.length - 1] + 1);
+      if (next < 0) break;
+      rows.push(next);
+    }
+    return rows;
+  }
+
+  isKnown(name) {
+    return Number.isFinite(this.columns[name]?.[this.row]);
+  }
+
+  wordsOfRow() {
+    const { columns, row } = this;
+    const known = Object.keys(FIGURES).filter((name) => this.isKnown(name));
+    const figures = known.map((name) => {
+      const unit = name === "speed" ? " mph" : "";
+      return `${name} ${fixed(columns[name][row], FIGURES[name])}${unit}`;
+    });
+    return list(
+      `row ${row + 1}`,
+      columns.record && `record ${columns.record[row]}`,
+      clock(columns.seconds[row]),
+      this.deleted[row] && "deleted",
+      ...figures,
+      columns.take_over[row] && `take-over ${columns.take_over[row]}`,
+      DRIVERS[columns.driver[row]],
+    );
+  }
+
+  showPictures(row, pictures) {
+    this.info.cameras.forEach((camera, index) => {
+      const canvas = this.parts[camera];
+      const picture = pictures[index];
+      const context = canvas.getContext("2d");
+      canvas.width = picture ? picture.width : 320;
+      canvas.height = picture ? picture.height : 160;
+      context.fillStyle = colors.sent;
+      if (picture) context.drawImage(picture, 0, 0);
+      else context.fillText("no picture", 12, 20);
+      canvas.dataset.row = row;
+      if (camera === "center") this.drawPath(canvas, context, row);
+    });
+  }
+
+  // Draws the path of a film whose steering is estimated.
+  drawPath(canvas, context, row) {
+    const curvature = this.columns?.path?.[row];
+    if (!Number.isFinite(curvature)) return;
+    context.strokeStyle = colors.sent;
+    context.lineWidth = 2;
+    context.scale(canvas.width / 320, canvas.height / 160);
+    for (let ahead = PATH_FROM; ahead <= PATH_TO; ahead += PATH_STEP) {
+      const right = curvature * (ahead * ahead / 2 + this.info.ahead * ahead);
+      const [column, line, depth] = this.info.camera.map(
+        ([ofRight, ofDown, ofAhead]) => ofRight * right + ofDown + ofAhead * ahead,
+      );
+      context.lineTo(column / depth, line / depth);
+    }
+    context.stroke();
+  }
+}
+
+// Returns how much of something is done, "" for all.
+function percent({ done, of }) {
+  return done < of ? `${Math.floor(100 * done / of)} %` : "";
+}

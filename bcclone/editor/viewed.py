@@ -1,0 +1,270 @@
+"""A recording on a page: what pages get of it, and the edits that they make."""
+
+import hashlib
+import threading
+import uuid
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bcclone.camera.geometry import HEIGHT_M, simulated_camera
+from bcclone.camera.images import read_file
+from bcclone.camera.vehicle import CAMERA_AHEAD_M
+from bcclone.editor.fault_search import FaultSearch
+from bcclone.editor.model_answers import ModelAnswers
+from bcclone.exchange.edited_tub import open_edited
+from bcclone.model.policy import Policy
+from bcclone.recording.edits import DELETE, RESTORE, UNDO, Edit, Span
+from bcclone.recording.row import CAMERAS
+from bcclone.recording.run_tables import HUMAN, MOTION, DrivenRow
+from bcclone.system.atomic import file_version
+from bcclone.system.codec import whole_number
+from bcclone.system.errors import UserError
+
+
+class Viewed:
+    """A recording on a page. Its threads judge it, and ask a model, until close().
+
+    name: as the user gave it, then the path of its log. Raises UserError for a recording that
+    cannot be read.
+    """
+
+    def __init__(self, name: str, model: Path | None = None, policy: Policy | None = None) -> None:
+        self.recorded = open_edited(name)
+        self.name = str(self.recorded.path)
+        self.rows = self.recorded.rows
+        self._model = model
+        self._lock = threading.Lock()  # one edit at a time
+        # differs after a restart, and for another log, so that an older page edits nothing
+        self._opened = f"{uuid.uuid4().hex[:8]} {file_version(self.recorded.path)}"
+        self._paths = self._read_paths()
+        self._listed_version = self._version()
+        self._listed = self.recorded.edit()  # the rows with the edits of this version
+        self._edits_error = ""  # why the edits cannot be read
+        self._apart: list[dict[str, Any]] = []
+        self._apart_version = ""
+        self._faults = FaultSearch(self.recorded, self._version)
+        self._answers = ModelAnswers(self.recorded, policy)
+
+    def close(self) -> None:
+        """End the threads."""
+        self._faults.close()
+        self._answers.close()
+
+    # ---- what does not change
+
+    def about(self) -> dict[str, Any]:
+        """Return name, size, cameras, and how a camera sees the road."""
+        return {
+            "name": self.name,
+            "rows": len(self.rows),
+            "seconds": float(self.recorded.seconds[-1]),
+            "cameras": self.cameras,
+            "model": self._model.name if self._model else "",
+            "kind": self.recorded.kind,
+            "camera": simulated_camera()[1].tolist(),
+            "ahead": CAMERA_AHEAD_M / HEIGHT_M,
+        }
+
+    @cached_property
+    def cameras(self) -> list[str]:
+        """Return the cameras that have images, by a few rows; the centre camera if none has."""
+        tried = (0, len(self.rows) // 2, len(self.rows) - 1)
+        cameras = [
+            camera
+            for camera in CAMERAS
+            if any(self.recorded.image_path(row, camera) for row in tried)
+        ]
+        return cameras or ["center"]
+
+    def pictures(self, row: int) -> list[bytes]:
+        """Return the files of a row's pictures, one for each camera, b"" for an unreadable one."""
+        return [_content_of(self.recorded.image_path(row, camera)) for camera in self.cameras]
+
+    def _read_paths(self) -> dict[str, float]:
+        """Return the curvature of the estimated path by image; {} for a steering as recorded."""
+        if self.recorded.log is None:
+            return {}
+        return MOTION.read(self.recorded.path.parent, lambda cells: float(cells["curvature"]))
+
+    # ---- what changes
+
+    def curves(self) -> dict[str, NDArray[Any]]:
+        """Return the curves, (rows,) each, by their names in docs/reference/page.md."""
+        recorded = self.recorded
+        rows = self.rows
+        with self._lock:
+            steering = recorded.steering
+        curves: dict[str, Any] = {
+            "seconds": recorded.seconds,
+            "steering": steering,
+            "throttle": rows["throttle"] - rows["brake"],
+        }
+        if rows["speed_mph"].any():
+            curves["speed"] = rows["speed_mph"]
+        if self._answers.rows_to_ask:
+            curves["model"] = self._answers.steering.copy()
+        if self._paths:
+            curves["path"] = [self._paths.get(name, np.nan) for name in rows["center"]]
+        numbers: dict[str, Any] = {}
+        if recorded.record_numbers is not None:
+            numbers["record"] = recorded.record_numbers
+        numbers["driver"] = [_driver_number(driven) for driven in recorded.driven]
+        numbers["take_over"] = [_take_over_number(driven) for driven in recorded.driven]
+        as_floats = {name: np.asarray(curve, np.float32) for name, curve in curves.items()}
+        return as_floats | {name: np.asarray(curve, np.uint32) for name, curve in numbers.items()}
+
+    def state(self) -> dict[str, Any]:
+        """Return the edits, also those of others, the faults, and how far the model is."""
+        with self._lock:
+            return self._state()
+
+    def _state(self) -> dict[str, Any]:
+        version = self._version()
+        self._list_rows(version)
+        listed = self._listed
+        deleted = [[span.first - 1, span.last - 1] for span in listed.spans if not span.kept]
+        return {
+            "version": version,
+            "curves": f"{listed.steering}; {self._answers.version}",
+            "deleted": deleted,
+            "kept": listed.rows - listed.deleted,
+            "edits": listed.edits,
+            "steering": listed.steering,
+            "check": self._check_state(version),
+            "model": self._model_state(version),
+        }
+
+    def _list_rows(self, version: str) -> None:
+        """List the rows with the edits of a version, if that is another than before."""
+        if version == self._listed_version:
+            return
+        self._listed_version = version
+        self._edits_error = ""
+        try:
+            self._listed = self.recorded.edit()
+        except UserError as error:  # another program has damaged its edits
+            self._edits_error = str(error)
+        self._faults.look_again()
+
+    def _check_state(self, version: str) -> dict[str, Any]:
+        judgement = self._faults.judgement
+        check = {
+            "done": self._faults.rows_seen,
+            "of": len(self.rows),
+            **judgement.as_json(),
+            "stale": judgement.version not in (version, ""),
+        }
+        if self._edits_error:
+            check |= {"verdict": self._edits_error, "findings": []}
+        return check
+
+    def _model_state(self, version: str) -> dict[str, Any]:
+        answers = self._answers
+        if answers.is_complete and self._apart_version != version:
+            self._apart = answers.most_apart()
+            self._apart_version = version
+        return {
+            "done": answers.rows_asked,
+            "of": answers.rows_to_ask,
+            "error": answers.error,
+            "apart": self._apart,
+        }
+
+    def _version(self) -> str:
+        """Return a text that is another one for other edits."""
+        try:
+            edits = self.recorded.edits_file.read_bytes()
+        except OSError:  # none, or Windows while another program writes it
+            edits = b""
+        return f"{self._opened} {hashlib.sha256(edits).hexdigest()[:16]}"
+
+    # ---- edits
+
+    def edit(self, read: Callable[[], Any]) -> tuple[dict[str, Any], int]:
+        """Make what a page wishes; return the new state, or what was wrong, and the HTTP status.
+
+        read: returns the version of the edits that the page shows, and one of delete, restore,
+        remedy and undo.
+        """
+        try:
+            wish = read()
+        except ValueError as error:
+            return {"error": str(error)}, 400
+        with self._lock:
+            try:
+                edits = self._edits_of(wish)
+                if self._is_outdated(wish):
+                    reason = (
+                        "the edits have changed meanwhile: look at them as they are now, and try "
+                        "again"
+                    )
+                    return {"error": reason, "state": self._state()}, 409
+                for edit in edits:
+                    self.recorded.edit(edit)
+            except (ValueError, UserError) as error:
+                return {"error": str(error)}, 400
+            return self._state(), 200
+
+    def _edits_of(self, wish: Any) -> Sequence[Edit]:
+        """Return the edits that a page wishes; raises ValueError."""
+        match wish:
+            case {"delete": spans}:
+                return [Edit(DELETE, _spans_of(spans))]
+            case {"restore": spans}:
+                return [Edit(RESTORE, _spans_of(spans))]
+            case {"undo": True}:
+                return [Edit(UNDO)]
+            case {"remedy": str(fault)}:
+                edits = self._faults.judgement.edits_of(fault)
+                if edits:
+                    return edits
+        raise ValueError("expected an object with version, and delete, restore, remedy or undo")
+
+    def _is_outdated(self, wish: Any) -> bool:
+        """Return whether the page, or the finding that it mends, is of other edits than now."""
+        version = self._version()
+        if wish.get("version") != version:
+            return True
+        return "remedy" in wish and self._faults.judgement.version != version
+
+
+def _spans_of(spans: Any) -> tuple[Span, ...]:
+    """Return the spans of rows in a wish; raises ValueError."""
+    if not isinstance(spans, list) or not spans or not all(map(_is_pair, spans)):
+        raise ValueError(f"{str(spans)[:40]}, expected spans [first, last]")
+    return tuple(
+        (whole_number("a row", first), whole_number("a row", last)) for first, last in spans
+    )
+
+
+def _is_pair(span: Any) -> bool:
+    return isinstance(span, list) and len(span) == 2
+
+
+def _content_of(path: str | None) -> bytes:
+    """Return the content of an image file, b"" without one."""
+    if path is None:
+        return b""
+    try:
+        return read_file(path)
+    except OSError:
+        return b""
+
+
+def _driver_number(driven: DrivenRow | None) -> int:
+    """Return 1 for a person, 2 for a model, 0 if nothing says it."""
+    if driven is None:
+        return 0
+    return 1 if driven.driver == HUMAN else 2
+
+
+def _take_over_number(driven: DrivenRow | None) -> int:
+    """Return the number of the take-over, 0 for none."""
+    if driven is None or driven.take_over is None:
+        return 0
+    return driven.take_over

@@ -1,0 +1,73 @@
+"""The records of a tub that are marked as deleted: read and written as donkeycar does.
+
+Tubs of donkeycar 4 and later list them in the last line of manifest.json, earlier ones in
+exclude.json.
+"""
+
+import errno
+import json
+import os
+from collections.abc import Collection
+from pathlib import Path
+
+from bcclone.exchange.formats import read_inside
+from bcclone.system.atomic import write_bytes
+from bcclone.system.codec import explained, parse_json, whole_number
+
+MANIFEST = "manifest.json"  # of donkeycar 4 and later
+_EXCLUDED = "exclude.json"  # of donkeycar 2 and 3
+WHOLE_TUB = "name a folder that holds a whole tub, with its catalogs"  # the remedy
+
+
+def deleted_file(folder: Path) -> Path:
+    """Return the file that lists the deleted records of a tub.
+
+    Early tubs have it only if some are deleted.
+    """
+    manifest = folder / MANIFEST
+    if manifest.is_file():
+        return manifest
+    return folder / _EXCLUDED
+
+
+def read_deleted(folder: Path) -> set[int]:
+    """Return the numbers of a tub's deleted records; raises UserError if they cannot be read."""
+    path = deleted_file(folder)
+    if path.name == MANIFEST:
+        with explained(path, "the manifest of a tub", WHOLE_TUB):
+            last_line = read_inside(folder, MANIFEST, "json").splitlines()[-1]
+            return _whole_numbers(parse_json(last_line)["deleted_indexes"])
+    if not path.exists():
+        return set()
+    with explained(path, "a list of numbers", "correct it, or remove it"):
+        return _whole_numbers(parse_json(read_inside(folder, _EXCLUDED, "json")))
+
+
+def _whole_numbers(indexes: Collection[object]) -> set[int]:
+    return {whole_number("a deleted index", index) for index in indexes}
+
+
+def write_deleted(folder: Path, deleted: Collection[int]) -> None:
+    """Write which records of a tub are deleted, and change nothing else; raises OSError."""
+    path = deleted_file(folder)
+    if path.name == MANIFEST:
+        *lines, last_line = read_inside(folder, MANIFEST, "json").splitlines(keepends=True)
+        line_end = last_line[len(last_line.rstrip()) :]
+        changed = parse_json(last_line) | {"deleted_indexes": sorted(deleted)}
+        content = b"".join([*lines, json.dumps(changed).encode(), line_end])
+    else:
+        content = json.dumps(sorted(deleted)).encode()
+    _replace(path, content)
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write a file with the permissions that it had; raises PermissionError if it is read-only."""
+    if not path.exists():
+        write_bytes(path, content)
+        return
+    # replacing a file needs no permission to write it, but its owner has said that it stays
+    if not os.access(path, os.W_OK):
+        raise PermissionError(errno.EACCES, "it may not be changed", str(path))
+    mode = path.stat().st_mode
+    write_bytes(path, content)
+    path.chmod(mode)

@@ -1,0 +1,159 @@
+"""Edit a tub of donkeycar in place: its own list of deleted records.
+
+In: a tub's folder. Out: an `EditedTub`, which is edited as a recording is.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from bcclone.exchange.deleted_records import deleted_file, read_deleted, write_deleted
+from bcclone.exchange.exchange_settings import ImportSettings
+from bcclone.exchange.formats import ExchangedRow
+from bcclone.exchange.left_out import Findings
+from bcclone.exchange.tub import FORMAT, read_tub
+from bcclone.recording.editing import EditedRecording, EditedRows
+from bcclone.recording.edits import DELETE, UNDO, Edit, Edits, StoredEdit
+from bcclone.recording.files import find_log, is_recording
+from bcclone.recording.row import image_stamp
+from bcclone.recording.run_tables import DrivenRow
+from bcclone.system.arrays import BoolArray, IndexArray
+from bcclone.system.codec import path_inside
+from bcclone.system.errors import UserError
+from bcclone.system.statistics import runs
+
+_EPOCH = datetime(1970, 1, 1)
+
+
+def open_edited(name: str) -> EditedRows:
+    """Return a recording, or a tub, to be edited; raises UserError for neither."""
+    folder = Path(name)
+    if FORMAT.detect(folder) and not is_recording(folder):
+        return EditedTub(folder)
+    return EditedRecording(find_log(name))
+
+
+@dataclass(frozen=True)
+class _Change:
+    """What an edit changed in the list of deleted records."""
+
+    rows: IndexArray  # by their indices
+    were_deleted: BoolArray  # before the edit, of each of these rows
+
+
+class EditedTub(EditedRows):
+    """A tub of donkeycar, whose own list of deleted records is edited.
+
+    A tub keeps no history: what can be undone is what this object has edited, and an undo leaves
+    what others did to other records. Raises UserError as read_tub().
+    """
+
+    kind = "tub"
+    keeps_history = False
+
+    def __init__(self, folder: Path) -> None:
+        findings = Findings()
+        records = read_tub(ImportSettings(folder), findings, _path_of)
+        self._records = sorted(records, key=lambda record: record.time_ms)
+        if not self._records:
+            raise UserError(f"{folder}: a tub without a record that can be used")
+        numbers: IndexArray = np.array([record.number for record in self._records])
+        self._numbers = numbers
+        self.record_numbers = numbers
+        left_out = findings.left_out.total()
+        if left_out:
+            self.unusable = (
+                f"{left_out} records cannot be used, and have no row: {findings.examples[0]}"
+            )
+        self._changes: list[_Change] = []  # by edits of this object that are not undone
+        super().__init__(folder, _table_of(self._records))
+
+    @property
+    def edits_file(self) -> Path:
+        return deleted_file(self.path)
+
+    def read_edits(self) -> Edits:
+        return self._edits_of(np.isin(self._numbers, list(read_deleted(self.path))))
+
+    def write_edits(self, edit: Edit, after: Edits) -> None:
+        were_deleted = self.deleted
+        are_deleted = after.deleted(self.times)
+        without_row = read_deleted(self.path) - set(self._numbers.tolist())
+        write_deleted(self.path, {*self._numbers[are_deleted].tolist(), *without_row})
+        if edit.kind == UNDO:
+            self._changes.pop()
+        else:
+            rows = np.flatnonzero(were_deleted != are_deleted)
+            self._changes.append(_Change(rows, were_deleted[rows]))
+
+    def undo(self) -> Edits:
+        if not self._changes:
+            raise UserError(
+                f"{self.path}: a tub keeps no history; restore rows with --restore FROM TO"
+            )
+        deleted = self.deleted
+        change = self._changes[-1]
+        deleted[change.rows] = change.were_deleted
+        return self._edits_of(deleted)
+
+    def correct(self, edit: Edit) -> Edits:
+        raise UserError(
+            f"{self.path}: a tub keeps its steering; import it to correct it: bcclone import"
+        )
+
+    @property
+    def undoable(self) -> int:
+        return len(self._changes)
+
+    @cached_property
+    def driven(self) -> Sequence[DrivenRow | None]:
+        return [record.driven for record in self._records]
+
+    def image_path(self, row: int, camera: str) -> str | None:
+        return self._records[row].images.get(camera)
+
+    def _edits_of(self, deleted: BoolArray) -> Edits:
+        """Return deleted rows, (rows,), as the edits that a recording would have."""
+        names = self._names
+        spans = tuple((names[first], names[last]) for first, last in runs(np.flatnonzero(deleted)))
+        if not spans:
+            return Edits()
+        return Edits((StoredEdit(DELETE, spans),))
+
+    @cached_property
+    def _names(self) -> list[str]:
+        names: list[str] = self.rows["center"].tolist()
+        return names
+
+
+def _path_of(folder: Path, name: str) -> str:
+    """Return the path of an image, which is read when it is shown."""
+    return str(path_inside(folder, name))
+
+
+def _table_of(records: Sequence[ExchangedRow]) -> pd.DataFrame:
+    """Return records, in order of time, as the rows of a log."""
+    times: list[int] = []
+    for record in records:  # rows are edited by their times, so each gets one of its own
+        earliest = times[-1] + 1 if times else record.time_ms
+        times.append(max(record.time_ms, earliest))
+    return pd.DataFrame(
+        {
+            "time_ms": times,
+            "center": [_image_name(time_ms) for time_ms in times],
+            "steering": [record.steering for record in records],
+            "throttle": [record.throttle for record in records],
+            "brake": [record.brake for record in records],
+            "speed_mph": [record.speed_mph for record in records],
+        }
+    )
+
+
+def _image_name(time_ms: int) -> str:
+    """Return the name that the simulator would give to an image of this time."""
+    return f"center_{image_stamp(_EPOCH + timedelta(milliseconds=time_ms))}.jpg"

@@ -1,0 +1,117 @@
+"""A recording after an edit -> its counts, and the spans of rows that are alike, as lines of text."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+
+from bcclone.recording.log import EPISODE_GAP_MS
+from bcclone.recording.run_tables import DrivenRow
+from bcclone.system.arrays import BoolArray, FloatArray, IndexArray
+from bcclone.system.errors import number_of, shown_command
+
+
+@dataclass(frozen=True)
+class RowSpan:
+    """Consecutive rows that are alike: all kept or all deleted, of one driver, without a pause."""
+
+    first: int  # number of the first row, from 1
+    last: int
+    from_seconds: float  # since the first row of the recording
+    to_seconds: float
+    kept: bool
+    driver: str | None  # "human" or "model", None if nothing says it
+    take_over: int | None  # its number, None if it is none
+    after_pause: bool  # a pause separates them from the rows before
+
+    def __str__(self) -> str:
+        line = (
+            f"  rows {self.first:>6} to {self.last:<6} "
+            f"{self.from_seconds:>8.1f}s to {self.to_seconds:>7.1f}s   {self._state():<7}"
+        )
+        if self.driver:
+            line += f"   {self.driver}"
+        if self.driver and self.take_over:
+            line += f", take-over {self.take_over}"
+        line = line.rstrip()
+        if self.after_pause:
+            line += ", after a pause"
+        return line
+
+    def _state(self) -> str:
+        return "kept" if self.kept else "deleted"
+
+
+@dataclass(frozen=True)
+class EditResult:
+    """A recording after an edit, or as it is."""
+
+    log: Path  # of a tub, its folder
+    rows: int  # that can be used, the deleted ones included
+    deleted: int  # of them
+    seconds: float  # from the first row to the last
+    changed: int  # rows that this edit deleted, restored or corrected
+    edits: int  # how many can be undone
+    spans: tuple[RowSpan, ...]  # all rows in order of time
+    steering: str = ""  # how it is corrected, "" for as recorded
+
+    def as_text(self) -> str:
+        """Return the counts and a line for each span; after a change, how to take it back."""
+        kept = self.rows - self.deleted
+        counts = (
+            f"{self.log}: {number_of(self.rows, 'row')}, {self.seconds:.1f} s; "
+            f"{kept} kept, {self.deleted} deleted"
+        )
+        if self.edits:
+            counts += f" by {number_of(self.edits, 'edit')}"
+        lines = [counts]
+        if self.steering:
+            lines.append(f"  steering of all rows, against the log: {self.steering}")
+        lines += map(str, self.spans)
+        if self.changed:
+            changed = f"{number_of(self.changed, 'row')} changed"
+            if self.edits:
+                changed += f"; undo the last edit with: {shown_command('edit', self.log, '--undo')}"
+            lines.append(changed)
+        return "\n".join(lines)
+
+
+def row_spans(
+    times_ms: IndexArray,
+    seconds: FloatArray,
+    deleted: BoolArray,
+    driven: Sequence[DrivenRow | None],
+) -> Iterator[RowSpan]:
+    """Yield the spans of consecutive rows that are alike. Arrays and `driven` are (rows,).
+
+    seconds: since the first row; driven: by whom, None where nothing says it.
+    """
+    stretches = np.cumsum(np.diff(times_ms, prepend=times_ms[0]) > EPISODE_GAP_MS)
+
+    def likeness(row: int) -> tuple[object, ...]:
+        return stretches[row], deleted[row], driven[row]
+
+    for _, alike in groupby(range(len(times_ms)), key=likeness):
+        rows = list(alike)
+        first = rows[0]
+        last = rows[-1]
+        driver, take_over = _driver_of(driven[first])
+        yield RowSpan(
+            first=first + 1,
+            last=last + 1,
+            from_seconds=round(float(seconds[first]), 3),
+            to_seconds=round(float(seconds[last]), 3),
+            kept=not deleted[first],
+            driver=driver,
+            take_over=take_over,
+            after_pause=bool(first and stretches[first] > stretches[first - 1]),
+        )
+
+
+def _driver_of(driven: DrivenRow | None) -> tuple[str | None, int | None]:
+    """Return driver and number of the take-over of a row."""
+    if driven is None:
+        return None, None
+    return driven.driver, driven.take_over

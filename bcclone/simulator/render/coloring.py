@@ -1,0 +1,66 @@
+"""Draw other colours for a world: a seed -> factors of each label's RGB.
+
+A network that has only seen one renderer's colours learns them by heart: green grass, gray asphalt,
+a bright sky. With random colours (domain randomization: J. Tobin and others,
+https://arxiv.org/abs/1703.06907), only the shape of the road is left to learn from.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bcclone.camera.images import Image
+from bcclone.simulator.render.surface import CAR, EDGE, GROUND, LINE, OBJECT, ROAD, SKY, WATER
+from bcclone.system.arrays import Float32Array, Random
+from bcclone.system.exact_math import exponentials, normals
+
+
+@dataclass(frozen=True)
+class _Brightness:
+    """How bright a kind of thing may be drawn: of the logarithm of the factor."""
+
+    mean: float
+    deviation: float
+
+
+_SURROUNDINGS = _Brightness(-0.35, 0.9)
+# in the order in which they are drawn
+_BRIGHTNESS = {
+    SKY: _Brightness(0.0, 0.3),
+    GROUND: _SURROUNDINGS,
+    WATER: _SURROUNDINGS,
+    OBJECT: _SURROUNDINGS,
+    ROAD: _Brightness(-0.1, 0.45),
+}
+_PAINT = _Brightness(0.0, 0.35)  # of lines and edges, relative to the road
+_TINT = 0.2  # standard deviation of each colour channel's logarithm
+_BRIGHTEST = 2.5
+
+
+def draw_coloring(seed: int) -> Float32Array:
+    """Draw a colour and a brightness for each kind of thing: factors of RGB, float32 (labels, 3).
+
+    The car's own bonnet stays as it is.
+    """
+    randomness = np.random.default_rng([seed, 21])
+    factors = np.ones((CAR + 1, 3), np.float32)
+    for label, brightness in _BRIGHTNESS.items():
+        factors[label] = _random_factors(randomness, brightness)
+    for label in (LINE, EDGE):
+        factors[label] = factors[ROAD] * _random_factors(randomness, _PAINT)
+    return np.minimum(factors, np.float32(_BRIGHTEST))
+
+
+def color(picture: Image, labels: Image, factors: Float32Array) -> None:
+    """Multiply each pixel of a picture by the factors of its label.
+
+    picture: RGB uint8 (height, width, 3)
+    labels: uint8 (height, width)
+    """
+    picture[...] = np.minimum(picture * factors[labels], np.float32(255.0))
+
+
+def _random_factors(randomness: Random, brightness: _Brightness) -> Float32Array:
+    total = brightness.mean + brightness.deviation * normals(randomness)
+    tints = _TINT * normals(randomness, (3,))
+    return exponentials((total + tints).astype(np.float32))

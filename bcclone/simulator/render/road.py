@@ -1,0 +1,360 @@
+"""Colour the road: a pixel's place along and across it -> colour and label; compiled.
+
+The place is relative to the centre line, so lines and kerbs are sharp at any distance. Colours are
+RGB under full light, before fog and daylight; lengths are metres.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+from bcclone.simulator.render.surface import (
+    EDGE,
+    GROUND,
+    LINE,
+    RGB,
+    ROAD,
+    SNOW_COLOR,
+    covered,
+    drawing,
+    level_of,
+    lit,
+    mixed,
+    texel,
+)
+from bcclone.simulator.scene.roadmap import DIRT, KERB
+from bcclone.simulator.scene.textures import ASPHALT, COBBLE, GRAIN
+from bcclone.simulator.track import LAKE_STYLE, MOUNTAIN_STYLE
+
+
+class RoadPixel(NamedTuple):
+    """The piece of road that a pixel shows."""
+
+    along_m: float  # along the centre line
+    cross_m: float  # to the right of the centre line
+    sunlight: float  # 0 in the shade, 1 on level ground in the sun, more on slopes that face it
+    width_m: float  # of the pixel on the road, across the line of sight
+    length_m: float  # of the pixel on the road, along the line of sight
+
+
+class Band(NamedTuple):
+    """A band along the road, on both sides of the centre line and equally far from it."""
+
+    from_m: float
+    to_m: float
+
+
+_NO_COLOR = (0.0, 0.0, 0.0)  # where there is no road
+
+
+@drawing(inline="always")
+def road_color(pixel: RoadPixel, paint: Any, line_visibility: float) -> tuple[RGB, int]:
+    """Return the road's colour and label; the label is GROUND where there is no road."""
+    if paint.style == MOUNTAIN_STYLE:
+        return mountain_road(pixel, paint, line_visibility)
+    if paint.style == LAKE_STYLE:
+        return _lake_road(pixel, paint, line_visibility)
+    return _designed_road(pixel, paint, line_visibility)
+
+
+_WET_SKY = (176.0, 190.0, 208.0)  # that a wet road reflects
+_BLACK = (0.0, 0.0, 0.0)
+
+
+@drawing(inline="always")
+def weathered(color: RGB, pixel: RoadPixel, textures: Any, air: Any) -> RGB:
+    """Return the road's colour when it is wet or has snow on it."""
+    if air.wet > 0.0:
+        # a wet road is darker, and at a flat angle it reflects the sky
+        color = mixed(color, _BLACK, 0.35 * air.wet)
+        flat = min(pixel.length_m / pixel.width_m / 30.0, 1.0)
+        color = mixed(color, _WET_SKY, 0.45 * air.wet * flat)
+    if air.snow > 0.0:
+        # drifts are thinner where wheels run, a metre to both sides of the middle
+        level = level_of(pixel.width_m * 14.0)
+        drift = texel(textures, GRAIN, pixel.cross_m * 14.0, pixel.along_m * 6.0, level)
+        thinning = 0.45 if abs(abs(pixel.cross_m) - 1.0) < 0.5 else 0.2
+        cover = min(max(air.snow * (1.1 + 0.35 * drift) - thinning, 0.0), 0.85)
+        color = mixed(color, lit(SNOW_COLOR, 1.0, pixel.sunlight), cover)
+    return color
+
+
+# Parts that roads have in common
+
+
+_TEXELS_A_METRE = 32.0  # of asphalt
+
+
+@drawing()
+def _texture_level(pixel: RoadPixel) -> int:
+    """Return the texture level for a pixel's mean size on the road."""
+    return level_of(math.sqrt(pixel.width_m * pixel.length_m) * _TEXELS_A_METRE)
+
+
+@drawing(inline="always")
+def _asphalt(pixel: RoadPixel, textures: Any) -> float:
+    """Return the grain of asphalt, mean 0; it is stretched where a pixel is long on the ground."""
+    # by whole powers of two, so that the grain changes in few places
+    ratio = pixel.length_m / pixel.width_m
+    texels_along = _TEXELS_A_METRE
+    while ratio > 1.6:
+        ratio *= 0.5
+        texels_along *= 0.5
+    level = level_of(pixel.width_m * _TEXELS_A_METRE)
+    u = pixel.cross_m * _TEXELS_A_METRE
+    v = pixel.along_m * texels_along
+    return texel(textures, ASPHALT, u, v, level)
+
+
+@drawing(inline="always")
+def _cobbles(pixel: RoadPixel, textures: Any, level: int) -> float:
+    """Return the brightness of paving stones and their joints, mean 0."""
+    return texel(textures, COBBLE, pixel.cross_m * 64.0, pixel.along_m * 32.0, level)
+
+
+@drawing(inline="always")
+def _stains(pixel: RoadPixel, textures: Any, texels_along: float, level: int) -> float:
+    """Return the broad unevenness of a road's brightness, mean 0.
+
+    texels_along: for each metre along the road; there are 9 for each metre across it
+    """
+    u = pixel.cross_m * 9.0
+    v = pixel.along_m * texels_along
+    return texel(textures, GRAIN, u, v, level - 2)
+
+
+@drawing()
+def _covered_by(band: Band, offset_m: float, width_m: float) -> float:
+    """Return the fraction of a pixel that a band covers. offset_m: from the centre line."""
+    return covered(offset_m, band.from_m, band.to_m, width_m)
+
+
+@drawing()
+def _striped(pixel: RoadPixel, stripe_m: float) -> float:
+    """Return how much of a pixel every second stripe covers; the mean where it spans several."""
+    phase = pixel.along_m / (2 * stripe_m)
+    covers = 1.0 if phase - math.floor(phase) < 0.5 else 0.0
+    blur = min(max(pixel.length_m / stripe_m - 0.7, 0.0), 1.0)
+    return covers + (0.5 - covers) * blur
+
+
+# The mountain's road: asphalt with white edges and a dashed middle
+
+
+_MOUNTAIN_HALF_M = 4.8  # half the width of the asphalt
+_WHITE_EDGE = Band(4.20, 4.36)
+_WHITE_MIDDLE = Band(-0.11, 0.11)
+_NEAR_MIDDLE_M = 0.3  # farther away no pixel shows the line in the middle
+_PERIOD_M = 6.0  # of a dash and a gap
+_DASH_M = 3.0
+_MOUNTAIN_ASPHALT = (112.0, 110.0, 106.0)
+_MOUNTAIN_WHITE = (214.0, 212.0, 202.0)
+
+
+@drawing(inline="always")
+def mountain_road(pixel: RoadPixel, paint: Any, line_visibility: float) -> tuple[RGB, int]:
+    """Return the mountain road's colour and its label."""
+    offset_m = abs(pixel.cross_m)
+    if offset_m >= _MOUNTAIN_HALF_M + pixel.width_m:
+        return _NO_COLOR, GROUND
+
+    fine = _asphalt(pixel, paint.textures)
+    broad = _stains(pixel, paint.textures, 3.0, _texture_level(pixel))
+    asphalt = lit(_MOUNTAIN_ASPHALT, 1.0 + 0.13 * fine + 0.06 * broad, pixel.sunlight)
+
+    line = _covered_by(_WHITE_EDGE, offset_m, pixel.width_m) * line_visibility
+    along_period_m = pixel.along_m - _PERIOD_M * math.floor(pixel.along_m / _PERIOD_M)
+    if offset_m < _NEAR_MIDDLE_M and along_period_m < _DASH_M:
+        line = _covered_by(_WHITE_MIDDLE, offset_m, pixel.width_m) * line_visibility
+    white = lit(_MOUNTAIN_WHITE, 1.0 + 0.08 * fine, pixel.sunlight)
+
+    label = ROAD
+    if line > 0.5:
+        label = LINE
+    elif offset_m > _WHITE_EDGE.to_m:
+        label = EDGE
+    return mixed(asphalt, white, line), label
+
+
+# The lake's road, from its middle outwards: asphalt, yellow line, tar, then a kerb, a second line
+# or dirt, and a concrete border. Measured on recordings: docs/explanation/simulator.md.
+
+
+_YELLOW_LINE = Band(3.34, 3.46)
+_TAR = Band(3.52, 3.78)
+_SECOND_LINE = Band(3.80, 3.90)
+_KERB = Band(3.78, 4.72)
+_BORDER = Band(4.65, 6.4)  # of concrete; where there is a kerb, it begins behind it
+_BORDER_BEHIND_KERB = Band(_KERB.to_m, _BORDER.to_m)
+
+_DECK_HALF_M = 5.6  # of the bridge
+_DIRT_FROM_M = 3.9
+# no pixel nearer to the middle shows lines, or the border
+_LINES_FROM_M = 3.0
+_NEAR_BORDER_M = 4.5
+
+_LAKE_ASPHALT = (128.0, 127.0, 118.0)
+_LAKE_COBBLES = (168.0, 144.0, 130.0)
+_LAKE_DIRT = (200.0, 148.0, 96.0)
+_CONCRETE = (206.0, 199.0, 182.0)
+_YELLOW = (196.0, 178.0, 84.0)
+_PALE_YELLOW = (196.0, 184.0, 96.0)
+_TAR_COLOR = (76.0, 73.0, 62.0)
+_KERB_WHITE = (232.0, 222.0, 214.0)
+_KERB_LIGHT_RED = (224.0, 106.0, 100.0)
+_KERB_STRIPE_M = 0.5
+
+
+@drawing(inline="always")
+def _lake_road(pixel: RoadPixel, paint: Any, line_visibility: float) -> tuple[RGB, int]:
+    """Return the lake road's colour and its label."""
+    offset_m = abs(pixel.cross_m)
+    level = _texture_level(pixel)
+
+    # the bridge is paved from wall to wall
+    if paint.bridge[0] < pixel.along_m < paint.bridge[1] and offset_m < _DECK_HALF_M:
+        stones = _cobbles(pixel, paint.textures, level)
+        return lit(_LAKE_COBBLES, 1.0 + 0.19 * stones, pixel.sunlight), ROAD
+    if offset_m >= _BORDER.to_m:
+        return _NO_COLOR, GROUND
+
+    # which shoulder the road has on this side
+    metre = min(max(int(pixel.along_m), 0), paint.shoulders.kinds.shape[1] - 1)
+    side = 1 if pixel.cross_m > 0 else 0
+    shoulder = paint.shoulders.kinds[side, metre]
+
+    fine = _asphalt(pixel, paint.textures)
+    broad = _stains(pixel, paint.textures, 4.0, level)
+    if shoulder == DIRT and offset_m > _DIRT_FROM_M:
+        return lit(_LAKE_DIRT, 1.0 + 0.07 * fine + 0.06 * broad, pixel.sunlight), EDGE
+
+    # at a flat angle asphalt is lighter
+    gloss = 1.0 + 0.22 * min(pixel.length_m / 1.2, 1.0)
+    color = lit(_LAKE_ASPHALT, (1.0 + 0.24 * fine + 0.05 * broad) * gloss, pixel.sunlight)
+    if offset_m > _LINES_FROM_M:
+        color = _lake_lines(color, pixel, fine, shoulder, line_visibility)
+    if offset_m > _NEAR_BORDER_M:
+        # the border slopes, so the sun lights it otherwise than the road
+        border_light = paint.shoulders.border_light[side, metre] * min(pixel.sunlight, 1.0)
+        concrete = lit(_CONCRETE, 1.0 + 0.035 * broad, border_light)
+        color = mixed(color, concrete, _lake_border(pixel, shoulder))
+    return color, _lake_label(pixel, shoulder, line_visibility)
+
+
+@drawing()
+def _lake_border(pixel: RoadPixel, shoulder: int) -> float:
+    """Return the fraction of a pixel that the concrete border covers."""
+    border = _BORDER_BEHIND_KERB if shoulder == KERB else _BORDER
+    return _covered_by(border, abs(pixel.cross_m), pixel.width_m)
+
+
+@drawing()
+def _lake_label(pixel: RoadPixel, shoulder: int, line_visibility: float) -> int:
+    """Return the label of a pixel of the lake's asphalt, kerb or border."""
+    offset_m = abs(pixel.cross_m)
+    if _covered_by(_YELLOW_LINE, offset_m, pixel.width_m) * line_visibility > 0.5:
+        return LINE
+    edge_from_m = _KERB.from_m if shoulder == KERB else _BORDER.from_m
+    if offset_m > edge_from_m:
+        return EDGE
+    return ROAD
+
+
+@drawing()
+def _lake_lines(
+    color: RGB, pixel: RoadPixel, fine: float, shoulder: int, line_visibility: float
+) -> RGB:
+    """Add the lines to the asphalt's colour: yellow, tar, and a kerb or a second line."""
+    offset_m = abs(pixel.cross_m)
+
+    yellow = lit(_YELLOW, 1.0 + 0.06 * fine, pixel.sunlight)
+    line = _covered_by(_YELLOW_LINE, offset_m, pixel.width_m) * line_visibility
+    color = mixed(color, yellow, line)
+
+    black = lit(_TAR_COLOR, 1.0 + 0.10 * fine, pixel.sunlight)
+    tar = _covered_by(_TAR, offset_m, pixel.width_m) * line_visibility
+    color = mixed(color, black, tar)
+
+    if shoulder == KERB:
+        kerb = mixed(_KERB_WHITE, _KERB_LIGHT_RED, _striped(pixel, _KERB_STRIPE_M))
+        in_light = lit(kerb, 1.0, pixel.sunlight)
+        return mixed(color, in_light, _covered_by(_KERB, offset_m, pixel.width_m))
+    second = _covered_by(_SECOND_LINE, offset_m, pixel.width_m) * line_visibility * 0.6
+    return mixed(color, lit(_PALE_YELLOW, 1.0, pixel.sunlight), second)
+
+
+# Designed roads, whose bands are described by RoadBands
+
+
+_LINE_INSET_M = 0.22  # of the lines along both edges, from the edge
+_KERB_RED = (214.0, 76.0, 66.0)
+
+
+@drawing(inline="always")
+def _designed_road(pixel: RoadPixel, paint: Any, line_visibility: float) -> tuple[RGB, int]:
+    """Return the colour and the label of a designed road."""
+    bands = paint.bands
+    metre = min(max(int(pixel.along_m), 0), paint.half_widths_m.size - 1)
+    half_m = paint.half_widths_m[metre]
+    offset_m = _from_middle(pixel.cross_m, paint.neighbor_m[metre])
+
+    # a shoulder is drawn until the last pixel that it may reach, asphalt only inside its edge
+    reach_m = half_m + bands.shoulder_m
+    if bands.shoulder_m > 0.0:
+        reach_m += 0.5 * pixel.width_m
+    if offset_m >= reach_m:
+        return _NO_COLOR, GROUND
+
+    level = _texture_level(pixel)
+    broad = _stains(pixel, paint.textures, 4.0, level)
+    if offset_m > half_m:
+        return _shoulder(pixel, bands, broad), EDGE
+
+    paved = bands.texture == COBBLE
+    fine = _cobbles(pixel, paint.textures, level) if paved else _asphalt(pixel, paint.textures)
+    color = lit(bands.surface, 1.0 + bands.grain * fine + 0.06 * broad, pixel.sunlight)
+
+    # most pixels show no line
+    line, middle = _designed_lines(pixel, bands, offset_m, half_m)
+    if line * line_visibility > 0.0:
+        paint_color = lit(bands.line, 1.0 + 0.06 * fine, pixel.sunlight)
+        color = mixed(color, paint_color, line * line_visibility)
+    if middle * line_visibility > 0.0:
+        paint_color = lit(bands.middle, 1.0 + 0.06 * fine, pixel.sunlight)
+        color = mixed(color, paint_color, middle * line_visibility)
+    label = LINE if max(line, middle) * line_visibility > 0.5 else ROAD
+    return color, label
+
+
+@drawing()
+def _designed_lines(
+    pixel: RoadPixel, bands: Any, offset_m: float, half_m: float
+) -> tuple[float, float]:
+    """Return the fractions of a pixel that the edge's line and the line in the middle cover.
+
+    offset_m: from the middle of the road
+    half_m: half the width of its asphalt
+    """
+    inset_m = half_m - _LINE_INSET_M
+    line = covered(offset_m, inset_m - bands.line_m, inset_m, pixel.width_m)
+    if bands.middle_dash_m > 0.0 and math.floor(pixel.along_m / bands.middle_dash_m) % 2 == 1:
+        return line, 0.0  # between two dashes
+    middle = covered(offset_m, -0.5 * bands.middle_m, 0.5 * bands.middle_m, pixel.width_m)
+    return line, middle
+
+
+@drawing()
+def _shoulder(pixel: RoadPixel, bands: Any, broad: float) -> RGB:
+    """Return the colour of the band along the edge of a designed road."""
+    color = lit(bands.shoulder, 1.0 + 0.10 * broad, pixel.sunlight)
+    if bands.stripe_m > 0.0:  # a kerb
+        red = lit(_KERB_RED, 1.0, pixel.sunlight)
+        color = mixed(color, red, _striped(pixel, bands.stripe_m))
+    return color
+
+
+@drawing()
+def _from_middle(cross_m: float, neighbor_m: float) -> float:
+    """Return the distance from the middle of the road or of its neighbor, whichever is nearer."""
+    if neighbor_m == 0.0:
+        return abs(cross_m)
+    return min(abs(cross_m), abs(cross_m - neighbor_m))

@@ -1,0 +1,168 @@
+"""Decide what the settings of a training leave open: in two steps, and nowhere else.
+
+First the samples decide, and the memory for them. Then TensorFlow is loaded, and the device that
+trains decides the rest. A resumed run has the decisions of its begin, and decides the second step
+where that was left open.
+"""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+from bcclone.feed.feed import choose_feed
+from bcclone.feed.feed_settings import AUTO, CAMERA_MOVES, DEVICE, AugmentSettings
+from bcclone.feed.selection import TrainingData
+from bcclone.model.architectures import ARCHITECTURES
+from bcclone.system.hardware import free_gpu_memory
+from bcclone.system.progress import Notify
+from bcclone.system.settings import option_of
+from bcclone.system.tensorflow_quietly import (
+    compiles_for_gpu,
+    gpu_compiler_fault,
+    load_tensorflow,
+    onednn_for_batches,
+    used_gpus,
+)
+from bcclone.training.train_settings import (
+    FINE_TUNING_LEARNING_RATE,
+    LEARNING_RATE,
+    OFF,
+    ON,
+    RECURRENT_SEQ_LENGTH,
+    TrainSettings,
+)
+
+# ---- by the samples
+
+
+def fit_to_samples(
+    settings: TrainSettings,
+    data: TrainingData,
+    notify: Notify = lambda line: None,
+    workers: int = 1,
+) -> TrainSettings:
+    """Return the settings with all decided that does not depend on the device.
+
+    Window length, learning rate, feed and its streams, moves of the camera, and oneDNN.
+    """
+    feed = settings.feed
+    if feed == AUTO:
+        feed = _feed_for(settings, data, notify, workers)
+    settings = _without_usual_camera_moves(settings, data, notify)
+    rate = FINE_TUNING_LEARNING_RATE if settings.start else LEARNING_RATE
+    return replace(
+        settings,
+        seq_length=settings.seq_length or _window_length(settings, data),
+        learning_rate=settings.learning_rate or rate,
+        feed=feed,
+        window_streams=settings.window_streams or workers,
+        onednn=onednn_for_batches(settings.onednn),
+    )
+
+
+def _window_length(settings: TrainSettings, data: TrainingData) -> int:
+    stored = data.sample_settings.seq_length
+    is_recurrent = ARCHITECTURES[settings.network].recurrent
+    return RECURRENT_SEQ_LENGTH if stored == 1 and is_recurrent else stored
+
+
+def _feed_for(settings: TrainSettings, data: TrainingData, notify: Notify, workers: int) -> str:
+    # the processor would fetch each image that it augments from the GPU
+    augments_on_cpu = settings.augment and settings.augment_on == "cpu"
+    gpu_memory = 0.0
+    if workers == settings.gpus == 1 and not augments_on_cpu:
+        limit = settings.gpu_memory * 1e6 or math.inf
+        gpu_memory = min(free_gpu_memory(), limit)
+    feed, reason = choose_feed(data, gpu_memory)
+    if feed == DEVICE:
+        # a card that XLA cannot compile for gathers no frames
+        load_tensorflow(gpu_memory=settings.gpu_memory, onednn=onednn_for_batches(settings.onednn))
+        if not compiles_for_gpu():
+            feed, reason = choose_feed(data)
+    notify(f"feed: {feed} ({reason}); choose another with --feed")
+    return feed
+
+
+def _without_usual_camera_moves(
+    settings: TrainSettings, data: TrainingData, notify: Notify
+) -> TrainSettings:
+    """Return settings that move the camera of a real car only where that was asked for.
+
+    Metres, and the steering back to the line, are those of the simulator's car.
+    """
+    is_real = any(recording.framing for recording in data.recordings)
+    if not (settings.augment and is_real):
+        return settings
+    usual: dict[str, Any] = {}
+    for name in CAMERA_MOVES:
+        if getattr(settings, name) == getattr(AugmentSettings, name):
+            usual[name] = 0.0
+    if usual:
+        options = ", ".join(option_of(AugmentSettings, name) for name in usual)
+        notify(
+            "note: a real car's frames, so augmentation does not move the camera; "
+            f"to move it, give {options}"
+        )
+    return replace(settings, **usual)
+
+
+# ---- by the device
+
+
+@dataclass(frozen=True)
+class Device:
+    """What TensorFlow trains on."""
+
+    name: str  # as describe_devices() says it
+    has_gpu: bool = False
+    xla_fault: str = ""  # why XLA cannot compile for the GPU, "" if it can, or there is none
+
+    @classmethod
+    def loaded(cls, name: str) -> "Device":
+        """Return the device of the loaded TensorFlow."""
+        return cls(name, bool(used_gpus()), gpu_compiler_fault())
+
+
+def load_device(settings: TrainSettings) -> Device:
+    """Load TensorFlow, and return what it trains on."""
+    return Device.loaded(load_tensorflow(gpu_memory=settings.gpu_memory, onednn=settings.onednn))
+
+
+def fit_to_device(settings: TrainSettings, device: Device) -> TrainSettings:
+    """Return the settings with `augment_on` decided, which a resume of the run keeps."""
+    if settings.augment_on != AUTO:
+        return settings
+    compiles = device.has_gpu and not device.xla_fault
+    return replace(settings, augment_on="device" if compiles else "cpu")
+
+
+def fit_to_compiler(settings: TrainSettings, device: Device, workers: int = 1) -> TrainSettings:
+    """Return the settings with `jit_compile` decided: whether XLA compiles whole steps.
+
+    A run does not keep it, since another device may resume it. Auto: on one GPU that XLA can
+    compile for. Never on a GPU that is to be deterministic: XLA chooses the kernels that are
+    fastest when it tries them.
+    """
+    one_gpu = device.has_gpu and settings.gpus == workers == 1
+    if one_gpu and settings.deterministic:
+        return replace(settings, jit_compile=OFF)
+    if settings.jit_compile != AUTO:
+        return settings
+    return replace(settings, jit_compile=ON if one_gpu and not device.xla_fault else OFF)
+
+
+def report_compiler(
+    settings: TrainSettings, device: Device, notify: Notify, workers: int = 1
+) -> None:
+    """Say why XLA does not compile whole steps on a GPU, where a user may expect it."""
+    one_gpu = device.has_gpu and settings.gpus == workers == 1
+    if device.xla_fault and settings.jit_compile == AUTO:
+        notify(
+            "note: XLA cannot compile for this GPU, so it trains step by step, "
+            f"augmenting on the CPU: {device.xla_fault}"
+        )
+    elif one_gpu and settings.deterministic:
+        notify(
+            "note: --deterministic trains step by step: "
+            "XLA chooses the kernels that are fastest when it tries them"
+        )

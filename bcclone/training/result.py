@@ -1,0 +1,177 @@
+"""The end of a training -> its result, which says which model is handed over and how good it is.
+
+Several drivers are compared on the validation samples: the trained model, one that always steers
+the mean, and in a fine-tuning the model that it began with and the mean of its weights and the
+trained ones.
+"""
+
+from collections.abc import Mapping
+from dataclasses import astuple, dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from bcclone.system.errors import shown_command
+from bcclone.system.json_values import to_json
+from bcclone.system.table import Table, TableColumn
+from bcclone.training.train_settings import TrainSettings
+from bcclone.training.training_state import TrainingState, ValidationScore
+
+# the drivers
+MEAN = "mean_steering"
+START = "start"
+HALFWAY = "halfway"
+TRAINED = "trained"
+_MODELS = {START: "the start model", HALFWAY: "the mean of start and trained weights"}
+
+# in a run folder: the model of the last epoch, or the best, if another one is handed over
+TRAINED_NAME = "trained.h5"
+
+
+@dataclass(frozen=True)
+class SampleCounts:
+    """How many samples a training had."""
+
+    train: int  # in an epoch
+    validation: int
+    test: int = 0
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """The result of a training."""
+
+    model: str  # the model file
+    epochs: int  # number of complete epochs
+    epoch: int  # of the model's weights, 0 for those of the start model
+    best_epoch: int  # with the lowest validation loss
+    loss: float | None  # of the model, None unless TRAINED is handed over
+    val_loss: float | None  # of the model, None without validation samples
+    val_mae: float | None
+    samples_per_second: float  # of all epochs
+    data_wait_share: float  # fraction of the time spent waiting for data, of all epochs
+    seconds: float  # of the whole training, before and after a resume
+    samples: SampleCounts
+    feed: str
+    ended: str = ""  # the limit that ended it
+    test_loss: float | None = None  # of the model on the test samples, None without them
+    test_mae: float | None = None
+    onednn: str = ""  # "on" or "off"
+    # scores on the validation samples, empty without them; START and HALFWAY with --from
+    drivers: Mapping[str, ValidationScore] = field(default_factory=dict)
+    handed_over: str = TRAINED  # which of the drivers the model file is
+    note: str | None = None  # what is wrong with the trained model, if anything
+    # the next two are not stored
+    run: Path = Path()  # the run folder
+    was_complete: bool = False  # a resume found the run complete and trained nothing
+
+    @classmethod
+    def of(
+        cls,
+        state: TrainingState,
+        settings: TrainSettings,
+        samples: SampleCounts,
+        run: Path,
+        others: Mapping[str, ValidationScore],
+    ) -> Self:
+        """Return the result of a complete training. others: scores of the drivers but TRAINED."""
+        kept = state.kept(settings.keep)
+        drivers: dict[str, ValidationScore] = {}
+        if kept.validation:
+            drivers = {**others, TRAINED: kept.validation}
+        best = _best_driver(drivers)
+        score = drivers.get(best)
+        # each epoch counts by its seconds
+        seconds = sum(epoch.seconds for epoch in state.history)
+        taken = sum(epoch.samples_per_second * epoch.seconds for epoch in state.history)
+        waited = sum(epoch.data_wait_share * epoch.seconds for epoch in state.history)
+        return cls(
+            epochs=state.epoch,
+            epoch=0 if best == START else kept.epoch,
+            best_epoch=state.best.epoch,
+            loss=kept.loss if best == TRAINED else None,
+            val_loss=score.loss if score else None,
+            val_mae=score.mae if score else None,
+            samples_per_second=round(taken / seconds, 1),
+            data_wait_share=round(waited / seconds, 5),
+            seconds=round(state.elapsed, 3),
+            model=str(settings.output),
+            samples=samples,
+            feed=settings.feed,
+            onednn=settings.onednn,
+            drivers=drivers,
+            handed_over=best,
+            note=_note_of(drivers, best, settings.output, run),
+            run=run,
+        )
+
+    @property
+    def origin(self) -> str:
+        """Return in words which model was handed over."""
+        return _MODELS.get(self.handed_over, f"epoch {self.epoch} of {self.epochs}")
+
+    @property
+    def table(self) -> Table:
+        """Return the scores of the drivers on the validation samples, a row each."""
+        rows = [(name.replace("_", " "), *astuple(score)) for name, score in self.drivers.items()]
+        return Table(_SCORE_COLUMNS, rows)
+
+    def as_text(self) -> str:
+        """Return the result in words, and the command that drives with the model."""
+        val_loss = "none" if self.val_loss is None else f"{self.val_loss:.4f}"
+        test = ""
+        if self.test_loss is not None:
+            test = f", test_loss {self.test_loss:.4f} on {self.samples.test} samples"
+        table = f"{self.table}\n" if self.drivers else ""
+        note = f"note: {self.note}\n" if self.note else ""
+        return (
+            f"{self.model}: {self.origin}, val_loss {val_loss}{test}, {self.samples.train} "
+            f"training and {self.samples.validation} validation samples, {self.seconds:.1f} s, "
+            f"{self.samples_per_second:.0f} samples/s; the run is in {self.run}\n{table}{note}"
+            f"next: {shown_command('drive', self.model, 'run1')}; of a real car: "
+            f"{shown_command('replay', self.model, 'RECORDING')}"
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        values: dict[str, Any] = to_json(self)
+        del values["run"]
+        del values["was_complete"]
+        return values
+
+
+_SCORE_COLUMNS = (
+    TableColumn("driver", heading="validation"),
+    TableColumn("loss", "{:.5f}".format),
+    TableColumn("mae", "{:.4f}".format),
+    TableColumn("correlation", "{:.3f}".format, "r"),
+    TableColumn("right_side", "{:.1%}".format, "right side"),
+)
+
+
+def _best_driver(drivers: Mapping[str, ValidationScore]) -> str:
+    """Return which model is handed over: the trained one, unless another is clearly better."""
+    best = TRAINED
+    for name in (HALFWAY, START):
+        if name in drivers and drivers[name].is_better_than(drivers[best]):
+            best = name
+    return best
+
+
+def _note_of(
+    drivers: Mapping[str, ValidationScore], best: str, output: Path, run: Path
+) -> str | None:
+    """Return what is wrong with the trained model, None if nothing is known."""
+    if best != TRAINED:
+        return (
+            f"on the validation samples {_MODELS[best]} is better than the trained model, "
+            f"so {output} is that, and the trained model is {run / TRAINED_NAME}"
+        )
+    if not drivers:
+        return None
+    mean = drivers[MEAN]
+    trained = drivers[TRAINED]
+    if mean.loss < trained.loss or mean.is_better_than(trained):
+        return (
+            f"on the validation samples {output} is worse than always steering the mean; "
+            "record more driving, with more bends, or train longer"
+        )
+    return None

@@ -1,0 +1,101 @@
+"""A store or recordings -> the training and validation samples, and the feeds that give them."""
+
+from dataclasses import dataclass
+
+from bcclone.dataset.answer import outputs_of
+from bcclone.dataset.labels import LOST_STEERING
+from bcclone.dataset.sample_settings import TRAINING, VALIDATION
+from bcclone.feed.feed import check_feed, open_feed, open_validation_feed
+from bcclone.feed.order import ALL, BatchPart
+from bcclone.feed.selection import Selection, TrainingData, describe_windows, select
+from bcclone.feed.strategies import Feed
+from bcclone.system.errors import UserError
+from bcclone.system.progress import Notify
+from bcclone.system.statistics import constant
+from bcclone.training.train_settings import TrainSettings
+
+
+@dataclass(frozen=True)
+class TrainingSamples:
+    """Both sides of the split."""
+
+    training: Selection
+    validation: Selection
+
+    @property
+    def data(self) -> TrainingData:
+        return self.training.data
+
+    @property
+    def labels(self) -> int:
+        """Return how many labels a sample has."""
+        return int(self.training.arrays.labels.shape[1])
+
+    def report(self, notify: Notify) -> None:
+        if not len(self.validation):
+            notify(
+                "note: there are no validation samples, so nothing shows whether the model has "
+                "become better; the best epoch is the one with the smallest loss"
+            )
+
+
+def select_samples(data: TrainingData, settings: TrainSettings, notify: Notify) -> TrainingSamples:
+    """Return the samples of a training; raises UserError when the feed cannot read them."""
+    check_feed(data, settings)
+    training = select(data, TRAINING, settings.seq_length, settings.predict)
+    validation = select(data, VALIDATION, settings.seq_length, settings.predict)
+    if not data.split_indices(TRAINING).size:
+        raise UserError(
+            f"{data.path}: no training samples; "
+            "make the store with more driving or a smaller --validation"
+        )
+    _note_constant_outputs(data, settings.predict, notify)
+    if settings.seq_length > 1:
+        notify(f"note: {describe_windows(training, validation)}")
+    return TrainingSamples(training, validation)
+
+
+def _note_constant_outputs(data: TrainingData, predict: str, notify: Notify) -> None:
+    """Say of the steering, and of the last other output, that it never changes."""
+    steering, *others = outputs_of(predict)
+    for output in (steering, *others[-1:]):
+        same = constant(data.rows[output.column])
+        if not same:
+            continue
+        remedy = LOST_STEERING
+        if output in others:
+            remedy = f"leave out --predict {predict}, or record again"
+        notify(
+            f"note: the {output.column} is {same[1]}, so nothing can be learned from it; {remedy}"
+        )
+
+
+@dataclass(frozen=True)
+class Feeds:
+    """What gives the samples of a training, epoch by epoch."""
+
+    training: Feed
+    validation: Feed
+
+
+def open_feeds(
+    samples: TrainingSamples,
+    settings: TrainSettings,
+    program_steps: int = 0,
+    part: BatchPart = ALL,
+) -> Feeds:
+    """Return the feeds of a training, to be used in `with` blocks.
+
+    program_steps: that one call of a program of XLA takes, if the trainer is such a program
+    part: of each batch that this worker trains on
+    """
+    batch_size = validation_batch_size(settings, part.count)
+    return Feeds(
+        open_feed(samples.training, settings, settings.sampling, part, program_steps),
+        open_validation_feed(samples.validation, batch_size, part, settings.feed, program_steps),
+    )
+
+
+def validation_batch_size(settings: TrainSettings, workers: int) -> int:
+    frames = 256  # large batches are fast, and no gradients take memory
+    return max(frames // settings.seq_length, workers)

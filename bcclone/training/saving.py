@@ -1,0 +1,97 @@
+"""Write into the run folder while a training goes on: the model so far, checkpoints, the history.
+
+A write that fails, such as on a full disk, is reported, and does not stop the training.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import tensorflow as tf
+
+from bcclone.system.atomic import write_bytes
+from bcclone.system.errors import first_line, require_package
+from bcclone.system.progress import Notify
+from bcclone.training.checkpoint import save_checkpoint
+from bcclone.training.trainer import Trainer
+from bcclone.training.training_folder import RunFolder
+from bcclone.training.training_state import TrainingState
+
+
+class Saver:
+    """Writes the files of a training.
+
+    saved: the state of the newest checkpoint
+    model: the file of the model so far, empty before the first epoch is complete
+    """
+
+    def __init__(
+        self, folder: RunFolder, trainer: Trainer, saved: TrainingState, model: bytes
+    ) -> None:
+        self.saved = saved
+        self.model = model
+        self._folder = folder
+        self._trainer = trainer
+        # a killed training may have left a newer model than the one in its checkpoint
+        self._is_model_written = not model
+
+    def keep(self, model: bytes) -> None:
+        """Let save() write another model."""
+        self.model = model
+        self._is_model_written = False
+
+    def save(self, state: TrainingState, notify: Notify) -> None:
+        """Write the model, a checkpoint and the history."""
+        self.saved = state
+        folder = self._folder
+        if not self._is_model_written:
+            write_model = partial(write_bytes, folder.model, self.model)
+            self._is_model_written = try_to_write(write_model, folder, notify)
+        write_checkpoint = partial(
+            save_checkpoint, folder.checkpoints, self._trainer, state, self.model
+        )
+        try_to_write(write_checkpoint, folder, notify)
+        try_to_write(partial(folder.write_history, state.history), folder, notify)
+
+
+class EventLog:
+    """Writes figures into the event files of TensorBoard, until that fails.
+
+    Raises UserError when TensorBoard is wanted and not installed.
+    """
+
+    def __init__(self, folder: RunFolder, is_wanted: bool) -> None:
+        self._folder = folder
+        self._events: Any = None
+        if is_wanted:
+            require_package("tensorboard", "--tensorboard", "tensorboard")
+            self._events = tf.summary.create_file_writer(str(folder.tensorboard))
+
+    def write(self, step: int, values: Mapping[str, float | None], notify: Notify) -> None:
+        """Write figures by name; those that are None are left out."""
+        if not self._events:
+            return
+        known = {name: value for name, value in values.items() if value is not None}
+        if not try_to_write(partial(self._write, step, known), self._folder, notify):
+            self._events = None
+
+    def _write(self, step: int, values: Mapping[str, float]) -> None:
+        with self._events.as_default(step):
+            for name, value in values.items():
+                tf.summary.scalar(name, value)
+        self._events.flush()
+
+
+def try_to_write(write: Callable[[], object], folder: RunFolder, notify: Notify) -> bool:
+    """Return whether a write has succeeded; report why it has not."""
+    try:
+        write()
+    except (OSError, tf.errors.OpError) as error:
+        place = getattr(error, "filename", None) or folder.path
+        reason = getattr(error, "strerror", None) or first_line(error)
+        notify(
+            f"note: {place}: cannot be written: {reason}; "
+            "training continues, and the earlier files are unchanged"
+        )
+        return False
+    return True

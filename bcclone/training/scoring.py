@@ -1,0 +1,74 @@
+"""Score drivers on the validation samples: the network in training, model files, and a constant.
+
+In: what drives, and a `Selection`. Out: losses, steering, and a `ValidationScore`.
+"""
+
+import math
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from bcclone.feed.feed import open_validation_feed
+from bcclone.feed.selection import Selection
+from bcclone.feed.strategies import Feed
+from bcclone.model.model_file import load_model
+from bcclone.system.arrays import FloatArray
+from bcclone.system.atomic import write_bytes
+from bcclone.system.statistics import correlation, right_side
+from bcclone.training.samples import TrainingSamples
+from bcclone.training.trainer import AllSum, Trainer, alone, losses_of
+from bcclone.training.training_state import ValidationScore
+
+
+def score_weights(
+    trainer: Trainer, feed: Feed, validation: Selection, all_sum: AllSum = alone
+) -> ValidationScore:
+    """Score the current weights on the validation samples; every worker calls this."""
+    with feed.epoch(1) as batches:
+        loss, mae, steering = trainer.evaluate(batches, all_sum)
+    return score_of(validation, loss, mae, steering)
+
+
+def score_mean(samples: TrainingSamples, loss: str) -> ValidationScore:
+    """Score the driver that always steers the mean of the training samples.
+
+    In mirror images its steering is mirrored, too.
+
+    loss: one of train_settings.LOSSES
+    """
+    training = samples.training
+    arrays = samples.validation.arrays
+    mean = float(training.arrays.labels[training.recorded, 0].mean())
+    steering = np.where(arrays.flipped, -mean, mean)
+    labels = arrays.labels[:, 0]
+    losses = losses_of(loss, steering - labels, labels)
+    mae = float(np.abs(steering - labels).mean())
+    return score_of(samples.validation, float(np.mean(losses)), mae, steering)
+
+
+def score_of(
+    validation: Selection, loss: float, mae: float, steering: FloatArray
+) -> ValidationScore:
+    """Return the score of the steering of all validation samples, (samples,)."""
+    if not math.isfinite(loss):
+        return ValidationScore(loss, mae, None, None)
+    recorded = steering[validation.recorded]
+    labels = validation.arrays.labels[validation.recorded, 0]
+    # small steering has no side; where the road is straighter, the smaller half has none
+    small = min(0.05, float(np.median(np.abs(labels))))
+    return ValidationScore(
+        loss, mae, correlation(recorded, labels), right_side(recorded, labels, small)
+    )
+
+
+def evaluate_file(
+    trainer: Trainer, model: bytes, samples: Selection, batch_size: int
+) -> tuple[float, float, FloatArray]:
+    """Return mean loss, mean absolute error and the steering, (samples,), of a model file."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "model.h5"
+        write_bytes(path, model)
+        network = load_model(path).model
+    with open_validation_feed(samples, batch_size) as feed, feed.epoch(1) as batches:
+        return trainer.evaluate(batches, model=network)

@@ -1,0 +1,84 @@
+"""A drive with a model of another camera, over the socket: its answers, its page, its recording."""
+
+import cv2
+import numpy as np
+import pytest
+
+import bcclone
+from bcclone.camera.framing import FRAMING_NAME, Framing, Lens, read_framing
+from bcclone.camera.images import decode_image, encode_jpeg
+from bcclone.model.model_file import calibrated_content
+from bcclone.model.steering_calibration import SteeringCalibration
+from bcclone.system.errors import UserError
+from tests.drive.drive_server import Still, drive, serving_in_a_thread, state_of
+
+FRAMING = Framing(160, 120, lens=Lens(66.0, 40.0, 79.5))
+
+
+def draw_picture(number):
+    """Return a picture of the camera, 160x120, as a JPEG."""
+    noise = np.random.default_rng(number).integers(0, 256, (15, 20, 3), dtype=np.uint8)
+    return encode_jpeg(cv2.resize(noise, (160, 120)))
+
+
+PICTURES = [draw_picture(number) for number in range(5)]
+FRAMES = {encode_jpeg(FRAMING.apply(decode_image(picture))) for picture in PICTURES}
+
+
+@pytest.fixture
+def framed_model(untrained_model, tmp_path):
+    """Return a model file that drives with the pictures of another camera."""
+    path = tmp_path / "car.h5"
+    calibration = SteeringCalibration(0.5, 0.05)
+    path.write_bytes(calibrated_content(untrained_model, FRAMING, calibration))
+    return path
+
+
+def test_the_recording_of_a_drive_with_a_framed_model_becomes_a_store(framed_model, tmp_path):
+    run = tmp_path / "run1"
+    world = Still(30, jpegs=PICTURES)
+    with serving_in_a_thread(framed_model, run) as server:
+        drive(server.port, world)
+        assert state_of(server.port)["saliency"]["unavailable"]
+    assert server.result.faults == 0
+    assert server.result.recorded in (29, 30)  # the simulator quits with one on its way
+    # the car got the model's answers to its pictures
+    policy = bcclone.load_policy(framed_model)
+    expected = [policy.answer(decode_image(picture)).steering for picture in PICTURES]
+    steered = [steering for steering, _ in world.controls[:5]]
+    assert steered == pytest.approx(expected, abs=1e-5)
+    # the recording has the frames that the model saw, and says how they were made
+    assert {path.read_bytes() for path in run.glob("*.jpg")} == FRAMES
+    assert read_framing(run / FRAMING_NAME) == FRAMING
+    store_file = tmp_path / "store.h5"
+    conversion = bcclone.convert(bcclone.PreprocessSettings(inputs=(str(run),), output=store_file))
+    assert conversion.rows == server.result.recorded
+    with bcclone.open_store(str(store_file)) as store:
+        assert [recording.framing for recording in store.recordings] == [FRAMING]
+
+
+def test_a_run_is_continued_with_the_same_camera_only(framed_model, untrained_model, tmp_path):
+    run = tmp_path / "run1"
+    for _ in range(2):
+        with serving_in_a_thread(framed_model, run, append=run.exists()) as server:
+            drive(server.port, Still(3, jpegs=PICTURES))
+        assert server.result.failure == ""
+    with (
+        pytest.raises(UserError, match="its frames were made as 160x120 pixels.*another folder"),
+        serving_in_a_thread(untrained_model, run, append=True),
+    ):
+        pass
+
+
+def test_pictures_of_another_camera_are_not_added_to_frames_of_the_simulator(
+    framed_model, tmp_path
+):
+    run = tmp_path / "run1"
+    with serving_in_a_thread(framed_model, run) as server:
+        drive(server.port, Still(3))  # frames, which stay as they are
+    assert not (run / FRAMING_NAME).exists()
+    with serving_in_a_thread(framed_model, run, append=True) as server:
+        drive(server.port, Still(3, jpegs=PICTURES))
+    assert "its frames are of the simulator's camera" in server.result.failure
+    assert server.result.answered > 0
+    assert not (run / FRAMING_NAME).exists()

@@ -1,0 +1,134 @@
+"""The button of a finding does what the command printed beside it does."""
+
+import re
+import shlex
+import shutil
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from bcclone.camera.images import encode_jpeg
+from bcclone.diagnosis.findings import Finding
+from bcclone.editor.fault_search import button_of
+from bcclone.recording.edit_settings import EditSettings
+from bcclone.recording.editing import EditedRecording
+from bcclone.recording.edits import ADVANCE, DELETE, MIRROR, Edit
+from bcclone.recording.log import read_log
+from bcclone.recording.row import image_stamp
+from benchmarks.planted_faults import FAULTS, Frames
+from tests.diagnosis.test_diagnosis import recorded, winding  # noqa: F401
+from tests.editor.test_editor import looking
+from tests.messages.refusals import run_command
+from tests.messages.small_recording import make_recording
+
+EPOCH = datetime(1970, 1, 1)
+
+
+def written(drive, folder):
+    """Write a recording that is in memory, with the frames of the centre camera."""
+    (folder / "IMG").mkdir(parents=True)
+    lines = []
+    for row, frame in zip(drive.rows.itertuples(), drive.frames.of["center"], strict=True):
+        image = f"center_{image_stamp(EPOCH + timedelta(milliseconds=row.time_ms))}.jpg"
+        (folder / "IMG" / image).write_bytes(encode_jpeg(frame))
+        lines.append(f"{image},,,{row.steering!r},{row.throttle},{row.brake},{row.speed_mph}")
+    (folder / "driving_log.csv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def commands_in(remedy):
+    """Return the arguments of the commands in a remedy."""
+    return [shlex.split(line)[1:] for line in re.findall(r"bcclone edit [^;]+", remedy)]
+
+
+def left_of(folder):
+    """Return the rows that every command takes of a recording."""
+    return read_log(folder / "driving_log.csv").rows
+
+
+@pytest.mark.parametrize(
+    ("fault", "strength", "name"),
+    [
+        ("mirrored steering, share", 1.0, "mirrored"),
+        ("clock forward, seconds", 10, "clock-jump"),
+        pytest.param("late, seconds", 0.7, "late", marks=pytest.mark.slow),
+        pytest.param("early, seconds", -0.7, "early", marks=pytest.mark.slow),
+        pytest.param("other log, share", 0.4, "partly-unrelated", marks=pytest.mark.slow),
+        pytest.param("foreign frames, share", 0.1, "foreign-pictures", marks=pytest.mark.slow),
+        pytest.param("frozen, share", 0.15, "frozen", marks=pytest.mark.slow),
+        pytest.param("black, share", 0.1, "dark", marks=pytest.mark.slow),
+        pytest.param("over-exposed, share", 0.1, "over-exposed", marks=pytest.mark.slow),
+        pytest.param("blurred, share", 0.1, "blurred", marks=pytest.mark.slow),
+        ("unreadable", 0.1, "unreadable"),
+    ],
+)
+def test_the_button_of_a_finding_does_what_its_command_does(
+    fault,
+    strength,
+    name,
+    recorded,  # noqa: F811
+    tmp_path,
+):
+    alone = replace(recorded, frames=Frames({"center": recorded.frames.of["center"]}))
+    if fault == "unreadable":
+        by_page = written(alone, tmp_path / "by-page")
+        for image in sorted((by_page / "IMG").iterdir())[:20]:
+            image.unlink()
+    else:
+        by_page = written(FAULTS[fault].inject(alone, strength), tmp_path / "by-page")
+    by_command = shutil.copytree(by_page, tmp_path / "by-command")
+    with looking(by_page) as page:
+        findings = {finding["fault"]: finding for finding in page.checked()["findings"]}
+        assert findings[name]["button"]
+        assert page.edit(remedy=name)[1] == 200
+    commands = commands_in(findings[name]["remedy"])
+    assert commands
+    for _, folder, *options in commands:
+        assert folder == str(by_page)
+        run_command("edit", by_command, *options)
+    assert left_of(by_command).equals(left_of(by_page))
+    assert not left_of(by_page).equals(read_log(by_page / "driving_log.csv", edited=False).rows)
+
+
+def test_a_remedy_of_two_edits_is_two_commands_and_one_button(tmp_path):
+    edits = (Edit(ADVANCE, seconds=0.5), Edit(DELETE, ((1, 2), (5, 5))))
+    folder = make_recording(tmp_path, rows=10)
+    finding = Finding("late", "the steering is late", edits=edits, recording=str(folder))
+    assert finding.remedy == (
+        f"bcclone edit {folder} --advance-steering 0.50; then: "
+        f"bcclone edit {folder} --delete 2 3 --delete 6 6"
+    )
+    assert button_of(edits) == "Shift the steering by 0.50 s; then delete 3 rows"
+    assert not finding.deletes  # the rows of the finding are all rows
+    recording = EditedRecording(folder / "driving_log.csv")
+    settings = (
+        EditSettings(str(folder), advance_steering=0.5),
+        EditSettings(str(folder), delete=("2", "3", "6", "6")),
+    )
+    assert tuple(map(recording.parse, settings)) == edits
+
+
+def test_a_remedy_that_is_no_edit_has_no_button():
+    finding = Finding("rolled", "the camera leans", advice="mount the camera again")
+    assert finding.remedy == "mount the camera again"
+    assert button_of(finding.edits) == ""
+    assert button_of((Edit(MIRROR),)) == "Mirror the steering"
+    assert button_of((Edit(DELETE, ((3, 4),)),)) == "Delete these rows"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ("paint",),
+        (DELETE,),
+        (MIRROR, ((0, 1),)),
+        (DELETE, ((4, 3),)),
+        (ADVANCE,),
+        (ADVANCE, (), 10.01),
+        (MIRROR, (), 1.0),
+    ],
+)
+def test_an_edit_that_cannot_be_made_cannot_be_named(values):
+    with pytest.raises(ValueError, match=r"edit|no row from 5 to 4"):
+        Edit(*values)
