@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bcclone.dataset.conversion_plan import ConversionPlan, LogRead, Skip, StorePart, make_plan
+from bcclone.dataset.conversion_plan import ConversionPlan, LogRead, StorePart, make_plan
 from bcclone.dataset.labels import FEWEST_STEERED, LOST_STEERING, knows_road
 from bcclone.dataset.preprocessing import Preprocessing, choose_preprocessing
 from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME, row_table
@@ -27,6 +27,7 @@ from bcclone.dataset.sample_settings import (
 )
 from bcclone.dataset.samples import SAMPLE, count_samples, count_split_pairs, sample_chunks
 from bcclone.dataset.shards import open_if_store
+from bcclone.dataset.skips import Skip
 from bcclone.dataset.store import ImageSamples, Store
 from bcclone.dataset.store_writer import write_store
 from bcclone.system import atomic
