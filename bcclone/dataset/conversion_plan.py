@@ -152,12 +152,7 @@ def make_plan(
     held_back: part of the samples -> recordings that are this part, whole; they are read first, so
         that no other recording has their images.
     """
-    first_recording = 0
-    next_episode = 0
-    if old:
-        first_recording = len(old.recordings)
-        next_episode = int(old.rows["episode"].max()) + 1
-
+    first_recording, next_episode = _first_new_numbers(old)
     logs_read: list[LogRead] = []
     added: list[NewRecording] = []
     notices: list[str] = []
@@ -199,6 +194,13 @@ def make_plan(
         rows_read=sum(new.log.row_count for new in added),
         images_named=sum(int(new.named.sum()) for new in added),
     )
+
+
+def _first_new_numbers(old: Store | None) -> tuple[int, int]:
+    """Return the number of the first new recording, and of the first new episode."""
+    if old is None:
+        return 0, 0
+    return len(old.recordings), int(old.rows["episode"].max()) + 1
 
 
 def _parts_of_logs(
