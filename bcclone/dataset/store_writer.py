@@ -24,7 +24,8 @@ import pandas as pd
 
 from bcclone.camera.images import Image
 from bcclone.dataset.conversion_plan import StorePart, frame_numbers
-from bcclone.dataset.preprocessing import Preprocessing, decode_files
+from bcclone.dataset.decoding import decode_files
+from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME, RowTable, join_rows, row_frame, row_table
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.samples import SAMPLE, SampleTable, sample_chunks
