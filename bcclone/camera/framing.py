@@ -1,10 +1,10 @@
-"""Turn pictures of another camera into frames of the simulator's camera: the only definition of how
-that is done.
+"""Turn pictures of another camera into frames of the simulator's camera.
 
-In: a picture of any size. Out: a frame, 320x160. Without a lens, rows and columns of the picture
-are kept and stretched. With one, the picture is warped as if the simulator's camera (geometry.py)
-stood where the other one stands and looked along the road; the equidistant fisheye is that of J.
-Kannala, S. Brandt, "A generic camera model", 2006.
+In: a picture of any size. Out: a frame, 320x160. Nothing else defines how that is done.
+
+Without a lens, rows and columns of the picture are kept and stretched. With one, the picture is
+warped as if the simulator's camera (geometry.py) stood where the other one stands and looked along
+the road; the equidistant fisheye is that of J. Kannala, S. Brandt, "A generic camera model", 2006.
 """
 
 import json
@@ -28,37 +28,38 @@ from bcclone.system.opencv import cv2, resized
 
 FRAMING_NAME = "framing.json"  # next to the log of an imported recording
 FRACTION = 32  # positions in a picture are in whole 32nds of a pixel, as cv2.remap() interpolates
-_LARGEST = 1 << 14  # width or height of a picture
-_SAME_ASPECT = 0.02
 
 
 @dataclass(frozen=True)
 class Lens:
-    """What a camera sees where, in pixels of its picture; coordinate 0 is the centre of the first
-    pixel.
+    """What a camera sees where, in pixels of its picture.
 
-    focal_px: focal length; horizon_row, vanishing_column: where a straight level road ends;
-    roll_degrees: by which the picture is turned clockwise about that point; fisheye: the distance
-    from the picture's middle grows with the angle and not with its tangent.
+    Coordinate 0 is the centre of the first pixel.
     """
 
-    focal_px: float
+    focal_px: float  # focal length
+    # where a straight level road ends
     horizon_row: float
     vanishing_column: float
+    # by which the picture is turned clockwise about that point
     roll_degrees: float = 0.0
+    # whether the distance from the picture's middle grows with the angle and not with its tangent
     fisheye: bool = False
 
     def __post_init__(self) -> None:
-        numbers = self.focal_px, self.horizon_row, self.vanishing_column, self.roll_degrees
-        if not all(map(math.isfinite, numbers)) or self.focal_px < 1 or abs(self.roll_degrees) > 90:
+        numbers = (self.focal_px, self.horizon_row, self.vanishing_column, self.roll_degrees)
+        is_finite = all(map(math.isfinite, numbers))
+        if not is_finite or self.focal_px < 1 or abs(self.roll_degrees) > 90:
             raise ValueError(
-                f"a lens of {asdict(self)}, expected finite numbers, a focal length of 1 pixel or more"
+                f"a lens of {asdict(self)}, "
+                "expected finite numbers, a focal length of 1 pixel or more"
             )
 
     def degrees_across(self, width: int) -> float:
         """Return the horizontal angle of view of a picture of this width."""
-        half = width / 2 / self.focal_px
-        return math.degrees(2 * half if self.fisheye else 2 * math.atan(half))
+        distance = width / 2 / self.focal_px  # of the edge from the middle, in focal lengths
+        angle = distance if self.fisheye else math.atan(distance)
+        return math.degrees(2 * angle)
 
     def scaled(self, across: float, down: float) -> Self:
         """Return the same lens for a picture with more or fewer pixels."""
@@ -70,59 +71,78 @@ class Lens:
         )
 
     def pixels(self, rays: FloatArray, width: int, height: int) -> FloatArray:
-        """Return the pixels, (2, rays), column and row, that show the rays, (3, rays): right, down,
-        ahead in the car.
+        """Return the pixels that show rays, (2, rays): column and row.
 
         Rays from behind the camera give pixels outside of the picture.
+
+        rays: (3, rays), right, down and ahead in the car.
+        width, height: of the picture.
         """
         middle = np.array([(width - 1) / 2, (height - 1) / 2])
-        end = np.array([self.vanishing_column, self.horizon_row])
-        distance = math.hypot(*(end - middle))
-        angle = distance / self.focal_px if self.fisheye else math.atan(distance / self.focal_px)
-        x, y = (end - middle) / max(distance, 1e-12) * math.sin(angle)
-        # from the car's axes to the camera's, in which the road's end is straight ahead
-        right, down, ahead = (
-            rotation(np.float64(math.atan2(x, math.cos(angle))), np.float64(math.asin(-y))) @ rays
-        )
+        right, down, ahead = self._mount(middle) @ rays
+
+        # a pinhole shows the tangent of the angle from its axis, a fisheye the angle itself; the
+        # least numbers keep rays along the axis, and those from behind, from a division by 0
         across = np.hypot(right, down)
         if self.fisheye:
-            distance = np.arctan2(across, ahead) * self.focal_px
+            distance_px = np.arctan2(across, ahead) * self.focal_px
         else:
-            distance = across / np.maximum(ahead, 1e-3) * self.focal_px
-        scale = distance / np.maximum(across, 1e-12)
+            distance_px = across / np.maximum(ahead, 1e-3) * self.focal_px
+        scale = distance_px / np.maximum(across, 1e-12)
         seen = middle[:, np.newaxis] + np.stack([right * scale, down * scale])
-        sine, cosine = (
-            math.sin(math.radians(self.roll_degrees)),
-            math.cos(math.radians(self.roll_degrees)),
-        )
+
+        # the picture is turned about the road's end
+        sine = math.sin(math.radians(self.roll_degrees))
+        cosine = math.cos(math.radians(self.roll_degrees))
         roll = np.array([[cosine, -sine], [sine, cosine]])
-        return np.asarray(roll @ (seen - end[:, np.newaxis]) + end[:, np.newaxis])
+        end = self._end_of_road[:, np.newaxis]
+        return np.asarray(roll @ (seen - end) + end)
+
+    @property
+    def _end_of_road(self) -> FloatArray:
+        return np.array([self.vanishing_column, self.horizon_row])
+
+    def _mount(self, middle: FloatArray) -> FloatArray:
+        """Return the rotation from the car's axes to the camera's, (3, 3).
+
+        In the car's axes the road's end is straight ahead.
+
+        middle: column and row of the picture's middle, where the camera's axis is.
+        """
+        offset = self._end_of_road - middle
+        distance_px = math.hypot(*offset)
+        distance = distance_px / self.focal_px  # in focal lengths
+        angle = distance if self.fisheye else math.atan(distance)
+        x, y = offset / max(distance_px, 1e-12) * math.sin(angle)
+        yaw = np.float64(math.atan2(x, math.cos(angle)))
+        pitch = np.float64(math.asin(-y))
+        return np.asarray(rotation(yaw, pitch))
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """Where the pixels of a frame are in a picture that was first reduced.
+    """Where the pixels of a frame are in a picture that was first reduced."""
 
-    width, height: of the reduced picture; corner: column and row of the upper left one of four
-    pixels, int16 (160, 320, 2); part: from there to the frame's pixel, in 32nds of a pixel, int32
-    (160, 320, 2).
-    """
-
+    # of the reduced picture
     width: int
     height: int
+    # column and row of the upper left one of four pixels, (160, 320, 2)
     corner: npt.NDArray[np.int16]
+    # from there to the frame's pixel, in 32nds of a pixel, (160, 320, 2)
     part: npt.NDArray[np.int32]
 
     @property
     def shows(self) -> BoolArray:
-        """Return which pixels of a frame show the picture, and not its edge repeated, (160, 320)."""
+        """Return which pixels of a frame show the picture, (160, 320); others repeat its edge."""
         limits = np.array([self.width, self.height]) - 2
-        return np.asarray(((self.corner > 0) & (self.corner < limits)).all(axis=2))
+        is_inside = (self.corner > 0) & (self.corner < limits)
+        return np.asarray(is_inside.all(axis=2))
 
     def apply(self, picture: Image) -> Image:
         """Return the frame of a picture, RGB uint8 (160, 320, 3)."""
         if picture.shape[1::-1] != (self.width, self.height):
             picture = resized(picture, (self.width, self.height))
+        # remap() takes both parts as one number
         table = (self.part[..., 1] * FRACTION + self.part[..., 0]).astype(np.uint16)
         frame = cv2.remap(
             picture, self.corner, table, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
@@ -132,75 +152,86 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Framing:
-    """How pictures of a camera become frames; the pictures may have more or fewer pixels, in the
-    same shape.
+    """How pictures of a camera become frames.
 
-    width, height: of the pictures; rows, columns: which of them to use, without a lens, from the
-    first up to but not including the second, None for all; lens: makes the frame the view of the
-    simulator's camera, which repeats the picture's edge beyond it. Raises BadImage for rows and
+    The pictures may have more or fewer pixels, in the same shape. Raises BadImage for rows and
     columns that the pictures do not have.
     """
 
+    # of the pictures
     width: int
     height: int
+    # which rows and columns to use, without a lens: from the first up to but not including the
+    # second, None for all
     rows: tuple[int, int] | None = None
     columns: tuple[int, int] | None = None
+    # makes the frame the view of the simulator's camera, which repeats the picture's edge beyond it
     lens: Lens | None = None
 
     def __post_init__(self) -> None:
-        if not (0 < self.width <= _LARGEST and 0 < self.height <= _LARGEST):
+        largest = 1 << 14  # pixels; far more than any camera has
+        if not (0 < self.width <= largest and 0 < self.height <= largest):
             raise BadImage(
-                f"pictures of {self.width}x{self.height} pixels, expected 1 to {_LARGEST} each"
+                f"pictures of {self.width}x{self.height} pixels, expected 1 to {largest} each"
             )
-        for name, kept, size in (
-            ("rows", self.rows, self.height),
-            ("columns", self.columns, self.width),
-        ):
-            if kept and not 0 <= kept[0] < kept[1] <= size:
-                raise BadImage(
-                    f"{self.width}x{self.height} pixels, which have no {name} {kept[0]} to {kept[1]}"
-                )
+        self._check_kept("rows", self.rows, self.height)
+        self._check_kept("columns", self.columns, self.width)
         if self.lens and (self.rows or self.columns):
             raise BadImage("a lens, and rows or columns to keep, expected one of them")
 
+    def _check_kept(self, name: str, kept: tuple[int, int] | None, size: int) -> None:
+        if kept is None:
+            return
+        first, end = kept
+        if not 0 <= first < end <= size:
+            raise BadImage(
+                f"{self.width}x{self.height} pixels, which have no {name} {first} to {end}"
+            )
+
     @classmethod
     def of(cls, picture: Image, rows: tuple[int, int] | None = None) -> Self:
-        """Return the plain framing of a picture, (height, width, 3); raises BadImage for rows that
-        it does not have.
+        """Return the plain framing of a picture, (height, width, 3).
+
+        Raises BadImage for rows that it does not have.
         """
-        return cls(picture.shape[1], picture.shape[0], rows)
+        height, width = picture.shape[:2]
+        return cls(width, height, rows)
 
     def for_size(self, width: int, height: int) -> Self:
-        """Return the framing for pictures of this size from the same camera; raises BadImage for
-        another shape.
+        """Return the framing for pictures of this size from the same camera.
+
+        Raises BadImage for another shape.
         """
         if (width, height) == (self.width, self.height):
             return self
-        across, down = width / self.width, height / self.height
-        if abs(across / down - 1) > _SAME_ASPECT:
+        across = width / self.width
+        down = height / self.height
+        if not _is_about_1(across / down):
             raise BadImage.wrong_size(width, height, self.width, self.height)
+        lens = self.lens.scaled(across, down) if self.lens else None
         return replace(
             self,
             width=width,
             height=height,
             rows=_scaled(self.rows, down),
             columns=_scaled(self.columns, across),
-            lens=self.lens and self.lens.scaled(across, down),
+            lens=lens,
         )
 
     def apply(self, picture: Image) -> Image:
-        """Return the frame of a picture, RGB uint8 (height, width, 3) to (160, 320, 3); raises
-        BadImage as for_size().
+        """Return the frame of a picture, RGB uint8 (height, width, 3) to (160, 320, 3).
 
         What is already a frame, 320x160, stays as it is, unless it has the shape of the pictures.
+        Raises BadImage as for_size().
         """
         height, width = picture.shape[:2]
-        if (width, height) == (FRAME_WIDTH, FRAME_HEIGHT) and not self.has_shape_of_frames:
+        is_frame = (width, height) == (FRAME_WIDTH, FRAME_HEIGHT)
+        if is_frame and not self.has_shape_of_frames:
             return picture
         fitting = self.for_size(width, height)
         if fitting.lens:
             return sampling_of(fitting).apply(picture)
-        kept = picture[slice(*(fitting.rows or (None,))), slice(*(fitting.columns or (None,)))]
+        kept = picture[_slice_of(fitting.rows), _slice_of(fitting.columns)]
         if kept.shape[:2] == (FRAME_HEIGHT, FRAME_WIDTH):
             return kept
         return resized(kept, (FRAME_WIDTH, FRAME_HEIGHT))
@@ -212,27 +243,36 @@ class Framing:
 
     @property
     def has_shape_of_frames(self) -> bool:
-        """Return whether its pictures are twice as wide as high: then a frame counts as one of
-        them.
-        """
-        return abs(self.width * FRAME_HEIGHT / (self.height * FRAME_WIDTH) - 1) <= _SAME_ASPECT
+        """Return whether its pictures are twice as wide as high: a frame counts as one of them."""
+        return _is_about_1(self.width * FRAME_HEIGHT / (self.height * FRAME_WIDTH))
 
     def describe(self) -> str:
         """Return a short description: "160x120 pixels, rows 40 to 120, stretched to 320x160"."""
-        size = f"{self.width}x{self.height} pixels"
-        if lens := self.lens:
-            roll = f", turned by {lens.roll_degrees:.1f} degrees" if lens.roll_degrees else ""
-            return (
-                f"{size}{', fisheye' if lens.fisheye else ''}, focal length {lens.focal_px:.0f} px "
-                f"({lens.degrees_across(self.width):.0f} degrees across), horizon at row {lens.horizon_row:.0f}, "
-                f"straight ahead at column {lens.vanishing_column:.0f}{roll}"
-            )
-        kept = [
-            f"{name} {part[0]} to {part[1]}"
-            for name, part in (("rows", self.rows), ("columns", self.columns))
-            if part is not None
-        ]
-        return f"{size}, {', '.join(kept) or 'all rows'}, stretched to {FRAME_WIDTH}x{FRAME_HEIGHT}"
+        parts = [f"{self.width}x{self.height} pixels"]
+        if self.lens:
+            return ", ".join([*parts, *self._described_lens(self.lens)])
+        if self.rows:
+            first, end = self.rows
+            parts.append(f"rows {first} to {end}")
+        if self.columns:
+            first, end = self.columns
+            parts.append(f"columns {first} to {end}")
+        if not self.cuts:
+            parts.append("all rows")
+        parts.append(f"stretched to {FRAME_WIDTH}x{FRAME_HEIGHT}")
+        return ", ".join(parts)
+
+    def _described_lens(self, lens: Lens) -> list[str]:
+        parts = []
+        if lens.fisheye:
+            parts.append("fisheye")
+        degrees = lens.degrees_across(self.width)
+        parts.append(f"focal length {lens.focal_px:.0f} px ({degrees:.0f} degrees across)")
+        parts.append(f"horizon at row {lens.horizon_row:.0f}")
+        parts.append(f"straight ahead at column {lens.vanishing_column:.0f}")
+        if lens.roll_degrees:
+            parts.append(f"turned by {lens.roll_degrees:.1f} degrees")
+        return parts
 
     def to_json(self) -> str:
         """Return the framing as JSON, as framing.json and a model file hold it."""
@@ -249,47 +289,77 @@ def read_framing(path: Path) -> Framing:
 def framing_of(log: Location) -> Framing | None:
     """Return the framing in the file next to a log, None without such a file; raises UserError."""
     path = log.parent / FRAMING_NAME
-    return read_framing(path) if isinstance(path, Path) and path.is_file() else None
+    if not isinstance(path, Path) or not path.is_file():
+        return None
+    return read_framing(path)
 
 
 def check_framed(log: Path, model: str, framing: Framing | None) -> None:
-    """Raise UserError if the frames of a recording were made by another framing than the one that a
-    model needs.
+    """Raise UserError if the frames of a recording were made in another way than a model needs.
+
+    framing: of the model, None for the simulator's frames.
     """
     recorded = framing_of(log)
     if framing and recorded and recorded != framing:
         raise UserError(
-            f"{log.parent}: its frames were made as {recorded.describe()}, and {model} drives on {framing.describe()}; "
-            f"import the recording again with its {FRAMING_NAME}: bcclone import SOURCE --framing FILE"
+            f"{log.parent}: its frames were made as {recorded.describe()}, "
+            f"and {model} drives on {framing.describe()}; "
+            f"import the recording again with its {FRAMING_NAME}: "
+            "bcclone import SOURCE --framing FILE"
         )
 
 
-def _scaled(kept: tuple[int, int] | None, by: float) -> tuple[int, int] | None:
-    return kept and (round(kept[0] * by), max(round(kept[1] * by), round(kept[0] * by) + 1))
+def _is_about_1(ratio: float) -> bool:
+    """Return whether two shapes are the same, up to what rounding to whole pixels changes."""
+    return abs(ratio - 1) <= 0.02
+
+
+def _slice_of(kept: tuple[int, int] | None) -> slice:
+    if kept is None:
+        return slice(None)
+    first, end = kept
+    return slice(first, end)
+
+
+def _scaled(kept: tuple[int, int] | None, factor: float) -> tuple[int, int] | None:
+    """Return rows or columns for a picture with more or fewer pixels, at least one of them."""
+    if kept is None:
+        return None
+    first = round(kept[0] * factor)
+    end = round(kept[1] * factor)
+    return first, max(end, first + 1)
 
 
 @lru_cache(maxsize=64)
 def sampling_of(framing: Framing) -> Sampling:
-    """Return where the pixels of a frame lie in a picture; raises ValueError for a framing without
-    a lens.
+    """Return where the pixels of a frame lie in a picture.
 
-    A picture with more detail than the frame is first reduced by a whole factor, so that none of
-    its pixels is skipped.
+    Raises ValueError for a framing without a lens.
     """
     if framing.lens is None:
         raise ValueError("a framing without a lens, expected one")
+    # a picture with more detail than the frame is first reduced by a whole factor, so that none of
+    # its pixels is skipped
     factor = max(1, int(framing.lens.focal_px / FOCAL_PX))
-    width, height = max(1, framing.width // factor), max(1, framing.height // factor)
+    width = max(1, framing.width // factor)
+    height = max(1, framing.height // factor)
     lens = framing.lens.scaled(width / framing.width, height / framing.height)
+
+    # the pixel of the picture for each pixel of the frame, (2, pixels), at most at its edge
+    to_ray, _ = simulated_camera()
     columns, rows = np.meshgrid(
         np.arange(FRAME_WIDTH, dtype=float), np.arange(FRAME_HEIGHT, dtype=float)
     )
-    rays = simulated_camera()[0] @ np.stack([columns.ravel(), rows.ravel(), np.ones(columns.size)])
-    pixels = lens.pixels(rays, width, height)
+    frame_pixels = np.stack([columns.ravel(), rows.ravel(), np.ones(columns.size)])
+    pixels = lens.pixels(to_ray @ frame_pixels, width, height)
     limits = np.array([[width - 1], [height - 1]])
-    fixed = (
-        np.rint(np.clip(pixels, 0, limits) * FRACTION)
-        .astype(np.int32)
-        .T.reshape(FRAME_HEIGHT, FRAME_WIDTH, 2)
+    inside = np.clip(pixels, 0, limits)
+
+    in_32nds = np.rint(inside * FRACTION).astype(np.int32)
+    positions = in_32nds.T.reshape(FRAME_HEIGHT, FRAME_WIDTH, 2)
+    return Sampling(
+        width=width,
+        height=height,
+        corner=(positions // FRACTION).astype(np.int16),
+        part=positions % FRACTION,
     )
-    return Sampling(width, height, (fixed // FRACTION).astype(np.int16), fixed % FRACTION)

@@ -126,9 +126,10 @@ def steering_back(lateral_offset_m: float, speed: float, seconds: float) -> floa
     """Return the constant steering, 0 to 1, that brings the car back to its line after this time.
 
     The line is straight. The car starts parallel to it and crosses it at an angle; to stay on it,
-    it would have to steer against that. Its yaw follows the wheel with a lag, so the lookahead is the distance at
-    which a car without a lag has moved as far to the side: the yaw rate of the car with lag rises
-    as 1 - exp(-t / lag), which is integrated twice. Returns 1 if full lock is not enough.
+    it would have to steer against that. Its yaw follows the wheel with a lag, so the lookahead is
+    the distance at which a car without a lag has moved as far to the side: the yaw rate of the car
+    with lag rises as 1 - exp(-t / lag), which is integrated twice. Returns 1 if full lock is not
+    enough.
 
     lateral_offset_m: distance from the line.
     speed: m/s.

@@ -1,89 +1,68 @@
-"""Read the logs, and list the rows that a store will hold and the image files that they need, each
-once.
+"""Read the logs, and list the rows of a store and the image files that they need, each once.
 
 In: recordings, and the store to add to, if any. Out: a `ConversionPlan`, of which each file of a
 store takes a `StorePart`; no image has been opened yet.
 """
 
-import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
 
-from bcclone.camera.framing import framing_of
-from bcclone.camera.images import import_remedy
 from bcclone.dataset.labels import steering_labels
+from bcclone.dataset.new_rows import NewRecording, new_rows
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME, row_frame
 from bcclone.dataset.sample_settings import ALL_ROWS, PARTS, TRAINING, SampleSettings
 from bcclone.dataset.samples import assign_validation
+from bcclone.dataset.skips import MAX_SKIPPED, Skip, no_usable_image, too_many_skips
 from bcclone.dataset.store import RecordingInfo, Store
 from bcclone.dataset.take_overs import LEFT_OUT, choose_rows
-from bcclone.recording.files import ImageIndex, find_logs
-from bcclone.recording.log import Log, read_log
-from bcclone.recording.row import CAMERAS, camera_of
-from bcclone.system.arrays import BoolArray, IndexArray
+from bcclone.recording.files import find_logs
+from bcclone.recording.log import read_log
+from bcclone.recording.row import CAMERAS
+from bcclone.system.arrays import IndexArray
 from bcclone.system.errors import UserError
-from bcclone.system.location import Location, reaching
+from bcclone.system.location import Location
 from bcclone.system.progress import Notify
-
-_LISTED = 10
-MAX_SKIPPED = 0.05  # of the rows or of the images
-
-
-@dataclass(frozen=True)
-class Skip:
-    """A row or image that was left out. row: its number in the file, from 1."""
-
-    file: str
-    row: int
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.file}, line {self.row}: {self.reason}"
 
 
 @dataclass(frozen=True)
 class LogRead:
-    """A log that was read.
-
-    rows: number of usable rows, repeated ones included; bad_rows: number of the others;
-    deleted_rows: of those that `bcclone edit` leaves out; part: VALIDATION or TEST if the whole
-    recording is, "" if it is split by the settings.
-    """
+    """A log that was read."""
 
     path: str
-    rows: int
-    bad_rows: int
-    deleted_rows: int = 0
-    part: str = ""
+    rows: int  # number of usable rows, repeated ones included
+    bad_rows: int  # number of the others
+    deleted_rows: int = 0  # number of those that `bcclone edit` leaves out
+    part: str = ""  # VALIDATION or TEST if the whole recording is, "" if it is split
 
     def __str__(self) -> str:
-        others = f", and {self.bad_rows} bad ones" if self.bad_rows else ""
-        kept = f", all of them for {self.part}" if self.part else ""
-        return f"{self.path}: {self.rows} rows{others}{kept}" + (
-            f"; {self.deleted_rows} deleted ones are left out" if self.deleted_rows else ""
-        )
+        text = f"{self.path}: {self.rows} rows"
+        if self.bad_rows:
+            text += f", and {self.bad_rows} bad ones"
+        if self.part:
+            text += f", all of them for {self.part}"
+        if self.deleted_rows:
+            text += f"; {self.deleted_rows} deleted ones are left out"
+        return text
 
 
 @dataclass(frozen=True)
 class StorePart:
-    """What one file of a store is written from.
+    """What one file of a store is written from."""
 
-    preprocessing, samples: how frames and samples are made; rows: first `context` rows before the
-    part, whose frames its samples need, then its own, with the columns of ConversionPlan.rows;
-    files: paths of the images that `frame_CAMERA` counts; recordings: of the rows.
-    """
-
+    # how frames and samples are made
     preprocessing: Preprocessing
     samples: SampleSettings
+    # first `context` rows before the part, whose frames its samples need, then those of the part,
+    # with the columns of ConversionPlan.rows
     rows: pd.DataFrame
-    files: Sequence[str]
-    recordings: Sequence[RecordingInfo]
+    files: Sequence[str]  # paths of the images that `frame_CAMERA` counts
+    recordings: Sequence[RecordingInfo]  # of the rows
     context: int = 0
 
 
@@ -91,120 +70,69 @@ class StorePart:
 class ConversionPlan:
     """The rows that a store will hold, and the image files that they name.
 
-    rows: the rows to store, with `recording`, `episode`, `take_over`, if a recording is held back
-    whole also `part` (its index in PARTS, 0 for those that are split), for each camera
-    `frame_CAMERA`: number of the frame of its image, or NO_FRAME, and `validation` and `label` of
-    the samples; files: path of the image of each frame; logs: path of each new recording's log;
-    logs_read: all logs, also those without a new row; skips: rows and images that are unusable
-    before an image is opened; rows_read, images_named: counts that include unusable ones.
+    The columns of the rows are those of the log, and:
+        recording, episode: numbers in the whole store
+        take_over: whether a person had taken over
+        part: index in PARTS, 0 for rows that are split; only if a recording is held back whole
+        frame_CAMERA: for each camera, the number of the frame of its image, or NO_FRAME
+        validation, label: of the samples
     """
 
     rows: pd.DataFrame
-    logs: tuple[str, ...]
-    logs_read: tuple[LogRead, ...]
+    logs: tuple[str, ...]  # path of each new recording's log
+    logs_read: tuple[LogRead, ...]  # also those without a new row
     recordings: tuple[RecordingInfo, ...]
-    files: Sequence[str]
-    skips: tuple[Skip, ...]
+    files: Sequence[str]  # path of the image of each frame
+    skips: tuple[Skip, ...]  # rows and images that are unusable before an image is opened
     notices: tuple[str, ...]
+    # counts that include what is unusable
     rows_read: int
     images_named: int
 
     def skips_with(self, unusable: Mapping[int, str], allowed: bool) -> tuple[Skip, ...]:
-        """Return the skips, and those of the unusable files: index -> reason.
+        """Return the skips, and those of the unusable files.
 
         Raises UserError if no image can be used, or, unless allowed, more than 5 % of the rows or
         images cannot.
+
+        unusable: index of a file -> reason.
         """
-        skips = list(self.skips)
-        for index, reason in unusable.items():
-            # the first row to name it
-            row = self.rows.iloc[int(np.argmax((self.rows[FRAME_COLUMNS] == index).any(axis=1)))]
-            log = self.logs[int(row["recording"] - self.rows["recording"].iloc[0])]
-            skips.append(
-                Skip(
-                    log,
-                    int(row["line"]),
-                    f"image {Path(self.files[index]).name} cannot be used: {reason}",
-                )
-            )
-        imports = import_remedy([skip.reason for skip in skips], skips[-1].file if skips else "")
-        bad_rows = sum(recording.bad_rows for recording in self.recordings)
-        bad_images = len(skips) - bad_rows
         if not self.images_named:
             raise UserError(
-                f"{self.logs[0]}: the log names no image of the chosen cameras; choose others with --cameras"
+                f"{self.logs[0]}: the log names no image of the chosen cameras; "
+                "choose others with --cameras"
             )
+        skips = [*self.skips]
+        for file, reason in unusable.items():
+            skips.append(self._skip_of(file, reason))
+
+        bad_rows = sum(recording.bad_rows for recording in self.recordings)
+        bad_images = len(skips) - bad_rows
         if bad_images >= self.images_named:
-            path = self.recordings[0].path
-            raise UserError(
-                f"{path}: none of the {self.images_named} images can be used; looked in "
-                f"{', '.join(map(str, ImageIndex(path).folders))}; the last: line {skips[-1].row}, {skips[-1].reason}; "
-                f"{imports or 'copy the images into one of these folders'}"
-            )
-        if (
-            max(bad_rows / self.rows_read, bad_images / self.images_named) > MAX_SKIPPED
-            and not allowed
-        ):
-            if not bad_rows and "center" not in {
-                camera_of(PureWindowsPath(skip.file).name) for skip in skips
-            }:
-                imports = imports or "take the centre camera alone: --cameras center"
-            listed = "\n".join(f"  {skip}" for skip in skips[:_LISTED])
-            more = f"\n  ... and {len(skips) - _LISTED} more" if len(skips) > _LISTED else ""
-            raise UserError(
-                f"{bad_rows} rows and {bad_images} images cannot be used, more than {MAX_SKIPPED:.0%}; "
-                f"{imports or 'repair the recording'}, or leave them out with --allow-skips:\n{listed}{more}"
-            )
+            raise no_usable_image(self.recordings[0].path, skips, self.images_named)
+        skipped = max(bad_rows / self.rows_read, bad_images / self.images_named)
+        if skipped > MAX_SKIPPED and not allowed:
+            raise too_many_skips(skips, bad_rows)
         return tuple(skips)
+
+    def _skip_of(self, file: int, reason: str) -> Skip:
+        """Return the skip of an unusable file, at the first row that names it."""
+        names_it = (self.rows[FRAME_COLUMNS] == file).any(axis=1)
+        row = self.rows.iloc[int(np.argmax(names_it))]
+        log = self.logs[int(row["recording"] - self.rows["recording"].iloc[0])]
+        name = Path(self.files[file]).name
+        return Skip(log, int(row["line"]), f"image {name} cannot be used: {reason}")
 
 
 def frame_numbers(files: int, unusable: Collection[int], first: int = 0) -> IndexArray:
     """Return the number in a store of the frame of each image file, (files,), or NO_FRAME.
 
-    unusable: indices of the files without a frame; first: number of the first frame.
+    unusable: indices of the files without a frame.
+    first: number of the first frame.
     """
-    usable = np.ones(files, np.bool_)
-    usable[list(unusable)] = False
-    return np.where(usable, first - 1 + np.cumsum(usable), NO_FRAME)
-
-
-@dataclass(frozen=True)
-class _NewRecording:
-    """The rows of a log that are new.
-
-    paths: of the images of the used cameras, (rows, cameras), None for no file; centers: what
-    identifies the centre images of the whole log; notices: about rows that are left out.
-    """
-
-    log: Log
-    rows: pd.DataFrame
-    paths: pd.DataFrame
-    centers: Collection[str]
-    notices: Sequence[str]
-
-    def info(self) -> RecordingInfo:
-        log = self.log
-        with reaching(log.path):
-            digest = hashlib.sha256(log.path.read_bytes()).hexdigest()
-        counts = len(self.rows), len(log.bad_rows), log.episodes
-        return RecordingInfo(log.path.resolve(), digest, *counts, log.dialect, framing_of(log.path))
-
-    @property
-    def named(self) -> BoolArray:
-        """Return whether a row names an image, (rows, cameras)."""
-        return np.asarray(self.rows[self.paths.columns] != "")
-
-    def skips(self) -> list[Skip]:
-        """Return the bad rows, and the images without a file."""
-        path, names, lines = (
-            str(self.log.path),
-            self.rows[self.paths.columns].to_numpy(),
-            self.rows["line"],
-        )
-        skips = [Skip(path, bad.row, bad.reason) for bad in self.log.bad_rows]
-        for row, camera in np.argwhere(self.named & self.paths.isna().to_numpy()).tolist():
-            skips.append(Skip(path, int(lines.iloc[row]), f"image {names[row, camera]} is missing"))
-        return skips
+    is_usable = np.ones(files, np.bool_)
+    is_usable[list(unusable)] = False
+    return np.where(is_usable, first - 1 + np.cumsum(is_usable), NO_FRAME)
 
 
 def make_plan(
@@ -214,117 +142,119 @@ def make_plan(
     notify: Notify = lambda line: None,
     held_back: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
 ) -> ConversionPlan:
-    """Read the logs, and number recordings, episodes and images; the numbers continue those of the
-    old store, if any.
+    """Read the logs, and number recordings, episodes and images.
 
-    The plan has no rows if the old store has all of them. notify: takes a line for each log that
-    was read; held_back: part of the samples -> recordings that are this part, whole; they are read
-    first, so that no other recording has their images. Raises ForeignLog for a file that is not a
-    log, and UserError if no row is left, or a log is named for two parts.
+    The numbers continue those of the old store, if any. The plan has no rows if the old store has
+    all of them. Raises ForeignLog for a file that is not a log, and UserError if no row is left, or
+    a log is named for two parts.
+
+    notify: takes a line for each log that was read.
+    held_back: part of the samples -> recordings that are this part, whole; they are read first, so
+        that no other recording has their images.
     """
-    recording = len(old.recordings) if old else 0
-    episode = int(old.rows["episode"].max()) + 1 if old else 0
-    read: list[LogRead] = []
-    added: list[_NewRecording] = []
+    first_recording, next_episode = _first_new_numbers(old)
+    logs_read: list[LogRead] = []
+    added: list[NewRecording] = []
     notices: list[str] = []
-    chosen, centers = 0, set[str]()
+    chosen_rows = 0
+    centers: set[str] = set()
     for path, part in _parts_of_logs(inputs, held_back).items():
         log = read_log(path)
-        read.append(LogRead(str(path), len(log.rows), len(log.bad_rows), len(log.deleted), part))
-        notify(f"read {read[-1]}")
+        log_read = LogRead(str(path), len(log.rows), len(log.bad_rows), len(log.deleted), part)
+        logs_read.append(log_read)
+        notify(f"read {log_read}")
+
+        # a log of which nothing is chosen, or nothing is new, is no recording of the store
         log = choose_rows(log, samples.rows)
-        chosen += len(log.rows)
+        chosen_rows += len(log.rows)
         if log.rows.empty:
             continue
-        new = _new_rows(log, samples, centers, old)
+        new = new_rows(log, samples, centers, old)
         centers.update(new.centers)
         notices += new.notices
         if new.rows.empty:
             continue
-        rows = new.rows.assign(
-            recording=recording + len(added),
-            episode=new.rows["episode"] - new.rows["episode"].min() + episode,
-            part=np.uint8(PARTS.index(part or TRAINING)),
-        )
-        episode = int(rows["episode"].max()) + 1
-        added.append(replace(new, rows=rows))
-    left_out = sum(each.rows for each in read) - chosen
-    if not chosen:
-        raise UserError(
-            f"{read[0].path}: no row is left, since all {left_out} are rows "
-            f"{LEFT_OUT[samples.rows]}; name a recording with take-overs, or use --rows {ALL_ROWS}"
-        )
-    if left_out:
-        notices.append(f"--rows {samples.rows}: {left_out} rows left out, {LEFT_OUT[samples.rows]}")
+
+        numbered = _numbered(new, first_recording + len(added), next_episode, part)
+        next_episode = int(numbered.rows["episode"].max()) + 1
+        added.append(numbered)
+
+    notices += _notices_of_choice(logs_read, chosen_rows, samples.rows)
     if not added:
         notices.append("the store holds all of this already; nothing is added")
     rows, files = _joined(added, samples, old)
     return ConversionPlan(
         rows=rows,
-        logs=tuple(str(each.log.path) for each in added),
-        logs_read=tuple(read),
-        recordings=tuple(each.info() for each in added),
+        logs=tuple(str(new.log.path) for new in added),
+        logs_read=tuple(logs_read),
+        recordings=tuple(new.info() for new in added),
         files=files,
-        skips=tuple(skip for each in added for skip in each.skips()),
+        skips=tuple(skip for new in added for skip in new.skips()),
         notices=tuple(notices),
-        rows_read=sum(each.log.row_count for each in added),
-        images_named=sum(int(each.named.sum()) for each in added),
+        rows_read=sum(new.log.row_count for new in added),
+        images_named=sum(int(new.named.sum()) for new in added),
     )
+
+
+def _first_new_numbers(old: Store | None) -> tuple[int, int]:
+    """Return the number of the first new recording, and of the first new episode."""
+    if old is None:
+        return 0, 0
+    return len(old.recordings), int(old.rows["episode"].max()) + 1
 
 
 def _parts_of_logs(
     inputs: tuple[str, ...], held_back: Mapping[str, tuple[str, ...]]
 ) -> dict[Location, str]:
-    """Return the part of the samples that each log is, "" for one that is split; raises UserError
-    for two parts.
+    """Return the part of the samples that each log is, "" for one that is split.
+
+    Raises UserError for a log of two parts.
     """
+    recordings_of_part = {part: names for part, names in held_back.items() if names}
+    # without any recording, find_logs() says what it expects
+    if inputs or not recordings_of_part:
+        recordings_of_part[""] = inputs
+
     logs: dict[Location, tuple[Location, str]] = {}  # by resolved path
-    named = {part: recordings for part, recordings in held_back.items() if recordings}
-    for part, recordings in (named | ({"": inputs} if inputs or not named else {})).items():
+    for part, recordings in recordings_of_part.items():
         for path in find_logs(recordings):
-            first = logs.setdefault(path.resolve(), (path, part))[1]
-            if part and part != first:
+            _, first_part = logs.setdefault(path.resolve(), (path, part))
+            if part and part != first_part:
                 raise UserError(
-                    f"{path} is named both for {first} and for {part}; name it for one of them"
+                    f"{path} is named both for {first_part} and for {part}; name it for one of them"
                 )
     return dict(logs.values())
 
 
-def _new_rows(
-    log: Log, samples: SampleSettings, centers: Collection[str], old: Store | None
-) -> _NewRecording:
-    """Return the log's rows except those whose centre image was named before: by a row, a log or
-    the old store.
+def _numbered(new: NewRecording, recording: int, first_episode: int, part: str) -> NewRecording:
+    """Return the recording with its number and those of its episodes in the whole store."""
+    episode_in_log = new.rows["episode"]
+    rows = new.rows.assign(
+        recording=recording,
+        episode=episode_in_log - episode_in_log.min() + first_episode,
+        part=np.uint8(PARTS.index(part or TRAINING)),
+    )
+    return replace(new, rows=rows)
 
-    centers: those of the logs before.
+
+def _notices_of_choice(logs: Sequence[LogRead], chosen_rows: int, choice: str) -> list[str]:
+    """Return the notice of rows that a choice by driver leaves out; raises UserError if it is all.
+
+    choice: one of sample_settings.ROWS.
     """
-    index, rows, notices = ImageIndex(log.path), log.rows, list[str]()
-    # without a file, a name identifies an image only within its log
-    images = rows["center"].map(lambda name: index.find(name) or f"{log.path}: no file {name}")
-    repeated = images.duplicated() | images.isin(list(centers))
-    if repeated.any():
-        notices.append(f"{log.path}: {int(repeated.sum())} repeated rows left out")
-    known = pd.Series(False, rows.index)
-    if old is not None:
-        home = log.path.resolve().parent  # logs in one folder share its images
-        same_home = [
-            number
-            for number, recording in enumerate(old.recordings)
-            if recording.path.parent == home
-        ]
-        names = old.rows["center"][np.isin(old.rows["recording"], same_home)]
-        known = rows["center"].isin([name.decode() for name in names.tolist()])
-        if known.any():
-            notices.append(
-                f"{log.path}: {int(known.sum())} rows are in the store already; left out"
-            )
-    rows = rows[~known & ~repeated].reset_index(drop=True)
-    used = [camera for camera in CAMERAS if camera in samples.cameras]
-    return _NewRecording(log, rows, rows[used].map(index.find), images, notices)
+    left_out = sum(log.rows for log in logs) - chosen_rows
+    if not chosen_rows:
+        raise UserError(
+            f"{logs[0].path}: no row is left, since all {left_out} are rows "
+            f"{LEFT_OUT[choice]}; name a recording with take-overs, or use --rows {ALL_ROWS}"
+        )
+    if not left_out:
+        return []
+    return [f"--rows {choice}: {left_out} rows left out, {LEFT_OUT[choice]}"]
 
 
 def _joined(
-    added: Sequence[_NewRecording], samples: SampleSettings, old: Store | None
+    added: Sequence[NewRecording], samples: SampleSettings, old: Store | None
 ) -> tuple[pd.DataFrame, Sequence[str]]:
     """Return the rows of all recordings, and the files of their frames, in the order of the rows.
 
@@ -332,15 +262,21 @@ def _joined(
     """
     if not added:
         return pd.DataFrame(), ()
-    rows = pd.concat([each.rows for each in added], ignore_index=True)
+    rows = pd.concat([new.rows for new in added], ignore_index=True)
     if not rows["part"].any():
         rows = rows.drop(columns="part")
-    paths = pd.concat([each.paths for each in added])
-    numbers, files = pd.factorize(paths.to_numpy(object).ravel())  # -1, which is NO_FRAME, for None
-    frames = dict(zip(paths.columns, numbers.reshape(paths.shape).T, strict=True))
-    rows = rows.assign(**{f"frame_{camera}": frames.get(camera, NO_FRAME) for camera in CAMERAS})
-    validation = assign_validation(rows, samples, row_frame(old.rows) if old else None)
-    return rows.assign(
-        validation=validation,
+
+    # factorize() numbers equal paths alike, and None by -1, which is NO_FRAME
+    paths = pd.concat([new.paths for new in added])
+    numbers, files = pd.factorize(paths.to_numpy(object).ravel())
+    numbers_of_camera = dict(zip(paths.columns, numbers.reshape(paths.shape).T, strict=True))
+    for camera in CAMERAS:
+        rows[f"frame_{camera}"] = numbers_of_camera.get(camera, NO_FRAME)
+
+    # settled here, since the parts of a store are written without their neighbours
+    old_rows = row_frame(old.rows) if old else None
+    rows = rows.assign(
+        validation=assign_validation(rows, samples, old_rows),
         label=steering_labels(rows, samples.smooth_seconds, samples.lead_seconds),
-    ), files.tolist()
+    )
+    return rows, files.tolist()

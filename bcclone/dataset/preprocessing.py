@@ -1,23 +1,17 @@
-"""Define how a camera frame becomes the network's input: crop, resize and colours. This is the only
-definition.
+"""Define how a camera frame becomes the network's input: crop, resize and colours.
 
-Image files -> prepared frames, decoded on all cores, in order.
+In: frames. Out: prepared frames. Nothing else defines how they are prepared.
 """
 
 import hashlib
-import itertools
 import json
-import os
-import threading
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
 
-from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image, read_frame
+from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image
 from bcclone.dataset.preprocessing_text import (
     INTERPOLATIONS,
     STEPS,
@@ -28,22 +22,27 @@ from bcclone.dataset.preprocessing_text import (
 from bcclone.dataset.preprocessing_text import PRESETS as TEXTS
 from bcclone.system.arrays import Float32Array, FloatArray
 from bcclone.system.errors import UserError
-from bcclone.system.location import names_url, read_urls
-from bcclone.system.opencv import cv2, opencv_on_one_thread
-from bcclone.system.prefetch import prefetch_ordered
+from bcclone.system.opencv import cv2
 from bcclone.system.settings import LARGEST_IMAGE, SMALLEST_IMAGE, Checked, setting
 
-# fields of a stored definition that older files lack
-_LATER_FIELDS = {"crop_top", "crop_bottom", "crop_left", "crop_right", "blur", "order", "scale"}
-_WIDEST_BLUR = 31
-
 # OpenCV's conversions from RGB as matrices, (channels, 4), which map (red, green, blue, 1), each 0
-# to 255; and (3, 4) back, where a grey image is three equal channels
+# to 255
 _YUV_MATRIX = np.array(
-    [[0.299, 0.587, 0.114, 0], [-0.147, -0.289, 0.436, 128], [0.615, -0.515, -0.1, 128]], np.float32
+    [
+        [0.299, 0.587, 0.114, 0],
+        [-0.147, -0.289, 0.436, 128],
+        [0.615, -0.515, -0.1, 128],
+    ],
+    np.float32,
 )
+# and (3, 4) back, where a grey image is three equal channels
 _RGB_MATRIX = np.array(
-    [[1, 0, 1.14, -145.92], [1, -0.395, -0.581, 124.928], [1, 2.032, 0, -260.096]], np.float32
+    [
+        [1, 0, 1.14, -145.92],
+        [1, -0.395, -0.581, 124.928],
+        [1, 2.032, 0, -260.096],
+    ],
+    np.float32,
 )
 _SAME_MATRIX = np.eye(3, 4, dtype=np.float32)
 _MATRICES = {
@@ -51,7 +50,8 @@ _MATRICES = {
     "YUV": (_YUV_MATRIX, _RGB_MATRIX),
     "GRAY": (_YUV_MATRIX[:1], _SAME_MATRIX),
 }
-LINEAR_COLORS = ("RGB", "BGR", "YUV", "BGR-YUV", "GRAY", "BGR-GRAY")  # which are such a matrix
+# the colours whose conversion is such a matrix
+LINEAR_COLORS = ("RGB", "BGR", "YUV", "BGR-YUV", "GRAY", "BGR-GRAY")
 
 
 class PreprocessingMismatch(ValueError):
@@ -60,74 +60,78 @@ class PreprocessingMismatch(ValueError):
 
 @dataclass(frozen=True)
 class Preprocessing(Checked):
-    """How a camera frame becomes the network's input: crop, resize, convert colours, perhaps blur,
-    and scale.
+    """How a camera frame becomes the network's input.
 
-    color: "RGB", "BGR", "YUV", "HSV", "HLS", "LAB" or "GRAY" (one channel), after "BGR-" with red
-    and blue swapped before the conversion, and before "-S" (or another letter) for one channel;
-    frame_width, frame_height: size of the camera frame; crop_top, crop_bottom: the rows of it that
-    are kept, from crop_top up to but not including crop_bottom (None: to the last); crop_left,
-    crop_right: the columns; interpolation: of INTERPOLATIONS; blur: rows and columns of the
-    Gaussian kernel, 0 for none; order: the steps, "size color blur" if it is ""; scale: what is
-    made of the values 0 to 255, as a text states it ("0..1", "mean 120 deviation 60"), "" if it is
-    not stated. A layer of the network applies it, so no file stores it, and definitions that differ
-    in it alone are equal.
+    It is cropped, resized, converted to other colours, perhaps blurred, and scaled.
     """
 
     width: int = setting(128, "width of the prepared image", SMALLEST_IMAGE, LARGEST_IMAGE)
     height: int = setting(128, "height of the prepared image", SMALLEST_IMAGE, LARGEST_IMAGE)
+    # "RGB", "BGR", "YUV", "HSV", "HLS", "LAB" or "GRAY" (one channel); after "BGR-" with red and
+    # blue swapped before the conversion, and before "-S" (or another letter) for one channel
     color: str = setting("RGB", "colours of the prepared image")
+    # of the camera frame
     frame_width: int = FRAME_WIDTH
     frame_height: int = FRAME_HEIGHT
+    # the rows of it that are kept, from crop_top up to but not including crop_bottom (None: to the
+    # last)
     crop_top: int = 0
     crop_bottom: int | None = None
+    # the columns
     crop_left: int = 0
     crop_right: int | None = None
     interpolation: str = setting("linear", "how the image is resized", choices=INTERPOLATIONS)
-    blur: int = setting(0, "Gaussian blur", 0, _WIDEST_BLUR)
+    # rows and columns of the kernel, 0 for none
+    blur: int = setting(0, "Gaussian blur", 0, 31)
+    # the steps, "" for the order of STEPS
     order: str = ""
+    # what is made of the values 0 to 255, as a text states it ("0..1", "mean 120 deviation 60"), ""
+    # if it is not stated; a layer of the network applies it, so no file stores it, and definitions
+    # that differ in it alone are equal
     scale: str = field(default="", compare=False)
 
     def validate(self) -> None:
-        color, scale = color_named(self.color), scale_named(self.scale)
+        """Raise ValueError for values that fit no frame; bring equal definitions into one form."""
+        color = color_named(self.color)
+        scale = scale_named(self.scale)
         if color is None or (self.scale and scale is None):
             raise ValueError(
                 f"color {self.color!r} and scale {self.scale!r}, expected such as 'YUV' and '0..1'"
             )
         if self.blur and not self.blur % 2:
             raise ValueError(f"blur {self.blur}, expected the rows of a kernel, an odd number")
-        canonical: dict[str, Any] = {"color": color, "scale": scale or ""}
-        for what, first, last, extent in (
-            ("rows", "crop_top", "crop_bottom", self.frame_height),
-            ("columns", "crop_left", "crop_right", self.frame_width),
-        ):
-            start, end = getattr(self, first), getattr(self, last)
-            if end == extent:
-                canonical[last] = end = None
-            if not 0 <= start < (extent if end is None else end) <= extent:
-                raise ValueError(
-                    f"{what} {start}-{end}, expected 0 to {extent} of the frame, the smaller number first"
-                )
-        for name, value in canonical.items():  # equal definitions have equal hashes
-            object.__setattr__(self, name, value)
+        bottom = _checked_end("rows", self.crop_top, self.crop_bottom, self.frame_height)
+        right = _checked_end("columns", self.crop_left, self.crop_right, self.frame_width)
+
+        # so that equal definitions have equal hashes
+        object.__setattr__(self, "color", color)
+        object.__setattr__(self, "scale", scale or "")
+        object.__setattr__(self, "crop_bottom", bottom)
+        object.__setattr__(self, "crop_right", right)
         steps = [*self.steps]
-        object.__setattr__(
-            self, "order", " ".join(steps) if steps != sorted(steps, key=STEPS.index) else ""
-        )
+        is_usual_order = steps == sorted(steps, key=STEPS.index)
+        object.__setattr__(self, "order", "" if is_usual_order else " ".join(steps))
 
     @classmethod
     def of(cls, text: str, size: tuple[int, int] | None = None) -> Self:
         """Return the preprocessing of a text: a preset's name, or parts as describe() returns them.
 
-        size: width and height where the text has none. Raises ValueError.
+        Raises ValueError.
+
+        size: width and height where the text has none.
         """
-        return cls(**(dict(zip(("width", "height"), size or (), strict=False)) | fields_of(text)))
+        fields = fields_of(text)
+        if size:
+            width, height = size
+            fields = {"width": width, "height": height} | fields
+        return cls(**fields)
 
     def apply(self, frame: Image, into: Image | None = None) -> Image:
-        """Return the network's input, uint8 of `shape`, for an RGB frame; written into `into` if
-        that is given.
+        """Return the network's input, uint8 of `shape`, for an RGB frame.
 
         Raises BadImage if the size of the frame is not frame_width and frame_height.
+
+        into: the array to write it into, if any.
         """
         if frame.shape != (self.frame_height, self.frame_width, 3):
             height, width = frame.shape[:2]
@@ -135,41 +139,45 @@ class Preprocessing(Checked):
         image: Any = frame[self.crop_top : self.crop_bottom, self.crop_left : self.crop_right]
         for step in self.steps:
             if step == "size":
-                how = getattr(cv2, f"INTER_{self.interpolation.upper()}")
-                image = cv2.resize(image, (self.width, self.height), interpolation=how)
+                interpolation = getattr(cv2, f"INTER_{self.interpolation.upper()}")
+                image = cv2.resize(image, (self.width, self.height), interpolation=interpolation)
             elif step == "blur":
                 image = cv2.GaussianBlur(image, (self.blur, self.blur), 0)
             else:
                 image = self.convert_colors(image)
-        prepared = np.asarray(image, np.uint8).reshape(
-            self.shape
-        )  # OpenCV drops the axis of a single channel
+        # OpenCV drops the axis of a single channel
+        prepared = np.asarray(image, np.uint8).reshape(self.shape)
         if into is None:
             return prepared
         np.copyto(into, prepared)
         return into
 
     def convert_colors(self, resized: Image) -> Image:
-        """Return an RGB image, (height, width, 3), in the prepared image's colours: the last step
-        if is_plain.
+        """Return an RGB image, (height, width, 3), in the prepared image's colours.
+
+        This is the last step if is_plain.
         """
+        # such as BGR-HSV-S: the names of colours are longer than that of a channel
         *swapped, space = [name for name in self.color.split("-") if len(name) > 1]
         image: Any = resized
         source = "BGR" if swapped else "RGB"
         if space != source:
             image = cv2.cvtColor(resized, getattr(cv2, f"COLOR_{source}2{space}"))
-        if self.color[-2:-1] == "-":
+        if self._is_one_channel:
             image = image[..., space.index(self.color[-1])]
         return np.asarray(image, np.uint8).reshape(*resized.shape[:2], self.channels)
 
     @cached_property
     def steps(self) -> tuple[str, ...]:
-        """Return what is done after cropping, in order: of STEPS, "size" and what the others
-        change.
-        """
-        active = [step for step in STEPS if step == "size" or getattr(self, step) not in (0, "RGB")]
+        """Return what is done after cropping, in order: those of STEPS that change something."""
+        active = ["size"]
+        if self.color != "RGB":
+            active.append("color")
+        if self.blur:
+            active.append("blur")
         stated = [step for step in self.order.split() if step in active]
-        return (*(step for step in active if step not in stated), *stated)
+        others = [step for step in active if step not in stated]
+        return (*others, *stated)
 
     @property
     def is_plain(self) -> bool:
@@ -178,7 +186,12 @@ class Preprocessing(Checked):
 
     @property
     def channels(self) -> int:
-        return 1 if self.color.endswith("GRAY") or self.color[-2:-1] == "-" else 3
+        return 1 if self.color.endswith("GRAY") or self._is_one_channel else 3
+
+    @property
+    def _is_one_channel(self) -> bool:
+        """Return whether the colours are one channel of a space, such as HSV-S."""
+        return self.color[-2:-1] == "-"
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -187,32 +200,33 @@ class Preprocessing(Checked):
 
     @property
     def color_matrices(self) -> tuple[Float32Array, Float32Array]:
-        """Return convert_colors() as a matrix, (channels, 4), from (red, green, blue, 1); and the
-        one back, (3, 4).
+        """Return convert_colors() as a matrix, and the one back.
 
-        A grey image is taken back as three equal channels. Raises UserError for colours without.
+        The first is (channels, 4), from (red, green, blue, 1), the second (3, 4). A grey image is
+        taken back as three equal channels. Raises UserError for colours without such a matrix.
         """
         if self.color not in LINEAR_COLORS:
             raise UserError(
-                f"images in {self.color} cannot be augmented: they cannot be turned back into colours; train with "
-                f"--no-augment, or make the store in one of {', '.join(LINEAR_COLORS)}"
+                f"images in {self.color} cannot be augmented: they cannot be turned back into "
+                "colours; train with --no-augment, or make the store in one of "
+                f"{', '.join(LINEAR_COLORS)}"
             )
-        color, back = _MATRICES[self.color.removeprefix("BGR-").replace("BGR", "RGB")]
-        return (
-            (color[:, [2, 1, 0, 3]], back[::-1]) if self.color.startswith("BGR") else (color, back)
-        )
+        space = self.color.removeprefix("BGR-").replace("BGR", "RGB")
+        from_rgb, to_rgb = _MATRICES[space]
+        if self.color.startswith("BGR"):
+            red_and_blue_swapped = [2, 1, 0, 3]
+            return from_rgb[:, red_and_blue_swapped], to_rgb[::-1]
+        return from_rgb, to_rgb
 
     @property
     def region(self) -> tuple[int, int, int, int]:
-        """Return what is kept of the frame, in its pixels: left, top, right and bottom, the latter
-        two exclusive.
+        """Return what is kept of the frame, in its pixels: left, top, right and bottom.
+
+        The latter two are exclusive.
         """
-        return (
-            self.crop_left,
-            self.crop_top,
-            self.crop_right or self.frame_width,
-            self.crop_bottom or self.frame_height,
-        )
+        right = self.crop_right or self.frame_width
+        bottom = self.crop_bottom or self.frame_height
+        return self.crop_left, self.crop_top, right, bottom
 
     @property
     def crops(self) -> bool:
@@ -220,31 +234,42 @@ class Preprocessing(Checked):
 
     @property
     def pixels(self) -> FloatArray:
-        """Return the matrix, (3, 3), that maps pixels (column, row, 1) of the frame to those of the
-        prepared image.
+        """Return the matrix, (3, 3), from pixels (column, row, 1) of the frame to prepared ones.
 
         Coordinate 0 is the centre of the first pixel.
         """
-        first_column, first_row, column, row = self.region
-        across, down = self.width / (column - first_column), self.height / (row - first_row)
-        right, below = (0.5 - first_column) * across - 0.5, (0.5 - first_row) * down - 0.5
-        return np.array([[across, 0.0, right], [0.0, down, below], [0.0, 0.0, 1.0]])
+        left, top, right, bottom = self.region
+        across = self.width / (right - left)
+        down = self.height / (bottom - top)
+        # the frame's pixel at `left` begins half a pixel before its centre
+        first_column = (0.5 - left) * across - 0.5
+        first_row = (0.5 - top) * down - 0.5
+        return np.array([[across, 0.0, first_column], [0.0, down, first_row], [0.0, 0.0, 1.0]])
 
     def describe(self) -> str:
         """Return the text that of() reads: "rows 60-135, 200x66, YUV"."""
         left, top, right, bottom = self.region
         parts = []
         if (self.frame_width, self.frame_height) != (FRAME_WIDTH, FRAME_HEIGHT):
-            parts += [f"frame {self.frame_width}x{self.frame_height}"]
-        parts += [f"rows {top}-{bottom}"] if bottom - top < self.frame_height else []
-        parts += [f"columns {left}-{right}"] if right - left < self.frame_width else []
-        size = f"{self.width}x{self.height}{', RGB' if self.color == 'RGB' else ''}"
-        parts += [
-            {"size": size, "color": self.color, "blur": f"blur {self.blur}"}[step]
-            for step in self.steps
-        ]
-        parts += [self.interpolation] if self.interpolation != "linear" else []
-        return ", ".join([*parts, *([self.scale] if self.scale else [])])
+            parts.append(f"frame {self.frame_width}x{self.frame_height}")
+        if bottom - top < self.frame_height:
+            parts.append(f"rows {top}-{bottom}")
+        if right - left < self.frame_width:
+            parts.append(f"columns {left}-{right}")
+        for step in self.steps:
+            if step == "size":
+                parts.append(f"{self.width}x{self.height}")
+                if self.color == "RGB":  # which is no step, but tells a reader what to expect
+                    parts.append("RGB")
+            elif step == "color":
+                parts.append(self.color)
+            else:
+                parts.append(f"blur {self.blur}")
+        if self.interpolation != "linear":
+            parts.append(self.interpolation)
+        if self.scale:
+            parts.append(self.scale)
+        return ", ".join(parts)
 
     @property
     def digest(self) -> str:
@@ -256,16 +281,20 @@ class Preprocessing(Checked):
 
         Fields that older files lack are left out where they change nothing, and so is the scale.
         """
+        later_fields = {
+            "crop_top", "crop_bottom", "crop_left", "crop_right", "blur", "order", "scale"
+        }  # fmt: skip
         stored = asdict(self) | {"scale": ""}
-        for each in fields(self):
-            if each.name in _LATER_FIELDS and stored[each.name] == each.default:
-                del stored[each.name]
+        for declared in fields(self):
+            if declared.name in later_fields and stored[declared.name] == declared.default:
+                del stored[declared.name]
         return json.dumps(stored, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Read a stored definition; raises PreprocessingMismatch if this version does not support
-        it.
+        """Read a stored definition.
+
+        Raises PreprocessingMismatch if this version does not support it.
         """
         try:
             stored: dict[str, Any] = json.loads(text)
@@ -275,17 +304,36 @@ class Preprocessing(Checked):
         except (ValueError, TypeError, AttributeError, RecursionError) as error:
             reason = error if isinstance(error, ValueError) else "its fields differ"
             raise PreprocessingMismatch(
-                f"unknown preprocessing ({reason})\n  stored:    {text}\n  supported: {cls().to_json()}"
+                f"unknown preprocessing ({reason})\n"
+                f"  stored:    {text}\n"
+                f"  supported: {cls().to_json()}"
             ) from None
         return definition
+
+
+def _checked_end(what: str, start: int, end: int | None, extent: int) -> int | None:
+    """Return where a crop ends, None for the frame's end; raises ValueError for an empty crop.
+
+    what: "rows" or "columns".
+    extent: how many of them the frame has.
+    """
+    if end == extent:
+        end = None
+    last = extent if end is None else end
+    if not 0 <= start < last <= extent:
+        raise ValueError(
+            f"{what} {start}-{end}, expected 0 to {extent} of the frame, the smaller number first"
+        )
+    return end
 
 
 PRESETS = {name: Preprocessing.of(name) for name in TEXTS}
 
 
 def preprocessing_of(text: str, size: tuple[int, int] | None = None) -> Preprocessing:
-    """Return the preprocessing of a text that a user gave, as Preprocessing.of() does; raises
-    UserError.
+    """Return the preprocessing of a text that a user gave, as Preprocessing.of() does.
+
+    Raises UserError.
     """
     try:
         return Preprocessing.of(text, size)
@@ -296,77 +344,25 @@ def preprocessing_of(text: str, size: tuple[int, int] | None = None) -> Preproce
 def choose_preprocessing(
     text: str | None, size: tuple[int, int] | None, otherwise: Preprocessing | None = None
 ) -> Preprocessing:
-    """Return how the images of a store are prepared: as a text says, or another preprocessing, of
-    this size if given.
+    """Return how the images of a store are prepared.
 
     A store holds 0 to 255, so its images are not scaled. Raises UserError.
+
+    text: says so, if it is given.
+    size: width and height, if they are given; otherwise those of the preprocessing.
+    otherwise: the preprocessing without a text, by default the usual one.
     """
-    chosen = preprocessing_of(text) if text else otherwise or Preprocessing()
+    if text:
+        chosen = preprocessing_of(text)
+    else:
+        chosen = otherwise or Preprocessing()
     width, height = size or (chosen.width, chosen.height)
     return replace(chosen, width=width, height=height, scale="")
 
 
 def seen_rows(height: int) -> slice:
-    """Return the rows of an image that the network sees: of 128 rows, all except 43 of sky and 12
-    of the bonnet.
+    """Return the rows of an image that the network sees.
+
+    Of 128 rows, these are all except 43 of sky and 12 of the bonnet.
     """
     return slice(round(height * 43 / 128), height - round(height * 12 / 128))
-
-
-_FILES_PER_TASK = 32
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """The result for some consecutive files.
-
-    frames: those of the readable files, uint8 (frames, height, width, channels); checksums:
-    zlib.crc32 of each frame; errors: index among the files -> reason.
-    """
-
-    frames: Image
-    checksums: Sequence[int]
-    errors: Mapping[int, str]
-
-
-def decode_files(
-    files: Sequence[str], preprocessing: Preprocessing, threads: int = 0
-) -> Iterator[Decoded]:
-    """Yield the prepared frames of the files in order, a few files at a time.
-
-    The frames are valid until the next result, which reuses their memory. Threads suffice, by
-    default (0) one for each core: reading, decoding and resizing release the interpreter lock.
-    """
-    threads = threads or os.cpu_count() or 1
-    ahead = 2 * threads
-    scratch = threading.local()  # each thread decodes into its own camera frame
-    # buffers are reused, because the system would clear every new page
-    buffers = itertools.cycle(
-        np.empty((ahead + 1, _FILES_PER_TASK, *preprocessing.shape), np.uint8)
-    )
-
-    def decode(task: tuple[Sequence[str], Image]) -> Decoded:
-        if not hasattr(scratch, "frame"):
-            scratch.frame = np.empty((FRAME_HEIGHT, FRAME_WIDTH, 3), np.uint8)
-        files, frames = task
-        checksums: list[int] = []
-        errors: dict[int, str] = {}
-        contents = read_urls(files) if names_url(files[0]) else [None] * len(files)
-        for index, (path, content) in enumerate(zip(files, contents, strict=True)):
-            try:
-                frame = frames[len(checksums)]
-                preprocessing.apply(read_frame(path, scratch.frame, content), frame)
-                checksums.append(
-                    zlib.crc32(frame.data)
-                )  # the frame is still in the processor's cache
-            except BadImage as error:
-                errors[index] = str(error)
-        return Decoded(frames[: len(checksums)], checksums, errors)
-
-    tasks = (
-        (files[start : start + _FILES_PER_TASK], next(buffers))
-        for start in range(0, len(files), _FILES_PER_TASK)
-    )
-    # the cores decode different images
-    with opencv_on_one_thread(), prefetch_ordered(decode, tasks, threads, ahead) as results:
-        yield from results

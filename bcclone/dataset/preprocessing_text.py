@@ -1,5 +1,6 @@
-"""The text that says how frames are prepared -> the fields of a Preprocessing; the same grammar in
-every command.
+"""Read and write the text that says how frames are prepared; it is the same in every command.
+
+In: a text. Out: the fields of a `Preprocessing`, or a `Scaling`.
 
     rows 60-135, YUV, blur 3, 200x66, 0..1
 
@@ -31,19 +32,13 @@ PRESETS = {
 }
 STEPS = ("size", "color", "blur")  # in this order where a text does not say
 INTERPOLATIONS = ("linear", "area", "nearest", "cubic")
-RAW, EACH_IMAGE = (
-    "raw",
-    "mean and deviation",
-)  # scales: 0 to 255, and to the mean 0 and the deviation 1 of each image
-_SPACES = ("YUV", "HSV", "HLS", "LAB", "GRAY")
-_COLORS = (
-    "rgb",
-    "bgr",
-    "bgr-yuv",
-    "greyscale",
-    *map(str.lower, _SPACES),
-)  # that a wrong word may mean
+# two scales: the values stay 0 to 255, or each image gets the mean 0 and the deviation 1
+RAW = "raw"
+EACH_IMAGE = "mean and deviation"
 
+_SPACES = ("YUV", "HSV", "HLS", "LAB", "GRAY")
+
+# patterns of a part: two numbers, a number with a sign, and one or more of these
 _PAIR = r"(\d{1,4}) ?(?:%s) ?(\d{1,4})"
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)"
 _NUMBERS = rf"({_NUMBER}(?: {_NUMBER})*)"
@@ -51,46 +46,72 @@ _NUMBERS = rf"({_NUMBER}(?: {_NUMBER})*)"
 
 @dataclass(frozen=True)
 class Scaling:
-    """What is done to each number: scale * x + offset, two numbers, or two lists with a number for
-    each channel.
-    """
+    """What is done to each number: scale * x + offset."""
 
+    # two numbers, or two lists with a number for each channel
     scale: Any
     offset: Any
 
 
+# ---- parts
+
+
 def fields_of(text: str) -> dict[str, Any]:
-    """Return the fields of Preprocessing that a text sets; raises ValueError for a text that is
-    none.
+    """Return the fields of Preprocessing that a text sets.
+
+    Raises ValueError for a text that says something else.
     """
     parts = [" ".join(part.lower().split()) for part in text.split(",")]
-    base = fields_of(PRESETS[parts.pop(0)]) if parts[0] in PRESETS else {}
-    own: dict[str, Any] = {}
+    preset: dict[str, Any] = {}
+    if parts[0] in PRESETS:
+        preset = fields_of(PRESETS[parts[0]])
+        parts = parts[1:]
+
+    stated: dict[str, Any] = {}
     for part in parts:
         fields = _fields_of_part(part)
         if not fields:
-            similar = did_you_mean(part, [*PRESETS, *INTERPOLATIONS, *_COLORS])
-            raise ValueError(
-                f"{shown(part)}, expected a preset ({', '.join(PRESETS)}), or parts such as rows 60-135, 200x66, YUV, "
-                f"blur 3, area, 0..1{similar and f'; {similar}'}"
-            )
-        if own.keys() & fields:
+            raise ValueError(_expectation(part))
+        if stated.keys() & fields:
             raise ValueError(
                 f"{shown(part)} after another {' and '.join(fields)}, expected each once"
             )
-        own |= fields
-    steps = [*base.pop("order", "").split(), *(name.replace("width", "size") for name in own)]
-    return base | own | {"order": " ".join(dict.fromkeys(name for name in steps if name in STEPS))}
+        stated |= fields
+
+    # the steps of the preset, then those that the text adds, in its order
+    steps = preset.pop("order", "").split()
+    for name in stated:
+        step = "size" if name == "width" else name
+        if step in STEPS and step not in steps:
+            steps.append(step)
+    return preset | stated | {"order": " ".join(steps)}
+
+
+def _expectation(part: str) -> str:
+    """Return the error for a part that says nothing known."""
+    colors = ("rgb", "bgr", "bgr-yuv", "greyscale", *map(str.lower, _SPACES))
+    error = (
+        f"{shown(part)}, expected a preset ({', '.join(PRESETS)}), "
+        "or parts such as rows 60-135, 200x66, YUV, blur 3, area, 0..1"
+    )
+    similar = did_you_mean(part, [*PRESETS, *INTERPOLATIONS, *colors])
+    return f"{error}; {similar}" if similar else error
 
 
 def _fields_of_part(part: str) -> dict[str, Any]:
     """Return the fields of one part in lower case, with single blanks; none for another text."""
     if span := re.fullmatch(rf"(?:crop )?(rows|columns) {_PAIR % '-|:|to'}", part):
-        names = ("crop_top", "crop_bottom") if span[1] == "rows" else ("crop_left", "crop_right")
-        return dict(zip(names, map(int, span.groups()[1:]), strict=True))
+        first = int(span[2])
+        end = int(span[3])
+        if span[1] == "rows":
+            return {"crop_top": first, "crop_bottom": end}
+        return {"crop_left": first, "crop_right": end}
     if size := re.fullmatch(rf"(frame |size )?{_PAIR % 'x'}", part):
-        names = ("frame_width", "frame_height") if size[1] == "frame " else ("width", "height")
-        return dict(zip(names, map(int, size.groups()[1:]), strict=True))
+        width = int(size[2])
+        height = int(size[3])
+        if size[1] == "frame ":
+            return {"frame_width": width, "frame_height": height}
+        return {"width": width, "height": height}
     if kernel := re.fullmatch(r"(?:gaussian ?)?blur (\d{1,2})(?: ?x ?\1)?", part):
         return {"blur": int(kernel[1])}
     if name := re.fullmatch(rf"(?:inter_|bi)?({'|'.join(INTERPOLATIONS)})", part):
@@ -102,44 +123,63 @@ def _fields_of_part(part: str) -> dict[str, Any]:
 
 
 def color_named(text: str) -> str | None:
-    """Return the colours as a definition stores them: [BGR-]SPACE, or [BGR-]SPACE-CHANNEL for one
-    of its channels.
+    """Return the colours as a definition stores them, None for another text.
 
-    text: such as "YUV", "BGR-YUV", "YUV of BGR", "HSV-S", "S of HSV", "grey"; None for another
-    text. "BGR2YUV" is YUV: programs that name it so read BGR pictures with OpenCV.
+    They are [BGR-]SPACE, or [BGR-]SPACE-CHANNEL for one of its channels.
+
+    text: such as "YUV", "BGR-YUV", "YUV of BGR", "HSV-S", "S of HSV", "grey". "BGR2YUV" is YUV:
+        programs that name it so read BGR pictures with OpenCV.
     """
     text = re.sub(r"^(RGB|BGR)2|'S", " ", text.strip().upper())
     text = re.sub(r"\bGR[AE]Y(?:SCALE)?\b", "GRAY", text)
+    if re.search(r"[^-A-Z_ ]", text):
+        return None
+
+    # words of three kinds: RGB or BGR, a space, and the letter of a channel
     words = re.findall(r"[A-Z]+", text.replace(" OF ", " "))
-    order = [word for word in words if word in ("RGB", "BGR")]
-    spaces = [word for word in words if word in _SPACES] or order[:1]
-    channels = [word for word in words if word not in (*order, *spaces)]
-    if re.search(r"[^-A-Z_ ]", text) or len(spaces) != 1 or len(order) > 1 or len(channels) > 1:
+    orders = [word for word in words if word in ("RGB", "BGR")]
+    spaces = [word for word in words if word in _SPACES]
+    if not spaces:
+        spaces = orders[:1]
+    channels = [word for word in words if word not in (*orders, *spaces)]
+    if len(spaces) != 1 or len(orders) > 1 or len(channels) > 1:
         return None
-    if channels and (len(channels[0]) > 1 or channels[0] not in spaces[0] or spaces[0] == "GRAY"):
-        return None
-    source = ["BGR"] if order == ["BGR"] and spaces != order else []
-    return "-".join([*source, *spaces, *channels])
+
+    (space,) = spaces
+    parts = [space]
+    if channels:
+        (channel,) = channels
+        if len(channel) > 1 or channel not in space or space == "GRAY":
+            return None
+        parts = [space, channel]
+    if orders == ["BGR"] and space != "BGR":
+        parts = ["BGR", *parts]
+    return "-".join(parts)
+
+
+# ---- scales
 
 
 def scale_named(text: str) -> str | None:
-    """Return a scale as a definition states it: "raw", "0..1", "mean 120 deviation 60", "mean and
-    deviation".
+    """Return a scale as a definition states it, None for another text.
 
-    text: one of these, or a formula such as "x / 127.5 - 1"; None for another text.
+    It is such as "raw", "0..1", "mean 120 deviation 60", "mean and deviation".
+
+    text: one of these, or a formula such as "x / 127.5 - 1".
     """
     if text in (RAW, "0..255"):
         return RAW
-    if re.fullmatch(
-        r"(?:each image'?s? )?mean (?:and|/) (?:standard )?(?:deviation|std)|standardi[sz]ed?", text
-    ):
+    mean_and_deviation = r"(?:each image'?s? )?mean (?:and|/) (?:standard )?(?:deviation|std)"
+    if re.fullmatch(rf"{mean_and_deviation}|standardi[sz]ed?", text):
         return EACH_IMAGE
     if stated := re.fullmatch(rf"({_NUMBER}) ?\.\. ?({_NUMBER})", text):
         low, high = map(float, stated.groups())
         return f"{_words(low)}..{_words(high)}" if low != high else None
     if stated := re.fullmatch(rf"mean {_NUMBERS} (?:deviation|std) {_NUMBERS}", text):
-        means, deviations = ([*map(float, numbers.split())] for numbers in stated.groups())
-        if min(deviations) <= 0 or not {1, len(means), len(deviations)} <= {1, 3}:
+        means, deviations = map(_numbers, stated.groups())
+        # of all channels, or of each
+        lengths = {len(means), len(deviations)}
+        if min(deviations) <= 0 or not lengths <= {1, 3}:
             return None
         return f"mean {_words(*means)} deviation {_words(*deviations)}"
     try:
@@ -149,45 +189,48 @@ def scale_named(text: str) -> str | None:
 
 
 def scale_text(scaling: Scaling) -> str:
-    """Return the text of a scaling, one for all that compute the same: "0..1", "mean 1 2 3
-    deviation 4 5 6", RAW.
+    """Return the text of a scaling, the same for all that compute the same.
+
+    It is such as "0..1", "mean 1 2 3 deviation 4 5 6", or RAW.
     """
     if isinstance(scaling.scale, list):
         pairs = [*zip(scaling.scale, scaling.offset, strict=True)]
-        means, deviations = (
-            [-offset / scale for scale, offset in pairs],
-            [1 / scale for scale, _ in pairs],
-        )
+        means = [-offset / scale for scale, offset in pairs]
+        deviations = [1 / scale for scale, _ in pairs]
         return f"mean {_words(*means)} deviation {_words(*deviations)}"
     ends = f"{_words(scaling.offset)}..{_words(scaling.offset + 255 * scaling.scale)}"
     return RAW if ends == "0..255" else ends
 
 
 def scaling_of(scale: str) -> Scaling:
-    """Return what a scale but EACH_IMAGE does to 0 to 255: numbers, or lists of them, one for each
-    channel.
-    """
+    """Return what any scale but EACH_IMAGE does to values of 0 to 255."""
     if scale == RAW:
         return Scaling(1.0, 0.0)
     if ".." in scale:
         low, high = map(float, scale.split(".."))
         return Scaling((high - low) / 255, low)
-    means, deviations = (
-        [*map(float, text.split())] for text in scale.removeprefix("mean ").split(" deviation ")
-    )
-    count = max(len(means), len(deviations))
-    means, deviations = (each * (count // len(each)) for each in (means, deviations))
+    means, deviations = map(_numbers, scale.removeprefix("mean ").split(" deviation "))
+    # one number counts for all channels
+    channels = max(len(means), len(deviations))
+    if len(means) == 1:
+        means = means * channels
+    if len(deviations) == 1:
+        deviations = deviations * channels
     scales = [1 / deviation for deviation in deviations]
     offsets = [-mean / deviation for mean, deviation in zip(means, deviations, strict=True)]
-    return Scaling(scales, offsets) if count > 1 else Scaling(scales[0], offsets[0])
+    if channels == 1:
+        return Scaling(scales[0], offsets[0])
+    return Scaling(scales, offsets)
 
 
 def scaling_of_text(formula: str) -> Scaling:
-    """Return the scaling that a text such as "x / 127.5 - 1" states; raises ValueError for any
-    other text.
+    """Return the scaling that a text such as "x / 127.5 - 1" states.
+
+    Raises ValueError for any other text.
     """
     text = formula.strip()
-    text = f"x{text}" if text and "x" not in text else text  # steps alone
+    if text and "x" not in text:  # steps alone, such as "/ 255"
+        text = f"x{text}"
     try:
         scale, offset = _scale_and_offset(ast.parse(text, mode="eval").body)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -196,8 +239,9 @@ def scaling_of_text(formula: str) -> Scaling:
 
 
 def _scale_and_offset(node: ast.expr) -> tuple[float, float]:
-    """Return (scale, offset) of arithmetic with x and numbers; raises ValueError if that is no
-    scaling.
+    """Return scale and offset of arithmetic with x and numbers.
+
+    Raises ValueError for another formula, such as x * x.
     """
     match node:
         case ast.Name("x"):
@@ -208,27 +252,37 @@ def _scale_and_offset(node: ast.expr) -> tuple[float, float]:
             scale, offset = _scale_and_offset(operand)
             return -scale, -offset
         case ast.BinOp(left, operation, right):
-            (scale, offset), (by, number) = _scale_and_offset(left), _scale_and_offset(right)
+            scale, offset = _scale_and_offset(left)
+            right_scale, right_offset = _scale_and_offset(right)
             if isinstance(operation, ast.Add | ast.Sub):
                 sign = 1 if isinstance(operation, ast.Add) else -1
-                return scale + sign * by, offset + sign * number
-            if isinstance(operation, ast.Mult) and not (scale and by):
-                return scale * number + by * offset, offset * number
-            if isinstance(operation, ast.Div) and number and not by:
-                return scale / number, offset / number
+                return scale + sign * right_scale, offset + sign * right_offset
+            # only one side of a product may have an x, and none of a divisor
+            if isinstance(operation, ast.Mult) and not (scale and right_scale):
+                return scale * right_offset + right_scale * offset, offset * right_offset
+            if isinstance(operation, ast.Div) and right_offset and not right_scale:
+                return scale / right_offset, offset / right_offset
     raise ValueError("no scaling")
 
 
 def joined_scaling(steps: Iterable[tuple[str, float]]) -> Scaling:
-    """Join the steps; raises ValueError for a result that is no scaling."""
-    scale, offset = 1.0, 0.0
+    """Join steps, each an operation (+, -, * or /) with a number.
+
+    Raises ValueError for a result that is no scaling.
+    """
+    scale = 1.0
+    offset = 0.0
     for operation, number in steps:
-        if operation in "+-":
-            offset += number if operation == "+" else -number
+        if operation == "+":
+            offset += number
+        elif operation == "-":
+            offset -= number
         elif operation == "*":
-            scale, offset = scale * number, offset * number
+            scale *= number
+            offset *= number
         elif number:
-            scale, offset = scale / number, offset / number
+            scale /= number
+            offset /= number
         else:
             raise ValueError("a division by 0")
     if not (math.isfinite(scale) and math.isfinite(offset) and scale):
@@ -236,17 +290,27 @@ def joined_scaling(steps: Iterable[tuple[str, float]]) -> Scaling:
     return Scaling(scale, offset)
 
 
+def _numbers(words: str) -> list[float]:
+    return [float(word) for word in words.split()]
+
+
 def _words(*numbers: float) -> str:
+    """Return the numbers with blanks between them; -0 becomes 0."""
     return " ".join(f"{number + 0.0:.10g}" for number in numbers)
+
+
+def _checked(text: str) -> str:
+    fields_of(text)
+    return text
 
 
 PreprocessingText = Annotated[
     str,
     Setting(
-        f"how frames are prepared, required for a model that does not state it: a preset ({', '.join(PRESETS)}), or "
-        "parts such as 'rows 60-140, 64x64, RGB, 0..1'",
+        "how frames are prepared, required for a model that does not state it: a preset "
+        f"({', '.join(PRESETS)}), or parts such as 'rows 60-140, 64x64, RGB, 0..1'",
         unit="HOW",
-        parse=lambda text: text if fields_of(text) else None,
+        parse=_checked,
         shown="that of the model",
     ),
 ]

@@ -1,5 +1,4 @@
-"""Make samples from recorded rows: split, cameras, earlier frames and mirror images; make windows
-from samples.
+"""Make samples from recorded rows: cameras, earlier frames and mirror images; and windows of them.
 
 In: rows with the numbers of their frames. Out: tables of SAMPLE; from these, `Windows`.
 
@@ -43,17 +42,21 @@ def indices_of(samples: SampleTable, rows: RowTable, part: str) -> IndexArray:
     The test samples are marked as such in their rows; `validation` holds them back from training
     like the others.
     """
-    held_back = samples["validation"]
+    is_held_back = samples["validation"]
     if part == TRAINING:
-        return np.flatnonzero(~held_back)
-    of_rows = rows["part"] if "part" in (rows.dtype.names or ()) else np.zeros(len(rows), np.uint8)
-    tested = of_rows[samples["row"]] == PARTS.index(TEST)
-    return np.flatnonzero(held_back & (tested if part == TEST else ~tested))
+        return np.flatnonzero(~is_held_back)
+    has_parts = "part" in (rows.dtype.names or ())
+    part_of_row = rows["part"] if has_parts else np.zeros(len(rows), np.uint8)
+    is_test = part_of_row[samples["row"]] == PARTS.index(TEST)
+    if part == TEST:
+        return np.flatnonzero(is_held_back & is_test)
+    return np.flatnonzero(is_held_back & ~is_test)
 
 
 def count_samples(samples: SampleTable, rows: RowTable) -> Counter[str]:
-    """Return the number of samples of each of PARTS, and of `copies`, which repeat the sample
-    before them.
+    """Return the number of samples of each of PARTS, and of `copies`.
+
+    A copy repeats the sample before it.
     """
     counts = Counter({part: len(indices_of(samples, rows, part)) for part in PARTS})
     counts["copies"] = int((samples[1:] == samples[:-1]).sum())
@@ -71,13 +74,16 @@ def assign_validation(
     settings.split can choose the end of each recording. Both are of clock time, so that copied
     rows, and rows recorded twice into the same log, are on one side.
 
-    rows: with `time_ms` and `recording`; before: rows that were split earlier, with `validation`.
-    Their blocks or times keep their side; recordings held back whole do not count.
+    rows: with `time_ms` and `recording`.
+    before: rows that were split earlier, with `validation`. Their blocks or times keep their side;
+        recordings held back whole do not count.
     """
-    held_back = rows["part"].to_numpy(np.bool_) if "part" in rows else np.zeros(len(rows), np.bool_)
-    if not held_back.all():
-        held_back[~held_back] = _choose_rows(rows[~held_back], settings, before)
-    return held_back
+    is_held_back = np.zeros(len(rows), np.bool_)
+    if "part" in rows:
+        is_held_back = rows["part"].to_numpy(np.bool_)
+    if not is_held_back.all():
+        is_held_back[~is_held_back] = _choose_rows(rows[~is_held_back], settings, before)
+    return is_held_back
 
 
 def _choose_rows(
@@ -87,55 +93,64 @@ def _choose_rows(
     blocks = _blocks(rows, settings)
     validation = np.zeros(len(rows), np.bool_)
     undecided = blocks
-    total, kept = len(rows), 0
+    total_rows = len(rows)
+    chosen_rows = 0
+
+    # a block of which a row was split earlier stays on its side, and counts
     if before is not None and len(before):
-        before = before[before["part"] == 0] if "part" in before else before
-        earlier = _blocks(before, settings)
-        side = before["validation"].to_numpy(np.bool_)
-        validation, undecided = np.isin(blocks, earlier[side]), blocks[~np.isin(blocks, earlier)]
-        total, kept = total + len(before), int(side.sum() + validation.sum())
+        if "part" in before:
+            before = before[before["part"] == 0]
+        earlier_blocks = _blocks(before, settings)
+        was_chosen = before["validation"].to_numpy(np.bool_)
+        validation = np.isin(blocks, earlier_blocks[was_chosen])
+        undecided = blocks[~np.isin(blocks, earlier_blocks)]
+        total_rows += len(before)
+        chosen_rows = int(was_chosen.sum() + validation.sum())
+
+    if settings.validation == 0:
+        return validation
     names, sizes = np.unique(undecided, return_counts=True)
-    if settings.validation > 0 and settings.split == "end":
-        validation |= _is_in_end(rows, settings.validation) & np.isin(blocks, names)
-    elif settings.validation > 0:
-        wanted = settings.validation_rows * total - kept
-        chosen = _choose_blocks(
-            sizes, wanted, np.random.default_rng(settings.seed), both_sides=before is None
-        )
-        validation[np.isin(blocks, names[chosen])] = True
-    return validation
+    if settings.split == "end":
+        return validation | (_is_in_end(rows, settings.validation) & np.isin(blocks, names))
+    wanted = settings.validation_rows * total_rows - chosen_rows
+    random = np.random.default_rng(settings.seed)
+    chosen = _choose_blocks(sizes, wanted, random, both_sides=before is None)
+    return validation | np.isin(blocks, names[chosen])
 
 
 def _blocks(rows: pd.DataFrame, settings: SampleSettings) -> IndexArray:
-    """Return the number of each row's block of time; without the split by blocks, it is a single
-    time stamp.
+    """Return the number of each row's block of time.
+
+    Without the split by blocks, a block is a single time stamp.
     """
-    length_ms = max(1, round(settings.block_seconds * 1000)) if settings.split == "blocks" else 1
+    length_ms = 1
+    if settings.split == "blocks":
+        length_ms = max(1, round(settings.block_seconds * 1000))
     return rows["time_ms"].to_numpy(np.int64) // length_ms
 
 
 def _is_in_end(rows: pd.DataFrame, fraction: float) -> BoolArray:
-    """Return which rows, bool (rows,), were driven while a recording was at the last `fraction` of
-    its rows.
+    """Return which rows were driven while a recording was near its end, bool (rows,).
+
+    fraction: of the recording's rows that are its end.
     """
     times = rows["time_ms"].to_numpy(np.int64)
-    in_end = np.zeros(len(rows), np.bool_)
-    for _, of_recording in rows.groupby("recording")["time_ms"]:
-        ordered = np.sort(of_recording)
-        in_end |= (times >= ordered[-max(round(fraction * len(ordered)), 1)]) & (
-            times <= ordered[-1]
-        )
-    return in_end
+    is_in_end = np.zeros(len(rows), np.bool_)
+    for _, recording_times in rows.groupby("recording")["time_ms"]:
+        ordered = np.sort(recording_times)
+        rows_of_end = max(round(fraction * len(ordered)), 1)
+        is_in_end |= (times >= ordered[-rows_of_end]) & (times <= ordered[-1])
+    return is_in_end
 
 
 def _choose_blocks(
     sizes: IndexArray, wanted: float, random: np.random.Generator, both_sides: bool
 ) -> list[int]:
-    """Return the indices of the blocks to keep for validation, so that their sizes add up to about
-    `wanted`.
+    """Return the indices of the blocks for validation, whose sizes add up to about `wanted`.
 
-    Each block is taken, in random order, if that brings the sum nearer. both_sides: if there are
-    two blocks or more, at least one is taken and at least one is left.
+    Each block is taken, in random order, if that brings the sum nearer.
+
+    both_sides: if there are two blocks or more, at least one is taken and at least one is left.
     """
     if both_sides and len(sizes) < 2:
         return []
@@ -161,19 +176,17 @@ def sample_chunks(
     split.
 
     rows: ordered by episode and time, with `episode`, `time_ms`, `steering`, `speed_mph`,
-    `validation` and, for each camera, `frame_CAMERA` (index, or NO_FRAME if it is missing). A
-    column `label` is the result of steering_labels(), for rows that lack their neighbours; it is
-    computed here if there is none. A column `take_over`, bool, marks rows whose training samples
-    are each in the table settings.correction_weight times, one after the other.
+        `validation` and, for each camera, `frame_CAMERA` (index, or NO_FRAME if it is missing). A
+        column `label` is the result of steering_labels(), for rows that lack their neighbours; it
+        is computed here if there is none. A column `take_over`, bool, marks rows whose training
+        samples are each in the table settings.correction_weight times, one after the other.
     """
     if "label" not in rows:
-        rows = rows.assign(
-            label=steering_labels(rows, settings.smooth_seconds, settings.lead_seconds)
-        )
+        labels = steering_labels(rows, settings.smooth_seconds, settings.lead_seconds)
+        rows = rows.assign(label=labels)
     for start in range(0, len(rows), rows_per_chunk):
-        first = max(
-            start - settings.frame_offsets, 0
-        )  # these rows have the earlier frames of the chunk
+        # the rows before it have the earlier frames of the chunk
+        first = max(start - settings.frame_offsets, 0)
         chunk = _expand(rows.iloc[first : start + rows_per_chunk], settings)
         chunk["row"] += first
         yield chunk[chunk["row"] >= start]
@@ -181,83 +194,86 @@ def sample_chunks(
 
 def _expand(rows: pd.DataFrame, settings: SampleSettings) -> SampleTable:
     """Return the samples of all cameras, frame offsets and flips, in order."""
-    offsets = range(settings.frame_offsets + 1)
-    samples = np.concatenate(
-        [_pair(rows, settings, camera, k) for camera in settings.cameras for k in offsets]
-    )
+    tables = []
+    for camera in settings.cameras:
+        for frame_offset in range(settings.frame_offsets + 1):
+            tables.append(_pair(rows, settings, camera, frame_offset))
+    samples = np.concatenate(tables)
     if settings.flip:
         mirrored = samples.copy()
         mirrored["flipped"] = True
         mirrored["steering"] = -samples["steering"]
         samples = np.concatenate([samples, mirrored])
-    key = samples["row"].astype(
-        np.int64
-    )  # sorting by one number is several times as fast as by four
-    for name, count in (
-        ("camera", len(CAMERAS)),
-        ("frame_offset", MAX_FRAME_OFFSETS + 1),
-        ("flipped", 2),
-    ):
-        key = key * count + samples[name]
+
+    # sorting by one number is several times as fast as by four
+    key = samples["row"].astype(np.int64)
+    key = key * len(CAMERAS) + samples["camera"]
+    key = key * (MAX_FRAME_OFFSETS + 1) + samples["frame_offset"]
+    key = key * 2 + samples["flipped"]
     samples = samples[np.argsort(key, kind="stable")]
+
     if settings.correction_weight == 1 or "take_over" not in rows:
         return samples
-    corrects = rows["take_over"].to_numpy(np.bool_)[samples["row"]] & ~samples["validation"]
-    return np.repeat(samples, np.where(corrects, settings.correction_weight, 1))
+    is_take_over = rows["take_over"].to_numpy(np.bool_)[samples["row"]]
+    is_repeated = is_take_over & ~samples["validation"]
+    return np.repeat(samples, np.where(is_repeated, settings.correction_weight, 1))
 
 
 def _pair(
     rows: pd.DataFrame, settings: SampleSettings, camera: str, frame_offset: int
 ) -> SampleTable:
     """Pair each row's steering with the frame that the camera took `frame_offset` rows earlier."""
+    frames = rows[f"frame_{camera}"].to_numpy()
+    episode = rows["episode"].to_numpy()
+    validation = rows["validation"].to_numpy()
+
+    # rows of the steering and of the frame
     now = np.arange(frame_offset, len(rows))
     then = now - frame_offset
-    frames = rows[f"frame_{camera}"].to_numpy()
-    episode, validation = rows["episode"].to_numpy(), rows["validation"].to_numpy()
-    usable = (
-        (frames[then] != NO_FRAME)
-        & (episode[then] == episode[now])
-        & (validation[then] == validation[now])
-    )
-    now, then = now[usable], then[usable]
+    has_frame = frames[then] != NO_FRAME
+    is_same_episode = episode[then] == episode[now]
+    is_same_side = validation[then] == validation[now]
+    is_usable = has_frame & is_same_episode & is_same_side
+    now = now[is_usable]
+    then = then[is_usable]
+
     samples = np.zeros(len(now), SAMPLE)
-    samples["frame"], samples["row"] = frames[then], now
-    samples["episode"], samples["validation"] = episode[now], validation[now]
+    samples["frame"] = frames[then]
+    samples["row"] = now
+    samples["episode"] = episode[now]
     speed_mph = rows["speed_mph"].to_numpy()[now]
     steering = rows["label"].to_numpy()[now] + camera_correction(settings, camera, speed_mph)
     samples["steering"] = np.clip(steering, -1.0, 1.0)
-    samples["camera"], samples["frame_offset"] = CAMERAS.index(camera), frame_offset
+    samples["camera"] = CAMERAS.index(camera)
+    samples["frame_offset"] = frame_offset
+    samples["validation"] = validation[now]
     return samples
 
 
 def count_split_pairs(rows: RowTable, settings: SampleSettings) -> int:
-    """Count the samples left out because their frame and their steering are on different sides of
-    the split.
-    """
-    episode, validation = rows["episode"], rows["validation"]
+    """Count the samples left out because the split lies between their frame and their steering."""
+    episode = rows["episode"]
+    validation = rows["validation"]
     count = 0
     for offset in range(1, min(settings.frame_offsets, len(rows) - 1) + 1):
-        apart = (episode[offset:] == episode[:-offset]) & (
-            validation[offset:] != validation[:-offset]
-        )
+        is_same_episode = episode[offset:] == episode[:-offset]
+        is_apart = is_same_episode & (validation[offset:] != validation[:-offset])
         for camera in settings.cameras:
-            count += int((apart & (rows[f"frame_{camera}"][:-offset] != NO_FRAME)).sum())
-    return count * (1 + settings.flip)
+            has_frame = rows[f"frame_{camera}"][:-offset] != NO_FRAME
+            count += int((is_apart & has_frame).sum())
+    return count * 2 if settings.flip else count
 
 
 @dataclass(frozen=True)
 class Windows:
-    """Samples with the frames just before them.
+    """Samples with the frames just before them."""
 
-    samples: SAMPLE table, whose `frame` is the newest of its window; frames: uint32 (samples,
-    seq_length), oldest first; paired: number of samples left out because they pair an earlier frame
-    with a later steering; incomplete: number left out because the rows before them are of another
-    episode or on the other side of the split, or lack the image.
-    """
-
-    samples: SampleTable
-    frames: npt.NDArray[np.uint32]
+    samples: SampleTable  # whose `frame` is the newest of its window
+    frames: npt.NDArray[np.uint32]  # (samples, seq_length), oldest first
+    # number of samples left out because they pair an earlier frame with a later steering
     paired: int
+    # number left out because the rows before them are of another episode or on the other side of
+    # the split, or lack the image
     incomplete: int
 
 
@@ -265,22 +281,30 @@ def windows(samples: SampleTable, seq_length: int) -> Windows:
     """Return the windows of seq_length consecutive rows that end at these samples, in their order.
 
     samples: those of one side of the split, so that no window reaches into the other. The frames of
-    the earlier rows are found in them, too.
+        the earlier rows are found in them, too.
     """
     newest = samples[samples["frame_offset"] == 0]
-    row, camera, episode = newest["row"].astype(np.int64), newest["camera"], newest["episode"]
-    count = int(row.max(initial=-1)) + 1
-    frame_of = np.full((count, len(CAMERAS)), NO_FRAME, np.int64)
-    frame_of[row, camera] = newest["frame"]
-    episode_of = np.zeros(count, np.uint32)
-    episode_of[row] = episode
+    row = newest["row"].astype(np.int64)
+    camera = newest["camera"]
+    episode = newest["episode"]
+
+    # frame and episode by number of the row, of those rows that have samples
+    row_count = int(row.max(initial=-1)) + 1
+    frame_of_row = np.full((row_count, len(CAMERAS)), NO_FRAME, np.int64)
+    frame_of_row[row, camera] = newest["frame"]
+    episode_of_row = np.zeros(row_count, np.uint32)
+    episode_of_row[row] = episode
+
     frames = np.empty((len(newest), seq_length), np.uint32)
-    complete = row >= seq_length - 1
+    is_complete = row >= seq_length - 1
     for position in range(seq_length):
         then = np.maximum(row - (seq_length - 1 - position), 0)
-        frame = frame_of[then, camera]
-        complete &= (frame != NO_FRAME) & (episode_of[then] == episode)
+        frame = frame_of_row[then, camera]
+        is_complete &= (frame != NO_FRAME) & (episode_of_row[then] == episode)
         frames[:, position] = frame  # NO_FRAME wraps around; these windows are left out
     return Windows(
-        newest[complete], frames[complete], len(samples) - len(newest), int((~complete).sum())
+        samples=newest[is_complete],
+        frames=frames[is_complete],
+        paired=len(samples) - len(newest),
+        incomplete=int((~is_complete).sum()),
     )

@@ -24,7 +24,8 @@ import pandas as pd
 
 from bcclone.camera.images import Image
 from bcclone.dataset.conversion_plan import StorePart, frame_numbers
-from bcclone.dataset.preprocessing import Preprocessing, decode_files
+from bcclone.dataset.decoding import decode_files
+from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME, RowTable, join_rows, row_frame, row_table
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.samples import SAMPLE, SampleTable, sample_chunks
@@ -33,20 +34,11 @@ from bcclone.recording.row import CAMERAS
 from bcclone.system.atomic import EarlyFlush
 from bcclone.system.errors import UserError
 
-_RECORDING_BYTES = 8192  # a long path and the other fields
-_EXTRAS_BYTES = 64  # HDF5's own data for the further columns of a row
-_MAX_UTF8_BYTES = 4
-_ALIGNMENT = 4096
-_COPY_BYTES = 1 << 24
 _SAMPLES_PER_CHUNK = 1 << 12
-_OVERHEAD = (
-    1 << 18
-) + _SAMPLES_PER_CHUNK * SAMPLE.itemsize  # HDF5's own structures, and an incomplete chunk
 
 
 def content_hash(preprocessing: Preprocessing, checksums: npt.ArrayLike) -> "hashlib._Hash":
-    """Return the hash of a store's content, to which first the rows and then the samples are to be
-    added.
+    """Return the hash of a store's content, without rows and samples: they are added in this order.
 
     checksums: CRC-32 of each frame, (frames,).
     """
@@ -66,21 +58,29 @@ class StoreWriter:
     def __init__(
         self, path: Path, preprocessing: Preprocessing, capacity: int, table_bytes: int = 0
     ) -> None:
-        self.path, self.preprocessing, self.capacity = path, preprocessing, capacity
-        self.count = 0
+        self.path = path
+        self.preprocessing = preprocessing
+        self.capacity = capacity
+        self.count = 0  # of the frames written
         self.checksums = array("I")  # of each frame
         self._frame_bytes = math.prod(preprocessing.shape)
-        self._table_bytes = table_bytes + _OVERHEAD
-        size = capacity * self._frame_bytes + self._table_bytes
+
+        # HDF5's own structures, and an incomplete chunk of samples
+        overhead = (1 << 18) + _SAMPLES_PER_CHUNK * SAMPLE.itemsize
+        size = capacity * self._frame_bytes + table_bytes + overhead
         free = shutil.disk_usage(path.absolute().parent).free
         if size > free:
             raise UserError(
-                f"{path.parent}: the store needs {size / 1e6:.1f} MB and {free / 1e6:.1f} MB are free; "
+                f"{path.parent}: the store needs {size / 1e6:.1f} MB "
+                f"and {free / 1e6:.1f} MB are free; "
                 "free some space, choose another folder, or a smaller --size"
             )
-        _reserve(path, size)  # HDF5 reports a full disk by an error of its own
+        # before HDF5, which reports a full disk by an error of its own; and again, since it
+        # truncates the file
+        _reserve(path, size)
         self._offset = _lay_out(path, preprocessing, capacity)
         _reserve(path, size)
+
         self._file = path.open("r+b", buffering=0)
         self._file.seek(self._offset)
         self._flush = EarlyFlush(self._file)
@@ -110,9 +110,12 @@ class StoreWriter:
 
     def append_from(self, store: Store) -> None:
         """Append all frames of a store of the same preprocessing."""
+        bytes_at_once = 1 << 24
+        frames_at_once = max(1, bytes_at_once // self._frame_bytes)
         for file in store.frames.files:
-            for block in file.read(self._frame_bytes, max(1, _COPY_BYTES // self._frame_bytes)):
-                self.append(np.frombuffer(block, np.uint8).reshape(-1, *store.frames.frame_shape))
+            for block in file.read(self._frame_bytes, frames_at_once):
+                frames = np.frombuffer(block, np.uint8)
+                self.append(frames.reshape(-1, *store.frames.frame_shape))
 
     def finish(
         self,
@@ -124,8 +127,10 @@ class StoreWriter:
     ) -> None:
         """Write the tables, which completes the store.
 
-        samples: the sample table in chunks; extras: text of the further columns of each row, or
-        nothing; recordings: those that the rows come from; settings: those that made the samples.
+        samples: the sample table in chunks.
+        extras: text of the further columns of each row, or nothing.
+        recordings: those that the rows come from.
+        settings: those that made the samples.
         """
         self._flush.start()
         if self.count < self.capacity:
@@ -133,22 +138,19 @@ class StoreWriter:
         digest = content_hash(self.preprocessing, self.checksums)
         digest.update(rows.tobytes())
         with h5py.File(self.path, "r+") as file:
+            # the samples of a long recording do not fit into memory
             table = file.create_dataset(
                 "samples", (0,), SAMPLE, maxshape=(None,), chunks=(_SAMPLES_PER_CHUNK,)
             )
             for chunk in samples:
-                table.resize(len(table) + len(chunk), axis=0)
-                table[len(table) - len(chunk) :] = chunk
+                first = len(table)
+                table.resize(first + len(chunk), axis=0)
+                table[first:] = chunk
                 digest.update(chunk.tobytes())
+
             file.create_dataset("rows", data=rows)
-            for name, texts in (
-                ("extras", extras),
-                ("recordings", [recording.to_json() for recording in recordings]),
-            ):
-                # datasets of variable-length strings, because attributes are limited to 64 kB
-                file.create_dataset(
-                    name, data=list(texts), dtype=h5py.string_dtype(), shape=(len(texts),)
-                )
+            _create_texts(file, "extras", extras)
+            _create_texts(file, "recordings", [recording.to_json() for recording in recordings])
             file.attrs["sample_settings"] = json.dumps(asdict(settings))
             file.attrs["schema_version"] = SCHEMA_VERSION
             file.attrs["preprocessing"] = self.preprocessing.to_json()
@@ -157,8 +159,7 @@ class StoreWriter:
         self._flush.wait()
 
     def _remove_unused_space(self) -> None:
-        """Shrink the dataset to the frames written, because HDF5 cannot shrink a contiguous
-        dataset.
+        """Shrink the dataset to the frames written; HDF5 cannot shrink a contiguous dataset.
 
         HDF5 lays out an empty file for this many frames, and the bytes around its frames replace
         those of this file. The frames keep their position, unless they fill less than a page, which
@@ -174,29 +175,34 @@ class StoreWriter:
                     frames = target.read(kept)
                     target.seek(offset)
                     target.write(frames)
+                # the bytes before the frames
                 target.seek(0)
                 target.write(source.read(offset))
-                for file in (source, target):
-                    file.seek(offset + kept)
+                # the bytes behind them
+                source.seek(offset + kept)
+                target.seek(offset + kept)
                 target.write(source.read())
                 target.truncate()
         finally:
             smaller.unlink(missing_ok=True)
 
 
+def _create_texts(file: h5py.File, name: str, texts: Sequence[str]) -> None:
+    # datasets of variable-length strings, because attributes are limited to 64 kB
+    file.create_dataset(name, data=list(texts), dtype=h5py.string_dtype(), shape=(len(texts),))
+
+
 def _lay_out(path: Path, preprocessing: Preprocessing, capacity: int) -> int:
-    """Make an HDF5 file with space for the frames and return the position of the first in the file."""
+    """Make an HDF5 file with space for the frames, and return where the first begins."""
     shape = (capacity, *preprocessing.shape)
-    with h5py.File(
-        path, "w", alignment_threshold=_ALIGNMENT, alignment_interval=_ALIGNMENT
-    ) as file:
+    page = 4096  # bytes; the frames begin at a page, to be mapped
+    with h5py.File(path, "w", alignment_threshold=page, alignment_interval=page) as file:
         properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         properties.set_layout(h5py.h5d.CONTIGUOUS)
         properties.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
         properties.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
-        properties.set_obj_track_times(
-            False
-        )  # the same content is the same file, whenever it is written
+        # the same content is the same file, whenever it is written
+        properties.set_obj_track_times(False)
         space = h5py.h5s.create_simple(shape)
         dataset = h5py.h5d.create(file.id, b"frames", h5py.h5t.NATIVE_UINT8, space, properties)
         return dataset.get_offset() or 0
@@ -210,10 +216,8 @@ def _reserve(path: Path, size: int) -> None:
                 os.posix_fallocate(file.fileno(), 0, size)
                 return
         except OSError as error:
-            if error.errno not in (
-                errno.EOPNOTSUPP,
-                errno.EINVAL,
-            ):  # from file systems that do not support it
+            # from file systems that do not support it
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
                 raise
         if file.tell() < size:
             file.truncate(size)
@@ -228,75 +232,103 @@ def write_store(
 ) -> tuple[dict[int, str], npt.NDArray[np.uint32]]:
     """Write a part of a conversion as a store, behind what the old store has, if any.
 
-    on_progress: called with the number of files of each batch; threads: that decode files, 0 for
-    one per core. Returns the index of each unusable file with the reason, and the CRC-32 of each
-    frame.
+    on_progress: called with the number of files of each batch.
+    threads: that decode files, 0 for one per core.
+    Returns the index of each unusable file with the reason, and the CRC-32 of each frame.
     """
-    preprocessing, settings, capacity = part.preprocessing, part.samples, len(part.files)
-    space = _table_bytes(part.rows, settings) + len(part.recordings) * _RECORDING_BYTES
+    settings = part.samples
+    capacity = len(part.files)
+    table_bytes = _table_bytes(part.rows, part.recordings, settings)
     if old:
         capacity += len(old.frames)
-        space += (
-            _table_bytes(row_frame(old.rows).assign(extras=old.extras or ""), settings)
-            + old.samples.nbytes
-        )
-        space += len(old.recordings) * _RECORDING_BYTES
-    with StoreWriter(path, preprocessing, capacity, space) as writer:
+        old_rows = row_frame(old.rows).assign(extras=old.extras or "")
+        # stored rows lack `take_over`, so the space for repeated samples is that which they take
+        table_bytes += _table_bytes(old_rows, old.recordings, settings) + old.samples.nbytes
+    with StoreWriter(path, part.preprocessing, capacity, table_bytes) as writer:
         if old:
             writer.append_from(old)
-        first, done, unusable = writer.count, 0, dict[int, str]()
-        for decoded in decode_files(part.files, preprocessing, threads):
-            writer.append(decoded.frames, decoded.checksums)
-            unusable |= {done + index: reason for index, reason in decoded.errors.items()}
-            size = len(decoded.frames) + len(decoded.errors)
-            done += size
-            on_progress(size)
-        frames = np.append(
-            frame_numbers(len(part.files), unusable, first), NO_FRAME
-        )  # of each file, and of none
-        rows = part.rows.assign(
-            **{name: frames[part.rows[name].to_numpy()] for name in FRAME_COLUMNS}
-        )
-        own = rows[part.context :]
-        table, extras, recordings = row_table(own), own["extras"].tolist(), part.recordings
+        first_frame = writer.count
+        unusable = _write_frames(writer, part, threads, on_progress)
+
+        # the rows name files by number, and NO_FRAME, -1, takes the last number
+        numbers = np.append(frame_numbers(len(part.files), unusable, first_frame), NO_FRAME)
+        rows = part.rows.copy()
+        for name in FRAME_COLUMNS:
+            rows[name] = numbers[rows[name].to_numpy()]
+
+        # the rows before the part only lend their frames
+        rows_of_part = rows[part.context :]
+        table = row_table(rows_of_part)
+        extras = rows_of_part["extras"].tolist()
+        recordings = part.recordings
         if old:
             table = join_rows([old.rows, table])
             extras = [*(old.extras or [""] * len(old.rows)), *extras]
             recordings = (*old.recordings, *recordings)
+        if not any(extras):
+            extras = []
         samples = _samples(rows.drop(columns="extras"), part.context, old, settings)
-        writer.finish(samples, table, extras if any(extras) else [], recordings, settings)
+        writer.finish(samples, table, extras, recordings, settings)
         return unusable, np.array(writer.checksums, np.uint32)
+
+
+def _write_frames(
+    writer: StoreWriter, part: StorePart, threads: int, on_progress: Callable[[int], None]
+) -> dict[int, str]:
+    """Append the frames of the files; return the index of each unusable file with the reason."""
+    unusable: dict[int, str] = {}
+    first_file = 0
+    for decoded in decode_files(part.files, part.preprocessing, threads):
+        writer.append(decoded.frames, decoded.checksums)
+        for index, reason in decoded.errors.items():
+            unusable[first_file + index] = reason
+        file_count = len(decoded.frames) + len(decoded.errors)
+        first_file += file_count
+        on_progress(file_count)
+    return unusable
 
 
 def _samples(
     rows: pd.DataFrame, context: int, old: Store | None, settings: SampleSettings
 ) -> Iterator[SampleTable]:
-    """Yield the samples of the old store, and then those of the rows after the context, numbered
-    behind them.
+    """Yield the samples of the old store, and then those of the rows after the context.
+
+    The latter are numbered behind the rows of the old store.
     """
+    old_row_count = 0
     if old:
         yield old.samples
+        old_row_count = len(old.rows)
     for chunk in sample_chunks(rows, settings):
-        own = chunk[chunk["row"] >= context]
-        own["row"] -= context
-        own["row"] += len(old.rows) if old else 0
-        yield own
+        samples = chunk[chunk["row"] >= context]
+        samples["row"] -= context
+        samples["row"] += old_row_count
+        yield samples
 
 
-def _table_bytes(rows: pd.DataFrame, settings: SampleSettings) -> int:
-    """Return the largest possible size of the tables of these rows, in bytes."""
-    copies = (
-        int(rows["take_over"].sum()) * (settings.correction_weight - 1)
-        if "take_over" in rows
-        else 0
+def _table_bytes(
+    rows: pd.DataFrame, recordings: Sequence[RecordingInfo], settings: SampleSettings
+) -> int:
+    """Return the largest possible size of the tables of these rows and recordings, in bytes."""
+    recording_bytes = 8192  # a long path and the other fields
+    extras_bytes = 64  # HDF5's own data for the further columns of a row
+    most_utf8_bytes = 4  # of a character
+
+    copies = 0
+    if "take_over" in rows:
+        copies = int(rows["take_over"].sum()) * (settings.correction_weight - 1)
+    samples = (len(rows) + copies) * len(settings.cameras) * (settings.frame_offsets + 1)
+    if settings.flip:
+        samples *= 2
+
+    # a table has the length of its longest text in every row
+    names = sum(int(rows[camera].str.len().max()) for camera in CAMERAS)
+    characters_of_extras = int(rows["extras"].str.len().sum())
+    row = row_table(rows[:0].assign(validation=False)).dtype.itemsize
+    row_bytes = row + names * most_utf8_bytes + extras_bytes
+    return (
+        len(rows) * row_bytes
+        + characters_of_extras * most_utf8_bytes
+        + samples * SAMPLE.itemsize
+        + len(recordings) * recording_bytes
     )
-    samples = (
-        (len(rows) + copies)
-        * len(settings.cameras)
-        * (settings.frame_offsets + 1)
-        * (1 + settings.flip)
-    )
-    names = sum(int(rows[camera].str.len().max()) for camera in CAMERAS) * _MAX_UTF8_BYTES
-    extras = int(rows["extras"].str.len().sum()) * _MAX_UTF8_BYTES
-    row = row_table(rows[:0].assign(validation=False)).dtype.itemsize + names + _EXTRAS_BYTES
-    return len(rows) * row + samples * SAMPLE.itemsize + extras

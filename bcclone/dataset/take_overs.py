@@ -1,5 +1,4 @@
-"""Choose the rows of a log by who drove, and mark those in which a person has taken over from a
-model.
+"""Choose the rows of a log by who drove, and mark those in which a person has taken over.
 
 In: a log with its drivers.csv. Out: the log with the rows of the choice only.
 
@@ -29,29 +28,40 @@ def choose_rows(log: Log, choice: str) -> Log:
     A new episode begins after each gap. A recording that a person has driven throughout keeps all
     of its rows. Raises UserError for a drivers.csv that is wrong.
     """
-    drivers, rows = read_drivers(log.path.parent), log.rows
+    rows = log.rows
+    drivers = read_drivers(log.path.parent)
     if not drivers:
         return replace(log, rows=rows.assign(take_over=False))
     driven = [drivers.get(image, BY_MODEL) for image in rows["center"]]
-    number = np.array([row.take_over or 0 for row in driven], np.int64)
+    take_overs = np.array([row.take_over or 0 for row in driven], np.int64)
     by_model = np.array([row.driver == MODEL for row in driven], np.bool_)
-    kept = np.ones(len(rows), np.bool_)
+
+    is_kept = np.ones(len(rows), np.bool_)
     if choice == CORRECTIONS and by_model.any():
-        kept = number > 0
+        is_kept = take_overs > 0
     elif choice == GOOD_ROWS:
-        kept = ~(by_model & _before_take_overs(log, number))
-    chosen = rows.assign(take_over=number > 0)[kept].reset_index(drop=True)
-    begins = (np.diff(np.flatnonzero(kept)) > 1) | (np.diff(chosen["episode"]) != 0)
-    return replace(log, rows=chosen.assign(episode=np.append(0, np.cumsum(begins))[: len(chosen)]))
+        is_kept = ~(by_model & _before_take_overs(log, take_overs))
+    chosen = rows.assign(take_over=take_overs > 0)[is_kept].reset_index(drop=True)
+
+    # steering is smoothed within an episode, so it must not reach over a gap
+    after_gap = np.diff(np.flatnonzero(is_kept)) > 1
+    in_next_episode = np.diff(chosen["episode"]) != 0
+    episode = np.append(0, np.cumsum(after_gap | in_next_episode))
+    return replace(log, rows=chosen.assign(episode=episode[: len(chosen)]))
 
 
-def _before_take_overs(log: Log, number: IndexArray) -> BoolArray:
-    """Return which rows are in the last seconds before a take-over, in the same episode; number:
-    take-over, 0: none.
+def _before_take_overs(log: Log, take_overs: IndexArray) -> BoolArray:
+    """Return which rows are in the last seconds before a take-over, in the same episode.
+
+    take_overs: number of the take-over that each row is of, 0 for none.
     """
-    time_ms, episode = log.rows["time_ms"].to_numpy(np.int64), log.rows["episode"].to_numpy()
-    before = np.zeros(len(number), np.bool_)
-    for row in np.flatnonzero((number > 0) & (number != np.append(0, number[:-1]))).tolist():
+    time_ms = log.rows["time_ms"].to_numpy(np.int64)
+    episode = log.rows["episode"].to_numpy()
+    previous = np.append(0, take_overs[:-1])
+    begins = (take_overs > 0) & (take_overs != previous)
+
+    is_before = np.zeros(len(take_overs), np.bool_)
+    for row in np.flatnonzero(begins).tolist():
         first = int(np.searchsorted(time_ms, time_ms[row] - WENT_WRONG_SECONDS * 1000))
-        before[first:row] |= episode[first:row] == episode[row]
-    return before
+        is_before[first:row] |= episode[first:row] == episode[row]
+    return is_before

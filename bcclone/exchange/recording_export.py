@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, import_remedy, read_file
-from bcclone.dataset.preprocessing import PRESETS, decode_files
+from bcclone.dataset.decoding import decode_files
+from bcclone.dataset.preprocessing import PRESETS
 from bcclone.dataset.shards import MANIFEST_NAME, open_store
 from bcclone.dataset.store import Store
 from bcclone.exchange.exchange_settings import ExportSettings

@@ -15,12 +15,8 @@ import PIL.Image
 import pytest
 
 from bcclone.camera.images import BadImage, decode_jpeg, encode_jpeg, read_frame
-from bcclone.dataset.preprocessing import (
-    PRESETS,
-    Preprocessing,
-    PreprocessingMismatch,
-    decode_files,
-)
+from bcclone.dataset.decoding import decode_files
+from bcclone.dataset.preprocessing import PRESETS, Preprocessing, PreprocessingMismatch
 
 
 def a_frame(seed=0):

@@ -1,0 +1,88 @@
+"""What a user should know about a store: recordings without steering, copies, and an odd split."""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from bcclone.dataset.labels import FEWEST_STEERED, LOST_STEERING
+from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME, RowTable
+from bcclone.dataset.sample_settings import TRAINING, VALIDATION, SampleSettings
+from bcclone.dataset.store import Store
+from bcclone.system.arrays import BoolArray
+from bcclone.system.statistics import constant
+
+
+def recording_notices(store: Store, checksums: npt.NDArray[np.uint32]) -> Iterator[str]:
+    """Yield a notice for each recording with nothing to learn from, and for each likely copy.
+
+    checksums: of each frame, (frames,), or none.
+    """
+    many_equal = 0.05  # of a recording's rows
+    numbers = store.rows["recording"].astype(np.int64)
+    is_equal = _equals_earlier_recording(store.rows, checksums)
+    recordings = np.split(np.arange(len(numbers)), np.flatnonzero(np.diff(numbers)) + 1)
+    for rows in recordings:
+        path = store.recordings[numbers[rows[0]]].path
+        count = len(rows)
+        steering = constant(store.rows["steering"][rows])
+        # a few rows may all be of a straight road, but not if they are the whole store
+        if steering and (count >= FEWEST_STEERED or count == len(numbers)):
+            _, where = steering
+            yield (
+                f"{path}: the steering is {where}, so nothing can be learned from it; "
+                f"{LOST_STEERING}"
+            )
+        equal = int(is_equal[rows].sum())
+        if equal > many_equal * count:
+            yield (
+                f"{path}: {equal} of its {count} frames equal frames of recordings before it; "
+                "if this is a copy, make the store without it, since its samples count twice"
+            )
+
+
+def _equals_earlier_recording(rows: RowTable, checksums: npt.NDArray[np.uint32]) -> BoolArray:
+    """Return which rows have a frame that an earlier recording has, too, bool (rows,)."""
+    numbers = rows["recording"].astype(np.int64)
+    is_equal = np.zeros(len(numbers), np.bool_)
+    if not len(checksums):
+        return is_equal
+    frames = np.max([rows[name] for name in FRAME_COLUMNS], axis=0)  # one of each row
+    with_frame = np.flatnonzero(frames != NO_FRAME)
+    _, first, number = np.unique(
+        checksums[frames[with_frame]], return_index=True, return_inverse=True
+    )
+    numbers_with_frame = numbers[with_frame]
+    first_recording = numbers_with_frame[first[number]]  # with a frame of the same checksum
+    is_equal[with_frame] = numbers_with_frame > first_recording
+    return is_equal
+
+
+def split_notices(
+    counts: Mapping[str, int], split_pairs: int, settings: SampleSettings
+) -> Iterator[str]:
+    """Yield a notice for a split that is far from what was asked for, or costs many samples.
+
+    counts: as count_samples() returns them.
+    split_pairs: as count_split_pairs() returns them.
+    """
+    validation = counts[VALIDATION]
+    total = counts[TRAINING] + validation - counts["copies"]
+    wanted = settings.validation * total
+    if wanted and not wanted / 2 <= validation <= 2 * wanted:
+        yield (
+            f"{validation} of {total} samples are for validation, where "
+            f"{settings.validation:.0%} were asked for: the recording has too few blocks of "
+            f"{settings.block_seconds:g} s; record more, choose a smaller --block-seconds, hold "
+            "back its end with --split end, or train on all of it with --validation 0"
+        )
+
+    many_pairs = 0.05  # of the samples
+    all_samples = total + split_pairs
+    if split_pairs > many_pairs * all_samples:
+        remedy = "a longer --block-seconds" if settings.split == "blocks" else "--split blocks"
+        yield (
+            f"{split_pairs} of {all_samples} samples are left out: the split puts their frame on "
+            f"one side and their steering, up to {settings.frame_offsets} rows later, on the "
+            f"other; {remedy} leaves out fewer"
+        )

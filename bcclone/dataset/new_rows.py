@@ -1,0 +1,112 @@
+"""Find the rows of a log that a store does not hold yet, and the files of their images.
+
+In: a log, and what was read before it. Out: a `NewRecording`.
+"""
+
+import hashlib
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from bcclone.camera.framing import framing_of
+from bcclone.dataset.sample_settings import SampleSettings
+from bcclone.dataset.skips import Skip
+from bcclone.dataset.store import RecordingInfo, Store
+from bcclone.recording.files import ImageIndex
+from bcclone.recording.log import Log
+from bcclone.recording.row import CAMERAS
+from bcclone.system.arrays import BoolArray
+from bcclone.system.location import reaching
+
+
+@dataclass(frozen=True)
+class NewRecording:
+    """The rows of a log that are new."""
+
+    log: Log
+    rows: pd.DataFrame
+    # of the images of the used cameras, (rows, cameras), None for no file
+    paths: pd.DataFrame
+    # what identifies the centre images of the whole log
+    centers: Collection[str]
+    # about rows that are left out
+    notices: Sequence[str]
+
+    def info(self) -> RecordingInfo:
+        log = self.log
+        with reaching(log.path):
+            content = log.path.read_bytes()
+        return RecordingInfo(
+            path=log.path.resolve(),
+            sha256=hashlib.sha256(content).hexdigest(),
+            rows=len(self.rows),
+            bad_rows=len(log.bad_rows),
+            episodes=log.episodes,
+            dialect=log.dialect,
+            framing=framing_of(log.path),
+        )
+
+    @property
+    def named(self) -> BoolArray:
+        """Return whether a row names an image, (rows, cameras)."""
+        return np.asarray(self.rows[self.paths.columns] != "")
+
+    def skips(self) -> list[Skip]:
+        """Return the bad rows, and the images without a file."""
+        path = str(self.log.path)
+        skips = [Skip(path, bad.row, bad.reason) for bad in self.log.bad_rows]
+        names = self.rows[self.paths.columns].to_numpy()
+        lines = self.rows["line"].to_numpy()
+        is_missing = self.named & self.paths.isna().to_numpy()
+        for row, camera in np.argwhere(is_missing).tolist():
+            skips.append(Skip(path, int(lines[row]), f"image {names[row, camera]} is missing"))
+        return skips
+
+
+def new_rows(
+    log: Log, samples: SampleSettings, centers: Collection[str], old: Store | None
+) -> NewRecording:
+    """Return the log's rows except those whose centre image was named before.
+
+    That may have been in an earlier row, in a log before, or in the old store.
+
+    centers: what identifies the centre images of the logs before.
+    """
+    rows = log.rows
+    index = ImageIndex(log.path)
+    notices: list[str] = []
+
+    # without a file, a name identifies an image only within its log
+    images = rows["center"].map(lambda name: index.find(name) or f"{log.path}: no file {name}")
+    is_repeated = images.duplicated() | images.isin(list(centers))
+    if is_repeated.any():
+        notices.append(f"{log.path}: {int(is_repeated.sum())} repeated rows left out")
+
+    is_known = pd.Series(False, rows.index)
+    if old is not None:
+        is_known = rows["center"].isin(_centers_of_same_folder(log, old))
+    if is_known.any():
+        count = int(is_known.sum())
+        notices.append(f"{log.path}: {count} rows are in the store already; left out")
+
+    new = rows[~is_known & ~is_repeated].reset_index(drop=True)
+    used = [camera for camera in CAMERAS if camera in samples.cameras]
+    return NewRecording(
+        log=log,
+        rows=new,
+        paths=new[used].map(index.find),
+        centers=images,
+        notices=notices,
+    )
+
+
+def _centers_of_same_folder(log: Log, old: Store) -> list[str]:
+    """Return the names of the centre images that the old store has of logs in the log's folder."""
+    folder = log.path.resolve().parent  # logs in one folder share its images
+    recordings = [
+        number for number, recording in enumerate(old.recordings) if recording.path.parent == folder
+    ]
+    is_of_folder = np.isin(old.rows["recording"], recordings)
+    return [name.decode() for name in old.rows["center"][is_of_folder].tolist()]
