@@ -259,13 +259,13 @@ def frame_layers(model: keras.Model) -> list[keras.Layer]:
 
     Empty without such layers.
     """
-    found: list[keras.Layer] = []
+    frame_wise: list[keras.Layer] = []
     for layer in model.layers:
         if not isinstance(layer, layers.TimeDistributed):
             break
         applied = layer.layer
         if isinstance(applied, keras.Sequential):
-            found += applied.layers
+            frame_wise += applied.layers
         else:
-            found.append(applied)
-    return found
+            frame_wise.append(applied)
+    return frame_wise

@@ -32,7 +32,8 @@ for name in sys.argv[2:]:
     file = load_model(folder / name)
     copy = folder / f"copy-{keras.backend.backend()}.h5"
     save_model(copy, file.model, file.preprocessing)
-    answers[f"{name}, written again"] = [load_policy(copy).answer(frame).steering for frame in frames[:1]]
+    again = load_policy(copy).answer(frames[0]).steering
+    answers[f"{name}, written again"] = [again]
 answers["parameters"] = build_network().count_params()
 print(json.dumps(answers))
 """

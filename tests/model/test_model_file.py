@@ -1,4 +1,4 @@
-"""A model is saved and loaded unchanged, its file contains no code, and invalid files are refused."""
+"""A model is saved and loaded unchanged; its file contains no code; invalid files are refused."""
 
 import json
 from pathlib import Path
@@ -92,7 +92,8 @@ def test_code_and_unknown_layers_are_refused(tmp_path, edit):
     edit_config(model_copy, edit)
     with pytest.raises(
         UserError,
-        match=r"layer 'normalize' \(Lambda\): .*(is not run|calls the function)|TFOpLambda.*supported",
+        match=r"layer 'normalize' \(Lambda\): .*(is not run|calls the function)"
+        r"|TFOpLambda.*supported",
     ):
         load_model(model_copy)
 

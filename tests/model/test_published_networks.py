@@ -19,9 +19,12 @@ NAMES = [name for name, each in ARCHITECTURES.items() if each.preset]
 # kernel area x channels x filters + filters of each convolution, then the dense layers, by hand
 # from the publications
 CONVOLUTIONS = {
-    "dave-2": [25 * 3 * 24 + 24, 25 * 24 * 36 + 36, 25 * 36 * 48 + 48, 9 * 48 * 64 + 64, 9 * 64 * 64 + 64],
+    "dave-2": [
+        25 * 3 * 24 + 24, 25 * 24 * 36 + 36, 25 * 36 * 48 + 48, 9 * 48 * 64 + 64, 9 * 64 * 64 + 64,
+    ],
     "chauffeur": [
-        25 * 3 * 16 + 16, 25 * 16 * 20 + 20, 9 * 20 * 40 + 40, 9 * 40 * 60 + 60, 4 * 60 * 80 + 80, 4 * 80 * 128 + 128,
+        25 * 3 * 16 + 16, 25 * 16 * 20 + 20, 9 * 20 * 40 + 40, 9 * 40 * 60 + 60, 4 * 60 * 80 + 80,
+        4 * 80 * 128 + 128,
     ],
     "epoch": [9 * 3 * 32 + 32, 9 * 32 * 64 + 64, 9 * 64 * 128 + 128],
 }  # fmt: skip
@@ -42,9 +45,11 @@ def build(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_each_layer_has_the_published_number_of_parameters(name):
     network = build(name)
-    of = {kind: [layer.count_params() for layer in network.layers if type(layer) is kind] for kind in
-          (keras.layers.Conv2D, keras.layers.Dense)}  # fmt: skip
-    assert of == {keras.layers.Conv2D: CONVOLUTIONS[name], keras.layers.Dense: DENSE[name]}
+    for kind, counts in (
+        (keras.layers.Conv2D, CONVOLUTIONS[name]),
+        (keras.layers.Dense, DENSE[name]),
+    ):
+        assert [layer.count_params() for layer in network.layers if type(layer) is kind] == counts
     assert network.count_params() == sum(CONVOLUTIONS[name] + DENSE[name]) == TOTAL[name]
     assert network.output_shape == (None, 1)
 

@@ -27,7 +27,7 @@ def over_time():
 
 
 def convolved():
-    """Convolutions of single frames without a TimeDistributed, as a network may have them instead."""
+    """Convolutions of single frames without a TimeDistributed, as some networks have them."""
     return (
         layers.Cropping3D((0, (3, 3), 4)), layers.Conv3D(2, (1, 20, 20), strides=(1, 20, 20)),
         layers.MaxPooling3D((1, 2, 2)), layers.Permute((1, 3, 2, 4)), layers.Reshape((3, -1)),
@@ -40,10 +40,8 @@ def convolved():
 def test_steps_give_the_output_of_the_network_for_the_window(begin, kind):
     recurrent = getattr(layers, kind)
     model = network(*begin(), recurrent(4, return_sequences=True), recurrent(3))
-    steps, window = (
-        steps_of(model),
-        np.random.default_rng(1).uniform(0, 255, (2, 3, 66, 200, 3)).astype("float32"),
-    )
+    steps = steps_of(model)
+    window = np.random.default_rng(1).uniform(0, 255, (2, 3, 66, 200, 3)).astype("float32")
     states = [np.zeros((2, size), np.float32) for size in steps.state_sizes]
     for number in range(3):
         steering, states = steps.step(window[:, number], states)

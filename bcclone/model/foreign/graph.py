@@ -46,8 +46,14 @@ def layers_in_order(configs: Sequence[LayerConfig], model: Mapping[str, Any]) ->
     # number the layers of a class by their places
     stored_chain = [name for name in named if name in chain]
     names = [*named] if stored_chain == chain else [*chain, *unused]
-    layers = [_with_arithmetic(named[name]) if name in chain else named[name] for name in names]
-    return Graph(layers, unused, "" if is_named else steering)
+    layers = []
+    for name in names:
+        config = named[name]
+        if name in chain:
+            config = _with_arithmetic(config)
+        layers.append(config)
+    guessed = "" if is_named else steering
+    return Graph(layers, unused, guessed)
 
 
 def _name(config: LayerConfig) -> str:
@@ -100,16 +106,12 @@ class _Call:
     """What a layer is called with."""
 
     tensors: list[str] = field(default_factory=list)  # the layers whose outputs it takes
-    others: list[Any] = field(default_factory=list)  # what is no tensor
-    keywords: Mapping[str, Any] = field(default_factory=dict)
+    numbers: list[Any] = field(default_factory=list)  # what else changes the result
     begins_with_tensor: bool = True
 
 
 def _call_of(config: LayerConfig) -> _Call:
-    """Return the only call of a layer, in which only keywords that change the result are left.
-
-    Raises UnsupportedModel.
-    """
+    """Return the only call of a layer; raises UnsupportedModel."""
     calls = config.get("inbound_nodes") or []
     if len(calls) > 1:
         raise UnsupportedModel(
@@ -125,11 +127,7 @@ def _call_of(config: LayerConfig) -> _Call:
             f"layer {shown(_name(config))} computes with a number before its input, which is not "
             "supported"
         )
-    others = list(call.others)
-    for name, value in call.keywords.items():
-        if value is not None and name != "name" and (name, value) != ("training", False):
-            others.append(value)
-    return _Call(call.tensors, others)
+    return call
 
 
 def _call_of_keras_3(stored: Mapping[str, Any]) -> _Call:
@@ -141,14 +139,15 @@ def _call_of_keras_3(stored: Mapping[str, Any]) -> _Call:
         else:
             values.append(argument)
     tensors = []
-    others = []
+    numbers = []
     for value in values:
         if _is_tensor(value):
             tensors.append(str(value["config"]["keras_history"][0]))
         else:
-            others.append(value)
+            numbers.append(value)
+    numbers += _numbers_in(stored.get("kwargs") or {})
     begins_with_tensor = not values or _is_tensor(values[0])
-    return _Call(tensors, others, stored.get("kwargs") or {}, begins_with_tensor)
+    return _Call(tensors, numbers, begins_with_tensor)
 
 
 def _is_tensor(value: Any) -> bool:
@@ -165,7 +164,16 @@ def _call_of_keras_2(stored: Sequence[Any]) -> _Call:
         if len(call) > 3:  # Keras 1 has no keywords
             keywords.update(call[3])
     begins_with_tensor = "_CONSTANT_VALUE" not in tensors  # instead of a name, in tf.keras
-    return _Call(tensors, keywords=keywords, begins_with_tensor=begins_with_tensor)
+    return _Call(tensors, _numbers_in(keywords), begins_with_tensor)
+
+
+def _numbers_in(keywords: Mapping[str, Any]) -> list[Any]:
+    """Return the values of keywords that change the result."""
+    return [
+        value
+        for name, value in keywords.items()
+        if value is not None and name != "name" and (name, value) != ("training", False)
+    ]
 
 
 # ---- arithmetic with a number
@@ -189,17 +197,17 @@ _OPERATIONS = {
 
 def _with_arithmetic(config: LayerConfig) -> LayerConfig:
     """Return the layer; one that computes with one number becomes a Rescaling."""
-    others = _call_of(config).others
+    numbers = _call_of(config).numbers
     kind = config["class_name"]
-    if not others:
+    if not numbers:
         return config
     try:
-        (number,) = others
+        (number,) = numbers
         operation = config["config"]["function"] if kind == "TFOpLambda" else kind
         scaling = joined_scaling([(_OPERATIONS[operation], number + 0.0)])
     except (KeyError, ValueError, TypeError):
         raise UnsupportedModel(
-            f"layer {shown(_name(config))} ({str(kind)[:40]}) is called with {shown(others)}, "
+            f"layer {shown(_name(config))} ({str(kind)[:40]}) is called with {shown(numbers)}, "
             "which is not supported"
         ) from None
     name = _name(config)

@@ -106,12 +106,8 @@ def import_model(
         if candidates and output and not how:
             how = clear_winner(candidates)
         preprocessing = _write(model, how, output) if output else None
-    return ImportModelResult(
-        model=str(output) if output else None,
-        rebuilt=model.rebuilt,
-        preprocessing=preprocessing,
-        candidates=candidates,
-    )
+    written = str(output) if output else None
+    return ImportModelResult(written, model.rebuilt, preprocessing, candidates)
 
 
 def _open(settings: ImportModelSettings) -> "ForeignModel":

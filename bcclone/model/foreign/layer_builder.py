@@ -234,8 +234,8 @@ class LayerBuilder:
 
     def _check_arguments(self, config: Mapping[str, Any]) -> None:
         """Refuse other arguments of a Lambda that its output depends on."""
-        others = {name: value for name, value in config.items() if name != "function"}
-        translate(keras.layers.Layer, others, self._shape, False)
+        stored = {name: value for name, value in config.items() if name != "function"}
+        translate(keras.layers.Layer, stored, self._shape, False)
 
     def _append(self, layer: keras.Layer) -> None:
         """Append a layer, after checking the sizes of its output and its weights."""

@@ -4,7 +4,7 @@ In: a `StoredModel`. Out: a `RebuiltModel` in TensorFlow's order: channels last,
 mirrored.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import keras
@@ -16,7 +16,7 @@ from bcclone.model.foreign.backend_order import check_mirrored, has_channels_fir
 from bcclone.model.foreign.layer_builder import LayerBuilder
 from bcclone.model.foreign.stored import StoredModel
 from bcclone.model.foreign.stored_weights import assign_weights
-from bcclone.model.foreign.tree import Leaf, Size, read_tree
+from bcclone.model.foreign.tree import Leaf, Nest, Size, read_tree
 from bcclone.model.foreign.unstated import BINS, pilot_of
 from bcclone.model.foreign.unsupported import UnsupportedModel
 from bcclone.system.codec import parse_json
@@ -67,7 +67,7 @@ def rebuild_model(
         for leaf in leaves:
             check_mirrored(leaf)
 
-    # the layers
+    # the layers, without their weights
     start = _start_of(shape, channels_first)
     builder = LayerBuilder(start, dtype, channels_first, _weights_at_most(stored), rescale)
     builder.add_all(nest)
@@ -77,9 +77,8 @@ def rebuild_model(
             "--rescale"
         )
 
-    # a pilot of donkeycar may have other outputs than the steering alone
-    last = leaves[-1].name
-    output_count = _OUTPUTS_OF_PILOTS.get(last, 1)
+    # the network; a pilot of donkeycar may have other outputs than the steering alone
+    output_count = _OUTPUTS_OF_PILOTS.get(leaves[-1].name, 1)
     pilot = pilot_of(nest.nodes[0].name, output_count)
     if pilot:
         most_outputs = max(most_outputs, output_count)
@@ -88,24 +87,15 @@ def rebuild_model(
     if pilot and model.output_shape[-1] > 1:
         model = _steering_alone(model)
 
-    # what was changed, for the reader of the import
-    notes = builder.notes
-    if nest.left_out:
-        others = ", ".join(leaf.name for leaf in nest.left_out)
-        notes.append(f"its output {shown(last)} is taken as the steering; left out: {others[:100]}")
-    if channels_first:
-        notes.append("channels first: rebuilt with channels last")
-    if mirrored:
-        notes.append("trained with Theano: kernels rotated by 180 degrees")
-    backend = stored.texts.get("backend", "tensorflow (not stated)")
+    guessed = "" if pilot else nest.guessed
     return RebuiltModel(
         model=model,
         keras_version=stored.texts.get("keras_version", "unknown"),
-        backend="theano" if mirrored else backend,
+        backend=_backend_of(stored, mirrored),
         layers=_rebuilt_layers(leaves, builder.rebuilt),
-        notes=tuple(notes),
+        notes=(*builder.notes, *_notes(nest, channels_first, mirrored)),
         pilot=pilot,
-        guessed="" if pilot else nest.guessed,
+        guessed=guessed,
     )
 
 
@@ -126,6 +116,24 @@ def _weights_at_most(stored: StoredModel) -> int:
     surely_affordable = 1 << 22
     in_file = sum(array.values.size for arrays in stored.weights.values() for array in arrays)
     return max(surely_affordable, in_file)
+
+
+def _backend_of(stored: StoredModel, mirrored: bool) -> str:
+    if mirrored:
+        return "theano"
+    return stored.texts.get("backend", "tensorflow (not stated)")
+
+
+def _notes(nest: Nest, channels_first: bool, mirrored: bool) -> Iterator[str]:
+    """Yield what was changed in the whole network."""
+    if nest.left_out:
+        *_, last = nest.leaves()
+        left_out = ", ".join(leaf.name for leaf in nest.left_out)
+        yield f"its output {shown(last.name)} is taken as the steering; left out: {left_out[:100]}"
+    if channels_first:
+        yield "channels first: rebuilt with channels last"
+    if mirrored:
+        yield "trained with Theano: kernels rotated by 180 degrees"
 
 
 def _rebuilt_layers(

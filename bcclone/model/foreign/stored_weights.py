@@ -6,7 +6,7 @@ nothing; the layers have their weights.
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import keras
 import numpy as np
@@ -124,10 +124,10 @@ def _split(nest: Nest, layers: Layers, arrays: list[NamedArray]) -> _Arrays:
     """
     remaining = iter(arrays)
     divided: dict[Leaf, list[NamedArray]] = {leaf: [] for leaf in nest.leaves()}
-    for leaf, taken in divided.items():
-        taken += itertools.islice(remaining, len(layers[leaf].trainable_weights))
-    for leaf, taken in divided.items():
-        taken += itertools.islice(remaining, len(layers[leaf].non_trainable_weights))
+    for leaf, leaf_arrays in divided.items():
+        leaf_arrays += itertools.islice(remaining, len(layers[leaf].trainable_weights))
+    for leaf, leaf_arrays in divided.items():
+        leaf_arrays += itertools.islice(remaining, len(layers[leaf].non_trainable_weights))
     if any(True for _ in remaining):
         raise UnsupportedModel(f"holds more weights of {shown(nest.name)} than its network has")
     yield from divided.items()
@@ -153,13 +153,9 @@ def _by_folder(nest: Nest, prefix: str, layers: Layers, weights: Weights) -> _Ar
         if not is_left_out and not _has_weights(node, layers):
             continue
 
-        # the folders of a class are called conv2d, conv2d_1, ..., conv2d_10, and only layers with
-        # weights have one
+        # a layer's folder is that of its place among the layers of its class with weights
         kind = _folder_name(node.kind)
-        folders = sorted(
-            (name for name in folder_names if re.fullmatch(rf"{kind}(_\d+)?", name)),
-            key=lambda name: (len(name), name),
-        )
+        folders = _folders_of(kind, folder_names)
         place = counts.get(kind, 0)
         counts[kind] = place + 1
         if is_left_out and not folders:  # it has no weights
@@ -184,6 +180,13 @@ def _folder_of_layers(prefix: str, weights: Weights) -> str:
         if any(folder.startswith(start) for folder in weights):
             return start
     return ""
+
+
+def _folders_of(kind: str, names: Collection[str]) -> list[str]:
+    """Return the folders of a class in their order: conv2d, conv2d_1, ..., conv2d_10."""
+    pattern = re.escape(kind) + r"(_\d+)?"
+    folders = [name for name in names if re.fullmatch(pattern, name)]
+    return sorted(folders, key=lambda name: (len(name), name))
 
 
 def _folder_name(kind: str) -> str:

@@ -49,12 +49,16 @@ def declared_preprocessing(
     *_, rows, columns, channels = shape
     frames = "frames x " if len(shape) == 4 else ""
     takes = f"its network takes {_extents(shape)} ({frames}rows x columns x channels)"
+
+    # donkeycar prepares its pictures in one way
     if how is None and pilot:
         how = _text(_colors(channels), scale)
         note(
             f"{path}: a pilot of donkeycar ({pilot}); its pictures are prepared as "
             f"{columns}x{rows}, {how}"
         )
+
+    # what cannot be prepared, or is not said
     if channels not in (1, 3):
         raise UserError(
             f"{path}: {takes}; frames stacked as channels, and channels that come first, are not "
@@ -69,23 +73,28 @@ def declared_preprocessing(
                 f", or find it with a recording: bcclone import-model {path} --recording RECORDING"
             )
         raise UserError(f"{path}: does not state its preprocessing; {takes}; {remedy}")
-
     preprocessing = preprocessing_of(how, (columns, rows)) if isinstance(how, str) else how
     if preprocessing.shape != (rows, columns, channels):
         raise UserError(
             f"{path}: {takes}, and {preprocessing.describe()} makes "
             f"{_extents(preprocessing.shape)}; {remedy}"
         )
+
+    # pixels that were probably scaled by the author's program, whose answers are far beyond full
+    # steering without
     if scale and not preprocessing.scale:
-        reason = "no layer scales"
-        if is_litert(path):
-            reason = "its file does not say whether a layer scales"
-        note(
-            f"{path}: {reason} the pixels, which are 0 to 255; if its author divided them by 255, "
-            f"give --preprocess '{preprocessing.describe()}, 0..1', and if not, raw in place of "
-            "0..1"
-        )
+        _note_unscaled(path, preprocessing)
     return preprocessing
+
+
+def _note_unscaled(path: Path, preprocessing: Preprocessing) -> None:
+    reason = "no layer scales"
+    if is_litert(path):
+        reason = "its file does not say whether a layer scales"
+    note(
+        f"{path}: {reason} the pixels, which are 0 to 255; if its author divided them by 255, "
+        f"give --preprocess '{preprocessing.describe()}, 0..1', and if not, raw in place of 0..1"
+    )
 
 
 def _fitting_texts(rows: int, columns: int, channels: int, scale: str) -> list[str]:

@@ -62,7 +62,7 @@ def images():
 
 
 def expected_output():
-    """The network in numpy: normalised, one convolution of strides 4 and 2, relu, one dense layer."""
+    """The network in numpy: normalised, a convolution of strides 4 and 2, relu, a dense layer."""
     kernel, kernel_bias, dense, dense_bias = arrays()
     windows = sliding_window_view(images() / 127.5 - 1, (5, 3), axis=(1, 2))[:, ::4, ::2]
     maps = np.maximum(np.einsum("nrcikl,klio->nrco", windows, kernel) + kernel_bias, 0)
@@ -78,8 +78,9 @@ def keras1_config():
         "output_shape": None,
     }
     convolution = {
-        "nb_filter": 2, "nb_row": 5, "nb_col": 3, "subsample": [4, 2], "border_mode": "valid", "dim_ordering": "tf",
-        "activation": "relu", "bias": True, "init": "glorot_uniform", "W_regularizer": None,
+        "nb_filter": 2, "nb_row": 5, "nb_col": 3, "subsample": [4, 2], "border_mode": "valid",
+        "dim_ordering": "tf", "activation": "relu", "bias": True, "init": "glorot_uniform",
+        "W_regularizer": None,
     }  # fmt: skip
     return {
         "class_name": "Sequential",
@@ -100,8 +101,9 @@ def keras2_config():
         "arguments": {},
     }
     convolution = {
-        "filters": 2, "kernel_size": [5, 3], "strides": [4, 2], "padding": "valid", "data_format": "channels_last",
-        "dilation_rate": [1, 1], "groups": 1, "activation": "linear", "use_bias": True, "kernel_regularizer": None,
+        "filters": 2, "kernel_size": [5, 3], "strides": [4, 2], "padding": "valid",
+        "data_format": "channels_last", "dilation_rate": [1, 1], "groups": 1,
+        "activation": "linear", "use_bias": True, "kernel_regularizer": None,
         "kernel_initializer": {"class_name": "GlorotUniform", "config": {"seed": None}},
     }  # fmt: skip
     layers = [

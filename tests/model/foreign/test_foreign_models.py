@@ -33,9 +33,15 @@ def network(*shape, first=(), name=None, gain=0.05):
     """
     stride = 8 if min(shape[:2]) > 40 else 4
     model = keras.Sequential(
-        [keras.Input(shape), *first, layers.Conv2D(2, 5, stride, "valid", activation="relu"), layers.Flatten(),
-         layers.Dense(1)], name=name
-    )  # fmt: skip
+        [
+            keras.Input(shape),
+            *first,
+            layers.Conv2D(2, 5, stride, "valid", activation="relu"),
+            layers.Flatten(),
+            layers.Dense(1),
+        ],
+        name=name,
+    )
     random = np.random.default_rng(1)
     learned = [weight for layer in model.layers[-3:] for weight in layer.weights]
     for weight in learned:
@@ -45,6 +51,10 @@ def network(*shape, first=(), name=None, gain=0.05):
 
 def hsv(frame):
     return cv2.cvtColor(frame, cv2.COLOR_RGB2HSV)
+
+
+def grey(frame):
+    return cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
 
 
 def standardized(image):
@@ -57,9 +67,11 @@ def blurred_yuv(frame):
 
 AUTHORS = {  # --preprocess -> what the author's program does to a frame
     "rows 60-140, 64x64, RGB, 0..1": lambda frame: cv2.resize(frame[60:140], (64, 64)) / 255,
-    "80x80, BGR, area, -0.5..0.5": lambda frame: cv2.resize(frame, (80, 80), interpolation=3)[..., ::-1] / 255 - 0.5,
+    "80x80, BGR, area, -0.5..0.5": lambda frame: (
+        cv2.resize(frame, (80, 80), interpolation=3)[..., ::-1] / 255 - 0.5
+    ),
     "rows 50-140, grey, 128x32, x / 127.5 - 1": lambda frame: (
-        cv2.resize(cv2.cvtColor(frame[50:140], cv2.COLOR_RGB2GRAY), (128, 32))[..., None] / 127.5 - 1
+        cv2.resize(grey(frame[50:140]), (128, 32))[..., None] / 127.5 - 1
     ),
     "32x16, S of HSV, 0..1": lambda frame: hsv(cv2.resize(frame, (32, 16)))[..., 1:2] / 255,
     "mean 123.7 116.8 103.9 deviation 58": lambda frame: (
@@ -129,7 +141,10 @@ def test_pixels_that_nothing_scales_are_said_and_no_answer_is_beyond_full_steeri
         == 0
     )
     network(66, 200, 3, first=[layers.Rescaling(1 / 255)]).save(unscaled)
-    twice = "its own layer .* scales the pixels again after 0..1; leave that out.*'rows 60-135, 200x66, YUV'"
+    twice = (
+        "its own layer .* scales the pixels again after 0..1; leave that out.*"
+        "'rows 60-135, 200x66, YUV'"
+    )
     assert re.search(
         twice, run_script("predict", *words, "nvidia-66x200-yuv, 0..1", "--force").stderr
     )
@@ -290,10 +305,14 @@ def test_a_normalization_is_read_as_it_was_adapted_or_given(ending, tmp_path):
     adapted.adapt(np.random.default_rng(3).normal([90, 100, 110], [40, 50, 60], (5, 48, 64, 3)))
     whole = layers.Normalization(axis=None)
     whole.adapt(np.random.default_rng(3).normal(90, 40, (5, 48, 64, 3)))
-    for number, layer in enumerate(
-        [adapted, whole, layers.Normalization(mean=[90.0, 100, 110], variance=[1600.0, 2500, 3600]),
-         layers.Normalization(mean=90.0, variance=1600.0), keras.Sequential([adapted, layers.Conv2D(3, 1)])]
-    ):  # fmt: skip
+    normalizations = [
+        adapted,
+        whole,
+        layers.Normalization(mean=[90.0, 100, 110], variance=[1600.0, 2500, 3600]),
+        layers.Normalization(mean=90.0, variance=1600.0),
+        keras.Sequential([adapted, layers.Conv2D(3, 1)]),
+    ]
+    for number, layer in enumerate(normalizations):
         path = tmp_path / f"{number}.{ending}"
         model = network(48, 64, 3, first=[layer])
         model.save(path)
@@ -469,8 +488,8 @@ def test_pilots_of_donkeycar_steer_pictures_of_a_tub_as_there(
 @pytest.mark.parametrize(
     ("names", "taken"),
     [
-        (("throttle_x", "other"), 1), (("a", "b"), 0), (("b", "the_angle"), 1), (("accel", "brake", "wheel"), 2),
-        (("confidence", "control"), 1),
+        (("throttle_x", "other"), 1), (("a", "b"), 0), (("b", "the_angle"), 1),
+        (("accel", "brake", "wheel"), 2), (("confidence", "control"), 1),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("in_a_dict", [False, True])

@@ -95,13 +95,15 @@ def test_the_shared_old_models_give_their_recorded_outputs():
 def made(untrained_model):
     made = keras.Sequential(
         [
-            keras.Input((66, 200, 3)), layers.Rescaling(1 / 127.5, -1), layers.Cropping2D(((3, 4), (1, 2))),
+            keras.Input((66, 200, 3)), layers.Rescaling(1 / 127.5, -1),
+            layers.Cropping2D(((3, 4), (1, 2))),
             layers.Conv2D(4, 5, strides=4, activation="elu"), layers.BatchNormalization(),
             layers.Conv2D(6, 3, strides=3, groups=2, use_bias=False),
             keras.Sequential([layers.Conv2D(4, 3), layers.BatchNormalization()]),
             layers.Reshape((7, -1)), layers.GRU(3, return_sequences=True), layers.LSTM(4),
             layers.Dropout(0.3), layers.Flatten(), layers.Dense(5, layers.ELU(0.3)),
-            layers.BatchNormalization(), layers.Activation("relu"), layers.Dropout(0.5), layers.Dense(1),
+            layers.BatchNormalization(), layers.Activation("relu"), layers.Dropout(0.5),
+            layers.Dense(1),
         ]
     )  # fmt: skip
     random = np.random.default_rng(1)
@@ -196,15 +198,19 @@ def test_a_foreign_recurrent_model_gets_a_window_for_each_frame(name, tmp_path):
 
 def test_time_distributed_layers_without_windows_are_refused(rebuild):
     inner = layer("Flatten", "flatten")
-    config = {"class_name": "Sequential", "config": [
-        layer("Dense", "dense", units=1, activation="linear", use_bias=True, batch_input_shape=[None, 66, 200, 3]),
-        layer("Flatten", "first"), layer("TimeDistributed", "each", layer=inner),
-    ]}  # fmt: skip
+    dense = layer(
+        "Dense",
+        "dense",
+        units=1,
+        activation="linear",
+        use_bias=True,
+        batch_input_shape=[None, 66, 200, 3],
+    )
+    distributed = layer("TimeDistributed", "each", layer=inner)
+    config = {"class_name": "Sequential", "config": [dense, layer("Flatten", "first"), distributed]}
     with pytest.raises(UnsupportedModel, match="is applied to each frame of a window"):
         rebuild(config, {})
-    config["config"][1:] = [
-        layer("Reshape", "many", target_shape=[200, 66, 1]), layer("TimeDistributed", "each", layer=inner),
-    ]  # fmt: skip
+    config["config"][1:] = [layer("Reshape", "many", target_shape=[200, 66, 1]), distributed]
     with pytest.raises(UnsupportedModel, match="200, 66, 1.*, expected 1 to 100 frames"):
         rebuild(config, {})
     twice = layer("TimeDistributed", "outer", layer=layer("TimeDistributed", "each", layer=inner))
