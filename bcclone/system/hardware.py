@@ -1,7 +1,6 @@
-"""The usable cores, the available memory, the NVIDIA cards and the browser of this machine; loads
-no TensorFlow.
+"""What this machine has: usable cores, available memory, NVIDIA cards, a browser.
 
-Without nvidia-smi, as on macOS or without an NVIDIA driver, there are no cards.
+It loads no TensorFlow. Without nvidia-smi, as on macOS or without an NVIDIA driver, there are no cards.
 """
 
 import os
@@ -46,17 +45,17 @@ def available_memory(cgroup: Path = _CGROUP) -> float:
     """
     import psutil  # not at the top, because `bcclone doctor` must work without packages
 
-    sizes = [psutil.virtual_memory().available]
-    limit, used = (
-        read_text(cgroup / "memory.max").strip(),
-        read_text(cgroup / "memory.current").strip(),
-    )
-    if limit.isdecimal() and used.isdecimal():
-        files = re.search(r"^inactive_file (\d+)$", read_text(cgroup / "memory.stat"), re.MULTILINE)
-        sizes.append(
-            int(limit) - int(used) + (int(files[1]) if files else 0)
-        )  # cached files can be evicted
-    return min(sizes)
+    of_machine = psutil.virtual_memory().available
+    limit = read_text(cgroup / "memory.max").strip()
+    used = read_text(cgroup / "memory.current").strip()
+    if not (limit.isdecimal() and used.isdecimal()):
+        return of_machine
+    in_container = int(limit) - int(used)
+    # cached files can be evicted
+    cached = re.search(r"^inactive_file (\d+)$", read_text(cgroup / "memory.stat"), re.MULTILINE)
+    if cached:
+        in_container += int(cached[1])
+    return min(of_machine, in_container)
 
 
 def read_text(path: Path) -> str:
@@ -68,9 +67,7 @@ def read_text(path: Path) -> str:
 
 
 def output_of(line: Sequence[str], seconds: float) -> str:
-    """Return what a program prints, "" if it cannot be started, fails or takes longer than some
-    seconds.
-    """
+    """Return what a program prints; "" if it cannot be started, fails or takes too long."""
     try:
         done = subprocess.run(
             line, stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds, check=True
@@ -82,47 +79,43 @@ def output_of(line: Sequence[str], seconds: float) -> str:
 
 @dataclass(frozen=True)
 class Card:
-    """An NVIDIA card. memory_used_mb, memory_total_mb: in 10^6 bytes, by all programs; None if
-    unknown.
-
-    compute_capability: major and minor version of its architecture.
-    """
+    """An NVIDIA card; None stands for what is unknown."""
 
     name: str
-    compute_capability: tuple[int, ...] | None = None
-    memory_used_mb: float | None = None
+    compute_capability: tuple[int, ...] | None = None  # version of its architecture: major, minor
+    memory_used_mb: float | None = None  # by all programs, in 10^6 bytes
     memory_total_mb: float | None = None
-    driver: str = ""
+    driver: str = ""  # version
 
     def describe(self) -> str:
-        """Describe the card, for example "NVIDIA H200 (compute capability 9.0, 0.6 of 150.8 GB
-        used)".
-        """
+        """Describe the card: "NVIDIA H200 (compute capability 9.0, 0.6 of 150.8 GB used)"."""
         notes = []
         if self.compute_capability:
             notes.append("compute capability {}.{}".format(*self.compute_capability))
         if self.memory_used_mb is not None and self.memory_total_mb is not None:
-            notes.append(
-                f"{self.memory_used_mb / 1000:.1f} of {self.memory_total_mb / 1000:.1f} GB used"
-            )
-        return f"{self.name} ({', '.join(notes)})" if notes else self.name
+            used_gb = self.memory_used_mb / 1000
+            total_gb = self.memory_total_mb / 1000
+            notes.append(f"{used_gb:.1f} of {total_gb:.1f} GB used")
+        if not notes:
+            return self.name
+        return f"{self.name} ({', '.join(notes)})"
 
 
 def find_cards() -> list[Card]:
     """Return the cards that nvidia-smi lists, in its order."""
-    if program := find_nvidia_smi():
-        for names in (_CARD, _CARD[:-1]):
-            if text := output_of(
-                [program, f"--query-gpu={','.join(names)}", CSV_FORMAT], _ANSWER_SECONDS
-            ):
-                return parse_cards(text)
+    program = find_nvidia_smi()
+    if not program:
+        return []
+    for names in (_CARD, _CARD[:-1]):
+        query = f"--query-gpu={','.join(names)}"
+        text = output_of([program, query, CSV_FORMAT], _ANSWER_SECONDS)
+        if text:
+            return parse_cards(text)
     return []
 
 
 def visible_cards(cards: Sequence[Card], environment: Mapping[str, str] = os.environ) -> list[Card]:
-    """Return the cards that CUDA_VISIBLE_DEVICES allows, in its order; all of them if it names
-    UUIDs.
-    """
+    """Return the cards that CUDA_VISIBLE_DEVICES allows, in its order; all if it names UUIDs."""
     visible = environment.get("CUDA_VISIBLE_DEVICES")
     if visible is None:
         return list(cards)
@@ -133,19 +126,22 @@ def visible_cards(cards: Sequence[Card], environment: Mapping[str, str] = os.env
 
 
 def free_gpu_memory() -> float:
-    """Return the free bytes of the first card that TensorFlow might use, 0.0 if there is none or
-    they are unknown.
-    """
+    """Return the free bytes of the first card that TensorFlow might use, 0.0 if unknown."""
     cards = visible_cards(find_cards()) if sys.platform == "linux" else []
-    if not cards or cards[0].memory_used_mb is None or cards[0].memory_total_mb is None:
+    if not cards:
         return 0.0
-    return (cards[0].memory_total_mb - cards[0].memory_used_mb) * 1e6
+    card = cards[0]
+    if card.memory_used_mb is None or card.memory_total_mb is None:
+        return 0.0
+    return (card.memory_total_mb - card.memory_used_mb) * 1e6
 
 
 def driver_version() -> str | None:
     """Return the version of the NVIDIA driver, None if there is none."""
     version = re.search(r"\d+\.\d+(\.\d+)?", read_text(Path("/proc/driver/nvidia/version")))
-    return version[0] if version else next((card.driver for card in find_cards()), None)
+    if version:
+        return version[0]
+    return next((card.driver for card in find_cards()), None)
 
 
 def find_nvidia_smi() -> str | None:
@@ -157,19 +153,22 @@ def parse_cards(text: str) -> list[Card]:
     """Return the cards in the output of nvidia-smi; other lines are ignored."""
     cards = []
     for line in text.splitlines():
-        if len(cells := [cell.strip() for cell in line.split(",")]) >= len(_CARD) - 1:
-            driver, used, total, name, *capability = cells
-            version = (
-                tuple(map(int, re.findall(r"\d+", "".join(capability)))) or None
-            )  # "[N/A]" of some cards
-            cards.append(Card(name, version, parse_megabytes(used), parse_megabytes(total), driver))
+        cells = [cell.strip() for cell in line.split(",")]
+        if len(cells) < len(_CARD) - 1:
+            continue
+        driver, used, total, name, *capability = cells
+        # "[N/A]" of some cards has no numbers
+        version = tuple(map(int, re.findall(r"\d+", "".join(capability)))) or None
+        cards.append(Card(name, version, parse_megabytes(used), parse_megabytes(total), driver))
     return cards
 
 
 def parse_megabytes(text: str) -> float | None:
     """Return the 10^6 bytes in a size of nvidia-smi, None for "[N/A]" and the like."""
     mebibytes = parse_number(text)
-    return None if mebibytes is None else mebibytes * _MEGABYTE
+    if mebibytes is None:
+        return None
+    return mebibytes * _MEGABYTE
 
 
 def parse_number(text: str) -> float | None:
@@ -182,19 +181,20 @@ def parse_number(text: str) -> float | None:
 
 def has_browser() -> bool:
     """Return whether this machine has a display for a browser."""
-    return sys.platform in ("win32", "darwin") or any(
-        map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY"))
-    )
+    if sys.platform in ("win32", "darwin"):
+        return True
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
 def open_in_browser(page: Path | str, seconds: float = 5.0) -> None:
-    """Open a page, a file or a URL; not on a machine without a display, where a browser would take
-    over the terminal.
+    """Open a page, a file or a URL, if this machine has a display.
 
-    seconds: how long to wait for the browser to start, which may not return before it is closed.
+    Without one, a browser would take over the terminal. seconds: how long to wait for the browser
+    to start; it may not return before it is closed.
     """
-    if has_browser():
-        url = page.resolve().as_uri() if isinstance(page, Path) else page
-        thread = threading.Thread(target=webbrowser.open, args=(url,), daemon=True)
-        thread.start()
-        thread.join(seconds)
+    if not has_browser():
+        return
+    url = page.resolve().as_uri() if isinstance(page, Path) else page
+    thread = threading.Thread(target=webbrowser.open, args=(url,), daemon=True)
+    thread.start()
+    thread.join(seconds)

@@ -1,5 +1,4 @@
-"""Read HDF5 files: read_hdf5() returns the parts that a schema names, each of the type that is
-expected.
+"""Read HDF5 files: the parts that a schema names -> values of the types that it expects.
 
 Reading follows no link and reads no other file. Types, shapes and sizes are compared with the size
 of the file before memory is asked for; a compressed array of a few bytes could stand for any number
@@ -46,17 +45,18 @@ class UnfitContent(ValueError):
 
 @dataclass(frozen=True)
 class Place:
-    """Where an array is in its file. offset: of its first byte, None if it is in pieces."""
+    """Where an array is in its file."""
 
     dtype: npt.DTypeLike
     shape: tuple[int, ...]
-    offset: int | None
+    offset: int | None  # of its first byte, None if it is in pieces
 
 
 @contextmanager
 def open_hdf5(source: Source) -> Iterator[h5py.File]:
-    """Open a file for reading; raises UnfitFile for a pipe or a device, and OSError for what is not
-    an HDF5 file.
+    """Open a file for reading.
+
+    Raises UnfitFile for a pipe or a device, and OSError for what is not an HDF5 file.
     """
     if isinstance(source, Path):
         check_regular(source)
@@ -65,13 +65,14 @@ def open_hdf5(source: Source) -> Iterator[h5py.File]:
 
 
 def read_hdf5(source: Source, schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parts of a file by their paths; raises OSError and ValueError, to be used within
-    explained().
+    """Return the parts of a file by their paths.
 
-    schema: what is expected at each path, or, for a name that begins with @, in an attribute of the
-    file: int for a whole number; str for a text, in a data set for a list of texts; a NumPy type
-    for an array of that type; None for any array or list of texts; list for all arrays of a group,
-    in the order of their names; Place for an array that is not read.
+    Raises OSError and ValueError; use it within explained().
+
+    schema: what is expected at each path, or for a name that begins with @, in an attribute of the
+        file: int for a whole number; str for a text, in a data set for a list of texts; a NumPy
+        type for an array of that type; None for any array or list of texts; list for all arrays of
+        a group, in the order of their names; Place for an array that is not read
     """
     with open_hdf5(source) as file:
         return {path: _read_part(file, path, kind) for path, kind in schema.items()}
@@ -94,9 +95,15 @@ def _read_part(file: h5py.File, path: str, kind: Any) -> Any:
     if is_text:
         return list(np.atleast_1d(dataset.asstr()[()]))
     if kind is not None and dataset.dtype != np.dtype(kind):
-        found, expected = (one.names or str(one) for one in (dataset.dtype, np.dtype(kind)))
+        found = _columns(dataset.dtype)
+        expected = _columns(np.dtype(kind))
         raise UnfitContent(f"the columns of {shown(path)} are {found}, expected {expected}")
     return np.asarray(dataset[()])
+
+
+def _columns(dtype: np.dtype[Any]) -> Any:
+    """Return the names of a table's columns, or the type of an array."""
+    return dtype.names or str(dtype)
 
 
 def member_of(group: h5py.Group, path: str) -> h5py.Group | h5py.Dataset:
@@ -115,54 +122,65 @@ def member_of(group: h5py.Group, path: str) -> h5py.Group | h5py.Dataset:
 def dataset_of(
     group: h5py.Group, path: str, compressed: bool = False, texts: bool = False
 ) -> h5py.Dataset:
-    """Return the dataset at a path: numbers, texts of a fixed length or a table of both, whole in
-    this file.
+    """Return the dataset at a path: numbers, texts of a fixed length or a table of both.
 
-    compressed: accept what HDF5 itself compresses, whose size in memory the caller has to limit;
-    texts: accept texts of any length.
+    All of it is in this file.
+
+    compressed: accept what HDF5 itself compresses; the caller has to limit its size in memory
+    texts: accept texts of any length
     """
     dataset = member_of(group, path)
     if not isinstance(dataset, h5py.Dataset) or dataset.shape is None:
         raise UnfitContent(f"{shown(path)} is not an array")
-    kind, properties = dataset.id.get_type(), dataset.id.get_create_plist()
-    is_table = kind.get_class() == h5py.h5t.COMPOUND
-    for one in map(kind.get_member_type, range(kind.get_nmembers())) if is_table else [kind]:
-        # h5py takes bytes of other types for addresses of objects in memory
-        is_plain = one.get_class() in _PLAIN
-        if not is_plain or (
-            one.get_class() == h5py.h5t.STRING and one.is_variable_str() and not texts
-        ):
-            raise UnfitContent(f"{shown(path)} is not an array of plain numbers and texts")
+    kind = dataset.id.get_type()
+
+    # h5py takes bytes of other types for addresses of objects in memory
+    columns = [kind]
+    if kind.get_class() == h5py.h5t.COMPOUND:
+        columns = [kind.get_member_type(column) for column in range(kind.get_nmembers())]
+    if not all(_is_plain(column, texts) for column in columns):
+        raise UnfitContent(f"{shown(path)} is not an array of plain numbers and texts")
+
+    # a few bytes of a file must not stand for gigabytes, nor for another file
     if dataset.external or dataset.is_virtual:
         raise UnfitContent(f"the numbers of {shown(path)} are in another file, which is not read")
+    properties = dataset.id.get_create_plist()
     filters = {properties.get_filter(number)[0] for number in range(properties.get_nfilters())}
-    if filters - (_SAFE_FILTERS if compressed else set()):
+    accepted = _SAFE_FILTERS if compressed else set()
+    if filters - accepted:
         raise UnfitContent(f"the numbers of {shown(path)} are compressed, which is not supported")
     size = math.prod(dataset.shape) * kind.get_size()
-    if dataset.id.get_storage_size() < (min(size, 1) if filters else size):
+    least = min(size, 1) if filters else size
+    if dataset.id.get_storage_size() < least:
         raise UnfitContent(f"the numbers of {shown(path)} were never written")
     return dataset
 
 
+def _is_plain(column: Any, texts: bool) -> bool:
+    """Return whether a type is a number or a text. texts: also a text of any length."""
+    if column.get_class() == h5py.h5t.STRING and column.is_variable_str():
+        return texts
+    return column.get_class() in _PLAIN
+
+
 def read_attribute(group: h5py.Group, name: str, kind: type, most: int = LONGEST_TEXT) -> Any:
-    """Return an attribute: int for a whole number, str for a text of so many bytes, list for so
-    many texts at most.
+    """Return an attribute of a kind: int, a whole number; str, a text; list, texts.
+
+    most: bytes of a text, or texts of a list
     """
     if name not in group.attrs:
         raise UnfitContent(f"it lacks its {name[:40]}")
     attribute = group.attrs.get_id(name)
     if kind is list and attribute.shape == (0,):  # Keras writes empty lists as numbers
         return []
-    fits = attribute.get_type().get_class() == (
-        h5py.h5t.INTEGER if kind is int else h5py.h5t.STRING
-    )
-    if fits and attribute.shape is not None and len(attribute.shape) == (kind is list):
+    expected_class = h5py.h5t.INTEGER if kind is int else h5py.h5t.STRING
+    dimensions = 1 if kind is list else 0
+    is_of_kind = attribute.get_type().get_class() == expected_class
+    if is_of_kind and attribute.shape is not None and len(attribute.shape) == dimensions:
         value = group.attrs[name]
         if kind is int:
             return int(value)
-        texts = [
-            one.decode() if isinstance(one, bytes) else str(one) for one in np.atleast_1d(value)
-        ]
+        texts = [_decoded(text) for text in np.atleast_1d(value)]
         if kind is list and len(texts) <= most:
             return texts
         if kind is str and len(texts[0].encode()) <= most:
@@ -175,10 +193,14 @@ def read_attribute(group: h5py.Group, name: str, kind: type, most: int = LONGEST
     raise UnfitContent(f"its {name[:40]} is not {words[kind]}")
 
 
+def _decoded(text: Any) -> str:
+    if isinstance(text, bytes):
+        return text.decode()
+    return str(text)
+
+
 def kind_of(path: Path) -> Kind | None:
-    """Return whether an HDF5 file holds a store or a model, by its attributes, or is damaged; None
-    for all others.
-    """
+    """Return whether an HDF5 file is a store, a model or damaged; None for all other files."""
     try:
         with open_file(path, "store") as file:
             if file.read(len(HDF5)) != HDF5:
@@ -187,6 +209,7 @@ def kind_of(path: Path) -> Kind | None:
         return None
     try:
         with h5py.File(path, "r") as opened:
-            return next((kind for name, kind in _ATTRIBUTES.items() if name in opened.attrs), None)
+            kinds = [kind for name, kind in _ATTRIBUTES.items() if name in opened.attrs]
     except (OSError, RuntimeError):
         return "damaged"
+    return kinds[0] if kinds else None

@@ -11,53 +11,62 @@ from typing import Any, get_origin
 from bcclone.system.codec import read_toml
 from bcclone.system.errors import UserError, did_you_mean
 from bcclone.system.json_values import from_json
-from bcclone.system.settings import SettingError, check_value, settings_of, type_of
+from bcclone.system.settings import Setting, SettingError, check_value, settings_of, type_of
 
 
 def read_settings_file(path: Path, *kinds: type, without: Collection[str] = ()) -> dict[str, Any]:
-    """Return the values in a TOML file, by field name; raises UserError for a file or a value that
-    is wrong.
+    """Return the values in a TOML file, by the names of the fields.
 
-    kinds: the settings dataclasses whose fields the file may set; without: names of fields that it
-    may not.
+    Raises UserError for a file or a value that is wrong.
+
+    kinds: the settings dataclasses whose fields the file may set
+    without: names of fields that it may not set
     """
-    settings = {
-        each.name: (each, declared)
-        for kind in kinds
-        for each, declared in settings_of(kind)
-        if not (declared.positional or each.name in without)
-    }
-    of_options = {declared.option or key_of(name): name for name, (_, declared) in settings.items()}
-    of_keys = {key_of(name): name for name in settings} | of_options
+    # the fields by their keys; a field with an option of another name has two
+    fields_by_key: dict[str, tuple[Any, Setting]] = {}
+    option_names: list[str] = []
+    for kind in kinds:
+        for declared_field, declared in settings_of(kind):
+            if declared.positional or declared_field.name in without:
+                continue
+            key = key_of(declared_field.name)
+            option = declared.option or key
+            option_names.append(option)
+            fields_by_key[key] = (declared_field, declared)
+            fields_by_key[option] = (declared_field, declared)
+
     values: dict[str, Any] = {}
-    for key, value in read_toml(
-        path, "a settings file", "name a file with lines such as seed = 1 as --settings"
-    ).items():
+    remedy = "name a file with lines such as seed = 1 as --settings"
+    for key, stored in read_toml(path, "a settings file", remedy).items():
         option = key_of(key)
-        if option not in of_keys:
-            hint = (
-                did_you_mean(option, list(of_options), quote="'")
-                or f"the settings are {', '.join(of_options)}"
-            )
+        if option not in fields_by_key:
+            hint = did_you_mean(option, option_names, quote="'")
+            if not hint:
+                hint = f"the settings are {', '.join(option_names)}"
             raise UserError(f"{path}: no setting is called {key!r}; {hint}")
-        name = of_keys[option]
-        each, declared = settings[name]
-        kind, is_several = type_of(each), get_origin(type_of(each)) is tuple
+        declared_field, declared = fields_by_key[option]
         try:
-            if declared.parse and (
-                isinstance(value, str) or (is_several and not isinstance(value, list))
-            ):
-                values[name] = declared.parse(str(value))  # as on the command line
-            else:
-                values[name] = (
-                    (value,) if is_several and isinstance(value, str) else from_json(kind, value)
-                )
-            check_value(each, declared, values[name])
+            value = _value_of(stored, declared_field, declared)
+            check_value(declared_field, declared, value)
         except SettingError as error:
             raise UserError(f"{path}: {error.naming(key_of)}") from None
         except (ValueError, OverflowError) as error:
             raise UserError(f"{path}: {key}: {error}") from None
+        values[declared_field.name] = value
     return values
+
+
+def _value_of(stored: Any, declared_field: Any, declared: Setting) -> Any:
+    """Return the value of a field from what a file holds for it; raises ValueError."""
+    kind = type_of(declared_field)
+    is_tuple = get_origin(kind) is tuple
+    is_text = isinstance(stored, str)
+    is_one_of_several = is_tuple and not isinstance(stored, list)
+    if declared.parse and (is_text or is_one_of_several):
+        return declared.parse(str(stored))  # as on the command line
+    if is_tuple and is_text:
+        return (stored,)
+    return from_json(kind, stored)
 
 
 def key_of(name: str) -> str:
