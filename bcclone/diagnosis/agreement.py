@@ -19,9 +19,9 @@ from bcclone.system.statistics import (
 )
 
 CLEAR = 0.6  # correlation at the usual delays, of recordings without a fault
-FEWEST_STEPS = 50  # of a correlation
+_FEWEST_STEPS = 50  # of a correlation
 MISSED_SECONDS = 1.5  # of driving that misses the turns by the steering's variance, summed
-FOLLOWS = 0.5  # correlation in a part in which the steering follows the turns
+_FOLLOWS = 0.5  # correlation in a part in which the steering follows the turns
 _LEAST_BOUND = 0.3  # correlation of what is sure, two standard errors nearer to 0
 
 
@@ -97,7 +97,7 @@ class Compared:
     curvature: FloatArray
     steering: FloatArray  # so much later
 
-    def correlation(self, part: IndexArray | BoolArray | slice = slice(None)) -> float | None:
+    def correlation(self, part: IndexArray | BoolArray | slice) -> float | None:
         """Return the correlation in a part; None if curvature or steering does not change."""
         return correlation(self.curvature[part], self.steering[part])
 
@@ -146,7 +146,7 @@ def measure_agreement(rows: RecordedRows, turns: Turns) -> Agreement | None:
     smooth = _smooth_steering(rows, SMOOTH_SECONDS)
     lags = _SEARCH.lags(float(rows.seconds[-1]))
     heights = np.zeros(len(lags))
-    fewest = max(FEWEST_STEPS, _SEARCH.min_overlap * turns.usable.sum())
+    fewest = max(_FEWEST_STEPS, _SEARCH.min_overlap * turns.usable.sum())
     for place, lag in enumerate(lags):
         steering = _at_steps(rows, smooth, lag)
         steps = turns.usable & np.isfinite(steering)
@@ -170,7 +170,7 @@ def _can_be_compared(rows: RecordedRows, turns: Turns, bend: FloatArray) -> bool
     least_bend = 1e-6  # standard deviations of what changes
     least_steering = 1e-3
     usable = turns.usable
-    if usable.sum() < FEWEST_STEPS or np.median(turns.match[usable]) < least_match:
+    if usable.sum() < _FEWEST_STEPS or np.median(turns.match[usable]) < least_match:
         return False
     return bool(bend.std() >= least_bend and rows.steering.std() >= least_steering)
 
@@ -208,7 +208,7 @@ def _fine_lag(rows: RecordedRows, turns: Turns, about: float, sign: float) -> tu
     after = np.array([_at_steps(rows, smooth, lag) for lag in lags])
     # different delays compare different steps; here all compare the same
     steps = np.flatnonzero(turns.usable & np.isfinite(after).all(axis=0))
-    if len(steps) < FEWEST_STEPS:
+    if len(steps) < _FEWEST_STEPS:
         return about, _SEARCH.fine_seconds
     bend = curvature(rows, turns, FINE_SECONDS)[steps]
     after = after[:, steps]
@@ -224,9 +224,9 @@ def _fine_lag(rows: RecordedRows, turns: Turns, about: float, sign: float) -> tu
 def follows_turns(compared: Compared, rows: IndexArray) -> bool:
     """Return whether the steering clearly follows the turns in rows, by their indices."""
     part = np.isin(compared.steps, rows[:-1])
-    if part.sum() < FEWEST_STEPS:
+    if part.sum() < _FEWEST_STEPS:
         return False
-    return (compared.correlation(part) or 0.0) > FOLLOWS
+    return (compared.correlation(part) or 0.0) > _FOLLOWS
 
 
 def disagreeing_rows(rows: RecordedRows, compared: Compared) -> BoolArray:
@@ -240,7 +240,7 @@ def disagreeing_rows(rows: RecordedRows, compared: Compared) -> BoolArray:
     most_parts = 20
     disagreeing = np.zeros(len(rows), np.bool_)
     steps = compared.steps
-    if len(steps) < FEWEST_STEPS:
+    if len(steps) < _FEWEST_STEPS:
         return disagreeing
     slope, offset, _ = robust_line(compared.curvature, compared.steering)
     errors = (compared.steering - slope * compared.curvature - offset) / rows.steering.std()
@@ -252,7 +252,7 @@ def disagreeing_rows(rows: RecordedRows, compared: Compared) -> BoolArray:
         if total < MISSED_SECONDS:
             break
         part = slice(first, last + 1)
-        if (compared.correlation(part) or 0.0) < FOLLOWS:
+        if (compared.correlation(part) or 0.0) < _FOLLOWS:
             disagreeing[steps[first] : steps[last] + 2] = True
         missed[part] = np.minimum(missed[part], 0.0)
     return disagreeing
