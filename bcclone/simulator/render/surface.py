@@ -3,8 +3,8 @@
 The other compiled modules of the renderer are made of these functions. Colours are RGB, 0 to 255.
 Depths are metres along the camera's axis.
 
-Functions that take a Surface, a Canvas or the like are inlined: a call for each pixel would hand
-over every field of these tuples.
+What takes a Surface or a Canvas for each ray is inlined: a call would hand over every field of
+these tuples.
 """
 
 import math
