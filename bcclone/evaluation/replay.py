@@ -1,5 +1,6 @@
-"""Models or a drive server, and a recording -> how each drives through it; models in one pass for
-all limits.
+"""Models or a drive server, and a recording -> how each drives through it.
+
+All models drive in one pass over the recording, for all limits at once.
 """
 
 import math
@@ -18,15 +19,8 @@ from bcclone.dataset.preprocessing import PRESETS
 from bcclone.evaluation.estimated_drive import read_drive
 from bcclone.evaluation.evaluate_settings import ReplaySettings
 from bcclone.evaluation.replay_result import Replayed, ReplayResult, replay_controls
-from bcclone.evaluation.rollout import (
-    RecordedDrive,
-    RelativePose,
-    Rollout,
-    RowFrames,
-    Views,
-    read_row,
-    rollouts_of,
-)
+from bcclone.evaluation.rollout import RecordedDrive, RelativePose, Rollout, rollouts_of
+from bcclone.evaluation.views import RowFrames, Views, read_row
 from bcclone.evaluation.worker_model import not_finite
 from bcclone.model.policy import Policy, load_one_of_several, load_policy
 from bcclone.recording.files import find_log
@@ -44,21 +38,22 @@ def replay(
     settings: ReplaySettings | None = None,
     server: ServerSettings | None = None,
 ) -> Replayed:
-    """Score model files on a recording, given by its folder or its log, or without models a drive
-    server.
+    """Score model files on a recording, or without models a drive server; raises UserError.
 
-    Raises UserError.
+    recording: its folder or its log
     """
     if models and server:
         raise UserError(
-            f"--port {server.port} scores the model of a drive server; leave out the models or --port"
+            f"--port {server.port} scores the model of a drive server; "
+            "leave out the models or --port"
         )
     if not (models or server):
         raise UserError(
-            f"only {recording} is given, expected models and, last, a recording: bcclone replay MODEL RECORDING; or a "
-            "recording and the --port of a drive server"
+            f"only {recording} is given, expected models and, last, a recording: "
+            "bcclone replay MODEL RECORDING; or a recording and the --port of a drive server"
         )
-    settings, log = settings or ReplaySettings(), find_log(str(recording))
+    settings = settings or ReplaySettings()
+    log = find_log(str(recording))
     if server:
         return _replay_served(log, settings, server)
     load = load_policy if len(models) == 1 else load_one_of_several
@@ -76,8 +71,9 @@ def replay_policies(
 ) -> dict[str, ReplayResult]:
     """Score policies on a recording; return the result of each policy by its name.
 
-    shows_progress: by a bar on standard error.
     Raises UserError for an unusable recording, and for a policy whose steering is not finite.
+
+    shows_progress: by a bar on standard error
     """
     settings = settings or ReplaySettings()
     reference = read_drive(find_log(str(recording)), settings.fraction)
@@ -97,84 +93,91 @@ def replay_policies(
             f"{recording}: no row has a centre image that can be read{reasons[0]}; {remedy}"
         )
     controls = replay_controls(reference, settings)
-    return {
-        name: ReplayResult(
-            reference,
-            driver.rollouts,
-            settings.limit_m,
-            steering := np.array(driver.steering),
-            int(np.isfinite(steering).sum()),
-            controls,
+    results = {}
+    for name, driver in drivers.items():
+        steering = np.array(driver.steering)
+        frames = int(np.isfinite(steering).sum())
+        results[name] = ReplayResult(
+            reference, driver.rollouts, settings.limit_m, steering, frames, controls
         )
-        for name, driver in drivers.items()
-    }
+    return results
 
 
 class _Driver:
     """A policy that drives one rollout per limit, and also steers on the recording's own frames.
 
-    steering: on the recording's own frames, row by row; NaN for a row without a frame, where the
-    rollouts keep their last steering. The last entry of the lists of steering and memories belongs
-    to the recording's own frames.
+    The last entry of the lists of steering and memories belongs to the recording's own frames.
     """
 
     def __init__(
         self, name: str, policy: Policy, reference: RecordedDrive, settings: ReplaySettings
     ) -> None:
-        self._name, self._policy, self._reference = name, policy, reference
+        self._name = name
+        self._policy = policy
+        self._reference = reference
         self._views = Views(policy.preprocessing, reference.in_heights)
         self.rollouts = rollouts_of(reference, settings.all_limits_m)
+        # on the recording's own frames, row by row; NaN for a row without a frame, where the
+        # rollouts keep their last steering
         self.steering: list[float] = []
-        self._memories: list[Memory] = [()] * (len(self.rollouts) + 1)
-        self._steering_now = [reference.steering[0]] * (len(self.rollouts) + 1)
+        drives = len(self.rollouts) + 1
+        self._memories: list[Memory] = [()] * drives
+        self._steering_now = [reference.steering[0]] * drives
 
     def drive_row(self, frames: RowFrames) -> None:
         """Drive from one row to the next; raises UserError if the steering is not finite."""
-        if frames.centre is not None:
+        if frames.centre is None:
+            self.steering.append(math.nan)
+        else:
             self._steer(frames, self._views.prepare(frames.centre))
-        *steering_of_rollouts, on_recorded = self._steering_now
-        self.steering.append(on_recorded if frames.centre is not None else math.nan)
+            self.steering.append(self._steering_now[-1])
         if not all(map(math.isfinite, self._steering_now)):
             raise not_finite(self._name, f"at row {len(self.steering)}")
-        for index, (rollout, steering) in enumerate(
-            zip(self.rollouts.values(), steering_of_rollouts, strict=True)
-        ):
-            rollout.advance(steering)
+
+        # a car that was set back has not seen the frames before
+        for index, rollout in enumerate(self.rollouts.values()):
+            rollout.advance(self._steering_now[index])
             if rollout.fresh:
                 self._memories[index] = ()
         if self._reference.ends[len(self.steering) - 1]:
             self._memories[-1] = ()
 
     def _steer(self, frames: RowFrames, centre: Image) -> None:
-        """Ask the policy for the steering of all rollouts; those with the same image and memory
-        share an answer.
+        """Ask the policy for the steering of all rollouts and of the recording's own frame.
+
+        Those with the same image and memory share an answer.
         """
-        poses = [*(rollout.pose for rollout in self.rollouts.values()), RelativePose()]
-        images, after = {RelativePose(): centre}, list(self._memories)
+        poses = [rollout.pose for rollout in self.rollouts.values()]
+        poses.append(RelativePose())
+        images = {RelativePose(): centre}
         for pose in poses:
             if pose not in images:
                 images[pose] = self._views.view(frames, pose, centre)
+
         answers: dict[tuple[int, ...], tuple[Answer, Memory]] = {}
+        memories_after = list(self._memories)
         for index, (pose, memory) in enumerate(zip(poses, self._memories, strict=True)):
             image = images[pose]
             key = (id(image), *map(id, memory))
             if key not in answers:
                 answers[key] = self._policy.next_answer(image, memory)
-            answer, after[index] = answers[key]
+            answer, memories_after[index] = answers[key]
             self._steering_now[index] = answer.steering
-        self._memories = after
+        self._memories = memories_after
 
 
 def _replay_served(log: Path, settings: ReplaySettings, server: ServerSettings) -> Replayed:
     """Let a drive server drive through a recording, over the simulator's protocol.
 
     The interventions of one drive can be counted for one limit only: settings.limit_m. Raises
-    UserError, for frames that a server would take for pictures of the camera and frame again, too.
+    UserError, also for frames that a server would take for pictures of the camera and frame again.
     """
-    if (framing := framing_of(log)) and framing.has_shape_of_frames and framing.cuts:
+    framing = framing_of(log)
+    if framing and framing.has_shape_of_frames and framing.cuts:
         raise UserError(
-            f"{log.parent}: its frames were made as {framing.describe()}, and a drive server would do the same again, "
-            f"because they have the shape of these pictures; score the model itself: bcclone replay MODEL {log}"
+            f"{log.parent}: its frames were made as {framing.describe()}, and a drive server would "
+            "do the same again, because they have the shape of these pictures; "
+            f"score the model itself: bcclone replay MODEL {log}"
         )
     reference = read_drive(log, settings.fraction)
     with (
@@ -187,11 +190,12 @@ def _replay_served(log: Path, settings: ReplaySettings, server: ServerSettings) 
 
 
 class RolloutWorld:
-    """A car that a drive server steers through a recording; it shows what the centre camera would
-    have seen.
+    """A car that a drive server steers through a recording.
 
-    Its speed is the recorded one, or an estimate if its camera is as high as the simulator's; an
-    answer takes effect with the next row. on_row: called with 1 for each row.
+    It shows what the centre camera would have seen. Its speed is the recorded one, or an estimate
+    if its camera is as high as the simulator's. An answer takes effect with the next row.
+
+    on_row: called with 1 for each row
     """
 
     def __init__(
@@ -200,28 +204,35 @@ class RolloutWorld:
         settings: ReplaySettings,
         on_row: Callable[[int], None] = lambda rows: None,
     ) -> None:
-        self.rollout, self.frames = Rollout(reference, settings.limit_m), 0
-        self._reference, self._settings, self._on_row = reference, settings, on_row
+        self.rollout = Rollout(reference, settings.limit_m)
+        self.frames = 0  # shown so far
+        self._reference = reference
+        self._settings = settings
+        self._on_row = on_row
         self._views = Views(PRESETS["carnd-160x320-rgb"], reference.in_heights)
         self._steering = self._reference.steering[0]
         self._answers = np.full(len(reference), np.nan)
 
     def observe(self) -> CarState | None:
-        """Drive to the next row that has a frame and return the car's state; None after the last
-        one.
-        """
+        """Drive to the next row that has a frame; return the car's state, None after the last."""
         if self.frames and not self.rollout.ended:
             self.rollout.advance(self._steering)
         while not self.rollout.ended:
             row = self.rollout.row
             self._on_row(1)
-            if (jpeg := self._jpeg(row)) is not None:
+            jpeg = self._jpeg(row)
+            if jpeg is not None:
                 self.frames += 1
-                its, degrees = self._reference, self._steering * FULL_LOCK_DEGREES
-                speed_mph = its.speed[row] / MPH * (HEIGHT_M if its.in_heights else 1.0)
-                return CarState(degrees, its.throttle[row], speed_mph, jpeg)
+                return self._state(row, jpeg)
             self.rollout.advance(self._steering)
         return None
+
+    def _state(self, row: int, jpeg: bytes) -> CarState:
+        reference = self._reference
+        unit_m = HEIGHT_M if reference.in_heights else 1.0
+        speed_mph = reference.speed[row] / MPH * unit_m
+        degrees = self._steering * FULL_LOCK_DEGREES
+        return CarState(degrees, reference.throttle[row], speed_mph, jpeg)
 
     def steer(self, steering: float, throttle: float) -> None:
         """Set the steering, -1 to 1, that holds until the next one; the throttle has no effect."""
@@ -230,14 +241,15 @@ class RolloutWorld:
             self._answers[self.rollout.row] = steering
 
     def result(self) -> ReplayResult:
-        """Return the result; of a car that drives, the steering on the recording's own frames is
-        unknown.
+        """Return the result.
+
+        The steering on the recording's own frames is unknown, because the car leaves the path;
+        without speeds, it stays there, so the server was shown these frames.
         """
-        reference, limit_m = self._reference, self.rollout.limit_m
+        reference = self._reference
+        limit_m = self.rollout.limit_m
         controls = replay_controls(reference, self._settings)
-        if (
-            not reference.distance_m
-        ):  # it stayed on the path, so the server was shown the recording's own frames
+        if not reference.distance_m:
             return ReplayResult(reference, {}, limit_m, self._answers, self.frames, controls)
         unknown = np.full(len(reference), np.nan)
         return ReplayResult(

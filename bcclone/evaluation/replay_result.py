@@ -1,6 +1,4 @@
-"""The results of a replay: the rollouts of each driver, and their figures as JSON values and as a
-table in text.
-"""
+"""The results of a replay: each driver's rollouts -> figures, as JSON values and as a table."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -16,59 +14,52 @@ from bcclone.system.json_values import names_of, to_json
 from bcclone.system.statistics import correlation
 from bcclone.system.table import Table, TableColumn
 
-_DRIVEN = "autonomy: share of the time, 6 s less for each intervention; rms: of the deviation, {unit}; interventions by limit"
-_STEERED = (
-    "r: correlation of the steering on the recorded frames with the recorded steering; mean r: with its mean over 9 "
-    "rows; off by: mean absolute difference"
-)
+# drivers to compare with: key in JSON -> name
 CONTROLS = {
     "human": "the human",
     "zero": "no steering",
     "mean": "mean steering",
-}  # by their keys in JSON
+}
 
 
 @dataclass(frozen=True)
 class ReplayFigures:
-    """The figures of a driver, rounded: the score of the rollout with limit_m (see RolloutScore),
-    and more.
+    """The figures of a driver, rounded.
 
-    The score is None, and by_limit empty, for a recording whose speed is unknown. unit: of all
-    lengths, "m", or "camera heights" where the speed is estimated; by_limit: scores of all
-    rollouts, by their limits; rows: of the recording; frames: rows with a centre image; steering_*:
-    how well the steering agrees with the recorded one, on the recording's own frames: Pearson's
-    correlation, the same with the recorded steering smoothed, mean absolute error; None where they
-    are not defined; controls: name -> figures of a driver to compare with.
+    The score is that of the rollout with limit_m (see RolloutScore). It is None, and by_limit
+    empty, for a recording whose speed is unknown.
     """
 
-    unit: str
+    unit: str  # of all lengths: "m", or "camera heights" where the speed is estimated
+    # the score
     autonomy_percent: float | None
     interventions: int | None
     interventions_per_km: float | None
     rms_cross_track_m: float | None
     limit_m: float
-    by_limit: Mapping[str, RolloutScore]
+    by_limit: Mapping[str, RolloutScore]  # the scores of all rollouts, by their limits
+    # the recording
     rows: int
-    frames: int
+    frames: int  # rows with a centre image
     seconds: float
     distance_m: float
-    steering_correlation: float | None
-    steering_correlation_smoothed: float | None
+    # how well the driver steers on the recording's own frames; None where it is not defined
+    steering_correlation: float | None  # Pearson's, with the recorded steering
+    steering_correlation_smoothed: float | None  # with the recorded steering, smoothed
     steering_mae: float | None
-    controls: Mapping[str, "ReplayFigures"] = field(default_factory=dict)
+    controls: Mapping[str, "ReplayFigures"] = field(default_factory=dict)  # by the keys of CONTROLS
 
     @property
     def driven(self) -> str:
-        return (
-            f"{self.distance_m / 1000:.2f} km"
-            if self.unit == "m"
-            else f"{self.distance_m:,.0f} {self.unit}"
-        )
+        if self.unit == "m":
+            return f"{self.distance_m / 1000:.2f} km"
+        return f"{self.distance_m:,.0f} {self.unit}"
 
     @property
     def rank(self) -> tuple[float, ...] | None:
-        """Return the sort key, the best first: more autonomy, nearer to the reference drive; None
-        without a score.
+        """Return the sort key, the best first; None without a score.
+
+        More autonomy is better, and then to be nearer to the reference drive.
         """
         if self.autonomy_percent is None or self.rms_cross_track_m is None:
             return None
@@ -83,9 +74,8 @@ class ReplayFigures:
 
     def figures(self) -> dict[str, Any]:
         """Return the figures as JSON values, whose keys name the unit."""
-        figures: dict[str, Any] = _with_unit(
-            to_json(self), "m" if self.unit == "m" else self.unit.replace(" ", "_")
-        )
+        unit = self.unit.replace(" ", "_")
+        figures: dict[str, Any] = _with_unit(to_json(self), unit)
         return figures
 
 
@@ -93,30 +83,31 @@ def _with_unit(figures: Any, unit: str) -> Any:
     """Return JSON values whose keys name this unit instead of metres; empty controls are left out."""
     if not isinstance(figures, dict):
         return figures
-    named = {} if unit == "m" else {"interventions_per_km": f"interventions_per_1000_{unit}"}
     return {
-        named.get(key, f"{key[:-1]}{unit}" if key.endswith("_m") else key): _with_unit(value, unit)
+        _key_with_unit(key, unit): _with_unit(value, unit)
         for key, value in figures.items()
         if value or key != "controls"
     }
 
 
+def _key_with_unit(key: str, unit: str) -> str:
+    if unit == "m":
+        return key
+    if key == "interventions_per_km":
+        return f"interventions_per_1000_{unit}"
+    return f"{key.removesuffix('m')}{unit}" if key.endswith("_m") else key
+
+
 @dataclass(frozen=True)
 class ReplayResult:
-    """The rollouts of one driver.
-
-    rollouts: limit in metres -> the rollout with it, none for a recording without speeds; limit_m:
-    the limit of the rollout that is scored; steering: the driver's steering on the recording's own
-    frames, (rows,), NaN where there is none; frames: number of rows with a centre image; controls:
-    name -> result of a driver to compare with.
-    """
+    """The rollouts of one driver."""
 
     reference: RecordedDrive
-    rollouts: Mapping[float, Rollout]
-    limit_m: float
-    steering: FloatArray
-    frames: int
-    controls: Mapping[str, "ReplayResult"] = field(default_factory=dict)
+    rollouts: Mapping[float, Rollout]  # by their limits in metres; none without recorded speeds
+    limit_m: float  # of the rollout that is scored
+    steering: FloatArray  # on the recording's own frames, (rows,), NaN where there is none
+    frames: int  # rows with a centre image
+    controls: Mapping[str, "ReplayResult"] = field(default_factory=dict)  # by the keys of CONTROLS
 
     @property
     def rollout(self) -> Rollout | None:
@@ -124,15 +115,21 @@ class ReplayResult:
         return self.rollouts.get(self.limit_m)
 
     def figures(self) -> ReplayFigures:
+        # the agreement of the steering, where the driver steered
         steers = np.isfinite(self.steering)
-        recorded, steering = np.array(self.reference.steering)[steers], self.steering[steers]
-        r, mean_r = (
-            None if (r := correlation(curve, steering)) is None else round(r, 4)
-            for curve in (recorded, self.reference.smoothed_steering[steers])
-        )
-        score = (
-            asdict(self.rollout.score) if self.rollout else dict.fromkeys(names_of(RolloutScore))
-        )
+        steering = self.steering[steers]
+        recorded = np.array(self.reference.steering)[steers]
+        smoothed = self.reference.smoothed_steering[steers]
+        mae = None
+        if steers.any():
+            mae = round(float(np.abs(recorded - steering).mean()), 4)
+
+        # the score, if the car could be driven
+        score = dict.fromkeys(names_of(RolloutScore))
+        distance_m = 0.0
+        if self.rollout:
+            score = asdict(self.rollout.score)
+            distance_m = self.rollout.distance_m
         return ReplayFigures(
             **score,
             unit=self.reference.unit,
@@ -141,24 +138,29 @@ class ReplayResult:
             rows=len(self.reference),
             frames=self.frames,
             seconds=round(self.reference.total_seconds, 2),
-            distance_m=round(self.rollout.distance_m if self.rollout else 0.0, 1),
-            steering_correlation=r,
-            steering_correlation_smoothed=mean_r,
-            steering_mae=round(float(np.abs(recorded - steering).mean()), 4)
-            if steers.any()
-            else None,
+            distance_m=round(distance_m, 1),
+            steering_correlation=_rounded_correlation(recorded, steering),
+            steering_correlation_smoothed=_rounded_correlation(smoothed, steering),
+            steering_mae=mae,
             controls={name: control.figures() for name, control in self.controls.items()},
         )
+
+
+def _rounded_correlation(recorded: FloatArray, steering: FloatArray) -> float | None:
+    r = correlation(recorded, steering)
+    return None if r is None else round(r, 4)
 
 
 def replay_controls(reference: RecordedDrive, settings: ReplaySettings) -> dict[str, ReplayResult]:
     """Return the results of drivers to compare with: the recorded steering, none, and its mean."""
     recorded = np.array(reference.steering)
-    steerings, results = (
-        (recorded, np.zeros_like(recorded), np.full_like(recorded, recorded.mean())),
-        {},
-    )
-    for name, steering in zip(CONTROLS, steerings, strict=True):
+    steering_by_control = {
+        "human": recorded,
+        "zero": np.zeros_like(recorded),
+        "mean": np.full_like(recorded, recorded.mean()),
+    }
+    results = {}
+    for name, steering in steering_by_control.items():
         rollouts = rollouts_of(reference, settings.all_limits_m)
         for rollout in rollouts.values():
             rollout.advance_by(steering.tolist())
@@ -170,89 +172,102 @@ def replay_controls(reference: RecordedDrive, settings: ReplaySettings) -> dict[
 
 @dataclass(frozen=True)
 class Replayed:
-    """All results of a replay, of one recording.
+    """All results of a replay, of one recording."""
 
-    results: name of a model or a server -> its result; client: what the simulator's side of a
-    served replay reports.
-    """
-
-    results: Mapping[str, ReplayResult]
-    client: DriveReport | None = None
+    results: Mapping[str, ReplayResult]  # by the name of the model or the server
+    client: DriveReport | None = None  # what the simulator's side of a served replay reports
 
     @property
     def first(self) -> ReplayResult:
         return next(iter(self.results.values()))
 
     def figures(self) -> dict[str, Any]:
-        """Return the figures of a single driver, or of several by their names under "models", as
-        JSON values.
-        """
-        values = {name: result.figures().figures() for name, result in self.results.items()}
-        figures = next(iter(values.values())) if len(values) == 1 else {"models": values}
-        figures |= (
-            {"estimates": dict(estimates)} if (estimates := self.first.reference.estimates) else {}
-        )
-        return figures | (self.client.as_json() if self.client else {})
+        """Return the figures as JSON values; those of several drivers by their names in "models"."""
+        by_name = {name: result.figures().figures() for name, result in self.results.items()}
+        if len(by_name) == 1:
+            (figures,) = by_name.values()
+        else:
+            figures = {"models": by_name}
+        estimates = self.first.reference.estimates
+        if estimates:
+            figures["estimates"] = dict(estimates)
+        if self.client:
+            figures |= self.client.as_json()
+        return figures
 
     @property
     def notices(self) -> list[str]:
-        result, notices = self.first, []
-        if result.rollout and all(paths.keys() <= {"center"} for paths in result.reference.images):
+        first = self.first
+        notices = []
+        if first.rollout and all(paths.keys() <= {"center"} for paths in first.reference.images):
             notices.append(
-                "there are no images of the side cameras; views are made from the centre camera alone"
+                "there are no images of the side cameras; "
+                "views are made from the centre camera alone"
             )
-        if lacking := len(result.reference) - result.frames:
-            outcome = (
-                "the steering before them is held" if result.rollout else "they are not compared"
-            )
+        lacking = len(first.reference) - first.frames
+        if lacking:
+            outcome = "they are not compared"
+            if first.rollout:
+                outcome = "the steering before them is held"
             notices.append(f"{lacking} rows have no readable centre image; {outcome}")
         return notices
 
     def table(self) -> Table:
-        """Return a row for each driver and each control, without the score for a recording without
-        speeds.
-        """
-        drivers = {name: its.figures() for name, its in self.results.items()}
-        first = next(iter(drivers.values()))
-        drivers |= {CONTROLS[name]: control for name, control in first.controls.items()}
-        distance, unit = ("a km", "m") if first.unit == "m" else ("a 1000", "h")
+        """Return a row for each driver and each control; without speeds, it has no score."""
+        drivers = {name: result.figures() for name, result in self.results.items()}
+        first = self.first.figures()
+        for name, control in first.controls.items():
+            drivers[CONTROLS[name]] = control
+
+        # the columns of the score, whose unit may be another one
         columns = [TableColumn("driver", heading="")]
         if self.first.rollout:
+            distance = "a km" if first.unit == "m" else "a 1000"
+            unit = "m" if first.unit == "m" else "h"
             columns += [
                 TableColumn("autonomy_percent", "{:.1f} %".format, "autonomy"),
                 TableColumn("interventions_per_km", "{:.1f}".format, distance),
                 TableColumn("rms_cross_track_m", "{:.2f}".format, "rms"),
-                *(TableColumn(limit, heading=f"{limit} {unit}") for limit in first.by_limit),
             ]
-        compared = {
-            "steering_correlation": "r",
-            "steering_correlation_smoothed": "mean r",
-            "steering_mae": "off by",
-        }
-        columns += [TableColumn(key, "{:.2f}".format, heading) for key, heading in compared.items()]
+            for limit in first.by_limit:
+                columns.append(TableColumn(limit, heading=f"{limit} {unit}"))
+
+        # the columns of the steering
+        columns += [
+            TableColumn("steering_correlation", "{:.2f}".format, "r"),
+            TableColumn("steering_correlation_smoothed", "{:.2f}".format, "mean r"),
+            TableColumn("steering_mae", "{:.2f}".format, "off by"),
+        ]
+
         rows = []
-        for name, its in drivers.items():
-            values = {
-                **vars(its),
-                **{limit: of.interventions for limit, of in its.by_limit.items()},
-                "driver": name,
-            }
+        for name, figures in drivers.items():
+            values = dict(vars(figures))
+            for limit, score in figures.by_limit.items():
+                values[limit] = score.interventions
+            values["driver"] = name
             rows.append([values[column.key] for column in columns])
         return Table(columns, rows)
 
     def explanations(self) -> list[str]:
-        first, notes = self.first.figures(), self.first.reference.notes
+        first = self.first.figures()
+        notes = self.first.reference.notes
+        steered = (
+            "r: correlation of the steering on the recorded frames with the recorded steering; "
+            "mean r: with its mean over 9 rows; off by: mean absolute difference"
+        )
         if not self.first.rollout:
-            return [f"{first.rows} rows, {first.seconds:.0f} s of driving", *notes, _STEERED]
+            return [f"{first.rows} rows, {first.seconds:.0f} s of driving", *notes, steered]
         return [
             f"{first.rows} rows, {first.driven} in {first.seconds:.0f} s; the car is set back at "
             f"a deviation of {first.limit_m:g} {first.unit}",
             *notes,
-            _DRIVEN.format(unit=first.unit),
-            _STEERED,
+            "autonomy: share of the time, 6 s less for each intervention; "
+            f"rms: of the deviation, {first.unit}; interventions by limit",
+            steered,
         ]
 
     def as_text(self) -> str:
         lines = [*self.explanations(), "", str(self.table())]
-        lines += [self.client.summary()] if self.client else []
+        if self.client:
+            lines.append(self.client.summary())
         return "\n".join(lines)

@@ -37,12 +37,12 @@ PLOTS = (
     Plot("activations", "network_pictures"),
     Plot(
         "saliency",
-        "sample_pictures",
+        "answer_pictures",
         "Where the network looks: the pixels that its steering depends on most",
     ),
     Plot(
         "predictions",
-        "sample_pictures",
+        "answer_pictures",
         "The network's steering beside the recorded steering and the labels",
     ),
     Plot("network", "network_pictures"),

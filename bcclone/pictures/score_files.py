@@ -1,6 +1,4 @@
-"""Write the files of one drive, of a suite or of a replay: pictures, tables, figures, events,
-report.
-"""
+"""Write the files of a drive, a suite or a replay: pictures, tables, figures, events, report."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -35,9 +33,6 @@ from bcclone.system.errors import shown_command
 from bcclone.system.json_values import json_text
 from bcclone.system.settings import option_words
 
-_PICTURE_AT_M = 95.0  # where a low sun throws shadows of trees across the lake's road
-_MAX_MAPS = 6  # in the report of a suite
-
 
 def _write(
     folder: Path, pictures: Sequence[Path], figures: dict[str, Any], report: Report
@@ -48,50 +43,59 @@ def _write(
     """
     figures_path = folder / "figures.json"
     write_text(figures_path, json_text(figures, indent=2))
-    sentences = [
-        f"{text[0].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"
-        for text in report.sentences
-    ]
+    sentences = [_as_sentence(text) for text in report.sentences]
     write_report(folder / REPORT_NAME, replace(report, sentences=sentences))
     return [*pictures, figures_path, folder / REPORT_NAME]
+
+
+def _as_sentence(text: str) -> str:
+    sentence = text[0].upper() + text[1:]
+    return sentence if sentence.endswith(".") else f"{sentence}."
 
 
 def write_evaluation(
     folder: Path, evaluation: Evaluation, settings: EvaluateSettings, model: Path
 ) -> list[Path]:
-    """Write the driven line on a map, views along the way, figures, events and a report into a
-    folder.
+    """Write the driven line on a map, views along the way, figures, events and a report.
 
     Return their paths, the report's last.
     """
-    map_path, views, events = (folder / name for name in ("map.png", "views.png", "events.jsonl"))
-    track, way = (
-        load_track(settings.track, settings.reverse),
-        f"{settings.track}{' reversed' * settings.reverse}",
-    )
+    # pictures and events
+    map_path = folder / "map.png"
+    views_path = folder / "views.png"
+    events_path = folder / "events.jsonl"
+    track = load_track(settings.track, settings.reverse)
+    way = settings.track
+    if settings.reverse:
+        way += " reversed"
     scored = f"autonomy {_title(evaluation)}"
-    plot_drives(
-        "", track, {f"{way}, {settings.speed.speed_mph:g} mph: {scored}": evaluation}, map_path
-    )
-    plot_frames([("", view) for view in evaluation.views], views)
-    write_text(events, event_lines(evaluation.events))
+    map_title = f"{way}, {settings.speed.speed_mph:g} mph: {scored}"
+    plot_drives("", track, {map_title: evaluation}, map_path)
+    plot_frames([("", view) for view in evaluation.views], views_path)
+    write_text(events_path, event_lines(evaluation.events))
+
+    # what the report says in words
     sentences = [_describe_takeovers(evaluation), _describe_worst(evaluation, track)]
-    disturbed = replace(settings.world, laps=WorldSettings.laps)
-    if changed := [*option_words(disturbed), *option_words(settings.conditions)]:
+    disturbed = replace(settings.world, laps=WorldSettings.laps)  # laps do not change the world
+    changed = [*option_words(disturbed), *option_words(settings.conditions)]
+    if changed:
         sentences.append(f"The simulated world was changed by {' '.join(changed)}")
+
+    # what to do next: without a run folder there is no clip to make of it
+    if settings.run_folder:
+        commands = next_commands(model, "drive play suite", settings.preprocess)
+        clip = shown_command("video", settings.run_folder, "--overlay")
+        commands["Make a clip of this drive"] = clip
+    else:
+        commands = next_commands(model, "drive play suite replay", settings.preprocess)
+
     pictures = {
         "The driven line, coloured by its distance from the centre line": map_path,
-        "What the camera saw on the way": views,
+        "What the camera saw on the way": views_path,
     }
-    then = "drive play suite" if settings.run_folder else "drive play suite replay"
-    commands = next_commands(model, then, settings.preprocess)
-    if settings.run_folder:
-        commands["Make a clip of this drive"] = shown_command(
-            "video", settings.run_folder, "--overlay"
-        )
     cells = evaluation.table(settings).cells()
     report = Report(f"{model.name} on {way}: {scored}", sentences, None, pictures, cells, commands)
-    return _write(folder, [map_path, views, events], evaluation.figures(), report)
+    return _write(folder, [map_path, views_path, events_path], evaluation.figures(), report)
 
 
 def _title(drive: Evaluation) -> str:
@@ -99,62 +103,94 @@ def _title(drive: Evaluation) -> str:
 
 
 def _describe_takeovers(evaluation: Evaluation) -> str:
-    score, places = evaluation.score, evaluation.interventions
+    score = evaluation.score
     ended = "" if score.complete else f". The drive ended before its goal: {score.ended}"
+    places = evaluation.interventions
     if not places:
         return f"It needed no intervention{ended}"
     times = "once" if len(places) == 1 else f"{len(places)} times"
-    return f"A person would have had to take over {times}, first after {places[0].after_m:,.0f} m{ended}"
+    return (
+        f"A person would have had to take over {times}, "
+        f"first after {places[0].after_m:,.0f} m{ended}"
+    )
 
 
 def _describe_worst(evaluation: Evaluation, track: Track) -> str:
-    point = max(evaluation.trace, key=lambda point: abs(point.cross_track_m))
-    away = track.line[:, [0, 2]] - (point.x, point.z)
-    along_m = float(np.argmin((away * away).sum(axis=1))) / track.points_a_metre - track.start_m
-    side = "right" if point.cross_track_m > 0 else "left"
+    """Say where the car was farthest from the centre line."""
+    worst = max(evaluation.trace, key=lambda point: abs(point.cross_track_m))
+    from_worst = track.line[:, [0, 2]] - (worst.x, worst.z)
+    nearest = float(np.argmin((from_worst * from_worst).sum(axis=1)))
+    along_m = nearest / track.points_a_metre - track.start_m
+    side = "right" if worst.cross_track_m > 0 else "left"
     return (
-        f"It was farthest from the centre line of the road, which is {track.road.width_m:g} m wide, to the {side}, "
-        f"{along_m:,.0f} m along it, at ({point.x:.0f}, {point.z:.0f}) on the map"
+        f"It was farthest from the centre line of the road, which is {track.road.width_m:g} m "
+        f"wide, to the {side}, {along_m:,.0f} m along it, "
+        f"at ({worst.x:.0f}, {worst.z:.0f}) on the map"
     )
 
 
 def write_replay(
     folder: Path, recording: str, replayed: Replayed, preprocess: str | None = None
 ) -> list[Path]:
-    """Write a picture of each driver's deviation, above that without steering, the figures and a
-    report.
+    """Write a picture of each driver, the figures and a report; return their paths, the report's
+    last.
 
-    The picture of a recording without speeds shows the steering. Return their paths, the report's
-    last. recording: its folder or its log; preprocess: of the models, for the commands in the
-    report.
+    The picture shows the drivers' deviations, above that without steering; for a recording without
+    speeds, their steering.
+
+    recording: its folder or its log
+    preprocess: of the models, for the commands in the report
     """
-    first, name = replayed.first, find_log(recording).parent.name
-    drivers = {**replayed.results, CONTROLS["zero"]: first.controls["zero"]}
-    rollouts = {name: one.rollout for name, one in drivers.items() if one.rollout}
-    seconds = np.cumsum(first.reference.seconds)
-    if rollouts:
-        shown, picture = "deviation from the recorded path", folder / "deviation.png"
-        shown += f"; a person takes over at {first.limit_m:g} {first.reference.unit}"
-        plot_deviations(f"{name}: {shown}", seconds, rollouts, first.limit_m, picture)
-    else:
-        shown, picture = "steering on the recording's own frames", folder / "steering.png"
-        steering = {CONTROLS["human"]: np.array(first.reference.steering)}
-        steering |= {driver: one.steering for driver, one in replayed.results.items()}
-        plot_curves(f"{name}: {shown}", seconds, steering, picture)
-    ranks = {
-        driver: rank for driver, its in replayed.results.items() if (rank := its.figures().rank)
-    }
-    best = min(ranks, key=lambda driver: ranks[driver], default="")
-    commands = (
-        next_commands(best, "evaluate drive", preprocess) if best and not replayed.client else {}
-    )
+    name = find_log(recording).parent.name
+    caption, picture = _draw_replay(folder, name, replayed)
+
+    # only a model file can drive on; a server's model is not known
+    commands: dict[str, str] = {}
+    best = _best_driver(replayed)
+    if best and not replayed.client:
+        commands = next_commands(best, "evaluate drive", preprocess)
+
+    title = f"{' and '.join(replayed.results)} on the recording {name}"
     sentences = [*replayed.explanations(), *replayed.notices]
-    title, cells = (
-        f"{' and '.join(replayed.results)} on the recording {name}",
-        replayed.table().cells(),
-    )
-    report = Report(title, sentences, None, {shown.capitalize(): picture}, cells, commands)
+    pictures = {caption.capitalize(): picture}
+    report = Report(title, sentences, None, pictures, replayed.table().cells(), commands)
     return _write(folder, [picture], replayed.figures(), report)
+
+
+def _draw_replay(folder: Path, name: str, replayed: Replayed) -> tuple[str, Path]:
+    """Draw a replay of the recording of this name; return the caption and the path."""
+    first = replayed.first
+    seconds = np.cumsum(first.reference.seconds)
+    drivers = {**replayed.results, CONTROLS["zero"]: first.controls["zero"]}
+    rollouts = {driver: result.rollout for driver, result in drivers.items() if result.rollout}
+    if rollouts:
+        picture = folder / "deviation.png"
+        caption = (
+            "deviation from the recorded path; "
+            f"a person takes over at {first.limit_m:g} {first.reference.unit}"
+        )
+        plot_deviations(f"{name}: {caption}", seconds, rollouts, first.limit_m, picture)
+        return caption, picture
+
+    picture = folder / "steering.png"
+    caption = "steering on the recording's own frames"
+    steering = {CONTROLS["human"]: np.array(first.reference.steering)}
+    steering |= {driver: result.steering for driver, result in replayed.results.items()}
+    plot_curves(f"{name}: {caption}", seconds, steering, picture)
+    return caption, picture
+
+
+def _best_driver(replayed: Replayed) -> str:
+    """Return the name of the driver with the best score; "" if none has a score."""
+    ranks = {}
+    for driver, result in replayed.results.items():
+        rank = result.figures().rank
+        if rank:
+            ranks[driver] = rank
+    return min(ranks, key=lambda driver: ranks[driver], default="")
+
+
+_MAX_MAPS = 6  # in the report of a suite
 
 
 def write_suite(folder: Path, result: SuiteResult, preprocess: str | None = None) -> list[Path]:
@@ -162,93 +198,124 @@ def write_suite(folder: Path, result: SuiteResult, preprocess: str | None = None
     the report's last.
 
     maps/ROW.png: the driven lines of all models; appearances.png, models.png, table.txt,
-    figures.json, events.jsonl, report.html. preprocess: of the models, for the commands in the
-    report.
+    figures.json, events.jsonl, report.html.
+
+    preprocess: of the models, for the commands in the report
     """
+    # the files beside the report
     maps = folder / "maps"
     maps.mkdir(parents=True, exist_ok=True)
-    table, looks, scores, events = (
-        folder / name for name in ("table.txt", "appearances.png", "models.png", "events.jsonl")
-    )
-    write_text(table, result.as_text() + "\n")
-    plot_frames(appearances_of(result.scenarios), looks)
-    plot_scores(
-        [*result.drives, *result.replays],
-        {model: _scores(result, model) for model in result.models},
-        scores,
-    )
-    lines = [
-        event_lines(drive.events, row=name, model=model)
-        for name, drives in result.drives.items()
-        for model, drive in drives.items()
-    ]
-    write_text(events, "".join(lines))
-    off: dict[str, int] = {}
-    described = {one.name: f"{one.name}: {one.description}" for one in result.scenarios}
-    for one in result.scenarios:
-        drives = result.drives[one.name]
-        titled = {f"{model}: {_title(drive)}": drive for model, drive in drives.items()}
-        track = load_track(one.settings.track, one.settings.reverse)
-        plot_drives(described[one.name], track, titled, maps / f"{one.name}.png")
-        off[one.name] = sum(drive.score.interventions for drive in drives.values())
-    worst = sorted((name for name, count in off.items() if count), key=lambda name: -off[name])
-    pictures = {"The models side by side": scores, "A view of each row": looks}
-    pictures |= {
-        f"Driven lines, {described[name]}": maps / f"{name}.png" for name in worst[:_MAX_MAPS]
+    table_path = folder / "table.txt"
+    appearances_path = folder / "appearances.png"
+    scores_path = folder / "models.png"
+    events_path = folder / "events.jsonl"
+    write_text(table_path, result.as_text() + "\n")
+    plot_frames(appearances_of(result.scenarios), appearances_path)
+    scores = {model: _scores(result, model) for model in result.models}
+    plot_scores([*result.drives, *result.replays], scores, scores_path)
+    write_text(events_path, _suite_events(result))
+    _draw_maps(maps, result)
+
+    # the report shows the rows in which most went wrong
+    described = {scenario.name: _describe(scenario) for scenario in result.scenarios}
+    interventions = {
+        row: sum(drive.score.interventions for drive in drives.values())
+        for row, drives in result.drives.items()
     }
-    hardest = [
-        f"the hardest row was {described[name]}, with {off[name]} interventions"
-        for name in worst[:1]
-    ]
+    imperfect = [scenario.name for scenario in result.scenarios if interventions[scenario.name]]
+    worst = sorted(imperfect, key=lambda row: -interventions[row])
+    pictures = {"The models side by side": scores_path, "A view of each row": appearances_path}
+    for row in worst[:_MAX_MAPS]:
+        pictures[f"Driven lines, {described[row]}"] = maps / f"{row}.png"
+    sentences = []
+    if worst:
+        hardest = worst[0]
+        sentences.append(
+            f"the hardest row was {described[hardest]}, with {interventions[hardest]} interventions"
+        )
+    sentences += result.explanations()
+
+    # the best model is the one to go on with
     best = min(
-        result.models, key=lambda name: (-result.clean_rows(name), result.interventions(name))
+        result.models, key=lambda model: (-result.clean_rows(model), result.interventions(model))
     )
-    title, cells = f"{', '.join(result.models)} in the suite", result.table().cells()
     commands = next_commands(result.models[best], "evaluate drive", preprocess)
-    report = Report(title, [*hardest, *result.explanations()], None, pictures, cells, commands)
-    return _write(folder, [table, looks, scores, events, maps], result.figures(), report)
+    title = f"{', '.join(result.models)} in the suite"
+    report = Report(title, sentences, None, pictures, result.table().cells(), commands)
+    written = [table_path, appearances_path, scores_path, events_path, maps]
+    return _write(folder, written, result.figures(), report)
+
+
+def _describe(scenario: Scenario) -> str:
+    return f"{scenario.name}: {scenario.description}"
+
+
+def _suite_events(result: SuiteResult) -> str:
+    """Return the events of all drives, a line each, which names its row and its model."""
+    lines = []
+    for row, drives in result.drives.items():
+        for model, drive in drives.items():
+            lines.append(event_lines(drive.events, row=row, model=model))
+    return "".join(lines)
+
+
+def _draw_maps(folder: Path, result: SuiteResult) -> None:
+    """Draw the driven lines of all models in each row of a suite, a picture for each row."""
+    for scenario in result.scenarios:
+        drives = result.drives[scenario.name]
+        titled = {f"{model}: {_title(drive)}": drive for model, drive in drives.items()}
+        track = load_track(scenario.settings.track, scenario.settings.reverse)
+        plot_drives(_describe(scenario), track, titled, folder / f"{scenario.name}.png")
+
+
+# metres along the road, where a low sun throws shadows of trees across the lake's road
+_PICTURE_AT_M = 95.0
 
 
 def appearances_of(scenarios: Iterable[Scenario]) -> list[tuple[str, Image]]:
-    """Return a frame of each scenario from the same position, with its name: RGB uint8 (160, 320,
-    3).
+    """Return a frame of each scenario from the same position, RGB uint8 (160, 320, 3), with its
+    name.
 
     Scenarios that look the same share a frame: at the start of the drive, or after a perturbation.
     """
     alike: dict[str, list[Scenario]] = {}
-    for one in scenarios:
-        settings, world = one.settings, one.settings.world
+    for scenario in scenarios:
+        settings = scenario.settings
+        world = settings.world
         start = (world.start_offset_m, world.start_turn, world.perturbation_m)
-        alike.setdefault(
-            repr((settings.track, settings.reverse, settings.conditions, start)), []
-        ).append(one)
-    frames = []
-    for group in alike.values():
-        settings, world, conditions = (
-            group[0].settings,
-            group[0].settings.world,
-            group[0].settings.conditions,
-        )
-        track = load_track(settings.track, settings.reverse)
-        along = track.length_m - _PICTURE_AT_M if settings.reverse else _PICTURE_AT_M
-        car = start_on(track, world.start_offset_m + world.perturbation_m, along)
-        car.heading += math.radians(world.start_turn)
-        renderer = Renderer(settings.track, conditions)
-        frame = renderer.frame(car, seconds=conditions.night_cycle / 2)  # at its darkest
-        frames.append((", ".join(one.name for one in group), frame))
-    return frames
+        appearance = repr((settings.track, settings.reverse, settings.conditions, start))
+        alike.setdefault(appearance, []).append(scenario)
+    return [
+        (", ".join(scenario.name for scenario in group), _appearance(group[0].settings))
+        for group in alike.values()
+    ]
+
+
+def _appearance(settings: EvaluateSettings) -> Image:
+    """Return a frame of a drive, from where its car starts or is pushed to."""
+    world = settings.world
+    conditions = settings.conditions
+    track = load_track(settings.track, settings.reverse)
+    along_m = track.length_m - _PICTURE_AT_M if settings.reverse else _PICTURE_AT_M
+    car = start_on(track, world.start_offset_m + world.perturbation_m, along_m)
+    car.heading += math.radians(world.start_turn)
+    darkest = conditions.night_cycle / 2  # seconds
+    return Renderer(settings.track, conditions).frame(car, seconds=darkest)
 
 
 def _scores(result: SuiteResult, model: str) -> list[tuple[float | None, ...]]:
-    """Return autonomy, mean and greatest distance of each drive, and of each replay, None for one
-    without speeds.
+    """Return autonomy, mean and greatest distance of each drive, and of each replay.
+
+    A replay has one distance for both, and None without speeds.
     """
-    drives = (drives[model].score for drives in result.drives.values())
-    replays = (replays[model] for replays in result.replays.values())
-    return [
-        *(
-            (its.autonomy_percent, its.mean_abs_cross_track_m, its.max_abs_cross_track_m)
-            for its in drives
-        ),
-        *((its.autonomy_percent, its.rms_cross_track_m, its.rms_cross_track_m) for its in replays),
-    ]
+    scores: list[tuple[float | None, ...]] = []
+    for drives in result.drives.values():
+        score = drives[model].score
+        scores.append(
+            (score.autonomy_percent, score.mean_abs_cross_track_m, score.max_abs_cross_track_m)
+        )
+    for replays in result.replays.values():
+        figures = replays[model]
+        distance_m = figures.rms_cross_track_m
+        scores.append((figures.autonomy_percent, distance_m, distance_m))
+    return scores

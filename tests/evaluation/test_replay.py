@@ -20,16 +20,9 @@ from bcclone.dataset.preprocessing import PRESETS, Preprocessing
 from bcclone.evaluation.evaluate_settings import ReplaySettings
 from bcclone.evaluation.replay import RolloutWorld, replay_policies
 from bcclone.evaluation.replay_result import Replayed, replay_controls
-from bcclone.evaluation.rollout import (
-    RecordedDrive,
-    RelativePose,
-    Rollout,
-    RowFrames,
-    Views,
-    read_reference,
-    read_row,
-)
+from bcclone.evaluation.rollout import RecordedDrive, RelativePose, Rollout, read_reference
 from bcclone.evaluation.suite import SuiteResult
+from bcclone.evaluation.views import RowFrames, Views, read_row
 from bcclone.model.policy import load_policy
 from bcclone.pictures.score_files import write_replay
 from bcclone.system.errors import UserError

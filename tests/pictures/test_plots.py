@@ -26,6 +26,12 @@ from bcclone.model.network import build_network
 from bcclone.model.policy import Policy, load_policy
 from bcclone.pictures.plot_settings import PICTURE_NAMES, PlotSettings
 from bcclone.pictures.plots.all_pictures import PlotResult, draw_pictures, plot
+from bcclone.pictures.plots.answer_pictures import (
+    describe_errors,
+    plot_predictions,
+    predictions,
+    spread_evenly,
+)
 from bcclone.pictures.plots.charts import (
     EDGES,
     find_recoveries,
@@ -39,12 +45,8 @@ from bcclone.pictures.plots.network_pictures import activations, draw_crop, mosa
 from bcclone.pictures.plots.one_image import draw_image, read_image
 from bcclone.pictures.plots.sample_pictures import (
     augmented_samples,
-    describe_errors,
-    plot_predictions,
-    predictions,
     samples_of_row,
     spread_by_steering,
-    spread_evenly,
 )
 from bcclone.pictures.plots.style import DPI
 from bcclone.pictures.plots.subject import Subject, stretches

@@ -1,6 +1,7 @@
-"""Explore one picture: a model and a camera frame -> a PNG of the crop, the saliency and the
-activations, with the steering that the model answers for the frame and for the views of the side
-cameras.
+"""Explore one image: a model and a camera frame -> a PNG of what the model sees and answers.
+
+It shows the crop, the saliency, the activations, and the views of the side cameras, with the
+steering that the model answers for each view.
 """
 
 import math
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import SubFigure
 
 from bcclone.camera.geometry import CameraMove, warp_to
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image, read_frame, try_frame
@@ -36,32 +39,24 @@ from bcclone.system.arrays import Float32Array
 from bcclone.system.errors import UserError
 from bcclone.system.output import PICTURE, check_output
 
-_CROP_INCHES, _VIEWS_INCHES, _SHEETS_TITLE_INCHES = 3.0, 2.6, 0.4
-
 
 @dataclass(frozen=True)
 class SideView:
-    """What a model answers for the view of a side camera; without a recorded view, one computed
-    from the image.
-    """
+    """What a model answers for the view of a side camera."""
 
     steering: float
-    recorded: bool
+    recorded: bool  # otherwise the view is computed from the image
 
 
 @dataclass(frozen=True)
 class ExploredImage:
-    """The picture of an explored image, and what the model answers for it.
-
-    recorded_steering: of its row, None if no recording lies beside the image; sides: camera -> its
-    view; left_out: part of the picture -> why it was not drawn.
-    """
+    """The picture of an explored image, and what the model answers for it."""
 
     path: Path
     steering: float
-    recorded_steering: float | None
-    sides: Mapping[str, SideView]
-    left_out: Mapping[str, str]
+    recorded_steering: float | None  # of its row; None if no recording lies beside the image
+    sides: Mapping[str, SideView]  # by the camera
+    left_out: Mapping[str, str]  # part of the picture -> why it was not drawn
 
     def as_json(self) -> dict[str, Any]:
         """Return what `--json` prints; null stands for the steering of a network that diverged."""
@@ -69,95 +64,121 @@ class ExploredImage:
         def finite(steering: float) -> float | None:
             return steering if math.isfinite(steering) else None
 
+        sides = {
+            side: {"steering": finite(view.steering), "recorded": view.recorded}
+            for side, view in self.sides.items()
+        }
         return {
             "output": str(self.path),
             "steering": finite(self.steering),
             "recorded_steering": self.recorded_steering,
-            "sides": {
-                side: vars(one) | {"steering": finite(one.steering)}
-                for side, one in self.sides.items()
-            },
+            "sides": sides,
             "skipped": dict(self.left_out),
         }
 
     def as_text(self) -> str:
-        recorded = (
-            "" if self.recorded_steering is None else f" (recorded: {self.recorded_steering:+.3f})"
-        )
-        lines = [str(self.path), f"steering      {self.steering:+.3f}{recorded}"]
+        line = f"steering      {self.steering:+.3f}"
+        if self.recorded_steering is not None:
+            line += f" (recorded: {self.recorded_steering:+.3f})"
+        lines = [str(self.path), line]
         for side, view in self.sides.items():
             source = "recorded view" if view.recorded else "view computed from the image"
             lines.append(f"{side:<6}camera  {view.steering:+.3f} ({source})")
-        return "\n".join(
-            [*lines, *(f"left out: {part}: {reason}" for part, reason in self.left_out.items())]
-        )
+        lines += [f"left out: {part}: {reason}" for part, reason in self.left_out.items()]
+        return "\n".join(lines)
+
+
+# heights of the picture's parts, in inches
+_CROP_INCHES = 3.0
+_VIEWS_INCHES = 2.6
+_SHEETS_TITLE_INCHES = 0.4
 
 
 def draw_image(file: ModelFile, image: Path, frame: Image, path: Path) -> ExploredImage:
-    """Draw what a model sees in an image and what it answers into a PNG; frame: the image, RGB
-    uint8 (160, 320, 3).
+    """Draw what a model sees in an image and what it answers into a PNG.
+
+    frame: the image, RGB uint8 (160, 320, 3)
     """
     check_output(path, PICTURE, force=True)
     policy = Policy(file).without_framing()
-    was, recorded = _row_of(image)
 
     def steering_of(view: Image) -> float:
-        """Return the steering for a frame as the first of a drive; of a network of windows, it
-        fills the window.
+        """Return the steering for a frame as the first of a drive.
+
+        For a network of windows, the frame fills the window.
         """
         policy.forget()
         return policy.answer(view).steering
 
-    views = {
-        side: recorded[side] if side in recorded else _moved(frame, side)
-        for side in ("left", "right")
+    # a side camera's view is computed where none was recorded
+    recorded_steering, recorded_views = _row_of(image)
+    views = {side: _moved(frame, side) for side in ("left", "right")} | recorded_views
+    sides = {
+        side: SideView(steering_of(view), side in recorded_views) for side, view in views.items()
     }
-    sides = {side: SideView(steering_of(view), side in recorded) for side, view in views.items()}
-    steering, left_out = steering_of(frame), dict[str, str]()
-    lit, sheets = _decided(file, frame, left_out)
-    ratios = sheet_heights(sheets)
-    heights = [
-        _CROP_INCHES,
-        _VIEWS_INCHES,
-        *([_SHEETS_TITLE_INCHES + sum(ratios)] if sheets else []),
-    ]
-    title = f"{image.name}: the model steers {steering:+.3f}{'' if was is None else f', recorded {was:+.3f}'}"
+    steering = steering_of(frame)
+    left_out: dict[str, str] = {}
+    sheets = _sheets(file, frame, left_out)
+    lit = _lit(file, frame, left_out)
+
+    title = f"{image.name}: the model steers {steering:+.3f}"
+    if recorded_steering is not None:
+        title += f", recorded {recorded_steering:+.3f}"
+
+    # one part below the other; without activations, the last one is missing
+    heights = [_CROP_INCHES, _VIEWS_INCHES]
+    if sheets:
+        heights.append(_SHEETS_TITLE_INCHES + sum(sheet_heights(sheets)))
     figure = new_figure(SHEET_WIDTH, sum(heights) + 0.4, title)
     parts = figure.subfigures(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0]
     draw_crop(parts[0].subplots(1, 3, width_ratios=CROP_WIDTHS), file, frame)
     left, center, right = parts[1].subplots(1, 3)
-    show_image(
-        center, lit, "no saliency of this network" if lit is frame else "saliency (VisualBackProp)"
-    )
-    for axes, (side, one) in zip((left, right), sides.items(), strict=True):
-        source = "recorded" if one.recorded else "computed"
-        show_image(axes, views[side], f"{side} camera ({source}): {one.steering:+.3f}")
+    _show_side(left, "left", views["left"], sides["left"])
+    _show_saliency(center, frame, lit)
+    _show_side(right, "right", views["right"], sides["right"])
     if sheets:
-        parts[2].suptitle(SHEETS_TITLE, fontsize=11)
-        draw_sheets(
-            parts[2].subplots(len(sheets), 1, height_ratios=ratios, squeeze=False)[:, 0], sheets
-        )
+        _show_sheets(parts[2], sheets)
     save(figure, path)
-    return ExploredImage(path, steering, was, sides, left_out)
+    return ExploredImage(path, steering, recorded_steering, sides, left_out)
 
 
-def _decided(
-    file: ModelFile, frame: Image, left_out: dict[str, str]
-) -> tuple[Image, dict[str, Float32Array]]:
-    """Return the frame with its saliency, and the sheets of activations; name what is left out,
-    with the reason.
-    """
-    lit, sheets = frame, dict[str, Float32Array]()
+def _show_saliency(axes: Axes, frame: Image, lit: Image | None) -> None:
+    if lit is None:
+        show_image(axes, frame, "no saliency of this network")
+    else:
+        show_image(axes, lit, "saliency (VisualBackProp)")
+
+
+def _show_sheets(figure: SubFigure, sheets: Mapping[str, Float32Array]) -> None:
+    figure.suptitle(SHEETS_TITLE, fontsize=11)
+    ratios = sheet_heights(sheets)
+    column = figure.subplots(len(sheets), 1, height_ratios=ratios, squeeze=False)[:, 0]
+    draw_sheets(column, sheets)
+
+
+def _show_side(axes: Axes, side: str, view: Image, answer: SideView) -> None:
+    source = "recorded" if answer.recorded else "computed"
+    show_image(axes, view, f"{side} camera ({source}): {answer.steering:+.3f}")
+
+
+def _sheets(file: ModelFile, frame: Image, left_out: dict[str, str]) -> dict[str, Float32Array]:
+    """Return the sheets of activations; without any, {}, with the reason in `left_out`."""
     try:
         window = window_after((), file.preprocessing.apply(frame), file.seq_length)
-        sheets = sheets_of(file.model, np.stack(window).reshape(file.model.input_shape[1:]))
+        return sheets_of(file.model, np.stack(window).reshape(file.model.input_shape[1:]))
     except NotDrawn as error:
         left_out["activations"] = str(error)
+        return {}
+
+
+def _lit(file: ModelFile, frame: Image, left_out: dict[str, str]) -> Image | None:
+    """Return the frame with its saliency; without one, None, with the reason in `left_out`."""
     try:
-        lit = saliency_overlay(frame, np.sqrt(Saliency(file.model, file.preprocessing).mask(frame)))
+        mask = Saliency(file.model, file.preprocessing).mask(frame)
     except UserError as error:
         left_out["saliency"] = str(error)
-    return lit, sheets
+        return None
+    return saliency_overlay(frame, np.sqrt(mask))  # the square root makes weak pixels visible
 
 
 def read_image(image: Path) -> Image:
@@ -166,8 +187,8 @@ def read_image(image: Path) -> Image:
         return read_frame(str(image))
     except BadImage as error:
         raise UserError(
-            f"{image}: {error}; expected a camera frame of the simulator, a JPEG of {FRAME_WIDTH}x{FRAME_HEIGHT} "
-            "pixels: name one of a recording's IMG folder"
+            f"{image}: {error}; expected a camera frame of the simulator, a JPEG of "
+            f"{FRAME_WIDTH}x{FRAME_HEIGHT} pixels: name one of a recording's IMG folder"
         ) from None
 
 
@@ -178,18 +199,18 @@ def _row_of(image: Path) -> tuple[float | None, dict[str, Image]]:
     """
     for log in (image.parent / LOG_NAME, image.absolute().parent.parent / LOG_NAME):
         with suppress(UserError):  # no log, or that of another program
-            rows, index = read_log(log, edited=False).rows, ImageIndex(log)
+            rows = read_log(log, edited=False).rows
+            index = ImageIndex(log)
             for row in rows[rows["center"] == image.name].to_dict("records"):
-                frames = {side: try_frame(index.find(row[side]))[0] for side in ("left", "right")}
-                return float(row["steering"]), {
-                    side: one for side, one in frames.items() if one is not None
-                }
+                sides = {side: try_frame(index.find(row[side]))[0] for side in ("left", "right")}
+                readable = {side: view for side, view in sides.items() if view is not None}
+                return float(row["steering"]), readable
     return None, {}
 
 
 def _moved(frame: Image, side: str) -> Image:
     """Return the view of the centre camera from the place of a side camera."""
-    (right, _, ahead), (_, _, center_ahead) = MOUNTS[side], MOUNTS["center"]
-    return warp_to(CameraMove(right, 0.0, ahead_m=ahead - center_ahead)).apply(
-        frame, FRAME_WIDTH, FRAME_HEIGHT
-    )
+    right_m, _, ahead_m = MOUNTS[side]
+    _, _, center_ahead_m = MOUNTS["center"]
+    move = CameraMove(right_m, 0.0, ahead_m=ahead_m - center_ahead_m)
+    return warp_to(move).apply(frame, FRAME_WIDTH, FRAME_HEIGHT)

@@ -30,18 +30,19 @@ class NotDrawn(Exception):
 
 @dataclass(frozen=True)
 class Subject:
-    """A model to draw pictures of, its training, and its samples, which are named by their index in
-    their table.
+    """A model to draw pictures of, its training, and its samples.
 
-    zero_fraction: largest fraction of samples with zero steering in an epoch, 1 for all; augment:
-    how the samples were augmented. All that needs samples raises NotDrawn if there are none.
+    A sample is named by its index in the table. All that needs samples raises NotDrawn if there
+    are none.
     """
 
     file: "ModelFile"
     data: TrainingData | None = None
     history: Sequence[Epoch] = ()
     seed: int = 0
+    # largest fraction of samples with zero steering in an epoch, 1 for all
     zero_fraction: float = 1.0
+    # how the samples were augmented
     augment: AugmentSettings = AugmentSettings(augment=False)
     _images: dict[int, ImageIndex] = field(default_factory=dict)  # by the number of the recording
 
@@ -50,7 +51,8 @@ class Subject:
         """The samples, of which there is one at least."""
         if self.data is None or not len(self.data.samples):
             raise NotDrawn(
-                "there are no samples; name the store or the recordings that the model was trained on"
+                "there are no samples; "
+                "name the store or the recordings that the model was trained on"
             )
         return self.data
 
@@ -60,48 +62,44 @@ class Subject:
 
     @property
     def corrected(self) -> SampleSettings:
-        """The settings of samples with side cameras; raises NotDrawn if all are of the centre
-        camera.
-        """
+        """The settings of samples with side cameras; raises NotDrawn without side cameras."""
         if not self.table["camera"].any():
             raise NotDrawn(
-                "all samples are of the centre camera, whose steering is not corrected; name one with side cameras"
+                "all samples are of the centre camera, whose steering is not corrected; "
+                "name one with side cameras"
             )
         return self.samples.sample_settings
 
     def one_per_row(self, part: str) -> IndexArray:
-        """Return one sample of each log row of a part, (rows,), in order: centre camera, not
-        flipped, without offset.
+        """Return one sample of each log row of a part, in order, (rows,).
 
-        If no sample is of the centre camera, it is of the first camera that there is.
+        It is of the centre camera, not flipped, and without offset. If no sample is of the centre
+        camera, it is of the first camera that there is.
         """
         table = self.table
-        plain = (
-            (table["frame_offset"] == 0)
-            & ~table["flipped"]
-            & (table["camera"] == table["camera"].min())
-        )
+        first_camera = table["camera"] == table["camera"].min()
+        plain = first_camera & (table["frame_offset"] == 0) & ~table["flipped"]
         samples: IndexArray = self.samples.split_indices(part)
         samples = samples[np.flatnonzero(plain[samples])]
         return samples[np.argsort(table["row"][samples], kind="stable")]
 
     @property
     def scored_part(self) -> str:
-        """The part of the samples to score a model on: those for tests, or for validation if there
-        are none.
-        """
+        """The part of the samples to score a model on: the test part, or else validation."""
         return TEST if len(self.samples.split_indices(TEST)) else VALIDATION
 
     def shown_samples(self) -> IndexArray:
-        """Return one validation sample of each log row, or training samples if there are no others."""
+        """Return one validation sample of each log row, or else training samples."""
         samples = self.one_per_row(VALIDATION)
         return samples if len(samples) else self.one_per_row(TRAINING)
 
     def windows(self, samples: IndexArray) -> IndexArray:
-        """Return the network's windows of consecutive rows among samples of one_per_row(),
-        (windows, seq_length).
+        """Return the network's windows of consecutive rows, (windows, seq_length).
+
+        samples: of one_per_row()
         """
-        row, length = self.table["row"][samples].astype(np.int64), self.file.seq_length
+        length = self.file.seq_length
+        row = self.table["row"][samples].astype(np.int64)
         episode = self.table["episode"][samples]
         first = np.arange(max(len(samples) - length + 1, 0))
         last = first + length - 1
@@ -109,29 +107,31 @@ class Subject:
         return np.asarray(samples[first[consecutive][:, np.newaxis] + np.arange(length)])
 
     def shown_windows(self) -> IndexArray:
-        """Return the windows to choose from, (windows, seq_length); raises NotDrawn if there are
-        none.
-        """
+        """Return the windows to choose from, (windows, seq_length); raises NotDrawn without any."""
         windows = self.windows(self.shown_samples())
         if not len(windows):
             raise NotDrawn(
-                f"there are no {self.file.seq_length} frames in a row; name a recording without gaps"
+                f"there are no {self.file.seq_length} frames in a row; "
+                "name a recording without gaps"
             )
         return windows
 
     def inputs(self, windows: IndexArray) -> Image:
-        """Return the network's inputs for windows, (windows, seq_length), of samples: single
-        images, or windows.
+        """Return the network's inputs, single images or windows of them, for windows of samples.
+
+        windows: (windows, seq_length)
         """
         images = self.images(windows.ravel(), self.file.preprocessing)
         return images.reshape(len(windows), *self.file.model.input_shape[1:])
 
     def images(self, indices: IndexArray, preprocessing: Preprocessing) -> Image:
         """Return prepared images of samples, uint8 (samples, height, width, channels)."""
+        # a store that was made in the same way has them already
         if isinstance(self.data, Store) and self.data.preprocessing == preprocessing:
             samples = self.table[indices]
             images = np.asarray(self.data.frames[samples["frame"]])
-            images[samples["flipped"]] = images[samples["flipped"], :, ::-1]
+            flipped = samples["flipped"]
+            images[flipped] = images[flipped, :, ::-1]
             return images
         return np.stack([preprocessing.apply(self.frame(index)) for index in indices.tolist()])
 
@@ -145,23 +145,32 @@ class Subject:
         It comes from the recording, or if that is gone, from the store, scaled up. Raises NotDrawn
         if both are gone.
         """
-        sample, path = self.table[index], self.image_path(index)
+        path = self.image_path(index)
         try:
             if path is None:
                 raise BadImage("it is not there any more; put it back")
             frame = read_frame(path)
         except BadImage as error:
-            stored = self.samples.preprocessing
-            if not isinstance(self.data, Store) or stored.color != "RGB" or stored.crops:
-                fault = f"{path or 'an image'}: {error}"
-                raise NotDrawn(f"{fault}; and the store holds no frame to show instead") from None
-            size = (stored.frame_width, stored.frame_height)
-            frame = resized(self.data.frames[int(sample["frame"])], size, cv2.INTER_LINEAR)
-        return np.asarray(cv2.flip(frame, 1), np.uint8) if sample["flipped"] else frame
+            frame = self._stored_frame(index, f"{path or 'an image'}: {error}")
+        if self.table[index]["flipped"]:
+            return np.asarray(cv2.flip(frame, 1), np.uint8)
+        return frame
+
+    def _stored_frame(self, index: int, fault: str) -> Image:
+        """Return the store's frame of a sample, scaled up, not flipped.
+
+        Raises NotDrawn if it does not look like a camera frame. fault: why the store is asked.
+        """
+        stored = self.samples.preprocessing
+        if not isinstance(self.data, Store) or stored.color != "RGB" or stored.crops:
+            raise NotDrawn(f"{fault}; and the store holds no frame to show instead") from None
+        frame = self.data.frames[int(self.table[index]["frame"])]
+        return resized(frame, (stored.frame_width, stored.frame_height), cv2.INTER_LINEAR)
 
     def image_path(self, index: int) -> str | None:
         """Return the path of a sample's image, None if the file is gone."""
-        sample, data = self.table[index], self.samples
+        sample = self.table[index]
+        data = self.samples
         if not isinstance(data, Store):
             return str(data.files[sample["frame"]])
         row = data.rows[int(sample["row"]) - int(sample["frame_offset"])]
@@ -174,6 +183,5 @@ class Subject:
 def stretches(seconds: FloatArray) -> list[IndexArray]:
     """Split the indices of times, (times,), at pauses and where they go back."""
     steps = np.diff(seconds)
-    return np.split(
-        np.arange(len(seconds)), np.flatnonzero((steps > EPISODE_GAP_MS / 1000) | (steps < 0)) + 1
-    )
+    begins = np.flatnonzero((steps > EPISODE_GAP_MS / 1000) | (steps < 0)) + 1
+    return np.split(np.arange(len(seconds)), begins)

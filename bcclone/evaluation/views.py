@@ -1,0 +1,154 @@
+"""Make views: the frames of a row and a pose -> what the centre camera would have seen from there."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from bcclone.camera.geometry import HEIGHT_M, CameraMove, warp_to
+from bcclone.camera.images import Image, try_frame
+from bcclone.camera.vehicle import CAMERA_AHEAD_M, MOUNTS
+from bcclone.dataset.preprocessing import PRESETS, Preprocessing
+from bcclone.evaluation.rollout import RelativePose
+from bcclone.simulator.camera import bonnet
+from bcclone.system.opencv import cv2, recolored
+
+
+@dataclass(frozen=True)
+class RowFrames:
+    """The frames of a row that can be read."""
+
+    centre: Image | None  # RGB uint8 (160, 320, 3)
+    # camera -> RGBA uint8 (160, 320, 4). Alpha is 255 where a frame shows the world. It is 0 on
+    # the bonnet and in the outermost columns, so that a repeated border is not taken for the world.
+    cameras: Mapping[str, Image]
+
+
+def read_row(paths: Mapping[str, str]) -> RowFrames:
+    """Read the frames of a row, camera -> path; unreadable ones are left out."""
+    centre = None
+    cameras = {}
+    for camera, path in paths.items():
+        frame, _ = try_frame(path)
+        if frame is None:
+            continue
+        cameras[camera] = recolored(frame, cv2.COLOR_RGB2RGBA)
+        cameras[camera][..., 3] = _world_mask(camera)
+        if camera == "center":
+            centre = frame
+    return RowFrames(centre, cameras)
+
+
+@cache
+def _world_mask(camera: str) -> npt.NDArray[np.uint8]:
+    """Return 255 for the pixels of a camera that show the world, 0 for the others, (160, 320)."""
+    mask = np.where(bonnet(camera)[0], 0, 255).astype(np.uint8)
+    mask[:, [0, -1]] = 0
+    return mask
+
+
+class _Box(NamedTuple):
+    """A region of a view, in pixels."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+
+_MOSTLY = 128  # of 255: most of the pixel was seen
+
+
+class Views:
+    """Makes views as inputs of one preprocessing.
+
+    The nearest camera's frame is warped, and filled up from the next ones where it lacks pixels;
+    pixels that no camera saw repeat the nearest one's border. The bonnet is the centre frame's own.
+
+    preprocessing: preprocessing.PRESETS["carnd-160x320-rgb"] gives full frames
+    in_heights: poses are in camera heights, and the camera is one of another car, without the
+        simulator's bonnet
+    """
+
+    def __init__(self, preprocessing: Preprocessing, in_heights: bool = False) -> None:
+        self._preprocessing = preprocessing
+        self._unit_m = HEIGHT_M if in_heights else 1.0
+        # what is drawn; of other preprocessings whole frames, which are then prepared
+        self._drawn = preprocessing
+        if not preprocessing.is_plain:
+            self._drawn = PRESETS["carnd-160x320-rgb"]
+        self._full = _Box(0, 0, self._drawn.width, self._drawn.height)
+
+        # 255 where the bonnet hides the world, in the pixels of what is drawn
+        hides = bonnet("center")[0] & (not in_heights)
+        mask = np.where(hides, 255, 0).astype(np.uint8)
+        mask_image = np.repeat(mask[..., np.newaxis], 3, axis=2)
+        hidden = replace(self._drawn, color="RGB").apply(mask_image)[..., 0]
+        self._bonnet = np.where(hidden >= _MOSTLY, 255, 0).astype(np.uint8)
+
+    def prepare(self, frame: Image) -> Image:
+        """Return the network's input for a camera's own frame, RGB uint8 (160, 320, 3)."""
+        return self._preprocessing.apply(frame)
+
+    def view(self, frames: RowFrames, pose: RelativePose, centre: Image) -> Image:
+        """Return the network's input from a pose, uint8 (height, width, channels).
+
+        centre: the input from the centre camera
+        """
+        if pose == RelativePose():
+            return centre
+
+        # the nearest camera's frame needs the smallest warp
+        offset_m = self._offset_m(pose)
+        nearest, *others = sorted(
+            frames.cameras, key=lambda camera: abs(offset_m - MOUNTS[camera][0])
+        )
+        view = self._warped(nearest, frames, pose, self._full)
+
+        # the other cameras fill up what it did not see; only that region of them is warped
+        missing = _unseen(view) & ~self._bonnet
+        for camera in others:
+            # the outermost columns are missing in every camera, so they alone need no other one
+            left, top, width, height = cv2.boundingRect(missing[:, 1:-1])
+            if not width:
+                break
+            box = _Box(left, top, width + 2, height)
+            region = slice(box.top, box.top + box.height), slice(box.left, box.left + box.width)
+            patch = self._warped(camera, frames, pose, box)
+            filled = missing[region] & ~_unseen(patch)
+            cv2.copyTo(patch, filled, view[region])
+            missing[region] ^= filled
+
+        # the bonnet moves with the camera, so it looks as in the centre frame
+        result = self._drawn.convert_colors(recolored(view, cv2.COLOR_RGBA2RGB))
+        is_prepared = self._drawn is self._preprocessing
+        if is_prepared or frames.centre is None:
+            cv2.copyTo(centre, self._bonnet, result)
+        else:
+            cv2.copyTo(frames.centre, self._bonnet, result)
+        return result if is_prepared else self._preprocessing.apply(result)
+
+    def _offset_m(self, pose: RelativePose) -> float:
+        """Return how far to the right the centre camera is at a pose."""
+        return pose.lateral_offset_m * self._unit_m + CAMERA_AHEAD_M * math.sin(pose.yaw_rad)
+
+    def _warped(self, camera: str, frames: RowFrames, pose: RelativePose, box: _Box) -> Image:
+        """Return a region of the view from one camera's frame, RGBA uint8 (height, width, 4)."""
+        right, _, ahead = MOUNTS[camera]
+        offset_m = self._offset_m(pose) - right
+        ahead_m = MOUNTS["center"][2] - ahead - CAMERA_AHEAD_M * (1 - math.cos(pose.yaw_rad))
+        corner = np.array([[1.0, 0.0, -box.left], [0.0, 1.0, -box.top], [0.0, 0.0, 1.0]])
+        move = CameraMove(offset_m, pose.yaw_rad, ahead_m=ahead_m)
+        warp = warp_to(move).through(corner @ self._drawn.pixels, np.eye(3))
+        return warp.apply(frames.cameras[camera], box.width, box.height)
+
+
+def _unseen(view: Image) -> Image:
+    """Return 255 for the pixels of an RGBA view that its camera did not see, (height, width)."""
+    alpha = cv2.extractChannel(view, 3)
+    _, unseen = cv2.threshold(alpha, _MOSTLY - 1, 255, cv2.THRESH_BINARY_INV)
+    return np.asarray(unseen, np.uint8)
