@@ -7,9 +7,38 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-DENSE, _DEPTHWISE = "FULLY_CONNECTED", "DEPTHWISE_CONV_2D"
-_TRANSPOSED, _PRODUCT = "TRANSPOSE_CONV", "BATCH_MATMUL"
+# names of operations
+DENSE = "FULLY_CONNECTED"
+_DEPTHWISE = "DEPTHWISE_CONV_2D"
+_TRANSPOSED = "TRANSPOSE_CONV"
+_PRODUCT = "BATCH_MATMUL"
 MULTIPLYING = {"CONV_2D", _DEPTHWISE, _TRANSPOSED, DENSE, _PRODUCT}
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What one answer of a LiteRT file costs."""
+
+    multiply_adds: int  # of convolutions, dense layers and products of matrices
+    other_operations: int  # numbers that all other operations compute
+    estimated_ms: Mapping[str, float]  # name of a board -> time of an answer, from these counts
+    # the first TensorFlow Lite that has the file's operations in these versions, as its converter
+    # states; "" if it does not
+    oldest_runtime: str
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation of a file."""
+
+    name: str
+    output: str  # name of what it computes
+    numbers: int  # how many these are
+    # of a convolution, a dense layer, or a product of matrices, whose second one these are; else 0
+    weights: int
+    multiply_adds: int  # of the same operations, else 0
+
+
 _FREE = {"RESHAPE", "DEQUANTIZE"}  # a view, and a conversion of weights, which is done once
 # multiply-adds a second on one core: a quarter of what the authors of XNNPACK measured on all four
 # (README of google/XNNPACK, 2020), MobileNet v1 with its 569 million in 115 and 75 ms
@@ -19,56 +48,32 @@ _BOARDS = {"Raspberry Pi 3B+": 569e6 / 0.115 / 4, "Raspberry Pi 4": 569e6 / 0.07
 _OTHER_OPERATION = 3
 
 
-@dataclass(frozen=True)
-class Costs:
-    """What one answer of a LiteRT file costs.
-
-    multiply_adds: of convolutions, dense layers and products of matrices; other_operations: numbers
-    that all other operations compute; estimated_ms: the time of an answer by the name of a board,
-    estimated from these counts; oldest_runtime: the first TensorFlow Lite that has the operations
-    of the file in these versions, as its converter states, "" if it does not.
-    """
-
-    multiply_adds: int
-    other_operations: int
-    estimated_ms: Mapping[str, float]
-    oldest_runtime: str
-
-
-@dataclass(frozen=True)
-class Operation:
-    """One operation of a file.
-
-    output: name of what it computes; numbers: how many these are; weights: of a convolution, a
-    dense layer or a product of matrices, whose second one these are, and multiply_adds: of these,
-    else 0.
-    """
-
-    name: str
-    output: str
-    numbers: int
-    weights: int
-    multiply_adds: int
-
-
 def costs_of(content: bytes) -> Costs:
+    """Return what an answer of a LiteRT file costs."""
     steps = list(steps_of_file(content))
     multiply_adds = sum(step.multiply_adds for step in steps)
     others = sum(step.numbers for step in steps if step.name not in MULTIPLYING | _FREE)
     work = multiply_adds + _OTHER_OPERATION * others
-    _, model = _read(content)
-    stated = {each.name: model.buffers[each.buffer].data for each in model.metadata or ()}
     return Costs(
         multiply_adds=multiply_adds,
         other_operations=others,
         estimated_ms={board: round(1000 * work / rate, 1) for board, rate in _BOARDS.items()},
-        oldest_runtime=bytes(stated.get(b"min_runtime_version", ()))
-        .rstrip(b"\0")
-        .decode("ascii", "replace"),
+        oldest_runtime=_oldest_runtime(content),
     )
 
 
+def _oldest_runtime(content: bytes) -> str:
+    """Return the version that the converter states in a file, "" if there is none."""
+    _, model = _read(content)
+    for entry in model.metadata or ():
+        if entry.name == b"min_runtime_version":
+            version = bytes(model.buffers[entry.buffer].data)
+            return version.rstrip(b"\0").decode("ascii", "replace")
+    return ""
+
+
 def steps_of_file(content: bytes) -> Iterator[Operation]:
+    """Yield the operations of a LiteRT file."""
     schema, model = _read(content)
     names = {
         number: name
@@ -77,32 +82,46 @@ def steps_of_file(content: bytes) -> Iterator[Operation]:
     }
     for graph in model.subgraphs:
         for operator in graph.operators:
+            # old files have the code in the one field, new ones in the other
             code = model.operatorCodes[operator.opcodeIndex]
             name = names[max(code.builtinCode, code.deprecatedBuiltinCode)]
-            output = graph.tensors[operator.outputs[0]]
-            numbers = math.prod(map(int, output.shape))
-            weights = multiply_adds = 0
-            if name in MULTIPLYING:
-                shapes = [
-                    [int(size) for size in graph.tensors[place].shape]
-                    for place in operator.inputs[:3]
-                ]
-                weights = math.prod(shapes[1])
-                multiply_adds = _multiply_adds(name, numbers, shapes, operator.builtinOptions)
-            yield Operation(name, output.name.decode(), numbers, weights, multiply_adds)
+            yield _operation(name, operator, graph.tensors)
+
+
+def _operation(name: str, operator: Any, tensors: Sequence[Any]) -> Operation:
+    output = tensors[operator.outputs[0]]
+    numbers = math.prod(_shape(output))
+    weights = 0
+    multiply_adds = 0
+    if name in MULTIPLYING:
+        shapes = [_shape(tensors[number]) for number in operator.inputs[:3]]
+        weights = math.prod(shapes[1])
+        multiply_adds = _multiply_adds(name, numbers, shapes, operator.builtinOptions)
+    return Operation(name, output.name.decode(), numbers, weights, multiply_adds)
+
+
+def _shape(tensor: Any) -> list[int]:
+    return [int(size) for size in tensor.shape]
 
 
 def _multiply_adds(name: str, numbers: int, shapes: Sequence[Sequence[int]], options: Any) -> int:
-    """Return the multiply-adds of an operation. numbers: that it computes; shapes: of its inputs,
-    weights second.
+    """Return the multiply-adds of an operation.
+
+    numbers: how many it computes
+    shapes: of its inputs, weights second
     """
     if name == _PRODUCT:
-        return numbers * shapes[0][-2 if options.adjX else -1]
-    if (
-        name == _TRANSPOSED
-    ):  # each number of an input is multiplied, whatever the stride; weights: (out, h, w, in)
-        return math.prod(shapes[2]) * math.prod(shapes[1][:3])
-    return numbers * math.prod(shapes[1][1:3] if name == _DEPTHWISE else shapes[1][1:])
+        axis = -1
+        if options.adjX:  # the first matrix is transposed
+            axis = -2
+        return numbers * shapes[0][axis]
+    weights = shapes[1]
+    if name == _TRANSPOSED:
+        # each number of an input is multiplied, whatever the stride; weights: (out, h, w, in)
+        return math.prod(shapes[2]) * math.prod(weights[:3])
+    if name == _DEPTHWISE:
+        return numbers * math.prod(weights[1:3])
+    return numbers * math.prod(weights[1:])
 
 
 def _read(content: bytes) -> tuple[Any, Any]:

@@ -8,19 +8,21 @@ from bcclone.dataset.preprocessing_text import PreprocessingText
 from bcclone.system.errors import UserError
 from bcclone.system.settings import Checked, Force, Mph, Setting, SettingError, Size, setting
 
-ONNX, LITERT, DONKEYCAR = "onnx", "litert", "donkeycar"
+ONNX = "onnx"
+LITERT = "litert"
+DONKEYCAR = "donkeycar"
 FORMATS = {  # name: (ending of the file, description)
     ONNX: (".onnx", "a file that ONNX Runtime runs in many languages; drive.py drives with it"),
     LITERT: (".tflite", "a file for LiteRT (TensorFlow Lite) on phones and small computers"),
     DONKEYCAR: (".tflite", "a file that donkeycar 5 drives as its own type tflite_linear"),
 }
 TFLITE = (LITERT, DONKEYCAR)
+FLOAT16 = "float16"
+INT8 = "int8"
 _THROTTLE = 0.2  # with which donkeycars drive slowly
-FLOAT16, INT8 = "float16", "int8"
-_OF_TFLITE, _OF_CAR = (
-    ("quantize",),
-    ("camera", "throttle", "throttle_in_bends", "throttle_speed_mph"),
-)
+# settings that only some formats have
+_TFLITE_SETTINGS = ("quantize",)
+_DONKEYCAR_SETTINGS = ("camera", "throttle", "throttle_in_bends", "throttle_speed_mph")
 
 
 ModelFormat = Annotated[str, Setting(choices=tuple(FORMATS))]
@@ -28,26 +30,25 @@ ModelFormat = Annotated[str, Setting(choices=tuple(FORMATS))]
 
 @dataclass(frozen=True)
 class ExportModelSettings(Checked):
-    """Which model to export, and how. model: a .h5 or .keras file; output: None for its name with
-    another ending.
-    """
+    """Which model to export, and how."""
 
-    model: Path
+    model: Path  # a .h5 or .keras file
     to: ModelFormat = ONNX
-    output: Path | None = None
+    output: Path | None = None  # None for the model's name with another ending
     force: Force = setting(False)
     preprocess: PreprocessingText | None = setting(None)
     quantize: str | None = setting(
         None,
-        "store smaller weights, for litert and donkeycar; int8 also computes with whole numbers: float16, int8",
+        "store smaller weights, for litert and donkeycar; int8 also computes with whole numbers: "
+        "float16, int8",
         unit="KIND",
         choices=(FLOAT16, INT8),
         shown="float32",
     )
     calibrate: Path | None = setting(
         None,
-        "recording, tub or folder with pictures of your camera, on which the file is compared with the model; "
-        "--quantize int8 takes its ranges from others of them",
+        "recording, tub or folder with pictures of your camera, on which the file is compared with "
+        "the model; --quantize int8 takes its ranges from others of them",
         unit="FOLDER",
     )
     camera: Size = setting(
@@ -64,51 +65,61 @@ class ExportModelSettings(Checked):
     )
     throttle_in_bends: float | None = setting(
         None,
-        "throttle in the sharpest bends: it falls from --throttle at a tenth of full steering to this at half of it",
+        "throttle in the sharpest bends: it falls from --throttle at a tenth of full steering to "
+        "this at half of it",
         0,
         1,
         shown="that of --throttle",
     )
     throttle_speed_mph: Mph | None = setting(
         None,
-        "speed of the car with --throttle; the throttle then follows the speed that the model predicts, for a "
-        "model of model.py --predict speed or throttle",
+        "speed of the car with --throttle; the throttle then follows the speed that the model "
+        "predicts, for a model of model.py --predict speed or throttle",
         maximum=200,
         above=0,
         option="throttle-speed",
     )
 
     def validate(self) -> None:
-        for each in fields(self):
-            formats = (
-                TFLITE
-                if each.name in _OF_TFLITE
-                else (DONKEYCAR,)
-                if each.name in _OF_CAR
-                else tuple(FORMATS)
-            )
-            if self.to not in formats and getattr(self, each.name) != each.default:
+        for field in fields(self):
+            formats = _formats_with(field.name)
+            if self.to not in formats and getattr(self, field.name) != field.default:
                 only = " and ".join(f"--to {name}" for name in formats)
-                raise SettingError(f"{{{each.name}}} is only for {only}; leave it out")
-        output, ending = self.path, FORMATS[self.to][0]
+                raise SettingError(f"{{{field.name}}} is only for {only}; leave it out")
+        output = self.path
+        ending, _ = FORMATS[self.to]
         if output.suffix != ending:
             raise UserError(
                 f"{output}: the name of a {self.to} export must end in {ending}; name another -o"
             )
         if self.quantize == INT8 and not self.calibrate:
             raise SettingError(
-                "{quantize} int8 needs pictures of the camera that it will drive with; name a recording, a tub or a "
-                "folder of them with {calibrate}"
+                "{quantize} int8 needs pictures of the camera that it will drive with; name a "
+                "recording, a tub or a folder of them with {calibrate}"
             )
         if self.throttle_in_bends is not None and self.throttle_speed_mph is not None:
             raise SettingError(
-                "{throttle_in_bends} and {throttle_speed_mph} both say where the car is slow; leave one of them out"
+                "{throttle_in_bends} and {throttle_speed_mph} both say where the car is slow; "
+                "leave one of them out"
             )
 
     @property
     def constant_throttle(self) -> float:
-        return _THROTTLE if self.throttle is None else self.throttle
+        """Return the throttle of a donkeycar on a straight road."""
+        if self.throttle is None:
+            return _THROTTLE
+        return self.throttle
 
     @property
     def path(self) -> Path:
+        """Return the file to write."""
         return self.output or self.model.with_suffix(FORMATS[self.to][0])
+
+
+def _formats_with(name: str) -> tuple[str, ...]:
+    """Return the formats that have a setting."""
+    if name in _TFLITE_SETTINGS:
+        return TFLITE
+    if name in _DONKEYCAR_SETTINGS:
+        return (DONKEYCAR,)
+    return tuple(FORMATS)

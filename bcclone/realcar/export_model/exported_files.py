@@ -33,30 +33,12 @@ from bcclone.realcar.export_model.export_settings import (
     ONNX,
     ExportModelSettings,
 )
-from bcclone.realcar.export_model.interface import Inputs, Interface, Run
+from bcclone.realcar.export_model.interface import Inputs, Interface, Outputs, Run
 from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError, first_line
 from bcclone.system.tensorflow_quietly import standard_error_captured
 
 OPSET = 17  # understood since ONNX Runtime 1.12, of 2022
-_TOLERANCE = 1e-3  # of the greatest difference, which the runtime's rounding may make
-_QUANTIZED_TOLERANCE = 0.01  # of the mean difference, which smaller weights may make
-_TIMED = 100
-_DRIVES = "drives"  # the name of the first axis
-_SMALL_DENSE = 1 << 14  # weights of a dense layer that stays float32
-# what computes with int8 beside MULTIPLYING
-_POOLING = {"MAX_POOL_2D", "AVERAGE_POOL_2D", "MEAN", "REDUCE_MAX", "PAD", "RESHAPE", "SOFTMAX"}
-_ACTIVATIONS = {
-    "ELU",
-    "RELU",
-    "RELU6",
-    "RELU_N1_TO_1",
-    "RELU_0_TO_1",
-    "LOGISTIC",
-    "TANH",
-    "LEAKY_RELU",
-    "PRELU",
-}
 
 
 def write_exported(
@@ -68,12 +50,15 @@ def write_exported(
 ) -> None:
     """Write a model in a format; raises UserError for layers that the format lacks.
 
-    calibration: the inputs from which --quantize int8 takes the ranges of numbers.
+    calibration: the inputs from which --quantize int8 takes the ranges of numbers
     """
     if settings.to == ONNX:
         path.write_bytes(_onnx_content(file, interface))
     else:
         path.write_bytes(_litert_content(interface, settings.quantize, calibration))
+
+
+_DRIVES = "drives"  # the name of the first axis
 
 
 def _onnx_content(file: ModelFile, interface: Interface) -> bytes:
@@ -83,45 +68,53 @@ def _onnx_content(file: ModelFile, interface: Interface) -> bytes:
     logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)  # it logs an error before it raises it
     specs = interface.specs(drives=None)
     steer = tf.function(interface.graph, autograph=False)
+
+    def steer_in_order(*inputs: Any) -> Any:
+        return steer(**dict(zip(specs, inputs, strict=True)))
+
     try:
         model, _ = tf2onnx.convert.from_function(
-            tf.function(
-                lambda *inputs: steer(**dict(zip(specs, inputs, strict=True))), autograph=False
-            ),
+            tf.function(steer_in_order, autograph=False),
             input_signature=list(specs.values()),
             opset=OPSET,
         )
-        onnx.checker.check_model(
-            model, full_check=True
-        )  # what tf2onnx does not know, it leaves in the graph
+        # what tf2onnx does not know, it leaves in the graph
+        onnx.checker.check_model(model, full_check=True)
     except Exception as error:  # tf2onnx, TensorFlow and onnx raise all kinds
         raise UserError(
             f"this network cannot be written as ONNX: {first_line(error)}; export with --to litert"
         ) from None
-    for each in (*model.graph.input, *model.graph.output):
-        each.type.tensor_type.shape.dim[0].dim_param = _DRIVES
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = _DRIVES
+    onnx.helper.set_model_props(model, _onnx_metadata(file))
+    content: bytes = model.SerializeToString()
+    return content
+
+
+def _onnx_metadata(file: ModelFile) -> dict[str, str]:
+    """Return what an ONNX file says of its model, for this program and for people."""
     training = {key: value for key, value in vars(file.training).items() if value}
-    _, *others = (f"{each.name} / {each.unit:g}" for each in file.outputs)
+    _, *others = (f"{output.name} / {output.unit:g}" for output in file.outputs)
     columns = ", ".join([f"{STEERING}: -1 (left) to 1 (right)", *others])
     metadata = {
         "bcclone_preprocessing": file.preprocessing.to_json(),
         "bcclone_training": json.dumps(training),
         SEQ_LENGTH: str(file.seq_length),
-        **({FRAMING: file.framing.to_json()} if file.framing else {}),
-        "description": f"{FRAME}: camera frames, RGB; {columns}; {file.preprocessing.describe()}",
     }
-    onnx.helper.set_model_props(model, metadata)
-    content: bytes = model.SerializeToString()
-    return content
+    if file.framing:
+        metadata[FRAMING] = file.framing.to_json()
+    description = f"{FRAME}: camera frames, RGB; {columns}; {file.preprocessing.describe()}"
+    return metadata | {"description": description}
 
 
 def _litert_content(
     interface: Interface, quantize: str | None, calibration: Iterable[Inputs] = ()
 ) -> bytes:
-    """Return a LiteRT file, whose signature is "serving_default"; raises UserError for layers that
-    LiteRT lacks.
+    """Return a LiteRT file, whose signature is "serving_default".
 
-    calibration: the inputs from which int8 takes the ranges of numbers.
+    Raises UserError for layers that LiteRT lacks.
+
+    calibration: the inputs from which int8 takes the ranges of numbers
     """
     module = tf.Module()
     module.steer = tf.function(interface.graph, autograph=False)
@@ -143,24 +136,38 @@ def _litert_content(
         ) from None
 
 
+_SMALL_DENSE = 1 << 14  # weights of a dense layer that stays float32
+# what computes with int8 beside MULTIPLYING
+_POOLING = {"MAX_POOL_2D", "AVERAGE_POOL_2D", "MEAN", "REDUCE_MAX", "PAD", "RESHAPE", "SOFTMAX"}
+_ACTIVATIONS = {
+    "ELU",
+    "RELU",
+    "RELU6",
+    "RELU_N1_TO_1",
+    "RELU_0_TO_1",
+    "LOGISTIC",
+    "TANH",
+    "LEAKY_RELU",
+    "PRELU",
+}
+
+
 def _int8_content(converter: Any, calibration: Iterable[Inputs]) -> bytes:
     converter.representative_dataset = lambda: (dict(inputs) for inputs in calibration)
-    converter._experimental_calibrate_only = (
-        True  # the public way quantizes the preparation of the frames, too
-    )
-    with warnings.catch_warnings(
-        action="ignore", category=UserWarning
-    ):  # that TensorFlow's own interpreter is old
+    # the public way quantizes the preparation of the frames, too
+    converter._experimental_calibrate_only = True
+    # TensorFlow warns that its own interpreter is old
+    with warnings.catch_warnings(action="ignore", category=UserWarning):
         calibrated = converter.convert()
     steps = list(steps_of_file(calibrated))
+    float_operations = {step.name for step in steps} - MULTIPLYING - _POOLING - _ACTIVATIONS
+    small_layers = [
+        step.output for step in steps if step.name == DENSE and step.weights < _SMALL_DENSE
+    ]
     content = mlir_quantize(
         calibrated,
-        denylisted_ops=sorted(
-            {step.name for step in steps} - MULTIPLYING - _POOLING - _ACTIVATIONS
-        ),
-        denylisted_nodes=[
-            step.output for step in steps if step.name == DENSE and step.weights < _SMALL_DENSE
-        ],
+        denylisted_ops=sorted(float_operations),
+        denylisted_nodes=small_layers,
         # runtimes before 2.10 compute them wrongly, without an error
         disable_per_channel_for_dense_layers=True,
     )
@@ -173,27 +180,33 @@ def _int8_content(converter: Any, calibration: Iterable[Inputs]) -> bytes:
 def open_exported(path: Path, kind: str) -> Run:
     """Return a function that runs a file of a format for one drive, on one core."""
     if kind == ONNX:
-        model = OnnxModel(path)
-        return lambda inputs: dict(zip(model.signature.outputs, model.run(inputs), strict=True))
+        return _onnx_run(OnnxModel(path))
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     # donkeycar 5.3 with tflite-runtime runs signatures before memory is allocated, for which
     # XNNPACK is left out
-    resolver = (
-        OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-        if kind == DONKEYCAR
-        else OpResolverType.AUTO
-    )
+    resolver = OpResolverType.AUTO
+    if kind == DONKEYCAR:
+        resolver = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     interpreter = Interpreter(str(path), num_threads=1, experimental_op_resolver_type=resolver)
     runner = interpreter.get_signature_runner()
-    return lambda inputs: {name: np.asarray(value) for name, value in runner(**inputs).items()}
+
+    def run(inputs: Inputs) -> Outputs:
+        return {name: np.asarray(value) for name, value in runner(**inputs).items()}
+
+    return run
+
+
+def _onnx_run(model: OnnxModel) -> Run:
+    def run(inputs: Inputs) -> Outputs:
+        return dict(zip(model.signature.outputs, model.run(inputs), strict=True))
+
+    return run
 
 
 @dataclass(frozen=True)
 class Differences:
-    """How far the answers of an exported file are from those of its model, and from those that were
-    written into it.
-    """
+    """How far the answers of an exported file are from its model's, and from what was written."""
 
     steering: FloatArray  # from the model's, which prepares frames with OpenCV, (frames,)
     # the greatest of each output from what TensorFlow computes for the file, (frames, outputs)
@@ -201,9 +214,7 @@ class Differences:
 
 
 def differences(interface: Interface, exported: Run, frames: Sequence[Image]) -> Differences:
-    """Return how far the answers of an exported file are apart on frames; NaN where one of the
-    answers is.
-    """
+    """Return how far the answers of an exported file are apart on frames, NaN where one is NaN."""
     steering = []
     written = []
     for inputs in interface.inputs_of(frames):
@@ -215,6 +226,10 @@ def differences(interface: Interface, exported: Run, frames: Sequence[Image]) ->
     return Differences(np.array(steering), np.array(written))
 
 
+_TOLERANCE = 1e-3  # of the greatest difference, which the runtime's rounding may make
+_QUANTIZED_TOLERANCE = 0.01  # of the mean difference, which smaller weights may make
+
+
 def check_answers(
     path: Path, settings: ExportModelSettings, interface: Interface, frames: Sequence[Image]
 ) -> Differences:
@@ -224,10 +239,8 @@ def check_answers(
     written into it: by more than rounding explains, or where the weights are smaller, by more than
     _QUANTIZED_TOLERANCE in the mean.
     """
-    refused, remedy = (
-        f"{settings.path}: not written, because",
-        "export it with another --to, and report this",
-    )
+    refused = f"{settings.path}: not written, because"
+    remedy = "export it with another --to, and report this"
     try:
         apart = differences(interface, open_exported(path, settings.to), frames)
     except Exception as error:  # of the runtime, for what the converter wrote wrongly
@@ -239,22 +252,30 @@ def check_answers(
         if settings.quantize == INT8:
             more = "use --quantize float16, or --calibrate with pictures of more of the road"
         raise UserError(
-            f"{refused} with --quantize {settings.quantize} its answers differ by {mean:.3f} in the mean of "
-            f"{len(frames)} frames from those without, more than {_QUANTIZED_TOLERANCE:g}; {more}"
+            f"{refused} with --quantize {settings.quantize} its answers differ by {mean:.3f} in "
+            f"the mean of {len(frames)} frames from those without, more than "
+            f"{_QUANTIZED_TOLERANCE:g}; {more}"
         )
     if not settings.quantize and not greatest <= _TOLERANCE:
         raise UserError(
-            f"{refused} its answers differ by {greatest:.2g} from those that TensorFlow computes for it, more than "
-            f"{_TOLERANCE:g}; {remedy}; if the other differs, too, the network magnifies rounding: train it longer"
+            f"{refused} its answers differ by {greatest:.2g} from those that TensorFlow computes "
+            f"for it, more than {_TOLERANCE:g}; {remedy}; if the other differs, too, the network "
+            "magnifies rounding: train it longer"
         )
     return apart
 
 
+_TIMED = 100  # answers
+_WARM_UP = 10  # of these, which are not counted
+
+
 def median_ms(path: Path, kind: str, interface: Interface, frames: Sequence[Image]) -> float:
-    run, inputs = open_exported(path, kind), list(interface.inputs_of(frames))
+    """Return the median time of an answer in milliseconds."""
+    run = open_exported(path, kind)
+    inputs = list(interface.inputs_of(frames))
     seconds = []
     for number in range(_TIMED):
         start = time.perf_counter()
         run(inputs[number % len(inputs)])
         seconds.append(time.perf_counter() - start)
-    return 1000 * float(np.median(seconds[_TIMED // 10 :]))
+    return 1000 * float(np.median(seconds[_WARM_UP:]))

@@ -4,12 +4,13 @@ to compare.
 A computation takes inputs by name and returns outputs by name. There are two interfaces:
 
 - frames: whole frames of the simulator, and the states of a recurrent network;
-- donkeycar 5, type tflite_linear: a picture of its camera to angle and throttle. donkeycar 5.3 (parts/interpreter.py,
-  parts/keras.py) gives one input, float32 (1, height, width, 3) of 0 to 1, RGB, and reads two outputs of (1, 1) in the
-  alphabetical order of their names, which here are those of its own linear models.
+- donkeycar 5, type tflite_linear: a picture of its camera to angle and throttle. donkeycar 5.3
+  (parts/interpreter.py, parts/keras.py) gives one input, float32 (1, height, width, 3) of 0 to 1,
+  RGB. It reads two outputs of (1, 1) in the alphabetical order of their names, which here are those
+  of its own linear models.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,56 +35,51 @@ Inputs = Mapping[str, Any]
 Outputs = dict[str, Float32Array]
 Run = Callable[[Inputs], Outputs]
 Shapes = Mapping[str, tuple[int, ...]]
-Law = Callable[
-    [Any, Any], Any
-]  # angle, (cars, 1), and the network's numbers, (cars, outputs) -> throttle, (cars, 1)
+# angle, (cars, 1), and the network's numbers, (cars, outputs) -> throttle, (cars, 1)
+Law = Callable[[Any, Any], Any]
 
-PICTURE, ANGLE, THROTTLE = "img_in", "n_outputs0", "n_outputs1"
-_SPEED, _THROTTLE = (
-    next(number for number, each in enumerate(OUTPUTS) if each.predict == name)
-    for name in ("speed", "throttle")
-)
+# names of donkeycar's own models
+PICTURE = "img_in"
+ANGLE = "n_outputs0"
+THROTTLE = "n_outputs1"
+
+_PREDICTS = [output.predict for output in OUTPUTS]
+_SPEED = _PREDICTS.index("speed")  # columns of a network's numbers
+_THROTTLE = _PREDICTS.index("throttle")
 
 
 @dataclass(frozen=True)
 class Interface:
-    """The inputs and outputs of an exported file, and what it computes.
+    """The inputs and outputs of an exported file, and what it computes."""
 
-    inputs, outputs: the shape of each by its name, without the number of drives; graph: computes
-    the outputs from the inputs in TensorFlow; own: the same by the model itself, with OpenCV;
-    inputs_of: the inputs of one drive for camera frames, uint8 (height, width, 3); camera: their
-    width and height; throttle: where that of a donkeycar comes from.
-    """
-
-    inputs: Shapes
+    inputs: Shapes  # the shape of each by its name, without the number of drives
     outputs: Shapes
-    graph: Callable[..., Mapping[str, Any]]
-    own: Run
+    graph: Callable[..., Mapping[str, Any]]  # computes the outputs from the inputs in TensorFlow
+    own: Run  # the same by the model itself, with OpenCV
+    # camera frames, uint8 (height, width, 3) -> the inputs of one drive
     inputs_of: Callable[[Sequence[Image]], Iterable[Inputs]]
-    camera: tuple[int, int]
-    throttle: str = ""
+    camera: tuple[int, int]  # width and height of the frames
+    throttle: str = ""  # where that of a donkeycar comes from
 
     def specs(self, drives: int | None) -> dict[str, tf.TensorSpec]:
-        return {
-            name: tf.TensorSpec(
-                (drives, *shape), tf.uint8 if name == FRAME else tf.float32, name=name
-            )
-            for name, shape in self.inputs.items()
-        }
+        """Return how TensorFlow describes the inputs; drives: None for any number."""
+        specs = {}
+        for name, shape in self.inputs.items():
+            dtype = tf.float32
+            if name == FRAME:
+                dtype = tf.uint8
+            specs[name] = tf.TensorSpec((drives, *shape), dtype, name=name)
+        return specs
 
 
 def frame_interface(file: ModelFile) -> Interface:
-    """Return the interface of a model that takes whole frames of the simulator, its states, and
-    gives its answers.
-    """
-    steps, dtype, prepared = file.steps, file.model.inputs[0].dtype, file.preprocessing
-    height, width = prepared.frame_height, prepared.frame_width
-    signature = Signature(
-        file.seq_length,
-        steps.state_sizes if steps else (),
-        (height, width),
-        predicts=len(file.outputs),
-    )
+    """Return the interface of a model that takes whole frames of the simulator, and its states."""
+    steps = file.steps
+    prepared = file.preprocessing
+    dtype = file.model.inputs[0].dtype
+    height = prepared.frame_height
+    width = prepared.frame_width
+    signature = _frame_signature(file)
     constants = _constants_of(file)
     for layer in file.model.layers:
         if isinstance(layer, RECURRENT):
@@ -93,141 +89,189 @@ def frame_interface(file: ModelFile) -> Interface:
         if steps:
             numbers, states = steps.step(images, states)
         else:
-            numbers = file.model(
-                keras.ops.reshape(images, (-1, *file.model.input_shape[1:])), training=False
-            )
-        return dict(
-            zip(signature.outputs, (_calibrated(numbers, file.calibration), *states), strict=True)
-        )
+            windows = keras.ops.reshape(images, (-1, *file.model.input_shape[1:]))
+            numbers = file.model(windows, training=False)
+        values = (_calibrated(numbers, file.calibration), *states)
+        return dict(zip(signature.outputs, values, strict=True))
 
     def graph(**inputs: Any) -> Mapping[str, Any]:
         with constants():
             frames = inputs.pop(FRAME)
-            frames = frames if steps else tf.reshape(frames, (-1, height, width, 3))
-            return answers(tf.cast(prepare(frames, prepared), dtype), list(inputs.values()))
+            if not steps:  # the frames of a window one after the other
+                frames = tf.reshape(frames, (-1, height, width, 3))
+            images = tf.cast(prepare(frames, prepared), dtype)
+            return answers(images, list(inputs.values()))
 
     def own(inputs: Inputs) -> Outputs:
         frames = inputs[FRAME].reshape(-1, height, width, 3)
         images = np.stack([prepared.apply(frame) for frame in frames]).astype(dtype)
-        values = answers(images, [inputs[name] for name in inputs if name != FRAME])
-        return {name: keras.ops.convert_to_numpy(value) for name, value in values.items()}
+        states = [inputs[name] for name in inputs if name != FRAME]
+        return _to_numpy(answers(images, states))
 
     def inputs_of(frames: Sequence[Image]) -> Iterable[Inputs]:
-        """Yield the inputs for each frame: the window that ends with it, and states drawn at
-        random.
-        """
-        random, states = np.random.default_rng(0), dict(signature.inputs)
-        shape = states.pop(FRAME)
-        for number in range(len(frames)):
-            window = [
-                frames[max(number - back, 0)]
-                for back in reversed(range(1 if steps else file.seq_length))
-            ]
-            drawn = {
-                name: random.uniform(-1, 1, (1, *sizes)).astype(np.float32)
-                for name, sizes in states.items()
-            }
-            yield {FRAME: np.stack(window).reshape(1, *shape)} | drawn
+        return _frame_inputs(file, signature, frames)
 
     return Interface(signature.inputs, signature.outputs, graph, own, inputs_of, (width, height))
 
 
+def _frame_signature(file: ModelFile) -> Signature:
+    state_sizes: tuple[int, ...] = ()
+    if file.steps:
+        state_sizes = file.steps.state_sizes
+    prepared = file.preprocessing
+    size = (prepared.frame_height, prepared.frame_width)
+    return Signature(file.seq_length, state_sizes, size, predicts=len(file.outputs))
+
+
+def _frame_inputs(
+    file: ModelFile, signature: Signature, frames: Sequence[Image]
+) -> Iterator[Inputs]:
+    """Yield the inputs for each frame: the window that ends with it, and random states."""
+    random = np.random.default_rng(0)
+    states = dict(signature.inputs)
+    shape = states.pop(FRAME)
+    length = file.seq_length
+    if file.steps:  # the states stand for the frames before
+        length = 1
+    for number in range(len(frames)):
+        # before the first frame, it is repeated
+        window = [frames[max(number - back, 0)] for back in reversed(range(length))]
+        inputs: dict[str, Any] = {FRAME: np.stack(window).reshape(1, *shape)}
+        for name, sizes in states.items():
+            inputs[name] = random.uniform(-1, 1, (1, *sizes)).astype(np.float32)
+        yield inputs
+
+
 def donkeycar_interface(file: ModelFile, settings: ExportModelSettings) -> Interface:
-    """Return the interface of a model in a donkeycar; raises UserError for a model that cannot
-    drive one.
+    """Return the interface of a model in a donkeycar.
+
+    Raises UserError for a model that cannot drive one.
     """
-    if file.seq_length > 1 or file.steps:
-        raise UserError(
-            f"{settings.model}: a network of {file.seq_length} frames, expected one of single frames, because "
-            "donkeycar's tflite_linear gives one picture and keeps no state; train one without --seq-length"
-        )
-    if settings.throttle_speed_mph is not None and len(file.outputs) <= _SPEED:
-        raise UserError(
-            f"{settings.model}: it predicts no speed for --throttle-speed; leave that out, or train a model with: "
-            f"bcclone model data.h5 --predict {OUTPUTS[_SPEED].predict}"
-        )
+    _check_donkeycar(file, settings)
     width, height = settings.camera
-    try:
-        framing = (file.framing or Framing(width, height)).for_size(width, height)
-    except BadImage as error:
-        raise UserError(
-            f"{settings.model}: its camera's pictures have another shape: {error}; give the size of yours with "
-            "--camera, or calibrate the model for it: bcclone calibrate"
-        ) from None
-    prepared, (law, words) = file.preprocessing, throttle_law(settings, len(file.outputs))
-    constants, dtype = _constants_of(file), file.model.inputs[0].dtype
+    framing = _donkeycar_framing(file, settings)
+    prepared = file.preprocessing
+    law, words = throttle_law(settings, len(file.outputs))
+    constants = _constants_of(file)
+    dtype = file.model.inputs[0].dtype
 
     def answer(images: Any) -> Mapping[str, Any]:
         numbers = file.model(images, training=False)
-        angle = keras.ops.clip(_calibrated(numbers, file.calibration)[:, :1], -1.0, 1.0)
+        steering = _calibrated(numbers, file.calibration)[:, :1]
+        angle = keras.ops.clip(steering, -1.0, 1.0)
         return {ANGLE: angle, THROTTLE: law(angle, numbers)}
 
     def graph(**inputs: Any) -> Mapping[str, Any]:
         with constants():
-            return answer(tf.cast(prepare(inputs[PICTURE] * 255.0, prepared, framing), dtype))
+            images = prepare(inputs[PICTURE] * 255.0, prepared, framing)
+            return answer(tf.cast(images, dtype))
 
     def own(inputs: Inputs) -> Outputs:
-        frames = [
-            framing.apply(np.rint(picture * 255).astype(np.uint8)) for picture in inputs[PICTURE]
-        ]
-        images = np.stack([prepared.apply(frame) for frame in frames]).astype(dtype)
-        return {name: keras.ops.convert_to_numpy(value) for name, value in answer(images).items()}
+        images = []
+        for picture in inputs[PICTURE]:
+            frame = framing.apply(np.rint(picture * 255).astype(np.uint8))
+            images.append(prepared.apply(frame))
+        return _to_numpy(answer(np.stack(images).astype(dtype)))
 
     def inputs_of(pictures: Sequence[Image]) -> Iterable[Inputs]:
-        """Yield the input for each picture as donkeycar makes it: the product in float64, then
-        float32.
-        """
+        """Yield the input for each picture as donkeycar makes it."""
         for picture in pictures:
-            yield {
-                PICTURE: (picture.astype(np.float64) * (1.0 / 255.0)).astype(np.float32)[np.newaxis]
-            }
+            # the product in float64, then float32
+            fractions = picture.astype(np.float64) * (1.0 / 255.0)
+            yield {PICTURE: fractions.astype(np.float32)[np.newaxis]}
 
-    shapes = {PICTURE: (height, width, 3)}, {ANGLE: (1,), THROTTLE: (1,)}
-    return Interface(*shapes, graph, own, inputs_of, settings.camera, words)
+    return Interface(
+        inputs={PICTURE: (height, width, 3)},
+        outputs={ANGLE: (1,), THROTTLE: (1,)},
+        graph=graph,
+        own=own,
+        inputs_of=inputs_of,
+        camera=settings.camera,
+        throttle=words,
+    )
+
+
+def _check_donkeycar(file: ModelFile, settings: ExportModelSettings) -> None:
+    if file.seq_length > 1 or file.steps:
+        raise UserError(
+            f"{settings.model}: a network of {file.seq_length} frames, expected one of single "
+            "frames, because donkeycar's tflite_linear gives one picture and keeps no state; train "
+            "one without --seq-length"
+        )
+    if settings.throttle_speed_mph is not None and len(file.outputs) <= _SPEED:
+        raise UserError(
+            f"{settings.model}: it predicts no speed for --throttle-speed; leave that out, or "
+            f"train a model with: bcclone model data.h5 --predict {OUTPUTS[_SPEED].predict}"
+        )
+
+
+def _donkeycar_framing(file: ModelFile, settings: ExportModelSettings) -> Framing:
+    """Return how the pictures of the car's camera become frames."""
+    width, height = settings.camera
+    framing = file.framing or Framing(width, height)
+    try:
+        return framing.for_size(width, height)
+    except BadImage as error:
+        raise UserError(
+            f"{settings.model}: its camera's pictures have another shape: {error}; give the size "
+            "of yours with --camera, or calibrate the model for it: bcclone calibrate"
+        ) from None
 
 
 def throttle_law(settings: ExportModelSettings, outputs: int) -> tuple[Law, str]:
-    """Return how the throttle follows from the answer of a network with so many outputs, and the
-    words for it.
+    """Return how the throttle follows from the answer of a network, and the words for it.
 
     The throttle that a network predicts is taken unless another law is asked for.
+
+    outputs: how many numbers the network answers
     """
-    lowest, mph = settings.throttle_in_bends, settings.throttle_speed_mph
-    if outputs > _THROTTLE and (settings.throttle, lowest, mph) == (None, None, None):
-
-        def predicted(_: Any, numbers: Any) -> Any:
-            return keras.ops.clip(numbers[:, _THROTTLE : _THROTTLE + 1], 0.0, 1.0)
-
-        return predicted, "as the model predicts it, 0 to 1"
     throttle = settings.constant_throttle
+    lowest = settings.throttle_in_bends
+    mph = settings.throttle_speed_mph
 
-    def law(angle: Any, numbers: Any) -> Any:
-        if mph is not None:
-            factor = throttle * OUTPUTS[_SPEED].unit / mph
-            return keras.ops.clip(numbers[:, _SPEED : _SPEED + 1] * factor, 0.0, 1.0)
-        if lowest is None:
-            return keras.ops.full_like(angle, throttle)
-        sharpness = keras.ops.clip(
-            (keras.ops.abs(angle) - STRAIGHT) / (SHARPEST - STRAIGHT), 0.0, 1.0
-        )
-        return throttle + (lowest - throttle) * sharpness
+    def predicted(_: Any, numbers: Any) -> Any:
+        return keras.ops.clip(numbers[:, _THROTTLE : _THROTTLE + 1], 0.0, 1.0)
 
+    def by_speed(_: Any, numbers: Any) -> Any:
+        factor = throttle * OUTPUTS[_SPEED].unit / mph
+        return keras.ops.clip(numbers[:, _SPEED : _SPEED + 1] * factor, 0.0, 1.0)
+
+    def constant(angle: Any, _: Any) -> Any:
+        return keras.ops.full_like(angle, throttle)
+
+    def by_bends(angle: Any, _: Any) -> Any:
+        sharpness = (keras.ops.abs(angle) - STRAIGHT) / (SHARPEST - STRAIGHT)
+        return throttle + (lowest - throttle) * keras.ops.clip(sharpness, 0.0, 1.0)
+
+    nothing_asked = settings.throttle is None and lowest is None and mph is None
+    if outputs > _THROTTLE and nothing_asked:
+        return predicted, "as the model predicts it, 0 to 1"
     if mph is not None:
-        return law, f"as the model predicts the speed, {throttle:g} at {mph:g} mph"
-    return law, f"{throttle:g}" if lowest is None else f"{throttle:g}, down to {lowest:g} in bends"
+        return by_speed, f"as the model predicts the speed, {throttle:g} at {mph:g} mph"
+    if lowest is None:
+        return constant, f"{throttle:g}"
+    return by_bends, f"{throttle:g}, down to {lowest:g} in bends"
 
 
 def _constants_of(file: ModelFile) -> Callable[[], keras.StatelessScope]:
     """Return a function that opens a scope in which the model's weights are constants."""
     weights = [(variable, variable.numpy()) for variable in file.model.variables]
-    return lambda: keras.StatelessScope(
-        state_mapping=[(variable, tf.constant(value)) for variable, value in weights]
-    )
+
+    def scope() -> keras.StatelessScope:
+        constants = [(variable, tf.constant(value)) for variable, value in weights]
+        return keras.StatelessScope(state_mapping=constants)
+
+    return scope
+
+
+def _to_numpy(values: Mapping[str, Any]) -> Outputs:
+    return {name: keras.ops.convert_to_numpy(value) for name, value in values.items()}
 
 
 def _calibrated(numbers: Any, calibration: SteeringCalibration | None) -> Any:
-    """Return a network's numbers, (drives, outputs), with its steering, the first, as that of a
-    car, -1 to 1.
+    """Return a network's numbers with its steering, the first, as that of a car, -1 to 1.
+
+    numbers: (drives, outputs)
     """
     if calibration is None:
         return numbers

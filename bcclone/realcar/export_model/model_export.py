@@ -1,5 +1,4 @@
-"""Export a model: write it in a format of other programs, and compare that file with the model
-before it is kept.
+"""Export a model: write it in a format of other programs, and compare the file with the model.
 
 A file prepares frames with the operations of its format, so its steering differs a little; the
 result says how much.
@@ -7,8 +6,10 @@ result says how much.
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bcclone.camera.images import IMAGE_ENDINGS, BadImage, Image, decode_image
 from bcclone.model.onnx_model import load_onnxruntime
@@ -30,14 +31,9 @@ from bcclone.system.output import writes
 from bcclone.system.progress import Notify
 from bcclone.system.statistics import evenly
 
-_FRAMES = 20  # along the lake track
-_WRITERS = {
-    ONNX: "tf2onnx",
-    LITERT: "ai_edge_litert.interpreter",
-}  # each in the extra of its format's name
-# as in recordings, in tables and in tubs
-_SIDE_CAMERA = re.compile(r"(left|right)_|\d+_(cam_image_array_)?(left|right)_?\.", re.IGNORECASE)
-_PICTURES, _FEWEST = 400, 20
+if TYPE_CHECKING:  # these load TensorFlow
+    from bcclone.model.model_file import ModelFile
+    from bcclone.realcar.export_model.interface import Interface
 
 
 @dataclass(frozen=True)
@@ -48,16 +44,13 @@ class ExportModelResult:
     output: str  # the file written
     to: str  # its format
     megabytes: float
-    inputs: dict[
-        str, tuple[int, ...]
-    ]  # the shape of each by its name, without the number of drives
+    inputs: dict[str, tuple[int, ...]]  # the shape of each, without the number of drives
     outputs: dict[str, tuple[int, ...]]
     preprocessing: str  # description of how the file prepares the frames
     frames: int  # in the comparison with the model
     frames_of: str  # where they are from, in words
-    greatest_difference: (
-        float  # of the steering on them, from that of the model, which prepares frames with OpenCV
-    )
+    # of the steering on them, from that of the model, which prepares frames with OpenCV
+    greatest_difference: float
     mean_difference: float
     unreadable: int  # pictures of --calibrate that could not be read
     milliseconds: float  # median time of an answer on this machine, on one core
@@ -65,95 +58,105 @@ class ExportModelResult:
     costs: Costs | None  # of a LiteRT file
 
     def as_text(self) -> str:
-        """Return the shapes of inputs and outputs, how the file answers, what that costs, and where
-        it can run.
-        """
-        lines = [
-            f"{'input' if name in self.inputs else 'output'} {name}: {' x '.join(map(str, shape))}"
-            for name, shape in (self.inputs | self.outputs).items()
-        ]
-        lines += [f"throttle: {self.throttle}"] if self.throttle else []
-        unread = f", {self.unreadable} could not be read" if self.unreadable else ""
-        runtime = ", without XNNPACK, as donkeycar runs it" if self.to == DONKEYCAR else ""
+        """Return the file's shapes, how it answers, what that costs, and where it can run."""
+        lines = [*_shape_lines("input", self.inputs), *_shape_lines("output", self.outputs)]
+        if self.throttle:
+            lines.append(f"throttle: {self.throttle}")
+        unread = ""
+        if self.unreadable:
+            unread = f", {self.unreadable} could not be read"
+        runtime = ""
+        if self.to == DONKEYCAR:
+            runtime = ", without XNNPACK, as donkeycar runs it"
         lines += [
             f"{self.output}: written, {self.megabytes:g} MB",
-            f"its steering differs from that of {self.model} by {self.mean_difference:.1e} on average and "
-            f"{self.greatest_difference:.1e} at most, on {self.frames} frames of {self.frames_of}{unread}; it prepares "
-            "them with the operations of its format, the model with OpenCV",
-            f"{self.milliseconds:.2f} ms for a frame, the median on one core of this machine{runtime}",
+            f"its steering differs from that of {self.model} by {self.mean_difference:.1e} on "
+            f"average and {self.greatest_difference:.1e} at most, on {self.frames} frames of "
+            f"{self.frames_of}{unread}; it prepares them with the operations of its format, the "
+            "model with OpenCV",
+            f"{self.milliseconds:.2f} ms for a frame, the median on one core of this machine"
+            f"{runtime}",
         ]
-        if costs := self.costs:
-            boards = ", ".join(
-                f"{ms:.0f} ms on a {board}" for board, ms in costs.estimated_ms.items()
-            )
-            lines += [
-                f"{costs.multiply_adds / 1e6:.1f} million multiply-adds and {costs.other_operations / 1e6:.1f} million "
-                f"other operations; an estimate from these counts, not measured: {boards}",
-                f"oldest runtime by its operations: TensorFlow Lite {costs.oldest_runtime or 'unknown'}",
-            ]
+        if self.costs:
+            lines += _cost_lines(self.costs)
         if self.to == DONKEYCAR:
             name = Path(self.output).name
             lines.append(
-                f"next, on the car: python manage.py drive --model models/{name} --type tflite_linear"
+                f"next, on the car: python manage.py drive --model models/{name} "
+                "--type tflite_linear"
             )
         return "\n".join(lines)
+
+
+def _shape_lines(kind: str, shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
+    return [f"{kind} {name}: {' x '.join(map(str, shape))}" for name, shape in shapes.items()]
+
+
+def _cost_lines(costs: Costs) -> list[str]:
+    boards = ", ".join(f"{ms:.0f} ms on a {board}" for board, ms in costs.estimated_ms.items())
+    return [
+        f"{costs.multiply_adds / 1e6:.1f} million multiply-adds and "
+        f"{costs.other_operations / 1e6:.1f} million other operations; an estimate from these "
+        f"counts, not measured: {boards}",
+        f"oldest runtime by its operations: TensorFlow Lite {costs.oldest_runtime or 'unknown'}",
+    ]
+
+
+_ROAD_PICTURES = 20  # along the lake track
+_WRITERS = {  # extra -> the package that it brings
+    ONNX: "tf2onnx",
+    LITERT: "ai_edge_litert.interpreter",
+}
 
 
 @writes(lambda settings: FORMATS[settings.to][0], "path")
 def export_model(
     settings: ExportModelSettings, notify: Notify = lambda line: None
 ) -> ExportModelResult:
-    """Write a model with the preparation of its frames in another format, completely or not at all.
+    """Write a model with the preparation of its frames in another format, whole or not at all.
 
-    notify: called with a line for each step. Raises UserError when a package is missing, when the
-    model cannot be loaded or has layers that the format lacks, when the pictures to calibrate with
-    cannot be read, when the output cannot be written, and when the written file computes something
-    else than the model.
+    Raises UserError when a package is missing, when the model cannot be loaded or has layers that
+    the format lacks, when the pictures to calibrate with cannot be read, when the output cannot be
+    written, and when the written file computes something else than the model.
+
+    notify: called with a line for each step
     """
-    if settings.to == ONNX:
-        load_onnxruntime()
-    extra = LITERT if settings.to in TFLITE else ONNX
-    require_package(_WRITERS[extra], f"--to {settings.to}", f"bcclone[{extra}]")
+    _require_packages(settings.to)
     from bcclone.system.tensorflow_quietly import load_tensorflow
 
     load_tensorflow(threads=1)  # as the runtimes that the model is compared in
     from bcclone.model.model_file import load_model
     from bcclone.realcar.export_model.exported_files import check_answers, median_ms, write_exported
-    from bcclone.realcar.export_model.frame_preparation import check_preparation
-    from bcclone.realcar.export_model.interface import donkeycar_interface, frame_interface
 
-    file, output = load_model(settings.model, settings.preprocess), settings.path
-    check_preparation(settings.model, file.preprocessing)
-    interface = (
-        donkeycar_interface(file, settings) if settings.to == DONKEYCAR else frame_interface(file)
-    )
-    if settings.quantize == INT8 and list(interface.inputs.values()) != [
-        (*interface.camera[::-1], 3)
-    ]:
-        raise UserError(f"{settings.model}: it sees several frames; --quantize int8 takes networks of single frames; "
-                        "use --quantize float16")  # fmt: skip
-    pictures, unreadable = (
-        read_pictures(settings.calibrate, interface.camera) if settings.calibrate else ([], 0)
-    )
-    frames = pictures[1::2] or road_pictures(_FRAMES, interface.camera)
+    file = load_model(settings.model, settings.preprocess)
+    interface = _interface_of(file, settings)
+
+    # int8 takes its ranges from every second picture, and is compared on the others
+    pictures: list[Image] = []
+    unreadable = 0
+    if settings.calibrate:
+        pictures, unreadable = read_pictures(settings.calibrate, interface.camera)
+    frames = pictures[1::2] or road_pictures(_ROAD_PICTURES, interface.camera)
+    output = settings.path
     with atomic.replacing(output, follow=True) as new:
-        notify(
-            f"{settings.model}: writing it as {settings.to}, with {file.preprocessing.describe()} inside"
-        )
+        preparation = file.preprocessing.describe()
+        notify(f"{settings.model}: writing it as {settings.to}, with {preparation} inside")
         write_exported(new, settings, file, interface, interface.inputs_of(pictures[::2]))
         notify(f"comparing its answers with the model's on {len(frames)} frames")
         apart = check_answers(new, settings, interface, frames)
-        milliseconds = median_ms(new, settings.to, interface, frames[-_FRAMES:])
-        size = new.stat().st_size
-        costs = costs_of(new.read_bytes()) if settings.to in TFLITE else None
+        milliseconds = median_ms(new, settings.to, interface, frames[-_ROAD_PICTURES:])
+        content = new.read_bytes()
+    costs = None
+    if settings.to in TFLITE:
+        costs = costs_of(content)
     return ExportModelResult(
         model=str(settings.model),
         output=str(output),
         to=settings.to,
-        megabytes=round(size / 1e6, 3),
+        megabytes=round(len(content) / 1e6, 3),
         inputs=dict(interface.inputs),
         outputs=dict(interface.outputs),
-        preprocessing=file.preprocessing.describe(),
+        preprocessing=preparation,
         frames=len(frames),
         frames_of=str(settings.calibrate or "the simulated lake"),
         greatest_difference=float(apart.steering.max()),
@@ -163,6 +166,35 @@ def export_model(
         throttle=interface.throttle,
         costs=costs,
     )
+
+
+def _require_packages(to: str) -> None:
+    """Name missing packages before the model is loaded, which takes long."""
+    if to == ONNX:
+        load_onnxruntime()
+    extra = ONNX
+    if to in TFLITE:
+        extra = LITERT
+    require_package(_WRITERS[extra], f"--to {to}", f"bcclone[{extra}]")
+
+
+def _interface_of(file: "ModelFile", settings: ExportModelSettings) -> "Interface":
+    """Return the interface of the exported file; raises UserError for what cannot be exported."""
+    from bcclone.realcar.export_model.frame_preparation import check_preparation
+    from bcclone.realcar.export_model.interface import donkeycar_interface, frame_interface
+
+    check_preparation(settings.model, file.preprocessing)
+    if settings.to == DONKEYCAR:
+        interface = donkeycar_interface(file, settings)
+    else:
+        interface = frame_interface(file)
+    single_frame = (*interface.camera[::-1], 3)
+    if settings.quantize == INT8 and list(interface.inputs.values()) != [single_frame]:
+        raise UserError(
+            f"{settings.model}: it sees several frames; --quantize int8 takes networks of single "
+            "frames; use --quantize float16"
+        )
+    return interface
 
 
 def road_pictures(count: int, camera: tuple[int, int]) -> list[Image]:
@@ -181,32 +213,47 @@ def road_pictures(count: int, camera: tuple[int, int]) -> list[Image]:
     return pictures
 
 
-def read_pictures(folder: Path, camera: tuple[int, int]) -> tuple[list[Image], int]:
-    """Return at most 400 pictures from all over a recording, a tub or a folder, in the camera's
-    size.
+# as in recordings, in tables and in tubs
+_SIDE_CAMERA = re.compile(r"(left|right)_|\d+_(cam_image_array_)?(left|right)_?\.", re.IGNORECASE)
+_MOST_PICTURES = 400
+_FEWEST_PICTURES = 20
 
-    Also returns how many files had to be left out. Raises UserError where there are fewer than 20
-    that can be read.
+
+def read_pictures(folder: Path, camera: tuple[int, int]) -> tuple[list[Image], int]:
+    """Return at most 400 pictures from all over a recording, a tub or a folder.
+
+    They have the camera's size. Also returns how many files had to be left out. Raises UserError
+    where there are fewer than 20 that can be read.
     """
-    paths = sorted(
-        Path(where, name)
-        for where, _, names in os.walk(folder)
-        for name in names
-        if name.lower().endswith(IMAGE_ENDINGS) and not _SIDE_CAMERA.match(name)
-    )
+    paths = _picture_paths(folder)
     pictures: list[Image] = []
     unreadable = 0
-    for index in evenly(len(paths), 2 * _PICTURES):
+    # twice as many as are kept, since some may be unreadable
+    for index in evenly(len(paths), 2 * _MOST_PICTURES):
         try:
             picture = decode_image(read_bytes(paths[index], "image"))
-            if picture.shape[1::-1] != camera:
-                picture = resized(picture, camera)
-            pictures.append(picture)
         except (BadImage, OSError):
             unreadable += 1
-    if len(pictures) < _FEWEST:
+            continue
+        if picture.shape[1::-1] != camera:
+            picture = resized(picture, camera)
+        pictures.append(picture)
+    if len(pictures) < _FEWEST_PICTURES:
         raise UserError(
-            f"{folder}: {len(pictures)} pictures (.jpg, .png) that can be read, expected {_FEWEST} or more of the "
-            "car's camera; name a recording, a tub or a folder of pictures"
+            f"{folder}: {len(pictures)} pictures (.jpg, .png) that can be read, expected "
+            f"{_FEWEST_PICTURES} or more of the car's camera; name a recording, a tub or a folder "
+            "of pictures"
         )
-    return [pictures[index] for index in evenly(len(pictures), _PICTURES)], unreadable
+    kept = [pictures[index] for index in evenly(len(pictures), _MOST_PICTURES)]
+    return kept, unreadable
+
+
+def _picture_paths(folder: Path) -> list[Path]:
+    """Return the pictures in a folder and below it, without those of side cameras, sorted."""
+    paths = []
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            is_picture = name.lower().endswith(IMAGE_ENDINGS)
+            if is_picture and not _SIDE_CAMERA.match(name):
+                paths.append(Path(parent, name))
+    return sorted(paths)

@@ -32,7 +32,7 @@ for _name, _road in (("Lake", "lake"), ("Mountain", "mountain"), ("Road", "rando
         register(
             f"bcclone/{_name}-v0",
             entry_point="bcclone.research.environment.driving_env:Simulator",
-            vector_entry_point="bcclone.research.environment.driving_env:DrivingVectorEnv",
+            vector_entry_point="bcclone.research.environment.vector_env:DrivingVectorEnv",
             kwargs={"road": _road},
         )
 
@@ -41,9 +41,7 @@ for _name, _road in (("Lake", "lake"), ("Mountain", "mountain"), ("Road", "rando
 class EnvironmentSettings(Checked):
     """What an environment simulates, which observations it gives and which actions it takes.
 
-    observations: one of OBSERVATIONS gives an array, several a dictionary of arrays; limit_m:
-    distance from the centre line at which an episode ends, 0 for the moment when a wheel leaves the
-    road; time_limit: of simulated seconds.
+    One observation is an array, several are a dictionary of arrays.
     """
 
     road: str = setting("lake", "lake, mountain, random:SEED, or a .json file of control points")
@@ -76,7 +74,7 @@ class EnvironmentSettings(Checked):
 
 
 def values_by_name(what: str, values: Any, names: Sequence[str]) -> Mapping[str, Any]:
-    """Return values by name, as they are; raises ValueError for anything else and for other names."""
+    """Return values by name, as they are; raises ValueError for other values and other names."""
     if not isinstance(values, Mapping):
         raise ValueError(f"{what}s are {values!r}, expected values by name, such as {names[0]!r}")  # noqa: TRY004
     if unknown := sorted(str(name) for name in set(values) - set(names)):

@@ -1,5 +1,4 @@
-"""Train a model on in rounds: from a person's take-overs, once, or from the built-in expert, until
-it drives well.
+"""Train a model on: from a person's take-overs, once, or from the expert, until it drives well.
 
 Take-overs are mixed with earlier recordings and with what the model does well. With the expert, a
 round is: drive, label, add the rows to all earlier ones, train on, score. The model keeps its own
@@ -34,6 +33,7 @@ from bcclone.research.improve.expert_drives import (
     run_drive,
 )
 from bcclone.research.improve.rounds import Round, Rounds
+from bcclone.simulator.score import Score
 from bcclone.system.errors import UserError
 from bcclone.system.json_values import names_of
 from bcclone.system.progress import Notify
@@ -47,54 +47,48 @@ from bcclone.training.train_settings import (
     values_of,
 )
 
-START, ROUNDS, RECORDINGS, STORE, RUNS, MODELS = (
-    "start.h5",
-    "rounds",
-    "recordings",
-    "store",
-    "runs",
-    "models",
-)
-_EPOCHS = 4
-LEARNING_RATE = 5e-4  # with the expert
-_ROWS_SEEN, _MAX_EPOCHS = (
-    40_000,
-    8,
-)  # rows times epochs of a training; 2 epochs of 5,500 rows are too few
-_MAX_INTERVENTIONS = 1  # of a row in a round: a weak model would be driven for very long
-_KEPT = ("network", "loss", "batch_size", "zero_fraction", *names_of(AugmentSettings))
+# names in the work folder
+START = "start.h5"
+ROUNDS = "rounds"
+RECORDINGS = "recordings"
+STORE = "store"
+RUNS = "runs"
+MODELS = "models"
 
 
 def count_images(recordings: tuple[str, ...], cameras: tuple[str, ...]) -> tuple[int, int]:
-    """Return how many images of these cameras recordings have: of take-overs, and of the other rows
-    that are used.
+    """Return how many images of these cameras recordings have: of take-overs, and of other rows.
 
-    Raises UserError if nobody has taken over in any of them.
+    Only rows that are used count. Raises UserError if nobody has taken over in any of them.
     """
-    corrections = others = 0
+    corrections = 0
+    others = 0
     for path in find_logs(recordings):
         rows = choose_rows(read_log(path), GOOD_ROWS).rows
-        has_image, is_correction = (
-            rows[list(cameras)].to_numpy() != "",
-            rows["take_over"].to_numpy(),
-        )
+        has_image = rows[list(cameras)].to_numpy() != ""
+        is_correction = rows["take_over"].to_numpy()
         corrections += int(has_image[is_correction].sum())
         others += int(has_image[~is_correction].sum())
     if not corrections:
         raise UserError(
-            f"{', '.join(recordings)}: no row in which a person has taken over from a model, so there is nothing to "
-            "learn from; name a recording whose drivers.csv has take-overs, or learn from the built-in expert: --expert"
+            f"{', '.join(recordings)}: no row in which a person has taken over from a model, so "
+            "there is nothing to learn from; name a recording whose drivers.csv has take-overs, or "
+            "learn from the built-in expert: --expert"
         )
     return corrections, others
 
 
+# what a training keeps of the one before it
+_KEPT = ("network", "loss", "batch_size", "zero_fraction", *names_of(AugmentSettings))
+
+
 @dataclass(frozen=True)
 class StartModel:
-    """The model to begin with: settings of its samples, and those that later trainings keep."""
+    """The model to begin with."""
 
     preprocessing: Preprocessing
     samples: SampleSettings
-    training: TrainSettings
+    training: TrainSettings  # what later trainings keep
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -104,173 +98,251 @@ class StartModel:
 
         file = load_own_model(path)
         try:
-            stored, values = file.training.samples, file.training.settings
-            samples = SampleSettings.stored(stored) if stored else SampleSettings()
+            samples = SampleSettings()
+            if file.training.samples:
+                samples = SampleSettings.stored(file.training.samples)
+            values = file.training.settings
             kept = {name: values[name] for name in _KEPT if name in values}
             training = TrainSettings(**kept, seq_length=file.seq_length)
         except (ValueError, TypeError) as error:
             raise UserError(
                 f"{path}: its training is described wrongly: {error}; train the model again"
             ) from None
-        return cls(file.preprocessing, replace(samples, seq_length=file.seq_length), training)
+        samples = replace(samples, seq_length=file.seq_length)
+        return cls(file.preprocessing, samples, training)
+
+
+def _key(number: int) -> str:
+    """Return the name of a round in the work folder."""
+    return f"{number:02d}"
+
+
+def _whole_key(number: int) -> str:
+    """Return the name of a round that was scored on its remaining rows later."""
+    return f"{_key(number)}-all-rows"
+
+
+def _suite_rows(settings: ImproveSettings) -> tuple[str, ...]:
+    """Return the rows of the suite that are driven, each once."""
+    if settings.rows:
+        return tuple(dict.fromkeys(settings.rows))
+    return tuple(
+        scenario.name
+        for scenario in SCENARIOS
+        if not settings.expert or scenario.settings.track == settings.track
+    )
+
+
+_EPOCHS = 4  # of a training on take-overs
+
+
+@dataclass(frozen=True)
+class ExpertTraining:
+    """How a round with the expert trains, and how long it drives."""
+
+    learning_rate: float = 5e-4
+    rows_seen: int = 40_000  # rows times epochs; 2 epochs of 5,500 rows are too few
+    max_epochs: int = 8
+    max_interventions: int = 1  # in a row of the suite; a weak model would be driven for very long
+
+    def epochs(self, rows: int) -> int:
+        return min(max(round(self.rows_seen / rows), 1), self.max_epochs)
+
+
+_EXPERT = ExpertTraining()
 
 
 class Learning:
-    """The rounds of an improvement. start: the model to begin with; pool: the workers that drive."""
+    """The rounds of an improvement."""
 
     def __init__(
         self, settings: ImproveSettings, start: StartModel, pool: TaskPool, notify: Notify
     ) -> None:
-        self._settings, self._start, self._pool, self._notify = settings, start, pool, notify
+        self._settings = settings
+        self._start = start  # the model to begin with
+        self._pool = pool  # the workers that drive
+        self._notify = notify
         self._folder = settings.folder
         self._kept = FinishedSteps(self._folder / ROUNDS, Round)
-        on_track = (
-            one.name
-            for one in SCENARIOS
-            if not settings.expert or one.settings.track == settings.track
-        )
-        self._rows = tuple(
-            dict.fromkeys(settings.rows or on_track)
-        )  # of the suite, which are driven
+        self._rows = _suite_rows(settings)
 
     def learn(self) -> Rounds:
-        """Complete the rounds, until no row needs an intervention, or the rounds or the minutes are
-        used up.
+        """Complete the rounds; those that are complete already are kept. Raises UserError.
 
-        Take-overs are learned from in one round. Rounds that are complete already are kept. Raises
-        UserError.
+        Take-overs are learned from in one round. With the expert, they end when no row needs an
+        intervention, or the rounds or the minutes are used up.
         """
-        settings, rounds = self._settings, self._complete_rounds()
-        while len(rounds) <= (settings.rounds if settings.expert else 1):
-            is_late = (
-                bool(settings.minutes)
-                and sum(one.seconds for one in rounds) >= settings.minutes * 60
-            )
-            if settings.expert and (not rounds[-1].interventions or is_late):
-                break
-            begin, last = time.monotonic(), rounds[-1]
-            learn = self._learn_from_expert if settings.expert else self._learn_from_corrections
-            failed = (
-                [row for row, score in last.scores.items() if score.interventions]
-                if settings.expert
-                else []
-            )
-            rounds.append(self._add(learn(last), begin, failed))
-        last = rounds[-1]
-        if len(last.scores) < len(
-            self._rows
-        ):  # after a round that failed on some, the others were left out
+        rounds = self._complete_rounds()
+        if self._settings.expert:
+            while not self._expert_is_done(rounds):
+                rounds.append(self._expert_round(rounds[-1]))
+        elif len(rounds) == 1:
             begin = time.monotonic()
-            whole = self._scored(last)
-            whole = replace(whole, seconds=round(last.seconds + time.monotonic() - begin, 1))
-            rounds[-1] = self._kept.keep(f"{last.number:02d}-all-rows", whole)
+            rounds.append(self._add(self._learn_from_corrections(rounds[0]), begin))
+        rounds[-1] = self._with_all_rows(rounds[-1])
         return tuple(rounds)
 
+    def _expert_is_done(self, rounds: Sequence[Round]) -> bool:
+        """Return whether no round should follow; the first of them, number 0, learned nothing."""
+        settings = self._settings
+        if len(rounds) > settings.rounds or not rounds[-1].interventions:
+            return True
+        seconds = sum(step.seconds for step in rounds)
+        return bool(settings.minutes) and seconds >= settings.minutes * 60
+
+    def _expert_round(self, last: Round) -> Round:
+        """Learn from the expert, and score the model, first where the last one failed."""
+        begin = time.monotonic()
+        failed = [row for row, score in last.scores.items() if score.interventions]
+        return self._add(self._learn_from_expert(last), begin, failed)
+
+    def _with_all_rows(self, last: Round) -> Round:
+        """Return the last round with the score of all rows; after failures, some were left out."""
+        if len(last.scores) >= len(self._rows):
+            return last
+        begin = time.monotonic()
+        whole = self._scored(last)
+        seconds = round(last.seconds + time.monotonic() - begin, 1)
+        return self._kept.keep(_whole_key(last.number), replace(whole, seconds=seconds))
+
     def _complete_rounds(self) -> list[Round]:
-        """Return the rounds that are complete; the first one, number 0, is the score of the model
-        to begin with.
+        """Return the rounds that are complete.
+
+        The first one, number 0, is the score of the model to begin with.
         """
         rounds: list[Round] = []
-        while one := self._kept.find(f"{len(rounds):02d}-all-rows") or self._kept.find(
-            f"{len(rounds):02d}"
-        ):
-            rounds.append(one)
+        while (complete := self._find_round(len(rounds))) is not None:
+            rounds.append(complete)
         if not rounds:
             return [self._add(Round(number=0, model=START), time.monotonic())]
         self._notify(f"continuing after round {rounds[-1].number}, which is complete")
         return rounds
 
-    def _add(self, one: Round, begin: float, first: Sequence[str] = ()) -> Round:
+    def _find_round(self, number: int) -> Round | None:
+        """Return a round that is kept, with all rows if it was scored on them later."""
+        whole = self._kept.find(_whole_key(number))
+        if whole is not None:
+            return whole
+        return self._kept.find(_key(number))
+
+    def _add(self, step: Round, begin: float, first: Sequence[str] = ()) -> Round:
         """Score the model of a round, and keep the round with its duration."""
-        scored = self._scored(one, first)
+        scored = self._scored(step, first)
         timed = replace(scored, seconds=round(time.monotonic() - begin, 1))
         self._notify(timed.as_text())
-        return self._kept.keep(f"{one.number:02d}", timed)
+        return self._kept.keep(_key(step.number), timed)
 
-    def _scored(self, one: Round, first: Sequence[str] = ()) -> Round:
+    def _scored(self, step: Round, first: Sequence[str] = ()) -> Round:
         """Return a round with the score of its model on all rows of the suite that it lacks.
 
         first: rows to drive before the others, which are left out if one of these needs an
-        intervention.
+            intervention
         """
-        scores, most = dict(one.scores), _MAX_INTERVENTIONS if self._settings.expert else 0
-        for some in (first, self._rows):
-            if left := tuple(name for name in some if name not in scores):
-                scenarios = SuiteSettings(left, laps=self._settings.laps, most_interventions=most)
-                drives = suite([self._folder / one.model], scenarios, pool=self._pool).drives
-                scores |= {
-                    name: drive.score
-                    for name, by_model in drives.items()
-                    for drive in by_model.values()
-                }
+        scores = dict(step.scores)
+        for rows in (first, self._rows):
+            missing = tuple(row for row in rows if row not in scores)
+            if missing:
+                scores |= self._drive(step, missing)
             if first and any(score.interventions for score in scores.values()):
                 break
-        return replace(one, scores={name: scores[name] for name in self._rows if name in scores})
+        in_order = {row: scores[row] for row in self._rows if row in scores}
+        return replace(step, scores=in_order)
+
+    def _drive(self, step: Round, rows: tuple[str, ...]) -> dict[str, Score]:
+        """Return the score of a round's model on rows of the suite."""
+        most = 0
+        if self._settings.expert:
+            most = _EXPERT.max_interventions
+        scenarios = SuiteSettings(rows, laps=self._settings.laps, most_interventions=most)
+        drives = suite([self._folder / step.model], scenarios, pool=self._pool).drives
+        scores = {}
+        for row, by_model in drives.items():
+            for drive in by_model.values():
+                scores[row] = drive.score
+        return scores
 
     def _learn_from_corrections(self, last: Round) -> Round:
+        """Train on take-overs, mixed with earlier recordings and what the model does well."""
         settings = self._settings
         corrections, others = count_images(settings.recordings, self._start.samples.cameras)
-        balance = min(
-            max(round(others / corrections), 1), MAX_CORRECTION_WEIGHT
-        )  # half of the samples are corrections
-        weight = settings.correction_weight or balance
+        weight = settings.correction_weight
+        if not weight:  # so often that half of the samples are corrections
+            weight = min(max(round(others / corrections), 1), MAX_CORRECTION_WEIGHT)
         self._notify(
-            f"{corrections} images of take-overs, each seen {weight} times an epoch, and {others} others"
+            f"{corrections} images of take-overs, each seen {weight} times an epoch, "
+            f"and {others} others"
         )
         rows = self._convert(settings.recordings, weight)
-        return self._train(
-            last, rows, settings.epochs or _EPOCHS, FINE_TUNING_LEARNING_RATE, rows=rows
-        )
+        epochs = settings.epochs or _EPOCHS
+        return self._train(last, rows, epochs, FINE_TUNING_LEARNING_RATE, rows=rows)
 
     def _learn_from_expert(self, last: Round) -> Round:
-        settings, number, tasks = self._settings, last.number + 1, []
-        model, folder = InputFile.of(self._folder / last.model), self._folder / RECORDINGS
-        for index in range(settings.drives):
-            drive = last.number * settings.drives + index
-            drawn = draw_drive(settings.track, settings.drive_laps, settings.seed, drive)
-            tasks.append(
-                ExpertDriveTask(model, folder.absolute() / f"{number:02d}-{index}", drive, *drawn)
-            )
-        shown = Shown("recording", "m", "drives")
-        drives = run_kept(self._pool, run_drive, tasks, FinishedSteps(folder, ExpertDrive), shown)
-        recorded = [str(folder / task.folder.name) for task in tasks]
-        recordings = (*(settings.recordings if number == 1 else ()), *recorded)
+        """Drive, label the rows as the expert would steer, add them to all earlier ones, train."""
+        settings = self._settings
+        number = last.number + 1
+        folder = self._folder / RECORDINGS
+        tasks = self._drive_tasks(last, folder)
+        kept = FinishedSteps(folder, ExpertDrive)
+        drives = run_kept(self._pool, run_drive, tasks, kept, Shown("recording", "m", "drives"))
+
+        # the user's recordings are in the store from the first round on
+        recordings = [str(folder / task.folder.name) for task in tasks]
+        if number == 1:
+            recordings = [*settings.recordings, *recordings]
         add = (self._folder / STORE / MANIFEST_NAME).exists()
         all_rows = self._convert(recordings, settings.correction_weight or 1, add)
+
         return self._train(
             last,
             all_rows,
-            settings.epochs or min(max(round(_ROWS_SEEN / all_rows), 1), _MAX_EPOCHS),
-            LEARNING_RATE,
+            settings.epochs or _EXPERT.epochs(all_rows),
+            _EXPERT.learning_rate,
             rows=sum(drive.rows for drive in drives),
             rescues=sum(drive.rescues for drive in drives),
             distance_m=round(sum(drive.distance_m for drive in drives), 1),
         )
+
+    def _drive_tasks(self, last: Round, folder: Path) -> list[ExpertDriveTask]:
+        """Return the drives of the round after the last one, to be recorded in a folder."""
+        settings = self._settings
+        model = InputFile.of(self._folder / last.model)
+        tasks = []
+        for index in range(settings.drives):
+            drive = last.number * settings.drives + index
+            drawn = draw_drive(settings.track, settings.drive_laps, settings.seed, drive)
+            recording = folder.absolute() / f"{_key(last.number + 1)}-{index}"
+            tasks.append(ExpertDriveTask(model, recording, drive, *drawn))
+        return tasks
 
     def _convert(self, recordings: Sequence[str], correction_weight: int, add: bool = False) -> int:
         """Write recordings into the store, or add them to it; return how many rows it has.
 
         A call that was interrupted continues, and one that is repeated changes nothing.
         """
+        samples = asdict(self._start.samples)
+        samples |= {"rows": GOOD_ROWS, "correction_weight": correction_weight}
         settings = ShardingSettings(
             tuple(recordings),
             self._folder / STORE,
             add=add,
             resume=True,
             preprocessing=self._start.preprocessing,
-            samples=asdict(self._start.samples)
-            | {"rows": GOOD_ROWS, "correction_weight": correction_weight},
+            samples=samples,
         )
         return convert(settings, self._notify).rows
 
     def _train(
         self, last: Round, all_rows: int, epochs: int, learning_rate: float, **recorded: Any
     ) -> Round:
-        """Train on from the model of the last round; an interrupted training continues where it
-        stopped.
+        """Train on from the model of the last round.
+
+        An interrupted training continues where it stopped.
+
+        recorded: what the round recorded, fields of Round
         """
         number = last.number + 1
-        name, model = f"{number:02d}", f"{MODELS}/{number:02d}.h5"
+        name = _key(number)
+        model = f"{MODELS}/{name}.h5"
         settings = replace(
             self._start.training,
             data=(str(self._folder / STORE),),

@@ -1,6 +1,4 @@
-"""The rounds in which a model is improved, and the result: figures, rows of the suite before and
-after, a chart.
-"""
+"""The rounds in which a model is improved, and the result: figures, tables and a chart."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,52 +6,44 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 
 from bcclone.evaluation.scenarios import SCENARIOS
 from bcclone.pictures.plots.style import BLUE, new_figure, save, tidy
 from bcclone.simulator.score import Score
+from bcclone.system.arrays import FloatArray
 from bcclone.system.json_values import to_json
 from bcclone.system.table import Table, TableColumn
 
-_DESCRIPTIONS = {one.name: one.description for one in SCENARIOS}
-_VERDICTS = {"same": "", "better": "better", "worse": "WORSE"}  # as they are printed
-_ROW_INCHES, _ROUND_INCHES = 0.24, 0.42
-_MAX_TICKS = 30
-_MAX_SHOWN = 3  # interventions at which the colour scale ends
+_DESCRIPTIONS = {scenario.name: scenario.description for scenario in SCENARIOS}
 
 Scores = Mapping[str, Score]  # row of the suite -> score
 
 
 @dataclass(frozen=True, kw_only=True)
 class Round:
-    """A round: what was recorded and trained, and how the model then drives.
+    """A round: what was recorded and trained, and how the model then drives."""
 
-    number: 0 for the model before the first round; rows: recorded in this round; all_rows: that it
-    was trained on; rescues: how often the expert took the car back to the road while it was
-    recorded; epochs: passes over the samples; val_loss: of the training; seconds: that the round
-    took; model: its file, relative to the work folder; scores: rows that failed in the round before
-    are driven first, the others only if none of them fails again.
-    """
-
-    number: int
-    rows: int = 0
-    all_rows: int = 0
-    rescues: int = 0
+    number: int  # 0 for the model before the first round
+    rows: int = 0  # recorded in this round
+    all_rows: int = 0  # that it was trained on
+    rescues: int = 0  # how often the expert took the car back to the road while it was recorded
     distance_m: float = 0.0
-    epochs: int = 0
+    epochs: int = 0  # passes over the samples
     val_loss: float | None = None
-    seconds: float = 0.0
-    model: str
+    seconds: float = 0.0  # that the round took
+    model: str  # its file, relative to the work folder
+    # rows that failed in the round before are driven first, the others only if none of them fails
     scores: Scores = field(default_factory=dict)
 
     @property
     def interventions(self) -> int:
-        """The sum over the rows of the suite that were driven."""
+        """Return the sum over the rows of the suite that were driven."""
         return sum(score.interventions for score in self.scores.values())
 
     @property
     def clean_rows(self) -> int:
-        """How many rows of the suite need no intervention."""
+        """Return how many rows of the suite need no intervention."""
         return sum(not score.interventions for score in self.scores.values())
 
     def as_json(self) -> dict[str, Any]:
@@ -62,43 +52,46 @@ class Round:
         return {**to_json(self), "scores": scores, **sums}
 
     def as_text(self) -> str:
-        after = f", after {self.all_rows} rows" if self.number else ""
+        after = ""
+        if self.number:
+            after = f", after {self.all_rows} rows"
         return f"round {self.number}{after}: {self.driven}; {self.seconds / 60:.1f} minutes"
 
     @property
     def driven(self) -> str:
-        return f"{self.interventions} interventions, {self.clean_rows} of {len(self.scores)} driven rows without"
+        rows = f"{self.clean_rows} of {len(self.scores)} driven rows without"
+        return f"{self.interventions} interventions, {rows}"
 
 
 Rounds = tuple[Round, ...]
 
 
 def chosen_round(rounds: Sequence[Round]) -> Round:
-    """Return the round whose model is written: with the fewest interventions on all rows, the
-    latest of equals.
+    """Return the round whose model is written.
+
+    It needs the fewest interventions on all rows, and is the latest of equals.
     """
-    complete = [one for one in rounds if len(one.scores) == len(rounds[0].scores)]
-    return min(reversed(complete), key=lambda one: one.interventions)
+    complete = [step for step in rounds if len(step.scores) == len(rounds[0].scores)]
+    return min(reversed(complete), key=lambda step: step.interventions)
 
 
 @dataclass(frozen=True)
 class Improvement:
-    """The rounds, the model to begin with, the one that was written, and the folder of everything
-    on the way.
-    """
+    """What has come of an improvement."""
 
     rounds: Rounds
-    model: Path
-    output: Path
-    work: Path
+    model: Path  # to begin with
+    output: Path  # that was written
+    work: Path  # folder of everything on the way
 
     def as_json(self) -> dict[str, Any]:
-        before, after = self.rounds[0].scores, chosen_round(self.rounds).scores
-        verdicts = compare(before, after)
+        before = self.rounds[0].scores
+        chosen = chosen_round(self.rounds)
+        verdicts = compare(before, chosen.scores)
         compared = [
             {
                 "before": _row_figures(row, before[row]),
-                "after": _row_figures(row, after[row]),
+                "after": _row_figures(row, chosen.scores[row]),
                 "verdict": verdict,
             }
             for row, verdict in verdicts.items()
@@ -106,45 +99,62 @@ class Improvement:
         return {
             "output": self.output,
             "work": self.work,
-            "rounds": [one.as_json() for one in self.rounds],
-            "chosen": chosen_round(self.rounds).number,
+            "rounds": [step.as_json() for step in self.rounds],
+            "chosen": chosen.number,
             "compared": compared,
-            "worse": [row for row, verdict in verdicts.items() if verdict == "worse"],
+            "worse": _worse_rows(verdicts),
         }
 
     def as_text(self) -> str:
         """Return the tables: the rounds, and each row before and after; then what was written."""
-        rounds, chosen = self.rounds, chosen_round(self.rounds)
-        columns = (
-            *map(TableColumn, ("round", "rows", "all rows", "rescues", "epochs")),
-            TableColumn("val_loss", "{:.4f}".format),
-            TableColumn("minutes", "{:.1f}".format),
-            TableColumn("suite"),
+        chosen = chosen_round(self.rounds)
+        legend = (
+            "rows: of the round; all rows: trained on so far; "
+            "rescues: how often the expert took the car back"
         )
-        rows = [
-            (
-                one.number,
-                one.rows,
-                one.all_rows,
-                one.rescues,
-                one.epochs,
-                one.val_loss,
-                one.seconds / 60,
-                one.driven,
-            )
-            for one in rounds
-        ]
-        copy = f"{self.output} is {self.model}, unchanged"
+        compared = comparison_table(self.rounds[0].scores, chosen.scores)
+        return f"{legend}\n{_rounds_table(self.rounds)}\n\n{compared}\n{self._outcome(chosen)}"
+
+    def _outcome(self, chosen: Round) -> str:
+        """Return the sentence on what was written."""
         if chosen.number:
-            outcome = f"{self.output} is the model after round {chosen.number}; everything on the way is in {self.work}"
-        elif len(rounds) == 1:
-            outcome = f"nothing to learn: the model needs no intervention on these rows; {copy}"
-        else:
-            after = f"{rounds[-1].interventions} interventions, {chosen.interventions} before"
-            remedy = "learn from more drives, or try other --epochs or --learning-rate, and --force"
-            outcome = f"NOT IMPROVED: after training the model needs {after}; {copy}; {remedy}"
-        legend = "rows: of the round; all rows: trained on so far; rescues: how often the expert took the car back"
-        return f"{legend}\n{Table(columns, rows)}\n\n{comparison_table(rounds[0].scores, chosen.scores)}\n{outcome}"
+            return (
+                f"{self.output} is the model after round {chosen.number}; "
+                f"everything on the way is in {self.work}"
+            )
+        copy = f"{self.output} is {self.model}, unchanged"
+        if len(self.rounds) == 1:
+            return f"nothing to learn: the model needs no intervention on these rows; {copy}"
+        after = f"{self.rounds[-1].interventions} interventions, {chosen.interventions} before"
+        remedy = "learn from more drives, or try other --epochs or --learning-rate, and --force"
+        return f"NOT IMPROVED: after training the model needs {after}; {copy}; {remedy}"
+
+
+def _rounds_table(rounds: Rounds) -> Table:
+    columns = (
+        TableColumn("round"),
+        TableColumn("rows"),
+        TableColumn("all rows"),
+        TableColumn("rescues"),
+        TableColumn("epochs"),
+        TableColumn("val_loss", "{:.4f}".format),
+        TableColumn("minutes", "{:.1f}".format),
+        TableColumn("suite"),
+    )
+    rows = [
+        (
+            step.number,
+            step.rows,
+            step.all_rows,
+            step.rescues,
+            step.epochs,
+            step.val_loss,
+            step.seconds / 60,
+            step.driven,
+        )
+        for step in rounds
+    ]
+    return Table(columns, rows)
 
 
 def compare(before: Scores, after: Scores) -> dict[str, str]:
@@ -154,73 +164,116 @@ def compare(before: Scores, after: Scores) -> dict[str, str]:
     """
     verdicts = {}
     for row, score in before.items():
-        old, new = ((not one.complete, one.interventions) for one in (score, after[row]))
-        verdicts[row] = "same" if new == old else "worse" if new > old else "better"
+        old = _badness(score)
+        new = _badness(after[row])
+        if new == old:
+            verdicts[row] = "same"
+        elif new > old:
+            verdicts[row] = "worse"
+        else:
+            verdicts[row] = "better"
     return verdicts
+
+
+def _badness(score: Score) -> tuple[bool, int]:
+    return not score.complete, score.interventions
+
+
+def _worse_rows(verdicts: Mapping[str, str]) -> list[str]:
+    return [row for row, verdict in verdicts.items() if verdict == "worse"]
+
+
+_SHOWN_VERDICTS = {"same": "", "better": "better", "worse": "WORSE"}
 
 
 def comparison_table(before: Scores, after: Scores) -> str:
     """Return a table with a line for each row, and what follows from it."""
     verdicts = compare(before, after)
-    columns, values = [TableColumn(key, heading="") for key in ("row", "description")], []
+    columns = [TableColumn("row", heading=""), TableColumn("description", heading="")]
     for when in ("before", "after"):
         columns.append(TableColumn(f"interventions {when}", heading=f"{when}: off"))
-        columns += [TableColumn(f"{key} {when}", "{:.2f}".format, key) for key in ("mean", "most")]
-    for name, said in verdicts.items():
-        scores = [
-            figure
-            for one in (before[name], after[name])
-            for figure in (one.interventions, one.mean_abs_cross_track_m, one.max_abs_cross_track_m)
-        ]
-        values.append((name, _DESCRIPTIONS[name], *scores, _VERDICTS[said]))
-    worse = ", ".join(name for name, said in verdicts.items() if said == "worse")
-    lost = f"WORSE than before on {worse}" if worse else "no row became worse"
-    were, are = (sum(score.interventions for score in one.values()) for one in (before, after))
+        for figure in ("mean", "most"):
+            columns.append(TableColumn(f"{figure} {when}", "{:.2f}".format, figure))
+    columns.append(TableColumn("verdict", heading=""))
+
+    values = []
+    for row, verdict in verdicts.items():
+        figures = (*_shown_figures(before[row]), *_shown_figures(after[row]))
+        values.append((row, _DESCRIPTIONS[row], *figures, _SHOWN_VERDICTS[verdict]))
+
     legend = "off: interventions; mean, most: distance from the centre line, m"
-    table = Table([*columns, TableColumn("verdict", heading="")], values)
-    return f"{legend}\n{table}\n\n{were} interventions before, {are} after; {lost}"
+    old = sum(score.interventions for score in before.values())
+    new = sum(score.interventions for score in after.values())
+    lost = "no row became worse"
+    worse = _worse_rows(verdicts)
+    if worse:
+        lost = f"WORSE than before on {', '.join(worse)}"
+    table = Table(columns, values)
+    return f"{legend}\n{table}\n\n{old} interventions before, {new} after; {lost}"
+
+
+def _shown_figures(score: Score) -> tuple[int, float, float]:
+    return score.interventions, score.mean_abs_cross_track_m, score.max_abs_cross_track_m
+
+
+@dataclass(frozen=True)
+class ChartLayout:
+    """How the chart of the rounds is laid out."""
+
+    row_inches: float = 0.24
+    round_inches: float = 0.42
+    max_ticks: int = 30
+    max_shown: int = 3  # interventions at which the colour scale ends
+
+
+_CHART = ChartLayout()
 
 
 def plot_rounds(rounds: Sequence[Round], path: Path) -> None:
-    """Draw the interventions of each round, from round 0, into a PNG: their sum, and on each row of
-    the suite.
+    """Draw the interventions of each round into a PNG: their sum, and on each row of the suite.
 
     Rows that were not driven, after others had failed again, are grey.
     """
     names = list(rounds[0].scores)
-    counts = np.array(
-        [
-            [getattr(one.scores.get(name), "interventions", np.nan) for one in rounds]
-            for name in names
-        ]
-    )
-    figure = new_figure(3 + max(len(rounds), 8) * _ROUND_INCHES, 3.2 + len(names) * _ROW_INCHES)
-    above, below = figure.subplots(2, sharex=True, height_ratios=(2.2, len(names) * _ROW_INCHES))
+    counts = np.array([[_count(step, name) for step in rounds] for name in names])
+    rows_inches = len(names) * _CHART.row_inches
+    width_inches = 3 + max(len(rounds), 8) * _CHART.round_inches
+    figure = new_figure(width_inches, 3.2 + rows_inches)
+    above, below = figure.subplots(2, sharex=True, height_ratios=(2.2, rows_inches))
+
     above.plot(range(len(rounds)), np.nansum(counts, axis=0), "o-", color=BLUE)
     above.set(ylabel="interventions\non the driven rows", ylim=(0, None))
     tidy(above)
-    below.set_facecolor("0.85")
-    below.imshow(
-        np.minimum(counts, _MAX_SHOWN), cmap="Oranges", vmin=0, vmax=_MAX_SHOWN, aspect="auto"
-    )
-    for (row, number), count in np.ndenumerate(counts):
-        color = "white" if count > _MAX_SHOWN / 2 else "black"
-        below.text(
-            number,
-            row,
-            f"{count:.0f}" if count > 0 else "",
-            ha="center",
-            va="center",
-            fontsize=8,
-            color=color,
-        )
+
+    _draw_counts(below, counts)
     below.set_yticks(range(len(names)), names, fontsize=8)
-    shown = range(0, len(rounds), -(-len(rounds) // _MAX_TICKS))
-    below.set_xticks(
-        shown, [f"{number}\n{rounds[number].all_rows}" for number in shown], fontsize=7
-    )
+    # at most so many ticks, so that their numbers stay apart
+    shown = range(0, len(rounds), -(-len(rounds) // _CHART.max_ticks))
+    labels = [f"{number}\n{rounds[number].all_rows}" for number in shown]
+    below.set_xticks(shown, labels, fontsize=7)
     below.set_xlabel("round, and rows in the training")
     save(figure, path)
+
+
+def _count(step: Round, row: str) -> float:
+    """Return the interventions on a row in a round, NaN where it was not driven."""
+    if row not in step.scores:
+        return np.nan
+    return step.scores[row].interventions
+
+
+def _draw_counts(axes: Axes, counts: FloatArray) -> None:
+    """Draw a field for each row and round, with its interventions. counts: (rows, rounds)."""
+    axes.set_facecolor("0.85")
+    shown = np.minimum(counts, _CHART.max_shown)
+    axes.imshow(shown, cmap="Oranges", vmin=0, vmax=_CHART.max_shown, aspect="auto")
+    for (row, number), count in np.ndenumerate(counts):
+        if not count > 0:
+            continue
+        color = "black"
+        if count > _CHART.max_shown / 2:
+            color = "white"
+        axes.text(number, row, f"{count:.0f}", ha="center", va="center", fontsize=8, color=color)
 
 
 def _row_figures(row: str, score: Score) -> dict[str, Any]:

@@ -1,5 +1,6 @@
-"""Map the margins of a model: from which places, offsets and headings on a road the car comes back
-to the middle.
+"""Map the margins of a model: from which states on a road the car comes back to the middle.
+
+A state is a place along the road, an offset from its middle, and a heading.
 
 Importing this loads nothing large, so that --help answers at once.
 """
@@ -23,24 +24,22 @@ from bcclone.system.settings import (
 
 @dataclass(frozen=True)
 class MarginSettings(Checked):
-    """Which road is mapped at which speed, and how many cars are driven to check the map.
-
-    kept: folder for the finished parts, so that the same command goes on where it was interrupted.
-    """
+    """Which road is mapped at which speed, and how many cars are driven to check the map."""
 
     track: Track = setting("lake")
     reverse: Reverse = setting(False)
     speed_mph: Mph = setting(20.0, "speed that the car holds", 3, TOP_SPEED_MPH, option="speed")
     check: Count = setting(
         0,
-        "then drive so many cars from random states from which they should come back, and count those that leave the "
-        "road",
+        "then drive so many cars from random states from which they should come back, and count "
+        "those that leave the road",
         zero="none",
     )
     seed: Seed = setting(0, "seed of the random states of --check", rare=True)
     preprocess: PreprocessingText | None = setting(None)
     jobs: Jobs = setting(0)
     scheduler: Scheduler = setting("")
+    # folder for the finished parts, so that the same command goes on where it was interrupted
     kept: Path | None = None
 
     def validate(self) -> None:

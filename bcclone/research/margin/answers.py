@@ -25,7 +25,8 @@ from bcclone.evaluation.worker_model import (
     result_key,
 )
 from bcclone.model.policy import Policy
-from bcclone.research.margin.state_grid import NEAR_M, Cars, ReturningSet
+from bcclone.research.margin.following import Cars
+from bcclone.research.margin.returning import NEAR_M, ReturningSet
 from bcclone.simulator.car import STEP_SECONDS, Car, TrackedCar, holding_throttle, nose_up, start_on
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track
@@ -35,45 +36,30 @@ from bcclone.system.arrays import Float32Array
 from bcclone.system.errors import UserError
 from bcclone.system.task_pool import report_progress
 
-_BATCH = 64
-_CARS_A_TASK = 200
-_DRAWS = 10_000  # without a single state of the set
-_STRAIGHT_DEGREES = (
-    5.0  # to the road: a car has come back when it is near the middle and turned by no more
-)
-_DRIVEN_AT_LEAST, _GIVEN_UP_SECONDS = 0.4, 10.0
-_STEPS = round(FRAME_SECONDS / STEP_SECONDS)
-
-State = tuple[
-    float, float, float
-]  # metres along the track, metres to the right, radians to the right
+State = tuple[float, float, float]  # metres along the track, metres and radians to the right
 # function, its tasks, the kind of their results, and the unit of their sizes -> the results
 RunKept = Callable[[Callable[[Any], Any], Sequence[Any], type, str], list[Any]]
-Steer = Callable[
-    [Image], Float32Array
-]  # images, uint8 (batch, height, width, channels) -> steering, (batch,)
+# images, uint8 (batch, height, width, channels) -> steering, (batch,)
+Steer = Callable[[Image], Float32Array]
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What the model is shown: which road, in which direction, at which speed (m/s).
-
-    preprocess: for a model that does not store its own.
-    """
+    """What the model is shown."""
 
     model: InputFile
-    preprocess: str | None
+    preprocess: str | None  # for a model that does not store its own
     track: str
     reverse: bool
-    speed: float
+    speed: float  # m/s
 
 
 @dataclass(frozen=True)
 class StatesTask:
-    """States to answer, or to drive from. purpose: which of both, "answer" or "drive"."""
+    """States to answer, or to drive from."""
 
     seen: Seen
-    purpose: str
+    purpose: str  # which of both, "answer" or "drive"
     states: tuple[State, ...]
 
     @property
@@ -96,9 +82,13 @@ class Answers:
     steering: tuple[float, ...]
 
 
+_BATCH = 64  # images that the network gets at once
+
+
 class SeenRoad:
-    """A model and the road that it sees: cars -> steering. Raises UserError for a network of
-    several frames.
+    """A model and the road that it sees: cars -> steering.
+
+    Raises UserError for a network of several frames.
     """
 
     def __init__(self, seen: Seen) -> None:
@@ -106,25 +96,27 @@ class SeenRoad:
         policy = load_on_one_core(seen.model, seen.preprocess)
         if policy.seq_length > 1 or policy.carries_states:
             raise UserError(
-                f"{seen.model.path}: it steers by several frames, expected a network of single ones, whose steering is "
-                "a function of the state; drive it with: bcclone suite"
+                f"{seen.model.path}: it steers by several frames, expected a network of single "
+                "ones, whose steering is a function of the state; drive it with: bcclone suite"
             )
-        self._path, self._speed, self._preprocessing = (
-            seen.model.path,
-            seen.speed,
-            policy.preprocessing,
-        )
+        self._path = seen.model.path
+        self._speed = seen.speed
+        self._preprocessing = policy.preprocessing
         # only an image of the whole frame can be rendered at its own size
         self._whole = self._preprocessing.crops or not self._preprocessing.is_plain
-        size = () if self._whole else (self._preprocessing.height, self._preprocessing.width)
-        self._renderer = Renderer(seen.track, Conditions(), *size)
+        if self._whole:
+            self._renderer = Renderer(seen.track, Conditions())
+        else:
+            size = (self._preprocessing.height, self._preprocessing.width)
+            self._renderer = Renderer(seen.track, Conditions(), *size)
         self._steer = _call_of(policy)
         self._nose_up = nose_up(holding_throttle(seen.speed))
 
     def car(self, along_m: float, offset_m: float, turn: float) -> Car:
-        """Return a car in a state, at the held speed, with the yaw rate of the road's bend there."""
+        """Return a car in a state: at the held speed, with the yaw rate of the bend there."""
         car = start_on(self.track, offset_m, along_m, turn, self._nose_up)
-        car.speed, car.throttle = self._speed, holding_throttle(self._speed)
+        car.speed = self._speed
+        car.throttle = holding_throttle(self._speed)
         car.yaw_rate = self._speed * float(self.track.curvature[self.track.index(along_m)])
         return car
 
@@ -136,16 +128,15 @@ class SeenRoad:
         return self._preprocessing.convert_colors(frame)
 
     def steering(self, cars: Sequence[Car]) -> Float32Array:
-        """Return the model's steering for each car, (cars,). Raises UserError where it is not
-        finite.
-        """
-        answers = [
-            self._steer(np.stack([self.image(car) for car in cars[first : first + _BATCH]]))
-            for first in range(0, len(cars), _BATCH)
-        ]
+        """Return the steering for each car, (cars,); raises UserError if it is not finite."""
+        answers = []
+        for first in range(0, len(cars), _BATCH):
+            images = [self.image(car) for car in cars[first : first + _BATCH]]
+            answers.append(self._steer(np.stack(images)))
         steering = np.concatenate(answers)
-        if not np.isfinite(steering).all():
-            car = cars[int(np.argmin(np.isfinite(steering)))]
+        is_finite = np.isfinite(steering)
+        if not is_finite.all():
+            car = cars[int(np.argmin(is_finite))]
             raise not_finite(self._path, f"at ({car.x:.1f}, {car.z:.1f}) on the map")
         return np.clip(steering, -1.0, 1.0)
 
@@ -154,10 +145,10 @@ _open_road = lru_cache(maxsize=1)(SeenRoad)  # the road of a worker's last task,
 
 
 def answer_states(task: StatesTask) -> Answers:
-    """Answer the states of a task in a worker; raises UserError, and WorkerFault for a model that
-    it does not find.
+    """Answer the states of a task in a worker.
 
-    The states of a place are one after the other, and are answered together.
+    The states of a place are one after the other, and are answered together. Raises UserError, and
+    WorkerFault for a model that the worker does not find.
     """
     steering: list[float] = []
     with _opened(task) as road:
@@ -178,120 +169,180 @@ def _opened(task: StatesTask) -> Iterator[SeenRoad]:
 def _call_of(policy: Policy) -> Steer:
     """Return a network as a call; that of an ONNX file takes whole frames, one by one."""
     if policy.model is None:
-        return lambda images: np.array(
-            [policy.next_answer(image, ())[0].steering for image in images], np.float32
-        )
+
+        def answer_frames(frames: Image) -> Float32Array:
+            answers = [policy.next_answer(frame, ())[0].steering for frame in frames]
+            return np.array(answers, np.float32)
+
+        return answer_frames
     from bcclone.model.recurrent import compile_call
 
     call = compile_call(policy.model, batch=None)
-    return lambda images: np.array(
-        [policy.calibrated(each) for each in call(images)[:, 0].tolist()], np.float32
-    )
+
+    def answer_images(images: Image) -> Float32Array:
+        numbers = call(images)[:, 0].tolist()
+        return np.array([policy.calibrated(number) for number in numbers], np.float32)
+
+    return answer_images
 
 
 @dataclass(frozen=True)
 class DrivenCheck:
-    """Cars driven from random states of the set: how many came back, from where others left the
-    road, or did neither.
-
-    frames: that were rendered.
-    """
+    """What became of cars that were driven from random states of the set."""
 
     cars: int
-    came_back: int
-    left_the_road: tuple[State, ...]
-    undecided: tuple[State, ...]
-    frames: int
+    came_back: int  # number of cars
+    left_the_road: tuple[State, ...]  # from where cars left the road
+    undecided: tuple[State, ...]  # from where they did neither in time
+    frames: int  # that were rendered
+
+
+# The cars of a task drive side by side, so that their frames show the same part of the scene, which
+# stays in cache.
+_CARS_A_TASK = 200
 
 
 def check_by_driving(
     seen: Seen, returning: ReturningSet, cars: int, seed: int, run: RunKept
 ) -> DrivenCheck:
-    """Drive so many cars from random states inside a set, each between eight states of its core;
-    raises UserError.
+    """Drive so many cars from random states inside a set; raises UserError.
 
-    The cars of a task drive side by side, so that their frames show the same part of the scene,
-    which stays in cache.
+    Each state is between eight states of the set's core.
     """
     states = sorted(draw_states(returning, cars, seed))
-    firsts = range(0, cars, _CARS_A_TASK)
-    tasks = [
-        StatesTask(seen, "drive", tuple(states[first : first + _CARS_A_TASK])) for first in firsts
-    ]
+    tasks = []
+    for first in range(0, cars, _CARS_A_TASK):
+        task_states = states[first : first + _CARS_A_TASK]
+        tasks.append(StatesTask(seen, "drive", tuple(task_states)))
     results = run(drive_states, tasks, DrivenCheck, "cars")
     return DrivenCheck(
         cars=cars,
-        came_back=sum(one.came_back for one in results),
-        left_the_road=tuple(chain(*(one.left_the_road for one in results))),
-        undecided=tuple(chain(*(one.undecided for one in results))),
-        frames=sum(one.frames for one in results),
+        came_back=sum(result.came_back for result in results),
+        left_the_road=tuple(chain(*(result.left_the_road for result in results))),
+        undecided=tuple(chain(*(result.undecided for result in results))),
+        frames=sum(result.frames for result in results),
     )
+
+
+_MAX_DRAWS = 10_000  # without a single state of the set
 
 
 def draw_states(returning: ReturningSet, count: int, seed: int) -> tuple[State, ...]:
     """Return random states inside a set. Raises UserError if none is found."""
-    random, grid = np.random.default_rng(seed), returning.grid
+    random = np.random.default_rng(seed)
+    grid = returning.grid
+    steps = len(grid.places_m)
+    if not grid.closed:
+        steps -= 1
+    length_m = grid.step_m * steps
+
+    # states all over the grid are drawn, and those outside the set are left out
     drawn: list[State] = []
     draws = 0
-    length_m = grid.step_m * (len(grid.places_m) - (not grid.closed))
     while len(drawn) < count:
-        if draws > _DRAWS and not drawn:
+        if draws > _MAX_DRAWS and not drawn:
             raise UserError(
                 "--check: from no state does the car come back, so none can be driven; leave it out"
             )
         along, offset, turn = random.random((3, count))
-        along_m, offset_m = (
-            grid.places_m[0] + length_m * along,
-            grid.offsets_m[-1] * (2 * offset - 1),
-        )
-        cars = Cars(along_m, offset_m, grid.turns[-1] * (2 * turn - 1), np.abs(offset_m))
+        along_m = grid.places_m[0] + length_m * along
+        offset_m = grid.offsets_m[-1] * (2 * offset - 1)
+        turns = grid.turns[-1] * (2 * turn - 1)
+        cars = Cars(along_m, offset_m, turns, np.abs(offset_m))
         inside = returning.inside(cars)
-        drawn += zip(*(each[inside].tolist() for each in cars[:3]), strict=True)
+        states = [values[inside].tolist() for values in (along_m, offset_m, turns)]
+        drawn += zip(*states, strict=True)
         draws += count
     return tuple(drawn[:count])
 
 
+@dataclass(frozen=True)
+class DrivenTime:
+    """How long a car is driven before it has come back, or is given up."""
+
+    least_seconds: float = 0.4
+    most_seconds: float = 10.0
+
+
+_TIME = DrivenTime()
+_STRAIGHT_DEGREES = 5.0  # a car that has come back is turned by no more, and near the middle
+
+
 def drive_states(task: StatesTask) -> DrivenCheck:
-    """Drive cars from the states of a task in a worker; raises UserError and WorkerFault as
-    answer_states().
+    """Drive cars from the states of a task in a worker; raises as answer_states().
 
     Each holds its speed until it has come back, has left the road, or the time is over.
     """
-    came_back, left = 0, list[State]()
-    frames, seconds = 0, 0.0
+    came_back = 0
+    left_the_road: list[State] = []
+    frames = 0
+    seconds = 0.0
     with _opened(task) as road:
-        driving = {state: TrackedCar(road.track, state[1], state[0]) for state in task.states}
-        for state, tracked in driving.items():
-            tracked.car = road.car(*state)
-        while driving and seconds < _GIVEN_UP_SECONDS:
+        driving = _cars_at_states(road, task.states)
+        while driving and seconds < _TIME.most_seconds:
+            # all cars get their steering from one batch, then drive until the next frame
             steering = road.steering([tracked.car for tracked in driving.values()])
             frames += len(driving)
             seconds += FRAME_SECONDS
-            gone: list[State] = []
-            for (state, tracked), answer in zip(driving.items(), steering.tolist(), strict=True):
-                off_road = _advance(tracked, answer)
-                position = tracked.position
-                turn = np.degrees(
-                    np.remainder(tracked.car.heading - position.heading + np.pi, 2 * np.pi) - np.pi
-                )
-                is_near = bool(
-                    abs(position.cross_track_m) <= NEAR_M and abs(turn) <= _STRAIGHT_DEGREES
-                )
-                is_back = is_near and seconds >= _DRIVEN_AT_LEAST - 1e-9
-                left += [state] * off_road
-                came_back += is_back and not off_road
-                gone += [state] * (off_road or is_back)
-            driving = {state: tracked for state, tracked in driving.items() if state not in gone}
-            report_progress(len(gone))
+            may_be_back = seconds >= _TIME.least_seconds - 1e-9
+
+            outcomes = {
+                state: _outcome(tracked, answer, may_be_back)
+                for (state, tracked), answer in zip(driving.items(), steering.tolist(), strict=True)
+            }
+
+            # cars whose outcome is known drive no farther
+            came_back += sum(outcome == _BACK for outcome in outcomes.values())
+            left_the_road += [state for state, outcome in outcomes.items() if outcome == _LEFT]
+            arrived = [state for state, outcome in outcomes.items() if outcome != _DRIVING]
+            driving = {state: driving[state] for state in driving if state not in arrived}
+            report_progress(len(arrived))
     report_progress(len(driving))
-    return DrivenCheck(task.size, came_back, tuple(left), tuple(driving), frames)
+    return DrivenCheck(task.size, came_back, tuple(left_the_road), tuple(driving), frames)
+
+
+_BACK = "came back"
+_LEFT = "left the road"
+_DRIVING = "still driving"
+
+
+def _outcome(tracked: TrackedCar, steering: float, may_be_back: bool) -> str:
+    """Drive a car until the next frame, and return what has become of it."""
+    if _advance(tracked, steering):
+        return _LEFT
+    if may_be_back and _is_back(tracked):
+        return _BACK
+    return _DRIVING
+
+
+def _cars_at_states(road: SeenRoad, states: Sequence[State]) -> dict[State, TrackedCar]:
+    """Return a car in each state, by that state."""
+    cars = {}
+    for state in states:
+        along_m, offset_m, _ = state
+        tracked = TrackedCar(road.track, offset_m, along_m)
+        tracked.car = road.car(*state)
+        cars[state] = tracked
+    return cars
+
+
+def _is_back(tracked: TrackedCar) -> bool:
+    """Return whether a car is near the middle of the road, and drives along it."""
+    position = tracked.position
+    turn = np.remainder(tracked.car.heading - position.heading + np.pi, 2 * np.pi) - np.pi
+    is_near = abs(position.cross_track_m) <= NEAR_M
+    return bool(is_near and abs(np.degrees(turn)) <= _STRAIGHT_DEGREES)
+
+
+_STEPS = round(FRAME_SECONDS / STEP_SECONDS)  # of the car, while a steering holds
 
 
 def _advance(tracked: TrackedCar, steering: float) -> bool:
     """Steer until the next frame, and return whether the car has left the road."""
-    car, off_road = tracked.car, False
-    speed = car.speed
+    car = tracked.car
     car.steering = steering
+    speed = car.speed
+    off_road = False
     for _ in range(_STEPS):
         car.speed = speed  # held, whatever the slope
         tracked.step()

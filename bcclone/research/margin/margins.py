@@ -1,10 +1,10 @@
-"""Models and a road -> the map of each model's margins, and what to record next.
+"""Map margins: models and a road -> the map of each model's margins, and what to record next.
 
 Frames are answered in parallel, then the states are found from which the car comes back.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -28,16 +28,15 @@ from bcclone.research.margin.answers import (
     answer_states,
     check_by_driving,
 )
-from bcclone.research.margin.state_grid import (
+from bcclone.research.margin.following import (
     RENDERED,
     STARTS,
-    ReturningSet,
     StateGrid,
     SteeringTable,
-    returning_set,
     shape_of,
     state_grid,
 )
+from bcclone.research.margin.returning import ReturningSet, returning_set
 from bcclone.simulator.track import Track, load_track
 from bcclone.system.arrays import BoolArray, Float32Array, FloatArray
 from bcclone.system.errors import UserError, shown_command
@@ -45,74 +44,67 @@ from bcclone.system.json_values import to_json
 from bcclone.system.progress import Notify
 from bcclone.system.task_pool import FinishedSteps, Shown, TaskPool, open_pool, run_kept
 
-_PLACES_A_TASK = 12
-_BOX_M, _BOX_DEGREES = 2.0, 10.0  # the states of which the share that comes back is counted
-_WORST_PLACES, _APART_M = 10, 20.0  # the worst places, and how far apart they are
-_STRAIGHT_M, _AHEAD_M = (
-    150.0,
-    25,
-)  # radius from which on a road is straight; the stretch whose bend is named
-
-# what to record next
-_KINDS = 5  # of places, at most
-_FEW = 0.002  # of the states, which need no recording
-_SECONDS_A_STRETCH, _ENOUGH_SECONDS = 10, 60
-_FROM_EDGE_M = 0.5
-_ONE_STRETCH_M = 30.0  # places nearer to each other are one stretch
-_SEEN_AHEAD_M = 20.0  # how far ahead a bridge changes what the car sees
+_STRAIGHT_M = 150.0  # radius from which on a road is straight
 
 
 @dataclass(frozen=True)
 class NarrowPlace:
-    """A place of small margin.
+    """A place of small margin."""
 
-    along_m: from the start of the lap; side: on which the margin is smaller, "left", "right" or
-    "either"; margin_m: there; radius_m: of the bend, negative to the left, None on a straight.
-    """
-
-    along_m: float
-    side: str
-    margin_m: float
-    radius_m: float | None
+    along_m: float  # from the start of the lap
+    side: str  # where the margin is smaller: "left", "right" or "either"
+    margin_m: float  # there
+    radius_m: float | None  # of the bend, negative to the left; None on a straight
 
     @property
     def text(self) -> str:
-        way = "a straight"
-        if self.radius_m is not None:
-            way = f"a {'left' if self.radius_m < 0 else 'right'} bend of {abs(self.radius_m):.0f} m"
-        side = "either side" if self.side == "either" else f"the {self.side}"
-        return f"{self.along_m:6.0f} m: {self.margin_m:.2f} m on {side}, {way}"
+        return f"{self.along_m:6.0f} m: {self.margin_m:.2f} m on {self._side}, {self._bend}"
+
+    @property
+    def _side(self) -> str:
+        if self.side == "either":
+            return "either side"
+        return f"the {self.side}"
+
+    @property
+    def _bend(self) -> str:
+        if self.radius_m is None:
+            return "a straight"
+        if self.radius_m < 0:
+            return f"a left bend of {-self.radius_m:.0f} m"
+        return f"a right bend of {self.radius_m:.0f} m"
 
 
 @dataclass(frozen=True)
 class RecordNext:
-    """What to record.
+    """What to record."""
 
-    seconds: how much; bend: "left bends", "right bends", "straights" or "the bridge"; radii_m: the
-    smallest and the largest of bends; side: on which the car should begin, "left" or "right";
-    share_percent: of the states that do not come back; start_m, start_offset_m: the worst place,
-    from the start of the lap, and the offset to begin at.
-    """
-
-    seconds: int
-    bend: str
-    radii_m: tuple[float, float] | None
-    side: str
-    share_percent: float
-    start_m: float
-    start_offset_m: float
+    seconds: int  # how much
+    bend: str  # "left bends", "right bends", "straights" or "the bridge"
+    radii_m: tuple[float, float] | None  # the smallest and the largest of bends
+    side: str  # on which the car should begin, "left" or "right"
+    share_percent: float  # of the states that do not come back
+    start_m: float  # the worst place, from the start of the lap
+    start_offset_m: float  # to begin at
 
     @property
     def text(self) -> str:
-        radii = ""
-        if self.radii_m:
-            low, high = (round(each) for each in self.radii_m)
-            radii = f" of {low} m" if low == high else f" of {low} to {high} m"
-        return f"{self.seconds} s: {self.bend}{radii}, from the {self.side} edge"
+        return f"{self.seconds} s: {self.bend}{self._radii}, from the {self.side} edge"
+
+    @property
+    def _radii(self) -> str:
+        if not self.radii_m:
+            return ""
+        low, high = (round(radius) for radius in self.radii_m)
+        if low == high:
+            return f" of {low} m"
+        return f" of {low} to {high} m"
 
     def command(self, track: str, reverse: bool) -> str:
         """Return the command that opens the simulator at the worst place."""
-        road = ["--road", track] + (["--reverse"] if reverse else [])
+        road = ["--road", track]
+        if reverse:
+            road.append("--reverse")
         return shown_command(
             "play",
             *road,
@@ -121,35 +113,64 @@ class RecordNext:
         )
 
 
+# The states of which the share that comes back is counted: a model is hardly ever farther off.
+_BOX_M = 2.0
+_BOX_DEGREES = 10.0
+
+
+@dataclass(frozen=True)
+class NarrowestChoice:
+    """Which places of a road are named as its narrowest."""
+
+    count: int = 10
+    apart_m: float = 20.0  # at least
+
+
+_NARROWEST = NarrowestChoice()
+_BEND_AHEAD_M = 25  # the stretch whose bend is named
+
+
+@dataclass(frozen=True)
+class RecordChoice:
+    """What is proposed to record."""
+
+    kinds: int = 5  # of places, at most
+    enough: float = 0.002  # share of lost states which needs no recording
+    stretch_seconds: int = 10
+    most_seconds: int = 60
+    from_edge_m: float = 0.5  # where to begin
+    one_stretch_m: float = 30.0  # places nearer to each other are one stretch
+    seen_ahead_m: float = 20.0  # how far ahead a bridge changes what the car sees
+
+
+_RECORD = RecordChoice()
+_SIDES = ("left", "right")
+
+
 @dataclass(frozen=True)
 class MarginMap:
-    """The margins of a model on a road.
-
-    track: the road; table: the steering in the states that were rendered; returning: the states
-    that come back; check: None where no cars were driven.
-    """
+    """The margins of a model on a road."""
 
     track: Track
-    table: SteeringTable
-    returning: ReturningSet
-    check: DrivenCheck | None = None
+    table: SteeringTable  # the steering in the states that were rendered
+    returning: ReturningSet  # the states that come back
+    check: DrivenCheck | None = None  # None where no cars were driven
 
     @property
     def share_percent(self) -> float:
-        """Return the share of the states within 2 m and 10 degrees, on the asphalt, that come back."""
+        """Return the share of the states within 2 m and 10 degrees, on asphalt, that come back."""
         return round(100 * float(self.returning.returns[self._box].mean()), 2)
 
     @property
     def stays_percent(self) -> float:
-        """Return the share of the same states from which the car never leaves the road, however far
-        it drives.
-        """
+        """Return the share of the same states from which the car never leaves the road."""
         return round(100 * float(self.returning.stays[self._box].mean()), 2)
 
     @cached_property
     def _box(self) -> BoolArray:
-        """Which states are within 2 m and 10 degrees, on the asphalt, bool (places, offsets,
-        turns).
+        """Return which states are within 2 m and 10 degrees, on the asphalt.
+
+        bool (places, offsets, turns)
         """
         grid = self.returning.grid
         offsets = np.abs(grid.offsets_m) <= np.minimum(self.limits_m, _BOX_M + 1e-9)[:, None]
@@ -178,108 +199,144 @@ class MarginMap:
 
     @cached_property
     def narrowest(self) -> tuple[NarrowPlace, ...]:
-        """Return the places of the smallest margins, the worst first, each at least 20 m from the
-        others.
+        """Return the places of the smallest margins, the worst first, each 20 m from the others.
 
         Places where the car comes back from either edge are not narrow.
         """
-        least, along = self.returning.margins_m.min(axis=1), self.along_m
+        # the edge is between two offsets of the grid, so a margin may be a step or two less
+        least = self.returning.margins_m.min(axis=1)
         offsets = self.returning.grid.offsets_m
-        narrow = least < self.limits_m - 2 * (offsets[1] - offsets[0])
+        is_narrow = least < self.limits_m - 2 * (offsets[1] - offsets[0])
+
         order = np.argsort(least, kind="stable")
-        chosen: dict[float, NarrowPlace] = {}  # by its place
-        for place in order[narrow[order]].tolist():
-            here, (left, right) = float(along[place]), self.returning.margins_m[place].tolist()
-            if all(abs(self.track.apart(here, there)) >= _APART_M for there in chosen):
-                side = "either" if left == right else "left" if left < right else "right"
-                bend = self._bend(here)
-                radius = round(1 / bend, 1) if abs(bend) > 1 / _STRAIGHT_M else None
-                chosen[here] = NarrowPlace(round(here, 1), side, round(min(left, right), 3), radius)
-        return tuple(islice(chosen.values(), _WORST_PLACES))
+        chosen: dict[float, NarrowPlace] = {}  # by its place along the lap
+        for place in order[is_narrow[order]].tolist():
+            along_m = float(self.along_m[place])
+            if self._is_apart(along_m, chosen):
+                chosen[along_m] = self._narrow_place(place)
+        return tuple(islice(chosen.values(), _NARROWEST.count))
+
+    def _is_apart(self, along_m: float, places_m: Iterable[float]) -> bool:
+        distances_m = (abs(self.track.apart(along_m, place_m)) for place_m in places_m)
+        return all(distance_m >= _NARROWEST.apart_m for distance_m in distances_m)
+
+    def _narrow_place(self, place: int) -> NarrowPlace:
+        along_m = float(self.along_m[place])
+        left, right = self.returning.margins_m[place].tolist()
+        if left == right:
+            side = "either"
+        elif left < right:
+            side = "left"
+        else:
+            side = "right"
+        bend = self._bend(along_m)
+        radius = None
+        if abs(bend) > 1 / _STRAIGHT_M:
+            radius = round(1 / bend, 1)
+        return NarrowPlace(round(along_m, 1), side, round(min(left, right), 3), radius)
 
     @cached_property
     def record_next(self) -> tuple[RecordNext, ...]:
-        """Return the kinds of places where most states within 2 m and 10 degrees do not come back,
-        the worst first.
+        """Return the kinds of places where most of the states within 2 m and 10 degrees are lost.
 
-        There is nothing to record where nearly all come back.
+        The worst come first. There is nothing to record where nearly all states come back.
         """
         lost = self._box & ~self.returning.returns
-        if lost.sum() < _FEW * self._box.sum():
+        if lost.sum() < _RECORD.enough * self._box.sum():
             return ()
+
+        # lost states to the left and to the right of each place's middle, (places, 2)
         offsets = self.returning.grid.offsets_m
-        counts = np.stack(
-            [lost[:, side].sum(axis=(1, 2)) for side in (offsets < -1e-9, offsets > 1e-9)], axis=1
-        )
+        left = lost[:, offsets < -1e-9].sum(axis=(1, 2))
+        right = lost[:, offsets > 1e-9].sum(axis=(1, 2))
+        counts = np.stack([left, right], axis=1)
+
+        # a kind of place and a side -> its places, with their numbers of lost states
         groups: dict[tuple[tuple[str, int], int], dict[int, int]] = {}
         for place, side in np.argwhere(counts).tolist():
-            groups.setdefault((self._kind(place), side), {})[place] = int(counts[place, side])
+            group = groups.setdefault((self._kind(place), side), {})
+            group[place] = int(counts[place, side])
+
         total = int(counts.sum())
         kinds = [
-            self._stretches(kind, side, group, total) for ((kind, _), side), group in groups.items()
+            self._record_kind(name, side, group, total)
+            for ((name, _), side), group in groups.items()
         ]
-        return tuple(sorted(kinds, key=lambda one: -one.share_percent)[:_KINDS])
+        kinds.sort(key=lambda kind: -kind.share_percent)
+        return tuple(kinds[: _RECORD.kinds])
 
     def _kind(self, place: int) -> tuple[str, int]:
         """Return the kind of a place: its name, and which of the radii its bend has."""
         along_m = float(self.returning.grid.places_m[place])
-        if any(self.track.road.on_bridge(along_m + ahead_m) for ahead_m in (0.0, _SEEN_AHEAD_M)):
+        road = self.track.road
+        if road.on_bridge(along_m) or road.on_bridge(along_m + _RECORD.seen_ahead_m):
             return "the bridge", 0
         bend = self._bend(float(self.along_m[place]))
         if abs(bend) < 1 / RADII_M[-1]:
             return "straights", 0
-        return "right bends" if bend > 0 else "left bends", int(
-            np.searchsorted(RADII_M, 1 / abs(bend))
-        )
+        radius = int(np.searchsorted(RADII_M, 1 / abs(bend)))
+        if bend > 0:
+            return "right bends", radius
+        return "left bends", radius
 
-    def _stretches(self, kind: str, side: int, counts: Mapping[int, int], total: int) -> RecordNext:
-        """Return a kind of places. side: 0 left, 1 right; counts: place -> how many of its states
-        do not come back.
+    def _record_kind(
+        self, kind: str, side: int, counts: Mapping[int, int], total: int
+    ) -> RecordNext:
+        """Return what to record of a kind of places.
+
+        side: 0 left, 1 right
+        counts: place -> how many of its states do not come back
+        total: how many states of the road do not
         """
         along = [float(self.along_m[place]) for place in counts]
+        seconds = min(_RECORD.stretch_seconds * self._stretches(along), _RECORD.most_seconds)
+        radii_m = None
+        if kind.endswith("bends"):
+            radii = [round(abs(1 / self._bend(along_m)), 1) for along_m in along]
+            radii_m = (min(radii), max(radii))
         worst = max(counts, key=counts.__getitem__)
-        apart = [
-            self.track.apart(there, here)
-            for here, there in zip(along, [along[-1], *along[:-1]], strict=True)
-        ]
-        stretches = max(sum(abs(metres) > _ONE_STRETCH_M for metres in apart), 1)
-        radii = (
-            sorted(round(abs(1 / self._bend(metres)), 1) for metres in along)
-            if kind.endswith("bends")
-            else []
-        )
+        offset_m = float(self.limits_m[worst]) - _RECORD.from_edge_m
+        if _SIDES[side] == "left":
+            offset_m = -offset_m
         return RecordNext(
-            seconds=min(_SECONDS_A_STRETCH * stretches, _ENOUGH_SECONDS),
+            seconds=seconds,
             bend=kind,
-            radii_m=(radii[0], radii[-1]) if radii else None,
-            side=("left", "right")[side],
+            radii_m=radii_m,
+            side=_SIDES[side],
             share_percent=round(100 * sum(counts.values()) / total, 1),
             start_m=round(float(self.along_m[worst]), 1),
-            start_offset_m=round((float(self.limits_m[worst]) - _FROM_EDGE_M) * (-1, 1)[side], 2),
+            start_offset_m=round(offset_m, 2),
         )
+
+    def _stretches(self, along: Sequence[float]) -> int:
+        """Return how many stretches of road places are; the last one may go on at the first."""
+        before = [along[-1], *along[:-1]]
+        apart_m = [
+            abs(self.track.apart(previous_m, place_m))
+            for place_m, previous_m in zip(along, before, strict=True)
+        ]
+        return max(sum(metres > _RECORD.one_stretch_m for metres in apart_m), 1)
 
     def _bend(self, along_m: float) -> float:
         """Return the sharpest curvature of the next 25 m, 1/m, positive to the right."""
         start = self.track.start_m + along_m
-        ahead = [
-            float(self.track.curvature[self.track.index(start + metres)])
-            for metres in range(_AHEAD_M)
-        ]
-        return max(ahead, key=abs)
+        places = [self.track.index(start + metres) for metres in range(_BEND_AHEAD_M)]
+        return max((float(self.track.curvature[place]) for place in places), key=abs)
 
     def figures(self) -> dict[str, Any]:
-        grid, margins = self.returning.grid, self.returning.margins_m
+        """Return what figures.json holds of the map."""
+        margins = self.returning.margins_m
         return {
             "share_percent": self.share_percent,
             "stays_percent": self.stays_percent,
             "smallest_margin_m": self.smallest_margin_m,
             "mean_margin_m": self.mean_margin_m,
             "frames": self.table.steering.size,
-            "states": math.prod(grid.shape),
+            "states": math.prod(self.returning.grid.shape),
             "narrowest": to_json(self.narrowest),
-            "along_m": [round(each, 2) for each in self.along_m.tolist()],
-            "left_m": [round(each, 3) for each in margins[:, 0].tolist()],
-            "right_m": [round(each, 3) for each in margins[:, 1].tolist()],
+            "along_m": [round(metres, 2) for metres in self.along_m.tolist()],
+            "left_m": [round(metres, 3) for metres in margins[:, 0].tolist()],
+            "right_m": [round(metres, 3) for metres in margins[:, 1].tolist()],
             "check": to_json(self.check),
             "record_next": to_json(self.record_next),
         }
@@ -294,56 +351,72 @@ def map_margins(
     """Return the map of each model by its name; raises UserError.
 
     Parts that are in settings.kept are not computed again, and finished ones are written there at
-    once. notify: called with a line on them; pool: the workers, None to start some.
+    once.
+
+    notify: called with a line on them
+    pool: the workers; None to start some
     """
     settings = settings or MarginSettings()
     if not models:
         raise UserError("no model to map; name one, such as: bcclone margin model.h5")
-    named, track = name_models(models), load_track(settings.track, settings.reverse)
-    maps, speed = {}, settings.speed_mph * MPH
-    with nullcontext(pool) if pool else open_pool(settings.jobs) as workers:
+    track = load_track(settings.track, settings.reverse)
+    if pool:
+        workers = nullcontext(pool)
+    else:
+        workers = open_pool(settings.jobs)
+    with workers as open_workers:
 
         def run(
             function: Callable[[Any], Any], tasks: Sequence[Any], kind: type, unit: str
         ) -> list[Any]:
             shown = Shown("mapping", unit, "parts", notify)
-            return run_kept(workers, function, tasks, FinishedSteps(settings.kept, kind), shown)
+            kept = FinishedSteps(settings.kept, kind)
+            return run_kept(open_workers, function, tasks, kept, shown)
 
-        for name, path in named.items():
-            seen = Seen(
-                InputFile.of(path), settings.preprocess, settings.track, settings.reverse, speed
-            )
-            maps[name] = map_by_answers(track, speed, partial(_answer, seen, run))
-            if settings.check:
-                check = check_by_driving(
-                    seen, maps[name].returning, settings.check, settings.seed, run
-                )
-                maps[name] = replace(maps[name], check=check)
-    return maps
+        return {
+            name: _map_model(path, track, settings, run)
+            for name, path in name_models(models).items()
+        }
+
+
+def _map_model(path: Path, track: Track, settings: MarginSettings, run: RunKept) -> MarginMap:
+    """Return the map of a model, checked by driving if that is asked for."""
+    speed = settings.speed_mph * MPH
+    model = InputFile.of(path)
+    seen = Seen(model, settings.preprocess, settings.track, settings.reverse, speed)
+    margins = map_by_answers(track, speed, partial(_answer, seen, run))
+    if not settings.check:
+        return margins
+    check = check_by_driving(seen, margins.returning, settings.check, settings.seed, run)
+    return replace(margins, check=check)
 
 
 def map_by_answers(
     track: Track, speed: float, answer: Callable[[StateGrid], Float32Array]
 ) -> MarginMap:
-    """Return the map of whatever steers. speed: m/s.
+    """Return the map of whatever steers.
 
-    answer: a grid -> the steering in each of its states, float32 (places, offsets, turns).
+    speed: m/s
+    answer: a grid -> the steering in each of its states, float32 (places, offsets, turns)
     """
-    grid = state_grid(track, RENDERED)
-    table = SteeringTable(grid, np.ascontiguousarray(answer(grid)))
-    return MarginMap(
-        track, table, returning_set(state_grid(track, STARTS), shape_of(track), table, speed)
-    )
+    rendered = state_grid(track, RENDERED)
+    table = SteeringTable(rendered, np.ascontiguousarray(answer(rendered)))
+    starts = state_grid(track, STARTS)
+    return MarginMap(track, table, returning_set(starts, shape_of(track), table, speed))
+
+
+_PLACES_A_TASK = 12
 
 
 def _answer(seen: Seen, run: RunKept, grid: StateGrid) -> Float32Array:
     """Return the steering of a model in each state of a grid, float32 (places, offsets, turns)."""
-    places, offsets, turns = (values.tolist() for values in grid[:3])
-    parts = [
-        places[first : first + _PLACES_A_TASK] for first in range(0, len(places), _PLACES_A_TASK)
-    ]
-    tasks = [StatesTask(seen, "answer", tuple(product(part, offsets, turns))) for part in parts]
+    places = grid.places_m.tolist()
+    offsets = grid.offsets_m.tolist()
+    turns = grid.turns.tolist()
+    tasks = []
+    for first in range(0, len(places), _PLACES_A_TASK):
+        states = product(places[first : first + _PLACES_A_TASK], offsets, turns)
+        tasks.append(StatesTask(seen, "answer", tuple(states)))
     answers = run(answer_states, tasks, Answers, "frames")
-    return np.concatenate([np.array(one.steering, np.float32) for one in answers]).reshape(
-        grid.shape
-    )
+    steering = [np.array(answer.steering, np.float32) for answer in answers]
+    return np.concatenate(steering).reshape(grid.shape)

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 import bcclone.research.environment  # noqa: F401
-from bcclone.research.environment.driving_env import DrivingVectorEnv
+from bcclone.research.environment.vector_env import DrivingVectorEnv
 
 SMALL = {"height": 32, "width": 48}
 

@@ -7,8 +7,7 @@ import pytest
 from scipy.interpolate import RegularGridInterpolator
 
 from bcclone.camera.vehicle import MPH, steering_of
-from bcclone.research.margin.margins import map_by_answers
-from bcclone.research.margin.state_grid import (
+from bcclone.research.margin.following import (
     RENDERED,
     Cars,
     GridStep,
@@ -17,6 +16,7 @@ from bcclone.research.margin.state_grid import (
     shape_of,
     state_grid,
 )
+from bcclone.research.margin.margins import map_by_answers
 from bcclone.simulator.car import TrackedCar, holding_throttle
 from bcclone.simulator.road_plan import ControlPoint, RoadPlan
 from bcclone.simulator.track import build_track, load_track

@@ -1,0 +1,261 @@
+"""Follow cars along a road: states of cars, and the steering in each -> the states after a stretch.
+
+The law of motion is the simulated car's own (`next_yaw_rate`), in coordinates of the road: the
+centre line is followed by its curvature, and the speed is held. The steering is known in the states
+of a grid, and interpolated between them.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from bcclone.simulator.car import LAW_MODULES, STEP_SECONDS, next_yaw_rate
+from bcclone.simulator.track import Track
+from bcclone.simulator.world import FRAME_SECONDS
+from bcclone.system.arrays import Float32Array, FloatArray
+from bcclone.system.compiled import compiled, source_checksum
+
+LOST = math.nan  # offset of a car that has left the road
+WIDEST_TURN = math.radians(24.0)  # of a state; a car that is turned twice as far is lost
+# Compiled functions read constants of their module only.
+_STEPS = round(FRAME_SECONDS / STEP_SECONDS)  # of the car, while a steering holds
+_SLOWEST = 0.25  # of the speed, along the road; a slower car goes astray
+
+
+class GridStep(NamedTuple):
+    """The distances between neighbouring states, at most."""
+
+    along_m: float
+    offset_m: float
+    turn_degrees: float
+
+
+# Between the states whose frames are rendered. The steering is so smooth that it is interpolated
+# between them: its error at random states is 0.017 of full lock, of which the road's texture alone
+# makes 0.010.
+RENDERED = GridStep(4.0, 0.95, 8.0)
+STARTS = GridStep(RENDERED.along_m, 0.1, 2.0)  # between the states from which cars start on the map
+
+
+class StateGrid(NamedTuple):
+    """States of a car: all combinations of three evenly spaced rows of values."""
+
+    places_m: FloatArray  # along the track; on a closed one, the first follows the last
+    offsets_m: FloatArray  # to the right of the middle
+    turns: FloatArray  # radians to the right of the road's direction
+    closed: bool
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return len(self.places_m), len(self.offsets_m), len(self.turns)
+
+    @property
+    def step_m(self) -> float:
+        return float(self.places_m[1] - self.places_m[0])
+
+
+def state_grid(track: Track, step: GridStep) -> StateGrid:
+    """Return the grid of a lap.
+
+    It goes from edge to edge of the asphalt at its widest, and is symmetric to the middle.
+    """
+    steps = max(round(track.lap_m / step.along_m), 2)
+    places = steps
+    if not track.closed:
+        places = steps + 1  # the end is another place than the start
+    return StateGrid(
+        places_m=track.start_m + track.lap_m * np.arange(places) / steps,
+        offsets_m=_symmetric(float(track.limits_m.max()), step.offset_m),
+        turns=_symmetric(WIDEST_TURN, math.radians(step.turn_degrees)),
+        closed=track.closed,
+    )
+
+
+def _symmetric(most: float, step: float) -> FloatArray:
+    """Return values from -most to most, at most a step apart."""
+    count = max(math.ceil(most / step - 1e-9), 1)
+    return most * np.arange(-count, count + 1) / count
+
+
+class RoadShape(NamedTuple):
+    """What moves a car along a road, at each point of its line, (points,)."""
+
+    curvature: FloatArray  # 1/m, positive to the right
+    limits_m: FloatArray  # largest offset with all wheels on the asphalt
+    levels: FloatArray  # metres on the map for each metre along the road
+    points_a_metre: float  # of the line
+    closed: bool
+
+
+class SteeringTable(NamedTuple):
+    """The steering in each state of a grid, interpolated between them."""
+
+    grid: StateGrid
+    steering: Float32Array  # -1 to 1, (places, offsets, turns)
+
+
+class Cars(NamedTuple):
+    """States of cars, float64 (cars,) each."""
+
+    along_m: FloatArray  # as in a StateGrid, like the next two
+    offset_m: FloatArray  # NaN for a car that has left the road, or is lost
+    turn: FloatArray
+    nearest_m: FloatArray  # the smallest distance from the middle on the way
+
+
+def shape_of(track: Track) -> RoadShape:
+    """Return the shape of a track."""
+    levels = 1 / np.sqrt(1 + track.grade * track.grade)
+    return RoadShape(track.curvature, track.limits_m, levels, track.points_a_metre, track.closed)
+
+
+def cars_at(grid: StateGrid) -> Cars:
+    """Return a car in each state of a grid, in its order."""
+    values = np.meshgrid(grid.places_m, grid.offsets_m, grid.turns, indexing="ij")
+    along_m, offset_m, turn = (value.reshape(-1) for value in values)
+    return Cars(along_m, offset_m, turn, np.abs(offset_m))
+
+
+def follow(
+    road: RoadShape, table: SteeringTable, cars: Cars, speed: float, stretch_m: float
+) -> Cars:
+    """Return the cars a stretch of road farther on; the end of an open road ends the stretch.
+
+    Each starts with the yaw rate of the road's bend there.
+
+    speed: m/s
+    """
+    after = Cars(*(values.copy() for values in cars))
+    _follow(road, table, after, speed, stretch_m)
+    return after
+
+
+@compiled(inline="always")
+def _at(values: Any, position: float, closed: bool) -> float:
+    """Return the interpolated value at a position in points along the line."""
+    count = len(values)
+    index = int(math.floor(position))
+    rest = position - index
+    if closed:
+        return float(values[index % count] * (1 - rest) + values[(index + 1) % count] * rest)
+    index = min(max(index, 0), count - 2)
+    return float(values[index] * (1 - rest) + values[index + 1] * rest)
+
+
+@compiled(inline="always")
+def _steering_at(table: Any, along_m: float, offset_m: float, turn: float) -> float:
+    """Return the interpolated steering in a state; beyond the table's edge, that of the edge."""
+    grid = table.grid
+    values = table.steering
+    places, offsets, turns = values.shape
+
+    # the places before and after, and the part of the way between them
+    position = (along_m - grid.places_m[0]) / (grid.places_m[1] - grid.places_m[0])
+    place = int(math.floor(position))
+    along = position - place
+    if grid.closed:
+        place = place % places
+        following = (place + 1) % places
+    else:
+        place = min(max(place, 0), places - 2)
+        along = min(max(position - place, 0.0), 1.0)
+        following = place + 1
+
+    # the offset to the left, and the part of the way to the next; the turn likewise
+    across = min(max((offset_m / grid.offsets_m[-1] + 1) * 0.5 * (offsets - 1), 0.0), offsets - 1.0)
+    left = min(int(across), offsets - 2)
+    across -= left
+    around = min(max((turn / grid.turns[-1] + 1) * 0.5 * (turns - 1), 0.0), turns - 1.0)
+    first = min(int(around), turns - 2)
+    around -= first
+
+    # the mean of eight states
+    total = 0.0
+    for index, weight in ((place, 1 - along), (following, along)):
+        near = values[index, left, first] * (1 - around) + values[index, left, first + 1] * around
+        far = (
+            values[index, left + 1, first] * (1 - around)
+            + values[index, left + 1, first + 1] * around
+        )
+        total += weight * (near * (1 - across) + far * across)
+    return min(max(total, -1.0), 1.0)
+
+
+@compiled(inline="always")
+def _off_road(road: Any, along_m: float, offset_m: float) -> bool:
+    return abs(offset_m) > _at(road.limits_m, along_m * road.points_a_metre, road.closed)
+
+
+@compiled(inline="always")
+def _step(road: Any, along_m: float, offset_m: float, turn: float, way: Any) -> Any:
+    """Return place, offset and turn after 0.02 s. way: metres driven, and change of the heading."""
+    metres, turned = way
+    point = along_m * road.points_a_metre
+    bend = _at(road.curvature, point, road.closed)
+    level = _at(road.levels, point, road.closed)
+    heading = turn + turned
+    # inside a bend, the middle is longer than the car's way
+    ahead_m = metres * level * math.cos(heading) / max(1 - bend * offset_m, 0.1)
+    return (
+        along_m + ahead_m / level,
+        offset_m + metres * level * math.sin(heading),
+        heading - bend * ahead_m,
+    )
+
+
+@compiled(inline="always")
+def _follow_car(road: Any, table: Any, start: Any, speed: float, goal_m: float) -> Any:
+    """Return place, offset, turn and nearest distance of a car that has come from start to a goal.
+
+    The offset is LOST if it has left the road, or is lost.
+    """
+    along_m, offset_m, turn, most_steps = start
+    yaw_rate = speed * _at(road.curvature, along_m * road.points_a_metre, road.closed)
+    nearest_m = abs(offset_m)
+    steering = 0.0
+    step = 0
+    lost = _off_road(road, along_m, offset_m)
+    while along_m < goal_m and not lost:
+        # a steering holds until the next frame
+        if step % _STEPS == 0:
+            steering = _steering_at(table, along_m, offset_m, turn)
+        yaw_rate = next_yaw_rate(yaw_rate, steering, speed)
+        along_before_m = along_m
+        offset_before_m = offset_m
+        turn_before = turn
+        way = (speed * STEP_SECONDS, yaw_rate * STEP_SECONDS)
+        along_m, offset_m, turn = _step(road, along_m, offset_m, turn, way)
+
+        # the state where it passes the goal
+        if along_m > goal_m:
+            part = (goal_m - along_before_m) / (along_m - along_before_m)
+            offset_m = offset_before_m + part * (offset_m - offset_before_m)
+            turn = turn_before + part * (turn - turn_before)
+            along_m = goal_m
+
+        nearest_m = min(nearest_m, abs(offset_m))
+        step += 1
+        turned_away = abs(turn) > 2 * WIDEST_TURN
+        lost = _off_road(road, along_m, offset_m) or turned_away or step > most_steps
+    if lost:
+        offset_m = LOST
+    return along_m, offset_m, turn, nearest_m
+
+
+@compiled(cache=True, sources=source_checksum((*LAW_MODULES, __name__)), error_model="numpy")
+def _follow(road: Any, table: Any, cars: Any, speed: float, stretch_m: float) -> None:
+    """Move each car until it has come a stretch farther along the road, has left it, or is lost."""
+    most_steps = int(stretch_m / (_SLOWEST * speed * STEP_SECONDS))
+    last_m = math.inf
+    if not road.closed:
+        last_m = (len(road.curvature) - 1) / road.points_a_metre
+    for number in range(len(cars.offset_m)):
+        along_m = cars.along_m[number]
+        start = (along_m, cars.offset_m[number], cars.turn[number], most_steps)
+        goal_m = min(along_m + stretch_m, last_m)
+        end = _follow_car(road, table, start, speed, goal_m)
+        cars.along_m[number] = end[0]
+        cars.offset_m[number] = end[1]
+        cars.turn[number] = end[2]
+        cars.nearest_m[number] = end[3]
