@@ -517,6 +517,24 @@ def test_an_output_that_is_no_steering_is_not_taken_for_it(
     ) == (not is_named)
 
 
+def test_the_class_of_a_left_out_layer_is_no_pattern_that_folders_are_searched_with(tmp_path):
+    image = keras.Input((48, 64, 3))
+    values = layers.GlobalAveragePooling2D()(image)
+    outputs = [layers.Dense(1, name=name)(values) for name in ("steering", "other")]
+    keras.Model(image, outputs).save(tmp_path / "old.keras")
+    with (
+        zipfile.ZipFile(tmp_path / "old.keras") as old,
+        zipfile.ZipFile(tmp_path / "new.keras", "w") as new,
+    ):
+        config = json.loads(old.read("config.json"))
+        config["config"]["layers"][-1]["class_name"] = "("
+        new.writestr("config.json", json.dumps(config))
+        for name in ("metadata.json", "model.weights.h5"):
+            new.writestr(name, old.read(name))
+    with pytest.raises(UserError, match="for which its network has no layer"):
+        open_model(tmp_path / "new.keras")
+
+
 @pytest.mark.slow
 def test_a_pilot_and_a_model_of_ours_are_replayed_side_by_side(
     untrained_model, simulated_recording, tmp_path
