@@ -233,6 +233,7 @@ def throttle_law(settings: ExportModelSettings, outputs: int) -> tuple[Law, str]
         return keras.ops.clip(numbers[:, _THROTTLE : _THROTTLE + 1], 0.0, 1.0)
 
     def by_speed(_: Any, numbers: Any) -> Any:
+        assert mph is not None
         factor = throttle * OUTPUTS[_SPEED].unit / mph
         return keras.ops.clip(numbers[:, _SPEED : _SPEED + 1] * factor, 0.0, 1.0)
 
@@ -240,6 +241,7 @@ def throttle_law(settings: ExportModelSettings, outputs: int) -> tuple[Law, str]
         return keras.ops.full_like(angle, throttle)
 
     def by_bends(angle: Any, _: Any) -> Any:
+        assert lowest is not None
         sharpness = (keras.ops.abs(angle) - STRAIGHT) / (SHARPEST - STRAIGHT)
         return throttle + (lowest - throttle) * keras.ops.clip(sharpness, 0.0, 1.0)
 

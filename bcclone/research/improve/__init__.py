@@ -55,7 +55,8 @@ class ImproveSettings(Checked):
     )
     expert: bool = _expert(
         False,
-        "let the model drive the built-in simulator in rounds, and learn how its expert would have steered there",
+        "let the model drive the built-in simulator in rounds, and learn how its expert would have "
+        "steered there",
     )
     track: str = _expert("lake", "track on which the expert teaches", choices=TRACKS)
     rounds: Count = _expert(20, "end after this many rounds", 1, 1000)
@@ -97,7 +98,8 @@ class ImproveSettings(Checked):
     def validate(self) -> None:
         if not self.expert and not self.recordings:
             raise SettingError(
-                "nothing to learn from; add {recordings} with take-overs, or learn from the built-in expert: {expert}"
+                "nothing to learn from; add {recordings} with take-overs, or learn from the "
+                "built-in expert: {expert}"
             )
         if self.output.suffix != ".h5":
             raise SettingError(

@@ -1,5 +1,4 @@
-"""Let a model drive a track, and record at each row the steering that the expert would give in that
-state.
+"""Let a model drive a track, and record at each row how the expert would steer there.
 
 DAgger: S. Ross, G. Gordon and D. Bagnell, https://arxiv.org/abs/1011.0686. The model drives, so the
 states are its own; the expert labels them, and drives itself only to take a lost car back to the
@@ -21,7 +20,8 @@ from bcclone.evaluation.worker_model import InputFile, load_on_one_core
 from bcclone.simulator.expert import Expert
 from bcclone.simulator.record import BETWEEN_ROWS_SECONDS, CarRecording
 from bcclone.simulator.render import Renderer
-from bcclone.simulator.track import load_track
+from bcclone.simulator.track import Track, TrackPosition, load_track
+from bcclone.simulator.unity_client import CarState
 from bcclone.simulator.world import Perturbations, SimulatedWorld
 from bcclone.simulator.world_settings import (
     TOP_SPEED_MPH,
@@ -32,48 +32,30 @@ from bcclone.simulator.world_settings import (
 from bcclone.system.arrays import Random
 from bcclone.system.task_pool import report_progress
 
-_SPEEDS_MPH = {"lake": (12.0, TOP_SPEED_MPH), "mountain": (9.0, 16.0)}
-_PUSH_M, _PUSH_EVERY_M = (0.4, 1.3), (50.0, 110.0)
-_START_OFFSET_M, _START_TURN = 1.5, 10.0
-_MAX_LATENCY_MS = 300
-_LOWEST_SUN = 10.0  # degrees
-LOOKAHEAD_SECONDS = (
-    0.8  # at the default 0.45 s the expert itself swings off the road when it steers 400 ms late
-)
-_ON_THE_ROAD_M = 1.0  # the expert has taken the car back when it is so near to the centre line
-_BETWEEN_DRIVES_SECONDS = 100_000.0  # so that images of two drives have different names
-_BETWEEN_EPISODES_SECONDS = 2.0  # readers of the log ignore shorter pauses
-
 
 @dataclass(frozen=True)
 class ExpertDrive:
-    """A drive that was recorded with the expert's steering. rescues: how often the car was taken
-    back to the road.
-    """
+    """A drive that was recorded with the expert's steering."""
 
     rows: int
-    rescues: int
+    rescues: int  # how often the car was taken back to the road
     distance_m: float
 
 
 @dataclass(frozen=True)
 class ExpertDriveTask:
-    """A drive to record. folder: for the recording; number: of the drive; push_m, push_every_m: of
-    sideways pushes.
-    """
+    """A drive to record."""
 
     model: InputFile
-    folder: Path
-    number: int
+    folder: Path  # for the recording
+    number: int  # of the drive
     settings: EvaluateSettings
-    push_m: float
-    push_every_m: float
+    push_m: float  # size of sideways pushes
+    push_every_m: float  # distance between them
 
     @property
     def key(self) -> str:
-        """Return where the figures are kept: in the recording, which is complete when they are
-        there.
-        """
+        """Return where the figures are kept: in the recording, which is complete with them."""
         return f"{self.folder.name}/drive"
 
     @property
@@ -85,11 +67,25 @@ class ExpertDriveTask:
         return f"the drive {self.folder} with {self.model.path}"
 
 
+@dataclass(frozen=True)
+class DriveChoice:
+    """What drives are drawn."""
+
+    offset_m: float = 1.5  # of the start, to either side
+    turn_degrees: float = 10.0  # of the start, to either side
+    latency_ms: float = 300.0  # at most
+    push_m: tuple[float, float] = (0.4, 1.3)
+    push_every_m: tuple[float, float] = (50.0, 110.0)
+
+
+_DRIVES = DriveChoice()
+_SPEEDS_MPH = {"lake": (12.0, TOP_SPEED_MPH), "mountain": (9.0, 16.0)}
+
+
 def draw_drive(
     track: str, laps: float, seed: int, number: int
 ) -> tuple[EvaluateSettings, float, float]:
-    """Return a drive by its number, from 0: its settings, and the size and distance of its pushes,
-    in metres.
+    """Return a drive by its number, from 0: its settings, and size and distance of its pushes.
 
     Every second drive is in reverse. Speed, start, latency, light, weather and textures are random.
     """
@@ -97,23 +93,20 @@ def draw_drive(
     world = WorldSettings(
         laps=laps,
         set_back=False,
-        start_offset_m=random.uniform(-_START_OFFSET_M, _START_OFFSET_M),
-        start_turn=random.uniform(-_START_TURN, _START_TURN),
-        latency_ms=random.choice([0.0, random.uniform(0.0, _MAX_LATENCY_MS)]),
+        start_offset_m=random.uniform(-_DRIVES.offset_m, _DRIVES.offset_m),
+        start_turn=random.uniform(-_DRIVES.turn_degrees, _DRIVES.turn_degrees),
+        latency_ms=random.choice([0.0, random.uniform(0.0, _DRIVES.latency_ms)]),
     )
-    speed_mph = random.uniform(*_SPEEDS_MPH[track])
-    push_m, every_m = random.uniform(*_PUSH_M), random.uniform(*_PUSH_EVERY_M)
+    speed = SpeedSettings(random.uniform(*_SPEEDS_MPH[track]))
+    push_m = random.uniform(*_DRIVES.push_m)
+    push_every_m = random.uniform(*_DRIVES.push_every_m)
     conditions = _draw_conditions(random)
-    settings = EvaluateSettings(
-        track, bool(number % 2), SpeedSettings(speed_mph), world, conditions
-    )
-    return settings, push_m, every_m
+    settings = EvaluateSettings(track, bool(number % 2), speed, world, conditions)
+    return settings, push_m, push_every_m
 
 
 def _draw_conditions(random: Random) -> Conditions:
-    """Return other textures, and in most drives another light, weather and mounting of the camera,
-    too.
-    """
+    """Return other textures, in most drives with another light, weather and camera mounting."""
     conditions = Conditions(texture_seed=int(random.integers(1, 1 << 20)))
     if random.random() < 0.25:
         return conditions
@@ -121,8 +114,7 @@ def _draw_conditions(random: Random) -> Conditions:
         conditions,
         light=random.uniform(0.5, 1.5),
         fog=random.choice([1.0, random.uniform(0.0, 5.0)]),
-        sun_elevation=_LOWEST_SUN
-        + 60.0 * random.random() ** 2,  # often low, where shadows are longest
+        sun_elevation=_draw_sun(random),
         sun_azimuth=random.uniform(-180.0, 180.0),
         line_visibility=random.choice([1.0, 0.0], p=[0.7, 0.3]),
         camera_shift_m=random.uniform(-0.2, 0.2),
@@ -130,16 +122,27 @@ def _draw_conditions(random: Random) -> Conditions:
     )
 
 
-def run_drive(task: ExpertDriveTask) -> ExpertDrive:
-    """Record a drive in a worker; raises UserError, and WorkerFault for a model that this worker
-    does not find.
+def _draw_sun(random: Random) -> float:
+    """Return the sun's elevation in degrees: often low, where shadows are longest."""
+    return 10.0 + 60.0 * random.random() ** 2
 
-    What an interrupted drive has left in the folder is deleted first.
+
+def run_drive(task: ExpertDriveTask) -> ExpertDrive:
+    """Record a drive in a worker; what an interrupted drive has left in the folder is deleted.
+
+    Raises UserError, and WorkerFault for a model that this worker does not find.
     """
     task.model.check()
     policy = load_on_one_core(task.model, None)
     shutil.rmtree(task.folder, ignore_errors=True)
     return record_drive(policy, task, report_progress)
+
+
+# At the default 0.45 s the expert itself swings off the road when it steers 400 ms late.
+LOOKAHEAD_SECONDS = 0.8
+_ON_THE_ROAD_M = 1.0  # the expert has taken the car back when it is so near to the centre line
+_BETWEEN_DRIVES_SECONDS = 100_000.0  # so that images of two drives have different names
+_BETWEEN_EPISODES_SECONDS = 2.0  # readers of the log ignore shorter pauses
 
 
 def record_drive(
@@ -150,46 +153,68 @@ def record_drive(
     """Let a policy drive, and record it with the expert's steering.
 
     When the model leaves the road, the expert takes the car back to its line. A new episode begins
-    after each push, because the car jumps. on_progress: called with the metres since its last call.
+    after each push, because the car jumps.
+
+    on_progress: called with the metres since its last call
     """
     settings = task.settings
-    track, renderer = (
-        load_track(settings.track, settings.reverse),
-        Renderer(settings.track, settings.conditions),
-    )
+    track = load_track(settings.track, settings.reverse)
+    renderer = Renderer(settings.track, settings.conditions)
     world = SimulatedWorld(renderer, track, settings.world, on_progress)
-    expert = Expert(
-        track,
-        ExpertSettings(settings.speed.speed_mph, 0.0, 0.0, lookahead_seconds=LOOKAHEAD_SECONDS),
-        seed=0,
-    )
+    tracked = world.tracked
+    expert = _expert_on(track, settings.speed)
     pushes = Perturbations(task.push_m, task.push_every_m)
-    driver, tracked = Driver(policy, settings.speed), world.tracked
-    clock, next_row, rescuing, rescues = task.number * _BETWEEN_DRIVES_SECONDS, 0.0, False, 0
+    driver = Driver(policy, settings.speed)
     writer = CarRecording(task.folder)
+    rescue = _Rescue()
+    clock = task.number * _BETWEEN_DRIVES_SECONDS
+    next_row = 0.0
     while (state := world.observe()) is not None:
+        # the model drives, or the expert until it has taken a lost car back
         steering, throttle = expert.control(tracked.car, tracked.position)
-        off_m = abs(tracked.position.cross_track_m)
-        if not rescuing and off_m > tracked.position.limit_m:
-            rescuing, rescues = True, rescues + 1
-        elif rescuing and off_m < _ON_THE_ROAD_M:
-            rescuing = False
+        if rescue.ends_at(tracked.position):
             driver.forget()
-        if rescuing:
+        if rescue.active:
             world.steer(steering, throttle)
         else:
-            telemetry = Telemetry(
-                state.steering_degrees, state.throttle, state.speed_mph, state.jpeg
-            )
-            control = driver.decide(telemetry).control
+            control = driver.decide(_telemetry(state)).control
             world.steer(control.steering, control.throttle)
+
+        # the row has the expert's steering, whoever drives
         if tracked.seconds >= next_row:
             next_row += BETWEEN_ROWS_SECONDS
             labelled = replace(tracked.car, steering=steering)
-            writer.record(
-                clock + tracked.seconds, labelled, renderer.frames(labelled, tracked.seconds)
-            )
+            frames = renderer.frames(labelled, tracked.seconds)
+            writer.record(clock + tracked.seconds, labelled, frames)
         if right_m := pushes.due(tracked.progress_m, tracked.position):
             tracked.push(right_m)
             clock += _BETWEEN_EPISODES_SECONDS
-    return ExpertDrive(writer.rows, rescues, round(tracked.distance_m, 1))
+    return ExpertDrive(writer.rows, rescue.count, round(tracked.distance_m, 1))
+
+
+class _Rescue:
+    """Whether the expert drives: from where the car leaves the road until it is back on it."""
+
+    def __init__(self) -> None:
+        self.active = False
+        self.count = 0
+
+    def ends_at(self, position: TrackPosition) -> bool:
+        """Follow the car to a position, and return whether a rescue ends there."""
+        off_m = abs(position.cross_track_m)
+        if not self.active and off_m > position.limit_m:
+            self.active = True
+            self.count += 1
+        elif self.active and off_m < _ON_THE_ROAD_M:
+            self.active = False
+            return True
+        return False
+
+
+def _expert_on(track: Track, speed: SpeedSettings) -> Expert:
+    settings = ExpertSettings(speed.speed_mph, 0.0, 0.0, lookahead_seconds=LOOKAHEAD_SECONDS)
+    return Expert(track, settings, seed=0)
+
+
+def _telemetry(state: CarState) -> Telemetry:
+    return Telemetry(state.steering_degrees, state.throttle, state.speed_mph, state.jpeg)

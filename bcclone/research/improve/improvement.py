@@ -1,4 +1,4 @@
-"""Improve a model by take-overs or by an expert, in a work folder that one process uses at a time."""
+"""Improve a model by take-overs or an expert, in a work folder of one process at a time."""
 
 import json
 import shutil
@@ -33,10 +33,20 @@ from bcclone.system.progress import Notify
 from bcclone.system.task_pool import open_pool
 
 OPTIONS = "options.json"
+# what a resumed command must share with the interrupted one
 _IDENTITY = (
-    "recordings", "expert", "track", "drives", "drive_laps", "epochs", "learning_rate", "correction_weight", "seed",
-    "rows", "laps",
-)  # fmt: skip
+    "recordings",
+    "expert",
+    "track",
+    "drives",
+    "drive_laps",
+    "epochs",
+    "learning_rate",
+    "correction_weight",
+    "seed",
+    "rows",
+    "laps",
+)
 
 
 def improve(settings: ImproveSettings, notify: Notify = lambda line: None) -> Improvement:
@@ -61,15 +71,15 @@ def improve(settings: ImproveSettings, notify: Notify = lambda line: None) -> Im
 
 @contextmanager
 def work_folder(settings: ImproveSettings) -> Iterator[Path]:
-    """Yield the work folder, locked: a new one, or with --resume the one of the interrupted
-    command.
+    """Yield the work folder, locked: a new one, or with --resume that of the interrupted command.
 
     It keeps a copy of the first model, so that a resume does not need the original, and the
     settings that a resumed command must share. Raises UserError if the folder or the output cannot
     be used.
     """
-    path, model = settings.folder, settings.model
-    record, start = path / OPTIONS, path / START
+    path = settings.folder
+    model = settings.model
+    record = path / OPTIONS
     options: dict[str, Any] = {name: getattr(settings, name) for name in _IDENTITY}
     if not record.exists():
         check_keras_path(model)
@@ -77,8 +87,8 @@ def work_folder(settings: ImproveSettings) -> Iterator[Path]:
         options["model"] = atomic.sha256_of(model)
     if record.exists() and not (settings.resume or settings.force):
         raise UserError(
-            f"{path} holds an earlier improvement; continue it with --resume, begin anew with --force, which deletes "
-            "it, or name another --work"
+            f"{path} holds an earlier improvement; continue it with --resume, begin anew with "
+            "--force, which deletes it, or name another --work"
         )
     may_replace = settings.force or (settings.resume and _is_result(settings.output, path))
     with (
@@ -86,29 +96,36 @@ def work_folder(settings: ImproveSettings) -> Iterator[Path]:
         locked(path, "wait until it ends, or name another --work"),
     ):
         atomic.make_folder(path / MODELS, "another --work")
+        # what is deleted, is deleted after the record: half a folder must not look complete
         if record.exists() and not settings.resume:
             record.unlink()
             for part in (ROUNDS, RECORDINGS, STORE, RUNS, MODELS):  # other files stay
                 shutil.rmtree(path / part, ignore_errors=True)
             (path / MODELS).mkdir()
         if record.exists():
-            stored = read_json(
-                record, dict[str, Any], "the options of an improvement", "name another --work"
-            )
-            differing = [
-                f"\n  {name}: {stored.get(name)}, but now {value}"
-                for name, value in json.loads(json.dumps(options)).items()
-                if stored.get(name) != value
-            ]
-            if differing:
-                raise UserError(
-                    f"{path} has other options; resume it with the same ones, begin anew with --force instead of "
-                    f"--resume, or name another --work:{''.join(differing)}"
-                )
+            _check_options(path, options)
         else:
-            atomic.write_bytes(start, read_bytes(model, "model"))
+            atomic.write_bytes(path / START, read_bytes(model, "model"))
             atomic.write_text(record, json.dumps(options, indent=1) + "\n")
         yield path
+
+
+def _check_options(path: Path, options: dict[str, Any]) -> None:
+    """Refuse a work folder of a command with other options."""
+    stored = read_json(
+        path / OPTIONS, dict[str, Any], "the options of an improvement", "name another --work"
+    )
+    present = json.loads(json.dumps(options))  # as they are when they are read again
+    differing = [
+        f"\n  {name}: {stored.get(name)}, but now {value}"
+        for name, value in present.items()
+        if stored.get(name) != value
+    ]
+    if differing:
+        raise UserError(
+            f"{path} has other options; resume it with the same ones, begin anew with --force "
+            f"instead of --resume, or name another --work:{''.join(differing)}"
+        )
 
 
 def _is_result(file: Path, work: Path) -> bool:

@@ -1,20 +1,18 @@
-"""Say what maps of margins show: tables, and a folder of the road as a strip, frames, figures and a
-report.
-"""
+"""Say what maps of margins show: a table, and a folder with a report, pictures and figures."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 from matplotlib.axes import Axes
 
+from bcclone.camera.images import Image
 from bcclone.camera.vehicle import MPH
 from bcclone.pictures.plots.drive_pictures import plot_frames
 from bcclone.pictures.plots.style import BLUE, GRAY, RED, new_figure, save, tidy
 from bcclone.pictures.report import REPORT_NAME, Report, write_report
 from bcclone.research.margin import MarginSettings
 from bcclone.research.margin.answers import DrivenCheck
-from bcclone.research.margin.margins import MarginMap
+from bcclone.research.margin.margins import MarginMap, NarrowPlace
 from bcclone.simulator.car import holding_throttle, nose_up, start_on
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.world_settings import Conditions
@@ -24,15 +22,15 @@ from bcclone.system.json_values import json_text
 from bcclone.system.settings import option_words
 from bcclone.system.table import Table, TableColumn
 
-_STRIP_INCHES, _WIDE_INCHES = 2.0, 12.0
 _SMALL_M = 0.5  # a margin below this is drawn in red
 
 Maps = Mapping[str, MarginMap]  # name of a model -> its map
 
 
 def margin_table(maps: Maps, settings: MarginSettings) -> str:
-    """Return a line for each model, its narrowest places, and what to record next, with a command
-    for each place.
+    """Return a line for each model, its narrowest places, and what to record next.
+
+    Each place to record has the command that opens the simulator there.
     """
     columns = (
         TableColumn("model", heading=""),
@@ -42,95 +40,156 @@ def margin_table(maps: Maps, settings: MarginSettings) -> str:
         TableColumn("mean margin", "{:.2f} m".format),
     )
     rows = [
-        (name, one.share_percent, one.stays_percent, one.smallest_margin_m, one.mean_margin_m)
-        for name, one in maps.items()
+        (
+            name,
+            margins.share_percent,
+            margins.stays_percent,
+            margins.smallest_margin_m,
+            margins.mean_margin_m,
+        )
+        for name, margins in maps.items()
     ]
     lines = [
         str(Table(columns, rows)),
-        "comes back: share of the states within 2 m and 10 degrees from which the car comes within 0.5 m of the middle",
-        "and does not leave the road in the next 5 s; never leaves: share of all of them from which it stays on",
-        "the road, perhaps beside the middle; margin: from how far it comes back that drives along the road",
+        "comes back: share of the states within 2 m and 10 degrees from which the car comes within "
+        "0.5 m of the middle",
+        "and does not leave the road in the next 5 s; never leaves: share of all of them from "
+        "which it stays on",
+        "the road, perhaps beside the middle; margin: from how far it comes back that drives along "
+        "the road",
     ]
-    for name, one in maps.items():
-        if one.narrowest:
-            lines += [
-                "",
-                f"{name}, the narrowest places:",
-                *(f"  {place.text}" for place in one.narrowest),
-            ]
-        else:
-            lines += [
-                "",
-                f"{name} comes back from either edge, {one.limits_m.min():.2f} m from the middle or more",
-            ]
-        if one.check:
-            lines += ["", f"{name}, {_describe_check(one.check)}"]
-    for name, one in maps.items():
-        nothing = "" if one.record_next else " nothing here, nearly every state comes back"
-        lines += ["", f"{name}, what to record next:{nothing}"]
-        for each in one.record_next:
-            lines += [f"  {each.text}", f"    {each.command(settings.track, settings.reverse)}"]
+    for name, margins in maps.items():
+        lines += _narrowest_lines(name, margins)
+        if margins.check:
+            lines += ["", f"{name}, {_describe_check(margins.check)}"]
+    for name, margins in maps.items():
+        lines += _record_lines(name, margins, settings)
     return "\n".join(lines)
+
+
+def _narrowest_lines(name: str, margins: MarginMap) -> list[str]:
+    if not margins.narrowest:
+        edge_m = margins.limits_m.min()
+        return ["", f"{name} comes back from either edge, {edge_m:.2f} m from the middle or more"]
+    places = [f"  {place.text}" for place in margins.narrowest]
+    return ["", f"{name}, the narrowest places:", *places]
+
+
+def _record_lines(name: str, margins: MarginMap, settings: MarginSettings) -> list[str]:
+    nothing = ""
+    if not margins.record_next:
+        nothing = " nothing here, nearly every state comes back"
+    lines = ["", f"{name}, what to record next:{nothing}"]
+    for kind in margins.record_next:
+        lines.append(f"  {kind.text}")
+        lines.append(f"    {kind.command(settings.track, settings.reverse)}")
+    return lines
 
 
 def write_margins(
     folder: Path, maps: Maps, settings: MarginSettings, models: Sequence[Path]
 ) -> list[Path]:
-    """Write a picture of all maps, frames of each model's narrowest places, the figures and a
-    report into a folder.
+    """Write a picture of all maps, frames of narrow places, the figures and a report into a folder.
 
     Return their paths, the report's last.
     """
-    strip, figures = folder / "margins.png", folder / "figures.json"
-    reverse = " reversed" if settings.reverse else ""
+    strip = folder / "margins.png"
+    reverse = ""
+    way = f"the road {settings.track}"
+    if settings.reverse:
+        reverse = " reversed"
+        way = f"the road {settings.track} in reverse"
     plot_margins(maps, f"{settings.track}{reverse}, {settings.speed_mph:g} mph", strip)
-    write_text(figures, json_text({name: one.figures() for name, one in maps.items()}, indent=2))
-    way = f"the road {settings.track}{' in reverse' if settings.reverse else ''}"
+    figures = folder / "figures.json"
+    values = {name: margins.figures() for name, margins in maps.items()}
+    write_text(figures, json_text(values, indent=2))
+
+    # the report begins with what a margin is, and then has what concerns each model
     sentences = [
-        f"The margin is how far to the side of the middle a car that drives along {way} at {settings.speed_mph:g} mph "
-        "still comes back to within 0.5 m, without leaving the road in the next 5 s. The road is grey, the margin "
+        f"The margin is how far to the side of the middle a car that drives along {way} at "
+        f"{settings.speed_mph:g} mph still comes back to within 0.5 m, without leaving the road in "
+        "the next 5 s. The road is grey, the margin "
         f"blue; below {_SMALL_M:g} m it is red.",
     ]
     pictures = {
         "The road as a strip, and from how far to its left and right the car comes back": strip
     }
-    table, commands = [("", "the narrowest places")], dict[str, str]()
-    for number, (name, one) in enumerate(maps.items(), 1):
-        model = f"{name}: " if len(maps) > 1 else ""
-        sentences.append(f"{name}: {_describe(one)}.")
-        sentences += [f"{name}: {_describe_check(one.check)}."] if one.check else []
-        if not one.record_next:
-            sentences.append(f"{name}: nothing to record next here, nearly every state comes back.")
-        if one.narrowest:
+    for number, (name, margins) in enumerate(maps.items(), 1):
+        sentences += _sentences(name, margins)
+        if margins.narrowest:
             path = folder / f"narrowest-{number}.png"
-            plot_frames(_frames(one, settings), path)
+            plot_frames(_frames(margins, settings), path)
             pictures[f"{name}: the narrowest places, as a car sees them from its margin"] = path
-        table += [
-            (f"{model}{rank}", place.text.strip()) for rank, place in enumerate(one.narrowest, 1)
-        ]
-        for each in one.record_next:
-            commands[f"{model}Record next: {each.text}"] = each.command(
-                settings.track, settings.reverse
-            )
+    commands = _record_commands(maps, settings)
     if not settings.check:
-        kept = ("-o", settings.kept.parent, "--force") if settings.kept else ()
-        words = (*models, *option_words(settings), "--check", "1000", *kept)
-        commands["Check the map by driving"] = shown_command("margin", *words)
-    title = f"Margins of the model{'s' * (len(maps) > 1)} {', '.join(maps)} on {way}"
+        commands["Check the map by driving"] = _check_command(settings, models)
+
+    plural = ""
+    if len(maps) > 1:
+        plural = "s"
+    title = f"Margins of the model{plural} {', '.join(maps)} on {way}"
     report = folder / REPORT_NAME
-    write_report(
-        report, Report(title, sentences, None, pictures, table if len(table) > 1 else (), commands)
-    )
+    table = _places_table(maps)
+    write_report(report, Report(title, sentences, None, pictures, table, commands))
     return [figures, *pictures.values(), report]
+
+
+def _sentences(name: str, margins: MarginMap) -> list[str]:
+    """Return what the report says of a model."""
+    sentences = [f"{name}: {_describe(margins)}."]
+    if margins.check:
+        sentences.append(f"{name}: {_describe_check(margins.check)}.")
+    if not margins.record_next:
+        sentences.append(f"{name}: nothing to record next here, nearly every state comes back.")
+    return sentences
+
+
+def _prefix(name: str, maps: Maps) -> str:
+    """Return what names a model where there are several."""
+    if len(maps) > 1:
+        return f"{name}: "
+    return ""
+
+
+def _places_table(maps: Maps) -> list[tuple[str, str]]:
+    """Return the narrowest places of all models with a heading, nothing where there are none."""
+    rows = []
+    for name, margins in maps.items():
+        for rank, place in enumerate(margins.narrowest, 1):
+            rows.append((f"{_prefix(name, maps)}{rank}", place.text.strip()))
+    if not rows:
+        return []
+    return [("", "the narrowest places"), *rows]
+
+
+def _record_commands(maps: Maps, settings: MarginSettings) -> dict[str, str]:
+    """Return the command for each kind of place to record, by its description."""
+    commands = {}
+    for name, margins in maps.items():
+        for kind in margins.record_next:
+            caption = f"{_prefix(name, maps)}Record next: {kind.text}"
+            commands[caption] = kind.command(settings.track, settings.reverse)
+    return commands
+
+
+def _check_command(settings: MarginSettings, models: Sequence[Path]) -> str:
+    words = [*models, *option_words(settings), "--check", "1000"]
+    if settings.kept:
+        words += ["-o", settings.kept.parent, "--force"]
+    return shown_command("margin", *words)
+
+
+_WIDE_INCHES = 12.0
+_STRIP_INCHES = 2.0  # the height of a model's strip
 
 
 def plot_margins(maps: Maps, title: str, path: Path) -> None:
     """Draw the road of each map as a strip into a PNG, one model below the other."""
     figure = new_figure(_WIDE_INCHES, 0.8 + _STRIP_INCHES * len(maps), title)
     rows = figure.subplots(len(maps), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
-    for axes, (name, one) in zip(rows, maps.items(), strict=True):
-        _draw_strip(axes, one)
-        axes.set_title(f"{name}: {_describe(one)}", fontsize=9, loc="left")
+    for axes, (name, margins) in zip(rows, maps.items(), strict=True):
+        _draw_strip(axes, margins)
+        axes.set_title(f"{name}: {_describe(margins)}", fontsize=9, loc="left")
         axes.set_ylabel("m to the right")
     rows[-1].set_xlabel("metres along the road")
     save(figure, path)
@@ -138,46 +197,57 @@ def plot_margins(maps: Maps, title: str, path: Path) -> None:
 
 def _describe_check(check: DrivenCheck) -> str:
     return (
-        f"{check.cars:,} cars driven from random states from which they should come back: {check.came_back:,} came "
-        f"back, {len(check.left_the_road):,} left the road, {len(check.undecided):,} did neither in time"
+        f"{check.cars:,} cars driven from random states from which they should come back: "
+        f"{check.came_back:,} came back, {len(check.left_the_road):,} left the road, "
+        f"{len(check.undecided):,} did neither in time"
     )
 
 
-def _describe(one: MarginMap) -> str:
+def _describe(margins: MarginMap) -> str:
     return (
-        f"{one.share_percent:.1f} % of the states within 2 m and 10 degrees come back, {one.stays_percent:.1f} % never "
-        f"leave the road; the smallest margin is {one.smallest_margin_m:.2f} m"
+        f"{margins.share_percent:.1f} % of the states within 2 m and 10 degrees come back, "
+        f"{margins.stays_percent:.1f} % never leave the road; the smallest margin is "
+        f"{margins.smallest_margin_m:.2f} m"
     )
 
 
-def _draw_strip(axes: Axes, one: MarginMap) -> None:
-    """Draw the asphalt grey, the margins blue, those of less than half a metre red, and number the
-    narrowest places.
-    """
-    along, limits, (left, right) = one.along_m, one.limits_m, one.returning.margins_m.T
-    axes.fill_between(along, -limits, limits, color="0.88", step="mid")
-    axes.fill_between(along, -left, right, color=BLUE, alpha=0.55, step="mid", linewidth=0)
-    for side, margin in ((-1, left), (1, right)):
-        narrow = margin < _SMALL_M
-        axes.bar(along[narrow], side * limits[narrow], one.returning.grid.step_m, color=RED)
+def _draw_strip(axes: Axes, margins: MarginMap) -> None:
+    """Draw the asphalt grey, the margins blue, small ones red, and number the narrowest places."""
+    along_m = margins.along_m
+    limits_m = margins.limits_m
+    left_m, right_m = margins.returning.margins_m.T
+    axes.fill_between(along_m, -limits_m, limits_m, color="0.88", step="mid")
+    axes.fill_between(along_m, -left_m, right_m, color=BLUE, alpha=0.55, step="mid", linewidth=0)
+    step_m = margins.returning.grid.step_m
+    for side, margin_m in ((-1, left_m), (1, right_m)):
+        is_small = margin_m < _SMALL_M
+        axes.bar(along_m[is_small], side * limits_m[is_small], step_m, color=RED)
     axes.axhline(0, color=GRAY, linewidth=0.6)
-    for number, place in enumerate(one.narrowest, 1):
-        height = limits.max() * (-1.12 if place.side == "left" else 1.12)
+
+    # the numbers stand beside the road, on the side of the margin
+    for number, place in enumerate(margins.narrowest, 1):
+        height = limits_m.max() * (1.12 * _sign(place))
         axes.text(place.along_m, height, str(number), ha="center", va="center", fontsize=8)
-    axes.set_ylim(1.25 * limits.max(), -1.25 * limits.max())  # as the driver has it: left is up
+    axes.set_ylim(1.25 * limits_m.max(), -1.25 * limits_m.max())  # as the driver has it: left is up
     axes.margins(x=0)
     tidy(axes)
 
 
-def _frames(one: MarginMap, settings: MarginSettings) -> list[tuple[str, np.ndarray]]:
+def _sign(place: NarrowPlace) -> int:
+    """Return the direction of a place's margin: -1 to the left, 1 to the right."""
+    if place.side == "left":
+        return -1
+    return 1
+
+
+def _frames(margins: MarginMap, settings: MarginSettings) -> list[tuple[str, Image]]:
     """Return a frame of each of the narrowest places, from its margin, with a title."""
-    renderer, pitch = (
-        Renderer(settings.track, Conditions()),
-        nose_up(holding_throttle(settings.speed_mph * MPH)),
-    )
+    renderer = Renderer(settings.track, Conditions())
+    pitch = nose_up(holding_throttle(settings.speed_mph * MPH))
+    track = margins.track
     frames = []
-    for number, place in enumerate(one.narrowest, 1):
-        offset = place.margin_m * (-1 if place.side == "left" else 1)
-        car = start_on(one.track, offset, one.track.start_m + place.along_m, rise=pitch)
+    for number, place in enumerate(margins.narrowest, 1):
+        offset_m = place.margin_m * _sign(place)
+        car = start_on(track, offset_m, track.start_m + place.along_m, rise=pitch)
         frames.append((f"{number}. {place.text.strip()}", renderer.frame(car)))
     return frames

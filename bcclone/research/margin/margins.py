@@ -5,7 +5,7 @@ Frames are answered in parallel, then the states are found from which the car co
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import islice, product
@@ -360,6 +360,7 @@ def map_margins(
     if not models:
         raise UserError("no model to map; name one, such as: bcclone margin model.h5")
     track = load_track(settings.track, settings.reverse)
+    workers: AbstractContextManager[TaskPool]
     if pool:
         workers = nullcontext(pool)
     else:
@@ -370,7 +371,7 @@ def map_margins(
             function: Callable[[Any], Any], tasks: Sequence[Any], kind: type, unit: str
         ) -> list[Any]:
             shown = Shown("mapping", unit, "parts", notify)
-            kept = FinishedSteps(settings.kept, kind)
+            kept: FinishedSteps[Any] = FinishedSteps(settings.kept, kind)
             return run_kept(open_workers, function, tasks, kept, shown)
 
         return {

@@ -52,7 +52,7 @@ class ReturningSet:
         offset_step_m = float(self.grid.offsets_m[middle + 1] - self.grid.offsets_m[middle])
         left = _reach(ahead[:, middle::-1])
         right = _reach(ahead[:, middle:])
-        return np.stack([left, right], axis=1) * offset_step_m
+        return np.asarray(np.stack([left, right], axis=1) * offset_step_m, np.float64)
 
     @cached_property
     def core(self) -> BoolArray:
@@ -89,7 +89,7 @@ def _reach(returns: BoolArray) -> npt.NDArray[np.int_]:
     returns: (places, offsets) from the middle outwards
     """
     steps = np.logical_and.accumulate(returns, axis=1).sum(axis=1) - 1
-    return np.maximum(steps, 0)
+    return np.asarray(np.maximum(steps, 0))
 
 
 # In this time most cars are back, and the yaw rate at its start is long forgotten.

@@ -251,8 +251,12 @@ def draw_weather(
     )
     kind = random.choice(["fair", "rain", "snow", "night"], p=[0.8, 0.08, 0.06, 0.06])
     strength = random.uniform(0.1, 0.7)
-    if kind != "fair":
-        drawn = replace(drawn, **{str(kind): strength})
+    if kind == "rain":
+        drawn = replace(drawn, rain=strength)
+    elif kind == "snow":
+        drawn = replace(drawn, snow=strength)
+    elif kind == "night":
+        drawn = replace(drawn, night=strength)
     # without it nothing is drawn, so that earlier stores can be made again to the byte
     if settings.camera_height_m:
         drawn = replace(drawn, camera_height_m=random.uniform(0.0, settings.camera_height_m))

@@ -186,7 +186,7 @@ def _band(
     grain: float = 0.05,
 ) -> Band:
     phase_m = 50 * random.random()
-    return Band(*span_m, *color.tolist(), dash_m, phase_m, grain)
+    return Band(*span_m, *_tuple(color), dash_m, phase_m, grain)
 
 
 def _draw_bands(random: Random, road: DrawnRoad, surface: FloatArray) -> list[Band]:
@@ -284,7 +284,7 @@ def _draw_marks(random: Random, floor: bool) -> list[Mark]:
         distance_m = random.uniform(-3.0, 12.0)
         half_m = log_uniform(random, 0.02, 0.15)
         color = _color(random, 5, 200, 0.2)
-        marks.append(Mark(cosine(angle), sine(angle), distance_m, half_m, *color.tolist()))
+        marks.append(Mark(cosine(angle), sine(angle), distance_m, half_m, *_tuple(color)))
     return marks
 
 
@@ -314,7 +314,7 @@ def _draw_background(random: Random, indoor: bool) -> list[Box]:
         texture = random.uniform(0.0, 0.7)
         top_m = away_m * random.uniform(0.02, 0.35)
         color = _color(random, 5, 230, 0.35)
-        box = Box(right_m, away_m, half_m, top_m, *color.tolist(), 0.0, texture_scale, texture)
+        box = Box(right_m, away_m, half_m, top_m, *_tuple(color), 0.0, texture_scale, texture)
         boxes.append(box)
     return boxes
 
@@ -335,7 +335,7 @@ def _draw_roadside(random: Random, ahead: FloatArray, road_half_m: float) -> lis
         texture = random.uniform(0.0, 0.6)
         color = _color(random, 5, 240, 0.5)
         place_m = _beside(point, offset_m)
-        box = Box(*place_m, half_m, top_m, *color.tolist(), bottom_m, texture_scale, texture)
+        box = Box(*place_m, half_m, top_m, *_tuple(color), bottom_m, texture_scale, texture)
         boxes.append(box)
     return boxes
 
@@ -372,7 +372,7 @@ def _draw_rails(random: Random, ahead: FloatArray, road_half_m: float) -> list[B
         for point in ahead[1::2]:
             half_m = 0.12 + 0.06 * float(point[4])  # the points of the line lie farther apart
             place_m = _beside(point, along_m)
-            boxes.append(Box(*place_m, half_m, top_m, *color.tolist(), 0.0, 1.0, 0.1))
+            boxes.append(Box(*place_m, half_m, top_m, *_tuple(color), 0.0, 1.0, 0.1))
     return boxes
 
 
