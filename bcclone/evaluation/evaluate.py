@@ -1,5 +1,4 @@
-"""A model and a simulated road -> the score of one drive: autonomy, interventions, distance from
-the centre line.
+"""A model and a simulated road -> the score of one drive.
 
 The model drives through a separate drive server, over the simulator's protocol, or in this process,
 which is faster but does not test the protocol.
@@ -32,15 +31,13 @@ from bcclone.system.json_values import to_json
 from bcclone.system.settings import option_words
 from bcclone.system.table import Table, TableColumn
 
-_USUAL_FULL_STEERING = 0.5  # of the commands
-
 
 @dataclass(frozen=True)
 class Latency:
-    """Milliseconds from a frame to its steering: median and 99th percentile."""
+    """Milliseconds from a frame to its steering."""
 
-    p50: float
-    p99: float
+    p50: float  # median
+    p99: float  # 99th percentile
 
     @classmethod
     def of(cls, latencies_ms: Sequence[float]) -> Self:
@@ -50,25 +47,21 @@ class Latency:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The result of one simulated drive.
-
-    latency: None in a suite, whose results are the same on each machine; trace: the driven line;
-    views: some of the frames, uint8 (160, 320, 3), none in a suite; notes: what a person should
-    know, whatever the score is.
-    """
+    """The result of one simulated drive."""
 
     score: Score
-    latency: Latency | None
-    trace: tuple[LinePoint, ...]
+    latency: Latency | None  # None in a suite, whose results are the same on each machine
+    trace: tuple[LinePoint, ...]  # the driven line
     interventions: tuple[Intervention, ...]
     events: tuple[DriveEvent, ...] = ()
-    views: tuple[Image, ...] = ()
-    notes: tuple[str, ...] = ()
+    views: tuple[Image, ...] = ()  # some frames, uint8 (160, 320, 3); none in a suite
+    notes: tuple[str, ...] = ()  # what a person should know, whatever the score is
 
     @property
     def rank(self) -> tuple[float, ...]:
-        """Return the sort key, the best first: complete drives, more autonomy, nearer to the centre
-        line.
+        """Return the sort key, the best first.
+
+        Complete drives are better, then more autonomy, then to be nearer to the centre line.
         """
         return (
             not self.score.complete,
@@ -79,42 +72,53 @@ class Evaluation:
     @property
     def cell(self) -> str:
         """The figures in a row of a suite."""
-        its = self.score
-        distances = f"{its.mean_abs_cross_track_m:6.2f}{its.max_abs_cross_track_m:7.2f}"
-        return f"{its.autonomy_percent:6.1f} %{its.interventions:5d}{distances}"
+        score = self.score
+        distances = f"{score.mean_abs_cross_track_m:6.2f}{score.max_abs_cross_track_m:7.2f}"
+        return f"{score.autonomy_percent:6.1f} %{score.interventions:5d}{distances}"
 
     def figures(self) -> dict[str, Any]:
-        latency = {"request_to_steer_ms": to_json(self.latency)} if self.latency else {}
-        figures = {**to_json(self.score), **latency}
-        return figures | ({"notes": list(self.notes)} if self.notes else {})
+        figures = dict(to_json(self.score))
+        if self.latency:
+            figures["request_to_steer_ms"] = to_json(self.latency)
+        if self.notes:
+            figures["notes"] = list(self.notes)
+        return figures
 
     def table(self, settings: EvaluateSettings) -> Table:
         """Return the figures in words. settings: of the drive."""
-        score, way = (
-            self.score,
-            f"{settings.track} track{' in reverse' if settings.reverse else ''}",
-        )
-        rows = {
-            "autonomy": f"{score.autonomy_percent:.1f} %",
-            "interventions": f"{score.interventions}",
-            "departures": score.describe_departures(),
-            "from the centre line": f"{score.mean_abs_cross_track_m:.2f} m on average, "
-            f"{score.max_abs_cross_track_m:.2f} m at most",
-            "driven": f"{score.laps:.2f} laps of the {way}, {score.distance_m:,.0f} m in {score.seconds:.0f} s",
-            "speed": f"{score.mean_speed_mph:.1f} mph (to hold: {settings.speed.speed_mph:g})",
-            "change of the steering": f"{score.steering_smoothness:.2f} per second",
-        }
+        score = self.score
+        way = f"{settings.track} track"
+        if settings.reverse:
+            way += " in reverse"
+        rows = [
+            ("autonomy", f"{score.autonomy_percent:.1f} %"),
+            ("interventions", f"{score.interventions}"),
+            ("departures", score.describe_departures()),
+            (
+                "from the centre line",
+                f"{score.mean_abs_cross_track_m:.2f} m on average, "
+                f"{score.max_abs_cross_track_m:.2f} m at most",
+            ),
+            (
+                "driven",
+                f"{score.laps:.2f} laps of the {way}, "
+                f"{score.distance_m:,.0f} m in {score.seconds:.0f} s",
+            ),
+            ("speed", f"{score.mean_speed_mph:.1f} mph (to hold: {settings.speed.speed_mph:g})"),
+            ("change of the steering", f"{score.steering_smoothness:.2f} per second"),
+        ]
         if self.latency:
-            rows["request to steer"] = (
-                f"p50 {self.latency.p50:.1f} ms, p99 {self.latency.p99:.1f} ms"
-            )
-        last = [("ended", score.ended), *(("note", note) for note in self.notes)]
-        return Table([TableColumn("figure"), TableColumn("value")], [*rows.items(), *last])
+            latency = f"p50 {self.latency.p50:.1f} ms, p99 {self.latency.p99:.1f} ms"
+            rows.append(("request to steer", latency))
+        rows.append(("ended", score.ended))
+        rows += [("note", note) for note in self.notes]
+        return Table([TableColumn("figure"), TableColumn("value")], rows)
 
 
 def evaluate(model: Path | str, settings: EvaluateSettings | None = None) -> Evaluation:
     """Score a model file by one simulated drive; raises UserError."""
-    model, settings = Path(model), settings or EvaluateSettings()
+    model = Path(model)
+    settings = settings or EvaluateSettings()
     if not settings.in_process:
         return _evaluate_served(model, settings)
     policy = load_policy(model, settings.preprocess).without_framing()  # the simulator has frames
@@ -124,9 +128,7 @@ def evaluate(model: Path | str, settings: EvaluateSettings | None = None) -> Eva
 def evaluate_policy(
     policy: SteeringPolicy, settings: EvaluateSettings, name: str = "the policy"
 ) -> Evaluation:
-    """Score a policy by one simulated drive in this process; raises UserError as drive_policy()
-    does.
-    """
+    """Score a policy by one simulated drive in this process; raises as drive_policy() does."""
     track = load_track(settings.track, settings.reverse)
     with open_world(track, settings.world, settings.conditions) as world:
         return drive_policy(policy, world, settings.speed, name)
@@ -137,8 +139,9 @@ def drive_policy(
 ) -> Evaluation:
     """Let a policy drive in a world to the end of the drive.
 
-    name: of the policy, for the UserError that is raised when it has given no usable steering for
-    any frame.
+    Raises UserError when the policy has given no usable steering for any frame.
+
+    name: of the policy, for the error
     """
     driver = Driver(policy, speed)
     latencies_ms: list[float] = []
@@ -149,9 +152,8 @@ def drive_policy(
             interventions = len(world.scorer.interventions)
             driver.forget_frames()
         start = time.perf_counter()
-        decision = driver.decide(
-            Telemetry(state.steering_degrees, state.throttle, state.speed_mph, state.jpeg)
-        )
+        telemetry = Telemetry(state.steering_degrees, state.throttle, state.speed_mph, state.jpeg)
+        decision = driver.decide(telemetry)
         latencies_ms.append((time.perf_counter() - start) * 1000)
         world.steer(decision.control.steering, decision.control.throttle)
     if driver.faults == driver.answered:
@@ -160,17 +162,18 @@ def drive_policy(
 
 
 def _evaluate_served(model: Path, settings: EvaluateSettings) -> Evaluation:
-    """Let a model file drive through a drive server, over the simulator's protocol; raises
-    UserError.
-    """
+    """Let a model file drive through a drive server, over the simulator's protocol."""
     run_folder = settings.run_folder
     if run_folder is not None and run_folder.exists():
         raise UserError(f"{run_folder}: exists already, expected a new folder; name another --run")
     track = load_track(settings.track, settings.reverse)
     drive = DriveSettings(model, run_folder, speed=settings.speed, preprocess=settings.preprocess)
-    files = [drive.model, *([run_folder] if run_folder else [])]
+    arguments: list[Path | str] = [drive.model]
+    if run_folder is not None:
+        arguments.append(run_folder)
+    arguments += [*option_words(drive), *option_words(drive.speed)]
     with (
-        server_process([*files, *option_words(drive), *option_words(drive.speed)]) as server,
+        server_process(arguments) as server,
         open_world(track, settings.world, settings.conditions) as world,
         connected("127.0.0.1", server.port) as connection,
     ):
@@ -180,12 +183,18 @@ def _evaluate_served(model: Path, settings: EvaluateSettings) -> Evaluation:
     return _evaluation(world, report.latencies_ms)
 
 
+_USUAL_FULL_STEERING = 0.5  # of the answers: with more, the frames are probably prepared wrongly
+
+
 def _evaluation(world: SimulatedWorld, latencies_ms: Sequence[float]) -> Evaluation:
+    notes = []
     full = world.scorer.full_steering
-    note = (
-        f"full steering in {100 * full:.0f} % of the answers, as no model that drives gives; are its frames prepared "
-        "as in its training, such as pixels / 255 (0..1 in --preprocess)?"
-    )
+    if full > _USUAL_FULL_STEERING:
+        notes.append(
+            f"full steering in {100 * full:.0f} % of the answers, as no model that drives gives; "
+            "are its frames prepared as in its training, such as pixels / 255 "
+            "(0..1 in --preprocess)?"
+        )
     return Evaluation(
         score=world.score(),
         latency=Latency.of(latencies_ms),
@@ -193,5 +202,5 @@ def _evaluation(world: SimulatedWorld, latencies_ms: Sequence[float]) -> Evaluat
         interventions=tuple(world.scorer.interventions),
         events=tuple(world.scorer.events),
         views=tuple(world.views),
-        notes=(note,) if full > _USUAL_FULL_STEERING else (),
+        notes=tuple(notes),
     )

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import product
 from typing import Any
 
 from bcclone.camera.vehicle import MPH
@@ -12,10 +11,9 @@ from bcclone.simulator.track import LAKE, MOUNTAIN, load_track
 from bcclone.simulator.world_settings import Conditions, WorldSettings
 from bcclone.system.errors import UserError, did_you_mean
 
-_LAKE_MPH, _MOUNTAIN_MPH = 20.0, 15.0
-_WEATHERS: dict[str, Any] = {"fog": 20.0, "rain": 1.0, "snow": 1.0}  # as strong as they can be
-_RANDOM_ROADS = 30  # seeds from 0; those of `simulate roads` begin far above
-_PUSHED = WorldSettings(perturbation_m=1.0, perturbation_every_m=100.0)
+# usual speeds on the tracks
+_LAKE_MPH = 20.0
+_MOUNTAIN_MPH = 15.0
 
 
 @dataclass(frozen=True)
@@ -39,23 +37,30 @@ class Scenario:
 def _lake(
     name: str, changes: str, world: WorldSettings | None = None, **conditions: Any
 ) -> Scenario:
-    """Return a drive of the lake, in which the world or some of its conditions are other than
-    usual.
-    """
-    speed = SpeedSettings(_LAKE_MPH)
-    world = world or WorldSettings()
+    """Return a drive of the lake, in which the world or some conditions are not as usual."""
     settings = EvaluateSettings(
-        "lake", speed=speed, world=world, conditions=Conditions(**conditions)
+        "lake",
+        speed=SpeedSettings(_LAKE_MPH),
+        world=world or WorldSettings(),
+        conditions=Conditions(**conditions),
     )
     return Scenario(name, f"lake, {_LAKE_MPH:g} mph, {changes}", settings)
 
 
 def _plain(track: str, speed_mph: float, reverse: bool = False, named: bool = True) -> Scenario:
     """Return a drive of a track. named: by its speed, too."""
-    description = f"{track}{' in reverse' if reverse else ''}, {speed_mph:g} mph"
-    name = f"{track}{'-reverse' if reverse else ''}{f'-{speed_mph:g}' if named else ''}"
+    name = track
+    way = track
+    if reverse:
+        name += "-reverse"
+        way += " in reverse"
+    if named:
+        name += f"-{speed_mph:g}"
+    description = f"{way}, {speed_mph:g} mph"
     return Scenario(name, description, EvaluateSettings(track, reverse, SpeedSettings(speed_mph)))
 
+
+_PUSHED = WorldSettings(perturbation_m=1.0, perturbation_every_m=100.0)
 
 SCENARIOS = (
     _plain("lake", 15.0),
@@ -63,10 +68,9 @@ SCENARIOS = (
     _plain("lake", 15.0, reverse=True),
     _plain("lake", 30.0, reverse=True),
     _plain("lake", _LAKE_MPH),
-    *(
-        _lake(f"latency-{ms}", f"{ms} ms latency", WorldSettings(latency_ms=ms))
-        for ms in (100, 200, 300)
-    ),
+    _lake("latency-100", "100 ms latency", WorldSettings(latency_ms=100)),
+    _lake("latency-200", "200 ms latency", WorldSettings(latency_ms=200)),
+    _lake("latency-300", "300 ms latency", WorldSettings(latency_ms=300)),
     _lake("light-0.5", "half the light", light=0.5),
     _lake("light-1.5", "half as much light again", light=1.5),
     # from this azimuth, the most shadows are on the road
@@ -83,6 +87,10 @@ SCENARIOS = (
 )
 
 
+# as strong as they can be
+_WEATHERS: dict[str, Any] = {"fog": 20.0, "rain": 1.0, "snow": 1.0}
+
+
 def _testing() -> Iterator[Scenario]:
     """Yield the conditions under which studies predict failures of driving models, on the lake.
 
@@ -90,71 +98,77 @@ def _testing() -> Iterator[Scenario]:
     prediction for autonomous driving systems", ICSE 2020), the graded ones from ThirdEye (Stocco,
     Nunes, d'Amorim and Tonella, ASE 2022).
     """
-    half, cycle = 0.5, 60.0
-    night: dict[str, Any] = {"night_cycle": cycle}
-    words = f"day and night within {cycle:g} s"
-    for kind, most in _WEATHERS.items():
-        yield _lake(kind, f"{kind}, {100 * half:g} %", None, **{kind: most * half})
-    yield _lake("day-night", words, None, **night)
-    for kind, most in _WEATHERS.items():
-        yield _lake(
-            f"day-night-{kind}",
-            f"{words}, {kind}, {100 * half:g} %",
-            None,
-            **{kind: most * half},
-            **night,
-        )
-    for kind, most in _WEATHERS.items():
+    # half as strong as they can be, by day and by night
+    night: dict[str, Any] = {"night_cycle": 60.0}
+    night_words = "day and night within 60 s"
+    for kind, strongest in _WEATHERS.items():
+        weather = {kind: strongest * 0.5}
+        yield _lake(kind, f"{kind}, 50 %", None, **weather)
+    yield _lake("day-night", night_words, None, **night)
+    for kind, strongest in _WEATHERS.items():
+        conditions = {kind: strongest * 0.5, **night}
+        yield _lake(f"day-night-{kind}", f"{night_words}, {kind}, 50 %", None, **conditions)
+
+    # in ten steps
+    for kind, strongest in _WEATHERS.items():
         for percent in range(10, 101, 10):
-            yield _lake(
-                f"{kind}-{percent}", f"{kind}, {percent} %", None, **{kind: most * (percent / 100)}
-            )
+            weather = {kind: strongest * (percent / 100)}
+            yield _lake(f"{kind}-{percent}", f"{kind}, {percent} %", None, **weather)
 
 
-_ROADS = (
-    *(
-        replace(_plain(f"random:{seed}", speed_mph), name=f"random-{seed}-{speed_mph:g}")
-        for speed_mph, seed in product((15.0, 25.0), range(_RANDOM_ROADS))
-    ),
-    *(
-        _plain(LAKE.name, speed_mph, reverse)
-        for speed_mph, reverse in product((20.0, 30.0), (False, True))
-    ),
-    *(
-        _plain(MOUNTAIN.name, speed_mph, reverse)
-        for speed_mph, reverse in product((15.0, 20.0), (False, True))
-    ),
-)
-SUITES = {"standard": SCENARIOS, "testing": tuple(_testing()), "roads": _ROADS}
+_RANDOM_ROADS = 30  # seeds from 0; those of `simulate roads` begin far above
+
+
+def _roads() -> Iterator[Scenario]:
+    """Yield random roads, and the two tracks, each at two speeds."""
+    for speed_mph in (15.0, 25.0):
+        for seed in range(_RANDOM_ROADS):
+            road = _plain(f"random:{seed}", speed_mph)
+            yield replace(road, name=f"random-{seed}-{speed_mph:g}")
+    for track, speeds_mph in ((LAKE.name, (20.0, 30.0)), (MOUNTAIN.name, (15.0, 20.0))):
+        for speed_mph in speeds_mph:
+            yield _plain(track, speed_mph)
+            yield _plain(track, speed_mph, reverse=True)
+
+
+SUITES = {"standard": SCENARIOS, "testing": tuple(_testing()), "roads": tuple(_roads())}
 
 
 def select_scenarios(settings: SuiteSettings) -> tuple[Scenario, ...]:
-    """Return the chosen rows of a suite with what the settings change in all of them; raises
-    UserError for others.
+    """Return the chosen rows of a suite, with what the settings change in all of them.
+
+    Raises UserError for a row that the suite does not have.
     """
     road = settings.track
     if road and settings.suite == "roads":
         raise UserError(
             f"the suite roads drives roads of its own; leave {road} out, or name another suite"
         )
-    suite = [one for one in SUITES[settings.suite] if not road or one.settings.track == LAKE.name]
+    suite = [
+        scenario
+        for scenario in SUITES[settings.suite]
+        if not road or scenario.settings.track == LAKE.name  # another road takes the lake's place
+    ]
     names = [scenario.name for scenario in suite]
     for name in settings.rows:
         if name not in names:
             hint = did_you_mean(name, names, 3) or f"choose from {', '.join(names)}"
             raise UserError(f"the suite has no row {name}; {hint}")
-    chosen = []
-    for one in suite:
-        if not settings.rows or one.name in settings.rows:
-            of_row = one.settings
-            changed = replace(
-                of_row,
-                track=road or of_row.track,
-                world=replace(
-                    of_row.world, laps=settings.laps, most_interventions=settings.most_interventions
-                ),
-                conditions=replace(of_row.conditions, texture_seed=settings.texture_seed),
-            )
-            description = one.description.replace(of_row.track, changed.track, 1)
-            chosen.append(Scenario(one.name, description, changed))
-    return tuple(chosen)
+    return tuple(
+        _changed(scenario, settings)
+        for scenario in suite
+        if not settings.rows or scenario.name in settings.rows
+    )
+
+
+def _changed(scenario: Scenario, suite: SuiteSettings) -> Scenario:
+    """Return a scenario with what the settings of the suite change in all of them."""
+    before = scenario.settings
+    after = replace(
+        before,
+        track=suite.track or before.track,
+        world=replace(before.world, laps=suite.laps, most_interventions=suite.most_interventions),
+        conditions=replace(before.conditions, texture_seed=suite.texture_seed),
+    )
+    description = scenario.description.replace(before.track, after.track, 1)
+    return Scenario(scenario.name, description, after)

@@ -1,5 +1,6 @@
-"""Models, scenarios and recordings -> the results of a suite, driven side by side, here or on a
-cluster; the best model of each row, the figures as JSON values and the tables in text.
+"""Models, scenarios and recordings -> the results of a suite, as JSON values and as tables.
+
+The drives run side by side, here or on a cluster.
 """
 
 import math
@@ -10,11 +11,12 @@ from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 from bcclone.evaluation.evaluate import Evaluation, drive_policy
-from bcclone.evaluation.evaluate_settings import SuiteSettings
+from bcclone.evaluation.evaluate_settings import EvaluateSettings, SuiteSettings
 from bcclone.evaluation.replay_result import ReplayFigures
 from bcclone.evaluation.scenarios import Scenario, select_scenarios
 from bcclone.evaluation.worker_model import InputFile, load_on_one_core, one_at_a_time, result_key
 from bcclone.model.model_path import check_model_path
+from bcclone.model.policy import Policy
 from bcclone.recording.files import find_local_logs
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.score import FAILURE_LIMITS_M, Score
@@ -25,36 +27,26 @@ from bcclone.system.progress import Notify
 from bcclone.system.table import Table, TableColumn
 from bcclone.system.task_pool import FinishedSteps, Shown, TaskPool, report_progress, run_kept
 
-_BEST = "*"
-_DEPARTURES = (
-    f"departures beyond {', '.join(f'{limit:g}' for limit in FAILURE_LIMITS_M)} m, off the road"
-)
-_TOTALS = "rows without an intervention, all interventions"
-
+_BEST = "*"  # behind the figures of the best model of a row
 
 Result = TypeVar("Result", Evaluation, ReplayFigures)
 
 
 def best_of(results: Mapping[str, Result]) -> set[str]:
-    """Return the models with the best result; several if they are equal, none of a recording
-    without speeds.
-    """
+    """Return the models with the best result: several if equal, none without recorded speeds."""
     ranks = {model: result.rank for model, result in results.items() if result.rank is not None}
     return {model for model, rank in ranks.items() if rank == min(ranks.values())}
 
 
 @dataclass(frozen=True)
 class SuiteResult:
-    """The results of a suite.
+    """The results of a suite."""
 
-    models: name -> file; drives: name of the scenario -> model -> its drive; recordings: name ->
-    log; replays: name of the recording -> model -> the figures of its replay.
-    """
-
-    models: Mapping[str, Path]
+    models: Mapping[str, Path]  # name -> file
     scenarios: tuple[Scenario, ...]
-    drives: Mapping[str, Mapping[str, Evaluation]]
-    recordings: Mapping[str, Path] = field(default_factory=dict)
+    drives: Mapping[str, Mapping[str, Evaluation]]  # name of the scenario -> model -> its drive
+    recordings: Mapping[str, Path] = field(default_factory=dict)  # name -> log
+    # name of the recording -> model -> the figures of its replay
     replays: Mapping[str, Mapping[str, ReplayFigures]] = field(default_factory=dict)
 
     def scores(self, model: str) -> list[Score]:
@@ -77,8 +69,12 @@ class SuiteResult:
             for name, path in self.models.items()
         }
         rows = [
-            {"row": one.name, "description": one.description, **_compared(self.drives[one.name])}
-            for one in self.scenarios
+            {
+                "row": scenario.name,
+                "description": scenario.description,
+                **_compared(self.drives[scenario.name]),
+            }
+            for scenario in self.scenarios
         ]
         recordings = [
             {"recording": name, "path": str(log), **_compared(self.replays[name])}
@@ -87,53 +83,55 @@ class SuiteResult:
         return {"models": models, "rows": rows, "recordings": recordings}
 
     def table(self) -> Table:
-        """Return a row for each scenario and recording; with several models, the best of each row
-        are marked.
-        """
-        columns = [
-            TableColumn("row", heading=""),
-            TableColumn("description", heading=""),
-            *map(TableColumn, self.models),
-        ]
+        """Return a row for each scenario and recording; of several models, the best is marked."""
+        columns = [TableColumn("row", heading=""), TableColumn("description", heading="")]
+        columns += map(TableColumn, self.models)
         rows = [["", "", *["autonomy  off  mean   most"] * len(self.models)]]
-        rows += [
-            [one.name, one.description, *_cells(self.drives[one.name])] for one in self.scenarios
-        ]
-        totals, beyond = [], []
-        for name in self.models:
-            scores, off = self.scores(name), self.interventions(name)
-            totals.append(f"{self.clean_rows(name)} of {len(scores)} rows, {off}")
-            departures = [
-                sum(one.departures.get(f"{limit:g}", 0) for one in scores)
+        for scenario in self.scenarios:
+            cells = _cells(self.drives[scenario.name])
+            rows.append([scenario.name, scenario.description, *cells])
+        rows += self._total_rows()
+        if self.recordings:
+            rows.append([""] * len(columns))
+            rows.append(["", "", *["autonomy  off   rms"] * len(self.models)])
+            for name, replays in self.replays.items():
+                rows.append([name, _describe_recording(replays), *_cells(replays)])
+        return Table(columns, rows)
+
+    def _total_rows(self) -> list[list[str]]:
+        """Return two rows of totals: clean rows and interventions; departures by their limits."""
+        totals = []
+        departures = []
+        for model in self.models:
+            scores = self.scores(model)
+            interventions = self.interventions(model)
+            totals.append(f"{self.clean_rows(model)} of {len(scores)} rows, {interventions}")
+            counts = [
+                sum(score.departures.get(f"{limit:g}", 0) for score in scores)
                 for limit in FAILURE_LIMITS_M
             ]
-            beyond.append(", ".join(map(str, [*departures, off])))
-        rows += [["", _TOTALS, *totals], ["", _DEPARTURES, *beyond]]
-        if self.recordings:
-            rows += [[""] * len(columns), ["", "", *["autonomy  off   rms"] * len(self.models)]]
-            for name, of in self.replays.items():
-                figures, *_ = of.values()
-                unsteered = figures.controls["zero"].autonomy_percent
-                words = f"a recording, {figures.driven}; without steering {unsteered or 0:.1f} %"
-                if unsteered is None:
-                    words = f"a recording without speeds, {figures.rows} rows: no score"
-                rows.append([name, words, *_cells(of)])
-        return Table(columns, rows)
+            departures.append(", ".join(map(str, [*counts, interventions])))
+        limits = ", ".join(f"{limit:g}" for limit in FAILURE_LIMITS_M)
+        return [
+            ["", "rows without an intervention, all interventions", *totals],
+            ["", f"departures beyond {limits} m, off the road", *departures],
+        ]
 
     def explanations(self) -> list[str]:
         lines = [
-            "off: interventions (wheels off the asphalt, or an incomplete drive); mean, most: distance from the centre "
-            "line, m"
+            "off: interventions (wheels off the asphalt, or an incomplete drive); "
+            "mean, most: distance from the centre line, m"
         ]
         if self.recordings:
             lines.append(
-                "recordings: off: interventions at the largest deviation; rms: deviation from the recorded drive, m"
+                "recordings: off: interventions at the largest deviation; "
+                "rms: deviation from the recorded drive, m"
             )
-        for name in self.models:
-            if noted := [row for row, drives in self.drives.items() if drives[name].notes]:
-                lines.append(
-                    f"{name} in {', '.join(noted)}: {self.drives[noted[0]][name].notes[0]}"
-                )
+        for model in self.models:
+            noted = [row for row, drives in self.drives.items() if drives[model].notes]
+            if noted:
+                first_note = self.drives[noted[0]][model].notes[0]
+                lines.append(f"{model} in {', '.join(noted)}: {first_note}")
         if len(self.models) > 1:
             lines.append(
                 f"{_BEST} best of its row: complete, then more autonomy, then nearer to the line"
@@ -152,8 +150,21 @@ def _compared(results: Mapping[str, Result]) -> dict[str, Any]:
 
 
 def _cells(results: Mapping[str, Result]) -> list[str]:
-    best = best_of(results) if len(results) > 1 else ()
-    return [result.cell + (_BEST if model in best else "") for model, result in results.items()]
+    marked = best_of(results) if len(results) > 1 else set()
+    cells = []
+    for model, result in results.items():
+        mark = _BEST if model in marked else ""
+        cells.append(result.cell + mark)
+    return cells
+
+
+def _describe_recording(replays: Mapping[str, ReplayFigures]) -> str:
+    """Describe a recording by the figures of any model."""
+    figures = next(iter(replays.values()))
+    unsteered = figures.controls["zero"].autonomy_percent
+    if unsteered is None:
+        return f"a recording without speeds, {figures.rows} rows: no score"
+    return f"a recording, {figures.driven}; without steering {unsteered:.1f} %"
 
 
 @dataclass(frozen=True)
@@ -171,10 +182,10 @@ Row: TypeAlias = Scenario | RecordedRow
 
 @dataclass(frozen=True)
 class SuiteTask:
-    """A model and its scenario or recording. preprocess: for a model that does not store its own."""
+    """A model and its scenario or recording."""
 
     model: InputFile
-    preprocess: str | None
+    preprocess: str | None  # for a model that does not store its own
     row: Row
 
     def __str__(self) -> str:
@@ -203,24 +214,32 @@ def suite(
     """Score models on the scenarios of the suite, and on the recordings; raises UserError.
 
     Drives that are in settings.kept are not driven again, and finished ones are written there at
-    once. notify: called with a line on them; pool: the workers that drive, None to start some.
+    once.
+
+    notify: called with a line on the kept drives
+    pool: the workers that drive, None to start some
     """
+    # what is driven
     settings = settings or SuiteSettings()
     if not models:
         raise UserError("no model to score; name one, such as: bcclone suite model.h5")
-    scenarios, named = select_scenarios(settings), name_models(list(map(Path, models)))
+    scenarios = select_scenarios(settings)
+    named = name_models(list(map(Path, models)))
     logs = find_local_logs(settings.recordings) if settings.recordings else []
     recordings = by_short_names(logs, [log.absolute().parent.name for log in logs])
-    rows: list[Row] = [
-        *scenarios,
-        *(RecordedRow(name, InputFile.of(log)) for name, log in recordings.items()),
-    ]
+    rows: list[Row] = [*scenarios]
+    rows += [RecordedRow(name, InputFile.of(log)) for name, log in recordings.items()]
+
     # the longest first, so that no worker drives on alone at the end
     places = list(product(sorted(rows, key=lambda row: -row.seconds), named))
     files = {name: InputFile.of(path) for name, path in named.items()}
     tasks = [SuiteTask(files[model], settings.preprocess, row) for row, model in places]
-    kept, shown = FinishedSteps(settings.kept, Evaluation), Shown("driving", "m", "drives", notify)
-    done = run_kept(settings.jobs if pool is None else pool, run_task, tasks, kept, shown)
+    kept = FinishedSteps(settings.kept, Evaluation)
+    shown = Shown("driving", "m", "drives", notify)
+    workers = settings.jobs if pool is None else pool
+    done = run_kept(workers, run_task, tasks, kept, shown)
+
+    # the results come in the order of the tasks; a table shows them in the order of its rows
     drives: dict[str, dict[str, Evaluation]] = {row.name: {} for row in scenarios}
     replays: dict[str, dict[str, ReplayFigures]] = {name: {} for name in recordings}
     for (row, model), result in zip(places, done, strict=True):
@@ -242,19 +261,25 @@ def run_task(task: SuiteTask) -> Evaluation | ReplayFigures:
     with one_at_a_time:
         policy = load_on_one_core(task.model, task.preprocess)
         if isinstance(task.row, Scenario):
-            settings = task.row.settings
-            track, renderer = (
-                load_track(settings.track, settings.reverse),
-                Renderer(settings.track, settings.conditions),
-            )
-            world = SimulatedWorld(renderer, track, settings.world, report_progress)
-            driven = drive_policy(policy, world, settings.speed, str(task.model.path))
-            return replace(driven, latency=None, views=())
-        from bcclone.evaluation.replay import replay_policies
+            return _drive(policy, task.row.settings, str(task.model.path))
+        return _replay(policy, task.row)
 
-        # its progress bar would disturb the bar of the suite
-        results = replay_policies({task.row.name: policy}, task.row.log.path, shows_progress=False)
-        return results[task.row.name].figures()
+
+def _drive(policy: Policy, settings: EvaluateSettings, name: str) -> Evaluation:
+    """Drive a scenario; the result is the same on each machine, so it has no latency."""
+    track = load_track(settings.track, settings.reverse)
+    renderer = Renderer(settings.track, settings.conditions)
+    world = SimulatedWorld(renderer, track, settings.world, report_progress)
+    driven = drive_policy(policy, world, settings.speed, name)
+    return replace(driven, latency=None, views=())
+
+
+def _replay(policy: Policy, row: RecordedRow) -> ReplayFigures:
+    from bcclone.evaluation.replay import replay_policies
+
+    # its progress bar would disturb the bar of the suite
+    results = replay_policies({row.name: policy}, row.log.path, shows_progress=False)
+    return results[row.name].figures()
 
 
 def name_models(models: Sequence[Path]) -> dict[str, Path]:

@@ -21,14 +21,8 @@ from bcclone.camera.images import Image
 from bcclone.pictures.clip_settings import GIF, ClipSettings
 from bcclone.pictures.drawing import GROUND
 from bcclone.pictures.overlay import make_overlay
-from bcclone.pictures.run_data import (
-    FrameInfo,
-    ReferenceDrive,
-    ReferenceModel,
-    RunFrames,
-    find_frames,
-    read_run_data,
-)
+from bcclone.pictures.reference_model import ReferenceDrive, ReferenceModel
+from bcclone.pictures.run_data import FrameInfo, RunFrames, find_frames, read_run_data
 from bcclone.system.atomic import replacing
 from bcclone.system.errors import UserError
 from bcclone.system.opencv import cv2, resized

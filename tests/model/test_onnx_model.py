@@ -6,7 +6,7 @@ import pytest
 from bcclone.drive.page.page_state import make_saliency_thread, seen_region_of
 from bcclone.model.onnx_model import OnnxModel
 from bcclone.model.policy import load_policy
-from bcclone.pictures.run_data import ReferenceModel
+from bcclone.pictures.reference_model import ReferenceModel
 from bcclone.system.errors import UserError
 from tests.conftest import result_of
 from tests.realcar.export_model.exports import exported_once

@@ -7,7 +7,8 @@ import pytest
 
 from bcclone.dataset.answer import Answer
 from bcclone.dataset.preprocessing import PRESETS
-from bcclone.pictures.run_data import ReferenceDrive, ReferenceModel, find_frames
+from bcclone.pictures.reference_model import ReferenceDrive, ReferenceModel
+from bcclone.pictures.run_data import find_frames
 from bcclone.system.errors import UserError
 from tests.pictures.video_runs import make_run
 
