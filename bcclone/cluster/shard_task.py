@@ -1,11 +1,12 @@
 """Divide a conversion into shards, and write one of them, in a worker.
 
-In: a `ConversionPlan`. Out: a `ShardTask` for each block of its rows; of each task, the file of a
-shard, which is an ordinary store, and a `WrittenShard` that describes it.
+In: a `ConversionPlan`. Out: a `ShardTask` for each block of its rows. The result of a task is the
+file of a shard, which is an ordinary store, and a `WrittenShard` that describes it.
 """
 
 import errno
 import hashlib
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -43,38 +44,30 @@ from bcclone.system.location import (
 from bcclone.system.task_pool import WorkerFault, report_progress
 
 SHARD_FILES = "[0-9]*.h5"
-_PROBED = 3  # files
+_PROBED_FILES = 3  # that are read again where all were unusable
 
 
 @dataclass(frozen=True)
-class _Block:
-    """The rows of a shard, as positions in the plan's, all of one recording.
+class Block:
+    """The rows of a shard, all of one recording, and the image files that they need."""
 
-    context: rows before them whose frames they need; files: indices into the plan's; the first
-    `own` of them are in no earlier shard.
-    """
-
-    begin: int
-    end: int
-    context: int
-    files: IndexArray
-    own: int
+    begin: int  # position of the first row among the plan's
+    end: int  # position after the last row
+    context: int  # number of rows before `begin` whose frames these rows need
+    files: IndexArray  # indices into the plan's files; first those that no earlier shard holds
+    own: int  # number of those first ones
 
 
 @dataclass(frozen=True)
 class ShardTask:
-    """A shard to write.
-
-    number: of its recording; own: as in _Block; origin: digest of all that it is made of; reuse: as
-    in ShardPlan.
-    """
+    """A shard to write."""
 
     path: Location
-    number: int
+    number: int  # of its recording
     part: StorePart
-    own: int
-    origin: str
-    reuse: bool
+    own: int  # number of its first files that no earlier shard holds
+    origin: str  # digest of all that it is made of
+    reuse: bool  # keep the shard of an interrupted run that is whole and of the same origin
 
     def __str__(self) -> str:
         return str(self.path)
@@ -82,127 +75,120 @@ class ShardTask:
 
 @dataclass(frozen=True)
 class WrittenShard:
-    """A shard that has been written; its copied frames have no numbers yet.
-
-    origin: as in its task; unusable: index among the task's files -> why it has no frame; was_kept:
-    whether an interrupted run has left it.
-    """
+    """A shard that has been written; its copied frames have no numbers yet."""
 
     shard: Shard
-    origin: str
-    unusable: Mapping[int, str]
-    was_kept: bool = False
+    origin: str  # as in its task
+    unusable: Mapping[int, str]  # index among the task's files -> why it has no frame
+    was_kept: bool = False  # an interrupted run has left it
 
 
 @dataclass(frozen=True)
 class _Origin:
-    """What a shard was made of, as its file says: digest of its rows, settings and image files;
-    unusable files.
-    """
+    """What a shard was made of, as its file says."""
 
-    digest: str
-    unusable: dict[int, str]
+    digest: str  # of its rows, settings and image files
+    unusable: dict[int, str]  # index among its files -> why it has no frame
 
 
 @dataclass(frozen=True)
 class ShardPlan:
-    """The shards that a conversion adds to a folder.
-
-    first: number of the first one; bytes: of the frames of a shard, about; reuse: keep the shards
-    of an interrupted run that are whole and were made of the same.
-    """
+    """The shards that a conversion adds to a folder."""
 
     folder: Location
-    first: int
+    first: int  # number of the first shard
     plan: ConversionPlan
     preprocessing: Preprocessing
     samples: SampleSettings
-    bytes: int
-    reuse: bool = False
+    bytes: int  # of the frames of a shard, about
+    reuse: bool = False  # keep the shards of an interrupted run that are whole and of the same
 
     @cached_property
-    def blocks(self) -> Sequence[_Block]:
+    def blocks(self) -> Sequence[Block]:
         """The rows of the plan: each recording in blocks of about the same length."""
-        plan, samples, frame_bytes = (
-            self.plan,
-            self.samples,
-            self.preprocessing.width * self.preprocessing.height * 3,
-        )
-        most = max(self.bytes // (frame_bytes * len(samples.cameras)), 1)
-        named, recording = plan.rows[FRAME_COLUMNS].to_numpy(), plan.rows["recording"].to_numpy()
-        ends = [0, *(np.flatnonzero(np.diff(recording)) + 1).tolist(), len(recording)]
-        blocks, before = [], 0  # files in earlier shards
-        for start, end in pairwise(ends):
-            count = -(-(end - start) // most)
-            edges = np.linspace(start, end, count + 1).round().astype(int).tolist()
-            for first_row, last in pairwise(edges):
-                context = min(samples.frame_offsets, first_row - start)
-                files = np.unique(named[first_row - context : last])
+        frame_bytes = self.preprocessing.width * self.preprocessing.height * 3
+        row_bytes = frame_bytes * len(self.samples.cameras)
+        most_rows = max(self.bytes // row_bytes, 1)
+        recording = self.plan.rows["recording"].to_numpy()
+        next_recordings = np.flatnonzero(np.diff(recording)) + 1
+        recording_edges = [0, *next_recordings.tolist(), len(recording)]
+
+        named = self.plan.rows[FRAME_COLUMNS].to_numpy()
+        blocks = []
+        files_before = 0  # in earlier shards
+        for start, end in pairwise(recording_edges):
+            block_count = math.ceil((end - start) / most_rows)
+            edges = np.linspace(start, end, block_count + 1).round().astype(int).tolist()
+            for block_begin, block_end in pairwise(edges):
+                context = min(self.samples.frame_offsets, block_begin - start)
+                # each shard can be read alone, so it also copies what earlier shards hold
+                files = np.unique(named[block_begin - context : block_end])
                 files = files[files != NO_FRAME]
-                own = files[files >= before]
-                blocks.append(
-                    _Block(
-                        first_row,
-                        last,
-                        context,
-                        np.concatenate([own, files[files < before]]),
-                        len(own),
-                    )
+                own = files[files >= files_before]
+                copied = files[files < files_before]
+                block = Block(
+                    begin=block_begin,
+                    end=block_end,
+                    context=context,
+                    files=np.concatenate([own, copied]),
+                    own=len(own),
                 )
-                before = max(before, int(files.max(initial=NO_FRAME)) + 1)
+                blocks.append(block)
+                files_before = max(files_before, int(files.max(initial=NO_FRAME)) + 1)
         return blocks
 
     def tasks(self) -> Iterator[ShardTask]:
         """Yield the tasks that write the shards, in their order."""
-        plan, samples, first_recording = (
-            self.plan,
-            self.samples,
-            int(self.plan.rows["recording"].iloc[0]),
-        )
+        plan = self.plan
+        first_recording = int(plan.rows["recording"].iloc[0])
         for number, block in enumerate(self.blocks, start=self.first):
             rows = plan.rows.iloc[block.begin - block.context : block.end]
             recording = int(rows["recording"].iloc[0])
-            info = replace(
-                plan.recordings[recording - first_recording], rows=block.end - block.begin
-            )
+            info = plan.recordings[recording - first_recording]
+            info = replace(info, rows=block.end - block.begin)
+
+            # a shard is an ordinary store of one recording, with its own numbers of files
             rows = _with_local_files(rows, block.files).assign(recording=0)
             paths = tuple(plan.files[index] for index in block.files.tolist())
-            digest = hashlib.sha256(f"{self.preprocessing.digest} {samples} {info.sha256}".encode())
+            part = StorePart(self.preprocessing, self.samples, rows, paths, (info,), block.context)
+            digest = hashlib.sha256(
+                f"{self.preprocessing.digest} {self.samples} {info.sha256}".encode()
+            )
             digest.update(pd.util.hash_pandas_object(rows, index=False).to_numpy().tobytes())
             digest.update("\n".join(paths).encode())
-            part = StorePart(self.preprocessing, samples, rows, paths, (info,), block.context)
-            path = self.folder / f"{number:05d}.h5"
-            yield ShardTask(path, recording, part, block.own, digest.hexdigest(), self.reuse)
+            yield ShardTask(
+                path=self.folder / f"{number:05d}.h5",
+                number=recording,
+                part=part,
+                own=block.own,
+                origin=digest.hexdigest(),
+                reuse=self.reuse,
+            )
 
 
 def _with_local_files(rows: pd.DataFrame, files: IndexArray) -> pd.DataFrame:
-    """Return the rows with frame_CAMERA as an index among some of the plan's files, which include
-    all of the rows'.
-    """
+    """Return the rows with frame_CAMERA as positions in `files`, which include all of the rows'."""
     order = np.argsort(files)
+    # searchsorted gives any place, even one past the end, for a row without a frame
+    positions = np.append(order, NO_FRAME)
 
     def local(named: IndexArray) -> IndexArray:
-        places = np.append(order, NO_FRAME)[np.searchsorted(files, named, sorter=order)]
+        places = positions[np.searchsorted(files, named, sorter=order)]
         return np.where(named == NO_FRAME, NO_FRAME, places)
 
     return rows.assign(**{column: local(rows[column].to_numpy()) for column in FRAME_COLUMNS})
 
 
 def write_shard(task: ShardTask) -> WrittenShard:
-    """Write a shard, or keep the one that is there; raises WorkerFault when this worker cannot read
-    or write.
+    """Write a shard, or keep the one that an interrupted run has left.
+
+    Raises WorkerFault when this worker cannot read or write.
     """
     try:
-        digest = hashlib.sha256(task.origin.encode())
-        for path in () if names_url(next(iter(task.part.files), "")) else task.part.files:
-            try:
-                status = os.stat(path)  # noqa: PTH116 called for each image
-                digest.update(f"{status.st_size} {status.st_mtime_ns} ".encode())
-            except OSError:
-                digest.update(b"- ")
-        origin = digest.hexdigest()
-        if task.reuse and (reused := _reused(task, origin)):
-            return reused
+        origin = _origin_with_files(task)
+        if task.reuse and (kept := _reused(task, origin)):
+            return kept
+        # a worker on another machine may not see the folder, and must not make one of its own
         folder = task.path.parent
         if not is_url(folder) and not folder.is_dir():
             raise FileNotFoundError(
@@ -219,6 +205,21 @@ def write_shard(task: ShardTask) -> WrittenShard:
         raise WorkerFault(f"{error.filename or task.path}: {error.strerror or error}") from None
 
 
+def _origin_with_files(task: ShardTask) -> str:
+    """Return the task's digest with sizes and times of its image files; not of those at URLs."""
+    digest = hashlib.sha256(task.origin.encode())
+    paths = task.part.files
+    if paths and names_url(paths[0]):
+        paths = ()
+    for path in paths:
+        try:
+            status = os.stat(path)  # noqa: PTH116 called for each image
+            digest.update(f"{status.st_size} {status.st_mtime_ns} ".encode())
+        except OSError:
+            digest.update(b"- ")
+    return digest.hexdigest()
+
+
 def _reused(task: ShardTask, origin: str) -> WrittenShard | None:
     """Return the shard that an interrupted run has left, if there is one of this origin."""
     path = task.path
@@ -226,29 +227,34 @@ def _reused(task: ShardTask, origin: str) -> WrittenShard | None:
         if not path.is_file():
             return None
         if is_url(path):
-            path.fs.get_file(path.path, copy := str(Path(folder, path.name)))
-            path = Path(copy)
+            copy = Path(folder, path.name)
+            path.fs.get_file(path.path, str(copy))
+            path = copy
         kept = _described(task, as_local(path), origin)
-    if kept:
-        report_progress(task.own)
-    return kept and replace(kept, was_kept=True)
+    if kept is None:
+        return None
+    report_progress(task.own)
+    return replace(kept, was_kept=True)
 
 
 def _write(task: ShardTask, origin: str, path: Path) -> None:
-    left = [task.own]  # files that the other shards do not count
+    """Write the store of a shard, and in it what describes the shard."""
+    uncounted = task.own  # the shards count each file once, so copies are none of the progress
 
     def advance(count: int) -> None:
-        report_progress(min(count, left[0]))
-        left[0] -= min(count, left[0])
+        nonlocal uncounted
+        counted = min(count, uncounted)
+        report_progress(counted)
+        uncounted -= counted
 
     unusable, checksums = write_store(path, task.part, on_progress=advance, threads=1)
+    # all unusable: are the files bad, or can this worker not read any? Then OSError is raised.
     if len(unusable) == len(task.part.files):
-        for file in task.part.files[:_PROBED]:
-            read_file(file)  # raises OSError if this worker cannot read any
+        for file in task.part.files[:_PROBED_FILES]:
+            read_file(file)
     with h5py.File(path, "r+") as file:
-        file.create_dataset(
-            "origin", data=json_text(_Origin(origin, unusable)), dtype=h5py.string_dtype()
-        )
+        stored = json_text(_Origin(origin, unusable))
+        file.create_dataset("origin", data=stored, dtype=h5py.string_dtype())
         file.create_dataset("checksums", data=checksums)
 
 

@@ -1,12 +1,12 @@
-"""Convert recordings into a folder of shards, which workers write side by side, and complete it
-with a manifest.
+"""Convert recordings into a folder of shards, which workers write side by side.
 
-In: `ShardingSettings`. Out: a folder of shards and a `Conversion` that counts it.
+In: `ShardingSettings`. Out: a folder of shards, which a manifest completes, and a `Conversion` that
+counts it.
 """
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,7 +15,14 @@ import numpy.typing as npt
 
 from bcclone.cluster.cluster_settings import ShardingSettings
 from bcclone.cluster.dask_workers import open_pool
-from bcclone.cluster.shard_task import SHARD_FILES, ShardPlan, ShardTask, WrittenShard, write_shard
+from bcclone.cluster.shard_task import (
+    SHARD_FILES,
+    Block,
+    ShardPlan,
+    ShardTask,
+    WrittenShard,
+    write_shard,
+)
 from bcclone.dataset import conversion
 from bcclone.dataset.conversion import NO_CHECKSUMS, Conversion, OneFile, Written
 from bcclone.dataset.conversion_plan import ConversionPlan, frame_numbers
@@ -44,28 +51,29 @@ def convert(settings: ShardingSettings, notify: Notify = lambda line: None) -> C
 
 @dataclass
 class _Shards(OneFile):
-    """A folder of shards. cluster: the workers, None for processes of this machine."""
+    """A folder of shards."""
 
     settings: ShardingSettings
     notify: Notify = lambda line: None
-    cluster: TaskPool | None = None
+    cluster: TaskPool | None = None  # the workers, None for processes of this machine
 
     @contextmanager
     def opened(self) -> Iterator[Store | None]:
-        settings, folder = self.settings, self.settings.output
-        with (
-            nullcontext() if is_url(folder) else locked(as_local(folder), BUSY),
-            open_store(folder) if settings.adding else nullcontext() as old,
-        ):
+        settings = self.settings
+        folder = settings.output
+        with ExitStack() as stack:
+            if not is_url(folder):
+                stack.enter_context(locked(as_local(folder), BUSY))
+            old = None
+            if settings.adding:
+                old = stack.enter_context(open_store(folder))
             _check_folder(settings)
             # a cluster that does not answer is found before hours of reading logs
-            with (
-                open_pool(settings.scheduler, notify=self.notify)
-                if settings.scheduler
-                else nullcontext() as pool
-            ):
-                self.cluster = pool
-                yield old
+            self.cluster = None
+            if settings.scheduler:
+                opened = open_pool(settings.scheduler, notify=self.notify)
+                self.cluster = stack.enter_context(opened)
+            yield old
 
     def write(
         self,
@@ -74,50 +82,77 @@ class _Shards(OneFile):
         plan: ConversionPlan,
         old: Store | None,
     ) -> Written:
-        """Write the shards of the plan, side by side, and a manifest that names them after those of
-        the old store.
-        """
-        settings, folder = self.settings, self.settings.output.absolute()
-        first, size = _first_free_number(folder), settings.shard_mb * 10**6
-        shards = ShardPlan(folder, first, plan, preprocessing, samples, size, settings.resume)
-        if (
-            settings.resume
-            and not settings.adding
-            and not settings.force
-            and (folder / MANIFEST_NAME).exists()
-        ):
-            if Manifest.read(folder).origin != _joint_origin(shards.tasks()):
-                raise UserError(
-                    f"{folder} is a complete store, of other recordings or with other options; overwrite it with "
-                    "--force, add to it with --add, or name another -o"
-                )
-            return Written(
-                open_store(folder), plan.skips, NO_CHECKSUMS, (f"{folder} is complete already",)
-            )
+        """Write the shards of the plan, and a manifest that names them after the old store's."""
+        settings = self.settings
+        folder = settings.output.absolute()
+        shards = ShardPlan(
+            folder=folder,
+            first=_first_free_number(folder),
+            plan=plan,
+            preprocessing=preprocessing,
+            samples=samples,
+            bytes=settings.shard_mb * 10**6,
+            reuse=settings.resume,
+        )
+        # nothing is left to do where an earlier run has completed the folder
+        resumes_alone = settings.resume and not settings.adding and not settings.force
+        if resumes_alone and (folder / MANIFEST_NAME).exists():
+            _check_same_store(folder, shards)
+            note = f"{folder} is complete already"
+            return Written(open_store(folder), plan.skips, NO_CHECKSUMS, (note,))
         if not is_url(folder):
             as_local(folder).mkdir(exist_ok=True)
-        with nullcontext(self.cluster) if self.cluster else open_pool("", settings.jobs) as pool:
+        with self._pool() as pool:
             written = write_shards(shards, pool)
-            unusable = {
-                int(block.files[index]): reason
-                for block, result in zip(shards.blocks, written, strict=True)
-                for index, reason in result.unusable.items()
-                if index < block.own
-            }
+            # too many unusable images end the conversion before it is completed
+            unusable = _unusable_files(shards, written)
             skips = plan.skips_with(unusable, settings.allow_skips)
-            before = Manifest.read(folder) if old else Manifest(preprocessing, samples, (), ())
+            # the new shards' frames are numbered on from those of the old store
+            frames_before = 0
+            before = Manifest(preprocessing, samples, (), ())
+            if old:
+                frames_before = len(old.frames)
+                before = Manifest.read(folder)
             manifest = replace(before, recordings=(*before.recordings, *plan.recordings))
-            frames = frame_numbers(len(plan.files), unusable, len(old.frames) if old else 0)
+            frames = frame_numbers(len(plan.files), unusable, frames_before)
             content, checksums = _complete(shards, written, frames, manifest)
-        kept = f"{sum(one.was_kept for one in written)} of {len(written)} shards were kept from an interrupted run"
-        return Written(
-            Store(settings.output, content), skips, checksums, (kept,) if settings.resume else ()
+        notes: tuple[str, ...] = ()
+        if settings.resume:
+            kept = sum(shard.was_kept for shard in written)
+            notes = (f"{kept} of {len(written)} shards were kept from an interrupted run",)
+        return Written(Store(settings.output, content), skips, checksums, notes)
+
+    def _pool(self) -> AbstractContextManager[TaskPool]:
+        """Return the workers: those of the cluster, which stay open, or processes to start."""
+        if self.cluster:
+            return nullcontext(self.cluster)
+        return open_pool("", self.settings.jobs)
+
+
+def _check_same_store(folder: Location, shards: ShardPlan) -> None:
+    """Raise UserError if a complete folder is made of anything else than these shards."""
+    if Manifest.read(folder).origin != _joint_origin(shards.tasks()):
+        raise UserError(
+            f"{folder} is a complete store, of other recordings or with other options; "
+            "overwrite it with --force, add to it with --add, or name another -o"
         )
+
+
+def _unusable_files(shards: ShardPlan, written: Sequence[WrittenShard]) -> dict[int, str]:
+    """Return the reason for each file of the plan that has no frame, by its index in the plan."""
+    unusable: dict[int, str] = {}
+    for block, result in zip(shards.blocks, written, strict=True):
+        for index, reason in result.unusable.items():
+            # the others count in the earlier shard that holds them, too
+            if index < block.own:
+                unusable[int(block.files[index])] = reason
+    return unusable
 
 
 def _check_folder(settings: ShardingSettings) -> None:
     """Raise UserError if the output is not a folder of shards that may be completed or replaced."""
-    folder, replaceable = settings.output, settings.force or settings.adding or settings.resume
+    folder = settings.output
+    is_replaceable = settings.force or settings.adding or settings.resume
     if is_url(folder):
         check_writable(folder)
     elif not folder.exists():
@@ -128,17 +163,20 @@ def _check_folder(settings: ShardingSettings) -> None:
             return
         names = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
         shards = {path.name for path in folder.glob(SHARD_FILES)}
-    if others := names - {MANIFEST_NAME} - shards:
+    foreign = names - {MANIFEST_NAME} - shards
+    if foreign:
         raise UserError(
-            f"{folder} holds other files than a store's, such as {min(others)}; name another -o"
+            f"{folder} holds other files than a store's, such as {min(foreign)}; name another -o"
         )
-    if MANIFEST_NAME in names and not replaceable:
+    if MANIFEST_NAME in names and not is_replaceable:
         raise UserError(
-            f"{folder} exists already; overwrite it with --force, add to it with --add, or name another -o"
+            f"{folder} exists already; overwrite it with --force, add to it with --add, "
+            "or name another -o"
         )
-    if names and not replaceable:
+    if names and not is_replaceable:
         raise UserError(
-            f"{folder} holds shards of an interrupted run; complete it with --resume, or begin anew with --force"
+            f"{folder} holds shards of an interrupted run; complete it with --resume, "
+            "or begin anew with --force"
         )
 
 
@@ -163,51 +201,66 @@ def _joint_origin(shards: Iterable[ShardTask | WrittenShard]) -> str:
 def _complete(
     shards: ShardPlan, written: Sequence[WrittenShard], frames: IndexArray, manifest: Manifest
 ) -> tuple[StoreContent, npt.NDArray[np.uint32]]:
-    """Write the manifest, delete the shards that it does not name; return what the store holds, and
-    its checksums.
+    """Write the manifest, and delete the shards that it does not name.
 
-    frames: of each file, as frame_numbers() returns them; manifest: the store's, without the shards
-    that are added.
+    Returns what the store holds, and the checksums of its frames.
+
+        frames: number of each file's frame, as frame_numbers() returns them
+        manifest: the store's, without the shards that are added
     """
-    folder, added = shards.folder, []
+    folder = shards.folder
+    added = []
     for block, result in zip(shards.blocks, written, strict=True):
-        copied = frames[[block.files[index] for index in range(block.own, len(block.files))
-                         if index not in result.unusable]]  # fmt: skip
+        copied = _copied_frames(block, result, frames)
         if (copied == NO_FRAME).any():
             raise UserError(
-                f"{folder / result.shard.name}: images of this shard changed while they were read; run the same "
-                "command with --resume"
+                f"{folder / result.shard.name}: images of this shard changed while they were read; "
+                "run the same command with --resume"
             )
         added.append(replace(result.shard, copied=tuple(copied.tolist())))
     manifest = replace(manifest, shards=(*manifest.shards, *added), origin=_joint_origin(written))
+
+    # a shard's own frames come first; those after them are copies of other shards' frames
     content, tables = read_shards(folder, manifest, ["checksums"])
-    checksums = np.concatenate(
-        [
-            np.asarray(table)[: shard.frames]
-            for shard, (table,) in zip(manifest.shards, tables, strict=True)
-        ]
-    )
-    digest = content_hash(manifest.preprocessing, checksums)  # that of a store of one file
+    own_checksums = [
+        np.asarray(table)[: shard.frames]
+        for shard, (table,) in zip(manifest.shards, tables, strict=True)
+    ]
+    checksums = np.concatenate(own_checksums)
+
+    # a store of one file with the same content has the same hash
+    digest = content_hash(manifest.preprocessing, checksums)
     digest.update(content.rows.tobytes())
     digest.update(content.samples.tobytes())
     content = replace(content, content_hash=digest.hexdigest())
     replace(manifest, content_hash=content.content_hash).write(folder)
-    with reaching(folder):
-        named = {shard.name for shard in manifest.shards}
-        for path in [*folder.glob(SHARD_FILES), *folder.glob(".[0-9]*.partial.h5")]:
-            if path.name not in named:  # of another store, or of a killed worker
-                path.unlink()
+    _remove_other_shards(folder, manifest)
     return content, checksums
 
 
+def _copied_frames(block: Block, result: WrittenShard, frames: IndexArray) -> IndexArray:
+    """Return the numbers of the frames of which a shard holds copies."""
+    copied_files = [
+        block.files[index]
+        for index in range(block.own, len(block.files))
+        if index not in result.unusable
+    ]
+    return frames[copied_files]
+
+
+def _remove_other_shards(folder: Location, manifest: Manifest) -> None:
+    """Remove the shards of another store, and what killed workers have left."""
+    named = {shard.name for shard in manifest.shards}
+    with reaching(folder):
+        for path in [*folder.glob(SHARD_FILES), *folder.glob(".[0-9]*.partial.h5")]:
+            if path.name not in named:
+                path.unlink()
+
+
 def _first_free_number(folder: Location) -> int:
-    """Return the number after the last shard that the manifest in the folder names, 0 without a
-    readable one.
-    """
+    """Return the number after the last shard that the folder's manifest names; 0 without one."""
     try:
-        return (
-            max((int(Path(shard.name).stem) for shard in Manifest.read(folder).shards), default=-1)
-            + 1
-        )
-    except UserError:
-        return 0  # no store, which may be overwritten
+        shards = Manifest.read(folder).shards
+    except UserError:  # no store, which may be overwritten
+        return 0
+    return max((int(Path(shard.name).stem) for shard in shards), default=-1) + 1

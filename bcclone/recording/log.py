@@ -11,7 +11,8 @@ import math
 import re
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
+from dataclasses import fields as dataclass_fields
 from itertools import chain, islice, takewhile
 from operator import itemgetter
 
@@ -43,43 +44,27 @@ from bcclone.system.codec import explained, kind_of_content, read_bytes
 from bcclone.system.errors import UserError
 from bcclone.system.location import Location
 
-EPISODE_GAP_MS = 1000
-_LINES = 10_000_000  # at most
-_LINES_AT_ONCE = 10_000
-_STATED_UNIT = re.compile(r"steer[^,;\t|]*(?:deg|rad|°)", re.IGNORECASE)
-# rows with a steering beyond -1 to 1 that are no accident: number, and share of the rows that steer
-_FEWEST_BEYOND, _SHARE_BEYOND = 5, 0.1
-_FULL_DEGREES, _LARGEST_RADIANS, _LARGEST_ANGLE = (
-    25.0,
-    10.0,
-    1000.0,
-)  # the last two of a steering wheel
+EPISODE_GAP_MS = 1000  # between two rows; after a longer one, a new episode begins
+_MOST_LINES = 10_000_000
 
-_STANDARD_IMAGE = r'(?:[^",;\t]*[/\\])?({}_\d[^",;\t/\\]*(?i:\.jpe?g))'
-_STANDARD_LINE = re.compile(
-    "(, ?)".join(_STANDARD_IMAGE.format(camera) for camera in CAMERAS[:2])
-    + rf"\2{_STANDARD_IMAGE.format(CAMERAS[2])}"
-    + rf"\2({NUMBER.pattern})" * 4
-)
-
-
-_REMEDIES = dict.fromkeys(
-    ("a file of JSON", "a Parquet file"),
-    "make a recording of its tub or data set: bcclone import FOLDER -o recordings/NAME",
-) | {
-    "an HDF5 file": "expected a recording; training takes recordings alone, or one store: bcclone model {path}; "
-    "a model drives: bcclone drive {path}",
+# what a file is, as kind_of_content() says -> the remedy
+_IMPORT = "make a recording of its tub or data set: bcclone import FOLDER -o recordings/NAME"
+_REMEDIES = {
+    "a file of JSON": _IMPORT,
+    "a Parquet file": _IMPORT,
+    "an HDF5 file": "expected a recording; training takes recordings alone, or one store: "
+    "bcclone model {path}; a model drives: bcclone drive {path}",
     "a picture": "name the folder of its recording, or make one of pictures and a table: "
     "bcclone import {folder} -o recordings/NAME",
-    "a video": "make a recording of it and a table with its steering: bcclone import {path} -o recordings/NAME",
+    "a video": "make a recording of it and a table with its steering: "
+    "bcclone import {path} -o recordings/NAME",
 }
 
 
 class ForeignLog(UserError):
     """A file that is not a log of the simulator. Exit code 1 for an empty file, 2 for any other.
 
-    options: of the command that imports it, if it may be a table of another program, for the
-    message.
+    options: for the message; of the command that imports it, if it may be another program's table
     """
 
     def __init__(
@@ -87,36 +72,35 @@ class ForeignLog(UserError):
     ) -> None:
         if options is not None:
             reason += (
-                "; a table of another program, with pictures beside it, becomes a recording with: bcclone import "
-                f"{shlex.quote(str(path))} -o recordings/NAME{options}"
+                "; a table of another program, with pictures beside it, becomes a recording with: "
+                f"bcclone import {shlex.quote(str(path))} -o recordings/NAME{options}"
             )
-        super().__init__(
-            f"{path}: not a log of the simulator: {reason}", exit_code=1 if empty else 2
-        )
+        exit_code = 1 if empty else 2
+        super().__init__(f"{path}: not a log of the simulator: {reason}", exit_code=exit_code)
         self.reason = reason
 
 
 @dataclass(frozen=True)
 class BadRow:
-    """A row that cannot be used. row: its number in the file, from 1."""
+    """A row that cannot be used."""
 
-    row: int
+    row: int  # its number in the file, from 1
     reason: str
 
 
 @dataclass(frozen=True)
 class Log:
-    """A log and its usable rows.
+    """A log and its usable rows, in order of time.
 
-    rows: a table with the columns of LogRow and `episode` (from 0; a gap over 1 s, or deleted rows,
-    begin a new one), in order of time; deleted: the rows that edits leave out, without `episode`.
+    The tables have the columns of LogRow. `rows` also has `episode`, from 0; a gap over 1 s, or
+    deleted rows, begin a new one.
     """
 
     path: Location
     dialect: Dialect
     rows: pd.DataFrame
     bad_rows: tuple[BadRow, ...]
-    deleted: pd.DataFrame
+    deleted: pd.DataFrame  # the rows that edits leave out
 
     @property
     def row_count(self) -> int:
@@ -129,21 +113,23 @@ class Log:
         return int(self.rows["episode"].max()) + 1
 
 
+# a log without edits: its table has no `episode`
 _Read = tuple[Dialect, pd.DataFrame, tuple[BadRow, ...]]
 
 
 def read_log(path: Location, edited: bool = True) -> Log:
-    """Read a log of any dialect in docs/reference/dialects.md, without the rows that edits leave
-    out.
+    """Read a log of any dialect in docs/reference/dialects.md, and leave out what edits delete.
 
-    edited: False to return all rows as recorded, as if there were no edits. Raises ForeignLog for
-    an empty file, a git-LFS pointer, and any table that is not the simulator's; UserError if the
-    file or its edits cannot be read, and if every row is deleted.
+    Raises ForeignLog for an empty file, a git-LFS pointer, and any table that is not the
+    simulator's; UserError if the file or its edits cannot be read, and if every row is deleted.
+
+    edited: False to return all rows as recorded, as if there were no edits
     """
     lines = _read_text(path).split("\n")
     dialect, table, bad_rows = read_standard(lines) or _read_line_by_line(path, lines)
     as_recorded = Log(path, dialect, table, bad_rows, table[:0])
-    return with_edits(as_recorded, read_edits(path) if edited else Edits())
+    edits = read_edits(path) if edited else Edits()
+    return with_edits(as_recorded, edits)
 
 
 def with_edits(as_recorded: Log, edits: Edits) -> Log:
@@ -153,7 +139,7 @@ def with_edits(as_recorded: Log, edits: Edits) -> Log:
     """
     path = as_recorded.path
     table = as_recorded.rows
-    if "episode" in table:  # deleted rows begin a new one
+    if "episode" in table:  # they are numbered anew
         table = table.drop(columns="episode")
     deleted = edits.deleted(table["time_ms"].to_numpy(np.int64))
     if deleted.all():
@@ -161,8 +147,10 @@ def with_edits(as_recorded: Log, edits: Edits) -> Log:
             f"{path}: all {len(table)} rows are deleted; restore some: bcclone edit {path} --undo"
         )
     table = table.assign(steering=corrected_steering(table, edits))
-    begins = (table["time_ms"].diff() > EPISODE_GAP_MS) | pd.Series(deleted).shift(fill_value=False)
+    after_gap = table["time_ms"].diff() > EPISODE_GAP_MS
+    begins = after_gap | pd.Series(deleted).shift(fill_value=False)
     rows = table.assign(episode=begins.cumsum().astype("int64"))[~deleted].reset_index(drop=True)
+    # an episode of which all rows are deleted leaves no gap in the numbers
     rows["episode"] = rows["episode"].rank(method="dense").astype("int64") - 1
     return replace(as_recorded, rows=rows, deleted=table[deleted].reset_index(drop=True))
 
@@ -177,14 +165,22 @@ def corrected_steering(rows: pd.DataFrame, edits: Edits) -> FloatArray:
     times = rows["time_ms"].to_numpy(np.float64)
     pauses = np.flatnonzero(np.diff(times) > EPISODE_GAP_MS) + 1
     stretches = zip(np.split(times, pauses), np.split(steering, pauses), strict=True)
-    return np.concatenate(
-        [np.interp(at + 1000 * edits.advance_seconds, at, values) for at, values in stretches]
-    )
+    advance_ms = 1000 * edits.advance_seconds
+    corrected = [np.interp(at + advance_ms, at, values) for at, values in stretches]
+    return np.concatenate(corrected)
+
+
+_LINES_AT_ONCE = 10_000  # the texts of all numbers would take 500 bytes a row
+_STANDARD_IMAGE = r'(?:[^",;\t]*[/\\])?({}_\d[^",;\t/\\]*(?i:\.jpe?g))'
+_STANDARD_LINE = re.compile(
+    "(, ?)".join(_STANDARD_IMAGE.format(camera) for camera in CAMERAS[:2])
+    + rf"\2{_STANDARD_IMAGE.format(CAMERAS[2])}"
+    + rf"\2({NUMBER.pattern})" * 4
+)
 
 
 def read_standard(lines: Sequence[str]) -> _Read | None:
-    """Return the dialect and a table with the columns of LogRow in order of time, or None for a log
-    of another form.
+    """Return the dialect and table of a standard log, in order of time; None for any other log.
 
     In a standard log every line holds three images named after their cameras and four valid numbers
     with decimal points; blank lines are ignored.
@@ -192,38 +188,56 @@ def read_standard(lines: Sequence[str]) -> _Read | None:
     numbered = (
         (number, text) for number, text in enumerate(lines, 1) if text and not text.isspace()
     )
-    tables, spaced = [], 0
-    while part := list(
-        islice(numbered, _LINES_AT_ONCE)
-    ):  # the texts of all numbers would take 500 bytes a row
-        found = (
-            _STANDARD_LINE.fullmatch(text) if len(text) <= LONGEST_LINE else None
-            for _, text in part
-        )
-        matches = [match.groups() for match in takewhile(bool, found) if match]
-        if len(matches) < len(part):
+    tables = []
+    spaced_count = 0
+    while part := list(islice(numbered, _LINES_AT_ONCE)):
+        read = _read_standard_part(part)
+        if read is None:
             return None
-        center, separators, left, right, *numbers = zip(*matches, strict=True)
-        table = pd.DataFrame({"line": [number for number, _ in part], "time_ms": 0})
-        table = table.assign(center=center, left=left, right=right)
-        for name, texts in zip(NUMBERS, numbers, strict=True):
-            lowest, highest = RANGES[name]
-            table[name] = np.array([float(text) for text in texts])
-            if not table[name].between(lowest - ROUNDING, highest + ROUNDING).all():
-                return None
-        if max(len(name.encode()) for name in chain(center, left, right)) > LONGEST_NAME:
-            return None
-        try:
-            table["time_ms"] = [time_of(name) for name in center]
-        except RowError:
-            return None
-        tables.append(table.assign(extras=""))
-        spaced += separators.count(", ")
+        table, spaced = read
+        tables.append(table)
+        spaced_count += spaced
     if not tables:
         return None
     whole = pd.concat(tables, ignore_index=True)
-    dialect = Dialect(spaced * 2 > len(whole), False, False, CAMERAS, 0)
+    dialect = Dialect(
+        spaced=spaced_count * 2 > len(whole),
+        decimal_comma=False,
+        header=False,
+        cameras=CAMERAS,
+        extra_columns=0,
+    )
     return dialect, whole.sort_values("time_ms", kind="stable", ignore_index=True), ()
+
+
+def _read_standard_part(part: Sequence[tuple[int, str]]) -> tuple[pd.DataFrame, int] | None:
+    """Return the table of numbered lines, and in how many a space follows the separators.
+
+    None if they are not of a standard log.
+    """
+    # the first line of another form ends the search
+    found = (
+        _STANDARD_LINE.fullmatch(text) if len(text) <= LONGEST_LINE else None for _, text in part
+    )
+    matches = [match.groups() for match in takewhile(bool, found) if match]
+    if len(matches) < len(part):
+        return None
+    center, separators, left, right, *numbers = zip(*matches, strict=True)
+    table = pd.DataFrame({"line": [number for number, _ in part], "time_ms": 0})
+    table = table.assign(center=center, left=left, right=right)
+    for name, texts in zip(NUMBERS, numbers, strict=True):
+        lowest, highest = RANGES[name]
+        table[name] = np.array([float(text) for text in texts])
+        if not table[name].between(lowest - ROUNDING, highest + ROUNDING).all():
+            return None
+    # the slower way says which row has a bad name
+    if max(len(name.encode()) for name in chain(center, left, right)) > LONGEST_NAME:
+        return None
+    try:
+        table["time_ms"] = [time_of(name) for name in center]
+    except RowError:
+        return None
+    return table.assign(extras=""), separators.count(", ")
 
 
 def _read_text(path: Location) -> str:
@@ -232,9 +246,11 @@ def _read_text(path: Location) -> str:
     if what := other_file(path, data[:512]):
         raise ForeignLog(path, f"it is {what}")
     text = text_of(data)
-    if (count := text.count("\n")) > _LINES:
+    count = text.count("\n")
+    if count > _MOST_LINES:
         raise UserError(
-            f"{path}: {count} lines, expected at most {_LINES}; divide it into several recordings"
+            f"{path}: {count} lines, expected at most {_MOST_LINES}; "
+            "divide it into several recordings"
         )
     if not text.strip():
         raise ForeignLog(path, f"the file is empty, expected rows of {COLUMNS}", empty=True)
@@ -242,88 +258,131 @@ def _read_text(path: Location) -> str:
 
 
 def other_file(path: Location, begin: bytes) -> str:
-    """Return what a file is that is no table, by its first bytes, and the remedy; "" if it may be
-    one.
-    """
-    kind = kind_of_content(begin)
-    return "; ".join(filter(None, (kind, _REMEDIES.get(kind)))).format(
-        path=path, folder=path.parent
-    )
+    """Return what a file is that is no table, by its first bytes, with the remedy; or ""."""
+    what = kind_of_content(begin)
+    if what in _REMEDIES:
+        what += "; " + _REMEDIES[what]
+    return what.format(path=path, folder=path.parent)
 
 
 def _read_line_by_line(path: Location, lines: list[str]) -> _Read:
-    first = next((text for text in lines if text.strip(BLANK)), "")
-    header = is_header(first)
+    """Read a log of any dialect. Raises ForeignLog if no row can be used."""
+    first_line = next((text for text in lines if text.strip(BLANK)), "")
+    has_header = is_header(first_line)
+    header = first_line if has_header else ""
     bad: list[BadRow] = []
-    split = list(_split_lines(path, lines, first if header else "", bad))
-    named = header or (bad and "image path" in bad[0].reason)
+    split = list(_split_lines(path, lines, header, bad))
+    # a table of another program may name its columns in a line that looks like a row
+    is_named = has_header or (bad and "image path" in bad[0].reason)
     if not split and not bad:
-        raise ForeignLog(
-            path, f"it has a header and no rows, expected rows of {COLUMNS}", empty=header
-        )
+        reason = f"it has a header and no rows, expected rows of {COLUMNS}"
+        raise ForeignLog(path, reason, empty=has_header)
     _check_unit(path, split)
-    # commas are both separators and decimal marks, without spaces that distinguish them
-    with_points = sum(one.has_points and len(one.numbers) > 4 for one in split)
-    bare_commas = sum(one.has_bare_commas for one in split) > with_points
-    decimal_comma = bare_commas or any(
-        with_decimal_point(n) != n for one in split for n in one.numbers[:4]
+
+    # commas may be both separators and decimal marks, without spaces that distinguish them
+    dialect, has_bare_commas = _dialect_of(split, has_header)
+    has_spaced_commas = any(
+        fields.separator == ", " and "," in "".join(fields.numbers[:4]) for fields in split
     )
-    dialect = Dialect(
-        spaced=sum(one.separator == ", " for one in split) * 2 > len(split),
-        decimal_comma=decimal_comma,
-        header=header,
-        cameras=tuple(
-            c for index, c in enumerate(CAMERAS) if any(one.images[index] for one in split)
-        ),
-        extra_columns=0 if bare_commas else max((len(one.numbers) for one in split), default=4) - 4,
-    )
-    spaced_commas = any(one.separator == ", " and "," in "".join(one.numbers[:4]) for one in split)
-    rows = list(_checked_rows(split, bare_commas, spaced_commas, bad))
-    bad.sort(key=lambda one: one.row)
+    rows = list(_checked_rows(split, has_bare_commas, has_spaced_commas, bad))
+    bad.sort(key=lambda bad_row: bad_row.row)
+
+    # a file without any usable row is a foreign table, whose columns the user has to name
     if not rows:
-        reason = f"no row can be used; the first bad one is line {bad[0].row}: {bad[0].reason}"
-        options = f"{'' if named else ' --steering-column 4'}{_unit_option(first)}"
-        raise ForeignLog(
-            path, f"{reason} (the file begins with {first.strip()[:60]!r})", options=options
+        options = _unit_option(first_line)
+        if not is_named:
+            options = " --steering-column 4" + options
+        reason = (
+            f"no row can be used; the first bad one is line {bad[0].row}: {bad[0].reason} "
+            f"(the file begins with {first_line.strip()[:60]!r})"
         )
-    table = pd.DataFrame(
-        {column.name: [getattr(row, column.name) for row in rows] for column in fields(LogRow)}
-    )
+        raise ForeignLog(path, reason, options=options)
+    columns = [column.name for column in dataclass_fields(LogRow)]
+    table = pd.DataFrame({column: [getattr(row, column) for row in rows] for column in columns})
     return dialect, table, tuple(bad)
 
 
-def _unit_option(header: str) -> str:
-    """Return the option of bcclone import for the unit of the steering, where the name of its
-    column has none.
-    """
-    return (
-        "" if _STATED_UNIT.search(header) else " --unit ratio (or deg, rad: that of its steering)"
+def _dialect_of(split: Sequence[Fields], has_header: bool) -> tuple[Dialect, bool]:
+    """Return the dialect, and whether bare commas are both its separators and decimal marks."""
+    with_points = sum(fields.has_points and len(fields.numbers) > 4 for fields in split)
+    has_bare_commas = sum(fields.has_bare_commas for fields in split) > with_points
+    decimal_comma = has_bare_commas or any(
+        with_decimal_point(number) != number for fields in split for number in fields.numbers[:4]
     )
+    cameras = tuple(
+        camera
+        for index, camera in enumerate(CAMERAS)
+        if any(fields.images[index] for fields in split)
+    )
+    extra_columns = 0
+    if not has_bare_commas:
+        extra_columns = max((len(fields.numbers) for fields in split), default=4) - 4
+    dialect = Dialect(
+        spaced=sum(fields.separator == ", " for fields in split) * 2 > len(split),
+        decimal_comma=decimal_comma,
+        header=has_header,
+        cameras=cameras,
+        extra_columns=extra_columns,
+    )
+    return dialect, has_bare_commas
+
+
+_STATED_UNIT = re.compile(r"steer[^,;\t|]*(?:deg|rad|°)", re.IGNORECASE)
+
+
+def _unit_option(header: str) -> str:
+    """Return the import's option for the unit of the steering; "" if its column's name has one."""
+    if _STATED_UNIT.search(header):
+        return ""
+    return " --unit ratio (or deg, rad: that of its steering)"
+
+
+@dataclass(frozen=True)
+class _OtherUnit:
+    """Which steering beyond -1 to 1 is in another unit, and no accident."""
+
+    fewest_rows: int = 5
+    fewest_share: float = 0.1  # of the rows that steer
+    full_degrees: float = 25.0  # of the simulator's wheels
+    largest_radians: float = 10.0  # of a steering wheel
+    largest: float = 1000.0  # degrees of a steering wheel
+
+
+_OTHER_UNIT = _OtherUnit()
 
 
 def _check_unit(path: Location, split: list[Fields]) -> None:
-    """Raise ForeignLog for a steering in another unit than -1 to 1, of which only values about 0
-    would be read.
+    """Raise ForeignLog for a steering in another unit than -1 to 1.
+
+    Otherwise only its values about 0 would be read, as those of nearly straight driving.
     """
-    written = [with_decimal_point(one.numbers[0]) for one in split if not one.has_bare_commas]
+    written = [
+        with_decimal_point(fields.numbers[0]) for fields in split if not fields.has_bare_commas
+    ]
     steering = [abs(float(number)) for number in written if NUMBER.fullmatch(number)]
-    beyond = [value for value in steering if 1 + ROUNDING < value <= _LARGEST_ANGLE]
-    if len(beyond) < max(_FEWEST_BEYOND, _SHARE_BEYOND * sum(value > 0 for value in steering)):
+    beyond = [value for value in steering if 1 + ROUNDING < value <= _OTHER_UNIT.largest]
+    steering_rows = sum(value > 0 for value in steering)
+    if len(beyond) < max(_OTHER_UNIT.fewest_rows, _OTHER_UNIT.fewest_share * steering_rows):
         return
-    most, options = max(beyond), " --unit deg"
-    if most <= _LARGEST_RADIANS:
+    # the greatest value tells which unit it can be
+    greatest = max(beyond)
+    full_degrees = math.ceil(greatest / (1 + ROUNDING))
+    options = " --unit deg"
+    if greatest <= _OTHER_UNIT.largest_radians:
         options += " (or rad)"
-    elif (full := math.ceil(most / (1 + ROUNDING))) > _FULL_DEGREES:
-        options += f" --max-degrees {full} (or, of a steering wheel, --steering-ratio 15)"
-    seen = f"the steering of {len(beyond)} of {len(split)} rows is beyond -1 to 1, the greatest is {most:g}"
-    raise ForeignLog(path, f"{seen}, as in degrees or another unit", options=options)
+    elif full_degrees > _OTHER_UNIT.full_degrees:
+        options += f" --max-degrees {full_degrees} (or, of a steering wheel, --steering-ratio 15)"
+    reason = (
+        f"the steering of {len(beyond)} of {len(split)} rows is beyond -1 to 1, "
+        f"the greatest is {greatest:g}, as in degrees or another unit"
+    )
+    raise ForeignLog(path, reason, options=options)
 
 
 def _split_lines(
     path: Location, lines: list[str], header: str, bad: list[BadRow]
 ) -> Iterator[Fields]:
-    """Yield the fields of each line except headers, which joined logs repeat; broken lines are
-    added to bad.
+    """Yield the fields of each line but headers, which joined logs repeat; add broken lines to bad.
 
     Raises ForeignLog for a header that contradicts the columns of a log.
     """
@@ -345,26 +404,26 @@ def _split_lines(
 def _checked_rows(
     split: list[Fields], bare_commas: bool, spaced_commas: bool, bad: list[BadRow]
 ) -> Iterator[LogRow]:
-    """Yield the usable rows in order of time, because a log may be shuffled; the others are added
-    to bad.
+    """Yield the usable rows in order of time, because a log may be shuffled; add others to bad.
 
-    bare_commas, spaced_commas: whether the log has decimal commas, and separators without or with a
-    space after it.
+    bare_commas: whether the log has decimal commas, and separators without a space
+    spaced_commas: whether it has decimal commas, and separators with a space
     """
-    speed = 0.0
-    for time_ms, logged in sorted(
-        ((time_of(one.images[0]), one) for one in split), key=itemgetter(0)
-    ):
+    timed = [(time_of(fields.images[0]), fields) for fields in split]
+    speed_mph = 0.0  # of the row before
+    for time_ms, fields in sorted(timed, key=itemgetter(0)):
         try:
-            if spaced_commas and logged.columns < 7:
-                raise row_ends(logged.columns)
-            if bare_commas and logged.separator == "," and not logged.has_points:
-                numbers, extras = resolve_decimal_commas(logged.numbers, speed), ""
+            if spaced_commas and fields.columns < 7:
+                raise row_ends(fields.columns)
+            if bare_commas and fields.separator == "," and not fields.has_points:
+                numbers = resolve_decimal_commas(fields.numbers, speed_mph)
+                extras = ""
             else:
-                numbers, extras = numbers_of(logged.numbers), ",".join(logged.numbers[4:])
-            row = LogRow(logged.line, time_ms, *logged.images, *numbers, extras)
+                numbers = numbers_of(fields.numbers)
+                extras = ",".join(fields.numbers[4:])
+            row = LogRow(fields.line, time_ms, *fields.images, *numbers, extras)
         except RowError as error:
-            bad.append(BadRow(logged.line, str(error)))
+            bad.append(BadRow(fields.line, str(error)))
             continue
-        speed = row.speed_mph
+        speed_mph = row.speed_mph
         yield row

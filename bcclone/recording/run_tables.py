@@ -1,13 +1,14 @@
-"""Read and write the sidecar tables of a run: CSV files next to its log, with further values for
-each image.
+"""Read and write the sidecar tables of a run: CSV files next to its log, with values by image.
 
 In: a run folder. Out: the values of each table by image. For writing, values in, rows out.
 
-drivers.csv says who drove, trace.csv where the simulated car was, answers.csv how late the drive
-server answered, and motion.csv has the path of a camera whose steering is estimated: its curvature,
-to the right positive, and the standard error in 1 / camera height, and its speed in camera heights
-a second. Each row is written with its row of the log, so that a killed program leaves both
-complete.
+    drivers.csv: who drove
+    trace.csv: where the simulated car was
+    answers.csv: how late the drive server answered
+    motion.csv: the path of a camera whose steering is estimated: its curvature, to the right
+        positive, and the standard error in 1 / camera height; its speed in camera heights a second
+
+Each row is written with its row of the log, so that a killed program leaves both complete.
 """
 
 import hashlib
@@ -22,28 +23,19 @@ from bcclone.system.codec import explained, number, one_line, read_bytes, read_t
 from bcclone.system.errors import UserError
 from bcclone.system.location import Location
 
-MODEL, HUMAN = "model", "human"
-_TAKE_OVERS = 1_000_000  # at most
-_FARTHEST = {
-    "seconds": 1e9,
-    "x_m": 1e6,
-    "z_m": 1e6,
-    "cross_track_m": 1e6,
-}  # of a point: 30 years, 1000 km
+MODEL = "model"
+HUMAN = "human"
+_MOST_TAKE_OVERS = 1_000_000
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Sidecar:
-    """The form of a CSV file of rows `image,...`.
+    """The form of a CSV file of rows `image,...`."""
 
-    columns: the names of the columns after `image`; provides: the feature of a clip that needs the
-    file, for messages.
-    """
-
-    name: str
-    columns: tuple[str, ...]
-    provides: str
+    name: str  # of the file
+    columns: tuple[str, ...]  # after `image`
+    provides: str  # the feature of a clip that needs the file, for messages
 
     @property
     def header(self) -> str:
@@ -55,13 +47,13 @@ class Sidecar:
         return bool((folder / self.name).exists())
 
     def read(self, folder: Location, value_of: Callable[[Mapping[str, str]], T]) -> dict[str, T]:
-        """Return value_of() the cells of each row by the base name of its image; {} if there is no
-        such file.
+        """Return the value of each row's cells by the base name of its image; {} without a file.
 
         An incomplete last line, which a killed program leaves, is ignored. Raises UserError for a
         table of another form, and where value_of() raises ValueError.
         """
-        path, values = folder / self.name, dict[str, T]()
+        path = folder / self.name
+        values: dict[str, T] = {}
         remedy = f"correct it, or remove the file to leave out {self.provides}"
         with explained(path, "", remedy):
             if not self.is_in(folder):
@@ -83,61 +75,68 @@ SIDECARS = (DRIVERS, TRACE, ANSWERS, MOTION)
 
 @dataclass(frozen=True, slots=True)
 class DrivenRow:
-    """Who steered at a row of the log: MODEL or HUMAN; take_over: number of the take-over, from 1,
-    None if none.
+    """Who steered at a row of the log; raises ValueError.
 
     A take-over begins when a person takes over from a model, and ends when the model drives again.
-    Raises ValueError.
     """
 
-    driver: str
-    take_over: int | None = None
+    driver: str  # MODEL or HUMAN
+    take_over: int | None = None  # its number, from 1; None if it is none
 
     def __post_init__(self) -> None:
         if self.driver not in (MODEL, HUMAN):
             raise ValueError(f"driver {str(self.driver)[:40]!r}, expected {MODEL} or {HUMAN}")
         if self.take_over is not None:
-            whole_number("take_over", self.take_over, 1, _TAKE_OVERS)
+            whole_number("take_over", self.take_over, 1, _MOST_TAKE_OVERS)
             if self.driver == MODEL:
                 raise ValueError(f"take_over {self.take_over} of a {MODEL}, expected nothing")
 
     def row(self, image: str) -> str:
         """Return the row of drivers.csv for an image's base name."""
-        return f"{image},{self.driver},{'' if self.take_over is None else self.take_over}"
+        if self.take_over is None:
+            return f"{image},{self.driver},"
+        return f"{image},{self.driver},{self.take_over}"
 
 
 BY_MODEL = DrivenRow(MODEL)
 
 
 def read_drivers(folder: Location) -> Mapping[str, DrivenRow]:
-    """Return who drove, by the base name of the centre image; empty if there is no drivers.csv.
+    """Return who drove, by the base name of the centre image; {} without a drivers.csv.
+
     Raises UserError.
     """
 
     def driven(cells: Mapping[str, str]) -> DrivenRow:
-        take_over = cells["take_over"]
-        return DrivenRow(
-            cells["driver"],
-            whole_number("take_over", take_over, 1, _TAKE_OVERS) if take_over else None,
-        )
+        take_over = None
+        if cells["take_over"]:
+            take_over = whole_number("take_over", cells["take_over"], 1, _MOST_TAKE_OVERS)
+        return DrivenRow(cells["driver"], take_over)
 
     return DRIVERS.read(folder, driven)
+
+
+# column of trace.csv -> the greatest value, of either sign
+_FARTHEST = {
+    "seconds": 1e9,  # 30 years
+    "x_m": 1e6,  # 1000 km
+    "z_m": 1e6,
+    "cross_track_m": 1e6,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class TracePoint:
     """Where a simulated car was when a frame was taken: one row of trace.csv.
 
-    seconds: simulated, since the drive began; track: the track's name; x_m, z_m: metres on its map;
-    cross_track_m: metres to the right of its centre line. Raises ValueError for values that no
-    drive has.
+    Raises ValueError for values that no drive has.
     """
 
-    seconds: float
-    track: str
-    x_m: float
+    seconds: float  # simulated, since the drive began
+    track: str  # its name
+    x_m: float  # metres on the track's map, as z_m
     z_m: float
-    cross_track_m: float
+    cross_track_m: float  # metres to the right of the track's centre line
 
     def __post_init__(self) -> None:
         one_line("track", self.track, 4096)
@@ -149,43 +148,43 @@ class TracePoint:
         track = self.track
         if "," in track or '"' in track:  # random:7:hills=0,surface=dirt
             track = '"' + track.replace('"', '""') + '"'
-        return f"{image},{self.seconds:.2f},{track},{self.x_m:.3f},{self.z_m:.3f},{self.cross_track_m:.4f}"
+        place = f"{self.x_m:.3f},{self.z_m:.3f},{self.cross_track_m:.4f}"
+        return f"{image},{self.seconds:.2f},{track},{place}"
 
 
 def read_trace(folder: Location) -> dict[str, TracePoint]:
     """Return the points of trace.csv by the base name of their image; {} without such a file.
+
     Raises UserError.
     """
 
     def point_of(cells: Mapping[str, str]) -> TracePoint:
-        return TracePoint(
-            track=cells["track"], **{name: number(name, cells[name]) for name in _FARTHEST}
-        )
+        numbers = {name: number(name, cells[name]) for name in _FARTHEST}
+        return TracePoint(track=cells["track"], **numbers)
 
     return TRACE.read(folder, point_of)
 
 
 def answer_row(image: str, seconds: float) -> str:
-    """Return the row of answers.csv for an image's base name and the time from its request to its
-    answer.
+    """Return the row of answers.csv for an image's base name.
+
+    seconds: from the request to the answer
     """
     return f"{image},{seconds * 1000:.3f}"
 
 
 def read_answers(folder: Path) -> dict[str, float]:
-    """Return the milliseconds from request to answer by the base name of the image; {} without such
-    a file.
-    """
+    """Return the milliseconds from request to answer by the image's base name."""
     (column,) = ANSWERS.columns
     return ANSWERS.read(folder, lambda cells: number(column, cells[column]))
 
 
 @dataclass(frozen=True, slots=True)
 class ShownFrame:
-    """A frame of the simulated world: the digest of its JPEG bytes, and where the car was."""
+    """A frame of the simulated world."""
 
-    digest: bytes
-    point: TracePoint
+    digest: bytes  # of its JPEG
+    point: TracePoint  # where the car was
 
 
 def digest_of(jpeg: bytes) -> bytes:
@@ -194,8 +193,7 @@ def digest_of(jpeg: bytes) -> bytes:
 
 
 def write_trace(folder: Path, shown: Sequence[ShownFrame]) -> int:
-    """Write the trace of a run folder; return how many of its frames were found among the shown
-    ones.
+    """Write the trace of a run folder; return how many of its frames are among the shown ones.
 
     The drive server names frames by its own clock, but keeps their bytes, so each is found by the
     digest of its JPEG. Frames with the same bytes, as of a car that stands still, are matched in
@@ -204,9 +202,11 @@ def write_trace(folder: Path, shown: Sequence[ShownFrame]) -> int:
     indices: dict[bytes, deque[int]] = defaultdict(deque)
     for index, frame in enumerate(shown):
         indices[frame.digest].append(index)
-    rows, latest = list[str](), -1
+    rows = []
+    latest = -1  # index of the frame that was found last
     for path in sorted(folder.glob("*.jpg")):
         candidates = indices[digest_of(read_bytes(path, "image"))]
+        # frames are shown in order of time, so an earlier one is not this one
         while candidates and candidates[0] <= latest:
             candidates.popleft()
         if candidates:

@@ -1,8 +1,8 @@
-"""Write a recording row by row: its images, its rows in the tables next to the log, and last its
-row of the log.
+"""Write a recording row by row, so that its folder is a whole recording at any moment.
 
-A row goes in; the folder is a whole recording before and after it, also if the program is killed or
-the disk is full. The simulator, drives, plays and imports write through this module.
+In: for each row, its images, its cells of the log and its rows of the tables next to the log. Out:
+a folder that is whole before and after each row, also if the program is killed or the disk is full.
+The simulator, drives, plays and imports write through this module.
 """
 
 import os
@@ -19,18 +19,22 @@ _FILES = (LOG_NAME, *(table.name for table in SIDECARS))
 
 
 class RecordingWriter:
-    """Appends rows to the recording in a folder, which it makes; no file stays open between two
-    rows.
+    """Appends rows to the recording in a folder, which it makes.
 
-    images: the folder in it for the images, "" for the folder itself; prefix: what the log has
-    before the name of an image, its absolute folder by default. rows: written so far. Raises
-    UserError for a folder that cannot be used.
+    No file stays open between two rows. Raises UserError for a folder that cannot be used.
+
+        images: the folder in it for the images, "" for the folder itself
+        prefix: what the log has before the name of an image, by default its absolute folder
     """
 
     def __init__(self, folder: Path, images: str = IMAGES, prefix: str | None = None) -> None:
-        self.folder, self.log, self.rows = folder, folder / LOG_NAME, 0
+        self.folder = folder
+        self.log = folder / LOG_NAME
+        self.rows = 0  # written so far
         self._images = folder / images
-        self._prefix = f"{self._images.absolute()}{os.sep}" if prefix is None else prefix
+        if prefix is None:
+            prefix = f"{self._images.absolute()}{os.sep}"
+        self._prefix = prefix
         try:
             refuse_links(folder)
             self._is_new = not folder.exists()
@@ -48,21 +52,20 @@ class RecordingWriter:
     ) -> None:
         """Append a row, or nothing of it if the disk refuses; then raises OSError.
 
-        images: name -> content of the JPEG file; a name without a camera is of the centre camera;
-        numbers: the other cells of the log; tables: the row in each table next to it.
+        images: name -> content of the JPEG file; a name without a camera is the centre camera's
+        numbers: the other cells of the log
+        tables: the row in each table next to the log
         """
         paths = {name: self._images / name for name in images}
-        of_camera = {camera_of(name) or CAMERAS[0]: self._prefix + name for name in images}
+        logged = {camera_of(name) or CAMERAS[0]: self._prefix + name for name in images}
+        cells = [*(logged.get(camera, "") for camera in CAMERAS), *numbers]
         try:
             for name, content in images.items():
                 _write_image(paths[name], content)
             for table, row in tables.items():
                 append_row(self.folder / table.name, row, table.header)
-            # the log comes last, so that each of its rows also has its images and its rows in the
-            # tables
-            append_row(
-                self.log, ",".join((*(of_camera.get(camera, "") for camera in CAMERAS), *numbers))
-            )
+            # the log comes last: each of its rows then has its images and its rows in the tables
+            append_row(self.log, ",".join(cells))
         except BaseException:
             for path in paths.values():
                 with suppress(OSError):
@@ -83,39 +86,48 @@ class RecordingWriter:
 
 
 def is_free(folder: Path) -> bool:
-    """Return whether a folder can take a new recording: it is missing, empty, or has a recording
-    without a row.
+    """Return whether a folder can take a new recording.
+
+    It can if it is missing or empty, or has a recording without a row.
     """
     if not folder.is_dir():
         return not folder.exists()
-    names, log, images = (
-        {path.name for path in folder.iterdir()},
-        folder / LOG_NAME,
-        folder / IMAGES,
-    )
-    if not names <= {*_FILES, IMAGES} or (images.is_dir() and any(images.iterdir())):
+    names = {path.name for path in folder.iterdir()}
+    if not names <= {*_FILES, IMAGES}:
         return False
-    return not log.read_bytes() if log.is_file() else names <= {IMAGES}
+    images = folder / IMAGES
+    if images.is_dir() and any(images.iterdir()):
+        return False
+    log = folder / LOG_NAME
+    if log.is_file():
+        return not log.read_bytes()
+    return names <= {IMAGES}
 
 
 def refuse_links(folder: Path) -> None:
-    """Raise UserError for a log or table that is a link, through which rows would go into another
-    file, or a pipe.
+    """Raise UserError if the log or a table is a link or a pipe.
+
+    Through a link, rows would go into another file.
     """
     for path in (folder / name for name in _FILES):
         if path.is_symlink() or (path.exists() and not path.is_file()):
             raise UserError(
-                f"{path} is a link or no regular file, which no run contains; record into another folder"
+                f"{path} is a link or no regular file, which no run contains; "
+                "record into another folder"
             )
 
 
 def append_row(path: Path, row: str, header: str = "") -> None:
-    """Append a row to a table, completely or not at all; a new table begins with the header. Raises
-    OSError.
+    """Append a row to a table, completely or not at all; then raises OSError.
+
+    A new table begins with the header.
     """
     with path.open("ab", buffering=0) as file:
         end = file.seek(0, os.SEEK_END)
-        rest = (f"{row}\n" if end else f"{header}{row}\n").encode()
+        text = f"{row}\n"
+        if not end:
+            text = header + text
+        rest = text.encode()
         try:
             while rest:  # after a part that a full disk took, the next write tells the reason
                 rest = rest[file.write(rest) :]
@@ -125,9 +137,7 @@ def append_row(path: Path, row: str, header: str = "") -> None:
 
 
 def _write_image(path: Path, content: bytes) -> None:
-    """Write a file that appears under its name when it is complete; a link of this name is
-    replaced.
-    """
+    """Write a file that appears under its name when it is complete, in place of any link."""
     temporary = path.with_name(f".{path.name}.partial")
     try:
         temporary.write_bytes(content)
@@ -137,9 +147,7 @@ def _write_image(path: Path, content: bytes) -> None:
 
 
 def _remove_incomplete_row(path: Path) -> None:
-    """Remove the last row if a killed program left it incomplete, so that the next row starts on
-    its own line.
-    """
+    """Remove the last row if a killed program left it incomplete; the next row needs a new line."""
     if not path.exists():
         return
     with path.open("r+b") as file:

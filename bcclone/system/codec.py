@@ -1,5 +1,4 @@
-"""Read files that somebody else may have made: bytes -> checked values, within limits that stand
-only here.
+"""Read files that somebody else may have made: bytes -> checked values, within limits.
 
 read_json(), read_toml() and read_table() read a whole file, or raise one UserError with its path,
 what was expected and the remedy; hdf5_file.py does the same for HDF5, and opencv.py for images.
@@ -7,7 +6,8 @@ Readers of other formats take their bytes from read_bytes() or open_file(), and 
 describe what goes wrong.
 
 A pipe would make a reader wait for ever, a device would never end, and a text of a few bytes can
-stand for a number or a nesting that no code expects. All of these are refused.
+stand for a number or a nesting that no code expects. All of these are refused. The limits stand
+only here.
 """
 
 import csv
@@ -31,11 +31,15 @@ from bcclone.system.location import Location, parse_location, reaching
 Container = Literal["settings", "json", "image", "cells", "model", "table", "video", "store"]
 
 HDF5 = b"\x89HDF"  # the first bytes of an HDF5 file
-_KINDS = {  # how files begin that are neither tables nor of ours, and what they are
-    rb"version https://git-lfs": "a pointer of Git LFS, not the file itself; fetch it with: git lfs pull",
+# how files begin that are neither tables nor bcclone's own, and what they are
+_KINDS = {
+    rb"version https://git-lfs": "a pointer of Git LFS, not the file itself; "
+    "fetch it with: git lfs pull",
     HDF5: "an HDF5 file",
-    rb"PK\x03\x04.{26}(\[Content|_rels/|docProps/|xl/|mimetype.*\.oasis)": "a workbook; save its sheet as CSV",
-    rb"PK\x03\x04|Rar!|7z\xbc\xaf|.{257}ustar": "an archive; unpack it, and name the folder that it holds",
+    rb"PK\x03\x04.{26}(\[Content|_rels/|docProps/|xl/|mimetype.*\.oasis)": "a workbook; "
+    "save its sheet as CSV",
+    rb"PK\x03\x04|Rar!|7z\xbc\xaf|.{257}ustar": "an archive; "
+    "unpack it, and name the folder that it holds",
     rb"\x1f\x8b|BZh|\xfd7zXZ": "a compressed file; unpack it, and name what it holds",
     rb"\xff\xd8\xff|\x89PNG": "a picture",
     rb".{4}ftyp|\x1a\x45\xdf\xa3|RIFF": "a video",
@@ -43,7 +47,8 @@ _KINDS = {  # how files begin that are neither tables nor of ours, and what they
     rb"\s*[\[{]": "a file of JSON",
     rb"\s*<": "a page of a web site; download the file itself",
     rb".{4}TFL3": "a LiteRT file (TensorFlow Lite)",
-    rb"\x80[\x02-\x05]": "a pickle, as PyTorch and scikit-learn write it, whose reading could run any program",
+    rb"\x80[\x02-\x05]": "a pickle, as PyTorch and scikit-learn write it, "
+    "whose reading could run any program",
     rb"\x93NUMPY": "an array of NumPy",
     rb"\x08.{1,40}(onnx|pytorch|tf2onnx|keras2onnx|skl2onnx)": "an ONNX file; call it .onnx",
 }
@@ -51,9 +56,8 @@ _KINDS = {  # how files begin that are neither tables nor of ours, and what they
 _T = TypeVar("_T")
 
 _MOST_BYTES: Mapping[Container, int] = {
-    "settings": 1
     # also a road, and the edits of a recording: 40,000 spans, which are compared with each row
-    << 22,
+    "settings": 1 << 22,
     "json": 1 << 26,
     "image": 1 << 26,
     "cells": 1 << 28,  # a table whose cells are all in memory: six million rows of two
@@ -63,16 +67,7 @@ _MOST_BYTES: Mapping[Container, int] = {
     "store": 1 << 62,
 }
 _LONGEST_LINE = 10_000  # characters of a table
-_OF_LINES = ("cells", "table")
-_MOST_INTEGER = 1 << 63
-_TOO_LARGE = "larger than {} bytes, the most that such a file may have"
-_PART = 1 << 23  # bytes that are asked of a server at once
-_FLAGS = (
-    os.O_RDONLY
-    | getattr(os, "O_BINARY", 0)
-    | getattr(os, "O_NONBLOCK", 0)
-    | getattr(os, "O_NOCTTY", 0)
-)
+_MOST_INTEGER = 1 << 63  # numbers of more than 64 bits are refused
 
 
 class UnfitFile(UserError, OSError):
@@ -84,44 +79,66 @@ class UnfitFile(UserError, OSError):
 
     def __init__(self, path: Location | str, reason: str) -> None:
         super().__init__(f"{path}: {reason}")
-        self.strerror, self.filename = reason, str(path)
+        self.strerror = reason
+        self.filename = str(path)
 
     def __str__(self) -> str:
         return str(self.args[0])
 
 
 def kind_of_content(begin: bytes) -> str:
-    """Return what a file is that another program wrote, by its first bytes, or ""; perhaps with a
-    remedy.
+    """Return what a file is that another program wrote, by its first bytes; "" for any other.
+
+    The text may end with a remedy.
     """
-    return next(
-        (kind for pattern, kind in _KINDS.items() if re.match(pattern, begin, re.DOTALL)), ""
-    )
+    for pattern, kind in _KINDS.items():
+        if re.match(pattern, begin, re.DOTALL):
+            return kind
+    return ""
 
 
 # ---- whole files
+
+# what reading a file of wrong content can raise, besides UserError
+_READING_ERRORS = (
+    OSError,
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    AttributeError,
+    RuntimeError,
+    MemoryError,
+    csv.Error,
+)
 
 
 @contextmanager
 def explained(path: Location | str, what: str, remedy: str) -> Iterator[None]:
     """Turn any error of reading a file into a UserError: PATH: not WHAT: the reason; the remedy.
 
-    what: is expected there, with its article, such as "the history of a run"; "" if the reason says
-    it. A UserError within the block stays as it is.
+    A UserError within the block stays as it is.
+
+        what: is expected there, with its article, such as "the history of a run"; "" if the reason
+            says it
     """
     try:
         with reaching(path):
             yield
-    except (
-        OSError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RuntimeError, MemoryError,
-        csv.Error,
-    ) as error:  # fmt: skip
-        if isinstance(error, OSError) and error.strerror:
-            reason = f"cannot be read: {error.strerror}"
-        else:
-            reason = first_line(error) + (" is missing" if isinstance(error, KeyError) else "")
-            reason = f"not {what}: {reason}" if what else reason
-        raise UserError(f"{path}: {reason}; {remedy}") from error
+    except _READING_ERRORS as error:
+        raise UserError(f"{path}: {_reason_of(error, what)}; {remedy}") from error
+
+
+def _reason_of(error: Exception, what: str) -> str:
+    """Return why a file cannot be read, or why it is not what is expected."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"cannot be read: {error.strerror}"
+    reason = first_line(error)
+    if isinstance(error, KeyError):
+        reason += " is missing"
+    if what:
+        reason = f"not {what}: {reason}"
+    return reason
 
 
 def read_json(path: Location, kind: type[_T], what: str, remedy: str) -> _T:
@@ -139,16 +156,19 @@ def read_toml(path: Path, what: str, remedy: str) -> dict[str, Any]:
 def read_table(
     path: Location, needed: Sequence[str], what: str, remedy: str, partial: bool = False
 ) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield the line number and the cells, by column, of each row of a CSV file that begins with
-    names of columns.
+    """Yield the line number and the cells, by column, of each row of a CSV file.
 
-    needed: columns that it must have; partial: leave out an incomplete last line, which a killed
-    program leaves. Raises UserError as explained().
+    The file begins with the names of its columns. Raises UserError as explained().
+
+        needed: columns that it must have
+        partial: leave out an incomplete last line, which a killed program leaves
     """
     with explained(path, what, remedy):
         text = read_bytes(path, "table").decode("utf-8-sig")
-        if partial and not (text := text[: text.rfind("\n") + 1]):
-            return
+        if partial:
+            text = text[: text.rfind("\n") + 1]
+            if not text:
+                return
         rows = csv.reader(_lines(StringIO(text, newline="")), strict=True)
         names = [name.strip() for name in next(rows, [])]
         if len(set(names)) < len(names) or not set(needed) <= set(names):
@@ -180,44 +200,74 @@ def read_bytes(source: Location | str, container: Container) -> bytes:
     Raises UnfitFile for a pipe, a device, more bytes than such a file may have, and a table with a
     line of megabytes; OSError for a file that cannot be opened, and Unreachable for one at a URL.
     """
-    location: Any = parse_location(source) if isinstance(source, str) else source
+    location: Any = source
+    if isinstance(source, str):
+        location = parse_location(source)
     if not isinstance(location, Path):
-        content, most = b"", _MOST_BYTES[container]
-        with reaching(location), location.fs.open(location.path, "rb", cache_type="none") as file:
-            while len(content) <= most and (part := file.read(min(most + 1 - len(content), _PART))):
-                content += part
-        if len(content) > most:  # perhaps of an answer that never ends
-            raise UnfitFile(location, _TOO_LARGE.format(most))
-        return content
-    with open_file(location, container) as opened:
-        if container not in _OF_LINES:
-            return opened.read()
-        parts = []
-        while part := opened.read(_PART):
-            if len(part) == _PART and not re.search(rb"[\r\n]", part):
-                # a hole of a sparse file, before gigabytes of it are in memory
-                raise UnfitFile(location, f"a line of more than {_PART} bytes, as no table has")
-            parts.append(part)
+        return _read_url(location, _MOST_BYTES[container])
+    with open_file(location, container) as file:
+        if container in ("cells", "table"):
+            return _read_lines(location, file)
+        return file.read()
+
+
+_PART_BYTES = 1 << 23  # that are asked of a server at once, and more than a line of a table has
+_TOO_LARGE = "larger than {} bytes, the most that such a file may have"
+
+
+def _read_url(location: Any, most: int) -> bytes:
+    """Return the content of a file at a URL; raises UnfitFile for more than `most` bytes."""
+    content = b""
+    with reaching(location), location.fs.open(location.path, "rb", cache_type="none") as file:
+        # one byte more than allowed is enough to refuse an answer that perhaps never ends
+        while len(content) <= most:
+            part = file.read(min(most + 1 - len(content), _PART_BYTES))
+            if not part:
+                break
+            content += part
+    if len(content) > most:
+        raise UnfitFile(location, _TOO_LARGE.format(most))
+    return content
+
+
+def _read_lines(path: Path, file: BufferedReader) -> bytes:
+    """Return the content of a table; raises UnfitFile for a line of megabytes.
+
+    That is a hole of a sparse file, which is found before gigabytes of it are in memory.
+    """
+    parts = []
+    while part := file.read(_PART_BYTES):
+        if len(part) == _PART_BYTES and not re.search(rb"[\r\n]", part):
+            raise UnfitFile(path, f"a line of more than {_PART_BYTES} bytes, as no table has")
+        parts.append(part)
     return b"".join(parts)
+
+
+# a pipe does not make open() wait, a terminal does not become that of this process
+_OPEN_FLAGS = (
+    os.O_RDONLY
+    | getattr(os, "O_BINARY", 0)
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_NOCTTY", 0)
+)
 
 
 def open_file(path: Path, container: Container) -> BufferedReader:
     """Open a regular file for reading; raises UnfitFile and OSError as read_bytes()."""
-    handle, most = os.open(path, _FLAGS), _MOST_BYTES[container]
+    most = _MOST_BYTES[container]
+    handle = os.open(path, _OPEN_FLAGS)
     status = os.fstat(handle)
     is_regular = stat.S_ISREG(status.st_mode)
     if is_regular and status.st_size <= most:
         return os.fdopen(handle, "rb")
     os.close(handle)
-    raise UnfitFile(
-        path, _TOO_LARGE.format(most) if is_regular else "not a regular file; name a file on a disk"
-    )
+    if is_regular:
+        raise UnfitFile(path, _TOO_LARGE.format(most))
+    raise UnfitFile(path, "not a regular file; name a file on a disk")
 
 
 def check_regular(path: Path) -> None:
-    """Raise UnfitFile for a pipe or device, and OSError for a file that cannot be opened, before a
-    library opens it.
-    """
+    """Raise UnfitFile or OSError as open_file(), before a library opens the file."""
     open_file(path, "store").close()
 
 
@@ -228,7 +278,8 @@ def path_inside(folder: Path, name: str) -> Path:
     link to elsewhere.
     """
     try:
-        path, home = (folder / name).resolve(), folder.resolve()
+        path = (folder / name).resolve()
+        home = folder.resolve()
     except (OSError, ValueError, RuntimeError):  # a NUL, or links in a circle
         raise ValueError(f"{shown(name)} is not the name of a file") from None
     if not path.is_relative_to(home):
@@ -242,27 +293,28 @@ def path_inside(folder: Path, name: str) -> Path:
 
 
 def number(name: str, value: Any, lowest: float = -math.inf, highest: float = math.inf) -> float:
-    """Return a number of a JSON value or of a cell of a table; raises ValueError for any other, NaN
-    and infinity.
+    """Return a number of a JSON value or of a cell of a table.
+
+    Raises ValueError for any other value, also for NaN and infinity.
     """
     try:
-        found = math.nan if isinstance(value, bool) else float(value)
+        result = math.nan if isinstance(value, bool) else float(value)
     except (ValueError, TypeError, OverflowError):
-        found = math.nan
-    if not (math.isfinite(found) and lowest <= found <= highest):
-        limits = (
-            "" if math.isinf(lowest) and math.isinf(highest) else f" from {lowest:g} to {highest:g}"
-        )
-        raise ValueError(f"{name} is {shown(value)}, expected a number{limits}")
-    return found
+        result = math.nan
+    if math.isfinite(result) and lowest <= result <= highest:
+        return result
+    limits = ""
+    if math.isfinite(lowest) or math.isfinite(highest):
+        limits = f" from {lowest:g} to {highest:g}"
+    raise ValueError(f"{name} is {shown(value)}, expected a number{limits}")
 
 
 def whole_number(
     name: str, value: Any, lowest: int = -_MOST_INTEGER, highest: int = _MOST_INTEGER - 1
 ) -> int:
     """Return a whole number of a JSON value or of a cell; raises ValueError for any other."""
-    found = number(name, value, lowest, highest)
-    if found != found // 1:
+    result = number(name, value, lowest, highest)
+    if result != result // 1:
         raise ValueError(f"{name} is {shown(value)}, expected a whole number")
     return int(value)
 
@@ -278,8 +330,9 @@ def one_line(name: str, value: Any, most: int = _LONGEST_LINE) -> str:
 
 
 def from_text(kind: type[_T], text: str | bytes) -> _T:
-    """Return the value of a JSON text, as from_json() makes it; raises ValueError as parse_json()
-    and from_json().
+    """Return the value of a JSON text, as from_json() makes it.
+
+    Raises ValueError as parse_json() and from_json().
     """
     return from_json(kind, parse_json(text))
 
@@ -292,15 +345,16 @@ def parse_json(text: str | bytes) -> Any:
     """
     if isinstance(text, bytes):
         text = text.decode("utf-8-sig")
-    read_float, read_int = partial(number, "a number"), partial(whole_number, "a number")
+    read_float = partial(number, "a number")
+    read_int = partial(whole_number, "a number")
     try:
         value = json.loads(
             text, parse_int=read_int, parse_float=read_float, parse_constant=read_float
         )
     except RecursionError:
         raise ValueError("JSON of too many levels") from None
-    if (
-        "\\u" in text
-    ):  # the names of files on Linux may have bytes that are no UTF-8, which Python keeps as halves
+    # only an escape can write half a character; but names of files on Linux may have bytes that are
+    # no UTF-8, which Python keeps as halves, and which surrogateescape allows
+    if "\\u" in text:
         json.dumps(value, ensure_ascii=False).encode(errors="surrogateescape")
     return value

@@ -1,9 +1,10 @@
-"""What a command may write: writing() checks an output and locks it before the work, so that
-nobody's work is lost.
+"""Check and lock what a command writes, before its work, so that nobody's work is lost.
 
-An output replaces only an earlier one of its kind, and no input of its command. Within the block no
-other process writes it: the lock is a file next to it, which the system unlocks when the process
-ends, however it ends.
+In: the path of an output and its kind. Out: a block in which no other process writes it, or a
+UserError.
+
+An output replaces only an earlier one of its kind, and no input of its command. The lock is a file
+next to it, which the system unlocks when the process ends, however it ends.
 """
 
 import os
@@ -22,21 +23,26 @@ from bcclone.system.atomic import make_folder
 from bcclone.system.codec import open_file
 from bcclone.system.errors import UserError
 
-REMEDY = "overwrite it with --force, or name another -o"  # of an output that exists
-BUSY = "wait until it ends, or choose another name"  # of one that another process writes
-STORE, MODEL = "store", "model"
-CLIP, PICTURE = "clip of bcclone", "picture of bcclone"
-SETTINGS = "settings file of a training"
-NEW_FOLDER, RESULTS = "empty folder", "folder of results"
-UNFINISHED = (
-    "drives",
-    "parts",
-    "steps",
-)  # folders of finished tasks, behind which the same command goes on
-MADE_BY = b"bcclone"  # in the beginning or the end of what has no other mark of its maker
+REMEDY = "overwrite it with --force, or name another -o"  # for an output that exists
+BUSY = "wait until it ends, or choose another name"  # for one that another process writes
 
-_BEGIN, _END = 1 << 12, 1 << 6  # bytes in which a kind is recognized
-_KINDS = {
+# kinds of outputs, as messages name them
+STORE = "store"
+MODEL = "model"
+CLIP = "clip of bcclone"
+PICTURE = "picture of bcclone"
+SETTINGS = "settings file of a training"
+NEW_FOLDER = "empty folder"
+RESULTS = "folder of results"
+
+# folders of finished tasks, after which the same command goes on
+UNFINISHED = ("drives", "parts", "steps")
+MADE_BY = b"bcclone"  # at the beginning or the end of a file that has no other mark of its maker
+
+_BEGIN_BYTES = 1 << 12  # in which a kind is recognized, at the beginning of a file
+_END_BYTES = 1 << 6  # and at its end
+# kind of file -> what its beginning and end match
+_FILE_MARKS = {
     CLIP: rb"(?:.{4}ftyp|GIF8).*" + MADE_BY,
     PICTURE: rb"\x89PNG.*" + MADE_BY,
     "table of predictions": rb"frame_id,steering_angle\b",
@@ -46,11 +52,11 @@ _KINDS = {
     ".onnx": rb"\x08[\x01-\x1f][\x12\x1a\x3a]",
     ".tflite": rb".{4}TFL3",
 }
-# kind of folder -> what is in one, first what is only in a complete one
-_FOLDERS = {NEW_FOLDER: (), RESULTS: ("figures.json", *UNFINISHED)}
-_LOCKED_AT = 1 << 30  # the byte that Windows locks, so that others can read what the file says
-_SECONDS_BETWEEN_TRIES = 0.02
-_LONGEST_LINE = 300  # characters of the command line of the process that has the lock
+# kind of folder -> files in it; the first of them is only in a complete one
+_FOLDER_MARKS: dict[str, tuple[str, ...]] = {
+    NEW_FOLDER: (),
+    RESULTS: ("figures.json", *UNFINISHED),
+}
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -58,24 +64,25 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 def writes(
     kind: str | Callable[[Any], str], name: str = "output"
 ) -> Callable[[Function], Function]:
-    """Make a function of settings check and lock its output, the attribute `name` of them, as
-    writing() does.
+    """Make a function of settings check and lock its output first, as writing() does.
 
-    kind: of the output, or a function that returns it of the settings. The other paths in the
-    settings are inputs. Without a field `force`, an earlier output is replaced.
+    The other paths in the settings are inputs. Without a field `force`, an earlier output is
+    replaced.
+
+        kind: of the output, or a function that returns it for the settings
+        name: of the settings' attribute that holds the output's path
     """
 
     def decorate(function: Function) -> Function:
         @wraps(function)
-        def write(settings: Any, *others: Any, **more: Any) -> Any:
-            of_kind = kind if isinstance(kind, str) else kind(settings)
-            with writing(
-                getattr(settings, name),
-                of_kind,
-                getattr(settings, "force", True),
-                inputs_of(settings),
-            ):
-                return function(settings, *others, **more)
+        def write(settings: Any, *arguments: Any, **options: Any) -> Any:
+            if isinstance(kind, str):
+                output_kind = kind
+            else:
+                output_kind = kind(settings)
+            force = getattr(settings, "force", True)
+            with writing(getattr(settings, name), output_kind, force, inputs_of(settings)):
+                return function(settings, *arguments, **options)
 
         return cast(Function, write)
 
@@ -84,8 +91,16 @@ def writes(
 
 def inputs_of(settings: Any) -> list[Any]:
     """Return the values of a settings dataclass that may name files to read."""
-    values = [getattr(settings, each.name) for each in fields(settings) if each.name != "output"]
-    return [one for value in values for one in (value if isinstance(value, tuple) else (value,))]
+    inputs: list[Any] = []
+    for field in fields(settings):
+        if field.name == "output":
+            continue
+        value = getattr(settings, field.name)
+        if isinstance(value, tuple):
+            inputs.extend(value)
+        else:
+            inputs.append(value)
+    return inputs
 
 
 @contextmanager
@@ -96,7 +111,7 @@ def writing(
     inputs: Iterable[Any] = (),
     remedy: str = REMEDY,
 ) -> Iterator[None]:
-    """Lock an output, if there is one, and check it, before long work; a folder of results is made.
+    """Lock and check an output before long work, and make a folder of results; None for no output.
 
     Raises UserError as locked() and check_output() do.
     """
@@ -115,54 +130,86 @@ def check_output(
 ) -> None:
     """Raise UserError if `path` exists and may not be replaced, or cannot be written.
 
-    kind: what is to be written; force: replace an existing output of this kind; inputs: of the same
-    command, texts, paths or anything else; remedy: what the user can do about an existing output,
-    for the message.
+    kind: of what is to be written
+    force: whether an existing output of this kind may be replaced
+    inputs: of the same command; texts, paths or anything else
+    remedy: for the message; what the user can do about an existing output
     """
-    folder = next(
-        above for above in path.absolute().parents if above.exists()
-    )  # the others will be made
-    if not os.access(folder, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
-        raise UserError(f"{path}: no permission to write in {folder}; choose another folder")
-    marks = _FOLDERS.get(kind)
-    if not path.exists() or (marks is not None and path.is_dir() and not any(path.iterdir())):
+    _check_permission(path)
+    if _is_void(path, kind):
         return
-    if marks is None and not path.is_file():
-        raise UserError(
-            f"{path} is a {'folder' if path.is_dir() else 'device'}; give the name of a file"
-        )
-    named = (one for one in inputs if isinstance(one, str | Path) and os.path.exists(one))  # noqa: PTH110 for any text
-    if any(map(path.samefile, named)):
-        raise UserError(
-            f"{path} is an input of this command, which --force does not replace either; choose another name"
-        )
-    found = [path / mark for mark in marks or ()]
-    there = [one.exists() and not one.is_symlink() for one in found] or [
-        marks is None and _is_of(path, kind)
-    ]
-    if not any(there):
+    if kind not in _FOLDER_MARKS and not path.is_file():
+        what = "device"
+        if path.is_dir():
+            what = "folder"
+        raise UserError(f"{path} is a {what}; give the name of a file")
+    _refuse_input(path, inputs)
+    is_complete, is_begun = _state_of(path, kind)
+    if not is_begun:
         raise UserError(f"{path} exists, and is no {kind}; choose another name")
-    if there[0] and not force:
+    if is_complete and not force:
         raise UserError(f"{path} exists already; {remedy}")
 
 
+def _check_permission(path: Path) -> None:
+    """Raise UserError if nothing can be made in the nearest folder above that exists."""
+    folder = next(above for above in path.absolute().parents if above.exists())
+    if not os.access(folder, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
+        raise UserError(f"{path}: no permission to write in {folder}; choose another folder")
+
+
+def _is_void(path: Path, kind: str) -> bool:
+    """Return whether nothing would be replaced: no such path, or an empty folder for a folder."""
+    if not path.exists():
+        return True
+    return kind in _FOLDER_MARKS and path.is_dir() and not any(path.iterdir())
+
+
+def _refuse_input(path: Path, inputs: Iterable[Any]) -> None:
+    """Raise UserError if an output is also an input."""
+    for value in inputs:
+        if not isinstance(value, str | Path):
+            continue
+        # any text, which Path.exists() need not take
+        if os.path.exists(value) and path.samefile(value):  # noqa: PTH110
+            raise UserError(
+                f"{path} is an input of this command, which --force does not replace either; "
+                "choose another name"
+            )
+
+
+def _state_of(path: Path, kind: str) -> tuple[bool, bool]:
+    """Return whether what is at a path is a complete output of a kind, and whether one is begun."""
+    if kind not in _FOLDER_MARKS:
+        is_complete = _is_of(path, kind)
+        return is_complete, is_complete
+    marks = [path / name for name in _FOLDER_MARKS[kind]]
+    has_mark = [mark.exists() and not mark.is_symlink() for mark in marks]
+    return any(has_mark[:1]), any(has_mark)
+
+
 def _is_of(path: Path, kind: str) -> bool:
-    """Return whether a file is of a kind, so that no work is lost with it; one without content may
-    be of any.
-    """
-    if not (size := path.stat().st_size):
+    """Return whether a file is of a kind; an empty file, with which no work is lost, is of any."""
+    size = path.stat().st_size
+    if not size:
         return True
     if kind in (STORE, MODEL):
         from bcclone.system.hdf5_file import kind_of  # loads h5py
 
         return kind_of(path) in (kind, "damaged")
     with open_file(path, "store") as file:
-        content = file.read(_BEGIN)
-        file.seek(max(size - _END, len(content)))
-        return re.match(_KINDS[kind], content + file.read(), re.DOTALL) is not None
+        begin = file.read(_BEGIN_BYTES)
+        file.seek(max(size - _END_BYTES, len(begin)))
+        end = file.read()
+    return re.match(_FILE_MARKS[kind], begin + end, re.DOTALL) is not None
 
 
 # ---- locks
+
+
+_SECONDS_BETWEEN_TRIES = 0.02
+_LONGEST_LINE = 300  # characters of the command line of the process that has the lock
+_LOCKED_AT = 1 << 30  # the byte that Windows locks, so that others can read what the file says
 
 
 @contextmanager
@@ -170,41 +217,44 @@ def locked(path: Path, remedy: str, seconds: float = 0.0) -> Iterator[None]:
     """Let no other process, nor another thread, write a file or folder within the block.
 
     It need not exist; the folder that it will be in is made. No empty one stays if the block fails.
-    Where no file can be made or locked, as on some network drives, nothing is locked. seconds: to
-    wait for another process; after that, UserError names it.
+    Where no file can be made or locked, as on some network drives, nothing is locked.
+
+        remedy: for the message of the UserError that names the process that has the lock
+        seconds: to wait for that process
     """
     if path.is_symlink() or path.name in ("", ".."):
         path = Path(os.path.realpath(path))
-    lock, until = path.parent / f".{path.name}.bcclone-lock", time.monotonic() + seconds
-    missing, failed = [folder for folder in (path, *path.parents) if not folder.exists()], True
+    lock = path.parent / f".{path.name}.bcclone-lock"
+    until = time.monotonic() + seconds
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     make_folder(path.parent)
+    # a text names the process that has the lock
     while isinstance(handle := _lock(lock), str):
         if handle and time.monotonic() >= until:
             raise UserError(f"{path}: {handle} is writing it; {remedy}")
         time.sleep(_SECONDS_BETWEEN_TRIES)
+    has_failed = True
     try:
         yield
-        failed = False
+        has_failed = False
     finally:
         if handle is not None:
-            if sys.platform == "win32":
-                os.close(
-                    handle
-                )  # open, it could not be removed; another process that has opened it keeps it
-            with suppress(OSError):
-                lock.unlink()
-            if sys.platform != "win32":
-                os.close(handle)
-        for folder in missing if failed else ():
-            with suppress(OSError):
-                folder.rmdir()
+            _unlock(lock, handle)
+        if has_failed:
+            _remove_empty(missing)
+
+
+def _remove_empty(folders: Iterable[Path]) -> None:
+    """Remove folders that are empty; the others stay."""
+    for folder in folders:
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def _lock(lock: Path) -> int | str | None:
-    """Return the open file that this process has locked, the process that has, or None where
-    nothing can be locked.
+    """Return the open file that is locked now, or the process that has locked it, as a text.
 
-    "" if the process that had locked it has just removed it; then try again.
+    "" if that process has just removed the file; then try again. None where nothing can be locked.
     """
     try:  # no link is followed: it could lead to somebody's file
         handle = os.open(lock, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
@@ -214,7 +264,8 @@ def _lock(lock: Path) -> int | str | None:
         opened.callback(os.close, handle)
         try:
             _lock_file(handle)
-            status, there = os.fstat(handle), lock.lstat()
+            status = os.fstat(handle)
+            status_of_path = lock.lstat()
         except BlockingIOError:
             os.lseek(handle, 0, os.SEEK_SET)
             return os.read(handle, 4 * _LONGEST_LINE).decode(errors="replace") or "another process"
@@ -222,21 +273,38 @@ def _lock(lock: Path) -> int | str | None:
             return ""
         except OSError:
             return None
-        if not os.path.samestat(status, there):
+        # the lock of a file that was removed meanwhile keeps nobody away
+        if not os.path.samestat(status, status_of_path):
             return ""
+        # a hard link could be somebody's file, which is not written
         if status.st_nlink == 1:
-            line = shlex.join((Path(sys.argv[0]).name, *sys.argv[1:]))[:_LONGEST_LINE]
-            with suppress(OSError):
-                os.ftruncate(handle, 0)
-                os.write(handle, f"process {os.getpid()} ({line})".encode(errors="replace"))
+            _write_owner(handle)
         opened.pop_all()
     return handle
 
 
+def _write_owner(handle: int) -> None:
+    """Write into a lock which process has it, for the messages of others."""
+    line = shlex.join((Path(sys.argv[0]).name, *sys.argv[1:]))[:_LONGEST_LINE]
+    with suppress(OSError):
+        os.ftruncate(handle, 0)
+        os.write(handle, f"process {os.getpid()} ({line})".encode(errors="replace"))
+
+
+def _unlock(lock: Path, handle: int) -> None:
+    """Remove a lock and close it, in the order that the system allows."""
+    # Windows removes no open file; another process that has opened it keeps it
+    if sys.platform == "win32":
+        os.close(handle)
+    with suppress(OSError):
+        lock.unlink()
+    # closed first, it could be locked by another process before it is removed
+    if sys.platform != "win32":
+        os.close(handle)
+
+
 def _lock_file(handle: int) -> None:
-    """Lock an open file until it is closed; raises BlockingIOError while another process has locked
-    it.
-    """
+    """Lock an open file until it is closed; raises BlockingIOError if another process has it."""
     if sys.platform == "win32":
         import msvcrt
 
