@@ -1,10 +1,9 @@
-"""What a network answers for a frame: the table of its outputs, and one frozen value; loads no
-large package.
+"""What a network answers for a frame: the table of its outputs, and the value of an answer.
 
 In: the numbers that a network computes. Out: an `Answer`, each number in its unit.
 
 A new output is a row of OUTPUTS and a field of Answer: `--predict`, labels, model files, policies
-and exported files follow.
+and exported files follow. Importing this loads no large package.
 """
 
 import re
@@ -15,20 +14,15 @@ from typing import Any, Self
 
 @dataclass(frozen=True)
 class Output:
-    """An output of a network, and its label.
+    """An output of a network, and its label."""
 
-    name: its field of Answer; predict: the choice of --predict that adds it, and meaning: its help;
-    unit: of the number that the network computes; column: of the rows, whose value lead_seconds
-    later, within the episode, is the label; used_by: the option of a drive that needs it.
-    """
-
-    name: str
-    predict: str
-    meaning: str
-    column: str
-    unit: float = 1.0
+    name: str  # its field of Answer
+    predict: str  # the choice of --predict that adds it
+    meaning: str  # the help of that choice
+    column: str  # of the rows, whose value lead_seconds later, within the episode, is the label
+    unit: float = 1.0  # of the number that the network computes
     lead_seconds: float = 0.0
-    used_by: str = ""
+    used_by: str = ""  # the option of a drive that needs it
 
     @property
     def refusal(self) -> str:
@@ -39,11 +33,6 @@ class Output:
         )
 
 
-# what outputs of other programs' networks are called: the steering, and what is surely none
-_STEERING, _OTHER = (
-    re.compile("angle|steer|wheel"),
-    re.compile("throttle|speed|brake|accel|confidence|img_out"),
-)
 # In the order of the network's numbers; a network has the first of them, or more. The steering has
 # labels of its own.
 OUTPUTS = (
@@ -70,40 +59,45 @@ OUTPUTS = (
 class Answer:
     """The outputs of a network for one frame, None where it has no such output.
 
-    steering: -1 (left) to 1 (right), NaN from a diverged network; predicted_speed_mph: how fast to
-    drive; predicted_throttle: -1 to 1.
+    They are not checked at birth: a network computes any number, and a drive counts and answers
+    those that cannot be used.
     """
 
-    # not checked at birth: a network computes any number, and a drive counts and answers those that
-    # cannot be used
-    steering: float
-    predicted_speed_mph: float | None = None
-    predicted_throttle: float | None = None
+    steering: float  # -1 (left) to 1 (right), NaN from a diverged network
+    predicted_speed_mph: float | None = None  # how fast to drive
+    predicted_throttle: float | None = None  # -1 to 1
 
     @classmethod
     def of(cls, numbers: Iterable[Any]) -> Self:
         """Return the answer from the network's numbers for a frame, (outputs,)."""
-        return cls(
-            **{
-                each.name: float(number) * each.unit
-                for number, each in zip(numbers, OUTPUTS, strict=False)
-            }
-        )
+        values = {}
+        for number, output in zip(numbers, OUTPUTS, strict=False):
+            values[output.name] = float(number) * output.unit
+        return cls(**values)
 
 
 def steering_output(names: Iterable[str]) -> tuple[str, bool]:
-    """Return the output of another program's network that is its steering, and whether its name
-    says so.
+    """Return which output of another program's network is its steering, and whether that is sure.
+
+    It is sure if the name says so, or if it is the only output.
     """
     names = [*names]
-    others = [name for name in names if not _OTHER.search(name.lower())]
-    named = [name for name in others if _STEERING.search(name.lower())]
-    return (named if len(named) == 1 else others or names)[0], len(named) == 1 or len(names) == 1
+    surely_none = re.compile("throttle|speed|brake|accel|confidence|img_out")
+    surely_steering = re.compile("angle|steer|wheel")
+    candidates = [name for name in names if not surely_none.search(name.lower())]
+    named = [name for name in candidates if surely_steering.search(name.lower())]
+    if len(named) == 1:
+        return named[0], True
+    likely = candidates or names
+    return likely[0], len(names) == 1
 
 
 def outputs_of(predict: str) -> tuple[Output, ...]:
-    """Return the outputs of a network trained with --predict: all up to the named one, or the
-    steering alone.
+    """Return the outputs of a network trained with --predict.
+
+    These are all up to the named one, or the steering alone.
     """
-    names = [each.predict for each in OUTPUTS]
-    return OUTPUTS[: names.index(predict) + 1] if predict in names else OUTPUTS[:1]
+    names = [output.predict for output in OUTPUTS]
+    if predict not in names:
+        return OUTPUTS[:1]
+    return OUTPUTS[: names.index(predict) + 1]

@@ -1,5 +1,4 @@
-"""Read the frames of shards at a URL: single ones, or whole shards, of which copies are kept in a
-local folder.
+"""Read the frames of shards at a URL: single ones, or whole shards, copied to a local folder.
 
 In: indices of frames. Out: images, uint8 (images, height, width, channels). Several processes may
 share the folder, whose size is bounded. A copy is named by the SHA-256 of its content, and appears
@@ -8,7 +7,6 @@ under its name when it is whole and checked.
 
 import contextlib
 import errno
-import itertools
 import os
 import tempfile
 import threading
@@ -28,26 +26,27 @@ from bcclone.system.errors import UserError
 from bcclone.system.location import Location, reaching, read_ranges, versions_of
 from bcclone.system.statistics import runs
 
-_FRACTION_OF_COPIES = 0.25  # of a file's frames: when fewer are needed, they are read by themselves
 _MEGABYTE = 10**6
-_GAP_FRAMES = 2  # gaps up to this size are read, too, rather than making another request
 
 
 class ShardCache:
-    """Local copies of shards, at most `limit` bytes of them; the oldest that are not in use are
-    deleted.
+    """Local copies of shards; the oldest that are not in use are deleted.
 
-    A context manager that several feeds may enter. wanted: the folder, None for a temporary one,
-    which is deleted when the last feed leaves.
+    A context manager that several feeds may enter.
+
+    wanted: the folder, None for a temporary one, which is deleted when the last feed leaves.
+    limit: bytes of all copies, at most.
     """
 
     folder: Path
 
     def __init__(self, wanted: Path | None, limit: int) -> None:
-        self._wanted, self.limit = wanted, limit
-        self._in_use: Counter[str] = Counter()
+        self._wanted = wanted
+        self.limit = limit
+        self._in_use: Counter[str] = Counter()  # name of a copy -> how many use it
         self._lock = threading.Lock()
-        self._users, self._opened = 0, ExitStack()
+        self._users = 0  # feeds that have entered
+        self._opened = ExitStack()
 
     def __enter__(self) -> Self:
         with self._lock:
@@ -69,11 +68,12 @@ class ShardCache:
         return copy.is_file() and copy.stat().st_size == file.version[0]
 
     def map(self, file: FrameFile, frame_shape: tuple[int, ...], stop: threading.Event) -> Image:
-        """Map the frames of a shard's copy, uint8 (count, *frame_shape), until release(); fetch the
-        copy if needed.
+        """Map the frames of a shard's copy, uint8 (count, *frame_shape), until release().
 
-        stop: ends the fetching with a UserError when it is set. Raises UserError when the shard
-        cannot be fetched, or is not the one of the manifest.
+        The copy is fetched if there is none. Raises UserError when the shard cannot be fetched, or
+        is not the one of the manifest.
+
+        stop: ends the fetching with a UserError when it is set.
         """
         copy = self._copy(file)
         self._count(copy, 1)
@@ -81,9 +81,8 @@ class ShardCache:
             while True:
                 if not self.has_copy(file):
                     self._fetch(file, copy, stop)
-                with contextlib.suppress(
-                    FileNotFoundError
-                ):  # another process may just have deleted it
+                # another process may just have deleted it
+                with contextlib.suppress(FileNotFoundError):
                     os.utime(copy)
                     return replace(file, path=copy).map(frame_shape)
         except BaseException:
@@ -110,11 +109,12 @@ class ShardCache:
 
         self._make_room(file.version[0])
         with tempfile.TemporaryDirectory(dir=self.folder, suffix=".partial") as folder:
-            partial, remote = Path(folder, copy.name), file.path
+            partial = Path(folder, copy.name)
+            remote: Any = file.path
             try:
                 with reaching(remote):
                     callback = Callback(hooks={"stop": check})
-                    remote.fs.get_file(remote.path, str(partial), callback=callback)  # type: ignore[union-attr]
+                    remote.fs.get_file(remote.path, str(partial), callback=callback)
                 is_whole = sha256_of(partial) == file.sha256
                 if is_whole:
                     partial.replace(copy)
@@ -125,36 +125,36 @@ class ShardCache:
                 ) from None
         if not is_whole:
             raise UserError(
-                f"{file.path}: the shard is damaged, its SHA-256 is not that of the manifest; copy it there again, or "
-                "make the store again"
+                f"{file.path}: the shard is damaged, its SHA-256 is not that of the manifest; "
+                "copy it there again, or make the store again"
             )
 
     def _make_room(self, size: int) -> None:
         """Delete the oldest copies that are not in use, until there is room for so many bytes."""
-        present = []
-        for path in self.folder.rglob(
-            "*.h5"
-        ):  # also what a killed process has left in a folder of its own
+        copies = []
+        # also what a killed process has left in a folder of its own
+        for path in self.folder.rglob("*.h5"):
             with contextlib.suppress(FileNotFoundError):  # deleted by another process
-                present.append((path.stat().st_mtime, path.stat().st_size, path))
-        total = size + sum(bytes_of for _, bytes_of, _ in present)
-        for _, bytes_of, path in sorted(present):
+                copies.append((path.stat().st_mtime, path.stat().st_size, path))
+        total = size + sum(copy_size for _, copy_size, _ in copies)
+        for _, copy_size, path in sorted(copies):
             if total <= self.limit:
                 return
-            if not self._in_use[path.name]:
-                with contextlib.suppress(
-                    FileNotFoundError, PermissionError
-                ):  # the latter where Windows has it mapped
-                    path.unlink()
-                    total -= bytes_of
+            if self._in_use[path.name]:
+                continue
+            # deleted by another process, or mapped by it, on Windows
+            with contextlib.suppress(FileNotFoundError, PermissionError):
+                path.unlink()
+                total -= copy_size
 
 
 class FarFrames(Frames):
-    """Frames in files at a URL. cache: its copies of the files that are loaded, within the block of
-    these frames.
+    """Frames in files at a URL.
 
-    All other frames are read one by one. load(), take() and unload() may be called from different
-    threads.
+    Those of files that are loaded come from copies, all others are read one by one. load(), take()
+    and unload() may be called from different threads.
+
+    cache: of the copies, within the block of these frames.
     """
 
     is_far = True
@@ -173,15 +173,15 @@ class FarFrames(Frames):
         self._lock = threading.Lock()
 
     def check_cache(self, limit: int, window: int) -> None:
-        """Raise UserError if the largest possible two windows of so many files take more than
-        `limit` bytes.
-        """
+        """Raise UserError if the largest two windows of so many files take more than `limit`."""
         sizes = sorted((file.version[0] for file in self.files), reverse=True)
         needed = sum(sizes[: 2 * window])
         if needed > limit:
+            needed_megabytes = -(-needed // _MEGABYTE)  # rounded up
             raise UserError(
-                f"{self.files[0].path.parent}: two windows of {window} shards have {-(-needed // _MEGABYTE)} MB, and "
-                f"the cache may hold {limit // _MEGABYTE} MB; use a larger cache-mb or fewer window-shards (--set)"
+                f"{self.files[0].path.parent}: two windows of {window} shards have "
+                f"{needed_megabytes} MB, and the cache may hold {limit // _MEGABYTE} MB; "
+                "use a larger cache-mb or fewer window-shards (--set)"
             )
 
     def set_cache(self, folder: Path | None, limit: int) -> None:
@@ -198,24 +198,18 @@ class FarFrames(Frames):
         return self
 
     def load(self, indices: Indices, stop: threading.Event) -> list[int]:
-        """Copy and map the files that hold many of these frames, until unload(); return their
-        numbers.
+        """Copy and map the files that hold many of these frames, until unload().
 
-        Raises UserError, also when `stop` is set.
+        Return the numbers of these files. Raises UserError, also when `stop` is set.
         """
         if self._cache is None:
             return []
-        numbers, counts = np.unique(self.file_of(np.unique(indices)), return_counts=True)
-        pays = [
-            count >= self.files[number].count * _FRACTION_OF_COPIES
-            or self._cache.has_copy(self.files[number])
-            for number, count in zip(numbers.tolist(), counts.tolist(), strict=True)
-        ]
-        loaded: list[int] = numbers[pays].tolist()
+        loaded = self._worth_a_copy(indices, self._cache)
         with self._lock:  # from now on nobody unloads them
             self._loads.update(loaded)
         try:
-            for number in [each for each in loaded if each not in self._maps]:
+            not_mapped = [number for number in loaded if number not in self._maps]
+            for number in not_mapped:
                 frames = self._cache.map(self.files[number], self.frame_shape, stop)
                 with self._lock:
                     self.use_map(number, frames)
@@ -223,6 +217,17 @@ class FarFrames(Frames):
             self.unload(loaded)
             raise
         return loaded
+
+    def _worth_a_copy(self, indices: Indices, cache: ShardCache) -> list[int]:
+        """Return the numbers of the files that hold many of these frames, or have a copy."""
+        fewest = 0.25  # of a file's frames; when fewer are needed, they are read by themselves
+        numbers, counts = np.unique(self.file_of(np.unique(indices)), return_counts=True)
+        worth = []
+        for number, count in zip(numbers.tolist(), counts.tolist(), strict=True):
+            file = self.files[number]
+            if count >= file.count * fewest or cache.has_copy(file):
+                worth.append(number)
+        return worth
 
     def unload(self, loaded: Sequence[int]) -> None:
         with self._lock:
@@ -234,44 +239,50 @@ class FarFrames(Frames):
                     self._cache.release(self.files[number])
 
     def take(self, indices: Indices, into: Image) -> None:
-        """Copy the frames at these indices, (images,), into a contiguous uint8 (images,
-        *frame_shape).
-        """
+        """Copy the frames at these indices, (images,), into an array, as Frames.take() does."""
         from bcclone.dataset.gather import gather  # loads Numba
 
         if not len(indices):
             return
-        missing: list[int] = []  # images of which there is no copy of the file
-        rows, done = into.reshape(len(indices), -1), 0
-        while (done := gather(self._origins, self._ends, indices, done, rows)) < len(indices):
+        # gather() stops at an image of which there is no copy of the file, and goes on behind it
+        missing: list[int] = []
+        rows = into.reshape(len(indices), -1)
+        done = gather(self._origins, self._ends, indices, 0, rows)
+        while done < len(indices):
             missing.append(done)
-            done += 1
+            done = gather(self._origins, self._ends, indices, done + 1, rows)
         read = self._read(np.unique(indices[missing]))
         for place in missing:
             into[place] = read[int(indices[place])]
 
     def _read(self, indices: Indices) -> dict[int, Image]:
-        """Read frames, whose indices rise, by themselves, in as few requests as there are stretches
-        of them.
+        """Read frames by themselves: index -> frame, and those in small gaps, too.
+
+        There is a request for each stretch of them.
+
+        indices: in rising order.
         """
         if not len(indices):
             return {}
+        gap_frames = 2  # smaller gaps are read, too, rather than making another request
+        numbers: list[int] = []
         ranges: list[tuple[Location, int, int]] = []
-        read: list[int] = []
+        for first, last in runs(indices, gap_frames):
+            numbers.extend(range(first, last + 1))
+            for file, start, size in self.stretches(first, last):
+                if size:
+                    ranges.append((file.path, start, start + size))
+        frames: list[Image] = []
+        for block in read_ranges(ranges):
+            frames.extend(np.frombuffer(block, np.uint8).reshape(-1, *self.frame_shape))
+
+        # a file that was written again may have given other frames
         touched = [self.files[number] for number in np.unique(self.file_of(indices))]
-        for first, last in runs(indices, _GAP_FRAMES):
-            read.extend(range(first, last + 1))
-            stretches = self.stretches(first, last)
-            ranges += [(file.path, start, start + size) for file, start, size in stretches if size]
-        blocks = [
-            np.frombuffer(block, np.uint8).reshape(-1, *self.frame_shape)
-            for block in read_ranges(ranges)
-        ]
-        now = versions_of([file.path for file in touched])
-        for file, version in zip(touched, now, strict=True):
+        versions = versions_of([file.path for file in touched])
+        for file, version in zip(touched, versions, strict=True):
             if version != file.version:
                 raise file.changed()
-        return dict(zip(read, itertools.chain.from_iterable(blocks), strict=True))
+        return dict(zip(numbers, frames, strict=True))
 
     def close(self) -> None:
         super().close()

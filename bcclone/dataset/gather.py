@@ -1,13 +1,13 @@
-"""Copy frames from several memory maps into one array, compiled by Numba: NumPy would take a call
-for each frame.
+"""Copy frames from several memory maps into one array.
+
+Numba compiles this; NumPy would take a call for each frame.
 """
 
 from typing import Any
 
 # isort: off
-from bcclone.system.compiled import (
-    compiled,
-)  # first: it loads Numba without a file of settings in the current folder
+# first: it loads Numba without a file of settings in the current folder
+from bcclone.system.compiled import compiled
 
 import numba
 import numpy as np
@@ -24,7 +24,8 @@ def _copy_bytes(context: Any, target: Any, source: Any, count: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         pointer = ir.IntType(8).as_pointer()
-        to, start = (builder.inttoptr(address, pointer) for address in arguments[:2])
+        to = builder.inttoptr(arguments[0], pointer)
+        start = builder.inttoptr(arguments[1], pointer)
         cgutils.raw_memcpy(builder, to, start, arguments[2], 1)
         return context.get_dummy_value()
 
@@ -33,12 +34,15 @@ def _copy_bytes(context: Any, target: Any, source: Any, count: Any) -> Any:
 
 @compiled()
 def gather(origins: Any, ends: Any, indices: Any, begin: int, into: Any) -> int:
-    """Copy frames, from indices[begin] on, into the rows of `into`, uint8 (images, bytes of a
-    frame), contiguous.
+    """Copy frames, from indices[begin] on, into the rows of `into`.
 
-    origins: as in Frames, uint64 (files,); ends: number of frames up to the end of each file, int64
-    (files,); indices: integers (images,). Return where the copy ended: at the first image whose
-    file is not mapped, or after all. Raises IndexError.
+    Return where the copy ended: at the first image whose file is not mapped, or after all. Raises
+    IndexError.
+
+    origins: as in Frames, uint64 (files,).
+    ends: number of frames up to the end of each file, int64 (files,).
+    indices: integers (images,).
+    into: uint8 (images, bytes of a frame), contiguous.
     """
     size = into.shape[1]
     for number in range(begin, len(indices)):
@@ -49,5 +53,6 @@ def gather(origins: Any, ends: Any, indices: Any, begin: int, into: Any) -> int:
         if not origins[file]:
             return number
         source = origins[file] + numba.uint64(index * size)
-        _copy_bytes(numba.uint64(into.ctypes.data + number * size), source, numba.int64(size))
+        target = numba.uint64(into.ctypes.data + number * size)
+        _copy_bytes(target, source, numba.int64(size))
     return len(indices)

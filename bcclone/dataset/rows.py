@@ -8,17 +8,13 @@ import pandas as pd
 
 from bcclone.recording.row import CAMERAS, NUMBERS
 
-# (rows,), one field for each column of docs/reference/store.md; the names are those of the data
-# frame
+# (rows,), one field for each column of docs/reference/store.md, named as in the data frame
 RowTable = npt.NDArray[np.void]
 
 NO_FRAME = -1
 FRAME_COLUMNS = [f"frame_{camera}" for camera in CAMERAS]
-NOT_STORED = [
-    "extras",
-    "label",
-    "take_over",
-]  # columns that samples are made of, and the text of a table of its own
+# columns that samples are made of, and the text that has a table of its own
+NOT_STORED = ["extras", "label", "take_over"]
 # the columns that every store has, with NumPy's letters for kinds of types: integer, float, bool
 _COLUMNS = {
     **dict.fromkeys(("time_ms", "episode", "recording", *FRAME_COLUMNS), "iu"),
@@ -28,24 +24,26 @@ _COLUMNS = {
 
 
 def check_rows(table: RowTable) -> None:
-    """Raise ValueError if a stored table lacks a column that every store has, or has another type
-    there.
-    """
+    """Raise ValueError for a stored table without a column that every store has, of its type."""
+    names = table.dtype.names or ()
     for name, kinds in _COLUMNS.items():
-        if name not in (table.dtype.names or ()) or table.dtype[name].kind not in kinds:
+        if name not in names or table.dtype[name].kind not in kinds:
             raise ValueError(f"its table of rows has no column {name} of the expected type")
 
 
 def row_table(rows: pd.DataFrame) -> RowTable:
-    """Return the recorded rows in the form that is stored: texts as UTF-8 of fixed length, without
-    NOT_STORED.
+    """Return the recorded rows in the form that is stored, without NOT_STORED.
+
+    Texts become UTF-8 of fixed length.
     """
     columns = []
     for name, column in rows.drop(columns=NOT_STORED, errors="ignore").items():
         values = column.to_numpy()
         if name in CAMERAS:
-            values = np.array([text.encode() for text in column] or [b""])
-        columns.append((str(name), values[: len(rows)]))
+            texts = [text.encode() for text in column]
+            # an array of no texts would be one of numbers
+            values = np.array(texts or [b""])[: len(rows)]
+        columns.append((str(name), values))
     table = np.zeros(len(rows), [(name, values.dtype) for name, values in columns])
     for name, values in columns:
         table[name] = values
@@ -69,7 +67,8 @@ def join_rows(tables: Sequence[RowTable]) -> RowTable:
     columns: dict[str, np.dtype[np.generic]] = {}
     for table in tables:
         for name in table.dtype.names or ():
-            columns[name] = np.result_type(columns.get(name, table.dtype[name]), table.dtype[name])
+            kind = table.dtype[name]
+            columns[name] = np.result_type(columns.get(name, kind), kind)
     joined = np.zeros(sum(map(len, tables)), list(columns.items()))
     first = 0
     for table in tables:

@@ -1,5 +1,6 @@
-"""Settings: how rows become samples, and recordings a store; loads no large package, so that --help
-is fast.
+"""Settings: how rows become samples, and recordings a store.
+
+Importing this loads no large package, so that --help is fast.
 """
 
 import math
@@ -29,12 +30,24 @@ from bcclone.system.settings import (
 if TYPE_CHECKING:
     from bcclone.dataset.preprocessing import Preprocessing
 
-AUTO = "auto"
-TRAINING, VALIDATION, TEST = PARTS = ("training", "validation", "test")  # of the samples
-ALL_ROWS, GOOD_ROWS, CORRECTIONS = ROWS = ("all", "good", "corrections")
+# parts of the samples
+TRAINING = "training"
+VALIDATION = "validation"
+TEST = "test"
+PARTS = (TRAINING, VALIDATION, TEST)
+
+# which rows to use of recordings with take-overs
+ALL_ROWS = "all"
+GOOD_ROWS = "good"
+CORRECTIONS = "corrections"
+ROWS = (ALL_ROWS, GOOD_ROWS, CORRECTIONS)
+
+AUTO = "auto"  # the correction that is computed
 MAX_CORRECTION_WEIGHT = 100
 MAX_FRAME_OFFSETS = 100
 MAX_SEQ_LENGTH = 20
+
+# kinds of settings, by the group in --help
 _sample = partial(setting, group="samples")
 _label = partial(setting, group="steering of the samples")
 _split = partial(setting, group="split into training and validation")
@@ -57,15 +70,16 @@ class SampleSettings(Checked):
     cameras: Names = _sample(CAMERAS, "cameras to use, separated by commas")
     correction: float | str = _label(
         AUTO,
-        "steering added to samples of the left camera and subtracted from those of the right, 0 to 1; auto: computed "
-        "from the camera's position and the car's speed, so that the car returns to its line",
+        "steering added to samples of the left camera and subtracted from those of the right, "
+        "0 to 1; auto: computed from the camera's position and the car's speed, so that the car "
+        "returns to its line",
         unit="X",
         parse=parse_correction,
     )
     lookahead_seconds: Seconds = _label(
         0.85,
-        "with --correction auto, how far ahead on its line the car aims, in seconds of driving; shorter times make "
-        "stronger corrections",
+        "with --correction auto, how far ahead on its line the car aims, in seconds of driving; "
+        "shorter times make stronger corrections",
         0.2,
         5,
         rare=True,
@@ -92,14 +106,16 @@ class SampleSettings(Checked):
     )
     seq_length: Count = _sample(
         1,
-        "default of model.py --seq-length for this store: number of consecutive frames in each input",
+        "default of model.py --seq-length for this store: number of consecutive frames in each "
+        "input",
         1,
         MAX_SEQ_LENGTH,
     )
     rows: str = _sample(
         ALL_ROWS,
-        "rows to use of recordings with take-overs (drivers.csv): all; good, without those that the model drove in the "
-        "5 s before a take-over; corrections, only those in which a person had taken over",
+        "rows to use of recordings with take-overs (drivers.csv): all; good, without those that "
+        "the model drove in the 5 s before a take-over; corrections, only those in which a person "
+        "had taken over",
         choices=ROWS,
     )
     correction_weight: Count = _sample(
@@ -111,8 +127,8 @@ class SampleSettings(Checked):
     flip: bool = _sample(True, "add the mirror image of each sample, with the opposite steering")
     split: str = _split(
         "blocks",
-        "what is for validation: random blocks of time; the end of each recording; or random rows, which leaks "
-        "information, because neighbouring frames are nearly the same",
+        "what is for validation: random blocks of time; the end of each recording; or random rows, "
+        "which leaks information, because neighbouring frames are nearly the same",
         choices=("blocks", "end", "random"),
     )
     validation: Fraction = _split(0.2, "fraction of the samples to use for validation", 0, below=1)
@@ -122,51 +138,50 @@ class SampleSettings(Checked):
     seed: Seed = _split(0)
 
     def validate(self) -> None:
-        if (
-            not self.cameras
-            or set(self.cameras) - set(CAMERAS)
-            or len(set(self.cameras)) < len(self.cameras)
-        ):
+        is_each_known = set(self.cameras) <= set(CAMERAS)
+        is_each_once = len(set(self.cameras)) == len(self.cameras)
+        if not self.cameras or not is_each_known or not is_each_once:
             named = ",".join(self.cameras) or "none"
             raise SettingError(
                 "{cameras} {named}, expected some of {all}", named=named, all=",".join(CAMERAS)
             )
-        if self.correction != AUTO and not (
-            not isinstance(self.correction, str | bool) and 0 <= self.correction <= 1
-        ):
+        if self.correction == AUTO:
+            return
+        if isinstance(self.correction, str | bool) or not 0 <= self.correction <= 1:
             raise SettingError(
                 "{correction} {value}, expected 0 to 1, or {auto}", value=self.correction, auto=AUTO
             )
 
     @property
     def validation_rows(self) -> float:
-        """Return the fraction of the rows to keep for validation, so that `validation` is the
-        fraction of the samples.
+        """Return the fraction of the rows for which `validation` is the fraction of the samples.
 
         The two differ with a random split and frame offsets, because a frame and a later steering
         make a sample only if both rows are on the same side. Of a fraction q of single rows, q^2 of
         such pairs remain for validation and (1 - q)^2 for training. With k frame offsets, q solves
         (q + k q^2) / (1 + k q^2 + k (1 - q)^2) = validation.
         """
-        wanted, pairs = self.validation, self.frame_offsets
+        wanted = self.validation
+        pairs = self.frame_offsets
         if self.split != "random" or not pairs or not wanted:
             return wanted
-        square, linear = pairs * (1 - 2 * wanted), 1 + 2 * wanted * pairs
-        root = math.sqrt(linear**2 + 4 * square * wanted * (1 + pairs))
-        return 2 * wanted * (1 + pairs) / (linear + root)
+        # square q^2 + linear q = constant; this form of the solution is right for a square of 0
+        square = pairs * (1 - 2 * wanted)
+        linear = 1 + 2 * wanted * pairs
+        constant = wanted * (1 + pairs)
+        root = math.sqrt(linear**2 + 4 * square * constant)
+        return 2 * constant / (linear + root)
 
     @classmethod
     def stored(cls, stored: Mapping[str, Any]) -> Self:
-        """Read the settings in a store or a model; that of models/lake.h5 calls frame_offsets
-        `previous`.
+        """Read the settings in a store or a model.
 
         Raises ValueError or TypeError for values that are no settings.
         """
-        if isinstance(stored, Mapping):
-            stored = {
-                "frame_offsets" if name == "previous" else name: value
-                for name, value in stored.items()
-            }
+        # models/lake.h5 calls frame_offsets so
+        if isinstance(stored, Mapping) and "previous" in stored:
+            stored = dict(stored)
+            stored["frame_offsets"] = stored.pop("previous")
         return from_json(cls, stored)
 
 
@@ -174,15 +189,10 @@ class SampleSettings(Checked):
 class PreprocessSettings(Checked):
     """Which recordings to convert, and into which store.
 
-    inputs: folders, CSV files or patterns, see recording.find_logs(); size: width and height of the
-    stored images, in pixels; preprocess: the name of a preset; preprocessing: a preprocessing of
-    your own; samples: how samples are made of the rows, values of SampleSettings by name. The
-    others have their defaults. With add, images and samples are made as in the existing store,
-    where they are not set here. validation_recordings, test_recordings: as `inputs`; with the
-    first, a new store holds back no blocks of the others.
+    With add, images and samples are made as in the existing store, where they are not set here.
     """
 
-    inputs: tuple[str, ...]
+    inputs: tuple[str, ...]  # folders, CSV files or patterns, as recording.find_logs() takes them
     output: Location = setting(
         Path("data.h5"), "store to write: one file", unit="PATH", parse=parse_location
     )
@@ -199,23 +209,27 @@ class PreprocessSettings(Checked):
     size: Size | None = setting(None, "size of the stored images, N or WIDTHxHEIGHT", shown="128")
     preprocess: PreprocessingText | None = setting(
         None,
-        "how the stored images are prepared, to fine-tune an older model or to train in grey, instead of --size: a "
-        "preset, or parts as for a model",
+        "how the stored images are prepared, to fine-tune an older model or to train in grey, "
+        "instead of --size: a preset, or parts as for a model",
         shown="carnd-128-rgb",
     )
+    # as `inputs`; with these, a new store holds back no blocks of the others
     validation_recordings: tuple[str, ...] = setting(
         (),
         "recording that is the validation set, whole, instead of blocks of the others; repeatable",
         unit="RECORDING",
         option="validation-recording",
     )
+    # as `inputs`
     test_recordings: tuple[str, ...] = setting(
         (),
-        "recording that no training sees, on which model.py scores the model at the end; repeatable",
+        "recording that no training sees, on which model.py scores the model at the end; "
+        "repeatable",
         unit="RECORDING",
         option="test-recording",
     )
-    preprocessing: "Preprocessing | None" = None
+    preprocessing: "Preprocessing | None" = None  # one of your own, instead of `preprocess`
+    # how samples are made of the rows: values of SampleSettings by name; others have their defaults
     samples: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -8,9 +8,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Self
+from typing import IO, Any, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from bcclone.camera.framing import Framing
 from bcclone.dataset.frames import FrameFile, Frames
@@ -42,19 +43,16 @@ _SCHEMA = {
 
 @dataclass(frozen=True)
 class RecordingInfo:
-    """A recording whose rows a store holds.
+    """A recording whose rows a store holds."""
 
-    path: of its log, absolute, where the store was made; sha256: of the log; rows: number in the
-    store; bad_rows, episodes: numbers in the log; dialect: how the log is written; framing: how its
-    frames were made of the pictures of another camera, None for the simulator's.
-    """
-
-    path: Location
-    sha256: str
-    rows: int
+    path: Location  # of its log, absolute, where the store was made
+    sha256: str  # of the log
+    rows: int  # number in the store
+    # numbers in the log
     bad_rows: int
     episodes: int
-    dialect: Dialect
+    dialect: Dialect  # how the log is written
+    # how its frames were made of the pictures of another camera, None for the simulator's
     framing: Framing | None = None
 
     def to_json(self) -> str:
@@ -67,40 +65,46 @@ class RecordingInfo:
 def common_framing(recordings: Sequence[RecordingInfo]) -> Framing | None:
     """Return the framing of all recordings, None if they are of several cameras."""
     framings = {recording.framing for recording in recordings}
-    return framings.pop() if len(framings) == 1 else None
+    if len(framings) != 1:
+        return None
+    return framings.pop()
 
 
 @dataclass(eq=False)
 class StoreContent:
     """The tables of a store.
 
-    samples: SAMPLE table; rows: the recorded rows; recordings: where the rows come from; extras:
-    text of the further columns of each row, or nothing; frames: uint8 (frames, height, width,
-    channels), memory-mapped, read-only. Raises ValueError for references to what is not there.
+    Raises ValueError for references to what is not there.
     """
 
     preprocessing: Preprocessing
     sample_settings: SampleSettings
     content_hash: str
     samples: SampleTable
-    rows: RowTable
-    recordings: Sequence[RecordingInfo]
-    extras: Sequence[str]
-    frames: Frames
+    rows: RowTable  # the recorded rows
+    recordings: Sequence[RecordingInfo]  # where the rows come from
+    extras: Sequence[str]  # text of the further columns of each row, or nothing
+    frames: Frames  # uint8 (frames, height, width, channels), memory-mapped, read-only
 
     def __post_init__(self) -> None:
         check_rows(self.rows)
-        references = {"frame": self.samples, "row": self.samples, "recording": self.rows}
-        references |= dict.fromkeys(FRAME_COLUMNS, self.rows)
-        for column, table in references.items():
-            of = column.partition("_")[0]
-            last, count = table[column].max(initial=0), len(getattr(self, f"{of}s"))
-            if last >= max(count, 1):
-                raise ValueError(f"it refers to {of} {last} of {count}, counted from 0")
+        _check_references(self.samples["frame"], "frame", len(self.frames))
+        _check_references(self.samples["row"], "row", len(self.rows))
+        _check_references(self.rows["recording"], "recording", len(self.recordings))
+        for column in FRAME_COLUMNS:
+            _check_references(self.rows[column], "frame", len(self.frames))
         if len(self.extras) not in (0, len(self.rows)):
             raise ValueError(
-                f"it has further columns of {len(self.extras)} rows, expected {len(self.rows)} or none"
+                f"it has further columns of {len(self.extras)} rows, "
+                f"expected {len(self.rows)} or none"
             )
+
+
+def _check_references(numbers: npt.NDArray[Any], what: str, count: int) -> None:
+    """Raise ValueError if some of the numbers are not those of `count` things."""
+    last = numbers.max(initial=0)
+    if last >= max(count, 1):
+        raise ValueError(f"it refers to {what} {last} of {count}, counted from 0")
 
 
 class Store(StoreContent):
@@ -113,8 +117,10 @@ class Store(StoreContent):
     path: Location
 
     def __init__(self, path: Location | str, content: StoreContent | None = None) -> None:
-        path = parse_location(path) if isinstance(path, str) else path
-        vars(self).update(vars(content or _read_file(path)), path=path)
+        if isinstance(path, str):
+            path = parse_location(path)
+        content = content or _read_file(path)
+        vars(self).update(vars(content), path=path)
 
     def __enter__(self) -> Self:
         return self
@@ -126,28 +132,21 @@ class Store(StoreContent):
         self.frames.close()
 
     def split_indices(self, part: str) -> IndexArray:
-        """Return the indices of the samples of one of sample_settings.PARTS, as
-        samples.indices_of().
-        """
+        """Return the indices of the samples of one of sample_settings.PARTS, as indices_of()."""
         return indices_of(self.samples, self.rows, part)
 
 
 @dataclass(frozen=True)
 class ImageSamples:
-    """The tables of a store, with image files instead of frames.
-
-    samples: SAMPLE table, whose `frame` is an index into files; rows: the recorded rows; files:
-    paths of the images; preprocessing: how an image becomes a frame; content_hash: hash of all of
-    this.
-    """
+    """The tables of a store, with image files instead of frames."""
 
     path: Location
-    preprocessing: Preprocessing
-    samples: SampleTable
-    rows: RowTable
-    files: Sequence[str]
+    preprocessing: Preprocessing  # how an image becomes a frame
+    samples: SampleTable  # whose `frame` is an index into files
+    rows: RowTable  # the recorded rows
+    files: Sequence[str]  # paths of the images
     sample_settings: SampleSettings
-    content_hash: str
+    content_hash: str  # of all of this
     recordings: Sequence[RecordingInfo] = ()
 
     def split_indices(self, part: str) -> IndexArray:
@@ -156,7 +155,8 @@ class ImageSamples:
 
 def is_other_file(path: Location) -> bool:
     """Return whether a file is no store, by its name and first bytes; it may be a log."""
-    if path.suffix in (".h5", ".hdf5") or not isinstance(path, Path) or not path.is_file():
+    is_named_store = path.suffix in (".h5", ".hdf5")
+    if is_named_store or not isinstance(path, Path) or not path.is_file():
         return path.suffix == ".csv"
     return kind_of(path) is None
 
@@ -190,12 +190,13 @@ def read_store(
 ) -> tuple[StoreContent, Sequence[Table]]:
     """Read the tables of a store of one file, and other tables of that file.
 
-    others: names of these; opened: for a URL, an open file with its content, and its version.
     Raises UserError if it is no store, is truncated, or has another schema.
+
+    others: names of the other tables.
+    opened: for a URL, an open file with its content, and its version.
     """
-    with explained(
-        path, "a complete store", "make one with: bcclone preprocess RECORDING... -o data.h5"
-    ):
+    remedy = "make one with: bcclone preprocess RECORDING... -o data.h5"
+    with explained(path, "a complete store", remedy):
         try:
             if isinstance(path, Path) and kind_of(path) == "model":
                 raise ValueError("it is a model")
@@ -209,6 +210,7 @@ def read_store(
                 f"{path}: no permission to read it; change its permissions, or name another"
             ) from None
         preprocessing = Preprocessing.from_json(parts["@preprocessing"])
+        frame_file = _frame_file(parts["frames"], preprocessing, path, version)
         content = StoreContent(
             preprocessing=preprocessing,
             sample_settings=SampleSettings.stored(parse_json(parts["@sample_settings"])),
@@ -217,9 +219,7 @@ def read_store(
             rows=parts["rows"],
             recordings=[from_text(RecordingInfo, text) for text in parts["recordings"]],
             extras=parts["extras"],
-            frames=Frames(
-                [_frame_file(parts["frames"], preprocessing, path, version)], preprocessing.shape
-            ),
+            frames=Frames([frame_file], preprocessing.shape),
         )
         return content, [parts[name] for name in others]
 
@@ -231,12 +231,14 @@ def _frame_file(
     count, *shape = place.shape or (0,)
     if place.dtype != np.uint8 or tuple(shape) != preprocessing.shape:
         raise ValueError(
-            f"its frames are {place.dtype} of shape {tuple(shape)}, expected uint8 of {preprocessing.shape}"
+            f"its frames are {place.dtype} of shape {tuple(shape)}, "
+            f"expected uint8 of {preprocessing.shape}"
         )
     if not count:
         return FrameFile(path, 0, 0, version)
     if place.offset is None:
         raise ValueError("its frames do not lie one after the other")
-    if place.offset + count * math.prod(shape) > version[0]:
+    file_bytes, _ = version
+    if place.offset + count * math.prod(shape) > file_bytes:
         raise ValueError("some of its frames are missing from the file")
     return FrameFile(path, place.offset, count, version)
