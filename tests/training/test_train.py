@@ -59,7 +59,7 @@ def weights(path):
 def assert_same_weights(first, second):
     one, other = weights(first), weights(second)
     assert one.keys() == other.keys()
-    assert len(one) >= 18
+    assert len(one) >= 16  # kernels and biases of 8 layers, the fewest that cnn has
     for name in one:
         assert (one[name] == other[name]).all(), name
 
