@@ -32,7 +32,7 @@ from bcclone.system.progress import Notify
 from bcclone.system.statistics import evenly
 
 if TYPE_CHECKING:  # these load TensorFlow
-    from bcclone.model.model_file import ModelFile
+    from bcclone.model.loaded_model import ModelFile
     from bcclone.realcar.export_model.interface import Interface
 
 
