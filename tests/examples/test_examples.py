@@ -48,8 +48,7 @@ OF_ENVIRONMENTS = sorted(
 
 
 @pytest.mark.parametrize("path", OF_ENVIRONMENTS, ids=lambda path: path.name)
-def test_an_example_is_short_and_has_a_line_on_the_page(path):
-    assert len(path.read_text().splitlines()) < 100
+def test_an_example_has_a_line_on_the_page(path):
     page = EXAMPLES.parent / "docs" / "how-to" / "environment.md"
     assert f"examples/{path.name}" in page.read_text()
 
