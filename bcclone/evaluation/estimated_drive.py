@@ -1,8 +1,7 @@
-"""A recording of another car -> a drive whose speed and steering law are estimated from its frames,
-in camera heights.
+"""A recording of another car -> a drive in camera heights, estimated from its frames.
 
-How the camera moved is measured by diagnosis/odometry.py; the law is the one by which the recorded
-steering turns it.
+How the camera moved is measured by diagnosis/odometry.py. The steering law is the one by which the
+recorded steering turns it.
 """
 
 from dataclasses import asdict, dataclass, replace
@@ -11,69 +10,51 @@ from typing import Self
 
 import numpy as np
 
-from bcclone.camera.framing import framing_of
+from bcclone.camera.framing import Framing, framing_of
 from bcclone.camera.geometry import HEIGHT_M
 from bcclone.camera.images import try_frame
 from bcclone.camera.vehicle import CAMERA_AHEAD_M, SteeringLaw
 from bcclone.diagnosis.odometry import CameraMotion, is_consistent, measure_motion
 from bcclone.evaluation.rollout import RecordedDrive, Rollout, read_reference
-from bcclone.system.arrays import FloatArray, IndexArray
+from bcclone.system.arrays import BoolArray, FloatArray, IndexArray
 from bcclone.system.statistics import block_jackknife, correlation
 
-_LAGS = np.arange(0.0, 0.61, 0.025).tolist()
-_FEWEST_ROWS = 100
-_LEAST_CORRELATION, _MAX_ERROR = 0.55, 0.25  # of yaw rates; of the gain
-_CHECK_LIMIT = 2.0  # camera heights
-_CHECK = "see whether they belong together: bcclone preprocess RECORDING --check"
+_MIN_ROWS = 100  # for an estimate
 
 
 def read_drive(log: Path, fraction: tuple[float, float] = (0.0, 1.0)) -> RecordedDrive:
-    """Read a recorded drive as read_reference(); without speeds, or of another camera, with
-    estimates from its frames.
+    """Read a recorded drive as read_reference(), with estimates if it needs them.
 
-    Where they give none, the distance is 0, and the notes say why.
+    A drive without speeds, or of another camera, gets them from its frames. Where these give none,
+    the distance is 0, and the notes say why.
     """
-    recorded, framing = read_reference(log, fraction), framing_of(log)
+    recorded = read_reference(log, fraction)
+    framing = framing_of(log)
     if framing is None or framing.lens is None:
         if recorded.distance_m:
             return recorded
-        if framing is None:
-            lost = "a log of the simulator has it in its last column, in mph, which is 0 here; restore that column"
-            return _refused(
-                recorded, f"{lost}, or for a real car import its source again with --framing FILE"
-            )
+        return _refused(recorded, _without_lens(framing))
+    if len(recorded) < _MIN_ROWS:
         return _refused(
             recorded,
-            "the lens of its camera is unknown; find it in what the recording was imported from: bcclone calibrate "
-            "models/any-camera.h5 SOURCE -o car.h5, and import SOURCE again as that says",
+            f"there are {len(recorded)} rows, expected {_MIN_ROWS} or more; name more of it",
         )
-    if len(recorded) < _FEWEST_ROWS:
-        return _refused(
-            recorded,
-            f"there are {len(recorded)} rows, expected {_FEWEST_ROWS} or more; name more of it",
-        )
+
+    # how the camera moved, in the rows that show it
     paths = [row.get("center") for row in recorded.images]
     motion = measure_motion(
         lambda row: try_frame(paths[row])[0], recorded.seconds, recorded.ends, framing
     )
     moving = motion.usable & (motion.speed > 0)
-    if moving.sum() < _FEWEST_ROWS:
-        few = f"{moving.sum()} of {len(recorded)} rows show one, expected {_FEWEST_ROWS}"
+    if moving.sum() < _MIN_ROWS:
         return _refused(
             recorded,
-            f"{few}; name a recording in which the car drives over a ground with some detail",
+            f"{moving.sum()} of {len(recorded)} rows show one, expected {_MIN_ROWS}; "
+            "name a recording in which the car drives over a ground with some detail",
         )
 
-    def fit_of(lag: float) -> _Fit:
-        """Return the fit of the yaw rates of a gain of 1 and of a bias of 1, (rows, 2)."""
-        curvatures = SteeringLaw(1.0, 0.0, lag).curvatures(
-            recorded.steering, recorded.seconds, recorded.ends
-        )
-        columns = np.stack([motion.speed * np.array(curvatures), motion.speed], 1)
-        return _Fit.of(columns[moving], motion.yaw_rate[moving])
-
-    lag, fit = min(((lag, fit_of(lag)) for lag in _LAGS), key=lambda item: item[1].residual)
-    law = SteeringLaw(fit.gain, fit.bias, lag)
+    # the law by which the steering turns the camera
+    law, fit = _fit_law(recorded, motion, moving)
     drive = replace(
         recorded,
         speed=tuple(motion.speed.tolist()),
@@ -81,25 +62,63 @@ def read_drive(log: Path, fraction: tuple[float, float] = (0.0, 1.0)) -> Recorde
         law=law,
         unit="camera heights",
     )
+
+    # nobody drives along estimates that do not hold
     estimates = Estimates.of(drive, motion, fit)
-    measured, figures = (
-        estimates.describe(motion.speed),
-        {key: round(it, 4) for key, it in asdict(estimates).items()},
-    )
-    if fault := estimates.fault:
-        return replace(_refused(recorded, fault, *measured), estimates=figures)
+    measured = estimates.describe(motion.speed)
+    figures = {key: round(value, 4) for key, value in asdict(estimates).items()}
+    if estimates.fault:
+        return replace(_refused(recorded, estimates.fault, *measured), estimates=figures)
     assumed = (
-        f"{_why_estimated(recorded)}: speed and steering are estimated from its frames, in heights of its camera.",
-        f"Assumed: flat ground; a camera that is fixed, {CAMERA_AHEAD_M / HEIGHT_M:.1f} of its heights ahead of the "
-        f"rear axle, and framed as it is: {framing.describe()}.",
+        f"{_why_estimated(recorded)}: speed and steering are estimated from its frames, "
+        "in heights of its camera.",
+        "Assumed: flat ground; a camera that is fixed, "
+        f"{CAMERA_AHEAD_M / HEIGHT_M:.1f} of its heights ahead of the rear axle, "
+        f"and framed as it is: {framing.describe()}.",
     )
     return replace(drive, notes=(*recorded.notes, *assumed, *measured), estimates=figures)
+
+
+def _without_lens(framing: Framing | None) -> str:
+    """Return why a recording without speeds gets no estimates, and what to do."""
+    if framing is None:
+        return (
+            "a log of the simulator has it in its last column, in mph, which is 0 here; "
+            "restore that column, or for a real car import its source again with --framing FILE"
+        )
+    return (
+        "the lens of its camera is unknown; find it in what the recording was imported from: "
+        "bcclone calibrate models/any-camera.h5 SOURCE -o car.h5, "
+        "and import SOURCE again as that says"
+    )
+
+
+def _fit_law(
+    recorded: RecordedDrive, motion: CameraMotion, moving: BoolArray
+) -> tuple[SteeringLaw, "_Fit"]:
+    """Return the law that explains the camera's yaw rates best, and its fit.
+
+    moving: the rows to use, (rows,)
+    """
+
+    def fit_of(lag_seconds: float) -> _Fit:
+        """Fit the yaw rates by those of a gain of 1 and of a bias of 1, with this lag."""
+        unit_law = SteeringLaw(1.0, 0.0, lag_seconds)
+        curvatures = unit_law.curvatures(recorded.steering, recorded.seconds, recorded.ends)
+        columns = np.stack([motion.speed * np.array(curvatures), motion.speed], 1)
+        return _Fit.of(columns[moving], motion.yaw_rate[moving])
+
+    lags_seconds = np.arange(0.0, 0.61, 0.025).tolist()
+    fits = [(lag_seconds, fit_of(lag_seconds)) for lag_seconds in lags_seconds]
+    lag_seconds, fit = min(fits, key=lambda item: item[1].residual)
+    return SteeringLaw(fit.gain, fit.bias, lag_seconds), fit
 
 
 def _refused(recorded: RecordedDrive, reason: str, *more: str) -> RecordedDrive:
     notes = (
         *recorded.notes,
-        f"{_why_estimated(recorded)}, so no model can drive through it, and there is no autonomy and no intervention.",
+        f"{_why_estimated(recorded)}, so no model can drive through it, "
+        "and there is no autonomy and no intervention.",
         "The steering is compared on the recording's own frames.",
         f"The speed was not estimated from the frames: {reason}.",
     )
@@ -108,27 +127,34 @@ def _refused(recorded: RecordedDrive, reason: str, *more: str) -> RecordedDrive:
 
 def _why_estimated(recorded: RecordedDrive) -> str:
     if recorded.distance_m:
-        return "The recorded speeds are those of another car, whose steering and camera height are unknown"
+        return (
+            "The recorded speeds are those of another car, "
+            "whose steering and camera height are unknown"
+        )
     return "The recording has no speeds"
+
+
+_CHECK_LIMIT = 2.0  # camera heights
+
+# an estimate with less than this correlation of yaw rates, or more than this error, is refused
+_MIN_CORRELATION = 0.55
+_MAX_ERROR = 0.25  # of the gain
 
 
 @dataclass(frozen=True)
 class Estimates:
     """The estimates of a drive in camera heights, and how well they hold.
 
-    near_to_far_speed: 1 if the horizon is right; curvature_of_steering: of the steering 1;
-    curvature_error: its standard error; yaw_rate_correlation: of the law's yaw rates and the
-    camera's; check_*: of the recorded steering along the path that the frames show, with
-    interventions beyond check_limit.
+    They are checked by a drive with the recorded steering along the path that the frames show.
     """
 
     median_speed: float
-    near_to_far_speed: float
-    curvature_of_steering: float
-    curvature_error: float
+    near_to_far_speed: float  # of the ground; 1 if the horizon is right
+    curvature_of_steering: float  # of the steering 1
+    curvature_error: float  # its standard error
     lag_seconds: float
-    yaw_rate_correlation: float
-    check_limit: float
+    yaw_rate_correlation: float  # of the law's yaw rates and the camera's
+    check_limit: float  # where a person takes over
     check_rms: float
     check_interventions: int
     check_interventions_without_steering: int
@@ -138,10 +164,8 @@ class Estimates:
         speed = motion.speed
         seen = np.where(motion.usable & (speed > 0), motion.yaw_rate / np.maximum(speed, 1e-3), 0.0)
         along_seen = replace(drive, curvature=tuple(seen.tolist()))
-        human, zero = (
-            Rollout(along_seen, _CHECK_LIMIT).advance_by(steering).score
-            for steering in (drive.steering, [0.0] * len(drive))
-        )
+        human = Rollout(along_seen, _CHECK_LIMIT).advance_by(drive.steering).score
+        zero = Rollout(along_seen, _CHECK_LIMIT).advance_by([0.0] * len(drive)).score
         return cls(
             float(np.median(speed)),
             motion.near_to_far,
@@ -160,41 +184,55 @@ class Estimates:
         """Why the estimates are not good enough; "" if they are."""
         if not is_consistent(self.near_to_far_speed):
             return (
-                "near and far ground move at different speeds: the ground shows too little, or the horizon is wrong; "
+                "near and far ground move at different speeds: "
+                "the ground shows too little, or the horizon is wrong; "
                 "if you know its row, calibrate again with --set horizon-row=ROW"
             )
-        gain, error = self.curvature_of_steering, self.curvature_error
-        if not (self.yaw_rate_correlation > _LEAST_CORRELATION and error < _MAX_ERROR * gain):
+        check = "see whether they belong together: bcclone preprocess RECORDING --check"
+        is_correlated = self.yaw_rate_correlation > _MIN_CORRELATION
+        is_certain = self.curvature_error < _MAX_ERROR * self.curvature_of_steering
+        if not (is_correlated and is_certain):
             return (
-                f"the camera's turns do not follow from the recorded steering well enough; {_CHECK}"
+                f"the camera's turns do not follow from the recorded steering well enough; {check}"
             )
         if 2 * self.check_interventions > self.check_interventions_without_steering:
-            return f"the recorded steering, with the estimates, does not follow the path that the frames show; {_CHECK}"
+            return (
+                "the recorded steering, with the estimates, does not follow the path that the "
+                f"frames show; {check}"
+            )
         return ""
 
     def describe(self, speed: FloatArray) -> tuple[str, str, str]:
         """Return sentences on the estimates. speed: of each row, (rows,)."""
         low, high = np.percentile(speed, [5, 95])
-        return (
-            f"Estimated speed: {self.median_speed:.2f} camera heights a second in the median, {low:.2f} to {high:.2f} "
-            f"in 90 % of the rows; the near ground shows {self.near_to_far_speed:.2f} times the speed of the far, "
-            "which is 1 if the horizon is right.",
-            f"Estimated steering: 1 is a curvature of {self.curvature_of_steering:.3f} per camera height (standard "
-            f"error {self.curvature_error:.3f}), with a lag of {self.lag_seconds:.2f} s; the yaw rates correlate with "
-            f"the camera's by {self.yaw_rate_correlation:.2f}.",
-            "Check: along the path that the frames show, the recorded steering with these estimates deviates by "
-            f"{self.check_rms:.2f} camera heights (rms), {self.check_interventions} times beyond {self.check_limit:g}; "
-            f"no steering {self.check_interventions_without_steering} times.",
+        speeds = (
+            f"Estimated speed: {self.median_speed:.2f} camera heights a second in the median, "
+            f"{low:.2f} to {high:.2f} in 90 % of the rows; the near ground shows "
+            f"{self.near_to_far_speed:.2f} times the speed of the far, "
+            "which is 1 if the horizon is right."
         )
+        steering = (
+            f"Estimated steering: 1 is a curvature of {self.curvature_of_steering:.3f} per camera "
+            f"height (standard error {self.curvature_error:.3f}), with a lag of "
+            f"{self.lag_seconds:.2f} s; the yaw rates correlate with the camera's by "
+            f"{self.yaw_rate_correlation:.2f}."
+        )
+        check = (
+            "Check: along the path that the frames show, the recorded steering with these "
+            f"estimates deviates by {self.check_rms:.2f} camera heights (rms), "
+            f"{self.check_interventions} times beyond {self.check_limit:g}; "
+            f"no steering {self.check_interventions_without_steering} times."
+        )
+        return speeds, steering, check
 
 
 @dataclass(frozen=True)
 class _Fit:
-    """A linear fit of yaw rates; error: standard error of the gain, by a jackknife over blocks."""
+    """A linear fit of yaw rates."""
 
     gain: float
     bias: float
-    error: float
+    error: float  # standard error of the gain, by a jackknife over blocks
     correlation: float
     residual: float
 
@@ -207,10 +245,5 @@ class _Fit:
 
         error = block_jackknife(len(rates), gain_of)
         fitted = columns @ np.array([gain, bias])
-        return cls(
-            gain,
-            bias,
-            error,
-            correlation(fitted, rates) or 0.0,
-            float(np.sum((rates - fitted) ** 2)),
-        )
+        residual = float(np.sum((rates - fitted) ** 2))
+        return cls(gain, bias, error, correlation(fitted, rates) or 0.0, residual)

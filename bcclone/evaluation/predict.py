@@ -1,8 +1,8 @@
-"""A model and a folder of frames, or a recording -> a table with the steering of each frame; and
-back from such tables.
+"""A model and frames -> a table with the steering of each frame; and back from such tables.
 
-A table has a row frame_id,steering_angle for each frame: the name of the frame's file without its
-ending. The rows of a recording are named after the images of the centre camera.
+The frames are those of a folder or of a recording. A table has a row frame_id,steering_angle for
+each frame: the name of the frame's file without its ending. The rows of a recording are named after
+the images of the centre camera.
 """
 
 import re
@@ -38,41 +38,32 @@ from bcclone.system.output import writes
 from bcclone.system.prefetch import read_ahead
 from bcclone.system.table import Table, TableColumn
 
-ID, STEERING = "frame_id", "steering_angle"
-_STEERING_NAMES = (STEERING, "steering", "angle")
-_MOST_STEERING = 10_000.0  # of a table, more than any wheel turns in degrees
-_UNITS = {13: 1e3, 16: 1e6, 19: 1e9}  # digits of a time since 1970 -> its units a second
+# columns of a table
+ID = "frame_id"
+STEERING = "steering_angle"
 
 
 @dataclass(frozen=True)
 class NamedFrame:
-    """The file of a frame. begins: whether it is the first of a drive, so that the model forgets
-    those before.
-    """
+    """The file of a frame."""
 
     frame_id: str
     path: str
-    begins: bool
+    begins: bool  # the first of a drive, so that the model forgets those before
 
 
 @dataclass(frozen=True)
 class Predicted:
-    """A table that was written.
-
-    frames: in it; unreadable: path and reason of each frame that is left out; sizes: "WIDTHxHEIGHT"
-    of the pictures -> their number; framing: applied here; None if they were stretched, or framed
-    at import; input_size: of pictures that the network takes as they are, "" for none; clipped:
-    answers beyond -1 to 1, which no car can steer; advice: about them, if they are most.
-    """
+    """A table that was written."""
 
     output: Path
-    frames: int
-    unreadable: tuple[str, ...]
-    sizes: dict[str, int]
-    framing: Framing | None
-    input_size: str
-    clipped: int
-    advice: str
+    frames: int  # in the table
+    unreadable: tuple[str, ...]  # path and reason of each frame that is left out
+    sizes: dict[str, int]  # "WIDTHxHEIGHT" of the pictures -> their number
+    framing: Framing | None  # applied here; None if they were stretched, or framed at import
+    input_size: str  # of pictures that the network takes as they are, "" for none
+    clipped: int  # answers beyond -1 to 1, which no car can steer
+    advice: str  # about the clipped answers, if they are most
 
 
 @writes("table of predictions")
@@ -83,30 +74,37 @@ def predict(settings: PredictSettings) -> Predicted:
     network of several frames forgets those before a pause of more than a second, if the names are
     times. Raises UserError.
     """
+    # what predicts, and from which inputs
     files = frame_files(settings.frames)
     policy = load_policy(settings.model, settings.preprocess)
     inputs = PictureInputs(policy.preprocessing, _framing(settings, policy.framing), settings.rows)
+
+    # frame by frame: a model of several frames remembers those before
     steering: dict[str, float] = {}
     unreadable: list[str] = []
     sizes: Counter[str] = Counter()
     memory: Memory = ()
     with read_ahead("predicting", "frames", inputs.read, files) as images:
         for file, image in zip(files, images, strict=True):
-            memory = () if file.begins else memory
+            if file.begins:
+                memory = ()
             if isinstance(image, str):
                 unreadable.append(f"{file.path}: {image}")
                 continue
-            sizes[image[1]] += 1
-            answer, memory = policy.next_answer(image[0], memory)
+            pixels, size = image
+            sizes[size] += 1
+            answer, memory = policy.next_answer(pixels, memory)
             steering[file.frame_id] = answer.steering
+
+    # a table without a number for a frame would be taken for a good one
     if not steering:
         raise UserError(f"{unreadable[0]}; none of the {len(files)} frames can be used")
-    if broken := [file.path for file in files if not np.isfinite(steering.get(file.frame_id, 0.0))]:
+    broken = [file.path for file in files if not np.isfinite(steering.get(file.frame_id, 0.0))]
+    if broken:
         raise not_finite(settings.model, f"at {broken[0]}")
+    clipped = {name: min(max(answer, -1.0), 1.0) for name, answer in steering.items()}
     beyond = sum(abs(answer) > 1 for answer in steering.values())
-    write_steering(
-        settings.output, {name: min(max(answer, -1.0), 1.0) for name, answer in steering.items()}
-    )
+    write_steering(settings.output, clipped)
     return Predicted(
         output=settings.output,
         frames=len(steering),
@@ -121,9 +119,10 @@ def predict(settings: PredictSettings) -> Predicted:
 
 @dataclass(frozen=True)
 class PictureInputs:
-    """Reads pictures as inputs of a network. framing, rows: how they become frames."""
+    """Reads pictures as inputs of a network."""
 
     prepared: Preprocessing
+    # how pictures become frames
     framing: Framing | None
     rows: tuple[int, int] | None
 
@@ -138,23 +137,23 @@ class PictureInputs:
         try:
             pixels = read_picture(file.path)
             height, width = pixels.shape[:2]
-            if (size := f"{width}x{height}") == self.size:
-                return replace(self.prepared, frame_width=width, frame_height=height).apply(
-                    pixels
-                ), size
-            return self.prepared.apply(
-                (self.framing or Framing.of(pixels, self.rows)).apply(pixels)
-            ), size
+            size = f"{width}x{height}"
+            if size == self.size:
+                as_it_is = replace(self.prepared, frame_width=width, frame_height=height)
+                return as_it_is.apply(pixels), size
+            framing = self.framing or Framing.of(pixels, self.rows)
+            return self.prepared.apply(framing.apply(pixels)), size
         except BadImage as error:
             return str(error)
 
 
 def frame_files(source: Path) -> tuple[NamedFrame, ...]:
-    """Return the frames of a recording, by its folder or log, in order of time, or those of a
-    folder by their names.
+    """Return the frames of a recording in order of time, or those of a folder by their names.
 
     Of a folder without images, those in its subfolders are taken. Raises UserError if there are
     none, or two of one name.
+
+    source: a recording's folder or log, or a folder of images
     """
     if source.is_file() and source.suffix.lower() in IMAGE_ENDINGS:
         raise UserError(f"{source}: a single image; name its folder")
@@ -173,16 +172,20 @@ def frame_files(source: Path) -> tuple[NamedFrame, ...]:
             raise UserError(
                 f"{source}: the name {path.name!r} cannot be written into a table; rename the image"
             )
-        if (other := by_id.setdefault(path.stem, path)) is not path:
+        other = by_id.setdefault(path.stem, path)
+        if other is not path:
             raise UserError(
-                f"{path} and {other} have one name, which is their frame_id; name one folder of them"
+                f"{path} and {other} have one name, which is their frame_id; "
+                "name one folder of them"
             )
+
+    # a pause begins another drive, if the names tell the time
     seconds = seconds_of(list(by_id))
     pauses = np.zeros(len(paths)) if seconds is None else np.diff(seconds, prepend=seconds[0])
     begins = (pauses > EPISODE_GAP_MS / 1000) | (np.arange(len(paths)) == 0)
     return tuple(
-        NamedFrame(name, str(path), bool(at))
-        for (name, path), at in zip(by_id.items(), begins, strict=True)
+        NamedFrame(name, str(path), bool(is_first))
+        for (name, path), is_first in zip(by_id.items(), begins, strict=True)
     )
 
 
@@ -191,7 +194,8 @@ def _recorded(log: Path) -> tuple[NamedFrame, ...]:
     files: dict[str, NamedFrame] = {}
     begins = True
     for images, ends in zip(reference.images, reference.ends, strict=True):
-        if path := images.get("center"):
+        path = images.get("center")
+        if path:
             frame_id = Path(path).stem
             files.setdefault(frame_id, NamedFrame(frame_id, path, begins))
             begins = False
@@ -202,27 +206,24 @@ def _recorded(log: Path) -> tuple[NamedFrame, ...]:
 def _images(paths: Iterator[Path]) -> list[Path]:
     """Return the images in the order of their names, in which numbers count by their value."""
 
-    def parts(path: Path) -> list[str | int]:
-        return [
-            int(part) if place % 2 else part
-            for place, part in enumerate(re.split(r"([0-9]+)", str(path)))
-        ]
+    def sort_key(path: Path) -> list[str | int]:
+        parts: list[str | int] = [*re.split(r"([0-9]+)", str(path))]
+        parts[1::2] = map(int, parts[1::2])  # the numbers stand between the words
+        return parts
 
-    images = (
+    images = [
         path
         for path in paths
         if path.suffix.lower() in IMAGE_ENDINGS and not path.name.startswith(".")
-    )
-    return sorted(images, key=parts)
+    ]
+    return sorted(images, key=sort_key)
 
 
-def _framing(settings: PredictSettings, of_model: Framing | None) -> Framing | None:
-    """Return the framing to apply; None to stretch the pictures, and for a recording that was
-    framed at import.
-    """
+def _framing(settings: PredictSettings, model_framing: Framing | None) -> Framing | None:
+    """Return the framing to apply; None to stretch, and for a recording framed at its import."""
     if settings.rows:
         return None
-    framing = read_framing(settings.framing) if settings.framing else of_model
+    framing = read_framing(settings.framing) if settings.framing else model_framing
     if not is_recording(settings.frames):
         return framing
     log = find_log(str(settings.frames))
@@ -233,30 +234,37 @@ def _framing(settings: PredictSettings, of_model: Framing | None) -> Framing | N
 def notes_of(predicted: Predicted, rows: tuple[int, int] | None) -> Sequence[str]:
     """Return how pictures of other sizes became frames, and which were left out."""
     notes = []
-    kept = f"rows {rows[0]} to {rows[1]}" if rows else "all rows"
-    simulators = f"{FRAME_WIDTH}x{FRAME_HEIGHT}"
     for size, frames in predicted.sizes.items():
-        if framing := predicted.framing:
-            if size != simulators or framing.has_shape_of_frames:
-                notes.append(
-                    f"{frames} frames of {size} pixels: as pictures of {framing.describe()}"
-                )
-        elif size == predicted.input_size != simulators:
-            notes.append(
-                f"{frames} frames of {size} pixels: as they are, the size of the network's input"
-            )
-        elif rows or size != simulators:
-            notes.append(f"{frames} frames of {size} pixels: {kept}, stretched to {simulators}")
+        how = _how_framed(predicted, rows, size)
+        if how:
+            notes.append(f"{frames} frames of {size} pixels: {how}")
     if predicted.clipped:
         notes.append(
-            f"{predicted.clipped} of {predicted.frames} answers are beyond -1 to 1, written as -1 or 1"
+            f"{predicted.clipped} of {predicted.frames} answers are beyond -1 to 1, "
+            "written as -1 or 1"
         )
-        notes += [predicted.advice] if predicted.advice else []
+        if predicted.advice:
+            notes.append(predicted.advice)
     if predicted.unreadable:
         notes.append(
             f"{len(predicted.unreadable)} frames are left out; the first: {predicted.unreadable[0]}"
         )
     return notes
+
+
+def _how_framed(predicted: Predicted, rows: tuple[int, int] | None, size: str) -> str:
+    """Return how pictures of a size became frames; "" if nobody needs to be told."""
+    frame_size = f"{FRAME_WIDTH}x{FRAME_HEIGHT}"
+    framing = predicted.framing
+    if framing:
+        if size == frame_size and not framing.has_shape_of_frames:
+            return ""
+        return f"as pictures of {framing.describe()}"
+    if size == predicted.input_size and size != frame_size:
+        return "as they are, the size of the network's input"
+    if rows:
+        return f"rows {rows[0]} to {rows[1]}, stretched to {frame_size}"
+    return "" if size == frame_size else f"all rows, stretched to {frame_size}"
 
 
 def write_steering(path: Path, steering: Mapping[str, float]) -> None:
@@ -267,9 +275,7 @@ def write_steering(path: Path, steering: Mapping[str, float]) -> None:
 
 
 def read_labels(path: Path, column: str = "") -> dict[str, float]:
-    """Read labels as read_steering(), or from the log of a recording, given by its folder or by
-    itself.
-    """
+    """Read labels as read_steering(), or from a recording, given by its folder or its log."""
     if not (path.is_dir() or is_recording(path)):
         return read_steering(path, column)
     try:
@@ -283,12 +289,16 @@ def read_labels(path: Path, column: str = "") -> dict[str, float]:
     return dict(zip(names, map(float, rows["steering"]), strict=True))
 
 
-def read_steering(path: Path, column: str = "") -> dict[str, float]:
-    """Read a table with the columns frame_id and steering -> frame_id: its steering; other columns
-    are ignored.
+_MOST_STEERING = 10_000.0  # of a table, more than any wheel turns in degrees
 
-    column: of the steering, by default the first of steering_angle, steering and angle, or the only
-    other one. Raises UserError for a table that cannot be read, with the line.
+
+def read_steering(path: Path, column: str = "") -> dict[str, float]:
+    """Read a table with the columns frame_id and steering; return the steering by frame_id.
+
+    Other columns are ignored. Raises UserError for a table that cannot be read, with the line.
+
+    column: of the steering, by default the first of steering_angle, steering and angle, or the
+        only other one
     """
     steering: dict[str, float] = {}
     for line, cells in read_table(
@@ -315,20 +325,20 @@ def read_steering(path: Path, column: str = "") -> dict[str, float]:
 def _steering_column(path: Path, columns: Iterable[str], column: str) -> str:
     """Return the name of the column with the steering; raises UserError where it is unknown."""
     others = [name for name in columns if name != ID]
-    names = [name for name in _STEERING_NAMES if name in others] or (
-        others if len(others) == 1 else []
-    )
+    names = [name for name in (STEERING, "steering", "angle") if name in others]
+    if not names and len(others) == 1:
+        names = others
     if column or not names:
-        there, wanted = shown(",".join(columns)), repr(column or STEERING)
+        given = shown(",".join(columns))
         raise UserError(
-            f"{path}: its columns are {there}, expected {wanted}; name the steering: --steering-column"
+            f"{path}: its columns are {given}, expected {column or STEERING!r}; "
+            "name the steering: --steering-column"
         )
     return names[0]
 
 
 def seconds_of(frame_ids: Sequence[str]) -> FloatArray | None:
-    """Return the seconds of frames since the first of them, (frames,); None if not all of their
-    names are times.
+    """Return the seconds of frames since the first, (frames,); None if a name is no time.
 
     A time is a number of milliseconds, microseconds or nanoseconds since 1970, or written as the
     simulator does.
@@ -336,13 +346,18 @@ def seconds_of(frame_ids: Sequence[str]) -> FloatArray | None:
     if not frame_ids:
         return None
     digits = len(frame_ids[0])
-    if digits in _UNITS and all(
-        len(one) == digits and one.isascii() and one.isdecimal() for one in frame_ids
-    ):
-        times, unit = [int(one) for one in frame_ids], _UNITS[digits]
+    units_by_digits = {13: 1e3, 16: 1e6, 19: 1e9}  # units a second
+    if digits in units_by_digits and all(_is_number(name, digits) for name in frame_ids):
+        unit = units_by_digits[digits]
+        times = [int(name) for name in frame_ids]
     else:
+        unit = 1e3
         try:
-            times, unit = [time_of(one) for one in frame_ids], 1e3
+            times = [time_of(name) for name in frame_ids]
         except RowError:
             return None
     return np.array([time - times[0] for time in times], np.float64) / unit
+
+
+def _is_number(name: str, digits: int) -> bool:
+    return len(name) == digits and name.isascii() and name.isdecimal()

@@ -96,9 +96,9 @@ def replay_policies(
     results = {}
     for name, driver in drivers.items():
         steering = np.array(driver.steering)
-        frames = int(np.isfinite(steering).sum())
+        rows_with_frame = int(np.isfinite(steering).sum())
         results[name] = ReplayResult(
-            reference, driver.rollouts, settings.limit_m, steering, frames, controls
+            reference, driver.rollouts, settings.limit_m, steering, rows_with_frame, controls
         )
     return results
 

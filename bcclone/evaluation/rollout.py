@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 
@@ -103,7 +103,7 @@ def read_reference(log_path: Path, fraction: tuple[float, float] = (0.0, 1.0)) -
     )
 
 
-def _image_paths(index: ImageIndex, row: Mapping[str, str]) -> dict[str, str]:
+def _image_paths(index: ImageIndex, row: Mapping[Any, str]) -> dict[str, str]:
     """Return camera -> path of a row's images that exist."""
     paths = {}
     for camera in CAMERAS:

@@ -1,4 +1,4 @@
-"""Make views: the frames of a row and a pose -> what the centre camera would have seen from there."""
+"""Make views: the frames of a row and a pose -> what the centre camera would have seen."""
 
 import math
 from collections.abc import Mapping

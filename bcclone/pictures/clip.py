@@ -1,6 +1,4 @@
-"""Make a clip: one run, or two side by side -> an MP4 or a GIF of chosen frames, by moviepy and
-ffmpeg.
-"""
+"""Make a clip: one run, or two side by side -> an MP4 or a GIF, by moviepy and ffmpeg."""
 
 import math
 import os
@@ -23,6 +21,7 @@ from bcclone.pictures.drawing import GROUND
 from bcclone.pictures.overlay import make_overlay
 from bcclone.pictures.reference_model import ReferenceDrive, ReferenceModel
 from bcclone.pictures.run_data import FrameInfo, RunFrames, find_frames, read_run_data
+from bcclone.system.arrays import FloatArray, IndexArray
 from bcclone.system.atomic import replacing
 from bcclone.system.errors import UserError
 from bcclone.system.opencv import cv2, resized
@@ -30,60 +29,42 @@ from bcclone.system.output import CLIP, MADE_BY, writes
 from bcclone.system.progress import ProgressBar
 from bcclone.system.statistics import evenly
 
-_SMOOTHING = (
-    7,
-    60.0,
-    5.0,
-)  # bilateral filter: pixels across, standard deviations of brightness and of distance
-_ROUNDING = 1e-6  # tolerance for a float just below a whole number
-_GAP_PIXELS = 4  # between two runs side by side
-
-# faststart puts the index first, so that a web page can play the clip while it loads
-_H264 = "libx264", "-crf", "21", "-movflags", "+faststart"
-_PALETTE_PICTURES = 24
-_PALETTE = "png", "-vf", "palettegen=max_colors=64"
-# dithering would take more bytes than the colours are worth; pixels that did not change are left
-# out
-_USE_PALETTE = "paletteuse=dither=none:diff_mode=rectangle"
-
-# what players skip, and writing() recognizes: a box of free space, a comment
-_MP4_END = b"\0\0\0\x0ffree" + MADE_BY
-_GIF_END = b"!\xfe\x07" + MADE_BY + b"\0;"
-
 # numbers of pictures -> the pictures, None for one that is left out
 DrawPictures = Callable[[Sequence[int]], Iterator[Image | None]]
 
 
 @dataclass(frozen=True)
 class Clip:
-    """A finished clip.
-
-    rate: frames a second; skipped: the frames left out, each with its reason; notes: which data is
-    missing, and why.
-    """
+    """A finished clip."""
 
     path: Path
     frames: int
-    rate: float
-    skipped: tuple[str, ...]
-    notes: tuple[str, ...]
+    rate: float  # frames a second
+    skipped: tuple[str, ...]  # the frames left out, each with its reason
+    notes: tuple[str, ...]  # which data is missing, and why
 
     @property
     def seconds(self) -> float:
         return self.frames / self.rate
 
     def as_json(self) -> dict[str, Any]:
-        seconds, skipped = round(self.seconds, 3), len(self.skipped)
         return {
             "output": str(self.path),
             "frames": self.frames,
-            "skipped": skipped,
-            "seconds": seconds,
+            "skipped": len(self.skipped),
+            "seconds": round(self.seconds, 3),
         }
 
     def as_text(self) -> str:
-        skipped = len(self.skipped)
-        return f"{self.path}: {self.frames} frames, {self.seconds:.1f} s at {self.rate:g} a second, {skipped} skipped"
+        return (
+            f"{self.path}: {self.frames} frames, {self.seconds:.1f} s at {self.rate:g} a second, "
+            f"{len(self.skipped)} skipped"
+        )
+
+
+# what players skip, and writing() recognizes: a box of free space, a comment
+_MP4_END = b"\0\0\0\x0ffree" + MADE_BY
+_GIF_END = b"!\xfe\x07" + MADE_BY + b"\0;"
 
 
 @writes(CLIP, "path")
@@ -93,33 +74,50 @@ def make_clip(settings: ClipSettings) -> Clip:
     Broken frames, and frames of another size than most, are skipped. Raises UserError if no frame
     can be shown or the encoder fails; the file at settings.path is then unchanged.
     """
+    # read all runs first: a mistake in one is found before the encoder starts
     runs = [find_frames(folder) for folder in settings.runs]
-    model = ReferenceModel.open(settings.model, settings.preprocess) if settings.model else None
+    model = None
+    if settings.model:
+        model = ReferenceModel.open(settings.model, settings.preprocess)
     tracks = [ClipTrack(frames, settings, model) for frames in runs]
     indices = _choose_frames(settings, tracks)
     rate = settings.rate or min(max(tracks[0].data.frame_rate, 1.0), settings.fastest)
 
     def draw(numbers: Sequence[int]) -> Iterator[Image | None]:
         pictures = [
-            track.pictures([of_track[number] for number in numbers])
-            for track, of_track in zip(tracks, indices, strict=True)
+            track.pictures([track_indices[number] for number in numbers])
+            for track, track_indices in zip(tracks, indices, strict=True)
         ]
-        return (
-            pictures[0] if len(tracks) == 1 else _side_by_side(tracks, zip(*pictures, strict=True))
-        )
+        if len(tracks) == 1:
+            return pictures[0]
+        return _side_by_side(tracks, zip(*pictures, strict=True))
 
+    # a clip replaces another file once it is complete
     with replacing(settings.path, follow=settings.output is not None) as temporary:
         count = encode(temporary, draw, len(indices[0]), rate)
         if not count:
             raise runs[0].nothing_to_show()
         with temporary.open("r+b") as file:
-            file.seek(-1 if settings.is_gif else 0, os.SEEK_END)  # a GIF ends with one byte
-            file.write(_GIF_END if settings.is_gif else _MP4_END)
-    skipped = tuple(
-        f"{name}: {reason}" for frames in runs for name, reason in frames.skipped.items()
-    )
-    notes = tuple(f"{track.frames.folder}: {note}" for track in tracks for note in track.data.notes)
-    return Clip(settings.path, count, rate, skipped, notes)
+            if settings.is_gif:
+                file.seek(-1, os.SEEK_END)  # over the byte that ends a GIF
+                file.write(_GIF_END)
+            else:
+                file.seek(0, os.SEEK_END)
+                file.write(_MP4_END)
+
+    skipped = []
+    for frames in runs:
+        skipped += [f"{name}: {reason}" for name, reason in frames.skipped.items()]
+    notes = []
+    for track in tracks:
+        notes += [f"{track.frames.folder}: {note}" for note in track.data.notes]
+    return Clip(settings.path, count, rate, tuple(skipped), tuple(notes))
+
+
+# bilateral filter of a GIF
+_SMOOTHED_ACROSS = 7  # pixels
+_BRIGHTNESS_DEVIATION = 60.0  # standard deviation, of 255
+_DISTANCE_DEVIATION = 5.0  # standard deviation, in pixels
 
 
 class ClipTrack:
@@ -132,41 +130,48 @@ class ClipTrack:
     def __init__(
         self, frames: RunFrames, settings: ClipSettings, model: ReferenceModel | None
     ) -> None:
-        self.frames, self._settings, self._model = frames, settings, model
-        self.data, self._overlay = read_run_data(frames, times_only=not settings.overlay), None
+        self.frames = frames
+        self._settings = settings
+        self._model = model
+        self.data = read_run_data(frames, times_only=not settings.overlay)
+        self._overlay = None
         if settings.overlay:
-            name, width = frames.folder.resolve().name, settings.run_width or frames.size[0]
+            name = frames.folder.resolve().name
+            width = settings.run_width or frames.size[0]
             self._overlay = make_overlay(name, width, self.data, frames.size, model is not None)
 
     def pictures(self, indices: Sequence[int]) -> Iterator[Image | None]:
-        """Yield a picture, RGB uint8 (height, width, 3), for each of these indices, in ascending
-        order.
+        """Yield a picture, RGB uint8 (height, width, 3), for each index; they are ascending.
 
         A repeated index is drawn once; the index after the last frame is the end of the run. In
         real time, a broken frame repeats the previous picture; otherwise it is None.
         """
+        reference = None
+        if self._model:
+            reference = ReferenceDrive(self._model, self.frames, self.data.seconds)
         picture: Image | None = None
-        reference = (
-            ReferenceDrive(self._model, self.frames, self.data.seconds) if self._model else None
-        )
         last: tuple[Image, FrameInfo] | None = None
         for index, repeats in groupby(indices):
             if index == len(self.data.frames):
-                picture = (
-                    self.blank()
-                    if last is None
-                    else self._draw(last[0], replace(last[1], ended=True))
-                )
+                picture = self._end_of(last)
             elif (frame := self.frames.decode(index)) is not None:
                 info = self.data.frames[index]
                 if reference is not None:
                     steering, mask = reference.answer(index, frame)
                     info = replace(info, model_steering=steering, mask=mask)
-                last, picture = (frame, info), self._draw(frame, info)
+                last = (frame, info)
+                picture = self._draw(frame, info)
             elif not self._settings.in_real_time:
                 picture = None
             for _ in repeats:
                 yield picture
+
+    def _end_of(self, last: tuple[Image, FrameInfo] | None) -> Image:
+        """Return the picture that stands for the end of the run: its last frame, dimmed."""
+        if last is None:
+            return self.blank()
+        frame, info = last
+        return self._draw(frame, replace(info, ended=True))
 
     def blank(self) -> Image:
         """Return the picture, RGB uint8 (height, width, 3), that stands for a missing frame."""
@@ -174,11 +179,18 @@ class ClipTrack:
         return self._draw(np.zeros((height, width, 3), np.uint8), FrameInfo(0.0))
 
     def _draw(self, frame: Image, info: FrameInfo) -> Image:
-        shown, width = frame, self._settings.run_width
+        shown = frame
         if self._settings.is_gif:  # noise would take most of its bytes
-            shown = np.asarray(cv2.bilateralFilter(cv2.medianBlur(frame, 3), *_SMOOTHING), np.uint8)
+            smoothed = cv2.bilateralFilter(
+                cv2.medianBlur(frame, 3),
+                _SMOOTHED_ACROSS,
+                _BRIGHTNESS_DEVIATION,
+                _DISTANCE_DEVIATION,
+            )
+            shown = np.asarray(smoothed, np.uint8)
         if self._overlay is not None:
             return self._overlay.draw(shown, info)
+        width = self._settings.run_width
         if width is None:
             return shown
         height = round(frame.shape[0] * width / frame.shape[1])
@@ -186,65 +198,97 @@ class ClipTrack:
 
 
 def _choose_frames(settings: ClipSettings, tracks: Sequence[ClipTrack]) -> list[list[int]]:
-    """Return for each run the index of the frame to show in each picture, that after the last one
-    once the run is over.
+    """Return for each run the index of the frame to show in each picture.
 
-    Raises UserError if there is no picture.
+    Once a run is over, it is the index after its last one. Raises UserError without a picture.
     """
     begin, end = settings.span
     seconds = [track.data.seconds for track in tracks]
-    duration, rate = max(float(of_track[-1]) for of_track in seconds), settings.rate
-    if not settings.in_real_time:
-        indices = [np.flatnonzero((seconds[0] >= begin) & (seconds[0] < end))]
+    duration = max(float(track_seconds[-1]) for track_seconds in seconds)
+    if settings.in_real_time:
+        indices = _frames_in_real_time(settings, seconds, duration)
     else:
-        if end > duration:  # the last frame of the run is shown, too
-            count = math.floor((duration - begin) * rate + _ROUNDING) + 1
-        else:
-            count = math.ceil((end - begin) * rate - _ROUNDING)
-        times = begin + np.arange(max(count, 0)) / rate
-        indices = [
-            np.searchsorted(of_track, times + _ROUNDING, side="right") - 1 for of_track in seconds
-        ]
-        if len(tracks) > 1:
-            for of_track, shown in zip(seconds, indices, strict=True):
-                shown[times > of_track[-1] + 1 / rate] = len(of_track)
+        indices = [np.flatnonzero((seconds[0] >= begin) & (seconds[0] < end))]
     if not len(indices[0]):
         names = " and ".join(str(track.frames.folder) for track in tracks)
         raise UserError(
-            f"{names}: no frame in the range {begin:g}:{end:g}, expected a range that overlaps 0 to {duration:.1f} s; "
-            "choose another range"
+            f"{names}: no frame in the range {begin:g}:{end:g}, "
+            f"expected a range that overlaps 0 to {duration:.1f} s; choose another range"
         )
     return [shown.tolist() for shown in indices]
+
+
+_ROUNDING = 1e-6  # tolerance for a float just below a whole number
+
+
+def _frames_in_real_time(
+    settings: ClipSettings, seconds: Sequence[FloatArray], duration: float
+) -> list[IndexArray]:
+    """Return for each run the frame that is the newest at the time of each picture.
+
+    seconds: times of each run's frames
+    duration: of the longest run, in seconds
+    """
+    begin, end = settings.span
+    rate = settings.rate
+    if end > duration:  # the last frame of the run is shown, too
+        count = math.floor((duration - begin) * rate + _ROUNDING) + 1
+    else:
+        count = math.ceil((end - begin) * rate - _ROUNDING)
+    times = begin + np.arange(max(count, 0)) / rate
+    indices = [
+        np.searchsorted(track_seconds, times + _ROUNDING, side="right") - 1
+        for track_seconds in seconds
+    ]
+    # the shorter of two runs is over before the other one
+    if len(seconds) > 1:
+        for track_seconds, shown in zip(seconds, indices, strict=True):
+            shown[times > track_seconds[-1] + 1 / rate] = len(track_seconds)
+    return indices
+
+
+_GAP_PIXELS = 4  # between two runs side by side
 
 
 def _side_by_side(
     tracks: Sequence[ClipTrack], pairs: Iterator[tuple[Image | None, ...]]
 ) -> Iterator[Image]:
-    """Join pictures of two runs, RGB uint8 (height, width, 3), with a gap; lower ones are filled up
-    below.
+    """Join pictures of two runs, RGB uint8 (height, width, 3), with a gap.
+
+    The lower one is filled up below.
     """
-    blanks = [track.blank() for track in tracks]
-    height = max(map(len, blanks))
-    for pair in pairs:
-        left, right = (
-            blank if picture is None else picture
-            for picture, blank in zip(pair, blanks, strict=True)
-        )
-        joined = np.full(
-            (height, left.shape[1] + _GAP_PIXELS + right.shape[1], 3), GROUND, np.uint8
-        )
-        joined[: len(left), : left.shape[1]] = left
-        joined[: len(right), -right.shape[1] :] = right
+    left_blank, right_blank = (track.blank() for track in tracks)
+    height = max(len(left_blank), len(right_blank))
+    for left, right in pairs:
+        left_picture = left_blank if left is None else left
+        right_picture = right_blank if right is None else right
+        left_width = left_picture.shape[1]
+        right_width = right_picture.shape[1]
+        joined = np.full((height, left_width + _GAP_PIXELS + right_width, 3), GROUND, np.uint8)
+        joined[: len(left_picture), :left_width] = left_picture
+        joined[: len(right_picture), -right_width:] = right_picture
         yield joined
 
 
+# encoder and its options; faststart puts the index first, so that a web page can play the clip
+# while it loads
+_H264 = "libx264", "-crf", "21", "-movflags", "+faststart"
+_PALETTE = "png", "-vf", "palettegen=max_colors=64"
+# dithering would take more bytes than the colours are worth; pixels that did not change are left
+# out
+_USE_PALETTE = "paletteuse=dither=none:diff_mode=rectangle"
+_PALETTE_PICTURES = 24  # from which the colours of a GIF are chosen
+
+
 def encode(path: Path, draw: DrawPictures, total: int, rate: float) -> int:
-    """Write a clip and return its number of pictures, 0 if there are none. Raises UserError when
-    ffmpeg fails.
+    """Write a clip and return its number of pictures, 0 if there are none.
+
+    For a GIF, some pictures are drawn twice: first to choose its colours by pictures from the whole
+    clip, since all of them would not fit into memory. Raises UserError when ffmpeg fails.
 
     draw: yields the pictures of some numbers below `total`, RGB uint8 (height, width, 3), all of
-    one size; rate: pictures a second. For a GIF, some are drawn twice: first to choose its colours
-    by pictures from the whole clip, since all of them would not fit into memory.
+        one size
+    rate: pictures a second
     """
     with tempfile.TemporaryDirectory() as folder:
         codec: Sequence[str] = _H264
@@ -253,19 +297,16 @@ def encode(path: Path, draw: DrawPictures, total: int, rate: float) -> int:
             some = evenly(total, _PALETTE_PICTURES).tolist()
             if not _write(palette, draw(some), rate, _PALETTE):
                 return 0
-            # the description of a filter graph has two levels of escapes
-            name = re.sub(
-                r"([\\'\[\],;])", r"\\\1", re.sub(r"([\\':])", r"\\\1", palette.as_posix())
-            )
-            codec = (
-                "gif",
-                "-vf",
-                f"movie={name} [colors]; [in] [colors] {_USE_PALETTE}",
-                "-loop",
-                "0",
-            )
+            graph = f"movie={_escaped(palette)} [colors]; [in] [colors] {_USE_PALETTE}"
+            codec = ("gif", "-vf", graph, "-loop", "0")
         with ProgressBar("encoding", total, "frames") as progress:
             return _write(path, draw(range(total)), rate, codec, progress)
+
+
+def _escaped(path: Path) -> str:
+    """Return a path as it stands in a filter graph, whose description has two levels of escapes."""
+    in_filter = re.sub(r"([\\':])", r"\\\1", path.as_posix())
+    return re.sub(r"([\\'\[\],;])", r"\\\1", in_filter)
 
 
 def _write(
@@ -275,19 +316,21 @@ def _write(
     codec: Sequence[str],
     progress: ProgressBar | None = None,
 ) -> int:
-    """Send the pictures to ffmpeg and return their number. codec: name of the encoder, and options
-    of ffmpeg.
+    """Send the pictures to ffmpeg and return their number.
+
+    codec: name of the encoder, and options of ffmpeg
     """
-    writer, count = None, 0
+    writer = None
+    count = 0
     try:
         for picture in pictures:
             if progress:
                 progress.advance(1)
             if picture is None:
                 continue
-            height, width = (
-                extent // 2 * 2 for extent in picture.shape[:2]
-            )  # H.264 halves the colour planes
+            # H.264 halves the colour planes
+            height = picture.shape[0] // 2 * 2
+            width = picture.shape[1] // 2 * 2
             writer = writer or _open_writer(path, (width, height), rate, codec)
             try:
                 writer.write_frame(picture[:height, :width])
@@ -348,8 +391,8 @@ def _moviepy_configured(ffmpeg: str) -> Iterator[None]:
 
 
 def _failure(path: Path, errors: str) -> UserError:
-    reason = (errors.strip().splitlines() or ["no reason is known"])[-1].strip()
+    lines = errors.strip().splitlines() or ["no reason is known"]
     return UserError(
-        f"{path}: ffmpeg cannot write the clip: {reason}; is the disk full? free some space in {path.parent}, or name "
-        "another -o; bcclone doctor checks ffmpeg"
+        f"{path}: ffmpeg cannot write the clip: {lines[-1].strip()}; is the disk full? "
+        f"free some space in {path.parent}, or name another -o; bcclone doctor checks ffmpeg"
     )

@@ -37,9 +37,7 @@ class DemoResult:
         return self.drive["ended"] == "laps driven" and not self.drive["interventions"]
 
     def seconds_to(self, name: str) -> float | None:
-        """Return the seconds to the end of a step; None if an earlier demo had completed some
-        steps.
-        """
+        """Return the seconds to a step's end; None if an earlier demo had completed some steps."""
         ended = {step.step: step.ended for step in self.steps}
         return ended[name] if all(ended.values()) else None
 
@@ -85,36 +83,39 @@ class DemoResult:
         drive = self.drive
         return [
             f"Its score over the simulator's protocol: autonomy {drive['autonomy_percent']:.1f} %, "
-            f"{drive['interventions']} interventions in {drive['laps']:.2f} laps at {drive['mean_speed_mph']:.1f} mph.",
-            f"It was {drive['mean_abs_cross_track_m']:.2f} m from the middle of the road on average, and "
-            f"{drive['max_abs_cross_track_m']:.2f} m at most; half of its answers took less than "
+            f"{drive['interventions']} interventions in {drive['laps']:.2f} laps "
+            f"at {drive['mean_speed_mph']:.1f} mph.",
+            f"It was {drive['mean_abs_cross_track_m']:.2f} m from the middle of the road on "
+            f"average, and {drive['max_abs_cross_track_m']:.2f} m at most; half of its answers took less than "
             f"{drive['request_to_steer_ms']['p50']} ms.",
         ]
 
     def write_page(self, recorded_laps: float, epochs: int) -> None:
         """Write the page; the clip page.mp4, drive/ and runs/demo/ are in the same folder."""
         sentences = [
-            f"An expert drove {recorded_laps:g} laps of a simulated lake in three kinds of weather, and three cameras "
-            "recorded what it saw and how it steered.",
-            f"A network that knew nothing was trained on these frames {epochs} times over, on this machine.",
+            f"An expert drove {recorded_laps:g} laps of a simulated lake in three kinds of "
+            "weather, and three cameras recorded what it saw and how it steered.",
+            f"A network that knew nothing was trained on these frames {epochs} times over, "
+            "on this machine.",
             "Then it drove alone.",
             *self._sentences(),
             "The four commands at the end of this page do the same with a recording of your own.",
         ]
         folder = self.page.parent
-        plots = folder / "runs" / "demo" / "plots"
-        pictures = {
-            "The road from above, and the line that the network drove": folder
-            / "drive"
-            / "map.png",
-            "The views from the car along the way": folder / "drive" / "views.png",
-            "The errors on samples that it learned from, and on others, after each pass": plots
-            / "history.png",
-            "What the network saw: the pixels that its steering depends on most": plots
-            / "saliency.png",
+        captions = {
+            "drive/map.png": "The road from above, and the line that the network drove",
+            "drive/views.png": "The views from the car along the way",
+            "runs/demo/plots/history.png": "The errors on samples that it learned from, "
+            "and on others, after each pass",
+            "runs/demo/plots/saliency.png": "What the network saw: "
+            "the pixels that its steering depends on most",
         }
         # a picture for which the data did not suffice is absent
-        drawn = {caption: path for caption, path in pictures.items() if path.is_file()}
+        drawn = {
+            caption: folder / name
+            for name, caption in captions.items()
+            if (folder / name).is_file()
+        }
         figures = [("step", "seconds")]
         for step in self.steps:
             took = f"{step.seconds:.0f}" if step.seconds else "earlier"

@@ -1,5 +1,4 @@
-"""Draw all pictures of a model: a model file, with its samples and its run, or with an image ->
-PNGs in a folder.
+"""Draw all pictures of a model: a model file, with its samples or an image -> PNGs in a folder.
 
 Of a training, also a report: on what, how well, what the network saw, what to run next.
 
@@ -35,13 +34,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PlotResult:
-    """The pictures in a folder: name -> path, or why it was not drawn. notes: remarks for the
-    reader of them.
-    """
+    """The pictures in a folder."""
 
     folder: Path
-    pictures: Mapping[str, Path | str]
-    notes: tuple[str, ...] = ()
+    pictures: Mapping[str, Path | str]  # name -> path, or why it was not drawn
+    notes: tuple[str, ...] = ()  # remarks for their reader
 
     @property
     def drawn(self) -> dict[str, Path]:
@@ -56,20 +53,20 @@ class PlotResult:
 def draw_pictures(
     subject: Subject, folder: Path, only: Collection[str] = ()
 ) -> dict[str, Path | str]:
-    """Draw all pictures, or only the named ones, into an existing folder; return name -> path, or
-    why there is none.
+    """Draw all pictures, or only the named ones, into an existing folder.
+
+    Return name -> path, or why there is none.
     """
     pictures: dict[str, Path | str] = {}
     for picture in PLOTS:
         if only and picture.name not in only:
             continue
-        module, path = (
-            import_module(f"bcclone.pictures.plots.{picture.module}"),
-            folder / f"{picture.name}.png",
-        )
+        module = import_module(f"bcclone.pictures.plots.{picture.module}")
+        draw = getattr(module, f"plot_{picture.name.replace('-', '_')}")
+        path = folder / f"{picture.name}.png"
         try:
             check_output(path, PICTURE, force=True)
-            getattr(module, f"plot_{picture.name.replace('-', '_')}")(subject, path)
+            draw(subject, path)
             pictures[picture.name] = path
         except (NotDrawn, UserError) as error:
             pictures[picture.name] = str(error)
@@ -77,11 +74,13 @@ def draw_pictures(
 
 
 def plot(settings: PlotSettings, notify: Notify = lambda line: None) -> PlotResult:
-    """Draw the pictures of a model; a picture that the model or its samples do not allow is left
-    out, with a reason.
+    """Draw the pictures of a model.
 
-    notify: takes a line for each log that was read. Raises UserError for a file that is no model,
-    for samples that cannot be read, and for a folder that cannot be created.
+    A picture that the model or its samples do not allow is left out, with a reason. Raises
+    UserError for a file that is no model, for samples that cannot be read, and for a folder that
+    cannot be created.
+
+    notify: takes a line for each log that was read
     """
     load_tensorflow(onednn=onednn_for_batches())
     from bcclone.model.model_file import load_model
@@ -91,30 +90,33 @@ def plot(settings: PlotSettings, notify: Notify = lambda line: None) -> PlotResu
         run = _find_run(settings.model, settings.runs)
         folder = _make_folder(settings, run)
         history = read_history(run / "history.csv") if run else []
+
+        # the samples are shown as the training took them, as far as the model file states it
         stated = file.training.settings
         augmented = {name: stated[name] for name in names_of(AugmentSettings) if name in stated}
         augment = AugmentSettings(**{"augment": False} | augmented)
-        most = (
-            stated.get("zero_fraction", 1.0)
-            if settings.zero_fraction is None
-            else settings.zero_fraction
-        )
-        subject = Subject(file, data, history, settings.seed, float(most), augment)
+        zero_fraction = settings.zero_fraction
+        if zero_fraction is None:
+            zero_fraction = stated.get("zero_fraction", 1.0)
+        subject = Subject(file, data, history, settings.seed, float(zero_fraction), augment)
         pictures = draw_pictures(subject, folder, settings.only)
-        trained_on, notes = file.training.store_content_hash, []
+
+        notes = []
+        trained_on = file.training.store_content_hash
         if data and trained_on and data.content_hash != trained_on:
             notes.append(f"{data.path} is not what the model was trained on, or has changed since")
         return PlotResult(folder, pictures, tuple(notes))
 
 
 def explore_image(settings: PlotSettings) -> "ExploredImage":
-    """Draw what a model sees and answers in the image of the settings, into the folder of the
-    pictures.
+    """Draw what a model sees and answers in the image of the settings.
 
-    Raises UserError for a file that is no model, for one that is no camera frame, and for a folder
-    that cannot be created; ValueError if the settings name no image.
+    The picture goes into the folder of the pictures. Raises UserError for a file that is no model,
+    for one that is no camera frame, and for a folder that cannot be created; ValueError if the
+    settings name no image.
     """
-    if (image := settings.image) is None:
+    image = settings.image
+    if image is None:
         raise ValueError(f"{settings.data} names no image, expected a JPEG")
     load_tensorflow()
     from bcclone.model.model_file import load_model
@@ -131,13 +133,15 @@ def draw_training(
     data: Sequence[str],
     notify: Notify = lambda line: None,
 ) -> Path | None:
-    """Draw the pictures of a training and write its report into its run folder; return the report's
-    path.
+    """Draw the pictures of a training, and write its report into its run folder.
 
-    An error is reported and does not fail the training; then there is no report, and None is
-    returned. data: what the model was trained on, a store or recordings.
+    Return the report's path. An error is reported and does not fail the training; then there is no
+    report, and None is returned.
+
+    data: what the model was trained on, a store or recordings
     """
-    model, report = result.run / "model.h5", result.run / REPORT_NAME
+    model = result.run / "model.h5"
+    report = result.run / REPORT_NAME
     try:
         drawn = plot(PlotSettings(model, tuple(data), result.run / "plots")).drawn
         write_report(report, training_report(result, data, drawn))
@@ -151,57 +155,24 @@ def draw_training(
 def training_report(
     result: TrainResult, data: Sequence[str], pictures: Mapping[str, Path]
 ) -> Report:
-    """Return the report of a training. data: what it was trained on; pictures: name -> path of
-    those drawn.
+    """Return the report of a training.
+
+    data: what it was trained on
+    pictures: name -> path of those drawn
     """
-    samples, seconds = result.samples, f"{result.seconds:,.0f} s"
-    if result.val_loss is None or result.val_mae is None:
-        error = f"its training loss is {result.loss:.4f}; there were no validation samples"
-    else:
-        more = (
-            ", the last one: more epochs may help"
-            if result.best_epoch == result.epochs
-            else f" of {result.epochs}"
-        )
-        error = (
-            f"on {samples.validation:,} validation samples its loss is {result.val_loss:.4f}, and its steering is off "
-            f"its labels by {result.val_mae:.3f} on average, which is {result.val_mae * FULL_LOCK_DEGREES:.1f} "
-            f"degrees. The validation loss was smallest in epoch {result.best_epoch}{more}"
-        )
+    samples = result.samples
     sentences = [
-        f"The network was trained on {samples.train:,} samples of {' '.join(data)} for {result.epochs} epochs, in "
-        f"{seconds} at {result.samples_per_second:,.0f} samples/s; {result.ended} ended it.",
-        f"The model is {result.origin}: {error}.",
-        *([f"{result.note[0].upper()}{result.note[1:]}."] if result.note else []),
-        "These errors do not tell whether the car stays on the road; a drive does, so score it next.",
+        f"The network was trained on {samples.train:,} samples of {' '.join(data)} for "
+        f"{result.epochs} epochs, in {result.seconds:,.0f} s at "
+        f"{result.samples_per_second:,.0f} samples/s; {result.ended} ended it.",
+        f"The model is {result.origin}: {_describe_error(result)}.",
     ]
-    losses = {
-        "training loss": result.loss,
-        "validation loss": result.val_loss,
-        "validation error, mean absolute": result.val_mae,
-        "test loss": result.test_loss,
-    }
-    figures = [
-        ("figure", "value"),
-        ("epochs", f"{result.epochs}, the model is {result.origin}"),
-        *((name, "none" if value is None else f"{value:.4f}") for name, value in losses.items()),
-        *(
-            (
-                f"validation: {name}",
-                f"loss {loss}, mean absolute error {mae}, r {r}, right side {side}",
-            )
-            for name, loss, mae, r, side in result.table.cells()[1:]
-        ),
-        (
-            "samples",
-            f"{samples.train:,} training, {samples.validation:,} validation, {samples.test:,} test",
-        ),
-        (
-            "speed",
-            f"{result.samples_per_second:,.0f} samples/s, {result.data_wait_share:.1%} waiting for data",
-        ),
-        ("time", seconds),
-    ]
+    if result.note:
+        sentences.append(f"{result.note[0].upper()}{result.note[1:]}.")
+    sentences.append(
+        "These errors do not tell whether the car stays on the road; a drive does, "
+        "so score it next."
+    )
     shown = {
         picture.caption: pictures[picture.name]
         for picture in PLOTS
@@ -209,30 +180,75 @@ def training_report(
     }
     commands = next_commands(result.model, "evaluate drive play")
     commands["Make a clip of the drive"] = shown_command("video", "run1", "--overlay")
-    return Report(f"Training of {result.model}", sentences, None, shown, figures, commands)
+    title = f"Training of {result.model}"
+    return Report(title, sentences, None, shown, _figures_of(result), commands)
+
+
+def _describe_error(result: TrainResult) -> str:
+    if result.val_loss is None or result.val_mae is None:
+        return f"its training loss is {result.loss:.4f}; there were no validation samples"
+    more = f" of {result.epochs}"
+    if result.best_epoch == result.epochs:
+        more = ", the last one: more epochs may help"
+    degrees = result.val_mae * FULL_LOCK_DEGREES
+    return (
+        f"on {result.samples.validation:,} validation samples its loss is {result.val_loss:.4f}, "
+        f"and its steering is off its labels by {result.val_mae:.3f} on average, "
+        f"which is {degrees:.1f} degrees. "
+        f"The validation loss was smallest in epoch {result.best_epoch}{more}"
+    )
+
+
+def _figures_of(result: TrainResult) -> list[tuple[str, str]]:
+    """Return the rows of the report's table, its heading first."""
+    figures = [
+        ("figure", "value"),
+        ("epochs", f"{result.epochs}, the model is {result.origin}"),
+    ]
+    losses = {
+        "training loss": result.loss,
+        "validation loss": result.val_loss,
+        "validation error, mean absolute": result.val_mae,
+        "test loss": result.test_loss,
+    }
+    for name, loss in losses.items():
+        figures.append((name, "none" if loss is None else f"{loss:.4f}"))
+    for name, loss_text, mae, r, side in result.table.cells()[1:]:
+        value = f"loss {loss_text}, mean absolute error {mae}, r {r}, right side {side}"
+        figures.append((f"validation: {name}", value))
+    samples = result.samples
+    counts = f"{samples.train:,} training, {samples.validation:,} validation, {samples.test:,} test"
+    speed = (
+        f"{result.samples_per_second:,.0f} samples/s, {result.data_wait_share:.1%} waiting for data"
+    )
+    figures += [("samples", counts), ("speed", speed), ("time", f"{result.seconds:,.0f} s")]
+    return figures
 
 
 def _find_run(model: Path, runs: Path) -> Path | None:
-    """Return the newest run folder that holds this model, under any name, and a history; None if
-    there is none.
+    """Return the newest run folder with this model, under any name, and a history.
+
+    Return None if there is none.
     """
     if model.name != START_NAME and (model.parent / "history.csv").is_file():
         return model.parent
     content = model.read_bytes()
-    same = (
-        saved
-        for saved in runs.glob("*/*.h5")
-        if saved.name != START_NAME
-        and saved.stat().st_size == len(content)
-        and saved.read_bytes() == content
-    )
-    runs_of_it = [saved for saved in same if (saved.parent / "history.csv").is_file()]
-    return max(runs_of_it, key=lambda saved: saved.stat().st_mtime).parent if runs_of_it else None
+
+    def is_copy(saved: Path) -> bool:
+        """Compare the sizes first: most files need not be read."""
+        return saved.stat().st_size == len(content) and saved.read_bytes() == content
+
+    copies = [saved for saved in runs.glob("*/*.h5") if saved.name != START_NAME and is_copy(saved)]
+    with_history = [saved for saved in copies if (saved.parent / "history.csv").is_file()]
+    if not with_history:
+        return None
+    return max(with_history, key=lambda saved: saved.stat().st_mtime).parent
 
 
 def _make_folder(settings: PlotSettings, run: Path | None) -> Path:
-    folder = settings.output or (
-        run / "plots" if run else settings.model.with_name(f"{settings.model.stem}-plots")
-    )
+    folder = settings.output
+    if folder is None:
+        beside_model = settings.model.with_name(f"{settings.model.stem}-plots")
+        folder = run / "plots" if run else beside_model
     make_folder(folder, "another --output")
     return folder

@@ -57,7 +57,7 @@ _GAP_SECONDS = 1.0  # drawn between two stretches
 
 
 def plot_predictions(subject: Subject, path: Path) -> None:
-    """Draw predicted and recorded steering over time, and predictions against labels, into a PNG."""
+    """Draw predicted and recorded steering over time, and against each other, into a PNG."""
     figures = predictions(subject)
 
     # the time between two stretches is shortened: only driving counts
@@ -87,12 +87,13 @@ def _draw_over_time(
     pauses: list[int],
     lines: int,
 ) -> Axes:
-    """Draw the curves over the seconds of driving, in several lines; return the axes of the last."""
+    """Draw the curves over the seconds of driving, in lines; return the axes of the last."""
     curves = {"recorded": figures.recorded, "network": figures.network}
     if figures.has_labels:
         curves["label"] = figures.label
     column = figure.subplots(lines, 1, sharey=True, squeeze=False)[:, 0]
-    draw_steering(column, seconds, curves, np.arange(lines + 1) * _LINE_SECONDS, pauses)
+    ends = [_LINE_SECONDS * number for number in range(lines + 1)]
+    draw_steering(column, seconds, curves, ends, pauses)
     column[0].legend(
         fontsize=8, loc="lower right", bbox_to_anchor=(1, 0.98), ncols=3, frameon=False
     )

@@ -1,6 +1,4 @@
-"""Draw charts of a training: a Subject -> PNGs of its losses, of the steering of its samples, of
-the side cameras' corrections, and of the recoveries in its recordings.
-"""
+"""Draw charts of a training: a Subject -> PNGs of its losses, its steering and its recoveries."""
 
 import math
 from collections.abc import Sequence
@@ -8,6 +6,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from bcclone.camera.vehicle import (
@@ -37,27 +36,11 @@ from bcclone.pictures.plots.subject import NotDrawn, Subject, stretches
 from bcclone.recording.row import CAMERAS
 from bcclone.recording.run_tables import read_trace
 from bcclone.system.arrays import FloatArray, IndexArray
-from bcclone.training.training_state import best_epoch
-
-EDGES = (np.arange(42) - 20.5) / 20  # bins of 0.05, one of them centred on 0
-_CAMERA_STYLES = {"center": (BLUE, "-"), "left": (GREEN, "--"), "right": (RED, "-.")}
-_FIRST_EPOCH = 1
-
-_USUAL_MPH = (10.0, 20.0, 30.0)
-_APART_MPH = 4.0  # nearer curves would overlap
-_LEAST_MPH = 3.0  # slower rows are not driving
-_SPEED_STYLES = ((BLUE, "-"), (ORANGE, "--"), (GREEN, "-."), (RED, ":"))
-_START_M, _END_M = (
-    1.0,
-    0.1,
-)  # distance of a recovery from the centre line: at least at its start, at most at its end
-_MAX_SECONDS = 4.0
-_SECONDS_SHOWN = np.linspace(0.3, 3.0, 200)
+from bcclone.training.training_state import Epoch, best_epoch
 
 
 def plot_history(subject: Subject, path: Path) -> None:
-    """Draw the training and validation errors over the epochs into a PNG, and the learning rate if
-    it changes.
+    """Draw the errors over the epochs into a PNG, and the learning rate if it changes.
 
     Raises NotDrawn without a history.
     """
@@ -66,33 +49,15 @@ def plot_history(subject: Subject, path: Path) -> None:
         raise NotDrawn(
             "there is no history: no run folder holds this model; name their folder with --runs"
         )
-    epochs, rates = (
-        [getattr(epoch, name) for epoch in history] for name in ("epoch", "learning_rate")
-    )
-    best, count = best_epoch(history).epoch, 3 if len(set(rates)) > 1 else 2
+    rates = [epoch.learning_rate for epoch in history]
+    shows_rate = len(set(rates)) > 1
+    count = 3 if shows_rate else 2
     figure = new_figure(7, 2.6 * count)
     all_axes = figure.subplots(count, sharex=True)
-    for axes, name, label in zip(
-        all_axes, ("loss", "mae"), ("loss", "mean absolute error"), strict=False
-    ):
-        for key, style, color, of in (
-            (name, "o-", BLUE, "training (with dropout)"),
-            (f"val_{name}", "s-", RED, "validation"),
-        ):
-            values = np.array(
-                [getattr(epoch, key) for epoch in history], np.float64
-            )  # NaN for None
-            if np.isfinite(values).any():
-                axes.plot(epochs, values, style, color=color, label=of)
-        axes.axvline(best, color=GRAY, linestyle=":", label=f"best: epoch {best}")
-        axes.set(ylabel=f"{label}\nof the steering", ylim=(0, None))
-    if count == 3:
-        rate = all_axes[2]
-        rate.step(epochs, rates, where="mid", color=GRAY)
-        rate.set(ylabel="learning rate", yscale="log")
-        rate.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        rate.yaxis.set_major_formatter("{x:g}")  # powers of ten need fonts that may be missing
-        rate.yaxis.set_minor_formatter(NullFormatter())
+    _draw_errors(all_axes[0], history, "loss", "loss")
+    _draw_errors(all_axes[1], history, "mae", "mean absolute error")
+    if shows_rate:
+        _draw_rates(all_axes[2], [epoch.epoch for epoch in history], rates)
     tidy(*all_axes)
     all_axes[0].legend(fontsize=9)
     all_axes[-1].set_xlabel("epoch")
@@ -100,104 +65,144 @@ def plot_history(subject: Subject, path: Path) -> None:
     save(figure, path)
 
 
-def plot_steering(subject: Subject, path: Path) -> None:
-    """Draw the histogram of the training samples, and of an epoch if balancing changes it, into a
-    PNG.
+def _draw_errors(axes: Axes, history: Sequence[Epoch], name: str, label: str) -> None:
+    """Draw an error of training and validation, with a line at the best epoch."""
+    epochs = [epoch.epoch for epoch in history]
+    for key, style, color, part in (
+        (name, "o-", BLUE, "training (with dropout)"),
+        (f"val_{name}", "s-", RED, "validation"),
+    ):
+        errors = np.array([getattr(epoch, key) for epoch in history], np.float64)  # NaN for None
+        if np.isfinite(errors).any():
+            axes.plot(epochs, errors, style, color=color, label=part)
+    best = best_epoch(history).epoch
+    axes.axvline(best, color=GRAY, linestyle=":", label=f"best: epoch {best}")
+    axes.set(ylabel=f"{label}\nof the steering", ylim=(0, None))
 
-    Raises NotDrawn if there are none.
+
+def _draw_rates(axes: Axes, epochs: Sequence[int], rates: Sequence[float]) -> None:
+    axes.step(epochs, rates, where="mid", color=GRAY)
+    axes.set(ylabel="learning rate", yscale="log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter("{x:g}")  # powers of ten need fonts that may be missing
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+EDGES = (np.arange(42) - 20.5) / 20  # bins of 0.05, one of them centred on 0
+_FIRST_EPOCH = 1
+_CAMERA_STYLES = {"center": (BLUE, "-"), "left": (GREEN, "--"), "right": (RED, "-.")}
+
+
+def plot_steering(subject: Subject, path: Path) -> None:
+    """Draw the histogram of the training samples into a PNG.
+
+    Another one is drawn of an epoch if balancing changes it. Raises NotDrawn without samples.
     """
-    data, most = subject.samples, subject.zero_fraction
+    data = subject.samples
     samples = data.samples[data.split_indices(TRAINING)]
     if not len(samples):
         raise NotDrawn("there are no training samples; make the store with a smaller --validation")
-    straight, before = (
-        has_zero_steering(samples["row"], data.rows),
-        np.arange(len(samples), dtype=np.uint32),
-    )
-    after = balanced(before, straight, most, subject.seed, _FIRST_EPOCH)
-    drawn = {"as recorded": before, f"an epoch, balanced to {most:.0%} straight on": after}
-    if len(after) == len(before):
-        why = (
-            "all are kept"
-            if most >= 1
-            else f"no more than {most:.0%} go straight on: nothing is left out"
-        )
+
+    # the samples of an epoch, if a part of those that go straight on is left out
+    most = subject.zero_fraction
+    is_straight = has_zero_steering(samples["row"], data.rows)
+    before = np.arange(len(samples), dtype=np.uint32)
+    after = balanced(before, is_straight, most, subject.seed, _FIRST_EPOCH)
+    if len(after) < len(before):
+        drawn = {
+            "as recorded": before,
+            f"an epoch, balanced to {most:.0%} straight on": after,
+        }
+    elif most >= 1:
+        drawn = {"as recorded (all are kept)": before}
+    else:
+        why = f"no more than {most:.0%} go straight on: nothing is left out"
         drawn = {f"as recorded ({why})": before}
-    figure = new_figure(
-        7 if len(drawn) == 1 else 11, 4.6, "Steering of the training samples, corrections in it"
-    )
+
+    width = 7 if len(drawn) == 1 else 11
+    figure = new_figure(width, 4.6, "Steering of the training samples, corrections in it")
     all_axes = figure.subplots(1, len(drawn), sharey=True, squeeze=False)[0]
     for axes, (title, chosen) in zip(all_axes, drawn.items(), strict=True):
-        for camera, counts in steering_counts(samples[chosen]).items():
-            color, style = _CAMERA_STYLES[camera]
-            label = f"{camera} camera: {counts.sum():,}"
-            axes.stairs(
-                counts,
-                EDGES,
-                color=color,
-                linestyle=style,
-                linewidth=1.8,
-                label=label,
-                baseline=0.5,
-            )
-        numbers = f"{len(chosen):,} samples, {straight[chosen].mean():.1%} of them recorded with steering 0"
+        share = is_straight[chosen].mean()
+        numbers = f"{len(chosen):,} samples, {share:.1%} of them recorded with steering 0"
         axes.set_title(f"{title}\n{numbers}", fontsize=9)
-        axes.set(yscale="log", xlabel="steering, left is negative", xlim=(-1.03, 1.03))
-        axes.set_ylim(bottom=0.5)
-        axes.yaxis.set_major_formatter("{x:,.0f}")  # powers of ten need fonts that may be missing
-        axes.legend(fontsize=9, loc="upper right")
+        _draw_histogram(axes, samples[chosen])
     tidy(*all_axes)
     all_axes[0].set_ylabel("samples in a bin of 0.05 (logarithmic)")
     save(figure, path)
 
 
+def _draw_histogram(axes: Axes, samples: SampleTable) -> None:
+    """Draw how often each steering occurs, a curve for each camera."""
+    for camera, counts in steering_counts(samples).items():
+        color, style = _CAMERA_STYLES[camera]
+        label = f"{camera} camera: {counts.sum():,}"
+        axes.stairs(
+            counts, EDGES, color=color, linestyle=style, linewidth=1.8, label=label, baseline=0.5
+        )
+    axes.set(yscale="log", xlabel="steering, left is negative", xlim=(-1.03, 1.03))
+    axes.set_ylim(bottom=0.5)
+    axes.yaxis.set_major_formatter("{x:,.0f}")  # powers of ten need fonts that may be missing
+    axes.legend(fontsize=9, loc="upper right")
+
+
 def steering_counts(samples: SampleTable) -> dict[str, IndexArray]:
-    """Count the samples by camera and steering, corrections included, in the bins of EDGES,
-    (bins,).
+    """Count each camera's samples by steering, corrections included, in the bins of EDGES, (bins,).
 
     Flipped samples count with the recorded sign.
     """
     recorded = np.where(samples["flipped"], -samples["steering"], samples["steering"])
-    by_camera = {
-        camera: recorded[samples["camera"] == number] for number, camera in enumerate(CAMERAS)
-    }
-    return {
-        camera: np.histogram(values, EDGES)[0]
-        for camera, values in by_camera.items()
-        if len(values)
-    }
+    counts = {}
+    for number, camera in enumerate(CAMERAS):
+        steering = recorded[samples["camera"] == number]
+        if len(steering):
+            counts[camera], _ = np.histogram(steering, EDGES)
+    return counts
+
+
+_SECONDS_SHOWN = np.linspace(0.3, 3.0, 200)
+_SPEED_STYLES = ((BLUE, "-"), (ORANGE, "--"), (GREEN, "-."), (RED, ":"))
 
 
 def plot_recovery(subject: Subject, path: Path) -> None:
-    """Draw which steering brings a car back to its line in how much time, and the corrections, into
-    a PNG.
-    """
+    """Draw which steering brings a car back to its line in how much time, and the corrections."""
     settings = subject.corrected
-    title = f"Steering that brings the car back from a side camera's place, {SIDE_CAMERA_M:.2f} m off its line"
+    title = (
+        "Steering that brings the car back from a side camera's place, "
+        f"{SIDE_CAMERA_M:.2f} m off its line"
+    )
     figure = new_figure(8, 4.8, title)
     axes = figure.subplots()
-    backs = returns(
-        settings, typical_speeds(np.asarray(subject.samples.rows["speed_mph"], np.float64))
-    )
+
+    # a curve for each speed, and on it the point that the samples' correction reaches
+    speeds_mph = typical_speeds(np.asarray(subject.samples.rows["speed_mph"], np.float64))
+    backs = returns(settings, speeds_mph)
     for (speed_mph, steering, seconds), (color, style) in zip(backs, _SPEED_STYLES, strict=False):
-        needed = [steering_back(SIDE_CAMERA_M, speed_mph * MPH, each) for each in _SECONDS_SHOWN]
+        needed = [
+            steering_back(SIDE_CAMERA_M, speed_mph * MPH, after_seconds)
+            for after_seconds in _SECONDS_SHOWN
+        ]
         label = f"{speed_mph:g} mph"
         if math.isfinite(seconds):
-            label += f": {steering:.3g} takes {seconds:.1f} s, {seconds * speed_mph * MPH:.0f} m"
+            way_m = seconds * speed_mph * MPH
+            label += f": {steering:.3g} takes {seconds:.1f} s, {way_m:.0f} m"
             axes.plot([seconds], [steering], "o", color=color, zorder=4)
         axes.plot(_SECONDS_SHOWN, needed, style, color=color, linewidth=2, label=label)
+
+    # the correction itself: a line, or words on how it is computed
     if isinstance(settings.correction, float):
         label = f"correction that the samples carry: {settings.correction:g}"
         axes.axhline(settings.correction, color=GRAY, linestyle=":", label=label)
     else:
-        axes.plot(
-            [], [], " ", label=f"correction: auto, aiming {settings.lookahead_seconds:g} s ahead"
-        )
+        label = f"correction: auto, aiming {settings.lookahead_seconds:g} s ahead"
+        axes.plot([], [], " ", label=label)
+    strongest = max(steering for _, steering, _ in backs)
     axes.set(
-        xlabel="seconds until it is back on its line, beginning parallel to it and holding the steering",
+        xlabel="seconds until it is back on its line, "
+        "beginning parallel to it and holding the steering",
         ylabel=f"steering (1 is full lock, {FULL_LOCK_DEGREES:g} degrees)",
         xlim=(0, _SECONDS_SHOWN[-1]),
-        ylim=(0, max(0.5, 1.6 * max(steering for _, steering, _ in backs))),
+        ylim=(0, max(0.5, 1.6 * strongest)),
     )
     tidy(axes)
     axes.legend(fontsize=9)
@@ -207,34 +212,51 @@ def plot_recovery(subject: Subject, path: Path) -> None:
 def returns(
     settings: SampleSettings, speeds_mph: Sequence[float]
 ) -> list[tuple[float, float, float]]:
-    """Return how a car at the position of a side camera comes back: speed, steering, and after how
-    many seconds.
+    """Return how a car at the position of a side camera comes back at each speed.
+
+    A tuple holds the speed, the steering, and after how many seconds the car is back.
     """
     speeds = np.array(speeds_mph, float)
-    left, right = (camera_correction(settings, side, speeds) for side in ("left", "right"))
+    left = camera_correction(settings, "left", speeds)
+    right = camera_correction(settings, "right", speeds)
+    corrections = ((left - right) / 2).tolist()
     return [
-        (speed, steering, seconds_back(SIDE_CAMERA_M, speed * MPH, steering))
-        for speed, steering in zip(speeds.tolist(), ((left - right) / 2).tolist(), strict=True)
+        (speed_mph, steering, seconds_back(SIDE_CAMERA_M, speed_mph * MPH, steering))
+        for speed_mph, steering in zip(speeds.tolist(), corrections, strict=True)
     ]
 
 
+_USUAL_MPH = (10.0, 20.0, 30.0)
+_APART_MPH = 4.0  # nearer curves would overlap
+_LEAST_MPH = 3.0  # slower rows are not driving
+
+
 def typical_speeds(recorded_mph: FloatArray) -> list[float]:
-    """Return the median of the recorded speeds, (rows,), and 10, 20 and 30 mph where they are not
-    near it, sorted.
+    """Return the median of the recorded speeds, (rows,), and 10, 20 and 30 mph, sorted.
+
+    Those near the median are left out.
     """
     driven = recorded_mph[recorded_mph >= _LEAST_MPH]
     if not len(driven):
         return list(_USUAL_MPH)
     median = float(round(np.median(driven)))
-    return sorted([median, *(speed for speed in _USUAL_MPH if abs(speed - median) >= _APART_MPH)])
+    others = [speed for speed in _USUAL_MPH if abs(speed - median) >= _APART_MPH]
+    return sorted([median, *others])
+
+
+# distance of a recovery from the centre line
+_START_M = 1.0  # at least, at its start
+_END_M = 0.1  # at most, at its end
+_MAX_SECONDS = 4.0  # from start to end
 
 
 def find_recoveries(seconds: FloatArray, offset_m: FloatArray) -> list[IndexArray]:
-    """Return three indices of each recovery, (3,): its first frame, half-way back, and the first on
-    the centre line.
+    """Return three indices of each recovery, (3,).
 
-    Recoveries begin after a pause of the recording. seconds, offset_m: (samples,), as of
-    located_samples().
+    They are its first frame, the first half-way back, and the first on the centre line. A recovery
+    begins after a pause of the recording.
+
+    seconds, offset_m: (samples,), as of located_samples()
     """
     recoveries = []
     for stretch in stretches(seconds):
@@ -248,36 +270,42 @@ def find_recoveries(seconds: FloatArray, offset_m: FloatArray) -> list[IndexArra
 
 
 def located_samples(subject: Subject) -> tuple[IndexArray, FloatArray]:
-    """Return samples of the centre camera, in the order of time, and how many metres right of the
-    centre line they are.
+    """Return samples of the centre camera, in the order of time, and their offsets.
 
-    Raises NotDrawn if no recording has a trace.csv, and UserError for one that cannot be read.
+    An offset is in metres, to the right of the centre line. Raises NotDrawn if no recording has a
+    trace.csv, and UserError for one that cannot be read.
     """
     samples = np.concatenate([subject.one_per_row(part) for part in PARTS])
     samples = samples[np.argsort(subject.table["row"][samples], kind="stable")]
-    trace_of, offset_m = cache(read_trace), np.full(len(samples), np.nan)
-    for number, path in enumerate(map(subject.image_path, samples.tolist())):
+    trace_of = cache(read_trace)
+    offset_m = np.full(len(samples), np.nan)
+    for number, sample in enumerate(samples.tolist()):
+        path = subject.image_path(sample)
         if path:
-            folder, name = Path(path).parent, Path(path).name
-            point = trace_of(folder.parent if folder.name == "IMG" else folder).get(name)
-            offset_m[number] = point.cross_track_m if point else np.nan
+            folder = Path(path).parent
+            recording = folder.parent if folder.name == "IMG" else folder
+            point = trace_of(recording).get(Path(path).name)
+            if point:
+                offset_m[number] = point.cross_track_m
     located = np.isfinite(offset_m)
     if not located.any():
         raise NotDrawn(
-            "the positions of the car are unknown: only `bcclone simulate record` writes a trace.csv"
+            "the positions of the car are unknown: "
+            "only `bcclone simulate record` writes a trace.csv"
         )
     return samples[located], offset_m[located]
 
 
 def plot_recovery_frames(subject: Subject, path: Path) -> None:
-    """Draw the recovery from farthest to the left, and from the right, into a PNG; raises NotDrawn
-    if there is none.
+    """Draw the recovery from farthest to the left, and from the right, into a PNG.
+
+    Raises NotDrawn if there is none.
     """
     samples, offset_m = located_samples(subject)
-    seconds, steering = (
-        subject.seconds(samples),
-        subject.samples.rows["steering"][subject.table["row"][samples]],
-    )
+    seconds = subject.seconds(samples)
+    steering = subject.samples.rows["steering"][subject.table["row"][samples]]
+
+    # sorted from left to right: the ends are the farthest, if they are on their side at all
     recoveries = sorted(
         find_recoveries(seconds, offset_m), key=lambda recovery: float(offset_m[recovery[0]])
     )
@@ -285,18 +313,16 @@ def plot_recovery_frames(subject: Subject, path: Path) -> None:
     chosen += [recovery for recovery in recoveries[-1:] if offset_m[recovery[0]] > 0]
     if not chosen:
         raise NotDrawn(
-            f"there is no recovery from {_START_M:g} m or more off the centre line; record some, such as with: bcclone "
-            "simulate record DIR --recoveries 8"
+            f"there is no recovery from {_START_M:g} m or more off the centre line; "
+            "record some, such as with: bcclone simulate record DIR --recoveries 8"
         )
 
     def shown(number: int, first: int) -> ShownImage:
         side = "right" if offset_m[number] > 0 else "left"
-        texts = (
-            f"{abs(offset_m[number]):.2f} m {side} of the middle\nsteering {steering[number]:+.2f}"
-        )
-        return ShownImage(
-            subject.frame(int(samples[number])), f"{seconds[number] - seconds[first]:.1f} s", texts
-        )
+        place = f"{abs(offset_m[number]):.2f} m {side} of the middle"
+        text = f"{place}\nsteering {steering[number]:+.2f}"
+        title = f"{seconds[number] - seconds[first]:.1f} s"
+        return ShownImage(subject.frame(int(samples[number])), title, text)
 
     rows = [[shown(number, recovery[0]) for number in recovery.tolist()] for recovery in chosen]
     title = "Recoveries: the recording begins when the car is off the middle, on its way back"

@@ -152,8 +152,8 @@ def _show_saliency(axes: Axes, frame: Image, lit: Image | None) -> None:
 def _show_sheets(figure: SubFigure, sheets: Mapping[str, Float32Array]) -> None:
     figure.suptitle(SHEETS_TITLE, fontsize=11)
     ratios = sheet_heights(sheets)
-    column = figure.subplots(len(sheets), 1, height_ratios=ratios, squeeze=False)[:, 0]
-    draw_sheets(column, sheets)
+    grid = figure.subplots(len(sheets), 1, height_ratios=ratios, squeeze=False)
+    draw_sheets([row[0] for row in grid], sheets)
 
 
 def _show_side(axes: Axes, side: str, view: Image, answer: SideView) -> None:

@@ -90,7 +90,7 @@ def samples_of_row(subject: Subject, index: int) -> list[ShownSample]:
     table = subject.table
     in_row = np.flatnonzero(table["row"] == table["row"][index])
     sample_by_kind: dict[tuple[int, ...], int] = {}
-    for sample in in_row:
+    for sample in in_row.tolist():
         kind = tuple(table[sample][["camera", "frame_offset", "flipped"]])
         sample_by_kind.setdefault(kind, sample)
 

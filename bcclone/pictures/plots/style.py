@@ -19,10 +19,14 @@ from bcclone.system.atomic import write_bytes
 from bcclone.system.output import MADE_BY
 
 DPI = 100
+
 # M. Okabe and K. Ito, "Color universal design" (2008): safe for colour-blind viewers
-BLUE, ORANGE, GREEN, RED, GRAY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "0.45"
+BLUE = "#0072B2"
+ORANGE = "#E69F00"
+GREEN = "#009E73"
+RED = "#D55E00"
+GRAY = "0.45"
 CURVES = ((BLUE, "-"), (RED, "--"), (ORANGE, "-"), (GREEN, ":"), (GRAY, "-."))
-_PALETTE_FROM_BYTES = 150_000  # a PNG this large holds photographs, which 256 colours make smaller
 
 
 def new_figure(width: float, height: float, title: str = "") -> Figure:
@@ -52,26 +56,19 @@ def draw_steering(
     ends: times at which the parts begin and end, one more than axes; breaks: indices where the
     lines break.
     """
-    shown = np.insert(times, breaks, np.nan)
+    shown_times = np.insert(times, breaks, np.nan)
     for axes, begin, end in zip(all_axes, ends, ends[1:], strict=False):
         for (name, values), (color, style) in zip(steering.items(), cycle(CURVES), strict=False):
-            axes.plot(
-                shown,
-                np.insert(values, breaks, np.nan),
-                style,
-                color=color,
-                linewidth=1.2,
-                label=name,
-            )
+            shown = np.insert(values, breaks, np.nan)
+            axes.plot(shown_times, shown, style, color=color, linewidth=1.2, label=name)
         axes.set(ylabel="steering", xlim=(begin, end))
     tidy(*all_axes)
 
 
 def show_image(axes: Axes, image: Image, title: str = "") -> None:
     """Show an RGB or a grey image, uint8 (height, width, 3 or 1), without ticks."""
-    axes.imshow(
-        image, interpolation="nearest", cmap="gray", vmin=0, vmax=255
-    )  # the last three count for grey alone
+    # the last three count for grey alone
+    axes.imshow(image, interpolation="nearest", cmap="gray", vmin=0, vmax=255)
     axes.set_xticks([])
     axes.set_yticks([])
     axes.set_title(title, fontsize=9)
@@ -79,11 +76,9 @@ def show_image(axes: Axes, image: Image, title: str = "") -> None:
 
 @dataclass(frozen=True)
 class ShownImage:
-    """An image in a picture, RGB or grey, uint8 (height, width, 3 or 1), with its title and a text
-    below it.
-    """
+    """An image in a picture, with its title and a text below it."""
 
-    image: Image
+    image: Image  # RGB or grey, uint8 (height, width, 3 or 1)
     title: str = ""
     below: str = ""
 
@@ -93,21 +88,27 @@ def save_images(
 ) -> None:
     """Write rows of images as a PNG. inches: width and height of each with its texts."""
     across = max(map(len, rows))
-    figure = new_figure(inches[0] * across, inches[1] * len(rows) + 0.4 * bool(title), title)
-    for of_row, row in zip(figure.subplots(len(rows), across, squeeze=False), rows, strict=True):
-        for axes, shown in zip(of_row, row, strict=False):
+    title_inches = 0.4 if title else 0.0
+    figure = new_figure(inches[0] * across, inches[1] * len(rows) + title_inches, title)
+    grid = figure.subplots(len(rows), across, squeeze=False)
+    for axes_of_row, row in zip(grid, rows, strict=True):
+        for axes, shown in zip(axes_of_row, row, strict=False):
             show_image(axes, shown.image, shown.title)
             axes.set_xlabel(shown.below, fontsize=9)
-        for axes in of_row[len(row) :]:
+        for axes in axes_of_row[len(row) :]:
             axes.set_axis_off()
     save(figure, path)
 
 
 def drawable(text: str) -> str:
-    """Return a text with a mark for each byte of a file's name that is not UTF-8; fonts have no
-    letter for it.
+    """Return a text with a mark for each byte of a file's name that is not UTF-8.
+
+    Fonts have no letter for such a byte.
     """
     return text.encode(errors="replace").decode()
+
+
+_PALETTE_FROM_BYTES = 150_000  # a PNG this large holds photographs, which 256 colours make smaller
 
 
 def save(figure: Figure, path: Path) -> None:
@@ -117,7 +118,8 @@ def save(figure: Figure, path: Path) -> None:
     """
     for text in figure.findobj(Text):
         text.set(parse_math=False, text=drawable(text.get_text()))
-    content, info = io.BytesIO(), PngInfo()
+    content = io.BytesIO()
+    info = PngInfo()
     info.add_text("Software", MADE_BY.decode())
     figure.savefig(content, dpi=DPI, format="png", pil_kwargs={"pnginfo": info})
     if content.tell() > _PALETTE_FROM_BYTES:
