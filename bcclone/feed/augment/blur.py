@@ -64,30 +64,14 @@ def _blur(view: Any, taps: Any, blurred: Any, padded: Any) -> None:
     blurred: room for the image after the first step, float32 (rows, 3 x width).
     padded: room for a row with two more pixels at each end, uint8 (3 x (width + 4),).
     """
-    rows = view.shape[0]
-    flat = view.reshape(rows, 3 * view.shape[1])
-    for row in range(rows):
-        _pad_row(view[row], padded)
-        _blur_row(padded, taps, blurred[row])
-    for row in range(rows):
-        _blur_columns(blurred, row, taps, flat[row])
+    _blur_rows(view, taps, blurred, padded)
+    _blur_columns(blurred, taps, view.reshape(blurred.shape))
 
 
 @compiled(error_model="numpy")
-def _pad_row(pixels: Any, padded: Any) -> None:
-    """Write a row, uint8 (width, 3), into `padded`, and two mirrored pixels at each end."""
-    width = pixels.shape[0]
-    flat = pixels.reshape(-1)
-    middle = padded[6:]
-    for index in range(3 * width):
-        middle[index] = flat[index]
-    for x in (-2, -1, width, width + 1):
-        for channel in range(3):
-            padded[3 * (x + 2) + channel] = pixels[mirrored(x, width), channel]
-
-
-@compiled(error_model="numpy")
-def _blur_row(padded: Any, taps: Any, result: Any) -> None:
+def _blur_rows(view: Any, taps: Any, blurred: Any, padded: Any) -> None:
+    rows, width = view.shape[:2]
+    flat = view.reshape(rows, 3 * width)
     center = taps[0]
     close = taps[1]
     wide = taps[2]
@@ -97,29 +81,39 @@ def _blur_row(padded: Any, taps: Any, result: Any) -> None:
     third = padded[6:]
     fourth = padded[9:]
     fifth = padded[12:]
-    for index in range(result.shape[0]):
-        near = _INT(second[index]) + _INT(fourth[index])
-        far = _INT(first[index]) + _INT(fifth[index])
-        pixel = _FLOAT(_INT(third[index]))
-        result[index] = center * pixel + close * _FLOAT(near) + wide * _FLOAT(far)
+    for row in range(rows):
+        for index in range(3 * width):
+            third[index] = flat[row, index]
+        for x in (-2, -1, width, width + 1):
+            for channel in range(3):
+                padded[3 * (x + 2) + channel] = view[row, mirrored(x, width), channel]
+
+        result = blurred[row]
+        for index in range(3 * width):
+            near = _INT(second[index]) + _INT(fourth[index])
+            far = _INT(first[index]) + _INT(fifth[index])
+            pixel = _FLOAT(_INT(third[index]))
+            result[index] = center * pixel + close * _FLOAT(near) + wide * _FLOAT(far)
 
 
 @compiled(error_model="numpy")
-def _blur_columns(blurred: Any, row: int, taps: Any, result: Any) -> None:
+def _blur_columns(blurred: Any, taps: Any, result: Any) -> None:
+    rows, width = blurred.shape
     center = taps[0]
     close = taps[1]
     wide = taps[2]
-    rows = blurred.shape[0]
-    first = blurred[mirrored(row - 2, rows)]
-    second = blurred[mirrored(row - 1, rows)]
-    third = blurred[row]
-    fourth = blurred[mirrored(row + 1, rows)]
-    fifth = blurred[mirrored(row + 2, rows)]
-    for index in range(result.shape[0]):
-        near = second[index] + fourth[index]
-        far = first[index] + fifth[index]
-        level = center * third[index] + close * near + wide * far
-        result[index] = np.uint8(_INT(level + _FLOAT(0.5)))
+    for row in range(rows):
+        first = blurred[mirrored(row - 2, rows)]
+        second = blurred[mirrored(row - 1, rows)]
+        third = blurred[row]
+        fourth = blurred[mirrored(row + 1, rows)]
+        fifth = blurred[mirrored(row + 2, rows)]
+        line = result[row]
+        for index in range(width):
+            near = second[index] + fourth[index]
+            far = first[index] + fifth[index]
+            level = center * third[index] + close * near + wide * far
+            line[index] = np.uint8(_INT(level + _FLOAT(0.5)))
 
 
 def filtered(images: Any, taps: Any, xp: Any) -> Any:
