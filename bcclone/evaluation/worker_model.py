@@ -49,18 +49,20 @@ class InputFile:
 
 
 def result_key(name: str, track: str, *parts: object) -> str:
-    """Return a name with a hash of all that a result depends on: these parts, the road's file and
-    bcclone's sources.
+    """Return a name with a hash of all that a result depends on.
+
+    These are the parts, the road's file and bcclone's sources.
     """
     content = read_bytes(Path(track), "json") if track.endswith(".json") else b""
-    return f"{name}-{hashlib.sha256(repr((source_digest(), parts, content)).encode()).hexdigest()[:24]}"
+    hashed = repr((source_digest(), parts, content)).encode()
+    return f"{name}-{hashlib.sha256(hashed).hexdigest()[:24]}"
 
 
 def not_finite(model: object, where: str) -> UserError:
     """Return the error of a model without usable steering. where: "at row 7"."""
     return UserError(
-        f"{model}: no usable steering {where}, expected a finite number from -1 to 1; use a model that is trained, "
-        "and whose --preprocess is the one of its training"
+        f"{model}: no usable steering {where}, expected a finite number from -1 to 1; "
+        "use a model that is trained, and whose --preprocess is the one of its training"
     )
 
 

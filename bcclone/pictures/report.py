@@ -132,20 +132,24 @@ def next_commands(model: Path | str, names: str, preprocess: str | None = None) 
 
 
 def _text(text: str) -> str:
-    """Return a text for a page; what cannot be seen, such as a change of the writing direction,
-    becomes a mark.
+    """Return a text for a page.
+
+    What cannot be seen, such as a change of the writing direction, becomes a mark.
     """
-    return html.escape(
-        "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
-    )
+    letters = [_visible(letter) for letter in text]
+    return html.escape("".join(letters))
+
+
+def _visible(letter: str) -> str:
+    return letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}"
 
 
 def _table(heading: Sequence[str], *rows: Sequence[str]) -> str:
     head = "".join(f'<th scope="col">{_text(cell)}</th>' for cell in heading)
-    body = "".join(
-        f'<tr><th scope="row">{_text(first)}</th>{"".join(f"<td>{_text(cell)}</td>" for cell in cells)}</tr>'
-        for first, *cells in rows
-    )
+    body = ""
+    for first, *cells in rows:
+        data = "".join(f"<td>{_text(cell)}</td>" for cell in cells)
+        body += f'<tr><th scope="row">{_text(first)}</th>{data}</tr>'
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
     return f'<div class="scrolled" tabindex="0" role="region" aria-label="Figures">{table}</div>'
 
