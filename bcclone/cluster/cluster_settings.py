@@ -1,7 +1,6 @@
-"""Settings of the wing: a store of many shards, and training on several machines; loads no large
-package.
+"""Settings of the wing: a store of many shards, and training on several machines.
 
-The workers of a training are named by options or by TF_CONFIG.
+It loads no large package. The workers of a training are named by options or by TF_CONFIG.
 """
 
 from collections.abc import Mapping
@@ -23,11 +22,8 @@ from bcclone.system.settings import (
     setting,
 )
 
-_OF_SHARDS = ("scheduler", "resume", "jobs")
+_OF_SHARDS = ("scheduler", "resume", "jobs")  # options of a folder of shards alone
 _EXAMPLE = "host1:2345,host2:2345"
-_TF_CONFIG = (
-    '{"cluster": {"worker": ["host1:2345", "host2:2345"]}, "task": {"type": "worker", "index": 0}}'
-)
 _HIGHEST_PORT = 65_535
 _shards = partial(setting, group="folder of shards")
 _workers = partial(setting, group="several machines")
@@ -35,14 +31,12 @@ _workers = partial(setting, group="several machines")
 
 @dataclass(frozen=True)
 class ShardingSettings(PreprocessSettings):
-    """Which recordings to convert, and into which store: one file, or a folder of shards that
-    workers write.
-    """
+    """Which recordings to convert, and into which store: one file, or a folder of shards."""
 
     output: Location = setting(
         Path("data.h5"),
-        "store to write: one file, or a folder of shards if the name has no ending such as .h5; the folder may be at a "
-        "URL such as s3://BUCKET/STORE",
+        "store to write: one file, or a folder of shards if the name has no ending such as .h5; "
+        "the folder may be at a URL such as s3://BUCKET/STORE",
         unit="PATH",
         parse=parse_location,
     )
@@ -58,17 +52,16 @@ class ShardingSettings(PreprocessSettings):
         super().__post_init__()
         if is_url(self.output) and self.output.suffix:
             raise SettingError(
-                "{output} {path}: one file is written to a local path; name a folder of shards, without {suffix}, or a "
-                "local path",
+                "{output} {path}: one file is written to a local path; name a folder of shards, "
+                "without {suffix}, or a local path",
                 path=self.output,
                 suffix=self.output.suffix,
             )
-        if not self.is_sharded and (
-            option := next((name for name in _OF_SHARDS if getattr(self, name)), None)
-        ):
+        option = next((name for name in _OF_SHARDS if getattr(self, name)), None)
+        if option and not self.is_sharded:
             raise SettingError(
-                f"{{{option}}} writes a folder of shards, and {{output}} {{path}} is one file; name one without "
-                "{suffix}",
+                f"{{{option}}} writes a folder of shards, and {{output}} {{path}} is one file; "
+                "name one without {suffix}",
                 path=self.output,
                 suffix=self.output.suffix,
             )
@@ -76,21 +69,19 @@ class ShardingSettings(PreprocessSettings):
 
     @property
     def is_sharded(self) -> bool:
-        return (
-            is_url(self.output)
-            or self.output.is_dir()
-            or not (self.output.suffix or self.output.exists())
-        )
+        if is_url(self.output) or self.output.is_dir():
+            return True
+        return not self.output.suffix and not self.output.exists()
 
 
 @dataclass(frozen=True)
 class WorkerSettings(Checked):
-    """The workers of a training on several machines. workers: HOST:PORT of each, the chief's first."""
+    """The workers of a training on several machines; the chief is the first of them."""
 
     workers: Names = _workers(
         (),
-        "train on several machines, one worker on each: the addresses of all workers, the same on every one; worker 0 "
-        "writes the model",
+        "train on several machines, one worker on each: the addresses of all workers, the same on "
+        "every one; worker 0 writes the model",
         unit="HOST:PORT,...",
         shown="those of TF_CONFIG, else one machine alone",
     )
@@ -103,8 +94,8 @@ class WorkerSettings(Checked):
             host, _, port = address.rpartition(":")
             if not host or not port.isdecimal() or not 0 < int(port) <= _HIGHEST_PORT:
                 raise SettingError(
-                    "{workers} {address}, expected HOST:PORT of each worker, such as {example}; the threads that load "
-                    "samples are --feed-workers",
+                    "{workers} {address}, expected HOST:PORT of each worker, such as {example}; "
+                    "the threads that load samples are --feed-workers",
                     address=repr(address),
                     example=_EXAMPLE,
                 )
@@ -142,24 +133,38 @@ class WorkerSettings(Checked):
         return host, int(port)
 
 
-def find_workers(settings: WorkerSettings, environment: Mapping[str, str]) -> WorkerSettings | None:
-    """Return the workers that train together, from options or else from TF_CONFIG; None for one
-    worker alone.
+_TF_CONFIG = (
+    '{"cluster": {"worker": ["host1:2345", "host2:2345"]}, "task": {"type": "worker", "index": 0}}'
+)
 
-    TF_CONFIG: JSON, as tf.distribute.cluster_resolver.TFConfigClusterResolver reads it. Raises
-    UserError.
+
+def find_workers(settings: WorkerSettings, environment: Mapping[str, str]) -> WorkerSettings | None:
+    """Return the workers that train together, from options or else from TF_CONFIG.
+
+    None for one worker alone. Raises UserError.
     """
     text = environment.get("TF_CONFIG", "")
     if text and not settings.workers:
-        with explained(
-            "TF_CONFIG", f"the description of a worker ({text[:200]!r})", f"expected {_TF_CONFIG}"
-        ):
-            stored = parse_json(text)
-            jobs, task = stored["cluster"], stored["task"]
-            kind, index = task.get("type", "worker"), int(task["index"])
-            chiefs, workers = list(jobs.get("chief", ())), list(jobs.get("worker", ()))
-            if set(jobs) - {"chief", "worker"} or kind not in jobs or not chiefs + workers:
-                raise ValueError("its jobs must be chief and worker")
-            index += len(chiefs) if kind == "worker" else 0
-            settings = WorkerSettings(tuple(map(str, chiefs + workers)), index)
+        what = f"the description of a worker ({text[:200]!r})"
+        with explained("TF_CONFIG", what, f"expected {_TF_CONFIG}"):
+            settings = _workers_of(text)
     return settings if settings.count > 1 else None
+
+
+def _workers_of(text: str) -> WorkerSettings:
+    """Return the workers of TF_CONFIG: JSON, as TensorFlow's TFConfigClusterResolver reads it.
+
+    Raises ValueError, and other errors for JSON of another form.
+    """
+    stored = parse_json(text)
+    jobs = stored["cluster"]
+    task = stored["task"]
+    kind = task.get("type", "worker")
+    index = int(task["index"])
+    chiefs = list(jobs.get("chief", ()))
+    workers = list(jobs.get("worker", ()))
+    if set(jobs) - {"chief", "worker"} or kind not in jobs or not chiefs + workers:
+        raise ValueError("its jobs must be chief and worker")
+    if kind == "worker":
+        index += len(chiefs)
+    return WorkerSettings(tuple(map(str, chiefs + workers)), index)

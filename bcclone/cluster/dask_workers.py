@@ -24,9 +24,8 @@ if TYPE_CHECKING:
     from distributed import Client, Security
 
 _CONNECT_SECONDS = 8.0
-_WORKER_SECONDS = (
-    10.0  # how long a cluster may be without workers: somebody may restart one that ended
-)
+# how long a cluster may be without workers: somebody may restart one that ended
+_WORKER_SECONDS = 10.0
 _ANSWER_SECONDS = 20.0  # longer than a busy scheduler takes
 _SECONDS_BETWEEN_REPORTS = 0.25
 _LOOPBACK = "127.0.0.1"
@@ -41,12 +40,20 @@ _CONFIGURATION = {
 
 
 class DaskPool(TaskPool):
-    """A pool of Dask's workers. address: the scheduler's; topic: the Dask topic of progress events."""
+    """A pool of Dask's workers.
+
+    address: the scheduler's
+    topic: the Dask topic of progress events
+    notify: receives which workers were lost
+    """
 
     def __init__(self, client: "Client", address: str, topic: str, notify: Notify) -> None:
         # pure=False: Dask runs equal tasks again, instead of returning the first result
         super().__init__(client.get_executor(pure=False), 0, lambda: self._progress)
-        self._client, self._address, self._topic, self._notify = client, address, topic, notify
+        self._client = client
+        self._address = address
+        self._topic = topic
+        self._notify = notify
         self._progress = 0.0
         self._present: set[str] = set()  # addresses of workers
         self._without_workers_since: float | None = None
@@ -65,15 +72,19 @@ class DaskPool(TaskPool):
         self, function: Callable[[Task], Result], task: Task, faulty: Sequence[str]
     ) -> "Future[Result]":
         """Start a task, on a worker that is not named as faulty if there is another one."""
-        others = [name for name in self._all_workers() if name not in faulty] if faulty else []
-        choice: dict[str, Any] = {"workers": others, "allow_other_workers": True} if others else {}
+        choice: dict[str, Any] = {}
+        if faulty:
+            sound = [name for name in self._all_workers() if name not in faulty]
+            if sound:
+                choice = {"workers": sound, "allow_other_workers": True}
         return self._executor.submit(
             _run_on_worker, function, task, source_digest(), self._topic, **choice
         )
 
     def explain(self, error: Exception) -> None:
-        """Raise UserError if the scheduler or a worker failed, or has another bcclone; return if
-        the task failed.
+        """Raise UserError if the scheduler or a worker failed, or has another bcclone.
+
+        Return if the task failed.
         """
         from distributed import KilledWorker
         from distributed.comm import CommClosedError
@@ -82,15 +93,14 @@ class DaskPool(TaskPool):
             raise self._lost() from None
         if isinstance(error, KilledWorker):
             raise UserError(
-                f"{error.allowed_failures + 1} workers ended unexpectedly while they ran the same task, the last one "
-                f"{error.last_worker.address}; its log may say why; if memory ran out, start fewer workers on a machine"
+                f"{error.allowed_failures + 1} workers ended unexpectedly while they ran the same "
+                f"task, the last one {error.last_worker.address}; its log may say why; "
+                "if memory ran out, start fewer workers on a machine"
             ) from None
         self.check_versions()
 
     def check(self) -> None:
-        """Raise UserError if the scheduler does not answer, or if the cluster has had no worker for
-        some time.
-        """
+        """Raise UserError if the scheduler does not answer, or has had no worker for some time."""
         if self._all_workers():
             self._without_workers_since = None
         elif self._without_workers_since is None:
@@ -98,28 +108,25 @@ class DaskPool(TaskPool):
         elif time.monotonic() - self._without_workers_since > _WORKER_SECONDS:
             raise UserError(
                 f"all workers of the Dask scheduler at {self._address} have ended; start some "
-                f"(dask worker {self._address}), and run the same command again, with --resume if it has that"
+                f"(dask worker {self._address}), and run the same command again, "
+                "with --resume if it has that"
             )
 
     def check_versions(self) -> None:
-        """Raise UserError if the scheduler or a worker does not have the same bcclone as this
-        process.
-        """
+        """Raise UserError if the scheduler or a worker has another bcclone than this process."""
         digests: dict[str, str | Exception] = {}
+        scheduler = f"the scheduler at {self._address}"
         try:
-            digests[f"the scheduler at {self._address}"] = self._client.run_on_scheduler(
-                source_digest
-            )
+            digests[scheduler] = self._client.run_on_scheduler(source_digest)
         except Exception as error:
-            digests[f"the scheduler at {self._address}"] = error
-        workers = self._client.run(source_digest, on_error="return")
-        for place, digest in (
-            digests | {f"worker {name}": digest for name, digest in workers.items()}
-        ).items():
+            digests[scheduler] = error
+        for name, digest in self._client.run(source_digest, on_error="return").items():
+            digests[f"worker {name}"] = digest
+        for place, digest in digests.items():
             if isinstance(digest, Exception):
                 raise UserError(
-                    f"{place} cannot load bcclone ({digest}); install the same versions of bcclone, Python and "
-                    "packages there as here, and start it again"
+                    f"{place} cannot load bcclone ({digest}); install the same versions of "
+                    "bcclone, Python and packages there as here, and start it again"
                 )
             if digest != source_digest():
                 raise _other_version(place)
@@ -134,15 +141,17 @@ class DaskPool(TaskPool):
         workers: Mapping[str, Mapping[str, Any]] = state["workers"]
         for address in sorted(self._present - set(workers)):
             self._notify(
-                f"note: worker {address} was lost, {len(workers)} remain; other workers repeat its tasks"
+                f"note: worker {address} was lost, {len(workers)} remain; "
+                "other workers repeat its tasks"
             )
         self._present = set(workers)
         return workers
 
     def _lost(self) -> UserError:
         return UserError(
-            f"the Dask scheduler at {self._address} ended or cannot be reached any more; start it and its workers "
-            "again, and run the same command again, with --resume if it has that"
+            f"the Dask scheduler at {self._address} ended or cannot be reached any more; "
+            "start it and its workers again, and run the same command again, "
+            "with --resume if it has that"
         )
 
 
@@ -153,19 +162,23 @@ def _other_version(place: str) -> UserError:
 
 
 def _run_on_worker(function: Callable[[Any], Any], task: Any, sources: str, topic: str) -> Any:
-    """Run a task in a thread of a worker, and send its progress now and then. sources: the sender's
-    source_digest().
+    """Run a task in a thread of a worker, and send its progress now and then.
+
+    sources: the sender's source_digest()
     """
     from distributed import get_worker
 
-    worker, unsent, sent_at = get_worker(), 0.0, time.monotonic()
+    worker = get_worker()
+    unsent = 0.0
+    sent_at = time.monotonic()
 
     def report(amount: float) -> None:
         nonlocal unsent, sent_at
         unsent += float(amount)  # NumPy's numbers cannot be sent as events
         if time.monotonic() - sent_at >= _SECONDS_BETWEEN_REPORTS:
             worker.log_event(topic, unsent)
-            unsent, sent_at = 0.0, time.monotonic()
+            unsent = 0.0
+            sent_at = time.monotonic()
 
     if sources != source_digest():
         raise _other_version(f"worker {worker.address}")
@@ -180,19 +193,27 @@ def open_pool(
 ) -> Iterator[TaskPool]:
     """Yield a pool of workers; the processes that it starts end with the block. Raises UserError.
 
-    scheduler: "" for processes of this machine, "local:N" for a Dask cluster of N processes on this
-    machine, or the address of a running Dask scheduler, such as "tcp://HOST:8786"; jobs: number of
-    processes without a scheduler, 0 for one per usable core; notify: receives the address of Dask's
-    dashboard, and which workers were lost.
+    scheduler: "" for processes of this machine, "local:N" for a Dask cluster of N processes on
+        this machine, or the address of a running Dask scheduler, such as "tcp://HOST:8786"
+    jobs: number of processes without a scheduler, 0 for one per usable core
+    notify: receives the address of Dask's dashboard, and which workers were lost
     """
     if not scheduler:
         with task_pool.open_pool(jobs) as pool:
             yield pool
         return
+    with _open_dask_pool(scheduler, notify) as cluster:
+        yield cluster
+
+
+@contextmanager
+def _open_dask_pool(scheduler: str, notify: Notify) -> Iterator[DaskPool]:
+    """Yield the workers of a Dask cluster, as open_pool() takes it."""
     local = _LOCAL.fullmatch(scheduler)
     if not local and not _ADDRESS.fullmatch(scheduler):
         raise UserError(
-            f"scheduler {scheduler}: expected tcp://HOST:PORT, or local:N for N processes of this machine"
+            f"scheduler {scheduler}: expected tcp://HOST:PORT, "
+            "or local:N for N processes of this machine"
         )
     require_package("distributed", "--scheduler", "bcclone[cluster]")
     import dask
@@ -202,20 +223,18 @@ def open_pool(
     import_module("distributed")  # adds the defaults and the loggers that are changed here
     with ExitStack() as stack:
         stack.enter_context(dask.config.set(_CONFIGURATION))
-        for logger in map(
-            logging.getLogger, _LOGGERS
-        ):  # they print tracebacks when a connection ends
-            stack.callback(logger.setLevel, logger.level)
-            logger.setLevel(logging.CRITICAL + 1)
-        address, security = (
-            stack.enter_context(_local_cluster(int(local[1]))) if local else (scheduler, None)
-        )
+        stack.enter_context(_loggers_silent())
+        address = scheduler
+        security: Security | None = None
+        if local:
+            address, security = stack.enter_context(_local_cluster(int(local[1])))
         client = stack.enter_context(_connected(address, security))
         try:
             client.wait_for_workers(1, timeout=_WORKER_SECONDS)
         except TimeoutError:
             raise UserError(
-                f"the Dask scheduler at {address} has no workers; start at least one: dask worker {address}"
+                f"the Dask scheduler at {address} has no workers; "
+                f"start at least one: dask worker {address}"
             ) from None
         topic = f"bcclone-{uuid.uuid4().hex}"
         cluster = DaskPool(client, address, topic, notify)
@@ -224,6 +243,20 @@ def open_pool(
         if client.dashboard_link and (not local or find_spec("bokeh")):
             notify(f"Dask's dashboard: {client.dashboard_link}")
         yield cluster
+
+
+@contextmanager
+def _loggers_silent() -> Iterator[None]:
+    """Silence Dask's loggers in the block, which print tracebacks when a connection ends."""
+    loggers = [logging.getLogger(name) for name in _LOGGERS]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 @contextmanager
@@ -244,9 +277,8 @@ def _local_cluster(workers: int) -> Iterator[tuple[str, "Security"]]:
         TemporaryDirectory(prefix="bcclone-dask-") as folder,
         dask.config.set({"temporary-directory": folder}),
     ):
-        with (
-            interrupts_kept_from_children()
-        ):  # Dask's threads inherit the mask, and start all workers
+        # Dask's threads inherit the mask, and start all workers
+        with interrupts_kept_from_children():
             cluster = LocalCluster(
                 n_workers=workers,
                 threads_per_worker=1,
@@ -263,27 +295,31 @@ def _local_cluster(workers: int) -> Iterator[tuple[str, "Security"]]:
 
 @contextmanager
 def _connected(address: str, security: "Security | None") -> Iterator["Client"]:
-    """Yield a client of a scheduler. security: keys, None for those of Dask's configuration, if it
-    has any.
+    """Yield a client of a scheduler.
+
+    security: keys, None for those of Dask's configuration, if it has any
     """
     from distributed import Client, Security
 
-    security = security or Security()
+    if security is None:
+        security = Security()
     try:
         with ThreadPoolExecutor(1) as thread:  # the caller's thread may already run an event loop
             thread.submit(asyncio.run, _shake_hands(address, security)).result()
         client = Client(address, timeout=_CONNECT_SECONDS, set_as_default=False, security=security)
     except Exception as error:  # Dask raises many kinds for a program that is no scheduler
         raise UserError(
-            f"no Dask scheduler answers at {address} ({type(error).__name__}); start one: dask scheduler --host HOST"
+            f"no Dask scheduler answers at {address} ({type(error).__name__}); "
+            "start one: dask scheduler --host HOST"
         ) from None
     with client:
         yield client
 
 
 async def _shake_hands(address: str, security: "Security") -> None:
-    """Connect and disconnect in limited time; Client would wait forever for a program that is no
-    scheduler.
+    """Connect and disconnect in limited time.
+
+    Client would wait forever for a program that is no scheduler.
     """
     from distributed.comm import connect
 

@@ -48,33 +48,24 @@ Numbers = tuple[float, float, float, float]  # steering, throttle, brake, speed
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a log is written.
+    """How a log is written."""
 
-    spaced: a space follows most separators; cameras: those that at least one row names;
-    extra_columns: the largest number of columns after the seventh.
-    """
-
-    spaced: bool
+    spaced: bool  # a space follows most separators
     decimal_comma: bool
     header: bool
-    cameras: tuple[str, ...]
-    extra_columns: int
+    cameras: tuple[str, ...]  # those that at least one row names
+    extra_columns: int  # the largest number of columns after the seventh
 
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """The fields of one line: base names of the images ("" where there is none) and the numbers as
-    written.
+    """The fields of one line."""
 
-    separator: of the numbers; ", " is another one than ","; columns: their number if a comma
-    without space is a decimal mark, where the row may be read so.
-    """
-
-    line: int
-    images: tuple[str, str, str]
-    numbers: tuple[str, ...]
-    separator: str
-    columns: int
+    line: int  # its number in the file, from 1
+    images: tuple[str, str, str]  # base names, "" where there is none
+    numbers: tuple[str, ...]  # as written
+    separator: str  # of the numbers; ", " is another one than ","
+    columns: int  # where ", " may separate: as many as if a comma without space is a decimal mark
 
     @property
     def has_points(self) -> bool:
@@ -83,9 +74,7 @@ class Fields:
 
     @property
     def has_bare_commas(self) -> bool:
-        """Return whether there are more whole numbers than columns: the commas are decimal marks,
-        too.
-        """
+        """Return whether commas are decimal marks, too: more whole numbers than columns."""
         return (
             self.separator == ","
             and len(self.numbers) > 4
@@ -100,60 +89,63 @@ def text_of(data: bytes) -> str:
     elif b"\0" in data[1:2] + data[3:4]:
         text = data.decode("utf-16-le", errors="replace")
     else:
-        data = data.replace(
-            b"\0", b""
-        )  # a power failure leaves blocks of zeros at the end of a file
+        # a power failure leaves blocks of zeros at the end of a file
+        data = data.replace(b"\0", b"")
         try:
             text = data.decode()
         except UnicodeDecodeError:
             text = data.decode("cp1252", errors="replace")
-    return (
-        text.replace("\r\n", "\n").replace("\r", "\n").replace("\ufeff", "")
-    )  # joined logs have several marks
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return text.replace("\ufeff", "")  # joined logs have several marks of their encoding
 
 
 def is_header(text: str) -> bool:
-    """Return True for names of columns, of which none is a number, or which are 0, 1, 2 and so on,
-    as pandas names.
-    """
+    """Return True for names of columns: none is a number, or they count from 0, as pandas does."""
     names = _header_names(text)
     counted = names == [str(index) for index in range(len(names))]
     return len(names) > 1 and (counted or not any(map(is_number, names)))
 
 
 def is_known_header(text: str) -> bool:
-    """Return True for the simulator's column names, in their order, in any of their usual
-    spellings.
-    """
+    """Return True for the simulator's column names, in their order, in any usual spelling."""
     names = _header_names(text)
     return "center" in names and len(names) >= _COLUMNS and header_error(text) is None
 
 
 def header_error(text: str) -> str | None:
-    """Return which name of a column contradicts the simulator's order or units; None also for too
-    few columns.
+    """Return which name of a column contradicts the simulator's order or units.
+
+    None if no name does, and for too few columns.
     """
     names = _header_names(text)
-    for index, name in enumerate(names if len(names) >= _COLUMNS else ()):
-        if _HEADER_WORDS.get(name, index) != index:
-            return f"{name!r} as column {index + 1}, expected as column {_HEADER_WORDS[name] + 1}"
-        if index in (_HEADER_WORDS["steering"], _HEADER_WORDS["speed"]) and _OTHER_UNIT.search(
-            name
-        ):
-            return f"{name[:60]!r} as column {index + 1}, expected steering from -1 to 1, and speed in mph"
+    if len(names) < _COLUMNS:
+        return None
+    for index, name in enumerate(names):
+        expected_index = _HEADER_WORDS.get(name, index)
+        if expected_index != index:
+            return f"{name!r} as column {index + 1}, expected as column {expected_index + 1}"
+        has_unit = index in (_HEADER_WORDS["steering"], _HEADER_WORDS["speed"])
+        if has_unit and _OTHER_UNIT.search(name):
+            return (
+                f"{name[:60]!r} as column {index + 1}, "
+                "expected steering from -1 to 1, and speed in mph"
+            )
     return None
 
 
 def _header_names(text: str) -> list[str]:
-    """Return the names of columns, in lower case, without those of indices; none for a line that
-    names images.
+    """Return the names of columns, in lower case, from the first that is no index.
+
+    There are none in a line that names images.
     """
     if len(text) > LONGEST_LINE or _PATH.match(text):
         return []
     names = [name.strip(BLANK).lower() for name in re.split(f"[{_SEPARATORS}]", text)]
-    return list(
-        dropwhile(lambda name: name in ("", "index") or name.startswith("unnamed: "), names)
-    )
+    return list(dropwhile(_names_index, names))
+
+
+def _names_index(name: str) -> bool:
+    return name in ("", "index") or name.startswith("unnamed: ")
 
 
 def split_line(line: int, text: str) -> Fields:
@@ -165,19 +157,39 @@ def split_line(line: int, text: str) -> Fields:
     """
     if len(text) > LONGEST_LINE:
         raise RowError(f"the line has {len(text)} characters, expected at most {LONGEST_LINE}")
-    rest, separator = text, ""
+    rest = text
+    separator = ""
     images = []
     for camera in CAMERAS:
-        found = (None if camera == "center" else _EMPTY.match(rest)) or _PATH.match(rest)
-        if found is None:
+        # every row has an image of the centre camera
+        match = None
+        if camera != "center":
+            match = _EMPTY.match(rest)
+        if match is None:
+            match = _PATH.match(rest)
+        if match is None:
             raise RowError(f"no image path for the {camera} camera, expected {COLUMNS}")
         # what stands before the first path are further columns, such as an index
-        images.append(_BEFORE_NAME.split(found.groupdict().get("path") or "")[-1].strip())
-        if len(images[-1].encode()) > LONGEST_NAME:
+        image = _BEFORE_NAME.split(match.groupdict().get("path") or "")[-1].strip()
+        name_bytes = len(image.encode())
+        if name_bytes > LONGEST_NAME:
             raise RowError(
-                f"the name of the {camera} image has {len(images[-1].encode())} bytes, expected at most {LONGEST_NAME}"
+                f"the name of the {camera} image has {name_bytes} bytes, "
+                f"expected at most {LONGEST_NAME}"
             )
-        rest, separator = rest[found.end() :], found["separator"]
+        images.append(image)
+        rest = rest[match.end() :]
+        separator = match["separator"]
+    numbers, separator, columns = _split_numbers(rest, separator)
+    center, left, right = images
+    return Fields(line, (center, left, right), tuple(map(str.strip, numbers)), separator, columns)
+
+
+def _split_numbers(rest: str, separator: str) -> tuple[list[str], str, int]:
+    """Split what follows the images: numbers, their separator, and the row's number of columns.
+
+    separator: between the images. Raises RowError for too few numbers.
+    """
     rest = rest.strip().rstrip(f"{separator} ")
     if rest.count('"') % 2:  # the whole line is quoted
         rest = rest.replace('"', "")
@@ -191,10 +203,10 @@ def split_line(line: int, text: str) -> Fields:
         numbers = rest.split(separator)
     if len(numbers) < 4:
         raise row_ends(3 + len(numbers))
-    columns = 3 + len(spaced if separator == ", " else numbers)
-    return Fields(
-        line, (images[0], images[1], images[2]), tuple(map(str.strip, numbers)), separator, columns
-    )
+    columns = 3 + len(numbers)
+    if separator == ", ":
+        columns = 3 + len(spaced)
+    return numbers, separator, columns
 
 
 def row_ends(columns: int) -> RowError:
@@ -209,7 +221,9 @@ def is_number(text: str) -> bool:
 
 def with_decimal_point(number: str) -> str:
     """Return a number with its decimal comma, if it has one, replaced by a point."""
-    return number.replace(",", ".") if "," in number and _COMMA_NUMBER.fullmatch(number) else number
+    if "," in number and _COMMA_NUMBER.fullmatch(number):
+        return number.replace(",", ".")
+    return number
 
 
 def numbers_of(written: Sequence[str]) -> Numbers:
@@ -233,7 +247,8 @@ def resolve_decimal_commas(parts: Sequence[str], previous_speed_mph: float) -> N
     )
     if not readings:
         raise RowError(
-            f"decimal commas: no possible reading of {','.join(parts)}, expected steering, throttle, brake and speed"
+            f"decimal commas: no possible reading of {','.join(parts)}, "
+            "expected steering, throttle, brake and speed"
         )
     if len(readings) > 1:
         nearest, next_nearest = (abs(numbers[3] - previous_speed_mph) for numbers in readings[:2])
@@ -245,19 +260,16 @@ def resolve_decimal_commas(parts: Sequence[str], previous_speed_mph: float) -> N
 
 
 def _readings(parts: Sequence[str]) -> Iterator[Numbers]:
-    """Yield the readings that the simulator could have written: each number is one part, or two
-    parts.
-    """
+    """Yield the readings that the simulator could have written; a number has one part or two."""
     for widths in product((1, 2), repeat=4):
         if sum(widths) != len(parts):
             continue
         ends = list(accumulate(widths))
-        written = [
-            ".".join(parts[end - width : end]) for end, width in zip(ends, widths, strict=True)
-        ]
+        begins = [end - width for end, width in zip(ends, widths, strict=True)]
+        written = [".".join(parts[begin:end]) for begin, end in zip(begins, ends, strict=True)]
         if not all(map(_WRITTEN.fullmatch, written)):
             continue
         steering, throttle, brake, speed = map(float, written)
-        pedals = 0 <= throttle <= 1 and 0 <= brake <= 1 and not (throttle > 0 and brake > 0)
-        if abs(steering) <= 1 and pedals and 0 <= speed <= _TOP_SPEED_MPH:
+        can_press = 0 <= throttle <= 1 and 0 <= brake <= 1 and not (throttle > 0 and brake > 0)
+        if abs(steering) <= 1 and can_press and 0 <= speed <= _TOP_SPEED_MPH:
             yield steering, throttle, brake, speed

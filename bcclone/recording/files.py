@@ -69,7 +69,10 @@ def is_recording(source: Path) -> bool:
     """Return whether a local folder holds a recording, or a file is the log of one, by its first
     lines.
     """
-    return any(map(_begins_as_log, _logs_in_folder(source) if source.is_dir() else [source]))
+    logs: list[Location] = [source]
+    if source.is_dir():
+        logs = _logs_in_folder(source)
+    return any(map(_begins_as_log, logs))
 
 
 def _begins_as_log(path: Location) -> bool:
@@ -92,13 +95,13 @@ def default_inputs() -> list[str]:
     if Path(LOG_NAME).is_file():
         return [LOG_NAME]
     for outer in filter(Path.is_dir, map(Path, _DEFAULT_FOLDERS)):
-        if found := [
-            str(folder) for folder in (outer, *_subfolders(outer)) if _logs_in_folder(folder)
-        ]:
+        folders = [outer, *_subfolders(outer)]
+        found = [str(folder) for folder in folders if _logs_in_folder(folder)]
+        if found:
             return found
     raise UserError(
-        f"no RECORDING named, and there is neither a {LOG_NAME} in this folder nor a recording in ./recordings/ or "
-        "./data/; name a folder with a recording of the simulator, or record one: "
+        f"no RECORDING named, and there is neither a {LOG_NAME} in this folder nor a recording in "
+        "./recordings/ or ./data/; name a folder with a recording of the simulator, or record one: "
         "bcclone simulate record recordings/lake",
         exit_code=2,
     )
@@ -117,16 +120,14 @@ class ImageIndex:
         self.folders = [images, home, images / IMAGES]
         if home.name.lower() == IMAGES.lower():
             self.folders.append(home.parent)
-        self._folder_of: dict[
-            str, str
-        ] = {}  # name of a file -> its folder, which ends with a separator
+        # name of a file -> its folder, which ends with a separator
+        self._folder_of: dict[str, str] = {}
         for folder in reversed(self.folders):
             if folder.is_dir():
-                resolved = (
-                    f"{folder}/"
-                    if is_url(folder)
-                    else f"{os.path.realpath(as_local(folder))}{os.sep}"
-                )
+                if is_url(folder):
+                    resolved = f"{folder}/"
+                else:
+                    resolved = f"{os.path.realpath(as_local(folder))}{os.sep}"
                 with reaching(folder):
                     names = [path.name for path in folder.iterdir()]
                 self._folder_of |= {
@@ -211,8 +212,9 @@ def walk_once(tops: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
     entered: set[str] = set()
     for top in tops:
         for folder, folders, files in os.walk(top, followlinks=True):
-            is_new = (real := os.path.realpath(folder)) not in entered
-            entered.add(real)
+            real_folder = os.path.realpath(folder)
+            is_new = real_folder not in entered
+            entered.add(real_folder)
             folders[:] = sorted(name for name in folders if is_new and not name.startswith("."))
             if is_new:
                 yield folder, files
@@ -222,23 +224,28 @@ def _logs_of(path: Location) -> list[Location]:
     if not path.is_dir():
         if not path.is_file():
             raise UserError(
-                f"{path}: neither a folder nor a file; name a folder with a {LOG_NAME}, or a CSV file"
+                f"{path}: neither a folder nor a file; name a folder with a {LOG_NAME}, "
+                "or a CSV file"
             )
         return [path]
-    if logs := _logs_in_folder(path) or [
-        log for folder in _subfolders(path) for log in _logs_in_folder(folder)
-    ]:
+    logs = _logs_in_folder(path)
+    if not logs:
+        logs = [log for folder in _subfolders(path) for log in _logs_in_folder(folder)]
+    if logs:
         return logs
-    if (
-        path.resolve().name.lower() == IMAGES.lower()
-        and (log := path.resolve().parent / LOG_NAME).is_file()
-    ):
-        return [log]
+    # the folder of the images was named instead of the recording's
+    real_path = path.resolve()
+    log_above = real_path.parent / LOG_NAME
+    if real_path.name.lower() == IMAGES.lower() and log_above.is_file():
+        return [log_above]
     deeper = min(map(str, path.glob(f"*/*/{LOG_NAME}")), default="")
-    remedy = f"name one, such as {deeper}" if deeper else (
-        "name a folder with a recording of the simulator, or make one of a tub or another format: "
-        f"bcclone import {path} -o recordings/NAME"
-    )  # fmt: skip
+    if deeper:
+        remedy = f"name one, such as {deeper}"
+    else:
+        remedy = (
+            "name a folder with a recording of the simulator, or make one of a tub or another "
+            f"format: bcclone import {path} -o recordings/NAME"
+        )
     raise UserError(f"{path}: no {LOG_NAME} in this folder or its subfolders; {remedy}")
 
 

@@ -272,7 +272,7 @@ def _read_line_by_line(path: Location, lines: list[str]) -> _Read:
     header = first_line if has_header else ""
     bad: list[BadRow] = []
     split = list(_split_lines(path, lines, header, bad))
-    # a table of another program may name its columns in a line that looks like a row
+    # a line without images at the beginning may be a header, too, with a number among its names
     is_named = has_header or (bad and "image path" in bad[0].reason)
     if not split and not bad:
         reason = f"it has a header and no rows, expected rows of {COLUMNS}"

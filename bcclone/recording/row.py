@@ -12,14 +12,12 @@ from functools import lru_cache
 CAMERAS = ("center", "left", "right")
 NUMBERS = ("steering", "throttle", "brake", "speed_mph")  # columns of a row, in the order of a log
 
-# lowest and highest value of a column; the Unity program writes no negative throttle, which is
-# reverse, donkeycar does; a speed beyond that of any car has lost its decimal point in a
-# spreadsheet
+# lowest and highest value of a column
 RANGES = {
     "steering": (-1.0, 1.0),
-    "throttle": (-1.0, 1.0),
+    "throttle": (-1.0, 1.0),  # reverse is negative, which donkeycar writes, and Unity does not
     "brake": (0.0, 1.0),
-    "speed_mph": (-300.0, 300.0),
+    "speed_mph": (-300.0, 300.0),  # beyond, it has lost its decimal point in a spreadsheet
 }
 ROUNDING = 0.001  # the simulator divides 25 degrees by 25 degrees and sometimes writes 1.0000001
 
@@ -37,24 +35,18 @@ class RowError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class LogRow:
-    """A checked row of a log.
+    """A checked row of a log."""
 
-    line: number of the row in its file, from 1; time_ms: milliseconds since 1970 by the recording
-    machine's clock, from the image name; center, left, right: base names, "" where the camera was
-    not recorded; steering -1..1 (right is positive, 1 is 25 degrees); throttle -1..1 (negative is
-    reverse); brake 0..1; speed in mph; extras: the text of any further columns, as written.
-    """
-
-    line: int
-    time_ms: int
-    center: str
+    line: int  # its number in the file, from 1
+    time_ms: int  # since 1970 by the recording machine's clock, from the image's name
+    center: str  # base name of the image, "" where the camera was not recorded
     left: str
     right: str
-    steering: float
-    throttle: float
-    brake: float
+    steering: float  # -1..1; right is positive, 1 is 25 degrees
+    throttle: float  # -1..1; negative is reverse
+    brake: float  # 0..1
     speed_mph: float
-    extras: str = ""
+    extras: str = ""  # the text of any further columns, as written
 
     def __post_init__(self) -> None:
         check_numbers(self.steering, self.throttle, self.brake, self.speed_mph)

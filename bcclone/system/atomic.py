@@ -14,13 +14,13 @@ from typing import BinaryIO
 
 from bcclone.system.errors import UserError
 
-_FLUSHED_BYTES = 1 << 25
 _OLD = ".old.partial"  # ending of the folder that is being replaced
 
 
 def make_folder(folder: Path, choose: str = "another") -> None:
-    """Make a folder with those above it, unless it exists; raises UserError. choose: what to choose
-    instead.
+    """Make a folder with those above it, unless it exists; raises UserError.
+
+    choose: for the message; what to choose instead
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -32,17 +32,19 @@ def make_folder(folder: Path, choose: str = "another") -> None:
 
 @contextmanager
 def replacing(path: Path, follow: bool = False) -> Iterator[Path]:
-    """Yield a temporary path in the same folder, which replaces `path` when the block ends without
-    an error.
+    """Yield a temporary path, which replaces `path` when the block ends without an error.
 
-    The temporary name keeps the suffix, because Keras and ffmpeg choose the format by it. Temporary
-    files of killed processes are removed when the same path is written again. An OSError names
-    `path`. follow: where `path` is a link, replace what it leads to, for a name that the user has
-    typed; somebody else may have made a link in a folder.
+    It is in the same folder, and keeps the suffix, because Keras and ffmpeg choose the format by
+    it. Temporary files of killed processes are removed when the same path is written again. An
+    OSError names `path`.
+
+    follow: where `path` is a link, replace what it leads to. That is for a name that the user has
+        typed; in a folder, somebody else may have made a link.
     """
-    path = (
-        Path(os.path.realpath(path)) if follow else Path(os.path.realpath(path.parent), path.name)
-    )
+    if follow:
+        path = Path(os.path.realpath(path))
+    else:
+        path = Path(os.path.realpath(path.parent), path.name)
     with _temporary_path(path, path.suffix) as temporary:
         yield temporary
         _flush(temporary)
@@ -53,21 +55,9 @@ def replacing(path: Path, follow: bool = False) -> Iterator[Path]:
 
 @contextmanager
 def _temporary_path(path: Path, suffix: str) -> Iterator[Path]:
-    """Yield a temporary name next to a path, after removing those of killed processes; an OSError
-    names `path`.
-    """
+    """Yield a temporary name next to a path; an OSError names `path`."""
     prefix = f".{path.stem[:100]}."  # short enough for any file system
-    leftovers = re.compile(re.escape(prefix) + r"([0-9]{1,9})-.*\.partial", re.DOTALL)
-    for leftover in path.parent.iterdir() if path.parent.is_dir() else ():
-        if found := leftovers.match(leftover.name):
-            import psutil
-
-            if psutil.pid_exists(int(found[1])):
-                continue
-            if leftover.name.endswith(_OLD) and not path.exists():
-                leftover.replace(path)  # the process was killed between the two names
-            else:
-                _remove(leftover)
+    _remove_leftovers(path, prefix)
     temporary = path.with_name(f"{prefix}{os.getpid()}-{uuid.uuid4().hex[:8]}.partial{suffix}")
     try:
         yield temporary
@@ -78,12 +68,30 @@ def _temporary_path(path: Path, suffix: str) -> Iterator[Path]:
         _remove(temporary)
 
 
+def _remove_leftovers(path: Path, prefix: str) -> None:
+    """Remove the temporary files of killed processes, whose names begin with a prefix."""
+    if not path.parent.is_dir():
+        return
+    temporary_name = re.compile(re.escape(prefix) + r"([0-9]{1,9})-.*\.partial", re.DOTALL)
+    for leftover in path.parent.iterdir():
+        match = temporary_name.match(leftover.name)
+        if match is None:
+            continue
+        import psutil
+
+        if psutil.pid_exists(int(match[1])):
+            continue
+        if leftover.name.endswith(_OLD) and not path.exists():
+            leftover.replace(path)  # the process was killed between the two names
+        else:
+            _remove(leftover)
+
+
 @contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder next to `path`, which gets that name when the block ends without an
-    error.
+    """Yield a temporary folder, which replaces `path` when the block ends without an error.
 
-    A folder of that name is replaced. Temporary folders of killed processes are removed when the
+    Temporary folders of killed processes are removed when the
     same path is written again. An OSError names `path`, or the file in it.
     """
     path = Path(os.path.realpath(path))
@@ -103,6 +111,9 @@ def replacing_folder(path: Path) -> Iterator[Path]:
             _remove(old)
 
 
+_FLUSHED_BYTES = 1 << 25  # after so many, a flush is started
+
+
 class EarlyFlush:
     """Flushes a file to disk while more is written, so that the last flush is short.
 
@@ -111,7 +122,8 @@ class EarlyFlush:
     """
 
     def __init__(self, file: BinaryIO) -> None:
-        self._file, self._unflushed = file, 0
+        self._file = file
+        self._unflushed = 0  # bytes
         self._pool = ThreadPoolExecutor(1, "flush")  # starts its thread with the first task
         self._flushing: Future[None] | None = None
 
@@ -124,10 +136,10 @@ class EarlyFlush:
     def start(self) -> None:
         """Start to flush everything written, after waiting for the last flush."""
         self.wait()
-        self._flushing, self._unflushed = (
-            self._pool.submit(getattr(os, "fdatasync", os.fsync), self._file.fileno()),
-            0,
-        )
+        # not every system can leave out the file's times
+        flush = getattr(os, "fdatasync", os.fsync)
+        self._flushing = self._pool.submit(flush, self._file.fileno())
+        self._unflushed = 0
 
     def wait(self) -> None:
         """Wait for the flush that was started last."""
@@ -135,9 +147,7 @@ class EarlyFlush:
             self._flushing.result()
 
     def close(self) -> None:
-        """Wait, and end the thread; call it before the file is closed. Does not raise errors of the
-        disk.
-        """
+        """Wait, and end the thread; call it before the file is closed. No error is raised."""
         self._pool.shutdown()
 
 
@@ -148,8 +158,9 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_bytes(path: Path, content: bytes | memoryview, follow: bool = False) -> None:
-    """Write `content`; a reader sees the old content or the new, never a part. follow: as
-    replacing() takes it.
+    """Write `content`; a reader sees the old content or the new, never a part.
+
+    follow: as replacing() takes it
     """
     with replacing(path, follow=follow) as temporary:
         temporary.write_bytes(content)

@@ -17,8 +17,7 @@ from typing import Any, TypeVar, cast
 
 @contextmanager
 def _settings_file_unread() -> Iterator[None]:
-    """Load Numba within the block so that it does not read a file of settings in the current
-    folder, if there is one.
+    """Keep Numba, loaded within the block, from a file of settings in the current folder.
 
     Such a file may name the folder of the cache, which Numba unpickles. Without yaml, Numba reads
     none; other threads do not find yaml either within the block, so it stays where there is no
@@ -48,9 +47,7 @@ FINITE = {"nnan", "ninf", "nsz"}
 
 
 class _Cache(FunctionCache):  # type: ignore[misc]
-    """A cache that does without writing on a full disk, and without reading what an older version
-    of bcclone wrote.
-    """
+    """A cache that skips writing on a full disk, and reading what an older bcclone wrote."""
 
     def __init__(self, function: Any, sources: int) -> None:
         super().__init__(function)
@@ -76,27 +73,26 @@ def compiled(sources: int = 0, **options: Any) -> Callable[[Function], Function]
     """Compile a function with Numba's njit and these options; it releases the interpreter lock.
 
     The compiled code may not create arrays, and does not count references to them, because per
-    pixel that would take longer than the pixel itself. sources: checksum of the files that it is
-    compiled from, where there are several.
+    pixel that would take longer than the pixel itself.
+
+    sources: checksum of the files that it is compiled from, where there are several
     """
 
     def compile_function(function: Function) -> Function:
-        every = {"nogil": True, "_nrt": False} | options
+        all_options = {"nogil": True, "_nrt": False} | options
         try:
-            dispatcher: Any = njit(**every)(function)
-            if every.get("cache"):
+            dispatcher: Any = njit(**all_options)(function)
+            if all_options.get("cache"):
                 dispatcher._cache = _Cache(function, sources)
         except RuntimeError:  # no folder to cache in, such as a read-only one
-            dispatcher = njit(**every | {"cache": False})(function)
+            dispatcher = njit(**all_options | {"cache": False})(function)
         return cast(Function, dispatcher)
 
     return compile_function
 
 
 def source_checksum(modules: Iterable[str]) -> int:
-    """Return a checksum of the sources of modules, given by their full names, and of this one,
-    which compiles them.
-    """
+    """Return a checksum of the sources of modules, by their full names, and of this one."""
     total = 1
     for module in (__name__, *modules):
         package, _, name = module.rpartition(".")

@@ -37,36 +37,28 @@ from bcclone.system.hardware import (
 from bcclone.system.settings import SIMULATOR_PORT, Checked, Port, setting
 
 OLDEST_FOR_TENSORFLOW = (6, 0)  # compute capability, of the wheels that bcclone requires
-_OLDEST_FOR_CUDNN = (7, 5)  # from _CUDNN_WITHOUT_OLDER on
-_CUDNN, _CUDNN_WITHOUT_OLDER, _CUDNN_FOR_OLDER = "nvidia-cudnn-cu12", (9, 11), "9.10.2.21"
-_TENSORFLOW_SECONDS = 180.0
-PYTHONS = ((3, 11), (3, 13))  # as in pyproject.toml; a test compares
-_FFMPEG_SECONDS = 1.0
+PYTHONS = ((3, 11), (3, 13))  # lowest and highest, as in pyproject.toml; a test compares
 _REINSTALL = "reinstall bcclone, in its folder: python -m pip install -c constraints.txt -e ."
 _INSTALL = f"activate the virtual environment in which it is installed, or {_REINSTALL}"
 _FOLDER = Path(__file__).parents[2]
-# (failed below, warning below): a store of 10,000 rows of three cameras takes 1.5 GB; training uses
-# 0.9 GB of memory, without the frames
-_DISK_GB, _MEMORY_GB = (0.5, 5.0), (1.0, 2.0)
+_CUDNN = "nvidia-cudnn-cu12"  # its package
 
 
 @dataclass(frozen=True)
 class Check:
-    """The result of a check: name, state, what was found, and how to fix it, which may be "" only
-    if all is well.
-    """
+    """The result of a check."""
 
     name: str
     state: Literal["ok", "warning", "failed"]
     found: str
-    advice: str = ""
+    advice: str = ""  # how to fix it; "" only if all is well
 
 
 @dataclass(frozen=True)
 class DoctorSettings(Checked):
-    """What to check. folder: where files will be written."""
+    """What to check."""
 
-    folder: Path = Path()
+    folder: Path = Path()  # where files will be written
     full: bool = setting(False, "also load TensorFlow and compute on each of its devices")
     port: Port = setting(SIMULATOR_PORT, "port that has to be free for drive.py")
 
@@ -87,9 +79,7 @@ class Examination:
         return {"checks": [asdict(check) for check in self.checks], "ok": self.ok}
 
     def as_text(self) -> str:
-        """Return a line for each check, what to do about those that did not pass, and how many they
-        are.
-        """
+        """Return a line for each check, with advice where it did not pass, and the counts."""
         width = max(len(check.name) for check in self.checks) + 2
         lines = []
         for check in self.checks:
@@ -97,12 +87,11 @@ class Examination:
             lines.append(f"{check.name:<{width}}{state:<9}{check.found}")
             if check.advice:
                 lines.append(f"{'':<{width + 9}}-> {check.advice}")
-        failed, warnings = (
-            sum(check.state == state for check in self.checks) for state in ("failed", "warning")
-        )
-        return "\n".join(
-            [*lines, "", f"{failed or 'nothing'} failed, {number_of(warnings, 'warning')}"]
-        )
+        failed = sum(check.state == "failed" for check in self.checks)
+        warnings = sum(check.state == "warning" for check in self.checks)
+        lines.append("")
+        lines.append(f"{failed or 'nothing'} failed, {number_of(warnings, 'warning')}")
+        return "\n".join(lines)
 
 
 def examine(settings: DoctorSettings) -> Examination:
@@ -115,16 +104,8 @@ def examine(settings: DoctorSettings) -> Examination:
         "folder": lambda: check_folder(settings.folder),
         "memory": lambda: [check_memory(available_memory())],
         "cores": lambda: [check_cores(usable_cores())],
-        "accelerator": lambda: [
-            check_devices(driver_version())
-            if settings.full
-            else check_driver(driver_version(), sys.platform)
-        ],
-        "XLA": lambda: [
-            check_compiler(card)
-            for card in find_cards()[:1]
-            if settings.full and sys.platform == "linux"
-        ],
+        "accelerator": lambda: [_check_accelerator(settings.full)],
+        "XLA": lambda: _check_compilers(settings.full),
         "GPU": lambda: [check_card(card, version_of(_CUDNN)) for card in find_cards()],
         "ffmpeg": lambda: [check_ffmpeg()],
     }
@@ -138,9 +119,23 @@ def examine(settings: DoctorSettings) -> Examination:
     return Examination(tuple(checks))
 
 
+def _check_accelerator(full: bool) -> Check:
+    if full:
+        return check_devices(driver_version())
+    return check_driver(driver_version(), sys.platform)
+
+
+def _check_compilers(full: bool) -> list[Check]:
+    if not full or sys.platform != "linux":
+        return []
+    return [check_compiler(card) for card in find_cards()[:1]]
+
+
 def check_driver(driver: str | None, system: str) -> Check:
-    """Check, without loading TensorFlow, whether it can use a GPU. driver: its version; system: as
-    sys.platform.
+    """Check, without loading TensorFlow, whether it can use a GPU.
+
+    driver: version of the NVIDIA driver, None without one
+    system: as sys.platform
     """
     if driver is None:
         return Check(
@@ -155,11 +150,15 @@ def check_driver(driver: str | None, system: str) -> Check:
     return Check("accelerator", "warning", missing, _how_to_get_gpu(system))
 
 
+_TENSORFLOW_SECONDS = 180.0  # that it may take to load and compute
+
+
 def check_devices(driver: str | None) -> Check:
-    """Load TensorFlow in another process, which it may crash, and check the devices that it
-    computes on.
-    """
-    code = "import json; from bcclone.system.doctor import compute_on_devices as f; print(json.dumps(f()))"
+    """Load TensorFlow in another process, which it may crash, and check where it computes."""
+    code = (
+        "import json; from bcclone.system.doctor import compute_on_devices as f; "
+        "print(json.dumps(f()))"
+    )
     line = [sys.executable, "-P", "-c", code]
     try:
         done = subprocess.run(
@@ -184,8 +183,7 @@ def check_devices(driver: str | None) -> Check:
 
 
 def compute_on_devices() -> dict[str, str]:
-    """Load TensorFlow, compute on each of its devices, and return device -> error, "" if there was
-    none.
+    """Load TensorFlow, compute on each of its devices, and return device -> error, "" for none.
 
     It multiplies matrices, and computes a convolution, which on a GPU needs cuDNN.
     """
@@ -199,18 +197,13 @@ def compute_on_devices() -> dict[str, str]:
         try:
             with tensorflow.device(device.name):
                 ones = tensorflow.ones((8, 8))
-                kernel, image = (
-                    tensorflow.ones((3, 3, 1, 1)),
-                    tensorflow.matmul(ones, ones)[None, ..., None],
-                )
-                total = float(
-                    tensorflow.reduce_sum(tensorflow.nn.conv2d(image, kernel, 1, "VALID"))
-                )
-            fault = (
-                ""
-                if total == 6 * 6 * 9 * 8
-                else f"a product of ones, convolved with ones, sums to {total:g}"
-            )
+                image = tensorflow.matmul(ones, ones)[None, ..., None]
+                kernel = tensorflow.ones((3, 3, 1, 1))
+                convolved = tensorflow.nn.conv2d(image, kernel, 1, "VALID")
+                total = float(tensorflow.reduce_sum(convolved))
+            fault = ""
+            if total != 6 * 6 * 9 * 8:  # pixels of the result, of the kernel, and their value
+                fault = f"a product of ones, convolved with ones, sums to {total:g}"
         except Exception as error:  # its class depends on the device and the driver
             fault = f"{type(error).__name__}: {error}"
         faults[device.name.removeprefix("/device:")] = fault
@@ -218,10 +211,13 @@ def compute_on_devices() -> dict[str, str]:
 
 
 def check_computed(faults: Mapping[str, str], driver: str | None, system: str) -> Check:
-    """Check what compute_on_devices() returned. driver: version of the NVIDIA driver; system: as
-    sys.platform.
+    """Check what compute_on_devices() returned.
+
+    driver: version of the NVIDIA driver, None without one
+    system: as sys.platform
     """
-    if bad := [f"{device}: {fault}" for device, fault in faults.items() if fault]:
+    bad = [f"{device}: {fault}" for device, fault in faults.items() if fault]
+    if bad:
         advice = (
             "update the driver, or hide the GPU from TensorFlow: set CUDA_VISIBLE_DEVICES to -1"
         )
@@ -239,7 +235,8 @@ def check_compiler(card: Card) -> Check:
     """Check whether XLA can compile for a card, in another process, which it may end."""
     from bcclone.system.tensorflow_quietly import compiler_fault, compiler_kind
 
-    if fault := compiler_fault(compiler_kind(card.name), anew=True):
+    fault = compiler_fault(compiler_kind(card.name), anew=True)
+    if fault:
         advice = (
             "training goes step by step, which is slower; a newer TensorFlow or driver may help"
         )
@@ -249,17 +246,33 @@ def check_compiler(card: Card) -> Check:
 
 def _how_to_get_gpu(system: str) -> str:
     if system == "win32":
-        return "TensorFlow computes on the GPU of a Windows machine only in WSL2; install bcclone there"
-    return 'install the CUDA libraries for TensorFlow: python -m pip install -e ".[gpu]" (on Windows, in WSL2)'
+        return (
+            "TensorFlow computes on the GPU of a Windows machine only in WSL2; "
+            "install bcclone there"
+        )
+    return (
+        'install the CUDA libraries for TensorFlow: python -m pip install -e ".[gpu]" '
+        "(on Windows, in WSL2)"
+    )
+
+
+_CUDNN_WITHOUT_OLDER = (9, 11)  # the first version that does not support older cards than these:
+_OLDEST_FOR_CUDNN = (7, 5)  # compute capability
+_CUDNN_FOR_OLDER = "9.10.2.21"  # the last version that supports them
 
 
 def check_card(card: Card, cudnn: str | None) -> Check:
-    """Check whether TensorFlow and cuDNN support a card; the advice names versions that do. cudnn:
-    its version.
+    """Check whether TensorFlow and cuDNN support a card; the advice names versions that do.
+
+    cudnn: its version, None without it
     """
-    capability, found = card.compute_capability, card.describe()
+    capability = card.compute_capability
+    found = card.describe()
     if capability is None:
-        advice = "update the driver; docs/how-to/install.md names the last TensorFlow for cards that no newer one supports"
+        advice = (
+            "update the driver; docs/how-to/install.md names the last TensorFlow for cards that no "
+            "newer one supports"
+        )
         return Check(
             "GPU",
             "warning",
@@ -267,20 +280,24 @@ def check_card(card: Card, cudnn: str | None) -> Check:
             advice,
         )
     if capability < OLDEST_FOR_TENSORFLOW:
-        advice = "bcclone trains on the CPU; docs/how-to/install.md names the last TensorFlow for older cards"
+        advice = (
+            "bcclone trains on the CPU; docs/how-to/install.md names the last TensorFlow for older "
+            "cards"
+        )
         return Check("GPU", "warning", f"{found}: too old for TensorFlow 2.21", advice)
     if capability >= _OLDEST_FOR_CUDNN:
         return Check("GPU", "ok", found)
     since = ".".join(map(str, _CUDNN_WITHOUT_OLDER))
     if cudnn and tuple(map(int, cudnn.split(".")[:2])) < _CUDNN_WITHOUT_OLDER:
         return Check("GPU", "ok", f"{found}, with cuDNN {cudnn}")
-    advice = f'with ".[gpu]", install an older cuDNN: python -m pip install "{_CUDNN}=={_CUDNN_FOR_OLDER}"'
-    return Check(
-        "GPU",
-        "failed" if cudnn else "warning",
-        f"{found}: too old for cuDNN {since} and later",
-        advice,
+    advice = (
+        'with ".[gpu]", install an older cuDNN: '
+        f'python -m pip install "{_CUDNN}=={_CUDNN_FOR_OLDER}"'
     )
+    found = f"{found}: too old for cuDNN {since} and later"
+    if cudnn:
+        return Check("GPU", "failed", found, advice)
+    return Check("GPU", "warning", found, advice)
 
 
 # ---- the machine
@@ -292,29 +309,34 @@ def check_system(proc_version: str) -> Check:
     if "microsoft-standard" not in proc_version and "WSL2" not in proc_version:
         return Check("system", "ok", name)
     advice = (
-        f"the simulator on the Windows side reaches a server in WSL2 at 127.0.0.1:{SIMULATOR_PORT}; "
-        "if it does not, start drive.py with --host 0.0.0.0 --token TEXT --allow-from ADDRESS"
+        "the simulator on the Windows side reaches a server in WSL2 at "
+        f"127.0.0.1:{SIMULATOR_PORT}; if it does not, "
+        "start drive.py with --host 0.0.0.0 --token TEXT --allow-from ADDRESS"
     )
     return Check("system", "ok", f"{name}, in WSL2", advice)
 
 
 def check_python(version: tuple[int, int]) -> Check:
     """Compare the version of Python with the supported ones."""
-    lowest, highest = (".".join(map(str, python)) for python in PYTHONS)
+    lowest = ".".join(map(str, PYTHONS[0]))
+    highest = ".".join(map(str, PYTHONS[1]))
     found = f"{platform.python_version()} ({sys.executable})"
     if PYTHONS[0] <= version <= PYTHONS[1]:
         return Check("python", "ok", found)
-    advice = f"install bcclone into a virtual environment with one of them: python{highest} -m venv .venv"
+    advice = (
+        "install bcclone into a virtual environment with one of them: "
+        f"python{highest} -m venv .venv"
+    )
     return Check("python", "failed", f"{found}, needs {lowest} to {highest}", advice)
 
 
 def check_port(port: int) -> Check:
     """Check that a drive server can listen on a port of this machine."""
-    address, reason = f"127.0.0.1:{port}", f"the simulator always connects to {SIMULATOR_PORT}"
+    address = f"127.0.0.1:{port}"
+    reason = f"the simulator always connects to {SIMULATOR_PORT}"
     with socket.socket() as listener:
-        if (
-            os.name == "posix"
-        ):  # a port that was in use a minute ago is free; on Windows it would be shared
+        # a port that was in use a minute ago is free; on Windows it would be shared
+        if os.name == "posix":
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind(("127.0.0.1", port))
@@ -329,6 +351,18 @@ def check_port(port: int) -> Check:
     return Check("port", "ok", f"{address} is free")
 
 
+@dataclass(frozen=True)
+class _Sizes:
+    """From which sizes a check passes, in GB."""
+
+    least: float  # failed below
+    enough: float  # warning below
+
+
+_DISK = _Sizes(least=0.5, enough=5.0)  # a store of 10,000 rows of three cameras takes 1.5 GB
+_MEMORY = _Sizes(least=1.0, enough=2.0)  # training uses 0.9 GB, without the frames
+
+
 def check_folder(folder: Path) -> Iterator[Check]:
     """Check that a folder can be written, and then that its disk has enough free space."""
     try:
@@ -341,24 +375,30 @@ def check_folder(folder: Path) -> Iterator[Check]:
         yield Check("folder", "failed", found, "change into a folder where you may write")
         return
     yield Check("folder", "ok", f"{folder}: can be written")
-    advice = "free some space, or work on another disk: a store of 10,000 rows of three cameras takes 1.5 GB"
-    yield _check_size("disk space", free, _DISK_GB, "free", advice)
+    advice = (
+        "free some space, or work on another disk: "
+        "a store of 10,000 rows of three cameras takes 1.5 GB"
+    )
+    yield _check_size("disk space", free, _DISK, "free", advice)
 
 
 def check_memory(available: float) -> Check:
     """Check the available memory, in bytes."""
-    advice = f"close other programs, or give the container more memory: training needs {_MEMORY_GB[1]:.0f} GB"
-    return _check_size("memory", available, _MEMORY_GB, "available", advice)
+    advice = (
+        "close other programs, or give the container more memory: "
+        f"training needs {_MEMORY.enough:.0f} GB"
+    )
+    return _check_size("memory", available, _MEMORY, "available", advice)
 
 
-def _check_size(
-    name: str, size: float, bounds_gb: tuple[float, float], word: str, advice: str
-) -> Check:
-    size_gb, (least, enough) = size / 1e9, bounds_gb
+def _check_size(name: str, size: float, sizes: _Sizes, word: str, advice: str) -> Check:
+    size_gb = size / 1e9
     found = f"{size_gb:.1f} GB {word}"
-    if size_gb >= enough:
+    if size_gb >= sizes.enough:
         return Check(name, "ok", found)
-    return Check(name, "failed" if size_gb < least else "warning", found, advice)
+    if size_gb >= sizes.least:
+        return Check(name, "warning", found, advice)
+    return Check(name, "failed", found, advice)
 
 
 def check_cores(cores: int) -> Check:
@@ -368,6 +408,9 @@ def check_cores(cores: int) -> Check:
     return Check(
         "cores", "warning", str(cores), "everything works, but slowly; give it two cores or more"
     )
+
+
+_FFMPEG_SECONDS = 1.0  # that it may take to tell its version
 
 
 def check_ffmpeg() -> Check:
@@ -405,10 +448,11 @@ def check_declared_packages() -> Iterator[Check]:
     else:
         yield Check("bcclone", "warning", f"runs from {_FOLDER}, but is not installed", _INSTALL)
     project = tomllib.loads(read_text(_FOLDER / "pyproject.toml")).get("project", {})
-    is_checkout = project.get("name") == "bcclone"
-    yield from check_packages(
-        project["dependencies"] if is_checkout else metadata.requires("bcclone") or []
-    )
+    if project.get("name") == "bcclone":
+        requirements = project["dependencies"]
+    else:
+        requirements = metadata.requires("bcclone") or []
+    yield from check_packages(requirements)
 
 
 def check_packages(requirements: Sequence[str], extra: str = "") -> list[Check]:
@@ -420,19 +464,21 @@ def check_packages(requirements: Sequence[str], extra: str = "") -> list[Check]:
 
     checks = []
     for requirement in map(Requirement, requirements):
-        with_extra, without = (
-            requirement.marker is None or requirement.marker.evaluate({"extra": name})
-            for name in (extra, "")
-        )
-        if not with_extra or (extra and without):
+        marker = requirement.marker
+        is_required = marker is None or marker.evaluate({"extra": extra})
+        is_required_anyway = marker is None or marker.evaluate({"extra": ""})
+        if not is_required or (extra and is_required_anyway):
             continue
-        name, found = requirement.name, version_of(requirement.name)
+        name = requirement.name
+        found = version_of(name)
         if found and requirement.specifier.contains(found, prereleases=True):
             checks.append(Check(name, "ok", found))
             for added in sorted(requirement.extras):
                 checks.extend(check_packages(metadata.requires(name) or [], added))
             continue
-        extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
+        extras = ""
+        if requirement.extras:
+            extras = f"[{','.join(sorted(requirement.extras))}]"
         advice = f'python -m pip install "{name}{extras}{requirement.specifier}"'
         needs = f"{found or 'missing'}, needs {requirement.specifier or 'any'}"
         checks.append(Check(name, "failed", needs, advice))

@@ -1,5 +1,4 @@
-"""Turn signals into a stop flag that is checked between steps, or into a socket that wakes a
-waiting server.
+"""Turn signals into a stop flag that a loop checks, or into a socket that wakes a waiting server.
 
 Worker processes ignore Ctrl-C, and end with their parent. Nothing large is imported.
 """
@@ -23,17 +22,15 @@ from bcclone.system.own_process import claim_process
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _IMPORT_CHECK_SECONDS = 0.002
-_CHECK_SECONDS = (
-    0.5  # how soon the thread that waits for a stop event notices that the server has ended
-)
+# how soon the thread that waits for a stop event notices that the server has ended
+_CHECK_SECONDS = 0.5
 
 
 @contextmanager
 def noting_interrupts() -> Iterator[threading.Event]:
-    """Give an event that the first Ctrl-C or SIGTERM in the block only sets; the second raises
-    KeyboardInterrupt.
+    """Give an event that the first Ctrl-C or SIGTERM in the block only sets.
 
-    Does nothing in a thread other than the main one.
+    The second raises KeyboardInterrupt. Does nothing in a thread other than the main one.
     """
     requested = threading.Event()
 
@@ -48,22 +45,22 @@ def noting_interrupts() -> Iterator[threading.Event]:
 
 @contextmanager
 def keeping_interrupts() -> Iterator[None]:
-    """Raise KeyboardInterrupt on the first signal, and after the block if code in it swallowed or
-    replaced that.
+    """Raise KeyboardInterrupt on the first signal, also where code in the block would lose it.
 
-    While a package is imported, which runs callbacks and attempts in which it would be lost, the
-    first signal waits for the end of the import.
+    It is raised again after the block if code in it swallowed or replaced it. The import of a
+    package runs callbacks and attempts in which it would be lost, so the first signal waits for the
+    end of the import.
     """
     requested = False
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         nonlocal requested
-        waits, requested = not requested and _imports(frame), True
+        waits = not requested and _imports(frame)
+        requested = True
         if not waits:
             raise KeyboardInterrupt
-        _thread.start_new_thread(
-            repeat, (number,)
-        )  # threading has locks, which this thread may hold
+        # not by threading: this thread may hold its locks
+        _thread.start_new_thread(repeat, (number,))
 
     def repeat(number: int) -> None:
         while _imports(sys._current_frames().get(threading.main_thread().ident or 0)):
@@ -88,17 +85,17 @@ def _imports(frame: FrameType | None) -> bool:
 
 
 class StopSocket:
-    """A context manager whose `socket` becomes readable on request(), when `event` is set, and on
-    signals.
+    """A context manager whose `socket` becomes readable when somebody wants the server to stop.
 
-    Ctrl-C and SIGTERM count between take_signals() and the end of wait(), and only in the main
-    thread. They raise no KeyboardInterrupt, which could interrupt the server at any line: when a
-    signal arrives, Python writes to the wake-up socket, which wakes the waiting thread on every
-    system.
+    That is on request(), when `event` is set, and on Ctrl-C and SIGTERM. The signals count between
+    take_signals() and the end of wait(), and only in the main thread. They raise no
+    KeyboardInterrupt, which could interrupt the server at any line: when a signal arrives, Python
+    writes to the wake-up socket, which wakes the waiting thread on every system.
     """
 
     def __init__(self, event: threading.Event | None = None) -> None:
-        self._event, self._closed = event, threading.Event()
+        self._event = event
+        self._closed = threading.Event()
         self._signals = ExitStack()
 
     def __enter__(self) -> Self:
@@ -106,9 +103,10 @@ class StopSocket:
         self.socket.setblocking(False)
         self._sender.setblocking(False)
         if self._event is not None:
-            threading.Thread(
+            waiter = threading.Thread(
                 target=self._await, args=(self._event,), name="bcclone-stop", daemon=True
-            ).start()
+            )
+            waiter.start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -130,7 +128,7 @@ class StopSocket:
             self._signals.enter_context(_handled_by(lambda *_: None))
 
     def wait(self) -> None:
-        """Wait until the socket is readable; after that, a second Ctrl-C ends the process at once."""
+        """Wait until the socket is readable; then a second Ctrl-C ends the process at once."""
         select.select([self.socket], [], [])
         self._signals.close()
 
@@ -143,9 +141,7 @@ class StopSocket:
 
 @contextmanager
 def _handled_by(handler: Any) -> Iterator[None]:
-    """Handle SIGINT and SIGTERM with a function within the block; do nothing outside the main
-    thread.
-    """
+    """Handle SIGINT and SIGTERM with a function within the block; only in the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -159,9 +155,7 @@ def _handled_by(handler: Any) -> Iterator[None]:
 
 @contextmanager
 def interrupts_kept_from_children() -> Iterator[None]:
-    """Start child processes within the block, so that Ctrl-C does not reach them; their parent ends
-    them.
-    """
+    """Keep Ctrl-C from child processes that are started in the block; their parent ends them."""
     with _start_method_kept():
         if sys.platform == "win32":
             yield
@@ -175,9 +169,7 @@ def interrupts_kept_from_children() -> Iterator[None]:
 
 @contextmanager
 def _start_method_kept() -> Iterator[None]:
-    """Let a program choose its start method later: the first process that is spawned chooses one
-    for all others.
-    """
+    """Let a program choose its start method later; otherwise the first spawned process does."""
     before = multiprocessing.get_start_method(allow_none=True)
     try:
         yield
@@ -187,9 +179,7 @@ def _start_method_kept() -> Iterator[None]:
 
 
 def become_worker() -> None:
-    """Make this process, which is bcclone's own, a worker that ignores Ctrl-C and ends when its
-    parent dies.
-    """
+    """Make this process, bcclone's own, a worker: it ignores Ctrl-C, and ends with its parent."""
     claim_process()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

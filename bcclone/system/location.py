@@ -1,5 +1,6 @@
-"""Paths and URLs alike: a local path is a pathlib.Path, and a URL a upath.UPath, which has the same
-methods.
+"""Read and write paths and URLs alike.
+
+A local path is a pathlib.Path, and a URL a upath.UPath, which has the same methods.
 """
 
 import tempfile
@@ -20,8 +21,11 @@ Location: TypeAlias = Union[Path, "UPath"]  # noqa: UP007 a text has no |
 
 _MARK = "://"
 _LOCAL = ("file", "local")
-_ASKED_AT_ONCE = 32
-_REMEDY = "check the URL, the server and your credentials (of s3: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL)"
+_EXPECTED = "expected a path, or a URL such as s3://BUCKET/FOLDER"
+_REMEDY = (
+    "check the URL, the server and your credentials "
+    "(of s3: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL)"
+)
 
 
 class Unreachable(UserError):
@@ -29,32 +33,29 @@ class Unreachable(UserError):
 
 
 def parse_location(text: str | Path) -> Location:
-    """Return the path or URL in a text; raises UserError for a URL of an unknown kind, or whose
-    package is missing.
+    """Return the path or URL in a text.
 
-    It connects to no server: a store may name a URL that nobody asked for.
+    Raises UserError for a URL of an unknown kind, or whose package is missing. It connects to no
+    server: a store may name a URL that nobody asked for.
     """
     if isinstance(text, Path) or not names_url(text):
         return Path(text)
     if not text.partition(_MARK)[2].strip("/"):
-        raise UserError(
-            f"{text}: names no server, bucket or file; expected a path, or a URL such as s3://BUCKET/FOLDER"
-        )
+        raise UserError(f"{text}: names no server, bucket or file; {_EXPECTED}")
     from fsspec import get_filesystem_class
     from upath import UPath
 
     try:
         url = UPath(text.rstrip("/"), use_listings_cache=False)  # other processes write there, too
-        return (
-            Path(url.path) if url.protocol in _LOCAL else get_filesystem_class(url.protocol) and url
-        )
+        if url.protocol in _LOCAL:
+            return Path(url.path)
+        get_filesystem_class(url.protocol)  # raises ImportError if its package is missing
+        return url
     except ImportError as error:
         extra = "pip install 'bcclone[s3]'" if text.startswith("s3") else "install that package"
         raise UserError(f"{text}: {error}: {extra}") from None
     except ValueError as error:
-        raise UserError(
-            f"{text}: {error}; expected a path, or a URL such as s3://BUCKET/FOLDER"
-        ) from None
+        raise UserError(f"{text}: {error}; {_EXPECTED}") from None
 
 
 def is_url(location: Location) -> "TypeGuard[UPath]":
@@ -68,9 +69,7 @@ def names_url(text: str) -> bool:
 
 
 def as_local(location: Location | str) -> Path:
-    """Return a local path, also of a URL such as file:///tmp/data.h5; raises ValueError for other
-    URLs.
-    """
+    """Return a local path, also of file:///tmp/data.h5; raises ValueError for any other URL."""
     if isinstance(location, str):
         location = parse_location(location)
     if not isinstance(location, Path):
@@ -82,20 +81,20 @@ def as_local(location: Location | str) -> Path:
 
 @contextmanager
 def reaching(location: Location | str) -> Iterator[None]:
-    """Turn errors of the connection to a URL into Unreachable; errors of local paths stay as they
-    are.
-    """
+    """Turn errors of the connection to a URL into Unreachable; those of local paths stay."""
     try:
         yield
     except UserError:
         raise
     except Exception as error:
-        is_far = names_url(location) if isinstance(location, str) else is_url(location)
+        if isinstance(location, str):
+            is_far = names_url(location)
+        else:
+            is_far = is_url(location)
+        # the package of any other error is one with which fsspec speaks to a server
         package = type(error).__module__.partition(".")[0]
-        is_ours = package in ("builtins", "bcclone", "h5py", "numpy", "json") and not isinstance(
-            error, OSError
-        )
-        if not is_far or is_ours:  # otherwise of a package that fsspec speaks to a server with
+        is_of_content = package in ("builtins", "bcclone", "h5py", "numpy", "json")
+        if not is_far or (is_of_content and not isinstance(error, OSError)):
             raise
         raise Unreachable(
             f"{location}: cannot be reached: {first_line(error)}; {_REMEDY}"
@@ -103,29 +102,33 @@ def reaching(location: Location | str) -> Iterator[None]:
 
 
 def read_ranges(ranges: Sequence[tuple[Location, int, int]]) -> list[bytes]:
-    """Read several ranges of files at URLs of one kind at once: file, start and end of each. Raises
-    Unreachable.
+    """Read several ranges of files at URLs of one kind at once; raises Unreachable.
+
+    ranges: file, start and end of each
     """
     blocks: list[bytes] = []
     urls = [str(location) for location, _, _ in ranges]
-    parts = read_urls(urls, [start for _, start, _ in ranges], [end for *_, end in ranges])
+    starts = [start for _, start, _ in ranges]
+    ends = [end for _, _, end in ranges]
+    parts = read_urls(urls, starts, ends)
     for (location, start, end), part in zip(ranges, parts, strict=True):
         with reaching(location):
             if isinstance(part, OSError):
                 raise part
         if len(part) < end - start:
             raise Unreachable(
-                f"{location}: ends before byte {end}; it was replaced or truncated, so write it again"
+                f"{location}: ends before byte {end}; it was replaced or truncated, "
+                "so write it again"
             )
         blocks.append(part)
     return blocks
 
 
 def version_of(location: Location) -> tuple[int, int]:
-    """Return the size of a file and a number, both of which stay until it is written again; raises
-    OSError.
+    """Return the size of a file and a number; both stay until it is written again.
 
-    At a URL the number is of all that the server says of the file, such as its ETag.
+    Raises OSError. At a URL the number stands for all that the server says of the file, such as its
+    ETag.
     """
     if not is_url(location):
         return atomic.file_version(as_local(location))
@@ -134,10 +137,11 @@ def version_of(location: Location) -> tuple[int, int]:
     return int(info["size"] or 0), zlib.crc32(described.encode())
 
 
+_ASKED_AT_ONCE = 32  # files
+
+
 def versions_of(locations: Sequence[Location]) -> list[tuple[int, int]]:
-    """Return version_of() each file, asked for at once. Raises Unreachable, also for a file that is
-    gone.
-    """
+    """Return version_of() each file, asked for at once; raises Unreachable, also for no file."""
 
     def version(location: Location) -> tuple[int, int]:
         with reaching(location):
@@ -150,10 +154,9 @@ def versions_of(locations: Sequence[Location]) -> list[tuple[int, int]]:
 def read_urls(
     urls: Sequence[str], starts: Sequence[int | None] = (), ends: Sequence[int | None] = ()
 ) -> list[bytes | OSError]:
-    """Read small files at URLs of one kind at once, or a part of each; return the content, or why
-    it is not there.
+    """Read small files at URLs of one kind at once, or a part of each; raises Unreachable.
 
-    Raises Unreachable.
+    Returns the content of each, or the error that says why it is not there.
     """
     if not urls:
         return []
@@ -166,9 +169,8 @@ def read_urls(
         contents = folder.fs.cat_ranges(paths, starts or whole, ends or whole, on_error="return")
     for url, content in zip(urls, contents, strict=True):
         with reaching(url):
-            if isinstance(content, Exception) and not isinstance(
-                content, (FileNotFoundError, PermissionError)
-            ):
+            is_absent = isinstance(content, (FileNotFoundError, PermissionError))
+            if isinstance(content, Exception) and not is_absent:
                 raise content
     return list(contents)
 
@@ -182,15 +184,14 @@ def check_writable(folder: Location) -> None:
             probe.unlink()
         except NotImplementedError:
             raise UserError(
-                f"{folder}: URLs of this kind cannot be written; choose a path or s3://BUCKET/FOLDER"
+                f"{folder}: URLs of this kind cannot be written; "
+                "choose a path or s3://BUCKET/FOLDER"
             ) from None
 
 
 @contextmanager
 def replacing(location: Location) -> Iterator[Path]:
-    """Yield a local temporary path, whose file replaces the one at `location` when the block ends
-    without an error.
-    """
+    """Yield a local temporary path, whose file replaces `location` unless the block fails."""
     if not is_url(location):
         with atomic.replacing(as_local(location)) as temporary:
             yield temporary
@@ -199,6 +200,5 @@ def replacing(location: Location) -> Iterator[Path]:
         temporary = Path(folder) / location.name
         yield temporary
         with reaching(location):
-            location.fs.put_file(
-                str(temporary), location.path
-            )  # an object store shows it when it is complete
+            # an object store shows it when it is complete
+            location.fs.put_file(str(temporary), location.path)

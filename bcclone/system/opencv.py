@@ -27,41 +27,35 @@ _SEARCH_PATH = "LD_LIBRARY_PATH"
 
 _searched = os.environ.get(_SEARCH_PATH, "")
 if is_own_process():
-    os.environ.setdefault(
-        "OPENCV_IO_MAX_IMAGE_PIXELS", str(MOST_PIXELS)
-    )  # OpenCV reads it when it is loaded
+    # OpenCV reads it when it is loaded
+    os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MOST_PIXELS))
     _searched = os.pathsep.join(filter(None, _searched.split(os.pathsep)))
 import cv2 as cv2  # noqa: E402
 
 if is_own_process():
-    cv2.utils.logging.setLogLevel(
-        cv2.utils.logging.LOG_LEVEL_SILENT
-    )  # it prints what it cannot decode
+    # it prints what it cannot decode
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 os.environ[_SEARCH_PATH] = _searched
 if not _searched:
     del os.environ[_SEARCH_PATH]
 
-_SCAN, _MOST_SCANS = (
-    b"\xff\xda",
-    100,
-)  # the marker of a scan, which takes as long as an image; most files have 10
-_END = b"\xff\xd9"  # of a JPEG
+_SCAN = b"\xff\xda"  # the marker of a scan of a JPEG
+_MOST_SCANS = 100  # each takes as long as an image; most files have 10
+_END = b"\xff\xd9"  # the marker at the end of a JPEG
 _PNG = b"\x89PNG\r\n\x1a\n"
-_OTHERS = (
-    b"BM",
-    b"RIFF",
-    b"II*\0",
-    b"MM\0*",
-    *(b"P%d" % number for number in range(1, 7)),
-)  # BMP, WebP, TIFF, PNM
+# how files of other formats begin
+_BMP = b"BM"
+_WEBP = b"RIFF"
+_TIFF = (b"II*\0", b"MM\0*")
+_PNM = (b"P1", b"P2", b"P3", b"P4", b"P5", b"P6")
+_OTHERS = (_BMP, _WEBP, *_TIFF, *_PNM)
 
 
 class _OneThread:
-    """Lets OpenCV compute in the calling thread alone, within blocks that may overlap; then as many
-    threads as before.
+    """Lets OpenCV compute in the calling thread alone, within blocks that may overlap.
 
-    For callers that compute on all cores already: its own threads would only take turns with
-    theirs.
+    After the last block it has as many threads as before. For callers that compute on all cores
+    already: its own threads would only take turns with theirs.
     """
 
     def __init__(self) -> None:
@@ -108,10 +102,11 @@ def jpeg_size(data: bytes | memoryview) -> tuple[int, int]:
     except ValueError as error:
         if content.startswith(_PNG):
             raise BadImage("a PNG, expected a JPEG") from None
-        raise BadImage(
-            f"not a complete JPEG: {error}" if content else "the file is empty"
-        ) from None
-    if (scans := content.count(_SCAN)) > _MOST_SCANS:
+        if not content:
+            raise BadImage("the file is empty") from None
+        raise BadImage(f"not a complete JPEG: {error}") from None
+    scans = content.count(_SCAN)
+    if scans > _MOST_SCANS:
         raise BadImage(f"a JPEG of {scans} scans, expected at most {_MOST_SCANS}")
     _check_pixels(width, height)
     return width, height
@@ -123,10 +118,11 @@ def _check_pixels(width: int, height: int) -> None:
 
 
 def decode_image(content: bytes, others: bool = False) -> npt.NDArray[np.uint8]:
-    """Return the pixels of a JPEG or PNG of any size, RGB uint8 (height, width, 3); raises BadImage
-    as jpeg_size().
+    """Return the pixels of a JPEG or PNG of any size, RGB uint8 (height, width, 3).
 
-    others: also of a BMP, WebP, TIFF or PNM, whose size only OpenCV reads.
+    Raises BadImage as jpeg_size().
+
+    others: decode also a BMP, WebP, TIFF or PNM, whose size only OpenCV reads
     """
     if content.startswith(_PNG):
         if content[8:16] != b"\0\0\0\rIHDR" or len(content) < 24:
@@ -145,8 +141,9 @@ def decode_image(content: bytes, others: bool = False) -> npt.NDArray[np.uint8]:
 
 
 def recolored(image: npt.NDArray[np.uint8], conversion: int) -> npt.NDArray[np.uint8]:
-    """Return an image, uint8 (height, width, ...), in other colours. conversion: as cv2.cvtColor()
-    takes it.
+    """Return an image, uint8 (height, width, ...), in other colours.
+
+    conversion: as cv2.cvtColor() takes it
     """
     return np.asarray(cv2.cvtColor(image, conversion), np.uint8)
 

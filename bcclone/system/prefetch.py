@@ -1,5 +1,4 @@
-"""Compute results ahead of time in threads, and give them in the order of their inputs, perhaps
-with a progress bar.
+"""Compute results ahead of time in threads, and give them in the order of their inputs.
 
 concurrent.futures does the same, and costs a fifth more with small batches: its futures wait on
 condition variables.
@@ -30,16 +29,15 @@ def prefetch_ordered(
     or of the items, is raised when its result is asked for, after all results before it. The
     threads end with the block or the process, and finish the calls that have begun.
 
-    threads: 0 to call the function in the caller's thread, when a result is asked for; ahead: 1 or
-    more.
+        threads: 0 to call the function in the caller's thread, when a result is asked for
+        ahead: 1 or more
     """
     if not threads:
         yield map(function, items)
         return
     permits: queue.SimpleQueue[bool] = queue.SimpleQueue()  # to take one more item; False: to end
-    results: queue.SimpleQueue[Any] = (
-        queue.SimpleQueue()
-    )  # in the order of the items: a queue for each
+    # in the order of the items: a queue for each
+    results: queue.SimpleQueue[Any] = queue.SimpleQueue()
     for _ in range(ahead):
         permits.put(True)
     work = (function, iter(items), threading.Lock(), permits, results)
@@ -65,8 +63,9 @@ def read_ahead(
     items: Sequence[Item],
     shows_progress: bool = True,
 ) -> Iterator[Iterator[Result]]:
-    """Give the results of read(item) in order, 32 ahead on all cores, with a progress bar. unit: of
-    the items.
+    """Give the results of read(item) in order, 32 ahead on all cores, with a progress bar.
+
+    unit: of the items, for the bar
     """
 
     def counted(results: Iterator[Result], progress: ProgressBar) -> Iterator[Result]:
@@ -101,9 +100,8 @@ def _work(
                 item = next(items)
             result.put(function(item))
             del item  # so that its memory can be used again
-        except (
-            Exception
-        ) as error:  # raised where the result is asked for; StopIteration after the last item
+        # it is raised where the result is asked for; it is StopIteration after the last item
+        except Exception as error:
             result.put(_Failed(error))
 
 

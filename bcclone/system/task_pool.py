@@ -1,5 +1,4 @@
-"""Run a function over tasks in processes of this machine, or on a cluster; keep the results of
-finished tasks.
+"""Run a function over tasks in processes of this machine, or on a cluster, and keep the results.
 
 In: a function, its tasks, and perhaps a folder. Out: the results. After a fault of a worker, its
 task is run again.
@@ -17,7 +16,7 @@ from concurrent.futures import (
     ProcessPoolExecutor,
     wait,
 )
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
@@ -60,8 +59,7 @@ def source_digest() -> str:
 
 
 class WorkerFault(Exception):
-    """Raise it in a task for a fault of the worker and not of the input, such as a full disk or a
-    missing file.
+    """Raised in a task for a fault of the worker and not of the input, such as a full disk.
 
     The task is tried again, elsewhere if possible. After several faults the pool raises a UserError
     with this text.
@@ -73,8 +71,9 @@ _report: ContextVar[Callable[[float], object]] = ContextVar("report", default=la
 
 
 def report_progress(amount: float) -> None:
-    """Add to the progress of the task that this thread runs; does nothing outside of a pool. May be
-    called often.
+    """Add to the progress of the task that this thread runs; may be called often.
+
+    It does nothing outside of a pool.
     """
     _report.get()(amount)
 
@@ -84,8 +83,8 @@ def run_task(
 ) -> Result:
     """Run a task in this thread, and return its result.
 
-    worker: name of this worker, which is added to a WorkerFault; report: receives what the task
-    reports.
+    worker: name of this worker, which is added to a WorkerFault
+    report: receives what the task reports
     """
     token = _report.set(report)
     try:
@@ -96,15 +95,26 @@ def run_task(
         _report.reset(token)
 
 
+@dataclass(frozen=True)
+class _Submitted(Generic[Task]):
+    """A task that a worker has, or will get."""
+
+    index: int
+    task: Task
+    faulty: tuple[str, ...] = ()  # the workers where it failed
+
+
 class TaskPool:
     """Workers of this machine; a subclass has those of a cluster.
 
-    workers: how many tasks run side by side; reported: returns how much progress all tasks have
-    reported so far.
+    workers: how many tasks run side by side
+    reported: returns how much progress all tasks have reported so far
     """
 
     def __init__(self, executor: Executor, workers: int, reported: Callable[[], float]) -> None:
-        self._executor, self._workers, self.reported = executor, workers, reported
+        self._executor = executor
+        self._workers = workers
+        self.reported = reported
 
     @property
     def workers(self) -> int:
@@ -119,26 +129,29 @@ class TaskPool:
     ) -> Iterator[tuple[int, Result]]:
         """Yield the index of each task and its result, as they complete; one run at a time.
 
-        function, tasks: picklable, the function by its name in a module. Tasks start in their
-        order, and are taken when workers are about to need them, so that not all of them are in
-        memory. on_progress: receives what the tasks report by report_progress(). Raises UserError,
-        and whatever a task raises; tasks that have not started are then cancelled.
+        Tasks start in their order, and are taken when workers are about to need them, so that not
+        all of them are in memory. Raises UserError, and whatever a task raises; tasks that have not
+        started are then cancelled.
+
+            function, tasks: picklable, the function by its name in a module
+            on_progress: receives what the tasks report by report_progress()
         """
-        pending: dict[
-            Future[Result], tuple[int, Task, tuple[str, ...]]
-        ] = {}  # and the workers where it failed
-        waiting, reported = enumerate(tasks), self.reported()
+        pending: dict[Future[Result], _Submitted[Task]] = {}
+        waiting = enumerate(tasks)
+        reported = self.reported()
         try:
             while True:
-                for index, task in islice(
-                    waiting, max(_TASKS_PER_WORKER * max(self.workers, 1) - len(pending), 0)
-                ):
-                    pending[self.submit(function, task, ())] = index, task, ()
+                # workers find a task to go on with, but few tasks are in memory
+                most = _TASKS_PER_WORKER * max(self.workers, 1)
+                for index, task in islice(waiting, max(most - len(pending), 0)):
+                    pending[self.submit(function, task, ())] = _Submitted(index, task)
                 if not pending:
                     return
                 done, _ = wait(pending, _SECONDS_BETWEEN_REPORTS, FIRST_COMPLETED)
                 results = self._results(done, pending, function)
-                before, reported = reported, self.reported()
+                # the progress of the tasks that are done comes before their results
+                before = reported
+                reported = self.reported()
                 if reported > before:
                     on_progress(reported - before)
                 yield from results
@@ -155,24 +168,27 @@ class TaskPool:
     def _results(
         self,
         done: "Iterable[Future[Result]]",
-        pending: "dict[Future[Result], tuple[int, Task, tuple[str, ...]]]",
+        pending: "dict[Future[Result], _Submitted[Task]]",
         function: Callable[[Task], Result],
     ) -> list[tuple[int, Result]]:
         """Return index and result of each task that is done; repeat those that met a fault."""
         results = []
         for future in done:
-            index, task, faulty = pending.pop(future)
+            submitted = pending.pop(future)
+            task = submitted.task
             try:
-                results.append((index, future.result()))
+                results.append((submitted.index, future.result()))
             except WorkerFault as fault:
                 reason, worker = fault.args
-                if len(faulty) == _RETRIES:
+                if len(submitted.faulty) == _RETRIES:
                     raise UserError(
-                        f"{str(task)[:_LONGEST_NAME]}: failed {_RETRIES + 1} times, at last on worker {worker}: "
-                        f"{reason}; mend the worker and run the same command again"
+                        f"{str(task)[:_LONGEST_NAME]}: failed {_RETRIES + 1} times, "
+                        f"at last on worker {worker}: {reason}; "
+                        "mend the worker and run the same command again"
                     ) from None
-                faulty = (*faulty, worker)
-                pending[self.submit(function, task, faulty)] = index, task, faulty
+                faulty = (*submitted.faulty, worker)
+                again = self.submit(function, task, faulty)
+                pending[again] = _Submitted(submitted.index, task, faulty)
         return results
 
     def submit(
@@ -194,10 +210,11 @@ _total: "ContextVar[Synchronized[float]]" = ContextVar("total")
 
 @contextmanager
 def open_pool(jobs: int = 0) -> Iterator[TaskPool]:
-    """Yield a pool of processes of this machine, which have ended when the block is left. Raises
-    UserError.
+    """Yield a pool of processes of this machine, which have ended when the block is left.
 
-    jobs: number of processes, 0 for one per usable core.
+    Raises UserError.
+
+    jobs: number of processes, 0 for one per usable core
     """
     jobs = jobs or usable_cores()
     total = multiprocessing.get_context("spawn").Value("d")
@@ -230,8 +247,9 @@ def process_pool(
 ) -> Iterator[ProcessPoolExecutor]:
     """Yield an executor with spawned worker processes; all have ended when the block is left.
 
-    An error in the block, or Ctrl-C, kills them. initializer, arguments: called first in each
-    worker; int does nothing.
+    An error in the block, or Ctrl-C, kills them.
+
+    initializer, arguments: called first in each worker; int does nothing
     """
     before = set(multiprocessing.active_children())
     context = multiprocessing.get_context("spawn")  # TensorFlow and Numba do not survive a fork
@@ -258,20 +276,17 @@ def _initialize_worker(initializer: Callable[..., object], arguments: tuple[Any,
 
 @dataclass(frozen=True)
 class FinishedSteps(Generic[Result]):
-    """The results of finished steps in a folder, so that a command that was killed continues after
-    the last of them.
+    """The results of finished steps, after the last of which a killed command continues.
 
-    kind: dataclass of the results. A step has a key, which says all that its result depends on. Its
-    file KEY.json is written whole or not at all; without a folder nothing is kept.
+    A step has a key, which says all that its result depends on. Its file KEY.json is written whole
+    or not at all.
     """
 
-    folder: Path | None
-    kind: type[Result]
+    folder: Path | None  # None to keep nothing
+    kind: type[Result]  # dataclass of the results
 
     def find(self, key: str) -> Result | None:
-        """Return the result of a step that was finished before, None if there is none that can be
-        read.
-        """
+        """Return the result of a step that was finished before; None without a readable one."""
         if self.folder is None:
             return None
         try:
@@ -289,14 +304,12 @@ class FinishedSteps(Generic[Result]):
 
 @dataclass(frozen=True)
 class Shown:
-    """How a run is shown: label and unit of its progress bar, what a task is called, and who
-    receives other lines.
-    """
+    """How a run is shown."""
 
-    label: str
-    unit: str
-    noun: str
-    notify: Notify = lambda line: None
+    label: str  # of its progress bar
+    unit: str  # of its progress bar
+    noun: str  # what tasks are called, in the plural
+    notify: Notify = lambda line: None  # receives other lines
 
 
 def run_kept(
@@ -306,38 +319,47 @@ def run_kept(
     kept: FinishedSteps[Any],
     shown: Shown,
 ) -> list[Result]:
-    """Return the result of each task, in their order; those that are kept already are not run
-    again.
+    """Return the result of each task, in their order; those that are kept already are not run.
 
-    pool: the workers, or how many processes to start at most, 0 for one per usable core; tasks:
-    each has a `key`, which says all that its result depends on, "" to keep none, and a `size`, its
-    progress in units; kept: receives each result as soon as it is there. Raises as TaskPool.run()
-    does.
+    Raises as TaskPool.run() does.
+
+        pool: the workers, or how many processes to start at most, 0 for one per usable core
+        tasks: each has a `key`, which says all that its result depends on, "" to keep none, and a
+            `size`, its progress in units
+        kept: receives each result as soon as it is there
     """
-    results = {
-        index: result
-        for index, task in enumerate(tasks)
-        if task.key and (result := kept.find(task.key))
-    }
+    results: dict[int, Result] = {}
+    for index, task in enumerate(tasks):
+        if task.key and (result := kept.find(task.key)):
+            results[index] = result
     left = [index for index in range(len(tasks)) if index not in results]
     if results:
         shown.notify(
             f"{len(results)} of {len(tasks)} {shown.noun} are finished already, in {kept.folder}"
         )
-    if left:
-        total = round(sum(tasks[index].size for index in left))
-        opened = (
-            open_pool(min(pool or usable_cores(), len(left)))
-            if isinstance(pool, int)
-            else nullcontext(pool)
-        )
-        with opened as workers, ProgressBar(shown.label, total, shown.unit) as progress:
+    if not left:
+        return [results[index] for index in range(len(tasks))]
 
-            def advance(amount: float) -> None:
-                progress.advance(amount, f"{len(results)} of {len(tasks)} {shown.noun} done")
+    total = round(sum(tasks[index].size for index in left))
+    with (
+        _workers_for(pool, len(left)) as workers,
+        ProgressBar(shown.label, total, shown.unit) as progress,
+    ):
 
-            for number, result in workers.run(function, [tasks[index] for index in left], advance):
-                index = left[number]
-                results[index] = kept.keep(tasks[index].key, result) if tasks[index].key else result
-            advance(max(total - progress.done, 0.0))  # some may have ended early
+        def advance(amount: float) -> None:
+            progress.advance(amount, f"{len(results)} of {len(tasks)} {shown.noun} done")
+
+        for number, result in workers.run(function, [tasks[index] for index in left], advance):
+            index = left[number]
+            if tasks[index].key:
+                kept.keep(tasks[index].key, result)
+            results[index] = result
+        advance(max(total - progress.done, 0.0))  # some may have ended early
     return [results[index] for index in range(len(tasks))]
+
+
+def _workers_for(pool: TaskPool | int, tasks: int) -> AbstractContextManager[TaskPool]:
+    """Return the pool, which stays open, or processes to start: no more than there are tasks."""
+    if isinstance(pool, int):
+        return open_pool(min(pool or usable_cores(), tasks))
+    return nullcontext(pool)

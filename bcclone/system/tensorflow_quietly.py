@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -50,21 +50,26 @@ def load_tensorflow(
 ) -> str:
     """Import TensorFlow and return its devices, as describe_devices() does.
 
-    gpu_memory: limit of the memory on each GPU, in MB, 0 for none; initialize: called after the
-    import and before TensorFlow computes anything, for example to connect it with other processes;
-    onednn: whether the CPU computes with oneDNN, "on", "off", or "" for TensorFlow's own choice,
-    which depends on the processor and suits single images. It has no effect where the process has
-    loaded TensorFlow before.
+        threads: number of cores that one operation uses, 0 for all; in a process of our own
+        gpu_memory: limit of the memory on each GPU, in MB, 0 for none
+        initialize: called after the import and before TensorFlow computes anything, for example to
+            connect it with other processes
+        use_gpus: False to compute on the CPU alone; in a process of our own
+        onednn: whether the CPU computes with oneDNN, "on", "off", or "" for TensorFlow's own
+            choice, which depends on the processor and suits single images; without effect where the
+            process has loaded TensorFlow before
 
-    For a process of our own: threads: number of cores that one operation uses, 0 for all; use_gpus:
-    False to compute on the CPU alone. A program's process keeps its threads and devices.
+    A program's process keeps its threads and devices.
     """
     is_own = is_own_process()
     if is_own:
         os.environ.setdefault(_LEAST_LEVEL, "2")
     # Its C++ side writes notices about CPU instructions and absent GPU drivers straight to file
     # descriptor 2 before any log level applies. A program's other threads may write there, too.
-    with standard_error_captured() if is_own else nullcontext():
+    captured: AbstractContextManager[None] = nullcontext()
+    if is_own:
+        captured = standard_error_captured()
+    with captured:
         with _onednn_chosen(onednn), keeping_interrupts():
             import tensorflow
         if is_own:
@@ -82,9 +87,8 @@ def _choose_threads_and_devices(threads: int, use_gpus: bool) -> None:
     from tensorflow import config
 
     if config.threading.get_intra_op_parallelism_threads() != threads:
-        with suppress(
-            RuntimeError
-        ):  # TensorFlow cannot change its threads after it has computed something
+        # TensorFlow cannot change its threads after it has computed something
+        with suppress(RuntimeError):
             config.threading.set_intra_op_parallelism_threads(threads)
     if not use_gpus:
         with suppress(RuntimeError):  # nor its devices
@@ -92,8 +96,9 @@ def _choose_threads_and_devices(threads: int, use_gpus: bool) -> None:
 
 
 def _choose_memory(gpu: Any, limit_mb: int) -> None:
-    """Limit the memory on a GPU; without a limit, reserve what is needed, and not all, unless a
-    program has chosen.
+    """Limit the memory on a GPU; without a limit, reserve what is needed, and not all.
+
+    What a program has chosen stays.
     """
     from tensorflow import config
 
@@ -117,13 +122,17 @@ def describe_devices() -> str:
     For example "GPU NVIDIA H200 (compute capability 9.0, 0.6 of 150.8 GB used)".
     """
     gpus = used_gpus()
-    cards = dict(enumerate(visible_cards(find_cards()) if gpus else ()))
-    # nvidia-smi may number cards of different kinds in another order
-    described = [
-        card if (card := cards.get(n)) and card.name == gpu.name else gpu
-        for n, gpu in enumerate(gpus)
-    ]
-    return ", ".join(f"GPU {gpu.describe()}" for gpu in described) or "CPU"
+    if not gpus:
+        return "CPU"
+    cards = dict(enumerate(visible_cards(find_cards())))
+    descriptions = []
+    for number, gpu in enumerate(gpus):
+        # nvidia-smi knows the used memory, but may number cards of different kinds differently
+        card = cards.get(number)
+        if card is None or card.name != gpu.name:
+            card = gpu
+        descriptions.append(f"GPU {card.describe()}")
+    return ", ".join(descriptions)
 
 
 def used_gpus() -> list[Card]:
@@ -133,22 +142,22 @@ def used_gpus() -> list[Card]:
     cards = []
     for device in tensorflow.config.get_visible_devices("GPU"):
         details = tensorflow.config.experimental.get_device_details(device)
-        cards.append(
-            Card(details.get("device_name", device.name), details.get("compute_capability"))
-        )
+        name = details.get("device_name", device.name)
+        cards.append(Card(name, details.get("compute_capability")))
     return cards
 
 
 @cache
 def gpu_compiler_fault() -> str:
-    """Return why XLA cannot compile for the GPU that the loaded TensorFlow uses; "" if it can, or
-    there is none.
+    """Return why XLA cannot compile for the GPU of the loaded TensorFlow; "" if it can, or no GPU.
 
     It is tried once for each card, driver and TensorFlow, and remembered in the user's cache
     folder.
     """
     gpus = used_gpus()
-    return compiler_fault(compiler_kind(gpus[0].name)) if gpus else ""
+    if not gpus:
+        return ""
+    return compiler_fault(compiler_kind(gpus[0].name))
 
 
 def compiles_for_gpu() -> bool:
@@ -166,39 +175,50 @@ def compiler_fault(
 ) -> str:
     """Return why a process that compiles a small function by XLA fails, "" if it does not.
 
-    kind: what the result is remembered under, with those of a crash, in `folder`, by default the
-    user's cache; code: of the process; anew: try also what is remembered.
+    kind: what the result is remembered under; results of a crash, too
+    folder: for the remembered results, by default the user's cache
+    code: of the process
+    anew: try also what is remembered
     """
-    folder = folder or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bcclone"
-    results, path = dict[str, str](), folder / "xla.json"
+    if folder is None:
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bcclone"
+    path = folder / "xla.json"
+    results: dict[str, str] = {}
     with suppress(OSError, ValueError):
         results = from_text(dict[str, str], path.read_bytes())
     if kind in results and not anew:
         return results[kind]
-    environment = os.environ | {_LEAST_LEVEL: "2"}
     try:
         done = subprocess.run(
             [sys.executable, "-P", "-c", code],
-            stdin=subprocess.DEVNULL, capture_output=True, timeout=_COMPILE_SECONDS, check=False, env=environment,
-        )  # fmt: skip
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_COMPILE_SECONDS,
+            check=False,
+            env=os.environ | {_LEAST_LEVEL: "2"},
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"it could not be tried: {error}"
     fault = ""
     if done.returncode:
-        lines = done.stderr.decode(errors="replace").strip().splitlines()
-        how = (
-            f"exit code {done.returncode}" if done.returncode > 0 else f"signal {-done.returncode}"
-        )
-        fault = f"a process that tries it ends with {how}: {lines[-1] if lines else 'no message'}"
-    if done.returncode in (
-        0,
-        -signal.SIGABRT,
-        -signal.SIGSEGV,
-    ):  # others may end otherwise next time
+        fault = f"a process that tries it ends with {_how_it_ended(done)}"
+    # a process that ended in another way may end otherwise next time
+    if done.returncode in (0, -signal.SIGABRT, -signal.SIGSEGV):
         with suppress(OSError):
             make_folder(folder)
             write_text(path, json_text(results | {kind: fault}))
     return fault
+
+
+def _how_it_ended(done: subprocess.CompletedProcess[bytes]) -> str:
+    """Return the exit code or signal of a process, and its last message."""
+    message = "no message"
+    lines = done.stderr.decode(errors="replace").strip().splitlines()
+    if lines:
+        message = lines[-1]
+    if done.returncode > 0:
+        return f"exit code {done.returncode}: {message}"
+    return f"signal {-done.returncode}: {message}"
 
 
 def describe_peak_memory() -> str:
@@ -209,17 +229,17 @@ def describe_peak_memory() -> str:
     for device in tensorflow.config.list_logical_devices("GPU"):
         name = device.name.removeprefix("/device:")
         with suppress(ValueError):  # not every allocator counts
-            peaks.append(
-                f"{tensorflow.config.experimental.get_memory_info(name)['peak'] / 1e9:.2f} GB of {name}"
-            )
+            memory = tensorflow.config.experimental.get_memory_info(name)
+            peaks.append(f"{memory['peak'] / 1e9:.2f} GB of {name}")
     return ", ".join(peaks)
 
 
 def onednn_for_batches(setting: str = "auto") -> str:
-    """Return whether to compute batches with oneDNN, "on" or "off": as set; auto: as the
-    environment says, or else on.
+    """Return whether to compute batches with oneDNN, "on" or "off".
 
     Batches are up to four times as fast with it.
+
+    setting: "auto" for what the environment says, or else on
     """
     if setting != "auto":
         return setting
@@ -228,7 +248,7 @@ def onednn_for_batches(setting: str = "auto") -> str:
 
 @contextmanager
 def _onednn_chosen(onednn: str) -> Iterator[None]:
-    """Set the variable within the block; processes that are started later choose for themselves."""
+    """Set the variable within the block; processes that are started later choose themselves."""
     before = os.environ.get(_ONEDNN)
     if onednn:
         os.environ[_ONEDNN] = str(int(onednn == "on"))
@@ -243,9 +263,7 @@ def _onednn_chosen(onednn: str) -> Iterator[None]:
 
 @contextmanager
 def standard_error_captured() -> Iterator[None]:
-    """Hold back what is written to file descriptor 2 in the block; it is shown only when the block
-    fails.
-    """
+    """Hold back what is written to file descriptor 2; it is shown only when the block fails."""
     sys.stderr.flush()
     saved = os.dup(2)
     with tempfile.TemporaryFile() as captured:
