@@ -1,5 +1,4 @@
-"""Rows -> samples -> store: labels, split, cameras, earlier frames and mirror images, in one HDF5
-file.
+"""Make samples of recorded rows, and convert them to a store: rows -> samples -> store.
 
     from bcclone.dataset.conversion import convert
     from bcclone.dataset.sample_settings import PreprocessSettings

@@ -120,11 +120,11 @@ class Preprocessing(Checked):
 
         size: width and height where the text has none.
         """
-        fields = fields_of(text)
+        stated = fields_of(text)
         if size:
             width, height = size
-            fields = {"width": width, "height": height} | fields
-        return cls(**fields)
+            stated = {"width": width, "height": height} | stated
+        return cls(**stated)
 
     def apply(self, frame: Image, into: Image | None = None) -> Image:
         """Return the network's input, uint8 of `shape`, for an RGB frame.

@@ -76,7 +76,8 @@ def test_straight_ahead_is_the_vanishing_point_and_a_turned_picture_turns_about_
 
 
 def test_a_fisheye_sees_more_at_its_edge():
-    pinhole, fisheye = Lens(80.0, 59.5, 79.5), Lens(80.0, 59.5, 79.5, fisheye=True)
+    pinhole = Lens(80.0, 59.5, 79.5)
+    fisheye = Lens(80.0, 59.5, 79.5, fisheye=True)
     ray = np.array([[1.0], [0.0], [1.0]])
     assert pinhole.pixels(ray, 160, 120)[0, 0] == pytest.approx(79.5 + 80)
     assert fisheye.pixels(ray, 160, 120)[0, 0] == pytest.approx(79.5 + 80 * math.pi / 4)
@@ -103,7 +104,8 @@ def test_it_is_stored_as_text_and_what_is_none_is_refused(tmp_path):
         ('{"width": 160}', "height is missing"),
         ('{"width": 160, "height": 120, "rows": [100, 140]}', "no rows 100 to 140"),
         (
-            '{"width": 160, "height": 120, "lens": {"focal_px": 0, "horizon_row": 0, "vanishing_column": 0}}',
+            '{"width": 160, "height": 120, '
+            '"lens": {"focal_px": 0, "horizon_row": 0, "vanishing_column": 0}}',
             "focal",
         ),
         (NARROW.to_json().replace("45.0", "NaN"), "NaN"),

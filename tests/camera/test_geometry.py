@@ -53,8 +53,10 @@ def smooth_frame():
 
 @pytest.mark.parametrize("name", ["carnd-128-rgb", "nvidia-66x200-yuv"])
 def test_prepared_images_are_warped_like_frames(name):
-    preprocessing, warp = PRESETS[name], warp_to(CameraMove(0.3, math.radians(-4)))
-    size, pixels = (preprocessing.width, preprocessing.height), preprocessing.pixels
+    preprocessing = PRESETS[name]
+    warp = warp_to(CameraMove(0.3, math.radians(-4)))
+    size = (preprocessing.width, preprocessing.height)
+    pixels = preprocessing.pixels
     expected = preprocessing.apply(warp.apply(smooth_frame(), *FRAME_SIZE))
     full_size = preprocessing.convert_colors(
         warp.through(pixels, np.eye(3)).apply(smooth_frame(), *size)
@@ -69,7 +71,8 @@ def test_prepared_images_are_warped_like_frames(name):
 
 
 def test_mirror_images_are_warped_like_frames():
-    warp, flip = warp_to(CameraMove(0.3, math.radians(-4))), flip_pixels(FRAME_WIDTH)
+    warp = warp_to(CameraMove(0.3, math.radians(-4)))
+    flip = flip_pixels(FRAME_WIDTH)
     mirrored = warp.through(flip, flip).apply(smooth_frame()[:, ::-1], *FRAME_SIZE)
     assert (
         np.abs(mirrored[:, ::-1].astype(int) - warp.apply(smooth_frame(), *FRAME_SIZE)).max() <= 2

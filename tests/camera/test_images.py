@@ -151,7 +151,9 @@ def test_frames_are_in_order_with_errors_at_their_indices(tmp_path):
     files = [tmp_path / f"{number}.jpg" for number in range(200)]
     for number, path in enumerate(files):
         path.write_bytes(jpeg(number) if number != 77 else b"broken")
-    shades, broken, done = [], [], 0
+    shades = []
+    broken = []
+    done = 0
     for decoded in decode_files([str(path) for path in files], Preprocessing(width=16, height=8)):
         shades += decoded.frames[:, 4, 8, 1].tolist()
         broken += [done + index for index in decoded.errors]

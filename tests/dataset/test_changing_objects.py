@@ -60,7 +60,8 @@ def test_frames_of_a_shard_that_changes_after_the_store_was_opened_are_not_read(
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_shard_that_changes_while_its_tables_are_read_is_named(store, change, monkeypatch):
-    read, changed = store.fs.cat_ranges, []
+    read = store.fs.cat_ranges
+    changed = []
 
     def reading(*arguments, **options):
         blocks = read(*arguments, **options)

@@ -24,10 +24,12 @@ NEVER = threading.Event()
 
 def write_files(url, *counts):
     """Write frames into files in this folder; return each file with its frames."""
-    made, folder = [], parse_location(url)
+    made = []
+    folder = parse_location(url)
     for number, count in enumerate(counts):
         frames = np.random.default_rng(number).integers(0, 256, (count, *SHAPE), dtype=np.uint8)
-        content, path = b"headhead" + frames.tobytes(), folder / f"{number}.h5"
+        content = b"headhead" + frames.tobytes()
+        path = folder / f"{number}.h5"
         path.write_bytes(content)
         made.append(
             (

@@ -30,7 +30,8 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def files(folder):
     """Files that hold the frames one after the other, each behind some other bytes."""
-    made, start = [], 0
+    made = []
+    start = 0
     for number, count in enumerate(COUNTS):
         path = folder / str(number)
         path.write_bytes(b"other" * number + FRAMES[start : start + count].tobytes())
@@ -111,7 +112,9 @@ def test_a_copy_refuses_a_file_that_has_changed(tmp_path, count):
 
 def test_threads_may_read_new_files_at_the_same_time(tmp_path, monkeypatch):
     """Each file is mapped once; with two maps of it, one thread would read memory that is gone."""
-    files, mapped, map_frames = [], [], FrameFile.map
+    files = []
+    mapped = []
+    map_frames = FrameFile.map
 
     def map_slowly(file, shape):
         mapped.append(file.path)

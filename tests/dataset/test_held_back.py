@@ -134,7 +134,8 @@ def test_a_training_scores_its_model_on_the_test_recording_alone(recordings, tmp
         places = ("-o", tmp_path / f"{name}-model.h5", "--runs", tmp_path / "runs", "--name", name)
         line = (tmp_path / f"{name}.h5", *places, "--epochs", 1, "--no-plots", "--no-augment")
         results[name] = result_of("model.py", *line)
-    with_test, other = results["data"], results["other"]
+    with_test = results["data"]
+    other = results["other"]
     assert other["test_loss"] is None
     assert other["samples"]["test"] == 0
     assert with_test["samples"]["test"] == other["samples"]["validation"]

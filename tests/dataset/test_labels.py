@@ -85,7 +85,8 @@ def test_a_fixed_correction_determines_the_lookahead(steering):
 def test_the_label_of_an_output_is_what_was_recorded_later_within_the_episode(output):
     output = replace(output, lead_seconds=0.5)
     rows = np.zeros(5, [("episode", int), ("time_ms", int), (output.column, float)])
-    rows["episode"], rows["time_ms"] = [0, 0, 0, 1, 1], [0, 250, 750, 5000, 6000]
+    rows["episode"] = [0, 0, 0, 1, 1]
+    rows["time_ms"] = [0, 250, 750, 5000, 6000]
     rows[output.column] = [0.0, 3.0, 9.0, 30.0, 15.0]
     labels = output_labels(rows, [output])
     assert (labels * output.unit).T.tolist() == [pytest.approx([6.0, 9.0, 9.0, 22.5, 15.0])]
@@ -115,7 +116,8 @@ def test_a_path_is_by_distance_and_by_the_labels():
     rows = np.zeros(
         200, [("episode", int), ("time_ms", int), ("steering", float), ("speed_mph", float)]
     )
-    rows["time_ms"], rows["speed_mph"] = 50 * np.arange(200), np.linspace(5, 20, 200) / MPH
+    rows["time_ms"] = 50 * np.arange(200)
+    rows["speed_mph"] = np.linspace(5, 20, 200) / MPH
     speeds = rows["speed_mph"] * MPH
     driven = np.append(0.0, np.cumsum(0.05 * (speeds[1:] + speeds[:-1]) / 2))
     rows["steering"] = driven / 200
@@ -125,7 +127,8 @@ def test_a_path_is_by_distance_and_by_the_labels():
         path[0, 0], rel=1e-4
     )  # the mean of 0 to 2 m ahead
     rows["steering"] = np.sin(driven)
-    settings, of_labels = SampleSettings(smooth_seconds=0.3, lead_seconds=0.4), rows.copy()
+    settings = SampleSettings(smooth_seconds=0.3, lead_seconds=0.4)
+    of_labels = rows.copy()
     of_labels["steering"] = steering_labels(pd.DataFrame(rows), 0.3, 0.4)
     expected = path_labels(of_labels, SampleSettings(smooth_seconds=0.0, lead_seconds=0.0))
     path = path_labels(rows, settings)

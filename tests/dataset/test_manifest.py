@@ -1,4 +1,4 @@
-"""A manifest or shard with any wrong value is refused with a reason in one line, or read as it is."""
+"""A manifest or shard with a wrong value is refused with a reason in one line, or read as it is."""
 
 import json
 import shutil
@@ -18,7 +18,7 @@ def folder(sharded_store, tmp_path):
 
 
 def outcome(folder, manifest):
-    """Return the reason why a manifest is refused, "" if it is not; any other error fails the test."""
+    """Return why a manifest is refused, "" if it is not; any other error fails the test."""
     text = manifest if isinstance(manifest, str) else json.dumps(manifest)
     (folder / MANIFEST_NAME).write_text(text, errors="surrogatepass")
     try:

@@ -123,8 +123,11 @@ def test_without_a_named_recording_those_in_the_folder_are_read_and_each_log_is_
     done = run_script("preprocess.py", "--json")
     made = json.loads(done.stdout)
     folder = Path("recordings", "lake")
-    read = [{"path": str(folder / f"run{run}.csv"), "rows": rows, "bad_rows": bad, "deleted_rows": 0, "part": ""}
-            for run, rows, bad in ((1, 70, 0), (2, 50, 1))]  # fmt: skip
+    of_both = {"deleted_rows": 0, "part": ""}
+    read = [
+        {"path": str(folder / "run1.csv"), "rows": 70, "bad_rows": 0, **of_both},
+        {"path": str(folder / "run2.csv"), "rows": 50, "bad_rows": 1, **of_both},
+    ]
     assert (made["logs"], made["recordings"], made["rows"], made["frames"]) == (read, 2, 120, 360)
     assert f"taking {folder}" in done.stderr
     assert "run1.csv: 70 rows" in done.stderr
@@ -183,7 +186,8 @@ def test_a_recording_is_added_to_a_grey_store_of_an_older_version(
 
 @pytest.mark.parametrize("store", ["data.h5", "shards"])
 def test_a_copy_is_told_by_its_frames_and_on_the_same_side_of_the_split(recording, tmp_path, store):
-    copy, options = tmp_path / "copy", ("-o", tmp_path / store, "--block-seconds", 1, "--size", 16)
+    copy = tmp_path / "copy"
+    options = ("-o", tmp_path / store, "--block-seconds", 1, "--size", 16)
     shutil.copytree(recording, copy)
     for image in (copy / "IMG").iterdir():
         image.rename(image.with_name(image.name.replace(".jpg", ".JPG")))

@@ -120,10 +120,8 @@ def test_steps_are_applied_in_the_order_of_the_text_as_opencv_does():
 @pytest.mark.parametrize("color", ["RGB", "BGR", "YUV", "BGR-YUV", "GRAY", "BGR-GRAY"])
 def test_the_matrices_of_colours_convert_as_opencv_does_and_back(color):
     preprocessing = Preprocessing(color=color)
-    converted, (matrix, back_matrix) = (
-        preprocessing.convert_colors(FRAME).astype(float),
-        preprocessing.color_matrices,
-    )
+    converted = preprocessing.convert_colors(FRAME).astype(float)
+    matrix, back_matrix = preprocessing.color_matrices
     ones = np.ones((*FRAME.shape[:2], 1))
     computed = (np.concatenate([FRAME, ones], -1) @ matrix.T).clip(0, 255)
     assert np.abs(computed - converted).max() < 1.5

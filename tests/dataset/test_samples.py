@@ -93,7 +93,8 @@ def test_samples_are_ordered_by_row_camera_frame_offset_and_flip():
 
 def test_flips_have_the_same_frame_and_the_opposite_steering():
     samples = build_samples(make_rows(3), SampleSettings())
-    plain, flipped = samples[~samples["flipped"]], samples[samples["flipped"]]
+    plain = samples[~samples["flipped"]]
+    flipped = samples[samples["flipped"]]
     assert plain["frame"].tolist() == flipped["frame"].tolist()
     assert plain["steering"].tolist() == (-flipped["steering"]).tolist()
 
@@ -191,7 +192,9 @@ def test_validation_consists_of_complete_blocks_and_is_near_the_requested_fracti
 
 
 def test_the_end_of_each_recording_is_for_validation_and_copies_are_on_one_side():
-    first, second, copy = make_rows(100), make_rows(50), make_rows(100).iloc[30:90]
+    first = make_rows(100)
+    second = make_rows(50)
+    copy = make_rows(100).iloc[30:90]
     second["time_ms"] += 1_000_000
     rows = pd.concat(
         [first, second.assign(recording=1), copy.assign(recording=2)], ignore_index=True
@@ -227,7 +230,8 @@ def test_the_smaller_of_two_blocks_moves_when_a_side_would_be_empty():
 
 def test_added_rows_keep_the_fraction_and_the_earlier_split():
     settings = SampleSettings()
-    before, added = make_rows(1000), make_rows(500)
+    before = make_rows(1000)
+    added = make_rows(500)
     added["time_ms"] += 1_000_000
     before["validation"] = assign_validation(before, settings)
     assert assign_validation(added, settings, before).sum() == 100
@@ -242,7 +246,8 @@ def test_added_rows_keep_the_fraction_and_the_earlier_split():
 )  # as our stores have it, and as others might
 def test_added_rows_of_an_earlier_block_join_its_side_and_count_towards_the_fraction(written):
     settings = SampleSettings()
-    before, added = make_rows(1000), make_rows(1500)  # the first 1000 are of the same ten blocks
+    before = make_rows(1000)
+    added = make_rows(1500)  # the first 1000 are of the same ten blocks
     before["validation"] = (np.arange(1000) >= 900).astype(written)
     validation = assign_validation(added, settings, before)
     assert validation[:1000].tolist() == before["validation"].tolist()
@@ -279,7 +284,8 @@ def test_rows_of_recordings_held_back_whole_stay_so_and_do_not_count_towards_the
     assert rows["validation"][:1000].sum() == 200
     added = make_rows(1500)[1000:]  # at the times of those held back whole, which decide nothing
     assert assign_validation(added, settings, rows).sum() == 100
-    samples, table = build_samples(rows, settings), row_table(rows)
+    samples = build_samples(rows, settings)
+    table = row_table(rows)
     of_rows = {
         part: set(samples["row"][indices_of(samples, table, part)].tolist()) for part in PARTS
     }

@@ -65,7 +65,8 @@ def write_store(path, frames, capacity=None):
 
 
 def test_a_number_that_only_some_rows_have_is_nan_in_the_others():
-    row, other = row_table(some_rows(2)), row_table(some_rows(3).assign(path_2m=0.5))
+    row = row_table(some_rows(2))
+    other = row_table(some_rows(3).assign(path_2m=0.5))
     assert np.array_equal(
         join_rows([row, other])["path_2m"], [np.nan] * 2 + [0.5] * 3, equal_nan=True
     )

@@ -15,7 +15,8 @@ from tests.recordings import images_of
 
 # 15 rows a second: the 5 s before the first take-over are 75 rows, those before the second one
 # begin in the first
-FIRST, SECOND = range(80, 95), range(100, 110)
+FIRST = range(80, 95)
+SECOND = range(100, 110)
 TAKE_OVERS = [*FIRST, *SECOND]
 
 

@@ -46,7 +46,8 @@ def pictures(count, seed=0, preprocessing=OURS):
 def augmented(
     settings, images, steering=None, flipped=None, seed=(0, 1, 0), preprocessing=OURS, whole=True
 ):
-    count, into = len(images), np.empty_like(images)
+    count = len(images)
+    into = np.empty_like(images)
     steering = np.zeros((count, 1), np.float32) if steering is None else steering
     flipped = np.zeros(count, np.bool_) if flipped is None else flipped
     inputs = AugmentationInputs(flipped, np.full(count, 12.0, np.float32), *draw(count, seed))
@@ -83,7 +84,8 @@ def test_a_camera_to_the_right_or_turned_to_the_right_steers_to_the_left(offset_
 
 
 def test_a_camera_moved_to_a_side_camera_has_the_steering_of_that_camera():
-    settings, speed = SampleSettings(), np.array([30.0])
+    settings = SampleSettings()
+    speed = np.array([30.0])
     (ahead,) = lookahead_m(settings, speed)
     corrected = change_of(MOUNTS["left"][0], lookahead_m=ahead)
     assert corrected == pytest.approx(camera_correction(settings, "left", speed)[0])
@@ -93,7 +95,10 @@ def test_a_camera_moved_to_a_side_camera_has_the_steering_of_that_camera():
 def test_the_steering_of_each_view_on_the_way_brings_a_car_back_to_its_line_and_keeps_it_there(
     offset_m, degrees
 ):
-    axle, heading, ahead, step = offset_m, math.radians(degrees), 12.0, 0.2
+    axle = offset_m
+    heading = math.radians(degrees)
+    ahead = 12.0
+    step = 0.2
     for _ in range(round(60 / step)):
         camera = axle + CAMERA_AHEAD_M * math.sin(heading)
         steering = change_of(camera, heading, lookahead_m=ahead)
@@ -109,9 +114,13 @@ def straight_road(offset_m=0.0):
     """A straight road as the camera sees it, mounted 0.7 degrees to the right and leaning by 1.1
     (scene facts).
     """
-    focal, height, down = 138.56, 1.278, math.atan2(79.5 - 59.4, 138.56)
-    yaw, roll = math.radians(0.723), math.radians(-1.11)
-    sine, cosine = math.sin, math.cos
+    focal = 138.56
+    height = 1.278
+    down = math.atan2(79.5 - 59.4, 138.56)
+    yaw = math.radians(0.723)
+    roll = math.radians(-1.11)
+    sine = math.sin
+    cosine = math.cos
     about_down = np.array([[cosine(yaw), 0, sine(yaw)], [0, 1, 0], [-sine(yaw), 0, cosine(yaw)]])
     about_right = np.array(
         [[1, 0, 0], [0, cosine(down), sine(down)], [0, -sine(down), cosine(down)]]
@@ -153,7 +162,8 @@ def test_a_shifted_view_is_what_a_camera_there_sees_of_plain_and_mirrored_roads(
 
 
 def test_without_augmentation_images_and_steering_do_not_change():
-    images, steering = pictures(4), np.array([[0.5], [-1], [0], [0.25]], np.float32)
+    images = pictures(4)
+    steering = np.array([[0.5], [-1], [0], [0.25]], np.float32)
     same, kept = augmented(NOTHING, images, steering)
     np.testing.assert_array_equal(same, images)
     np.testing.assert_array_equal(kept, steering)
@@ -161,7 +171,8 @@ def test_without_augmentation_images_and_steering_do_not_change():
 
 @pytest.mark.parametrize("name", APPEARANCE)
 def test_each_kind_changes_the_image_and_not_the_steering(name):
-    images, steering = pictures(4), np.full((4, 1), 0.25, np.float32)
+    images = pictures(4)
+    steering = np.full((4, 1), 0.25, np.float32)
     changed, kept = augmented(alone(name), images, steering)
     assert all(
         (new != old).mean() > 0.001 for new, old in zip(changed, images, strict=True)
@@ -171,14 +182,16 @@ def test_each_kind_changes_the_image_and_not_the_steering(name):
 
 @pytest.mark.parametrize(("name", "value"), [("shift_m", 1.0), ("turn_degrees", 4.0)])
 def test_each_movement_changes_image_and_steering(name, value):
-    images, steering = pictures(4), np.zeros((4, 1), np.float32)
+    images = pictures(4)
+    steering = np.zeros((4, 1), np.float32)
     changed, moved = augmented(replace(NOTHING, **{name: value}), images, steering)
     assert all((new != old).mean() > 0.01 for new, old in zip(changed, images, strict=True))
     assert (moved != 0).all()
 
 
 def test_rows_that_the_network_does_not_see_do_not_change():
-    images, rows = pictures(16), seen_rows(128)
+    images = pictures(16)
+    rows = seen_rows(128)
     whole, steering = augmented(AugmentSettings(), images)
     changed, of_rows = augmented(AugmentSettings(), images, whole=False)
     for unseen in (slice(0, rows.start), slice(rows.stop, None)):

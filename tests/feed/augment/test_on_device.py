@@ -43,9 +43,11 @@ def pictures(count, preprocessing=OURS, seed=0):
 
 def both(device, settings, images, preprocessing=OURS, seed=(0, 1, 0)):
     """Images and steering by processor and by device, of the rows that the network sees."""
-    random, count = np.random.default_rng(7), len(images)
+    random = np.random.default_rng(7)
+    count = len(images)
     steering = (0.2 * random.standard_normal((count, 1))).astype(np.float32)
-    flipped, into = random.random(count) < 0.5, np.empty_like(images)
+    flipped = random.random(count) < 0.5
+    into = np.empty_like(images)
     packed = AugmentationInputs(
         flipped, np.full(count, 12.0, np.float32), *draw(count, seed)
     ).packed()
@@ -70,7 +72,8 @@ def test_the_noise_of_the_device_is_that_of_a_jpeg(device):
     """To within what libjpeg loses by rounding to whole levels after each step."""
     images = pictures(48)
     (by_cpu, _), (by_device, _) = both(device, alone("noise"), images)
-    added, apart = np.abs(by_cpu.astype(int) - images), np.abs(by_cpu.astype(int) - by_device)
+    added = np.abs(by_cpu.astype(int) - images)
+    apart = np.abs(by_cpu.astype(int) - by_device)
     assert apart.mean() < 0.35 * added.mean()
     assert apart.mean() < 1.5
 
@@ -102,7 +105,8 @@ def test_augmentation_on_the_device_is_compiled_by_xla(device):
     """A GPU compiles it for each size of batch; XLA takes no operation whose result has a size that
     it cannot know.
     """
-    augmenter, images = device(AugmentSettings(), OURS), pictures(8)
+    augmenter = device(AugmentSettings(), OURS)
+    images = pictures(8)
     inputs = AugmentationInputs(
         np.arange(8) % 2 == 0, np.full(8, 12.0, np.float32), *draw(8, (0, 1, 0))
     ).packed()
@@ -115,9 +119,7 @@ def test_augmentation_on_the_device_is_compiled_by_xla(device):
         lambda *samples: augmenter(*samples), input_signature=signature, jit_compile=True
     )
     steering = np.zeros((8, 1), np.float32)
-    (compiled, labels), (plain, expected) = (
-        step(images, steering, *inputs),
-        augmenter(images, steering, *inputs),
-    )
+    compiled, labels = step(images, steering, *inputs)
+    plain, expected = augmenter(images, steering, *inputs)
     assert np.abs(compiled.numpy().astype(int) - plain.numpy()).max() <= 2
     np.testing.assert_allclose(labels, expected, atol=1e-6)
