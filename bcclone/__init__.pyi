@@ -1,4 +1,4 @@
-"""What `import bcclone` offers; __init__.py reads this file, and loads a name when it is asked for."""
+"""What `import bcclone` offers; __init__.py reads this file, and loads a name when asked for it."""
 
 from .cluster.cluster_settings import ShardingSettings as ShardingSettings
 from .commands.data import convert as convert

@@ -63,7 +63,8 @@ def _list_commands(words: Sequence[str]) -> int:
     commands = [name for name in COMMANDS if name.startswith(family)]
     parser = argparse.ArgumentParser(
         prog="bcclone",
-        description="Record driving in the Udacity simulator, train a network on it, and let it drive.",
+        description="Record driving in the Udacity simulator, train a network on it, and let it "
+        "drive.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog=_table_of(commands),
     )
@@ -204,7 +205,8 @@ def _describe(error: Exception) -> tuple[str, int]:
     ):
         package = error.name.partition(".")[0]
         return (
-            f"the package {package} is not installed for {sys.executable}; activate bcclone's environment "
+            f"the package {package} is not installed for {sys.executable}; activate bcclone's "
+            "environment "
             "(. .venv/bin/activate), or install it: pip install -e ."
         ), 1
     if isinstance(error, OSError) and error.errno in _REMEDIES:
@@ -214,7 +216,8 @@ def _describe(error: Exception) -> tuple[str, int]:
     if isinstance(error, FileNotFoundError) and "temporary directory" in str(error):
         # all disks are full
         return (
-            "no temporary file can be written; make room, or set TMPDIR to a folder on another disk",
+            "no temporary file can be written; make room, or set TMPDIR to a folder on another "
+            "disk",
             1,
         )
     fault = f"internal error of bcclone: {type(error).__name__}: {error}\nplease report it"

@@ -33,14 +33,16 @@ class Recordings:
     )
     check: bool = setting(
         False,
-        "only inspect the recordings and report their faults, with a remedy for each; exit code 1 if there are some",
+        "only inspect the recordings and report their faults, with a remedy for each; exit code 1 "
+        "if there are some",
     )
 
 
 @command(
     ShardingSettings,
     SampleSettings,
-    left="an existing store is unchanged; a folder keeps its finished shards, which the same command and --resume "
+    left="an existing store is unchanged; a folder keeps its finished shards, which the same "
+    "command and --resume "
     "complete",
 )
 def preprocess(given: Given, chosen: Recordings, file: SettingsFile) -> Result:
@@ -113,7 +115,8 @@ def _check(inputs: Sequence[str]) -> Result:
 
 
 @command(
-    left="the recording is unchanged; its edits are the old ones or the new ones, see: bcclone edit RECORDING",
+    left="the recording is unchanged; its edits are the old ones or the new ones, see: bcclone "
+    "edit RECORDING",
 )
 def edit(given: Given, settings: EditSettings, page: PageSettings, opening: Browser) -> Result:
     """List the rows of a recording; delete or restore some, or correct its steering; its files are

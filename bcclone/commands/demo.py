@@ -40,11 +40,13 @@ class DemoSettings(Checked):
     )
     record_laps: Laps = setting(
         2.0,
-        "laps to record, half of them in another weather; half as many are recorded in reverse, too",
+        "laps to record, half of them in another weather; half as many are recorded in reverse, "
+        "too",
     )
     size: int = setting(
         64,
-        "width and height of the stored images: 64 trains four times as fast, 128 is the network's usual input",
+        "width and height of the stored images: 64 trains four times as fast, 128 is the network's "
+        "usual input",
         choices=(64, 128),
     )
     epochs: Count = setting(12, "epochs to train")

@@ -25,7 +25,8 @@ class Exported:
     source: str = argument("folder with recordings, a CSV file, a pattern, a store, or a model")
     to: str = setting(
         MISSING,
-        f"format: {', '.join(EXPORT_FORMATS)} for recordings and stores, {', '.join(FORMATS)} for models",
+        f"format: {', '.join(EXPORT_FORMATS)} for recordings and stores, {', '.join(FORMATS)} for "
+        "models",
         choices=(*EXPORT_FORMATS, *FORMATS),
     )
     output: Path | None = setting(
@@ -51,11 +52,13 @@ def export(given: Given, chosen: Exported) -> Result:
     )
     if is_model and source.is_dir():
         raise UserError(
-            f"{source}: a folder, expected a model file; recordings go --to {next(iter(EXPORT_FORMATS))}"
+            f"{source}: a folder, expected a model file; recordings go --to "
+            f"{next(iter(EXPORT_FORMATS))}"
         )
     if not is_model and (source.suffix in _MODEL_SUFFIXES or kind_of(source) == "model"):
         raise UserError(
-            f"{source}: a model, expected a recording or a store; a model goes --to {' or '.join(FORMATS)}"
+            f"{source}: a model, expected a recording or a store; a model goes --to "
+            f"{' or '.join(FORMATS)}"
         )
     if is_model:
         from bcclone.realcar.export_model.model_export import export_model
@@ -133,7 +136,8 @@ def calibrate(settings: CalibrateSettings) -> Result:
     result = calibration.calibrate(settings, notify)
     if result.unreadable:
         notify(
-            f"note: {number_of(result.unreadable, 'picture')} left out: unreadable, or of another size"
+            f"note: {number_of(result.unreadable, 'picture')} left out: unreadable, or of another "
+            "size"
         )
     return Result(result, result.as_text(settings))
 

@@ -1,4 +1,4 @@
-"""The checked settings of drives, suites, replays and predictions; loads nothing large, for --help."""
+"""The checked settings of drives, suites, replays and predictions; nothing large is loaded."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,7 +56,8 @@ class EvaluateSettings(Checked):
     conditions: Conditions = field(default_factory=Conditions)
     run_folder: Path | None = setting(
         None,
-        "new run folder to record the drive into, with the car's position at each frame, for video.py",
+        "new run folder to record the drive into, with the car's position at each frame, for "
+        "video.py",
         unit="RUN",
         shown="none",
         option="run",
@@ -73,7 +74,8 @@ class EvaluateSettings(Checked):
             raise SettingError("{speed_mph} {speed}, expected more than 0, up to {top}", **limits)
         if self.in_process and self.run_folder is not None:
             raise SettingError(
-                "{run_folder} {run}: the drive server records a run, and {in_process} has none; leave one of them out",
+                "{run_folder} {run}: the drive server records a run, and {in_process} has none; "
+                "leave one of them out",
                 run=self.run_folder,
             )
 
@@ -128,7 +130,8 @@ class ReplaySettings(Checked):
     )
     limit_m: Metres = setting(
         2.0,
-        "deviation from the recorded path that counts as an intervention, or in camera heights where "
+        "deviation from the recorded path that counts as an intervention, or in camera heights "
+        "where "
         "speeds are estimated; interventions are also counted for 1, 1.5, 2 and 3",
         maximum=_FARTHEST_M,
         above=0,
@@ -169,7 +172,8 @@ class PredictSettings(Checked):
     output: Path = setting(Path("predictions.csv"), "the table to write", unit="FILE")
     rows: Rows | None = setting(
         None,
-        "rows of each frame to keep before it is stretched to 320x160 pixels, in its own pixels from the top; 160:480 "
+        "rows of each frame to keep before it is stretched to 320x160 pixels, in its own pixels "
+        "from the top; 160:480 "
         "are the lower two thirds of 640x480; without the framing of the model",
         shown="all",
     )

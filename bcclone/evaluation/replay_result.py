@@ -80,7 +80,7 @@ class ReplayFigures:
 
 
 def _with_unit(figures: Any, unit: str) -> Any:
-    """Return JSON values whose keys name this unit instead of metres; empty controls are left out."""
+    """Return JSON values whose keys name this unit instead of metres; empty ones are left out."""
     if not isinstance(figures, dict):
         return figures
     return {
@@ -182,7 +182,7 @@ class Replayed:
         return next(iter(self.results.values()))
 
     def figures(self) -> dict[str, Any]:
-        """Return the figures as JSON values; those of several drivers by their names in "models"."""
+        """Return the figures as JSON values; several drivers stand in "models"."""
         by_name = {name: result.figures().figures() for name, result in self.results.items()}
         if len(by_name) == 1:
             (figures,) = by_name.values()

@@ -65,8 +65,10 @@ class ClipSettings(Checked):
     output: Path | None = setting(None, "clip to write, .mp4 or .gif", shown="RUN.mp4")
     pace: Pace = setting(
         Pace(),
-        f"N: each frame once, at N frames a second; real: each frame at its time, {_REAL_TIME_FPS[MP4]:g} pictures a "
-        f"second; real:N: the same, N a second; N is 1 to {_MAX_FPS[MP4]:g}, in a GIF {_MAX_FPS[GIF]:g}",
+        "N: each frame once, at N frames a second; real: each frame at its time, "
+        f"{_REAL_TIME_FPS[MP4]:g} pictures a "
+        f"second; real:N: the same, N a second; N is 1 to {_MAX_FPS[MP4]:g}, in a GIF "
+        f"{_MAX_FPS[GIF]:g}",
         unit="FPS",
         option="fps",
         shown="the mean rate at which the run was recorded; for a GIF or two runs real",
@@ -74,7 +76,8 @@ class ClipSettings(Checked):
     )
     span: tuple[float, float] = setting(
         (0.0, math.inf),
-        "part of the drive to show, in seconds as the overlay and bcclone edit show them, where a pause counts 10 s "
+        "part of the drive to show, in seconds as the overlay and bcclone edit show them, where a "
+        "pause counts 10 s "
         "at most; 10: and :40 leave one end open",
         unit="A:B",
         option="range",
@@ -87,14 +90,16 @@ class ClipSettings(Checked):
     )
     model: Path | None = setting(
         None,
-        "with --overlay, also draw the steering of this model, and the pixels that decide it (saliency)",
+        "with --overlay, also draw the steering of this model, and the pixels that decide it "
+        "(saliency)",
         unit="MODEL",
         shown="none",
     )
     preprocess: PreprocessingText | None = setting(None)
     side_by_side: Path | None = setting(
         None,
-        "show a second run next to the first, in real time; the shorter run stops at its last frame",
+        "show a second run next to the first, in real time; the shorter run stops at its last "
+        "frame",
         unit="RUN2",
         shown="none",
         group=_LAYOUT,
@@ -135,7 +140,8 @@ class ClipSettings(Checked):
             )
         if self.side_by_side and not self.in_real_time:
             raise SettingError(
-                "{pace}: {side_by_side} shows two runs in real time; leave {pace} out, or set it to real or real:N"
+                "{pace}: {side_by_side} shows two runs in real time; leave {pace} out, or set it "
+                "to real or real:N"
             )
         if self.model and not self.overlay:
             raise SettingError("{model} is drawn on the overlay; add {overlay}")
@@ -168,7 +174,7 @@ class ClipSettings(Checked):
 
     @property
     def in_real_time(self) -> bool:
-        """Return whether the clip shows each frame at its time; if not, it shows each frame once."""
+        """Return whether the clip shows each frame at its time, instead of each once."""
         if self.pace.real_time is not None:
             return self.pace.real_time
         return bool(self.side_by_side) or (self.is_gif and not self.pace.fps)

@@ -86,7 +86,8 @@ class DemoResult:
             f"{drive['interventions']} interventions in {drive['laps']:.2f} laps "
             f"at {drive['mean_speed_mph']:.1f} mph.",
             f"It was {drive['mean_abs_cross_track_m']:.2f} m from the middle of the road on "
-            f"average, and {drive['max_abs_cross_track_m']:.2f} m at most; half of its answers took less than "
+            f"average, and {drive['max_abs_cross_track_m']:.2f} m at most; half of its answers "
+            "took less than "
             f"{drive['request_to_steer_ms']['p50']} ms.",
         ]
 

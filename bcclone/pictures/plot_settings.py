@@ -60,7 +60,8 @@ class PlotSettings(Checked):
 
     model: Path = argument("a model file")
     data: tuple[str, ...] = argument(
-        "what the model was trained on: a store, or recordings as folders or logs; or one image to explore, a camera "
+        "what the model was trained on: a store, or recordings as folders or logs; or one image to "
+        "explore, a camera "
         "frame of the simulator",
         (),
         unit="STORE",

@@ -17,12 +17,18 @@ from bcclone.system.errors import shown_command
 
 REPORT_NAME = "report.html"
 _STYLE = """
-:root { color-scheme: light dark; --text: #1c2024; --quiet: #5b6570; --page: #fff; --box: #f3f5f7; --line: #d5dbe1 }
+:root {
+  color-scheme: light dark;
+  --text: #1c2024; --quiet: #5b6570; --page: #fff; --box: #f3f5f7; --line: #d5dbe1
+}
 @media (prefers-color-scheme: dark) {
   :root { --text: #e6e9ec; --quiet: #a3adb8; --page: #15181b; --box: #212629; --line: #3b4248 }
 }
 * { box-sizing: border-box }
-body { margin: 0; background: var(--page); color: var(--text); font: 1rem/1.55 system-ui, sans-serif }
+body {
+  margin: 0; background: var(--page); color: var(--text);
+  font: 1rem/1.55 system-ui, sans-serif
+}
 main { max-width: 60rem; margin: auto; padding: 1.5rem 1rem 3rem }
 h1, p, figcaption, dt { overflow-wrap: anywhere }
 h1 { font-size: 1.6rem; line-height: 1.25; margin: 0 0 1rem }
@@ -35,17 +41,24 @@ img, video { display: block; max-width: 100%; height: auto; border-radius: 6px; 
 video { width: 100%; background: #000 }
 .scrolled { overflow-x: auto }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums }
-td, th { padding: .35rem 1.2rem .35rem 0; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top }
+td, th {
+  padding: .35rem 1.2rem .35rem 0; border-bottom: 1px solid var(--line);
+  text-align: left; vertical-align: top
+}
 td, thead th + th { min-width: 6rem }
 tbody th { font-weight: normal; color: var(--quiet) }
 dl { margin: 0 }
 dd { margin: .2rem 0 .9rem }
-pre { margin: 0; padding: .6rem .8rem; border-radius: 6px; background: var(--box); white-space: pre-wrap }
+pre {
+  margin: 0; padding: .6rem .8rem; border-radius: 6px;
+  background: var(--box); white-space: pre-wrap
+}
 pre code { font: .9rem/1.5 ui-monospace, monospace; overflow-wrap: anywhere; user-select: all }
 """
 _POLICY = (
     "default-src 'none'; img-src data:; media-src data:; "
-    f"style-src 'sha256-{base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()}'; base-uri 'none'; "
+    f"style-src 'sha256-{base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()}'; "
+    "base-uri 'none'; "
     "form-action 'none'"
 )
 

@@ -1,6 +1,7 @@
 """What this machine has: usable cores, available memory, NVIDIA cards, a browser.
 
-It loads no TensorFlow. Without nvidia-smi, as on macOS or without an NVIDIA driver, there are no cards.
+It loads no TensorFlow. Without nvidia-smi, as on macOS or without an NVIDIA driver, there are no
+cards.
 """
 
 import os

@@ -330,7 +330,7 @@ class Checked:
         self.validate()
 
     def validate(self) -> None:
-        """Raise SettingError for values that are as their settings expect, but do not go together."""
+        """Raise SettingError for values that do not go together."""
 
 
 def _converted(value: Any, kind: Any) -> Any:

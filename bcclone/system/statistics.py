@@ -36,7 +36,7 @@ def numbers_in(spans: Iterable[tuple[int, int]]) -> IndexArray:
 
 
 def highest_run(values: FloatArray) -> tuple[int, int, float]:
-    """Return the first and the last index of the successive values with the greatest sum, and it."""
+    """Return first and last index of the successive values with the greatest sum, and the sum."""
     sums = np.append(0.0, np.cumsum(values))
     above = sums - np.minimum.accumulate(sums)
     after = int(np.argmax(above))
@@ -63,7 +63,7 @@ def varies(values: FloatArray) -> bool:
 
 
 def correlation(one: FloatArray, other: FloatArray) -> float | None:
-    """Return Pearson's correlation of two curves, (values,) each; None if one of them is constant."""
+    """Return Pearson's correlation of two curves, (values,) each; None for a constant one."""
     if not (varies(one) and varies(other)):
         return None
     return float(np.corrcoef(one, other)[0, 1])
@@ -123,7 +123,7 @@ def block_jackknife(count: int, estimate: Callable[[IndexArray], float]) -> floa
 
 
 def top_of(curve: FloatArray) -> float:
-    """Return the index of a curve's maximum, that of the parabola through its three highest points."""
+    """Return where a curve is highest, by the parabola through its three highest points."""
     top = int(np.argmax(curve))
     if not 0 < top < len(curve) - 1:
         return float(top)
@@ -139,7 +139,8 @@ def mean_around(
 ) -> FloatArray:
     """Return the weighted mean of the values at most within / 2 from each time, (values,).
 
-    times: rising, (values,); part: rising numbers of parts, beyond which no mean reaches, (values,).
+    times: rising, (values,)
+    part: rising numbers of parts, (values,), beyond which no mean reaches
     """
     begins = np.searchsorted(part, part)
     ends = np.searchsorted(part, part, side="right")
