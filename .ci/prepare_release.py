@@ -23,11 +23,13 @@ def check_tag(tag: str, version: str, changelog: str) -> None:
     """
     if tag != f"v{version}":
         sys.exit(
-            f"the tag is {tag}, but pyproject.toml declares version {version}; expected the tag v{version}"
+            f"the tag is {tag}, but pyproject.toml declares version {version}; expected the tag "
+            f"v{version}"
         )
     if not re.search(rf"^## {re.escape(version)} \(\d{{4}}-\d\d-\d\d\)$", changelog, re.MULTILINE):
         sys.exit(
-            f"CHANGELOG.md has no dated section of version {version}; expected: ## {version} (YYYY-MM-DD)"
+            f"CHANGELOG.md has no dated section of version {version}; expected: ## {version} "
+            "(YYYY-MM-DD)"
         )
 
 

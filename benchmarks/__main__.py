@@ -57,7 +57,8 @@ BENCHMARKS = {  # name: (its module, what it measures)
     ),
     "record-next": (
         "record_next",
-        "the seconds of driving that a model needs: recorded all along the road, or where its map of margins names",
+        "the seconds of driving that a model needs: recorded all along the road, or where its map "
+        "of margins names",
     ),
     "networks": (
         "networks",

@@ -178,7 +178,8 @@ def _await_page(port: int, process: subprocess.Popen[bytes]) -> None:
         except OSError:
             time.sleep(0.005)
     raise UserError(
-        "the drive server ended before it listened; start it by itself to see why: python drive.py MODEL"
+        "the drive server ended before it listened; start it by itself to see why: python drive.py "
+        "MODEL"
     )
 
 

@@ -125,7 +125,8 @@ def _await_steer(connection: UnitySocket) -> None:
         if message == "2":
             connection.send_text("3")
     raise UserError(
-        f"the drive server has not answered for {_SILENCE_SECONDS:.0f} s; measure again with fewer programs running"
+        f"the drive server has not answered for {_SILENCE_SECONDS:.0f} s; measure again with fewer "
+        "programs running"
     )
 
 

@@ -78,7 +78,8 @@ class Settings(Checked):
     laps: float = setting(1.0, "laps that each model drives in a row of the suite", above=0)
     folder: Path | None = setting(
         None,
-        "folder that keeps models and results; models that are complete there are not trained again",
+        "folder that keeps models and results; models that are complete there are not trained "
+        "again",
         unit="DIR",
     )
 

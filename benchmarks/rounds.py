@@ -155,7 +155,8 @@ def run_bcclone(*words: object) -> tuple[Any, str]:
     completed = subprocess.run(line, capture_output=True, text=True, check=False)
     if completed.returncode:
         raise UserError(
-            f"bcclone {words[0]} failed: {(completed.stderr.strip().splitlines() or ['no message'])[-1]}"
+            f"bcclone {words[0]} failed: "
+            f"{(completed.stderr.strip().splitlines() or ['no message'])[-1]}"
         )
     return json.loads(completed.stdout or "null"), completed.stderr
 

@@ -115,7 +115,8 @@ def sharded_copy(store: Path, shards: int) -> Iterator[Path]:
                 raise UserError("its rows or images have changed")
         except UserError as error:
             raise UserError(
-                f"--shards needs the recording that {store} was made of: {error}; put it back, or leave out --store"
+                f"--shards needs the recording that {store} was made of: {error}; put it back, or "
+                "leave out --store"
             ) from None
         yield Path(name) / "shards"
 

@@ -97,7 +97,8 @@ def speeds() -> list[list[str]]:
         [
             "a frame to its steering, ms, over the simulator's wire",
             f"{drive['request to steer, threading, p50']:.1f}",
-            f"{drive['request to steer, model.predict, p50']:.1f}: `model.predict` in the same server",
+            f"{drive['request to steer, model.predict, p50']:.1f}: `model.predict` in the same "
+            "server",
             "`python -m benchmarks drive`",
         ],
     ]

@@ -24,7 +24,8 @@ def main(model: str, road: str) -> None:
     env.close()
     lap_m = env.track.lap_m
     print(
-        f"{road}: {info['cause']} after {info['progress']:.0f} of {lap_m:.0f} m and {info['sim_time']:.0f} s"
+        f"{road}: {info['cause']} after {info['progress']:.0f} of {lap_m:.0f} m and "
+        f"{info['sim_time']:.0f} s"
     )
 
 

@@ -128,10 +128,12 @@ def main(folder: Path, sequences: int, epochs: int) -> tuple[float, float]:
         )
         draw_picture(folder / "next_frame.png", network, validation)
     print(
-        f"mean absolute error: network {error:.2f}, the same frame again {same:.2f} of 255 grey levels"
+        f"mean absolute error: network {error:.2f}, the same frame again {same:.2f} of 255 grey "
+        "levels"
     )
     print(
-        f"{folder / 'next_frame.png'}: last, next, predicted next frame, and four times the difference"
+        f"{folder / 'next_frame.png'}: last, next, predicted next frame, and four times the "
+        "difference"
     )
     return error, same
 

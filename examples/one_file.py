@@ -161,7 +161,8 @@ def train(recording: Path, output: Path, epochs: int, batch_size: int = 64, seed
     if not training or not validation:
         raise SystemExit(f"error: {recording}: too few rows to train on")
     print(
-        f"{len(training)} training and {len(validation)} validation samples; TensorFlow {tf.__version__}"
+        f"{len(training)} training and {len(validation)} validation samples; TensorFlow "
+        f"{tf.__version__}"
     )
     network = build_network()
     network.compile(optimizer=keras.optimizers.Adam(1e-3), loss="mse")

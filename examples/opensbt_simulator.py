@@ -120,5 +120,6 @@ if __name__ == "__main__":
     )
     farthest = max(abs(xte) for xte in output.otherParams["xte"])
     print(
-        f"{output.otherParams['cause']} after {output.simTime:.1f} s, at most {farthest:.2f} m from the centre line"
+        f"{output.otherParams['cause']} after {output.simTime:.1f} s, at most {farthest:.2f} m "
+        "from the centre line"
     )

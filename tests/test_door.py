@@ -62,7 +62,8 @@ def test_settings_are_frozen_dataclasses_whose_fields_are_described(name):
 
 def test_importing_loads_nothing_large_and_settings_nothing_of_tensorflow():
     code = (
-        "import sys, time; start = time.process_time(); import bcclone; spent = time.process_time() - start;"
+        "import sys, time; start = time.process_time(); import bcclone; spent = "
+        "time.process_time() - start;"
         "light = {'numpy', 'argparse'} & set(sys.modules);"
         f"[getattr(bcclone, name) for name in {sorted(SETTINGS - {'EnvironmentSettings'})}];"
         "heavy = {'tensorflow', 'keras', 'cv2', 'pandas', 'h5py', 'matplotlib'} & set(sys.modules);"

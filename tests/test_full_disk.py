@@ -57,7 +57,8 @@ COMMANDS = {
         output="model.h5",
     ),
     "model over an old one": Writing(
-        "model.py {store} -o {here}/model.h5 --runs {here}/runs --epochs 1 --batch-size 64 --force --no-plots",
+        "model.py {store} -o {here}/model.h5 --runs {here}/runs --epochs 1 --batch-size 64 --force "
+        "--no-plots",
         "copy {model} {here}/model.h5",
         output="model.h5",
     ),
@@ -67,7 +68,8 @@ COMMANDS = {
     "predict": Writing("predict {model} {recording} -o {here}/predictions.csv"),
     "export onnx": Writing("export {model} --to onnx -o {here}/model.onnx"),
     "improve": Writing(
-        "improve {model} --expert --rounds 1 --set drives=1 --set drive-laps=0.02 --epochs 1 --jobs 1 "
+        "improve {model} --expert --rounds 1 --set drives=1 --set drive-laps=0.02 --epochs 1 "
+        "--jobs 1 "
         "--rows start-turned --laps 0.03 -o {here}/better.h5"
     ),
 }

@@ -64,7 +64,8 @@ def measure(settings: Settings, notify: Notify) -> Report:
     names = (*loaders, "training", "gpu")
     if unknown := [name for name in settings.only if name not in names]:
         raise UserError(
-            f"no loader or measurement is called {', '.join(unknown)}; choose from {', '.join(names)}"
+            f"no loader or measurement is called {', '.join(unknown)}; choose from "
+            f"{', '.join(names)}"
         )
     wanted = [name for name in names if not settings.only or name in settings.only]
     rounds, seconds, batch_size = settings.rounds, settings.seconds, settings.batch_size

@@ -208,7 +208,7 @@ def test_the_samples_that_windows_leave_out_are_counted(store):
     counts = [len(plain_windows(store, validation)[1]) for validation in (False, True)]
     newest = (store.samples["frame_offset"] == 0).sum()
     assert (
-        f"{counts[0]} for training, {counts[1]} for validation; {newest - sum(counts)} samples are left out"
-        in summary
+        f"{counts[0]} for training, {counts[1]} for validation; {newest - sum(counts)} samples are "
+        "left out" in summary
     )
     assert f"{(store.samples['frame_offset'] > 0).sum()} are left out because they pair" in summary

@@ -43,7 +43,8 @@ def test_settings_of_matplotlib_in_the_current_folder_are_not_read_and_start_no_
 
 def test_a_program_keeps_the_style_that_it_has_chosen_for_its_own_figures():
     code = (
-        "import matplotlib; matplotlib.rcParams['figure.facecolor'] = 'red'; import bcclone.pictures.plots.charts; "
+        "import matplotlib; matplotlib.rcParams['figure.facecolor'] = 'red'; import "
+        "bcclone.pictures.plots.charts; "
         "print(matplotlib.rcParams['figure.facecolor'])"
     )
     assert python(code).strip() == "red"

@@ -311,12 +311,14 @@ NO_IMAGE = f"no image path for the center camera, expected {HEADER}"
     [
         (
             ["", " a,b,c,0.5 "] * 2,
-            f"{FIRST} 2: {NO_IMAGE} (the file begins with 'a,b,c,0.5'); {IMPORT} recordings/NAME --unit ratio (or deg, "
+            f"{FIRST} 2: {NO_IMAGE} (the file begins with 'a,b,c,0.5'); {IMPORT} recordings/NAME "
+            "--unit ratio (or deg, "
             "rad: that of its steering)",
         ),
         (
             ["", "image,steering_rad", "x.png,0.1"],
-            f"{FIRST} 3: {NO_IMAGE} (the file begins with 'image,steering_rad'); {IMPORT} recordings/NAME",
+            f"{FIRST} 3: {NO_IMAGE} (the file begins with 'image,steering_rad'); {IMPORT} "
+            "recordings/NAME",
         ),
         (
             [log_lines(folder="")[0].replace(",0,1,0,", ",abc,1,0,")],

@@ -78,7 +78,8 @@ def test_a_function_that_cannot_be_cached_is_compiled_anyway():
     """Numba cannot cache a function that is not in a file."""
     found = {}
     exec(
-        "def total(numbers):\n    found = 0\n    for one in numbers:\n        found += one\n    return found",
+        "def total(numbers):\n    found = 0\n    for one in numbers:\n        found += one\n    "
+        "return found",
         found,
     )
     with pytest.raises(RuntimeError, match="cannot cache"):

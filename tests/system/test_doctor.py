@@ -87,7 +87,8 @@ def test_full_computes_at_least_on_the_cpu(free_port):
     ("code", "why"),
     [
         (
-            "import resource; resource.setrlimit(resource.RLIMIT_CORE, (0, 0)); import os; os.kill(os.getpid(), 4)",
+            "import resource; resource.setrlimit(resource.RLIMIT_CORE, (0, 0)); import os; "
+            "os.kill(os.getpid(), 4)",
             "AVX",
         ),
         (

@@ -130,7 +130,8 @@ AFTERWARDS = {
     ),
     "all threads of TensorFlow": (
         "serve",
-        "import tensorflow as tf; print(tf.config.threading.get_intra_op_parallelism_threads() == 0)",
+        "import tensorflow as tf; print(tf.config.threading.get_intra_op_parallelism_threads() == "
+        "0)",
     ),
 }
 

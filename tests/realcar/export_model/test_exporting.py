@@ -180,8 +180,8 @@ def test_the_difference_of_the_steering_is_measured_and_said(untrained_model, tm
         "export", model, "-o", tmp_path / "steep.tflite", "--to", "litert", "--force"
     ).stdout
     assert (
-        f"by {np.mean(apart):.1e} on average and {np.max(apart):.1e} at most, on 20 frames of the simul"
-        in said
+        f"by {np.mean(apart):.1e} on average and {np.max(apart):.1e} at most, on 20 frames of the "
+        "simul" in said
     )
 
 
