@@ -170,7 +170,7 @@ class ServerProcess:
 
 # arguments of Python that start a server; -P: no module of the current folder
 _START_ARGUMENTS = ("-P", "-m", "bcclone", "drive")
-_CONNECTED = "a car is connected\n"  # the line that DriveService prints then
+_CONNECTED = "a car is connected\n"  # the line that DriveService (service.py) prints
 _END_SECONDS = 20.0  # how long the server may take to end once its standard input is closed
 
 
@@ -189,7 +189,8 @@ def server_process(
     python_arguments: what starts the server; another program must take the same options
     start_seconds: how long to wait until it listens
     """
-    command = [sys.executable, *python_arguments, *map(str, arguments), "--port", "0", "--end-with-stdin"]
+    options = [*map(str, arguments), "--port", "0", "--end-with-stdin"]
+    command = [sys.executable, *python_arguments, *options]
     with tempfile.TemporaryFile("a+", encoding="utf-8", errors="replace") as output:
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=output)
         try:

@@ -38,7 +38,7 @@ class Viewed:
         self.rows = self.recorded.rows
         self._model = model
         self._lock = threading.Lock()  # one edit at a time
-        # part of every version, so that a page from before a restart, or of another log, cannot edit
+        # part of every version: a page from before a restart, or of another log, cannot edit
         self._session_id = f"{uuid.uuid4().hex[:8]} {file_version(self.recorded.path)}"
         self._curvatures = self._read_curvatures()
         self._listed_version = self._version()

@@ -64,7 +64,8 @@ class Feed:
     comes next, so that every feed gives the same batches.
 
     ahead: number of batches that are loaded before they are asked for
-    threads: number of loading threads; 0 loads in the caller's thread; delivery.threads overrides it
+    threads: number of loading threads; 0 loads in the caller's thread; delivery.threads overrides
+        it
     """
 
     def __init__(
@@ -101,7 +102,10 @@ class Feed:
 
     @property
     def has_started(self) -> bool:
-        """Always True here; a feed with loader processes overrides it, and is True once they run."""
+        """Return whether a first batch can come without waiting for processes to start.
+
+        Always True here. A feed with loader processes overrides it, and is True once they run.
+        """
         return True
 
     def pieces(self, batches: Batches, stop: Event) -> AbstractContextManager[Iterator[Any]]:
