@@ -239,10 +239,7 @@ class Viewed:
         raise ValueError("expected an object with version, and delete, restore, remedy or undo")
 
     def _is_outdated(self, wish: Any) -> bool:
-        """Return whether the page shows an older version of the edits.
-
-        So does a finding that the page mends if it was judged before the last edit.
-        """
+        """Return whether the page, or the finding it mends, shows an older version of the edits."""
         version = self._version()
         if wish.get("version") != version:
             return True

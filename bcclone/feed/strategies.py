@@ -21,8 +21,7 @@ from bcclone.system.prefetch import prefetch_ordered
 
 _AHEAD = 4  # batches
 _CORES = os.cpu_count() or 1
-# two: a thread also flips frames and looks up labels, so that one copies at only half the speed
-# of a core
+# two: a thread also flips frames and looks up labels, so it copies at only half a core's speed
 _THREADS = min(2, _CORES)
 
 
@@ -34,8 +33,7 @@ class BatchPlace(NamedTuple):
 
     positions: Order  # of its samples
     epoch: int
-    # index in the epoch of the batch's first sample; that of the whole batch, not of this worker's
-    # part
+    # index in the epoch of the first sample of the whole batch, not of this worker's part
     first: int
 
 

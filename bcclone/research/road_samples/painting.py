@@ -141,7 +141,7 @@ def _paint_ground(
         _shade(x, z, long_m, scenery, seed, color)
 
 
-# columns of Band
+# columns of surroundings.Band
 _BAND_START_M = 0
 _BAND_END_M = 1
 _BAND_RED = 2  # then green and blue
@@ -179,7 +179,7 @@ def _paint_bands(
             _mix(color, bands[number, _BAND_RED : _BAND_RED + 3], brightness, part)
 
 
-# columns of Mark
+# columns of surroundings.Mark
 _NORMAL_RIGHT = 0
 _NORMAL_AHEAD = 1
 _MARK_DISTANCE_M = 2
@@ -229,7 +229,7 @@ def _shade(x: float, z: float, long_m: float, scenery: Any, seed: int, color: An
         color[channel] *= 1.0 + (light - 1.0) * shadow
 
 
-# columns of Box
+# columns of surroundings.Box
 _BOX_RIGHT_M = 0
 _BOX_AHEAD_M = 1
 _BOX_HALF_M = 2
