@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bcclone.diagnosis.bends import FINE_SECONDS, SMOOTH_SECONDS, curvature
+from bcclone.diagnosis.bends import FINE_SECONDS, SMOOTH_SECONDS, turn_rate
 from bcclone.diagnosis.motion import Turns
 from bcclone.diagnosis.recorded_rows import RecordedRows
 from bcclone.system.arrays import BoolArray, FloatArray, IndexArray
@@ -111,7 +111,7 @@ def compare(
     """Return the steps that can be used, and the steering `lag` seconds after them."""
     steering = _at_steps(rows, _smooth_steering(rows, smooth_seconds), lag)
     steps = np.flatnonzero(turns.usable & np.isfinite(steering))
-    return Compared(steps, curvature(rows, turns, smooth_seconds)[steps], steering[steps])
+    return Compared(steps, turn_rate(rows, turns, smooth_seconds)[steps], steering[steps])
 
 
 def _smooth_steering(rows: RecordedRows, smooth_seconds: float) -> FloatArray:
@@ -138,7 +138,7 @@ def measure_agreement(rows: RecordedRows, turns: Turns) -> Agreement | None:
 
     None if either hardly changes, or if the pictures do not match.
     """
-    bend = curvature(rows, turns)
+    bend = turn_rate(rows, turns)
     if not _can_be_compared(rows, turns, bend):
         return None
 
@@ -210,7 +210,7 @@ def _fine_lag(rows: RecordedRows, turns: Turns, about: float, sign: float) -> tu
     steps = np.flatnonzero(turns.usable & np.isfinite(after).all(axis=0))
     if len(steps) < _FEWEST_STEPS:
         return about, _SEARCH.fine_seconds
-    bend = curvature(rows, turns, FINE_SECONDS)[steps]
+    bend = turn_rate(rows, turns, FINE_SECONDS)[steps]
     after = after[:, steps]
 
     def lag_of(part: IndexArray) -> float:

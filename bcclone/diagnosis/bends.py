@@ -9,16 +9,18 @@ from bcclone.diagnosis.recorded_rows import LEAST_MPH, RecordedRows
 from bcclone.system.arrays import FloatArray
 from bcclone.system.statistics import mean_around
 
-RADII_M = (15, 25, 40, 70, 150)  # between the kinds of bends; beyond, the road is straight
-# keys are pressed and released several times a second, and a car turns more slowly
+# radii that separate the kinds of bends; a larger radius than the last counts as straight
+RADII_M = (15, 25, 40, 70, 150)
+# keys are pressed and released several times a second, and a car turns more slowly; averaging over
+# this time evens the presses out
 SMOOTH_SECONDS = 0.6
 FINE_SECONDS = 0.2  # to measure a delay, which smoothing blurs
 
 
-def curvature(
+def turn_rate(
     rows: RecordedRows, turns: Turns, smooth_seconds: float = SMOOTH_SECONDS
 ) -> FloatArray:
-    """Return how sharply the camera turned, (steps,), right positive.
+    """Return how sharply the camera turned from each row to the next, (steps,), right positive.
 
     In pixels a second, divided by the speed in mph if it is known.
     """
@@ -33,35 +35,40 @@ def curvature(
     return mean_around(rows.middles, rate, smooth_seconds, usable, rows.stretch[1:])
 
 
-def bends_per_m(rows: RecordedRows, turns: Turns, has_simulator_lens: bool) -> FloatArray | None:
+def curvature_per_m(
+    rows: RecordedRows, turns: Turns, has_simulator_lens: bool
+) -> FloatArray | None:
     """Return the curvature of the driven line, (steps,), 1/m, right positive.
 
-    None without speeds or a known lens. It is 10 to 20 % too large in bends of our simulator, whose
-    frames also turn with nearby objects.
+    None without speeds or a known lens. In bends of our simulator it is 10 to 20 % too large:
+    there, nearby objects also shift the picture, which is taken for turning.
     """
     if not (has_simulator_lens and rows.has_speed):
         return None
-    return curvature(rows, turns) / (FOCAL_PX * MPH)
+    return turn_rate(rows, turns) / (FOCAL_PX * MPH)
 
 
-def seconds_of_bends(rows: RecordedRows, bends: FloatArray | None) -> FloatArray:
-    """Return the seconds of bends, (2, kinds): to the left and to the right, between RADII_M.
+def seconds_of_bends(rows: RecordedRows, curvature: FloatArray | None) -> FloatArray:
+    """Return the seconds of bends, (2, kinds): to the left and to the right, by kind.
 
-    bends: as bends_per_m() returns them; without them, there is one kind, which the steering shows.
+    RADII_M separate the kinds; the sharpest comes first.
+
+    curvature: of curvature_per_m(); without it, there is one kind, which the steering shows
     """
-    if bends is None:
+    if curvature is None:
         return _seconds_steered(rows)
     seconds = np.diff(rows.seconds)
-    limits = 1 / np.array([np.inf, *RADII_M[::-1]])
-    edges = [*limits[1:], np.inf]
-    counts = [np.histogram(side * bends, edges, weights=seconds)[0] for side in (-1, 1)]
-    return np.array(counts)[:, ::-1]
+    # a histogram's edges rise, so the gentlest kind comes first here; reversed at the end
+    edges = [*(1 / np.array(RADII_M[::-1])), np.inf]
+    sums = [np.histogram(side * curvature, edges, weights=seconds)[0] for side in (-1, 1)]
+    return np.array(sums)[:, ::-1]
 
 
 def _seconds_steered(rows: RecordedRows) -> FloatArray:
     """Return the seconds of sharp steering to the left and to the right, (2, 1)."""
     sharp = 0.25  # of the driver's usual sharpest steering
-    usual_sharpest = 0.98  # quantile of the steering's size
+    usual_quantile = 0.98  # of the steering's size: the usual sharpest steering
+    # the steering is one number a row, not a step: the last row lasts no time
     seconds = np.diff(rows.seconds, append=rows.seconds[-1])
-    bend = sharp * float(np.quantile(np.abs(rows.steering), usual_sharpest))
-    return np.array([[seconds[side * rows.steering > bend].sum()] for side in (-1, 1)])
+    least_steering = sharp * float(np.quantile(np.abs(rows.steering), usual_quantile))
+    return np.array([[seconds[side * rows.steering > least_steering].sum()] for side in (-1, 1)])

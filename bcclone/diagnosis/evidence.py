@@ -19,7 +19,7 @@ from bcclone.diagnosis.agreement import (
     disagreeing_rows,
     measure_agreement,
 )
-from bcclone.diagnosis.bends import bends_per_m, seconds_of_bends
+from bcclone.diagnosis.bends import curvature_per_m, seconds_of_bends
 from bcclone.diagnosis.frame_figures import ReadFrame, RecordingFigures
 from bcclone.diagnosis.frame_pairs import FramePairs
 from bcclone.diagnosis.heading import (
@@ -133,10 +133,10 @@ class Evidence:
         """Return whether the pictures surely shrink from row to row."""
         return drives_backwards(self.growing_share)
 
-    def bends_per_m(self) -> FloatArray | None:
-        """Return the curvature of the driven line, see bends.bends_per_m()."""
-        return bends_per_m(self.rows, self.turns, self.has_simulator_lens)
+    def curvature_per_m(self) -> FloatArray | None:
+        """Return the curvature of the driven line, see bends.curvature_per_m()."""
+        return curvature_per_m(self.rows, self.turns, self.has_simulator_lens)
 
     def seconds_of_bends(self) -> FloatArray:
         """Return the seconds of bends, (2, kinds), see bends.seconds_of_bends()."""
-        return seconds_of_bends(self.rows, self.bends_per_m())
+        return seconds_of_bends(self.rows, self.curvature_per_m())

@@ -69,7 +69,7 @@ def _load(settings: DriveSettings, server: WebServer) -> Policy:
         f"loading {settings.model}; a simulator that connects waits, "
         f"and {server.url} shows when it drives"
     )
-    # everything that takes seconds, so that the first car does not wait for it
+    # load now everything that takes seconds, so that the first car does not wait for it
     device = "CPU"
     if not is_onnx(settings.model):
         from bcclone.system.tensorflow_quietly import load_tensorflow
@@ -77,7 +77,7 @@ def _load(settings: DriveSettings, server: WebServer) -> Policy:
         # one thread is a fifth faster than two for single frames, and leaves a core to the
         # simulator
         device = load_tensorflow(threads=1)
-    packets_of("socketio")
+    packets_of("socketio")  # imports the package, which takes half a second
     policy = load_policy(settings.model, settings.preprocess)
     # what the user needs to know about this drive
     server.notify(f"{settings.model}: frames are prepared as {policy.preprocessing.describe()}")
@@ -111,6 +111,7 @@ def _serve(
             "leave --async-mode out to use threads"
         )
     with WebServer(host, (settings.host, settings.port), access, notify, stop) as server:
+        # a Ctrl-C here is not lost, even where an import or TensorFlow swallows it
         with keeping_interrupts():
             policy = open_policy(server)
         if not is_this_machine(settings.host):
@@ -131,12 +132,14 @@ def _serve(
         framing = framing_of_policy(policy)
         with (
             run_recorder(settings.run_folder, settings.append, stats.warn, framing) as recorder,
+            # stats.jpeg: the latest picture from the car
             make_saliency_thread(policy, lambda: stats.jpeg) as saliency,
         ):
             # the parts that speak with cars and pages
             service = DriveService(arbiter, stats, recorder, server)
             page = DrivePage(service, hands, saliency, policy)
             app = service.with_page(make_app(page, OpenPages(page, host), server))
+            # from now on, cars and pages are served
             server.show(app, service.check_cars)
             server.notify(
                 f"listening on {server.address}; "
@@ -165,15 +168,16 @@ class ServerProcess:
     pid: int  # of the process
 
 
-_PROGRAM = ("-P", "-m", "bcclone", "drive")  # -P: no module of the current folder
-_CONNECTED = "a car is connected\n"
-_END_SECONDS = 20.0  # after its standard input is closed
+# arguments of Python that start a server; -P: no module of the current folder
+_START_ARGUMENTS = ("-P", "-m", "bcclone", "drive")
+_CONNECTED = "a car is connected\n"  # the line that DriveService (service.py) prints
+_END_SECONDS = 20.0  # how long the server may take to end once its standard input is closed
 
 
 @contextmanager
 def server_process(
     arguments: Sequence[object],
-    program: Sequence[str] = _PROGRAM,
+    python_arguments: Sequence[str] = _START_ARGUMENTS,
     start_seconds: float = 120.0,
 ) -> Iterator[ServerProcess]:
     """Run `bcclone drive` on a free port of this machine, and end it with the block.
@@ -182,10 +186,11 @@ def server_process(
     connected, go to standard error. Raises UserError with its error when it ends before it listens,
     or does not listen in time.
 
-    program: another one that takes the same options
+    python_arguments: what starts the server; another program must take the same options
     start_seconds: how long to wait until it listens
     """
-    command = [sys.executable, *program, *map(str, arguments), "--port", "0", "--end-with-stdin"]
+    options = [*map(str, arguments), "--port", "0", "--end-with-stdin"]
+    command = [sys.executable, *python_arguments, *options]
     with tempfile.TemporaryFile("a+", encoding="utf-8", errors="replace") as output:
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=output)
         try:
@@ -215,7 +220,8 @@ def end_with_stdin() -> None:
     """
 
     def wait() -> None:
-        while os.read(0, 65536):  # sys.stdin would hold its lock when the process ends
+        # os.read, not sys.stdin: a blocked sys.stdin holds a lock that disturbs the exit
+        while os.read(0, 65536):
             pass
         signal.raise_signal(signal.SIGINT)
 
@@ -230,7 +236,8 @@ def _port(process: subprocess.Popen[bytes], output: IO[str], seconds: float) -> 
     """Wait until the server listens and return its port; raises UserError."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
-        has_ended = process.poll() is not None  # before its output is read, which is then complete
+        # ask this first: if the process has ended, the output read next is complete
+        has_ended = process.poll() is not None
         text = _read(output)
         if listening := _LISTENING.search(text):
             return int(listening[1])

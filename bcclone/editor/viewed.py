@@ -29,24 +29,23 @@ from bcclone.system.errors import UserError
 class Viewed:
     """A recording on a page. Its threads judge it, and ask a model, until close().
 
-    name: as the user gave it, then the path of its log. Raises UserError for a recording that
-    cannot be read.
+    path: as the user gave it. Raises UserError for a recording that cannot be read.
     """
 
-    def __init__(self, name: str, model: Path | None = None, policy: Policy | None = None) -> None:
-        self.recorded = open_edited(name)
-        self.name = str(self.recorded.path)
+    def __init__(self, path: str, model: Path | None = None, policy: Policy | None = None) -> None:
+        self.recorded = open_edited(path)
+        self.name = str(self.recorded.path)  # of the log, or of the tub's folder
         self.rows = self.recorded.rows
         self._model = model
         self._lock = threading.Lock()  # one edit at a time
-        # differs after a restart, and for another log, so that an older page edits nothing
-        self._opened = f"{uuid.uuid4().hex[:8]} {file_version(self.recorded.path)}"
-        self._paths = self._read_paths()
+        # part of every version: a page from before a restart, or of another log, cannot edit
+        self._session_id = f"{uuid.uuid4().hex[:8]} {file_version(self.recorded.path)}"
+        self._curvatures = self._read_curvatures()
         self._listed_version = self._version()
-        self._listed = self.recorded.edit()  # the rows with the edits of this version
+        self._listed = self.recorded.edit()  # edit() without an edit only lists the rows
         self._edits_error = ""  # why the edits cannot be read
-        self._apart: list[dict[str, Any]] = []
-        self._apart_version = ""
+        self._most_apart: list[dict[str, Any]] = []  # where model and driver differ most
+        self._most_apart_version = ""  # version of the edits at that time
         self._faults = FaultSearch(self.recorded, self._version)
         self._answers = ModelAnswers(self.recorded, policy)
 
@@ -68,7 +67,7 @@ class Viewed:
             "model": model,
             "kind": self.recorded.kind,
             "camera": simulated_camera()[1].tolist(),
-            "ahead": CAMERA_AHEAD_M / HEIGHT_M,
+            "ahead": CAMERA_AHEAD_M / HEIGHT_M,  # in heights of the camera
         }
 
     @cached_property
@@ -86,8 +85,11 @@ class Viewed:
         """Return the files of a row's pictures, one for each camera, b"" for an unreadable one."""
         return [_content_of(self.recorded.image_path(row, camera)) for camera in self.cameras]
 
-    def _read_paths(self) -> dict[str, float]:
-        """Return the curvature of the estimated path by image; {} for a steering as recorded."""
+    def _read_curvatures(self) -> dict[str, float]:
+        """Return the curvature of the estimated path by the centre image's name.
+
+        {} if the steering was recorded, not estimated from film.
+        """
         if self.recorded.log is None:
             return {}
         return MOTION.read(self.recorded.path.parent, lambda cells: float(cells["curvature"]))
@@ -98,6 +100,7 @@ class Viewed:
         """Return the curves, (rows,) each, by their names in docs/reference/page.md."""
         recorded = self.recorded
         rows = self.rows
+        # an edit in another thread changes recorded.edits in two steps
         with self._lock:
             steering = recorded.steering
         curves: dict[str, Any] = {
@@ -109,8 +112,8 @@ class Viewed:
             curves["speed"] = rows["speed_mph"]
         if self._answers.rows_to_ask:
             curves["model"] = self._answers.steering.copy()
-        if self._paths:
-            curves["path"] = [self._paths.get(name, np.nan) for name in rows["center"]]
+        if self._curvatures:
+            curves["path"] = [self._curvatures.get(name, np.nan) for name in rows["center"]]
         numbers: dict[str, Any] = {}
         if recorded.record_numbers is not None:
             numbers["record"] = recorded.record_numbers
@@ -120,7 +123,10 @@ class Viewed:
         return as_floats | {name: np.asarray(curve, np.uint32) for name, curve in numbers.items()}
 
     def state(self) -> dict[str, Any]:
-        """Return the edits, also those of others, the faults, and how far the model is."""
+        """Return the edits, the faults, and how far the model is.
+
+        The edits include those that other pages or programs made.
+        """
         with self._lock:
             return self._state()
 
@@ -128,9 +134,11 @@ class Viewed:
         version = self._version()
         self._list_rows(version)
         listed = self._listed
+        # RowSpan counts from 1, the page from 0
         deleted = [[span.first - 1, span.last - 1] for span in listed.spans if not span.kept]
         return {
             "version": version,
+            # changes whenever the page needs the curves again
             "curves": f"{listed.steering}; {self._answers.version}",
             "deleted": deleted,
             "kept": listed.rows - listed.deleted,
@@ -166,28 +174,30 @@ class Viewed:
 
     def _model_state(self, version: str) -> dict[str, Any]:
         answers = self._answers
-        if answers.is_complete and self._apart_version != version:
-            self._apart = answers.most_apart()
-            self._apart_version = version
+        if answers.is_complete and self._most_apart_version != version:
+            self._most_apart = answers.most_apart()
+            self._most_apart_version = version
         return {
             "done": answers.rows_asked,
             "of": answers.rows_to_ask,
             "error": answers.error,
-            "apart": self._apart,
+            "apart": self._most_apart,
         }
 
     def _version(self) -> str:
-        """Return a text that is another one for other edits."""
+        """Return a text that changes whenever the edits change."""
         try:
             edits = self.recorded.edits_file.read_bytes()
         except OSError:  # none, or Windows while another program writes it
             edits = b""
-        return f"{self._opened} {hashlib.sha256(edits).hexdigest()[:16]}"
+        return f"{self._session_id} {hashlib.sha256(edits).hexdigest()[:16]}"
 
     # ---- edits
 
     def edit(self, read: Callable[[], Any]) -> tuple[dict[str, Any], int]:
-        """Make what a page wishes; return the new state, or what was wrong, and the HTTP status.
+        """Make the edit that a page asks for.
+
+        Returns the new state, or what was wrong, and the HTTP status.
 
         read: returns the version of the edits that the page shows, and one of delete, restore,
         remedy and undo.
@@ -212,7 +222,7 @@ class Viewed:
             return self._state(), 200
 
     def _edits_of(self, wish: Any) -> Sequence[Edit]:
-        """Return the edits that a page wishes; raises ValueError."""
+        """Return the edits that a page asks for; raises ValueError."""
         match wish:
             case {"delete": spans}:
                 return [Edit(DELETE, _spans_of(spans))]
@@ -222,12 +232,14 @@ class Viewed:
                 return [Edit(UNDO)]
             case {"remedy": str(fault)}:
                 edits = self._faults.judgement.edits_of(fault)
+                # the page has buttons only for findings that edits mend: without edits, the fault
+                # is unknown, or no longer found
                 if edits:
                     return edits
         raise ValueError("expected an object with version, and delete, restore, remedy or undo")
 
     def _is_outdated(self, wish: Any) -> bool:
-        """Return whether the page, or the finding that it mends, is of other edits than now."""
+        """Return whether the page, or the finding it mends, shows an older version of the edits."""
         version = self._version()
         if wish.get("version") != version:
             return True

@@ -15,7 +15,7 @@ import numpy as np
 
 from bcclone.exchange.exchange_settings import DEGREES, MPH_OF, RADIANS, RATIO, ImportSettings
 from bcclone.exchange.foreign_table import no_column
-from bcclone.exchange.left_out import ACCIDENTS, Findings
+from bcclone.exchange.left_out import ACCIDENTS_SHARE, Findings
 from bcclone.exchange.table_words import is_steering, plain, unit_in_name
 from bcclone.recording.row import RANGES, ROUNDING, RowError
 from bcclone.system.codec import number
@@ -29,9 +29,9 @@ class Column:
     """A column of numbers."""
 
     name: str  # by which it is found
-    feature: str = ""  # the list that holds it, and where in it
-    place: int = 0
-    shown: str = ""  # as messages list it
+    feature: str = ""  # the list-valued column that this number is part of; "" for none
+    place: int = 0  # index of this number in the list
+    shown: str = ""  # as messages list it; "" for the full name
 
     @property
     def full(self) -> str:
@@ -43,20 +43,21 @@ class Column:
 class Controls:
     """The columns of steering, throttle, brake and speed, and how to convert their values."""
 
-    columns: Mapping[str, Column]  # by the names of NUMBERS
+    columns: Mapping[str, Column]  # by the names of recording.row.NUMBERS
     factor: float  # makes the steering -1 to 1, right positive
-    words: str  # column, unit and side of the steering
+    words: str  # column, unit and positive side of the steering, for messages
     speed_unit: str  # one of MPH_OF
 
     def converted(self, values: Mapping[str, Any]) -> dict[str, float]:
         """Return the numbers of a row, given those of the source; raises ValueError.
 
-        Both are by the names of NUMBERS.
+        Both are by the names of recording.row.NUMBERS.
         """
         numbers = {name: number(self.columns[name].full, value) for name, value in values.items()}
-        if self.factor != 1:  # else to the last bit
+        # factor 1 leaves the value exactly as it is, unclipped
+        if self.factor != 1:
             steering = numbers["steering"] * self.factor
-            if not abs(steering) <= _FULL + ROUNDING:
+            if not abs(steering) <= _FULL + ROUNDING:  # also true for nan
                 raise RowError(
                     f"steering {numbers['steering']:g} is {steering:g} of full steering, expected "
                     "-1 to 1"
@@ -75,7 +76,7 @@ class Controls:
         """
         steering = np.abs(np.asarray(values, float) * self.factor)
         beyond = int(np.sum(steering > _FULL + ROUNDING))
-        if beyond <= ACCIDENTS * len(steering):
+        if beyond <= ACCIDENTS_SHARE * len(steering):
             return
         most = float(np.nanmax(steering))
         least = float(np.nanmin(steering))
@@ -87,13 +88,17 @@ class Controls:
         )
 
     def _remedy(self, least: float, most: float, settings: ImportSettings) -> str:
-        """Return what to do about a steering that is too large. least, most: of its amounts."""
-        # an angle of a servo, whose middle is straight ahead
+        """Return what to do about a steering that is too large.
+
+        least, most: smallest and greatest size of the steering, 1 = full
+        """
+        # no value near 0: probably the angle of a servo, e.g. 90 for straight ahead
         if most > least > 0.25 * most:
             return (
-                "none is near 0, as with the middle of a servo: subtract that of straight ahead in "
-                "the table"
+                "none is near 0, as with the middle of a servo: subtract the value of straight "
+                "ahead from that column of the table"
             )
+        # an angle; a steering of -1 to 1 has factor 1 or -1
         if abs(self.factor) != 1:
             full = math.ceil(most * settings.max_degrees)
             return f"--max-degrees {full} or more, --steering-ratio, or another --unit"
@@ -113,7 +118,7 @@ _SPEED_ENDINGS = {  # word in a plain name -> unit
     **dict.fromkeys(("mps", "m_s", "ms", "m_sec", "m_per_s", "meters_per_second"), "m/s"),
     **dict.fromkeys(("knots", "kn", "kt"), "knots"),
 }
-# number of a recording -> whether a column with a plain name holds it
+# control -> test of a column's name, as plain() returns it
 _FITS: Mapping[str, Callable[[str], object]] = {
     "steering": is_steering,
     "throttle": re.compile(r"throttle|^gas(_|$)|^accelerator(_|$)").search,
@@ -137,10 +142,10 @@ def find_controls(
     Raises UserError for a steering that cannot be found or has no unit, and where a column that a
     setting names does not exist, or several times.
 
-    columns: those to choose from.
-    preferred: number -> the feature whose column is taken, if exactly one of it fits.
+    columns: those to choose from
+    preferred: control -> feature to prefer where exactly one of its columns fits
     """
-    # the column of each number, and what is said of numbers without one
+    # the column of each control, and what is said of controls without one
     chosen: dict[str, Column] = {}
     for name in _FITS:
         fitting = _fitting(name, columns, settings)
@@ -178,18 +183,19 @@ def find_controls(
 
 
 def short_name(name: str) -> str:
-    """Return a name of NUMBERS without its unit."""
+    """Return a name of recording.row.NUMBERS without its unit."""
     return name.removesuffix("_mph")
 
 
 def _asked(name: str, settings: ImportSettings) -> str | None:
-    """Return the column that a setting names for a number, None for none."""
+    """Return the column that a setting names for a control, None for none."""
+    # the default is for the brake: there is no --brake-column
     column: str | None = getattr(settings, f"{short_name(name)}_column", None)
     return column
 
 
 def _fitting(name: str, columns: Sequence[Column], settings: ImportSettings) -> list[Column]:
-    """Return the columns that may hold a number."""
+    """Return the columns that may hold a control."""
     asked = _asked(name, settings)
     if asked:
         return [column for column in columns if asked in (column.name, column.full)]
@@ -202,7 +208,7 @@ def _fitting(name: str, columns: Sequence[Column], settings: ImportSettings) -> 
 
 
 def _is_needed(name: str, settings: ImportSettings) -> bool:
-    """Return whether an import cannot do without a number."""
+    """Return whether an import cannot do without a control."""
     if name == "steering" or _asked(name, settings):
         return True
     return name == "speed_mph" and bool(settings.speed_unit)
@@ -215,7 +221,7 @@ def _no_control(
     columns: Sequence[Column],
     settings: ImportSettings,
 ) -> UserError:
-    """Return the error for a number for which no column fits, or several do."""
+    """Return the error for a control for which no column fits, or several do."""
     short = short_name(name)
     asked = _asked(name, settings)
     reason = f"no column is called {short}, or alike"
@@ -234,27 +240,29 @@ _ANGLE_ENDINGS = {  # word in a plain name -> unit
     **dict.fromkeys(("deg", "degree", "degrees"), DEGREES),
     **dict.fromkeys(("ratio", "normalized", "norm"), RATIO),
 }
-# what simulators and donkeycar call a steering of -1 to 1; plain names
+# plain() names of columns that mean -1 to 1 without a unit, as simulators and donkeycar have them
 _RATIO_NAMES = ("steering", "user_angle")
 
 
 def _steering_scale(settings: ImportSettings, column: str) -> tuple[float, str]:
     """Return the factor of a column's steering, and the words for it.
 
-    Raises UserError where nothing says the unit, and for settings of an angle where it is none.
+    Raises UserError where nothing says the unit, and where --steering-ratio or --max-degrees is
+    given though the steering is no angle.
     """
     unit = settings.unit or unit_in_name(column, _ANGLE_ENDINGS)
     if unit is None and plain(column) in _RATIO_NAMES:
         unit = RATIO
     ratio = settings.steering_ratio
-    most = settings.max_degrees
+    max_degrees = settings.max_degrees
     problem = ""
     if unit is None:
         problem = (
             "nothing says whether it is in rad, degrees, or -1 to 1; say it with --unit rad, deg "
             "or ratio, and --left-positive where positive is left"
         )
-    elif unit == RATIO and (ratio, most) != (1, ImportSettings.max_degrees):
+    # both settings of angles must be left at their defaults
+    elif unit == RATIO and (ratio, max_degrees) != (1, ImportSettings.max_degrees):
         problem = (
             "it is read as -1 to 1, which --steering-ratio and --max-degrees do not change; leave "
             "them out, or say that it is an angle with --unit rad or deg"
@@ -268,8 +276,8 @@ def _steering_scale(settings: ImportSettings, column: str) -> tuple[float, str]:
         return sign, f"steering: {column}, -1 to 1, {side} positive"
     of_wheel = "" if ratio == 1 else f", of the steering wheel, {ratio:g} to 1"
     words = (
-        f"steering: {column}, in {unit}{of_wheel}, {side} positive; 1 is {most:g} degrees of the "
-        "front wheels"
+        f"steering: {column}, in {unit}{of_wheel}, {side} positive; 1 is {max_degrees:g} degrees "
+        "of the front wheels"
     )
-    degrees = math.degrees(1) if unit == RADIANS else 1.0  # of one unit
-    return sign * degrees / (ratio * most), words
+    degrees_per_unit = math.degrees(1) if unit == RADIANS else 1.0
+    return sign * degrees_per_unit / (ratio * max_degrees), words

@@ -8,7 +8,7 @@ from typing import Any
 from bcclone.exchange.control_columns import Column, Controls, find_controls, short_name
 from bcclone.exchange.exchange_settings import ImportSettings
 from bcclone.exchange.foreign_table import ForeignTable, find_table, read_foreign
-from bcclone.exchange.left_out import ACCIDENTS, Findings
+from bcclone.exchange.left_out import ACCIDENTS_SHARE, Findings
 from bcclone.exchange.table_words import is_steering, number_of_cell, plain
 from bcclone.recording.dialect import COLUMNS
 from bcclone.recording.row import CAMERAS, RANGES, ROUNDING
@@ -125,7 +125,7 @@ def _problem(name: str, values: Sequence[float]) -> str:
     low, high = any_unit if name == "speed_mph" else RANGES[name]
     beyond = [value for value in values if value < low - ROUNDING or value > high + ROUNDING]
     has_few_numbers = 2 * sum(map(math.isnan, values)) > len(values)
-    if len(beyond) <= ACCIDENTS * len(values) and not has_few_numbers:
+    if len(beyond) <= ACCIDENTS_SHARE * len(values) and not has_few_numbers:
         return ""
     found = f"{beyond[0]:g}" if beyond else "no number in most rows"
     return f"has {found}, expected {low:g} to {high:g}"

@@ -11,10 +11,13 @@ from bcclone.exchange.table_words import camera_in
 from bcclone.recording.files import walk_once
 from bcclone.recording.row import RowError
 
+# a time in nanoseconds has 19 digits; of a longer number, the last ones are read
+_MOST_DIGITS = 19
+
 
 def last_number(name: str) -> int | None:
     """Return the last number in a name, None for none."""
-    found = re.search(r"(\d{1,19})\D*$", name)
+    found = re.search(rf"(\d{{1,{_MOST_DIGITS}}})\D*$", name)
     return int(found[1]) if found else None
 
 
@@ -26,7 +29,7 @@ class FolderImages:
 
     def __init__(self, folder: Path) -> None:
         self._paths: set[str] = set()
-        # kind of a name, and name -> paths
+        # (kind of key: name, stem or number; its text) -> paths
         self._named: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
         for where, names in walk_once([str(folder)]):
             inner = Path(where).relative_to(folder)
@@ -37,7 +40,8 @@ class FolderImages:
             number = last_number(name.stem)
             self._named["name", name.name].append(path)
             self._named["stem", name.stem].append(path)
-            self._named["number", "" if number is None else str(number)].append(path)
+            if number is not None:
+                self._named["number", str(number)].append(path)
 
     def __len__(self) -> int:
         return len(self._paths)
@@ -48,15 +52,16 @@ class FolderImages:
     def find(self, cell: str, camera: str = "") -> str:
         """Return the path in the folder of the image that a cell names.
 
-        Raises UnusableImage for none, and RowError for several. camera: whose image it is, where
-        folders say so.
+        Raises UnusableImage for none, and RowError for several.
+
+        camera: prefers the image whose path names this camera when several match
         """
         name = cell.replace("\\", "/").removeprefix("./")
         if name in self._paths:
             return name
         last = PurePosixPath(name).name
         keys = [("name", last), ("stem", last)]
-        if last.isdecimal() and len(last) < 20:
+        if last.isdecimal() and len(last) <= _MOST_DIGITS:
             keys.append(("number", str(int(last))))
         for key in keys:
             paths = self._named.get(key)
@@ -83,12 +88,17 @@ class FolderImages:
 def _only_one(paths: Sequence[str], name: str, camera: str, cell: str) -> str:
     """Return the one path that a name means; raises RowError for several.
 
-    name: with as many folders as the cell has.
-    camera: whose image it is, where folders say so.
+    name: the cell as a relative path with /
+    camera: prefers the image whose path names this camera when several match
+    cell: the original, for the message
     """
-    ends = [path for path in paths if f"/{name}".endswith(f"/{path}") or path.endswith(f"/{name}")]
-    if len(ends) == 1:
-        return ends[0]
+    # the cell may have more leading folders than the path in our folder, or fewer
+    agreeing = [
+        path for path in paths if f"/{name}".endswith(f"/{path}") or path.endswith(f"/{name}")
+    ]
+    if len(agreeing) == 1:
+        return agreeing[0]
+    # the only image of this name, whatever its folder
     if len(paths) == 1:
         return paths[0]
     of_camera = [path for path in paths if camera_in(path) == camera]

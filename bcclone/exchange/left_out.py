@@ -16,7 +16,7 @@ from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError, number_of
 
 # share of the rows with a number out of its range; of more, the unit or the column is wrong
-ACCIDENTS = 0.01
+ACCIDENTS_SHARE = 0.01
 _LEAST_SHARE = 0.1  # of the rows that must be left
 _EXAMPLES = 3  # of each kind of row that is left out
 _SHOWN_COLUMNS = 20

@@ -20,7 +20,7 @@ from bcclone.exchange.deleted_records import MANIFEST, WHOLE_TUB, read_deleted
 from bcclone.exchange.exchange_settings import ImportSettings
 from bcclone.exchange.exchanged_row import ExchangedRow, row_of
 from bcclone.exchange.formats import Format
-from bcclone.exchange.left_out import ACCIDENTS, Findings
+from bcclone.exchange.left_out import ACCIDENTS_SHARE, Findings
 from bcclone.exchange.source_files import IMAGE_ENDINGS, read_image, read_inside
 from bcclone.exchange.table_times import check_rate, counted
 from bcclone.exchange.tub_writer import IMAGE_INPUTS, IMAGES, INPUTS, MODE, write_tub
@@ -83,7 +83,7 @@ def read_tub(
             if INPUTS["recording"] not in record:  # a tub of ours may hold several recordings
                 times_ms.append(row.time_ms)
     check_rate(np.array(times_ms, float), f"{folder}: {tub.time}")
-    if beyond > ACCIDENTS * count:
+    if beyond > ACCIDENTS_SHARE * count:
         raise UserError(
             f"{folder}: the steering of {beyond} of {count} records is beyond -1 to 1, as in "
             "degrees; a tub has the fraction of full steering; make a table of image and steering, "

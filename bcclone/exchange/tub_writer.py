@@ -1,4 +1,4 @@
-r"""Write a tub of donkeycar, as version 4 and 5 have it, which keeps the JPEG files.
+r"""Write a tub as donkeycar 4 and 5 do; the JPEG files are copied unchanged.
 
 manifest.json has five lines: names of the inputs, their types, metadata, metadata of the manifest,
 and the list of catalogs with the indexes of deleted records. Each catalog has one JSON object for
@@ -39,7 +39,8 @@ INPUTS = {  # name of a value -> input of a tub
     "track": "bcclone/track",
     **{name: f"bcclone/{name}" for name in POINT},
 }
-_TYPES = {"recording": "int", "take_over": "int", "track": "str"}  # of the others: float
+# types of the inputs; float if not listed
+_TYPES = {"recording": "int", "take_over": "int", "track": "str"}
 _MODE_OF = {HUMAN: "user", MODEL: "local"}
 _RECORDS_PER_CATALOG = 1000
 _LINE_END = "\r\n"
@@ -48,7 +49,8 @@ _LINE_END = "\r\n"
 def write_tub(rows: ExportedRows, folder: Path) -> None:
     """Write the rows into an empty folder."""
     (folder / IMAGES).mkdir()
-    records = (_write_images(row, index, folder) for index, row in enumerate(rows))
+    # lazy: the images of a catalog are written when its records are taken
+    records = (_write_row(row, index, folder) for index, row in enumerate(rows))
     catalogs: list[str] = []
     sessions: dict[str, None] = {}  # their names, in order
     while batch := list(islice(records, _RECORDS_PER_CATALOG)):
@@ -85,7 +87,7 @@ def _inputs_of(rows: ExportedRows) -> dict[str, str]:
     left_out = {"time_ms"}  # which donkeycar does not declare
     if not rows.has_drivers:
         left_out.add("take_over")
-    if not rows.has_trace:
+    if not rows.has_trace:  # the car's position on a track
         left_out.update(("track", *POINT))
     for name, key in INPUTS.items():
         if name not in left_out:
@@ -93,8 +95,8 @@ def _inputs_of(rows: ExportedRows) -> dict[str, str]:
     return inputs
 
 
-def _write_images(row: ExchangedRow, index: int, folder: Path) -> dict[str, Any]:
-    """Write the images of a row; return its record."""
+def _write_row(row: ExchangedRow, index: int, folder: Path) -> dict[str, Any]:
+    """Write the images of a row, and return its record, which names them."""
     day = time.strftime("%y-%m-%d", time.gmtime(row.time_ms / 1000))
     values = row.values()
     record: dict[str, Any] = {
@@ -107,6 +109,7 @@ def _write_images(row: ExchangedRow, index: int, folder: Path) -> dict[str, Any]
             record[key] = values[name]
     for camera, image in row.images.items():
         key = IMAGE_INPUTS[camera]
+        # donkeycar's form: 0_cam_image_array_.jpg
         record[key] = f"{index}_{key.replace('/', '_')}_{suffix_of(image)}"
         (folder / IMAGES / record[key]).write_bytes(image)
     return record

@@ -61,7 +61,7 @@ def open_feed(
         zero_steering=selection.zero_steering if leaves_out else None,
         zero_fraction=sampling.zero_fraction,
         batch_size=sampling.batch_size,
-        shard=selection.shard if settings.ordering.kind == WINDOWS else None,
+        shard_of_sample=selection.shard if settings.ordering.kind == WINDOWS else None,
         part=part,
     )
     if leaves_out and not len(order):

@@ -38,9 +38,9 @@ class BatchPart:
 
     def span(self, size: int) -> BatchSpan:
         """Return this worker's part of a batch of `size` samples; an empty one begins at 0."""
-        samples, longer = divmod(size, self.count)
-        first = self.index * samples + min(self.index, longer)
-        if self.index < longer:  # the first workers get one more
+        samples, extra = divmod(size, self.count)
+        first = self.index * samples + min(self.index, extra)
+        if self.index < extra:  # each of the first workers gets one of the extra samples
             samples += 1
         if not samples:
             first = 0
@@ -54,8 +54,8 @@ ALL = BatchPart()
 class Batches:
     """An order, cut into batches: the positions of each batch, or of one worker's part of it.
 
-    A worker without a sample in the last batch fetches the first one, so that it takes part in the
-    step; there the sample has no weight.
+    A worker without a sample in the last batch fetches that batch's first sample, so that it takes
+    part in the step; there the sample has no weight.
     """
 
     order: Order
@@ -79,7 +79,10 @@ class Batches:
 
     @property
     def positions(self) -> Order:
-        return self.order if self.part.count == 1 else np.concatenate([self.order[:0], *self])
+        if self.part.count == 1:
+            return self.order
+        # the empty order comes first because concatenate() refuses no arrays
+        return np.concatenate([self.order[:0], *self])
 
     def _whole(self, number: int) -> Order:
         return self.order[number * self.size : (number + 1) * self.size]
@@ -92,15 +95,19 @@ class EpochOrder:
     size: int  # number of samples
     ordering: Ordering = Ordering()
     seed: int = 0
-    zero_steering: BoolArray | None = None  # (samples,), which have none; None: use all samples
+    # (samples,), True where the steering is 0; None: keep all samples
+    zero_steering: BoolArray | None = None
     zero_fraction: float = 1.0  # largest fraction of an epoch that may have zero steering
     batch_size: int = 1
-    shard: Order | None = None  # (samples,), the shard of each sample, for windows
+    shard_of_sample: Uint32Array | None = None  # (samples,), for windows
     part: BatchPart = ALL  # of each batch that this worker fetches
 
     @property
     def streams(self) -> int:
-        """Return from how many streams of windows this worker fetches its batches."""
+        """Return from how many streams of windows this worker fetches its batches.
+
+        A stream is a share of the shards; see streamed().
+        """
         return -(-self.ordering.streams // self.part.count)
 
     def __len__(self) -> int:
@@ -119,10 +126,11 @@ class EpochOrder:
     def order(self, epoch: int) -> Order:
         """Return the positions of the samples in the order of an epoch. epoch: counted from 1."""
         kind = self.ordering.kind
-        if kind == WINDOWS and self.shard is not None:
-            # leave samples out first: later, it would move samples to the part of another worker
+        if kind == WINDOWS and self.shard_of_sample is not None:
+            # balance before making windows: removing samples afterwards would shift the rest into
+            # another worker's part
             kept = self._balanced(sequential(self.size), epoch)
-            return kept[self._windows(self.shard[kept], epoch)]
+            return kept[self._windows(self.shard_of_sample[kept], epoch)]
         if kind == CHUNKS:
             order = chunked(self.size, self.ordering.size, self.seed, epoch)
         elif kind == IN_ORDER:
@@ -131,13 +139,13 @@ class EpochOrder:
             order = shuffled(self.size, self.seed, epoch)
         return self._balanced(order, epoch)
 
-    def _windows(self, shard: Order, epoch: int) -> Order:
-        window = self.ordering.size
-        streams = min(self.ordering.streams, len(np.unique(shard)))
+    def _windows(self, shard_of_sample: Uint32Array, epoch: int) -> Order:
+        window_shards = self.ordering.size
+        streams = min(self.ordering.streams, len(np.unique(shard_of_sample)))
         if streams <= 1:
-            return windowed(shard, window, self.seed, epoch)
+            return windowed(shard_of_sample, window_shards, self.seed, epoch)
         random = np.random.default_rng([self.seed, epoch])
-        return streamed(shard, window, streams, self.batch_size, random)
+        return streamed(shard_of_sample, window_shards, streams, self.batch_size, random)
 
     def _balanced(self, order: Order, epoch: int) -> Order:
         if self.zero_steering is None:
@@ -164,37 +172,42 @@ def chunked(size: int, chunk_size: int, seed: int, epoch: int) -> Order:
     for chunk in chunks:
         random.shuffle(chunk)
     shuffled_chunks = [chunks[number] for number in random.permutation(len(chunks))]
+    # the empty order comes first because concatenate() refuses no arrays
     return np.concatenate([order[:0], *shuffled_chunks])
 
 
-def windowed(shard: Order, window: int, seed: int, epoch: int) -> Order:
+def windowed(shard_of_sample: Uint32Array, window_shards: int, seed: int, epoch: int) -> Order:
     """Return a permutation: windows of random shards, and the samples of each window shuffled.
 
     Each epoch groups the shards differently.
 
-    shard: of each sample, (samples,)
-    window: number of shards
+    shard_of_sample: (samples,)
+    window_shards: number of shards in a window
     """
     random = np.random.default_rng([seed, epoch])
-    shards, index = np.unique(shard, return_inverse=True)
-    window_of_shard = random.permutation(len(shards)) // window
+    shards, index = np.unique(shard_of_sample, return_inverse=True)
+    window_of_shard = random.permutation(len(shards)) // window_shards
     return _shuffled_windows(window_of_shard[index], random)
 
 
-def _shuffled_windows(window: IndexArray, random: np.random.Generator) -> Order:
+def _shuffled_windows(window_of_sample: IndexArray, random: np.random.Generator) -> Order:
     """Return the samples window by window, each window shuffled.
 
-    window: of each sample, (samples,)
+    window_of_sample: (samples,)
     """
-    order = np.argsort(window, kind="stable").astype(np.uint32)
-    ends = np.cumsum(np.bincount(window)).tolist()
+    order = np.argsort(window_of_sample, kind="stable").astype(np.uint32)
+    ends = np.cumsum(np.bincount(window_of_sample)).tolist()
     for start, end in itertools.pairwise([0, *ends]):
         random.shuffle(order[start:end])
     return order
 
 
 def streamed(
-    shard: Order, window: int, streams: int, batch_size: int, random: np.random.Generator
+    shard_of_sample: Uint32Array,
+    window_shards: int,
+    streams: int,
+    batch_size: int,
+    random: np.random.Generator,
 ) -> Order:
     """Return a permutation whose batches take an equal part from each of several streams of
     windows.
@@ -202,10 +215,10 @@ def streamed(
     Each shard belongs to one stream. Only the last batches differ: they hold the rest of the longer
     streams.
 
-    shard: of each sample, (samples,)
-    window: number of shards
+    shard_of_sample: (samples,)
+    window_shards: number of shards in a window
     """
-    shards, index, sizes = np.unique(shard, return_inverse=True, return_counts=True)
+    shards, index, sizes = np.unique(shard_of_sample, return_inverse=True, return_counts=True)
     # each shard, in random order, goes to the stream that has the fewest samples
     stream_of_shard = np.zeros(len(shards), np.int64)
     window_of_shard = np.zeros(len(shards), np.int64)
@@ -214,7 +227,7 @@ def streamed(
     for number in random.permutation(len(shards)).tolist():
         stream = int(np.argmin(samples))
         stream_of_shard[number] = stream
-        window_of_shard[number] = members[stream] // window
+        window_of_shard[number] = members[stream] // window_shards
         samples[stream] += sizes[number]
         members[stream] += 1
     # the samples of each stream, by windows
@@ -228,7 +241,7 @@ def streamed(
 
 def interleaved(streams: Sequence[Order], batch_size: int) -> Order:
     """Return batches that join a part of each stream, then the rest of longer streams."""
-    # how many samples each stream gives to a batch
+    # how many samples each stream gives to a batch, as equal as possible
     lengths = map(len, np.array_split(np.arange(batch_size), len(streams)))
     pairs = list(zip(streams, lengths, strict=True))
     rounds = min(len(stream) // length for stream, length in pairs)
@@ -238,25 +251,26 @@ def interleaved(streams: Sequence[Order], batch_size: int) -> Order:
     return np.concatenate([batches, *rest])
 
 
-def split_into_windows(shard: Order) -> list[slice]:
-    """Return the parts of an order; one begins where a shard begins after another has ended.
+def split_into_windows(shard_of_sample: Uint32Array) -> list[slice]:
+    """Split an order into windows.
 
-    A part needs only the shards that are open at the same time.
+    A cut is made at the first sample of a shard if some shard has ended since the previous
+    beginning of a shard. So a window needs only the shards that are open at the same time.
 
-    shard: of each sample, in the order
+    shard_of_sample: in the order
     """
-    positions = sequential(len(shard))
-    count = int(shard.max(initial=0)) + 1
+    positions = sequential(len(shard_of_sample))
+    count = int(shard_of_sample.max(initial=0)) + 1
     first = np.zeros(count, np.int64)
     last = np.zeros(count, np.int64)
     # NumPy keeps the last position that is assigned to a shard
-    last[shard] = positions
-    first[shard[::-1]] = positions[::-1]
-    used = np.unique(shard)
+    last[shard_of_sample] = positions
+    first[shard_of_sample[::-1]] = positions[::-1]
+    used = np.unique(shard_of_sample)
     begins = np.sort(first[used])
     ended_before = np.searchsorted(np.sort(last[used]), begins)  # how many shards have ended
     cuts = begins[1:][np.diff(ended_before) > 0].tolist()
-    edges = itertools.pairwise([0, *cuts, len(shard)])
+    edges = itertools.pairwise([0, *cuts, len(shard_of_sample)])
     return [slice(start, end) for start, end in edges if end > start]
 
 
@@ -278,12 +292,15 @@ def balanced(
 
     zero_steering: bool (samples,), by position
     """
-    zeros = np.flatnonzero(zero_steering[order])
-    surplus = len(zeros) - allowed_zeros(len(order) - len(zeros), len(zeros), zero_fraction)
+    zero_places = np.flatnonzero(zero_steering[order])
+    zeros = len(zero_places)
+    surplus = zeros - allowed_zeros(len(order) - zeros, zeros, zero_fraction)
     if surplus <= 0:
         return order
-    removed = np.random.default_rng([seed, epoch, len(order)]).choice(zeros, surplus, replace=False)
-    return np.delete(order, removed)
+    # the third number makes these random numbers others than those of the shuffling
+    random = np.random.default_rng([seed, epoch, len(order)])
+    removed_places = random.choice(zero_places, surplus, replace=False)
+    return np.delete(order, removed_places)
 
 
 def allowed_zeros(others: int, zeros: int, zero_fraction: float) -> int:

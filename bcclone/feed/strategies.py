@@ -1,8 +1,7 @@
-"""Feeds: the batches of an order of samples, from a source, loaded ahead in threads, by epochs.
+"""A feed loads the batches of an epoch ahead, in threads, in a given order.
 
 In: an order and a source. Out: `Batch`. Here are the strategies "hdf5-shuffle", "memory", "files",
-"hdf5-chunks" and "shards", each a function from samples, their order, the settings and what becomes
-of a batch after it was loaded, to a feed.
+"hdf5-chunks" and "shards". Each is a function (selection, order, settings, delivery) -> Feed.
 """
 
 import os
@@ -22,16 +21,20 @@ from bcclone.system.prefetch import prefetch_ordered
 
 _AHEAD = 4  # batches
 _CORES = os.cpu_count() or 1
-# one thread reaches half a core's copying speed, since it also flips and looks up labels
+# two: a thread also flips frames and looks up labels, so it copies at only half a core's speed
 _THREADS = min(2, _CORES)
 
 
 class BatchPlace(NamedTuple):
-    """Where in the training a batch comes; what is drawn for it depends on nothing else."""
+    """Where in the training a batch comes.
+
+    With the seed, this alone decides the random augmentation of the batch.
+    """
 
     positions: Order  # of its samples
     epoch: int
-    first: int  # sample of the epoch with which the batch of all workers begins
+    # index in the epoch of the first sample of the whole batch, not of this worker's part
+    first: int
 
 
 # changes a batch, in several threads at once
@@ -43,21 +46,24 @@ class Delivery:
     """What becomes of a batch after it was loaded."""
 
     transforms: tuple[Transform, ...] = ()  # applied one after the other
-    threads: int | None = None  # that load and transform; None: as many as suit the strategy
-    steps_a_call: int = 1  # batches that one call of the training step takes: several of positions
+    threads: int | None = None  # number that load and transform; None: what suits the strategy
+    # batches that one call of the training step takes; more than 1 only where batches are positions
+    # and the compiled program gathers the frames itself
+    steps_a_call: int = 1
 
 
 AS_LOADED = Delivery()
 
 
 class Feed:
-    """The batches of one side of the split, epoch by epoch.
+    """The batches of the training or of the validation samples, epoch by epoch.
 
     A context manager, which opens and closes what it needs. The order decides alone which sample
     comes next, so that every feed gives the same batches.
 
     ahead: number of batches that are loaded before they are asked for
-    threads: how many load at once, 0 for the one that asks for a batch; `delivery` may change it
+    threads: number of loading threads; 0 loads in the caller's thread; delivery.threads overrides
+        it
     """
 
     def __init__(
@@ -94,18 +100,23 @@ class Feed:
 
     @property
     def has_started(self) -> bool:
-        """Return whether the processes that load have started; before, the first batch waits."""
+        """Return whether a first batch can come without waiting for processes to start.
+
+        Always True here. A feed with loader processes overrides it, and is True once they run.
+        """
         return True
 
     def pieces(self, batches: Batches, stop: Event) -> AbstractContextManager[Iterator[Any]]:
-        """Give the pieces from which load() makes batches; one thread at a time takes one.
+        """Give the pieces of an epoch; one thread at a time takes one.
 
-        stop: set to end a wait.
+        A piece is what load() takes: the positions of a batch, or a finished Batch.
+
+        stop: set to end a wait
         """
         return nullcontext(iter(batches))
 
     def load(self, piece: Any) -> Batch:
-        """Return the batch of a piece, which may be one already; several threads load at once."""
+        """Return the batch of a piece of pieces(); several threads load at once."""
         if isinstance(piece, Batch):
             return piece
         return self.source.read(piece, self._buffers)
@@ -122,24 +133,26 @@ class Feed:
         is_part = batches.part.count > 1
         stop = Event()
 
-        def deliver(piece: "_Piece") -> Batch:
-            batch = self.load(piece.content)
+        def deliver(numbered: "_NumberedPiece") -> Batch:
+            batch = self.load(numbered.piece)
             if is_part:
-                batch = replace(batch, span=piece.span)
-            place = BatchPlace(piece.positions, number, piece.first)
+                batch = replace(batch, span=numbered.span)
+            place = BatchPlace(numbered.positions, number, numbered.first)
             for transform in self._transforms:
                 batch = transform(batch, place)
             return batch
 
-        def numbered(contents: Iterator[Any]) -> Iterator[_Piece]:
+        def with_numbers(pieces: Iterator[Any]) -> Iterator[_NumberedPiece]:
             spans = map(batches.span, range(len(batches)))
             firsts = range(start, start + len(batches.order), batches.size)
-            # zip() would keep the last batch's memory alive
-            return map(_Piece, contents, batches, spans, firsts)
+            # map, not zip: zip keeps a reference to its last tuple, and hence to a batch
+            return map(_NumberedPiece, pieces, batches, spans, firsts)
 
         with (
-            self.pieces(batches, stop) as contents,
-            prefetch_ordered(deliver, numbered(contents), self._threads, self._ahead) as delivered,
+            self.pieces(batches, stop) as pieces,
+            prefetch_ordered(
+                deliver, with_numbers(pieces), self._threads, self._ahead
+            ) as delivered,
         ):
             try:
                 yield delivered
@@ -147,13 +160,13 @@ class Feed:
                 stop.set()  # first, since a thread may wait for a window of samples
 
 
-class _Piece(NamedTuple):
-    """What a batch is made of, and which one it is."""
+class _NumberedPiece(NamedTuple):
+    """A piece, and which batch of the epoch it becomes."""
 
-    content: Any
-    positions: Order
+    piece: Any  # as pieces() gives it
+    positions: Order  # of the batch's samples
     span: BatchSpan
-    first: int
+    first: int  # as in BatchPlace
 
 
 class WindowFeed(Feed):
@@ -182,21 +195,22 @@ class WindowFeed(Feed):
     def pieces(self, batches: Batches, stop: Event) -> Iterator[Iterator[Batch]]:
         """Give the batches, which one thread fills; a used window is unloaded at once."""
         frames = self.source.frames
-        frame = self.source.arrays.frame
+        frame_numbers = self.source.arrays.frame
         order = batches.positions
-        loaded: deque[Any] = deque()  # what each loaded window has to unload
+        loaded: deque[Any] = deque()  # for each loaded window, the handle for frames.unload()
         left = 0  # samples of the current window that are not used yet
 
-        def load(window: slice) -> int:
-            loaded.append(frames.load(frame[order[window]], stop))
+        def load_window(window: slice) -> int:
+            loaded.append(frames.load(frame_numbers[order[window]], stop))
             return len(order[window])
 
-        def parts(samples: int) -> Iterator[slice]:
+        def parts(samples: int, sizes: Iterator[int]) -> Iterator[slice]:
             """Yield the parts of a batch that lie in one window each."""
             nonlocal left
             start = 0
             while start < samples:
-                left = left or next(sizes)
+                if not left:
+                    left = next(sizes)  # waits until the next window is loaded
                 end = min(start + left, samples)
                 yield slice(start, end)
                 left -= end - start
@@ -205,14 +219,14 @@ class WindowFeed(Feed):
                     frames.unload(loaded.popleft())
 
         try:
-            with prefetch_ordered(load, self._split(order), threads=1, ahead=1) as sizes:
+            with prefetch_ordered(load_window, self._split(order), threads=1, ahead=1) as sizes:
                 yield (
-                    self.source.read(positions, self._buffers, parts(len(positions)))
+                    self.source.read(positions, self._buffers, parts(len(positions), sizes))
                     for positions in batches
                 )
         finally:
-            for window in loaded:
-                frames.unload(window)
+            for handle in loaded:
+                frames.unload(handle)
 
 
 # ---- the strategies
@@ -271,7 +285,7 @@ def shards(
 def windows(
     selection: Selection, order: EpochOrder, settings: FeedSettings, delivery: Delivery
 ) -> WindowFeed:
-    """Read the next files of an order ahead."""
+    """As shards(), but without setting a cache; for callers that set none."""
     ahead = settings.max_queue_size or _AHEAD
 
     def split(positions: Order) -> list[slice]:

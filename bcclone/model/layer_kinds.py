@@ -32,8 +32,8 @@ class LayerKind:
     channels_first: bool = False  # a file may have the channels of its images first
     # each pixel of its output depends on the same pixel of its input alone
     keeps_pixels: bool = False
-    # the argument with the rows and columns of a kernel or a pool that moves over an image
-    kernel: str = ""
+    # attribute that holds the rows and columns of a kernel or a pool that moves over an image
+    kernel_attribute: str = ""
     # whether a layer of this type processes each frame of a window independently
     keeps_frames: Callable[[Any], bool] = lambda layer: False
     # the argument that says how much random numbers change the input in training: a rate or a
@@ -73,14 +73,14 @@ def _pooling_3d(layer_type: type[keras.Layer]) -> LayerKind:
 
 
 _ALL = (
-    _image_layer(layers.Conv2D, kernel=_KERNEL),
+    _image_layer(layers.Conv2D, kernel_attribute=_KERNEL),
     LayerKind(
         layers.Conv3D, 5, keeps_frames=lambda layer: layer.kernel_size[0] == layer.strides[0] == 1
     ),
-    _image_layer(layers.SeparableConv2D, channels_first=False, kernel=_KERNEL),
-    _image_layer(layers.DepthwiseConv2D, channels_first=False, kernel=_KERNEL),
-    _image_layer(layers.MaxPooling2D, kernel=_POOL),
-    _image_layer(layers.AveragePooling2D, kernel=_POOL),
+    _image_layer(layers.SeparableConv2D, channels_first=False, kernel_attribute=_KERNEL),
+    _image_layer(layers.DepthwiseConv2D, channels_first=False, kernel_attribute=_KERNEL),
+    _image_layer(layers.MaxPooling2D, kernel_attribute=_POOL),
+    _image_layer(layers.AveragePooling2D, kernel_attribute=_POOL),
     _pooling_3d(layers.MaxPooling3D),
     _pooling_3d(layers.AveragePooling3D),
     _image_layer(layers.GlobalAveragePooling2D),
@@ -129,8 +129,8 @@ _ALL = (
 KINDS = {kind.type.__name__: kind for kind in _ALL}
 # the types whose rate --dropout sets
 DROPOUT = tuple(kind.type for kind in _ALL if kind.random == _RATE)
-CONVOLUTIONS = tuple(kind.type for kind in _ALL if kind.kernel == _KERNEL)  # of images
-POOLINGS = tuple(kind.type for kind in _ALL if kind.kernel == _POOL)
+CONVOLUTIONS = tuple(kind.type for kind in _ALL if kind.kernel_attribute == _KERNEL)  # of images
+POOLINGS = tuple(kind.type for kind in _ALL if kind.kernel_attribute == _POOL)
 
 
 # ---- by the names in files

@@ -2,11 +2,11 @@
 
 M. Bojarski et al., "VisualBackProp: visualizing CNNs for autonomous driving",
 https://arxiv.org/abs/1611.05418; the authors' code: https://github.com/mbojarski/VisualBackProp
-(vis.lua). The activations of the last convolution are followed back to the pixels: at every
-convolution, and every pooling between them, the mask so far is multiplied by the average of the
-feature maps and scaled up to the size of the layer's input. A network of stacked frames gets a
-window filled with the one frame; of a recurrent network only the layers before the first recurrent
-one are used.
+(vis.lua). The activations of the last convolution are followed back to the pixels. At every
+convolution, the mask so far is multiplied by the average of the feature maps; at every convolution
+and every pooling, it is scaled up to the size of the layer's input. A network of stacked frames
+gets a window filled with the one frame. Of a recurrent network, only the layers before the first
+recurrent one are used.
 """
 
 from collections.abc import Sequence
@@ -35,29 +35,31 @@ class Saliency:
     """
 
     def __init__(self, model: keras.Model | None, preprocessing: Preprocessing) -> None:
-        """Raises UserError for a network without a convolution, or with a layer before it that
-        moves pixels in another way.
+        """Raises UserError for a network without a convolution, or with a layer before its last
+        one that cannot be followed back (see _SPATIAL).
 
         model: of a model file; None for a file that holds no network of Keras
         """
         if model is None:
             raise _refusal("it is in an ONNX or LiteRT file; use the .h5 that it was made from")
         self.preprocessing = preprocessing
-        frames = _stacked_frames(model)
-        stages = _stages_of(_image_layers(model, frames))
+        frame_count = _stacked_frames(model)
+        stages = _stages_of(_image_layers(model, frame_count))
         dtype = model.inputs[0].dtype
 
-        def mask(images: Any) -> Any:
-            window = tf.tile(tf.cast(images, dtype), (1, 1, 1, frames))
+        def saliency(images: Any) -> Any:
+            window = tf.tile(tf.cast(images, dtype), (1, 1, 1, frame_count))
             return _to_frame(_back_through(stages, window), preprocessing)
 
-        compiled = tf.function(mask, autograph=False)
+        function = tf.function(saliency, autograph=False)
         image_spec = tf.TensorSpec((1, *preprocessing.shape), tf.uint8)
-        self._mask = compiled.get_concrete_function(image_spec)
-        # the first call is slow
-        self.mask(np.zeros((preprocessing.frame_height, preprocessing.frame_width, 3), np.uint8))
+        self._compiled = function.get_concrete_function(image_spec)
+        # the first call is slow, so it is made here
+        self.of_frame(
+            np.zeros((preprocessing.frame_height, preprocessing.frame_width, 3), np.uint8)
+        )
 
-    def mask(self, frame: Image) -> Float32Array:
+    def of_frame(self, frame: Image) -> Float32Array:
         """Return the saliency of each pixel of an RGB frame, float32 (160, 320), 0 to 1.
 
         The highest value is 1, or 0 if no feature is active. Raises BadImage for a frame of another
@@ -65,14 +67,16 @@ class Saliency:
 
         frame: uint8 (160, 320, 3)
         """
-        return self.mask_of(self.preprocessing.apply(frame))
+        return self.of_input(self.preprocessing.apply(frame))
 
-    def mask_of(self, image: Image) -> Float32Array:
-        """Return the saliency of a frame, float32 (160, 320).
+    def of_input(self, image: Image) -> Float32Array:
+        """Return the saliency of each pixel of the frame whose prepared image this is.
 
-        image: the frame, prepared, uint8 (height, width, channels)
+        float32 (160, 320), as of_frame() returns it.
+
+        image: uint8 (height, width, channels)
         """
-        return np.asarray(self._mask(tf.constant(image[np.newaxis])).numpy(), np.float32)
+        return np.asarray(self._compiled(tf.constant(image[np.newaxis])).numpy(), np.float32)
 
 
 def _refusal(reason: str) -> UserError:
@@ -105,9 +109,11 @@ def _names(kinds: Sequence[type[keras.Layer]]) -> str:
 
 
 def _stacked_frames(model: keras.Model) -> int:
-    """Return how many frames a network stacks as channels, as those of network.py do; 1 for other
-    networks.
+    """Return how many frames a network stacks as channels; 1 for other networks.
+
+    Such a network begins as our own networks (network.py) do.
     """
+    # (frames, rows, columns, channels) -> frames beside channels
     kinds = [type(layer) for layer in model.layers[:2]]
     if kinds == [layers.Permute, layers.Reshape] and model.layers[0].dims == (2, 3, 1, 4):
         return int(model.inputs[0].shape[1])
@@ -118,11 +124,15 @@ def _image_layers(model: keras.Model, stacked_frames: int) -> Sequence[keras.Lay
     """Return the layers that process an image, perhaps of stacked frames."""
     if stacked_frames > 1:
         return model.layers[2:]  # type: ignore[no-any-return]
+    # recurrent network: only the layers before the first recurrent one; otherwise all
     return frame_layers(model) or model.layers
 
 
 def _stages_of(chain: Sequence[keras.Layer]) -> list[_Stage]:
-    """Return the stages up to that of the last convolution; later layers may have no rows."""
+    """Return the stages up to that of the last convolution.
+
+    Later layers may be flat, without rows and columns, so they are not followed.
+    """
     convolutions = [place for place, layer in enumerate(chain) if type(layer) in CONVOLUTIONS]
     if not convolutions:
         has = _names([type(layer) for layer in chain])
@@ -178,7 +188,7 @@ def _to_at_most_one(mask: Any) -> Any:
     vis.lua also subtracts the lowest value; here it is 0 anyway when the network or the
     preprocessing crops rows.
     """
-    finite = tf.where(tf.math.is_finite(mask), mask, 0.0)  # a diverged network gives others
+    finite = tf.where(tf.math.is_finite(mask), mask, 0.0)  # a diverged network gives inf or nan
     return tf.math.divide_no_nan(finite, tf.reduce_max(finite))
 
 
@@ -194,10 +204,10 @@ def _back_one(layer: keras.Layer, mask: Any, extents: tuple[int, int]) -> Any:
         (top, _), (left, _) = layer.padding
         return mask[:, top : top + rows, left : left + columns]
 
-    # scaled up as by a transposed convolution with ones, and with zeros in the gaps of a dilated
-    # kernel: TensorFlow cannot transpose dilated convolutions with strides
+    # A transposed convolution with a kernel of ones scales the mask up. A dilation is written into
+    # the kernel as zeros, because TensorFlow cannot transpose dilated convolutions with strides.
     down, across = getattr(layer, "dilation_rate", (1, 1))  # poolings have none
-    kernel_rows, kernel_columns = getattr(layer, layer_kind(layer).kernel)
+    kernel_rows, kernel_columns = getattr(layer, layer_kind(layer).kernel_attribute)
     height = (kernel_rows - 1) * down + 1
     width = (kernel_columns - 1) * across + 1
     kernel = np.zeros((height, width, 1, 1), np.float32)
@@ -218,7 +228,7 @@ def _to_frame(mask: Any, preprocessing: Preprocessing) -> Any:
 # ---- the region that a network sees
 
 
-def cropped_edges(model: keras.Model, preprocessing: Preprocessing) -> tuple[int, int, int, int]:
+def uncropped_region(model: keras.Model, preprocessing: Preprocessing) -> tuple[int, int, int, int]:
     """Return the region of the network's input that is left after cropping layers, in pixels.
 
     It is (first column, first row, column after the last, row after the last).
@@ -227,15 +237,16 @@ def cropped_edges(model: keras.Model, preprocessing: Preprocessing) -> tuple[int
     top = 0
     right = preprocessing.width
     bottom = preprocessing.height
+    # recurrent network: only the layers before the first recurrent one; otherwise all
     for layer in frame_layers(model) or model.layers:
         if isinstance(layer, CONVOLUTIONS):
             break
         if isinstance(layer, layers.Cropping2D):
-            (above, below), (before, behind) = layer.cropping
-            left += before
-            top += above
-            right -= behind
-            bottom -= below
+            (cut_top, cut_bottom), (cut_left, cut_right) = layer.cropping
+            left += cut_left
+            top += cut_top
+            right -= cut_right
+            bottom -= cut_bottom
     return left, top, right, bottom
 
 
@@ -247,7 +258,7 @@ def seen_region(
     The preprocessing and layers before the first convolution may crop it.
     """
     # corners as rows: (left, top) and (right, bottom)
-    input_corners = np.reshape(cropped_edges(model, preprocessing), (2, 2))
+    input_corners = np.reshape(uncropped_region(model, preprocessing), (2, 2))
     frame_corners = np.reshape(preprocessing.region, (2, 2))
     input_shares = input_corners / (preprocessing.width, preprocessing.height)
     first, last = frame_corners / (preprocessing.frame_width, preprocessing.frame_height)

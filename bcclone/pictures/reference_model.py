@@ -86,7 +86,7 @@ class ReferenceDrive:
                 "leave --model out"
             ) from None
         self._next = index + 1
-        mask = self._saliency.mask_of(image)
+        mask = self._saliency.of_input(image)
         if not np.isfinite(answer.steering):
             return None, mask
         return min(max(answer.steering, -1.0), 1.0), mask

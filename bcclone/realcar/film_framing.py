@@ -21,7 +21,7 @@ from bcclone.camera.framing import Framing, Lens, read_framing
 from bcclone.camera.geometry import HEIGHT_M
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image, decode_jpeg
 from bcclone.camera.vehicle import STEERING_LAG_SECONDS
-from bcclone.diagnosis.bends import curvature
+from bcclone.diagnosis.bends import turn_rate
 from bcclone.diagnosis.camera_faults import camera_pose
 from bcclone.diagnosis.evidence import Evidence
 from bcclone.diagnosis.frame_figures import RecordingFigures
@@ -258,7 +258,7 @@ def _turning_pictures(drive: _FirstDrive, evidence: Evidence, size: Framing) -> 
     shape = FRAME_WIDTH, round(FRAME_WIDTH * size.height / size.width)
     seconds = evidence.rows.seconds[rows]
     answered = seconds + STEERING_LAG_SECONDS
-    bends = curvature(evidence.rows, evidence.turns)
+    bends = turn_rate(evidence.rows, evidence.turns)
     return LabelledPictures(
         pictures=[resized(drive.read(row), shape) for row in rows],
         size=(size.width, size.height),

@@ -185,7 +185,7 @@ def test_the_advice_is_for_all_recordings_together():
 
 def test_the_radii_of_bends_are_measured_and_their_seconds_counted(recorded):
     evidence = recorded.diagnosis.evidence
-    bends = evidence.bends_per_m()
+    bends = evidence.curvature_per_m()
     usable = evidence.turns.usable
     assert np.corrcoef(bends[usable], evidence.rows.steering[:-1][usable])[0, 1] > 0.6
     coverage = recorded.diagnosis.coverage

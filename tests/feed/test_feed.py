@@ -60,7 +60,7 @@ def expected(form, store):
 
 def order_of(settings, size, epoch):
     one_file = np.zeros(size, np.uint32)
-    return EpochOrder(size, settings.ordering, SEED, shard=one_file).order(epoch)
+    return EpochOrder(size, settings.ordering, SEED, shard_of_sample=one_file).order(epoch)
 
 
 def plain(store, samples):

@@ -37,7 +37,9 @@ from bcclone.system.errors import UserError
 def test_every_order_is_a_permutation_that_depends_on_seed_and_epoch_alone(kind):
     def order(seed, epoch):
         shard = np.arange(1000, dtype=np.uint32) // 10
-        return EpochOrder(1000, Ordering(kind, 8), seed, shard=shard).order(epoch).tolist()
+        return (
+            EpochOrder(1000, Ordering(kind, 8), seed, shard_of_sample=shard).order(epoch).tolist()
+        )
 
     first = order(seed=1, epoch=1)
     assert sorted(first) == list(range(1000))
@@ -164,7 +166,9 @@ def test_an_order_by_windows_is_that_of_one_stream_or_of_several():
 
     def order(streams):
         ordering = Ordering("windows", 4, streams)
-        return EpochOrder(240, ordering, seed=3, batch_size=8, shard=shard).order(2).tolist()
+        return (
+            EpochOrder(240, ordering, seed=3, batch_size=8, shard_of_sample=shard).order(2).tolist()
+        )
 
     assert order(1) == windowed(shard, 4, seed=3, epoch=2).tolist()
     for streams in (2, 3):
@@ -217,7 +221,7 @@ def test_a_worker_without_a_sample_has_an_empty_span_at_the_beginning_and_reads_
 def test_a_worker_reads_only_the_shards_of_its_stream():
     shard, zeros = np.arange(9000, dtype=np.uint32) // 100, np.arange(9000) % 3 == 0
     ordering = Ordering("windows", 4, streams=3)
-    whole = EpochOrder(9000, ordering, 5, zeros, 0.1, batch_size=30, shard=shard)
+    whole = EpochOrder(9000, ordering, 5, zeros, 0.1, batch_size=30, shard_of_sample=shard)
     read = [
         set(shard[replace(whole, part=BatchPart(worker, 3)).batches(1).positions].tolist())
         for worker in range(3)

@@ -49,7 +49,7 @@ def box(rows, columns, shape=(FRAME_HEIGHT, FRAME_WIDTH)):
 
 @pytest.mark.parametrize("activation", ["relu", "elu"])
 def test_only_left_borders_are_salient_to_a_network_of_left_borders(activation):
-    mask = Saliency(sees_vertical_edges(WHOLE, activation=activation), WHOLE).mask(
+    mask = Saliency(sees_vertical_edges(WHOLE, activation=activation), WHOLE).of_frame(
         box((90, 120), (200, 260))
     )
     assert (mask.shape, mask.dtype, mask.max()) == ((160, 320), np.float32, 1.0)
@@ -60,16 +60,16 @@ def test_only_left_borders_are_salient_to_a_network_of_left_borders(activation):
 
 
 def test_a_frame_without_what_it_sees_and_a_network_of_nan_give_zeros():
-    assert not Saliency(sees_vertical_edges(WHOLE), WHOLE).mask(box((0, 160), (0, 320))).any()
+    assert not Saliency(sees_vertical_edges(WHOLE), WHOLE).of_frame(box((0, 160), (0, 320))).any()
     model = sees_vertical_edges(SMALL)
     model.set_weights([np.full_like(weights, np.nan) for weights in model.get_weights()])
-    assert not Saliency(model, SMALL).mask(frame_of(SMALL)).any()
+    assert not Saliency(model, SMALL).of_frame(frame_of(SMALL)).any()
 
 
 def test_cropped_rows_are_zero_and_the_rest_is_not_shifted():
     cropped = sees_vertical_edges(WHOLE, layers.Cropping2D(((70, 20), (10, 30))))
     assert seen_region(cropped, WHOLE) == (10 / 320, 70 / 160, 290 / 320, 140 / 160)
-    mask = Saliency(cropped, WHOLE).mask(box((40, 120), (200, 260)))
+    mask = Saliency(cropped, WHOLE).of_frame(box((40, 120), (200, 260)))
     assert not mask[:70].any()
     assert np.nonzero(mask)[0].min() == 70
     assert set(np.nonzero(mask)[1]) == set(range(198, 202))
@@ -77,13 +77,13 @@ def test_cropped_rows_are_zero_and_the_rest_is_not_shifted():
 
 def test_padding_does_not_shift_the_mask():
     padded = sees_vertical_edges(WHOLE, layers.ZeroPadding2D(((5, 1), (3, 2))))
-    mask = Saliency(padded, WHOLE).mask(box((90, 120), (200, 260)))
+    mask = Saliency(padded, WHOLE).of_frame(box((90, 120), (200, 260)))
     assert set(np.nonzero(mask[:, 10:])[1] + 10) == set(range(198, 202))
 
 
 def test_rows_cropped_by_the_preprocessing_are_zero_and_the_rest_is_not_shifted():
     half = Preprocessing(width=160, height=40, crop_top=60, crop_bottom=140)
-    mask = Saliency(sees_vertical_edges(half), half).mask(box((90, 120), (200, 260)))
+    mask = Saliency(sees_vertical_edges(half), half).of_frame(box((90, 120), (200, 260)))
     assert not mask[:60].any()
     assert not mask[140:].any()
     rows, columns = np.nonzero(mask > 0.5)
@@ -147,7 +147,7 @@ def test_the_mask_follows_the_paper_with_separate_strides_poolings_and_activatio
         spread(second, pooled, (2, 2), (1, 1), padding), first.shape, (2, 3), (1, 2), padding
     )
     expected = spread(expected * first, (15, 18), (5, 3), (2, 2), padding)
-    mask = Saliency(model, SMALL).mask(frame)
+    mask = Saliency(model, SMALL).of_frame(frame)
     assert mask.any()
     assert np.allclose(mask, expected / expected.max(), atol=1e-5)
 
@@ -171,7 +171,7 @@ def test_the_mask_follows_every_type_of_convolution(kind):
         (2, 2),
         "same",
     )
-    assert np.allclose(Saliency(model, SMALL).mask(frame), expected / expected.max(), atol=1e-5)
+    assert np.allclose(Saliency(model, SMALL).of_frame(frame), expected / expected.max(), atol=1e-5)
 
 
 def test_only_inputs_of_a_dilated_convolution_are_salient():
@@ -180,14 +180,14 @@ def test_only_inputs_of_a_dilated_convolution_are_salient():
     expected = spread(
         averages(model, frame, "dilated")[0], (15, 18), (3, 3), (1, 1), "valid", apart=2
     )
-    assert np.allclose(Saliency(model, SMALL).mask(frame), expected / expected.max(), atol=1e-5)
+    assert np.allclose(Saliency(model, SMALL).of_frame(frame), expected / expected.max(), atol=1e-5)
 
 
 @pytest.mark.parametrize("weight", [1e-6, 100])
 def test_the_products_of_a_long_chain_neither_vanish_nor_overflow(weight):
     model = network(SMALL, *[layers.Conv2D(1, 1, activation="relu") for _ in range(12)])
     model.set_weights([np.full_like(weights, weight) for weights in model.get_weights()])
-    assert Saliency(model, SMALL).mask(frame_of(SMALL)).max() == 1
+    assert Saliency(model, SMALL).of_frame(frame_of(SMALL)).max() == 1
 
 
 # ---- our network
@@ -203,7 +203,7 @@ def test_a_network_of_windows_is_shown_by_a_window_of_the_one_frame(untrained_wi
             layer.set_weights(windowed.get_layer(layer.name).get_weights())
     kernel, bias = windowed.get_layer("conv1").get_weights()
     single.get_layer("conv1").set_weights([kernel.reshape(5, 5, 3, 3, 24).sum(axis=2), bias])
-    masks = [Saliency(model, Preprocessing()).mask(frame_of()) for model in (windowed, single)]
+    masks = [Saliency(model, Preprocessing()).of_frame(frame_of()) for model in (windowed, single)]
     assert np.allclose(*masks, atol=1e-4)
     assert masks[0].max() == 1
 
@@ -214,7 +214,7 @@ def test_a_recurrent_network_is_shown_by_what_it_sees_in_the_frame():
         layer.set_weights(
             own.get_weights()
         )  # up to the first dense layer, behind which a mask knows no place
-    masks = [Saliency(model, Preprocessing()).mask(frame_of()) for model in (recurrent, single)]
+    masks = [Saliency(model, Preprocessing()).of_frame(frame_of()) for model in (recurrent, single)]
     assert np.allclose(*masks, atol=1e-5)
     assert masks[0].max() == 1
 

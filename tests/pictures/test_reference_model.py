@@ -67,7 +67,7 @@ def counting():
         preprocessing=PRESETS["carnd-160x320-rgb"],
         next_answer=lambda image, memory: (Answer(len(memory) / 100), (*memory, image)),
     )
-    return ReferenceModel(policy, SimpleNamespace(mask_of=lambda image: None))
+    return ReferenceModel(policy, SimpleNamespace(of_input=lambda image: None))
 
 
 @pytest.mark.parametrize(

@@ -274,7 +274,7 @@ def make_saliency_thread(
     from bcclone.model.saliency import Saliency  # loads TensorFlow
 
     try:
-        return SaliencyThread(newest, Saliency(policy.model, policy.preprocessing).mask)
+        return SaliencyThread(newest, Saliency(policy.model, policy.preprocessing).of_frame)
     except Exception as error:  # an unusual network drives without the overlay
         return SaliencyThread(newest, None, str(error) or type(error).__name__)
 

@@ -33,7 +33,7 @@ class NamedArray:
     values: Float32Array  # of any shape
 
 
-Weights = Mapping[str, Sequence[NamedArray]]  # by layer or folder
+Weights = Mapping[str, Sequence[NamedArray]]  # by layer (.h5) or folder in the file (.keras)
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,7 @@ def read_stored(path: Path) -> StoredModel:
     try:
         with np.load(io.BytesIO(done.stdout), allow_pickle=False) as answer:
             head = parse_json(answer[HEAD].tobytes())
+            # the arrays come in the order of the names; a refused file has neither
             arrays = iter([answer[str(number)] for number in range(len(answer.files) - 1)])
             weights = {
                 folder: [NamedArray(name, np.asarray(next(arrays), np.float32)) for name in names]
@@ -80,8 +81,8 @@ def _run_reader(path: Path) -> "subprocess.CompletedProcess[bytes]":
 
     # the process imports this installation's bcclone, and none in the current folder (-P)
     import_paths = [str(Path(__file__).parents[3])]
-    if callers := os.environ.get("PYTHONPATH"):  # an empty one would be the current folder
-        import_paths.append(callers)
+    if inherited := os.environ.get("PYTHONPATH"):  # an empty one would be the current folder
+        import_paths.append(inherited)
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join(import_paths),
         "OPENBLAS_NUM_THREADS": "1",

@@ -235,7 +235,7 @@ def plot_saliency(subject: Subject, path: Path) -> None:
         frames.append(ShownImage(frame, f"{times[index] - times[chosen[0]]:.1f} s"))
         text = f"network {steering:+.3f}\nrecorded {labels[index]:+.3f}"
         # the square root makes weak pixels visible
-        lit = saliency_overlay(frame, np.sqrt(saliency.mask(frame)))
+        lit = saliency_overlay(frame, np.sqrt(saliency.of_frame(frame)))
         lit_frames.append(ShownImage(lit, below=text))
     title = "Frames, and what in them decided the steering (VisualBackProp)"
     save_images(path, [frames, lit_frames], (2.3, 1.5), title)

@@ -21,7 +21,7 @@ from bcclone.model.layer_kinds import (
     random_strength,
 )
 from bcclone.model.loaded_model import ModelFile
-from bcclone.model.saliency import cropped_edges, seen_region
+from bcclone.model.saliency import seen_region, uncropped_region
 from bcclone.pictures.plots.style import BLUE, GREEN, ORANGE, RED, new_figure, save, show_image
 from bcclone.pictures.plots.subject import NotDrawn, Subject
 from bcclone.system.arrays import Float32Array
@@ -221,7 +221,7 @@ def draw_crop(axes: Sequence[Axes], file: ModelFile, frame: Image) -> None:
     _draw_frame(frame_axes, file, frame)
     _draw_input(input_axes, file, prepared)
 
-    first_column, first_row, end_column, end_row = cropped_edges(file.model, file.preprocessing)
+    first_column, first_row, end_column, end_row = uncropped_region(file.model, file.preprocessing)
     cropped = prepared[first_row:end_row, first_column:end_column]
     rows, columns = cropped.shape[:2]
     title = f"after the crop: {columns} x {rows},\nrows {first_row} to {end_row - 1}"
@@ -253,7 +253,7 @@ def _draw_input(axes: Axes, file: ModelFile, prepared: Image) -> None:
     if file.seq_length > 1:
         name = f"each of {file.seq_length} frames"
     show_image(axes, prepared, f"{name}: {width} x {height}, {file.preprocessing.color}")
-    _, first_row, _, end_row = cropped_edges(file.model, file.preprocessing)
+    _, first_row, _, end_row = uncropped_region(file.model, file.preprocessing)
     for row in (first_row, end_row):
         if 0 < row < height:
             axes.axhline(row - 0.5, color=RED, linewidth=2, linestyle="--")

@@ -174,7 +174,7 @@ def _sheets(file: ModelFile, frame: Image, left_out: dict[str, str]) -> dict[str
 def _lit(file: ModelFile, frame: Image, left_out: dict[str, str]) -> Image | None:
     """Return the frame with its saliency; without one, None, with the reason in `left_out`."""
     try:
-        mask = Saliency(file.model, file.preprocessing).mask(frame)
+        mask = Saliency(file.model, file.preprocessing).of_frame(frame)
     except UserError as error:
         left_out["saliency"] = str(error)
         return None

@@ -42,7 +42,8 @@ Observation = Any  # an array, or a dictionary of arrays
 
 
 _LEAST_WIDTH_PX = 640  # smaller pictures are enlarged
-_UNSEEN = ("dummy", "offscreen")  # drivers that SDL falls back to where there is no display
+# SDL's video drivers that show nothing; it falls back to them where there is no display
+_INVISIBLE_VIDEO_DRIVERS = ("dummy", "offscreen")
 
 
 class Window:
@@ -59,7 +60,9 @@ class Window:
         self._surface: Any = None
         scale = max(_LEAST_WIDTH_PX // width, 1)
         pygame.display.init()
-        if pygame.display.get_driver() in _UNSEEN and "SDL_VIDEODRIVER" not in os.environ:
+        is_invisible = pygame.display.get_driver() in _INVISIBLE_VIDEO_DRIVERS
+        # unless the user chose that driver
+        if is_invisible and "SDL_VIDEODRIVER" not in os.environ:
             pygame.display.quit()
             print("note: there is no display, so render_mode human shows nothing", file=sys.stderr)
             return
@@ -134,10 +137,10 @@ def _observation_space(settings: EnvironmentSettings) -> spaces.Space[Any]:
     return space
 
 
-_STEPS = round(FRAME_SECONDS / STEP_SECONDS)  # of the car, in a step of the environment
+_CAR_STEPS = round(FRAME_SECONDS / STEP_SECONDS)  # steps of the car in a step of the environment
 _SECTOR_M = 50.0
-_NEXT_SECONDS = 1.0  # of next_cte
-# largest of random starts
+_NEXT_SECONDS = 1.0  # how far ahead next_cte looks
+# largest offset and turn of a random start, to either side
 _START_OFFSET_M = 0.8
 _START_TURN_DEGREES = 4.0
 
@@ -170,14 +173,14 @@ class Simulator(gymnasium.Env[Observation, Float32Array]):
         self._window = None
         if render_mode == "human":
             self._window = Window(self.settings.height, self.settings.width)
-        # of all episodes
+        # counts of all episodes
         self._offroads = 0
         self._crashes = 0
-        # of this one
+        # how the present episode has ended, if it has
         self._crashed = False
         self._cause = ""
-        self._opened: tuple[str, Conditions] | None = None
-        self._open(self.settings)
+        self._loaded: tuple[str, Conditions] | None = None
+        self._load_road(self.settings)
         self._begin(Start())
 
     def reset(
@@ -187,7 +190,8 @@ class Simulator(gymnasium.Env[Observation, Float32Array]):
 
         options: start_m, offset_m, turn_degrees and speed_mph of Start; conditions: values of
         Conditions by name; road. They hold for this episode. Raises ValueError for other options,
-        and UserError for a road that cannot be built; then the present episode goes on.
+        and UserError for a road that cannot be built. After either error the present episode goes
+        on.
         """
         super().reset(seed=seed)
         values = values_by_name("option", options or {}, (*_DRIVE_OPTIONS, "road", "conditions"))
@@ -195,7 +199,10 @@ class Simulator(gymnasium.Env[Observation, Float32Array]):
         chosen = {name: values[name] for name in _DRIVE_OPTIONS if name in values}
         road = values.get("road", self.settings.road)
         settings = replace(self.settings, road=road, conditions=conditions)
-        self._open(settings, Start(**chosen).start_m)
+        # the options of the start are checked before anything changes
+        chosen_start = Start(**chosen)
+        self._load_road(settings, chosen_start.start_m)
+        # the other values of the start are 0, or random
         start = Start()
         if self.settings.random_start:
             start = self._random_start()
@@ -209,7 +216,8 @@ class Simulator(gymnasium.Env[Observation, Float32Array]):
         Raises ValueError for another action, and gymnasium.error.ResetNeeded after the end of an
         episode.
 
-        action: steering, -1 to 1, and throttle, -1 (brake) to 1, if it is controlled
+        action: steering, -1 to 1, and throttle, -1 (brake) to 1, if it is controlled; numbers
+            beyond are clipped
         """
         if self._cause:
             raise gymnasium.error.ResetNeeded("the episode has ended; begin another with reset()")
@@ -222,10 +230,10 @@ class Simulator(gymnasium.Env[Observation, Float32Array]):
             throttle = self._controller.throttle(car.speed / MPH, Answer(steering))
         car.control(steering, throttle)
         progress_before_m = tracked.progress_m
-        for _ in range(_STEPS):
+        for _ in range(_CAR_STEPS):
             tracked.step()
 
-        # both count in the figures, whichever ends the episode
+        # a crash and leaving the road in the same step both count in the figures
         self._crashed = self._crashed or self._obstacles.hit(car.x, car.z, tracked.position)
         off_road = abs(tracked.position.cross_track_m) > self._limit_m
         self._crashes += self._crashed
@@ -271,7 +279,7 @@ class Simulator(gymnasium.Env[Observation, Float32Array]):
         car = self.tracked.car
         seconds = self.tracked.seconds
         seen: dict[str, Any] = {}
-        # one rendering gives these and the centre camera's picture
+        # one rendering gives the segmentation, the depth and the centre camera's picture
         if {"segmentation", "depth"} & set(names):
             view = self._renderer.view(car, seconds=seconds)
             seen = {
@@ -343,10 +351,13 @@ class Simulator(gymnasium.Env[Observation, Float32Array]):
             self.settings.speed_mph,
         )
 
-    def _open(self, settings: EnvironmentSettings, start_m: float = 0.0) -> None:
-        """Show the road of settings under their conditions, all or nothing."""
-        opened = (settings.road, settings.conditions)
-        if self._opened == opened:
+    def _load_road(self, settings: EnvironmentSettings, start_m: float = 0.0) -> None:
+        """Load the road of settings and its renderer, unless they are loaded already.
+
+        On an error nothing changes.
+        """
+        wanted = (settings.road, settings.conditions)
+        if self._loaded == wanted:
             track = self.track
         else:
             track = load_track(settings.road, settings.reverse)
@@ -355,12 +366,12 @@ class Simulator(gymnasium.Env[Observation, Float32Array]):
             raise ValueError(
                 f"start {start_m:g} m, expected at most the {track.lap_m:.0f} m of {settings.road}"
             )
-        if self._opened != opened:
-            self._renderer = Renderer(*opened, settings.height, settings.width)
+        if self._loaded != wanted:
+            self._renderer = Renderer(*wanted, settings.height, settings.width)
             self._obstacles = Obstacles(self._renderer.scene)
             self.track: Track = track
             self._goal_m = goal_m
-            self._opened = opened
+            self._loaded = wanted
 
     def _begin(self, start: Start) -> None:
         ground_height = self._renderer.scene.ground.height_at
@@ -373,7 +384,7 @@ class Simulator(gymnasium.Env[Observation, Float32Array]):
         self._cause = ""
 
     def checked(self, action: Any) -> list[float]:
-        """Return the numbers of an action; raises ValueError as step()."""
+        """Return the numbers of an action; raises ValueError as step() does."""
         try:
             values = [float(value) for value in np.ravel(action)]
         except (TypeError, ValueError, OverflowError):

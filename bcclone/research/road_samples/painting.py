@@ -15,7 +15,7 @@ from bcclone.system.compiled import FINITE, compiled, source_checksum
 # Compiled functions read constants of their module only.
 _FAR_M = 400.0  # ground beyond this is not told from the horizon
 _GRAIN_M = 0.12  # wavelength of the finest noise
-_WIDEST_M = 20.0  # of a pixel on the ground
+_WIDEST_M = 20.0  # cap on a pixel's width on the ground
 _SKY_LIGHT = (0.82, 0.92, 1.18)  # the sky's light in shadows, by channel: it is blue
 _MEAN_SHADOW = 0.4  # far away, where noise is finer than a pixel
 
@@ -64,15 +64,23 @@ def _mix(color: Any, other: Any, brightness: float, fraction: float) -> None:
 
 
 @compiled(error_model="numpy")
-def _width_across(pixel_m: float, long_m: float, slope: float) -> float:
+def _width_across(pixel_m: float, long_m: float, sine: float) -> float:
     """Return the width of a pixel across a line on the ground.
 
     pixel_m: width of the pixel on the ground
     long_m: its length there
-    slope: sine of the angle between the line and the line of sight
+    sine: that of the angle between the line and the line of sight
     """
-    squared = pixel_m * pixel_m * (1.0 - slope * slope) + long_m * long_m * slope * slope
+    squared = pixel_m * pixel_m * (1.0 - sine * sine) + long_m * long_m * sine * sine
     return min(math.sqrt(max(squared, 1e-12)), _WIDEST_M)
+
+
+# columns of the road's line, see DrawnPlace
+_LINE_RIGHT_M = 0  # place of the point
+_LINE_AHEAD_M = 1
+_DIRECTION_RIGHT = 2  # the road's direction there, a unit vector
+_DIRECTION_AHEAD = 3
+_LINE_ALONG_M = 4  # metres along the road
 
 
 @compiled(error_model="numpy")
@@ -81,8 +89,8 @@ def _nearest(x: float, z: float, line: Any) -> int:
     nearest = 0
     least = 1e18
     for number in range(line.shape[0]):
-        dx = x - line[number, 0]
-        dz = z - line[number, 1]
+        dx = x - line[number, _LINE_RIGHT_M]
+        dz = z - line[number, _LINE_AHEAD_M]
         squared = dx * dx + dz * dz
         if squared < least:
             least = squared
@@ -92,7 +100,7 @@ def _nearest(x: float, z: float, line: Any) -> int:
 
 @compiled(error_model="numpy")
 def _paint_ground(
-    x: float, z: float, pixel_m: float, depth_m: float, line: Any, look: Any, color: Any
+    x: float, z: float, pixel_m: float, depth_m: float, line: Any, surroundings: Any, color: Any
 ) -> None:
     """Set the colour of the ground at a place.
 
@@ -100,7 +108,8 @@ def _paint_ground(
     pixel_m: width of a pixel there
     depth_m: its distance from the camera
     """
-    bands, marks, _, scenery, seed = look
+    bands, marks, _, scenery, seed = surroundings
+    # a flat view stretches a pixel along the line of sight
     long_m = pixel_m * max(depth_m / scenery.camera_m, 1.0)
     sight_m = max(math.sqrt(x * x + z * z), 1e-9)
 
@@ -112,10 +121,10 @@ def _paint_ground(
 
     # where the place is, as seen from the nearest point of the road's middle
     nearest = _nearest(x, z, line)
-    ahead_x = line[nearest, 2]
-    ahead_z = line[nearest, 3]
-    dx = x - line[nearest, 0]
-    dz = z - line[nearest, 1]
+    ahead_x = line[nearest, _DIRECTION_RIGHT]
+    ahead_z = line[nearest, _DIRECTION_AHEAD]
+    dx = x - line[nearest, _LINE_RIGHT_M]
+    dz = z - line[nearest, _LINE_AHEAD_M]
     forward = dx * ahead_x + dz * ahead_z
     cross = dx * ahead_z - dz * ahead_x
 
@@ -124,33 +133,58 @@ def _paint_ground(
     before_start = nearest == 0 and forward < -1.0
     if not (beyond_end or before_start):
         width_m = _width_across(pixel_m, long_m, (x * ahead_z - z * ahead_x) / sight_m)
-        along = line[nearest, 4] + forward
-        _paint_bands(cross, along, width_m, grain, 0.5 * scenery.patch * patch, bands, color)
+        along = line[nearest, _LINE_ALONG_M] + forward
+        patch_brightness = 0.5 * scenery.patch * patch
+        _paint_bands(cross, along, width_m, grain, patch_brightness, bands, color)
     _paint_marks(x, z, pixel_m, long_m, sight_m, marks, color)
     if scenery.light > 0.0:
         _shade(x, z, long_m, scenery, seed, color)
 
 
+# columns of surroundings.Band
+_BAND_START_M = 0
+_BAND_END_M = 1
+_BAND_RED = 2  # then green and blue
+_BAND_DASH_M = 5
+_BAND_PHASE_M = 6
+_BAND_GRAIN = 7
+
+
 @compiled(error_model="numpy")
 def _paint_bands(
-    cross: float, along: float, width_m: float, grain: float, patch: float, bands: Any, color: Any
+    cross: float,
+    along: float,
+    width_m: float,
+    grain: float,
+    patch_brightness: float,
+    bands: Any,
+    color: Any,
 ) -> None:
     """Paint the road's surface, shoulders and lines.
 
     cross, along: metres to the right of the road's middle, and along it
     width_m: of a pixel across the road
-    grain, patch: the ground's textures at this place
+    grain: the ground's fine texture at this place, -1 to 1
+    patch_brightness: what its coarse texture adds to the brightness
     """
     for number in range(bands.shape[0]):
-        part = covered(cross, bands[number, 0], bands[number, 1], width_m)
-        dash_m = bands[number, 5]
+        part = covered(cross, bands[number, _BAND_START_M], bands[number, _BAND_END_M], width_m)
+        dash_m = bands[number, _BAND_DASH_M]
         if part > 0.0 and dash_m > 0.0:
-            phase = (along + bands[number, 6]) / dash_m
+            phase = (along + bands[number, _BAND_PHASE_M]) / dash_m
             if phase - math.floor(phase) >= 0.5:  # a gap
                 part = 0.0
         if part > 0.0:
-            brightness = max(1.0 + bands[number, 7] * grain + patch, 0.1)
-            _mix(color, bands[number, 2:5], brightness, part)
+            brightness = max(1.0 + bands[number, _BAND_GRAIN] * grain + patch_brightness, 0.1)
+            _mix(color, bands[number, _BAND_RED : _BAND_RED + 3], brightness, part)
+
+
+# columns of surroundings.Mark
+_NORMAL_RIGHT = 0
+_NORMAL_AHEAD = 1
+_MARK_DISTANCE_M = 2
+_MARK_HALF_M = 3
+_MARK_RED = 4  # then green and blue
 
 
 @compiled(error_model="numpy")
@@ -163,22 +197,24 @@ def _paint_marks(
     sight_m: distance from the camera, on the ground
     """
     for number in range(marks.shape[0]):
-        distance_m = marks[number, 0] * x + marks[number, 1] * z
-        half_m = marks[number, 3]
-        width_m = _width_across(pixel_m, long_m, distance_m / sight_m)
-        part = covered(distance_m - marks[number, 2], -half_m, half_m, width_m)
+        # the place, projected on the mark's normal
+        along_normal_m = marks[number, _NORMAL_RIGHT] * x + marks[number, _NORMAL_AHEAD] * z
+        half_m = marks[number, _MARK_HALF_M]
+        width_m = _width_across(pixel_m, long_m, along_normal_m / sight_m)
+        part = covered(along_normal_m - marks[number, _MARK_DISTANCE_M], -half_m, half_m, width_m)
         if part > 0.0:
-            _mix(color, marks[number, 4:7], 1.0, part)
+            _mix(color, marks[number, _MARK_RED : _MARK_RED + 3], 1.0, part)
 
 
 @compiled(error_model="numpy")
 def _shade(x: float, z: float, long_m: float, scenery: Any, seed: int, color: Any) -> None:
     """Darken the ground by shadows, or lighten it by glare. long_m: a pixel's length there."""
     # shadows are noise of two wavelengths with a threshold
-    across = x / scenery.light_across_m
-    along = z / scenery.light_along_m
-    coarse = _noise(across + 31.7, along, seed + 2)
-    shadow = coarse + 0.6 * _noise(across * 2.1, along * 2.1, seed + 3)
+    x_waves = x / scenery.light_across_m
+    z_waves = z / scenery.light_along_m
+    # shifted by any number, so that the lattices of the two noises do not coincide at x = 0
+    coarse = _noise(x_waves + 31.7, z_waves, seed + 2)
+    shadow = coarse + 0.6 * _noise(x_waves * 2.1, z_waves * 2.1, seed + 3)
     shadow = min(max((shadow - scenery.light_from) * scenery.light_slope, 0.0), 1.0)
 
     # far away, a pixel shows the mean of many shadows
@@ -193,12 +229,23 @@ def _shade(x: float, z: float, long_m: float, scenery: Any, seed: int, color: An
         color[channel] *= 1.0 + (light - 1.0) * shadow
 
 
+# columns of surroundings.Box
+_BOX_RIGHT_M = 0
+_BOX_AHEAD_M = 1
+_BOX_HALF_M = 2
+_BOX_TOP_M = 3
+_BOX_RED = 4  # then green and blue
+_BOX_BOTTOM_M = 7
+_BOX_TEXTURE_SCALE = 8
+_BOX_TEXTURE = 9
+
+
 @compiled(error_model="numpy")
 def _paint_boxes(
     u: float,
     v: float,
     wide: float,
-    nearer_m: float,
+    ground_m: float,
     boxes: Any,
     scenery: Any,
     seed: int,
@@ -208,23 +255,24 @@ def _paint_boxes(
 
     u, v: slopes of the ray, to the right and up
     wide: width of a pixel, a metre ahead
-    nearer_m: how far ahead the ground is
+    ground_m: how far ahead the ground is
     """
     for number in range(boxes.shape[0]):
-        right_m = boxes[number, 0]
-        ahead_m = boxes[number, 1]
-        half_m = boxes[number, 2]
-        if ahead_m > nearer_m:
+        right_m = boxes[number, _BOX_RIGHT_M]
+        ahead_m = boxes[number, _BOX_AHEAD_M]
+        half_m = boxes[number, _BOX_HALF_M]
+        if ahead_m > ground_m:
             continue
         part = covered(u * ahead_m, right_m - half_m, right_m + half_m, wide * ahead_m)
         if part > 0.0:
-            bottom = boxes[number, 7] - scenery.camera_m
-            top = boxes[number, 3] - scenery.camera_m
+            bottom = boxes[number, _BOX_BOTTOM_M] - scenery.camera_m
+            top = boxes[number, _BOX_TOP_M] - scenery.camera_m
             part *= covered(v * ahead_m, bottom, top, wide * ahead_m)
         if part > 0.0:
-            scale = boxes[number, 8]
+            scale = boxes[number, _BOX_TEXTURE_SCALE]
             texture = _noise(u * ahead_m * scale, v * ahead_m * scale, seed + 5 + number)
-            _mix(color, boxes[number, 4:7], max(1.0 + boxes[number, 9] * texture, 0.05), part)
+            brightness = max(1.0 + boxes[number, _BOX_TEXTURE] * texture, 0.05)
+            _mix(color, boxes[number, _BOX_RED : _BOX_RED + 3], brightness, part)
 
 
 @compiled(
@@ -233,8 +281,8 @@ def _paint_boxes(
     error_model="numpy",
     fastmath=FINITE,
 )
-def _paint_pixels(rays: Any, pixel: float, line: Any, look: Any, picture: Any) -> None:
-    _, _, boxes, scenery, seed = look
+def _paint_pixels(rays: Any, pixel: float, line: Any, surroundings: Any, picture: Any) -> None:
+    _, _, boxes, scenery, seed = surroundings
     for row in range(rays.shape[0]):
         for column in range(rays.shape[1]):
             right = rays[row, column, 0]
@@ -242,19 +290,22 @@ def _paint_pixels(rays: Any, pixel: float, line: Any, look: Any, picture: Any) -
             ahead = rays[row, column, 2]
             color = picture[row, column]
 
-            # the ground is a parabola: camera_m + depth up = crest (depth ahead)^2 / 2
-            under = up * up + 2.0 * scenery.crest * ahead * ahead * scenery.camera_m
+            # The ground is a parabola: camera_m + depth up = ground_curvature (depth ahead)^2 / 2.
+            # It is solved for depth as 2 camera_m / (sqrt(radicand) - up), which also holds at
+            # ground_curvature = 0.
+            radicand = up * up + 2.0 * scenery.ground_curvature * ahead * ahead * scenery.camera_m
             downward = 0.0
-            if under >= 0.0:
-                downward = math.sqrt(under) - up
+            if radicand >= 0.0:
+                downward = math.sqrt(radicand) - up
 
-            # ground fades into the haze of the horizon, above which the sky begins
+            # ground fades into the haze of the horizon, above which the sky begins; the condition
+            # says depth < _FAR_M without dividing by 0
             depth_m = _FAR_M
             if downward * _FAR_M > 2.0 * scenery.camera_m:
                 depth_m = 2.0 * scenery.camera_m / downward
                 x = depth_m * right
                 z = depth_m * ahead
-                _paint_ground(x, z, depth_m * pixel, depth_m, line, look, color)
+                _paint_ground(x, z, depth_m * pixel, depth_m, line, surroundings, color)
                 haze = min(depth_m / scenery.haze_m, 1.0) * scenery.haze_most
                 _mix(color, scenery.haze, 1.0, haze)
             else:
@@ -272,9 +323,9 @@ def _paint_pixels(rays: Any, pixel: float, line: Any, look: Any, picture: Any) -
 def paint(
     surroundings: Surroundings, line: FloatArray, rays: FloatArray, pixel: float
 ) -> FloatArray:
-    """Return the picture, RGB of 0 to 255 and above, float64 (height, width, 3).
+    """Return the picture, float64 (height, width, 3): RGB, 255 is white, not clipped.
 
-    line: of DrawnPlace
+    line: the road's middle, of DrawnPlace
     rays: unit vectors of the pixels, to the right, up and ahead, float64 (height, width, 3)
     pixel: the angle that a pixel shows, in radians
     """

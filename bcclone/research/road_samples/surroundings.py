@@ -67,7 +67,7 @@ class Scenery(NamedTuple):
     """Ground, light and sky."""
 
     camera_m: float  # height of the camera
-    crest: float  # curvature of the ground in the car's direction, in 1/m, positive in a dip
+    ground_curvature: float  # in the car's direction, in 1/m, positive in a dip
     ground: Color
     grain: float  # strength of the ground's fine texture
     patch_m: float  # wavelength of its coarse texture
@@ -405,13 +405,13 @@ def _draw_scenery(random: Random, ground: FloatArray, grain: float, indoor: bool
         light = random.uniform(1.2, 2.5)
 
     # a floor is flat, and so are many roads
-    crest = 0.0
+    ground_curvature = 0.0
     if not indoor and not chance(random, 0.4):
-        crest = float(np.clip(random.normal(0.0, 0.0012), -0.004, 0.004))
+        ground_curvature = float(np.clip(random.normal(0.0, 0.0012), -0.004, 0.004))
 
     return Scenery(
         camera_m=REFERENCE_M,
-        crest=crest,
+        ground_curvature=ground_curvature,
         ground=_tuple(ground),
         grain=grain,
         patch_m=log_uniform(random, 0.5, 12.0),

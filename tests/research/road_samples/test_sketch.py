@@ -31,7 +31,9 @@ def road_of(curvature, seed=0, **values):
 def picture_of(road, place, camera=PINHOLE, seed=0, size=(48, 64)):
     """Return a picture of the road alone, without textures and things around it."""
     look = draw_surroundings(random(seed), road, place.line)
-    scenery = look.scenery._replace(grain=0.0, patch=0.0, light=0.0, crest=0.0, haze_most=0.0)
+    scenery = look.scenery._replace(
+        grain=0.0, patch=0.0, light=0.0, ground_curvature=0.0, haze_most=0.0
+    )
     bands = look.bands.copy()
     bands[:, 7] = 0.0
     bare = look._replace(scenery=scenery, bands=bands, boxes=look.boxes[:0], marks=look.marks[:0])
