@@ -40,7 +40,7 @@ class Recordings:
 @command(
     ShardingSettings,
     SampleSettings,
-    left="an existing store is unchanged; a folder keeps its finished shards, which the same command and --resume "
+    after_interrupt="an existing store is unchanged; a folder keeps its finished shards, which the same command and --resume "
     "complete",
 )
 def preprocess(given: Given, chosen: Recordings, file: SettingsFile) -> Result:
@@ -113,7 +113,7 @@ def _check(inputs: Sequence[str]) -> Result:
 
 
 @command(
-    left="the recording is unchanged; its edits are the old ones or the new ones, see: bcclone edit RECORDING",
+    after_interrupt="the recording is unchanged; its edits are the old ones or the new ones, see: bcclone edit RECORDING",
 )
 def edit(given: Given, settings: EditSettings, page: PageSettings, opening: Browser) -> Result:
     """List the rows of a recording; delete or restore some, or correct its steering; its files are

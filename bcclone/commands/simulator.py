@@ -1,11 +1,13 @@
-"""The built-in simulator: you drive in it, a drive server does, its expert does, or it makes many
-roads.
+"""Commands of the built-in simulator.
+
+A person, a drive server or the simulator's expert drives the car; or frames of many random roads
+are rendered.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from bcclone.commands.options import Given, Result, ServerEnd, command, notify
+from bcclone.commands.options import Given, Result, ServerEnding, command, notify
 from bcclone.game.play_settings import PlaySettings
 from bcclone.research.road_samples import RoadSamplesSettings
 from bcclone.simulator.world_settings import RecordSettings, ServerSettings, SimulationSettings
@@ -13,20 +15,21 @@ from bcclone.system.errors import shown_command
 from bcclone.system.settings import argument
 
 
-@command(left="nothing was recorded")
-def play(given: Given, settings: PlaySettings, standing: ServerEnd) -> Result:
+@command(after_interrupt="nothing was recorded")
+def play(given: Given, settings: PlaySettings, ending: ServerEnding) -> Result:
     """Drive the built-in simulator yourself, on a web page: with keys, mouse, gamepad or the thumbs
     of a phone.
 
     A MODEL, if you name one, drives, and you take over whenever you steer. R records in the
     simulator's format.
     """
-    from bcclone.drive.server import end_with_stdin
+    from bcclone.drive.server import exit_when_stdin_closes
     from bcclone.game import play_server
 
-    if standing.end_with_stdin:
-        end_with_stdin()
+    if ending.end_with_stdin:
+        exit_when_stdin_closes()
     result = play_server.play(settings, given.say)
+    # what the person did is a message on stderr; stdout holds only the result for programs
     notify(result.as_text())
     return Result(result, None)
 

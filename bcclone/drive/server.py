@@ -208,7 +208,7 @@ def _news_in(output: str) -> str:
     return "\n".join(lines).strip()
 
 
-def end_with_stdin() -> None:
+def exit_when_stdin_closes() -> None:
     """End this process as on Ctrl-C when its standard input ends.
 
     Then the program that started it has ended.
