@@ -52,11 +52,15 @@ def simulate_drive(settings: SimulationSettings, server: ServerSettings) -> Resu
     score = result.score
     text = (
         f"{result.report.summary()}\n"
-        f"{score.distance_m:.0f} m in {score.seconds:.0f} s, {score.mean_abs_cross_track_m:.2f} m from "
-        f"the centre line on average, {score.max_abs_cross_track_m:.2f} m at most; it ended: {score.ended}"
+        f"{score.distance_m:.0f} m in {score.seconds:.0f} s, "
+        f"{score.mean_abs_cross_track_m:.2f} m from the centre line on average, "
+        f"{score.max_abs_cross_track_m:.2f} m at most; it ended: {score.ended}"
     )
     if result.traced is not None:
-        text += f"\n{settings.run_folder}: the position of the car at {result.traced} frames, for video.py"
+        text += (
+            f"\n{settings.run_folder}: the position of the car at {result.traced} frames, "
+            "for video.py"
+        )
     return Result(result.as_json(), text)
 
 
@@ -70,7 +74,8 @@ def simulate_record(target: Folder, settings: RecordSettings) -> Result:
     recorded = record(target.folder, settings)
     return Result(
         recorded,
-        f"{recorded.log}: {recorded.rows} rows, {recorded.distance_m:.0f} m in {recorded.seconds:.0f} s\n"
+        f"{recorded.log}: {recorded.rows} rows, {recorded.distance_m:.0f} m "
+        f"in {recorded.seconds:.0f} s\n"
         f"next: {shown_command('preprocess', target.folder, '-o', 'data.h5')}",
     )
 
@@ -85,7 +90,8 @@ def simulate_roads(settings: RoadSamplesSettings) -> Result:
     result = make_road_samples(settings, notify)
     return Result(
         result,
-        f"{result.output}: {result.frames} frames of {result.roads} roads, {result.train} training and "
-        f"{result.validation} validation samples, {result.seconds:.0f} s\n"
+        f"{result.output}: {result.frames} frames of {result.roads} roads, "
+        f"{result.train} training and {result.validation} validation samples, "
+        f"{result.seconds:.0f} s\n"
         f"next: {shown_command('model', result.output, '-o', 'model.h5', '--predict', 'path')}",
     )
