@@ -65,8 +65,8 @@ def _unusable(figures: RecordingFigures) -> tuple[BoolArray, BoolArray, BoolArra
     dark_mean = 14.0  # of 255
     bright_mean = 238.0  # of 255
     max_white = 0.6  # share of the pixels
-    # sharpness is the variance of the second derivative (Laplacian); a picture is blurred below this
-    # share of the recording's usual sharpness, and always below the least sharpness
+    # sharpness is the variance of the second derivative (Laplacian); a picture is blurred below
+    # this share of the recording's usual sharpness, and always below the least sharpness
     blurred_share = 0.12
     least_sharpness = 4.0
     # the fourth figure is the checksum
