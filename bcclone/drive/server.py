@@ -131,7 +131,7 @@ def _serve(
         framing = framing_of_policy(policy)
         with (
             run_recorder(settings.run_folder, settings.append, stats.warn, framing) as recorder,
-            make_saliency_thread(policy, lambda: stats.jpeg) as saliency,
+            make_saliency_thread(policy, lambda: stats.last_frame) as saliency,
         ):
             # the parts that speak with cars and pages
             service = DriveService(arbiter, stats, recorder, server)
