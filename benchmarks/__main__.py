@@ -95,8 +95,12 @@ def make_benchmark(name: str) -> Command:
         value = {"gpus": gpus} | report.as_json()
         return Result(value, "\n".join(report.to_rows()), code=int(bool(report.failed) or missed))
 
-    left = "nothing was kept of the measurement"
-    return Command(run, f"Measure {text}.", (module.Settings, Bars), left=left)
+    return Command(
+        run,
+        f"Measure {text}.",
+        (module.Settings, Bars),
+        after_interrupt="nothing was kept of the measurement",
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -19,7 +19,7 @@ import numpy as np
 from bcclone import Answer, DriveSettings, SteeringPolicy, load_policy
 from bcclone.camera.images import Image, decode_jpeg
 from bcclone.drive.protocol import Control, event_text, format_steer
-from bcclone.drive.server import end_with_stdin, serve_policy
+from bcclone.drive.server import exit_when_stdin_closes, serve_policy
 from bcclone.model.policy import Policy, window_after
 from bcclone.simulator.unity_websocket import text_frames
 from bcclone.system.tensorflow_quietly import load_tensorflow
@@ -80,7 +80,7 @@ def main() -> int:
     arguments = parser.parse_args()
     load_tensorflow(threads=1)
     if arguments.end_with_stdin:
-        end_with_stdin()
+        exit_when_stdin_closes()
     if arguments.kind == "predict":
         from bcclone.model.model_file import load_model  # after load_tensorflow(), as drive.py does
 

@@ -27,12 +27,12 @@ from bcclone.system.location import Location
 from bcclone.system.opencv import cv2, resized
 
 FRAMING_NAME = "framing.json"  # next to the log of an imported recording
-FRACTION = 32  # positions in a picture are in whole 32nds of a pixel, as cv2.remap() interpolates
+STEPS_PER_PIXEL = 32  # positions in a picture are in 32nds of a pixel, as cv2.remap() interpolates
 
 
 @dataclass(frozen=True)
 class Lens:
-    """What a camera sees where, in pixels of its picture.
+    """Which pixel of a camera's picture shows which direction: its lens and its mounting.
 
     Coordinate 0 is the centre of the first pixel.
     """
@@ -41,7 +41,7 @@ class Lens:
     # where a straight level road ends
     horizon_row: float
     vanishing_column: float
-    # by which the picture is turned clockwise about that point
+    # by which the picture is turned clockwise about the road's end
     roll_degrees: float = 0.0
     # whether the distance from the picture's middle grows with the angle and not with its tangent
     fisheye: bool = False
@@ -52,7 +52,8 @@ class Lens:
         if not is_finite or self.focal_px < 1 or abs(self.roll_degrees) > 90:
             raise ValueError(
                 f"a lens of {asdict(self)}, "
-                "expected finite numbers, a focal length of 1 pixel or more"
+                "expected finite numbers, a focal length of 1 pixel or more, "
+                "and a roll of at most 90 degrees"
             )
 
     def degrees_across(self, width: int) -> float:
@@ -71,18 +72,18 @@ class Lens:
         )
 
     def pixels(self, rays: FloatArray, width: int, height: int) -> FloatArray:
-        """Return the pixels that show rays, (2, rays): column and row.
+        """Return the pixels that show rays, (2, n): column and row.
 
         Rays from behind the camera give pixels outside of the picture.
 
-        rays: (3, rays), right, down and ahead in the car.
-        width, height: of the picture.
+        rays: (3, n), their components to the right, down and ahead, in the car's axes
+        width, height: the picture's size in pixels
         """
         middle = np.array([(width - 1) / 2, (height - 1) / 2])
         right, down, ahead = self._mount(middle) @ rays
 
-        # a pinhole shows the tangent of the angle from its axis, a fisheye the angle itself; the
-        # least numbers keep rays along the axis, and those from behind, from a division by 0
+        # a pinhole shows the tangent of the angle from its axis, a fisheye the angle itself; 1e-12
+        # and 1e-3 avoid a division by 0 for rays along the axis and for rays from behind
         across = np.hypot(right, down)
         if self.fisheye:
             distance_px = np.arctan2(across, ahead) * self.focal_px
@@ -113,6 +114,7 @@ class Lens:
         distance_px = math.hypot(*offset)
         distance = distance_px / self.focal_px  # in focal lengths
         angle = distance if self.fisheye else math.atan(distance)
+        # (x, y, cos(angle)) is the unit vector to the road's end in the camera's axes
         x, y = offset / max(distance_px, 1e-12) * math.sin(angle)
         yaw = np.float64(math.atan2(x, math.cos(angle)))
         pitch = np.float64(math.asin(-y))
@@ -121,19 +123,22 @@ class Lens:
 
 @dataclass(frozen=True)
 class Sampling:
-    """Where the pixels of a frame are in a picture that was first reduced."""
+    """For each pixel of a frame, where to sample the picture after it was reduced to a size."""
 
-    # of the reduced picture
+    # size of the reduced picture
     width: int
     height: int
-    # column and row of the upper left one of four pixels, (160, 320, 2)
+    # column and row of the upper left one of the four pixels around the point, (160, 320, 2)
     corner: npt.NDArray[np.int16]
-    # from there to the frame's pixel, in 32nds of a pixel, (160, 320, 2)
-    part: npt.NDArray[np.int32]
+    # offset from the corner to the point, columns and rows in 32nds of a pixel, (160, 320, 2)
+    fraction: npt.NDArray[np.int32]
 
     @property
     def shows(self) -> BoolArray:
-        """Return which pixels of a frame show the picture, (160, 320); others repeat its edge."""
+        """Return which pixels of a frame show the picture, (160, 320); others repeat its edge.
+
+        A margin of one pixel counts as edge.
+        """
         limits = np.array([self.width, self.height]) - 2
         is_inside = (self.corner > 0) & (self.corner < limits)
         return np.asarray(is_inside.all(axis=2))
@@ -142,8 +147,9 @@ class Sampling:
         """Return the frame of a picture, RGB uint8 (160, 320, 3)."""
         if picture.shape[1::-1] != (self.width, self.height):
             picture = resized(picture, (self.width, self.height))
-        # remap() takes both parts as one number
-        table = (self.part[..., 1] * FRACTION + self.part[..., 0]).astype(np.uint16)
+        # remap() takes the two fractions packed as row * 32 + column
+        packed = self.fraction[..., 1] * STEPS_PER_PIXEL + self.fraction[..., 0]
+        table = packed.astype(np.uint16)
         frame = cv2.remap(
             picture, self.corner, table, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
         )
@@ -158,14 +164,15 @@ class Framing:
     columns that the pictures do not have.
     """
 
-    # of the pictures
+    # size of the pictures
     width: int
     height: int
     # which rows and columns to use, without a lens: from the first up to but not including the
     # second, None for all
     rows: tuple[int, int] | None = None
     columns: tuple[int, int] | None = None
-    # makes the frame the view of the simulator's camera, which repeats the picture's edge beyond it
+    # warps the picture to the simulator's view; where that reaches beyond the picture, the
+    # picture's edge is repeated
     lens: Lens | None = None
 
     def __post_init__(self) -> None:
@@ -177,7 +184,7 @@ class Framing:
         self._check_kept("rows", self.rows, self.height)
         self._check_kept("columns", self.columns, self.width)
         if self.lens and (self.rows or self.columns):
-            raise BadImage("a lens, and rows or columns to keep, expected one of them")
+            raise BadImage("both a lens and rows or columns to keep, expected only one")
 
     def _check_kept(self, name: str, kept: tuple[int, int] | None, size: int) -> None:
         if kept is None:
@@ -221,8 +228,8 @@ class Framing:
     def apply(self, picture: Image) -> Image:
         """Return the frame of a picture, RGB uint8 (height, width, 3) to (160, 320, 3).
 
-        What is already a frame, 320x160, stays as it is, unless it has the shape of the pictures.
-        Raises BadImage as for_size().
+        A 320x160 image is taken for a finished frame and returned as it is, unless this camera's
+        pictures are 2:1 themselves; then it is treated as a picture. Raises BadImage as for_size().
         """
         height, width = picture.shape[:2]
         is_frame = (width, height) == (FRAME_WIDTH, FRAME_HEIGHT)
@@ -243,7 +250,7 @@ class Framing:
 
     @property
     def has_shape_of_frames(self) -> bool:
-        """Return whether its pictures are twice as wide as high: a frame counts as one of them."""
+        """Return whether its pictures are 2:1, as frames are."""
         return _is_about_1(self.width * FRAME_HEIGHT / (self.height * FRAME_WIDTH))
 
     def describe(self) -> str:
@@ -287,7 +294,10 @@ def read_framing(path: Path) -> Framing:
 
 
 def framing_of(log: Location) -> Framing | None:
-    """Return the framing in the file next to a log, None without such a file; raises UserError."""
+    """Return the framing in the file next to a log; raises UserError.
+
+    None without such a file, and for a log at a URL.
+    """
     path = log.parent / FRAMING_NAME
     if not isinstance(path, Path) or not path.is_file():
         return None
@@ -295,9 +305,9 @@ def framing_of(log: Location) -> Framing | None:
 
 
 def check_framed(log: Path, model: str, framing: Framing | None) -> None:
-    """Raise UserError if the frames of a recording were made in another way than a model needs.
+    """Raise UserError if a recording and a model both have a framing, and these differ.
 
-    framing: of the model, None for the simulator's frames.
+    framing: the model's, None for the simulator's frames
     """
     recorded = framing_of(log)
     if framing and recorded and recorded != framing:
@@ -345,7 +355,8 @@ def sampling_of(framing: Framing) -> Sampling:
     height = max(1, framing.height // factor)
     lens = framing.lens.scaled(width / framing.width, height / framing.height)
 
-    # the pixel of the picture for each pixel of the frame, (2, pixels), at most at its edge
+    # the pixel of the picture for each pixel of the frame, (2, pixels), clipped to the picture's
+    # edge
     to_ray, _ = simulated_camera()
     columns, rows = np.meshgrid(
         np.arange(FRAME_WIDTH, dtype=float), np.arange(FRAME_HEIGHT, dtype=float)
@@ -355,11 +366,11 @@ def sampling_of(framing: Framing) -> Sampling:
     limits = np.array([[width - 1], [height - 1]])
     inside = np.clip(pixels, 0, limits)
 
-    in_32nds = np.rint(inside * FRACTION).astype(np.int32)
+    in_32nds = np.rint(inside * STEPS_PER_PIXEL).astype(np.int32)
     positions = in_32nds.T.reshape(FRAME_HEIGHT, FRAME_WIDTH, 2)
     return Sampling(
         width=width,
         height=height,
-        corner=(positions // FRACTION).astype(np.int16),
-        part=positions % FRACTION,
+        corner=(positions // STEPS_PER_PIXEL).astype(np.int16),
+        fraction=positions % STEPS_PER_PIXEL,
     )

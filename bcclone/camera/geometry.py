@@ -50,8 +50,9 @@ class Warp:
         """Return the same warp between images that are made of views and frames.
 
         view, frame: (3, 3), from pixels (column, row, 1) of a camera frame to those of the image:
-            Preprocessing.pixels for prepared images, flip_pixels() @ that for mirror images,
-            np.eye(3) for the frames themselves. For several warps, frame may be (warps, 3, 3).
+            Preprocessing.frame_to_prepared for prepared images, flip_pixels() @ that for mirror
+            images, np.eye(3) for the frames themselves. For several warps, frame may be
+            (warps, 3, 3).
         """
         back = np.linalg.inv(view)
         return Warp(

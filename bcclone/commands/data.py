@@ -41,9 +41,8 @@ class Recordings:
 @command(
     ShardingSettings,
     SampleSettings,
-    left="an existing store is unchanged; a folder keeps its finished shards, which the same "
-    "command and --resume "
-    "complete",
+    after_interrupt="an existing store is unchanged; a folder keeps its finished shards, which the "
+    "same command and --resume complete",
 )
 def preprocess(given: Given, chosen: Recordings, file: SettingsFile) -> Result:
     """Turn recordings of the simulator into one HDF5 store for training.
@@ -115,8 +114,8 @@ def _check(inputs: Sequence[str]) -> Result:
 
 
 @command(
-    left="the recording is unchanged; its edits are the old ones or the new ones, see: bcclone "
-    "edit RECORDING",
+    after_interrupt="the recording is unchanged; its edits are the old ones or the new ones, see: "
+    "bcclone edit RECORDING",
 )
 def edit(given: Given, settings: EditSettings, page: PageSettings, opening: Browser) -> Result:
     """List the rows of a recording; delete or restore some, or correct its steering; its files are

@@ -56,7 +56,10 @@ class DemoSettings(Checked):
     )
 
 
-@command(Browser, left="completed steps are kept; the same command continues with the next one")
+@command(
+    Browser,
+    after_interrupt="completed steps are kept; the same command continues with the next one",
+)
 def demo(settings: DemoSettings) -> Result:
     """Run the whole workflow without the simulator: record laps, preprocess, train, drive and score
     a lap, make clips.

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from bcclone.commands.options import Given, Result, ServerEnd, command, notify
+from bcclone.commands.options import Given, Result, ServerEnding, command, notify
 from bcclone.drive.drive_settings import DriveSettings
 from bcclone.pictures.clip_settings import ClipSettings
 from bcclone.system.errors import UserError, shown_command
@@ -20,21 +20,21 @@ class Run:
 
 
 @command(
-    left=lambda given: given.kept(
+    after_interrupt=lambda given: given.kept(
         "run_folder", "what was recorded", otherwise="nothing was recorded"
     ),
 )
-def drive(given: Given, settings: DriveSettings, standing: ServerEnd) -> Result:
+def drive(given: Given, settings: DriveSettings, ending: ServerEnding) -> Result:
     """Serve a trained model to the simulator, which connects to port 4567 in its autonomous mode.
 
     With RUN, frames and controls are recorded into that folder. Without it, nothing is recorded
     until you press "Record" on the web page, which records into a new folder run-DATE_TIME in the
     current folder.
     """
-    from bcclone.drive.server import end_with_stdin, serve
+    from bcclone.drive.server import exit_when_stdin_closes, serve
 
-    if standing.end_with_stdin:
-        end_with_stdin()
+    if ending.end_with_stdin:
+        exit_when_stdin_closes()
     result = serve(settings, given.say)
     notify(f"ended; {result.answered} frames answered, {result.faults} faults")
     if result.folder is not None:

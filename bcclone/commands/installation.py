@@ -28,7 +28,7 @@ class Shell:
     shell: str = argument("the shell that reads the script", choices=("bash", "zsh", "tcsh"))
 
 
-@command(left="nothing was changed")
+@command(after_interrupt="nothing was changed")
 def doctor(settings: DoctorSettings) -> Result:
     """Check every requirement of bcclone on this machine, and explain how to fix what is missing.
 
@@ -39,7 +39,7 @@ def doctor(settings: DoctorSettings) -> Result:
     return Result.of(examination, code=int(not examination.ok))
 
 
-@command(left="each model was copied completely, or not at all")
+@command(after_interrupt="each model was copied completely, or not at all")
 def trained_models(copies: Copies) -> Result:
     """Copy the trained models that come with bcclone into a folder: lake.h5, any-road.h5 and
     any-camera.h5.

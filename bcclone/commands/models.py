@@ -143,7 +143,8 @@ def calibrate(settings: CalibrateSettings) -> Result:
 
 
 @command(
-    left="the work folder keeps what was done so far; continue with the same command and --resume",
+    after_interrupt="the work folder keeps what was done so far; continue with the same command "
+    "and --resume",
 )
 def improve(settings: ImproveSettings) -> Result:
     """Train a model on so that it drives better, and compare it on the rows of the suite, before

@@ -94,7 +94,7 @@ class Common:
 
 
 @dataclass(frozen=True)
-class ServerEnd:
+class ServerEnding:
     """How a server ends."""
 
     end_with_stdin: bool = setting(
@@ -195,7 +195,7 @@ class Command:
     settings: Sequence[type]  # their fields are arguments and options
     without: Collection[str] = ()  # fields that have no option here
     titles: Mapping[str, str] = field(default_factory=dict)  # group of options -> what it is
-    left: str | Callable[[Given], str] = _NOTHING  # what Ctrl-C leaves behind
+    after_interrupt: str | Callable[[Given], str] = _NOTHING  # what Ctrl-C leaves behind
 
     def run(self, given: Given) -> Result:
         """Run the function with what the user gave; its folder of results is locked meanwhile."""
@@ -214,7 +214,9 @@ class Command:
 
     def left_behind(self, given: Given) -> str:
         """Return what an interrupted command has left."""
-        return self.left if isinstance(self.left, str) else self.left(given)
+        if isinstance(self.after_interrupt, str):
+            return self.after_interrupt
+        return self.after_interrupt(given)
 
     def declared(self) -> Iterator[Declared]:
         """Yield the settings of the command, with those of the dataclasses in its dataclasses."""

@@ -46,7 +46,7 @@ class ReplayInputs:
 @command(
     Browser,
     without=("real_time",),
-    left=lambda given: given.kept("run_folder", "what was recorded; there is no score"),
+    after_interrupt=lambda given: given.kept("run_folder", "what was recorded; there is no score"),
 )
 def evaluate(scored: ScoredModel, settings: EvaluateSettings, results: ResultsFolder) -> Result:
     """Score a model by driving it around a simulated track: autonomy, interventions, distance from
@@ -72,7 +72,7 @@ def evaluate(scored: ScoredModel, settings: EvaluateSettings, results: ResultsFo
 
 @command(
     Browser,
-    left=lambda given: given.kept(
+    after_interrupt=lambda given: given.kept(
         "output", "the finished drives; the same command drives the others", _DRIVES
     ),
 )
@@ -100,7 +100,7 @@ def suite(scored: Models, settings: SuiteSettings, results: ResultsFolder) -> Re
 
 @command(
     Browser,
-    left=lambda given: given.kept(
+    after_interrupt=lambda given: given.kept(
         "output", "the finished parts; the same command computes the others", _PARTS
     ),
 )

@@ -1,11 +1,13 @@
-"""The built-in simulator: you drive in it, a drive server does, its expert does, or it makes many
-roads.
+"""Commands of the built-in simulator.
+
+A person, a drive server or the simulator's expert drives the car; or frames of many random roads
+are rendered.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from bcclone.commands.options import Given, Result, ServerEnd, command, notify
+from bcclone.commands.options import Given, Result, ServerEnding, command, notify
 from bcclone.game.play_settings import PlaySettings
 from bcclone.research.road_samples import RoadSamplesSettings
 from bcclone.simulator.world_settings import RecordSettings, ServerSettings, SimulationSettings
@@ -13,20 +15,21 @@ from bcclone.system.errors import shown_command
 from bcclone.system.settings import argument
 
 
-@command(left="nothing was recorded")
-def play(given: Given, settings: PlaySettings, standing: ServerEnd) -> Result:
+@command(after_interrupt="nothing was recorded")
+def play(given: Given, settings: PlaySettings, ending: ServerEnding) -> Result:
     """Drive the built-in simulator yourself, on a web page: with keys, mouse, gamepad or the thumbs
     of a phone.
 
     A MODEL, if you name one, drives, and you take over whenever you steer. R records in the
     simulator's format.
     """
-    from bcclone.drive.server import end_with_stdin
+    from bcclone.drive.server import exit_when_stdin_closes
     from bcclone.game import play_server
 
-    if standing.end_with_stdin:
-        end_with_stdin()
+    if ending.end_with_stdin:
+        exit_when_stdin_closes()
     result = play_server.play(settings, given.say)
+    # what the person did is a message on stderr; stdout holds only the result for programs
     notify(result.as_text())
     return Result(result, None)
 
@@ -49,10 +52,9 @@ def simulate_drive(settings: SimulationSettings, server: ServerSettings) -> Resu
     score = result.score
     text = (
         f"{result.report.summary()}\n"
-        f"{score.distance_m:.0f} m in {score.seconds:.0f} s, {score.mean_abs_cross_track_m:.2f} m "
-        "from "
-        f"the centre line on average, {score.max_abs_cross_track_m:.2f} m at most; it ended: "
-        f"{score.ended}"
+        f"{score.distance_m:.0f} m in {score.seconds:.0f} s, "
+        f"{score.mean_abs_cross_track_m:.2f} m from the centre line on average, "
+        f"{score.max_abs_cross_track_m:.2f} m at most; it ended: {score.ended}"
     )
     if result.traced is not None:
         text += (
@@ -72,8 +74,8 @@ def simulate_record(target: Folder, settings: RecordSettings) -> Result:
     recorded = record(target.folder, settings)
     return Result(
         recorded,
-        f"{recorded.log}: {recorded.rows} rows, {recorded.distance_m:.0f} m in "
-        f"{recorded.seconds:.0f} s\n"
+        f"{recorded.log}: {recorded.rows} rows, {recorded.distance_m:.0f} m "
+        f"in {recorded.seconds:.0f} s\n"
         f"next: {shown_command('preprocess', target.folder, '-o', 'data.h5')}",
     )
 
@@ -88,8 +90,8 @@ def simulate_roads(settings: RoadSamplesSettings) -> Result:
     result = make_road_samples(settings, notify)
     return Result(
         result,
-        f"{result.output}: {result.frames} frames of {result.roads} roads, {result.train} training "
-        "and "
-        f"{result.validation} validation samples, {result.seconds:.0f} s\n"
+        f"{result.output}: {result.frames} frames of {result.roads} roads, "
+        f"{result.train} training and {result.validation} validation samples, "
+        f"{result.seconds:.0f} s\n"
         f"next: {shown_command('model', result.output, '-o', 'model.h5', '--predict', 'path')}",
     )

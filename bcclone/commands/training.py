@@ -86,7 +86,7 @@ def chosen_settings(given: Given) -> dict[str, Any]:
     return values | {name: options[name] for name in SETTING_NAMES if name in options}
 
 
-@command(left="the pictures that were finished are kept")
+@command(after_interrupt="the pictures that were finished are kept")
 def plots(settings: PlotSettings) -> Result:
     """Draw pictures of a trained model, of the samples it was trained on, and of its predictions.
 

@@ -14,12 +14,12 @@ import numpy as np
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image
 from bcclone.dataset.preprocessing_text import (
     INTERPOLATIONS,
+    PRESET_TEXTS,
     STEPS,
     color_named,
     fields_of,
     scale_named,
 )
-from bcclone.dataset.preprocessing_text import PRESETS as TEXTS
 from bcclone.system.arrays import Float32Array, FloatArray
 from bcclone.system.errors import UserError
 from bcclone.system.opencv import cv2
@@ -27,7 +27,7 @@ from bcclone.system.settings import LARGEST_IMAGE, SMALLEST_IMAGE, Checked, sett
 
 # OpenCV's conversions from RGB as matrices, (channels, 4), which map (red, green, blue, 1), each 0
 # to 255
-_YUV_MATRIX = np.array(
+_RGB_TO_YUV = np.array(
     [
         [0.299, 0.587, 0.114, 0],
         [-0.147, -0.289, 0.436, 128],
@@ -35,8 +35,8 @@ _YUV_MATRIX = np.array(
     ],
     np.float32,
 )
-# and (3, 4) back, where a grey image is three equal channels
-_RGB_MATRIX = np.array(
+# the way back, (3, 4), from (y, u, v, 1)
+_YUV_TO_RGB = np.array(
     [
         [1, 0, 1.14, -145.92],
         [1, -0.395, -0.581, 124.928],
@@ -44,11 +44,13 @@ _RGB_MATRIX = np.array(
     ],
     np.float32,
 )
-_SAME_MATRIX = np.eye(3, 4, dtype=np.float32)
+_IDENTITY = np.eye(3, 4, dtype=np.float32)
+# conversion from RGB, and the way back
 _MATRICES = {
-    "RGB": (_SAME_MATRIX, _SAME_MATRIX),
-    "YUV": (_YUV_MATRIX, _RGB_MATRIX),
-    "GRAY": (_YUV_MATRIX[:1], _SAME_MATRIX),
+    "RGB": (_IDENTITY, _IDENTITY),
+    "YUV": (_RGB_TO_YUV, _YUV_TO_RGB),
+    # Y alone; on the way back, grey counts as three equal channels
+    "GRAY": (_RGB_TO_YUV[:1], _IDENTITY),
 }
 # the colours whose conversion is such a matrix
 LINEAR_COLORS = ("RGB", "BGR", "YUV", "BGR-YUV", "GRAY", "BGR-GRAY")
@@ -62,36 +64,38 @@ class PreprocessingMismatch(ValueError):
 class Preprocessing(Checked):
     """How a camera frame becomes the network's input.
 
-    It is cropped, resized, converted to other colours, perhaps blurred, and scaled.
+    It is cropped, resized, converted to other colours and perhaps blurred. A layer of the network
+    scales its values.
     """
 
     width: int = setting(128, "width of the prepared image", SMALLEST_IMAGE, LARGEST_IMAGE)
     height: int = setting(128, "height of the prepared image", SMALLEST_IMAGE, LARGEST_IMAGE)
-    # "RGB", "BGR", "YUV", "HSV", "HLS", "LAB" or "GRAY" (one channel); after "BGR-" with red and
-    # blue swapped before the conversion, and before "-S" (or another letter) for one channel
+    # "RGB", "BGR", "YUV", "HSV", "HLS", "LAB" or "GRAY" (one channel). The prefix "BGR-": red and
+    # blue are swapped before the conversion. The suffix "-S" and so on: only that channel is kept.
+    # Both: "BGR-HSV-S"
     color: str = setting("RGB", "colours of the prepared image")
-    # of the camera frame
+    # size of the camera frame
     frame_width: int = FRAME_WIDTH
     frame_height: int = FRAME_HEIGHT
-    # the rows of it that are kept, from crop_top up to but not including crop_bottom (None: to the
-    # last)
+    # the frame's rows that are kept, from crop_top up to but not including crop_bottom (None: to
+    # the last)
     crop_top: int = 0
     crop_bottom: int | None = None
-    # the columns
+    # the frame's columns that are kept, likewise
     crop_left: int = 0
     crop_right: int | None = None
     interpolation: str = setting("linear", "how the image is resized", choices=INTERPOLATIONS)
     # rows and columns of the kernel, 0 for none
     blur: int = setting(0, "Gaussian blur", 0, 31)
-    # the steps, "" for the order of STEPS
+    # names of steps, separated by blanks; "" means the order of STEPS
     order: str = ""
-    # what is made of the values 0 to 255, as a text states it ("0..1", "mean 120 deviation 60"), ""
-    # if it is not stated; a layer of the network applies it, so no file stores it, and definitions
-    # that differ in it alone are equal
+    # what a layer of the network makes of the values 0 to 255, as a text states it ("0..1", "mean
+    # 120 deviation 60"), or "" if it is not stated; no file stores it, and definitions that differ
+    # only in it are equal
     scale: str = field(default="", compare=False)
 
     def validate(self) -> None:
-        """Raise ValueError for values that fit no frame; bring equal definitions into one form."""
+        """Raise ValueError for values that fit no frame, and normalise the fields in place."""
         color = color_named(self.color)
         scale = scale_named(self.scale)
         if color is None or (self.scale and scale is None):
@@ -118,7 +122,7 @@ class Preprocessing(Checked):
 
         Raises ValueError.
 
-        size: width and height where the text has none.
+        size: width and height if the text states none
         """
         stated = fields_of(text)
         if size:
@@ -153,11 +157,8 @@ class Preprocessing(Checked):
         return into
 
     def convert_colors(self, resized: Image) -> Image:
-        """Return an RGB image, (height, width, 3), in the prepared image's colours.
-
-        This is the last step if is_plain.
-        """
-        # such as BGR-HSV-S: the names of colours are longer than that of a channel
+        """Return an RGB image, (height, width, 3), in the prepared image's colours."""
+        # of BGR-HSV-S, "BGR" means swapped and "HSV" is the space; the single letter is the channel
         *swapped, space = [name for name in self.color.split("-") if len(name) > 1]
         image: Any = resized
         source = "BGR" if swapped else "RGB"
@@ -175,13 +176,17 @@ class Preprocessing(Checked):
             active.append("color")
         if self.blur:
             active.append("blur")
+        # the steps that `order` does not name come first
         stated = [step for step in self.order.split() if step in active]
         others = [step for step in active if step not in stated]
         return (*others, *stated)
 
     @property
     def is_plain(self) -> bool:
-        """Return whether a view that is drawn at the prepared size lacks convert_colors() alone."""
+        """Return whether only convert_colors() is left to do for a view rendered as prepared.
+
+        Such a view shows the cropped region, and has the final size.
+        """
         return self.interpolation == "linear" and not self.blur and not self.order
 
     @property
@@ -200,10 +205,11 @@ class Preprocessing(Checked):
 
     @property
     def color_matrices(self) -> tuple[Float32Array, Float32Array]:
-        """Return convert_colors() as a matrix, and the one back.
+        """Return convert_colors() as a matrix, and the matrix of the way back.
 
-        The first is (channels, 4), from (red, green, blue, 1), the second (3, 4). A grey image is
-        taken back as three equal channels. Raises UserError for colours without such a matrix.
+        The first is (channels, 4), from (red, green, blue, 1). The second is (3, 4), from the
+        prepared channels and 1; of a grey image, repeat the channel three times first. Raises
+        UserError for colours without such a matrix.
         """
         if self.color not in LINEAR_COLORS:
             raise UserError(
@@ -211,6 +217,7 @@ class Preprocessing(Checked):
                 "colours; train with --no-augment, or make the store in one of "
                 f"{', '.join(LINEAR_COLORS)}"
             )
+        # "BGR-YUV" -> "YUV", "BGR" -> "RGB"
         space = self.color.removeprefix("BGR-").replace("BGR", "RGB")
         from_rgb, to_rgb = _MATRICES[space]
         if self.color.startswith("BGR"):
@@ -233,7 +240,7 @@ class Preprocessing(Checked):
         return self.region != (0, 0, self.frame_width, self.frame_height)
 
     @property
-    def pixels(self) -> FloatArray:
+    def frame_to_prepared(self) -> FloatArray:
         """Return the matrix, (3, 3), from pixels (column, row, 1) of the frame to prepared ones.
 
         Coordinate 0 is the centre of the first pixel.
@@ -279,12 +286,13 @@ class Preprocessing(Checked):
     def to_json(self) -> str:
         """Return the definition as JSON with sorted keys, the form that is stored and hashed.
 
-        Fields that older files lack are left out where they change nothing, and so is the scale.
+        Fields that older files lack are left out where they change nothing. The scale is always
+        left out.
         """
         later_fields = {
             "crop_top", "crop_bottom", "crop_left", "crop_right", "blur", "order", "scale"
         }  # fmt: skip
-        stored = asdict(self) | {"scale": ""}
+        stored = asdict(self) | {"scale": ""}  # its default, so that it is left out below
         for declared in fields(self):
             if declared.name in later_fields and stored[declared.name] == declared.default:
                 del stored[declared.name]
@@ -300,9 +308,11 @@ class Preprocessing(Checked):
             stored: dict[str, Any] = json.loads(text)
             definition = cls(**stored)
             if stored != json.loads(definition.to_json()):
-                raise ValueError("its fields differ")
+                raise ValueError("its fields are not those of this version")
         except (ValueError, TypeError, AttributeError, RecursionError) as error:
-            reason = error if isinstance(error, ValueError) else "its fields differ"
+            reason: object = "its fields are not those of this version"
+            if isinstance(error, ValueError):
+                reason = error
             raise PreprocessingMismatch(
                 f"unknown preprocessing ({reason})\n"
                 f"  stored:    {text}\n"
@@ -314,20 +324,20 @@ class Preprocessing(Checked):
 def _checked_end(what: str, start: int, end: int | None, extent: int) -> int | None:
     """Return where a crop ends, None for the frame's end; raises ValueError for an empty crop.
 
-    what: "rows" or "columns".
-    extent: how many of them the frame has.
+    what: "rows" or "columns"
+    extent: how many of them the frame has
     """
     if end == extent:
         end = None
     last = extent if end is None else end
     if not 0 <= start < last <= extent:
         raise ValueError(
-            f"{what} {start}-{end}, expected 0 to {extent} of the frame, the smaller number first"
+            f"{what} {start}-{last}, expected 0 to {extent} of the frame, the smaller number first"
         )
     return end
 
 
-PRESETS = {name: Preprocessing.of(name) for name in TEXTS}
+PRESETS = {name: Preprocessing.of(name) for name in PRESET_TEXTS}
 
 
 def preprocessing_of(text: str, size: tuple[int, int] | None = None) -> Preprocessing:
@@ -348,9 +358,9 @@ def choose_preprocessing(
 
     A store holds 0 to 255, so its images are not scaled. Raises UserError.
 
-    text: says so, if it is given.
-    size: width and height, if they are given; otherwise those of the preprocessing.
-    otherwise: the preprocessing without a text, by default the usual one.
+    text: the preprocessing that the user asked for, if any
+    size: width and height, if they are given; they override those of the text
+    otherwise: the preprocessing without a text, by default the usual one
     """
     if text:
         chosen = preprocessing_of(text)
@@ -361,7 +371,7 @@ def choose_preprocessing(
 
 
 def seen_rows(height: int) -> slice:
-    """Return the rows of an image that the network sees.
+    """Return the rows that the default network keeps when it crops an image inside itself.
 
     Of 128 rows, these are all except 43 of sky and 12 of the bonnet.
     """

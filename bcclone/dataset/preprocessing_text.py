@@ -19,7 +19,7 @@ from typing import Annotated, Any
 from bcclone.system.errors import did_you_mean, shown
 from bcclone.system.settings import Setting
 
-PRESETS = {
+PRESET_TEXTS = {
     "carnd-128-rgb": "128x128",
     "carnd-160x320-rgb": "320x160",
     "nvidia-66x200-yuv": "rows 60-135, 200x66, YUV",
@@ -63,8 +63,8 @@ def fields_of(text: str) -> dict[str, Any]:
     """
     parts = [" ".join(part.lower().split()) for part in text.split(",")]
     preset: dict[str, Any] = {}
-    if parts[0] in PRESETS:
-        preset = fields_of(PRESETS[parts[0]])
+    if parts[0] in PRESET_TEXTS:
+        preset = fields_of(PRESET_TEXTS[parts[0]])
         parts = parts[1:]
 
     stated: dict[str, Any] = {}
@@ -91,10 +91,10 @@ def _expectation(part: str) -> str:
     """Return the error for a part that says nothing known."""
     colors = ("rgb", "bgr", "bgr-yuv", "greyscale", *map(str.lower, _SPACES))
     error = (
-        f"{shown(part)}, expected a preset ({', '.join(PRESETS)}), "
+        f"{shown(part)}, expected a preset ({', '.join(PRESET_TEXTS)}), "
         "or parts such as rows 60-135, 200x66, YUV, blur 3, area, 0..1"
     )
-    similar = did_you_mean(part, [*PRESETS, *INTERPOLATIONS, *colors])
+    similar = did_you_mean(part, [*PRESET_TEXTS, *INTERPOLATIONS, *colors])
     return f"{error}; {similar}" if similar else error
 
 
@@ -308,7 +308,7 @@ PreprocessingText = Annotated[
     str,
     Setting(
         "how frames are prepared, required for a model that does not state it: a preset "
-        f"({', '.join(PRESETS)}), or parts such as 'rows 60-140, 64x64, RGB, 0..1'",
+        f"({', '.join(PRESET_TEXTS)}), or parts such as 'rows 60-140, 64x64, RGB, 0..1'",
         unit="HOW",
         parse=_checked,
         shown="that of the model",

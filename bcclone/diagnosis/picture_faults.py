@@ -13,7 +13,7 @@ from bcclone.diagnosis.recorded_rows import RecordedRows
 from bcclone.recording.edits import Edit, delete_numbers
 from bcclone.system.arrays import BoolArray, IndexArray
 
-_MAX_SHARE = 0.01  # of the rows, of pictures that show nothing
+_MAX_SHARE = 0.01  # tolerated share of rows with dark, white or blurred pictures
 
 
 def unusable_pictures(rows: RecordedRows, figures: RecordingFigures) -> Iterator[Finding]:
@@ -44,6 +44,7 @@ def _of_pictures(
     advice = ""
     edits: tuple[Edit, ...] = (delete_numbers(spans),)
     if fault == "unreadable":
+        # the edits are printed below it
         advice = "copy the missing pictures into the folder IMG next to the log; or:"
     elif len(spans) > max_deleted:
         advice = "record with a camera that gives each row a new, clear picture"
@@ -64,8 +65,11 @@ def _unusable(figures: RecordingFigures) -> tuple[BoolArray, BoolArray, BoolArra
     dark_mean = 14.0  # of 255
     bright_mean = 238.0  # of 255
     max_white = 0.6  # share of the pixels
-    blurred_share = 0.12  # of the variance of a sharp picture's second derivative
-    least_sharpness = 4.0  # a smaller variance is never sharp
+    # sharpness is the variance of the second derivative (Laplacian); a picture is blurred below
+    # this share of the recording's usual sharpness, and always below the least sharpness
+    blurred_share = 0.12
+    least_sharpness = 4.0
+    # the fourth figure is the checksum
     mean, white, sharpness, _ = np.array(figures.frames).T
     readable = np.isfinite(mean)
     dark = readable & (mean < dark_mean)
@@ -86,24 +90,28 @@ def foreign_pictures(
 ) -> Iterator[Finding]:
     """Yield a fault for pictures of another drive among those of this one.
 
-    They do not go on from the row before, although no time passes. A picture that goes on from one
-    of a few rows earlier shows that those between are foreign. So is a longer piece whose pictures
-    the steering does not follow, or, if it is cut off at both ends, cannot be seen to follow.
+    They do not continue the picture of the row before, although there is no pause between the rows.
+    If a picture continues that of a few rows earlier, the rows between are foreign. A longer piece
+    is foreign, too, if (a) the steering disagrees with its turns, or (b) it is cut off at both ends
+    and the steering cannot be seen to agree.
 
-    pieces: as connected_pieces() yields them; disagreeing: (rows,), in which the steering does not
-    follow the turns.
+    pieces: as connected_pieces() yields them
+    disagreeing: (rows,), True where the steering does not follow the turns
     """
-    foreign = np.ones(len(rows), np.bool_)  # but for what the pieces show
+    foreign = np.ones(len(rows), np.bool_)  # rows in no piece are; the loop decides the others
     usual_seconds = float(np.median(np.diff(rows.seconds)))
-    follows = np.pad(rows.follows, 1)
-    cut = np.pad(rows.cut, 1)
+    # index i: the step before row i
+    no_pause = np.pad(rows.follows, 1)
+    deleted_between = np.pad(rows.cut, 1)
     for piece in pieces:
-        ends = piece[[0, -1]] + [0, 1]
-        is_cut_off = (follows | cut)[ends].all()
+        ends = piece[[0, -1]] + [0, 1]  # the steps before its first row and after its last one
+        is_cut_off = (no_pause | deleted_between)[ends].all()
         missed_seconds = disagreeing[piece].sum() * usual_seconds
         is_wrong = is_cut_off or missed_seconds > MISSED_SECONDS
-        is_short = follows[ends].any() and len(piece) < len(foreign) / 2
-        foreign[piece] = is_short and is_wrong and not follows_turns(compared, piece)
+        adjoins_others = no_pause[ends].any()
+        is_minor = len(piece) < len(foreign) / 2
+        is_suspect = adjoins_others and is_minor and is_wrong
+        foreign[piece] = is_suspect and not follows_turns(compared, piece)
     if foreign.any():
         spans = rows.spans(foreign)
         yield Finding(
@@ -120,28 +128,30 @@ def foreign_pictures(
 def connected_pieces(
     rows: RecordedRows, figures: RecordingFigures, turns: Turns, pairs: FramePairs
 ) -> Iterator[IndexArray]:
-    """Yield the rows of each piece of the recording whose pictures go on.
+    """Yield each run of rows whose pictures continue one another.
 
-    Some foreign pictures may lie between them.
+    A few foreign rows may lie within a run; they are not among its rows.
     """
-    clear_match = 0.4  # pictures that match better go on
-    nearby_rows = 10  # of a picture that goes on after foreign ones
+    clear_match = 0.4  # a picture that matches the one before better than this continues it
+    max_gap_rows = 10  # a piece may continue this many rows later, after foreign ones
     unreadable, dark, bright, _ = _unusable(figures)
     shown = ~(unreadable | dark | bright)
 
-    # the recording is split at pauses, and where a picture does not go on from the one before
-    is_unclear = rows.follows & (turns.match < clear_match) & shown[1:] & shown[:-1]
-    unclear = np.flatnonzero(is_unclear).tolist()
-    cuts = [row for row in unclear if not pairs.goes_on(row, row + 1)]
+    # the recording is split at pauses, and where a picture does not continue the one before
+    is_doubtful_step = rows.follows & (turns.match < clear_match) & shown[1:] & shown[:-1]
+    doubtful_rows = np.flatnonzero(is_doubtful_step).tolist()
+    cuts = [row for row in doubtful_rows if not pairs.goes_on(row, row + 1)]
     pauses = np.flatnonzero(~rows.follows)
     begins = np.unique(np.append(pauses, np.array(cuts, int)) + 1)
     parts = np.split(np.arange(len(rows)), begins)
 
-    # a part that goes on from an earlier one belongs to it; what lies between is foreign
+    # a part that continues an earlier one belongs to its piece; what lies between is foreign
     while parts:
         piece = parts.pop(0)
-        number = 1  # the next part is cut off because it does not go on
-        while number < len(parts) and parts[number][0] - piece[-1] <= nearby_rows:
+        # parts[0] does not continue the piece (that is why it was split off), so the one after it
+        # is tried first
+        number = 1
+        while number < len(parts) and parts[number][0] - piece[-1] <= max_gap_rows:
             last = piece[-1]
             first = parts[number][0]
             number += 1

@@ -19,7 +19,8 @@ from bcclone.drive.protocol import Control, ProtocolError, Telemetry, format_ste
 
 # After 3 s without telemetry a `manual` restarts a car that lost its answers; a second and last one
 # follows at 30 s, since each adds a third loop to a car that was only slow.
-SILENCES = (3.0, 30.0)
+SILENT_SECONDS = 3.0
+_WAKE_AFTER_SECONDS = (SILENT_SECONDS, 30.0)
 # A waiting car may stand still; answering each of its loops at once would take time from the car
 # that drives.
 _WAITING_SECONDS = 0.1
@@ -171,7 +172,9 @@ class ConnectionArbiter:
         with self._lock:
             sid = self.driving_sid
             sent = self._wakeups_in_silence
-            if sid is None or sent == len(SILENCES) or self.silent_seconds < SILENCES[sent]:
+            if sid is None or sent == len(_WAKE_AFTER_SECONDS):
+                return None
+            if self.silent_seconds < _WAKE_AFTER_SECONDS[sent]:
                 return None
             self._wakeups_in_silence += 1
             self.wakeups += 1

@@ -132,8 +132,7 @@ def _serve(
         framing = framing_of_policy(policy)
         with (
             run_recorder(settings.run_folder, settings.append, stats.warn, framing) as recorder,
-            # stats.jpeg: the latest picture from the car
-            make_saliency_thread(policy, lambda: stats.jpeg) as saliency,
+            make_saliency_thread(policy, lambda: stats.last_frame) as saliency,
         ):
             # the parts that speak with cars and pages
             service = DriveService(arbiter, stats, recorder, server)
@@ -213,7 +212,7 @@ def _news_in(output: str) -> str:
     return "\n".join(lines).strip()
 
 
-def end_with_stdin() -> None:
+def exit_when_stdin_closes() -> None:
     """End this process as on Ctrl-C when its standard input ends.
 
     Then the program that started it has ended.

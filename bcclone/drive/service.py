@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs
 
-from bcclone.drive.arbiter import MANUAL, SILENCES, ConnectionArbiter, Reply
+from bcclone.drive.arbiter import MANUAL, SILENT_SECONDS, ConnectionArbiter, Reply
 from bcclone.drive.drive_settings import DriveSettings
 from bcclone.drive.driver import SteeringPolicy
 from bcclone.drive.page.page_state import (
@@ -127,7 +127,7 @@ class DriveService:
         silent = self.arbiter.wake()
         if silent is not None:
             self.stats.warn(
-                f"the car was silent for {SILENCES[0]:g} s; a message was sent to wake it"
+                f"the car was silent for {SILENT_SECONDS:g} s; a message was sent to wake it"
             )
             self._send_unasked(silent, manual)
         for sid in self.arbiter.pending_manual():
@@ -286,7 +286,7 @@ class DrivePage(PageSession):
             frame = self._frame
             if frame is None or now >= self._next_at:
                 number = 1 if frame is None else frame.number + 1
-                _, jpeg = self.cars.stats.jpeg
+                _, jpeg = self.cars.stats.last_frame
                 frame = PageFrame(number, jpeg, self.overlay(), self.state())
                 self._frame = frame
                 self._next_at = now + _PAGE_SECONDS

@@ -1,7 +1,7 @@
 """Count the replies of a drive, their latencies and its warnings.
 
-Each reply goes in with its latency; the fields that a drive adds to the page's state come out, and
-the points of its plots. No sockets, no files; the caller gives the clock.
+Each reply goes in with its latency. Out come the fields that a drive adds to the page's state, and
+the points of the plots. No sockets, no files; the caller gives the clock.
 """
 
 import threading
@@ -13,16 +13,17 @@ from typing import Any
 
 import numpy as np
 
-from bcclone.drive.arbiter import SILENCES, ConnectionArbiter, Reply
+from bcclone.drive.arbiter import SILENT_SECONDS, ConnectionArbiter, Reply
 from bcclone.drive.driver import Decision
 from bcclone.drive.protocol import Telemetry
 
-HISTORY_SECONDS = 60.0  # that the plots show
-_HISTORY_STEP_SECONDS = 0.09  # keeps every third frame of 30 a second, in spite of rounding
-_LATENCIES = 1000  # answers that p50 and p99 are computed from
-_ANSWERS = 1000  # that the rate is counted among
-_RATE_SECONDS = 2.0  # that the rate is counted over
-_MAX_WARNINGS = 8  # that the page lists
+HISTORY_SECONDS = 60.0  # the plots show this long
+# between two points; a little under 0.1 s, so that at 30 frames a second every third is kept
+_HISTORY_STEP_SECONDS = 0.09
+_LATENCIES = 1000  # answers kept for p50 and p99
+_ANSWERS = 1000  # answers kept for the rate
+_RATE_SECONDS = 2.0  # the rate is counted over this long
+_MAX_WARNINGS = 8  # the page lists this many
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class HistoryPoint:
 class _AnsweredCar:
     """A car and its last answer, used under a lock."""
 
-    sid: str = ""  # of its connection, "" for no car
+    sid: str = ""  # id of its connection, "" for no car
     telemetry: Telemetry | None = None
     decision: Decision | None = None
     key_held: bool = False  # a person drives, at the simulator
@@ -58,7 +59,11 @@ class DriveStats:
         max_latency_ms: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """arbiter: knows which car drives; max_latency_ms: slower answers count as slow, 0: no."""
+        """Begin to count.
+
+        arbiter: knows which car drives
+        max_latency_ms: slower answers count as slow; 0: none do
+        """
         self.frames = 0  # received so far
         self.first_answer_seconds: float | None = None  # after the server began
         self._arbiter = arbiter
@@ -80,8 +85,8 @@ class DriveStats:
         return self._clock() - self._began
 
     @property
-    def jpeg(self) -> tuple[int, bytes]:
-        """Return the number of the last frame, from 1, and the frame; b"" when no car drives."""
+    def last_frame(self) -> tuple[int, bytes]:
+        """Return the last frame's number, from 1, and its JPEG image, b"" when no car drives."""
         with self._lock:
             telemetry = self._driving().telemetry
             jpeg = b"" if telemetry is None else telemetry.jpeg
@@ -91,7 +96,7 @@ class DriveStats:
         """Count a reply to a connection. seconds: its latency, None if it could not be sent."""
         if reply.fault:
             self.warn(reply.fault)
-        if not reply.drives:
+        if not reply.drives:  # the car waits for its turn, or the drive has ended
             return
         decision = reply.decision
         latency_ms = None if seconds is None else seconds * 1000
@@ -103,6 +108,7 @@ class DriveStats:
             car = self._last
             if not reply.fault:
                 car.decision = decision
+                # a simulator sends empty telemetry while a driving key is held
                 car.key_held = reply.telemetry is None
             if reply.telemetry is not None:
                 car.telemetry = reply.telemetry
@@ -122,7 +128,7 @@ class DriveStats:
             self.warn(f"answers that took longer than {self._max_latency_ms:g} ms")
 
     def warn(self, text: str) -> None:
-        """Add a warning; the same text again is only counted."""
+        """Add a warning; the same text again is counted, and becomes the newest."""
         with self._lock:
             count, _ = self._warnings.pop(text, (0, 0.0))
             self._warnings[text] = (count + 1, round(self.seconds, 1))
@@ -134,7 +140,10 @@ class DriveStats:
         """Return what a drive adds to the page's state, for JSON.
 
         docs/reference/page.md describes the fields; those of a car are None while none is
-        connected. dialect: of the car that drives; clients: number of open connections.
+        connected.
+
+        dialect: the telemetry dialect of the car that drives
+        clients: number of open connections
         """
         arbiter = self._arbiter
         driver = arbiter.driver
@@ -149,6 +158,7 @@ class DriveStats:
                 "autonomous": arbiter.autonomous,
                 "frames": self.frames,
                 "first_answer_seconds": self.first_answer_seconds,
+                # each frame gets one answer
                 "frames_per_second": self._answers_per_second(car),
                 "answered": driver.answered,
                 "faults": driver.faults,
@@ -170,7 +180,7 @@ class DriveStats:
             return [point for point in self._history if point.seconds > after]
 
     def _driving(self) -> _AnsweredCar:
-        """Return the car that drives and its last answer, nothing before its first one."""
+        """Return the car that drives and its last answer; an empty one before its first answer."""
         if self._last.sid == self._arbiter.driving_sid:
             return self._last
         return _AnsweredCar()
@@ -202,7 +212,7 @@ class DriveStats:
         arbiter = self._arbiter
         if arbiter.driving_sid is None:
             return "none"
-        if arbiter.silent_seconds > SILENCES[0]:
+        if arbiter.silent_seconds > SILENT_SECONDS:
             return "silent"
         if not arbiter.autonomous:
             return "handed over"
@@ -221,7 +231,8 @@ class DriveStats:
         if self._is_slow(latency_ms):
             self._slow += 1
         is_due = not self._history or now - self._history[-1].seconds >= _HISTORY_STEP_SECONDS
-        if decision is None or not is_due or self._driving() is not self._last:
+        another_drives = self._driving() is not self._last  # a connection that took over meanwhile
+        if decision is None or not is_due or another_drives:
             return
         point = HistoryPoint(
             seconds=now,

@@ -80,7 +80,7 @@ def _with_names(settings: ImportSettings, table: ForeignTable) -> ImportSettings
     for name in ("steering", "throttle", "speed"):
         column = getattr(settings, f"{name}_column")
         if column:
-            named[f"{name}_column"] = table.named(column, f"the {name}", f"--{name}-column")
+            named[f"{name}_column"] = table.find_column(column, f"the {name}", f"--{name}-column")
     return replace(settings, **named)
 
 

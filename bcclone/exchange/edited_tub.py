@@ -1,4 +1,4 @@
-"""Edit a tub of donkeycar in place: its own list of deleted records.
+"""Edit a donkeycar tub in place, by changing its own list of deleted records.
 
 In: a tub's folder. Out: an `EditedTub`, which is edited as a recording is.
 """
@@ -42,15 +42,15 @@ def open_edited(name: str) -> EditedRows:
 class _Change:
     """What an edit changed in the list of deleted records."""
 
-    rows: IndexArray  # by their indices
-    were_deleted: BoolArray  # before the edit, of each of these rows
+    rows: IndexArray  # the indices of the rows that it deleted or restored
+    were_deleted: BoolArray  # whether each of these rows was deleted before the edit
 
 
 class EditedTub(EditedRows):
     """A tub of donkeycar, whose own list of deleted records is edited.
 
-    A tub keeps no history: what can be undone is what this object has edited, and an undo leaves
-    what others did to other records. Raises UserError as read_tub().
+    A tub keeps no history. Only edits made through this object can be undone, and an undo does not
+    touch records that the undone edit did not change. Raises UserError as read_tub().
     """
 
     kind = "tub"
@@ -58,19 +58,20 @@ class EditedTub(EditedRows):
 
     def __init__(self, folder: Path) -> None:
         findings = Findings()
-        records = read_tub(ImportSettings(folder), findings, _path_of)
+        records = read_tub(ImportSettings(folder), findings, read=_path_of)
         self._records = sorted(records, key=lambda record: record.time_ms)
         if not self._records:
             raise UserError(f"{folder}: a tub without a record that can be used")
         numbers: IndexArray = np.array([record.number for record in self._records])
         self._numbers = numbers
-        self.record_numbers = numbers
+        self.record_numbers = numbers  # for the editor's page; None for a recording
         left_out = findings.left_out.total()
         if left_out:
             self.unusable = (
                 f"{left_out} records cannot be used, and have no row: {findings.examples[0]}"
             )
-        self._changes: list[_Change] = []  # by edits of this object that are not undone
+        # of this object's edits that are not undone yet, oldest first
+        self._changes: list[_Change] = []
         super().__init__(folder, _table_of(self._records))
 
     @property
@@ -92,18 +93,20 @@ class EditedTub(EditedRows):
             self._changes.append(_Change(rows, were_deleted[rows]))
 
     def undo(self) -> Edits:
+        """Return the edits as before the last change; write_edits() then drops the change."""
         if not self._changes:
             raise UserError(
                 f"{self.path}: a tub keeps no history; restore rows with --restore FROM TO"
             )
-        deleted = self.deleted
+        deleted = self.deleted  # a new array
         change = self._changes[-1]
         deleted[change.rows] = change.were_deleted
         return self._edits_of(deleted)
 
     def correct(self, edit: Edit) -> Edits:
         raise UserError(
-            f"{self.path}: a tub keeps its steering; import it to correct it: bcclone import"
+            f"{self.path}: the steering of a tub cannot be corrected in place; "
+            "import the tub and correct the recording: bcclone import"
         )
 
     @property
@@ -118,7 +121,7 @@ class EditedTub(EditedRows):
         return self._records[row].images.get(camera)
 
     def _edits_of(self, deleted: BoolArray) -> Edits:
-        """Return deleted rows, (rows,), as the edits that a recording would have."""
+        """Return the edits that delete these rows. deleted: (rows,)."""
         names = self._names
         spans = tuple((names[first], names[last]) for first, last in runs(np.flatnonzero(deleted)))
         if not spans:
@@ -132,7 +135,7 @@ class EditedTub(EditedRows):
 
 
 def _path_of(folder: Path, name: str) -> str:
-    """Return the path of an image, which is read when it is shown."""
+    """Return an image's path instead of reading it; the image is read when it is shown."""
     return str(path_inside(folder, name))
 
 

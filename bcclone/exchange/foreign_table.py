@@ -1,8 +1,8 @@
 """Read a table of any form: a CSV file -> its columns of cells.
 
-The separator is a comma, semicolon, tab or blank. A first line whose cells are of the kinds of
-those below it is no header, and its columns are called 1, 2 and so on, or as in a log of the
-simulator, whose images they name. Cells that hold an image and something else are divided.
+The separator is a comma, semicolon, tab or blank. If the first line looks like the lines below it,
+the table has no header: its columns are called 1, 2 and so on, or, if it begins with images of the
+simulator's cameras, as in driving_log.csv. Cells that hold an image and something else are divided.
 """
 
 import csv
@@ -39,7 +39,7 @@ class ForeignTable:
     cells: Mapping[str, Sequence[str]]  # of each column, by its name, (rows,)
     # it has no header, and its columns are called as in a log of the simulator
     as_in_log: bool = False
-    broken: Sequence[int] = ()  # numbers of the lines of another length
+    broken: Sequence[int] = ()  # numbers of the lines with another number of cells
 
     def place(self, row: int) -> str:
         """Return the words for a row in a message."""
@@ -54,17 +54,20 @@ class ForeignTable:
         filled = [cell for cell in self.first_cells(name) if cell]
         return 2 * sum(map(is_number, filled)) > len(filled)
 
-    def named(self, asked: str, what: str, option: str) -> str:
-        """Return the column that was asked for by its name or number; raises UserError for none.
+    def find_column(self, asked: str, what: str, option: str) -> str:
+        """Return the name of a column; raises UserError if there is none.
 
-        what, option: what the column holds, and the option that names it, for the message.
+        asked: its name, or its number from 1
+        what: what the column holds, for the message
+        option: the option that names it, for the message
         """
         if asked in self.cells:
             return asked
+        # nine digits are enough: int() takes long for a huge number
         if asked.isdecimal() and 0 < int(asked[:9]) <= len(self.cells):
             return list(self.cells)[int(asked) - 1]
-        there = self.examples(self.cells)
-        raise no_column(self.path, what, option, there, f"no column {asked[:60]!r}")
+        candidates = self.examples(self.cells)
+        raise no_column(self.path, what, option, candidates, f"no column {asked[:60]!r}")
 
     def examples(self, names: Iterable[str]) -> list[str]:
         """Return the names of columns, with the first values of each."""
@@ -75,9 +78,15 @@ class ForeignTable:
         return examples
 
 
-def no_column(path: Path, what: str, option: str, names: Sequence[str], reason: str) -> UserError:
-    """Return the error for a column that is not found. names: of those that may be it."""
-    listed = ", ".join(repr(name[:200])[1:-1] for name in names[:20]) or "none"
+def no_column(
+    path: Path, what: str, option: str, candidates: Sequence[str], reason: str
+) -> UserError:
+    """Return the error for a column that is not found.
+
+    candidates: the columns that may be it, as examples() describes them
+    """
+    # repr() escapes control characters
+    listed = ", ".join(repr(name[:200])[1:-1] for name in candidates[:20]) or "none"
     return UserError(
         f"{path}: {what}: {reason}; name it with {option}; there are: {listed}", exit_code=2
     )
@@ -116,7 +125,7 @@ def find_table(settings: ImportSettings) -> Path:
 
 
 def _has_steering(path: Path, asked: str | None) -> bool:
-    """Return whether a table has the column that was asked for, or one of a steering."""
+    """Return whether a table has the column asked for, or a numeric one named like a steering."""
     with suppress(UserError):
         table = read_foreign(path)
         names = [name for name in table.cells if is_steering(plain(name))]
@@ -128,7 +137,7 @@ def _has_steering(path: Path, asked: str | None) -> bool:
 
 
 def read_foreign(path: Path, findings: Findings | None = None) -> ForeignTable:
-    """Return a table; its lines of another length are counted.
+    """Return a table; lines with another number of cells are left out and counted.
 
     Raises UserError for one that cannot be read, is too large, or has no rows.
     """
@@ -142,7 +151,7 @@ def read_foreign(path: Path, findings: Findings | None = None) -> ForeignTable:
     complete = [(line, cells) for line, cells in rows if len(cells) == width]
     broken = [line for line, cells in rows if len(cells) != width]
     if not complete:
-        raise UserError(f"{path}: it has no rows below its header; expected one for each frame")
+        raise UserError(f"{path}: it has no rows; expected one for each frame")
 
     # the names of its columns
     as_in_log = False
@@ -173,7 +182,10 @@ def _with_missing_name(header: list[str], rows: Sequence[list[str]]) -> list[str
 
 
 def _distinct(header: Sequence[str], width: int, has_names: bool) -> list[str]:
-    """Return a name for each column: an empty one, or one that stood before, has its number."""
+    """Return a name for each column.
+
+    An empty or repeated name becomes `name#number`, or the number alone without a header.
+    """
     names: list[str] = []
     for number in range(1, width + 1):
         name = header[number - 1] if number <= len(header) else ""
@@ -187,23 +199,27 @@ def _distinct(header: Sequence[str], width: int, has_names: bool) -> list[str]:
 
 
 def _is_header(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
-    """Return whether the cells of the first line are mostly of other kinds than those below."""
+    """Return whether the cells of the first line are mostly of other kinds than those below.
+
+    If all is text, the first line counts as a header.
+    """
     kinds = [kind_of_cell(cell) for cell in first]
     if not rows:
-        return not any(kinds)
+        return not any(kinds)  # a single line of nothing but text is a header
     usual_kinds = []
     for cells in zip_longest(*rows[:_LOOKED_AT], fillvalue=""):
         counts = Counter(map(kind_of_cell, filter(None, cells))).most_common(1)
         usual_kinds.append(counts[0][0] if counts else "")
-    # text above text says nothing
+    # text above text says nothing, so only columns in which one of both is a number or an image
     alike = [
         kind == usual
         for kind, usual, cell in zip(kinds, usual_kinds, first, strict=False)
         if cell and (kind or usual)
     ]
     filled = [cell for cell in first if cell]
-    is_counted = filled == [str(number) for number in range(len(filled))]  # as pandas does
-    if is_counted and not all(alike):
+    # 0, 1, 2 ...: the header that pandas writes for columns without names
+    is_0_to_n = filled == [str(number) for number in range(len(filled))]
+    if is_0_to_n and not all(alike):
         return True
     return not alike or 2 * sum(alike) < len(alike)
 
@@ -224,7 +240,8 @@ def _names_cameras(cells: Sequence[str]) -> bool:
 # ---- text -> lines of cells
 
 _SEPARATORS = ";\t, "  # in the order in which they are tried; a comma may be that of decimals
-# a number with a decimal comma between ", ", and no decimal point anywhere
+# such as `a.jpg, 0,25, 1`: here ", " separates and "," is the decimal mark; a text with a decimal
+# point is none of this kind
 _DECIMAL_COMMAS = re.compile(r"(?!.*\d\.\d).*, [-+]?\d+,\d+, ", re.DOTALL)
 
 
@@ -232,7 +249,7 @@ def _read_lines(path: Path) -> list[_Line]:
     """Return the lines of a table, divided into cells, without blank lines; raises UserError."""
     with explained(path, "a table", "expected one of text, such as CSV"):
         content = read_bytes(path, "cells")
-        if kind := kind_of_content(content[:512]):
+        if kind := kind_of_content(content[:512]):  # an image, an archive ...: no text
             raise ValueError(kind)
         text = text_of(content)
         if _DECIMAL_COMMAS.match(text[:10_000]):
@@ -251,7 +268,8 @@ def _read_lines(path: Path) -> list[_Line]:
 def _separator_of(start: Sequence[str]) -> str:
     """Return the separator that divides the first lines into the same number of cells.
 
-    A comma rather than another one if it makes more cells and is no decimal mark.
+    A separator whose cells contain decimal commas wins at once. Otherwise it is the first that
+    fits, or the comma if that makes more cells.
     """
     widths: dict[str, int] = {}
     for separator in _SEPARATORS:
@@ -278,7 +296,8 @@ def _has_decimal_comma(cell: str) -> bool:
 def _without_blank(lines: Sequence[_Line]) -> list[_Line]:
     """Return the lines of a table without blank ones.
 
-    In a single column these are rows, unless every second one is blank.
+    In a table of one column a blank line is a row with an empty cell, unless every second line is
+    blank. Lines of nothing but separators stay, except at the table's begin and end.
     """
     filled = [index for index, (_, cells) in enumerate(lines) if any(cells)]
     if not filled:
@@ -297,9 +316,9 @@ _BETWEEN = re.compile(rf"\s*[;|]\s*|(?:{_AFTER_IMAGE})[\s,]+", re.IGNORECASE)
 
 
 def _divided(lines: Sequence[_Line]) -> list[_Line]:
-    """Return lines whose cells are several where most hold an image and more.
+    """Return the lines with cells such as `a.png;b.png` or `a.png 0.1` split into several.
 
-    Such cells are `a.png;b.png` or `a.png 0.1`.
+    Only columns in which most cells are like that are split.
     """
     counts = _things_in_cells(lines)
     if not counts:
@@ -323,15 +342,17 @@ def _things_in_cells(lines: Sequence[_Line]) -> dict[int, int]:
     for column in range(max((len(cells) for _, cells in lines), default=0)):
         filled = [cells[column] for cells in first_lines if column < len(cells) and cells[column]]
         several = [parts for parts in map(_BETWEEN.split, filled) if len(parts) > 1]
+        # the last cell and not the first, which may be the header
         if 2 * len(several) > len(filled) and "image" in map(kind_of_cell, several[-1]):
             counts[column] = Counter(map(len, several)).most_common(1)[0][0]
     return counts
 
 
 def _things_in(cell: str, count: int, is_first: bool) -> list[str]:
-    """Return the things in a cell. count: that most cells of its column hold.
+    """Return the things in a cell.
 
-    is_first: the cell may be the name of the column, which is then the name of all.
+    count: how many things most cells of the column hold
+    is_first: the cell may be a header; then its words, or numbered copies of it, name the parts
     """
     if not cell:
         return [""] * count

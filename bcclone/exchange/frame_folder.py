@@ -206,7 +206,7 @@ def _image_columns(
     if asked is not None:
         name, is_value, value = asked.partition("=")
         if asked in table.cells or not is_value:
-            return {_CENTER: table.named(asked, "the images", _OPTION)}, rows
+            return {_CENTER: table.find_column(asked, "the images", _OPTION)}, rows
         rows = _rows_with(table, name, value)
     shares = {name: images.share_named(table.first_cells(name)) for name in table.cells}
     naming = [name for name, share in shares.items() if share >= 0.5]
@@ -234,7 +234,7 @@ def _rows_with(table: ForeignTable, name: str, value: str) -> list[int]:
 
     value: # in it stands for any number.
     """
-    cells = table.cells[table.named(name, "the cameras", _OPTION)]
+    cells = table.cells[table.find_column(name, "the cameras", _OPTION)]
     form = re.compile(re.escape(value).replace(r"\#", r"\d+"))
     rows = [row for row, cell in enumerate(cells) if cell == value or form.fullmatch(cell)]
     if not rows:

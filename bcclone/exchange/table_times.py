@@ -39,7 +39,7 @@ def find_times(
     images: their names, without ending.
     """
     if settings.time_column:
-        asked = table.named(settings.time_column, "the times", "--time-column")
+        asked = table.find_column(settings.time_column, "the times", "--time-column")
         column = _TimeColumn((asked,), table.cells[asked])
         times = _times_in(column)
         if times is None:

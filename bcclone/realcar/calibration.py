@@ -106,12 +106,12 @@ def calibrate(settings: CalibrateSettings, notify: Notify = lambda line: None) -
     for path, kind in ((framing_file, "framing"), (picture_file, PICTURE)):
         check_output(path, kind, settings.force, inputs_of(settings))
     labelled = read_labelled(settings)
-    notify(f"{len(labelled.pictures)} pictures of {labelled.driven:.0f} s")
+    notify(f"{len(labelled.pictures)} pictures of {labelled.driven_seconds:.0f} s")
     trial, stretched = _search(settings, labelled)
     if settings.gain is None:
         _check_read(trial, settings)
     gain, bias = fit_steering(
-        trial.answers, labelled.steering, labelled.driven, settings.gain, settings.bias
+        trial.answers, labelled.steering, labelled.driven_seconds, settings.gain, settings.bias
     )
     calibration = SteeringCalibration(gain, bias, settings.camera_height_m, settings.steering_ratio)
     from bcclone.model.model_file import calibrated_content
@@ -130,7 +130,7 @@ def calibrate(settings: CalibrateSettings, notify: Notify = lambda line: None) -
         gain=gain,
         bias=bias,
         pictures=len(labelled.pictures),
-        seconds=round(labelled.driven, 2),
+        seconds=round(labelled.driven_seconds, 2),
         unreadable=labelled.unreadable,
         curvature=curvature,
         unit=unit,

@@ -1,12 +1,13 @@
-"""Labelled pictures and a network that witnesses them -> the lens of their camera.
+"""Find the lens of a camera: labelled pictures and a network that already drives -> the lens.
 
-The lens is the one with which the network reads the pictures best. For a lens, the witness answers
-the pictures as frames; r is the correlation of its answers with the recorded steering. A lens has
-the likelihood (1 - r^2)^(-n / 2) of n independent samples, and neighbouring frames are not
-independent: n is the drive's length in units of SAMPLE_SECONDS, or the number of pictures if that
-is smaller. With a prior of usual cameras, whose tails are wide, this gives a posterior over a grid;
-the result is its mean and not its best point, because a short drive has few bends.
-benchmarks/lab-log/2026-11.md has the figures that it was chosen by.
+The lens is the one with which that network, the witness, reads the pictures best. To try a lens,
+the pictures are turned into frames with it, and the witness predicts their steering; r is the
+correlation of its answers with the recorded steering. A lens has the likelihood (1 - r^2)^(-n / 2)
+of n independent samples, and neighbouring frames are not independent: n is the drive's length in
+units of SAMPLE_SECONDS, or the number of pictures if that is smaller. With a prior of usual
+cameras, whose tails are wide, this gives a posterior over a grid; the result is its mean and not
+its best point, because a short drive has few bends. benchmarks/lab-log/2026-11.md has the figures
+by which this method was chosen.
 """
 
 import math
@@ -24,8 +25,8 @@ from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
 from bcclone.system.statistics import correlation
 
-LEAST_CORRELATION = 0.4  # of a witness that reads the camera
-SAMPLE_SECONDS = 4.0  # of driving that give one independent sample
+LEAST_CORRELATION = 0.4  # a witness that reads the camera's pictures reaches it
+SAMPLE_SECONDS = 4.0  # so much driving gives one independent sample
 _BATCH = 256  # frames that the witness answers at once
 
 Witness = Callable[[Sequence[Image]], FloatArray]  # frames, 320x160 -> steering, (frames,)
@@ -39,7 +40,7 @@ def independent_samples(seconds: float, pictures: int) -> float:
 def witness_of(path: Path) -> Witness:
     """Return a function that lets a model's network answer frames.
 
-    Raises UserError for a network of several frames.
+    Raises UserError for a recurrent network, and for one of several frames.
     """
     from bcclone.system.tensorflow_quietly import load_tensorflow
 
@@ -57,7 +58,8 @@ def witness_of(path: Path) -> Witness:
         parts = []
         for start in range(0, len(images), _BATCH):
             answers = file.model.predict_on_batch(images[start : start + _BATCH])
-            parts.append(np.asarray(answers)[:, 0])
+            steering = np.asarray(answers)[:, 0]
+            parts.append(steering)
         return np.concatenate(parts).astype(np.float64)
 
     return answer
@@ -70,18 +72,18 @@ def witness_of(path: Path) -> Witness:
 class _Axis:
     """A number of the lens, with a Cauchy prior of usual cameras."""
 
-    points: FloatArray  # of a grid, (points,), or the only one if it is known
-    middle: float  # of the prior
-    half_width: float  # of the prior
+    points: FloatArray  # values to try, (points,); a single one if the value is known
+    middle: float  # most likely value by the prior
+    half_width: float  # distance from there at which the prior has fallen to half
 
     @property
     def log_prior(self) -> FloatArray:
         return -np.log1p(((self.points - self.middle) / self.half_width) ** 2)
 
-    def mean(self, scores: FloatArray) -> tuple[float, float]:
+    def mean_and_deviation(self, scores: FloatArray) -> tuple[float, float]:
         """Return the mean and the standard deviation of the posterior.
 
-        scores: its log, (points,) or (points, others), over which it is summed.
+        scores: log of the posterior, (points,) or (points, others), summed over the others
         """
         weights = np.exp(scores - scores.max())
         if weights.ndim > 1:
@@ -93,21 +95,21 @@ class _Axis:
     def finer(self, scores: FloatArray) -> "_Axis":
         """Return a finer grid around the mean of the posterior; a number that is known stays.
 
-        scores: as in mean().
+        scores: as in mean_and_deviation()
         """
         if len(self.points) == 1:
             return self
-        mean, deviation = self.mean(scores)
+        mean, deviation = self.mean_and_deviation(scores)
         reach = max(deviation, _LEAST_DEVIATION)
         points = mean + reach * np.linspace(-_FINE_REACH, _FINE_REACH, _FINE_POINTS)
         return replace(self, points=points)
 
 
-_FINE_POINTS = 4  # of a finer grid
-_FINE_REACH = 1.5  # of it to either side, in standard deviations of the posterior
-_LEAST_DEVIATION = 0.02  # that a finer grid takes for the standard deviation
+_FINE_POINTS = 4  # how many points a finer grid has
+_FINE_REACH = 1.5  # how far it reaches to either side, in standard deviations of the posterior
+_LEAST_DEVIATION = 0.02  # smallest standard deviation that is assumed for a finer grid
 
-# the first grids, and what they are of
+# the first grids, in the units of the search
 _FOCAL = _Axis(  # log of the focal length as a share of the width
     np.log(np.geomspace(SHORTEST_FOCAL, 1.4, 6)), middle=math.log(0.75), half_width=0.25
 )
@@ -151,7 +153,7 @@ class FramingSearch:
         self._labelled = labelled
         self._advance = advance
         self._width, self._height = labelled.size
-        self._samples = independent_samples(labelled.driven, len(labelled.pictures))
+        self._samples = independent_samples(labelled.driven_seconds, len(labelled.pictures))
 
     def attempt(self, framing: Framing, every: int = 1) -> Trial:
         """Let the witness answer all pictures, or every second, third and so on."""
@@ -181,13 +183,15 @@ class FramingSearch:
         if "fisheye" in known:
             kinds = (bool(known["fisheye"]),)
 
-        # a part of the pictures shows the kind of the lens, and about where its numbers are
-        part = max(1, len(self._labelled.pictures) // FEWEST_PICTURES)
-        lenses = {
-            kind: partial(self._lens, column=column, roll=roll, fisheye=kind) for kind in kinds
+        # every Nth picture is enough to show the kind of the lens, and about where its numbers are
+        every = max(1, len(self._labelled.pictures) // FEWEST_PICTURES)
+        framing_makers = {
+            kind: partial(self._framing_of_lens, column=column, roll=roll, fisheye=kind)
+            for kind in kinds
         }
         scores_of = {
-            kind: self._scores(focal, horizon, lens, part) for kind, lens in lenses.items()
+            kind: self._log_posterior(focal, horizon, make_framing, every)
+            for kind, make_framing in framing_makers.items()
         }
         evidence_of = {
             kind: float(np.logaddexp.reduce(scores, axis=None))
@@ -195,28 +199,30 @@ class FramingSearch:
         }
         fisheye = max(kinds, key=lambda kind: evidence_of[kind])
 
-        # all of them, on a finer grid, show where exactly
+        # all pictures, on a finer grid, show where exactly
         focal = focal.finer(scores_of[fisheye])
         horizon = horizon.finer(scores_of[fisheye].T)
-        scores = self._scores(focal, horizon, lenses[fisheye])
-        best_focal, _ = focal.mean(scores)
-        best_horizon, _ = horizon.mean(scores.T)
-        lens = partial(self._lens, best_focal, best_horizon, roll=roll, fisheye=fisheye)
+        scores = self._log_posterior(focal, horizon, framing_makers[fisheye])
+        best_focal, _ = focal.mean_and_deviation(scores)
+        best_horizon, _ = horizon.mean_and_deviation(scores.T)
+        make_framing = partial(
+            self._framing_of_lens, best_focal, best_horizon, roll=roll, fisheye=fisheye
+        )
         if "vanishing_column" not in known:
-            column = self._find_column(lens)
-        return self.attempt(lens(column=column))
+            column = self._find_column(make_framing)
+        return self.attempt(make_framing(column=column))
 
-    def _find_column(self, lens: Callable[..., Framing]) -> float:
-        """Return the column of the vanishing point. lens: makes a framing with a `column`."""
+    def _find_column(self, make_framing: Callable[..., Framing]) -> float:
+        """Return the column of the vanishing point. make_framing: takes `column`."""
         columns = _COLUMN.points * self._width - 0.5
-        likelihood = [self._score(lens(column=column)) for column in columns]
-        share, _ = _COLUMN.mean(np.array(likelihood) + _COLUMN.log_prior)
+        log_likelihoods = [self._log_likelihood(make_framing(column=column)) for column in columns]
+        share, _ = _COLUMN.mean_and_deviation(np.array(log_likelihoods) + _COLUMN.log_prior)
         return share * self._width - 0.5
 
-    def _lens(
+    def _framing_of_lens(
         self, focal: float, horizon: float, column: float, roll: float, fisheye: bool
     ) -> Framing:
-        """Return the framing of a lens. focal, horizon: as their axes have them."""
+        """Return the framing of a lens. focal, horizon: in the units of _FOCAL and _HORIZON."""
         lens = Lens(
             focal_px=round(math.exp(focal) * self._width, 3),
             horizon_row=round(horizon * self._height - 0.5, 3),
@@ -226,24 +232,28 @@ class FramingSearch:
         )
         return Framing(self._width, self._height, lens=lens)
 
-    def _scores(
-        self, focal: _Axis, horizon: _Axis, lens: Callable[[float, float], Framing], every: int = 1
+    def _log_posterior(
+        self,
+        focal: _Axis,
+        horizon: _Axis,
+        make_framing: Callable[[float, float], Framing],
+        every: int = 1,
     ) -> FloatArray:
         """Return the log of likelihood x prior, (focal lengths, horizons).
 
-        lens: makes a framing of both.
-        every: of the pictures, as attempt() takes it.
+        make_framing: takes a focal length and a horizon
+        every: use only every Nth picture
         """
-        likelihood = [
-            [self._score(lens(length, row), every) for row in horizon.points]
+        log_likelihoods = [
+            [self._log_likelihood(make_framing(length, row), every) for row in horizon.points]
             for length in focal.points
         ]
-        return np.array(likelihood) + focal.log_prior[:, np.newaxis] + horizon.log_prior
+        return np.array(log_likelihoods) + focal.log_prior[:, np.newaxis] + horizon.log_prior
 
-    def _score(self, framing: Framing, every: int = 1) -> float:
+    def _log_likelihood(self, framing: Framing, every: int = 1) -> float:
         """Return the log of the likelihood of a framing.
 
-        One with which the witness steers to the wrong side has that of no agreement.
+        A negative correlation counts as none.
         """
         r = max(self.attempt(framing, every).correlation, 0.0)
         return -0.5 * self._samples * math.log(max(1 - r**2, 1e-6))

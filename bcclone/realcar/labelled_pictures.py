@@ -48,7 +48,7 @@ class LabelledPictures:
     unreadable: int  # pictures that were left out
 
     @property
-    def driven(self) -> float:
+    def driven_seconds(self) -> float:
         """Return how many seconds of driving they cover."""
         return float(self.seconds[-1] - self.seconds[0])
 

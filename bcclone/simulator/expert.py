@@ -15,15 +15,17 @@ from bcclone.simulator.world_settings import ExpertSettings
 from bcclone.system.exact_math import arctangent, arctangent2, length, normals, sine
 
 # The line to follow
-_WANDER_SECONDS = 4.0  # in which a wandering line forgets where it was
-_SWERVE_SECONDS = 4.0  # to the edge, at most
-_PAUSE_SECONDS = 1.5  # to the edge, at least; readers of the log ignore shorter pauses
-_REACHED_M = 0.3  # distance from the end of a swerve at which it is over
-_RECOVERY_SECONDS = 2.5  # back to the middle
+_WANDER_SECONDS = 4.0  # after this long a wandering line has forgotten where it was
+_MAX_SWERVE_SECONDS = 4.0  # a swerve to the edge ends after this long at the latest
+# a swerve is not recorded, and lasts at least this long, so that readers of the log see a pause
+_MIN_SWERVE_SECONDS = 1.5
+_REACHED_M = 0.3  # a swerve is over this close to its target
+_RECOVERY_SECONDS = 2.5  # the way back to the middle takes about this long
 
 # Steering
-_LOOKAHEAD_M = 4.0  # besides the settings' seconds
-_KEY_SLACK = 0.006  # error, in seconds of full lock, at which a person presses a key
+_LOOKAHEAD_M = 4.0  # added to lookahead_seconds * speed
+# accumulated steering error, full lock x seconds, at which a person presses a key
+_KEY_SLACK = 0.006
 
 # Speed
 _CAREFUL_SIDEWAYS = 7.0  # m/s2 in a bend, for a careful driver
@@ -44,12 +46,12 @@ class Expert:
         self._randomness = np.random.default_rng(seed)
         # the line to follow, to the right of the centre line
         self._wander_m = 0.0
-        self._swerve_m = 0.0  # on the way to the edge, otherwise 0
-        self._phase_seconds = 0.0  # since the last swerve began or ended
+        self._swerve_m = 0.0  # the target of a swerve on the way to the edge, otherwise 0
+        self._phase_seconds = 0.0  # time since the last swerve began or ended
         self._next_swerve_seconds = self._seconds_to_swerve()
-        # a keyboard's steering, and how much it is behind in seconds of full lock
+        # a keyboard's steering
         self._key_steering = 0.0
-        self._key_debt = 0.0
+        self._key_debt = 0.0  # integral of target - steering, full lock x seconds
 
     def control(self, car: Car, position: TrackPosition) -> tuple[float, float]:
         """Return steering and throttle, -1 to 1, for the next 0.02 s."""
@@ -71,8 +73,8 @@ class Expert:
         self._phase_seconds += STEP_SECONDS
         if self._swerve_m:
             reached = abs(position.cross_track_m - self._swerve_m) < _REACHED_M
-            paused = self._phase_seconds > _PAUSE_SECONDS
-            if (reached and paused) or self._phase_seconds > _SWERVE_SECONDS:
+            paused = self._phase_seconds > _MIN_SWERVE_SECONDS
+            if (reached and paused) or self._phase_seconds > _MAX_SWERVE_SECONDS:
                 self._swerve_m = 0.0
                 self._phase_seconds = 0.0
                 self.recording = True
@@ -84,7 +86,10 @@ class Expert:
             self.recording = False
 
     def _seconds_to_swerve(self) -> float:
-        """Return the seconds until the next recovery begins."""
+        """Return the seconds of ordinary driving before the next swerve.
+
+        The recovery after the last swerve is not counted.
+        """
         if self._settings.recoveries == 0:
             return math.inf
         mean = 60 / self._settings.recoveries
@@ -107,7 +112,7 @@ class Expert:
         """Return the steering of a person who presses keys so that its average is `target`."""
         self._key_debt += (target - self._key_steering) * STEP_SECONDS
         side = math.copysign(1.0, self._key_debt)
-        # a key is pressed when too little was steered, and released when it was enough
+        # a key is pressed when too little was steered, and held until the debt changes its sign
         held = self._key_steering != 0.0
         needed = held or abs(self._key_debt) > _KEY_SLACK
         enough = held and side != math.copysign(1.0, self._key_steering)
@@ -121,6 +126,7 @@ class Expert:
         """Return the speed for the bends ahead, m/s."""
         track = self._track
         speed = self._settings.speed_mph * MPH
+        # a bend lowers the speed, so that the next look ahead is less far than at the full speed
         for seconds in _AHEAD_SECONDS:
             index = track.index(position.along_m + seconds * speed)
             curvature = abs(float(track.curvature[index]))

@@ -1,4 +1,7 @@
-"""Draw the shape of a road: random numbers -> points of a loop or of a winding road, with hills."""
+"""Choose the shape of a road at random.
+
+In: random numbers. Out: the points of a loop or of a winding road, with hills.
+"""
 
 import math
 from collections.abc import Sequence
@@ -17,18 +20,18 @@ Points = list[tuple[float, float, float]]  # x, height, z in metres
 def loop_points(randomness: Random, length_m: float, hills_m: float, wildness: float) -> Points:
     """Return the points of a loop: a circle whose radius and angle vary, stretched to the length.
 
-    hills_m: from its lowest to its highest point
-    wildness: how much they vary, from 1 to 0 for a circle
+    hills_m: height difference between the road's lowest and its highest point
+    wildness: how much radius and angle vary: 0 for a circle, at most 1
     """
     count = int(randomness.integers(7, 15))
     corners = _loop_corners(randomness, count, wildness)
 
     # a spline through the points is a little longer than their polygon
-    around = [
+    side_lengths = [
         math.sqrt((x - next_x) ** 2 + (z - next_z) ** 2)
         for (x, z), (next_x, next_z) in pairwise([*corners, corners[0]])
     ]
-    scale = length_m / (1.08 * sum(around))
+    scale = length_m / (1.08 * sum(side_lengths))
 
     heights = _waves([randomness.random() for _ in range(3)], count)
     lowest = min(heights)
@@ -62,7 +65,7 @@ def _loop_corners(randomness: Random, count: int, wildness: float) -> list[tuple
 # Winding roads
 
 
-_STRETCH_M = 5.0  # between two points
+_POINT_SPACING_M = 5.0  # along a winding road
 
 
 @dataclass(frozen=True)
@@ -88,37 +91,37 @@ def winding_points(randomness: Random, shape: WindingShape) -> Points:
     for bend, height in zip(bends, heights, strict=True):
         points.append((x, height, z))
         # half of the turn before the step and half after it
-        heading += 0.5 * bend * _STRETCH_M
-        x += _STRETCH_M * sine(heading)
-        z += _STRETCH_M * cosine(heading)
-        heading += 0.5 * bend * _STRETCH_M
+        heading += 0.5 * bend * _POINT_SPACING_M
+        x += _POINT_SPACING_M * sine(heading)
+        z += _POINT_SPACING_M * cosine(heading)
+        heading += 0.5 * bend * _POINT_SPACING_M
     return points
 
 
 _WIDEST_TURN = 1.6  # radians from the general direction
-# logarithm of 2.5: the radius of the gentlest bend over the radius of the sharpest
-_GENTLEST = 0.9162907318741551
-_STRAIGHT_POINTS = 4  # points between two bends, at most
+# log(2.5): the radius of the gentlest bend is up to 2.5 times that of the sharpest
+_LOG_GENTLEST_RATIO = 0.9162907318741551
+_STRAIGHT_POINTS = 4  # fewer than this many points lie on the straight between two bends
 
 
 def _draw_bends(randomness: Random, shape: WindingShape) -> list[float]:
-    """Return the curvature of every stretch of the road, radians for each metre."""
+    """Return the curvature at each point of the road, radians for each metre."""
     bends: list[float] = []
     turned = 0.0  # radians from the road's general direction
-    # of this road: how gentle its bends may be, and how long its straights
-    gentlest = _GENTLEST * randomness.random()
-    longest = int(randomness.integers(1, _STRAIGHT_POINTS + 1))
-    while len(bends) * _STRETCH_M < shape.length_m:
+    # how gentle the bends of this road may be; its straights have fewer points than straight_points
+    log_gentlest_ratio = _LOG_GENTLEST_RATIO * randomness.random()
+    straight_points = int(randomness.integers(1, _STRAIGHT_POINTS + 1))
+    while len(bends) * _POINT_SPACING_M < shape.length_m:
         # a bend back to the general direction, and beyond it to the other side
         side = -1.0 if turned > 0 else 1.0
         turn = abs(turned) + _WIDEST_TURN * randomness.random()
-        radius_m = shape.radius_m * exponential(gentlest * randomness.random())
-        count = max(round(turn * radius_m / _STRETCH_M), 1)
-        bends += [side * turn / (count * _STRETCH_M)] * count
+        radius_m = shape.radius_m * exponential(log_gentlest_ratio * randomness.random())
+        count = max(round(turn * radius_m / _POINT_SPACING_M), 1)
+        bends += [side * turn / (count * _POINT_SPACING_M)] * count
         turned += side * turn
-        bends += [0.0] * int(randomness.integers(0, longest))
+        bends += [0.0] * int(randomness.integers(0, straight_points))
 
-    # they change over three stretches
+    # the curvature is smoothed over three points, so that bends begin gradually
     padded = [bends[0], *bends, bends[-1]]
     return [sum(padded[number : number + 3]) / 3 for number in range(len(bends))]
 
@@ -127,9 +130,9 @@ def _draw_bends(randomness: Random, shape: WindingShape) -> list[float]:
 
 
 _STEEPEST = 0.3  # slope
-# range of the length of the hills' shortest wave
-_SHORTEST_FROM_M = 30.0
-_SHORTEST_TO_M = 100.0
+# the hills' shortest wave has a length between these
+_SHORTEST_WAVE_MIN_M = 30.0
+_SHORTEST_WAVE_MAX_M = 100.0
 
 
 def _heights(randomness: Random, bends: Sequence[float], shape: WindingShape) -> list[float]:
@@ -140,14 +143,14 @@ def _heights(randomness: Random, bends: Sequence[float], shape: WindingShape) ->
     bends: the curvature at each point
     """
     count = len(bends)
-    range_m = _SHORTEST_TO_M - _SHORTEST_FROM_M
-    shortest_m = _SHORTEST_FROM_M + range_m * randomness.random()
-    orders = max(int(count * _STRETCH_M / shortest_m), 3)
+    range_m = _SHORTEST_WAVE_MAX_M - _SHORTEST_WAVE_MIN_M
+    shortest_m = _SHORTEST_WAVE_MIN_M + range_m * randomness.random()
+    orders = max(int(count * _POINT_SPACING_M / shortest_m), 3)
     heights = _waves([randomness.random() for _ in range(orders)], count)
     if shape.eased:
         heights = _with_eased_bends(heights, bends, shape.eased)
 
-    steepest = max(abs(after - before) for before, after in pairwise(heights)) / _STRETCH_M
+    steepest = max(abs(after - before) for before, after in pairwise(heights)) / _POINT_SPACING_M
     lowest = min(heights)
     spread = max(max(heights) - lowest, 1e-9)
     scale = min(shape.hills_m / spread, _STEEPEST / max(steepest, 1e-9))
@@ -167,9 +170,11 @@ def _with_eased_bends(
 
 
 def _waves(phases: Sequence[float], count: int) -> list[float]:
-    """Return the sum of waves at so many points.
+    """Return the sum of waves at `count` points.
 
-    One wave fits once into the road, one twice, and so on. phases: where each begins, 0 to 1
+    One wave fits once into the road, one twice, and so on.
+
+    phases: where each wave begins, 0 to 1
     """
     heights = []
     for number in range(count):

@@ -238,7 +238,8 @@ def check_compiler(card: Card) -> Check:
     fault = compiler_fault(compiler_kind(card.name), anew=True)
     if fault:
         advice = (
-            "training goes step by step, which is slower; a newer TensorFlow or driver may help"
+            "training goes on without compiled steps, which is slower; "
+            "a newer TensorFlow or driver may help"
         )
         return Check("XLA", "warning", f"cannot compile for {card.name}: {fault}", advice)
     return Check("XLA", "ok", f"compiles for {card.name}")

@@ -1,8 +1,9 @@
 """Decide what the settings of a training leave open: in two steps, and nowhere else.
 
-First the samples decide, and the memory for them. Then TensorFlow is loaded, and the device that
-trains decides the rest. A resumed run has the decisions of its begin, and decides the second step
-where that was left open.
+First what depends on the samples and on the memory that is free for them; this loads TensorFlow
+only to ask whether XLA can compile for the GPU. Then TensorFlow is loaded, and the device that
+trains decides the rest. A resumed run keeps its first decisions, and makes again only those of the
+second step that are not kept (jit_compile).
 """
 
 import math
@@ -41,7 +42,7 @@ def fit_to_samples(
     notify: Notify = lambda line: None,
     workers: int = 1,
 ) -> TrainSettings:
-    """Return the settings with all decided that does not depend on the device.
+    """Return the settings with all decided that is known before training's device is chosen.
 
     Window length, learning rate, feed and its streams, moves of the camera, and oneDNN.
     """
@@ -67,15 +68,15 @@ def _window_length(settings: TrainSettings, data: TrainingData) -> int:
 
 
 def _feed_for(settings: TrainSettings, data: TrainingData, notify: Notify, workers: int) -> str:
-    # the processor would fetch each image that it augments from the GPU
+    # augmenting on the CPU would copy each image back from the GPU, so the frames stay off it
     augments_on_cpu = settings.augment and settings.augment_on == "cpu"
     gpu_memory = 0.0
     if workers == settings.gpus == 1 and not augments_on_cpu:
-        limit = settings.gpu_memory * 1e6 or math.inf
+        limit = settings.gpu_memory * 1e6 or math.inf  # from megabytes; 0: no limit
         gpu_memory = min(free_gpu_memory(), limit)
     feed, reason = choose_feed(data, gpu_memory)
     if feed == DEVICE:
-        # a card that XLA cannot compile for gathers no frames
+        # the device feed gathers its batches with compiled code; without XLA another is chosen
         load_tensorflow(gpu_memory=settings.gpu_memory, onednn=onednn_for_batches(settings.onednn))
         if not compiles_for_gpu():
             feed, reason = choose_feed(data)
@@ -88,11 +89,13 @@ def _without_usual_camera_moves(
 ) -> TrainSettings:
     """Return settings that move the camera of a real car only where that was asked for.
 
-    Metres, and the steering back to the line, are those of the simulator's car.
+    Camera moves are in metres, and correct the steering with the geometry of the simulator's car,
+    which a real car does not share.
     """
     is_real = any(recording.framing for recording in data.recordings)
     if not (settings.augment and is_real):
         return settings
+    # a value that differs from the default was asked for
     usual: dict[str, Any] = {}
     for name in CAMERA_MOVES:
         if getattr(settings, name) == getattr(AugmentSettings, name):
@@ -129,7 +132,7 @@ def load_device(settings: TrainSettings) -> Device:
 
 
 def fit_to_device(settings: TrainSettings, device: Device) -> TrainSettings:
-    """Return the settings with `augment_on` decided, which a resume of the run keeps."""
+    """Return the settings with `augment_on` decided (stored with the run, so a resume keeps it)."""
     if settings.augment_on != AUTO:
         return settings
     compiles = device.has_gpu and not device.xla_fault
@@ -139,9 +142,9 @@ def fit_to_device(settings: TrainSettings, device: Device) -> TrainSettings:
 def fit_to_compiler(settings: TrainSettings, device: Device, workers: int = 1) -> TrainSettings:
     """Return the settings with `jit_compile` decided: whether XLA compiles whole steps.
 
-    A run does not keep it, since another device may resume it. Auto: on one GPU that XLA can
-    compile for. Never on a GPU that is to be deterministic: XLA chooses the kernels that are
-    fastest when it tries them.
+    The decision is not stored with the run, since another device may resume it. Auto: on one GPU
+    that XLA can compile for. Never on a GPU that is to be deterministic: XLA picks kernels by
+    timing them, so the choice differs from run to run.
     """
     one_gpu = device.has_gpu and settings.gpus == workers == 1
     if one_gpu and settings.deterministic:
@@ -158,11 +161,11 @@ def report_compiler(
     one_gpu = device.has_gpu and settings.gpus == workers == 1
     if device.xla_fault and settings.jit_compile == AUTO:
         notify(
-            "note: XLA cannot compile for this GPU, so it trains step by step, "
+            "note: XLA cannot compile for this GPU, so it trains without compiled steps, "
             f"augmenting on the CPU: {device.xla_fault}"
         )
     elif one_gpu and settings.deterministic:
         notify(
-            "note: --deterministic trains step by step: "
-            "XLA chooses the kernels that are fastest when it tries them"
+            "note: --deterministic trains without compiled steps: "
+            "XLA picks kernels by timing them, so the choice differs from run to run"
         )

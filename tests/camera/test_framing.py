@@ -109,7 +109,7 @@ def test_it_is_stored_as_text_and_what_is_none_is_refused(tmp_path):
             "focal",
         ),
         (NARROW.to_json().replace("45.0", "NaN"), "NaN"),
-        (NARROW.to_json().replace('"rows": null', '"rows": [0, 9]'), "a lens, and rows"),
+        (NARROW.to_json().replace('"rows": null', '"rows": [0, 9]'), "both a lens and rows"),
     ]:
         (tmp_path / "framing.json").write_text(text)
         with pytest.raises(UserError, match=message):

@@ -56,7 +56,7 @@ def test_prepared_images_are_warped_like_frames(name):
     preprocessing = PRESETS[name]
     warp = warp_to(CameraMove(0.3, math.radians(-4)))
     size = (preprocessing.width, preprocessing.height)
-    pixels = preprocessing.pixels
+    pixels = preprocessing.frame_to_prepared
     expected = preprocessing.apply(warp.apply(smooth_frame(), *FRAME_SIZE))
     full_size = preprocessing.convert_colors(
         warp.through(pixels, np.eye(3)).apply(smooth_frame(), *size)
@@ -81,5 +81,5 @@ def test_mirror_images_are_warped_like_frames():
 
 def test_the_pixel_matrix_agrees_with_the_definition():
     preprocessing = Preprocessing(width=160, height=40, crop_top=60, crop_bottom=140)
-    assert preprocessing.pixels @ [0.5, 60.5, 1] == pytest.approx([0, 0, 1])
-    assert preprocessing.pixels @ [318.5, 138.5, 1] == pytest.approx([159, 39, 1])
+    assert preprocessing.frame_to_prepared @ [0.5, 60.5, 1] == pytest.approx([0, 0, 1])
+    assert preprocessing.frame_to_prepared @ [318.5, 138.5, 1] == pytest.approx([159, 39, 1])

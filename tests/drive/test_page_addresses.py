@@ -54,7 +54,7 @@ def make_page(clock=time.monotonic):
     cars = SimpleNamespace(
         arbiter=arbiter, stats=stats, recorder=run_recorder(), dialect="Unity simulator", clients=1
     )
-    saliency = SaliencyThread(lambda: stats.jpeg, None, "it has no convolution")
+    saliency = SaliencyThread(lambda: stats.last_frame, None, "it has no convolution")
     return DrivePage(cars, hands, saliency, Constant(), clock)
 
 

@@ -309,7 +309,7 @@ def test_a_tub_keeps_its_own_list_of_deleted_records(tmp_path):
     assert result_of("import", tub, "-o", tmp_path / "out")["deleted"] == 0
     with pytest.raises(UserError, match="keeps no history"):
         EditedTub(tub).edit(Edit(UNDO))
-    with pytest.raises(UserError, match="keeps its steering"):
+    with pytest.raises(UserError, match="cannot be corrected in place"):
         EditedTub(tub).edit(Edit(MIRROR))
 
 

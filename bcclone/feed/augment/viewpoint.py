@@ -58,7 +58,7 @@ class Cameras:
     """
 
     def __init__(self, preprocessing: Preprocessing, top: int = 0) -> None:
-        plain = preprocessing.pixels
+        plain = preprocessing.frame_to_prepared
         mirrored = flip_pixels(preprocessing.width) @ plain
         up_by_top = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, -top], [0.0, 0.0, 1.0]])
         self._plain_images = plain.astype(np.float32)

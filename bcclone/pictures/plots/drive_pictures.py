@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 
-from bcclone.camera.framing import FRACTION, Framing, Lens, sampling_of
+from bcclone.camera.framing import STEPS_PER_PIXEL, Framing, Lens, sampling_of
 from bcclone.camera.images import Image
 from bcclone.pictures.plots.style import (
     BLUE,
@@ -270,7 +270,7 @@ def _outline_with_lens(framing: Framing) -> FloatArray:
     """Return the line around the part that the frame shows, x and y, (points, 2)."""
     sampling = sampling_of(framing)
     scale = framing.width / sampling.width, framing.height / sampling.height
-    places = (sampling.corner + sampling.part / FRACTION + 0.5) * scale
+    places = (sampling.corner + sampling.fraction / STEPS_PER_PIXEL + 0.5) * scale
     top = places[0]
     right = places[:, -1]
     bottom = places[-1, ::-1]

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from bcclone.camera.framing import FRACTION, Framing, sampling_of
+from bcclone.camera.framing import STEPS_PER_PIXEL, Framing, sampling_of
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH
 from bcclone.dataset.preprocessing import LINEAR_COLORS, Preprocessing
 from bcclone.system.arrays import FloatArray
@@ -106,7 +106,7 @@ def _framed(pictures: Any, framing: Framing, preprocessing: Preprocessing) -> An
         sampling = sampling_of(framing)
         width = sampling.width
         height = sampling.height
-        places = sampling.corner + sampling.part / FRACTION
+        places = sampling.corner + sampling.fraction / STEPS_PER_PIXEL
     else:
         pictures = pictures[
             :, slice(*(framing.rows or (None,))), slice(*(framing.columns or (None,)))

@@ -1,4 +1,4 @@
-"""Several simulated cars as one Gymnasium environment, each drawn by a thread of its own."""
+"""Several simulated cars as one Gymnasium environment: a pool of threads steps and renders."""
 
 import os
 from collections.abc import Sequence
@@ -20,10 +20,11 @@ _Batch = tuple[Observation, FloatArray, BoolArray, BoolArray, dict[str, Any]]
 class DrivingVectorEnv(VectorEnv[Observation, Float32Array, npt.NDArray[Any]]):
     """Cars on the same road that do not meet each other; each drives as in Simulator.
 
-    The cars share the scene, so many take little memory. An episode that has ended begins anew with
-    the next step, with the options of the last reset(). threads: number that draw the frames, 0 for
-    one per core. Raises ValueError for less than one car and for another render_mode than
-    rgb_array.
+    The cars share the scene, so that even many of them take little memory. An episode that has
+    ended begins anew with the next step, with the options of the last reset(). Raises ValueError
+    for less than one car and for another render_mode than rgb_array.
+
+    threads: how many threads advance and render the cars; 0: one per core
     """
 
     metadata = Simulator.metadata | {
@@ -56,7 +57,7 @@ class DrivingVectorEnv(VectorEnv[Observation, Float32Array, npt.NDArray[Any]]):
     ) -> tuple[Observation, dict[str, Any]]:
         """Begin an episode of every car.
 
-        seed: of the first car, from which the others count on; or one for each
+        seed: the first car's seed (car n gets seed + n, from n = 0), or a list of one for each
         options: as in Simulator.reset(), for all cars, also for the episodes that follow without a
             reset()
         """
@@ -81,8 +82,8 @@ class DrivingVectorEnv(VectorEnv[Observation, Float32Array, npt.NDArray[Any]]):
     def step(self, actions: Float32Array) -> _Batch:
         """Advance every car by 0.04 s.
 
-        A car whose episode has ended begins another, and its action is not used. Raises ValueError
-        for anything but finite numbers of the shape (cars, controls); then no car has moved.
+        A car whose episode has ended begins another, and its action is not used. For anything but
+        finite numbers of the shape (cars, controls) it raises ValueError before any car moves.
         """
         if np.shape(actions) != self.action_space.shape:
             raise ValueError(
