@@ -80,9 +80,9 @@ def resumed_plan(
 ) -> Plan:
     """Return the plan of the newest run of these samples and this output; without one, a new run's.
 
-    Raises UserError for changes other than of limits and of a feed with the same order.
+    Raises UserError for changes with which the run would have other weights, except for its limits.
 
-    changes: settings by name
+    changes: the settings that the user gave, name -> value
     """
     identity = identity_of(files, data)
     folder = RunFolder.find(files.runs, identity, files.name)
