@@ -75,9 +75,9 @@ class Frames:
         # (files,): the index of each file's first frame (_starts), and of the frame after its last
         self._ends = np.cumsum(counts, dtype=np.int64)
         self._starts = self._ends - counts
-        # (files,): where frame 0 of the store would be in memory, if all frames lay before this
-        # file's as they lie in it; so frame i of a file is at origin + i * frame_bytes. 0 if the
-        # file is not mapped.
+        # (files,): address of each file's first frame, minus the bytes of all frames before it in
+        # the store; so frame i of the store is at origin + i * frame_bytes, with the origin of the
+        # file that holds it. 0 if the file is not mapped.
         self._origins = np.zeros(len(self.files), np.uint64)
         self._maps: dict[int, Image] = {}  # number of a file -> its frames
         # held while a file is mapped: if two threads mapped the same file, the second map would
