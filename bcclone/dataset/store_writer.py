@@ -77,7 +77,7 @@ class StoreWriter:
                 f"and {free / 1e6:.1f} MB are free; "
                 "free some space, choose another folder, or a smaller --size"
             )
-        # space is reserved before HDF5 writes, which reports a full disk by an own error; and once
+        # space is reserved before HDF5 writes, which reports a full disk in its own way; and once
         # more afterwards, since HDF5 truncates the file
         _reserve(path, size)
         self._offset = _lay_out(path, preprocessing, capacity)
