@@ -1,3 +1,3 @@
-"""Wing: several machines. Stores of many shards, far-away files, tasks on Dask, training with
-several workers.
+"""Work on several machines: write stores of many shards, on Dask or in processes, and train
+together with several workers. The rest of bcclone does not depend on this package.
 """

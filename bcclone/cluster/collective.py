@@ -1,7 +1,7 @@
-"""What the workers of a training share with each other: bytes, sums, and what must be equal.
+"""Exchange values among the workers of a training: bytes, sums, and checks that facts are equal.
 
-In: a value of each worker. Out: the values or the sum of all, the same on every worker. Every
-worker must call these functions, in the same order.
+In: a value from each worker. Out: all values or their sum, the same on every worker. All workers
+must call these functions, in the same order, since each call waits for the other workers.
 """
 
 import json
@@ -15,19 +15,20 @@ from bcclone.feed.order import BatchPart
 from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
 
-_WORD_BYTES = 4
+_WORD_BYTES = 4  # values are exchanged as int32 words
 
 
 class Collective:
-    """The workers that train together, as one of them sees them; perhaps one alone.
+    """This worker's connection to all workers that train together; there may be only this one.
 
-    strategy: of tf.distribute, which connects them; None for the GPUs of this machine
+    cluster: all workers and this one's number; None if this worker is alone
+    strategy: the strategy of tf.distribute that connects the workers; None for one worker alone
     """
 
     def __init__(self, cluster: WorkerSettings | None = None, strategy: Any = None) -> None:
         self.strategy = strategy
         self._cluster = cluster
-        self.part = BatchPart()  # of each batch that this worker trains on
+        self.part = BatchPart()  # the part of each batch that this worker trains on
         if cluster:
             self.part = BatchPart(cluster.index, cluster.count)
             self._sum_words = _summing_words(strategy)
@@ -38,15 +39,18 @@ class Collective:
 
     @property
     def writes(self) -> bool:
-        """Return whether this is the chief, which decides, and writes the run and the model."""
+        """Return whether this worker is the chief, which writes the run folder and the model."""
         return self.part.index == 0
 
     def share(self, content: bytes) -> bytes:
-        """Return the content that the chief gave."""
+        """Return the chief's content, on all workers; that of the others is ignored."""
         return self._gather(content if self.writes else b"")[0]
 
     def all_sum(self, values: FloatArray) -> FloatArray:
-        """Return the sum of the arrays of all workers, of equal shapes; the same to the bit."""
+        """Return the sum of the arrays of all workers, which have equal shapes.
+
+        Each worker adds the arrays in the same order, so that the sums are equal to the last bit.
+        """
         if self.count == 1:
             return values
         rows = self._gather(values.astype(np.float64).tobytes())
@@ -56,7 +60,7 @@ class Collective:
     def require_agreement(self, facts: Mapping[str, Any]) -> None:
         """Raise UserError on all workers when a fact differs from the chief's.
 
-        facts: plain values by what they are
+        facts: what a value is, in words for the error -> a value that JSON can hold
         """
         if self._cluster is None:
             return
@@ -73,7 +77,7 @@ class Collective:
                     )
 
     def _gather(self, value: bytes) -> list[bytes]:
-        """Return the values of all workers, of any lengths, in their order."""
+        """Return the values of all workers, by worker; their lengths may differ."""
         if self.count == 1:
             return [value]
         sizes_as_bytes = b"".join(self._gather_equal(np.int64(len(value)).tobytes()))
@@ -87,8 +91,8 @@ class Collective:
     def _gather_equal(self, value: bytes) -> list[bytes]:
         """Gather values of an equal number of bytes, a multiple of 4.
 
-        Each worker gives its value in a row of its own, and zeros in the others, so that the sum is
-        the values of all.
+        tf.distribute can only add up. So each worker gives a table with a row for each worker, its
+        value in its own row and zeros in the other rows; the sum of the tables has all values.
         """
         words = np.zeros((self.count, len(value) // _WORD_BYTES), np.int32)
         words[self.part.index] = np.frombuffer(value, np.int32)
@@ -97,12 +101,12 @@ class Collective:
 
 
 def _summing_words(strategy: Any) -> Callable[[Any], Any]:
-    """Return the compiled sum of the words, int32 (words,), that the workers give."""
+    """Return a compiled function that adds up int32 (words,) over all workers."""
     import tensorflow as tf
 
     def summed(words: Any) -> Any:
         context = tf.distribute.get_replica_context()
-        # of several devices of a worker the first one gives the words
+        # every device takes part in the sum, but only a worker's first device may add its words
         devices = len(strategy.extended.worker_devices)
         is_first = tf.cast(context.replica_id_in_sync_group % devices == 0, tf.int32)
         return context.all_reduce(tf.distribute.ReduceOp.SUM, words * is_first)

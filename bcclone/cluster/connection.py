@@ -1,8 +1,9 @@
 """Connect the workers of a training on several machines, and notice when one is lost.
 
-In: their addresses. Out: the strategy of tf.distribute that has their devices. While TensorFlow
-waits for a worker, no signal, thread or exception ends the wait. So the workers first look for each
-other, and a timer ends the process if TensorFlow then waits for more than a minute.
+In: the addresses of the workers. Out: the strategy of tf.distribute that has their devices. While
+TensorFlow waits for a worker, no signal, thread or exception can end the wait. So the workers first
+find each other by plain sockets, without TensorFlow; and a timer ends the process if TensorFlow
+then waits for more than a minute.
 """
 
 import faulthandler
@@ -23,7 +24,7 @@ from bcclone.system.progress import Notify
 from bcclone.system.tensorflow_quietly import load_tensorflow
 from bcclone.web.access import is_this_machine
 
-_MEETING_SECONDS = 60.0  # that workers wait for each other
+_MEETING_SECONDS = 60.0  # how long workers wait for each other at the begin
 
 
 @contextmanager
@@ -32,7 +33,8 @@ def connected(
 ) -> Iterator[Any]:
     """Give the strategy of tf.distribute that connects this worker with all others.
 
-    Raises UserError when the workers do not meet, and within the block when another one is lost.
+    Raises UserError when the workers do not find each other in time, and if another one is lost
+    while the block runs.
 
     gpus: number of GPUs to use on each machine, 0 for all
     gpu_memory, onednn: as load_tensorflow() takes them
@@ -69,9 +71,9 @@ def _others(cluster: WorkerSettings) -> list[int]:
 
 
 def await_others(cluster: WorkerSettings, seconds: float = _MEETING_SECONDS) -> None:
-    """Return when every worker listens at its address, as this one does meanwhile.
+    """Wait until every other worker listens at its address; meanwhile listen at this one's.
 
-    Raises UserError after so many seconds.
+    Raises UserError if some do not within `seconds`.
     """
     retry_seconds = 0.2
     until = time.monotonic() + seconds
@@ -88,13 +90,14 @@ def await_others(cluster: WorkerSettings, seconds: float = _MEETING_SECONDS) -> 
                     "--worker-index, and check that the machines reach each other at these ports"
                 )
             time.sleep(retry_seconds)
-        time.sleep(5 * retry_seconds)  # for those that have not found this one yet
+        # listen a little longer, so that workers which came later find this one, too
+        time.sleep(5 * retry_seconds)
 
 
 def _listening(cluster: WorkerSettings) -> socket.socket:
     """Return a socket that listens at this worker's port; raises UserError if it is in use.
 
-    Other machines reach it only where the worker's address is not of this machine alone.
+    If the worker's address is a local one, such as localhost, other machines cannot reach it.
     """
     host, port = cluster.host_and_port(cluster.index)
     listen_at = host if is_this_machine(host) else ""
@@ -129,29 +132,31 @@ def _connect(cluster: WorkerSettings, gpus: int) -> Any:
         rpc_layer="grpc",
     )
     with ExitStack() as stack, open(os.devnull, "w") as nowhere:  # noqa: PTH123 a device
-        # Python cannot handle signals meanwhile
+        # TensorFlow waits without running Python's signal handlers, so Ctrl-C and SIGTERM get the
+        # system's default: they end the process at once
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 before = signal.signal(number, signal.SIG_DFL)
                 stack.callback(signal.signal, number, before)
-        # a worker may be lost just now
+        # if a worker is lost at this moment, TensorFlow waits forever; the timer ends the process
         faulthandler.dump_traceback_later(_MEETING_SECONDS, exit=True, file=nowhere)
         stack.callback(faulthandler.cancel_dump_traceback_later)
         return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
 
 
-# in TensorFlow's errors
+# words and patterns in TensorFlow's errors about a lost worker
 _OF_CLUSTER = ("Collective ops is aborted", "CoordinationService", "/job:worker/")
 _REPORTED = re.compile(r"Error reported from /job:worker/(?:replica:0/)?task:(\d+)")
 _TASK = re.compile(r"/job:worker/(?:replica:0/)?task:(\d+)")
 
 
 def _describe_loss(cluster: WorkerSettings, text: str) -> str:
-    """Return which worker was lost, by TensorFlow's error."""
+    """Return the error for the user, with the worker that was lost, as TensorFlow's error says."""
     reported = [int(number) for number in _REPORTED.findall(text)]
     unreachable = [index for index in _others(cluster) if not _listens(cluster, index)]
     named = [int(number) for number in _TASK.findall(text)]
-    # the chief watches all workers, and the others watch the chief
+    # the surest sign comes first: a worker that reported an error, one that cannot be reached, one
+    # that the text names; without a sign it is the chief, the only one that the others watch
     lost = 0
     for index in (*reported, *unreachable, *named):
         if index != cluster.index:

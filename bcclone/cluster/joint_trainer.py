@@ -1,4 +1,4 @@
-"""A trainer that divides each batch among the devices of a strategy of tf.distribute."""
+"""A trainer for several GPUs or machines: tf.distribute divides each batch among the devices."""
 
 import io
 from collections.abc import Sequence
@@ -25,8 +25,8 @@ from bcclone.training.training_state import TrainingState
 class JointTrainer(Trainer):
     """A trainer on several devices or machines.
 
-    strategy: of tf.distribute, which has them
-    network: as Trainer() takes it
+    strategy: the strategy of tf.distribute that has the devices
+    network: the arguments of Trainer()
     """
 
     def __init__(self, strategy: Any, *network: Any) -> None:
@@ -38,9 +38,12 @@ class JointTrainer(Trainer):
         self._train_part = tf.function(self._train_part_step, input_signature=step, autograph=False)
 
     def train(self, batches: Sequence[Batch], rates: Sequence[float]) -> None:
-        """Take a step down the gradient of the mean loss for each batch of all workers.
+        """Take a training step for each batch, together with all workers.
 
-        Add the batches of all workers to the totals.
+        The losses and errors of all workers' batches are added to the totals.
+
+        batches: this worker's part of each batch
+        rates: the learning rate of each step
         """
         for batch, rate in zip(batches, rates, strict=True):
             counts = (np.int32(batch.samples), np.int32(batch.global_size))
@@ -53,17 +56,19 @@ class JointTrainer(Trainer):
 
         A batch that cannot be divided equally is padded with samples of weight 0.
 
-        counts: how many of the samples count, and how many the batch of all workers has
+        samples: images, labels and the other inputs of the augmenter, of this worker's part
+        counts: how many of these samples count, and how many samples the batch of all workers has
         """
         self.optimizer.learning_rate.assign(learning_rate)
         devices = len(self._strategy.extended.worker_devices)
         size = tf.shape(samples[1])[0]
-        part_size = -(-size // devices)
+        part_size = -(-size // devices)  # divided and rounded up
 
         def part_of(context: Any) -> Any:
             first = context.replica_id_in_sync_group % devices * part_size
             indices = tf.range(first, first + part_size)
             weights = tf.cast(indices[:, tf.newaxis] < counts[0], tf.float32)
+            # padding repeats samples from the begin (% size); they have weight 0
             return tuple(tf.gather(values, indices % size) for values in samples), weights
 
         parts = self._strategy.experimental_distribute_values_from_function(part_of)
@@ -79,8 +84,8 @@ class JointTrainer(Trainer):
         gradients, sums = self.gradients(samples, size, weights)
         context = tf.distribute.get_replica_context()
         totals = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
-        # Keras adds up the gradients of the devices after clipping them; so each gets its fraction
-        # of the sum
+        # Keras adds up the gradients of all devices after clipping them; each device passes an
+        # equal fraction of the total, so that the sum is the total again
         fractions = [total / self._strategy.num_replicas_in_sync for total in totals]
         self.optimizer.apply(fractions, self.model.trainable_variables)
         return sums
@@ -89,9 +94,13 @@ class JointTrainer(Trainer):
 def make_joint_trainer(
     data: TrainingData, settings: TrainSettings, labels: int, strategy: Any = None
 ) -> Trainer:
-    """Return the trainer of the network on several devices; raises UserError as make_trainer().
+    """Return the trainer of the network on several devices.
 
-    strategy: of tf.distribute, which has the devices; None for the GPUs of this machine
+    Raises UserError when the samples do not suit the network, and when the network, or --set
+    jit-compile=on, needs a single device.
+
+    labels: number of labels of a sample
+    strategy: the strategy of tf.distribute that has the devices; None for the GPUs of this machine
     """
     remedy = "trains on one device; use --gpus 1, and one worker"
     if ARCHITECTURES[settings.network].batch_norm:
@@ -104,7 +113,10 @@ def make_joint_trainer(
 
 
 def _strategy_of_gpus(count: int) -> Any:
-    """Return the strategy of so many GPUs of this machine, 0 for all; without any, of its CPU."""
+    """Return a strategy of tf.distribute for GPUs of this machine, or for its CPU if it has none.
+
+    count: number of GPUs; 0 for all
+    """
     gpus = [device.name for device in tf.config.list_logical_devices("GPU")]
     if count > max(len(gpus), 1):
         raise UserError(

@@ -1,8 +1,9 @@
 """Train on several machines by tf.distribute.MultiWorkerMirroredStrategy, or on several GPUs.
 
-Each worker reads its part of the same global batch, and every one applies the sum of all gradients.
-Worker 0, the chief, decides and writes. The others get its settings and its state, and keep their
-files in a temporary folder. The steps are those of bcclone.training.train.
+Each worker reads a part of the same global batch, and all workers apply the sum of all gradients.
+Worker 0, the chief, makes the plan and writes the run folder and the model. The other workers get
+the chief's settings and state, and write into a temporary folder. The order of the steps is that of
+bcclone.training.train.
 """
 
 import json
@@ -51,12 +52,13 @@ MakePlan = Callable[[TrainingData, int], Plan]
 def train_together(
     cluster: WorkerSettings | None, files: RunFiles, chosen: Mapping[str, Any], notify: Notify
 ) -> TrainResult | None:
-    """Train in a new run as one worker of a cluster, or with None on several GPUs of this machine.
+    """Train in a new run, as one of several workers or on several GPUs of this machine.
 
-    Return the result, None on workers that do not write it. Raises as training.train() does, and
-    UserError when the workers do not meet or agree, and when another one is lost.
+    Return the result on the chief, and None on other workers. Raises what training.train() raises,
+    and UserError if the workers do not find each other, were given different settings, or lose one.
 
-    chosen: settings of the training by name, in which the workers must agree
+    cluster: all workers and this one's number; None for the GPUs of this machine
+    chosen: the settings that the user gave, name -> value; equal on all workers
     """
     file_settings = {name: getattr(files, name) for name in names_of(RunFiles)}
     settings = TrainSettings(**file_settings, **chosen)
@@ -70,7 +72,7 @@ def train_together(
 def resume_together(
     cluster: WorkerSettings | None, files: RunFiles, chosen: Mapping[str, Any], notify: Notify
 ) -> TrainResult | None:
-    """Continue the chief's newest run as training.resume() does, else as train_together()."""
+    """Continue the chief's newest run, as training.resume() does; otherwise as train_together()."""
 
     def make_plan(data: TrainingData, workers: int) -> Plan:
         return resumed_plan(files, chosen, data, notify, workers)
@@ -123,14 +125,14 @@ def _train_as_one(
 def _train_on(
     device: Device, workers: Collective, plan: Plan, samples: TrainingSamples, notify: Notify
 ) -> TrainResult:
-    # these load Keras, which needs TensorFlow with its settings
+    # these modules load Keras, so they are imported after TensorFlow was configured
     from bcclone.cluster.joint_trainer import load_shared_checkpoint, make_joint_trainer
     from bcclone.training.handover import hand_over, start_model
     from bcclone.training.loop import Training, train_epochs
     from bcclone.training.prepare import report_network
     from bcclone.training.saving import EventLog
 
-    # what is trained
+    # the trainer: the network, its optimizer and the compiled steps
     settings = plan.settings
     compiled = fit_to_compiler(settings, device, workers.count)
     trainer = make_joint_trainer(samples.data, compiled, samples.labels, workers.strategy)
@@ -145,7 +147,7 @@ def _train_on(
         training = Training(
             trainer, samples, feeds, settings, folder, events, notify, workers.part, workers.all_sum
         )
-        # the trainer has the weights of the start only until a checkpoint is loaded
+        # must come before a checkpoint is loaded, which replaces the weights of the start model
         start = start_model(training)
         state, model = load_shared_checkpoint(workers, folder.checkpoints, trainer, notify)
         trained = train_epochs(training, state, model)
@@ -156,7 +158,7 @@ def _train_on(
 
 
 def _silent(line: str) -> None:
-    """Say nothing of the files of a worker that does not write."""
+    """Ignore a line: a worker that does not write does not tell of its temporary run folder."""
 
 
 def _shared_plan(
@@ -166,14 +168,17 @@ def _shared_plan(
     make_plan: MakePlan,
     scratch: Path,
 ) -> Plan:
-    """Return the chief's plan; the files of the other workers lie in the scratch folder."""
+    """Return the chief's plan, on all workers.
+
+    scratch: temporary folder for the files of workers that are not the chief
+    """
     if workers.count == 1:
         return make_plan(data, workers.count)
-    # what decides the weights must be the same everywhere
+    # the settings on which the weights depend must be the same on all workers
     names = (*DECIDE_WEIGHTS, *names_of(FeedSettings))
     joint = {name: chosen[name] for name in names if name in chosen}
     workers.require_agreement({"content of the store": data.content_hash[:16], **joint})
-    # the chief's decisions, and the model to begin with
+    # the chief sends its plan, and then the start model (empty without --from)
     if workers.writes:
         plan = make_plan(data, workers.count)
         described = {
@@ -196,6 +201,7 @@ def _shared_plan(
 
 
 def _received_plan(stored: Mapping[str, Any], start: bytes, scratch: Path) -> Plan:
+    """Return the plan that the chief sent, with all files in the scratch folder."""
     settings = from_json(TrainSettings, stored["settings"])
     settings = replace(settings, output=scratch / "model.h5", runs=scratch, name="worker")
     if start:
@@ -211,7 +217,7 @@ def _received_plan(stored: Mapping[str, Any], start: bytes, scratch: Path) -> Pl
 def _loaded_device(
     workers: Collective, settings: TrainSettings, chosen: Mapping[str, Any]
 ) -> Device:
-    """Return the device of TensorFlow, which several workers have loaded to be connected."""
+    """Return the device that trains; loads TensorFlow unless connecting the workers has done so."""
     if workers.count == 1:
         return load_device(settings)
     loaded = onednn_for_batches(chosen.get("onednn", AUTO))

@@ -1,9 +1,9 @@
-"""What a network answers for a frame: the table of its outputs, and the value of an answer.
+"""Define what a network can predict for a frame: the table OUTPUTS, and the value `Answer`.
 
 In: the numbers that a network computes. Out: an `Answer`, each number in its unit.
 
-A new output is a row of OUTPUTS and a field of Answer: `--predict`, labels, model files, policies
-and exported files follow. Importing this loads no large package.
+To add an output, add a row to OUTPUTS and a field to Answer; `--predict`, labels, model files,
+policies and exported files are made from these. Importing this loads no large package.
 """
 
 import re
@@ -16,13 +16,14 @@ from typing import Any, Self
 class Output:
     """An output of a network, and its label."""
 
-    name: str  # its field of Answer
-    predict: str  # the choice of --predict that adds it
-    meaning: str  # the help of that choice
-    column: str  # of the rows, whose value lead_seconds later, within the episode, is the label
-    unit: float = 1.0  # of the number that the network computes
+    name: str  # name of the output's field of Answer
+    predict: str  # the choice of --predict that adds the output
+    meaning: str  # help text of that choice
+    # column of the rows that has the label: its value lead_seconds later, in the same episode
+    column: str
+    unit: float = 1.0  # the network computes the value divided by this
     lead_seconds: float = 0.0
-    used_by: str = ""  # the option of a drive that needs it
+    used_by: str = ""  # the option of drive.py that needs the output
 
     @property
     def refusal(self) -> str:
@@ -33,8 +34,8 @@ class Output:
         )
 
 
-# In the order of the network's numbers; a network has the first of them, or more. The steering has
-# labels of its own.
+# In the order of the numbers that a network computes; a network has the first one, two or all. The
+# labels of the steering are not made from its row here, but by labels.steering_labels().
 OUTPUTS = (
     Output("steering", "steering", "the steering alone", "steering"),
     Output(
@@ -59,8 +60,8 @@ OUTPUTS = (
 class Answer:
     """The outputs of a network for one frame, None where it has no such output.
 
-    They are not checked at birth: a network computes any number, and a drive counts and answers
-    those that cannot be used.
+    The values are not checked here: a network may compute any number, also NaN, and the driver
+    counts and replaces those that cannot be used.
     """
 
     steering: float  # -1 (left) to 1 (right), NaN from a diverged network
@@ -77,9 +78,11 @@ class Answer:
 
 
 def steering_output(names: Iterable[str]) -> tuple[str, bool]:
-    """Return which output of another program's network is its steering, and whether that is sure.
+    """Return which output of another program's network is the steering, and whether that is sure.
 
-    It is sure if the name says so, or if it is the only output.
+    It is sure if the name of exactly one output says so, or if there is only one output.
+
+    names: names of the network's outputs
     """
     names = [*names]
     surely_none = re.compile("throttle|speed|brake|accel|confidence|img_out")
@@ -95,7 +98,8 @@ def steering_output(names: Iterable[str]) -> tuple[str, bool]:
 def outputs_of(predict: str) -> tuple[Output, ...]:
     """Return the outputs of a network trained with --predict.
 
-    These are all up to the named one, or the steering alone.
+    These are the rows of OUTPUTS up to the one with this `predict`. For another choice, such as
+    "path", it is the steering alone.
     """
     names = [output.predict for output in OUTPUTS]
     if predict not in names:

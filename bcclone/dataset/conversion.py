@@ -44,22 +44,22 @@ NO_CHECKSUMS = np.zeros(0, np.uint32)
 class Conversion:
     """The result of a conversion."""
 
-    # counts of the whole store
+    # numbers in the whole store, with what it held before
     recordings: int
     rows: int
     episodes: int
     frames: int
-    # of samples
+    # numbers of samples
     train: int
     validation: int
     test: int
     # left out because the split puts their frame on one side and their steering on the other
     split_pairs: int
-    skips: tuple[Skip, ...]  # rows and images that were left out
-    notices: tuple[str, ...]  # warnings
-    logs: tuple[LogRead, ...]  # that were read
-    seconds: float
-    output: Location
+    skips: tuple[Skip, ...]  # rows and images that were left out because they cannot be used
+    notices: tuple[str, ...]  # warnings for the user
+    logs: tuple[LogRead, ...]  # the logs that this conversion read
+    seconds: float  # duration of the conversion
+    output: Location  # the store
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -88,26 +88,29 @@ class Conversion:
 
 @dataclass(frozen=True)
 class Written:
-    """A store after a conversion."""
+    """A store that was just written, and what happened while it was written."""
 
     store: Store
     skips: tuple[Skip, ...]  # rows and images that were left out
-    checksums: npt.NDArray[np.uint32]  # of each frame, (frames,), empty if none was added
-    notices: tuple[str, ...] = ()  # for the user
+    checksums: npt.NDArray[np.uint32]  # CRC-32 of each frame, (frames,); empty if none was added
+    notices: tuple[str, ...] = ()  # warnings for the user
 
 
 @dataclass
 class OneFile:
-    """Where a conversion writes to: one file.
+    """The output of a conversion: a store of one file.
 
-    bcclone.cluster has a subclass for folders of shards.
+    bcclone.cluster has a subclass that writes a folder of shards.
     """
 
     settings: PreprocessSettings
 
     @contextmanager
     def opened(self) -> Iterator[Store | None]:
-        """Open the store to add to, if any; raises UserError if the output may not be written."""
+        """Lock the output, and yield the old store that is added to, or None.
+
+        Raises UserError if the output may not be written.
+        """
         settings = self.settings
         if is_url(settings.output):
             raise UserError(
@@ -129,9 +132,9 @@ class OneFile:
         plan: ConversionPlan,
         old: Store | None,
     ) -> Written:
-        """Write the store, behind the content of the old one, and open it.
+        """Write the store and open it; the content of the old store, if any, comes first.
 
-        Raises UserError for many skips.
+        Raises UserError if too many rows or images cannot be used.
         """
         rows = len(plan.rows)
         files = len(plan.files)
@@ -160,8 +163,8 @@ def convert(
     Raises ForeignLog for a file that is not a driving log, and UserError for all other problems
     that the user can fix.
 
-    notify: called with a line for each log that was read.
-    target: where to write to, by default one file.
+    notify: called with a line for each log that was read
+    target: writes the store; None for a store of one file at settings.output
     """
     started = time.monotonic()
     target = target or OneFile(settings)
@@ -204,7 +207,10 @@ def convert(
 
 
 def _check_keeps_road(old: Store, output: Location) -> None:
-    """Raise UserError for a store whose rows know the path of the road, as recordings do not."""
+    """Raise UserError if the old store is of `simulate roads`: a recording must not be added to it.
+
+    Its rows know the path of the road, which rows of recordings lack.
+    """
     if knows_road(old.rows):
         raise UserError(
             f"{output}: a store of simulate roads; with a recording in it, model.py could no "
@@ -268,7 +274,7 @@ def open_in_place(
 def _chosen_settings(
     settings: PreprocessSettings, old: Store | None
 ) -> tuple[Preprocessing, SampleSettings]:
-    """Return how images and samples are made: as chosen, else as in the old store, else by default.
+    """Return the settings of images and samples: those chosen, else the old store's, else defaults.
 
     Raises UserError if the old store was made in another way.
     """

@@ -1,7 +1,7 @@
-"""Read the logs, and list the rows of a store and the image files that they need, each once.
+"""Plan a conversion: read the logs, and list the rows to convert and each image file they need.
 
-In: recordings, and the store to add to, if any. Out: a `ConversionPlan`, of which each file of a
-store takes a `StorePart`; no image has been opened yet.
+In: recordings, and the store to add to, if any. Out: a `ConversionPlan`. No image is opened here.
+A `StorePart` of the plan is what one file of a store is written from.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -35,10 +35,10 @@ class LogRead:
     """A log that was read."""
 
     path: str
-    rows: int  # number of usable rows, repeated ones included
-    bad_rows: int  # number of the others
-    deleted_rows: int = 0  # number of those that `bcclone edit` leaves out
-    part: str = ""  # VALIDATION or TEST if the whole recording is, "" if it is split
+    rows: int  # number of usable rows, with repeated ones
+    bad_rows: int  # number of unusable rows
+    deleted_rows: int = 0  # number of rows that the user deleted with `bcclone edit`
+    part: str = ""  # VALIDATION or TEST if the recording is held back whole, "" if it is split
 
     def __str__(self) -> str:
         text = f"{self.path}: {self.rows} rows"
@@ -58,12 +58,12 @@ class StorePart:
     # how frames and samples are made
     preprocessing: Preprocessing
     samples: SampleSettings
-    # first `context` rows before the part, whose frames its samples need, then those of the part,
-    # with the columns of ConversionPlan.rows
+    # with the columns of ConversionPlan.rows: the rows of this part, and before them `context` rows
+    # that are not written, but whose frames samples of the part need
     rows: pd.DataFrame
-    files: Sequence[str]  # paths of the images that `frame_CAMERA` counts
-    recordings: Sequence[RecordingInfo]  # of the rows
-    context: int = 0
+    files: Sequence[str]  # paths of images; the columns `frame_CAMERA` are indices into them
+    recordings: Sequence[RecordingInfo]  # the recordings of the rows
+    context: int = 0  # number of those rows before the part
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,8 @@ class ConversionPlan:
         take_over: whether a person had taken over
         part: index in PARTS, 0 for rows that are split; only if a recording is held back whole
         frame_CAMERA: for each camera, the number of the frame of its image, or NO_FRAME
-        validation, label: of the samples
+        validation: whether the row is held back from training
+        label: the steering of its samples, as steering_labels() returns it
     """
 
     rows: pd.DataFrame
@@ -83,14 +84,13 @@ class ConversionPlan:
     logs_read: tuple[LogRead, ...]  # also those without a new row
     recordings: tuple[RecordingInfo, ...]
     files: Sequence[str]  # path of the image of each frame
-    skips: tuple[Skip, ...]  # rows and images that are unusable before an image is opened
-    notices: tuple[str, ...]
-    # counts that include what is unusable
-    rows_read: int
-    images_named: int
+    skips: tuple[Skip, ...]  # bad rows, and images without a file
+    notices: tuple[str, ...]  # for the user
+    rows_read: int  # number of rows of the logs, with bad ones
+    images_named: int  # number of images that the rows name, with those without a file
 
     def skips_with(self, unusable: Mapping[int, str], allowed: bool) -> tuple[Skip, ...]:
-        """Return the skips, and those of the unusable files.
+        """Return the skips of the plan, and a skip for each file that turned out to be unusable.
 
         Raises UserError if no image can be used, or, unless allowed, more than 5 % of the rows or
         images cannot.
@@ -273,7 +273,7 @@ def _joined(
     for camera in CAMERAS:
         rows[f"frame_{camera}"] = numbers_of_camera.get(camera, NO_FRAME)
 
-    # settled here, since the parts of a store are written without their neighbours
+    # computed here for all rows, since each part of a store is written without neighbouring rows
     old_rows = row_frame(old.rows) if old else None
     rows = rows.assign(
         validation=assign_validation(rows, samples, old_rows),

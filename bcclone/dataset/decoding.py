@@ -32,8 +32,8 @@ def decode_files(
 
     The frames are valid until the next result, which reuses their memory.
 
-    threads: how many, 0 for one for each core. They suffice, since reading, decoding and resizing
-        release the interpreter lock.
+    threads: number of threads, 0 for one for each core. Processes are not needed, since reading,
+        decoding and resizing release the interpreter lock.
     """
     threads = threads or os.cpu_count() or 1
     files_per_task = 32

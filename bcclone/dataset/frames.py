@@ -1,6 +1,6 @@
-"""Read the frames of a store, which lie in one memory-mapped file or in several.
+"""Read the frames of a store from one memory-mapped file, or from several.
 
-In: indices of frames, which count through all files. Out: images, uint8 (images, height, width,
+In: indices of frames, numbered from 0 through all files. Out: images, uint8 (images, height, width,
 channels).
 """
 
@@ -26,13 +26,13 @@ Indices = npt.NDArray[np.integer[Any]]
 
 @dataclass(frozen=True)
 class FrameFile:
-    """The frames in one file."""
+    """A file of a store, and where its frames are: one after the other."""
 
     path: Location
-    offset: int  # of the first, in bytes
+    offset: int  # bytes before the first frame
     count: int  # number of frames
-    version: tuple[int, int]  # version_of() the file
-    sha256: str = ""  # of the whole file, "" if unknown
+    version: tuple[int, int]  # version_of() the file when it was opened, to notice changes
+    sha256: str = ""  # SHA-256 of the whole file, "" if unknown
 
     def changed(self) -> UserError:
         """Return the error for a file that is no longer the one that was opened."""
@@ -41,9 +41,9 @@ class FrameFile:
         )
 
     def read(self, frame_bytes: int, at_once: int) -> Iterator[bytes]:
-        """Yield the bytes of so many frames at once.
+        """Yield the bytes of all frames, `at_once` frames at a time.
 
-        They are not read through a memory map, whose pages would count as memory.
+        The file is read without a memory map, whose pages would count as memory of this process.
         """
         with self.path.open("rb") as source:
             source.seek(self.offset)
@@ -61,25 +61,27 @@ class FrameFile:
 class Frames:
     """Frames, uint8 (frames, height, width, channels), in files that are mapped when first used.
 
-    They can be indexed like an array. Reading raises UserError if a file has changed since the
-    store was opened; a pickled copy maps it again. FarFrames are those in files at a URL. A context
-    manager that closes them.
+    Frames can be indexed like an array. Reading raises UserError if a file has changed since the
+    store was opened. A pickled copy maps the files again. The end of a `with` block unmaps them.
+    The subclass FarFrames reads files at a URL.
     """
 
-    is_far = False  # on another machine, where single frames are read slowly
+    is_far = False  # whether the files are at a URL, where single frames are read slowly
 
     def __init__(self, files: Sequence[FrameFile], frame_shape: tuple[int, ...]) -> None:
         self.files = tuple(files)
         self.frame_shape = frame_shape
         counts = [file.count for file in self.files]
-        # numbers of frames before each file, and up to its end, (files,)
+        # (files,): the index of each file's first frame (_starts), and of the frame after its last
         self._ends = np.cumsum(counts, dtype=np.int64)
         self._starts = self._ends - counts
-        # (files,): address of each file's first frame, minus the bytes of all frames before it; 0
-        # if not mapped
+        # (files,): address of each file's first frame, minus the bytes of all frames before it in
+        # the store; so frame i of the store is at origin + i * frame_bytes, with the origin of the
+        # file that holds it. 0 if the file is not mapped.
         self._origins = np.zeros(len(self.files), np.uint64)
         self._maps: dict[int, Image] = {}  # number of a file -> its frames
-        # the second of two maps of a file would free the first, which is still read
+        # held while a file is mapped: if two threads mapped the same file, the second map would
+        # replace the first, which would be freed while it is still read
         self._mapping = threading.Lock()
 
     @property
@@ -118,7 +120,7 @@ class Frames:
         elif len(indices):
             from bcclone.dataset.gather import gather  # loads Numba
 
-            # it stops at a frame whose file is not mapped yet, and goes on there
+            # gather() returns early at a frame whose file is not mapped; map it, and continue there
             rows = into.reshape(len(indices), -1)
             copied = gather(self._origins, self._ends, indices, 0, rows)
             while copied < len(indices):
@@ -130,14 +132,17 @@ class Frames:
         return np.asarray(np.searchsorted(self._ends, indices, "right"))
 
     def stretches(self, first: int, last: int) -> list[tuple[FrameFile, int, int]]:
-        """Return where frames from the first to the last lie: file, offset in it, and its bytes."""
+        """Return where the frames first to last (included) are.
+
+        A stretch is a file, the offset in that file, and a number of bytes.
+        """
         stretches = []
         first_file = int(self.file_of(first))
         last_file = int(self.file_of(last))
         for number in range(first_file, last_file + 1):
             file = self.files[number]
             start = int(self._starts[number])
-            # the first frame in the file, and the one behind the last
+            # among the frames of this file: the first one, and the one after the last
             begin = max(first - start, 0)
             end = min(last - start + 1, file.count)
             offset = file.offset + begin * self.frame_bytes
@@ -145,15 +150,15 @@ class Frames:
         return stretches
 
     def load(self, indices: Indices, stop: threading.Event) -> Any:
-        """Read the frames at these indices into the system's cache, until unload().
+        """Read the frames at these indices, so that they are in the system's cache for take().
 
-        A memory map reads page by page; a disk is many times faster with long sequential reads. A
-        failed read is ignored: the memory map then reads, or fails, by itself.
+        A memory map reads page by page, and a disk is many times faster with long sequential reads.
+        A failed read is ignored here: take() reads the frame again, and fails if it must.
 
-        stop: ends it early when it is set.
+        stop: when it is set, loading ends early
         """
-        gap_frames = 16  # smaller gaps are read, too, rather than starting a new read
-        # few large reads, since after each one the thread waits for the interpreter lock
+        gap_frames = 16  # a gap smaller than this is read, too, instead of starting a new read
+        # reads are large (4 MB), since after each one the thread waits for the interpreter lock
         scratch = memoryview(bytearray(1 << 22))
         for first, last in runs(indices, gap_frames):
             for file, offset, size in self.stretches(first, last):
@@ -164,9 +169,9 @@ class Frames:
                     _read_all(source, size, scratch)
 
     def unload(self, loaded: Any) -> None:
-        """Release what load() has returned.
+        """Release what load() has loaded; FarFrames needs this.
 
-        This is nothing here, since the system empties its cache by itself.
+        For local files there is nothing to do, since the system empties its cache by itself.
         """
 
     def check_cache(self, limit: int, window: int) -> None:
@@ -176,10 +181,12 @@ class Frames:
         """
 
     def set_cache(self, folder: Path | None, limit: int) -> None:
-        """Choose where frames that are reopened from these copy files at a URL to; opens nothing.
+        """Choose the folder for copies of files at a URL; it holds for frames from reopened().
 
-        folder: None for a temporary one.
-        limit: bytes of all copies.
+        Nothing is opened here.
+
+        folder: None for a temporary one
+        limit: most bytes of all copies together
         """
 
     def _map_file(self, number: int) -> Image:

@@ -1,6 +1,7 @@
-"""Compute the steering label of each frame: smoothed, shifted in time, corrected for its camera.
+"""Compute labels: what a network should answer to each frame.
 
-In: rows with time and steering. Out: labels, one for each row, and the correction for each camera.
+In: rows with time and steering. Out: for each row the label of the steering (smoothed and shifted
+in time), the correction of each camera, and the labels of other outputs.
 
 A key is either pressed or not, so the steering of a keyboard jumps between a few values while the
 path of the car, which is what the images show, is a smooth curve. Without smoothing, a network
@@ -20,10 +21,10 @@ from bcclone.system.arrays import Float32Array, FloatArray, IndexArray
 
 # metres ahead where the stretches of a path end
 PATH_ENDS_M = (2.0, 4.0, 6.0, 8.0, 10.0, 15.0, 20.0, 25.0)
-# columns that have the path of rows of `simulate roads`
+# columns of the rows that have the path, in stores of `simulate roads`
 PATH_COLUMNS = (*(f"path_{end:g}m" for end in PATH_ENDS_M), "path_offset", "path_turn")
 
-FEWEST_STEERED = 50  # rows; fewer may all be of a straight road
+FEWEST_STEERED = 50  # rows; in fewer, constant steering may just be a straight road
 LOST_STEERING = (
     "look where the steering was lost: name its column to bcclone import, or record again"
 )
@@ -52,9 +53,9 @@ def steering_labels(rows: pd.DataFrame, smooth_seconds: float, lead_seconds: flo
 
 
 def _episodes(episode: IndexArray) -> Iterator[slice]:
-    """Yield the rows of each episode.
+    """Yield the rows of each episode, as a slice.
 
-    episode: number of the episode of each row, (rows,), equal ones next to each other.
+    episode: number of the episode of each row, (rows,); the rows of an episode are contiguous
     """
     start = 0
     for end in (*np.flatnonzero(np.diff(episode)) + 1, len(episode)):
@@ -64,17 +65,18 @@ def _episodes(episode: IndexArray) -> Iterator[slice]:
 
 
 def _smoothed(seconds: FloatArray, steering: FloatArray, spread: float) -> FloatArray:
-    """Return the weighted mean around each time of one episode.
+    """Return the steering of one episode, smoothed by a Gaussian: the weighted mean at each time.
 
-    spread: standard deviation of the weights, in seconds.
+    seconds, steering: (rows,), of one episode
+    spread: standard deviation of the Gaussian, in seconds
     """
-    reach = 3.0  # standard deviations
-    max_neighbours = 200  # rows, on either side
+    reach = 3.0  # standard deviations beyond which rows have no weight
+    max_neighbours = 200  # most rows that have weight, on either side
     count = len(seconds)
     rows_ahead = np.searchsorted(seconds, seconds + reach * spread, "right") - np.arange(count)
     steps = min(int(rows_ahead.max(initial=1)), max_neighbours, count)
 
-    # all pairs of rows that are so many steps apart, at once
+    # for each distance in rows, add all pairs of rows at that distance, in one NumPy operation
     total = np.zeros(count)
     weights = np.zeros(count)
     for step in range(steps):
@@ -83,7 +85,7 @@ def _smoothed(seconds: FloatArray, steering: FloatArray, spread: float) -> Float
         weight = np.exp(-0.5 * ((seconds[late] - seconds[early]) / spread) ** 2)
         total[late] += weight * steering[early]
         weights[late] += weight
-        if step:  # a row is its own neighbour once
+        if step:  # at distance 0 a row is paired with itself, which must count only once
             total[early] += weight * steering[late]
             weights[early] += weight
     return total / weights
@@ -120,12 +122,13 @@ def knows_road(rows: RowTable) -> bool:
 
 
 def path_labels(rows: RowTable, settings: SampleSettings) -> Float32Array:
-    """Return where the road leads from each row, as steering, float32 (rows, stretches and more).
+    """Return the labels of the path ahead of each row, float32 (rows, labels).
 
-    It is the mean steering over each stretch ahead, between 0 m and PATH_ENDS_M, within the
-    episode; rows of `simulate roads` also have the car's offset from the middle of the road and its
-    turn. Each is scaled to the spread of the steering, so that all of them count alike in a loss.
-    Raises ValueError if only some of the rows have a path.
+    A label is the mean steering over a stretch of the road ahead; the stretches end at PATH_ENDS_M,
+    or where the episode ends. For rows of `simulate roads` there are two more labels: the car's
+    offset from the middle of the road, and its turn against the road. Each label is scaled to the
+    standard deviation of the steering, so that all count alike in a loss. Raises ValueError if only
+    some of the rows have a path.
 
     rows: ordered by episode and time.
     """
@@ -138,7 +141,7 @@ def path_labels(rows: RowTable, settings: SampleSettings) -> Float32Array:
             )
     else:
         path = _driven_path(rows, settings)
-    least_spread = 1e-3  # of steering; on a straight road it is 0
+    least_spread = 1e-3  # against division by 0, since on a straight road the deviation is 0
     steering = rows["steering"].astype(np.float64)
     steering_spread = max(float(steering.std()), least_spread)
     path_spread = np.maximum(path.std(axis=0), least_spread)
@@ -147,23 +150,20 @@ def path_labels(rows: RowTable, settings: SampleSettings) -> Float32Array:
 
 
 def _driven_path(rows: RowTable, settings: SampleSettings) -> FloatArray:
-    """Return the mean of the steering labels over each stretch that the car then drove.
-
-    Returns (rows, stretches).
-    """
+    """Return the mean steering over each stretch ahead, as the car drove it, (rows, stretches)."""
     frame = pd.DataFrame({name: rows[name] for name in ("episode", "time_ms", "steering")})
     labels = steering_labels(frame, settings.smooth_seconds, settings.lead_seconds)
     seconds = np.asarray(rows["time_ms"], np.float64) / 1000
     speeds = np.asarray(rows["speed_mph"], np.float64) * MPH
 
-    points = 5  # of each stretch, whose labels are averaged
+    points = 5  # in each stretch; the labels at these points are averaged
     parts = (np.arange(points) + 0.5) / points
     starts = np.array([0.0, *PATH_ENDS_M[:-1]])
     path = np.empty((len(rows), len(PATH_ENDS_M)))
     for episode in _episodes(rows["episode"]):
         speed = speeds[episode]
         steps = np.diff(seconds[episode]) * (speed[1:] + speed[:-1]) / 2
-        driven = np.concatenate([[0.0], np.cumsum(steps)])  # metres, at each row
+        driven = np.concatenate([[0.0], np.cumsum(steps)])  # metres driven up to each row, (rows,)
         for number, (start, end) in enumerate(zip(starts, PATH_ENDS_M, strict=True)):
             ahead = driven[:, np.newaxis] + start + parts * (end - start)
             path[episode, number] = np.interp(ahead, driven, labels[episode]).mean(axis=1)
@@ -174,7 +174,7 @@ def _driven_path(rows: RowTable, settings: SampleSettings) -> FloatArray:
 
 
 def lookahead_m(settings: SampleSettings, speed_mph: FloatArray) -> FloatArray:
-    """Return how far ahead on its line a returning car aims, in metres: (speeds,), at each."""
+    """Return how far ahead on its line a car aims to return to it, in metres, (speeds,)."""
     if isinstance(settings.correction, str) or not settings.correction:
         shortest = 6.0  # metres; a shorter one would teach a slow car to swerve
         driven = np.asarray(speed_mph, float) * MPH * settings.lookahead_seconds
@@ -185,8 +185,9 @@ def lookahead_m(settings: SampleSettings, speed_mph: FloatArray) -> FloatArray:
 def camera_correction(settings: SampleSettings, camera: str, speed_mph: FloatArray) -> FloatArray:
     """Return the correction of the steering for frames of a camera, at each speed, (speeds,).
 
-    It is a number of the settings, or, for "auto", the steering that brings a car in the camera's
-    place back to its line.
+    With a number in settings.correction, it is that number for the left camera and its opposite for
+    the right one. With "auto", it is the steering that brings a car from the camera's place back to
+    its line.
     """
     if not isinstance(settings.correction, str):
         side = {"center": 0.0, "left": 1.0, "right": -1.0}[camera]

@@ -23,16 +23,14 @@ from bcclone.system.location import reaching
 
 @dataclass(frozen=True)
 class NewRecording:
-    """The rows of a log that are new."""
+    """The rows of a log that the store does not hold yet."""
 
-    log: Log
-    rows: pd.DataFrame
-    # of the images of the used cameras, (rows, cameras), None for no file
+    log: Log  # the whole log
+    rows: pd.DataFrame  # the new rows
+    # paths of the new rows' images, a column for each used camera; None if there is no file
     paths: pd.DataFrame
-    # what identifies the centre images of the whole log
-    centers: Collection[str]
-    # about rows that are left out
-    notices: Sequence[str]
+    centers: Collection[str]  # what identifies the centre images of all rows of the log
+    notices: Sequence[str]  # for the user, about rows that are left out
 
     def info(self) -> RecordingInfo:
         log = self.log
@@ -68,17 +66,17 @@ class NewRecording:
 def new_rows(
     log: Log, samples: SampleSettings, centers: Collection[str], old: Store | None
 ) -> NewRecording:
-    """Return the log's rows except those whose centre image was named before.
+    """Return the log's rows, except those whose centre image is known already.
 
-    That may have been in an earlier row, in a log before, or in the old store.
+    It may be known from an earlier row, from a log that was read before, or from the old store.
 
-    centers: what identifies the centre images of the logs before.
+    centers: what identifies the centre images of the logs that were read before
     """
     rows = log.rows
     index = ImageIndex(log.path)
     notices: list[str] = []
 
-    # without a file, a name identifies an image only within its log
+    # a path identifies an image; if there is no file, the name together with the log does
     images = rows["center"].map(lambda name: index.find(name) or f"{log.path}: no file {name}")
     is_repeated = images.duplicated() | images.isin(list(centers))
     if is_repeated.any():

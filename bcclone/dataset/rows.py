@@ -11,9 +11,10 @@ from bcclone.recording.row import CAMERAS, NUMBERS
 # (rows,), one field for each column of docs/reference/store.md, named as in the data frame
 RowTable = npt.NDArray[np.void]
 
-NO_FRAME = -1
+NO_FRAME = -1  # frame number of a row without an image of the camera
 FRAME_COLUMNS = [f"frame_{camera}" for camera in CAMERAS]
-# columns that samples are made of, and the text that has a table of its own
+# columns of the data frame that are not in the table: `label` and `take_over` are needed only to
+# make samples, and `extras` has a table of its own
 NOT_STORED = ["extras", "label", "take_over"]
 # the columns that every store has, with NumPy's letters for kinds of types: integer, float, bool
 _COLUMNS = {
@@ -24,7 +25,7 @@ _COLUMNS = {
 
 
 def check_rows(table: RowTable) -> None:
-    """Raise ValueError for a stored table without a column that every store has, of its type."""
+    """Raise ValueError if a column that every store has is missing, or has a wrong type."""
     names = table.dtype.names or ()
     for name, kinds in _COLUMNS.items():
         if name not in names or table.dtype[name].kind not in kinds:
@@ -41,7 +42,7 @@ def row_table(rows: pd.DataFrame) -> RowTable:
         values = column.to_numpy()
         if name in CAMERAS:
             texts = [text.encode() for text in column]
-            # an array of no texts would be one of numbers
+            # np.array([]) would be an array of numbers, so make one of bytes and cut it to length 0
             values = np.array(texts or [b""])[: len(rows)]
         columns.append((str(name), values))
     table = np.zeros(len(rows), [(name, values.dtype) for name, values in columns])

@@ -1,4 +1,4 @@
-"""Settings: how rows become samples, and recordings a store.
+"""Settings of `bcclone preprocess`: how rows become samples, and recordings become a store.
 
 Importing this loads no large package, so that --help is fast.
 """
@@ -30,19 +30,19 @@ from bcclone.system.settings import (
 if TYPE_CHECKING:
     from bcclone.dataset.preprocessing import Preprocessing
 
-# parts of the samples
+# every sample is in one of these parts
 TRAINING = "training"
 VALIDATION = "validation"
 TEST = "test"
 PARTS = (TRAINING, VALIDATION, TEST)
 
-# which rows to use of recordings with take-overs
+# choices of --rows: which rows to use of recordings in which a person has taken over from a model
 ALL_ROWS = "all"
 GOOD_ROWS = "good"
 CORRECTIONS = "corrections"
 ROWS = (ALL_ROWS, GOOD_ROWS, CORRECTIONS)
 
-AUTO = "auto"  # the correction that is computed
+AUTO = "auto"  # choice of --correction: compute it from camera position and speed
 MAX_CORRECTION_WEIGHT = 100
 MAX_FRAME_OFFSETS = 100
 MAX_SEQ_LENGTH = 20
@@ -154,18 +154,20 @@ class SampleSettings(Checked):
 
     @property
     def validation_rows(self) -> float:
-        """Return the fraction of the rows for which `validation` is the fraction of the samples.
+        """Return the fraction q of rows to hold back so that `validation` of the samples are.
 
-        The two differ with a random split and frame offsets, because a frame and a later steering
-        make a sample only if both rows are on the same side. Of a fraction q of single rows, q^2 of
-        such pairs remain for validation and (1 - q)^2 for training. With k frame offsets, q solves
+        With a random split and frame offsets, q is not `validation`: a frame and a later steering
+        make a sample only if both rows are on the same side of the split. For each frame offset,
+        q^2 of such pairs remain for validation and (1 - q)^2 for training, and the pairs without an
+        offset are split as the rows are. So with k frame offsets, q solves
         (q + k q^2) / (1 + k q^2 + k (1 - q)^2) = validation.
         """
         wanted = self.validation
         pairs = self.frame_offsets
         if self.split != "random" or not pairs or not wanted:
             return wanted
-        # square q^2 + linear q = constant; this form of the solution is right for a square of 0
+        # the equation as a quadratic one: square q^2 + linear q = constant; the usual formula for
+        # its solution would divide by `square`, which is 0 for validation = 0.5
         square = pairs * (1 - 2 * wanted)
         linear = 1 + 2 * wanted * pairs
         constant = wanted * (1 + pairs)
@@ -178,7 +180,7 @@ class SampleSettings(Checked):
 
         Raises ValueError or TypeError for values that are no settings.
         """
-        # models/lake.h5 calls frame_offsets so
+        # frame_offsets was called "previous" when models/lake.h5 was written
         if isinstance(stored, Mapping) and "previous" in stored:
             stored = dict(stored)
             stored["frame_offsets"] = stored.pop("previous")
@@ -189,10 +191,11 @@ class SampleSettings(Checked):
 class PreprocessSettings(Checked):
     """Which recordings to convert, and into which store.
 
-    With add, images and samples are made as in the existing store, where they are not set here.
+    With `add`, settings of images and samples that are not set here are those of the existing
+    store.
     """
 
-    inputs: tuple[str, ...]  # folders, CSV files or patterns, as recording.find_logs() takes them
+    inputs: tuple[str, ...]  # recordings: folders, CSV files or patterns, as find_logs() takes them
     output: Location = setting(
         Path("data.h5"), "store to write: one file", unit="PATH", parse=parse_location
     )
@@ -213,14 +216,14 @@ class PreprocessSettings(Checked):
         "instead of --size: a preset, or parts as for a model",
         shown="carnd-128-rgb",
     )
-    # as `inputs`; with these, a new store holds back no blocks of the others
+    # given like `inputs`; with these, a new store holds back no blocks of the other recordings
     validation_recordings: tuple[str, ...] = setting(
         (),
         "recording that is the validation set, whole, instead of blocks of the others; repeatable",
         unit="RECORDING",
         option="validation-recording",
     )
-    # as `inputs`
+    # given like `inputs`
     test_recordings: tuple[str, ...] = setting(
         (),
         "recording that no training sees, on which model.py scores the model at the end; "
@@ -228,8 +231,8 @@ class PreprocessSettings(Checked):
         unit="RECORDING",
         option="test-recording",
     )
-    preprocessing: "Preprocessing | None" = None  # one of your own, instead of `preprocess`
-    # how samples are made of the rows: values of SampleSettings by name; others have their defaults
+    preprocessing: "Preprocessing | None" = None  # for programs, instead of the text `preprocess`
+    # name of a field of SampleSettings -> value; fields that are not named have their defaults
     samples: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -254,5 +257,6 @@ class PreprocessSettings(Checked):
 
     @property
     def adding(self) -> bool:
+        """Return whether to add to a store: --add was given, and there is one."""
         with reaching(self.output):
             return self.add and self.output.exists()

@@ -1,8 +1,10 @@
-"""Make samples from recorded rows: cameras, earlier frames and mirror images; and windows of them.
+"""Make the samples of recorded rows, and windows of consecutive frames.
 
-In: rows with the numbers of their frames. Out: tables of SAMPLE; from these, `Windows`.
+In: rows with the numbers of their frames. Out: sample tables, whose columns are those of SAMPLE;
+and `Windows` of such a table.
 
-A sample is a frame and its steering. Each frame is stored once, and samples refer to it by index. A
+A sample is a frame and its steering. A row has several: one for each camera, also with frames of
+earlier rows, and mirror images. Each frame is stored once, and samples refer to it by index. A
 window is a sample with the frames that the same camera took in the rows just before.
 """
 
@@ -26,21 +28,24 @@ SAMPLE = np.dtype(
     [
         ("frame", np.uint32),  # index into the frames
         ("row", np.uint32),  # index of the row that gives the steering
-        ("episode", np.uint32),
-        ("steering", np.float32),  # includes the camera's correction and the flip
+        ("episode", np.uint32),  # number of the row's episode
+        # -1 left to 1 right, with the camera's correction, negated if `flipped`
+        ("steering", np.float32),
         ("camera", np.uint8),  # 0 center, 1 left, 2 right
-        ("frame_offset", np.uint8),  # how many rows before the steering the frame was taken
-        ("flipped", np.bool_),
-        ("validation", np.bool_),
+        ("frame_offset", np.uint8),  # the frame was taken so many rows before `row`
+        ("flipped", np.bool_),  # whether the sample is the mirror image of the frame
+        ("validation", np.bool_),  # whether it is held back from training: validation or test
     ]
 )
 
 
 def indices_of(samples: SampleTable, rows: RowTable, part: str) -> IndexArray:
-    """Return the indices of the samples of one of PARTS, (indices,), in the order of the table.
+    """Return the indices of the training, validation or test samples, (indices,), in rising order.
 
-    The test samples are marked as such in their rows; `validation` holds them back from training
-    like the others.
+    Test samples have `validation`, too, which holds them back from training. The column `part` of
+    their rows tells them from validation samples; it is missing if nothing is held back whole.
+
+    part: one of PARTS
     """
     is_held_back = samples["validation"]
     if part == TRAINING:
@@ -54,9 +59,9 @@ def indices_of(samples: SampleTable, rows: RowTable, part: str) -> IndexArray:
 
 
 def count_samples(samples: SampleTable, rows: RowTable) -> Counter[str]:
-    """Return the number of samples of each of PARTS, and of `copies`.
+    """Return the number of samples in each of PARTS, and the number of `copies`.
 
-    A copy repeats the sample before it.
+    A copy is a sample that equals the one before it, as correction_weight makes them.
     """
     counts = Counter({part: len(indices_of(samples, rows, part)) for part in PARTS})
     counts["copies"] = int((samples[1:] == samples[:-1]).sum())
@@ -68,15 +73,16 @@ def assign_validation(
 ) -> BoolArray:
     """Return which rows are held back from training, bool (rows,).
 
-    These are the rows with a `part`, of recordings that are held back whole. Of the others, random
-    blocks of time are chosen until their fraction of the rows is as close as possible to
-    settings.validation_rows; of two blocks or more, each side gets at least one. Instead,
-    settings.split can choose the end of each recording. Both are of clock time, so that copied
-    rows, and rows recorded twice into the same log, are on one side.
+    These are the rows whose `part` is not 0, of recordings that are held back whole; and among the
+    other rows, random blocks of time. Blocks are chosen until their fraction of the rows is about
+    settings.validation_rows; if there are two blocks or more, at least one is chosen and at least
+    one is left for training. With settings.split "end", the end of each recording is chosen
+    instead. Blocks and ends are of clock time, so that equal rows, such as rows recorded twice into
+    the same log, are on the same side.
 
     rows: with `time_ms` and `recording`.
-    before: rows that were split earlier, with `validation`. Their blocks or times keep their side;
-        recordings held back whole do not count.
+    before: rows of the store to add to, with `validation`. New rows in one of their blocks of time
+        are on the same side as that block; recordings held back whole do not count.
     """
     is_held_back = np.zeros(len(rows), np.bool_)
     if "part" in rows:
@@ -119,9 +125,9 @@ def _choose_rows(
 
 
 def _blocks(rows: pd.DataFrame, settings: SampleSettings) -> IndexArray:
-    """Return the number of each row's block of time.
+    """Return the number of each row's block of time, int64 (rows,).
 
-    Without the split by blocks, a block is a single time stamp.
+    With another split than "blocks", each time stamp is a block of its own.
     """
     length_ms = 1
     if settings.split == "blocks":
@@ -132,7 +138,7 @@ def _blocks(rows: pd.DataFrame, settings: SampleSettings) -> IndexArray:
 def _is_in_end(rows: pd.DataFrame, fraction: float) -> BoolArray:
     """Return which rows were driven while a recording was near its end, bool (rows,).
 
-    fraction: of the recording's rows that are its end.
+    fraction: the last rows that count as the end, as a fraction of the recording's rows
     """
     times = rows["time_ms"].to_numpy(np.int64)
     is_in_end = np.zeros(len(rows), np.bool_)
@@ -148,9 +154,11 @@ def _choose_blocks(
 ) -> list[int]:
     """Return the indices of the blocks for validation, whose sizes add up to about `wanted`.
 
-    Each block is taken, in random order, if that brings the sum nearer.
+    The blocks are tried in random order; one is taken if the sum then is closer to `wanted`.
 
-    both_sides: if there are two blocks or more, at least one is taken and at least one is left.
+    sizes: number of rows in each block, (blocks,)
+    wanted: number of rows for validation
+    both_sides: take at least one block and leave at least one; take none if there is only one
     """
     if both_sides and len(sizes) < 2:
         return []
@@ -170,22 +178,24 @@ def _choose_blocks(
 def sample_chunks(
     rows: pd.DataFrame, settings: SampleSettings, rows_per_chunk: int = 10_000
 ) -> Iterator[SampleTable]:
-    """Yield the sample table of the rows in chunks of so many rows, ordered by row.
+    """Yield the sample table of the rows, in chunks, ordered by row.
 
-    An earlier frame is taken only from the same episode, the same camera and the same side of the
-    split.
+    With frame offsets, an earlier frame is paired with a steering only if both are of the same
+    episode, the same camera and the same side of the split.
 
     rows: ordered by episode and time, with `episode`, `time_ms`, `steering`, `speed_mph`,
-        `validation` and, for each camera, `frame_CAMERA` (index, or NO_FRAME if it is missing). A
-        column `label` is the result of steering_labels(), for rows that lack their neighbours; it
-        is computed here if there is none. A column `take_over`, bool, marks rows whose training
-        samples are each in the table settings.correction_weight times, one after the other.
+        `validation` and, for each camera, `frame_CAMERA` (index, or NO_FRAME if it is missing). Two
+        columns are optional. `label` is the result of steering_labels(), which is computed here if
+        it is missing; it is needed if the rows are a part of an episode, whose neighbours would be
+        missing here. `take_over`, bool, marks rows whose training samples are each repeated, so
+        that they are in the table settings.correction_weight times, one after the other.
+    rows_per_chunk: number of rows whose samples are in a chunk
     """
     if "label" not in rows:
         labels = steering_labels(rows, settings.smooth_seconds, settings.lead_seconds)
         rows = rows.assign(label=labels)
     for start in range(0, len(rows), rows_per_chunk):
-        # the rows before it have the earlier frames of the chunk
+        # the rows before the chunk have the earlier frames that its samples need
         first = max(start - settings.frame_offsets, 0)
         chunk = _expand(rows.iloc[first : start + rows_per_chunk], settings)
         chunk["row"] += first
@@ -193,7 +203,7 @@ def sample_chunks(
 
 
 def _expand(rows: pd.DataFrame, settings: SampleSettings) -> SampleTable:
-    """Return the samples of all cameras, frame offsets and flips, in order."""
+    """Return the samples of all cameras, frame offsets and flips, sorted by these after the row."""
     tables = []
     for camera in settings.cameras:
         for frame_offset in range(settings.frame_offsets + 1):
@@ -205,7 +215,7 @@ def _expand(rows: pd.DataFrame, settings: SampleSettings) -> SampleTable:
         mirrored["steering"] = -samples["steering"]
         samples = np.concatenate([samples, mirrored])
 
-    # sorting by one number is several times as fast as by four
+    # the four sort keys are packed into one number, by which sorting is several times as fast
     key = samples["row"].astype(np.int64)
     key = key * len(CAMERAS) + samples["camera"]
     key = key * (MAX_FRAME_OFFSETS + 1) + samples["frame_offset"]
@@ -268,12 +278,13 @@ def count_split_pairs(rows: RowTable, settings: SampleSettings) -> int:
 class Windows:
     """Samples with the frames just before them."""
 
-    samples: SampleTable  # whose `frame` is the newest of its window
-    frames: npt.NDArray[np.uint32]  # (samples, seq_length), oldest first
-    # number of samples left out because they pair an earlier frame with a later steering
+    samples: SampleTable  # one for each window; its `frame` is the newest of the window
+    frames: npt.NDArray[np.uint32]  # (samples, seq_length), index into the frames, oldest first
+    # number of samples without a window because their frame is earlier than their steering
+    # (frame_offset is not 0)
     paired: int
-    # number left out because the rows before them are of another episode or on the other side of
-    # the split, or lack the image
+    # number of samples without a window because a row just before them is of another episode, on
+    # the other side of the split, or lacks the camera's image
     incomplete: int
 
 
@@ -288,7 +299,7 @@ def windows(samples: SampleTable, seq_length: int) -> Windows:
     camera = newest["camera"]
     episode = newest["episode"]
 
-    # frame and episode by number of the row, of those rows that have samples
+    # tables by row number: frames (rows, cameras) and episode (rows,), for rows that have samples
     row_count = int(row.max(initial=-1)) + 1
     frame_of_row = np.full((row_count, len(CAMERAS)), NO_FRAME, np.int64)
     frame_of_row[row, camera] = newest["frame"]
@@ -301,7 +312,8 @@ def windows(samples: SampleTable, seq_length: int) -> Windows:
         then = np.maximum(row - (seq_length - 1 - position), 0)
         frame = frame_of_row[then, camera]
         is_complete &= (frame != NO_FRAME) & (episode_of_row[then] == episode)
-        frames[:, position] = frame  # NO_FRAME wraps around; these windows are left out
+        # NO_FRAME, -1, becomes a large uint32 here, but these windows are left out below
+        frames[:, position] = frame
     return Windows(
         samples=newest[is_complete],
         frames=frames[is_complete],

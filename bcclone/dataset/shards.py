@@ -1,8 +1,8 @@
 """Open any store: one file, or a folder of shards, on this machine or at a URL.
 
-In: a path or a URL. Out: a `Store`. Rows, samples and frames of a folder are numbered through all
-of its shards, each of which is a store of its own. The `Manifest`, the file store.json, names them.
-bcclone.cluster writes such folders.
+In: a path or a URL. Out: a `Store`. A folder of shards is one large store: each shard is a file,
+and a complete store by itself; the `Manifest`, the file store.json, lists the shards. Rows, samples
+and frames are numbered through all shards. bcclone.cluster writes such folders.
 """
 
 import json
@@ -74,7 +74,7 @@ def open_store(path: Location | str) -> Store:
 
 
 def open_if_store(path: Location) -> Store | None:
-    """Open any store; return None for a log, and for a folder without a manifest, a recording."""
+    """Open any store; return None for a recording: a log, or a folder without a manifest."""
     with reaching(path):
         if path.is_dir():
             is_store = (path / MANIFEST_NAME).is_file()
@@ -87,16 +87,17 @@ def open_if_store(path: Location) -> Store | None:
 class Shard:
     """A shard of a store: the rows of one recording, or a block of them, as a store of its own."""
 
-    name: str  # of the file in the folder
-    recording: int  # number of its recording in the whole store
-    rows: int
-    samples: int
-    frames: int  # count of those that no earlier shard has, which come first in the file
-    # behind them are copies from earlier shards that its samples need: their numbers in the store
+    name: str  # name of the file in the folder
+    recording: int  # number of the recording in the whole store
+    rows: int  # number of rows
+    samples: int  # number of samples
+    frames: int  # number of the shard's own frames, which no earlier shard has; first in the file
+    # numbers, in the whole store, of the frames after these: copies from earlier shards, which
+    # samples of this shard need
     copied: tuple[int, ...]
     content_hash: str
-    bytes: int  # of the file
-    sha256: str  # of the file
+    bytes: int  # size of the file
+    sha256: str  # SHA-256 of the file
 
     @property
     def all_frames(self) -> int:
@@ -106,7 +107,7 @@ class Shard:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What store.json holds."""
+    """The content of store.json, which lists the shards of a store."""
 
     preprocessing: Preprocessing
     sample_settings: SampleSettings
@@ -153,9 +154,11 @@ class Manifest:
 def read_shards(
     folder: Location, manifest: Manifest, others: Sequence[str] = ()
 ) -> tuple[StoreContent, list[Sequence[Table]]]:
-    """Read the shards in a folder, and further tables of each, which `others` names.
+    """Read the tables of all shards as one store; return it, and the other tables of each shard.
 
     Raises UserError if a shard is missing or damaged.
+
+    others: names of further tables to read from each shard
     """
     rows: list[RowTable] = []
     samples: list[SampleTable] = []
@@ -223,7 +226,8 @@ def _renumbered_samples(
 def _renumbered_rows(rows: RowTable, recording: int, frame_numbers: IndexArray) -> RowTable:
     renumbered = rows.copy()
     renumbered["recording"] += recording
-    numbers_or_none = np.append(frame_numbers, NO_FRAME)  # NO_FRAME is -1, the index of its last
+    # a row without a frame has NO_FRAME, -1, which as an index takes the last element: NO_FRAME
+    numbers_or_none = np.append(frame_numbers, NO_FRAME)
     for name in FRAME_COLUMNS:
         renumbered[name] = numbers_or_none[renumbered[name]]
     return renumbered
@@ -254,7 +258,8 @@ def _far_shards(folder: Location, manifest: Manifest) -> Iterator[tuple[Shard, _
         shards = manifest.shards[start : start + _FILES_AT_ONCE]
         files: list[Any] = [folder / shard.name for shard in shards]
         parts = [_table_parts(shard, manifest.preprocessing) for shard in shards]
-        # one request for all parts of all files; their versions before and after it show a change
+        # all parts of all files are read in one call; the versions before and after it are compared
+        # to notice a file that changed meanwhile
         ranges = []
         for file, file_parts in zip(files, parts, strict=True):
             ranges += [(file, begin, end) for begin, end in file_parts]
@@ -272,12 +277,15 @@ def _far_shards(folder: Location, manifest: Manifest) -> Iterator[tuple[Shard, _
             yield shard, (tables, (shard.bytes, number_of_version))
 
 
-_HEAD_BYTES = 1 << 14  # more than an HDF5 file has before its frames
+_HEAD_BYTES = 1 << 14  # more bytes than HDF5 writes before the frames of a store
 
 
 def _table_parts(shard: Shard, preprocessing: Preprocessing) -> list[tuple[int, int]]:
-    """Return start and end of the parts of a shard's file that hold all but its frames."""
-    # the frames do not begin at 0, so they end after this byte
+    """Return the parts of a shard's file that hold its tables: (first byte, byte after the last).
+
+    They may overlap the frames a little, but leave most of their bytes out.
+    """
+    # the frames begin after byte 0, so they end after this byte: the tables behind are complete
     frame_bytes = shard.all_frames * math.prod(preprocessing.shape)
     if frame_bytes <= _HEAD_BYTES:
         return [(0, shard.bytes)]

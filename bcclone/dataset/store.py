@@ -1,6 +1,7 @@
-"""Open a store, whose frames are memory-mapped, or the same tables for image files.
+"""Open a store of one file: its tables are read, and its frames are memory-mapped.
 
-In: a path. Out: a `Store`, to be used in a `with` block.
+In: a path. Out: a `Store`, to be used in a `with` block. `ImageSamples` has the same tables for
+recordings whose images stay files.
 """
 
 import json
@@ -45,14 +46,13 @@ _SCHEMA = {
 class RecordingInfo:
     """A recording whose rows a store holds."""
 
-    path: Location  # of its log, absolute, where the store was made
-    sha256: str  # of the log
-    rows: int  # number in the store
-    # numbers in the log
-    bad_rows: int
-    episodes: int
+    path: Location  # absolute path of the log, on the machine where the store was made
+    sha256: str  # SHA-256 of the log
+    rows: int  # number of its rows in the store
+    bad_rows: int  # number of unusable rows in the log
+    episodes: int  # number of episodes in the log
     dialect: Dialect  # how the log is written
-    # how its frames were made of the pictures of another camera, None for the simulator's
+    # how frames were cut from the pictures of a real camera; None for the simulator's camera
     framing: Framing | None = None
 
     def to_json(self) -> str:
@@ -63,7 +63,7 @@ class RecordingInfo:
 
 
 def common_framing(recordings: Sequence[RecordingInfo]) -> Framing | None:
-    """Return the framing of all recordings, None if they are of several cameras."""
+    """Return the framing that all recordings have, None if they have different ones or none."""
     framings = {recording.framing for recording in recordings}
     if len(framings) != 1:
         return None
@@ -72,9 +72,9 @@ def common_framing(recordings: Sequence[RecordingInfo]) -> Framing | None:
 
 @dataclass(eq=False)
 class StoreContent:
-    """The tables of a store.
+    """The tables and frames of a store.
 
-    Raises ValueError for references to what is not there.
+    Making one raises ValueError if a table refers to a row, a frame or a recording that is missing.
     """
 
     preprocessing: Preprocessing
@@ -83,7 +83,7 @@ class StoreContent:
     samples: SampleTable
     rows: RowTable  # the recorded rows
     recordings: Sequence[RecordingInfo]  # where the rows come from
-    extras: Sequence[str]  # text of the further columns of each row, or nothing
+    extras: Sequence[str]  # (rows,), text of the log's further columns; or empty if it has none
     frames: Frames  # uint8 (frames, height, width, channels), memory-mapped, read-only
 
     def __post_init__(self) -> None:
@@ -101,8 +101,12 @@ class StoreContent:
 
 
 def _check_references(numbers: npt.NDArray[Any], what: str, count: int) -> None:
-    """Raise ValueError if some of the numbers are not those of `count` things."""
+    """Raise ValueError if a number is too large to be the index of one of `count` things.
+
+    what: name of the things for the error, such as "frame"
+    """
     last = numbers.max(initial=0)
+    # 0 is allowed without any thing, since it is the maximum of no numbers
     if last >= max(count, 1):
         raise ValueError(f"it refers to {what} {last} of {count}, counted from 0")
 
@@ -138,15 +142,15 @@ class Store(StoreContent):
 
 @dataclass(frozen=True)
 class ImageSamples:
-    """The tables of a store, with image files instead of frames."""
+    """The samples of recordings without a store: the same tables, with image files as frames."""
 
     path: Location
     preprocessing: Preprocessing  # how an image becomes a frame
-    samples: SampleTable  # whose `frame` is an index into files
+    samples: SampleTable  # its `frame` is an index into `files`
     rows: RowTable  # the recorded rows
     files: Sequence[str]  # paths of the images
     sample_settings: SampleSettings
-    content_hash: str  # of all of this
+    content_hash: str  # SHA-256 of the preprocessing, the logs and the samples
     recordings: Sequence[RecordingInfo] = ()
 
     def split_indices(self, part: str) -> IndexArray:
@@ -154,7 +158,7 @@ class ImageSamples:
 
 
 def is_other_file(path: Location) -> bool:
-    """Return whether a file is no store, by its name and first bytes; it may be a log."""
+    """Return whether a file cannot be a store, judged by its name and first bytes."""
     is_named_store = path.suffix in (".h5", ".hdf5")
     if is_named_store or not isinstance(path, Path) or not path.is_file():
         return path.suffix == ".csv"
@@ -192,8 +196,8 @@ def read_store(
 
     Raises UserError if it is no store, is truncated, or has another schema.
 
-    others: names of the other tables.
-    opened: for a URL, an open file with its content, and its version.
+    others: names of the other tables
+    opened: for a file at a URL, the open file and its version; None to open `path`
     """
     remedy = "make one with: bcclone preprocess RECORDING... -o data.h5"
     with explained(path, "a complete store", remedy):

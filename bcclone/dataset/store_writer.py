@@ -38,9 +38,11 @@ _SAMPLES_PER_CHUNK = 1 << 12
 
 
 def content_hash(preprocessing: Preprocessing, checksums: npt.ArrayLike) -> "hashlib._Hash":
-    """Return the hash of a store's content, without rows and samples: they are added in this order.
+    """Return the hash of a store's preprocessing and frames.
 
-    checksums: CRC-32 of each frame, (frames,).
+    To complete it, the caller adds the bytes of the rows, and then those of the samples.
+
+    checksums: CRC-32 of each frame, (frames,)
     """
     frames = hashlib.sha256(np.asarray(checksums, "<u4").tobytes())
     return hashlib.sha256(f"{preprocessing.digest} {frames.hexdigest()}".encode())
@@ -61,8 +63,8 @@ class StoreWriter:
         self.path = path
         self.preprocessing = preprocessing
         self.capacity = capacity
-        self.count = 0  # of the frames written
-        self.checksums = array("I")  # of each frame
+        self.count = 0  # number of frames written
+        self.checksums = array("I")  # CRC-32 of each frame
         self._frame_bytes = math.prod(preprocessing.shape)
 
         # HDF5's own structures, and an incomplete chunk of samples
@@ -75,8 +77,8 @@ class StoreWriter:
                 f"and {free / 1e6:.1f} MB are free; "
                 "free some space, choose another folder, or a smaller --size"
             )
-        # before HDF5, which reports a full disk by an error of its own; and again, since it
-        # truncates the file
+        # space is reserved before HDF5 writes, which reports a full disk in its own way; and once
+        # more afterwards, since HDF5 truncates the file
         _reserve(path, size)
         self._offset = _lay_out(path, preprocessing, capacity)
         _reserve(path, size)
@@ -102,7 +104,7 @@ class StoreWriter:
             checksums = [zlib.crc32(frame.data) for frame in frames]
         self.checksums.extend(checksums)
         data = frames.reshape(-1).data
-        while data:  # a nearly full disk takes a part, and refuses only the rest
+        while data:  # write() may write only a part, such as on a nearly full disk
             count = self._file.write(data)
             self._flush.wrote(count)
             data = data[count:]
@@ -250,13 +252,14 @@ def write_store(
         first_frame = writer.count
         unusable = _write_frames(writer, part, threads, on_progress)
 
-        # the rows name files by number, and NO_FRAME, -1, takes the last number
+        # the rows have numbers of files, which become numbers of frames; NO_FRAME, -1, as an index
+        # takes the last element, which is NO_FRAME
         numbers = np.append(frame_numbers(len(part.files), unusable, first_frame), NO_FRAME)
         rows = part.rows.copy()
         for name in FRAME_COLUMNS:
             rows[name] = numbers[rows[name].to_numpy()]
 
-        # the rows before the part only lend their frames
+        # the `context` rows before the part are not written; samples only need their frames
         rows_of_part = rows[part.context :]
         table = row_table(rows_of_part)
         extras = rows_of_part["extras"].tolist()

@@ -1,8 +1,8 @@
-"""Augment the batches of a feed on the processor, or draw what a device needs to augment them.
+"""Augment the batches of a feed on the CPU, or draw the random numbers for augmenting on a device.
 
 In: a `Batch` and its place in the training. Out: the batch with changed images and steering, or
-with the random numbers of the augmentation. They depend on the seed, the epoch and the first sample
-of the batch alone, so that a resume is exact.
+with the random numbers of the augmentation. The random numbers depend only on the seed, the epoch
+and the place of the batch in the epoch, so that a resumed training gets the same ones.
 """
 
 from dataclasses import replace
@@ -27,9 +27,10 @@ class Drawing:
         self._seed = seed
 
     def inputs_of(self, batch: Batch, place: BatchPlace) -> AugmentationInputs:
-        """Return what the augmentation of a batch depends on."""
+        """Return the inputs of the augmentation of a batch: flips, lookaheads, random numbers."""
         draws = draw(batch.global_size, (self._seed, place.epoch, place.first))
-        # a worker's part has the numbers that it has in the whole batch
+        # numbers are drawn for the batch of all workers, and this worker takes those of its part;
+        # so a sample is augmented alike for any number of workers
         begin = batch.span.first if batch.span else 0
         normal, uniform = (numbers[begin : begin + len(batch)] for numbers in draws)
         flipped = self._flipped[place.positions]
@@ -40,9 +41,11 @@ class Drawing:
 
 
 class CpuAugmentation:
-    """Augments batches in the rows that the network sees; a `Transform`.
+    """Augments the images and the steering of batches; a `Transform`.
 
-    buffers: for the changed images of as many batches as are alive at a time
+    Unless sampling.whole_images, only the image rows that the network sees are changed.
+
+    buffers: memory for the changed images
     """
 
     def __init__(self, selection: Selection, sampling: SamplingSettings, buffers: Buffers) -> None:

@@ -1,7 +1,8 @@
-"""The feed "device": keep all frames on the device that trains, and gather shuffled batches there.
+"""The feed "device": keep all frames on the device that trains, and gather batches there.
 
-In: the positions of each batch. Out: batches of tensors, or of positions for a training step that
-gathers itself. Feeds of images copy them to the device here.
+To gather is to pick the frames of a batch, and to mirror those of mirror images. In: the positions
+of each batch. Out: batches with tensors of images; or with the positions, if the training step
+itself gathers the images. `CopyToDevice` is for the other feeds, which load images.
 """
 
 from contextlib import ExitStack
@@ -22,12 +23,12 @@ from bcclone.system.tensorflow_quietly import compiles_for_gpu
 
 @dataclass(frozen=True)
 class CopyToDevice:
-    """Copies the images of whole batches to the device, ahead of their step; a `Transform`.
+    """Copies the images of full batches to the device, ahead of their step; a `Transform`.
 
-    Smaller batches stay as they are, since the step first fills them up.
+    Smaller batches are not copied, since the trainer first pads them to the full size.
     """
 
-    batch_size: int
+    batch_size: int  # number of samples in a full batch
 
     def __call__(self, batch: Batch, place: BatchPlace) -> Batch:
         if len(batch) < self.batch_size:
@@ -38,8 +39,8 @@ class CopyToDevice:
 class DeviceFeed(Feed):
     """Gather each batch on a GPU that XLA can compile for, otherwise in TensorFlow's memory.
 
-    Only positions are sent. The block copies the frames to the device, and raises UserError when
-    they do not fit; leaving it frees them.
+    Only the positions of a batch are sent to the device. Entering the feed copies all frames there,
+    and raises UserError when they do not fit; leaving it frees them.
     """
 
     source: FrameSource
@@ -51,7 +52,8 @@ class DeviceFeed(Feed):
         settings: FeedSettings,
         delivery: Delivery = AS_LOADED,
     ) -> None:
-        # positions are loaded at once, so a program finds those of its next call
+        # loading only looks up labels, so one batch ahead is enough; for a program that takes
+        # several batches in a call, those of the next call are loaded meanwhile
         ahead = 1
         if delivery.steps_a_call > 1:
             ahead = 2 * delivery.steps_a_call
@@ -74,7 +76,7 @@ class DeviceFeed(Feed):
                     flipped=tf.constant(arrays.flipped),
                     by_xla=by_xla,
                 )
-        # the second is raised by copying to a GPU
+        # InternalError is what copying to a full GPU raises
         except (tf.errors.ResourceExhaustedError, tf.errors.InternalError):
             raise UserError(
                 f"{self._path}: {frames.nbytes / 1e9:.1f} GB of frames do not fit on "
@@ -95,15 +97,16 @@ class DeviceFeed(Feed):
 
 
 class GatherOnDevice(NamedTuple):
-    """The frames on a device, and frame and flip of each sample; makes the images of positions.
+    """The frames on the device, and a function that makes the images of a batch from them.
 
-    An argument of compiled functions: what they capture would live as long as they do.
+    It is passed to compiled functions as an argument, so that the frames can be freed: a tensor
+    that a compiled function captures lives as long as the function.
     """
 
-    frames: Any
-    frame: Any
-    flipped: Any
-    by_xla: bool
+    frames: Any  # uint8 (frames, height, width, channels)
+    frame: Any  # int64 (samples,) or (samples, seq_length), index into frames
+    flipped: Any  # bool (samples,)
+    by_xla: bool  # whether XLA compiles the gathering
 
     def __call__(self, positions: Any) -> Any:
         flip = flip_by_selection if self.by_xla else flip_by_stitching
@@ -113,14 +116,20 @@ class GatherOnDevice(NamedTuple):
 
 
 def flip_by_stitching(frames: Any, frame: Any, flipped: Any) -> Any:
-    """Gather plain and mirrored images apart, and stitch them: on a CPU, five times as fast."""
+    """Gather the images of a batch, for a CPU: plain and mirrored ones apart, then put together.
+
+    There this is five times as fast as flip_by_selection(), which mirrors all images.
+    """
     indices = tf.dynamic_partition(tf.range(tf.size(flipped)), tf.cast(flipped, tf.int32), 2)
     plain, mirrored = (tf.gather(frames, tf.gather(frame, index)) for index in indices)
     return tf.dynamic_stitch(indices, [plain, tf.reverse(mirrored, [-2])])
 
 
 def flip_by_selection(frames: Any, frame: Any, flipped: Any) -> Any:
-    """Mirror all images and select; a GPU does it in one kernel."""
+    """Gather the images of a batch, for XLA: mirror all, and select the plain or the mirrored one.
+
+    A GPU does this in one kernel.
+    """
     images = tf.gather(frames, frame)
     selected = tf.reshape(flipped, [-1] + [1] * (len(images.shape) - 1))
     return tf.where(selected, tf.reverse(images, [-2]), images)

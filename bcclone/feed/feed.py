@@ -1,7 +1,7 @@
-"""Open the feed of a selection of samples, by the strategy that the settings name or that suits.
+"""Choose and put together the feed for a selection of samples.
 
-In: a `Selection`, settings, and what takes the batches. Out: a complete `Feed`, which has opened
-nothing yet.
+In: a `Selection` and settings, which name a strategy or leave the choice to this module. Out: a
+`Feed`, which opens files and starts threads only when its `with` block is entered.
 """
 
 import os
@@ -36,14 +36,15 @@ def open_feed(
 ) -> Feed:
     """Return the feed of the training samples, to be used in a `with` block.
 
-    Every strategy gives each sample once per epoch; all that shuffle the whole selection give the
-    same batches. Samples of zero steering are left out of each epoch down to
-    sampling.zero_fraction. Samples are augmented in the rows that the network sees, on the
-    processor or on the device. Raises UserError when the strategy cannot read these samples, or
-    they do not fit into memory.
+    Every strategy gives each sample once per epoch, and all strategies that shuffle the whole
+    selection give the same batches. If more than sampling.zero_fraction of an epoch's samples had
+    zero steering, some of these are left out. With augmentation on the CPU, the feed augments the
+    batches; on the device, it adds the random numbers with which the training step does so. Raises
+    UserError when the strategy cannot read these samples, or they do not fit into memory.
 
-    part: of each batch that this worker trains on
-    program_steps: that one call of a program of XLA takes, if such a program takes the batches
+    part: the part of each batch that this worker trains on
+    program_steps: the most steps that the trainer takes in one call of an XLA program; 0 if XLA
+        does not compile its steps
     """
     # which strategy
     data = selection.data
@@ -94,8 +95,9 @@ def open_validation_feed(
 ) -> Feed:
     """Return the feed of the validation samples, in their order, to be used in a `with` block.
 
-    part: of each batch that this worker evaluates
-    feed: of the training samples; with DEVICE, these frames are on the device, too
+    part: the part of each batch that this worker evaluates
+    feed: name of the feed of the training samples; with DEVICE, the validation frames are kept on
+        the device, too
     program_steps: as open_feed() takes it
     """
     data = selection.data
@@ -120,13 +122,13 @@ _Maker = Callable[[Selection, EpochOrder, FeedSettings, Delivery], Feed]
 
 
 def _maker(name: str) -> _Maker:
-    """Return what makes the feed of a strategy; it may load TensorFlow."""
+    """Return the function or class that makes the feed of a strategy; may load TensorFlow."""
     module, function = STRATEGIES[name].makes.split(".")
     make: _Maker = getattr(import_module(f"bcclone.feed.{module}"), function)
     return make
 
 
-_MOST_AHEAD = 32  # batches: no strategy loads more ahead unless it is asked to
+_MOST_AHEAD = 32  # batches; most that a strategy loads ahead when max_queue_size does not say
 
 
 def _augmenting_on_cpu(
@@ -139,7 +141,7 @@ def _augmenting_on_cpu(
         # a network that trains on the processor needs the other half: with a thread per core it is
         # slower (decision 0016)
         threads = max(cores // 2, 1)
-    # those that wait, those that the threads work on, and those that the training uses
+    # one buffer for each batch that waits, is being augmented, or is used by the training
     kept = max(settings.max_queue_size, _MOST_AHEAD) + 3 * (threads or cores) + 2
     shape = (*selection.arrays.frame.shape[1:], *selection.data.preprocessing.shape)
     buffers = Buffers(sampling.batch_size, shape, kept)
@@ -149,8 +151,11 @@ def _augmenting_on_cpu(
 def _for_program(delivery: Delivery, gathers: bool, steps: int, batch_size: int) -> Delivery:
     """Return how a program of XLA gets its batches.
 
-    Images are copied to the device ahead of their step, unless the program gathers them there by
-    itself; then one call takes several batches.
+    Either the feed copies the images to the device ahead of their step; or the program gathers them
+    from frames on the device, and then takes several batches in one call.
+
+    gathers: whether the program gathers the images
+    steps: most steps in one call of the program
     """
     if gathers:
         return replace(delivery, steps_a_call=steps)
@@ -159,13 +164,13 @@ def _for_program(delivery: Delivery, gathers: bool, steps: int, batch_size: int)
     return replace(delivery, transforms=(*delivery.transforms, CopyToDevice(batch_size)))
 
 
-_USABLE_MEMORY = 0.8  # of the available memory; the network needs some, too
+_USABLE_MEMORY = 0.8  # fraction of the available memory for frames; the network needs the rest
 
 
 def check_feed(data: TrainingData, settings: FeedSettings) -> None:
     """Raise UserError when the strategy cannot read the samples, or they do not fit into memory.
 
-    The strategy is not AUTO.
+    settings: with a strategy, not AUTO
     """
     strategy = STRATEGIES[settings.feed]
     if not isinstance(data, Store):
@@ -195,13 +200,13 @@ def check_feed(data: TrainingData, settings: FeedSettings) -> None:
         )
 
 
-_USABLE_GPU_MEMORY = 0.6  # of the free memory of the GPU; the network needs some, too
+_USABLE_GPU_MEMORY = 0.6  # fraction of the free GPU memory for frames; the network needs the rest
 
 
 def choose_feed(data: TrainingData, gpu_memory: float = 0.0) -> tuple[str, str]:
-    """Return the strategy that suits the samples and this machine, and the reason.
+    """Return the strategy that suits the samples and this machine, and the reason in words.
 
-    gpu_memory: free bytes of the GPU that trains, 0.0 without one.
+    gpu_memory: number of free bytes on the GPU that trains, 0.0 without a GPU
     """
     if not isinstance(data, Store):
         return "files", "there is no store; preprocess.py makes one, which is many times faster"

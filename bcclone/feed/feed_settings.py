@@ -5,16 +5,16 @@ from functools import partial
 
 from bcclone.system.settings import Checked, Count, Degrees, Fraction, Megabytes, Metres, setting
 
-# strategies
-AUTO = "auto"  # the one that suits the samples and the machine
-DEVICE = "device"  # frames on the GPU
+# two choices of --feed
+AUTO = "auto"  # choose the strategy that suits the samples and the machine
+DEVICE = "device"  # keep all frames on the device that trains
 
 # orders of the samples
-IN_ORDER = "in order"
-SHUFFLED = "shuffled"
-CHUNKS = "chunks"
-WINDOWS = "windows"
-ORDERS = {  # order -> the settings that it depends on
+IN_ORDER = "in order"  # as in the store
+SHUFFLED = "shuffled"  # all samples at random
+CHUNKS = "chunks"  # random chunks of neighbouring samples, each shuffled
+WINDOWS = "windows"  # random windows of neighbouring shards, each shuffled
+ORDERS = {  # order -> names of the settings on which it depends
     IN_ORDER: (),
     SHUFFLED: (),
     CHUNKS: ("chunk_size",),
@@ -24,14 +24,14 @@ ORDERS = {  # order -> the settings that it depends on
 
 @dataclass(frozen=True)
 class Strategy:
-    """A way to fetch samples."""
+    """A way to load samples; each has its row in STRATEGIES."""
 
-    text: str  # for --help
-    makes: str  # module and function of bcclone.feed that makes the feed
+    text: str  # description for --help
+    makes: str  # MODULE.FUNCTION in bcclone.feed, which makes the feed
     order: str = SHUFFLED  # one of ORDERS
-    copies: int = 0  # how many copies of all frames are in memory
-    of_files: bool = False  # it reads the images of a recording, and others a store
-    at_url: bool = False  # it reads stores at a URL
+    copies: int = 0  # how many copies of all frames it keeps in memory; 0: it reads from disk
+    of_files: bool = False  # whether it reads the image files of a recording instead of a store
+    at_url: bool = False  # whether it can read a store at a URL
 
 
 STRATEGIES = {
@@ -72,18 +72,18 @@ STRATEGIES = {
         "shuffled at the end of each epoch",
         "loader_processes.sequence",
     ),
-    DEVICE: Strategy(  # TensorFlow copies the frames that it is given
+    DEVICE: Strategy(  # two copies: one that is read from the store, and TensorFlow's
         "keeps all frames on the device that trains, and gathers batches there; shuffled",
         "device.DeviceFeed",
         copies=2,
     ),
 }
 
-# of --predict
-STEERING = "steering"  # alone
-PATH = "path"  # outputs that only help in training
+# two choices of --predict
+STEERING = "steering"  # the network learns the steering alone
+PATH = "path"  # the network also learns the path ahead, with outputs that are not saved
 
-_MAX_WORKERS = 60  # Windows can wait for at most 63 objects at once
+_MAX_WORKERS = 60  # most loader processes: Windows can wait for at most 63 objects at once
 _feed = partial(setting, group="feed")
 _rare = partial(_feed, rare=True)
 
@@ -93,8 +93,8 @@ class Ordering:
     """How samples are ordered."""
 
     kind: str = IN_ORDER  # one of ORDERS
-    size: int = 1  # samples of a chunk, or shards of a window
-    streams: int = 1  # of windows, each of which gives a part of every batch
+    size: int = 1  # number of samples in a chunk, or of shards in a window
+    streams: int = 1  # with WINDOWS: number of windows that each batch is drawn from
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,8 @@ class FeedSettings(Checked):
 
     @property
     def ordering(self) -> Ordering:
-        """Return how samples are ordered; feeds that agree in it give the same batches."""
+        """Return how samples are ordered; feeds of equal orderings give the same batches."""
+        # AUTO chooses among strategies; "shuffled" is the order of most of them
         kind = SHUFFLED if self.feed == AUTO else STRATEGIES[self.feed].order
         sizes = [getattr(self, name) or 1 for name in ORDERS[kind]]
         return Ordering(kind, *sizes)
@@ -222,7 +223,8 @@ class SamplingSettings:
 
     batch_size: int
     seed: int = 0  # of the order and of the augmentation
-    zero_fraction: float = 1.0  # of an epoch's samples that may have zero steering; 1: no limit
-    # with augment_on "device", the training step augments, and the feed gives the random numbers
+    zero_fraction: float = 1.0  # largest fraction of an epoch with zero steering; 1: no limit
+    # how to augment; with augment_on "device", the feed only adds the random numbers to the batches
     augmentation: AugmentSettings = AugmentSettings(augment=False)
-    whole_images: bool = False  # augment all rows of an image, since the network sees all of them
+    # whether to augment all rows of an image; False: only those that bcclone's own networks see
+    whole_images: bool = False

@@ -18,7 +18,7 @@ from bcclone.feed.selection import TargetFunction, describe_windows, select
 from bcclone.feed.source import Buffers, SampleSource
 from bcclone.system.errors import UserError
 
-NEXT_FRAME = "next frame"  # of SampleDataset, beside what --predict names
+NEXT_FRAME = "next frame"  # a choice of `targets` that --predict does not have
 
 
 class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
@@ -28,7 +28,7 @@ class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
     epoch; Keras calls on_epoch_end() after each epoch, which shuffles again. The dataset can be
     pickled; a copy opens the store when it first reads.
 
-    gives_next: the last frame of each window is its target
+    gives_next: the target of a window is its last frame, and the input the frames before it
     options: those of `keras.utils.PyDataset`
     """
 
@@ -41,7 +41,7 @@ class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
         self._gives_next = gives_next
         self.epoch = 1
         self.batches = order.batches(1)
-        # as many batches are alive as workers make and as wait in Keras's queue, usually 10
+        # a buffer for each batch that a worker makes, or that waits in Keras's queue (usually 10)
         kept = int(options.get("workers", 1)) + int(options.get("max_queue_size", 10))
         self._buffers = Buffers(order.batch_size, source.shape, kept)
 
@@ -73,9 +73,11 @@ class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
         if batch_size < 1:
             raise ValueError(f"batch_size {batch_size}, expected 1 or more")
         with nullcontext(store) if isinstance(store, Store) else open_store(store) as store:
+            # a window of one more frame has the next frame at its end
             gives_next = targets == NEXT_FRAME
             length = seq_length + gives_next
             selection = select(store, part, length, STEERING if gives_next else targets)
+            # called for its UserError when there is no window; its text is not needed
             if length > 1 and part == TRAINING:
                 describe_windows(selection, selection)
             if not len(selection):
@@ -95,6 +97,7 @@ class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
         batch = self.source.read(self.batches[number], self._buffers)
         if not self._gives_next:
             return batch.images, batch.labels
+        # (batch, seq_length + 1, ...): of two frames, the first is a single frame, not a window
         is_window = batch.images.shape[1] > 2
         before = batch.images[:, :-1] if is_window else batch.images[:, 0]
         return before, batch.images[:, -1]

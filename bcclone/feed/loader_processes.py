@@ -1,7 +1,7 @@
 """Load batches in processes, into shared memory: the feeds "workers", "queue" and "sequence".
 
-In: the positions of each batch, sent to a process. Out: `Batch`, in the same order, whichever
-process is faster.
+In: the positions of each batch, which are sent to a loader process. Out: each `Batch`, in the order
+of the requests, whichever process is faster.
 """
 
 import contextlib
@@ -49,9 +49,10 @@ def queue(
 def sequence(
     selection: Selection, order: EpochOrder, settings: FeedSettings, delivery: Delivery
 ) -> Feed:
-    """Read the memory-mapped store with as many threads, or processes, as a PyDataset has workers.
+    """Read the memory-mapped store with threads or processes, by default six.
 
-    Keras's own queue waits forever when a worker process is killed.
+    This imitates a Keras PyDataset with that many workers. Keras's own queue is not used, since it
+    waits forever when a worker process is killed.
     """
     source = selection.mapped_source()
     ahead = settings.max_queue_size or 32
@@ -66,11 +67,13 @@ class LoaderError(UserError):
 
 
 class ProcessFeed(Feed):
-    """Loader processes that write batches into shared memory, which training reads without a copy.
+    """A feed whose loader processes write batches into shared memory; training reads them there.
 
-    Process k modulo their number loads batch k, so that the order does not depend on their speed.
+    With n processes, batch k is loaded by process k modulo n, so that the order of the batches does
+    not depend on the speed of the processes.
 
-    slots: batches that fit into the shared memory, including those in use by training
+    processes: number of loader processes
+    slots: number of batches that fit into the shared memory, with those that training uses
     """
 
     def __init__(
@@ -82,7 +85,8 @@ class ProcessFeed(Feed):
         delivery: Delivery = AS_LOADED,
     ) -> None:
         super().__init__(source, order, delivery, threads=0)
-        self._count = max(slots, 2 * processes + 2)  # with fewer, processes would wait
+        # number of slots: with fewer than two for each process, processes would wait
+        self._count = max(slots, 2 * processes + 2)
         self._processes = processes
         self._loaders: list[Loader] = []
 
@@ -96,7 +100,7 @@ class ProcessFeed(Feed):
             self._loaders.append(Loader.start(context, self.source, self._slots))
 
     def _end(self) -> None:
-        """Kill the processes, which only read."""
+        """Kill the processes; this is safe, since they only read files."""
         loaders = self._loaders
         self._loaders = []
         for loader in loaders:
@@ -111,11 +115,15 @@ class ProcessFeed(Feed):
 
     @contextmanager
     def pieces(self, batches: Batches, stop: Event) -> Iterator[Iterator[Batch]]:
-        """Give the batches; raises what a process raised, or LoaderError when one has died."""
+        """Give the batches of an epoch, loaded by the processes.
+
+        Raises what a process raised, or LoaderError when a process has died.
+        """
         requested: deque[_Request] = deque()
         try:
             yield self._received(batches, requested)
-        except (LoaderError, KeyboardInterrupt):  # the latter perhaps while an answer was received
+        # after Ctrl-C an answer may be half received, so the pipes cannot be used any more
+        except (LoaderError, KeyboardInterrupt):
             self._end()
             raise
         finally:
@@ -125,7 +133,10 @@ class ProcessFeed(Feed):
                 self._free.append(request.slot)
 
     def _received(self, batches: Batches, requested: deque["_Request"]) -> Iterator[Batch]:
-        """Yield the batches; `requested` holds the requests that are not answered yet."""
+        """Yield the batches.
+
+        requested: the requests that are not answered yet, oldest first; empty at the begin
+        """
         most = _MAX_REQUESTS * self._processes
         numbered = enumerate(batches)
         while True:
@@ -148,16 +159,19 @@ class ProcessFeed(Feed):
             except Exception:
                 self._free.append(slot)
                 raise
+            # if training keeps many batches, it gets copies, so that slots remain for the processes
             are_few = len(self._free) + len(requested) <= self._processes
-            # not in a variable, which would keep the slot while the generator waits
+            # the batch is not put in a variable, which would keep its slot in use until the
+            # generator goes on
             yield Batch(
                 self._take(slot, len(positions), are_few), self.source.arrays.labels[positions]
             )
 
     def _take(self, slot: int, count: int, as_copy: bool) -> Image:
-        """Return the images of a slot, which is free again when they are gone.
+        """Return the images in a slot; the slot is free again when nobody uses them any more.
 
-        as_copy: when the caller keeps so many batches that slots run out
+        count: number of images
+        as_copy: return a copy, so that the slot is free at once
         """
         free = self._free
         shape = (count, *self.source.shape)
@@ -165,7 +179,7 @@ class ProcessFeed(Feed):
         return images.copy() if as_copy else images
 
 
-_MAX_REQUESTS = 8  # unanswered ones of a process, so that no pipe is ever full
+_MAX_REQUESTS = 8  # most unanswered requests for each process; more might fill the pipe and block
 
 
 class _Request(NamedTuple):
@@ -177,9 +191,9 @@ class _Request(NamedTuple):
 
 
 class Slots:
-    """Shared memory for batches.
+    """Shared memory for batches, divided into slots of one batch each.
 
-    It is anonymous, so that none is left behind when a process is killed.
+    The memory has no name in the system, so that nothing is left behind when a process is killed.
     """
 
     def __init__(self, context: Any, count: int, batch_size: int, shape: tuple[int, ...]) -> None:
@@ -189,7 +203,8 @@ class Slots:
     def memory(self, slot: int) -> memoryview:
         """Return the bytes of a slot.
 
-        Each process maps whole pages, so that a slot begins at the same byte in all of them.
+        Slots begin in the middle of a page. Each process may map the memory at another address, but
+        always at a page boundary, so that a slot begins at the same byte of it in all processes.
         """
         memory = memoryview(self._memory).cast("B")
         start = to_middle_of_page(memory) + slot * self._bytes
@@ -197,7 +212,7 @@ class Slots:
 
 
 class Loader(NamedTuple):
-    """The trainer's end of a loader process, which answers requests in their order."""
+    """A loader process as the trainer sees it; it answers requests in their order."""
 
     process: Any
     connection: Connection
@@ -228,7 +243,9 @@ class Loader(NamedTuple):
     def wait(self, others: Sequence["Loader"] = ()) -> None:
         """Wait for the answer to the oldest request.
 
-        Raises what the process raised, or LoaderError when it, or one of the others, has died.
+        Raises what the process raised, or LoaderError when this process or another has died.
+
+        others: loaders whose death also ends the wait
         """
         loaders = {loader.process.sentinel: loader for loader in (self, *others)}
         ready = wait([self.connection, *loaders])
@@ -255,11 +272,15 @@ class Loader(NamedTuple):
         return LoaderError(f"{process} ended with exit code {code}; {remedy}")
 
 
-_SECONDS_TO_END = 2.0  # of a process that has closed its connection, to have an exit code
+_SECONDS_TO_END = 2.0  # wait for the exit code of a process that has closed its connection
 
 
 def _serve(source: SampleSource, connection: Connection, slots: Slots, started: Any) -> None:
-    """Answer requests until the trainer closes the connection or is gone; runs in the process."""
+    """Answer requests until the trainer closes the connection or ends; runs in the loader process.
+
+    A request is uint32: the number of the slot, then the positions of the batch. The answer is
+    empty, or a pickled exception with its traceback as text.
+    """
     become_worker()
     with source, contextlib.suppress(EOFError, OSError):
         started.value = 1

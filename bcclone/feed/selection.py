@@ -1,7 +1,7 @@
-"""Choose the samples of one side of the split, as single frames or as windows of frames.
+"""Select the training, validation or test samples, as single frames or as windows of frames.
 
-In: a store or the images of a recording. Out: a `Selection`: frames, flips and labels, from which
-sources are made.
+In: a store or the images of a recording. Out: a `Selection`: which frame each sample has, whether
+it is mirrored, and its labels. The sources, which load the images, are made from it.
 """
 
 from collections.abc import Callable
@@ -32,12 +32,12 @@ TargetFunction = Callable[[SampleTable, RowTable], npt.ArrayLike]
 
 @dataclass(frozen=True)
 class Selection:
-    """The samples that a feed gives, chosen once for a training."""
+    """The samples that a feed gives, in the order of the store."""
 
-    data: TrainingData  # which holds their frames
-    arrays: SampleArrays
+    data: TrainingData  # the store or recording that holds the frames
+    arrays: SampleArrays  # frame, flip and labels of each sample
     row: Uint32Array  # (samples,), index into data.rows
-    # samples left out of windows, as samples.Windows counts them
+    # how many samples have no window, by the reason; explained at samples.Windows
     paired: int = 0
     incomplete: int = 0
 
@@ -50,9 +50,9 @@ class Selection:
 
     @property
     def store(self) -> Store:
-        """Return the store with the frames.
+        """Return `data` as a store, for feeds that read stores alone.
 
-        check_feed() refuses recordings for the feeds that use it.
+        It cannot be a recording there, since check_feed() has refused recordings for these feeds.
         """
         return cast("Store", self.data)
 
@@ -68,7 +68,11 @@ class Selection:
 
     @cached_property
     def recorded(self) -> IndexArray:
-        """Return the index of the first sample of each row: frame and steering as recorded."""
+        """Return the index of the first sample of each row, (rows,).
+
+        A row's samples are sorted: the first has the frame of the centre camera (if that is used)
+        in the row itself, not mirrored, so frame and steering are as they were recorded.
+        """
         _, first = np.unique(self.row, return_index=True)
         return first
 
@@ -79,9 +83,9 @@ class Selection:
 
     @cached_property
     def shard(self) -> Uint32Array:
-        """Return the number of the shard with each sample's frame, (samples,).
+        """Return the number of the shard that holds each sample's frame, (samples,).
 
-        Of a window, that of its newest frame.
+        A window of frames counts by its newest frame.
         """
         frame = self.arrays.frame
         newest = frame if frame.ndim == 1 else frame[:, -1]
@@ -94,13 +98,15 @@ def select(
     seq_length: int = 1,
     predict: str | TargetFunction = STEERING,
 ) -> Selection:
-    """Return the samples of one of sample_settings.PARTS.
+    """Return the training, validation or test samples.
 
-    Raises UserError for rows of which only some know their path, and for outputs that are the same
-    in all rows, and ValueError for a function that does not return a row for each sample.
+    Raises UserError if the path is to be learned and only some rows have one, if the outputs beside
+    the steering never change, and for windows of rows that do not follow each other. Raises
+    ValueError for a function that does not return a row for each sample.
 
-    seq_length: frames of a window; 1 for single frames
-    predict: what the network learns, as --predict names it, or a function
+    part: one of sample_settings.PARTS
+    seq_length: number of frames in a window; 1 for single frames
+    predict: what the network learns: a choice of --predict, or a function that computes the labels
     """
     samples = data.samples[data.split_indices(part)]
     if seq_length == 1:
@@ -145,7 +151,7 @@ def _labels(data: TrainingData, samples: SampleTable, predict: str) -> Float32Ar
 
 
 def _path_labels(data: TrainingData, samples: SampleTable) -> Float32Array:
-    """Return where the road leads, float32 (samples, labels); mirror images have the opposite."""
+    """Return the labels of the path ahead, float32 (samples, labels); negated for mirror images."""
     try:
         of_rows = path_labels(data.rows, data.sample_settings)
     except ValueError as error:
@@ -158,12 +164,13 @@ def _path_labels(data: TrainingData, samples: SampleTable) -> Float32Array:
 
 
 def _output_labels(data: TrainingData, samples: SampleTable, predict: str) -> Float32Array:
-    """Return the labels of the outputs but the steering, float32 (samples, labels)."""
+    """Return the labels of all outputs except the steering, float32 (samples, labels)."""
     rows: RowTable = data.rows
     outputs = outputs_of(predict)[1:]
     of_rows = output_labels(rows, outputs)
-    least_range = 0.01  # of the labels of an output, in its unit
-    # one output may stay the same: donkeycar has no speed
+    least_range = 0.01  # labels that span less than this, in the unit of the output, are constant
+    # an error only if all outputs are constant: --predict throttle also brings the speed, which
+    # recordings of donkeycar lack
     if of_rows.size and np.all(np.ptp(of_rows, axis=0) < least_range):
         same = " and ".join(
             f"the same {output.column}, {rows[output.column][0]:g}" for output in outputs
@@ -176,7 +183,7 @@ def _output_labels(data: TrainingData, samples: SampleTable, predict: str) -> Fl
 
 
 def _results(data: TrainingData, samples: SampleTable, function: TargetFunction) -> Float32Array:
-    """Return what a function of the user gives for samples, float32 (samples, labels)."""
+    """Return the labels that the user's function computes, float32 (samples, labels)."""
     if not len(samples):
         return np.zeros((0, 1), np.float32)
     labels = np.asarray(function(samples, data.rows[samples["row"]]), np.float32)
@@ -188,16 +195,16 @@ def _results(data: TrainingData, samples: SampleTable, function: TargetFunction)
 
 
 def lookahead_of(data: TrainingData, row: Uint32Array) -> Float32Array:
-    """Return how far ahead the car aims in samples, (samples,), in metres.
+    """Return how far ahead on the road the car aims, in metres, for each sample, (samples,).
 
-    row: of each sample, index into data.rows
+    row: the row of each sample, (samples,), as an index into data.rows
     """
     rows: RowTable = data.rows
     return lookahead_m(data.sample_settings, rows["speed_mph"][row]).astype(np.float32)
 
 
 def describe_windows(training: Selection, validation: Selection) -> str:
-    """Return how many windows there are, and how many samples are left out.
+    """Say in words how many windows there are, and how many samples are left out.
 
     Raises UserError when there are no windows for training.
     """

@@ -1,7 +1,7 @@
-"""Where the images of samples come from: a store, memory or image files.
+"""Sources load the images of samples from a store, from memory or from image files.
 
-In: positions. Out: a `Batch` of images, uint8 (positions, height, width, channels), mirrored where
-the sample is.
+In: positions, which are indices of samples in a `Selection`. Out: a `Batch` with the images, uint8
+(positions, height, width, channels), mirrored for samples that are mirror images.
 
 The memory of a batch is reused as soon as no array or tensor refers to it.
 """
@@ -24,31 +24,40 @@ from bcclone.system.arrays import BoolArray, Float32Array, Uint32Array
 from bcclone.system.errors import UserError
 from bcclone.system.opencv import cv2
 
-Tensor: TypeAlias = Any  # of TensorFlow, which this module does not load
+Tensor: TypeAlias = Any  # a tf.Tensor; this module does not load TensorFlow to name the type
 
 
 @dataclass(frozen=True)
 class SampleArrays:
-    """Frame, flip and labels of samples: 9 bytes each, and 4 for each further frame and label."""
+    """The frame or frames, the flip and the labels of each sample.
+
+    A sample takes 9 bytes of memory, and 4 for each further frame or label.
+    """
 
     # uint32 (samples,), index into the frames; (samples, seq_length) for windows, oldest first
     frame: Uint32Array
-    flipped: BoolArray  # (samples,), for all frames of a window
-    # float32 (samples, labels): the steering, and then what else is learned, such as the speed
+    flipped: BoolArray  # (samples,), whether the sample's image or images are mirrored
+    # float32 (samples, labels): first the steering, then the other labels, such as the speed
     labels: Float32Array
 
     def images_at(self, positions: Order) -> tuple[Uint32Array, BoolArray]:
-        """Return frame and flip of the images at these positions, (images,) each, by windows."""
+        """Return frame and flip of each image of these samples, (images,) each.
+
+        The images of a window follow each other, oldest first.
+        """
         frame = self.frame[positions]
         images_a_sample = math.prod(frame.shape[1:])
         return frame.reshape(-1), self.flipped[positions].repeat(images_a_sample)
 
 
 class SampleSource(ABC):
-    """Samples with their frames; a context manager, in whose block they are read.
+    """Loads the images of samples; a context manager that opens and closes what it reads.
 
-    A new source has opened nothing. It can be sent to another process, which enters a block of its
-    own. shape: of a sample, (height, width, channels), or (seq_length, height, width, channels).
+    A new source has opened nothing. So it can be sent to another process, which enters the source
+    there.
+
+    shape: of a sample's images: (height, width, channels), or for a window
+        (seq_length, height, width, channels)
     """
 
     def __init__(self, arrays: SampleArrays, frame_shape: tuple[int, ...]) -> None:
@@ -56,7 +65,7 @@ class SampleSource(ABC):
         self.shape = *arrays.frame.shape[1:], *frame_shape
 
     def __enter__(self) -> Self:
-        """Open what fill() needs; raises UserError, and then leaves nothing open."""
+        """Open what fill() needs; if it raises UserError, nothing is left open."""
         return self
 
     def __exit__(self, *_: object) -> None:  # noqa: B027 a source of files has nothing to close
@@ -74,7 +83,8 @@ class SampleSource(ABC):
     ) -> "Batch":
         """Return the samples at these positions.
 
-        parts: slices of the positions, which are read one after the other
+        buffers: gives the memory for the images
+        parts: slices of the positions, which are read one after the other; by default all at once
         """
         images = buffers.take(len(positions))
         for part in parts:
@@ -82,13 +92,16 @@ class SampleSource(ABC):
         return Batch(images, self.arrays.labels[positions])
 
 
-# frames that are copied and flipped at once: a little more than the level 2 cache of a core on most
-# current processors
+# bytes of the frames that are copied, and then flipped, in one go: 1.5 MB, a little more than the
+# level 2 cache of a core on most current processors
 _CACHED_BYTES = 3 << 19
 
 
 class FrameSource(SampleSource):
-    """A source of a store's frames: mapped files, which the system reads on demand and caches."""
+    """A source of a store's frames, which are in memory-mapped files.
+
+    The operating system reads them on demand, and caches them.
+    """
 
     def __init__(self, arrays: SampleArrays, frames: Frames) -> None:
         super().__init__(arrays, frames.frame_shape)
@@ -117,9 +130,10 @@ class FrameSource(SampleSource):
 
 
 class MemorySource(FrameSource):
-    """A source of frames that its block first reads into memory."""
+    """A source that reads all of its frames into memory when it is entered."""
 
     def __enter__(self) -> Self:
+        # only the frames that samples refer to are read; then they are numbered anew from 0
         used, index = np.unique(self.arrays.frame, return_inverse=True)
         with self.frames as stored:
             self.frames = FramesInMemory(stored[used])
@@ -131,7 +145,7 @@ class MemorySource(FrameSource):
 class FileSource(SampleSource):
     """A source that decodes image files.
 
-    files: a path for each frame
+    files: the path of each frame's image file, (frames,)
     """
 
     def __init__(
@@ -162,12 +176,12 @@ class FileSource(SampleSource):
 
 
 def lend(memory: memoryview, shape: tuple[int, ...], give_back: Callable[[], object]) -> Image:
-    """Return an array in `memory`, uint8 (*shape,).
+    """Return an array in `memory`, uint8 (*shape,), until nobody uses it any more.
 
-    `give_back` is called when the array, its views and the tensors made from it are gone;
-    TensorFlow uses an aligned array without copying it.
+    give_back: called when the array, its views and all tensors made from it are gone. Tensors
+        count, too, since TensorFlow uses an aligned array without copying it.
     """
-    # every array made from the owner keeps it alive
+    # the array below, its views and tensors keep the owner alive, so its end is the end of all
     owner = np.frombuffer(memory, np.uint8, math.prod(shape))
     weakref.finalize(owner, give_back).atexit = False
     return owner.reshape(shape)
@@ -177,21 +191,25 @@ PAGE = 4096  # bytes
 
 
 def to_middle_of_page(memory: memoryview) -> int:
-    """Return the number of bytes to the first middle of a page, where a batch should begin.
+    """Return how many bytes to skip so that a batch begins in the middle of a memory page.
 
-    In a memory map frames begin at page boundaries. When the copy begins a few bytes into its page,
-    as memory from the system does, the processor assumes that loads depend on the stores just
-    before, and copying is a third slower.
+    Frames in a memory map begin at page boundaries. If the copy of a frame begins a few bytes after
+    a page boundary, as memory from the system does, the processor takes loads from the map for
+    loads of what was just stored, and copying is a third slower.
     """
     address = np.frombuffer(memory, np.uint8).ctypes.data
     return int((PAGE // 2 - address) % PAGE)
 
 
 class Buffers:
-    """A pool of buffers; more than `kept` exist only while all of them are in use.
+    """A pool of memory for batches, which is used again and again.
 
-    The system would zero new memory for each batch page by page, which takes as long as the copy. A
-    pickled copy is empty.
+    New memory for each batch would be slow: the system zeroes it page by page, which takes as long
+    as copying the images. A pickled copy of the pool is empty.
+
+    batch_size: most samples in a batch
+    shape: of a sample's images
+    kept: most unused buffers that the pool keeps; further ones are freed
     """
 
     def __init__(self, batch_size: int, shape: tuple[int, ...], kept: int) -> None:
@@ -217,7 +235,7 @@ class Buffers:
 
 
 class Gather(Protocol):
-    """Makes the images of the positions of a batch."""
+    """Makes the images of a batch, from its positions and frames that are on the device."""
 
     def __call__(self, positions: Tensor, /) -> Tensor: ...
 
@@ -227,15 +245,15 @@ class Batch:
     """The samples of one step of training: arrays of NumPy, or tensors of TensorFlow."""
 
     # uint8 (batch, height, width, channels), or windows (batch, seq_length, height, width,
-    # channels), oldest frame first; with `gather`, the positions that it takes
+    # channels), oldest frame first; or, if there is a `gather`, its argument: int32 positions
     images: Image | Tensor
     labels: Float32Array | Tensor  # float32 (batch, labels), the steering first, -1 left to 1 right
-    # its AugmentationInputs, if the training step augments the batch
+    # the packed AugmentationInputs, if the training step augments the batch; else empty
     augmentation: tuple[Any, ...] = ()
-    # which part of the batch of all workers this is, if there are several; if it is empty, there is
-    # one sample here, which does not count
+    # with several workers: which part of their joint batch this is. An empty part still has one
+    # sample, which does not count, so that its worker can take part in the step.
     span: BatchSpan | None = None
-    gather: Gather | None = None  # makes the images within the training step
+    gather: Gather | None = None  # makes the images within the training step; None if they are here
 
     def __len__(self) -> int:
         return int(self.labels.shape[0])
@@ -247,8 +265,10 @@ class Batch:
 
     @property
     def samples(self) -> int:
+        """Return the number of samples that count: 0 if this worker's part is empty."""
         return len(self) if self.span is None else self.span.samples
 
     @property
     def global_size(self) -> int:
+        """Return the number of samples in the batch of all workers."""
         return len(self) if self.span is None else self.span.size

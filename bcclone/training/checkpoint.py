@@ -2,8 +2,8 @@
 
 A checkpoint holds everything that later steps depend on: the weights, the state of the dropout
 layers' random generators, the optimizer's moments, the sums of the epoch's losses, the training
-state and the model file so far. The order of the samples follows from seed and epoch. The last two
-checkpoints are kept.
+state, and the model file that is to be kept so far. It need not hold the order of the samples,
+which is computed from the seed and the epoch. The newest two checkpoints are kept.
 """
 
 import io
@@ -24,13 +24,16 @@ from bcclone.training.training_state import TrainingState
 
 
 def save_checkpoint(folder: Path, trainer: Trainer, state: TrainingState, model: bytes) -> None:
-    """Write a checkpoint and delete all but the last two; an OSError leaves the earlier ones.
+    """Write a checkpoint and delete all but the newest two.
 
-    model: the model file so far, empty before the first epoch is complete.
+    If writing raises OSError, such as on a full disk, the earlier checkpoints are unchanged.
+
+    model: the model file to keep so far, empty before the first epoch is complete
     """
     folder.mkdir(exist_ok=True)
     content = checkpoint_content(trainer, state, model)
-    # killed trainings left them; no other training writes here, since this one holds the lock
+    # delete what killed trainings have half written; no other training can be writing in this
+    # folder, since this one holds the lock of the run
     for leftover in folder.glob(".checkpoint-*.partial.h5"):
         leftover.unlink()
     write_bytes(folder / f"checkpoint-{state.step:09d}.h5", content)
@@ -42,8 +45,8 @@ def save_checkpoint(folder: Path, trainer: Trainer, state: TrainingState, model:
 def load_checkpoint(folder: Path, trainer: Trainer, notify: Notify) -> tuple[TrainingState, bytes]:
     """Load the newest intact checkpoint into the trainer; return its state and model file.
 
-    Without checkpoints, return those of a new training. Raises UserError when there are
-    checkpoints, but none is intact and of this network.
+    Without checkpoints, return TrainingState() and b"", with which a new training begins. Raises
+    UserError when there are checkpoints, but none is intact and of this network.
     """
     paths = checkpoint_paths(folder)
     for number, path in enumerate(paths, 1):
@@ -58,12 +61,14 @@ def load_checkpoint(folder: Path, trainer: Trainer, notify: Notify) -> tuple[Tra
 
 
 def checkpoint_paths(folder: Path) -> list[Path]:
+    """Return the paths of the checkpoints in a folder, newest first."""
     return sorted(folder.glob("checkpoint-*[0-9].h5"), reverse=True)
 
 
 def checkpoint_content(trainer: Trainer, state: TrainingState, model: bytes) -> bytes:
-    """Return the file of a checkpoint, which load_content() loads."""
-    content = io.BytesIO()  # HDF5 crashes when the disk is full while it closes a file
+    """Return the bytes of a checkpoint file, which load_content() reads."""
+    # made in memory first, since HDF5 crashes if the disk is full when it closes a file
+    content = io.BytesIO()
     with h5py.File(content, "w") as file:
         for number, variable in enumerate(trainer.variables):
             values = keras.ops.convert_to_numpy(variable)
@@ -77,7 +82,10 @@ def checkpoint_content(trainer: Trainer, state: TrainingState, model: bytes) -> 
 def load_content(source: Source, trainer: Trainer) -> tuple[TrainingState, bytes]:
     """Load a checkpoint into the trainer; return its state and model file.
 
-    Raises ValueError, among others, when it is damaged or of another network.
+    Raises ValueError, or another of the errors that load_checkpoint() catches, when the checkpoint
+    is damaged or of another network.
+
+    source: path or open file of the checkpoint
     """
     parts = read_hdf5(
         source, {"progress": str, "variables": list, "totals": np.float64, "model": np.uint8}

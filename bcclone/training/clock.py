@@ -1,7 +1,8 @@
-"""The time of a training: since it began, of compiling, and of an epoch's end.
+"""Measure a training: seconds since its begin, of compiling, and of the last epoch's end.
 
-Of several workers the first one measures, and all of them get its time by a sum. By the same sum
-they learn whether one of them was asked to stop.
+All workers of a training must act on the same time. So only the first worker measures: it adds its
+seconds to a sum over all workers, to which the others add 0. A second sum counts the workers that
+were asked to stop.
 """
 
 import threading
@@ -19,9 +20,10 @@ from bcclone.training.training_state import TrainingState
 class Clock:
     """Tells how long a training has run, and whether it is to stop.
 
-    begin: by time.monotonic(), when the training would have begun without interruptions
+    begin: time.monotonic() now, less the seconds that the training ran before it was resumed
     interrupted: set when this process is asked to stop
-    all_sum: sums of this worker -> of all workers
+    part: the part of each batch that this worker trains on; the worker of part 0 measures
+    all_sum: takes the sums of this worker, and returns the sums over all workers
     """
 
     def __init__(
@@ -35,9 +37,11 @@ class Clock:
         self._interrupted = interrupted
         self._measures = part.index == 0
         self._all_sum = all_sum
-        self.must_stop = False  # any worker was asked to stop
-        self.compiled: TrainingState | None = None  # after the call that compiled the step
-        self.ending_seconds = 0.0  # that the end of the last epoch took, 0 before the first
+        self.must_stop = False  # whether any worker was asked to stop, at the last now()
+        # the state after this process's first call of the step, which compiled it; None before
+        self.compiled: TrainingState | None = None
+        # how long the end of the last epoch took (validation and saving); 0 before the first end
+        self.ending_seconds = 0.0
 
     @property
     def is_interrupted(self) -> bool:
@@ -49,7 +53,7 @@ class Clock:
         return time.monotonic() - self._begin
 
     def now(self, state: TrainingState) -> TrainingState:
-        """Return the state with the elapsed time; every worker calls this."""
+        """Return the state with the present elapsed time; all workers must call this together."""
         seconds = self.seconds() if self._measures else 0.0
         sums = self._all_sum(np.array([seconds, self.is_interrupted]))
         elapsed, interrupted = sums.tolist()
@@ -57,7 +61,10 @@ class Clock:
         return replace(state, elapsed=elapsed)
 
     def after_call(self, state: TrainingState) -> TrainingState:
-        """Return the state after a call of the step, the first of which compiles it."""
+        """Return the state after a call of the training step.
+
+        The first call compiles the step, so its seconds are also added to state.compiling.
+        """
         now = self.now(state)
         if self.compiled is None:
             passed = now.elapsed - state.elapsed
@@ -65,7 +72,10 @@ class Clock:
         return now
 
     def after_ending(self, state: TrainingState) -> TrainingState:
-        """Return the state after an epoch has ended; before it the state had this elapsed time."""
+        """Return the state after the end of an epoch, and measure how long that end took.
+
+        state: its elapsed time is that before validation and saving
+        """
         now = self.now(state)
         self.ending_seconds = now.elapsed - state.elapsed
         return now

@@ -1,6 +1,6 @@
-"""What a training runs with: the machine, the packages and the state of this code.
+"""Describe the environment of a training: the machine, the packages and the git commit.
 
-Out: plain values, which environment.json in a run folder holds.
+Out: plain values, which are stored in environment.json in a run folder.
 """
 
 import os
@@ -15,7 +15,7 @@ import psutil
 
 
 def describe_environment() -> dict[str, Any]:
-    """Return what this process runs with; TensorFlow is loaded here."""
+    """Describe machine, packages and code of this process; loads TensorFlow."""
     import tensorflow as tf
 
     from bcclone.system.tensorflow_quietly import used_gpus
@@ -29,18 +29,19 @@ def describe_environment() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
         "gpus": [gpu.describe() for gpu in used_gpus()],
-        "cuda": tf.sysconfig.get_build_info().get("cuda_version"),  # that TensorFlow was built for
+        # the version of CUDA that TensorFlow was built for
+        "cuda": tf.sysconfig.get_build_info().get("cuda_version"),
         "packages": dict(sorted(versions)),
         "git": _git_state(Path(__file__).parent),
     }
 
 
 def _git_state(folder: Path) -> dict[str, Any] | None:
-    """Return commit and changed files of a folder's git checkout.
+    """Return the commit and the changed files of a folder's git checkout.
 
-    None without a checkout or without git.
+    None if the folder is not in a checkout, or git is not installed or fails.
     """
-    seconds = 10
+    seconds = 10  # after which git is given up, as on a slow network drive
 
     def git(*words: str) -> str:
         line = ["git", "-C", str(folder), *words]
@@ -48,10 +49,12 @@ def _git_state(folder: Path) -> dict[str, Any] | None:
         return done.stdout
 
     try:
-        if not git("ls-files"):  # an installed package may be in another's checkout
+        # no tracked file: the package is installed below the checkout of some other project
+        if not git("ls-files"):
             return None
         commit = git("rev-parse", "HEAD")
         changed = git("status", "--porcelain", "--untracked-files=no")
     except (OSError, subprocess.SubprocessError):
         return None
+    # a line is two letters of status, a space and the path
     return {"commit": commit.strip(), "changed": [line[3:] for line in changed.splitlines()]}

@@ -1,6 +1,8 @@
-"""The end of a training -> its result, and the model that is handed over.
+"""Choose the model that the user gets at the end of a training, and make the result.
 
-A fine-tuned model may be worse than the one that it began with; so they are compared.
+In: a training at its end. Out: a `TrainResult`, and the file of the chosen model. Usually this is
+the trained model. A fine-tuning may have made the start model worse; so the start model, and the
+mean of both models' weights, are compared with the trained model on the validation samples.
 """
 
 from dataclasses import replace
@@ -27,9 +29,10 @@ from bcclone.training.training_state import ValidationScore
 
 
 def start_model(training: Training) -> bytes:
-    """Return the file of the model that a fine-tuning begins with, empty without one.
+    """Return a model file with the start weights of a fine-tuning.
 
-    Called before the trainer is loaded from a checkpoint.
+    It is empty without --from, and without validation samples, by which models are compared. Call
+    this before a checkpoint is loaded, while the trainer has the start weights.
     """
     if not (training.settings.start and training.validates):
         return b""
@@ -37,9 +40,11 @@ def start_model(training: Training) -> bytes:
 
 
 def hand_over(training: Training, trained: Trained, start: bytes) -> tuple[TrainResult, bytes]:
-    """Return the result, and the file of the model that is best on the validation samples.
+    """Return the result, and the model file for the output.
 
-    start: as start_model() returns it
+    That is the trained model, unless another one is clearly better on the validation samples.
+
+    start: the file that start_model() returned
     """
     data = training.samples.data
     settings = training.settings
@@ -47,6 +52,7 @@ def hand_over(training: Training, trained: Trained, start: bytes) -> tuple[Train
     batch_size = validation_batch_size(settings, training.part.count)
     test = select(data, TEST, settings.seq_length)
     counts = SampleCounts(len(training.feeds.training), len(training.feeds.validation), len(test))
+    # the result names the model that is handed over
     drivers = _other_drivers(training, trained.model, start, batch_size)
     result = TrainResult.of(trained.state, settings, counts, folder.path, drivers)
     model = trained.model
@@ -58,6 +64,7 @@ def hand_over(training: Training, trained: Trained, start: bytes) -> tuple[Train
         write_trained = partial(write_bytes, folder.path / TRAINED_NAME, trained.model)
         try_to_write(write_trained, folder, training.notify)
         try_to_write(partial(write_bytes, folder.model, model), folder, training.notify)
+    # the test samples score only the model that was chosen, and have no part in the choice
     if len(test):
         loss, mae, _ = evaluate_file(training.trainer, model, test, batch_size)
         result = replace(result, test_loss=loss, test_mae=mae)
@@ -67,12 +74,15 @@ def hand_over(training: Training, trained: Trained, start: bytes) -> tuple[Train
 def _other_drivers(
     training: Training, trained: bytes, start: bytes, batch_size: int
 ) -> dict[str, ValidationScore]:
-    """Return the scores of the drivers that the trained model is compared with."""
+    """Return the validation scores of all drivers except the trained model, by name.
+
+    trained, start: files of the trained model and of the start model; `start` may be empty
+    """
     if not training.validates:
         return {}
     drivers = {MEAN: score_mean(training.samples, training.settings.loss)}
     if start:
-        # a model file answers the steering, and perhaps other outputs than those of this training
+        # the model files may have other outputs than this training, so only the steering is scored
         data = training.samples.data
         steering_alone = select(data, VALIDATION, training.settings.seq_length)
         models = {START: start, HALFWAY: mean_content(start, trained, {})}

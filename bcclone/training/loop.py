@@ -1,6 +1,8 @@
-"""A trainer, feeds and a run folder -> the trained epochs, from the state of a checkpoint on.
+"""The training loop: train epoch after epoch until a limit is reached.
 
-The functions here take the state of the training and return the next one.
+In: a trainer, its feeds, a run folder, and the state to begin with (of a new training or of a
+checkpoint). Out: `Trained`. The state is never changed in place: each function takes a
+`TrainingState` and returns a new one.
 """
 
 import math
@@ -31,7 +33,7 @@ from bcclone.training.training_state import Epoch, TrainingState, epoch_summary
 
 @dataclass(frozen=True)
 class Training:
-    """What a training works with, from its beginning to its end."""
+    """The objects that a training uses; they stay the same from its beginning to its end."""
 
     trainer: Trainer
     samples: TrainingSamples
@@ -40,8 +42,9 @@ class Training:
     folder: RunFolder
     events: EventLog
     notify: Notify
-    part: BatchPart = ALL  # of each batch that this worker trains on
-    all_sum: AllSum = alone  # every worker calls it equally often
+    part: BatchPart = ALL  # the part of each batch that this worker trains on
+    # adds up sums over all workers; it waits for them, so all must call it equally often
+    all_sum: AllSum = alone
 
     @cached_property
     def schedule(self) -> TrainingSchedule:
@@ -56,29 +59,33 @@ class Trained(NamedTuple):
     """A training at its end."""
 
     state: TrainingState
-    model: bytes  # the file of the last or the best model
+    model: bytes  # model file of the last or the best epoch, as --keep says
     limit: str  # the option that ended the training, such as "--epochs 5"
 
 
 def train_epochs(training: Training, state: TrainingState, model: bytes) -> Trained:
-    """Train to the first limit.
+    """Train until the first of the limits (epochs, time, patience) is reached.
 
     Raises UserError when the loss is not finite, a loader process has died, or --time is over
     before the loaders have started, and KeyboardInterrupt, after saving the state, when the process
     is asked to stop. Files that cannot be written are reported and do not stop the training.
 
-    state, model: of the checkpoint that the trainer was loaded from, or those of a new training
+    state: of the checkpoint that was loaded into the trainer, or TrainingState() in a new training
+    model: the model file in that checkpoint, or b"" in a new training
     """
     saver = Saver(training.folder, training.trainer, state, model)
-    begin = time.monotonic() - state.elapsed  # the time of --time runs, while feeds open, too
+    # --time counts the seconds before a resume, and from here on also those of opening the feeds
+    begin = time.monotonic() - state.elapsed
     feeds = training.feeds
     with feeds.training, feeds.validation, noting_interrupts() as interrupted:
         clock = Clock(begin, interrupted, training.part, training.all_sum)
         saver.save(state, training.notify)
         _await_feed(training, clock, state)
+        # a resumed training may have reached a limit before it was resumed
         limit = _reached_limit(training, clock, state)
         if limit:
             training.notify(f"note: nothing is left to train: {limit}; increase it to train on")
+        # again with the present time, of which opening the feeds has taken some
         state = clock.now(state)
         limit = _reached_limit(training, clock, state)
         while not limit:
@@ -91,27 +98,28 @@ def train_epochs(training: Training, state: TrainingState, model: bytes) -> Trai
 
 
 def _await_feed(training: Training, clock: Clock, state: TrainingState) -> None:
-    """Wait until the processes of the feed have started, or this one is asked to stop."""
+    """Wait until the feed's loader processes have started, or the user has asked to stop."""
     settings = training.settings
-    look_seconds = 0.05
+    poll_seconds = 0.05  # too short to be noticed, long enough to leave the processor alone
     while not training.feeds.training.has_started and not clock.is_interrupted:
-        # a training whose time was over when it was resumed ends later
+        # no error if --time was over before the resume (state.elapsed): train_epochs() reports that
         if state.elapsed < settings.time <= clock.seconds():
             raise UserError(
                 f"--time {settings.time:g}s was over before the processes of "
                 f"--feed {settings.feed} had started; give more time, or fewer --feed-workers"
             )
-        time.sleep(look_seconds)
+        time.sleep(poll_seconds)
 
 
 def _train_epoch(
     training: Training, clock: Clock, saver: Saver, state: TrainingState
 ) -> tuple[TrainingState, bool]:
-    """Train on the rest of this epoch.
+    """Train on the rest of the current epoch.
 
-    Return the state, and whether the epoch was cut, as the time left is needed for validation.
+    Return the state, and whether the epoch was ended early because the rest of --time is needed
+    for validation.
     """
-    # the sums of a resumed epoch are in its checkpoint
+    # an epoch that is resumed in its middle goes on with the sums that its checkpoint held
     if not state.samples:
         training.trainer.totals.reset()
     feed = training.feeds.training
@@ -127,7 +135,8 @@ def _train_epoch(
         while group := list(islice(batches, _steps_at_once(training, saver, state))):
             state, figures = _take_steps(training, state, group, asked)
             progress.advance(sum(batch.global_size for batch in group), figures)
-            # several workers agree on the time only when they wait for the device anyway
+            # several workers must exchange messages to agree on the time, so they do it only every
+            # STEPS_A_CALL steps, when _take_steps() waits for the device anyway
             if training.part.count == 1 or state.step % STEPS_A_CALL == 0:
                 state = clock.after_call(state)
             if _is_time_up(training, clock, state):
@@ -140,8 +149,10 @@ def _train_epoch(
 
 
 def _steps_at_once(training: Training, saver: Saver, state: TrainingState) -> int:
-    """Return how many steps one call takes before there is something to show or to save."""
-    # one call may not run past the next progress line, nor past the next checkpoint
+    """Return how many steps the trainer may take in one call.
+
+    The call ends at the next progress line or the next checkpoint, whichever comes first.
+    """
     steps_a_call = training.feeds.training.steps_a_call
     until_progress = steps_a_call - state.step % steps_a_call
     checkpoint_steps = training.settings.checkpoint_steps
@@ -154,9 +165,12 @@ def _steps_at_once(training: Training, saver: Saver, state: TrainingState) -> in
 def _take_steps(
     training: Training, state: TrainingState, group: Sequence[Batch], asked: float
 ) -> tuple[TrainingState, str]:
-    """Train on batches; return the state, and every few steps the figures to show.
+    """Train on batches; return the state, and the figures for the progress line.
 
-    asked: by time.perf_counter(), when the batches were asked for
+    The figures are "" except after every STEPS_A_CALL-th step, when the loss is read.
+
+    group: the batches, one for each step
+    asked: time.perf_counter() when the feed was asked for these batches
     """
     waited = time.perf_counter() - asked
     schedule = training.schedule
@@ -193,8 +207,8 @@ def _is_checkpoint_due(settings: TrainSettings, saver: Saver, state: TrainingSta
 def _end_epoch(
     training: Training, clock: Clock, saver: Saver, state: TrainingState
 ) -> TrainingState:
-    """Validate, keep the model if it is the one to keep, and save everything."""
-    # the figures of the epoch; validation uses the totals anew
+    """Validate, keep this epoch's model if settings.keep wants it, and save everything."""
+    # the training loss is read first, since validation resets and reuses the totals
     loss, mae = training.trainer.totals.means()
     score = None
     if training.validates:
@@ -218,14 +232,15 @@ def _end_epoch(
         samples_per_second=state.samples / seconds,
         data_wait_share=state.waited / seconds,
     )
+    # the sum is finite only if both the training loss and the score are
     _check_finite(training, epoch.loss + epoch.score, epoch.epoch)
-    # what a resume, or a kill from now on, leaves
+    # save first, so that the epoch is not lost if the process is killed from here on
     state = state.after_epoch(epoch)
     if state.kept(training.settings.keep) is epoch:
         saver.keep(current_model(training, epoch.epoch, epoch.val_loss))
     saver.save(state, training.notify)
     state = clock.after_ending(state)
-    # what the user sees
+    # report the epoch to TensorBoard and on the terminal
     figures = {
         "epoch/loss": epoch.loss,
         "epoch/mae": epoch.mae,
@@ -240,7 +255,11 @@ def _end_epoch(
 
 
 def current_model(training: Training, epoch: int, val_loss: float | None) -> bytes:
-    """Return the model file of the current weights, which are those after an epoch."""
+    """Return a model file with the current weights.
+
+    epoch: the number of the epoch after which the network has these weights; 0 before training
+    val_loss: the validation loss of that epoch, None if it is not known
+    """
     data = training.samples.data
     described = {
         "settings": values_of(training.settings, DECIDE_WEIGHTS),
@@ -259,7 +278,10 @@ def current_model(training: Training, epoch: int, val_loss: float | None) -> byt
 def _reached_limit(
     training: Training, clock: Clock, state: TrainingState, is_cut: bool = False
 ) -> str:
-    """Return the option whose limit is reached, such as "--epochs 5"; "" before that."""
+    """Return the option whose limit is reached, such as "--epochs 5"; "" if none is.
+
+    is_cut: the last epoch was ended early because the time was up
+    """
     is_time_up = is_cut or _is_time_up(training, clock, state)
     return training.schedule.reached_limit(state, is_time_up)
 
@@ -269,7 +291,7 @@ def _is_time_up(training: Training, clock: Clock, state: TrainingState) -> bool:
 
 
 def _stop_if_asked(training: Training, clock: Clock) -> None:
-    """Raise KeyboardInterrupt if a worker was asked to stop; the state is saved."""
+    """Raise KeyboardInterrupt if any worker was asked to stop; call it after saving the state."""
     if not clock.must_stop:
         return
     model = training.folder.model

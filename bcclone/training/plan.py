@@ -1,4 +1,8 @@
-"""Settings, samples and earlier runs -> the plan of a run: a new one, or one that is resumed."""
+"""Plan a run before it begins: which settings, which run folder, and may its output be written.
+
+In: settings, samples and the run folders of earlier trainings. Out: the `Plan` of a new run, or of
+a run that is resumed.
+"""
 
 import os
 from collections.abc import Mapping
@@ -29,18 +33,21 @@ from bcclone.training.training_folder import RunFolder, RunIdentity, settings_as
 
 @dataclass(frozen=True)
 class Plan:
-    """What is trained, and in which run; raises UserError when its output may not be written."""
+    """The settings and the run folder of a training.
 
-    settings: TrainSettings  # they leave open only what the device decides
+    Making one raises UserError when the output may not be written.
+    """
+
+    settings: TrainSettings  # some may still be "auto": those that decisions.fit_to_device() sets
     identity: RunIdentity
-    folder: RunFolder | None = None  # of a resumed run
-    result: TrainResult | None = None  # of a run that is complete already
+    folder: RunFolder | None = None  # the folder of the resumed run; None for a new run
+    result: TrainResult | None = None  # the result, if the run is complete already
 
     def __post_init__(self) -> None:
         output = self.settings.output
         inputs = inputs_of(self.settings)
         check_output(output, MODEL, self.may_overwrite, inputs)
-        # the settings file beside the model, too
+        # a settings file is written beside the model, so it must not overwrite the user's either
         path = settings_path(output)
         check_output(path, SETTINGS, self.may_overwrite or self._has_written(path), inputs)
 
@@ -54,7 +61,7 @@ class Plan:
         return self.folder.may_overwrite or self.folder.has_published(self.settings.output)
 
     def _has_written(self, path: Path) -> bool:
-        """Return whether the file has the settings of the resumed run."""
+        """Return whether the resumed run wrote this settings file: whether it has its settings."""
         if self.folder is None or not path.is_file():
             return False
         return path.read_bytes() == settings_as_text(self.folder.settings).encode()
@@ -73,9 +80,9 @@ def resumed_plan(
 ) -> Plan:
     """Return the plan of the newest run of these samples and this output; without one, a new run's.
 
-    Raises UserError for changes other than of limits and of a feed with the same order.
+    Raises UserError for changes with which the run would have other weights, except for its limits.
 
-    changes: settings by name
+    changes: the settings that the user gave, name -> value
     """
     identity = identity_of(files, data)
     folder = RunFolder.find(files.runs, identity, files.name)
@@ -89,10 +96,10 @@ def resumed_plan(
         return new_plan(TrainSettings(**file_settings | dict(changes)), data, notify, workers)
     _check_start(files, folder)
     stored = folder.settings
-    # a value that leaves a setting open means the value of the run
+    # a value such as "auto" leaves a setting open, so the run keeps the value that it has
     chosen = {name: value for name, value in changes.items() if value != LEFT_OPEN.get(name)}
     _check_weights_stay(folder, stored, chosen)
-    start = {"start": folder.start}  # the run's copy
+    start = {"start": folder.start}  # the copy in the run folder; the original may be gone
     settings = TrainSettings(**values_of(stored) | file_settings | start | chosen)
     _check_order_stays(folder, stored, settings)
     is_extended = values_of(settings, LIMITS) != values_of(stored, LIMITS)
@@ -104,7 +111,7 @@ def identity_of(files: RunFiles, data: TrainingData) -> RunIdentity:
 
 
 def _check_no_other_run(files: RunFiles, identity: RunIdentity) -> None:
-    """Raise UserError if the run that the user names is one of other samples or another output."""
+    """Raise UserError if --name names a run of other samples or of another output."""
     if not files.name:
         return
     path = files.runs / files.name
@@ -118,7 +125,7 @@ def _check_no_other_run(files: RunFiles, identity: RunIdentity) -> None:
 
 
 def _check_start(files: RunFiles, folder: RunFolder) -> None:
-    """Raise UserError if --from names another model than the one that the run began with."""
+    """Raise UserError if --from names another model than the run's start model."""
     if not files.start:
         return
     start = folder.start
@@ -134,7 +141,11 @@ def _check_start(files: RunFiles, folder: RunFolder) -> None:
 def _check_weights_stay(
     folder: RunFolder, stored: TrainSettings, chosen: Mapping[str, Any]
 ) -> None:
-    """Raise UserError if a setting was chosen with which the run would have other weights."""
+    """Raise UserError if a chosen setting differs from the run's and would change its weights.
+
+    stored: the settings of the run
+    chosen: the settings that the user gave, name -> value
+    """
     fixed = [name for name in DECIDE_WEIGHTS if name in chosen and name not in LIMITS]
     lines = differences(stored, replace(stored, **{name: chosen[name] for name in fixed}))
     if lines:
@@ -145,6 +156,7 @@ def _check_weights_stay(
 
 
 def _check_order_stays(folder: RunFolder, stored: TrainSettings, settings: TrainSettings) -> None:
+    """Raise UserError if the chosen feed would give the samples in another order than the run's."""
     if settings.ordering != stored.ordering:
         raise UserError(
             f"{folder.path} was begun with {_describe_order(stored)}; {_describe_order(settings)} "

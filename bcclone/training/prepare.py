@@ -1,4 +1,4 @@
-"""Build what is trained: a new network, or that of a model file, with optimizer and augmenter."""
+"""Build the trainer: a new network or that of a model file, its optimizer and its augmenter."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -41,17 +41,19 @@ def make_trainer(
     Raises UserError when the samples do not suit the network.
 
     labels: number of labels of a sample
-    kind: makes the trainer
-    strategy: of tf.distribute, for several devices
+    kind: class of the trainer, or a function that makes one from the arguments of Trainer()
+    strategy: a strategy of tf.distribute, to train on several devices
     """
     if settings.deterministic:
-        # of the whole process: TensorFlow cannot go back
+        # this holds for the rest of the process, since TensorFlow cannot switch it off again
         tf.config.experimental.enable_op_determinism()
-    has_helping_outputs = settings.predict == PATH  # they only help in training
+    # the path is learned only because that improves the steering; the saved network lacks it
+    has_helping_outputs = settings.predict == PATH
     augmenter = None
     if settings.augment and settings.augment_on == "device":
         augmenter = DeviceAugmenter(settings, data.preprocessing, settings.sampling.whole_images)
     with _layers_drawn_from(settings.seed), _dtype_policy_kept():
+        # the network to save is another one only if it differs from the trained one
         saved = None
         if settings.mixed_precision or has_helping_outputs:
             saved = _first_network(data, settings, 1 if has_helping_outputs else labels)
@@ -66,10 +68,11 @@ def make_trainer(
 
 @contextmanager
 def _layers_drawn_from(seed: int) -> Iterator[None]:
-    """Make layers in the block whose weights and dropout follow from the seed.
+    """Let weights and dropout of the layers that are made in the block depend on the seed alone.
 
-    Keras draws a seed for each of them from Python's generator, which draws on as before after the
-    block. Its set_random_seed() would leave a program's own generators seeded.
+    Keras draws a seed for each layer from Python's random generator. So that generator is seeded,
+    and gets its state back after the block. keras.utils.set_random_seed() would instead leave the
+    generators of the user's program seeded.
     """
     before = random.getstate()
     random.seed(seed)
@@ -93,7 +96,8 @@ def make_optimizer(
 ) -> keras.optimizers.Optimizer:
     """Return AdamW for the network.
 
-    devices: each of them passes its fraction of the gradient to Keras
+    devices: number of devices that train. Keras clips the gradients of each device before it adds
+        them up, and each is 1/devices of the whole; so the clipping norm is divided, too.
     """
     adam = keras.optimizers.AdamW(
         settings.learning_rate,
@@ -109,10 +113,10 @@ def make_optimizer(
 def report_network(
     model: keras.Model, data: TrainingData, settings: TrainSettings, notify: Notify
 ) -> None:
-    """Say what is trained, and what is lost.
+    """Tell the user the layers of the network, and what may be unexpected about it.
 
-    The layers of the network, how a new one differs from its design because of the images; the
-    framings of several cameras, and a calibration that the network cannot take.
+    That is: images of another size than the network was designed for; recordings of several
+    cameras, so that the model has no framing; a calibration that the network cannot take over.
     """
     start = settings.start
     if not start:
@@ -151,9 +155,11 @@ def _note_unusual_images(data: TrainingData, network: str, notify: Notify) -> No
 
 
 def _first_network(data: TrainingData, settings: TrainSettings, outputs: int) -> keras.Model:
-    """Return an untrained network with so many outputs, or that of the model to begin with.
+    """Return an untrained network, or with --from the network of that model.
 
-    Raises UserError.
+    Raises UserError for a model that does not suit the samples.
+
+    outputs: number of outputs of the network
     """
     if settings.start:
         model = _loaded_network(data, settings, settings.start, outputs)
@@ -188,14 +194,20 @@ def with_dropout_rate(model: keras.Model, rate: float) -> keras.Model:
 def _loaded_network(
     data: TrainingData, settings: TrainSettings, start: Path, outputs: int
 ) -> keras.Model:
-    """Return the network of a model file, with so many outputs; raises UserError."""
+    """Return the network of a model file, with new outputs added if it has too few.
+
+    Raises UserError for a model that does not suit the samples.
+
+    outputs: number of outputs that the network is to have
+    """
     file = load_own_model(start)
     _check_start(file, data, settings, start)
     model = _as_network(file, settings)
     calibration = file.calibration
     last = model.layers[-1]
     if calibration and _can_be_scaled(last):
-        # the network then answers in the car's steering, which the labels are
+        # a calibration maps the network's answers to the car's steering; the labels are the car's
+        # steering, so it is multiplied into the last layer
         kernel, bias = last.get_weights()
         kernel[:, 0] *= calibration.gain
         bias[0] = calibration.gain * bias[0] + calibration.bias
@@ -203,7 +215,7 @@ def _loaded_network(
     known = len(file.outputs)
     if known == outputs:
         return model
-    # an output that is new begins with the mean of its labels
+    # so that a new output does not begin with a large error, its bias is the mean of its labels
     first_answers = np.zeros(outputs - known)
     if settings.predict != PATH:
         new_outputs = outputs_of(settings.predict)[known:]
@@ -240,9 +252,10 @@ def _check_start(file: ModelFile, data: TrainingData, settings: TrainSettings, s
 
 
 def _as_network(file: ModelFile, settings: TrainSettings) -> keras.Model:
-    """Return the model of a file, as the network that was asked for if that has the same weights.
+    """Return the network of a model file, rebuilt as settings.network if its weights fit that.
 
-    Never convert to the default network: it would lose the variant's input layers.
+    Raises UserError if they do not fit, and if settings.network is the default: perhaps the user
+    has not chosen it, and a model rebuilt as the default network would lose its input layers.
     """
     trained_as = file.training.network or settings.network
     if trained_as == settings.network:
@@ -263,15 +276,16 @@ def _as_network(file: ModelFile, settings: TrainSettings) -> keras.Model:
 
 
 def _can_be_scaled(layer: keras.layers.Layer) -> bool:
+    """Return whether a calibration can be multiplied into the layer: linear, and with a bias."""
     if not isinstance(layer, keras.layers.Dense):
         return False
     return bool(layer.use_bias) and layer.activation is keras.activations.linear
 
 
 def _with_outputs(model: keras.Model, first_answers: FloatArray) -> keras.Model:
-    """Return a network with more outputs, which disturb the others little.
+    """Return a network with added outputs; the answers of the earlier ones stay the same.
 
-    first_answers: of the new outputs, (added,)
+    first_answers: what the new outputs answer to any image before they are trained, (added,)
     """
     last = model.layers[-1]
     added = len(first_answers)

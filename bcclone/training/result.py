@@ -1,8 +1,8 @@
-"""The end of a training -> its result, which says which model is handed over and how good it is.
+"""The result of a training: which model the user gets, and how good it is.
 
-Several drivers are compared on the validation samples: the trained model, one that always steers
-the mean, and in a fine-tuning the model that it began with and the mean of its weights and the
-trained ones.
+A driver is anything that answers with a steering. Several are compared on the validation samples:
+the trained model, and one that always steers the mean of the training samples; in a fine-tuning
+also the model that it began with, and the mean of that model's weights and the trained weights.
 """
 
 from collections.abc import Mapping
@@ -16,14 +16,14 @@ from bcclone.system.table import Table, TableColumn
 from bcclone.training.train_settings import TrainSettings
 from bcclone.training.training_state import TrainingState, ValidationScore
 
-# the drivers
+# names of the drivers in result.json
 MEAN = "mean_steering"
 START = "start"
 HALFWAY = "halfway"
 TRAINED = "trained"
 _MODELS = {START: "the start model", HALFWAY: "the mean of start and trained weights"}
 
-# in a run folder: the model of the last epoch, or the best, if another one is handed over
+# file in a run folder that keeps the trained model if START or HALFWAY is handed over instead
 TRAINED_NAME = "trained.h5"
 
 
@@ -31,7 +31,7 @@ TRAINED_NAME = "trained.h5"
 class SampleCounts:
     """How many samples a training had."""
 
-    train: int  # in an epoch
+    train: int  # number of training samples in an epoch
     validation: int
     test: int = 0
 
@@ -40,23 +40,25 @@ class SampleCounts:
 class TrainResult:
     """The result of a training."""
 
-    model: str  # the model file
+    model: str  # path of the model file that was written
     epochs: int  # number of complete epochs
-    epoch: int  # of the model's weights, 0 for those of the start model
-    best_epoch: int  # with the lowest validation loss
-    loss: float | None  # of the model, None unless TRAINED is handed over
-    val_loss: float | None  # of the model, None without validation samples
-    val_mae: float | None
-    samples_per_second: float  # of all epochs
-    data_wait_share: float  # fraction of the time spent waiting for data, of all epochs
-    seconds: float  # of the whole training, before and after a resume
+    # the epoch of the model's weights, from 1; 0 for the start model
+    epoch: int
+    best_epoch: int  # the epoch with the lowest validation loss, or else the lowest training loss
+    loss: float | None  # training loss of the model; None unless TRAINED is handed over
+    val_loss: float | None  # validation loss of the model; None without validation samples
+    val_mae: float | None  # mean absolute error of its steering on the validation samples
+    samples_per_second: float  # mean speed of training over all epochs, without validation
+    data_wait_share: float  # fraction of the training time that was spent waiting for data
+    seconds: float  # duration of the whole training, before and after a resume
     samples: SampleCounts
-    feed: str
-    ended: str = ""  # the limit that ended it
-    test_loss: float | None = None  # of the model on the test samples, None without them
+    feed: str  # name of the feed that loaded the samples
+    ended: str = ""  # the limit that ended the training, such as "--epochs 5"
+    test_loss: float | None = None  # loss of the model on the test samples; None without them
     test_mae: float | None = None
     onednn: str = ""  # "on" or "off"
-    # scores on the validation samples, empty without them; START and HALFWAY with --from
+    # driver -> its scores on the validation samples, empty without them; START and HALFWAY are
+    # there only in a fine-tuning
     drivers: Mapping[str, ValidationScore] = field(default_factory=dict)
     handed_over: str = TRAINED  # which of the drivers the model file is
     note: str | None = None  # what is wrong with the trained model, if anything
@@ -73,14 +75,17 @@ class TrainResult:
         run: Path,
         others: Mapping[str, ValidationScore],
     ) -> Self:
-        """Return the result of a complete training. others: scores of the drivers but TRAINED."""
+        """Return the result of a complete training.
+
+        others: validation scores of all drivers except TRAINED, by name
+        """
         kept = state.kept(settings.keep)
         drivers: dict[str, ValidationScore] = {}
         if kept.validation:
             drivers = {**others, TRAINED: kept.validation}
         best = _best_driver(drivers)
         score = drivers.get(best)
-        # each epoch counts by its seconds
+        # speed and waiting of the whole training: sums over the epochs, divided by its seconds
         seconds = sum(epoch.seconds for epoch in state.history)
         taken = sum(epoch.samples_per_second * epoch.seconds for epoch in state.history)
         waited = sum(epoch.data_wait_share * epoch.seconds for epoch in state.history)
@@ -106,7 +111,7 @@ class TrainResult:
 
     @property
     def origin(self) -> str:
-        """Return in words which model was handed over."""
+        """Return which model was handed over, in words such as "epoch 3 of 5"."""
         return _MODELS.get(self.handed_over, f"epoch {self.epoch} of {self.epochs}")
 
     @property
@@ -148,7 +153,10 @@ _SCORE_COLUMNS = (
 
 
 def _best_driver(drivers: Mapping[str, ValidationScore]) -> str:
-    """Return which model is handed over: the trained one, unless another is clearly better."""
+    """Return the driver that is handed over: TRAINED, unless another model is clearly better.
+
+    MEAN is not considered, since it is no model.
+    """
     best = TRAINED
     for name in (HALFWAY, START):
         if name in drivers and drivers[name].is_better_than(drivers[best]):
@@ -159,7 +167,10 @@ def _best_driver(drivers: Mapping[str, ValidationScore]) -> str:
 def _note_of(
     drivers: Mapping[str, ValidationScore], best: str, output: Path, run: Path
 ) -> str | None:
-    """Return what is wrong with the trained model, None if nothing is known."""
+    """Return what is wrong with the trained model, in words for the user; None if nothing is.
+
+    best: the driver that is handed over
+    """
     if best != TRAINED:
         return (
             f"on the validation samples {_MODELS[best]} is better than the trained model, "

@@ -17,7 +17,7 @@ from bcclone.training.train_settings import TrainSettings
 
 @dataclass(frozen=True)
 class TrainingSamples:
-    """Both sides of the split."""
+    """The samples of a training: those to train on, and those to validate with."""
 
     training: Selection
     validation: Selection
@@ -32,6 +32,7 @@ class TrainingSamples:
         return int(self.training.arrays.labels.shape[1])
 
     def report(self, notify: Notify) -> None:
+        """Tell the user if there are no validation samples."""
         if not len(self.validation):
             notify(
                 "note: there are no validation samples, so nothing shows whether the model has "
@@ -56,8 +57,9 @@ def select_samples(data: TrainingData, settings: TrainSettings, notify: Notify) 
 
 
 def _note_constant_outputs(data: TrainingData, predict: str, notify: Notify) -> None:
-    """Say of the steering, and of the last other output, that it never changes."""
+    """Tell the user if the steering, or the last other output, is the same in nearly all rows."""
     steering, *others = outputs_of(predict)
+    # only the last of the others, which --predict names; it also brings the outputs before it
     for output in (steering, *others[-1:]):
         same = constant(data.rows[output.column])
         if not same:
@@ -72,7 +74,7 @@ def _note_constant_outputs(data: TrainingData, predict: str, notify: Notify) -> 
 
 @dataclass(frozen=True)
 class Feeds:
-    """What gives the samples of a training, epoch by epoch."""
+    """The two feeds of a training, which give the batches of each epoch."""
 
     training: Feed
     validation: Feed
@@ -86,8 +88,9 @@ def open_feeds(
 ) -> Feeds:
     """Return the feeds of a training, to be used in `with` blocks.
 
-    program_steps: that one call of a program of XLA takes, if the trainer is such a program
-    part: of each batch that this worker trains on
+    program_steps: the most steps that the trainer takes in one call of an XLA program; 0 if XLA
+        does not compile its steps
+    part: the part of each batch that this worker trains on
     """
     batch_size = validation_batch_size(settings, part.count)
     return Feeds(
@@ -97,5 +100,6 @@ def open_feeds(
 
 
 def validation_batch_size(settings: TrainSettings, workers: int) -> int:
-    frames = 256  # large batches are fast, and no gradients take memory
+    """Return the number of samples in a batch of validation, at least one for each worker."""
+    frames = 256  # large batches are fast, and without gradients they fit into memory
     return max(frames // settings.seq_length, workers)

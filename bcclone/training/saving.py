@@ -1,4 +1,4 @@
-"""Write into the run folder while a training goes on: the model so far, checkpoints, the history.
+"""Write into the run folder during a training: the model to keep, checkpoints, history and events.
 
 A write that fails, such as on a full disk, is reported, and does not stop the training.
 """
@@ -19,10 +19,10 @@ from bcclone.training.training_state import TrainingState
 
 
 class Saver:
-    """Writes the files of a training.
+    """Writes the model, the checkpoints and the history of a training.
 
-    saved: the state of the newest checkpoint
-    model: the file of the model so far, empty before the first epoch is complete
+    saved: the state of the newest checkpoint, from which the next one's time follows
+    model: the model file to keep so far, empty before the first epoch is complete
     """
 
     def __init__(
@@ -32,16 +32,17 @@ class Saver:
         self.model = model
         self._folder = folder
         self._trainer = trainer
-        # a killed training may have left a newer model than the one in its checkpoint
+        # a resumed training writes its model again: the file may be newer than the checkpoint, if
+        # the process was killed between the two writes
         self._is_model_written = not model
 
     def keep(self, model: bytes) -> None:
-        """Let save() write another model."""
+        """Set the model file that the next save() writes; nothing is written here."""
         self.model = model
         self._is_model_written = False
 
     def save(self, state: TrainingState, notify: Notify) -> None:
-        """Write the model, a checkpoint and the history."""
+        """Write the model if it is a new one, a checkpoint, and the history."""
         self.saved = state
         folder = self._folder
         if not self._is_model_written:
@@ -55,9 +56,11 @@ class Saver:
 
 
 class EventLog:
-    """Writes figures into the event files of TensorBoard, until that fails.
+    """Writes figures into the event files of TensorBoard; stops after the first failed write.
 
     Raises UserError when TensorBoard is wanted and not installed.
+
+    is_wanted: without it, write() does nothing
     """
 
     def __init__(self, folder: RunFolder, is_wanted: bool) -> None:
@@ -68,7 +71,11 @@ class EventLog:
             self._events = tf.summary.create_file_writer(str(folder.tensorboard))
 
     def write(self, step: int, values: Mapping[str, float | None], notify: Notify) -> None:
-        """Write figures by name; those that are None are left out."""
+        """Write some figures of a step.
+
+        step: the x coordinate in TensorBoard: the number of a step, or of an epoch
+        values: name -> figure; a None is left out
+        """
         if not self._events:
             return
         known = {name: value for name, value in values.items() if value is not None}
@@ -83,7 +90,7 @@ class EventLog:
 
 
 def try_to_write(write: Callable[[], object], folder: RunFolder, notify: Notify) -> bool:
-    """Return whether a write has succeeded; report why it has not."""
+    """Call `write`; return whether it has succeeded, and tell the user why it has not."""
     try:
         write()
     except (OSError, tf.errors.OpError) as error:

@@ -1,6 +1,6 @@
-"""Score drivers on the validation samples: the network in training, model files, and a constant.
+"""Score drivers on the validation samples: the network in training, model files, and the mean.
 
-In: what drives, and a `Selection`. Out: losses, steering, and a `ValidationScore`.
+In: a driver (see result.py), and a `Selection`. Out: losses, steering, and a `ValidationScore`.
 """
 
 import math
@@ -24,7 +24,7 @@ from bcclone.training.training_state import ValidationScore
 def score_weights(
     trainer: Trainer, feed: Feed, validation: Selection, all_sum: AllSum = alone
 ) -> ValidationScore:
-    """Score the current weights on the validation samples; every worker calls this."""
+    """Score the current weights on the validation samples; all workers must call this together."""
     with feed.epoch(1) as batches:
         loss, mae, steering = trainer.evaluate(batches, all_sum)
     return score_of(validation, loss, mae, steering)
@@ -33,7 +33,7 @@ def score_weights(
 def score_mean(samples: TrainingSamples, loss: str) -> ValidationScore:
     """Score the driver that always steers the mean of the training samples.
 
-    In mirror images its steering is mirrored, too.
+    For a mirror image it steers the opposite.
 
     loss: one of train_settings.LOSSES
     """
@@ -50,12 +50,17 @@ def score_mean(samples: TrainingSamples, loss: str) -> ValidationScore:
 def score_of(
     validation: Selection, loss: float, mae: float, steering: FloatArray
 ) -> ValidationScore:
-    """Return the score of the steering of all validation samples, (samples,)."""
+    """Return the score of a driver, by its steering for all validation samples.
+
+    loss, mae: mean loss and mean absolute error of that steering
+    steering: (samples,)
+    """
     if not math.isfinite(loss):
         return ValidationScore(loss, mae, None, None)
     recorded = steering[validation.recorded]
     labels = validation.arrays.labels[validation.recorded, 0]
-    # small steering has no side; where the road is straighter, the smaller half has none
+    # a frame whose label is about straight ahead does not say which side is right, so small labels
+    # do not count: those up to 0.05, or on straighter roads the smaller half
     small = min(0.05, float(np.median(np.abs(labels))))
     return ValidationScore(
         loss, mae, correlation(recorded, labels), right_side(recorded, labels, small)
@@ -65,7 +70,11 @@ def score_of(
 def evaluate_file(
     trainer: Trainer, model: bytes, samples: Selection, batch_size: int
 ) -> tuple[float, float, FloatArray]:
-    """Return mean loss, mean absolute error and the steering, (samples,), of a model file."""
+    """Evaluate a model file; return mean loss, mean absolute error and steering, (samples,).
+
+    trainer: only computes the losses; its own weights are not used
+    model: the content of the model file
+    """
     with TemporaryDirectory() as folder:
         path = Path(folder) / "model.h5"
         write_bytes(path, model)

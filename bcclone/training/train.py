@@ -49,11 +49,11 @@ def resume(
 ) -> TrainResult:
     """Continue the newest run of these samples and this output; without one, begin a new run.
 
-    It continues with its own settings. Limits (epochs, time, patience) may differ from the run's,
-    and so may a feed that gives the same batches. Raises as train() does, and UserError for other
-    changes.
+    The run keeps its own settings. The changes may set other limits (epochs, time, patience), a
+    feed that gives the same batches, and settings on which the weights do not depend. Raises what
+    train() raises, and UserError for all other changes.
 
-    changes: settings by name
+    changes: the settings that the user gave, name -> value
     notify: called with each line of progress
     """
     with output_locked(files), open_samples(files.data, notify) as data:
@@ -62,7 +62,7 @@ def resume(
 
 
 def _train(plan: Plan, data: TrainingData, notify: Notify) -> TrainResult:
-    # what needs no TensorFlow comes first, so that a mistake is found at once
+    # checks that need no TensorFlow come first, so that a mistake is found at once
     settings = plan.settings
     samples = select_samples(data, settings, notify)
     if plan.result:
@@ -70,14 +70,14 @@ def _train(plan: Plan, data: TrainingData, notify: Notify) -> TrainResult:
     device = load_device(settings)
     settings = fit_to_device(settings, device)
 
-    # these load Keras, which needs TensorFlow with its settings
+    # these modules load Keras, so they are imported after load_device() has configured TensorFlow
     from bcclone.training.checkpoint import load_checkpoint
     from bcclone.training.handover import hand_over, start_model
     from bcclone.training.loop import Training, train_epochs
     from bcclone.training.prepare import make_trainer, report_network
     from bcclone.training.saving import EventLog
 
-    # what is trained
+    # the trainer: the network, its optimizer and the compiled steps
     compiled = fit_to_compiler(settings, device)
     trainer = make_trainer(data, compiled, samples.labels)
     report_compiler(settings, device, notify)
@@ -88,7 +88,7 @@ def _train(plan: Plan, data: TrainingData, notify: Notify) -> TrainResult:
         feeds = open_feeds(samples, settings, trainer.program_steps)
         samples.report(notify)
         training = Training(trainer, samples, feeds, settings, folder, events, notify)
-        # the trainer has the weights of the start only until a checkpoint is loaded
+        # must come before load_checkpoint(), which replaces the weights of the start model
         start = start_model(training)
         state, model = load_checkpoint(folder.checkpoints, trainer, notify)
         trained = train_epochs(training, state, model)
@@ -99,7 +99,7 @@ def _train(plan: Plan, data: TrainingData, notify: Notify) -> TrainResult:
 
 @contextmanager
 def output_locked(files: RunFiles) -> Iterator[None]:
-    """Check the model to begin with, and let no other process write the output in the block."""
+    """Check that --from can be a model file, and lock the output against other processes."""
     if files.start:
         check_keras_path(files.start)
     with locked(files.output, BUSY):
@@ -107,7 +107,7 @@ def output_locked(files: RunFiles) -> Iterator[None]:
 
 
 def describe_trainer(device: str, settings: TrainSettings, is_one_program: bool) -> str:
-    """Return in words what trains, such as "CPU (oneDNN on)"."""
+    """Return the device and how it computes, for the user, such as "CPU (oneDNN on)"."""
     if device == "CPU":
         device = f"CPU (oneDNN {settings.onednn})"
     return f"{device}, in programs of XLA" if is_one_program else device
@@ -119,7 +119,8 @@ def open_run(
 ) -> Iterator[RunFolder]:
     """Make the folder of a new run, or take that of a resumed one, and lock it in the block.
 
-    settings: those of the plan, with all decided
+    settings: the plan's settings, with values for all that the plan had left to the device
+    trains_on: the device in words, as describe_trainer() returns it
     """
     folder = plan.folder
     if folder:
@@ -150,8 +151,8 @@ def publish(
 ) -> None:
     """Write the model to the output, and mark the run as complete.
 
-    Raises UserError at the end when another program has written the output since the training
-    began.
+    When another program has written the output since the training began, that file stays as it is:
+    the run is still marked as complete, and UserError says where the model is.
     """
     output = plan.settings.output
     is_free = not output.exists() or plan.may_overwrite
@@ -172,7 +173,8 @@ def publish(
 def return_complete(plan: Plan, result: TrainResult, notify: Notify) -> TrainResult:
     """Return the result of a run that is complete already.
 
-    Its model is written if the output is another one. Workers that do not write have no folder.
+    The run's model is written to the output again if the file there is not from this run. In a
+    training on several machines, only the chief's plan has a folder; the others write nothing.
     """
     folder = plan.folder
     if folder is None:

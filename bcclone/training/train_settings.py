@@ -36,14 +36,16 @@ from bcclone.system.settings import (
 LEARNING_RATE = 1e-3
 # at LEARNING_RATE a model forgets what it knew (benchmarks/lab-log/2026-11.md, 2026-11-23)
 FINE_TUNING_LEARNING_RATE = 1e-4
-RECURRENT_SEQ_LENGTH = 5  # frames of a window, where neither the user nor the store says
+# frames in the input of gru and lstm, if neither the user nor the store sets a number
+RECURRENT_SEQ_LENGTH = 5
 
 LOSSES = ("mse", "mae", "huber", "log")
-LOG_SCALE = 0.05  # steering up to which the logarithmic loss is about the squared error
-# errors beyond it count linearly; with the usual 1, the loss would be half of mse everywhere
+LOG_SCALE = 0.05  # for steering smaller than this, the log loss is about the squared error
+# the Huber loss is quadratic up to this error, and linear beyond; with the usual 1 it would be half
+# the squared error everywhere, since errors of steering are smaller than 1
 HUBER_DELTA = 0.1
 
-# what settings may be
+# the choices of settings
 ON = "on"
 OFF = "off"
 SCHEDULES = ("cosine", "linear", "constant")
@@ -108,7 +110,7 @@ _OUTPUTS_LISTED = "; ".join(f"{output.predict}: {output.meaning}" for output in 
 
 @dataclass(frozen=True)
 class LearningSettings:
-    """What determines the weights, together with the samples and their augmentation."""
+    """The settings on which the weights depend, besides the samples and their augmentation."""
 
     batch_size: Count = setting(32, "number of samples in each step", 1, 1 << 20)
     epochs: Count = setting(
@@ -240,9 +242,9 @@ class LearningSettings:
 class TrainSettings(FeedSettings, AugmentSettings, LearningSettings, RunFiles):
     """All settings of a training, one flat value.
 
-    Its fields are those of RunFiles and LearningSettings above, of AugmentSettings and
-    FeedSettings, which the feed defines since others use them alone, and the ones below, on which
-    the weights do not depend. It can be passed where one of these groups is expected.
+    It has the fields of four groups: RunFiles and LearningSettings above, AugmentSettings and
+    FeedSettings of bcclone.feed. The weights do not depend on the further fields below. The value
+    can be passed where one of these groups is expected.
     """
 
     checkpoint_minutes: Minutes = _checkpoint(
@@ -279,7 +281,8 @@ class TrainSettings(FeedSettings, AugmentSettings, LearningSettings, RunFiles):
 
     @property
     def sampling(self) -> SamplingSettings:
-        whole = bool(ARCHITECTURES[self.network].preset)  # the networks of bcclone crop the images
+        # published networks see whole images; bcclone's own networks crop the images first
+        whole = bool(ARCHITECTURES[self.network].preset)
         return SamplingSettings(self.batch_size, self.seed, self.zero_fraction, self, whole)
 
 
@@ -288,15 +291,16 @@ def _names_folder(name: str) -> bool:
     return name not in ("", ".", "..") and Path(name).name == name
 
 
-# values that leave a setting to the samples, the machine or, in a resume, the run
+# the values that leave a setting open: the samples or the machine decide it, or in a resume the run
 LEFT_OPEN: dict[str, Any] = {
     "seq_length": 0, "learning_rate": 0.0, "feed": AUTO, "augment_on": AUTO, "onednn": AUTO,
     "jit_compile": AUTO,
 }  # fmt: skip
-LIMITS = ("epochs", "time", "patience")  # which a resumed run may change
+LIMITS = ("epochs", "time", "patience")  # settings that a resume may change
 DECIDE_WEIGHTS = (*names_of(LearningSettings), *names_of(AugmentSettings))
 SETTING_NAMES = tuple(name for name in names_of(TrainSettings) if name not in names_of(RunFiles))
 
 
 def values_of(settings: TrainSettings, names: Collection[str] = SETTING_NAMES) -> dict[str, Any]:
+    """Return the named settings by name; by default all but the fields of RunFiles."""
     return {name: getattr(settings, name) for name in names}

@@ -1,4 +1,8 @@
-"""A network and its optimizer -> steps of training and of validation, compiled by TensorFlow."""
+"""The compiled steps of training and of validation.
+
+In: a network, its optimizer and batches. Out: changed weights, and sums of losses and errors.
+TensorFlow compiles a step as a graph; XLA can compile it further into one program for the device.
+"""
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -15,14 +19,16 @@ from bcclone.model.layer_kinds import RECURRENT, layers_within
 from bcclone.system.arrays import FloatArray
 from bcclone.training.train_settings import HUBER_DELTA, LOG_SCALE, ON, LearningSettings
 
-STEPS_A_CALL = 20  # of a program that gathers its batches itself
+# most steps in one call of an XLA program that gathers its batches on the device; the loss is read,
+# and progress is shown, at every step whose number is a multiple of it
+STEPS_A_CALL = 20
 
-# sums of the batches of this worker -> of the batches of all workers
+# takes the sums over this worker's batches, and returns the sums over the batches of all workers
 AllSum = Callable[[FloatArray], FloatArray]
 
 
 def alone(sums: FloatArray) -> FloatArray:
-    """Return the sums of a worker that trains alone."""
+    """Return the sums unchanged; the AllSum of a worker that trains alone."""
     return sums
 
 
@@ -55,8 +61,8 @@ class Trainer:
         self._exported = exported
         self._augmenter = augmenter
         self._batch_size = settings.batch_size
-        # batch normalization would take padding for samples, so the last batch of an epoch has a
-        # program of its own
+        # batch normalization would count padding as samples, so its batches are not padded: for the
+        # shorter last batch of an epoch, XLA compiles a second program
         layers = list(layers_within(model))
         normalizes = any(isinstance(layer, BatchNormalization) for layer in layers)
         self._pads = self.is_one_program and not normalizes
@@ -76,7 +82,7 @@ class Trainer:
         step = [self.samples_signature, tf.TensorSpec((), tf.float32)]
         self._step = tf.function(self._train_step, input_signature=step, autograph=False)
         self._program = tf.function(self._train_steps, jit_compile=True, autograph=False)
-        # a program fixes its shapes, a graph takes any
+        # an XLA program is compiled for fixed shapes; a graph takes batches of any size
         shapes: dict[str, Any] = {"jit_compile": True}
         if not self.is_one_program:
             size = tf.TensorSpec((), tf.int32)
@@ -86,30 +92,31 @@ class Trainer:
 
     @property
     def variables(self) -> list[keras.Variable]:
-        """Return all that training changes: weights, dropout generators, moments of the optimizer.
+        """Return all variables that training changes, in the order in which a checkpoint has them.
 
-        A checkpoint has them in this order.
+        These are the weights, the states of the dropout generators, and the optimizer's moments.
         """
         return [*self.model.variables, *self.optimizer.variables]
 
     @property
     def program_steps(self) -> int:
-        """Return how many steps a call of the program takes at most; 0 without a program."""
+        """Return the most steps in one call of the XLA program; 0 if XLA does not compile steps."""
         return STEPS_A_CALL if self.is_one_program else 0
 
     # ---- training
 
     def train(self, batches: Sequence[Batch], rates: Sequence[float]) -> None:
-        """Take a step down the gradient of the mean loss for each batch; add them to the totals.
+        """Take a training step for each batch, and add its losses and errors to the totals.
 
-        More than one are batches of positions of one feed, STEPS_A_CALL at most.
-
-        rates: learning rate of each step
+        batches: for an XLA program, more than one only if they hold positions (with `gather`);
+            STEPS_A_CALL at most, all from one feed
+        rates: the learning rate of each step
         """
         if not self.is_one_program:
             for batch, rate in zip(batches, rates, strict=True):
                 self._step(batch.inputs, np.float32(rate))
             return
+        # without padding, the shorter last batch of an epoch cannot be in a call with the others
         if not self._pads and len(batches[-1]) < len(batches[0]):
             self.train(batches[:-1], rates[:-1])
             batches = batches[-1:]
@@ -117,9 +124,11 @@ class Trainer:
         self._program(*self.inputs_of(batches, rates))
 
     def inputs_of(self, batches: Sequence[Batch], rates: Sequence[float]) -> tuple[Any, ...]:
-        """Return what the program takes for a step with each batch, always of the same shapes.
+        """Return the arguments of the XLA program, always of the same shapes.
 
-        Padding is counted out twice: `sizes` within a batch, `count` within a call.
+        Two kinds of padding keep the shapes: a small batch is filled up with samples that do not
+        count (`sizes` has the true sizes), and a call with fewer than STEPS_A_CALL batches with
+        batches for which no step is taken (`count` is the true number).
         """
         count = len(batches)
         gather = batches[0].gather
@@ -135,9 +144,13 @@ class Trainer:
     def _train_steps(
         self, samples: tuple[Any, ...], sizes: Any, rates: Any, count: Any, gather: Gather | None
     ) -> None:
-        """Take the first `count` steps.
+        """Take the first `count` steps; XLA compiles this function.
 
-        samples: as _train_step() takes them, (steps, samples, ...) each
+        samples: the arrays that _train_step() takes, each with a first axis for the steps:
+            (steps, samples, ...)
+        sizes: int32 (steps,), number of samples that count in each batch
+        rates: float32 (steps,), learning rates
+        gather: makes the images from positions; None if `samples` has the images themselves
         """
 
         def take(step: Any = 0) -> Any:
@@ -156,9 +169,11 @@ class Trainer:
     def _train_step(
         self, samples: tuple[Any, ...], learning_rate: Any, size: Any = None, weights: Any = None
     ) -> None:
-        """Take a step.
+        """Take one step.
 
         samples: images, labels and the other inputs of the augmenter; (samples, ...) each
+        size: number of samples that count; None for all
+        weights: as gradients() takes them
         """
         self.optimizer.learning_rate.assign(learning_rate)
         if size is None:
@@ -170,13 +185,14 @@ class Trainer:
     def gradients(
         self, samples: tuple[Any, ...], size: Any, weights: Any = None
     ) -> tuple[list[Any], Any]:
-        """Return the gradient of the loss for each trainable variable, and the samples' sums.
+        """Return the gradient of the mean loss for each trainable variable, and the sums_of().
 
-        size: number of samples in the batch, by which the loss is divided
-        weights: float32 (samples, 1), 0 or 1; None for 1
+        size: number by which the sum of the losses is divided: the samples of the whole batch, of
+            all workers
+        weights: float32 (samples, 1): 1 for samples that count, 0 for padding; None if all count
         """
         images, labels, *others = samples
-        if self._augmenter:  # it changes no label but the steering
+        if self._augmenter:  # augmentation changes no label but the steering, which is the first
             images, steering = self._augmenter(images, labels[:, :1], *others)
             labels = tf.concat([steering, labels[:, 1:]], axis=1)
         with tf.GradientTape() as tape:
@@ -197,18 +213,21 @@ class Trainer:
         all_sum: AllSum = alone,
         model: keras.Model | None = None,
     ) -> tuple[float, float, FloatArray]:
-        """Return mean loss and mean absolute error over batches, and the steering, (samples,).
+        """Return mean loss, mean absolute error and the steering, (samples,), over all batches.
 
-        Nothing is dropped out.
+        Dropout is off. The totals are reset, and hold the sums of the evaluation afterwards.
 
-        model: another network than the trained one
+        all_sum: adds up sums over all workers, each of which evaluates a part of every batch
+        model: the network to evaluate; None for the one that is trained
         """
         self.totals.reset()
         score: Callable[..., tuple[Any, Any]] = self._validate
         if model is not None:
             score = partial(self._score, model)
-        parts = []  # of the steering: each batch of all workers, 0 outside this worker's part
-        size = 0  # of the first batch, to which a program pads the others
+        # steering of each batch, whole, with 0 outside this worker's part; so the sum over all
+        # workers is the steering of all samples
+        parts = []
+        size = 0  # number of samples in the first batch; an XLA program pads the others to it
         for batch in batches:
             steering = np.zeros(batch.global_size)
             parts.append(steering)
@@ -228,7 +247,7 @@ class Trainer:
     def _score(
         self, model: keras.Model, images: Any, labels: Any, size: Any, gather: Gather | None = None
     ) -> tuple[Any, Any]:
-        """Return the sums of the first `size` samples, and the steering of all, (samples,)."""
+        """Return sums_of() the first `size` samples, and the steering of all, (samples,)."""
         if gather:
             images = gather(images)
         answers = answers_of(model, images, training=False)
@@ -237,12 +256,13 @@ class Trainer:
         return sums_of(losses_of(self._loss, errors, labels), errors, weights), answers[:, 0]
 
     def export(self) -> keras.Model:
-        """Return the network to save.
+        """Return the network to save, with the current weights.
 
-        It computes in 32 bits, with the layers and outputs that drive alone.
+        It computes in 32 bits, and lacks the outputs that only help in training.
         """
         if self._exported is None:
             return self.model
+        # the last layer of the trained network may have more outputs; only the first ones are saved
         weights = zip(self.model.get_weights(), self._exported.get_weights(), strict=True)
         self._exported.set_weights([trained[..., : saved.shape[-1]] for trained, saved in weights])
         return self._exported
@@ -252,7 +272,7 @@ class Trainer:
 
 
 def _padded(batch: Batch, size: int) -> tuple[Any, ...]:
-    """Return the inputs of a batch, filled up to a size with its first sample."""
+    """Return the inputs of a batch, filled up to `size` samples with copies of its first one."""
     missing = size - len(batch)
     if not missing:
         return batch.inputs
@@ -260,6 +280,7 @@ def _padded(batch: Batch, size: int) -> tuple[Any, ...]:
 
 
 def _stacked(values: Sequence[Any]) -> Any:
+    """Stack arrays along a new first axis; a single one, perhaps a tensor, is not copied."""
     return np.stack(values) if len(values) > 1 else values[0][None]
 
 
@@ -272,18 +293,19 @@ def _sample_weights(samples: Any, size: Any) -> Any:
 
 
 def _label_weights(labels: int) -> list[float]:
-    """Return the weight of each label in the loss that is minimised.
+    """Return the weight of each label in the loss that training minimises.
 
-    The reported loss is the steering's, and the other labels matter less.
+    labels: number of labels of a sample; the first is the steering
     """
-    other = 0.1
+    other = 0.1  # the other outputs matter less; the loss that is reported is the steering's alone
     return [1.0] + [other] * (labels - 1)
 
 
 def losses_of(kind: str, errors: Any, labels: Any) -> Any:
-    """Return the loss of each error, (samples, labels), for each label.
+    """Return the loss of each error, (samples, labels).
 
     kind: one of train_settings.LOSSES
+    errors, labels: (samples, labels); an error is the answer minus the label
     """
     if kind == "mse":
         return tf.square(errors)
@@ -300,15 +322,18 @@ def losses_of(kind: str, errors: Any, labels: Any) -> Any:
 
 def answers_of(model: Any, images: Any, training: bool) -> Any:
     """Return what the network predicts, float32 (samples, outputs), the steering first."""
-    # networks of bcclone take uint8, others float32
+    # bcclone's own networks take uint8 images, those of other programs mostly float32
     images = tf.cast(images, model.inputs[0].dtype)
     return tf.cast(model(images, training=training), tf.float32)
 
 
 def sums_of(losses: Any, errors: Any, weights: Any = None) -> Any:
-    """Return the sums of losses and absolute errors of the steering, and of the weights.
+    """Return three sums over the samples, float64 (3,): for the steering alone, and their number.
 
-    weights: float32 (samples, 1), None for 1
+    These are the losses of the steering, its absolute errors, and the weights.
+
+    losses, errors: (samples, labels), already 0 for samples of weight 0
+    weights: float32 (samples, 1): 1 for samples that count, 0 for padding; None if all count
     """
     steering = errors[:, :1]
     if weights is None:

@@ -1,7 +1,7 @@
-"""The files of one training in its run folder, runs/NAME/, which a resume reads.
+"""Read and write the files in a run folder, runs/NAME/, from which a training can be resumed.
 
-In: settings, environment and results as values. Out: JSON and TOML files, which users may read,
-too.
+In: settings, environment and results as values. Out: JSON, CSV and TOML files, which users may
+read, too.
 """
 
 import datetime
@@ -37,20 +37,21 @@ _RESULT = "result.json"
 class RunIdentity:
     """What identifies a run for --resume: the store, its content and the model file to write."""
 
-    store: str
+    store: str  # absolute path or URL
     content_hash: str
-    output: str
+    output: str  # absolute path
 
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What settings.json holds of a run."""
+    """The content of settings.json, which identifies a run."""
 
     identity: RunIdentity
     started: str  # date and time, ISO 8601
     settings: TrainSettings
-    force: bool = False  # the run may overwrite the output
-    published: str | None = None  # SHA-256 of the model that it wrote there last, None before
+    force: bool = False  # whether the run was begun with --force, so may overwrite the output
+    # SHA-256 of the model that the run last wrote to the output; None before it wrote one
+    published: str | None = None
 
 
 class RunFolder:
@@ -82,9 +83,12 @@ class RunFolder:
 
     @classmethod
     def find(cls, runs: Path, identity: RunIdentity, name: str | None = None) -> "RunFolder | None":
-        """Return the newest run of this identity, or None. name: consider this run only.
+        """Return the newest run of this identity, or None.
 
         Folders that are not runs are ignored.
+
+        runs: the folder that holds the run folders
+        name: name of a run folder, to consider this one only
         """
         newest = None
         newest_time = ""
@@ -103,7 +107,7 @@ class RunFolder:
 
     @property
     def start(self) -> Path | None:
-        """Return the model that the run began with, None for an untrained network."""
+        """Return the path of the start model's copy, None if the run began untrained."""
         return self._start if self._start.exists() else None
 
     def locked(self) -> AbstractContextManager[None]:
@@ -135,23 +139,25 @@ class RunFolder:
         return None
 
     def _write_record(self, record: RunRecord) -> None:
-        content = to_json(record) | {"settings": values_of(record.settings)}  # without its files
+        # values_of() leaves out the fields of RunFiles, which a resume gets from its own options
+        content = to_json(record) | {"settings": values_of(record.settings)}
         atomic.write_text(self.path / _SETTINGS, json.dumps(content, indent=2))
 
     @property
     def result(self) -> TrainResult | None:
         """Return the result of the run, or None while it is unfinished."""
-        # an unreadable older result: finish again from the last checkpoint
+        # a result.json of an older version that cannot be read counts as unfinished: the resume
+        # then ends the training again, from the last checkpoint
         with suppress(UserError):
             stored = read_json(self.path / _RESULT, TrainResult, "the result of a run", "")
             return replace(stored, run=self.path)
         return None
 
     def record(self, settings: TrainSettings, environment: Mapping[str, Any]) -> None:
-        """Record the settings and the environment that the run is trained with from now on.
+        """Record the settings and the environment with which the run is trained from now on.
 
-        The run is unfinished again. environment.json keeps the environments before a resume, too;
-        one that differs in the command alone is not added.
+        The run counts as unfinished again: result.json is deleted. environment.json is a list with
+        the environment of each resume; one that differs in the command alone is not added.
         """
         (self.path / _RESULT).unlink(missing_ok=True)
         self._write_record(replace(self._record, settings=settings))
@@ -172,12 +178,14 @@ class RunFolder:
         self._write_record(replace(self._record, published=hashlib.sha256(model).hexdigest()))
 
     def has_published(self, output: Path) -> bool:
-        """Return whether this run wrote `output`, also before it was extended."""
+        """Return whether this run wrote the model file `output`, perhaps before a resume."""
         if not output.is_file():
             return False
         content = read_bytes(output, "model")
         if self.model.is_file() and content == read_bytes(self.model, "model"):
-            return True  # the run was killed before it recorded the copy
+            # the file is the run's model, but its hash may not be recorded: the run may have been
+            # killed between the two writes of publish()
+            return True
         return hashlib.sha256(content).hexdigest() == self._record.published
 
     def write_result(self, result: TrainResult) -> None:
@@ -197,6 +205,7 @@ def settings_path(output: Path) -> Path:
 
 
 def settings_as_text(settings: TrainSettings) -> str:
+    """Return the settings as TOML; those that are None are left out, since TOML has no null."""
     values = values_of(settings)
     given = {key_of(name): value for name, value in values.items() if value is not None}
     return tomli_w.dumps(given)
@@ -205,8 +214,9 @@ def settings_as_text(settings: TrainSettings) -> str:
 def read_settings(path: Path, output: Path) -> dict[str, Any]:
     """Return the settings in a TOML file, by field name.
 
-    Raises UserError for a file that is wrong, or that would be overwritten by the settings of the
-    model `output`.
+    Raises UserError for a file that is wrong, or that this training would overwrite.
+
+    output: the model file that the training writes; its settings file is beside it
     """
     if path.resolve() == settings_path(output).resolve():
         raise UserError(

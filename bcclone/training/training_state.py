@@ -19,29 +19,31 @@ class ValidationScore:
 
     loss: float
     mae: float
-    # the next two are of the recorded frames, without mirror images and side cameras
-    correlation: float | None  # Pearson's, of steering and label, None if one of them is constant
-    # fraction of the frames whose label is not small, with the steering on the label's side
+    # the next two are computed from one sample of each recorded row, without mirror images
+    # Pearson's correlation of steering and label; None if one of them is constant
+    correlation: float | None
+    # among the frames whose label is clearly left or right: fraction steered to the label's side
     right_side: float | None
 
     def is_better_than(self, other: "ValidationScore") -> bool:
         """Return whether this driver is clearly better: by the correlation, else by the loss.
 
-        On a nearly straight road the loss falls, too, when a network unlearns what a bend is.
+        The loss alone can mislead: on a nearly straight road, a network that stops reacting to
+        bends has a lower loss. So the loss decides only when the correlations are about equal.
         """
         equal_correlation = 0.05  # a smaller difference is noise
         more = (self.correlation or 0.0) - (other.correlation or 0.0)
         if abs(more) > equal_correlation:
             return more > 0
-        equal_loss = 0.01  # a smaller fraction is noise
+        equal_loss = 0.01  # as a fraction of the other loss; a smaller gain is noise
         return self.loss < (1 - equal_loss) * other.loss
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """The errors of one epoch, of steering from -1 to 1 over all samples, and its speed.
+    """One epoch's mean errors over its samples, and its speed; a row of history.csv.
 
-    A row of history.csv. Without validation samples, all val_ values are None.
+    Steering is -1 (left) to 1 (right). Without validation samples, all val_ values are None.
     """
 
     epoch: int
@@ -66,7 +68,10 @@ class Epoch:
 
     @property
     def score(self) -> float:
-        """Return what is smallest in the best epoch: the validation loss, or else the loss."""
+        """Return the loss by which epochs are compared; the best epoch has the smallest.
+
+        This is the validation loss, or the training loss if there are no validation samples.
+        """
         return self.loss if self.val_loss is None else self.val_loss
 
 
@@ -106,16 +111,19 @@ def _epoch_of(cells: Mapping[str, str]) -> Epoch:
 class TrainingState:
     """The complete epochs of a training, and the progress of the current one.
 
-    A checkpoint holds it; only the loop replaces it.
+    Checkpoints store this value.
     """
 
-    history: tuple[Epoch, ...] = ()
-    step: int = 0  # steps taken in all
-    samples: int = 0  # number used in this epoch
-    elapsed: float = 0.0  # seconds since the training began, with validation and writing
-    seconds: float = 0.0  # spent on this epoch's training
-    waited: float = 0.0  # how many of them were spent waiting for data
-    # how many of the elapsed seconds the first call of the step took, and that after each resume
+    history: tuple[Epoch, ...] = ()  # the complete epochs, oldest first
+    step: int = 0  # number of steps since the training began, in all epochs
+    samples: int = 0  # number of samples that the current epoch has used
+    # seconds of the whole training, validation and writing included; the time between an
+    # interruption and the resume does not count
+    elapsed: float = 0.0
+    seconds: float = 0.0  # seconds of training in the current epoch
+    waited: float = 0.0  # the part of `seconds` that was spent waiting for data
+    # the part of `elapsed` that was spent in calls that compiled the training step: the first call
+    # of the training, and the first after each resume
     compiling: float = 0.0
 
     @property
@@ -127,6 +135,7 @@ class TrainingState:
         return best_epoch(self.history)
 
     def kept(self, keep: str) -> Epoch:
+        """Return the epoch whose model is kept. keep: one of train_settings.KEPT."""
         return self.best if keep == "best" else self.history[-1]
 
     def after_epoch(self, figures: Epoch) -> "TrainingState":
