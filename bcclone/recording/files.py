@@ -160,7 +160,7 @@ class ImageIndex:
 
 
 def _images_folder(home: Location) -> Location:
-    """Return the folder IMG in the folder `home`, which may be spelt in lower case, too."""
+    """Return the folder IMG in the folder `home`, in any upper and lower case."""
     usual = home / IMAGES
     if is_url(home) or usual.is_dir() or not home.is_dir():
         return usual
