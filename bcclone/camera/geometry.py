@@ -2,13 +2,13 @@
 
 In: a `CameraMove`. Out: a `Warp`, which turns an image into the moved camera's view.
 
-Frames of two cameras side by side, or with different headings, differ by a homography for the
-ground, which is assumed to be flat, and by another for everything far away (R. Hartley, A.
+Frames of two cameras side by side, or with different headings, differ by one homography for the
+ground, which is assumed to be flat, and by a second one for everything far away (R. Hartley, A.
 Zisserman, "Multiple View Geometry in Computer Vision", 2nd edition, sections 8.4 and 13.1). Right
 is positive for metres, angles and steering.
 
-The figures were fitted on recordings of the Unity program, by making each camera's frames from
-those of another: docs/explanation/replay.md.
+The constants below were fitted on recordings of the simulator, by making each camera's frames from
+another camera's frames: docs/explanation/replay.md.
 """
 
 import math
@@ -23,24 +23,25 @@ from bcclone.system.arrays import BoolArray, FloatArray
 from bcclone.system.opencv import cv2, recolored
 
 # the simulator's cameras, as they are mounted in its car
-FOCAL_PX = FRAME_HEIGHT / 2 * math.sqrt(3)  # 60 degrees vertical
-HEIGHT_M = 1.278  # above the road
-VANISHING_ROW = 59.4  # where a straight, level road ends
-ROLL_DEGREES = -1.11  # in image axes: right, down, ahead
-YAW_DEGREES = 0.723
+FOCAL_PX = FRAME_HEIGHT / 2 * math.sqrt(3)  # focal length, for 60 degrees from top to bottom
+HEIGHT_M = 1.278  # of the cameras above the road
+VANISHING_ROW = 59.4  # row of a frame, from 0 at the top, in which a straight, level road ends
+ROLL_DEGREES = -1.11  # about the axis ahead, from the axis to the right towards the one down
+YAW_DEGREES = 0.723  # to the right of straight ahead
 
 
 @dataclass(frozen=True)
 class Warp:
-    """Homographies from a frame to the view from another position.
+    """How a frame is turned into the view from another position.
 
-    There may be several of them, along a first axis. Coordinate 0 is the centre of the first pixel.
+    Several warps may be in one: then the arrays have one more axis, which comes first. Pixels are
+    (column, row, 1); column 0 and row 0 are the centre of the first pixel.
     """
 
-    # (3, 3), from pixels (column, row, 1) of the view to those of the frame:
-    ground: FloatArray  # for points on the road
-    sky: FloatArray  # for distant points
-    # (3,), whose product with a pixel of the view is above 0 if it shows ground
+    # matrices (3, 3) from pixels of the view to the pixels of the frame that they show
+    ground: FloatArray  # for pixels that show the road
+    sky: FloatArray  # for pixels that show distant points
+    # vector (3,): a pixel shows ground if its product with this vector is above 0
     horizon: FloatArray
 
     def __getitem__(self, index: int) -> "Warp":
@@ -64,7 +65,7 @@ class Warp:
     def apply(self, image: Image, width: int, height: int) -> Image:
         """Return the view, uint8 (height, width, channels).
 
-        The edge of the image is repeated beyond it.
+        Where the view shows what is outside the image, the image's edge is repeated.
         """
         if image.shape[2] == 3:
             # OpenCV is twice as fast with four channels as with three
@@ -88,8 +89,10 @@ class Warp:
     def horizon_row(self, width: int, height: int, xp: Any = np) -> Any:
         """Return the first row of a view of this size that shows ground, float (...,).
 
-        It is 0 to the height. The horizon is not exactly level, but there the warps of ground and
-        sky differ by less than half a pixel.
+        It is 0 to the height. One row is enough, although the horizon is not exactly level: near it
+        the warps of ground and sky differ by less than half a pixel.
+
+        xp: the array library, NumPy, or keras.ops for tensors
         """
         across, down, constant = (self.horizon[..., index] for index in range(3))
         row_in_the_middle = -(across * (width - 1) / 2 + constant) / down
@@ -100,7 +103,7 @@ class Warp:
 class CameraMove:
     """A change of a camera's position and heading: numbers, or arrays or tensors (moves,).
 
-    Both cameras are mounted in their car as the simulator's three are.
+    Before and after the move, the camera leans and looks in its car as the simulator's cameras do.
     """
 
     lateral_offset_m: Any  # metres to the right
@@ -110,24 +113,25 @@ class CameraMove:
 
 
 def warp_to(move: CameraMove, mirrored: bool | BoolArray = False, xp: Any = np) -> Warp:
-    """Return the warp from a camera's frames to those of the moved camera.
+    """Return the warp from a camera's frames to the frames of the moved camera.
 
-    For several moves, it has one for each. Raises ValueError for a camera that looks backwards.
+    For several moves, the Warp holds one for each. Raises ValueError for a yaw of 90 degrees or
+    more (not for tensors).
 
-    mirrored: bool, or (moves,); the view shows the mirrored world, but the camera itself is not
-        mirrored: it keeps its small yaw and roll in the car.
-    xp: the array library, NumPy, or keras.ops for tensors.
+    mirrored: bool, or (moves,); whether the view shows the mirrored world; the camera itself is not
+        mirrored: it keeps its small yaw and roll in the car
+    xp: the array library, NumPy, or keras.ops for tensors
     """
     offset_m = move.lateral_offset_m
     ahead_m = move.ahead_m
     yaw_rad = move.yaw_rad
     pitch_rad = move.pitch_rad
-    # tensors have no values yet
+    # only NumPy's arrays can be checked: tensors have no values yet
     if xp is np and not np.all(np.abs(yaw_rad) < math.pi / 2):
         degrees = math.degrees(np.abs(yaw_rad).max())
         raise ValueError(f"yaw of {degrees:g} degrees, expected less than 90")
 
-    # each may be a number while others are arrays, so all get the shape of their sum
+    # some parts of the move may be numbers and some arrays; all get the shape of their sum
     zeros = xp.zeros_like(offset_m + yaw_rad + ahead_m + pitch_rad)
     side = xp.where(mirrored, zeros - 1, zeros + 1)
 
@@ -149,16 +153,16 @@ def warp_to(move: CameraMove, mirrored: bool | BoolArray = False, xp: Any = np) 
 
 
 def flip_pixels(width: int) -> FloatArray:
-    """Return the matrix, (3, 3), from pixels of an image to those of its mirror image.
+    """Return the matrix, (3, 3), from pixels of an image to the pixels of its mirror image.
 
-    width: of both.
+    width: of the image, in pixels
     """
     return np.array([[-1.0, 0.0, width - 1.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
 
 
 @cache
 def simulated_camera() -> tuple[FloatArray, FloatArray]:
-    """Return pixel -> ray in the car's axes (right, down, ahead), and ray -> pixel."""
+    """Return two matrices (3, 3): pixel -> ray in the car's axes (right, down, ahead), and back."""
     column = (FRAME_WIDTH - 1) / 2
     row = (FRAME_HEIGHT - 1) / 2
     to_pixel = np.array([[FOCAL_PX, 0.0, column], [0.0, FOCAL_PX, row], [0.0, 0.0, 1.0]])
@@ -174,10 +178,11 @@ def simulated_camera() -> tuple[FloatArray, FloatArray]:
 
 
 def rotation(yaw: Any, pitch: Any, xp: Any = np) -> Any:
-    """Return the rotation about the axis to the right by a pitch, then about that down by a yaw.
+    """Return the matrices, (..., 3, 3), that turn a direction up by a pitch, then right by a yaw.
 
-    yaw, pitch: radians, (...,).
-    Returns (..., 3, 3).
+    yaw: radians to the right, (...,)
+    pitch: radians up, (...,)
+    xp: the array library, NumPy, or keras.ops for tensors
     """
     zero = xp.zeros_like(yaw)
     sin_yaw = xp.sin(yaw)
@@ -193,7 +198,11 @@ def rotation(yaw: Any, pitch: Any, xp: Any = np) -> Any:
 
 
 def _warp(image: Image, pixels: FloatArray, first: int, into: Image) -> None:
-    """Write the warped image, from row `first` on, into the rows of `into`."""
+    """Write rows of the view of an image into `into`.
+
+    pixels: matrix (3, 3) from pixels of the view to pixels of the image
+    first: row of the view that becomes the first row of `into`
+    """
     height, width = into.shape[:2]
     if not height:
         return

@@ -16,12 +16,12 @@ from bcclone.system.opencv import jpeg_size as jpeg_size
 
 Image = npt.NDArray[np.uint8]
 
-# of the simulator's frames, in pixels
+# size of the simulator's frames, in pixels
 FRAME_WIDTH = 320
 FRAME_HEIGHT = 160
 
 IMAGE_ENDINGS = (".jpeg", ".jpg", ".png")
-MISSING = " is missing"  # the reason of try_frame() for no path
+MISSING = " is missing"  # the reason that try_frame() gives for a frame without a path
 
 
 def decode_jpeg(data: bytes | memoryview, into: Image | None = None) -> Image:
@@ -41,9 +41,9 @@ def decode_jpeg(data: bytes | memoryview, into: Image | None = None) -> Image:
 
 
 def encode_jpeg(frame: Image) -> bytes:
-    """Encode an RGB frame, (height, width, 3), as the simulator does.
+    """Encode an RGB frame, uint8 (height, width, 3), as the simulator does.
 
-    It writes JPEG of quality 75 with 4:2:0 subsampling.
+    The simulator writes JPEG of quality 75 with 4:2:0 subsampling.
     """
     data: bytes = simplejpeg.encode_jpeg(
         np.ascontiguousarray(frame), quality=75, colorspace="RGB", colorsubsampling="420"
@@ -56,8 +56,8 @@ def read_frame(
 ) -> Image:
     """Return the frame in a JPEG file, RGB uint8 (160, 320, 3); raises BadImage.
 
-    into: the array to write it into, if any.
-    content: of the file, or why it cannot be read, if somebody has read it.
+    into: the array to write the frame into; None for a new one
+    content: the content of the file, or why it cannot be read, if the caller has read it already
     """
     return decode_jpeg(_content(path, content), into=into)
 
@@ -68,7 +68,7 @@ def read_picture(path: str) -> Image:
 
 
 def _content(path: str, content: bytes | OSError | None = None) -> bytes:
-    """Return the content of a file, read already or not; raises BadImage."""
+    """Return the content of a file, which is read unless `content` holds it; raises BadImage."""
     try:
         if isinstance(content, OSError):
             raise content
@@ -78,7 +78,10 @@ def _content(path: str, content: bytes | OSError | None = None) -> bytes:
 
 
 def try_frame(path: str | None) -> tuple[Image | None, str]:
-    """Return the frame in a file, or None and what is wrong with it: MISSING, or the reason."""
+    """Return the frame in a file and "", or None and what is wrong: MISSING, or ": reason".
+
+    The second part follows the name of the image in a message.
+    """
     if not path:
         return None, MISSING
     try:
@@ -88,9 +91,12 @@ def try_frame(path: str | None) -> tuple[Image | None, str]:
 
 
 def import_remedy(reasons: Sequence[str], recording: object = "RECORDING") -> str:
-    """Return the command that makes frames of pictures of another size.
+    """Return a sentence with the command that makes frames of pictures of another size.
 
-    It is "" if at most half of the reasons, why images cannot be used, name a size.
+    Returns "" unless more than half of the reasons say that a picture has another size.
+
+    reasons: why images of a recording cannot be used, a text for each
+    recording: name of the recording in the command
     """
     ending = f" pixels, expected {FRAME_WIDTH}x{FRAME_HEIGHT}"  # of BadImage.wrong_size()
     of_another_size = sum(reason.endswith(ending) for reason in reasons)
@@ -103,7 +109,7 @@ def import_remedy(reasons: Sequence[str], recording: object = "RECORDING") -> st
 def read_file(path: str) -> bytes:
     """Return the content of an image file at a path or URL.
 
-    Raises OSError, for a pipe or device, too.
+    Raises OSError if it cannot be read, and for a pipe or device.
     """
     if not names_url(path):
         return read_bytes(path, "image")

@@ -1,6 +1,7 @@
 """Dimensions of the simulator's car, and the steering that brings it back to its line.
 
-In: the car's distance and angle from its line. Out: steering, -1 left to 1 right.
+The line is the path that the car shall follow. In: the car's distance and angle from its line. Out:
+steering, -1 left to 1 right.
 
 Every figure is measured or read from the simulator's public source: docs/explanation/simulator.md.
 """
@@ -12,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-MPH = 1 / 2.23693629  # metres per second
-FULL_LOCK_DEGREES = 25.0
+MPH = 1 / 2.23693629  # one mile per hour, in metres per second
+FULL_LOCK_DEGREES = 25.0  # angle of the front wheels at a steering of 1
 WHEELBASE_M = 2.87
-YAW_GAIN = 1.05  # yaw rate relative to that of a kinematic bicycle
-STEERING_LAG_SECONDS = 0.15
-# of full lock, for each 0.02 s that a key is held; a released key centres the wheel at once
+YAW_GAIN = 1.05  # the car's yaw rate, relative to that of a kinematic bicycle
+STEERING_LAG_SECONDS = 0.15  # time constant with which the yaw rate follows the wheels
+# change of the steering in each 0.02 s that a key is held; a released key centres the wheel at once
 KEY_STEP = 0.05
 
 # positions of the cameras: metres to the right, up and ahead of the car's origin
@@ -26,11 +27,12 @@ MOUNTS = {
     "left": (-0.806, 1.2, 0.984),
     "right": (0.825, 1.2, 0.999),
 }
-CAMERA_AHEAD_M = 2.6  # of the centre camera, ahead of the rear axle, which follows the path
-# chosen so that at full throttle the cameras are as high as in recordings, 1.28 m:
-# docs/explanation/replay.md
+# from the rear axle, which is the point that follows the path, ahead to the centre camera
+CAMERA_AHEAD_M = 2.6
+# height of the car's origin, chosen so that at full throttle the cameras are as high as in
+# recordings, 1.28 m: docs/explanation/replay.md
 ORIGIN_ABOVE_ROAD_M = 0.045
-# mean distance from the centre camera
+# distance from the centre camera to a side camera, the mean of left and right
 SIDE_CAMERA_M = (abs(MOUNTS["left"][0]) + abs(MOUNTS["right"][0])) / 2
 
 
@@ -38,39 +40,42 @@ SIDE_CAMERA_M = (abs(MOUNTS["left"][0]) + abs(MOUNTS["right"][0])) / 2
 class SteeringLaw:
     """How a car's steering becomes the curvature of its path: a kinematic bicycle with a lag.
 
-    Curvatures are positive to the right, in 1 / the unit of lengths.
+    Curvatures are positive to the right, in 1 / the unit of lengths (1/m for the simulator's car).
     """
 
-    # curvature for each unit of a small steering
+    # curvature / steering, for a small steering
     gain: float = YAW_GAIN * math.radians(FULL_LOCK_DEGREES) / WHEELBASE_M
     bias: float = 0.0  # curvature for a steering of 0
-    lag_seconds: float = STEERING_LAG_SECONDS
+    lag_seconds: float = STEERING_LAG_SECONDS  # time constant; 0 for none
 
     def curvature(self, lagged: float) -> float:
-        """Return the curvature of the path for a steering that the car's yaw follows, -1 to 1."""
+        """Return the curvature of the path.
+
+        lagged: the steering after the lag, -1 to 1, see follow()
+        """
         full_lock = math.radians(FULL_LOCK_DEGREES)
         return self.gain * math.tan(lagged * full_lock) / full_lock + self.bias
 
     def follow(self, lagged: float, steering: float, seconds: float) -> float:
-        """Return the steering that the car's yaw follows after some seconds.
+        """Return the lagged steering after some seconds: the one that the car's yaw rate shows.
 
-        It has a first-order lag behind the wheels.
+        It follows the steering of the wheels with a first-order lag.
 
-        lagged: the steering that the yaw has followed so far.
+        lagged: the lagged steering before
+        steering: of the wheels during these seconds
         """
-        lag_seconds = max(self.lag_seconds, 1e-6)  # a car may have none
+        lag_seconds = max(self.lag_seconds, 1e-6)  # a lag of 0 must not divide by 0
         followed = 1 - math.exp(-seconds / lag_seconds)
         return lagged + followed * (steering - lagged)
 
     def curvatures(
         self, steering: Sequence[float], seconds: Sequence[float], ends: Sequence[bool]
     ) -> tuple[float, ...]:
-        """Return the curvature of the path at each row of a drive.
+        """Return the curvature of the path at each row of a drive, (rows,).
 
-        All are (rows,).
-
-        seconds: until the next row.
-        ends: whether a gap follows, after which the lag begins anew.
+        steering: of the wheels at each row, (rows,)
+        seconds: from each row to the next, (rows,)
+        ends: whether a gap follows the row, after which the lag begins anew, (rows,)
         """
         curvatures = []
         lagged = 0.0
@@ -89,11 +94,12 @@ def steering_to_line(lateral_offset_m: Any, yaw_rad: Any, lookahead_m: Any, xp: 
     (R. C. Coulter, "Implementation of the pure pursuit path tracking algorithm", CMU-RI-TR-92-01,
     1992).
 
-    All are (...,), like the result.
+    The first three are numbers, or arrays (...,) like the result.
 
-    lateral_offset_m: of the car from the line, to the right.
-    yaw_rad: of the car, to the right.
-    xp: the array library, NumPy, or keras.ops for tensors.
+    lateral_offset_m: how far the car is to the right of the line
+    yaw_rad: how far the car is turned to the right, from the direction of the line
+    lookahead_m: how far ahead the point lies, measured along the line
+    xp: the array library, NumPy, or keras.ops for tensors
     """
     # how far the point lies to the right of where the car heads
     target_m = -(lateral_offset_m * xp.cos(yaw_rad) + lookahead_m * xp.sin(yaw_rad))
@@ -101,9 +107,10 @@ def steering_to_line(lateral_offset_m: Any, yaw_rad: Any, lookahead_m: Any, xp: 
 
 
 def steering_of(curvature: Any, xp: Any = np) -> Any:
-    """Return the steering, -1 to 1, of an arc.
+    """Return the steering, -1 to 1, that drives an arc of this curvature, in 1/m to the right.
 
-    It is that of a kinematic bicycle: atan(wheelbase x curvature).
+    A kinematic bicycle needs the wheel angle atan(wheelbase x curvature); the car's yaw rate is
+    YAW_GAIN times that of the bicycle, so it needs less.
     """
     wheel = xp.arctan(WHEELBASE_M * curvature / YAW_GAIN)
     return xp.clip(wheel / math.radians(FULL_LOCK_DEGREES), -1.0, 1.0)
@@ -114,7 +121,8 @@ def lookahead_of(lateral_offset_m: float, steering: float) -> float:
 
     The car is parallel to its line. The result is never less than lateral_offset_m.
 
-    steering: more than 0.
+    lateral_offset_m: distance from the line, to either side
+    steering: size of the steering, more than 0
     """
     wheel_rad = math.radians(steering * FULL_LOCK_DEGREES)
     curvature = YAW_GAIN * math.tan(wheel_rad) / WHEELBASE_M
@@ -131,8 +139,9 @@ def steering_back(lateral_offset_m: float, speed: float, seconds: float) -> floa
     with lag rises as 1 - exp(-t / lag), which is integrated twice. Returns 1 if full lock is not
     enough.
 
-    lateral_offset_m: distance from the line.
-    speed: m/s.
+    lateral_offset_m: distance from the line, 0 or more
+    speed: metres per second
+    seconds: in which the car is to be back
     """
     lag = STEERING_LAG_SECONDS
     square = seconds**2 - 2 * lag * seconds + 2 * lag**2 * (1 - math.exp(-seconds / lag))
@@ -145,9 +154,9 @@ def seconds_back(lateral_offset_m: float, speed: float, steering: float) -> floa
 
     Returns infinity for a steering of 0 or less, or a car that stands still.
     """
-    from scipy.optimize import brentq  # only pictures need it
+    from scipy.optimize import brentq  # slow to import, and only the pictures of the docs need it
 
-    longest = 1000.0  # seconds; what takes longer never ends
+    longest = 1000.0  # seconds; a longer way back counts as infinite
     if steering <= 0 or steering_back(lateral_offset_m, speed, longest) > steering:
         return math.inf
 

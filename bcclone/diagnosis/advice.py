@@ -12,18 +12,18 @@ from bcclone.diagnosis.recoveries import MeasuredCorrection
 from bcclone.system.arrays import FloatArray
 from bcclone.system.statistics import runs
 
-_LEAST_SECONDS = 120.0  # of driving that a model is trained on
+_LEAST_SECONDS = 120.0  # of driving; with less, a model has too little to learn from
 
 
 @dataclass(frozen=True)
 class Coverage:
     """How much a recording covers."""
 
-    bends: FloatArray  # seconds, as seconds_of_bends() returns them
-    brightness: FloatArray  # of the frames, (frames,), 0 to 255, NaN for an unreadable one
-    usable_seconds: float  # of driving, without the rows that a finding names
-    correction: MeasuredCorrection | None = None  # counts recoveries; None: they cannot be counted
-    road: str | None = None  # that our simulator recorded, None for another one
+    bends: FloatArray  # seconds of bends, (2, kinds), see bends.seconds_of_bends()
+    brightness: FloatArray  # of the frames, (frames,), 0 to 255, NaN for an unreadable frame
+    usable_seconds: float  # of driving, without the rows that a fault makes unusable
+    correction: MeasuredCorrection | None = None  # with the recoveries; None if it was not measured
+    road: str | None = None  # name of the road in bcclone's simulator, None for other recordings
 
 
 def advise(recordings: Sequence[Coverage]) -> tuple[str, ...]:

@@ -1,4 +1,8 @@
-"""The steering and the turns of the camera -> how they agree, at which delay, and in which rows."""
+"""The steering and the turns of the camera -> how they agree, at which delay, and in which rows.
+
+They agree if the car's curvature, measured by the turns, is proportional to the steering. The lag
+is the delay between both, in seconds: above 0 if the steering is recorded after the car turns.
+"""
 
 import math
 from dataclasses import dataclass
@@ -18,25 +22,27 @@ from bcclone.system.statistics import (
     top_of,
 )
 
-CLEAR = 0.6  # correlation at the usual delays, of recordings without a fault
-_FEWEST_STEPS = 50  # of a correlation
-MISSED_SECONDS = 1.5  # of driving that misses the turns by the steering's variance, summed
-_FOLLOWS = 0.5  # correlation in a part in which the steering follows the turns
-_LEAST_BOUND = 0.3  # correlation of what is sure, two standard errors nearer to 0
+CLEAR = 0.6  # recordings without a fault have a greater correlation, at the usual delays
+_FEWEST_STEPS = 50  # fewer steps do not give a correlation
+# least sum of seconds x (squared error / variance of the steering, beyond the usual one) over a
+# part of the recording in which the steering does not follow the turns
+MISSED_SECONDS = 1.5
+_FOLLOWS = 0.5  # above this correlation, the steering of a part follows the turns
+_LEAST_BOUND = 0.3  # least size of a sure correlation after two standard errors are taken off
 
 
 @dataclass(frozen=True)
 class Agreement:
     """How the steering follows the turns of the camera."""
 
-    correlation: float  # the greatest by size, of the steering shifted by `lag`
-    lag: float  # seconds; above 0 where the steering is recorded after the turn
-    error: float  # standard error of lag
+    correlation: float  # of the turns and the steering `lag` seconds later: the greatest by size
+    lag: float  # seconds; above 0 if the steering is recorded after the car turns
+    error: float  # standard error of `lag`
     spread: float  # standard error of the correlation's Fisher transform
-    rival: float = 0.0  # the greatest correlation at other delays
+    rival: float = 0.0  # the greatest correlation in the other range of delays, see LagSearch
 
     def bound(self, errors: float) -> float:
-        """Return the correlation so many standard errors higher."""
+        """Return the correlation plus some standard errors; fewer than 0 give a lower bound."""
         return math.tanh(_transformed(self.correlation) + errors * self.spread)
 
     @property
@@ -46,16 +52,16 @@ class Agreement:
 
     @property
     def is_mirrored(self) -> bool:
-        """Return whether they surely belong together with the opposite sign.
+        """Return whether the car surely turns to the other side than it is steered.
 
-        They must not belong together with the same sign at another delay.
+        A greater positive correlation at another delay speaks against it.
         """
-        sure = 0.75  # a smaller one may be chance
+        sure = 0.75  # a correlation that is smaller by size may be chance
         return self.correlation < -max(sure, self.rival) and self.bound(2) < -_LEAST_BOUND
 
     @property
     def is_unrelated(self) -> bool:
-        """Return whether they surely do not belong together as they are."""
+        """Return whether steering and turns surely do not belong together as they are."""
         return not self.is_clear and self.bound(2) < CLEAR
 
 
@@ -63,17 +69,18 @@ class Agreement:
 class LagSearch:
     """Which delays between the turn of the camera and the steering are tried."""
 
-    near_seconds: float = 1.5  # a person, a slow sensor
-    far_seconds: float = 30.0  # a log that does not begin with its frames
-    min_overlap: float = 0.3  # share of the steps that a shift must leave
-    step_seconds: float = 0.1
-    # a far delay counts if its correlation is sure, and clearer than that of the near ones
-    far_sure: float = 0.9  # correlation
-    far_gain: float = 0.3  # of Fisher transforms
+    near_seconds: float = 1.5  # longest near delay: of a person, or of a slow sensor
+    far_seconds: float = 30.0  # longest far delay: of a log that does not begin with its frames
+    min_overlap: float = 0.3  # share of the steps that must have steering after the shift
+    step_seconds: float = 0.1  # between two delays of the coarse search
+    # the best far delay counts only if its correlation is sure, and clearly greater than that of
+    # the best near delay
+    far_sure: float = 0.9  # least correlation
+    far_gain: float = 0.3  # by which its Fisher transform must be greater
     far_reach: float = 0.55  # share of the recording; a longer shift leaves too little to be sure
-    # around the best of these delays
+    # the fine search, around the best delay of the coarse one
     fine_seconds: float = 0.6  # to either side
-    fine_step_seconds: float = 0.025
+    fine_step_seconds: float = 0.025  # between two delays
 
     def lags(self, seconds: float) -> FloatArray:
         """Return the delays to try in a recording of so many seconds."""
@@ -91,14 +98,17 @@ _SEARCH = LagSearch()
 
 @dataclass(frozen=True)
 class Compared:
-    """What is compared at one delay. Arrays are (compared,): of the steps that can be used."""
+    """The turns and the steering at one delay. Arrays are (compared,): of the usable steps."""
 
-    steps: IndexArray  # by their indices
-    curvature: FloatArray
-    steering: FloatArray  # so much later
+    steps: IndexArray  # indices of these steps
+    curvature: FloatArray  # of the path in each step, see bends.curvature()
+    steering: FloatArray  # after the delay, counted from the middle of each step
 
     def correlation(self, part: IndexArray | BoolArray | slice) -> float | None:
-        """Return the correlation in a part; None if curvature or steering does not change."""
+        """Return the correlation in some of these steps; None if curvature or steering is constant.
+
+        part: which of them, as an index of the arrays
+        """
         return correlation(self.curvature[part], self.steering[part])
 
 
@@ -121,9 +131,11 @@ def _smooth_steering(rows: RecordedRows, smooth_seconds: float) -> FloatArray:
 
 
 def _at_steps(rows: RecordedRows, steering: FloatArray, lag: float) -> FloatArray:
-    """Return the steering so many seconds after each step, (steps,); NaN beyond its stretch.
+    """Return the steering `lag` seconds after each step, (steps,).
 
-    steering: (rows,).
+    It is NaN if a pause lies between the step and that time, and outside of the recording.
+
+    steering: (rows,)
     """
     times = rows.middles + lag
     after = np.clip(np.searchsorted(rows.seconds, times), 1, len(steering) - 1)
@@ -156,7 +168,7 @@ def measure_agreement(rows: RecordedRows, turns: Turns) -> Agreement | None:
     if not height:
         return None
 
-    # its error, by leaving out parts of the recording
+    # the errors of correlation and delay, by leaving out parts of the recording
     compared = compare(rows, turns, about)
     spread = block_jackknife(
         len(compared.steps), lambda part: _transformed(compared.correlation(part))
@@ -176,9 +188,13 @@ def _can_be_compared(rows: RecordedRows, turns: Turns, bend: FloatArray) -> bool
 
 
 def _best_lag(lags: FloatArray, heights: FloatArray, seconds: float) -> tuple[float, float, float]:
-    """Return the best delay, its correlation, and the greatest one at other delays.
+    """Return the best delay, its correlation, and the rival's: the best of the other range.
 
-    heights: the correlation at each delay, 0 where it is not known; seconds: of the recording.
+    The ranges are near and far delays, see LagSearch.
+
+    lags: the delays, (lags,), rising
+    heights: the correlation at each delay, (lags,), 0 where it is not known
+    seconds: length of the recording
     """
     # the sign is taken near lag 0, since a bend in the other direction may follow a second later
     usual = heights[np.abs(lags) <= _SEARCH.fine_seconds]
@@ -190,7 +206,7 @@ def _best_lag(lags: FloatArray, heights: FloatArray, seconds: float) -> tuple[fl
     near_height = float(heights[near])
     far_height = float(far_heights[far])
 
-    # a log that does not begin with its frames agrees at a far delay, and there alone
+    # a log that does not begin with its frames agrees at a far delay, and not at a near one
     clearer = _transformed(abs(near_height)) + _SEARCH.far_gain
     is_clearer = far_height > _SEARCH.far_sure and _transformed(far_height) > clearer
     if is_clearer and abs(lags[far]) < _SEARCH.far_reach * seconds:
@@ -199,14 +215,15 @@ def _best_lag(lags: FloatArray, heights: FloatArray, seconds: float) -> tuple[fl
 
 
 def _fine_lag(rows: RecordedRows, turns: Turns, about: float, sign: float) -> tuple[float, float]:
-    """Return the delay near another one with the greatest correlation, and its standard error.
+    """Return the best delay of the fine search, and its standard error.
 
-    sign: of the correlation.
+    about: the best delay of the coarse search
+    sign: sign of the correlation, 1 or -1
     """
     lags = _SEARCH.fine_lags(about)
     smooth = _smooth_steering(rows, FINE_SECONDS)
     after = np.array([_at_steps(rows, smooth, lag) for lag in lags])
-    # different delays compare different steps; here all compare the same
+    # only steps that have steering at every delay, so that all delays compare the same steps
     steps = np.flatnonzero(turns.usable & np.isfinite(after).all(axis=0))
     if len(steps) < _FEWEST_STEPS:
         return about, _SEARCH.fine_seconds
@@ -222,7 +239,7 @@ def _fine_lag(rows: RecordedRows, turns: Turns, about: float, sign: float) -> tu
 
 
 def follows_turns(compared: Compared, rows: IndexArray) -> bool:
-    """Return whether the steering clearly follows the turns in rows, by their indices."""
+    """Return whether the steering clearly follows the turns in some rows. rows: their indices."""
     part = np.isin(compared.steps, rows[:-1])
     if part.sum() < _FEWEST_STEPS:
         return False
@@ -230,13 +247,14 @@ def follows_turns(compared: Compared, rows: IndexArray) -> bool:
 
 
 def disagreeing_rows(rows: RecordedRows, compared: Compared) -> BoolArray:
-    """Return the rows, (rows,), of parts in which the steering does not follow the turns.
+    """Return which rows, (rows,), lie in parts in which the steering does not follow the turns.
 
-    It misses what they mean, by more than good recordings do, summed over the part.
+    In such a part, the steering differs from what the turns predict by clearly more than in good
+    recordings, see MISSED_SECONDS.
     """
-    # variances of the steering: what good recordings miss, and what counts of a step at most
-    usually_missed = 0.3
-    most_missed = 2.0
+    # squared errors of a step, in variances of the steering
+    usually_missed = 0.3  # usual in good recordings
+    most_missed = 2.0  # a greater error counts as this
     most_parts = 20
     disagreeing = np.zeros(len(rows), np.bool_)
     steps = compared.steps
@@ -246,7 +264,7 @@ def disagreeing_rows(rows: RecordedRows, compared: Compared) -> BoolArray:
     errors = (compared.steering - slope * compared.curvature - offset) / rows.steering.std()
     missed = np.minimum(errors**2, most_missed) - usually_missed
     missed = missed * np.diff(rows.seconds)[steps]
-    # part by part, beginning with the one that misses most
+    # find the parts one by one, beginning with the worst
     for _ in range(most_parts):
         first, last, total = highest_run(missed)
         if total < MISSED_SECONDS:
@@ -260,5 +278,5 @@ def disagreeing_rows(rows: RecordedRows, compared: Compared) -> BoolArray:
 
 def _transformed(r: float | None) -> float:
     """Return Fisher's transform of a correlation, 0 for None."""
-    most = 0.999  # of 1, the transform is infinite
+    most = 0.999  # the transform of 1 would be infinite
     return math.atanh(max(-most, min(most, r or 0.0)))

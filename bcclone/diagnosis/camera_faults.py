@@ -38,7 +38,10 @@ def camera_pose(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _backwards(growing_share: float | None) -> Iterator[Finding]:
-    """Yield a fault if the pictures surely shrink. growing_share: of the rows."""
+    """Yield a fault if the pictures surely shrink from row to row.
+
+    growing_share: see Evidence
+    """
     if drives_backwards(growing_share):
         yield Finding(
             "backwards",
@@ -52,7 +55,7 @@ def _backwards(growing_share: float | None) -> Iterator[Finding]:
 
 
 def _rolled(roll: tuple[float, float] | None) -> Iterator[Finding]:
-    """Yield a fault if the camera surely leans. roll: degrees to the right, standard error."""
+    """Yield a fault if the camera surely leans. roll: see Turns.roll_degrees()."""
     max_roll = 3.5  # degrees
     if roll is None:
         return
@@ -74,9 +77,9 @@ def _rolled(roll: tuple[float, float] | None) -> Iterator[Finding]:
 def direction(
     heading: Heading | None, is_upside_down: bool, has_simulator_lens: bool
 ) -> Iterator[Finding]:
-    """Yield faults of where the camera looks, unless it is not known.
+    """Yield faults of where the camera looks, if that is surely known.
 
-    Three cameras are expected to look where the simulator's do.
+    A recording with three cameras is expected to have the simulator's lens and mounts.
     """
     if heading is None or is_upside_down or not is_trusted(heading):
         return
@@ -86,7 +89,7 @@ def direction(
 
 
 def _turned(heading: Heading, has_simulator_lens: bool) -> Iterator[Finding]:
-    max_turned_px = 19.0
+    max_turned_px = 19.0  # columns from the middle of the frame to where the car drives
     note = ", if it has the simulator's lens"
     if has_simulator_lens:
         max_turned_px = 12.0
@@ -108,7 +111,7 @@ def _turned(heading: Heading, has_simulator_lens: bool) -> Iterator[Finding]:
 
 
 def _tilted(heading: Heading) -> Iterator[Finding]:
-    max_tilted_px = 9.0
+    max_tilted_px = 9.0  # rows from the simulator's vanishing point to where the car drives
     down_px = VANISHING_ROW - heading.row
     if abs(down_px) > max_tilted_px + 2 * heading.row_error:
         degrees, error = _degrees(down_px, heading.row_error)
@@ -126,24 +129,26 @@ def _tilted(heading: Heading) -> Iterator[Finding]:
 
 
 def _degrees(pixels: float, error_px: float) -> tuple[float, float]:
-    """Return the angle of pixels from the middle, and its standard error."""
+    """Return a distance from the middle of the frame as an angle, and its standard error."""
     return math.degrees(math.atan2(pixels, FOCAL_PX)), math.degrees(error_px / FOCAL_PX)
 
 
 def exchanged_cameras(numbers: IndexArray, sides: Sequence[SideShifts]) -> Iterator[Finding]:
     """Yield a fault if frames have the name of another camera.
 
-    A camera farther left sees the ground farther right. numbers: of the rows, (rows,); sides: how
-    the ground is moved in the frames of side cameras.
+    In the frame of a camera farther left, the ground is farther right.
+
+    numbers: numbers of all rows, see RecordedRows, (rows,)
+    sides: how the ground is moved in the side cameras' frames, for some of the rows
     """
-    fewest_rows = 20
-    nearby = 12  # rows that were looked at
-    max_opposite = 0.5  # share of them
+    fewest_rows = 20  # of `sides`
+    nearby = 12  # neighbours among `sides` that are looked at together
+    max_opposite = 0.5  # greatest share of them in which the ground may be on the wrong side
     if len(sides) < fewest_rows:
         return
     left, right = _opposite(sides)
-    # the shift between the outer two, 1.6 m apart, is mostly noise; so the cameras count as
-    # exchanged only if most of the rows nearby are opposite
+    # if the centre camera is exchanged with a side camera, frames from cameras 1.6 m apart are
+    # compared, whose shift is mostly noise; so most of the rows nearby must be opposite
     share_nearby = np.convolve(left | right, np.ones(nearby) / nearby, "same")
     exchanged = share_nearby > max_opposite
     if not exchanged.any():
@@ -163,14 +168,20 @@ def exchanged_cameras(numbers: IndexArray, sides: Sequence[SideShifts]) -> Itera
 
 
 def _opposite(sides: Sequence[SideShifts]) -> tuple[BoolArray, BoolArray]:
-    """Return where left and right camera see the ground on the wrong side, (sides,) each."""
+    """Return in which of `sides` the left and the right camera's ground is on the wrong side.
+
+    Both are (sides,).
+    """
     left = np.array([_side(side.shifts["left"]) for side in sides])
     right = np.array([_side(side.shifts["right"]) for side in sides])
     return left < 0, right > 0
 
 
 def _exchanged_pair(left: BoolArray, right: BoolArray) -> tuple[str, str]:
-    """Return which two cameras are exchanged, given where each side camera is opposite."""
+    """Return which two cameras are exchanged.
+
+    left, right: where the camera's ground is on the wrong side, (sides,) each
+    """
     both = (left & right).sum()
     left_alone = (left & ~right).sum()
     right_alone = (right & ~left).sum()
@@ -182,7 +193,7 @@ def _exchanged_pair(left: BoolArray, right: BoolArray) -> tuple[str, str]:
 
 
 def _side(shift: Shift) -> int:
-    """Return 1 if the ground is clearly farther right, -1 farther left, 0 if it is not clear."""
+    """Return 1 if the ground is clearly moved to the right, -1 to the left, 0 if neither."""
     least_match = 0.12
     least_apart_px = 6.0
     most_apart_px = 40.0

@@ -1,8 +1,8 @@
 """Inspect recordings and report their content and their faults, without writing anything.
 
 In: folders, CSV files and patterns. Out: a `RecordingReport` for each log.
-docs/how-to/own-recording.md says what each fault means; docs/results/recording-faults.json how many
-of them are found.
+docs/how-to/own-recording.md says what each fault means; docs/results/recording-faults.json says how
+many of the known faults are found.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -26,7 +26,7 @@ from bcclone.system.errors import UserError
 from bcclone.system.location import Location
 from bcclone.system.progress import ProgressBar
 
-Look = Callable[[pd.DataFrame], FramesSeen]  # the rows of a log -> what their frames show
+Look = Callable[[pd.DataFrame], FramesSeen]  # reads the frames of some rows -> what they show
 
 
 def check(inputs: Sequence[str]) -> list[RecordingReport]:
@@ -49,7 +49,11 @@ def _check_file(path: Location) -> RecordingReport:
 
 
 def check_log(log: Log, index: ImageIndex, look: Look) -> RecordingReport:
-    """Return the report of a log. index: of its images; look: returns what the frames show."""
+    """Return the report of a log.
+
+    index: finds the log's images
+    look: reads the frames of the rows that are judged, and returns what they show
+    """
     path = log.path
     suspects = tuple(_suspects(log.rows))
     named = _images_of(log.rows)
@@ -57,7 +61,7 @@ def check_log(log: Log, index: ImageIndex, look: Look) -> RecordingReport:
         nothing = Diagnosis((_no_images(len(named)),))
         return RecordingReport(path, log, suspects=suspects, diagnosis=nothing)
 
-    # of rows that name the same picture, only the first is judged
+    # if several rows name the same picture, only the first of them is judged
     repeated = log.rows["center"].duplicated()
     judged = replace(
         log,
@@ -67,7 +71,8 @@ def check_log(log: Log, index: ImageIndex, look: Look) -> RecordingReport:
     seen = look(judged.rows)
     images = _image_faults(seen, log, index, named, int(repeated.sum()))
 
-    # pictures of another size are no fault of each row, but of the whole recording
+    # If most pictures have another size, the whole recording has to be imported: that is reported
+    # as one fault, and nothing else is judged.
     remedy = ""
     if 2 * len(images.reasons) > len(named):
         remedy = import_remedy(images.reasons, path)
@@ -107,7 +112,8 @@ def _image_faults(
 ) -> ImageFaults:
     """Return the counts of faulty images.
 
-    named: the images that rows name; repeated: rows that were not looked at.
+    named: the images that rows of the log name
+    repeated: number of the rows that were not looked at, because they name an earlier row's picture
     """
     reasons = list(chain.from_iterable(seen.faults.values()))
     missing = sum(reason.endswith(MISSING) for reason in reasons)
@@ -125,7 +131,7 @@ def _image_faults(
 
 
 def _road_of(log: Log) -> str | None:
-    """Return the road that our simulator recorded, None for a recording of another program."""
+    """Return the road on which bcclone's simulator recorded; None for other recordings."""
     with suppress(UserError):  # a trace.csv of another program
         for point in read_trace(log.path.parent).values():
             return point.track
@@ -133,11 +139,12 @@ def _road_of(log: Log) -> str | None:
 
 
 def _suspects(rows: pd.DataFrame) -> Iterator[str]:
-    """Yield a line for each last row of an episode that follows a gap.
+    """Yield a line for each episode whose last row comes late, after a gap.
 
-    The simulator writes it late, so its speed is of another moment.
+    The simulator writes such a row when recording ends, so its speed is of a later moment than its
+    picture.
     """
-    long_gap = 3.0  # times the median
+    long_gap = 3.0  # times the median gap between rows
     gaps = rows.groupby("episode")["time_ms"].diff()
     for _, episode in rows.groupby("episode"):
         last = episode.index[-1]

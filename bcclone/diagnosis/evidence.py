@@ -1,7 +1,7 @@
-"""What a recording shows: a value for each question that judges ask, measured when it is asked.
+"""What a recording shows: a value for each question of a judge, measured when a judge asks for it.
 
-In: a log and the figures of its frames. Out: `Evidence`. A network is not asked: that the frames
-turn as the car is steered shows more, and needs no TensorFlow.
+In: a log and the figures of its frames. Out: `Evidence`. No network is used here: whether the
+frames turn as the car is steered shows more, and needs no TensorFlow.
 """
 
 from collections.abc import Sequence
@@ -38,10 +38,14 @@ from bcclone.system.statistics import numbers_in
 
 
 class Evidence:
-    """What the rows and frames of a recording show, or those of a part of it.
+    """What the rows and frames of a recording show, or some of its rows.
 
+    log: the rows that are judged; other rows are among its deleted ones
+    figures: what was measured in the frames of these rows
     read_frame: index of a row -> its centre frame, RGB uint8 (160, 320, 3), None if it cannot be
-    read; is_estimated: the steering is from these frames.
+        read
+    is_estimated: whether the steering was estimated from the frames, so that it cannot be judged
+        by them
     """
 
     def __init__(
@@ -54,7 +58,10 @@ class Evidence:
         self.rows = RecordedRows.of(log)
 
     def of_rows(self, kept: IndexArray) -> "Evidence":
-        """Return the evidence of some rows, by their rising indices; the others are deleted."""
+        """Return the evidence of the kept rows; the others become deleted rows of the log.
+
+        kept: indices of the rows, rising
+        """
         table = self.log.rows
         left_out = np.ones(len(table), np.bool_)
         left_out[kept] = False
@@ -71,7 +78,7 @@ class Evidence:
         )
 
     def without(self, spans: Sequence[Span]) -> "Evidence":
-        """Return the evidence after spans of row numbers are deleted."""
+        """Return the evidence without some rows. spans: of row numbers, as in Finding.rows."""
         deleted = np.isin(self.rows.numbers, numbers_in(spans))
         return self.of_rows(np.flatnonzero(~deleted))
 
@@ -100,19 +107,22 @@ class Evidence:
 
     @cached_property
     def agreement(self) -> Agreement | None:
-        """Return how steering and turns agree; None, too, for a steering that is from the turns."""
+        """Return how steering and turns agree; None if it cannot be measured.
+
+        None, too, for steering that was estimated from the frames: it agrees with them anyway.
+        """
         if self.is_estimated:
             return None
         return measure_agreement(self.rows, self.turns)
 
     @property
     def forwards_agreement(self) -> Agreement | None:
-        """Return the agreement, None if the car drives backwards, where turns mean the opposite."""
+        """Return the agreement; None if the car drives backwards: then turns mean the opposite."""
         return None if self.drives_backwards else self.agreement
 
     @cached_property
     def compared(self) -> Compared:
-        """Return what is compared at the delay of the agreement; nothing without one."""
+        """Return the turns and the steering at the agreement's delay; no steps if there is none."""
         if self.agreement is None:
             return NOTHING_COMPARED
         return compare(self.rows, self.turns, self.agreement.lag)
@@ -124,7 +134,10 @@ class Evidence:
 
     @property
     def is_upside_down(self) -> bool:
-        """Return whether the car drives towards the lower half of the frames."""
+        """Return whether the car drives towards the lower half of the frames.
+
+        It does not count as upside down if the steering clearly agrees with the turns.
+        """
         is_clear = self.agreement is not None and self.agreement.is_clear
         return is_upside_down(self.heading) and not is_clear
 

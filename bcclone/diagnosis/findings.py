@@ -1,7 +1,7 @@
-"""The faults of a recording, with what mends each, and what a check says of it as a whole.
+"""The faults of a recording with their remedies, and the verdict on the whole recording.
 
-A remedy is a sentence, one or more edits, or both. Its command line is made from the edits, and so
-is the button of the page (bcclone.editor), so that both do the same.
+A remedy is a sentence, one or more edits, or both. The command line that it recommends is made from
+the edits, and so is the button on the page (bcclone.editor), so that both do the same.
 """
 
 from collections.abc import Sequence
@@ -17,40 +17,40 @@ from bcclone.system.json_values import to_json
 from bcclone.system.location import Location
 from bcclone.system.statistics import numbers_in, runs
 
-_MAX_SPANS = 5  # in a line of text
+_MAX_SPANS = 5  # most spans of rows that a line of text lists
 
 
 @dataclass(frozen=True)
 class Finding:
     """One fault of a recording."""
 
-    fault: str  # its name, as docs/how-to/own-recording.md lists them
+    fault: str  # name of the fault, from the list in docs/how-to/own-recording.md
     text: str  # what was measured, and what was expected
     rows: tuple[
         Span, ...
-    ] = ()  # those concerned, numbered as by `bcclone edit`, from 1; () for all
+    ] = ()  # the faulty rows, numbered from 1 as `bcclone edit` does; () for all rows
     value: float | None = None  # the measured amount
-    uncertainty: float | None = None  # its standard error
-    unit: str = ""
-    usable: bool = False  # the rows can be trained on as they are
-    advice: str = ""  # how to mend it, or what to try before the edits
-    edits: tuple[Edit, ...] = ()  # that mend it, one after the other
-    recording: str = "RECORDING"  # as the commands of the remedy name it
+    uncertainty: float | None = None  # standard error of the value
+    unit: str = ""  # of the value and its uncertainty
+    usable: bool = False  # whether the faulty rows can be trained on as they are
+    advice: str = ""  # how to mend the fault, or what to try before the edits
+    edits: tuple[Edit, ...] = ()  # the edits that mend the fault, one after the other
+    recording: str = "RECORDING"  # name of the recording in the commands of the remedy
 
     @property
     def deletes(self) -> bool:
-        """Return whether its remedy is to delete its rows."""
+        """Return whether the edit that mends the fault is to delete the faulty rows."""
         return len(self.edits) == 1 and self.edits[0].kind == DELETE
 
     @property
     def remedy(self) -> str:
-        """Return how to mend it: the advice, then the commands that make the edits."""
+        """Return how to mend the fault: the advice, then the commands that make the edits."""
         commands = [shown_command("edit", self.recording, *edit.options()) for edit in self.edits]
         sentences = [self.advice, "; then: ".join(commands)]
         return " ".join(sentence for sentence in sentences if sentence)
 
     def with_rows(self, rows: Sequence[Span]) -> Self:
-        """Return the finding that deletes its rows with further ones, which are deleted, too."""
+        """Return a finding that deletes further rows, too; this one must delete its rows."""
         spans = tuple(runs(numbers_in((*self.rows, *rows))))
         return replace(self, rows=spans, edits=(delete_numbers(spans),))
 
@@ -97,8 +97,8 @@ def recording_name(log: Location) -> str:
 class Diagnosis:
     """What a recording shows."""
 
-    findings: tuple[Finding, ...] = ()  # its faults
-    unknown: tuple[str, ...] = ()  # what could not be judged, a line each
+    findings: tuple[Finding, ...] = ()  # the faults of the recording
+    unknown: tuple[str, ...] = ()  # a line "topic: reason" for each thing that could not be judged
     figures: dict[str, float | None] = field(default_factory=dict)  # measurements by name
     evidence: Evidence | None = None  # what was judged; None for too few rows
     coverage: Coverage | None = None  # what there is to learn from; None for too few rows

@@ -20,11 +20,11 @@ ReadFrame = Callable[[int], Image | None]  # index of a row -> its centre frame;
 
 
 class FrameFigures(NamedTuple):
-    """Figures of a frame, all NaN for one that cannot be read."""
+    """Figures of a frame; all are NaN if the frame cannot be read."""
 
     mean: float = math.nan  # brightness, 0 to 255
     white: float = math.nan  # share of white pixels, 0 to 1
-    sharpness: float = math.nan  # variance of its second derivative
+    sharpness: float = math.nan  # variance of the grey frame's second derivative
     checksum: float = math.nan  # equal for equal frames
 
     @classmethod
@@ -45,8 +45,8 @@ class FrameFigures(NamedTuple):
 class SideShifts(NamedTuple):
     """How the ground is moved in the frames of the side cameras of one row."""
 
-    row: int  # by its index
-    shifts: Mapping[str, Shift]  # of both side cameras, against the centre camera
+    row: int  # index of the row
+    shifts: Mapping[str, Shift]  # "left" and "right" -> shift against the centre camera's frame
 
 
 class RecordingFigures:
@@ -56,11 +56,11 @@ class RecordingFigures:
     """
 
     def __init__(self, rows: int) -> None:
-        most_sides = 150  # rows; so many show whether cameras are exchanged
+        most_sides = 150  # so many rows are enough to see whether cameras are exchanged
         self.frames: list[FrameFigures] = []
         self.turns = TurnMeter()
         self.sides: list[SideShifts] = []
-        self.every = max(1, rows // most_sides)  # N
+        self.every = max(1, rows // most_sides)  # the N of every Nth row
 
     def add(self, frames: Mapping[str, Image | None]) -> None:
         """Take a row's frames: camera -> RGB uint8 (160, 320, 3), None for an unreadable one."""
@@ -80,9 +80,11 @@ class RecordingFigures:
                 self.sides.append(SideShifts(len(self.frames) - 1, shifts))
 
     def of_rows(self, rows: IndexArray) -> "RecordingFigures":
-        """Return the figures of some rows, by their rising indices.
+        """Return the figures of some rows.
 
-        The turn from a row that is left out is unknown.
+        If the row before a row is left out, the turn between them is unknown.
+
+        rows: indices of the rows, rising
         """
         places = {row: place for place, row in enumerate(rows.tolist())}
         figures = RecordingFigures(len(rows))
@@ -94,7 +96,7 @@ class RecordingFigures:
         return figures
 
     def _shift_to(self, row: int, is_known: bool) -> Shift:
-        """Return how far a row's frame is moved against the one before."""
+        """Return how far a row's frame is moved against the row before, if that is known."""
         return self.turns.shifts[row] if is_known else Shift()
 
     @property
@@ -108,11 +110,11 @@ class FramesSeen(NamedTuple):
     """What the frames of a log's rows show."""
 
     figures: RecordingFigures
-    faults: Mapping[int, list[str]]  # line of the log -> why its images cannot be used, a line each
+    faults: Mapping[int, list[str]]  # line of the log -> for each unusable image, the reason
 
 
 def look_at(rows: pd.DataFrame, index: ImageIndex, advance: Callable[[int], None]) -> FramesSeen:
-    """Read the frames of a log's rows. advance: called for each row."""
+    """Read the frames of a log's rows, each once. advance: called with 1 after each row."""
     figures = RecordingFigures(len(rows))
     faults = dict[int, list[str]]()
     for line, *names in rows[["line", *CAMERAS]].itertuples(index=False):

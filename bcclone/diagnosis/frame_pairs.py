@@ -11,7 +11,7 @@ from bcclone.diagnosis.motion import Followed, Turns, follow_points
 from bcclone.system.arrays import BoolArray, FloatArray
 from bcclone.system.opencv import resized
 
-_MAX_PAIRS = 60  # of which the usual is taken, spread over the recording
+_MAX_PAIRS = 60  # pairs, spread over the recording, that show what is usual
 PointsMoved = tuple[
     FloatArray, FloatArray
 ]  # points of a frame, and how they move, (points, 2) each
@@ -19,9 +19,9 @@ _NO_POINTS: PointsMoved = (np.zeros((0, 2)), np.zeros((0, 2)))
 
 
 class FramePairs:
-    """Compares the centre frames of rows, by their indices, with each other.
+    """Compares the centre frames of two rows, which are given by their indices.
 
-    follows: (steps,), whether the next row follows without a pause.
+    follows: whether the next row follows without a pause, (steps,)
     """
 
     def __init__(self, read_frame: ReadFrame, turns: Turns, follows: BoolArray) -> None:
@@ -38,12 +38,12 @@ class FramePairs:
         return follow_points(before, after)
 
     def goes_on(self, row: int, to: int) -> bool:
-        """Return whether a picture goes on in another one.
+        """Return whether the picture of row `to` may be the next one after the picture of `row`.
 
-        Points can be followed, or the colours hardly change.
+        It may if points can be followed from one to the other, or if the colours hardly change.
         """
-        least_points = 0.25  # of the usual number
-        most_change = 4.0  # times the usual
+        least_points = 0.25  # share of the usual number of points
+        most_change = 4.0  # times the usual change of the colours
         points = len(self.moved(row, to)[0])
         if points > least_points * self.usual.points:
             return True
@@ -51,7 +51,7 @@ class FramePairs:
 
     @cached_property
     def straight_on(self) -> Sequence[PointsMoved]:
-        """Return points followed from rows after which the camera hardly turns."""
+        """Return points followed to the next row, for rows after which the camera hardly turns."""
         straight = np.flatnonzero(self._turns.straight)
         if not len(straight):
             return []

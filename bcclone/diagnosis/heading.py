@@ -13,12 +13,12 @@ from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH
 from bcclone.diagnosis.motion import is_clear_move
 from bcclone.system.arrays import FloatArray, IndexArray
 
-PARTS = 6  # of the frames, one after the other, whose headings are compared
-BACKWARDS = 0.25  # share of the frames that grow, below which the car surely drives backwards
-_FEWEST_MOVES = 100
-_ROUNDS = 8  # of the fit of the focus and of the turns that are left
+PARTS = 6  # parts of the recording, one after the other, whose headings are compared
+BACKWARDS = 0.25  # if a smaller share of the frames grows, the car surely drives backwards
+_FEWEST_MOVES = 100  # fewer movements do not give a heading
+_ROUNDS = 8  # in each, the focus is fitted, and then the small turns of the frames
 
-# of some frames: points and how they move, (points, 2) each
+# for each of some frames: points, and how they move to the next frame, (points, 2) each
 FollowedFrames = Sequence[tuple[FloatArray, FloatArray]]
 
 
@@ -27,9 +27,9 @@ class Heading(NamedTuple):
 
     column: float
     row: float
-    column_error: float  # standard error
-    row_error: float
-    agreeing: float  # share of the movements that point away from it; others are mistaken or noise
+    column_error: float  # standard error of the column
+    row_error: float  # standard error of the row
+    agreeing: float  # share of the movements that point away from this pixel; the rest is noise
 
 
 def is_trusted(heading: Heading) -> bool:
@@ -41,7 +41,7 @@ def is_trusted(heading: Heading) -> bool:
 
 def is_upside_down(heading: Heading | None) -> bool:
     """Return whether the car drives towards the lower half of the frames."""
-    lowest_row = 0.55 * FRAME_HEIGHT  # of a level camera it is 0.5
+    lowest_row = 0.55 * FRAME_HEIGHT  # a level camera heads for 0.5 of the height
     least_agreeing = 0.05
     if heading is None:
         return False
@@ -56,7 +56,8 @@ def drives_backwards(growing_share: float | None) -> bool:
 def share_that_grows(followed: FollowedFrames) -> float | None:
     """Return the share of the frames that grow towards the next one.
 
-    They do when the car drives forwards. None if points can be followed in too few frames.
+    Pictures grow when the car drives forwards. Returns None if points can be followed in too few
+    frames.
     """
     fewest_points = 8  # of a frame
     fewest_frames = 20
@@ -77,7 +78,7 @@ def share_that_grows(followed: FollowedFrames) -> float | None:
 def measure_heading(followed: FollowedFrames) -> Heading | None:
     """Return the focus of expansion, None for too few points.
 
-    Its errors show how parts of the recording differ.
+    The errors come from the differences between PARTS of the recording.
     """
     rounds_of_parts = 3
     fewest_parts = 3
@@ -102,9 +103,10 @@ def measure_heading(followed: FollowedFrames) -> Heading | None:
 def focus_of_expansion(followed: FollowedFrames, rounds: int = _ROUNDS) -> Heading | None:
     """Return the pixel from which all points move away, None for too few points.
 
-    The rest of a turn moves all points of a frame alike; it and the pixel are fitted alternately.
+    If the camera turns a little, all points of a frame also move alike. The pixel and these common
+    movements are fitted alternately.
     """
-    wide_px = 3.0  # error of a movement whose weight is a quarter
+    wide_px = 3.0  # a movement with this error has a quarter of the weight
     steps = 8  # of the robust fit
     frames = np.repeat(np.arange(len(followed)), [len(points) for points, _ in followed])
     if len(frames) < _FEWEST_MOVES:
@@ -144,12 +146,15 @@ def focus_of_expansion(followed: FollowedFrames, rounds: int = _ROUNDS) -> Headi
 def _first_focus(across: FloatArray, offsets: FloatArray) -> tuple[FloatArray, float]:
     """Return the pixel of a coarse grid that most movements point away from, and their share.
 
-    across, offsets: the lines of the movements: across @ pixel = offset; (lines, 2), (lines,).
+    Each movement is a line, of the pixels with across @ pixel = offset.
+
+    across: (lines, 2)
+    offsets: (lines,)
     """
     beyond_px = 40  # the focus may lie outside of the frame
     column_step = 8  # pixels
     row_step = 6
-    near_px = 4  # at which a line passes the pixel
+    near_px = 4  # a line that passes a pixel at more than this distance hardly counts for it
     columns, rows = np.meshgrid(
         np.arange(-beyond_px, FRAME_WIDTH + beyond_px, column_step),
         np.arange(-beyond_px, FRAME_HEIGHT + beyond_px, row_step),
@@ -164,9 +169,12 @@ def _turns_left(
 ) -> FloatArray:
     """Return the movement that all points of each frame share, (frames, 2).
 
-    It comes on top of the movement away from the focus.
+    It is what is left besides the movement away from the focus.
+
+    points, moved: the points of all frames and how they move, (points, 2) each
+    frames: index of the frame of each point, (points,), rising
     """
-    stiffness = 0.5 * np.eye(2)  # against a turn that the points do not show
+    stiffness = 0.5 * np.eye(2)  # keeps the movement small if the points hardly determine it
     rounds = 3
     wide_px = 0.5
     away = points - focus
@@ -187,8 +195,8 @@ def _turns_left(
 
 
 def robust_weights(errors: FloatArray, width: float) -> FloatArray:
-    """Return weights by which points far off a fit count little, (points,).
+    """Return weights, (points,), with which points far off a fit count little.
 
-    width: of an error with a quarter of the weight.
+    width: size of an error that gets a quarter of the full weight
     """
     return 1 / (1 + (errors / width) ** 2) ** 2

@@ -1,4 +1,7 @@
-"""The evidence of a recording -> its diagnosis: judges find its faults, one after the other."""
+"""The evidence of a recording -> its diagnosis: judges find its faults, one after the other.
+
+A judge is a function that looks for one fault, or for a few related ones.
+"""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -34,8 +37,8 @@ from bcclone.system.statistics import constant, numbers_in
 
 Judge = Callable[[Evidence], Iterator[Finding]]
 
-# What each judge takes of the evidence e, in the order in which faults are reported. A value is
-# measured when a judge first asks for it.
+# All judges, in the order in which they judge and faults are reported; each gets what it needs of
+# the evidence e. A value of the evidence is measured when a judge first asks for it.
 _JUDGES: tuple[Judge, ...] = (
     lambda e: unusable_rows(e.log),
     lambda e: foreign_pictures(
@@ -55,7 +58,7 @@ _JUDGES: tuple[Judge, ...] = (
     lambda e: late_steering(e.log.rows, e.rows, e.turns, e.forwards_agreement),
     lambda e: biased(e.forwards_agreement, e.compared),
 )
-# those that need no drive, for recordings with too few rows
+# the judges for recordings with too few rows, which need no longer drive
 _JUDGES_OF_FEW_ROWS: tuple[Judge, ...] = (
     lambda e: unusable_rows(e.log),
     lambda e: rows_of_the_log(e.log, e.rows),
@@ -82,7 +85,10 @@ def diagnose(
 ) -> Diagnosis:
     """Return the diagnosis of a recording.
 
-    read_frame: as in Evidence; correction, road: as in Coverage.
+    figures: what was measured in the frames of the log's rows
+    read_frame: see Evidence
+    correction: correction of the side cameras, None if it was not measured
+    road: name of the road that bcclone's simulator drove, None for other recordings
     """
     evidence = Evidence(log, figures, read_frame, MOTION.is_in(log.path.parent))
     too_few = evidence.rows.too_few
@@ -110,16 +116,17 @@ def diagnose(
 def _judged(evidence: Evidence) -> tuple[list[Finding], Evidence]:
     """Return the findings of all judges, and the evidence without the rows that are to be deleted.
 
-    Each judges what is left after the remedies of those before, and again what its own leave, until
-    nothing is found.
+    When a judge finds rows to delete, they are left out of the evidence. Then the same judge judges
+    the remaining rows again, until it finds no more rows to delete; the next judge judges only the
+    rows that are left.
     """
-    most_rounds = 5
+    most_rounds = 5  # for one judge
     findings: list[Finding] = []
     for judge in _JUDGES:
         by_fault: dict[str, Finding] = {}
         for _ in range(most_rounds):
             new: dict[str, Finding] = {}
-            if not evidence.rows.too_few:  # after rows were deleted
+            if not evidence.rows.too_few:  # so many rows may have been deleted that few are left
                 new = {finding.fault: finding for finding in judge(evidence)}
             by_fault = _merged(by_fault, new)
             spans = [span for finding in new.values() if finding.deletes for span in finding.rows]
@@ -131,10 +138,14 @@ def _judged(evidence: Evidence) -> tuple[list[Finding], Evidence]:
 
 
 def _merged(earlier: Mapping[str, Finding], new: Mapping[str, Finding]) -> dict[str, Finding]:
-    """Return the findings of a judge by fault, given those before rows were deleted.
+    """Return all findings of a judge after another round, by fault.
 
-    An earlier finding that deletes rows stays, and deletes those of the new one, too. Of others,
-    the new ones count.
+    An earlier finding that deletes rows stays, and also deletes the rows of a new finding of the
+    same fault. Other earlier findings are replaced by the new ones, since they were measured on
+    rows that are now deleted.
+
+    earlier: the findings of the rounds before
+    new: the findings of the last round
     """
     merged = dict(new)
     for fault, finding in earlier.items():
@@ -148,13 +159,13 @@ def _merged(earlier: Mapping[str, Finding], new: Mapping[str, Finding]) -> dict[
 
 
 def _named(findings: Sequence[Finding] | Iterator[Finding], log: Log) -> tuple[Finding, ...]:
-    """Return findings whose remedies name the recording."""
+    """Return the findings with the name of the log's recording in their remedies."""
     name = recording_name(log.path)
     return tuple(replace(finding, recording=name) for finding in findings)
 
 
 def _usable_seconds(evidence: Evidence, findings: Sequence[Finding]) -> float:
-    """Return the seconds of driving without the rows of the findings that make them unusable."""
+    """Return the seconds of driving in rows without a fault that makes them unusable."""
     rows = evidence.rows
     all_rows = ((1, int(rows.numbers[-1])),)
     lost = [finding.rows or all_rows for finding in findings if not finding.usable]
@@ -163,7 +174,7 @@ def _usable_seconds(evidence: Evidence, findings: Sequence[Finding]) -> float:
 
 
 def _figures(evidence: Evidence, seconds: float) -> dict[str, float | None]:
-    """Return what was measured, None for what could not be. seconds: of the recording."""
+    """Return each of _FIGURES, None if it could not be measured. seconds: of the recording."""
     figures = dict[str, float | None].fromkeys(_FIGURES)
     agreement = evidence.agreement
     if agreement is not None:

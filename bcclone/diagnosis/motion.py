@@ -1,8 +1,8 @@
 """Measure from successive frames how the camera turns, and how far points move.
 
-When a car turns, distant objects move sideways by the same angle: the upper part of a frame is that
-of the frame before, shifted. The shift needs no network and no labels, and follows the steering
-more closely than any network's answer (benchmarks/lab-log).
+When a car turns, distant objects move sideways by the same angle: the upper part of a frame looks
+like that of the frame before, but shifted. Measuring the shift needs no network and no labels, and
+it follows the steering more closely than any network's answer (benchmarks/lab-log).
 """
 
 from collections.abc import Sequence
@@ -20,10 +20,10 @@ from bcclone.system.opencv import cv2, recolored, resized
 from bcclone.system.prefetch import read_ahead
 from bcclone.system.statistics import robust_line
 
-_FAR = slice(16, 72)  # rows of a frame: around the horizon, with little sky
-_NEAR = slice(64, 128)  # of a side camera's: the ground, without the bonnet
-_WIDTH = 160  # columns of what is compared
-_SCALE = FRAME_WIDTH / _WIDTH
+_FAR = slice(16, 72)  # rows of a frame around the horizon, with little sky
+_NEAR = slice(64, 128)  # rows of a frame that show the ground, without the bonnet
+_WIDTH = 160  # columns to which a frame is reduced before it is compared
+_SCALE = FRAME_WIDTH / _WIDTH  # pixels of a frame in one pixel of the reduced frame
 
 
 class Shift(NamedTuple):
@@ -46,11 +46,11 @@ class TurnMeter:
     """
 
     def __init__(self) -> None:
-        self.shifts: list[Shift] = []  # of each frame, against the one before
+        self.shifts: list[Shift] = []  # of each frame against the frame before
         self._last: Float32Array | None = None
 
     def add(self, frame: Image | None) -> None:
-        """Measure the next frame, RGB uint8 (160, 320, 3); None for one that cannot be read."""
+        """Measure the next frame, RGB uint8 (160, 320, 3); None for an unreadable frame."""
         before = self._last
         self._last = None if frame is None else _reduced(frame[_FAR])
         if before is None or self._last is None:
@@ -100,16 +100,17 @@ def _shift(before: Float32Array, after: Float32Array) -> Shift:
 class Turns:
     """How a recording's camera turned. Arrays are (steps,): from each frame to the next."""
 
-    right: FloatArray  # turn of the camera, in pixels of a frame; 0 where it is unknown
-    down: FloatArray  # movement of distant objects; 0 where it is unknown
-    match: FloatArray  # of the pictures, 0 to 1
-    usable: BoolArray  # the pictures match, and the frames follow one another
+    right: FloatArray  # turn of the camera to the right, in pixels of a frame; 0 where not usable
+    down: FloatArray  # movement of distant objects down, in pixels; 0 where not usable
+    match: FloatArray  # how alike both frames are, 0 to 1
+    usable: BoolArray  # whether the frames match, without a pause between them
 
     @classmethod
     def of(cls, shifts: Sequence[Shift], follows: BoolArray) -> Self:
         """Return the turns of the frames.
 
-        shifts: of all frames but the first; follows: (steps,), without a pause.
+        shifts: of all frames but the first, each against the frame before
+        follows: whether the next frame follows without a pause, (steps,)
         """
         right, down, match = np.array(shifts, np.float64).T
         usable = follows & np.array(list(map(is_shift, shifts)), np.bool_)
@@ -127,10 +128,10 @@ class Turns:
         """Return by how many degrees the camera leans to the right, and the standard error.
 
         When the car turns, distant objects move along the horizon, which is level only for a level
-        camera. None if it hardly turns.
+        camera. Returns None if the camera hardly turns.
         """
         fewest_steps = 100
-        least_turning = 0.5  # pixels, standard deviation
+        least_turning = 0.5  # least standard deviation of the turns, in pixels
         good = self._good
         right = -self.right[good]
         down = self.down[good]
@@ -149,17 +150,20 @@ class Turns:
 
 
 def new_pictures(paths: Sequence[str | None]) -> IndexArray:
-    """Return the rows whose picture is not the one before.
+    """Return the indices of the rows whose picture is not a repetition of the picture before.
 
-    In a video made of one with fewer frames a second, pictures are repeated.
+    In a video that was made from a video with fewer frames a second, pictures are repeated.
+
+    paths: of the picture of each row, None for a missing picture
     """
-    rows_around = 10  # to either side
-    repeated = 0.2  # of the usual change of the pictures around
+    rows_around = 10  # to either side, for the usual change from picture to picture
+    repeated = 0.2  # share of the usual change, below which a picture is a repetition
     with read_ahead("looking for repeated pictures", "rows", _thumbnail, paths) as pictures:
         changes = np.array([np.abs(before - after).mean() for before, after in pairwise(pictures)])
     around = sliding_window_view(np.pad(changes, rows_around, "edge"), 2 * rows_around + 1)
     usual = np.percentile(around, 75, axis=1)
-    is_new = ~(changes < repeated * usual)  # NaN: one of the pictures cannot be read
+    # `not <`: a change of NaN, because a picture cannot be read, counts as new
+    is_new = ~(changes < repeated * usual)
     return np.flatnonzero(np.append(True, is_new))
 
 
@@ -177,9 +181,9 @@ def _thumbnail(path: str | None) -> FloatArray:
 
 
 def follow_points(before: Image, after: Image) -> tuple[FloatArray, FloatArray]:
-    """Return points of a frame, and how much farther than distant objects each moves.
+    """Return points of a frame, and their movements less the movement of distant objects.
 
-    Both are (points, 2), column and row.
+    Both are (points, 2): column and row.
     """
     points, places = moved_points(before, after)
     turn = shift_between(before, after)
@@ -189,11 +193,11 @@ def follow_points(before: Image, after: Image) -> tuple[FloatArray, FloatArray]:
 def moved_points(
     before: Image, after: Image, turn: Shift = _NO_SHIFT
 ) -> tuple[FloatArray, FloatArray]:
-    """Return points of a frame and their places in the next one, (points, 2) each.
+    """Return points of a frame and their places in the next frame, (points, 2) each.
 
-    turn: where they are looked for.
+    turn: the expected movement, from which the places are looked for
     """
-    same_px = 0.3  # by which a point may miss its place when it is followed there and back
+    same_px = 0.3  # a point that is followed there and back must return so close to its place
     first = recolored(before, cv2.COLOR_RGB2GRAY)
     second = recolored(after, cv2.COLOR_RGB2GRAY)
     points = _corners(first)
@@ -229,9 +233,10 @@ def _corners(gray: Image) -> Float32Array:
 def _places(
     before: Image, after: Image, points: Float32Array, expected: Float32Array
 ) -> tuple[Float32Array, BoolArray]:
-    """Return the places of a grey image's points in another image, and which are found.
+    """Return the places of points in another grey image, (points, 1, 2), and which are found.
 
-    The places are (points, 1, 2), the others (points,).
+    points: places in the first image, (points, 1, 2)
+    expected: where to begin to look for them in the other image, (points, 1, 2)
     """
     places, status, _ = cv2.calcOpticalFlowPyrLK(
         before,
@@ -248,9 +253,9 @@ def _places(
 class Followed(NamedTuple):
     """How many points of a frame are found again in the next one, and how far they move."""
 
-    points: float = 0
-    moving: float = 0  # of them, those that clearly move
-    pixels: float = 0.0  # the median of all movements, 0 for no points
+    points: float = 0  # number of the points (a float, since it may be a median of frames)
+    moving: float = 0  # number of the points that clearly move
+    pixels: float = 0.0  # median of the movements' lengths, 0 if there are no points
 
     @classmethod
     def of(cls, moved: FloatArray) -> Self:
@@ -261,7 +266,7 @@ class Followed(NamedTuple):
 
 
 def is_clear_move(lengths: FloatArray) -> BoolArray:
-    """Return which movements, in pixels, (points,), are neither noise nor mistaken."""
+    """Return which movements are neither noise nor mistaken, (points,). lengths: in pixels."""
     least_px = 1.0
     most_px = 30.0
     return (lengths > least_px) & (lengths < most_px)

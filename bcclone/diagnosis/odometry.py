@@ -1,9 +1,10 @@
 """Frames of a car's camera -> how it moved: its speed, in heights of the camera, and how it turned.
 
-Each point that is followed from a frame to the next moves by the camera's rotation, and away from
-where the car drives to, the farther the nearer it is. So its movement across that direction shows
-the rotation alone, whatever its distance (R. Hartley, A. Zisserman, "Multiple View Geometry in
-Computer Vision", 2nd edition, section 9.2).
+A point that is followed from a frame to the next moves for two reasons: the camera rotates, and the
+car drives on, which moves the point away from the pixel that the car heads for, a near point more
+than a far one. So the movement across the line from that pixel shows the rotation alone, whatever
+the point's distance (R. Hartley, A. Zisserman, "Multiple View Geometry in Computer Vision", 2nd
+edition, section 9.2).
 
 plane_sweep.py measures the speed.
 """
@@ -26,7 +27,9 @@ from bcclone.system.arrays import BoolArray, Float32Array, FloatArray, IndexArra
 from bcclone.system.prefetch import read_ahead
 from bcclone.system.statistics import block_jackknife
 
-_ROWS_AT_ONCE = 2000  # so that a long drive takes no more memory than a short one
+# pairs of frames whose matches are kept at once, so that a long drive takes no more memory than a
+# short one
+_ROWS_AT_ONCE = 2000
 
 
 @dataclass(frozen=True)
@@ -34,18 +37,19 @@ class CameraMotion:
     """How a camera moved until the next row. Arrays are (rows,)."""
 
     speed: FloatArray  # camera heights a second, 0 where the car stands
-    speed_error: FloatArray  # half of what near and far ground differ by, for a standard error
+    # half of the difference between the speeds of near and far ground; it serves as standard error
+    speed_error: FloatArray
     yaw_rate: FloatArray  # rad/s to the right
-    yaw_error: FloatArray  # its standard error
-    usable: BoolArray  # whether the frames show how it turned
-    near_to_far: float  # speed of the near ground for that of the far ground
-    shear: FloatArray  # FramePair's sheared and told, (rows, 2)
+    yaw_error: FloatArray  # standard error of yaw_rate
+    usable: BoolArray  # whether the frames show the yaw, and the speed is not too great to measure
+    near_to_far: float  # ratio of the near ground's speed to the far ground's
+    shear: FloatArray  # `sheared` and `told` of FramePair, (rows, 2)
 
     def readout(self) -> tuple[float, float]:
         """Return the seconds from the first to the last row of a frame, and the standard error.
 
-        Rows of a rolling shutter are taken one after the other. The later ones see the yaw of a
-        later time, which differs where the yaw rate changes.
+        A rolling shutter takes the rows of a frame one after the other. The lower rows see the yaw
+        of a later time, which differs while the yaw rate changes.
         """
         change = np.gradient(self.yaw_rate)
 
@@ -60,9 +64,9 @@ class CameraMotion:
 def is_consistent(near_to_far: float) -> bool:
     """Return whether near and far ground show the same speed.
 
-    They do on flat ground with the right lens.
+    Both do on flat ground, if the lens is known correctly.
     """
-    most = 1.2  # speed of one for that of the other
+    most = 1.2  # ratio of the greater speed to the smaller one
     return 1 / most < near_to_far < most
 
 
@@ -70,7 +74,7 @@ class FramePair(NamedTuple):
     """How the camera moved from a frame to the next one."""
 
     yaw: float = 0.0  # radians to the right
-    error: float = math.inf  # its standard error, infinite if it is unknown
+    error: float = math.inf  # standard error of the yaw, infinite if the yaw is unknown
     # how much more the last row is turned than the first, in radians, times `told`
     sheared: float = 0.0
     told: float = 0.0  # the sum of squares by which the points tell it
@@ -89,9 +93,10 @@ def measure_motion(
 ) -> CameraMotion:
     """Return how the camera moved in a drive.
 
-    read: the index of a row -> its frame, RGB uint8 (160, 320, 3), called in several threads;
-    seconds: until the next row, (rows,); ends: whether a gap follows, (rows,); framing: by which
-    the frames were made, None for those of the simulator.
+    read: index of a row -> its frame, RGB uint8 (160, 320, 3); called in several threads
+    seconds: from each row to the next, (rows,)
+    ends: whether a gap follows the row, (rows,)
+    framing: how the frames were made of pictures, None for the simulator's frames
     """
     if framing is None or framing.lens is None:
         seen = np.full((FRAME_HEIGHT, FRAME_WIDTH), True)

@@ -41,8 +41,11 @@ def matches_of_speeds(
 ) -> Float32Array:
     """Return how a frame matches what a camera sees that has moved at each speed, (2, speeds).
 
-    The first row is of the far ground, the second of the near. yaw: in these seconds, in radians to
-    the right; seen: pixels of the frames that are compared, (160, 320).
+    The first row is of the far ground, the second row of the near ground.
+
+    yaw: turn of the camera between the frames, in radians to the right
+    seconds: time between the frames
+    seen: which pixels of the frames are compared, (160, 320)
     """
     noise_levels = 2.0  # grey levels of a pixel
     ahead_m = _SPEEDS * seconds * HEIGHT_M
@@ -75,7 +78,7 @@ def _detail(frame: Image, seen: BoolArray) -> Float32Array:
 def _warped(frame: Float32Array, pixels: FloatArray) -> Float32Array:
     """Return the ground that is compared, (rows, columns).
 
-    pixels: of it -> of the frame, (3, 3).
+    pixels: matrix (3, 3) from pixels of this ground to pixels of the frame
     """
     size = (_COLUMNS, _BOTTOM - _TOP)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
@@ -120,18 +123,18 @@ class SpeedPath:
 
     @property
     def speed_error(self) -> FloatArray:
-        """Return half of the difference between near and far ground."""
+        """Return half of the difference between the speeds of near and far ground."""
         steps = np.abs(np.concatenate([*self._apart, [0]]))
         return np.asarray(self.speed * math.log(_STEP) / 2 * steps)
 
     @property
     def is_measured(self) -> BoolArray:
-        """Return where the speed is below the fastest one: a faster car cannot be measured."""
+        """Return where the speed is below the fastest of _SPEEDS: a faster car looks the same."""
         return np.asarray(self._path < len(_SPEEDS) - 1)
 
     @property
     def near_to_far(self) -> float:
-        """Return the speed of the near ground for that of the far ground."""
+        """Return the ratio of the near ground's speed to the far ground's; 1 if both agree."""
         far, near = self._curves
         return float(_STEP ** (_top(near) - _top(far)))
 
@@ -148,9 +151,9 @@ def _top(curve: FloatArray) -> float:
 def _best_path(matches: FloatArray) -> IndexArray:
     """Return the index of a speed for each row, (rows,), by the matches, (rows, speeds).
 
-    The sum of the matches is the greatest, less what changes cost.
+    It is the sequence with the greatest sum of matches, after the cost of changes is taken off.
     """
-    change_cost = 0.15  # of the matches, for a change of the speed by one step from row to row
+    change_cost = 0.15  # taken off the matches for each step of speed between successive rows
     indices = np.arange(matches.shape[1])
     cost = change_cost * np.abs(indices[:, None] - indices)
     total = matches[0]

@@ -10,30 +10,30 @@ from bcclone.recording.log import Log
 from bcclone.system.arrays import BoolArray, FloatArray, IndexArray
 from bcclone.system.statistics import runs
 
-LEAST_MPH = 2.0  # a slower car stands
+LEAST_MPH = 2.0  # a car that is not faster counts as standing
 
 
 @dataclass(frozen=True)
 class RecordedRows:
     """What the log says of each row. Arrays are (rows,), or (steps,) from each row to the next."""
 
-    times_ms: IndexArray
+    times_ms: IndexArray  # see LogRow
     numbers: IndexArray  # as `bcclone edit` shows them: from 1, deleted and repeated rows counted
-    seconds: FloatArray  # since the first row, with shortened pauses
-    stretch: IndexArray  # how many pauses come before
-    follows: BoolArray  # (steps,), the next row follows without a pause
-    cut: BoolArray  # (steps,), rows are deleted in between
-    line: IndexArray  # of the file
+    seconds: FloatArray  # from the first row, with shortened pauses
+    stretch: IndexArray  # number of the stretch without a pause that a row is in, from 0
+    follows: BoolArray  # (steps,), whether the next row follows without a pause
+    cut: BoolArray  # (steps,), whether rows between this one and the next are deleted
+    line: IndexArray  # number of the row's line in the file of the log
     steering: FloatArray  # -1 left to 1 right
     throttle: FloatArray  # -1 to 1
     speed_mph: FloatArray  # all 0 if unknown
-    all_times_ms: IndexArray  # of the deleted and repeated rows, too, rising
+    all_times_ms: IndexArray  # (all rows,), of the deleted and repeated rows, too; rising
 
     @classmethod
     def of(cls, log: Log) -> "RecordedRows":
         times_ms = log.rows["time_ms"].to_numpy()
         all_times_ms = np.sort(np.concatenate([times_ms, log.deleted["time_ms"].to_numpy()]))
-        # a step is as long as a pause if it takes several times as long as usual
+        # a step that takes so many times as long as usual is a pause
         pause_steps = 3.0
         steps = np.diff(times_ms) / 1000
         usual_step = 0.1
@@ -72,7 +72,7 @@ class RecordedRows:
 
     @property
     def middles(self) -> FloatArray:
-        """Return the times between successive rows, (steps,)."""
+        """Return the time in the middle between two successive rows, in `seconds`, (steps,)."""
         return (self.seconds[1:] + self.seconds[:-1]) / 2
 
     @property
@@ -81,26 +81,30 @@ class RecordedRows:
 
     @property
     def stands(self) -> BoolArray:
-        """Return the rows in which the car stands, (rows,).
+        """Return in which rows the car stands, (rows,).
 
-        It is told by the speed, or by the throttle if speeds are unknown.
+        The speed decides, or the throttle if speeds are unknown.
         """
         if self.has_speed:
             return np.asarray(self.speed_mph <= LEAST_MPH)
-        least_throttle = 0.02  # of a car that drives; some drive forwards with a negative one
+        least_throttle = 0.02  # of a car that drives, by size: some cars drive with a negative one
         still = np.abs(self.throttle) <= least_throttle
+        # if the throttle is 0 in all rows, it was not recorded and tells nothing
         return np.asarray(still & (not still.all()))
 
     def spans(self, rows: BoolArray | IndexArray) -> tuple[Span, ...]:
-        """Return the numbers of rows as spans. rows: whether each counts, or their indices."""
+        """Return spans of row numbers, see `numbers`, that hold some rows.
+
+        rows: which rows, (rows,), or their indices
+        """
         times, begins = self._numbers_of_times
         ends = np.append(begins[1:], len(self.all_times_ms))
         successive = runs(np.searchsorted(times, self.times_ms[rows]))
-        # of rows with the same time, which are edited together, all are in a span
+        # rows with the same time are edited together, so a span holds all of them or none
         return tuple((int(begins[first]) + 1, int(ends[last])) for first, last in successive)
 
     @cached_property
     def _numbers_of_times(self) -> tuple[IndexArray, IndexArray]:
-        """Return all times, each once, and the index of the first row that has each."""
+        """Return the different times, rising, and for each the index of the first row with it."""
         times, begins = np.unique(self.all_times_ms, return_index=True)
         return times, begins

@@ -1,13 +1,13 @@
 """Measure the correction of the side cameras' steering from the recoveries in a recording.
 
 In: a log with images. Out: a `MeasuredCorrection`: the steering of a driver who is as far off the
-line as a side camera, and the one that geometry gives.
+line as a side camera, and the steering that geometry gives for it.
 
 A recovery begins after a pause, with the car off its line and parallel to it, and ends when the car
-is back. Its first steering, minus the steering at its end, is the driver's answer to the offset
-that the car has lost. What an offset looks like is learned from the recording itself: the frames of
-a row show one place of the road from three positions. docs/explanation/training.md shows how well
-this works.
+is back on the line. The steering at its begin, minus the steering at its end, is the driver's
+answer to the car's offset at the begin. What an offset looks like is learned from the recording
+itself: the three frames of a row show one place of the road from three positions.
+docs/explanation/training.md shows how well this works.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ from bcclone.system.arrays import BoolArray, Float32Array, FloatArray, IndexArra
 from bcclone.system.opencv import cv2, recolored, resized
 from bcclone.system.statistics import jackknife_error
 
-_FEWEST = 4  # recoveries
+_FEWEST = 4  # fewer recoveries do not give a correction
 _SIDES = ("left", "right")
 _LEAST_MPH = 3.0  # slower rows are not driving
 
@@ -36,14 +36,14 @@ Paths = Sequence[str | None]  # of the images of one camera, None for a missing 
 
 @dataclass(frozen=True)
 class MeasuredCorrection:
-    """The correction of the side cameras that a recording shows, and the one of geometry."""
+    """The correction of the side cameras that a recording shows, and what geometry gives."""
 
-    recoveries: int  # their number
-    geometry: float  # that geometry gives at the recording's speeds
-    measured: float | None = None  # None if it cannot be measured
-    standard_error: float | None = None  # of measured, by the jackknife
-    reason: str | None = None  # why it cannot be measured
-    from_right: int = 0  # number of the recoveries that begin right of the line
+    recoveries: int  # number of the recoveries in the recording
+    geometry: float  # the correction that geometry gives at the recording's speeds
+    measured: float | None = None  # the measured correction, None if it cannot be measured
+    standard_error: float | None = None  # of the measured correction, by the jackknife
+    reason: str | None = None  # why the correction cannot be measured
+    from_right: int = 0  # number of the recoveries that begin to the right of the line
 
     def as_text(self) -> str:
         geometry = f"geometry gives {self.geometry:.3f} at its speeds"
@@ -57,17 +57,19 @@ class MeasuredCorrection:
 
 @dataclass(frozen=True)
 class Recovery:
-    """What a recording shows in the first seconds after a pause."""
+    """What a recording shows in the first seconds after a pause: a recovery, if the car returns."""
 
-    returned_m: float  # how far the car has moved to the left
-    back: float  # steering at first, minus that at the end
-    against: float  # steering half-way, minus that at the end
+    returned_m: float  # how far the car has moved to the left, in metres
+    back: float  # steering at the begin, minus the steering at the end
+    against: float  # steering in the middle, minus the steering at the end
 
 
 def measure_correction(log: Log, index: ImageIndex | None = None) -> MeasuredCorrection | None:
     """Measure the correction from the recoveries of a recording.
 
-    None if it lacks images of the side cameras. index: of its images, None to list them.
+    Returns None if it lacks images of the side cameras, or rows of driving.
+
+    index: finds the log's images; None to make a new index
     """
     if index is None:
         index = ImageIndex(log.path)
@@ -84,11 +86,13 @@ def measure_correction(log: Log, index: ImageIndex | None = None) -> MeasuredCor
 def measured_correction(stretches: Sequence[Recovery], geometry: float) -> MeasuredCorrection:
     """Return the correction that the stretches after pauses show, if they are recoveries.
 
-    In a recovery the driver steers back to the line and then against that, so as not to cross it. A
-    bend looks like an offset, but nobody steers against it.
+    In a recovery the driver steers back to the line and then to the other side, so as not to cross
+    the line. A bend looks like an offset, but there nobody steers to the other side.
+
+    geometry: the correction that geometry gives
     """
-    least_return_m = 0.5
-    clear_errors = 2.0  # standard errors above 0
+    least_return_m = 0.5  # of a recovery
+    clear_errors = 2.0  # a mean is clearly above 0 if it is so many standard errors
     recoveries = [stretch for stretch in stretches if abs(stretch.returned_m) >= least_return_m]
     count = len(recoveries)
     from_right = sum(recovery.returned_m > 0 for recovery in recoveries)
@@ -119,19 +123,20 @@ def _ratio(above: FloatArray, below: FloatArray) -> tuple[float, float]:
 
 
 class _Stretch(NamedTuple):
-    """The rows of the parts of a stretch after a pause, by their indices."""
+    """The begin, middle and end of a stretch after a pause, as indices of rows."""
 
-    back: IndexArray  # the driver steers back to the line
-    against: IndexArray  # then against it
-    end: IndexArray  # and is back on the line
+    back: IndexArray  # rows in which the driver steers back to the line
+    against: IndexArray  # rows in which the driver steers to the other side
+    end: IndexArray  # rows in which the car is back on the line
 
 
 def _recoveries(log: Log, paths: Mapping[str, Paths], complete: BoolArray) -> list[Recovery]:
     """Return the stretches after pauses; none if the frames of the cameras cannot be compared.
 
-    paths: of the images of each camera; complete: whether a row has all three, (rows,).
+    paths: camera -> path of the image of each row
+    complete: whether a row has the images of all three cameras, (rows,)
     """
-    most_training_rows = 600
+    most_training_rows = 600  # enough to learn what an offset looks like
     stretches = _stretches_after_pauses(log, complete)
     if len(stretches) < _FEWEST:
         return []
@@ -143,13 +148,13 @@ def _recoveries(log: Log, paths: Mapping[str, Paths], complete: BoolArray) -> li
         return []
     to_offset = _offset_weights(paths, unused[:: len(unused) // most_training_rows + 1])
 
-    # for frames that they were not fitted to, the weights give less than the true distance between
-    # the cameras
+    # For frames that the weights were not fitted to, they give too small offsets. By how much, the
+    # side cameras' frames show, whose distance is known.
     ends = np.concatenate([stretch.end for stretch in stretches])
     between = _appearances(paths["right"], ends) - _appearances(paths["left"], ends)
     apart_m = _mean(between @ to_offset)
     gain = apart_m / (MOUNTS["right"][0] - MOUNTS["left"][0])
-    if not gain > 0:  # NaN where no frame can be read
+    if not gain > 0:  # `not >`: also for NaN, which comes of unreadable frames
         return []
 
     steering = log.rows["steering"].to_numpy(np.float64)
@@ -169,7 +174,7 @@ def _recoveries(log: Log, paths: Mapping[str, Paths], complete: BoolArray) -> li
 
 
 def _mean(offsets_m: FloatArray | Float32Array) -> float:
-    """Return the mean of offsets in frames that could be read; NaN if there are none."""
+    """Return the mean of offsets without NaN, of unreadable frames; NaN if nothing is left."""
     readable = offsets_m[np.isfinite(offsets_m)]
     if not len(readable):
         return float("nan")
@@ -178,7 +183,7 @@ def _mean(offsets_m: FloatArray | Float32Array) -> float:
 
 def _stretches_after_pauses(log: Log, complete: BoolArray) -> list[_Stretch]:
     """Return the stretches that begin after a pause and are long enough."""
-    # seconds after the pause in which the driver steers back, against it, and is back on the line
+    # seconds after the pause, from and to, of each part of a _Stretch
     parts_seconds = ((0.0, 0.25), (0.8, 1.8), (1.8, 2.8))
     seconds = log.rows["time_ms"].to_numpy(np.float64) / 1000
     episode = log.rows["episode"].to_numpy()
@@ -198,17 +203,21 @@ def _stretches_after_pauses(log: Log, complete: BoolArray) -> list[_Stretch]:
 # ---- how far to the right a frame was taken
 
 
-_COLUMNS = 64  # of the ground, reduced
+# size to which the picture of the ground is reduced, in pixels
+_COLUMNS = 64
 _ROWS = 13
 
 
 def _appearances(paths: Paths, rows: IndexArray) -> Float32Array:
-    """Return how the ground looks in the frames of some rows, (rows, values); NaN if unreadable.
+    """Return how the ground looks in one camera's frames of some rows, (rows, values).
 
-    The values are saturation and brightness, reduced and each scaled to its mean and deviation.
+    The values are saturation and brightness of the reduced picture, each less its mean and divided
+    by its standard deviation; NaN for an unreadable frame.
+
+    rows: indices of the rows
     """
-    ground_rows = slice(70, 135)  # of a frame
-    least_deviation = 8.0  # of 255; of plain ground, noise would be scaled
+    ground_rows = slice(70, 135)  # the rows of a frame that show the ground
+    least_deviation = 8.0  # of 255; added so that the noise of plain ground is not enlarged
     values = np.full((len(rows), 2 * _COLUMNS * _ROWS), np.nan, np.float32)
     for number, row in enumerate(rows.tolist()):
         frame, _ = try_frame(paths[row])
@@ -222,13 +231,15 @@ def _appearances(paths: Paths, rows: IndexArray) -> Float32Array:
 
 
 def _offset_weights(paths: Mapping[str, Paths], rows: IndexArray) -> Float32Array:
-    """Return the weights of an appearance, (values,), whose sum is the offset of a frame.
+    """Return weights, (values,): an appearance times the weights is the offset of a frame.
 
-    That is how far to the right it was taken, in metres. The weights are fitted by ridge regression
-    on the differences within a row, so the car's place on the road, and its distance from the
-    middle, do not count.
+    The offset is how far to the right the frame was taken, in metres. The weights are fitted by
+    ridge regression on the differences between the frames of one row, so that the place on the
+    road, and the car's distance from the middle, do not count.
+
+    rows: indices of the rows to fit the weights to
     """
-    ridge = 1000.0  # against weights that a few rows ask for
+    ridge = 1000.0  # keeps the weights small, so that they do not fit a few rows only
     center = _appearances(paths["center"], rows)
     differences = np.concatenate([_appearances(paths[side], rows) - center for side in _SIDES])
     offsets = np.repeat([MOUNTS[side][0] for side in _SIDES], len(rows)).astype(np.float32)

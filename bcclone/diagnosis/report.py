@@ -14,7 +14,7 @@ from bcclone.system.arrays import FloatArray
 from bcclone.system.json_values import to_json
 from bcclone.system.location import Location
 
-_MAX_LINES = 10  # of reasons of one kind
+_MAX_LINES = 10  # most bad rows, and most faulty images, of which the text gives the reason
 # ranges of the steering; a thousandth beyond 1 is rounding, and exactly 0 has a range of its own
 _HISTOGRAM_EDGES = np.array(
     [-1.01, -0.75, -0.5, -0.25, -0.1, -1e-9, 1e-9, 0.1, 0.25, 0.5, 0.75, 1.01]
@@ -29,9 +29,9 @@ _HISTOGRAM_LABELS = (
 class ImageFaults:
     """Counts of faulty images of a log."""
 
-    missing: int  # images that rows name
-    corrupt: int  # images that rows name
-    orphans: int  # images that no row names
+    missing: int  # images that rows name and that do not exist
+    corrupt: int  # images that rows name and that cannot be used
+    orphans: int  # images in the folders of the log that no row names
     frozen: int  # rows whose centre image is identical to that of the row before
     duplicates: int  # other rows that share a centre image
     reasons: tuple[str, ...] = ()  # a line for each missing or corrupt image
@@ -49,11 +49,11 @@ class RecordingReport:
 
     path: Location
     log: Log | None = None  # None if the file is not a log of the simulator
-    reason: str | None = None  # why it is none
-    images: ImageFaults | None = None  # None if none of them exists
-    suspects: tuple[str, ...] = ()  # rows that were probably recorded wrongly, a line each
+    reason: str | None = None  # why the file is not a log of the simulator
+    images: ImageFaults | None = None  # None if no image of the log exists
+    suspects: tuple[str, ...] = ()  # a line for each row that was probably recorded wrongly
     correction: MeasuredCorrection | None = None  # of the side cameras; None without their images
-    diagnosis: Diagnosis | None = None  # what is wrong with it, None if the file is not a log
+    diagnosis: Diagnosis | None = None  # what is wrong with the log, None if the file is not a log
 
     def as_json(self) -> dict[str, Any]:
         if self.log is None:
@@ -97,7 +97,7 @@ class RecordingReport:
         return "\n".join(lines)
 
 
-_NO_CONTENT: dict[str, Any] = {  # of a file that is not a log
+_NO_CONTENT: dict[str, Any] = {  # the fields of the JSON for a file that is not a log
     "dialect": None,
     "rows": 0,
     "bad_rows": [],
@@ -143,7 +143,7 @@ def _lines_of_images(images: ImageFaults | None) -> list[str]:
 
 
 def _lines_of_steering(steering: FloatArray) -> list[str]:
-    """Return the histogram of the steering, (rows,)."""
+    """Return the lines of a histogram of the steering. steering: (rows,)."""
     longest_bar = 40  # characters
     levels = len(np.unique(steering))
     lines = [f"  steering  {(steering == 0).mean():.0%} exactly zero, {levels} distinct values"]

@@ -16,7 +16,7 @@ from bcclone.system.errors import number_of, shown_command
 
 
 def repeated_rows(log: Log) -> int:
-    """Count the rows that name the picture of another one, which are among the deleted rows."""
+    """Count the rows that name the picture of another row; check_log() has made them deleted."""
     return int(log.deleted["center"].isin(log.rows["center"]).sum())
 
 
@@ -36,10 +36,7 @@ def unusable_rows(log: Log) -> Iterator[Finding]:
 
 
 def rows_of_the_log(log: Log, rows: RecordedRows) -> Iterator[Finding]:
-    """Yield faults of the order of the rows, and of repeated ones.
-
-    Repeated rows are deleted in the log.
-    """
+    """Yield faults of the order of the rows, and of repeated rows, see repeated_rows()."""
     repeated = repeated_rows(log)
     if repeated:
         yield Finding(
@@ -86,10 +83,13 @@ def clock_jumps(rows: RecordedRows, pairs: FramePairs) -> Iterator[Finding]:
 
 
 def _pauses(rows: RecordedRows, steps: FloatArray) -> list[int]:
-    """Return the rows before pauses without deleted rows. steps: in seconds, (steps,)."""
-    usual_steps = 8.0  # a pause is longer
-    least_seconds = 1.0
-    max_pauses = 30  # that are looked at
+    """Return the indices of the rows before pauses, except pauses in which rows were deleted.
+
+    steps: seconds from each row to the next, (steps,)
+    """
+    usual_steps = 8.0  # a pause is longer than so many median steps
+    least_seconds = 1.0  # and longer than this
+    max_pauses = 30  # most pauses that are looked at
     is_long = steps > max(usual_steps * float(np.median(steps)), least_seconds)
     pauses: list[int] = np.flatnonzero(is_long & ~rows.cut).tolist()
     return pauses[:max_pauses]
@@ -98,14 +98,17 @@ def _pauses(rows: RecordedRows, steps: FloatArray) -> list[int]:
 def _goes_on_as_usual(pause: int, steps: FloatArray, pairs: FramePairs) -> bool:
     """Return whether the pictures go on across a pause as from one row to the next.
 
-    If fewer points than usual can be followed in the rows before and after a pause, as in a sharp
-    bend, these rows are the measure. After a real pause, the few wrongly matched points seem to
-    move much farther.
+    As many points as usual can then be followed across it. If fewer than usual can be followed in
+    the rows before and after the pause, as in a sharp bend, the points across it are compared with
+    these rows. After a real pause, the few wrongly matched points seem to move much farther.
+
+    pause: index of the row before it
+    steps: seconds from each row to the next, (steps,)
     """
     fewest_points = 8
-    points_share = 0.6  # of the usual number
+    points_share = 0.6  # of the usual number of points
     moving_share = 0.3  # of the usual number of points that move
-    farther = 2.0  # than points move nearby
+    farther = 2.0  # most times as far as points usually move, or move nearby
     usual = pairs.usual
     across = Followed.of(pairs.moved(pause, pause + 1)[1])
     nearby = [row for row in (pause - 1, pause + 1) if 0 <= row < len(steps)]

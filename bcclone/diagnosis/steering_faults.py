@@ -13,12 +13,12 @@ from bcclone.diagnosis.recorded_rows import RecordedRows
 from bcclone.system.arrays import FloatArray
 from bcclone.system.statistics import constant
 
-_FULL = 0.98  # of the largest steering or throttle that a log can hold
-_LEAST_STEERING = 0.02  # less is straight on
+_FULL = 0.98  # from here on, steering or throttle counts as full; a log can hold 1 at most
+_LEAST_STEERING = 0.02  # a smaller steering counts as straight on
 
 
 def constant_steering(rows: RecordedRows) -> Iterator[Finding]:
-    """Yield a fault if there is nothing to learn from the steering."""
+    """Yield a fault if the steering is the same in (nearly) all rows: nothing can be learned."""
     same = constant(rows.steering)
     if same is None or len(rows) < FEWEST_STEERED:
         return
@@ -33,11 +33,11 @@ def constant_steering(rows: RecordedRows) -> Iterator[Finding]:
 
 
 def constant_throttle(rows: RecordedRows, has_simulator_lens: bool) -> Iterator[Finding]:
-    """Yield a fault if the simulator's car changes its speed at the same throttle, below full.
+    """Yield a fault if the simulator's car changes its speed at a constant throttle below full.
 
-    Tables of other programs may lack the throttle.
+    Other recordings are not judged, since tables of other programs may lack the throttle.
     """
-    change_mph = 1.0
+    change_mph = 1.0  # a smaller change of the speed does not count
     same = constant(rows.throttle)
     if same is None or not has_simulator_lens:
         return
@@ -75,12 +75,14 @@ def few_steps(rows: RecordedRows) -> Iterator[Finding]:
 
 
 def _is_gentle(levels: FloatArray) -> bool:
-    """Return whether the steering has a few neighbouring values of a keyboard or stick.
+    """Return whether the steering has few values because the driving is gentle.
 
-    A gentle drive uses few of them.
+    Then they are neighbouring values of a keyboard or stick, which turns in steps.
+
+    levels: the different values, rising
     """
-    device_step = 0.05  # or several of them, as 0.1
-    most_steps = 2.5  # from a value to the next
+    device_step = 0.05  # all values are multiples of this
+    most_steps = 2.5  # neighbouring values are not farther apart than so many device steps
     if len(levels) <= 3:
         return False
     steps = np.diff(levels) / device_step
@@ -94,8 +96,8 @@ def clipped(rows: RecordedRows, turns: Turns, agreement: Agreement | None) -> It
     Many rows also have the largest value if a driver holds a stick at its end, or if the stick or
     the keys have few steps. Then the bends must be clearly sharper than the largest value means.
     """
-    coarse_levels = 20  # of a stick or keys; a mouse has more
-    fewest_turning = 20  # rows
+    coarse_levels = 20  # a stick or keys have fewer values, a mouse has more
+    fewest_turning = 20  # rows in which the car turns
     most_at_largest = 0.04  # share of the turning rows
 
     # how many of the turning rows have the largest value
@@ -110,7 +112,7 @@ def clipped(rows: RecordedRows, turns: Turns, agreement: Agreement | None) -> It
     if turning.sum() <= fewest_turning or share <= most_at_largest:
         return
 
-    # whether it is a limit: the bends are sharper than it means
+    # it is a limit if the bends are sharper than the largest steering means
     sharper = _sharper_than_steered(rows, turns, agreement, largest)
     is_coarse = len(levels) < coarse_levels
     is_frequent = share > 0.1 and at_largest.sum() > 1.5 * counts[-2]
@@ -131,21 +133,23 @@ def clipped(rows: RecordedRows, turns: Turns, agreement: Agreement | None) -> It
 def _ends_at_limit(sharper: float | None, is_coarse: bool, is_frequent: bool) -> bool:
     """Return whether the largest steering is a limit.
 
-    sharper: than it means the car turns, None if unknown; is_frequent: clearly more rows have it
-    than the next smaller value.
+    sharper: see _sharper_than_steered()
+    is_coarse: whether the steering has few different values
+    is_frequent: whether clearly more rows have the largest value than the next smaller one
     """
     if sharper is None:
         return is_frequent or not is_coarse
-    least_sharper = 1.2 if is_coarse else 1.02  # at the end of a stick it is 1
+    least_sharper = 1.2 if is_coarse else 1.02  # 1 if the stick is just held at its end
     return sharper > least_sharper
 
 
 def _sharper_than_steered(
     rows: RecordedRows, turns: Turns, agreement: Agreement | None, largest: float
 ) -> float | None:
-    """Return how much sharper the car turns at the largest steering than it should.
+    """Return the ratio of measured to expected curvature at the largest steering.
 
-    It should turn as a line through the other rows predicts. None if it cannot be told.
+    The curvature is expected to lie on a line through the rows with smaller steering. Returns None
+    if it cannot be told.
     """
     fewest_steps = 10
     if agreement is None or not agreement.is_clear:

@@ -1,4 +1,4 @@
-"""Judge the recorded steering by how the camera turned: its sign, its time, its middle."""
+"""Judge the recorded steering by how the camera turned: the steering's sign, time and middle."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,9 +26,9 @@ MAX_LAG_ERROR = 0.2  # seconds; with a greater error, the delay is not judged
 
 
 def steering_and_turns(evidence: Evidence) -> Iterator[Finding]:
-    """Yield faults found by comparing the steering with the camera's turns.
+    """Yield a fault if the steering does not agree with the camera's turns.
 
-    To delete rows is a remedy if the steering then agrees.
+    If it does not agree in parts only, the remedy is to delete these rows.
     """
     agreement = evidence.agreement
     if agreement is None or evidence.is_upside_down or evidence.drives_backwards:
@@ -56,7 +56,10 @@ def steering_and_turns(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _partly_unrelated(evidence: Evidence, r: float) -> Iterator[Finding]:
-    """Yield a fault for parts without which steering and turns clearly agree."""
+    """Yield a fault for parts that do not agree, if steering and turns agree clearly without them.
+
+    r: correlation over the whole recording
+    """
     parts = evidence.rows.spans(evidence.disagreeing)
     if not parts:
         return
@@ -78,9 +81,9 @@ class _UsualLag:
     Untouched recordings lie between the limits, with a margin: benchmarks/lab-log/2026-11.md.
     """
 
-    usual: float = -0.1  # the car turns after it is steered
-    earliest: float = -0.35
-    latest: float = 0.05
+    usual: float = -0.1  # below 0, since the car turns after it is steered
+    earliest: float = -0.35  # lower limit
+    latest: float = 0.05  # upper limit
 
 
 _LAG = _UsualLag()
@@ -91,7 +94,7 @@ def late_steering(
 ) -> Iterator[Finding]:
     """Yield a fault if the steering surely belongs to another time than in untouched recordings.
 
-    table: the rows of the log.
+    table: the rows of the log, from which `rows` was made
     """
     if agreement is None or not agreement.is_clear or agreement.error >= MAX_LAG_ERROR:
         return
@@ -119,7 +122,10 @@ def late_steering(
 def _shifted_back(
     late_seconds: float, table: pd.DataFrame, rows: RecordedRows, turns: Turns
 ) -> tuple[str, tuple[Edit, ...]]:
-    """Return what mends a late steering: an advice, or edits after which the steering agrees."""
+    """Return what mends a late steering: an advice and no edits, or "" and edits that mend it.
+
+    late_seconds: by which the steering is later than usual; negative if it is earlier
+    """
     if abs(late_seconds) > MAX_ADVANCE:
         too_far = f"the steering can be shifted by {MAX_ADVANCE:g} s at most"
         return f"{too_far}; look whether log and frames begin together", ()

@@ -17,19 +17,19 @@ from dataclasses import dataclass
 from bcclone.drive.driver import Decision, Driver
 from bcclone.drive.protocol import Control, ProtocolError, Telemetry, format_steer
 
-# After 3 s without telemetry a `manual` restarts a car that lost its answers; a second and last one
-# follows at 30 s, since each adds a third loop to a car that was only slow.
+# Seconds without telemetry after which a `manual` is sent: the first one restarts a car that lost
+# its answers. There are only two, since each adds a third loop to a car that was only slow.
 SILENT_SECONDS = 3.0
 _WAKE_AFTER_SECONDS = (SILENT_SECONDS, 30.0)
-# A waiting car may stand still; answering each of its loops at once would take time from the car
-# that drives.
+# Delay of the answers to a car that does not drive: it may stand still, and answering each of its
+# loops at once would take time from the car that drives.
 _WAITING_SECONDS = 0.1
 # After a pause this long, earlier frames are no guide to the next one.
 _PAUSE_SECONDS = 1.0
 # A connection that no longer drives gets `manual` as the answer to its next telemetry, or unasked
 # after this time.
 _PENDING_SECONDS = 0.5
-_RELEASED = Control(0.0, 0.0)
+_RELEASED = Control(0.0, 0.0)  # lets the car roll straight on
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,12 @@ class Reply:
     """The answer to a telemetry, a Socket.IO event: `steer` with a control, else `manual`."""
 
     control: Control | None = None
-    drives: bool = False  # whether the connection drives
-    telemetry: Telemetry | None = None  # of the car that drives, None while a driving key is held
-    decision: Decision | None = None  # on its frame, None when the model decided nothing
-    fault: str = ""  # why its telemetry cannot be read, or ""
+    drives: bool = False  # whether the connection that is answered drives
+    # what is answered, if the connection drives; None while a person holds a driving key, since the
+    # car then reports nothing
+    telemetry: Telemetry | None = None
+    decision: Decision | None = None  # on the telemetry's frame, None if the model was not asked
+    fault: str = ""  # why the telemetry cannot be read, or ""
     after: float = 0.0  # seconds to wait before the reply is sent
 
     @property
@@ -75,11 +77,11 @@ class ConnectionArbiter:
         # connections that lost the car -> when to send `manual` unasked
         self._pending: dict[str, float] = {}
         self._autonomous = True
-        self._released = False  # the car's controls, since it was handed over
+        self._released = False  # whether _RELEASED was sent since a person got the car
         self._ended = False
-        self._answering = False
+        self._answering = False  # whether a telemetry of the driving connection is being answered
         self._received = clock()  # when the driving connection last sent telemetry
-        self._wakeups_in_silence = 0  # since then
+        self._wakeups_in_silence = 0  # how often the car was woken since then
 
     @property
     def driving_sid(self) -> str | None:
@@ -114,8 +116,10 @@ class ConnectionArbiter:
     ) -> Reply:
         """Return the reply to a connection's telemetry event.
 
-        late: it waited for the reply to an earlier one. A telemetry that cannot be read is answered
-        `manual`, which leaves the controls as they are.
+        A telemetry that cannot be read is answered `manual`, which leaves the controls as they are.
+
+        telemetry: see TelemetryEvent
+        late: whether it waited for the reply to an earlier telemetry
         """
         fault = ""
         if isinstance(telemetry, ProtocolError):
@@ -131,13 +135,13 @@ class ConnectionArbiter:
                     self._pending[self.driving_sid] = self._clock() + _PENDING_SECONDS
                 self._order.append(sid)
                 self._change()
-            # the others wait
+            # all connections but the last in the order wait
             if self.driving_sid is None:
                 return Reply(fault=fault)
             if sid != self.driving_sid:
                 self._pending.pop(sid, None)
                 return Reply(fault=fault, after=_WAITING_SECONDS)
-            # meanwhile the car is not silent, however long the model takes
+            # while the answer is made, the car is not silent, however long the model takes
             self._answering = True
             try:
                 if telemetry is None:
@@ -148,7 +152,7 @@ class ConnectionArbiter:
                 self._note_telemetry()
 
     def leave(self, sid: str) -> None:
-        """Forget a connection that has closed; the newest of the others drives."""
+        """Forget a connection that has closed; the newest of the remaining ones drives."""
         with self._lock:
             if sid not in self._order:
                 return
@@ -168,13 +172,11 @@ class ConnectionArbiter:
             self._ended = True
 
     def wake(self) -> str | None:
-        """Return the driving connection if it is silent so long that it needs a `manual`."""
+        """Return the driving connection if a `manual` is due, see _WAKE_AFTER_SECONDS, and count that."""
         with self._lock:
             sid = self.driving_sid
             sent = self._wakeups_in_silence
-            if sid is None or sent == len(_WAKE_AFTER_SECONDS):
-                return None
-            if self.silent_seconds < _WAKE_AFTER_SECONDS[sent]:
+            if sid is None or sent == len(_WAKE_AFTER_SECONDS) or self.silent_seconds < _WAKE_AFTER_SECONDS[sent]:
                 return None
             self._wakeups_in_silence += 1
             self.wakeups += 1
@@ -211,6 +213,6 @@ class ConnectionArbiter:
             return Reply(decision.control, True, telemetry, decision)
         if self._released:
             return Reply(drives=True, telemetry=telemetry)
-        # once, when the car is handed over: the simulator would keep the last throttle
+        # the first answer after the person got the car: the simulator would keep the last throttle
         self._released = True
         return Reply(_RELEASED, True, telemetry)

@@ -1,7 +1,7 @@
 """Hold a speed: the car's speed and the model's answer go in, the throttle comes out.
 
-This is Udacity's proportional-integral controller, with laws that lower the speed to hold: in
-corners, or as the model predicts.
+This is the proportional-integral controller of Udacity's drive.py. The speed that it holds can be
+lowered in corners, or follow what the model predicts.
 """
 
 import math
@@ -60,15 +60,15 @@ class SpeedSettings(Checked):
         return ""
 
 
-# Udacity's drive.py has these gains: throttle for each mph of the error, and of its sum over all
-# telemetries
+# gains of Udacity's drive.py: throttle for each mph of the error (_KP), and for each mph of the sum
+# of the errors at all telemetries so far (_KI)
 _KP = 0.1
 _KI = 0.002
 _MAX_INTEGRAL_THROTTLE = 0.5  # limit of the integral term, however long the car stood still
 
-# fractions of full lock
-STRAIGHT = 0.1  # on straight roads our models steer less
-SHARPEST = 0.5  # in all corners our models steer less
+# steering, 1 is full lock, between which --slow-in-corners lowers the speed
+STRAIGHT = 0.1  # up to here the speed is the highest; our models steer less on straight roads
+SHARPEST = 0.5  # from here on the speed is the lowest; our models steer less in all corners
 
 
 class SpeedController:
@@ -76,7 +76,7 @@ class SpeedController:
 
     def __init__(self, settings: SpeedSettings) -> None:
         self.settings = settings
-        self.set_speed_mph = settings.speed_mph  # may be changed while it drives
+        self.set_speed_mph = settings.speed_mph  # a page may change it during the drive
         self._integral = 0.0  # sum of the errors in mph
 
     def throttle(self, speed_mph: float, answer: Answer) -> float:
@@ -87,7 +87,7 @@ class SpeedController:
         return min(max(_KP * error + _KI * self._integral, -1.0), 1.0)
 
     def target_mph(self, answer: Answer) -> float:
-        """Return the speed to hold with this answer."""
+        """Return the speed to hold, in mph, with this answer of the model."""
         highest = self.set_speed_mph
         lowest = min(self.settings.min_speed_mph, highest)
         if self.settings.predicted_speed:

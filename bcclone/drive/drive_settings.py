@@ -89,6 +89,6 @@ class DriveResult:
     answered: int  # frames that the model answered
     faults: int  # frames and messages that could not be used
     folder: Path | None  # the run folder, None when nothing was recorded
-    recorded: int  # frames written
-    dropped: int  # frames that the disk could not take
+    recorded: int  # number of the frames that were written
+    dropped: int  # number of the frames that could not be written
     failure: str  # why the recording ended early, or ""

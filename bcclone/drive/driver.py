@@ -35,25 +35,27 @@ logger = logging.getLogger(__name__)
 
 
 class SteeringPolicy(Protocol):
-    """Answers pictures of a camera; may remember earlier ones of the drive.
+    """Answers a camera's pictures with steering; may remember earlier pictures of the drive.
 
-    The camera is the simulator's, unless the policy has a `framing` (model-file.md): then answer()
-    also gets pictures of any other size, as they come, and raises BadImage for one that it cannot
-    take. Pictures that cannot be decoded are left out.
+    The pictures are the simulator's frames, unless the policy has an attribute `framing`
+    (docs/reference/model-file.md): then answer() also gets pictures of any other size, as the
+    camera sends them, and raises BadImage for a picture that it cannot take. It is not called for
+    pictures that cannot be decoded.
     """
 
     def answer(self, picture: Image) -> Answer:
-        """Return the steering, and what else it predicts, for an RGB picture.
+        """Return the steering, and what else the model predicts, for an RGB picture.
 
-        The simulator's are uint8 (160, 320, 3).
+        picture: uint8 (height, width, 3); a frame of the simulator is (160, 320, 3)
         """
 
     def forget(self) -> None:
-        """Forget the pictures so far: the next one does not follow the last one."""
+        """Forget the pictures so far, because the next picture does not continue them."""
 
 
 def framing_of_policy(policy: SteeringPolicy) -> Framing | None:
-    """Return how a policy's pictures become frames, None if they are frames already."""
+    """Return how a policy makes frames of pictures; None if it takes frames only."""
+    # a policy that takes frames only need not have the attribute
     framing: Framing | None = getattr(policy, "framing", None)
     return framing
 
@@ -62,23 +64,27 @@ def framing_of_policy(policy: SteeringPolicy) -> Framing | None:
 class Decision:
     """A telemetry and the control that answers it."""
 
-    frame: int  # its number, from 1, which identifies it throughout the drive
+    frame: int  # number of the telemetry's frame, from 1, which identifies it throughout the drive
     telemetry: Telemetry
     control: Control
-    steering: float | None  # the model's; None when it was not usable, and `fault` is the reason
-    target_speed_mph: float  # that the throttle is to hold
-    fault: str = ""
+    steering: float | None  # the model's, before limits and hands; None if it was not usable
+    target_speed_mph: float  # speed that the throttle is to hold
+    fault: str = ""  # why the model's steering was not usable, "" if it was
     frame_readable: bool = True  # whether the model could take the camera's picture
     by: DrivenRow = BY_MODEL  # who gave the steering of the control
-    repeated: bool = False  # the steering is of the last frame that the model saw, an earlier one
+    repeated: bool = False  # the model was not asked: its steering for an earlier frame is repeated
 
 
 @dataclass(frozen=True)
 class SlowMachine:
-    """When the model is too slow: frames of the simulator's two loops queue, latency doubles."""
+    """When the model counts as too slow: the last `frames` all took longer than `seconds`.
 
-    seconds: float = 0.05  # that the model takes for a frame
-    frames: int = 3  # the last ones, all of which took longer
+    The simulator sends frames in two loops. If the model is slower than they are, frames wait for
+    each other, and the time until a frame is answered doubles.
+    """
+
+    seconds: float = 0.05  # longest time for a frame that is not too slow
+    frames: int = 3  # number of the last frames that are looked at
 
 
 _SLOW = SlowMachine()
@@ -97,7 +103,8 @@ class Driver:
     ) -> None:
         """Raises UserError for a policy that does not predict what the settings ask for.
 
-        hands: of persons who may take over, None: only the model drives; clock: returns seconds.
+        hands: hands of the persons who may take over; None if only the model drives
+        clock: returns the time in seconds
         """
         _check_outputs(policy, speed)
         self.controller = SpeedController(speed)
@@ -108,22 +115,24 @@ class Driver:
         self._hands = hands
         self._clock = clock
         self._sent = Answer(0.0)  # the last usable answer, with the steering that was sent
-        # of the model, to the last frame that it saw; None if that was not usable
+        # the model's answer to the last frame that it was asked about; None if it was not usable
         self._answer: Answer | None = None
         self._answer_seconds: deque[float] = deque(maxlen=_SLOW.frames)
 
     @property
     def too_slow(self) -> bool:
-        """Return whether a frame that waits for the model's answer is out of date by then."""
+        """Return whether the model is so slow that a frame that had to wait for it is outdated."""
         is_measured = len(self._answer_seconds) == _SLOW.frames
         return is_measured and min(self._answer_seconds) > _SLOW.seconds
 
     def decide(self, telemetry: Telemetry, late: bool = False) -> Decision:
-        """Return the decision on a telemetry. late: it had to wait for the decision before.
+        """Return the decision on a telemetry.
 
         Without usable steering, the last steering decays to 0 and the throttle is closed. On a
         machine that is too slow, a late frame gets the model's last steering again, so that the
-        model sees the next one, which is newer.
+        model has time for the next frame, which is newer.
+
+        late: whether the telemetry had to wait for the decision on an earlier one
         """
         answer: Answer | None = None
         fault = ""
@@ -150,7 +159,7 @@ class Driver:
             self._sent = replace(answer, steering=min(max(steering, -1.0), 1.0))
             throttle = self.controller.throttle(telemetry.speed_mph, self._sent)
             control = Control(self._sent.steering, throttle)
-        # persons may change it
+        # persons at the page may change the control
         by = BY_MODEL
         if self._hands is not None:
             control = self._hands.control(control)
@@ -180,7 +189,8 @@ class Driver:
     def forget_frames(self) -> None:
         """Forget the frames so far: time has passed, or the car was moved."""
         self._policy.forget()
-        self._answer_seconds.clear()  # so that the steering before is not repeated
+        # no longer `too_slow`, so that the steering of an earlier frame is not repeated
+        self._answer_seconds.clear()
 
     def count_fault(self, fault: str) -> None:
         """Count a frame or message that could not be used; log the first, then fewer and fewer."""
@@ -191,7 +201,7 @@ class Driver:
     def _decode(self, jpeg: bytes) -> Image:
         """Return the camera's picture; raises BadImage."""
         if self._takes_frames_only:
-            return decode_jpeg(jpeg)  # checks the size before it decodes anything
+            return decode_jpeg(jpeg)  # refuses another size before it decodes anything
         return decode_image(jpeg)
 
     def _ask_model(self, picture: Image) -> tuple[Answer | None, str]:
@@ -214,9 +224,10 @@ class Driver:
 
 
 def _check_outputs(policy: SteeringPolicy, speed: SpeedSettings) -> None:
-    """Raise UserError for a policy without an output that the law of speed needs."""
+    """Raise UserError for a policy without an output that the speed settings need."""
     if not speed.needs:
         return
+    # a black frame, since only an answer shows which outputs a policy has
     answer = policy.answer(np.zeros((FRAME_HEIGHT, FRAME_WIDTH, 3), np.uint8))
     policy.forget()
     for output in OUTPUTS:

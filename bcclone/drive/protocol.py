@@ -23,20 +23,20 @@ from typing import Any
 from bcclone.web.access import MESSAGE_BYTES
 
 PING_SECONDS = 25
-PING_TIMEOUT_SECONDS = 60  # longer, since an idle Engine.IO 3 client pings every 25 s
+PING_TIMEOUT_SECONDS = 60  # more than the 25 s in which an idle Engine.IO 3 client pings
 
 
 @cache
 def packets_of(package: str) -> Any:
-    """Return the module `packet` of engineio or socketio.
+    """Return the module `packet` of the package engineio or socketio.
 
-    Its first import takes half a second, because it loads clients.
+    It is imported on first use: that takes half a second, because the package loads its clients.
     """
     return import_module(f"{package}.packet")
 
 
 class RefusedPacket(ValueError):
-    """A packet that is not read, which ends its client's connection; the text is the reason."""
+    """A packet that the server refuses, and ends the connection; the text is the reason."""
 
 
 class ProtocolError(ValueError):
@@ -50,8 +50,8 @@ class Telemetry:
     steering_degrees: float  # angle of its wheels, right is positive
     throttle: float
     speed_mph: float
-    jpeg: bytes  # its camera frame, b"" when that was not valid base64
-    decimal_comma: bool = False  # its machine writes and reads numbers with a decimal comma
+    jpeg: bytes  # the camera frame as JPEG, b"" when it was not valid base64
+    decimal_comma: bool = False  # the simulator's machine writes and reads 0,5 for 0.5
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,8 @@ class Control:
 class TelemetryEvent:
     """A telemetry event."""
 
-    # None while a person drives the car, which then reports nothing; the error of a bad message
+    # None while a person drives the car, which then reports nothing; for a message that cannot be
+    # read, the error
     telemetry: Telemetry | ProtocolError | None
     ack: str = ""  # the packet that acknowledges the event, "" if the client expects none
 
@@ -81,8 +82,8 @@ class TelemetryEvent:
 class Reaction:
     """How to react to a packet."""
 
-    send: tuple[str, ...] = ()  # texts
-    event: TelemetryEvent | None = None  # to answer
+    send: tuple[str, ...] = ()  # texts to send, in this order
+    event: TelemetryEvent | None = None  # the event to answer, if any
     left: bool = False  # the car has left; its connection stays open
     close: bool = False  # the client wants to close the connection
 
@@ -91,9 +92,11 @@ class SocketIOConnection:
     """One client's websocket, without the socket."""
 
     def __init__(self, eio3: bool = False, clock: Callable[[], float] = time.monotonic) -> None:
-        """eio3: the client requested Engine.IO 3.
+        """Begin a connection that has not been opened.
 
-        Then the server speaks first, does not ping, and sends a shorter CONNECT reply.
+        eio3: whether the client requested Engine.IO 3; then the server speaks first, does not ping,
+            and sends a shorter CONNECT reply
+        clock: returns the time in seconds
         """
         self.dialect = "Socket.IO 2 (Engine.IO 3)" if eio3 else "Socket.IO 3 to 5"  # in words
         self._eio3 = eio3
@@ -126,7 +129,8 @@ class SocketIOConnection:
 
     def receive(self, text: str) -> Reaction:
         """Return the reaction to a packet; raises RefusedPacket, which ends the connection."""
-        # an event, which nearly all packets are; other kinds are told by their first digits
+        # The first digit is the kind of the Engine.IO packet; after 4, a message, the second digit
+        # is the kind of the Socket.IO packet. 42 is an event, as nearly all packets are.
         if text.startswith("42"):
             return self._receive_event(text)
         kind = text[:1]
@@ -166,7 +170,7 @@ class SocketIOConnection:
         if packet.packet_type == kinds.DISCONNECT and packet.namespace is None:
             self._left = True
             return Reaction(left=True)
-        # of another namespace or event, which does not concern this server
+        # leaving another namespace, or acknowledging an event, does not concern this server
         if packet.packet_type in (kinds.DISCONNECT, kinds.ACK):
             return Reaction()
         raise RefusedPacket("binary events are not supported; send the image as base64 text")
@@ -179,12 +183,12 @@ class SocketIOConnection:
         return _message_text("CONNECT", session)
 
 
-_KINDS = tuple("0123456")  # first digits of packets, and of the messages in them
+_KINDS = tuple("0123456")  # kinds of Engine.IO packets, and of Socket.IO packets, see receive()
 _TELEMETRY_EVENT = re.compile(r'2(?P<id>\d{0,10})\s*\[\s*"telemetry"\s*[,\]]')
 
 
 def read_telemetry(packet: str) -> TelemetryEvent | None:
-    """Return the telemetry event in a Socket.IO packet; None for others, which are ignored."""
+    """Return the telemetry event in a Socket.IO packet; None for other events: ignore them."""
     event = _TELEMETRY_EVENT.match(packet)
     if event is None:
         return None
@@ -214,8 +218,10 @@ def holds_telemetry(text: str | bytes) -> bool:
 def parse_telemetry(payload: Any) -> Telemetry | None:
     """Return the telemetry in the object of a telemetry event.
 
-    None: the car is driven by hand, and reports nothing. Raises ProtocolError for missing and
-    invalid fields.
+    Returns None if a person drives the car, which then reports nothing. Raises ProtocolError for
+    missing and invalid fields.
+
+    payload: the object, parsed from JSON; None if the event has none
     """
     if payload is None or payload == {}:
         return None
@@ -257,14 +263,16 @@ def _message_text(
 ) -> str:
     """Return a packet of Socket.IO as the text of a message of Engine.IO.
 
-    number: of the event that it acknowledges.
+    kind: name of the packet's kind in socketio.packet, such as "CONNECT"
+    namespace: None for the main one
+    number: number of the event that the packet acknowledges
     """
     packets = packets_of("socketio")
     packet = packets.Packet(getattr(packets, kind), data, namespace, number)
     return f"4{packet.encode()}"
 
 
-_LONGEST_NUMBER = 40  # characters
+_LONGEST_NUMBER = 40  # most characters of a number in a telemetry
 # the format "N4" in any culture: optional marks between thousands, then a decimal mark and decimals
 _GROUPING = r"[.,' \u00a0\u202f]"
 _NUMBER = re.compile(
@@ -292,7 +300,7 @@ def _parse_number(payload: dict[str, Any], name: str) -> tuple[float, bool]:
         decimals = match["decimals"] or "0"
         text = f"{whole}.{decimals}"
     try:
-        number = float(text)  # without a match: an exponent, or NaN
+        number = float(text)  # a text that _NUMBER does not match may have an exponent, or be NaN
     except ValueError:
         raise ProtocolError(f"{name} is {text!r}, expected a number") from None
     if not math.isfinite(number):

@@ -25,13 +25,13 @@ RowIn = TypeVar("RowIn", contravariant=True)
 
 
 class RowFiles(Protocol[RowIn]):
-    """The open files of a recording, which are in a folder."""
+    """The open files of a recording, which are all in one folder."""
 
     @property
     def folder(self) -> Path: ...
 
     def write(self, row: RowIn) -> None:
-        """Write a whole row; raises OSError or UserError, and the rows before are complete."""
+        """Write a whole row, or raise OSError or UserError; earlier rows are complete anyway."""
 
     def close(self) -> None: ...
 
@@ -47,11 +47,11 @@ class _Recording(Generic[Row]):
     """What became of the rows of one recording."""
 
     files: RowFiles[Row]
-    on: bool = True
-    recorded: int = 0  # rows
-    dropped: int = 0  # rows
-    failure: str = ""  # why it has ended by itself, or ""
-    closed: bool = False
+    on: bool = True  # whether it takes more rows
+    recorded: int = 0  # number of the rows that were written
+    dropped: int = 0  # number of the rows that could not be written
+    failure: str = ""  # why the recording has ended by itself, or ""
+    closed: bool = False  # whether the files are closed
 
     @property
     def is_void(self) -> bool:
@@ -73,20 +73,23 @@ class Recorder(Generic[Row]):
         most_waiting: int = 256,
         from_start: bool = False,
     ) -> None:
-        """open_files: called at the begin of each recording; raises UserError.
-        on_failure: called with the reason when a recording ends by itself.
-        most_waiting: rows that may wait for the disk.
-        from_start: the first recording begins with the block.
+        """Make a recorder, which works within its `with` block.
+
+        open_files: called at the begin of each recording; may raise UserError
+        on_failure: called with the reason when a recording ends by itself
+        most_waiting: number of rows that may wait for the disk
+        from_start: whether the first recording begins when the block is entered
         """
         self._open_files = open_files
         self._on_failure = on_failure
         self._most_waiting = most_waiting
         self._from_start = from_start
         self._recordings: list[_Recording[Row]] = []
+        # rows to write; a row of None closes its recording, and an entry of None ends the thread
         self._queue: queue.SimpleQueue[tuple[_Recording[Row], Row | None] | None] = (
             queue.SimpleQueue()
         )
-        self._lock = threading.Lock()  # one begin or end at a time
+        self._lock = threading.Lock()  # so that only one recording begins or ends at a time
         self._thread = threading.Thread(
             target=self._write_all, name="bcclone-recorder", daemon=True
         )
@@ -114,12 +117,12 @@ class Recorder(Generic[Row]):
 
     @property
     def recorded(self) -> int:
-        """Return the rows of all recordings so far."""
+        """Return the number of rows of all recordings so far."""
         return sum(recording.recorded for recording in self._recordings)
 
     @property
     def dropped(self) -> int:
-        """Return the rows of all recordings that the disk could not take."""
+        """Return the number of rows of all recordings that could not be written."""
         return sum(recording.dropped for recording in self._recordings)
 
     @property
@@ -152,7 +155,7 @@ class Recorder(Generic[Row]):
             self._queue.put((recording, row))
 
     def state(self) -> dict[str, Any]:
-        """Return the state of the last recording, with the rows of all in its folder, for JSON.
+        """Return the state of the last recording, for JSON; its counts are of all in its folder.
 
         docs/reference/page.md describes the fields.
         """

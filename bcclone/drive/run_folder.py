@@ -29,7 +29,7 @@ from bcclone.system.progress import Notify
 
 _MILLISECOND = datetime.timedelta(milliseconds=1)
 _NO_FRAME = datetime.datetime.min  # the time of the last frame of a folder without frames
-# of a run's log: the name of a frame, and no side cameras
+# begin of each row in a run's log: the name of the frame, and no images of side cameras
 _BEGIN_OF_RUN = re.compile(rb"\d{4}(_\d\d){5}_\d{3}\.jpg,,,")
 
 
@@ -39,7 +39,7 @@ class RunRow:
 
     decision: Decision
     seconds: float | None = None  # latency of the answer, None if the client has disconnected
-    taken: float = field(default_factory=time.monotonic)
+    taken: float = field(default_factory=time.monotonic)  # time of the row, names the frame
 
 
 def run_recorder(
@@ -50,8 +50,12 @@ def run_recorder(
 ) -> Recorder[RunRow]:
     """Return the recorder of a drive; with a folder, it is on from the start.
 
-    Without one, the first start makes run-DATE_TIME. Each later start adds to the same folder.
-    framing: how the camera's pictures become frames, None if they are frames.
+    Without a folder, recording begins when the page asks for it, in a new folder run-DATE_TIME.
+    Each later start of the recording adds to the same folder.
+
+    append: whether the folder may contain a run, to which the drive is added
+    on_failure: called with the reason when the recording ends by itself
+    framing: how the camera's pictures become frames, None if they are frames
     """
     names = _FrameNames()
     opened: Path | None = None
@@ -73,8 +77,8 @@ def run_recorder(
 class _FrameNames:
     """Names each frame by its time in milliseconds, or by the next millisecond if that is taken.
 
-    The clock of the machine is read once: set back or forth during a drive, it would change the
-    time between two rows.
+    The machine's clock is read only once: if somebody set it during a drive, the time between two
+    rows would be wrong.
     """
 
     def __init__(self) -> None:
@@ -96,7 +100,10 @@ class RunTables:
     def __init__(
         self, folder: Path, append: bool, names: _FrameNames, framing: Framing | None = None
     ) -> None:
-        """names: of new frames, always later than the frames in the folder."""
+        """Open a run folder.
+
+        names: gives the names of new frames; here it is told to begin after the folder's frames
+        """
         last = check_run_folder(folder, append)
         names.last = max(names.last, last)
         self.folder = folder
@@ -107,7 +114,7 @@ class RunTables:
         self._writer = RecordingWriter(folder, images="", prefix="")
 
     def close(self) -> None:
-        """Do nothing: no file stays open, and a void folder is used again."""
+        """Do nothing: no file stays open, and the next recording uses the same folder."""
 
     def write(self, row: RunRow) -> None:
         """Write a frame, its row of the log, and its rows of the other tables."""
@@ -142,7 +149,8 @@ class RunTables:
         try:
             picture = decode_image(jpeg)
             frame = self._framing.apply(picture)
-        except BadImage as error:  # of a decision that repeats one, the model saw no picture
+        # the model has seen the picture, unless the decision repeats an earlier one
+        except BadImage as error:
             raise UserError(f"the pictures have changed: {error}") from None
         if np.array_equal(frame, picture):  # it is a frame already
             return jpeg

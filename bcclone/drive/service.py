@@ -45,8 +45,8 @@ from bcclone.web.websocket import BadHandshake, Websocket
 
 logger = logging.getLogger(__name__)
 
-_PAGE_SECONDS = 0.09  # between two states
-_LAST_ANSWER_SECONDS = 1.0  # that the end of a drive waits for a client which does not read
+_PAGE_SECONDS = 0.09  # shortest time between two frames for the pages
+_LAST_ANSWER_SECONDS = 1.0  # longest wait at the end of a drive for a client that does not read
 
 
 class CarConnection:
@@ -56,10 +56,11 @@ class CarConnection:
         self.sid = secrets.token_urlsafe(15)
         self.websocket = websocket
         self.protocol = protocol
-        self._late = 0  # telemetries that came before their turn, and have not been answered
+        # unanswered telemetries that came while an earlier one was being answered: they are late
+        self._late = 0
 
     def send(self, reply: Reply) -> float:
-        """Send a reply; return the seconds since the last telemetry had been read whole."""
+        """Send a reply; return the seconds since the telemetry that it answers had been read."""
         self.websocket.send(event_text(reply.event, reply.data))
         return time.perf_counter() - self.websocket.arrived
 
@@ -67,11 +68,11 @@ class CarConnection:
         """Note how many telemetries wait for the reply that is about to be sent: they are late."""
         messages, has_begun = self.websocket.look_ahead()
         self._late = sum(map(holds_telemetry, messages))
-        if has_begun:  # to arrive
+        if has_begun:  # one more has arrived in part
             self._late += 1
 
     def take_late(self) -> bool:
-        """Return whether the telemetry that was read last is late; once for each telemetry."""
+        """Return whether the telemetry that was read last is late; call this once for each."""
         if not self._late:
             return False
         self._late -= 1
@@ -134,12 +135,12 @@ class DriveService:
             self._send_unasked(sid, manual)
 
     def answer(self, car: CarConnection, event: TelemetryEvent, late: bool = False) -> None:
-        """Answer a telemetry of a car. late: it waited for the answer to an earlier one."""
+        """Answer a telemetry of a car. late: whether it waited for the answer to an earlier one."""
         self._answering.add(car.sid)
         try:
             before = self.arbiter.driving_sid
             reply = self.arbiter.answer(car.sid, event.telemetry, late)
-            # what came while the model was busy is late, unless the model was not asked
+            # telemetries that came while a slow model was asked are late
             decision = reply.decision
             was_asked = decision is not None and not decision.repeated
             if was_asked and self.arbiter.driver.too_slow:
@@ -149,7 +150,7 @@ class DriveService:
                     self._notify("a car is connected")
                 else:
                     self._notify("another car is connected, and drives")
-            # the reply is recorded and counted, too, if its client has gone
+            # a reply is recorded and counted also if it cannot be sent because its client has gone
             if reply.after:
                 self._sleep(reply.after)
             seconds = None
@@ -168,7 +169,12 @@ class DriveService:
             self._sleep(0.005)
 
     def _report(self, sid: str, reply: Reply, seconds: float | None) -> None:
-        """Record and count a reply; a failure of that must not cost the car its next answer."""
+        """Record and count a reply.
+
+        A failure is only logged: it must not cost the car its next answer.
+
+        seconds: from telemetry to reply, None if it could not be sent
+        """
         is_first = self.stats.first_answer_seconds is None
         try:
             if reply.decision is not None and reply.decision.frame_readable:
@@ -228,7 +234,7 @@ class DriveService:
                 self._leave(car.sid)
             if reaction.close:
                 return
-            self._sleep(0)  # a client that sends without pause must not block the others
+            self._sleep(0)  # lets the others go on: this client may send without pause
 
     def _leave(self, sid: str) -> None:
         """Let a car go, and tell the user if it drove."""
@@ -295,11 +301,11 @@ class DrivePage(PageSession):
     def set(self, changes: ControlChanges) -> None:
         """Set some controls; raises ValueError or UserError with the reason why it cannot."""
         try:
-            super().set(changes)  # what may fail comes first, so that nothing is half done
+            super().set(changes)  # may raise, so it comes first: nothing is half done
             if changes.autonomous is not None:
                 self.cars.arbiter.autonomous = changes.autonomous
         finally:
-            self._next_at = -math.inf  # so that the next frame shows it
+            self._next_at = -math.inf  # newest() makes a frame at once, which shows the change
 
     def history(self) -> Sequence[HistoryPoint]:
         """Return the points of the plots."""

@@ -16,8 +16,8 @@ from bcclone.camera.vehicle import KEY_STEP
 from bcclone.drive.protocol import Control
 from bcclone.recording.run_tables import BY_MODEL, HUMAN, MODEL, DrivenRow
 
-SILENT_SECONDS = 1.0  # without a message of the page that steers, its hands are off the wheel
-ANSWER_SECONDS = 10.0  # that a page has to keep the wheel after it was asked for it
+SILENT_SECONDS = 1.0  # if the page that steers sends nothing for so long, it lets go of the wheel
+ANSWER_SECONDS = 10.0  # within which the page that drives must answer when asked for the wheel
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,9 @@ def _is_position(value: Any) -> bool:
     return is_number and -1.0 <= value <= 1.0
 
 
-_STEP_SECONDS = 0.02  # of keys that are held; KEY_STEP is their steering in it
-# Throttle and brake rise and fall by 3 a second, like the Unity program's default axes: seen in
-# recorded logs.
+_STEP_SECONDS = 0.02  # one step; a held key changes the steering by KEY_STEP in it
+# Change of throttle and brake in a step: 3 a second, like the default axes of the simulator's
+# engine, Unity; recorded logs show it.
 _THROTTLE_STEP = 0.06
 
 
@@ -72,14 +72,14 @@ class HandControls:
     """
 
     def __init__(self) -> None:
-        # of the keys
+        # positions of wheel and pedal that the keys have reached
         self._steering = 0.0
         self._throttle = 0.0
 
     def advance(self, hands: HandInput, steps: int) -> HandInput:
-        """Return the positions after so many steps with these controls in use.
+        """Return the positions of wheel and pedals after some steps with these controls in use.
 
-        None: hands, or feet, are off.
+        A position is None where the person does nothing: hands, or feet, are off.
         """
         for _ in range(steps):
             if hands.steering_key:
@@ -90,7 +90,7 @@ class HandControls:
                 self._throttle = _pressed(self._throttle, hands.throttle_key, _THROTTLE_STEP)
             else:
                 self._throttle = _released(self._throttle, _THROTTLE_STEP)
-        # a mouse, stick or pad comes before the keys
+        # the position of a mouse, stick or pad counts more than keys
         steering: float | None = None
         if hands.steering is not None:
             steering = float(hands.steering)
@@ -119,30 +119,32 @@ def _released(value: float, step: float) -> float:
     return math.copysign(round(rest, 6), value)
 
 
-_HAND_OVER_CHANGE = 0.05  # most that the steering changes from frame to frame, at a hand-over
+_HAND_OVER_CHANGE = 0.05  # most that the steering changes from frame to frame during a hand-over
 
 
 class Wheel:
     """Chooses between a model's steering and a person's, and hands the wheel over without a jerk.
 
     A person's hands on the wheel begin a take-over, and taking them off ends it, unless `kept` is
-    set: then the person steers until it is cleared. After either hand-over the steering changes by
-    at most 0.05 from frame to frame until it is the new driver's.
+    set: then the person steers until it is cleared. At the begin and at the end of a take-over the
+    steering changes by at most 0.05 from frame to frame, until it is what the new driver asks for.
     """
 
     def __init__(self, count: int = 0) -> None:
         self.kept = False
-        self.count = count  # take-overs so far, also with cars before
+        self.count = count  # number of take-overs so far, also of earlier cars
         self.by = BY_MODEL  # who steers
         self._hands = HandControls()
-        self._driver = ""  # before the first frame
-        self._steering = 0.0
-        self._handing_over = False
+        self._driver = ""  # MODEL or HUMAN, "" before the first frame
+        self._steering = 0.0  # of the last frame
+        self._handing_over = False  # whether changes of the steering are limited
 
     def turn(self, hands: HandInput, steps: int, model: Control | None) -> Control:
-        """Return the control of the next frame, after so many steps of the hands.
+        """Return the control of the next frame.
 
-        model: the model's control, None without one.
+        hands: the controls in use
+        steps: how many steps of 0.02 s they have been in use since the last frame
+        model: the model's control, None if there is no model
         """
         person = self._hands.advance(hands, steps)
         # a person steers, or the model does
@@ -151,7 +153,7 @@ class Wheel:
             steering = person.steering or 0.0
         else:
             self._change_driver(MODEL, takes_over=False)
-            steering = model.steering or 0.0  # never -0.0
+            steering = model.steering or 0.0  # 0.0 also for -0.0
         if self._handing_over:
             lowest = self._steering - _HAND_OVER_CHANGE
             highest = self._steering + _HAND_OVER_CHANGE
@@ -159,7 +161,7 @@ class Wheel:
             self._handing_over = limited != steering
             steering = limited
         self._steering = steering
-        # a person's foot comes before the model, whoever steers
+        # a person's throttle or brake counts more than the model's, whoever steers
         throttle = 0.0
         if person.throttle is not None:
             throttle = person.throttle
@@ -168,7 +170,7 @@ class Wheel:
         return Control(steering, throttle)
 
     def _change_driver(self, driver: str, takes_over: bool) -> None:
-        """Note who steers from now on. takes_over: from a model."""
+        """Note who steers from now on. takes_over: whether a person takes over from a model."""
         if driver == self._driver:
             return
         self._handing_over = self._driver != ""
@@ -182,23 +184,25 @@ class Wheel:
 
 @dataclass(frozen=True)
 class WheelView:
-    """The wheel for one page."""
+    """What one page is told about the wheel."""
 
-    drives: bool  # the page may steer
-    asked: bool = False  # another page asks it for the wheel
-    asking: bool = False  # it asks for the wheel
+    drives: bool  # whether this page may steer
+    asked: bool = False  # whether another page asks this page for the wheel
+    asking: bool = False  # whether this page asks for the wheel
 
 
-_LATE_STEPS = 25  # most steps that are made up for after a pause
+_LATE_STEPS = 25  # most steps for one frame, so that held keys do not turn far after a long pause
 
 
 class PageHands:
     """The open pages, in the order in which they came, and the hands at the page that steers.
 
-    In a drive any page may take over (`shared`): the first one whose hands are on the wheel steers,
-    until it lets go. In a play the first page drives, until it leaves or hands over: one that is
-    asked for the wheel gives it, keeps it, or loses it when it does not answer within 10 s, so that
-    a page that nobody looks at does not hold it for ever. A page is any object.
+    In a drive any page may take over (`shared`): the first page whose hands are on the wheel
+    steers, until it lets go. In a play the first page drives, until it leaves or hands over. When
+    another page asks it for the wheel, it gives or keeps the wheel; if it does not answer within
+    10 s, it loses the wheel, so that a page that nobody looks at does not hold it for ever.
+
+    A page is identified by any object.
     """
 
     def __init__(self, shared: bool = True, clock: Callable[[], float] = time.monotonic) -> None:
@@ -210,9 +214,9 @@ class PageHands:
         self._lock = threading.Lock()
         self._asking: object | None = None  # the page that asks for the wheel
         self._asked_at = 0.0
-        self._mover: object | None = None  # the page that moved its hands last
-        self._moved_at = -math.inf
-        self._steered_at = clock()
+        self._mover: object | None = None  # the page that sent the latest input
+        self._moved_at = -math.inf  # when it sent that
+        self._steered_at = clock()  # when control() was last called
 
     @property
     def by(self) -> DrivenRow:
@@ -232,7 +236,7 @@ class PageHands:
         return self._clock() - self._moved_at
 
     def view(self, page: object) -> WheelView:
-        """Return what to tell a page."""
+        """Return what to tell a page about the wheel."""
         with self._lock:
             drives = self._may_steer(page)
             asked = drives and self._asking is not None
@@ -243,9 +247,9 @@ class PageHands:
         return self._shared or page is self.driving_page
 
     def move(self, page: object, hands: HandInput, number: int = 0) -> None:
-        """Take what the hands at a page do; raises ValueError if it may not steer.
+        """Take what the hands at a page do; raises ValueError if the page may not steer.
 
-        number: of this input.
+        number: number of this input, which the page has chosen
         """
         with self._lock:
             if not self._may_steer(page):
@@ -267,7 +271,7 @@ class PageHands:
             return self.wheel.turn(self._hands_in_use(), steps, model)
 
     def forget(self) -> None:
-        """Begin anew with another car; take-overs are counted on."""
+        """Begin anew with another car; only the count of take-overs goes on."""
         with self._lock:
             self.wheel = Wheel(self.wheel.count)
 
@@ -279,7 +283,7 @@ class PageHands:
     def leave(self, page: object) -> None:
         """Remove a page that has closed.
 
-        If it drove, the page that asks for the wheel drives, or else the oldest one.
+        If it drove, the page that asks for the wheel drives next, or else the oldest page.
         """
         with self._lock:
             drove = page is self.driving_page
@@ -310,9 +314,9 @@ class PageHands:
             self._asking = None
 
     def check(self) -> None:
-        """Hand over when the page that drives is silent, or has not answered in time.
+        """Hand over if the page that drives was asked, and is silent or has not answered in time.
 
-        Call this now and then.
+        Call this with each frame that is sent.
         """
         with self._lock:
             if self._asking is None:
@@ -326,12 +330,12 @@ class PageHands:
         return page is driving or (self._shared and driving is None)
 
     def _hands_in_use(self) -> HandInput:
-        """Return the latest input; hands that are silent have let go."""
+        """Return the latest input, or RELEASED if the page that sent it has been silent since."""
         _, hands = self.input
         return hands if self.silent_seconds < SILENT_SECONDS else RELEASED
 
     def _hand_over(self) -> None:
-        """Let the page that asks drive; the one before takes its hands off the wheel."""
+        """Let the page that asks for the wheel drive; input of the last driver counts no more."""
         self.pages.remove(self._asking)
         self.pages.insert(0, self._asking)
         self._asking = None

@@ -23,9 +23,9 @@ _NOT_LOOKED_FOR = "faults are not looked for in a tub: import it to check it"
 
 @dataclass(frozen=True)
 class Judgement:
-    """What was found with some edits."""
+    """The faults that a recording has with the edits of one moment."""
 
-    version: str = ""  # of these edits, "" before the first judgement, and if there is no other
+    version: str = ""  # of these edits; "" before the first judgement, and always for a tub
     verdict: str = ""  # "" before the first judgement
     findings: tuple[Finding, ...] = ()
     unknown: tuple[str, ...] = ()
@@ -57,7 +57,7 @@ def _shown(finding: Finding) -> dict[str, Any]:
 
 
 def button_of(edits: Sequence[Edit]) -> str:
-    """Return the words of the button that makes edits; "" for none."""
+    """Return the words on the button that makes some edits; "" if there are no edits."""
     if not edits:
         return ""
     if len(edits) == 1 and edits[0].kind == DELETE:
@@ -78,15 +78,18 @@ def _words_of(edit: Edit) -> str:
 class FaultSearch:
     """Looks for the faults of a recording in a thread, and again after each edit, until close().
 
-    Of a tub, faults are not looked for. version_of_edits: called in the thread.
+    In a tub, faults are not looked for.
+
+    recorded: the recording or tub
+    version_of_edits: returns the version of its present edits; called in the thread
     """
 
     def __init__(self, recorded: EditedRows, version_of_edits: Callable[[], str]) -> None:
         self.judgement = Judgement()
-        self.rows_seen = 0
+        self.rows_seen = 0  # number of the rows whose frames have been read
         self._recorded = recorded
         self._version_of_edits = version_of_edits
-        self._seen: FramesSeen | None = None  # of all rows
+        self._seen: FramesSeen | None = None  # what the frames of all rows show, once read
         self._closed = threading.Event()
         self._changed = threading.Event()
         self._thread: threading.Thread | None = None
@@ -111,7 +114,10 @@ class FaultSearch:
             self._thread.join()
 
     def _judge(self, log: Log, log_version: tuple[int, int]) -> None:
-        """Judge a log as the edits leave it, again and again. log_version: of its file."""
+        """Judge a log with its edits, now and after each change of the edits.
+
+        log_version: version of the log's file, see file_version()
+        """
         index = self._recorded.images or ImageIndex(log.path)
         while not self._closed.is_set():
             self._changed.clear()
@@ -135,7 +141,7 @@ class FaultSearch:
             self._changed.wait()
 
     def _look(self, rows: pd.DataFrame, index: ImageIndex) -> FramesSeen:
-        """Return what the frames of some rows show, after a look at all of them, which is kept."""
+        """Return what the frames of some rows show; the first call reads and keeps all rows'."""
         all_rows = self._recorded.rows
         if self._seen is None:
             self._seen = look_at(all_rows, index, self._advance)

@@ -19,9 +19,9 @@ class ModelAnswers:
     def __init__(self, recorded: EditedRows, policy: Policy | None) -> None:
         size = len(recorded.rows)
         self.steering: Float32Array = np.full(size, np.nan, np.float32)  # NaN: not answered
-        self.rows_asked = 0
+        self.rows_asked = 0  # number of the rows that the model has been asked for so far
         self.rows_to_ask = size if policy else 0
-        self.error = ""  # why it fails
+        self.error = ""  # why the model fails, "" if it does not
         self._recorded = recorded
         self._closed = threading.Event()
         self._thread: threading.Thread | None = None
@@ -42,8 +42,8 @@ class ModelAnswers:
 
     @property
     def version(self) -> int:
-        """Return another number when pages should fetch the answers again."""
-        rows_between = 500
+        """Return a number that changes whenever pages should fetch the answers again."""
+        rows_between = 500  # two changes, until all rows are answered
         if self.rows_asked == self.rows_to_ask:
             return self.rows_asked
         return self.rows_asked // rows_between
@@ -51,7 +51,7 @@ class ModelAnswers:
     def _ask(self, policy: Policy) -> None:
         try:
             self._answer(policy)
-        except Exception as error:  # of a model of others, and of any kind
+        except Exception as error:  # the model may be anybody's, and raise anything
             self.error = f"it fails: {first_line(error)}"
             self.rows_to_ask = self.rows_asked
 
@@ -77,8 +77,8 @@ class ModelAnswers:
             self.rows_asked = row + 1
 
     def most_apart(self) -> list[dict[str, Any]]:
-        """Return the seconds in which the model steers most differently, the farthest first."""
-        part_seconds = 1.0  # whose mean differences are compared
+        """Return the seconds in which model and recording differ most, the greatest first."""
+        part_seconds = 1.0  # parts of the recording, whose mean differences are compared
         most_parts = 12
         least_difference = 0.1  # of full steering
         recorded = self._recorded

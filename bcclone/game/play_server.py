@@ -54,7 +54,7 @@ def play(
     if policy is not None:  # the world's pictures are frames, whatever camera the model drives with
         driver = Driver(policy.without_framing(), settings.speed)
     contents = _contents(track, policy)
-    # the page, which a thread drives the world for
+    # serve the page, while a thread drives the world
     access = Access(settings.host, settings.token)
     with (
         WebServer(threading_host, (settings.host, settings.port), access, notify, stop) as server,
@@ -99,11 +99,11 @@ def _load_policy(settings: PlaySettings) -> Policy | None:
     return load_policy(settings.model, settings.preprocess)
 
 
-_MAP_STEP = 4  # points of the centre line between two of the map: 2 m
+_MAP_STEP = 4  # every 4th point of the centre line is on the map: one each 2 m
 
 
 def _contents(track: Track, policy: Policy | None) -> PageContents:
-    """Return what the page has. policy: of the model, None without one."""
+    """Return what the page shows. policy: of the model, None if only a person drives."""
     sees = "" if policy is None else policy.preprocessing.describe()
     line = track.line[::_MAP_STEP, [0, 2]].round(1).tolist()
     return PageContents(
@@ -121,7 +121,7 @@ def _contents(track: Track, policy: Policy | None) -> PageContents:
 def _driven(
     session: PlaySession, policy: Policy | None, server: WebServer
 ) -> Iterator[PlaySession]:
-    """Let a thread drive the session within the block; when that fails, a stop is requested."""
+    """Let a thread drive the session within the block; if that fails, the server is stopped."""
 
     def drive() -> None:
         try:

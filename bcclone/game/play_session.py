@@ -32,9 +32,9 @@ from bcclone.system.progress import Notify
 
 FRAMES_A_SECOND = 30
 
-# of the point on the road that the car heads for while nobody drives
-_LOOKAHEAD_M = 4.0
-_LOOKAHEAD_SECONDS = 0.5  # more at a higher speed
+# how far ahead the point of the road is that the car heads for while nobody drives
+_LOOKAHEAD_M = 4.0  # at speed 0
+_LOOKAHEAD_SECONDS = 0.5  # way of the car in this time, which is added
 
 
 class PlayedWorld:
@@ -43,8 +43,11 @@ class PlayedWorld:
     def __init__(
         self, renderer: Renderer, track: Track, start_m: float = 0.0, start_offset_m: float = 0.0
     ) -> None:
-        """start_m, start_offset_m: where the car begins, from the start of the lap and to the right
-        of the middle.
+        """Put a car on the track.
+
+        renderer: draws what the cameras see
+        start_m: where the car begins, in metres along the road from the start of the lap
+        start_offset_m: how far to the right of the road's middle it begins, in metres
         """
         self.track = track
         start_m += track.start_m
@@ -90,7 +93,7 @@ class PlayedWorld:
         return float(steering_to_line(position.cross_track_m, yaw, lookahead))
 
     def laps(self) -> dict[str, Any]:
-        """Return the number of the lap, from 1, and the seconds of this, the last and the best."""
+        """Return the number of the lap, from 1, and the seconds of this, the last and best lap."""
         seconds = self.tracked.seconds - self._lap_began
         return {
             "lap": self._laps_done + 1,
@@ -114,23 +117,24 @@ class PlayedWorld:
 class PlayedRow:
     """A row to record."""
 
-    car: Car
+    car: Car  # a copy of the car at that moment
     center: Image  # the centre frame, uint8 (160, 320, 3)
     point: TracePoint  # where the car was
     by: DrivenRow  # who steered
-    taken: float  # when, by time.monotonic()
+    taken: float  # when the frame was taken, by time.monotonic()
 
 
-_MAX_STEPS = 8  # of the world at once: a car that leaps after a pause cannot be driven
-_IDLE_SECONDS = 0.1  # between two frames that nobody sees, or that show a world at rest
-# without rows after the car was moved, so that a reader of the log begins another episode
+_MAX_STEPS = 8  # most steps of the world for one frame: a car that leaps cannot be driven
+_IDLE_SECONDS = 0.1  # between two frames of a world at rest
+# After the car was put back, no row is recorded for so long: readers of the log then begin a new
+# episode.
 _APART_SECONDS = 1.6
-_SLOW_FACTOR = 0.9  # real-time factor below which the page says so
+_SLOW_FACTOR = 0.9  # below this share of real time, the page says that the world is slow
 _RELEASED = Control(0.0, 0.0)
 
-# while no page sends anything, the car first rolls, then brakes
-_ROLL_SECONDS = 1.0
-_BRAKE = -0.5
+# while no page sends anything, the car first rolls without throttle, then brakes
+_ROLL_SECONDS = 1.0  # how long it rolls
+_BRAKE = -0.5  # throttle while it brakes
 
 
 class PlaySession(PageSession):
@@ -146,18 +150,18 @@ class PlaySession(PageSession):
     ) -> None:
         super().__init__(contents, PageHands(shared=False, clock=clock), recorder, driver)
         by = HUMAN if driver is None else MODEL
-        self.hands.wheel.by = DrivenRow(by)  # before the first frame
+        self.hands.wheel.by = DrivenRow(by)  # until the first frame shows who drives
         self.world = world
         self.on_frame: Callable[[], None] = lambda: None  # called after each frame
         self.frames = 0  # shown so far
-        # set by pages
+        # controls that pages set
         self.paused = False
-        self.put_back = False
+        self.put_back = False  # whether the next step puts the car back on the road
         self._clock = clock  # in seconds
         self._pace = WorldPace(_MAX_STEPS, clock)
         self._over = threading.Event()
-        self._decision: Decision | None = None  # of the model, on the last frame
-        # of the recording
+        self._decision: Decision | None = None  # the model's decision on the last frame
+        # when the next row of the recording is due, and until when no row is recorded
         self._next_row_at = 0.0
         self._apart_until = 0.0
         # the newest frame
@@ -230,12 +234,12 @@ class PlaySession(PageSession):
             steps = self._pace.due()
             control = self.hands.wheel.turn(hands, steps, self._model_control())
             self.world.drive(control.steering, control.throttle, steps)
-        # the same picture again
+        # at rest, show the same picture again
         if at_rest and self._jpeg:
             if self.hands.pages:
                 self._show(mode, number)
             return _IDLE_SECONDS
-        # or a new one
+        # otherwise show, record and ask the model about a new picture
         self._image = self.world.frame()
         self._jpeg = encode_jpeg(self._image)
         self._show(mode, number)
@@ -244,16 +248,19 @@ class PlaySession(PageSession):
         return 1 / FRAMES_A_SECOND
 
     def _put_car_back(self) -> None:
-        """Put the car back on the road; the frames and rows after it begin something new."""
+        """Put the car back on the road; later frames and rows do not continue the earlier ones."""
         self.put_back = False
-        self._jpeg = b""
+        self._jpeg = b""  # so that step() makes a new picture also of a world at rest
         self.world.put_back()
         self._apart_until = self._clock() + _APART_SECONDS
         if self.driver is not None:
             self.driver.forget_frames()
 
     def _ask_model(self) -> None:
-        """Let the model decide on the newest frame; it sees all, also while a person steers."""
+        """Let the model decide on the newest frame.
+
+        It gets every frame, also while a person steers, so that it can go on at any time.
+        """
         if self.driver is None:
             return
         car = self.world.car
@@ -265,10 +272,13 @@ class PlaySession(PageSession):
         """Return the model's control, None without a model."""
         if self._decision is not None:
             return self._decision.control
-        return None if self.driver is None else _RELEASED  # before its first decision
+        return None if self.driver is None else _RELEASED  # until the model's first decision
 
     def _hands_asleep(self) -> HandInput:
-        """Return what the hands would do to stop the car on its road, while pages are silent."""
+        """Return the input that stops the car on its road while pages are silent.
+
+        With a model, the model goes on steering.
+        """
         steering: float | None = None
         if self.driver is None:
             steering = min(max(self.world.steering_home(), -1.0), 1.0)
@@ -279,7 +289,8 @@ class PlaySession(PageSession):
     def _record(self, mode: str, image: Image) -> None:
         """Record a row, if one is due."""
         now = self._clock()
-        is_due = now >= self._next_row_at - 0.5 / FRAMES_A_SECOND  # no frame is exactly on time
+        # half a frame early is near enough, since no frame comes exactly on time
+        is_due = now >= self._next_row_at - 0.5 / FRAMES_A_SECOND
         if mode != "driving" or not is_due or now < self._apart_until:
             return
         self._next_row_at += BETWEEN_ROWS_SECONDS
@@ -291,7 +302,7 @@ class PlaySession(PageSession):
             self.recorder.record(PlayedRow(car, image, point, self.hands.by, now))
 
     def _show(self, mode: str, number: int) -> None:
-        """Make the newest frame. number: of the input that it shows."""
+        """Make the newest frame. number: of the page's input that has steered it."""
         self.frames += 1
         self._newest = PageFrame(self.frames, self._jpeg, self.overlay(), self._state(mode, number))
         self.on_frame()
@@ -375,7 +386,10 @@ class PlayFiles:
     """
 
     def __init__(self, renderer: Renderer, folder: Path, lock: threading.RLock) -> None:
-        """lock: held while folders are made or removed; reentrant."""
+        """Begin a recording.
+
+        lock: held while folders are made or removed, since two recordings may ask for free ones
+        """
         self.folder = folder
         self._renderer = renderer
         self._lock = lock
@@ -388,7 +402,7 @@ class PlayFiles:
             self._writer.remove_if_void()
 
     def write(self, row: PlayedRow) -> None:
-        """Write a row; raises UserError, and the rows before are complete."""
+        """Write a row, or raise UserError; earlier rows are complete anyway."""
         frames = {"center": row.center}
         for camera in MOUNTS:
             if camera not in frames:

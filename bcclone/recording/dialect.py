@@ -22,26 +22,29 @@ LONGEST_NAME = 255  # bytes; the limit of common file systems
 LONGEST_LINE = 20_000
 
 _SEPARATORS = ",;\t|"
-BLANK = f'{_SEPARATORS} \r"'  # of these consists a line without content
+BLANK = f'{_SEPARATORS} \r"'  # a line of only these characters is blank
 _EMPTY = re.compile(rf' *+(?:"" *+)?+(?P<separator>[{_SEPARATORS}])')
 _PATH = re.compile(rf'(?P<path>.*?\.jpe?g) *+"?+ *+(?P<separator>[{_SEPARATORS}])', re.IGNORECASE)
-_BEFORE_NAME = re.compile(rf'[/\\"{_SEPARATORS}]')  # a backslash never starts an escape
+# what ends before an image's base name; a backslash is always a separator of folders
+_BEFORE_NAME = re.compile(rf'[/\\"{_SEPARATORS}]')
+# name of a column in a header -> its index in the simulator's order; "break" is a usual misspelling
 _HEADER_WORDS = {
     "steering": 3, "steering_angle": 3, "steering angle": 3, "throttle": 4, "brake": 5, "break": 5,
     "reverse": 5, "speed": 6, "velocity": 6, "center": 0, "left": 1, "right": 2,
 }  # fmt: skip
-_COLUMNS = 7
+_COLUMNS = 7  # fewest columns of a row
+# a unit in the name of a column that contradicts the log's: degrees, radians, m/s, km/h, metres
 _OTHER_UNIT = re.compile(
     r"(?:^|[\W_])(?:deg|rad|m[ /_p]*+s(?:$|[\W_]))|°|k[mp][ /_p]*+h|met(?:er|re)s"
 )
 
 _COMMA_NUMBER = re.compile(r"[-+]?\d+,\d+(?:[eE][-+]?\d+)?")
-_UNLIKE_WHOLE = re.compile(r"[^-+\deE]|^$")
-# as the simulator writes a number: without zeros at either end
+_UNLIKE_WHOLE = re.compile(r"[^-+\deE]|^$")  # found in a text that is not a whole number
+# a number as the simulator writes it: without needless zeros at either end
 _WRITTEN = re.compile(
     r"[-+]?(?:0|[1-9]\d*+)(?:\.(?:\d*[1-9]|\d++[eE][-+]?\d++))?|[-+]?[1-9]\d*+[eE][-+]?\d++"
 )
-_TOP_SPEED_MPH = 60.0
+_TOP_SPEED_MPH = 60.0  # greatest speed that a reading of bare commas may have
 
 Numbers = tuple[float, float, float, float]  # steering, throttle, brake, speed
 
@@ -50,10 +53,10 @@ Numbers = tuple[float, float, float, float]  # steering, throttle, brake, speed
 class Dialect:
     """How a log is written."""
 
-    spaced: bool  # a space follows most separators
-    decimal_comma: bool
-    header: bool
-    cameras: tuple[str, ...]  # those that at least one row names
+    spaced: bool  # whether a space follows most separators
+    decimal_comma: bool  # whether numbers are written with a comma: 0,5
+    header: bool  # whether the first line holds the names of the columns
+    cameras: tuple[str, ...]  # the cameras of which at least one row names an image
     extra_columns: int  # the largest number of columns after the seventh
 
 
@@ -61,11 +64,11 @@ class Dialect:
 class Fields:
     """The fields of one line."""
 
-    line: int  # its number in the file, from 1
-    images: tuple[str, str, str]  # base names, "" where there is none
-    numbers: tuple[str, ...]  # as written
-    separator: str  # of the numbers; ", " is another one than ","
-    columns: int  # where ", " may separate: as many as if a comma without space is a decimal mark
+    line: int  # number of the line in the file, from 1
+    images: tuple[str, str, str]  # base names of center, left and right, "" for no image
+    numbers: tuple[str, ...]  # the numbers as written, extra columns included
+    separator: str  # what separates the numbers; ", " is not the same separator as ","
+    columns: int  # number of the columns; if ", " separates, a "," without space does not
 
     @property
     def has_points(self) -> bool:
@@ -74,7 +77,10 @@ class Fields:
 
     @property
     def has_bare_commas(self) -> bool:
-        """Return whether commas are decimal marks, too: more whole numbers than columns."""
+        """Return whether commas seem to be decimal marks, too.
+
+        Then splitting at commas gives more than four numbers, all of them whole: 0,25,1,0,30,1
+        """
         return (
             self.separator == ","
             and len(self.numbers) > 4
@@ -134,9 +140,9 @@ def header_error(text: str) -> str | None:
 
 
 def _header_names(text: str) -> list[str]:
-    """Return the names of columns, in lower case, from the first that is no index.
+    """Return the names of the columns, in lower case, without those of an index at the begin.
 
-    There are none in a line that names images.
+    Returns no names for a line that names images, since that is a row.
     """
     if len(text) > LONGEST_LINE or _PATH.match(text):
         return []
@@ -169,7 +175,7 @@ def split_line(line: int, text: str) -> Fields:
             match = _PATH.match(rest)
         if match is None:
             raise RowError(f"no image path for the {camera} camera, expected {COLUMNS}")
-        # what stands before the first path are further columns, such as an index
+        # columns before the first image, such as an index, are part of the match, and left out here
         image = _BEFORE_NAME.split(match.groupdict().get("path") or "")[-1].strip()
         name_bytes = len(image.encode())
         if name_bytes > LONGEST_NAME:
@@ -188,7 +194,10 @@ def split_line(line: int, text: str) -> Fields:
 def _split_numbers(rest: str, separator: str) -> tuple[list[str], str, int]:
     """Split what follows the images: numbers, their separator, and the row's number of columns.
 
-    separator: between the images. Raises RowError for too few numbers.
+    Raises RowError for too few numbers.
+
+    rest: the line after the images
+    separator: what separates the images
     """
     rest = rest.strip().rstrip(f"{separator} ")
     if rest.count('"') % 2:  # the whole line is quoted
@@ -227,7 +236,7 @@ def with_decimal_point(number: str) -> str:
 
 
 def numbers_of(written: Sequence[str]) -> Numbers:
-    """Return the first four numbers of a line; raises RowError for one that is none."""
+    """Return the first four numbers of a line; raises RowError for a text that is no number."""
     for name, text in zip(COLUMNS.split(",")[3:], written, strict=False):
         if not is_number(text):
             raise RowError(f"{name} is {text!r}, expected a number")
@@ -238,9 +247,11 @@ def numbers_of(written: Sequence[str]) -> Numbers:
 def resolve_decimal_commas(parts: Sequence[str], previous_speed_mph: float) -> Numbers:
     """Return the numbers of a line whose separators and decimal marks are both bare commas.
 
-    parts: the numeric columns, split at every comma. Of all possible readings, the one whose speed
-    is closest to that of the previous row is returned. Raises RowError if there is no reading, or
-    two that are equally close.
+    Example: 0,25,1,0,30,1 can be read as 0.25 1 0 30.1. Of all possible readings, this returns the
+    one whose speed is closest to the speed of the previous row. Raises RowError if there is no
+    reading, or two that are equally close.
+
+    parts: the numeric columns, split at every comma
     """
     readings = sorted(
         set(_readings(parts)), key=lambda numbers: abs(numbers[3] - previous_speed_mph)
@@ -260,7 +271,11 @@ def resolve_decimal_commas(parts: Sequence[str], previous_speed_mph: float) -> N
 
 
 def _readings(parts: Sequence[str]) -> Iterator[Numbers]:
-    """Yield the readings that the simulator could have written; a number has one part or two."""
+    """Yield the readings that the simulator could have written.
+
+    Each number consists of one part, or of two with a decimal mark between them. A person cannot
+    press throttle and brake at once.
+    """
     for widths in product((1, 2), repeat=4):
         if sum(widths) != len(parts):
             continue

@@ -18,13 +18,13 @@ class RowSpan:
     """Consecutive rows that are alike: all kept or all deleted, of one driver, without a pause."""
 
     first: int  # number of the first row, from 1
-    last: int
-    from_seconds: float  # since the first row of the recording
-    to_seconds: float
-    kept: bool
-    driver: str | None  # "human" or "model", None if nothing says it
-    take_over: int | None  # its number, None if it is none
-    after_pause: bool  # a pause separates them from the rows before
+    last: int  # number of the last row
+    from_seconds: float  # from the first row of the recording to the first row of the span
+    to_seconds: float  # from the first row of the recording to the last row of the span
+    kept: bool  # False if the rows are deleted
+    driver: str | None  # "human" or "model", None if nothing says who drove
+    take_over: int | None  # number of the take-over, from 1; None if the rows are not in one
+    after_pause: bool  # whether a pause separates the span from the rows before
 
     def __str__(self) -> str:
         line = (
@@ -46,16 +46,16 @@ class RowSpan:
 
 @dataclass(frozen=True)
 class EditResult:
-    """A recording after an edit, or as it is."""
+    """A recording after an edit, or as it is if no edit was made."""
 
-    log: Path  # of a tub, its folder
-    rows: int  # that can be used, the deleted ones included
-    deleted: int  # of them
-    seconds: float  # from the first row to the last
-    changed: int  # rows that this edit deleted, restored or corrected
-    edits: int  # how many can be undone
+    log: Path  # path of the log; for a tub, its folder
+    rows: int  # number of the rows that can be used, the deleted ones included
+    deleted: int  # number of the deleted rows
+    seconds: float  # from the first row to the last; a pause counts 10 s at most
+    changed: int  # number of the rows that this edit deleted, restored or corrected
+    edits: int  # number of the edits that can be undone
     spans: tuple[RowSpan, ...]  # all rows in order of time
-    steering: str = ""  # how it is corrected, "" for as recorded
+    steering: str = ""  # how the steering is corrected, in words; "" if it is as recorded
 
     def as_text(self) -> str:
         """Return the counts and a line for each span; after a change, how to take it back."""
@@ -84,9 +84,12 @@ def row_spans(
     deleted: BoolArray,
     driven: Sequence[DrivenRow | None],
 ) -> Iterator[RowSpan]:
-    """Yield the spans of consecutive rows that are alike. Arrays and `driven` are (rows,).
+    """Yield the spans of consecutive rows that are alike.
 
-    seconds: since the first row; driven: by whom, None where nothing says it.
+    times_ms: times of the rows, (rows,)
+    seconds: from the first row to each, (rows,)
+    deleted: whether a row is deleted, (rows,)
+    driven: who drove in each row, None where nothing says it
     """
     stretches = np.cumsum(np.diff(times_ms, prepend=times_ms[0]) > EPISODE_GAP_MS)
 

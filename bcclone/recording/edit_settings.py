@@ -12,6 +12,7 @@ from bcclone.system.settings import Checked, Seconds, Setting, SettingError, arg
 START = "start"  # the first row
 END = "end"  # the last row
 MAX_ADVANCE = 10.0  # seconds by which the steering can be shifted, to either side
+# a row number, or seconds with an "s": 8s, 8.5s, .5s
 _POSITION = re.compile(r"start|end|\d+|\d+(?:\.\d*)?s|\.\d+s")
 _EDITS = ("delete", "restore", "trim", "mirror_steering", "advance_steering", "undo")
 
@@ -28,7 +29,7 @@ class EditSettings(Checked):
     """
 
     recording: str = argument("folder with a driving_log.csv, a CSV file, or a tub of donkeycar")
-    delete: tuple[str, ...] = setting(  # one pair of positions, or several
+    delete: tuple[str, ...] = setting(  # pairs of positions, one after the other: FROM TO FROM TO
         (),
         "leave out the rows from FROM to TO: row numbers, or seconds such as 8.5s, or start, or "
         "end; repeatable",

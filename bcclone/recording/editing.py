@@ -38,7 +38,7 @@ from bcclone.system.errors import UserError, shown_command
 from bcclone.system.location import as_local
 from bcclone.system.output import locked
 
-_WAIT_SECONDS = 60.0  # for others that edit the same recording
+_WAIT_SECONDS = 60.0  # longest wait for another process that edits the same recording
 
 
 def edit(settings: EditSettings) -> EditResult:
@@ -54,20 +54,21 @@ def edit(settings: EditSettings) -> EditResult:
 class EditedRows(ABC):
     """All rows of a recording or of a tub, deleted ones included, in order of time, and its edits.
 
-    Commands and the page edit either by what is here, and ask nothing else of it.
+    Commands and the page edit recordings and tubs through this interface alone.
     """
 
     kind: str  # "recording" or "tub"
-    keeps_history: bool  # whether a later command can take this one's edits back
-    log: Log | None = None  # as recorded, without edits; None without a log
-    record_numbers: IndexArray | None = None  # of the tub's record of each row, (rows,)
-    unusable: str = ""  # which records have no row, and why; "" for none
+    keeps_history: bool  # whether a later command can undo edits that this process makes
+    log: Log | None = None  # the log as recorded, without edits; None for a tub
+    # for each row, the number of its record in the tub, (rows,); None for a recording
+    record_numbers: IndexArray | None = None
+    unusable: str = ""  # which records of a tub have no row, and why; "" if all have one
 
     def __init__(self, path: Path, rows: pd.DataFrame) -> None:
-        self.path = path  # of the log, or the tub's folder
-        self.rows = rows  # with at least time_ms, center, NUMBERS
+        self.path = path  # of the log, or of the tub's folder
+        self.rows = rows  # with at least the columns time_ms, center and NUMBERS
         self.times: IndexArray = rows["time_ms"].to_numpy(np.int64)
-        # since the first row; rounded to milliseconds, so that 0.8s finds the row at 0.8 s
+        # from the first row to each; rounded to milliseconds, so that 0.8s finds the row at 0.8 s
         self.seconds: FloatArray = np.round(seconds_since_first(self.times / 1000), 3)
         self.edits = self.read_edits()
 
@@ -92,7 +93,7 @@ class EditedRows(ABC):
 
     @abstractmethod
     def correct(self, edit: Edit) -> Edits:
-        """Return the edits and a correction of the steering; raises UserError."""
+        """Return the edits followed by a MIRROR or ADVANCE; raises UserError if it cannot be."""
 
     @abstractmethod
     def image_path(self, row: int, camera: str) -> str | None:
@@ -113,7 +114,7 @@ class EditedRows(ABC):
         """Return how many edits can be undone."""
         return len(self.edits.edits)
 
-    # ---- what they do alike
+    # ---- what recordings and tubs do alike
 
     @property
     def positions(self) -> RowPositions:
@@ -134,7 +135,7 @@ class EditedRows(ABC):
         return corrected_steering(self.rows, self.edits)
 
     def edit(self, edit: Edit | None = None) -> EditResult:
-        """Make an edit, or none, and list the rows; raises UserError as the function edit()."""
+        """Make an edit and list the rows; None only lists them. Raises UserError, see edit()."""
         if edit is None:
             self.edits = self.read_edits()
             return self._result(self.edits)
@@ -147,7 +148,7 @@ class EditedRows(ABC):
         return self._result(before)
 
     def _after(self, edit: Edit) -> Edits:
-        """Return the edits after a further one, none if they take each other back."""
+        """Return all edits after a further one; no edits if together they change nothing."""
         if edit.kind == UNDO:
             after = self.undo()
         elif edit.kind in (MIRROR, ADVANCE):
@@ -159,9 +160,9 @@ class EditedRows(ABC):
         return Edits()
 
     def _with_rows(self, edit: Edit) -> Edits:
-        """Return the edits and one that deletes or restores rows.
+        """Return the edits followed by one that deletes or restores rows.
 
-        Raises UserError for rows that there are not, and for an edit that would change nothing.
+        Raises UserError for rows that do not exist, and for an edit that would change nothing.
         """
         for row in np.ravel(edit.spans).tolist():
             self.positions.check(row)
@@ -214,7 +215,7 @@ class EditedRows(ABC):
 
 
 def _spans_around(kept: Span, count: int) -> tuple[Span, ...]:
-    """Return the spans of rows before and after one, of so many rows."""
+    """Return the spans of the rows before and after the kept span. count: of all rows."""
     first, last = kept
     around = ((0, first - 1), (last + 1, count - 1))
     return tuple((begin, end) for begin, end in around if begin <= end)

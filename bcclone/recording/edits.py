@@ -1,8 +1,8 @@
 """The edits of a recording, and the file LOG.edits.json next to its log, which keeps them.
 
-An `Edit` names rows by their indices, as commands, the page and the findings of a check do. The
-file names them by their images: a `StoredEdit` means the same rows after further ones were
-recorded. The log and its images never change. A file without edits is removed.
+An `Edit` names rows by their indices, as commands, the page and the findings of a check do. In the
+file, a `StoredEdit` names rows by their images, so that it means the same rows after further rows
+were recorded. The log and its images never change. When no edit is left, the file is removed.
 """
 
 from collections.abc import Sequence
@@ -35,11 +35,11 @@ Span = tuple[int, int]  # the first and the last of successive rows
 
 @dataclass(frozen=True)
 class Edit:
-    """One edit that can be made. Raises ValueError for rows or seconds that it cannot have."""
+    """One edit that can be made. Raises ValueError for rows or seconds that no such edit has."""
 
     kind: str  # TRIM, DELETE, RESTORE, MIRROR, ADVANCE or UNDO
-    spans: tuple[Span, ...] = ()  # of rows, by their indices in order of time, deleted ones counted
-    seconds: float = 0.0  # how much later the steering was recorded; negative for earlier
+    spans: tuple[Span, ...] = ()  # indices of rows in order of time, from 0, deleted rows counted
+    seconds: float = 0.0  # of ADVANCE: each row gets the steering recorded so much later
 
     def __post_init__(self) -> None:
         is_known = self.kind in OF_ROWS or self.kind in (*OF_STEERING, UNDO)
@@ -81,6 +81,7 @@ def seconds_text(seconds: float) -> str:
 
 def _check_seconds(kind: str, seconds: float) -> None:
     """Raise ValueError unless an edit of this kind can shift the steering by so many seconds."""
+    # `not ... <=` refuses NaN, too
     if not abs(seconds) <= MAX_ADVANCE or bool(seconds) != (kind == ADVANCE):
         raise ValueError(
             f"edit {kind!r} by {seconds} s, expected at most {MAX_ADVANCE:g} of {ADVANCE}"
@@ -89,13 +90,14 @@ def _check_seconds(kind: str, seconds: float) -> None:
 
 @dataclass(frozen=True)
 class StoredEdit:
-    """One edit in the file of edits. Raises ValueError for what no edit has."""
+    """One edit in the file of edits. Raises ValueError for rows or seconds that it cannot have."""
 
-    edit: str  # its kind: as of an Edit, but UNDO, which takes an edit out of the file
-    # the rows that are left out, or taken back: from one centre image to another, both included;
-    # the times in the two names decide
+    edit: str  # kind of the edit, see Edit; never UNDO, which only takes an edit out of the file
+    # spans of the rows that are left out, or taken back: the names of the centre images of the
+    # first and the last row; all rows from the time in one name to the time in the other belong to
+    # the span
     rows: tuple[tuple[str, str], ...] = ()
-    seconds: float = 0.0  # as of an Edit
+    seconds: float = 0.0  # see Edit
 
     def __post_init__(self) -> None:
         for first, last in self.rows:
@@ -124,7 +126,10 @@ class Edits:
         return Edits((*self.edits, edit))
 
     def deleted(self, time_ms: IndexArray) -> BoolArray:
-        """Return which rows are left out, (rows,), given their times: a row's last edit counts."""
+        """Return which rows are left out, (rows,): the last edit that names a row decides.
+
+        time_ms: times of the rows, (rows,), see LogRow
+        """
         deleted = np.zeros(len(time_ms), np.bool_)
         for edit in self.edits:
             for first, last in edit.rows:
@@ -139,11 +144,11 @@ class Edits:
 
     @property
     def advance_seconds(self) -> float:
-        """Return how much later the steering was recorded that the rows get."""
+        """Return how much later the steering that each row gets was recorded; below 0: earlier."""
         return round(sum(edit.seconds for edit in self.edits), 6)
 
     def steering_words(self) -> str:
-        """Return how the steering is corrected, "" for as recorded."""
+        """Return in words how the steering is corrected; "" if it is as recorded."""
         words = []
         if self.mirrors:
             words.append("mirrored")
@@ -155,9 +160,9 @@ class Edits:
 
 
 def seconds_since_first(seconds: FloatArray) -> FloatArray:
-    """Return the rising times of rows as seconds of driving since the first, (rows,).
+    """Return the seconds from the first row to each row, (rows,); a pause counts 10 s at most.
 
-    A pause counts 10 s at most.
+    seconds: times of the rows, (rows,), rising
     """
     max_pause_seconds = 10.0  # so that a curve of a drive shows the driving, not the pauses
     steps = np.minimum(np.diff(seconds), max_pause_seconds)
@@ -195,5 +200,5 @@ def write_edits(log: Path, edits: Edits) -> None:
 
 
 def _without_zero(stored: dict[str, object]) -> dict[str, object]:
-    """Return a stored edit without the seconds that only ADVANCE has."""
+    """Return a stored edit, as JSON, without seconds of 0, which all edits but ADVANCE have."""
     return {name: value for name, value in stored.items() if value != 0.0}

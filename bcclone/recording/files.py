@@ -108,8 +108,9 @@ def default_inputs() -> list[str]:
 
 
 class ImageIndex:
-    """Finds the JPEG files of a log by base name, in all the usual folders; each folder is listed
-    once.
+    """Finds the JPEG files of a log by base name, in all folders where logs have their images.
+
+    Each folder is listed only once, when the index is made.
 
     Upper and lower case do not matter, as on Windows and macOS.
     """
@@ -120,7 +121,8 @@ class ImageIndex:
         self.folders = [images, home, images / IMAGES]
         if home.name.lower() == IMAGES.lower():
             self.folders.append(home.parent)
-        # name of a file -> its folder, which ends with a separator
+        # name of a file -> its folder, which ends with a separator; if several folders have the
+        # file, the first folder counts, since it is listed last
         self._folder_of: dict[str, str] = {}
         for folder in reversed(self.folders):
             if folder.is_dir():
@@ -143,11 +145,11 @@ class ImageIndex:
         return None if file is None else self._folder_of[file] + file
 
     def orphans(self, named: Iterable[str]) -> list[str]:
-        """Return the base names of the images that are not among those named."""
+        """Return the base names of the images in the folders that are not among `named`."""
         return sorted(self._folder_of.keys() - set(map(self._file_of, named)))
 
     def _file_of(self, name: str) -> str | None:
-        """Return the name of the file itself, in its own upper and lower case, or None."""
+        """Return the file's name as it is on the disk, in upper and lower case, or None."""
         if name in self._folder_of:
             return name
         if not name:
@@ -158,7 +160,7 @@ class ImageIndex:
 
 
 def _images_folder(home: Location) -> Location:
-    """Return the folder IMG in this one, in any upper and lower case."""
+    """Return the folder IMG in the folder `home`, in any upper and lower case."""
     usual = home / IMAGES
     if is_url(home) or usual.is_dir() or not home.is_dir():
         return usual

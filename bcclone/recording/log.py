@@ -47,7 +47,7 @@ from bcclone.system.location import Location
 EPISODE_GAP_MS = 1000  # between two rows; after a longer one, a new episode begins
 _MOST_LINES = 10_000_000
 
-# what a file is, as kind_of_content() says -> the remedy
+# what kind_of_content() says that a file is -> the remedy for a user who named this file as a log
 _IMPORT = "make a recording of its tub or data set: bcclone import FOLDER -o recordings/NAME"
 _REMEDIES = {
     "a file of JSON": _IMPORT,
@@ -64,7 +64,8 @@ _REMEDIES = {
 class ForeignLog(UserError):
     """A file that is not a log of the simulator. Exit code 1 for an empty file, 2 for any other.
 
-    options: for the message; of the command that imports it, if it may be another program's table
+    options: further options of `bcclone import`, which the message recommends with them; None if
+        the file cannot be another program's table
     """
 
     def __init__(
@@ -84,7 +85,7 @@ class ForeignLog(UserError):
 class BadRow:
     """A row that cannot be used."""
 
-    row: int  # its number in the file, from 1
+    row: int  # number of the line in the file, from 1
     reason: str
 
 
@@ -92,8 +93,8 @@ class BadRow:
 class Log:
     """A log and its usable rows, in order of time.
 
-    The tables have the columns of LogRow. `rows` also has `episode`, from 0; a gap over 1 s, or
-    deleted rows, begin a new one.
+    The tables have the columns of LogRow. `rows` also has the column `episode`, a number from 0; a
+    new episode begins after a gap of more than 1 s, and after deleted rows.
     """
 
     path: Location
@@ -113,7 +114,7 @@ class Log:
         return int(self.rows["episode"].max()) + 1
 
 
-# a log without edits: its table has no `episode`
+# what was read before edits are applied: dialect, table without the column `episode`, bad rows
 _Read = tuple[Dialect, pd.DataFrame, tuple[BadRow, ...]]
 
 
@@ -127,19 +128,20 @@ def read_log(path: Location, edited: bool = True) -> Log:
     """
     lines = _read_text(path).split("\n")
     dialect, table, bad_rows = read_standard(lines) or _read_line_by_line(path, lines)
+    # table[:0]: no row is deleted yet, but the columns are there
     as_recorded = Log(path, dialect, table, bad_rows, table[:0])
     edits = read_edits(path) if edited else Edits()
     return with_edits(as_recorded, edits)
 
 
 def with_edits(as_recorded: Log, edits: Edits) -> Log:
-    """Return a log that was read without edits as edits leave it.
+    """Return a log that was read without edits, with the edits applied to it.
 
     Raises UserError if every row is deleted.
     """
     path = as_recorded.path
     table = as_recorded.rows
-    if "episode" in table:  # they are numbered anew
+    if "episode" in table:  # episodes are numbered anew below
         table = table.drop(columns="episode")
     deleted = edits.deleted(table["time_ms"].to_numpy(np.int64))
     if deleted.all():
@@ -156,10 +158,13 @@ def with_edits(as_recorded: Log, edits: Edits) -> Log:
 
 
 def corrected_steering(rows: pd.DataFrame, edits: Edits) -> FloatArray:
-    """Return the recorded steering of all rows, in order of time, as edits correct it, (rows,)."""
+    """Return the steering of all rows, mirrored and advanced as edits ask for, (rows,).
+
+    rows: as recorded, in order of time
+    """
     steering = rows["steering"].to_numpy(np.float64)
     if edits.mirrors:
-        steering = 0.0 - steering
+        steering = 0.0 - steering  # unlike -steering, this never gives -0.0
     if not edits.advance_seconds:
         return steering
     times = rows["time_ms"].to_numpy(np.float64)
@@ -170,7 +175,7 @@ def corrected_steering(rows: pd.DataFrame, edits: Edits) -> FloatArray:
     return np.concatenate(corrected)
 
 
-_LINES_AT_ONCE = 10_000  # the texts of all numbers would take 500 bytes a row
+_LINES_AT_ONCE = 10_000  # parsed at once; the texts of all rows would take 500 bytes a row
 _STANDARD_IMAGE = r'(?:[^",;\t]*[/\\])?({}_\d[^",;\t/\\]*(?i:\.jpe?g))'
 _STANDARD_LINE = re.compile(
     "(, ?)".join(_STANDARD_IMAGE.format(camera) for camera in CAMERAS[:2])
@@ -211,11 +216,13 @@ def read_standard(lines: Sequence[str]) -> _Read | None:
 
 
 def _read_standard_part(part: Sequence[tuple[int, str]]) -> tuple[pd.DataFrame, int] | None:
-    """Return the table of numbered lines, and in how many a space follows the separators.
+    """Return the table of some lines, and in how many of them a space follows the separators.
 
-    None if they are not of a standard log.
+    Returns None if a line is not of a standard log.
+
+    part: (number, text) of each line
     """
-    # the first line of another form ends the search
+    # lazy, so that takewhile() below stops at the first line that is not of a standard log
     found = (
         _STANDARD_LINE.fullmatch(text) if len(text) <= LONGEST_LINE else None for _, text in part
     )
@@ -230,7 +237,7 @@ def _read_standard_part(part: Sequence[tuple[int, str]]) -> tuple[pd.DataFrame, 
         table[name] = np.array([float(text) for text in texts])
         if not table[name].between(lowest - ROUNDING, highest + ROUNDING).all():
             return None
-    # the slower way says which row has a bad name
+    # for a bad name, None leads to _read_line_by_line(), which says in which row it is
     if max(len(name.encode()) for name in chain(center, left, right)) > LONGEST_NAME:
         return None
     try:
@@ -258,7 +265,10 @@ def _read_text(path: Location) -> str:
 
 
 def other_file(path: Location, begin: bytes) -> str:
-    """Return what a file is that is no table, by its first bytes, with the remedy; or ""."""
+    """Return what a file is instead of a table, with the remedy; "" if it may be a table.
+
+    begin: the first bytes of the file
+    """
     what = kind_of_content(begin)
     if what in _REMEDIES:
         what += "; " + _REMEDIES[what]

@@ -14,7 +14,10 @@ from bcclone.system.errors import UserError
 
 @dataclass(frozen=True)
 class RowPositions:
-    """Where the rows of a recording are. Methods raise UserError for rows that it does not have."""
+    """Finds rows by position: a number, seconds, "start" or "end", see EditSettings.
+
+    Methods raise UserError for rows that the recording does not have.
+    """
 
     path: Path  # of the recording, for messages
     seconds: FloatArray  # since the first row, (rows,), rising
@@ -47,7 +50,7 @@ class RowPositions:
         return tuple(self._span(begin, end) for begin, end in zip(begins, ends, strict=True))
 
     def _span(self, begin: str, end: str) -> Span:
-        """Return the first and the last row between two positions."""
+        """Return the indices of the first and the last row between two positions."""
         first = self._row_from(begin)
         last = self._row_up_to(end)
         if first > last:
@@ -58,7 +61,7 @@ class RowPositions:
         return first, last
 
     def _row_from(self, position: str) -> int:
-        """Return the row at a position, the next one for seconds between two rows."""
+        """Return the index of the row at a position; between two rows, the later one."""
         if not _is_seconds(position):
             return self._row_of(position)
         seconds = float(position[:-1])
@@ -68,7 +71,7 @@ class RowPositions:
         return int(np.searchsorted(self.seconds, seconds, "left"))
 
     def _row_up_to(self, position: str) -> int:
-        """Return the row at a position, the one before it for seconds between two rows."""
+        """Return the index of the row at a position; between two rows, the earlier one."""
         if not _is_seconds(position):
             return self._row_of(position)
         return int(np.searchsorted(self.seconds, float(position[:-1]), "right")) - 1

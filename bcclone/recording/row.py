@@ -12,18 +12,20 @@ from functools import lru_cache
 CAMERAS = ("center", "left", "right")
 NUMBERS = ("steering", "throttle", "brake", "speed_mph")  # columns of a row, in the order of a log
 
-# lowest and highest value of a column
+# column -> its lowest and highest value in a log
 RANGES = {
     "steering": (-1.0, 1.0),
-    "throttle": (-1.0, 1.0),  # reverse is negative, which donkeycar writes, and Unity does not
+    "throttle": (-1.0, 1.0),  # negative is reverse; donkeycar writes it, the simulator does not
     "brake": (0.0, 1.0),
-    "speed_mph": (-300.0, 300.0),  # beyond, it has lost its decimal point in a spreadsheet
+    "speed_mph": (-300.0, 300.0),  # a larger one has lost its decimal point in a spreadsheet
 }
-ROUNDING = 0.001  # the simulator divides 25 degrees by 25 degrees and sometimes writes 1.0000001
+# How far a value may lie outside its range: at full lock the simulator divides 25 degrees by 25
+# degrees and sometimes writes 1.0000001.
+ROUNDING = 0.001
 
 _NAME = re.compile(
     r"^(?:(?P<camera>center|left|right)_)?"
-    r"(?P<second>\d{4}(?:_\d\d){5})_(?P<milliseconds>\d{3})(?:\d{3})?(?!\d)",  # or microseconds
+    r"(?P<second>\d{4}(?:_\d\d){5})_(?P<milliseconds>\d{3})(?:\d{3})?(?!\d)",  # 6: microseconds
     re.IGNORECASE,
 )
 _EPOCH = datetime.datetime(1970, 1, 1)
@@ -37,11 +39,11 @@ class RowError(ValueError):
 class LogRow:
     """A checked row of a log."""
 
-    line: int  # its number in the file, from 1
-    time_ms: int  # since 1970 by the recording machine's clock, from the image's name
-    center: str  # base name of the image, "" where the camera was not recorded
-    left: str
-    right: str
+    line: int  # number of the line in the file, from 1
+    time_ms: int  # milliseconds since 1970 by the recording machine's clock, from the image's name
+    center: str  # base name of the centre camera's image, "" if this camera was not recorded
+    left: str  # base name of the left camera's image, or ""
+    right: str  # base name of the right camera's image, or ""
     steering: float  # -1..1; right is positive, 1 is 25 degrees
     throttle: float  # -1..1; negative is reverse
     brake: float  # 0..1
@@ -59,7 +61,10 @@ class LogRow:
 
 
 def check_numbers(*numbers: float) -> None:
-    """Raise RowError unless these are NUMBERS that a log can hold: finite, and in their RANGES."""
+    """Raise RowError unless a log can hold these numbers: finite, and within their RANGES.
+
+    numbers: one for each column of NUMBERS, in that order
+    """
     for column, number in zip(NUMBERS, numbers, strict=True):
         if not math.isfinite(number):
             raise RowError(f"{column} is not a finite number, expected one such as 0.25")

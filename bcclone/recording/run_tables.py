@@ -33,9 +33,9 @@ T = TypeVar("T")
 class Sidecar:
     """The form of a CSV file of rows `image,...`."""
 
-    name: str  # of the file
-    columns: tuple[str, ...]  # after `image`
-    provides: str  # the feature of a clip that needs the file, for messages
+    name: str  # name of the file
+    columns: tuple[str, ...]  # the columns after `image`
+    provides: str  # what a video clip of the run shows only with this file, for messages
 
     @property
     def header(self) -> str:
@@ -47,10 +47,12 @@ class Sidecar:
         return bool((folder / self.name).exists())
 
     def read(self, folder: Location, value_of: Callable[[Mapping[str, str]], T]) -> dict[str, T]:
-        """Return the value of each row's cells by the base name of its image; {} without a file.
+        """Return the value of each row by the base name of its image; {} if there is no file.
 
         An incomplete last line, which a killed program leaves, is ignored. Raises UserError for a
-        table of another form, and where value_of() raises ValueError.
+        table of another form, and for a row that value_of() refuses with a ValueError.
+
+        value_of: cells of a row, by column -> value
         """
         path = folder / self.name
         values: dict[str, T] = {}
@@ -81,7 +83,7 @@ class DrivenRow:
     """
 
     driver: str  # MODEL or HUMAN
-    take_over: int | None = None  # its number, from 1; None if it is none
+    take_over: int | None = None  # number of the take-over, from 1; None outside of one
 
     def __post_init__(self) -> None:
         if self.driver not in (MODEL, HUMAN):
@@ -116,7 +118,7 @@ def read_drivers(folder: Location) -> Mapping[str, DrivenRow]:
     return DRIVERS.read(folder, driven)
 
 
-# column of trace.csv -> the greatest value, of either sign
+# column of trace.csv -> the greatest size of a value, positive or negative
 _FARTHEST = {
     "seconds": 1e9,  # 30 years
     "x_m": 1e6,  # 1000 km
@@ -133,9 +135,9 @@ class TracePoint:
     """
 
     seconds: float  # simulated, since the drive began
-    track: str  # its name
-    x_m: float  # metres on the track's map, as z_m
-    z_m: float
+    track: str  # name of the track
+    x_m: float  # first coordinate on the track's map, in metres
+    z_m: float  # second coordinate on the track's map, in metres
     cross_track_m: float  # metres to the right of the track's centre line
 
     def __post_init__(self) -> None:
@@ -174,30 +176,32 @@ def answer_row(image: str, seconds: float) -> str:
 
 
 def read_answers(folder: Path) -> dict[str, float]:
-    """Return the milliseconds from request to answer by the image's base name."""
+    """Return the milliseconds from request to answer, by the base name of the image."""
     (column,) = ANSWERS.columns
     return ANSWERS.read(folder, lambda cells: number(column, cells[column]))
 
 
 @dataclass(frozen=True, slots=True)
 class ShownFrame:
-    """A frame of the simulated world."""
+    """A frame that the simulated car has sent to the drive server."""
 
-    digest: bytes  # of its JPEG
+    digest: bytes  # digest_of() the frame's JPEG
     point: TracePoint  # where the car was
 
 
 def digest_of(jpeg: bytes) -> bytes:
-    """Return the digest by which a frame is found."""
+    """Return the digest of a frame's JPEG, by which write_trace() finds the frame."""
     return hashlib.blake2b(jpeg, digest_size=8).digest()
 
 
 def write_trace(folder: Path, shown: Sequence[ShownFrame]) -> int:
-    """Write the trace of a run folder; return how many of its frames are among the shown ones.
+    """Write the trace of a run folder; return how many of its images are among the shown frames.
 
-    The drive server names frames by its own clock, but keeps their bytes, so each is found by the
-    digest of its JPEG. Frames with the same bytes, as of a car that stands still, are matched in
+    The drive server names frames by its own clock, but keeps their bytes, so a frame is found by
+    the digest of its JPEG. Frames with the same bytes, as when the car stands still, are matched in
     their order.
+
+    shown: the frames that the car has sent, in order of time
     """
     indices: dict[bytes, deque[int]] = defaultdict(deque)
     for index, frame in enumerate(shown):

@@ -23,14 +23,14 @@ class RecordingWriter:
 
     No file stays open between two rows. Raises UserError for a folder that cannot be used.
 
-        images: the folder in it for the images, "" for the folder itself
-        prefix: what the log has before the name of an image, by default its absolute folder
+        images: name of the subfolder for the images, "" for the folder itself
+        prefix: what stands before an image's name in the log; None for the images' absolute folder
     """
 
     def __init__(self, folder: Path, images: str = IMAGES, prefix: str | None = None) -> None:
         self.folder = folder
         self.log = folder / LOG_NAME
-        self.rows = 0  # written so far
+        self.rows = 0  # number of the rows written by this object
         self._images = folder / images
         if prefix is None:
             prefix = f"{self._images.absolute()}{os.sep}"
@@ -50,11 +50,11 @@ class RecordingWriter:
     def write(
         self, images: Mapping[str, bytes], numbers: Iterable[str], tables: Mapping[Sidecar, str]
     ) -> None:
-        """Append a row, or nothing of it if the disk refuses; then raises OSError.
+        """Append a row; if the disk refuses a part of it, raise OSError: then it is not in the log.
 
         images: name -> content of the JPEG file; a name without a camera is the centre camera's
-        numbers: the other cells of the log
-        tables: the row in each table next to the log
+        numbers: the cells of the log after the images
+        tables: the row of each table next to the log
         """
         paths = {name: self._images / name for name in images}
         logged = {camera_of(name) or CAMERAS[0]: self._prefix + name for name in images}
@@ -74,7 +74,7 @@ class RecordingWriter:
         self.rows += 1
 
     def remove_if_void(self) -> None:
-        """Remove the files and folders that were made if no row was written; other files stay."""
+        """If no row was written, remove the files and folders that were made, and nothing else."""
         if self.rows:
             return
         with suppress(OSError):
@@ -129,7 +129,8 @@ def append_row(path: Path, row: str, header: str = "") -> None:
             text = header + text
         rest = text.encode()
         try:
-            while rest:  # after a part that a full disk took, the next write tells the reason
+            # a full disk may take a part of the row; the next write then raises with the reason
+            while rest:
                 rest = rest[file.write(rest) :]
         except OSError:
             file.truncate(end)
@@ -152,6 +153,7 @@ def _remove_incomplete_row(path: Path) -> None:
         return
     with path.open("r+b") as file:
         content = file.read()
-        # an empty log may just now get its first row, from the recording before a pause
+        # an empty file stays as it is: the thread of an earlier recording may be writing its first
+        # row into it
         if content and not content.endswith(b"\n"):
             file.truncate(content.rfind(b"\n") + 1)

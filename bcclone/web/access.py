@@ -22,8 +22,8 @@ logger = logging.getLogger(__name__)
 
 SOCKETIO_PATH = "/socket.io"
 MESSAGE_BYTES = 1_000_000  # the most that a message may have; a camera frame has 20,000
-WRONG_TOKEN_SECONDS = 1.0  # after a wrong token, in which no other one is looked at
-SHORTEST_TOKEN = 12  # characters, where other machines can try
+WRONG_TOKEN_SECONDS = 1.0  # after a wrong token, no token is accepted for so long
+SHORTEST_TOKEN = 12  # characters, if other machines can send guesses
 
 
 def check_token(host: str, token: str) -> None:
@@ -64,13 +64,19 @@ class Access:
         allow_from: tuple[str, ...] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """token: "" for none; allow_from: addresses whose simulator needs no token."""
+        """Decide for one server.
+
+        host: the address that the server listens on
+        token: the secret that other machines must send, "" for none
+        allow_from: addresses of machines whose simulator needs no token
+        clock: returns the time in seconds
+        """
         self.token = token
         self._host = host
         self._clock = clock
         self._allow_from = {str(ipaddress.ip_address(address)) for address in allow_from}
         self._lock = threading.Lock()
-        self._closed_until = 0.0  # no token is looked at before
+        self._closed_until = 0.0  # before this time no token is accepted
 
     def refusal(self, environ: dict[str, Any]) -> tuple[str, str] | None:
         """Return the status and the reason for refusing a request, or None to accept it.
@@ -93,8 +99,8 @@ class Access:
     def accepts(self, token: str) -> bool:
         """Return whether a client's token is the server's; True when the server has none.
 
-        After a wrong one, none is accepted for a second, whoever sends it: guesses at the same time
-        gain nothing.
+        After a wrong token, no token is accepted for a second, whoever sends it, so that sending
+        many guesses at the same time is of no use.
         """
         if not self.token:
             return True
@@ -135,7 +141,7 @@ def _is_of_another_site(environ: dict[str, Any]) -> bool:
     if origin := environ.get("HTTP_ORIGIN"):
         _, mark, host = origin.partition("://")
         return not mark or host != environ.get("HTTP_HOST")
-    # and Sec-Fetch-Site with other requests, such as one for an image
+    # with other requests, such as for an image, browsers send Sec-Fetch-Site
     if environ.get("HTTP_SEC_FETCH_SITE", "none") in ("none", "same-origin"):
         return False
     is_link = environ.get("HTTP_SEC_FETCH_MODE") == "navigate" and environ.get("PATH_INFO") == "/"

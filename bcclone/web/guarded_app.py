@@ -1,4 +1,4 @@
-"""A room's page -> a Flask app that asks for the server's token before it shows anything."""
+"""The page of a drive, play or editor -> a Flask app that asks for the server's token first."""
 
 import hmac
 import json
@@ -20,7 +20,7 @@ _HEADERS = {
     "Referrer-Policy": "same-origin",  # with "no-referrer" the login form has the origin "null"
     "Cache-Control": "no-store",
 }
-_OPEN_ENDPOINTS = ("login", "static", "page.static")  # what a browser gets without the token
+_OPEN_ENDPOINTS = ("login", "static", "page.static")  # endpoints that need no token
 
 
 def guarded_app(
@@ -28,8 +28,10 @@ def guarded_app(
 ) -> flask.Flask:
     """Return an app with a page at /, which asks for the server's token.
 
-    room: the package with the page's `templates` and `static` (served at /page); program: its
-    name in the login form; index: returns the page; max_body_bytes: of a request's body.
+    room: name of the package with the page's folders `templates` and `static` (served at /page)
+    program: name of the command in the login form
+    index: returns the page as HTML
+    max_body_bytes: most bytes of a request's body
     """
     app = flask.Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = max_body_bytes
@@ -56,8 +58,9 @@ def render(template: str, **values: Any) -> str:
 
 
 def posted() -> Any:
-    """Return the JSON in the body of the present request, None for a form of another site.
+    """Return the JSON in the body of the present request.
 
+    Returns None if its content type is not JSON, as of a form, which another site could send.
     Raises ValueError for a body that is not JSON.
     """
     if not flask.request.is_json:
@@ -77,7 +80,7 @@ def plain_text(text: str, status: int) -> flask.Response:
 def with_pictures(state: dict[str, Any], *pictures: bytes) -> bytes:
     """Return a binary message: the length of the state, 4 bytes, the state as JSON, the pictures.
 
-    The state gets their lengths as `pictures`.
+    The field `pictures` of the state holds the lengths of the pictures.
     """
     lengths = [len(picture) for picture in pictures]
     text = json.dumps(state | {"pictures": lengths}, allow_nan=False).encode()
@@ -90,7 +93,7 @@ class _Guard:
     def __init__(self, server: WebServer, program: str) -> None:
         self._server = server
         self._program = program
-        self._cookie = secrets.token_urlsafe(32)  # of browsers that have sent the token
+        self._cookie = secrets.token_urlsafe(32)  # given to browsers that have sent the token
 
     def require_token(self) -> Any:
         """Return the response to a request that is not allowed, or None."""
@@ -122,5 +125,5 @@ class _Guard:
 
 
 def _cookie_name() -> str:
-    """Return a name for this port: browsers send the cookies of all ports of a machine."""
+    """Return the cookie's name, with the port: browsers send a cookie to all ports of a machine."""
     return f"bcclone-{flask.request.environ['SERVER_PORT']}"

@@ -1,7 +1,7 @@
 """Listen on an address, check each request, and serve an app until it is stopped.
 
-Drives, plays and the editor share this. The server answers from the start: until it has an app,
-which may take seconds to load, with a page that says so.
+Drives, plays and the editor share this. The server answers from the start: the app may take seconds
+to load, and until then a page says so.
 """
 
 import errno
@@ -27,9 +27,10 @@ WSGIApp = Callable[[dict[str, Any], Any], Any]
 
 
 class Host(Protocol):
-    """What threading_host and eventlet_host offer.
+    """The functions of the modules threading_host and eventlet_host, which serve a WSGI app.
 
-    They serve, and wait so that the other requests go on.
+    Waiting with sleep(), and with what make_lock() and make_event() return, does not block other
+    requests.
     """
 
     def sleep(self, seconds: float, /) -> Any: ...
@@ -74,7 +75,8 @@ def load_host(async_mode: str) -> Host:
 
 
 _CHECK_SECONDS = 0.5  # between two checks of the connections
-# that the block waits for the server's thread: Ctrl-C amid an import may leave its lock taken
+# longest wait for the server's thread at the end: after Ctrl-C amid an import, the thread may wait
+# for the import's lock for ever
 _ENDING_SECONDS = 10.0
 # in a request's environ: its socket became a websocket, so no response follows
 _UPGRADED = "bcclone.websocket"
@@ -100,8 +102,11 @@ class WebServer:
         notify: Notify,
         stop: threading.Event | None = None,
     ) -> None:
-        """address: host name or IP address, and port.
-        access: who may send requests.
+        """Make a server, which serves within its `with` block.
+
+        host: the module that serves
+        address: host name or IP address, and port
+        access: decides who may send requests
         notify: called with lines for the user, never by two threads at a time, and not after the
             block.
         stop: an event that any thread may set to end the server.
@@ -165,7 +170,7 @@ class WebServer:
         self._stop.take_signals()
 
     def show(self, app: WSGIApp, check: Callable[[], None] = lambda: None) -> None:
-        """Serve an app from now on. check: called every half second."""
+        """Serve an app from now on. check: called every half second, for upkeep of the app."""
         self._check = check
         self._app = app
 
@@ -226,7 +231,7 @@ class WebServer:
         return [f"{reason}\n".encode()]
 
     def _answer(self, environ: dict[str, Any], start_response: Any) -> Any:
-        """Return the app's response; while it is loaded, cars wait and browsers come again."""
+        """Return the app's response; while the app loads, cars wait and browsers ask again."""
         is_car = environ.get("PATH_INFO", "").startswith(SOCKETIO_PATH)
         while is_car and self._app is None and not self._served.done():
             self.host.sleep(_LOADING_SECONDS)
@@ -248,7 +253,7 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)
-    except (OSError, TypeError) as error:  # TypeError: what cannot be the name of a machine
+    except (OSError, TypeError) as error:  # TypeError: the host cannot be a name of a machine
         if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
             raise UserError(
                 f"port {port} of {host} is in use, perhaps by another drive.py or bcclone play; "
@@ -256,7 +261,7 @@ def listen(host: str, port: int) -> socket.socket:
                 f"(the simulator itself always connects to {SIMULATOR_PORT})"
             ) from None
         text = str(getattr(error, "strerror", None) or error)
-        reason, _, _ = text.partition(" (while")  # where Python adds the address
+        reason, _, _ = text.partition(" (while")  # Python may add "(while attempting to bind ...)"
         raise UserError(
             f"cannot listen on {host}:{port}: {reason}; choose another --host or --port"
         ) from None

@@ -18,11 +18,12 @@ from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
 from bcclone.web.access import MESSAGE_BYTES
 
-REQUEST_SECONDS = 10.0  # without data of a request
-MESSAGES_AHEAD = 8  # that are read before their turn on a slow machine; the simulator has 1 waiting
-_SILENT_SECONDS = 85.0  # without data on a websocket; its pings come every 25 s
-_CLOSING_SECONDS = 0.05  # for the close frame of a client that does not read
-_READ_BYTES = 65_536
+REQUEST_SECONDS = 10.0  # a request that sends no data for so long is ended
+# most messages that look_ahead() reads before their turn; of the simulator's, 1 is waiting
+MESSAGES_AHEAD = 8
+_SILENT_SECONDS = 85.0  # a websocket without data for so long is ended; pings come every 25 s
+_CLOSING_SECONDS = 0.05  # longest wait to send a close frame, if the client does not read
+_READ_BYTES = 65_536  # most bytes of one read
 
 
 class BadHandshake(Exception):
@@ -40,8 +41,12 @@ class Websocket:
     def __init__(
         self, sock: Any, headers: list[tuple[str, str]], lock: Any, max_bytes: int = MESSAGE_BYTES
     ) -> None:
-        """lock: one of the host's, taken while sending, including pongs.
-        max_bytes: limit of a message, complete or not.
+        """Answer the handshake.
+
+        sock: the socket of the request
+        headers: of the request, names with hyphens and values
+        lock: made by the host's make_lock(); held while anything is sent, pongs included
+        max_bytes: limit of a message, complete or not
         """
         # when the message that wait() returned last had been read whole, by time.perf_counter()
         self.arrived = 0.0
@@ -50,7 +55,7 @@ class Websocket:
         self._max_bytes = max_bytes
         # messages that were read, and when each had been read whole
         self._messages: deque[tuple[str | bytes, float]] = deque()
-        self._close_frame: CloseConnection | None = None  # one that comes after these messages
+        self._close_frame: CloseConnection | None = None  # a close frame that came after them
         # the next message as far as it has come; fragments as objects would cost many times its
         # size
         self._message = bytearray()

@@ -29,13 +29,13 @@ logger = logging.getLogger(__name__)
 class PageContents:
     """Which parts the page of a session has, and what starts the session again."""
 
-    program: str  # the command's name
-    command: str  # the whole one, without its port
-    port: int  # of the command by default
-    has_model: bool  # a model drives
+    program: str  # name of the command, such as drive.py
+    command: str  # the command line that starts the session again, without its port
+    port: int  # default port of the command
+    has_model: bool  # whether a model drives
     sees: str = ""  # the preprocessing of the model's input, in words
-    # the part of the frame that the model sees, as fractions: left, top, right, bottom; None: it is
-    # not marked
+    # the part of the frame that the model sees, as fractions of its width and height: left, top,
+    # right, bottom; None if the page does not mark it
     region: tuple[float, float, float, float] | None = None
     track: str = ""  # name of the built-in world's track, "" for the car of another program
     # x and z of the track's centre line in metres, and the width of the asphalt
@@ -47,22 +47,22 @@ class PageFrame:
     """What a page shows at a moment."""
 
     number: int  # from 1; the same picture may be sent again, with a new number and state
-    jpeg: bytes  # of the camera, b"" without a car
+    jpeg: bytes  # the camera's picture, b"" without a car
     overlay: bytes  # the newest saliency overlay, a PNG, b"" if off
     state: dict[str, Any]
 
 
 @dataclass(frozen=True)
 class ControlChanges:
-    """Controls to set; None: a control stays as it is."""
+    """Controls to set; a control of None stays as it is."""
 
     saliency: bool | None = None
     recording: bool | None = None
     set_speed_mph: float | None = None
-    autonomous: bool | None = None  # in a drive: the model drives, or the car is handed over
-    paused: bool | None = None
-    kept: bool | None = None  # in a play: the person keeps the wheel
-    put_back: bool | None = None  # put the car back on the road
+    autonomous: bool | None = None  # of a drive: True: the model drives, False: the person does
+    paused: bool | None = None  # of a play: whether the world rests
+    kept: bool | None = None  # of a play: whether the person keeps the wheel, see Wheel
+    put_back: bool | None = None  # of a play: True puts the car back on the road
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -75,7 +75,10 @@ class ControlChanges:
 
     @classmethod
     def parse(cls, values: Any, names: Sequence[str]) -> Self:
-        """Return the changes in a JSON value. names: of the controls that there are."""
+        """Return the changes in a JSON value; raises ValueError with the reason for a bad one.
+
+        names: of the controls that the session has
+        """
         if not isinstance(values, dict) or not values or not set(values) <= set(names):
             raise ValueError(f"expected an object with some of {', '.join(names)}")
         for name, value in values.items():
@@ -134,7 +137,7 @@ class PageSession(ABC):
             self.driver.controller.set_speed_mph = float(changes.set_speed_mph)
 
     def state_with(self, figures: dict[str, Any]) -> dict[str, Any]:
-        """Return the state with what the session adds to it, for JSON."""
+        """Return the state of any session together with a drive's or play's figures, for JSON."""
         by = self.hands.by
         set_speed_mph = None if self.driver is None else self.driver.controller.set_speed_mph
         return {
@@ -159,7 +162,7 @@ class PageSession(ABC):
 
 
 _OVERLAY_SECONDS = 0.2  # between two overlays
-_OVERLAY_SIZE = (160, 80)  # half of a frame's, width and height
+_OVERLAY_SIZE = (160, 80)  # width and height, half of a frame's
 _COLOR_BGR = (90, 255, 80)
 _MAX_ALPHA = 220  # of 255, so that the frame shows through
 
@@ -173,10 +176,12 @@ class SaliencyThread:
         mask: Callable[[Image], Any] | None,
         unavailable: str = "",
     ) -> None:
-        """newest: returns the number of the newest frame and its JPEG, b"" without one.
-        mask: a frame, RGB uint8 (160, 320, 3), -> float (160, 320), 0 to 1; None when the network
-            has no saliency.
-        unavailable: why it has none.
+        """Make the thread, which runs within the `with` block.
+
+        newest: returns the number of the newest frame and its JPEG, b"" without a frame
+        mask: a frame, RGB uint8 (160, 320, 3), -> how much each pixel decided the steering, float
+            (160, 320), 0 to 1; None when the network has no saliency
+        unavailable: why it has none
         """
         self.unavailable = unavailable
         self._newest = newest
@@ -227,7 +232,7 @@ class SaliencyThread:
             self._over.wait(_OVERLAY_SECONDS)
 
     def _compute(self, jpeg: bytes, compute_mask: Callable[[Image], Any]) -> None:
-        """Compute the overlay of a frame; when that fails, there is none from then on."""
+        """Compute the overlay of a frame; if that fails, no overlay is computed any more."""
         try:
             mask = compute_mask(decode_jpeg(jpeg))
         except BadImage:
@@ -258,7 +263,7 @@ def _draw_overlay(mask: Float32Array) -> bytes:
 def make_saliency_thread(
     policy: SteeringPolicy, newest: Callable[[], tuple[int, bytes]]
 ) -> SaliencyThread:
-    """Return the thread that computes the overlays of a policy's network, if it has any."""
+    """Return the thread that computes a policy's overlays, or says why there are none."""
     if not isinstance(policy, Policy):
         return SaliencyThread(newest, None, "it is computed for model files only")
     if policy.model is None:

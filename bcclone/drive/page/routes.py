@@ -22,7 +22,7 @@ from bcclone.web.websocket import BadHandshake, Websocket
 
 logger = logging.getLogger(__name__)
 
-_PAGES = 8  # that may be open at once
+_PAGES = 8  # most pages that may be open at once
 
 
 def make_app(session: PageSession, pages: "OpenPages", server: WebServer) -> flask.Flask:
@@ -67,9 +67,9 @@ class _Responses:
         return ""
 
     def room(self) -> flask.Response:
-        """Return whether one more page has room.
+        """Return whether there is room for one more page.
 
-        A page asks, since a browser does not tell it why a websocket was refused.
+        The page's script asks, since a browser does not tell it why a websocket was refused.
         """
         if self._pages.full:
             return plain_text(f"{_PAGES} pages are open already", 503)
@@ -100,8 +100,8 @@ class _Responses:
         return self.state()
 
 
-_REFUSAL_CHARACTERS = 300  # most of a refusal, which repeats a value of the page
-_LOOK_SECONDS = 0.1  # between two looks for a new state, without a call of wake()
+_REFUSAL_CHARACTERS = 300  # longest refusal; it repeats a value that the page sent, of any length
+_LOOK_SECONDS = 0.1  # between two looks for a new frame, if wake() is not called
 
 
 class OpenPages:
@@ -190,7 +190,7 @@ class OpenPages:
             page.close()
 
 
-_UNDRAWN_FRAMES = 2  # on their way to a page; more would only be late
+_UNDRAWN_FRAMES = 2  # most frames on their way to a page; more would only be late
 
 
 class _Page:
@@ -198,7 +198,7 @@ class _Page:
 
     def __init__(self, socket: Websocket, host: Host) -> None:
         self.open = True
-        self.changed = host.make_event()  # there may be something to send
+        self.changed = host.make_event()  # set when there may be something to send
         self._socket = socket
         # numbers of the last messages with a frame, from 1
         self._sent = 0
