@@ -125,8 +125,8 @@ class _Driver:
         self._reference = reference
         self._views = Views(policy.preprocessing, reference.in_heights)
         self.rollouts = rollouts_of(reference, settings.all_limits_m)
-        # the steering on the recording's own frames, row by row; NaN for a row without a frame. There
-        # the rollouts keep their last steering
+        # the steering on the recording's own frames, row by row; NaN for a row without a frame, at
+        # which the cars of the rollouts keep their last steering
         self.steering: list[float] = []
         drives = len(self.rollouts) + 1
         self._memories: list[Memory] = [()] * drives
@@ -145,8 +145,8 @@ class _Driver:
         if not all(map(math.isfinite, self._steering_now)):
             raise not_finite(self._name, f"at row {len(self.steering)}")
 
-        # a car that was set back jumped: the frames before do not belong to its drive. The last memory
-        # belongs to the recorded car, which jumps only at the end of an episode
+        # a car that was set back jumped: the frames before do not belong to its drive. The last
+        # memory belongs to the recorded car, which jumps only at the end of an episode
         for index, rollout in enumerate(self.rollouts.values()):
             rollout.advance(self._steering_now[index])
             if rollout.fresh:
@@ -253,7 +253,7 @@ class RolloutWorld:
         return CarState(degrees, reference.throttle[row], speed_mph, jpeg)
 
     def steer(self, steering: float, throttle: float) -> None:
-        """Set the steering, -1 to 1, which holds until the next call; the throttle has no effect."""
+        """Set the steering, -1 to 1, until the next call; the throttle has no effect."""
         self._steering = steering
         if self.frames and not self.rollout.ended:
             self._answers[self.rollout.row] = steering
@@ -276,7 +276,7 @@ class RolloutWorld:
         )
 
     def _jpeg(self, row: int) -> bytes | None:
-        """Return the view from the car at a row, as a JPEG; None for a row without a centre frame."""
+        """Return the view from the car at a row as a JPEG; None without a centre frame."""
         frames = read_row(self._reference.images[row])
         if frames.centre is None:
             return None

@@ -86,9 +86,8 @@ class ModelFile:
             given = preprocessing_of(given, (stated.width, stated.height))
         scale = given.scale
         if scale not in ("", EACH_IMAGE):
-            scale = scale_text(
-                scaling_of(scale)
-            )  # as a file writes it, so that equal ones are equal
+            # as a file writes it, so that equal scales are equal texts
+            scale = scale_text(scaling_of(scale))
         if given == stated and scale in ("", stated.scale or RAW):
             return ""
 
