@@ -115,11 +115,11 @@ class Views:
         )
         view = self._warped(nearest, frames, pose, self._full)
 
-        # the other cameras fill up the pixels that it did not see; only a box around these is warped
+        # the other cameras fill up pixels that it did not see; only a box around these is warped
         missing = _unseen(view) & ~self._bonnet
         for camera in others:
-            # the outermost columns are missing in every camera's frame, so they alone are no reason to
-            # warp another frame
+            # the outermost columns are missing in every camera's frame; where nothing else is
+            # missing, another frame does not help
             left, top, width, height = cv2.boundingRect(missing[:, 1:-1])
             if not width:
                 break
@@ -140,7 +140,7 @@ class Views:
         return result if is_prepared else self._preprocessing.apply(result)
 
     def _offset_m(self, pose: RelativePose) -> float:
-        """Return how many metres the centre camera is to the right of the recorded path at a pose."""
+        """Return the metres from the recorded path to the centre camera at a pose, to the right."""
         return pose.lateral_offset_m * self._unit_m + CAMERA_AHEAD_M * math.sin(pose.yaw_rad)
 
     def _warped(self, camera: str, frames: RowFrames, pose: RelativePose, box: _Box) -> Image:
