@@ -59,7 +59,7 @@ class Nest:
         return self.kind == _TIME_DISTRIBUTED
 
     def leaves(self) -> Iterator[Leaf]:
-        """Yield the layers that lead to the steering, without InputLayers, which compute nothing."""
+        """Yield the layers that lead to the steering, but no InputLayer, which computes nothing."""
         for node in self.nodes:
             if isinstance(node, Nest):
                 yield from node.leaves()
