@@ -1,8 +1,8 @@
 """The pictures of a model, and the settings of drawing them.
 
 A picture is drawn by a function of a Subject and the path of a PNG. The function raises NotDrawn if
-the subject lacks what the picture needs. This module loads neither TensorFlow nor matplotlib, so that --help
-answers at once.
+the subject lacks what the picture needs. This module loads neither TensorFlow nor matplotlib, so
+that --help answers at once.
 """
 
 from dataclasses import dataclass

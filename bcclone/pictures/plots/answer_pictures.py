@@ -37,7 +37,8 @@ class Predictions:
 
     seconds: FloatArray  # since 1970
     recorded: FloatArray
-    label: FloatArray  # what the network learned: recorded, then smoothed, moved in time and corrected
+    # what the network learned: the recorded steering, smoothed, moved in time and corrected
+    label: FloatArray
     network: FloatArray
 
     @property
