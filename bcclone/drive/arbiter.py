@@ -172,11 +172,13 @@ class ConnectionArbiter:
             self._ended = True
 
     def wake(self) -> str | None:
-        """Return the driving connection if a `manual` is due, see _WAKE_AFTER_SECONDS, and count that."""
+        """Return the driving connection if a `manual` is due to wake its car, and count that."""
         with self._lock:
             sid = self.driving_sid
             sent = self._wakeups_in_silence
-            if sid is None or sent == len(_WAKE_AFTER_SECONDS) or self.silent_seconds < _WAKE_AFTER_SECONDS[sent]:
+            if sid is None or sent == len(_WAKE_AFTER_SECONDS):
+                return None
+            if self.silent_seconds < _WAKE_AFTER_SECONDS[sent]:
                 return None
             self._wakeups_in_silence += 1
             self.wakeups += 1

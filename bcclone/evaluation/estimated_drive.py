@@ -1,7 +1,8 @@
 """A recording of another car -> a drive in camera heights, estimated from its frames.
 
-How the camera moved is measured by diagnosis/odometry.py. The steering law is the one by which the
-recorded steering turns it.
+A camera height is the unknown height of the camera above the road, here the unit of all lengths.
+diagnosis/odometry.py measures how the camera moved. The steering law, how far a steering turns the
+car and how late, is fitted so that the recorded steering explains the measured turns.
 """
 
 from dataclasses import asdict, dataclass, replace
@@ -19,14 +20,15 @@ from bcclone.evaluation.rollout import RecordedDrive, Rollout, read_reference
 from bcclone.system.arrays import BoolArray, FloatArray, IndexArray
 from bcclone.system.statistics import block_jackknife, correlation
 
-_MIN_ROWS = 100  # for an estimate
+_MIN_ROWS = 100  # fewest rows that an estimate is made from
 
 
 def read_drive(log: Path, fraction: tuple[float, float] = (0.0, 1.0)) -> RecordedDrive:
-    """Read a recorded drive as read_reference(), with estimates if it needs them.
+    """Read a recorded drive as read_reference(), with estimated speeds if it needs them.
 
-    A drive without speeds, or of another camera, gets them from its frames. Where these give none,
-    the distance is 0, and the notes say why.
+    Speeds are estimated from the frames for a recording whose framing has a lens: one of another
+    car's camera. Without a lens, recorded speeds are used. Where no speeds can be had, the distance
+    is 0, and the notes say why.
     """
     recorded = read_reference(log, fraction)
     framing = framing_of(log)
@@ -40,7 +42,7 @@ def read_drive(log: Path, fraction: tuple[float, float] = (0.0, 1.0)) -> Recorde
             f"there are {len(recorded)} rows, expected {_MIN_ROWS} or more; name more of it",
         )
 
-    # how the camera moved, in the rows that show it
+    # how the camera moved; only rows whose frames show it are used
     paths = [row.get("center") for row in recorded.images]
     motion = measure_motion(
         lambda row: try_frame(paths[row])[0], recorded.seconds, recorded.ends, framing
@@ -63,7 +65,7 @@ def read_drive(log: Path, fraction: tuple[float, float] = (0.0, 1.0)) -> Recorde
         unit="camera heights",
     )
 
-    # nobody drives along estimates that do not hold
+    # a drive whose estimates fail their checks gets no speeds
     estimates = Estimates.of(drive, motion, fit)
     measured = estimates.describe(motion.speed)
     figures = {key: round(value, 4) for key, value in asdict(estimates).items()}
@@ -98,11 +100,15 @@ def _fit_law(
 ) -> tuple[SteeringLaw, "_Fit"]:
     """Return the law that explains the camera's yaw rates best, and its fit.
 
-    moving: the rows to use, (rows,)
+    moving: True for the rows to use, (rows,)
     """
 
     def fit_of(lag_seconds: float) -> _Fit:
-        """Fit the yaw rates by those of a gain of 1 and of a bias of 1, with this lag."""
+        """Fit gain and bias for this lag.
+
+        The yaw rates are a sum of two columns: those of a law with gain 1 and bias 0, times the
+        gain; and those of a curvature of 1 (the speeds), times the bias.
+        """
         unit_law = SteeringLaw(1.0, 0.0, lag_seconds)
         curvatures = unit_law.curvatures(recorded.steering, recorded.seconds, recorded.ends)
         columns = np.stack([motion.speed * np.array(curvatures), motion.speed], 1)
@@ -115,6 +121,7 @@ def _fit_law(
 
 
 def _refused(recorded: RecordedDrive, reason: str, *more: str) -> RecordedDrive:
+    """Return the drive without speeds, and with notes on the reason, and more notes."""
     notes = (
         *recorded.notes,
         f"{_why_estimated(recorded)}, so no model can drive through it, "
@@ -134,30 +141,31 @@ def _why_estimated(recorded: RecordedDrive) -> str:
     return "The recording has no speeds"
 
 
-_CHECK_LIMIT = 2.0  # camera heights
+_CHECK_LIMIT = 2.0  # camera heights: deviation at which the car of the check is set back
 
 # an estimate with less than this correlation of yaw rates, or more than this error, is refused
 _MIN_CORRELATION = 0.55
-_MAX_ERROR = 0.25  # of the gain
+_MAX_ERROR = 0.25  # standard error of the gain / the gain
 
 
 @dataclass(frozen=True)
 class Estimates:
     """The estimates of a drive in camera heights, and how well they hold.
 
-    They are checked by a drive with the recorded steering along the path that the frames show.
+    They are checked by a rollout: with the recorded steering and the estimated law, a car has to
+    follow the path that the frames show.
     """
 
-    median_speed: float
-    near_to_far_speed: float  # of the ground; 1 if the horizon is right
-    curvature_of_steering: float  # of the steering 1
-    curvature_error: float  # its standard error
-    lag_seconds: float
-    yaw_rate_correlation: float  # of the law's yaw rates and the camera's
-    check_limit: float  # where a person takes over
-    check_rms: float
-    check_interventions: int
-    check_interventions_without_steering: int
+    median_speed: float  # camera heights a second
+    near_to_far_speed: float  # speed of near ground / of far ground; 1 if the horizon is right
+    curvature_of_steering: float  # curvature of full steering, 1, in 1 / camera heights
+    curvature_error: float  # standard error of curvature_of_steering
+    lag_seconds: float  # by which the wheels follow the steering
+    yaw_rate_correlation: float  # correlation of the law's yaw rates with the camera's
+    check_limit: float  # deviation at which the car of the check is set back
+    check_rms: float  # root mean square of its deviation
+    check_interventions: int  # how often it was set back
+    check_interventions_without_steering: int  # the same for a car that does not steer
 
     @classmethod
     def of(cls, drive: RecordedDrive, motion: CameraMotion, fit: "_Fit") -> Self:
@@ -203,7 +211,10 @@ class Estimates:
         return ""
 
     def describe(self, speed: FloatArray) -> tuple[str, str, str]:
-        """Return sentences on the estimates. speed: of each row, (rows,)."""
+        """Return sentences on speed, steering and check.
+
+        speed: camera heights a second in each row, (rows,)
+        """
         low, high = np.percentile(speed, [5, 95])
         speeds = (
             f"Estimated speed: {self.median_speed:.2f} camera heights a second in the median, "
@@ -228,13 +239,13 @@ class Estimates:
 
 @dataclass(frozen=True)
 class _Fit:
-    """A linear fit of yaw rates."""
+    """A linear fit of yaw rates, see _fit_law()."""
 
-    gain: float
-    bias: float
+    gain: float  # curvature of the steering 1
+    bias: float  # curvature of the steering 0
     error: float  # standard error of the gain, by a jackknife over blocks
-    correlation: float
-    residual: float
+    correlation: float  # of the fitted yaw rates with the measured ones
+    residual: float  # sum of squared differences
 
     @classmethod
     def of(cls, columns: FloatArray, rates: FloatArray) -> "_Fit":

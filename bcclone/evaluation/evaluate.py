@@ -1,6 +1,6 @@
 """A model and a simulated road -> the score of one drive.
 
-The model drives through a separate drive server, over the simulator's protocol, or in this process,
+The model drives in a separate drive server, over the simulator's protocol; or in this process,
 which is faster but does not test the protocol.
 """
 
@@ -34,7 +34,7 @@ from bcclone.system.table import Table, TableColumn
 
 @dataclass(frozen=True)
 class Latency:
-    """Milliseconds from a frame to its steering."""
+    """Milliseconds from sending a frame to receiving its steering."""
 
     p50: float  # median
     p99: float  # 99th percentile
@@ -50,18 +50,20 @@ class Evaluation:
     """The result of one simulated drive."""
 
     score: Score
-    latency: Latency | None  # None in a suite, whose results are the same on each machine
-    trace: tuple[LinePoint, ...]  # the driven line
+    # None in a suite, so that its results are the same on each machine
+    latency: Latency | None
+    trace: tuple[LinePoint, ...]  # the driven line, in the order of driving
     interventions: tuple[Intervention, ...]
     events: tuple[DriveEvent, ...] = ()
     views: tuple[Image, ...] = ()  # some frames, uint8 (160, 320, 3); none in a suite
-    notes: tuple[str, ...] = ()  # what a person should know, whatever the score is
+    notes: tuple[str, ...] = ()  # warnings for a person, such as a model always at full steering
 
     @property
     def rank(self) -> tuple[float, ...]:
-        """Return the sort key, the best first.
+        """Return a sort key: the best drive has the smallest one.
 
-        Complete drives are better, then more autonomy, then to be nearer to the centre line.
+        A complete drive is better; of equal ones the drive with more autonomy; of equal ones again
+        the drive nearer to the centre line on average.
         """
         return (
             not self.score.complete,
@@ -71,7 +73,7 @@ class Evaluation:
 
     @property
     def cell(self) -> str:
-        """The figures in a row of a suite."""
+        """The figures as a cell of a suite's table, in columns of fixed widths."""
         score = self.score
         distances = f"{score.mean_abs_cross_track_m:6.2f}{score.max_abs_cross_track_m:7.2f}"
         return f"{score.autonomy_percent:6.1f} %{score.interventions:5d}{distances}"
@@ -85,7 +87,10 @@ class Evaluation:
         return figures
 
     def table(self, settings: EvaluateSettings) -> Table:
-        """Return the figures in words. settings: of the drive."""
+        """Return the figures in words.
+
+        settings: the settings that the drive had
+        """
         score = self.score
         way = f"{settings.track} track"
         if settings.reverse:
@@ -121,7 +126,7 @@ def evaluate(model: Path | str, settings: EvaluateSettings | None = None) -> Eva
     settings = settings or EvaluateSettings()
     if not settings.in_process:
         return _evaluate_served(model, settings)
-    policy = load_policy(model, settings.preprocess).without_framing()  # the simulator has frames
+    policy = load_policy(model, settings.preprocess).without_framing()  # the simulator gives frames
     return evaluate_policy(policy, settings, str(model))
 
 
@@ -141,14 +146,15 @@ def drive_policy(
 
     Raises UserError when the policy has given no usable steering for any frame.
 
-    name: of the policy, for the error
+    speed: the speed to hold, and how
+    name: the policy's name in the error
     """
     driver = Driver(policy, speed)
     latencies_ms: list[float] = []
     interventions = 0
     driver.forget()
     while (state := world.observe()) is not None:
-        if len(world.scorer.interventions) > interventions:  # the car has been set back
+        if len(world.scorer.interventions) > interventions:  # the car was set back onto the road
             interventions = len(world.scorer.interventions)
             driver.forget_frames()
         start = time.perf_counter()
@@ -183,7 +189,8 @@ def _evaluate_served(model: Path, settings: EvaluateSettings) -> Evaluation:
     return _evaluation(world, report.latencies_ms)
 
 
-_USUAL_FULL_STEERING = 0.5  # of the answers: with more, the frames are probably prepared wrongly
+# fraction of the answers at full steering; with more, the frames are probably prepared wrongly
+_USUAL_FULL_STEERING = 0.5
 
 
 def _evaluation(world: SimulatedWorld, latencies_ms: Sequence[float]) -> Evaluation:

@@ -31,13 +31,13 @@ from bcclone.system.settings import (
     span_parser,
 )
 
-SUITES = {  # name: meaning
+SUITES = {  # name of a suite: what it drives
     "standard": "20 scenarios",
     "testing": "37 kinds of weather",
     "roads": "68 drives on 32 roads",
 }
-_MAX_ROW = 100_000
-_FARTHEST_M = 5.0  # no useful view can be made from farther away
+_MAX_ROW = 100_000  # largest row of a picture in --rows
+_FARTHEST_M = 5.0  # largest limit of a deviation: no useful view can be made from farther away
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,9 @@ class EvaluateSettings(Checked):
     """Settings of a simulated drive: track, direction, speed, disturbances and appearance of the
     world.
 
-    speed, world and conditions are values of their own, since each goes as a whole to what is built
-    from it, here and in other commands: the driver, the simulated world and the renderer.
+    speed, world and conditions are values of their own, since each is passed on as a whole: speed
+    to the driver, world to the simulated world, and conditions to the renderer. Other commands have
+    them, too.
     """
 
     track: Track = setting("lake")
@@ -84,9 +85,10 @@ class EvaluateSettings(Checked):
 class SuiteSettings(Checked):
     """The scenarios and recordings of a suite, and the processes or the cluster that drive them.
 
-    recordings: folders, logs or patterns, see recording.find_logs(); track: instead of the lake;
-    most_interventions: end each drive at this one, 0 for never; kept: folder for the results of
-    finished drives.
+    recordings: folders, logs or patterns, see recording.files.find_local_logs()
+    track: the road to drive instead of the lake, "" for the lake
+    most_interventions: a drive ends at this number of interventions; 0 for no such end
+    kept: folder for the results of finished drives, which are then not driven again; None for none
     """
 
     rows: Names = setting(
@@ -117,8 +119,8 @@ class SuiteSettings(Checked):
 class ReplaySettings(Checked):
     """Which rows of a recording are replayed, and which deviations count as interventions.
 
-    limits_m: interventions are also counted for these limits, but not if a drive server replays the
-    recording.
+    limits_m: further limits, each with a simulated car and interventions of its own; a drive server
+        drives one car only, and ignores them
     """
 
     fraction: tuple[float, float] = setting(
@@ -150,7 +152,7 @@ class ReplaySettings(Checked):
 
     @property
     def all_limits_m(self) -> tuple[float, ...]:
-        """Return all limits in ascending order, each once."""
+        """Return limit_m and limits_m in ascending order, without repeats."""
         return tuple(sorted({self.limit_m, *self.limits_m}))
 
 
@@ -161,9 +163,7 @@ Rows = Annotated[
 
 @dataclass(frozen=True)
 class PredictSettings(Checked):
-    """Which model predicts the steering of which frames. frames: a recording, or a folder of
-    images.
-    """
+    """Which model predicts the steering of which frames."""
 
     model: Path = argument("a model file of bcclone, Keras, ONNX or LiteRT")
     frames: Path = argument(

@@ -1,8 +1,8 @@
-"""A model and frames -> a table with the steering of each frame; and back from such tables.
+"""Write a table with a model's steering for each frame; and read such tables.
 
-The frames are those of a folder or of a recording. A table has a row frame_id,steering_angle for
-each frame: the name of the frame's file without its ending. The rows of a recording are named after
-the images of the centre camera.
+The frames are those of a folder, or of the centre camera of a recording. A table has a row for each
+frame, with the columns frame_id and steering_angle. A frame_id is the name of the frame's file
+without its ending.
 """
 
 import re
@@ -38,7 +38,7 @@ from bcclone.system.output import writes
 from bcclone.system.prefetch import read_ahead
 from bcclone.system.table import Table, TableColumn
 
-# columns of a table
+# names of the columns of a table
 ID = "frame_id"
 STEERING = "steering_angle"
 
@@ -49,37 +49,39 @@ class NamedFrame:
 
     frame_id: str
     path: str
-    begins: bool  # the first of a drive, so that the model forgets those before
+    begins: bool  # whether it is the first frame of a drive: the model forgets the frames before
 
 
 @dataclass(frozen=True)
 class Predicted:
-    """A table that was written."""
+    """What predict() wrote into a table, and how."""
 
-    output: Path
-    frames: int  # in the table
-    unreadable: tuple[str, ...]  # path and reason of each frame that is left out
+    output: Path  # the table
+    frames: int  # rows of the table
+    unreadable: tuple[str, ...]  # "path: reason" for each frame that is left out
     sizes: dict[str, int]  # "WIDTHxHEIGHT" of the pictures -> their number
-    framing: Framing | None  # applied here; None if they were stretched, or framed at import
-    input_size: str  # of pictures that the network takes as they are, "" for none
-    clipped: int  # answers beyond -1 to 1, which no car can steer
-    advice: str  # about the clipped answers, if they are most
+    # made pictures into frames; None if they were stretched, or framed when they were imported
+    framing: Framing | None
+    input_size: str  # "WIDTHxHEIGHT" of pictures that the network takes as they are, "" for none
+    clipped: int  # answers beyond -1 to 1; the table has -1 or 1 instead
+    advice: str  # what may be wrong if most answers were clipped, else ""
 
 
 @writes("table of predictions")
 def predict(settings: PredictSettings) -> Predicted:
     """Write the steering that a model predicts for each frame.
 
-    The frames of a folder are taken in the order of their names, numbers in them by their value. A
-    network of several frames forgets those before a pause of more than a second, if the names are
-    times. Raises UserError.
+    The frames of a folder are taken in the order of their names; numbers in the names are ordered
+    by their value, so frame 10 comes after frame 9. If the names are times, a pause of more than a
+    second begins another drive: a network of several frames forgets those before the pause. Raises
+    UserError.
     """
     # what predicts, and from which inputs
     files = frame_files(settings.frames)
     policy = load_policy(settings.model, settings.preprocess)
     inputs = PictureInputs(policy.preprocessing, _framing(settings, policy.framing), settings.rows)
 
-    # frame by frame: a model of several frames remembers those before
+    # one frame after the other, since a network of several frames remembers the frames before
     steering: dict[str, float] = {}
     unreadable: list[str] = []
     sizes: Counter[str] = Counter()
@@ -96,7 +98,7 @@ def predict(settings: PredictSettings) -> Predicted:
             answer, memory = policy.next_answer(pixels, memory)
             steering[file.frame_id] = answer.steering
 
-    # a table without a number for a frame would be taken for a good one
+    # fail for an answer that is not finite, rather than write a table that looks complete
     if not steering:
         raise UserError(f"{unreadable[0]}; none of the {len(files)} frames can be used")
     broken = [file.path for file in files if not np.isfinite(steering.get(file.frame_id, 0.0))]
@@ -121,19 +123,23 @@ def predict(settings: PredictSettings) -> Predicted:
 class PictureInputs:
     """Reads pictures as inputs of a network."""
 
-    prepared: Preprocessing
-    # how pictures become frames
+    prepared: Preprocessing  # from a frame to the network's input
+    # from a picture to a frame: a framing; else the rows to keep, first and end, before it is
+    # stretched; else all rows
     framing: Framing | None
     rows: tuple[int, int] | None
 
     @property
     def size(self) -> str:
-        """Return the size of pictures that are not stretched to a frame and back, "" for none."""
+        """Return the size of pictures that need no stretching, as "WIDTHxHEIGHT", "" for none.
+
+        A picture of the size of the network's input would be stretched to a frame, and shrunk back.
+        """
         is_whole = not (self.framing or self.rows or self.prepared.crops)
         return f"{self.prepared.width}x{self.prepared.height}" if is_whole else ""
 
     def read(self, file: NamedFrame) -> tuple[Image, str] | str:
-        """Return a prepared image, and the size of its picture; or why it cannot be read."""
+        """Return a prepared image and its picture's size, "WIDTHxHEIGHT"; or why it is not read."""
         try:
             pixels = read_picture(file.path)
             height, width = pixels.shape[:2]
@@ -150,15 +156,15 @@ class PictureInputs:
 def frame_files(source: Path) -> tuple[NamedFrame, ...]:
     """Return the frames of a recording in order of time, or those of a folder by their names.
 
-    Of a folder without images, those in its subfolders are taken. Raises UserError if there are
-    none, or two of one name.
+    If the folder itself has no images, the images in all its subfolders are taken. Raises UserError
+    if there are no images, or two images of one name.
 
     source: a recording's folder or log, or a folder of images
     """
     if source.is_file() and source.suffix.lower() in IMAGE_ENDINGS:
         raise UserError(f"{source}: a single image; name its folder")
     if source.is_file() or is_recording(source):
-        return _recorded(find_log(str(source)))  # or the error with what the file is
+        return _recorded(find_log(str(source)))  # its error says what the file is, if it is no log
     if not source.is_dir():
         raise UserError(f"{source}: no such folder; name a folder of JPEGs or PNGs, or a recording")
     paths = _images(source.iterdir()) or _images(source.rglob("*"))
@@ -220,7 +226,10 @@ def _images(paths: Iterator[Path]) -> list[Path]:
 
 
 def _framing(settings: PredictSettings, model_framing: Framing | None) -> Framing | None:
-    """Return the framing to apply; None to stretch, and for a recording framed at its import."""
+    """Return the framing to apply to the pictures.
+
+    None if they are stretched, and for a recording whose pictures were framed at its import.
+    """
     if settings.rows:
         return None
     framing = read_framing(settings.framing) if settings.framing else model_framing
@@ -232,7 +241,7 @@ def _framing(settings: PredictSettings, model_framing: Framing | None) -> Framin
 
 
 def notes_of(predicted: Predicted, rows: tuple[int, int] | None) -> Sequence[str]:
-    """Return how pictures of other sizes became frames, and which were left out."""
+    """Return notes: how pictures became frames, and what was clipped or left out."""
     notes = []
     for size, frames in predicted.sizes.items():
         how = _how_framed(predicted, rows, size)
@@ -253,7 +262,7 @@ def notes_of(predicted: Predicted, rows: tuple[int, int] | None) -> Sequence[str
 
 
 def _how_framed(predicted: Predicted, rows: tuple[int, int] | None, size: str) -> str:
-    """Return how pictures of a size became frames; "" if nobody needs to be told."""
+    """Return how pictures of a size became frames; "" if they were frames already."""
     frame_size = f"{FRAME_WIDTH}x{FRAME_HEIGHT}"
     framing = predicted.framing
     if framing:
@@ -275,7 +284,11 @@ def write_steering(path: Path, steering: Mapping[str, float]) -> None:
 
 
 def read_labels(path: Path, column: str = "") -> dict[str, float]:
-    """Read labels as read_steering(), or from a recording, given by its folder or its log."""
+    """Read the labels of frames from a table, as read_steering(), or from a recording.
+
+    path: a table, or the folder or log of a recording
+    column: the table's column with the steering, "" to find it
+    """
     if not (path.is_dir() or is_recording(path)):
         return read_steering(path, column)
     try:
@@ -289,7 +302,7 @@ def read_labels(path: Path, column: str = "") -> dict[str, float]:
     return dict(zip(names, map(float, rows["steering"]), strict=True))
 
 
-_MOST_STEERING = 10_000.0  # of a table, more than any wheel turns in degrees
+_MOST_STEERING = 10_000.0  # largest number in a table; no steering wheel turns so many degrees
 
 
 def read_steering(path: Path, column: str = "") -> dict[str, float]:
@@ -297,8 +310,8 @@ def read_steering(path: Path, column: str = "") -> dict[str, float]:
 
     Other columns are ignored. Raises UserError for a table that cannot be read, with the line.
 
-    column: of the steering, by default the first of steering_angle, steering and angle, or the
-        only other one
+    column: name of the column with the steering; "" for the first of steering_angle, steering and
+        angle that there is, or else the only column beside frame_id
     """
     steering: dict[str, float] = {}
     for line, cells in read_table(
@@ -338,7 +351,7 @@ def _steering_column(path: Path, columns: Iterable[str], column: str) -> str:
 
 
 def seconds_of(frame_ids: Sequence[str]) -> FloatArray | None:
-    """Return the seconds of frames since the first, (frames,); None if a name is no time.
+    """Return the seconds since the first frame, (frames,), by the names; None if one is no time.
 
     A time is a number of milliseconds, microseconds or nanoseconds since 1970, or written as the
     simulator does.

@@ -1,6 +1,8 @@
-"""Models or a drive server, and a recording -> how each drives through it.
+"""Models or a drive server, and a recording -> how well each model drives along the recording.
 
-All models drive in one pass over the recording, for all limits at once.
+A simulated car drives along the recorded path. A model sees what the camera would have seen from
+the car's place, and steers. Where the car deviates by more than a limit, it is set back onto the
+path (an intervention). All models drive in one pass over the recording, for all limits at once.
 """
 
 import math
@@ -40,7 +42,9 @@ def replay(
 ) -> Replayed:
     """Score model files on a recording, or without models a drive server; raises UserError.
 
-    recording: its folder or its log
+    models: model files; empty to score a drive server
+    recording: folder or log of the recording
+    server: the address of the drive server, None to score models
     """
     if models and server:
         raise UserError(
@@ -73,7 +77,9 @@ def replay_policies(
 
     Raises UserError for an unusable recording, and for a policy whose steering is not finite.
 
-    shows_progress: by a bar on standard error
+    policies: name -> policy
+    recording: folder or log of the recording
+    shows_progress: True to draw a progress bar on standard error
     """
     settings = settings or ReplaySettings()
     reference = read_drive(find_log(str(recording)), settings.fraction)
@@ -106,7 +112,9 @@ def replay_policies(
 class _Driver:
     """A policy that drives one rollout per limit, and also steers on the recording's own frames.
 
-    The last entry of the lists of steering and memories belongs to the recording's own frames.
+    A rollout is a simulated car's drive along the recorded path. The lists of the present steering
+    and of the memories have an entry for each rollout; their last entry is for the recording's own
+    frames.
     """
 
     def __init__(
@@ -117,15 +125,18 @@ class _Driver:
         self._reference = reference
         self._views = Views(policy.preprocessing, reference.in_heights)
         self.rollouts = rollouts_of(reference, settings.all_limits_m)
-        # on the recording's own frames, row by row; NaN for a row without a frame, where the
-        # rollouts keep their last steering
+        # the steering on the recording's own frames, row by row; NaN for a row without a frame, at
+        # which the cars of the rollouts keep their last steering
         self.steering: list[float] = []
         drives = len(self.rollouts) + 1
         self._memories: list[Memory] = [()] * drives
         self._steering_now = [reference.steering[0]] * drives
 
     def drive_row(self, frames: RowFrames) -> None:
-        """Drive from one row to the next; raises UserError if the steering is not finite."""
+        """Steer all cars by the frames of a row, and drive them to the next row.
+
+        Raises UserError if a steering is not finite.
+        """
         if frames.centre is None:
             self.steering.append(math.nan)
         else:
@@ -134,7 +145,8 @@ class _Driver:
         if not all(map(math.isfinite, self._steering_now)):
             raise not_finite(self._name, f"at row {len(self.steering)}")
 
-        # a car that was set back has not seen the frames before
+        # a car that was set back jumped: the frames before do not belong to its drive. The last
+        # memory belongs to the recorded car, which jumps only at the end of an episode
         for index, rollout in enumerate(self.rollouts.values()):
             rollout.advance(self._steering_now[index])
             if rollout.fresh:
@@ -145,7 +157,10 @@ class _Driver:
     def _steer(self, frames: RowFrames, centre: Image) -> None:
         """Ask the policy for the steering of all rollouts and of the recording's own frame.
 
-        Those with the same image and memory share an answer.
+        Cars that see the same image with the same memory share an answer, which saves time: cars
+        of different limits drive the same way until the first one is set back.
+
+        centre: the network's input from the recording's own centre frame
         """
         poses = [rollout.pose for rollout in self.rollouts.values()]
         poses.append(RelativePose())
@@ -158,6 +173,7 @@ class _Driver:
         memories_after = list(self._memories)
         for index, (pose, memory) in enumerate(zip(poses, self._memories, strict=True)):
             image = images[pose]
+            # compared by identity: shared answers give the cars the same memory objects
             key = (id(image), *map(id, memory))
             if key not in answers:
                 answers[key] = self._policy.next_answer(image, memory)
@@ -169,8 +185,9 @@ class _Driver:
 def _replay_served(log: Path, settings: ReplaySettings, server: ServerSettings) -> Replayed:
     """Let a drive server drive through a recording, over the simulator's protocol.
 
-    The interventions of one drive can be counted for one limit only: settings.limit_m. Raises
-    UserError, also for frames that a server would take for pictures of the camera and frame again.
+    A server drives one car, so the interventions are counted for one limit only: settings.limit_m.
+    Raises UserError, also for a recording whose frames the server would take for pictures of the
+    model's camera, and cut and stretch a second time.
     """
     framing = framing_of(log)
     if framing and framing.has_shape_of_frames and framing.cuts:
@@ -192,10 +209,11 @@ def _replay_served(log: Path, settings: ReplaySettings, server: ServerSettings) 
 class RolloutWorld:
     """A car that a drive server steers through a recording.
 
-    It shows what the centre camera would have seen. Its speed is the recorded one, or an estimate
-    if its camera is as high as the simulator's. An answer takes effect with the next row.
+    It sends the server what the car's centre camera would have seen. The car has the recorded
+    speed. Where the speed is estimated in camera heights, it becomes metres as if the camera were
+    as high as the simulator's. An answer takes effect from the row of its frame to the next row.
 
-    on_row: called with 1 for each row
+    on_row: called with 1, the number of rows done, for each row
     """
 
     def __init__(
@@ -205,7 +223,7 @@ class RolloutWorld:
         on_row: Callable[[int], None] = lambda rows: None,
     ) -> None:
         self.rollout = Rollout(reference, settings.limit_m)
-        self.frames = 0  # shown so far
+        self.frames = 0  # frames sent so far
         self._reference = reference
         self._settings = settings
         self._on_row = on_row
@@ -235,7 +253,7 @@ class RolloutWorld:
         return CarState(degrees, reference.throttle[row], speed_mph, jpeg)
 
     def steer(self, steering: float, throttle: float) -> None:
-        """Set the steering, -1 to 1, that holds until the next one; the throttle has no effect."""
+        """Set the steering, -1 to 1, until the next call; the throttle has no effect."""
         self._steering = steering
         if self.frames and not self.rollout.ended:
             self._answers[self.rollout.row] = steering
@@ -243,8 +261,9 @@ class RolloutWorld:
     def result(self) -> ReplayResult:
         """Return the result.
 
-        The steering on the recording's own frames is unknown, because the car leaves the path;
-        without speeds, it stays there, so the server was shown these frames.
+        The server does not see the recording's own frames once the car has left the path, so its
+        steering on these frames is unknown. Without speeds the car never leaves the path; then the
+        server saw exactly these frames, and the result has its answers.
         """
         reference = self._reference
         limit_m = self.rollout.limit_m
@@ -257,7 +276,7 @@ class RolloutWorld:
         )
 
     def _jpeg(self, row: int) -> bytes | None:
-        """Return the view of a row as the simulator encodes it; None without a centre frame."""
+        """Return the view from the car at a row as a JPEG; None without a centre frame."""
         frames = read_row(self._reference.images[row])
         if frames.centre is None:
             return None

@@ -14,7 +14,7 @@ from bcclone.system.json_values import names_of, to_json
 from bcclone.system.statistics import correlation
 from bcclone.system.table import Table, TableColumn
 
-# drivers to compare with: key in JSON -> name
+# drivers that need no model, to compare models with: key in JSON -> name in a table
 CONTROLS = {
     "human": "the human",
     "zero": "no steering",
@@ -26,27 +26,28 @@ CONTROLS = {
 class ReplayFigures:
     """The figures of a driver, rounded.
 
-    The score is that of the rollout with limit_m (see RolloutScore). It is None, and by_limit
-    empty, for a recording whose speed is unknown.
+    The score has the figures of the rollout with limit_m (see RolloutScore). For a recording whose
+    speed is unknown they are None, and by_limit is empty.
     """
 
-    unit: str  # of all lengths: "m", or "camera heights" where the speed is estimated
+    unit: str  # of all lengths here: "m", or "camera heights" where the speed is estimated
     # the score
     autonomy_percent: float | None
     interventions: int | None
     interventions_per_km: float | None
     rms_cross_track_m: float | None
     limit_m: float
-    by_limit: Mapping[str, RolloutScore]  # the scores of all rollouts, by their limits
+    by_limit: Mapping[str, RolloutScore]  # limit, such as "1.5" -> score of its rollout
     # the recording
     rows: int
     frames: int  # rows with a centre image
     seconds: float
     distance_m: float
-    # how well the driver steers on the recording's own frames; None where it is not defined
-    steering_correlation: float | None  # Pearson's, with the recorded steering
-    steering_correlation_smoothed: float | None  # with the recorded steering, smoothed
-    steering_mae: float | None
+    # the driver's steering on the recording's own frames against the recorded steering; None where
+    # the figure is not defined, such as a correlation with a constant
+    steering_correlation: float | None  # Pearson's
+    steering_correlation_smoothed: float | None  # Pearson's, with the smoothed recorded steering
+    steering_mae: float | None  # mean absolute difference
     controls: Mapping[str, "ReplayFigures"] = field(default_factory=dict)  # by the keys of CONTROLS
 
     @property
@@ -57,9 +58,9 @@ class ReplayFigures:
 
     @property
     def rank(self) -> tuple[float, ...] | None:
-        """Return the sort key, the best first; None without a score.
+        """Return a sort key: the best driver has the smallest one; None without a score.
 
-        More autonomy is better, and then to be nearer to the reference drive.
+        More autonomy is better; of equal ones the driver nearer to the reference drive.
         """
         if self.autonomy_percent is None or self.rms_cross_track_m is None:
             return None
@@ -67,20 +68,20 @@ class ReplayFigures:
 
     @property
     def cell(self) -> str:
-        """The figures in a row of a suite."""
+        """The figures as a cell of a suite's table, in columns of fixed widths."""
         if self.autonomy_percent is None:
             return f"{'-':>8}{'-':>5}{'-':>6}"
         return f"{self.autonomy_percent:6.1f} %{self.interventions:5d}{self.rms_cross_track_m:6.2f}"
 
     def figures(self) -> dict[str, Any]:
-        """Return the figures as JSON values, whose keys name the unit."""
+        """Return the figures as JSON values; where the unit is not the metre, the keys name it."""
         unit = self.unit.replace(" ", "_")
         figures: dict[str, Any] = _with_unit(to_json(self), unit)
         return figures
 
 
 def _with_unit(figures: Any, unit: str) -> Any:
-    """Return JSON values whose keys name this unit instead of metres; empty ones are left out."""
+    """Return JSON values whose keys name this unit instead of metres; drop empty controls."""
     if not isinstance(figures, dict):
         return figures
     return {
@@ -103,9 +104,10 @@ class ReplayResult:
     """The rollouts of one driver."""
 
     reference: RecordedDrive
-    rollouts: Mapping[float, Rollout]  # by their limits in metres; none without recorded speeds
-    limit_m: float  # of the rollout that is scored
-    steering: FloatArray  # on the recording's own frames, (rows,), NaN where there is none
+    rollouts: Mapping[float, Rollout]  # limit -> rollout; empty where the speed is unknown
+    limit_m: float  # limit of the rollout that is scored
+    # on the recording's own frames, (rows,); NaN where a row has no frame, or it is unknown
+    steering: FloatArray
     frames: int  # rows with a centre image
     controls: Mapping[str, "ReplayResult"] = field(default_factory=dict)  # by the keys of CONTROLS
 
@@ -115,7 +117,7 @@ class ReplayResult:
         return self.rollouts.get(self.limit_m)
 
     def figures(self) -> ReplayFigures:
-        # the agreement of the steering, where the driver steered
+        # compare the steering, in the rows for which the driver's is known
         steers = np.isfinite(self.steering)
         steering = self.steering[steers]
         recorded = np.array(self.reference.steering)[steers]
@@ -152,7 +154,7 @@ def _rounded_correlation(recorded: FloatArray, steering: FloatArray) -> float | 
 
 
 def replay_controls(reference: RecordedDrive, settings: ReplaySettings) -> dict[str, ReplayResult]:
-    """Return the results of drivers to compare with: the recorded steering, none, and its mean."""
+    """Return key of CONTROLS -> its result: the recorded steering, no steering, and the mean."""
     recorded = np.array(reference.steering)
     steering_by_control = {
         "human": recorded,
@@ -174,7 +176,7 @@ def replay_controls(reference: RecordedDrive, settings: ReplaySettings) -> dict[
 class Replayed:
     """All results of a replay, of one recording."""
 
-    results: Mapping[str, ReplayResult]  # by the name of the model or the server
+    results: Mapping[str, ReplayResult]  # path of the model, or address of the server -> result
     client: DriveReport | None = None  # what the simulator's side of a served replay reports
 
     @property
@@ -213,13 +215,13 @@ class Replayed:
         return notices
 
     def table(self) -> Table:
-        """Return a row for each driver and each control; without speeds, it has no score."""
+        """Return a table with a row for each driver and control; without speeds it has no score."""
         drivers = {name: result.figures() for name, result in self.results.items()}
         first = self.first.figures()
         for name, control in first.controls.items():
             drivers[CONTROLS[name]] = control
 
-        # the columns of the score, whose unit may be another one
+        # the columns of the score, in metres or in camera heights (h)
         columns = [TableColumn("driver", heading="")]
         if self.first.rollout:
             distance = "a km" if first.unit == "m" else "a 1000"

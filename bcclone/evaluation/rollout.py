@@ -1,4 +1,8 @@
-"""Drive along a recorded drive: a log, and steering row by row -> deviation and interventions."""
+"""Drive a simulated car along a recorded drive -> its deviation and its interventions.
+
+The reference car drives the recorded path. A rollout is the drive of another car, which starts at
+the same place and is steered by a model; its pose is measured relative to the reference car.
+"""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,17 +26,17 @@ from bcclone.system.errors import UserError
 class RecordedDrive:
     """A recorded drive, or a fraction of one."""
 
-    # a value per row
+    # a value for each row of the log
     steering: tuple[float, ...]  # as recorded
     throttle: tuple[float, ...]  # as recorded
     speed: tuple[float, ...]  # m/s
-    seconds: tuple[float, ...]  # until the next row
-    ends: tuple[bool, ...]  # whether a gap follows, whose duration does not count
-    curvature: tuple[float, ...]  # of its path, 1/m, to the right positive
-    images: tuple[Mapping[str, str], ...]  # camera -> path, of those that exist
-    # of the whole drive
-    law: SteeringLaw = SteeringLaw()  # of the car
-    # of all lengths: not the metre if speed and law are estimated (estimated_drive.py)
+    seconds: tuple[float, ...]  # time to the next row; 0 at the end of an episode
+    ends: tuple[bool, ...]  # whether it is the last row of an episode
+    curvature: tuple[float, ...]  # of the recorded path, 1/m, positive to the right
+    images: tuple[Mapping[str, str], ...]  # camera -> path of an image; missing images are left out
+    # a value for the whole drive
+    law: SteeringLaw = SteeringLaw()  # how the car turns for a steering
+    # the unit of all lengths: camera heights if speed and law are estimated (estimated_drive.py)
     unit: Literal["m", "camera heights"] = "m"
     notes: tuple[str, ...] = ()  # sentences: what is assumed, and how well it holds
     estimates: Mapping[str, float] = field(default_factory=dict)  # figures of the estimates
@@ -46,7 +50,7 @@ class RecordedDrive:
 
     @property
     def distance_m(self) -> float:
-        """Return how far the car drove; 0 without speeds: nothing can be driven through it."""
+        """Return how far the car drove; 0 without speeds, and then no rollout is possible."""
         return sum(speed * seconds for speed, seconds in zip(self.speed, self.seconds, strict=True))
 
     @property
@@ -69,7 +73,7 @@ def read_reference(log_path: Path, fraction: tuple[float, float] = (0.0, 1.0)) -
     last = round(fraction[1] * len(table))
     rows = table.iloc[first:last]
 
-    # an image that is gone counts as one that was never there
+    # an image that is named in the log, but whose file is gone, is left out
     images = tuple(_image_paths(index, row) for row in rows[list(CAMERAS)].to_dict("records"))
     if not images:
         raise UserError(f"{log_path}: the chosen fraction has no rows; choose another --fraction")
@@ -104,7 +108,7 @@ def read_reference(log_path: Path, fraction: tuple[float, float] = (0.0, 1.0)) -
 
 
 def _image_paths(index: ImageIndex, row: Mapping[Any, str]) -> dict[str, str]:
-    """Return camera -> path of a row's images that exist."""
+    """Return camera -> path for the images of a row whose files exist."""
     paths = {}
     for camera in CAMERAS:
         path = index.find(row[camera]) if row[camera] else None
@@ -113,11 +117,14 @@ def _image_paths(index: ImageIndex, row: Mapping[Any, str]) -> dict[str, str]:
     return paths
 
 
-SMOOTHED_ROWS = 9  # 0.6 s, against the steps of a keyboard
+SMOOTHED_ROWS = 9  # rows of a running mean, 0.6 s: smooths the steps of steering by keyboard
 
 
 def running_mean(steering: Sequence[float] | FloatArray) -> FloatArray:
-    """Return the mean over nine values, four on either side of each, (values,)."""
+    """Return for each value the mean of it and its four neighbours on either side, (values,).
+
+    At the ends, the mean is over the neighbours that exist.
+    """
     ones = np.ones(SMOOTHED_ROWS)
     sums = np.convolve(steering, ones)
     counts = np.convolve(np.ones(len(steering)), ones)
@@ -142,23 +149,23 @@ class RolloutScore:
     rms_cross_track_m: float  # root mean square of the deviation
 
 
-_LOST_RADIANS = math.pi / 3  # at a larger yaw no view can be made
+_LOST_RADIANS = math.pi / 3  # at a larger yaw no view can be made, so the car is set back
 
 
 @dataclass
 class Rollout:
-    """A car that another driver steers along the reference drive."""
+    """The drive of a car that another driver steers along the reference drive."""
 
     reference: RecordedDrive
     limit_m: float  # deviation at which a person takes over and sets the car back
-    row: int = 0  # the present one
-    pose: RelativePose = field(default_factory=RelativePose)  # of the car, at the present row
-    fresh: bool = True  # just set back: earlier frames do not belong to this pose
+    row: int = 0  # where the car is: the present row of the reference drive
+    pose: RelativePose = field(default_factory=RelativePose)  # of the car at the present row
+    fresh: bool = True  # whether it was just set back, so that earlier frames are of another drive
     seconds: float = 0.0
     distance_m: float = 0.0
-    interventions: list[int] = field(default_factory=list)  # rows at whose end they happened
-    path: list[float] = field(default_factory=list)  # metres to the right, at each row's end
-    _lagged: float = 0.0  # steering that the wheels have reached
+    interventions: list[int] = field(default_factory=list)  # the row at whose end each happened
+    path: list[float] = field(default_factory=list)  # metres to the right at the end of each row
+    _lagged: float = 0.0  # steering that the wheels have reached: they follow with a lag
 
     @property
     def ended(self) -> bool:
@@ -199,11 +206,11 @@ class Rollout:
         if abs(lateral_offset_m) > self.limit_m or abs(yaw_rad) > _LOST_RADIANS:
             self.interventions.append(row)
             self._set_back(steering)
-        elif reference.ends[row]:  # the drive to the next row was not recorded
+        elif reference.ends[row]:  # an episode ends: the way to the next row was not recorded
             self._set_back(steering)
 
     def advance_by(self, steerings: Iterable[float]) -> Self:
-        """Drive as far as there are values of the steering; return this rollout."""
+        """Drive a row for each value of the steering; return this rollout."""
         for steering in steerings:
             self.advance(steering)
         return self
@@ -221,14 +228,14 @@ class Rollout:
         )
 
     def _set_back(self, steering: float) -> None:
-        """Put the car where the reference car is; its yaw follows its own wheels at once."""
+        """Put the car where the reference car is, with its wheels turned to the steering."""
         self.pose = RelativePose()
         self.fresh = True
         self._lagged = steering
 
 
 def rollouts_of(reference: RecordedDrive, limits_m: Iterable[float]) -> dict[float, Rollout]:
-    """Return a rollout for each limit, at its beginning; none along a drive of no distance."""
+    """Return limit -> a rollout that has not begun; none along a drive of no distance."""
     if not reference.distance_m:
         return {}
     return {limit_m: Rollout(reference, limit_m) for limit_m in limits_m}

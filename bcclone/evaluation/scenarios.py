@@ -11,14 +11,14 @@ from bcclone.simulator.track import LAKE, MOUNTAIN, load_track
 from bcclone.simulator.world_settings import Conditions, WorldSettings
 from bcclone.system.errors import UserError, did_you_mean
 
-# usual speeds on the tracks
+# usual speeds on the two tracks
 _LAKE_MPH = 20.0
 _MOUNTAIN_MPH = 15.0
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """A scenario of the suite, which is a row of its tables: name, description and settings."""
+    """A drive of a suite, which is a row of its table."""
 
     name: str
     description: str
@@ -37,7 +37,12 @@ class Scenario:
 def _lake(
     name: str, changes: str, world: WorldSettings | None = None, **conditions: Any
 ) -> Scenario:
-    """Return a drive of the lake, in which the world or some conditions are not as usual."""
+    """Return a drive of the lake in which something is changed.
+
+    changes: what is changed, in words
+    world: the world's settings, None for the usual ones
+    conditions: values of Conditions, by name, that are not the usual ones
+    """
     settings = EvaluateSettings(
         "lake",
         speed=SpeedSettings(_LAKE_MPH),
@@ -48,7 +53,10 @@ def _lake(
 
 
 def _plain(track: str, speed_mph: float, reverse: bool = False, named: bool = True) -> Scenario:
-    """Return a drive of a track. named: by its speed, too."""
+    """Return a drive of a track in which nothing is changed.
+
+    named: True if the scenario's name contains the speed
+    """
     name = track
     way = track
     if reverse:
@@ -87,18 +95,18 @@ SCENARIOS = (
 )
 
 
-# as strong as they can be
+# the strongest value of each condition
 _WEATHERS: dict[str, Any] = {"fog": 20.0, "rain": 1.0, "snow": 1.0}
 
 
 def _testing() -> Iterator[Scenario]:
     """Yield the conditions under which studies predict failures of driving models, on the lake.
 
-    The single ones are from SelfOracle (Stocco, Weiss, Calzana and Tonella, "Misbehaviour
-    prediction for autonomous driving systems", ICSE 2020), the graded ones from ThirdEye (Stocco,
-    Nunes, d'Amorim and Tonella, ASE 2022).
+    Those of one strength are from SelfOracle (Stocco, Weiss, Calzana and Tonella, "Misbehaviour
+    prediction for autonomous driving systems", ICSE 2020), those in ten steps from ThirdEye
+    (Stocco, Nunes, d'Amorim and Tonella, ASE 2022).
     """
-    # half as strong as they can be, by day and by night
+    # at half strength, by day, and while day and night change
     night: dict[str, Any] = {"night_cycle": 60.0}
     night_words = "day and night within 60 s"
     for kind, strongest in _WEATHERS.items():
@@ -109,18 +117,18 @@ def _testing() -> Iterator[Scenario]:
         conditions = {kind: strongest * 0.5, **night}
         yield _lake(f"day-night-{kind}", f"{night_words}, {kind}, 50 %", None, **conditions)
 
-    # in ten steps
+    # in ten steps of strength
     for kind, strongest in _WEATHERS.items():
         for percent in range(10, 101, 10):
             weather = {kind: strongest * (percent / 100)}
             yield _lake(f"{kind}-{percent}", f"{kind}, {percent} %", None, **weather)
 
 
-_RANDOM_ROADS = 30  # seeds from 0; those of `simulate roads` begin far above
+_RANDOM_ROADS = 30  # of the seeds 0 to 29; `simulate roads` records roads of far larger ones
 
 
 def _roads() -> Iterator[Scenario]:
-    """Yield random roads, and the two tracks, each at two speeds."""
+    """Yield random roads, and the two tracks in both directions, each at two speeds."""
     for speed_mph in (15.0, 25.0):
         for seed in range(_RANDOM_ROADS):
             road = _plain(f"random:{seed}", speed_mph)
@@ -135,7 +143,7 @@ SUITES = {"standard": SCENARIOS, "testing": tuple(_testing()), "roads": tuple(_r
 
 
 def select_scenarios(settings: SuiteSettings) -> tuple[Scenario, ...]:
-    """Return the chosen rows of a suite, with what the settings change in all of them.
+    """Return the scenarios that the settings choose, with what the settings change in each.
 
     Raises UserError for a row that the suite does not have.
     """
@@ -162,7 +170,7 @@ def select_scenarios(settings: SuiteSettings) -> tuple[Scenario, ...]:
 
 
 def _changed(scenario: Scenario, suite: SuiteSettings) -> Scenario:
-    """Return a scenario with what the settings of the suite change in all of them."""
+    """Return a scenario with the suite's road, laps, most interventions and texture seed."""
     before = scenario.settings
     after = replace(
         before,

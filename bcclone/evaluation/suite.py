@@ -1,6 +1,6 @@
-"""Models, scenarios and recordings -> the results of a suite, as JSON values and as tables.
+"""Score models by the drives of a suite, and along recordings -> JSON values and tables.
 
-The drives run side by side, here or on a cluster.
+The drives run side by side, in processes here or on a cluster.
 """
 
 import math
@@ -27,13 +27,13 @@ from bcclone.system.progress import Notify
 from bcclone.system.table import Table, TableColumn
 from bcclone.system.task_pool import FinishedSteps, Shown, TaskPool, report_progress, run_kept
 
-_BEST = "*"  # behind the figures of the best model of a row
+_BEST = "*"  # mark behind the figures of the best model in a row
 
 Result = TypeVar("Result", Evaluation, ReplayFigures)
 
 
 def best_of(results: Mapping[str, Result]) -> set[str]:
-    """Return the models with the best result: several if equal, none without recorded speeds."""
+    """Return the models with the best result: several if equal, none if none has a score."""
     ranks = {model: result.rank for model, result in results.items() if result.rank is not None}
     return {model for model, rank in ranks.items() if rank == min(ranks.values())}
 
@@ -83,7 +83,10 @@ class SuiteResult:
         return {"models": models, "rows": rows, "recordings": recordings}
 
     def table(self) -> Table:
-        """Return a row for each scenario and recording; of several models, the best is marked."""
+        """Return a table with a row for each scenario and recording, and a column for each model.
+
+        Of several models, the best of each row is marked.
+        """
         columns = [TableColumn("row", heading=""), TableColumn("description", heading="")]
         columns += map(TableColumn, self.models)
         rows = [["", "", *["autonomy  off  mean   most"] * len(self.models)]]
@@ -99,7 +102,11 @@ class SuiteResult:
         return Table(columns, rows)
 
     def _total_rows(self) -> list[list[str]]:
-        """Return two rows of totals: clean rows and interventions; departures by their limits."""
+        """Return two rows of totals over all scenarios.
+
+        The first row has the drives without an intervention, and all interventions; the second row
+        has the departures beyond each limit, and off the road.
+        """
         totals = []
         departures = []
         for model in self.models:
@@ -159,7 +166,7 @@ def _cells(results: Mapping[str, Result]) -> list[str]:
 
 
 def _describe_recording(replays: Mapping[str, ReplayFigures]) -> str:
-    """Describe a recording by the figures of any model."""
+    """Describe a recording, by figures that all models have in common."""
     figures = next(iter(replays.values()))
     unsteered = figures.controls["zero"].autonomy_percent
     if unsteered is None:
@@ -169,11 +176,14 @@ def _describe_recording(replays: Mapping[str, ReplayFigures]) -> str:
 
 @dataclass(frozen=True)
 class RecordedRow:
-    """A recording to replay. Recordings run first, because their length is unknown."""
+    """A recording to replay.
+
+    Its duration counts as infinite, so that it runs first: its true one is unknown.
+    """
 
     name: str
     log: InputFile
-    length_m = 0.0
+    length_m = 0.0  # adds nothing to the progress, which counts metres of simulated drives
     seconds = math.inf
 
 
@@ -182,7 +192,7 @@ Row: TypeAlias = Scenario | RecordedRow
 
 @dataclass(frozen=True)
 class SuiteTask:
-    """A model and its scenario or recording."""
+    """One model in one row: a scenario to drive, or a recording to replay."""
 
     model: InputFile
     preprocess: str | None  # for a model that does not store its own
@@ -213,11 +223,11 @@ def suite(
 ) -> SuiteResult:
     """Score models on the scenarios of the suite, and on the recordings; raises UserError.
 
-    Drives that are in settings.kept are not driven again, and finished ones are written there at
-    once.
+    Each finished drive is written into the folder settings.kept at once. A drive whose result is
+    there already is not driven again.
 
-    notify: called with a line on the kept drives
-    pool: the workers that drive, None to start some
+    notify: called with a line on the drives that were found there
+    pool: the workers that drive, None to start worker processes
     """
     # what is driven
     settings = settings or SuiteSettings()
@@ -230,7 +240,7 @@ def suite(
     rows: list[Row] = [*scenarios]
     rows += [RecordedRow(name, InputFile.of(log)) for name, log in recordings.items()]
 
-    # the longest first, so that no worker drives on alone at the end
+    # the longest drives first, so that at the end no worker drives on while the others wait
     places = list(product(sorted(rows, key=lambda row: -row.seconds), named))
     files = {name: InputFile.of(path) for name, path in named.items()}
     tasks = [SuiteTask(files[model], settings.preprocess, row) for row, model in places]
@@ -253,7 +263,7 @@ def suite(
 def run_task(task: SuiteTask) -> Evaluation | ReplayFigures:
     """Drive or replay; raises UserError, and WorkerFault for a file that this worker does not find.
 
-    Nothing is kept between two tasks: to load a model takes 0.2 s, and a drive half a minute.
+    The model is loaded anew for each task: that takes 0.2 s, and a drive takes half a minute.
     """
     task.model.check()
     if isinstance(task.row, RecordedRow):
@@ -266,7 +276,7 @@ def run_task(task: SuiteTask) -> Evaluation | ReplayFigures:
 
 
 def _drive(policy: Policy, settings: EvaluateSettings, name: str) -> Evaluation:
-    """Drive a scenario; the result is the same on each machine, so it has no latency."""
+    """Drive a scenario; leave out the latency, so that the result is the same on each machine."""
     track = load_track(settings.track, settings.reverse)
     renderer = Renderer(settings.track, settings.conditions)
     world = SimulatedWorld(renderer, track, settings.world, report_progress)
@@ -283,7 +293,9 @@ def _replay(policy: Policy, row: RecordedRow) -> ReplayFigures:
 
 
 def name_models(models: Sequence[Path]) -> dict[str, Path]:
-    """Return the models by the shortest distinct names: without folders where that is enough.
+    """Return short name -> path: the file's name, without its ending if all names stay distinct.
+
+    If two files have one name, all names are whole paths.
 
     Raises UserError for a model that does not exist or is given twice.
     """
@@ -296,7 +308,10 @@ def name_models(models: Sequence[Path]) -> dict[str, Path]:
 
 
 def by_short_names(paths: Sequence[Path], *choices: Sequence[str]) -> dict[str, Path]:
-    """Map each path to a short name; use the full path if short names collide."""
+    """Return name -> path, with the first of the choices in which all names are distinct.
+
+    choices: each has a name for each path; if none has distinct names, the paths are the names
+    """
     for names in choices:
         if len(set(names)) == len(paths):
             return dict(zip(names, paths, strict=True))

@@ -1,4 +1,4 @@
-"""Make views: the frames of a row and a pose -> what the centre camera would have seen."""
+"""Make views: the frames of a row, and a car's pose -> what its centre camera would have seen."""
 
 import math
 from collections.abc import Mapping
@@ -20,16 +20,20 @@ from bcclone.system.opencv import cv2, recolored
 
 @dataclass(frozen=True)
 class RowFrames:
-    """The frames of a row that can be read."""
+    """The readable frames of a log row."""
 
     centre: Image | None  # RGB uint8 (160, 320, 3)
     # camera -> RGBA uint8 (160, 320, 4). Alpha is 255 where a frame shows the world. It is 0 on
-    # the bonnet and in the outermost columns, so that a repeated border is not taken for the world.
+    # the bonnet, and in the outermost columns: a warp repeats these beyond its frame's border, and
+    # what is repeated must not be taken for the world.
     cameras: Mapping[str, Image]
 
 
 def read_row(paths: Mapping[str, str]) -> RowFrames:
-    """Read the frames of a row, camera -> path; unreadable ones are left out."""
+    """Read the frames of a row; unreadable frames are left out.
+
+    paths: camera -> path
+    """
     centre = None
     cameras = {}
     for camera, path in paths.items():
@@ -60,30 +64,32 @@ class _Box(NamedTuple):
     height: int
 
 
-_MOSTLY = 128  # of 255: most of the pixel was seen
+_MOSTLY = 128  # of 255: from here on, most of a resampled pixel is covered by a mask
 
 
 class Views:
-    """Makes views as inputs of one preprocessing.
+    """Makes views, prepared as inputs of a network.
 
-    The nearest camera's frame is warped, and filled up from the next ones where it lacks pixels;
-    pixels that no camera saw repeat the nearest one's border. The bonnet is the centre frame's own.
+    The frame of the camera that is nearest to the view is warped. Pixels that it lacks come from
+    the frame of the next camera, and so on. Pixels that no camera saw repeat the border of the
+    nearest camera's frame. The bonnet comes from the centre frame.
 
-    preprocessing: preprocessing.PRESETS["carnd-160x320-rgb"] gives full frames
-    in_heights: poses are in camera heights, and the camera is one of another car, without the
-        simulator's bonnet
+    preprocessing: makes the network's input; PRESETS["carnd-160x320-rgb"] gives the frame itself
+    in_heights: True if poses are in camera heights; then the camera is on another car, and its
+        frames do not show the simulator's bonnet
     """
 
     def __init__(self, preprocessing: Preprocessing, in_heights: bool = False) -> None:
         self._preprocessing = preprocessing
         self._unit_m = HEIGHT_M if in_heights else 1.0
-        # what is drawn; of other preprocessings whole frames, which are then prepared
+        # for a plain preprocessing its input is drawn directly; for any other one, a whole frame,
+        # which is then prepared
         self._drawn = preprocessing
         if not preprocessing.is_plain:
             self._drawn = PRESETS["carnd-160x320-rgb"]
         self._full = _Box(0, 0, self._drawn.width, self._drawn.height)
 
-        # 255 where the bonnet hides the world, in the pixels of what is drawn
+        # 255 where the bonnet hides the world, in pixels of the drawn view
         hides = bonnet("center")[0] & (not in_heights)
         mask = np.where(hides, 255, 0).astype(np.uint8)
         mask_image = np.repeat(mask[..., np.newaxis], 3, axis=2)
@@ -97,7 +103,7 @@ class Views:
     def view(self, frames: RowFrames, pose: RelativePose, centre: Image) -> Image:
         """Return the network's input from a pose, uint8 (height, width, channels).
 
-        centre: the input from the centre camera
+        centre: the network's input for the centre frame itself, as prepare() returns it
         """
         if pose == RelativePose():
             return centre
@@ -109,10 +115,11 @@ class Views:
         )
         view = self._warped(nearest, frames, pose, self._full)
 
-        # the other cameras fill up what it did not see; only that region of them is warped
+        # the other cameras fill up pixels that it did not see; only a box around these is warped
         missing = _unseen(view) & ~self._bonnet
         for camera in others:
-            # the outermost columns are missing in every camera, so they alone need no other one
+            # the outermost columns are missing in every camera's frame; where nothing else is
+            # missing, another frame does not help
             left, top, width, height = cv2.boundingRect(missing[:, 1:-1])
             if not width:
                 break
@@ -123,7 +130,7 @@ class Views:
             cv2.copyTo(patch, filled, view[region])
             missing[region] ^= filled
 
-        # the bonnet moves with the camera, so it looks as in the centre frame
+        # the bonnet moves with the camera, so it is the same in the view and in the centre frame
         result = self._drawn.convert_colors(recolored(view, cv2.COLOR_RGBA2RGB))
         is_prepared = self._drawn is self._preprocessing
         if is_prepared or frames.centre is None:
@@ -133,7 +140,7 @@ class Views:
         return result if is_prepared else self._preprocessing.apply(result)
 
     def _offset_m(self, pose: RelativePose) -> float:
-        """Return how far to the right the centre camera is at a pose."""
+        """Return the metres from the recorded path to the centre camera at a pose, to the right."""
         return pose.lateral_offset_m * self._unit_m + CAMERA_AHEAD_M * math.sin(pose.yaw_rad)
 
     def _warped(self, camera: str, frames: RowFrames, pose: RelativePose, box: _Box) -> Image:

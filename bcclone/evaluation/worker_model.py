@@ -1,7 +1,8 @@
-"""A model in a worker process: found there with the same content, and computed on one core.
+"""Load a model in a worker process: check that it is the same file, and compute on one core.
 
 A worker uses one thread of TensorFlow on the CPU, so that the results do not depend on the number
-of workers. Also the names of kept results, and the error of a model without usable steering.
+of workers. This module also names kept results, and has the error of a model without usable
+steering.
 """
 
 import hashlib
@@ -19,8 +20,8 @@ from bcclone.system.own_process import claim_process
 from bcclone.system.task_pool import WorkerFault, source_digest
 from bcclone.system.tensorflow_quietly import load_tensorflow
 
-# a worker of a cluster may have several threads, but the settings of TensorFlow and OpenCV belong
-# to its process
+# held while a task computes: a worker of a cluster may run tasks in several threads, but TensorFlow
+# and OpenCV have one setting for the whole process
 one_at_a_time = threading.Lock()
 
 
@@ -49,9 +50,12 @@ class InputFile:
 
 
 def result_key(name: str, track: str, *parts: object) -> str:
-    """Return a name with a hash of all that a result depends on.
+    """Return a name for a kept result: `name`, and a hash of all that the result depends on.
 
-    These are the parts, the road's file and bcclone's sources.
+    The hash covers the parts, bcclone's sources, and the content of a road's JSON file.
+
+    track: name of a track, or path of a road's JSON file
+    parts: settings and hashes of files, whose repr() is hashed
     """
     content = read_bytes(Path(track), "json") if track.endswith(".json") else b""
     hashed = repr((source_digest(), parts, content)).encode()
@@ -59,7 +63,10 @@ def result_key(name: str, track: str, *parts: object) -> str:
 
 
 def not_finite(model: object, where: str) -> UserError:
-    """Return the error of a model without usable steering. where: "at row 7"."""
+    """Return the error of a model without usable steering.
+
+    where: such as "at row 7"
+    """
     return UserError(
         f"{model}: no usable steering {where}, expected a finite number from -1 to 1; "
         "use a model that is trained, and whose --preprocess is the one of its training"
@@ -67,13 +74,13 @@ def not_finite(model: object, where: str) -> UserError:
 
 
 def load_on_one_core(model: InputFile, preprocess: str | None) -> Policy:
-    """Load a model's policy, and let this process compute with one thread and without GPUs, whose
-    results may differ.
+    """Load a model's policy for a worker process, which then computes with one thread.
 
-    It is a worker, also one of a cluster, and so a process of our own. preprocess: for a model that
-    does not state its own.
+    The process uses no GPU, since results of GPUs may differ.
+
+    preprocess: the preprocessing for a model file that does not state its own
     """
-    claim_process()
+    claim_process()  # a worker is a process of our own, also on a cluster
     cv2.setNumThreads(1)
     load_tensorflow(threads=1, use_gpus=False)
     # simulated roads and recordings have frames, whatever camera the model drives with

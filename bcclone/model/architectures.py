@@ -1,7 +1,7 @@
 """The networks that can be trained, as plain values by name; loads no TensorFlow.
 
-An entry here is all that a variant of the CNN takes: bcclone.model.network builds it, and the
-options list it.
+To add a variant of the CNN, add an Architecture to _ALL: bcclone.model.network builds it, and the
+option --network lists it.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ CNN = (
     Convolution(64, 3),
     Convolution(64, 3),
 )
-# 64x64 images give maps of 2x9, as 128x128 images do in CNN
+# for small images: those of 64x64 end as maps of 2x9 here, as those of 128x128 do in CNN
 CNN_64 = (
     Convolution(24, 5, 2),
     Convolution(36, 5, 2),
@@ -39,10 +39,10 @@ class Architecture:
     name: str
     description: str
     convolutions: tuple[Convolution, ...] = CNN
-    batch_norm: bool = False  # normalize batch by batch after each convolution
+    batch_norm: bool = False  # batch normalization after each convolution
     image_norm: bool = False  # take brightness and contrast out of each image
-    recurrent: str = ""  # layer of Keras after the convolutions of each frame, GRU or LSTM
-    preset: str = ""  # of preprocessing.PRESETS: prepares images as the published authors did
+    recurrent: str = ""  # GRU or LSTM: the Keras layer behind the convolutions; "" for none
+    preset: str = ""  # published network: key of preprocessing.PRESETS, as its authors prepared
 
 
 _ALL = (

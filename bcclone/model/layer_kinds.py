@@ -28,16 +28,17 @@ class LayerKind:
     """A type of layer."""
 
     type: type[keras.Layer]
-    axes: int = 0  # of its input, with the batch; 0 for any number
-    channels_first: bool = False  # a file may have the channels of its images first
-    # each pixel of its output depends on the same pixel of its input alone
+    axes: int = 0  # number of its input's axes, with the batch; 0 for any number
+    channels_first: bool = False  # whether a file may have it with the channels before the rows
+    # whether each pixel of its output depends on the same pixel of its input alone
     keeps_pixels: bool = False
-    # attribute that holds the rows and columns of a kernel or a pool that moves over an image
+    # name of the argument with the rows and columns of a kernel or a pool that moves over an image;
+    # "" if it has none
     kernel_attribute: str = ""
     # whether a layer of this type processes each frame of a window independently
     keeps_frames: Callable[[Any], bool] = lambda layer: False
-    # the argument that says how much random numbers change the input in training: a rate or a
-    # standard deviation
+    # name of the argument that says how much random numbers change the input in training, a rate or
+    # a standard deviation; "" if it draws none
     random: str = ""
 
 
@@ -123,7 +124,7 @@ _ALL = (
     _elementwise(layers.ReLU),
     LayerKind(layers.PReLU, keeps_pixels=True),
     LayerKind(layers.Softmax),
-    # those that read backwards or are stateful are refused
+    # go_backwards and stateful are refused, in foreign/arguments.py
     *(LayerKind(layer_type, 3) for layer_type in RECURRENT),
 )
 KINDS = {kind.type.__name__: kind for kind in _ALL}
@@ -176,7 +177,7 @@ def keeps_frames(layer: keras.Layer) -> bool:
 
 
 def random_strength(layer: keras.Layer) -> float | None:
-    """Return the rate or standard deviation of the random numbers of a layer, None without."""
+    """Return the rate or standard deviation of a layer's random numbers; None if it draws none."""
     name = layer_kind(layer).random
     return float(getattr(layer, name)) if name else None
 
@@ -184,7 +185,7 @@ def random_strength(layer: keras.Layer) -> float | None:
 def learned_weights(layer: keras.Layer, channels: int) -> int:
     """Return about how many weights a layer of kernels or units will have, 0 for others.
 
-    channels: of its input
+    channels: number of channels of its input
     """
     kernel = math.prod(getattr(layer, "kernel_size", ()))
     filters = getattr(layer, "filters", 0)
@@ -203,12 +204,12 @@ def learned_weights(layer: keras.Layer, channels: int) -> int:
 
 
 def scaling_layer(model: keras.Model) -> Any:
-    """Return the first layer that scales or normalises pixels of 0 to 255; None without.
+    """Return the first layer that scales or normalises pixels of 0 to 255; None if none does.
 
-    It comes before all layers with weights. A layer that normalises by statistics of smaller
-    numbers does not count: its author scaled the pixels before.
+    Only layers before the first layer of learned weights are looked at. A layer that normalises by
+    mean and deviation of smaller numbers does not count: the pixels were scaled before the network.
     """
-    # mean and deviation of pixels of 0 to 1 or -1 to 1 together; of 0 to 255, they are greater
+    # for pixels of 0 to 1 or -1 to 1, mean + deviation is at most 2; for 0 to 255, it is more
     most_if_scaled = 2.0
     first = _first_scaling_or_learned(model)
     if isinstance(first, layers.BatchNormalization):
@@ -257,7 +258,7 @@ def layers_within(layer: keras.Layer) -> Iterator[keras.Layer]:
 def frame_layers(model: keras.Model) -> list[keras.Layer]:
     """Return the first layers that process single frames of a window, as layers of one frame.
 
-    Empty without such layers.
+    The list is empty for a network without such layers.
     """
     frame_wise: list[keras.Layer] = []
     for layer in model.layers:

@@ -15,7 +15,8 @@ from bcclone.model.steering_calibration import SteeringCalibration
 from bcclone.system.codec import parse_json
 from bcclone.system.json_values import from_json, names_of
 
-# setting in model files of older versions, models/lake.h5 among them -> its name now
+# model files of older versions, such as models/lake.h5, name some settings otherwise: the name in
+# such a file -> the name now
 _RENAMED = {"look": "appearance", "zero_share": "zero_fraction", "workers": "feed_workers"}
 
 
@@ -25,10 +26,10 @@ class TrainingInfo:
 
     settings: Mapping[str, Any] = field(default_factory=dict)  # values of TrainSettings by name
     samples: Mapping[str, Any] = field(default_factory=dict)  # values of SampleSettings by name
-    store_content_hash: str | None = None  # of the samples
-    epoch: int | None = None  # of the weights
-    val_loss: float | None = None  # of the weights
-    imported: Mapping[str, Any] | None = None  # the origin of a model of another program
+    store_content_hash: str | None = None  # hash of the samples that it was trained on
+    epoch: int | None = None  # the epoch after which the weights were saved
+    val_loss: float | None = None  # validation loss of these weights
+    imported: Mapping[str, Any] | None = None  # where a model of another program came from
 
     @property
     def network(self) -> str | None:
@@ -36,7 +37,7 @@ class TrainingInfo:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Read a JSON object, without its other values; raises ValueError for another text."""
+        """Read a JSON object, ignoring unknown names; raises ValueError for any other text."""
         stored = parse_json(text)
         if isinstance(stored, dict):
             stored = {name: stored[name] for name in names_of(cls) if name in stored}
@@ -50,10 +51,12 @@ class ModelFile:
     """The content of a model file, or of a file of another program with its preprocessing."""
 
     model: keras.Model
-    preprocessing: Preprocessing  # of the network's input; its scale is that of stated_scale()
+    preprocessing: Preprocessing  # makes the network's input; scale is as stated_scale() returns
     training: TrainingInfo = TrainingInfo()
-    framing: Framing | None = None  # of the camera that it drives with, None for the simulator's
-    calibration: SteeringCalibration | None = None  # for a car, None for the network's own steering
+    # of the camera of the model's car; None if it is the simulator's
+    framing: Framing | None = None
+    # from the network's steering to that of the model's car; None if they are the same
+    calibration: SteeringCalibration | None = None
 
     @property
     def seq_length(self) -> int:
@@ -64,26 +67,27 @@ class ModelFile:
     def steps(self) -> Steps | None:
         """Return the network's steps frame by frame.
 
-        None if it drives by windows, as all of other programs do.
+        None for a network that drives by windows, as all networks of other programs do.
         """
         return steps_of(self.model) if self.training.imported is None else None
 
     @property
     def outputs(self) -> tuple[Output, ...]:
-        """Return what the network predicts, in the order of its numbers, the steering first."""
+        """Return what the numbers of an answer are, in their order: the steering is the first."""
         return OUTPUTS[: self.model.output_shape[-1]]
 
     def contradiction(self, given: Preprocessing | str) -> str:
-        """Return that another preprocessing is given than the file states, "" if it is the same.
+        """Return how a given preprocessing differs from the file's, "" if it is the same.
 
-        Raises UserError for a text that is no preprocessing.
+        Returns the end of an error message. Raises UserError for a text that is no preprocessing.
         """
         stated = self.preprocessing
         if isinstance(given, str):
             given = preprocessing_of(given, (stated.width, stated.height))
         scale = given.scale
         if scale not in ("", EACH_IMAGE):
-            scale = scale_text(scaling_of(scale))  # in the words of a file
+            # as a file writes it, so that equal scales are equal texts
+            scale = scale_text(scaling_of(scale))
         if given == stated and scale in ("", stated.scale or RAW):
             return ""
 

@@ -1,8 +1,9 @@
 """Save and load models: a network and the preprocessing of its input in one .h5 file.
 
-The file has Keras's HDF5 format, weights and a JSON configuration, with three more attributes, and
-two for the camera and the steering of a car: see docs/reference/model-file.md. It contains no code.
-All files, also those of other programs, are loaded by `foreign` and never by Keras.
+The file has Keras's HDF5 format, weights and a JSON configuration, and three attributes of bcclone,
+or five for a car with its own camera and steering: see docs/reference/model-file.md. It contains no
+code. `foreign` rebuilds the network of each file, also those of other programs; Keras never loads
+one, since Keras would run code that a file may contain.
 """
 
 import io
@@ -35,7 +36,7 @@ from bcclone.system.codec import explained, from_text, read_bytes
 from bcclone.system.errors import UserError
 from bcclone.system.json_values import to_json
 
-# attributes of the file; that of the framing is called FRAMING
+# names of attributes of the file; the attribute of the framing is FRAMING, in onnx_model.py
 _PREPROCESSING = "bcclone_preprocessing"
 _PREPROCESSING_HASH = "bcclone_preprocessing_hash"
 _TRAINING = "bcclone_training"
@@ -54,14 +55,16 @@ def save_model(
 ) -> None:
     """Write the model to `path` (.h5), completely or not at all.
 
-    training: how it was trained, values of TrainingInfo by name. Raises UserError for a network
-    that could not be loaded again, because of unsupported layers, branches or several outputs.
+    Raises UserError for a network that could not be loaded again, because of unsupported layers,
+    branches or several output layers.
+
+    training: how it was trained, values of TrainingInfo by name
     """
     content = model_content(model, preprocessing, training or {}, framing)
     with replacing(Path(path), follow=True) as temporary:
         temporary.write_bytes(content)
         try:
-            load_model(temporary)
+            load_model(temporary)  # only a test: the error leaves `path` as it was
         except UserError as error:
             reason = str(error).removeprefix(f"{temporary}: ")
             raise UserError(f"{path}: this network could not be loaded again: {reason}") from None
@@ -73,9 +76,10 @@ def model_content(
     training: Mapping[str, Any],
     framing: Framing | None = None,
 ) -> bytes:
-    content = io.BytesIO()  # HDF5 crashes when the disk is full while it closes a file
+    # in memory, since HDF5 crashes when the disk is full while it closes a file
+    content = io.BytesIO()
     with h5py.File(content, "w") as file:
-        # called by model.save(), which does not accept an open file
+        # the function behind model.save(), which itself accepts only a path
         legacy_h5_format.save_model_to_hdf5(model, file, include_optimizer=False)
         file.attrs[_PREPROCESSING] = preprocessing.to_json()
         file.attrs[_PREPROCESSING_HASH] = preprocessing.digest
@@ -88,9 +92,9 @@ def model_content(
 def calibrated_content(
     path: Path, framing: Framing | None, calibration: SteeringCalibration
 ) -> bytes:
-    """Return the content of a copy of a model file, with this framing and calibration.
+    """Return the content of a model file, changed to this framing and calibration.
 
-    Everything else stays.
+    Everything else stays as in the file. Without a framing, the content has none either.
     """
     content = io.BytesIO(read_bytes(path, "model"))
     with h5py.File(content, "r+") as file:
@@ -104,11 +108,13 @@ def calibrated_content(
 def mean_content(before: bytes, after: bytes, training: Mapping[str, Any]) -> bytes:
     """Return the content of a model file with the mean weights of two files of one network.
 
-    Such a network keeps more of what the first one can than the second one, which was trained from
-    it (M. Wortsman and others, "Robust fine-tuning of zero-shot models", CVPR 2022).
+    The second network was trained further from the first one, and may have lost skills of the first
+    one. The mean keeps more of these skills than the second network does (M. Wortsman and others,
+    "Robust fine-tuning of zero-shot models", CVPR 2022).
 
-    before, after: contents of the files; everything but the weights is that of the second one
-    training: values of TrainingInfo to change
+    before: content of the first file
+    after: content of the second file; the result has everything but the weights from here
+    training: values of TrainingInfo by name, to change in the result
     """
     content = io.BytesIO(after)
     with h5py.File(io.BytesIO(before), "r") as first, h5py.File(content, "r+") as file:
@@ -128,8 +134,9 @@ def mean_content(before: bytes, after: bytes, training: Mapping[str, Any]) -> by
 def load_model(path: Path | str, preprocessing: Preprocessing | str | None = None) -> ModelFile:
     """Load a file of save_model(), or a chain of layers in a .h5 or .keras file of Keras 1 to 3.
 
-    preprocessing: a definition or its text; required for models of other programs. Raises
-    UserError.
+    Raises UserError.
+
+    preprocessing: a definition or its text; required for models of other programs
     """
     loaded = open_model(path, preprocessing)
     if isinstance(loaded, ModelFile):
@@ -153,10 +160,11 @@ def open_model(
 ) -> ModelFile | ForeignModel:
     """Load a model file, or one of another program, whose preprocessing is not known yet.
 
-    Raises UserError, also when the file states another preprocessing than is given.
+    Raises UserError, also when the file states another preprocessing than the given one.
 
-    given: an expected preprocessing, whose size a network of any size takes
-    rescale: what a Lambda layer computes that is not recognised
+    given: the expected preprocessing or its text, None for any; a network that takes images of any
+        size is built for the size in it
+    rescale: what a Lambda layer computes, for a layer whose code is not recognised
     """
     path = Path(path)
     check_keras_path(path)
@@ -164,7 +172,8 @@ def open_model(
     if isinstance(loaded, ForeignModel):
         return loaded
     takes = loaded.model.input_shape
-    expected = (*takes[:-3], *loaded.preprocessing.shape)  # after the number of frames, if any
+    # (batch, height, width, channels), with the number of frames after the batch for windows
+    expected = (*takes[:-3], *loaded.preprocessing.shape)
     if takes != expected:
         raise UserError(
             f"{path}: the network takes {takes}, its preprocessing makes {expected}; train it again"
@@ -179,7 +188,10 @@ def open_model(
 
 
 def _read_model(path: Path, size: Size, rescale: Scaling | None) -> ModelFile | ForeignModel:
-    """Return a model as its file states it; the arguments are those of rebuild_model()."""
+    """Return a model as its file states it.
+
+    size, rescale: as rebuild_model() takes them
+    """
     with explained(path, "a complete model file", "save it again, or train the model again"):
         try:
             stored = read_with_config(path)
@@ -203,7 +215,12 @@ def _read_model(path: Path, size: Size, rescale: Scaling | None) -> ModelFile | 
 def _with_attributes(
     rebuilt: RebuiltModel, preprocessing: Preprocessing, texts: Mapping[str, str]
 ) -> ModelFile:
-    """Return a network with what the attributes of its file state; raises ValueError."""
+    """Return a network with what the attributes of its file state.
+
+    Raises ValueError for attributes that cannot be read.
+
+    texts: the attributes of the file that are texts, by name
+    """
     training = TrainingInfo.from_json(texts.get(_TRAINING, "{}"))
     framing = from_text(Framing, texts[FRAMING]) if FRAMING in texts else None
     calibration = None
@@ -221,6 +238,6 @@ def _size_of(given: Preprocessing | str | None) -> Size:
         return (None, None)
     if isinstance(given, Preprocessing):
         return (given.height, given.width)
-    preprocessing_of(given)  # or the error of a wrong text
+    preprocessing_of(given)  # only for the UserError of a wrong text
     fields = fields_of(given)
     return (fields.get("height"), fields.get("width"))

@@ -1,4 +1,4 @@
-"""Refuse a path that cannot be a model, before anything large is loaded."""
+"""Refuse a path that cannot be a model file, before anything large, such as Keras, is loaded."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def is_litert(path: Path) -> bool:
 
 
 def check_model_path(path: Path) -> None:
-    """Raise UserError for what cannot be a model that drives."""
+    """Raise UserError for a path that cannot be a model file of Keras, ONNX or LiteRT."""
     if not (is_onnx(path) or is_litert(path)):
         check_keras_path(path)
     elif not path.is_file():
@@ -27,7 +27,7 @@ def check_model_path(path: Path) -> None:
 
 
 def check_keras_path(path: Path) -> None:
-    """Raise UserError for what cannot be a model file of Keras."""
+    """Raise UserError for a path that cannot be a model file of Keras, .h5 or .keras."""
     if (path / LOG_NAME).is_file():
         raise UserError(
             f"{path}: is a recording, expected a model file; to score a model on it: bcclone "
@@ -62,7 +62,8 @@ def _no_such_model(path: Path) -> UserError:
         )
     train = shown_command("model", "data.h5", "-o", path)
     message = f"{path}: no such model; train one with: {train}"
-    shipped = [Path("models", name) for name in SHIPPED_NAMES]  # in a clone
+    # from the main folder of a clone, or where copy_trained_models() wrote them
+    shipped = [Path("models", name) for name in SHIPPED_NAMES]
     present = [str(model) for model in shipped if model.is_file()]
     if present:
         message += f", or use one that comes with bcclone: {' or '.join(present)}"
@@ -72,7 +73,7 @@ def _no_such_model(path: Path) -> UserError:
 def read_exported(path: Path) -> bytes:
     """Return the content of an ONNX or LiteRT file.
 
-    Raises UserError for one that is missing or of another kind.
+    Raises UserError for a file that is missing, or has the content of another format.
     """
     check_model_path(path)
     expected = "an ONNX file" if is_onnx(path) else "a LiteRT file"

@@ -18,7 +18,7 @@ from bcclone.system.errors import UserError
 
 Shape = tuple[int, int, int]  # height, width and channels of an image
 
-_DROPOUT = 0.5
+_DROPOUT = 0.5  # fraction of the numbers that a dropout layer sets to 0 in training
 
 
 def build_network(
@@ -27,15 +27,16 @@ def build_network(
     network: str | Architecture = "cnn",
     outputs: int = 1,
 ) -> keras.Model:
-    """Return the untrained network: uint8 (batch, *shape) -> float32 (batch, outputs), steering
-    first.
+    """Return the untrained network: uint8 (batch, *shape) -> float32 (batch, outputs).
 
-    With a seq_length above 1 it takes windows, (batch, seq_length, *shape), oldest frame first.
-    Raises UserError for images that are too small, or not of the published size, and for a
-    recurrent network without windows.
+    The first output is the steering. With a seq_length above 1 the network takes windows,
+    (batch, seq_length, *shape), oldest frame first. Raises UserError for images that are too small,
+    or not of the published size, and for a recurrent network without windows.
 
-    shape: of the images, with 3 channels, or 1 for grey ones
+    shape: height, width and channels of the images; 3 channels, or 1 for grey images
+    seq_length: frames of a window; 1 for a network of single frames
     network: a name of ARCHITECTURES, or an architecture of your own
+    outputs: how many of the predictions in answer.OUTPUTS it makes, the first ones
     """
     architecture = ARCHITECTURES[network] if isinstance(network, str) else network
     if architecture.preset:
@@ -50,7 +51,7 @@ def build_network(
     return _stacked_network(shape, seq_length, architecture, outputs)
 
 
-# the order in which layers are made decides the weights of a seed
+# ---- layers; with a fixed seed, the order in which they are made decides their first weights
 
 
 def _stacked_network(
@@ -115,7 +116,8 @@ def _features(shape: Shape, architecture: Architecture) -> list[keras.Layer]:
     convolutions = convolutions_for(height, width, architecture)
     chain = [
         layers.Cropping2D(((seen.start, height - seen.stop), (0, 0)), name="crop"),
-        # in float32 also with --mixed-precision: float16 has steps of up to 0.001 here
+        # in float32 also with --mixed-precision: numbers of 0 to 2, before the offset is added,
+        # have steps of up to 0.001 in float16
         layers.Rescaling(1 / 127.5, offset=-1, dtype="float32", name="normalize"),
     ]
     if architecture.image_norm:
@@ -131,9 +133,10 @@ def _features(shape: Shape, architecture: Architecture) -> list[keras.Layer]:
 
 
 def _image_norm() -> list[keras.Layer]:
-    """Return layers that give each image, without its cropped rows, the mean 0 and one contrast."""
-    least_variance = 1e-4  # of an image in -1..1 that counts as even
-    contrast = 0.4  # standard deviation of each image
+    """Return layers that give each cropped image the mean 0 and the same contrast."""
+    # added to the variance of an image in -1..1, so that the noise of an even one is not amplified
+    least_variance = 1e-4
+    contrast = 0.4  # standard deviation of an image after these layers
     return [
         layers.LayerNormalization(
             axis=(1, 2, 3),
@@ -159,7 +162,8 @@ def _convolution(convolution: Convolution, number: int, batch_norm: bool) -> lis
                 name=f"conv{number}",
             )
         ]
-    # of the means that drive: over about 50 batches, so that a training of a minute has them, too
+    # a drive uses running means instead of a batch's own ones; they cover about 1 / (1 - 0.98) = 50
+    # batches, so that they are settled after a training of a minute, too
     momentum = 0.98
     return [
         layers.Conv2D(
@@ -174,16 +178,16 @@ def _convolution(convolution: Convolution, number: int, batch_norm: bool) -> lis
     ]
 
 
-# ---- which convolutions fit
+# ---- which convolutions fit the size of the images
 
 
 def convolutions_for(
     height: int, width: int, architecture: Architecture
 ) -> tuple[Convolution, ...]:
-    """Return the convolutions that a network of ours has for images of this size.
+    """Return the convolutions of an architecture, not a published one, for images of this size.
 
-    Images too small for CNN get CNN_64, unless another variant is asked for. Raises UserError for
-    images that are too small for these, too.
+    Where the architecture has those of CNN, and the images are too small for them, they are those
+    of CNN_64. Raises UserError for images that are too small for the result.
     """
     seen = seen_rows(height)
     least_extent = min(seen.stop - seen.start, width)
@@ -205,14 +209,17 @@ def convolutions_for(
 
 
 def _least_extent_of(convolutions: Sequence[Convolution]) -> int:
-    """Return the rows and columns of the smallest image that leaves one number after the last."""
+    """Return the rows, and columns, of the smallest image that these convolutions can process.
+
+    The last convolution makes a map of 1x1 of it.
+    """
     extent = 1
     for convolution in reversed(convolutions):
         extent = (extent - 1) * convolution.stride + convolution.kernel
     return extent
 
 
-# ---- a table of any network
+# ---- a table of the layers of any network
 
 
 def layer_table(model: keras.Model) -> str:

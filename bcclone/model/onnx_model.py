@@ -23,13 +23,14 @@ from bcclone.system.codec import explained, from_text, whole_number
 from bcclone.system.errors import UserError, first_line, require_package
 
 # names in the metadata of a file
-SEQ_LENGTH = "bcclone_seq_length"  # of a recurrent network: the frames of a window in its training
+# frames of a window in the training of a recurrent network
+SEQ_LENGTH = "bcclone_seq_length"
 FRAMING = "bcclone_framing"  # JSON of the framing; an attribute of model files, too
 # names of an input and an output
 FRAME = "frame"
 STEERING = "steering"
 
-_LONGEST_WINDOW = 1000  # frames
+_LONGEST_WINDOW = 1000  # most frames of a window that a file may ask for
 
 
 @dataclass(frozen=True)
@@ -39,10 +40,10 @@ class Signature:
     A recurrent network takes one frame at a time, and its states.
     """
 
-    seq_length: int = 1  # frames of a window; of a recurrent network, those in its training
-    state_sizes: tuple[int, ...] = ()  # of a recurrent network
-    frame: tuple[int, int] = (FRAME_HEIGHT, FRAME_WIDTH)  # of the camera, in pixels
-    predicts: int = 1  # how many of OUTPUTS the network has, which are the columns of STEERING
+    seq_length: int = 1  # frames of a window; for a recurrent network, of a window in its training
+    state_sizes: tuple[int, ...] = ()  # numbers in each state; () if it is not recurrent
+    frame: tuple[int, int] = (FRAME_HEIGHT, FRAME_WIDTH)  # height and width of a frame, in pixels
+    predicts: int = 1  # columns of the output STEERING: the first ones of OUTPUTS
 
     @property
     def inputs(self) -> dict[str, tuple[int, ...]]:
@@ -74,7 +75,7 @@ class OnnxModel:
     """A network in an ONNX file, ready to run on one core."""
 
     preprocessing: Preprocessing = PRESETS["carnd-160x320-rgb"]  # whole frames
-    calibration = None  # of the steering: it is in the network
+    calibration = None  # export makes a calibration a part of the network
 
     def __init__(self, path: Path) -> None:
         """Raises UserError for a missing or damaged file, and for other inputs and outputs."""
@@ -135,7 +136,7 @@ def _session_of(path: Path) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1  # as drive.py runs TensorFlow
     options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # what it would print, an error says
+    options.log_severity_level = 4  # fatal only: what it would print stands in the error, too
     content = read_exported(path)
     try:
         check_onnx(content)
@@ -157,7 +158,7 @@ def _signature_of(session: Any, path: Path) -> Signature:
     inputs = {tensor.name: tuple(tensor.shape[1:]) for tensor in session.get_inputs()}
     outputs = {tensor.name: tuple(tensor.shape[1:]) for tensor in session.get_outputs()}
 
-    # what the signature must be, if the network has one of ours
+    # read the sizes from the names that our exports use; then compare the whole signature
     frame = inputs.get(FRAME, ())
     columns = outputs.get(STEERING) or (1,)
     state_sizes = tuple(

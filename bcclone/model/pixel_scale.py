@@ -1,6 +1,6 @@
 """The layer of a network that scales its pixels, as Preprocessing.scale says.
 
-A model file keeps the scale as this layer; the preprocessing only states it.
+A model file stores the scale as this layer alone; Preprocessing.scale is read from the layer.
 """
 
 from typing import Any
@@ -10,17 +10,20 @@ import keras
 from bcclone.dataset.preprocessing_text import EACH_IMAGE, RAW, Scaling, scale_text, scaling_of
 from bcclone.model.layer_kinds import scaling_layer
 
-_NAME = "scale"  # of the layer
+_NAME = "scale"  # name of the layer; stated_scale() knows it from other scaling layers by it
 
 
 def with_scale(model: keras.Model, scale: str) -> keras.Model:
-    """Return the network behind a layer that scales its pixels, 0 to 255."""
+    """Return the network with a new first layer that scales its pixels, 0 to 255.
+
+    scale: as Preprocessing.scale; "" or RAW returns the network as it is
+    """
     if scale in ("", RAW):
         return model
     if scale == EACH_IMAGE:
         layer: Any = keras.layers.LayerNormalization(
             axis=[-3, -2, -1],
-            epsilon=1e-9,  # an even image becomes zeros
+            epsilon=1e-9,  # avoids 0 / 0: an image of one colour becomes zeros
             center=False,
             scale=False,
             name=_NAME,
@@ -28,7 +31,7 @@ def with_scale(model: keras.Model, scale: str) -> keras.Model:
     else:
         scaling = scaling_of(scale)
         layer = keras.layers.Rescaling(scaling.scale, scaling.offset, name=_NAME)
-    # layers of single frames come first, if there are any
+    # in front of layers for single frames, this layer has to take single frames, too
     if isinstance(model.layers[0], keras.layers.TimeDistributed):
         layer = keras.layers.TimeDistributed(layer, name=_NAME)
     image = keras.Input(model.input_shape[1:], dtype=model.inputs[0].dtype, name="frame")
@@ -38,7 +41,7 @@ def with_scale(model: keras.Model, scale: str) -> keras.Model:
 def stated_scale(model: keras.Model) -> str:
     """Return the scale that with_scale() gave a network.
 
-    RAW if nothing scales its pixels, "" if a layer of its author does.
+    RAW if no layer scales its pixels, "" if a layer of the network's author does.
     """
     layer = scaling_layer(model)
     if not layer:

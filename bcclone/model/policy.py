@@ -27,26 +27,30 @@ if TYPE_CHECKING:
     from bcclone.model.loaded_model import ModelFile
     from bcclone.model.recurrent import TakeStep
 
-_JUDGED_ANSWERS = 20  # after so many, a model most of whose answers are no steering is named
+# first answers of a policy to judge: if most lie beyond -1 to 1, a warning is printed once; 20
+# frames are 1 to 2 s of a drive
+_JUDGED_ANSWERS = 20
 
 
 class Policy:
     """A model ready to drive: its framing, its preprocessing, its network, and the drive so far.
 
-    Call answer() for each picture of a drive, and forget() before one that does not follow the last
-    one. A network of windows gets the last seq_length frames of a drive. A recurrent network takes
-    one step per frame and carries its states. The steering is calibrated as the file says.
+    Call answer() for each picture of a drive, and forget() before a picture that does not follow
+    the last picture, such as the first one of another drive. A network of windows gets the last
+    seq_length frames of a drive. A recurrent network takes one step per frame and carries its
+    states to the next frame. The steering is calibrated as the model file says.
 
-    To drive several cars, prepare their frames, keep a memory for each, and call next_answer(). The
-    network always gets a batch of one: TensorFlow rounds differently for other batch sizes, and a
-    car's steering must not depend on how many are driven.
+    To drive several cars, prepare their frames, keep a memory for each car, and call next_answer().
+    The network always gets a batch of one image: TensorFlow rounds differently for other batch
+    sizes, and a car's steering must not depend on how many cars are driven.
     """
 
     def __init__(
         self, file: "ModelFile | OnnxModel | LiteRtModel", path: Path | None = None
     ) -> None:
-        """path: of the file, for a warning when most answers are no steering."""
-        # how pictures of the camera become frames; None: they are frames of the simulator's camera
+        """path: the model file's, for a warning when most answers lie beyond -1 to 1."""
+        # how pictures of the camera become frames; None: the pictures are frames already, as those
+        # of the simulator's camera
         self.framing = file.framing
         self.preprocessing = file.preprocessing
         self._calibration = file.calibration
@@ -56,18 +60,20 @@ class Policy:
         self.seq_length = self._network.seq_length
         # whether an answer depends on all frames since the drive began
         self.carries_states = isinstance(self._network, _Recurrent)
-        self._memory: Memory = ()
+        self._memory: Memory = ()  # what the network keeps of the frames before
         self._path = path
-        self._answers = 0
-        self._answers_beyond = 0  # of them, that are beyond full steering
+        self._answers = 0  # answers of answer() so far
+        self._answers_beyond = 0  # answers of answer() so far that lie beyond -1 to 1
         self._take_first_answer()
 
     def answer(self, picture: Image) -> Answer:
         """Return the answer for the next picture of the drive.
 
-        picture: of the camera that the model drives with, RGB uint8 (height, width, 3); without a
-        framing a frame, (160, 320, 3). Raises BadImage for a picture of another size, which is not
-        remembered. The network may return NaN.
+        Raises BadImage for a picture of another size; the policy does not remember that picture.
+        The answer may be NaN, if the network returns NaN.
+
+        picture: what the camera of the model's car took, RGB uint8 (height, width, 3); for a policy
+            without a framing it is a frame, (160, 320, 3)
         """
         frame = picture
         if self.framing is not None:
@@ -77,7 +83,7 @@ class Policy:
         return answer
 
     def forget(self) -> None:
-        """Forget the frames so far; the next one begins another drive."""
+        """Forget the frames so far; the next picture begins another drive."""
         self._memory = ()
 
     def without_framing(self) -> Self:
@@ -87,22 +93,23 @@ class Policy:
         return policy
 
     def next_answer(self, image: Image, memory: Memory) -> tuple[Answer, Memory]:
-        """Return the answer for the next prepared image of a drive, and its new memory.
+        """Return the answer for the next prepared image of a drive, and the drive's new memory.
 
-        image: uint8 (height, width, channels); memory: of the frames before, () at the beginning.
+        image: uint8 (height, width, channels)
+        memory: what this method returned for the image before; () for the first image of a drive
         """
         outputs, after = self._network.step(image, memory)
         answer = Answer.of(outputs)
         return replace(answer, steering=self.calibrated(answer.steering)), after
 
     def calibrated(self, steering: float) -> float:
-        """Return what the network's steering is on this car."""
+        """Return the steering of the model's car that does what the network's steering means."""
         return self._calibration.apply(steering) if self._calibration else steering
 
     def advice(self, beyond: int, answers: int) -> str:
-        """Return why most answers of a model may be no steering, "" if most are steering.
+        """Return advice for a model most of whose answers lie beyond -1 to 1; "" for any other.
 
-        beyond: how many of the answers are beyond -1 to 1.
+        beyond: how many of the answers lie beyond -1 to 1
         """
         if beyond <= answers / 2:
             return ""
@@ -120,13 +127,16 @@ class Policy:
         )
 
     def _take_first_answer(self) -> None:
-        """Let the network answer once: its first call compiles it, and no car should wait."""
+        """Let the network answer once, and throw the answer away.
+
+        The first call compiles the network, which takes long; no car should wait for that.
+        """
         size = self.preprocessing.frame_height, self.preprocessing.frame_width
         frame = np.zeros((*size, 3), np.uint8)
         self.next_answer(self.preprocessing.apply(frame), ())
 
     def _judge(self, steering: float) -> None:
-        """Count an answer, and warn once if most of the first ones are no steering."""
+        """Count an answer; warn once if most of the first _JUDGED_ANSWERS lie beyond -1 to 1."""
         self._answers += 1
         if abs(steering) > 1:
             self._answers_beyond += 1
@@ -140,11 +150,11 @@ class Policy:
 class _Windows:
     """A network of single frames, or of the last frames stacked.
 
-    The first frame of a drive fills its window.
+    Copies of a drive's first frame fill its first window.
     """
 
     seq_length: int
-    shape: Sequence[int]  # of its input
+    shape: Sequence[int]  # of the network's input, without the batch
     infer: Callable[[Image], Float32Array]  # uint8 (1, *shape) -> (1, outputs)
 
     def step(self, image: Image, memory: Memory) -> tuple[Float32Array, Memory]:
@@ -160,12 +170,12 @@ class _Windows:
 class _Recurrent:
     """A recurrent network that takes one step per frame.
 
-    Before the first frame of a drive its states are those after seq_length - 1 copies of that
-    frame, so that the first steering is that of a window filled with it, as in training.
+    A drive begins with states of 0, and the network takes seq_length steps on the first frame. So
+    the first steering is that of a window filled with that frame, as in training.
     """
 
     seq_length: int
-    state_sizes: Sequence[int]
+    state_sizes: Sequence[int]  # numbers in each state
     # an image, (1, height, width, channels), and states, (1, size) each, -> outputs, (1, outputs),
     # and the new states
     take_step: "TakeStep"
@@ -202,9 +212,12 @@ def _network_of(file: "ModelFile | OnnxModel | LiteRtModel") -> _Windows | _Recu
 
 
 def window_after(window: Memory, image: Image, seq_length: int) -> Memory:
-    """Return the window with this prepared image as the newest; an empty window is filled with it.
+    """Return the window with this prepared image added as the newest, and without the oldest.
 
-    window, image: uint8 (height, width, channels) each.
+    An empty window is filled with copies of the image.
+
+    window: the images before, oldest first, each uint8 (height, width, channels)
+    image: uint8 (height, width, channels)
     """
     if not window:
         return (image,) * seq_length
@@ -212,24 +225,31 @@ def window_after(window: Memory, image: Image, seq_length: int) -> Memory:
 
 
 def load_policy(path: Path | str, preprocessing: Preprocessing | str | None = None) -> Policy:
-    """Load a model file: one of model.py, ONNX, LiteRT, or one of another program.
+    """Load a model file of bcclone, or of another program with Keras; or an ONNX or LiteRT file.
 
-    preprocessing: a definition, or its text, such as "rows 60-140, 64x64, RGB, 0..1"; None for that
-    of the file. Raises UserError.
+    Raises UserError.
+
+    preprocessing: a definition, or its text, such as "rows 60-140, 64x64, RGB, 0..1"; None for the
+        preprocessing that the file states
     """
     return _load(Path(path), preprocessing, is_for_all=True)
 
 
 def load_one_of_several(path: Path, preprocessing: str | None) -> Policy:
-    """Load a policy; the preprocessing is only for a model that does not state its own.
+    """Load a policy; the preprocessing is only for a model file that does not state its own.
 
-    Warns of a model file that states another.
+    A note tells the user of a model file that states another preprocessing than the given one.
     """
     return _load(path, preprocessing, is_for_all=False)
 
 
 def _load(path: Path, given: Preprocessing | str | None, is_for_all: bool) -> Policy:
-    """Load a policy. given: a preprocessing; is_for_all: it overrides that of the file."""
+    """Load a policy.
+
+    given: a preprocessing or its text
+    is_for_all: True if a file that states another preprocessing is an error, False if the given
+        one is only for files that state none
+    """
     # an ONNX file contains its preprocessing, and needs no TensorFlow
     if is_onnx(path):
         if given is not None and is_for_all:
@@ -246,7 +266,7 @@ def _load(path: Path, given: Preprocessing | str | None, is_for_all: bool) -> Po
 
     overriding = given if is_for_all else None
     loaded = open_model(path, overriding)
-    if not isinstance(loaded, ModelFile):  # of another program
+    if not isinstance(loaded, ModelFile):  # a model of another program
         return Policy(loaded.declared(given), path)
     if given:
         contradiction = loaded.contradiction(given)

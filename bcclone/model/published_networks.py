@@ -1,4 +1,4 @@
-"""The networks that research on testing self-driving cars compares, as published.
+"""Published networks that studies on the testing of self-driving cars compare.
 
 DAVE-2: M. Bojarski et al., "End to End Learning for Self-Driving Cars", 2016,
 https://arxiv.org/abs/1604.07316, figure 4. Chauffeur and Epoch: two teams of Udacity's challenge 2.
@@ -38,9 +38,9 @@ def build_published(
 def _dave_2() -> keras.Model:
     """Return DAVE-2, without dropout: 252,219 parameters.
 
-    The paper names no activation; ELU is that of the studies and of our own network. Its figure
+    The paper names no activation; the studies and our own network use ELU. The paper's figure
     writes "1164 neurons" at the flattened maps, which are 1 x 18 x 64 = 1152; a dense layer of 1164
-    would give six times the "250 thousand parameters" of its text.
+    would give six times the "250 thousand parameters" of the paper's text.
     """
     return keras.Sequential(
         [

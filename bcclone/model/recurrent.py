@@ -1,9 +1,10 @@
-"""Compile a network of Keras for one frame after the other, as a drive needs it.
+"""Compile a network of Keras as a function of one frame, which a drive calls frame after frame.
 
-Training uses windows of frames, and a recurrent network begins each of them with states of zero. A
-drive runs each layer once per frame: the layers before and between the recurrent cells on that
-frame, each cell for one step, and the layers after the last cell on its output. The states then
-depend on all frames of the drive.
+A recurrent layer has states, numbers that it passes from one frame to the next. In training it
+begins each window of frames with states of zero. In a drive it keeps its states, which then depend
+on all frames of the drive. Each layer runs once per frame: the layers before and between the
+recurrent layers on that frame, the cell of each recurrent layer for one step, and the layers after
+the last cell on that cell's output.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,8 +19,8 @@ from bcclone.camera.images import Image
 from bcclone.model.layer_kinds import RECURRENT, keeps_frames
 from bcclone.system.arrays import Float32Array
 
-# an image, uint8 (1, height, width, channels), and states, (1, size) each -> the outputs,
-# (1, outputs), and the new states
+# one step of a drive: an image, uint8 (1, height, width, channels), and states, (1, size) each ->
+# the outputs, (1, outputs), and the new states, (1, size) each
 TakeStep = Callable[[Image, Sequence[Float32Array]], tuple[Float32Array, list[Float32Array]]]
 
 
@@ -27,14 +28,16 @@ TakeStep = Callable[[Image, Sequence[Float32Array]], tuple[Float32Array, list[Fl
 class Steps:
     """A recurrent network as a function of one frame and its states."""
 
-    layers: tuple[keras.Layer, ...]
-    state_sizes: tuple[int, ...]  # in their order; all states are 0 at the beginning
+    layers: tuple[keras.Layer, ...]  # all layers, in the order in which they run
+    # numbers in each state, in the order of the layers: a GRU has one state, an LSTM two. A drive
+    # begins with states of 0
+    state_sizes: tuple[int, ...]
 
     def step(self, images: Any, states: Sequence[Any]) -> tuple[Any, list[Any]]:
         """Return the outputs, (drives, outputs), and the new states for the next frame.
 
-        images: of the input type of the network, (drives, height, width, channels)
-        states: (drives, size) each
+        images: (drives, height, width, channels), in the dtype of the network's input
+        states: what the step before returned, (drives, size) each
         """
         new_states: list[Any] = []
         values = keras.ops.expand_dims(images, 1)  # a window of one frame
@@ -48,7 +51,7 @@ class Steps:
                 if layer.return_sequences:
                     values = keras.ops.expand_dims(values, 1)
             elif isinstance(layer, layers.Reshape) and is_before_last_cell:
-                # its target has the number of frames of the training
+                # its own target shape has all frames of a window in training; here is one frame
                 values = keras.ops.reshape(values, (-1, 1, *layer.output.shape[2:]))
             else:
                 values = layer(values, training=False)
@@ -56,10 +59,10 @@ class Steps:
 
 
 def steps_of(model: keras.Model) -> Steps | None:
-    """Return the steps of a chain of layers, None when it cannot be run frame by frame.
+    """Return the steps of a chain of layers, None if the chain cannot run frame by frame.
 
-    It needs a recurrent layer. All layers before the last one have to process each frame
-    independently, and none after it may have several frames.
+    The chain needs a recurrent layer. All layers before the last recurrent layer have to process
+    each frame independently, and the last recurrent layer has to return its last output alone.
     """
     recurrent = [layer for layer in model.layers if isinstance(layer, RECURRENT)]
     if not recurrent or len(model.input_shape) != 5:
@@ -84,7 +87,7 @@ def _state_sizes(layer: keras.Layer) -> list[int]:
 def compile_call(model: keras.Model, batch: int | None = 1) -> Callable[[Image], Float32Array]:
     """Return a network as a compiled call for a batch of images or windows, uint8.
 
-    batch: its size, None for any
+    batch: number of images or windows in a call, None for any number
     """
     dtype = model.inputs[0].dtype  # networks of bcclone take uint8, others float32
 
@@ -110,8 +113,10 @@ def compile_step(model: keras.Model, steps: Steps) -> TakeStep:
 def _compiled(function: Callable[..., Any], *signature: Any) -> Callable[..., Any]:
     """Return a function of tensors as a compiled call for arrays.
 
-    With another backend of Keras than TensorFlow it is called as it is: slower, with the same
-    answers.
+    Where Keras has another backend than TensorFlow, the function is not compiled: it is slower, and
+    its answers are the same.
+
+    signature: shape and dtype of each argument of the function, as tf.TensorSpec
     """
     convert = keras.tree.map_structure
     if keras.backend.backend() == "tensorflow":

@@ -8,8 +8,8 @@ from bcclone.system.errors import UserError
 
 SHIPPED_NAMES = ("lake.h5", "any-road.h5", "any-camera.h5")
 _PACKAGE = Path(__file__).parents[1]
-_INSTALLED = _PACKAGE / "models"  # setup.py puts them into the package
-_IN_CLONE = _PACKAGE.parent / "models"
+_INSTALLED = _PACKAGE / "models"  # setup.py copies the models into an installed package
+_IN_CLONE = _PACKAGE.parent / "models"  # in a clone of the repository they lie next to it
 
 
 def shipped_model(name: str) -> Path:
@@ -25,15 +25,16 @@ def _shipped_folder() -> Path:
 class CopiedModels:
     """Where the trained models are now."""
 
-    models: tuple[Path, ...]  # all of them
-    written: tuple[Path, ...]  # those that were not there before
+    models: tuple[Path, ...]  # the files of all trained models
+    written: tuple[Path, ...]  # the files that this call wrote
 
 
 def copy_trained_models(folder: Path = Path("models")) -> CopiedModels:
-    """Write the trained models into a folder, which is made where it is missing.
+    """Write the trained models into a folder; make the folder if it is missing.
 
-    A model that is there already stays. Raises UserError, before anything is written, if another
-    file has its name, or if this installation has no models.
+    A file that has the content of its model already stays as it is. Raises UserError, before
+    anything is written, if a file with a model's name has another content, or if this installation
+    has no models.
     """
     sources = sorted(_shipped_folder().glob("*.h5"))
     if not sources:

@@ -1,4 +1,4 @@
-"""What a network's steering means on the road, and which steering of another car it is."""
+"""From a network's steering to that of another car, and to the curvature that it means."""
 
 import math
 from dataclasses import asdict, dataclass
@@ -9,13 +9,13 @@ from bcclone.camera.vehicle import FULL_LOCK_DEGREES, WHEELBASE_M, YAW_GAIN
 
 @dataclass(frozen=True)
 class SteeringCalibration:
-    """How a car steers: gain x the network's steering + bias."""
+    """Turns a network's steering into a car's: gain x the network's steering + bias."""
 
     gain: float
     bias: float = 0.0
-    # these change no answer; None where unknown
-    camera_height_m: float | None = None  # of the car's camera above the road
-    steering_ratio: float | None = None  # of the steering wheel's angle to the wheels'
+    # facts about the car, None where unknown; apply() does not use them
+    camera_height_m: float | None = None  # height of the car's camera above the road
+    steering_ratio: float | None = None  # angle of the steering wheel / angle of the road wheels
 
     def __post_init__(self) -> None:
         known = [value for value in asdict(self).values() if value is not None]
@@ -32,11 +32,11 @@ class SteeringCalibration:
 
 
 def curvature_in_heights(steering: float) -> float:
-    """Return the curvature, in 1 / camera heights, that a network's steering, -1 to 1, means.
+    """Return the curvature that a network's steering, -1 to 1, means, in 1 / camera heights.
 
     The network learned the simulator's car, a kinematic bicycle whose camera is HEIGHT_M above the
-    road. In a picture, a road of half the size under a camera of half the height is the same, so
-    the curvature is known up to that height.
+    road. A road of half the size, under a camera of half the height, gives the same picture. So a
+    picture shows the curvature only as a multiple of 1 / the camera's height.
     """
     wheel_angle = math.radians(FULL_LOCK_DEGREES * min(max(steering, -1.0), 1.0))
     return YAW_GAIN * math.tan(wheel_angle) / WHEELBASE_M * HEIGHT_M

@@ -29,18 +29,18 @@ from bcclone.system.output import CLIP, MADE_BY, writes
 from bcclone.system.progress import ProgressBar
 from bcclone.system.statistics import evenly
 
-# numbers of pictures -> the pictures, None for one that is left out
+# the numbers of some pictures of a clip, from 0 -> these pictures; None for one that is left out
 DrawPictures = Callable[[Sequence[int]], Iterator[Image | None]]
 
 
 @dataclass(frozen=True)
 class Clip:
-    """A finished clip."""
+    """A clip that was written, and what it lacks."""
 
     path: Path
-    frames: int
-    rate: float  # frames a second
-    skipped: tuple[str, ...]  # the frames left out, each with its reason
+    frames: int  # pictures in the clip
+    rate: float  # pictures a second
+    skipped: tuple[str, ...]  # "name: reason" for each frame of the runs that is not shown
     notes: tuple[str, ...]  # which data is missing, and why
 
     @property
@@ -62,7 +62,8 @@ class Clip:
         )
 
 
-# what players skip, and writing() recognizes: a box of free space, a comment
+# marks at the end of a clip, by which @writes knows a file of ours and may replace it; players skip
+# them: an MP4's box of free space, and a GIF's comment
 _MP4_END = b"\0\0\0\x0ffree" + MADE_BY
 _GIF_END = b"!\xfe\x07" + MADE_BY + b"\0;"
 
@@ -71,8 +72,8 @@ _GIF_END = b"!\xfe\x07" + MADE_BY + b"\0;"
 def make_clip(settings: ClipSettings) -> Clip:
     """Write a clip as H.264 in an MP4, or as a GIF.
 
-    Broken frames, and frames of another size than most, are skipped. Raises UserError if no frame
-    can be shown or the encoder fails; the file at settings.path is then unchanged.
+    Broken frames are skipped, and frames whose size most frames do not have. Raises UserError if no
+    frame can be shown or the encoder fails; the file at settings.path is then unchanged.
     """
     # read all runs first: a mistake in one is found before the encoder starts
     runs = [find_frames(folder) for folder in settings.runs]
@@ -92,14 +93,14 @@ def make_clip(settings: ClipSettings) -> Clip:
             return pictures[0]
         return _side_by_side(tracks, zip(*pictures, strict=True))
 
-    # a clip replaces another file once it is complete
+    # the clip replaces an older file only when it is complete
     with replacing(settings.path, follow=settings.output is not None) as temporary:
         count = encode(temporary, draw, len(indices[0]), rate)
         if not count:
             raise runs[0].nothing_to_show()
         with temporary.open("r+b") as file:
             if settings.is_gif:
-                file.seek(-1, os.SEEK_END)  # over the byte that ends a GIF
+                file.seek(-1, os.SEEK_END)  # _GIF_END repeats the last byte, which ends a GIF
                 file.write(_GIF_END)
             else:
                 file.seek(0, os.SEEK_END)
@@ -114,8 +115,8 @@ def make_clip(settings: ClipSettings) -> Clip:
     return Clip(settings.path, count, rate, tuple(skipped), tuple(notes))
 
 
-# bilateral filter of a GIF
-_SMOOTHED_ACROSS = 7  # pixels
+# the frames of a GIF are smoothed by a bilateral filter, which keeps edges
+_SMOOTHED_ACROSS = 7  # diameter of a pixel's neighbourhood, in pixels
 _BRIGHTNESS_DEVIATION = 60.0  # standard deviation, of 255
 _DISTANCE_DEVIATION = 5.0  # standard deviation, in pixels
 
@@ -123,8 +124,9 @@ _DISTANCE_DEVIATION = 5.0  # standard deviation, in pixels
 class ClipTrack:
     """One run of a clip, and how its frames are drawn.
 
-    model: its steering and saliency are drawn on the overlay. Raises UserError for a table that
-    cannot be read, and for an unknown track.
+    Raises UserError for a table that cannot be read, and for an unknown track.
+
+    model: a model whose steering and saliency are drawn on the overlay, None for none
     """
 
     def __init__(
@@ -141,10 +143,13 @@ class ClipTrack:
             self._overlay = make_overlay(name, width, self.data, frames.size, model is not None)
 
     def pictures(self, indices: Sequence[int]) -> Iterator[Image | None]:
-        """Yield a picture, RGB uint8 (height, width, 3), for each index; they are ascending.
+        """Yield a picture, RGB uint8 (height, width, 3), for each index.
 
-        A repeated index is drawn once; the index after the last frame is the end of the run. In
-        real time, a broken frame repeats the previous picture; otherwise it is None.
+        The picture of a repeated index is drawn once. The index after the last frame stands for the
+        end of the run. In place of a broken frame comes the previous picture in real time, and
+        otherwise None.
+
+        indices: numbers of the run's frames, ascending
         """
         reference = None
         if self._model:
@@ -180,7 +185,7 @@ class ClipTrack:
 
     def _draw(self, frame: Image, info: FrameInfo) -> Image:
         shown = frame
-        if self._settings.is_gif:  # noise would take most of its bytes
+        if self._settings.is_gif:  # noise would take most of the bytes of a GIF
             smoothed = cv2.bilateralFilter(
                 cv2.medianBlur(frame, 3),
                 _SMOOTHED_ACROSS,
@@ -200,7 +205,8 @@ class ClipTrack:
 def _choose_frames(settings: ClipSettings, tracks: Sequence[ClipTrack]) -> list[list[int]]:
     """Return for each run the index of the frame to show in each picture.
 
-    Once a run is over, it is the index after its last one. Raises UserError without a picture.
+    For the pictures after a run is over, it is the index after its last frame. Raises UserError if
+    there is no picture to show.
     """
     begin, end = settings.span
     seconds = [track.data.seconds for track in tracks]
@@ -218,7 +224,7 @@ def _choose_frames(settings: ClipSettings, tracks: Sequence[ClipTrack]) -> list[
     return [shown.tolist() for shown in indices]
 
 
-_ROUNDING = 1e-6  # tolerance for a float just below a whole number
+_ROUNDING = 1e-6  # so that a product such as 0.3 * 10 that is just below or above 3 counts as 3
 
 
 def _frames_in_real_time(
@@ -226,8 +232,8 @@ def _frames_in_real_time(
 ) -> list[IndexArray]:
     """Return for each run the frame that is the newest at the time of each picture.
 
-    seconds: times of each run's frames
-    duration: of the longest run, in seconds
+    seconds: for each run the times of its frames since the first one
+    duration: seconds of the longest run
     """
     begin, end = settings.span
     rate = settings.rate
@@ -253,9 +259,9 @@ _GAP_PIXELS = 4  # between two runs side by side
 def _side_by_side(
     tracks: Sequence[ClipTrack], pairs: Iterator[tuple[Image | None, ...]]
 ) -> Iterator[Image]:
-    """Join pictures of two runs, RGB uint8 (height, width, 3), with a gap.
+    """Join pictures of two runs, RGB uint8 (height, width, 3), with a gap between them.
 
-    The lower one is filled up below.
+    If one picture is less high, the ground colour fills the space below it.
     """
     left_blank, right_blank = (track.blank() for track in tracks)
     height = max(len(left_blank), len(right_blank))
@@ -270,24 +276,26 @@ def _side_by_side(
         yield joined
 
 
-# encoder and its options; faststart puts the index first, so that a web page can play the clip
-# while it loads
+# name of ffmpeg's encoder, and options; crf is the quality, smaller is better. faststart puts the
+# index first, so that a web page can play the clip while it loads
 _H264 = "libx264", "-crf", "21", "-movflags", "+faststart"
 _PALETTE = "png", "-vf", "palettegen=max_colors=64"
-# dithering would take more bytes than the colours are worth; pixels that did not change are left
-# out
+# without dithering, whose patterns take many bytes; of each picture, only the rectangle that
+# changed is stored
 _USE_PALETTE = "paletteuse=dither=none:diff_mode=rectangle"
-_PALETTE_PICTURES = 24  # from which the colours of a GIF are chosen
+_PALETTE_PICTURES = 24  # number of pictures from which the colours of a GIF are chosen
 
 
 def encode(path: Path, draw: DrawPictures, total: int, rate: float) -> int:
     """Write a clip and return its number of pictures, 0 if there are none.
 
-    For a GIF, some pictures are drawn twice: first to choose its colours by pictures from the whole
-    clip, since all of them would not fit into memory. Raises UserError when ffmpeg fails.
+    For a GIF, some pictures from the whole clip are drawn first, to choose its colours, and then
+    again with all others, since all pictures would not fit into memory. Raises UserError when
+    ffmpeg fails.
 
-    draw: yields the pictures of some numbers below `total`, RGB uint8 (height, width, 3), all of
-        one size
+    path: ends in .mp4 or .gif
+    draw: yields pictures by their numbers, RGB uint8 (height, width, 3), all of one size
+    total: number of pictures of the clip
     rate: pictures a second
     """
     with tempfile.TemporaryDirectory() as folder:
@@ -304,7 +312,10 @@ def encode(path: Path, draw: DrawPictures, total: int, rate: float) -> int:
 
 
 def _escaped(path: Path) -> str:
-    """Return a path as it stands in a filter graph, whose description has two levels of escapes."""
+    """Return a path as ffmpeg's filter graphs take it: escaped twice.
+
+    The first escapes are for the option of a filter, the second ones for the graph.
+    """
     in_filter = re.sub(r"([\\':])", r"\\\1", path.as_posix())
     return re.sub(r"([\\'\[\],;])", r"\\\1", in_filter)
 
@@ -328,13 +339,13 @@ def _write(
                 progress.advance(1)
             if picture is None:
                 continue
-            # H.264 halves the colour planes
+            # H.264 has a colour for each 2 x 2 pixels, so an odd last row or column is cut
             height = picture.shape[0] // 2 * 2
             width = picture.shape[1] // 2 * 2
             writer = writer or _open_writer(path, (width, height), rate, codec)
             try:
                 writer.write_frame(picture[:height, :width])
-            except OSError as error:  # ffmpeg has ended, and this has its errors
+            except OSError as error:  # ffmpeg has ended; the error contains what it printed
                 raise _failure(path, str(error)) from None
             count += 1
         if writer:
@@ -349,7 +360,7 @@ def _write(
 
 
 def _open_writer(path: Path, size: tuple[int, int], rate: float, codec: Sequence[str]) -> Any:
-    """Return moviepy's writer; raises UserError without an ffmpeg."""
+    """Return moviepy's writer; raises UserError if there is no working ffmpeg."""
     # for libx264, moviepy asks for yuva420p, which libx264 does not have; ffmpeg then takes
     # yuv420p, which players know
     options = ["-hide_banner", *codec[1:]]
@@ -362,8 +373,8 @@ def _open_writer(path: Path, size: tuple[int, int], rate: float, codec: Sequence
         return FFMPEG_VideoWriter(
             str(path), size, rate, codec=codec[0], preset="veryfast", ffmpeg_params=options
         )
-    except (OSError, RuntimeError) as error:  # RuntimeError: imageio-ffmpeg finds none
-        reason = re.sub(r"^\[\w+ \d+\] ", "", str(error))  # without its number
+    except (OSError, RuntimeError) as error:  # imageio-ffmpeg raises a RuntimeError
+        reason = re.sub(r"^\[\w+ \d+\] ", "", str(error))  # without "[Errno 2] "
         raise UserError(
             f"no working ffmpeg was found: {reason}; run bcclone doctor to see how to fix it"
         ) from None
@@ -373,8 +384,9 @@ def _open_writer(path: Path, size: tuple[int, int], rate: float, codec: Sequence
 def _moviepy_configured(ffmpeg: str) -> Iterator[None]:
     """Import moviepy within the block without running its own configuration.
 
-    That reads a file .env in the current folder or above, and runs the programs that it names.
-    A program that has imported moviepy keeps its configuration, and so does one that will.
+    That configuration would read a file .env in the current folder or above, and run the programs
+    that the file names. A program that imported moviepy before keeps its configuration; a program
+    that imports moviepy.config later gets the usual one.
     """
     name = "moviepy.config"
     if name in sys.modules:

@@ -1,5 +1,6 @@
-"""The settings of a clip: run, pace, range, overlay and size. Loads nothing, so that --help answers
-at once.
+"""The settings of a clip: run, pace, range, overlay and size.
+
+Nothing large is loaded, so that --help answers at once.
 """
 
 import math
@@ -10,16 +11,13 @@ from bcclone.dataset.preprocessing_text import PreprocessingText
 from bcclone.system.settings import Checked, SettingError, setting, span_parser
 
 MP4, GIF = ".mp4", ".gif"
-_REAL_TIME_FPS = {MP4: 60.0, GIF: 12.0}
-_MAX_FPS = {
-    MP4: 1000.0,
-    GIF: 50.0,
-}  # a GIF counts in hundredths of a second, and viewers take 1 for 10
+_REAL_TIME_FPS = {MP4: 60.0, GIF: 12.0}  # pictures a second in real time, if no number is given
+# a GIF states the time of a picture in hundredths of a second, and viewers show a picture of 1 for
+# 10: the shortest usable time is 2 hundredths, which is 50 pictures a second
+_MAX_FPS = {MP4: 1000.0, GIF: 50.0}
 _REAL = "real"
-_DEFAULT_WIDTHS = {
-    MP4: (640, 480),
-    GIF: (480, 320),
-}  # pixels of a run with an overlay: alone, side by side
+# width of a run with an overlay, in pixels: of one run alone, and of each of two side by side
+_DEFAULT_WIDTHS = {MP4: (640, 480), GIF: (480, 320)}
 _MIN_WIDTH, _MAX_WIDTH = 160, 1920
 _LAYOUT = "size and layout"
 
@@ -28,9 +26,10 @@ _LAYOUT = "size and layout"
 class Pace:
     """How fast a clip shows a run.
 
-    fps: frames a second, 0 for the mean rate of the run, and in real time for 60 in an MP4 and 12
-    in a GIF; real_time: show each frame at its time instead of each frame once; None: real time for
-    a GIF without fps and for two runs.
+    fps: pictures a second; 0 for the default, which is 60 (MP4) or 12 (GIF) in real time, and
+        otherwise the mean rate at which the run was recorded
+    real_time: True to show each frame at its time, False to show each frame once; None for real
+        time for two runs, and for a GIF without fps
     """
 
     fps: float = 0.0
@@ -57,8 +56,8 @@ def parse_pace(text: str) -> Pace:
 class ClipSettings(Checked):
     """Which run a clip shows, and how.
 
-    run: folder that drive.py recorded, or a recording; span: begin and end, in seconds of driving
-    since the first frame, the end not included.
+    run: folder that `bcclone drive` recorded, or a recording
+    span: begin and end, in seconds of driving since the first frame; the end is not included
     """
 
     run: Path
@@ -160,13 +159,14 @@ class ClipSettings(Checked):
 
     @property
     def fastest(self) -> float:
-        """Return the most frames a second that the clip may have."""
+        """Return the most pictures a second that the clip may have."""
         return _MAX_FPS[self.path.suffix]
 
     @property
     def rate(self) -> float:
-        """Return the frames a second of the clip, in hundredths, as moviepy's writer takes them; 0:
-        as recorded.
+        """Return the pictures a second of the clip; 0 for the rate at which the run was recorded.
+
+        They are rounded to 0.01, since moviepy's writer takes no more digits.
         """
         return round(self.pace.fps, 2) or (
             _REAL_TIME_FPS[self.path.suffix] if self.in_real_time else 0.0
@@ -174,7 +174,7 @@ class ClipSettings(Checked):
 
     @property
     def in_real_time(self) -> bool:
-        """Return whether the clip shows each frame at its time, instead of each once."""
+        """Return whether the clip shows each frame at its time, instead of each frame once."""
         if self.pace.real_time is not None:
             return self.pace.real_time
         return bool(self.side_by_side) or (self.is_gif and not self.pace.fps)
@@ -185,7 +185,7 @@ class ClipSettings(Checked):
 
     @property
     def run_width(self) -> int | None:
-        """Return the width of each run, in pixels; None for its frames' own."""
+        """Return the width of each run, in pixels; None for the width of its frames."""
         if not self.width and self.overlay:
             return _DEFAULT_WIDTHS[self.path.suffix][len(self.runs) - 1]
         return self.width or None

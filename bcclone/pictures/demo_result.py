@@ -1,4 +1,4 @@
-"""What the demo did: steps and figures -> a text, JSON values, and the page at its end."""
+"""What the demo did: its steps, and the figures of its drive -> a text, JSON values, and a page."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ DRIVE = "drive and score"
 
 @dataclass(frozen=True)
 class TimedStep:
-    """A completed step; its times are 0 if an earlier demo had completed it."""
+    """A completed step of the demo; both times are 0 if an earlier demo had completed it."""
 
-    step: str
-    made: Path
-    seconds: float = 0.0
+    step: str  # its name
+    made: Path  # the file or folder that it wrote
+    seconds: float = 0.0  # how long it took
     ended: float = 0.0  # seconds from the start of the demo
 
 
@@ -37,7 +37,10 @@ class DemoResult:
         return self.drive["ended"] == "laps driven" and not self.drive["interventions"]
 
     def seconds_to(self, name: str) -> float | None:
-        """Return the seconds to a step's end; None if an earlier demo had completed some steps."""
+        """Return the seconds from the demo's start to a step's end.
+
+        None if an earlier demo had completed some of the steps.
+        """
         ended = {step.step: step.ended for step in self.steps}
         return ended[name] if all(ended.values()) else None
 
@@ -92,7 +95,7 @@ class DemoResult:
         ]
 
     def write_page(self, recorded_laps: float, epochs: int) -> None:
-        """Write the page; the clip page.mp4, drive/ and runs/demo/ are in the same folder."""
+        """Write the page; the clip page.mp4, drive/ and runs/demo/ have to be in its folder."""
         sentences = [
             f"An expert drove {recorded_laps:g} laps of a simulated lake in three kinds of "
             "weather, and three cameras recorded what it saw and how it steered.",

@@ -29,24 +29,24 @@ ROAD = (120, 126, 136)
 FAINT = (165, 172, 182)  # labels
 WHITE = (242, 244, 247)
 
-SMALL_SIZE = 13  # pixels: of a label
+SMALL_SIZE = 13  # size of a label's font, in pixels
 
-_FRACTION_BITS = 4  # of OpenCV's coordinates
-_ASCENT = 0.95  # of a font's size: height above the baseline
-_DESCENT = 0.3  # of a font's size: depth below the baseline
+_FRACTION_BITS = 4  # OpenCV takes coordinates as whole numbers, here of 1/16 pixel
+_ASCENT = 0.95  # height above the baseline / size of the font
+_DESCENT = 0.3  # depth below the baseline / size of the font
 
 _font = cache(PIL.ImageFont.load_default)  # Aileron, in the public domain
 
 
 class Text(NamedTuple):
-    """Words on a picture, with the left or the right end of their baseline at x and y."""
+    """Words on a picture; one end of their baseline lies at x and y."""
 
     words: str
     x: int
     y: int
     size: int = SMALL_SIZE
     color: Color = FAINT
-    to_left: bool = False  # x is the right end
+    to_left: bool = False  # True if x is the right end of the words, False if it is the left end
 
     @property
     def width(self) -> int:
@@ -55,7 +55,7 @@ class Text(NamedTuple):
 
 @lru_cache(4096)  # a clip repeats the same words and numbers
 def _coverage_of(words: str, size: int) -> PIL.Image.Image:
-    """Return how much of each pixel a text covers."""
+    """Return how much of each pixel a text covers, 0 to 255."""
     font = _font(size)
     width = max(round(font.getlength(words)), 1) + 2
     baseline = round(size * _ASCENT)

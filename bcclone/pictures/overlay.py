@@ -1,6 +1,6 @@
-"""Draw the overlay: a frame and its values -> a picture with title, map and saliency.
+"""Draw the overlay: a frame of a run and its values -> a picture of a clip.
 
-The figures stand in a panel below the frame.
+Title, map and saliency are drawn on the frame; the numbers stand in a panel below it.
 """
 
 from collections.abc import Iterator
@@ -33,19 +33,20 @@ from bcclone.system.arrays import Float32Array
 from bcclone.system.errors import UserError
 from bcclone.system.opencv import cv2
 
-_MAP_HEIGHT = 0.42  # fraction of the frame's height
+_MAP_HEIGHT = 0.42  # height and width of the map, as a fraction of the frame's height
 
 
 def make_overlay(
     name: str, width: int, data: RunData, size: tuple[int, int], with_model: bool
 ) -> "Overlay":
-    """Return an overlay with a place for each value of a run.
+    """Return an overlay with a place for each value that is known of a run.
 
     Raises UserError for an unknown track.
 
-    width: of the picture, in pixels
+    name: the run's name, for the title
+    width: width of the picture, in pixels
     size: width and height of the run's frames
-    with_model: whether a reference model steers, too
+    with_model: True to add a bar for the steering of a reference model
     """
     road_half_m = None
     track_map = None
@@ -79,11 +80,11 @@ def make_overlay(
 # pixels of the title and of the panel
 _PADDING = 8  # between the picture's edge and what is drawn on it
 _TITLE_SIZE = 14
-_ONE_ROW_WIDTH = 560  # a panel this wide shows all parts in one row
+_ONE_ROW_WIDTH = 560  # a panel this wide or wider shows steering and numbers in one row
 _ROW_HEIGHT = 74
-_STEERING_ROW_HEIGHT = 66  # of the steering in a row of its own
+_STEERING_ROW_HEIGHT = 66  # in a narrower panel the steering has a row of its own
 _MARGIN = 12  # to the left and to the right of the panel's parts
-_NUMBER_SIZE = 24
+_NUMBER_SIZE = 24  # size of a number's font
 _BAR_HEIGHT = 14
 _LABEL_WIDTH = 62  # to the left of a bar
 _VALUE_WIDTH = 52  # to the right of a bar
@@ -91,25 +92,26 @@ _SPEED_WIDTH = 88
 _LATENCY_WIDTH = 118
 _OFFSET_WIDTH = 138
 
-# fraction of the frame's brightness that is kept
-_TITLE_DIMMED = 0.35
-_ENDED_DIMMED = 0.45
+# fraction of the brightness that is kept
+_TITLE_DIMMED = 0.35  # behind the title
+_ENDED_DIMMED = 0.45  # in a frame that stands for the end of the run
 
-# steering that fills a bar: a car seldom steers more, and small values should be visible
+# steering at which a bar reaches its end: a car seldom steers more, and small steering should be
+# visible
 _FULL_BAR = 0.4
 
 
 @dataclass(frozen=True)
 class Overlay:
-    """How a run's frames are drawn: scaled, a title and a map on them, and a panel below."""
+    """How a run's frames are drawn: scaled, with a title and a map on them, and a panel below."""
 
-    name: str
-    width: int  # pixels
+    name: str  # the run's name, in the title
+    width: int  # width of a picture, in pixels
     # label of the upper steering bar, "" for none; "human" in green while a person has taken over
     driver: str = ""
     model: bool = False  # whether there is a lower bar, for the reference model
-    speed: bool = False  # whether it is shown
-    latency: bool = False  # whether it is shown
+    speed: bool = False  # whether the speed is shown
+    latency: bool = False  # whether the latency is shown
     # half the road's width, for the distance from its centre line; None leaves that out
     road_half_m: float | None = None
     track_map: TrackMap | None = None
@@ -131,7 +133,7 @@ class Overlay:
 
     @property
     def panel_height(self) -> int:
-        """The height of the panel in pixels; 0 if there is nothing to show."""
+        """The height of the panel in pixels; 0 if no value is known."""
         has_numbers = self._numbers_width > 0
         if self._has_steering and has_numbers and self.width < _ONE_ROW_WIDTH:
             return _STEERING_ROW_HEIGHT + _ROW_HEIGHT
@@ -171,7 +173,10 @@ class Overlay:
         return Text(words, _PADDING + 7, _PADDING + 16, _TITLE_SIZE, WHITE)
 
     def _draw_panel(self, picture: Image, top: int, info: FrameInfo) -> Iterator[Text]:
-        """Draw the shapes of the panel into the picture, from a row on; yield its texts."""
+        """Draw the shapes of the panel into the picture; yield the panel's texts.
+
+        top: row of the picture at which the panel begins
+        """
         left = _MARGIN
         if self._has_steering:
             # the numbers stand beside the steering, or in a row below it
@@ -199,7 +204,7 @@ class Overlay:
     def _draw_steering(
         self, picture: Image, top: int, info: FrameInfo, width: int
     ) -> Iterator[Text]:
-        """Draw a bar for each driver, from the middle to the side of its steering."""
+        """Draw a bar for each driver, from the middle to the left or right; yield the texts."""
         left = _MARGIN + _LABEL_WIDTH
         right = width - _MARGIN - _VALUE_WIDTH
         yield Text("steering", _MARGIN, top + 18)
@@ -223,7 +228,7 @@ class Overlay:
             draw_box(picture, (middle - 1, upper - 2), (middle + 1, lower + 2), WHITE)
 
     def _bars(self, info: FrameInfo) -> list[tuple[str, float | None, Color]]:
-        """Return label, steering and colour of each bar."""
+        """Return label, steering and colour of each bar, the upper bar first."""
         bars: list[tuple[str, float | None, Color]] = []
         if self.driver and info.taken_over:
             bars.append(("human", info.steering, GREEN))
@@ -236,7 +241,7 @@ class Overlay:
     def _draw_offset(
         self, picture: Image, top: int, offset_m: float | None, left: int, half_m: float
     ) -> Iterator[Text]:
-        """Draw the car as a dot on a rail that is as wide as the road."""
+        """Draw the car as a dot on a rail whose ends are the road's edges; yield the texts."""
         right = self.width - _MARGIN
         middle = (left + right) / 2
         yield Text("from centre", left, top + 18)
@@ -252,7 +257,10 @@ class Overlay:
 
 
 def _number_texts(label: str, number: str, unit: str, left: int, top: int) -> Iterator[Text]:
-    """Yield a number below its label, and its unit behind it; number: "" for an unknown one."""
+    """Yield a label, a number below it, and the number's unit behind it.
+
+    number: "" if it is unknown
+    """
     yield Text(label, left, top + 18)
     number_text = Text(number, left, top + 50, _NUMBER_SIZE, WHITE)
     yield number_text
@@ -260,12 +268,14 @@ def _number_texts(label: str, number: str, unit: str, left: int, top: int) -> It
     yield Text(unit, unit_left + 3, top + 50)
 
 
-# of the frame below a mask: pale, so that nobody takes yellow sand for saliency
+# the frame below a mask is a sum of itself and its grey, with these factors: pale, so that nobody
+# takes yellow sand for saliency
 _COLOR_KEPT = 0.3
 _GRAY_KEPT = 0.55
 
-# opacity and colour of each saliency, 0 to 255; they are tables because a clip asks for millions
-_MAX_OPACITY = 0.85  # of the colour where the saliency is 1: the frame stays visible
+# tables of opacity and colour by saliency, which is rounded to 256 levels: a clip has millions of
+# pixels, and to look each up is faster than to compute it
+_MAX_OPACITY = 0.85  # of the colour where the saliency is 1, so that the frame stays visible
 _LEVELS = np.linspace(0.0, 1.0, 256)[:, np.newaxis]
 _OPACITY_BY_LEVEL = np.broadcast_to(_MAX_OPACITY * _LEVELS**0.8, (256, 3))
 _OPACITY = np.ascontiguousarray(_OPACITY_BY_LEVEL).astype(np.float32)
@@ -279,7 +289,7 @@ def saliency_overlay(frame: Image, mask: Float32Array) -> Image:
     A pixel with little influence on the steering is red, one with much influence is yellow.
 
     frame: RGB uint8 (height, width, 3)
-    mask: (height, width), 0 to 1
+    mask: saliency of each pixel, (height, width), 0 to 1
     """
     level = np.rint(np.clip(mask, 0, 1) * 255).astype(np.uint8)
     opacity = np.take(_OPACITY, level, axis=0)

@@ -1,7 +1,8 @@
 """The pictures of a model, and the settings of drawing them.
 
-A picture is a function of a Subject and the path of a PNG. It raises NotDrawn if the subject lacks
-what it needs. Loads neither TensorFlow nor matplotlib, so that --help answers at once.
+A picture is drawn by a function of a Subject and the path of a PNG. The function raises NotDrawn if
+the subject lacks what the picture needs. This module loads neither TensorFlow nor matplotlib, so
+that --help answers at once.
 """
 
 from dataclasses import dataclass
@@ -16,10 +17,11 @@ _HISTOGRAM = "histogram of the steering"
 
 @dataclass(frozen=True)
 class Plot:
-    """A picture. module: of bcclone.pictures.plots, which defines plot_NAME; caption: in the report
-    of a training.
+    """A picture of a model, drawn by plot_NAME() of a module.
 
-    The report leaves out those without a caption, which say nothing of this training, or little.
+    module: module of bcclone.pictures.plots
+    caption: its caption in the report of a training; "" for a picture that says little about the
+        training, which the report leaves out
     """
 
     name: str
@@ -54,8 +56,8 @@ PICTURE_NAMES = tuple(plot.name for plot in PLOTS)
 class PlotSettings(Checked):
     """Which pictures of a model to draw.
 
-    data: what the model was trained on, a store or recordings (folders or logs); some pictures need
-    it. Or one image, which is explored instead.
+    data: what the model was trained on, a store or recordings (folders or logs), which some
+        pictures need; or one image, for one picture of what the model sees in it
     """
 
     model: Path = argument("a model file")

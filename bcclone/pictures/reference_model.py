@@ -1,4 +1,7 @@
-"""Let a reference model steer along a recorded run: its frames -> steering and saliency."""
+"""Let a reference model steer on the frames of a recorded run -> its steering and saliency.
+
+The car does not follow its steering; a clip shows it beside the steering of the driver.
+"""
 
 import sys
 from dataclasses import dataclass
@@ -20,7 +23,7 @@ if TYPE_CHECKING:  # it loads TensorFlow
 
 @dataclass(frozen=True)
 class ReferenceModel:
-    """A model that steers along with recorded drives, and its saliency."""
+    """A model that steers on the frames of recorded drives, and its saliency."""
 
     policy: Policy
     saliency: "Saliency"
@@ -32,10 +35,10 @@ class ReferenceModel:
         Raises UserError for a file that is no model, and for a network whose saliency cannot be
         computed.
 
-        preprocess: name of its preprocessing, if the file does not state it
+        preprocess: text of a preprocessing, if the file does not state its own; None if it does
         """
-        # it steers frame by frame, and the encoder uses the other cores; a program that uses
-        # TensorFlow already has chosen its threads
+        # one thread is enough: the model takes one frame at a time, and the clip's encoder uses the
+        # other cores. A program that loaded TensorFlow before has chosen its threads already
         if "tensorflow" not in sys.modules:
             load_tensorflow(threads=1)
         from bcclone.model.saliency import Saliency
@@ -45,7 +48,9 @@ class ReferenceModel:
 
 
 class ReferenceDrive:
-    """The answers of a model along one run, whose frames come in order; some may be left out.
+    """The answers of a model along one run; call answer() in the order of the frames.
+
+    Frames may be left out: the model is shown those that its answer depends on.
 
     Several runs may share the model: each drive has a memory of its own.
     """
@@ -56,8 +61,8 @@ class ReferenceDrive:
         self._frames = frames
         self._seconds = seconds
         self._memory: Memory = ()
-        self._next = 0
-        # how many frames decide an answer; for a recurrent network, all frames of the drive
+        self._next = 0  # number of the first frame that the model has not been shown
+        # how many frames an answer depends on; for a recurrent network, all frames of the drive
         self._length = self._policy.seq_length
         if self._policy.carries_states:
             self._length = sys.maxsize
@@ -70,7 +75,7 @@ class ReferenceDrive:
 
         frame: RGB uint8 (160, 320, 3)
         """
-        # the frames that a clip leaves out decide the answer, too
+        # show the model the frames that a clip leaves out, as far as the answer depends on them
         first = max(self._next, index - self._length + 1)
         try:
             for shown in range(first, index + 1):

@@ -1,8 +1,7 @@
-"""Write a report: sentences, pictures, a clip, figures and commands -> one HTML page that needs no
-other file.
+"""Write a report as one HTML page: sentences, a clip, figures, pictures, and commands to run next.
 
-The page runs no script and loads nothing, which its Content-Security-Policy enforces; pictures and
-clip are part of it.
+The page contains its pictures and its clip, runs no script and loads nothing: its
+Content-Security-Policy makes browsers refuse both.
 """
 
 import base64
@@ -55,6 +54,7 @@ pre {
 }
 pre code { font: .9rem/1.5 ui-monospace, monospace; overflow-wrap: anywhere; user-select: all }
 """
+# the Content-Security-Policy: it allows the style above, by its hash, and data in the page itself
 _POLICY = (
     "default-src 'none'; img-src data:; media-src data:; "
     f"style-src 'sha256-{base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()}'; "
@@ -65,10 +65,12 @@ _POLICY = (
 
 @dataclass(frozen=True)
 class Report:
-    """What a report shows, in this order.
+    """What a report shows.
 
-    clip: an MP4; pictures: caption -> a PNG; figures: rows of a table, the first of which is its
-    heading; commands: what for -> a command to run next.
+    clip: path of an MP4
+    pictures: caption -> path of a PNG
+    figures: rows of a table; the first row is the heading
+    commands: what a command is good for -> the command, to run next
     """
 
     title: str
@@ -128,8 +130,10 @@ def write_report(path: Path, report: Report) -> None:
 
 
 def next_commands(model: Path | str, names: str, preprocess: str | None = None) -> dict[str, str]:
-    """Return what to do next with a model -> the command. names: of commands; preprocess: option
-    that each gets.
+    """Return what can be done next with a model -> the command for it.
+
+    names: names of commands, separated by spaces
+    preprocess: value of --preprocess in each command, None for none
     """
     model, more = Path(model), ("--preprocess", preprocess) if preprocess else ()
     words: dict[str, tuple[object, ...]] = {
@@ -145,9 +149,9 @@ def next_commands(model: Path | str, names: str, preprocess: str | None = None) 
 
 
 def _text(text: str) -> str:
-    """Return a text for a page.
+    """Return a text as HTML.
 
-    What cannot be seen, such as a change of the writing direction, becomes a mark.
+    A letter that cannot be seen, such as one that changes the writing direction, becomes a mark.
     """
     letters = [_visible(letter) for letter in text]
     return html.escape("".join(letters))

@@ -1,4 +1,4 @@
-"""Read a run or a recording: its folder -> its frames in order of time, and their values."""
+"""Read a run or a recording: a folder -> its frames in order of time, and the values of each."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from bcclone.recording.run_tables import MODEL, TracePoint, read_answers, read_d
 from bcclone.system.arrays import Float32Array, FloatArray
 from bcclone.system.errors import UserError, shown_command
 
-# a longer one ends an episode: the next frame does not follow on the previous one
+# a longer time between two frames is a pause: another drive begins after it
 GAP_SECONDS = 1.0
 
 
@@ -28,8 +28,9 @@ class RunFrames:
 
     folder: Path
     names: tuple[str, ...]  # paths within the folder, in the order of time
-    size: tuple[int, int]  # width and height of all of them
-    skipped: dict[str, str]  # name -> reason of the other frames, also of those found broken later
+    size: tuple[int, int]  # width and height of each frame, in pixels
+    # name -> reason, for each frame that cannot be shown; decode() adds frames that are broken
+    skipped: dict[str, str]
 
     def decode(self, index: int) -> Image | None:
         """Return a frame, RGB uint8 (height, width, 3).
@@ -59,14 +60,14 @@ class RunFrames:
         return UserError(message)
 
 
-_MIN_SIZE = 2  # pixels: H.264 halves the colour planes
+_MIN_SIZE = 2  # pixels; H.264 has a colour for each 2 x 2 pixels
 
 
 def find_frames(folder: Path) -> RunFrames:
     """Return the frames of a run, or of a recording's centre camera.
 
-    Frames of another size than most, and frames without a time in the name, are skipped; frames of
-    deleted rows are left out. Raises UserError if there are none.
+    Frames without a time in the name are skipped, and frames whose size most frames do not have.
+    Frames of rows that `bcclone edit` deleted are left out. Raises UserError if no frame is left.
     """
     names, skipped = _find_names(folder)
     sizes: dict[str, tuple[int, int]] = {}
@@ -92,7 +93,10 @@ def find_frames(folder: Path) -> RunFrames:
 
 
 def find_runs(folder: Path) -> list[Path]:
-    """Return the folders in a folder whose first image has its time in its name, newest first."""
+    """Return the runs and recordings in a folder, newest first.
+
+    A folder is one if the first image found in it has its time in its name.
+    """
     runs = []
     for path in filter(Path.is_dir, folder.iterdir()):
         first = next(path.glob("*.jpg"), None) or next(path.glob("IMG/*.jpg"), None)
@@ -104,7 +108,7 @@ def find_runs(folder: Path) -> list[Path]:
 
 
 def _find_names(folder: Path) -> tuple[list[str], dict[str, str]]:
-    """Return the frames' names in the order of time, and name -> reason of the skipped ones."""
+    """Return the names of the frames in order of time; and name -> reason, for skipped frames."""
     if not folder.is_dir():
         if folder.exists():
             raise UserError(
@@ -141,16 +145,17 @@ def _find_names(folder: Path) -> tuple[list[str], dict[str, str]]:
 class FrameInfo:
     """The values of one frame; None for an unknown one."""
 
-    seconds: float  # of driving since the first frame
-    index: int = 0  # number of the frame, up to which the map draws the driven line
-    steering: float | None = None  # of the driver, -1 (left) to 1 (right)
+    seconds: float  # seconds of driving since the first frame
+    index: int = 0  # number of the frame, from 0; the map draws the driven line up to this frame
+    steering: float | None = None  # the driver's, -1 (left) to 1 (right)
     speed_mph: float | None = None
     latency_ms: float | None = None
-    cross_track_m: float | None = None  # to the right of the centre line
+    cross_track_m: float | None = None  # metres to the right of the centre line
     place: tuple[float, float] | None = None  # x and z on the map, metres
     taken_over: bool = False  # whether a person has taken over from the model
-    model_steering: float | None = None  # of the reference model
-    mask: Float32Array | None = None  # how much each pixel decided, (height, width), 0 to 1
+    model_steering: float | None = None  # the reference model's, -1 to 1
+    # saliency: how much each pixel decided the steering, (height, width), 0 to 1
+    mask: Float32Array | None = None
     ended: bool = False  # whether the run is over
 
 
@@ -159,9 +164,9 @@ class RunData:
     """The values of a run's frames."""
 
     frames: tuple[FrameInfo, ...]
-    driver: str = ""  # label of the steering: "sent", "human", "expert"
+    driver: str = ""  # label of the steering: who steered, "sent" (by a model), "human" or "expert"
     track: str | None = None  # name of the track; None if it is unknown or there are several
-    notes: tuple[str, ...] = ()  # parts that are left out, with the reason
+    notes: tuple[str, ...] = ()  # sentences: which values are left out, and why
 
     @cached_property
     def seconds(self) -> FloatArray:
@@ -169,20 +174,20 @@ class RunData:
 
     @property
     def frame_rate(self) -> float:
-        """Return the mean frames a second without pauses, in hundredths; 0 where it has none."""
+        """Return the mean frames a second without pauses, rounded to 0.01; 0 for a single frame."""
         steps = np.diff(self.seconds)
         driven = steps[steps <= GAP_SECONDS]
         return round(len(driven) / max(float(driven.sum()), 1e-3), 2)
 
     def knows(self, name: str) -> bool:
-        """Return whether a field of FrameInfo is known of any frame."""
+        """Return whether any frame has a value in this field of FrameInfo."""
         return any(getattr(frame, name) is not None for frame in self.frames)
 
 
 def read_run_data(frames: RunFrames, times_only: bool = False) -> RunData:
     """Read the tables of a run folder; raises UserError for a table that cannot be read.
 
-    times_only: for a clip without an overlay.
+    times_only: True to read the times alone, for a clip without an overlay
     """
     names = [Path(name).name for name in frames.names]
     trace = read_trace(frames.folder)
@@ -197,7 +202,7 @@ def read_run_data(frames: RunFrames, times_only: bool = False) -> RunData:
     track, track_notes = _track_of(points)
     infos = []
     for index, (name, point) in enumerate(zip(names, points, strict=True)):
-        # a place tells nothing without the track
+        # without its track, a place cannot be drawn
         offset_m = None
         place = None
         if point and track:
@@ -223,7 +228,8 @@ def read_run_data(frames: RunFrames, times_only: bool = False) -> RunData:
 def _seconds(names: Sequence[str], points: Sequence[TracePoint | None]) -> list[float]:
     """Return the seconds of driving of each frame since the first; pauses count 10 s at most.
 
-    They are simulated seconds where all are known, otherwise the times in the names.
+    They are the simulator's seconds if these are known for all frames and never go back, and
+    otherwise the times in the names.
     """
     times = np.array([np.nan if point is None else point.seconds for point in points])
     if not (np.diff(times) >= 0).all() or not np.isfinite(times).all():
@@ -235,7 +241,7 @@ def _seconds(names: Sequence[str], points: Sequence[TracePoint | None]) -> list[
 def _track_of(points: Sequence[TracePoint | None]) -> tuple[str | None, tuple[str, ...]]:
     """Return the track of a run, and a note if its file is missing.
 
-    A run on two tracks has None: it fits neither map.
+    The track is None if it is unknown, and for a run on two tracks, which fits neither map.
     """
     tracks = {point.track for point in points if point}
     missing = [track for track in tracks if track.endswith(".json") and not Path(track).is_file()]
@@ -251,24 +257,25 @@ def _track_of(points: Sequence[TracePoint | None]) -> tuple[str | None, tuple[st
 
 
 def _label_of(first_name: str, has_trace: bool, drivers: Sequence[str]) -> str:
-    """Return the label of the steering: who drove."""
+    """Return the label of the steering, which says who drove, as in RunData.driver."""
     # the simulator names the images of its recordings after the camera
     is_recording = first_name.lower().startswith(CAMERAS[0])
     if not is_recording or MODEL in drivers:
         return "sent"
-    # our simulator writes who drove unless its expert did
+    # our simulator writes a trace; it also writes who drove, unless its expert did
     return "expert" if has_trace and not drivers else "human"
 
 
 def _read_log(frames: RunFrames) -> tuple[dict[str, tuple[float, float | None]], tuple[str, ...]]:
-    """Return steering and speed by the name of the centre image, and notes on what is left out."""
+    """Return name of the centre image -> steering and speed; and notes on what is left out."""
     from bcclone.recording.log import read_log  # loads pandas
 
     try:
         log = read_log(find_log(str(frames.folder)))
     except UserError as error:
         return {}, (f"steering and speed are left out: {error}",)
-    has_speeds = log.rows["speed_mph"].any()  # a tub has none, and its recording 0 in every row
+    # a recording that was imported from a tub has no speeds: its log says 0 in every row
+    has_speeds = log.rows["speed_mph"].any()
     columns = ["center", "steering", "speed_mph"]
     rows = {}
     for name, steering, speed_mph in log.rows[columns].itertuples(index=False):

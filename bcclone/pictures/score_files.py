@@ -37,9 +37,11 @@ from bcclone.system.settings import option_words
 def _write(
     folder: Path, pictures: Sequence[Path], figures: dict[str, Any], report: Report
 ) -> list[Path]:
-    """Write the figures and the report; its sentences get a capital and a full stop.
+    """Write the figures and the report, whose sentences get a capital and a full stop.
 
-    Return the paths, also of the pictures that are there, the report's last.
+    Return the paths of the pictures, of the figures, and of the report.
+
+    pictures: paths of pictures that were written before
     """
     figures_path = folder / "figures.json"
     write_text(figures_path, json_text(figures, indent=2))
@@ -56,9 +58,11 @@ def _as_sentence(text: str) -> str:
 def write_evaluation(
     folder: Path, evaluation: Evaluation, settings: EvaluateSettings, model: Path
 ) -> list[Path]:
-    """Write the driven line on a map, views along the way, figures, events and a report.
+    """Write the files of a drive: map of the driven line, views, figures, events and a report.
 
-    Return their paths, the report's last.
+    Return the paths of the files; the report is the last.
+
+    settings: the settings that the drive had
     """
     # pictures and events
     map_path = folder / "map.png"
@@ -76,12 +80,12 @@ def write_evaluation(
 
     # what the report says in words
     sentences = [_describe_takeovers(evaluation), _describe_worst(evaluation, track)]
-    disturbed = replace(settings.world, laps=WorldSettings.laps)  # laps do not change the world
+    disturbed = replace(settings.world, laps=WorldSettings.laps)  # more laps are no disturbance
     changed = [*option_words(disturbed), *option_words(settings.conditions)]
     if changed:
         sentences.append(f"The simulated world was changed by {' '.join(changed)}")
 
-    # what to do next: without a run folder there is no clip to make of it
+    # what to do next: only a drive that was recorded into a run folder can become a clip
     if settings.run_folder:
         commands = next_commands(model, "drive play suite", settings.preprocess)
         clip = shown_command("video", settings.run_folder, "--overlay")
@@ -132,19 +136,19 @@ def _describe_worst(evaluation: Evaluation, track: Track) -> str:
 def write_replay(
     folder: Path, recording: str, replayed: Replayed, preprocess: str | None = None
 ) -> list[Path]:
-    """Write a picture of each driver, the figures and a report; return their paths, the report's
-    last.
+    """Write the files of a replay: a picture, the figures and a report.
 
-    The picture shows the drivers' deviations, above that without steering; for a recording without
-    speeds, their steering.
+    Return the paths of the files; the report is the last. The picture shows how far each driver
+    deviates from the path, and below them a car without steering. For a recording without speeds,
+    it shows the steering of each driver.
 
-    recording: its folder or its log
-    preprocess: of the models, for the commands in the report
+    recording: folder or log of the recording
+    preprocess: the models' --preprocess, for the commands in the report
     """
     name = find_log(recording).parent.name
     caption, picture = _draw_replay(folder, name, replayed)
 
-    # only a model file can drive on; a server's model is not known
+    # the commands need a model file, and that of a drive server is not known
     commands: dict[str, str] = {}
     best = _best_driver(replayed)
     if best and not replayed.client:
@@ -158,7 +162,10 @@ def write_replay(
 
 
 def _draw_replay(folder: Path, name: str, replayed: Replayed) -> tuple[str, Path]:
-    """Draw a replay of the recording of this name; return the caption and the path."""
+    """Draw the picture of a replay; return its caption and its path.
+
+    name: the recording's name, for the title
+    """
     first = replayed.first
     seconds = np.cumsum(first.reference.seconds)
     drivers = {**replayed.results, CONTROLS["zero"]: first.controls["zero"]}
@@ -190,17 +197,16 @@ def _best_driver(replayed: Replayed) -> str:
     return min(ranks, key=lambda driver: ranks[driver], default="")
 
 
-_MAX_MAPS = 6  # in the report of a suite
+_MAX_MAPS = 6  # most maps in the report of a suite
 
 
 def write_suite(folder: Path, result: SuiteResult, preprocess: str | None = None) -> list[Path]:
-    """Write all pictures, the tables, the figures and a report into a folder; return their paths,
-    the report's last.
+    """Write the files of a suite into a folder; return their paths, the report's last.
 
-    maps/ROW.png: the driven lines of all models; appearances.png, models.png, table.txt,
-    figures.json, events.jsonl, report.html.
+    The files: maps/ROW.png with the driven lines of all models, appearances.png, models.png,
+    table.txt, figures.json, events.jsonl and report.html.
 
-    preprocess: of the models, for the commands in the report
+    preprocess: the models' --preprocess, for the commands in the report
     """
     # the files beside the report
     maps = folder / "maps"
@@ -216,7 +222,7 @@ def write_suite(folder: Path, result: SuiteResult, preprocess: str | None = None
     write_text(events_path, _suite_events(result))
     _draw_maps(maps, result)
 
-    # the report shows the rows in which most went wrong
+    # the report shows the maps of the rows with the most interventions
     described = {scenario.name: _describe(scenario) for scenario in result.scenarios}
     interventions = {
         row: sum(drive.score.interventions for drive in drives.values())
@@ -235,7 +241,7 @@ def write_suite(folder: Path, result: SuiteResult, preprocess: str | None = None
         )
     sentences += result.explanations()
 
-    # the best model is the one to go on with
+    # the commands to run next are for the best model
     best = min(
         result.models, key=lambda model: (-result.clean_rows(model), result.interventions(model))
     )
@@ -251,7 +257,7 @@ def _describe(scenario: Scenario) -> str:
 
 
 def _suite_events(result: SuiteResult) -> str:
-    """Return the events of all drives, a line each, which names its row and its model."""
+    """Return the events of all drives: a line for each, which names its row and its model."""
     lines = []
     for row, drives in result.drives.items():
         for model, drive in drives.items():
@@ -268,15 +274,16 @@ def _draw_maps(folder: Path, result: SuiteResult) -> None:
         plot_drives(_describe(scenario), track, titled, folder / f"{scenario.name}.png")
 
 
-# metres along the road, where a low sun throws shadows of trees across the lake's road
+# metres along the road from its start, for the pictures of appearances: here a low sun throws
+# shadows of trees across the lake's road
 _PICTURE_AT_M = 95.0
 
 
 def appearances_of(scenarios: Iterable[Scenario]) -> list[tuple[str, Image]]:
-    """Return a frame of each scenario from the same position, RGB uint8 (160, 320, 3), with its
-    name.
+    """Return names and a frame, RGB uint8 (160, 320, 3), of each scenario.
 
-    Scenarios that look the same share a frame: at the start of the drive, or after a perturbation.
+    All frames are from one place on the road, and from where the scenario's car starts or is pushed
+    to. Scenarios that look the same there share a frame, which has all their names.
     """
     alike: dict[str, list[Scenario]] = {}
     for scenario in scenarios:
@@ -292,21 +299,21 @@ def appearances_of(scenarios: Iterable[Scenario]) -> list[tuple[str, Image]]:
 
 
 def _appearance(settings: EvaluateSettings) -> Image:
-    """Return a frame of a drive, from where its car starts or is pushed to."""
+    """Return the frame of a scenario for appearances_of()."""
     world = settings.world
     conditions = settings.conditions
     track = load_track(settings.track, settings.reverse)
     along_m = track.length_m - _PICTURE_AT_M if settings.reverse else _PICTURE_AT_M
     car = start_on(track, world.start_offset_m + world.perturbation_m, along_m)
     car.heading += math.radians(world.start_turn)
-    darkest = conditions.night_cycle / 2  # seconds
+    darkest = conditions.night_cycle / 2  # seconds; without day and night, the time has no effect
     return Renderer(settings.track, conditions).frame(car, seconds=darkest)
 
 
 def _scores(result: SuiteResult, model: str) -> list[tuple[float | None, ...]]:
-    """Return autonomy, mean and greatest distance of each drive, and of each replay.
+    """Return autonomy, mean distance and greatest distance of each drive and each replay.
 
-    A replay has one distance for both, and None without speeds.
+    A replay has its rms for both distances. Without speeds, its values are None.
     """
     scores: list[tuple[float | None, ...]] = []
     for drives in result.drives.values():

@@ -1,4 +1,4 @@
-"""Draw a track's map: its centre line and the driven line -> a dark square with the car on it."""
+"""Draw a map of the track: a dark square with the road, the driven line, and the car."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,16 +20,20 @@ _SET_BACK_M = 4.0  # a car that moves farther between two frames was set back, o
 class TrackMap:
     """A map of the track with the driven line.
 
-    What does not change from frame to frame is drawn once, into `kept` and `road`.
+    Ground and road are the same on each frame, so they are drawn once, into `kept` and `road`.
     """
 
-    kept: Float32Array  # fraction of the frame below that is kept, (size, size, 1)
-    road: Float32Array  # what the dark ground and the road add to it, (size, size, 3)
-    points: FloatArray  # pixels: the car at each frame, (frames, 2), NaN where unknown
-    stretches: Sequence[IndexArray]  # the frames between two places where the car was set back
+    kept: Float32Array  # fraction of the frame's brightness that is kept, (size, size, 1)
+    road: Float32Array  # what dark ground and road add to the frame, (size, size, 3)
+    points: FloatArray  # where the car is in each frame, x and y in pixels, (frames, 2); or NaN
+    stretches: Sequence[IndexArray]  # numbers of the frames of each line without a set-back
 
     def draw(self, area: Image, index: int) -> None:
-        """Draw the map over a square of its size, the line up to a frame, and the car there."""
+        """Draw the map, the driven line up to a frame, and the car at that frame.
+
+        area: square of the picture to draw on, of the map's size
+        index: number of the frame
+        """
         area[:] = area * self.kept + self.road
         for frames in self.stretches:
             count = int(np.searchsorted(frames, index, side="right"))
@@ -42,12 +46,12 @@ class TrackMap:
 
 
 def make_map(road: FloatArray, positions: FloatArray, size: int, closed: bool = True) -> TrackMap:
-    """Return the map of a track, with z pointing up.
+    """Return the map of a track, on which x points right and z points up.
 
     road: x and z of its centre line, (points, 2), metres
     positions: x and z of the car at each frame, (frames, 2), metres
     size: width and height, in pixels
-    closed: the road ends where it begins
+    closed: whether the road ends where it begins
     """
     # the longer side of the road's extent fills the map
     low = road.min(axis=0)

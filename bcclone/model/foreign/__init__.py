@@ -1,6 +1,6 @@
 """Models of other programs: Keras files of any version, LiteRT files, and their import.
 
 No code in a file is run. `stored` reads a Keras file as plain data, `tree` lists its layers, and
-`rebuild` makes each of them in the current Keras and gives it its weights. The result is a
-`ForeignModel`, which becomes a model of ours once it is said how its frames are prepared.
+`rebuild` makes each layer in the current Keras and gives it its weights. The result is a
+`ForeignModel`; it becomes a model of ours once its preprocessing is stated.
 """

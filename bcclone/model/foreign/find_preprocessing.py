@@ -1,7 +1,7 @@
 """Find how the frames of another program's model were prepared, with a recording.
 
 In: the model, and a recording. Out: `Candidate`s. The usual preparations that fit the model's input
-are tried: that with which its answers agree best with the recorded steering is probably the one.
+are tried. With the right one, the model's answers probably agree best with the recorded steering.
 """
 
 import itertools
@@ -37,7 +37,7 @@ class Candidate:
 
     @property
     def rank(self) -> tuple[float, float]:
-        """Return what candidates are sorted by: correlation, and of about the same, the error."""
+        """Return a sort key, the best first: the correlation in hundredths, then the error."""
         return -round(self.correlation, 2), self.mean_absolute_error
 
     @property
@@ -49,10 +49,10 @@ class Candidate:
 class _Search:
     """How much is tried."""
 
-    few_rows: int = 80  # on which all preparations are tried
-    most_rows: int = 400  # on which the best are tried again
-    finalists: int = 60  # how many those are
-    shown: int = 8  # how many of them are returned
+    few_rows: int = 80  # rows on which all preprocessings are tried
+    most_rows: int = 400  # rows on which the best ones are tried again
+    finalists: int = 60  # how many are tried again
+    shown: int = 8  # how many are returned
     batch: int = 40  # rows that a network gets at once
 
 
@@ -211,7 +211,7 @@ def candidates_table(candidates: Sequence[Candidate]) -> str:
 
 
 def clear_winner(candidates: Sequence[Candidate]) -> str:
-    """Return the text of the best candidate; raises UserError if another one may be it."""
+    """Return the text of the best candidate; raises UserError if it is not clearly the best."""
     best, *others = candidates
     if not best.agrees_well or not all(_is_clearly_better(best, other) for other in others):
         raise UserError(

@@ -1,6 +1,7 @@
 """A model of another program, whose file does not say how its frames are prepared.
 
-In: a rebuilt network. Out: a description of it, and, with a preprocessing, a model of ours.
+In: a rebuilt network. Out: a description of the network; and once a preprocessing is given, a model
+of ours.
 """
 
 from collections.abc import Iterator
@@ -29,7 +30,7 @@ class ForeignModel:
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """Return the input's rows, columns and channels, after the number of frames of a window."""
+        """Return the input's rows, columns and channels; for windows, the frames before these."""
         shape: tuple[int, ...] = self.rebuilt.model.input_shape[1:]
         return shape
 
@@ -57,8 +58,8 @@ class ForeignModel:
     def declared(self, how: Preprocessing | str | None) -> ModelFile:
         """Return the model with this preprocessing, as declared_preprocessing() takes it.
 
-        The scale of the preprocessing becomes a layer. Says in a note that nothing scales the
-        pixels, or that they are scaled twice. Raises UserError.
+        The scale of the preprocessing becomes a layer. A note warns if nothing scales the pixels,
+        or if they are scaled twice. Raises UserError.
         """
         rebuilt = self.rebuilt
         if rebuilt.guessed:
@@ -90,7 +91,7 @@ class ForeignModel:
         return RAW if is_of_donkeycar_2 else "0..1"
 
     def _note_second_scaling(self, preprocessing: Preprocessing, layer: Any) -> None:
-        # a layer that normalises each image gives the same after any scale
+        # a layer that normalises each image gives the same output after any scale
         if not layer or isinstance(layer, keras.layers.LayerNormalization):
             return
         if preprocessing.scale in ("", RAW):

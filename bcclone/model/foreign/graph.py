@@ -21,16 +21,18 @@ LayerConfig = Mapping[str, Any]  # class_name, config, name, inbound_nodes
 class Graph:
     """The layers of a Functional model."""
 
-    layers: Sequence[LayerConfig]  # those from the input to the steering are in their order
-    unused: set[str]  # names of those that lead to other outputs
+    layers: Sequence[
+        LayerConfig
+    ]  # all layers; those to the steering stand in the order of the chain
+    unused: set[str]  # names of the layers that lead to other outputs
     guessed: str  # as in tree.Nest
 
 
 def layers_in_order(configs: Sequence[LayerConfig], model: Mapping[str, Any]) -> Graph:
     """Return the layers of a model; raises UnsupportedModel when they are not a chain.
 
-    configs: its layers, as stored
-    model: what it states beside them
+    configs: the model's layers, as stored
+    model: the model's own configuration, with its input_layers and output_layers
     """
     named = {_name(config): config for config in configs}
     outputs = _ends(model["output_layers"])
@@ -105,8 +107,8 @@ def _chain_to(last: str, named: Mapping[str, LayerConfig], model: Mapping[str, A
 class _Call:
     """What a layer is called with."""
 
-    tensors: list[str] = field(default_factory=list)  # the layers whose outputs it takes
-    numbers: list[Any] = field(default_factory=list)  # what else changes the result
+    tensors: list[str] = field(default_factory=list)  # names of the layers whose outputs it takes
+    numbers: list[Any] = field(default_factory=list)  # other arguments that change the result
     begins_with_tensor: bool = True
 
 
@@ -196,7 +198,7 @@ _OPERATIONS = {
 
 
 def _with_arithmetic(config: LayerConfig) -> LayerConfig:
-    """Return the layer; one that computes with one number becomes a Rescaling."""
+    """Return the layer; a layer that computes with one number becomes a Rescaling."""
     numbers = _call_of(config).numbers
     kind = config["class_name"]
     if not numbers:

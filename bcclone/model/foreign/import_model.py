@@ -30,7 +30,7 @@ class ImportModelResult:
     model: str | None  # the file written, None if only the preprocessing was looked for
     rebuilt: "RebuiltModel"  # its network and its origin
     preprocessing: str | None  # how its frames are prepared
-    candidates: tuple[Candidate, ...]  # the best preparations on a recording, the best first
+    candidates: tuple[Candidate, ...]  # preprocessings that agree best with a recording, best first
 
     def as_json(self) -> dict[str, Any]:
         """Return the values of --json.
@@ -82,13 +82,13 @@ class ImportModelResult:
 def import_model(
     settings: ImportModelSettings, notify: Callable[[str], None] = lambda line: None
 ) -> ImportModelResult:
-    """Rebuild the network of a model file without running code in it, and write it with its
-    preprocessing.
+    """Rebuild the network of a model file, without running code in it, and write a model of ours.
 
-    With a recording, and neither a preprocessing nor an output, nothing is written. notify: called
-    with lines that describe the network, before its preprocessing is checked. Raises UserError when
-    the file cannot be imported, when its preprocessing is missing, wrong, or not certain on the
-    recording, or when the output cannot be written.
+    If the settings have a recording, but neither a preprocessing nor an output, nothing is written.
+    Raises UserError when the file cannot be imported, when its preprocessing is missing, wrong, or
+    not certain on the recording, or when the output cannot be written.
+
+    notify: called with lines that describe the network, before its preprocessing is checked
     """
     how = settings.preprocess
     output = settings.output

@@ -79,7 +79,7 @@ _OPERATIONS = {0: "+", 5: "*", 10: "-", 11: "/", 20: "*", 21: "/", 23: "+", 24: 
 # None, a float, a whole number, or a float as text
 _CONSTANT = rb"(N)|[g\xe7](.{8})|[i\xe9](.{4})|f.([-+.e\d]+)"
 _CONSTANTS = rb"(?:[(\xa8].{4}|[)\xa9].)((?:" + _CONSTANT + rb")+)"
-_NO_NAMES = rb"(?:[(\xa8]\0{4}|[)\xa9]\0)"  # of anything outside the function
+_NO_NAMES = rb"(?:[(\xa8]\0{4}|[)\xa9]\0)"  # the function uses no name from outside it
 
 
 def _scaling_in(data: bytes) -> Scaling | None:
@@ -103,7 +103,7 @@ def _scaling_in(data: bytes) -> Scaling | None:
 
 
 def _number(none: bytes, real: bytes, whole: bytes, text: bytes) -> float:
-    """Return a constant, of whose four forms one is not empty."""
+    """Return a constant as a number, NaN for None; of its four forms, three are empty."""
     if none:
         return math.nan
     if text:
@@ -143,7 +143,7 @@ _STATE_THE_SCALE = (
     f"if it scales the pixels alone, state how, as {STATING} 'x / 127.5 - 1', or save the model "
     "with a Rescaling layer in its place"
 )
-_CUTS = "[:]"  # stands among the names for a function that takes a part of its argument
+_CUTS = "[:]"  # added to the names of a function that slices its argument
 _REMEDIES = {  # pattern of a name that a function uses -> what to do
     r"^resize_(images|bilinear|bicubic|area|nearest_neighbor)$"
     r"|^resizemethod$|^antialias$|^preserve_aspect_ratio$": (

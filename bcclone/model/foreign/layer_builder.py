@@ -42,10 +42,11 @@ class LayerBuilder:
     ) -> None:
         """Start a network.
 
-        shape, dtype: of its input, with the batch, channels last
+        shape: shape of its input, with the batch, channels last
+        dtype: dtype of its input
         channels_first: whether the file has the channels before the rows
-        budget: most weights that it may have
-        rescale: what a Lambda layer computes that is not recognised
+        budget: most weights that the network may have
+        rescale: what a Lambda layer computes, for one whose code is not recognised
         """
         self._input_shape = shape
         self._input_dtype = dtype
@@ -59,7 +60,7 @@ class LayerBuilder:
 
         self._layers: list[keras.Layer] = []  # of the network; within TimeDistributed, of its part
         self._shape = shape  # of the next layer's input; that of one frame within TimeDistributed
-        self._frames = 1  # to which the next layer is applied
+        self._frames = 1  # to how many frames of a window the next layer is applied
         self._weights = 0  # of all layers so far
         self._names = {"frame"}  # of all layers so far; "frame" is the input
 
@@ -77,7 +78,7 @@ class LayerBuilder:
     def finish(self, name: str, most_outputs: int) -> keras.Model:
         """Return the network with initial weights, called `name` if Keras takes that.
 
-        Raises UnsupportedModel when it predicts another number of numbers.
+        Raises UnsupportedModel if it does not predict 1 to most_outputs numbers.
         """
         if self._shape not in [(None, count) for count in range(1, most_outputs + 1)]:
             raise UnsupportedModel(
@@ -106,7 +107,7 @@ class LayerBuilder:
             self.notes.append(f"{leaf} computed in {dtype}, and now computes in float32")
 
     def _layers_for(self, leaf: Leaf) -> keras.Layer:
-        """Append a layer, and those that its file does without; return the layer itself."""
+        """Append a layer, and layers that stand for its arguments; return the layer itself."""
         # Keras 2.2 and later move the channels to the end before they flatten, if the layer says
         # that they are first; otherwise the numbers are flattened in the order of the file
         is_in_file_order = leaf.config.get("data_format") != "channels_first"
@@ -134,7 +135,7 @@ class LayerBuilder:
 
     def _add_time_distributed(self, nest: Nest) -> None:
         """Build a TimeDistributed, whose layer or network is applied to each frame of a window."""
-        frames_at_most = 100  # each is a part of the graph
+        frames_at_most = 100  # each frame adds a part to the graph
         count = self._shape[1] if len(self._shape) > 2 else None
         if not count or count > frames_at_most:
             raise UnsupportedModel(
@@ -188,7 +189,7 @@ class LayerBuilder:
         if kind.type is keras.layers.Lambda:
             layer = self._lambda_layer(config, name)
         elif stored_as == "Normalization" and not config.get("axis", [-1]):
-            # of the whole input, which translate() would take for an argument that is not stated
+            # an axis of None means the whole input; translate() would take it for one not stated
             stored = {key: value for key, value in config.items() if key != "axis"}
             arguments = translate(kind.type, stored, self._shape, self._channels_first)
             layer = kind.type(**arguments, axis=None, name=name)

@@ -19,19 +19,20 @@ from bcclone.system.arrays import Float32Array
 from bcclone.system.errors import UserError, first_line
 from bcclone.system.progress import note
 
-_Tensor = dict[str, Any]  # what the interpreter says of an input or output
+_Tensor = dict[str, Any]  # what the interpreter tells about an input or an output: name, shape ...
 
 
 class LiteRtModel:
     """A network of one picture in a LiteRT file, ready to run on one core.
 
-    Of several outputs, the steering is the one that is called so, or the first by name, as
-    donkeycar takes them; of 15 bins, it is the place of the most probable one between -1 and 1.
-    Inputs and outputs may be whole numbers, as the file quantizes them.
+    Of several outputs, the steering is the one whose name says so, or else the first by name, as
+    donkeycar takes them. An output of 15 numbers has the probabilities of 15 bins from -1 to 1; the
+    steering is the place of the most probable bin. Inputs and outputs may be quantized: whole
+    numbers, whose unit and zero the file states.
     """
 
-    framing = None  # of the simulator's camera
-    calibration = None  # the network's own steering
+    framing = None  # the pictures are frames already, as of the simulator's camera
+    calibration = None  # the network's steering is the car's
 
     def __init__(self, path: Path, how: Preprocessing | str | None = None) -> None:
         """Raises UserError for a file that cannot be run, or whose pictures are prepared in an
@@ -59,7 +60,8 @@ class LiteRtModel:
         if not (is_named or pilot):
             note(guess_of_output(path, steering))
 
-        # how pictures are prepared; quantized inputs say how large pixels are
+        # how pictures are prepared; a quantized input's unit tells the range of its pixels: if 255
+        # units exceed 2, it takes pixels of 0 to 255, not of 0 to 1 or -1 to 1
         unit, _ = self._input["quantization"]
         takes_pixels_as_they_are = unit * 255 > 2
         likely_scale = "" if takes_pixels_as_they_are else "0..1"
@@ -112,7 +114,7 @@ def _interpreter_of(path: Path) -> Any:
         )
     import tensorflow as tf
 
-    with warnings.catch_warnings(action="ignore"):  # that TensorFlow's own interpreter is old
+    with warnings.catch_warnings(action="ignore"):  # TensorFlow warns that its interpreter is old
         interpreter = tf.lite.Interpreter(model_content=content, num_threads=1)
     interpreter.allocate_tensors()
     return interpreter

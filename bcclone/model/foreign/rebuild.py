@@ -28,8 +28,8 @@ class RebuiltLayer:
     """A layer of a rebuilt network."""
 
     name: str
-    kind: str  # its type in the file
-    now: str  # its type now
+    kind: str  # its class in the file
+    now: str  # its class in the rebuilt network
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,13 @@ class RebuiltModel:
     """A rebuilt network, its origin, and its layers."""
 
     model: keras.Model
-    keras_version: str
-    backend: str
+    keras_version: str  # the Keras that wrote the file
+    backend: str  # the backend of that Keras
     layers: tuple[RebuiltLayer, ...]
-    notes: tuple[str, ...]  # what was recognised or changed
-    pilot: str = ""  # of donkeycar, as pilot_of() names it, "" for another network
-    guessed: str = ""  # as in tree.Nest, "" for a pilot
+    notes: tuple[str, ...]  # sentences: what was recognised, changed or left out
+    pilot: str = ""  # class of donkeycar's pilots, from pilot_of(); "" for another network
+    # the output taken as the steering although its name does not say so; "" if it is certain
+    guessed: str = ""
 
 
 def rebuild_model(
@@ -53,14 +54,14 @@ def rebuild_model(
 ) -> RebuiltModel:
     """Return the network with its weights; raises UnsupportedModel, or errors of json and Keras.
 
-    most_outputs: how many numbers it may predict
-    rescale: what its only Lambda layer computes that is not recognised
-    size: rows and columns of an input that does not state them
+    most_outputs: the largest number of values that the network may predict
+    rescale: what its Lambda layer computes, if it has one whose code is not recognised
+    size: rows and columns of the input, for a file that does not state them
     """
     nest, shape, dtype = read_tree(parse_json(stored.texts["model_config"]), size)
     leaves = list(nest.leaves())
 
-    # what the file's backend did otherwise
+    # the order of channels and kernels, in which backends differ
     channels_first = has_channels_first(leaves)
     mirrored = is_mirrored(stored)
     if mirrored:
@@ -152,8 +153,8 @@ def _rebuilt_layers(
 
 # ---- pilots of donkeycar
 
-# their outputs that are not the steering alone -> how many numbers: bins from -1 to 1, or steering
-# and throttle
+# name of a pilot's output -> its numbers, if they are not the steering alone: the probabilities of
+# 15 bins of steering from -1 to 1, or steering and throttle
 _OUTPUTS_OF_PILOTS = {"angle_out": BINS, "angle": BINS, "model_outputs": 2, "outputs": 2}
 
 
@@ -163,8 +164,9 @@ def _steering_alone(model: keras.Model) -> keras.Model:
     steering = keras.layers.Dense(1, use_bias=False, name="steering")
     pilot = keras.Sequential([model.inputs[0], *model.layers, steering], name=model.name)
     if last.units > 2:
-        # the steering of the most probable bin: so large a factor makes a softmax choose it, as
-        # argmax does
+        # the steering of the most probable bin: times so large a factor, a softmax gives 1 for the
+        # largest number and 0 for the others, as argmax chooses; then the last layer weighs the
+        # bins by their steering
         sharpened = 1 << 20
         last.set_weights([array * sharpened for array in last.get_weights()])
         steering.set_weights([np.linspace(-1.0, 1.0, last.units)[:, np.newaxis]])

@@ -28,7 +28,10 @@ _FOLDERS = ("layers", "_layer_checkpoint_dependencies")
 def assign_weights(
     model: Nest, layers: Layers, stored: StoredModel, mirrored: bool, channels_first: bool
 ) -> None:
-    """Give each layer its arrays; raises UnsupportedModel with both shapes when they are others."""
+    """Give each layer its arrays.
+
+    Raises UnsupportedModel if an array has another shape, is missing, or is left over.
+    """
     if _folder_of_layers("", stored.weights):  # an archive
         by_layer = _by_folder(model, "", layers, stored.weights)
     else:
@@ -36,11 +39,11 @@ def assign_weights(
     used: set[int] = set()
     for leaf, named in by_layer:
         used.update(id(array) for array in named)
-        if leaf in layers:  # others lead to another output
+        if leaf in layers:  # layers that lead to another output were not rebuilt
             arrays = _in_todays_order(leaf, named, mirrored, channels_first)
             _assign(leaf, layers[leaf], arrays)
 
-    # an array that no layer takes is one that the network was meant to have
+    # an array that no layer took tells that the rebuilt network lacks a layer
     for folder, named in stored.weights.items():
         if any(id(array) not in used for array in named):
             raise UnsupportedModel(
@@ -86,7 +89,10 @@ def _has_weights(node: Leaf | Nest, layers: Layers) -> bool:
 
 
 def _by_name(nest: Nest, layers: Layers, weights: Weights) -> _Arrays:
-    """Yield the arrays of each layer; those of a model within the model may lie together."""
+    """Yield the arrays of each layer.
+
+    The arrays of a model within the model may be stored together, under that model's name.
+    """
     for node in nest.nodes:
         if isinstance(node, Leaf):
             yield node, weights.get(node.name, [])
@@ -120,7 +126,7 @@ def _of_unnamed(nest: Nest, node: Nest, layers: Layers, weights: Weights) -> lis
 def _split(nest: Nest, layers: Layers, arrays: list[NamedArray]) -> _Arrays:
     """Divide the arrays of a model within the model.
 
-    The file has first all that are trained, then all that are not.
+    The file has the trainable weights of all its layers first, and then the others of all layers.
     """
     remaining = iter(arrays)
     divided: dict[Leaf, list[NamedArray]] = {leaf: [] for leaf in nest.leaves()}
@@ -139,7 +145,7 @@ def _split(nest: Nest, layers: Layers, arrays: list[NamedArray]) -> _Arrays:
 def _by_folder(nest: Nest, prefix: str, layers: Layers, weights: Weights) -> _Arrays:
     """Yield the arrays of each layer, whose folders are called by class and number.
 
-    prefix: of the folders of this model, "" for the whole one
+    prefix: what the folders of this model begin with; "" for the whole model
     """
     start = _folder_of_layers(prefix, weights)
     folder_names = {
@@ -147,13 +153,13 @@ def _by_folder(nest: Nest, prefix: str, layers: Layers, weights: Weights) -> _Ar
         for folder in weights
         if start and folder.startswith(start)
     }
-    counts: dict[str, int] = {}  # layers so far, by class
+    counts: dict[str, int] = {}  # class -> how many of its layers with weights came so far
     for node in nest.nodes:
         is_left_out = isinstance(node, Leaf) and node in nest.left_out
         if not is_left_out and not _has_weights(node, layers):
             continue
 
-        # a layer's folder is that of its place among the layers of its class with weights
+        # folders are numbered by class: the third Conv2D with weights has the third conv2d folder
         kind = _folder_name(node.kind)
         folders = _folders_of(kind, folder_names)
         place = counts.get(kind, 0)
@@ -169,7 +175,7 @@ def _by_folder(nest: Nest, prefix: str, layers: Layers, weights: Weights) -> _Ar
             folder = f"{folder}/layer"
         if isinstance(node, Nest):
             yield from _by_folder(node, f"{folder}/", layers, weights)
-        else:  # recurrent layers keep theirs in a cell
+        else:  # a recurrent layer's arrays are in the folder of its cell
             yield node, [*weights.get(folder, []), *weights.get(f"{folder}/cell", [])]
 
 

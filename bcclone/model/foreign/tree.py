@@ -3,9 +3,9 @@
 In: the configuration. Out: a `Nest`, the chain of layers from the input to the steering.
 
 A Sequential model lists its layers. A Functional one names the inputs of each layer in
-`inbound_nodes`; `graph` follows them. Nested models are kept, since the weights are stored by them;
-so is `TimeDistributed`, as a nested model of the layer or model that it applies to each frame of a
-window.
+`inbound_nodes`; `graph` follows them. A model inside the model stays one (a `Nest`), since its
+weights are stored under its name. A `TimeDistributed` becomes a `Nest`, too: of the layer or model
+that it applies to each frame of a window.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,7 +31,7 @@ class Leaf:
     kind: str  # its class
     name: str
     config: Mapping[str, Any]  # its arguments
-    over_time: str = ""  # the name of the TimeDistributed around it, "" without one
+    over_time: str = ""  # name of the TimeDistributed around it, "" if there is none
 
     def __str__(self) -> str:
         return f"layer {shown(self.name)} ({self.kind[:40]})"
@@ -47,9 +47,10 @@ class Nest:
     kind: str  # its class
     name: str
     nodes: "tuple[Leaf | Nest, ...]"  # in their order
-    config: Mapping[str, Any] = field(default_factory=dict)  # of a TimeDistributed
+    config: Mapping[str, Any] = field(default_factory=dict)  # arguments of a TimeDistributed
     left_out: tuple[Leaf, ...] = ()  # nodes that lead to other outputs than the steering
-    # the output that is taken as the steering although its name does not say so, "" without one
+    # the output that is taken as the steering although its name does not say so; "" if its name
+    # says so
     guessed: str = ""
 
     @property
@@ -58,7 +59,7 @@ class Nest:
         return self.kind == _TIME_DISTRIBUTED
 
     def leaves(self) -> Iterator[Leaf]:
-        """Yield the layers that lead to the steering, without those that only state an input."""
+        """Yield the layers that lead to the steering, but no InputLayer, which computes nothing."""
         for node in self.nodes:
             if isinstance(node, Nest):
                 yield from node.leaves()
@@ -67,10 +68,11 @@ class Nest:
 
 
 def read_tree(config: Mapping[str, Any], size: Size) -> tuple[Nest, tuple[int, ...], str]:
-    """Return the model's layers, the shape of its input without the batch, and its type.
+    """Return the model's layers, its input's shape without the batch, and its input's dtype.
 
-    size: rows and columns of an input that does not state them. Raises UnsupportedModel,
-    LookupError, TypeError and other errors.
+    Raises UnsupportedModel; for a damaged configuration LookupError, TypeError and other errors.
+
+    size: rows and columns of the input, for a configuration that does not state them
     """
     layers_at_most = 200
     nest = _nest(config)
@@ -86,7 +88,10 @@ def read_tree(config: Mapping[str, Any], size: Size) -> tuple[Nest, tuple[int, .
 
 
 def _nest(config: Mapping[str, Any], over_time: str = "") -> Nest:
-    """Return a Sequential or Functional model; over_time: as in Leaf, for its layers."""
+    """Return a Sequential or Functional model.
+
+    over_time: as in Leaf, for its layers
+    """
     kind = config["class_name"]
     inner = config["config"]
     if kind not in _CHAINS | _GRAPHS:
@@ -200,7 +205,7 @@ def _input_shape(declared: Any, size: Size) -> tuple[int, ...]:
 
 
 def _input_dtype(first: Leaf | Nest) -> str:
-    """Return float32 or uint8, of which networks are rebuilt."""
+    """Return the dtype of the rebuilt network's input: float32 for all floats, or uint8."""
     dtype = "float32"
     if first.kind == "InputLayer":
         dtype = dtype_of(first.config.get("dtype"))

@@ -1,7 +1,7 @@
 """Decide what the files of other programs do not state.
 
-These are how frames are prepared, and which of several outputs is the steering. What is not certain
-is said in a note, or refused with what to state.
+That is how frames are prepared, and which of several outputs is the steering. A note names a guess
+that is not certain; where no guess is possible, an error names the option that states it.
 """
 
 import shlex
@@ -13,13 +13,15 @@ from bcclone.model.model_path import is_litert
 from bcclone.system.errors import UserError, shown
 from bcclone.system.progress import note
 
-BINS = 15  # of the steering, in categorical pilots of donkeycar
+# a categorical pilot of donkeycar divides the steering from -1 to 1 into so many bins, and gives a
+# probability for each
+BINS = 15
 
 
 def pilot_of(input_name: str, numbers: int) -> str:
     """Return the class of a pilot of donkeycar (parts/keras.py), "" for another network.
 
-    numbers: how many it gives for the steering
+    numbers: how many numbers its output for the steering has
     """
     if "img_in" not in input_name:
         return ""

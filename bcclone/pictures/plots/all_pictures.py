@@ -1,8 +1,9 @@
 """Draw all pictures of a model: a model file, with its samples or an image -> PNGs in a folder.
 
-Of a training, also a report: on what, how well, what the network saw, what to run next.
+After a training, also write a report: what the network was trained on, how well it answers, what it
+sees, and what to run next.
 
-TensorFlow is loaded before a module imports Keras.
+Functions import what needs Keras only after load_tensorflow(), which chooses TensorFlow's settings.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -37,8 +38,8 @@ class PlotResult:
     """The pictures in a folder."""
 
     folder: Path
-    pictures: Mapping[str, Path | str]  # name -> path, or why it was not drawn
-    notes: tuple[str, ...] = ()  # remarks for their reader
+    pictures: Mapping[str, Path | str]  # name of a picture -> its path, or why it was not drawn
+    notes: tuple[str, ...] = ()  # what the user should know about the pictures
 
     @property
     def drawn(self) -> dict[str, Path]:
@@ -55,7 +56,7 @@ def draw_pictures(
 ) -> dict[str, Path | str]:
     """Draw all pictures, or only the named ones, into an existing folder.
 
-    Return name -> path, or why there is none.
+    Return name of a picture -> its path, or why it was not drawn.
     """
     pictures: dict[str, Path | str] = {}
     for picture in PLOTS:
@@ -80,7 +81,7 @@ def plot(settings: PlotSettings, notify: Notify = lambda line: None) -> PlotResu
     UserError for a file that is no model, for samples that cannot be read, and for a folder that
     cannot be created.
 
-    notify: takes a line for each log that was read
+    notify: called with a line for each log that was read
     """
     load_tensorflow(onednn=onednn_for_batches())
     from bcclone.model.model_file import load_model
@@ -111,9 +112,9 @@ def plot(settings: PlotSettings, notify: Notify = lambda line: None) -> PlotResu
 def explore_image(settings: PlotSettings) -> "ExploredImage":
     """Draw what a model sees and answers in the image of the settings.
 
-    The picture goes into the folder of the pictures. Raises UserError for a file that is no model,
-    for one that is no camera frame, and for a folder that cannot be created; ValueError if the
-    settings name no image.
+    The picture is written into the folder of the model's pictures. Raises UserError for a file that
+    is no model, for an image that is no camera frame, and for a folder that cannot be created;
+    ValueError if the settings name no image.
     """
     image = settings.image
     if image is None:
@@ -135,8 +136,8 @@ def draw_training(
 ) -> Path | None:
     """Draw the pictures of a training, and write its report into its run folder.
 
-    Return the report's path. An error is reported and does not fail the training; then there is no
-    report, and None is returned.
+    Return the report's path. An error is told in a note, since the training itself has not failed;
+    then None is returned.
 
     data: what the model was trained on, a store or recordings
     """
@@ -157,8 +158,8 @@ def training_report(
 ) -> Report:
     """Return the report of a training.
 
-    data: what it was trained on
-    pictures: name -> path of those drawn
+    data: what the model was trained on, a store or recordings
+    pictures: name -> path, for the pictures that were drawn
     """
     samples = result.samples
     sentences = [
@@ -226,9 +227,10 @@ def _figures_of(result: TrainResult) -> list[tuple[str, str]]:
 
 
 def _find_run(model: Path, runs: Path) -> Path | None:
-    """Return the newest run folder with this model, under any name, and a history.
+    """Return the run folder of the training that made a model; None if there is none.
 
-    Return None if there is none.
+    It is the model's own folder, or the newest one that has the same file, under any name. It has a
+    history.
     """
     if model.name != START_NAME and (model.parent / "history.csv").is_file():
         return model.parent

@@ -33,11 +33,12 @@ from bcclone.training.training_state import best_epoch
 
 @dataclass(frozen=True)
 class Predictions:
-    """Steering of rows, -1 to 1, (rows,) each."""
+    """The steering of some rows: recorded, learned and predicted; each (rows,), -1 to 1."""
 
     seconds: FloatArray  # since 1970
     recorded: FloatArray
-    label: FloatArray  # what the network learned: recorded, then smoothed, led and corrected
+    # what the network learned: the recorded steering, smoothed, moved in time and corrected
+    label: FloatArray
     network: FloatArray
 
     @property
@@ -51,9 +52,9 @@ class Predictions:
         return not np.allclose(self.label, self.recorded, atol=1e-6)
 
 
-_LINE_SECONDS = 25.0  # of driving in a line of curves
-_MAX_LINES = 4
-_GAP_SECONDS = 1.0  # drawn between two stretches
+_LINE_SECONDS = 25.0  # seconds of driving in a line of curves
+_MAX_LINES = 4  # later driving is not drawn over time
+_GAP_SECONDS = 1.0  # width of the gap that is drawn between two stretches of driving
 
 
 def plot_predictions(subject: Subject, path: Path) -> None:
@@ -131,7 +132,7 @@ def describe_errors(subject: Subject, figures: Predictions) -> list[str]:
         )
     lines = [f"{part.capitalize()}: {len(figures.network):,} samples, {errors}"]
 
-    # what explains that it differs from other errors of the same model
+    # what explains why other figures of the same model differ from this error
     notes = []
     if figures.has_labels:
         settings = subject.samples.sample_settings
@@ -151,15 +152,15 @@ def describe_errors(subject: Subject, figures: Predictions) -> list[str]:
     return lines
 
 
-MAX_ROWS = 3000  # which takes some seconds to compute
+MAX_ROWS = 3000  # most rows to predict, which takes some seconds
 _BATCH_SIZE = 128
 
 
 def predictions(subject: Subject) -> Predictions:
     """Predict the steering of the test rows, or without them of the validation rows.
 
-    Of very many rows, only stretches spread evenly over them are taken. Raises NotDrawn if there
-    are none, or a prediction is not finite.
+    Of more than MAX_ROWS rows, only some stretches are taken, spread evenly. Raises NotDrawn if
+    there are no rows, or if a prediction is not finite.
     """
     samples = subject.one_per_row(subject.scored_part)
     if not len(samples):
@@ -196,23 +197,24 @@ def predict(model: keras.Model, images: Image) -> FloatArray:
     The model is not compiled, which would take longer than a few batches do.
     """
     outputs = model(keras.ops.cast(images, model.inputs[0].dtype), training=False)
-    steering = keras.ops.convert_to_numpy(outputs)[:, 0]  # a throttle may follow
+    steering = keras.ops.convert_to_numpy(outputs)[:, 0]  # a throttle may be the second number
     return np.asarray(steering, np.float64)
 
 
 def spread_evenly(parts: list[IndexArray], most: int) -> IndexArray:
-    """Join some of the stretches, spread evenly, but at least one.
+    """Join some of the stretches, spread evenly; at least one.
 
-    most: about so many indices in total
+    parts: indices of each stretch
+    most: about how many indices to return
     """
     fraction = min(1.0, most / max(sum(map(len, parts)), 1))
     count = max(1, int(fraction * len(parts)))
     return np.concatenate([parts[number] for number in evenly(len(parts), count)])
 
 
-# seconds from the first frame of a strip
+# a strip is a row of frames; the seconds of each since the first one
 _STRIP_SECONDS = np.arange(6) / 2
-_STRIP_LENGTH = _STRIP_SECONDS[-1]
+_STRIP_LENGTH = _STRIP_SECONDS[-1]  # seconds
 
 
 def plot_saliency(subject: Subject, path: Path) -> None:

@@ -88,15 +88,16 @@ def _draw_rates(axes: Axes, epochs: Sequence[int], rates: Sequence[float]) -> No
     axes.yaxis.set_minor_formatter(NullFormatter())
 
 
-EDGES = (np.arange(42) - 20.5) / 20  # bins of 0.05, one of them centred on 0
-_FIRST_EPOCH = 1
+EDGES = (np.arange(42) - 20.5) / 20  # edges of bins of 0.05; the middle of one is 0
+_FIRST_EPOCH = 1  # the epoch whose samples are drawn: each epoch leaves out others
 _CAMERA_STYLES = {"center": (BLUE, "-"), "left": (GREEN, "--"), "right": (RED, "-.")}
 
 
 def plot_steering(subject: Subject, path: Path) -> None:
     """Draw the histogram of the training samples into a PNG.
 
-    Another one is drawn of an epoch if balancing changes it. Raises NotDrawn without samples.
+    A second histogram, of the samples in an epoch, is drawn if balancing leaves some out. Raises
+    NotDrawn if there are no training samples.
     """
     data = subject.samples
     samples = data.samples[data.split_indices(TRAINING)]
@@ -149,7 +150,7 @@ def _draw_histogram(axes: Axes, samples: SampleTable) -> None:
 def steering_counts(samples: SampleTable) -> dict[str, IndexArray]:
     """Count each camera's samples by steering, corrections included, in the bins of EDGES, (bins,).
 
-    Flipped samples count with the recorded sign.
+    A flipped sample counts with the sign of the recorded steering.
     """
     recorded = np.where(samples["flipped"], -samples["steering"], samples["steering"])
     counts = {}
@@ -160,7 +161,7 @@ def steering_counts(samples: SampleTable) -> dict[str, IndexArray]:
     return counts
 
 
-_SECONDS_SHOWN = np.linspace(0.3, 3.0, 200)
+_SECONDS_SHOWN = np.linspace(0.3, 3.0, 200)  # times to return to the line, along the curves
 _SPEED_STYLES = ((BLUE, "-"), (ORANGE, "--"), (GREEN, "-."), (RED, ":"))
 
 
@@ -227,14 +228,14 @@ def returns(
 
 
 _USUAL_MPH = (10.0, 20.0, 30.0)
-_APART_MPH = 4.0  # nearer curves would overlap
-_LEAST_MPH = 3.0  # slower rows are not driving
+_APART_MPH = 4.0  # smallest difference of two speeds: curves of nearer ones would overlap
+_LEAST_MPH = 3.0  # rows that are slower do not count as driving
 
 
 def typical_speeds(recorded_mph: FloatArray) -> list[float]:
     """Return the median of the recorded speeds, (rows,), and 10, 20 and 30 mph, sorted.
 
-    Those near the median are left out.
+    Of the three, the ones near the median are left out.
     """
     driven = recorded_mph[recorded_mph >= _LEAST_MPH]
     if not len(driven):
@@ -244,10 +245,10 @@ def typical_speeds(recorded_mph: FloatArray) -> list[float]:
     return sorted([median, *others])
 
 
-# distance of a recovery from the centre line
-_START_M = 1.0  # at least, at its start
-_END_M = 0.1  # at most, at its end
-_MAX_SECONDS = 4.0  # from start to end
+# a recovery is a short drive from beside the centre line back onto it
+_START_M = 1.0  # smallest distance from the centre line at its start
+_END_M = 0.1  # largest distance from the centre line at its end
+_MAX_SECONDS = 4.0  # longest time from start to end
 
 
 def find_recoveries(seconds: FloatArray, offset_m: FloatArray) -> list[IndexArray]:
@@ -256,7 +257,8 @@ def find_recoveries(seconds: FloatArray, offset_m: FloatArray) -> list[IndexArra
     They are its first frame, the first half-way back, and the first on the centre line. A recovery
     begins after a pause of the recording.
 
-    seconds, offset_m: (samples,), as of located_samples()
+    seconds: when each sample was recorded, (samples,)
+    offset_m: as located_samples() returns them, (samples,)
     """
     recoveries = []
     for stretch in stretches(seconds):
@@ -297,9 +299,9 @@ def located_samples(subject: Subject) -> tuple[IndexArray, FloatArray]:
 
 
 def plot_recovery_frames(subject: Subject, path: Path) -> None:
-    """Draw the recovery from farthest to the left, and from the right, into a PNG.
+    """Draw the recovery from farthest to the left, and that from farthest to the right, into a PNG.
 
-    Raises NotDrawn if there is none.
+    Raises NotDrawn if there are no recoveries.
     """
     samples, offset_m = located_samples(subject)
     seconds = subject.seconds(samples)

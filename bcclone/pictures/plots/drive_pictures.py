@@ -36,12 +36,12 @@ if TYPE_CHECKING:  # they load the drive server
 
 _OFF_CENTRE = "distance from the centre line, m"
 
-# of the models in a picture of scores, in turn
+# colours and marks of the models in a picture of scores, in turn
 _MODEL_COLORS = (BLUE, ORANGE, GREEN, RED, GRAY)
 _MODEL_MARKS = "osD^vPX"
 
 _SCORE_INCHES = 0.3  # height of a row of scores
-_MARKS_BAND = 0.6  # fraction of it that the models' marks take
+_MARKS_BAND = 0.6  # fraction of a row's height over which the models' marks are spread
 
 
 def plot_scores(
@@ -146,9 +146,10 @@ def plot_deviations(
 ) -> None:
     """Draw the deviations of several drives from the recorded path over time into a PNG.
 
-    seconds: at the end of each row, (rows,)
+    seconds: time at the end of each row since the start, (rows,)
     drives: name of the driver -> drive
-    limit_m: where a person takes over; like the deviations, in the unit that the title names
+    limit_m: deviation at which a person takes over; its unit, and that of the deviations, is the
+        one that the title names
     """
     figure = new_figure(9, 0.8 + 1.5 * len(drives), title)
     column = figure.subplots(len(drives), 1, sharex=True, squeeze=False)[:, 0]
@@ -187,9 +188,9 @@ def plot_frames(frames: Sequence[tuple[str, Image]], path: Path) -> None:
     save_images(path, rows, (3.3, 1.75 + 0.15 * title_lines))
 
 
-_LINE_LENGTH = 1200  # frames in a line of curves, if they fit into so many lines
+_LINE_LENGTH = 1200  # frames in a line of curves; more if _MAX_LINES do not suffice
 _MAX_LINES = 6
-_PAUSE_STEPS = 20  # usual steps of time; a longer one is drawn as a gap
+_PAUSE_STEPS = 20  # a time of more than so many usual steps between two frames is drawn as a gap
 
 
 def plot_curves(
@@ -217,7 +218,10 @@ def plot_curves(
 
 
 def _end_of(seconds: FloatArray) -> float:
-    """Return where an axis of these times ends: after its beginning, also for a single frame."""
+    """Return where an axis of these times ends.
+
+    For a single frame, that is just after its time: an axis needs two different ends.
+    """
     return float(max(seconds[-1], seconds[0] + 1e-9))
 
 

@@ -26,7 +26,7 @@ from bcclone.pictures.plots.style import BLUE, GREEN, ORANGE, RED, new_figure, s
 from bcclone.pictures.plots.subject import NotDrawn, Subject
 from bcclone.system.arrays import Float32Array
 
-Shape = tuple[int | None, ...]  # of an output, without the batch
+Shape = tuple[int | None, ...]  # shape of a layer's output, without the batch
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Stage:
     shape: Shape
     detail: str  # lines: kernel and strides, or cropped rows; the activation
     parameters: int
-    notes: tuple[str, ...] = ()  # the layers after it that do not change the shape
+    notes: tuple[str, ...] = ()  # a name for each of the layers after it that keep its shape
 
     @property
     def is_image(self) -> bool:
@@ -66,7 +66,10 @@ def stages_of(model: keras.Model) -> list[Stage]:
 
 
 def _layers_of(model: keras.Model) -> Iterator[tuple[keras.Layer, Shape]]:
-    """Yield each layer and the shape of its output, also of a network inside TimeDistributed."""
+    """Yield each layer and the shape of its output.
+
+    Of a TimeDistributed network, yield the layers of that network.
+    """
     for layer in model.layers:
         shape = tuple(layer.output.shape[1:])
         if isinstance(layer, layers.TimeDistributed) and isinstance(layer.layer, keras.Sequential):
@@ -109,12 +112,12 @@ def _by(extents: Sequence[int | None]) -> str:
     return "x".join("?" if extent is None else str(extent) for extent in extents)
 
 
-# lengths in the diagram, in its units
+# lengths in the diagram, in units of its axes
 _TALLEST = 3.3  # highest box of an image, its depth included
 _LONGEST = 2.1  # highest box of a vector
 _STEP = 1.35  # between the middles of two boxes
 _CHANNEL = 0.05  # width of one channel
-_OBLIQUE = 0.25  # foreshortening of the depth
+_OBLIQUE = 0.25  # the columns of an image are drawn as depth, shortened by this factor
 
 
 @dataclass(frozen=True)
@@ -123,11 +126,14 @@ class _Box:
 
     width: float
     height: float
-    depth: float  # as drawn: so far to the right, and so far up
+    depth: float  # the back is drawn so far to the right of the front, and so far above it
 
     @classmethod
     def unscaled(cls, stage: Stage) -> "_Box":
-        """Return a box by the square roots of rows, columns and channels, or a vector's length."""
+        """Return a box whose sides are square roots of rows, columns and channels.
+
+        A vector's box is as high as the square root of its length.
+        """
         extents = [math.sqrt(max(extent or 1, 1)) for extent in stage.shape]
         if not stage.is_image:
             return cls(2 * _CHANNEL, extents[-1], 0.0)
@@ -285,13 +291,13 @@ def plot_activations(subject: Subject, path: Path) -> None:
     save(figure, path)
 
 
-_MAX_MAPS = 64  # of a convolution
+_MAX_MAPS = 64  # most maps that are drawn of a convolution
 
 
 def sheets_of(model: keras.Model, image: Image) -> dict[str, Float32Array]:
     """Return title -> the maps of a convolution in one image, (rows, columns).
 
-    Takes and raises as activations().
+    A map is one channel of a convolution's output. image and errors: as in activations().
     """
     sheets = {}
     for name, maps in activations(model, image).items():
@@ -320,8 +326,8 @@ def activations(model: keras.Model, image: Image) -> dict[str, Float32Array]:
 
     Raises NotDrawn without a convolution.
 
-    image: the input, uint8 (height, width, channels), or a window of such frames; of a window, a
-        network that takes frames one by one is shown the newest
+    image: the input, uint8 (height, width, channels), or a window of such frames; a network that
+        processes frames one by one is given the newest frame of the window alone
     """
     frame_by_frame = frame_layers(model)
     batch = image[-1:] if frame_by_frame else image[np.newaxis]

@@ -1,6 +1,6 @@
 """Explore one image: a model and a camera frame -> a PNG of what the model sees and answers.
 
-It shows the crop, the saliency, the activations, and the views of the side cameras, with the
+The PNG shows the crop, the saliency, the activations, and the views of the side cameras, with the
 steering that the model answers for each view.
 """
 
@@ -45,7 +45,7 @@ class SideView:
     """What a model answers for the view of a side camera."""
 
     steering: float
-    recorded: bool  # otherwise the view is computed from the image
+    recorded: bool  # whether the view was recorded; if not, it is computed from the image
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,9 @@ class ExploredImage:
     """The picture of an explored image, and what the model answers for it."""
 
     path: Path
-    steering: float
-    recorded_steering: float | None  # of its row; None if no recording lies beside the image
-    sides: Mapping[str, SideView]  # by the camera
+    steering: float  # what the model answers for the image
+    recorded_steering: float | None  # in the image's log row; None if no log lies beside it
+    sides: Mapping[str, SideView]  # "left" and "right" -> what the model answers for the view
     left_out: Mapping[str, str]  # part of the picture -> why it was not drawn
 
     def as_json(self) -> dict[str, Any]:
@@ -103,7 +103,7 @@ def draw_image(file: ModelFile, image: Path, frame: Image, path: Path) -> Explor
     policy = Policy(file).without_framing()
 
     def steering_of(view: Image) -> float:
-        """Return the steering for a frame as the first of a drive.
+        """Return the steering for a frame as the first frame of a drive.
 
         For a network of windows, the frame fills the window.
         """
@@ -162,7 +162,10 @@ def _show_side(axes: Axes, side: str, view: Image, answer: SideView) -> None:
 
 
 def _sheets(file: ModelFile, frame: Image, left_out: dict[str, str]) -> dict[str, Float32Array]:
-    """Return the sheets of activations; without any, {}, with the reason in `left_out`."""
+    """Return the sheets of activations, title -> pixels.
+
+    If there are none, return {}, and write the reason into `left_out`.
+    """
     try:
         window = window_after((), file.preprocessing.apply(frame), file.seq_length)
         return sheets_of(file.model, np.stack(window).reshape(file.model.input_shape[1:]))
@@ -172,7 +175,10 @@ def _sheets(file: ModelFile, frame: Image, left_out: dict[str, str]) -> dict[str
 
 
 def _lit(file: ModelFile, frame: Image, left_out: dict[str, str]) -> Image | None:
-    """Return the frame with its saliency; without one, None, with the reason in `left_out`."""
+    """Return the frame with its saliency drawn on it.
+
+    If it cannot be computed, return None, and write the reason into `left_out`.
+    """
     try:
         mask = Saliency(file.model, file.preprocessing).of_frame(frame)
     except UserError as error:
@@ -195,10 +201,11 @@ def read_image(image: Path) -> Image:
 def _row_of(image: Path) -> tuple[float | None, dict[str, Image]]:
     """Return the steering and the side cameras' frames of the row whose centre image this is.
 
-    The log is in its folder or in the one above. Return None and {} without such a row.
+    The log is in the image's folder or in the folder above. Return None and {} if no log has such a
+    row.
     """
     for log in (image.parent / LOG_NAME, image.absolute().parent.parent / LOG_NAME):
-        with suppress(UserError):  # no log, or that of another program
+        with suppress(UserError):  # there is no log, or it is another program's
             rows = read_log(log, edited=False).rows
             index = ImageIndex(log)
             for row in rows[rows["center"] == image.name].to_dict("records"):
@@ -209,7 +216,10 @@ def _row_of(image: Path) -> tuple[float | None, dict[str, Image]]:
 
 
 def _moved(frame: Image, side: str) -> Image:
-    """Return the view of the centre camera from the place of a side camera."""
+    """Return what the centre camera would see from the place of a side camera.
+
+    side: "left" or "right"
+    """
     right_m, _, ahead_m = MOUNTS[side]
     _, _, center_ahead_m = MOUNTS["center"]
     move = CameraMove(right_m, 0.0, ahead_m=ahead_m - center_ahead_m)

@@ -64,7 +64,7 @@ def _signed(steering: float) -> str:
 
 
 def _with_bar(sample: ShownSample) -> Image:
-    """Return the image with a bar below it, from the middle to the side of the steering."""
+    """Return the image with a bar below it, from the middle to the left or right."""
     height, width, channels = sample.image.shape
     bar = np.full((height // 10, width, channels), 255, np.uint8)
     middle = width // 2
@@ -75,7 +75,7 @@ def _with_bar(sample: ShownSample) -> Image:
 
 def spread_by_steering(subject: Subject, samples: IndexArray) -> IndexArray:
     """Return a few of the samples, ordered from left steering to right steering."""
-    # of the steering: a left bend, two nearly straight roads, a right bend
+    # these quantiles of the steering are a left bend, two nearly straight roads, and a right bend
     quantiles = np.array([0.02, 0.35, 0.65, 0.98])
     ordered = samples[np.argsort(subject.table["steering"][samples], kind="stable")]
     places = np.round(quantiles * (len(ordered) - 1)).astype(int)
@@ -83,9 +83,11 @@ def spread_by_steering(subject: Subject, samples: IndexArray) -> IndexArray:
 
 
 def samples_of_row(subject: Subject, index: int) -> list[ShownSample]:
-    """Return the samples of one log row that exist: each camera, earlier frames, mirrored.
+    """Return the samples of one log row: of each camera, with an earlier frame, and mirrored.
 
-    index: any of them
+    Samples that do not exist are left out.
+
+    index: one of the row's samples
     """
     table = subject.table
     in_row = np.flatnonzero(table["row"] == table["row"][index])
@@ -94,7 +96,7 @@ def samples_of_row(subject: Subject, index: int) -> list[ShownSample]:
         kind = tuple(table[sample][["camera", "frame_offset", "flipped"]])
         sample_by_kind.setdefault(kind, sample)
 
-    # what a row may have: camera, frames before its own, mirrored
+    # the samples that a row may have, title -> (camera, how many frames earlier, mirrored)
     camera = int(table["camera"][index])
     kinds = {name: (number, 0, False) for number, name in enumerate(CAMERAS)}
     for offset in sorted({1, int(table["frame_offset"].max())} - {0}):
@@ -112,7 +114,7 @@ def samples_of_row(subject: Subject, index: int) -> list[ShownSample]:
     ]
 
 
-_AUGMENTATIONS = 3  # that are shown of a sample
+_AUGMENTATIONS = 3  # number of augmentations that are shown of a sample
 
 
 def augmented_samples(subject: Subject, index: int) -> list[ShownSample]:
@@ -140,13 +142,13 @@ def augmented_samples(subject: Subject, index: int) -> list[ShownSample]:
     ]
 
 
-_MAX_FRAMES = 6  # that are shown of a window
+_MAX_FRAMES = 6  # most frames that are shown of a window
 
 
 def _plot_windows(subject: Subject, path: Path) -> None:
     """Draw windows into a PNG, from a left bend to a right bend, one in each row.
 
-    A row shows the window's frames, oldest first, and the change from its first to its last.
+    A row shows frames of the window, oldest first, and the change from its first to its last frame.
     """
     # a window's steering is that of its newest frame
     windows = subject.shown_windows()
@@ -162,7 +164,8 @@ def _plot_windows(subject: Subject, path: Path) -> None:
     headings += ["newest frame", "change, first to last"]
     rows = []
     for window, frames, steering in zip(windows, images, predicted, strict=True):
-        # frames are nearly alike: their difference shows what a network of windows gains
+        # the frames of a window look nearly the same: their difference shows what a network of
+        # windows knows more than a network of single frames
         change = np.abs(frames[-1].astype(np.int16) - frames[0]).mean(axis=2)
         heat = colormaps["inferno"](change / max(change.max(), 1.0), bytes=True)[..., :3]
         recorded = float(subject.table["steering"][window[-1]])

@@ -30,7 +30,10 @@ CURVES = ((BLUE, "-"), (RED, "--"), (ORANGE, "-"), (GREEN, ":"), (GRAY, "-."))
 
 
 def new_figure(width: float, height: float, title: str = "") -> Figure:
-    """Return an empty figure. width, height: in inches of 100 pixels."""
+    """Return an empty figure.
+
+    width, height: in inches of 100 pixels
+    """
     figure = Figure(figsize=(width, height), layout="constrained")
     if title:
         figure.suptitle(title, fontsize=11)
@@ -51,10 +54,12 @@ def draw_steering(
     ends: Sequence[float] | FloatArray,
     breaks: Sequence[int] | IndexArray = (),
 ) -> None:
-    """Draw the steering of several drivers over time, each part of the time into axes of its own.
+    """Draw the steering of several drivers over time; each axes show a span of the time.
 
-    ends: times at which the parts begin and end, one more than axes; breaks: indices where the
-    lines break.
+    times: (frames,), ascending
+    steering: name of the driver -> its steering, (frames,)
+    ends: times at which the spans begin and end, one more than there are axes
+    breaks: indices of frames before which the lines break, such as after a pause
     """
     shown_times = np.insert(times, breaks, np.nan)
     for axes, begin, end in zip(all_axes, ends, ends[1:], strict=False):
@@ -67,7 +72,7 @@ def draw_steering(
 
 def show_image(axes: Axes, image: Image, title: str = "") -> None:
     """Show an RGB or a grey image, uint8 (height, width, 3 or 1), without ticks."""
-    # the last three count for grey alone
+    # cmap, vmin and vmax apply to a grey image only
     axes.imshow(image, interpolation="nearest", cmap="gray", vmin=0, vmax=255)
     axes.set_xticks([])
     axes.set_yticks([])
@@ -86,7 +91,10 @@ class ShownImage:
 def save_images(
     path: Path, rows: Sequence[Sequence[ShownImage]], inches: tuple[float, float], title: str = ""
 ) -> None:
-    """Write rows of images as a PNG. inches: width and height of each with its texts."""
+    """Write rows of images as a PNG.
+
+    inches: width and height of an image with its texts
+    """
     across = max(map(len, rows))
     title_inches = 0.4 if title else 0.0
     figure = new_figure(inches[0] * across, inches[1] * len(rows) + title_inches, title)
@@ -101,20 +109,21 @@ def save_images(
 
 
 def drawable(text: str) -> str:
-    """Return a text with a mark for each byte of a file's name that is not UTF-8.
+    """Return a text in which a question mark replaces each byte that is not UTF-8.
 
-    Fonts have no letter for such a byte.
+    Names of files may have such bytes, and fonts have no letter for them.
     """
     return text.encode(errors="replace").decode()
 
 
-_PALETTE_FROM_BYTES = 150_000  # a PNG this large holds photographs, which 256 colours make smaller
+# a PNG of more bytes holds photographs; with 256 colours it becomes much smaller
+_PALETTE_FROM_BYTES = 150_000
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure as a PNG atomically; one with photographs gets 256 colours.
+    """Write a figure as a PNG atomically; a figure with photographs gets 256 colours.
 
-    Its texts may be names of files, in which a dollar sign begins no formula.
+    A dollar sign in a text begins no formula: the text may contain the name of a file.
     """
     for text in figure.findobj(Text):
         text.set(parse_math=False, text=drawable(text.get_text()))

@@ -1,4 +1,4 @@
-"""The data behind the pictures: arrays and frames of a model file, its history and its samples."""
+"""The data behind the pictures of a model: its file, the history of its training, its samples."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -32,23 +32,24 @@ class NotDrawn(Exception):
 class Subject:
     """A model to draw pictures of, its training, and its samples.
 
-    A sample is named by its index in the table. All that needs samples raises NotDrawn if there
-    are none.
+    A sample is given as its index in the table. A method or property that needs samples raises
+    NotDrawn if there are none.
     """
 
     file: "ModelFile"
     data: TrainingData | None = None
-    history: Sequence[Epoch] = ()
-    seed: int = 0
+    history: Sequence[Epoch] = ()  # of the training, the first epoch first
+    seed: int = 0  # for the random choices of balancing and augmentation
     # largest fraction of samples with zero steering in an epoch, 1 for all
     zero_fraction: float = 1.0
     # how the samples were augmented
     augment: AugmentSettings = AugmentSettings(augment=False)
-    _images: dict[int, ImageIndex] = field(default_factory=dict)  # by the number of the recording
+    # number of a recording -> its images
+    _images: dict[int, ImageIndex] = field(default_factory=dict)
 
     @property
     def samples(self) -> TrainingData:
-        """The samples, of which there is one at least."""
+        """The samples; there is at least one."""
         if self.data is None or not len(self.data.samples):
             raise NotDrawn(
                 "there are no samples; "
@@ -62,7 +63,10 @@ class Subject:
 
     @property
     def corrected(self) -> SampleSettings:
-        """The settings of samples with side cameras; raises NotDrawn without side cameras."""
+        """The settings of the samples; raises NotDrawn if none is of a side camera.
+
+        Only the steering of side cameras is corrected.
+        """
         if not self.table["camera"].any():
             raise NotDrawn(
                 "all samples are of the centre camera, whose steering is not corrected; "
@@ -71,10 +75,12 @@ class Subject:
         return self.samples.sample_settings
 
     def one_per_row(self, part: str) -> IndexArray:
-        """Return one sample of each log row of a part, in order, (rows,).
+        """Return one sample for each log row, in the order of the rows, (rows,).
 
-        It is of the centre camera, not flipped, and without offset. If no sample is of the centre
-        camera, it is of the first camera that there is.
+        These are the samples of the centre camera that are not flipped and have no frame offset. If
+        no sample is of the centre camera, they are of the left or else the right one.
+
+        part: part of the samples, such as TRAINING
         """
         table = self.table
         first_camera = table["camera"] == table["camera"].min()
@@ -89,14 +95,14 @@ class Subject:
         return TEST if len(self.samples.split_indices(TEST)) else VALIDATION
 
     def shown_samples(self) -> IndexArray:
-        """Return one validation sample of each log row, or else training samples."""
+        """Return one sample for each log row of validation; of training if there are none."""
         samples = self.one_per_row(VALIDATION)
         return samples if len(samples) else self.one_per_row(TRAINING)
 
     def windows(self, samples: IndexArray) -> IndexArray:
         """Return the network's windows of consecutive rows, (windows, seq_length).
 
-        samples: of one_per_row()
+        samples: what one_per_row() returned
         """
         length = self.file.seq_length
         row = self.table["row"][samples].astype(np.int64)
@@ -126,7 +132,7 @@ class Subject:
 
     def images(self, indices: IndexArray, preprocessing: Preprocessing) -> Image:
         """Return prepared images of samples, uint8 (samples, height, width, channels)."""
-        # a store that was made in the same way has them already
+        # a store with this preprocessing has the prepared images already
         if isinstance(self.data, Store) and self.data.preprocessing == preprocessing:
             samples = self.table[indices]
             images = np.asarray(self.data.frames[samples["frame"]])
@@ -142,8 +148,8 @@ class Subject:
     def frame(self, index: int) -> Image:
         """Return the camera frame of a sample, RGB uint8 (160, 320, 3), flipped if the sample is.
 
-        It comes from the recording, or if that is gone, from the store, scaled up. Raises NotDrawn
-        if both are gone.
+        It comes from the recording. If its image is gone, it is the store's frame, scaled up.
+        Raises NotDrawn if there is no such frame either.
         """
         path = self.image_path(index)
         try:
@@ -159,7 +165,9 @@ class Subject:
     def _stored_frame(self, index: int, fault: str) -> Image:
         """Return the store's frame of a sample, scaled up, not flipped.
 
-        Raises NotDrawn if it does not look like a camera frame. fault: why the store is asked.
+        Raises NotDrawn if the store's frames are cropped or in other colours.
+
+        fault: why the recording's image is not shown, for the error
         """
         stored = self.samples.preprocessing
         if not isinstance(self.data, Store) or stored.color != "RGB" or stored.crops:
@@ -181,7 +189,10 @@ class Subject:
 
 
 def stretches(seconds: FloatArray) -> list[IndexArray]:
-    """Split the indices of times, (times,), at pauses and where they go back."""
+    """Split the indices of times, (times,), where a pause is or the time goes back.
+
+    seconds: the times
+    """
     steps = np.diff(seconds)
     begins = np.flatnonzero((steps > EPISODE_GAP_MS / 1000) | (steps < 0)) + 1
     return np.split(np.arange(len(seconds)), begins)
