@@ -15,11 +15,12 @@ from bcclone.recording.log import EPISODE_GAP_MS
 from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError, number_of
 
-# share of the rows with a number out of its range; of more, the unit or the column is wrong
+# largest share of rows with a number out of range that is an accident; if it is larger, the unit or
+# the column is wrong
 ACCIDENTS = 0.01
-_LEAST_SHARE = 0.1  # of the rows that must be left
-_EXAMPLES = 3  # of each kind of row that is left out
-_SHOWN_COLUMNS = 20
+_LEAST_SHARE = 0.1  # smallest share of usable rows with which an import succeeds
+_EXAMPLES = 3  # most rows that are listed for each reason to leave rows out
+_SHOWN_COLUMNS = 20  # most columns that are listed as not read
 
 
 @dataclass(frozen=True)
@@ -27,19 +28,19 @@ class Summary:
     """What an import saw."""
 
     size: tuple[int, int]  # width and height of most images, before they are fitted
-    sizes: dict[str, int]  # "160x120" -> images
-    aspect: float  # of that size
+    sizes: dict[str, int]  # size such as "160x120" -> images of that size
+    aspect: float  # width / height of most images
     frame_rate: float | None  # usual rows a second, None for a single row
     images_without_record: int  # files that no row names, or frames of a video
-    # rows that are left out, by the reason
+    # how many rows are left out, for each reason
     records_without_image: int
     empty_images: int
     unreadable_images: int
     broken_lines: int
-    left_out: tuple[str, ...]  # the first ones of each reason, with place and words
+    left_out: tuple[str, ...]  # the first rows left out for each reason: place and message
     below_min_throttle: int  # rows that --min-throttle leaves out
-    standing: int | None  # rows with a speed, else a throttle, of about 0; None if it has neither
-    columns_left_out: tuple[str, ...]  # that were not read
+    standing: int | None  # rows with a speed (or else throttle) of about 0; None without both
+    columns_left_out: tuple[str, ...]  # columns that were not read
     notes: tuple[str, ...]  # how the source was read
     # shares of the rows that steer to the left, straight on and to the right
     left: float
@@ -71,7 +72,7 @@ class Summary:
 def _describe_left_out(counts: Mapping[str, Any]) -> list[str]:
     """Return how many rows are left out for each reason, in words.
 
-    counts: of KINDS, perhaps among others.
+    counts: reason -> rows, for each reason in KINDS; other keys are ignored
     """
     described = []
     for kind, word in KINDS.items():
@@ -86,22 +87,25 @@ class Findings:
     """Counts what an import takes and what it leaves out, and checks that enough is left.
 
     The stages of an import fill it in: the reader of the source sets images_without_record,
-    frames_are_rows, columns_left_out and notes; find_direction() sets forwards and direction; who
-    estimates the steering calls estimate().
+    frames_are_rows, columns_left_out and notes; find_direction() sets forwards and direction; the
+    import of a film calls estimate() with the steering that it estimates.
+
+    min_throttle: leave out rows with less throttle; None to keep all rows
     """
 
     def __init__(self, min_throttle: float | None = None) -> None:
         self.min_throttle = min_throttle
         self.forwards = 1  # -1 if the car drives forwards with a negative throttle
-        self.direction = ""  # how that was found, in words
+        self.direction = ""  # how forwards was found, in words
         self.images_without_record = 0
-        self.frames_are_rows = False  # such images count as left out, as those of a video
+        # images_without_record count as rows left out: in a video, each frame should have a row
+        self.frames_are_rows = False
         self.columns_left_out: tuple[str, ...] = ()
         self.notes: list[str] = []
         self.left_out: Counter[str] = Counter()  # kind -> rows
         self.examples: list[str] = []
-        self.converted = 0  # images that were in another format
-        self.has_estimates = False  # of the steering
+        self.converted = 0  # images that were changed into JPEGs of 320x160 pixels
+        self.has_estimates = False  # the steering is estimated
         self._estimates: list[float] = []
         self._estimate_notes: tuple[str, ...] = ()
         self._below_min_throttle = 0
@@ -109,7 +113,7 @@ class Findings:
         self._lock = threading.Lock()
         self._sizes: Counter[tuple[int, int]] = Counter()
         self._numbers: list[tuple[float, float, float]] = []  # steering, throttle, speed
-        self._times: defaultdict[int, list[int]] = defaultdict(list)  # of each recording
+        self._times: defaultdict[int, list[int]] = defaultdict(list)  # recording -> ms of its rows
 
     @property
     def rows(self) -> int:
@@ -117,7 +121,10 @@ class Findings:
         return len(self._numbers)
 
     def leave_out(self, place: str, error: ValueError | str, kind: str = BROKEN) -> None:
-        """Count a row that cannot be used. kind: one of KINDS, unless the error has one."""
+        """Count a row that cannot be used.
+
+        kind: reason in KINDS; an UnusableImage has its own
+        """
         kind = getattr(error, "kind", kind)
         with self._lock:  # a thread reads, another one writes
             self.left_out[kind] += 1
@@ -126,14 +133,14 @@ class Findings:
 
     @contextmanager
     def usable(self, place: str) -> Iterator[None]:
-        """Leave out the row at a place if the block raises ValueError."""
+        """Count the row at a place as left out if the block raises ValueError."""
         try:
             yield
         except ValueError as error:
             self.leave_out(place, error)
 
     def drives(self, row: ExchangedRow) -> bool:
-        """Return whether a row has --min-throttle; counts the others."""
+        """Return whether a row has at least --min-throttle; counts the rows with less."""
         throttle = self.forwards * row.throttle
         self._greatest_throttle = max(self._greatest_throttle, throttle)
         drives = self.min_throttle is None or throttle >= self.min_throttle
@@ -143,9 +150,9 @@ class Findings:
     def take(self, row: ExchangedRow, size: tuple[int, int], converted: int) -> None:
         """Count a row that is used.
 
-        row: as the source has it, with its own time.
-        size: width and height of its centre image.
-        converted: how many of its images are not as they were.
+        row: the row as in the source, with its own time
+        size: width and height of the row's centre image in the source
+        converted: how many of the row's images were changed
         """
         self._sizes[size] += 1
         self._numbers.append((row.steering, row.throttle, row.speed_mph))
@@ -159,7 +166,10 @@ class Findings:
         self._estimate_notes = tuple(notes)
 
     def check(self, source: Path) -> None:
-        """Raise UserError if under a tenth of the rows is usable, or has --min-throttle."""
+        """Raise UserError if under a tenth of the rows is usable.
+
+        The same holds if under a tenth of the usable rows has --min-throttle.
+        """
         frames = self.images_without_record if self.frames_are_rows else 0
         usable = self.rows + self._below_min_throttle
         lost = self.left_out.total() + frames
@@ -221,7 +231,7 @@ class Findings:
         steps = steps[(steps > 0) & (steps <= EPISODE_GAP_MS)]
         if not len(steps):
             return None
-        # longer steps are of rows that are left out
+        # a longer step is a gap where rows were left out
         usual = steps[steps <= 1.5 * np.median(steps)]
         return round(1000 / float(usual.mean()), 1)
 
@@ -239,7 +249,10 @@ def _count_standing(throttle: FloatArray, speed_mph: FloatArray) -> int | None:
 
 
 def _shares_of(steering: FloatArray) -> dict[str, Any]:
-    """Return how much of the steering, (rows,), is to which side, and its mean, as in Summary."""
+    """Return the fields left, straight, right and steering_mean of a Summary.
+
+    steering: -1 to 1, (rows,)
+    """
     left = steering < -0.01
     right = steering > 0.01
     shares = {
