@@ -67,8 +67,8 @@ def framed_rows(
 ) -> Generator[FramedRow, None, None]:
     """Yield the rows with frames instead of their images; findings count the unusable rows.
 
-    Threads read the source, decode a video and convert the images on all cores, ahead of the caller.
-    Close the generator, so that these threads end.
+    Threads on all cores read the source, decode a video and convert the images before the caller
+    asks for them. Close the generator, so that these threads end.
 
     framing: how pictures become frames; None to stretch them to 320x160
     """

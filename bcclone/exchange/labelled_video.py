@@ -171,8 +171,8 @@ def _frame_numbers(table: ForeignTable) -> tuple[str, Sequence[float]]:
 
 # ---- with times
 
-# largest distance from a frame to the nearest row whose values it takes, where no two rows lie close
-# around it
+# largest distance from a frame to the nearest row whose values it takes, where it is not between
+# two rows that are close to each other
 _FARTHEST_SECONDS = 0.12
 _LONGEST_GAP_SECONDS = 1.5  # longest gap to interpolate in; some tables have one row a second
 

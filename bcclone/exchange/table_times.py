@@ -17,7 +17,8 @@ from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
 
 _USUAL_RATE = 20.0  # frames a second that are assumed where nothing tells the times
-# more frames a second are no times of a camera; the sensor of most small cars, Sony's IMX219, gives 120 on a Jetson, at most
+# no camera gives more frames a second; the sensor of most small cars, Sony's IMX219, gives 120 on a
+# Jetson, at most
 _FASTEST_RATE = 125.0
 
 

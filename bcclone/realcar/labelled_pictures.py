@@ -32,24 +32,24 @@ from bcclone.system.settings import SettingError
 from bcclone.system.statistics import evenly
 
 SHORTEST_FOCAL = 0.34  # focal length of the widest lens that is tried, in widths of a picture
-FEWEST_PICTURES = 50
-_MAX_PICTURES = 160  # evenly spread
+FEWEST_PICTURES = 50  # fewer pictures of a drive are an error
+_MAX_PICTURES = 160  # most pictures that are used, evenly spread over the drive
 
 
 @dataclass(frozen=True)
 class LabelledPictures:
-    """Pictures of one size, and the recorded steering."""
+    """Pictures of one size from all over a drive, and the steering recorded with each."""
 
     # RGB uint8 (height, width, 3), with as many pixels as frames of the widest lens can show
     pictures: Sequence[Image]
     size: tuple[int, int]  # width and height of the camera's pictures
-    steering: FloatArray  # (pictures,), right positive
-    seconds: FloatArray  # of driving from the first one, (pictures,)
+    steering: FloatArray  # -1 to 1, right positive, (pictures,)
+    seconds: FloatArray  # time of each picture, rising, (pictures,)
     unreadable: int  # pictures that were left out
 
     @property
     def driven(self) -> float:
-        """Return how many seconds of driving they cover."""
+        """Return the seconds from the first picture to the last."""
         return float(self.seconds[-1] - self.seconds[0])
 
 
@@ -59,7 +59,7 @@ class _Labelled:
 
     picture: str | bytes | VideoFrame  # path or content of its file, or frame of a video
     steering: float
-    seconds: float  # from any start
+    seconds: float  # time in the drive; its zero may be anywhere
 
     def pixels(self) -> Image:
         """Return the picture, RGB uint8 (height, width, 3); raises BadImage and OSError."""
