@@ -89,8 +89,8 @@ class StopSocket:
 
     Somebody wants that by request(), by setting `event`, or by Ctrl-C or SIGTERM. The signals have
     this effect between take_signals() and the end of wait(), and only in the main thread. They
-    raise no KeyboardInterrupt, which could interrupt the server at any line: when a signal arrives, Python
-    writes to the wake-up socket, which wakes the waiting thread on every system.
+    raise no KeyboardInterrupt, which could interrupt the server at any line: when a signal arrives,
+    Python writes to the wake-up socket, which wakes the waiting thread on every system.
     """
 
     def __init__(self, event: threading.Event | None = None) -> None:
