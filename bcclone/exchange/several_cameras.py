@@ -54,7 +54,7 @@ def images_by_instant(
     """Return the column that says which camera took an image, and the images of each instant.
 
     The images are row of the centre camera -> camera -> cell that names the image. Returns "" and
-    {} if all images are of one camera. Raises UserError where no camera looks forward, or several do.
+    {} if all images are of one camera. Raises UserError if no camera looks forward, or several do.
 
     rows: rows of the table to read
     at: time of each row in milliseconds, or a number in order of time; NaN if unknown, (rows,)
