@@ -21,21 +21,27 @@ class ControlTable:
 
     table: ForeignTable
     controls: Controls
-    # of each row, by the names of NUMBERS; the text of a cell where it holds no number
+    # name in NUMBERS -> value of each row; where a cell holds no number, its text
     values: Mapping[str, Sequence[Any]]
 
     def numbers(self, row: int) -> dict[str, float]:
-        """Return the numbers of a row as a recording has them; raises ValueError."""
+        """Return the numbers of a row in the units of a recording; raises ValueError."""
         return self.controls.converted({name: cells[row] for name, cells in self.values.items()})
 
     def others(self, *read: str) -> tuple[str, ...]:
-        """Return the columns that nothing reads. read: those that hold no controls."""
+        """Return the columns that are not read.
+
+        read: columns that are read besides the controls, such as times and images
+        """
         used = {self.controls.columns[name].name for name in self.values} | set(read)
         return tuple(name for name in self.table.cells if name not in used)
 
 
 def read_controls(settings: ImportSettings, findings: Findings) -> ControlTable:
-    """Return the table of a source with its controls; a throttle or brake out of range is left out.
+    """Return the table of a source with its controls.
+
+    A column of throttle, brake or speed with wrong values is left out, unless the user named it or
+    the table is like a log of the simulator; then it is an error.
 
     Raises UserError as find_table(), read_foreign() and find_controls(), and for a wrong unit.
     """
@@ -87,9 +93,9 @@ def _with_names(settings: ImportSettings, table: ForeignTable) -> ImportSettings
 def _with_speed_unit(
     settings: ImportSettings, table: ForeignTable, names: Sequence[str]
 ) -> ImportSettings:
-    """Return the settings for a table; the speed of one like a simulator's log is in mph.
+    """Return the settings with the unit mph of the speed, for a table like a simulator's log.
 
-    names: its columns of numbers.
+    names: the table's columns of numbers
     """
     is_like_log = {plain(name) for name in table.cells} >= {*CAMERAS, "throttle", "speed"}
     if is_like_log and "speed" in map(plain, names) and not settings.speed_unit:
@@ -100,9 +106,9 @@ def _with_speed_unit(
 def _check_steering_cells(
     table: ForeignTable, names: Sequence[str], settings: ImportSettings
 ) -> None:
-    """Raise UserError if only columns of other cells than numbers are called steering.
+    """Raise UserError if each column that is called steering holds no numbers.
 
-    names: of those of numbers.
+    names: the table's columns of numbers
     """
     called = [name for name in table.cells if is_steering(plain(name))]
     if not called or settings.steering_column or set(called) & set(names):
@@ -117,9 +123,10 @@ def _check_steering_cells(
 
 
 def _problem(name: str, values: Sequence[float]) -> str:
-    """Return why a column is not of a number, "" if it may be.
+    """Return why a column cannot hold throttle, brake or speed, "" if it can.
 
-    values: of its cells, NaN for a cell without a number.
+    name: name in NUMBERS
+    values: number in each cell, NaN for a cell without one
     """
     any_unit = (-math.inf, math.inf)
     low, high = any_unit if name == "speed_mph" else RANGES[name]
@@ -132,9 +139,10 @@ def _problem(name: str, values: Sequence[float]) -> str:
 
 
 def _must_be_in_order(table: ForeignTable, settings: ImportSettings) -> bool:
-    """Return whether a table can only have its columns in the order of a log of the simulator.
+    """Return whether a wrong value shows that a table without header is no log of the simulator.
 
-    Of a shorter log, nobody knows which columns are missing.
+    That is so only for a table with all columns of a log: in a shorter one, nobody knows which
+    columns are missing.
     """
     is_whole = table.as_in_log and len(table.cells) >= len(COLUMNS.split(","))
     return is_whole and not (settings.throttle_column or settings.speed_column)

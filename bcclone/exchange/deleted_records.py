@@ -16,13 +16,14 @@ from bcclone.system.codec import explained, parse_json, whole_number
 
 MANIFEST = "manifest.json"  # of donkeycar 4 and later
 _EXCLUDED = "exclude.json"  # of donkeycar 2 and 3
-WHOLE_TUB = "name a folder that holds a whole tub, with its catalogs"  # the remedy
+# what messages tell the user to do about a tub that cannot be read
+WHOLE_TUB = "name a folder that holds a whole tub, with its catalogs"
 
 
 def deleted_file(folder: Path) -> Path:
     """Return the file that lists the deleted records of a tub.
 
-    Early tubs have it only if some are deleted.
+    In tubs of donkeycar 2 and 3, the file is missing if no record is deleted.
     """
     manifest = folder / MANIFEST
     if manifest.is_file():

@@ -12,19 +12,19 @@ from bcclone.exchange.framed_rows import frame_of
 from bcclone.exchange.left_out import Findings
 from bcclone.recording.row import CAMERAS, RowError
 
-_LEAST_THROTTLE = 0.01  # of a row that counts
-_CLEAR_SHARE = 0.75  # of the pairs of pictures that must grow, or shrink
-_PAIRS = 60  # of pictures, at least; at most twice as many
-_FOLLOWING_MS = 300  # longest time between the two of a pair
+_LEAST_THROTTLE = 0.01  # a row with less throttle, forwards or backwards, is not counted
+_CLEAR_SHARE = 0.75  # share of the pairs that must grow (or shrink) to show the direction
+_PAIRS = 60  # pairs of pictures that are compared: in a long drive 60 to 120
+_FOLLOWING_MS = 300  # longest time between the two pictures of a pair
 
 
 def find_direction(
     findings: Findings, rows: Iterable[ExchangedRow], framing: Framing | None
 ) -> None:
-    """Set the sign of the throttle with which the car drives forwards.
+    """Set the sign of the throttle with which the car drives forwards, findings.forwards.
 
-    Where most rows have a negative one, the pictures of pairs of them are compared: they grow if
-    the car drives forwards.
+    If more rows have a negative throttle than a positive one, pictures of successive rows with a
+    negative throttle are compared: what they show grows if the car drives forwards.
     """
     least = max(findings.min_throttle or 0.0, _LEAST_THROTTLE)
     counted = _RowsByThrottle(least)
@@ -57,7 +57,7 @@ class _RowsByThrottle:
         self.negative = 0
         self.pairs: list[tuple[ExchangedRow, ExchangedRow]] = []
         self._least = least
-        self._every = 1  # of the rows with a negative throttle, which makes a pair
+        self._every = 1  # every so many rows with a negative throttle, a pair
         self._last: ExchangedRow | None = None
 
     def add(self, row: ExchangedRow) -> None:
@@ -78,5 +78,5 @@ class _RowsByThrottle:
 
 
 def _center(row: ExchangedRow, framing: Framing | None) -> Image:
-    """Return a row's frame; raises RowError, and KeyError for none of the centre camera."""
+    """Return a row's frame of the centre camera; raises RowError, and KeyError if it has none."""
     return decode_jpeg(frame_of(row.images[CAMERAS[0]], framing).jpeg)

@@ -19,16 +19,17 @@ from bcclone.system.settings import (
     settings_of,
 )
 
-EXPORT_FORMATS = {"csv": "csv_table", "tub": "tub"}  # name -> module that defines FORMAT
-IMPORT_FORMATS = {  # detected in this order
+# name of a format -> module of bcclone.exchange that defines its FORMAT
+EXPORT_FORMATS = {"csv": "csv_table", "tub": "tub"}
+IMPORT_FORMATS = {  # a source is read in the first format that fits its files
     **EXPORT_FORMATS,
     "lerobot": "lerobot_set",
     "recording": "simulator_log",
     "video": "labelled_video",
     "frames": "frame_folder",
 }
-FROM_MOTION = "from-motion"  # a steering that is estimated from the frames
-# units of a steering
+FROM_MOTION = "from-motion"  # value of --steering: estimate the steering from the frames
+# units of a steering in a table; a ratio is -1 to 1
 RADIANS = "rad"
 DEGREES = "deg"
 RATIO = "ratio"
@@ -39,7 +40,7 @@ MPH_OF = {  # unit of a speed -> mph
     "m/s": 2.236936,
     "knots": 1.150779,
 }
-OF_TABLES = frozenset(  # settings of every format whose steering is found by its name
+OF_TABLES = frozenset(  # settings that every format reads whose columns are found by name
     (
         "steering_column",
         "unit",
@@ -79,9 +80,10 @@ class ExportSettings(Checked):
 class ImportSettings(Checked):
     """What to import.
 
-    source: a folder or a file in one of IMPORT_FORMATS. The steering of a recording is -1 to 1,
-    right positive, where 1 is max_degrees of the front wheels; a table's is divided by
-    steering_ratio first.
+    source: a folder or a file in one of IMPORT_FORMATS
+
+    The steering of a recording is -1 to 1, right positive; 1 turns the front wheels by max_degrees.
+    An angle in a table is divided by steering_ratio first.
     """
 
     source: Path = argument("folder of a tub, a data set or frames, a video, or a table")

@@ -1,4 +1,4 @@
-"""The row that every export writes and every import reads, and why a row cannot be used."""
+"""The row that every export writes and every import reads, and the reasons to leave a row out."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from bcclone.recording.run_tables import DrivenRow, TracePoint
 from bcclone.system.codec import number, one_line, whole_number
 
 COUNTERS = ("recording", "episode", "time_ms")  # the whole numbers of a row
-POINT = ("trace_seconds", "x_m", "z_m", "cross_track_m")  # a TracePoint without its track
+POINT = ("trace_seconds", "x_m", "z_m", "cross_track_m")  # values of a TracePoint, but its track
 FIELDS = (*COUNTERS, *NUMBERS, "driver", "take_over", "track", *POINT)  # the values of a row
 
 # why rows are left out
@@ -17,7 +17,7 @@ EMPTY = "empty_images"
 UNREADABLE = "unreadable_images"
 MISSING = "records_without_image"
 BROKEN = "broken_lines"
-KINDS = {  # these reasons -> the words for one row
+KINDS = {  # reason -> words for one row that is left out for it
     EMPTY: "empty image",
     UNREADABLE: "unreadable image",
     MISSING: "record without image",
@@ -35,7 +35,7 @@ class UnusableImage(RowError):
 
 @dataclass(frozen=True, slots=True)
 class ExchangedRow:
-    """A row with all of its values, those of the log to the last bit.
+    """A row with all of its values; those of a log keep every bit.
 
     Raises RowError for numbers out of range.
     """
@@ -52,7 +52,7 @@ class ExchangedRow:
     point: TracePoint | None = None  # where a simulated car was
     deleted: bool = False  # the source marks the row as deleted
     place: str = ""  # file and row of an imported row, for messages
-    number: int = -1  # of the record of a tub
+    number: int = -1  # number of the record, if the row is from a tub
 
     def __post_init__(self) -> None:
         if min(self.recording, self.episode) < 0:
@@ -66,7 +66,7 @@ class ExchangedRow:
         return self.steering, self.throttle, self.brake, self.speed_mph
 
     def values(self) -> dict[str, Any]:
-        """Return the values by the names in FIELDS, those of driver and point only if known."""
+        """Return name in FIELDS -> value; driver and point have entries only if they are known."""
         values = {name: getattr(self, name) for name in (*COUNTERS, *NUMBERS)}
         if self.driven:
             values["driver"] = self.driven.driver
@@ -89,13 +89,13 @@ def row_of(
 ) -> ExchangedRow:
     """Return the checked row of a record; raises ValueError for wrong values.
 
-    values: by the names in FIELDS. Only time_ms and steering are needed, but a number that is named
-        must not be None or "".
-    called: what the source calls a value, for messages.
+    values: name in FIELDS -> value. Only time_ms and steering are needed; but where a source has a
+        column for throttle, brake or speed_mph, its value must not be None or "".
+    called: name in FIELDS -> what the source calls the value, for messages
     """
     names = {name: name for name in FIELDS} | dict(called or {})
     filled = {name: value for name, value in values.items() if value not in (None, "")}
-    # whatever the source names at all, each of its rows must have
+    # a number that the source has a column for must be in each row
     needed = {"time_ms", "steering", *values} & {"time_ms", *NUMBERS}
     missing = [names[name] for name in FIELDS if name in needed - filled.keys()]
     if missing:
@@ -136,9 +136,9 @@ def recorded_row(
 ) -> ExchangedRow:
     """Return a row of a log or of a store.
 
-    row: its values by name.
-    first_episode: the number of the recording's first episode.
-    more: driven, point and place, where they are known.
+    row: name of a column -> value
+    first_episode: number that the recording's first episode gets
+    more: driven, point and place, where they are known
     """
     return ExchangedRow(
         recording=recording,

@@ -24,11 +24,11 @@ class ExportedRows:
     Iterating reads their images, and shows the progress.
     """
 
-    cameras: tuple[str, ...]  # of every row
+    cameras: tuple[str, ...]  # cameras that every row has an image of
     size: tuple[int, int]  # height and width of the images
-    rows: Sequence[ExchangedRow]  # with something that says where an image is, instead of it
-    read: Callable[[Any], bytes]  # returns for that the content of an image file
-    skipped: Sequence[str]  # a line for each row that is left out
+    rows: Sequence[ExchangedRow]  # images are camera -> path, or index of the frame in a store
+    read: Callable[[Any], bytes]  # path or index -> content of the image file
+    skipped: Sequence[str]  # a message for each row that is left out
 
     @property
     def has_drivers(self) -> bool:
@@ -54,17 +54,17 @@ class Format:
     """A format, which one module defines as FORMAT."""
 
     name: str  # as in exchange_settings
-    detect: Callable[[Path], bool]  # says whether a path is a source of it
-    # yields the rows that can be used, and counts the others
+    detect: Callable[[Path], bool]  # whether a path looks like a source in this format
+    # yields the rows of the source that can be used; counts the others in Findings
     read: Callable[[ImportSettings, Findings], Iterator[ExchangedRow]]
-    # writes rows into an empty folder; None where the format is only imported
+    # writes rows into an empty folder; None for a format that is only imported
     write: Callable[[ExportedRows, Path], None] | None = None
     needs: tuple[str, str] | None = None  # a package, and the extra that installs it
-    options: frozenset[str] = frozenset()  # the settings of tables that it reads
-    expected: str = ""  # what is in a folder of it, for messages
+    options: frozenset[str] = frozenset()  # names of the settings of tables that the format reads
+    expected: str = ""  # what a folder in this format holds, for messages
 
     def check_package(self) -> None:
-        """Raise UserError if the package that it needs is missing."""
+        """Raise UserError if the package that the format needs is missing."""
         if self.needs:
             package, extra = self.needs
             require_package(package, f"the format {self.name}", extra)
@@ -85,8 +85,10 @@ def rows_of_log(
 ) -> Iterator[ExchangedRow]:
     """Yield the rows of a log, without those that edits leave out.
 
-    Their images are camera -> name and path, None for a missing file. first_episode: the number of
-    the recording's first episode.
+    The images of a row are camera -> (name in the log, path or None for a missing file).
+
+    recording: number of the recording among all that are exported, from 0
+    first_episode: number that the recording's first episode gets
     """
     drivers = read_drivers(log.path.parent)
     # a row that drivers.csv does not name was driven by the model

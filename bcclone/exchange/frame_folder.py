@@ -65,7 +65,7 @@ def rows_without_table(settings: ImportSettings, findings: Findings) -> Iterator
 
 
 def _by_numbers(path: str) -> list[str]:
-    """Return what a path is sorted by: frame2 comes before frame10."""
+    """Return the sort key of a path, in which frame2 comes before frame10."""
     return [part.zfill(20) for part in re.split(r"(\d+)", path)]
 
 
@@ -78,10 +78,10 @@ def _read_linked(path: Path) -> bytes:
 
 
 def _rows_of_table(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow]:
-    """Yield the rows of a table whose image is in the folder; others are counted.
+    """Yield the rows of a table whose image is in the folder; findings count the other rows.
 
-    Raises UserError for a table without steering or images, and where it is not clear which columns
-    these are, or which camera took an image.
+    Raises UserError for a table without steering or image names, and where it is not clear which
+    columns hold them, or which camera took an image.
     """
     labelled = read_controls(settings, findings)
     table = labelled.table
@@ -106,18 +106,19 @@ def _rows_of_table(settings: ImportSettings, findings: Findings) -> Iterator[Exc
 
 @dataclass(frozen=True)
 class _Frames:
-    """Which rows of a table belong to a frame."""
+    """The rows of a table that become frames of the recording, with images and times."""
 
-    # row -> camera -> cell with the name of its image, in the order of the frames
+    # row of the table -> camera -> cell with the image's name; in the order of the frames
     cells: Mapping[int, Mapping[str, str]]
-    times: Mapping[int, int | None]  # row -> milliseconds
-    further: Sequence[str]  # columns of our own export, beside controls and images
+    times: Mapping[int, int | None]  # row of the table -> time in milliseconds
+    # columns that only a table exported by bcclone has, such as episode and x_m; else none
+    further: Sequence[str]
 
 
 def _frames_of(
     labelled: ControlTable, images: FolderImages, settings: ImportSettings, findings: Findings
 ) -> _Frames:
-    """Return the frames of a table; says in the findings which columns were read."""
+    """Return the frames of a table; notes in the findings which columns were read."""
     table = labelled.table
     columns, rows = _image_columns(table, images, settings.image_column)
     further: list[str] = []
@@ -126,7 +127,8 @@ def _frames_of(
         further = [name for name in table.cells if name in of_export]
     stated, at = _instants(table, columns[_CENTER], settings)
 
-    # a column for each camera, or the rows of several cameras in one column
+    # either each camera has a column, or one column holds the images of several cameras, whose
+    # rows are then grouped by their time or number
     camera_column = ""
     cells: Mapping[int, Mapping[str, str]] = {}
     is_chosen = further or len(columns) > 1 or settings.image_column in table.cells
@@ -157,14 +159,15 @@ def _frames_of(
 def _instants(
     table: ForeignTable, image_column: str, settings: ImportSettings
 ) -> tuple[Times | None, FloatArray]:
-    """Return the times that a table states, and the place of each row in order of time.
+    """Return the times that a table states, or None, and a number by which to order each row.
 
-    The place is the time, or the last number in the name of the row's image; NaN if it is unknown.
+    The number, (rows,), is the time in milliseconds, or without stated times the last number in
+    the name of the row's image; NaN where it is unknown.
     """
     stems = []
     for cell in table.cells[image_column]:
         path = PurePosixPath(cell.replace("\\", "/"))
-        # a point in a time is no ending
+        # a name may end with a time such as 12.345, whose point begins no ending of a file
         has_ending = path.name.lower().endswith(IMAGE_ENDINGS)
         stems.append(path.stem if has_ending else path.name)
     times = find_times(table, settings, stems)
@@ -175,16 +178,16 @@ def _instants(
 
 
 def _paths_of(cells: Mapping[str, str], images: FolderImages) -> dict[str, str]:
-    """Return camera -> path of the image that a cell names; raises RowError for none.
+    """Return camera -> path of the image that its cell names; raises RowError for no such image.
 
-    Only the centre camera must have one.
+    A camera at the side may have an empty cell; it is then left out.
     """
     paths = {
         camera: images.find(cell, camera)
         for camera, cell in cells.items()
         if cell or camera == _CENTER
     }
-    # one picture is of one camera
+    # a side camera whose cell names the centre camera's image has no image of its own
     center = paths[_CENTER]
     return {camera: path for camera, path in paths.items() if camera == _CENTER or path != center}
 
@@ -195,12 +198,12 @@ def _paths_of(cells: Mapping[str, str], images: FolderImages) -> dict[str, str]:
 def _image_columns(
     table: ForeignTable, images: FolderImages, asked: str | None
 ) -> tuple[Mapping[str, str], Sequence[int]]:
-    """Return camera -> column, and the rows to read.
+    """Return camera -> column with the names of its images, and the rows to read.
 
-    Raises UserError if none names images, or it is not clear which.
+    Raises UserError if no column names images, or it is not clear which column.
 
-    asked: a column, or COLUMN=VALUE for the rows with this value in a column, with # for any
-        number.
+    asked: --image-column: a column; or COLUMN=VALUE, to read only the rows with VALUE in COLUMN,
+        where # in VALUE stands for any number; None to find the columns by their values
     """
     rows: Sequence[int] = range(len(table.lines))
     if asked is not None:
@@ -210,7 +213,7 @@ def _image_columns(
         rows = _rows_with(table, name, value)
     shares = {name: images.share_named(table.first_cells(name)) for name in table.cells}
     naming = [name for name, share in shares.items() if share >= 0.5]
-    # a counter may be the number of an image, too
+    # a column that counts the rows seems to name images that are numbered; prefer one with text
     of_text = [
         name for name in naming if not all(cell.isdecimal() for cell in table.first_cells(name))
     ]
@@ -230,9 +233,9 @@ def _image_columns(
 
 
 def _rows_with(table: ForeignTable, name: str, value: str) -> list[int]:
-    """Return the rows with a value in a column; raises UserError for none.
+    """Return the rows with a value in a column; raises UserError if no row has it.
 
-    value: # in it stands for any number.
+    value: the text of a cell, in which # stands for any number
     """
     cells = table.cells[table.find_column(name, "the cameras", _OPTION)]
     form = re.compile(re.escape(value).replace(r"\#", r"\d+"))

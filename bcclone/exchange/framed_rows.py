@@ -1,4 +1,4 @@
-"""Rows with the images of a source -> rows with frames, each at a time of its own."""
+"""Rows with the images of a source -> rows with frames; no two rows have the same time."""
 
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import ExitStack, suppress
@@ -29,7 +29,7 @@ EPOCH = datetime(1970, 1, 1)
 _LAST = datetime(9999, 1, 1)  # a later time does not fit into the name of an image
 _LAST_MS = (_LAST - EPOCH) // timedelta(milliseconds=1)
 _FRAME_SIZE = FRAME_WIDTH, FRAME_HEIGHT
-_ROWS_AT_ONCE = 8  # that a thread reads and converts
+_ROWS_AT_ONCE = 8  # rows that a thread converts together
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +50,8 @@ class FramedRow:
     """A row whose images are frames, JPEGs of 320x160, and whose time no other images have."""
 
     row: ExchangedRow
-    framing: Framing | None  # that made its frames; None if they were frames already
-    path: CameraPath | None = None  # by which its steering is estimated
+    framing: Framing | None  # framing that made the frames; None if the images were frames already
+    path: CameraPath | None = None  # path from which the steering is estimated, in a film
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +65,12 @@ class Frame:
 def framed_rows(
     rows: Iterable[ExchangedRow], findings: Findings, framing: Framing | None = None
 ) -> Generator[FramedRow, None, None]:
-    """Yield the rows with frames instead of their images; the others are counted, and left out.
+    """Yield the rows with frames instead of their images; findings count the unusable rows.
 
-    The source is read, a video decoded, and the images converted in threads, on all cores, ahead of
-    who takes the rows. Close the generator, so that these threads end.
+    Threads on all cores read the source, decode a video and convert the images before the caller
+    asks for them. Close the generator, so that these threads end.
 
-    framing: how pictures become frames; None to stretch them.
+    framing: how pictures become frames; None to stretch them to 320x160
     """
     rows = iter(rows)
     parts = iter(lambda: list(islice(rows, _ROWS_AT_ONCE)), [])
@@ -97,16 +97,16 @@ def framed_rows(
 
 
 class _DistinctTimes:
-    """Gives a time to each row of a recording, since its images are named by the time.
+    """Gives each row of a recording its time in milliseconds, by which its images are named.
 
-    Other images of the same millisecond get a later one.
+    A row with other images at a millisecond that is taken gets the next free one.
     """
 
     def __init__(self) -> None:
-        # time in the source and hash of the images -> time
+        # time in the source and hash of the images -> time that the row got
         self._given: dict[tuple[int, int], int] = {}
-        # a taken time -> one after it, from which on to look for a free one; so the next row of
-        # this time is not compared with all before
+        # taken time -> later time at which to look for a free one. A row follows these from time to
+        # time, and skips the times that earlier rows of the same millisecond took
         self._later: dict[int, int] = {}
 
     def time_of(self, row: ExchangedRow, images: Mapping[str, bytes]) -> int:
@@ -125,7 +125,7 @@ _Converted = tuple[ExchangedRow, dict[str, Frame] | RowError]
 
 
 def _converted(framing: Framing | None, rows: Iterable[ExchangedRow]) -> list[_Converted]:
-    """Return rows with their frames, by camera, or with the reason why they cannot be used."""
+    """Return each row with camera -> frame, or with the reason why it cannot be used."""
     converted: list[_Converted] = []
     for row in rows:
         try:

@@ -1,8 +1,9 @@
 """The format video: a video, and a table with a row for each frame, or with times. Needs PyAV.
 
-Without times, row 1 belongs to frame 1, or a column numbers the frames. With times, the values of a
-frame are interpolated between the rows around it; where these are far apart, it has none. Times
-since 1970 begin with the first frame; others count from it.
+In a table without times, row 1 belongs to frame 1, or a column numbers the frames. In a table with
+times, the values of a frame are interpolated between the rows before and after it; a frame between
+rows that are far apart gets no values. If the times count from 1970, the first row has the time of
+the first frame; other times count from the first frame.
 """
 
 import re
@@ -29,7 +30,7 @@ from bcclone.system.errors import UserError
 
 
 def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow]:
-    """Yield a row for each frame that the table knows; frames and rows without one are counted.
+    """Yield a row for each frame for which the table has values; findings count the others.
 
     Raises UserError for a video or a table that cannot be read.
     """
@@ -98,7 +99,10 @@ def stated_focal_mm(source: Path) -> float | None:
 def _rows_without_table(
     path: Path, video: Video, frame_rate: float | None, findings: Findings
 ) -> Iterator[ExchangedRow]:
-    """Yield a row for each frame, with a steering of 0. frame_rate: None for the video's times."""
+    """Yield a row for each frame, with a steering of 0.
+
+    frame_rate: count the times, so many frames a second; None for the video's own times
+    """
     words = f"counted, {frame_rate:g} a second" if frame_rate else "of the video"
     findings.notes.append(f"times: {words}")
     for number, frame in enumerate(video.frames()):
@@ -133,7 +137,7 @@ def _rows_by_number(
             values["time_ms"] = round(1000 * frame.seconds)
             yield row_of(values, {"center": frame}, place)
     for numbered, row in rows.items():
-        if not numbered <= index:  # also for NaN
+        if not numbered <= index:  # unlike numbered > index, this is also true for NaN
             findings.leave_out(table.place(row), "the video has ended before it", MISSING)
 
 
@@ -142,7 +146,7 @@ def _frame_numbers(table: ForeignTable) -> tuple[str, Sequence[float]]:
 
     Raises UserError for a column that may skip frames and does not begin with the first one.
     """
-    # a broken line is that of a frame, too
+    # a line that could not be read belongs to a frame, too, so the frames after it count it
     rows = [row + int(np.searchsorted(table.broken, line)) for row, line in enumerate(table.lines)]
     named = re.compile(r"(video_)?frame(_(index|idx|id|number|num|no|nr))?")
     column = ""
@@ -167,9 +171,10 @@ def _frame_numbers(table: ForeignTable) -> tuple[str, Sequence[float]]:
 
 # ---- with times
 
-# seconds from the nearest row at which a frame may be, where no two rows enclose it
+# largest distance from a frame to the nearest row whose values it takes, where it is not between
+# two rows that are close to each other
 _FARTHEST_SECONDS = 0.12
-_LONGEST_GAP_SECONDS = 1.5  # to interpolate; tables may have one row a second
+_LONGEST_GAP_SECONDS = 1.5  # longest gap to interpolate in; some tables have one row a second
 
 
 @dataclass(frozen=True)
@@ -177,14 +182,15 @@ class _TimedRows:
     """The rows of a table, in order of time."""
 
     start_ms: int  # time of the video's first frame
-    seconds: FloatArray  # since then, (rows,)
-    rows: Sequence[int]  # their indices in the table
-    values: Mapping[str, Sequence[float]]  # by the names of NUMBERS
+    seconds: FloatArray  # time of each row since the first frame, (rows,), rising
+    rows: Sequence[int]  # index of each row in the table
+    values: Mapping[str, Sequence[float]]  # name in NUMBERS -> value of each row
 
     def values_at(self, seconds: float) -> dict[str, float] | None:
         """Return the values at a time.
 
-        None before the first row, after the last one, or in a gap between two.
+        Returns None in a gap between two rows, before the first row and after the last one; but
+        near a row, its values are returned.
         """
         after = int(np.searchsorted(self.seconds, seconds))
         around = self.seconds[max(after - 1, 0) : after + 1]
@@ -248,9 +254,10 @@ def _timed_rows(labelled: ControlTable, times: Times, findings: Findings) -> _Ti
 
 
 def _check_begin(table: ForeignTable, seconds: FloatArray, last: float, times: Times) -> None:
-    """Raise UserError for times that are those of a clock which ran long before the video.
+    """Raise UserError for times of a clock that started long before the video.
 
-    seconds: of the rows, (rows,); last: of the last frame.
+    seconds: times of the rows, rising, (rows,)
+    last: time of the last frame in seconds
     """
     late = seconds[-1] - last
     if seconds[0] <= _LONGEST_GAP_SECONDS or late <= _LONGEST_GAP_SECONDS:

@@ -1,4 +1,4 @@
-"""Export recordings or a store in another format, whole or not at all.
+"""Export recordings or a store in another format; nothing is written after an error.
 
 The images of recordings stay as they are; the frames of a store become PNGs.
 """
@@ -29,8 +29,8 @@ from bcclone.system.opencv import cv2
 from bcclone.system.output import NEW_FOLDER, writes
 from bcclone.system.progress import ProgressBar
 
-_TOLERATED = 0.05  # of the rows, without images that can be used
-_LISTED = 10  # rows in a message
+_TOLERATED = 0.05  # largest fraction of rows without usable images, unless --allow-skips is given
+_LISTED = 10  # most left-out rows that an error lists
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class ExportResult:
     """What was exported."""
 
     output: Path
-    format: str  # its name
+    format: str  # name of the format
     rows: int
     episodes: int
     recordings: int
@@ -93,7 +93,7 @@ def _is_store(location: Location) -> bool:
 
 
 def _recorded_rows(settings: ExportSettings) -> ExportedRows:
-    """Return the rows of recordings; raises UserError for too many that cannot be exported."""
+    """Return the rows of recordings; raises UserError if too many rows cannot be exported."""
     logs = [read_log(path) for path in find_logs([settings.source])]
     named = {camera for log in logs for camera in log.dialect.cameras}
     wanted = settings.cameras or named
@@ -129,8 +129,9 @@ def _too_many_skipped(source: str, usable: int, skipped: Sequence[str]) -> UserE
 def _usable(rows: Sequence[ExchangedRow], skipped: list[str]) -> Iterator[ExchangedRow]:
     """Yield the rows of a log whose images can all be decoded, with their paths.
 
-    rows: with a name and a path for each image.
-    skipped: to which a line for each other row is added.
+    rows: rows whose images are camera -> (name in the log, path or None for a missing file); the
+        yielded rows have camera -> path
+    skipped: gets a line for each row that is not yielded
     """
     problems = _undecodable(rows)
     for row in rows:
@@ -147,7 +148,7 @@ def _usable(rows: Sequence[ExchangedRow], skipped: list[str]) -> Iterator[Exchan
 
 
 def _undecodable(rows: Sequence[ExchangedRow]) -> dict[str | None, str]:
-    """Return the paths of images that cannot be decoded, and why; None is that of a missing one."""
+    """Return path -> why its image cannot be decoded; the path None stands for a missing image."""
     files = list(dict.fromkeys(file for row in rows for _, file in row.images.values() if file))
     problems: dict[str | None, str] = {None: " is missing"}
     checked = 0

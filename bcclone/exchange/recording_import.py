@@ -1,7 +1,7 @@
-"""Import a source of another program: its rows -> a recording, or nothing.
+"""Import a source of another program: its rows -> a recording; nothing is written after an error.
 
 The recording has driving_log.csv and IMG/, and the tables next to the log. The import of a film
-(realcar/film.py) is this one, with a stage that estimates the steering of the rows.
+(realcar/film.py) uses the same functions, and a stage that estimates the steering of the rows.
 """
 
 import time
@@ -40,13 +40,13 @@ class ImportResult:
 
     output: Path
     format: str
-    recordings: int  # more than one are in the folders 1, 2 and so on of the output
+    recordings: int  # several recordings are in the folders 1, 2 and so on of the output
     rows: int
-    deleted: int  # rows that the source marks as deleted, and `bcclone edit` shows as such
-    converted: int  # images that were not JPEGs of 320x160 pixels, and are now
+    deleted: int  # rows that the source marks as deleted; `bcclone edit` shows them as deleted
+    converted: int  # images that the import changed into JPEGs of 320x160 pixels
     seconds: float
     seen: Summary  # what the source holds
-    has_estimates: bool = False  # its steering is one
+    has_estimates: bool = False  # the steering was estimated from the frames
 
     def as_text(self) -> str:
         recordings = number_of(self.recordings, "recording")
@@ -66,9 +66,9 @@ class ImportResult:
 def import_recording(settings: ImportSettings) -> ImportResult:
     """Write a source of another program as a recording, without the rows that cannot be used.
 
-    Raises UserError for a source that cannot be read, or of which too little can, a target that is
-    not empty, and a disk that refuses; SettingError for a setting of tables that the format has no
-    use for.
+    Raises UserError for a source that cannot be read, or has too few rows that can be used, for a
+    target that is not empty, and for a disk that refuses; SettingError for a setting of tables that
+    the format does not read.
     """
     start = time.monotonic()
     format = chosen_format(settings)
@@ -91,11 +91,12 @@ def import_recording(settings: ImportSettings) -> ImportResult:
 
 
 def chosen_format(settings: ImportSettings) -> Format:
-    """Return the format that the settings name, or that a source's files show.
+    """Return the format that the settings name, or else the one that the source's files show.
 
-    Raises UserError for a source of no format, and for a missing package; SettingError for a
-    setting of tables that the format has no use for.
+    Raises UserError for a source in none of the formats, and for a missing package; SettingError
+    for a setting of tables that the format does not read.
     """
+    # the settings of tables that the user changed
     given = [
         field.name
         for field, declared in settings_of(ImportSettings)
@@ -116,10 +117,11 @@ def chosen_format(settings: ImportSettings) -> Format:
 
 
 def format_of(source: Path, given: Collection[str] = ()) -> str:
-    """Return the format of a source by its files; raises UserError for an unknown one.
+    """Return the name of a source's format, found by its files; raises UserError for none.
 
-    given: settings of tables, which a recording or our own table has no use for: it is then read as
-        any other table.
+    given: names of the settings of tables that the user changed. If the first format that fits the
+        files reads no such settings (a recording of the simulator), the first one that fits and
+        reads all of them is taken: driving_log.csv is then read as any other table.
     """
     formats = [format_named(name) for name in IMPORT_FORMATS]
     detected = [format for format in formats if format.detect(source)]
@@ -154,9 +156,9 @@ def read_rows(
     framing: Framing | None = None,
     first: int | None = None,
 ) -> Iterator[ExchangedRow]:
-    """Return the rows of a source that have --min-throttle; those that cannot be used are counted.
+    """Yield the rows of a source with at least --min-throttle; findings count the rows left out.
 
-    first: read only so many rows.
+    first: how many rows to read from the start of the source; None for all
     """
     if settings.min_throttle is not None and settings.min_throttle >= 0:
         find_direction(findings, format.read(settings, Findings()), framing)
@@ -189,8 +191,8 @@ class ImportedRecording(RecordingWriter):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, prefix=f"{IMAGES}/")
         self.deleted = 0  # rows that the source marks as deleted
-        self._framings: Counter[Framing] = Counter()  # that made the frames of a row
-        # name of the centre image, and whether its row is deleted
+        self._framings: Counter[Framing] = Counter()  # framing -> rows whose frames it made
+        # of each row: name of the centre image, and whether the source marks the row as deleted
         self._marks: list[tuple[str, bool]] = []
 
     def add(self, framed: FramedRow) -> None:
@@ -210,7 +212,7 @@ class ImportedRecording(RecordingWriter):
             self._framings[framed.framing] += 1
 
     def finish(self) -> None:
-        """Write which rows are deleted, and how most images were framed."""
+        """Write which rows are deleted, and the framing that made the frames of most rows."""
         runs = [
             (deleted, [name for name, _ in run])
             for deleted, run in groupby(sorted(self._marks), key=itemgetter(1))
@@ -229,7 +231,7 @@ def result_of(
     recordings: Sequence[ImportedRecording],
     start: float,
 ) -> ImportResult:
-    """Return what was imported. start: of the import, as time.monotonic() has it."""
+    """Return what was imported. start: value of time.monotonic() when the import began."""
     return ImportResult(
         output=settings.output,
         format=format.name,

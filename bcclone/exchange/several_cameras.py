@@ -1,6 +1,7 @@
 """Frames of several cameras in the rows of one column -> the images of each instant.
 
-A column of few values that take turns, or the paths of the images, say which camera took each.
+Which camera took an image is found from a column with few values that alternate from row to row
+("take turns"), such as left, center, right, left, ...; or from the paths of the images.
 """
 
 import re
@@ -21,8 +22,9 @@ from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
 
 _CENTER = CAMERAS[0]
-_FEW_VALUES = 12  # of a column that says which camera took an image, at most
-_TURNS = 0.2  # share of the rows, in order of time, of another camera than the row before
+_FEW_VALUES = 12  # a column with more different values does not tell the camera
+# smallest share of rows, in order of time, whose camera differs from that of the row before
+_TURNS = 0.2
 
 
 @dataclass(frozen=True)
@@ -31,11 +33,11 @@ class _Turns:
 
     name: str
     cells: Sequence[str]
-    values: Sequence[str]  # that its rows have
+    values: Sequence[str]  # the different values, each once
     ordered: Sequence[int]  # the rows, in order of time where it is known
 
     def count(self) -> int:
-        """Count the rows of another value than the row before."""
+        """Return how many rows have another value than the row before."""
         return sum(self.cells[row] != self.cells[before] for before, row in pairwise(self.ordered))
 
     def rows_of(self, value: str) -> list[int]:
@@ -51,11 +53,12 @@ def images_by_instant(
 ) -> tuple[str, Mapping[int, Mapping[str, str]]]:
     """Return the column that says which camera took an image, and the images of each instant.
 
-    The images are row of the centre camera -> camera -> cell. They are "" and {} where the images
-    are of one camera. Raises UserError where no camera looks forward, or several do.
+    The images are row of the centre camera -> camera -> cell that names the image. Returns "" and
+    {} if all images are of one camera. Raises UserError if no camera looks forward, or several do.
 
-    at: place of each row in order of time, (rows,), NaN if it is unknown.
-    stated: the times that the table states, which are these places.
+    rows: rows of the table to read
+    at: time of each row in milliseconds, or a number in order of time; NaN if unknown, (rows,)
+    stated: the times that `at` holds; None if `at` holds numbers of images
     """
     turns = _find_turns(table, image_column, rows, at, stated)
     if turns is None:
@@ -117,7 +120,8 @@ def _candidates(
 ) -> Iterator[tuple[str, Sequence[str]]]:
     """Yield columns that may say which camera took an image, with their cells.
 
-    Last come the paths of the images, without their numbers, then without those of frames.
+    The last two are the paths of the images, in which # replaces all numbers, and then all numbers
+    but those of a camera such as cam2.
     """
     used = {image_column}
     if stated:
@@ -156,8 +160,12 @@ def _same_instant(
 ) -> Iterable[tuple[int, int]]:
     """Return pairs of a row of the centre camera and one of another camera at the same instant.
 
-    Both are in order. Times differ by less than half a step; without times, numbers are the same,
-    or both cameras have as many rows.
+    Times of a pair differ by at most half the usual step between two frames. Without times, the
+    images of a pair have the same number; if few have, and both cameras have as many rows, rows are
+    paired in order.
+
+    center, side: rows of the two cameras, in order of time
+    at: as in images_by_instant()
     """
     longest = 0
     if is_timed:

@@ -1,6 +1,6 @@
 """The format recording: a log of the simulator -> rows.
 
-It is for images of another size, which preprocess does not take.
+It is for recordings whose images have another size than 320x160 pixels: preprocess refuses them.
 """
 
 from collections.abc import Iterator
@@ -19,15 +19,15 @@ from bcclone.system.errors import UserError
 
 
 def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow]:
-    """Yield the rows of a log; those without usable images are counted."""
+    """Yield the rows of a log; findings count the rows without usable images."""
     path = file_of(settings.source, LOG_NAME)
     log = read_log(path)
     for table in SIDECARS:
-        file_of(settings.source, table.name)  # none leads out of the folder
+        file_of(settings.source, table.name)  # raises UserError for a link out of the folder
     index = ImageIndex(path)
     for bad in log.bad_rows:
         findings.leave_out(f"{path}: line {bad.row}", bad.reason)
-    named: list[str] = []  # images
+    named: list[str] = []  # names of the images that rows name
     for row in rows_of_log(log, index):
         with findings.usable(row.place):
             named += [name for name, _ in row.images.values()]

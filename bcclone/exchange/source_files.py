@@ -1,4 +1,4 @@
-"""Find and read the files of a source; none outside of its folder is opened."""
+"""Find and read the files of a source; no file outside of its folder is opened."""
 
 from pathlib import Path
 
@@ -11,7 +11,10 @@ _LONGEST_SHOWN = 200  # characters of a name in a message
 
 
 def read_image(folder: Path, name: str) -> bytes:
-    """Return the content of an image that a row names; raises RowError, also for one outside."""
+    """Return the content of an image that a row names.
+
+    Raises RowError if it cannot be read or is outside of the folder.
+    """
     try:
         return read_inside(folder, name, "image")
     except OSError as error:
@@ -21,9 +24,11 @@ def read_image(folder: Path, name: str) -> bytes:
 
 
 def read_inside(folder: Path, name: str, container: Container) -> bytes:
-    """Return the content of a file that a source names; raises OSError, also for one outside.
+    """Return the content of a file that a source names.
 
-    container: what it is, as read_bytes() takes it.
+    Raises OSError if it cannot be read or is outside of the folder.
+
+    container: what the file is, as in read_bytes()
     """
     try:
         path = path_inside(folder, name)

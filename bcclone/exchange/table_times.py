@@ -16,16 +16,17 @@ from bcclone.exchange.written_times import UNIT_ENDINGS, Times, times_of
 from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
 
-_USUAL_RATE = 20.0  # frames a second where nothing says when they were taken
-# frames a second; the sensor of most small cars, Sony's IMX219, gives 120 on a Jetson, at most
+_USUAL_RATE = 20.0  # frames a second that are assumed where nothing tells the times
+# no camera gives more frames a second; the sensor of most small cars, Sony's IMX219, gives 120 on a
+# Jetson, at most
 _FASTEST_RATE = 125.0
 
 
 class _TimeColumn(NamedTuple):
-    """Columns that may hold the times together, and the cells of both, joined."""
+    """One column that may hold the times, or two whose cells are joined, such as date and time."""
 
-    names: Sequence[str]
-    cells: Sequence[str]
+    names: Sequence[str]  # of the one or two columns
+    cells: Sequence[str]  # text of each row
 
 
 def find_times(
@@ -33,10 +34,11 @@ def find_times(
 ) -> Times | None:
     """Return the times of a table, None if it has none.
 
-    They are as a setting says, in columns of times, in the names of its images, or in dates.
-    Raises UserError where a column of times cannot be read.
+    The times are taken from where the settings say; else from a column with a name of times; else
+    from the names of the images, or from any column with dates. Raises UserError where a column of
+    times cannot be read.
 
-    images: their names, without ending.
+    images: name of each row's image, without ending
     """
     if settings.time_column:
         asked = table.find_column(settings.time_column, "the times", "--time-column")
@@ -82,7 +84,7 @@ def _unreadable(table: ForeignTable, column: _TimeColumn, problem: str) -> UserE
 
 
 def counted(numbers: Sequence[int], settings: ImportSettings) -> Times:
-    """Return times that are counted from the numbers of frames."""
+    """Return times that are counted: number of the frame / --frame-rate."""
     rate = settings.frame_rate or _USUAL_RATE
     words = f"counted as {rate:g} frames a second"
     if not settings.frame_rate:
@@ -94,7 +96,7 @@ def counted(numbers: Sequence[int], settings: ImportSettings) -> Times:
 def is_too_fast(milliseconds: FloatArray) -> bool:
     """Return whether most frames follow each other faster than those of a camera.
 
-    NaN is no time.
+    milliseconds: time of each frame; NaN where it is unknown
     """
     steps = np.diff(np.sort(milliseconds[np.isfinite(milliseconds)]))
     return len(steps) > 0 and float(np.median(steps)) < 1000 / _FASTEST_RATE
@@ -103,7 +105,8 @@ def is_too_fast(milliseconds: FloatArray) -> bool:
 def check_rate(milliseconds: FloatArray, where: str, remedy: str = "") -> None:
     """Raise UserError for frames that follow each other faster than those of a camera.
 
-    where, remedy: for the message.
+    where: file and column, for the message
+    remedy: what the message tells the user to do besides counting the frames
     """
     if not is_too_fast(milliseconds):
         return
@@ -141,12 +144,12 @@ _OF_STEPS = re.compile(  # a plain name of a column of the time between two rows
 
 
 class _Halves(NamedTuple):
-    """How two columns that hold one time together are called."""
+    """How two columns are called that hold one time together, such as secs and nsecs."""
 
-    ending: str  # of the name of the first one
-    other_ending: str  # of the second one
-    between: str  # what joins their cells
-    digits: int = 0  # that the second one has, without the zeros before
+    ending: str  # ending of the first column's name
+    other_ending: str  # ending of the second column's name
+    between: str  # text between the joined cells
+    digits: int = 0  # the second cell is padded with zeros to so many digits
 
 
 _HALVES = (
@@ -174,9 +177,10 @@ def _named_columns(table: ForeignTable) -> Iterator[_TimeColumn]:
 
 
 def _unnamed_times(table: ForeignTable, images: Sequence[str]) -> Iterator[Times]:
-    """Yield times that no name of a column shows.
+    """Yield times that are not in a column with a name of times, the most certain first.
 
-    They are in the names of images, then in the cells alone, then sums of the steps between rows.
+    They are in the names of images; in columns whose cells are dates or times since 1970; or sums
+    of a column with the time between two rows.
     """
     yield from times_in_names(images)
     for name, cells in table.cells.items():

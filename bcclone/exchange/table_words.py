@@ -19,9 +19,9 @@ _WRAPPED_NUMBER = re.compile(
 
 
 def number_of_cell(cell: str) -> float:
-    """Return the number in a cell, NaN for none.
+    """Return the number in a cell, NaN if it holds none.
 
-    A decimal comma is one, too: where a comma separates the cells, none is in a cell.
+    A comma is a decimal comma: in a table whose cells are separated by commas, no cell has one.
     """
     if "_" in cell:  # Python would ignore an underscore within a number
         return math.nan
@@ -70,9 +70,9 @@ def is_steering(name: str) -> bool:
 
 
 def unit_in_name(name: str, endings: Mapping[str, str]) -> str | None:
-    """Return the unit with which the name of a column ends, or which it is.
+    """Return the unit that is the last word of a column's name, or the whole name; None for none.
 
-    endings: ending of a plain name -> unit.
+    endings: last words of a plain name -> unit
     """
     name = f"_{plain(name)}"
     return next((unit for ending, unit in endings.items() if name.endswith(f"_{ending}")), None)
@@ -94,7 +94,7 @@ _LETTER = re.compile(r"(?:^|_)([clr])(?![a-z0-9])")
 def camera_in(text: str) -> str:
     """Return the camera that a text names: one of CAMERAS, or "other".
 
-    Returns "" where it names none, or several.
+    Returns "" if it names none of them, or both left and right.
     """
     name = plain(text)
     if _OTHER_CAMERAS.search(name):
@@ -109,7 +109,10 @@ def camera_in(text: str) -> str:
 
 
 def by_camera_in(texts: Mapping[str, str]) -> dict[str, str]:
-    """Return camera -> name, for each camera that exactly one text is of. texts: of each name."""
+    """Return camera -> name, for each camera that exactly one text names.
+
+    texts: name of a column -> text that may name a camera: the column's name, or one of its cells
+    """
     letters = {name: _letter_in(text) for name, text in texts.items()}
     if sorted(letters.values()) == ["c", "l", "r"]:
         by_letter = {letter: name for name, letter in letters.items()}

@@ -1,6 +1,7 @@
 """The format tub: a tub of donkeycar -> rows.
 
-tub_writer.py writes one, and describes the files of donkeycar 4 and 5.
+A tub is donkeycar's folder of recorded images and values. tub_writer.py writes tubs, and describes
+the files of donkeycar 4 and 5.
 
 Tubs of donkeycar 2 and 3 have a file record_N.json for each record, beside its image; meta.json has
 the inputs and the time of the start, and exclude.json the numbers of deleted records.
@@ -33,34 +34,35 @@ from bcclone.system.errors import UserError, first_line
 
 @dataclass(frozen=True)
 class _Tub:
-    """A tub."""
+    """A tub that was opened; its records are read while they are iterated."""
 
-    images: str  # folder of the images in it
-    inputs: Collection[str]  # that each record should have
-    deleted: Collection[Any]  # numbers of records
-    # the place of each record, and its values, or why it has none
+    images: str  # path of the image folder in the tub: "images/", or "" in donkeycar 2 and 3
+    inputs: Collection[str]  # names of the values that each record should have
+    deleted: Collection[Any]  # numbers of the deleted records
+    # for each record: file and record for messages, and its values or why they cannot be read
     records: Iterable[tuple[str, dict[str, Any] | RowError]]
-    has_drivers: bool  # a row says who drove
-    is_ours: bool = False  # written by bcclone, with the steering of models as the user's
-    time: str = INPUTS["time_ms"]  # the input with the time, for messages
+    has_drivers: bool  # rows get a driver: a model drove some, or bcclone wrote who drove
+    # bcclone wrote the tub: user/angle is the steering of every row, also where a model drove
+    is_ours: bool = False
+    time: str = INPUTS["time_ms"]  # name of the input that holds the time, for messages
 
 
 def read_tub(
     settings: ImportSettings, findings: Findings, read: Callable[[Path, str], Any] = read_image
 ) -> Iterator[ExchangedRow]:
-    """Yield the records of a tub, those marked as deleted, too; others without values are counted.
+    """Yield the records of a tub, also deleted ones; findings count the unusable records.
 
-    Raises UserError for a manifest or catalog that cannot be read, and for one outside the folder.
+    Raises UserError for a manifest or catalog that cannot be read or is outside the folder.
 
-    read: folder and name of an image in it -> what the row has of it.
+    read: folder and image name in it -> the image that the row holds, by default the file's content
     """
     folder = settings.source
     tub = _open_tub(settings, findings)
-    inputs: set[str] = set()  # of all records
-    images: set[str] = set()  # that records name
+    inputs: set[str] = set()  # names of the values that any record has
+    images: set[str] = set()  # names of the images that records name
     times_ms: list[int] = []
-    count = 0  # records with values
-    beyond = 0  # those of them beyond full steering
+    count = 0  # records whose values can be read
+    beyond = 0  # counted records whose steering is beyond -1 to 1
     for place, record in tub.records:
         with findings.usable(place):
             if isinstance(record, RowError):
@@ -80,7 +82,8 @@ def read_tub(
             contents = {camera: read(folder, tub.images + name) for camera, name in names.items()}
             row = row_of(values, contents, place, index in tub.deleted, called)
             yield replace(row, number=index)
-            if INPUTS["recording"] not in record:  # a tub of ours may hold several recordings
+            # a tub that bcclone wrote may hold several recordings, whose times may overlap
+            if INPUTS["recording"] not in record:
                 times_ms.append(row.time_ms)
     check_rate(np.array(times_ms, float), f"{folder}: {tub.time}")
     if beyond > ACCIDENTS_SHARE * count:
@@ -113,7 +116,7 @@ def _open_tub(settings: ImportSettings, findings: Findings) -> _Tub:
 
 # ---- donkeycar 4 and 5
 
-# who drove is a model in some record
+# matches a record in which not the user drove, but a model: its mode is not "user"
 _OTHER_MODE = re.compile(rb'"user/mode"\s*:\s*"(?!user")')
 
 
@@ -128,7 +131,7 @@ def _tub_of_catalogs(folder: Path) -> _Tub:
         inputs = set(lines[0])
         metadata = lines[2]
         names = [one_line("a catalog", name) for name in lines[-1]["paths"]]
-    catalogs: dict[Path, bytes] = {}  # one that is named again would be read again
+    catalogs: dict[Path, bytes] = {}  # by path, so that a catalog that is named twice is read once
     for name in names:
         remedy = f"{manifest} names it; copy the whole tub again"
         with explained(folder / name, "a catalog", remedy):
@@ -144,12 +147,12 @@ def _tub_of_catalogs(folder: Path) -> _Tub:
 
 
 def _parsed(line: bytes) -> dict[str, Any] | RowError:
-    """Return the values of a record, or why it has none."""
+    """Return the values of a record, or why they cannot be read."""
     try:
         record = parse_json(line)
     except ValueError as error:
         reason = first_line(error)[:100]
-        if not line.strip(b"\0 "):  # as a power failure leaves
+        if not line.strip(b"\0 "):  # a power failure leaves a line of zero bytes
             reason = f"{len(line)} bytes of nothing"
         return RowError(f"not a record: {reason}")
     if isinstance(record, dict):
@@ -160,7 +163,7 @@ def _parsed(line: bytes) -> dict[str, Any] | RowError:
 # ---- donkeycar 2 and 3
 
 _RECORD_FILE = re.compile(r"record_(\d{1,18})\.json")
-_TIMES_OF_FILES = ("milliseconds", "_timestamp_ms", "timestamp")  # inputs
+_TIMES_OF_FILES = ("milliseconds", "_timestamp_ms", "timestamp")  # inputs that may hold the time
 
 
 def _record_files(folder: Path) -> list[tuple[int, Path]]:
@@ -193,7 +196,7 @@ def _tub_of_files(
         records.append((str(path), _parsed(content)))
         has_drivers = has_drivers or _OTHER_MODE.search(content) is not None
 
-    # the times of all records, from which the unit is found
+    # the unit of the times is found from all records together
     stated = [record if isinstance(record, dict) else {} for _, record in records]
     numbers = [index for index, _ in files]
     times = _times_of_files(settings, stated, numbers, findings)
@@ -211,7 +214,12 @@ def _times_of_files(
     numbers: Sequence[int],
     findings: Findings,
 ) -> Times:
-    """Return the times of records, or count them by their numbers; raises UserError."""
+    """Return the times that records state, or else times counted by --frame-rate.
+
+    numbers: numbers of the records in their file names, from which times are counted
+
+    Raises UserError for times that cannot be understood.
+    """
     keys = [key for key in _TIMES_OF_FILES if any(key in record for record in records)]
     for key in keys:
         times = times_of([str(record.get(key, ""))[:100] for record in records], key)
@@ -229,11 +237,11 @@ def _times_of_files(
 
 # ---- a record
 
-# one version of donkeycar 5 had the second names
+# the names of the steering; the second ones are those of one version of donkeycar 5
 _BY_USER = ("user/angle", "user/steering")
 _BY_PILOT = ("pilot/angle", "pilot/steering")
 _PILOT_THROTTLE = "pilot/throttle"
-_READ = {  # inputs that are read
+_READ = {  # inputs that the import reads; the findings list all others as left out
     "_index",
     "_session_id",
     MODE,
@@ -254,9 +262,10 @@ def _time_of(
     tub: _Tub,
     settings: ImportSettings,
 ) -> Any:
-    """Return the time of a record, counted or as it says; raises RowError for none.
+    """Return the time of a record: counted by --frame-rate, or the record's own.
 
-    A time that is none is left for row_of() to refuse.
+    Raises RowError for a record of donkeycar 4 or later without a time. The type and range of the
+    time are checked later, by row_of().
     """
     if settings.frame_rate:
         return counted([index], settings).milliseconds[0]
@@ -272,7 +281,9 @@ def _values_of(
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the values of a record by the names in FIELDS, and which inputs hold them.
 
-    Raises ValueError. estimated: from what the steering is, which is then not read.
+    Raises ValueError.
+
+    estimated: --steering, such as from-motion; the record's steering is then not read
     """
     mode = one_line(MODE, record.get(MODE, "user"))
     is_by_user = mode == "user"
@@ -283,7 +294,7 @@ def _values_of(
     if mode == "local" and _PILOT_THROTTLE in record:
         called["throttle"] = _PILOT_THROTTLE
 
-    # an input that the tub declares, and the record lacks, is missing
+    # an input that the tub declares and the record lacks becomes None, which row_of() refuses
     values = {
         name: record.get(key) for name, key in called.items() if key in record or key in tub.inputs
     }

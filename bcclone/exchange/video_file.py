@@ -26,7 +26,7 @@ _CONTAINERS = {  # ending of a file -> its format for FFmpeg
     ".avi": "avi",
 }
 VIDEO_ENDINGS = tuple(_CONTAINERS)
-_CODECS = {  # that cameras write, and their decoders
+_CODECS = {  # names of the codecs that cameras write, and of their decoders
     "av1",
     "h264",
     "hevc",
@@ -45,7 +45,7 @@ class VideoFrame:
     """A frame of a video."""
 
     seconds: float  # since the first frame
-    decoded: Any  # of PyAV
+    decoded: Any  # av.VideoFrame
 
     @property
     def size(self) -> tuple[int, int]:
@@ -62,8 +62,8 @@ class VideoFrame:
     def recorded(self) -> bytes:
         """Return a JPEG of 320x160 of the frame, stretched; raises BadImage.
 
-        FFmpeg fits the planes in which a video is decoded, which takes a third of the time of
-        fitting RGB.
+        FFmpeg resizes the YUV planes in which a video is decoded: that takes a third of the time of
+        resizing RGB.
         """
         size = (FRAME_WIDTH, FRAME_HEIGHT)
         if self._turns % 2:
@@ -73,7 +73,7 @@ class VideoFrame:
         )
         planes = []
         for plane in fitted.planes:
-            # a line may be longer than the picture is wide
+            # a line in memory may be longer than the picture is wide: cut off the padding
             lines = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
             turned = np.rot90(lines[:, : plane.width], self._turns)
             planes.append(np.ascontiguousarray(turned))
@@ -91,7 +91,7 @@ class VideoFrame:
 
     @property
     def _turns(self) -> int:
-        """Return by how many quarters, counterclockwise, the frame is to be turned."""
+        """Return by how many quarter turns, counterclockwise, the frame becomes upright."""
         return round((self.decoded.rotation or 0) / 90) % 4
 
 
@@ -99,7 +99,7 @@ class Video:
     """An open video."""
 
     def __init__(self, path: Path, container: Any) -> None:
-        self.broken = 0  # packets that could not be decoded, after each of which a frame is missing
+        self.broken = 0  # packets that could not be decoded; each is a missing frame
         self._path = path
         self._container = container
 
@@ -115,7 +115,7 @@ class Video:
         return None
 
     def frames(self) -> Iterator[VideoFrame]:
-        """Yield the frames in their order; a broken end is the end.
+        """Yield the frames in their order; a file that breaks off ends with its last whole frame.
 
         Raises UserError for a video without a rate.
         """
@@ -149,7 +149,8 @@ class Video:
 def open_video(path: Path) -> Iterator[Video]:
     """Open a video.
 
-    Raises UserError for a file that is none, has too many pixels or a codec that no camera writes.
+    Raises UserError for a file that is no video, has too many pixels, or has a codec that no camera
+    writes.
     """
     require_package("av", "a video", "bcclone[video]")
     import av

@@ -21,7 +21,7 @@ from bcclone.system.settings import (
 
 FISHEYE = "fisheye"
 LENSES = ("pinhole", FISHEYE)
-# settings that are values of a Lens, by their names in it
+# settings that have the names of a Lens's fields, and set them
 _OF_LENS = ("focal_px", "horizon_row", "vanishing_column", "roll_degrees")
 
 
@@ -29,7 +29,8 @@ _OF_LENS = ("focal_px", "horizon_row", "vanishing_column", "roll_degrees")
 class CalibrateSettings(Checked):
     """What to calibrate, on what, and what the user knows already.
 
-    Labels are None for a tub and a recording, which hold them. Whatever else is None is found.
+    `labels` is None for a tub and a recording, which hold the steering themselves. The calibration
+    finds any other setting that is None.
     """
 
     model: Path = argument("a model file, such as models/any-road.h5")

@@ -39,15 +39,15 @@ class CalibrationResult:
     output: Path  # the file written
     framing_file: Path  # its framing, to import recordings of the same camera with
     framing: Framing  # how pictures become frames
-    described: str  # that in words
-    correlation: float  # of the network's steering with the recorded one
-    stretched_correlation: float  # the same, on the pictures stretched to frames
-    gain: float  # from the network's steering to the recorded one
+    described: str  # the framing in words
+    correlation: float  # of the network's steering with the recorded steering
+    stretched_correlation: float  # the same, if whole pictures are stretched to frames
+    gain: float  # recorded steering = gain x the network's steering + bias
     bias: float
-    pictures: int
-    seconds: float  # of driving, that the pictures cover
+    pictures: int  # pictures that were used
+    seconds: float  # time of driving from the first picture to the last
     unreadable: int  # pictures left out
-    curvature: float | None  # of the path of a steering of 1 of the car, None with a gain of 0
+    curvature: float | None  # of the path that the car takes by a steering of 1; None: gain is 0
     unit: str  # of the curvature
 
     def as_text(self, settings: CalibrateSettings) -> str:
@@ -94,11 +94,14 @@ class CalibrationResult:
 
 @writes(MODEL)
 def calibrate(settings: CalibrateSettings, notify: Notify = lambda line: None) -> CalibrationResult:
-    """Find what the user has not said of the camera and the car; write it into a copy of the model.
+    """Find what the user has not told of the camera and the car; write it into a copy of the model.
 
-    Beside it, the framing and a picture of it are written. notify: called with lines of progress.
-    Raises UserError for a model, pictures or labels that cannot be used, and where the network does
-    not read the camera.
+    The framing and a picture of it are written beside the copy.
+
+    notify: called with lines of progress
+
+    Raises UserError for a model, pictures or labels that cannot be used, and if the network's
+    steering does not follow the recorded one.
     """
     framing_file = settings.output.with_suffix(f".{FRAMING_NAME}")
     picture_file = framing_file.with_suffix(".png")
@@ -138,7 +141,7 @@ def calibrate(settings: CalibrateSettings, notify: Notify = lambda line: None) -
 
 
 def _search(settings: CalibrateSettings, labelled: LabelledPictures) -> tuple[Trial, Trial]:
-    """Return the framing that the user gives, or the best one, and the whole picture stretched."""
+    """Return the trial of the user's framing or of the best one, and that of stretched pictures."""
     width, height = labelled.size
     with ProgressBar("finding the framing", MAX_TRIALS + 1, "framings") as progress:
         search = FramingSearch(witness_of(settings.model), labelled, progress.advance)
@@ -157,7 +160,7 @@ def _search(settings: CalibrateSettings, labelled: LabelledPictures) -> tuple[Tr
 
 
 def _check_read(trial: Trial, settings: CalibrateSettings) -> None:
-    """Raise UserError if the network does not read the camera."""
+    """Raise UserError if the network's steering does not follow the recorded one."""
     if trial.correlation <= -LEAST_CORRELATION:
         change = "leave out" if settings.left_positive else "give"
         raise UserError(
@@ -212,11 +215,13 @@ def fit_steering(
 ) -> tuple[float, float]:
     """Return gain and bias from a network's answers to labels, (frames,) each.
 
-    Least squares, with a prior of a bias near 0: in a drive of few bends, most of them to one side,
-    a bias would say where the road went and not how the car's wheels stand.
+    They are fitted by least squares, with a prior that the bias is near 0: in a drive with few
+    bends, most of them to one side, the bias would otherwise tell where the road went, and not how
+    the car's wheels stand.
 
-    seconds: of driving, which the frames cover.
-    gain, bias: the one that is known, for which the other is fitted.
+    answers, labels: the network's and the recorded steering
+    seconds: time of driving that the frames cover
+    gain, bias: values that are known; None for one that is fitted
     """
     if bias is None:
         bias = _fitted_bias(answers, labels, seconds, gain)

@@ -1,7 +1,7 @@
 """A film of driving without steering -> a recording whose steering is what the film shows.
 
-The film is read once, and its first pictures once more before, to find the camera's framing. Its
-frames wait in a folder until it is known how the whole film was steered.
+The first pictures are read to find the camera's framing, then the whole film is read. Its frames
+wait in a folder until the steering of all of them has been estimated.
 """
 
 import shutil
@@ -28,8 +28,8 @@ from bcclone.system.output import NEW_FOLDER, writes
 def import_film(settings: ImportSettings) -> ImportResult:
     """Write a film as a recording, with the rows in which it shows how it was steered.
 
-    Raises UserError as import_recording(), where the network does not tell the focal length, and
-    where no row shows a steering.
+    Raises UserError as import_recording(), and if the focal length cannot be found, or no row shows
+    a steering.
     """
     start = time.monotonic()
     format = chosen_format(settings)

@@ -50,11 +50,11 @@ from bcclone.system.opencv import resized
 from bcclone.system.progress import ProgressBar
 from bcclone.system.statistics import evenly
 
-_FIRST_ROWS = 3000  # of a film, that show where its camera looks; their frames fit into memory
-_FEWEST_ROWS = 10
+_FIRST_ROWS = 3000  # rows from the start of a film that are read; their frames fit into memory
+_FEWEST_ROWS = 10  # a film with fewer pictures is an error
 _WITNESS = "any-camera.h5"  # the network that knows many cameras
-_WITNESS_PICTURES = 160  # that it answers
-_FISHEYE_DEGREES = 110.0  # of a wider angle of view, no lens is a pinhole
+_WITNESS_PICTURES = 160  # most pictures of the film that this network steers on
+_FISHEYE_DEGREES = 110.0  # a lens with a wider angle of view counts as a fisheye
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class FilmCamera:
 
 
 def find_camera(format: Format, settings: ImportSettings) -> FilmCamera:
-    """Return the camera of a film, as the user or the film says.
+    """Return the camera of a film: by the user's settings, else by what the film shows.
 
     Raises UserError as find_framing().
     """

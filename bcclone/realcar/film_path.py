@@ -22,7 +22,8 @@ from bcclone.realcar.film_faults import film_faults
 from bcclone.recording.log import EPISODE_GAP_MS
 from bcclone.system.arrays import BoolArray, FloatArray
 
-# share of the rows; with fewer new pictures, a slower film was given more frames a second
+# smallest share of rows with a new picture in an ordinary film; with fewer, pictures were repeated
+# to give a slower film more frames a second
 _MOSTLY_NEW = 0.95
 _NOTHING_FOLLOWED = "nothing can be followed"
 
@@ -37,7 +38,10 @@ class ShownPaths:
 
 
 def path_steering(path: CameraPath, height_m: float | None) -> float:
-    """Return the steering of a path, -1 to 1. height_m: of the camera, None for the simulator's."""
+    """Return the steering of a path, -1 to 1.
+
+    height_m: height of the camera in metres; None for that of the simulator's camera
+    """
     return _steering(path.curvature, height_m)
 
 
@@ -54,10 +58,10 @@ def measure_paths(
 ) -> ShownPaths:
     """Return the paths that the frames of a drive show.
 
-    times_ms: of its rows, rising.
-    pictures: paths of their frames.
-    framing: by which the frames were made, None for those of the simulator.
-    height_m: of the camera, None if it is unknown.
+    times_ms: time of each row, rising
+    pictures: path of each row's frame
+    framing: framing that made the frames; None for frames of the simulator
+    height_m: height of the camera in metres; None if it is unknown
     """
     if len(pictures) < 2:
         return ShownPaths({}, Counter({_NOTHING_FOLLOWED: len(pictures)}), ())
@@ -97,10 +101,13 @@ def measure_paths(
 
 
 def _seconds_passed(seconds: FloatArray, is_pulled: bool) -> tuple[FloatArray, BoolArray]:
-    """Return the seconds until the next row, and whether a gap follows instead, (rows,) each.
+    """Return the seconds until the next row (0 before a gap), and whether a gap follows.
 
-    seconds: of the rows, (rows,).
-    is_pulled: pictures are repeated: they were taken evenly, but are not shown so.
+    Both have the shape (rows,).
+
+    seconds: time of each row, (rows,)
+    is_pulled: repeated pictures were left out; the others were taken at an even rate, which their
+        times do not show, so the seconds are averaged
     """
     passed = np.append(np.diff(seconds), 0.0)
     ends = passed > EPISODE_GAP_MS / 1000
@@ -115,10 +122,10 @@ def _seconds_passed(seconds: FloatArray, is_pulled: bool) -> tuple[FloatArray, B
 
 @dataclass(frozen=True)
 class _PathWindow:
-    """Which times make up the path at a row, and how sure it must be."""
+    """Which times around a row its path is measured from, and how large its error may be."""
 
     spread_seconds: float = 0.1  # standard deviation of the times
-    reach_seconds: float = 0.3  # the farthest of them
+    reach_seconds: float = 0.3  # largest distance of a time
     least_shown: float = 0.5  # share of these times in which the frames show the motion
     greatest_error: float = 0.1  # standard error of a steering
     greatest_share: float = 0.5  # standard error of a steering in a bend, as a share of it

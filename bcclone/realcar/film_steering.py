@@ -14,8 +14,9 @@ from bcclone.realcar.film_path import ShownPaths, measure_paths, path_steering
 from bcclone.recording.row import CAMERAS, RowError
 from bcclone.system.errors import UserError
 
-_LEAST_KEPT = 0.5  # of the rows; of a good film, most show a steering
-_GREATEST_FULL = 0.05  # of the rows; few bends are as sharp as the simulator's car can drive
+_LEAST_KEPT = 0.5  # smallest share of rows that show a steering; of a good film, most do
+# largest share of rows with full steering; few bends are as sharp as the simulator's car can drive
+_GREATEST_FULL = 0.05
 
 
 def with_steering(
@@ -27,9 +28,9 @@ def with_steering(
 ) -> Iterator[FramedRow]:
     """Yield the rows in which the frames show how the car was steered, with that steering.
 
-    waiting: a new folder, in which the frames wait until the whole film is read.
-    source: the film, for messages.
-    findings: of the import, which get the estimates.
+    waiting: new folder in which the frames wait until the whole film is read
+    source: the film, for messages
+    findings: counts of the import; they get the estimated steering
 
     Raises UserError where too few rows are usable, and where none shows a steering.
     """
@@ -74,7 +75,11 @@ def _notes(shown: ShownPaths) -> Iterator[str]:
 
 
 def _warnings(steering: Sequence[float], rows: int) -> Iterator[str]:
-    """Yield what is suspicious about the steering of a film. rows: how many it has."""
+    """Yield what is suspicious about the steering of a film.
+
+    steering: -1 to 1, of the rows that show it
+    rows: how many rows the film has
+    """
     share = len(steering) / rows
     if share < _LEAST_KEPT:
         yield (
@@ -129,8 +134,8 @@ def _steered_rows(
 ) -> Iterator[FramedRow]:
     """Yield the rows of a drive that have a path, with its steering and their frames.
 
-    paths: of rows, by their time.
-    findings: which count a row whose speed is beyond that of any car.
+    paths: time of a row in milliseconds -> its path
+    findings: count a row as left out if its speed is beyond that of any car
     """
     left = dict(paths)
     for framed in drive.rows:

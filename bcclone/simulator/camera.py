@@ -1,4 +1,4 @@
-"""Place the cameras: a car -> position and axes of each of its three cameras, and its bonnet.
+"""Place the cameras: a car -> position and axes of each of its three cameras, and the bonnet.
 
 Frames of reference: the *world* has x to the east, y up, z to the north; the *car* and the *camera*
 have right, up and ahead. A matrix turns directions of one frame into those of another.
@@ -63,7 +63,7 @@ def _yaw(angle: float) -> _Matrix:
 
 
 def _pitch(nose_up: float) -> _Matrix:
-    """Return the matrix of a nose that is higher, in radians."""
+    """Return the matrix of a turn that lifts the nose by an angle in radians."""
     up = sine(nose_up)
     ahead = cosine(nose_up)
     return (1.0, 0.0, 0.0), (0.0, ahead, up), (0.0, -up, ahead)
@@ -72,7 +72,8 @@ def _pitch(nose_up: float) -> _Matrix:
 def _product(left: _Matrix, right: _Matrix) -> _Matrix:
     """Return the product of a matrix of three columns and one of three rows.
 
-    NumPy's own rounds differently on different processors, and takes longer for so few numbers.
+    NumPy's matrix product rounds differently on different processors, and is slower for so few
+    numbers.
     """
     columns = tuple(zip(*right, strict=True))
     return tuple(tuple(a * x + b * y + c * z for x, y, z in columns) for a, b, c in left)
@@ -87,7 +88,7 @@ def _rotation(x: float, y: float, z: float, w: float) -> _Matrix:
     )
 
 
-# How the cameras are mounted: 9.5 degrees down, 0.7 degrees to the right. Source:
+# How the cameras are mounted: turned 9.5 degrees down and 0.7 degrees to the right. Source:
 # docs/explanation/simulator.md
 _MOUNT_QUATERNION = (0.08286792, 0.00542134, 0.009921725, 0.99649644)
 _CAMERA_TO_CAR = _rotation(*_MOUNT_QUATERNION)
@@ -108,9 +109,11 @@ _OUTLINES = {
     "left": ((186, 160), (189, 151), (197, 146), (228, 142), (262, 138), (290, 137), (320, 137)),
     "right": ((0, 135), (28, 135), (60, 138), (88, 142), (112, 146), (120, 151), (123, 160)),
 }  # fmt: skip
-# how far the outline moves when a camera moves: from the outlines of the three cameras
+# pixels by which the outline moves in the picture when a camera moves by a metre; found from the
+# outlines of the three cameras
 _BONNET_PX_A_METRE = 185.0
 
+# colours of the bonnet, RGB
 _PAINT = (158, 165, 151)
 _RIM = (176, 184, 171)
 _RIM_PX = 3  # rows of the rim, below the outline
@@ -145,7 +148,7 @@ def bonnet(
     return below_px > 0, np.clip(picture, 0, 255).astype(np.uint8)
 
 
-# an outline goes on beyond the picture, by so many lengths of its first and its last edge
+# how far an outline is prolonged beyond the picture at each end: so many times its last edge there
 _EXTENSION = 50
 
 

@@ -23,12 +23,12 @@ from bcclone.system.exact_math import arctangent, cosine, length, sine, tangent
 
 STEP_SECONDS = 0.02
 
-# All modules whose functions or constants are compiled into next_yaw_rate():
-# bcclone/system/compiled.py
+# All modules whose functions or constants are compiled into next_yaw_rate(): after a change in
+# any of them, Numba compiles it anew (bcclone/system/compiled.py)
 LAW_MODULES = ("bcclone.simulator.car", "bcclone.camera.vehicle", "bcclone.system.exact_math")
 
 _RADIANS = math.pi / 180
-_GRIP = 13.0  # m/s2 sideways, at most
+_GRIP = 13.0  # m/s2, greatest sideways acceleration that the tyres hold
 
 
 @compiled(cache=True, sources=source_checksum(LAW_MODULES))
@@ -44,20 +44,20 @@ def next_yaw_rate(yaw_rate: float, steering: float, speed: float) -> float:
     return yaw_rate + (wanted - yaw_rate) * STEP_SECONDS / STEERING_LAG_SECONDS
 
 
-FULL_THROTTLE = 5.4  # m/s2
-DRAG = 0.1  # 1/s: m/s2 for each m/s
-FULL_BRAKE = 7.3  # m/s2
+FULL_THROTTLE = 5.4  # m/s2, acceleration by a throttle of 1
+DRAG = 0.1  # 1/s: m/s2 of deceleration for each m/s of speed
+FULL_BRAKE = 7.3  # m/s2, deceleration by a brake of 1
 _GRAVITY = 9.81  # m/s2
 _PITCH_LAG_SECONDS = 0.3
 
 
 @dataclass
 class Car:
-    """A car on the road."""
+    """A car: where it is, how it moves, and its controls."""
 
-    x: float  # metres
-    y: float  # metres, up
-    z: float  # metres
+    x: float  # metres to the east
+    y: float  # metres up
+    z: float  # metres to the north
     heading: float  # radians from +z towards +x
     speed: float = 0.0  # m/s
     steering: float = 0.0  # -1 (left) to 1 (right)
@@ -67,7 +67,11 @@ class Car:
     yaw_rate: float = 0.0  # radians a second, to the right
 
     def control(self, steering: float, throttle: float) -> None:
-        """Set the controls, -1 to 1; a negative throttle brakes."""
+        """Set the controls; values beyond -1 to 1 are limited.
+
+        steering: -1 (left) to 1 (right)
+        throttle: -1 to 1; a negative one brakes
+        """
         self.steering = min(max(steering, -1.0), 1.0)
         self.throttle = min(max(throttle, 0.0), 1.0)
         self.brake = min(max(-throttle, 0.0), 1.0)
@@ -92,7 +96,7 @@ class Car:
         self.pitch += (wanted - self.pitch) * STEP_SECONDS / _PITCH_LAG_SECONDS
 
 
-# Degrees, nose up
+# Pitch in degrees, nose up: at rest, and what a throttle or brake of 1 adds
 _PITCH_REST = 0.3
 _PITCH_THROTTLE = 1.55
 _PITCH_BRAKE = -1.6
@@ -133,8 +137,8 @@ def start_on(
 class TrackedCar:
     """A car and its position on a track.
 
-    progress_m: distance along the track; backwards is negative
-    distance_m: distance driven
+    progress_m: distance from the start along the track, negative if the car drove backwards
+    distance_m: distance driven, in any direction
 
     ground_height: x, z -> height of the ground off the road, in metres; without it the ground is as
         high as the road
@@ -163,7 +167,7 @@ class TrackedCar:
 
     @property
     def trace_point(self) -> TracePoint:
-        """Return where the car is, for a run's trace."""
+        """Return where the car is, as a run folder's trace stores it."""
         name = self.track.road.name
         cross_track_m = self.position.cross_track_m
         return TracePoint(self.seconds, name, self.car.x, self.car.z, cross_track_m)
@@ -207,7 +211,7 @@ class TrackedCar:
 
     @property
     def _on_road(self) -> bool:
-        """Return whether the ground here is as high as the road."""
+        """Return whether the car is at the height of the road."""
         # on a bridge, walls hold the car
         if abs(self.position.cross_track_m) < LEVEL_M:
             return True

@@ -1,4 +1,4 @@
-"""Record an expert's drive: RecordSettings -> driving_log.csv and IMG/, as of the simulator."""
+"""Record an expert's drive: RecordSettings -> driving_log.csv and IMG/, as the simulator writes."""
 
 import datetime
 from collections.abc import Mapping
@@ -21,8 +21,9 @@ from bcclone.system.errors import UserError
 from bcclone.system.output import locked
 from bcclone.system.progress import ProgressBar
 
-BETWEEN_ROWS_SECONDS = 1 / 15
-_START = datetime.datetime(2026, 1, 1)  # a fixed clock: the same seed gives the same bytes
+BETWEEN_ROWS_SECONDS = 1 / 15  # simulated time between two rows
+# time at which each recording begins; fixed, so that the same seed gives the same bytes
+_START = datetime.datetime(2026, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -31,14 +32,14 @@ class Recorded:
 
     log: Path
     rows: int
-    seconds: float  # that the car drove, also while nothing was recorded
+    seconds: float  # how long the car drove, also while nothing was recorded
     distance_m: float
 
 
 class CarRecording(RecordingWriter):
-    """Writes rows as the simulator does.
+    """Writes the rows of a drive as the simulator does; raises UserError for a folder not empty.
 
-    start: the time at which the recording begins. Raises UserError if the folder is not empty.
+    start: date and time of the drive's first moment
     """
 
     def __init__(self, folder: Path, start: datetime.datetime = _START) -> None:
@@ -55,12 +56,12 @@ class CarRecording(RecordingWriter):
         point: TracePoint | None = None,
         by: DrivenRow | None = None,
     ) -> None:
-        """Append a row. Raises UserError if the disk refuses; the rows before are complete.
+        """Append a row; raises UserError if the disk refuses. Earlier rows then stay complete.
 
         seconds: since the recording began
-        frames: camera -> uint8 (160, 320, 3)
-        point: where the car was
-        by: who drove
+        frames: camera -> RGB uint8 (160, 320, 3)
+        point: where the car was; None writes no trace
+        by: who drove; None writes no drivers
         """
         stamp = image_stamp(self._start + datetime.timedelta(milliseconds=round(seconds * 1000)))
         images = {f"{camera}_{stamp}.jpg": encode_jpeg(frame) for camera, frame in frames.items()}
@@ -79,7 +80,10 @@ class CarRecording(RecordingWriter):
 
 
 def _numbers_of(car: Car) -> list[str]:
-    """Return the numbers of a row: in single precision with seven digits, such as 3.798023E-05."""
+    """Return steering, throttle, brake and speed as the simulator writes them.
+
+    They are in single precision with seven digits, such as 3.798023E-05.
+    """
     values = (car.steering, car.throttle, car.brake, car.speed / MPH)
     return [f"{np.float32(value):.7g}".replace("e", "E") for value in values]
 
@@ -90,7 +94,7 @@ def record(folder: Path, settings: RecordSettings) -> Recorded:
     Raises UserError.
     """
     track = load_track(settings.track, settings.reverse)
-    goal_m = track.goal_m(settings.laps)  # refuses a road or a length before the folder is made
+    goal_m = track.goal_m(settings.laps)  # raises for a bad length before the folder is made
     with locked(folder, "choose another folder to record into"):
         writer = CarRecording(folder)
         renderer = Renderer(settings.track, settings.conditions)
@@ -118,7 +122,7 @@ def _record_drive(
         while tracked.progress_m < goal_m:
             steering, throttle = expert.control(tracked.car, tracked.position)
             tracked.car.control(steering, throttle)
-            # rows keep their pace, also while the recording is paused
+            # rows stay due every 1/15 s while the recording is paused, so that it resumes in time
             is_due = tracked.seconds >= next_row_seconds
             if is_due:
                 next_row_seconds += BETWEEN_ROWS_SECONDS

@@ -11,7 +11,7 @@ from scipy.interpolate import CubicSpline
 from bcclone.system.arrays import FloatArray
 
 STEP_M = 0.5  # between two points of a centre line
-RUN_OUT_M = 60.0  # that an open road goes on straight before its start and beyond its end
+RUN_OUT_M = 60.0  # length of the straight road before the start and beyond the end of an open road
 _FINE_M = 0.05  # between the points of the spline from which a line is resampled
 
 
@@ -19,9 +19,9 @@ _FINE_M = 0.05  # between the points of the spline from which a line is resample
 class RoadLine:
     """A centre line."""
 
-    points: FloatArray  # x, y, z, float64 (points, 3)
-    widths_m: FloatArray  # of the road, (points,)
-    length_m: float  # of the whole line
+    points: FloatArray  # x, y, z in metres, float64 (points, 3)
+    widths_m: FloatArray  # width of the road at each point, (points,)
+    length_m: float  # length of the whole line
 
 
 def interpolate(table: FloatArray, closed: bool) -> RoadLine:
@@ -57,7 +57,7 @@ def interpolate(table: FloatArray, closed: bool) -> RoadLine:
 
 
 def with_run_outs(line: RoadLine) -> RoadLine:
-    """Return an open line that goes on straight and level at both ends."""
+    """Return an open line with a straight and level run-out at both ends."""
     points = line.points
     count = round(RUN_OUT_M / STEP_M)
     away_m = np.arange(1, count + 1)[:, None] * STEP_M

@@ -1,7 +1,7 @@
-"""Plan a road: a JSON file, or what random_road draws -> checked control points and materials.
+"""Plan a road: a JSON file, or what random_road chooses -> checked control points and materials.
 
-A file: {"points": [[x, z, width], ...], "closed": false, "look": {"surface": "dirt"}}; a list of
-points alone is allowed, and a point may have its height as a fourth number.
+For example, {"points": [[x, z, width], ...], "closed": false, "look": {"surface": "dirt"}}. A file
+may hold the list of points alone; a point may have its height as a fourth number.
 """
 
 import math
@@ -18,9 +18,9 @@ from bcclone.system.errors import UserError
 from bcclone.system.json_values import from_json
 from bcclone.system.settings import Checked, Seed, setting
 
-REACH_M = 16.0  # largest distance from the middle of a road at which a scene shows roads
+REACH_M = 16.0  # a scene shows other roads up to this distance from the middle of a road
 
-CHOICES = {
+CHOICES = {  # field of RoadLook -> its allowed values
     "surface": ("asphalt", "dirt", "paving"),
     "lines": ("white", "yellow", "none"),
     "middle": ("dashed", "solid", "none"),
@@ -37,9 +37,9 @@ class RoadLook(Checked):
     surface: str = setting("asphalt", "surface of the road", choices=CHOICES["surface"])
     shade: float = setting(1.0, "brightness of the surface", 0.3, 1.6)
     lines: str = setting("white", "lines along both edges", choices=CHOICES["lines"])
-    # in the colour of the lines along the edges
+    # it has the colour of the lines along the edges
     middle: str = setting("dashed", "line in the middle", choices=CHOICES["middle"])
-    # outside the surface
+    # the band lies outside the surface
     edges: str = setting("grass", "band along each edge of the surface", choices=CHOICES["edges"])
     edge_m: float = setting(1.0, "width of that band", 0, 2)
     barriers: str = setting("none", "rails or walls along both sides", choices=CHOICES["barriers"])
@@ -59,9 +59,9 @@ class ControlPoint(NamedTuple):
     """A point of a road's centre line."""
 
     x: float  # to the east, in metres
-    y: float  # up
+    y: float  # up, in metres
     z: float  # to the north
-    width_m: float  # of the road
+    width_m: float  # width of the road
 
 
 NARROWEST_M = 4.0
@@ -133,7 +133,7 @@ class RoadPlan:
 class _StoredRoad:
     """The content of a road's file."""
 
-    points: tuple[tuple[float, ...], ...]  # x, z, width and perhaps height of each, in metres
+    points: tuple[tuple[float, ...], ...]  # x, z, width and perhaps height in metres, each
     closed: bool = False
     look: RoadLook = field(default_factory=RoadLook)
 

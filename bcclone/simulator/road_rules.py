@@ -23,9 +23,9 @@ COMPETITION_WIDTH_M = 8.0  # of the competitions' roads
 class RoadRules:
     """What a road must keep to."""
 
-    map_m: float | None = 200.0  # side of the square map with its corner at the origin; or no map
+    map_m: float | None = 200.0  # side of the square map from the origin; None: no map
     least_length_m: float = 20.0
-    least_radius_m: float = 47 / 3.280839895
+    least_radius_m: float = 47 / 3.280839895  # 47 feet; radius of the sharpest bend allowed
     points: tuple[int, int] = (2, 500)  # the fewest and the most control points
 
 
@@ -64,7 +64,10 @@ def judge_road(
 def faults_of_line(
     line: FloatArray, half_width_m: float, rules: RoadRules, closed: bool = False
 ) -> list[str]:
-    """Return the faults of a centre line."""
+    """Return the faults of a centre line, [] for none.
+
+    line: x and z in metres, (points, 2), a point every half metre
+    """
     faults = []
 
     length_m = float(lengths(np.diff(line, axis=0)).sum())
@@ -101,8 +104,8 @@ def faults_of_line(
 def sharpest_bend(line: FloatArray, closed: bool) -> tuple[float, int]:
     """Return the smallest radius of a line in metres, and the index of its point.
 
-    It is infinite for a straight line. It is the radius of the circle through points 2 m apart,
-    since a road is no smoother than its control points.
+    The radius is that of the circle through three points of the line, 2 m apart; nearer points
+    would measure how uneven the control points are. It is infinite for a straight line.
     """
     # the circle through three points: the product of the triangle's sides over four times its area
     reach = 4  # points
@@ -127,9 +130,9 @@ def sharpest_bend(line: FloatArray, closed: bool) -> tuple[float, int]:
 
 
 def _meets_itself(line: FloatArray, half_width_m: float, closed: bool) -> int | None:
-    """Return the index of a point that is too near to a part of the line elsewhere, if any.
+    """Return the index of a point where the road meets itself, None if it does not.
 
-    Too near is nearer than the road's width.
+    It meets itself where a point is nearer than the road's width to another part of the line.
     """
     tree = cKDTree(line)
     width_m = 2 * half_width_m
@@ -137,7 +140,8 @@ def _meets_itself(line: FloatArray, half_width_m: float, closed: bool) -> int | 
     # circle around its inner edge is as long as pi half widths
     near_m = np.pi * half_width_m * 1.5
 
-    # more than the points before and after it; all pairs would not fit in memory
+    # a point with more neighbours than a road that does not meet itself can have is a fault, found
+    # before the pairs are listed: on a line that winds up, they would not fit in memory
     crowd = tree.query_ball_point(line, width_m, return_length=True)
     if crowd.max() > 4 * near_m + 1:
         return int(crowd.argmax())

@@ -11,8 +11,8 @@ from bcclone.simulator.car import STEP_SECONDS
 from bcclone.simulator.track import TrackPosition
 from bcclone.system.json_values import to_json
 
-# Distances from the centre line at which published studies count a failure, besides leaving the
-# road
+# Distances from the centre line beyond which published studies count a failure; an intervention is
+# counted only when the car leaves the road
 FAILURE_LIMITS_M = (2.2, 2.5, 3.0)
 OFF_ROAD = "off the road"
 LAPS_DRIVEN = "laps driven"  # how a successful drive ends
@@ -22,8 +22,8 @@ LAPS_DRIVEN = "laps driven"  # how a successful drive ends
 class Score:
     """The figures of a drive, rounded."""
 
-    autonomy_percent: float
-    interventions: int
+    autonomy_percent: float  # as autonomy_percent() returns it
+    interventions: int  # how often a person would have taken over
     first_off_road_m: float | None  # driven before the first intervention, None if there was none
     distance_m: float
     mean_abs_cross_track_m: float
@@ -31,7 +31,7 @@ class Score:
     mean_speed_mph: float
     steering_smoothness: float  # mean absolute change of the steering per second
     seconds: float
-    departures: Mapping[str, int]  # limit in metres -> how often the car went beyond it
+    departures: Mapping[str, int]  # limit such as "2.2", metres -> how often the car went beyond
     laps: float
     ended: str  # why it ended, LAPS_DRIVEN at its goal, "" before the end
 
@@ -56,18 +56,21 @@ class LinePoint:
 
 @dataclass(frozen=True)
 class DriveEvent:
-    """What happened on a drive."""
+    """An event of a drive: the car went beyond a limit or off the road, or the drive failed."""
 
     seconds: float
     x: float  # metres
     z: float
-    along_m: float
-    cross_track_m: float
-    cause: str
+    along_m: float  # along the centre line
+    cross_track_m: float  # to the right of the centre line
+    cause: str  # what happened, in words
 
 
 def event_lines(events: Iterable[DriveEvent], **more: str) -> str:
-    """Return events as JSON lines. more: other entries of each line."""
+    """Return events as JSON lines.
+
+    more: key -> text that each line gets besides
+    """
     return "".join(json.dumps(more | to_json(event)) + "\n" for event in events)
 
 
@@ -77,7 +80,7 @@ class Intervention:
 
     x: float  # metres
     z: float
-    after_m: float  # distance driven until then
+    after_m: float  # distance driven before
 
 
 _TRACE_STEPS = 5  # steps of the car between two points of the driven line
@@ -86,15 +89,17 @@ _TRACE_STEPS = 5  # steps of the car between two points of the driven line
 class Scorer:
     """Collects the steps of a drive and scores them.
 
-    trace: the driven line
+    interventions, events: what happened so far, in order of time
+    trace: the driven line, a point every 0.1 s
     """
 
     def __init__(self) -> None:
         self._steps = 0
         self._distance_m = 0.0
         self._off_road = False
-        self._cross_tracks_m: list[float] = []  # absolute, at each step
-        self._steering: list[float] = []  # each command
+        self._cross_tracks_m: list[float] = []  # absolute value at each step
+        self._steering: list[float] = []  # each command, -1 to 1
+        # limit in metres -> whether the car is beyond it now
         self._beyond = dict.fromkeys(FAILURE_LIMITS_M, False)
         self._last: tuple[float, float, TrackPosition] | None = None  # x, z and position
         self.interventions: list[Intervention] = []
@@ -115,13 +120,13 @@ class Scorer:
         self._cross_tracks_m.append(away_m)
         self._last = (x, z, position)
 
-        # an event each time that the car goes beyond a limit
+        # add an event each time that the car goes beyond a limit
         for limit_m, was_beyond in self._beyond.items():
             self._beyond[limit_m] = away_m > limit_m
             if self._beyond[limit_m] and not was_beyond:
                 self._add_event(_beyond(limit_m))
 
-        # an intervention each time that it leaves the road
+        # add an intervention each time that the car leaves the road
         was_off_road = self._off_road
         self._off_road = position.off_road
         if self._off_road and not was_off_road:
@@ -146,7 +151,7 @@ class Scorer:
         self._add_event(cause)
 
     def _add_event(self, cause: str) -> None:
-        """Add what happened at the last step; it does not count as an intervention."""
+        """Add an event at the place of the last step; it is not counted as an intervention."""
         if self._last is None:
             return
         x, z, position = self._last
@@ -163,8 +168,8 @@ class Scorer:
     def score(self, laps: float = 0.0, ended: str = "") -> Score:
         """Return the score of the drive so far.
 
-        laps: driven
-        ended: why it ended
+        laps: how many laps were driven
+        ended: why the drive ended, "" before the end
         """
         cross_tracks_m = np.array(self._cross_tracks_m or [0.0])
         seconds = max(self.seconds, STEP_SECONDS)
@@ -200,7 +205,7 @@ def _beyond(limit_m: float) -> str:
     return f"beyond {limit_m:g} m"
 
 
-INTERVENTION_SECONDS = 6.0  # cost of an intervention, as in the PilotNet paper
+INTERVENTION_SECONDS = 6.0  # time that an intervention costs, as in the PilotNet paper
 
 
 def autonomy_percent(interventions: int, seconds: float) -> float:

@@ -21,7 +21,7 @@ class SimulationResult:
 
     score: Score
     report: DriveReport
-    # frames of the run folder whose position was added there, None without a run folder
+    # how many frames of the run folder got the car's position; None without a run folder
     traced: int | None = None
 
     def as_json(self) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def _count_frames(folder: Path | None) -> int:
     return len(list(folder.glob("*.jpg"))) if folder is not None else 0
 
 
-_RECORDER_SECONDS = 5.0  # until the server has written its last frames, at most
+_RECORDER_SECONDS = 5.0  # longest wait for the server to write its last frames
 
 
 def _write_trace(folder: Path, frames: int, world: SimulatedWorld) -> int:

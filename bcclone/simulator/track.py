@@ -1,6 +1,7 @@
-"""Load or build a track: its name -> a centre line; and find a car on it.
+"""Load or build a track: its name -> a centre line; and find a car's position on it.
 
-A position on a track is how far along its centre line and how far to the right of it a point is.
+A position says how far along the centre line a point is (along_m), and how far to the right of it
+(cross_track_m).
 """
 
 import csv
@@ -27,7 +28,7 @@ from bcclone.system.arrays import Float32Array, FloatArray, IndexArray
 from bcclone.system.errors import UserError
 from bcclone.system.exact_math import arctangent2, cosine, sine
 
-# Styles: how the surface of a road is drawn
+# Styles: which of three ways to draw the surface of a road
 LAKE_STYLE = 0
 MOUNTAIN_STYLE = 1
 DESIGNED_STYLE = 2
@@ -43,7 +44,7 @@ class Road:
     width_m: float  # of the asphalt
     bridge: tuple[float, float] = (-1.0, -1.0)  # start and end along the centre line; or nowhere
     style: int = DESIGNED_STYLE
-    look: RoadLook = field(default_factory=RoadLook)  # of a designed road
+    look: RoadLook = field(default_factory=RoadLook)  # only for DESIGNED_STYLE
 
     def on_bridge(self, along_m: float) -> bool:
         return self.bridge[0] <= along_m <= self.bridge[1]
@@ -72,15 +73,15 @@ class TrackPosition:
         return abs(self.cross_track_m) > self.limit_m
 
 
-_HALF_CAR_M = 1.0  # half the car's track: its wheels' distance from its centre
-_NEAR_M = 20.0  # how far along the road a car can be from where it just was
-_SMOOTHING_M = 4.0  # over which grades and curvatures are averaged
+_HALF_CAR_M = 1.0  # distance of the wheels from the middle of the car, sideways
+_NEAR_M = 20.0  # locate() searches the road this far before and behind a known position
+_SMOOTHING_M = 4.0  # length of road over which grades and curvatures are averaged
 
 
 class Track:
     """A centre line with a point every half metre, closed or open.
 
-    Of each point, (points,) or (points, axes):
+    Arrays with a value for each point, (points,) or (points, axes):
     line: x, y, z in metres
     widths_m: of the road
     heading: radians from +z towards +x
@@ -88,9 +89,10 @@ class Track:
     grade: metres up for each metre along
     curvature: radians to the right for each metre along
 
-    Of the whole:
-    length_m: of the line
-    start_m, lap_m: start and length of a drive; an open line is longer at both ends
+    Numbers for the whole track:
+    length_m: length of the line
+    start_m: where a drive starts; an open line has a run-out before its start and after its end
+    lap_m: length of a lap, without the run-outs
     """
 
     def __init__(self, road: Road, line: RoadLine, closed: bool = True) -> None:
@@ -104,7 +106,7 @@ class Track:
 
         # the direction at a point is that from the point before it to the one after it
         around = np.pad(self.line, ((1, 1), (0, 0)), mode="wrap")
-        if not closed:  # straight on
+        if not closed:  # prolong the line straight at both ends
             around[0] = 2 * self.line[0] - self.line[1]
             around[-1] = 2 * self.line[-1] - self.line[-2]
         x, up, z = (around[2:] - around[:-2]).T
@@ -122,14 +124,14 @@ class Track:
         self._tree = cKDTree(self.line)
 
     def _smoothed(self, values: FloatArray) -> FloatArray:
-        """Return the running mean of a value of each point, (points,)."""
-        width = round(_SMOOTHING_M / STEP_M) | 1  # odd, so that a point is in its middle
+        """Return the running mean along the line. values: (points,)"""
+        width = round(_SMOOTHING_M / STEP_M) | 1  # odd, so that the mean is centred on its point
         padded = np.pad(values, width // 2, mode="wrap" if self.closed else "edge")
         total = sum(padded[number : number + len(values)] for number in range(width))
         return np.asarray(total) / width
 
     def reversed(self) -> Self:
-        """Return the same road driven the other way; a closed one from the same start."""
+        """Return the same road in the other direction; a closed road keeps its start."""
         road = self.road
         start_m, end_m = road.bridge
         if end_m > 0:
@@ -193,10 +195,10 @@ class Track:
         )
 
     def _place(self, along_m: float) -> tuple[int, float, int]:
-        """Return the points on both sides of a position.
+        """Return the points before and after a position, and where it is between them.
 
-        These are the index of the point at or just before it, the fraction to the next point, and
-        the index of that one.
+        In this order: index of the point at or just before the position; how far it is towards the
+        next point, 0 to 1; index of the next point.
         """
         count = len(self.line)
         if self.closed:
@@ -210,7 +212,7 @@ class Track:
     def edge(self, side: int) -> FloatArray:
         """Return the asphalt's left (-1) or right (1) edge: x and z, (points, 2).
 
-        A closed one ends where it begins.
+        The edge of a closed track ends with its first point again.
         """
         right = self.ahead[:, ::-1] * (1, -1)
         points = self.line[:, [0, 2]] + side * self.widths_m[:, None] / 2 * right
@@ -219,7 +221,8 @@ class Track:
     def locate(self, x: float, y: float, z: float, near_m: float | None = None) -> TrackPosition:
         """Return the position of a point.
 
-        near_m: search only the road around this distance along the track
+        near_m: search only the road around this distance along the track; None for the whole
+            track, which may find another part of a road that passes nearby
         """
         index = self._nearest(x, y, z, near_m)
 
@@ -284,7 +287,7 @@ def load_track(name: str, reverse: bool = False) -> Track:
     return track.reversed() if reverse else track
 
 
-_LAKE_ROAD_HEIGHT_M = 2.0  # which the figures leave out, since the lake's road is level
+_LAKE_ROAD_HEIGHT_M = 2.0  # the road is level, so lake_centreline.csv has no heights
 
 
 def _known_track(road: Road) -> Track:
@@ -297,7 +300,7 @@ def _known_track(road: Road) -> Track:
     return Track(road, interpolate(table, closed=True))
 
 
-_SPARE_RADIUS_M = 2.0  # of the sharpest bend, beyond half the road's width
+_SPARE_RADIUS_M = 2.0  # radius of the sharpest bend allowed, at the inner edge of the road
 
 
 def build_track(plan: RoadPlan) -> Track:
@@ -322,7 +325,7 @@ def build_track(plan: RoadPlan) -> Track:
 def read_figures(name: str, kinds: tuple[str, ...] = ()) -> FloatArray:
     """Return the numbers of a CSV file in figures/, (lines, columns).
 
-    kinds: only the lines that begin with one of these words, without the word
+    kinds: keep only the lines that begin with one of these words, and drop the word; () keeps all
     """
     path = resources.files("bcclone.simulator") / "figures" / name
     lines = path.read_text(encoding="utf-8").splitlines()

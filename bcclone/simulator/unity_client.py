@@ -1,4 +1,4 @@
-"""Play the Unity program's part: a world and a drive server -> a drive by the server's answers.
+"""Play the Unity program's part: let a drive server drive the car of a world.
 
 The client follows the numbered facts in docs/reference/protocol.md, not the server's code, so it
 can test the server. It measures how long the answers take.
@@ -30,7 +30,7 @@ class CarState:
     throttle: float
     speed_mph: float
     jpeg: bytes  # its frame
-    manual: bool = False  # a driving key is held, and nothing else is reported
+    manual: bool = False  # a driving key is held; the server then gets no other value
 
 
 class World(Protocol):
@@ -50,13 +50,13 @@ class DriveReport:
     telemetries: int
     steers: int
     manuals: int
-    lost_loops: int
+    lost_loops: int  # answers that the simulator could not read; each ends one of its loops
     latencies_ms: tuple[float, ...]  # from each telemetry to its answer
 
     def as_json(self) -> dict[str, Any]:
         """Return the counts, and median and 99th percentile of the latency.
 
-        These are None without an answer.
+        The latencies are None if there was no answer.
         """
         p50 = None
         p99 = None
@@ -82,12 +82,14 @@ _PING_SECONDS = 25.0  # between two pings
 
 
 class UnityClient:
-    """Drives a world's car by a server's answers, with the simulator's request and response loops.
+    """Drives a world's car by a server's answers, as the simulator does.
+
+    The simulator has two loops: each sends a telemetry, waits for the answer, and sends the next.
 
     decimal_comma: write and read numbers with a decimal comma
     patience_seconds: how long the server may be silent
-    loops: 2 as in the simulator; 1 to wait for each answer before the next frame, so that it takes
-        effect where it was asked for
+    loops: 2 as in the simulator; 1 to wait for each answer before the next frame is made, so that
+        an answer takes effect on the frame that it answers
     """
 
     def __init__(
@@ -103,7 +105,7 @@ class UnityClient:
         self._decimal_comma = decimal_comma
         self._patience_seconds = patience_seconds
         self._loops = loops
-        self._sent: deque[float] = deque()  # when the telemetries without an answer were sent
+        self._sent: deque[float] = deque()  # send times of unanswered telemetries, oldest first
         self._ended = False
         self._counts: Counter[str] = Counter()
         self._latencies_ms: list[float] = []
@@ -173,7 +175,10 @@ class UnityClient:
         return False
 
     def _handle_event(self, event: list[Any], arrived: float) -> bool:
-        """Handle an event; return whether it answers a telemetry. event: its name and arguments."""
+        """Handle an event; return whether it answers a telemetry.
+
+        event: name, then at most one argument, which is an object
+        """
         name, *arguments = event or [None]
         are_objects = all(isinstance(argument, dict) for argument in arguments)
         if not isinstance(name, str) or len(arguments) > 1 or not are_objects:
@@ -181,7 +186,8 @@ class UnityClient:
             raise ServerGone(f"an event that the simulator cannot read: {ascii(event)[:100]}")
         if name not in ("steer", "manual"):
             return False
-        if self._sent and arrived > self._sent[0]:  # a server may send what was not requested
+        # a server may also send an event that answers no telemetry; it has no latency
+        if self._sent and arrived > self._sent[0]:
             self._latencies_ms.append((arrived - self._sent.popleft()) * 1000)
         self._counts[name] += 1
         controls = arguments[0] if arguments else {}
@@ -232,12 +238,12 @@ class UnityClient:
         }
 
     def _format(self, value: float) -> str:
-        """Return a number as "N4" of the machine's culture does."""
+        """Return a number as .NET's format "N4" writes it, such as 1,234.5000."""
         text = f"{value:,.4f}"
         return text.translate(str.maketrans(",.", ".,")) if self._decimal_comma else text
 
     def _parse(self, text: str) -> float:
-        """Read a number as float.Parse does in the machine's culture."""
+        """Return the number in a text as .NET's float.Parse reads it."""
         if not isinstance(text, str):
             raise TypeError("a number that is no JSON string")
         group, mark = (".", ",") if self._decimal_comma else (",", ".")
@@ -246,14 +252,14 @@ class UnityClient:
 
 # A message and when it arrived, by the performance counter; or the error that ended the connection
 _Arrival = tuple[str, float] | Exception
-_END_SECONDS = 1.0  # that the listening thread has to end
+_END_SECONDS = 1.0  # longest wait for the listening thread to end
 
 
 @contextmanager
 def _listening(connection: UnitySocket) -> "Iterator[queue.SimpleQueue[_Arrival]]":
     """Yield a queue of the server's messages.
 
-    A thread timestamps them however busy the world is.
+    A thread receives them, so that their times are right while the world is busy.
     """
     inbox: queue.SimpleQueue[_Arrival] = queue.SimpleQueue()
     ended = threading.Event()

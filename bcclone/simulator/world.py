@@ -19,13 +19,13 @@ from bcclone.simulator.world_settings import LOST_M, Conditions, WorldSettings
 from bcclone.system.progress import ProgressBar
 
 FRAME_SECONDS = 2 * STEP_SECONDS  # simulated time between two frames
-_VIEWS = 12  # frames kept of a drive, evenly spaced along it
-_MAX_STEPS = 50  # that a world in real time makes up for at once
+_VIEWS = 12  # frames of a drive that are kept, evenly spaced along the road
+_MAX_STEPS = 50  # most steps of 0.02 s that a world in real time makes up for at once
 
 # When a drive ends before its goal
-_STUCK_SECONDS = 20.0  # that the car stands still
-_STUCK_SPEED = 0.2  # m/s; a slower car stands still
-_SLOWEST = 1.5  # m/s along the track on average
+_STUCK_SECONDS = 20.0  # longest time that the car may stand still
+_STUCK_SPEED = 0.2  # m/s; a slower car counts as standing still
+_SLOWEST = 1.5  # m/s, least mean speed along the track, from which the time limit follows
 
 
 @contextmanager
@@ -40,9 +40,9 @@ def open_world(
 
 @dataclass(frozen=True)
 class _Command:
-    """Controls that wait until they take effect."""
+    """Controls that take effect after the latency."""
 
-    seconds: float  # when they do, in simulated time
+    seconds: float  # simulated time at which they take effect
     steering: float
     throttle: float
 
@@ -54,7 +54,7 @@ class SimulatedWorld:
     views: some of the frames, evenly spaced along the drive
     shown: where the car was at each frame
 
-    on_progress: called with the metres that the car has advanced
+    on_progress: called with the metres that the car has advanced since the last call
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class SimulatedWorld:
         self._renderer = renderer
         self._settings = settings
         self._on_progress = on_progress
-        self._reported_m = 0.0  # to on_progress
+        self._reported_m = 0.0  # progress that on_progress was told, in total
 
         self.tracked = TrackedCar(
             track, settings.start_offset_m, ground_height=renderer.scene.ground.height_at
@@ -85,7 +85,7 @@ class SimulatedWorld:
         self.views: list[Image] = []
         self.shown: list[ShownFrame] = []
 
-        # in real time
+        # only for a world in real time
         self._pace = WorldPace(_MAX_STEPS)
         self._last_frame_at = 0.0
 
@@ -134,7 +134,7 @@ class SimulatedWorld:
         self._pending.append(_Command(takes_effect, steering, throttle))
 
     def advance(self, seconds: float) -> None:
-        """Let simulated time pass, or what is left of the drive."""
+        """Let simulated time pass; the rest of the time is dropped when the drive ends."""
         for _ in range(round(seconds / STEP_SECONDS)):
             if not self.ended:
                 self._step()
@@ -170,7 +170,8 @@ class SimulatedWorld:
             return
         most = self._settings.most_interventions
         if most and len(self.scorer.interventions) >= most:
-            self.ended = f"intervention {most}"  # which is counted already
+            # add_step() has counted it already, so add_failure() is not called
+            self.ended = f"intervention {most}"
             return
         self.ended = self._failure()
         if self.ended:
@@ -188,23 +189,25 @@ class SimulatedWorld:
         return ""
 
 
-_RATE_SECONDS = 2.0  # over which rates are averaged
+_RATE_SECONDS = 2.0  # length of the past over which rates are averaged
 
 
 class WorldPace:
-    """The real time of a world that advances in steps of 0.02 s.
+    """Counts the steps of 0.02 s that keep a world in step with the wall clock.
 
-    most_steps: at once; after a longer pause the world is late
+    most_steps: most steps that due() returns at once; after a longer pause, time is lost
+    clock: returns seconds
     """
 
     def __init__(self, most_steps: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._most_steps = most_steps
         self._clock = clock
-        self._reached: float | None = None  # the wall clock's time that the world has reached
-        self._taken: deque[tuple[float, int]] = deque()  # when steps were due, and how many
+        self._reached: float | None = None  # clock's time up to which steps were returned
+        # of each call of due() in the last 2 s: its time, and how many steps it returned
+        self._taken: deque[tuple[float, int]] = deque()
 
     def due(self) -> int:
-        """Return how many steps are due; the caller takes them now."""
+        """Return how many steps are due; the caller must take all of them now."""
         now = self._clock()
         if self._reached is None:
             self._reached = now
@@ -226,9 +229,9 @@ class WorldPace:
 
     @property
     def factor(self) -> float:
-        """Return simulated seconds for each second of the wall clock, of the last 2 s.
+        """Return simulated seconds for each second of the clock, averaged over the last 2 s.
 
-        It is 1 before there is a second.
+        Returns 1 until a second has passed.
         """
         seconds = self._rate_seconds()
         if seconds < _RATE_SECONDS / 2:
@@ -238,16 +241,16 @@ class WorldPace:
 
     @property
     def frames_per_second(self) -> float:
-        """Return how often due() was called a second, of the last 2 s."""
+        """Return how often due() was called a second, averaged over the last 2 s."""
         seconds = self._rate_seconds()
         return (len(self._taken) - 1) / seconds if seconds > 0 else 0.0
 
     def _rate_seconds(self) -> float:
-        """Return the time from the first to the last of the steps that rates are made of."""
+        """Return the time between the first and the last call of due() in the last 2 s."""
         return self._taken[-1][0] - self._taken[0][0] if self._taken else 0.0
 
 
-_SPARE_M = 0.3  # distance from the edge of the road that a perturbation leaves
+_SPARE_M = 0.3  # smallest distance between a wheel and the edge of the road after a push
 
 
 class Perturbations:
@@ -256,8 +259,8 @@ class Perturbations:
     A push is shortened so that it leaves the wheels on the asphalt; it is skipped where the car is
     at the edge or beyond. So it is always the driver who leaves the road.
 
-    size_m: length of a push, 0 for none
-    every_m: distance between two
+    size_m: distance by which a push moves the car; 0 for no pushes
+    every_m: distance along the road between two pushes
     """
 
     def __init__(self, size_m: float, every_m: float) -> None:

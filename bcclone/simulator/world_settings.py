@@ -26,7 +26,7 @@ from bcclone.system.settings import (
 
 TRACKS = ("lake", "mountain")
 STEERINGS = ("smooth", "keyboard")
-TOP_SPEED_MPH = 30.0
+TOP_SPEED_MPH = 30.0  # of the simulator's car
 LOST_M = 15.0  # a drive ends when the car is farther from the centre line
 
 # Groups of options, as --help shows them
@@ -124,9 +124,9 @@ class WorldSettings(Checked):
     latency_ms: Milliseconds = _disturbance(
         0.0, "delay between a control command and its effect", 0, 5000
     )
-    # an intervention puts the car back on the centre line; otherwise it drives on
+    # a car that leaves the road is put back on the centre line; if False, it drives on
     set_back: bool = True
-    most_interventions: Limit = 0  # end the drive at this one, 0 for never
+    most_interventions: Limit = 0  # the drive ends at this intervention; 0: at none
     # simulated time follows the wall clock instead of the frames
     real_time: bool = setting(False, "let simulated time run on while the server computes")
 

@@ -1,3 +1,3 @@
-"""What every room uses: atomic files, errors, settings, processes, interrupts, progress, hardware,
-the doctor.
+"""What every package of bcclone uses: atomic files, errors, settings, processes, interrupts,
+progress, hardware, the doctor.
 """

@@ -12,6 +12,6 @@ IndexArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 Random = np.random.Generator
 
-# What a policy keeps of a drive: the prepared images of a window, newest last, or the states of a
-# recurrent network. A policy of single frames keeps none; () stands for a drive that has not begun.
+# What a policy remembers of a drive between two frames: the last images, newest last, or the states
+# of a recurrent network. It is () when a drive begins, and always for a policy of single frames.
 Memory = tuple[npt.NDArray[Any], ...]

@@ -14,13 +14,13 @@ from typing import BinaryIO
 
 from bcclone.system.errors import UserError
 
-_OLD = ".old.partial"  # ending of the folder that is being replaced
+_OLD = ".old.partial"  # ending of the name that a replaced folder has until it is removed
 
 
 def make_folder(folder: Path, choose: str = "another") -> None:
     """Make a folder with those above it, unless it exists; raises UserError.
 
-    choose: for the message; what to choose instead
+    choose: what the message tells the user to choose instead
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -38,8 +38,8 @@ def replacing(path: Path, follow: bool = False) -> Iterator[Path]:
     it. Temporary files of killed processes are removed when the same path is written again. An
     OSError names `path`.
 
-    follow: where `path` is a link, replace what it leads to. That is for a name that the user has
-        typed; in a folder, somebody else may have made a link.
+    follow: where `path` is a link, replace the file that it leads to. Use it only for a name that
+        the user has typed: in other folders, somebody else may have made the link.
     """
     if follow:
         path = Path(os.path.realpath(path))
@@ -55,7 +55,10 @@ def replacing(path: Path, follow: bool = False) -> Iterator[Path]:
 
 @contextmanager
 def _temporary_path(path: Path, suffix: str) -> Iterator[Path]:
-    """Yield a temporary name next to a path; an OSError names `path`."""
+    """Yield a temporary name next to a path; what has the name is removed at the end.
+
+    An OSError names `path` instead of the temporary name.
+    """
     prefix = f".{path.stem[:100]}."  # short enough for any file system
     _remove_leftovers(path, prefix)
     temporary = path.with_name(f"{prefix}{os.getpid()}-{uuid.uuid4().hex[:8]}.partial{suffix}")
@@ -111,7 +114,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
             _remove(old)
 
 
-_FLUSHED_BYTES = 1 << 25  # after so many, a flush is started
+_FLUSHED_BYTES = 1 << 25  # a flush starts when so many bytes (32 MiB) are not flushed yet
 
 
 class EarlyFlush:
@@ -128,7 +131,7 @@ class EarlyFlush:
         self._flushing: Future[None] | None = None
 
     def wrote(self, count: int) -> None:
-        """Count bytes written; many of them start a flush, unless the last one has not ended."""
+        """Count bytes written; from 32 MiB on, start a flush unless one is still running."""
         self._unflushed += count
         if self._unflushed >= _FLUSHED_BYTES and (self._flushing is None or self._flushing.done()):
             self.start()
@@ -136,7 +139,7 @@ class EarlyFlush:
     def start(self) -> None:
         """Start to flush everything written, after waiting for the last flush."""
         self.wait()
-        # not every system can leave out the file's times
+        # fdatasync, which does not write the file's times, is faster, but not on every system
         flush = getattr(os, "fdatasync", os.fsync)
         self._flushing = self._pool.submit(flush, self._file.fileno())
         self._unflushed = 0
@@ -147,7 +150,10 @@ class EarlyFlush:
             self._flushing.result()
 
     def close(self) -> None:
-        """Wait, and end the thread; call it before the file is closed. No error is raised."""
+        """Wait for the last flush, and end the thread; call it before the file is closed.
+
+        Raises no error of the flush; wait() does.
+        """
         self._pool.shutdown()
 
 
@@ -160,14 +166,14 @@ def write_text(path: Path, text: str) -> None:
 def write_bytes(path: Path, content: bytes | memoryview, follow: bool = False) -> None:
     """Write `content`; a reader sees the old content or the new, never a part.
 
-    follow: as replacing() takes it
+    follow: replace the file that a link leads to, as in replacing()
     """
     with replacing(path, follow=follow) as temporary:
         temporary.write_bytes(content)
 
 
 def file_version(path: Path) -> tuple[int, int]:
-    """Return the size and modification time of a file, which differ after it was written again."""
+    """Return size and modification time (ns) of a file, to notice that it was written again."""
     status = path.stat()
     return status.st_size, status.st_mtime_ns
 

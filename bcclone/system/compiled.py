@@ -19,9 +19,9 @@ from typing import Any, TypeVar, cast
 def _settings_file_unread() -> Iterator[None]:
     """Keep Numba, loaded within the block, from a file of settings in the current folder.
 
-    Such a file may name the folder of the cache, which Numba unpickles. Without yaml, Numba reads
-    none; other threads do not find yaml either within the block, so it stays where there is no
-    file.
+    A stranger's file may name the folder of the cache, whose files Numba unpickles, which runs
+    their code. Numba reads the file only if it can import yaml, so yaml is hidden within the block.
+    Other threads cannot import it then either; so it is hidden only if there is such a file.
     """
     if not Path(".numba_config.yaml").is_file():
         yield
@@ -42,12 +42,13 @@ with _settings_file_unread():
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-# Permissions that speed up code without NaN and infinity, and do not change its results
+# Permissions (LLVM's fast-math flags) that speed up a function which never meets NaN or infinity;
+# unlike the other flags, they do not change its results
 FINITE = {"nnan", "ninf", "nsz"}
 
 
 class _Cache(FunctionCache):  # type: ignore[misc]
-    """A cache that skips writing on a full disk, and reading what an older bcclone wrote."""
+    """Numba's cache of a function; a full disk or files of an older bcclone are no errors."""
 
     def __init__(self, function: Any, sources: int) -> None:
         super().__init__(function)
@@ -75,7 +76,8 @@ def compiled(sources: int = 0, **options: Any) -> Callable[[Function], Function]
     The compiled code may not create arrays, and does not count references to them, because per
     pixel that would take longer than the pixel itself.
 
-    sources: checksum of the files that it is compiled from, where there are several
+    sources: source_checksum() of the modules that the function is compiled from, if there are
+        several; 0 for one
     """
 
     def compile_function(function: Function) -> Function:

@@ -5,15 +5,15 @@ from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 
-_LONGEST_REASON = 200  # characters of an error of another package
-_LONGEST_SHOWN = 60  # characters of a wrong value
+_LONGEST_REASON = 200  # characters that a message repeats of another package's error
+_LONGEST_SHOWN = 60  # characters that a message repeats of a wrong value
 
 
 class UserError(Exception):
     """An error that the user can fix; a command shows its text without a traceback.
 
-    exit_code: the exit code of the command: 1 in general, 2 for an input of a kind that cannot be
-    read.
+    exit_code: exit code of the command: 1 in general, 2 for an input that is not of the expected
+        kind
     """
 
     def __init__(self, message: str, exit_code: int = 1) -> None:
@@ -22,10 +22,11 @@ class UserError(Exception):
 
 
 def require_package(module: str, needed_for: str, install: str) -> None:
-    """Raise UserError where an optional package is missing; imports nothing.
+    """Raise UserError if an optional package is missing. The package is not imported.
 
-    module: one that the caller imports afterwards; needed_for: the subject of the message; install:
-    what pip installs.
+    module: full name of a module that the caller imports afterwards
+    needed_for: subject of the message, such as "the format lerobot"
+    install: what the message tells the user to install with pip
     """
     try:
         installed = find_spec(module) is not None
@@ -38,7 +39,7 @@ def require_package(module: str, needed_for: str, install: str) -> None:
 
 
 def printable(text: str) -> str:
-    """Return a text for a terminal: control characters, as in names of files, are escaped."""
+    """Return a text with its control characters escaped, so that it cannot change the terminal."""
     return "".join(map(_escaped, text))
 
 
@@ -63,7 +64,10 @@ def typed(word: object) -> str:
 
 
 def shown_command(*words: object) -> str:
-    """Return a command of bcclone that a user can paste. words: texts, paths and numbers."""
+    """Return a command of bcclone that a user can paste.
+
+    words: subcommand, options and values: texts, paths or numbers
+    """
     return f"bcclone {shlex.join(map(typed, words))}"
 
 
@@ -83,7 +87,8 @@ def first_line(error: Exception) -> str:
 def did_you_mean(name: str, names: Iterable[str], most: int = 1, quote: str = "") -> str:
     """Return the question for an unknown name with the nearest of the names, "" if none is near.
 
-    most: names in the question; quote: the quotation mark around each.
+    most: most names in the question
+    quote: quotation mark around each name
     """
     import difflib
 

@@ -28,7 +28,7 @@ _CARD = (
     "name",
     "compute_cap",
 )  # old drivers do not know the last
-_ANSWER_SECONDS = 3.0  # it takes a second when no service keeps the card awake
+_ANSWER_SECONDS = 3.0  # longest wait for nvidia-smi, which takes a second to wake a card
 _MEGABYTE = 1.048576  # nvidia-smi counts in MiB
 
 
@@ -60,7 +60,7 @@ def available_memory(cgroup: Path = _CGROUP) -> float:
 
 
 def read_text(path: Path) -> str:
-    """Return the text of a file, "" if it cannot be read: only Linux has /proc."""
+    """Return the text of a file, "" if it cannot be read, as where a system has no /proc."""
     try:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -116,7 +116,10 @@ def find_cards() -> list[Card]:
 
 
 def visible_cards(cards: Sequence[Card], environment: Mapping[str, str] = os.environ) -> list[Card]:
-    """Return the cards that CUDA_VISIBLE_DEVICES allows, in its order; all if it names UUIDs."""
+    """Return the cards that CUDA_VISIBLE_DEVICES lists by number, in its order.
+
+    Returns all cards if it is not set, or lists them by UUID.
+    """
     visible = environment.get("CUDA_VISIBLE_DEVICES")
     if visible is None:
         return list(cards)
@@ -190,8 +193,9 @@ def has_browser() -> bool:
 def open_in_browser(page: Path | str, seconds: float = 5.0) -> None:
     """Open a page, a file or a URL, if this machine has a display.
 
-    Without one, a browser would take over the terminal. seconds: how long to wait for the browser
-    to start; it may not return before it is closed.
+    On a machine without a display, a browser for terminals would take over the terminal.
+
+    seconds: longest wait for the browser to start; some return only when they are closed
     """
     if not has_browser():
         return

@@ -21,16 +21,16 @@ from typing import Any, Self
 from bcclone.system.own_process import claim_process
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_IMPORT_CHECK_SECONDS = 0.002
+_IMPORT_CHECK_SECONDS = 0.002  # how often is checked whether an import has ended
 # how soon the thread that waits for a stop event notices that the server has ended
 _CHECK_SECONDS = 0.5
 
 
 @contextmanager
 def noting_interrupts() -> Iterator[threading.Event]:
-    """Give an event that the first Ctrl-C or SIGTERM in the block only sets.
+    """Yield an event; the first Ctrl-C or SIGTERM in the block only sets it.
 
-    The second raises KeyboardInterrupt. Does nothing in a thread other than the main one.
+    The second signal raises KeyboardInterrupt. Does nothing in a thread other than the main one.
     """
     requested = threading.Event()
 
@@ -45,11 +45,11 @@ def noting_interrupts() -> Iterator[threading.Event]:
 
 @contextmanager
 def keeping_interrupts() -> Iterator[None]:
-    """Raise KeyboardInterrupt on the first signal, also where code in the block would lose it.
+    """Raise KeyboardInterrupt on a signal, even if code in the block catches and drops it.
 
-    It is raised again after the block if code in it swallowed or replaced it. The import of a
-    package runs callbacks and attempts in which it would be lost, so the first signal waits for the
-    end of the import.
+    If code in the block caught or replaced it, KeyboardInterrupt is raised again after the block.
+    While a package is imported, it would be lost in callbacks and in attempts that catch any error;
+    so the first signal takes effect when the import has ended.
     """
     requested = False
 
@@ -59,7 +59,7 @@ def keeping_interrupts() -> Iterator[None]:
         requested = True
         if not waits:
             raise KeyboardInterrupt
-        # not by threading: this thread may hold its locks
+        # not threading.Thread: the interrupted code may hold locks of the module threading
         _thread.start_new_thread(repeat, (number,))
 
     def repeat(number: int) -> None:
@@ -87,10 +87,10 @@ def _imports(frame: FrameType | None) -> bool:
 class StopSocket:
     """A context manager whose `socket` becomes readable when somebody wants the server to stop.
 
-    That is on request(), when `event` is set, and on Ctrl-C and SIGTERM. The signals count between
-    take_signals() and the end of wait(), and only in the main thread. They raise no
-    KeyboardInterrupt, which could interrupt the server at any line: when a signal arrives, Python
-    writes to the wake-up socket, which wakes the waiting thread on every system.
+    Somebody wants that by request(), by setting `event`, or by Ctrl-C or SIGTERM. The signals have
+    this effect between take_signals() and the end of wait(), and only in the main thread. They
+    raise no KeyboardInterrupt, which could interrupt the server at any line: when a signal arrives,
+    Python writes to the wake-up socket, which wakes the waiting thread on every system.
     """
 
     def __init__(self, event: threading.Event | None = None) -> None:

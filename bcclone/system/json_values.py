@@ -60,8 +60,9 @@ def names_of(kind: Any) -> list[str]:
 def from_json(kind: type[_T], stored: Any) -> _T:
     """Return the value of a type from what to_json() returned for it.
 
-    A missing key means the default of its field. Raises ValueError for anything else, with the
-    place: "score.laps: 'x', expected a number".
+    A missing key means the default of its field. Raises ValueError for a value of another type, an
+    unknown key, or a missing key without default; the message begins with the place, as in
+    "score.laps: 'x', expected a number".
     """
     value: _T = _read(kind, stored, "")
     return value
@@ -76,7 +77,7 @@ def _read(kind: Any, stored: Any, place: str) -> Any:
         for member in members:
             with suppress(ValueError):
                 return _read(member, stored, place)
-        return _read(members[0], stored, place)  # raises what the first one raises
+        return _read(members[0], stored, place)  # no type fits: raise the first type's error
     if origin is Literal:
         if stored not in members:
             raise _wrong(place, stored, f"one of {', '.join(map(repr, members))}")
@@ -106,7 +107,7 @@ def _read_dataclass(kind: Any, stored: Any, place: str) -> Any:
             values[name] = _read(kind_of_field, stored[name], _in(place, name))
     try:
         return kind(**values)
-    except ValueError as error:  # of its own check
+    except ValueError as error:  # raised by the check in the dataclass's __post_init__
         raise _error(place, str(error)) from None
 
 
@@ -180,7 +181,7 @@ def _types(kind: Any) -> tuple[Mapping[str, Any], Sequence[str]]:
 
 
 def _in(place: str, key: Any) -> str:
-    """Return the place of a member of what is at a place."""
+    """Return the place of a member, such as "score.laps" or "rows[3]"."""
     if isinstance(key, int):
         return f"{place}[{key}]"
     if place:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:  # it loads fsspec, which local paths do not need
 
 Location: TypeAlias = Union[Path, "UPath"]  # noqa: UP007 a text has no |
 
-_MARK = "://"
-_LOCAL = ("file", "local")
+_MARK = "://"  # a text that contains it is a URL
+_LOCAL = ("file", "local")  # protocols of URLs that name local paths
 _EXPECTED = "expected a path, or a URL such as s3://BUCKET/FOLDER"
 _REMEDY = (
     "check the URL, the server and your credentials "
@@ -35,8 +35,8 @@ class Unreachable(UserError):
 def parse_location(text: str | Path) -> Location:
     """Return the path or URL in a text.
 
-    Raises UserError for a URL of an unknown kind, or whose package is missing. It connects to no
-    server: a store may name a URL that nobody asked for.
+    Raises UserError for a URL of an unknown protocol, or whose package is missing. No server is
+    connected: a store may name URLs that the user has not asked for.
     """
     if isinstance(text, Path) or not names_url(text):
         return Path(text)
@@ -81,7 +81,7 @@ def as_local(location: Location | str) -> Path:
 
 @contextmanager
 def reaching(location: Location | str) -> Iterator[None]:
-    """Turn errors of the connection to a URL into Unreachable; those of local paths stay."""
+    """Raise Unreachable for an error of the connection to a URL; other errors stay as they are."""
     try:
         yield
     except UserError:
@@ -91,7 +91,8 @@ def reaching(location: Location | str) -> Iterator[None]:
             is_far = names_url(location)
         else:
             is_far = is_url(location)
-        # the package of any other error is one with which fsspec speaks to a server
+        # an error of another package than these is of one that fsspec speaks to a server with, such
+        # as botocore; an OSError of a URL is one of the connection, too
         package = type(error).__module__.partition(".")[0]
         is_of_content = package in ("builtins", "bcclone", "h5py", "numpy", "json")
         if not is_far or (is_of_content and not isinstance(error, OSError)):
@@ -102,9 +103,9 @@ def reaching(location: Location | str) -> Iterator[None]:
 
 
 def read_ranges(ranges: Sequence[tuple[Location, int, int]]) -> list[bytes]:
-    """Read several ranges of files at URLs of one kind at once; raises Unreachable.
+    """Return ranges of files at URLs of one protocol, read in parallel; raises Unreachable.
 
-    ranges: file, start and end of each
+    ranges: for each range, its file, first byte, and byte after the last
     """
     blocks: list[bytes] = []
     urls = [str(location) for location, _, _ in ranges]
@@ -125,10 +126,10 @@ def read_ranges(ranges: Sequence[tuple[Location, int, int]]) -> list[bytes]:
 
 
 def version_of(location: Location) -> tuple[int, int]:
-    """Return the size of a file and a number; both stay until it is written again.
+    """Return the size of a file and a number, to notice that it was written again.
 
-    Raises OSError. At a URL the number stands for all that the server says of the file, such as its
-    ETag.
+    Raises OSError. The number is the modification time in ns; at a URL, it is a checksum of all
+    that the server says of the file, such as its ETag.
     """
     if not is_url(location):
         return atomic.file_version(as_local(location))
@@ -137,11 +138,14 @@ def version_of(location: Location) -> tuple[int, int]:
     return int(info["size"] or 0), zlib.crc32(described.encode())
 
 
-_ASKED_AT_ONCE = 32  # files
+_ASKED_AT_ONCE = 32  # files whose versions are asked for in parallel
 
 
 def versions_of(locations: Sequence[Location]) -> list[tuple[int, int]]:
-    """Return version_of() each file, asked for at once; raises Unreachable, also for no file."""
+    """Return version_of() of each file, asked for in parallel; raises Unreachable.
+
+    A missing file at a URL raises Unreachable, too.
+    """
 
     def version(location: Location) -> tuple[int, int]:
         with reaching(location):

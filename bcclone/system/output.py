@@ -1,4 +1,4 @@
-"""Check and lock what a command writes, before its work, so that nobody's work is lost.
+"""Check and lock what a command writes, before its work, so that no work is lost.
 
 In: the path of an output and its kind. Out: a block in which no other process writes it, or a
 UserError.
@@ -23,8 +23,9 @@ from bcclone.system.atomic import make_folder
 from bcclone.system.codec import open_file
 from bcclone.system.errors import UserError
 
-REMEDY = "overwrite it with --force, or name another -o"  # for an output that exists
-BUSY = "wait until it ends, or choose another name"  # for one that another process writes
+# what messages tell the user to do about an output that exists, or that another process writes
+REMEDY = "overwrite it with --force, or name another -o"
+BUSY = "wait until it ends, or choose another name"
 
 # kinds of outputs, as messages name them
 STORE = "store"
@@ -35,13 +36,13 @@ SETTINGS = "settings file of a training"
 NEW_FOLDER = "empty folder"
 RESULTS = "folder of results"
 
-# folders of finished tasks, after which the same command goes on
+# subfolders with finished tasks, which the same command reuses when it is run again
 UNFINISHED = ("drives", "parts", "steps")
 MADE_BY = b"bcclone"  # at the beginning or the end of a file that has no other mark of its maker
 
-_BEGIN_BYTES = 1 << 12  # in which a kind is recognized, at the beginning of a file
-_END_BYTES = 1 << 6  # and at its end
-# kind of file -> what its beginning and end match
+_BEGIN_BYTES = 1 << 12  # first bytes of a file, in which its kind is recognized
+_END_BYTES = 1 << 6  # last bytes of a file, in which its kind is recognized
+# kind of file -> pattern that its first bytes, followed by its last bytes, match
 _FILE_MARKS = {
     CLIP: rb"(?:.{4}ftyp|GIF8).*" + MADE_BY,
     PICTURE: rb"\x89PNG.*" + MADE_BY,
@@ -52,7 +53,7 @@ _FILE_MARKS = {
     ".onnx": rb"\x08[\x01-\x1f][\x12\x1a\x3a]",
     ".tflite": rb".{4}TFL3",
 }
-# kind of folder -> files in it; the first of them is only in a complete one
+# kind of folder -> names of files that show it; only a complete folder has the first one
 _FOLDER_MARKS: dict[str, tuple[str, ...]] = {
     NEW_FOLDER: (),
     RESULTS: ("figures.json", *UNFINISHED),
@@ -64,13 +65,13 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 def writes(
     kind: str | Callable[[Any], str], name: str = "output"
 ) -> Callable[[Function], Function]:
-    """Make a function of settings check and lock its output first, as writing() does.
+    """Decorate a function of settings, so that its output is checked and locked as by writing().
 
-    The other paths in the settings are inputs. Without a field `force`, an earlier output is
-    replaced.
+    The other paths in the settings are inputs. If the settings have no field `force`, an earlier
+    output is replaced.
 
-        kind: of the output, or a function that returns it for the settings
-        name: of the settings' attribute that holds the output's path
+    kind: kind of the output, or a function from the settings to it
+    name: name of the settings' attribute that holds the output's path
     """
 
     def decorate(function: Function) -> Function:
@@ -111,7 +112,9 @@ def writing(
     inputs: Iterable[Any] = (),
     remedy: str = REMEDY,
 ) -> Iterator[None]:
-    """Lock and check an output before long work, and make a folder of results; None for no output.
+    """Lock and check an output before long work, and make a folder of results.
+
+    path: the output; None if the command writes none
 
     Raises UserError as locked() and check_output() do.
     """
@@ -130,10 +133,10 @@ def check_output(
 ) -> None:
     """Raise UserError if `path` exists and may not be replaced, or cannot be written.
 
-    kind: of what is to be written
+    kind: kind of the output
     force: whether an existing output of this kind may be replaced
-    inputs: of the same command; texts, paths or anything else
-    remedy: for the message; what the user can do about an existing output
+    inputs: values that may name inputs of the same command; only texts and paths are looked at
+    remedy: what the message tells the user to do about an existing output
     """
     _check_permission(path)
     if _is_void(path, kind):
@@ -170,7 +173,7 @@ def _refuse_input(path: Path, inputs: Iterable[Any]) -> None:
     for value in inputs:
         if not isinstance(value, str | Path):
             continue
-        # any text, which Path.exists() need not take
+        # the value may be any text, for which Path.exists() may raise an error
         if os.path.exists(value) and path.samefile(value):  # noqa: PTH110
             raise UserError(
                 f"{path} is an input of this command, which --force does not replace either; "
@@ -179,7 +182,10 @@ def _refuse_input(path: Path, inputs: Iterable[Any]) -> None:
 
 
 def _state_of(path: Path, kind: str) -> tuple[bool, bool]:
-    """Return whether what is at a path is a complete output of a kind, and whether one is begun."""
+    """Return whether a path holds a complete output of a kind, and whether one that was begun.
+
+    A complete output counts as begun, too.
+    """
     if kind not in _FOLDER_MARKS:
         is_complete = _is_of(path, kind)
         return is_complete, is_complete
@@ -189,7 +195,7 @@ def _state_of(path: Path, kind: str) -> tuple[bool, bool]:
 
 
 def _is_of(path: Path, kind: str) -> bool:
-    """Return whether a file is of a kind; an empty file, with which no work is lost, is of any."""
+    """Return whether a file is of a kind; an empty file counts as every kind: no work is lost."""
     size = path.stat().st_size
     if not size:
         return True
@@ -207,7 +213,7 @@ def _is_of(path: Path, kind: str) -> bool:
 # ---- locks
 
 
-_SECONDS_BETWEEN_TRIES = 0.02
+_SECONDS_BETWEEN_TRIES = 0.02  # to lock a file that another process has locked
 _LONGEST_LINE = 300  # characters of the command line of the process that has the lock
 _LOCKED_AT = 1 << 30  # the byte that Windows locks, so that others can read what the file says
 
@@ -216,11 +222,12 @@ _LOCKED_AT = 1 << 30  # the byte that Windows locks, so that others can read wha
 def locked(path: Path, remedy: str, seconds: float = 0.0) -> Iterator[None]:
     """Let no other process, nor another thread, write a file or folder within the block.
 
-    It need not exist; the folder that it will be in is made. No empty one stays if the block fails.
-    Where no file can be made or locked, as on some network drives, nothing is locked.
+    The path need not exist. The folders above it are made; they are removed again if the block
+    fails and they are empty. Where no file can be made or locked, as on some network drives,
+    nothing is locked.
 
-        remedy: for the message of the UserError that names the process that has the lock
-        seconds: to wait for that process
+    remedy: what the UserError, which names the process that has the lock, tells the user to do
+    seconds: how long to wait for that process
     """
     if path.is_symlink() or path.name in ("", ".."):
         path = Path(os.path.realpath(path))
@@ -228,7 +235,7 @@ def locked(path: Path, remedy: str, seconds: float = 0.0) -> Iterator[None]:
     until = time.monotonic() + seconds
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     make_folder(path.parent)
-    # a text names the process that has the lock
+    # _lock() returns a text while another process has the lock
     while isinstance(handle := _lock(lock), str):
         if handle and time.monotonic() >= until:
             raise UserError(f"{path}: {handle} is writing it; {remedy}")
@@ -252,9 +259,10 @@ def _remove_empty(folders: Iterable[Path]) -> None:
 
 
 def _lock(lock: Path) -> int | str | None:
-    """Return the open file that is locked now, or the process that has locked it, as a text.
+    """Lock a file; return its open handle, or a text that names the process that has the lock.
 
-    "" if that process has just removed the file; then try again. None where nothing can be locked.
+    The text is "" if that process has just removed the file; then try again. Returns None where
+    nothing can be locked.
     """
     try:  # no link is followed: it could lead to somebody's file
         handle = os.open(lock, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
@@ -273,10 +281,10 @@ def _lock(lock: Path) -> int | str | None:
             return ""
         except OSError:
             return None
-        # the lock of a file that was removed meanwhile keeps nobody away
+        # this file was removed before it was locked; others would lock a new file at the path
         if not os.path.samestat(status, status_of_path):
             return ""
-        # a hard link could be somebody's file, which is not written
+        # a file with a second name (a hard link) may be somebody's: do not write into it
         if status.st_nlink == 1:
             _write_owner(handle)
         opened.pop_all()
@@ -298,7 +306,7 @@ def _unlock(lock: Path, handle: int) -> None:
         os.close(handle)
     with suppress(OSError):
         lock.unlink()
-    # closed first, it could be locked by another process before it is removed
+    # elsewhere, remove the lock first: another process could lock it between closing and removing
     if sys.platform != "win32":
         os.close(handle)
 

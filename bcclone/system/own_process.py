@@ -1,9 +1,9 @@
 """Whether this process is bcclone's own: a command, or a worker. A program that imports bcclone is
 not.
 
-In a process of its own, bcclone chooses what a whole process shares: how much TensorFlow and OpenCV
-print, on how many threads they compute, the style of matplotlib. A program's process keeps what the
-program has chosen.
+Some settings hold for a whole process: how much TensorFlow and OpenCV print, on how many threads
+they compute, the style of matplotlib. bcclone sets them in its own processes only; in the process
+of a program that imports bcclone, they stay as the program has set them.
 """
 
 import threading

@@ -24,8 +24,8 @@ def prefetch_ordered(
 ) -> Iterator[Iterator[Result]]:
     """Give the results of function(item), in the order of the items.
 
-    The threads take the items one by one, each when it is idle. At most `ahead` results are
-    computed, or wait to be collected, beyond the one that the caller has. An error, of the function
+    An idle thread takes the next item. At most `ahead` results are being computed or wait for the
+    caller, beyond the one that the caller has. An error, of the function
     or of the items, is raised when its result is asked for, after all results before it. The
     threads end with the block or the process, and finish the calls that have begun.
 
@@ -35,8 +35,8 @@ def prefetch_ordered(
     if not threads:
         yield map(function, items)
         return
-    permits: queue.SimpleQueue[bool] = queue.SimpleQueue()  # to take one more item; False: to end
-    # in the order of the items: a queue for each
+    permits: queue.SimpleQueue[bool] = queue.SimpleQueue()  # True: take one more item; False: end
+    # for each item, in their order, a queue that gets its result
     results: queue.SimpleQueue[Any] = queue.SimpleQueue()
     for _ in range(ahead):
         permits.put(True)
@@ -65,7 +65,7 @@ def read_ahead(
 ) -> Iterator[Iterator[Result]]:
     """Give the results of read(item) in order, 32 ahead on all cores, with a progress bar.
 
-    unit: of the items, for the bar
+    unit: what an item is called in the bar, such as "images"
     """
 
     def counted(results: Iterator[Result], progress: ProgressBar) -> Iterator[Result]:
@@ -100,7 +100,7 @@ def _work(
                 item = next(items)
             result.put(function(item))
             del item  # so that its memory can be used again
-        # it is raised where the result is asked for; it is StopIteration after the last item
+        # _collected() raises the error; StopIteration of next() marks the end of the items
         except Exception as error:
             result.put(_Failed(error))
 

@@ -15,20 +15,23 @@ Notify = Callable[[str], None]  # takes a line of text for the user
 logger = logging.getLogger(__name__)
 
 _SECONDS_BETWEEN_LINES = 30.0
-_LEAST_FRACTION = 0.001  # of the total, before the time left is shown
+_LEAST_FRACTION = 0.001  # share of the total that must be done before the time left is shown
 
 
 @cache
 def note(text: str) -> None:
-    """Warn of something once in this process."""
+    """Log a text as a warning; the same text only once in a process, because of @cache."""
     logger.warning("note: %s", text)
 
 
 class ProgressBar:
-    """Counts to `total` and shows count, rate and time left, followed by other figures.
+    """Counts to `total` and shows count, rate and time left, followed by figures of the caller.
 
     Rate and time left are measured from the first advance on, so that preparations do not count.
-    clock: returns seconds.
+
+    label: what is done, in front of the count
+    unit: what is counted, such as "rows"
+    clock: returns seconds
     """
 
     def __init__(
@@ -39,8 +42,9 @@ class ProgressBar:
         self.unit = unit
         self.done = 0.0
         self._clock = clock
-        self._start = (clock(), 0.0)  # time and count where the bar starts
-        self._begin = self._start  # where the rate starts
+        self._start = (clock(), 0.0)  # time and count when the bar was made
+        # time and count from which the rate is measured: those after the first advance
+        self._begin = self._start
         self._shown = self._start[0]  # when the last line was printed
         self._bar: tqdm[Any] | None = None
         if sys.stderr.isatty():

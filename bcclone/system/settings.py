@@ -2,11 +2,11 @@
 
     rain: Fraction = setting(0.0, "rain: drops, a wet road, less light; 1 is a downpour")
 
-A settings dataclass is frozen, and a Checked. The type of a field is a kind of values, such as
-Fraction or Seconds, which carries unit and range; setting() adds the help, and argument() declares
-a positional argument. The command line makes an option of each such field
-(bcclone.commands.parser), a settings file takes the same names, and docs/reference/cli.md is
-written from the parsers. A field without either has no option.
+A settings dataclass is frozen, and derives from Checked. The type of a field may be annotated, such
+as Fraction or Seconds, with the unit and the range of its values; setting() adds the help, and
+argument() declares a positional argument. The command line makes an option of each field with
+setting() (bcclone.commands.parser), a settings file takes the same names, and docs/reference/cli.md
+is written from the parsers. A field with neither setting() nor argument() has no option.
 """
 
 import re
@@ -20,13 +20,13 @@ from typing import Annotated, Any, get_args
 
 from bcclone.system.errors import shown
 
-_KEY = "setting"
-_PLAIN: dict[Any, tuple[type, str]] = {
+_KEY = "setting"  # key of a dataclass field's metadata that holds the values of its Setting
+_PLAIN: dict[Any, tuple[type, str]] = {  # type of a field -> what its values are, and in words
     int: (Integral, "a whole number"),
     float: (Real, "a number"),
     bool: (bool, "true or false"),
 }
-_UNBOUNDED = 100_000  # larger maxima only keep numbers sane, and are not shown
+_UNBOUNDED = 100_000  # a maximum from this on only stops absurd numbers; --help does not show it
 _LONGEST_VALUE = 60  # characters of a wrong value that an error repeats without quotes
 
 SIMULATOR_PORT = 4567  # the simulator always connects to it
@@ -36,23 +36,23 @@ LARGEST_IMAGE = 1024
 
 @dataclass(frozen=True)
 class Setting:
-    """The description of a setting, or of a kind of values.
+    """The description of a setting, or of the values of an annotated type such as Fraction.
 
-    Name, type and default stand in the dataclass field. Of a tuple, the members are checked one by
-    one, and the option may be repeated.
+    Name, type and default stand in the dataclass field. If the value is a tuple, range and choices
+    hold for each member, and the option may be repeated.
     """
 
-    help: str = ""  # what it sets, a phrase that stands alone
-    minimum: float | None = None  # the range, with its ends
-    maximum: float | None = None
-    above: float | None = None  # the range, without its ends
-    below: float | None = None
-    unit: str = ""  # shown for the value in --help
-    zero: str = ""  # the meaning of 0, such as "no limit"
-    choices: tuple[Any, ...] = ()  # the allowed texts
-    parse: Callable[[str], Any] | None = None  # the command line's text -> value, or ValueError
-    option: str = ""  # the option's name, if it is not the field's
-    shown: str = ""  # the default as --help shows it
+    help: str = ""  # what the setting does, a phrase that can be read alone
+    minimum: float | None = None  # smallest allowed value
+    maximum: float | None = None  # largest allowed value
+    above: float | None = None  # values must be larger than this
+    below: float | None = None  # values must be smaller than this
+    unit: str = ""  # placeholder of the value in --help, such as SECONDS
+    zero: str = ""  # meaning of 0, such as "no limit"; 0 is then allowed even out of the range
+    choices: tuple[Any, ...] = ()  # the allowed values
+    parse: Callable[[str], Any] | None = None  # text of the command line -> value, or ValueError
+    option: str = ""  # name of the option, if it differs from the field's name
+    shown: str = ""  # words for the default in --help, instead of its value
     group: str = ""  # the heading in --help
     positional: bool = False  # an argument, no option
     rare: bool = False  # without an option of its own, set by --set NAME=VALUE
@@ -103,10 +103,10 @@ class Setting:
 
 
 def setting(default: Any, help: str = "", *span: float, **values: Any) -> Any:
-    """Return a dataclass field with a default.
+    """Return a dataclass field with a default and an option.
 
-    span: minimum and maximum; values: fields of Setting. Values that are not given come from the
-    annotated type.
+    span: minimum, or minimum and maximum
+    values: other fields of Setting; those that are not given come from the annotated type
     """
     values |= dict(zip(("minimum", "maximum"), span, strict=False))
     if help:
@@ -138,9 +138,11 @@ def parse_size(text: str) -> tuple[int, int]:
 def span_parser(
     kind: type, example: str, ends: tuple[str, str] = ("", "")
 ) -> Callable[[str], tuple[Any, Any]]:
-    """Return the function that reads two numbers of a kind, such as "0.8:1"; it raises ValueError.
+    """Return a function that reads two numbers such as "0.8:1", and raises ValueError.
 
-    ends: what is meant where one is left out, "" where none may be.
+    kind: int or float
+    ends: texts of the numbers that are meant where the first or the second is left out; "" where it
+        may not be left out
     """
 
     def parse(text: str) -> tuple[Any, Any]:
@@ -201,9 +203,9 @@ Scheduler = Annotated[
 class SettingError(ValueError):
     """A setting that is wrong.
 
-    text: with {name} wherever it names a setting: a program knows it as a field, a command line as
-        an option, and a settings file as a key
-    facts: what the other names in braces stand for
+    text: the message, in which {name} stands for the setting of this name: a program knows it as a
+        field, a command line as an option, and a settings file as a key
+    facts: name -> value that replaces {name} in the text, where {name} is no setting
     """
 
     def __init__(self, text: str, **facts: object) -> None:
@@ -215,7 +217,7 @@ class SettingError(ValueError):
         return self.naming(lambda name: name)
 
     def naming(self, name_of: Callable[[str], str]) -> str:
-        """Return the message with the settings named by a function of their fields' names."""
+        """Return the message. name_of: name of a field -> how the message calls the setting."""
 
         def words_for(braces: re.Match[str]) -> str:
             name = braces[1]
@@ -240,11 +242,14 @@ def check_one_pool(scheduler: str, jobs: int) -> None:
 
 @cache
 def declared_in(kind: Hashable) -> tuple[tuple[Any, Setting], ...]:
-    """Return each field of a dataclass with its Setting: its own values over those of its type."""
+    """Return each field of a dataclass with its Setting.
+
+    Values that setting() or argument() gives replace those of the field's annotated type.
+    """
     pairs = []
     for declared_field in fields(kind):  # type: ignore[arg-type]
         values = dict(declared_field.metadata.get(_KEY, {}))
-        # a field with an open end does not take the closed one of its type
+        # a field with `above` must not keep the `minimum` of its type; `below` likewise
         if "above" in values:
             values.setdefault("minimum", None)
         if "below" in values:
@@ -262,7 +267,7 @@ def _setting_of(kind: Any) -> Setting:
 
 
 def _metadata(kind: Any) -> tuple[Any, ...]:
-    """Return what annotates a type; of `Fraction | None`, that of Fraction."""
+    """Return the annotations of a type; for `Fraction | None`, those of Fraction."""
     metadata: tuple[Any, ...] = getattr(kind, "__metadata__", ())
     if metadata:
         return metadata
@@ -388,7 +393,7 @@ def _short_text(value: Any, declared: Setting) -> str:
 
 
 def type_of(declared_field: Any) -> Any:
-    """Return the type of a field's values, without its kind; of `Path | None` it is Path."""
+    """Return the plain type of a field: float for Fraction, Path for `Path | None`."""
     kind = declared_field.type
     members = []
     for member in get_args(kind):

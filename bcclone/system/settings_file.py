@@ -22,7 +22,7 @@ def read_settings_file(path: Path, *kinds: type, without: Collection[str] = ()) 
     kinds: the settings dataclasses whose fields the file may set
     without: names of fields that it may not set
     """
-    # the fields by their keys; a field with an option of another name has two
+    # a file may name a field by its own name or by its option, if that has another name
     fields_by_key: dict[str, tuple[Any, Setting]] = {}
     option_names: list[str] = []
     for kind in kinds:
@@ -57,7 +57,10 @@ def read_settings_file(path: Path, *kinds: type, without: Collection[str] = ()) 
 
 
 def _value_of(stored: Any, declared_field: Any, declared: Setting) -> Any:
-    """Return the value of a field from what a file holds for it; raises ValueError."""
+    """Return the value of a field from a value of the file; raises ValueError.
+
+    stored: value as TOML has it
+    """
     kind = type_of(declared_field)
     is_tuple = get_origin(kind) is tuple
     is_text = isinstance(stored, str)
@@ -70,5 +73,5 @@ def _value_of(stored: Any, declared_field: Any, declared: Setting) -> Any:
 
 
 def key_of(name: str) -> str:
-    """Return the key of a field."""
+    """Return the key of a field in a settings file: batch_size -> batch-size."""
     return name.replace("_", "-")

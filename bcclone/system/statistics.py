@@ -10,7 +10,7 @@ from bcclone.system.arrays import FloatArray, IndexArray
 
 _ROUNDING = 1e-9  # a smaller range of values comes from rounding
 _NEARLY_ALL = 0.99  # share of rows with the same value, from which the value counts as constant
-_JACKKNIFE_BLOCKS = 8
+_JACKKNIFE_BLOCKS = 8  # blocks of rows, of which block_jackknife() leaves out one after the other
 
 
 def evenly(count: int, most: int) -> IndexArray:
@@ -19,7 +19,10 @@ def evenly(count: int, most: int) -> IndexArray:
 
 
 def runs(numbers: npt.NDArray[np.integer[Any]], gap: int = 1) -> Iterator[tuple[int, int]]:
-    """Yield the first and the last of each run of whole numbers, at most `gap` apart."""
+    """Yield the first and the last number of each run: numbers that are at most `gap` apart.
+
+    numbers: whole numbers in any order
+    """
     rising = np.unique(numbers).astype(np.int64)
     if not len(rising):
         return
@@ -70,9 +73,12 @@ def correlation(one: FloatArray, other: FloatArray) -> float | None:
 
 
 def right_side(steering: FloatArray, labels: FloatArray, beyond: float) -> float | None:
-    """Return the share of turns, labels beyond a limit, for which the steering has their side.
+    """Return the share of turns in which the steering is to the same side as the label.
 
-    steering, labels: (values,) each. None without turns.
+    Returns None without turns.
+
+    steering, labels: (values,) each
+    beyond: a turn is a label with a larger absolute value
     """
     turns = np.abs(labels) > beyond
     if not turns.any():
@@ -101,7 +107,7 @@ def robust_line(
 def jackknife_error(estimates: Sequence[float] | FloatArray) -> float:
     """Return the standard error of an estimate.
 
-    estimates: one for each part of the data, made without this part.
+    estimates: for each part of the data, the estimate that is made without this part
     """
     without = np.asarray(estimates, np.float64)
     parts = len(without)
@@ -140,7 +146,9 @@ def mean_around(
     """Return the weighted mean of the values at most within / 2 from each time, (values,).
 
     times: rising, (values,)
-    part: rising numbers of parts, (values,), beyond which no mean reaches
+    within: width of the window, in the unit of the times
+    part: number of the part that each value belongs to, rising, (values,); a mean takes only values
+        of its own part
     """
     begins = np.searchsorted(part, part)
     ends = np.searchsorted(part, part, side="right")

@@ -6,14 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-_APART = "  "
+_APART = "  "  # between two printed columns
 
 
 @dataclass(frozen=True)
 class TableColumn:
     """A column of a table; a value that is None is printed as "-"."""
 
-    key: str  # its name in CSV
+    key: str  # the column's name in CSV
     words: Callable[[Any], str] = str  # value -> text of a printed cell
     heading: str | None = None  # of the printed table; None: the key
 
@@ -22,7 +22,7 @@ class TableColumn:
 class Table:
     """Rows of values, a value for each column.
 
-    Texts are printed to the left of their column, other values to the right.
+    A column whose values are all texts is aligned to the left, any other to the right.
     """
 
     columns: Sequence[TableColumn]

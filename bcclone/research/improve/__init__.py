@@ -33,8 +33,8 @@ _score = partial(setting, group=_SCORE)
 class ImproveSettings(Checked):
     """What a model learns from, for how long, and on which rows of the suite it is scored.
 
-    recordings: folders, CSV files or patterns, see recording.find_logs(); with expert, rehearsed in
-    each round.
+    recordings: folders, CSV files or patterns, see recording.find_logs(). With `expert`, each round
+        trains on them, too.
     """
 
     model: Path = argument("the model to improve")
@@ -108,5 +108,5 @@ class ImproveSettings(Checked):
 
     @property
     def folder(self) -> Path:
-        """Return the folder for everything on the way."""
+        """Return the folder for recordings, stores, runs and models of all rounds."""
         return self.work or self.output.with_name(f"{self.output.stem}-improve")

@@ -38,7 +38,7 @@ class ExpertDrive:
     """A drive that was recorded with the expert's steering."""
 
     rows: int
-    rescues: int  # how often the car was taken back to the road
+    rescues: int  # how often the expert took the car back to the road
     distance_m: float
 
 
@@ -47,11 +47,11 @@ class ExpertDriveTask:
     """A drive to record."""
 
     model: InputFile
-    folder: Path  # for the recording
-    number: int  # of the drive
+    folder: Path  # folder to write the recording into
+    number: int  # number of the drive, from 0
     settings: EvaluateSettings
-    push_m: float  # size of sideways pushes
-    push_every_m: float  # distance between them
+    push_m: float  # distance by which each push moves the car sideways
+    push_every_m: float  # distance along the road between two pushes
 
     @property
     def key(self) -> str:
@@ -60,7 +60,7 @@ class ExpertDriveTask:
 
     @property
     def size(self) -> float:
-        """Return the length of the drive in metres."""
+        """Return the length of the drive in metres, for the progress."""
         return load_track(self.settings.track).goal_m(self.settings.world.laps)
 
     def __str__(self) -> str:
@@ -69,25 +69,27 @@ class ExpertDriveTask:
 
 @dataclass(frozen=True)
 class DriveChoice:
-    """What drives are drawn."""
+    """The ranges of values from which draw_drive() chooses at random."""
 
-    offset_m: float = 1.5  # of the start, to either side
-    turn_degrees: float = 10.0  # of the start, to either side
-    latency_ms: float = 300.0  # at most
-    push_m: tuple[float, float] = (0.4, 1.3)
-    push_every_m: tuple[float, float] = (50.0, 110.0)
+    offset_m: float = 1.5  # largest distance of the start from the centre line, to either side
+    turn_degrees: float = 10.0  # largest turn of the car at the start, to either side
+    latency_ms: float = 300.0  # longest latency
+    push_m: tuple[float, float] = (0.4, 1.3)  # distance by which a push moves the car
+    push_every_m: tuple[float, float] = (50.0, 110.0)  # distance between two pushes
 
 
 _DRIVES = DriveChoice()
+# track -> slowest and fastest speed of a drive
 _SPEEDS_MPH = {"lake": (12.0, TOP_SPEED_MPH), "mountain": (9.0, 16.0)}
 
 
 def draw_drive(
     track: str, laps: float, seed: int, number: int
 ) -> tuple[EvaluateSettings, float, float]:
-    """Return a drive by its number, from 0: its settings, and size and distance of its pushes.
+    """Return a random drive: its settings, push_m and push_every_m, as in ExpertDriveTask.
 
-    Every second drive is in reverse. Speed, start, latency, light, weather and textures are random.
+    The same seed and number give the same drive; odd numbers drive in reverse. Speed, start,
+    latency, light, weather and textures are random.
     """
     random = np.random.default_rng([seed, number])
     world = WorldSettings(
@@ -138,11 +140,14 @@ def run_drive(task: ExpertDriveTask) -> ExpertDrive:
     return record_drive(policy, task, report_progress)
 
 
-# At the default 0.45 s the expert itself swings off the road when it steers 400 ms late.
+# How far ahead the expert aims: with its default of 0.45 s, the expert itself swings off the road
+# when its steering takes effect 400 ms late.
 LOOKAHEAD_SECONDS = 0.8
-_ON_THE_ROAD_M = 1.0  # the expert has taken the car back when it is so near to the centre line
-_BETWEEN_DRIVES_SECONDS = 100_000.0  # so that images of two drives have different names
-_BETWEEN_EPISODES_SECONDS = 2.0  # readers of the log ignore shorter pauses
+_ON_THE_ROAD_M = 1.0  # a rescue ends when the car is this near to the centre line
+# Drives start this far apart, so that their images, which are named by time, have different names
+_BETWEEN_DRIVES_SECONDS = 100_000.0
+# Pause in the recorded times that begins a new episode; readers of the log ignore shorter pauses
+_BETWEEN_EPISODES_SECONDS = 2.0
 
 
 def record_drive(
@@ -200,7 +205,7 @@ class _Rescue:
         self.count = 0
 
     def ends_at(self, position: TrackPosition) -> bool:
-        """Follow the car to a position, and return whether a rescue ends there."""
+        """Begin or end a rescue by the car's position; return whether a rescue ends now."""
         off_m = abs(position.cross_track_m)
         if not self.active and off_m > position.limit_m:
             self.active = True

@@ -1,4 +1,4 @@
-"""Improve a model by take-overs or an expert, in a work folder of one process at a time."""
+"""Improve a model by take-overs or an expert, in a work folder that one process uses at a time."""
 
 import json
 import shutil
@@ -50,10 +50,12 @@ _IDENTITY = (
 
 
 def improve(settings: ImproveSettings, notify: Notify = lambda line: None) -> Improvement:
-    """Train a model on, score it before and after, and write the better one.
+    """Train a model further, score it before and after, and write the better one.
 
-    notify: called with each line of progress. Raises UserError, and KeyboardInterrupt on Ctrl-C;
-    after that, or after a kill at any point, the same call with `resume` continues.
+    notify: called with each line of progress
+
+    Raises UserError, and KeyboardInterrupt on Ctrl-C. After Ctrl-C, or after a kill at any point,
+    the same call with `resume` continues.
     """
     select_scenarios(SuiteSettings(settings.rows))
     if not settings.expert:
@@ -96,7 +98,8 @@ def work_folder(settings: ImproveSettings) -> Iterator[Path]:
         locked(path, "wait until it ends, or name another --work"),
     ):
         atomic.make_folder(path / MODELS, "another --work")
-        # what is deleted, is deleted after the record: half a folder must not look complete
+        # delete options.json first: if the process is killed here, the rest of the folder is then
+        # not taken for an improvement that can be resumed
         if record.exists() and not settings.resume:
             record.unlink()
             for part in (ROUNDS, RECORDINGS, STORE, RUNS, MODELS):  # other files stay
@@ -111,11 +114,11 @@ def work_folder(settings: ImproveSettings) -> Iterator[Path]:
 
 
 def _check_options(path: Path, options: dict[str, Any]) -> None:
-    """Refuse a work folder of a command with other options."""
+    """Raise UserError if the work folder was made by a command with other options."""
     stored = read_json(
         path / OPTIONS, dict[str, Any], "the options of an improvement", "name another --work"
     )
-    present = json.loads(json.dumps(options))  # as they are when they are read again
+    present = json.loads(json.dumps(options))  # tuples become lists, as in the file
     differing = [
         f"\n  {name}: {stored.get(name)}, but now {value}"
         for name, value in present.items()
@@ -129,6 +132,6 @@ def _check_options(path: Path, options: dict[str, Any]) -> None:
 
 
 def _is_result(file: Path, work: Path) -> bool:
-    """Return whether a file is a model of the work folder."""
+    """Return whether a file has the content of a model in the work folder."""
     models = [model for model in (work / START, *(work / MODELS).glob("*.h5")) if model.is_file()]
     return file.is_file() and atomic.sha256_of(file) in map(atomic.sha256_of, models)

@@ -1,7 +1,8 @@
-"""Train a model on: from a person's take-overs, once, or from the expert, until it drives well.
+"""Train a model further: once on a person's take-overs, or on the expert until it drives well.
 
-Take-overs are mixed with earlier recordings and with what the model does well. With the expert, a
-round is: drive, label, add the rows to all earlier ones, train on, score. The model keeps its own
+Take-overs are mixed with earlier recordings and with rows in which the model drove well. With the
+expert, a round is: let the model drive, label its frames with the expert's steering, add the rows
+to those of earlier rounds, train the model further, score it. The model keeps its own
 preprocessing, network, windows and augmentation, as far as its file states them. Complete rounds
 are kept in the work folder.
 """
@@ -59,7 +60,7 @@ MODELS = "models"
 def count_images(recordings: tuple[str, ...], cameras: tuple[str, ...]) -> tuple[int, int]:
     """Return how many images of these cameras recordings have: of take-overs, and of other rows.
 
-    Only rows that are used count. Raises UserError if nobody has taken over in any of them.
+    Only rows that the training uses count. Raises UserError if no row is of a take-over.
     """
     corrections = 0
     others = 0
@@ -78,17 +79,17 @@ def count_images(recordings: tuple[str, ...], cameras: tuple[str, ...]) -> tuple
     return corrections, others
 
 
-# what a training keeps of the one before it
+# settings that a training takes over from the training before it
 _KEPT = ("network", "loss", "batch_size", "zero_fraction", *names_of(AugmentSettings))
 
 
 @dataclass(frozen=True)
 class StartModel:
-    """The model to begin with."""
+    """How the model that is improved was trained, as far as later trainings keep it."""
 
     preprocessing: Preprocessing
     samples: SampleSettings
-    training: TrainSettings  # what later trainings keep
+    training: TrainSettings  # the settings in _KEPT and seq_length; others are defaults
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -118,7 +119,7 @@ def _key(number: int) -> str:
 
 
 def _whole_key(number: int) -> str:
-    """Return the name of a round that was scored on its remaining rows later."""
+    """Return the name in the work folder of a round that was later scored on its remaining rows."""
     return f"{_key(number)}-all-rows"
 
 
@@ -133,7 +134,7 @@ def _suite_rows(settings: ImproveSettings) -> tuple[str, ...]:
     )
 
 
-_EPOCHS = 4  # of a training on take-overs
+_EPOCHS = 4  # passes over the samples in a training on take-overs
 
 
 @dataclass(frozen=True)
@@ -141,9 +142,10 @@ class ExpertTraining:
     """How a round with the expert trains, and how long it drives."""
 
     learning_rate: float = 5e-4
-    rows_seen: int = 40_000  # rows times epochs; 2 epochs of 5,500 rows are too few
-    max_epochs: int = 8
-    max_interventions: int = 1  # in a row of the suite; a weak model would be driven for very long
+    rows_seen: int = 40_000  # rows times epochs of a round; 2 epochs of 5,500 rows are too few
+    max_epochs: int = 8  # in a round
+    # a drive of the suite ends at this intervention; a weak model would drive for very long
+    max_interventions: int = 1
 
     def epochs(self, rows: int) -> int:
         return min(max(round(self.rows_seen / rows), 1), self.max_epochs)
@@ -183,7 +185,7 @@ class Learning:
         return tuple(rounds)
 
     def _expert_is_done(self, rounds: Sequence[Round]) -> bool:
-        """Return whether no round should follow; the first of them, number 0, learned nothing."""
+        """Return whether no round should follow. Round 0, which only scores, is not counted."""
         settings = self._settings
         if len(rounds) > settings.rounds or not rounds[-1].interventions:
             return True
@@ -191,13 +193,16 @@ class Learning:
         return bool(settings.minutes) and seconds >= settings.minutes * 60
 
     def _expert_round(self, last: Round) -> Round:
-        """Learn from the expert, and score the model, first where the last one failed."""
+        """Learn from the expert and score the model; first on rows with an intervention before."""
         begin = time.monotonic()
         failed = [row for row, score in last.scores.items() if score.interventions]
         return self._add(self._learn_from_expert(last), begin, failed)
 
     def _with_all_rows(self, last: Round) -> Round:
-        """Return the last round with the score of all rows; after failures, some were left out."""
+        """Return the last round with the score of all rows.
+
+        A round whose model failed on the first rows was not driven on the others.
+        """
         if len(last.scores) >= len(self._rows):
             return last
         begin = time.monotonic()

@@ -37,7 +37,8 @@ from bcclone.system.errors import UserError
 from bcclone.system.task_pool import report_progress
 
 State = tuple[float, float, float]  # metres along the track, metres and radians to the right
-# function, its tasks, the kind of their results, and the unit of their sizes -> the results
+# function to run in workers, its tasks, type of a result, unit of the tasks' sizes -> the results;
+# results that were kept are not computed again
 RunKept = Callable[[Callable[[Any], Any], Sequence[Any], type, str], list[Any]]
 # images, uint8 (batch, height, width, channels) -> steering, (batch,)
 Steer = Callable[[Image], Float32Array]
@@ -45,7 +46,7 @@ Steer = Callable[[Image], Float32Array]
 
 @dataclass(frozen=True)
 class Seen:
-    """What the model is shown."""
+    """Which model is asked, and the road and speed at which it is shown frames."""
 
     model: InputFile
     preprocess: str | None  # for a model that does not store its own
@@ -59,7 +60,7 @@ class StatesTask:
     """States to answer, or to drive from."""
 
     seen: Seen
-    purpose: str  # which of both, "answer" or "drive"
+    purpose: str  # "answer" or "drive"
     states: tuple[State, ...]
 
     @property
@@ -77,9 +78,9 @@ class StatesTask:
 
 @dataclass(frozen=True)
 class Answers:
-    """The steering in the states of a task, in their order."""
+    """What a model answers in the states of a task."""
 
-    steering: tuple[float, ...]
+    steering: tuple[float, ...]  # -1 to 1 in each state, in the order of the task
 
 
 _BATCH = 64  # images that the network gets at once
@@ -88,7 +89,7 @@ _BATCH = 64  # images that the network gets at once
 class SeenRoad:
     """A model and the road that it sees: cars -> steering.
 
-    Raises UserError for a network of several frames.
+    Raises UserError for a network that steers by several frames.
     """
 
     def __init__(self, seen: Seen) -> None:
@@ -102,7 +103,7 @@ class SeenRoad:
         self._path = seen.model.path
         self._speed = seen.speed
         self._preprocessing = policy.preprocessing
-        # only an image of the whole frame can be rendered at its own size
+        # without a crop or other steps, the renderer can draw the network's image directly
         self._whole = self._preprocessing.crops or not self._preprocessing.is_plain
         if self._whole:
             self._renderer = Renderer(seen.track, Conditions())
@@ -141,7 +142,8 @@ class SeenRoad:
         return np.clip(steering, -1.0, 1.0)
 
 
-_open_road = lru_cache(maxsize=1)(SeenRoad)  # the road of a worker's last task, or another one
+# a worker keeps the road of its last task, since the next task mostly has the same one
+_open_road = lru_cache(maxsize=1)(SeenRoad)
 
 
 def answer_states(task: StatesTask) -> Answers:
@@ -192,9 +194,9 @@ class DrivenCheck:
 
     cars: int
     came_back: int  # number of cars
-    left_the_road: tuple[State, ...]  # from where cars left the road
-    undecided: tuple[State, ...]  # from where they did neither in time
-    frames: int  # that were rendered
+    left_the_road: tuple[State, ...]  # states from which cars left the road
+    undecided: tuple[State, ...]  # states from which cars did neither in time
+    frames: int  # how many were rendered
 
 
 # The cars of a task drive side by side, so that their frames show the same part of the scene, which
@@ -224,11 +226,11 @@ def check_by_driving(
     )
 
 
-_MAX_DRAWS = 10_000  # without a single state of the set
+_MAX_DRAWS = 10_000  # random states that are tried before the set is taken to be empty
 
 
 def draw_states(returning: ReturningSet, count: int, seed: int) -> tuple[State, ...]:
-    """Return random states inside a set. Raises UserError if none is found."""
+    """Return `count` random states inside a set; raises UserError if none is found."""
     random = np.random.default_rng(seed)
     grid = returning.grid
     steps = len(grid.places_m)
@@ -258,14 +260,14 @@ def draw_states(returning: ReturningSet, count: int, seed: int) -> tuple[State, 
 
 @dataclass(frozen=True)
 class DrivenTime:
-    """How long a car is driven before it has come back, or is given up."""
+    """How long a car is driven."""
 
-    least_seconds: float = 0.4
-    most_seconds: float = 10.0
+    least_seconds: float = 0.4  # before it may count as having come back
+    most_seconds: float = 10.0  # before it counts as undecided
 
 
 _TIME = DrivenTime()
-_STRAIGHT_DEGREES = 5.0  # a car that has come back is turned by no more, and near the middle
+_STRAIGHT_DEGREES = 5.0  # largest angle to the road of a car that has come back
 
 
 def drive_states(task: StatesTask) -> DrivenCheck:
@@ -334,7 +336,7 @@ def _is_back(tracked: TrackedCar) -> bool:
     return bool(is_near and abs(np.degrees(turn)) <= _STRAIGHT_DEGREES)
 
 
-_STEPS = round(FRAME_SECONDS / STEP_SECONDS)  # of the car, while a steering holds
+_STEPS = round(FRAME_SECONDS / STEP_SECONDS)  # steps of the car from frame to frame
 
 
 def _advance(tracked: TrackedCar, steering: float) -> bool:

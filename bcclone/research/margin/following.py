@@ -17,14 +17,15 @@ from bcclone.system.arrays import Float32Array, FloatArray
 from bcclone.system.compiled import compiled, source_checksum
 
 LOST = math.nan  # offset of a car that has left the road
-WIDEST_TURN = math.radians(24.0)  # of a state; a car that is turned twice as far is lost
-# Compiled functions read constants of their module only.
-_STEPS = round(FRAME_SECONDS / STEP_SECONDS)  # of the car, while a steering holds
-_SLOWEST = 0.25  # of the speed, along the road; a slower car goes astray
+# largest turn in a state; a car that is turned twice as far has left the road, too (is "lost")
+WIDEST_TURN = math.radians(24.0)
+# steps of the car from frame to frame; a constant here, since compiled functions read no others
+_STEPS = round(FRAME_SECONDS / STEP_SECONDS)
+_SLOWEST = 0.25  # least speed along the road, as a share of the speed; a slower car is lost
 
 
 class GridStep(NamedTuple):
-    """The distances between neighbouring states, at most."""
+    """The largest distances between neighbouring states of a grid."""
 
     along_m: float
     offset_m: float
@@ -39,12 +40,12 @@ STARTS = GridStep(RENDERED.along_m, 0.1, 2.0)  # between the states from which c
 
 
 class StateGrid(NamedTuple):
-    """States of a car: all combinations of three evenly spaced rows of values."""
+    """States of a car: all combinations of a place, an offset and a turn, evenly spaced each."""
 
-    places_m: FloatArray  # along the track; on a closed one, the first follows the last
-    offsets_m: FloatArray  # to the right of the middle
-    turns: FloatArray  # radians to the right of the road's direction
-    closed: bool
+    places_m: FloatArray  # metres along the track, rising; a closed track goes on at the first
+    offsets_m: FloatArray  # metres to the right of the middle, rising
+    turns: FloatArray  # radians to the right of the road's direction, rising
+    closed: bool  # the track is closed
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -58,7 +59,7 @@ class StateGrid(NamedTuple):
 def state_grid(track: Track, step: GridStep) -> StateGrid:
     """Return the grid of a lap.
 
-    It goes from edge to edge of the asphalt at its widest, and is symmetric to the middle.
+    Its offsets reach from edge to edge of the asphalt where it is widest.
     """
     steps = max(round(track.lap_m / step.along_m), 2)
     places = steps
@@ -79,7 +80,7 @@ def _symmetric(most: float, step: float) -> FloatArray:
 
 
 class RoadShape(NamedTuple):
-    """What moves a car along a road, at each point of its line, (points,)."""
+    """The values of a road at each point of its centre line, (points,)."""
 
     curvature: FloatArray  # 1/m, positive to the right
     limits_m: FloatArray  # largest offset with all wheels on the asphalt
@@ -120,11 +121,12 @@ def cars_at(grid: StateGrid) -> Cars:
 def follow(
     road: RoadShape, table: SteeringTable, cars: Cars, speed: float, stretch_m: float
 ) -> Cars:
-    """Return the cars a stretch of road farther on; the end of an open road ends the stretch.
+    """Return the states of cars after a stretch of road, which ends at the end of an open road.
 
-    Each starts with the yaw rate of the road's bend there.
+    Each car starts with the yaw rate that the bend at its place needs.
 
     speed: m/s
+    stretch_m: length of the stretch along the road
     """
     after = Cars(*(values.copy() for values in cars))
     _follow(road, table, after, speed, stretch_m)
@@ -145,7 +147,7 @@ def _at(values: Any, position: float, closed: bool) -> float:
 
 @compiled(inline="always")
 def _steering_at(table: Any, along_m: float, offset_m: float, turn: float) -> float:
-    """Return the interpolated steering in a state; beyond the table's edge, that of the edge."""
+    """Return the interpolated steering in a state; beyond the grid, that at its edge."""
     grid = table.grid
     values = table.steering
     places, offsets, turns = values.shape
@@ -189,7 +191,10 @@ def _off_road(road: Any, along_m: float, offset_m: float) -> bool:
 
 @compiled(inline="always")
 def _step(road: Any, along_m: float, offset_m: float, turn: float, way: Any) -> Any:
-    """Return place, offset and turn after 0.02 s. way: metres driven, and change of the heading."""
+    """Return place, offset and turn after 0.02 s.
+
+    way: metres driven and radians by which the heading changed in the 0.02 s
+    """
     metres, turned = way
     point = along_m * road.points_a_metre
     bend = _at(road.curvature, point, road.closed)

@@ -1,6 +1,7 @@
 """Map margins: models and a road -> the map of each model's margins, and what to record next.
 
-Frames are answered in parallel, then the states are found from which the car comes back.
+Workers let each model steer on rendered frames (answers.py); from its steering, the states are
+found from which the car comes back (returning.py).
 """
 
 import math
@@ -44,17 +45,17 @@ from bcclone.system.json_values import to_json
 from bcclone.system.progress import Notify
 from bcclone.system.task_pool import FinishedSteps, Shown, TaskPool, open_pool, run_kept
 
-_STRAIGHT_M = 150.0  # radius from which on a road is straight
+_STRAIGHT_M = 150.0  # a bend with a larger radius is called a straight
 
 
 @dataclass(frozen=True)
 class NarrowPlace:
     """A place of small margin."""
 
-    along_m: float  # from the start of the lap
+    along_m: float  # metres from the start of the lap
     side: str  # where the margin is smaller: "left", "right" or "either"
-    margin_m: float  # there
-    radius_m: float | None  # of the bend, negative to the left; None on a straight
+    margin_m: float  # margin on that side
+    radius_m: float | None  # radius of the bend, negative to the left; None on a straight
 
     @property
     def text(self) -> str:
@@ -77,15 +78,15 @@ class NarrowPlace:
 
 @dataclass(frozen=True)
 class RecordNext:
-    """What to record."""
+    """A kind of place where a person should record more, so that the model learns to come back."""
 
-    seconds: int  # how much
+    seconds: int  # how long to record
     bend: str  # "left bends", "right bends", "straights" or "the bridge"
-    radii_m: tuple[float, float] | None  # the smallest and the largest of bends
-    side: str  # on which the car should begin, "left" or "right"
-    share_percent: float  # of the states that do not come back
-    start_m: float  # the worst place, from the start of the lap
-    start_offset_m: float  # to begin at
+    radii_m: tuple[float, float] | None  # smallest and largest radius of these bends
+    side: str  # side of the road on which the car should begin, "left" or "right"
+    share_percent: float  # share of this kind in all states that do not come back
+    start_m: float  # the worst place, in metres from the start of the lap
+    start_offset_m: float  # where to begin there, in metres to the right of the middle
 
     @property
     def text(self) -> str:
@@ -113,7 +114,8 @@ class RecordNext:
         )
 
 
-# The states of which the share that comes back is counted: a model is hardly ever farther off.
+# Only states within these limits are counted in the shares that come back and stay on the road: a
+# model is hardly ever farther off.
 _BOX_M = 2.0
 _BOX_DEGREES = 10.0
 
@@ -122,23 +124,23 @@ _BOX_DEGREES = 10.0
 class NarrowestChoice:
     """Which places of a road are named as its narrowest."""
 
-    count: int = 10
-    apart_m: float = 20.0  # at least
+    count: int = 10  # most places
+    apart_m: float = 20.0  # smallest distance between two places
 
 
 _NARROWEST = NarrowestChoice()
-_BEND_AHEAD_M = 25  # the stretch whose bend is named
+_BEND_AHEAD_M = 25  # a place is called by the sharpest bend on this stretch of road ahead
 
 
 @dataclass(frozen=True)
 class RecordChoice:
     """What is proposed to record."""
 
-    kinds: int = 5  # of places, at most
-    enough: float = 0.002  # share of lost states which needs no recording
-    stretch_seconds: int = 10
-    most_seconds: int = 60
-    from_edge_m: float = 0.5  # where to begin
+    kinds: int = 5  # most kinds of places that are proposed
+    enough: float = 0.002  # with a smaller share of lost states, nothing is proposed
+    stretch_seconds: int = 10  # recording for each stretch of road
+    most_seconds: int = 60  # recording for a kind of places
+    from_edge_m: float = 0.5  # where the car begins: distance inside the largest offset on asphalt
     one_stretch_m: float = 30.0  # places nearer to each other are one stretch
     seen_ahead_m: float = 20.0  # how far ahead a bridge changes what the car sees
 
@@ -152,8 +154,8 @@ class MarginMap:
     """The margins of a model on a road."""
 
     track: Track
-    table: SteeringTable  # the steering in the states that were rendered
-    returning: ReturningSet  # the states that come back
+    table: SteeringTable  # the model's steering in the states whose frames were rendered
+    returning: ReturningSet  # the states from which the car comes back
     check: DrivenCheck | None = None  # None where no cars were driven
 
     @property
@@ -203,7 +205,8 @@ class MarginMap:
 
         Places where the car comes back from either edge are not narrow.
         """
-        # the edge is between two offsets of the grid, so a margin may be a step or two less
+        # the edge lies between two offsets of the grid, so the margin of a car that comes back even
+        # from the edge may be up to two steps smaller than the limit
         least = self.returning.margins_m.min(axis=1)
         offsets = self.returning.grid.offsets_m
         is_narrow = least < self.limits_m - 2 * (offsets[1] - offsets[0])
@@ -350,11 +353,10 @@ def map_margins(
 ) -> dict[str, MarginMap]:
     """Return the map of each model by its name; raises UserError.
 
-    Parts that are in settings.kept are not computed again, and finished ones are written there at
-    once.
+    Finished parts are written into settings.kept at once, and not computed again.
 
-    notify: called with a line on them
-    pool: the workers; None to start some
+    notify: called with a line about the parts that were kept
+    pool: the workers; None to start new ones
     """
     settings = settings or MarginSettings()
     if not models:
@@ -395,7 +397,7 @@ def _map_model(path: Path, track: Track, settings: MarginSettings, run: RunKept)
 def map_by_answers(
     track: Track, speed: float, answer: Callable[[StateGrid], Float32Array]
 ) -> MarginMap:
-    """Return the map of whatever steers.
+    """Return the map of any steering, also of one without a model file.
 
     speed: m/s
     answer: a grid -> the steering in each of its states, float32 (places, offsets, turns)
@@ -406,7 +408,7 @@ def map_by_answers(
     return MarginMap(track, table, returning_set(starts, shape_of(track), table, speed))
 
 
-_PLACES_A_TASK = 12
+_PLACES_A_TASK = 12  # places along the road whose states make one task of a worker
 
 
 def _answer(seen: Seen, run: RunKept, grid: StateGrid) -> Float32Array:

@@ -28,12 +28,12 @@ from bcclone.research.margin.following import (
 )
 from bcclone.system.arrays import BoolArray, FloatArray
 
-NEAR_M = 0.5  # from the middle, where a car has come back
+NEAR_M = 0.5  # largest distance from the middle at which a car has come back
 
 
 @dataclass(frozen=True)
 class ReturningSet:
-    """Sets of the states of a grid, bool (places, offsets, turns) each."""
+    """Two sets of the states of a grid; bool (places, offsets, turns): whether a state is in it."""
 
     grid: StateGrid
     returns: BoolArray  # comes within NEAR_M of the middle, and stays on the road, in two stretches
@@ -43,8 +43,8 @@ class ReturningSet:
     def margins_m(self) -> FloatArray:
         """Return how far from the middle a car that drives along the road comes back.
 
-        To the left and to the right, (places, 2). It comes back from all offsets up to there; 0
-        where it does not even from the middle.
+        Metres to the left and to the right of the middle, (places, 2). The car comes back from all
+        offsets up to this one; 0 where it does not come back even from the middle.
         """
         middle = len(self.grid.offsets_m) // 2
         straight = len(self.grid.turns) // 2
@@ -56,11 +56,11 @@ class ReturningSet:
 
     @cached_property
     def core(self) -> BoolArray:
-        """Return the states that come back with all that are a step of the grid away.
+        """Return the states of `returns` whose 26 neighbours in the grid come back, too.
 
-        As `returns`.
+        bool (places, offsets, turns)
         """
-        # a lap goes on at its start, an open road is as at its end
+        # beyond the ends of the grid: the other end of a closed lap, or the end itself
         mode: Literal["wrap", "edge"] = "edge"
         if self.grid.closed:
             mode = "wrap"
@@ -94,7 +94,7 @@ def _reach(returns: BoolArray) -> npt.NDArray[np.int_]:
 
 # In this time most cars are back, and the yaw rate at its start is long forgotten.
 _STRETCH_SECONDS = 2.5
-_MAX_ROUNDS = 50  # over the lap; few are needed
+_MAX_ROUNDS = 50  # most passes over the set until no state is lost; few are needed
 
 
 def returning_set(
