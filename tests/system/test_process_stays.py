@@ -141,7 +141,7 @@ def marked(what):
     return pytest.param(what, marks=[pytest.mark.slow] * is_slow)
 
 
-@pytest.mark.parametrize("what", map(marked, AFTERWARDS))
+@pytest.mark.parametrize("what", [marked(what) for what in AFTERWARDS])
 def test_a_package_that_bcclone_has_loaded_is_as_it_is_without(run, what, tmp_path):
     name, code = AFTERWARDS[what]
     (tmp_path / "style").write_text("figure.facecolor: red")
