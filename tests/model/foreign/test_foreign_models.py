@@ -416,6 +416,8 @@ def test_a_file_of_another_kind_is_named_as_what_it_is(content, kind, tmp_path):
 
 
 def pilot(outputs, shape=(120, 160, 3)):
+    # with some weights no unit is active, so all angles are equally likely and none is the answer
+    keras.utils.set_random_seed(1)
     image = keras.Input(shape, name="img_in")
     first = {
         "raw": layers.Cropping2D(((10, 0), (0, 0))),
