@@ -44,7 +44,8 @@ from bcclone.system.location import (
 from bcclone.system.task_pool import WorkerFault, report_progress
 
 SHARD_FILES = "[0-9]*.h5"
-_PROBED_FILES = 3  # that are read again where all were unusable
+# images to read again where none of a shard could be used, to see whether this worker can read any
+_PROBED_FILES = 3
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Block:
     end: int  # position after the last row
     context: int  # number of rows before `begin` whose frames these rows need
     files: IndexArray  # indices into the plan's files; first those that no earlier shard holds
-    own: int  # number of those first ones
+    own: int  # number of files that no earlier shard holds; they come first in `files`
 
 
 @dataclass(frozen=True)
@@ -63,10 +64,10 @@ class ShardTask:
     """A shard to write."""
 
     path: Location
-    number: int  # of its recording
+    number: int  # number of the recording whose rows the shard holds
     part: StorePart
-    own: int  # number of its first files that no earlier shard holds
-    origin: str  # digest of all that it is made of
+    own: int  # number of files that no earlier shard holds; they come first
+    origin: str  # digest of the settings, the log, the rows and the paths of the images
     reuse: bool  # keep the shard of an interrupted run that is whole and of the same origin
 
     def __str__(self) -> str:
