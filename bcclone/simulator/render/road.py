@@ -33,7 +33,10 @@ class RoadPixel(NamedTuple):
 
 
 class Band(NamedTuple):
-    """A band along each side of the road: its inner and outer distance from the centre line."""
+    """A band along each side of the road: its inner and outer distance from the centre line.
+
+    A band in the middle begins at a negative distance.
+    """
 
     from_m: float
     to_m: float
